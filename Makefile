@@ -1,0 +1,53 @@
+# `make demo` and `make test` do all their own set-up, in .venv; nothing is installed elsewhere.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: help demo test check clean
+.DELETE_ON_ERROR:
+
+help:
+	@echo "make demo   train, export and score the demo network; writes runs/demo/report.html"
+	@echo "make test   every check and every quick test"
+	@echo "make check  the checks alone: ruff, mypy, import-linter, codespell"
+	@echo "make clean  remove the environment, caches and builds; runs/ stays"
+	@echo "Another Python: make test PYTHON=python3.12"
+
+demo: $(VENV)/.demo-installed
+	$(BIN)/tapetum demo
+
+# Two workers of one thread each: threads that wait must not spin beside a busy neighbour.
+test: check
+	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n 2
+
+check: $(VENV)/.dev-installed
+	scripts/check
+
+clean:
+	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/.demo-installed: pyproject.toml | $(VENV)/.created
+	@echo "Installing what the demo needs into $(VENV) (once; several minutes on a slow line)"
+	$(BIN)/python -m pip install -e '.[demo]'
+	@touch $@
+
+# [dev] includes [demo], hence both stamps.
+$(VENV)/.dev-installed: pyproject.toml | $(VENV)/.created
+	@echo "Installing what the tests need into $(VENV) (once; several minutes on a slow line)"
+	$(BIN)/python -m pip install -e '.[dev]'
+	@touch $@ $(VENV)/.demo-installed
+
+# A stamp and not bin/python, which is there even after a set-up that failed half-way.
+$(VENV)/.created:
+	@command -v "$(PYTHON)" > /dev/null || { \
+	  echo "There is no '$(PYTHON)' here: install Python 3.11 or newer, or name one: make PYTHON=/path/to/python3"; \
+	  exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "Tapetum needs Python 3.11 or newer and '$(PYTHON)' is $$("$(PYTHON)" --version 2>&1): name a newer one: make PYTHON=python3.12"; \
+	  exit 1; }
+	@"$(PYTHON)" -c 'import ensurepip, venv' 2> /dev/null || { \
+	  echo "'$(PYTHON)' cannot make virtual environments: install its venv module (Debian, Ubuntu: apt install python3-venv)"; \
+	  exit 1; }
+	"$(PYTHON)" -m venv $(VENV)
+	@touch $@

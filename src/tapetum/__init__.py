@@ -1,0 +1,14 @@
+"""Tapetum: one small network that cleans a noisy picture and names what is in it.
+
+The package is a set of rooms, listed in ``docs/architecture.md``.  Importing this module loads
+none of the heavy ones; take what you need from the room that has it::
+
+    from tapetum.runtime import Predictor
+
+    predictor = Predictor.open("demo.tapetum")
+    result = predictor("night.png")
+"""
+
+__all__ = ["__version__"]
+
+__version__ = "0.1.0"

@@ -1,0 +1,207 @@
+r"""What a network costs, from its description alone: multiply-adds, parameters, reach.
+
+A convolution of side :math:`k` from :math:`c` to :math:`o` channels in :math:`g` groups on
+:math:`h \times w` output places takes :math:`k^2 (c / g) \, o \, h \, w` multiply-adds; a
+transposed one is counted on its input places.  Biases, normalisation (folded away when deployed),
+activations and pooling are not multiply-adds; their elements are counted apart, as
+:attr:`LayerCost.elements`, since the paper's own figures include some of them (docs/cost.md).
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from tapetum.arch.spec import (
+    Architecture,
+    Block,
+    Boxes,
+    Conv,
+    MaxPool,
+    level_channels,
+    size_after,
+    stride_of,
+)
+
+__all__ = [
+    "LayerCost",
+    "bytes_per_pixel",
+    "layer_costs",
+    "multiply_adds",
+    "parameters",
+    "reach_px",
+]
+
+
+class LayerCost(NamedTuple):
+    """One layer's share.
+
+    Attributes:
+        path: Where it is, such as ``encoder.levels.0.1``.
+        multiply_adds: For one picture.
+        parameters: Weights, biases, and the scale and shift of a normalisation.
+        elements: Numbers that it returns for one picture.
+    """
+
+    path: str
+    multiply_adds: int
+    parameters: int
+    elements: int
+
+
+def multiply_adds(
+    architecture: Architecture, height: int, width: int, *, num_boxes: int = 1
+) -> int:
+    """Multiply-adds for one picture; equal to half of what torch's own counter gives.
+
+    Args:
+        architecture: The network.
+        height: Of the picture, in pixels.
+        width: Of the picture, in pixels.
+        num_boxes: Boxes a picture, where the network names boxes.
+    """
+    layers = layer_costs(architecture, height, width, num_boxes=num_boxes)
+    return sum(layer.multiply_adds for layer in layers)
+
+
+def parameters(architecture: Architecture) -> int:
+    """Trainable numbers of the network."""
+    size_px = 64 * architecture.stride_px
+    return sum(layer.parameters for layer in layer_costs(architecture, size_px, size_px))
+
+
+def layer_costs(
+    architecture: Architecture, height: int, width: int, *, num_boxes: int = 1
+) -> list[LayerCost]:
+    """The cost of every layer, in the order of the forward pass; arguments as above."""
+    stride_px = architecture.stride_px
+    padded = (-(-height // stride_px) * stride_px, -(-width // stride_px) * stride_px)
+    layers: list[LayerCost] = []
+    size = padded
+    for index, level in enumerate(architecture.encoder):
+        layers += _blocks_cost(level.blocks, size, f"encoder.levels.{index}")
+        size = _after(level.blocks, size)
+    deepest = size
+    if architecture.decoder is not None:
+        for index, step in enumerate(architecture.decoder.levels):
+            path = f"decoder.levels.{index}"
+            in_channels, out_channels = step.up.in_channels, step.up.out_channels
+            layers.append(
+                LayerCost(
+                    f"{path}.up",
+                    4 * in_channels * out_channels * size[0] * size[1],
+                    4 * in_channels * out_channels + out_channels,
+                    4 * out_channels * size[0] * size[1],
+                )
+            )
+            size = (2 * size[0], 2 * size[1])
+            layers += _blocks_cost(step.blocks, size, f"{path}.blocks")
+        layers += _block_cost(architecture.decoder.output, size, "decoder.output")
+    reads_encoder = architecture.kind == "integrated"
+    layers += _classifier_cost(
+        architecture, deepest if reads_encoder else (height, width), num_boxes
+    )
+    return layers
+
+
+def reach_px(architecture: Architecture) -> int:
+    """How far a pixel of the noisy picture can change the cleaned one, in pixels.
+
+    An upper bound along the deepest path; tiles that overlap by it give the untiled picture.
+    0 where the network does not clean.
+    """
+    if architecture.decoder is None:
+        return 0
+    reach, stride_px = 0, 1
+    for level in architecture.encoder:
+        for block in level.blocks:
+            reach += _radius(block) * stride_px
+            stride_px *= stride_of([block])
+    for step in architecture.decoder.levels:
+        reach += stride_px // 2  # a place of the coarse map spreads over its whole cell
+        stride_px //= 2
+        reach += sum(_radius(block) for block in step.blocks) * stride_px
+    return reach + _radius(architecture.decoder.output)
+
+
+def bytes_per_pixel(architecture: Architecture) -> float:
+    """Memory that a forward pass takes for each pixel of the picture, float32, roughly.
+
+    The feature maps that wait for the decoder, and three times the largest map (what a layer
+    reads, what it writes, what the runtime lays out anew).
+    """
+    size_px = 64 * architecture.stride_px
+    layers = layer_costs(architecture, size_px, size_px)
+    largest = max(layer.elements for layer in layers)
+    waiting, stride_px = 0.0, 1
+    for width, level in zip(level_channels(architecture), architecture.encoder, strict=True):
+        stride_px *= level.stride_px
+        waiting += width / stride_px**2
+    return 4 * (waiting + 3 * largest / size_px**2)
+
+
+def _after(blocks: Sequence[Block], size: tuple[int, int]) -> tuple[int, int]:
+    return size_after(blocks, size[0]), size_after(blocks, size[1])
+
+
+def _radius(block: Block) -> int:
+    return block.size_px - 1 if isinstance(block, MaxPool) else block.kernel_px // 2
+
+
+def _blocks_cost(blocks: Sequence[Block], size: tuple[int, int], path: str) -> Iterator[LayerCost]:
+    for index, block in enumerate(blocks):
+        yield from _block_cost(block, size, f"{path}.{index}")
+        size = _after([block], size)
+
+
+def _block_cost(block: Block, size: tuple[int, int], path: str) -> Iterator[LayerCost]:
+    if isinstance(block, MaxPool):
+        return
+    normed = block.norm != "none"
+    out = _after([block], size)
+    if isinstance(block, Conv):
+        channels = (block.in_channels, block.out_channels)
+        yield _conv_cost(path, channels, block.kernel_px, 1, out, normed=normed)
+        return
+    hidden = block.hidden_channels
+    yield _conv_cost(f"{path}.expand", (block.in_channels, hidden), 1, 1, size, normed=normed)
+    yield _conv_cost(
+        f"{path}.depthwise", (hidden, hidden), block.kernel_px, hidden, out, normed=normed
+    )
+    yield _conv_cost(f"{path}.project", (hidden, block.out_channels), 1, 1, out, normed=normed)
+
+
+def _conv_cost(
+    path: str,
+    channels: tuple[int, int],
+    kernel_px: int,
+    groups: int,
+    out: tuple[int, int],
+    *,
+    normed: bool,
+) -> LayerCost:
+    weights = kernel_px**2 * channels[0] // groups * channels[1]
+    places = out[0] * out[1]
+    extra = 2 * channels[1] if normed else channels[1]  # scale and shift, or a bias
+    return LayerCost(path, weights * places, weights + extra, channels[1] * places)
+
+
+def _classifier_cost(
+    architecture: Architecture, size: tuple[int, int], num_boxes: int
+) -> Iterator[LayerCost]:
+    classifier = architecture.classifier
+    if classifier is None:
+        return
+    regions = 1
+    if isinstance(classifier.region, Boxes):
+        regions = num_boxes
+        size = (classifier.region.size_px, classifier.region.size_px)
+    for layer in _blocks_cost(classifier.blocks, size, "classifier.blocks"):
+        yield layer._replace(
+            multiply_adds=regions * layer.multiply_adds, elements=regions * layer.elements
+        )
+    weights = classifier.features * classifier.num_classes
+    yield LayerCost(
+        "classifier.linear",
+        regions * weights,
+        weights + classifier.num_classes,
+        regions * classifier.num_classes,
+    )

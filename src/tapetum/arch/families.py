@@ -1,0 +1,240 @@
+"""From a few numbers to a whole description: the families that the paper studies.
+
+* :func:`unet`: denoisers of base width ``b``, depth ``d``, channel multiplier ``m`` and
+  convolutions a level ``c`` (paper, appendix A.2 and figure 2).
+* :func:`small_classifier`: two convolution blocks, a global max-pool, a linear layer (A.1).
+* :func:`integrated`, :func:`sequential`: the two ways of joining them (section 3.1).
+"""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+from tapetum.arch.spec import (
+    Activation,
+    Architecture,
+    Block,
+    Boxes,
+    Classifier,
+    Conv,
+    Decoder,
+    DecoderLevel,
+    InvertedResidual,
+    Level,
+    MaxPool,
+    Norm,
+    Region,
+    TransposedConv,
+    Whole,
+    level_channels,
+)
+from tapetum.errors import ArchitectureError
+
+__all__ = ["integrated", "sequential", "small_classifier", "unet"]
+
+DIGIT_PX = 28  # the side of an MNIST digit, and so of a box in the controlled study
+FEATURE_BOX_PX = 4  # a 28 px box spans 3.5 places of a map at 1/8
+
+
+def unet(
+    name: str,
+    *,
+    base_width: int,
+    depth: int,
+    multiplier: float,
+    convs: int,
+    expansion: float | None = None,
+    channels: int = 1,
+) -> Architecture:
+    """Describes a UNet denoiser.
+
+    Args:
+        name: The name of the architecture.
+        base_width: Channels of the finest level, the paper's ``b``.
+        depth: Number of levels, the paper's ``d``; each but the first halves the size.
+        multiplier: How much wider each level is than the one above, ``m``.
+        convs: Convolutions of each level, ``c``.
+        expansion: Of the MBConv that stands for each convolution; plain ones where ``None``.
+            The very first one stays plain, as a picture has too few channels to filter one by one.
+        channels: Of the picture.
+
+    Raises:
+        ArchitectureError: A number that makes no network.
+    """
+    if min(base_width, depth, convs) < 1 or multiplier <= 0:
+        raise ArchitectureError(
+            f"a UNet of width {base_width}, depth {depth}, multiplier {multiplier} and "
+            f"{convs} convolutions a level makes no network",
+            "give whole numbers of at least 1 and a positive multiplier",
+        )
+    widths = [round(base_width * multiplier**level) for level in range(depth)]
+    levels, in_channels = [], channels
+    for index, width in enumerate(widths):
+        pool: list[Block] = [MaxPool()] if index else []
+        plain_first = index == 0
+        blocks = _mix(in_channels, width, convs, expansion, plain_first=plain_first)
+        levels.append(Level(blocks=(*pool, *blocks)))
+        in_channels = width
+    return Architecture(
+        name=name,
+        picture_channels=channels,
+        encoder=tuple(levels),
+        decoder=Decoder(
+            levels=tuple(
+                DecoderLevel(
+                    up=TransposedConv(in_channels=widths[level + 1], out_channels=widths[level]),
+                    skip_level=level,
+                    blocks=_mix(2 * widths[level], widths[level], convs, expansion),
+                )
+                for level in reversed(range(depth - 1))
+            ),
+            output=Conv(
+                in_channels=widths[0],
+                out_channels=channels,
+                kernel_px=1,
+                norm="none",
+                activation="none",
+            ),
+        ),
+    )
+
+
+def small_classifier(
+    name: str,
+    *,
+    widths: tuple[int, int],
+    expansion: float | None = None,
+    channels: int = 1,
+    num_classes: int = 10,
+    boxes: bool = True,
+) -> Architecture:
+    """Describes a classifier of two blocks (paper, appendix A.1).
+
+    Args:
+        name: The name of the architecture.
+        widths: Channels after the first and the second block.
+        expansion: Of the MBConv that is the second block; a plain convolution where ``None``.
+        channels: Of the picture.
+        num_classes: How many names there are.
+        boxes: Whether it names 28 px boxes (the controlled study) or the whole picture.
+    """
+    first, second = widths
+    # Max-pool and ReLU commute: activating first is the paper's order up to rounding.
+    return Architecture(
+        name=name,
+        picture_channels=channels,
+        classifier=Classifier(
+            source="noisy",
+            region=_region(boxes, DIGIT_PX),
+            blocks=(
+                Conv(in_channels=channels, out_channels=first, norm="group"),
+                MaxPool(),
+                *_mix(first, second, 1, expansion, norm="group"),
+                MaxPool(),
+            ),
+            pooling="max",
+            features=second,
+            num_classes=num_classes,
+        ),
+    )
+
+
+def integrated(
+    denoiser: Architecture, name: str, *, num_classes: int = 10, boxes: bool = True
+) -> Architecture:
+    """Joins a denoiser and a classifier that shares its encoder (paper, figure 2 ii).
+
+    With boxes, each is resampled to 4 x 4 places of the deepest level and read by one linear
+    layer.  For whole pictures, which the paper's controlled study does not have, two strided
+    MBConv blocks widen the view first.
+    """
+    _check_denoises(denoiser)
+    deepest = level_channels(denoiser)[-1]
+    blocks: tuple[Block, ...] = ()
+    features = deepest * FEATURE_BOX_PX**2
+    if not boxes:
+        blocks = _context(deepest)
+        features = 4 * deepest
+    classifier = Classifier(
+        source="encoder",
+        region=_region(boxes, FEATURE_BOX_PX),
+        blocks=blocks,
+        pooling="flatten" if boxes else "mean",
+        features=features,
+        num_classes=num_classes,
+    )
+    return _rebuild(denoiser, name, classifier)
+
+
+def sequential(denoiser: Architecture, classifier: Architecture, name: str) -> Architecture:
+    """Joins a denoiser and a classifier that reads the cleaned picture (paper, figure 2 i)."""
+    if classifier.kind != "classifier" or classifier.classifier is None:
+        raise ArchitectureError(
+            f"{classifier.name} is a {classifier.kind}", "give a classifier of noisy pictures"
+        )
+    head = classifier.classifier.model_dump() | {"source": "cleaned"}
+    return _rebuild(denoiser, name, Classifier.model_validate(head))
+
+
+def _rebuild(denoiser: Architecture, name: str, classifier: Classifier) -> Architecture:
+    """``denoiser`` with a classifier, validated as a whole."""
+    _check_denoises(denoiser)
+    return Architecture(
+        name=name,
+        picture_channels=denoiser.picture_channels,
+        encoder=denoiser.encoder,
+        decoder=denoiser.decoder,
+        classifier=classifier,
+    )
+
+
+def _check_denoises(denoiser: Architecture) -> None:
+    if denoiser.kind != "denoiser":
+        raise ArchitectureError(f"{denoiser.name} is a {denoiser.kind}", "give a denoiser")
+
+
+def _region(boxes: bool, size_px: int) -> Region:
+    return Boxes(size_px=size_px) if boxes else Whole()
+
+
+def _context(channels: int) -> tuple[Block, ...]:
+    """Two strided MBConv blocks, each doubling the channels."""
+    return tuple(
+        InvertedResidual(
+            in_channels=width,
+            hidden_channels=4 * width,
+            out_channels=2 * width,
+            kernel_px=5,
+            stride_px=2,
+        )
+        for width in (channels, 2 * channels)
+    )
+
+
+def _mix(
+    in_channels: int,
+    out_channels: int,
+    convs: int,
+    expansion: float | None,
+    *,
+    norm: Norm = "batch",
+    activation: Activation = "relu",
+    plain_first: bool = False,
+) -> tuple[Block, ...]:
+    """``convs`` convolutions, or MBConvs of that ``expansion``, from one width to another."""
+    widths: Sequence[int] = (in_channels, *[out_channels] * convs)
+    blocks: list[Block] = []
+    for index, (before, after) in enumerate(pairwise(widths)):
+        if expansion is None or (plain_first and index == 0):
+            block: Block = Conv(
+                in_channels=before, out_channels=after, norm=norm, activation=activation
+            )
+        else:
+            block = InvertedResidual(
+                in_channels=before,
+                hidden_channels=round(expansion * before),
+                out_channels=after,
+                norm=norm,
+                activation=activation,
+            )
+        blocks.append(block)
+    return tuple(blocks)

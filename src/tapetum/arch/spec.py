@@ -1,0 +1,352 @@
+"""What a network is, as frozen data: no torch, no weights, JSON both ways.
+
+An :class:`Architecture` has up to three parts.  The *encoder* halves the picture level by level,
+the *decoder* climbs back and returns a cleaned picture, the *classifier* names what is in it.
+Where the classifier takes its input decides what the network is called:
+
+========== ========= ================== =============================
+encoder    decoder   classifier reads   kind
+========== ========= ================== =============================
+yes        yes       (none)             ``denoiser``
+no         no        the noisy picture  ``classifier``
+yes        yes       the encoder        ``integrated`` (DC-Net)
+yes        yes       the cleaned picture ``sequential`` (DC-Net)
+========== ========= ================== =============================
+
+A value that contradicts itself (channels that do not chain, a skip of another size) cannot be
+made: validation names every fault.
+
+References:
+    Pushing Joint Image Denoising and Classification to the Edge
+    (Markhorst, van Gemert, Kayhan, 2024), https://arxiv.org/abs/2409.08943, figure 2.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, PositiveInt, model_validator
+
+from tapetum.records import Record
+
+__all__ = [
+    "Activation",
+    "Architecture",
+    "Block",
+    "Boxes",
+    "Classifier",
+    "Conv",
+    "Decoder",
+    "DecoderLevel",
+    "InvertedResidual",
+    "Level",
+    "MaxPool",
+    "Norm",
+    "Region",
+    "TransposedConv",
+    "Whole",
+]
+
+Activation = Literal["relu", "silu", "none"]
+Norm = Literal["batch", "group", "none"]
+Kind = Literal["denoiser", "classifier", "integrated", "sequential"]
+
+
+class Conv(Record):
+    """A convolution, its normalisation and its activation; a bias where it is not normalised.
+
+    ``group`` normalises over all channels and places of one picture (one group).
+    """
+
+    kind: Literal["conv"] = "conv"
+    in_channels: PositiveInt
+    out_channels: PositiveInt
+    kernel_px: PositiveInt = 3
+    stride_px: PositiveInt = 1
+    norm: Norm = "batch"
+    activation: Activation = "relu"
+
+    @model_validator(mode="after")
+    def _has_a_centre(self) -> Self:
+        if self.kernel_px % 2 == 0:
+            raise ValueError(f"a kernel of {self.kernel_px} px has no centre: use an odd one")
+        return self
+
+
+class InvertedResidual(Record):
+    """MBConv: a 1x1 expansion, a depth-wise filter, a linear 1x1 projection.
+
+    The input is added where stride and channels allow it.
+    """
+
+    kind: Literal["inverted_residual"] = "inverted_residual"
+    in_channels: PositiveInt
+    hidden_channels: PositiveInt
+    out_channels: PositiveInt
+    kernel_px: PositiveInt = 3
+    stride_px: PositiveInt = 1
+    norm: Norm = "batch"
+    activation: Activation = "relu"
+
+    @property
+    def is_residual(self) -> bool:
+        """Whether the input is added to the output."""
+        return self.stride_px == 1 and self.in_channels == self.out_channels
+
+    @model_validator(mode="after")
+    def _has_a_centre(self) -> Self:
+        if self.kernel_px % 2 == 0:
+            raise ValueError(f"a kernel of {self.kernel_px} px has no centre: use an odd one")
+        return self
+
+
+class MaxPool(Record):
+    """Keeps the largest value of each window of ``size_px``; a last partial window is dropped."""
+
+    kind: Literal["max_pool"] = "max_pool"
+    size_px: PositiveInt = 2
+
+
+class TransposedConv(Record):
+    """Doubles the height and the width (kernel 2, stride 2, with a bias)."""
+
+    kind: Literal["transposed_conv"] = "transposed_conv"
+    in_channels: PositiveInt
+    out_channels: PositiveInt
+
+
+Block = Annotated[Conv | InvertedResidual | MaxPool, Field(discriminator="kind")]
+
+
+class Level(Record):
+    """Blocks that work one after another; what the last one returns is the level's feature map."""
+
+    blocks: Annotated[tuple[Block, ...], Field(min_length=1)]
+
+    @property
+    def stride_px(self) -> int:
+        """By how much the level shrinks its input."""
+        return stride_of(self.blocks)
+
+
+class DecoderLevel(Record):
+    """Doubles the size, joins the encoder's feature map of that size, and mixes the two.
+
+    Args:
+        up: The doubling.
+        skip_level: The encoder level whose output is concatenated behind ``up``; none where null.
+        blocks: What works on the joined maps; none of them changes the size.
+    """
+
+    up: TransposedConv
+    skip_level: Annotated[int, Field(ge=0)] | None = None
+    blocks: Annotated[tuple[Block, ...], Field(min_length=1)]
+
+
+class Decoder(Record):
+    """The way back to a picture: levels, deepest first, then a projection to picture channels."""
+
+    levels: tuple[DecoderLevel, ...]
+    output: Conv
+
+
+class Whole(Record):
+    """The classifier names the whole picture."""
+
+    kind: Literal["whole"] = "whole"
+
+
+class Boxes(Record):
+    """The classifier names each box of a picture, resampled to ``size_px`` x ``size_px``.
+
+    On a picture a box of just that size is cut out exactly; on encoder features it is
+    resampled (region of interest alignment; He et al., Mask R-CNN, 2017,
+    https://arxiv.org/abs/1703.06870).
+    """
+
+    kind: Literal["boxes"] = "boxes"
+    size_px: PositiveInt
+
+
+Region = Annotated[Whole | Boxes, Field(discriminator="kind")]
+
+
+class Classifier(Record):
+    """Names what is in a picture: blocks, one vector a region, a linear layer.
+
+    Args:
+        source: What it reads: the noisy picture, the deepest encoder level, the cleaned picture.
+        region: What gets a name: the whole picture, or each of the given boxes.
+        blocks: What works on the region.
+        pooling: How the region becomes one vector; ``flatten`` keeps every place, for boxes only.
+        features: Length of that vector.
+        num_classes: How many names there are.
+    """
+
+    source: Literal["noisy", "encoder", "cleaned"]
+    region: Region
+    blocks: tuple[Block, ...] = ()
+    pooling: Literal["max", "mean", "flatten"]
+    features: PositiveInt
+    num_classes: Annotated[int, Field(ge=2)]
+
+
+class Architecture(Record):
+    """A whole network.
+
+    Args:
+        name: For people; in the zoo, the name to ask for.
+        picture_channels: 1 for grey, 3 for RGB; any number works.
+        encoder: Levels from the finest to the deepest.
+        decoder: The way back to a picture; none where the network only names.
+        classifier: None where the network only cleans.
+    """
+
+    schema_version: Literal[1] = 1
+    name: Annotated[str, Field(min_length=1)]
+    picture_channels: PositiveInt
+    encoder: tuple[Level, ...] = ()
+    decoder: Decoder | None = None
+    classifier: Classifier | None = None
+
+    @property
+    def kind(self) -> Kind:
+        """What the network does and how its parts are joined."""
+        if self.classifier is None:
+            return "denoiser"
+        kinds: dict[str, Kind] = {
+            "noisy": "classifier",
+            "encoder": "integrated",
+            "cleaned": "sequential",
+        }
+        return kinds[self.classifier.source]
+
+    @property
+    def stride_px(self) -> int:
+        """Height and width are padded to a multiple of this, and cropped back."""
+        return stride_of(block for level in self.encoder for block in level.blocks)
+
+    @property
+    def names_boxes(self) -> bool:
+        """Whether labels belong to boxes, which are then an input of the network."""
+        return self.classifier is not None and isinstance(self.classifier.region, Boxes)
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> Self:
+        faults = [*_encoder_faults(self), *_decoder_faults(self), *_classifier_faults(self)]
+        if faults:
+            raise ValueError("; ".join(faults))
+        return self
+
+
+def stride_of(blocks: Iterable[Block]) -> int:
+    """By how much a chain of blocks shrinks its input."""
+    stride_px = 1
+    for block in blocks:
+        stride_px *= block.size_px if isinstance(block, MaxPool) else block.stride_px
+    return stride_px
+
+
+def chain(blocks: Sequence[Block], channels: int, where: str, faults: list[str]) -> int:
+    """Channels after ``blocks``; what does not fit is appended to ``faults``."""
+    for index, block in enumerate(blocks):
+        if isinstance(block, MaxPool):
+            continue
+        if block.in_channels != channels:
+            faults.append(
+                f"{where}.blocks.{index} takes {block.in_channels} channels but gets {channels}"
+            )
+        channels = block.out_channels
+    return channels
+
+
+def level_channels(architecture: Architecture) -> list[int]:
+    """Channels of each encoder level's output, the finest first."""
+    widths, channels = [], architecture.picture_channels
+    for level in architecture.encoder:
+        channels = chain(level.blocks, channels, "", [])
+        widths.append(channels)
+    return widths
+
+
+def _encoder_faults(architecture: Architecture) -> list[str]:
+    faults: list[str] = []
+    if bool(architecture.encoder) != (architecture.decoder is not None):
+        faults.append("an encoder and a decoder come together: give both or neither")
+    channels = architecture.picture_channels
+    for index, level in enumerate(architecture.encoder):
+        channels = chain(level.blocks, channels, f"encoder.{index}", faults)
+    return faults
+
+
+def _decoder_faults(architecture: Architecture) -> list[str]:
+    decoder = architecture.decoder
+    if decoder is None or not architecture.encoder:
+        return []
+    faults: list[str] = []
+    widths = level_channels(architecture)
+    strides = [
+        stride_of(block for level in architecture.encoder[: index + 1] for block in level.blocks)
+        for index in range(len(architecture.encoder))
+    ]
+    channels, stride_px = widths[-1], strides[-1]
+    for index, level in enumerate(decoder.levels):
+        where = f"decoder.levels.{index}"
+        if level.up.in_channels != channels:
+            faults.append(f"{where}.up takes {level.up.in_channels} channels but gets {channels}")
+        channels, stride_px = level.up.out_channels, stride_px // 2
+        skip = level.skip_level
+        if skip is not None and skip >= len(strides):
+            faults.append(f"{where}.skip_level is {skip} but the encoder has {len(strides)} levels")
+        elif skip is not None:
+            if strides[skip] != stride_px:
+                faults.append(
+                    f"{where} is at 1/{stride_px} but its skip_level {skip} at 1/{strides[skip]}"
+                )
+            channels += widths[skip]
+        channels = chain(level.blocks, channels, where, faults)
+        if stride_of(level.blocks) != 1:
+            faults.append(f"{where}.blocks change the size")
+    if stride_px != 1:
+        faults.append(f"the decoder ends at 1/{stride_px} of the picture: add levels")
+    if (decoder.output.in_channels, decoder.output.out_channels) != (
+        channels,
+        architecture.picture_channels,
+    ):
+        faults.append(
+            f"decoder.output must map {channels} to {architecture.picture_channels} channels"
+        )
+    return faults
+
+
+def _classifier_faults(architecture: Architecture) -> list[str]:
+    classifier = architecture.classifier
+    if classifier is None:
+        return [] if architecture.decoder else ["give a decoder, a classifier, or both"]
+    faults: list[str] = []
+    if (classifier.source == "noisy") == bool(architecture.encoder):
+        faults.append(
+            f"a classifier that reads the {classifier.source} picture or map does not "
+            f"fit {'an' if architecture.encoder else 'a missing'} encoder"
+        )
+        return faults
+    reads_encoder = classifier.source == "encoder"
+    channels = level_channels(architecture)[-1] if reads_encoder else architecture.picture_channels
+    channels = chain(classifier.blocks, channels, "classifier", faults)
+    if classifier.pooling == "flatten":
+        if not isinstance(classifier.region, Boxes):
+            faults.append("classifier.pooling 'flatten' needs boxes: use 'max' or 'mean'")
+            return faults
+        channels *= size_after(classifier.blocks, classifier.region.size_px) ** 2
+    if classifier.features != channels:
+        faults.append(f"classifier.features is {classifier.features} but must be {channels}")
+    return faults
+
+
+def size_after(blocks: Iterable[Block], size_px: int) -> int:
+    """Height or width after ``blocks``, from ``size_px`` before them."""
+    for block in blocks:
+        if isinstance(block, MaxPool):
+            size_px //= block.size_px
+        else:
+            size_px = -(-size_px // block.stride_px)  # odd kernel, padded by its half: rounds up
+    return size_px

@@ -1,0 +1,38 @@
+r"""Folds a batch normalisation into the convolution before it.
+
+.. math::
+    \gamma \frac{W * x - \mu}{\sqrt{v + \epsilon}} + \beta
+    = \Bigl(\frac{\gamma}{\sqrt{v + \epsilon}} W\Bigr) * x
+    + \beta - \frac{\gamma \mu}{\sqrt{v + \epsilon}}
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["EPSILON", "fold_batch_norm"]
+
+EPSILON = 1e-5  # torch's default, which every normalisation of the nn room uses
+
+
+def fold_batch_norm(
+    weight: NDArray[np.float32], norm: Mapping[str, NDArray[np.float32]]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """The weight and bias of the one convolution that does both.
+
+    Args:
+        weight: Of the convolution, (out, in / groups, k, k).
+        norm: ``weight``, ``bias``, ``running_mean`` and ``running_var``, (out,) each.
+
+    Returns:
+        Weight of the same shape, and bias (out,); worked out in float64.
+    """
+    scale = norm["weight"].astype(np.float64) / np.sqrt(
+        norm["running_var"].astype(np.float64) + EPSILON
+    )
+    bias = norm["bias"] - norm["running_mean"] * scale
+    return (
+        (weight * scale[:, None, None, None]).astype(np.float32),
+        bias.astype(np.float32),
+    )

@@ -1,0 +1,288 @@
+"""Description + weights -> the ONNX graph that is timed and that ships.
+
+The graph takes pictures of any number and size: it pads them to the network's stride and crops
+the result back by itself.  Batch normalisation is folded into the convolutions.  Writing takes
+milliseconds and no torch, so that a search can write and time hundreds of networks.
+
+Inputs and outputs (float32):
+
+* ``noisy``: (n, channels, height, width)
+* ``boxes``: (n, k, 4), left, top, right, bottom in pixels; where the network names boxes
+* ``cleaned``: like ``noisy``, not clamped
+* ``logits``: (n, classes), or (n, k, classes) for boxes
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from tapetum.arch.spec import (
+    Architecture,
+    Block,
+    Boxes,
+    Conv,
+    InvertedResidual,
+    MaxPool,
+)
+from tapetum.errors import ArchitectureError
+from tapetum.graph.fold import EPSILON, fold_batch_norm
+from tapetum.graph.sheet import Dimension, Sheet
+from tapetum.graph.weights import check_weights
+
+__all__ = ["output_names", "write_graph"]
+
+Weights = Mapping[str, NDArray[np.float32]]
+
+
+def output_names(architecture: Architecture) -> tuple[str, ...]:
+    """What the graph of this architecture can return."""
+    names = ["cleaned"] if architecture.decoder is not None else []
+    return (*names, "logits") if architecture.classifier is not None else tuple(names)
+
+
+def write_graph(
+    architecture: Architecture, weights: Weights, *, outputs: Sequence[str] = ()
+) -> onnx.ModelProto:
+    """Writes the deployable form of a network.
+
+    Args:
+        architecture: The network.
+        weights: By the names of the trained network's ``state_dict``; more than needed is fine.
+        outputs: Of :func:`output_names`; all of them where empty.  What the others alone need is
+            left out.
+
+    Raises:
+        ArchitectureError: Weights that do not fit, or an output that the network does not have.
+    """
+    check_weights(architecture, weights)
+    available = output_names(architecture)
+    wanted = tuple(outputs) or available
+    if unknown := set(wanted) - set(available):
+        raise ArchitectureError(
+            f"{architecture.name} has no output {', '.join(sorted(unknown))}",
+            f"it has {', '.join(available)}",
+        )
+    return _Writer(architecture, weights).write(wanted)
+
+
+class _Writer:
+    """Draws one network; each method draws one part and returns the name of its value."""
+
+    def __init__(self, architecture: Architecture, weights: Weights) -> None:
+        self.architecture = architecture
+        self.weights = weights
+        self.sheet = Sheet()
+
+    def write(self, wanted: Sequence[str]) -> onnx.ModelProto:
+        channels = self.architecture.picture_channels
+        picture: tuple[Dimension, ...] = ("n", channels, "height", "width")
+        noisy = self.sheet.input("noisy", picture)
+        if self.architecture.names_boxes:
+            self.sheet.input("boxes", ("n", "k", 4))
+        needs_picture = "cleaned" in wanted or self.architecture.kind == "sequential"
+        source = noisy
+        if self.architecture.decoder is not None:
+            size = self.sheet.node("Shape", [noisy], path="size", start=2)
+            features = self._encode(self._pad(noisy, size))
+            source = features[-1]
+            if needs_picture:
+                cleaned = self._crop(self._decode(features), size)
+                source = source if self.architecture.kind == "integrated" else cleaned
+                if "cleaned" in wanted:
+                    self.sheet.output("cleaned", cleaned, picture)
+        if "logits" in wanted:
+            self._classify(source)
+        return self.sheet.model(self.architecture.name)
+
+    def _pad(self, noisy: str, size: str) -> str:
+        """Repeats the last row and column up to a multiple of the stride."""
+        stride_px = self.architecture.stride_px
+        if stride_px == 1:
+            return noisy
+        node, integers = self.sheet.node, self.sheet.integers
+        # (size + stride - 1) // stride * stride: a remainder of a negative number, as in
+        # -size % stride, is not the same in every runtime.
+        raised = node("Add", [size, integers(stride_px - 1)], path="pad")
+        steps = node("Div", [raised, integers(stride_px)], path="pad")
+        padded = node("Mul", [steps, integers(stride_px)], path="pad")
+        missing = node("Sub", [padded, size], path="pad")
+        pads = node("Concat", [integers(*[0] * 6), missing], path="pad", axis=0)
+        return node("Pad", [noisy, pads], path="pad", mode="edge")
+
+    def _crop(self, picture: str, size: str) -> str:
+        if self.architecture.stride_px == 1:
+            return picture
+        zero, axes = self.sheet.integers(0, 0), self.sheet.integers(2, 3)
+        return self.sheet.node("Slice", [picture, zero, size, axes], path="crop")
+
+    def _encode(self, value: str) -> list[str]:
+        features = []
+        for index, level in enumerate(self.architecture.encoder):
+            value = self._blocks(level.blocks, value, f"encoder.levels.{index}")
+            features.append(value)
+        return features
+
+    def _decode(self, features: Sequence[str]) -> str:
+        decoder = self.architecture.decoder
+        assert decoder is not None  # noqa: S101  (only called where there is one)
+        value = features[-1]
+        for index, level in enumerate(decoder.levels):
+            path = f"decoder.levels.{index}"
+            parameters = [self._weight(f"{path}.up.{name}") for name in ("weight", "bias")]
+            value = self.sheet.node(
+                "ConvTranspose",
+                [value, *parameters],
+                path=f"{path}.up",
+                kernel_shape=[2, 2],
+                strides=[2, 2],
+            )
+            if level.skip_level is not None:
+                joined = [value, features[level.skip_level]]
+                value = self.sheet.node("Concat", joined, path=path, axis=1)
+            value = self._blocks(level.blocks, value, f"{path}.blocks")
+        return self._block(decoder.output, value, "decoder.output")
+
+    def _classify(self, source: str) -> None:
+        classifier = self.architecture.classifier
+        assert classifier is not None  # noqa: S101  (logits are an output only where there is one)
+        region = classifier.region
+        shape: tuple[Dimension, ...] = ("n", classifier.num_classes)
+        value = self._cut(source, region) if isinstance(region, Boxes) else source
+        value = self._blocks(classifier.blocks, value, "classifier.blocks")
+        operators = {"max": "GlobalMaxPool", "mean": "GlobalAveragePool"}
+        if classifier.pooling in operators:
+            value = self.sheet.node(operators[classifier.pooling], [value], path="classifier")
+        value = self.sheet.node("Flatten", [value], path="classifier", axis=1)
+        linear = [self._weight(f"classifier.linear.{name}") for name in ("weight", "bias")]
+        value = self.sheet.node("Gemm", [value, *linear], path="classifier.linear", transB=1)
+        if isinstance(region, Boxes):
+            shape = ("n", "k", classifier.num_classes)
+            counts = self.sheet.node("Shape", ["boxes"], path="classifier", start=0, end=2)
+            full = [counts, self.sheet.integers(classifier.num_classes)]
+            target = self.sheet.node("Concat", full, path="classifier", axis=0)
+            value = self.sheet.node("Reshape", [value, target], path="classifier")
+        self.sheet.output("logits", value, shape)
+
+    def _cut(self, source: str, region: Boxes) -> str:
+        """Resamples every box; the picture that it belongs to is counted out in the graph."""
+        node, integers = self.sheet.node, self.sheet.integers
+        counts = node("Shape", ["boxes"], path="cut", start=0, end=2)
+        ones = node("Expand", [integers(1), counts], path="cut")
+        # 1, 2, ... down the pictures, minus one: the index of each box's picture.
+        numbered = node("CumSum", [ones, integers(0)], path="cut", exclusive=1)
+        indices = node("Reshape", [numbered, integers(-1)], path="cut")
+        flat = node("Reshape", ["boxes", integers(-1, 4)], path="cut")
+        reads_encoder = self.architecture.kind == "integrated"
+        stride_px = self.architecture.stride_px if reads_encoder else 1
+        return node(
+            "RoiAlign",
+            [source, flat, indices],
+            path="cut",
+            coordinate_transformation_mode="half_pixel",
+            output_height=region.size_px,
+            output_width=region.size_px,
+            sampling_ratio=1 if stride_px == 1 else 2,
+            spatial_scale=1 / stride_px,
+        )
+
+    def _blocks(self, blocks: Sequence[Block], value: str, path: str) -> str:
+        for index, block in enumerate(blocks):
+            value = self._block(block, value, f"{path}.{index}")
+        return value
+
+    def _block(self, block: Block, value: str, path: str) -> str:
+        match block:
+            case MaxPool():
+                size = [block.size_px] * 2
+                return self.sheet.node(
+                    "MaxPool", [value], path=path, kernel_shape=size, strides=size
+                )
+            case Conv():
+                return self._conv(
+                    value,
+                    path,
+                    stride_px=block.stride_px,
+                    norm=block.norm,
+                    activation=block.activation,
+                )
+            case InvertedResidual():
+                return self._inverted_residual(block, value, path)
+
+    def _inverted_residual(self, block: InvertedResidual, value: str, path: str) -> str:
+        norm, activation = block.norm, block.activation
+        hidden = self._conv(value, f"{path}.expand", norm=norm, activation=activation)
+        hidden = self._conv(
+            hidden,
+            f"{path}.depthwise",
+            stride_px=block.stride_px,
+            groups=block.hidden_channels,
+            norm=norm,
+            activation=activation,
+        )
+        result = self._conv(hidden, f"{path}.project", norm=norm, activation="none")
+        if not block.is_residual:
+            return result
+        return self.sheet.node("Add", [value, result], path=path)
+
+    def _conv(
+        self,
+        value: str,
+        path: str,
+        *,
+        stride_px: int = 1,
+        groups: int = 1,
+        norm: str,
+        activation: str,
+    ) -> str:
+        weight = self.weights[f"{path}.conv.weight"]
+        parameters = [self.sheet.weight(f"{path}.conv.weight", weight)]
+        if norm == "none":
+            parameters.append(self._weight(f"{path}.conv.bias"))
+        elif norm == "batch":
+            names = ("weight", "bias", "running_mean", "running_var")
+            folded = fold_batch_norm(weight, {n: self.weights[f"{path}.norm.{n}"] for n in names})
+            parameters = [
+                self.sheet.weight(f"{path}.conv.{name}", array)
+                for name, array in zip(("weight", "bias"), folded, strict=True)
+            ]
+        kernel_px = weight.shape[-1]
+        value = self.sheet.node(
+            "Conv",
+            [value, *parameters],
+            path=path,
+            kernel_shape=[kernel_px] * 2,
+            strides=[stride_px] * 2,
+            pads=[kernel_px // 2] * 4,
+            group=groups,
+        )
+        if norm == "group":
+            value = self._group_norm(value, f"{path}.norm")
+        return self._activate(value, activation, path)
+
+    def _group_norm(self, value: str, path: str) -> str:
+        """One group, as an instance normalisation of one long channel: every runtime has that."""
+        node = self.sheet.node
+        shape = node("Shape", [value], path=path)
+        long = node("Reshape", [value, self.sheet.integers(0, 1, -1)], path=path)
+        one = self.sheet.weight("float32/1", np.ones(1, dtype=np.float32))
+        zero = self.sheet.weight("float32/0", np.zeros(1, dtype=np.float32))
+        normed = node("InstanceNormalization", [long, one, zero], path=path, epsilon=EPSILON)
+        value = node("Reshape", [normed, shape], path=path)
+        for operator, name in (("Mul", "weight"), ("Add", "bias")):
+            array = self.weights[f"{path}.{name}"].reshape(-1, 1, 1)
+            constant = self.sheet.weight(f"{path}.{name}", array)
+            value = node(operator, [value, constant], path=path)
+        return value
+
+    def _activate(self, value: str, activation: str, path: str) -> str:
+        if activation == "relu":
+            return self.sheet.node("Relu", [value], path=path)
+        if activation == "silu":
+            gate = self.sheet.node("Sigmoid", [value], path=path)
+            return self.sheet.node("Mul", [value, gate], path=path)
+        return value
+
+    def _weight(self, name: str) -> str:
+        return self.sheet.weight(name, self.weights[name])

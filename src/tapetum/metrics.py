@@ -1,0 +1,176 @@
+r"""How good a cleaned picture and a name are, by one pinned protocol.
+
+Pictures, each scored on its own (take the mean over pictures afterwards), on the scale 0 to 1:
+
+.. math::
+    \mathrm{PSNR}(\hat x, x) &= -10 \log_{10} \operatorname{mean}\,(\mathrm{clamp}(\hat x) - x)^2 \\
+    \mathrm{SSIM}(a, b) &= \operatorname{mean}
+        \frac{(2 \mu_a \mu_b + C_1)(2 \sigma_{ab} + C_2)}
+             {(\mu_a^2 + \mu_b^2 + C_1)(\sigma_a^2 + \sigma_b^2 + C_2)},
+        \qquad C_1 = 0.01^2,\; C_2 = 0.03^2
+
+with the moments :math:`\mu, \sigma^2, \sigma_{ab}` under a Gaussian window of 11 x 11 pixels,
+:math:`\sigma = 1.5`, that never leaves the picture; each channel on its own, then their mean.
+These are scikit-image's numbers with ``gaussian_weights=True, sigma=1.5,
+use_sample_covariance=False, data_range=1``.  Other libraries differ by padding the border or by
+mixing the channels; the same two pictures then score 0.72 or 0.94.
+
+Names are scored over all given ones, whatever pictures they belong to.
+
+References:
+    Image Quality Assessment: From Error Visibility to Structural Similarity
+    (Wang, Bovik, Sheikh, Simoncelli, 2004), https://doi.org/10.1109/TIP.2003.819861.
+
+    On Calibration of Modern Neural Networks (Guo, Pleiss, Sun, Weinberger, 2017),
+    https://arxiv.org/abs/1706.04599.
+"""
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from tapetum.errors import DataError
+
+__all__ = ["accuracy", "expected_calibration_error", "macro_accuracy", "psnr", "ssim"]
+
+WINDOW_PX = 11
+WINDOW_SIGMA_PX = 1.5
+C1 = 0.01**2
+C2 = 0.03**2
+
+
+def psnr(cleaned: Float[Tensor, "b c h w"], truth: Float[Tensor, "b c h w"]) -> Float[Tensor, " b"]:
+    """The peak signal-to-noise ratio of each picture.
+
+    Args:
+        cleaned: What a network returned; clamped to [0, 1] here.
+        truth: The clean pictures, in [0, 1].
+
+    Returns:
+        In dB, at least float32; infinite where the pictures are equal.
+    """
+    error = _at_least_float32(cleaned).clamp(0, 1) - truth
+    return -10 * error.square().mean(dim=(1, 2, 3)).log10()
+
+
+def ssim(a: Float[Tensor, "b c h w"], b: Float[Tensor, "b c h w"]) -> Float[Tensor, " b"]:
+    """The structural similarity of each pair of pictures.
+
+    It carries gradients and clamps nothing, so that it serves as a loss; clamp a network's
+    output to [0, 1] where it serves as a score.  Autocast does not reach it: variances are small
+    differences of large numbers, which 16 bits lose.
+
+    Args:
+        a: Pictures, in [0, 1].
+        b: Pictures to compare them with; the order does not matter.
+
+    Returns:
+        From -1 to 1 (equal pictures), at least float32.
+
+    Raises:
+        DataError: The pictures are smaller than the window.
+    """
+    height, width = a.shape[2:]
+    if min(height, width) < WINDOW_PX:
+        raise DataError(
+            f"SSIM needs pictures of {WINDOW_PX} x {WINDOW_PX} px, these have {width} x {height}",
+            "use larger pictures or leave SSIM out",
+        )
+    with torch.autocast(a.device.type, enabled=False):
+        a, b = _at_least_float32(a), _at_least_float32(b)
+        maps = torch.stack((a, b, a * a, b * b, a * b))
+        mean_a, mean_b, mean_aa, mean_bb, mean_ab = _blur(maps)
+        luminance = (2 * mean_a * mean_b + C1) / (mean_a**2 + mean_b**2 + C1)
+        variances = (mean_aa - mean_a**2) + (mean_bb - mean_b**2)
+        structure = (2 * (mean_ab - mean_a * mean_b) + C2) / (variances + C2)
+        similarity: Tensor = (luminance * structure).mean(dim=(1, 2, 3))
+    return similarity
+
+
+def accuracy(logits: Float[Tensor, "*n classes"], labels: Int[Tensor, "*n"]) -> float:
+    """The share of names that are right.
+
+    Args:
+        logits: A score for each class; the largest is the name given.
+        labels: The index of the true class.
+
+    Returns:
+        From 0 to 1.
+
+    Raises:
+        DataError: There are no labels.
+    """
+    return float(_is_right(logits, labels).double().mean())
+
+
+def macro_accuracy(logits: Float[Tensor, "*n classes"], labels: Int[Tensor, "*n"]) -> float:
+    """The share of right names within each class, averaged over the classes that occur.
+
+    Every class counts the same, however rare it is.
+
+    Args:
+        logits: A score for each class; the largest is the name given.
+        labels: The index of the true class.
+
+    Returns:
+        From 0 to 1.
+
+    Raises:
+        DataError: There are no labels.
+    """
+    is_right = _is_right(logits, labels).double()
+    num_right = torch.bincount(labels.flatten(), weights=is_right)
+    num_all = torch.bincount(labels.flatten())
+    occurs = num_all > 0
+    return float((num_right[occurs] / num_all[occurs]).mean())
+
+
+def expected_calibration_error(
+    logits: Float[Tensor, "*n classes"], labels: Int[Tensor, "*n"], num_bins: int = 15
+) -> float:
+    r"""How far confidence and accuracy lie apart (Guo et al., eq. 3).
+
+    .. math:: \sum_m \frac{|B_m|}{n} \left| \mathrm{acc}(B_m) - \mathrm{conf}(B_m) \right|
+
+    over bins :math:`B_m = ((m - 1) / M, m / M]` of the confidence, the largest probability.
+
+    Args:
+        logits: A score for each class, before the softmax.
+        labels: The index of the true class.
+        num_bins: The number :math:`M` of bins, of equal width.
+
+    Returns:
+        From 0 (a confidence of 80 % is right 8 times of 10) to 1.
+
+    Raises:
+        DataError: There are no labels.
+    """
+    is_right = _is_right(logits, labels).double()
+    confidence = logits.double().softmax(dim=-1).amax(dim=-1).flatten()
+    bins = (confidence * num_bins).ceil().long().clamp(1, num_bins) - 1
+    gaps = torch.bincount(bins, weights=is_right - confidence)
+    return float(gaps.abs().sum() / len(is_right))
+
+
+def _is_right(logits: Tensor, labels: Tensor) -> Tensor:
+    """Whether each name is right, in one row."""
+    if labels.numel() == 0:
+        raise DataError("there are no labels to score names by", "give at least one picture")
+    return (logits.argmax(dim=-1) == labels).flatten()
+
+
+def _blur(maps: Float[Tensor, "*n h w"]) -> Float[Tensor, "*n h_out w_out"]:
+    """The mean of each map under the Gaussian window, wherever the whole window fits."""
+    # Maps as the channels of one picture: on a CPU 20 times faster than as pictures of their own.
+    planes = maps.flatten(0, -3)
+    offset_px = torch.arange(WINDOW_PX, dtype=maps.dtype, device=maps.device) - WINDOW_PX // 2
+    weights = torch.exp(-0.5 * (offset_px / WINDOW_SIGMA_PX) ** 2)
+    weights = (weights / weights.sum()).expand(len(planes), 1, 1, WINDOW_PX)
+    across = F.conv2d(planes[None], weights, groups=len(planes))
+    means = F.conv2d(across, weights.transpose(2, 3), groups=len(planes))
+    return means.reshape(*maps.shape[:-2], *means.shape[-2:])
+
+
+def _at_least_float32(pictures: Tensor) -> Tensor:
+    return pictures.to(torch.promote_types(pictures.dtype, torch.float32))

@@ -1,0 +1,130 @@
+r"""The blocks that networks are made of.
+
+.. math::
+    \text{ConvNorm} &: \quad y = \phi(\nu(W * x)) \\
+    \text{InvertedResidual} &: \quad y = [x +] \, P(\phi(D_k(\phi(E(x)))))
+
+with :math:`\nu` a normalisation, :math:`\phi` an activation, :math:`E` and :math:`P` 1x1
+convolutions, :math:`D_k` a depth-wise one of side :math:`k`.
+
+Modules take plain keyword arguments; :mod:`tapetum.nn.build` reads them off a description.
+
+References:
+    | MobileNetV2: Inverted Residuals and Linear Bottlenecks (Sandler et al., 2018)
+    | https://arxiv.org/abs/1801.04381
+"""
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+__all__ = ["ConvNorm", "InvertedResidual", "activate", "normalise"]
+
+
+def normalise(norm: str, channels: int) -> nn.Module:
+    """The normalisation layer of a name: ``batch``, ``group`` (one group) or ``none``."""
+    if norm == "batch":
+        return nn.BatchNorm2d(channels)
+    if norm == "group":
+        return nn.GroupNorm(1, channels)
+    return nn.Identity()
+
+
+def activate(activation: str) -> nn.Module:
+    """The activation layer of a name: ``relu``, ``silu`` (swish) or ``none``."""
+    if activation == "relu":
+        return nn.ReLU(inplace=True)
+    if activation == "silu":
+        return nn.SiLU(inplace=True)
+    return nn.Identity()
+
+
+class ConvNorm(nn.Module):
+    """A convolution, a normalisation, an activation; same size at stride 1.
+
+    Args:
+        in_channels: Channels that come in.
+        out_channels: Channels that go out.
+        kernel_px: Side of the kernel, odd.
+        stride_px: Height and width shrink by this, rounded up.
+        groups: Equal to the channels for a depth-wise convolution.
+        norm: ``batch``, ``group`` or ``none``; the convolution has a bias only with ``none``.
+        activation: ``relu``, ``silu`` or ``none``.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        *,
+        kernel_px: int = 3,
+        stride_px: int = 1,
+        groups: int = 1,
+        norm: str = "batch",
+        activation: str = "relu",
+    ) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(
+            in_channels,
+            out_channels,
+            kernel_px,
+            stride=stride_px,
+            padding=kernel_px // 2,
+            groups=groups,
+            bias=norm == "none",
+        )
+        self.norm = normalise(norm, out_channels)
+        self.activation = activate(activation)
+
+    def forward(self, x: Float[Tensor, "b c_in h w"]) -> Float[Tensor, "b c_out h_out w_out"]:
+        """Filters, normalises, activates."""
+        y: Tensor = self.activation(self.norm(self.conv(x)))
+        return y
+
+
+class InvertedResidual(nn.Module):
+    """Expands, filters each channel on its own, and projects back (MBConv).
+
+    Args:
+        in_channels: Channels that come in.
+        hidden_channels: Channels that are filtered.
+        out_channels: Channels that go out.
+        kernel_px: Side of the depth-wise kernel, odd.
+        stride_px: Height and width shrink by this, rounded up.
+        norm: As in :class:`ConvNorm`.
+        activation: After the expansion and the filter; the projection is linear.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        hidden_channels: int,
+        out_channels: int,
+        *,
+        kernel_px: int = 3,
+        stride_px: int = 1,
+        norm: str = "batch",
+        activation: str = "relu",
+    ) -> None:
+        super().__init__()
+        self.expand = ConvNorm(
+            in_channels, hidden_channels, kernel_px=1, norm=norm, activation=activation
+        )
+        self.depthwise = ConvNorm(
+            hidden_channels,
+            hidden_channels,
+            kernel_px=kernel_px,
+            stride_px=stride_px,
+            groups=hidden_channels,
+            norm=norm,
+            activation=activation,
+        )
+        # Linear: an activation here would discard information.
+        self.project = ConvNorm(
+            hidden_channels, out_channels, kernel_px=1, norm=norm, activation="none"
+        )
+        self.is_residual = stride_px == 1 and in_channels == out_channels
+
+    def forward(self, x: Float[Tensor, "b c_in h w"]) -> Float[Tensor, "b c_out h_out w_out"]:
+        """Expands, filters, projects; adds the input where shapes allow it."""
+        y: Tensor = self.project(self.depthwise(self.expand(x)))
+        return x + y if self.is_residual else y

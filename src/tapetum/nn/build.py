@@ -1,0 +1,115 @@
+"""The only place where a description becomes a torch module."""
+
+import math
+
+import torch
+from torch import nn
+
+from tapetum.arch import spec
+from tapetum.nn.blocks import ConvNorm, InvertedResidual
+from tapetum.nn.decoder import Decoder, DecoderLevel
+from tapetum.nn.encoder import Encoder
+from tapetum.nn.heads import BoxClassifier, WholeClassifier
+from tapetum.nn.network import Network
+
+__all__ = ["build", "build_block"]
+
+
+def build(architecture: spec.Architecture, *, seed: int) -> Network:
+    """Builds the network that ``architecture`` describes, with fresh weights.
+
+    Args:
+        architecture: The description.
+        seed: Equal seeds give equal weights; torch's global generator is left as it was.
+
+    Returns:
+        A network in training mode, on the CPU, float32.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = Network(
+            architecture,
+            encoder=_build_encoder(architecture),
+            decoder=_build_decoder(architecture.decoder),
+            classifier=_build_classifier(architecture),
+        )
+        _initialise(network)
+    return network
+
+
+def build_block(block: spec.Block) -> nn.Module:
+    """Builds the module that ``block`` describes, with torch's default weights."""
+    arguments = block.model_dump(exclude={"kind"})
+    match block:
+        case spec.Conv():
+            return ConvNorm(**arguments)
+        case spec.InvertedResidual():
+            return InvertedResidual(**arguments)
+        case spec.MaxPool():
+            return nn.MaxPool2d(block.size_px)
+
+
+def _build_blocks(blocks: tuple[spec.Block, ...]) -> nn.Sequential:
+    return nn.Sequential(*(build_block(block) for block in blocks))
+
+
+def _build_encoder(architecture: spec.Architecture) -> Encoder | None:
+    if not architecture.encoder:
+        return None
+    return Encoder([_build_blocks(level.blocks) for level in architecture.encoder])
+
+
+def _build_decoder(decoder: spec.Decoder | None) -> Decoder | None:
+    if decoder is None:
+        return None
+    levels = [
+        DecoderLevel(
+            nn.ConvTranspose2d(level.up.in_channels, level.up.out_channels, 2, stride=2),
+            _build_blocks(level.blocks),
+            skip_level=level.skip_level,
+        )
+        for level in decoder.levels
+    ]
+    return Decoder(levels, build_block(decoder.output))
+
+
+def _build_classifier(
+    architecture: spec.Architecture,
+) -> WholeClassifier | BoxClassifier | None:
+    classifier = architecture.classifier
+    if classifier is None:
+        return None
+    blocks = _build_blocks(classifier.blocks)
+    if isinstance(classifier.region, spec.Whole):
+        return WholeClassifier(
+            blocks,
+            pooling=classifier.pooling,
+            features=classifier.features,
+            num_classes=classifier.num_classes,
+        )
+    return BoxClassifier(
+        blocks,
+        size_px=classifier.region.size_px,
+        stride_px=architecture.stride_px if classifier.source == "encoder" else 1,
+        pooling=classifier.pooling,
+        features=classifier.features,
+        num_classes=classifier.num_classes,
+    )
+
+
+def _initialise(network: nn.Module) -> None:
+    """He initialisation for every convolution, so that no level starts out silent.
+
+    References:
+        Delving Deep into Rectifiers (He et al., 2015), https://arxiv.org/abs/1502.01852
+    """
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, mode="fan_in", nonlinearity="relu")
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+        elif isinstance(module, nn.ConvTranspose2d):
+            # Kernel 2 at stride 2: each output place sees one weight of every input channel.
+            nn.init.normal_(module.weight, std=math.sqrt(1 / module.in_channels))
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)

@@ -1,0 +1,62 @@
+"""From feature maps back to a picture: the climbing half of the UNet.
+
+References:
+    | U-Net: Convolutional Networks for Biomedical Image Segmentation (Ronneberger et al., 2015)
+    | https://arxiv.org/abs/1505.04597
+"""
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+__all__ = ["Decoder", "DecoderLevel"]
+
+
+class DecoderLevel(nn.Module):
+    """Doubles the size, joins the encoder's feature map of that size, and mixes the two.
+
+    Args:
+        up: Doubles height and width.
+        blocks: Work on the joined maps, without changing the size.
+        skip_level: Which encoder level is joined; none where ``None``.
+    """
+
+    def __init__(self, up: nn.Module, blocks: nn.Sequential, *, skip_level: int | None) -> None:
+        super().__init__()
+        self.up = up
+        self.blocks = blocks
+        self.skip_level = skip_level
+
+    def forward(
+        self, x: Float[Tensor, "b c_in h w"], features: Sequence[Tensor]
+    ) -> Float[Tensor, "b c_out h_up w_up"]:
+        """Climbs one level; ``features`` are the encoder's maps, the finest first."""
+        y = self.up(x)
+        if self.skip_level is not None:
+            y = torch.cat([y, features[self.skip_level]], dim=1)
+        y = self.blocks(y)
+        return y
+
+
+class Decoder(nn.Module):
+    """Climbs from the deepest feature map to a picture.
+
+    Args:
+        levels: The deepest first.
+        output: Projects to the channels of a picture.
+    """
+
+    def __init__(self, levels: Sequence[DecoderLevel], output: nn.Module) -> None:
+        super().__init__()
+        self.levels = nn.ModuleList(levels)
+        self.output = output
+
+    def forward(self, features: Sequence[Tensor]) -> Float[Tensor, "b c h w"]:
+        """A picture from the encoder's feature maps, the finest first."""
+        y = features[-1]
+        for level in self.levels:
+            y = level(y, features)
+        y = self.output(y)
+        return y

@@ -1,0 +1,102 @@
+"""From a picture or a feature map to names: of the whole picture, or of boxes in it.
+
+References:
+    | Mask R-CNN (He et al., 2017), for the alignment of boxes, https://arxiv.org/abs/1703.06870
+"""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torchvision.ops import roi_align
+
+__all__ = ["BoxClassifier", "WholeClassifier", "pool"]
+
+
+def pool(x: Float[Tensor, "b c h w"], pooling: str) -> Float[Tensor, "b f"]:
+    """One vector a map: ``max`` or ``mean`` over all places, or ``flatten`` (keeps every place)."""
+    if pooling == "max":
+        return x.amax(dim=(2, 3))
+    if pooling == "mean":
+        return x.mean(dim=(2, 3))
+    return x.flatten(1)
+
+
+class WholeClassifier(nn.Module):
+    """Names the whole picture.
+
+    Args:
+        blocks: Work on the map first.
+        pooling: As in :func:`pool`, without ``flatten``.
+        features: Length of the pooled vector.
+        num_classes: How many names there are.
+    """
+
+    def __init__(
+        self, blocks: nn.Sequential, *, pooling: str, features: int, num_classes: int
+    ) -> None:
+        super().__init__()
+        self.blocks = blocks
+        self.pooling = pooling
+        self.linear = nn.Linear(features, num_classes)
+
+    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b classes"]:
+        """Scores before the softmax."""
+        logits: Tensor = self.linear(pool(self.blocks(x), self.pooling))
+        return logits
+
+
+class BoxClassifier(nn.Module):
+    """Names each box of a picture.
+
+    Args:
+        blocks: Work on the cut-out boxes.
+        size_px: Height and width to which each box is resampled.
+        stride_px: How many picture pixels one place of the input spans.
+        pooling: As in :func:`pool`.
+        features: Length of the pooled vector.
+        num_classes: How many names there are.
+    """
+
+    def __init__(
+        self,
+        blocks: nn.Sequential,
+        *,
+        size_px: int,
+        stride_px: int,
+        pooling: str,
+        features: int,
+        num_classes: int,
+    ) -> None:
+        super().__init__()
+        self.blocks = blocks
+        self.size_px = size_px
+        self.stride_px = stride_px
+        self.pooling = pooling
+        self.linear = nn.Linear(features, num_classes)
+
+    def forward(
+        self, x: Float[Tensor, "b c h w"], boxes: Float[Tensor, "b k 4"]
+    ) -> Float[Tensor, "b k classes"]:
+        """Scores before the softmax, for each box (left, top, right, bottom, in picture pixels)."""
+        num_pictures, num_boxes = boxes.shape[:2]
+        logits: Tensor = self.linear(pool(self.blocks(self._cut(x, boxes)), self.pooling))
+        return logits.view(num_pictures, num_boxes, -1)
+
+    def _cut(
+        self, x: Float[Tensor, "b c h w"], boxes: Float[Tensor, "b k 4"]
+    ) -> Float[Tensor, "bk c size size"]:
+        num_pictures, num_boxes = boxes.shape[:2]
+        picture = torch.arange(num_pictures, device=x.device, dtype=x.dtype)
+        regions = torch.cat(
+            [picture.repeat_interleave(num_boxes)[:, None], boxes.reshape(-1, 4).to(x.dtype)], dim=1
+        )
+        # Aligned, one sample a cell: a box of exactly size_px on a picture is cut out unchanged.
+        # On coarser maps two samples a side keep neighbouring places from being skipped.
+        return roi_align(
+            x,
+            regions,
+            output_size=self.size_px,
+            spatial_scale=1 / self.stride_px,
+            sampling_ratio=1 if self.stride_px == 1 else 2,
+            aligned=True,
+        )

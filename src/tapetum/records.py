@@ -1,0 +1,96 @@
+"""Frozen data models, and files that are never half-written.
+
+Everything that Tapetum stores (architectures, recipes, manifests, results) is a :class:`Record`:
+immutable, validated, JSON both ways.  Files are written beside their place and moved there in one
+step, so that a kill at any moment leaves either the old file or the new one.
+"""
+
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from tapetum.errors import InputError
+
+__all__ = ["Record", "describe_faults", "write_atomically"]
+
+
+class Record(BaseModel):
+    """The base of every data model: immutable, and strict about unknown fields."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    def to_json(self) -> str:
+        """The record as indented JSON text, ending in a newline."""
+        return self.model_dump_json(indent=2) + "\n"
+
+    def write(self, path: Path) -> None:
+        """Writes the record to ``path`` as JSON, in one step."""
+        write_atomically(path, self.to_json().encode())
+
+    @classmethod
+    def from_json(cls, text: str | bytes, *, source: str) -> Self:
+        """Reads a record from JSON text.
+
+        Args:
+            text: The JSON text.
+            source: Where it came from, for the error message.
+
+        Raises:
+            InputError: The text is no JSON, or does not describe such a record; all faults at once.
+        """
+        try:
+            return cls.model_validate(json.loads(text))
+        except (json.JSONDecodeError, UnicodeDecodeError) as error:
+            raise InputError(f"{source} is not JSON: {error}", "check the file") from error
+        except ValidationError as error:
+            raise InputError(
+                f"{source} does not describe a {cls.__name__}: {describe_faults(error)}",
+                "correct these fields",
+            ) from error
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Reads a record from a JSON file.
+
+        Raises:
+            InputError: There is no such file, or it does not describe such a record.
+        """
+        try:
+            text = path.read_bytes()
+        except OSError as error:
+            raise InputError(
+                f"cannot read {path}: {error.strerror or error}", "check the path"
+            ) from error
+        return cls.from_json(text, source=str(path))
+
+
+def describe_faults(error: ValidationError) -> str:
+    """All faults of a validation in one line: ``field.path: what is wrong (found value)``."""
+    faults = []
+    for fault in error.errors():
+        where = ".".join(str(part) for part in fault["loc"])
+        faults.append(f"{where}: {fault['msg']}" if where else fault["msg"])
+    return "; ".join(faults)
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Writes ``content`` to ``path`` so that no one ever sees half of it.
+
+    The folder is made where it is missing; the bytes reach the disk before the name does.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise

@@ -1,0 +1,336 @@
+"""The border between picture files and arrays: every conversion happens here and nowhere else.
+
+Outside are files: grey, RGB, with or without alpha, palettes, 8 or 16 bits a channel, turned by
+their EXIF tag.  Inside is a :class:`Picture`: float32 in [0, 1], channels first, and what is
+needed to write the result as deep as the source was.
+
+Pillow opens 16-bit colour but keeps only 8 bits of it.  The other 8 are in reach all the same: the
+picture is decoded a second time with the opposite byte order, which makes Pillow keep the low
+bytes.  That covers 16-bit RGB and RGBA in PNG and TIFF, and grey with alpha in PNG.  What stays
+out of reach (16-bit CMYK and planar TIFF, 16-bit colour PPM) is refused with a sentence rather
+than read at half its depth; JPEG 2000 in colour arrives with 8 bits.
+
+Of files with several pictures (GIF, TIFF) the first one counts.  Colour profiles and other
+metadata are not read, and not written.
+"""
+
+import io
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from tapetum.errors import DataError
+from tapetum.records import write_atomically
+from tapetum.runtime.png16 import encode_png16
+
+__all__ = [
+    "PICTURE_SUFFIXES",
+    "Picture",
+    "as_colour",
+    "decode_picture",
+    "encode_picture",
+    "read_picture",
+    "write_picture",
+]
+
+PICTURE_SUFFIXES = frozenset(
+    {".bmp", ".gif", ".jp2", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".pnm", ".ppm"}
+    | {".tif", ".tiff", ".webp"}
+)
+"""Lower-case endings of the files that are taken for pictures."""
+
+# Named, so that a file in disguise cannot reach a decoder that starts other programs (EPS).
+_FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "GIF", "WEBP", "PPM", "JPEG2000")
+
+_LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R BT.601, as Pillow's "L"
+
+_BITS_TAG, _PLANAR_TAG = 258, 284  # of TIFF 6.0: BitsPerSample, PlanarConfiguration
+
+# Rawmodes that keep one byte of each 16-bit sample, and the ones that keep the other byte.
+_OTHER_BYTE = {"16B": "16L", "16L": "16B", "16N": "16B"}  # N is little-endian on all we run on
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """A picture inside Tapetum, with what its file had besides.
+
+    Args:
+        pixels: Shape (c, h, w), in [0, 1]; c is 1 for grey and 3 for RGB.
+        alpha: Opacity, shape (h, w), in [0, 1]; None where the source had none.
+        bit_depth: Bits a channel of the source, and of what is written.
+        mode: What the channels mean.
+
+    Raises:
+        DataError: Shape, mode and alpha do not fit together.
+    """
+
+    pixels: NDArray[np.float32]
+    alpha: NDArray[np.float32] | None
+    bit_depth: Literal[8, 16]
+    mode: Literal["grey", "rgb"]
+
+    def __post_init__(self) -> None:
+        channels = 1 if self.mode == "grey" else 3
+        if self.pixels.ndim != 3 or self.pixels.shape[0] != channels:
+            raise DataError(
+                f"a {self.mode} picture has shape ({channels}, h, w), not {self.pixels.shape}",
+                "give channels first",
+            )
+        if self.alpha is not None and self.alpha.shape != self.pixels.shape[1:]:
+            raise DataError(
+                f"alpha of {self.alpha.shape} does not fit pixels of {self.pixels.shape[1:]}",
+                "give both the same height and width",
+            )
+
+    def to_integers(self) -> NDArray[np.uint8] | NDArray[np.uint16]:
+        """The pixels as they are stored in a file: shape (c, h, w), clipped and rounded."""
+        return _to_integers(self.pixels, self.bit_depth)
+
+
+def read_picture(path: Path) -> Picture:
+    """Reads a picture file.
+
+    Raises:
+        DataError: There is no such file, or it is no picture that can be read whole.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        problem = f"cannot read {path}: {error.strerror or error}"
+        raise DataError(problem, "check the path") from error
+    try:
+        return decode_picture(content)
+    except DataError as error:
+        raise DataError(f"cannot read {path}: {error.problem}", error.remedy) from error
+
+
+def decode_picture(content: bytes) -> Picture:
+    """Reads a picture from the bytes of its file.
+
+    Raises:
+        DataError: The bytes are no picture that can be read whole; the reason alone, no file name.
+    """
+    if not content:
+        raise DataError("the file is empty", "copy it again")
+    try:
+        return _decode(content)
+    except DataError:
+        raise
+    except UnidentifiedImageError as error:
+        raise DataError(f"not a picture in {_known_formats()}", "convert it to PNG") from error
+    except Image.DecompressionBombError as error:
+        raise DataError("it has too many pixels to be opened safely", "make it smaller") from error
+    except Exception as error:  # decoders of untrusted bytes raise almost anything
+        raise DataError(
+            f"it is damaged ({str(error) or type(error).__name__})", "copy it again or leave it out"
+        ) from error
+
+
+def write_picture(path: Path, picture: Picture) -> None:
+    """Writes a picture in one step, in the format of the path's ending (PNG without one).
+
+    Raises:
+        DataError: The format cannot keep the picture's depth or alpha, or the path cannot be
+            written to.
+    """
+    content = encode_picture(picture, path.suffix.lower() or ".png")
+    try:
+        write_atomically(path, content)
+    except OSError as error:
+        problem = f"cannot write {path}: {error.strerror or error}"
+        raise DataError(problem, "choose another place") from error
+
+
+def encode_picture(picture: Picture, suffix: str = ".png") -> bytes:
+    """The bytes of a picture file.
+
+    Args:
+        picture: Values outside [0, 1] are clipped.
+        suffix: Lower-case ending that chooses the format.
+
+    Raises:
+        DataError: The format is not written here, or cannot keep the picture's depth or alpha.
+    """
+    writers: dict[str, tuple[str, dict[str, Any]]] = {
+        ".bmp": ("BMP", {}),
+        ".jpeg": ("JPEG", {"quality": 95}),
+        ".jpg": ("JPEG", {"quality": 95}),
+        ".png": ("PNG", {}),
+        ".tif": ("TIFF", {"compression": "tiff_deflate"}),
+        ".tiff": ("TIFF", {"compression": "tiff_deflate"}),
+        ".webp": ("WEBP", {"lossless": True}),
+    }
+    if suffix not in writers:
+        raise DataError(f"no picture is written as {suffix!r}", f"use {', '.join(writers)}")
+    format_name, options = writers[suffix]
+    _check_it_fits(picture, format_name)
+    samples = _interleave(picture)
+    if picture.bit_depth == 16 and format_name == "PNG":
+        return encode_png16(samples.astype(np.uint16))
+    file = io.BytesIO()
+    Image.fromarray(samples[:, :, 0] if samples.shape[2] == 1 else samples).save(
+        file, format_name, **options
+    )
+    return file.getvalue()
+
+
+def as_colour(pixels: NDArray[np.float32], channels: int) -> NDArray[np.float32]:
+    """Converts between grey and RGB; grey is the luma of ITU-R BT.601.
+
+    Args:
+        pixels: Shape (..., c, h, w), c being 1 or 3.
+        channels: How many to return, 1 or 3.
+
+    Raises:
+        DataError: Another number of channels is given or asked for.
+    """
+    given = pixels.shape[-3]
+    if {given, channels} - {1, 3}:
+        problem = f"cannot turn {given} channels into {channels}"
+        raise DataError(problem, "pictures have 1 channel (grey) or 3 (RGB)")
+    if given == channels:
+        return pixels
+    if channels == 3:
+        return np.repeat(pixels, 3, axis=-3)
+    return np.einsum("...chw,c->...hw", pixels, _LUMA)[..., np.newaxis, :, :]
+
+
+def _known_formats() -> str:
+    return f"a known format ({', '.join(_FORMATS)})"
+
+
+def _open(content: bytes) -> Image.Image:
+    return Image.open(io.BytesIO(content), formats=_FORMATS)
+
+
+def _decode(content: bytes) -> Picture:
+    with _open(content) as image:
+        deep = _deep_rawmode(image)
+        if deep is not None:
+            return _from_samples(*_deep_colour(content, deep, image.info.get("transparency")))
+        if image.mode == "F":
+            raise DataError("its numbers are floats without a fixed range", "save it with 16 bits")
+        if image.mode.startswith("I"):
+            return _from_samples(*_deep_grey(image))
+        return _from_samples(*_shallow(image))
+
+
+def _from_samples(
+    samples: NDArray[np.uint8] | NDArray[np.uint16], alpha: NDArray[np.bool_] | None = None
+) -> Picture:
+    """Makes a picture of (h, w, c) samples: grey, grey + alpha, RGB, RGB + alpha."""
+    largest = np.float32(np.iinfo(samples.dtype).max)
+    planes = np.ascontiguousarray(np.moveaxis(samples, 2, 0)).astype(np.float32) / largest
+    num_colours = 1 if samples.shape[2] < 3 else 3
+    opacity = planes[num_colours] if samples.shape[2] in (2, 4) else None
+    if alpha is not None:
+        opacity = alpha.astype(np.float32)
+    return Picture(
+        pixels=planes[:num_colours],
+        alpha=opacity,
+        bit_depth=8 if samples.dtype == np.uint8 else 16,
+        mode="grey" if num_colours == 1 else "rgb",
+    )
+
+
+def _shallow(image: Image.Image) -> tuple[NDArray[np.uint8]]:
+    """The 8-bit samples, (h, w, c), of any mode that Pillow can convert."""
+    is_grey = image.mode in ("1", "L", "LA", "La")
+    has_alpha = image.has_transparency_data
+    target = ("LA" if has_alpha else "L") if is_grey else ("RGBA" if has_alpha else "RGB")
+    samples = np.atleast_3d(np.asarray(ImageOps.exif_transpose(image).convert(target)))
+    if image.mode in ("P", "PA") and is_grey_valued(samples):
+        samples = samples[:, :, [0, 3]] if has_alpha else samples[:, :, :1]
+    return (samples,)
+
+
+def is_grey_valued(samples: NDArray[Any]) -> bool:
+    """Whether red, green and blue of (h, w, c) samples, c >= 3, are the same everywhere."""
+    red, green, blue = samples[:, :, 0], samples[:, :, 1], samples[:, :, 2]
+    return bool(np.array_equal(red, green) and np.array_equal(green, blue))
+
+
+def _deep_grey(image: Image.Image) -> tuple[NDArray[np.uint16], NDArray[np.bool_] | None]:
+    """The samples, (h, w, 1), of a 16-bit grey picture, and what its key value makes clear."""
+    values = np.asarray(ImageOps.exif_transpose(image))
+    if values.size and (values.min() < 0 or values.max() > 65535):
+        raise DataError("its integers do not fit 16 bits", "save it with 16 bits")
+    key = image.info.get("transparency")
+    return values.astype(np.uint16)[:, :, np.newaxis], None if key is None else values != key
+
+
+def _deep_rawmode(image: Image.Image) -> str | None:
+    """How the file stores 16-bit colour, in Pillow's words; None where it does not."""
+    tags = getattr(image, "tag_v2", {})
+    if tags.get(_PLANAR_TAG) == 2 and max(tags.get(_BITS_TAG, (8,))) > 8:
+        raise DataError("16-bit colour in separate planes is not read", "save it as 16-bit PNG")
+    for tile in getattr(image, "tile", ()):
+        if tile.codec_name.startswith("ppm") and image.mode == "RGB" and tile.args[-1] > 255:
+            raise DataError("16-bit colour in a PPM file is not read", "save it as 16-bit PNG")
+        rawmode = tile.args if isinstance(tile.args, str) else (tile.args or ("",))[0]
+        if ";16" in str(rawmode) and not image.mode.startswith("I"):
+            return str(rawmode)
+    return None
+
+
+def _deep_colour(
+    content: bytes, rawmode: str, key: tuple[int, int, int] | None
+) -> tuple[NDArray[np.uint16], NDArray[np.bool_] | None]:
+    """The samples, (h, w, c), of 16-bit colour, and what its key colour makes clear."""
+    found = re.fullmatch(r"(RGB|RGBX|RGBA|LA);(16[BLN])", rawmode)
+    if found is None:
+        raise DataError(
+            f"16-bit samples stored as {rawmode} are not read at their full depth",
+            "save it as 16-bit RGB PNG",
+        )
+    kind, order = found.groups()
+    if kind == "LA":  # four bytes a pixel: grey high and low, alpha high and low
+        quads = _decode_as(content, "RGBA").astype(np.uint16)
+        return quads[:, :, [0, 2]] * 256 + quads[:, :, [1, 3]], None
+    high = _decode_as(content, rawmode).astype(np.uint16)
+    samples = high * 256 + _decode_as(content, f"{kind};{_OTHER_BYTE[order]}")
+    return samples, None if key is None else (samples != np.array(key)).any(axis=2)
+
+
+def _decode_as(content: bytes, rawmode: str) -> NDArray[np.uint8]:
+    """Decodes a picture with another reading of its bytes."""
+    with _open(content) as image:
+        tiles = image.tile  # type: ignore[attr-defined]  # every opened file has tiles
+        image.tile = [  # type: ignore[attr-defined]
+            tile._replace(args=rawmode if isinstance(tile.args, str) else (rawmode, *tile.args[1:]))
+            for tile in tiles
+        ]
+        return np.asarray(ImageOps.exif_transpose(image))
+
+
+def _check_it_fits(picture: Picture, format_name: str) -> None:
+    is_deep, has_alpha = picture.bit_depth == 16, picture.alpha is not None
+    keeps_depth = format_name == "PNG" or (
+        format_name == "TIFF" and picture.mode == "grey" and not has_alpha
+    )
+    if is_deep and not keeps_depth:
+        kind = f"{picture.mode}{' with alpha' if has_alpha else ''}"
+        raise DataError(f"{format_name} cannot keep 16 bits of {kind} here", "write a .png")
+    if has_alpha and format_name not in ("PNG", "TIFF", "WEBP"):
+        raise DataError(f"{format_name} cannot keep the picture's alpha", "write a .png")
+
+
+def _interleave(picture: Picture) -> NDArray[np.uint8] | NDArray[np.uint16]:
+    """The samples as files have them: (h, w, c), alpha last."""
+    planes = picture.to_integers()
+    if picture.alpha is not None:
+        opacity = _to_integers(picture.alpha, picture.bit_depth)
+        planes = np.concatenate([planes, opacity[np.newaxis]])
+    return np.ascontiguousarray(np.moveaxis(planes, 0, 2))
+
+
+def _to_integers(
+    values: NDArray[np.float32], bit_depth: int
+) -> NDArray[np.uint8] | NDArray[np.uint16]:
+    scaled = np.rint(np.clip(values, 0.0, 1.0) * np.float32(2**bit_depth - 1))
+    return scaled.astype(np.uint8) if bit_depth == 8 else scaled.astype(np.uint16)

@@ -1,0 +1,176 @@
+"""What a package says of itself: a record that can be read without running anything.
+
+Much of a manifest follows from the architecture that it holds.  It is written out all the same,
+so that a reader in any language needs no knowledge of architectures, and it is checked against
+the architecture when it is read, so that the two cannot disagree.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    Field,
+    JsonValue,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from tapetum import __version__
+from tapetum.arch.cost import bytes_per_pixel
+from tapetum.arch.spec import Architecture, Kind
+from tapetum.errors import InputError
+from tapetum.records import Record, describe_faults
+from tapetum.runtime.tiles import halo_px
+
+__all__ = ["SCHEMA_VERSION", "Manifest"]
+
+SCHEMA_VERSION = 1
+
+
+class Manifest(Record):
+    """What a package says of itself.
+
+    Args:
+        schema_version: Of this record; a reader refuses a newer one.
+        name: For people.
+        kind: What the network does and how its parts are joined.
+        architecture: What the network is.
+        class_names: In the order of the logits; empty where nothing is named.
+        picture_channels: Channels of the picture, in and out.
+        colour: What these channels mean; ``other`` takes arrays only.
+        value_range: Of the picture, in and out.
+        labels: What gets a name: the whole picture, each given box, or nothing.
+        size_px: Side of the training pictures.
+        stride_px: Tiles begin at multiples of this.
+        tile_halo_px: How far tiles must overlap; null where no overlap makes tiles exact.
+        bytes_per_pixel: Memory that one pixel takes while the network runs, roughly.
+        graph_sha256: Of ``graph.onnx``, in hexadecimal; :func:`write_package` fills it in.
+        graph_opset: Version of the ONNX operators; :func:`write_package` fills it in.
+        tapetum_version: Which wrote the package.
+        provenance: On what, when and from which commit the network was made.
+        scores: Rows of the evaluation, one for each noise level.
+        parity: How far the graph differs from the trained network, and on what that was measured.
+    """
+
+    schema_version: Literal[1] = 1
+    name: Annotated[str, Field(min_length=1)]
+    kind: Kind
+    architecture: Architecture
+    class_names: tuple[str, ...] = ()
+    picture_channels: PositiveInt
+    colour: Literal["grey", "rgb", "other"]
+    value_range: tuple[float, float] = (0.0, 1.0)
+    labels: Literal["whole", "boxes", "none"]
+    size_px: PositiveInt
+    stride_px: PositiveInt
+    tile_halo_px: NonNegativeInt | None
+    bytes_per_pixel: PositiveFloat
+    graph_sha256: str = ""
+    graph_opset: NonNegativeInt = 0
+    tapetum_version: str = __version__
+    provenance: dict[str, JsonValue] = {}
+    scores: tuple[dict[str, JsonValue], ...] = ()
+    parity: dict[str, JsonValue] | None = None
+
+    @classmethod
+    def of(
+        cls,
+        architecture: Architecture,
+        *,
+        size_px: int,
+        class_names: Iterable[str] = (),
+        name: str | None = None,
+        provenance: Record | Mapping[str, Any] | None = None,
+        scores: Iterable[Record | Mapping[str, Any]] = (),
+        parity: Mapping[str, Any] | None = None,
+    ) -> Self:
+        """The manifest of an architecture; what follows from the architecture is filled in.
+
+        Args:
+            architecture: What the network is.
+            size_px: Side of the training pictures.
+            class_names: In the order of the logits.
+            name: The architecture's own where null.
+            provenance: On what, when and from which commit the network was made.
+            scores: Rows of the evaluation.
+            parity: How far the graph differs from the trained network.
+
+        Raises:
+            InputError: Something does not fit the architecture; all faults at once.
+        """
+        try:
+            return cls(
+                name=name or architecture.name,
+                architecture=architecture,
+                class_names=tuple(class_names),
+                size_px=size_px,
+                provenance=_plain(provenance or {}),
+                scores=tuple(_plain(row) for row in scores),
+                parity=None if parity is None else dict(parity),
+                **_derived(architecture),
+            )
+        except ValidationError as error:
+            raise InputError(
+                f"cannot describe {architecture.name!r}: {describe_faults(error)}",
+                "correct what was passed",
+            ) from error
+
+    @property
+    def cleans(self) -> bool:
+        """Whether the network returns a picture."""
+        return self.architecture.decoder is not None
+
+    @property
+    def names(self) -> bool:
+        """Whether the network returns labels."""
+        return self.labels != "none"
+
+    @field_validator("value_range")
+    @classmethod
+    def _is_unit_range(cls, value: tuple[float, float]) -> tuple[float, float]:
+        if value != (0.0, 1.0):
+            raise ValueError(f"only pictures in [0, 1] are known, not in {list(value)}")
+        return value
+
+    @model_validator(mode="after")
+    def _agrees_with_architecture(self) -> Self:
+        expected = _derived(self.architecture)
+        del expected["tile_halo_px"], expected["bytes_per_pixel"]  # estimates, which may improve
+        faults = [
+            f"{field} is {getattr(self, field)!r} but the architecture says {value!r}"
+            for field, value in expected.items()
+            if getattr(self, field) != value
+        ]
+        classifier = self.architecture.classifier
+        num_classes = classifier.num_classes if classifier else 0
+        if len(self.class_names) != num_classes:
+            faults.append(f"{len(self.class_names)} class names for {num_classes} classes")
+        if len(set(self.class_names)) != len(self.class_names):
+            faults.append("two classes have the same name")
+        if self.tile_halo_px is not None and self.tile_halo_px % self.stride_px:
+            faults.append(f"tile_halo_px {self.tile_halo_px} is no multiple of the stride")
+        if faults:
+            raise ValueError("; ".join(faults))
+        return self
+
+
+def _derived(architecture: Architecture) -> dict[str, Any]:
+    """The fields of a manifest that follow from the architecture."""
+    labels = "boxes" if architecture.names_boxes else "whole"
+    return {
+        "kind": architecture.kind,
+        "picture_channels": architecture.picture_channels,
+        "colour": {1: "grey", 3: "rgb"}.get(architecture.picture_channels, "other"),
+        "labels": labels if architecture.classifier else "none",
+        "stride_px": architecture.stride_px,
+        "tile_halo_px": halo_px(architecture),
+        "bytes_per_pixel": bytes_per_pixel(architecture),
+    }
+
+
+def _plain(record: Record | Mapping[str, Any]) -> dict[str, Any]:
+    return record.model_dump(mode="json") if isinstance(record, Record) else dict(record)

@@ -1,0 +1,221 @@
+"""The ``.tapetum`` package: one file that says what a network is and runs where it is copied to.
+
+A package is a zip file with three members, stored as they are:
+
+``graph.onnx``
+    The network as an ONNX graph: inputs ``noisy`` and, where labels belong to boxes, ``boxes``;
+    outputs ``cleaned`` and ``logits``, or one of them.
+``manifest.json``
+    A :class:`Manifest`: what goes in and comes out, how it was made, what it scored.
+``CARD.md``
+    The same for people.
+
+Equal content gives equal bytes (no clock is read), so a package can be compared by its digest.
+What does not fit is refused when the package is opened, not when the first picture arrives.
+"""
+
+import hashlib
+import json
+import zipfile
+import zlib
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tapetum import __version__
+from tapetum.errors import InputError, PackageError
+from tapetum.records import write_atomically
+from tapetum.runtime.graphcheck import graph_faults, opset_of
+from tapetum.runtime.manifest import SCHEMA_VERSION, Manifest
+
+if TYPE_CHECKING:  # loaded where it is used, so that importing this module stays quick
+    import onnx
+
+__all__ = ["SCHEMA_VERSION", "Manifest", "Package", "open_package", "write_package"]
+
+_GRAPH, _MANIFEST, _CARD = "graph.onnx", "manifest.json", "CARD.md"
+# 2 GiB is where protobuf ends; no honest manifest or card comes near 16 MiB.
+_LIMITS_BYTES = {_GRAPH: 2**31 - 1, _MANIFEST: 2**24, _CARD: 2**24}
+_MAX_EXPANSION = 100  # weights hardly compress: more than this is a bomb
+
+
+@dataclass(frozen=True)
+class Package:
+    """An opened package, checked.
+
+    Attributes:
+        manifest: What the package says of itself.
+        graph_bytes: The serialised ONNX graph.
+        card: The text for people, in Markdown.
+    """
+
+    manifest: Manifest
+    graph_bytes: bytes
+    card: str
+
+
+def write_package(
+    path: Path,
+    model: "onnx.ModelProto",
+    manifest: Manifest,
+    card: str,
+    *,
+    overwrite: bool = False,
+) -> Manifest:
+    """Writes a package in one step; whoever looks sees the old file or the new one.
+
+    Args:
+        path: Where to; missing folders are made.
+        model: The graph.
+        manifest: What it is; digest and operator version are filled in here.
+        card: The text for people, in Markdown.
+        overwrite: Whether a file of that name may be replaced.
+
+    Returns:
+        The manifest as written.
+
+    Raises:
+        PackageError: The file exists, cannot be written, or graph and manifest disagree.
+    """
+    if path.exists() and not (overwrite and path.is_file()):
+        remedy = "choose another name" if path.is_dir() else "choose another name, or overwrite it"
+        raise PackageError(f"{path} exists already", remedy)
+    graph_bytes = model.SerializeToString(deterministic=True)
+    complete = manifest.model_copy(
+        update={
+            "graph_sha256": hashlib.sha256(graph_bytes).hexdigest(),
+            "graph_opset": opset_of(model),
+        }
+    )
+    _check_graph(complete, model, str(path))
+    members = {
+        _GRAPH: graph_bytes,
+        _MANIFEST: complete.to_json().encode(),
+        _CARD: card.encode(),
+    }
+    try:
+        write_atomically(path, _zipped(members))
+    except OSError as error:
+        raise PackageError(
+            f"cannot write {path}: {error.strerror or error}", "check the folder and its free space"
+        ) from error
+    return complete
+
+
+def open_package(path: Path) -> Package:
+    """Reads a package and checks all of it, without running the graph.
+
+    Raises:
+        PackageError: Something is missing, broken, newer than this version, or does not fit.
+    """
+    members = _read_members(path)
+    manifest = _read_manifest(members[_MANIFEST], path)
+    graph_bytes = members[_GRAPH]
+    digest = hashlib.sha256(graph_bytes).hexdigest()
+    if digest != manifest.graph_sha256:
+        raise PackageError(
+            f"the graph in {path} has digest {digest[:12]}... but its manifest says "
+            f"{manifest.graph_sha256[:12] or 'nothing'}...",
+            "the file was changed after it was exported: copy or export it again",
+        )
+    _check_graph(manifest, _parse_graph(graph_bytes, path), str(path))
+    try:
+        card = members[_CARD].decode()
+    except UnicodeDecodeError as error:
+        raise PackageError(f"{_CARD} in {path} is not UTF-8 text", "export it again") from error
+    return Package(manifest, graph_bytes, card)
+
+
+def _zipped(members: dict[str, bytes]) -> bytes:
+    """A zip file that depends on its members alone: no clock, no platform."""
+    buffer = BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
+        for name, content in members.items():
+            entry = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))
+            entry.create_system = 3  # Unix, wherever it was written
+            entry.external_attr = 0o644 << 16
+            archive.writestr(entry, content)
+    return buffer.getvalue()
+
+
+def _read_members(path: Path) -> dict[str, bytes]:
+    """The content of the three members."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            entries = archive.infolist()
+            _check_members(entries, path)
+            return {entry.filename: archive.read(entry) for entry in entries
+                    if entry.filename in _LIMITS_BYTES}
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError) as error:
+        raise PackageError(
+            f"{path} is not a whole package: {error}", "copy the file or export it again"
+        ) from error
+    except (OSError, RuntimeError) as error:  # a password is a RuntimeError to zipfile
+        reason = getattr(error, "strerror", None) or error
+        raise PackageError(f"cannot read {path}: {reason}", "check the path") from error
+
+
+def _check_members(entries: list[zipfile.ZipInfo], path: Path) -> None:
+    """Refuses, before anything is unpacked, what is missing, doubled or too large."""
+    names = [entry.filename for entry in entries]
+    missing = [name for name in _LIMITS_BYTES if name not in names]
+    if missing:
+        raise PackageError(
+            f"{path} has no {' and no '.join(missing)}", "export the network again"
+        )
+    for entry in entries:
+        limit_bytes = _LIMITS_BYTES.get(entry.filename)
+        if limit_bytes is None:
+            continue
+        if names.count(entry.filename) > 1:
+            raise PackageError(f"{path} has two members {entry.filename}", "export it again")
+        if (
+            entry.file_size > limit_bytes
+            or entry.file_size > _MAX_EXPANSION * max(entry.compress_size, 1)
+        ):
+            raise PackageError(
+                f"{entry.filename} in {path} would unpack from {entry.compress_size:,} to "
+                f"{entry.file_size:,} bytes, which no real package does",
+                "do not trust the file; export the network again",
+            )
+
+
+def _read_manifest(text: bytes, path: Path) -> Manifest:
+    """The manifest; a newer schema is told apart from a wrong one."""
+    source = f"{_MANIFEST} in {path}"
+    try:
+        version = dict(json.loads(text)).get("schema_version")
+    except (ValueError, TypeError, RecursionError) as error:
+        raise PackageError(f"{source} is not a JSON object", "export the network again") from error
+    if isinstance(version, int) and version > SCHEMA_VERSION:
+        raise PackageError(
+            f"{path} has schema version {version}, and Tapetum {__version__} reads up to "
+            f"{SCHEMA_VERSION}",
+            "update it: pip install --upgrade tapetum",
+        )
+    try:
+        return Manifest.from_json(text, source=source)
+    except InputError as error:
+        raise PackageError(error.problem, "export the network again") from error
+
+
+def _parse_graph(graph_bytes: bytes, path: Path) -> "onnx.ModelProto":
+    import onnx
+    from google.protobuf.message import DecodeError
+
+    try:
+        return onnx.load_model_from_string(graph_bytes)
+    except DecodeError as error:
+        raise PackageError(
+            f"{_GRAPH} in {path} is not an ONNX graph", "export the network again"
+        ) from error
+
+
+def _check_graph(manifest: Manifest, model: "onnx.ModelProto", source: str) -> None:
+    """Refuses a graph that does not do what the manifest says, all faults at once."""
+    faults = graph_faults(manifest, model)
+    if faults:
+        raise PackageError(
+            f"the graph of {source} does not fit: {'; '.join(faults)}", "export the network again"
+        )

@@ -1,0 +1,220 @@
+"""One graph under ONNX Runtime, and the smaller graph that gives only some of its outputs.
+
+A network with two branches is one graph with two outputs.  ONNX Runtime computes all of a graph
+whichever outputs are asked for, so who wants only the label loads a graph that :func:`keep_outputs`
+has cut down to the nodes behind the label: the other branch then costs nothing.
+
+Weights of a trained network can be so small that the processor handles them in microcode, 5 to 30
+times slower (onnxruntime issues 5472 and 7448); the session therefore takes denormal numbers as
+zero.  ONNX Runtime switches this in the thread that makes the session as well as in its own.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tapetum.errors import InputError, PackageError
+
+if TYPE_CHECKING:  # loaded where they are used, so that importing this module stays quick
+    import onnx
+
+__all__ = ["GraphSession", "keep_outputs"]
+
+_QUIET = 3  # errors only: onnxruntime's warnings are for its own developers
+
+
+class GraphSession:
+    """A graph, ready to run on this machine's processor.
+
+    Args:
+        model: The serialised ONNX graph.
+        threads: Threads that share the work of one layer; as many as there are cores where null.
+
+    Raises:
+        PackageError: ONNX Runtime does not accept the graph.
+        InputError: ``threads`` is less than one.
+    """
+
+    def __init__(self, model: bytes, *, threads: int | None = None) -> None:
+        import onnxruntime
+
+        if threads is not None and threads < 1:
+            raise InputError(f"asked for {threads} threads", "use 1 or more")
+        try:
+            self._session = onnxruntime.InferenceSession(
+                model, _session_options(threads), providers=["CPUExecutionProvider"]
+            )
+        except _runtime_faults() as error:
+            raise PackageError(
+                f"ONNX Runtime {onnxruntime.__version__} cannot load the graph: {_short(error)}",
+                "update onnxruntime, or export the network again",
+            ) from error
+        self.threads = threads
+        self._shapes = {entry.name: tuple(entry.shape) for entry in self._session.get_inputs()}
+
+    @property
+    def input_names(self) -> tuple[str, ...]:
+        """What :meth:`run` must be fed."""
+        return tuple(self._shapes)
+
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        """What :meth:`run` can return."""
+        return tuple(entry.name for entry in self._session.get_outputs())
+
+    def run(
+        self, outputs: Sequence[str], feeds: Mapping[str, NDArray[np.float32]]
+    ) -> list[NDArray[np.float32]]:
+        """Runs the graph once.
+
+        Args:
+            outputs: Names of the wanted outputs.
+            feeds: One float32 array for each input, such as ``noisy`` of shape (n, c, h, w) in
+                [0, 1] and ``boxes`` of shape (n, k, 4) in pixels.
+
+        Returns:
+            The outputs, in the order asked for.
+
+        Raises:
+            InputError: A feed or output does not fit the graph, or the memory is not enough.
+        """
+        self._check(outputs, feeds)
+        try:
+            return list(self._session.run(list(outputs), dict(feeds)))
+        except (*_runtime_faults(), MemoryError) as error:
+            shapes = ", ".join(f"{name} {array.shape}" for name, array in feeds.items())
+            raise InputError(
+                f"the graph failed on {shapes}: {_short(error)}",
+                "try a smaller picture, or a lower memory limit so that it is tiled",
+            ) from error
+
+    def _check(
+        self, outputs: Sequence[str], feeds: Mapping[str, NDArray[np.float32]]
+    ) -> None:
+        """Raises where names, types or shapes differ from what the graph declares."""
+        unknown = [name for name in outputs if name not in self.output_names]
+        if unknown:
+            raise InputError(
+                f"the graph has no output {unknown[0]!r}", f"it has {', '.join(self.output_names)}"
+            )
+        if set(feeds) != set(self._shapes):
+            raise InputError(
+                f"the graph was fed {_names(feeds)}", f"feed it just {_names(self._shapes)}"
+            )
+        for name, array in feeds.items():
+            if array.dtype != np.float32 or not _fits(array.shape, self._shapes[name]):
+                raise InputError(
+                    f"input {name!r} is {array.dtype} of shape {array.shape}",
+                    f"this graph takes float32 of shape {_shape_text(self._shapes[name])}",
+                )
+
+
+def keep_outputs(model: "onnx.ModelProto", outputs: Iterable[str]) -> "onnx.ModelProto":
+    """A copy of a graph with only what some of its outputs need.
+
+    Args:
+        model: The whole graph; it is not changed.
+        outputs: Names of the outputs to keep.
+
+    Returns:
+        A graph with these outputs, the nodes and weights behind them, and the inputs they read.
+
+    Raises:
+        InputError: The graph has no such output.
+    """
+    import onnx
+
+    wanted, graph = list(outputs), model.graph
+    declared = {value.name for value in graph.output}
+    for name in wanted:
+        if name not in declared:
+            raise InputError(f"the graph has no output {name!r}", f"it has {_names(declared)}")
+    nodes, needed = _needed_nodes(graph, wanted)
+    kept = onnx.helper.make_graph(
+        nodes,
+        graph.name,
+        [value for value in graph.input if value.name in needed],
+        [value for value in graph.output if value.name in wanted],
+        [tensor for tensor in graph.initializer if tensor.name in needed],
+        doc_string=graph.doc_string,
+        value_info=[value for value in graph.value_info if value.name in needed],
+        sparse_initializer=[
+            tensor for tensor in graph.sparse_initializer if tensor.values.name in needed
+        ],
+    )
+    smaller = onnx.ModelProto()
+    smaller.CopyFrom(model)
+    smaller.graph.CopyFrom(kept)
+    return smaller
+
+
+def _needed_nodes(
+    graph: "onnx.GraphProto", outputs: Iterable[str]
+) -> tuple[list["onnx.NodeProto"], set[str]]:
+    """The nodes behind ``outputs`` in their order, and every value name that they touch."""
+    needed = set(outputs)
+    kept: list[onnx.NodeProto] = []
+    for node in reversed(graph.node):  # a graph is sorted: who reads a value comes after it
+        if needed.isdisjoint(node.output):
+            continue
+        kept.append(node)
+        needed.update(node.output)
+        needed.update(_read_by(node))
+    needed.discard("")  # an optional input that is left out
+    return kept[::-1], needed
+
+
+def _read_by(node: "onnx.NodeProto") -> set[str]:
+    """What a node reads, also from inside the branches and loops that it holds."""
+    names = set(node.input)
+    for attribute in node.attribute:
+        for graph in (*attribute.graphs, *([attribute.g] if attribute.HasField("g") else [])):
+            for inner in graph.node:
+                names |= _read_by(inner)
+            names.update(value.name for value in graph.output)
+    return names
+
+
+def _session_options(threads: int | None) -> Any:  # noqa: ANN401  (onnxruntime has no types)
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
+    options.log_severity_level = _QUIET
+    options.inter_op_num_threads = 1
+    options.intra_op_num_threads = threads or 0  # 0: one for each core
+    options.add_session_config_entry("session.set_denormal_as_zero", "1")
+    return options
+
+
+def _runtime_faults() -> tuple[type[Exception], ...]:
+    """Everything that ONNX Runtime raises; its exceptions have no parent of their own."""
+    from onnxruntime.capi import onnxruntime_pybind11_state as state
+
+    faults = [value for value in vars(state).values() if isinstance(value, type)]
+    own = [value for value in faults if issubclass(value, Exception)]
+    return (*own, RuntimeError, ValueError)
+
+
+def _short(error: BaseException) -> str:
+    """The first line of a message, without onnxruntime's own source positions."""
+    text = str(error).strip() or type(error).__name__
+    return text.splitlines()[0][:300].rstrip(" .")
+
+
+def _names(names: Iterable[str]) -> str:
+    return ", ".join(sorted(names)) or "nothing"
+
+
+def _fits(shape: tuple[int, ...], declared: tuple[int | str | None, ...]) -> bool:
+    """Whether a shape agrees with a declared one, whose named sizes are free."""
+    return len(shape) == len(declared) and all(
+        not isinstance(want, int) or size == want
+        for size, want in zip(shape, declared, strict=True)
+    )
+
+
+def _shape_text(declared: tuple[int | str | None, ...]) -> str:
+    return "(" + ", ".join("any" if size is None else str(size) for size in declared) + ")"

@@ -1,0 +1,180 @@
+"""How a network is trained, as frozen data.
+
+A :class:`Recipe` holds every choice that changes what is learnt; together with an architecture, a
+data set and the version of Tapetum it fixes the weights.  Three recipes have names:
+
+- :data:`PUBLISHED`: the paper's.
+- :data:`QUICK`: the same goal in minutes on a CPU.
+- :data:`PICTURES`: for a folder of pictures.
+
+Change one with ``QUICK.model_copy(update={"epochs": 3})``, or :func:`adjusted`, which checks.
+"""
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    Field,
+    NonNegativeFloat,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+    model_validator,
+)
+
+from tapetum.errors import InputError, nearest
+from tapetum.losses import EQUATION_1, LossWeights
+from tapetum.noise import PAPER_SIGMAS, NoisePlan
+from tapetum.records import Record, describe_faults
+
+__all__ = ["PICTURES", "PUBLISHED", "QUICK", "RECIPES", "Recipe", "adjusted", "find_recipe"]
+
+Fraction = Annotated[float, Field(ge=0, lt=1)]
+
+
+class Recipe(Record):
+    """How a network is trained.
+
+    Attributes:
+        name: For people.
+        epochs: Passes over the training pictures.
+        batch_size: Pictures in one step, over all processes together.
+        optimizer: Adam (Kingma & Ba, 2015), AdamW (Loshchilov & Hutter, 2019), or SGD.
+        learning_rate: The highest one; schedules only lower it.
+        weight_decay: Not applied to normalisations and biases.
+        momentum: Of SGD; the others have their own.
+        schedule: ``plateau`` lowers the rate by ``plateau_factor`` when the validation loss has not
+            fallen for ``plateau_patience`` epochs; ``cosine`` and ``one-cycle`` follow a half
+            cosine down, step by step; ``one-cycle`` also climbs along one (Smith & Topin, 2018).
+        warmup: Share of all steps during which the rate climbs.
+        plateau_patience: In epochs.
+        plateau_factor: Below 1.
+        label_smoothing: Share of the target that is spread over all classes.
+        ema_decay: Decay per step of the average of the weights that is kept in the end; ``None``
+            keeps the weights themselves.
+        clip_norm: The gradient is shortened to this length where it is longer.
+        precision: Of convolutions in training; weights, losses and validation are in fp32.
+        channels_last: Order of values in memory; changes the speed and the last bits.
+        loss: What is minimised.
+        noise: What spoils the training pictures.
+        keep: Whether ``weights.safetensors`` holds the last weights, or those of the epoch with the
+            lowest validation loss.
+        seed: Of fresh weights, of the order of pictures, of noise.
+        checkpoint_every_steps: A kill loses at most this many; each epoch's end is kept as well.
+        validation_pictures: At most so many are looked at after each epoch.
+    """
+
+    schema_version: Literal[1] = 1
+    name: Annotated[str, Field(min_length=1)]
+    epochs: PositiveInt
+    batch_size: Annotated[int, Field(ge=2)] = 64  # batch norm needs two
+    optimizer: Literal["adam", "adamw", "sgd"] = "adamw"
+    learning_rate: PositiveFloat = 1e-3
+    weight_decay: NonNegativeFloat = 0.0
+    momentum: Fraction = 0.9
+    schedule: Literal["plateau", "cosine", "one-cycle", "constant"] = "constant"
+    warmup: Fraction = 0.0
+    plateau_patience: Annotated[int, Field(ge=0)] = 10
+    plateau_factor: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    label_smoothing: Fraction = 0.0
+    ema_decay: Fraction | None = None
+    clip_norm: PositiveFloat | None = None
+    precision: Literal["fp32", "bf16"] = "fp32"
+    channels_last: bool = False
+    loss: LossWeights = EQUATION_1
+    noise: NoisePlan
+    keep: Literal["last", "best"] = "last"
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    checkpoint_every_steps: PositiveInt = 100
+    validation_pictures: PositiveInt = 1_000
+
+    @model_validator(mode="after")
+    def _has_no_option_without_effect(self) -> Self:
+        if self.schedule == "one-cycle" and self.warmup == 0:
+            raise ValueError("a one-cycle schedule climbs first: give warmup, such as 0.3")
+        if self.schedule == "plateau" and self.warmup > 0:
+            raise ValueError("a plateau schedule has no warmup: leave it out, or use 'cosine'")
+        return self
+
+
+def adjusted(recipe: Recipe, **changes: Any) -> Recipe:  # noqa: ANN401 - any field of a recipe
+    """The recipe with some fields changed.
+
+    Raises:
+        InputError: A field is unknown, or its value is not possible.
+    """
+    unknown = sorted(set(changes) - set(Recipe.model_fields))
+    if unknown:
+        raise InputError(
+            f"a recipe has no {unknown[0]!r}", nearest(unknown[0], Recipe.model_fields)
+        )
+    try:
+        return Recipe.model_validate({**recipe.model_dump(), **changes})
+    except ValidationError as error:
+        raise InputError(
+            f"recipe {recipe.name!r} cannot be changed so: {describe_faults(error)}",
+            "correct these values",
+        ) from error
+
+
+PUBLISHED = Recipe(
+    # Paper, section 3; it gives neither the batch size nor the patience.
+    name="published",
+    epochs=100,
+    batch_size=64,
+    optimizer="adam",
+    learning_rate=1e-3,
+    schedule="plateau",
+    loss=EQUATION_1,
+    noise=NoisePlan(kind="gaussian", levels=PAPER_SIGMAS),
+    precision="fp32",
+)
+
+QUICK = Recipe(
+    name="quick",
+    epochs=6,
+    batch_size=64,
+    optimizer="adamw",
+    learning_rate=3e-3,
+    weight_decay=1e-2,
+    schedule="one-cycle",
+    warmup=0.3,
+    loss=EQUATION_1,
+    noise=NoisePlan(kind="gaussian", levels=PAPER_SIGMAS),
+    precision="bf16",
+    channels_last=True,
+)
+
+PICTURES = Recipe(
+    name="pictures",
+    epochs=40,
+    batch_size=32,
+    optimizer="adamw",
+    learning_rate=2e-3,
+    weight_decay=1e-2,
+    schedule="one-cycle",
+    warmup=0.2,
+    label_smoothing=0.05,
+    ema_decay=0.999,
+    clip_norm=1.0,
+    loss=EQUATION_1,
+    noise=NoisePlan(kind="gaussian", low=0.0, high=0.5),
+    precision="bf16",
+    channels_last=True,
+    keep="best",
+)
+
+RECIPES = (PUBLISHED, QUICK, PICTURES)
+
+
+def find_recipe(name: str) -> Recipe:
+    """The recipe of that name.
+
+    Raises:
+        InputError: No recipe has that name.
+    """
+    for recipe in RECIPES:
+        if recipe.name == name:
+            return recipe
+    raise InputError(
+        f"no recipe is called {name!r}", nearest(name, (recipe.name for recipe in RECIPES))
+    )

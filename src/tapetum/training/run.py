@@ -1,0 +1,317 @@
+"""The folder of a run: what was asked, what was learnt, how it went.
+
+::
+
+    RUN/
+      request.json        architecture, recipe and data: what was asked
+      architecture.json   the network's description alone
+      checkpoints/        last.safetensors and best.safetensors, to go on from
+      metrics.csv         one row an epoch
+      events/             the same and more, for TensorBoard
+      weights.safetensors the trained network, float32
+      result.json         how it ended, with provenance; its presence says that the run is finished
+
+Every file but TensorBoard's appears in one step, so a kill leaves the old one or the new one.
+TensorBoard's are appended to and may end in a torn record, which TensorBoard skips.
+"""
+
+import csv
+import io
+import json
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import safetensors.torch
+from pydantic import Field
+
+from tapetum.arch.spec import Architecture
+from tapetum.errors import RunError
+from tapetum.nn import Network, build
+from tapetum.provenance import Provenance
+from tapetum.records import Record, write_atomically
+from tapetum.training.evaluate import Scores
+from tapetum.training.recipe import Recipe
+
+__all__ = ["EpochRow", "Request", "Result", "RunFolder", "load_network"]
+
+
+class Request(Record):
+    """What was asked of a training.
+
+    Attributes:
+        architecture: Of the network.
+        recipe: How to train it.
+        data: What identifies the pictures: where they come from, how many, which split.
+        class_names: What the numbers of the classifier mean; empty for a denoiser.
+    """
+
+    format: Literal["tapetum-run"] = "tapetum-run"
+    schema_version: Literal[1] = 1
+    architecture: Architecture
+    recipe: Recipe
+    data: dict[str, str | int | float | bool | None] = Field(default_factory=dict)
+    class_names: tuple[str, ...] = ()
+
+
+class EpochRow(Record):
+    """How one epoch went.
+
+    Attributes:
+        epoch: From 1.
+        step: Steps since the beginning of the run.
+        learning_rate: At the epoch's last step.
+        train: Means over the epoch's steps: ``loss`` and its terms.
+        validation: ``loss``, and ``psnr_db`` and ``accuracy`` where the network has such an output.
+        seconds: Training and validation, without the time between a kill and a resume.
+    """
+
+    epoch: int
+    step: int
+    learning_rate: float
+    train: dict[str, float]
+    validation: dict[str, float]
+    seconds: float
+
+    def flat(self) -> dict[str, float]:
+        """One level of columns: ``train_loss``, ``validation_psnr_db`` and the like."""
+        return {
+            "epoch": self.epoch,
+            "step": self.step,
+            "learning_rate": self.learning_rate,
+            **{f"train_{name}": value for name, value in self.train.items()},
+            **{f"validation_{name}": value for name, value in self.validation.items()},
+            "seconds": self.seconds,
+        }
+
+
+class Result(Record):
+    """How a training ended.
+
+    Attributes:
+        parameters: How many numbers were learnt.
+        steps: In all.
+        training_seconds: Training and validation, without pauses.
+        pictures_per_second: Pictures seen in training, over ``training_seconds``.
+        num_processes: That trained together.
+        device: On which.
+        best_epoch: With the lowest validation loss; from 1.
+        kept_epoch: Whose weights are in ``weights.safetensors``.
+        last: The last row of ``metrics.csv``.
+        scores: Of the kept weights on each noise level, once evaluated.
+        provenance: When, where and with what.
+    """
+
+    schema_version: Literal[1] = 1
+    parameters: int
+    steps: int
+    training_seconds: float
+    pictures_per_second: float
+    num_processes: int
+    device: str
+    best_epoch: int
+    kept_epoch: int
+    last: EpochRow
+    scores: Scores | None = None
+    provenance: Provenance
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The folder of one run; see the module's text for its files.
+
+    Attributes:
+        path: Of the folder.
+        request: What was asked.
+    """
+
+    path: Path
+    request: Request
+
+    @classmethod
+    def create(cls, path: Path, request: Request, *, overwrite: bool = False) -> "RunFolder":
+        """Makes the folder of a new run.
+
+        Args:
+            path: Where; missing parents are made.
+            request: What is asked.
+            overwrite: Removes an older run at ``path``, and never anything else.
+
+        Raises:
+            RunError: ``path`` is taken.
+        """
+        if _is_taken(path):
+            _make_room(path, overwrite=overwrite)
+        request.write(path / "request.json")
+        request.architecture.write(path / "architecture.json")
+        return cls(path, request)
+
+    @classmethod
+    def open(cls, path: Path) -> "RunFolder":
+        """Opens the folder of a run, finished or not.
+
+        Raises:
+            RunError: There is no run at ``path``.
+            InputError: Its request is damaged.
+        """
+        if not (path / "request.json").is_file():
+            raise RunError(
+                f"{path} is not the folder of a run: it has no request.json",
+                "give the folder that was made by 'tapetum train --out'",
+            )
+        return cls(path, Request.read(path / "request.json"))
+
+    @property
+    def last_checkpoint(self) -> Path:
+        """The state at the last checkpoint."""
+        return self.path / "checkpoints" / "last.safetensors"
+
+    @property
+    def best_checkpoint(self) -> Path:
+        """The state after the epoch with the lowest validation loss."""
+        return self.path / "checkpoints" / "best.safetensors"
+
+    @property
+    def weights(self) -> Path:
+        """The trained network."""
+        return self.path / "weights.safetensors"
+
+    @property
+    def events(self) -> Path:
+        """TensorBoard's folder."""
+        return self.path / "events"
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the training came to its end."""
+        return (self.path / "result.json").is_file()
+
+    def result(self) -> Result:
+        """How the training ended.
+
+        Raises:
+            RunError: It has not ended.
+        """
+        if not self.is_finished:
+            raise RunError(f"the run {self.path} is not finished", "go on with --resume")
+        return Result.read(self.path / "result.json")
+
+    def write_result(self, result: Result) -> None:
+        """Marks the run as finished, or replaces its result, such as by one with scores."""
+        result.write(self.path / "result.json")
+
+    def write_metrics(self, rows: Sequence[EpochRow]) -> None:
+        """Replaces ``metrics.csv``; later rows than these, of before a kill, go away."""
+        flat = [row.flat() for row in rows]
+        text = io.StringIO()
+        if flat:
+            writer = csv.DictWriter(text, fieldnames=list(flat[0]), lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(flat)
+        write_atomically(self.path / "metrics.csv", text.getvalue().encode())
+
+    def sweep(self) -> None:
+        """Removes what a killed process had not finished writing."""
+        for part in self.path.rglob(".*.part"):
+            part.unlink(missing_ok=True)
+
+    def require_unfinished(self) -> None:
+        """Refuses to go on with a run that has come to its end.
+
+        Raises:
+            RunError: It has.
+        """
+        if self.is_finished:
+            raise RunError(
+                f"the run {self.path} is finished: there is nothing to resume",
+                "choose another --out for a new run, or replace this one with --overwrite",
+            )
+
+    def require_same(self, request: Request) -> None:
+        """Refuses to go on with a run of another request.
+
+        Raises:
+            RunError: It names each field that differs.
+        """
+        differences = list(_differences(self.request.model_dump(), request.model_dump()))
+        if differences:
+            raise RunError(
+                f"the run {self.path} is of another request: {'; '.join(differences)}",
+                "ask for the same again, or choose another --out",
+            )
+
+
+def load_network(
+    path: Path, *, weights: Literal["final", "best", "last"] = "final"
+) -> Network:
+    """The trained network of a run, in evaluation mode, on the CPU.
+
+    Args:
+        path: The folder of the run.
+        weights: ``final`` needs a finished run; ``best`` and ``last`` take a checkpoint's weights
+            (their average where the recipe has one), of an unfinished run too.
+
+    Raises:
+        RunError: There is no run at ``path``, or it has no such weights.
+    """
+    from tapetum.training.checkpoint import read_weights
+
+    run = RunFolder.open(path)
+    source = {"final": run.weights, "best": run.best_checkpoint, "last": run.last_checkpoint}
+    file = source[weights]
+    if not file.is_file():
+        raise RunError(
+            f"the run {path} has no {file.relative_to(path)} yet", "finish it with --resume"
+        )
+    state = safetensors.torch.load_file(file) if weights == "final" else read_weights(file)
+    network = build(run.request.architecture, seed=run.request.recipe.seed)
+    network.load_state_dict(state)
+    return network.eval()
+
+
+def _is_taken(path: Path) -> bool:
+    if not path.is_dir():
+        return path.exists()
+    # Only a killed 'create' leaves part files alone in a folder.
+    return any(not entry.name.endswith(".part") for entry in path.iterdir())
+
+
+def _make_room(path: Path, *, overwrite: bool) -> None:
+    """Removes an older run if that was allowed; whatever else is there stays, and is an error."""
+    if not _holds_run(path):
+        raise RunError(
+            f"{path} exists and is not the folder of a run, so it is left alone",
+            "choose another --out",
+        )
+    if not overwrite:
+        raise RunError(
+            f"{path} holds a run already",
+            "go on with --resume, choose another --out, or replace it with --overwrite",
+        )
+    shutil.rmtree(path.resolve())
+
+
+def _holds_run(path: Path) -> bool:
+    """Whether ``path`` is recognisably ours; an older schema or a damaged field does not matter."""
+    try:
+        request = json.loads((path / "request.json").read_bytes())
+    except (OSError, ValueError):
+        return False
+    return isinstance(request, dict) and request.get("format") == "tapetum-run"
+
+
+def _differences(then: Mapping[str, Any], now: Mapping[str, Any], where: str = "") -> Iterator[str]:
+    """Fields that differ, such as ``recipe.epochs was 6, is 3``."""
+    for name in dict.fromkeys([*then, *now]):
+        old, new = then.get(name), now.get(name)
+        if isinstance(old, dict) and isinstance(new, dict):
+            yield from _differences(old, new, f"{where}{name}.")
+        elif old != new:
+            yield f"{where}{name} was {_brief(old)}, is {_brief(new)}"
+
+
+def _brief(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

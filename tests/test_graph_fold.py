@@ -1,0 +1,27 @@
+"""The law of folding: one convolution does what two layers did."""
+
+import numpy as np
+import torch
+from torch import nn
+
+from tapetum.graph.fold import fold_batch_norm
+
+
+def test_the_folded_convolution_equals_both_layers() -> None:
+    """Convolution and normalisation in a row equal the one that they are folded into."""
+    torch.manual_seed(0)
+    conv, norm = nn.Conv2d(3, 8, 3, bias=False), nn.BatchNorm2d(8).eval()
+    with torch.no_grad():
+        for value in (norm.weight, norm.bias, norm.running_mean):
+            value.normal_()
+        norm.running_var.uniform_(0.1, 2)
+    state = {key: value.numpy() for key, value in norm.state_dict().items()}
+    weight, bias = fold_batch_norm(conv.weight.detach().numpy(), state)
+    folded = nn.Conv2d(3, 8, 3)
+    with torch.no_grad():
+        folded.weight.copy_(torch.from_numpy(weight))
+        folded.bias.copy_(torch.from_numpy(bias))
+        picture = torch.rand(1, 3, 9, 9)
+        difference = (folded(picture) - norm(conv(picture))).abs().max().item()
+    assert weight.dtype == bias.dtype == np.float32
+    assert difference < 1e-5

@@ -1,0 +1,140 @@
+"""Laws of the written graph: it equals the network, at every size, with every choice of outputs."""
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from tapetum.arch import Architecture, find, names
+from tapetum.arch.families import unet
+from tapetum.errors import ArchitectureError
+from tapetum.graph import output_names, random_weights, weight_shapes, write_graph
+from tapetum.nn import Network, build
+
+TOLERANCE = 1e-4
+SIZES = [(2, 40, 48), (1, 61, 45)]  # a multiple of every stride, and none
+
+
+def make(name: str, *, channels: int = 1, boxes: bool = True) -> Network:
+    """A named network with random weights and statistics, as if it had been trained."""
+    architecture = find(name, channels=channels, num_classes=5, boxes=boxes)
+    network = build(architecture, seed=0).eval()
+    weights = random_weights(architecture, seed=1)
+    network.load_state_dict({key: torch.from_numpy(w) for key, w in weights.items()}, strict=False)
+    return network
+
+
+def run_graph(model: onnx.ModelProto, **feeds: NDArray[np.float32]) -> dict[str, NDArray]:
+    """The outputs of a graph by name; feeds that it does not ask for are left out."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(
+        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+    asked = {value.name for value in session.get_inputs()}
+    feeds = {name: value for name, value in feeds.items() if name in asked}
+    outputs = [value.name for value in session.get_outputs()]
+    return dict(zip(outputs, session.run(outputs, feeds), strict=True))
+
+
+def inputs_for(count: int, channels: int, height: int, width: int) -> dict[str, NDArray]:
+    """Noisy pictures, and three boxes each that lie partly between pixels and on the border."""
+    generator = np.random.default_rng(3)
+    boxes = generator.uniform(0, 12, (count, 3, 4)).astype(np.float32)
+    boxes[..., 2:] += 28
+    noisy = generator.normal(0.5, 0.5, (count, channels, height, width)).astype(np.float32)
+    return {"noisy": noisy, "boxes": boxes}
+
+
+@pytest.mark.parametrize("boxes", [True, False])
+@pytest.mark.parametrize("name", names())
+def test_the_graph_equals_the_network(name: str, boxes: bool) -> None:
+    """Every named architecture gives the same outputs in both forms, odd sizes included."""
+    network = make(name, channels=1 if boxes else 3, boxes=boxes)
+    architecture = network.architecture
+    model = write_graph(architecture, random_weights(architecture, seed=1))
+    for count, height, width in SIZES:
+        feeds = inputs_for(count, architecture.picture_channels, height, width)
+        with torch.no_grad():
+            places = torch.from_numpy(feeds["boxes"]) if architecture.names_boxes else None
+            expected = network(torch.from_numpy(feeds["noisy"]), places)
+        results = run_graph(model, **feeds)
+        for output, value in zip(("cleaned", "logits"), expected, strict=True):
+            assert (value is None) == (output not in results)
+            if value is not None:
+                assert results[output].shape == tuple(value.shape)
+                assert np.abs(results[output] - value.numpy()).max() <= TOLERANCE
+
+
+@pytest.mark.parametrize("name", ["dc-net-reduced-integrated", "dc-net-reduced-sequential"])
+@pytest.mark.parametrize("output", ["cleaned", "logits"])
+def test_one_output_alone_is_the_same_and_takes_fewer_nodes(name: str, output: str) -> None:
+    """A graph for one task gives what the whole graph gives, without the other task's nodes."""
+    architecture = find(name)
+    weights = random_weights(architecture, seed=1)
+    whole, part = (
+        write_graph(architecture, weights, outputs=outputs) for outputs in ((), (output,))
+    )
+    feeds = inputs_for(1, 1, 40, 48)
+    assert np.array_equal(run_graph(part, **feeds)[output], run_graph(whole, **feeds)[output])
+    assert len(part.graph.node) < len(whole.graph.node)
+    asks_for_boxes = "boxes" in {value.name for value in part.graph.input}
+    assert asks_for_boxes == (output == "logits")
+
+
+@pytest.mark.parametrize("name", names())
+def test_weights_are_named_as_in_the_network(name: str) -> None:
+    """Names and shapes are those of the trained network's own state."""
+    architecture = find(name)
+    state = build(architecture, seed=0).state_dict()
+    shapes = {key: tuple(v.shape) for key, v in state.items() if "num_batches" not in key}
+    assert weight_shapes(architecture) == shapes
+
+
+def test_no_normalisation_is_left_in_the_graph() -> None:
+    """Batch normalisation is folded into the convolutions."""
+    architecture = find("unet-s")
+    model = write_graph(architecture, random_weights(architecture, seed=0))
+    assert {node.op_type for node in model.graph.node} <= {
+        "Add", "Concat", "Conv", "ConvTranspose", "Div", "Identity",
+        "MaxPool", "Mul", "Pad", "Relu", "Shape", "Slice", "Sub",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("activation", ["silu", "none"])
+def test_other_activations_equal_the_network_too(activation: str) -> None:
+    """What no named architecture uses yet is written right as well."""
+    data = unet("test", base_width=4, depth=2, multiplier=2, convs=2, expansion=2).model_dump()
+    for level in data["encoder"]:
+        for block in level["blocks"]:
+            if "activation" in block:
+                block["activation"] = activation
+    architecture = Architecture.model_validate(data)
+    weights = random_weights(architecture, seed=1)
+    network = build(architecture, seed=0).eval()
+    network.load_state_dict({key: torch.from_numpy(w) for key, w in weights.items()}, strict=False)
+    noisy = inputs_for(1, 1, 21, 22)["noisy"]
+    with torch.no_grad():
+        expected = network(torch.from_numpy(noisy)).picture.numpy()
+    result = run_graph(write_graph(architecture, weights), noisy=noisy)["cleaned"]
+    assert np.abs(result - expected).max() <= TOLERANCE
+
+
+def test_weights_that_do_not_fit_are_refused() -> None:
+    """Missing and misshapen weights are all named in one sentence."""
+    architecture = find("unet-s")
+    weights = random_weights(architecture, seed=0)
+    del weights["decoder.output.conv.bias"]
+    weights["decoder.levels.0.up.bias"] = np.zeros(3, dtype=np.float32)
+    with pytest.raises(ArchitectureError, match=r"up\.bias has shape.*conv\.bias is missing"):
+        write_graph(architecture, weights)
+
+
+def test_an_output_that_is_not_there_is_refused() -> None:
+    """A denoiser has no names to give."""
+    architecture = find("unet-s")
+    assert output_names(architecture) == ("cleaned",)
+    with pytest.raises(ArchitectureError, match="has no output logits; it has cleaned"):
+        write_graph(architecture, random_weights(architecture, seed=0), outputs=["logits"])

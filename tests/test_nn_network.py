@@ -1,0 +1,97 @@
+"""Laws of the whole networks: shapes, gradients, seeds, boxes, padding."""
+
+import pytest
+import torch
+
+from tapetum.arch import find, names
+from tapetum.errors import InputError
+from tapetum.nn import Network, build
+from tapetum.nn.network import pad_to_stride
+
+SMALL = [name for name in names() if "baseline" not in name and name != "unet-original"]
+PLACES = torch.tensor([[[2.0, 3.0, 30.0, 31.0], [1.0, 9.0, 29.0, 37.0]]])
+
+
+def run(network: Network, noisy: torch.Tensor) -> tuple[torch.Tensor | None, torch.Tensor | None]:
+    """Both outputs, with the same two boxes for each picture where boxes are named."""
+    boxes = PLACES.expand(len(noisy), -1, -1) if network.architecture.names_boxes else None
+    return network(noisy, boxes)
+
+
+@pytest.mark.parametrize("boxes", [True, False])
+@pytest.mark.parametrize("name", SMALL)
+def test_outputs_have_the_promised_shapes(name: str, boxes: bool) -> None:
+    """A cleaned picture of the input's size, scores for each region; odd sizes included."""
+    architecture = find(name, channels=3, num_classes=7, boxes=boxes)
+    picture, logits = run(build(architecture, seed=0), torch.rand(2, 3, 41, 45))
+    assert (picture is None) == (architecture.kind == "classifier")
+    assert picture is None or picture.shape == (2, 3, 41, 45)
+    assert (logits is None) == (architecture.kind == "denoiser")
+    assert logits is None or logits.shape == ((2, 2, 7) if boxes else (2, 7))
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_every_parameter_learns(name: str) -> None:
+    """Both outputs together reach every weight with a finite gradient."""
+    network = build(find(name), seed=0)
+    outputs = run(network, torch.rand(2, 1, 48, 48))
+    sum(output.square().mean() for output in outputs if output is not None).backward()
+    for path, parameter in network.named_parameters():
+        assert parameter.grad is not None, path
+        assert parameter.grad.isfinite().all(), path
+
+
+def test_equal_seeds_give_equal_networks() -> None:
+    """Weights depend on the seed alone, and the global generator is left as it was."""
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    one, two, other = (build(find("unet-s"), seed=seed).state_dict() for seed in (1, 1, 2))
+    assert torch.equal(torch.rand(3), expected)
+    assert all(torch.equal(one[key], two[key]) for key in one)
+    assert not torch.equal(one["decoder.output.conv.weight"], other["decoder.output.conv.weight"])
+
+
+def test_a_digits_box_is_cut_out_of_the_picture_exactly() -> None:
+    """A box of 28 x 28 whole pixels reaches the classifier unchanged."""
+    network = build(find("mb2.5-m"), seed=0)
+    picture = torch.rand(1, 1, 60, 60)
+    cut = network.classifier._cut(picture, torch.tensor([[[7.0, 20.0, 35.0, 48.0]]]))
+    assert torch.allclose(cut, picture[..., 20:48, 7:35], atol=1e-6)
+
+
+def test_boxes_belong_to_their_own_picture() -> None:
+    """Changing one picture changes only the scores of its boxes."""
+    network = build(find("dc-net-reduced-integrated"), seed=0).eval()
+    noisy = torch.rand(2, 1, 48, 48)
+    before = run(network, noisy)[1]
+    noisy[1] = 0
+    after = run(network, noisy)[1]
+    assert torch.allclose(before[0], after[0], atol=1e-6)
+    assert not torch.allclose(before[1], after[1], atol=1e-3)
+
+
+def test_missing_boxes_are_asked_for() -> None:
+    """A network of boxes says that it got none."""
+    with pytest.raises(InputError, match="names boxes but got none"):
+        build(find("dc-net-reduced-integrated"), seed=0)(torch.rand(1, 1, 48, 48))
+
+
+def test_only_the_sequential_label_trains_the_decoder() -> None:
+    """The label's gradient reaches the decoder in Sequential and not in Integrated."""
+    reached = {}
+    for kind in ("integrated", "sequential"):
+        network = build(find(f"dc-net-reduced-{kind}"), seed=0)
+        run(network, torch.rand(1, 1, 48, 48))[1].sum().backward()
+        reached[kind] = network.decoder.output.conv.weight.grad is not None
+    assert reached == {"integrated": False, "sequential": True}
+
+
+@pytest.mark.parametrize(("size_px", "padded_px"), [(8, 8), (9, 16), (15, 16)])
+def test_padding_repeats_the_border_up_to_the_stride(size_px: int, padded_px: int) -> None:
+    """The padded picture begins with the picture and goes on with its last row."""
+    picture = torch.rand(1, 1, size_px, size_px)
+    padded = pad_to_stride(picture, 8)
+    assert padded.shape[2:] == (padded_px, padded_px)
+    assert torch.equal(padded[..., :size_px, :size_px], picture)
+    assert torch.equal(padded[..., -1, :size_px], picture[..., -1, :])

@@ -1,0 +1,70 @@
+"""Laws of stored data: strict, equal after a round trip, never half-written."""
+
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from tapetum.errors import InputError
+from tapetum.records import Record, write_atomically
+
+
+class Lamp(Record):
+    """A record of two fields."""
+
+    colour: str
+    power_watt: int
+
+
+def test_a_record_survives_a_round_trip(tmp_path: Path) -> None:
+    """What is written and read again is equal."""
+    lamp = Lamp(colour="amber", power_watt=4)
+    lamp.write(tmp_path / "deep" / "lamp.json")
+    assert Lamp.read(tmp_path / "deep" / "lamp.json") == lamp
+
+
+def test_a_record_cannot_be_changed() -> None:
+    """Assigning to a field is an error."""
+    with pytest.raises(ValidationError):
+        Lamp(colour="amber", power_watt=4).colour = "red"  # type: ignore[misc]
+
+
+def test_all_faults_are_named_at_once(tmp_path: Path) -> None:
+    """A file with two faults gives one sentence that names both."""
+    path = tmp_path / "lamp.json"
+    path.write_text('{"power_watt": "many", "shape": "round"}')
+    with pytest.raises(InputError, match=r"colour: .*power_watt: .*shape: ") as caught:
+        Lamp.read(path)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("content", [b"{", b"\xff\xfe\x00"])
+def test_what_is_no_json_is_said_to_be_none(tmp_path: Path, content: bytes) -> None:
+    """Broken and binary files give a sentence with the path."""
+    path = tmp_path / "lamp.json"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"lamp\.json is not JSON"):
+        Lamp.read(path)
+
+
+def test_a_missing_file_is_said_to_be_missing(tmp_path: Path) -> None:
+    """Reading nothing gives a sentence with the path."""
+    with pytest.raises(InputError, match=r"cannot read .*lamp\.json: No such file"):
+        Lamp.read(tmp_path / "lamp.json")
+
+
+def test_a_failed_write_leaves_the_old_file_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When the disk fails in the middle, the old content stays and no part is left behind."""
+    path = tmp_path / "lamp.json"
+    write_atomically(path, b"old")
+
+    def fail(_: int) -> None:
+        raise OSError("disk full")
+
+    monkeypatch.setattr("os.fsync", fail)
+    with pytest.raises(OSError, match="disk full"):
+        write_atomically(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
