@@ -32,7 +32,7 @@ References:
 
 from collections.abc import Mapping
 from operator import index
-from typing import Annotated, Any, Literal, Self, SupportsIndex, cast
+from typing import Annotated, Any, Literal, Self, SupportsIndex, cast, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,8 +52,11 @@ __all__ = [
     "SaltAndPepper",
     "Speckle",
     "add_noise",
+    "describe_noise",
     "generator_for",
     "parse_noise",
+    "parse_noise_plan",
+    "parse_protocol",
 ]
 
 NoiseKind = Literal["gaussian", "poisson-gaussian", "speckle", "salt-and-pepper"]
@@ -192,7 +195,8 @@ class NoisePlan(Record):
         """One noise of this kind, at a random level."""
         if self.levels is not None:
             return self.at(self.levels[generator.integers(len(self.levels))])
-        low, high = cast(float, self.low), cast(float, self.high)  # validated: no levels, so both
+        # Validated: a plan without levels has both bounds.
+        low, high = cast("float", self.low), cast("float", self.high)
         return self.at(generator.uniform(low, high))
 
     def at(self, level: float) -> Noise:
@@ -201,11 +205,18 @@ class NoisePlan(Record):
             case "gaussian":
                 return Gaussian(sigma=level)
             case "poisson-gaussian":
-                return PoissonGaussian(gain=cast(float, self.gain), sigma=level)  # validated
+                return PoissonGaussian(gain=cast("float", self.gain), sigma=level)  # validated
             case "speckle":
                 return Speckle(sigma=level)
             case "salt-and-pepper":
                 return SaltAndPepper(fraction=level)
+
+    def spread(self, count: int = 6) -> list[Noise]:
+        """The noises to score at: all levels, or ``count`` of their range, its ends included."""
+        if self.levels is not None:
+            return [self.at(level) for level in self.levels]
+        bounds = (cast("float", self.low), cast("float", self.high))  # validated
+        return [self.at(round(float(level), 4)) for level in np.linspace(*bounds, count)]
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
@@ -298,6 +309,16 @@ def generator_for(*key: SupportsIndex) -> np.random.Generator:
     return np.random.Generator(np.random.SFC64(entropy))
 
 
+def describe_noise(noise: Noise) -> str:
+    """The noise in words, such as ``gaussian 0.2``; :func:`parse_noise` reads it back with a colon.
+
+    Args:
+        noise: The model and its level.
+    """
+    numbers = noise.model_dump(exclude={"kind"}).values()
+    return f"{noise.kind} {', '.join(f'{number:g}' for number in numbers)}"
+
+
 def parse_noise(text: str) -> Noise:
     """Reads a noise as people write it.
 
@@ -330,3 +351,41 @@ def parse_noise(text: str) -> Noise:
             "so that 25 of 255 is 0.098",
         ) from error
     return noise
+
+
+def parse_noise_plan(text: str) -> NoisePlan:
+    """Reads the noise of a training as people write it.
+
+    Args:
+        text: ``KIND:LOW-HIGH``, such as ``gaussian:0-0.5``, or one level, ``speckle:0.1``;
+            ``poisson-gaussian:GAIN,LOW-HIGH`` has the gain in front.
+
+    Raises:
+        InputError: The text is no such plan.
+    """
+    kind, _, numbers = text.strip().rpartition(":")
+    gain, _, levels = numbers.rpartition(",")
+    low, _, high = levels.partition("-")
+    fields = {"kind": kind or "gaussian", "low": low, "high": high or low, "gain": gain or None}
+    try:
+        return NoisePlan.model_validate(fields)
+    except ValidationError as error:
+        raise InputError(
+            f"{text!r} is no noise to train with: {describe_faults(error)}",
+            "write such as gaussian:0-0.5 or poisson-gaussian:0.01,0-0.1",
+        ) from error
+
+
+def parse_protocol(text: str) -> Protocol:
+    """Reads ``benchmark`` or ``camera``.
+
+    Raises:
+        InputError: The text is neither.
+    """
+    try:
+        protocol: Protocol = TypeAdapter(Protocol).validate_python(text)
+    except ValidationError as error:
+        raise InputError(
+            f"no protocol is called {text!r}", nearest(text, get_args(Protocol))
+        ) from error
+    return protocol

@@ -1,0 +1,26 @@
+"""Pictures to learn from: composed digits, folders, and batches of either with noise.
+
+:class:`PictureSet` is what all sets offer; :func:`open_digits` and :func:`open_folder` make them;
+:func:`training_batches` and :func:`evaluation_batches` add noise and hand out tensors.
+"""
+
+from tapetum.data.batches import Batch, evaluation_batches, steps_per_epoch, training_batches
+from tapetum.data.digits import DigitPictures, DigitSource, find_digits, open_digits
+from tapetum.data.folder import FolderPictures, FolderSplit, open_folder
+from tapetum.data.pictures import Clean, PictureSet
+
+__all__ = [
+    "Batch",
+    "Clean",
+    "DigitPictures",
+    "DigitSource",
+    "FolderPictures",
+    "FolderSplit",
+    "PictureSet",
+    "evaluation_batches",
+    "find_digits",
+    "open_digits",
+    "open_folder",
+    "steps_per_epoch",
+    "training_batches",
+]

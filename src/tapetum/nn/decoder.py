@@ -36,8 +36,8 @@ class DecoderLevel(nn.Module):
         y = self.up(x)
         if self.skip_level is not None:
             y = torch.cat([y, features[self.skip_level]], dim=1)
-        y = self.blocks(y)
-        return y
+        mixed: Tensor = self.blocks(y)
+        return mixed
 
 
 class Decoder(nn.Module):
@@ -58,5 +58,5 @@ class Decoder(nn.Module):
         y = features[-1]
         for level in self.levels:
             y = level(y, features)
-        y = self.output(y)
-        return y
+        picture: Tensor = self.output(y)
+        return picture

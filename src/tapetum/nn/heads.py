@@ -92,7 +92,7 @@ class BoxClassifier(nn.Module):
         )
         # Aligned, one sample a cell: a box of exactly size_px on a picture is cut out unchanged.
         # On coarser maps two samples a side keep neighbouring places from being skipped.
-        return roi_align(
+        cut: Tensor = roi_align(
             x,
             regions,
             output_size=self.size_px,
@@ -100,3 +100,4 @@ class BoxClassifier(nn.Module):
             sampling_ratio=1 if self.stride_px == 1 else 2,
             aligned=True,
         )
+        return cut

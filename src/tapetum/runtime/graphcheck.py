@@ -5,7 +5,7 @@ otherwise fail in the middle of a folder of pictures, or read files that are non
 """
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tapetum.runtime.manifest import Manifest
 
@@ -21,6 +21,8 @@ def graph_faults(manifest: Manifest, model: "onnx.ModelProto") -> list[str]:
     """Everything about a graph that does not fit its manifest, each in half a sentence."""
     import onnx
 
+    if not _is_text(model):  # everything below, and the runtime, would stumble over it
+        return ["it holds names that are no text"]
     faults = [*_opset_faults(manifest, model), *_border_faults(manifest, model.graph)]
     if any(tensor.data_location == onnx.TensorProto.EXTERNAL for tensor in _tensors(model.graph)):
         faults.append("its weights point to a file outside the package")
@@ -94,12 +96,26 @@ def _value_faults(
             want is None or size == want for size, want in zip(sizes, shape, strict=True)
         )
         if tensor.elem_type != onnx.TensorProto.FLOAT or not fits:
-            kind = onnx.TensorProto.DataType.Name(tensor.elem_type).lower()
+            kinds = {number: name.lower() for name, number in onnx.TensorProto.DataType.items()}
+            kind = kinds.get(tensor.elem_type, f"of unknown type {tensor.elem_type}")
             yield f"{role} {name!r} is {kind} {_dims(sizes)} instead of float {_dims(shape)}"
 
 
 def _dims(sizes: tuple[int | None, ...]) -> str:
     return "(" + ", ".join("any" if size is None else str(size) for size in sizes) + ")"
+
+
+def _is_text(message: Any) -> bool:  # any protobuf message; protobuf has no types
+    """Whether every text in a message, at any depth, is one: protobuf returns others as bytes."""
+    for field, value in message.ListFields():
+        values = (
+            [value] if isinstance(value, str | bytes) or hasattr(value, "ListFields") else value
+        )
+        if field.type == field.TYPE_STRING and any(isinstance(text, bytes) for text in values):
+            return False
+        if field.type == field.TYPE_MESSAGE and not all(map(_is_text, values)):
+            return False
+    return True
 
 
 def _tensors(graph: "onnx.GraphProto") -> "Iterator[onnx.TensorProto]":

@@ -163,7 +163,7 @@ def encode_picture(picture: Picture, suffix: str = ".png") -> bytes:
         ".png": ("PNG", {}),
         ".tif": ("TIFF", {"compression": "tiff_deflate"}),
         ".tiff": ("TIFF", {"compression": "tiff_deflate"}),
-        ".webp": ("WEBP", {"lossless": True}),
+        ".webp": ("WEBP", {"lossless": True, "exact": True}),
     }
     if suffix not in writers:
         raise DataError(f"no picture is written as {suffix!r}", f"use {', '.join(writers)}")
@@ -197,7 +197,8 @@ def as_colour(pixels: NDArray[np.float32], channels: int) -> NDArray[np.float32]
         return pixels
     if channels == 3:
         return np.repeat(pixels, 3, axis=-3)
-    return np.einsum("...chw,c->...hw", pixels, _LUMA)[..., np.newaxis, :, :]
+    grey: NDArray[np.float32] = np.einsum("...chw,c->...hw", pixels, _LUMA)
+    return grey[..., np.newaxis, :, :]
 
 
 def _known_formats() -> str:
@@ -244,12 +245,12 @@ def _shallow(image: Image.Image) -> tuple[NDArray[np.uint8]]:
     has_alpha = image.has_transparency_data
     target = ("LA" if has_alpha else "L") if is_grey else ("RGBA" if has_alpha else "RGB")
     samples = np.atleast_3d(np.asarray(ImageOps.exif_transpose(image).convert(target)))
-    if image.mode in ("P", "PA") and is_grey_valued(samples):
+    if image.mode in ("P", "PA") and _is_grey_valued(samples):
         samples = samples[:, :, [0, 3]] if has_alpha else samples[:, :, :1]
     return (samples,)
 
 
-def is_grey_valued(samples: NDArray[Any]) -> bool:
+def _is_grey_valued(samples: NDArray[Any]) -> bool:
     """Whether red, green and blue of (h, w, c) samples, c >= 3, are the same everywhere."""
     red, green, blue = samples[:, :, 0], samples[:, :, 1], samples[:, :, 2]
     return bool(np.array_equal(red, green) and np.array_equal(green, blue))
@@ -322,15 +323,14 @@ def _check_it_fits(picture: Picture, format_name: str) -> None:
 
 def _interleave(picture: Picture) -> NDArray[np.uint8] | NDArray[np.uint16]:
     """The samples as files have them: (h, w, c), alpha last."""
-    planes = picture.to_integers()
+    planes = picture.pixels
     if picture.alpha is not None:
-        opacity = _to_integers(picture.alpha, picture.bit_depth)
-        planes = np.concatenate([planes, opacity[np.newaxis]])
-    return np.ascontiguousarray(np.moveaxis(planes, 0, 2))
+        planes = np.concatenate([planes, picture.alpha[np.newaxis]])
+    return _to_integers(np.ascontiguousarray(np.moveaxis(planes, 0, 2)), picture.bit_depth)
 
 
 def _to_integers(
     values: NDArray[np.float32], bit_depth: int
 ) -> NDArray[np.uint8] | NDArray[np.uint16]:
-    scaled = np.rint(np.clip(values, 0.0, 1.0) * np.float32(2**bit_depth - 1))
+    scaled: NDArray[np.float32] = np.rint(np.clip(values, 0, 1) * np.float32(2**bit_depth - 1))
     return scaled.astype(np.uint8) if bit_depth == 8 else scaled.astype(np.uint16)

@@ -72,7 +72,7 @@ class Manifest(Record):
     graph_sha256: str = ""
     graph_opset: NonNegativeInt = 0
     tapetum_version: str = __version__
-    provenance: dict[str, JsonValue] = {}
+    provenance: Annotated[dict[str, JsonValue], Field(default_factory=dict)]
     scores: tuple[dict[str, JsonValue], ...] = ()
     parity: dict[str, JsonValue] | None = None
 

@@ -145,8 +145,11 @@ def _read_members(path: Path) -> dict[str, bytes]:
         with zipfile.ZipFile(path) as archive:
             entries = archive.infolist()
             _check_members(entries, path)
-            return {entry.filename: archive.read(entry) for entry in entries
-                    if entry.filename in _LIMITS_BYTES}
+            return {
+                entry.filename: archive.read(entry)
+                for entry in entries
+                if entry.filename in _LIMITS_BYTES
+            }
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError) as error:
         raise PackageError(
             f"{path} is not a whole package: {error}", "copy the file or export it again"
@@ -161,18 +164,15 @@ def _check_members(entries: list[zipfile.ZipInfo], path: Path) -> None:
     names = [entry.filename for entry in entries]
     missing = [name for name in _LIMITS_BYTES if name not in names]
     if missing:
-        raise PackageError(
-            f"{path} has no {' and no '.join(missing)}", "export the network again"
-        )
+        raise PackageError(f"{path} has no {' and no '.join(missing)}", "export the network again")
     for entry in entries:
         limit_bytes = _LIMITS_BYTES.get(entry.filename)
         if limit_bytes is None:
             continue
         if names.count(entry.filename) > 1:
             raise PackageError(f"{path} has two members {entry.filename}", "export it again")
-        if (
-            entry.file_size > limit_bytes
-            or entry.file_size > _MAX_EXPANSION * max(entry.compress_size, 1)
+        if entry.file_size > limit_bytes or entry.file_size > _MAX_EXPANSION * max(
+            entry.compress_size, 1
         ):
             raise PackageError(
                 f"{entry.filename} in {path} would unpack from {entry.compress_size:,} to "
@@ -202,7 +202,7 @@ def _read_manifest(text: bytes, path: Path) -> Manifest:
 
 def _parse_graph(graph_bytes: bytes, path: Path) -> "onnx.ModelProto":
     import onnx
-    from google.protobuf.message import DecodeError
+    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
     try:
         return onnx.load_model_from_string(graph_bytes)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:  # loaded where they are used, so that importing this module s
 
 __all__ = ["GraphSession", "keep_outputs"]
 
-_QUIET = 3  # errors only: onnxruntime's warnings are for its own developers
+_QUIET = 4  # fatal only: every error is raised as well, and one sentence is enough
 
 
 class GraphSession:
@@ -83,16 +83,14 @@ class GraphSession:
         self._check(outputs, feeds)
         try:
             return list(self._session.run(list(outputs), dict(feeds)))
-        except (*_runtime_faults(), MemoryError) as error:
+        except _runtime_faults() as error:
             shapes = ", ".join(f"{name} {array.shape}" for name, array in feeds.items())
             raise InputError(
                 f"the graph failed on {shapes}: {_short(error)}",
                 "try a smaller picture, or a lower memory limit so that it is tiled",
             ) from error
 
-    def _check(
-        self, outputs: Sequence[str], feeds: Mapping[str, NDArray[np.float32]]
-    ) -> None:
+    def _check(self, outputs: Sequence[str], feeds: Mapping[str, NDArray[np.float32]]) -> None:
         """Raises where names, types or shapes differ from what the graph declares."""
         unknown = [name for name in outputs if name not in self.output_names]
         if unknown:
@@ -177,7 +175,7 @@ def _read_by(node: "onnx.NodeProto") -> set[str]:
     return names
 
 
-def _session_options(threads: int | None) -> Any:  # noqa: ANN401  (onnxruntime has no types)
+def _session_options(threads: int | None) -> Any:  # onnxruntime has no types
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -195,7 +193,7 @@ def _runtime_faults() -> tuple[type[Exception], ...]:
 
     faults = [value for value in vars(state).values() if isinstance(value, type)]
     own = [value for value in faults if issubclass(value, Exception)]
-    return (*own, RuntimeError, ValueError)
+    return (*own, RuntimeError, ValueError, MemoryError)
 
 
 def _short(error: BaseException) -> str:

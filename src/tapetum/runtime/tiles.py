@@ -20,7 +20,7 @@ A normalisation over the whole picture (group norm) has no finite reach: no halo
 network's tiles exact, and :func:`halo_px` says so.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -30,7 +30,7 @@ from tapetum.arch.cost import reach_px
 from tapetum.arch.spec import Architecture, Block, MaxPool
 from tapetum.errors import InputError
 
-__all__ = ["Tile", "Window", "halo_px", "join_cores", "plan_tiles", "window_around"]
+__all__ = ["Limits", "Run", "Tile", "Window", "copy_core", "halo_px", "plan_runs", "plan_tiles"]
 
 
 class Window(NamedTuple):
@@ -48,13 +48,9 @@ class Window(NamedTuple):
 
     def holds(self, box: NDArray[np.float32]) -> bool:
         """Whether a box of shape (4,), left, top, right, bottom, lies inside."""
-        left, top, right, bottom = box.tolist()
-        return (
-            self.left <= left
-            and self.top <= top
-            and right <= self.right
-            and bottom <= self.bottom
-        )
+        left, top, right, bottom = (float(edge) for edge in box)
+        inside = self.left <= left and right <= self.right
+        return inside and self.top <= top and bottom <= self.bottom
 
     def cut(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
         """This part of an array of shape (..., h, w); a view."""
@@ -65,11 +61,39 @@ class Window(NamedTuple):
         return boxes - np.array([self.left, self.top, self.left, self.top], np.float32)
 
 
+class Limits(NamedTuple):
+    """What every window keeps to.
+
+    Attributes:
+        halo_px: By how much windows are larger than cores; a multiple of the stride.
+        stride_px: Windows begin at multiples of this.
+        max_pixels: The largest window.
+    """
+
+    halo_px: int
+    stride_px: int
+    max_pixels: int
+
+
 class Tile(NamedTuple):
     """What the network sees and which part of its answer counts, both in the whole picture."""
 
     window: Window
     core: Window
+
+
+class Run(NamedTuple):
+    """One run of the network.
+
+    Attributes:
+        window: What the network sees.
+        core: Which part of the cleaned window counts; None where only the boxes do.
+        boxes: Indices of the boxes that are named in this run.
+    """
+
+    window: Window
+    core: Window | None
+    boxes: list[int]
 
 
 class _Span(NamedTuple):
@@ -96,17 +120,13 @@ def halo_px(architecture: Architecture) -> int | None:
     return _round_up(reach_px(architecture), architecture.stride_px)
 
 
-def plan_tiles(
-    height_px: int, width_px: int, *, halo_px: int, stride_px: int, max_pixels: int
-) -> list[Tile]:
-    """The tiling of least work whose windows keep a limit.
+def plan_tiles(height_px: int, width_px: int, limits: Limits) -> list[Tile]:
+    """The tiling of least work whose windows keep the limits.
 
     Args:
         height_px: Of the picture.
         width_px: Of the picture.
-        halo_px: By how much windows are larger than cores; a multiple of the stride.
-        stride_px: Cores begin at multiples of this.
-        max_pixels: The largest window.
+        limits: What every window keeps to.
 
     Returns:
         Tiles in reading order; a single one where the picture is within the limit.
@@ -114,77 +134,133 @@ def plan_tiles(
     Raises:
         InputError: The limit leaves no room for a core beside its halo.
     """
-    best: tuple[int, int, int] | None = None  # work in pixels, height and width of a core
-    for num_columns in range(1, -(-width_px // stride_px) + 1):
-        core_width = _round_up(-(-width_px // num_columns), stride_px)
-        seen_width = min(width_px, core_width + 2 * halo_px)
-        core_height = _largest_core(height_px, max_pixels // seen_width, halo_px, stride_px)
-        if core_height is None:
-            continue
-        rows = -(-height_px // core_height)
-        columns = -(-width_px // core_width)
-        work = (height_px + 2 * halo_px * (rows - 1)) * (width_px + 2 * halo_px * (columns - 1))
-        if best is None or work < best[0]:
-            best = (work, core_height, core_width)
-    if best is None:
-        least = min(height_px, stride_px + 2 * halo_px) * min(width_px, stride_px + 2 * halo_px)
-        raise InputError(
-            f"tiles of at most {max_pixels:,} pixels leave no room beside a halo of {halo_px} px",
-            f"raise the memory limit so that {least:,} pixels fit",
-        )
+    if height_px * width_px <= limits.max_pixels:
+        whole = Window(0, 0, width_px, height_px)
+        return [Tile(whole, whole)]
+    core_height, core_width = _best_core(height_px, width_px, limits)
     return [
         Tile(
             Window(across.window_start, down.window_start, across.window_end, down.window_end),
             Window(across.core_start, down.core_start, across.core_end, down.core_end),
         )
-        for down in _spans(height_px, best[1], halo_px)
-        for across in _spans(width_px, best[2], halo_px)
+        for down in _spans(height_px, core_height, limits.halo_px)
+        for across in _spans(width_px, core_width, limits.halo_px)
     ]
 
 
-def window_around(
-    box: NDArray[np.float32], height_px: int, width_px: int, *, halo_px: int, stride_px: int
+def plan_runs(
+    height_px: int,
+    width_px: int,
+    boxes: NDArray[np.float32] | None,
+    limits: Limits,
+    *,
+    with_picture: bool,
+) -> list[Run]:
+    """One run for each tile, and one for each box that no core holds whole.
+
+    A box is named where the network sees it as it would in the whole picture: in the tile whose
+    core holds it, or else in a window of its own.
+
+    Args:
+        height_px: Of the picture.
+        width_px: Of the picture.
+        boxes: Shape (k, 4), in pixels; None where boxes are not named.
+        limits: What every window keeps to.
+        with_picture: Whether tiles without boxes are needed at all.
+
+    Raises:
+        InputError: The limit leaves no room for a core, or for a box, beside its halo.
+    """
+    tiles = plan_tiles(height_px, width_px, limits)
+    if boxes is None:
+        return [Run(tile.window, tile.core, []) for tile in tiles]
+    waiting = set(range(len(boxes)))
+    runs = []
+    for tile in tiles:
+        held = sorted(index for index in waiting if tile.core.holds(boxes[index]))
+        waiting.difference_update(held)
+        if held or with_picture:
+            runs.append(Run(tile.window, tile.core, held))
+    for index in sorted(waiting):
+        window = _window_around(boxes[index], height_px, width_px, limits)
+        runs.append(Run(window, None, [index]))
+    return runs
+
+
+def copy_core(
+    whole: NDArray[np.float32], window: Window, core: Window, answer: NDArray[np.float32]
+) -> None:
+    """Writes what counts of one answer into the whole picture.
+
+    Args:
+        whole: The picture being put together, shape (c, h, w); changed in place.
+        window: What the network saw.
+        core: Which part of it counts.
+        answer: What the network made of the window, shape (c, h', w').
+    """
+    inner = Window(
+        core.left - window.left,
+        core.top - window.top,
+        core.right - window.left,
+        core.bottom - window.top,
+    )
+    core.cut(whole)[...] = inner.cut(answer)
+
+
+def _best_core(height_px: int, width_px: int, limits: Limits) -> tuple[int, int]:
+    """Height and width of the cores that see the fewest pixels twice."""
+    halo_px, stride_px, max_pixels = limits
+    best: tuple[int, int, int] | None = None  # work in pixels, height, width
+    for num_columns in range(1, -(-width_px // stride_px) + 1):
+        width = _round_up(width_px / num_columns, stride_px)
+        seen_px = min(width_px, width + 2 * halo_px)
+        height = _longest_core(height_px, max_pixels // seen_px, limits)
+        if height is None:
+            continue
+        repeats = (-(-height_px // height) - 1, -(-width_px // width) - 1)
+        work = (height_px + 2 * halo_px * repeats[0]) * (width_px + 2 * halo_px * repeats[1])
+        if best is None or work < best[0]:
+            best = (work, height, width)
+    if best is None:
+        least_px = stride_px + 2 * halo_px
+        needed = min(height_px, least_px) * min(width_px, least_px)
+        raise InputError(
+            f"tiles of at most {max_pixels:,} pixels leave no room beside a halo of {halo_px} px",
+            f"raise the memory limit so that {needed:,} pixels fit",
+        )
+    return best[1], best[2]
+
+
+def _longest_core(length_px: int, limit_px: int, limits: Limits) -> int | None:
+    """The longest core whose windows are within the limit, evened out over the whole length."""
+    if length_px <= limit_px:
+        return _round_up(length_px, limits.stride_px)
+    longest = _round_down(limit_px - 2 * limits.halo_px, limits.stride_px)
+    if longest < limits.stride_px:
+        return None
+    count = -(-length_px // longest)
+    return _round_up(length_px / count, limits.stride_px)
+
+
+def _window_around(
+    box: NDArray[np.float32], height_px: int, width_px: int, limits: Limits
 ) -> Window:
     """The least window that shows the network a box of shape (4,) as the whole picture would."""
+    halo_px, stride_px, max_pixels = limits
     left, top, right, bottom = box.tolist()
-    return Window(
+    window = Window(
         max(0, _round_down(left - halo_px, stride_px)),
         max(0, _round_down(top - halo_px, stride_px)),
         min(width_px, _round_up(right + halo_px, stride_px)),
         min(height_px, _round_up(bottom + halo_px, stride_px)),
     )
-
-
-def join_cores(
-    pieces: Iterable[tuple[Tile, NDArray[np.float32]]], shape: tuple[int, int, int]
-) -> NDArray[np.float32]:
-    """The whole picture of shape (c, h, w) from the network's answer to each window.
-
-    Args:
-        pieces: Tiles that cover the picture, each with the answer to its window, (c, h', w').
-        shape: Channels, height and width of the whole.
-    """
-    whole = np.empty(shape, np.float32)
-    for (window, core), answer in pieces:
-        inner = Window(
-            core.left - window.left,
-            core.top - window.top,
-            core.right - window.left,
-            core.bottom - window.top,
+    if window.num_pixels > max_pixels:
+        raise InputError(
+            f"the box {[left, top, right, bottom]} needs {window.num_pixels:,} pixels at once, "
+            f"above the limit of {max_pixels:,}",
+            "raise the memory limit, or pass smaller boxes",
         )
-        core.cut(whole)[...] = inner.cut(answer)
-    return whole
-
-
-def _largest_core(length_px: int, limit_px: int, halo_px: int, stride_px: int) -> int | None:
-    """The longest core whose windows are within the limit, evened out over the whole length."""
-    if length_px <= limit_px:
-        return _round_up(length_px, stride_px)
-    longest = _round_down(limit_px - 2 * halo_px, stride_px)
-    if longest < stride_px:
-        return None
-    count = -(-length_px // longest)
-    return _round_up(-(-length_px // count), stride_px)
+    return window
 
 
 def _spans(length_px: int, core_px: int, halo_px: int) -> Iterator[_Span]:

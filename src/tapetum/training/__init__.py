@@ -1,0 +1,57 @@
+"""Training: one loop for every network, recipes as data, runs that survive a kill."""
+
+from tapetum.training.distributed import is_main_process, start_run
+from tapetum.training.evaluate import (
+    Predict,
+    ProgressCallback,
+    ScoreRow,
+    Scores,
+    evaluate,
+    network_predict,
+)
+from tapetum.training.loop import train
+from tapetum.training.process import (
+    ProcessSettings,
+    prepare_process,
+    process_settings,
+    relaunch_environment,
+    suited,
+)
+from tapetum.training.recipe import (
+    PICTURES,
+    PUBLISHED,
+    QUICK,
+    RECIPES,
+    Recipe,
+    adjusted,
+    find_recipe,
+)
+from tapetum.training.run import Request, Result, RunFolder, load_network
+
+__all__ = [
+    "PICTURES",
+    "PUBLISHED",
+    "QUICK",
+    "RECIPES",
+    "Predict",
+    "ProcessSettings",
+    "ProgressCallback",
+    "Recipe",
+    "Request",
+    "Result",
+    "RunFolder",
+    "ScoreRow",
+    "Scores",
+    "adjusted",
+    "evaluate",
+    "find_recipe",
+    "is_main_process",
+    "load_network",
+    "network_predict",
+    "prepare_process",
+    "process_settings",
+    "relaunch_environment",
+    "start_run",
+    "suited",
+    "train",
+]

@@ -14,16 +14,53 @@ from typing import Any
 
 import safetensors
 import safetensors.torch
-from pydantic import ConfigDict
+from pydantic import ConfigDict, Field
 from torch import Tensor
 
 from tapetum.errors import RunError
 from tapetum.records import Record, write_atomically
-from tapetum.training.run import EpochRow
 
-__all__ = ["Position", "read_checkpoint", "read_weights", "with_prefix", "write_checkpoint"]
+__all__ = [
+    "EpochRow",
+    "Position",
+    "read_checkpoint",
+    "read_weights",
+    "with_prefix",
+    "write_checkpoint",
+]
 
 _HEADER_KEY = "tapetum"
+
+
+class EpochRow(Record):
+    """How one epoch went.
+
+    Attributes:
+        epoch: From 1.
+        step: Steps since the beginning of the run.
+        learning_rate: At the epoch's last step.
+        train: Means over the epoch's steps: ``loss`` and its terms.
+        validation: ``loss``, and ``psnr_db`` and ``accuracy`` where the network has such an output.
+        seconds: Training and validation, without the time between a kill and a resume.
+    """
+
+    epoch: int
+    step: int
+    learning_rate: float
+    train: dict[str, float]
+    validation: dict[str, float]
+    seconds: float
+
+    def flat(self) -> dict[str, int | float]:
+        """One level of columns: ``train_loss``, ``validation_psnr_db`` and the like."""
+        return {
+            "epoch": self.epoch,
+            "step": self.step,
+            "learning_rate": self.learning_rate,
+            **{f"train_{name}": value for name, value in self.train.items()},
+            **{f"validation_{name}": value for name, value in self.validation.items()},
+            "seconds": self.seconds,
+        }
 
 
 class Position(Record):
@@ -49,14 +86,14 @@ class Position(Record):
     epoch: int = 0
     step_in_epoch: int = 0
     step: int = 0
-    sums: dict[str, float] = {}
+    sums: dict[str, float] = Field(default_factory=dict)
     seconds: float = 0.0
     rows: tuple[EpochRow, ...] = ()
     best_loss: float | None = None
     best_epoch: int = 0
     num_train_pictures: int = 0
-    schedule: dict[str, Any] = {}
-    parameter_groups: list[dict[str, Any]] = []
+    schedule: dict[str, Any] = Field(default_factory=dict)
+    parameter_groups: list[dict[str, Any]] = Field(default_factory=list)
 
     def after_step(self, losses: Mapping[str, float], *, seconds: float) -> "Position":
         """One step further."""

@@ -17,6 +17,7 @@ References:
     | (Ioffe & Szegedy, 2015), https://arxiv.org/abs/1502.03167
 """
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -27,13 +28,13 @@ from accelerate.utils import DistributedDataParallelKwargs
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from tapetum.errors import InputError
+from tapetum.errors import TrainingError
 from tapetum.training.run import Request, RunFolder
 
 __all__ = [
     "SharedBatchNorm2d",
+    "is_main_process",
     "make_accelerator",
-    "require_even_shares",
     "share_batch_norms",
     "start_run",
 ]
@@ -45,9 +46,22 @@ def make_accelerator() -> Accelerator:
     Mixed precision stays off: Accelerate fixes it once for a whole process, while here each
     recipe has its own.
     """
-    # Batch norms are shared, so their running statistics are equal everywhere already.
-    gradients = DistributedDataParallelKwargs(broadcast_buffers=False, gradient_as_bucket_view=True)
-    return Accelerator(mixed_precision="no", kwargs_handlers=[gradients])
+    gradients = DistributedDataParallelKwargs(
+        broadcast_buffers=False,  # batch norms are shared: their statistics are equal already
+        gradient_as_bucket_view=True,
+        static_graph=True,  # a network may have an output that no loss looks at
+    )
+    _processes()
+    return Accelerator(
+        cpu=not torch.accelerator.is_available(),
+        mixed_precision="no",
+        kwargs_handlers=[gradients],
+    )
+
+
+def is_main_process() -> bool:
+    """Whether this process is the one that writes; true where there is only one."""
+    return bool(_processes().is_main_process)
 
 
 def start_run(
@@ -64,7 +78,7 @@ def start_run(
     Raises:
         RunError: The folder is taken, or holds no run, a finished one, or one of another request.
     """
-    processes = PartialState()
+    processes = _processes()
     if resume:
         run = RunFolder.open(path)
         run.require_unfinished()
@@ -75,13 +89,20 @@ def start_run(
     return run if resume else RunFolder.open(path)
 
 
-def require_even_shares(batch_size: int, num_processes: int) -> None:
-    """Refuses a batch that the processes cannot share evenly: their gradients are averaged."""
-    if batch_size % num_processes:
-        raise InputError(
-            f"a batch of {batch_size} cannot be shared evenly by {num_processes} processes",
-            f"choose a multiple of {num_processes}",
+def _processes() -> PartialState:
+    """All processes of this training.
+
+    Without ``cpu`` Accelerate takes processes that have no CUDA for so many trainings of their
+    own, and says nothing: hence the check.
+    """
+    processes = PartialState(cpu=not torch.accelerator.is_available())
+    started = int(os.environ.get("WORLD_SIZE", "1")) if "LOCAL_RANK" in os.environ else 1
+    if processes.num_processes != started:
+        raise TrainingError(
+            f"{started} processes were started but {processes.num_processes} train together",
+            "start them with 'torchrun --nproc_per_node N'",
         )
+    return processes
 
 
 def share_batch_norms(network: nn.Module, *, device: torch.device, num_processes: int) -> None:
@@ -95,7 +116,7 @@ def share_batch_norms(network: nn.Module, *, device: torch.device, num_processes
     if num_processes == 1:
         return
     if device.type == "cuda":
-        nn.SyncBatchNorm.convert_sync_batchnorm(network)
+        nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
         return
     for module in list(network.modules()):
         for name, child in module.named_children():
@@ -129,9 +150,12 @@ class SharedBatchNorm2d(nn.BatchNorm2d):
 
     @torch.no_grad()
     def _remember(self, mean: Tensor, variance: Tensor) -> None:
-        if self.running_mean is None or self.running_var is None:
+        if (
+            self.running_mean is None
+            or self.running_var is None
+            or self.num_batches_tracked is None
+        ):
             return
-        assert self.num_batches_tracked is not None
         self.num_batches_tracked.add_(1)
         momentum = self.momentum
         if momentum is None:  # torch's convention: the plain average of all batches
@@ -144,13 +168,13 @@ class _SumOverProcesses(torch.autograd.Function):
     """Adds up a tensor over all processes; so does its gradient."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:  # noqa: ANN401, ARG004 - torch's signature
+    def forward(ctx: Any, x: Tensor) -> Tensor:  # noqa: ARG004 - torch's signature
         total = x.clone()
         dist.all_reduce(total)
         return total
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> Tensor:  # type: ignore[override] # noqa: ANN401, ARG004
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:  # noqa: ARG004
         total = gradient.clone()
         dist.all_reduce(total)
         return total

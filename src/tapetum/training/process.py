@@ -98,7 +98,7 @@ def process_settings() -> ProcessSettings:
         denormals_flushed=_denormals_are_flushed(),
         allocator_tuned=_allocator_is_tuned() if _is_glibc() else None,
         bf16_pays=_bf16_pays(),
-        waiting_threads=policy if policy in ("ACTIVE", "PASSIVE") else None,  # type: ignore[arg-type]
+        waiting_threads=policy if policy in ("ACTIVE", "PASSIVE") else None,
     )
 
 
@@ -153,7 +153,7 @@ def _is_glibc() -> bool:
 
 def _bf16_pays() -> bool:
     if torch.cuda.is_available():
-        return torch.cuda.is_bf16_supported()
+        return bool(torch.cuda.is_bf16_supported())
     try:
         words = Path("/proc/cpuinfo").read_text().split()
     except OSError:

@@ -10,7 +10,7 @@ data set and the version of Tapetum it fixes the weights.  Three recipes have na
 Change one with ``QUICK.model_copy(update={"epochs": 3})``, or :func:`adjusted`, which checks.
 """
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     Field,
@@ -88,7 +88,7 @@ class Recipe(Record):
     validation_pictures: PositiveInt = 1_000
 
     @model_validator(mode="after")
-    def _has_no_option_without_effect(self) -> Self:
+    def _has_no_option_without_effect(self) -> "Recipe":
         if self.schedule == "one-cycle" and self.warmup == 0:
             raise ValueError("a one-cycle schedule climbs first: give warmup, such as 0.3")
         if self.schedule == "plateau" and self.warmup > 0:
@@ -96,7 +96,7 @@ class Recipe(Record):
         return self
 
 
-def adjusted(recipe: Recipe, **changes: Any) -> Recipe:  # noqa: ANN401 - any field of a recipe
+def adjusted(recipe: Recipe, **changes: Any) -> Recipe:
     """The recipe with some fields changed.
 
     Raises:

@@ -32,10 +32,11 @@ from tapetum.errors import RunError
 from tapetum.nn import Network, build
 from tapetum.provenance import Provenance
 from tapetum.records import Record, write_atomically
+from tapetum.training.checkpoint import EpochRow, read_weights
 from tapetum.training.evaluate import Scores
 from tapetum.training.recipe import Recipe
 
-__all__ = ["EpochRow", "Request", "Result", "RunFolder", "load_network"]
+__all__ = ["Request", "Result", "RunFolder", "load_network"]
 
 
 class Request(Record):
@@ -54,37 +55,6 @@ class Request(Record):
     recipe: Recipe
     data: dict[str, str | int | float | bool | None] = Field(default_factory=dict)
     class_names: tuple[str, ...] = ()
-
-
-class EpochRow(Record):
-    """How one epoch went.
-
-    Attributes:
-        epoch: From 1.
-        step: Steps since the beginning of the run.
-        learning_rate: At the epoch's last step.
-        train: Means over the epoch's steps: ``loss`` and its terms.
-        validation: ``loss``, and ``psnr_db`` and ``accuracy`` where the network has such an output.
-        seconds: Training and validation, without the time between a kill and a resume.
-    """
-
-    epoch: int
-    step: int
-    learning_rate: float
-    train: dict[str, float]
-    validation: dict[str, float]
-    seconds: float
-
-    def flat(self) -> dict[str, float]:
-        """One level of columns: ``train_loss``, ``validation_psnr_db`` and the like."""
-        return {
-            "epoch": self.epoch,
-            "step": self.step,
-            "learning_rate": self.learning_rate,
-            **{f"train_{name}": value for name, value in self.train.items()},
-            **{f"validation_{name}": value for name, value in self.validation.items()},
-            "seconds": self.seconds,
-        }
 
 
 class Result(Record):
@@ -243,9 +213,7 @@ class RunFolder:
             )
 
 
-def load_network(
-    path: Path, *, weights: Literal["final", "best", "last"] = "final"
-) -> Network:
+def load_network(path: Path, *, weights: Literal["final", "best", "last"] = "final") -> Network:
     """The trained network of a run, in evaluation mode, on the CPU.
 
     Args:
@@ -256,8 +224,6 @@ def load_network(
     Raises:
         RunError: There is no run at ``path``, or it has no such weights.
     """
-    from tapetum.training.checkpoint import read_weights
-
     run = RunFolder.open(path)
     source = {"final": run.weights, "best": run.best_checkpoint, "last": run.last_checkpoint}
     file = source[weights]

@@ -1,0 +1,7 @@
+"""``python -m tapetum`` is ``tapetum``."""
+
+from tapetum.cli import main
+
+__all__: list[str] = []
+
+main()

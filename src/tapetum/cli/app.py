@@ -1,0 +1,46 @@
+"""The command line: a list of commands.
+
+Every command imports the room that it needs when it runs, so that ``tapetum --help`` loads none
+of the heavy ones.
+"""
+
+import typer
+
+from tapetum import __version__
+from tapetum.cli.demo import demo
+from tapetum.cli.doctor import doctor
+from tapetum.cli.evaluate import evaluate
+from tapetum.cli.export import export
+from tapetum.cli.info import info
+from tapetum.cli.predict import predict
+from tapetum.cli.train import train
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    help="One small network that cleans a noisy picture and names what is in it.",
+    epilog="Start with: tapetum demo",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    version: bool = typer.Option(
+        False, "--version", help="Print the version.", is_eager=True, callback=_print_version
+    ),
+) -> None:
+    pass
+
+
+for command in (demo, train, evaluate, export, predict, info, doctor):
+    app.command()(command)

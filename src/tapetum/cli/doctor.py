@@ -1,0 +1,49 @@
+"""``tapetum doctor``: what is installed here, and how this machine would compute."""
+
+from importlib.util import find_spec
+from typing import Any
+
+from tapetum.cli.common import Json, answer, errors_in_one_sentence, table
+
+__all__ = ["doctor"]
+
+
+def doctor(json: Json = False) -> None:
+    """Tell what is installed here and how this machine would compute.
+
+    Example:
+
+      tapetum doctor --json
+    """
+    with errors_in_one_sentence(as_json=json):
+        found = _findings()
+        if json:
+            answer(found)
+            return
+        rows = [
+            (f"{section}.{key}" if section else key, str(value))
+            for section, values in found.items()
+            for key, value in values.items()
+        ]
+        table(("what", "found"), rows)
+
+
+def _findings() -> dict[str, dict[str, Any]]:
+    import onnxruntime
+
+    from tapetum.provenance import stamp
+
+    machine = stamp().model_dump(exclude={"command", "seed"})
+    packages = machine.pop("packages")
+    findings = {
+        "machine": machine,
+        "packages": packages,
+        "runtime": {"onnxruntime providers": ", ".join(onnxruntime.get_available_providers())},
+    }
+    if find_spec("torch") is None:
+        findings["training"] = {"torch": "not installed: pip install 'tapetum[train]'"}
+    else:
+        from tapetum.training.process import prepare_process
+
+        findings["training"] = prepare_process().model_dump()
+    return findings

@@ -1,0 +1,87 @@
+"""``tapetum evaluate``: scores of a run or a package on every noise level."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from tapetum.cli.common import (
+    DataRoot,
+    Download,
+    Json,
+    answer,
+    errors_in_one_sentence,
+    progress_bar,
+)
+from tapetum.cli.scores import show_scores, show_skipped
+
+__all__ = ["evaluate"]
+
+
+def evaluate(
+    subject: Annotated[
+        Path, typer.Argument(metavar="RUN|PACKAGE", help="A run's folder or a .tapetum file.")
+    ],
+    data: Annotated[str, typer.Option(help="A folder of pictures, or the word 'digits'.")],
+    noise: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Such as 0.2 or speckle:0.1; may be repeated.",
+            show_default="the levels of the training",
+        ),
+    ] = None,
+    protocol: Annotated[
+        Literal["benchmark", "camera"] | None,
+        typer.Option(help="Of noisy pictures: unclipped, or clipped and 8-bit."),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the split, the digits and the noise.")] = 0,
+    size: Annotated[
+        int | None, typer.Option(help="Side of the pictures, pixels.", show_default="as trained")
+    ] = None,
+    test_count: Annotated[int, typer.Option(help="Pictures of digits.")] = 2_000,
+    threads: Annotated[
+        int | None, typer.Option(help="For a package.", show_default="all cores")
+    ] = None,
+    data_root: DataRoot = None,
+    download: Download = False,
+    json: Json = False,
+) -> None:
+    """Score a run or a package on pictures that it was not trained on.
+
+    Examples:
+
+      tapetum evaluate runs/digits --data digits
+
+      tapetum evaluate photos.tapetum --data photos --noise 0.1 --noise 0.3
+    """
+    with errors_in_one_sentence(as_json=json):
+        from tapetum.fit import open_pictures, open_subject, require_same_classes, score
+        from tapetum.noise import parse_noise
+
+        noises = [parse_noise(text) for text in noise or []]
+        opened = open_subject(subject, threads=threads)
+        with progress_bar() as tick:
+            pictures = open_pictures(
+                data,
+                seed=seed,
+                data_root=data_root,
+                download=download,
+                test_count=test_count,
+                size_px=size or opened.size_px,
+                channels=opened.architecture.picture_channels,
+                progress=tick,
+            )
+            show_skipped(pictures.skipped)
+            require_same_classes(opened.class_names, pictures)
+            scores = score(
+                opened.predict,
+                pictures,
+                noises or opened.noises,
+                protocol=protocol or opened.protocol,
+                seed=seed,
+                progress=tick,
+            )
+        if json:
+            answer(scores.model_dump(mode="json"))
+        else:
+            show_scores(scores)

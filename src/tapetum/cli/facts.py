@@ -1,0 +1,114 @@
+"""What ``tapetum info`` tells, as plain values: names, sizes, costs, scores."""
+
+from pathlib import Path
+from typing import Any
+
+from tapetum.arch import Architecture, find, multiply_adds, names, parameters
+from tapetum.arch.cost import bytes_per_pixel, reach_px
+from tapetum.errors import ArchitectureError, nearest
+from tapetum.records import Record
+
+__all__ = ["architecture_facts", "list_architectures", "package_facts", "run_facts"]
+
+Facts = dict[str, Any]
+
+
+def list_architectures(size_px: int, *, channels: int, num_classes: int) -> list[Facts]:
+    """Name, kind and cost of every named architecture, for whole pictures."""
+    rows = []
+    for name in names():
+        architecture = find(name, channels=channels, num_classes=num_classes, boxes=False)
+        cost = multiply_adds(architecture, size_px, size_px) / 1e6
+        rows.append(
+            {
+                "architecture": name,
+                "kind": architecture.kind,
+                "parameters": parameters(architecture),
+                "millions_multiply_adds": round(cost, 2),
+            }
+        )
+    return rows
+
+
+def architecture_facts(subject: str, size_px: int, *, channels: int, num_classes: int) -> Facts:
+    """What a named architecture, or one in a JSON file, is and costs.
+
+    Raises:
+        ArchitectureError: No architecture has this name, and it is no package or run either.
+    """
+    if subject.endswith(".json"):
+        return _costs(Architecture.read(Path(subject)), size_px)
+    if subject not in names():
+        raise ArchitectureError(
+            f"{subject!r} is no architecture, no run and no package", nearest(subject, names())
+        )
+    whole = find(subject, channels=channels, num_classes=num_classes, boxes=False)
+    return _costs(whole, size_px)
+
+
+def run_facts(path: Path) -> Facts:
+    """What a run was asked and how far it came."""
+    from tapetum.training import RunFolder
+
+    run = RunFolder.open(path)
+    request = run.request
+    facts: Facts = {"run": str(path), "state": "finished" if run.is_finished else "unfinished"}
+    facts |= _costs(request.architecture, _size_px(request.data))
+    facts |= {f"data {key}": value for key, value in request.data.items()}
+    facts |= {f"recipe {key}": value for key, value in _short(request.recipe).items()}
+    if run.is_finished:
+        result = run.result()
+        facts["training minutes"] = round(result.training_seconds / 60, 2)
+        facts |= _mean(None if result.scores is None else result.scores.mean.model_dump())
+    return facts
+
+
+def package_facts(path: Path) -> Facts:
+    """What a package is, takes, gives and scored."""
+    from tapetum.runtime import open_package
+
+    manifest = open_package(path).manifest
+    facts: Facts = {"package": str(path), "size in bytes": path.stat().st_size}
+    facts |= _costs(manifest.architecture, manifest.size_px)
+    facts |= {
+        "colour": manifest.colour,
+        "labels": manifest.labels,
+        "classes": ", ".join(manifest.class_names) or "-",
+        "schema version": manifest.schema_version,
+        "made by": f"tapetum {manifest.tapetum_version}",
+        "made on": manifest.provenance.get("date", "-"),
+    }
+    means = [row for row in manifest.scores if row.get("noise") is None]
+    return facts | _mean(means[0] if means else None)
+
+
+def _costs(architecture: Architecture, size_px: int) -> Facts:
+    regions = {"num_boxes": 2} if architecture.names_boxes else {}
+    cost = multiply_adds(architecture, size_px, size_px, **regions)
+    return {
+        "architecture": architecture.name,
+        "kind": architecture.kind,
+        "channels": architecture.picture_channels,
+        "parameters": parameters(architecture),
+        "picture": f"{size_px} x {size_px} px",
+        "multiply-adds": cost,
+        "reach in pixels": reach_px(architecture),
+        "bytes per pixel": round(bytes_per_pixel(architecture)),
+    }
+
+
+def _size_px(data: dict[str, Any]) -> int:
+    size_px = data.get("size_px")
+    return size_px if isinstance(size_px, int) else 96
+
+
+def _short(recipe: Record) -> Facts:
+    kept = ("name", "epochs", "batch_size", "optimizer", "learning_rate", "schedule", "precision")
+    return recipe.model_dump(include=set(kept))
+
+
+def _mean(row: dict[str, Any] | None) -> Facts:
+    scores = {} if row is None else row
+    return {
+        f"mean {key}": round(value, 4) for key, value in scores.items() if isinstance(value, float)
+    }

@@ -1,0 +1,96 @@
+"""``tapetum predict``: clean and name pictures with a package; no torch needed."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from tapetum.cli.common import (
+    Json,
+    Overwrite,
+    answer,
+    errors_in_one_sentence,
+    progress_bar,
+    say,
+    table,
+)
+
+if TYPE_CHECKING:  # numpy loads with it, and --help must stay quick
+    from tapetum.runtime.bulk import PredictionRow
+
+__all__ = ["predict"]
+
+
+def predict(
+    package: Annotated[Path, typer.Argument(metavar="PACKAGE", help="A .tapetum file.")],
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Pictures or folders.")],
+    out: Annotated[Path, typer.Option(help="Folder for the cleaned pictures.")],
+    add_noise: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SIGMA",
+            help="Spoil the pictures first, such as 0.2 or speckle:0.1, and keep the noisy ones.",
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the added noise.")] = 0,
+    mode: Annotated[
+        Literal["both", "label", "picture"],
+        typer.Option(help="What to compute; the other branch is left out."),
+    ] = "both",
+    boxes: Annotated[
+        Path | None,
+        typer.Option(
+            help='JSON: {"picture.png": [[left, top, right, bottom], ...]}, where boxes are named.'
+        ),
+    ] = None,
+    threads: Annotated[
+        int | None, typer.Option(help="For one picture.", show_default="all cores")
+    ] = None,
+    memory: Annotated[int, typer.Option(help="MiB; larger pictures are tiled.")] = 1024,
+    overwrite: Overwrite = False,
+    json: Json = False,
+) -> None:
+    """Clean pictures and name what is in them.
+
+    Examples:
+
+      tapetum predict photos.tapetum night.png --out cleaned
+
+      tapetum predict photos.tapetum photos/val --add-noise 0.2 --out cleaned --json
+    """
+    with errors_in_one_sentence(as_json=json):
+        from tapetum.noise import parse_noise
+        from tapetum.runtime import Predictor
+        from tapetum.runtime.bulk import Job, read_boxes, run_job
+
+        job = Job(
+            paths=paths,
+            out=out,
+            noise=parse_noise(add_noise) if add_noise is not None else None,
+            seed=seed,
+            boxes=read_boxes(boxes) if boxes is not None else None,
+            overwrite=overwrite,
+        )
+        predictor = Predictor.open(package, threads=threads, mode=mode, memory_mib=memory)
+        with progress_bar() as tick:
+            rows = run_job(predictor, job, progress=tick)
+        if json:
+            answer({"pictures": [row.model_dump(mode="json") for row in rows]})
+        else:
+            header = ("picture", "names", "confidence", "ms", "cleaned")
+            table(header, [_cells(row) for row in rows if row.error is None])
+        failed = [row for row in rows if row.error is not None]
+        for row in failed:
+            say(f"[bold red]error:[/] {row.picture}: {row.error}")
+        if failed:
+            raise typer.Exit(2)
+
+
+def _cells(row: "PredictionRow") -> tuple[str, ...]:
+    return (
+        row.picture,
+        " ".join(row.labels) or "-",
+        " ".join(f"{confidence:.2f}" for confidence in row.confidences) or "-",
+        f"{row.latency_ms:.1f}",
+        row.cleaned or "-",
+    )

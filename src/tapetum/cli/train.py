@@ -1,0 +1,101 @@
+"""``tapetum train``: pictures in, a trained and scored network out."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from tapetum.cli.common import (
+    DataRoot,
+    Download,
+    Json,
+    Overwrite,
+    answer,
+    errors_in_one_sentence,
+    progress_bar,
+    say,
+)
+from tapetum.cli.scores import show_scores, show_skipped
+
+__all__ = ["train"]
+
+
+def train(
+    architecture: Annotated[
+        str, typer.Argument(metavar="ARCH", help="A name that `tapetum info` lists, or FILE.json.")
+    ],
+    data: Annotated[str, typer.Option(help="A folder of pictures, or the word 'digits'.")],
+    out: Annotated[Path, typer.Option(help="New folder for the run.")],
+    recipe: Annotated[
+        str | None,
+        typer.Option(
+            help="published, quick, pictures, or FILE.json.",
+            show_default="quick for digits, pictures for a folder",
+        ),
+    ] = None,
+    epochs: Annotated[int | None, typer.Option(help="Passes over the pictures.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Pictures in one step.")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="The highest one.")] = None,
+    noise: Annotated[
+        str | None,
+        typer.Option(help="KIND:LOW-HIGH, such as gaussian:0-0.5, for training and scoring."),
+    ] = None,
+    protocol: Annotated[
+        Literal["benchmark", "camera"] | None,
+        typer.Option(help="Of noisy pictures: unclipped, or clipped and 8-bit."),
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Of weights, order, noise and split.")] = None,
+    size: Annotated[int | None, typer.Option(help="Side of training pictures, pixels.")] = None,
+    channels: Annotated[int | None, typer.Option(help="1 grey, 3 RGB; else found out.")] = None,
+    train_count: Annotated[int, typer.Option(help="Training pictures of digits.")] = 30_000,
+    test_count: Annotated[int, typer.Option(help="Test pictures of digits.")] = 2_000,
+    data_root: DataRoot = None,
+    download: Download = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on after a kill.")] = False,
+    overwrite: Overwrite = False,
+    json: Json = False,
+) -> None:
+    """Train a network on pictures and score it on every noise level.
+
+    Examples:
+
+      tapetum train dc-net-reduced-integrated --data digits --out runs/digits
+
+      tapetum train dc-net-medium-integrated --data photos --size 128 --out runs/photos
+
+      tapetum train unet-s --data photos --noise gaussian:0-0.2 --protocol camera --out runs/camera
+    """
+    with errors_in_one_sentence(as_json=json):
+        from tapetum.fit import architecture_for, choose_recipe, fit, open_pictures
+        from tapetum.fit.page import write_run_page
+
+        changes = {
+            "epochs": epochs,
+            "batch_size": batch_size,
+            "learning_rate": learning_rate,
+            "seed": seed,
+        }
+        chosen = choose_recipe(recipe, data, noise=noise, protocol=protocol, changes=changes)
+        with progress_bar() as tick:
+            pictures = open_pictures(
+                data,
+                seed=chosen.seed,
+                data_root=data_root,
+                download=download,
+                train_count=train_count,
+                test_count=test_count,
+                size_px=size,
+                channels=channels,
+                progress=tick,
+            )
+            show_skipped(pictures.skipped)
+            network = architecture_for(architecture, pictures)
+            result = fit(
+                network, chosen, pictures, out, resume=resume, overwrite=overwrite, progress=tick
+            )
+            page = write_run_page(out, pictures)
+        if json:
+            answer(result.model_dump(mode="json"))
+            return
+        show_scores(result.scores)
+        say(f"run: {out}   page: {page}   next: tapetum export {out} --out {out.name}.tapetum")

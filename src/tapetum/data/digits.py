@@ -1,0 +1,186 @@
+r"""Two-digit pictures: the controlled study of the paper, composed from MNIST digits.
+
+Each picture has a constant background of random grey in [0.1, 0.3] and two digits of 28 x 28 px at
+random places that do not overlap.  Where digit and background meet, the brighter one counts,
+:math:`x = \max(\text{background}, \text{digit})`: a digit's own black border would otherwise show
+as a dark square and give its place away.  The paper does not print this rule, nor the size of the
+pictures; 96 x 96 px fits the costs that it prints.
+
+Every digit of its part is used equally often, so that 30,000 pictures hold each of MNIST's 60,000
+training digits exactly once.  A set is fixed by its seed: grey values and places are drawn once,
+pictures are put together when they are asked for.
+
+References:
+    Pushing Joint Image Denoising and Classification to the Edge
+    (Markhorst, van Gemert, Kayhan, 2024), https://arxiv.org/abs/2409.08943, section 3.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+
+from tapetum.data.mnist import DIGIT_PX, DigitSource, find_digits
+from tapetum.data.pictures import Clean
+from tapetum.errors import DataError
+from tapetum.noise import generator_for
+
+__all__ = ["DigitPictures", "DigitSource", "find_digits", "open_digits"]
+
+_DIGITS_A_PICTURE = 2
+_DARKEST, _BRIGHTEST = 0.1, 0.3
+
+
+class DigitPictures:
+    """A fixed set of two-digit pictures (a :class:`~tapetum.data.PictureSet`).
+
+    Args:
+        images: The digits, shape (n, 28, 28).
+        labels: What they show, shape (n,), 0 to 9.
+        count: How many pictures.
+        seed: Chooses digits, grey values and places.
+        size_px: Height and width; two digits need at least 56.
+        source: Where the digits come from, in a sentence for people.
+
+    Raises:
+        DataError: There are no digits, no pictures, or no room for two digits.
+    """
+
+    channels = 1
+    class_names = tuple("0123456789")
+
+    def __init__(
+        self,
+        images: NDArray[np.uint8],
+        labels: NDArray[np.uint8],
+        *,
+        count: int = 30_000,
+        seed: int,
+        size_px: int = 96,
+        source: str,
+    ) -> None:
+        _check(images, labels, count, size_px)
+        generator = generator_for(seed)
+        self.source = source
+        self._size_px = size_px
+        self._images = images
+        self._digits = _draw_digits(generator, len(images), count)
+        self._labels = labels[self._digits].astype(np.int64)
+        self._corners = _draw_corners(generator, count, size_px)
+        self._greys = generator.uniform(_DARKEST, _BRIGHTEST, count).astype(np.float32)
+
+    def __len__(self) -> int:
+        return len(self._digits)
+
+    def take(self, indices: Sequence[int], *, epoch: int, seed: int, train: bool) -> Clean:
+        """The pictures of some indices, always the same ones.
+
+        Args:
+            indices: Each from 0 up to the length.
+            epoch: Without effect, as are ``seed`` and ``train``: the study's pictures are fixed.
+            seed: See ``epoch``.
+            train: See ``epoch``.
+
+        Returns:
+            Pictures (b, 1, size_px, size_px), labels (b, 2) and boxes (b, 2, 4) of whole pixels.
+        """
+        del epoch, seed, train
+        rows = np.asarray(indices, dtype=np.int64)
+        corners = self._corners[rows].astype(np.float32)
+        return Clean(
+            pictures=self._compose(rows),
+            noisy=None,
+            labels=self._labels[rows],
+            boxes=np.concatenate([corners, corners + DIGIT_PX], axis=2),
+        )
+
+    def _compose(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        greys = self._greys[rows, np.newaxis, np.newaxis]
+        canvas = np.empty((len(rows), self._size_px, self._size_px), dtype=np.float32)
+        canvas[:] = greys
+        places = sliding_window_view(canvas, (DIGIT_PX, DIGIT_PX), axis=(1, 2), writeable=True)
+        pictures = np.arange(len(rows))
+        for digit in range(_DIGITS_A_PICTURE):
+            left, top = self._corners[rows, digit].T
+            values = self._images[self._digits[rows, digit]] / np.float32(255)
+            places[pictures, top, left] = np.maximum(values, greys, out=values)
+        return canvas[:, np.newaxis]
+
+
+def open_digits(
+    data_root: Path | None,
+    *,
+    download: bool = False,
+    train_count: int = 30_000,
+    test_count: int = 10_000,
+    seed: int,
+) -> tuple[DigitPictures, DigitPictures, str]:
+    """Finds digits and composes pictures for training and testing; no digit is in both.
+
+    Args:
+        data_root: Folder to look in for idx files; None where there is none.
+        download: Whether MNIST may be fetched from the internet.
+        train_count: Training pictures.
+        test_count: Test pictures.
+        seed: Chooses digits, grey values and places.
+
+    Returns:
+        The training pictures, the test pictures, and a sentence that says where they come from.
+
+    Raises:
+        DataError: The digits cannot be found or read.
+    """
+    digits = find_digits(data_root, download=download)
+    train = DigitPictures(
+        digits.train_images,
+        digits.train_labels,
+        count=train_count,
+        seed=2 * seed,  # so that no seed's training places are another seed's test places
+        source=digits.description,
+    )
+    test = DigitPictures(
+        digits.test_images,
+        digits.test_labels,
+        count=test_count,
+        seed=2 * seed + 1,
+        source=digits.description,
+    )
+    return train, test, digits.description
+
+
+def _check(images: NDArray[np.uint8], labels: NDArray[np.uint8], count: int, size_px: int) -> None:
+    if images.shape[1:] != (DIGIT_PX, DIGIT_PX) or len(images) != len(labels) or not len(images):
+        raise DataError(
+            f"digits of shape {images.shape} with {len(labels)} labels cannot be composed",
+            f"give (n, {DIGIT_PX}, {DIGIT_PX}) digits and n labels",
+        )
+    if count < 1:
+        raise DataError(f"{count} pictures were asked for", "ask for at least one")
+    if size_px < 2 * DIGIT_PX:
+        raise DataError(
+            f"two digits of {DIGIT_PX} px have no room in {size_px} x {size_px} px",
+            f"ask for at least {2 * DIGIT_PX} px",
+        )
+
+
+def _draw_digits(generator: np.random.Generator, num_digits: int, count: int) -> NDArray[np.int64]:
+    """Which digits each picture shows, (count, 2): whole shuffled rounds of all of them."""
+    needed = count * _DIGITS_A_PICTURE
+    rounds = [generator.permutation(num_digits) for _ in range(-(-needed // num_digits))]
+    return np.concatenate(rounds)[:needed].reshape(count, _DIGITS_A_PICTURE)
+
+
+def _draw_corners(generator: np.random.Generator, count: int, size_px: int) -> NDArray[np.int64]:
+    """Left and top of each digit, (count, 2, 2): uniform over all pairs that do not overlap."""
+    num_places = size_px - DIGIT_PX + 1
+    corners = generator.integers(0, num_places, (count, _DIGITS_A_PICTURE, 2))
+    while True:
+        apart = np.abs(corners[:, 0] - corners[:, 1]).max(axis=1) >= DIGIT_PX
+        overlapping = np.flatnonzero(~apart)
+        if not len(overlapping):
+            return corners
+        corners[overlapping] = generator.integers(
+            0, num_places, (len(overlapping), _DIGITS_A_PICTURE, 2)
+        )

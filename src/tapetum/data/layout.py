@@ -1,0 +1,187 @@
+"""What the places of files in a folder mean: part, class, noisy twin.
+
+Four layouts, each with or without ``train`` and ``val`` (or ``valid``, ``validation``) above::
+
+    CLASS/a.png                     labelled
+    a.png                           no labels: for networks that only clean
+    noisy/a.png     clean/a.png     paired
+    noisy/CLASS/... clean/CLASS/... paired and labelled
+
+Only names are looked at here; whether a file can be read is found out in
+:mod:`tapetum.data.folder`.
+"""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from tapetum.errors import DataError
+from tapetum.runtime.image import PICTURE_SUFFIXES
+
+__all__ = ["Entry", "Layout", "Skipped", "find_layout"]
+
+Skipped = tuple[Path, str]
+"""A file that is left out, and why."""
+
+_VALIDATION_NAMES = ("val", "valid", "validation")
+_PART_NAMES = {"train", "test", *_VALIDATION_NAMES}
+_PAIR_NAMES = ("noisy", "clean")
+
+
+class Entry(NamedTuple):
+    """A file that may be a picture.
+
+    Args:
+        path: The clean picture.
+        noisy_path: Its noisy twin; None where noise is to be added.
+        class_name: What it shows; None where nothing says so.
+    """
+
+    path: Path
+    noisy_path: Path | None
+    class_name: str | None
+
+
+class Layout(NamedTuple):
+    """The files of a folder.
+
+    Args:
+        root: The folder.
+        train: Training files, or all of them where ``val`` is None.
+        val: Validation files; None where the folder does not set any apart.
+        class_names: All classes, sorted; empty where nothing is labelled.
+        is_paired: Whether pictures come with their noisy twin.
+        skipped: Files that cannot take part because of their place or name.
+    """
+
+    root: Path
+    train: tuple[Entry, ...]
+    val: tuple[Entry, ...] | None
+    class_names: tuple[str, ...]
+    is_paired: bool
+    skipped: tuple[Skipped, ...]
+
+
+def find_layout(root: Path) -> Layout:
+    """Sorts the files of a folder into parts and classes.
+
+    Raises:
+        DataError: There is no such folder, or its parts do not fit together.
+    """
+    if not root.is_dir():
+        kind = "a file" if root.exists() else "missing"
+        raise DataError(
+            f"a folder of pictures was asked for, but {root} is {kind}",
+            "give a folder such as root/CLASS/picture.png",
+        )
+    train_folder, val_folder = _parts(root)
+    skipped: list[Skipped] = []
+    train = _part(train_folder, skipped)
+    val = None if val_folder is None else _part(val_folder, skipped)
+    if val is not None and val_folder is not None:
+        _check_same_kind((train_folder, train), (val_folder, val))
+    return Layout(
+        root=root,
+        train=tuple(train.entries),
+        val=None if val is None else tuple(val.entries),
+        class_names=train.class_names,
+        is_paired=train.is_paired,
+        skipped=tuple(skipped),
+    )
+
+
+class _Part(NamedTuple):
+    entries: list[Entry]
+    class_names: tuple[str, ...]
+    is_paired: bool
+
+
+def _parts(root: Path) -> tuple[Path, Path | None]:
+    """The folders of training and validation pictures; the root itself where it has no parts."""
+    names = {folder.name for folder in _subfolders(root)}
+    if "train" not in names or names - _PART_NAMES:  # a class may be called "train" among others
+        return root, None
+    given = [name for name in _VALIDATION_NAMES if name in names]
+    return root / "train", root / given[0] if given else None
+
+
+def _part(folder: Path, skipped: list[Skipped]) -> _Part:
+    noisy_folder, clean_folder = (folder / name for name in _PAIR_NAMES)
+    if {child.name for child in _subfolders(folder)} != set(_PAIR_NAMES):
+        entries, class_names = _labelled(folder, skipped)
+        return _Part(entries, class_names, is_paired=False)
+    clean, class_names = _labelled(clean_folder, skipped)
+    return _Part(_paired(clean, clean_folder, noisy_folder, skipped), class_names, is_paired=True)
+
+
+def _labelled(folder: Path, skipped: list[Skipped]) -> tuple[list[Entry], tuple[str, ...]]:
+    """The files of a folder with their class, and all classes; flat folders have none."""
+    classes = _subfolders(folder)
+    loose = _pictures(sorted(path for path in folder.iterdir() if path.is_file()), skipped)
+    if not classes:
+        return [Entry(path, None, None) for path in loose], ()
+    skipped.extend((path, "it lies beside the class folders, so it has no class") for path in loose)
+    entries = [
+        Entry(path, None, child.name)
+        for child in classes
+        for path in _pictures(sorted(p for p in child.rglob("*") if p.is_file()), skipped)
+    ]
+    return entries, tuple(child.name for child in classes)
+
+
+def _paired(
+    clean: Sequence[Entry], clean_folder: Path, noisy_folder: Path, skipped: list[Skipped]
+) -> list[Entry]:
+    """The clean files that have a noisy twin: same place and name, whatever the suffix."""
+    files = _pictures(sorted(p for p in noisy_folder.rglob("*") if p.is_file()), skipped)
+    twins = {path.relative_to(noisy_folder).with_suffix(""): path for path in files}
+    paired = []
+    for entry in clean:
+        twin = twins.pop(entry.path.relative_to(clean_folder).with_suffix(""), None)
+        if twin is None:
+            skipped.append((entry.path, f"it has no noisy twin in {noisy_folder}"))
+        else:
+            paired.append(entry._replace(noisy_path=twin))
+    skipped.extend((path, f"it has no clean twin in {clean_folder}") for path in twins.values())
+    return paired
+
+
+def _check_same_kind(train: tuple[Path, _Part], val: tuple[Path, _Part]) -> None:
+    (train_folder, train_part), (val_folder, val_part) = train, val
+    if train_part.is_paired != val_part.is_paired:
+        raise DataError(
+            f"only one of {train_folder} and {val_folder} has noisy and clean pictures",
+            "give both parts the same layout",
+        )
+    for here, there, folder in (
+        (train_part, val_part, val_folder),
+        (val_part, train_part, train_folder),
+    ):
+        missing = sorted(set(here.class_names) - set(there.class_names))
+        if missing:
+            raise DataError(
+                f"{folder} has no class {', '.join(map(repr, missing))}, the other part has",
+                "give both parts the same classes",
+            )
+
+
+def _subfolders(folder: Path) -> list[Path]:
+    """Folders in a folder, sorted; hidden ones and what macOS adds to archives are left out."""
+    return sorted(
+        path
+        for path in folder.iterdir()
+        if path.is_dir() and not path.name.startswith((".", "__MACOSX"))
+    )
+
+
+def _pictures(files: Iterable[Path], skipped: list[Skipped]) -> list[Path]:
+    """The files whose name ends like a picture's; others are skipped, hidden ones silently."""
+    pictures = []
+    for path in files:
+        if path.name.startswith(".") or path.name in ("Thumbs.db", "desktop.ini"):
+            continue  # put there by file managers, so no one misses them
+        if path.suffix.lower() in PICTURE_SUFFIXES:
+            pictures.append(path)
+        else:
+            skipped.append((path, f"{path.suffix or 'no suffix'} is not the suffix of a picture"))
+    return pictures

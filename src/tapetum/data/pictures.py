@@ -1,0 +1,60 @@
+"""What every set of pictures offers: a length, names, and clean pictures by index.
+
+Sets know nothing of noise, batches or processes (:mod:`tapetum.data.batches` does), and nothing
+of files once they are open.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Clean", "PictureSet"]
+
+
+class Clean(NamedTuple):
+    """Clean pictures and what is known about them.
+
+    Args:
+        pictures: Shape (b, c, h, w), in [0, 1].
+        noisy: The noisy twin of each picture, where the set brings its own noise; same shape.
+        labels: Shape (b,), or (b, k) where each of k boxes has a name; None where nothing has.
+        boxes: Shape (b, k, 4): left, top, right, bottom in pixels; None where labels belong to
+            whole pictures.
+    """
+
+    pictures: NDArray[np.float32]
+    noisy: NDArray[np.float32] | None
+    labels: NDArray[np.int64] | None
+    boxes: NDArray[np.float32] | None
+
+
+@runtime_checkable
+class PictureSet(Protocol):
+    """Pictures by index."""
+
+    @property
+    def channels(self) -> int:
+        """1 for grey, 3 for RGB."""
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The name of each label; empty where nothing is labelled."""
+
+    @property
+    def source(self) -> str:
+        """Where the pictures come from, in a sentence for people, without a full stop."""
+
+    def __len__(self) -> int: ...
+
+    def take(self, indices: Sequence[int], *, epoch: int, seed: int, train: bool) -> Clean:
+        """The pictures of some indices.
+
+        Args:
+            indices: Each from 0 up to the length.
+            epoch: The pass over the set that this belongs to.
+            seed: Where random choices come from.
+            train: Whether the set may crop or flip at random.  What it then does to a picture
+                depends on seed, epoch and index alone.
+        """

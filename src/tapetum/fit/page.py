@@ -1,0 +1,278 @@
+"""The page of a run: scores, plots, pictures before and after, and where all of it comes from."""
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from tapetum.data import Batch, Selection, evaluation_batches
+from tapetum.fit.pictures import Pictures
+from tapetum.metrics import psnr
+from tapetum.noise import Noise, Protocol, describe_noise
+from tapetum.report import (
+    Curve,
+    Example,
+    ExampleGroup,
+    ExampleLabel,
+    Page,
+    Series,
+    Table,
+    write_report,
+)
+from tapetum.training import (
+    Predict,
+    Result,
+    RunFolder,
+    Scores,
+    load_network,
+    network_predict,
+)
+
+__all__ = [
+    "example_groups",
+    "facts_of",
+    "learning_curve",
+    "level_curves",
+    "score_table",
+    "shown_levels",
+    "write_run_page",
+]
+
+NUM_EXAMPLES = 4  # of each noise level
+NUM_LEVELS = 3  # of which pictures are shown
+
+
+def write_run_page(out: Path, pictures: Pictures) -> Path:
+    """Writes ``report.html`` into the folder of a finished and scored run.
+
+    Args:
+        out: The folder of the run.
+        pictures: What it was trained and scored on.
+
+    Returns:
+        Where the page is.
+    """
+    run = RunFolder.open(out)
+    result = run.result()
+    request = run.request
+    levels = shown_levels(request.recipe.noise.spread())
+    page = Page(
+        title=f"{request.architecture.name} on {request.data['source']}",
+        lead=f"{pictures.train.source}. Trained {result.training_seconds / 60:.1f} minutes on "
+        f"{len(pictures.train):,} pictures, scored on {len(pictures.validation):,} others.",
+        highlights=_highlights(result.scores),
+        tables=(score_table(result.scores),) if result.scores else (),
+        curves=(*level_curves(result.scores), learning_curve(run)),
+        examples=example_groups(
+            network_predict(load_network(out)),
+            pictures,
+            levels,
+            protocol=request.recipe.noise.protocol,
+            class_names=request.class_names,
+        ),
+        commands=(result.provenance.command,),
+        facts=facts_of(run, result),
+    )
+    path = out / "report.html"
+    write_report(path, page)
+    return path
+
+
+def score_table(scores: Scores) -> Table:
+    """A row a noise level, and their mean."""
+    rows = tuple(
+        (
+            row.title,
+            _text(row.noisy_psnr_db, 2),
+            _text(row.psnr_db, 2),
+            _text(row.noisy_ssim, 3),
+            _text(row.ssim, 3),
+            _text(row.accuracy, 1, 100),
+            _text(row.calibration_error, 3),
+        )
+        for row in (*scores.rows, scores.mean)
+    )
+    return Table(
+        title="Scores at each noise level",
+        header=(
+            "noise",
+            "PSNR noisy, dB",
+            "PSNR cleaned, dB",
+            "SSIM noisy",
+            "SSIM cleaned",
+            "accuracy, %",
+            "calibration error",
+        ),
+        rows=rows,
+        note=f"{scores.mean.num_pictures:,} pictures, protocol '{scores.protocol}', noise seed "
+        f"{scores.seed}.",
+        highlighted=(len(rows) - 1,),
+    )
+
+
+def level_curves(scores: Scores | None, extra: Sequence[Series] = ()) -> tuple[Curve, ...]:
+    """PSNR and accuracy against the noise level, where there is more than one level.
+
+    Args:
+        scores: What to draw.
+        extra: More lines for the plot of the PSNR.
+    """
+    if scores is None or len(scores.rows) < 2 or any(row.noise is None for row in scores.rows):
+        return ()
+    x = tuple(_level(row.noise) for row in scores.rows if row.noise is not None)
+    curves = []
+    if scores.mean.num_pictures and any(row.psnr_db is not None for row in scores.rows):
+        series = (
+            Series("cleaned", tuple(row.psnr_db for row in scores.rows)),
+            Series("noisy", tuple(row.noisy_psnr_db for row in scores.rows)),
+            *extra,
+        )
+        curves.append(Curve("How clean", "noise level", "PSNR, dB", x, series))
+    if any(row.accuracy is not None for row in scores.rows):
+        percent = tuple(None if row.accuracy is None else 100 * row.accuracy for row in scores.rows)
+        line = (Series("right names", percent),)
+        curves.append(Curve("How well named", "noise level", "accuracy, %", x, line))
+    return tuple(curves)
+
+
+def learning_curve(run: RunFolder) -> Curve:
+    """Loss against the epoch, in training and in validation."""
+    with (run.path / "metrics.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    return Curve(
+        "How it learnt",
+        "epoch",
+        "loss",
+        tuple(float(row["epoch"]) for row in rows),
+        (
+            Series("training", tuple(float(row["train_loss"]) for row in rows)),
+            Series("validation", tuple(float(row["validation_loss"]) for row in rows)),
+        ),
+    )
+
+
+def shown_levels(noises: Sequence[Noise]) -> list[Noise]:
+    """A few of the levels, evenly spread, the strongest included; no noise is not shown."""
+    noisy = [noise for noise in noises if _level(noise) > 0]
+    if not noisy:
+        return list(noises[:1])
+    places = np.linspace(len(noisy) - 1, 0, NUM_LEVELS + 1)[:-1]
+    return [noisy[index] for index in sorted({round(float(place)) for place in places})]
+
+
+def example_groups(
+    predict: Predict,
+    pictures: Pictures,
+    noises: Sequence[Noise],
+    *,
+    protocol: Protocol,
+    class_names: Sequence[str],
+    seed: int = 1,
+) -> tuple[ExampleGroup, ...]:
+    """The same few validation pictures at some noise levels, before and after.
+
+    Args:
+        predict: Cleans, and perhaps names; a network that does not clean gives no examples.
+        pictures: Whose validation part is shown.
+        noises: The levels; paired pictures bring their own noise, and are shown once.
+        protocol: What is kept of a noisy picture.
+        class_names: In the order of the logits.
+        seed: Of the noise; another than that of the scores.
+    """
+    places = np.linspace(0, len(pictures.validation) - 1, NUM_EXAMPLES)
+    shown = Selection(pictures.validation, sorted({round(float(place)) for place in places}))
+    groups = []
+    for noise in noises[:1] if pictures.paired else noises:
+        batches = evaluation_batches(
+            shown, noise, protocol=protocol, batch_size=NUM_EXAMPLES, seed=seed
+        )
+        title = "The given noise" if pictures.paired else describe_noise(noise)
+        examples = _examples(predict, next(batches), class_names)
+        groups.append(ExampleGroup(title, examples))
+    return tuple(group for group in groups if group.examples)
+
+
+def facts_of(run: RunFolder, result: Result) -> dict[str, str]:
+    """What was run on what, for the end of a page."""
+    stamp, recipe = result.provenance, run.request.recipe
+    packages = ", ".join(f"{name} {version}" for name, version in stamp.packages.items())
+    commit = "not a checkout" if stamp.commit is None else stamp.commit
+    return {
+        "data": str(run.request.data.get("description")),
+        "architecture": f"{run.request.architecture.name}, {result.parameters:,} parameters",
+        "recipe": f"{recipe.name}: {recipe.epochs} epochs, batch {recipe.batch_size}, "
+        f"{recipe.optimizer} {recipe.learning_rate:g}, {recipe.schedule}, {recipe.precision}, "
+        f"seed {recipe.seed}",
+        "training": f"{result.steps:,} steps in {result.training_seconds:,.0f} s, "
+        f"{result.pictures_per_second:,.0f} pictures a second, {result.device}",
+        "machine": f"{stamp.cpu}, {stamp.cores} cores, {stamp.memory_gib} GiB, {stamp.platform}",
+        "software": f"tapetum {stamp.tapetum} ({commit}{', changed' if stamp.dirty else ''}), "
+        f"Python {stamp.python}, {packages}",
+        "date": stamp.date,
+    }
+
+
+def _examples(predict: Predict, batch: Batch, class_names: Sequence[str]) -> tuple[Example, ...]:
+    boxes = None if batch.boxes is None else batch.boxes.numpy()
+    cleaned, logits = predict(batch.noisy.numpy(), boxes)
+    if cleaned is None:
+        return ()
+    result = torch.from_numpy(cleaned)
+    before, after = psnr(batch.noisy, batch.clean), psnr(result, batch.clean)
+    return tuple(
+        Example(
+            noisy=batch.noisy[index].numpy(),
+            cleaned=cleaned[index].clip(0, 1),
+            truth=batch.clean[index].numpy(),
+            caption=f"picture {index + 1}",
+            labels=_labels(batch, logits, index, class_names),
+            psnr_db=float(after[index]),
+            noisy_psnr_db=float(before[index]),
+        )
+        for index in range(len(cleaned))
+    )
+
+
+def _labels(
+    batch: Batch, logits: NDArray[np.float32] | None, index: int, class_names: Sequence[str]
+) -> tuple[ExampleLabel, ...]:
+    """What was named in one picture of a batch, from left to right."""
+    if logits is None or batch.labels is None:
+        return ()
+    scores = torch.from_numpy(logits[index]).reshape(-1, len(class_names)).softmax(dim=1)
+    truth = batch.labels[index].reshape(-1).tolist()
+    boxes = [None] * len(truth) if batch.boxes is None else batch.boxes[index].tolist()
+    labels = [
+        ExampleLabel(
+            name=class_names[int(row.argmax())],
+            true_name=class_names[true],
+            confidence=float(row.max()),
+            box=None if box is None else (box[0], box[1], box[2], box[3]),
+        )
+        for row, true, box in zip(scores, truth, boxes, strict=True)
+    ]
+    return tuple(sorted(labels, key=lambda label: label.box or ()))
+
+
+def _highlights(scores: Scores | None) -> dict[str, str]:
+    if scores is None:
+        return {}
+    mean = scores.mean
+    found = {
+        "PSNR, dB": _text(mean.psnr_db, 2),
+        "SSIM": _text(mean.ssim, 3),
+        "accuracy, %": _text(mean.accuracy, 1, 100),
+    }
+    return {name: value for name, value in found.items() if value != "-"}
+
+
+def _level(noise: Noise) -> float:
+    """The one number that varies: sigma or the fraction."""
+    return float(list(noise.model_dump(exclude={"kind", "gain"}).values())[0])
+
+
+def _text(value: float | None, digits: int, scale: float = 1) -> str:
+    return "-" if value is None else f"{scale * value:.{digits}f}"

@@ -1,0 +1,159 @@
+"""Which pictures a job is about, and which architecture fits them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from tapetum.arch import Architecture, find, names
+from tapetum.data import PictureSet, open_digits, open_folder
+from tapetum.errors import ArchitectureError, DataError, nearest
+from tapetum.training import ProgressCallback
+
+__all__ = ["DIGITS", "Pictures", "architecture_for", "open_pictures", "require_same_classes"]
+
+DIGITS = "digits"
+DIGIT_PICTURE_PX = 96
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Opened pictures, and what identifies them in a request.
+
+    Attributes:
+        train: For training.
+        validation: Never trained on.
+        identity: Where they come from, how many, which split: what a resumed run compares.
+        skipped: Files that could not be read, each with its reason.
+        boxes: Whether labels belong to boxes.
+        paired: Whether noisy twins were given, so that no noise is added.
+    """
+
+    train: PictureSet
+    validation: PictureSet
+    identity: dict[str, str | int | float | bool | None]
+    skipped: tuple[tuple[Path, str], ...] = ()
+    boxes: bool = False
+    paired: bool = False
+
+
+def open_pictures(
+    data: str,
+    *,
+    seed: int,
+    data_root: Path | None = None,
+    download: bool = False,
+    train_count: int = 30_000,
+    test_count: int = 2_000,
+    size_px: int | None = None,
+    channels: int | None = None,
+    progress: ProgressCallback | None = None,
+) -> Pictures:
+    """Opens a folder of pictures, or composes the two-digit pictures of the controlled study.
+
+    Args:
+        data: A folder, or ``digits``.
+        seed: Of the split, or of the composition.
+        data_root: Where MNIST's idx files lie; for ``digits``.
+        download: Whether MNIST may be fetched; for ``digits``.
+        train_count: Training pictures; for ``digits``.
+        test_count: Validation pictures; for ``digits``.
+        size_px: Height and width for training; for a folder.
+        channels: 1 or 3; for a folder, which decides by itself where null.
+        progress: Is told of the pictures read.
+
+    Raises:
+        DataError: There is nothing to learn from.
+    """
+    if data == DIGITS:
+        training, test, _ = open_digits(
+            data_root,
+            download=download,
+            train_count=train_count,
+            test_count=test_count,
+            seed=seed,
+        )
+        identity = _identity(data, training, test, DIGIT_PICTURE_PX, seed)
+        return Pictures(training, test, identity, boxes=True)
+    root = Path(data)
+    if not root.is_dir():
+        raise DataError(
+            f"there is no folder {data!r}", "give a folder of pictures, or the word 'digits'"
+        )
+    tell = None if progress is None else partial(progress, message="reading pictures")
+    split = open_folder(root, seed=seed, size_px=size_px, channels=channels, progress=tell)
+    identity = _identity(str(root.resolve()), split.train, split.val, split.train.size_px, seed)
+    paired = split.val.take([0], epoch=0, seed=0, train=False).noisy is not None
+    return Pictures(split.train, split.val, identity, tuple(split.skipped), paired=paired)
+
+
+def architecture_for(name: str, pictures: Pictures) -> Architecture:
+    """The architecture of a name or a JSON file, made to fit the pictures.
+
+    Raises:
+        ArchitectureError: No architecture has this name, or it does not fit.
+        InputError: The file cannot be read.
+    """
+    if name.endswith(".json"):
+        architecture = Architecture.read(Path(name))
+    elif name in names():
+        architecture = find(
+            name,
+            channels=pictures.train.channels,
+            num_classes=max(2, len(pictures.train.class_names)),
+            boxes=pictures.boxes,
+        )
+    else:
+        remedy = f"{nearest(name, names())}; or give a .json file"
+        raise ArchitectureError(f"there is no architecture {name!r}", remedy)
+    _require_fit(architecture, pictures)
+    return architecture
+
+
+def require_same_classes(class_names: Sequence[str], pictures: Pictures) -> None:
+    """Refuses to score names on pictures with other names.
+
+    Raises:
+        DataError: It names what is missing on either side.
+    """
+    theirs = pictures.validation.class_names
+    if class_names and tuple(class_names) != theirs:
+        raise DataError(
+            f"the network names {', '.join(class_names)} but the folder has "
+            f"{', '.join(theirs) or 'no class folders'}",
+            "give a folder with the same classes",
+        )
+
+
+def _require_fit(architecture: Architecture, pictures: Pictures) -> None:
+    """Refuses an architecture that cannot learn from these pictures, all faults at once."""
+    channels, classes = pictures.train.channels, pictures.train.class_names
+    faults = []
+    if architecture.picture_channels != channels:
+        faults.append(f"it takes {architecture.picture_channels} channels, they have {channels}")
+    if architecture.classifier is not None:
+        num_classes = architecture.classifier.num_classes
+        if not classes:
+            faults.append("it names pictures, but they have no class folders")
+        elif num_classes != len(classes):
+            faults.append(f"it knows {num_classes} names, they have {len(classes)}")
+        if architecture.names_boxes != pictures.boxes:
+            faults.append("one of them has boxes and the other has not")
+    if faults:
+        raise ArchitectureError(
+            f"{architecture.name} does not fit the pictures: {'; '.join(faults)}",
+            "choose another architecture, such as a denoiser for pictures without classes",
+        )
+
+
+def _identity(
+    source: str, training: PictureSet, validation: PictureSet, size_px: int, seed: int
+) -> dict[str, str | int | float | bool | None]:
+    return {
+        "source": source,
+        "description": training.source,
+        "size_px": size_px,
+        "num_train": len(training),
+        "num_validation": len(validation),
+        "seed": seed,
+    }

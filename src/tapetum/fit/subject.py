@@ -1,0 +1,102 @@
+"""A run or a package, opened for scoring."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import TypeAdapter
+
+from tapetum.arch import Architecture
+from tapetum.errors import InputError
+from tapetum.fit.ship import trained_size_px
+from tapetum.noise import PAPER_SIGMAS, Gaussian, Noise, Protocol, parse_protocol
+from tapetum.runtime import GraphSession, Package, open_package
+from tapetum.training import Predict, RunFolder, load_network, network_predict
+
+__all__ = ["Subject", "open_subject", "package_predict"]
+
+
+@dataclass(frozen=True)
+class Subject:
+    """Something that predicts, and what it was made for.
+
+    Attributes:
+        architecture: What it is.
+        class_names: In the order of its logits.
+        size_px: Side of the pictures that it was trained on.
+        noises: The levels that it was trained for.
+        protocol: What was kept of the noisy pictures.
+        predict: Runs it.
+    """
+
+    architecture: Architecture
+    class_names: tuple[str, ...]
+    size_px: int
+    noises: Sequence[Noise]
+    protocol: Protocol
+    predict: Predict
+
+
+def open_subject(path: Path, *, threads: int | None = None) -> Subject:
+    """Opens the folder of a run or a ``.tapetum`` file.
+
+    Args:
+        path: Of either.
+        threads: For a package.
+
+    Raises:
+        InputError: There is neither.
+        RunError: The run is not finished.
+        PackageError: The package cannot be run.
+    """
+    if path.is_dir():
+        return _open_run(path)
+    if path.is_file():
+        return _open_package(open_package(path), threads)
+    raise InputError(f"there is no {path}", "give the folder of a run, or a .tapetum file")
+
+
+def package_predict(package: Package, *, threads: int | None = None) -> Predict:
+    """Makes a package callable by :func:`tapetum.training.evaluate`."""
+    session = GraphSession(package.graph_bytes, threads=threads)
+
+    def predict(
+        noisy: NDArray[np.float32], boxes: NDArray[np.float32] | None
+    ) -> tuple[NDArray[np.float32] | None, NDArray[np.float32] | None]:
+        feeds = {"noisy": noisy} if boxes is None else {"noisy": noisy, "boxes": boxes}
+        feeds = {name: feeds[name] for name in session.input_names}
+        values = session.run(session.output_names, feeds)
+        found = dict(zip(session.output_names, values, strict=True))
+        return found.get("cleaned"), found.get("logits")
+
+    return predict
+
+
+def _open_run(path: Path) -> Subject:
+    run = RunFolder.open(path)
+    request = run.request
+    return Subject(
+        architecture=request.architecture,
+        class_names=request.class_names,
+        size_px=trained_size_px(run),
+        noises=request.recipe.noise.spread(),
+        protocol=request.recipe.noise.protocol,
+        predict=network_predict(load_network(path)),
+    )
+
+
+def _open_package(package: Package, threads: int | None) -> Subject:
+    manifest = package.manifest
+    written = [row.get("noise") for row in manifest.scores]
+    noises = TypeAdapter(list[Noise]).validate_python([noise for noise in written if noise])
+    protocols = [str(row["protocol"]) for row in manifest.scores if row.get("protocol")]
+    return Subject(
+        architecture=manifest.architecture,
+        class_names=manifest.class_names,
+        size_px=manifest.size_px,
+        noises=noises or [Gaussian(sigma=sigma) for sigma in PAPER_SIGMAS],
+        protocol=parse_protocol(protocols[0]) if protocols else "benchmark",
+        predict=package_predict(package, threads=threads),
+    )

@@ -1,0 +1,174 @@
+r"""What a training makes small: equations 1, 2 and 3 of the paper.
+
+.. math::
+    L_\mathrm{Char}(\hat x, x) &= \operatorname{mean} \sqrt{(\hat x - x)^2 + \epsilon^2} \\
+    L_\mathrm{SSIM}(\hat x, x) &= 1 - \operatorname{mean} \mathrm{SSIM}(\hat x, x) \\
+    L &= 0.1\, L_\mathrm{CE} + 0.9\, L_\mathrm{Char}
+        && \text{joint, controlled study (1)} \\
+    L_\mathrm{Den} &= 0.8\, L_\mathrm{Char} + 0.2\, L_\mathrm{SSIM}
+        && \text{denoiser, search (2)} \\
+    L &= 0.1\, L_\mathrm{CE} + 0.9\, L_\mathrm{Den}
+        && \text{joint, search (3)}
+
+All three are weights for the same three terms: :class:`LossWeights`.  A network with one task
+gets the terms of that task, their weights scaled to sum to 1; so eq. 1 gives a denoiser the
+Charbonnier loss and a classifier the cross-entropy, as in the paper, and eq. 3 gives a denoiser
+eq. 2.
+
+References:
+    Pushing Joint Image Denoising and Classification to the Edge
+    (Markhorst, van Gemert, Kayhan, 2024), https://arxiv.org/abs/2409.08943.
+
+    Two Deterministic Half-Quadratic Regularization Algorithms for Computed Imaging
+    (Charbonnier, Blanc-Féraud, Aubert, Barlaud, 1994),
+    https://doi.org/10.1109/ICIP.1994.413553.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Annotated
+
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from pydantic import Field, model_validator
+from torch import Tensor
+
+from tapetum.errors import InputError
+from tapetum.metrics import ssim
+from tapetum.records import Record
+
+__all__ = [
+    "EQUATION_1",
+    "EQUATION_2",
+    "EQUATION_3",
+    "LossWeights",
+    "charbonnier",
+    "cross_entropy",
+    "joint_loss",
+    "ssim_loss",
+]
+
+Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class LossWeights(Record):
+    """How much each term counts; the default is eq. 1.
+
+    Args:
+        cross_entropy: The weight of the names.
+        charbonnier: The weight of the picture's values.
+        ssim: The weight of the picture's structure.
+    """
+
+    cross_entropy: Weight = 0.1
+    charbonnier: Weight = 0.9
+    ssim: Weight = 0.0
+
+    @model_validator(mode="after")
+    def _counts_something(self) -> "LossWeights":
+        if self.cross_entropy + self.charbonnier + self.ssim == 0:
+            raise ValueError("all weights are 0, which leaves nothing to train for")
+        return self
+
+
+EQUATION_1 = LossWeights(cross_entropy=0.1, charbonnier=0.9)
+EQUATION_2 = LossWeights(cross_entropy=0.0, charbonnier=0.8, ssim=0.2)
+EQUATION_3 = LossWeights(cross_entropy=0.1, charbonnier=0.9 * 0.8, ssim=0.9 * 0.2)
+
+
+def charbonnier(
+    cleaned: Float[Tensor, "b c h w"], truth: Float[Tensor, "b c h w"], *, epsilon: float = 1e-3
+) -> Float[Tensor, ""]:
+    """The mean absolute error, made smooth where it is near zero.
+
+    Args:
+        cleaned: What the network returned, not clamped.
+        truth: The clean pictures.
+        epsilon: Errors well below are squared, those well above are absolute; also the loss of a
+            perfect picture.  The paper does not print its value.
+    """
+    return ((cleaned - truth).square() + epsilon**2).sqrt().mean()
+
+
+def ssim_loss(
+    cleaned: Float[Tensor, "b c h w"], truth: Float[Tensor, "b c h w"]
+) -> Float[Tensor, ""]:
+    """One less the mean structural similarity: 0 for equal pictures, 2 at most.
+
+    Args:
+        cleaned: What the network returned, not clamped.
+        truth: The clean pictures.
+
+    Raises:
+        DataError: The pictures are smaller than the window of 11 x 11 px.
+    """
+    return 1 - ssim(cleaned, truth).mean()
+
+
+def cross_entropy(
+    logits: Float[Tensor, "*n classes"], labels: Int[Tensor, "*n"], *, label_smoothing: float = 0.0
+) -> Float[Tensor, ""]:
+    """The mean surprise at the true names, over all pictures or all boxes of all pictures.
+
+    Args:
+        logits: A score for each class.
+        labels: The index of the true class.
+        label_smoothing: The share of certainty, from 0 to 1, spread evenly over all classes.
+    """
+    return F.cross_entropy(logits.flatten(0, -2), labels.flatten(), label_smoothing=label_smoothing)
+
+
+def joint_loss(
+    picture: Float[Tensor, "b c h w"] | None,
+    logits: Float[Tensor, "*n classes"] | None,
+    clean: Float[Tensor, "b c h w"],
+    labels: Int[Tensor, "*n"] | None,
+    *,
+    weights: LossWeights,
+    label_smoothing: float = 0.0,
+) -> tuple[Float[Tensor, ""], dict[str, Tensor]]:
+    """What the outputs of a network cost.
+
+    Args:
+        picture: The cleaned picture, not clamped; none where the network only names.
+        logits: A score for each class; none where the network only cleans.
+        clean: The clean pictures.
+        labels: The true classes; none where nobody knows them, which leaves the picture alone.
+        weights: How much each term counts.
+        label_smoothing: See :func:`cross_entropy`.
+
+    Returns:
+        The loss, and the terms that it is made of: by the names of ``weights``, not weighted,
+        without gradient.  A term of weight 0 is not computed.
+
+    Raises:
+        InputError: No term is left: the weights do not fit what the network does.
+        DataError: The pictures are too small for the SSIM term.
+    """
+    terms: dict[str, Callable[[], Tensor]] = {}
+    if logits is not None and labels is not None:
+        terms["cross_entropy"] = lambda: cross_entropy(
+            logits, labels, label_smoothing=label_smoothing
+        )
+    if picture is not None:
+        terms["charbonnier"] = lambda: charbonnier(picture, clean)
+        terms["ssim"] = lambda: ssim_loss(picture, clean)
+    shares = _shares(weights, terms)
+    values = {name: terms[name]() for name in shares}
+    loss = sum((shares[name] * value for name, value in values.items()), start=clean.new_zeros(()))
+    return loss, {name: value.detach() for name, value in values.items()}
+
+
+def _shares(weights: LossWeights, terms: Mapping[str, object]) -> dict[str, float]:
+    """The weights above 0 of the given terms, scaled to sum to 1 where a task is missing."""
+    wanted = {name: weight for name, weight in weights.model_dump().items() if weight > 0}
+    shares = {name: weight for name, weight in wanted.items() if name in terms}
+    if not shares:
+        raise InputError(
+            f"nothing to train for: the loss weighs {', '.join(wanted)}, "
+            f"but this network on these pictures gives {', '.join(terms) or 'no term'}",
+            "choose other weights, or pictures that have labels",
+        )
+    if len(terms) == len(weights.model_dump()):
+        return shares
+    total = sum(shares.values())
+    return {name: weight / total for name, weight in shares.items()}

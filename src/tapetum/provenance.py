@@ -1,0 +1,164 @@
+"""Where a result comes from: commit, versions, machine, seed; the stamp on every result.
+
+A stamp never fails: what cannot be found out is null.  It looks packages up by their metadata and
+imports none of them, so that it costs nothing on a device without torch.
+"""
+
+import os
+import platform
+import shlex
+import subprocess
+import sys
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+
+import tapetum
+from tapetum.records import Record
+
+__all__ = ["Provenance", "stamp"]
+
+PACKAGES = (
+    "accelerate",
+    "numpy",
+    "onnx",
+    "onnxruntime",
+    "pillow",
+    "pydantic",
+    "safetensors",
+    "timm",
+    "torch",
+    "torchvision",
+)
+CPUINFO = Path("/proc/cpuinfo")
+GIT_TIMEOUT_S = 5.0
+
+
+class Provenance(Record):
+    """What must be known to believe a result, or to make it again.
+
+    Args:
+        tapetum: The version of this package.
+        commit: The git commit of its source; null where it is not a checkout.
+        dirty: Whether that source differed from the commit; null where it is not a checkout.
+        python: The version of Python.
+        platform: The operating system, its version and the architecture of the machine.
+        cpu: The model of the processor.
+        cores: How many cores this process may use.
+        memory_gib: The memory of the machine, in GiB.
+        packages: The versions of the packages that matter, where they are installed.
+        command: What was typed.
+        date: When the stamp was made, in UTC, as ISO 8601.
+        seed: What all randomness was made from; null where there was none.
+    """
+
+    tapetum: str
+    commit: str | None
+    dirty: bool | None
+    python: str
+    platform: str
+    cpu: str
+    cores: int
+    memory_gib: float | None
+    packages: dict[str, str]
+    command: str
+    date: str
+    seed: int | None
+
+
+def stamp(*, seed: int | None = None) -> Provenance:
+    """What this process is, here and now.
+
+    Args:
+        seed: What the result's randomness is made from, if it has any.
+    """
+    commit, dirty = _checkout(Path(tapetum.__file__).resolve().parent)
+    return Provenance(
+        tapetum=tapetum.__version__,
+        commit=commit,
+        dirty=dirty,
+        python=platform.python_version(),
+        platform=platform.platform(),
+        cpu=_cpu_model(CPUINFO),
+        cores=_usable_cores(),
+        memory_gib=_memory_gib(),
+        packages=_versions(PACKAGES),
+        command=_command(sys.argv),
+        date=datetime.now(UTC).isoformat(timespec="seconds"),
+        seed=seed,
+    )
+
+
+def _checkout(package: Path) -> tuple[str | None, bool | None]:
+    """The commit that holds the source in ``package``, and whether the source differs from it."""
+    found = _git(package, "rev-parse", "--show-toplevel", "HEAD")
+    top, _, commit = (found or "").partition("\n")
+    # An installed copy may lie inside the checkout of another project, whose commit says nothing.
+    if not commit or Path(top).resolve() / "src" / package.name != package:
+        return None, None
+    changes = _git(package, "status", "--porcelain", "--", ".")
+    return commit, None if changes is None else changes != ""
+
+
+def _git(folder: Path, *arguments: str) -> str | None:
+    """What git prints, or null where it is missing, fails or hangs."""
+    # A hook of another repository sets GIT_DIR; optional locks would disturb whoever works here.
+    environment = {key: text for key, text in os.environ.items() if not key.startswith("GIT_")}
+    environment["GIT_OPTIONAL_LOCKS"] = "0"
+    try:
+        done = subprocess.run(  # noqa: S603 - the arguments are ours
+            ["git", "-C", str(folder), *arguments],  # noqa: S607 - the user's own git
+            capture_output=True,
+            check=True,
+            encoding="utf-8",
+            errors="replace",
+            env=environment,
+            timeout=GIT_TIMEOUT_S,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()
+
+
+def _cpu_model(cpuinfo: Path) -> str:
+    """The processor as Linux names it, else as Python does."""
+    try:
+        lines = cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        lines = []
+    fields = {key.strip(): text.strip() for key, _, text in (line.partition(":") for line in lines)}
+    # ARM kernels name the board (as "Model") and leave the processor out.
+    names = [fields.get(key, "") for key in ("model name", "Model", "Hardware")]
+    return next(filter(None, names), "") or platform.processor() or platform.machine() or "unknown"
+
+
+def _usable_cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _memory_gib() -> float | None:
+    try:
+        size_bytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):  # not every system has these names
+        return None
+    return round(size_bytes / 2**30, 1)
+
+
+def _versions(packages: tuple[str, ...]) -> dict[str, str]:
+    versions = {}
+    for package in packages:
+        try:
+            versions[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    # A half-removed package leaves a folder behind that names no version.
+    return {package: version for package, version in versions.items() if version}
+
+
+def _command(arguments: list[str]) -> str:
+    """The command line as typed, the program by its name alone."""
+    if not arguments:
+        return ""
+    return shlex.join([Path(arguments[0]).name, *arguments[1:]])

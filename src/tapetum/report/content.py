@@ -1,0 +1,161 @@
+"""What a page shows, as plain data: nothing here knows how it will look."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tapetum.errors import InputError
+
+__all__ = ["Box", "Curve", "Example", "ExampleGroup", "ExampleLabel", "Page", "Series", "Table"]
+
+Box = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True)
+class ExampleLabel:
+    """What the network read in one place of a picture.
+
+    Args:
+        name: What it said.
+        true_name: What is there.
+        confidence: Its probability for ``name``, in [0, 1].
+        box: Where: left, top, right, bottom in pixels; none for the whole picture.
+    """
+
+    name: str
+    true_name: str
+    confidence: float
+    box: Box | None = None
+
+    @property
+    def is_right(self) -> bool:
+        """Whether the network said what is there."""
+        return self.name == self.true_name
+
+
+@dataclass(frozen=True, eq=False)
+class Example:
+    """One picture before and after.  All three have shape (c, h, w), grey or RGB, on [0, 1].
+
+    Args:
+        noisy: What the network was given; values outside [0, 1] are cut off when it is shown.
+        cleaned: What it returned.
+        truth: The picture before the noise.
+        caption: A few words about it.
+        labels: What was named in it, in the order in which people read.
+        psnr_db: Of the cleaned picture.
+        noisy_psnr_db: Of the noisy one.
+    """
+
+    noisy: NDArray[np.float32]
+    cleaned: NDArray[np.float32]
+    truth: NDArray[np.float32]
+    caption: str
+    labels: tuple[ExampleLabel, ...]
+    psnr_db: float
+    noisy_psnr_db: float
+
+
+@dataclass(frozen=True, eq=False)
+class ExampleGroup:
+    """Examples of one noise level, under one heading."""
+
+    title: str
+    examples: tuple[Example, ...]
+
+
+@dataclass(frozen=True)
+class Series:
+    """One line of a plot; None or a value that is not finite leaves its point out."""
+
+    name: str
+    y: tuple[float | None, ...]
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One plot: every series against the same ``x``.
+
+    Raises:
+        InputError: A series has another number of points than ``x``.
+    """
+
+    title: str
+    x_label: str
+    y_label: str
+    x: tuple[float, ...]
+    series: tuple[Series, ...]
+    note: str = ""
+
+    def __post_init__(self) -> None:
+        for series in self.series:
+            if len(series.y) != len(self.x):
+                raise InputError(
+                    f"series {series.name!r} of the plot {self.title!r} has {len(series.y)} points"
+                    f" where x has {len(self.x)}",
+                    "give one for each x, None where there is no value",
+                )
+
+    def points(self, series: Series) -> list[tuple[float, float]]:
+        """The points of one of its series that have a finite value."""
+        pairs = zip(self.x, series.y, strict=True)
+        return [(x, y) for x, y in pairs if y is not None and math.isfinite(y)]
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of finished text; the first column names the rows.
+
+    Args:
+        title: What it shows.
+        header: One heading a column.
+        rows: One text a column.
+        note: What a reader must know to compare the rows.
+        highlighted: Indices of the rows that stand out.
+
+    Raises:
+        InputError: A row has another number of columns than the header.
+    """
+
+    title: str
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    note: str = ""
+    highlighted: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        for index, row in enumerate(self.rows):
+            if len(row) != len(self.header):
+                raise InputError(
+                    f"row {index} of the table {self.title!r} has {len(row)} columns where its"
+                    f" header has {len(self.header)}",
+                    "give one text for each column",
+                )
+
+
+@dataclass(frozen=True, eq=False)
+class Page:
+    """Everything that a page shows, from top to bottom.
+
+    Args:
+        title: The heading.
+        lead: One or two sentences that say what came out.
+        highlights: The few numbers to remember, each under its name.
+        tables: Results.
+        curves: Plots.
+        examples: Pictures, one group a noise level.
+        commands: What to type to get this page again.
+        facts: What was run on what: names and values, for instance of a provenance.
+    """
+
+    title: str
+    lead: str
+    highlights: Mapping[str, str] = field(default_factory=dict)
+    tables: tuple[Table, ...] = ()
+    curves: tuple[Curve, ...] = ()
+    examples: tuple[ExampleGroup, ...] = ()
+    commands: tuple[str, ...] = ()
+    facts: Mapping[str, str] = field(default_factory=dict)

@@ -1,0 +1,84 @@
+"""Plots for a page: inline SVG in the page's own colours and type, the same bytes every time."""
+
+import io
+import re
+from typing import Any
+
+from tapetum.report.content import Curve
+from tapetum.report.extra import demo_extra
+
+__all__ = ["plot"]
+
+# matplotlib draws in these colours, and the page's style says what they are, by day and by night.
+_INK, _LINE = "#010203", "#010204"
+_SERIES = ("#010210", "#010211", "#010212", "#010213")
+_MARKERS = ("o", "s", "^", "D")
+_DASHES = ("-", "--", ":", "-.")
+
+
+def plot(curve: Curve, *, prefix: str) -> str:
+    """The plot as an ``<svg>`` element whose ids start with ``prefix``."""
+    with demo_extra():
+        import matplotlib
+        from matplotlib.figure import Figure
+    buffer = io.StringIO()
+    with matplotlib.rc_context(_plot_style()):
+        figure = Figure(figsize=(4.0, 2.9), layout="constrained")
+        axes = figure.subplots()
+        for index, series in enumerate(curve.series):
+            style = index % len(_SERIES)
+            points = curve.points(series)
+            axes.plot(
+                [x for x, _ in points],
+                [y for _, y in points],
+                label=series.name,
+                color=_SERIES[style],
+                marker=_MARKERS[style],
+                linestyle=_DASHES[style],
+            )
+        axes.set(xlabel=curve.x_label, ylabel=curve.y_label)
+        if len(curve.series) > 1:
+            figure.legend(loc="outside upper left", ncols=2)
+        # Without date, creator and kind matplotlib leaves the metadata out altogether.
+        blank = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+        figure.savefig(buffer, format="svg", transparent=True, metadata=blank)
+    return _for_page(buffer.getvalue(), prefix=prefix)
+
+
+def _plot_style() -> dict[Any, Any]:
+    """Settings of matplotlib: the page's colours and type, and ids that do not vary.
+
+    Newer versions of matplotlib list every key in its type, older ones take any text.
+    """
+    ink = ("text.color", "axes.labelcolor", "xtick.labelcolor", "ytick.labelcolor")
+    line = ("axes.edgecolor", "grid.color", "xtick.color", "ytick.color")
+    return {
+        **dict.fromkeys(ink, _INK),
+        **dict.fromkeys(line, _LINE),
+        "axes.grid": True,
+        "axes.spines.left": False,
+        "axes.spines.right": False,
+        "axes.spines.top": False,
+        "font.size": 9,
+        "legend.frameon": False,
+        "lines.linewidth": 1.6,
+        "lines.markersize": 4,
+        "svg.fonttype": "none",  # letters stay letters: the page's font, and findable
+        "svg.hashsalt": "tapetum",
+        "text.parse_math": False,
+        "xtick.major.size": 0,
+        "ytick.major.size": 0,
+    }
+
+
+def _for_page(svg: str, *, prefix: str) -> str:
+    """Only the element, sized by the page, in the page's colours, with ids of its own."""
+    element = svg[svg.index("<svg") :]
+    element = re.sub(r'(<svg\b[^>]*?) width="[^"]*"', r"\1", element, count=1)
+    element = re.sub(r'(<svg\b[^>]*?) height="[^"]*"', r"\1", element, count=1)
+    element = re.sub(r'\bid="|(?<=href=")#|(?<=url\()#', rf"\g<0>{prefix}", element)
+    colours = {_INK: "ink", _LINE: "line"}
+    colours |= {colour: f"series-{index}" for index, colour in enumerate(_SERIES)}
+    for colour, name in colours.items():
+        element = element.replace(colour, f"var(--{name})")
+    return element

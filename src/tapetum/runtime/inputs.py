@@ -1,0 +1,162 @@
+"""What a predictor is given, as what a network takes.
+
+Files, arrays and pictures all become a :class:`Source`: float32 in [0, 1], channels first, with
+as many channels as the network has, and what is needed to give the result back as deep as it came.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tapetum.errors import DataError, InputError
+from tapetum.runtime.image import PICTURE_SUFFIXES, Picture, as_colour, read_picture
+from tapetum.runtime.manifest import Manifest
+
+__all__ = ["Source", "as_source", "check_boxes", "pictures_in"]
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """A picture as a network takes it.
+
+    Attributes:
+        pixels: Shape (c, h, w), in [0, 1].
+        alpha: Opacity, shape (h, w), in [0, 1]; None where there was none.
+        bit_depth: Bits a channel of what was given; 16 for arrays of floats.
+    """
+
+    pixels: NDArray[np.float32]
+    alpha: NDArray[np.float32] | None
+    bit_depth: Literal[8, 16]
+
+
+def as_source(picture: Path | str | NDArray[Any] | Picture, manifest: Manifest) -> Source:
+    """Reads what is given, in the colours of the network: grey for grey, RGB for RGB.
+
+    Args:
+        picture: A file; a :class:`Picture`; or an array of shape (h, w) or (h, w, c), of uint8,
+            uint16, or floats in [0, 1].  One or three channels may be followed by alpha.
+        manifest: Of the network.
+
+    Raises:
+        InputError: An array of another shape, type or range.
+        DataError: A file that cannot be read.
+    """
+    if isinstance(picture, np.ndarray):
+        source = _from_array(picture, manifest.colour == "other")
+    elif manifest.colour == "other":
+        raise InputError(
+            f"{manifest.name} takes {manifest.picture_channels} channels, which no picture has",
+            f"pass an array of shape (h, w, {manifest.picture_channels})",
+        )
+    else:
+        found = picture if isinstance(picture, Picture) else read_picture(Path(picture))
+        source = Source(found.pixels, found.alpha, found.bit_depth)
+    if 0 in source.pixels.shape:
+        raise InputError("the picture is empty", "pass one with at least one pixel")
+    if manifest.colour == "other":
+        return _with_channels(source, manifest.picture_channels)
+    return Source(
+        as_colour(source.pixels, manifest.picture_channels), source.alpha, source.bit_depth
+    )
+
+
+def check_boxes(boxes: NDArray[Any], height_px: int, width_px: int) -> NDArray[np.float32]:
+    """Boxes as a network takes them, shape (k, 4): left, top, right, bottom in pixels.
+
+    Raises:
+        InputError: Another shape, no box at all, or boxes that are empty or leave the picture.
+    """
+    if boxes.ndim != 2 or boxes.shape[1] != 4 or boxes.dtype.kind not in "uif":
+        raise InputError(
+            f"boxes are {boxes.dtype} of shape {boxes.shape}",
+            "pass numbers of shape (k, 4): left, top, right, bottom in pixels",
+        )
+    if not len(boxes):
+        raise InputError("no box was passed", "pass at least one, or use mode='picture'")
+    checked = boxes.astype(np.float32)
+    left, top, right, bottom = checked.T
+    inside = (left >= 0) & (top >= 0) & (right <= width_px) & (bottom <= height_px)
+    wrong = np.flatnonzero(~(inside & (left < right) & (top < bottom)))  # also true for NaN
+    if wrong.size:
+        index = int(wrong[0])
+        raise InputError(
+            f"box {index}, {boxes[index].tolist()}, is not inside the picture of {width_px} x "
+            f"{height_px} px",
+            "pass left < right <= width and top < bottom <= height, in pixels",
+        )
+    return checked
+
+
+def pictures_in(folder: Path) -> list[Path]:
+    """The picture files of a folder, sorted by name; not those of its folders.
+
+    Raises:
+        DataError: There is no such folder, or no picture in it.
+    """
+    try:
+        files = sorted(path for path in folder.iterdir() if path.is_file())
+    except OSError as error:
+        raise DataError(
+            f"cannot read the folder {folder}: {error.strerror or error}", "check the path"
+        ) from error
+    pictures = [
+        path
+        for path in files
+        if path.suffix.lower() in PICTURE_SUFFIXES and not path.name.startswith(".")
+    ]
+    if not pictures:
+        raise DataError(
+            f"no picture in {folder}", f"known endings: {', '.join(sorted(PICTURE_SUFFIXES))}"
+        )
+    return pictures
+
+
+def _from_array(array: NDArray[Any], keep_channels: bool) -> Source:
+    """The planes of an array of shape (h, w) or (h, w, c), alpha apart."""
+    if array.ndim not in (2, 3):
+        raise InputError(
+            f"an array of shape {array.shape} is no picture", "pass (h, w) or (h, w, c)"
+        )
+    planes = array[np.newaxis] if array.ndim == 2 else np.moveaxis(array, 2, 0)
+    values, bit_depth = _unit_range(np.ascontiguousarray(planes))
+    if keep_channels or len(values) in (1, 3):
+        return Source(values, None, bit_depth)
+    if len(values) in (2, 4):
+        return Source(values[:-1], values[-1], bit_depth)
+    raise InputError(
+        f"an array of shape {array.shape} has {len(values)} channels",
+        "pass (h, w) or (h, w, c) with the channels last: grey or RGB, then alpha if there is any",
+    )
+
+
+def _unit_range(values: NDArray[Any]) -> tuple[NDArray[np.float32], Literal[8, 16]]:
+    """Values on the scale [0, 1], and the bits they came with."""
+    if values.dtype == np.uint8:
+        return values.astype(np.float32) / np.float32(255), 8
+    if values.dtype == np.uint16:
+        return values.astype(np.float32) / np.float32(65535), 16
+    if values.dtype.kind != "f":
+        raise InputError(
+            f"an array of {values.dtype} is no picture", "pass uint8, uint16, or floats in [0, 1]"
+        )
+    if not np.isfinite(values).all():
+        raise InputError("the picture has values that are not finite", "replace NaN and infinity")
+    if values.size and (values.min() < 0 or values.max() > 1):
+        raise InputError(
+            f"the picture has values from {values.min():.4g} to {values.max():.4g}",
+            "floats are on the scale [0, 1]: divide, or clip; or pass uint8 or uint16",
+        )
+    return values.astype(np.float32), 16
+
+
+def _with_channels(source: Source, channels: int) -> Source:
+    if len(source.pixels) != channels:
+        raise InputError(
+            f"the picture has {len(source.pixels)} channels but the network takes {channels}",
+            f"pass an array of shape (h, w, {channels})",
+        )
+    return source

@@ -1,0 +1,222 @@
+"""Scores of anything that cleans or names noisy pictures, one row a noise level.
+
+What is scored is a plain function, :data:`Predict`: a torch network (:func:`network_predict`), a
+package under ONNX Runtime, a classical filter.  All of them see the same noisy pictures, since the
+noise depends on the seed and on the picture's place alone.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from tapetum import metrics, noise
+from tapetum.data import Batch, PictureSet, evaluation_batches
+from tapetum.errors import InputError
+from tapetum.nn import Network
+from tapetum.records import Record
+
+__all__ = ["Predict", "ProgressCallback", "ScoreRow", "Scores", "evaluate", "network_predict"]
+
+_NO_NOISE = noise.Gaussian(sigma=0)
+
+Predict = Callable[
+    [NDArray[np.float32], NDArray[np.float32] | None],
+    tuple[NDArray[np.float32] | None, NDArray[np.float32] | None],
+]
+"""(noisy pictures (b, c, h, w), boxes (b, k, 4) in pixels or ``None``) -> (cleaned pictures of the
+same shape or ``None``, logits (b, classes) or (b, k, classes) or ``None``)."""
+
+
+@runtime_checkable
+class ProgressCallback(Protocol):
+    """Is told how far a long job is, such as to draw a bar."""
+
+    def __call__(self, done: int, total: int, message: str) -> None:
+        """``done`` of ``total`` steps are behind; ``message`` says what goes on, for people."""
+
+
+class ScoreRow(Record):
+    """Scores at one noise level, or their mean over the levels.
+
+    ``None`` stands for what does not apply: no picture output, no labels, or a PSNR that is
+    infinite because a picture was not noisy at all.
+
+    Attributes:
+        noise: What spoiled the pictures; ``None`` for the mean, and for noise of their own.
+        num_pictures: Scored at this level.
+        psnr_db: Of the cleaned pictures, mean of all.
+        ssim: Of the cleaned pictures, mean of all.
+        accuracy: Share of right names.
+        macro_accuracy: The same, each class counting equally.
+        calibration_error: Expected calibration error of the names' probabilities.
+        noisy_psnr_db: Of the noisy pictures themselves.
+        noisy_ssim: Of the noisy pictures themselves.
+    """
+
+    noise: noise.Noise | None
+    num_pictures: int
+    psnr_db: float | None = None
+    ssim: float | None = None
+    accuracy: float | None = None
+    macro_accuracy: float | None = None
+    calibration_error: float | None = None
+    noisy_psnr_db: float | None = None
+    noisy_ssim: float | None = None
+
+
+class Scores(Record):
+    """Scores on a set of pictures.
+
+    Attributes:
+        protocol: What is kept of a noisy picture: ``benchmark`` or ``camera``.
+        seed: Of the noise.
+        source: Which pictures, for people.
+        rows: One a noise level.
+        mean: Over the levels, each counting equally.
+    """
+
+    schema_version: int = 1
+    protocol: noise.Protocol
+    seed: int
+    source: str
+    rows: tuple[ScoreRow, ...]
+    mean: ScoreRow
+
+
+def evaluate(
+    predict: Predict,
+    pictures: PictureSet,
+    noises: Sequence[noise.Noise | None],
+    *,
+    protocol: noise.Protocol = "benchmark",
+    batch_size: int = 64,
+    seed: int = 0,
+    progress: ProgressCallback | None = None,
+) -> Scores:
+    """Scores ``predict`` on every picture at every noise level.
+
+    Args:
+        predict: What cleans, names, or both.
+        pictures: Clean pictures, with labels where names are scored.
+        noises: The levels; ``None`` for pictures that bring their own noisy twins.
+        protocol: What is kept of a noisy picture.
+        batch_size: Pictures in one call of ``predict``.
+        seed: Of the noise.
+        progress: Is told of each batch.
+
+    Raises:
+        InputError: There is no noise level, or no picture.
+        DataError: Pictures are too small for SSIM.
+    """
+    if not noises or not len(pictures):
+        raise InputError(
+            f"cannot score {len(pictures)} pictures on {len(noises)} noise levels",
+            "give at least one of each",
+        )
+    num_batches = -(-len(pictures) // batch_size) * len(noises)
+    done = 0
+    rows: list[ScoreRow] = []
+    for level in noises:
+        tally = _Tally()
+        for batch in evaluation_batches(
+            pictures, level or _NO_NOISE, protocol=protocol, batch_size=batch_size, seed=seed
+        ):
+            tally.add(batch, *_call(predict, batch))
+            done += 1
+            if progress is not None:
+                progress(
+                    done, num_batches, f"scoring, noise level {len(rows) + 1} of {len(noises)}"
+                )
+        rows.append(tally.row(level))
+    return Scores(
+        protocol=protocol, seed=seed, source=pictures.source, rows=tuple(rows), mean=_mean(rows)
+    )
+
+
+def network_predict(network: Network) -> Predict:
+    """Makes a torch network callable by :func:`evaluate`; it is put into evaluation mode.
+
+    Its outputs are float32, wherever the network is.
+    """
+    device = next(network.parameters()).device
+    network.eval()
+
+    def predict(
+        noisy: NDArray[np.float32], boxes: NDArray[np.float32] | None
+    ) -> tuple[NDArray[np.float32] | None, NDArray[np.float32] | None]:
+        with torch.inference_mode():
+            outputs = network(
+                torch.from_numpy(noisy).to(device),
+                None if boxes is None else torch.from_numpy(boxes).to(device),
+            )
+        return _to_numpy(outputs.picture), _to_numpy(outputs.logits)
+
+    return predict
+
+
+class _Tally:
+    """Collects what one noise level needs; pictures themselves are not kept."""
+
+    def __init__(self) -> None:
+        self.scores: dict[str, list[Tensor]] = {}
+        self.logits: list[Tensor] = []
+        self.labels: list[Tensor] = []
+        self.num_pictures = 0
+
+    def add(self, batch: Batch, cleaned: Tensor | None, logits: Tensor | None) -> None:
+        self.num_pictures += len(batch.clean)
+        self._compare("noisy_", batch.noisy, batch.clean)
+        if cleaned is not None:
+            self._compare("", cleaned, batch.clean)
+        if logits is not None and batch.labels is not None:
+            self.logits.append(logits.flatten(0, -2))
+            self.labels.append(batch.labels.flatten())
+
+    def _compare(self, prefix: str, pictures: Tensor, clean: Tensor) -> None:
+        shown = pictures.clamp(0, 1)
+        self.scores.setdefault(f"{prefix}psnr_db", []).append(metrics.psnr(shown, clean))
+        self.scores.setdefault(f"{prefix}ssim", []).append(metrics.ssim(shown, clean))
+
+    def row(self, level: noise.Noise | None) -> ScoreRow:
+        scores = {name: _finite(torch.cat(parts).mean()) for name, parts in self.scores.items()}
+        return ScoreRow(noise=level, num_pictures=self.num_pictures, **scores, **self._names())
+
+    def _names(self) -> dict[str, Any]:
+        if not self.logits:
+            return {}
+        logits, labels = torch.cat(self.logits), torch.cat(self.labels)
+        return {
+            "accuracy": metrics.accuracy(logits, labels),
+            "macro_accuracy": metrics.macro_accuracy(logits, labels),
+            "calibration_error": metrics.expected_calibration_error(logits, labels),
+        }
+
+
+def _call(predict: Predict, batch: Batch) -> tuple[Tensor | None, Tensor | None]:
+    boxes = None if batch.boxes is None else batch.boxes.numpy()
+    cleaned, logits = predict(batch.noisy.numpy(), boxes)
+    return _to_torch(cleaned), _to_torch(logits)
+
+
+def _mean(rows: Sequence[ScoreRow]) -> ScoreRow:
+    means: dict[str, float | None] = {}
+    for name in ScoreRow.model_fields.keys() - {"noise", "num_pictures"}:
+        values = [getattr(row, name) for row in rows]
+        means[name] = None if None in values else float(np.mean(values))
+    return ScoreRow(noise=None, num_pictures=rows[0].num_pictures, **means)
+
+
+def _finite(score: Tensor) -> float | None:
+    return float(score) if torch.isfinite(score) else None
+
+
+def _to_numpy(output: Tensor | None) -> NDArray[np.float32] | None:
+    return None if output is None else output.float().cpu().numpy()
+
+
+def _to_torch(output: NDArray[np.float32] | None) -> Tensor | None:
+    return None if output is None else torch.from_numpy(np.ascontiguousarray(output))

@@ -1,0 +1,47 @@
+"""Ctrl-C and a polite kill, heard between two steps, so that a whole state can be kept.
+
+In the middle of a step weights are half moved: a checkpoint of that moment would be worthless.
+"""
+
+import signal
+import threading
+from types import FrameType, TracebackType
+
+__all__ = ["StopRequests"]
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class StopRequests:
+    """While it is entered, the first Ctrl-C or SIGTERM only sets :attr:`asked`.
+
+    The second one acts as it did before, for whoever cannot wait.  Outside the main thread, where
+    Python hears no signals, it does nothing.
+    """
+
+    def __init__(self) -> None:
+        self.asked = False
+        self._handlers: dict[int, signal._HANDLER] = {}
+
+    def __enter__(self) -> "StopRequests":
+        if threading.current_thread() is threading.main_thread():
+            for number in _SIGNALS:
+                self._handlers[number] = signal.signal(number, self._hear)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._give_back()
+
+    def _hear(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 - their signature
+        self.asked = True
+        self._give_back()
+
+    def _give_back(self) -> None:
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
+        self._handlers.clear()

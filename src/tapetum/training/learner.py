@@ -1,0 +1,187 @@
+"""What moves in a training: the network, its optimizer, the learning rate, the average.
+
+A :class:`Learner` takes steps and hands its whole state out as tensors and plain data, so that a
+training that goes on from that state is, bit by bit, the one that never stopped.  (On CUDA some
+kernels add in no fixed order; there it holds up to rounding.)
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor
+
+from tapetum.arch.spec import Architecture
+from tapetum.data import Batch
+from tapetum.losses import joint_loss
+from tapetum.nn import Network, build
+from tapetum.training.checkpoint import Position, with_prefix
+from tapetum.training.distributed import share_batch_norms
+from tapetum.training.optimize import Average, Schedule, make_optimizer
+from tapetum.training.recipe import Recipe
+
+__all__ = ["Learner"]
+
+
+class Learner:
+    """A network that learns by a recipe.
+
+    Args:
+        architecture: Of the network; its fresh weights depend on the recipe's seed alone.
+        recipe: How it learns.
+        accelerator: Where it is trained and with how many processes.
+        total_steps: Of the whole training, for the schedule.
+    """
+
+    def __init__(
+        self,
+        architecture: Architecture,
+        recipe: Recipe,
+        accelerator: Accelerator,
+        *,
+        total_steps: int,
+    ) -> None:
+        self.recipe = recipe
+        self.accelerator = accelerator
+        self.total_steps = total_steps
+        self.network = build(architecture, seed=recipe.seed)
+        if recipe.channels_last:
+            self.network.to(memory_format=torch.channels_last)
+        share_batch_norms(
+            self.network, device=accelerator.device, num_processes=accelerator.num_processes
+        )
+        self.network.to(accelerator.device)
+        self.average = None if recipe.ema_decay is None else Average(self.network, recipe.ema_decay)
+        self._bare_optimizer = make_optimizer(self.network, recipe)
+        self.schedule = Schedule(recipe, self._bare_optimizer, total_steps=total_steps)
+        self.model, self.optimizer = accelerator.prepare(self.network, self._bare_optimizer)
+
+    @property
+    def kept_network(self) -> Network:
+        """What is validated and kept: the average where there is one."""
+        return self.network if self.average is None else self.average.network
+
+    def losses(self, batch: Batch, *, step: int) -> tuple[Tensor, dict[str, Tensor]]:
+        """The loss of a batch, with gradients, and its terms.
+
+        Args:
+            batch: This process's share.
+            step: Since the beginning; seeds whatever a network draws at random.
+        """
+        torch.manual_seed(self._seed_of(step))
+        self.model.train()
+        with torch.autocast(
+            self.accelerator.device.type, torch.bfloat16, enabled=self.recipe.precision == "bf16"
+        ):
+            outputs = self.model(batch.noisy, batch.boxes)
+        return joint_loss(
+            _float32(outputs.picture),
+            _float32(outputs.logits),
+            batch.clean,
+            batch.labels,
+            weights=self.recipe.loss,
+            label_smoothing=self.recipe.label_smoothing,
+        )
+
+    def descend(self, loss: Tensor, *, step: int) -> None:
+        """Moves the weights one step down the gradient of ``loss``."""
+        self.schedule.set_rate(step)
+        self.accelerator.backward(loss)
+        if self.recipe.clip_norm is not None:
+            self.accelerator.clip_grad_norm_(self.network.parameters(), self.recipe.clip_norm)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        if self.average is not None:
+            self.average.follow(self.network, step=step)
+
+    def to_device(self, batch: Batch) -> Batch:
+        """The batch where the network is, in the order of values the recipe asks for."""
+        return Batch(
+            self._move_picture(batch.noisy),
+            self._move_picture(batch.clean),
+            None if batch.labels is None else self._move(batch.labels),
+            None if batch.boxes is None else self._move(batch.boxes),
+        )
+
+    def _move_picture(self, pictures: Tensor) -> Tensor:
+        moved = self._move(pictures)
+        if not self.recipe.channels_last:
+            return moved
+        return moved.contiguous(memory_format=torch.channels_last)
+
+    def _move(self, tensor: Tensor) -> Tensor:
+        device = self.accelerator.device
+        if device.type == "cuda":
+            tensor = tensor.pin_memory()  # without it a copy cannot overlap with the computation
+        return tensor.to(device, non_blocking=True)
+
+    def _seed_of(self, step: int) -> int:
+        processes = self.accelerator
+        draw = step * processes.num_processes + processes.process_index
+        return (self.recipe.seed << 32) + int(draw)
+
+    def mean_over_processes(self, values: Mapping[str, Tensor | float]) -> dict[str, float]:
+        """The mean of each value over the processes; every process gets the same."""
+        device = self.accelerator.device
+        row = torch.stack(
+            [torch.as_tensor(value, device=device).float().detach() for value in values.values()]
+        )
+        means: Tensor = self.accelerator.reduce(row, "mean")
+        return dict(zip(values, means.tolist(), strict=True))
+
+    def is_finite(self) -> bool:
+        """Whether every weight is a number."""
+        return all(bool(weight.isfinite().all()) for weight in self.network.parameters())
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The state's tensors by name; :meth:`settings` is the rest of it."""
+        state = {f"network.{name}": value for name, value in self.network.state_dict().items()}
+        if self.average is not None:
+            weights = self.average.network.state_dict()
+            state |= {f"average.{name}": value for name, value in weights.items()}
+        for index, moments in self._bare_optimizer.state_dict()["state"].items():
+            state |= {
+                f"optimizer.{index}.{name}": value
+                for name, value in moments.items()
+                if value is not None  # plain SGD keeps no momentum
+            }
+        return state
+
+    def settings(self) -> dict[str, Any]:
+        """The state's plain data: fields of a :class:`~tapetum.training.checkpoint.Position`."""
+        groups = self._bare_optimizer.state_dict()["param_groups"]
+        return {"schedule": self.schedule.state(), "parameter_groups": groups}
+
+    def restore(self, tensors: Mapping[str, Tensor], position: Position) -> None:
+        """Goes back to the state that :meth:`tensors` and :meth:`settings` told."""
+        self.network.load_state_dict(with_prefix(tensors, "network."))
+        if self.average is not None:
+            self.average.network.load_state_dict(with_prefix(tensors, "average."))
+        self._bare_optimizer.load_state_dict(
+            {
+                "state": self._moments(with_prefix(tensors, "optimizer.")),
+                "param_groups": position.parameter_groups,
+            }
+        )
+        self.schedule.restore(position.schedule)
+
+    def _moments(self, tensors: Mapping[str, Tensor]) -> dict[int, dict[str, Tensor]]:
+        parameters = [
+            parameter
+            for group in self._bare_optimizer.param_groups
+            for parameter in group["params"]
+        ]
+        moments: dict[int, dict[str, Tensor]] = {}
+        for name, tensor in tensors.items():
+            index, moment = name.split(".")
+            like = parameters[int(index)]
+            if tensor.shape == like.shape:
+                # Fused kernels walk weights and moments side by side: their order must agree.
+                tensor = torch.empty_like(like).copy_(tensor)
+            moments.setdefault(int(index), {})[moment] = tensor
+        return moments
+
+
+def _float32(output: Tensor | None) -> Tensor | None:
+    return None if output is None else output.float()

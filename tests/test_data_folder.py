@@ -1,0 +1,401 @@
+"""Folders of pictures: layouts, parts, what is skipped, sizes, colour, crops."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from tapetum.data import PictureSet, open_folder
+from tapetum.data.folder import FolderPictures
+from tapetum.data.squares import resample
+from tapetum.errors import DataError
+
+
+def values(height: int, width: int, *, seed: int = 0, colour: bool = False) -> NDArray[np.uint8]:
+    """Random samples, (h, w) or (h, w, 3)."""
+    shape = (height, width, 3) if colour else (height, width)
+    return np.random.default_rng(seed).integers(0, 256, shape, np.uint8)
+
+
+def save(path: Path, samples: NDArray[np.uint8] | NDArray[np.uint16] | None = None) -> None:
+    """Writes a picture, of 32 x 32 random pixels where none is given."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    samples = values(32, 32, seed=sum(path.name.encode())) if samples is None else samples
+    Image.fromarray(samples).save(path)
+
+
+def save_classes(root: Path, counts: dict[str, int]) -> None:
+    """Writes pictures in the layout ``class/picture``."""
+    for name, count in counts.items():
+        for index in range(count):
+            save(root / name / f"{index:03}.png")
+
+
+def validation(
+    pictures: FolderPictures, indices: Sequence[int] | None = None
+) -> NDArray[np.float32]:
+    """What a set hands out for validation."""
+    chosen = range(len(pictures)) if indices is None else indices
+    return pictures.take(chosen, epoch=0, seed=0, train=False).pictures
+
+
+def training(pictures: FolderPictures, *, epoch: int = 0, seed: int = 0) -> NDArray[np.float32]:
+    """What a set hands out for training."""
+    return pictures.take(range(len(pictures)), epoch=epoch, seed=seed, train=True).pictures
+
+
+def test_given_parts_are_kept(tmp_path: Path) -> None:
+    """Where train and val are given they are used as they are, with labels in sorted order."""
+    save_classes(tmp_path / "train", {"rust": 3, "crack": 2})
+    save_classes(tmp_path / "val", {"rust": 1, "crack": 2})
+    split = open_folder(tmp_path, seed=0)
+    assert (len(split.train), len(split.val)) == (5, 3)
+    assert split.class_names == ("crack", "rust")
+    labels = split.train.take(range(5), epoch=0, seed=0, train=False).labels
+    assert labels is not None
+    assert labels.tolist() == [0, 0, 1, 1, 1]
+    assert "as given" in split.description
+    assert isinstance(split.train, PictureSet)
+
+
+@pytest.mark.parametrize("name", ["valid", "validation"])
+def test_other_names_of_the_validation_part(tmp_path: Path, name: str) -> None:
+    """The validation part may also be called valid or validation."""
+    save_classes(tmp_path / "train", {"a": 2})
+    save_classes(tmp_path / name, {"a": 3})
+    assert len(open_folder(tmp_path, seed=0).val) == 3
+
+
+def test_a_test_part_is_left_alone(tmp_path: Path) -> None:
+    """Where only train and test are given, validation is taken from train."""
+    save_classes(tmp_path / "train", {"a": 5})
+    save_classes(tmp_path / "test", {"a": 7})
+    split = open_folder(tmp_path, seed=0)
+    assert len(split.train) + len(split.val) == 5
+
+
+def test_a_class_may_be_called_train(tmp_path: Path) -> None:
+    """A folder called train among other classes is a class, not a part."""
+    save_classes(tmp_path, {"train": 2, "bus": 2})
+    assert open_folder(tmp_path, seed=0).class_names == ("bus", "train")
+
+
+def test_each_class_is_split_by_the_seed(tmp_path: Path) -> None:
+    """Without given parts each class gives its share, the seed decides which, and nothing twice."""
+    save_classes(tmp_path, {"a": 10, "b": 20})
+    splits = [open_folder(tmp_path, seed=seed, val_fraction=0.3) for seed in (0, 0, 1)]
+    labels = splits[0].val.take(range(9), epoch=0, seed=0, train=False).labels
+    assert labels is not None
+    assert np.bincount(labels).tolist() == [3, 6]
+    chosen = [{picture.entry.path for picture in split.val._pictures} for split in splits]
+    assert chosen[0] == chosen[1]
+    assert chosen[0] != chosen[2]
+    assert not chosen[0] & {picture.entry.path for picture in splits[0].train._pictures}
+    assert "seed 0" in splits[0].description
+
+
+def test_every_class_is_in_both_parts(tmp_path: Path) -> None:
+    """Even of two pictures one trains and one validates."""
+    save_classes(tmp_path, {"a": 2, "b": 2})
+    split = open_folder(tmp_path, seed=0, val_fraction=0.01)
+    assert (len(split.train), len(split.val)) == (2, 2)
+
+
+def test_flat_folders_have_no_labels(tmp_path: Path) -> None:
+    """Pictures without class folders come without labels."""
+    for index in range(5):
+        save(tmp_path / f"{index}.png")
+    split = open_folder(tmp_path, seed=0)
+    clean = split.train.take([0, 1], epoch=0, seed=0, train=True)
+    assert clean.labels is None
+    assert clean.noisy is None
+    assert split.class_names == ()
+    assert "no labels" in split.description
+
+
+@pytest.mark.parametrize("classes", [("",), ("a", "b")])
+def test_pairs_stay_together(tmp_path: Path, classes: tuple[str, ...]) -> None:
+    """A noisy picture comes with its clean twin, cropped and flipped alike, with its label."""
+    for name in classes:
+        for index in range(4):
+            clean = values(40, 48, seed=index) // 2
+            save(tmp_path / "clean" / name / f"{index}.png", clean)
+            save(tmp_path / "noisy" / name / f"{index}.bmp", clean + 100)
+    split = open_folder(tmp_path, seed=0, size_px=24)
+    for train in (True, False):
+        taken = split.train.take(range(len(split.train)), epoch=0, seed=0, train=train)
+        assert taken.noisy is not None
+        np.testing.assert_allclose(taken.noisy, taken.pictures + 100 / 255, atol=1e-6)
+        assert (taken.labels is not None) == (classes != ("",))
+    assert "paired" in split.description
+
+
+def test_pairs_are_never_resampled(tmp_path: Path) -> None:
+    """Of a pair only a cut is taken, as resampling would average the noise away."""
+    stored = values(40, 50)
+    for part in ("noisy", "clean"):
+        for index in range(2):
+            save(tmp_path / part / "a" / f"{index}.png", stored)
+    split = open_folder(tmp_path, seed=0, size_px=16)
+    expected = stored[12:28, 17:33] / np.float32(255)
+    np.testing.assert_allclose(validation(split.val)[0, 0], expected, atol=1e-6)
+
+
+def test_half_pairs_are_skipped(tmp_path: Path) -> None:
+    """A picture without a twin, with a broken, a smaller one or too small itself is skipped."""
+    for index in range(5):
+        for part in ("noisy", "clean"):
+            save(tmp_path / part / f"{index}.png")
+    save(tmp_path / "clean" / "alone.png")
+    save(tmp_path / "noisy" / "lonely.png")
+    (tmp_path / "noisy" / "0.png").write_bytes(b"broken")
+    save(tmp_path / "noisy" / "1.png", values(31, 32))
+    for part in ("noisy", "clean"):
+        save(tmp_path / part / "small.png", values(20, 32))
+    split = open_folder(tmp_path, seed=0, size_px=24)
+    reasons = {path.name: reason for path, reason in split.skipped}
+    assert len(split.train) + len(split.val) == 3
+    assert "no noisy twin" in reasons["alone.png"]
+    assert "no clean twin" in reasons["lonely.png"]
+    assert "its noisy twin" in reasons["0.png"]
+    assert "not a picture" in reasons["0.png"]
+    assert reasons["1.png"] == "it is 32 x 32 px, its noisy twin 32 x 31 px"
+    assert reasons["small.png"] == "it is 32 x 20 px, below 24 px"
+
+
+def test_unreadable_files_are_listed_and_skipped(tmp_path: Path) -> None:
+    """Each file that cannot take part is listed with its reason; hidden files are no one's loss."""
+    save_classes(tmp_path, {"a": 3})
+    (tmp_path / "a" / "empty.png").touch()
+    (tmp_path / "a" / "text.jpg").write_text("hello")
+    (tmp_path / "a" / "cut.png").write_bytes((tmp_path / "a" / "000.png").read_bytes()[:200])
+    (tmp_path / "a" / "notes.txt").write_text("hello")
+    (tmp_path / "a" / ".DS_Store").touch()
+    (tmp_path / ".git").mkdir()
+    save(tmp_path / "loose.png")
+    split = open_folder(tmp_path, seed=0)
+    reasons = {path.relative_to(tmp_path).as_posix(): reason for path, reason in split.skipped}
+    assert len(split.train) + len(split.val) == 3
+    assert set(reasons) == {"a/empty.png", "a/text.jpg", "a/cut.png", "a/notes.txt", "loose.png"}
+    assert reasons["a/empty.png"] == "the file is empty"
+    assert "not a picture in a known format" in reasons["a/text.jpg"]
+    assert "damaged" in reasons["a/cut.png"]
+    assert reasons["a/notes.txt"] == ".txt is not the suffix of a picture"
+    assert "beside the class folders" in reasons["loose.png"]
+
+
+def test_pictures_are_found_below_classes(tmp_path: Path) -> None:
+    """Folders inside a class belong to it, and suffixes may be capital."""
+    save(tmp_path / "a" / "monday" / "0.PNG")
+    save(tmp_path / "a" / "tuesday" / "0.Jpg")
+    split = open_folder(tmp_path, seed=0)
+    assert (len(split.train), len(split.val), split.class_names) == (1, 1, ("a",))
+
+
+def test_missing_folder_is_an_error(tmp_path: Path) -> None:
+    """A root that is missing or a file is named."""
+    with pytest.raises(DataError, match=r"nowhere is missing"):
+        open_folder(tmp_path / "nowhere", seed=0)
+    save(tmp_path / "a.png")
+    with pytest.raises(DataError, match=r"a\.png is a file"):
+        open_folder(tmp_path / "a.png", seed=0)
+
+
+def test_empty_class_is_an_error(tmp_path: Path) -> None:
+    """A class without readable pictures is named, with how many it has and what was skipped."""
+    save_classes(tmp_path, {"a": 3, "c": 1})
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "broken.png").touch()
+    with pytest.raises(DataError, match=r"than 2: 'b' \(0\), 'c' \(1\).*broken\.png") as caught:
+        open_folder(tmp_path, seed=0)
+    assert "remove empty class folders" in str(caught.value)
+
+
+def test_empty_class_of_a_part_is_an_error(tmp_path: Path) -> None:
+    """A class that has pictures in one part only is an error that names the part."""
+    save_classes(tmp_path / "train", {"a": 1, "b": 1})
+    save_classes(tmp_path / "val", {"a": 1})
+    with pytest.raises(DataError, match=r"val has no class 'b'"):
+        open_folder(tmp_path, seed=0)
+    (tmp_path / "val" / "b").mkdir()
+    with pytest.raises(DataError, match=r"for validation than 1: 'b' \(0\)"):
+        open_folder(tmp_path, seed=0)
+
+
+def test_no_readable_picture_is_an_error(tmp_path: Path) -> None:
+    """A folder without any readable picture says so, and why its files were skipped."""
+    with pytest.raises(DataError, match="has no readable picture"):
+        open_folder(tmp_path, seed=0)
+    for index in range(5):
+        (tmp_path / f"{index}.png").touch()
+    with pytest.raises(DataError, match=r"0\.png \(the file is empty\).* and 2 more"):
+        open_folder(tmp_path, seed=0)
+
+
+def test_one_picture_cannot_be_split(tmp_path: Path) -> None:
+    """A single picture cannot train and validate."""
+    save(tmp_path / "a.png")
+    with pytest.raises(DataError, match="has 1 readable pictures, fewer than 2"):
+        open_folder(tmp_path, seed=0)
+
+
+def test_parts_must_have_one_layout(tmp_path: Path) -> None:
+    """Pairs for training and single pictures for validation do not go together."""
+    for part in ("noisy", "clean"):
+        save(tmp_path / "train" / part / "0.png")
+    save(tmp_path / "val" / "0.png")
+    with pytest.raises(DataError, match="only one of"):
+        open_folder(tmp_path, seed=0)
+
+
+def test_impossible_requests_are_refused_at_once(tmp_path: Path) -> None:
+    """All faults of a request are named together, before any file is opened."""
+    with pytest.raises(DataError, match=r"8 px .*not 2; .*share of 1 "):
+        open_folder(tmp_path, seed=0, size_px=8, channels=2, val_fraction=1.0)
+
+
+@pytest.mark.parametrize(
+    ("sides", "expected"), [((50, 44, 90), 40), ((9, 40, 40), 16), ((300, 290, 400), 256)]
+)
+def test_default_size_fits_the_smallest(
+    tmp_path: Path, sides: tuple[int, ...], expected: int
+) -> None:
+    """The default size is the shortest side rounded down to a multiple of 8, from 16 to 256."""
+    for index, side in enumerate(sides):
+        save(tmp_path / f"{index}.png", values(side, side + 13))
+    split = open_folder(tmp_path, seed=0)
+    assert split.train.size_px == expected
+    assert training(split.train).shape[2:] == (expected, expected)
+
+
+def test_channels_follow_the_pictures(tmp_path: Path) -> None:
+    """One channel where all are grey, even if stored as colour; three where any has colour."""
+    for index in range(2):
+        save(tmp_path / f"{index}.png", np.repeat(values(32, 32)[:, :, np.newaxis], 3, axis=2))
+    assert open_folder(tmp_path, seed=0).channels == 1
+    assert training(open_folder(tmp_path, seed=0, channels=3).train).shape[1] == 3
+    save(tmp_path / "2.png", values(32, 32, colour=True))
+    split = open_folder(tmp_path, seed=0)
+    assert split.channels == 3
+    assert training(split.train).shape[1:] == (3, 32, 32)
+    assert training(open_folder(tmp_path, seed=0, channels=1).train).shape[1] == 1
+
+
+def test_sixteen_bits_stay(tmp_path: Path) -> None:
+    """16-bit pictures are not reduced to 8 bits on the way."""
+    stored = np.random.default_rng(0).integers(0, 65536, (32, 32), np.uint16)
+    for index in range(2):
+        save(tmp_path / f"{index}.png", stored)
+    found = validation(open_folder(tmp_path, seed=0).val)
+    np.testing.assert_allclose(found[0, 0], stored / 65535, atol=1e-7)
+
+
+def test_validation_sees_the_middle(tmp_path: Path) -> None:
+    """Labelled pictures are reduced whole, so that the middle of the long side is left."""
+    stored = values(32, 64)
+    for index in range(2):
+        save(tmp_path / "a" / f"{index}.png", stored)
+    found = validation(open_folder(tmp_path, seed=0, size_px=20).val)
+    middle = stored[np.newaxis, :, 16:48].astype(np.float32) / np.float32(255)
+    np.testing.assert_allclose(found[0], resample(middle, height=20, width=20))
+
+
+def test_big_labelled_pictures_are_kept_small(tmp_path: Path) -> None:
+    """A big picture with a name is reduced to twice the size before it is kept."""
+    for index in range(2):
+        save(tmp_path / "a" / f"{index}.png", values(200, 300))
+    split = open_folder(tmp_path, seed=0, size_px=32)
+    assert split.train._pictures[0].shorter_side_px == 64
+    assert split.train._pictures[0].width == 96
+
+
+def test_unlabelled_pictures_keep_their_scale(tmp_path: Path) -> None:
+    """A training picture without label is a cut of the stored one, or its mirror image."""
+    for index in range(6):
+        save(tmp_path / f"{index}.png", values(24, 30))
+    split = open_folder(tmp_path, seed=0, size_px=16)
+    stored = values(24, 30) / np.float32(255)
+    windows = np.lib.stride_tricks.sliding_window_view(stored, (16, 16)).reshape(-1, 16, 16)
+    for picture in training(split.train)[:, 0]:
+        distances = [
+            np.abs(windows - turned).max(axis=(1, 2)) for turned in (picture, picture[:, ::-1])
+        ]
+        assert np.min(distances) < 1e-6
+
+
+def test_small_pictures_are_enlarged(tmp_path: Path) -> None:
+    """A picture below the size is enlarged, so that every picture has the size."""
+    for index in range(3):
+        save(tmp_path / f"{index}.png", values(20 + index, 33))
+    split = open_folder(tmp_path, seed=0, size_px=32)
+    assert training(split.train).shape[2:] == validation(split.val).shape[2:] == (32, 32)
+
+
+@pytest.mark.parametrize("folder", ["", "a"])
+def test_random_views_depend_on_seed_epoch_and_index(tmp_path: Path, folder: str) -> None:
+    """Crops are the same for the same seed, epoch and index, whatever is taken beside."""
+    for index in range(8):
+        save(tmp_path / folder / f"{index}.png", values(40, 48, seed=index))
+    pictures = open_folder(tmp_path, seed=0, size_px=24).train
+    first = training(pictures)
+    alone = pictures.take([3], epoch=0, seed=0, train=True).pictures
+    np.testing.assert_array_equal(alone[0], first[3])
+    np.testing.assert_array_equal(training(pictures), first)
+    assert (training(pictures, epoch=1) != first).any(axis=(1, 2, 3)).sum() >= 5
+    assert (training(pictures, seed=1) != first).any(axis=(1, 2, 3)).sum() >= 5
+
+
+def test_flips_happen_in_training_only_and_can_be_off(tmp_path: Path) -> None:
+    """About half of the training pictures are mirrored, none in validation, none when off."""
+    ramp = np.tile(np.arange(32, dtype=np.uint8), (32, 1))
+    for index in range(50):
+        save(tmp_path / f"{index}.png", ramp)
+
+    def mirrored(pictures: NDArray[np.float32]) -> int:
+        return int((pictures[:, 0, 0, 0] > pictures[:, 0, 0, -1]).sum())
+
+    split = open_folder(tmp_path, seed=0)
+    assert 8 <= mirrored(training(split.train)) <= 32
+    assert mirrored(validation(split.train)) == 0
+    assert mirrored(training(open_folder(tmp_path, seed=0, flip=False).train)) == 0
+
+
+def test_full_memory_changes_nothing(tmp_path: Path) -> None:
+    """Pictures that do not fit into memory are read again and come out the same."""
+    save_classes(tmp_path, {"a": 6, "b": 4})
+    kept = open_folder(tmp_path, seed=0, size_px=24)
+    reread = open_folder(tmp_path, seed=0, size_px=24, kept_bytes=2500)
+    assert sum(picture.kept is not None for picture in reread.train._pictures) <= 2
+    np.testing.assert_array_equal(training(reread.train), training(kept.train))
+
+
+def test_vanished_file_is_named(tmp_path: Path) -> None:
+    """A file that vanishes after the folder was opened is named when it is needed."""
+    save_classes(tmp_path, {"a": 2})
+    split = open_folder(tmp_path, seed=0, kept_bytes=0)
+    for path in (tmp_path / "a").iterdir():
+        path.unlink()
+    with pytest.raises(DataError, match=r"00.\.png could be read before, but now No such file"):
+        training(split.train)
+
+
+def test_progress_counts_every_file(tmp_path: Path) -> None:
+    """Progress is told after each file, unreadable ones too, up to the whole number."""
+    save_classes(tmp_path, {"a": 3})
+    (tmp_path / "a" / "broken.png").touch()
+    told: list[tuple[int, int]] = []
+    open_folder(tmp_path, seed=0, progress=lambda done, total: told.append((done, total)))
+    assert told == [(1, 4), (2, 4), (3, 4), (4, 4)]
+
+
+def test_resampling_neither_aliases_nor_overshoots() -> None:
+    """A fine checkerboard reduces to its mean, and black and white stay in [0, 1]."""
+    board = np.indices((64, 64)).sum(axis=0, dtype=np.float32)[np.newaxis] % 2
+    np.testing.assert_allclose(resample(board, height=8, width=8)[0, 2:-2, 2:-2], 0.5, atol=0.02)
+    enlarged = resample(board[:, :9, :9], height=20, width=30)
+    assert enlarged.shape == (1, 20, 30)
+    assert enlarged.min() >= 0
+    assert enlarged.max() <= 1

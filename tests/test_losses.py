@@ -1,0 +1,204 @@
+"""Laws of the loss terms and of the three equations."""
+
+import math
+
+import pytest
+import torch
+from pydantic import ValidationError
+from torch import Tensor
+
+from tapetum.errors import DataError, InputError
+from tapetum.losses import (
+    EQUATION_1,
+    EQUATION_2,
+    EQUATION_3,
+    LossWeights,
+    charbonnier,
+    cross_entropy,
+    joint_loss,
+    ssim_loss,
+)
+from tapetum.metrics import ssim
+
+
+@pytest.fixture
+def outputs() -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """A cleaned picture, logits of two boxes, the clean picture, the labels."""
+    generator = torch.Generator().manual_seed(0)
+    clean = torch.rand((3, 1, 16, 16), generator=generator)
+    picture = clean + 0.1 * torch.randn(clean.shape, generator=generator)
+    logits = torch.randn((3, 2, 5), generator=generator)
+    return picture, logits, clean, torch.tensor([[0, 1], [2, 3], [4, 0]])
+
+
+def test_charbonnier_is_nearly_the_absolute_error() -> None:
+    """Far from zero the loss is the mean absolute error."""
+    truth = torch.zeros(1, 1, 2, 2)
+    cleaned = torch.tensor([0.5, -0.5, 0.3, -0.3]).view(1, 1, 2, 2)
+    assert charbonnier(cleaned, truth).item() == pytest.approx(0.4, abs=1e-5)
+
+
+def test_charbonnier_of_a_perfect_picture_is_epsilon() -> None:
+    """Without error the loss is epsilon, and its gradient is zero, not undefined."""
+    cleaned = torch.rand(1, 1, 4, 4, requires_grad=True)
+    loss = charbonnier(cleaned, cleaned.detach(), epsilon=0.01)
+    loss.backward()
+    assert loss.item() == pytest.approx(0.01)
+    assert not cleaned.grad.any()
+
+
+def test_ssim_loss_is_the_metric() -> None:
+    """The structural loss is one less the mean of what the tables report."""
+    generator = torch.Generator().manual_seed(1)
+    one, other = torch.rand((2, 2, 3, 12, 13), generator=generator)
+    torch.testing.assert_close(ssim_loss(one, other), 1 - ssim(one, other).mean())
+    assert ssim_loss(one, one).item() == pytest.approx(0, abs=1e-6)
+
+
+def test_cross_entropy_of_ignorance() -> None:
+    """Equal logits cost the logarithm of the number of classes."""
+    loss = cross_entropy(torch.zeros(2, 3, 7), torch.zeros(2, 3, dtype=torch.long))
+    assert loss.item() == pytest.approx(math.log(7))
+
+
+def test_cross_entropy_counts_boxes_alike() -> None:
+    """Boxes of pictures cost what the same regions cost as pictures of their own."""
+    generator = torch.Generator().manual_seed(2)
+    logits = torch.randn((4, 2, 5), generator=generator)
+    labels = torch.randint(5, (4, 2), generator=generator)
+    for smoothing in (0.0, 0.1):
+        torch.testing.assert_close(
+            cross_entropy(logits, labels, label_smoothing=smoothing),
+            cross_entropy(logits.view(8, 5), labels.view(8), label_smoothing=smoothing),
+        )
+
+
+def test_label_smoothing_punishes_certainty() -> None:
+    """Smoothed, absolute certainty costs; not smoothed, it costs nothing."""
+    logits, labels = torch.tensor([[100.0, 0.0]]), torch.tensor([0])
+    assert cross_entropy(logits, labels).item() == pytest.approx(0)
+    assert cross_entropy(logits, labels, label_smoothing=0.1).item() == pytest.approx(5)
+
+
+def test_equation_1(outputs: tuple[Tensor, ...]) -> None:
+    """Eq. 1 is 0.1 cross-entropy + 0.9 Charbonnier, and computes no SSIM."""
+    picture, logits, clean, labels = outputs
+    loss, terms = joint_loss(picture, logits, clean, labels, weights=EQUATION_1)
+    expected = 0.1 * cross_entropy(logits, labels) + 0.9 * charbonnier(picture, clean)
+    torch.testing.assert_close(loss, expected)
+    assert set(terms) == {"cross_entropy", "charbonnier"}
+
+
+def test_equation_2(outputs: tuple[Tensor, ...]) -> None:
+    """Eq. 2 is 0.8 Charbonnier + 0.2 SSIM, without the names."""
+    picture, logits, clean, labels = outputs
+    expected = 0.8 * charbonnier(picture, clean) + 0.2 * ssim_loss(picture, clean)
+    loss, _ = joint_loss(picture, None, clean, None, weights=EQUATION_2)
+    torch.testing.assert_close(loss, expected)
+    loss, _ = joint_loss(picture, logits, clean, labels, weights=EQUATION_2)
+    torch.testing.assert_close(loss, expected)
+
+
+def test_equation_3(outputs: tuple[Tensor, ...]) -> None:
+    """Eq. 3 is 0.1 cross-entropy + 0.9 eq. 2."""
+    picture, logits, clean, labels = outputs
+    denoising, _ = joint_loss(picture, None, clean, None, weights=EQUATION_2)
+    loss, terms = joint_loss(
+        picture, logits, clean, labels, weights=EQUATION_3, label_smoothing=0.1
+    )
+    naming = cross_entropy(logits, labels, label_smoothing=0.1)
+    torch.testing.assert_close(loss, 0.1 * naming + 0.9 * denoising)
+    torch.testing.assert_close(terms["cross_entropy"], naming)
+    assert set(terms) == {"cross_entropy", "charbonnier", "ssim"}
+
+
+def test_default_is_equation_1() -> None:
+    """Weights that nobody chose are the paper's for the controlled study."""
+    assert LossWeights() == EQUATION_1
+
+
+@pytest.mark.parametrize("weights", [EQUATION_1, EQUATION_3])
+def test_classifier_gets_the_cross_entropy(
+    outputs: tuple[Tensor, ...], weights: LossWeights
+) -> None:
+    """A network that only names is trained on the whole cross-entropy."""
+    _, logits, clean, labels = outputs
+    loss, terms = joint_loss(None, logits, clean, labels, weights=weights)
+    torch.testing.assert_close(loss, cross_entropy(logits, labels))
+    assert set(terms) == {"cross_entropy"}
+
+
+def test_denoiser_gets_its_own_equation(outputs: tuple[Tensor, ...]) -> None:
+    """A network that only cleans gets the Charbonnier loss from eq. 1, and eq. 2 from eq. 3."""
+    picture, _, clean, _ = outputs
+    loss, _ = joint_loss(picture, None, clean, None, weights=EQUATION_1)
+    torch.testing.assert_close(loss, charbonnier(picture, clean))
+    loss, _ = joint_loss(picture, None, clean, None, weights=EQUATION_3)
+    torch.testing.assert_close(loss, joint_loss(picture, None, clean, None, weights=EQUATION_2)[0])
+
+
+def test_pictures_without_labels_train_the_picture_alone(outputs: tuple[Tensor, ...]) -> None:
+    """A joint network on unlabelled pictures is trained like a denoiser."""
+    picture, logits, clean, labels = outputs
+    loss, _ = joint_loss(picture, logits, clean, None, weights=EQUATION_3)
+    alone, _ = joint_loss(picture, None, clean, labels, weights=EQUATION_3)
+    torch.testing.assert_close(loss, alone)
+
+
+def test_gradient_reaches_both_outputs(outputs: tuple[Tensor, ...]) -> None:
+    """The loss moves the picture and the names; the reported terms carry no gradient."""
+    picture, logits, clean, labels = outputs
+    picture.requires_grad_()
+    logits.requires_grad_()
+    loss, terms = joint_loss(picture, logits, clean, labels, weights=EQUATION_3)
+    loss.backward()
+    for output in (picture, logits):
+        assert output.grad.isfinite().all()
+        assert output.grad.any()
+    assert not any(term.requires_grad for term in terms.values())
+
+
+def test_loss_is_finite_in_half_precision(outputs: tuple[Tensor, ...]) -> None:
+    """Outputs of a bf16 training cost about the same, in float32."""
+    picture, logits, clean, labels = outputs
+    expected, _ = joint_loss(picture, logits, clean, labels, weights=EQUATION_3)
+    with torch.autocast("cpu", torch.bfloat16):
+        loss, _ = joint_loss(
+            picture.bfloat16(), logits.bfloat16(), clean, labels, weights=EQUATION_3
+        )
+    assert loss.dtype == torch.float32
+    torch.testing.assert_close(loss, expected, rtol=0.02, atol=0)
+
+
+def test_nothing_to_train_for(outputs: tuple[Tensor, ...]) -> None:
+    """Weights that leave no term name what they weigh and what there is."""
+    picture, logits, clean, labels = outputs
+    with pytest.raises(InputError, match=r"weighs charbonnier, ssim, but .* gives cross_entropy"):
+        joint_loss(None, logits, clean, labels, weights=EQUATION_2)
+    with pytest.raises(InputError, match=r"gives no term; choose .* pictures that have labels"):
+        joint_loss(None, logits, clean, None, weights=EQUATION_1)
+    with pytest.raises(InputError, match=r"weighs cross_entropy, but .* charbonnier, ssim"):
+        joint_loss(picture, None, clean, None, weights=LossWeights(cross_entropy=1, charbonnier=0))
+
+
+def test_small_pictures_train_without_ssim() -> None:
+    """Pictures smaller than SSIM's window can be trained on eq. 1, not on eq. 2."""
+    small = torch.rand(1, 1, 8, 8)
+    loss, _ = joint_loss(small, None, small, None, weights=EQUATION_1)
+    assert loss.item() == pytest.approx(1e-3)
+    with pytest.raises(DataError, match="11 x 11"):
+        joint_loss(small, None, small, None, weights=EQUATION_2)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"cross_entropy": 0, "charbonnier": 0},
+        {"cross_entropy": -0.1},
+        {"ssim": math.inf},
+    ],
+)
+def test_weights_that_make_no_loss(fields: dict[str, float]) -> None:
+    """Weights are finite, none is negative, and they are not all zero."""
+    with pytest.raises(ValidationError):
+        LossWeights(**fields)

@@ -1,0 +1,203 @@
+"""Laws of the stamp: it tells the truth where it can, and never fails."""
+
+import os
+import subprocess
+import sys
+from datetime import datetime, timedelta
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+
+import tapetum
+from tapetum import provenance
+from tapetum.provenance import Provenance, stamp
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A git checkout with one committed package, as ``src/tapetum`` in it."""
+    package = tmp_path / "work" / "src" / "tapetum"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text("")
+    git(package.parents[1], "init", "--quiet")
+    git(package.parents[1], "add", ".")
+    git(package.parents[1], "commit", "--quiet", "--message", "Begin")
+    return package
+
+
+def git(folder: Path, *arguments: str) -> str:
+    """Runs git as somebody, whatever the user's settings or the hook that runs the tests are."""
+    person = ("-c", "user.name=A", "-c", "user.email=a@example.org", "-c", "commit.gpgSign=false")
+    done = subprocess.run(
+        ["git", *person, *arguments],
+        cwd=folder,
+        env={key: text for key, text in os.environ.items() if not key.startswith("GIT_")},
+        capture_output=True,
+        check=True,
+        text=True,
+    )
+    return done.stdout.strip()
+
+
+def test_stamp_describes_this_process() -> None:
+    """A stamp names the versions, the machine and the seed that are really there."""
+    stamped = stamp(seed=7)
+    assert stamped.seed == 7
+    assert stamped.tapetum == tapetum.__version__
+    assert stamped.packages["numpy"] == metadata.version("numpy")
+    assert stamped.python == ".".join(str(part) for part in sys.version_info[:3])
+    assert 1 <= stamped.cores <= (os.cpu_count() or 1)
+    assert stamped.cpu
+    assert stamped.memory_gib is None or stamped.memory_gib > 0
+
+
+def test_date_is_now_in_utc() -> None:
+    """The date says its time zone, so that stamps of two machines can be put in order."""
+    date = datetime.fromisoformat(stamp().date)
+    assert date.utcoffset() == timedelta(0)
+    assert abs(datetime.now(date.tzinfo) - date) < timedelta(minutes=1)
+
+
+def test_stamp_round_trips_through_json() -> None:
+    """A stamp survives its file."""
+    stamped = stamp(seed=0)
+    assert Provenance.from_json(stamped.to_json(), source="a result") == stamped
+
+
+def test_clean_checkout(checkout: Path) -> None:
+    """A checkout without changes has a commit and is not dirty."""
+    commit = git(checkout, "rev-parse", "HEAD")
+    assert provenance._checkout(checkout) == (commit, False)
+
+
+@pytest.mark.parametrize("name", ["__init__.py", "new.py"])
+def test_dirty_checkout(checkout: Path, name: str) -> None:
+    """A changed or a new source file makes the checkout dirty."""
+    (checkout / name).write_text("changed = True\n")
+    assert provenance._checkout(checkout)[1] is True
+
+
+def test_results_do_not_make_a_checkout_dirty(checkout: Path) -> None:
+    """Files outside the source, such as a run folder, say nothing about the source."""
+    (checkout.parents[1] / "result.json").write_text("{}")
+    assert provenance._checkout(checkout)[1] is False
+
+
+def test_no_checkout(tmp_path: Path) -> None:
+    """Source outside any checkout has no commit."""
+    assert provenance._checkout(tmp_path) == (None, None)
+
+
+def test_installed_in_the_checkout_of_another(checkout: Path) -> None:
+    """A copy inside another project's checkout does not claim that project's commit."""
+    installed = checkout.parents[1] / ".venv" / "site-packages" / "tapetum"
+    installed.mkdir(parents=True)
+    assert provenance._checkout(installed) == (None, None)
+
+
+def test_checkout_without_commits(tmp_path: Path) -> None:
+    """A repository that has no commit yet has none to name."""
+    package = tmp_path / "src" / "tapetum"
+    package.mkdir(parents=True)
+    git(tmp_path, "init", "--quiet")
+    assert provenance._checkout(package) == (None, None)
+
+
+def test_another_repository_in_the_environment(
+    checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The repository that a git hook runs for is not mistaken for ours."""
+    git(tmp_path, "init", "--quiet", "other")
+    commit = git(checkout, "rev-parse", "HEAD")
+    monkeypatch.setenv("GIT_DIR", str(tmp_path / "other" / ".git"))
+    assert provenance._checkout(checkout) == (commit, False)
+
+
+def test_no_git(checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine without git still stamps."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert provenance._checkout(checkout) == (None, None)
+    assert stamp().commit is None
+
+
+@pytest.mark.parametrize(
+    ("cpuinfo", "cpu"),
+    [
+        (
+            "processor\t: 0\nmodel\t\t: 2\nmodel name\t: Fast CPU @ 3 GHz\n\nflags\t: a b",
+            "Fast CPU",
+        ),
+        ("processor\t: 0\nBogoMIPS\t: 108\n\nModel\t\t: Raspberry Pi 5\n", "Raspberry Pi 5"),
+    ],
+)
+def test_cpu_model_of_linux(tmp_path: Path, cpuinfo: str, cpu: str) -> None:
+    """The model comes from the kernel, on x86 and on ARM boards."""
+    path = tmp_path / "cpuinfo"
+    path.write_text(cpuinfo)
+    assert provenance._cpu_model(path).startswith(cpu)
+
+
+@pytest.mark.parametrize("content", [None, "", "processor : 0\n"])
+def test_cpu_model_elsewhere(
+    tmp_path: Path, content: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the kernel does not say, Python's word is taken."""
+    path = tmp_path / "cpuinfo"
+    if content is not None:
+        path.write_text(content)
+    monkeypatch.setattr("platform.processor", lambda: "some processor")
+    assert provenance._cpu_model(path) == "some processor"
+
+
+def test_missing_packages_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A device without torch has no version of it in its stamp."""
+    versions = {"numpy": "2.4.6"}
+
+    def version(package: str) -> str:
+        if package not in versions:
+            raise metadata.PackageNotFoundError(package)
+        return versions[package]
+
+    monkeypatch.setattr("importlib.metadata.version", version)
+    assert stamp().packages == versions
+
+
+def test_memory_of_a_system_that_does_not_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A system without these names has an unknown memory, not an error."""
+    monkeypatch.delattr("os.sysconf")
+    assert stamp().memory_gib is None
+
+
+def test_cores_of_a_system_without_affinity(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a process cannot be bound to cores, it may use all of them."""
+    monkeypatch.delattr("os.sched_getaffinity", raising=False)
+    assert stamp().cores == os.cpu_count()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "command"),
+    [
+        (
+            ["/home/me/.venv/bin/tapetum", "train", "unet-s", "--out", "my run"],
+            "tapetum train unet-s --out 'my run'",
+        ),
+        ([""], "''"),
+        ([], ""),
+    ],
+)
+def test_command_is_what_was_typed(
+    arguments: list[str], command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The command can be typed again, and does not tell where it was installed."""
+    monkeypatch.setattr("sys.argv", arguments)
+    assert stamp().command == command
+
+
+def test_stamp_loads_no_heavy_package() -> None:
+    """A stamp imports none of the packages that it names, numpy neither."""
+    code = (
+        "import sys; from tapetum.provenance import stamp; stamp(); "
+        "sys.exit(bool({'torch', 'onnx', 'onnxruntime', 'numpy'} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,0 +1,268 @@
+"""The page of a run: self-contained, the same every time, honest about wrong answers."""
+
+import base64
+import io
+import math
+import re
+import sys
+from collections import Counter
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from tapetum.errors import InputError, MissingExtraError
+from tapetum.report import (
+    Curve,
+    Example,
+    ExampleGroup,
+    ExampleLabel,
+    Page,
+    Series,
+    Table,
+    contact_sheet,
+    render,
+    write_report,
+)
+
+WITHOUT_END = {"img", "meta"}
+SIGMAS = (0.0, 0.5, 1.0)
+
+
+class Reader(HTMLParser):
+    """Collects the elements of a page and notices tags that do not match."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str]]] = []
+        self.open: list[str] = []
+        self.words = ""
+        self.feed(text)
+        assert not self.open
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Opens an element, unless it is of the kind that has no end."""
+        self.elements.append((tag, {name: value or "" for name, value in attrs}))
+        if tag not in WITHOUT_END:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Notes an element that ends itself, as in SVG."""
+        self.elements.append((tag, {name: value or "" for name, value in attrs}))
+
+    def handle_endtag(self, tag: str) -> None:
+        """Closes the element that was opened last."""
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        """Gathers the words between the tags."""
+        self.words += data
+
+    def attributes(self, name: str) -> list[str]:
+        """The values of one attribute over the whole page, in order."""
+        return [attributes[name] for _, attributes in self.elements if name in attributes]
+
+
+def pixels(seed: int, shape: tuple[int, int, int] = (1, 12, 16)) -> NDArray[np.float32]:
+    """A random picture whose values fit 8 bits exactly."""
+    levels = np.random.default_rng(seed).integers(0, 256, shape)
+    return (levels / 255).astype(np.float32)
+
+
+@pytest.fixture
+def example() -> Example:
+    """Two digits, one of them read wrongly."""
+    labels = (
+        ExampleLabel("7", "7", 0.98, (0, 0, 4, 6)),
+        ExampleLabel("3", "8", 0.61, (8, 6, 12, 12)),
+    )
+    return Example(pixels(1) * 3 - 1, pixels(2), pixels(3), "first", labels, 27.25, 9.5)
+
+
+@pytest.fixture
+def page(example: Example) -> Page:
+    """A page that has a bit of everything."""
+    curve = Curve(
+        "PSNR against the noise",
+        "sigma",
+        "PSNR (dB)",
+        SIGMAS,
+        (Series("cleaned", (40.0, 30.0, 20.0)), Series("paper", (math.inf, None, 22.0))),
+    )
+    return Page(
+        title="Two digits",
+        lead="It cleans and names.",
+        highlights={"PSNR": "27.0 dB"},
+        tables=(Table("Mean", ("network", "PSNR"), (("ours", "27.0"), ("paper", "29.9"))),),
+        curves=(curve, replace(curve, title="Again")),
+        examples=(ExampleGroup("σ = 0.5", (example,)),),
+        commands=("tapetum demo",),
+        facts={"machine": "two cores"},
+    )
+
+
+def test_the_same_page_gives_the_same_bytes(page: Page) -> None:
+    """Neither date nor chance enters a page: what does not change can be compared."""
+    assert render(page) == render(page)
+
+
+def test_a_page_asks_nothing_of_any_server(page: Page) -> None:
+    """A page has no script, and loads only what is inside it."""
+    text = render(page)
+    reader = Reader(text)
+    assert not {"base", "embed", "iframe", "link", "object", "script"} & {
+        tag for tag, _ in reader.elements
+    }
+    assert all(source.startswith("data:image/png;base64,") for source in reader.attributes("src"))
+    links = reader.attributes("href") + reader.attributes("xlink:href")
+    assert all(link.startswith("#") for link in links)
+    assert all(inside.startswith("#") for inside in re.findall(r"url\(([^)]*)", text))
+    assert "@import" not in text
+
+
+def test_every_part_is_shown(page: Page) -> None:
+    """All words of a page reach its reader."""
+    words = Reader(render(page)).words
+    expected = ["Two digits", "It cleans and names.", "27.0 dB", "ours", "29.9", "sigma", "Again"]
+    expected += ["σ = 0.5", "first", "tapetum demo", "two cores", "27.2\N{NO-BREAK SPACE}dB"]
+    assert [part for part in expected if part not in words] == []
+
+
+def test_an_empty_page_has_no_empty_sections() -> None:
+    """What a page has not, it does not announce."""
+    tags = {tag for tag, _ in Reader(render(Page(title="Nothing", lead="Yet"))).elements}
+    assert not {"section", "dl", "table", "svg", "img"} & tags
+
+
+def test_words_cannot_become_markup(page: Page) -> None:
+    """Text from the user (class names, paths) is shown as text."""
+    spoiled = replace(page, title="<script>x</script>", commands=("a < b & c",))
+    text = render(spoiled)
+    assert "<script" not in text
+    assert "a &lt; b &amp; c" in text
+
+
+def test_wrong_answers_differ_by_more_than_colour(page: Page) -> None:
+    """A wrong answer has a cross, says that it is wrong and says what is true."""
+    reader = Reader(render(page))
+    words = " ".join(reader.words.split())
+    assert "✓right: 7 98\N{NO-BREAK SPACE}% sure".replace("\N{NO-BREAK SPACE}", " ") in words
+    assert (
+        "✗wrong: 3 61\N{NO-BREAK SPACE}% sure; it is 8".replace("\N{NO-BREAK SPACE}", " ") in words
+    )
+
+
+def test_pictures_keep_their_pixels(page: Page, example: Example) -> None:
+    """Noisy, cleaned and truth stand inside the page, to the last of 8 bits."""
+    sources = Reader(render(page)).attributes("src")
+    for source, expected in zip(
+        sources, (example.noisy, example.cleaned, example.truth), strict=True
+    ):
+        picture = Image.open(io.BytesIO(base64.b64decode(source.partition(",")[2])))
+        shown = np.asarray(picture, np.float32)[None] / 255
+        np.testing.assert_allclose(shown, expected.clip(0, 1), atol=0.5 / 255 + 1e-6)
+
+
+def test_boxes_lie_where_they_belong(page: Page) -> None:
+    """A box is placed in parts of the picture, so that it fits at every displayed size."""
+    assert "left:50.00%;top:50.00%;width:25.00%;height:50.00%" in render(page)
+
+
+def test_plots_share_no_ids(page: Page) -> None:
+    """Two plots on one page do not use each other's parts, and every part used exists."""
+    text = render(page)
+    reader = Reader(text)
+    ids = Counter(reader.attributes("id"))
+    assert [name for name, count in ids.items() if count > 1] == []
+    used = {link[1:] for link in reader.attributes("xlink:href")}
+    used |= {inside[1:] for inside in re.findall(r"url\(([^)]*)", text)}
+    assert used
+    assert used <= set(ids)
+
+
+def test_plots_take_their_colours_from_the_page(page: Page) -> None:
+    """No colour of a plot is fixed, so that it can be read by day and by night."""
+    svg = re.findall(r"<svg.*?</svg>", render(page), re.DOTALL)
+    assert len(svg) == len(page.curves)
+    assert not re.search(r"#[0-9a-f]{6}\b", "".join(svg))
+
+
+def test_what_was_not_measured_is_left_blank(page: Page) -> None:
+    """No value and an infinite value leave a gap, in the plot and in its numbers."""
+    numbers = re.search(r"<details>.*?</details>", render(page), re.DOTALL)
+    assert numbers
+    assert re.findall(r"<td>(.*?)</td>", numbers[0]) == ["40", "", "30", "", "20", "22"]
+
+
+def test_a_ragged_table_is_refused() -> None:
+    """A row of a table has as many columns as its header."""
+    with pytest.raises(InputError, match="row 0 of the table 'Mean' has 1 columns"):
+        Table("Mean", ("network", "PSNR"), (("ours",),))
+
+
+def test_a_series_of_another_length_is_refused() -> None:
+    """A series has one value for each x."""
+    with pytest.raises(InputError, match="series 'ours' of the plot 'PSNR' has 1 points"):
+        Curve("PSNR", "sigma", "dB", SIGMAS, (Series("ours", (1.0,)),))
+
+
+def test_a_picture_of_two_channels_is_refused(example: Example) -> None:
+    """Only grey and RGB pictures can be shown; the error says the shape that was given."""
+    with pytest.raises(InputError, match=re.escape("(2, 12, 16)")):
+        contact_sheet([replace(example, truth=pixels(4, (2, 12, 16)))])
+
+
+@pytest.mark.parametrize("missing", ["jinja2", "matplotlib"])
+def test_a_missing_extra_says_what_to_install(
+    page: Page, missing: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a package of the extra is missing, the error is the command that brings it."""
+    monkeypatch.setitem(sys.modules, missing, None)
+    with pytest.raises(MissingExtraError, match=rf"{missing}.*pip install 'tapetum\[demo\]'"):
+        render(page)
+
+
+def test_a_report_is_written_where_it_is_wanted(tmp_path: Path, page: Page) -> None:
+    """The page is written as it is rendered, in a folder that is made for it."""
+    path = tmp_path / "runs" / "demo" / "report.html"
+    write_report(path, page)
+    assert path.read_text(encoding="utf-8") == render(page)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_contact_sheet_grows_small_pictures_by_whole_factors(
+    example: Example, channels: int
+) -> None:
+    """A small picture keeps square pixels of its own values, side by side with its twins."""
+    picture = pixels(5, (channels, 16, 16))
+    triple = replace(example, noisy=picture, cleaned=picture, truth=picture)
+    shown = sheet_of([triple], tile_px=40)
+    grown = picture.repeat(2, axis=1).repeat(2, axis=2).transpose(1, 2, 0)
+    for left in (8, 48, 88):
+        found = shown[22 : 22 + 32, left : left + 32]
+        np.testing.assert_allclose(found, np.broadcast_to(grown, found.shape), atol=1e-6)
+
+
+def test_a_contact_sheet_shrinks_large_pictures(example: Example) -> None:
+    """A picture larger than its tile keeps its shape and takes no more than its tile."""
+    large = np.zeros((1, 100, 50), np.float32)
+    shown = sheet_of([replace(example, noisy=large, cleaned=large, truth=large)], tile_px=40)
+    black = (shown[:62] == 0).all(axis=2)  # above the line of words
+    assert black[22:62, 8:28].all()
+    assert not black[22:62, 28:36].any()
+
+
+def sheet_of(examples: list[Example], *, tile_px: int) -> NDArray[np.float32]:
+    """A contact sheet as (h, w, 3) on [0, 1]."""
+    sheet = Image.open(io.BytesIO(contact_sheet(examples, tile_px=tile_px)))
+    return np.asarray(sheet, np.float32) / 255
+
+
+def test_a_contact_sheet_of_nothing_is_refused() -> None:
+    """There is no sheet without an example."""
+    with pytest.raises(InputError, match="no examples"):
+        contact_sheet([])

@@ -1,0 +1,343 @@
+"""Packages: what is written is read back, and what does not fit is refused with a sentence."""
+
+import hashlib
+import json
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto
+
+from tapetum.arch.zoo import find
+from tapetum.errors import InputError, PackageError
+from tapetum.graph import random_weights, write_graph
+from tapetum.runtime.package import Manifest, open_package, write_package
+
+ARCHITECTURE = find("dc-net-reduced-integrated", num_classes=3, boxes=True)
+CLASS_NAMES = ("cat", "dog", "owl")
+Members = dict[str, bytes]
+
+
+@pytest.fixture(scope="module")
+def model() -> onnx.ModelProto:
+    """A real graph; tests that change it copy it first."""
+    return write_graph(ARCHITECTURE, random_weights(ARCHITECTURE, seed=0))
+
+
+@pytest.fixture
+def manifest() -> Manifest:
+    """A manifest that fits the graph."""
+    scores: list[dict[str, Any]] = [{"sigma": 0.2, "psnr_db": 33.9}]
+    return Manifest.of(ARCHITECTURE, size_px=96, class_names=CLASS_NAMES, scores=scores)
+
+
+@pytest.fixture
+def path(tmp_path: Path, model: onnx.ModelProto, manifest: Manifest) -> Path:
+    """A good package."""
+    write_package(tmp_path / "good.tapetum", model, manifest, "# A card, naïve\n")
+    return tmp_path / "good.tapetum"
+
+
+def copy_of(model: onnx.ModelProto) -> onnx.ModelProto:
+    """A model that may be spoiled."""
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    return copy
+
+
+def members_of(path: Path) -> Members:
+    """Name and content of every member."""
+    with zipfile.ZipFile(path) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def rewrite(path: Path, members: Members, compression: int = zipfile.ZIP_STORED) -> None:
+    """Zips other content under the same name."""
+    with zipfile.ZipFile(path, "w", compression) as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+
+
+def with_manifest(members: Members, **changes: object) -> Members:
+    """The members with other fields in the manifest."""
+    fields = {**json.loads(members["manifest.json"]), **changes}
+    return {**members, "manifest.json": json.dumps(fields).encode()}
+
+
+def with_graph(members: Members, graph: bytes, **changes: object) -> Members:
+    """The members with another graph, whose digest the manifest has."""
+    digest = hashlib.sha256(graph).hexdigest()
+    return with_manifest({**members, "graph.onnx": graph}, graph_sha256=digest, **changes)
+
+
+def test_what_is_written_is_read_back(path: Path, model: onnx.ModelProto) -> None:
+    """Manifest, graph and card survive the file."""
+    package = open_package(path)
+    assert package.card == "# A card, naïve\n"
+    assert onnx.load_model_from_string(package.graph_bytes) == model
+    assert package.manifest.class_names == CLASS_NAMES
+    assert package.manifest.architecture == ARCHITECTURE
+    assert package.manifest.scores == ({"sigma": 0.2, "psnr_db": 33.9},)
+    assert package.manifest.graph_opset == model.opset_import[0].version
+
+
+def test_equal_content_gives_equal_bytes(
+    path: Path, model: onnx.ModelProto, manifest: Manifest
+) -> None:
+    """No clock and no name enters the file, so that packages compare by digest."""
+    other = path.parent / "folder" / "other.tapetum"
+    write_package(other, model, manifest, "# A card, naïve\n")
+    assert other.read_bytes() == path.read_bytes()
+
+
+def test_an_older_package_is_not_overwritten_unasked(
+    path: Path, model: onnx.ModelProto, manifest: Manifest
+) -> None:
+    """An existing file stays as it is, unless overwriting is asked for."""
+    before = path.read_bytes()
+    with pytest.raises(PackageError, match="exists already; choose another name"):
+        write_package(path, model, manifest, "new card")
+    assert path.read_bytes() == before
+    write_package(path, model, manifest, "new card", overwrite=True)
+    assert open_package(path).card == "new card"
+
+
+def test_a_folder_is_never_overwritten(
+    tmp_path: Path, model: onnx.ModelProto, manifest: Manifest
+) -> None:
+    """A folder in the way is refused even where overwriting is asked for."""
+    with pytest.raises(PackageError, match="exists already"):
+        write_package(tmp_path, model, manifest, "", overwrite=True)
+
+
+def test_a_graph_that_does_not_fit_is_not_written(tmp_path: Path, model: onnx.ModelProto) -> None:
+    """What could not be opened is not written in the first place."""
+    colour = Manifest.of(
+        find("dc-net-reduced-integrated", channels=3, num_classes=3),
+        size_px=96,
+        class_names=CLASS_NAMES,
+    )
+    with pytest.raises(PackageError, match=r"'noisy' is float \(any, 1, any, any\) instead of"):
+        write_package(tmp_path / "bad.tapetum", model, colour, "")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_class_names_must_fit_the_architecture() -> None:
+    """Too few names, and two of the same, are faults of the manifest."""
+    with pytest.raises(InputError, match="2 class names for 3 classes"):
+        Manifest.of(ARCHITECTURE, size_px=96, class_names=("a", "b"))
+    with pytest.raises(InputError, match="two classes have the same name"):
+        Manifest.of(ARCHITECTURE, size_px=96, class_names=("a", "b", "a"))
+
+
+@pytest.mark.parametrize(("channels", "colour"), [(1, "grey"), (3, "rgb"), (4, "other")], ids=str)
+def test_colour_follows_the_channels(channels: int, colour: str) -> None:
+    """One channel is grey, three are RGB, and nothing is guessed for other numbers."""
+    manifest = Manifest.of(find("unet-s", channels=channels), size_px=64)
+    assert (manifest.colour, manifest.labels, manifest.kind) == (colour, "none", "denoiser")
+    assert manifest.cleans
+    assert not manifest.names
+
+
+@pytest.mark.parametrize("name", ["graph.onnx", "manifest.json", "CARD.md"])
+def test_a_missing_member_is_named(path: Path, name: str) -> None:
+    """The sentence says which member is missing."""
+    members = members_of(path)
+    del members[name]
+    rewrite(path, members)
+    with pytest.raises(PackageError, match=f"has no {name}; export the network again"):
+        open_package(path)
+
+
+def test_a_newer_schema_asks_for_an_update(path: Path) -> None:
+    """A package of the future is told apart from a wrong one, even with unknown fields."""
+    rewrite(path, with_manifest(members_of(path), schema_version=2, unheard_of=1))
+    with pytest.raises(PackageError, match=r"schema version 2.*pip install --upgrade tapetum"):
+        open_package(path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "fault"),
+    [
+        ({"graph_sha256": "0" * 64}, "has digest .* but its manifest says 000000000000"),
+        ({"colour": "rgb"}, "colour is 'rgb' but the architecture says 'grey'"),
+        ({"labels": "whole"}, "labels is 'whole' but the architecture says 'boxes'"),
+        ({"class_names": ["a"]}, "1 class names for 3 classes"),
+        ({"value_range": [0, 255]}, r"only pictures in \[0, 1\] are known"),
+        ({"tile_halo_px": 13}, "no multiple of the stride"),
+        ({"bytes_per_pixel": 0}, "greater than 0"),
+        ({"architecture": None}, "architecture"),
+        ({"graph_opset": 7}, "but the manifest says 7"),
+        ({"unheard_of": 1}, "unheard_of: Extra inputs"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_a_manifest_that_does_not_fit_is_refused(
+    path: Path, changes: dict[str, object], fault: str
+) -> None:
+    """Each field that contradicts the architecture or the graph is named."""
+    rewrite(path, with_manifest(members_of(path), **changes))
+    with pytest.raises(PackageError, match=fault):
+        open_package(path)
+
+
+@pytest.mark.parametrize("text", [b"{", b"\xff\xfe", b"[1, 2]", b"[" * 100_000, b"null", b"{}"])
+def test_a_manifest_that_is_no_manifest_is_refused(path: Path, text: bytes) -> None:
+    """Whatever stands in the manifest, the answer is a sentence."""
+    rewrite(path, {**members_of(path), "manifest.json": text})
+    with pytest.raises(PackageError, match=r"manifest\.json in .*; export the network again"):
+        open_package(path)
+
+
+def _newer_operators(model: onnx.ModelProto) -> None:
+    model.opset_import[0].version = 9999
+
+
+def _foreign_operators(model: onnx.ModelProto) -> None:
+    model.opset_import.add(domain="acme.secret", version=1)
+
+
+def _another_input(model: onnx.ModelProto) -> None:
+    model.graph.input.add().CopyFrom(
+        onnx.helper.make_tensor_value_info("strength", TensorProto.FLOAT, [1])
+    )
+
+
+def _fewer_classes(model: onnx.ModelProto) -> None:
+    next(v for v in model.graph.output if v.name == "logits").type.tensor_type.shape.dim[
+        -1
+    ].dim_value = 2
+
+
+def _whole_numbers(model: onnx.ModelProto) -> None:
+    model.graph.output[0].type.tensor_type.elem_type = TensorProto.INT64
+
+
+def _unknown_type(model: onnx.ModelProto) -> None:
+    model.graph.output[0].type.tensor_type.elem_type = 57
+
+
+def _outside_weights(model: onnx.ModelProto) -> None:
+    tensor = model.graph.initializer[0]
+    tensor.ClearField("raw_data")
+    tensor.data_location = TensorProto.EXTERNAL
+    tensor.external_data.add(key="location", value="../../etc/passwd")
+
+
+def _unknown_operator(model: onnx.ModelProto) -> None:
+    model.graph.node[0].op_type = "Teleport"
+
+
+@pytest.mark.parametrize(
+    ("spoil", "fault"),
+    [
+        (_newer_operators, "operator set 9999 is unknown here.*--upgrade onnx onnxruntime"),
+        (_foreign_operators, "operators of 'acme.secret', which are unknown"),
+        (_another_input, "inputs are boxes, noisy, strength instead of boxes, noisy"),
+        (_fewer_classes, r"'logits' is float \(any, any, 2\) instead of float \(any, any, 3\)"),
+        (_whole_numbers, "is int64"),
+        (_unknown_type, "is of unknown type 57"),
+        (_outside_weights, "weights point to a file outside"),
+        (_unknown_operator, "Teleport"),
+    ],
+)
+def test_a_graph_that_does_not_fit_is_refused(
+    path: Path, model: onnx.ModelProto, spoil: Callable[[onnx.ModelProto], None], fault: str
+) -> None:
+    """Each way in which a graph can disagree with its manifest is named, digest or not."""
+    spoiled = copy_of(model)
+    spoil(spoiled)
+    opset = spoiled.opset_import[0].version
+    rewrite(path, with_graph(members_of(path), spoiled.SerializeToString(), graph_opset=opset))
+    with pytest.raises(PackageError, match=rf"(?s)does not fit: .*{fault}"):
+        open_package(path)
+
+
+def test_a_graph_that_is_no_graph_is_refused(path: Path) -> None:
+    """Bytes that only have the right digest are no graph."""
+    rewrite(path, with_graph(members_of(path), b"no graph at all"))
+    with pytest.raises(PackageError, match=r"graph\.onnx in .* is not an ONNX graph"):
+        open_package(path)
+
+
+def test_names_that_are_no_text_are_refused(path: Path, model: onnx.ModelProto) -> None:
+    """A byte changed inside the name of a value, under a fitting digest, is still refused."""
+    content = model.SerializeToString()
+    for name in (b"cleaned", b"Conv", b"height"):
+        spoiled = content.replace(name, b"\xbb" + name[1:])
+        rewrite(path, with_graph(members_of(path), spoiled))
+        with pytest.raises(PackageError, match="does not fit"):
+            open_package(path)
+
+
+def test_a_bomb_is_refused_before_it_is_unpacked(path: Path) -> None:
+    """A member that unpacks to a thousand times its size is never read."""
+    members = {**members_of(path), "CARD.md": bytes(10_000_000)}
+    rewrite(path, members, zipfile.ZIP_DEFLATED)
+    with pytest.raises(PackageError, match=r"would unpack from .* to 10,000,000 bytes"):
+        open_package(path)
+
+
+def test_a_member_above_its_limit_is_refused(path: Path) -> None:
+    """A manifest of 17 MiB is refused though it is not compressed."""
+    rewrite(path, {**members_of(path), "manifest.json": bytes(17 * 2**20)})
+    with pytest.raises(PackageError, match="no real package does"):
+        open_package(path)
+
+
+def test_a_package_zipped_anew_still_opens(path: Path) -> None:
+    """Someone may unpack a package and zip it again, compressed and with a file beside."""
+    before = open_package(path)
+    rewrite(path, {**members_of(path), "notes.txt": b"mine"}, zipfile.ZIP_DEFLATED)
+    assert open_package(path) == before
+
+
+def test_two_members_of_one_name_are_refused(path: Path) -> None:
+    """Which of two graphs is meant cannot be known."""
+    with pytest.warns(UserWarning, match="Duplicate"), zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("graph.onnx", b"another")
+    with pytest.raises(PackageError, match=r"two members graph\.onnx"):
+        open_package(path)
+
+
+def test_a_card_that_is_no_text_is_refused(path: Path) -> None:
+    """The card is UTF-8, or the package is not whole."""
+    rewrite(path, {**members_of(path), "CARD.md": b"\xff\xff"})
+    with pytest.raises(PackageError, match=r"CARD\.md in .* is not UTF-8"):
+        open_package(path)
+
+
+def test_a_file_that_is_no_zip_is_refused(tmp_path: Path) -> None:
+    """Nothing, a folder, an empty file and a text each get their sentence."""
+    with pytest.raises(PackageError, match="No such file or directory; check the path"):
+        open_package(tmp_path / "none.tapetum")
+    with pytest.raises(PackageError, match="Is a directory"):
+        open_package(tmp_path)
+    for content in (b"", b"just a text"):
+        (tmp_path / "text.tapetum").write_bytes(content)
+        with pytest.raises(PackageError, match="is not a whole package"):
+            open_package(tmp_path / "text.tapetum")
+
+
+def test_damage_never_goes_through(path: Path) -> None:
+    """With a byte changed or the end cut off, a package is refused or reads as before."""
+    good, whole = open_package(path), path.read_bytes()
+    generator = np.random.default_rng(0)
+    # Most of the file is weights; half of the changes go to what surrounds them.
+    frame = np.r_[0:200, len(whole) - 9000 : len(whole)]
+    places = np.r_[generator.integers(len(whole), size=60), generator.choice(frame, 60)]
+    for place in places.tolist():
+        damaged = bytearray(whole)
+        damaged[place] ^= int(generator.integers(1, 256))
+        cut = whole[:place]
+        for content in (bytes(damaged), cut):
+            path.write_bytes(content)
+            try:
+                package = open_package(path)
+            except PackageError:
+                continue
+            assert package == good

@@ -1,0 +1,336 @@
+"""The predictor: what goes in comes out as deep as it was, cleaned and named."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from numpy.typing import NDArray
+from onnx import TensorProto, helper
+
+from tapetum.arch.zoo import find
+from tapetum.errors import DataError, InputError, PackageError
+from tapetum.graph import random_weights, write_graph
+from tapetum.runtime import predictor as module
+from tapetum.runtime.image import Picture, read_picture, write_picture
+from tapetum.runtime.package import Manifest, Package, write_package
+from tapetum.runtime.predictor import Predictor
+
+CLASS_NAMES = ("dark", "bright")
+JOINT, DENOISER, CLASSIFIER = "dc-net-reduced-integrated", "unet-s", "mb2.5-s"
+
+
+def toy(name: str, *, channels: int = 1, gain: float = 1.0, scale: float = 1000.0) -> Package:
+    """A package that multiplies the picture, and names it by whether its mean is above a half.
+
+    Its manifest is that of a named network, which says what is cleaned and named.
+    """
+    architecture = find(name, channels=channels, num_classes=2, boxes=False)
+    names = CLASS_NAMES if architecture.classifier else ()
+    manifest = Manifest.of(architecture, size_px=16, class_names=names)
+    picture, nodes = ["n", channels, "h", "w"], []
+    outputs = []
+    if manifest.cleans:
+        nodes.append(helper.make_node("Mul", ["noisy", "gain"], ["cleaned"]))
+        outputs.append(helper.make_tensor_value_info("cleaned", TensorProto.FLOAT, picture))
+    if manifest.names:
+        nodes += [
+            helper.make_node("ReduceMean", ["noisy", "axes"], ["mean"], keepdims=0),
+            helper.make_node("Sub", ["mean", "half"], ["offset"]),
+            helper.make_node("Mul", ["offset", "weights"], ["logits"]),
+        ]
+        outputs.append(helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["n", 2]))
+    constants = {
+        "gain": np.float32(gain),
+        "axes": np.array([1, 2, 3]),
+        "half": np.float32(0.5),
+        "weights": np.float32([[-scale, scale]]),
+    }
+    graph = helper.make_graph(
+        nodes,
+        name,
+        [helper.make_tensor_value_info("noisy", TensorProto.FLOAT, picture)],
+        outputs,
+        [onnx.numpy_helper.from_array(np.asarray(v), key) for key, v in constants.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    return Package(manifest, model.SerializeToString(), "")
+
+
+def real(name: str, **options: Any) -> Package:
+    """A package with a named network of random weights."""
+    architecture = find(name, num_classes=10, **options)
+    model = write_graph(architecture, random_weights(architecture, seed=0))
+    names = [str(digit) for digit in range(10)] if architecture.classifier else []
+    manifest = Manifest.of(architecture, size_px=96, class_names=names)
+    return Package(manifest, model.SerializeToString(), "")
+
+
+def noise(*shape: int) -> NDArray[np.float32]:
+    """Uniform on [0, 1), the same each time."""
+    return np.random.default_rng(0).random(shape, dtype=np.float32)
+
+
+@pytest.mark.parametrize(("dtype", "depth"), [(np.uint8, 8), (np.uint16, 16)])
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+def test_integers_come_back_as_they_were(dtype: type, depth: int, channels: int) -> None:
+    """A network that changes nothing gives every integer back, with its depth and alpha."""
+    array = np.random.default_rng(0).integers(2**depth, size=(9, 7, channels)).astype(dtype)
+    colours = 1 if channels < 3 else 3
+    cleaned = Predictor(toy(DENOISER, channels=colours), threads=1)(array).cleaned
+    assert cleaned is not None
+    assert cleaned.bit_depth == depth
+    assert (cleaned.to_integers() == np.moveaxis(array[..., :colours], 2, 0)).all()
+    assert (cleaned.alpha is None) == (channels in (1, 3))
+    if cleaned.alpha is not None:
+        assert (np.rint(cleaned.alpha * (2**depth - 1)) == array[..., -1]).all()
+
+
+def test_a_file_keeps_its_depth_and_alpha(tmp_path: Path) -> None:
+    """A 16-bit file with alpha is cleaned into a 16-bit picture with that alpha."""
+    given = Picture(noise(3, 6, 5), noise(6, 5), 16, "rgb")
+    write_picture(tmp_path / "deep.png", given)
+    cleaned = Predictor(toy(DENOISER, channels=3), threads=1)(tmp_path / "deep.png").cleaned
+    assert cleaned is not None
+    write_picture(tmp_path / "cleaned.png", cleaned)
+    again = read_picture(tmp_path / "cleaned.png")
+    assert again.bit_depth == 16
+    assert (again.to_integers() == given.to_integers()).all()
+    assert again.alpha is not None
+    np.testing.assert_allclose(again.alpha, given.alpha, atol=1e-5)
+
+
+def test_a_package_file_is_opened_and_run(tmp_path: Path) -> None:
+    """From the file of a package to a label and a picture, and the time that it took."""
+    package = toy(JOINT)
+    model = onnx.load_model_from_string(package.graph_bytes)
+    write_package(tmp_path / "toy.tapetum", model, package.manifest, "")
+    predictor = Predictor.open(tmp_path / "toy.tapetum", threads=1)
+    predictor.warm_up()
+    result = predictor(np.full((8, 8), 0.9, np.float32))
+    assert (result.label, result.labels, result.tiled) == ("bright", ("bright",), False)
+    assert result.confidences[0] > 0.99
+    assert result.latency_ms > 0
+
+
+def test_the_cleaned_picture_stays_on_its_scale() -> None:
+    """What a network returns outside [0, 1] is clamped."""
+    result = Predictor(toy(DENOISER, gain=3), threads=1)(noise(8, 8))
+    assert result.pixels is not None
+    np.testing.assert_array_equal(result.pixels[0], np.clip(3 * noise(8, 8), 0, 1))
+
+
+def test_probabilities_are_probabilities() -> None:
+    """Rows add up to one, however large the logits are."""
+    for scale in (1, 1e30):
+        result = Predictor(toy(CLASSIFIER, scale=scale), threads=1)(noise(8, 8))
+        assert result.probabilities is not None
+        assert result.probabilities.shape == (1, 2)
+        assert result.probabilities.sum() == pytest.approx(1)
+
+
+@pytest.mark.parametrize(("given", "wanted"), [(1, 3), (3, 1)])
+def test_colours_become_those_of_the_network(given: int, wanted: int) -> None:
+    """A grey network is given the luma of a colour picture, a colour network three times grey."""
+    array = noise(8, 8, given)
+    cleaned = Predictor(toy(DENOISER, channels=wanted), threads=1)(array).cleaned
+    assert cleaned is not None
+    assert cleaned.mode == ("grey" if wanted == 1 else "rgb")
+    grey = array @ np.float32([0.299, 0.587, 0.114]) if given == 3 else array[..., 0]
+    np.testing.assert_allclose(cleaned.pixels, np.broadcast_to(grey, (wanted, 8, 8)), atol=1e-6)
+
+
+def test_other_channels_are_arrays_only(tmp_path: Path) -> None:
+    """A network of five channels takes and gives arrays; no picture file has as many."""
+    predictor = Predictor(toy(DENOISER, channels=5), threads=1)
+    result = predictor(noise(8, 6, 5))
+    assert result.cleaned is None
+    assert result.pixels is not None
+    np.testing.assert_array_equal(result.pixels, np.moveaxis(noise(8, 6, 5), 2, 0))
+    with pytest.raises(InputError, match=r"takes 5 channels.*pass an array of shape \(h, w, 5\)"):
+        predictor(tmp_path / "any.png")
+    with pytest.raises(InputError, match="has 3 channels but the network takes 5"):
+        predictor(noise(8, 6, 3))
+
+
+@pytest.mark.parametrize(
+    ("array", "fault"),
+    [
+        (np.full((4, 4), np.nan), "not finite"),
+        (np.full((4, 4), 1.01), r"from 1\.01 to 1\.01; floats are on the scale \[0, 1\]"),
+        (np.full((4, 4), -0.1), "from -0.1"),
+        (np.zeros((4, 4), np.int64), "int64 is no picture; pass uint8, uint16"),
+        (np.zeros((4, 4), bool), "bool is no picture"),
+        (np.zeros((1, 3, 4, 4)), r"shape \(1, 3, 4, 4\) is no picture"),
+        (np.zeros((3, 4, 7)), "has 7 channels.*channels last"),
+        (np.zeros((0, 4)), "is empty"),
+    ],
+    ids=str,
+)
+def test_an_array_that_is_no_picture_is_refused(array: NDArray[Any], fault: str) -> None:
+    """Shape, type and range are checked, and the sentence says what is accepted."""
+    with pytest.raises(InputError, match=fault):
+        Predictor(toy(DENOISER), threads=1)(array)
+
+
+def test_a_mode_runs_its_own_branch_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Label-only and picture-only graphs have fewer nodes, and give what the whole one gives."""
+    graphs: list[onnx.ModelProto] = []
+    session = module.GraphSession
+
+    def recorded(model: bytes, *, threads: int | None) -> module.GraphSession:
+        graphs.append(onnx.load_model_from_string(model))
+        return session(model, threads=threads)
+
+    monkeypatch.setattr(module, "GraphSession", recorded)
+    package = real(JOINT, boxes=False)
+    both, label, picture = (
+        Predictor(package, threads=1, mode=mode)(noise(40, 40))
+        for mode in ("both", "label", "picture")
+    )
+    whole, named, cleaned = (len(graph.graph.node) for graph in graphs)
+    assert named < whole
+    assert cleaned < whole
+    assert label.pixels is picture.probabilities is None
+    assert (label.labels, picture.labels) == (both.labels, ())
+    np.testing.assert_allclose(label.probabilities, both.probabilities, atol=1e-6)
+    np.testing.assert_allclose(picture.pixels, both.pixels, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("name", "mode", "remedy"), [(DENOISER, "label", "picture"), (CLASSIFIER, "picture", "label")]
+)
+def test_a_mode_that_the_package_lacks_is_refused(name: str, mode: Any, remedy: str) -> None:
+    """A denoiser has no labels and a classifier no picture; the other mode is named."""
+    with pytest.raises(InputError, match=f"use mode='{remedy}'"):
+        Predictor(toy(name), mode=mode)
+
+
+def test_boxes_are_asked_for_where_labels_need_them() -> None:
+    """Without boxes there is no label; the picture alone needs none, and refuses them."""
+    package = real(JOINT, boxes=True)
+    boxes = np.array([[2, 3, 30, 31], [40, 10, 68, 38]])
+    for mode in ("both", "label"):
+        predictor = Predictor(package, threads=1, mode=mode)
+        with pytest.raises(InputError, match=r"pass boxes of shape \(k, 4\), or use mode='pic"):
+            predictor(noise(70, 70))
+        result = predictor(noise(70, 70), boxes=boxes)
+        assert len(result.labels) == 2
+        assert result.label is None
+        assert result.probabilities is not None
+        assert result.probabilities.shape == (2, 10)
+    picture = Predictor(package, threads=1, mode="picture")
+    assert picture(noise(70, 70)).labels == ()
+    with pytest.raises(InputError, match="leave the boxes out"):
+        picture(noise(70, 70), boxes=boxes)
+
+
+@pytest.mark.parametrize(
+    "box",
+    [[-1, 0, 5, 5], [0, 0, 71, 5], [0, 0, 5, 51], [5, 0, 5, 5], [0, 9, 5, 5], [0, 0, np.nan, 5]],
+    ids=str,
+)
+def test_boxes_outside_the_picture_are_refused(box: list[float]) -> None:
+    """A box that is empty or leaves the picture is named with its index."""
+    predictor = Predictor(real(JOINT, boxes=True), threads=1, mode="label")
+    with pytest.raises(InputError, match=r"box 1, .* is not inside the picture of 70 x 50 px"):
+        predictor(noise(50, 70), boxes=np.array([[0, 0, 28, 28], box]))
+
+
+def test_boxes_of_another_shape_are_refused() -> None:
+    """One flat box, or none at all, ends in a sentence."""
+    predictor = Predictor(real(JOINT, boxes=True), threads=1, mode="label")
+    with pytest.raises(InputError, match=r"pass numbers of shape \(k, 4\)"):
+        predictor(noise(50, 70), boxes=np.array([0, 0, 5, 5]))
+    with pytest.raises(InputError, match="no box was passed"):
+        predictor(noise(50, 70), boxes=np.zeros((0, 4)))
+
+
+@pytest.mark.parametrize("name", ["dc-net-reduced-integrated", "dc-net-reduced-sequential"])
+@pytest.mark.parametrize("mode", ["both", "label"])
+def test_a_tiled_picture_is_the_untiled_one(name: str, mode: Any) -> None:
+    """Of a real network on odd sizes, cleaned pixels and the labels of boxes stay the same."""
+    package, pixels = real(name, boxes=True), noise(251, 317)
+    boxes = np.array([[3, 3, 31, 31], [120.5, 90, 148, 118], [289, 223, 317, 251]])
+    whole = Predictor(package, threads=1, mode=mode)(pixels, boxes=boxes)
+    tiled = Predictor(package, threads=1, mode=mode, max_pixels=200**2)(pixels, boxes=boxes)
+    assert (whole.tiled, tiled.tiled) == (False, True)
+    assert tiled.labels == whole.labels
+    np.testing.assert_allclose(tiled.probabilities, whole.probabilities, atol=1e-4)
+    if mode == "both":
+        assert whole.pixels is not None
+        assert tiled.pixels is not None
+        assert np.abs(tiled.pixels - whole.pixels).max() <= 1 / 255
+
+
+def test_a_tiled_label_is_the_mean_over_the_area() -> None:
+    """A picture with one dark third is bright with the probability of its two bright thirds."""
+    package = toy(JOINT)
+    narrow = package.manifest.model_copy(update={"tile_halo_px": 0})
+    pixels = np.full((24, 24), 0.9, np.float32)
+    pixels[:8] = 0.1
+    predictor = Predictor(Package(narrow, package.graph_bytes, ""), threads=1, max_pixels=8 * 24)
+    result = predictor(pixels)
+    assert result.tiled
+    np.testing.assert_allclose(result.probabilities, [[1 / 3, 2 / 3]], atol=1e-6)
+    np.testing.assert_array_equal(result.pixels, pixels[np.newaxis])
+
+
+def test_a_picture_that_cannot_be_tiled_is_refused_above_the_limit() -> None:
+    """Where tiles would change the answer, the picture is refused rather than cut."""
+    predictor = Predictor(toy(CLASSIFIER), threads=1, max_pixels=100)
+    assert predictor(noise(10, 10)).label is not None
+    with pytest.raises(InputError, match=r"11 x 10 px is above the limit of 100 pixels.*raise"):
+        predictor(noise(10, 11))
+
+
+def test_the_memory_limit_sets_the_largest_window() -> None:
+    """Twice the memory holds twice the pixels."""
+    package = toy(DENOISER)
+    small, large = (Predictor(package, threads=1, memory_mib=m) for m in (50, 100))
+    assert large.max_pixels == pytest.approx(2 * small.max_pixels, abs=1)
+    with pytest.raises(InputError, match="memory limit"):
+        Predictor(package, memory_mib=0)
+
+
+def test_a_folder_is_gone_through_in_order(tmp_path: Path) -> None:
+    """Every picture comes with its prediction or its reason; other files are left alone."""
+    for index, name in enumerate(["b.png", "a.png"]):
+        level = np.full((1, 8, 8), 0.1 + 0.8 * index, np.float32)
+        write_picture(tmp_path / name, Picture(level, None, 8, "grey"))
+    (tmp_path / "c.PNG").write_bytes(b"no picture")
+    (tmp_path / "notes.txt").write_text("mine")
+    results = list(Predictor(toy(JOINT), threads=1).folder(tmp_path))
+    assert [path.name for path, _ in results] == ["a.png", "b.png", "c.PNG"]
+    assert [getattr(result, "label", None) for _, result in results] == ["bright", "dark", None]
+    assert isinstance(results[2][1], DataError)
+
+
+def test_a_folder_that_cannot_be_used_is_refused_at_once(tmp_path: Path) -> None:
+    """A missing or empty folder, and a package that needs boxes, fail before the first picture."""
+    predictor = Predictor(toy(JOINT), threads=1)
+    with pytest.raises(DataError, match="cannot read the folder"):
+        predictor.folder(tmp_path / "none")
+    with pytest.raises(DataError, match="no picture in"):
+        predictor.folder(tmp_path)
+    with pytest.raises(InputError, match="use mode='picture'"):
+        Predictor(real(JOINT, boxes=True), threads=1).folder(tmp_path)
+
+
+def test_an_answer_of_another_size_is_refused() -> None:
+    """A graph that crops where it should not is reported, not written into the picture."""
+    package = toy(DENOISER)
+    model = onnx.load_model_from_string(package.graph_bytes)
+    model.graph.node[0].CopyFrom(
+        helper.make_node("MaxPool", ["noisy"], ["cleaned"], kernel_shape=[2, 2])
+    )
+    cropping = Package(package.manifest, model.SerializeToString(), "")
+    with pytest.raises(PackageError, match=r"shape \(1, 1, 3, 3\) instead of \(1, 1, 4, 4\)"):
+        Predictor(cropping, threads=1)(noise(4, 4))
+
+
+def test_numbers_that_are_not_finite_are_not_an_answer() -> None:
+    """A damaged network is reported; its label would be a guess."""
+    with pytest.raises(PackageError, match="not finite; its weights are damaged"):
+        Predictor(toy(DENOISER, gain=float("nan")), threads=1)(noise(4, 4))

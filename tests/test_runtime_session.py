@@ -1,0 +1,154 @@
+"""The session and the cut-down graph: tiny graphs, run for real."""
+
+import platform
+import subprocess
+import sys
+
+import numpy as np
+import onnx
+import pytest
+from numpy.typing import NDArray
+from onnx import TensorProto, helper
+
+from tapetum.errors import InputError, PackageError
+from tapetum.runtime.session import GraphSession, keep_outputs
+
+SHAPE = ["n", 1, "height", "width"]
+
+
+def model_of(
+    nodes: list[onnx.NodeProto],
+    inputs: list[str],
+    outputs: list[str],
+    weights: dict[str, NDArray[np.float32]] | None = None,
+) -> onnx.ModelProto:
+    """A model whose inputs and outputs are all pictures."""
+    graph = helper.make_graph(
+        nodes,
+        "toy",
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, SHAPE) for name in inputs],
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, SHAPE) for name in outputs],
+        [onnx.numpy_helper.from_array(value, name) for name, value in (weights or {}).items()],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+
+
+def two_branches() -> onnx.ModelProto:
+    """Doubled and shifted share a stem; shifted alone reads a second input."""
+    return model_of(
+        [
+            helper.make_node("Relu", ["x"], ["stem"]),
+            helper.make_node("Mul", ["stem", "two"], ["doubled"]),
+            helper.make_node("Add", ["stem", "y"], ["sum"]),
+            helper.make_node("Add", ["sum", "three"], ["shifted"]),
+        ],
+        ["x", "y"],
+        ["doubled", "shifted"],
+        {"two": np.float32([2]), "three": np.float32([3])},
+    )
+
+
+def picture(value: float) -> NDArray[np.float32]:
+    """A constant picture of 2 x 2."""
+    return np.full((1, 1, 2, 2), value, np.float32)
+
+
+def test_outputs_come_in_the_order_asked_for() -> None:
+    """Each output is what its nodes compute, in the order of the names asked for."""
+    session = GraphSession(two_branches().SerializeToString(), threads=1)
+    shifted, doubled = session.run(["shifted", "doubled"], {"x": picture(1), "y": picture(5)})
+    assert (shifted == 9).all()
+    assert (doubled == 2).all()
+    assert session.input_names == ("x", "y")
+    assert session.output_names == ("doubled", "shifted")
+
+
+def test_a_kept_output_loses_nothing_that_it_needs() -> None:
+    """The smaller graph computes the same and holds no node, weight or input of the other."""
+    whole = two_branches()
+    smaller = keep_outputs(whole, ["doubled"])
+    assert [node.op_type for node in smaller.graph.node] == ["Relu", "Mul"]
+    assert [tensor.name for tensor in smaller.graph.initializer] == ["two"]
+    session = GraphSession(smaller.SerializeToString(), threads=1)
+    assert session.input_names == ("x",)
+    assert (session.run(["doubled"], {"x": picture(4)})[0] == 8).all()
+    assert len(whole.graph.node) == 4
+
+
+def test_keeping_all_outputs_keeps_all_nodes() -> None:
+    """What every output needs together is the whole graph."""
+    whole = two_branches()
+    assert keep_outputs(whole, ["shifted", "doubled"]).graph == whole.graph
+
+
+def test_what_a_branch_reads_from_outside_is_kept() -> None:
+    """A value that only the inside of a conditional reads counts as needed."""
+    value = helper.make_tensor_value_info("inside", TensorProto.FLOAT, None)
+    branch = helper.make_graph([helper.make_node("Neg", ["stem"], ["inside"])], "b", [], [value])
+    nodes = [
+        helper.make_node("Relu", ["x"], ["stem"]),
+        helper.make_node("If", ["yes"], ["out"], then_branch=branch, else_branch=branch),
+        helper.make_node("Neg", ["x"], ["other"]),
+    ]
+    model = model_of(nodes, ["x"], ["out", "other"])
+    model.graph.initializer.append(onnx.numpy_helper.from_array(np.array(True), "yes"))
+    session = GraphSession(keep_outputs(model, ["out"]).SerializeToString(), threads=1)
+    assert (session.run(["out"], {"x": picture(3)})[0] == -3).all()
+
+
+def test_an_output_that_is_not_there_is_named() -> None:
+    """Who asks for an unknown output is told which ones there are."""
+    model = two_branches()
+    with pytest.raises(InputError, match=r"no output 'logits'; it has doubled, shifted"):
+        keep_outputs(model, ["logits"])
+    session = GraphSession(model.SerializeToString(), threads=1)
+    with pytest.raises(InputError, match=r"no output 'logits'; it has doubled, shifted"):
+        session.run(["logits"], {"x": picture(0), "y": picture(0)})
+
+
+def test_a_feed_that_does_not_fit_is_refused_with_the_shape_that_does() -> None:
+    """Missing inputs and wrong shapes end in a sentence that says what the graph takes."""
+    session = GraphSession(two_branches().SerializeToString(), threads=1)
+    with pytest.raises(InputError, match=r"was fed x; feed it just x, y"):
+        session.run(["doubled"], {"x": picture(0)})
+    colour = np.zeros((1, 3, 2, 2), np.float32)
+    with pytest.raises(InputError, match=r"takes float32 of shape \(n, 1, height, width\)"):
+        session.run(["doubled"], {"x": colour, "y": picture(0)})
+
+
+def test_a_failure_inside_the_runtime_is_a_sentence() -> None:
+    """Shapes that clash only inside the graph do not end in the runtime's own exception."""
+    session = GraphSession(two_branches().SerializeToString(), threads=1)
+    clashing = np.zeros((1, 1, 3, 3), np.float32)
+    with pytest.raises(InputError, match=r"the graph failed on x \(1, 1, 2, 2\)"):
+        session.run(["shifted"], {"x": picture(0), "y": clashing})
+
+
+def test_bytes_that_are_no_graph_are_refused() -> None:
+    """Garbage is a package error, whatever the runtime raises for it."""
+    with pytest.raises(PackageError, match="cannot load the graph"):
+        GraphSession(b"no graph at all")
+
+
+def test_threads_are_counted_from_one() -> None:
+    """No thread at all is refused before the runtime takes 0 for all cores."""
+    with pytest.raises(InputError, match="use 1 or more"):
+        GraphSession(two_branches().SerializeToString(), threads=0)
+
+
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="needs SSE3")
+def test_denormal_numbers_are_zero() -> None:
+    """A product too small for an ordinary float32 is exactly zero, hence never slow."""
+    model = model_of([helper.make_node("Mul", ["x", "x"], ["y"])], ["x"], ["y"])
+    session = GraphSession(model.SerializeToString(), threads=1)
+    assert (session.run(["y"], {"x": picture(1e-20)})[0] == 0).all()
+
+
+def test_importing_the_room_loads_nothing_slow() -> None:
+    """ONNX, ONNX Runtime and torch wait until a package is opened."""
+    code = (
+        "import sys, tapetum.runtime;"
+        "print([name for name in ('onnx', 'onnxruntime', 'torch') if name in sys.modules])"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (result.returncode, result.stdout.strip()) == (0, "[]"), result.stderr

@@ -1,0 +1,165 @@
+"""A training that was killed ends as one that was not."""
+
+import csv
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tapetum.errors import RunError, TrainingError
+from tapetum.training import ProgressCallback, Recipe, RunFolder, load_network
+from tapetum.training.checkpoint import read_checkpoint
+from tiny_training import resumable_recipe, tiny_recipe, tiny_train
+
+SCRIPT = Path(__file__).with_name("tiny_training.py")
+
+
+class _StoppedError(Exception):
+    pass
+
+
+def _stop_at(step: int) -> ProgressCallback:
+    def progress(done: int, total: int, message: str) -> None:
+        del total, message
+        if done == step:
+            raise _StoppedError
+
+    return progress
+
+
+def _kill(run: Path, *options: str) -> None:
+    """Starts a training as a process of its own, in which it dies."""
+    ended = subprocess.run([sys.executable, str(SCRIPT), str(run), *options], check=False)
+    assert ended.returncode == -signal.SIGKILL
+
+
+def _table(run: Path) -> list[dict[str, str]]:
+    with (run / "metrics.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    return [{name: value for name, value in row.items() if name != "seconds"} for row in rows]
+
+
+def _assert_same(run: Path, other: Path) -> None:
+    """Weights, checkpoints and table agree in every bit; wall times aside."""
+    assert (run / "weights.safetensors").read_bytes() == (
+        other / "weights.safetensors"
+    ).read_bytes()
+    assert _table(run) == _table(other)
+    for name in ("last", "best"):
+        file = f"checkpoints/{name}.safetensors"
+        tensors, _ = read_checkpoint(run / file)
+        others, _ = read_checkpoint(other / file)
+        assert tensors.keys() == others.keys()
+        assert all(tensors[key].equal(others[key]) for key in tensors)
+
+
+def _files(run: Path) -> set[str]:
+    return {str(file.relative_to(run)) for file in run.rglob("*") if "tfevents" not in file.name}
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that nobody killed."""
+    path = tmp_path_factory.mktemp("undisturbed") / "run"
+    tiny_train(path, resumable_recipe())
+    return path
+
+
+def test_a_killed_run_resumes_to_the_same_bits(tmp_path: Path, undisturbed: Path) -> None:
+    """After a SIGKILL in the middle of an epoch, a resumed run ends as one never killed."""
+    run = tmp_path / "run"
+    _kill(run, "--die-at", "8")
+    _, position = read_checkpoint(RunFolder.open(run).last_checkpoint)
+    assert position.step == 8 - 8 % 3 or position.step_in_epoch == 0
+    tiny_train(run, resumable_recipe(), resume=True)
+    _assert_same(run, undisturbed)
+    assert _files(run) == _files(undisturbed)
+
+
+def test_a_kill_while_a_checkpoint_is_written_spoils_nothing(
+    tmp_path: Path, undisturbed: Path
+) -> None:
+    """The checkpoint of before stays whole, and what was half-written is swept away."""
+    run = tmp_path / "run"
+    _kill(run, "--die-while-writing", "7")
+    leftovers = list(run.rglob("*.part"))
+    assert len(leftovers) == 1
+    read_checkpoint(RunFolder.open(run).last_checkpoint)
+    tiny_train(run, resumable_recipe(), resume=True)
+    assert not list(run.rglob("*.part"))
+    _assert_same(run, undisturbed)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("file", range(1, 16))
+def test_a_kill_at_any_file_spoils_nothing(file: int, tmp_path: Path, undisturbed: Path) -> None:
+    """Whichever file is being written when the kill comes, the run ends as one never killed."""
+    run = tmp_path / "run"
+    _kill(run, "--die-while-writing", str(file))
+    tiny_train(run, resumable_recipe(), resume=(run / "request.json").exists())
+    _assert_same(run, undisturbed)
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        tiny_recipe(optimizer="sgd", schedule="plateau", plateau_patience=0, plateau_factor=0.5),
+        tiny_recipe(optimizer="adam", schedule="cosine", warmup=0.2, precision="bf16"),
+    ],
+    ids=["sgd-plateau", "adam-cosine-bf16"],
+)
+@pytest.mark.parametrize("step", [2, 7])
+def test_every_optimizer_and_schedule_resumes_to_the_same_bits(
+    recipe: Recipe, step: int, tmp_path: Path
+) -> None:
+    """It does not matter where a run stops, nor whether there was a checkpoint yet."""
+    tiny_train(tmp_path / "whole", recipe)
+    with pytest.raises(_StoppedError):
+        tiny_train(tmp_path / "stopped", recipe, progress=_stop_at(step))
+    tiny_train(tmp_path / "stopped", recipe, resume=True)
+    _assert_same(tmp_path / "stopped", tmp_path / "whole")
+
+
+def test_ctrl_c_keeps_every_step(tmp_path: Path, undisturbed: Path) -> None:
+    """The step that is under way is finished and kept, and the message says how to go on."""
+    run = tmp_path / "run"
+
+    def interrupt(done: int, total: int, message: str) -> None:
+        del total, message
+        if done == 4:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(TrainingError, match=r"interrupted after step 5 of 12.*--resume"):
+        tiny_train(run, resumable_recipe(), progress=interrupt)
+    assert read_checkpoint(RunFolder.open(run).last_checkpoint)[1].step == 5
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    tiny_train(run, resumable_recipe(), resume=True)
+    _assert_same(run, undisturbed)
+
+
+def test_a_finished_run_is_not_resumed(undisturbed: Path) -> None:
+    """Resuming a finished run says that it is finished."""
+    with pytest.raises(RunError, match="is finished"):
+        tiny_train(undisturbed, resumable_recipe(), resume=True)
+
+
+def test_another_request_is_not_resumed(tmp_path: Path) -> None:
+    """Resuming with another recipe is refused, and the fields that differ are named."""
+    with pytest.raises(_StoppedError):
+        tiny_train(tmp_path / "run", tiny_recipe(), progress=_stop_at(5))
+    with pytest.raises(RunError, match=r"recipe\.epochs was 2, is 3.*recipe\.seed was 0, is 1"):
+        tiny_train(tmp_path / "run", tiny_recipe(epochs=3, seed=1), resume=True)
+
+
+def test_an_unfinished_run_has_weights_to_look_at(tmp_path: Path) -> None:
+    """A stopped run has no final weights, but those of its checkpoints."""
+    with pytest.raises(_StoppedError):
+        tiny_train(tmp_path / "run", tiny_recipe(), progress=_stop_at(5))
+    with pytest.raises(RunError, match="--resume"):
+        load_network(tmp_path / "run")
+    best = load_network(tmp_path / "run", weights="best")
+    last = load_network(tmp_path / "run", weights="last")
+    assert all(a.equal(b) for a, b in zip(best.parameters(), last.parameters(), strict=True))

@@ -1,0 +1,148 @@
+"""A training small enough for a test, in this process or as a process of its own.
+
+``python tests/tiny_training.py RUN [--die-at STEP] [--die-while-writing N] [--resume]`` trains on
+a few drawn pictures; the two options end the process by a real SIGKILL.
+"""
+
+import argparse
+import os
+import signal
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tapetum.arch import zoo
+from tapetum.arch.spec import Architecture
+from tapetum.data import Clean
+from tapetum.noise import NoisePlan
+from tapetum.training import Recipe, Request, Result, start_run, train
+
+SIZE_PX = 32
+
+
+class Squares:
+    """Pictures with one bright square; in which quarter it lies is the label."""
+
+    channels = 1
+    class_names = ("north-west", "north-east", "south-west", "south-east")
+    source = "drawn squares"
+
+    def __init__(self, count: int, *, with_boxes: bool = False) -> None:
+        self.count = count
+        self.with_boxes = with_boxes
+
+    def __len__(self) -> int:
+        return self.count
+
+    def take(self, indices: Sequence[int], *, epoch: int, seed: int, train: bool) -> Clean:
+        """Draws the pictures; nothing is random."""
+        del epoch, seed, train
+        half_px = SIZE_PX // 2
+        labels = np.array([index % 4 for index in indices], dtype=np.int64)
+        pictures = np.full((len(indices), 1, SIZE_PX, SIZE_PX), 0.2, dtype=np.float32)
+        boxes = np.zeros((len(indices), 1, 4), dtype=np.float32)
+        for place, index in enumerate(indices):
+            top, left = half_px * (index % 4 // 2) + index % 3, half_px * (index % 2) + index % 5
+            pictures[place, 0, top : top + 10, left : left + 10] = 0.5 + (index % 7) / 14
+            boxes[place, 0] = left, top, left + 10, top + 10
+        if not self.with_boxes:
+            return Clean(pictures, None, labels, None)
+        return Clean(pictures, None, labels[:, None], boxes)
+
+
+def tiny_architecture(
+    name: str = "dc-net-reduced-integrated", *, boxes: bool = False
+) -> Architecture:
+    """A small network of the zoo, for the four quarters."""
+    return zoo.find(name, channels=1, num_classes=4, boxes=boxes)
+
+
+def tiny_recipe(**changes: Any) -> Recipe:
+    """Two epochs of four steps."""
+    fields: dict[str, Any] = {
+        "name": "tiny",
+        "epochs": 2,
+        "batch_size": 4,
+        "learning_rate": 3e-3,
+        "noise": NoisePlan(kind="gaussian", levels=(0.1, 0.3)),
+        "checkpoint_every_steps": 3,
+        "validation_pictures": 6,
+    }
+    return Recipe(**{**fields, **changes})
+
+
+def resumable_recipe() -> Recipe:
+    """Has every kind of state: moments, an average, a schedule, layouts of memory."""
+    return tiny_recipe(
+        epochs=3,
+        optimizer="adamw",
+        weight_decay=1e-2,
+        schedule="one-cycle",
+        warmup=0.3,
+        ema_decay=0.9,
+        clip_norm=1.0,
+        channels_last=True,
+        keep="best",
+    )
+
+
+def tiny_train(
+    path: Path,
+    recipe: Recipe | None = None,
+    architecture: Architecture | None = None,
+    *,
+    with_boxes: bool = False,
+    **options: Any,
+) -> Result:
+    """Trains on sixteen pictures."""
+    recipe = recipe or tiny_recipe()
+    architecture = architecture or tiny_architecture(boxes=with_boxes)
+    resume = options.get("resume", False)
+    run = start_run(path, Request(architecture=architecture, recipe=recipe), resume=resume)
+    sets = (Squares(16, with_boxes=with_boxes), Squares(8, with_boxes=with_boxes))
+    return train(architecture, recipe, *sets, run, **options)
+
+
+def die_at(step: int) -> Any:
+    """A progress callback that kills the process after ``step`` steps."""
+
+    def progress(done: int, total: int, message: str) -> None:
+        del total, message
+        if done == step:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    return progress
+
+
+def die_while_writing(count: int) -> None:
+    """Kills the process just before the ``count``-th file of this process gets its name."""
+    replace, left = os.replace, [count]
+
+    def replace_or_die(source: Path, target: Path) -> None:
+        left[0] -= 1
+        if left[0] == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        replace(source, target)
+
+    os.replace = replace_or_die  # type: ignore[assignment]
+
+
+def main() -> None:
+    """Trains as the command line says."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("run", type=Path)
+    parser.add_argument("--die-at", type=int, default=-1)
+    parser.add_argument("--die-while-writing", type=int, default=0)
+    parser.add_argument("--resume", action="store_true")
+    parser.add_argument("--recipe", type=Path)
+    asked = parser.parse_args()
+    if asked.die_while_writing:
+        die_while_writing(asked.die_while_writing)
+    recipe = Recipe.read(asked.recipe) if asked.recipe else resumable_recipe()
+    tiny_train(asked.run, recipe, resume=asked.resume, progress=die_at(asked.die_at))
+
+
+if __name__ == "__main__":
+    main()
