@@ -97,6 +97,15 @@ def test_imports_go_down_only() -> None:
     assert result.returncode == 0, result.stdout + result.stderr
 
 
+def test_the_drawn_rooms_are_the_checked_rooms() -> None:
+    """The drawing in docs/architecture.md has the rooms of the contract, line by line."""
+    page = (ROOT / "docs" / "architecture.md").read_text()
+    drawing = page.partition("## The rooms")[2].partition("\n\n    ")[2].partition("\n\n")[0]
+    drawn = [re.split(r" {2,}", line.strip())[0] for line in drawing.splitlines()]
+    checked = [re.sub(r"[()]", "", line) for line in contract("rooms")["layers"]]
+    assert drawn == checked
+
+
 def test_an_empty_house_keeps_the_contracts(empty_house: Path) -> None:
     """Rooms that import nothing break no contract, so the failures below have one cause each."""
     result = lint_imports(empty_house)

@@ -8,7 +8,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from tapetum.data import Batch, Clean, evaluation_batches, steps_per_epoch, training_batches
+from tapetum.data import (
+    Batch,
+    Clean,
+    PictureSet,
+    Selection,
+    evaluation_batches,
+    steps_per_epoch,
+    training_batches,
+)
 from tapetum.errors import DataError
 from tapetum.noise import Gaussian, NoisePlan
 
@@ -217,3 +225,15 @@ def test_empty_evaluation_batches_are_refused() -> None:
         evaluation_batches(
             Numbered(3), Gaussian(sigma=0.1), protocol="benchmark", batch_size=0, seed=0
         )
+
+
+def test_a_selection_is_a_set_of_its_own() -> None:
+    """A selection holds the chosen pictures in the given order, and all that describes them."""
+    whole = Numbered(10)
+    some = Selection(whole, [7, 2, 4])
+    assert isinstance(some, PictureSet)
+    assert (len(some), some.channels, some.class_names) == (3, 1, whole.class_names)
+    batches = evaluation_batches(
+        some, Gaussian(sigma=0.0), protocol="benchmark", batch_size=2, seed=0
+    )
+    assert indices_of(list(batches), 10) == [7, 2, 4]

@@ -9,40 +9,134 @@ import pytest
 import safetensors.torch
 import torch
 import torch.distributed as dist
-from tiny_training import tiny_architecture, tiny_recipe, tiny_train
 from torch import Tensor, nn
 
-from tapetum.errors import DataError, RunError
+from tapetum.errors import RunError, TrainingError
 from tapetum.nn import build
-from tapetum.training import Recipe, Request, start_run
-from tapetum.training.distributed import SharedBatchNorm2d, share_batch_norms
+from tapetum.training import Request, RunFolder, is_main_process, start_run
+from tapetum.training.distributed import SharedBatchNorm2d, make_accelerator, share_batch_norms
+from tiny_training import double_recipe, learn_in_double, tiny_architecture, tiny_recipe, tiny_train
 
 SCRIPT = Path(__file__).with_name("tiny_training.py")
 TWO_PROCESSES = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")
+RECIPE = tiny_recipe(
+    epochs=1, batch_size=4, optimizer="sgd", learning_rate=0.01, ema_decay=0.5, clip_norm=1.0
+)
 
 
-def _train_with_two(run: Path, recipe: Recipe) -> None:
-    file = run.with_suffix(".recipe.json")
-    recipe.write(file)
-    command = [sys.executable, *TWO_PROCESSES, str(SCRIPT), str(run), "--recipe", str(file)]
-    ended = subprocess.run(command, check=False, capture_output=True, text=True)
+@pytest.fixture(scope="module")
+def together(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with what two processes learnt: ``run`` and ``double.safetensors``."""
+    folder = tmp_path_factory.mktemp("together")
+    RECIPE.write(folder / "recipe.json")
+    options = ("--recipe", "recipe.json", "--architecture", "unet-s", "--double")
+    command = (sys.executable, *TWO_PROCESSES, SCRIPT, "run", *options, "double.safetensors")
+    ended = subprocess.run(command, check=False, cwd=folder, capture_output=True, text=True)
     assert ended.returncode == 0, ended.stderr
+    return folder
 
 
-def _largest_difference(run: Path, other: Path) -> float:
-    weights = safetensors.torch.load_file(run / "weights.safetensors")
-    others = safetensors.torch.load_file(other / "weights.safetensors")
+@pytest.fixture
+def alone() -> Iterator[None]:
+    """A process group of this process alone."""
+    dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
+    yield
+    dist.destroy_process_group()
+
+
+def test_two_processes_end_with_the_weights_of_one(together: Path, tmp_path: Path) -> None:
+    """A training with batch norm, in two processes, ends as in one with the same batches."""
+    tiny_train(tmp_path / "run", RECIPE, tiny_architecture("unet-s"))
+    weights = safetensors.torch.load_file(tmp_path / "run" / "weights.safetensors")
+    assert _distance(weights, build(tiny_architecture("unet-s"), seed=0).state_dict()) > 1e-2
+    theirs = safetensors.torch.load_file(together / "run" / "weights.safetensors")
+    assert _distance(weights, theirs) < 1e-5
+    assert RunFolder.open(together / "run").result().num_processes == 2
+
+
+def test_two_processes_and_one_take_the_same_steps(together: Path) -> None:
+    """In double precision even Adam's steps agree to 1e-9, so nothing but rounding differs."""
+    weights = learn_in_double(double_recipe())
+    theirs = safetensors.torch.load_file(together / "double.safetensors")
+    assert _distance(weights, theirs) < 1e-9
+
+
+@pytest.mark.usefixtures("alone")
+@pytest.mark.parametrize("momentum", [0.1, None])
+def test_shared_batch_norm_alone_is_batch_norm(momentum: float | None) -> None:
+    """With one process: equal outputs, gradients and running statistics."""
+    norm = nn.BatchNorm2d(3, momentum=momentum)
+    shared = SharedBatchNorm2d.like(nn.BatchNorm2d(3, momentum=momentum))
+    for _ in range(2):
+        x = torch.randn(4, 3, 5, 6) * 3 + 1
+        expected, found = _through(norm, x), _through(shared, x)
+        for a, b in zip(expected, found, strict=True):
+            torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
+    for name, value in norm.state_dict().items():
+        torch.testing.assert_close(shared.state_dict()[name], value, rtol=1e-5, atol=1e-6)
+    x = torch.randn(2, 3, 4, 4)
+    assert shared.eval()(x).equal(norm.eval()(x)) or torch.allclose(shared(x), norm(x))
+
+
+@pytest.mark.usefixtures("alone")
+def test_shared_batch_norm_keeps_half_precision() -> None:
+    """The output has the input's precision; the statistics are those of float32."""
+    shared = SharedBatchNorm2d.like(nn.BatchNorm2d(2))
+    assert shared(torch.randn(4, 2, 8, 8).bfloat16()).dtype == torch.bfloat16
+    assert shared.running_var is not None
+    assert shared.running_var.dtype == torch.float32
+
+
+def test_shared_batch_norms_replace_every_one_and_keep_the_names() -> None:
+    """Weights of one process fit several, and the other way round."""
+    network = build(tiny_architecture(), seed=0)
+    state = network.state_dict()
+    share_batch_norms(network, device=torch.device("cpu"), num_processes=2)
+    norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+    assert norms
+    assert all(isinstance(norm, SharedBatchNorm2d) for norm in norms)
+    assert all(network.state_dict()[name] is not None for name in state)
+    assert network.state_dict().keys() == state.keys()
+    assert all(network.state_dict()[name].equal(state[name]) for name in state)
+
+
+def test_one_process_keeps_its_batch_norms() -> None:
+    """Nothing changes where nothing is shared."""
+    network = build(tiny_architecture(), seed=0)
+    share_batch_norms(network, device=torch.device("cpu"), num_processes=1)
+    assert not any(isinstance(module, SharedBatchNorm2d) for module in network.modules())
+
+
+def test_processes_that_do_not_train_together_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two processes that would train apart, each on everything, are refused."""
+    make_accelerator()
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(TrainingError, match="2 processes were started but 1 train together"):
+        is_main_process()
+
+
+def test_starting_a_run_makes_or_opens_its_folder(tmp_path: Path) -> None:
+    """A new run is made, a started one is opened to resume, and not made twice."""
+    request = Request(architecture=tiny_architecture(), recipe=RECIPE)
+    started = start_run(tmp_path / "run", request)
+    assert start_run(tmp_path / "run", request, resume=True) == started
+    with pytest.raises(RunError, match="holds a run already"):
+        start_run(tmp_path / "run", request)
+    with pytest.raises(RunError, match="is not the folder of a run"):
+        start_run(tmp_path / "other", request, resume=True)
+
+
+def _through(norm: nn.Module, x: Tensor) -> tuple[Tensor, ...]:
+    """Output and gradients of a function that treats no two values alike."""
+    x = x.clone().requires_grad_()
+    y = norm(x)
+    (y * torch.linspace(0, 1, y.numel()).view_as(y).sin()).sum().backward()
+    gradients = [x.grad, *(parameter.grad for parameter in norm.parameters())]
+    norm.zero_grad()
+    return (y.detach(), *(gradient for gradient in gradients if gradient is not None))
+
+
+def _distance(weights: dict[str, Tensor], others: dict[str, Tensor]) -> float:
     assert weights.keys() == others.keys()
     return max(float((weights[name] - others[name]).abs().max()) for name in weights)
-
-
-def test_two_processes_learn_what_one_does(tmp_path: Path) -> None:
-    """Two processes end with the weights of one that has the same global batch, to 1e-5."""
-    recipe = tiny_recipe(optimizer="sgd", learning_rate=0.05, ema_decay=0.9, clip_norm=1.0)
-    _train_with_two(tmp_path / "two", recipe)
-    result = tiny_train(tmp_path / "one", recipe)
-    fresh = build(tiny_architecture(), seed=recipe.seed).state_dict()
-    learnt = safetensors.torch.load_file(tmp_path / "one" / "weights.safetensors")
-    assert max(float((learnt[name] - fresh[name]).abs().max()) for name in fresh) > 1e-2
-    assert _largest_difference(tmp_path / "two", tmp_path / "one") < 1e-5
-    assert result.num_processes == 1

@@ -12,12 +12,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import safetensors.torch
+import torch
+from torch import Tensor
 
 from tapetum.arch import zoo
 from tapetum.arch.spec import Architecture
-from tapetum.data import Clean
+from tapetum.data import Clean, training_batches
 from tapetum.noise import NoisePlan
-from tapetum.training import Recipe, Request, Result, start_run, train
+from tapetum.training import Recipe, Request, Result, is_main_process, start_run, train
+from tapetum.training.distributed import make_accelerator
+from tapetum.training.learner import Learner
 
 SIZE_PX = 32
 
@@ -88,6 +93,11 @@ def resumable_recipe() -> Recipe:
     )
 
 
+def double_recipe() -> Recipe:
+    """Adam would show any difference at once: it divides by the gradient's size."""
+    return tiny_recipe(optimizer="adamw", batch_size=8, clip_norm=1.0)
+
+
 def tiny_train(
     path: Path,
     recipe: Recipe | None = None,
@@ -103,6 +113,31 @@ def tiny_train(
     run = start_run(path, Request(architecture=architecture, recipe=recipe), resume=resume)
     sets = (Squares(16, with_boxes=with_boxes), Squares(8, with_boxes=with_boxes))
     return train(architecture, recipe, *sets, run, **options)
+
+
+def learn_in_double(recipe: Recipe) -> dict[str, Tensor]:
+    """The weights after eight steps in double precision, in which rounding does not pile up."""
+    accelerator = make_accelerator()
+    usual = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    learner = Learner(tiny_architecture(), recipe, accelerator, total_steps=8)
+    torch.set_default_dtype(usual)
+    for step in range(8):
+        batch = next(
+            training_batches(
+                Squares(8),
+                recipe.noise,
+                batch_size=recipe.batch_size,
+                seed=recipe.seed,
+                epoch=step,
+                rank=accelerator.process_index,
+                world_size=accelerator.num_processes,
+            )
+        )
+        exact = batch._replace(noisy=batch.noisy.double(), clean=batch.clean.double())
+        loss, _ = learner.losses(exact, step=step)
+        learner.descend(loss, step=step)
+    return learner.network.state_dict()
 
 
 def die_at(step: int) -> Any:
@@ -137,11 +172,23 @@ def main() -> None:
     parser.add_argument("--die-while-writing", type=int, default=0)
     parser.add_argument("--resume", action="store_true")
     parser.add_argument("--recipe", type=Path)
+    parser.add_argument("--architecture", default="dc-net-reduced-integrated")
+    parser.add_argument("--double", type=Path, help="also learn in double, and write the weights")
     asked = parser.parse_args()
     if asked.die_while_writing:
         die_while_writing(asked.die_while_writing)
     recipe = Recipe.read(asked.recipe) if asked.recipe else resumable_recipe()
-    tiny_train(asked.run, recipe, resume=asked.resume, progress=die_at(asked.die_at))
+    tiny_train(
+        asked.run,
+        recipe,
+        tiny_architecture(asked.architecture),
+        resume=asked.resume,
+        progress=die_at(asked.die_at),
+    )
+    if asked.double:
+        weights = learn_in_double(double_recipe())
+        if is_main_process():
+            safetensors.torch.save_file(weights, asked.double)
 
 
 if __name__ == "__main__":

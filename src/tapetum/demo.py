@@ -9,8 +9,6 @@ import json
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-
 from tapetum.experiments.paper import TABLE_1, TABLE_8
 from tapetum.export import Exported
 from tapetum.fit import (
@@ -54,7 +52,7 @@ FRESH_SEED = 1  # of pictures that neither the training nor the scores have seen
 NUM_FRESH = 200
 NUM_KEPT = 6  # pictures that are written as files, to play with
 
-FOUR_EPOCHS = 4  # about four minutes on two cores
+EPOCHS = 4  # about four minutes on two cores
 
 
 class DemoResult(NamedTuple):
@@ -81,7 +79,7 @@ def run_demo(
     overwrite: bool = False,
     train_count: int = 30_000,
     test_count: int = 2_000,
-    epochs: int = FOUR_EPOCHS,
+    epochs: int = EPOCHS,
     progress: ProgressCallback | None = None,
 ) -> DemoResult:
     """Does the main job on digits and leaves all of it in ``out``.
@@ -225,7 +223,6 @@ def _highlights(made: DemoResult) -> dict[str, str]:
     mean = scores.mean
     return {
         "PSNR, dB": f"{mean.psnr_db:.1f}",
-        "noisy before, dB": f"{np.mean([row.noisy_psnr_db or np.nan for row in scores.rows[1:]]):.1f}",
         "SSIM": f"{mean.ssim:.2f}",
         "accuracy, %": f"{100 * (mean.accuracy or 0):.1f}",
         "package, KiB": f"{made.exported.size_bytes / 1024:,.0f}",

@@ -117,11 +117,24 @@ def answer(result: Any) -> None:
     sys.stdout.write(json.dumps(result, indent=2, ensure_ascii=False, default=str) + "\n")
 
 
-def table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]], *, title: str = "") -> None:
-    """Prints a table for people, on standard output; columns after the first are numbers."""
+def table(
+    header: tuple[str, ...],
+    rows: Sequence[tuple[str, ...]],
+    *,
+    title: str = "",
+    numbers: bool = True,
+) -> None:
+    """Prints a table for people, on standard output.
+
+    Args:
+        header: One heading a column.
+        rows: One text a column.
+        title: Stands above it.
+        numbers: Whether the columns after the first are numbers, and so end in one line.
+    """
     drawn = Table(title=title or None, title_justify="left", box=None, pad_edge=False)
     for index, heading in enumerate(header):
-        drawn.add_column(heading, justify="right" if index else "left")
+        drawn.add_column(heading, justify="right" if index and numbers else "left")
     for row in rows:
         drawn.add_row(*(_plain(cell) for cell in row))
     Console(highlight=False).print(drawn)

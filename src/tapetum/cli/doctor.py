@@ -3,7 +3,7 @@
 from importlib.util import find_spec
 from typing import Any
 
-from tapetum.cli.common import Json, answer, errors_in_one_sentence, table
+from tapetum.cli.common import Json, answer, errors_in_one_sentence, say, table
 
 __all__ = ["doctor"]
 
@@ -25,7 +25,9 @@ def doctor(json: Json = False) -> None:
             for section, values in found.items()
             for key, value in values.items()
         ]
-        table(("what", "found"), rows)
+        table(("what", "found"), rows, numbers=False)
+        if found["training"].get("allocator_tuned") is False:
+            say("`tapetum train` and `tapetum demo` start themselves again with a tuned allocator.")
 
 
 def _findings() -> dict[str, dict[str, Any]]:

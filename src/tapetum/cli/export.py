@@ -30,8 +30,6 @@ def export(
             answer(exported.model_dump(mode="json"))
             return
         parity = exported.parity
-        for name, difference in parity.max_difference.items():
-            say(
-                f"parity of {name}: {difference:.1e} in {parity.runtime} (allowed {parity.tolerance:g})"
-            )
+        for name, worst in parity.max_difference.items():
+            say(f"parity of {name}: {worst:.1e} in {parity.runtime}, allowed {parity.tolerance:g}")
         say(f"done: {exported.path}, {exported.size_bytes / 1024:,.0f} KiB")

@@ -57,4 +57,4 @@ def info(
         if json:
             answer(found)
         else:
-            table(("", ""), [(key, str(value)) for key, value in found.items()])
+            table(("", ""), [(key, str(value)) for key, value in found.items()], numbers=False)

@@ -40,7 +40,7 @@ def predict(
     boxes: Annotated[
         Path | None,
         typer.Option(
-            help='JSON: {"picture.png": [[left, top, right, bottom], ...]}, where boxes are named.'
+            help=r'JSON, {"a.png": \[\[left, top, right, bottom], ...]}, where boxes are named.'
         ),
     ] = None,
     threads: Annotated[

@@ -7,7 +7,7 @@
 from tapetum.data.batches import Batch, evaluation_batches, steps_per_epoch, training_batches
 from tapetum.data.digits import DigitPictures, DigitSource, find_digits, open_digits
 from tapetum.data.folder import FolderPictures, FolderSplit, open_folder
-from tapetum.data.pictures import Clean, PictureSet
+from tapetum.data.pictures import Clean, PictureSet, Selection
 
 __all__ = [
     "Batch",
@@ -17,6 +17,7 @@ __all__ = [
     "FolderPictures",
     "FolderSplit",
     "PictureSet",
+    "Selection",
     "evaluation_batches",
     "find_digits",
     "open_digits",

@@ -64,7 +64,7 @@ class DigitPictures:
         _check(images, labels, count, size_px)
         generator = generator_for(seed)
         self.source = source
-        self._size_px = size_px
+        self.size_px = size_px
         self._images = images
         self._digits = _draw_digits(generator, len(images), count)
         self._labels = labels[self._digits].astype(np.int64)
@@ -98,7 +98,7 @@ class DigitPictures:
 
     def _compose(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         greys = self._greys[rows, np.newaxis, np.newaxis]
-        canvas = np.empty((len(rows), self._size_px, self._size_px), dtype=np.float32)
+        canvas = np.empty((len(rows), self.size_px, self.size_px), dtype=np.float32)
         canvas[:] = greys
         places = sliding_window_view(canvas, (DIGIT_PX, DIGIT_PX), axis=(1, 2), writeable=True)
         pictures = np.arange(len(rows))

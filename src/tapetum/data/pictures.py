@@ -10,7 +10,7 @@ from typing import NamedTuple, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Clean", "PictureSet"]
+__all__ = ["Clean", "PictureSet", "Selection"]
 
 
 class Clean(NamedTuple):
@@ -58,3 +58,27 @@ class PictureSet(Protocol):
             train: Whether the set may crop or flip at random.  What it then does to a picture
                 depends on seed, epoch and index alone.
         """
+
+
+class Selection:
+    """Some pictures of a set, as a set of its own (a :class:`PictureSet`).
+
+    Args:
+        pictures: The whole set.
+        indices: Which of them, in which order.
+    """
+
+    def __init__(self, pictures: PictureSet, indices: Sequence[int]) -> None:
+        self.channels = pictures.channels
+        self.class_names = pictures.class_names
+        self.source = pictures.source
+        self._pictures = pictures
+        self._indices = tuple(indices)
+
+    def __len__(self) -> int:
+        return len(self._indices)
+
+    def take(self, indices: Sequence[int], *, epoch: int, seed: int, train: bool) -> Clean:
+        """The pictures of some places in the selection; see :meth:`PictureSet.take`."""
+        chosen = [self._indices[index] for index in indices]
+        return self._pictures.take(chosen, epoch=epoch, seed=seed, train=train)

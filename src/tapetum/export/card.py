@@ -63,7 +63,7 @@ def _scores(manifest: Manifest) -> str:
         "|---|---|---|---|",
         *(
             f"| {_noise(row)} | {_number(row, 'psnr_db', 2)} | {_number(row, 'ssim', 3)} | "
-            f"{_number(row, 'accuracy', 1, 100)} |"
+            f"{_number(row, 'accuracy', 1, 100.0)} |"
             for row in manifest.scores
         ),
     ]
@@ -81,7 +81,7 @@ def _values(noise: dict[str, Any]) -> Iterable[float]:
     return (value for key, value in noise.items() if key != "kind")
 
 
-def _number(row: dict[str, Any], key: str, digits: int, scale: float = 1) -> str:
+def _number(row: dict[str, Any], key: str, digits: int, scale: float = 1.0) -> str:
     value = row.get(key)
     return "-" if value is None else f"{scale * value:.{digits}f}"
 

@@ -271,7 +271,7 @@ def _highlights(scores: Scores | None) -> dict[str, str]:
 
 def _level(noise: Noise) -> float:
     """The one number that varies: sigma or the fraction."""
-    return float(list(noise.model_dump(exclude={"kind", "gain"}).values())[0])
+    return float(next(iter(noise.model_dump(exclude={"kind", "gain"}).values())))
 
 
 def _text(value: float | None, digits: int, scale: float = 1) -> str:

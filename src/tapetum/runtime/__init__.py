@@ -2,6 +2,8 @@
 
 ::
 
+    from pathlib import Path
+
     from tapetum.runtime import Predictor, write_picture
 
     predictor = Predictor.open("demo.tapetum")

@@ -181,6 +181,8 @@ def _session_options(threads: int | None) -> Any:  # onnxruntime has no types
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
     options.log_severity_level = _QUIET
+    # A plan for each size of picture would keep memory for each, and buys no time that shows.
+    options.enable_mem_pattern = False
     options.inter_op_num_threads = 1
     options.intra_op_num_threads = threads or 0  # 0: one for each core
     options.add_session_config_entry("session.set_denormal_as_zero", "1")

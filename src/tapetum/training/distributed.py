@@ -47,7 +47,6 @@ def make_accelerator() -> Accelerator:
     recipe has its own.
     """
     gradients = DistributedDataParallelKwargs(
-        broadcast_buffers=False,  # batch norms are shared: their statistics are equal already
         gradient_as_bucket_view=True,
         static_graph=True,  # a network may have an output that no loss looks at
     )
@@ -140,7 +139,8 @@ class SharedBatchNorm2d(nn.BatchNorm2d):
         if not self.training:
             return super().forward(x)
         count = x.numel() // x.shape[1] * dist.get_world_size()
-        values = x.float()  # half precision would lose the statistics
+        # Half precision would lose the statistics.
+        values = x.to(torch.promote_types(x.dtype, torch.float32))
         mean = _sum_over_processes(values.sum((0, 2, 3))) / count
         centred = values - mean[:, None, None]
         variance = _sum_over_processes(centred.square().sum((0, 2, 3))) / count

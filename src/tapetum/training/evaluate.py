@@ -57,6 +57,7 @@ class ScoreRow(Record):
         noisy_ssim: Of the noisy pictures themselves.
     """
 
+    title: str
     noise: noise.Noise | None
     num_pictures: int
     psnr_db: float | None = None
@@ -183,7 +184,10 @@ class _Tally:
 
     def row(self, level: noise.Noise | None) -> ScoreRow:
         scores = {name: _finite(torch.cat(parts).mean()) for name, parts in self.scores.items()}
-        return ScoreRow(noise=level, num_pictures=self.num_pictures, **scores, **self._names())
+        title = "as given" if level is None else noise.describe_noise(level)
+        return ScoreRow(
+            title=title, noise=level, num_pictures=self.num_pictures, **scores, **self._names()
+        )
 
     def _names(self) -> dict[str, Any]:
         if not self.logits:
@@ -204,10 +208,10 @@ def _call(predict: Predict, batch: Batch) -> tuple[Tensor | None, Tensor | None]
 
 def _mean(rows: Sequence[ScoreRow]) -> ScoreRow:
     means: dict[str, float | None] = {}
-    for name in ScoreRow.model_fields.keys() - {"noise", "num_pictures"}:
+    for name in ScoreRow.model_fields.keys() - {"title", "noise", "num_pictures"}:
         values = [getattr(row, name) for row in rows]
         means[name] = None if None in values else float(np.mean(values))
-    return ScoreRow(noise=None, num_pictures=rows[0].num_pictures, **means)
+    return ScoreRow(title="mean", noise=None, num_pictures=rows[0].num_pictures, **means)
 
 
 def _finite(score: Tensor) -> float | None:

@@ -76,8 +76,8 @@ class Learner:
         ):
             outputs = self.model(batch.noisy, batch.boxes)
         return joint_loss(
-            _float32(outputs.picture),
-            _float32(outputs.logits),
+            _at_least_float32(outputs.picture),
+            _at_least_float32(outputs.logits),
             batch.clean,
             batch.labels,
             weights=self.recipe.loss,
@@ -183,5 +183,7 @@ class Learner:
         return moments
 
 
-def _float32(output: Tensor | None) -> Tensor | None:
-    return None if output is None else output.float()
+def _at_least_float32(output: Tensor | None) -> Tensor | None:
+    if output is None:
+        return None
+    return output.to(torch.promote_types(output.dtype, torch.float32))

@@ -1,0 +1,229 @@
+"""What a user sees: each command does its job; every mistake ends in one sentence and code 2."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner, Result
+
+from tapetum.cli.app import app
+
+COMMANDS = ("demo", "train", "evaluate", "export", "predict", "info", "doctor")
+
+
+def run(*arguments: object) -> Result:
+    """Runs one command in this process."""
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def sentence(result: Result) -> str:
+    """The one sentence of a command that was refused."""
+    assert result.exit_code == 2, result.output
+    assert "Traceback" not in result.output
+    lines = [line for line in result.stderr.splitlines() if line.startswith("error:")]
+    assert len(lines) == 1, result.stderr
+    return lines[0]
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of two classes: bright and dark squares, grey."""
+    root = tmp_path_factory.mktemp("photos")
+    generator = np.random.default_rng(0)
+    for name, value in (("bright", 200), ("dark", 50)):
+        (root / name).mkdir()
+        for index in range(10):
+            pixels = generator.integers(value - 40, value + 40, (40, 36)).astype(np.uint8)
+            Image.fromarray(pixels).save(root / name / f"{name}-{index}.png")
+    return root
+
+
+@pytest.fixture(scope="module")
+def trained(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run on the photos."""
+    out = tmp_path_factory.mktemp("runs") / "photos"
+    result = run(
+        *("train", "dc-net-reduced-integrated", "--data", photos, "--out", out),
+        *("--epochs", 1, "--batch-size", 8, "--noise", "gaussian:0-0.2"),
+    )
+    assert result.exit_code == 0, result.output
+    return out
+
+
+@pytest.fixture(scope="module")
+def package(trained: Path) -> Path:
+    """The package of that run."""
+    out = trained.parent / "photos.tapetum"
+    result = run("export", trained, "--out", out)
+    assert result.exit_code == 0, result.output
+    assert "parity of cleaned" in result.stderr
+    return out
+
+
+def test_a_run_holds_all_that_was_promised(trained: Path) -> None:
+    """Request, metrics, checkpoints, events, weights, result and page are there."""
+    kept = {path.relative_to(trained).parts[0] for path in trained.rglob("*")}
+    assert kept >= {
+        "request.json", "architecture.json", "metrics.csv", "checkpoints", "events",
+        "weights.safetensors", "result.json", "report.html",
+    }  # fmt: skip
+    scores = json.loads((trained / "result.json").read_text())["scores"]
+    assert [row["noise"]["sigma"] for row in scores["rows"]] == [0, 0.04, 0.08, 0.12, 0.16, 0.2]
+
+
+def test_a_run_and_its_package_score_alike(trained: Path, package: Path, photos: Path) -> None:
+    """The same pictures through torch and through ONNX Runtime give the same scores."""
+    one, two = (
+        json.loads(run("evaluate", subject, "--data", photos, "--json").stdout)
+        for subject in (trained, package)
+    )
+    for row, other in zip(one["rows"], two["rows"], strict=True):
+        assert row["psnr_db"] == pytest.approx(other["psnr_db"], abs=1e-3)
+        assert row["accuracy"] == other["accuracy"]
+
+
+def test_evaluating_a_run_again_gives_its_own_scores(trained: Path, photos: Path) -> None:
+    """What was written at the end of the training is what evaluate finds."""
+    again = json.loads(run("evaluate", trained, "--data", photos, "--json").stdout)
+    kept = json.loads((trained / "result.json").read_text())["scores"]
+    assert again["mean"] == kept["mean"]
+
+
+def test_predict_writes_a_picture_and_a_row_for_each(
+    package: Path, photos: Path, tmp_path: Path
+) -> None:
+    """Each picture of a folder comes back cleaned, beside its noisy form, with a name."""
+    out = tmp_path / "cleaned"
+    result = run("predict", package, photos / "dark", "--out", out, "--add-noise", 0.1, "--json")
+    assert result.exit_code == 0, result.output
+    rows = json.loads(result.stdout)["pictures"]
+    assert rows == json.loads((out / "predictions.json").read_text())
+    assert len(rows) == 10
+    for row in rows:
+        assert row["labels"][0] in ("bright", "dark")
+        assert Image.open(row["cleaned"]).size == Image.open(row["noisy"]).size == (36, 40)
+
+
+def test_a_picture_that_fails_does_not_stop_the_others(
+    package: Path, photos: Path, tmp_path: Path
+) -> None:
+    """The broken one is named with its reason, the good one is cleaned, the code is 2."""
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(b"no picture")
+    result = run(
+        "predict", package, broken, photos / "dark" / "dark-0.png", "--out", tmp_path / "out"
+    )
+    assert "broken.png" in sentence(result)
+    assert (tmp_path / "out" / "dark-0.png").is_file()
+
+
+@pytest.mark.parametrize("mode", ["label", "picture"])
+def test_a_mode_gives_its_half_alone(
+    package: Path, photos: Path, tmp_path: Path, mode: str
+) -> None:
+    """Label-only writes no picture; picture-only gives no name."""
+    picture = photos / "dark" / "dark-0.png"
+    arguments = ("predict", package, picture, "--out", tmp_path / mode, "--mode", mode, "--json")
+    row = json.loads(run(*arguments).stdout)["pictures"][0]
+    assert bool(row["labels"]) == (mode == "label")
+    assert bool(row["cleaned"]) == (mode == "picture")
+
+
+@pytest.mark.parametrize("subject", ["trained", "package"])
+def test_info_knows_runs_and_packages(subject: str, request: pytest.FixtureRequest) -> None:
+    """Both tell what they are, as JSON too."""
+    facts = json.loads(run("info", request.getfixturevalue(subject), "--json").stdout)
+    assert facts["architecture"] == "dc-net-reduced-integrated"
+    assert facts["multiply-adds"] > 0
+
+
+def test_info_lists_and_describes_architectures(tmp_path: Path) -> None:
+    """Every name has a row; one name, or its JSON file, has its cost."""
+    from tapetum.arch import find, names
+
+    listed = json.loads(run("info", "--json").stdout)
+    assert [row["architecture"] for row in listed] == names()
+    find("unet-s").write(tmp_path / "mine.json")
+    facts = [
+        run("info", subject, "--json").stdout for subject in ("unet-s", tmp_path / "mine.json")
+    ]
+    assert facts[0] == facts[1]
+
+
+def test_doctor_tells_what_is_installed() -> None:
+    """The report of the machine is JSON when asked for."""
+    found = json.loads(run("doctor", "--json").stdout)
+    assert {"machine", "packages", "runtime", "training"} <= set(found)
+    assert run("doctor").exit_code == 0
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_has_an_example_and_json(command: str) -> None:
+    """Every command shows how it is typed and answers machines."""
+    text = re.sub(r"\x1b\[[0-9;]*m", "", run(command, "--help").stdout)
+    assert f"tapetum {command}" in text.partition("Example")[2]
+    assert "--json" in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (("train", "unet-z", "--data", "{photos}", "--out", "{new}"), "did you mean 'unet-s'"),
+        (("train", "unet-s", "--data", "{new}", "--out", "{new}"), "there is no folder"),
+        (("train", "unet-s", "--data", "{empty}", "--out", "{new}"), "no readable picture"),
+        (("train", "unet-s", "--data", "{photos}", "--out", "{trained}"), "holds a run already"),
+        (("train", "unet-s", "--data", "{photos}", "--out", "{photos}"), "left alone"),
+        (("train", "{new}.json", "--data", "{photos}", "--out", "{new}"), "cannot read"),
+        (("train", "unet-s", "--data", "{photos}", "--out", "{new}", "--recipe", "no"), "recipe"),
+        (("train", "unet-s", "--data", "{photos}", "--out", "{new}", "--epochs", "0"), "epochs"),
+        (("train", "unet-s", "--data", "{photos}", "--out", "{new}", "--noise", "x:1"), "noise"),
+        (("train", "unet-s", "--data", "{photos}", "--out", "{new}", "--resume"), "not the folder"),
+        (("train", "mb1-s", "--data", "{flat}", "--out", "{new}"), "no class folders"),
+        (("train", "unet-s", "--data", "{photos}", "--out", "{new}", "--size", "3"), "px"),
+        (("evaluate", "{new}", "--data", "{photos}"), "there is no"),
+        (("evaluate", "{package}", "--data", "digits", "--test-count", "2"), "the network names"),
+        (("evaluate", "{package}", "--data", "{photos}", "--noise", "25"), "scale"),
+        (("export", "{new}", "--out", "{new}.tapetum"), "not the folder of a run"),
+        (("export", "{trained}", "--out", "{package}"), "exists already"),
+        (("predict", "{new}", "{photos}/dark", "--out", "{new}"), "cannot read"),
+        (("predict", "{photos}/dark/dark-0.png", "{photos}/dark", "--out", "{new}"), "package"),
+        (("predict", "{package}", "{empty}", "--out", "{new}"), "no picture in"),
+        (("predict", "{package}", "{photos}/dark", "--out", "{photos}/dark"), "replaced"),
+        (("predict", "{package}", "{photos}/dark", "--out", "{trained}"), "not empty"),
+        (("predict", "{package}", "{photos}/dark", "--out", "{new}", "--threads", "0"), "threads"),
+        (("info", "nothing"), "is no architecture"),
+    ],
+)
+def test_every_mistake_ends_in_one_sentence(
+    arguments: tuple[str, ...],
+    expected: str,
+    photos: Path,
+    trained: Path,
+    package: Path,
+    tmp_path: Path,
+) -> None:
+    """What was asked, what was found, what to do next; nothing new is left on the disk."""
+    empty, flat = tmp_path / "empty", tmp_path / "flat"
+    empty.mkdir()
+    flat.mkdir()
+    for source in (photos / "dark").iterdir():
+        (flat / source.name).write_bytes(source.read_bytes())
+    places = {
+        "photos": photos, "trained": trained, "package": package,
+        "new": tmp_path / "new", "empty": empty, "flat": flat,
+    }  # fmt: skip
+    result = run(*(argument.format(**places) for argument in arguments))
+    assert expected in sentence(result)
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_mistake_is_json_when_asked_for() -> None:
+    """Machines get the same sentence in parts."""
+    result = run("info", "unet-z", "--json")
+    assert result.exit_code == 2
+    error = json.loads(result.stdout)["error"]
+    assert error["kind"] == "ArchitectureError"
+    assert "did you mean 'unet-s'" in error["remedy"]

@@ -1,0 +1,85 @@
+"""Laws of the export: what ships does what was trained, or nothing ships."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tapetum.arch import find
+from tapetum.errors import PackageError
+from tapetum.export import Parity, export_network, measure_parity
+from tapetum.graph import write_graph
+from tapetum.nn import Network, build
+from tapetum.runtime import Predictor, open_package
+
+
+def network_of(name: str, *, boxes: bool = True) -> Network:
+    """A fresh network in evaluation mode."""
+    return build(find(name, boxes=boxes), seed=0).eval()
+
+
+@pytest.mark.parametrize(
+    ("name", "boxes"),
+    [("dc-net-reduced-integrated", True), ("dc-net-reduced-sequential", False), ("unet-s", True)],
+)
+def test_what_ships_does_what_was_trained(name: str, boxes: bool, tmp_path: Path) -> None:
+    """The package gives the network's own cleaned picture."""
+    network = network_of(name, boxes=boxes)
+    classes = [str(digit) for digit in range(10)] if network.classifier else []
+    exported = export_network(network, tmp_path / "p.tapetum", size_px=64, class_names=classes)
+    assert exported.parity.worst <= 1e-4
+    predictor = Predictor.open(tmp_path / "p.tapetum", mode="picture")
+    picture = np.random.default_rng(0).random((60, 50), dtype=np.float32)
+    with torch.no_grad():
+        given = torch.from_numpy(picture)[None, None]
+        places = (
+            torch.tensor([[[0.0, 0.0, 28.0, 28.0]]]) if network.architecture.names_boxes else None
+        )
+        expected = network(given, places).picture.clamp(0, 1)[0].numpy()
+    assert np.abs(predictor(picture).pixels - expected).max() <= 1e-4
+
+
+def test_the_card_tells_people_what_it_is(tmp_path: Path) -> None:
+    """Size, border, scores and commands are in the text."""
+    row = {"noise": {"kind": "gaussian", "sigma": 0.2}, "psnr_db": 30.125, "accuracy": 0.5}
+    export_network(network_of("unet-s"), tmp_path / "p.tapetum", size_px=64, scores=[row])
+    card = open_package(tmp_path / "p.tapetum").card
+    assert "36,618 parameters" in card
+    assert "| gaussian 0.2 | 30.12 | - | 50.0 |" in card
+    assert "tapetum predict p.tapetum" in card
+
+
+def test_a_graph_of_other_weights_is_refused() -> None:
+    """Parity measures: a network that learnt on since the graph was written does not match it."""
+    network = network_of("unet-s")
+    weights = {name: value.numpy().copy() for name, value in network.state_dict().items()}
+    graph = write_graph(network.architecture, weights).SerializeToString()
+    assert measure_parity(network, graph, size_px=64).worst <= 1e-4
+    with torch.no_grad():
+        network.decoder.output.conv.bias += 0.01
+    parity = measure_parity(network, graph, size_px=64)
+    assert parity.max_difference["cleaned"] == pytest.approx(0.01, rel=0.01)
+    with pytest.raises(PackageError, match=r"differs from the network .*cleaned 1\.0e-02"):
+        parity.require("unet-s")
+
+
+def test_what_is_not_a_number_is_no_parity() -> None:
+    """A difference of NaN is refused, too."""
+    parity = Parity(
+        max_difference={"cleaned": float("nan")}, sizes_px=(), num_pictures=1, runtime="none"
+    )
+    with pytest.raises(PackageError, match="differs"):
+        parity.require("test")
+
+
+def test_an_older_package_is_not_replaced_unasked(tmp_path: Path) -> None:
+    """The old file stays as it was until overwriting is allowed."""
+    path = tmp_path / "p.tapetum"
+    export_network(network_of("unet-s"), path, size_px=64)
+    before = path.read_bytes()
+    with pytest.raises(PackageError, match="exists already"):
+        export_network(network_of("unet-s"), path, size_px=32)
+    assert path.read_bytes() == before
+    export_network(network_of("unet-s"), path, size_px=32, overwrite=True)
+    assert path.read_bytes() != before
