@@ -75,7 +75,7 @@ def test_shared_batch_norm_alone_is_batch_norm(momentum: float | None) -> None:
     for name, value in norm.state_dict().items():
         torch.testing.assert_close(shared.state_dict()[name], value, rtol=1e-5, atol=1e-6)
     x = torch.randn(2, 3, 4, 4)
-    assert shared.eval()(x).equal(norm.eval()(x)) or torch.allclose(shared(x), norm(x))
+    torch.testing.assert_close(shared.eval()(x), norm.eval()(x), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.usefixtures("alone")
@@ -95,7 +95,6 @@ def test_shared_batch_norms_replace_every_one_and_keep_the_names() -> None:
     norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
     assert norms
     assert all(isinstance(norm, SharedBatchNorm2d) for norm in norms)
-    assert all(network.state_dict()[name] is not None for name in state)
     assert network.state_dict().keys() == state.keys()
     assert all(network.state_dict()[name].equal(state[name]) for name in state)
 

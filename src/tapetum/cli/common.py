@@ -155,7 +155,7 @@ def progress_bar() -> Iterator[Tick]:
         tasks: dict[str, Any] = {}
 
         def tick(done: int, total: int, message: str) -> None:
-            stage = message.partition(":")[0]
+            stage = message.split()[0]
             if stage not in tasks:
                 tasks[stage] = progress.add_task(message, total=total)
             progress.update(tasks[stage], completed=done, total=total, description=message)

@@ -17,13 +17,15 @@ References:
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from tapetum.nn.norm import RowBatchNorm2d
+
 __all__ = ["ConvNorm", "InvertedResidual", "activate", "normalise"]
 
 
 def normalise(norm: str, channels: int) -> nn.Module:
     """The normalisation layer of a name: ``batch``, ``group`` (one group) or ``none``."""
     if norm == "batch":
-        return nn.BatchNorm2d(channels)
+        return RowBatchNorm2d(channels)
     if norm == "group":
         return nn.GroupNorm(1, channels)
     return nn.Identity()

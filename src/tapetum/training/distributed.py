@@ -46,11 +46,8 @@ def make_accelerator() -> Accelerator:
     Mixed precision stays off: Accelerate fixes it once for a whole process, while here each
     recipe has its own.
     """
-    gradients = DistributedDataParallelKwargs(
-        gradient_as_bucket_view=True,
-        static_graph=True,  # a network may have an output that no loss looks at
-    )
     _processes()
+    gradients = DistributedDataParallelKwargs(gradient_as_bucket_view=True)
     return Accelerator(
         cpu=not torch.accelerator.is_available(),
         mixed_precision="no",

@@ -14,14 +14,14 @@ from torch import Tensor
 
 from tapetum.arch.spec import Architecture
 from tapetum.data import Batch
-from tapetum.losses import joint_loss
+from tapetum.losses import LossWeights, joint_loss
 from tapetum.nn import Network, build
 from tapetum.training.checkpoint import Position, with_prefix
 from tapetum.training.distributed import share_batch_norms
 from tapetum.training.optimize import Average, Schedule, make_optimizer
 from tapetum.training.recipe import Recipe
 
-__all__ = ["Learner"]
+__all__ = ["Learner", "freeze_idle_parts"]
 
 
 class Learner:
@@ -32,6 +32,7 @@ class Learner:
         recipe: How it learns.
         accelerator: Where it is trained and with how many processes.
         total_steps: Of the whole training, for the schedule.
+        has_labels: Whether the pictures have names to learn.
     """
 
     def __init__(
@@ -41,11 +42,13 @@ class Learner:
         accelerator: Accelerator,
         *,
         total_steps: int,
+        has_labels: bool = True,
     ) -> None:
         self.recipe = recipe
         self.accelerator = accelerator
         self.total_steps = total_steps
         self.network = build(architecture, seed=recipe.seed)
+        freeze_idle_parts(self.network, recipe.loss, has_labels=has_labels)
         if recipe.channels_last:
             self.network.to(memory_format=torch.channels_last)
         share_batch_norms(
@@ -181,6 +184,24 @@ class Learner:
                 tensor = torch.empty_like(like).copy_(tensor)
             moments.setdefault(int(index), {})[moment] = tensor
         return moments
+
+
+def freeze_idle_parts(network: Network, loss: LossWeights, *, has_labels: bool) -> None:
+    """Takes the parts out of the training whose output the loss does not look at.
+
+    They would get no gradient: several processes would wait for it, and find none.
+
+    Args:
+        network: Changed in place.
+        loss: A weight of 0 means that it does not look.
+        has_labels: Whether there are names to compare with.
+    """
+    is_named = loss.cross_entropy > 0 and has_labels
+    is_seen = loss.charbonnier > 0 or loss.ssim > 0
+    if network.classifier is not None and not is_named:
+        network.classifier.requires_grad_(False)
+    if network.architecture.kind == "integrated" and network.decoder is not None and not is_seen:
+        network.decoder.requires_grad_(False)
 
 
 def _at_least_float32(output: Tensor | None) -> Tensor | None:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Mapping
 
 import safetensors.torch
+import torch
 
 from tapetum.arch.spec import Architecture
 from tapetum.data import PictureSet, steps_per_epoch, training_batches
@@ -68,9 +69,16 @@ def train(
     if not len(val_set):
         raise DataError("there are no pictures to validate on", "give at least one")
     steps = steps_per_epoch(train_set, recipe.batch_size)
-    learner = Learner(architecture, recipe, accelerator, total_steps=recipe.epochs * steps)
+    learner = Learner(
+        architecture,
+        recipe,
+        accelerator,
+        total_steps=recipe.epochs * steps,
+        has_labels=bool(train_set.class_names),
+    )
     start = _start(run, learner, num_pictures=len(train_set))
-    end = _learn(learner, start, train_set, val_set, run, progress)
+    with torch.random.fork_rng(devices=[]):  # learning seeds torch's generator; give it back
+        end = _learn(learner, start, train_set, val_set, run, progress)
     return _finish(run, learner, end)
 
 

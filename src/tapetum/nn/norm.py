@@ -1,0 +1,133 @@
+r"""Batch normalisation that is quick on a CPU for few channels.
+
+With channels last in memory, torch's kernel works through the channels of one pixel at a time:
+8 or 12 channels leave most of a vector register empty, and in the reduced UNet half of a training
+step went into normalisation.  Here a whole row of pixels counts as one pixel of many channels,
+which is only another view of the same memory,
+
+.. math::
+    (n, h, w, c) \rightarrow (n, h, 1, w c),
+
+and the statistics of the :math:`w` copies of each channel are put together afterwards:
+
+.. math::
+    \mu = \frac{1}{w} \sum_j \mu_j, \qquad
+    \sigma^2 = \frac{1}{w} \sum_j \sigma_j^2 + \frac{1}{w} \sum_j (\mu_j - \mu)^2 .
+
+The result is that of :class:`torch.nn.BatchNorm2d` up to rounding; ``benchmarks/batch_norm.py``
+shows how much quicker it is.
+"""
+
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+__all__ = ["RowBatchNorm2d"]
+
+VECTOR_LANES = 16  # floats in the widest register; torch's own kernel is fine from there on
+
+
+class RowBatchNorm2d(nn.BatchNorm2d):
+    """Batch normalisation; the same numbers and the same state as torch's.
+
+    Takes the way through whole rows in training, on a CPU, with channels last in memory, for
+    channels that do not fill vector registers; torch's own way otherwise.
+    """
+
+    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+        """Normalises each channel by its mean and variance over pictures and places."""
+        if not (self.training and _pays(x)):
+            result: Tensor = super().forward(x)
+            return result
+        normed: Tensor
+        normed, mean, variance = _NormaliseRows.apply(x, self.weight, self.bias, self.eps)
+        self._remember(mean, variance, count=x.numel() // x.shape[1])
+        return normed
+
+    @torch.no_grad()
+    def _remember(self, mean: Tensor, variance: Tensor, *, count: int) -> None:
+        """Moves the running statistics; their variance is the unbiased one, as in torch."""
+        assert self.running_mean is not None  # noqa: S101  (we never switch tracking off)
+        assert self.running_var is not None  # noqa: S101
+        assert self.num_batches_tracked is not None  # noqa: S101
+        momentum = 0.1 if self.momentum is None else self.momentum
+        self.num_batches_tracked.add_(1)
+        self.running_mean.lerp_(mean, momentum)
+        self.running_var.lerp_(variance * (count / max(count - 1, 1)), momentum)
+
+
+def _pays(x: Tensor) -> bool:
+    return (
+        x.device.type == "cpu"
+        and x.shape[1] % VECTOR_LANES != 0
+        and x.is_contiguous(memory_format=torch.channels_last)
+        and not x.is_contiguous()
+    )
+
+
+class _NormaliseRows(torch.autograd.Function):
+    """The normalisation and its gradient, both on rows."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, eps: float
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        rows = _to_rows(x)
+        # Statistics come back in the type of the second and third argument, not in that of rows.
+        unused = weight.new_zeros(rows.shape[1])
+        stats = torch.batch_norm_update_stats(rows, unused, unused, 0.0)
+        means, variances = (stat.view(-1, x.shape[1]) for stat in stats)
+        mean = means.mean(dim=0)
+        variance = variances.mean(dim=0) + means.var(dim=0, unbiased=False)
+        scale, shift = _tile(weight, x), _tile(bias, x)
+        normed, _, _ = torch.native_batch_norm(
+            rows, scale, shift, _tile(mean, x), _tile(variance, x), False, 0.0, eps
+        )
+        ctx.save_for_backward(x, weight, mean, variance)
+        ctx.eps = eps
+        ctx.mark_non_differentiable(mean, variance)
+        return _from_rows(normed, x), mean, variance
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor, *_: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
+        x, weight, mean, variance = ctx.saved_tensors
+        rows = _to_rows(x)
+        flow = _to_rows(gradient.contiguous(memory_format=torch.channels_last))
+        parameters = [_tile(value, x) for value in (weight, mean, variance)]
+        # As if mean and variance were constants ...
+        result, weight_gradient, bias_gradient = torch.ops.aten.native_batch_norm_backward(
+            flow, rows, *parameters, None, None, False, ctx.eps, [True, True, True]
+        )
+        weight_gradient = weight_gradient.view(-1, x.shape[1]).sum(dim=0)
+        bias_gradient = bias_gradient.view(-1, x.shape[1]).sum(dim=0)
+        # ... and then what flows through them, which is linear in x: slope * x + offset.
+        inverse = torch.rsqrt(variance + ctx.eps)
+        share = weight * inverse * (x.shape[1] / x.numel())
+        slope = -share * weight_gradient * inverse
+        offset = -share * bias_gradient - slope * mean
+        last = result.permute(0, 2, 3, 1)
+        last.addcmul_(rows.permute(0, 2, 3, 1), _tile(slope, x).to(x.dtype))
+        last.add_(_tile(offset, x).to(x.dtype))
+        return _from_rows(result, x), weight_gradient, bias_gradient, None
+
+
+def _to_rows(x: Tensor) -> Tensor:
+    """(n, c, h, w) -> (n, w c, h, 1), both with channels last: the same memory."""
+    count, channels, height, width = x.shape
+    rows = x.permute(0, 2, 3, 1).view(count, height, 1, width * channels)
+    return rows.permute(0, 3, 1, 2)
+
+
+def _from_rows(rows: Tensor, like: Tensor) -> Tensor:
+    """The way back, to the shape of ``like``."""
+    count, channels, height, width = like.shape
+    return rows.permute(0, 2, 3, 1).reshape(count, height, width, channels).permute(0, 3, 1, 2)
+
+
+def _tile(value: Tensor, x: Tensor) -> Tensor:
+    """One value a channel, repeated for each pixel of a row."""
+    return value.repeat(x.shape[3])

@@ -1,0 +1,214 @@
+"""One loop for every network: it learns, keeps what it should, and stops when it must."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import safetensors.torch
+import torch
+
+from tapetum.errors import DataError, RunError, TrainingError
+from tapetum.losses import EQUATION_2, EQUATION_3, LossWeights
+from tapetum.nn import build
+from tapetum.noise import NoisePlan
+from tapetum.training import Request, RunFolder, load_network, train
+from tapetum.training.checkpoint import read_checkpoint
+from tapetum.training.validate import noise_levels
+from tiny_training import Squares, tiny_architecture, tiny_recipe, tiny_train
+
+ARCHITECTURE = tiny_architecture("unet-s")
+GENTLE = tiny_recipe()
+NAMES_ALONE = LossWeights(cross_entropy=1.0, charbonnier=0.0, ssim=0.0)
+
+
+def test_training_lowers_the_loss(tmp_path: Path) -> None:
+    """After a few epochs on drawn squares the picture is cleaner and the names are better."""
+    recipe = tiny_recipe(
+        epochs=12, optimizer="adamw", schedule="one-cycle", warmup=0.3, learning_rate=1e-2
+    )
+    result = tiny_train(tmp_path / "run", recipe)
+    rows = read_checkpoint(RunFolder.open(tmp_path / "run").last_checkpoint)[1].rows
+    assert rows[-1] == result.last
+    assert rows[-1].train["loss"] < rows[0].train["loss"] / 2
+    assert rows[-1].validation["psnr_db"] > rows[0].validation["psnr_db"] + 3
+    assert result.training_seconds == pytest.approx(sum(row.seconds for row in rows))
+
+
+@pytest.mark.parametrize(
+    ("name", "measures"),
+    [
+        ("unet-s", {"loss", "psnr_db"}),
+        ("mb1-s", {"loss", "accuracy"}),
+        ("dc-net-reduced-sequential", {"loss", "psnr_db", "accuracy"}),
+    ],
+)
+def test_every_kind_of_network_is_trained(name: str, measures: set[str], tmp_path: Path) -> None:
+    """Denoisers, classifiers and joint networks; each is validated by what it gives."""
+    result = tiny_train(tmp_path / "run", tiny_recipe(epochs=1), tiny_architecture(name))
+    assert set(result.last.validation) == measures
+    fresh = build(tiny_architecture(name), seed=0)
+    trained = load_network(tmp_path / "run")
+    for old, new in zip(fresh.parameters(), trained.parameters(), strict=True):
+        assert new.isfinite().all()
+        assert not new.equal(old)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"precision": "bf16", "channels_last": True},
+        {"optimizer": "sgd", "momentum": 0.0, "clip_norm": 0.1},
+        {"loss": EQUATION_3, "label_smoothing": 0.1},
+        {"noise": NoisePlan(kind="gaussian", low=0.0, high=0.2, protocol="camera")},
+    ],
+    ids=str,
+)
+def test_recipes_of_all_kinds_are_followed(fields: dict[str, Any], tmp_path: Path) -> None:
+    """Boxes are named under each of them, and the loss is finite."""
+    result = tiny_train(tmp_path / "run", tiny_recipe(epochs=1, **fields), with_boxes=True)
+    assert all(math.isfinite(value) for value in result.last.train.values())
+    assert math.isfinite(result.last.validation["loss"])
+
+
+@pytest.mark.parametrize(
+    ("name", "loss", "idle"),
+    [
+        ("dc-net-reduced-integrated", EQUATION_2, "classifier."),
+        ("dc-net-reduced-integrated", NAMES_ALONE, "decoder."),
+        ("dc-net-reduced-sequential", EQUATION_2, "classifier."),
+        ("dc-net-reduced-sequential", NAMES_ALONE, "nothing"),
+    ],
+)
+def test_what_no_loss_looks_at_stays_fresh(
+    name: str, loss: LossWeights, idle: str, tmp_path: Path
+) -> None:
+    """A part whose output has no weight in the loss does not move, nor decay; the others do."""
+    recipe = tiny_recipe(epochs=1, loss=loss, optimizer="adamw", weight_decay=0.1)
+    tiny_train(tmp_path / "run", recipe, tiny_architecture(name))
+    trained = dict(load_network(tmp_path / "run").named_parameters())
+    for parameter, fresh in build(tiny_architecture(name), seed=0).named_parameters():
+        assert trained[parameter].equal(fresh) == parameter.startswith(idle)
+
+
+def test_equal_recipes_give_equal_weights(tmp_path: Path) -> None:
+    """Two runs of one recipe agree in every bit, whatever torch's generator did before."""
+    tiny_train(tmp_path / "one", tiny_recipe(epochs=1))
+    torch.manual_seed(123)
+    tiny_train(tmp_path / "two", tiny_recipe(epochs=1))
+    one, two = (tmp_path / name / "weights.safetensors" for name in ("one", "two"))
+    assert one.read_bytes() == two.read_bytes()
+
+
+def test_the_generator_of_torch_is_given_back(tmp_path: Path) -> None:
+    """A caller's random numbers do not depend on a training in between."""
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    tiny_train(tmp_path / "run", tiny_recipe(epochs=1))
+    assert torch.rand(3).equal(expected)
+
+
+def test_the_average_is_what_is_kept(tmp_path: Path) -> None:
+    """With an average in the recipe, the final weights are the averaged ones."""
+    tiny_train(tmp_path / "run", tiny_recipe(ema_decay=0.9))
+    run = RunFolder.open(tmp_path / "run")
+    weights = safetensors.torch.load_file(run.weights)
+    tensors, _ = read_checkpoint(run.last_checkpoint)
+    assert all(weights[name].equal(tensors[f"average.{name}"]) for name in weights)
+    assert any(not weights[name].equal(tensors[f"network.{name}"]) for name in weights)
+
+
+def test_the_best_epoch_can_be_kept(tmp_path: Path) -> None:
+    """With ``keep='best'`` the final weights are those of the lowest validation loss."""
+    recipe = tiny_recipe(epochs=4, optimizer="sgd", learning_rate=0.7, keep="best")
+    result = tiny_train(tmp_path / "run", recipe)
+    run = RunFolder.open(tmp_path / "run")
+    rows = read_checkpoint(run.last_checkpoint)[1].rows
+    losses = [row.validation["loss"] for row in rows]
+    assert result.kept_epoch == result.best_epoch == losses.index(min(losses)) + 1
+    weights = safetensors.torch.load_file(run.weights)
+    best, _ = read_checkpoint(run.best_checkpoint)
+    assert all(weights[name].equal(best[f"network.{name}"]) for name in weights)
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(tmp_path: Path) -> None:
+    """The sentence says where, and the last good checkpoint stays and is finite."""
+    run = RunFolder.create(tmp_path / "run", Request(architecture=ARCHITECTURE, recipe=GENTLE))
+    with pytest.raises(
+        TrainingError, match=r"the loss is nan at step 7 .*the last good checkpoint"
+    ):
+        train(ARCHITECTURE, GENTLE, _Broken(from_take=7), Squares(4), run)
+    tensors, position = read_checkpoint(run.last_checkpoint)
+    assert position.step == 6
+    assert all(bool(tensor.isfinite().all()) for tensor in tensors.values())
+    assert not run.is_finished
+
+
+def test_weights_that_are_not_finite_are_not_kept(tmp_path: Path) -> None:
+    """A rate so high that a step spoils the weights leaves no checkpoint of them."""
+    steep = tiny_recipe(
+        optimizer="sgd", learning_rate=3e38, weight_decay=100.0, checkpoint_every_steps=1
+    )
+    with pytest.raises(TrainingError, match="weights are no longer finite after step 1"):
+        tiny_train(tmp_path / "run", steep)
+    assert not RunFolder.open(tmp_path / "run").last_checkpoint.exists()
+
+
+def test_progress_is_told_of_each_step(tmp_path: Path) -> None:
+    """Steps count up to the total, with a message for people."""
+    told: list[tuple[int, int, str]] = []
+    tiny_train(
+        tmp_path / "run",
+        progress=lambda done, total, message: told.append((done, total, message)),
+    )
+    assert [(done, total) for done, total, _ in told] == [(step, 8) for step in range(1, 9)]
+    assert told[0][2].startswith("epoch 1 of 2, loss ")
+    assert told[-1][2].startswith("epoch 2 of 2, loss ")
+
+
+def test_sets_without_a_batch_are_refused(tmp_path: Path) -> None:
+    """Too few training pictures, or none to validate on, end in a sentence."""
+    request = Request(architecture=ARCHITECTURE, recipe=GENTLE)
+    run = RunFolder.create(tmp_path / "run", request)
+    with pytest.raises(DataError, match="cannot be made of 3 pictures"):
+        train(ARCHITECTURE, GENTLE, Squares(3), Squares(3), run)
+    with pytest.raises(DataError, match="no pictures to validate on"):
+        train(ARCHITECTURE, GENTLE, Squares(8), Squares(0), run)
+
+
+def test_a_run_that_has_begun_is_not_begun_again(tmp_path: Path) -> None:
+    """Nor is one of another request trained, nor one with other pictures resumed."""
+    request = Request(architecture=ARCHITECTURE, recipe=GENTLE)
+    run = RunFolder.create(tmp_path / "run", request)
+    with pytest.raises(RunError, match=r"recipe\.epochs was 2, is 3"):
+        train(ARCHITECTURE, tiny_recipe(epochs=3), Squares(16), Squares(8), run)
+    with pytest.raises(TrainingError):
+        train(ARCHITECTURE, GENTLE, _Broken(from_take=7), Squares(8), run)
+    with pytest.raises(RunError, match="has begun already"):
+        train(ARCHITECTURE, GENTLE, Squares(16), Squares(8), run)
+    with pytest.raises(RunError, match="began with 16 training pictures, now there are 20"):
+        train(ARCHITECTURE, GENTLE, Squares(20), Squares(8), run, resume=True)
+
+
+def test_validation_sees_every_level_of_the_noise() -> None:
+    """Given levels as they are, a range from end to end."""
+    given = noise_levels(NoisePlan(kind="gaussian", levels=(0.1, 0.3)))
+    assert [level.sigma for level in given] == [0.1, 0.3]
+    ranged = noise_levels(NoisePlan(kind="gaussian", low=0.0, high=0.5))
+    assert (ranged[0].sigma, ranged[-1].sigma) == (0.0, 0.5)
+
+
+class _Broken(Squares):
+    """Sixteen squares; after some batches, a picture has no value at one place."""
+
+    def __init__(self, *, from_take: int) -> None:
+        super().__init__(16)
+        self.left = from_take
+
+    def take(self, indices: Any, *, epoch: int, seed: int, train: bool) -> Any:
+        clean = super().take(indices, epoch=epoch, seed=seed, train=train)
+        self.left -= 1
+        if self.left <= 0:
+            clean.pictures[0, 0, 0, 0] = math.nan
+        return clean

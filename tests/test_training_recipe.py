@@ -1,0 +1,70 @@
+"""Recipes are data: they can be stored, changed and refused."""
+
+import pytest
+from pydantic import ValidationError
+
+from tapetum.errors import InputError
+from tapetum.losses import EQUATION_1
+from tapetum.noise import PAPER_SIGMAS
+from tapetum.training import (
+    PUBLISHED,
+    QUICK,
+    RECIPES,
+    Recipe,
+    adjusted,
+    find_recipe,
+    process_settings,
+    suited,
+)
+from tiny_training import tiny_recipe
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.name)
+def test_a_recipe_survives_json(recipe: Recipe) -> None:
+    """Every named recipe is the same after it was written and read."""
+    assert Recipe.from_json(recipe.to_json(), source="a test") == recipe
+
+
+def test_the_published_recipe_is_the_papers() -> None:
+    """Adam at 1e-3, plateau, 100 epochs, equation 1, the eleven sigmas (paper, section 3)."""
+    assert (PUBLISHED.optimizer, PUBLISHED.learning_rate) == ("adam", 1e-3)
+    assert (PUBLISHED.schedule, PUBLISHED.epochs) == ("plateau", 100)
+    assert PUBLISHED.loss == EQUATION_1
+    assert PUBLISHED.noise.levels == PAPER_SIGMAS
+
+
+def test_recipes_are_found_by_name() -> None:
+    """A known name gives its recipe; an unknown one names the nearest."""
+    assert find_recipe("quick") == QUICK
+    with pytest.raises(InputError, match="did you mean 'quick'"):
+        find_recipe("quikc")
+
+
+def test_adjusting_changes_what_was_asked_and_checks_it() -> None:
+    """A change is validated like a recipe that was written by hand."""
+    assert adjusted(QUICK, epochs=3).epochs == 3
+    assert adjusted(QUICK, epochs=3).learning_rate == QUICK.learning_rate
+    with pytest.raises(InputError, match=r"epochs: .*greater than 0.*batch_size"):
+        adjusted(QUICK, epochs=0, batch_size=1)
+    with pytest.raises(InputError, match="no 'epoch'; did you mean 'epochs'"):
+        adjusted(QUICK, epoch=3)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"schedule": "one-cycle", "warmup": 0.0}, {"schedule": "plateau", "warmup": 0.1}],
+)
+def test_options_that_contradict_each_other_are_refused(fields: dict[str, object]) -> None:
+    """A warm-up belongs to a one-cycle schedule, and not to a plateau."""
+    with pytest.raises(ValidationError, match="warmup"):
+        tiny_recipe(**fields)
+
+
+def test_bf16_is_kept_only_where_it_pays() -> None:
+    """A machine that does not compute in bf16 gets the same recipe in fp32."""
+    settings = process_settings()
+    with_it = settings.model_copy(update={"bf16_pays": True})
+    without = settings.model_copy(update={"bf16_pays": False})
+    assert suited(QUICK, with_it) == QUICK
+    assert suited(QUICK, without) == adjusted(QUICK, precision="fp32")
+    assert suited(PUBLISHED, without) == PUBLISHED
