@@ -65,6 +65,14 @@ def test_the_layout_is_kept() -> None:
     assert x.grad.is_contiguous(memory_format=torch.channels_last)
 
 
+def test_the_result_can_be_activated_in_place() -> None:
+    """As every block does; the gradient then stops where the activation does."""
+    x = pictures(8, 6, 6).requires_grad_()
+    result = torch.relu_(RowBatchNorm2d(8)(x))
+    result.sum().backward()
+    assert x.grad.isfinite().all()
+
+
 def test_bf16_pictures_stay_bf16() -> None:
     """Under autocast the parameters are float32 and the pictures are not."""
     ours, torchs = twins(8)

@@ -83,13 +83,18 @@ class _NormaliseRows(torch.autograd.Function):
         mean = means.mean(dim=0)
         variance = variances.mean(dim=0) + means.var(dim=0, unbiased=False)
         scale, shift = _tile(weight, x), _tile(bias, x)
-        normed, _, _ = torch.native_batch_norm(
-            rows, scale, shift, _tile(mean, x), _tile(variance, x), False, 0.0, eps
+        # Written into a tensor of its own: a view could not be activated in place.
+        normed, unused = torch.empty_like(x), weight.new_empty(0)
+        torch.ops.aten.native_batch_norm.out(
+            *(rows, scale, shift, _tile(mean, x), _tile(variance, x), False, 0.0, eps),
+            out=_to_rows(normed),
+            save_mean=unused,
+            save_invstd=unused,
         )
         ctx.save_for_backward(x, weight, mean, variance)
         ctx.eps = eps
         ctx.mark_non_differentiable(mean, variance)
-        return _from_rows(normed, x), mean, variance
+        return normed, mean, variance
 
     @staticmethod
     @once_differentiable
@@ -125,7 +130,7 @@ def _to_rows(x: Tensor) -> Tensor:
 def _from_rows(rows: Tensor, like: Tensor) -> Tensor:
     """The way back, to the shape of ``like``."""
     count, channels, height, width = like.shape
-    return rows.permute(0, 2, 3, 1).reshape(count, height, width, channels).permute(0, 3, 1, 2)
+    return rows.permute(0, 2, 3, 1).view(count, height, width, channels).permute(0, 3, 1, 2)
 
 
 def _tile(value: Tensor, x: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ training that goes on from that state is, bit by bit, the one that never stopped
 kernels add in no fixed order; there it holds up to rounding.)
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
@@ -13,7 +13,7 @@ from accelerate import Accelerator
 from torch import Tensor
 
 from tapetum.arch.spec import Architecture
-from tapetum.data import Batch
+from tapetum.data import Batch, PictureSet, training_batches
 from tapetum.losses import LossWeights, joint_loss
 from tapetum.nn import Network, build
 from tapetum.training.checkpoint import Position, with_prefix
@@ -64,6 +64,20 @@ class Learner:
     def kept_network(self) -> Network:
         """What is validated and kept: the average where there is one."""
         return self.network if self.average is None else self.average.network
+
+    def batches(self, pictures: PictureSet, epoch: int, *, first_step: int) -> Iterator[Batch]:
+        """This process's share of an epoch's batches, from a step on, where the network is."""
+        shares = training_batches(
+            pictures,
+            self.recipe.noise,
+            batch_size=self.recipe.batch_size,
+            seed=self.recipe.seed,
+            epoch=epoch,
+            first_step=first_step,
+            rank=self.accelerator.process_index,
+            world_size=self.accelerator.num_processes,
+        )
+        return map(self.to_device, shares)
 
     def losses(self, batch: Batch, *, step: int) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss of a batch, with gradients, and its terms.

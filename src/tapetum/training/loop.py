@@ -12,7 +12,7 @@ import safetensors.torch
 import torch
 
 from tapetum.arch.spec import Architecture
-from tapetum.data import PictureSet, steps_per_epoch, training_batches
+from tapetum.data import PictureSet, steps_per_epoch
 from tapetum.errors import DataError, RunError, TrainingError
 from tapetum.provenance import stamp
 from tapetum.records import write_atomically
@@ -42,8 +42,8 @@ def train(
 ) -> Result:
     """Trains a network and leaves its weights, and how they came about, in the folder of the run.
 
-    Killed at any moment and called again with ``resume``, it ends with the same weights, bit by
-    bit, as without the kill.  Under ``torchrun`` every process calls it alike.
+    Killed at any moment and called again with ``resume`` (on the same kind of machine, with as many
+    threads), it ends with the same weights, bit by bit, as without the kill.  Under ``torchrun`` every process calls it alike.
 
     Args:
         architecture: Of the network; the one the run was asked for.
@@ -52,7 +52,7 @@ def train(
         val_set: Clean pictures to look at after each epoch.
         run: Where everything goes.
         resume: Whether to go on from the last checkpoint, or from the start if there is none yet.
-        progress: Is told of each step.
+        progress: Is told of each step, in the main process.
 
     Returns:
         How it ended; also in ``result.json``.
@@ -91,21 +91,11 @@ def _learn(
     progress: ProgressCallback | None,
 ) -> Position:
     """Goes from a position to the end of the recipe."""
-    recipe = learner.recipe
     clock = _Clock()
     with Journal(run, learner, position) as journal, StopRequests() as stop:
-        for epoch in range(position.epoch, recipe.epochs):
-            for batch in training_batches(
-                train_set,
-                recipe.noise,
-                batch_size=recipe.batch_size,
-                seed=recipe.seed,
-                epoch=epoch,
-                first_step=position.step_in_epoch,
-                rank=learner.accelerator.process_index,
-                world_size=learner.accelerator.num_processes,
-            ):
-                loss, terms = learner.losses(learner.to_device(batch), step=position.step)
+        for epoch in range(position.epoch, learner.recipe.epochs):
+            for batch in learner.batches(train_set, epoch, first_step=position.step_in_epoch):
+                loss, terms = learner.losses(batch, step=position.step)
                 losses = learner.mean_over_processes({"loss": loss, **terms, "stop": stop.asked})
                 must_stop = losses.pop("stop") > 0
                 _require_finite(losses, position, run)
@@ -115,7 +105,7 @@ def _learn(
                 if must_stop:
                     journal.save(position)
                     raise _interrupted(position, learner.total_steps, run)
-                if progress is not None:
+                if progress is not None and learner.accelerator.is_main_process:
                     progress(position.step, learner.total_steps, _message(position, learner))
             validation = validate(learner, val_set)
             _require_finite(validation, position, run)
