@@ -10,6 +10,7 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 
 from tapetum.cli.app import app
+from tapetum.runtime import read_picture
 
 COMMANDS = ("demo", "train", "evaluate", "export", "predict", "info", "doctor")
 
@@ -104,7 +105,8 @@ def test_predict_writes_a_picture_and_a_row_for_each(
     assert len(rows) == 10
     for row in rows:
         assert row["labels"][0] in ("bright", "dark")
-        assert Image.open(row["cleaned"]).size == Image.open(row["noisy"]).size == (36, 40)
+        written = [read_picture(Path(row[key])) for key in ("cleaned", "noisy")]
+        assert [picture.pixels.shape for picture in written] == [(1, 40, 36)] * 2
 
 
 def test_a_picture_that_fails_does_not_stop_the_others(

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,8 +18,11 @@ from tapetum.noise import (
     SaltAndPepper,
     Speckle,
     add_noise,
+    describe_noise,
     generator_for,
     parse_noise,
+    parse_noise_plan,
+    parse_protocol,
 )
 
 EVERY_KIND = (
@@ -299,3 +303,49 @@ def test_noise_needs_no_torch() -> None:
     """A device without torch can add noise."""
     code = "import sys, tapetum.noise; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_plan_is_spread_over_its_levels() -> None:
+    """Given levels as they are, a range from end to end."""
+    given = NoisePlan(kind="gaussian", levels=(0.1, 0.3)).spread()
+    assert [level.sigma for level in given] == [0.1, 0.3]
+    ranged = NoisePlan(kind="gaussian", low=0.0, high=0.5).spread(3)
+    assert [level.sigma for level in ranged] == [0.0, 0.25, 0.5]
+
+
+@pytest.mark.parametrize("text", ["0.2", "poisson-gaussian:0.01,0.02", "salt-and-pepper:0.05"])
+def test_a_noise_in_words_is_read_back(text: str) -> None:
+    """What describes a noise parses to it, with a colon for the first space."""
+    noise = parse_noise(text)
+    assert parse_noise(describe_noise(noise).replace(" ", ":", 1)) == noise
+
+
+@pytest.mark.parametrize(
+    ("text", "fields"),
+    [
+        ("gaussian:0-0.5", {"low": 0, "high": 0.5}),
+        ("0.1-0.3", {"low": 0.1, "high": 0.3}),
+        ("speckle:0.2", {"kind": "speckle", "low": 0.2, "high": 0.2}),
+        (
+            "poisson-gaussian:0.01,0-0.1",
+            {"kind": "poisson-gaussian", "gain": 0.01, "low": 0, "high": 0.1},
+        ),
+    ],
+)
+def test_a_plan_is_read_as_people_write_it(text: str, fields: dict[str, Any]) -> None:
+    """Kind, perhaps a gain, and a range or one level."""
+    assert parse_noise_plan(text) == NoisePlan(**fields)
+
+
+@pytest.mark.parametrize("text", ["gaussian", "gaussian:0.5-0.1", "fog:0-1", "speckle:0.1,0-1", ""])
+def test_what_is_no_plan_is_refused(text: str) -> None:
+    """One sentence, with an example."""
+    with pytest.raises(InputError, match=r"is no noise to train with: .*; write such as gaussian"):
+        parse_noise_plan(text)
+
+
+def test_a_protocol_has_one_of_two_names() -> None:
+    """Another one is answered with the nearest."""
+    assert parse_protocol("camera") == "camera"
+    with pytest.raises(InputError, match="did you mean 'camera'"):
+        parse_protocol("cameras")

@@ -11,7 +11,7 @@ import pytest
 
 import tapetum
 from tapetum import provenance
-from tapetum.provenance import Provenance, stamp
+from tapetum.provenance import Provenance, _quota_of_cores, stamp, usable_cores
 
 
 @pytest.fixture
@@ -201,3 +201,14 @@ def test_stamp_loads_no_heavy_package() -> None:
         "sys.exit(bool({'torch', 'onnx', 'onnxruntime', 'numpy'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "cores"), [("max 100000", 1 << 16), ("150000 100000", 1), ("400000 100000", 4)]
+)
+def test_a_containers_quota_limits_the_cores(text: str, cores: int, tmp_path: Path) -> None:
+    """A quota counts in whole cores, at least one; without one there is no limit."""
+    (tmp_path / "cpu.max").write_text(text)
+    assert _quota_of_cores(tmp_path / "cpu.max") == cores
+    assert _quota_of_cores(tmp_path / "missing") == 1 << 16
+    assert usable_cores() >= 1

@@ -14,7 +14,6 @@ from tapetum.nn import build
 from tapetum.noise import NoisePlan
 from tapetum.training import Request, RunFolder, load_network, train
 from tapetum.training.checkpoint import read_checkpoint
-from tapetum.training.validate import noise_levels
 from tiny_training import Squares, tiny_architecture, tiny_recipe, tiny_train
 
 ARCHITECTURE = tiny_architecture("unet-s")
@@ -189,14 +188,6 @@ def test_a_run_that_has_begun_is_not_begun_again(tmp_path: Path) -> None:
         train(ARCHITECTURE, GENTLE, Squares(16), Squares(8), run)
     with pytest.raises(RunError, match="began with 16 training pictures, now there are 20"):
         train(ARCHITECTURE, GENTLE, Squares(20), Squares(8), run, resume=True)
-
-
-def test_validation_sees_every_level_of_the_noise() -> None:
-    """Given levels as they are, a range from end to end."""
-    given = noise_levels(NoisePlan(kind="gaussian", levels=(0.1, 0.3)))
-    assert [level.sigma for level in given] == [0.1, 0.3]
-    ranged = noise_levels(NoisePlan(kind="gaussian", low=0.0, high=0.5))
-    assert (ranged[0].sigma, ranged[-1].sigma) == (0.0, 0.5)
 
 
 class _Broken(Squares):

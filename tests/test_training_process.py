@@ -1,12 +1,10 @@
 """What a process does to compute quickly."""
 
-from pathlib import Path
-
 import pytest
 import torch
 
 from tapetum.training import prepare_process, process_settings, relaunch_environment
-from tapetum.training.process import ALLOCATOR_ENVIRONMENT, _quota_of_cores, usable_cores
+from tapetum.training.process import ALLOCATOR_ENVIRONMENT
 
 
 def test_denormals_are_flushed_and_the_settings_tell() -> None:
@@ -41,14 +39,3 @@ def test_no_relaunch_without_glibc(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tapetum.training.process._is_glibc", lambda: False)
     assert relaunch_environment() is None
     assert process_settings().allocator_tuned is None
-
-
-@pytest.mark.parametrize(
-    ("text", "cores"), [("max 100000", 1 << 16), ("150000 100000", 1), ("400000 100000", 4)]
-)
-def test_a_containers_quota_limits_the_cores(text: str, cores: int, tmp_path: Path) -> None:
-    """A quota counts in whole cores, at least one; without one there is no limit."""
-    (tmp_path / "cpu.max").write_text(text)
-    assert _quota_of_cores(tmp_path / "cpu.max") == cores
-    assert _quota_of_cores(tmp_path / "missing") == 1 << 16
-    assert usable_cores() >= 1

@@ -16,7 +16,7 @@ from pathlib import Path
 import tapetum
 from tapetum.records import Record
 
-__all__ = ["Provenance", "stamp"]
+__all__ = ["Provenance", "stamp", "usable_cores"]
 
 PACKAGES = (
     "accelerate",
@@ -80,7 +80,7 @@ def stamp(*, seed: int | None = None) -> Provenance:
         python=platform.python_version(),
         platform=platform.platform(),
         cpu=_cpu_model(CPUINFO),
-        cores=_usable_cores(),
+        cores=usable_cores(),
         memory_gib=_memory_gib(),
         packages=_versions(PACKAGES),
         command=_command(sys.argv),
@@ -132,10 +132,20 @@ def _cpu_model(cpuinfo: Path) -> str:
     return next(filter(None, names), "") or platform.processor() or platform.machine() or "unknown"
 
 
-def _usable_cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+def usable_cores() -> int:
+    """Cores that this process may use: its affinity, and the quota of its container."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return max(1, min(cores or 1, _quota_of_cores(Path("/sys/fs/cgroup/cpu.max"))))
+
+
+def _quota_of_cores(path: Path) -> int:
+    """Whole cores that control groups allow (``quota period`` in microseconds, or ``max``)."""
+    unlimited = 1 << 16
+    try:
+        quota, period = path.read_text().split()
+        return unlimited if quota == "max" else max(1, int(quota) // int(period))
+    except (OSError, ValueError):
+        return unlimited
 
 
 def _memory_gib() -> float | None:

@@ -43,7 +43,8 @@ def train(
     """Trains a network and leaves its weights, and how they came about, in the folder of the run.
 
     Killed at any moment and called again with ``resume`` (on the same kind of machine, with as many
-    threads), it ends with the same weights, bit by bit, as without the kill.  Under ``torchrun`` every process calls it alike.
+    threads), it ends with the same weights, bit by bit, as without the kill.  Under ``torchrun``
+    every process calls it alike.
 
     Args:
         architecture: Of the network; the one the run was asked for.

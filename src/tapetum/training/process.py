@@ -21,6 +21,7 @@ from typing import Literal
 
 import torch
 
+from tapetum.provenance import usable_cores
 from tapetum.records import Record
 from tapetum.training.recipe import Recipe
 
@@ -31,7 +32,6 @@ __all__ = [
     "process_settings",
     "relaunch_environment",
     "suited",
-    "usable_cores",
 ]
 
 ALLOCATOR_ENVIRONMENT = {
@@ -119,22 +119,6 @@ def suited(recipe: Recipe, settings: ProcessSettings) -> Recipe:
     if recipe.precision == "bf16" and not settings.bf16_pays:
         return recipe.model_copy(update={"precision": "fp32"})
     return recipe
-
-
-def usable_cores() -> int:
-    """Cores that this process may use: its affinity, and the quota of its container."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return max(1, min(cores or 1, _quota_of_cores(Path("/sys/fs/cgroup/cpu.max"))))
-
-
-def _quota_of_cores(path: Path) -> int:
-    """Whole cores that control groups allow (``quota period`` in microseconds, or ``max``)."""
-    unlimited = 1 << 16
-    try:
-        quota, period = path.read_text().split()
-        return unlimited if quota == "max" else max(1, int(quota) // int(period))
-    except (OSError, ValueError):
-        return unlimited
 
 
 def _denormals_are_flushed() -> bool:

@@ -4,20 +4,18 @@ The pictures are dealt out to the noise levels of the recipe, one level each, so
 is seen at the price of one pass.  For scores to report, see :mod:`tapetum.training.evaluate`.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 
-import numpy as np
 import torch
 
 from tapetum import metrics
-from tapetum.data import Batch, Clean, PictureSet, evaluation_batches
+from tapetum.data import Batch, PictureSet, Selection, evaluation_batches
 from tapetum.losses import joint_loss
 from tapetum.nn import Outputs
-from tapetum.noise import Noise, NoisePlan
 from tapetum.training.learner import Learner
 from tapetum.training.recipe import Recipe
 
-__all__ = ["Selection", "noise_levels", "validate"]
+__all__ = ["validate"]
 
 _LEVELS_OF_A_RANGE = 5
 
@@ -48,43 +46,11 @@ def validate(learner: Learner, pictures: PictureSet) -> dict[str, float]:
     return {name: total / num_pictures for name, total in sums.items()}
 
 
-def noise_levels(plan: NoisePlan) -> list[Noise]:
-    """The levels of a plan; of a range, a few from end to end."""
-    if plan.levels is not None:
-        return [plan.at(level) for level in plan.levels]
-    low, high = plan.low or 0.0, plan.high or 0.0
-    return [plan.at(float(level)) for level in np.linspace(low, high, _LEVELS_OF_A_RANGE)]
-
-
-class Selection:
-    """Some pictures of a set, as a set (a :class:`tapetum.data.PictureSet`).
-
-    Args:
-        pictures: The whole set.
-        indices: Which of them, in which order.
-    """
-
-    def __init__(self, pictures: PictureSet, indices: Sequence[int]) -> None:
-        self.pictures = pictures
-        self.indices = indices
-        self.channels = pictures.channels
-        self.class_names = pictures.class_names
-        self.source = pictures.source
-
-    def __len__(self) -> int:
-        return len(self.indices)
-
-    def take(self, indices: Sequence[int], *, epoch: int, seed: int, train: bool) -> Clean:
-        """The pictures of some places in the selection."""
-        chosen = [self.indices[index] for index in indices]
-        return self.pictures.take(chosen, epoch=epoch, seed=seed, train=train)
-
-
 def _batches(pictures: PictureSet, recipe: Recipe) -> Iterator[Batch]:
     count = min(len(pictures), recipe.validation_pictures)
     # Evenly spread: the first ones of a folder would all be of one class.
     chosen = [index * len(pictures) // count for index in range(count)]
-    levels = noise_levels(recipe.noise)
+    levels = recipe.noise.spread(_LEVELS_OF_A_RANGE)
     for place, level in enumerate(levels):
         dealt = chosen[place :: len(levels)]
         if dealt:
