@@ -182,6 +182,7 @@ def test_cores_of_a_system_without_affinity(monkeypatch: pytest.MonkeyPatch) -> 
             ["/home/me/.venv/bin/tapetum", "train", "unet-s", "--out", "my run"],
             "tapetum train unet-s --out 'my run'",
         ),
+        (["/lib/tapetum/__main__.py", "demo"], "tapetum demo"),
         ([""], "''"),
         ([], ""),
     ],

@@ -6,6 +6,7 @@ Runtime on fresh noisy pictures, and writes a page that shows all of it.
 """
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -212,7 +213,7 @@ def _write_page(made: DemoResult, run: RunFolder, fresh: Pictures) -> None:
         },
     )
     write_report(made.page, page)
-    examples = [group.examples[0] for group in groups]
+    examples = [replace(group.examples[0], caption=group.title) for group in groups]
     write_atomically(run.path / "examples.png", contact_sheet(examples))
 
 

@@ -171,4 +171,7 @@ def _command(arguments: list[str]) -> str:
     """The command line as typed, the program by its name alone."""
     if not arguments:
         return ""
-    return shlex.join([Path(arguments[0]).name, *arguments[1:]])
+    program = Path(arguments[0])
+    # `python -m tapetum`, as which `tapetum train` starts itself again, is a file of the package.
+    name = program.parent.name if program.name == "__main__.py" else program.name
+    return shlex.join([name, *arguments[1:]])

@@ -6,6 +6,7 @@ Results go to standard output, everything else to standard error, so that a comm
 
 import json
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +18,7 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    TaskID,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
@@ -39,6 +41,7 @@ __all__ = [
 ]
 
 EXIT_BAD_INPUT = 2
+SECONDS_BETWEEN_LINES = 30.0
 
 
 class Tick(Protocol):
@@ -142,7 +145,11 @@ def table(
 
 @contextmanager
 def progress_bar() -> Iterator[Tick]:
-    """A bar on standard error, told by ``tick(done, total, message)`` how far a job is."""
+    """Tells on standard error how far a job is: a bar a stage, or a line now and then in a log."""
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    if not console.is_terminal:
+        yield _Lines(console)
+        return
     columns = (
         TextColumn("{task.description}"),
         BarColumn(bar_width=30),
@@ -151,16 +158,37 @@ def progress_bar() -> Iterator[Tick]:
         TextColumn("left"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True), transient=False) as progress:
-        tasks: dict[str, Any] = {}
+    with Progress(*columns, console=console) as progress:
+        tasks: dict[str, TaskID] = {}
 
         def tick(done: int, total: int, message: str) -> None:
-            stage = message.split()[0]
+            stage = _stage(message)
             if stage not in tasks:
                 tasks[stage] = progress.add_task(message, total=total)
             progress.update(tasks[stage], completed=done, total=total, description=message)
 
         yield tick
+
+
+class _Lines:
+    """Prints a line when a stage begins and ends, and every half minute in between."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.stage = ""
+        self.printed_at = 0.0
+
+    def __call__(self, done: int, total: int, message: str) -> None:
+        now = time.monotonic()
+        begins, ends = _stage(message) != self.stage, done == total
+        if begins or ends or now - self.printed_at >= SECONDS_BETWEEN_LINES:
+            self.stage, self.printed_at = _stage(message), now
+            self.console.print(f"{_plain(message)}: {done} of {total}")
+
+
+def _stage(message: str) -> str:
+    """The job that a message is about: its first word, as in ``epoch 3 of 4, loss 0.12``."""
+    return message.split()[0]
 
 
 def _plain(text: str) -> str:

@@ -14,6 +14,8 @@ from tapetum.nn.network import Network
 
 __all__ = ["build", "build_block"]
 
+FIRST_PICTURE_SCALE = 0.1
+
 
 def build(architecture: spec.Architecture, *, seed: int) -> Network:
     """Builds the network that ``architecture`` describes, with fresh weights.
@@ -97,8 +99,11 @@ def _build_classifier(
     )
 
 
-def _initialise(network: nn.Module) -> None:
+def _initialise(network: Network) -> None:
     """He initialisation for every convolution, so that no level starts out silent.
+
+    The projection to a picture begins small: a first picture far beyond [0, 1] would throw the
+    decoder's last activations to where they never come back from.
 
     References:
         Delving Deep into Rectifiers (He et al., 2015), https://arxiv.org/abs/1502.01852
@@ -113,3 +118,7 @@ def _initialise(network: nn.Module) -> None:
             nn.init.normal_(module.weight, std=math.sqrt(1 / module.in_channels))
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
+    if network.decoder is not None:
+        with torch.no_grad():
+            for parameter in network.decoder.output.parameters():
+                parameter.mul_(FIRST_PICTURE_SCALE)

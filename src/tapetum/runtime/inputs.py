@@ -9,13 +9,15 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from tapetum.errors import DataError, InputError
 from tapetum.runtime.image import PICTURE_SUFFIXES, Picture, as_colour, read_picture
 from tapetum.runtime.manifest import Manifest
 
 __all__ = ["Source", "as_source", "check_boxes", "pictures_in"]
+
+_FARTHEST_NOISE = 20.0  # beyond it the scale must be another one, such as 0 to 255
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +40,7 @@ def as_source(picture: Path | str | NDArray[Any] | Picture, manifest: Manifest) 
 
     Args:
         picture: A file; a :class:`Picture`; or an array of shape (h, w) or (h, w, c), of uint8,
-            uint16, or floats in [0, 1].  One or three channels may be followed by alpha.
+            uint16, or floats on the scale [0, 1], which noise may leave.  One or three channels may be followed by alpha.
         manifest: Of the network.
 
     Raises:
@@ -64,27 +66,29 @@ def as_source(picture: Path | str | NDArray[Any] | Picture, manifest: Manifest) 
     )
 
 
-def check_boxes(boxes: NDArray[Any], height_px: int, width_px: int) -> NDArray[np.float32]:
+def check_boxes(boxes: ArrayLike, height_px: int, width_px: int) -> NDArray[np.float32]:
     """Boxes as a network takes them, shape (k, 4): left, top, right, bottom in pixels.
 
     Raises:
         InputError: Another shape, no box at all, or boxes that are empty or leave the picture.
     """
-    if boxes.ndim != 2 or boxes.shape[1] != 4 or boxes.dtype.kind not in "uif":
-        raise InputError(
-            f"boxes are {boxes.dtype} of shape {boxes.shape}",
-            "pass numbers of shape (k, 4): left, top, right, bottom in pixels",
-        )
-    if not len(boxes):
+    remedy = "pass numbers of shape (k, 4): left, top, right, bottom in pixels"
+    try:
+        given = np.asarray(boxes)
+    except ValueError as error:  # lists of different lengths
+        raise InputError("boxes are not all of four numbers", remedy) from error
+    if not given.size:
         raise InputError("no box was passed", "pass at least one, or use mode='picture'")
-    checked = boxes.astype(np.float32)
+    if given.ndim != 2 or given.shape[1] != 4 or given.dtype.kind not in "uif":
+        raise InputError(f"boxes are {given.dtype} of shape {given.shape}", remedy)
+    checked = given.astype(np.float32)
     left, top, right, bottom = checked.T
     inside = (left >= 0) & (top >= 0) & (right <= width_px) & (bottom <= height_px)
     wrong = np.flatnonzero(~(inside & (left < right) & (top < bottom)))  # also true for NaN
     if wrong.size:
         index = int(wrong[0])
         raise InputError(
-            f"box {index}, {boxes[index].tolist()}, is not inside the picture of {width_px} x "
+            f"box {index}, {given[index].tolist()}, is not inside the picture of {width_px} x "
             f"{height_px} px",
             "pass left < right <= width and top < bottom <= height, in pixels",
         )
@@ -145,10 +149,11 @@ def _unit_range(values: NDArray[Any]) -> tuple[NDArray[np.float32], Literal[8, 1
         )
     if not np.isfinite(values).all():
         raise InputError("the picture has values that are not finite", "replace NaN and infinity")
-    if values.size and (values.min() < 0 or values.max() > 1):
+    # Noise may leave [0, 1], and a network that was trained so wants to see it; but not that far.
+    if values.size and max(-values.min(), values.max()) > _FARTHEST_NOISE:
         raise InputError(
             f"the picture has values from {values.min():.4g} to {values.max():.4g}",
-            "floats are on the scale [0, 1]: divide, or clip; or pass uint8 or uint16",
+            "floats are on the scale [0, 1], noise apart: divide; or pass uint8 or uint16",
         )
     return values.astype(np.float32), 16
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple, Self, get_args
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from tapetum.errors import InputError, PackageError, TapetumError, nearest
 from tapetum.runtime.image import Picture
@@ -139,13 +139,13 @@ class Predictor:
         return "boxes" in self._session.input_names
 
     def __call__(
-        self, picture: Path | str | NDArray[Any] | Picture, *, boxes: NDArray[Any] | None = None
+        self, picture: Path | str | NDArray[Any] | Picture, *, boxes: ArrayLike | None = None
     ) -> Prediction:
         """Cleans and names one picture.
 
         Args:
             picture: A file; a :class:`Picture`; or an array of shape (h, w) or (h, w, c), of
-                uint8, uint16, or floats in [0, 1].  Grey and RGB are turned into what the
+                uint8, uint16, or floats on the scale [0, 1], which noise may leave.  Grey and RGB are turned into what the
                 network takes.
             boxes: Shape (k, 4), left, top, right, bottom in pixels, where labels belong to boxes.
 

@@ -1,0 +1,148 @@
+"""Tables in documents, rendered from result files so that no number is typed twice.
+
+A document marks where a table goes::
+
+    <!-- begin: demo (scripts/render_docs) -->
+    <!-- end: demo -->
+
+:func:`fill` puts the section ``demo`` between the two.  ``scripts/render_docs`` does so for every
+document, and a test fails where a document and its results differ.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from tapetum.errors import InputError
+from tapetum.experiments.paper import TABLE_1, TABLE_8
+from tapetum.noise import Gaussian
+from tapetum.training import Result, Scores
+
+__all__ = ["DOCUMENTS", "fill", "markdown_table", "sections"]
+
+DOCUMENTS = ("README.md", "docs/pictures.md")
+SHOWN_SIGMAS = (0.0, 0.2, 0.4, 0.8, 1.0)  # those of the paper's table 8, and no noise
+ARCHITECTURE = "dc-net-reduced-integrated"
+
+
+def sections(results: Path) -> dict[str, str]:
+    """Every section by its name, from the result files in a folder.
+
+    Raises:
+        InputError: A file is missing or does not hold a result.
+    """
+    return {
+        "demo": _demo(results / "demo.json"),
+        "steel": _pictures(results / "steel.json"),
+        "photos": _pictures(results / "photos.json"),
+    }
+
+
+def fill(text: str, found: Mapping[str, str]) -> str:
+    """The text with every marked section replaced.
+
+    Raises:
+        InputError: A section is marked that nobody renders.
+    """
+
+    def section(match: re.Match[str]) -> str:
+        name = match["name"]
+        if name not in found:
+            raise InputError(f"nobody renders the section {name!r}", f"known: {', '.join(found)}")
+        return f"{match['begin']}\n{found[name].strip()}\n{match['end']}"
+
+    pattern = r"(?P<begin><!-- begin: (?P<name>\w+) [^\n]*-->)\n.*?(?P<end><!-- end: (?P=name) -->)"
+    return re.sub(pattern, section, text, flags=re.DOTALL)
+
+
+def markdown_table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    """A table in Markdown; the first column to the left, the others to the right."""
+    titles = list(header)
+    lines = [titles, ["---", *["---:"] * (len(titles) - 1)], *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _demo(path: Path) -> str:
+    """This machine's demo beside the paper's rows."""
+    kept = _read(path)
+    result = Result.model_validate(kept["result"])
+    if result.scores is None:
+        raise InputError(f"{path} has no scores", "make it again: tapetum demo --json")
+    printed, alone = TABLE_1[ARCHITECTURE], TABLE_8["unet-s"]
+    rows = [
+        (
+            "paper, 100 epochs (table 1; by sigma: its denoiser alone, table 8)",
+            f"{printed.psnr_db:.1f}",
+            f"{printed.ssim:.2f}",
+            f"{printed.accuracy_percent:.1f} %",
+            *(f"{alone.psnr_db[s]:.1f}" if s in alone.psnr_db else "-" for s in SHOWN_SIGMAS),
+        ),
+        (
+            f"`make demo`, {result.training_seconds / 60:.1f} minutes on two cores",
+            *_means(result.scores),
+            *_by_sigma(result.scores),
+        ),
+    ]
+    header = ["", "PSNR dB", "SSIM", "accuracy", *(f"dB at sigma {s:g}" for s in SHOWN_SIGMAS)]
+    return (
+        "Reduced Integrated DC-Net, two handwritten digits in a picture of 96 x 96 px, mean over "
+        "eleven noise levels from sigma 0 to 1:\n\n"
+        f"{markdown_table(header, rows)}\n\n"
+        f"One seed; {result.scores.source}; {result.scores.mean.num_pictures:,} test pictures a "
+        f"level; {result.provenance.cpu}, {result.provenance.cores} cores; "
+        f"[results/{path.name}](results/{path.name})."
+    )
+
+
+def _pictures(path: Path) -> str:
+    """All noise levels of one run on a folder of pictures."""
+    result = Result.model_validate(_read(path))
+    if result.scores is None:
+        raise InputError(f"{path} has no scores", "make it again with tapetum train")
+    rows = [
+        (
+            row.title,
+            _number(row.noisy_psnr_db, 2),
+            _number(row.psnr_db, 2),
+            _number(row.ssim, 3),
+            _number(row.accuracy, 1, 100.0),
+            _number(row.macro_accuracy, 1, 100.0),
+        )
+        for row in (*result.scores.rows, result.scores.mean)
+    ]
+    header = ("noise", "noisy dB", "PSNR dB", "SSIM", "accuracy %", "macro %")
+    return (
+        f"{markdown_table(header, rows)}\n\n"
+        f"{result.scores.mean.num_pictures:,} validation pictures; one seed; trained "
+        f"{result.training_seconds / 60:.1f} minutes ({result.pictures_per_second:,.0f} pictures a "
+        f"second) on {result.provenance.cpu}, {result.provenance.cores} cores; "
+        f"`{result.provenance.command}`; [results/{path.name}](../results/{path.name})."
+    )
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise InputError(f"cannot read {path}: {error}", "run what makes it again") from error
+    return found
+
+
+def _means(scores: Scores) -> tuple[str, ...]:
+    mean = scores.mean
+    return (
+        _number(mean.psnr_db, 1),
+        _number(mean.ssim, 2),
+        f"{_number(mean.accuracy, 1, 100.0)} %",
+    )
+
+
+def _by_sigma(scores: Scores) -> list[str]:
+    rows = {row.noise.sigma: row for row in scores.rows if isinstance(row.noise, Gaussian)}
+    return [_number(rows[s].psnr_db, 1) if s in rows else "-" for s in SHOWN_SIGMAS]
+
+
+def _number(value: float | None, digits: int, scale: float = 1.0) -> str:
+    return "-" if value is None else f"{scale * value:.{digits}f}"

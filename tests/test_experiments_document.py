@@ -1,0 +1,43 @@
+"""Laws of the rendered tables: documents say what the result files say."""
+
+from pathlib import Path
+
+import pytest
+
+from tapetum.errors import InputError
+from tapetum.experiments.document import DOCUMENTS, fill, markdown_table, sections
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_a_document_equals_its_results(name: str) -> None:
+    """Rendering again changes nothing: no number was typed, none is stale."""
+    text = (ROOT / name).read_text()
+    assert "<!-- begin: " in text
+    assert fill(text, sections(ROOT / "results")) == text
+
+
+def test_only_marked_sections_change() -> None:
+    """What stands around a section stays; what stood in it goes."""
+    text = "a\n<!-- begin: x (y) -->\nold\n<!-- end: x -->\nb\n"
+    assert fill(text, {"x": "new"}) == "a\n<!-- begin: x (y) -->\nnew\n<!-- end: x -->\nb\n"
+    assert fill(fill(text, {"x": "new"}), {"x": "new"}) == fill(text, {"x": "new"})
+
+
+def test_a_section_that_nobody_renders_is_refused() -> None:
+    """A slip in a marker does not pass unseen."""
+    with pytest.raises(InputError, match="nobody renders the section 'z'"):
+        fill("<!-- begin: z (y) -->\n<!-- end: z -->", {"x": "new"})
+
+
+def test_a_missing_result_is_said_to_be_missing(tmp_path: Path) -> None:
+    """Rendering without results gives a sentence."""
+    with pytest.raises(InputError, match=r"cannot read .*demo\.json"):
+        sections(tmp_path)
+
+
+def test_a_table_has_a_line_for_each_row() -> None:
+    """Header, rule, rows."""
+    table = markdown_table(("a", "b"), [("c", "1"), ("d", "2")])
+    assert table == "| a | b |\n| --- | ---: |\n| c | 1 |\n| d | 2 |"
