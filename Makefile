@@ -14,7 +14,7 @@ help:
 	@echo "Another Python: make test PYTHON=python3.12"
 
 demo: $(VENV)/.demo-installed
-	$(BIN)/tapetum demo
+	$(BIN)/tapetum demo --overwrite
 
 # Two workers of one thread each: threads that wait must not spin beside a busy neighbour.
 test: check

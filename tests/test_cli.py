@@ -93,6 +93,15 @@ def test_evaluating_a_run_again_gives_its_own_scores(trained: Path, photos: Path
     assert again["mean"] == kept["mean"]
 
 
+def test_all_of_a_folder_can_be_scored(package: Path, photos: Path) -> None:
+    """A folder that was only made for scoring is scored whole, otherwise a fifth of it."""
+    counts = [
+        json.loads(run("evaluate", package, "--data", photos, "--json", *part).stdout)["mean"]
+        for part in ((), ("--part", "all"))
+    ]
+    assert [mean["num_pictures"] for mean in counts] == [4, 20]
+
+
 def test_predict_writes_a_picture_and_a_row_for_each(
     package: Path, photos: Path, tmp_path: Path
 ) -> None:

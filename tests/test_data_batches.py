@@ -11,6 +11,7 @@ from torch import Tensor
 from tapetum.data import (
     Batch,
     Clean,
+    Joined,
     PictureSet,
     Selection,
     evaluation_batches,
@@ -237,3 +238,18 @@ def test_a_selection_is_a_set_of_its_own() -> None:
         some, Gaussian(sigma=0.0), protocol="benchmark", batch_size=2, seed=0
     )
     assert indices_of(list(batches), 10) == [7, 2, 4]
+
+
+def test_joined_sets_are_one() -> None:
+    """The pictures of both, the second's behind the first's, asked for in any order."""
+    both = Joined(Selection(Numbered(10), [7, 2]), Selection(Numbered(10), [4]))
+    assert isinstance(both, PictureSet)
+    assert len(both) == 3
+    batches = evaluation_batches(
+        Selection(both, [2, 0, 1]),
+        Gaussian(sigma=0.0),
+        protocol="benchmark",
+        batch_size=2,
+        seed=0,
+    )
+    assert indices_of(list(batches), 10) == [4, 7, 2]

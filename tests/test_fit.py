@@ -64,7 +64,11 @@ def test_a_recipe_is_chosen_by_the_data_and_changed_by_wish() -> None:
     assert (quick.name, quick.epochs, quick.seed) == ("quick", 2, 0)
     folder = choose_recipe(None, "photos", noise="speckle:0.1-0.3", protocol="camera")
     assert folder.name == "pictures"
-    assert (folder.noise.kind, folder.noise.low, folder.noise.protocol) == ("speckle", 0.1, "camera")
+    assert (folder.noise.kind, folder.noise.low, folder.noise.protocol) == (
+        "speckle",
+        0.1,
+        "camera",
+    )
     assert folder == suited(folder, process_settings())
 
 
@@ -120,7 +124,7 @@ def test_other_names_cannot_be_scored() -> None:
 
 def test_what_is_neither_run_nor_package_is_refused(tmp_path: Path) -> None:
     """A slip in a path gives a sentence."""
-    with pytest.raises(InputError, match="give the folder of a run, or a .tapetum file"):
+    with pytest.raises(InputError, match=r"give the folder of a run, or a \.tapetum file"):
         open_subject(tmp_path / "nothing")
 
 

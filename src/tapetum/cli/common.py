@@ -42,6 +42,7 @@ __all__ = [
 
 EXIT_BAD_INPUT = 2
 SECONDS_BETWEEN_LINES = 30.0
+WIDTH_OF_A_FILE = 400  # columns: what is piped is never cut
 
 
 class Tick(Protocol):
@@ -140,7 +141,10 @@ def table(
         drawn.add_column(heading, justify="right" if index and numbers else "left")
     for row in rows:
         drawn.add_row(*(_plain(cell) for cell in row))
-    Console(highlight=False).print(drawn)
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = WIDTH_OF_A_FILE
+    console.print(drawn)
 
 
 @contextmanager

@@ -34,7 +34,15 @@ def evaluate(
         Literal["benchmark", "camera"] | None,
         typer.Option(help="Of noisy pictures: unclipped, or clipped and 8-bit."),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of the split, the digits and the noise.")] = 0,
+    part: Annotated[
+        Literal["validation", "all"],
+        typer.Option(help="Of a folder; 'all' only if none of it was trained on."),
+    ] = "validation",
+    seed: Annotated[
+        int | None,
+        typer.Option(help="Of the split of a folder, or of digits.", show_default="as trained"),
+    ] = None,
+    noise_seed: Annotated[int, typer.Option(help="Of the noise.")] = 0,
     size: Annotated[
         int | None, typer.Option(help="Side of the pictures, pixels.", show_default="as trained")
     ] = None,
@@ -63,12 +71,13 @@ def evaluate(
         with progress_bar() as tick:
             pictures = open_pictures(
                 data,
-                seed=seed,
+                seed=opened.seed if seed is None else seed,
                 data_root=data_root,
                 download=download,
                 test_count=test_count,
                 size_px=size or opened.size_px,
                 channels=opened.architecture.picture_channels,
+                score_all=part == "all",
                 progress=tick,
             )
             show_skipped(pictures.skipped)
@@ -78,7 +87,7 @@ def evaluate(
                 pictures,
                 noises or opened.noises,
                 protocol=protocol or opened.protocol,
-                seed=seed,
+                seed=noise_seed,
                 progress=tick,
             )
         if json:

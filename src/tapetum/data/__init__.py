@@ -7,7 +7,7 @@
 from tapetum.data.batches import Batch, evaluation_batches, steps_per_epoch, training_batches
 from tapetum.data.digits import DigitPictures, DigitSource, find_digits, open_digits
 from tapetum.data.folder import FolderPictures, FolderSplit, open_folder
-from tapetum.data.pictures import Clean, PictureSet, Selection
+from tapetum.data.pictures import Clean, Joined, PictureSet, Selection
 
 __all__ = [
     "Batch",
@@ -16,6 +16,7 @@ __all__ = [
     "DigitSource",
     "FolderPictures",
     "FolderSplit",
+    "Joined",
     "PictureSet",
     "Selection",
     "evaluation_batches",

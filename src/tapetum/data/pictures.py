@@ -5,12 +5,12 @@ of files once they are open.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Clean", "PictureSet", "Selection"]
+__all__ = ["Clean", "Joined", "PictureSet", "Selection"]
 
 
 class Clean(NamedTuple):
@@ -82,3 +82,36 @@ class Selection:
         """The pictures of some places in the selection; see :meth:`PictureSet.take`."""
         chosen = [self._indices[index] for index in indices]
         return self._pictures.take(chosen, epoch=epoch, seed=seed, train=train)
+
+
+class Joined:
+    """Two sets of one kind, one behind the other, as one (a :class:`PictureSet`).
+
+    Args:
+        first: Its pictures come first, and its names and its source stand for both.
+        second: Has the same channels and class names.
+    """
+
+    def __init__(self, first: PictureSet, second: PictureSet) -> None:
+        self.channels = first.channels
+        self.class_names = first.class_names
+        self.source = first.source
+        self._parts = (first, second)
+
+    def __len__(self) -> int:
+        return sum(len(part) for part in self._parts)
+
+    def take(self, indices: Sequence[int], *, epoch: int, seed: int, train: bool) -> Clean:
+        """The pictures of some indices; see :meth:`PictureSet.take`."""
+        found = [self._one(index, epoch=epoch, seed=seed, train=train) for index in indices]
+        return Clean(*(_stacked(column) for column in zip(*found, strict=True)))
+
+    def _one(self, index: int, *, epoch: int, seed: int, train: bool) -> Clean:
+        first, second = self._parts
+        part, place = (first, index) if index < len(first) else (second, index - len(first))
+        return part.take([place], epoch=epoch, seed=seed, train=train)
+
+
+def _stacked(column: Sequence[NDArray[Any] | None]) -> Any:
+    known = [values for values in column if values is not None]
+    return np.concatenate(known) if known else None

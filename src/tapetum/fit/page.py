@@ -2,6 +2,7 @@
 
 import csv
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from tapetum.data import Batch, Selection, evaluation_batches
 from tapetum.fit.pictures import Pictures
 from tapetum.metrics import psnr
 from tapetum.noise import Noise, Protocol, describe_noise
+from tapetum.records import write_atomically
 from tapetum.report import (
     Curve,
     Example,
@@ -20,6 +22,7 @@ from tapetum.report import (
     Page,
     Series,
     Table,
+    contact_sheet,
     write_report,
 )
 from tapetum.training import (
@@ -46,7 +49,7 @@ NUM_LEVELS = 3  # of which pictures are shown
 
 
 def write_run_page(out: Path, pictures: Pictures) -> Path:
-    """Writes ``report.html`` into the folder of a finished and scored run.
+    """Writes ``report.html`` and ``examples.png`` into the folder of a finished and scored run.
 
     Args:
         out: The folder of the run.
@@ -58,7 +61,13 @@ def write_run_page(out: Path, pictures: Pictures) -> Path:
     run = RunFolder.open(out)
     result = run.result()
     request = run.request
-    levels = shown_levels(request.recipe.noise.spread())
+    groups = example_groups(
+        network_predict(load_network(out)),
+        pictures,
+        shown_levels(request.recipe.noise.spread()),
+        protocol=request.recipe.noise.protocol,
+        class_names=request.class_names,
+    )
     page = Page(
         title=f"{request.architecture.name} on {request.data['source']}",
         lead=f"{pictures.train.source}. Trained {result.training_seconds / 60:.1f} minutes on "
@@ -66,18 +75,16 @@ def write_run_page(out: Path, pictures: Pictures) -> Path:
         highlights=_highlights(result.scores),
         tables=(score_table(result.scores),) if result.scores else (),
         curves=(*level_curves(result.scores), learning_curve(run)),
-        examples=example_groups(
-            network_predict(load_network(out)),
-            pictures,
-            levels,
-            protocol=request.recipe.noise.protocol,
-            class_names=request.class_names,
-        ),
+        examples=groups,
         commands=(result.provenance.command,),
         facts=facts_of(run, result),
     )
     path = out / "report.html"
     write_report(path, page)
+    if groups:
+        middle = groups[len(groups) // 2]
+        captioned = [replace(example, caption=middle.title) for example in middle.examples]
+        write_atomically(out / "examples.png", contact_sheet(captioned))
     return path
 
 

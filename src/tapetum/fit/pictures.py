@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from tapetum.arch import Architecture, find, names
-from tapetum.data import PictureSet, open_digits, open_folder
+from tapetum.data import Joined, PictureSet, open_digits, open_folder
 from tapetum.errors import ArchitectureError, DataError, nearest
 from tapetum.training import ProgressCallback
 
@@ -47,6 +47,7 @@ def open_pictures(
     test_count: int = 2_000,
     size_px: int | None = None,
     channels: int | None = None,
+    score_all: bool = False,
     progress: ProgressCallback | None = None,
 ) -> Pictures:
     """Opens a folder of pictures, or composes the two-digit pictures of the controlled study.
@@ -60,6 +61,7 @@ def open_pictures(
         test_count: Validation pictures; for ``digits``.
         size_px: Height and width for training; for a folder.
         channels: 1 or 3; for a folder, which decides by itself where null.
+        score_all: Whether every picture of a folder is for scoring, and not a part of it.
         progress: Is told of the pictures read.
 
     Raises:
@@ -84,7 +86,8 @@ def open_pictures(
     split = open_folder(root, seed=seed, size_px=size_px, channels=channels, progress=tell)
     identity = _identity(str(root.resolve()), split.train, split.val, split.train.size_px, seed)
     paired = split.val.take([0], epoch=0, seed=0, train=False).noisy is not None
-    return Pictures(split.train, split.val, identity, tuple(split.skipped), paired=paired)
+    validation = Joined(split.train, split.val) if score_all else split.val
+    return Pictures(split.train, validation, identity, tuple(split.skipped), paired=paired)
 
 
 def architecture_for(name: str, pictures: Pictures) -> Architecture:

@@ -28,6 +28,7 @@ class Subject:
         size_px: Side of the pictures that it was trained on.
         noises: The levels that it was trained for.
         protocol: What was kept of the noisy pictures.
+        seed: Of its training, and so of the split of a folder.
         predict: Runs it.
     """
 
@@ -36,6 +37,7 @@ class Subject:
     size_px: int
     noises: Sequence[Noise]
     protocol: Protocol
+    seed: int
     predict: Predict
 
 
@@ -83,6 +85,7 @@ def _open_run(path: Path) -> Subject:
         size_px=trained_size_px(run),
         noises=request.recipe.noise.spread(),
         protocol=request.recipe.noise.protocol,
+        seed=request.recipe.seed,
         predict=network_predict(load_network(path)),
     )
 
@@ -91,6 +94,7 @@ def _open_package(package: Package, threads: int | None) -> Subject:
     manifest = package.manifest
     written = [row.get("noise") for row in manifest.scores]
     noises = TypeAdapter(list[Noise]).validate_python([noise for noise in written if noise])
+    seed = manifest.provenance.get("seed")
     protocols = [str(row["protocol"]) for row in manifest.scores if row.get("protocol")]
     return Subject(
         architecture=manifest.architecture,
@@ -98,5 +102,6 @@ def _open_package(package: Package, threads: int | None) -> Subject:
         size_px=manifest.size_px,
         noises=noises or [Gaussian(sigma=sigma) for sigma in PAPER_SIGMAS],
         protocol=parse_protocol(protocols[0]) if protocols else "benchmark",
+        seed=seed if isinstance(seed, int) else 0,
         predict=package_predict(package, threads=threads),
     )

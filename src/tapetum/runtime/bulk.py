@@ -122,15 +122,16 @@ def read_boxes(path: Path) -> Boxes:
 
 
 def _plan(job: Job) -> Iterator[tuple[Path, Path]]:
-    """Each picture, and where its cleaned form goes; names that would meet get their ending too."""
+    """Each picture, and where its cleaned form goes: in the same sub-folder, under a free name."""
     taken: set[Path] = set()
     for path in job.paths:
         for source in pictures_in(path) if path.is_dir() else [path]:
+            folder = source.relative_to(path).parent if path.is_dir() else Path()
             suffix = source.suffix if source.suffix.lower() in LOSSLESS_SUFFIXES else ".png"
-            target = job.out / f"{source.stem}{suffix}"
+            target = job.out / folder / f"{source.stem}{suffix}"
             number = 2
             while target in taken:
-                target = job.out / f"{source.stem}-{number}{suffix}"
+                target = target.with_name(f"{source.stem}-{number}{suffix}")
                 number += 1
             taken.add(target)
             yield source, target

@@ -40,7 +40,8 @@ def as_source(picture: Path | str | NDArray[Any] | Picture, manifest: Manifest) 
 
     Args:
         picture: A file; a :class:`Picture`; or an array of shape (h, w) or (h, w, c), of uint8,
-            uint16, or floats on the scale [0, 1], which noise may leave.  One or three channels may be followed by alpha.
+            uint16, or floats on the scale [0, 1], which noise may leave.  One or three channels
+            may be followed by alpha.
         manifest: Of the network.
 
     Raises:
@@ -96,21 +97,21 @@ def check_boxes(boxes: ArrayLike, height_px: int, width_px: int) -> NDArray[np.f
 
 
 def pictures_in(folder: Path) -> list[Path]:
-    """The picture files of a folder, sorted by name; not those of its folders.
+    """The picture files of a folder and of the folders in it, sorted by name.
+
+    Hidden files and folders are left out.
 
     Raises:
         DataError: There is no such folder, or no picture in it.
     """
-    try:
-        files = sorted(path for path in folder.iterdir() if path.is_file())
-    except OSError as error:
-        raise DataError(
-            f"cannot read the folder {folder}: {error.strerror or error}", "check the path"
-        ) from error
+    if not folder.is_dir():
+        raise DataError(f"there is no folder {folder}", "check the path")
     pictures = [
         path
-        for path in files
-        if path.suffix.lower() in PICTURE_SUFFIXES and not path.name.startswith(".")
+        for path in sorted(folder.rglob("*"))
+        if path.suffix.lower() in PICTURE_SUFFIXES
+        and path.is_file()
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
     ]
     if not pictures:
         raise DataError(

@@ -145,8 +145,8 @@ class Predictor:
 
         Args:
             picture: A file; a :class:`Picture`; or an array of shape (h, w) or (h, w, c), of
-                uint8, uint16, or floats on the scale [0, 1], which noise may leave.  Grey and RGB are turned into what the
-                network takes.
+                uint8, uint16, or floats on the scale [0, 1], which noise may leave.  Grey and RGB
+                are turned into what the network takes.
             boxes: Shape (k, 4), left, top, right, bottom in pixels, where labels belong to boxes.
 
         Raises:
