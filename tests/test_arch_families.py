@@ -41,6 +41,9 @@ def test_numbers_that_make_no_network_are_refused() -> None:
     """A depth of nothing gives a sentence."""
     with pytest.raises(ArchitectureError, match="makes no network"):
         plain(depth=0)
+    for numbers in ({"channels": 0}, {"num_classes": 1, "boxes": False}):
+        with pytest.raises(ArchitectureError, match="these numbers make no network"):
+            find("mb2.5-m", **numbers)
 
 
 def test_parts_that_do_not_join_are_refused() -> None:

@@ -4,6 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from tapetum.arch import Architecture, find, names
+from tapetum.arch.families import unet
 from tapetum.arch.spec import Boxes, Conv, InvertedResidual, MaxPool, size_after, stride_of
 from tapetum.errors import InputError
 
@@ -51,6 +52,14 @@ def test_a_decoder_must_reach_the_picture() -> None:
     data = find("unet-s").model_dump()
     data["decoder"]["levels"] = data["decoder"]["levels"][:2]
     with pytest.raises(ValidationError, match=r"ends at 1/2 of the picture"):
+        Architecture.model_validate(data)
+
+
+def test_a_stride_that_is_no_power_of_two_cannot_be_climbed() -> None:
+    """One doubling does not undo a stride of 3."""
+    data = unet("test", base_width=4, depth=2, multiplier=2, convs=1).model_dump()
+    data["encoder"][1]["blocks"][0]["size_px"] = 3
+    with pytest.raises(ValidationError, match="doubles a map at 1/3"):
         Architecture.model_validate(data)
 
 

@@ -12,6 +12,7 @@ from typer.testing import CliRunner, Result
 from tapetum.cli.app import app
 from tapetum.runtime import read_picture
 
+TRAIN = ("train", "unet-s", "--data", "{photos}", "--batch-size", "8", "--out")
 COMMANDS = ("demo", "train", "evaluate", "export", "predict", "info", "doctor")
 
 
@@ -185,15 +186,33 @@ def test_help_has_an_example_and_json(command: str) -> None:
         (("train", "unet-z", "--data", "{photos}", "--out", "{new}"), "did you mean 'unet-s'"),
         (("train", "unet-s", "--data", "{new}", "--out", "{new}"), "there is no folder"),
         (("train", "unet-s", "--data", "{empty}", "--out", "{new}"), "no readable picture"),
-        (("train", "unet-s", "--data", "{photos}", "--out", "{trained}"), "holds a run already"),
-        (("train", "unet-s", "--data", "{photos}", "--out", "{photos}"), "left alone"),
+        ((*TRAIN, "{trained}"), "holds a run already"),
+        ((*TRAIN, "{photos}"), "left alone"),
         (("train", "{new}.json", "--data", "{photos}", "--out", "{new}"), "cannot read"),
-        (("train", "unet-s", "--data", "{photos}", "--out", "{new}", "--recipe", "no"), "recipe"),
-        (("train", "unet-s", "--data", "{photos}", "--out", "{new}", "--epochs", "0"), "epochs"),
-        (("train", "unet-s", "--data", "{photos}", "--out", "{new}", "--noise", "x:1"), "noise"),
-        (("train", "unet-s", "--data", "{photos}", "--out", "{new}", "--resume"), "not the folder"),
+        ((*TRAIN, "{new}", "--recipe", "no"), "recipe"),
+        ((*TRAIN, "{new}", "--epochs", "0"), "epochs"),
+        ((*TRAIN, "{new}", "--noise", "x:1"), "noise"),
+        (
+            (
+                "train",
+                "unet-s",
+                "--data",
+                "{photos}",
+                "--out",
+                "{new}",
+                "--resume",
+                "--batch-size",
+                "8",
+            ),
+            "not the folder",
+        ),
         (("train", "mb1-s", "--data", "{flat}", "--out", "{new}"), "no class folders"),
-        (("train", "unet-s", "--data", "{photos}", "--out", "{new}", "--size", "3"), "px"),
+        ((*TRAIN, "{new}", "--size", "3"), "px"),
+        (("train", "unet-s", "--data", "digits", "--out", "{new}", "--size", "64"), "no effect"),
+        ((*TRAIN, "n", "--test-count", "9"), "no effect"),
+        (("train", "unet-s", "--data", "digits", "--out", "{new}", "--train-count", "9"), "batch"),
+        (("info", "unet-s", "--channels", "0"), "make no network"),
+        (("evaluate", "{trained}", "--data", "{photos}", "--threads", "1"), "is for packages"),
         (("evaluate", "{new}", "--data", "{photos}"), "there is no"),
         (("evaluate", "{package}", "--data", "digits", "--test-count", "2"), "the network names"),
         (("evaluate", "{package}", "--data", "{photos}", "--noise", "25"), "scale"),

@@ -242,7 +242,7 @@ def test_a_selection_is_a_set_of_its_own() -> None:
 
 def test_joined_sets_are_one() -> None:
     """The pictures of both, the second's behind the first's, asked for in any order."""
-    both = Joined(Selection(Numbered(10), [7, 2]), Selection(Numbered(10), [4]))
+    both = Joined(Selection(Numbered(10), [7, 2]), Selection(Numbered(10), [4]), source="both")
     assert isinstance(both, PictureSet)
     assert len(both) == 3
     batches = evaluation_batches(

@@ -1,6 +1,7 @@
 """Folders of pictures: layouts, parts, what is skipped, sizes, colour, crops."""
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from tapetum.data import PictureSet, open_folder
+from tapetum.data import PictureSet, folder, loading, open_folder
 from tapetum.data.folder import FolderPictures
 from tapetum.data.squares import resample
 from tapetum.errors import DataError
@@ -370,6 +371,26 @@ def test_full_memory_changes_nothing(tmp_path: Path) -> None:
     reread = open_folder(tmp_path, seed=0, size_px=24, kept_bytes=2500)
     assert sum(picture.kept is not None for picture in reread.train._pictures) <= 2
     np.testing.assert_array_equal(training(reread.train), training(kept.train))
+
+
+@pytest.mark.parametrize(("cores", "threads"), [(1, 1), (3, 3), (64, 8)])
+def test_decoding_threads_are_bounded(
+    cores: int, threads: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Opening and re-reading take a thread for each usable core, and never more than 8."""
+    asked: list[int] = []
+
+    class Recorded(ThreadPoolExecutor):
+        def __init__(self, workers: int) -> None:
+            asked.append(workers)
+            super().__init__(workers)
+
+    monkeypatch.setattr(loading, "usable_cores", lambda: cores)
+    for module in (loading, folder):
+        monkeypatch.setattr(module, "ThreadPoolExecutor", Recorded)
+    save_classes(tmp_path, {"a": 2})
+    training(open_folder(tmp_path, seed=0, kept_bytes=0).train)
+    assert asked == [threads, threads]
 
 
 def test_vanished_file_is_named(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from tapetum.export import Parity, export_network, measure_parity
 from tapetum.graph import write_graph
 from tapetum.nn import Network, build
 from tapetum.runtime import Predictor, open_package
+from tapetum.scores import ScoreRow, Scores
 
 
 def network_of(name: str, *, boxes: bool = True) -> Network:
@@ -42,11 +43,13 @@ def test_what_ships_does_what_was_trained(name: str, boxes: bool, tmp_path: Path
 
 def test_the_card_tells_people_what_it_is(tmp_path: Path) -> None:
     """Size, border, scores and commands are in the text."""
-    row = {"noise": {"kind": "gaussian", "sigma": 0.2}, "psnr_db": 30.125, "accuracy": 0.5}
-    export_network(network_of("unet-s"), tmp_path / "p.tapetum", size_px=64, scores=[row])
+    row = ScoreRow(title="gaussian 0.2", noise=None, num_pictures=4, psnr_db=30.125, accuracy=0.5)
+    scores = Scores(protocol="camera", seed=0, source="four", rows=(row,), mean=row)
+    export_network(network_of("unet-s"), tmp_path / "p.tapetum", size_px=64, scores=scores)
     card = open_package(tmp_path / "p.tapetum").card
     assert "36,618 parameters" in card
-    assert "| gaussian 0.2 | 30.12 | - | 50.0 |" in card
+    assert "| gaussian 0.2 | - | 30.12 | - | - | 50.0 | - | - |" in card
+    assert "protocol camera" in card
     assert "tapetum predict p.tapetum" in card
 
 

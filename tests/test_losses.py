@@ -202,3 +202,16 @@ def test_weights_that_make_no_loss(fields: dict[str, float]) -> None:
     """Weights are finite, none is negative, and they are not all zero."""
     with pytest.raises(ValidationError):
         LossWeights(**fields)
+
+
+@pytest.mark.parametrize("name", LossWeights.model_fields)
+def test_weights_tell_what_they_look_at(name: str, outputs: tuple[Tensor, ...]) -> None:
+    """Each term alone looks at the names or at the picture: at where its gradient goes."""
+    picture, logits, clean, labels = outputs
+    picture, logits = picture.requires_grad_(), logits.requires_grad_()
+    weights = LossWeights(**{field: float(field == name) for field in LossWeights.model_fields})
+    loss, _ = joint_loss(picture, logits, clean, labels, weights=weights)
+    loss.backward()
+    assert weights.sees_picture == (picture.grad is not None)
+    assert weights.sees_names == (logits.grad is not None)
+    assert weights.sees_picture != weights.sees_names

@@ -71,6 +71,15 @@ def test_boxes_belong_to_their_own_picture() -> None:
     assert not torch.allclose(before[1], after[1], atol=1e-3)
 
 
+def test_boxes_are_exact_in_half_precision() -> None:
+    """Picture 257 of a batch and pixel 301 of a row are not rounded to their neighbours."""
+    cut = build(find("mb2.5-m"), seed=0).classifier._cut
+    pictures = torch.zeros(258, 1, 30, 340, dtype=torch.bfloat16)
+    pictures[257, :, 1:29, 301:329] = 1
+    boxes = torch.tensor([[[301.0, 1.0, 329.0, 29.0]]]).expand(258, 1, 4)
+    assert cut(pictures, boxes).mean(dim=(1, 2, 3)).tolist() == [0.0] * 257 + [1.0]
+
+
 def test_missing_boxes_are_asked_for() -> None:
     """A network of boxes says that it got none."""
     with pytest.raises(InputError, match="names boxes but got none"):

@@ -1,12 +1,14 @@
 """Laws of stored data: strict, equal after a round trip, never half-written."""
 
+import math
+import os
 from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
 
 from tapetum.errors import InputError
-from tapetum.records import Record, write_atomically
+from tapetum.records import FiniteOrNone, Record, write_atomically
 
 
 class Lamp(Record):
@@ -14,6 +16,12 @@ class Lamp(Record):
 
     colour: str
     power_watt: int
+
+
+class Measured(Record):
+    """A record of measured numbers."""
+
+    values: dict[str, FiniteOrNone]
 
 
 def test_a_record_survives_a_round_trip(tmp_path: Path) -> None:
@@ -68,3 +76,22 @@ def test_a_failed_write_leaves_the_old_file_alone(
         write_atomically(path, b"new")
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("value", [math.inf, -math.inf, math.nan, None])
+def test_a_measure_that_is_not_finite_is_none(value: float | None) -> None:
+    """It becomes none when it is stored, so that it is equal after a round trip."""
+    measured = Measured(values={"psnr_db": value, "loss": 0.5})
+    assert measured.values == {"psnr_db": None, "loss": 0.5}
+    assert Measured.from_json(measured.to_json(), source="a test") == measured
+
+
+@pytest.mark.parametrize(("umask", "mode"), [(0o077, 0o600), (0o002, 0o664), (0o022, 0o644)])
+def test_the_umask_says_who_may_read_a_file(umask: int, mode: int, tmp_path: Path) -> None:
+    """A written file has the rights that any new file of this user has."""
+    before = os.umask(umask)
+    try:
+        write_atomically(tmp_path / "file", b"content")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "file").stat().st_mode & 0o777 == mode

@@ -7,16 +7,16 @@ import numpy as np
 import pytest
 
 from tapetum.arch import find
-from tapetum.errors import InputError
+from tapetum.errors import DataError, InputError
 from tapetum.graph import random_weights, write_graph
 from tapetum.noise import Gaussian
 from tapetum.runtime import Manifest, Package, Picture, Predictor, read_picture, write_picture
 from tapetum.runtime.bulk import Job, read_boxes, run_job
 
 
-def predictor_of(name: str) -> Predictor:
+def predictor_of(name: str, *, channels: int = 1) -> Predictor:
     """A named network with random weights, opened."""
-    architecture = find(name)
+    architecture = find(name, channels=channels)
     classes = [str(digit) for digit in range(10)] if architecture.classifier else []
     model = write_graph(architecture, random_weights(architecture, seed=0))
     manifest = Manifest.of(architecture, size_px=64, class_names=classes)
@@ -59,13 +59,119 @@ def test_equal_seeds_add_equal_noise(folder: Path, tmp_path: Path) -> None:
     assert not np.array_equal(noisy[0], noisy[2])
 
 
+def save(path: Path) -> None:
+    """Writes a random grey picture."""
+    pixels = np.random.default_rng(0).random((1, 40, 40), dtype=np.float32)
+    write_picture(path, Picture(pixels, None, 8, "grey"))
+
+
+@pytest.mark.parametrize(("channels", "suffix"), [(1, ".tif"), (3, ".png"), (4, ".png")])
+def test_sixteen_bits_in_are_sixteen_bits_out(channels: int, suffix: str, tmp_path: Path) -> None:
+    """A deep TIFF is cleaned at its depth, as TIFF where that can hold it and else as PNG."""
+    tifffile = pytest.importorskip("tifffile")  # Pillow writes no deep colour
+    samples = np.random.default_rng(0).integers(0, 2**16, (40, 40, channels), np.uint16)
+    (tmp_path / "in").mkdir()
+    tifffile.imwrite(
+        tmp_path / "in" / "x.tif",
+        samples[:, :, 0] if channels == 1 else samples,
+        photometric="minisblack" if channels == 1 else "rgb",
+        extrasamples=["unassalpha"] if channels == 4 else None,
+    )
+    job = Job([tmp_path / "in"], tmp_path / "out", Gaussian(sigma=0.1))
+    row = run_job(predictor_of("unet-s", channels=min(channels, 3)), job)[0]
+    assert row.error is None
+    for name in (row.cleaned, row.noisy):
+        assert name is not None
+        assert name.endswith(suffix)
+        assert read_picture(Path(name)).bit_depth == 16
+        assert (read_picture(Path(name)).alpha is None) == (channels != 4)
+
+
+def test_a_picture_that_changes_colour_changes_its_ending(tmp_path: Path) -> None:
+    """A colour network makes 16-bit colour of 16-bit grey, which no TIFF of ours holds."""
+    pixels = np.random.default_rng(0).random((1, 40, 40), dtype=np.float32)
+    write_picture(tmp_path / "x.tif", Picture(pixels, None, 16, "grey"))
+    job = Job([tmp_path / "x.tif"], tmp_path / "out", Gaussian(sigma=0.1))
+    row = run_job(predictor_of("unet-s", channels=3), job)[0]
+    assert (Path(row.noisy or "").name, Path(row.cleaned or "").name) == ("x.noisy.tif", "x.png")
+    assert read_picture(Path(row.cleaned or "")).bit_depth == 16
+
+
+@pytest.mark.parametrize("noise", [None, Gaussian(sigma=0.1)])
+def test_results_are_not_sources(noise: Gaussian | None, tmp_path: Path) -> None:
+    """Cleaning into a sub-folder again gives the same files, however often."""
+    save(tmp_path / "photos" / "a" / "x.png")
+    job = Job([tmp_path / "photos"], tmp_path / "photos" / "cleaned", noise, overwrite=True)
+    first = run_job(predictor_of("unet-s"), job)
+    before = sorted(job.out.rglob("*"))
+    assert run_job(predictor_of("unet-s"), job) != []
+    assert sorted(job.out.rglob("*")) == before
+    assert len(first) == 1
+
+
+def test_a_folder_of_results_alone_has_no_picture(tmp_path: Path) -> None:
+    """Where all that is found is an earlier result, the sentence says where was looked."""
+    save(tmp_path / "photos" / "cleaned" / "x.png")
+    job = Job([tmp_path / "photos"], tmp_path / "photos" / "cleaned", overwrite=True)
+    with pytest.raises(DataError, match=r"no picture in .*photos outside of .*cleaned"):
+        run_job(predictor_of("unet-s"), job)
+
+
+@pytest.mark.parametrize("names", [("x.png", "x.noisy.png"), ("x.png", "x.tif", "x.noisy.tif")])
+def test_no_result_replaces_another(names: tuple[str, ...], tmp_path: Path) -> None:
+    """Cleaned and noisy pictures all have files of their own, whatever sources are called."""
+    for name in names:
+        save(tmp_path / "in" / name)
+    job = Job([tmp_path / "in"], tmp_path / "out", Gaussian(sigma=0.1))
+    rows = run_job(predictor_of("unet-s"), job)
+    written = {name for row in rows for name in (row.cleaned, row.noisy)}
+    assert len(written) == 2 * len(names)
+    assert {str(path) for path in (tmp_path / "out").iterdir()} - written == {
+        str(tmp_path / "out" / "predictions.json")
+    }
+
+
+def test_boxes_of_one_name_are_told_apart_by_folder(folder: Path, tmp_path: Path) -> None:
+    """The path in the given folder counts first, the file name alone after it."""
+    rows_of = {"a/x.png": 1, "x.png": 2, "deep.png": 3}
+    boxes = {name: np.float32([[0, 0, 28, 28]] * count) for name, count in rows_of.items()}
+    rows = run_job(predictor_of("mb2.5-m"), Job([folder], tmp_path / "out", boxes=boxes))
+    assert [len(row.labels) for row in rows] == [1, 2, 3]
+
+
+def test_boxes_that_are_missing_altogether_stop_the_job(folder: Path, tmp_path: Path) -> None:
+    """One sentence before anything is written, not one for each picture."""
+    job = Job([folder], tmp_path / "out")
+    with pytest.raises(InputError, match=r"names boxes, .*--boxes FILE\.json, or .*--mode picture"):
+        run_job(predictor_of("dc-net-reduced-integrated"), job)
+    with pytest.raises(InputError, match=r"--boxes FILE\.json$"):
+        run_job(predictor_of("mb2.5-m"), job)
+    assert not job.out.exists()
+
+
+def test_an_interrupted_job_lists_what_it_wrote(folder: Path, tmp_path: Path) -> None:
+    """After the second picture is interrupted there are two rows."""
+
+    def interrupt(done: int, _total: int, _what: str) -> None:
+        if done == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_job(predictor_of("unet-s"), Job([folder], tmp_path / "out"), progress=interrupt)
+    rows = json.loads((tmp_path / "out" / "predictions.json").read_text())
+    assert [Path(row["cleaned"]).is_file() for row in rows] == [True, True]
+
+
 def test_boxes_are_read_by_the_name_of_the_picture(folder: Path, tmp_path: Path) -> None:
     """A picture with boxes gets a name for each; one without them gets a reason."""
     (tmp_path / "boxes.json").write_text(json.dumps({"deep.png": [[0, 0, 28, 28]] * 3}))
     job = Job([folder], tmp_path / "out", boxes=read_boxes(tmp_path / "boxes.json"))
-    rows = {Path(row.picture).name: row for row in run_job(predictor_of("mb2.5-m"), job)}
+    rows = {
+        Path(row.picture).relative_to(folder).as_posix(): row
+        for row in run_job(predictor_of("mb2.5-m"), job)
+    }
     assert len(rows["deep.png"].labels) == 3
-    assert "names boxes, and none are listed for x.png" in (rows["x.png"].error or "")
+    assert "names boxes, and none are listed for a/x.png" in (rows["a/x.png"].error or "")
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"a.png": "left"}', '{"a.png": [[1], [1, 2]]}'])

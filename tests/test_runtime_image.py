@@ -17,6 +17,7 @@ from tapetum.runtime.image import (
     as_colour,
     decode_picture,
     encode_picture,
+    lossless_suffix,
     read_picture,
     write_picture,
 )
@@ -262,6 +263,23 @@ def test_other_formats_keep_every_sample(
     written = picture(channels, bit_depth)
     write_picture(tmp_path / name, written)
     np.testing.assert_array_equal(read_picture(tmp_path / name).pixels, written.pixels)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif", ".TIFF", ".jpg", ".webp", ".gif", ""])
+@pytest.mark.parametrize("bit_depth", [8, 16])
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+def test_a_lossless_ending_keeps_every_bit(
+    channels: int, bit_depth: int, suffix: str, tmp_path: Path
+) -> None:
+    """Whatever the source was called, its lossless ending gives each sample back, as deep."""
+    given = picture(channels, bit_depth)
+    chosen = lossless_suffix(given, suffix)
+    write_picture(tmp_path / f"x{chosen}", given)
+    again = read_picture(tmp_path / f"x{chosen}")
+    assert chosen in (suffix, ".png")
+    assert again.bit_depth == bit_depth
+    assert (again.to_integers() == given.to_integers()).all()
+    assert (again.alpha is None) == (given.alpha is None)
 
 
 def test_unwritable_place_is_named(tmp_path: Path) -> None:

@@ -5,7 +5,6 @@ import json
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
@@ -16,10 +15,13 @@ from tapetum.arch.zoo import find
 from tapetum.errors import InputError, PackageError
 from tapetum.graph import random_weights, write_graph
 from tapetum.runtime.package import Manifest, open_package, write_package
+from tapetum.scores import ScoreRow, Scores
 
 ARCHITECTURE = find("dc-net-reduced-integrated", num_classes=3, boxes=True)
 CLASS_NAMES = ("cat", "dog", "owl")
 Members = dict[str, bytes]
+ROW = ScoreRow(title="mean", noise=None, num_pictures=4, psnr_db=33.9)
+SCORES = Scores(protocol="benchmark", seed=0, source="four pictures", rows=(ROW,), mean=ROW)
 
 
 @pytest.fixture(scope="module")
@@ -31,8 +33,7 @@ def model() -> onnx.ModelProto:
 @pytest.fixture
 def manifest() -> Manifest:
     """A manifest that fits the graph."""
-    scores: list[dict[str, Any]] = [{"sigma": 0.2, "psnr_db": 33.9}]
-    return Manifest.of(ARCHITECTURE, size_px=96, class_names=CLASS_NAMES, scores=scores)
+    return Manifest.of(ARCHITECTURE, size_px=96, class_names=CLASS_NAMES, scores=SCORES)
 
 
 @pytest.fixture
@@ -81,7 +82,7 @@ def test_what_is_written_is_read_back(path: Path, model: onnx.ModelProto) -> Non
     assert onnx.load_model_from_string(package.graph_bytes) == model
     assert package.manifest.class_names == CLASS_NAMES
     assert package.manifest.architecture == ARCHITECTURE
-    assert package.manifest.scores == ({"sigma": 0.2, "psnr_db": 33.9},)
+    assert package.manifest.scores == SCORES
     assert package.manifest.graph_opset == model.opset_import[0].version
 
 
@@ -104,6 +105,36 @@ def test_an_older_package_is_not_overwritten_unasked(
     assert path.read_bytes() == before
     write_package(path, model, manifest, "new card", overwrite=True)
     assert open_package(path).card == "new card"
+
+
+@pytest.mark.parametrize("is_new", [True, False])
+def test_a_package_that_fails_its_check_gets_no_name(
+    is_new: bool, path: Path, model: onnx.ModelProto, manifest: Manifest
+) -> None:
+    """The check sees the whole file; where it raises, the folder is as it was before."""
+    target = path.with_name("new.tapetum") if is_new else path
+    before = {entry: entry.read_bytes() for entry in path.parent.iterdir()}
+    seen: list[str] = []
+
+    def check(beside: Path) -> None:
+        assert not (is_new and target.exists())
+        seen.append(open_package(beside).card)
+        raise PackageError("it does not work")
+
+    with pytest.raises(PackageError, match="does not work"):
+        write_package(target, model, manifest, "new card", check=check, overwrite=True)
+    assert seen == ["new card"]
+    assert {entry: entry.read_bytes() for entry in path.parent.iterdir()} == before
+
+
+def test_serialised_graphs_are_kept_to_the_byte(
+    tmp_path: Path, model: onnx.ModelProto, manifest: Manifest
+) -> None:
+    """What was measured as bytes is what is shipped."""
+    graph_bytes = model.SerializeToString(deterministic=True)
+    write_package(tmp_path / "p.tapetum", graph_bytes, manifest, "")
+    assert open_package(tmp_path / "p.tapetum").graph_bytes == graph_bytes
+    assert [entry.name for entry in tmp_path.iterdir()] == ["p.tapetum"]
 
 
 def test_a_folder_is_never_overwritten(

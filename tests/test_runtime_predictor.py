@@ -1,5 +1,6 @@
 """The predictor: what goes in comes out as deep as it was, cleaned and named."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from tapetum.errors import DataError, InputError, PackageError
 from tapetum.graph import random_weights, write_graph
 from tapetum.runtime import predictor as module
 from tapetum.runtime.image import Picture, read_picture, write_picture
+from tapetum.runtime.inputs import pictures_in
 from tapetum.runtime.package import Manifest, Package, write_package
 from tapetum.runtime.predictor import Predictor
 
@@ -264,6 +266,30 @@ def test_a_tiled_picture_is_the_untiled_one(name: str, mode: Any) -> None:
         assert np.abs(tiled.pixels - whole.pixels).max() <= 1 / 255
 
 
+@pytest.mark.parametrize("name", [CLASSIFIER, "dc-net-reduced-sequential"])
+def test_boxes_narrower_than_their_region_are_named_as_untiled(name: str) -> None:
+    """Boxes of a few pixels, sampled beside their edges, get the labels of the whole picture."""
+    package, pixels = real(name, boxes=True), noise(150, 190)
+    corners = [(x, y) for x in range(8, 170, 20) for y in range(8, 130, 20)]
+    boxes = np.array([[x, y, x + 5, y + 3.5] for x, y in corners])
+    whole = Predictor(package, threads=1, mode="label")(pixels, boxes=boxes)
+    tiled = Predictor(package, threads=1, mode="label", max_pixels=150**2)(pixels, boxes=boxes)
+    assert (whole.tiled, tiled.tiled) == (False, True)
+    np.testing.assert_allclose(tiled.probabilities, whole.probabilities, atol=1e-5)
+
+
+def test_a_narrow_box_reads_beside_its_edge() -> None:
+    """The law above can fail: without a halo the probabilities of narrow boxes differ."""
+    package, pixels = real(CLASSIFIER, boxes=True), noise(64, 64)
+    bare = package.manifest.model_copy(update={"tile_halo_px": 0})
+    boxes = np.array([[x, y, x + 5, y + 3.5] for x in range(1, 59) for y in (9, 30)])
+    whole = Predictor(package, threads=1)(pixels, boxes=boxes)
+    blind = Predictor(Package(bare, package.graph_bytes, ""), threads=1, max_pixels=20**2)
+    seeing = Predictor(package, threads=1, max_pixels=20**2)
+    assert np.abs(seeing(pixels, boxes=boxes).probabilities - whole.probabilities).max() < 1e-6
+    assert np.abs(blind(pixels, boxes=boxes).probabilities - whole.probabilities).max() > 1e-5
+
+
 def test_a_tiled_label_is_the_mean_over_the_area() -> None:
     """A picture with one dark third is bright with the probability of its two bright thirds."""
     package = toy(JOINT)
@@ -316,6 +342,24 @@ def test_a_folder_that_cannot_be_used_is_refused_at_once(tmp_path: Path) -> None
         predictor.folder(tmp_path)
     with pytest.raises(InputError, match="use mode='picture'"):
         Predictor(real(JOINT, boxes=True), threads=1).folder(tmp_path)
+
+
+def test_a_folder_that_may_not_be_read_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder or sub-folder without permission is named; it does not count as empty."""
+    locked, scandir = tmp_path / "locked", os.scandir
+    locked.mkdir()
+
+    def guarded(path: str) -> Any:
+        if Path(path) == locked:
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", guarded)
+    for folder in (tmp_path, locked):
+        with pytest.raises(DataError, match=r"cannot read .*locked: Permission denied; allow"):
+            pictures_in(folder)
 
 
 def test_an_answer_of_another_size_is_refused() -> None:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
 from tapetum.errors import InputError, PackageError
+from tapetum.runtime import session as module
 from tapetum.runtime.session import GraphSession, keep_outputs
 
 SHAPE = ["n", 1, "height", "width"]
@@ -128,6 +129,13 @@ def test_bytes_that_are_no_graph_are_refused() -> None:
     """Garbage is a package error, whatever the runtime raises for it."""
     with pytest.raises(PackageError, match="cannot load the graph"):
         GraphSession(b"no graph at all")
+
+
+def test_all_threads_are_those_that_may_be_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a number there is a thread a usable core, not one a core of the machine."""
+    monkeypatch.setattr(module, "usable_cores", lambda: 3)
+    assert GraphSession(two_branches().SerializeToString()).threads == 3
+    assert module._session_options(3).intra_op_num_threads == 3
 
 
 def test_threads_are_counted_from_one() -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 
 from tapetum.errors import InputError
@@ -115,7 +116,39 @@ def test_a_network_is_scored_on_both_outputs(with_boxes: bool) -> None:
     assert row.psnr_db is not None
     assert row.ssim is not None
     assert row.accuracy is not None
-    assert not network.training
+
+
+def test_scoring_leaves_the_network_as_it_is() -> None:
+    """Its mode stays, as do its batch statistics; on a CPU the scores are its exact outputs."""
+    network = build(tiny_architecture(), seed=0)
+    state = {name: value.clone() for name, value in network.state_dict().items()}
+    noisy = np.random.default_rng(0).random((2, 1, 32, 32), dtype=np.float32)
+    cleaned, logits = network_predict(network)(noisy, None)
+    assert network.training
+    assert all(value.equal(state[name]) for name, value in network.state_dict().items())
+    if not torch.accelerator.is_available():
+        with torch.inference_mode():
+            expected = network.eval()(torch.from_numpy(noisy))
+        np.testing.assert_array_equal(cleaned, expected.picture.numpy())
+        np.testing.assert_array_equal(logits, expected.logits.numpy())
+
+
+def test_a_network_is_scored_where_it_would_be_trained(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The pictures and a copy of the network go to that device; the network itself stays."""
+    seen: list[str] = []
+    network = build(tiny_architecture(), seed=0)
+    network.register_forward_pre_hook(
+        lambda module, inputs: seen.extend(
+            tensor.device.type for tensor in (next(module.parameters()), inputs[0])
+        )
+    )
+    found = torch.device("meta")
+    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda **_: found)
+    predict = network_predict(network)
+    with pytest.raises(NotImplementedError):  # nothing can be copied out of the meta device
+        predict(np.zeros((1, 1, 32, 32), dtype=np.float32), None)
+    assert seen == ["meta", "meta"]
+    assert next(network.parameters()).device.type == "cpu"
 
 
 def test_scores_are_kept_with_the_result(tmp_path: Path) -> None:

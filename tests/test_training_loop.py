@@ -8,17 +8,21 @@ import pytest
 import safetensors.torch
 import torch
 
+from tapetum import provenance
 from tapetum.errors import DataError, RunError, TrainingError
 from tapetum.losses import EQUATION_2, EQUATION_3, LossWeights
 from tapetum.nn import build
 from tapetum.noise import NoisePlan
-from tapetum.training import Request, RunFolder, load_network, train
-from tapetum.training.checkpoint import read_checkpoint
+from tapetum.provenance import Provenance
+from tapetum.training import Request, RunFolder, load_network, process_settings, train
+from tapetum.training.checkpoint import EpochRow, read_checkpoint
+from tapetum.training.learner import Learner
 from tiny_training import Squares, tiny_architecture, tiny_recipe, tiny_train
 
 ARCHITECTURE = tiny_architecture("unet-s")
 GENTLE = tiny_recipe()
 NAMES_ALONE = LossWeights(cross_entropy=1.0, charbonnier=0.0, ssim=0.0)
+PSNR_ALONE = LossWeights(cross_entropy=0.0, charbonnier=0.0, log_mse=1.0)
 
 
 def test_training_lowers_the_loss(tmp_path: Path) -> None:
@@ -30,7 +34,7 @@ def test_training_lowers_the_loss(tmp_path: Path) -> None:
     rows = read_checkpoint(RunFolder.open(tmp_path / "run").last_checkpoint)[1].rows
     assert rows[-1] == result.last
     assert rows[-1].train["loss"] < rows[0].train["loss"] / 2
-    assert rows[-1].validation["psnr_db"] > rows[0].validation["psnr_db"] + 3
+    assert _psnr_db(rows[-1]) > _psnr_db(rows[0]) + 3
     assert result.training_seconds == pytest.approx(sum(row.seconds for row in rows))
 
 
@@ -67,7 +71,7 @@ def test_recipes_of_all_kinds_are_followed(fields: dict[str, Any], tmp_path: Pat
     """Boxes are named under each of them, and the loss is finite."""
     result = tiny_train(tmp_path / "run", tiny_recipe(epochs=1, **fields), with_boxes=True)
     assert all(math.isfinite(value) for value in result.last.train.values())
-    assert math.isfinite(result.last.validation["loss"])
+    assert result.last.validation["loss"] is not None
 
 
 @pytest.mark.parametrize(
@@ -75,6 +79,7 @@ def test_recipes_of_all_kinds_are_followed(fields: dict[str, Any], tmp_path: Pat
     [
         ("dc-net-reduced-integrated", EQUATION_2, "classifier."),
         ("dc-net-reduced-integrated", NAMES_ALONE, "decoder."),
+        ("dc-net-reduced-integrated", PSNR_ALONE, "classifier."),
         ("dc-net-reduced-sequential", EQUATION_2, "classifier."),
         ("dc-net-reduced-sequential", NAMES_ALONE, "nothing"),
     ],
@@ -124,7 +129,7 @@ def test_the_best_epoch_can_be_kept(tmp_path: Path) -> None:
     result = tiny_train(tmp_path / "run", recipe)
     run = RunFolder.open(tmp_path / "run")
     rows = read_checkpoint(run.last_checkpoint)[1].rows
-    losses = [row.validation["loss"] for row in rows]
+    losses = [row.validation["loss"] or math.inf for row in rows]
     assert result.kept_epoch == result.best_epoch == losses.index(min(losses)) + 1
     weights = safetensors.torch.load_file(run.weights)
     best, _ = read_checkpoint(run.best_checkpoint)
@@ -188,6 +193,82 @@ def test_a_run_that_has_begun_is_not_begun_again(tmp_path: Path) -> None:
         train(ARCHITECTURE, GENTLE, Squares(16), Squares(8), run)
     with pytest.raises(RunError, match="began with 16 training pictures, now there are 20"):
         train(ARCHITECTURE, GENTLE, Squares(20), Squares(8), run, resume=True)
+
+
+def test_a_picture_restored_exactly_spoils_no_file(tmp_path: Path) -> None:
+    """Its infinite PSNR is stored as none: the run is resumed, and its result is read again."""
+    recipe = tiny_recipe(noise=NoisePlan(kind="gaussian", levels=(0.0,)))
+    run = RunFolder.create(tmp_path / "run", Request(architecture=ARCHITECTURE, recipe=recipe))
+    sets = (_Blank(16), _Blank(8))
+    with pytest.raises(KeyboardInterrupt):
+        train(ARCHITECTURE, recipe, *sets, run, progress=_stop_in_the_second_epoch)
+    assert read_checkpoint(run.last_checkpoint)[1].rows[0].validation["psnr_db"] is None
+    result = train(ARCHITECTURE, recipe, *sets, run, resume=True)
+    assert run.result() == result
+    assert result.last.validation["psnr_db"] is None
+    table = (run.path / "metrics.csv").read_text().splitlines()
+    assert table[1].split(",")[table[0].split(",").index("validation_psnr_db")] == ""
+
+
+def test_a_result_tells_of_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Provenance is that of the code that ran, whatever is edited while it runs."""
+    stamps: list[Provenance] = []
+
+    def stamp(*, seed: int | None = None) -> Provenance:
+        stamps.append(provenance.stamp(seed=seed))
+        return stamps[-1]
+
+    def progress(done: int, total: int, message: str) -> None:
+        del done, total, message
+        assert len(stamps) == 1
+
+    monkeypatch.setattr("tapetum.training.loop.stamp", stamp)
+    result = tiny_train(tmp_path / "run", progress=progress)
+    assert [result.provenance] == stamps
+
+
+def test_a_result_tells_how_it_was_computed(tmp_path: Path) -> None:
+    """Among others whether denormals were flushed, by how many threads, with which allocator."""
+    result = tiny_train(tmp_path / "run", tiny_recipe(epochs=1))
+    assert result.process == process_settings()
+    assert RunFolder.open(tmp_path / "run").result().process == result.process
+
+
+def test_processes_agree_on_the_validation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What decides on rates and on the best epoch is the mean over all processes."""
+    alone = Learner.mean_over_processes
+
+    def with_a_worse_neighbour(learner: Learner, values: Any) -> dict[str, float]:
+        means = alone(learner, values)
+        return {**means, "loss": means["loss"] + 1} if "psnr_db" in means else means
+
+    expected = tiny_train(tmp_path / "one", tiny_recipe(epochs=1)).last.validation["loss"]
+    monkeypatch.setattr(Learner, "mean_over_processes", with_a_worse_neighbour)
+    found = tiny_train(tmp_path / "two", tiny_recipe(epochs=1)).last.validation["loss"]
+    position = read_checkpoint(RunFolder.open(tmp_path / "two").last_checkpoint)[1]
+    assert expected is not None
+    assert found == position.best_loss == pytest.approx(expected + 1)
+
+
+def _psnr_db(row: EpochRow) -> float:
+    psnr_db = row.validation["psnr_db"]
+    assert psnr_db is not None
+    return psnr_db
+
+
+def _stop_in_the_second_epoch(done: int, total: int, message: str) -> None:
+    del total, message
+    if done == 5:
+        raise KeyboardInterrupt
+
+
+class _Blank(Squares):
+    """Black pictures: a fresh denoiser already returns them exactly, its biases being 0."""
+
+    def take(self, indices: Any, *, epoch: int, seed: int, train: bool) -> Any:
+        clean = super().take(indices, epoch=epoch, seed=seed, train=train)
+        clean.pictures[:] = 0
+        return clean
 
 
 class _Broken(Squares):

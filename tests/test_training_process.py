@@ -1,10 +1,22 @@
 """What a process does to compute quickly."""
 
+import os
+import subprocess
+import sys
+
 import pytest
 import torch
 
-from tapetum.training import prepare_process, process_settings, relaunch_environment
-from tapetum.training.process import ALLOCATOR_ENVIRONMENT
+from tapetum import allocator
+from tapetum.training import prepare_process, process_settings
+from tapetum.training.process import training_device
+
+SUITED_THEN_PREPARED = """
+from tapetum.training import QUICK, prepare_process, suited
+suited(QUICK)
+settings = prepare_process(threads=2)
+raise SystemExit(not (settings.threads == 2 and settings.denormals_flushed))
+"""
 
 
 def test_denormals_are_flushed_and_the_settings_tell() -> None:
@@ -17,25 +29,29 @@ def test_denormals_are_flushed_and_the_settings_tell() -> None:
     assert int((torch.tensor([1e-39]) * 1).view(torch.int32)) == 0
 
 
-def test_a_relaunch_happens_at_most_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The environment adds the allocator's settings; with them set there is none to give."""
-    monkeypatch.setattr("tapetum.training.process._is_glibc", lambda: True)
-    for name in ALLOCATOR_ENVIRONMENT:
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("TAPETUM_TEST", "kept")
-    environment = relaunch_environment()
-    assert environment is not None
-    assert environment.items() >= ALLOCATOR_ENVIRONMENT.items()
-    assert environment["TAPETUM_TEST"] == "kept"
-    assert process_settings().allocator_tuned is False
-    for name, value in ALLOCATOR_ENVIRONMENT.items():
-        monkeypatch.setenv(name, value)
-    assert relaunch_environment() is None
-    assert process_settings().allocator_tuned is True
+def test_choosing_a_precision_leaves_the_threads_to_be_prepared() -> None:
+    """A recipe may be suited to the machine first: every thread still flushes denormals after."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "2"}
+    command = [sys.executable, "-c", SUITED_THEN_PREPARED]
+    assert subprocess.run(command, check=False, env=environment).returncode == 0
 
 
-def test_no_relaunch_without_glibc(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Other allocators do not know these settings."""
-    monkeypatch.setattr("tapetum.training.process._is_glibc", lambda: False)
-    assert relaunch_environment() is None
-    assert process_settings().allocator_tuned is None
+@pytest.mark.parametrize("is_tuned", [True, False, None])
+def test_the_settings_tell_of_the_allocator(
+    is_tuned: bool | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Tuned, not tuned, and not ours to tune are told apart."""
+    monkeypatch.setattr(allocator, "is_tuned", lambda: is_tuned)
+    assert process_settings().allocator_tuned is is_tuned
+
+
+@pytest.mark.parametrize(("kind", "name"), [("mps", "mps"), ("xpu", "Some Card"), ("cpu", "cpu")])
+def test_every_accelerator_is_called_by_its_name(
+    kind: str, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No accelerator passes for a CPU; one whose model torch cannot tell is named by its kind."""
+    found = None if kind == "cpu" else torch.device(kind)
+    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda **_: found)
+    monkeypatch.setattr(torch.xpu, "get_device_name", lambda: "Some Card")
+    assert training_device().type == kind
+    assert process_settings().device == name

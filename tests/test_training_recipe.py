@@ -13,7 +13,6 @@ from tapetum.training import (
     Recipe,
     adjusted,
     find_recipe,
-    process_settings,
     suited,
 )
 from tiny_training import tiny_recipe
@@ -60,11 +59,10 @@ def test_options_that_contradict_each_other_are_refused(fields: dict[str, object
         tiny_recipe(**fields)
 
 
-def test_bf16_is_kept_only_where_it_pays() -> None:
+def test_bf16_is_kept_only_where_it_pays(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine that does not compute in bf16 gets the same recipe in fp32."""
-    settings = process_settings()
-    with_it = settings.model_copy(update={"bf16_pays": True})
-    without = settings.model_copy(update={"bf16_pays": False})
-    assert suited(QUICK, with_it) == QUICK
-    assert suited(QUICK, without) == adjusted(QUICK, precision="fp32")
-    assert suited(PUBLISHED, without) == PUBLISHED
+    monkeypatch.setattr("tapetum.training.process._bf16_pays", lambda: True)
+    assert suited(QUICK) == QUICK
+    monkeypatch.setattr("tapetum.training.process._bf16_pays", lambda: False)
+    assert suited(QUICK) == adjusted(QUICK, precision="fp32")
+    assert suited(PUBLISHED) == PUBLISHED

@@ -46,6 +46,63 @@ def test_an_older_run_stays_unless_it_may_go(tmp_path: Path) -> None:
     assert not (run.path / "metrics.csv").exists()
 
 
+def test_all_of_an_older_run_goes(tmp_path: Path) -> None:
+    """Nothing of its folder stays, nor beside it; a link to it stays, and leads to the new run."""
+    RunFolder.create(tmp_path / "run", _request())
+    (tmp_path / "run" / "notes.txt").write_text("mine")
+    (tmp_path / "link").symlink_to(tmp_path / "run", target_is_directory=True)
+    RunFolder.create(tmp_path / "link", _request(epochs=5), overwrite=True)
+    assert RunFolder.open(tmp_path / "run").request.recipe.epochs == 5
+    assert sorted(file.name for file in tmp_path.rglob("*")) == [
+        "architecture.json",
+        "link",
+        "request.json",
+        "run",
+    ]
+
+
+def test_a_kill_while_an_older_run_goes_leaves_no_half(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its place is free at once, and the next run there removes what was left of it."""
+    path = tmp_path / "run"
+    RunFolder.create(path, _request())
+
+    def die(folder: Path) -> None:
+        (folder / "request.json").unlink()
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("shutil.rmtree", die)
+        with pytest.raises(KeyboardInterrupt):
+            RunFolder.create(path, _request(epochs=5), overwrite=True)
+    assert not path.exists()
+    (left,) = tmp_path.iterdir()
+    assert left.name.startswith(".run.")
+    RunFolder.create(path, _request(epochs=5))
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_run_that_cannot_be_put_aside_stays_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the system refuses, or where the user stands in it, not one file is removed."""
+    run = RunFolder.create(tmp_path / "run", _request())
+
+    def refuse(path: Path, target: Path) -> None:
+        del path, target
+        raise OSError(16, "Device or resource busy")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", refuse)
+        with pytest.raises(RunError, match="cannot be replaced: Device or resource busy"):
+            RunFolder.create(run.path, _request(epochs=5), overwrite=True)
+    monkeypatch.chdir(run.path)
+    with pytest.raises(RunError, match="is where you are"):
+        RunFolder.create(Path(), _request(epochs=5), overwrite=True)
+    assert RunFolder.open(run.path) == run
+
+
 @pytest.mark.parametrize("content", [None, "{}", "no json", '["tapetum-run"]'])
 def test_a_folder_that_is_no_run_is_never_removed(content: str | None, tmp_path: Path) -> None:
     """Not even with ``overwrite``, and not for having a request.json of someone else."""

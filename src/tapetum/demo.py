@@ -21,6 +21,7 @@ from tapetum.fit import (
     package_predict,
     score,
 )
+from tapetum.fit.job import PAGE
 from tapetum.fit.page import (
     example_groups,
     facts_of,
@@ -33,15 +34,14 @@ from tapetum.noise import PAPER_SIGMAS, Gaussian
 from tapetum.records import write_atomically
 from tapetum.report import Page, Series, Table, contact_sheet, write_report
 from tapetum.runtime import Picture, open_package, write_picture
+from tapetum.scores import Scores
 from tapetum.training import (
     QUICK,
     ProgressCallback,
     Recipe,
     Result,
     RunFolder,
-    Scores,
     adjusted,
-    process_settings,
     suited,
 )
 
@@ -122,7 +122,7 @@ def run_demo(
     predict = package_predict(open_package(out / "demo.tapetum"))
     noises = [Gaussian(sigma=sigma) for sigma in PAPER_SIGMAS]
     scores = score(predict, fresh, noises, protocol="benchmark", seed=FRESH_SEED, progress=progress)
-    made = DemoResult(result, exported, scores, out / "report.html")
+    made = DemoResult(result, exported, scores, out / PAGE)
     _keep_some(out, fresh)
     _write_page(made, RunFolder.open(out), fresh)
     return made
@@ -143,7 +143,7 @@ def comparison(result: Result) -> Table:
     ]
     if scores is not None:
         mean = scores.mean
-        seen = f"{result.steps * 64 / 1000:,.0f},000 pictures"
+        seen = f"{result.steps * QUICK.batch_size:,} pictures"
         rows.append(
             (
                 "this run",
@@ -162,7 +162,7 @@ def comparison(result: Result) -> Table:
 
 
 def _recipe(epochs: int) -> Recipe:
-    return suited(adjusted(QUICK, name="demo", epochs=epochs), process_settings())
+    return suited(adjusted(QUICK, name="demo", epochs=epochs))
 
 
 def _keep_some(out: Path, fresh: Pictures) -> None:
@@ -200,7 +200,7 @@ def _write_page(made: DemoResult, run: RunFolder, fresh: Pictures) -> None:
         curves=(*level_curves(result.scores, [_paper_line()]), learning_curve(run)),
         examples=groups,
         commands=(
-            "make demo",
+            result.provenance.command,
             f"tapetum predict {package} {run.path / 'pictures'} --boxes {run.path / 'boxes.json'} "
             f"--add-noise 0.4 --out {run.path / 'cleaned'}",
         ),

@@ -33,6 +33,7 @@ References:
 """
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Annotated
 
 import torch.nn.functional as F
@@ -73,6 +74,16 @@ class LossWeights(Record):
     charbonnier: Weight = 0.9
     ssim: Weight = 0.0
     log_mse: Weight = 0.0
+
+    @property
+    def sees_names(self) -> bool:
+        """Whether a term looks at the names."""
+        return self.cross_entropy > 0
+
+    @property
+    def sees_picture(self) -> bool:
+        """Whether a term looks at the cleaned picture."""
+        return any(getattr(self, name) > 0 for name in _picture_terms())
 
     @model_validator(mode="after")
     def _counts_something(self) -> "LossWeights":
@@ -175,13 +186,17 @@ def joint_loss(
             logits, labels, label_smoothing=label_smoothing
         )
     if picture is not None:
-        terms["charbonnier"] = lambda: charbonnier(picture, clean)
-        terms["ssim"] = lambda: ssim_loss(picture, clean)
-        terms["log_mse"] = lambda: log_mse(picture, clean)
+        for name, term in _picture_terms().items():
+            terms[name] = partial(term, picture, clean)
     shares = _shares(weights, terms)
     values = {name: terms[name]() for name in shares}
     loss = sum((shares[name] * value for name, value in values.items()), start=clean.new_zeros(()))
     return loss, {name: value.detach() for name, value in values.items()}
+
+
+def _picture_terms() -> dict[str, Callable[[Tensor, Tensor], Tensor]]:
+    """The terms that look at the cleaned picture, by the names of their weights."""
+    return {"charbonnier": charbonnier, "ssim": ssim_loss, "log_mse": log_mse}
 
 
 def _shares(weights: LossWeights, terms: Mapping[str, object]) -> dict[str, float]:

@@ -6,16 +6,26 @@ step, so that a kill at any moment leaves either the old file or the new one.
 """
 
 import json
+import math
 import os
-import tempfile
+import secrets
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
 from tapetum.errors import InputError
 
-__all__ = ["Record", "describe_faults", "write_atomically"]
+__all__ = ["FiniteOrNone", "Record", "describe_faults", "write_atomically"]
+
+
+def _finite_or_none(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None
+
+
+FiniteOrNone = Annotated[float | None, AfterValidator(_finite_or_none)]
+"""A measured number; one that is not finite, such as the PSNR of a perfect picture, is kept as
+``None``: JSON has no infinity."""
 
 
 class Record(BaseModel):
@@ -80,17 +90,17 @@ def describe_faults(error: ValidationError) -> str:
 def write_atomically(path: Path, content: bytes) -> None:
     """Writes ``content`` to ``path`` so that no one ever sees half of it.
 
-    The folder is made where it is missing; the bytes reach the disk before the name does.
+    The folder is made where it is missing; the bytes reach the disk before the name does.  Who
+    may read the file is up to the user's umask.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.part")
     try:
-        with os.fdopen(handle, "wb") as file:
+        with temporary.open("xb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
         os.replace(temporary, path)
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise

@@ -6,8 +6,11 @@
 * :func:`integrated`, :func:`sequential`: the two ways of joining them (section 3.1).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import pairwise
+
+from pydantic import ValidationError
 
 from tapetum.arch.spec import (
     Activation,
@@ -28,6 +31,7 @@ from tapetum.arch.spec import (
     level_channels,
 )
 from tapetum.errors import ArchitectureError
+from tapetum.records import describe_faults
 
 __all__ = ["integrated", "sequential", "small_classifier", "unet"]
 
@@ -35,6 +39,18 @@ DIGIT_PX = 28  # the side of an MNIST digit, and so of a box in the controlled s
 FEATURE_BOX_PX = 4  # a 28 px box spans 3.5 places of a map at 1/8
 
 
+@contextmanager
+def _numbers_checked() -> Iterator[None]:
+    """Numbers that make no network are our error, not pydantic's."""
+    try:
+        yield
+    except ValidationError as error:
+        raise ArchitectureError(
+            f"these numbers make no network: {describe_faults(error)}", "correct them"
+        ) from error
+
+
+@_numbers_checked()
 def unet(
     name: str,
     *,
@@ -98,6 +114,7 @@ def unet(
     )
 
 
+@_numbers_checked()
 def small_classifier(
     name: str,
     *,
@@ -118,7 +135,7 @@ def small_classifier(
         boxes: Whether it names 28 px boxes (the controlled study) or the whole picture.
     """
     first, second = widths
-    # Max-pool and ReLU commute: activating first is the paper's order up to rounding.
+    # differs from the paper: activates before the max-pool, which gives the same numbers.
     return Architecture(
         name=name,
         picture_channels=channels,
@@ -138,6 +155,7 @@ def small_classifier(
     )
 
 
+@_numbers_checked()
 def integrated(
     denoiser: Architecture, name: str, *, num_classes: int = 10, boxes: bool = True
 ) -> Architecture:
@@ -152,6 +170,7 @@ def integrated(
     blocks: tuple[Block, ...] = ()
     features = deepest * FEATURE_BOX_PX**2
     if not boxes:
+        # differs from the paper, which prints no head for whole pictures.
         blocks = _context(deepest)
         features = 4 * deepest
     classifier = Classifier(
@@ -165,6 +184,7 @@ def integrated(
     return _rebuild(denoiser, name, classifier)
 
 
+@_numbers_checked()
 def sequential(denoiser: Architecture, classifier: Architecture, name: str) -> Architecture:
     """Joins a denoiser and a classifier that reads the cleaned picture (paper, figure 2 i)."""
     if classifier.kind != "classifier" or classifier.classifier is None:

@@ -293,6 +293,8 @@ def _decoder_faults(architecture: Architecture) -> list[str]:
         where = f"decoder.levels.{index}"
         if level.up.in_channels != channels:
             faults.append(f"{where}.up takes {level.up.in_channels} channels but gets {channels}")
+        if stride_px % 2:
+            faults.append(f"{where}.up doubles a map at 1/{stride_px}, which is no even part")
         channels, stride_px = level.up.out_channels, stride_px // 2
         skip = level.skip_level
         if skip is not None and skip >= len(strides):

@@ -13,7 +13,7 @@ def main() -> None:
 
     The commands that train first start the program again in an environment in which the C library
     keeps freed memory, which it reads only when a process starts (1.4 to 2 times faster; see
-    :mod:`tapetum.training.process`).  ``tapetum doctor`` tells whether this has happened.
+    :mod:`tapetum.allocator`).  ``tapetum doctor`` tells whether this has happened.
     """
     if sys.argv[1:2] and sys.argv[1] in TRAINING_COMMANDS and "--help" not in sys.argv:
         _start_again_tuned()
@@ -24,11 +24,8 @@ def main() -> None:
 
 def _start_again_tuned() -> None:
     """Replaces this process by itself with the allocator's settings; at most once."""
-    from tapetum.cli.common import errors_in_one_sentence
+    from tapetum.allocator import relaunch_environment
 
-    with errors_in_one_sentence(as_json="--json" in sys.argv):
-        from tapetum.training.process import relaunch_environment
-
-        environment = relaunch_environment()
+    environment = relaunch_environment()
     if environment is not None:
         os.execve(sys.executable, [sys.executable, "-m", "tapetum", *sys.argv[1:]], environment)  # noqa: S606

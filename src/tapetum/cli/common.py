@@ -7,10 +7,11 @@ Results go to standard output, everything else to standard error, so that a comm
 import json
 import sys
 import time
+import typing
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console
@@ -24,6 +25,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.table import Table
+from rich.text import Text
 
 from tapetum.errors import MissingExtraError, TapetumError
 
@@ -32,7 +34,10 @@ __all__ = [
     "Download",
     "Json",
     "Overwrite",
+    "Protocol",
+    "TestCount",
     "Tick",
+    "TrainCount",
     "answer",
     "errors_in_one_sentence",
     "progress_bar",
@@ -45,7 +50,7 @@ SECONDS_BETWEEN_LINES = 30.0
 WIDTH_OF_A_FILE = 400  # columns: what is piped is never cut
 
 
-class Tick(Protocol):
+class Tick(typing.Protocol):
     """Is told how far a job is."""
 
     def __call__(self, done: int, total: int, message: str) -> None:
@@ -63,12 +68,22 @@ DataRoot = Annotated[
     ),
 ]
 Download = Annotated[bool, typer.Option("--download", help="Fetch MNIST from the internet.")]
+Protocol = Annotated[
+    Literal["benchmark", "camera"] | None,
+    typer.Option(help="Of noisy pictures: unclipped, or clipped and 8-bit."),
+]
+TrainCount = Annotated[
+    int | None, typer.Option(help="Training pictures of digits.", show_default="30000")
+]
+TestCount = Annotated[
+    int | None, typer.Option(help="Test pictures of digits.", show_default="2000")
+]
 
 _EXTRAS = {
     "accelerate": "train",
     "jaxtyping": "train",
-    "jinja2": "demo",
-    "matplotlib": "demo",
+    "jinja2": "train",
+    "matplotlib": "train",
     "mlxtend": "demo",
     "tensorboard": "train",
     "timm": "peers",
@@ -93,6 +108,13 @@ def errors_in_one_sentence(*, as_json: bool) -> Iterator[None]:
             f"install it: pip install 'tapetum[{extra}]'",
         )
         _fail(missing, as_json=as_json)
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and "memory" not in str(error).lower():
+            raise
+        _fail(
+            TapetumError("the memory is not enough", "ask for a smaller batch or smaller pictures"),
+            as_json=as_json,
+        )
     except OSError as error:
         reason = error.strerror or str(error)
         where = f"{error.filename}: " if error.filename else ""
@@ -107,13 +129,21 @@ def _fail(error: TapetumError, *, as_json: bool) -> None:
     if as_json:
         answer({"error": {"kind": kind, "problem": error.problem, "remedy": error.remedy}})
     else:
-        say(f"[bold red]error:[/] {_plain(str(error))}")
+        say(str(error), label="error", style="bold red")
     raise typer.Exit(EXIT_BAD_INPUT)
 
 
-def say(text: str) -> None:
-    """Prints a line for people, on standard error; rich markup works."""
-    Console(stderr=True, highlight=False, soft_wrap=True).print(text)
+def say(text: str, *, label: str = "", style: str = "") -> None:
+    """Prints a line for people, on standard error, as it is: brackets are no markup.
+
+    Args:
+        text: The line.
+        label: A word in front of it, such as ``error``.
+        style: Of the label.
+    """
+    line = Text(f"{label}: ", style=style) if label else Text()
+    line.append(text, style="none")
+    Console(stderr=True, highlight=False, soft_wrap=True).print(line)
 
 
 def answer(result: Any) -> None:

@@ -9,6 +9,8 @@ from tapetum.cli.common import (
     DataRoot,
     Download,
     Json,
+    Protocol,
+    TestCount,
     answer,
     errors_in_one_sentence,
     progress_bar,
@@ -30,10 +32,7 @@ def evaluate(
             show_default="the levels of the training",
         ),
     ] = None,
-    protocol: Annotated[
-        Literal["benchmark", "camera"] | None,
-        typer.Option(help="Of noisy pictures: unclipped, or clipped and 8-bit."),
-    ] = None,
+    protocol: Protocol = None,
     part: Annotated[
         Literal["validation", "all"],
         typer.Option(help="Of a folder; 'all' only if none of it was trained on."),
@@ -46,7 +45,7 @@ def evaluate(
     size: Annotated[
         int | None, typer.Option(help="Side of the pictures, pixels.", show_default="as trained")
     ] = None,
-    test_count: Annotated[int, typer.Option(help="Pictures of digits.")] = 2_000,
+    test_count: TestCount = None,
     threads: Annotated[
         int | None, typer.Option(help="For a package.", show_default="all cores")
     ] = None,
@@ -63,8 +62,17 @@ def evaluate(
       tapetum evaluate photos.tapetum --data photos --noise 0.1 --noise 0.3
     """
     with errors_in_one_sentence(as_json=json):
-        from tapetum.fit import open_pictures, open_subject, require_same_classes, score
+        from tapetum.fit import (
+            open_pictures,
+            open_subject,
+            require_fit,
+            require_same_classes,
+            score,
+        )
         from tapetum.noise import parse_noise
+        from tapetum.training import prepare_process
+
+        prepare_process()  # before torch starts its threads
 
         noises = [parse_noise(text) for text in noise or []]
         opened = open_subject(subject, threads=threads)
@@ -75,13 +83,13 @@ def evaluate(
                 data_root=data_root,
                 download=download,
                 test_count=test_count,
-                size_px=size or opened.size_px,
-                channels=opened.architecture.picture_channels,
+                **opened.picture_form(data, size_px=size),
                 score_all=part == "all",
                 progress=tick,
             )
             show_skipped(pictures.skipped)
             require_same_classes(opened.class_names, pictures)
+            require_fit(opened.architecture, pictures)
             scores = score(
                 opened.predict,
                 pictures,

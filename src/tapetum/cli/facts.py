@@ -78,13 +78,11 @@ def package_facts(path: Path) -> Facts:
         "made by": f"tapetum {manifest.tapetum_version}",
         "made on": manifest.provenance.get("date", "-"),
     }
-    means = [row for row in manifest.scores if row.get("noise") is None]
-    return facts | _mean(means[0] if means else None)
+    return facts | _mean(None if manifest.scores is None else manifest.scores.mean.model_dump())
 
 
 def _costs(architecture: Architecture, size_px: int) -> Facts:
-    regions = {"num_boxes": 2} if architecture.names_boxes else {}
-    cost = multiply_adds(architecture, size_px, size_px, **regions)
+    cost = multiply_adds(architecture, size_px, size_px)
     return {
         "architecture": architecture.name,
         "kind": architecture.kind,

@@ -81,7 +81,7 @@ def predict(
             table(header, [_cells(row) for row in rows if row.error is None])
         failed = [row for row in rows if row.error is not None]
         for row in failed:
-            say(f"[bold red]error:[/] {row.picture}: {row.error}")
+            say(f"{row.picture}: {row.error}", label="error", style="bold red")
         if failed:
             raise typer.Exit(2)
 

@@ -6,44 +6,24 @@ from typing import TYPE_CHECKING
 
 from tapetum.cli.common import say, table
 
-if TYPE_CHECKING:  # torch loads with it, and --help must stay quick
-    from tapetum.training import Scores
+if TYPE_CHECKING:  # numpy loads with it, and --help must stay quick
+    from tapetum.scores import Scores
 
 __all__ = ["show_scores", "show_skipped"]
-
-FIRST_SHOWN = 10
 
 
 def show_skipped(skipped: Sequence[tuple[Path, str]]) -> None:
     """Lists files that could not be read, each with its reason."""
     if not skipped:
         return
-    say(f"[yellow]skipped {len(skipped)} file(s) that cannot be read:[/]")
-    for path, reason in skipped[:FIRST_SHOWN]:
+    say(f"{len(skipped)} file(s):", label="left out", style="yellow")
+    for path, reason in skipped:
         say(f"  {path}: {reason}")
-    if len(skipped) > FIRST_SHOWN:
-        say(f"  and {len(skipped) - FIRST_SHOWN} more")
 
 
 def show_scores(scores: "Scores | None") -> None:
     """Prints a row a noise level and their mean."""
-    if scores is None:
-        return
-    rows = [
-        (
-            row.title,
-            _number(row.noisy_psnr_db, 2),
-            _number(row.psnr_db, 2),
-            _number(row.ssim, 3),
-            _number(row.accuracy, 1, 100),
-            _number(row.macro_accuracy, 1, 100),
-            _number(row.calibration_error, 3),
-        )
-        for row in (*scores.rows, scores.mean)
-    ]
-    header = ("noise", "noisy dB", "PSNR dB", "SSIM", "accuracy %", "macro %", "calibration error")
-    table(header, rows, title=f"{scores.mean.num_pictures} pictures, protocol {scores.protocol}")
+    from tapetum.scores import SCORE_HEADER, score_cells, score_note
 
-
-def _number(value: float | None, digits: int, scale: float = 1) -> str:
-    return "-" if value is None else f"{scale * value:.{digits}f}"
+    if scores is not None:
+        table(SCORE_HEADER, score_cells(scores), title=score_note(scores))

@@ -1,7 +1,7 @@
 """``tapetum train``: pictures in, a trained and scored network out."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
@@ -10,6 +10,9 @@ from tapetum.cli.common import (
     Download,
     Json,
     Overwrite,
+    Protocol,
+    TestCount,
+    TrainCount,
     answer,
     errors_in_one_sentence,
     progress_bar,
@@ -19,6 +22,14 @@ from tapetum.cli.scores import show_scores, show_skipped
 
 __all__ = ["train"]
 
+Recipe = Annotated[
+    str | None,
+    typer.Option(
+        help="published, quick, pictures, or FILE.json.",
+        show_default="quick for digits, pictures for a folder",
+    ),
+]
+
 
 def train(
     architecture: Annotated[
@@ -26,13 +37,7 @@ def train(
     ],
     data: Annotated[str, typer.Option(help="A folder of pictures, or the word 'digits'.")],
     out: Annotated[Path, typer.Option(help="New folder for the run.")],
-    recipe: Annotated[
-        str | None,
-        typer.Option(
-            help="published, quick, pictures, or FILE.json.",
-            show_default="quick for digits, pictures for a folder",
-        ),
-    ] = None,
+    recipe: Recipe = None,
     epochs: Annotated[int | None, typer.Option(help="Passes over the pictures.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Pictures in one step.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="The highest one.")] = None,
@@ -40,15 +45,12 @@ def train(
         str | None,
         typer.Option(help="KIND:LOW-HIGH, such as gaussian:0-0.5, for training and scoring."),
     ] = None,
-    protocol: Annotated[
-        Literal["benchmark", "camera"] | None,
-        typer.Option(help="Of noisy pictures: unclipped, or clipped and 8-bit."),
-    ] = None,
+    protocol: Protocol = None,
     seed: Annotated[int | None, typer.Option(help="Of weights, order, noise and split.")] = None,
     size: Annotated[int | None, typer.Option(help="Side of training pictures, pixels.")] = None,
     channels: Annotated[int | None, typer.Option(help="1 grey, 3 RGB; else found out.")] = None,
-    train_count: Annotated[int, typer.Option(help="Training pictures of digits.")] = 30_000,
-    test_count: Annotated[int, typer.Option(help="Test pictures of digits.")] = 2_000,
+    train_count: TrainCount = None,
+    test_count: TestCount = None,
     data_root: DataRoot = None,
     download: Download = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on after a kill.")] = False,
@@ -68,6 +70,9 @@ def train(
     with errors_in_one_sentence(as_json=json):
         from tapetum.fit import architecture_for, choose_recipe, fit, open_pictures
         from tapetum.fit.page import write_run_page
+        from tapetum.training import is_main_process, prepare_process
+
+        prepare_process()  # before torch starts its threads
 
         changes = {
             "epochs": epochs,
@@ -93,6 +98,8 @@ def train(
             result = fit(
                 network, chosen, pictures, out, resume=resume, overwrite=overwrite, progress=tick
             )
+            if not is_main_process():
+                return
             page = write_run_page(out, pictures)
         if json:
             answer(result.model_dump(mode="json"))

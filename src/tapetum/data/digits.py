@@ -114,7 +114,7 @@ def open_digits(
     *,
     download: bool = False,
     train_count: int = 30_000,
-    test_count: int = 10_000,
+    test_count: int = 2_000,
     seed: int,
 ) -> tuple[DigitPictures, DigitPictures, str]:
     """Finds digits and composes pictures for training and testing; no digit is in both.

@@ -16,7 +16,6 @@ twin.  In validation the square of ``size_px`` in the middle, in training one an
 picture is enlarged, a smaller pair skipped.
 """
 
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -27,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tapetum.data.layout import Layout, Skipped, find_layout
-from tapetum.data.loading import Loaded, Progress, load_all
+from tapetum.data.loading import Loaded, Progress, decoding_threads, load_all
 from tapetum.data.pictures import Clean
 from tapetum.data.splitting import split
 from tapetum.data.squares import Integers, Square, cut, middle_square, random_square
@@ -107,7 +106,7 @@ class FolderPictures:
         if all(self._pictures[index].kept is not None for index in indices):
             views = [view(index) for index in indices]
         else:
-            with ThreadPoolExecutor(os.cpu_count()) as pool:
+            with ThreadPoolExecutor(decoding_threads()) as pool:
                 views = list(pool.map(view, indices))
         twins = [noisy for _, noisy in views if noisy is not None]
         return Clean(

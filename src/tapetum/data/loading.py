@@ -3,7 +3,6 @@
 Pillow lets other threads run while it decodes, so threads are enough.
 """
 
-import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -13,12 +12,16 @@ from typing import NamedTuple
 from tapetum.data.layout import Entry, Skipped
 from tapetum.data.squares import Integers, resample
 from tapetum.errors import DataError
+from tapetum.provenance import usable_cores
 from tapetum.runtime.image import decode_picture
 
-__all__ = ["Loaded", "Pixels", "Progress", "load_all", "read_pixels"]
+__all__ = ["Loaded", "Pixels", "Progress", "decoding_threads", "load_all", "read_pixels"]
 
 Progress = Callable[[int, int], None]
 """Called with how many files are done, and how many there are."""
+
+
+_MOST_THREADS = 8  # each holds a whole decoded picture, and the disk is the limit by then
 
 
 class Pixels(NamedTuple):
@@ -74,6 +77,11 @@ class Loaded:
             ) from error
 
 
+def decoding_threads() -> int:
+    """How many files are decoded at once: one for each usable core, at most 8."""
+    return min(_MOST_THREADS, usable_cores())
+
+
 def load_all(
     entries: Sequence[Entry],
     *,
@@ -94,7 +102,7 @@ def load_all(
     """
     loaded: list[Loaded] = []
     skipped: list[Skipped] = []
-    pool = ThreadPoolExecutor(os.cpu_count())
+    pool = ThreadPoolExecutor(decoding_threads())
     try:
         results = pool.map(lambda entry: _try_to_read(entry, largest_px), entries)
         for done, (entry, result) in enumerate(zip(entries, results, strict=True), start=1):

@@ -88,14 +88,15 @@ class Joined:
     """Two sets of one kind, one behind the other, as one (a :class:`PictureSet`).
 
     Args:
-        first: Its pictures come first, and its names and its source stand for both.
+        first: Its pictures come first.
         second: Has the same channels and class names.
+        source: Where all of them come from, in a sentence for people.
     """
 
-    def __init__(self, first: PictureSet, second: PictureSet) -> None:
+    def __init__(self, first: PictureSet, second: PictureSet, *, source: str) -> None:
         self.channels = first.channels
         self.class_names = first.class_names
-        self.source = first.source
+        self.source = source
         self._parts = (first, second)
 
     def __len__(self) -> int:

@@ -1,4 +1,4 @@
-"""The paper's tables and figures: what it prints, and what it takes to do the same."""
+"""The paper's tables: what they print, and documents that put our results beside."""
 
 from tapetum.experiments import paper
 

@@ -18,7 +18,8 @@ from typing import Any
 from tapetum.errors import InputError
 from tapetum.experiments.paper import TABLE_1, TABLE_8
 from tapetum.noise import Gaussian
-from tapetum.training import Result, Scores
+from tapetum.scores import SCORE_HEADER, Scores, score_cells, score_note, show_number
+from tapetum.training import Result
 
 __all__ = ["DOCUMENTS", "fill", "markdown_table", "sections"]
 
@@ -91,7 +92,8 @@ def _demo(path: Path) -> str:
         "eleven noise levels from sigma 0 to 1:\n\n"
         f"{markdown_table(header, rows)}\n\n"
         f"One seed; {result.scores.source}; {result.scores.mean.num_pictures:,} test pictures a "
-        f"level; {result.provenance.cpu}, {result.provenance.cores} cores; "
+        f"level, protocol {result.scores.protocol}; {result.provenance.cpu}, "
+        f"{result.provenance.cores} cores; "
         f"[results/{path.name}](results/{path.name})."
     )
 
@@ -101,21 +103,9 @@ def _pictures(path: Path) -> str:
     result = Result.model_validate(_read(path))
     if result.scores is None:
         raise InputError(f"{path} has no scores", "make it again with tapetum train")
-    rows = [
-        (
-            row.title,
-            _number(row.noisy_psnr_db, 2),
-            _number(row.psnr_db, 2),
-            _number(row.ssim, 3),
-            _number(row.accuracy, 1, 100.0),
-            _number(row.macro_accuracy, 1, 100.0),
-        )
-        for row in (*result.scores.rows, result.scores.mean)
-    ]
-    header = ("noise", "noisy dB", "PSNR dB", "SSIM", "accuracy %", "macro %")
     return (
-        f"{markdown_table(header, rows)}\n\n"
-        f"{result.scores.mean.num_pictures:,} validation pictures; one seed; trained "
+        f"{markdown_table(SCORE_HEADER, score_cells(result.scores))}\n\n"
+        f"{result.scores.source}; {score_note(result.scores)}; trained once, "
         f"{result.training_seconds / 60:.1f} minutes ({result.pictures_per_second:,.0f} pictures a "
         f"second) on {result.provenance.cpu}, {result.provenance.cores} cores; "
         f"`{result.provenance.command}`; [results/{path.name}](../results/{path.name})."
@@ -133,16 +123,12 @@ def _read(path: Path) -> dict[str, Any]:
 def _means(scores: Scores) -> tuple[str, ...]:
     mean = scores.mean
     return (
-        _number(mean.psnr_db, 1),
-        _number(mean.ssim, 2),
-        f"{_number(mean.accuracy, 1, 100.0)} %",
+        show_number(mean.psnr_db, 1),
+        show_number(mean.ssim, 2),
+        f"{show_number(mean.accuracy, 1, scale=100)} %",
     )
 
 
 def _by_sigma(scores: Scores) -> list[str]:
     rows = {row.noise.sigma: row for row in scores.rows if isinstance(row.noise, Gaussian)}
-    return [_number(rows[s].psnr_db, 1) if s in rows else "-" for s in SHOWN_SIGMAS]
-
-
-def _number(value: float | None, digits: int, scale: float = 1.0) -> str:
-    return "-" if value is None else f"{scale * value:.{digits}f}"
+    return [show_number(rows[s].psnr_db, 1) if s in rows else "-" for s in SHOWN_SIGMAS]

@@ -1,12 +1,11 @@
 """The text for people that every package carries: what it is, what it scored, how to run it."""
 
-from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 from tapetum.arch import multiply_adds, parameters
 from tapetum.export.parity import Parity
 from tapetum.runtime import Manifest
+from tapetum.scores import SCORE_HEADER, score_cells, score_note
 
 __all__ = ["write_card"]
 
@@ -32,11 +31,12 @@ def write_card(manifest: Manifest, path: Path) -> str:
 
 def _heading(manifest: Manifest) -> str:
     architecture, size_px = manifest.architecture, manifest.size_px
+    boxes = architecture.names_boxes
     millions = multiply_adds(architecture, size_px, size_px) / 1e6
     return (
         f"# {manifest.name}\n\nA network that {_WHAT[manifest.kind]}.\n"
         f"{parameters(architecture):,} parameters, {millions:,.1f} million multiply-adds for a "
-        f"picture of {size_px} x {size_px} px."
+        f"picture of {size_px} x {size_px} px{' with one box' if boxes else ''}."
     )
 
 
@@ -56,41 +56,21 @@ def _border(manifest: Manifest) -> str:
 
 
 def _scores(manifest: Manifest) -> str:
-    if not manifest.scores:
+    if manifest.scores is None:
         return ""
-    rows = [
-        "| noise | PSNR dB | SSIM | accuracy % |",
-        "|---|---|---|---|",
-        *(
-            f"| {_noise(row)} | {_number(row, 'psnr_db', 2)} | {_number(row, 'ssim', 3)} | "
-            f"{_number(row, 'accuracy', 1, 100.0)} |"
-            for row in manifest.scores
-        ),
-    ]
-    return "## Scores\n\n" + "\n".join(rows)
-
-
-def _noise(row: dict[str, Any]) -> str:
-    noise = row.get("noise")
-    if noise is None:
-        return "mean"
-    return f"{noise['kind']} {' '.join(f'{value:g}' for value in _values(noise))}"
-
-
-def _values(noise: dict[str, Any]) -> Iterable[float]:
-    return (value for key, value in noise.items() if key != "kind")
-
-
-def _number(row: dict[str, Any], key: str, digits: int, scale: float = 1.0) -> str:
-    value = row.get(key)
-    return "-" if value is None else f"{scale * value:.{digits}f}"
+    lines = [SCORE_HEADER, ["---", *["---:"] * (len(SCORE_HEADER) - 1)]]
+    rows = [f"| {' | '.join(cells)} |" for cells in (*lines, *score_cells(manifest.scores))]
+    return "\n".join(["## Scores", "", *rows, "", f"{score_note(manifest.scores)}."])
 
 
 def _usage(manifest: Manifest, path: Path) -> str:
-    boxes = ", boxes=[[10, 12, 38, 40]]" if manifest.labels == "boxes" else ""
+    names_boxes = manifest.labels == "boxes"
+    boxes = ", boxes=[[10, 12, 38, 40]]" if names_boxes else ""
+    listed = " --boxes BOXES.json" if names_boxes else ""
     return (
         "## How to run it\n\n"
-        f"    pip install tapetum\n    tapetum predict {path.name} PICTURE --out cleaned\n\n"
+        "    pip install tapetum\n"
+        f"    tapetum predict {path.name} PICTURE{listed} --out cleaned\n\n"
         "    from tapetum.runtime import Predictor\n\n"
         f'    predictor = Predictor.open("{path.name}")\n'
         f'    result = predictor("PICTURE"{boxes})'

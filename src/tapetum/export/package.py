@@ -1,14 +1,15 @@
 """From a trained network to a package that ships, proved on the way.
 
-The graph is written from the description and the weights, run in ONNX Runtime against the trained
-network, written, opened again as any user would, and run once more.  Only then is it done.
+The graph is written from the description and the weights, and its very bytes run in ONNX Runtime
+against the trained network.  The package is then written under a temporary name, opened as any
+user would, and compared with the network once more.  Only then does it get its name.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+import torch
 
 from tapetum.export.card import write_card
 from tapetum.export.parity import Parity, measure_parity
@@ -16,6 +17,7 @@ from tapetum.graph import write_graph
 from tapetum.nn import Network
 from tapetum.records import Record
 from tapetum.runtime import Manifest, Predictor, write_package
+from tapetum.scores import Scores
 
 __all__ = ["Exported", "export_network"]
 
@@ -41,7 +43,7 @@ def export_network(
     size_px: int,
     class_names: Iterable[str] = (),
     provenance: Record | None = None,
-    scores: Iterable[Mapping[str, Any]] = (),
+    scores: Scores | None = None,
     overwrite: bool = False,
 ) -> Exported:
     """Writes the package of a trained network.
@@ -52,7 +54,7 @@ def export_network(
         size_px: Side of the pictures that it was trained on.
         class_names: In the order of the logits.
         provenance: Of the training.
-        scores: Rows of the evaluation.
+        scores: Of its evaluation.
         overwrite: Whether a file of that name may be replaced.
 
     Raises:
@@ -60,8 +62,8 @@ def export_network(
     """
     architecture = network.architecture
     weights = {name: value.numpy() for name, value in network.state_dict().items()}
-    model = write_graph(architecture, weights)
-    parity = measure_parity(network, model.SerializeToString(), size_px=size_px)
+    graph_bytes = write_graph(architecture, weights).SerializeToString(deterministic=True)
+    parity = measure_parity(network, graph_bytes, size_px=size_px)
     parity.require(architecture.name)
     manifest = Manifest.of(
         architecture,
@@ -71,15 +73,35 @@ def export_network(
         scores=scores,
         parity=parity.model_dump(mode="json"),
     )
-    written = write_package(out, model, manifest, write_card(manifest, out), overwrite=overwrite)
-    _try(out, written)
+    write_package(
+        out,
+        graph_bytes,
+        manifest,
+        write_card(manifest, out),
+        check=lambda path: _try(path, network, size_px, parity),
+        overwrite=overwrite,
+    )
     return Exported(path=str(out), size_bytes=out.stat().st_size, parity=parity)
 
 
-def _try(path: Path, manifest: Manifest) -> None:
-    """Opens the package as a user would and runs one picture through it."""
-    size_px = manifest.size_px
-    picture = np.full((size_px, size_px, manifest.picture_channels), 0.5, dtype=np.float32)
+def _try(path: Path, network: Network, size_px: int, parity: Parity) -> None:
+    """Opens the package as a user would, and refuses it where it does not do as the network."""
+    channels = network.architecture.picture_channels
+    picture = np.random.default_rng(0).random((size_px, size_px, channels), dtype=np.float32)
+    predictor = Predictor.open(path, max_pixels=size_px**2)
     boxes = np.array([[0, 0, size_px, size_px]], dtype=np.float32)
-    predictor = Predictor.open(path)
-    predictor(picture, boxes=boxes if predictor.takes_boxes else None)
+    answer = predictor(picture, boxes=boxes if predictor.takes_boxes else None)
+    with torch.inference_mode():
+        cleaned, logits = network(
+            torch.from_numpy(picture).permute(2, 0, 1)[None],
+            torch.from_numpy(boxes)[None] if predictor.takes_boxes else None,
+        )
+    differences = {}
+    if cleaned is not None and answer.pixels is not None:
+        wanted = cleaned[0].clamp(0, 1).numpy()
+        differences["cleaned"] = float(np.abs(answer.pixels - wanted).max())
+    if logits is not None and answer.probabilities is not None:
+        shares = logits.reshape(-1, logits.shape[-1]).softmax(dim=1).numpy()
+        differences["probabilities"] = float(np.abs(answer.probabilities - shares).max())
+    found = {"max_difference": differences, "sizes_px": ((size_px, size_px),), "num_pictures": 1}
+    parity.model_copy(update=found).require(network.architecture.name)

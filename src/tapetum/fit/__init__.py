@@ -1,7 +1,13 @@
 """The main job: pictures in, a trained and scored network out, with a page that shows both."""
 
 from tapetum.fit.job import choose_recipe, fit, score
-from tapetum.fit.pictures import Pictures, architecture_for, open_pictures, require_same_classes
+from tapetum.fit.pictures import (
+    Pictures,
+    architecture_for,
+    open_pictures,
+    require_fit,
+    require_same_classes,
+)
 from tapetum.fit.ship import export_run
 from tapetum.fit.subject import Subject, open_subject, package_predict
 
@@ -15,6 +21,7 @@ __all__ = [
     "open_pictures",
     "open_subject",
     "package_predict",
+    "require_fit",
     "require_same_classes",
     "score",
 ]

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tapetum.arch import Architecture
+from tapetum.data import steps_per_epoch
 from tapetum.fit.pictures import DIGITS, Pictures
 from tapetum.noise import Noise, Protocol, parse_noise_plan
 from tapetum.training import (
@@ -25,13 +26,16 @@ from tapetum.training import (
     is_main_process,
     load_network,
     network_predict,
-    process_settings,
     start_run,
     suited,
     train,
 )
 
-__all__ = ["choose_recipe", "fit", "score"]
+__all__ = ["PAGE", "choose_recipe", "fit", "score"]
+
+PAGE = "report.html"
+LARGEST_BATCH = 64
+LARGE_PX = 256  # pictures of this side are still scored in the largest batches
 
 
 def fit(
@@ -51,7 +55,7 @@ def fit(
         recipe: How.
         pictures: On what.
         out: The run's folder.
-        resume: Whether to go on with a run that was killed, in training or in scoring.
+        resume: Whether to go on with a run that was killed, in training or after it.
         overwrite: Whether an older run may be replaced.
         progress: Is told of every step.
 
@@ -69,23 +73,33 @@ def fit(
         data=pictures.identity,
         class_names=pictures.train.class_names if architecture.classifier else (),
     )
-    if resume and _is_unscored(out):
-        run = RunFolder.open(out)
-        run.require_same(request)
-        result = run.result()
-    else:
-        run = start_run(out, request, resume=resume, overwrite=overwrite)
-        sets = (pictures.train, pictures.validation)
-        result = train(architecture, recipe, *sets, run, resume=resume, progress=progress)
-    if not is_main_process():
-        return result
-    scores = score(
-        network_predict(load_network(out)),
-        pictures,
-        recipe.noise.spread(),
-        protocol=recipe.noise.protocol,
-        progress=progress,
-    )
+    steps_per_epoch(pictures.train, recipe.batch_size)  # refused before there is a folder
+    if resume and RunFolder.open(out).is_finished:
+        return _score_again(RunFolder.open(out), request, pictures, progress)
+    run = start_run(out, request, resume=resume, overwrite=overwrite)
+    sets = (pictures.train, pictures.validation)
+    result = train(architecture, recipe, *sets, run, resume=resume, progress=progress)
+    return _scored(run, result, pictures, progress) if is_main_process() else result
+
+
+def _score_again(
+    run: RunFolder, request: Request, pictures: Pictures, progress: ProgressCallback | None
+) -> Result:
+    """Goes on with a run that was killed between its training and its page."""
+    if (run.path / PAGE).exists():
+        run.require_unfinished()
+    run.require_same(request)
+    result = run.result()
+    return result if result.scores else _scored(run, result, pictures, progress)
+
+
+def _scored(
+    run: RunFolder, result: Result, pictures: Pictures, progress: ProgressCallback | None
+) -> Result:
+    """Scores a trained network and keeps the scores in its result."""
+    noise = run.request.recipe.noise
+    predict = network_predict(load_network(run.path))
+    scores = score(predict, pictures, noise.spread(), protocol=noise.protocol, progress=progress)
     scored = result.model_copy(update={"scores": scores})
     run.write_result(scored)
     return scored
@@ -115,9 +129,17 @@ def score(
         pictures.validation,
         [None] if pictures.paired else noises,
         protocol=protocol,
+        batch_size=_batch_size(pictures),
         seed=seed,
         progress=progress,
     )
+
+
+def _batch_size(pictures: Pictures) -> int:
+    """Pictures that are scored at once: fewer where they are large."""
+    size_px = pictures.identity["size_px"]
+    assert isinstance(size_px, int)  # noqa: S101  (open_pictures puts it there)
+    return max(1, min(LARGEST_BATCH, LARGEST_BATCH * LARGE_PX**2 // size_px**2))
 
 
 def choose_recipe(
@@ -149,10 +171,4 @@ def choose_recipe(
     if protocol is not None:
         plan = wanted.get("noise") or recipe.noise.model_dump()
         wanted["noise"] = plan | {"protocol": protocol}
-    return suited(adjusted(recipe, **wanted), process_settings())
-
-
-def _is_unscored(out: Path) -> bool:
-    """Whether a run was killed between the end of its training and the end of its scoring."""
-    run = RunFolder.open(out)
-    return run.is_finished and run.result().scores is None
+    return suited(adjusted(recipe, **wanted))

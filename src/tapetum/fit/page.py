@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from tapetum.data import Batch, Selection, evaluation_batches
+from tapetum.fit.job import PAGE
 from tapetum.fit.pictures import Pictures
 from tapetum.metrics import psnr
 from tapetum.noise import Noise, Protocol, describe_noise
@@ -25,11 +26,11 @@ from tapetum.report import (
     contact_sheet,
     write_report,
 )
+from tapetum.scores import SCORE_HEADER, Scores, score_cells, score_note, show_number
 from tapetum.training import (
     Predict,
     Result,
     RunFolder,
-    Scores,
     load_network,
     network_predict,
 )
@@ -79,7 +80,7 @@ def write_run_page(out: Path, pictures: Pictures) -> Path:
         commands=(result.provenance.command,),
         facts=facts_of(run, result),
     )
-    path = out / "report.html"
+    path = out / PAGE
     write_report(path, page)
     if groups:
         middle = groups[len(groups) // 2]
@@ -90,32 +91,12 @@ def write_run_page(out: Path, pictures: Pictures) -> Path:
 
 def score_table(scores: Scores) -> Table:
     """A row a noise level, and their mean."""
-    rows = tuple(
-        (
-            row.title,
-            _text(row.noisy_psnr_db, 2),
-            _text(row.psnr_db, 2),
-            _text(row.noisy_ssim, 3),
-            _text(row.ssim, 3),
-            _text(row.accuracy, 1, 100),
-            _text(row.calibration_error, 3),
-        )
-        for row in (*scores.rows, scores.mean)
-    )
+    rows = score_cells(scores)
     return Table(
         title="Scores at each noise level",
-        header=(
-            "noise",
-            "PSNR noisy, dB",
-            "PSNR cleaned, dB",
-            "SSIM noisy",
-            "SSIM cleaned",
-            "accuracy, %",
-            "calibration error",
-        ),
+        header=SCORE_HEADER,
         rows=rows,
-        note=f"{scores.mean.num_pictures:,} pictures, protocol '{scores.protocol}', noise seed "
-        f"{scores.seed}.",
+        note=score_note(scores),
         highlighted=(len(rows) - 1,),
     )
 
@@ -269,9 +250,9 @@ def _highlights(scores: Scores | None) -> dict[str, str]:
         return {}
     mean = scores.mean
     found = {
-        "PSNR, dB": _text(mean.psnr_db, 2),
-        "SSIM": _text(mean.ssim, 3),
-        "accuracy, %": _text(mean.accuracy, 1, 100),
+        "PSNR, dB": show_number(mean.psnr_db, 2),
+        "SSIM": show_number(mean.ssim, 3),
+        "accuracy, %": show_number(mean.accuracy, 1, scale=100),
     }
     return {name: value for name, value in found.items() if value != "-"}
 
@@ -279,7 +260,3 @@ def _highlights(scores: Scores | None) -> dict[str, str]:
 def _level(noise: Noise) -> float:
     """The one number that varies: sigma or the fraction."""
     return float(next(iter(noise.model_dump(exclude={"kind", "gain"}).values())))
-
-
-def _text(value: float | None, digits: int, scale: float = 1) -> str:
-    return "-" if value is None else f"{scale * value:.{digits}f}"

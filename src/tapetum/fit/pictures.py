@@ -1,6 +1,6 @@
 """Which pictures a job is about, and which architecture fits them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -10,10 +10,18 @@ from tapetum.data import Joined, PictureSet, open_digits, open_folder
 from tapetum.errors import ArchitectureError, DataError, nearest
 from tapetum.training import ProgressCallback
 
-__all__ = ["DIGITS", "Pictures", "architecture_for", "open_pictures", "require_same_classes"]
+__all__ = [
+    "DIGITS",
+    "Pictures",
+    "architecture_for",
+    "open_pictures",
+    "require_fit",
+    "require_same_classes",
+]
 
 DIGITS = "digits"
 DIGIT_PICTURE_PX = 96
+TRAIN_COUNT, TEST_COUNT = 30_000, 2_000
 
 
 @dataclass(frozen=True)
@@ -43,8 +51,8 @@ def open_pictures(
     seed: int,
     data_root: Path | None = None,
     download: bool = False,
-    train_count: int = 30_000,
-    test_count: int = 2_000,
+    train_count: int | None = None,
+    test_count: int | None = None,
     size_px: int | None = None,
     channels: int | None = None,
     score_all: bool = False,
@@ -57,26 +65,30 @@ def open_pictures(
         seed: Of the split, or of the composition.
         data_root: Where MNIST's idx files lie; for ``digits``.
         download: Whether MNIST may be fetched; for ``digits``.
-        train_count: Training pictures; for ``digits``.
-        test_count: Validation pictures; for ``digits``.
-        size_px: Height and width for training; for a folder.
-        channels: 1 or 3; for a folder, which decides by itself where null.
+        train_count: Training pictures; for ``digits``, 30,000 where null.
+        test_count: Validation pictures; for ``digits``, 2,000 where null.
+        size_px: Height and width for training; a folder decides by itself where null.
+        channels: 1 or 3; a folder decides by itself where null.
         score_all: Whether every picture of a folder is for scoring, and not a part of it.
         progress: Is told of the pictures read.
 
     Raises:
-        DataError: There is nothing to learn from.
+        DataError: There is nothing to learn from, or an argument that has no effect on it.
     """
     if data == DIGITS:
+        other_size = size_px not in (None, DIGIT_PICTURE_PX)
+        _require_effect(data, {"--size": other_size, "--channels": channels not in (None, 1)})
         training, test, _ = open_digits(
             data_root,
             download=download,
-            train_count=train_count,
-            test_count=test_count,
+            train_count=TRAIN_COUNT if train_count is None else train_count,
+            test_count=TEST_COUNT if test_count is None else test_count,
             seed=seed,
         )
         identity = _identity(data, training, test, DIGIT_PICTURE_PX, seed)
         return Pictures(training, test, identity, boxes=True)
+    counts = {"--train-count": train_count is not None, "--test-count": test_count is not None}
+    _require_effect("a folder", counts)
     root = Path(data)
     if not root.is_dir():
         raise DataError(
@@ -86,7 +98,9 @@ def open_pictures(
     split = open_folder(root, seed=seed, size_px=size_px, channels=channels, progress=tell)
     identity = _identity(str(root.resolve()), split.train, split.val, split.train.size_px, seed)
     paired = split.val.take([0], epoch=0, seed=0, train=False).noisy is not None
-    validation = Joined(split.train, split.val) if score_all else split.val
+    validation: PictureSet = split.val
+    if score_all:
+        validation = Joined(split.train, split.val, source=f"all pictures of {root.name}")
     return Pictures(split.train, validation, identity, tuple(split.skipped), paired=paired)
 
 
@@ -109,7 +123,7 @@ def architecture_for(name: str, pictures: Pictures) -> Architecture:
     else:
         remedy = f"{nearest(name, names())}; or give a .json file"
         raise ArchitectureError(f"there is no architecture {name!r}", remedy)
-    _require_fit(architecture, pictures)
+    require_fit(architecture, pictures)
     return architecture
 
 
@@ -128,8 +142,12 @@ def require_same_classes(class_names: Sequence[str], pictures: Pictures) -> None
         )
 
 
-def _require_fit(architecture: Architecture, pictures: Pictures) -> None:
-    """Refuses an architecture that cannot learn from these pictures, all faults at once."""
+def require_fit(architecture: Architecture, pictures: Pictures) -> None:
+    """Refuses an architecture that cannot be used on these pictures, all faults at once.
+
+    Raises:
+        ArchitectureError: Channels, classes or boxes differ.
+    """
     channels, classes = pictures.train.channels, pictures.train.class_names
     faults = []
     if architecture.picture_channels != channels:
@@ -147,6 +165,13 @@ def _require_fit(architecture: Architecture, pictures: Pictures) -> None:
             f"{architecture.name} does not fit the pictures: {'; '.join(faults)}",
             "choose another architecture, such as a denoiser for pictures without classes",
         )
+
+
+def _require_effect(data: str, given: Mapping[str, bool]) -> None:
+    """Refuses options that would be passed over without a word."""
+    idle = [name for name, is_given in given.items() if is_given]
+    if idle:
+        raise DataError(f"{', '.join(idle)} has no effect on {data}", "leave it out")
 
 
 def _identity(

@@ -1,11 +1,10 @@
 """A finished run becomes a package."""
 
 from pathlib import Path
-from typing import Any
 
 from tapetum.errors import RunError
 from tapetum.export import Exported, export_network
-from tapetum.training import RunFolder, Scores, load_network
+from tapetum.training import RunFolder, load_network
 
 __all__ = ["export_run", "trained_size_px"]
 
@@ -30,7 +29,7 @@ def export_run(run_path: Path, out: Path, *, overwrite: bool = False) -> Exporte
         size_px=trained_size_px(run),
         class_names=run.request.class_names,
         provenance=result.provenance,
-        scores=[] if result.scores is None else _score_rows(result.scores),
+        scores=result.scores,
         overwrite=overwrite,
     )
 
@@ -48,11 +47,3 @@ def trained_size_px(run: RunFolder) -> int:
             "add data.size_px to its request.json",
         )
     return size_px
-
-
-def _score_rows(scores: Scores) -> list[dict[str, Any]]:
-    """One row a level and the mean, each with the protocol that it holds for."""
-    return [
-        row.model_dump(mode="json") | {"protocol": scores.protocol}
-        for row in (*scores.rows, scores.mean)
-    ]

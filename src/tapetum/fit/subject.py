@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import TypeAdapter
 
 from tapetum.arch import Architecture
 from tapetum.errors import InputError
+from tapetum.fit.pictures import DIGITS
 from tapetum.fit.ship import trained_size_px
-from tapetum.noise import PAPER_SIGMAS, Gaussian, Noise, Protocol, parse_protocol
+from tapetum.noise import PAPER_SIGMAS, Gaussian, Noise, Protocol
 from tapetum.runtime import GraphSession, Package, open_package
 from tapetum.training import Predict, RunFolder, load_network, network_predict
 
@@ -40,6 +40,18 @@ class Subject:
     seed: int
     predict: Predict
 
+    def picture_form(self, data: str, *, size_px: int | None = None) -> dict[str, int | None]:
+        """The size and the channels in which to open pictures for it.
+
+        Args:
+            data: A folder, or ``digits``, whose pictures have one form.
+            size_px: Instead of the size that it was trained on.
+        """
+        if data == DIGITS:
+            return {"size_px": size_px}
+        channels = self.architecture.picture_channels
+        return {"size_px": size_px or self.size_px, "channels": channels}
+
 
 def open_subject(path: Path, *, threads: int | None = None) -> Subject:
     """Opens the folder of a run or a ``.tapetum`` file.
@@ -54,6 +66,8 @@ def open_subject(path: Path, *, threads: int | None = None) -> Subject:
         PackageError: The package cannot be run.
     """
     if path.is_dir():
+        if threads is not None:
+            raise InputError(f"{path} is a run, and --threads is for packages", "leave it out")
         return _open_run(path)
     if path.is_file():
         return _open_package(open_package(path), threads)
@@ -92,16 +106,14 @@ def _open_run(path: Path) -> Subject:
 
 def _open_package(package: Package, threads: int | None) -> Subject:
     manifest = package.manifest
-    written = [row.get("noise") for row in manifest.scores]
-    noises = TypeAdapter(list[Noise]).validate_python([noise for noise in written if noise])
-    seed = manifest.provenance.get("seed")
-    protocols = [str(row["protocol"]) for row in manifest.scores if row.get("protocol")]
+    scores, seed = manifest.scores, manifest.provenance.get("seed")
+    noises = [row.noise for row in scores.rows if row.noise is not None] if scores else []
     return Subject(
         architecture=manifest.architecture,
         class_names=manifest.class_names,
         size_px=manifest.size_px,
         noises=noises or [Gaussian(sigma=sigma) for sigma in PAPER_SIGMAS],
-        protocol=parse_protocol(protocols[0]) if protocols else "benchmark",
+        protocol=scores.protocol if scores else "benchmark",
         seed=seed if isinstance(seed, int) else 0,
         predict=package_predict(package, threads=threads),
     )

@@ -86,14 +86,15 @@ class BoxClassifier(nn.Module):
         self, x: Float[Tensor, "b c h w"], boxes: Float[Tensor, "b k 4"]
     ) -> Float[Tensor, "bk c size size"]:
         num_pictures, num_boxes = boxes.shape[:2]
-        picture = torch.arange(num_pictures, device=x.device, dtype=x.dtype)
+        # In float32 under autocast too: bf16 counts pictures and pixels exactly only up to 256.
+        picture = torch.arange(num_pictures, device=x.device, dtype=torch.float32)
         regions = torch.cat(
-            [picture.repeat_interleave(num_boxes)[:, None], boxes.reshape(-1, 4).to(x.dtype)], dim=1
+            [picture.repeat_interleave(num_boxes)[:, None], boxes.reshape(-1, 4).float()], dim=1
         )
         # Aligned, one sample a cell: a box of exactly size_px on a picture is cut out unchanged.
         # On coarser maps two samples a side keep neighbouring places from being skipped.
         cut: Tensor = roi_align(
-            x,
+            x.float(),
             regions,
             output_size=self.size_px,
             spatial_scale=1 / self.stride_px,

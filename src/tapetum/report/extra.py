@@ -16,5 +16,5 @@ def demo_extra() -> Iterator[None]:
     except ModuleNotFoundError as error:
         raise MissingExtraError(
             f"the page of a run needs {error.name}, which is not installed here",
-            "run: pip install 'tapetum[demo]'",
+            "run: pip install 'tapetum[train]'",
         ) from error

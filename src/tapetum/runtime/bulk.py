@@ -2,10 +2,12 @@
 
 For each picture ``out`` gets the cleaned picture under the same name (as PNG where the format
 would lose something), the noisy one beside it where noise was added, and ``predictions.json`` with
-a row for every picture, those that failed included.
+a row for every picture, those that failed included.  Where ``out`` is inside a folder of pictures,
+what it holds is a result and never a source.
 """
 
 import json
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,13 +18,12 @@ from numpy.typing import NDArray
 from tapetum.errors import InputError, TapetumError
 from tapetum.noise import Noise, add_noise, generator_for
 from tapetum.records import Record, write_atomically
-from tapetum.runtime.image import Picture, read_picture, write_picture
+from tapetum.runtime.image import Picture, lossless_suffix, read_picture, write_picture
 from tapetum.runtime.inputs import pictures_in
 from tapetum.runtime.predictor import Prediction, Predictor
 
 __all__ = ["Job", "PredictionRow", "read_boxes", "run_job"]
 
-LOSSLESS_SUFFIXES = {".png", ".tif", ".tiff"}
 PREDICTIONS = "predictions.json"
 
 Boxes = dict[str, NDArray[np.float32]]
@@ -37,7 +38,8 @@ class Job:
         out: Folder for the results.
         noise: Is added to each picture first; none where null.
         seed: Of that noise.
-        boxes: Boxes of each picture by file name, (k, 4), where the network names boxes.
+        boxes: Boxes of each picture, (k, 4), where the network names boxes; by its path in the
+            given folder (``a/x.png``), or else by its file name.
         overwrite: Whether older results in ``out`` may be replaced.
     """
 
@@ -87,23 +89,27 @@ def run_job(
         A row a picture, also written to ``predictions.json``.
 
     Raises:
-        InputError: There is no picture, ``out`` holds older results, or is where the pictures are.
+        InputError: There is no picture, the network needs boxes and gets none, ``out`` holds
+            older results, or is where the pictures are.
     """
+    _require_boxes(predictor, job)
     plan = list(_plan(job))
     _require_room(job, plan)
     job.out.mkdir(parents=True, exist_ok=True)
-    rows = []
-    for index, (source, target) in enumerate(plan):
-        rows.append(_one(predictor, job, index, source, target))
-        if progress is not None:
-            progress(index + 1, len(plan), "predicting")
-    listing = json.dumps([row.model_dump(mode="json") for row in rows], indent=2) + "\n"
-    write_atomically(job.out / PREDICTIONS, listing.encode())
+    rows: list[PredictionRow] = []
+    try:
+        for index, task in enumerate(plan):
+            rows.append(_one(predictor, job, index, task))
+            if progress is not None:
+                progress(index + 1, len(plan), "predicting")
+    finally:  # who interrupts keeps the rows of what is written already
+        listing = json.dumps([row.model_dump(mode="json") for row in rows], indent=2) + "\n"
+        write_atomically(job.out / PREDICTIONS, listing.encode())
     return rows
 
 
 def read_boxes(path: Path) -> Boxes:
-    """Reads ``{"picture.png": [[left, top, right, bottom], ...]}``.
+    """Reads ``{"picture.png": [[left, top, right, bottom], ...]}``; paths in a folder work, too.
 
     Raises:
         InputError: The file is not such JSON.
@@ -121,32 +127,83 @@ def read_boxes(path: Path) -> Boxes:
     return boxes
 
 
-def _plan(job: Job) -> Iterator[tuple[Path, Path]]:
+@dataclass(frozen=True)
+class _Task:
+    """One picture.
+
+    Attributes:
+        source: The file.
+        name: Its path in the given folder, with forward slashes; the file name where none was.
+        target: Where its cleaned form goes, without an ending: what it needs is known later.
+    """
+
+    source: Path
+    name: str
+    target: Path
+
+    def cleaned(self, suffix: str) -> Path:
+        """The file for the cleaned picture."""
+        return self.target.with_name(f"{self.target.name}{suffix}")
+
+    def noisy(self, suffix: str) -> Path:
+        """The file for the picture with the added noise."""
+        return self.target.with_name(f"{self.target.name}.noisy{suffix}")
+
+
+def _plan(job: Job) -> Iterator[_Task]:
     """Each picture, and where its cleaned form goes: in the same sub-folder, under a free name."""
     taken: set[Path] = set()
+    for source, relative in _sources(job):
+        task = _Task(source, relative.as_posix(), job.out / relative.parent / source.stem)
+        number = 2
+        while not taken.isdisjoint(_names(job, task)):
+            target = task.target.with_name(f"{source.stem}-{number}")
+            task = replace(task, target=target)
+            number += 1
+        taken.update(_names(job, task))
+        yield task
+
+
+def _sources(job: Job) -> Iterator[tuple[Path, Path]]:
+    """Each picture, and its path in the folder that was given."""
     for path in job.paths:
-        for source in pictures_in(path) if path.is_dir() else [path]:
-            folder = source.relative_to(path).parent if path.is_dir() else Path()
-            suffix = source.suffix if source.suffix.lower() in LOSSLESS_SUFFIXES else ".png"
-            target = job.out / folder / f"{source.stem}{suffix}"
-            number = 2
-            while target in taken:
-                target = target.with_name(f"{source.stem}-{number}{suffix}")
-                number += 1
-            taken.add(target)
-            yield source, target
+        if not os.path.isdir(path):  # unlike Path.is_dir, false where it may not be looked at
+            yield path, Path(path.name)
+            continue
+        is_inside = path.resolve() in job.out.resolve().parents
+        for source in pictures_in(path, without=job.out if is_inside else None):
+            yield source, source.relative_to(path)
 
 
-def _require_room(job: Job, plan: Sequence[tuple[Path, Path]]) -> None:
+def _names(job: Job, task: _Task) -> set[Path]:
+    """What a picture occupies in ``out``, without endings."""
+    return {task.cleaned("")} if job.noise is None else {task.cleaned(""), task.noisy("")}
+
+
+def _require_boxes(predictor: Predictor, job: Job) -> None:
+    """Refuses once, and not for each picture, what cannot work for any."""
+    if predictor.takes_boxes and job.boxes is None:
+        manifest = predictor.manifest
+        alone = ", or clean only with --mode picture" if manifest.cleans else ""
+        raise InputError(
+            f"{manifest.name} names boxes, and none were given",
+            f"list them with --boxes FILE.json{alone}",
+        )
+
+
+def _require_room(job: Job, plan: Sequence[_Task]) -> None:
     """Refuses to overwrite the pictures themselves, ever, or older results, unless allowed."""
     if not plan:
         raise InputError("no picture was given", "give picture files, or folders of them")
-    sources = {source.resolve() for source, _ in plan}
-    for _, target in plan:
-        if target.resolve() in sources:
-            raise InputError(
-                f"{target} would be replaced by its cleaned form", "choose another --out"
-            )
+    sources = {task.source.resolve() for task in plan}
+    for task in plan:
+        for name in _names(job, task):
+            for suffix in (task.source.suffix, ".png"):
+                target = name.with_name(f"{name.name}{suffix}")
+                if target.resolve() in sources:
+                    raise InputError(
+                        f"{target} would be replaced by its cleaned form", "choose another --out"
+                    )
     if job.out.exists() and not job.out.is_dir():
         raise InputError(f"{job.out} is a file", "choose a folder for --out")
     if job.out.is_dir() and any(job.out.iterdir()) and not job.overwrite:
@@ -155,44 +212,50 @@ def _require_room(job: Job, plan: Sequence[tuple[Path, Path]]) -> None:
         )
 
 
-def _one(predictor: Predictor, job: Job, index: int, source: Path, target: Path) -> PredictionRow:
+def _one(predictor: Predictor, job: Job, index: int, task: _Task) -> PredictionRow:
     try:
-        picture = read_picture(source)
-        noisy_path = None
+        picture = read_picture(task.source)
+        boxes = _boxes_of(predictor, job, task)
+        noisy_path = cleaned_path = None
         if job.noise is not None:
-            noisy_path = target.with_name(f"{target.stem}.noisy{target.suffix}")
             picture = _spoil(picture, job.noise, seed=job.seed, index=index)
+            noisy_path = task.noisy(lossless_suffix(picture, task.source.suffix))
             write_picture(noisy_path, picture)
-        prediction = predictor(picture, boxes=_boxes_of(predictor, job, source))
+        prediction = predictor(picture, boxes=boxes)
         if prediction.cleaned is not None:
-            write_picture(target, prediction.cleaned)
+            suffix = lossless_suffix(prediction.cleaned, task.source.suffix)
+            cleaned_path = task.cleaned(suffix)
+            write_picture(cleaned_path, prediction.cleaned)
     except TapetumError as error:
-        return PredictionRow(picture=str(source), error=str(error))
-    return _row(source, target, noisy_path, prediction)
+        return PredictionRow(picture=str(task.source), error=str(error))
+    return _row(task.source, cleaned_path, noisy_path, prediction)
 
 
 def _spoil(picture: Picture, noise: Noise, *, seed: int, index: int) -> Picture:
     return replace(picture, pixels=add_noise(picture.pixels, noise, generator_for(seed, index)))
 
 
-def _boxes_of(predictor: Predictor, job: Job, source: Path) -> NDArray[np.float32] | None:
-    if not predictor.takes_boxes:
+def _boxes_of(predictor: Predictor, job: Job, task: _Task) -> NDArray[np.float32] | None:
+    if not predictor.takes_boxes or job.boxes is None:
         return None
-    if job.boxes is None or source.name not in job.boxes:
-        raise InputError(
-            f"{predictor.manifest.name} names boxes, and none are listed for {source.name}",
-            "list them with --boxes FILE.json, or clean only with --mode picture",
-        )
-    return job.boxes[source.name]
+    for name in (task.name, task.source.name):
+        if name in job.boxes:
+            return job.boxes[name]
+    raise InputError(
+        f"{predictor.manifest.name} names boxes, and none are listed for {task.name}",
+        "add them to the --boxes file",
+    )
 
 
-def _row(source: Path, target: Path, noisy: Path | None, prediction: Prediction) -> PredictionRow:
+def _row(
+    source: Path, cleaned: Path | None, noisy: Path | None, prediction: Prediction
+) -> PredictionRow:
     return PredictionRow(
         picture=str(source),
         labels=prediction.labels,
         confidences=prediction.confidences,
         latency_ms=prediction.latency_ms,
         tiled=prediction.tiled,
-        cleaned=None if prediction.cleaned is None else str(target),
+        cleaned=None if cleaned is None else str(cleaned),
         noisy=None if noisy is None else str(noisy),
     )

@@ -34,6 +34,7 @@ __all__ = [
     "as_colour",
     "decode_picture",
     "encode_picture",
+    "lossless_suffix",
     "read_picture",
     "write_picture",
 ]
@@ -43,6 +44,8 @@ PICTURE_SUFFIXES = frozenset(
     | {".tif", ".tiff", ".webp"}
 )
 """Lower-case endings of the files that are taken for pictures."""
+
+_LOSSLESS_SUFFIXES = frozenset({".png", ".tif", ".tiff"})
 
 # Named, so that a file in disguise cannot reach a decoder that starts other programs (EPS).
 _FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "GIF", "WEBP", "PPM", "JPEG2000")
@@ -168,7 +171,9 @@ def encode_picture(picture: Picture, suffix: str = ".png") -> bytes:
     if suffix not in writers:
         raise DataError(f"no picture is written as {suffix!r}", f"use {', '.join(writers)}")
     format_name, options = writers[suffix]
-    _check_it_fits(picture, format_name)
+    misfit = _misfit(picture, format_name)
+    if misfit is not None:
+        raise DataError(misfit, "write a .png")
     samples = _interleave(picture)
     if picture.bit_depth == 16 and format_name == "PNG":
         return encode_png16(samples.astype(np.uint16))
@@ -177,6 +182,22 @@ def encode_picture(picture: Picture, suffix: str = ".png") -> bytes:
         file, format_name, **options
     )
     return file.getvalue()
+
+
+def lossless_suffix(picture: Picture, suffix: str) -> str:
+    """The ending under which nothing of a picture is lost.
+
+    Args:
+        picture: What is to be written.
+        suffix: The ending to keep where it can be kept, in either case.
+
+    Returns:
+        ``suffix`` where its format keeps every bit, the depth and the alpha; else ``.png``.
+    """
+    lower = suffix.lower()
+    if lower in _LOSSLESS_SUFFIXES and not _misfit(picture, "PNG" if lower == ".png" else "TIFF"):
+        return suffix
+    return ".png"
 
 
 def as_colour(pixels: NDArray[np.float32], channels: int) -> NDArray[np.float32]:
@@ -309,16 +330,18 @@ def _decode_as(content: bytes, rawmode: str) -> NDArray[np.uint8]:
         return np.asarray(ImageOps.exif_transpose(image))
 
 
-def _check_it_fits(picture: Picture, format_name: str) -> None:
+def _misfit(picture: Picture, format_name: str) -> str | None:
+    """What a format cannot keep of a picture, in words; None where it keeps depth and alpha."""
     is_deep, has_alpha = picture.bit_depth == 16, picture.alpha is not None
     keeps_depth = format_name == "PNG" or (
         format_name == "TIFF" and picture.mode == "grey" and not has_alpha
     )
     if is_deep and not keeps_depth:
         kind = f"{picture.mode}{' with alpha' if has_alpha else ''}"
-        raise DataError(f"{format_name} cannot keep 16 bits of {kind} here", "write a .png")
+        return f"{format_name} cannot keep 16 bits of {kind} here"
     if has_alpha and format_name not in ("PNG", "TIFF", "WEBP"):
-        raise DataError(f"{format_name} cannot keep the picture's alpha", "write a .png")
+        return f"{format_name} cannot keep the picture's alpha"
+    return None
 
 
 def _interleave(picture: Picture) -> NDArray[np.uint8] | NDArray[np.uint16]:

@@ -4,6 +4,8 @@ Files, arrays and pictures all become a :class:`Source`: float32 in [0, 1], chan
 as many channels as the network has, and what is needed to give the result back as deep as it came.
 """
 
+import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -96,28 +98,54 @@ def check_boxes(boxes: ArrayLike, height_px: int, width_px: int) -> NDArray[np.f
     return checked
 
 
-def pictures_in(folder: Path) -> list[Path]:
+def pictures_in(folder: Path, *, without: Path | None = None) -> list[Path]:
     """The picture files of a folder and of the folders in it, sorted by name.
 
     Hidden files and folders are left out.
 
+    Args:
+        folder: Where to look.
+        without: A folder in it that is left out, too.
+
     Raises:
-        DataError: There is no such folder, or no picture in it.
+        DataError: There is no such folder, one that cannot be read, or no picture.
     """
-    if not folder.is_dir():
-        raise DataError(f"there is no folder {folder}", "check the path")
-    pictures = [
-        path
-        for path in sorted(folder.rglob("*"))
-        if path.suffix.lower() in PICTURE_SUFFIXES
-        and path.is_file()
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-    ]
-    if not pictures:
+    try:
+        if not folder.is_dir():
+            raise DataError(f"there is no folder {folder}", "check the path")
+        pictures = sorted(_walk(folder, None if without is None else without.resolve()))
+    except OSError as error:
         raise DataError(
-            f"no picture in {folder}", f"known endings: {', '.join(sorted(PICTURE_SUFFIXES))}"
+            f"cannot read {error.filename or folder}: {error.strerror or error}",
+            "allow it to be read, or give other folders",
+        ) from error
+    if not pictures:
+        outside = "" if without is None else f" outside of {without}"
+        raise DataError(
+            f"no picture in {folder}{outside}",
+            f"known endings: {', '.join(sorted(PICTURE_SUFFIXES))}",
         )
     return pictures
+
+
+def _walk(folder: Path, without: Path | None) -> Iterator[Path]:
+    """Picture files in no order; raises OSError where a folder cannot be read."""
+
+    def stop(error: OSError) -> None:  # os.walk would go on as if the folder were empty
+        raise error
+
+    for place, folders, names in os.walk(folder, onerror=stop):
+        here = Path(place)
+        folders[:] = [
+            name
+            for name in folders
+            if not name.startswith(".") and (without is None or (here / name).resolve() != without)
+        ]
+        for name in names:
+            path = here / name
+            known = path.suffix.lower() in PICTURE_SUFFIXES and not name.startswith(".")
+            if known and path.is_file():
+                yield path
 
 
 def _from_array(array: NDArray[Any], keep_channels: bool) -> Source:

@@ -25,6 +25,7 @@ from tapetum.arch.spec import Architecture, Kind
 from tapetum.errors import InputError
 from tapetum.records import Record, describe_faults
 from tapetum.runtime.tiles import halo_px
+from tapetum.scores import Scores
 
 __all__ = ["SCHEMA_VERSION", "Manifest"]
 
@@ -52,7 +53,7 @@ class Manifest(Record):
         graph_opset: Version of the ONNX operators; :func:`write_package` fills it in.
         tapetum_version: Which wrote the package.
         provenance: On what, when and from which commit the network was made.
-        scores: Rows of the evaluation, one for each noise level.
+        scores: At each noise level, with the protocol that they hold for.
         parity: How far the graph differs from the trained network, and on what that was measured.
     """
 
@@ -73,7 +74,7 @@ class Manifest(Record):
     graph_opset: NonNegativeInt = 0
     tapetum_version: str = __version__
     provenance: Annotated[dict[str, JsonValue], Field(default_factory=dict)]
-    scores: tuple[dict[str, JsonValue], ...] = ()
+    scores: Scores | None = None
     parity: dict[str, JsonValue] | None = None
 
     @classmethod
@@ -85,7 +86,7 @@ class Manifest(Record):
         class_names: Iterable[str] = (),
         name: str | None = None,
         provenance: Record | Mapping[str, Any] | None = None,
-        scores: Iterable[Record | Mapping[str, Any]] = (),
+        scores: Scores | None = None,
         parity: Mapping[str, Any] | None = None,
     ) -> Self:
         """The manifest of an architecture; what follows from the architecture is filled in.
@@ -96,7 +97,7 @@ class Manifest(Record):
             class_names: In the order of the logits.
             name: The architecture's own where null.
             provenance: On what, when and from which commit the network was made.
-            scores: Rows of the evaluation.
+            scores: Of its evaluation.
             parity: How far the graph differs from the trained network.
 
         Raises:
@@ -109,7 +110,7 @@ class Manifest(Record):
                 class_names=tuple(class_names),
                 size_px=size_px,
                 provenance=_plain(provenance or {}),
-                scores=tuple(_plain(row) for row in scores),
+                scores=scores,
                 parity=None if parity is None else dict(parity),
                 **_derived(architecture),
             )

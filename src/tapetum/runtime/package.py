@@ -16,11 +16,14 @@ What does not fit is refused when the package is opened, not when the first pict
 
 import hashlib
 import json
+import os
 import zipfile
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from tapetum import __version__
@@ -57,19 +60,22 @@ class Package:
 
 def write_package(
     path: Path,
-    model: "onnx.ModelProto",
+    model: "onnx.ModelProto | bytes",
     manifest: Manifest,
     card: str,
     *,
+    check: Callable[[Path], None] | None = None,
     overwrite: bool = False,
 ) -> Manifest:
     """Writes a package in one step; whoever looks sees the old file or the new one.
 
     Args:
         path: Where to; missing folders are made.
-        model: The graph.
+        model: The graph; bytes are kept as they are.
         manifest: What it is; digest and operator version are filled in here.
         card: The text for people, in Markdown.
+        check: Is given the whole file before it has its name; where it raises, nothing is left
+            and an older file stays.
         overwrite: Whether a file of that name may be replaced.
 
     Returns:
@@ -81,7 +87,10 @@ def write_package(
     if path.exists() and not (overwrite and path.is_file()):
         remedy = "choose another name" if path.is_dir() else "choose another name, or overwrite it"
         raise PackageError(f"{path} exists already", remedy)
-    graph_bytes = model.SerializeToString(deterministic=True)
+    if isinstance(model, bytes):
+        graph_bytes, model = model, _parse_graph(model, path)
+    else:
+        graph_bytes = model.SerializeToString(deterministic=True)
     complete = manifest.model_copy(
         update={
             "graph_sha256": hashlib.sha256(graph_bytes).hexdigest(),
@@ -95,7 +104,7 @@ def write_package(
         _CARD: card.encode(),
     }
     try:
-        write_atomically(path, _zipped(members))
+        _write_checked(path, _zipped(members), check)
     except OSError as error:
         raise PackageError(
             f"cannot write {path}: {error.strerror or error}", "check the folder and its free space"
@@ -125,6 +134,17 @@ def open_package(path: Path) -> Package:
     except UnicodeDecodeError as error:
         raise PackageError(f"{_CARD} in {path} is not UTF-8 text", "export it again") from error
     return Package(manifest, graph_bytes, card)
+
+
+def _write_checked(path: Path, content: bytes, check: Callable[[Path], None] | None) -> None:
+    """Writes beside ``path`` in a hidden folder, checks, and only then moves to ``path``."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
+        beside = Path(folder) / path.name
+        write_atomically(beside, content)
+        if check is not None:
+            check(beside)
+        os.replace(beside, path)
 
 
 def _zipped(members: dict[str, bytes]) -> bytes:

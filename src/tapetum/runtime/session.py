@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tapetum.errors import InputError, PackageError
+from tapetum.provenance import usable_cores
 
 if TYPE_CHECKING:  # loaded where they are used, so that importing this module stays quick
     import onnx
@@ -30,7 +31,8 @@ class GraphSession:
 
     Args:
         model: The serialised ONNX graph.
-        threads: Threads that share the work of one layer; as many as there are cores where null.
+        threads: Threads that share the work of one layer; as many as this process may use where
+            null.
 
     Raises:
         PackageError: ONNX Runtime does not accept the graph.
@@ -42,16 +44,16 @@ class GraphSession:
 
         if threads is not None and threads < 1:
             raise InputError(f"asked for {threads} threads", "use 1 or more")
+        self.threads = threads or usable_cores()
         try:
             self._session = onnxruntime.InferenceSession(
-                model, _session_options(threads), providers=["CPUExecutionProvider"]
+                model, _session_options(self.threads), providers=["CPUExecutionProvider"]
             )
         except _runtime_faults() as error:
             raise PackageError(
                 f"ONNX Runtime {onnxruntime.__version__} cannot load the graph: {_short(error)}",
                 "update onnxruntime, or export the network again",
             ) from error
-        self.threads = threads
         self._shapes = {entry.name: tuple(entry.shape) for entry in self._session.get_inputs()}
 
     @property
@@ -175,7 +177,7 @@ def _read_by(node: "onnx.NodeProto") -> set[str]:
     return names
 
 
-def _session_options(threads: int | None) -> Any:  # onnxruntime has no types
+def _session_options(threads: int) -> Any:  # onnxruntime has no types
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -184,7 +186,8 @@ def _session_options(threads: int | None) -> Any:  # onnxruntime has no types
     # A plan for each size of picture would keep memory for each, and buys no time that shows.
     options.enable_mem_pattern = False
     options.inter_op_num_threads = 1
-    options.intra_op_num_threads = threads or 0  # 0: one for each core
+    # Never 0: ONNX Runtime would count the machine's cores, not those that a container may use.
+    options.intra_op_num_threads = threads
     options.add_session_config_entry("session.set_denormal_as_zero", "1")
     return options
 

@@ -110,14 +110,18 @@ def halo_px(architecture: Architecture) -> int | None:
 
     None where no halo is enough: where a layer on the way to the picture normalises over all
     places, and where a label of the whole picture is all there is.
+
+    Where boxes are named it is at least 1: a box that is narrower than its region is sampled up
+    to half a place outside of it, and a sample between two places reads both.
     """
     if architecture.decoder is None:
-        return 0 if architecture.names_boxes else None
+        return _round_up(1, architecture.stride_px) if architecture.names_boxes else None
     blocks = [block for level in architecture.encoder for block in level.blocks]
     blocks += [block for level in architecture.decoder.levels for block in level.blocks]
     if any(_sees_all(block) for block in (*blocks, architecture.decoder.output)):
         return None
-    return _round_up(reach_px(architecture), architecture.stride_px)
+    beside_box_px = 1 if architecture.names_boxes else 0
+    return _round_up(reach_px(architecture) + beside_box_px, architecture.stride_px)
 
 
 def plan_tiles(height_px: int, width_px: int, limits: Limits) -> list[Tile]:

@@ -14,7 +14,6 @@ from tapetum.training.process import (
     ProcessSettings,
     prepare_process,
     process_settings,
-    relaunch_environment,
     suited,
 )
 from tapetum.training.recipe import (
@@ -50,7 +49,6 @@ __all__ = [
     "network_predict",
     "prepare_process",
     "process_settings",
-    "relaunch_environment",
     "start_run",
     "suited",
     "train",

@@ -18,7 +18,7 @@ from pydantic import ConfigDict, Field
 from torch import Tensor
 
 from tapetum.errors import RunError
-from tapetum.records import Record, write_atomically
+from tapetum.records import FiniteOrNone, Record, write_atomically
 
 __all__ = [
     "EpochRow",
@@ -40,7 +40,8 @@ class EpochRow(Record):
         step: Steps since the beginning of the run.
         learning_rate: At the epoch's last step.
         train: Means over the epoch's steps: ``loss`` and its terms.
-        validation: ``loss``, and ``psnr_db`` and ``accuracy`` where the network has such an output.
+        validation: ``loss``, and ``psnr_db`` and ``accuracy`` where the network has such an output;
+            ``None`` for a PSNR that is infinite because a picture was restored exactly.
         seconds: Training and validation, without the time between a kill and a resume.
     """
 
@@ -48,10 +49,10 @@ class EpochRow(Record):
     step: int
     learning_rate: float
     train: dict[str, float]
-    validation: dict[str, float]
+    validation: dict[str, FiniteOrNone]
     seconds: float
 
-    def flat(self) -> dict[str, int | float]:
+    def flat(self) -> dict[str, int | float | None]:
         """One level of columns: ``train_loss``, ``validation_psnr_db`` and the like."""
         return {
             "epoch": self.epoch,

@@ -5,6 +5,7 @@ package under ONNX Runtime, a classical filter.  All of them see the same noisy 
 noise depends on the seed and on the picture's place alone.
 """
 
+import copy
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol, runtime_checkable
 
@@ -17,7 +18,8 @@ from tapetum import metrics, noise
 from tapetum.data import Batch, PictureSet, evaluation_batches
 from tapetum.errors import InputError
 from tapetum.nn import Network
-from tapetum.records import Record
+from tapetum.scores import ScoreRow, Scores
+from tapetum.training.process import training_device
 
 __all__ = ["Predict", "ProgressCallback", "ScoreRow", "Scores", "evaluate", "network_predict"]
 
@@ -37,55 +39,6 @@ class ProgressCallback(Protocol):
 
     def __call__(self, done: int, total: int, message: str) -> None:
         """``done`` of ``total`` steps are behind; ``message`` says what goes on, for people."""
-
-
-class ScoreRow(Record):
-    """Scores at one noise level, or their mean over the levels.
-
-    ``None`` stands for what does not apply: no picture output, no labels, or a PSNR that is
-    infinite because a picture was not noisy at all.
-
-    Attributes:
-        noise: What spoiled the pictures; ``None`` for the mean, and for noise of their own.
-        num_pictures: Scored at this level.
-        psnr_db: Of the cleaned pictures, mean of all.
-        ssim: Of the cleaned pictures, mean of all.
-        accuracy: Share of right names.
-        macro_accuracy: The same, each class counting equally.
-        calibration_error: Expected calibration error of the names' probabilities.
-        noisy_psnr_db: Of the noisy pictures themselves.
-        noisy_ssim: Of the noisy pictures themselves.
-    """
-
-    title: str
-    noise: noise.Noise | None
-    num_pictures: int
-    psnr_db: float | None = None
-    ssim: float | None = None
-    accuracy: float | None = None
-    macro_accuracy: float | None = None
-    calibration_error: float | None = None
-    noisy_psnr_db: float | None = None
-    noisy_ssim: float | None = None
-
-
-class Scores(Record):
-    """Scores on a set of pictures.
-
-    Attributes:
-        protocol: What is kept of a noisy picture: ``benchmark`` or ``camera``.
-        seed: Of the noise.
-        source: Which pictures, for people.
-        rows: One a noise level.
-        mean: Over the levels, each counting equally.
-    """
-
-    schema_version: int = 1
-    protocol: noise.Protocol
-    seed: int
-    source: str
-    rows: tuple[ScoreRow, ...]
-    mean: ScoreRow
 
 
 def evaluate(
@@ -139,18 +92,19 @@ def evaluate(
 
 
 def network_predict(network: Network) -> Predict:
-    """Makes a torch network callable by :func:`evaluate`; it is put into evaluation mode.
+    """Makes a torch network callable by :func:`evaluate`, as it is now.
 
-    Its outputs are float32, wherever the network is.
+    A copy of it computes, in evaluation mode, on the device where networks are trained; its outputs
+    are float32.  The network itself keeps its mode and its place.
     """
-    device = next(network.parameters()).device
-    network.eval()
+    device = training_device()
+    scored = copy.deepcopy(network).to(device).eval()
 
     def predict(
         noisy: NDArray[np.float32], boxes: NDArray[np.float32] | None
     ) -> tuple[NDArray[np.float32] | None, NDArray[np.float32] | None]:
         with torch.inference_mode():
-            outputs = network(
+            outputs = scored(
                 torch.from_numpy(noisy).to(device),
                 None if boxes is None else torch.from_numpy(boxes).to(device),
             )
@@ -183,7 +137,7 @@ class _Tally:
         self.scores.setdefault(f"{prefix}ssim", []).append(metrics.ssim(shown, clean))
 
     def row(self, level: noise.Noise | None) -> ScoreRow:
-        scores = {name: _finite(torch.cat(parts).mean()) for name, parts in self.scores.items()}
+        scores = {name: float(torch.cat(parts).mean()) for name, parts in self.scores.items()}
         title = "as given" if level is None else noise.describe_noise(level)
         return ScoreRow(
             title=title, noise=level, num_pictures=self.num_pictures, **scores, **self._names()
@@ -212,10 +166,6 @@ def _mean(rows: Sequence[ScoreRow]) -> ScoreRow:
         values = [getattr(row, name) for row in rows]
         means[name] = None if None in values else float(np.mean(values))
     return ScoreRow(title="mean", noise=None, num_pictures=rows[0].num_pictures, **means)
-
-
-def _finite(score: Tensor) -> float | None:
-    return float(score) if torch.isfinite(score) else None
 
 
 def _to_numpy(output: Tensor | None) -> NDArray[np.float32] | None:

@@ -93,6 +93,7 @@ class Journal:
 def _add_row(writer: SummaryWriter, row: EpochRow) -> None:
     for name, value in row.train.items():
         writer.add_scalar(f"epoch/train_{name}", value, row.step)
-    for name, value in row.validation.items():
-        writer.add_scalar(f"epoch/validation_{name}", value, row.step)
+    for name, measure in row.validation.items():
+        if measure is not None:
+            writer.add_scalar(f"epoch/validation_{name}", measure, row.step)
     writer.add_scalar("epoch/learning_rate", row.learning_rate, row.step)

@@ -210,11 +210,11 @@ def freeze_idle_parts(network: Network, loss: LossWeights, *, has_labels: bool) 
         loss: A weight of 0 means that it does not look.
         has_labels: Whether there are names to compare with.
     """
-    is_named = loss.cross_entropy > 0 and has_labels
-    is_seen = loss.charbonnier > 0 or loss.ssim > 0
+    is_named = loss.sees_names and has_labels
     if network.classifier is not None and not is_named:
         network.classifier.requires_grad_(False)
-    if network.architecture.kind == "integrated" and network.decoder is not None and not is_seen:
+    is_integrated = network.architecture.kind == "integrated"
+    if is_integrated and network.decoder is not None and not loss.sees_picture:
         network.decoder.requires_grad_(False)
 
 

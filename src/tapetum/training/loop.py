@@ -14,7 +14,7 @@ import torch
 from tapetum.arch.spec import Architecture
 from tapetum.data import PictureSet, steps_per_epoch
 from tapetum.errors import DataError, RunError, TrainingError
-from tapetum.provenance import stamp
+from tapetum.provenance import Provenance, stamp
 from tapetum.records import write_atomically
 from tapetum.training.checkpoint import Position, read_checkpoint, read_weights
 from tapetum.training.distributed import make_accelerator
@@ -22,7 +22,7 @@ from tapetum.training.evaluate import ProgressCallback
 from tapetum.training.interrupt import StopRequests
 from tapetum.training.journal import Journal
 from tapetum.training.learner import Learner
-from tapetum.training.process import prepare_process, process_settings
+from tapetum.training.process import ProcessSettings, prepare_process
 from tapetum.training.recipe import Recipe
 from tapetum.training.run import Result, RunFolder
 from tapetum.training.validate import validate
@@ -64,7 +64,8 @@ def train(
         TrainingError: The loss is no longer finite, or the training was interrupted; the last good
             checkpoint is kept.
     """
-    prepare_process()
+    process = prepare_process()
+    provenance = stamp(seed=recipe.seed)  # now: the source may be edited before the end
     accelerator = make_accelerator()
     _require_ready(run, architecture, recipe, resume=resume)
     if not len(val_set):
@@ -80,7 +81,7 @@ def train(
     start = _start(run, learner, num_pictures=len(train_set))
     with torch.random.fork_rng(devices=[]):  # learning seeds torch's generator; give it back
         end = _learn(learner, start, train_set, val_set, run, progress)
-    return _finish(run, learner, end)
+    return _finish(run, learner, end, process=process, provenance=provenance)
 
 
 def _learn(
@@ -148,7 +149,14 @@ def _start(run: RunFolder, learner: Learner, *, num_pictures: int) -> Position:
     return position
 
 
-def _finish(run: RunFolder, learner: Learner, position: Position) -> Result:
+def _finish(
+    run: RunFolder,
+    learner: Learner,
+    position: Position,
+    *,
+    process: ProcessSettings,
+    provenance: Provenance,
+) -> Result:
     """Writes the weights, then the result: its presence says that the run is finished."""
     keeps_best = learner.recipe.keep == "best"
     seconds = sum(row.seconds for row in position.rows)
@@ -158,11 +166,12 @@ def _finish(run: RunFolder, learner: Learner, position: Position) -> Result:
         training_seconds=seconds,
         pictures_per_second=position.step * learner.recipe.batch_size / seconds,
         num_processes=learner.accelerator.num_processes,
-        device=process_settings().device,
+        device=process.device,
+        process=process,
         best_epoch=position.best_epoch,
         kept_epoch=position.best_epoch if keeps_best else position.epoch,
         last=position.rows[-1],
-        provenance=stamp(seed=learner.recipe.seed),
+        provenance=provenance,
     )
     if learner.accelerator.is_main_process:
         best = read_weights(run.best_checkpoint) if keeps_best else None

@@ -6,39 +6,31 @@ Three things pay off, and none of them changes what is learnt (ratios measured o
   30 times slower than others.
 - *Threads* are no more than the cores this process may use; in a container with a quota the
   default is every core of the machine.
-- *The allocator keeps its memory* instead of giving it back after each step (1.4 to 1.5 times
-  faster).  glibc reads these settings only when a process starts, so the command line starts
-  itself again with :func:`relaunch_environment`.
+- *The allocator keeps its memory* instead of giving it back after each step: see
+  :mod:`tapetum.allocator`, which has to act before this process starts.
 
 Precision is another matter: bf16 halves the memory traffic, but only some machines compute in it.
 :func:`suited` turns a recipe that asks for bf16 into one in fp32 where that would be slower.
 """
 
 import os
-import platform
 from pathlib import Path
 from typing import Literal
 
 import torch
 
+from tapetum import allocator
 from tapetum.provenance import usable_cores
 from tapetum.records import Record
 from tapetum.training.recipe import Recipe
 
 __all__ = [
-    "ALLOCATOR_ENVIRONMENT",
     "ProcessSettings",
     "prepare_process",
     "process_settings",
-    "relaunch_environment",
     "suited",
+    "training_device",
 ]
-
-ALLOCATOR_ENVIRONMENT = {
-    "MALLOC_MMAP_THRESHOLD_": "4294967296",  # 4 GiB: no block is ever mapped, hence unmapped
-    "MALLOC_TRIM_THRESHOLD_": "17179869184",  # 16 GiB: freed memory stays with the process
-    "MALLOC_TOP_PAD_": "268435456",  # 256 MiB: grows in few, large steps
-}
 
 _BF16_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}  # /proc/cpuinfo: x86-64 twice, then Arm
 
@@ -88,35 +80,35 @@ def prepare_process(*, threads: int | None = None) -> ProcessSettings:
 
 
 def process_settings() -> ProcessSettings:
-    """What holds in this process now; changes nothing."""
+    """What holds in this process now.
+
+    It changes no setting, but it asks torch's threads, and so starts them: call
+    :func:`prepare_process` instead where nothing has been prepared yet.
+    """
     policy = os.environ.get("OMP_WAIT_POLICY", "").upper()
     return ProcessSettings(
-        device=torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
+        device=_device_name(training_device()),
         cores=usable_cores(),
         threads=torch.get_num_threads(),
         vector_instructions=torch.backends.cpu.get_cpu_capability(),
         denormals_flushed=_denormals_are_flushed(),
-        allocator_tuned=_allocator_is_tuned() if _is_glibc() else None,
+        allocator_tuned=allocator.is_tuned(),
         bf16_pays=_bf16_pays(),
         waiting_threads=policy if policy in ("ACTIVE", "PASSIVE") else None,
     )
 
 
-def relaunch_environment() -> dict[str, str] | None:
-    """The environment in which training is fastest, to start this program again with.
+def training_device() -> torch.device:
+    """Where networks are trained: the accelerator that torch finds, else the CPU."""
+    return torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
 
-    Returns:
-        A copy of the environment with the allocator's settings; ``None`` where they are set
-        already (so that a program starts itself again at most once), or would have no effect.
+
+def suited(recipe: Recipe) -> Recipe:
+    """The recipe in the precision that is fast here: bf16 only where the device computes in it.
+
+    It starts no thread, so that it may be called before :func:`prepare_process`.
     """
-    if not _is_glibc() or any(name in os.environ for name in ALLOCATOR_ENVIRONMENT):
-        return None
-    return {**os.environ, **ALLOCATOR_ENVIRONMENT}
-
-
-def suited(recipe: Recipe, settings: ProcessSettings) -> Recipe:
-    """The recipe in the precision that is fast here: bf16 only where the device computes in it."""
-    if recipe.precision == "bf16" and not settings.bf16_pays:
+    if recipe.precision == "bf16" and not _bf16_pays():
         return recipe.model_copy(update={"precision": "fp32"})
     return recipe
 
@@ -127,19 +119,21 @@ def _denormals_are_flushed() -> bool:
     return not (denormal * 1).view(torch.int32).any()
 
 
-def _allocator_is_tuned() -> bool:
-    return all(os.environ.get(name) == value for name, value in ALLOCATOR_ENVIRONMENT.items())
-
-
-def _is_glibc() -> bool:
-    return platform.system() == "Linux" and platform.libc_ver()[0] == "glibc"
+def _device_name(device: torch.device) -> str:
+    if device.type == "cpu":
+        return "cpu"
+    name = getattr(torch.get_device_module(device), "get_device_name", None)  # MPS has none
+    return device.type if name is None else str(name())
 
 
 def _bf16_pays() -> bool:
-    if torch.cuda.is_available():
-        return bool(torch.cuda.is_bf16_supported())
+    device = training_device()
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    if device.type != "cpu":
+        return False  # not measured: fp32 is never wrong
     try:
         words = Path("/proc/cpuinfo").read_text().split()
     except OSError:
-        return False  # not Linux: fp32 is never wrong
+        return False  # not Linux
     return not _BF16_FLAGS.isdisjoint(words)

@@ -160,7 +160,6 @@ PICTURES = Recipe(
     noise=NoisePlan(kind="gaussian", low=0.0, high=0.5),
     precision="bf16",
     channels_last=True,
-    keep="best",
 )
 
 RECIPES = (PUBLISHED, QUICK, PICTURES)

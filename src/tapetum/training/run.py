@@ -32,8 +32,9 @@ from tapetum.errors import RunError
 from tapetum.nn import Network, build
 from tapetum.provenance import Provenance
 from tapetum.records import Record, write_atomically
+from tapetum.scores import Scores
 from tapetum.training.checkpoint import EpochRow, read_weights
-from tapetum.training.evaluate import Scores
+from tapetum.training.process import ProcessSettings
 from tapetum.training.recipe import Recipe
 
 __all__ = ["Request", "Result", "RunFolder", "load_network"]
@@ -67,11 +68,12 @@ class Result(Record):
         pictures_per_second: Pictures seen in training, over ``training_seconds``.
         num_processes: That trained together.
         device: On which.
+        process: How its main process computed; ``None`` in results of older versions.
         best_epoch: With the lowest validation loss; from 1.
         kept_epoch: Whose weights are in ``weights.safetensors``.
         last: The last row of ``metrics.csv``.
         scores: Of the kept weights on each noise level, once evaluated.
-        provenance: When, where and with what.
+        provenance: When, where and with what the training was started, or last gone on with.
     """
 
     schema_version: Literal[1] = 1
@@ -81,6 +83,7 @@ class Result(Record):
     pictures_per_second: float
     num_processes: int
     device: str
+    process: ProcessSettings | None = None
     best_epoch: int
     kept_epoch: int
     last: EpochRow
@@ -107,13 +110,16 @@ class RunFolder:
         Args:
             path: Where; missing parents are made.
             request: What is asked.
-            overwrite: Removes an older run at ``path``, and never anything else.
+            overwrite: Removes an older run at ``path``, with all that lies in its folder, whoever
+                put it there; a folder that holds no run is never touched.
 
         Raises:
-            RunError: ``path`` is taken.
+            RunError: ``path`` is taken, or cannot be cleared.
         """
         if _is_taken(path):
             _make_room(path, overwrite=overwrite)
+        _remove_aside(path)
+        path.resolve().mkdir(parents=True, exist_ok=True)  # what a link at ``path`` leads to
         request.write(path / "request.json")
         request.architecture.write(path / "architecture.json")
         return cls(path, request)
@@ -245,7 +251,11 @@ def _is_taken(path: Path) -> bool:
 
 
 def _make_room(path: Path, *, overwrite: bool) -> None:
-    """Removes an older run if that was allowed; whatever else is there stays, and is an error."""
+    """Puts an older run aside if that was allowed; whatever else is there stays, and is an error.
+
+    One step, so that a kill leaves the older run whole, or none: half a run, without its request,
+    would no longer be taken for one.
+    """
     if not _holds_run(path):
         raise RunError(
             f"{path} exists and is not the folder of a run, so it is left alone",
@@ -256,7 +266,27 @@ def _make_room(path: Path, *, overwrite: bool) -> None:
             f"{path} holds a run already",
             "go on with --resume, choose another --out, or replace it with --overwrite",
         )
-    shutil.rmtree(path.resolve())
+    if Path.cwd().is_relative_to(path.resolve()):
+        raise RunError(f"the run {path} is where you are", "go to another folder to replace it")
+    _remove_aside(path)
+    try:
+        path.resolve().rename(_aside(path))
+    except OSError as error:
+        raise RunError(
+            f"the run {path} cannot be replaced: {error.strerror or error}", "choose another --out"
+        ) from error
+
+
+def _remove_aside(path: Path) -> None:
+    """Removes the older run that was at ``path``, or what a kill has left of it."""
+    if _aside(path).is_dir():
+        shutil.rmtree(_aside(path))
+
+
+def _aside(path: Path) -> Path:
+    """Where an older run waits for its removal: hidden, and by its name nobody else's."""
+    folder = path.resolve()
+    return folder.with_name(f".{folder.name}.replaced-by-tapetum")
 
 
 def _holds_run(path: Path) -> bool:

@@ -24,7 +24,8 @@ _LEVELS_OF_A_RANGE = 5
 def validate(learner: Learner, pictures: PictureSet) -> dict[str, float]:
     """Looks at held-out pictures with the weights that would be kept, in float32.
 
-    Each process looks at all of them, so that all agree without a word.
+    Each process looks at all of them, but rounding may differ from one to the next, and a plateau
+    or a best epoch that only some processes see would drive them apart: they agree on the mean.
 
     Args:
         learner: Has the network.
@@ -32,7 +33,7 @@ def validate(learner: Learner, pictures: PictureSet) -> dict[str, float]:
 
     Returns:
         Means over the pictures: ``loss``; ``psnr_db`` and ``accuracy`` where the network has such
-        an output and the pictures have labels.
+        an output and the pictures have labels.  Every process gets the same.
     """
     network = learner.kept_network.eval()
     sums: dict[str, float] = {}
@@ -43,7 +44,7 @@ def validate(learner: Learner, pictures: PictureSet) -> dict[str, float]:
         for name, mean in _measures(outputs, moved, learner.recipe).items():
             sums[name] = sums.get(name, 0.0) + mean * len(moved.clean)
         num_pictures += len(moved.clean)
-    return {name: total / num_pictures for name, total in sums.items()}
+    return learner.mean_over_processes({name: total / num_pictures for name, total in sums.items()})
 
 
 def _batches(pictures: PictureSet, recipe: Recipe) -> Iterator[Batch]:

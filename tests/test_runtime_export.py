@@ -1,0 +1,63 @@
+"""Laws of what an export leaves behind: the file that was measured, or nothing."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tapetum.arch import find
+from tapetum.errors import PackageError
+from tapetum.export import Parity, export_network, package
+from tapetum.nn import Network, build
+from tapetum.runtime import Predictor, open_package
+
+
+def network_of(name: str) -> Network:
+    """A fresh network in evaluation mode."""
+    return build(find(name), seed=0).eval()
+
+
+def test_the_bytes_that_were_measured_are_shipped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The parity in the manifest is that of the graph in the same file."""
+    measured: list[bytes] = []
+    measure = package.measure_parity
+
+    def recorded(network: Network, graph_bytes: bytes, *, size_px: int) -> Parity:
+        measured.append(graph_bytes)
+        return measure(network, graph_bytes, size_px=size_px)
+
+    monkeypatch.setattr(package, "measure_parity", recorded)
+    export_network(network_of("unet-s"), tmp_path / "p.tapetum", size_px=32)
+    assert measured == [open_package(tmp_path / "p.tapetum").graph_bytes]
+    assert [entry.name for entry in tmp_path.iterdir()] == ["p.tapetum"]
+
+
+@pytest.mark.parametrize("name", ["unet-s", "dc-net-reduced-integrated", "mb2.5-s"])
+@pytest.mark.parametrize("is_new", [True, False])
+def test_a_package_that_answers_otherwise_is_not_left(
+    name: str, is_new: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the opened file differs from the network, the folder is as it was before."""
+    if not is_new:
+        (tmp_path / "p.tapetum").write_bytes(b"older")
+    answer = Predictor._run
+
+    def spoiled(predictor: Predictor, *arguments: Any) -> Any:
+        given = answer(predictor, *arguments)
+        return given._replace(
+            cleaned=None if given.cleaned is None else given.cleaned + np.float32(0.01),
+            probabilities=None if given.probabilities is None else given.probabilities * 0.9,
+        )
+
+    monkeypatch.setattr(Predictor, "_run", spoiled)
+    network = network_of(name)
+    classes = [str(digit) for digit in range(10)] if network.classifier else []
+    with pytest.raises(PackageError, match="differs from the network"):
+        export_network(
+            network, tmp_path / "p.tapetum", size_px=32, class_names=classes, overwrite=True
+        )
+    left = {entry.name: entry.read_bytes() for entry in tmp_path.iterdir()}
+    assert left == ({} if is_new else {"p.tapetum": b"older"})

@@ -1,0 +1,31 @@
+"""Laws of the one table of scores."""
+
+import math
+
+from tapetum.noise import Gaussian
+from tapetum.scores import SCORE_HEADER, ScoreRow, Scores, score_cells, score_note, show_number
+
+
+def test_a_table_has_a_row_for_each_level_and_one_for_the_mean() -> None:
+    """As many texts as headings; what does not apply is a dash."""
+    row = ScoreRow(title="gaussian 0.2", noise=Gaussian(sigma=0.2), num_pictures=7, accuracy=0.5)
+    mean = row.model_copy(update={"title": "mean", "noise": None})
+    scores = Scores(protocol="camera", seed=3, source="seven", rows=(row,), mean=mean)
+    cells = score_cells(scores)
+    assert [line[0] for line in cells] == ["gaussian 0.2", "mean"]
+    assert all(len(line) == len(SCORE_HEADER) for line in cells)
+    assert cells[0][SCORE_HEADER.index("accuracy %")] == "50.0"
+    assert cells[0][SCORE_HEADER.index("PSNR dB")] == "-"
+    assert score_note(scores) == "7 pictures at each noise level, protocol camera, noise seed 3"
+
+
+def test_an_infinite_score_is_none() -> None:
+    """A perfect picture has no PSNR that JSON could hold."""
+    row = ScoreRow(title="mean", noise=None, num_pictures=1, psnr_db=math.inf)
+    assert ScoreRow.from_json(row.to_json(), source="memory").psnr_db is None
+
+
+def test_a_share_is_shown_in_percent() -> None:
+    """Scaled, with the wanted digits."""
+    assert show_number(0.8761, 1, scale=100) == "87.6"
+    assert show_number(None, 1) == "-"
