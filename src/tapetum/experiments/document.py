@@ -9,11 +9,9 @@ A document marks where a table goes::
 document, and a test fails where a document and its results differ.
 """
 
-import json
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 from tapetum.errors import InputError
 from tapetum.experiments.paper import TABLE_1, TABLE_8
@@ -67,10 +65,7 @@ def markdown_table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
 
 def _demo(path: Path) -> str:
     """This machine's demo beside the paper's rows."""
-    kept = _read(path)
-    result = Result.model_validate(kept["result"])
-    if result.scores is None:
-        raise InputError(f"{path} has no scores", "make it again: tapetum demo --json")
+    result, scores = _read(path)
     printed, alone = TABLE_1[ARCHITECTURE], TABLE_8["unet-s"]
     rows = [
         (
@@ -82,8 +77,8 @@ def _demo(path: Path) -> str:
         ),
         (
             f"`make demo`, {result.training_seconds / 60:.1f} minutes on two cores",
-            *_means(result.scores),
-            *_by_sigma(result.scores),
+            *_means(scores),
+            *_by_sigma(scores),
         ),
     ]
     header = ["", "PSNR dB", "SSIM", "accuracy", *(f"dB at sigma {s:g}" for s in SHOWN_SIGMAS)]
@@ -91,8 +86,8 @@ def _demo(path: Path) -> str:
         "Reduced Integrated DC-Net, two handwritten digits in a picture of 96 x 96 px, mean over "
         "eleven noise levels from sigma 0 to 1:\n\n"
         f"{markdown_table(header, rows)}\n\n"
-        f"One seed; {result.scores.source}; {result.scores.mean.num_pictures:,} test pictures a "
-        f"level, protocol {result.scores.protocol}; {result.provenance.cpu}, "
+        f"One seed; {scores.source}; {scores.mean.num_pictures:,} test pictures a "
+        f"level, protocol {scores.protocol}; {result.provenance.cpu}, "
         f"{result.provenance.cores} cores; "
         f"[results/{path.name}](results/{path.name})."
     )
@@ -100,24 +95,22 @@ def _demo(path: Path) -> str:
 
 def _pictures(path: Path) -> str:
     """All noise levels of one run on a folder of pictures."""
-    result = Result.model_validate(_read(path))
-    if result.scores is None:
-        raise InputError(f"{path} has no scores", "make it again with tapetum train")
+    result, scores = _read(path)
     return (
-        f"{markdown_table(SCORE_HEADER, score_cells(result.scores))}\n\n"
-        f"{result.scores.source}; {score_note(result.scores)}; trained once, "
+        f"{markdown_table(SCORE_HEADER, score_cells(scores))}\n\n"
+        f"{scores.source}; {score_note(scores)}; trained once, "
         f"{result.training_seconds / 60:.1f} minutes ({result.pictures_per_second:,.0f} pictures a "
         f"second) on {result.provenance.cpu}, {result.provenance.cores} cores; "
         f"`{result.provenance.command}`; [results/{path.name}](../results/{path.name})."
     )
 
 
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        found: dict[str, Any] = json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
-        raise InputError(f"cannot read {path}: {error}", "run what makes it again") from error
-    return found
+def _read(path: Path) -> tuple[Result, Scores]:
+    """A run's ``result.json``, kept under another name."""
+    result = Result.read(path)
+    if result.scores is None:
+        raise InputError(f"{path} has no scores", "keep the result.json of a scored run")
+    return result, result.scores
 
 
 def _means(scores: Scores) -> tuple[str, ...]:
