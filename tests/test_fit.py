@@ -14,7 +14,7 @@ from tapetum.fit import (
     fit,
     open_pictures,
     open_subject,
-    require_same_classes,
+    require_fit,
 )
 from tapetum.fit.page import shown_levels
 from tapetum.noise import Gaussian
@@ -118,9 +118,10 @@ def test_a_run_killed_while_it_was_scored_is_only_scored(
 def test_other_names_cannot_be_scored() -> None:
     """Classes of the network and of the folder must be the same, in the same order."""
     pictures = open_pictures("digits", seed=0, **FEW)
-    require_same_classes(pictures.validation.class_names, pictures)
-    with pytest.raises(DataError, match="the network names cat, dog but the folder has 0, 1"):
-        require_same_classes(("cat", "dog"), pictures)
+    network = architecture_for("mb1-s", pictures)
+    require_fit(network, pictures, class_names=pictures.validation.class_names)
+    with pytest.raises(DataError, match="the network names cat, dog but the pictures have 0, 1"):
+        require_fit(network, pictures, class_names=("cat", "dog"))
 
 
 def test_what_is_neither_run_nor_package_is_refused(tmp_path: Path) -> None:

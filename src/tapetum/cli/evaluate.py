@@ -66,14 +66,12 @@ def evaluate(
             open_pictures,
             open_subject,
             require_fit,
-            require_same_classes,
             score,
         )
         from tapetum.noise import parse_noise
         from tapetum.training import prepare_process
 
         prepare_process()  # before torch starts its threads
-
         noises = [parse_noise(text) for text in noise or []]
         opened = open_subject(subject, threads=threads)
         with progress_bar() as tick:
@@ -88,8 +86,7 @@ def evaluate(
                 progress=tick,
             )
             show_skipped(pictures.skipped)
-            require_same_classes(opened.class_names, pictures)
-            require_fit(opened.architecture, pictures)
+            require_fit(opened.architecture, pictures, class_names=opened.class_names)
             scores = score(
                 opened.predict,
                 pictures,

@@ -6,7 +6,6 @@ from tapetum.fit.pictures import (
     architecture_for,
     open_pictures,
     require_fit,
-    require_same_classes,
 )
 from tapetum.fit.ship import export_run
 from tapetum.fit.subject import Subject, open_subject, package_predict
@@ -22,6 +21,5 @@ __all__ = [
     "open_subject",
     "package_predict",
     "require_fit",
-    "require_same_classes",
     "score",
 ]

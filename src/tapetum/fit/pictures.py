@@ -16,7 +16,6 @@ __all__ = [
     "architecture_for",
     "open_pictures",
     "require_fit",
-    "require_same_classes",
 ]
 
 DIGITS = "digits"
@@ -127,27 +126,27 @@ def architecture_for(name: str, pictures: Pictures) -> Architecture:
     return architecture
 
 
-def require_same_classes(class_names: Sequence[str], pictures: Pictures) -> None:
-    """Refuses to score names on pictures with other names.
+def require_fit(
+    architecture: Architecture, pictures: Pictures, *, class_names: Sequence[str] = ()
+) -> None:
+    """Refuses an architecture that cannot be used on these pictures, all faults at once.
+
+    Args:
+        architecture: Of a network.
+        pictures: To train on, or to score.
+        class_names: What the network has learnt to say; empty where it has yet to learn.
 
     Raises:
-        DataError: It names what is missing on either side.
+        DataError: The pictures have other names.
+        ArchitectureError: Channels, classes or boxes differ.
     """
     theirs = pictures.validation.class_names
     if class_names and tuple(class_names) != theirs:
         raise DataError(
-            f"the network names {', '.join(class_names)} but the folder has "
+            f"the network names {', '.join(class_names)} but the pictures have "
             f"{', '.join(theirs) or 'no class folders'}",
-            "give a folder with the same classes",
+            "give pictures of the same classes",
         )
-
-
-def require_fit(architecture: Architecture, pictures: Pictures) -> None:
-    """Refuses an architecture that cannot be used on these pictures, all faults at once.
-
-    Raises:
-        ArchitectureError: Channels, classes or boxes differ.
-    """
     channels, classes = pictures.train.channels, pictures.train.class_names
     faults = []
     if architecture.picture_channels != channels:
