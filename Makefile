@@ -13,6 +13,7 @@ help:
 	@echo "make clean  remove the environment, caches and builds; runs/ stays"
 	@echo "Another Python: make test PYTHON=python3.12"
 
+# runs/demo belongs to this target, so an older demo there may go.
 demo: $(VENV)/.demo-installed
 	$(BIN)/tapetum demo --overwrite
 

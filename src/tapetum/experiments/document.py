@@ -76,7 +76,8 @@ def _demo(path: Path) -> str:
             *(f"{alone.psnr_db[s]:.1f}" if s in alone.psnr_db else "-" for s in SHOWN_SIGMAS),
         ),
         (
-            f"`make demo`, {result.training_seconds / 60:.1f} minutes on {result.provenance.cores} cores",
+            f"`make demo`, trained {result.training_seconds / 60:.1f} minutes on "
+            f"{result.provenance.cores} cores",
             *_means(scores),
             *_by_sigma(scores),
         ),
