@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -257,3 +259,23 @@ def test_a_mistake_is_json_when_asked_for() -> None:
     error = json.loads(result.stdout)["error"]
     assert error["kind"] == "ArchitectureError"
     assert "did you mean 'unet-s'" in error["remedy"]
+
+
+@pytest.mark.slow
+def test_two_processes_train_one_run_and_answer_once(tmp_path: Path) -> None:
+    """Under torchrun the command makes one run, one page and one answer."""
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "torch.distributed.run", "--standalone"),
+            *("--nproc_per_node", "2", "-m", "tapetum", "train", "dc-net-reduced-integrated"),
+            *("--data", "digits", "--train-count", "64", "--test-count", "8", "--epochs", "1"),
+            *("--batch-size", "16", "--out", str(tmp_path / "run"), "--json"),
+        ],
+        capture_output=True,
+        check=False,
+        encoding="utf-8",
+        timeout=200,
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["num_processes"] == 2
+    assert (tmp_path / "run" / "report.html").is_file()

@@ -93,6 +93,16 @@ def test_a_paired_folder_is_scored_as_it_was_given(tmp_path: Path) -> None:
     assert exported.parity.worst <= 1e-4
 
 
+def test_what_was_left_out_is_listed_in_the_run(tmp_path: Path) -> None:
+    """A file that cannot be read stays out of the training, with its reason on record."""
+    root = make_pair(tmp_path / "pairs")
+    (root / "clean" / "3.png").write_bytes(b"no picture")
+    pictures = open_pictures(str(root), seed=0)
+    recipe = choose_recipe(None, "pairs", changes={"epochs": 1, "batch_size": 4})
+    fit(architecture_for("unet-s", pictures), recipe, pictures, tmp_path / "run")
+    assert "3.png: " in (tmp_path / "run" / "skipped.txt").read_text()
+
+
 def test_a_run_killed_while_it_was_scored_is_only_scored(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

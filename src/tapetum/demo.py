@@ -118,13 +118,18 @@ def run_demo(
     recipe = _recipe(epochs)
     network = architecture_for(ARCHITECTURE, pictures)
     result = fit(network, recipe, pictures, out, overwrite=overwrite, progress=progress)
+    tell = progress or _silent
+    tell(0, 1, "exporting the package")
     exported = export_run(out, out / "demo.tapetum", overwrite=overwrite)
+    tell(1, 1, "exporting the package")
     predict = package_predict(open_package(out / "demo.tapetum"))
     noises = [Gaussian(sigma=sigma) for sigma in PAPER_SIGMAS]
     scores = score(predict, fresh, noises, protocol="benchmark", seed=FRESH_SEED, progress=progress)
     made = DemoResult(result, exported, scores, out / PAGE)
+    tell(0, 1, "drawing the page")
     _keep_some(out, fresh)
     _write_page(made, RunFolder.open(out), fresh)
+    tell(1, 1, "drawing the page")
     return made
 
 
@@ -159,6 +164,10 @@ def comparison(result: Result) -> Table:
         rows=tuple(rows),
         highlighted=(len(rows) - 1,),
     )
+
+
+def _silent(done: int, total: int, message: str) -> None:
+    """Where nobody wants to know."""
 
 
 def _recipe(epochs: int) -> Recipe:

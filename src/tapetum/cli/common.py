@@ -42,6 +42,7 @@ __all__ = [
     "errors_in_one_sentence",
     "progress_bar",
     "say",
+    "say_loading",
     "table",
 ]
 
@@ -144,6 +145,11 @@ def say(text: str, *, label: str = "", style: str = "") -> None:
     line = Text(f"{label}: ", style=style) if label else Text()
     line.append(text, style="none")
     Console(stderr=True, highlight=False, soft_wrap=True).print(line)
+
+
+def say_loading() -> None:
+    """Says why nothing happens in the next seconds."""
+    say("loading torch")
 
 
 def answer(result: Any) -> None:

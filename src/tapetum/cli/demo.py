@@ -14,6 +14,7 @@ from tapetum.cli.common import (
     errors_in_one_sentence,
     progress_bar,
     say,
+    say_loading,
     table,
 )
 from tapetum.cli.scores import show_scores
@@ -44,6 +45,7 @@ def demo(
       tapetum demo --data-root ~/mnist --overwrite
     """
     with errors_in_one_sentence(as_json=json):
+        say_loading()
         from tapetum.demo import comparison, run_demo
         from tapetum.training import prepare_process
 

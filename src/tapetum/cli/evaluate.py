@@ -14,6 +14,7 @@ from tapetum.cli.common import (
     answer,
     errors_in_one_sentence,
     progress_bar,
+    say_loading,
 )
 from tapetum.cli.scores import show_scores, show_skipped
 
@@ -62,6 +63,7 @@ def evaluate(
       tapetum evaluate photos.tapetum --data photos --noise 0.1 --noise 0.3
     """
     with errors_in_one_sentence(as_json=json):
+        say_loading()
         from tapetum.fit import (
             open_pictures,
             open_subject,

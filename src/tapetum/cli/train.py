@@ -17,6 +17,7 @@ from tapetum.cli.common import (
     errors_in_one_sentence,
     progress_bar,
     say,
+    say_loading,
 )
 from tapetum.cli.scores import show_scores, show_skipped
 
@@ -68,6 +69,7 @@ def train(
       tapetum train unet-s --data photos --noise gaussian:0-0.2 --protocol camera --out runs/camera
     """
     with errors_in_one_sentence(as_json=json):
+        say_loading()
         from tapetum.fit import architecture_for, choose_recipe, fit, open_pictures
         from tapetum.fit.page import write_run_page
         from tapetum.training import is_main_process, prepare_process
@@ -100,7 +102,9 @@ def train(
             )
             if not is_main_process():
                 return
+            tick(0, 1, "drawing the page")
             page = write_run_page(out, pictures)
+            tick(1, 1, "drawing the page")
         if json:
             answer(result.model_dump(mode="json"))
             return

@@ -12,6 +12,7 @@ from tapetum.arch import Architecture
 from tapetum.data import steps_per_epoch
 from tapetum.fit.pictures import DIGITS, Pictures
 from tapetum.noise import Noise, Protocol, parse_noise_plan
+from tapetum.records import write_atomically
 from tapetum.training import (
     Predict,
     ProgressCallback,
@@ -34,6 +35,7 @@ from tapetum.training import (
 __all__ = ["PAGE", "choose_recipe", "fit", "score"]
 
 PAGE = "report.html"
+SKIPPED = "skipped.txt"
 LARGEST_BATCH = 64
 LARGE_PX = 256  # pictures of this side are still scored in the largest batches
 
@@ -77,6 +79,9 @@ def fit(
     if resume and RunFolder.open(out).is_finished:
         return _score_again(RunFolder.open(out), request, pictures, progress)
     run = start_run(out, request, resume=resume, overwrite=overwrite)
+    if pictures.skipped and is_main_process():
+        listed = "".join(f"{path}: {reason}\n" for path, reason in pictures.skipped)
+        write_atomically(run.path / SKIPPED, listed.encode())
     sets = (pictures.train, pictures.validation)
     result = train(architecture, recipe, *sets, run, resume=resume, progress=progress)
     return _scored(run, result, pictures, progress) if is_main_process() else result
