@@ -36,7 +36,7 @@ def test_recipes_are_found_by_name() -> None:
     """A known name gives its recipe; an unknown one names the nearest."""
     assert find_recipe("quick") == QUICK
     with pytest.raises(InputError, match="did you mean 'quick'"):
-        find_recipe("quikc")
+        find_recipe("quick-one")
 
 
 def test_adjusting_changes_what_was_asked_and_checks_it() -> None:
