@@ -24,7 +24,7 @@ References:
 from collections.abc import Iterable, Sequence
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import AfterValidator, Field, PositiveInt, model_validator
 
 from tapetum.records import Record
 
@@ -48,6 +48,15 @@ __all__ = [
 
 Activation = Literal["relu", "silu", "none"]
 Norm = Literal["batch", "group", "none"]
+
+
+def _with_a_centre(kernel_px: int) -> int:
+    if kernel_px % 2 == 0:
+        raise ValueError(f"a kernel of {kernel_px} px has no centre: use an odd one")
+    return kernel_px
+
+
+KernelPx = Annotated[PositiveInt, AfterValidator(_with_a_centre)]
 Kind = Literal["denoiser", "classifier", "integrated", "sequential"]
 
 
@@ -60,16 +69,10 @@ class Conv(Record):
     kind: Literal["conv"] = "conv"
     in_channels: PositiveInt
     out_channels: PositiveInt
-    kernel_px: PositiveInt = 3
+    kernel_px: KernelPx = 3
     stride_px: PositiveInt = 1
     norm: Norm = "batch"
     activation: Activation = "relu"
-
-    @model_validator(mode="after")
-    def _has_a_centre(self) -> Self:
-        if self.kernel_px % 2 == 0:
-            raise ValueError(f"a kernel of {self.kernel_px} px has no centre: use an odd one")
-        return self
 
 
 class InvertedResidual(Record):
@@ -82,7 +85,7 @@ class InvertedResidual(Record):
     in_channels: PositiveInt
     hidden_channels: PositiveInt
     out_channels: PositiveInt
-    kernel_px: PositiveInt = 3
+    kernel_px: KernelPx = 3
     stride_px: PositiveInt = 1
     norm: Norm = "batch"
     activation: Activation = "relu"
@@ -91,12 +94,6 @@ class InvertedResidual(Record):
     def is_residual(self) -> bool:
         """Whether the input is added to the output."""
         return self.stride_px == 1 and self.in_channels == self.out_channels
-
-    @model_validator(mode="after")
-    def _has_a_centre(self) -> Self:
-        if self.kernel_px % 2 == 0:
-            raise ValueError(f"a kernel of {self.kernel_px} px has no centre: use an odd one")
-        return self
 
 
 class MaxPool(Record):

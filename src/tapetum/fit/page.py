@@ -70,7 +70,7 @@ def write_run_page(out: Path, pictures: Pictures) -> Path:
         class_names=request.class_names,
     )
     page = Page(
-        title=f"{request.architecture.name} on {request.data['source']}",
+        title=f"{request.architecture.name} on {Path(str(request.data['source'])).name}",
         lead=f"{pictures.train.source}. Trained {result.training_seconds / 60:.1f} minutes on "
         f"{len(pictures.train):,} pictures, scored on {len(pictures.validation):,} others.",
         highlights=_highlights(result.scores),
