@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from tapetum.errors import RunError, TrainingError
-from tapetum.training import ProgressCallback, Recipe, RunFolder, load_network
+from tapetum.progress import ProgressCallback
+from tapetum.training import Recipe, RunFolder, load_network
 from tapetum.training.checkpoint import read_checkpoint
 from tiny_training import resumable_recipe, tiny_recipe, tiny_train
 

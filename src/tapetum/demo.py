@@ -31,13 +31,14 @@ from tapetum.fit.page import (
     shown_levels,
 )
 from tapetum.noise import PAPER_SIGMAS, Gaussian
+from tapetum.progress import ProgressCallback, silent
 from tapetum.records import write_atomically
 from tapetum.report import Page, Series, Table, contact_sheet, write_report
 from tapetum.runtime import Picture, open_package, write_picture
 from tapetum.scores import Scores
 from tapetum.training import (
     QUICK,
-    ProgressCallback,
+    Predict,
     Recipe,
     Result,
     RunFolder,
@@ -49,7 +50,7 @@ __all__ = ["ARCHITECTURE", "DemoResult", "comparison", "run_demo"]
 
 ARCHITECTURE = "dc-net-reduced-integrated"
 SEED = 0
-FRESH_SEED = 1  # of pictures that neither the training nor the scores have seen
+FRESH_SEED = 1  # new pictures, with new noise, of the test digits
 NUM_FRESH = 200
 NUM_KEPT = 6  # pictures that are written as files, to play with
 
@@ -118,7 +119,7 @@ def run_demo(
     recipe = _recipe(epochs)
     network = architecture_for(ARCHITECTURE, pictures)
     result = fit(network, recipe, pictures, out, overwrite=overwrite, progress=progress)
-    tell = progress or _silent
+    tell = progress or silent
     tell(0, 1, "exporting the package")
     exported = export_run(out, out / "demo.tapetum", overwrite=overwrite)
     tell(1, 1, "exporting the package")
@@ -128,7 +129,7 @@ def run_demo(
     made = DemoResult(result, exported, scores, out / PAGE)
     tell(0, 1, "drawing the page")
     _keep_some(out, fresh)
-    _write_page(made, RunFolder.open(out), fresh)
+    _write_page(made, RunFolder.open(out), fresh, predict)
     tell(1, 1, "drawing the page")
     return made
 
@@ -166,10 +167,6 @@ def comparison(result: Result) -> Table:
     )
 
 
-def _silent(done: int, total: int, message: str) -> None:
-    """Where nobody wants to know."""
-
-
 def _recipe(epochs: int) -> Recipe:
     return suited(adjusted(QUICK, name="demo", epochs=epochs))
 
@@ -186,11 +183,11 @@ def _keep_some(out: Path, fresh: Pictures) -> None:
     write_atomically(out / "boxes.json", (json.dumps(boxes, indent=2) + "\n").encode())
 
 
-def _write_page(made: DemoResult, run: RunFolder, fresh: Pictures) -> None:
+def _write_page(made: DemoResult, run: RunFolder, fresh: Pictures, predict: Predict) -> None:
     """The report, and the contact sheet that shows the same pictures as one PNG."""
     result, package = made.result, Path(made.exported.path)
     groups = example_groups(
-        package_predict(open_package(package)),
+        predict,
         fresh,
         shown_levels([Gaussian(sigma=sigma) for sigma in PAPER_SIGMAS]),
         protocol="benchmark",
@@ -202,8 +199,8 @@ def _write_page(made: DemoResult, run: RunFolder, fresh: Pictures) -> None:
     page = Page(
         title="One network that cleans a picture and names what is in it",
         lead=f"Trained {minutes:.1f} minutes on two-digit pictures. "
-        f"Digits: {fresh.train.source}. The pictures below are fresh ones, cleaned and named by "
-        "the exported package in ONNX Runtime.",
+        f"Digits: {fresh.train.source}. The pictures below are new ones of the test digits, "
+        "cleaned and named by the exported package in ONNX Runtime.",
         highlights=_highlights(made),
         tables=(comparison(result), *([score_table(result.scores)] if result.scores else [])),
         curves=(*level_curves(result.scores, [_paper_line()]), learning_curve(run)),

@@ -7,7 +7,6 @@ Results go to standard output, everything else to standard error, so that a comm
 import json
 import sys
 import time
-import typing
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,6 +27,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tapetum.errors import MissingExtraError, TapetumError
+from tapetum.progress import ProgressCallback
 
 __all__ = [
     "DataRoot",
@@ -36,7 +36,6 @@ __all__ = [
     "Overwrite",
     "Protocol",
     "TestCount",
-    "Tick",
     "TrainCount",
     "answer",
     "errors_in_one_sentence",
@@ -49,14 +48,6 @@ __all__ = [
 EXIT_BAD_INPUT = 2
 SECONDS_BETWEEN_LINES = 30.0
 WIDTH_OF_A_FILE = 400  # columns: what is piped is never cut
-
-
-class Tick(typing.Protocol):
-    """Is told how far a job is."""
-
-    def __call__(self, done: int, total: int, message: str) -> None:
-        """``done`` of ``total`` steps are behind; ``message`` says what goes on."""
-
 
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON, for machines.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an older result.")]
@@ -184,7 +175,7 @@ def table(
 
 
 @contextmanager
-def progress_bar() -> Iterator[Tick]:
+def progress_bar() -> Iterator[ProgressCallback]:
     """Tells on standard error how far a job is: a bar a stage, or a line now and then in a log."""
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     if not console.is_terminal:

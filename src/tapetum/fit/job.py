@@ -12,10 +12,10 @@ from tapetum.arch import Architecture
 from tapetum.data import steps_per_epoch
 from tapetum.fit.pictures import DIGITS, Pictures
 from tapetum.noise import Noise, Protocol, parse_noise_plan
+from tapetum.progress import ProgressCallback
 from tapetum.records import write_atomically
 from tapetum.training import (
     Predict,
-    ProgressCallback,
     Recipe,
     Request,
     Result,

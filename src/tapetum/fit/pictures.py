@@ -8,7 +8,7 @@ from pathlib import Path
 from tapetum.arch import Architecture, find, names
 from tapetum.data import Joined, PictureSet, open_digits, open_folder
 from tapetum.errors import ArchitectureError, DataError, nearest
-from tapetum.training import ProgressCallback
+from tapetum.progress import ProgressCallback
 
 __all__ = [
     "DIGITS",

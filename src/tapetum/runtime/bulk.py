@@ -8,7 +8,7 @@ what it holds is a result and never a source.
 
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from tapetum.errors import InputError, TapetumError
 from tapetum.noise import Noise, add_noise, generator_for
+from tapetum.progress import ProgressCallback
 from tapetum.records import Record, write_atomically
 from tapetum.runtime.image import Picture, lossless_suffix, read_picture, write_picture
 from tapetum.runtime.inputs import pictures_in
@@ -76,7 +77,7 @@ class PredictionRow(Record):
 
 
 def run_job(
-    predictor: Predictor, job: Job, *, progress: Callable[[int, int, str], None] | None = None
+    predictor: Predictor, job: Job, *, progress: ProgressCallback | None = None
 ) -> list[PredictionRow]:
     """Goes through all pictures; one that fails does not stop the others.
 

@@ -3,7 +3,6 @@
 from tapetum.training.distributed import is_main_process, start_run
 from tapetum.training.evaluate import (
     Predict,
-    ProgressCallback,
     ScoreRow,
     Scores,
     evaluate,
@@ -34,7 +33,6 @@ __all__ = [
     "RECIPES",
     "Predict",
     "ProcessSettings",
-    "ProgressCallback",
     "Recipe",
     "Request",
     "Result",

@@ -7,7 +7,7 @@ noise depends on the seed and on the picture's place alone.
 
 import copy
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,10 +18,11 @@ from tapetum import metrics, noise
 from tapetum.data import Batch, PictureSet, evaluation_batches
 from tapetum.errors import InputError
 from tapetum.nn import Network
+from tapetum.progress import ProgressCallback
 from tapetum.scores import ScoreRow, Scores
 from tapetum.training.process import training_device
 
-__all__ = ["Predict", "ProgressCallback", "ScoreRow", "Scores", "evaluate", "network_predict"]
+__all__ = ["Predict", "ScoreRow", "Scores", "evaluate", "network_predict"]
 
 _NO_NOISE = noise.Gaussian(sigma=0)
 
@@ -31,14 +32,6 @@ Predict = Callable[
 ]
 """(noisy pictures (b, c, h, w), boxes (b, k, 4) in pixels or ``None``) -> (cleaned pictures of the
 same shape or ``None``, logits (b, classes) or (b, k, classes) or ``None``)."""
-
-
-@runtime_checkable
-class ProgressCallback(Protocol):
-    """Is told how far a long job is, such as to draw a bar."""
-
-    def __call__(self, done: int, total: int, message: str) -> None:
-        """``done`` of ``total`` steps are behind; ``message`` says what goes on, for people."""
 
 
 def evaluate(

@@ -14,11 +14,11 @@ import torch
 from tapetum.arch.spec import Architecture
 from tapetum.data import PictureSet, steps_per_epoch
 from tapetum.errors import DataError, RunError, TrainingError
+from tapetum.progress import ProgressCallback
 from tapetum.provenance import Provenance, stamp
 from tapetum.records import write_atomically
 from tapetum.training.checkpoint import Position, read_checkpoint, read_weights
 from tapetum.training.distributed import make_accelerator
-from tapetum.training.evaluate import ProgressCallback
 from tapetum.training.interrupt import StopRequests
 from tapetum.training.journal import Journal
 from tapetum.training.learner import Learner
