@@ -5,7 +5,7 @@ import sys
 
 __all__ = ["main"]
 
-TRAINING_COMMANDS = ("demo", "train")
+TRAINING_COMMANDS = ("demo", "reproduce", "train")
 
 
 def main() -> None:

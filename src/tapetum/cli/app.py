@@ -13,6 +13,7 @@ from tapetum.cli.evaluate import evaluate
 from tapetum.cli.export import export
 from tapetum.cli.info import info
 from tapetum.cli.predict import predict
+from tapetum.cli.reproduce import reproduce
 from tapetum.cli.train import train
 
 __all__ = ["app"]
@@ -42,5 +43,5 @@ def _main(
     pass
 
 
-for command in (demo, train, evaluate, export, predict, info, doctor):
+for command in (demo, train, evaluate, export, predict, reproduce, info, doctor):
     app.command()(command)

@@ -25,7 +25,7 @@ def evaluate(
     subject: Annotated[
         Path, typer.Argument(metavar="RUN|PACKAGE", help="A run's folder or a .tapetum file.")
     ],
-    data: Annotated[str, typer.Option(help="A folder of pictures, or the word 'digits'.")],
+    data: Annotated[str, typer.Option(help="A folder of pictures, 'digits' or 'digit-crops'.")],
     noise: Annotated[
         list[str] | None,
         typer.Option(

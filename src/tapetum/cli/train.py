@@ -36,7 +36,7 @@ def train(
     architecture: Annotated[
         str, typer.Argument(metavar="ARCH", help="A name that `tapetum info` lists, or FILE.json.")
     ],
-    data: Annotated[str, typer.Option(help="A folder of pictures, or the word 'digits'.")],
+    data: Annotated[str, typer.Option(help="A folder of pictures, 'digits' or 'digit-crops'.")],
     out: Annotated[Path, typer.Option(help="New folder for the run.")],
     recipe: Recipe = None,
     epochs: Annotated[int | None, typer.Option(help="Passes over the pictures.")] = None,

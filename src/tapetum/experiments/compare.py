@@ -1,0 +1,82 @@
+"""What came out, beside what the paper prints: one table for the terminal and for documents."""
+
+import statistics
+from collections.abc import Sequence
+from pathlib import Path
+
+from tapetum.experiments.plan import CellResult, Experiment, Measure, Row, Spread, spread
+from tapetum.experiments.run import finished
+from tapetum.report import Table
+
+__all__ = ["NOT_RUN", "comparison", "results_of"]
+
+NOT_RUN = "not run"
+
+
+def results_of(experiment: Experiment, row: Row, results: Path) -> list[CellResult]:
+    """The results of a row's cells that there are, one a seed.
+
+    Raises:
+        RunError: A result is of other settings than the cell has now.
+        InputError: A result is damaged.
+    """
+    found = (finished(results, experiment.scale, cell) for cell in row.cells)
+    return [done for done in found if done is not None]
+
+
+def comparison(experiment: Experiment, results: Path) -> Table | None:
+    """A table of the paper's figures, ours, and the difference.
+
+    Args:
+        experiment: A table, or a figure that has numbers.
+        results: The folder of result files; what is not there is said to be not run.
+
+    Returns:
+        ``None`` for a figure without numbers.
+    """
+    if not experiment.measures:
+        return None
+    rows: list[tuple[str, ...]] = []
+    for row in experiment.rows:
+        rows += _lines(experiment.measures, row, results_of(experiment, row, results))
+    header = ("network", "", *(measure.title for measure in experiment.measures), "trained")
+    return Table(title=experiment.title, header=header, rows=tuple(rows))
+
+
+def _lines(
+    measures: Sequence[Measure], row: Row, done: Sequence[CellResult]
+) -> list[tuple[str, ...]]:
+    """The paper's line where it prints figures, ours, and the difference where there are both."""
+    known = [spread([measure.read(one) for one in done]) for measure in measures]
+    ours = tuple(
+        NOT_RUN if found is None else _shown(found, measure.digits)
+        for found, measure in zip(known, measures, strict=True)
+    )
+    if not row.printed:
+        return [(row.title, "here", *ours, _training(done))]
+    printed = [row.printed.get(measure.title) for measure in measures]
+    theirs = tuple("-" if value is None else f"{value}" for value in printed)
+    lines = [(row.title, "paper", *theirs, ""), ("", "here", *ours, _training(done))]
+    if done:
+        differences = (
+            "-" if found is None or value is None else f"{found.mean - value:+.{measure.digits}f}"
+            for found, value, measure in zip(known, printed, measures, strict=True)
+        )
+        lines.append(("", "difference", *differences, ""))
+    return lines
+
+
+def _shown(found: Spread, digits: int) -> str:
+    """``27.74``, or ``27.74 ± 0.05`` of several seeds."""
+    mean = f"{found.mean:.{digits}f}"
+    return mean if found.deviation is None else f"{mean} ± {found.deviation:.{digits}f}"
+
+
+def _training(done: Sequence[CellResult]) -> str:
+    """How long ours was trained, such as ``6 epochs, 8 min, 3 seeds``."""
+    if not done:
+        return ""
+    minutes = statistics.fmean(one.result.training_seconds / 60 for one in done)
+    took = f"{minutes:.0f} min" if minutes < 100 else f"{minutes / 60:.1f} h"
+    seeds = f"{len(done)} seeds" if len(done) > 1 else f"seed {done[0].cell.recipe.seed}"
+    return f"{done[0].cell.recipe.epochs} epochs, {took}, {seeds}"
