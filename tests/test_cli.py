@@ -15,7 +15,7 @@ from tapetum.cli.app import app
 from tapetum.runtime import read_picture
 
 TRAIN = ("train", "unet-s", "--data", "{photos}", "--batch-size", "8", "--out")
-COMMANDS = ("demo", "train", "evaluate", "export", "predict", "info", "doctor")
+COMMANDS = ("demo", "train", "evaluate", "export", "predict", "reproduce", "info", "doctor")
 
 
 def run(*arguments: object) -> Result:
@@ -279,3 +279,41 @@ def test_two_processes_train_one_run_and_answer_once(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["num_processes"] == 2
     assert (tmp_path / "run" / "report.html").is_file()
+
+
+def test_reproduce_lists_what_it_can() -> None:
+    """Every table and figure of the controlled study, for people and for machines."""
+    listed = run("reproduce", "--list")
+    assert listed.exit_code == 0
+    known = ("table_1", "table_7", "table_8", "figure_3", "figure_9")
+    assert all(name in listed.stdout for name in known)
+    asked = json.loads(run("reproduce", "--list", "--json").stdout)
+    assert {one["name"] for one in asked} == set(known)
+
+
+def test_reproduce_puts_ours_beside_the_paper(tmp_path: Path) -> None:
+    """A part of a table is run, the rest is said to be not run."""
+    out = tmp_path / "out"
+    result = run("reproduce", "table_7", "--only", "mb1-s_*", "--out", out)
+    assert result.exit_code == 0, result.output
+    assert "difference" in result.stdout
+    assert result.stdout.count("not run") == 7 * 2
+    assert (out / "results" / "smoke" / "mb1-s_smoke_seed0.json").is_file()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ((), "no experiment was named"),
+        (("table_2x",), "no experiment is called 'table_2x'"),
+        (("table_7", "--only", "none"), "no cell of table_7 at the scale smoke matches 'none'"),
+        (("table_7", "--data-root", "nowhere"), "nowhere"),
+    ],
+)
+def test_reproduce_refuses_in_one_sentence(
+    arguments: tuple[str, ...], said: str, tmp_path: Path
+) -> None:
+    """What was asked, what was found; nothing is left behind."""
+    out = tmp_path / "out"
+    assert said in sentence(run("reproduce", *arguments, "--out", out))
+    assert not out.exists()

@@ -8,12 +8,15 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 
+from tapetum.arch import find
 from tapetum.data import PictureSet
-from tapetum.data.digits import DigitPictures, find_digits, open_digits
+from tapetum.data.digits import DigitCrops, DigitPictures, find_digits, open_digits
 from tapetum.data.mnist import read_idx
 from tapetum.errors import DataError, MissingExtraError
+from tapetum.nn import build
 
 NAMES = {
     "train-images-idx3-ubyte": 0,
@@ -328,3 +331,34 @@ def test_idx_files_must_fit_together(
     (tmp_path / name).write_bytes(idx_bytes(values))
     with pytest.raises(DataError, match=reason):
         find_digits(tmp_path)
+
+
+def test_crops_are_the_digits_places() -> None:
+    """Each crop is what stands in its box of the whole picture, with that box's label."""
+    whole = make(7)
+    crops = DigitCrops(whole)
+    assert (len(crops), isinstance(crops, PictureSet)) == (14, True)
+    pictures = whole.take(range(7), epoch=0, seed=0, train=True)
+    cut = crops.take(range(14), epoch=0, seed=0, train=True)
+    assert pictures.boxes is not None
+    assert pictures.labels is not None
+    for index in range(14):
+        picture, digit = divmod(index, 2)
+        left, top, right, bottom = pictures.boxes[picture, digit].astype(int)
+        expected = pictures.pictures[picture, :, top:bottom, left:right]
+        assert np.array_equal(cut.pictures[index], expected)
+    assert np.array_equal(cut.labels, pictures.labels.ravel())
+
+
+def test_a_classifier_reads_a_crop_as_it_reads_the_box() -> None:
+    """Cutting out first, as table 7 is trained, gives the logits of reading boxes."""
+    whole = make(3)
+    pictures = whole.take(range(3), epoch=0, seed=0, train=False)
+    cut = DigitCrops(whole).take(range(6), epoch=0, seed=0, train=False)
+    with_boxes = build(find("mb2.5-m"), seed=0).eval()
+    alone = build(find("mb2.5-m", boxes=False), seed=0).eval()
+    alone.load_state_dict(with_boxes.state_dict())
+    with torch.inference_mode():
+        expected = with_boxes(torch.tensor(pictures.pictures), torch.tensor(pictures.boxes)).logits
+        logits = alone(torch.tensor(cut.pictures)).logits
+    assert torch.allclose(logits, expected.reshape(6, 10), atol=1e-5)

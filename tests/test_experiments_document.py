@@ -5,7 +5,17 @@ from pathlib import Path
 import pytest
 
 from tapetum.errors import InputError
-from tapetum.experiments.document import DOCUMENTS, fill, markdown_table, sections
+from tapetum.experiments import Experiment
+from tapetum.experiments.document import (
+    DOCUMENTS,
+    REPRODUCED,
+    drawing_path,
+    fill,
+    markdown_table,
+    sections,
+    shown_experiments,
+)
+from tapetum.experiments.figures import fingerprint, fingerprint_of, has_drawing
 
 ROOT = Path(__file__).parent.parent
 
@@ -16,6 +26,24 @@ def test_a_document_equals_its_results(name: str) -> None:
     text = (ROOT / name).read_text()
     assert "<!-- begin: " in text
     assert fill(text, sections(ROOT / "results")) == text
+
+
+@pytest.mark.parametrize("experiment", shown_experiments(), ids=lambda e: f"{e.name}_{e.scale}")
+def test_a_drawing_is_of_the_kept_results(experiment: Experiment) -> None:
+    """A figure in a document shows what the result files say, and no figure is left over."""
+    drawing = ROOT / "docs" / drawing_path(experiment)
+    results = ROOT / "results" / REPRODUCED
+    if has_drawing(experiment, results):
+        assert fingerprint_of(drawing) == fingerprint(experiment, results)
+    else:
+        assert not drawing.exists()
+
+
+def test_the_reproduction_shows_every_experiment() -> None:
+    """Each at the scales small and paper, run or not."""
+    text = (ROOT / "docs" / "reproduction.md").read_text()
+    for experiment in shown_experiments():
+        assert f"<!-- begin: {experiment.name}_{experiment.scale} (" in text
 
 
 def test_only_marked_sections_change() -> None:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from tapetum.errors import InputError, nearest
 from tapetum.experiments.compare import comparison
 from tapetum.experiments.controlled import figure_3, figure_9, table_1, table_7, table_8
+from tapetum.experiments.figures import draw, has_drawing
 from tapetum.experiments.plan import Cell, CellResult, Experiment, Scale
 from tapetum.experiments.run import chosen, run_cells
 from tapetum.progress import ProgressCallback, silent
@@ -23,6 +24,7 @@ __all__ = [
     "Experiment",
     "Reproduced",
     "Scale",
+    "comparison",
     "find",
     "reproduce",
 ]
@@ -48,7 +50,7 @@ class Reproduced(NamedTuple):
     Attributes:
         results: Of the cells that were asked for.
         table: All rows beside the paper's; ``None`` for a figure without numbers.
-        files: Pictures and plots that were drawn.
+        files: Figures that were drawn, of all that has been run.
     """
 
     results: list[CellResult]
@@ -92,4 +94,8 @@ def reproduce(
         download=download,
         progress=progress,
     )
-    return Reproduced(done, comparison(experiment, results), [])
+    files = []
+    if has_drawing(experiment, results):
+        files.append(out / f"{experiment.name}_{experiment.scale}.png")
+        draw(experiment, results, files[0])
+    return Reproduced(done, comparison(experiment, results), files)

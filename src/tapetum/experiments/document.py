@@ -10,18 +10,31 @@ document, and a test fails where a document and its results differ.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from tapetum.errors import InputError
+from tapetum.experiments import ALL, CellResult, Experiment, Scale, comparison
+from tapetum.experiments.compare import NOT_RUN, results_of
+from tapetum.experiments.figures import has_drawing
 from tapetum.experiments.paper import TABLE_1, TABLE_8
 from tapetum.noise import Gaussian
 from tapetum.scores import SCORE_HEADER, Scores, score_cells, score_note, show_number
 from tapetum.training import Result
 
-__all__ = ["DOCUMENTS", "fill", "markdown_table", "sections"]
+__all__ = [
+    "DOCUMENTS",
+    "REPRODUCED",
+    "drawing_path",
+    "fill",
+    "markdown_table",
+    "sections",
+    "shown_experiments",
+]
 
-DOCUMENTS = ("README.md", "docs/pictures.md")
+DOCUMENTS = ("README.md", "docs/pictures.md", "docs/reproduction.md")
+REPRODUCED = "reproduction"  # the folder of ``results/`` that ``tapetum reproduce`` fills
+SHOWN_SCALES = (Scale.paper, Scale.small)
 SHOWN_SIGMAS = (0.0, 0.2, 0.4, 0.8, 1.0)  # those of the paper's table 8, and no noise
 ARCHITECTURE = "dc-net-reduced-integrated"
 
@@ -36,7 +49,21 @@ def sections(results: Path) -> dict[str, str]:
         "demo": _demo(results / "demo.json"),
         "steel": _pictures(results / "steel.json"),
         "photos": _pictures(results / "photos.json"),
+        **{
+            f"{experiment.name}_{experiment.scale}": _reproduced(experiment, results / REPRODUCED)
+            for experiment in shown_experiments()
+        },
     }
+
+
+def shown_experiments() -> list[Experiment]:
+    """The experiments of docs/reproduction.md, each at each scale that it shows."""
+    return [experiment(scale) for experiment in ALL for scale in SHOWN_SCALES]
+
+
+def drawing_path(experiment: Experiment) -> str:
+    """Where a figure lies, seen from ``docs/``."""
+    return f"pictures/{experiment.name}_{experiment.scale}.png"
 
 
 def fill(text: str, found: Mapping[str, str]) -> str:
@@ -104,6 +131,42 @@ def _pictures(path: Path) -> str:
         f"second) on {result.provenance.cpu}, {result.provenance.cores} cores; "
         f"`{result.provenance.command}`; [results/{path.name}](../results/{path.name})."
     )
+
+
+def _reproduced(experiment: Experiment, results: Path) -> str:
+    """An experiment at one scale: its drawing, its table, and what must be known of both."""
+    parts = []
+    if has_drawing(experiment, results):
+        parts.append(f"![{experiment.title}]({drawing_path(experiment)})")
+    table = comparison(experiment, results)
+    if table is not None:
+        parts.append(markdown_table(table.header, table.rows))
+    done = [one for row in experiment.rows for one in results_of(experiment, row, results)]
+    parts.append(
+        _how(experiment, done) if done else f"At the scale `{experiment.scale}`: {NOT_RUN}."
+    )
+    return "\n\n".join(parts)
+
+
+def _how(experiment: Experiment, done: Sequence[CellResult]) -> str:
+    """Seeds, scale, machine and command, as they stand with every number."""
+    first = done[0]
+    counts = sorted({f"{one.cell.train_count:,}" for one in done})
+    scored = sorted({f"{one.cell.test_count:,}" for one in done})
+    cpus = sorted({f"{one.result.provenance.cpu}, {_threads(one)}" for one in done})
+    return (
+        f"{len({one.cell.slug for one in done})} of {len(experiment.cells)} trainings; "
+        f"{' or '.join(counts)} training pictures, {' or '.join(scored)} test pictures a noise "
+        f"level; {first.source}; {'; '.join(cpus)}; "
+        f"`tapetum reproduce {experiment.name} --scale {experiment.scale}`; "
+        f"[results/{REPRODUCED}/{experiment.scale}](../results/{REPRODUCED}/{experiment.scale})."
+    )
+
+
+def _threads(done: CellResult) -> str:
+    process = done.result.process
+    threads = done.result.provenance.cores if process is None else process.threads
+    return f"{threads} thread{'s' if threads > 1 else ''}"
 
 
 def _read(path: Path) -> tuple[Result, Scores]:

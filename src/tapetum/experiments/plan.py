@@ -15,6 +15,7 @@ from typing import Literal, NamedTuple
 from pydantic import PositiveInt
 
 from tapetum.arch import Architecture
+from tapetum.experiments.example import Example
 from tapetum.records import Record
 from tapetum.training import Recipe, Result
 
@@ -65,12 +66,14 @@ class CellResult(Record):
         cell: What was asked.
         source: Where the digits come from.
         result: What came out, with scores and provenance.
+        example: What it makes of one picture; ``None`` for networks that do not clean.
     """
 
     schema_version: Literal[1] = 1
     cell: Cell
     source: str
     result: Result
+    example: Example | None = None
 
 
 @dataclass(frozen=True)

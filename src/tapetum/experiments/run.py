@@ -9,6 +9,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from tapetum.errors import InputError, RunError
+from tapetum.experiments.example import clean_example
 from tapetum.experiments.plan import Cell, CellResult, Experiment, Scale
 from tapetum.fit import Pictures, fit, open_pictures
 from tapetum.progress import ProgressCallback, silent
@@ -137,7 +138,12 @@ def _run(
         resume=is_begun,
         progress=progress,
     )
-    done = CellResult(cell=cell, source=pictures.train.source, result=result)
+    done = CellResult(
+        cell=cell,
+        source=pictures.train.source,
+        result=result,
+        example=clean_example(folder, pictures),
+    )
     done.write(result_path(results, scale, cell))
     return done
 

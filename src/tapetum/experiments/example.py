@@ -1,0 +1,91 @@
+"""One picture that every network of the study cleans, kept with its result so that it can be drawn.
+
+The same picture with the same noise for all, on 8 bits: values outside [0, 1] are cut off.
+"""
+
+import base64
+import io
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from pydantic import Field
+
+from tapetum.data import Selection, evaluation_batches
+from tapetum.fit import Pictures
+from tapetum.noise import Gaussian
+from tapetum.records import Record
+from tapetum.training import load_network, network_predict
+
+__all__ = ["EXAMPLE_SIGMA", "Example", "clean_example", "decoded"]
+
+EXAMPLE_SIGMA = 0.8  # the paper's, in figure 3
+PLACE, SEED = 0, 1  # the first validation picture; noise that no score has seen
+
+Png = Annotated[str, Field(description="PNG of one grey picture, in base64")]
+
+
+class Example(Record):
+    """One picture before and after.
+
+    Attributes:
+        sigma: Of the noise, on the scale of [0, 1].
+        noisy: What the network was given.
+        cleaned: What it returned.
+        truth: The picture before the noise.
+    """
+
+    sigma: float
+    noisy: Png
+    cleaned: Png
+    truth: Png
+
+
+def clean_example(run: Path, pictures: Pictures) -> Example | None:
+    """Cleans the picture with the network of a finished run.
+
+    Args:
+        run: The folder of the run.
+        pictures: The validation part has the picture.
+
+    Returns:
+        ``None`` where the network does not clean.
+
+    Raises:
+        RunError: The run is not finished.
+    """
+    network = load_network(run)
+    if network.decoder is None:
+        return None
+    batch = next(
+        evaluation_batches(
+            Selection(pictures.validation, [PLACE]),
+            Gaussian(sigma=EXAMPLE_SIGMA),
+            protocol="benchmark",
+            batch_size=1,
+            seed=SEED,
+        )
+    )
+    noisy, boxes = batch.noisy.numpy(), None if batch.boxes is None else batch.boxes.numpy()
+    cleaned, _ = network_predict(network)(noisy, boxes)
+    assert cleaned is not None  # noqa: S101  (it has a decoder)
+    return Example(
+        sigma=EXAMPLE_SIGMA,
+        noisy=_encoded(noisy[0, 0]),
+        cleaned=_encoded(cleaned[0, 0]),
+        truth=_encoded(batch.clean.numpy()[0, 0]),
+    )
+
+
+def decoded(png: str) -> NDArray[np.uint8]:
+    """The picture of an example, shape (h, w)."""
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(png))))
+
+
+def _encoded(pixels: NDArray[np.float32]) -> str:
+    buffer = io.BytesIO()
+    levels = np.rint(255 * pixels.clip(0, 1)).astype(np.uint8)
+    Image.fromarray(levels).save(buffer, format="PNG", optimize=True)
+    return base64.b64encode(buffer.getvalue()).decode()

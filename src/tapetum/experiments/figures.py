@@ -1,0 +1,163 @@
+"""The figures, drawn from result files.
+
+A drawing carries the fingerprint of what it shows in its PNG header, so that one can tell whether
+it is of today's results without drawing it again (another version of matplotlib gives other bytes).
+"""
+
+import hashlib
+import io
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from tapetum.experiments.compare import NOT_RUN, results_of
+from tapetum.experiments.controlled import FIGURE_9, denoiser_cell
+from tapetum.experiments.example import decoded
+from tapetum.experiments.plan import CellResult, Experiment
+from tapetum.experiments.run import finished
+from tapetum.records import write_atomically
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = ["draw", "fingerprint", "fingerprint_of", "has_drawing"]
+
+_KEY = "Results"  # of the fingerprint in the header
+_ZOOM_PX = 40  # side of the part of figure 3 that is shown enlarged
+
+
+def has_drawing(experiment: Experiment, results: Path) -> bool:
+    """Whether the experiment is a figure of which something has been run."""
+    is_figure = experiment.name in _DRAWN
+    return is_figure and any(results_of(experiment, row, results) for row in experiment.rows)
+
+
+def fingerprint(experiment: Experiment, results: Path) -> str:
+    """Changes with everything that the figure shows."""
+    done = [one for row in experiment.rows for one in results_of(experiment, row, results)]
+    shown = [
+        (one.cell.slug, one.example, [measure.read(one) for measure in experiment.measures])
+        for one in done
+    ]
+    return hashlib.sha256(repr(shown).encode()).hexdigest()
+
+
+def fingerprint_of(path: Path) -> str | None:
+    """The fingerprint that a drawing carries; ``None`` where there is no drawing."""
+    if not path.exists():
+        return None
+    with Image.open(path) as image:
+        return image.info.get(_KEY)
+
+
+def draw(experiment: Experiment, results: Path, path: Path) -> None:
+    """Draws what has been run of a figure into a PNG; what has not is said to be not run.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
+    import matplotlib
+
+    buffer = io.BytesIO()
+    with matplotlib.rc_context({"font.size": 9, "axes.grid": True, "grid.alpha": 0.3}):
+        figure = _DRAWN[experiment.name](experiment, results)
+        figure.savefig(buffer, dpi=150, metadata={_KEY: fingerprint(experiment, results)})
+    write_atomically(path, buffer.getvalue())
+
+
+def _draw_figure_3(experiment: Experiment, results: Path) -> "Figure":
+    """The truth, the noisy picture, and one column for each network; a part enlarged below."""
+    from matplotlib.figure import Figure
+
+    columns: list[tuple[str, str | None]] = []
+    for row in experiment.rows:
+        example = next((one.example for one in results_of(experiment, row, results)), None)
+        if example is not None and not columns:
+            noisy = f"noisy, sigma {example.sigma:g}"
+            columns = [("truth", example.truth), (noisy, example.noisy)]
+        columns.append((row.title, None if example is None else example.cleaned))
+    figure = Figure(figsize=(1.8 * len(columns), 3.9), layout="constrained")
+    zoom = next(_zoom(decoded(png)) for _, png in columns if png is not None)
+    for (title, png), (above, below) in zip(
+        columns, figure.subplots(2, len(columns)).T, strict=True
+    ):
+        above.set_title(title)
+        _show_picture(above, below, png, zoom)
+    return figure
+
+
+def _zoom(truth: NDArray[np.uint8]) -> tuple[int, int]:
+    """Left and top of the part that is enlarged: around the upper digit's brightest pixel."""
+    place = np.unravel_index(int(truth.argmax()), truth.shape)
+    top, left = (
+        int(np.clip(at - _ZOOM_PX // 2, 0, side - _ZOOM_PX))
+        for at, side in zip(place, truth.shape, strict=True)
+    )
+    return left, top
+
+
+def _show_picture(above: "Axes", below: "Axes", png: str | None, zoom: tuple[int, int]) -> None:
+    for axes in (above, below):
+        axes.set_axis_off()
+    if png is None:
+        above.text(0.5, 0.5, NOT_RUN, ha="center", va="center", transform=above.transAxes)
+        return
+    pixels = decoded(png)
+    left, top = zoom
+    part = pixels[top : top + _ZOOM_PX, left : left + _ZOOM_PX]
+    for axes, shown in ((above, pixels), (below, part)):
+        axes.imshow(shown, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+    above.plot(
+        [left, left + _ZOOM_PX, left + _ZOOM_PX, left, left],
+        [top, top, top + _ZOOM_PX, top + _ZOOM_PX, top],
+        color="tab:red",
+        linewidth=1,
+    )
+
+
+def _draw_figure_9(experiment: Experiment, results: Path) -> "Figure":
+    """One panel for each number of the denoiser that is changed."""
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import LogFormatter
+
+    figure = Figure(figsize=(9.0, 6.4), layout="constrained")
+    for panel, axes in zip(FIGURE_9, figure.subplots(2, 2).flat, strict=True):
+        axes.set(title=panel.title, xscale="log", xlabel="multiply-adds, millions")
+        axes.set_ylabel("PSNR at sigma 0.8, dB")
+        axes.margins(0.1)
+        for axis in (axes.xaxis.set_major_formatter, axes.xaxis.set_minor_formatter):
+            axis(LogFormatter(labelOnlyBase=False, minor_thresholds=(1.5, 0.5)))
+        for (name, numbers), marker in zip(panel.lines.items(), "osD", strict=False):
+            cells = [denoiser_cell(one, experiment.scale) for one in numbers]
+            done = [finished(results, experiment.scale, cell) for cell in cells]
+            points = [panel.point(one) for one in numbers]
+            _draw_line(axes, experiment, name, marker, list(zip(points, done, strict=True)))
+        if len(panel.lines) > 1:
+            axes.legend()
+    return figure
+
+
+def _draw_line(
+    axes: "Axes",
+    experiment: Experiment,
+    name: str,
+    marker: str,
+    points: list[tuple[str, CellResult | None]],
+) -> None:
+    known = [(point, one) for point, one in points if one is not None]
+    psnr, cost = experiment.measures
+    x, y = [cost.read(one) for _, one in known], [psnr.read(one) for _, one in known]
+    axes.plot(x, y, label=name, marker=marker, markersize=4)
+    for (point, _), a, b in zip(known, x, y, strict=True):
+        axes.annotate(point, (a, b), xytext=(4, -10), textcoords="offset points", fontsize=8)
+
+
+_DRAWN: dict[str, Callable[[Experiment, Path], "Figure"]] = {
+    "figure_3": _draw_figure_3,
+    "figure_9": _draw_figure_9,
+}

@@ -1,0 +1,240 @@
+"""The paper's experiments: they are data, they run, they go on, and they are told truly."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from tapetum.errors import InputError, RunError
+from tapetum.experiments import (
+    ALL,
+    CellResult,
+    Experiment,
+    Reproduced,
+    Scale,
+    comparison,
+    find,
+    reproduce,
+)
+from tapetum.experiments.controlled import FIGURE_9, figure_3, figure_9, table_1, table_7, table_8
+from tapetum.experiments.example import decoded
+from tapetum.experiments.figures import draw, fingerprint, fingerprint_of, has_drawing
+from tapetum.experiments.plan import Cell, Spread, spread
+from tapetum.experiments.run import result_path, run_path
+
+ONE = "mb1-s_*"  # the cheapest cell there is
+
+
+def run_one(out: Path, experiment: Experiment | None = None, **options: object) -> Reproduced:
+    """Runs a cell, by default the cheapest, at the scale smoke."""
+    asked = experiment or table_7(Scale.smoke)
+    return reproduce(asked, **{"out": out, "results": out / "results", "only": ONE, **options})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("experiment", ALL)
+def test_an_experiment_runs_at_the_scale_smoke(
+    experiment: Callable[[Scale], Experiment], tmp_path: Path
+) -> None:
+    """Every table and figure is run whole, every cell has scores, every figure is drawn."""
+    asked = experiment(Scale.smoke)
+    made = reproduce(asked, out=tmp_path, results=tmp_path / "results")
+    assert len(made.results) == len(asked.cells)
+    for done in made.results:
+        assert done.result.scores is not None
+        assert len(done.result.scores.rows) == 11
+    if made.table is not None:
+        assert not any("not run" in cell for row in made.table.rows for cell in row)
+    assert len(made.files) == asked.name.startswith("figure")
+    for path in made.files:
+        with Image.open(path) as image:
+            assert image.width > 500
+
+
+@pytest.mark.parametrize("scale", Scale)
+def test_one_name_is_one_training(scale: Scale) -> None:
+    """Cells of different tables that have one name are the same, so that they share their files."""
+    known: dict[str, Cell] = {}
+    for experiment in ALL:
+        for cell in experiment(scale).cells:
+            assert known.setdefault(cell.slug, cell) == cell
+
+
+def test_the_scale_paper_is_the_published_one() -> None:
+    """30,000 pictures, 100 epochs, Adam at 1e-3 on a plateau, eleven sigmas, equation 1."""
+    for experiment in ALL:
+        for cell in experiment(Scale.paper).cells:
+            recipe = cell.recipe
+            assert (cell.train_count, recipe.epochs, recipe.optimizer) == (30_000, 100, "adam")
+            assert (recipe.learning_rate, recipe.schedule) == (1e-3, "plateau")
+            assert recipe.noise.levels == tuple(step / 10 for step in range(11))
+            assert (recipe.loss.cross_entropy, recipe.loss.charbonnier) == (0.1, 0.9)
+
+
+def test_the_reduced_rows_have_three_seeds() -> None:
+    """At the small scale, and nothing but the seed differs."""
+    rows = {row.title: row for row in table_1(Scale.small).rows}
+    for title in ("Integrated, reduced", "Sequential, reduced"):
+        cells = rows[title].cells
+        assert [cell.recipe.seed for cell in cells] == [0, 1, 2]
+        unseeded = [c.recipe.model_copy(update={"seed": 0}) for c in cells]
+        assert unseeded == unseeded[:1] * 3
+
+
+def test_figure_9_changes_one_number_at_a_time() -> None:
+    """Along a line of a panel only one number of the denoiser differs."""
+    for panel in FIGURE_9:
+        for line in panel.lines.values():
+            differing = [
+                name for name in line[0]._fields if len({getattr(n, name) for n in line}) > 1
+            ]
+            assert len(differing) == 1
+            assert len({panel.point(numbers) for numbers in line}) == len(line)
+
+
+def test_figure_3_shows_the_networks_of_table_1() -> None:
+    """With the same cells, so that nothing is trained twice."""
+    assert set(figure_3(Scale.small).cells) <= set(table_1(Scale.small).cells)
+    assert len(figure_3(Scale.small).rows) == 4
+
+
+def test_what_was_run_is_not_run_again(tmp_path: Path) -> None:
+    """The second time nothing is written, and the same comes out."""
+    first = run_one(tmp_path)
+    files = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()}
+    assert run_one(tmp_path).results == first.results
+    assert files == {
+        path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()
+    }
+
+
+class _PlugPulled(Exception):  # noqa: N818  (it stands for a kill, not for an error)
+    pass
+
+
+def test_a_table_that_was_killed_goes_on_where_it_stopped(tmp_path: Path) -> None:
+    """Finished cells stay, the unfinished one ends with the weights of an unbroken run."""
+    both = "mb[14]-s_*"
+
+    def pull_the_plug(done: int, total: int, message: str) -> None:
+        if message.startswith("mb4-s") and (done, total) == (2, 4):
+            raise _PlugPulled
+
+    with pytest.raises(_PlugPulled):
+        run_one(tmp_path / "broken", only=both, progress=pull_the_plug)
+    experiment = table_7(Scale.smoke)
+    first, second = (next(c for c in experiment.cells if n in c.slug) for n in ("mb1-s", "mb4-s"))
+    kept = result_path(tmp_path / "broken" / "results", Scale.smoke, first)
+    before = kept.stat().st_mtime_ns
+    broken = run_one(tmp_path / "broken", only=both)
+    unbroken = run_one(tmp_path / "whole", only=both)
+    assert kept.stat().st_mtime_ns == before
+    assert [one.result.scores for one in broken.results] == [
+        one.result.scores for one in unbroken.results
+    ]
+    weights = [
+        run_path(tmp_path / name, Scale.smoke, second) / "weights.safetensors"
+        for name in ("broken", "whole")
+    ]
+    assert weights[0].read_bytes() == weights[1].read_bytes()
+
+
+def test_a_result_of_other_settings_is_not_taken(tmp_path: Path) -> None:
+    """A recipe that has changed since is noticed, and nothing is overwritten."""
+    path = _result_of_one(tmp_path)
+    changed = json.loads(path.read_text())
+    changed["cell"]["recipe"]["epochs"] = 7
+    path.write_text(json.dumps(changed))
+    with pytest.raises(RunError, match="other settings than mb1-s_smoke_seed0"):
+        run_one(tmp_path)
+    assert json.loads(path.read_text()) == changed
+
+
+def test_a_result_of_other_digits_is_not_taken(tmp_path: Path) -> None:
+    """The table would mix two data sets."""
+    path = _result_of_one(tmp_path)
+    changed = json.loads(path.read_text()) | {"source": "other digits"}
+    path.write_text(json.dumps(changed))
+    with pytest.raises(RunError, match="was made with other digits"):
+        run_one(tmp_path)
+
+
+def _result_of_one(out: Path) -> Path:
+    return result_path(out / "results", Scale.smoke, run_one(out).results[0].cell)
+
+
+def test_a_pattern_without_a_match_names_the_cells(tmp_path: Path) -> None:
+    """Nothing is begun."""
+    with pytest.raises(InputError, match=r"matches 'mb9'.*mb1-s_smoke_seed0"):
+        run_one(tmp_path, only="mb9")
+    assert not any(tmp_path.iterdir())
+
+
+def test_an_unknown_experiment_is_refused_with_the_nearest() -> None:
+    """A slip of the hand is not a search through the documents."""
+    with pytest.raises(InputError, match=r"no experiment is called 'table_11'.*table_1"):
+        find("table_11")
+
+
+def test_the_comparison_subtracts_the_paper(tmp_path: Path) -> None:
+    """Ours less the paper's, to the digit that is shown; what is missing is said to be not run."""
+    done = run_one(tmp_path).results[0]
+    assert done.result.scores is not None
+    table = comparison(table_7(Scale.smoke), tmp_path / "results")
+    assert table is not None
+    rows = [row for row in table.rows if row[1] == "here"]
+    assert [row[2] == "not run" for row in rows] == [True, *[False], *[True] * 6]
+    place = [row[0] for row in table.rows].index("MB1-S")
+    printed, ours, difference = table.rows[place : place + 3]
+    percent = 100 * (done.result.scores.mean.accuracy or 0)
+    assert (printed[2], ours[2]) == ("56.2", f"{percent:.1f}")
+    assert difference[1:3] == ("difference", f"{percent - 56.2:+.1f}")
+
+
+def test_two_scales_never_share_a_result(tmp_path: Path) -> None:
+    """A cell that was run at one scale is not run at another."""
+    run_one(tmp_path)
+    table = comparison(table_7(Scale.small), tmp_path / "results")
+    assert table is not None
+    assert all(row[2] == "not run" for row in table.rows if row[1] == "here")
+
+
+def test_the_spread_of_seeds() -> None:
+    """One seed has no deviation, and none has no mean."""
+    assert spread([1.0, 3.0]) == Spread(2.0, pytest.approx(2**0.5))
+    assert spread([1.0, None]) == Spread(1.0, None)
+    assert spread([None]) is None
+
+
+def test_an_example_is_kept_with_the_result_of_a_denoiser(tmp_path: Path) -> None:
+    """Truth, noisy and cleaned are pictures of 96 px; a classifier has none."""
+    made = run_one(tmp_path, table_8(Scale.smoke), only="unet-s_*")
+    example = made.results[0].example
+    assert example is not None
+    shapes = {decoded(png).shape for png in (example.truth, example.noisy, example.cleaned)}
+    assert shapes == {(96, 96)}
+    assert example.truth != example.noisy
+    assert run_one(tmp_path).results[0].example is None
+
+
+def test_a_drawing_tells_whether_it_is_of_these_results(tmp_path: Path) -> None:
+    """Its fingerprint is that of the results it shows, and changes with them."""
+    asked = figure_9(Scale.smoke)
+    results, drawing = tmp_path / "results", tmp_path / "figure.png"
+    assert not has_drawing(asked, results)
+    assert fingerprint_of(drawing) is None
+    made = run_one(tmp_path, asked, only="unet-s_*")
+    draw(asked, results, drawing)
+    assert fingerprint_of(drawing) == fingerprint(asked, results)
+    _worsen(made.results[0], results)
+    assert fingerprint_of(drawing) != fingerprint(asked, results)
+
+
+def _worsen(done: CellResult, results: Path) -> None:
+    """Changes the PSNR in a result file."""
+    path = result_path(results, Scale.smoke, done.cell)
+    changed = json.loads(path.read_text())
+    for row in changed["result"]["scores"]["rows"]:
+        row["psnr_db"] = (row["psnr_db"] or 0) - 1
+    path.write_text(json.dumps(changed))
