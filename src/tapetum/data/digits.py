@@ -118,7 +118,7 @@ class DigitPictures:
         self, rows: NDArray[np.int64], digits: int | NDArray[np.int64]
     ) -> NDArray[np.float32]:
         """One digit (0 or 1) of each picture with what is behind it, shape (b, 28, 28)."""
-        values = self._images[self._digits[rows, digits]] / np.float32(255)
+        values: NDArray[np.float32] = self._images[self._digits[rows, digits]] / np.float32(255)
         return np.maximum(values, self._greys[rows, np.newaxis, np.newaxis], out=values)
 
 

@@ -149,12 +149,12 @@ def _draw_line(
     marker: str,
     points: list[tuple[str, CellResult | None]],
 ) -> None:
-    known = [(point, one) for point, one in points if one is not None]
     psnr, cost = experiment.measures
-    x, y = [cost.read(one) for _, one in known], [psnr.read(one) for _, one in known]
-    axes.plot(x, y, label=name, marker=marker, markersize=4)
-    for (point, _), a, b in zip(known, x, y, strict=True):
-        axes.annotate(point, (a, b), xytext=(4, -10), textcoords="offset points", fontsize=8)
+    known = [(point, cost.read(one), psnr.read(one)) for point, one in points if one is not None]
+    drawn = [(point, x, y) for point, x, y in known if x is not None and y is not None]
+    axes.plot([x for _, x, _ in drawn], [y for *_, y in drawn], label=name, marker=marker)
+    for point, x, y in drawn:
+        axes.annotate(point, (x, y), xytext=(4, -10), textcoords="offset points", fontsize=8)
 
 
 _DRAWN: dict[str, Callable[[Experiment, Path], "Figure"]] = {

@@ -88,7 +88,9 @@ def open_pictures(
             test_count=TEST_COUNT if test_count is None else test_count,
             seed=seed,
         )
-        sets = (training, test) if data == DIGITS else (DigitCrops(training), DigitCrops(test))
+        sets: tuple[PictureSet, PictureSet] = (training, test)
+        if data == DIGIT_CROPS:
+            sets = (DigitCrops(training), DigitCrops(test))
         identity = _identity(data, *sets, side_px, seed)
         return Pictures(*sets, identity, boxes=data == DIGITS)
     counts = {"--train-count": train_count is not None, "--test-count": test_count is not None}
