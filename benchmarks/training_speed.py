@@ -1,0 +1,205 @@
+"""How many pictures a second does a training step take, against a plain loop in PyTorch?
+
+Both train the reduced Integrated DC-Net on the same batches of 64 two-digit pictures (96 px):
+
+- *plain*: the network as one would write it, eager, fp32, torch's own layers and memory order;
+- *tapetum*: what ``tapetum train`` does with the recipe ``quick``;
+- *tapetum fp32*: the same without bf16.
+
+Each is a process of its own, since memory settings are read when a process starts.  They take
+turns, a few steps at a time, in one run; what counts is the ratio of the medians, since the machine
+is shared.  Before it is timed, the plain network is shown to be the same: with our weights it
+returns our pictures.
+
+Command:  python benchmarks/training_speed.py [--threads 2] [--json FILE]
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+BATCH, NUM_BATCHES, STEPS = 64, 4, 8
+LOOPS = ("plain", "tapetum", "tapetum fp32")
+
+
+def plain_network() -> Any:
+    """The reduced Integrated DC-Net in plain PyTorch; modules in the order of ours."""
+    import torch
+    from torch import nn
+    from torchvision.ops import roi_align
+
+    def twice(before: int, after: int) -> nn.Sequential:
+        layers: list[nn.Module] = []
+        for width in (before, after):
+            conv = nn.Conv2d(width, after, 3, padding=1, bias=False)
+            layers += [conv, nn.BatchNorm2d(after), nn.ReLU()]
+        return nn.Sequential(*layers)
+
+    class Plain(nn.Module):
+        def __init__(self, widths: tuple[int, ...] = (8, 12, 18, 27)) -> None:
+            super().__init__()
+            self.down = nn.ModuleList(map(twice, (1, *widths), widths))
+            self.up = nn.ModuleList()
+            for fine, coarse in zip(widths[-2::-1], widths[:0:-1], strict=True):
+                self.up.append(nn.ConvTranspose2d(coarse, fine, 2, 2))
+                self.up.append(twice(2 * fine, fine))
+            self.picture = nn.Conv2d(widths[0], 1, 1)
+            self.names = nn.Linear(16 * widths[-1], 10)
+
+        def forward(self, x: Any, boxes: Any) -> tuple[Any, Any]:
+            skips = []
+            for index, level in enumerate(self.down):
+                x = level(nn.functional.max_pool2d(x, 2) if index else x)
+                skips.append(x)
+            cut = roi_align(x, list(boxes), 4, spatial_scale=1 / 8, sampling_ratio=2, aligned=True)
+            for index in range(0, len(self.up), 2):
+                x = torch.cat([self.up[index](x), skips[-2 - index // 2]], dim=1)
+                x = self.up[index + 1](x)
+            return self.picture(x), self.names(cut.flatten(1)).view(*boxes.shape[:2], -1)
+
+    return Plain()
+
+
+def plain_loop(batches: list[Any]) -> Any:
+    """A step as one would write it, once the network is shown to be ours."""
+    import torch
+    import torch.nn.functional as F
+
+    from tapetum.arch import find
+    from tapetum.nn import build
+
+    ours, network = build(find("dc-net-reduced-integrated"), seed=0), plain_network()
+    weights = ours.state_dict().values()
+    network.load_state_dict(dict(zip(network.state_dict(), weights, strict=True)))
+    shown = batches[0]
+    with torch.no_grad():
+        for x, y in zip(
+            ours(shown.noisy, shown.boxes), network(shown.noisy, shown.boxes), strict=True
+        ):
+            torch.testing.assert_close(x, y, rtol=1e-3, atol=1e-4)
+    optimizer = torch.optim.AdamW(network.parameters(), lr=3e-3, weight_decay=1e-2)
+
+    def step(index: int) -> None:
+        batch = batches[index % len(batches)]
+        picture, logits = network(batch.noisy, batch.boxes)
+        error = ((picture - batch.clean).square() + 1e-6).sqrt().mean()
+        loss = 0.1 * F.cross_entropy(logits.flatten(0, 1), batch.labels.flatten()) + 0.9 * error
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+    return step
+
+
+def tapetum_loop(batches: list[Any], *, precision: str) -> Any:
+    """A step of the training loop, with the moving of the batch to where it is needed."""
+    from accelerate import Accelerator
+
+    from tapetum.arch import find
+    from tapetum.training import QUICK, adjusted, suited
+    from tapetum.training.learner import Learner
+
+    recipe = suited(adjusted(QUICK, precision=precision))
+    network = find("dc-net-reduced-integrated")
+    learner = Learner(network, recipe, Accelerator(cpu=True), total_steps=10_000)
+
+    def step(index: int) -> None:
+        batch = learner.to_device(batches[index % len(batches)])
+        loss, _ = learner.losses(batch, step=index)
+        learner.descend(loss, step=index)
+
+    return step
+
+
+def work(name: str) -> None:
+    """Takes some steps for every line on standard input and says how long they took."""
+    from tapetum.data import open_digits, training_batches
+    from tapetum.training import QUICK, prepare_process
+
+    if name != "plain":
+        prepare_process()
+    pictures, _, _ = open_digits(None, train_count=BATCH * NUM_BATCHES, test_count=1, seed=0)
+    batches = list(training_batches(pictures, QUICK.noise, batch_size=BATCH, seed=0, epoch=0))
+    precision = "fp32" if name.endswith("fp32") else "bf16"
+    step = plain_loop(batches) if name == "plain" else tapetum_loop(batches, precision=precision)
+    for index in range(3):
+        step(index)
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
+    for _ in sys.stdin:
+        start = time.perf_counter()
+        for index in range(STEPS):
+            step(index)
+        sys.stdout.write(f"{time.perf_counter() - start}\n")
+        sys.stdout.flush()
+
+
+def start(name: str, *, threads: int) -> "subprocess.Popen[str]":
+    """A process that trains; ours starts in the environment in which the command trains."""
+    from tapetum.allocator import relaunch_environment
+
+    environment = {**os.environ}
+    if name != "plain":
+        environment = relaunch_environment() or environment
+    # Threads that wait for their turn must not spin beside those whose turn it is.
+    environment |= {"OMP_NUM_THREADS": str(threads), "GOMP_SPINCOUNT": "10000"}
+    return subprocess.Popen(  # noqa: S603  (ourselves)
+        [sys.executable, __file__, "--worker", name],
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+def turn(worker: "subprocess.Popen[str]") -> float:
+    """Pictures a second in one turn of a process."""
+    assert worker.stdin is not None  # noqa: S101  (we asked for pipes)
+    assert worker.stdout is not None  # noqa: S101
+    worker.stdin.write("go\n")
+    worker.stdin.flush()
+    return BATCH * STEPS / float(worker.stdout.readline())
+
+
+def main() -> None:
+    """Prints a row for each loop."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--json", type=Path, help="also write the result here")
+    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--rounds", type=int, default=9, help="turns of each loop")
+    parser.add_argument("--worker", choices=LOOPS, help=argparse.SUPPRESS)
+    asked = parser.parse_args()
+    if asked.worker:
+        work(asked.worker)
+        return
+    from tapetum.provenance import stamp
+
+    workers = {name: start(name, threads=asked.threads) for name in LOOPS}
+    for worker in workers.values():
+        assert worker.stdout is not None  # noqa: S101
+        worker.stdout.readline()
+    rounds = [{name: turn(worker) for name, worker in workers.items()} for _ in range(asked.rounds)]
+    for worker in workers.values():
+        worker.communicate()
+    result: dict[str, Any] = {"threads": asked.threads, "batch": BATCH, "loops": {}}
+    for name in LOOPS:
+        ratios = sorted(one[name] / one["plain"] for one in rounds)
+        result["loops"][name] = {
+            "pictures_per_second": round(statistics.median(one[name] for one in rounds), 1),
+            "ratio": round(statistics.median(ratios), 2),
+            "ratio_range": [round(ratios[0], 2), round(ratios[-1], 2)],
+        }
+        print(f"{name:14}", result["loops"][name])
+    result["provenance"] = stamp(seed=0).model_dump(mode="json")
+    if asked.json:
+        asked.json.write_text(json.dumps(result, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
