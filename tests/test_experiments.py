@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from skimage.metrics import structural_similarity
 
+from tapetum.data import evaluation_batches
 from tapetum.errors import InputError, RunError
 from tapetum.experiments import (
     ALL,
@@ -23,6 +25,9 @@ from tapetum.experiments.example import decoded
 from tapetum.experiments.figures import draw, fingerprint, fingerprint_of, has_drawing
 from tapetum.experiments.plan import Cell, Spread, spread
 from tapetum.experiments.run import result_path, run_path
+from tapetum.fit import open_pictures
+from tapetum.noise import Gaussian
+from tapetum.training import load_network, network_predict
 
 ONE = "mb1-s_*"  # the cheapest cell there is
 
@@ -238,3 +243,31 @@ def _worsen(done: CellResult, results: Path) -> None:
     for row in changed["result"]["scores"]["rows"]:
         row["psnr_db"] = (row["psnr_db"] or 0) - 1
     path.write_text(json.dumps(changed))
+
+
+def test_ssim_as_printed_is_ssim_on_a_range_of_two(tmp_path: Path) -> None:
+    """Equal to scikit-image with the range that its older versions assume for floats."""
+    made = run_one(tmp_path, table_8(Scale.smoke), only="unet-s_*").results[0]
+    pictures = open_pictures("digits", seed=0, train_count=4, test_count=2).validation
+    predict = network_predict(load_network(run_path(tmp_path, Scale.smoke, made.cell)))
+    noisy = next(
+        evaluation_batches(
+            pictures, Gaussian(sigma=0.4), protocol="benchmark", batch_size=2, seed=0
+        )
+    )
+    cleaned, _ = predict(noisy.noisy.numpy(), None)
+    assert cleaned is not None
+    assert made.ssim_as_printed is not None
+    expected = [
+        structural_similarity(
+            truth,
+            shown,
+            data_range=2,
+            gaussian_weights=True,
+            sigma=1.5,
+            use_sample_covariance=False,
+        )
+        for truth, shown in zip(noisy.clean.numpy()[:, 0], cleaned.clip(0, 1)[:, 0], strict=True)
+    ]
+    # scikit-image averages over all but a margin of its window, which is as wide as ours.
+    assert made.ssim_as_printed[0.4] == pytest.approx(sum(expected) / 2, abs=1e-4)

@@ -5,7 +5,6 @@ The same picture with the same noise for all, on 8 bits: values outside [0, 1] a
 
 import base64
 import io
-from pathlib import Path
 from typing import Annotated
 
 import numpy as np
@@ -17,7 +16,7 @@ from tapetum.data import Selection, evaluation_batches
 from tapetum.fit import Pictures
 from tapetum.noise import Gaussian
 from tapetum.records import Record
-from tapetum.training import load_network, network_predict
+from tapetum.training import Predict
 
 __all__ = ["EXAMPLE_SIGMA", "Example", "clean_example", "decoded"]
 
@@ -43,22 +42,13 @@ class Example(Record):
     truth: Png
 
 
-def clean_example(run: Path, pictures: Pictures) -> Example | None:
-    """Cleans the picture with the network of a finished run.
+def clean_example(predict: Predict, pictures: Pictures) -> Example:
+    """Cleans the picture.
 
     Args:
-        run: The folder of the run.
+        predict: Cleans.
         pictures: The validation part has the picture.
-
-    Returns:
-        ``None`` where the network does not clean.
-
-    Raises:
-        RunError: The run is not finished.
     """
-    network = load_network(run)
-    if network.decoder is None:
-        return None
     batch = next(
         evaluation_batches(
             Selection(pictures.validation, [PLACE]),
@@ -69,8 +59,8 @@ def clean_example(run: Path, pictures: Pictures) -> Example | None:
         )
     )
     noisy, boxes = batch.noisy.numpy(), None if batch.boxes is None else batch.boxes.numpy()
-    cleaned, _ = network_predict(network)(noisy, boxes)
-    assert cleaned is not None  # noqa: S101  (it has a decoder)
+    cleaned, _ = predict(noisy, boxes)
+    assert cleaned is not None  # noqa: S101  (whoever calls this has a network that cleans)
     return Example(
         sigma=EXAMPLE_SIGMA,
         noisy=_encoded(noisy[0, 0]),

@@ -67,6 +67,7 @@ class CellResult(Record):
         source: Where the digits come from.
         result: What came out, with scores and provenance.
         example: What it makes of one picture; ``None`` for networks that do not clean.
+        ssim_as_printed: By sigma, with the data range that the paper seems to have used; as above.
     """
 
     schema_version: Literal[1] = 1
@@ -74,6 +75,7 @@ class CellResult(Record):
     source: str
     result: Result
     example: Example | None = None
+    ssim_as_printed: dict[float, float] | None = None
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,11 @@ from pathlib import Path
 from tapetum.errors import InputError, RunError
 from tapetum.experiments.example import clean_example
 from tapetum.experiments.plan import Cell, CellResult, Experiment, Scale
+from tapetum.experiments.printed_ssim import ssim_as_printed
 from tapetum.fit import Pictures, fit, open_pictures
+from tapetum.noise import PAPER_SIGMAS
 from tapetum.progress import ProgressCallback, silent
-from tapetum.training import suited
+from tapetum.training import load_network, network_predict, suited
 
 __all__ = ["chosen", "finished", "result_path", "run_cells", "run_path"]
 
@@ -138,12 +140,17 @@ def _run(
         resume=is_begun,
         progress=progress,
     )
-    done = CellResult(
-        cell=cell,
-        source=pictures.train.source,
-        result=result,
-        example=clean_example(folder, pictures),
-    )
+    done = CellResult(cell=cell, source=pictures.train.source, result=result)
+    if cell.architecture.decoder is not None:
+        predict = network_predict(load_network(folder))
+        done = done.model_copy(
+            update={
+                "example": clean_example(predict, pictures),
+                "ssim_as_printed": ssim_as_printed(
+                    predict, pictures.validation, PAPER_SIGMAS, progress=progress
+                ),
+            }
+        )
     done.write(result_path(results, scale, cell))
     return done
 
