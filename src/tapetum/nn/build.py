@@ -8,6 +8,7 @@ from torch import nn
 from tapetum.arch import spec
 from tapetum.nn.blocks import ConvNorm, InvertedResidual
 from tapetum.nn.decoder import Decoder, DecoderLevel
+from tapetum.nn.doubling import Doubling
 from tapetum.nn.encoder import Encoder
 from tapetum.nn.heads import BoxClassifier, WholeClassifier
 from tapetum.nn.network import Network
@@ -66,7 +67,7 @@ def _build_decoder(decoder: spec.Decoder | None) -> Decoder | None:
         return None
     levels = [
         DecoderLevel(
-            nn.ConvTranspose2d(level.up.in_channels, level.up.out_channels, 2, stride=2),
+            Doubling(level.up.in_channels, level.up.out_channels),
             _build_blocks(level.blocks),
             skip_level=level.skip_level,
         )

@@ -1,0 +1,71 @@
+r"""The transposed convolution that doubles height and width, with a quick gradient.
+
+.. math:: y = W \circledast x + b, \qquad \partial L / \partial b = \sum_{n, h, w} g
+
+Asked for the gradient of the bias together with the others, torch leaves oneDNN's quick kernels:
+with 12 channels to 8, at 96 px in bf16, all three gradients take five times as long as the two of
+input and weight.  The one of the bias is but a sum, and is taken on its own here.
+"""
+
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+__all__ = ["Doubling"]
+
+STRIDE = (2, 2)
+_GEOMETRY = {
+    "stride": STRIDE,
+    "padding": (0, 0),
+    "dilation": (1, 1),
+    "transposed": True,
+    "output_padding": (0, 0),
+    "groups": 1,
+}
+
+
+class Doubling(nn.ConvTranspose2d):
+    """A transposed convolution with a kernel of 2 px at stride 2; torch's numbers and state.
+
+    Args:
+        in_channels: Channels that come in.
+        out_channels: Channels that go out.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__(in_channels, out_channels, kernel_size=STRIDE, stride=STRIDE)
+
+    def forward(
+        self,
+        x: Float[Tensor, "b c_in h w"],
+        output_size: None = None,  # noqa: ARG002  (torch's signature)
+    ) -> Float[Tensor, "b c_out h_up w_up"]:
+        """Doubles height and width."""
+        assert self.bias is not None  # noqa: S101  (made above)
+        y: Tensor = _Double.apply(x, self.weight, self.bias)
+        return y
+
+
+class _Double(torch.autograd.Function):
+    """The transposed convolution and its three gradients."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        y = nn.functional.conv_transpose2d(x, weight, bias, stride=STRIDE)
+        # Under autocast y is of a shorter type, and so must be what its gradient meets.
+        ctx.save_for_backward(x.to(y.dtype), weight.to(y.dtype))
+        ctx.types = (x.dtype, weight.dtype, bias.dtype)
+        return y
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, ...]:
+        x, weight = ctx.saved_tensors
+        of_x, of_weight, _ = torch.ops.aten.convolution_backward(
+            gradient, x, weight, None, **_GEOMETRY, output_mask=[True, True, False]
+        )
+        found = (of_x, of_weight, gradient.sum(dim=(0, 2, 3)))
+        return tuple(value.to(kind) for value, kind in zip(found, ctx.types, strict=True))
