@@ -53,7 +53,7 @@ def _with_dense_gradient(skip: Tensor) -> Tensor:
         else torch.contiguous_format
     )
     alias = skip.view_as(skip)
-    alias.register_hook(lambda gradient: gradient.contiguous(memory_format=order))
+    alias.register_hook(lambda gradient: gradient.contiguous(memory_format=order))  # type: ignore[no-untyped-call]
     return alias
 
 

@@ -41,7 +41,7 @@ class Doubling(nn.ConvTranspose2d):
     def forward(
         self,
         x: Float[Tensor, "b c_in h w"],
-        output_size: None = None,  # noqa: ARG002  (torch's signature)
+        output_size: list[int] | None = None,  # noqa: ARG002  (torch's signature)
     ) -> Float[Tensor, "b c_out h_up w_up"]:
         """Doubles height and width."""
         assert self.bias is not None  # noqa: S101  (made above)
