@@ -18,6 +18,7 @@ from tapetum.experiments import (
     Scale,
     comparison,
     find,
+    gather,
     reproduce,
 )
 from tapetum.experiments.controlled import FIGURE_9, figure_3, figure_9, table_1, table_7, table_8
@@ -186,7 +187,7 @@ def test_the_comparison_subtracts_the_paper(tmp_path: Path) -> None:
     """Ours less the paper's, to the digit that is shown; what is missing is said to be not run."""
     done = run_one(tmp_path).results[0]
     assert done.result.scores is not None
-    table = comparison(table_7(Scale.smoke), tmp_path / "results")
+    table = comparison(gather(table_7(Scale.smoke), tmp_path / "results"))
     assert table is not None
     rows = [row for row in table.rows if row[1] == "here"]
     assert [row[2] == "not run" for row in rows] == [True, *[False], *[True] * 6]
@@ -200,7 +201,7 @@ def test_the_comparison_subtracts_the_paper(tmp_path: Path) -> None:
 def test_two_scales_never_share_a_result(tmp_path: Path) -> None:
     """A cell that was run at one scale is not run at another."""
     run_one(tmp_path)
-    table = comparison(table_7(Scale.small), tmp_path / "results")
+    table = comparison(gather(table_7(Scale.small), tmp_path / "results"))
     assert table is not None
     assert all(row[2] == "not run" for row in table.rows if row[1] == "here")
 
@@ -227,13 +228,13 @@ def test_a_drawing_tells_whether_it_is_of_these_results(tmp_path: Path) -> None:
     """Its fingerprint is that of the results it shows, and changes with them."""
     asked = figure_9(Scale.smoke)
     results, drawing = tmp_path / "results", tmp_path / "figure.png"
-    assert not has_drawing(asked, results)
+    assert not has_drawing(gather(asked, results))
     assert fingerprint_of(drawing) is None
     made = run_one(tmp_path, asked, only="unet-s_*")
-    draw(asked, results, drawing)
-    assert fingerprint_of(drawing) == fingerprint(asked, results)
+    draw(gather(asked, results), drawing)
+    assert fingerprint_of(drawing) == fingerprint(gather(asked, results))
     _worsen(made.results[0], results)
-    assert fingerprint_of(drawing) != fingerprint(asked, results)
+    assert fingerprint_of(drawing) != fingerprint(gather(asked, results))
 
 
 def _worsen(done: CellResult, results: Path) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tapetum.errors import InputError
-from tapetum.experiments import Experiment
+from tapetum.experiments import Experiment, gather
 from tapetum.experiments.document import (
     DOCUMENTS,
     REPRODUCED,
@@ -32,9 +32,9 @@ def test_a_document_equals_its_results(name: str) -> None:
 def test_a_drawing_is_of_the_kept_results(experiment: Experiment) -> None:
     """A figure in a document shows what the result files say, and no figure is left over."""
     drawing = ROOT / "docs" / drawing_path(experiment)
-    results = ROOT / "results" / REPRODUCED
-    if has_drawing(experiment, results):
-        assert fingerprint_of(drawing) == fingerprint(experiment, results)
+    outcome = gather(experiment, ROOT / "results" / REPRODUCED)
+    if has_drawing(outcome):
+        assert fingerprint_of(drawing) == fingerprint(outcome)
     else:
         assert not drawing.exists()
 

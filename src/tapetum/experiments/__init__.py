@@ -1,6 +1,6 @@
 """The paper's tables and figures, run again: ``ALL`` lists them, each a function of the scale.
 
-An experiment is data (:mod:`~tapetum.experiments.plan`), :func:`run_cells` runs it, and
+An experiment is data (:mod:`~tapetum.experiments.plan`), :func:`reproduce` runs it, and
 :mod:`~tapetum.experiments.document` puts what came out beside what the paper prints.
 """
 
@@ -12,8 +12,8 @@ from tapetum.errors import InputError, nearest
 from tapetum.experiments.compare import comparison
 from tapetum.experiments.controlled import figure_3, figure_9, table_1, table_7, table_8
 from tapetum.experiments.figures import draw, has_drawing
-from tapetum.experiments.plan import Cell, CellResult, Experiment, Scale
-from tapetum.experiments.run import chosen, run_cells
+from tapetum.experiments.plan import Cell, CellResult, Experiment, Outcome, Scale
+from tapetum.experiments.run import chosen, gather, run_cells
 from tapetum.progress import ProgressCallback, silent
 from tapetum.report import Table
 
@@ -22,10 +22,12 @@ __all__ = [
     "Cell",
     "CellResult",
     "Experiment",
+    "Outcome",
     "Reproduced",
     "Scale",
     "comparison",
     "find",
+    "gather",
     "reproduce",
 ]
 
@@ -94,8 +96,8 @@ def reproduce(
         download=download,
         progress=progress,
     )
-    files = []
-    if has_drawing(experiment, results):
+    outcome, files = gather(experiment, results), []
+    if has_drawing(outcome):
         files.append(out / f"{experiment.name}_{experiment.scale}.png")
-        draw(experiment, results, files[0])
-    return Reproduced(done, comparison(experiment, results), files)
+        draw(outcome, files[0])
+    return Reproduced(done, comparison(outcome), files)

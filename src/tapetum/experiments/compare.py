@@ -2,43 +2,30 @@
 
 import statistics
 from collections.abc import Sequence
-from pathlib import Path
 
-from tapetum.experiments.plan import CellResult, Experiment, Measure, Row, Spread, spread
-from tapetum.experiments.run import finished
+from tapetum.experiments.plan import CellResult, Measure, Outcome, Row, Spread, spread
 from tapetum.report import Table
 
-__all__ = ["NOT_RUN", "comparison", "results_of"]
+__all__ = ["NOT_RUN", "comparison"]
 
 NOT_RUN = "not run"
 
 
-def results_of(experiment: Experiment, row: Row, results: Path) -> list[CellResult]:
-    """The results of a row's cells that there are, one a seed.
-
-    Raises:
-        RunError: A result is of other settings than the cell has now.
-        InputError: A result is damaged.
-    """
-    found = (finished(results, experiment.scale, cell) for cell in row.cells)
-    return [done for done in found if done is not None]
-
-
-def comparison(experiment: Experiment, results: Path) -> Table | None:
+def comparison(outcome: Outcome) -> Table | None:
     """A table of the paper's figures, ours, and the difference.
 
     Args:
-        experiment: A table, or a figure that has numbers.
-        results: The folder of result files; what is not there is said to be not run.
+        outcome: Of a table, or of a figure that has numbers; what it lacks is said to be not run.
 
     Returns:
         ``None`` for a figure without numbers.
     """
+    experiment = outcome.experiment
     if not experiment.measures:
         return None
     rows: list[tuple[str, ...]] = []
     for row in experiment.rows:
-        rows += _lines(experiment.measures, row, results_of(experiment, row, results))
+        rows += _lines(experiment.measures, row, outcome.of(row))
     header = ("network", "", *(measure.title for measure in experiment.measures), "trained")
     return Table(title=experiment.title, header=header, rows=tuple(rows))
 
@@ -49,7 +36,7 @@ def _lines(
     """The paper's line where it prints figures, ours, and the difference where there are both."""
     known = [spread([measure.read(one) for one in done]) for measure in measures]
     ours = tuple(
-        NOT_RUN if found is None else _shown(found, measure.digits)
+        NOT_RUN if found is None else _shown(found, measure)
         for found, measure in zip(known, measures, strict=True)
     )
     if not row.printed:
@@ -66,10 +53,12 @@ def _lines(
     return lines
 
 
-def _shown(found: Spread, digits: int) -> str:
+def _shown(found: Spread, measure: Measure) -> str:
     """``27.74``, or ``27.74 ± 0.05`` of several seeds."""
-    mean = f"{found.mean:.{digits}f}"
-    return mean if found.deviation is None else f"{mean} ± {found.deviation:.{digits}f}"
+    mean = f"{found.mean:.{measure.digits}f}"
+    if found.deviation is None or measure.is_counted:
+        return mean
+    return f"{mean} ± {found.deviation:.{measure.digits}f}"
 
 
 def _training(done: Sequence[CellResult]) -> str:

@@ -29,6 +29,7 @@ from tapetum.arch import Architecture, find, multiply_adds
 from tapetum.arch.families import unet
 from tapetum.arch.zoo import DENOISERS, UNetNumbers
 from tapetum.data import DigitCrops
+from tapetum.experiments.example import EXAMPLE_SIGMA
 from tapetum.experiments.paper import TABLE_1, TABLE_7, TABLE_8
 from tapetum.experiments.plan import Cell, CellResult, Experiment, Measure, Row, Scale
 from tapetum.losses import EQUATION_1
@@ -38,7 +39,6 @@ from tapetum.training import PUBLISHED, QUICK, Recipe
 
 __all__ = [
     "FIGURE_9",
-    "SHOWN_SIGMA",
     "denoiser_cell",
     "figure_3",
     "figure_9",
@@ -48,13 +48,16 @@ __all__ = [
 ]
 
 PICTURE_PX = 96
-SHOWN_SIGMA = 0.8  # of figure 9
 SEEDS = (0, 1, 2)
 
 # The paper's losses at every scale, whatever becomes of the recipe that these start from.
 BRIEF = QUICK.model_copy(update={"name": "brief", "epochs": 6, "loss": EQUATION_1})
 SMOKE = BRIEF.model_copy(update={"name": "smoke", "epochs": 1, "batch_size": 2})
-PUBLISHED_UNET = PUBLISHED.model_copy(update={"precision": "bf16", "channels_last": True})
+UNET_RECIPES = {
+    Scale.smoke: SMOKE,
+    Scale.small: BRIEF,
+    Scale.paper: PUBLISHED.model_copy(update={"precision": "bf16", "channels_last": True}),
+}
 
 # Twice the batch: elsewhere a batch of 64 pictures holds two digits for each.
 _OF_CLASSIFIERS = {
@@ -63,8 +66,11 @@ _OF_CLASSIFIERS = {
     "channels_last": True,
     "checkpoint_every_steps": 500,
 }
-PUBLISHED_CLASSIFIER = PUBLISHED.model_copy(update=_OF_CLASSIFIERS)
-BRIEF_CLASSIFIER = BRIEF.model_copy(update=_OF_CLASSIFIERS)
+CLASSIFIER_RECIPES = {
+    Scale.smoke: SMOKE,
+    Scale.small: BRIEF.model_copy(update=_OF_CLASSIFIERS),
+    Scale.paper: PUBLISHED.model_copy(update=_OF_CLASSIFIERS),
+}
 
 # One look at 20,000 pictures: enough to rank twenty denoisers, the largest of which is slow.
 GLANCE = BRIEF.model_copy(update={"name": "glance", "epochs": 1, "batch_size": 32})
@@ -81,7 +87,7 @@ def table_1(scale: Scale) -> Experiment:
             Measure("SSIM", 3, _mean(lambda row: row.ssim)),
             Measure("SSIM on 2", 3, _printed_ssim),
             Measure("accuracy %", 1, _mean(_accuracy_percent)),
-            Measure("cost, M", 1, _cost(unit=1e6)),
+            Measure("cost, M", 1, _cost(unit=1e6), is_counted=True),
         ),
         rows=tuple(
             Row(
@@ -108,7 +114,7 @@ def table_7(scale: Scale) -> Experiment:
         title="Classifiers of noisy digits, means over eleven noise levels",
         measures=(
             Measure("accuracy %", 1, _mean(_accuracy_percent)),
-            Measure("cost, k", 0, _cost(unit=1e3)),
+            Measure("cost, k", 0, _cost(unit=1e3), is_counted=True),
         ),
         rows=tuple(
             Row(
@@ -132,7 +138,7 @@ def table_8(scale: Scale) -> Experiment:
             *(Measure(f"dB at {s:g}", 2, _at(s, lambda row: row.psnr_db)) for s in sigmas),
             *(Measure(f"SSIM at {s:g}", 3, _at(s, lambda row: row.ssim)) for s in sigmas),
             *(Measure(f"on 2 at {s:g}", 3, partial(_printed_ssim, sigma=s)) for s in sigmas),
-            Measure("cost, M", 1, _cost(unit=1e6)),
+            Measure("cost, M", 1, _cost(unit=1e6), is_counted=True),
         ),
         rows=tuple(
             Row(
@@ -157,8 +163,8 @@ def figure_9(scale: Scale) -> Experiment:
         scale=scale,
         title="Denoisers of many shapes: PSNR at sigma 0.8 against cost",
         measures=(
-            Measure("dB at 0.8", 2, _at(SHOWN_SIGMA, lambda row: row.psnr_db)),
-            Measure("cost, M", 1, _cost(unit=1e6)),
+            Measure("dB at 0.8", 2, _at(EXAMPLE_SIGMA, lambda row: row.psnr_db)),
+            Measure("cost, M", 1, _cost(unit=1e6), is_counted=True),
         ),
         rows=tuple(
             Row(title=_numbers_title(numbers), cells=(denoiser_cell(numbers, scale),))
@@ -221,8 +227,7 @@ FIGURE_9 = (
 
 def _cell(architecture: Architecture, scale: Scale, *, seed: int = 0) -> Cell:
     """A joint network or a denoiser at the scale."""
-    recipe = {Scale.smoke: SMOKE, Scale.small: BRIEF, Scale.paper: PUBLISHED_UNET}[scale]
-    return _sized(architecture, recipe, scale, seed=seed)
+    return _sized(architecture, UNET_RECIPES[scale], scale, seed=seed)
 
 
 def _joint_cells(name: str, scale: Scale) -> tuple[Cell, ...]:
@@ -232,12 +237,7 @@ def _joint_cells(name: str, scale: Scale) -> tuple[Cell, ...]:
 
 
 def _classifier_cell(name: str, scale: Scale) -> Cell:
-    recipes = {
-        Scale.smoke: SMOKE,
-        Scale.small: BRIEF_CLASSIFIER,
-        Scale.paper: PUBLISHED_CLASSIFIER,
-    }
-    cell = _sized(find(name, boxes=False), recipes[scale], scale)
+    cell = _sized(find(name, boxes=False), CLASSIFIER_RECIPES[scale], scale)
     update: dict[str, object] = {"data": "digit-crops"}
     if scale is Scale.paper:
         update["test_count"] = 5_000  # all of MNIST's 10,000 test digits, once

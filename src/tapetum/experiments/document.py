@@ -14,8 +14,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from tapetum.errors import InputError
-from tapetum.experiments import ALL, CellResult, Experiment, Scale, comparison
-from tapetum.experiments.compare import NOT_RUN, results_of
+from tapetum.experiments import ALL, CellResult, Experiment, Outcome, Scale, comparison, gather
+from tapetum.experiments.compare import NOT_RUN
 from tapetum.experiments.figures import has_drawing
 from tapetum.experiments.paper import TABLE_1, TABLE_8
 from tapetum.noise import Gaussian
@@ -45,14 +45,12 @@ def sections(results: Path) -> dict[str, str]:
     Raises:
         InputError: A file is missing or does not hold a result.
     """
+    outcomes = [gather(shown, results / REPRODUCED) for shown in shown_experiments()]
     return {
         "demo": _demo(results / "demo.json"),
         "steel": _pictures(results / "steel.json"),
         "photos": _pictures(results / "photos.json"),
-        **{
-            f"{experiment.name}_{experiment.scale}": _reproduced(experiment, results / REPRODUCED)
-            for experiment in shown_experiments()
-        },
+        **{_section(outcome.experiment): _reproduced(outcome) for outcome in outcomes},
     }
 
 
@@ -63,7 +61,12 @@ def shown_experiments() -> list[Experiment]:
 
 def drawing_path(experiment: Experiment) -> str:
     """Where a figure lies, seen from ``docs/``."""
-    return f"pictures/{experiment.name}_{experiment.scale}.png"
+    return f"pictures/{_section(experiment)}.png"
+
+
+def _section(experiment: Experiment) -> str:
+    """Such as ``table_1_small``."""
+    return f"{experiment.name}_{experiment.scale}"
 
 
 def fill(text: str, found: Mapping[str, str]) -> str:
@@ -133,17 +136,18 @@ def _pictures(path: Path) -> str:
     )
 
 
-def _reproduced(experiment: Experiment, results: Path) -> str:
+def _reproduced(outcome: Outcome) -> str:
     """An experiment at one scale: its drawing, its table, and what must be known of both."""
-    parts = []
-    if has_drawing(experiment, results):
+    experiment, parts = outcome.experiment, []
+    if has_drawing(outcome):
         parts.append(f"![{experiment.title}]({drawing_path(experiment)})")
-    table = comparison(experiment, results)
+    table = comparison(outcome)
     if table is not None:
         parts.append(markdown_table(table.header, table.rows))
-    done = [one for row in experiment.rows for one in results_of(experiment, row, results)]
     parts.append(
-        _how(experiment, done) if done else f"At the scale `{experiment.scale}`: {NOT_RUN}."
+        _how(experiment, outcome.done)
+        if outcome.done
+        else f"At the scale `{experiment.scale}`: {NOT_RUN}."
     )
     return "\n\n".join(parts)
 
@@ -155,7 +159,7 @@ def _how(experiment: Experiment, done: Sequence[CellResult]) -> str:
     scored = sorted({f"{one.cell.test_count:,}" for one in done})
     cpus = sorted({f"{one.result.provenance.cpu}, {_threads(one)}" for one in done})
     return (
-        f"{len({one.cell.slug for one in done})} of {len(experiment.cells)} trainings; "
+        f"{len(done)} of {len(experiment.cells)} trainings; "
         f"{' or '.join(counts)} training pictures, {' or '.join(scored)} test pictures a noise "
         f"level; {first.source}; {'; '.join(cpus)}; "
         f"`tapetum reproduce {experiment.name} --scale {experiment.scale}`; "

@@ -11,12 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 from pydantic import Field
+from torch import Tensor
 
 from tapetum.data import Selection, evaluation_batches
 from tapetum.fit import Pictures
 from tapetum.noise import Gaussian
 from tapetum.records import Record
-from tapetum.training import Predict
+from tapetum.report import png_of
+from tapetum.training import Predict, predict_batch
 
 __all__ = ["EXAMPLE_SIGMA", "Example", "clean_example", "decoded"]
 
@@ -58,14 +60,13 @@ def clean_example(predict: Predict, pictures: Pictures) -> Example:
             seed=SEED,
         )
     )
-    noisy, boxes = batch.noisy.numpy(), None if batch.boxes is None else batch.boxes.numpy()
-    cleaned, _ = predict(noisy, boxes)
+    cleaned, _ = predict_batch(predict, batch)
     assert cleaned is not None  # noqa: S101  (whoever calls this has a network that cleans)
     return Example(
         sigma=EXAMPLE_SIGMA,
-        noisy=_encoded(noisy[0, 0]),
-        cleaned=_encoded(cleaned[0, 0]),
-        truth=_encoded(batch.clean.numpy()[0, 0]),
+        noisy=_encoded(batch.noisy),
+        cleaned=_encoded(cleaned),
+        truth=_encoded(batch.clean),
     )
 
 
@@ -74,8 +75,6 @@ def decoded(png: str) -> NDArray[np.uint8]:
     return np.asarray(Image.open(io.BytesIO(base64.b64decode(png))))
 
 
-def _encoded(pixels: NDArray[np.float32]) -> str:
-    buffer = io.BytesIO()
-    levels = np.rint(255 * pixels.clip(0, 1)).astype(np.uint8)
-    Image.fromarray(levels).save(buffer, format="PNG", optimize=True)
-    return base64.b64encode(buffer.getvalue()).decode()
+def _encoded(pictures: Tensor) -> str:
+    """The first picture."""
+    return base64.b64encode(png_of(pictures[0].numpy())).decode()

@@ -14,11 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from tapetum.experiments.compare import NOT_RUN, results_of
+from tapetum.experiments.compare import NOT_RUN
 from tapetum.experiments.controlled import FIGURE_9, denoiser_cell
 from tapetum.experiments.example import decoded
-from tapetum.experiments.plan import CellResult, Experiment
-from tapetum.experiments.run import finished
+from tapetum.experiments.plan import CellResult, Experiment, Outcome
 from tapetum.records import write_atomically
 
 if TYPE_CHECKING:
@@ -31,18 +30,17 @@ _KEY = "Results"  # of the fingerprint in the header
 _ZOOM_PX = 40  # side of the part of figure 3 that is shown enlarged
 
 
-def has_drawing(experiment: Experiment, results: Path) -> bool:
-    """Whether the experiment is a figure of which something has been run."""
-    is_figure = experiment.name in _DRAWN
-    return is_figure and any(results_of(experiment, row, results) for row in experiment.rows)
+def has_drawing(outcome: Outcome) -> bool:
+    """Whether this is a figure of which something has been run."""
+    return outcome.experiment.name in _DRAWN and bool(outcome.done)
 
 
-def fingerprint(experiment: Experiment, results: Path) -> str:
+def fingerprint(outcome: Outcome) -> str:
     """Changes with everything that the figure shows."""
-    done = [one for row in experiment.rows for one in results_of(experiment, row, results)]
+    measures = outcome.experiment.measures
     shown = [
-        (one.cell.slug, one.example, [measure.read(one) for measure in experiment.measures])
-        for one in done
+        (slug, one.example, [measure.read(one) for measure in measures])
+        for slug, one in outcome.by_slug.items()
     ]
     return hashlib.sha256(repr(shown).encode()).hexdigest()
 
@@ -55,7 +53,7 @@ def fingerprint_of(path: Path) -> str | None:
         return image.info.get(_KEY)
 
 
-def draw(experiment: Experiment, results: Path, path: Path) -> None:
+def draw(outcome: Outcome, path: Path) -> None:
     """Draws what has been run of a figure into a PNG; what has not is said to be not run.
 
     Raises:
@@ -65,18 +63,18 @@ def draw(experiment: Experiment, results: Path, path: Path) -> None:
 
     buffer = io.BytesIO()
     with matplotlib.rc_context({"font.size": 9, "axes.grid": True, "grid.alpha": 0.3}):
-        figure = _DRAWN[experiment.name](experiment, results)
-        figure.savefig(buffer, dpi=150, metadata={_KEY: fingerprint(experiment, results)})
+        figure = _DRAWN[outcome.experiment.name](outcome)
+        figure.savefig(buffer, dpi=150, metadata={_KEY: fingerprint(outcome)})
     write_atomically(path, buffer.getvalue())
 
 
-def _draw_figure_3(experiment: Experiment, results: Path) -> "Figure":
+def _draw_figure_3(outcome: Outcome) -> "Figure":
     """The truth, the noisy picture, and one column for each network; a part enlarged below."""
     from matplotlib.figure import Figure
 
     columns: list[tuple[str, str | None]] = []
-    for row in experiment.rows:
-        example = next((one.example for one in results_of(experiment, row, results)), None)
+    for row in outcome.experiment.rows:
+        example = next((one.example for one in outcome.of(row)), None)
         if example is not None and not columns:
             noisy = f"noisy, sigma {example.sigma:g}"
             columns = [("truth", example.truth), (noisy, example.noisy)]
@@ -120,7 +118,7 @@ def _show_picture(above: "Axes", below: "Axes", png: str | None, zoom: tuple[int
     )
 
 
-def _draw_figure_9(experiment: Experiment, results: Path) -> "Figure":
+def _draw_figure_9(outcome: Outcome) -> "Figure":
     """One panel for each number of the denoiser that is changed."""
     from matplotlib.figure import Figure
     from matplotlib.ticker import LogFormatter
@@ -133,10 +131,13 @@ def _draw_figure_9(experiment: Experiment, results: Path) -> "Figure":
         for axis in (axes.xaxis.set_major_formatter, axes.xaxis.set_minor_formatter):
             axis(LogFormatter(labelOnlyBase=False, minor_thresholds=(1.5, 0.5)))
         for (name, numbers), marker in zip(panel.lines.items(), "osD", strict=False):
-            cells = [denoiser_cell(one, experiment.scale) for one in numbers]
-            done = [finished(results, experiment.scale, cell) for cell in cells]
-            points = [panel.point(one) for one in numbers]
-            _draw_line(axes, experiment, name, marker, list(zip(points, done, strict=True)))
+            slugs = [denoiser_cell(one, outcome.experiment.scale).slug for one in numbers]
+            points = [
+                (panel.point(one), outcome.by_slug[slug])
+                for one, slug in zip(numbers, slugs, strict=True)
+                if slug in outcome.by_slug
+            ]
+            _draw_line(axes, outcome.experiment, name, marker, points)
         if len(panel.lines) > 1:
             axes.legend()
     return figure
@@ -147,17 +148,17 @@ def _draw_line(
     experiment: Experiment,
     name: str,
     marker: str,
-    points: list[tuple[str, CellResult | None]],
+    points: list[tuple[str, CellResult]],
 ) -> None:
     psnr, cost = experiment.measures
-    known = [(point, cost.read(one), psnr.read(one)) for point, one in points if one is not None]
+    known = [(point, cost.read(one), psnr.read(one)) for point, one in points]
     drawn = [(point, x, y) for point, x, y in known if x is not None and y is not None]
     axes.plot([x for _, x, _ in drawn], [y for *_, y in drawn], label=name, marker=marker)
     for point, x, y in drawn:
         axes.annotate(point, (x, y), xytext=(4, -10), textcoords="offset points", fontsize=8)
 
 
-_DRAWN: dict[str, Callable[[Experiment, Path], "Figure"]] = {
+_DRAWN: dict[str, Callable[[Outcome], "Figure"]] = {
     "figure_3": _draw_figure_3,
     "figure_9": _draw_figure_9,
 }

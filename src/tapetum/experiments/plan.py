@@ -19,7 +19,17 @@ from tapetum.experiments.example import Example
 from tapetum.records import Record
 from tapetum.training import Recipe, Result
 
-__all__ = ["Cell", "CellResult", "Experiment", "Measure", "Row", "Scale", "Spread", "spread"]
+__all__ = [
+    "Cell",
+    "CellResult",
+    "Experiment",
+    "Measure",
+    "Outcome",
+    "Row",
+    "Scale",
+    "Spread",
+    "spread",
+]
 
 
 class Scale(StrEnum):
@@ -86,11 +96,13 @@ class Measure:
         title: With its unit.
         digits: Behind the point, of what we measured; the paper's own are kept as printed.
         read: Takes the value out of a result; ``None`` where it has none.
+        is_counted: Whether it is the same for every seed.
     """
 
     title: str
     digits: int
     read: Callable[[CellResult], float | None]
+    is_counted: bool = False
 
 
 @dataclass(frozen=True)
@@ -130,6 +142,28 @@ class Experiment:
     def cells(self) -> tuple[Cell, ...]:
         """Every training of every row, each once."""
         return tuple({cell.slug: cell for row in self.rows for cell in row.cells}.values())
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """An experiment and what has been run of it.
+
+    Attributes:
+        experiment: What was asked.
+        by_slug: The results that there are, by the names of their cells.
+    """
+
+    experiment: Experiment
+    by_slug: Mapping[str, CellResult]
+
+    def of(self, row: Row) -> list[CellResult]:
+        """The results of a row, one a seed; none where it has not been run."""
+        return [self.by_slug[cell.slug] for cell in row.cells if cell.slug in self.by_slug]
+
+    @property
+    def done(self) -> list[CellResult]:
+        """All results, in the order of the cells."""
+        return list(self.by_slug.values())
 
 
 class Spread(NamedTuple):

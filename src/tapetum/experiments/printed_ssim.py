@@ -15,7 +15,7 @@ from tapetum import metrics
 from tapetum.data import PictureSet, evaluation_batches
 from tapetum.noise import Gaussian
 from tapetum.progress import ProgressCallback
-from tapetum.training import Predict
+from tapetum.training import Predict, predict_batch
 
 __all__ = ["ssim_as_printed"]
 
@@ -46,10 +46,8 @@ def _similarities(predict: Predict, pictures: PictureSet, sigma: float) -> Itera
     for batch in evaluation_batches(
         pictures, Gaussian(sigma=sigma), protocol="benchmark", batch_size=BATCH_SIZE, seed=0
     ):
-        cleaned, _ = predict(
-            batch.noisy.numpy(), None if batch.boxes is None else batch.boxes.numpy()
-        )
+        cleaned, _ = predict_batch(predict, batch)
         assert cleaned is not None  # noqa: S101  (whoever calls this has a network that cleans)
         # SSIM depends on values over range alone: halved pictures on 1 are pictures on 2.
-        shown = torch.from_numpy(cleaned).clamp(0, 1)
+        shown = cleaned.clamp(0, 1)
         yield metrics.ssim(shown / DATA_RANGE, batch.clean / DATA_RANGE)

@@ -10,14 +10,14 @@ from pathlib import Path
 
 from tapetum.errors import InputError, RunError
 from tapetum.experiments.example import clean_example
-from tapetum.experiments.plan import Cell, CellResult, Experiment, Scale
+from tapetum.experiments.plan import Cell, CellResult, Experiment, Outcome, Scale
 from tapetum.experiments.printed_ssim import ssim_as_printed
 from tapetum.fit import Pictures, fit, open_pictures
 from tapetum.noise import PAPER_SIGMAS
 from tapetum.progress import ProgressCallback, silent
 from tapetum.training import load_network, network_predict, suited
 
-__all__ = ["chosen", "finished", "result_path", "run_cells", "run_path"]
+__all__ = ["chosen", "finished", "gather", "result_path", "run_cells", "run_path"]
 
 DATA_SEED = 0  # every cell sees the same pictures, whatever its own seed
 
@@ -65,6 +65,17 @@ def finished(results: Path, scale: Scale, cell: Cell) -> CellResult | None:
             "move it away to run the cell again",
         )
     return done
+
+
+def gather(experiment: Experiment, results: Path) -> Outcome:
+    """What has been run of an experiment, from the folder of result files.
+
+    Raises:
+        RunError: A result is of other settings than its cell has now.
+        InputError: A result is damaged.
+    """
+    found = {cell.slug: finished(results, experiment.scale, cell) for cell in experiment.cells}
+    return Outcome(experiment, {slug: done for slug, done in found.items() if done is not None})
 
 
 def run_cells(

@@ -9,7 +9,7 @@ It needs the extra ``tapetum[train]`` for templates, plots and type, loaded wher
 
 from tapetum.report.content import Curve, Example, ExampleGroup, ExampleLabel, Page, Series, Table
 from tapetum.report.page import render, write_report
-from tapetum.report.pictures import contact_sheet
+from tapetum.report.pictures import contact_sheet, png_of
 
 __all__ = [
     "Curve",
@@ -20,6 +20,7 @@ __all__ = [
     "Series",
     "Table",
     "contact_sheet",
+    "png_of",
     "render",
     "write_report",
 ]

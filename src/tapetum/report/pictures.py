@@ -15,12 +15,17 @@ from tapetum.report.content import Box, Example
 from tapetum.report.extra import demo_extra
 from tapetum.report.words import decibels, percent
 
-__all__ = ["contact_sheet", "data_uri", "placed_on"]
+__all__ = ["contact_sheet", "data_uri", "placed_on", "png_of"]
 
 
 def data_uri(pixels: NDArray[np.float32]) -> str:
     """The picture as an address that holds the picture."""
-    return f"data:image/png;base64,{base64.b64encode(_to_png(_to_image(pixels))).decode()}"
+    return f"data:image/png;base64,{base64.b64encode(png_of(pixels)).decode()}"
+
+
+def png_of(pixels: NDArray[np.float32]) -> bytes:
+    """The picture (c, h, w) as a PNG on 8 bits; what lies outside [0, 1] is cut off."""
+    return _to_png(_to_image(pixels))
 
 
 def placed_on(box: Box, pixels: NDArray[np.float32]) -> str:

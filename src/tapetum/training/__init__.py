@@ -7,6 +7,7 @@ from tapetum.training.evaluate import (
     Scores,
     evaluate,
     network_predict,
+    predict_batch,
 )
 from tapetum.training.loop import train
 from tapetum.training.process import (
@@ -45,6 +46,7 @@ __all__ = [
     "is_main_process",
     "load_network",
     "network_predict",
+    "predict_batch",
     "prepare_process",
     "process_settings",
     "start_run",

@@ -22,7 +22,7 @@ from tapetum.progress import ProgressCallback
 from tapetum.scores import ScoreRow, Scores
 from tapetum.training.process import training_device
 
-__all__ = ["Predict", "ScoreRow", "Scores", "evaluate", "network_predict"]
+__all__ = ["Predict", "ScoreRow", "Scores", "evaluate", "network_predict", "predict_batch"]
 
 _NO_NOISE = noise.Gaussian(sigma=0)
 
@@ -72,7 +72,7 @@ def evaluate(
         for batch in evaluation_batches(
             pictures, level or _NO_NOISE, protocol=protocol, batch_size=batch_size, seed=seed
         ):
-            tally.add(batch, *_call(predict, batch))
+            tally.add(batch, *predict_batch(predict, batch))
             done += 1
             if progress is not None:
                 progress(
@@ -147,7 +147,8 @@ class _Tally:
         }
 
 
-def _call(predict: Predict, batch: Batch) -> tuple[Tensor | None, Tensor | None]:
+def predict_batch(predict: Predict, batch: Batch) -> tuple[Tensor | None, Tensor | None]:
+    """What ``predict`` makes of the noisy pictures of a batch: cleaned pictures and logits."""
     boxes = None if batch.boxes is None else batch.boxes.numpy()
     cleaned, logits = predict(batch.noisy.numpy(), boxes)
     return _to_torch(cleaned), _to_torch(logits)
