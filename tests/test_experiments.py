@@ -22,8 +22,9 @@ from tapetum.experiments import (
     reproduce,
 )
 from tapetum.experiments.controlled import FIGURE_9, figure_3, figure_9, table_1, table_7, table_8
+from tapetum.experiments.drawing import fingerprint_of
 from tapetum.experiments.example import decoded
-from tapetum.experiments.figures import draw, fingerprint, fingerprint_of, has_drawing
+from tapetum.experiments.figures import drawing
 from tapetum.experiments.plan import Cell, Spread, spread
 from tapetum.experiments.run import result_path, run_path
 from tapetum.fit import open_pictures
@@ -227,14 +228,18 @@ def test_an_example_is_kept_with_the_result_of_a_denoiser(tmp_path: Path) -> Non
 def test_a_drawing_tells_whether_it_is_of_these_results(tmp_path: Path) -> None:
     """Its fingerprint is that of the results it shows, and changes with them."""
     asked = figure_9(Scale.smoke)
-    results, drawing = tmp_path / "results", tmp_path / "figure.png"
-    assert not has_drawing(gather(asked, results))
-    assert fingerprint_of(drawing) is None
+    results, path = tmp_path / "results", tmp_path / "figure.png"
+    assert drawing(gather(asked, results)) is None
+    assert fingerprint_of(path) is None
     made = run_one(tmp_path, asked, only="unet-s_*")
-    draw(gather(asked, results), drawing)
-    assert fingerprint_of(drawing) == fingerprint(gather(asked, results))
+    drawn = drawing(gather(asked, results))
+    assert drawn is not None
+    drawn.write(path)
+    assert fingerprint_of(path) == drawn.fingerprint
     _worsen(made.results[0], results)
-    assert fingerprint_of(drawing) != fingerprint(gather(asked, results))
+    worse = drawing(gather(asked, results))
+    assert worse is not None
+    assert fingerprint_of(path) != worse.fingerprint
 
 
 def _worsen(done: CellResult, results: Path) -> None:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from tapetum.errors import InputError, nearest
 from tapetum.experiments.compare import comparison
 from tapetum.experiments.controlled import figure_3, figure_9, table_1, table_7, table_8
-from tapetum.experiments.figures import draw, has_drawing
+from tapetum.experiments.figures import drawing
 from tapetum.experiments.plan import Cell, CellResult, Experiment, Outcome, Scale
 from tapetum.experiments.run import chosen, gather, run_cells
 from tapetum.progress import ProgressCallback, silent
@@ -97,7 +97,8 @@ def reproduce(
         progress=progress,
     )
     outcome, files = gather(experiment, results), []
-    if has_drawing(outcome):
-        files.append(out / f"{experiment.name}_{experiment.scale}.png")
-        draw(outcome, files[0])
+    drawn = drawing(outcome)
+    if drawn is not None:
+        files.append(out / drawn.name)
+        drawn.write(files[0])
     return Reproduced(done, comparison(outcome), files)

@@ -9,14 +9,17 @@ A document marks where a table goes::
 document, and a test fails where a document and its results differ.
 """
 
+import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from tapetum.errors import InputError
 from tapetum.experiments import ALL, CellResult, Experiment, Outcome, Scale, comparison, gather
+from tapetum.experiments.climb import GOAL, Climb, climb_drawing
 from tapetum.experiments.compare import NOT_RUN
-from tapetum.experiments.figures import has_drawing
+from tapetum.experiments.drawing import Drawing
+from tapetum.experiments.figures import drawing
 from tapetum.experiments.paper import TABLE_1, TABLE_8
 from tapetum.noise import Gaussian
 from tapetum.scores import SCORE_HEADER, Scores, score_cells, score_note, show_number
@@ -24,8 +27,9 @@ from tapetum.training import Result
 
 __all__ = [
     "DOCUMENTS",
+    "PICTURES",
     "REPRODUCED",
-    "drawing_path",
+    "drawings",
     "fill",
     "markdown_table",
     "sections",
@@ -33,10 +37,12 @@ __all__ = [
 ]
 
 DOCUMENTS = ("README.md", "docs/pictures.md", "docs/reproduction.md")
+PICTURES = "pictures"  # the folder of ``docs/`` for drawings
 REPRODUCED = "reproduction"  # the folder of ``results/`` that ``tapetum reproduce`` fills
+CLIMB = "minutes_to_the_paper.json"
+TRAINING_SPEED = "training_speed.json"
 SHOWN_SCALES = (Scale.paper, Scale.small)
 SHOWN_SIGMAS = (0.0, 0.2, 0.4, 0.8, 1.0)  # those of the paper's table 8, and no noise
-ARCHITECTURE = "dc-net-reduced-integrated"
 
 
 def sections(results: Path) -> dict[str, str]:
@@ -50,6 +56,8 @@ def sections(results: Path) -> dict[str, str]:
         "demo": _demo(results / "demo.json"),
         "steel": _pictures(results / "steel.json"),
         "photos": _pictures(results / "photos.json"),
+        "minutes": _if_run(_minutes, results / CLIMB),
+        "training_speed": _if_run(_training_speed, results / TRAINING_SPEED),
         **{_section(outcome.experiment): _reproduced(outcome) for outcome in outcomes},
     }
 
@@ -59,9 +67,12 @@ def shown_experiments() -> list[Experiment]:
     return [experiment(scale) for experiment in ALL for scale in SHOWN_SCALES]
 
 
-def drawing_path(experiment: Experiment) -> str:
-    """Where a figure lies, seen from ``docs/``."""
-    return f"pictures/{_section(experiment)}.png"
+def drawings(results: Path) -> list[Drawing]:
+    """Every figure of the documents of which something has been run."""
+    outcomes = (gather(shown, results / REPRODUCED) for shown in shown_experiments())
+    figures = [figure for figure in map(drawing, outcomes) if figure is not None]
+    path = results / CLIMB
+    return [*figures, climb_drawing(Climb.read(path))] if path.exists() else figures
 
 
 def _section(experiment: Experiment) -> str:
@@ -96,7 +107,7 @@ def markdown_table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
 def _demo(path: Path) -> str:
     """This machine's demo beside the paper's rows."""
     result, scores = _read(path)
-    printed, alone = TABLE_1[ARCHITECTURE], TABLE_8["unet-s"]
+    printed, alone = TABLE_1[GOAL], TABLE_8["unet-s"]
     rows = [
         (
             "paper, 100 epochs (table 1; by sigma: its denoiser alone, table 8)",
@@ -136,11 +147,68 @@ def _pictures(path: Path) -> str:
     )
 
 
+def _if_run(render: Callable[[Path], str], path: Path) -> str:
+    """What a benchmark left, where it was run."""
+    return render(path) if path.exists() else f"{NOT_RUN}."
+
+
+def _minutes(path: Path) -> str:
+    """The curve from nothing to the paper, and where it was reached."""
+    climb = Climb.read(path)
+    header = ("epoch", "minutes", "PSNR dB", "SSIM", "SSIM on 2", "accuracy %")
+    goal = TABLE_1[GOAL]
+    printed = ("paper", "", goal.psnr_db, goal.ssim, goal.ssim, goal.accuracy_percent)
+    rows = [
+        (
+            f"{point.epoch}",
+            f"{point.minutes:.1f}",
+            f"{point.psnr_db:.2f}",
+            f"{point.ssim:.3f}",
+            f"{point.ssim_as_printed:.3f}",
+            f"{100 * point.accuracy:.1f}",
+        )
+        for point in climb.points
+    ]
+    reached = climb.reached
+    return (
+        f"![Scores over minutes]({PICTURES}/{climb_drawing(climb).name})\n\n"
+        f"{markdown_table(header, [tuple(map(str, printed)), *rows])}\n\n"
+        + ("Not reached" if reached is None else f"Reached after {reached.minutes:.1f} minutes")
+        + f"; recipe `{climb.recipe.name}`, {climb.recipe.epochs} epochs, seed "
+        f"{climb.recipe.seed}; {climb.points[-1].num_pictures:,} test pictures a noise level after "
+        f"the last epoch, {climb.points[0].num_pictures:,} before; {climb.source}; "
+        f"{climb.provenance.cpu}, {climb.threads} threads; `{climb.provenance.command}`; "
+        f"[results/{path.name}](../results/{path.name})."
+    )
+
+
+def _training_speed(path: Path) -> str:
+    """The loops beside each other, in one run."""
+    found = json.loads(path.read_text())
+    provenance = found["provenance"]
+    rows = [
+        (
+            name,
+            f"{loop['pictures_per_second']:.0f}",
+            f"{loop['ratio']:.2f}",
+            " to ".join(f"{ratio:.2f}" for ratio in loop["ratio_range"]),
+        )
+        for name, loop in found["loops"].items()
+    ]
+    header = ("loop", "pictures a second", "ratio", "range over turns")
+    return (
+        f"{markdown_table(header, rows)}\n\n"
+        f"Batch {found['batch']}, {found['threads']} threads, {provenance['cpu']}; medians; "
+        f"`{provenance['command']}`; [results/{path.name}](../results/{path.name})."
+    )
+
+
 def _reproduced(outcome: Outcome) -> str:
     """An experiment at one scale: its drawing, its table, and what must be known of both."""
     experiment, parts = outcome.experiment, []
-    if has_drawing(outcome):
-        parts.append(f"![{experiment.title}]({drawing_path(experiment)})")
+    figure = drawing(outcome)
+    if figure is not None:
+        parts.append(f"![{experiment.title}]({PICTURES}/{figure.name})")
     table = comparison(outcome)
     if table is not None:
         parts.append(markdown_table(table.header, table.rows))

@@ -1,71 +1,44 @@
-"""The figures, drawn from result files.
+"""Figures 3 and 9, drawn from what has been run of them."""
 
-A drawing carries the fingerprint of what it shows in its PNG header, so that one can tell whether
-it is of today's results without drawing it again (another version of matplotlib gives other bytes).
-"""
-
-import hashlib
-import io
 from collections.abc import Callable
-from pathlib import Path
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from tapetum.experiments.compare import NOT_RUN
 from tapetum.experiments.controlled import FIGURE_9, denoiser_cell
+from tapetum.experiments.drawing import Drawing, fingerprint
 from tapetum.experiments.example import decoded
 from tapetum.experiments.plan import CellResult, Experiment, Outcome
-from tapetum.records import write_atomically
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["draw", "fingerprint", "fingerprint_of", "has_drawing"]
+__all__ = ["drawing"]
 
-_KEY = "Results"  # of the fingerprint in the header
 _ZOOM_PX = 40  # side of the part of figure 3 that is shown enlarged
 
 
-def has_drawing(outcome: Outcome) -> bool:
-    """Whether this is a figure of which something has been run."""
-    return outcome.experiment.name in _DRAWN and bool(outcome.done)
+def drawing(outcome: Outcome) -> Drawing | None:
+    """The drawing of a figure of which something has been run; what has not is said to be not run.
 
-
-def fingerprint(outcome: Outcome) -> str:
-    """Changes with everything that the figure shows."""
-    measures = outcome.experiment.measures
+    ``None`` for a table, and for a figure of which nothing has been run.
+    """
+    experiment = outcome.experiment
+    if experiment.name not in _DRAWN or not outcome.done:
+        return None
     shown = [
-        (slug, one.example, [measure.read(one) for measure in measures])
+        (slug, one.example, [measure.read(one) for measure in experiment.measures])
         for slug, one in outcome.by_slug.items()
     ]
-    return hashlib.sha256(repr(shown).encode()).hexdigest()
-
-
-def fingerprint_of(path: Path) -> str | None:
-    """The fingerprint that a drawing carries; ``None`` where there is no drawing."""
-    if not path.exists():
-        return None
-    with Image.open(path) as image:
-        return image.info.get(_KEY)
-
-
-def draw(outcome: Outcome, path: Path) -> None:
-    """Draws what has been run of a figure into a PNG; what has not is said to be not run.
-
-    Raises:
-        OSError: The file cannot be written.
-    """
-    import matplotlib
-
-    buffer = io.BytesIO()
-    with matplotlib.rc_context({"font.size": 9, "axes.grid": True, "grid.alpha": 0.3}):
-        figure = _DRAWN[outcome.experiment.name](outcome)
-        figure.savefig(buffer, dpi=150, metadata={_KEY: fingerprint(outcome)})
-    write_atomically(path, buffer.getvalue())
+    return Drawing(
+        name=f"{experiment.name}_{experiment.scale}.png",
+        fingerprint=fingerprint(shown),
+        draw=partial(_DRAWN[experiment.name], outcome),
+    )
 
 
 def _draw_figure_3(outcome: Outcome) -> "Figure":

@@ -1,0 +1,122 @@
+"""How many minutes from nothing until the paper's reduced Integrated row is reached?
+
+Types ``tapetum train`` with the recipe ``quick`` for more epochs, and sets the checkpoint of every
+epoch aside.  The clock starts with the command (an interpreter, torch, 30,000 pictures to compose)
+and is read where a checkpoint appears; scoring what was set aside comes afterwards and costs no
+minute.  Every epoch is scored on few pictures, the last one on all.
+
+Command:  python benchmarks/minutes_to_the_paper.py --data-root ../shared/data [--json FILE]
+"""
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from tapetum.experiments.climb import GOAL, Climb, ClimbPoint
+from tapetum.experiments.printed_ssim import ssim_as_printed
+from tapetum.fit import Pictures, open_pictures, score
+from tapetum.nn import build
+from tapetum.noise import PAPER_SIGMAS
+from tapetum.progress import silent
+from tapetum.provenance import stamp
+from tapetum.training import RunFolder, network_predict, prepare_process
+from tapetum.training.checkpoint import read_checkpoint, read_weights
+
+POLL_SECONDS = 1.0
+FEW, ALL = 300, 2_000  # test pictures a noise level, after an epoch and after the last
+
+
+def climb(asked: argparse.Namespace) -> Iterator[tuple[int, float, Path]]:
+    """Trains; yields each epoch, the minutes since the start, and its checkpoint set aside."""
+    command = [sys.executable, "-m", "tapetum", "train", GOAL, "--data", "digits"]
+    command += ["--epochs", str(asked.epochs), "--out", str(asked.out), "--overwrite"]
+    if asked.data_root is not None:
+        command += ["--data-root", str(asked.data_root)]
+    environment = {**os.environ, "OMP_NUM_THREADS": str(asked.threads)}
+    last = asked.out / "checkpoints" / "last.safetensors"
+    start = time.time()
+    training = subprocess.Popen(command, env=environment)  # noqa: S603  (ourselves)
+    for epoch in range(1, asked.epochs + 1):
+        aside = asked.out.with_name(f"{asked.out.name}-epoch{epoch}.safetensors")
+        while not keep(last, aside, epoch=epoch, since=start):
+            if training.poll():
+                raise SystemExit(f"the training ended with code {training.returncode}")
+            time.sleep(POLL_SECONDS)
+        yield epoch, (aside.stat().st_mtime - start) / 60, aside
+    training.wait()
+
+
+def keep(last: Path, aside: Path, *, epoch: int, since: float) -> bool:
+    """Sets a checkpoint aside if it is of the end of this epoch, or soon after."""
+    if not last.exists() or last.stat().st_mtime < since:
+        return False
+    shutil.copy2(last, aside)
+    _, position = read_checkpoint(aside)
+    if position.epoch < epoch:
+        return False
+    if position.epoch > epoch or position.step_in_epoch:
+        raise SystemExit(f"the end of epoch {epoch} was missed; the machine is too busy")
+    return True
+
+
+def scored(run: RunFolder, pictures: Pictures, checkpoint: Path, *, count: int) -> dict[str, float]:
+    """The scores of a checkpoint, means over the eleven sigmas."""
+    network = build(run.request.architecture, seed=0)
+    network.load_state_dict(read_weights(checkpoint))
+    predict = network_predict(network)
+    mean = score(
+        predict, pictures, run.request.recipe.noise.spread(), protocol="benchmark"
+    ).mean.model_dump()
+    printed = ssim_as_printed(predict, pictures.validation, PAPER_SIGMAS, progress=silent)
+    return {
+        **{name: mean[name] for name in ("psnr_db", "ssim", "accuracy")},
+        "ssim_as_printed": sum(printed.values()) / len(printed),
+        "num_pictures": count,
+    }
+
+
+def main() -> None:
+    """Prints a line for each epoch."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--json", type=Path, help="also write the result here")
+    parser.add_argument("--data-root", type=Path, help="folder with the MNIST idx files")
+    parser.add_argument("--epochs", type=int, default=16)
+    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--out", type=Path, default=Path("runs/minutes"))
+    asked = parser.parse_args()
+    provenance = stamp(seed=0)
+    asked.out.parent.mkdir(parents=True, exist_ok=True)
+    reached = list(climb(asked))
+    prepare_process(threads=asked.threads)
+    run = RunFolder.open(asked.out)
+    opened = {
+        count: open_pictures("digits", seed=0, data_root=asked.data_root, test_count=count)
+        for count in (FEW, ALL)
+    }
+    points = []
+    for epoch, minutes, checkpoint in reached:
+        count = ALL if epoch == asked.epochs else FEW
+        scores = scored(run, opened[count], checkpoint, count=count)
+        points.append(ClimbPoint.model_validate({"epoch": epoch, "minutes": minutes, **scores}))
+        sys.stdout.write(f"{points[-1]}\n")
+        checkpoint.unlink()
+    result = Climb(
+        recipe=run.request.recipe,
+        source=opened[ALL].train.source,
+        threads=asked.threads,
+        points=tuple(points),
+        provenance=provenance,
+    )
+    goal = result.reached
+    sys.stdout.write("not reached\n" if goal is None else f"reached in {goal.minutes:.1f} min\n")
+    if asked.json:
+        result.write(asked.json)
+
+
+if __name__ == "__main__":
+    main()
