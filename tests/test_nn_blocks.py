@@ -5,6 +5,7 @@ import torch
 
 from tapetum.arch.spec import Block, Conv, InvertedResidual, MaxPool, size_after
 from tapetum.nn import build_block
+from tapetum.nn.blocks import SqueezeExcite
 
 BLOCKS: list[Block] = [
     block
@@ -14,6 +15,15 @@ BLOCKS: list[Block] = [
         Conv(in_channels=4, out_channels=6, stride_px=stride_px, norm=norm, activation="silu"),
         InvertedResidual(
             in_channels=4, hidden_channels=10, out_channels=4, stride_px=stride_px, norm=norm
+        ),
+        InvertedResidual(
+            in_channels=4,
+            hidden_channels=10,
+            out_channels=4,
+            squeeze_channels=3,
+            stride_px=stride_px,
+            norm=norm,
+            activation="silu",
         ),
     )
 ]
@@ -68,3 +78,11 @@ def test_a_depthwise_filter_keeps_channels_apart() -> None:
     )
     influence = jacobian.abs().sum(dim=(1, 3, 4))
     assert torch.equal(influence > 0, torch.eye(3, dtype=torch.bool))
+
+
+def test_a_squeeze_and_excitation_multiplies_whole_channels() -> None:
+    """Each channel is multiplied by one number from 0 to 1, the same at every place."""
+    x = torch.rand(2, 5, 7, 6) + 0.1
+    ratio = SqueezeExcite(5, 2, activation="relu")(x) / x
+    assert torch.allclose(ratio, ratio[..., :1, :1].expand_as(ratio))
+    assert ((ratio > 0) & (ratio < 1)).all()

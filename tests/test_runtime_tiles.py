@@ -6,7 +6,15 @@ import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
-from tapetum.arch.spec import Architecture, Conv, Decoder, DecoderLevel, Level, TransposedConv
+from tapetum.arch.spec import (
+    Architecture,
+    Conv,
+    Decoder,
+    DecoderLevel,
+    InvertedResidual,
+    Level,
+    TransposedConv,
+)
 from tapetum.arch.zoo import find
 from tapetum.errors import InputError
 from tapetum.graph import random_weights, write_graph
@@ -134,17 +142,25 @@ def test_the_halo_holds_all_that_a_pixel_changes(name: str) -> None:
 
 def test_a_network_that_sees_all_places_has_no_halo() -> None:
     """Where a layer normalises over the whole picture, or only it gets a label, there is none."""
-    up = DecoderLevel(
-        up=TransposedConv(in_channels=4, out_channels=4),
-        blocks=(Conv(in_channels=4, out_channels=4, norm="group"),),
-    )
-    denoiser = Architecture(
-        name="grouped",
-        picture_channels=1,
-        encoder=(Level(blocks=(Conv(in_channels=1, out_channels=4, stride_px=2),)),),
-        decoder=Decoder(levels=(up,), output=Conv(in_channels=4, out_channels=1, norm="none")),
-    )
-    assert halo_px(denoiser) is None
+    plain = Conv(in_channels=4, out_channels=4)
+    up = TransposedConv(in_channels=4, out_channels=4)
+    for block in (
+        plain,
+        Conv(in_channels=4, out_channels=4, norm="group"),
+        InvertedResidual(in_channels=4, hidden_channels=4, out_channels=4, squeeze_channels=2),
+    ):
+        for first, last in ((block, plain), (plain, block)):
+            denoiser = Architecture(
+                name="test",
+                picture_channels=1,
+                encoder=(Level(blocks=(Conv(in_channels=1, out_channels=4, stride_px=2),)),),
+                decoder=Decoder(
+                    blocks=(first,),
+                    levels=(DecoderLevel(up=up, blocks=(last,)),),
+                    output=Conv(in_channels=4, out_channels=1, norm="none"),
+                ),
+            )
+            assert (halo_px(denoiser) is None) == (block is not plain)
     assert halo_px(find("mb2.5-s", boxes=False)) is None
     assert halo_px(find("mb2.5-s", boxes=True)) == 1
 

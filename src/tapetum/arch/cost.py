@@ -81,6 +81,7 @@ def layer_costs(
         size = _after(level.blocks, size)
     deepest = size
     if architecture.decoder is not None:
+        layers += _blocks_cost(architecture.decoder.blocks, size, "decoder.blocks")
         for index, step in enumerate(architecture.decoder.levels):
             path = f"decoder.levels.{index}"
             in_channels, out_channels = step.up.in_channels, step.up.out_channels
@@ -105,8 +106,9 @@ def layer_costs(
 def reach_px(architecture: Architecture) -> int:
     """How far a pixel of the noisy picture can change the cleaned one, in pixels.
 
-    An upper bound along the deepest path; tiles that overlap by it give the untiled picture.
-    0 where the network does not clean.
+    An upper bound along the deepest path; tiles that overlap by it give the untiled picture.  What
+    group norms and squeeze-and-excitations take from the whole map is not counted.  0 where the
+    network does not clean.
     """
     if architecture.decoder is None:
         return 0
@@ -115,6 +117,7 @@ def reach_px(architecture: Architecture) -> int:
         for block in level.blocks:
             reach += _radius(block) * stride_px
             stride_px *= stride_of([block])
+    reach += sum(_radius(block) for block in architecture.decoder.blocks) * stride_px
     for step in architecture.decoder.levels:
         reach += stride_px // 2  # a place of the coarse map spreads over its whole cell
         stride_px //= 2
@@ -166,6 +169,10 @@ def _block_cost(block: Block, size: tuple[int, int], path: str) -> Iterator[Laye
     yield _conv_cost(
         f"{path}.depthwise", (hidden, hidden), block.kernel_px, hidden, out, normed=normed
     )
+    if block.squeeze_channels is not None:
+        squeezed, one = block.squeeze_channels, (1, 1)
+        yield _conv_cost(f"{path}.weigh.squeeze", (hidden, squeezed), 1, 1, one, normed=False)
+        yield _conv_cost(f"{path}.weigh.excite", (squeezed, hidden), 1, 1, one, normed=False)
     yield _conv_cost(f"{path}.project", (hidden, block.out_channels), 1, 1, out, normed=normed)
 
 

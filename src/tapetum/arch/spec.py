@@ -78,13 +78,17 @@ class Conv(Record):
 class InvertedResidual(Record):
     """MBConv: a 1x1 expansion, a depth-wise filter, a linear 1x1 projection.
 
-    The input is added where stride and channels allow it.
+    The input is added where stride and channels allow it.  With ``squeeze_channels`` the filtered
+    channels are first weighed by what the whole map holds: its means, two small 1x1 convolutions
+    with that many channels in between, a sigmoid (Hu et al., Squeeze-and-Excitation Networks, 2018,
+    https://arxiv.org/abs/1709.01507).
     """
 
     kind: Literal["inverted_residual"] = "inverted_residual"
     in_channels: PositiveInt
     hidden_channels: PositiveInt
     out_channels: PositiveInt
+    squeeze_channels: PositiveInt | None = None
     kernel_px: KernelPx = 3
     stride_px: PositiveInt = 1
     norm: Norm = "batch"
@@ -131,17 +135,25 @@ class DecoderLevel(Record):
     Args:
         up: The doubling.
         skip_level: The encoder level whose output is concatenated behind ``up``; none where null.
-        blocks: What works on the joined maps; none of them changes the size.
+        blocks: What works on the joined maps, if anything; none of them changes the size.
     """
 
     up: TransposedConv
     skip_level: Annotated[int, Field(ge=0)] | None = None
-    blocks: Annotated[tuple[Block, ...], Field(min_length=1)]
+    blocks: tuple[Block, ...] = ()
 
 
 class Decoder(Record):
-    """The way back to a picture: levels, deepest first, then a projection to picture channels."""
+    """The way back to a picture.
 
+    Args:
+        blocks: What works on the deepest map before it is doubled, if anything; none of them
+            changes the size.
+        levels: The deepest first.
+        output: Projects to the channels of a picture.
+    """
+
+    blocks: tuple[Block, ...] = ()
     levels: tuple[DecoderLevel, ...]
     output: Conv
 
@@ -285,7 +297,9 @@ def _decoder_faults(architecture: Architecture) -> list[str]:
         stride_of(block for level in architecture.encoder[: index + 1] for block in level.blocks)
         for index in range(len(architecture.encoder))
     ]
-    channels, stride_px = widths[-1], strides[-1]
+    channels, stride_px = chain(decoder.blocks, widths[-1], "decoder", faults), strides[-1]
+    if stride_of(decoder.blocks) != 1:
+        faults.append("decoder.blocks change the size")
     for index, level in enumerate(decoder.levels):
         where = f"decoder.levels.{index}"
         if level.up.in_channels != channels:

@@ -22,6 +22,7 @@ def weight_shapes(architecture: Architecture) -> Shapes:
     for index, level in enumerate(architecture.encoder):
         shapes.update(_blocks(level.blocks, f"encoder.levels.{index}"))
     if architecture.decoder is not None:
+        shapes.update(_blocks(architecture.decoder.blocks, "decoder.blocks"))
         for index, step in enumerate(architecture.decoder.levels):
             path = f"decoder.levels.{index}"
             shapes[f"{path}.up.weight"] = (step.up.in_channels, step.up.out_channels, 2, 2)
@@ -90,6 +91,10 @@ def _block(block: Block, path: str) -> Iterator[tuple[str, tuple[int, ...]]]:
         hidden, kernel_px = block.hidden_channels, block.kernel_px
         yield from _conv(f"{path}.expand", (hidden, block.in_channels, 1, 1), block.norm)
         yield from _conv(f"{path}.depthwise", (hidden, 1, kernel_px, kernel_px), block.norm)
+        if block.squeeze_channels is not None:
+            squeezed = block.squeeze_channels
+            yield from _conv(f"{path}.weigh.squeeze", (squeezed, hidden, 1, 1), "none")
+            yield from _conv(f"{path}.weigh.excite", (hidden, squeezed, 1, 1), "none")
         yield from _conv(f"{path}.project", (block.out_channels, hidden, 1, 1), block.norm)
 
 

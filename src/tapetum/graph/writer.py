@@ -127,7 +127,7 @@ class _Writer:
     def _decode(self, features: Sequence[str]) -> str:
         decoder = self.architecture.decoder
         assert decoder is not None  # noqa: S101  (only called where there is one)
-        value = features[-1]
+        value = self._blocks(decoder.blocks, features[-1], "decoder.blocks")
         for index, level in enumerate(decoder.levels):
             path = f"decoder.levels.{index}"
             parameters = [self._weight(f"{path}.up.{name}") for name in ("weight", "bias")]
@@ -221,10 +221,20 @@ class _Writer:
             norm=norm,
             activation=activation,
         )
+        if block.squeeze_channels is not None:
+            hidden = self._weigh(hidden, f"{path}.weigh", activation=activation)
         result = self._conv(hidden, f"{path}.project", norm=norm, activation="none")
         if not block.is_residual:
             return result
         return self.sheet.node("Add", [value, result], path=path)
+
+    def _weigh(self, value: str, path: str, *, activation: str) -> str:
+        """Squeeze and excitation."""
+        gate = self.sheet.node("GlobalAveragePool", [value], path=path)
+        gate = self._conv(gate, f"{path}.squeeze", norm="none", activation=activation)
+        gate = self._conv(gate, f"{path}.excite", norm="none", activation="none")
+        gate = self.sheet.node("Sigmoid", [gate], path=path)
+        return self.sheet.node("Mul", [value, gate], path=path)
 
     def _conv(
         self,

@@ -2,16 +2,21 @@ r"""The blocks that networks are made of.
 
 .. math::
     \text{ConvNorm} &: \quad y = \phi(\nu(W * x)) \\
-    \text{InvertedResidual} &: \quad y = [x +] \, P(\phi(D_k(\phi(E(x)))))
+    \text{SqueezeExcite} &: \quad y = x \cdot s(R(\phi(Q(\operatorname{mean}_{h, w} x)))) \\
+    \text{InvertedResidual} &: \quad y = [x +] \, P([S] (\phi(D_k(\phi(E(x))))))
 
 with :math:`\nu` a normalisation, :math:`\phi` an activation, :math:`E` and :math:`P` 1x1
-convolutions, :math:`D_k` a depth-wise one of side :math:`k`.
+convolutions, :math:`D_k` a depth-wise one of side :math:`k`; :math:`Q` and :math:`R` 1x1 ones with
+few channels in between, :math:`s` the sigmoid.
 
 Modules take plain keyword arguments; :mod:`tapetum.nn.build` reads them off a description.
 
 References:
     | MobileNetV2: Inverted Residuals and Linear Bottlenecks (Sandler et al., 2018)
     | https://arxiv.org/abs/1801.04381
+
+    | Squeeze-and-Excitation Networks (Hu et al., 2018)
+    | https://arxiv.org/abs/1709.01507
 """
 
 from jaxtyping import Float
@@ -19,7 +24,7 @@ from torch import Tensor, nn
 
 from tapetum.nn.norm import RowBatchNorm2d
 
-__all__ = ["ConvNorm", "InvertedResidual", "activate", "normalise"]
+__all__ = ["ConvNorm", "InvertedResidual", "SqueezeExcite", "activate", "normalise"]
 
 
 def normalise(norm: str, channels: int) -> nn.Module:
@@ -83,6 +88,30 @@ class ConvNorm(nn.Module):
         return y
 
 
+class SqueezeExcite(nn.Module):
+    """Weighs each channel by what all channels hold, on average over the map.
+
+    Args:
+        channels: That come in and go out.
+        squeeze_channels: Between the two convolutions.
+        activation: Between them too.
+    """
+
+    def __init__(self, channels: int, squeeze_channels: int, *, activation: str) -> None:
+        super().__init__()
+        self.squeeze = ConvNorm(
+            channels, squeeze_channels, kernel_px=1, norm="none", activation=activation
+        )
+        self.excite = ConvNorm(
+            squeeze_channels, channels, kernel_px=1, norm="none", activation="none"
+        )
+
+    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+        """The input, each channel times a number from 0 to 1."""
+        gate: Tensor = self.excite(self.squeeze(x.mean(dim=(2, 3), keepdim=True))).sigmoid()
+        return x * gate
+
+
 class InvertedResidual(nn.Module):
     """Expands, filters each channel on its own, and projects back (MBConv).
 
@@ -92,6 +121,7 @@ class InvertedResidual(nn.Module):
         out_channels: Channels that go out.
         kernel_px: Side of the depth-wise kernel, odd.
         stride_px: Height and width shrink by this, rounded up.
+        squeeze_channels: Of the :class:`SqueezeExcite` after the filter; none where ``None``.
         norm: As in :class:`ConvNorm`.
         activation: After the expansion and the filter; the projection is linear.
     """
@@ -104,6 +134,7 @@ class InvertedResidual(nn.Module):
         *,
         kernel_px: int = 3,
         stride_px: int = 1,
+        squeeze_channels: int | None = None,
         norm: str = "batch",
         activation: str = "relu",
     ) -> None:
@@ -120,6 +151,11 @@ class InvertedResidual(nn.Module):
             norm=norm,
             activation=activation,
         )
+        self.weigh = (
+            nn.Identity()
+            if squeeze_channels is None
+            else SqueezeExcite(hidden_channels, squeeze_channels, activation=activation)
+        )
         # Linear: an activation here would discard information.
         self.project = ConvNorm(
             hidden_channels, out_channels, kernel_px=1, norm=norm, activation="none"
@@ -128,5 +164,5 @@ class InvertedResidual(nn.Module):
 
     def forward(self, x: Float[Tensor, "b c_in h w"]) -> Float[Tensor, "b c_out h_out w_out"]:
         """Expands, filters, projects; adds the input where shapes allow it."""
-        y: Tensor = self.project(self.depthwise(self.expand(x)))
+        y: Tensor = self.project(self.weigh(self.depthwise(self.expand(x))))
         return x + y if self.is_residual else y

@@ -73,7 +73,7 @@ def _build_decoder(decoder: spec.Decoder | None) -> Decoder | None:
         )
         for level in decoder.levels
     ]
-    return Decoder(levels, build_block(decoder.output))
+    return Decoder(_build_blocks(decoder.blocks), levels, build_block(decoder.output))
 
 
 def _build_classifier(

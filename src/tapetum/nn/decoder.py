@@ -61,18 +61,22 @@ class Decoder(nn.Module):
     """Climbs from the deepest feature map to a picture.
 
     Args:
+        blocks: Work on the deepest map first.
         levels: The deepest first.
         output: Projects to the channels of a picture.
     """
 
-    def __init__(self, levels: Sequence[DecoderLevel], output: nn.Module) -> None:
+    def __init__(
+        self, blocks: nn.Sequential, levels: Sequence[DecoderLevel], output: nn.Module
+    ) -> None:
         super().__init__()
+        self.blocks = blocks
         self.levels = nn.ModuleList(levels)
         self.output = output
 
     def forward(self, features: Sequence[Tensor]) -> Float[Tensor, "b c h w"]:
         """A picture from the encoder's feature maps, the finest first."""
-        y = features[-1]
+        y = self.blocks(features[-1])
         for level in self.levels:
             y = level(y, features)
         picture: Tensor = self.output(y)

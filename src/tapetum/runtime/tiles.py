@@ -16,8 +16,8 @@ but the same numbers as the whole, up to the last bits of float32.
            │   └───────┘   │
            └───────────────┘
 
-A normalisation over the whole picture (group norm) has no finite reach: no halo makes such a
-network's tiles exact, and :func:`halo_px` says so.
+What looks at the whole picture (group norm, squeeze-and-excitation) has no finite reach: no halo
+makes such a network's tiles exact, and :func:`halo_px` says so.
 """
 
 from collections.abc import Iterator
@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tapetum.arch.cost import reach_px
-from tapetum.arch.spec import Architecture, Block, MaxPool
+from tapetum.arch.spec import Architecture, Block, InvertedResidual, MaxPool
 from tapetum.errors import InputError
 
 __all__ = ["Limits", "Run", "Tile", "Window", "copy_core", "halo_px", "plan_runs", "plan_tiles"]
@@ -108,7 +108,7 @@ class _Span(NamedTuple):
 def halo_px(architecture: Architecture) -> int | None:
     """How far a window must reach beyond its core, a multiple of the stride.
 
-    None where no halo is enough: where a layer on the way to the picture normalises over all
+    None where no halo is enough: where a layer on the way to the picture looks at all of its
     places, and where a label of the whole picture is all there is.
 
     Where boxes are named it is at least 1: a box that is narrower than its region is sampled up
@@ -117,6 +117,7 @@ def halo_px(architecture: Architecture) -> int | None:
     if architecture.decoder is None:
         return _round_up(1, architecture.stride_px) if architecture.names_boxes else None
     blocks = [block for level in architecture.encoder for block in level.blocks]
+    blocks += architecture.decoder.blocks
     blocks += [block for level in architecture.decoder.levels for block in level.blocks]
     if any(_sees_all(block) for block in (*blocks, architecture.decoder.output)):
         return None
@@ -274,7 +275,10 @@ def _spans(length_px: int, core_px: int, halo_px: int) -> Iterator[_Span]:
 
 
 def _sees_all(block: Block) -> bool:
-    return not isinstance(block, MaxPool) and block.norm == "group"
+    if isinstance(block, MaxPool):
+        return False
+    weighs = isinstance(block, InvertedResidual) and block.squeeze_channels is not None
+    return weighs or block.norm == "group"
 
 
 def _round_down(length_px: float, multiple_px: int) -> int:

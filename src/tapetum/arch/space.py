@@ -1,0 +1,331 @@
+r"""A search space: an architecture with slots, each of which takes one of several blocks.
+
+Wherever an architecture has a block, a space may have a :class:`Slot`.  A slot fixes channels,
+stride and activation, so that whatever is chosen fits its neighbours; open are the operator (a
+:class:`Candidate`) and the hidden width :math:`h`, which lies on a grid of steps :math:`s` around
+the candidate's expansion :math:`e` of the :math:`c` channels that come in,
+
+.. math::
+    h \in s \mathbb{Z}, \qquad \tfrac{2}{3} e c \le h \le \tfrac{4}{3} e c .
+
+The grid is that of a runtime's vectors: widths in between cost as much as the next one on it.
+
+A space is data, JSON both ways: :meth:`Space.architecture` turns it and a choice for each slot
+into an architecture.  Slots are known by their path, which is where their weights would be.
+
+References:
+    | Pushing Joint Image Denoising and Classification to the Edge (Markhorst et al., 2024)
+    | https://arxiv.org/abs/2409.08943, appendix B
+
+    | TF-NAS: Rethinking Three Search Freedoms of Latency-Constrained Differentiable Neural
+      Architecture Search (Hu, Wu, He, 2020), https://arxiv.org/abs/2008.05314
+"""
+
+import math
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from typing import Annotated, Any, Literal, Self
+
+import numpy as np
+from pydantic import Field, PositiveFloat, PositiveInt, ValidationError, model_validator
+
+from tapetum.arch.spec import (
+    Activation,
+    Architecture,
+    Conv,
+    InvertedResidual,
+    KernelPx,
+    MaxPool,
+    Norm,
+    Region,
+    TransposedConv,
+)
+from tapetum.errors import ArchitectureError, nearest
+from tapetum.records import Record, describe_faults
+
+__all__ = [
+    "Candidate",
+    "Choice",
+    "Choices",
+    "Piece",
+    "Slot",
+    "Space",
+    "SpaceClassifier",
+    "SpaceDecoder",
+    "SpaceDecoderLevel",
+]
+
+NARROWEST, WIDEST = 2 / 3, 4 / 3  # hidden widths, of the candidate's own
+
+
+class Candidate(Record):
+    """An operator that a slot may take: an MBConv of some kernel and expansion.
+
+    Args:
+        kernel_px: Side of the depth-wise kernel.
+        expansion: Hidden channels over those that come in, before widths are tuned.
+        squeezes: Whether it has a squeeze-and-excitation, of as many channels as come in.
+    """
+
+    kernel_px: KernelPx
+    expansion: PositiveFloat
+    squeezes: bool = False
+
+    @property
+    def name(self) -> str:
+        """As the paper's table 9 calls it, such as ``k3-e6-se``; derived from the fields."""
+        return f"k{self.kernel_px}-e{self.expansion:g}" + ("-se" if self.squeezes else "")
+
+
+class Choice(Record):
+    """What stands in a slot.
+
+    Args:
+        candidate: The name of the operator.
+        hidden_channels: On the slot's grid.
+    """
+
+    candidate: str
+    hidden_channels: PositiveInt
+
+
+Choices = Mapping[str, Choice | None]
+"""A choice for every slot, by its path; ``None`` leaves the slot out."""
+
+
+class Slot(Record):
+    """A place where one of several blocks stands.
+
+    Args:
+        in_channels: That come in.
+        out_channels: That go out.
+        stride_px: Height and width shrink by this.
+        norm: Of every candidate.
+        activation: Of every candidate.
+        candidates: What may stand here.
+        width_step: Hidden widths are multiples of this.
+        may_be_left_out: Whether nothing may stand here as well.
+    """
+
+    kind: Literal["slot"] = "slot"
+    in_channels: PositiveInt
+    out_channels: PositiveInt
+    stride_px: PositiveInt = 1
+    norm: Norm = "batch"
+    activation: Activation = "relu"
+    candidates: Annotated[tuple[Candidate, ...], Field(min_length=1)]
+    width_step: PositiveInt = 8
+    may_be_left_out: bool = False
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> Self:
+        names = [candidate.name for candidate in self.candidates]
+        if len(set(names)) < len(names):
+            raise ValueError(f"two candidates are the same: {', '.join(names)}")
+        if self.may_be_left_out and (self.stride_px > 1 or self.in_channels != self.out_channels):
+            raise ValueError("only a slot that keeps size and channels may be left out")
+        return self
+
+    def candidate(self, name: str) -> Candidate:
+        """The candidate of a name.
+
+        Raises:
+            ArchitectureError: The slot has none of that name.
+        """
+        known = {candidate.name: candidate for candidate in self.candidates}
+        if name not in known:
+            raise ArchitectureError(f"this slot takes no {name!r}", nearest(name, known))
+        return known[name]
+
+    def widths(self, candidate: Candidate) -> range:
+        """The hidden widths that a candidate may have, at least one."""
+        nominal, step = candidate.expansion * self.in_channels, self.width_step
+        # Rounded, so that a third of a width that is on the grid does not fall off it.
+        narrowest = max(1, math.ceil(round(NARROWEST * nominal / step, 6)))
+        widest = max(narrowest, math.floor(round(WIDEST * nominal / step, 6)))
+        return range(narrowest * step, widest * step + 1, step)
+
+    def choices(self) -> Iterator[Choice]:
+        """Every block that may stand here."""
+        for candidate in self.candidates:
+            for width in self.widths(candidate):
+                yield Choice(candidate=candidate.name, hidden_channels=width)
+
+    def block(self, choice: Choice) -> InvertedResidual:
+        """The block of a choice.
+
+        Raises:
+            ArchitectureError: The slot has no such candidate, or not of that width.
+        """
+        candidate = self.candidate(choice.candidate)
+        widths = self.widths(candidate)
+        if choice.hidden_channels not in widths:
+            raise ArchitectureError(
+                f"{candidate.name} with {choice.hidden_channels} hidden channels is off the grid",
+                f"choose a multiple of {widths.step} from {widths[0]} to {widths[-1]}",
+            )
+        return InvertedResidual(
+            in_channels=self.in_channels,
+            hidden_channels=choice.hidden_channels,
+            out_channels=self.out_channels,
+            squeeze_channels=self.in_channels if candidate.squeezes else None,
+            kernel_px=candidate.kernel_px,
+            stride_px=self.stride_px,
+            norm=self.norm,
+            activation=self.activation,
+        )
+
+
+Piece = Annotated[Conv | InvertedResidual | MaxPool | Slot, Field(discriminator="kind")]
+Pieces = tuple[Piece, ...]
+
+
+class SpaceLevel(Record):
+    """As :class:`~tapetum.arch.spec.Level`, with slots."""
+
+    blocks: Annotated[Pieces, Field(min_length=1)]
+
+
+class SpaceDecoderLevel(Record):
+    """As :class:`~tapetum.arch.spec.DecoderLevel`, with slots."""
+
+    up: TransposedConv
+    skip_level: Annotated[int, Field(ge=0)] | None = None
+    blocks: Pieces = ()
+
+
+class SpaceDecoder(Record):
+    """As :class:`~tapetum.arch.spec.Decoder`, with slots."""
+
+    blocks: Pieces = ()
+    levels: tuple[SpaceDecoderLevel, ...]
+    output: Conv
+
+
+class SpaceClassifier(Record):
+    """As :class:`~tapetum.arch.spec.Classifier`, with slots."""
+
+    source: Literal["noisy", "encoder", "cleaned"]
+    region: Region
+    blocks: Pieces = ()
+    pooling: Literal["max", "mean", "flatten"]
+    features: PositiveInt
+    num_classes: Annotated[int, Field(ge=2)]
+
+
+class Space(Record):
+    """All networks that a search chooses among; see the module's text.
+
+    Args:
+        name: For people.
+        picture_channels: 1 for grey, 3 for RGB.
+        encoder: Levels from the finest to the deepest.
+        decoder: The way back to a picture; none where the networks only name.
+        classifier: None where the networks only clean.
+    """
+
+    format: Literal["tapetum-space"] = "tapetum-space"
+    schema_version: Literal[1] = 1
+    name: Annotated[str, Field(min_length=1)]
+    picture_channels: PositiveInt
+    encoder: tuple[SpaceLevel, ...] = ()
+    decoder: SpaceDecoder | None = None
+    classifier: SpaceClassifier | None = None
+
+    @cached_property
+    def slots(self) -> Mapping[str, Slot]:
+        """Every slot by its path, in the order of the forward pass."""
+        parts: list[tuple[str, Pieces]] = [
+            (f"encoder.levels.{index}", level.blocks) for index, level in enumerate(self.encoder)
+        ]
+        if self.decoder is not None:
+            parts.append(("decoder.blocks", self.decoder.blocks))
+            parts += [
+                (f"decoder.levels.{index}.blocks", level.blocks)
+                for index, level in enumerate(self.decoder.levels)
+            ]
+        if self.classifier is not None:
+            parts.append(("classifier.blocks", self.classifier.blocks))
+        return {
+            f"{path}.{index}": piece
+            for path, pieces in parts
+            for index, piece in enumerate(pieces)
+            if isinstance(piece, Slot)
+        }
+
+    @property
+    def num_networks(self) -> int:
+        """How many networks there are."""
+        return math.prod(
+            sum(1 for _ in slot.choices()) + slot.may_be_left_out for slot in self.slots.values()
+        )
+
+    def architecture(self, choices: Choices, *, name: str = "") -> Architecture:
+        """The network of a choice for each slot.
+
+        Args:
+            choices: By the paths of the slots.
+            name: Of the network; by default that of the space.
+
+        Raises:
+            ArchitectureError: A choice is missing, is for no slot, or does not fit its slot; all
+                faults at once.
+        """
+        blocks = self._blocks(choices)
+        data = self.model_dump(mode="json", exclude={"format", "schema_version"})
+        for path in reversed(blocks):  # from the back, so that what is left out shifts nothing
+            *parents, last = _steps(path)
+            pieces: Any = data
+            for step in parents:
+                pieces = pieces[step]
+            block = blocks[path]
+            pieces[last : last + 1] = [] if block is None else [block.model_dump(mode="json")]
+        return Architecture.model_validate(data | {"name": name or self.name})
+
+    def random(self, generator: np.random.Generator) -> dict[str, Choice | None]:
+        """A choice for each slot: the candidate first, then its width, each evenly."""
+        return {path: _draw(slot, generator) for path, slot in self.slots.items()}
+
+    def _blocks(self, choices: Choices) -> dict[str, InvertedResidual | None]:
+        faults = [f"{path} has no choice" for path in self.slots if path not in choices]
+        faults += [f"there is no slot {path}" for path in choices if path not in self.slots]
+        blocks: dict[str, InvertedResidual | None] = {}
+        for path, slot in self.slots.items():
+            choice = choices.get(path)
+            if choice is None and path in choices and not slot.may_be_left_out:
+                faults.append(f"{path} cannot be left out")
+            try:
+                blocks[path] = None if choice is None else slot.block(choice)
+            except ArchitectureError as error:
+                faults.append(f"{path}: {error.problem}, {error.remedy}")
+        if faults:
+            raise ArchitectureError(
+                f"these choices make no network of {self.name}: {'; '.join(faults)}",
+                "choose for each slot what it takes",
+            )
+        return blocks
+
+    @model_validator(mode="after")
+    def _makes_networks(self) -> Self:
+        """Slots fix channels and strides: if one network is consistent, all are."""
+        first = {path: next(slot.choices()) for path, slot in self.slots.items()}
+        try:
+            self.architecture(first)
+        except ValidationError as error:
+            raise ValueError(describe_faults(error)) from error
+        return self
+
+
+def _steps(path: str) -> list[Any]:
+    """``encoder.levels.0.1`` leads through ``encoder[0]["blocks"][1]`` of the dumped data."""
+    steps: list[Any] = [int(step) if step.isdigit() else step for step in path.split(".")]
+    return ["encoder", steps[2], "blocks", steps[3]] if steps[0] == "encoder" else steps
+
+
+def _draw(slot: Slot, generator: np.random.Generator) -> Choice | None:
+    index = int(generator.integers(len(slot.candidates) + slot.may_be_left_out))
+    if index == len(slot.candidates):
+        return None
+    candidate = slot.candidates[index]
+    width = int(generator.choice(slot.widths(candidate)))
+    return Choice(candidate=candidate.name, hidden_channels=width)

@@ -1,0 +1,288 @@
+"""The search spaces of the paper, as literal data: C-NAS, D-NAS and DC-NAS.
+
+::
+
+    stage        1     2       3      4       5         6          7           8      then
+    channels   3->32  ->16   ->24   ->40    ->80      ->112      ->192       ->320   ->1280
+    slots        -     -       2      3       4         4          4           1       -
+    stride       2     1       2      2       2         1          2           1
+    encoder    |   level 0  | level 1 | level 2 |   level 3       |   classification branch
+
+C-NAS is all of it, as a classifier.  D-NAS takes the first six stages as an encoder and puts a
+decoder on top; DC-NAS also keeps the rest as its classification branch.  The first network whose
+layout this is, TF-NAS, works on 224 px; smaller pictures keep their first strides, so that as many
+places are left at the end.
+
+References:
+    Pushing Joint Image Denoising and Classification to the Edge (Markhorst et al., 2024),
+    https://arxiv.org/abs/2409.08943, figure 7, table 9 and section 4.2.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
+from typing import Literal, NamedTuple
+
+from tapetum.arch.space import (
+    Candidate,
+    Pieces,
+    Slot,
+    Space,
+    SpaceClassifier,
+    SpaceDecoder,
+    SpaceDecoderLevel,
+    SpaceLevel,
+)
+from tapetum.arch.spec import Activation, Conv, InvertedResidual, MaxPool, TransposedConv, Whole
+from tapetum.errors import ArchitectureError, nearest
+
+__all__ = ["OPERATORS", "Frame", "c_nas", "d_nas", "dc_nas", "find_space", "space_names"]
+
+_PLAIN = tuple(Candidate(kernel_px=k, expansion=e) for k in (3, 5) for e in (3, 6))
+_SQUEEZED = tuple(plain.model_copy(update={"squeezes": True}) for plain in _PLAIN)
+
+OPERATORS: Mapping[int, tuple[Candidate, ...]] = {
+    4: _PLAIN,
+    6: (*_PLAIN, *_SQUEEZED[:2]),
+    8: (*_PLAIN, *_SQUEEZED),
+}
+"""The candidates of a slot, by their number (paper, table 9)."""
+
+STEM_CHANNELS, FIRST_CHANNELS, LAST_CHANNELS = 32, 16, 1280
+SMALL_PX, TINY_PX = 128, 64  # below which the first stride goes, and the second too
+
+
+class Stage(NamedTuple):
+    """Slots of one width.
+
+    Attributes:
+        channels: That every slot gives.
+        num_slots: How many there are.
+        stride_px: Of the first.
+        activation: Of all.
+    """
+
+    channels: int
+    num_slots: int
+    stride_px: int
+    activation: Activation
+
+
+STAGES = {
+    3: Stage(24, 2, 2, "relu"),
+    4: Stage(40, 3, 2, "silu"),
+    5: Stage(80, 4, 2, "silu"),
+    6: Stage(112, 4, 1, "silu"),
+    7: Stage(192, 4, 2, "silu"),
+    8: Stage(320, 1, 1, "silu"),
+}
+ENCODER_STAGES, BRANCH_STAGES = (3, 4, 5, 6), (7, 8)
+
+
+class Frame(NamedTuple):
+    """What the spaces have in common.
+
+    Attributes:
+        operators: 4, 6 or 8 candidates a slot.
+        picture_px: Side of the pictures; below 128 the first stride goes, below 64 the second too.
+        picture_channels: 1 for grey, 3 for RGB.
+        num_classes: How many names there are.
+        learns_depth: Whether slots that keep size and channels may be left out (TF-NAS), or all
+            stay (the paper, table 10).
+    """
+
+    operators: int = 8
+    picture_px: int = 224
+    picture_channels: int = 3
+    num_classes: int = 100
+    learns_depth: bool = False
+
+
+def c_nas(frame: Frame) -> Space:
+    """Classifiers: every stage, then a mean over all places and a linear layer.
+
+    Raises:
+        ArchitectureError: There are no spaces of so many operators.
+    """
+    blocks = (*chain(*_levels(frame)), *_branch(frame))
+    return Space(
+        name="c-nas",
+        picture_channels=frame.picture_channels,
+        classifier=_classifier(frame, "noisy", blocks),
+    )
+
+
+def d_nas(frame: Frame) -> Space:
+    """Denoisers: stages 1 to 6 as an encoder, and a UNet decoder.
+
+    Raises:
+        ArchitectureError: As above.
+    """
+    levels = _levels(frame)
+    return Space(
+        name="d-nas",
+        picture_channels=frame.picture_channels,
+        encoder=tuple(SpaceLevel(blocks=level) for level in levels),
+        decoder=_decoder(levels, frame),
+    )
+
+
+def dc_nas(frame: Frame) -> Space:
+    """Joint networks: D-NAS, with stages 7 and 8 as classification branch.
+
+    Raises:
+        ArchitectureError: As above.
+    """
+    denoisers = d_nas(frame)
+    return Space(
+        name="dc-nas",
+        picture_channels=frame.picture_channels,
+        encoder=denoisers.encoder,
+        decoder=denoisers.decoder,
+        classifier=_classifier(frame, "encoder", _branch(frame)),
+    )
+
+
+_SPACES: Mapping[str, Callable[[Frame], Space]] = {"c-nas": c_nas, "d-nas": d_nas, "dc-nas": dc_nas}
+
+
+def space_names() -> list[str]:
+    """The spaces that have a name."""
+    return list(_SPACES)
+
+
+def find_space(name: str, frame: Frame | None = None) -> Space:
+    """The space of a name.
+
+    Raises:
+        ArchitectureError: There is no such space, or none of so many operators.
+    """
+    if name not in _SPACES:
+        raise ArchitectureError(f"there is no space {name!r}", nearest(name, _SPACES))
+    return _SPACES[name](frame or Frame())
+
+
+def _levels(frame: Frame) -> list[Pieces]:
+    """Stages 1 to 6, a part for each size that feature maps have."""
+    strides = _strides(frame.picture_px)
+    head = (
+        Conv(
+            in_channels=frame.picture_channels,
+            out_channels=STEM_CHANNELS,
+            stride_px=strides[1],
+        ),
+        # Stage 2 is fixed: as wide inside as outside, with a squeeze of a quarter.
+        InvertedResidual(
+            in_channels=STEM_CHANNELS,
+            hidden_channels=STEM_CHANNELS,
+            out_channels=FIRST_CHANNELS,
+            squeeze_channels=STEM_CHANNELS // 4,
+        ),
+    )
+    levels: list[Pieces] = [head]
+    for number in ENCODER_STAGES:
+        stage = _stage(number, frame)
+        if strides[number] == 1:
+            levels[-1] = (*levels[-1], *stage)
+        else:
+            levels.append(stage)
+    return levels
+
+
+def _branch(frame: Frame) -> Pieces:
+    """Stages 7 and 8, and the 1x1 convolution before the mean."""
+    widen = Conv(
+        in_channels=STAGES[8].channels, out_channels=LAST_CHANNELS, kernel_px=1, activation="silu"
+    )
+    return (*chain.from_iterable(_stage(number, frame) for number in BRANCH_STAGES), widen)
+
+
+def _stage(number: int, frame: Frame) -> Pieces:
+    stage = STAGES[number]
+    before = STAGES[number - 1].channels if number - 1 in STAGES else FIRST_CHANNELS
+    return tuple(
+        Slot(
+            in_channels=stage.channels if index else before,
+            out_channels=stage.channels,
+            stride_px=1 if index else _strides(frame.picture_px)[number],
+            activation=stage.activation,
+            candidates=_candidates(frame.operators),
+            may_be_left_out=frame.learns_depth and index > 0,
+        )
+        for index in range(stage.num_slots)
+    )
+
+
+def _strides(picture_px: int) -> dict[int, int]:
+    """The stride of each stage: smaller pictures keep their first places."""
+    strides = {1: 2, **{number: stage.stride_px for number, stage in STAGES.items()}}
+    if picture_px < SMALL_PX:
+        strides[1] = 1
+    if picture_px < TINY_PX:
+        strides[3] = 1
+    return strides
+
+
+def _candidates(operators: int) -> tuple[Candidate, ...]:
+    if operators not in OPERATORS:
+        raise ArchitectureError(
+            f"there is no space of {operators} operators",
+            f"choose {', '.join(map(str, OPERATORS))}",
+        )
+    return OPERATORS[operators]
+
+
+def _classifier(
+    frame: Frame, source: Literal["noisy", "encoder"], blocks: Pieces
+) -> SpaceClassifier:
+    return SpaceClassifier(
+        source=source,
+        region=Whole(),
+        blocks=blocks,
+        pooling="mean",
+        features=LAST_CHANNELS,
+        num_classes=frame.num_classes,
+    )
+
+
+def _decoder(levels: Sequence[Pieces], frame: Frame) -> SpaceDecoder:
+    """Two convolutions at each size, as wide as the encoder there, and a doubling (figure 7).
+
+    # differs from the paper, which prints no widths.  At the picture's own size, where nothing is
+    left to join, the doubling is all.
+    """
+    widths = [_channels_after(level) for level in levels]
+    deepest, finest = widths[-1], widths[0]
+    steps = [
+        SpaceDecoderLevel(
+            up=TransposedConv(in_channels=widths[index + 1], out_channels=widths[index]),
+            skip_level=index,
+            blocks=_two(2 * widths[index], widths[index]),
+        )
+        for index in reversed(range(len(widths) - 1))
+    ]
+    if _strides(frame.picture_px)[1] == 2:
+        steps.append(SpaceDecoderLevel(up=TransposedConv(in_channels=finest, out_channels=finest)))
+    return SpaceDecoder(
+        blocks=_two(deepest, deepest),
+        levels=tuple(steps),
+        output=Conv(
+            in_channels=finest,
+            out_channels=frame.picture_channels,
+            kernel_px=1,
+            norm="none",
+            activation="none",
+        ),
+    )
+
+
+def _two(before: int, after: int) -> Pieces:
+    return (
+        Conv(in_channels=before, out_channels=after),
+        Conv(in_channels=after, out_channels=after),
+    )
+
+
+def _channels_after(level: Pieces) -> int:
+    last = level[-1]
+    assert not isinstance(last, MaxPool)  # noqa: S101  (the levels above have none)
+    return last.out_channels

@@ -1,0 +1,125 @@
+"""Laws of the paper's spaces: their layout, and that every form of their networks agrees."""
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from tapetum.arch import Architecture, multiply_adds, parameters
+from tapetum.arch.spaces import OPERATORS, Frame, find_space, space_names
+from tapetum.arch.spec import InvertedResidual
+from tapetum.errors import ArchitectureError
+from tapetum.graph import random_weights, weight_shapes, write_graph
+from tapetum.nn import build
+
+SMALL = Frame(picture_px=64, num_classes=5)
+
+
+def draw(name: str, frame: Frame = SMALL, *, seed: int = 0) -> Architecture:
+    """A random network of a space."""
+    space = find_space(name, frame)
+    return space.architecture(space.random(np.random.default_rng(seed)))
+
+
+def test_slots_are_those_of_the_paper() -> None:
+    """18 in stages 3 to 8, with the channels and strides of figure 7; 13 of them to denoise."""
+    slots = list(find_space("c-nas").slots.values())
+    assert [slot.out_channels for slot in slots] == (
+        [24] * 2 + [40] * 3 + [80] * 4 + [112] * 4 + [192] * 4 + [320]
+    )
+    assert [index for index, slot in enumerate(slots) if slot.stride_px == 2] == [0, 2, 5, 13]
+    assert [slot.activation for slot in slots] == ["relu"] * 2 + ["silu"] * 16
+    assert list(find_space("dc-nas").slots.values()) == slots
+    assert list(find_space("d-nas").slots.values()) == slots[:13]
+
+
+def test_fewer_operators_are_the_first_of_more() -> None:
+    """Plain ones first, then those that squeeze (table 9)."""
+    names = [candidate.name for candidate in OPERATORS[8]]
+    assert names == [
+        "k3-e3", "k3-e6", "k5-e3", "k5-e6", "k3-e3-se", "k3-e6-se", "k5-e3-se", "k5-e6-se",
+    ]  # fmt: skip
+    for count, candidates in OPERATORS.items():
+        assert candidates == OPERATORS[8][:count]
+        slots = find_space("c-nas", Frame(operators=count)).slots.values()
+        assert {slot.candidates for slot in slots} == {candidates}
+
+
+@pytest.mark.parametrize("name", space_names())
+@pytest.mark.parametrize(("picture_px", "stride_px"), [(224, 32), (128, 32), (64, 16), (32, 8)])
+def test_small_pictures_keep_their_first_places(name: str, picture_px: int, stride_px: int) -> None:
+    """Strides are left out at the beginning, and a decoder climbs back to the picture's size."""
+    space = find_space(name, Frame(picture_px=picture_px))
+    strides = [2 if picture_px >= 128 else 1, *(s.stride_px for s in space.slots.values())]
+    branch = 2 if name == "d-nas" else 1  # stage 7, which it lacks, halves too
+    assert np.prod(strides) * branch == stride_px
+    if space.decoder is not None:
+        assert 2 ** len(space.decoder.levels) == stride_px / 2
+
+
+@pytest.mark.parametrize("learns_depth", [True, False])
+@pytest.mark.parametrize("name", space_names())
+def test_the_forms_of_a_network_agree(name: str, learns_depth: bool) -> None:
+    """Torch, ONNX, weights, parameters and cost of random networks are those of one another."""
+    for seed in range(2):
+        architecture = draw(name, SMALL._replace(learns_depth=learns_depth), seed=seed)
+        weights = random_weights(architecture, seed=1)
+        network = build(architecture, seed=0).eval()
+        state = {key: v for key, v in network.state_dict().items() if "num_batches" not in key}
+        assert weight_shapes(architecture) == {key: tuple(v.shape) for key, v in state.items()}
+        assert parameters(architecture) == sum(w.numel() for w in network.parameters())
+        network.load_state_dict({k: torch.from_numpy(w) for k, w in weights.items()}, strict=False)
+        noisy = np.random.default_rng(2).uniform(0, 1, (1, 3, 61, 45)).astype(np.float32)
+        with torch.no_grad(), FlopCounterMode(display=False) as counter:
+            expected = network(torch.from_numpy(noisy))
+        assert counter.get_total_flops() == 2 * multiply_adds(architecture, 61, 45)
+        session = onnxruntime.InferenceSession(
+            write_graph(architecture, weights).SerializeToString(),
+            providers=["CPUExecutionProvider"],
+        )
+        names = [output.name for output in session.get_outputs()]
+        found = dict(zip(names, session.run(None, {"noisy": noisy}), strict=True))
+        for output, value in zip(("cleaned", "logits"), expected, strict=True):
+            assert (value is None) == (output not in found)
+            if value is not None:
+                scale = max(1, value.abs().max().item())
+                assert np.abs(found[output] - value.numpy()).max() <= 1e-4 * scale
+
+
+def test_a_joint_network_is_a_denoiser_with_a_branch() -> None:
+    """The same choices give the same encoder and decoder; the branch reads the encoder."""
+    joint, denoisers, classifiers = (find_space(n, SMALL) for n in ("dc-nas", "d-nas", "c-nas"))
+    choices = joint.random(np.random.default_rng(0))
+    shared = {path: choice for path, choice in choices.items() if path in denoisers.slots}
+    both, alone = joint.architecture(choices), denoisers.architecture(shared)
+    assert (both.encoder, both.decoder) == (alone.encoder, alone.decoder)
+    assert both.kind == "integrated"
+    renamed = dict(zip(classifiers.slots, choices.values(), strict=True))
+    classifier = classifiers.architecture(renamed).classifier
+    blocks = [block for level in both.encoder for block in level.blocks]
+    assert both.classifier is not None
+    assert classifier is not None
+    assert (*blocks, *both.classifier.blocks) == classifier.blocks
+
+
+def test_depth_is_learned_only_where_asked() -> None:
+    """Slots that keep size and channels may be left out, and then some are."""
+    frame = SMALL._replace(learns_depth=True)
+    optional = [slot.may_be_left_out for slot in find_space("c-nas", frame).slots.values()]
+    assert sum(optional) == 12
+    assert not any(slot.may_be_left_out for slot in find_space("c-nas", SMALL).slots.values())
+    counts = set()
+    for seed in range(5):
+        classifier = draw("c-nas", frame, seed=seed).classifier
+        assert classifier is not None
+        counts.add(sum(isinstance(block, InvertedResidual) for block in classifier.blocks))
+    assert len(counts) > 1
+
+
+def test_what_is_unknown_is_refused() -> None:
+    """A space of another name, or of other operators."""
+    with pytest.raises(ArchitectureError, match=r"no space 'dcnas'.*dc-nas"):
+        find_space("dcnas")
+    with pytest.raises(ArchitectureError, match="no space of 5 operators; choose 4, 6, 8"):
+        find_space("c-nas", Frame(operators=5))
