@@ -151,3 +151,25 @@ def test_a_slot_is_no_block_of_an_architecture() -> None:
     """An architecture has no holes."""
     with pytest.raises(ValidationError):
         InvertedResidual.model_validate(slot().model_dump())
+
+
+def test_the_choices_of_a_network_are_found_again() -> None:
+    """Those that it was made from, or others that make the same network."""
+    made = space(slot(), *[slot(may_be_left_out=True)] * 3, slot(out_channels=32))
+    for seed in range(20):
+        network = made.architecture(made.random(np.random.default_rng(seed)), name="drawn")
+        assert made.architecture(made.choices(network), name="drawn") == network
+
+
+def test_a_network_of_another_space_has_no_choices() -> None:
+    """Another width, another stem, another number of classes."""
+    made = space(slot())
+    other = space(slot(width_step=4))
+    choices = {"classifier.blocks.1": Choice(candidate="k3-e3", hidden_channels=36)}
+    with pytest.raises(ArchitectureError, match="test is no network of the space test"):
+        made.choices(other.architecture(choices))
+    network = made.architecture(made.random(np.random.default_rng(0)))
+    data = network.model_dump()
+    data["classifier"]["num_classes"] = 4
+    with pytest.raises(ArchitectureError, match="no network of the space"):
+        made.choices(type(network).model_validate(data))

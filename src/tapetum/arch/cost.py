@@ -16,6 +16,7 @@ from tapetum.arch.spec import (
     Boxes,
     Conv,
     MaxPool,
+    TransposedConv,
     level_channels,
     size_after,
     stride_of,
@@ -23,12 +24,17 @@ from tapetum.arch.spec import (
 
 __all__ = [
     "LayerCost",
+    "block_costs",
     "bytes_per_pixel",
     "layer_costs",
     "multiply_adds",
     "parameters",
+    "placed_blocks",
     "reach_px",
 ]
+
+
+Size = tuple[int, int]  # height and width
 
 
 class LayerCost(NamedTuple):
@@ -72,35 +78,49 @@ def layer_costs(
     architecture: Architecture, height: int, width: int, *, num_boxes: int = 1
 ) -> list[LayerCost]:
     """The cost of every layer, in the order of the forward pass; arguments as above."""
-    stride_px = architecture.stride_px
-    padded = (-(-height // stride_px) * stride_px, -(-width // stride_px) * stride_px)
     layers: list[LayerCost] = []
-    size = padded
+    regions = num_boxes if architecture.names_boxes else 1
+    for path, block, size in placed_blocks(architecture, height, width):
+        times = regions if path.startswith("classifier.") else 1
+        layers += (_times(times, layer) for layer in block_costs(block, size, path))
+    if architecture.classifier is not None:
+        features, num_classes = (
+            architecture.classifier.features,
+            architecture.classifier.num_classes,
+        )
+        weights = features * num_classes
+        linear = LayerCost("classifier.linear", weights, weights + num_classes, num_classes)
+        layers.append(_times(regions, linear))
+    return layers
+
+
+def placed_blocks(
+    architecture: Architecture, height: int, width: int
+) -> Iterator[tuple[str, Block | TransposedConv, Size]]:
+    """Every block, where it is, and the height and width of what comes in.
+
+    In the order of the forward pass, with sizes padded to the network's stride; the blocks of a
+    classifier of boxes see the size of a box.
+    """
+    stride_px = architecture.stride_px
+    size = (-(-height // stride_px) * stride_px, -(-width // stride_px) * stride_px)
     for index, level in enumerate(architecture.encoder):
-        layers += _blocks_cost(level.blocks, size, f"encoder.levels.{index}")
+        yield from _placed(level.blocks, size, f"encoder.levels.{index}")
         size = _after(level.blocks, size)
     deepest = size
     if architecture.decoder is not None:
-        layers += _blocks_cost(architecture.decoder.blocks, size, "decoder.blocks")
+        yield from _placed(architecture.decoder.blocks, size, "decoder.blocks")
         for index, step in enumerate(architecture.decoder.levels):
-            path = f"decoder.levels.{index}"
-            in_channels, out_channels = step.up.in_channels, step.up.out_channels
-            layers.append(
-                LayerCost(
-                    f"{path}.up",
-                    4 * in_channels * out_channels * size[0] * size[1],
-                    4 * in_channels * out_channels + out_channels,
-                    4 * out_channels * size[0] * size[1],
-                )
-            )
+            yield f"decoder.levels.{index}.up", step.up, size
             size = (2 * size[0], 2 * size[1])
-            layers += _blocks_cost(step.blocks, size, f"{path}.blocks")
-        layers += _block_cost(architecture.decoder.output, size, "decoder.output")
-    reads_encoder = architecture.kind == "integrated"
-    layers += _classifier_cost(
-        architecture, deepest if reads_encoder else (height, width), num_boxes
-    )
-    return layers
+            yield from _placed(step.blocks, size, f"decoder.levels.{index}.blocks")
+        yield "decoder.output", architecture.decoder.output, size
+    if architecture.classifier is not None:
+        region = architecture.classifier.region
+        size = deepest if architecture.kind == "integrated" else (height, width)
+        if isinstance(region, Boxes):
+            size = (region.size_px, region.size_px)
+        yield from _placed(architecture.classifier.blocks, size, "classifier.blocks")
 
 
 def reach_px(architecture: Architecture) -> int:
@@ -149,14 +169,34 @@ def _radius(block: Block) -> int:
     return block.size_px - 1 if isinstance(block, MaxPool) else block.kernel_px // 2
 
 
-def _blocks_cost(blocks: Sequence[Block], size: tuple[int, int], path: str) -> Iterator[LayerCost]:
+def _placed(blocks: Sequence[Block], size: Size, path: str) -> Iterator[tuple[str, Block, Size]]:
     for index, block in enumerate(blocks):
-        yield from _block_cost(block, size, f"{path}.{index}")
+        yield f"{path}.{index}", block, size
         size = _after([block], size)
 
 
-def _block_cost(block: Block, size: tuple[int, int], path: str) -> Iterator[LayerCost]:
+def _times(count: int, layer: LayerCost) -> LayerCost:
+    """The layer on so many regions; its weights are the same for all."""
+    return layer._replace(
+        multiply_adds=count * layer.multiply_adds, elements=count * layer.elements
+    )
+
+
+def block_costs(block: Block | TransposedConv, size: Size, path: str) -> Iterator[LayerCost]:
+    """The cost of each layer of a block.
+
+    Args:
+        block: What it is.
+        size: Height and width of what comes in.
+        path: Where it is.
+    """
     if isinstance(block, MaxPool):
+        return
+    if isinstance(block, TransposedConv):
+        weights, places = 4 * block.in_channels * block.out_channels, size[0] * size[1]
+        yield LayerCost(
+            path, weights * places, weights + block.out_channels, 4 * block.out_channels * places
+        )
         return
     normed = block.norm != "none"
     out = _after([block], size)
@@ -189,26 +229,3 @@ def _conv_cost(
     places = out[0] * out[1]
     extra = 2 * channels[1] if normed else channels[1]  # scale and shift, or a bias
     return LayerCost(path, weights * places, weights + extra, channels[1] * places)
-
-
-def _classifier_cost(
-    architecture: Architecture, size: tuple[int, int], num_boxes: int
-) -> Iterator[LayerCost]:
-    classifier = architecture.classifier
-    if classifier is None:
-        return
-    regions = 1
-    if isinstance(classifier.region, Boxes):
-        regions = num_boxes
-        size = (classifier.region.size_px, classifier.region.size_px)
-    for layer in _blocks_cost(classifier.blocks, size, "classifier.blocks"):
-        yield layer._replace(
-            multiply_adds=regions * layer.multiply_adds, elements=regions * layer.elements
-        )
-    weights = classifier.features * classifier.num_classes
-    yield LayerCost(
-        "classifier.linear",
-        regions * weights,
-        weights + classifier.num_classes,
-        regions * classifier.num_classes,
-    )

@@ -22,16 +22,18 @@ References:
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 from pydantic import Field, PositiveFloat, PositiveInt, ValidationError, model_validator
 
+from tapetum.arch.cost import placed_blocks
 from tapetum.arch.spec import (
     Activation,
     Architecture,
+    Block,
     Conv,
     InvertedResidual,
     KernelPx,
@@ -164,9 +166,13 @@ class Slot(Record):
                 f"{candidate.name} with {choice.hidden_channels} hidden channels is off the grid",
                 f"choose a multiple of {widths.step} from {widths[0]} to {widths[-1]}",
             )
+        return self.block_of(candidate, choice.hidden_channels)
+
+    def block_of(self, candidate: Candidate, hidden_channels: int) -> InvertedResidual:
+        """The block of an operator and a width, on the grid or not."""
         return InvertedResidual(
             in_channels=self.in_channels,
-            hidden_channels=choice.hidden_channels,
+            hidden_channels=hidden_channels,
             out_channels=self.out_channels,
             squeeze_channels=self.in_channels if candidate.squeezes else None,
             kernel_px=candidate.kernel_px,
@@ -235,23 +241,23 @@ class Space(Record):
     @cached_property
     def slots(self) -> Mapping[str, Slot]:
         """Every slot by its path, in the order of the forward pass."""
-        parts: list[tuple[str, Pieces]] = [
-            (f"encoder.levels.{index}", level.blocks) for index, level in enumerate(self.encoder)
-        ]
-        if self.decoder is not None:
-            parts.append(("decoder.blocks", self.decoder.blocks))
-            parts += [
-                (f"decoder.levels.{index}.blocks", level.blocks)
-                for index, level in enumerate(self.decoder.levels)
-            ]
-        if self.classifier is not None:
-            parts.append(("classifier.blocks", self.classifier.blocks))
         return {
             f"{path}.{index}": piece
-            for path, pieces in parts
+            for path, pieces in _parts(self)
             for index, piece in enumerate(pieces)
             if isinstance(piece, Slot)
         }
+
+    def sizes(self, height: int, width: int) -> Mapping[str, tuple[int, int]]:
+        """Height and width of what comes into each slot.
+
+        Args:
+            height: Of the picture, in pixels.
+            width: Of the picture, in pixels.
+        """
+        network = self.architecture({path: next(s.choices()) for path, s in self.slots.items()})
+        placed = placed_blocks(network, height, width)
+        return {path: size for path, _, size in placed if path in self.slots}
 
     @property
     def num_networks(self) -> int:
@@ -281,6 +287,27 @@ class Space(Record):
             block = blocks[path]
             pieces[last : last + 1] = [] if block is None else [block.model_dump(mode="json")]
         return Architecture.model_validate(data | {"name": name or self.name})
+
+    def choices(self, architecture: Architecture) -> dict[str, Choice | None]:
+        """What stands in each slot of a network of this space.
+
+        Raises:
+            ArchitectureError: The network is none of them.
+        """
+        parts = dict(_parts(architecture))
+        found: list[Choice | None] = []
+        for where, pieces in _parts(self):
+            found += _match(pieces, parts.get(where, ())) or []
+        # What has no slot (skips, heads, classes) must be the same too.
+        choices = dict(zip(self.slots, found, strict=False))
+        if len(found) != len(self.slots) or architecture != self.architecture(
+            choices, name=architecture.name
+        ):
+            raise ArchitectureError(
+                f"{architecture.name} is no network of the space {self.name}",
+                "give one that was drawn or found in it, for the same pictures and classes",
+            )
+        return choices
 
     def random(self, generator: np.random.Generator) -> dict[str, Choice | None]:
         """A choice for each slot: the candidate first, then its width, each evenly."""
@@ -314,6 +341,38 @@ class Space(Record):
         except ValidationError as error:
             raise ValueError(describe_faults(error)) from error
         return self
+
+
+def _parts(whole: Space | Architecture) -> Iterator[tuple[str, Sequence[Any]]]:
+    """Every run of blocks, and where it is."""
+    for index, level in enumerate(whole.encoder):
+        yield f"encoder.levels.{index}", level.blocks
+    if whole.decoder is not None:
+        yield "decoder.blocks", whole.decoder.blocks
+        for index, step in enumerate(whole.decoder.levels):
+            yield f"decoder.levels.{index}.blocks", step.blocks
+    if whole.classifier is not None:
+        yield "classifier.blocks", whole.classifier.blocks
+
+
+def _match(pieces: Sequence[Piece], blocks: Sequence[Block]) -> list[Choice | None] | None:
+    """What stands in each slot; of equal slots that may be left out, the first are taken.
+
+    ``None`` where the blocks are not of these pieces.
+    """
+    if not pieces:
+        return None if blocks else []
+    piece, rest = pieces[0], pieces[1:]
+    here: list[Choice | None] = []
+    fits = bool(blocks) and piece == blocks[0]
+    if blocks and isinstance(piece, Slot):
+        here += [choice for choice in piece.choices() if piece.block(choice) == blocks[0]][:1]
+        fits = bool(here)
+    after = _match(rest, blocks[1:]) if fits else None
+    if after is not None:
+        return here + after
+    after = _match(rest, blocks) if isinstance(piece, Slot) and piece.may_be_left_out else None
+    return None if after is None else [None, *after]
 
 
 def _steps(path: str) -> list[Any]:

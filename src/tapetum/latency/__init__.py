@@ -1,0 +1,30 @@
+"""Latencies that can be believed: measured on the device, in the runtime that ships.
+
+A *latency* holds for :class:`Conditions` and no others.  A *table* prices every choice of a search
+space under some conditions, a *budget* is a target and what keeps it.  Nothing here needs torch.
+"""
+
+from tapetum.latency.budget import Best, Range, best_network, range_of, require_feasible
+from tapetum.latency.conditions import Conditions
+from tapetum.latency.runtimes import RUNTIMES, Runtime, find_runtime
+from tapetum.latency.stopwatch import Block, Timing, one_at_a_time, take_turns, timing
+from tapetum.latency.table import LatencyTable, Prediction
+
+__all__ = [
+    "RUNTIMES",
+    "Best",
+    "Block",
+    "Conditions",
+    "LatencyTable",
+    "Prediction",
+    "Range",
+    "Runtime",
+    "Timing",
+    "best_network",
+    "find_runtime",
+    "one_at_a_time",
+    "range_of",
+    "require_feasible",
+    "take_turns",
+    "timing",
+]

@@ -1,0 +1,148 @@
+r"""Times what runs, again and again, and says how sure it is.
+
+A shared machine is noisy in two ways.  Single passes are disturbed, always upwards: so a *block*
+of passes counts by its median.  And the whole machine drifts by several per cent over minutes: so
+what is compared takes turns, block by block (A B C A B C), in rounds that are spread in time, and
+the medians of the rounds are pooled.  Minima and a reference network beside were tried and did not
+help (docs/latency.md).
+
+Two timings at once would time each other: :func:`one_at_a_time` sees to it that there is one.
+"""
+
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from pydantic import NonNegativeFloat, PositiveInt
+
+from tapetum.errors import InputError
+from tapetum.progress import ProgressCallback, silent
+from tapetum.records import Record
+
+__all__ = ["Block", "Run", "Timing", "one_at_a_time", "take_turns", "time_block", "timing"]
+
+Run = Callable[[], object]
+"""One pass of whatever is timed; on a GPU it returns only when the GPU is done."""
+
+
+class Block(Record):
+    """How long the passes of one turn took; none of them is thrown away.
+
+    Args:
+        warmups: Passes that went before and do not count.
+        min_passes: At least so many count.
+        min_ms: And at least so many milliseconds together.
+    """
+
+    warmups: PositiveInt = 2
+    min_passes: PositiveInt = 5
+    min_ms: NonNegativeFloat = 40.0
+
+
+class Timing(Record):
+    """A latency, from rounds of blocks of passes.
+
+    Attributes:
+        median_ms: Of the medians of the rounds.
+        p95_ms: Of all passes.
+        spread: Between the quartiles of the rounds' medians, over the median; 0 for one round.
+        num_rounds: Spread in time.
+        num_passes: In all rounds together.
+    """
+
+    median_ms: float
+    p95_ms: float
+    spread: float
+    num_rounds: int
+    num_passes: int
+
+
+def time_block(run: Run, block: Block) -> list[float]:
+    """The passes of one turn, in milliseconds each."""
+    for _ in range(block.warmups):
+        run()
+    passes: list[float] = []
+    while len(passes) < block.min_passes or sum(passes) < block.min_ms:
+        start = time.perf_counter_ns()
+        run()
+        passes.append((time.perf_counter_ns() - start) / 1e6)
+    return passes
+
+
+def take_turns(
+    runs: Sequence[Run],
+    block: Block,
+    *,
+    num_rounds: int,
+    pause_s: float = 0.0,
+    progress: ProgressCallback = silent,
+) -> list[list[list[float]]]:
+    """Times several things in turn, so that a drift of the machine meets them all.
+
+    Args:
+        runs: What is timed.
+        block: How long a turn is.
+        num_rounds: How often everything has its turn.
+        pause_s: Between rounds, to spread them in time.
+        progress: Is told of each turn.
+
+    Returns:
+        For each of ``runs``, for each round, the passes in milliseconds.
+    """
+    found: list[list[list[float]]] = [[] for _ in runs]
+    for round_number in range(num_rounds):
+        if round_number and pause_s:
+            time.sleep(pause_s)
+        for index, run in enumerate(runs):
+            found[index].append(time_block(run, block))
+            done = round_number * len(runs) + index + 1
+            progress(done, num_rounds * len(runs), "timing")
+    return found
+
+
+def timing(rounds: Sequence[Sequence[float]]) -> Timing:
+    """What the rounds of one thing come to."""
+    medians = [statistics.median(passes) for passes in rounds]
+    passes = sorted(value for one in rounds for value in one)
+    median = statistics.median(medians)
+    spread = 0.0
+    if len(medians) > 1:
+        low, _, high = statistics.quantiles(medians, n=4, method="inclusive")
+        spread = (high - low) / median
+    return Timing(
+        median_ms=median,
+        p95_ms=passes[min(len(passes) - 1, int(0.95 * len(passes)))],
+        spread=spread,
+        num_rounds=len(rounds),
+        num_passes=len(passes),
+    )
+
+
+@contextmanager
+def one_at_a_time(folder: Path | None = None) -> Iterator[None]:
+    """Holds the lock that every timing of this machine takes.
+
+    Args:
+        folder: Where the lock lies; by default where this machine keeps temporary files.
+
+    Raises:
+        InputError: Another timing is going on.
+    """
+    from filelock import FileLock, Timeout
+
+    path = (folder or Path(tempfile.gettempdir())) / "tapetum-timing.lock"
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise InputError(
+            f"another timing is going on here and holds {path}",
+            "wait for it: two at once would time each other",
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()

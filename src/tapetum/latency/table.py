@@ -1,0 +1,179 @@
+"""A latency table: what every choice of a search space costs on one device, in one runtime.
+
+Entries are prices in a whole network (:mod:`tapetum.latency.pricing`), so a prediction is what is
+fixed plus one entry for each slot, and changing one choice changes it by the difference of two
+entries.  Nothing is extrapolated: what the table does not hold is an error that names the command
+that measures it.
+"""
+
+from collections.abc import Iterable, Mapping
+from itertools import pairwise
+from typing import Annotated, Literal, NamedTuple
+
+from pydantic import Field, NonNegativeFloat, PositiveFloat, model_validator
+
+from tapetum.arch.space import Choice, Choices, Slot, Space
+from tapetum.arch.spec import Architecture
+from tapetum.errors import InputError
+from tapetum.latency.conditions import Conditions
+from tapetum.latency.pricing import Fit, Key, keys_of
+from tapetum.provenance import Provenance
+from tapetum.records import Record
+
+__all__ = ["Accuracy", "Entry", "LatencyTable", "Prediction", "make_table"]
+
+
+class Prediction(NamedTuple):
+    """What a network is predicted to take.
+
+    Attributes:
+        median_ms: For one pass under the table's conditions.
+        low_ms: Nine in ten networks take at least this,
+        high_ms: and at most this.
+    """
+
+    median_ms: float
+    low_ms: float
+    high_ms: float
+
+
+class Entry(Record):
+    """The prices of an operator in a group of equal slots.
+
+    Args:
+        group: The path of the first of these slots.
+        operator: Kernel and squeeze, such as ``k3-se``.
+        prices_ms: By hidden width; a wider block never costs less.
+    """
+
+    group: str
+    operator: str
+    prices_ms: dict[int, NonNegativeFloat]
+
+    @model_validator(mode="after")
+    def _never_falls(self) -> "Entry":
+        prices = [self.prices_ms[width] for width in sorted(self.prices_ms)]
+        if any(after < before for before, after in pairwise(prices)):
+            raise ValueError(f"{self.group} {self.operator}: a wider block costs less")
+        return self
+
+
+class Accuracy(Record):
+    """How good the prices are on networks that they were not fitted to.
+
+    Args:
+        num_networks: That were timed, each predicted by the others.
+        mean_relative_error: Of the predictions.
+        worst_relative_error: Of the predictions.
+        interval: Half-width of the interval around a prediction that holds nine in ten, relatively.
+    """
+
+    num_networks: int
+    mean_relative_error: float
+    worst_relative_error: float
+    interval: PositiveFloat
+
+
+class LatencyTable(Record):
+    """Prices of the blocks of a space under some conditions.
+
+    Args:
+        conditions: What the prices hold for.
+        space: Whose blocks are priced.
+        fixed_ms: What every network of the space costs.
+        entries: The prices, each key once.
+        accuracy: On networks that were held out.
+        provenance: When and where it was measured.
+        note: For people, such as that it is of another machine.
+    """
+
+    format: Literal["tapetum-latency-table"] = "tapetum-latency-table"
+    schema_version: Literal[1] = 1
+    conditions: Conditions
+    space: Space
+    fixed_ms: NonNegativeFloat
+    entries: Annotated[tuple[Entry, ...], Field(min_length=1)]
+    accuracy: Accuracy
+    provenance: Provenance
+    note: str = ""
+
+    @model_validator(mode="after")
+    def _holds_every_choice(self) -> "LatencyTable":
+        priced = {(entry.group, entry.operator): entry.prices_ms for entry in self.entries}
+        keys = keys_of(self.space, self.conditions.height_px, self.conditions.width_px)
+        missing = [
+            f"{path} {candidate.name}"
+            for path, slot in self.space.slots.items()
+            for candidate in slot.candidates
+            if not set(slot.widths(candidate)) <= set(priced.get(keys[path][candidate.name], {}))
+        ]
+        if missing:
+            raise ValueError(f"there is no price for {', '.join(missing)}")
+        return self
+
+    def prices(self) -> dict[str, dict[Choice | None, float]]:
+        """What each choice of each slot costs, in milliseconds; leaving it out costs nothing."""
+        priced = {Key(entry.group, entry.operator): entry.prices_ms for entry in self.entries}
+        keys = keys_of(self.space, self.conditions.height_px, self.conditions.width_px)
+        return {
+            path: dict(_priced(slot, keys[path], priced)) for path, slot in self.space.slots.items()
+        }
+
+    def predict(self, choices: Choices) -> Prediction:
+        """What a network of the space takes.
+
+        Raises:
+            InputError: The table has no price for one of the choices.
+        """
+        prices, total = self.prices(), self.fixed_ms
+        for path, choice in choices.items():
+            if choice not in prices.get(path, {}):
+                raise InputError(
+                    f"the table has no price for {choice} at {path}",
+                    "measure a table of a space that has it: tapetum latency measure --space",
+                )
+            total += prices[path][choice]
+        off = self.accuracy.interval
+        # The error is of the prediction over the truth, so the truth lies between these.
+        return Prediction(total, total / (1 + off), total / max(1e-9, 1 - off))
+
+    def predict_architecture(self, architecture: Architecture) -> Prediction:
+        """What an architecture takes, if it is one of the table's space.
+
+        Raises:
+            InputError: It is not.
+        """
+        return self.predict(self.space.choices(architecture))
+
+
+def make_table(
+    fit: Fit, space: Space, conditions: Conditions, provenance: Provenance, *, note: str = ""
+) -> LatencyTable:
+    """The table of a fit."""
+    sizes = [abs(float(error)) for error in fit.errors]
+    return LatencyTable(
+        conditions=conditions,
+        space=space,
+        fixed_ms=fit.fixed_ms,
+        entries=tuple(
+            Entry(group=key.group, operator=key.operator, prices_ms=prices)
+            for key, prices in fit.prices_ms.items()
+        ),
+        accuracy=Accuracy(
+            num_networks=len(sizes),
+            mean_relative_error=sum(sizes) / len(sizes),
+            worst_relative_error=max(sizes),
+            interval=fit.interval,
+        ),
+        provenance=provenance,
+        note=note,
+    )
+
+
+def _priced(
+    slot: Slot, keys: Mapping[str, Key], priced: Mapping[Key, Mapping[int, float]]
+) -> Iterable[tuple[Choice | None, float]]:
+    if slot.may_be_left_out:
+        yield None, 0.0
+    for choice in slot.choices():
+        yield choice, priced[keys[choice.candidate]][choice.hidden_channels]

@@ -1,0 +1,56 @@
+"""Laws of the stopwatch: it says how long things take, in turns, one timing at a time."""
+
+import time
+from pathlib import Path
+
+import pytest
+
+from tapetum.errors import InputError
+from tapetum.latency.stopwatch import Block, one_at_a_time, take_turns, time_block, timing
+
+SHORT = Block(warmups=1, min_passes=3, min_ms=0)
+
+
+def test_a_known_sleep_is_timed_right() -> None:
+    """A pass is never shorter than its sleep, and hardly longer."""
+    passes = time_block(lambda: time.sleep(0.02), SHORT)
+    assert len(passes) == 3
+    assert min(passes) >= 20
+    assert timing([passes]).median_ms < 30
+
+
+def test_a_block_is_long_enough_in_passes_and_in_time() -> None:
+    """Warm-ups do not count."""
+    calls = []
+    passes = time_block(lambda: calls.append(0), Block(warmups=4, min_passes=7, min_ms=0))
+    assert (len(passes), len(calls)) == (7, 11)
+    passes = time_block(lambda: time.sleep(0.001), Block(warmups=1, min_passes=1, min_ms=20))
+    assert sum(passes) >= 20
+
+
+def test_everything_has_its_turn_in_every_round() -> None:
+    """A B A B, never A A B B."""
+    calls: list[str] = []
+    block = Block(warmups=1, min_passes=1, min_ms=0)
+    found = take_turns([lambda: calls.append("a"), lambda: calls.append("b")], block, num_rounds=3)
+    assert "".join(calls) == "aabb" * 3
+    assert [len(rounds) for rounds in found] == [3, 3]
+
+
+def test_rounds_are_pooled_by_their_medians() -> None:
+    """One disturbed pass, or one disturbed round, does not move the latency."""
+    found = timing([[1, 1, 9], [1, 1, 1], [50, 60, 70]])
+    assert found.median_ms == 1
+    assert found.p95_ms == 70
+    assert (found.num_rounds, found.num_passes) == (3, 9)
+    assert timing([[2, 2], [2, 2]]).spread == 0
+    assert timing([[1], [2], [3]]).spread == pytest.approx(0.5)
+
+
+def test_two_timings_never_overlap(tmp_path: Path) -> None:
+    """The second is refused while the first goes on, and not afterwards."""
+    refused = pytest.raises(InputError, match="another timing is going on")
+    with one_at_a_time(tmp_path), refused, one_at_a_time(tmp_path):
+        pass
+    with one_at_a_time(tmp_path):
+        pass
