@@ -35,8 +35,10 @@ from tapetum.arch.spec import (
     Architecture,
     Block,
     Conv,
+    DecoderLevel,
     InvertedResidual,
     KernelPx,
+    Level,
     MaxPool,
     Norm,
     Region,
@@ -345,11 +347,13 @@ class Space(Record):
 
 def _parts(whole: Space | Architecture) -> Iterator[tuple[str, Sequence[Any]]]:
     """Every run of blocks, and where it is."""
-    for index, level in enumerate(whole.encoder):
+    encoder: Sequence[SpaceLevel | Level] = whole.encoder
+    for index, level in enumerate(encoder):
         yield f"encoder.levels.{index}", level.blocks
     if whole.decoder is not None:
         yield "decoder.blocks", whole.decoder.blocks
-        for index, step in enumerate(whole.decoder.levels):
+        steps: Sequence[SpaceDecoderLevel | DecoderLevel] = whole.decoder.levels
+        for index, step in enumerate(steps):
             yield f"decoder.levels.{index}.blocks", step.blocks
     if whole.classifier is not None:
         yield "classifier.blocks", whole.classifier.blocks

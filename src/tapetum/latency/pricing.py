@@ -244,7 +244,8 @@ class _Columns:
             matrix[place, 3:6] = at_rest
             matrix[place + 1, 3:6] = at_widest - at_rest
             matrix[place + 2, 6:9] = at_widest - at_rest
-        return matrix / np.maximum(matrix.max(axis=0), 1e-12)
+        scaled: Array = matrix / np.maximum(matrix.max(axis=0), 1e-12)
+        return scaled
 
     def _candidates(self, key: Key) -> Iterable[Candidate]:
         for path, names in self.keys.items():
