@@ -11,7 +11,7 @@ from tapetum.arch.spec import Conv, Whole
 from tapetum.errors import InputError
 from tapetum.latency.budget import best_network, range_of, require_feasible
 from tapetum.latency.conditions import Conditions
-from tapetum.latency.pricing import Fit, Sample, fit_prices, keys_of
+from tapetum.latency.pricing import Sample, keys_of
 from tapetum.latency.table import LatencyTable, make_table
 from tapetum.provenance import stamp
 
@@ -76,16 +76,15 @@ def measured(space: Space, count: int, *, noise: float = 0.0, seed: int = 0) -> 
     return found
 
 
-def fitted(space: Space, *, noise: float = 0.0) -> Fit:
-    """The prices of 200 networks."""
-    return fit_prices(space, 32, 32, measured(space, 200, noise=noise))
+def table_of(space: Space, *, noise: float = 0.0) -> LatencyTable:
+    """The table of 200 networks."""
+    return make_table(space, CONDITIONS, measured(space, 200, noise=noise), stamp(seed=0))
 
 
 @pytest.fixture(scope="module")
 def table() -> LatencyTable:
     """A table of the small space."""
-    space = small_space()
-    return make_table(fitted(space), space, CONDITIONS, stamp(seed=0))
+    return table_of(small_space())
 
 
 def test_equal_slots_share_their_prices() -> None:
@@ -108,7 +107,7 @@ def test_prices_explain_networks_that_they_were_not_fitted_to() -> None:
     space = small_space()
     fresh = measured(space, 50, seed=1)
     for noise, worst in ((0.0, 0.01), (0.03, 0.04)):
-        table = make_table(fitted(space, noise=noise), space, CONDITIONS, stamp())
+        table = table_of(space, noise=noise)
         errors = [table.predict(one.choices).median_ms / one.median_ms - 1 for one in fresh]
         assert np.abs(errors).max() < worst
 
@@ -116,7 +115,7 @@ def test_prices_explain_networks_that_they_were_not_fitted_to() -> None:
 def test_the_interval_holds_what_it_says() -> None:
     """Nine in ten fresh networks lie inside, where the noise is the same."""
     space = small_space()
-    table = make_table(fitted(space, noise=0.03), space, CONDITIONS, stamp())
+    table = table_of(space, noise=0.03)
     inside = [
         low <= one.median_ms <= high
         for one in measured(space, 300, noise=0.03, seed=2)
@@ -188,7 +187,7 @@ def test_other_conditions_are_refused_by_name() -> None:
 def test_the_range_is_that_of_all_networks() -> None:
     """Equal to trying every one."""
     space = small_space(num_slots=2)
-    table = make_table(fitted(space), space, CONDITIONS, stamp())
+    table = table_of(space)
     every = [table.predict(choices).median_ms for choices in _every(space)]
     assert range_of(table) == pytest.approx((min(every), max(every)))
 
@@ -196,7 +195,7 @@ def test_the_range_is_that_of_all_networks() -> None:
 def test_the_best_network_is_the_best_of_all() -> None:
     """Equal to trying every one, for several targets and random scores."""
     space = small_space(num_slots=2)
-    table = make_table(fitted(space), space, CONDITIONS, stamp())
+    table = table_of(space)
     generator = np.random.default_rng(0)
     scores = {
         path: {choice: float(generator.normal()) for choice in slot}

@@ -20,6 +20,7 @@ References:
 
 from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
+from pathlib import Path
 from typing import Literal, NamedTuple
 
 from tapetum.arch.space import (
@@ -35,7 +36,16 @@ from tapetum.arch.space import (
 from tapetum.arch.spec import Activation, Conv, InvertedResidual, MaxPool, TransposedConv, Whole
 from tapetum.errors import ArchitectureError, nearest
 
-__all__ = ["OPERATORS", "Frame", "c_nas", "d_nas", "dc_nas", "find_space", "space_names"]
+__all__ = [
+    "OPERATORS",
+    "Frame",
+    "c_nas",
+    "d_nas",
+    "dc_nas",
+    "find_space",
+    "open_space",
+    "space_names",
+]
 
 _PLAIN = tuple(Candidate(kernel_px=k, expansion=e) for k in (3, 5) for e in (3, 6))
 _SQUEEZED = tuple(plain.model_copy(update={"squeezes": True}) for plain in _PLAIN)
@@ -159,6 +169,15 @@ def find_space(name: str, frame: Frame | None = None) -> Space:
     if name not in _SPACES:
         raise ArchitectureError(f"there is no space {name!r}", nearest(name, _SPACES))
     return _SPACES[name](frame or Frame())
+
+
+def open_space(name: str, frame: Frame | None = None) -> Space:
+    """The space of a name, or of a JSON file that a user wrote; a file has its own frame.
+
+    Raises:
+        InputError: There is no such space or file, or the file describes none.
+    """
+    return Space.read(Path(name)) if name.endswith(".json") else find_space(name, frame)
 
 
 def _levels(frame: Frame) -> list[Pieces]:

@@ -12,6 +12,7 @@ from tapetum.cli.doctor import doctor
 from tapetum.cli.evaluate import evaluate
 from tapetum.cli.export import export
 from tapetum.cli.info import info
+from tapetum.cli.latency import latency
 from tapetum.cli.predict import predict
 from tapetum.cli.reproduce import reproduce
 from tapetum.cli.train import train
@@ -45,3 +46,4 @@ def _main(
 
 for command in (demo, train, evaluate, export, predict, reproduce, info, doctor):
     app.command()(command)
+app.add_typer(latency, name="latency")

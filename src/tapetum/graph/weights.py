@@ -75,7 +75,9 @@ def _draw(name: str, shape: tuple[int, ...], generator: np.random.Generator) -> 
     if len(shape) == 1:
         return generator.normal(0, 0.1, shape).astype(np.float32)
     fan_in = shape[0] if name.endswith("up.weight") else int(np.prod(shape[1:]))
-    return generator.normal(0, fan_in**-0.5, shape).astype(np.float32)
+    # In float32 from the start: a search times hundreds of networks of millions of weights.
+    weights = generator.standard_normal(shape, dtype=np.float32)
+    return np.asarray(weights * np.float32(fan_in**-0.5))
 
 
 def _blocks(blocks: Sequence[Block], path: str) -> Iterator[tuple[str, tuple[int, ...]]]:

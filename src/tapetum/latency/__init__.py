@@ -5,7 +5,10 @@ space under some conditions, a *budget* is a target and what keeps it.  Nothing 
 """
 
 from tapetum.latency.budget import Best, Range, best_network, range_of, require_feasible
+from tapetum.latency.campaign import Prepare, feeds_for, graph_preparer
+from tapetum.latency.check import Check
 from tapetum.latency.conditions import Conditions
+from tapetum.latency.job import conditions_here, measure_table, time_graph, verify
 from tapetum.latency.runtimes import RUNTIMES, Runtime, find_runtime
 from tapetum.latency.stopwatch import Block, Timing, one_at_a_time, take_turns, timing
 from tapetum.latency.table import LatencyTable, Prediction
@@ -14,17 +17,25 @@ __all__ = [
     "RUNTIMES",
     "Best",
     "Block",
+    "Check",
     "Conditions",
     "LatencyTable",
     "Prediction",
+    "Prepare",
     "Range",
     "Runtime",
     "Timing",
     "best_network",
+    "conditions_here",
+    "feeds_for",
     "find_runtime",
+    "graph_preparer",
+    "measure_table",
     "one_at_a_time",
     "range_of",
     "require_feasible",
     "take_turns",
+    "time_graph",
     "timing",
+    "verify",
 ]

@@ -6,21 +6,31 @@ entries.  Nothing is extrapolated: what the table does not hold is an error that
 that measures it.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import Annotated, Literal, NamedTuple
 
+import numpy as np
 from pydantic import Field, NonNegativeFloat, PositiveFloat, model_validator
 
+from tapetum.arch.cost import multiply_adds
 from tapetum.arch.space import Choice, Choices, Slot, Space
 from tapetum.arch.spec import Architecture
 from tapetum.errors import InputError
 from tapetum.latency.conditions import Conditions
-from tapetum.latency.pricing import Fit, Key, keys_of
+from tapetum.latency.pricing import Key, Sample, fit_prices, keys_of
 from tapetum.provenance import Provenance
 from tapetum.records import Record
 
-__all__ = ["Accuracy", "Entry", "LatencyTable", "Prediction", "make_table"]
+__all__ = [
+    "Accuracy",
+    "Baseline",
+    "Entry",
+    "LatencyTable",
+    "Prediction",
+    "fit_baseline",
+    "make_table",
+]
 
 
 class Prediction(NamedTuple):
@@ -74,6 +84,24 @@ class Accuracy(Record):
     interval: PositiveFloat
 
 
+class Baseline(Record):
+    """What a prediction by multiply-adds alone would be: what a table must beat.
+
+    Args:
+        fixed_ms: Whatever the network.
+        ms_per_million: For a million multiply-adds.
+        mean_relative_error: On the networks that it was fitted to.
+    """
+
+    fixed_ms: float
+    ms_per_million: float
+    mean_relative_error: float
+
+    def predict(self, multiply_adds: int) -> float:
+        """Milliseconds for a network of so many multiply-adds."""
+        return self.fixed_ms + self.ms_per_million * multiply_adds / 1e6
+
+
 class LatencyTable(Record):
     """Prices of the blocks of a space under some conditions.
 
@@ -83,6 +111,7 @@ class LatencyTable(Record):
         fixed_ms: What every network of the space costs.
         entries: The prices, each key once.
         accuracy: On networks that were held out.
+        baseline: How far one comes without a table.
         provenance: When and where it was measured.
         note: For people, such as that it is of another machine.
     """
@@ -94,6 +123,7 @@ class LatencyTable(Record):
     fixed_ms: NonNegativeFloat
     entries: Annotated[tuple[Entry, ...], Field(min_length=1)]
     accuracy: Accuracy
+    baseline: Baseline
     provenance: Provenance
     note: str = ""
 
@@ -147,9 +177,23 @@ class LatencyTable(Record):
 
 
 def make_table(
-    fit: Fit, space: Space, conditions: Conditions, provenance: Provenance, *, note: str = ""
+    space: Space,
+    conditions: Conditions,
+    samples: Sequence[Sample],
+    provenance: Provenance,
+    *,
+    note: str = "",
 ) -> LatencyTable:
-    """The table of a fit."""
+    """The table that explains the latencies of random networks.
+
+    Args:
+        space: Of the networks.
+        conditions: Under which they were timed.
+        samples: The networks.
+        provenance: When and where.
+        note: For people.
+    """
+    fit = fit_prices(space, conditions.height_px, conditions.width_px, samples)
     sizes = [abs(float(error)) for error in fit.errors]
     return LatencyTable(
         conditions=conditions,
@@ -165,8 +209,23 @@ def make_table(
             worst_relative_error=max(sizes),
             interval=fit.interval,
         ),
+        baseline=fit_baseline(space, conditions, samples),
         provenance=provenance,
         note=note,
+    )
+
+
+def fit_baseline(space: Space, conditions: Conditions, samples: Sequence[Sample]) -> Baseline:
+    """The affine function of multiply-adds with the least relative errors (squared)."""
+    size = (conditions.height_px, conditions.width_px)
+    millions = [multiply_adds(space.architecture(one.choices), *size) / 1e6 for one in samples]
+    latencies = np.array([one.median_ms for one in samples])
+    matrix = np.stack([np.ones(len(samples)), np.array(millions)], axis=1) / latencies[:, None]
+    found, *_ = np.linalg.lstsq(matrix, np.ones(len(samples)), rcond=None)
+    return Baseline(
+        fixed_ms=float(found[0]),
+        ms_per_million=float(found[1]),
+        mean_relative_error=float(np.abs(matrix @ found - 1).mean()),
     )
 
 

@@ -10,6 +10,7 @@ It needs the extra ``tapetum[train]`` for templates, plots and type, loaded wher
 from tapetum.report.content import Curve, Example, ExampleGroup, ExampleLabel, Page, Series, Table
 from tapetum.report.page import render, write_report
 from tapetum.report.pictures import contact_sheet, png_of
+from tapetum.report.plots import write_scatter
 
 __all__ = [
     "Curve",
@@ -23,4 +24,5 @@ __all__ = [
     "png_of",
     "render",
     "write_report",
+    "write_scatter",
 ]

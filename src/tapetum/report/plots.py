@@ -2,12 +2,15 @@
 
 import io
 import re
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
+from tapetum.records import write_atomically
 from tapetum.report.content import Curve
 from tapetum.report.extra import demo_extra
 
-__all__ = ["plot"]
+__all__ = ["plot", "write_scatter"]
 
 # matplotlib draws in these colours, and the page's style says what they are, by day and by night.
 _INK, _LINE = "#010203", "#010204"
@@ -43,6 +46,32 @@ def plot(curve: Curve, *, prefix: str) -> str:
         blank = dict.fromkeys(("Creator", "Date", "Format", "Type"))
         figure.savefig(buffer, format="svg", transparent=True, metadata=blank)
     return _for_page(buffer.getvalue(), prefix=prefix)
+
+
+def write_scatter(path: Path, points: Sequence[tuple[float, float]], *, title: str) -> None:
+    """Draws measured over predicted milliseconds, and where both are equal, into a PNG.
+
+    Args:
+        path: The file.
+        points: (predicted, measured), in milliseconds.
+        title: Stands above it.
+
+    Raises:
+        MissingExtraError: matplotlib is not installed.
+        OSError: The file cannot be written.
+    """
+    with demo_extra():
+        from matplotlib.figure import Figure
+    figure = Figure(figsize=(5.0, 5.0), layout="constrained")
+    axes = figure.subplots()
+    ends = (min(min(point) for point in points), max(max(point) for point in points))
+    axes.plot(ends, ends, color="0.6", linewidth=1)
+    axes.scatter([x for x, _ in points], [y for _, y in points], s=14)
+    axes.set(xlabel="predicted, ms", ylabel="measured, ms", aspect="equal")
+    axes.set_title(title, fontsize=8, wrap=True)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, dpi=150)
+    write_atomically(path, buffer.getvalue())
 
 
 def _plot_style() -> dict[Any, Any]:

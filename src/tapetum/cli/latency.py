@@ -1,0 +1,256 @@
+"""``tapetum latency``: tables of what blocks cost on this device, and how far to believe them."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from tapetum.cli.common import (
+    Json,
+    Overwrite,
+    answer,
+    errors_in_one_sentence,
+    progress_bar,
+    say,
+    table,
+)
+
+if TYPE_CHECKING:  # numpy loads with it, and --help must stay quick
+    from tapetum.latency import Check, LatencyTable
+
+__all__ = ["latency"]
+
+latency = typer.Typer(
+    help="Measure what blocks cost on this device, check it, and predict whole networks.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+)
+
+TableFile = Annotated[
+    Path, typer.Argument(metavar="TABLE", help="What `tapetum latency measure` wrote.")
+]
+
+
+@latency.command("measure")
+def measure(
+    out: Annotated[Path, typer.Option(help="The table, a new JSON file.")],
+    space: Annotated[str, typer.Option(help="c-nas, d-nas, dc-nas, or FILE.json.")] = "dc-nas",
+    operators: Annotated[int, typer.Option(help="4, 6 or 8 candidates a slot.")] = 8,
+    size: Annotated[int, typer.Option(help="Side of the pictures, pixels.")] = 224,
+    channels: Annotated[int, typer.Option(help="1 for grey, 3 for RGB.")] = 3,
+    classes: Annotated[int, typer.Option(help="How many names.")] = 100,
+    batch: Annotated[int, typer.Option(help="Pictures in one pass.")] = 1,
+    threads: Annotated[int, typer.Option(help="That will be deployed.")] = 1,
+    runtime: Annotated[
+        Literal["onnxruntime", "openvino"], typer.Option(help="That will be deployed.")
+    ] = "onnxruntime",
+    networks: Annotated[int, typer.Option(help="Random networks that are timed.")] = 400,
+    minutes: Annotated[float, typer.Option(help="That it may take.")] = 6.0,
+    overwrite: Overwrite = False,
+    json: Json = False,
+) -> None:
+    """Time random networks of a search space and price every block in it.
+
+    A measurement that was killed goes on where it stopped.
+
+    Examples:
+
+      tapetum latency measure --space c-nas --size 224 --out c-nas.json
+
+      tapetum latency measure --space my-space.json --size 64 --threads 2 --out mine.json
+    """
+    with errors_in_one_sentence(as_json=json):
+        from tapetum.arch.spaces import Frame, open_space
+        from tapetum.latency import conditions_here, find_runtime, graph_preparer, measure_table
+
+        asked = open_space(
+            space,
+            Frame(
+                operators=operators, picture_px=size, picture_channels=channels, num_classes=classes
+            ),
+        )
+        chosen = find_runtime(runtime)
+        conditions = conditions_here(
+            chosen,
+            threads=threads,
+            batch=batch,
+            channels=asked.picture_channels,
+            height_px=size,
+            width_px=size,
+        )
+        if overwrite:
+            out.unlink(missing_ok=True)
+        with progress_bar() as tick:
+            made = measure_table(
+                asked,
+                conditions,
+                graph_preparer(chosen, conditions),
+                out,
+                count=networks,
+                limit_s=60 * minutes,
+                progress=tick,
+            )
+        if json:
+            answer(_facts(made))
+        else:
+            _show(made)
+            say(f"wrote {out}; check it: tapetum latency check {out}")
+
+
+@latency.command("range")
+def range_(file: TableFile, json: Json = False) -> None:
+    """Tell what the networks of a table's space take, from the fastest to the slowest.
+
+    Examples:
+
+      tapetum latency range c-nas.json
+    """
+    with errors_in_one_sentence(as_json=json):
+        from tapetum.latency import LatencyTable
+
+        read = LatencyTable.read(file)
+        if json:
+            answer(_facts(read))
+        else:
+            _show(read)
+
+
+@latency.command("predict")
+def predict(
+    file: TableFile,
+    architecture: Annotated[
+        Path, typer.Argument(metavar="ARCH.json", help="A network of the table's space.")
+    ],
+    json: Json = False,
+) -> None:
+    """Predict what a network takes.
+
+    Examples:
+
+      tapetum latency predict c-nas.json architecture.json
+    """
+    with errors_in_one_sentence(as_json=json):
+        from tapetum.arch import Architecture
+        from tapetum.latency import LatencyTable
+
+        read = LatencyTable.read(file)
+        found = read.predict_architecture(Architecture.read(architecture))
+        if json:
+            answer({**found._asdict(), "conditions": read.conditions.model_dump()})
+            return
+        table(
+            ("", "ms"),
+            [
+                ("predicted median", f"{found.median_ms:.2f}"),
+                ("nine in ten lie between", f"{found.low_ms:.2f} and {found.high_ms:.2f}"),
+            ],
+            title=str(read.conditions),
+        )
+
+
+@latency.command("check")
+def check(
+    file: TableFile,
+    networks: Annotated[int, typer.Option(help="Fresh random networks that are timed.")] = 40,
+    plot: Annotated[
+        Path | None, typer.Option(help="Draw measured over predicted into this PNG.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Time fresh random networks, and tell how far the table is off.
+
+    Beside it stand what multiply-adds alone would say, and how far a second measurement is off the
+    first, which nothing can beat.
+
+    Examples:
+
+      tapetum latency check c-nas.json
+
+      tapetum latency check c-nas.json --networks 100 --plot check.png
+    """
+    with errors_in_one_sentence(as_json=json):
+        from tapetum.latency import (
+            LatencyTable,
+            conditions_here,
+            find_runtime,
+            graph_preparer,
+            verify,
+        )
+
+        read = LatencyTable.read(file)
+        chosen = find_runtime(read.conditions.runtime)
+        asked = read.conditions
+        here = conditions_here(
+            chosen,
+            threads=asked.threads,
+            batch=asked.batch,
+            channels=asked.channels,
+            height_px=asked.height_px,
+            width_px=asked.width_px,
+        )
+        with progress_bar() as tick:
+            found = verify(
+                read,
+                graph_preparer(chosen, here),
+                here,
+                what=str(file),
+                num_networks=networks,
+                progress=tick,
+            )
+        if plot is not None:
+            from tapetum.report import write_scatter
+
+            write_scatter(
+                plot,
+                [(one.predicted_ms, one.measured_ms) for one in found.networks],
+                title=str(asked),
+            )
+        if json:
+            answer(found.model_dump(mode="json") | {"summary": found.summary()})
+        else:
+            _show_check(found, read)
+
+
+def _show(read: "LatencyTable") -> None:
+    from tapetum.latency import range_of
+
+    fastest_ms, slowest_ms = range_of(read)
+    accuracy = read.accuracy
+    rows = [
+        ("conditions", str(read.conditions)),
+        ("space", f"{read.space.name}, {len(read.space.slots)} slots"),
+        ("this space spans", f"{fastest_ms:.2f} to {slowest_ms:.2f} ms here"),
+        ("timed", f"{accuracy.num_networks} random networks"),
+        (
+            "held-out error",
+            f"mean {accuracy.mean_relative_error:.1%}, worst {accuracy.worst_relative_error:.1%}",
+        ),
+        ("multiply-adds alone", f"mean {read.baseline.mean_relative_error:.1%}"),
+        ("nine in ten lie within", f"{accuracy.interval:.1%}"),
+    ]
+    table(("", ""), rows, numbers=False)
+
+
+def _show_check(found: "Check", read: "LatencyTable") -> None:
+    rows = [
+        (name, f"{errors.mean:.1%}", f"{errors.worst:.1%}", f"{errors.rank_correlation:.3f}")
+        for name, errors in (
+            ("the table", found.table),
+            ("multiply-adds alone", found.multiply_adds),
+            ("measuring again", found.repeating),
+        )
+    ]
+    header = ("predicted by", "mean error", "worst", "rank correlation")
+    table(header, rows, title=f"{len(found.networks)} fresh networks; {read.conditions}")
+    say(f"{found.coverage:.0%} lie inside their 90 % interval; median error {found.bias:+.1%}")
+
+
+def _facts(read: "LatencyTable") -> dict[str, object]:
+    from tapetum.latency import range_of
+
+    return {
+        **range_of(read)._asdict(),
+        "accuracy": read.accuracy.model_dump(),
+        "baseline": read.baseline.model_dump(),
+        "conditions": read.conditions.model_dump(),
+    }

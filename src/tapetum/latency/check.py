@@ -1,0 +1,164 @@
+"""Is a table right?  Fresh random networks, timed whole, beside what the table says of them.
+
+Three numbers are put side by side, on the same networks in the same run:
+
+- *the table*: how far its predictions are off;
+- *multiply-adds*: how far an affine fit on multiply-adds alone is off, which costs no table;
+- *repeating*: how far a second measurement is off the first, which nothing can beat.
+"""
+
+import statistics
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tapetum.arch.cost import multiply_adds
+from tapetum.latency.campaign import Campaign, Prepare, draw
+from tapetum.latency.stopwatch import Block, take_turns
+from tapetum.latency.table import LatencyTable
+from tapetum.progress import ProgressCallback
+from tapetum.records import Record
+
+__all__ = ["CHECK_SEED", "Check", "CheckedNetwork", "Errors", "check_table"]
+
+CHECK_SEED = 1_000_003  # far from the seeds of campaigns, so that no network is one of theirs
+NUM_ROUNDS = 4
+
+
+class CheckedNetwork(Record):
+    """One network of a check.
+
+    Attributes:
+        predicted_ms: By the table.
+        low_ms: Nine in ten networks take at least this,
+        high_ms: and at most this.
+        by_multiply_adds_ms: By the affine fit.
+        measured_ms: Median over all rounds.
+        first_ms: Median over every other round, the first among them.
+        second_ms: Median over the rounds in between.
+    """
+
+    predicted_ms: float
+    low_ms: float
+    high_ms: float
+    by_multiply_adds_ms: float
+    measured_ms: float
+    first_ms: float
+    second_ms: float
+
+
+class Errors(NamedTuple):
+    """How far predictions are off.
+
+    Attributes:
+        mean: Of the relative errors' sizes.
+        worst: The largest of them.
+        rank_correlation: Spearman's, 1 where the order is right.
+    """
+
+    mean: float
+    worst: float
+    rank_correlation: float
+
+
+class Check(Record):
+    """What came out of a check.
+
+    Attributes:
+        networks: That were timed.
+    """
+
+    networks: tuple[CheckedNetwork, ...]
+
+    @property
+    def table(self) -> Errors:
+        """How far the table is off."""
+        return _errors(self._all("predicted_ms"), self._all("measured_ms"))
+
+    @property
+    def multiply_adds(self) -> Errors:
+        """How far the affine fit on multiply-adds is off."""
+        return _errors(self._all("by_multiply_adds_ms"), self._all("measured_ms"))
+
+    @property
+    def repeating(self) -> Errors:
+        """How far a second measurement is off the first."""
+        return _errors(self._all("second_ms"), self._all("first_ms"))
+
+    @property
+    def coverage(self) -> float:
+        """The share of the networks inside of their intervals, which promise 90 %."""
+        inside = [one.low_ms <= one.measured_ms <= one.high_ms for one in self.networks]
+        return statistics.fmean(inside)
+
+    @property
+    def bias(self) -> float:
+        """The median of the signed relative errors: a drift of the whole machine shows here."""
+        return statistics.median(one.predicted_ms / one.measured_ms - 1 for one in self.networks)
+
+    def summary(self) -> dict[str, object]:
+        """All of it, as plain numbers."""
+        return {
+            "table": self.table._asdict(),
+            "multiply_adds": self.multiply_adds._asdict(),
+            "repeating": self.repeating._asdict(),
+            "coverage": self.coverage,
+            "bias": self.bias,
+        }
+
+    def _all(self, name: str) -> NDArray[np.float64]:
+        return np.array([getattr(one, name) for one in self.networks], dtype=np.float64)
+
+
+def check_table(
+    table: LatencyTable,
+    prepare: Prepare,
+    *,
+    num_networks: int,
+    block: Block,
+    progress: ProgressCallback,
+) -> Check:
+    """Times fresh random networks of the table's space.
+
+    Args:
+        table: To check.
+        prepare: Makes a network ready under the table's conditions.
+        num_networks: That are drawn; all of them stay in memory, to take turns.
+        block: Passes of a turn.
+        progress: Is told of each turn.
+    """
+    campaign = Campaign(conditions=table.conditions, space=table.space, seed=CHECK_SEED)
+    drawn = [draw(campaign, index) for index in range(num_networks)]
+    networks = [table.space.architecture(choices) for choices in drawn]
+    runs = [prepare(network) for network in networks]
+    rounds = take_turns(runs, block, num_rounds=NUM_ROUNDS, progress=progress)
+    size = (table.conditions.height_px, table.conditions.width_px)
+    checked = []
+    for choices, network, found in zip(drawn, networks, rounds, strict=True):
+        medians = [statistics.median(passes) for passes in found]
+        predicted = table.predict(choices)
+        checked.append(
+            CheckedNetwork(
+                predicted_ms=predicted.median_ms,
+                low_ms=predicted.low_ms,
+                high_ms=predicted.high_ms,
+                by_multiply_adds_ms=table.baseline.predict(multiply_adds(network, *size)),
+                measured_ms=statistics.median(medians),
+                first_ms=statistics.median(medians[::2]),
+                second_ms=statistics.median(medians[1::2]),
+            )
+        )
+    return Check(networks=tuple(checked))
+
+
+def _errors(predicted: NDArray[np.float64], measured: NDArray[np.float64]) -> Errors:
+    sizes: Sequence[float] = np.abs(predicted / measured - 1).tolist()
+    return Errors(statistics.fmean(sizes), max(sizes), _rank_correlation(predicted, measured))
+
+
+def _rank_correlation(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
+    from scipy.stats import spearmanr  # type: ignore[import-untyped,unused-ignore]
+
+    return float(spearmanr(a, b).statistic) if len(a) > 1 else 1.0

@@ -1,0 +1,193 @@
+"""Laws of measuring: a campaign that was killed goes on, and a check is of fresh networks."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tapetum.arch import Architecture
+from tapetum.arch.space import Space
+from tapetum.errors import InputError
+from tapetum.latency import Block, find_runtime, graph_preparer, time_graph
+from tapetum.latency.campaign import Campaign, Prepare, draw, feeds_for, measure
+from tapetum.latency.check import check_table
+from tapetum.latency.conditions import Conditions
+from tapetum.latency.job import conditions_here, measure_table, verify
+from tapetum.latency.stopwatch import Run
+from tapetum.progress import silent
+from test_latency_table import CONDITIONS, small_space, true_ms
+
+SHORT = Block(warmups=1, min_passes=1, min_ms=0)
+
+
+class Device:
+    """A made-up device whose clock the test turns: each network takes what it truly takes."""
+
+    def __init__(self, space: Space, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.space = space
+        self.now_ns = 0
+        self.num_prepared = 0
+        monkeypatch.setattr("tapetum.latency.stopwatch.time.perf_counter_ns", lambda: self.now_ns)
+
+    def prepare(self, architecture: Architecture) -> Run:
+        """A pass of the network moves the clock by its latency."""
+        self.num_prepared += 1
+        pass_ns = round(1e6 * true_ms(self.space, self.space.choices(architecture)))
+
+        def run() -> None:
+            self.now_ns += pass_ns
+
+        return run
+
+
+def campaign(**changes: object) -> Campaign:
+    """Of the small space, on the made-up device."""
+    fields = {"conditions": CONDITIONS, "space": small_space(), "seed": 0, **changes}
+    return Campaign.model_validate(fields)
+
+
+def run_campaign(asked: Campaign, prepare: Prepare, log: Path, *, count: int) -> list[float]:
+    """The latencies of so many networks."""
+    samples = measure(asked, prepare, log, count=count, limit_s=60, block=SHORT, progress=silent)
+    return [sample.median_ms for sample in samples]
+
+
+def test_a_measurement_that_was_killed_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is measured twice but the line that was torn, and all ends as without the kill."""
+    asked = campaign()
+    device = Device(asked.space, monkeypatch)
+    whole = run_campaign(asked, device.prepare, tmp_path / "whole", count=12)
+    log = tmp_path / "killed"
+    run_campaign(asked, device.prepare, log, count=7)
+    log.write_text(log.read_text()[:-9])  # the kill came in the middle of the seventh
+    device.num_prepared = 0
+    assert run_campaign(asked, device.prepare, log, count=12) == whole
+    assert device.num_prepared == 6
+    assert run_campaign(asked, device.prepare, log, count=12) == whole
+    assert device.num_prepared == 6
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"seed": 1}, {"conditions": CONDITIONS.model_copy(update={"threads": 2})}],
+    ids=str,
+)
+def test_a_log_of_something_else_is_refused(
+    change: dict[str, object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two conditions or two seeds never end up in one table."""
+    log = tmp_path / "log"
+    device = Device(small_space(), monkeypatch)
+    run_campaign(campaign(), device.prepare, log, count=2)
+    before = log.read_text()
+    with pytest.raises(InputError, match="other conditions, another space or another seed"):
+        run_campaign(campaign(**change), device.prepare, log, count=2)
+    assert log.read_text() == before
+
+
+def test_draws_depend_on_seed_and_index_alone() -> None:
+    """So that a campaign can go on anywhere, and a check shares no network with it."""
+    one, other = campaign(), campaign(seed=1)
+    assert draw(one, 3) == draw(one, 3)
+    assert draw(one, 3) != draw(one, 4)
+    assert draw(one, 3) != draw(other, 3)
+
+
+def test_a_table_is_measured_checked_and_right(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a device without noise: fresh networks as predicted, and better than multiply-adds."""
+    space, out = small_space(), tmp_path / "table.json"
+    device = Device(space, monkeypatch)
+    table = measure_table(
+        space, CONDITIONS, device.prepare, out, count=200, limit_s=60, block=SHORT
+    )
+    assert list(tmp_path.iterdir()) == [out]
+    check = check_table(table, device.prepare, num_networks=30, block=SHORT, progress=silent)
+    assert check.table.mean < 0.01
+    assert check.table.mean < check.multiply_adds.mean / 3
+    assert check.table.rank_correlation > 0.99
+    assert check.repeating.mean == pytest.approx(0)
+    assert check.repeating.rank_correlation == pytest.approx(1)
+    assert abs(check.bias) < 0.01
+
+
+def test_too_little_time_leaves_the_log_to_go_on_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No table of a handful of networks, and nothing lost."""
+    space, out = small_space(), tmp_path / "table.json"
+    device = Device(space, monkeypatch)
+    with pytest.raises(InputError, match="only 20 networks could be timed"):
+        measure_table(space, CONDITIONS, device.prepare, out, count=20, limit_s=60, block=SHORT)
+    assert not out.exists()
+    measure_table(space, CONDITIONS, device.prepare, out, count=100, limit_s=60, block=SHORT)
+    assert device.num_prepared == 100
+    with pytest.raises(InputError, match="exists already"):
+        measure_table(space, CONDITIONS, device.prepare, out, count=100, limit_s=60)
+
+
+def test_a_table_of_another_runtime_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before anything is timed."""
+    space = small_space()
+    device = Device(space, monkeypatch)
+    out = tmp_path / "table.json"
+    table = measure_table(space, CONDITIONS, device.prepare, out, count=80, limit_s=60, block=SHORT)
+    device.num_prepared = 0
+    here = CONDITIONS.model_copy(update={"runtime": "openvino"})
+    with pytest.raises(InputError, match=r"t\.json holds for .*runtime onnxruntime, not openvino"):
+        verify(table, device.prepare, here, what="t.json", num_networks=3)
+    assert device.num_prepared == 0
+
+
+def test_a_graph_is_timed_under_the_runtime_that_ships() -> None:
+    """A real network: more work takes longer."""
+    space, runtime = small_space(), find_runtime("onnxruntime")
+    latencies = []
+    for side_px in (32, 256):
+        conditions = conditions_here(
+            runtime, threads=1, batch=1, channels=1, height_px=side_px, width_px=side_px
+        )
+        assert feeds_for(conditions)["noisy"].shape == (1, 1, side_px, side_px)
+        choices = space.random(np.random.default_rng(0))
+        run = graph_preparer(runtime, conditions)(space.architecture(choices))
+        run()
+        latencies.append(min(_times(run)))
+    assert latencies[0] < latencies[1]
+
+
+def _times(run: Run) -> list[float]:
+    from tapetum.latency.stopwatch import time_block
+
+    return time_block(run, Block(warmups=2, min_passes=5, min_ms=0))
+
+
+def test_an_unknown_runtime_is_refused_with_the_nearest() -> None:
+    """A slip of the hand."""
+    with pytest.raises(InputError, match=r"no runtime 'onnx'.*onnxruntime"):
+        find_runtime("onnx")
+
+
+def test_conditions_are_told_in_a_line() -> None:
+    """For the head of a table."""
+    conditions = Conditions.model_validate(CONDITIONS.model_dump())
+    assert str(conditions) == (
+        "onnxruntime 1, fp32, 1 thread, batch 1, 1 x 32 x 32 px, a made-up one"
+    )
+
+
+def test_one_graph_is_timed_in_rounds() -> None:
+    """Median, tail and spread of one graph, in about the time that was given."""
+    from tapetum.graph import random_weights, write_graph
+
+    space, runtime = small_space(), find_runtime("onnxruntime")
+    architecture = space.architecture(space.random(np.random.default_rng(0)))
+    model = write_graph(architecture, random_weights(architecture, seed=0)).SerializeToString()
+    conditions = conditions_here(runtime, threads=1, batch=1, channels=1, height_px=32, width_px=32)
+    found = time_graph(model, runtime, conditions, seconds=0.5)
+    assert 0 < found.median_ms <= found.p95_ms
+    assert found.num_rounds == 6
