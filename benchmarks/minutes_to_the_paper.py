@@ -1,6 +1,6 @@
 """How many minutes from nothing until the paper's reduced Integrated row is reached?
 
-Types ``tapetum train`` with the recipe ``quick`` for more epochs, and sets the checkpoint of every
+Types ``tapetum train`` with the recipe ``swift``, and sets the checkpoint of every
 epoch aside.  The clock starts with the command (an interpreter, torch, 30,000 pictures to compose)
 and is read where a checkpoint appears; scoring what was set aside comes afterwards and costs no
 minute.  Every epoch is scored on few pictures, the last one on all.
@@ -19,7 +19,7 @@ from pathlib import Path
 
 from tapetum.experiments.climb import GOAL, Climb, ClimbPoint
 from tapetum.experiments.printed_ssim import ssim_as_printed
-from tapetum.fit import Pictures, open_pictures, score
+from tapetum.fit import Pictures, choose_recipe, open_pictures, score
 from tapetum.nn import build
 from tapetum.noise import PAPER_SIGMAS
 from tapetum.progress import silent
@@ -31,17 +31,18 @@ POLL_SECONDS = 1.0
 FEW, ALL = 300, 2_000  # test pictures a noise level, after an epoch and after the last
 
 
-def climb(asked: argparse.Namespace) -> Iterator[tuple[int, float, Path]]:
+def climb(asked: argparse.Namespace, *, epochs: int) -> Iterator[tuple[int, float, Path]]:
     """Trains; yields each epoch, the minutes since the start, and its checkpoint set aside."""
     command = [sys.executable, "-m", "tapetum", "train", GOAL, "--data", "digits"]
-    command += ["--epochs", str(asked.epochs), "--out", str(asked.out), "--overwrite"]
+    command += ["--recipe", asked.recipe, "--out", str(asked.out)]
+    command += ["--overwrite"] if asked.out.exists() else []
     if asked.data_root is not None:
         command += ["--data-root", str(asked.data_root)]
     environment = {**os.environ, "OMP_NUM_THREADS": str(asked.threads)}
     last = asked.out / "checkpoints" / "last.safetensors"
     start = time.time()
     training = subprocess.Popen(command, env=environment)  # noqa: S603  (ourselves)
-    for epoch in range(1, asked.epochs + 1):
+    for epoch in range(1, epochs + 1):
         aside = asked.out.with_name(f"{asked.out.name}-epoch{epoch}.safetensors")
         while not keep(last, aside, epoch=epoch, since=start):
             if training.poll():
@@ -85,13 +86,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", type=Path, help="also write the result here")
     parser.add_argument("--data-root", type=Path, help="folder with the MNIST idx files")
-    parser.add_argument("--epochs", type=int, default=16)
+    parser.add_argument("--recipe", default="swift", help="a name, or FILE.json")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--out", type=Path, default=Path("runs/minutes"))
     asked = parser.parse_args()
     provenance = stamp(seed=0)
     asked.out.parent.mkdir(parents=True, exist_ok=True)
-    reached = list(climb(asked))
+    epochs = choose_recipe(asked.recipe, "digits").epochs
+    reached = list(climb(asked, epochs=epochs))
     prepare_process(threads=asked.threads)
     run = RunFolder.open(asked.out)
     opened = {
@@ -100,7 +102,7 @@ def main() -> None:
     }
     points = []
     for epoch, minutes, checkpoint in reached:
-        count = ALL if epoch == asked.epochs else FEW
+        count = ALL if epoch == epochs else FEW
         scores = scored(run, opened[count], checkpoint, count=count)
         points.append(ClimbPoint.model_validate({"epoch": epoch, "minutes": minutes, **scores}))
         sys.stdout.write(f"{points[-1]}\n")

@@ -26,7 +26,7 @@ __all__ = ["train"]
 Recipe = Annotated[
     str | None,
     typer.Option(
-        help="published, quick, pictures, or FILE.json.",
+        help="published, quick, swift, pictures, or FILE.json.",
         show_default="quick for digits, pictures for a folder",
     ),
 ]
