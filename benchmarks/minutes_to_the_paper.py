@@ -24,17 +24,21 @@ from tapetum.nn import build
 from tapetum.noise import PAPER_SIGMAS
 from tapetum.progress import silent
 from tapetum.provenance import stamp
-from tapetum.training import RunFolder, network_predict, prepare_process
+from tapetum.training import RunFolder, adjusted, network_predict, prepare_process
 from tapetum.training.checkpoint import read_checkpoint, read_weights
 
 POLL_SECONDS = 1.0
+NEVER = 1_000_000  # steps
 FEW, ALL = 300, 2_000  # test pictures a noise level, after an epoch and after the last
 
 
-def climb(asked: argparse.Namespace, *, epochs: int) -> Iterator[tuple[int, float, Path]]:
+def climb(asked: argparse.Namespace) -> Iterator[tuple[int, float, Path]]:
     """Trains; yields each epoch, the minutes since the start, and its checkpoint set aside."""
+    # No checkpoint but those of whole epochs, so that none is overwritten before it is set aside.
+    recipe = adjusted(choose_recipe(asked.recipe, "digits"), checkpoint_every_steps=NEVER)
+    recipe.write(asked.out.with_suffix(".json"))
     command = [sys.executable, "-m", "tapetum", "train", GOAL, "--data", "digits"]
-    command += ["--recipe", asked.recipe, "--out", str(asked.out)]
+    command += ["--recipe", f"{asked.out.with_suffix('.json')}", "--out", str(asked.out)]
     command += ["--overwrite"] if asked.out.exists() else []
     if asked.data_root is not None:
         command += ["--data-root", str(asked.data_root)]
@@ -42,7 +46,7 @@ def climb(asked: argparse.Namespace, *, epochs: int) -> Iterator[tuple[int, floa
     last = asked.out / "checkpoints" / "last.safetensors"
     start = time.time()
     training = subprocess.Popen(command, env=environment)  # noqa: S603  (ourselves)
-    for epoch in range(1, epochs + 1):
+    for epoch in range(1, recipe.epochs + 1):
         aside = asked.out.with_name(f"{asked.out.name}-epoch{epoch}.safetensors")
         while not keep(last, aside, epoch=epoch, since=start):
             if training.poll():
@@ -53,16 +57,12 @@ def climb(asked: argparse.Namespace, *, epochs: int) -> Iterator[tuple[int, floa
 
 
 def keep(last: Path, aside: Path, *, epoch: int, since: float) -> bool:
-    """Sets a checkpoint aside if it is of the end of this epoch, or soon after."""
+    """Sets a checkpoint aside if it is of the end of this epoch."""
     if not last.exists() or last.stat().st_mtime < since:
         return False
     shutil.copy2(last, aside)
     _, position = read_checkpoint(aside)
-    if position.epoch < epoch:
-        return False
-    if position.epoch > epoch or position.step_in_epoch:
-        raise SystemExit(f"the end of epoch {epoch} was missed; the machine is too busy")
-    return True
+    return position.epoch == epoch
 
 
 def scored(run: RunFolder, pictures: Pictures, checkpoint: Path, *, count: int) -> dict[str, float]:
@@ -92,8 +92,7 @@ def main() -> None:
     asked = parser.parse_args()
     provenance = stamp(seed=0)
     asked.out.parent.mkdir(parents=True, exist_ok=True)
-    epochs = choose_recipe(asked.recipe, "digits").epochs
-    reached = list(climb(asked, epochs=epochs))
+    reached = list(climb(asked))
     prepare_process(threads=asked.threads)
     run = RunFolder.open(asked.out)
     opened = {
@@ -102,7 +101,7 @@ def main() -> None:
     }
     points = []
     for epoch, minutes, checkpoint in reached:
-        count = ALL if epoch == epochs else FEW
+        count = ALL if epoch == len(reached) else FEW
         scores = scored(run, opened[count], checkpoint, count=count)
         points.append(ClimbPoint.model_validate({"epoch": epoch, "minutes": minutes, **scores}))
         sys.stdout.write(f"{points[-1]}\n")
