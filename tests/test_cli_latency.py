@@ -1,0 +1,115 @@
+"""What a user of ``tapetum latency`` sees, on a space of his own and this machine."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import Result
+
+from test_cli import run, sentence
+from test_latency_table import small_space
+
+NETWORKS, SIZE = 60, 32
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A space as a user may write it, a table of it, and a network of it."""
+    root = tmp_path_factory.mktemp("latency")
+    space = small_space(num_slots=2)
+    space.write(root / "space.json")
+    architecture = space.architecture(space.random(np.random.default_rng(0)))
+    architecture.write(root / "network.json")
+    result = measure(root, "table.json")
+    assert result.exit_code == 0, result.output
+    return root
+
+
+def measure(root: Path, out: str, *options: object) -> Result:
+    """Measures a small table."""
+    return run(
+        *("latency", "measure", "--space", root / "space.json", "--size", SIZE),
+        *("--networks", NETWORKS, "--out", root / out, *options),
+    )
+
+
+@pytest.mark.parametrize("command", ["measure", "range", "predict", "check"])
+def test_help_has_an_example_and_json(command: str) -> None:
+    """Whoever asks gets something to type."""
+    text = re.sub(r"\x1b\[[0-9;]*m", "", run("latency", command, "--help").stdout)
+    assert f"tapetum latency {command}" in text
+    assert "--json" in text
+
+
+def test_the_range_holds_the_prediction(folder: Path) -> None:
+    """A network of the space takes what the space spans, under conditions that are told."""
+    spans = json.loads(run("latency", "range", folder / "table.json", "--json").stdout)
+    found = json.loads(
+        run("latency", "predict", folder / "table.json", folder / "network.json", "--json").stdout
+    )
+    assert spans["fastest_ms"] <= found["median_ms"] <= spans["slowest_ms"]
+    assert found["low_ms"] < found["median_ms"] < found["high_ms"]
+    assert found["conditions"]["runtime"] == "onnxruntime"
+    shown = run("latency", "range", folder / "table.json").stdout
+    assert "this space spans" in shown
+    assert "held-out error" in shown
+
+
+def test_a_check_sets_three_errors_side_by_side(folder: Path) -> None:
+    """Table, multiply-adds and repeating, in words, in JSON and as a drawing."""
+    plot = folder / "check.png"
+    result = run("latency", "check", folder / "table.json", "--networks", 4, "--plot", plot)
+    assert result.exit_code == 0, result.output
+    for name in ("the table", "multiply-adds alone", "measuring again"):
+        assert name in result.stdout
+    assert "lie inside their 90 % interval" in result.stderr
+    with Image.open(plot) as image:
+        assert image.width > 300
+    found = json.loads(
+        run("latency", "check", folder / "table.json", "--networks", 3, "--json").stdout
+    )
+    assert len(found["networks"]) == 3
+    assert found["summary"]["table"]["mean"] >= 0
+
+
+def test_a_table_is_not_replaced_unasked(folder: Path) -> None:
+    """What was measured in minutes is not lost to a slip."""
+    before = (folder / "table.json").read_bytes()
+    assert "exists already" in sentence(measure(folder, "table.json"))
+    assert (folder / "table.json").read_bytes() == before
+
+
+def test_a_network_of_another_space_is_refused(folder: Path) -> None:
+    """In one sentence."""
+    other = small_space(num_slots=3)
+    other.architecture(other.random(np.random.default_rng(1))).write(folder / "other.json")
+    refused = sentence(run("latency", "predict", folder / "table.json", folder / "other.json"))
+    assert "is no network of the space small" in refused
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--space", "cnas"), "no space 'cnas'"),
+        (("--space", "nowhere.json"), "cannot read nowhere.json"),
+        (("--operators", "5", "--space", "c-nas"), "no space of 5 operators"),
+    ],
+)
+def test_bad_input_gets_one_sentence(options: tuple[str, ...], words: str, tmp_path: Path) -> None:
+    """And nothing is written."""
+    result = run("latency", "measure", "--out", tmp_path / "t.json", *options)
+    assert words in sentence(result)
+    assert not any(tmp_path.iterdir())
+
+
+def test_a_table_that_was_changed_by_hand_is_refused(folder: Path) -> None:
+    """A price that falls with the width would mislead a search."""
+    data = json.loads((folder / "table.json").read_text())
+    prices = data["entries"][0]["prices_ms"]
+    prices[max(prices, key=int)] = 0.0
+    prices[min(prices, key=int)] = 1.0
+    (folder / "changed.json").write_text(json.dumps(data))
+    assert "a wider block costs less" in sentence(run("latency", "range", folder / "changed.json"))
