@@ -15,7 +15,10 @@ from tapetum.cli.app import app
 from tapetum.runtime import read_picture
 
 TRAIN = ("train", "unet-s", "--data", "{photos}", "--batch-size", "8", "--out")
-COMMANDS = ("demo", "train", "evaluate", "export", "predict", "reproduce", "info", "doctor")
+COMMANDS = (
+    *("demo", "train", "evaluate", "export", "predict"),
+    *("benchmark", "reproduce", "info", "doctor"),
+)
 
 
 def run(*arguments: object) -> Result:

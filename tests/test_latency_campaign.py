@@ -5,15 +5,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tapetum.arch import Architecture
+from tapetum.arch import Architecture, find
 from tapetum.arch.space import Space
 from tapetum.errors import InputError
-from tapetum.latency import Block, find_runtime, graph_preparer, time_graph
+from tapetum.latency import Block, benchmark, find_runtime, graph_preparer, open_subject
 from tapetum.latency.campaign import Campaign, Prepare, draw, feeds_for, measure
 from tapetum.latency.check import check_table
 from tapetum.latency.conditions import Conditions
 from tapetum.latency.job import conditions_here, measure_table, verify
 from tapetum.latency.stopwatch import Run
+from tapetum.latency.subject import feeds_of
 from tapetum.progress import silent
 from test_latency_table import CONDITIONS, small_space, true_ms
 
@@ -180,14 +181,55 @@ def test_conditions_are_told_in_a_line() -> None:
     )
 
 
-def test_one_graph_is_timed_in_rounds() -> None:
-    """Median, tail and spread of one graph, in about the time that was given."""
-    from tapetum.graph import random_weights, write_graph
+def test_a_graph_is_timed_beside_the_machines_peak() -> None:
+    """Median, tail and spread of one graph, its pictures a second, and its share of the peak."""
+    runtime = find_runtime("onnxruntime")
+    for name, channels in (("unet-s", 3), ("dc-net-reduced-integrated", 1)):
+        subject = open_subject(name, channels=channels, num_classes=5)
+        conditions = conditions_here(
+            runtime, threads=1, batch=2, channels=channels, height_px=48, width_px=48
+        )
+        found = benchmark(subject, runtime, conditions, seconds=0.2)
+        assert 0 < found.timing.median_ms <= found.timing.p95_ms
+        assert found.timing.num_rounds == 6
+        assert found.pictures_per_second == pytest.approx(2000 / found.timing.median_ms)
+        assert found.multiply_adds is not None
+        assert found.peak_share is not None
+        assert 0 < found.peak_share < 1.5
 
-    space, runtime = small_space(), find_runtime("onnxruntime")
-    architecture = space.architecture(space.random(np.random.default_rng(0)))
-    model = write_graph(architecture, random_weights(architecture, seed=0)).SerializeToString()
-    conditions = conditions_here(runtime, threads=1, batch=1, channels=1, height_px=32, width_px=32)
-    found = time_graph(model, runtime, conditions, seconds=0.5)
-    assert 0 < found.median_ms <= found.p95_ms
-    assert found.num_rounds == 6
+
+def test_a_graph_of_boxes_gets_boxes(tmp_path: Path) -> None:
+    """Two in each picture, inside of it."""
+    find("dc-net-reduced-integrated").write(tmp_path / "boxes.json")
+    subject = open_subject(str(tmp_path / "boxes.json"), channels=3, num_classes=5)
+    conditions = CONDITIONS.model_copy(update={"batch": 3, "height_px": 96, "width_px": 80})
+    boxes = feeds_of(subject, conditions)["boxes"]
+    assert boxes.shape == (3, 2, 4)
+    assert boxes.min() >= 0
+    assert (boxes[..., 2] <= 80).all()
+    assert (boxes[..., 3] <= 96).all()
+
+
+def test_pictures_that_a_graph_does_not_take_are_refused() -> None:
+    """With the shape that it takes."""
+    subject = open_subject("unet-s", channels=3, num_classes=5)
+    with pytest.raises(InputError, match="noisy of shape any x 3 x any x any, not 1 x 1 x 32 x 32"):
+        feeds_of(subject, CONDITIONS)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [("unet-z", "is no architecture"), ("no.onnx", "cannot read"), ("no.json", "cannot read")],
+)
+def test_what_cannot_be_timed_is_refused(name: str, words: str) -> None:
+    """A slip in a name, a file that is not there."""
+    with pytest.raises(InputError, match=words):
+        open_subject(name, channels=3, num_classes=5)
+
+
+def test_a_file_that_is_no_graph_is_refused(tmp_path: Path) -> None:
+    """In our words."""
+    path = tmp_path / "picture.onnx"
+    path.write_bytes(b"\x89PNG no graph at all")
+    with pytest.raises(InputError, match="no ONNX graph"):
+        open_subject(str(path), channels=3, num_classes=5)

@@ -7,6 +7,7 @@ of the heavy ones.
 import typer
 
 from tapetum import __version__
+from tapetum.cli.benchmark import benchmark
 from tapetum.cli.demo import demo
 from tapetum.cli.doctor import doctor
 from tapetum.cli.evaluate import evaluate
@@ -44,6 +45,6 @@ def _main(
     pass
 
 
-for command in (demo, train, evaluate, export, predict, reproduce, info, doctor):
+for command in (demo, train, evaluate, export, predict, benchmark, reproduce, info, doctor):
     app.command()(command)
 app.add_typer(latency, name="latency")

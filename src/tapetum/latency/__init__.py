@@ -8,13 +8,15 @@ from tapetum.latency.budget import Best, Range, best_network, range_of, require_
 from tapetum.latency.campaign import Prepare, feeds_for, graph_preparer
 from tapetum.latency.check import Check
 from tapetum.latency.conditions import Conditions
-from tapetum.latency.job import conditions_here, measure_table, time_graph, verify
+from tapetum.latency.job import Benchmark, benchmark, conditions_here, measure_table, verify
 from tapetum.latency.runtimes import RUNTIMES, Runtime, find_runtime
 from tapetum.latency.stopwatch import Block, Timing, one_at_a_time, take_turns, timing
+from tapetum.latency.subject import Subject, open_subject
 from tapetum.latency.table import LatencyTable, Prediction
 
 __all__ = [
     "RUNTIMES",
+    "Benchmark",
     "Best",
     "Block",
     "Check",
@@ -24,7 +26,9 @@ __all__ = [
     "Prepare",
     "Range",
     "Runtime",
+    "Subject",
     "Timing",
+    "benchmark",
     "best_network",
     "conditions_here",
     "feeds_for",
@@ -32,10 +36,10 @@ __all__ = [
     "graph_preparer",
     "measure_table",
     "one_at_a_time",
+    "open_subject",
     "range_of",
     "require_feasible",
     "take_turns",
-    "time_graph",
     "timing",
     "verify",
 ]

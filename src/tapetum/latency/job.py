@@ -1,24 +1,30 @@
 """The jobs that the command line offers: measure a table, check one, time one graph."""
 
-import time
 from pathlib import Path
 
+import numpy as np
+
+from tapetum.arch.cost import multiply_adds
 from tapetum.arch.space import Space
 from tapetum.errors import InputError
-from tapetum.latency.campaign import Campaign, Prepare, feeds_for, measure
+from tapetum.graph import random_weights, write_graph
+from tapetum.latency.campaign import Campaign, Prepare, measure
 from tapetum.latency.check import Check, check_table
 from tapetum.latency.conditions import Conditions
-from tapetum.latency.runtimes import Runtime
-from tapetum.latency.stopwatch import Block, Timing, one_at_a_time, take_turns, timing
+from tapetum.latency.runtimes import Feeds, Opened, Runtime
+from tapetum.latency.stopwatch import Block, Run, Timing, one_at_a_time, take_turns, timing
+from tapetum.latency.subject import BOXES, Subject, dense_architecture, feeds_of
 from tapetum.latency.table import LatencyTable, make_table
 from tapetum.progress import ProgressCallback, silent
 from tapetum.provenance import stamp
+from tapetum.records import Record
 
-__all__ = ["conditions_here", "measure_table", "time_graph", "verify"]
+__all__ = ["Benchmark", "benchmark", "conditions_here", "measure_table", "verify"]
 
 FEWEST_NETWORKS = 60  # fewer cannot tell the machine's rates apart
 LOG_SUFFIX = ".log.jsonl"
 NUM_ROUNDS = 6
+DENSE_PX = 56
 
 
 def conditions_here(
@@ -128,37 +134,77 @@ def verify(
         )
 
 
-def time_graph(
-    model: bytes,
+class Benchmark(Record):
+    """How long one graph takes, and how well it uses the machine.
+
+    Attributes:
+        conditions: Under which.
+        timing: The latency of one pass.
+        pictures_per_second: Of whole batches, one after the other.
+        multiply_adds: Of one picture; ``None`` for a graph of unknown origin.
+        giga_multiply_adds_per_second: That it gets through; ``None`` as above.
+        peak_share: Of what dense convolutions get through here; ``None`` as above.
+    """
+
+    conditions: Conditions
+    timing: Timing
+    pictures_per_second: float
+    multiply_adds: int | None
+    giga_multiply_adds_per_second: float | None
+    peak_share: float | None
+
+
+def benchmark(
+    subject: Subject,
     runtime: Runtime,
     conditions: Conditions,
     *,
     seconds: float,
+    num_boxes: int = BOXES,
     progress: ProgressCallback = silent,
-) -> Timing:
-    """Times one graph, in rounds that are spread over some seconds.
+) -> Benchmark:
+    """Times one graph, beside dense convolutions, in rounds that are spread over some seconds.
 
     Args:
-        model: The serialised graph; it takes ``noisy`` alone.
+        subject: What to time.
         runtime: That computes.
         conditions: Under which.
-        seconds: That the rounds are spread over, roughly.
-        progress: Is told of each round.
+        seconds: That it takes, roughly.
+        num_boxes: In each picture, where the graph names boxes.
+        progress: Is told of each turn.
 
     Raises:
-        InputError: Another timing is going on.
+        InputError: The graph takes other pictures, or another timing is going on.
     """
-    opened, feeds = runtime.open(model, threads=conditions.threads), feeds_for(conditions)
-    block = Block(warmups=5, min_passes=10, min_ms=500 * seconds / NUM_ROUNDS)
+    opened, feeds = (
+        runtime.open(subject.model, threads=conditions.threads),
+        feeds_of(subject, conditions),
+    )
+    dense, dense_feeds, dense_cost = _dense(runtime, conditions.threads)
+    block = Block(warmups=3, min_passes=5, min_ms=1000 * seconds / (2 * NUM_ROUNDS))
+    runs: list[Run] = [lambda: opened(feeds), lambda: dense(dense_feeds)]
     with one_at_a_time():
-        begun = time.monotonic()
-        opened(feeds)
-        pause_s = max(0.0, 0.5 * seconds / NUM_ROUNDS - (time.monotonic() - begun))
-        rounds = take_turns(
-            [lambda: opened(feeds)],
-            block,
-            num_rounds=NUM_ROUNDS,
-            pause_s=pause_s,
-            progress=progress,
-        )
-    return timing(rounds[0])
+        ours, peak = map(timing, take_turns(runs, block, num_rounds=NUM_ROUNDS, progress=progress))
+    cost = rate = share = None
+    if subject.architecture is not None:
+        size = (conditions.height_px, conditions.width_px)
+        cost = multiply_adds(subject.architecture, *size, num_boxes=num_boxes)
+        rate = conditions.batch * cost / ours.median_ms / 1e6
+        share = rate / (dense_cost / peak.median_ms / 1e6)
+    return Benchmark(
+        conditions=conditions,
+        timing=ours,
+        pictures_per_second=1000 * conditions.batch / ours.median_ms,
+        multiply_adds=cost,
+        giga_multiply_adds_per_second=rate,
+        peak_share=share,
+    )
+
+
+def _dense(runtime: Runtime, threads: int) -> tuple[Opened, Feeds, int]:
+    """What a processor is quickest at, ready to run, and its multiply-adds."""
+    architecture = dense_architecture()
+    model = write_graph(architecture, random_weights(architecture, seed=0)).SerializeToString()
+    noisy = np.random.default_rng(0).random((1, 3, DENSE_PX, DENSE_PX), dtype=np.float32)
+    opened = runtime.open(model, threads=threads)
+    return opened, {"noisy": noisy}, multiply_adds(architecture, DENSE_PX, DENSE_PX)

@@ -1,0 +1,72 @@
+"""``tapetum benchmark``: how long one graph takes here, and how well it uses the machine."""
+
+from typing import Annotated, Literal
+
+import typer
+
+from tapetum.cli.common import Json, answer, errors_in_one_sentence, progress_bar, table
+
+__all__ = ["benchmark"]
+
+
+def benchmark(
+    subject: Annotated[
+        str,
+        typer.Argument(
+            metavar="PACKAGE|ARCH|GRAPH.onnx", help="A file, or a name of `tapetum info`."
+        ),
+    ],
+    size: Annotated[int, typer.Option(help="Side of the pictures, pixels.")] = 224,
+    channels: Annotated[int, typer.Option(help="1 for grey, 3 for RGB.")] = 3,
+    classes: Annotated[int, typer.Option(help="How many names, of a named architecture.")] = 100,
+    batch: Annotated[int, typer.Option(help="Pictures in one pass.")] = 1,
+    threads: Annotated[int, typer.Option(help="That share the work of one layer.")] = 1,
+    runtime: Annotated[
+        Literal["onnxruntime", "openvino"], typer.Option(help="What computes.")
+    ] = "onnxruntime",
+    seconds: Annotated[float, typer.Option(help="That it takes, roughly.")] = 6.0,
+    json: Json = False,
+) -> None:
+    """Time one network on this machine, in rounds that are spread in time.
+
+    Examples:
+
+      tapetum benchmark photos.tapetum --size 224
+
+      tapetum benchmark unet-s --size 96 --channels 1 --threads 2
+
+      tapetum benchmark network.onnx --runtime openvino --json
+    """
+    with errors_in_one_sentence(as_json=json):
+        from tapetum import latency
+
+        opened = latency.open_subject(subject, channels=channels, num_classes=classes)
+        known = opened.architecture
+        chosen = latency.find_runtime(runtime)
+        conditions = latency.conditions_here(
+            chosen,
+            threads=threads,
+            batch=batch,
+            channels=channels if known is None else known.picture_channels,
+            height_px=size,
+            width_px=size,
+        )
+        with progress_bar() as tick:
+            found = latency.benchmark(opened, chosen, conditions, seconds=seconds, progress=tick)
+        if json:
+            answer(found.model_dump(mode="json"))
+            return
+        timing = found.timing
+        rows = [
+            ("median", f"{timing.median_ms:.3f} ms"),
+            ("95 in 100 below", f"{timing.p95_ms:.3f} ms"),
+            ("rounds differ by", f"{timing.spread:.1%} between their quartiles"),
+            ("pictures a second", f"{found.pictures_per_second:.1f}"),
+        ]
+        if found.multiply_adds is not None:
+            rows += [
+                ("multiply-adds", f"{found.multiply_adds / 1e6:.1f} M a picture"),
+                ("gets through", f"{found.giga_multiply_adds_per_second:.1f} G a second"),
+                ("of the machine's peak", f"{found.peak_share:.0%}"),
+            ]
+        table(("", ""), rows, title=str(conditions), numbers=False)
