@@ -9,6 +9,8 @@ import pytest
 from PIL import Image
 from typer.testing import Result
 
+from tapetum.arch import find
+from tapetum.graph import random_weights, write_graph
 from test_cli import run, sentence
 from test_latency_table import small_space
 
@@ -113,3 +115,30 @@ def test_a_table_that_was_changed_by_hand_is_refused(folder: Path) -> None:
     prices[min(prices, key=int)] = 1.0
     (folder / "changed.json").write_text(json.dumps(data))
     assert "a wider block costs less" in sentence(run("latency", "range", folder / "changed.json"))
+
+
+@pytest.mark.parametrize("runtime", ["onnxruntime", "openvino", "torch"])
+def test_a_network_is_timed_under_each_runtime(folder: Path, runtime: str) -> None:
+    """By the same command, with the runtime, its version and its precision beside the number."""
+    if runtime == "openvino":
+        pytest.importorskip("openvino")
+    options = ("--size", SIZE, "--seconds", 0.2, "--runtime", runtime, "--json")
+    result = run("benchmark", folder / "network.json", *options)
+    assert result.exit_code == 0, result.output
+    found = json.loads(result.stdout)
+    assert found["conditions"]["runtime"] == runtime
+    assert found["conditions"]["precision"] == "fp32"
+    assert found["timing"]["median_ms"] > 0
+
+
+def test_torch_runs_no_graph_of_unknown_origin(tmp_path: Path) -> None:
+    """It has no architecture to build."""
+    architecture = find("unet-s")
+    model = write_graph(architecture, random_weights(architecture, seed=0))
+    (tmp_path / "graph.onnx").write_bytes(model.SerializeToString())
+    command = ("benchmark", tmp_path / "graph.onnx", "--channels", 1, "--size", 32)
+    assert "not graphs of unknown origin" in sentence(run(*command, "--runtime", "torch"))
+    shown = run(*command, "--seconds", 0.2)
+    assert shown.exit_code == 0, shown.output
+    assert "pictures a second" in shown.stdout
+    assert "peak" not in shown.stdout

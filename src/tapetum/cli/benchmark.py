@@ -1,10 +1,18 @@
 """``tapetum benchmark``: how long one graph takes here, and how well it uses the machine."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
-from tapetum.cli.common import Json, answer, errors_in_one_sentence, progress_bar, table
+from tapetum.cli.common import (
+    Json,
+    RuntimeName,
+    answer,
+    errors_in_one_sentence,
+    progress_bar,
+    runtime_of,
+    table,
+)
 
 __all__ = ["benchmark"]
 
@@ -21,9 +29,7 @@ def benchmark(
     classes: Annotated[int, typer.Option(help="How many names, of a named architecture.")] = 100,
     batch: Annotated[int, typer.Option(help="Pictures in one pass.")] = 1,
     threads: Annotated[int, typer.Option(help="That share the work of one layer.")] = 1,
-    runtime: Annotated[
-        Literal["onnxruntime", "openvino"], typer.Option(help="What computes.")
-    ] = "onnxruntime",
+    runtime: RuntimeName = "onnxruntime",
     seconds: Annotated[float, typer.Option(help="That it takes, roughly.")] = 6.0,
     json: Json = False,
 ) -> None:
@@ -42,7 +48,7 @@ def benchmark(
 
         opened = latency.open_subject(subject, channels=channels, num_classes=classes)
         known = opened.architecture
-        chosen = latency.find_runtime(runtime)
+        chosen = runtime_of(runtime)
         conditions = latency.conditions_here(
             chosen,
             threads=threads,

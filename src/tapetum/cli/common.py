@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.console import Console
@@ -29,17 +29,22 @@ from rich.text import Text
 from tapetum.errors import MissingExtraError, TapetumError
 from tapetum.progress import ProgressCallback
 
+if TYPE_CHECKING:  # numpy loads with it, and --help must stay quick
+    from tapetum.latency import Runtime
+
 __all__ = [
     "DataRoot",
     "Download",
     "Json",
     "Overwrite",
     "Protocol",
+    "RuntimeName",
     "TestCount",
     "TrainCount",
     "answer",
     "errors_in_one_sentence",
     "progress_bar",
+    "runtime_of",
     "say",
     "say_loading",
     "table",
@@ -69,6 +74,11 @@ TrainCount = Annotated[
 ]
 TestCount = Annotated[
     int | None, typer.Option(help="Test pictures of digits.", show_default="2000")
+]
+
+RuntimeName = Annotated[
+    Literal["onnxruntime", "openvino", "torch"],
+    typer.Option(help="What computes; torch is eager, and no proxy for the others."),
 ]
 
 _EXTRAS = {
@@ -136,6 +146,22 @@ def say(text: str, *, label: str = "", style: str = "") -> None:
     line = Text(f"{label}: ", style=style) if label else Text()
     line.append(text, style="none")
     Console(stderr=True, highlight=False, soft_wrap=True).print(line)
+
+
+def runtime_of(name: str) -> "Runtime":
+    """The runtime of a name; torch is loaded only where it is asked for.
+
+    Raises:
+        InputError: There is none of that name.
+    """
+    if name == "torch":
+        say_loading()
+        from tapetum.training import EagerTorch
+
+        return EagerTorch()
+    from tapetum.latency import find_runtime
+
+    return find_runtime(name)
 
 
 def say_loading() -> None:

@@ -1,16 +1,19 @@
 """``tapetum latency``: tables of what blocks cost on this device, and how far to believe them."""
 
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tapetum.cli.common import (
     Json,
     Overwrite,
+    RuntimeName,
     answer,
     errors_in_one_sentence,
     progress_bar,
+    runtime_of,
     say,
     table,
 )
@@ -41,9 +44,7 @@ def measure(
     classes: Annotated[int, typer.Option(help="How many names.")] = 100,
     batch: Annotated[int, typer.Option(help="Pictures in one pass.")] = 1,
     threads: Annotated[int, typer.Option(help="That will be deployed.")] = 1,
-    runtime: Annotated[
-        Literal["onnxruntime", "openvino"], typer.Option(help="That will be deployed.")
-    ] = "onnxruntime",
+    runtime: RuntimeName = "onnxruntime",
     networks: Annotated[int, typer.Option(help="Random networks that are timed.")] = 400,
     minutes: Annotated[float, typer.Option(help="That it may take.")] = 6.0,
     overwrite: Overwrite = False,
@@ -61,7 +62,11 @@ def measure(
     """
     with errors_in_one_sentence(as_json=json):
         from tapetum.arch.spaces import Frame, open_space
-        from tapetum.latency import conditions_here, find_runtime, graph_preparer, measure_table
+        from tapetum.latency import (
+            conditions_here,
+            measure_table,
+            prepare_architecture,
+        )
 
         asked = open_space(
             space,
@@ -69,7 +74,7 @@ def measure(
                 operators=operators, picture_px=size, picture_channels=channels, num_classes=classes
             ),
         )
-        chosen = find_runtime(runtime)
+        chosen = runtime_of(runtime)
         conditions = conditions_here(
             chosen,
             threads=threads,
@@ -84,7 +89,7 @@ def measure(
             made = measure_table(
                 asked,
                 conditions,
-                graph_preparer(chosen, conditions),
+                partial(prepare_architecture, chosen, conditions),
                 out,
                 count=networks,
                 limit_s=60 * minutes,
@@ -172,13 +177,12 @@ def check(
         from tapetum.latency import (
             LatencyTable,
             conditions_here,
-            find_runtime,
-            graph_preparer,
+            prepare_architecture,
             verify,
         )
 
         read = LatencyTable.read(file)
-        chosen = find_runtime(read.conditions.runtime)
+        chosen = runtime_of(read.conditions.runtime)
         asked = read.conditions
         here = conditions_here(
             chosen,
@@ -191,7 +195,7 @@ def check(
         with progress_bar() as tick:
             found = verify(
                 read,
-                graph_preparer(chosen, here),
+                partial(prepare_architecture, chosen, here),
                 here,
                 what=str(file),
                 num_networks=networks,

@@ -5,11 +5,11 @@ space under some conditions, a *budget* is a target and what keeps it.  Nothing 
 """
 
 from tapetum.latency.budget import Best, Range, best_network, range_of, require_feasible
-from tapetum.latency.campaign import Prepare, feeds_for, graph_preparer
+from tapetum.latency.campaign import Prepare
 from tapetum.latency.check import Check
 from tapetum.latency.conditions import Conditions
 from tapetum.latency.job import Benchmark, benchmark, conditions_here, measure_table, verify
-from tapetum.latency.runtimes import RUNTIMES, Runtime, find_runtime
+from tapetum.latency.runtimes import RUNTIMES, Runtime, find_runtime, prepare_architecture
 from tapetum.latency.stopwatch import Block, Timing, one_at_a_time, take_turns, timing
 from tapetum.latency.subject import Subject, open_subject
 from tapetum.latency.table import LatencyTable, Prediction
@@ -31,12 +31,11 @@ __all__ = [
     "benchmark",
     "best_network",
     "conditions_here",
-    "feeds_for",
     "find_runtime",
-    "graph_preparer",
     "measure_table",
     "one_at_a_time",
     "open_subject",
+    "prepare_architecture",
     "range_of",
     "require_feasible",
     "take_turns",

@@ -16,15 +16,13 @@ import numpy as np
 from tapetum.arch.space import Choice, Space
 from tapetum.arch.spec import Architecture
 from tapetum.errors import InputError
-from tapetum.graph import random_weights, write_graph
 from tapetum.latency.conditions import Conditions
 from tapetum.latency.pricing import Sample
-from tapetum.latency.runtimes import Feeds, Runtime
 from tapetum.latency.stopwatch import Block, Run, time_block
 from tapetum.progress import ProgressCallback
 from tapetum.records import Record, write_atomically
 
-__all__ = ["Campaign", "Prepare", "draw", "feeds_for", "graph_preparer", "measure"]
+__all__ = ["Campaign", "Prepare", "draw", "measure"]
 
 Prepare = Callable[[Architecture], Run]
 """Makes a network ready to be timed under the conditions at hand."""
@@ -61,24 +59,6 @@ class Measured(Record):
 def draw(campaign: Campaign, index: int) -> dict[str, Choice | None]:
     """The network of an index."""
     return campaign.space.random(np.random.default_rng((campaign.seed, index)))
-
-
-def feeds_for(conditions: Conditions, *, seed: int = 0) -> Feeds:
-    """Pictures of the right shape: uniform noise, which takes as long as any other."""
-    shape = (conditions.batch, conditions.channels, conditions.height_px, conditions.width_px)
-    return {"noisy": np.random.default_rng(seed).random(shape, dtype=np.float32)}
-
-
-def graph_preparer(runtime: Runtime, conditions: Conditions) -> Prepare:
-    """Writes the graph that would ship, with random weights, and opens it under the runtime."""
-    feeds = feeds_for(conditions)
-
-    def prepare(architecture: Architecture) -> Run:
-        model = write_graph(architecture, random_weights(architecture, seed=0))
-        opened = runtime.open(model.SerializeToString(), threads=conditions.threads)
-        return lambda: opened(feeds)
-
-    return prepare
 
 
 def measure(

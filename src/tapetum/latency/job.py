@@ -2,18 +2,15 @@
 
 from pathlib import Path
 
-import numpy as np
-
 from tapetum.arch.cost import multiply_adds
 from tapetum.arch.space import Space
 from tapetum.errors import InputError
-from tapetum.graph import random_weights, write_graph
 from tapetum.latency.campaign import Campaign, Prepare, measure
 from tapetum.latency.check import Check, check_table
 from tapetum.latency.conditions import Conditions
-from tapetum.latency.runtimes import Feeds, Opened, Runtime
-from tapetum.latency.stopwatch import Block, Run, Timing, one_at_a_time, take_turns, timing
-from tapetum.latency.subject import BOXES, Subject, dense_architecture, feeds_of
+from tapetum.latency.runtimes import Runtime
+from tapetum.latency.stopwatch import Block, Timing, one_at_a_time, take_turns, timing
+from tapetum.latency.subject import BOXES, Subject, dense_architecture, subject_of
 from tapetum.latency.table import LatencyTable, make_table
 from tapetum.progress import ProgressCallback, silent
 from tapetum.provenance import stamp
@@ -32,7 +29,7 @@ def conditions_here(
 ) -> Conditions:
     """What a latency that is measured on this machine now would hold for."""
     return Conditions(
-        device=stamp().cpu,
+        device=runtime.device,
         runtime=runtime.name,
         runtime_version=runtime.version,
         precision=runtime.precision,
@@ -176,13 +173,12 @@ def benchmark(
     Raises:
         InputError: The graph takes other pictures, or another timing is going on.
     """
-    opened, feeds = (
-        runtime.open(subject.model, threads=conditions.threads),
-        feeds_of(subject, conditions),
+    dense = subject_of(dense_architecture())
+    at_peak = conditions.model_copy(
+        update={"batch": 1, "channels": 3, "height_px": DENSE_PX, "width_px": DENSE_PX}
     )
-    dense, dense_feeds, dense_cost = _dense(runtime, conditions.threads)
+    runs = [runtime.prepare(subject, conditions), runtime.prepare(dense, at_peak)]
     block = Block(warmups=3, min_passes=5, min_ms=1000 * seconds / (2 * NUM_ROUNDS))
-    runs: list[Run] = [lambda: opened(feeds), lambda: dense(dense_feeds)]
     with one_at_a_time():
         ours, peak = map(timing, take_turns(runs, block, num_rounds=NUM_ROUNDS, progress=progress))
     cost = rate = share = None
@@ -190,6 +186,7 @@ def benchmark(
         size = (conditions.height_px, conditions.width_px)
         cost = multiply_adds(subject.architecture, *size, num_boxes=num_boxes)
         rate = conditions.batch * cost / ours.median_ms / 1e6
+        dense_cost = multiply_adds(dense_architecture(), DENSE_PX, DENSE_PX)
         share = rate / (dense_cost / peak.median_ms / 1e6)
     return Benchmark(
         conditions=conditions,
@@ -199,12 +196,3 @@ def benchmark(
         giga_multiply_adds_per_second=rate,
         peak_share=share,
     )
-
-
-def _dense(runtime: Runtime, threads: int) -> tuple[Opened, Feeds, int]:
-    """What a processor is quickest at, ready to run, and its multiply-adds."""
-    architecture = dense_architecture()
-    model = write_graph(architecture, random_weights(architecture, seed=0)).SerializeToString()
-    noisy = np.random.default_rng(0).random((1, 3, DENSE_PX, DENSE_PX), dtype=np.float32)
-    opened = runtime.open(model, threads=threads)
-    return opened, {"noisy": noisy}, multiply_adds(architecture, DENSE_PX, DENSE_PX)

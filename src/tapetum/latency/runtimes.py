@@ -8,25 +8,29 @@ A runtime of another kind (eager torch, which this room must not load) is handed
 it: all that is asked of it is :class:`Runtime`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from functools import partial
 from typing import Any, Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
+from tapetum.arch import Architecture
 from tapetum.errors import InputError, MissingExtraError, nearest
+from tapetum.latency.conditions import Conditions
+from tapetum.latency.stopwatch import Run
+from tapetum.latency.subject import Subject, feeds_of, subject_of
+from tapetum.provenance import stamp
 
-__all__ = ["RUNTIMES", "Feeds", "OnnxRuntime", "OpenVino", "Opened", "Runtime", "find_runtime"]
-
-Feeds = Mapping[str, NDArray[np.float32]]
-"""One array for each input of a graph, by name."""
-
-Opened = Callable[[Feeds], object]
-"""A graph that is ready: runs one pass and returns when it is done."""
+__all__ = [
+    "RUNTIMES",
+    "OnnxRuntime",
+    "OpenVino",
+    "Runtime",
+    "find_runtime",
+    "prepare_architecture",
+]
 
 
 class Runtime(Protocol):
-    """What computes a graph."""
+    """What computes networks."""
 
     @property
     def name(self) -> str:
@@ -40,8 +44,23 @@ class Runtime(Protocol):
     def precision(self) -> str:
         """What it computes in."""
 
-    def open(self, model: bytes, *, threads: int) -> Opened:
-        """Makes a serialised ONNX graph ready to run with so many threads."""
+    @property
+    def device(self) -> str:
+        """The model of the processor, or of the GPU, that computes."""
+
+    def prepare(self, subject: Subject, conditions: Conditions) -> Run:
+        """Makes a network ready to run on random pictures, with so many threads.
+
+        Raises:
+            InputError: It takes other pictures, or this runtime cannot run it.
+        """
+
+
+def prepare_architecture(
+    runtime: Runtime, conditions: Conditions, architecture: Architecture
+) -> Run:
+    """Makes an architecture with random weights ready, as the graph that would ship."""
+    return runtime.prepare(subject_of(architecture), conditions)
 
 
 class OnnxRuntime:
@@ -57,17 +76,21 @@ class OnnxRuntime:
 
         return str(onnxruntime.__version__)
 
-    def open(self, model: bytes, *, threads: int) -> Opened:
+    @property
+    def device(self) -> str:
+        """The processor."""
+        return stamp().cpu
+
+    def prepare(self, subject: Subject, conditions: Conditions) -> Run:
         """Makes a graph ready.
 
         Raises:
-            PackageError: ONNX Runtime does not accept it.
+            InputError: It takes other pictures, or ONNX Runtime does not accept it.
         """
-        from tapetum.runtime.session import GraphSession
+        from tapetum.runtime import GraphSession
 
-        session = GraphSession(model, threads=threads)
-        outputs = session.output_names
-        return lambda feeds: session.run(outputs, feeds)
+        session = GraphSession(subject.model, threads=conditions.threads)
+        return partial(session.run, session.output_names, feeds_of(subject, conditions))
 
 
 class OpenVino:
@@ -81,21 +104,26 @@ class OpenVino:
         """Of the library."""
         return str(_openvino().__version__).split("-")[0]
 
-    def open(self, model: bytes, *, threads: int) -> Opened:
+    @property
+    def device(self) -> str:
+        """The processor."""
+        return stamp().cpu
+
+    def prepare(self, subject: Subject, conditions: Conditions) -> Run:
         """Makes a graph ready.
 
         Raises:
             MissingExtraError: OpenVINO is not installed.
-            InputError: It does not compute in fp32 although it was told to.
+            InputError: The graph takes other pictures, or OpenVINO does not compute in fp32
+                although it was told to.
         """
-        openvino = _openvino()
-        core = openvino.Core()
+        core = _openvino().Core()
         compiled = core.compile_model(
-            core.read_model(model),
+            core.read_model(subject.model),
             "CPU",
             {
                 "INFERENCE_PRECISION_HINT": "f32",
-                "INFERENCE_NUM_THREADS": threads,
+                "INFERENCE_NUM_THREADS": conditions.threads,
                 "NUM_STREAMS": 1,
                 "PERFORMANCE_HINT": "LATENCY",
             },
@@ -107,7 +135,8 @@ class OpenVino:
                 "use another runtime, or another version of OpenVINO",
             )
         request = compiled.create_infer_request()
-        return lambda feeds: request.infer(dict(feeds), share_inputs=True)
+        feeds = dict(feeds_of(subject, conditions))
+        return lambda: request.infer(feeds, share_inputs=True)
 
 
 RUNTIMES: Mapping[str, Runtime] = {"onnxruntime": OnnxRuntime(), "openvino": OpenVino()}

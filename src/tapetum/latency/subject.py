@@ -5,16 +5,27 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tapetum.arch import Architecture, find, names
 from tapetum.arch.spec import Conv, Whole
 from tapetum.errors import InputError, nearest
 from tapetum.graph import random_weights, write_graph
 from tapetum.latency.conditions import Conditions
-from tapetum.latency.runtimes import Feeds
 from tapetum.runtime import open_package
 
-__all__ = ["BOXES", "Subject", "feeds_of", "open_subject"]
+__all__ = [
+    "BOXES",
+    "Feeds",
+    "Subject",
+    "dense_architecture",
+    "feeds_of",
+    "open_subject",
+    "subject_of",
+]
+
+Feeds = Mapping[str, NDArray[np.float32]]
+"""One array for each input of a graph, by name."""
 
 BOXES = 2  # a picture, where a graph names boxes
 BOX_PX = 28
@@ -63,8 +74,18 @@ def open_subject(name: str, *, channels: int, num_classes: int) -> Subject:
             f"{name!r} is no architecture, no package and no graph",
             f"give a .tapetum, .onnx or .json file, or a name: {nearest(name, names())}",
         )
+    return subject_of(architecture)
+
+
+def subject_of(architecture: Architecture) -> Subject:
+    """The graph of an architecture that would ship, with random weights."""
     model = write_graph(architecture, random_weights(architecture, seed=0))
-    return _subject(model.SerializeToString(), architecture)
+    inputs: dict[str, tuple[int | None, ...]] = {
+        "noisy": (None, architecture.picture_channels, None, None)
+    }
+    if architecture.names_boxes:
+        inputs["boxes"] = (None, None, 4)
+    return Subject(model.SerializeToString(), architecture, inputs)
 
 
 def feeds_of(subject: Subject, conditions: Conditions, *, seed: int = 0) -> Feeds:

@@ -1,6 +1,7 @@
 """Training: one loop for every network, recipes as data, runs that survive a kill."""
 
 from tapetum.training.distributed import is_main_process, start_run
+from tapetum.training.eager import EagerTorch
 from tapetum.training.evaluate import (
     Predict,
     ScoreRow,
@@ -34,6 +35,7 @@ __all__ = [
     "QUICK",
     "RECIPES",
     "SWIFT",
+    "EagerTorch",
     "Predict",
     "ProcessSettings",
     "Recipe",
