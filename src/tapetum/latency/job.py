@@ -21,7 +21,7 @@ __all__ = ["Benchmark", "benchmark", "conditions_here", "measure_table", "verify
 FEWEST_NETWORKS = 60  # fewer cannot tell the machine's rates apart
 LOG_SUFFIX = ".log.jsonl"
 NUM_ROUNDS = 6
-DENSE_PX = 56
+DENSE_PX = 28
 
 
 def conditions_here(

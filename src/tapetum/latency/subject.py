@@ -122,7 +122,7 @@ def dense_architecture() -> Architecture:
 
     For pictures of 3 channels; the first layer brings them to the width of the others.
     """
-    width, depth = 128, 8
+    width, depth = 128, 4
     blocks = [Conv(in_channels=3, out_channels=width)]
     blocks += [Conv(in_channels=width, out_channels=width) for _ in range(depth)]
     return Architecture.model_validate(
