@@ -120,8 +120,6 @@ def test_a_table_that_was_changed_by_hand_is_refused(folder: Path) -> None:
 @pytest.mark.parametrize("runtime", ["onnxruntime", "openvino", "torch"])
 def test_a_network_is_timed_under_each_runtime(folder: Path, runtime: str) -> None:
     """By the same command, with the runtime, its version and its precision beside the number."""
-    if runtime == "openvino":
-        pytest.importorskip("openvino")
     options = ("--size", SIZE, "--seconds", 0.2, "--runtime", runtime, "--json")
     result = run("benchmark", folder / "network.json", *options)
     assert result.exit_code == 0, result.output
