@@ -5,7 +5,7 @@ data set and the version of Tapetum it fixes the weights.  Four recipes have nam
 
 - :data:`PUBLISHED`: the paper's.
 - :data:`QUICK`: the same goal in minutes on a CPU.
-- :data:`SWIFT`: the paper's scores of the reduced joint network in a fifth of an hour on two cores.
+- :data:`SWIFT`: close to the paper's scores in half an hour (docs/log.md).
 - :data:`PICTURES`: for a folder of pictures.
 
 Change one with ``QUICK.model_copy(update={"epochs": 3})``, or :func:`adjusted`, which checks.
