@@ -124,6 +124,22 @@ def test_the_interval_holds_what_it_says() -> None:
     assert 0.85 <= np.mean(inside) <= 0.95
 
 
+def test_a_drift_of_the_machine_does_not_end_up_in_prices() -> None:
+    """A machine that swings by a tenth gets the prices of one that does not, and says so."""
+    space = small_space()
+    steady = measured(space, 300)
+    swing = 1 + 0.1 * np.sin(np.linspace(0, 12, 300))
+    swinging = [
+        Sample(one.choices, one.median_ms * factor)
+        for one, factor in zip(steady, swing, strict=True)
+    ]
+    table = make_table(space, CONDITIONS, swinging, stamp())
+    fresh = measured(space, 50, seed=1)
+    errors = [table.predict(one.choices).median_ms / one.median_ms - 1 for one in fresh]
+    assert np.abs(errors).max() < 0.03
+    assert table.accuracy.interval > 0.08
+
+
 def test_one_choice_changed_changes_the_prediction_by_its_price(table: LatencyTable) -> None:
     """Whatever else stands in the network; leaving a slot out saves its whole price."""
     prices = table.prices()
