@@ -28,6 +28,9 @@ Run = Callable[[], object]
 """One pass of whatever is timed; on a GPU it returns only when the GPU is done."""
 
 
+LOCK_FOLDER = Path(tempfile.gettempdir())  # one for everything on this machine
+
+
 class Block(Record):
     """How long the passes of one turn took; none of them is thrown away.
 
@@ -133,7 +136,7 @@ def one_at_a_time(folder: Path | None = None) -> Iterator[None]:
     """
     from filelock import FileLock, Timeout
 
-    path = (folder or Path(tempfile.gettempdir())) / "tapetum-timing.lock"
+    path = (folder or LOCK_FOLDER) / "tapetum-timing.lock"
     lock = FileLock(path)
     try:
         lock.acquire(timeout=0)
