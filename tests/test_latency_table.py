@@ -142,7 +142,7 @@ def test_a_drift_of_the_machine_does_not_end_up_in_prices() -> None:
 
 def test_one_choice_changed_changes_the_prediction_by_its_price(table: LatencyTable) -> None:
     """Whatever else stands in the network; leaving a slot out saves its whole price."""
-    prices = table.prices()
+    prices = table.prices
     generator = np.random.default_rng(0)
     for _ in range(20):
         choices = table.space.random(generator)
@@ -215,7 +215,7 @@ def test_the_best_network_is_the_best_of_all() -> None:
     generator = np.random.default_rng(0)
     scores = {
         path: {choice: float(generator.normal()) for choice in slot}
-        for path, slot in table.prices().items()
+        for path, slot in table.prices.items()
     }
     latencies = {
         tuple(choices.values()): (

@@ -16,7 +16,7 @@ from pathlib import Path
 import tapetum
 from tapetum.records import Record
 
-__all__ = ["Provenance", "stamp", "usable_cores"]
+__all__ = ["Provenance", "cpu_model", "stamp", "usable_cores"]
 
 PACKAGES = (
     "accelerate",
@@ -81,7 +81,7 @@ def stamp(*, seed: int | None = None) -> Provenance:
         dirty=dirty,
         python=platform.python_version(),
         platform=platform.platform(),
-        cpu=_cpu_model(CPUINFO),
+        cpu=cpu_model(),
         cores=usable_cores(),
         memory_gib=_memory_gib(),
         packages=_versions(PACKAGES),
@@ -120,6 +120,11 @@ def _git(folder: Path, *arguments: str) -> str | None:
     except (OSError, subprocess.SubprocessError):
         return None
     return done.stdout.strip()
+
+
+def cpu_model() -> str:
+    """The processor of this machine."""
+    return _cpu_model(CPUINFO)
 
 
 def _cpu_model(cpuinfo: Path) -> str:

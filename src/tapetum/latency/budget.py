@@ -56,7 +56,7 @@ class Best(NamedTuple):
 
 def range_of(table: LatencyTable) -> Range:
     """The exact range of the table's predictions over its whole space."""
-    prices = table.prices().values()
+    prices = table.prices.values()
     return Range(
         table.fixed_ms + sum(min(slot.values()) for slot in prices),
         table.fixed_ms + sum(max(slot.values()) for slot in prices),
@@ -92,10 +92,9 @@ def best_network(table: LatencyTable, scores: Prices, *, target_ms: float) -> Be
         InputError: No network keeps the target, or a slot has no scored choice.
     """
     require_feasible(table, target_ms)
-    prices = table.prices()
+    prices = table.prices
     room = math.floor((target_ms - table.fixed_ms) * MICROSECONDS)
-    value = np.full(room + 1, -np.inf)
-    value[:] = 0.0
+    value = np.zeros(room + 1)
     taken: dict[str, tuple[list[Choice | None], NDArray[np.int64]]] = {}
     for path, slot in prices.items():
         options = [choice for choice in slot if choice in scores.get(path, {})]

@@ -157,7 +157,6 @@ def benchmark(
     conditions: Conditions,
     *,
     seconds: float,
-    num_boxes: int = BOXES,
     progress: ProgressCallback = silent,
 ) -> Benchmark:
     """Times one graph, beside dense convolutions, in rounds that are spread over some seconds.
@@ -167,26 +166,25 @@ def benchmark(
         runtime: That computes.
         conditions: Under which.
         seconds: That it takes, roughly.
-        num_boxes: In each picture, where the graph names boxes.
         progress: Is told of each turn.
 
     Raises:
         InputError: The graph takes other pictures, or another timing is going on.
     """
-    dense = subject_of(dense_architecture())
+    dense = dense_architecture()
     at_peak = conditions.model_copy(
         update={"batch": 1, "channels": 3, "height_px": DENSE_PX, "width_px": DENSE_PX}
     )
-    runs = [runtime.prepare(subject, conditions), runtime.prepare(dense, at_peak)]
+    runs = [runtime.prepare(subject, conditions), runtime.prepare(subject_of(dense), at_peak)]
     block = Block(warmups=3, min_passes=5, min_ms=1000 * seconds / (2 * NUM_ROUNDS))
     with one_at_a_time():
         ours, peak = map(timing, take_turns(runs, block, num_rounds=NUM_ROUNDS, progress=progress))
     cost = rate = share = None
     if subject.architecture is not None:
         size = (conditions.height_px, conditions.width_px)
-        cost = multiply_adds(subject.architecture, *size, num_boxes=num_boxes)
+        cost = multiply_adds(subject.architecture, *size, num_boxes=BOXES)
         rate = conditions.batch * cost / ours.median_ms / 1e6
-        dense_cost = multiply_adds(dense_architecture(), DENSE_PX, DENSE_PX)
+        dense_cost = multiply_adds(dense, DENSE_PX, DENSE_PX)
         share = rate / (dense_cost / peak.median_ms / 1e6)
     return Benchmark(
         conditions=conditions,

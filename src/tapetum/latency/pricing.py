@@ -13,10 +13,11 @@ operator :math:`o` (kernel, squeeze), linear in the hidden width :math:`w` and i
 up to the vectors of the processor, :math:`v`.  Every :math:`x` is at least zero, so that a wider
 block never costs less and nothing costs less than nothing.
 
-Two storeys keep a few hundred networks from explaining noise.  First five rates are fitted that
-hold for the whole machine (for a multiply-add of a 1x1 and of a depth-wise convolution, for an
-element written, for a block, for a squeeze).  Then each price function may differ from what the
-rates say, at a cost; how much they differ is decided by cross-validation.
+Two storeys keep a few hundred networks from explaining noise.  First a few rates are fitted that
+hold for the whole machine (for a block, a squeeze, a multiply-add of a 1x1 and of a depth-wise
+convolution, and an element written, the last three by the width and by the width rounded up).
+Then each price function may differ from what the rates say, at a cost; how much they differ is
+decided by cross-validation.
 
 A shared machine is now quicker, now slower, by several per cent over minutes.  Networks are random,
 so a run of them that all take longer than their prices say tells of the machine and not of them.
@@ -24,7 +25,7 @@ Prices are fitted again to latencies without that drift; errors are told with it
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -37,9 +38,7 @@ __all__ = ["Fit", "Key", "Sample", "fit_prices", "keys_of"]
 
 Array = NDArray[np.float64]
 
-VECTOR_LANES = (
-    16  # floats in the widest register; a narrower one shows no stairs, and costs nothing
-)
+VECTOR_LANES = 16  # floats in the widest register; where it is narrower, there are no stairs
 NUM_FOLDS = 5
 DRIFT_WINDOW = 21  # networks: long enough for their own whims to even out
 FREEDOMS = (0.01, 0.03, 0.1, 0.3, 1.0, 10.0)  # how far a price may be from the rates, relatively
@@ -200,7 +199,14 @@ class _Columns:
     def __init__(self, space: Space, height: int, width: int) -> None:
         self.keys = keys_of(space, height, width)
         self.slots = space.slots
-        self.widths = self._widths()
+        self.widths: dict[Key, list[int]] = {}
+        self.examples: dict[Key, Candidate] = {}  # those of a key differ in their widths alone
+        for path, slot in space.slots.items():
+            for candidate in slot.candidates:
+                key = self.keys[path][candidate.name]
+                self.examples.setdefault(key, candidate)
+                known = self.widths.get(key, [])
+                self.widths[key] = sorted({*known, *slot.widths(candidate)})
         self.places = {key: 1 + 3 * index for index, key in enumerate(self.widths)}
         self.num_columns = 1 + 3 * len(self.places)
         self.by_rates = self._by_rates(space.sizes(height, width))
@@ -240,21 +246,12 @@ class _Columns:
         widest = max(self.widths[key])
         return np.array([1.0, width / widest, _round_up(width) / _round_up(widest)])
 
-    def _widths(self) -> dict[Key, list[int]]:
-        widths: dict[Key, set[int]] = {}
-        for path, slot in self.slots.items():
-            for candidate in slot.candidates:
-                grid = widths.setdefault(self.keys[path][candidate.name], set())
-                grid.update(slot.widths(candidate))
-        return {key: sorted(grid) for key, grid in widths.items()}
-
     def _by_rates(self, sizes: Mapping[str, tuple[int, int]]) -> Array:
-        """Rates: fixed; a block; a squeeze; then four by the width, and four by it rounded up."""
+        """Rates: fixed; a block; a squeeze; three by the width, the same by it rounded up."""
         matrix = np.zeros((self.num_columns, 9))
         matrix[0, 0] = 1.0
         for key, place in self.places.items():
-            slot = self.slots[key.group]
-            candidate = next(c for c in self._candidates(key) if operator_of(c) == key.operator)
+            slot, candidate = self.slots[key.group], self.examples[key]
             at_rest, at_widest = (
                 _counts(slot, candidate, width, sizes[key.group])
                 for width in (0, max(self.widths[key]))
@@ -265,12 +262,6 @@ class _Columns:
             matrix[place + 2, 6:9] = at_widest - at_rest
         scaled: Array = matrix / np.maximum(matrix.max(axis=0), 1e-12)
         return scaled
-
-    def _candidates(self, key: Key) -> Iterable[Candidate]:
-        for path, names in self.keys.items():
-            for candidate in self.slots[path].candidates:
-                if names[candidate.name] == key:
-                    yield candidate
 
 
 def _counts(slot: Slot, candidate: Candidate, width: int, size: tuple[int, int]) -> Array:

@@ -17,7 +17,7 @@ from tapetum.errors import InputError, MissingExtraError, nearest
 from tapetum.latency.conditions import Conditions
 from tapetum.latency.stopwatch import Run
 from tapetum.latency.subject import Subject, feeds_of, subject_of
-from tapetum.provenance import stamp
+from tapetum.provenance import cpu_model
 
 __all__ = [
     "RUNTIMES",
@@ -79,7 +79,7 @@ class OnnxRuntime:
     @property
     def device(self) -> str:
         """The processor."""
-        return stamp().cpu
+        return cpu_model()
 
     def prepare(self, subject: Subject, conditions: Conditions) -> Run:
         """Makes a graph ready.
@@ -107,7 +107,7 @@ class OpenVino:
     @property
     def device(self) -> str:
         """The processor."""
-        return stamp().cpu
+        return cpu_model()
 
     def prepare(self, subject: Subject, conditions: Conditions) -> Run:
         """Makes a graph ready.

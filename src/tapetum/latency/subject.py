@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tapetum.arch import Architecture, find, names
-from tapetum.arch.spec import Conv, Whole
+from tapetum.arch.spec import Classifier, Conv, Whole
 from tapetum.errors import InputError, nearest
 from tapetum.graph import random_weights, write_graph
 from tapetum.latency.conditions import Conditions
@@ -125,19 +125,17 @@ def dense_architecture() -> Architecture:
     width, depth = 128, 4
     blocks = [Conv(in_channels=3, out_channels=width)]
     blocks += [Conv(in_channels=width, out_channels=width) for _ in range(depth)]
-    return Architecture.model_validate(
-        {
-            "name": "dense",
-            "picture_channels": 3,
-            "classifier": {
-                "source": "noisy",
-                "region": Whole().model_dump(),
-                "blocks": [block.model_dump() for block in blocks],
-                "pooling": "mean",
-                "features": width,
-                "num_classes": 2,
-            },
-        }
+    return Architecture(
+        name="dense",
+        picture_channels=3,
+        classifier=Classifier(
+            source="noisy",
+            region=Whole(),
+            blocks=tuple(blocks),
+            pooling="mean",
+            features=width,
+            num_classes=2,
+        ),
     )
 
 

@@ -7,6 +7,7 @@ that measures it.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 from itertools import pairwise
 from typing import Annotated, Literal, NamedTuple
 
@@ -129,21 +130,25 @@ class LatencyTable(Record):
 
     @model_validator(mode="after")
     def _holds_every_choice(self) -> "LatencyTable":
-        priced = {(entry.group, entry.operator): entry.prices_ms for entry in self.entries}
+        priced = self._by_key()
         keys = keys_of(self.space, self.conditions.height_px, self.conditions.width_px)
         missing = [
             f"{path} {candidate.name}"
             for path, slot in self.space.slots.items()
             for candidate in slot.candidates
-            if not set(slot.widths(candidate)) <= set(priced.get(keys[path][candidate.name], {}))
+            if not set(slot.widths(candidate)) <= set(priced.get(keys[path][candidate.name], ()))
         ]
         if missing:
             raise ValueError(f"there is no price for {', '.join(missing)}")
         return self
 
+    def _by_key(self) -> dict[Key, dict[int, float]]:
+        return {Key(entry.group, entry.operator): entry.prices_ms for entry in self.entries}
+
+    @cached_property
     def prices(self) -> dict[str, dict[Choice | None, float]]:
         """What each choice of each slot costs, in milliseconds; leaving it out costs nothing."""
-        priced = {Key(entry.group, entry.operator): entry.prices_ms for entry in self.entries}
+        priced = self._by_key()
         keys = keys_of(self.space, self.conditions.height_px, self.conditions.width_px)
         return {
             path: dict(_priced(slot, keys[path], priced)) for path, slot in self.space.slots.items()
@@ -155,7 +160,7 @@ class LatencyTable(Record):
         Raises:
             InputError: The table has no price for one of the choices.
         """
-        prices, total = self.prices(), self.fixed_ms
+        prices, total = self.prices, self.fixed_ms
         for path, choice in choices.items():
             if choice not in prices.get(path, {}):
                 raise InputError(

@@ -11,7 +11,7 @@ from tapetum.latency import Conditions, Subject
 from tapetum.latency.stopwatch import Run
 from tapetum.latency.subject import feeds_of
 from tapetum.nn import build
-from tapetum.provenance import stamp
+from tapetum.provenance import cpu_model
 from tapetum.training.process import training_device
 
 __all__ = ["EagerTorch"]
@@ -33,7 +33,7 @@ class EagerTorch:
         """The GPU where there is one, else the processor."""
         if training_device().type == "cuda":
             return torch.cuda.get_device_name()
-        return stamp().cpu
+        return cpu_model()
 
     def prepare(self, subject: Subject, conditions: Conditions) -> Run:
         """Makes a network with fresh weights ready; sets the threads of the whole process.
