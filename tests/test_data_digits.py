@@ -183,8 +183,19 @@ def test_idx_files_are_found(tmp_path: Path, subfolder: str, is_gzipped: bool) -
     digits = find_digits(tmp_path)
     np.testing.assert_array_equal(digits.train_images, some_digits(12, seed=1)[0])
     np.testing.assert_array_equal(digits.test_labels, some_digits(8, seed=2)[1])
-    assert str(tmp_path) in digits.description
     assert "12 for training, 8 for testing" in digits.description
+
+
+def test_digits_are_known_by_their_content(tmp_path: Path) -> None:
+    """The same digits in another folder, gzipped, have the same name; one other pixel changes it."""
+    for folder in ("here", "there", "other"):
+        write_mnist(tmp_path / folder, is_gzipped=folder == "there")
+    changed = some_digits(12, seed=1)[0]
+    changed[0, 0, 0] ^= 1
+    (tmp_path / "other" / "train-images-idx3-ubyte").write_bytes(idx_bytes(changed))
+    here, there, other = (find_digits(tmp_path / f).description for f in ("here", "there", "other"))
+    assert here == there
+    assert here != other
 
 
 def test_train_and_test_show_their_own_digits(tmp_path: Path) -> None:
@@ -266,8 +277,8 @@ def test_download_without_a_folder_has_a_place(
     """Without a data folder a download goes to the user's cache."""
     monkeypatch.setattr(Path, "home", lambda: tmp_path)
     install_download(monkeypatch, lambda root, **_: write_mnist(root / "MNIST" / "raw"))
-    description = find_digits(None, download=True).description
-    assert str(tmp_path / ".cache" / "tapetum") in description
+    assert "12 for training" in find_digits(None, download=True).description
+    assert (tmp_path / ".cache" / "tapetum" / "MNIST" / "raw").is_dir()
 
 
 def test_failed_download_is_explained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
