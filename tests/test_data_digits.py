@@ -187,7 +187,7 @@ def test_idx_files_are_found(tmp_path: Path, subfolder: str, is_gzipped: bool) -
 
 
 def test_digits_are_known_by_their_content(tmp_path: Path) -> None:
-    """The same digits in another folder, gzipped, have the same name; one other pixel changes it."""
+    """Digits in another folder, gzipped, have the same name; one other pixel changes it."""
     for folder in ("here", "there", "other"):
         write_mnist(tmp_path / folder, is_gzipped=folder == "there")
     changed = some_digits(12, seed=1)[0]

@@ -1,5 +1,6 @@
 """Laws of measuring: a campaign that was killed goes on, and a check is of fresh networks."""
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ from tapetum.arch import Architecture, find
 from tapetum.arch.space import Space
 from tapetum.errors import InputError
 from tapetum.latency import Block, benchmark, find_runtime, open_subject, prepare_architecture
-from tapetum.latency.campaign import Campaign, Prepare, draw, measure
+from tapetum.latency.campaign import Campaign, Measurements, Prepare, draw, measure
 from tapetum.latency.check import check_table
 from tapetum.latency.conditions import Conditions
 from tapetum.latency.job import conditions_here, measure_table, verify
@@ -24,16 +25,18 @@ SHORT = Block(warmups=1, min_passes=1, min_ms=0)
 class Device:
     """A made-up device whose clock the test turns: each network takes what it truly takes."""
 
-    def __init__(self, space: Space, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.space = space
+    def __init__(self, space: Space, monkeypatch: pytest.MonkeyPatch, *, noise: float = 0) -> None:
+        self.space, self.noise = space, noise
+        self.generator = np.random.default_rng(0)
         self.now_ns = 0
         self.num_prepared = 0
         monkeypatch.setattr("tapetum.latency.stopwatch.time.perf_counter_ns", lambda: self.now_ns)
 
     def prepare(self, architecture: Architecture) -> Run:
-        """A pass of the network moves the clock by its latency."""
+        """A pass of the network moves the clock by its latency, and by the mood of this visit."""
         self.num_prepared += 1
-        pass_ns = round(1e6 * true_ms(self.space, self.space.choices(architecture)))
+        mood = math.exp(self.noise * self.generator.standard_normal())
+        pass_ns = round(1e6 * mood * true_ms(self.space, self.space.choices(architecture)))
 
         def run() -> None:
             self.now_ns += pass_ns
@@ -49,8 +52,14 @@ def campaign(**changes: object) -> Campaign:
 
 def run_campaign(asked: Campaign, prepare: Prepare, log: Path, *, count: int) -> list[float]:
     """The latencies of so many networks."""
-    samples = measure(asked, prepare, log, count=count, limit_s=60, block=SHORT, progress=silent)
-    return [sample.median_ms for sample in samples]
+    return [one.median_ms for one in measurements(asked, prepare, log, count=count).samples]
+
+
+def measurements(
+    asked: Campaign, prepare: Prepare, log: Path, *, count: int, limit_s: float = 60
+) -> Measurements:
+    """What comes of so many networks."""
+    return measure(asked, prepare, log, count=count, limit_s=limit_s, block=SHORT, progress=silent)
 
 
 def test_a_measurement_that_was_killed_goes_on(
@@ -59,15 +68,44 @@ def test_a_measurement_that_was_killed_goes_on(
     """Nothing is measured twice but the line that was torn, and all ends as without the kill."""
     asked = campaign()
     device = Device(asked.space, monkeypatch)
-    whole = run_campaign(asked, device.prepare, tmp_path / "whole", count=12)
+    whole = run_campaign(asked, device.prepare, tmp_path / "whole", count=4)
+    assert device.num_prepared == 12  # no noise: three rounds are enough
+    lines = (tmp_path / "whole").read_text().splitlines(keepends=True)
     log = tmp_path / "killed"
-    run_campaign(asked, device.prepare, log, count=7)
-    log.write_text(log.read_text()[:-9])  # the kill came in the middle of the seventh
+    log.write_text("".join(lines[:8])[:-9])  # the kill came in the middle of the seventh visit
     device.num_prepared = 0
-    assert run_campaign(asked, device.prepare, log, count=12) == whole
+    assert run_campaign(asked, device.prepare, log, count=4) == whole
     assert device.num_prepared == 6
-    assert run_campaign(asked, device.prepare, log, count=12) == whole
+    assert log.read_text() == "".join(lines)
+    assert run_campaign(asked, device.prepare, log, count=4) == whole
     assert device.num_prepared == 6
+
+
+def test_rounds_go_on_until_latencies_are_sure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A machine that is noisier takes more rounds for the same sureness, and says what is left."""
+    asked = campaign()
+    num_rounds = []
+    for noise in (0.01, 0.03):
+        device = Device(asked.space, monkeypatch, noise=noise)
+        found = measurements(asked, device.prepare, tmp_path / f"{noise}", count=30)
+        assert found.is_sure
+        assert found.noise == pytest.approx(noise / found.num_rounds**0.5, rel=0.3)
+        num_rounds.append(found.num_rounds)
+    assert num_rounds[0] < num_rounds[1]
+
+
+def test_time_that_is_over_ends_a_measurement_that_is_not_sure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What there is by then counts, and is not taken for sure."""
+    asked = campaign()
+    device = Device(asked.space, monkeypatch, noise=1)
+    found = measurements(asked, device.prepare, tmp_path / "log", count=30, limit_s=0.2)
+    assert not found.is_sure
+    again = measurements(asked, device.prepare, tmp_path / "log", count=30, limit_s=0)
+    assert again == found
 
 
 @pytest.mark.parametrize(
@@ -124,8 +162,9 @@ def test_too_little_time_leaves_the_log_to_go_on_with(
     with pytest.raises(InputError, match="only 20 networks could be timed"):
         measure_table(space, CONDITIONS, device.prepare, out, count=20, limit_s=60, block=SHORT)
     assert not out.exists()
+    assert device.num_prepared == 60
     measure_table(space, CONDITIONS, device.prepare, out, count=100, limit_s=60, block=SHORT)
-    assert device.num_prepared == 100
+    assert device.num_prepared == 300
     with pytest.raises(InputError, match="exists already"):
         measure_table(space, CONDITIONS, device.prepare, out, count=100, limit_s=60)
 

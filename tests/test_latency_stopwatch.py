@@ -1,12 +1,13 @@
 """Laws of the stopwatch: it says how long things take, in turns, one timing at a time."""
 
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from tapetum.errors import InputError
-from tapetum.latency.stopwatch import Block, one_at_a_time, take_turns, time_block, timing
+from tapetum.latency.stopwatch import Block, Run, one_at_a_time, take_turns, time_block, timing
 
 SHORT = Block(warmups=1, min_passes=3, min_ms=0)
 
@@ -29,11 +30,16 @@ def test_a_block_is_long_enough_in_passes_and_in_time() -> None:
 
 
 def test_everything_has_its_turn_in_every_round() -> None:
-    """A B A B, never A A B B."""
+    """A B A B, never A A B B; each is made ready anew."""
     calls: list[str] = []
+
+    def make_ready(name: str) -> Run:
+        calls.append(name.upper())
+        return lambda: calls.append(name)
+
     block = Block(warmups=1, min_passes=1, min_ms=0)
-    found = take_turns([lambda: calls.append("a"), lambda: calls.append("b")], block, num_rounds=3)
-    assert "".join(calls) == "aabb" * 3
+    found = take_turns([partial(make_ready, name) for name in "ab"], block, num_rounds=3)
+    assert "".join(calls) == "AaaBbb" * 3
     assert [len(rounds) for rounds in found] == [3, 3]
 
 

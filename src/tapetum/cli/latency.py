@@ -52,7 +52,8 @@ def measure(
 ) -> None:
     """Time random networks of a search space and price every block in it.
 
-    A measurement that was killed goes on where it stopped.
+    Each network is timed in several rounds, until the noise of the machine is averaged out or the
+    minutes are over.  A measurement that was killed goes on where it stopped.
 
     Examples:
 
@@ -63,6 +64,7 @@ def measure(
     with errors_in_one_sentence(as_json=json):
         from tapetum.arch.spaces import Frame, open_space
         from tapetum.latency import (
+            SURE_ENOUGH,
             conditions_here,
             measure_table,
             prepare_architecture,
@@ -99,6 +101,11 @@ def measure(
             answer(_facts(made))
         else:
             _show(made)
+            if made.accuracy.is_noisy:
+                say(
+                    "the machine was too noisy, or the time too short, for latencies that are sure "
+                    f"to {SURE_ENOUGH:.0%}; stop what else runs here, or give it more --minutes"
+                )
             say(f"wrote {out}; check it: tapetum latency check {out}")
 
 
@@ -224,7 +231,8 @@ def _show(read: "LatencyTable") -> None:
         ("conditions", str(read.conditions)),
         ("space", f"{read.space.name}, {len(read.space.slots)} slots"),
         ("this space spans", f"{fastest_ms:.2f} to {slowest_ms:.2f} ms here"),
-        ("timed", f"{accuracy.num_networks} random networks"),
+        ("timed", f"{accuracy.num_networks} random networks, each {accuracy.num_rounds} times"),
+        ("noise left in each", "unknown" if accuracy.noise is None else f"{accuracy.noise:.1%}"),
         (
             "held-out error",
             f"mean {accuracy.mean_relative_error:.1%}, worst {accuracy.worst_relative_error:.1%}",

@@ -5,23 +5,25 @@ space under some conditions, a *budget* is a target and what keeps it.  Nothing 
 """
 
 from tapetum.latency.budget import Best, Range, best_network, range_of, require_feasible
-from tapetum.latency.campaign import Prepare
+from tapetum.latency.campaign import SURE_ENOUGH, Prepare
 from tapetum.latency.check import Check
 from tapetum.latency.conditions import Conditions
 from tapetum.latency.job import Benchmark, benchmark, conditions_here, measure_table, verify
 from tapetum.latency.runtimes import RUNTIMES, Runtime, find_runtime, prepare_architecture
-from tapetum.latency.stopwatch import Block, Timing, one_at_a_time, take_turns, timing
+from tapetum.latency.stopwatch import Block, MakeReady, Timing, one_at_a_time, take_turns, timing
 from tapetum.latency.subject import Subject, open_subject
 from tapetum.latency.table import LatencyTable, Prediction
 
 __all__ = [
     "RUNTIMES",
+    "SURE_ENOUGH",
     "Benchmark",
     "Best",
     "Block",
     "Check",
     "Conditions",
     "LatencyTable",
+    "MakeReady",
     "Prediction",
     "Prepare",
     "Range",

@@ -1,15 +1,22 @@
-"""Times whole random networks of a space, one after the other, in a log that survives a kill.
+"""Times whole random networks of a space, round after round, in a log that survives a kill.
 
 Each network is drawn from (seed, index), so that a campaign that was killed goes on with the next
-one, and two campaigns of different seeds share no network.  The log is JSON lines: what is measured
-in the first, one network in each of the others; a line that a kill has torn is measured again.
+one, and two campaigns of different seeds share no network.  Every round visits all of them, so that
+the visits of one lie far apart and meet the machine in different moods; their median counts.  There
+is no new round when the latencies are sure enough, or when the time is over.
+
+The log is JSON lines: what is measured in the first, one visit in each of the others; a line that a
+kill has torn is measured again.
 """
 
+import itertools
+import math
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -22,7 +29,10 @@ from tapetum.latency.stopwatch import Block, Run, time_block
 from tapetum.progress import ProgressCallback
 from tapetum.records import Record, write_atomically
 
-__all__ = ["Campaign", "Prepare", "draw", "measure"]
+__all__ = ["SURE_ENOUGH", "Campaign", "Measurements", "Prepare", "draw", "measure"]
+
+SURE_ENOUGH = 0.01  # noise below which another round would add nothing that a user could tell
+FEWEST_ROUNDS = 3  # fewer cannot tell a disturbed visit from the others
 
 Prepare = Callable[[Architecture], Run]
 """Makes a network ready to be timed under the conditions at hand."""
@@ -44,16 +54,40 @@ class Campaign(Record):
     seed: int
 
 
-class Measured(Record):
+class Visit(Record):
     """A line of the log.
 
     Args:
+        round_number: From 0.
         index: Of the network; with the seed it says which one it is.
         median_ms: Of its passes.
     """
 
+    round_number: int
     index: int
     median_ms: float
+
+
+class Measurements(NamedTuple):
+    """What a campaign has come to.
+
+    Attributes:
+        samples: Every network, in the order of the draws, with the median of its visits.
+        num_rounds: In which all of them were visited.
+        noise: How far off the latency of a network is because the machine is noisy: the standard
+            error over its visits, relatively, on average; ``None`` before the second round.
+    """
+
+    samples: list[Sample]
+    num_rounds: int
+    noise: float | None
+
+    @property
+    def is_sure(self) -> bool:
+        """Whether another round would add nothing."""
+        if self.noise is None or self.num_rounds < FEWEST_ROUNDS:
+            return False
+        return self.noise <= SURE_ENOUGH
 
 
 def draw(campaign: Campaign, index: int) -> dict[str, Choice | None]:
@@ -70,42 +104,57 @@ def measure(
     limit_s: float,
     block: Block,
     progress: ProgressCallback,
-) -> list[Sample]:
-    """Times networks until there are enough, or the time is over.
+) -> Measurements:
+    """Times networks until their latencies are sure, or the time is over.
 
     Args:
         campaign: What to measure.
         prepare: Makes a network ready.
         log: Where measurements are kept; what it holds already is not measured again.
         count: How many networks.
-        limit_s: Seconds that this may take; none is begun after it.
-        block: Passes of each network.
-        progress: Is told of each network.
-
-    Returns:
-        Every network of the log, in the order of the draws.
+        limit_s: Seconds that this may take; no visit is begun after it.
+        block: Passes of each visit.
+        progress: Is told of each visit.
 
     Raises:
         InputError: The log is of something else, or cannot be read.
     """
-    known = {line.index: line for line in _open_log(campaign, log)}
-    begun = time.monotonic()
+    visits = {(line.round_number, line.index): line.median_ms for line in _open_log(campaign, log)}
+    end = time.monotonic() + limit_s
     with log.open("a") as file:
-        for index in range(count):
-            if index in known:
+        for number, index in (divmod(turn, count) for turn in itertools.count()):
+            if (number, index) in visits:
                 continue
-            if time.monotonic() - begun > limit_s:
+            if time.monotonic() > end or (index == 0 and _pool(campaign, visits).is_sure):
                 break
             run = prepare(campaign.space.architecture(draw(campaign, index)))
-            passes = time_block(run, block)
-            known[index] = Measured(index=index, median_ms=statistics.median(passes))
-            file.write(known[index].model_dump_json() + "\n")
+            median_ms = statistics.median(time_block(run, block))
+            visits[number, index] = median_ms
+            line = Visit(round_number=number, index=index, median_ms=median_ms)
+            file.write(line.model_dump_json() + "\n")
             file.flush()
-            progress(len(known), count, "timing random networks")
-    return [Sample(draw(campaign, index), known[index].median_ms) for index in sorted(known)]
+            num_rounds = max(FEWEST_ROUNDS, number + 1)
+            progress(len(visits), num_rounds * count, f"timing random networks, round {number + 1}")
+    return _pool(campaign, visits)
 
 
-def _open_log(campaign: Campaign, log: Path) -> Iterator[Measured]:
+def _pool(campaign: Campaign, visits: Mapping[tuple[int, int], float]) -> Measurements:
+    by_index: defaultdict[int, list[float]] = defaultdict(list)
+    for (_, index), median_ms in visits.items():
+        by_index[index].append(median_ms)
+    errors = [
+        statistics.stdev(map(math.log, found)) / math.sqrt(len(found))
+        for found in by_index.values()
+        if len(found) > 1
+    ]
+    return Measurements(
+        [Sample(draw(campaign, i), statistics.median(by_index[i])) for i in sorted(by_index)],
+        min(map(len, by_index.values()), default=0),
+        statistics.fmean(errors) if errors else None,
+    )
+
+
+def _open_log(campaign: Campaign, log: Path) -> Iterator[Visit]:
     """The measurements of a log of this campaign; begins it where there is none."""
     if not log.exists():
         log.parent.mkdir(parents=True, exist_ok=True)
@@ -122,4 +171,4 @@ def _open_log(campaign: Campaign, log: Path) -> Iterator[Measured]:
         write_atomically(log, "".join(f"{line}\n" for line in (first, *lines[:-1])).encode())
         del lines[-1:]
     for number, line in enumerate(lines, start=2):
-        yield Measured.from_json(line, source=f"line {number} of {log}")
+        yield Visit.from_json(line, source=f"line {number} of {log}")

@@ -9,6 +9,7 @@ Three numbers are put side by side, on the same networks in the same run:
 
 import statistics
 from collections.abc import Sequence
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -24,7 +25,7 @@ from tapetum.records import Record
 __all__ = ["CHECK_SEED", "Check", "CheckedNetwork", "Errors", "check_table"]
 
 CHECK_SEED = 1_000_003  # far from the seeds of campaigns, so that no network is one of theirs
-NUM_ROUNDS = 4
+NUM_ROUNDS = 8
 
 
 class CheckedNetwork(Record):
@@ -125,15 +126,15 @@ def check_table(
     Args:
         table: To check.
         prepare: Makes a network ready under the table's conditions.
-        num_networks: That are drawn; all of them stay in memory, to take turns.
+        num_networks: That are drawn.
         block: Passes of a turn.
         progress: Is told of each turn.
     """
     campaign = Campaign(conditions=table.conditions, space=table.space, seed=CHECK_SEED)
     drawn = [draw(campaign, index) for index in range(num_networks)]
     networks = [table.space.architecture(choices) for choices in drawn]
-    runs = [prepare(network) for network in networks]
-    rounds = take_turns(runs, block, num_rounds=NUM_ROUNDS, progress=progress)
+    things = [partial(prepare, network) for network in networks]
+    rounds = take_turns(things, block, num_rounds=NUM_ROUNDS, progress=progress)
     size = (table.conditions.height_px, table.conditions.width_px)
     checked = []
     for choices, network, found in zip(drawn, networks, rounds, strict=True):

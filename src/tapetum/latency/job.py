@@ -1,5 +1,6 @@
 """The jobs that the command line offers: measure a table, check one, time one graph."""
 
+from functools import partial
 from pathlib import Path
 
 from tapetum.arch.cost import multiply_adds
@@ -64,10 +65,10 @@ def measure_table(
         prepare: Makes a network ready under them.
         out: The table's file.
         count: How many networks are timed.
-        limit_s: Seconds that this may take; fewer networks are timed where it is not enough.
+        limit_s: Seconds that this may take; they are timed less often where it is not enough.
         seed: Of the draws.
-        block: Passes of each network.
-        progress: Is told of each network.
+        block: Passes of each visit.
+        progress: Is told of each visit.
 
     Raises:
         InputError: There is such a file already, too few networks could be timed, or another timing
@@ -79,7 +80,7 @@ def measure_table(
     provenance = stamp(seed=seed)
     campaign = Campaign(conditions=conditions, space=space, seed=seed)
     with one_at_a_time():
-        samples = measure(
+        found = measure(
             campaign,
             prepare,
             log,
@@ -88,13 +89,13 @@ def measure_table(
             block=block or Block(),
             progress=progress,
         )
-    if len(samples) < FEWEST_NETWORKS:
+    if len(found.samples) < FEWEST_NETWORKS:
         raise InputError(
-            f"only {len(samples)} networks could be timed in {limit_s:.0f} seconds, "
+            f"only {len(found.samples)} networks could be timed in {limit_s:.0f} seconds, "
             f"and a table takes {FEWEST_NETWORKS}",
             "type the command again to go on, or give it more --minutes",
         )
-    table = make_table(space, conditions, samples, provenance)
+    table = make_table(space, conditions, found, provenance)
     table.write(out)
     log.unlink()
     return table
@@ -175,10 +176,15 @@ def benchmark(
     at_peak = conditions.model_copy(
         update={"batch": 1, "channels": 3, "height_px": DENSE_PX, "width_px": DENSE_PX}
     )
-    runs = [runtime.prepare(subject, conditions), runtime.prepare(subject_of(dense), at_peak)]
+    things = [
+        partial(runtime.prepare, subject, conditions),
+        partial(runtime.prepare, subject_of(dense), at_peak),
+    ]
     block = Block(warmups=3, min_passes=5, min_ms=1000 * seconds / (2 * NUM_ROUNDS))
     with one_at_a_time():
-        ours, peak = map(timing, take_turns(runs, block, num_rounds=NUM_ROUNDS, progress=progress))
+        ours, peak = map(
+            timing, take_turns(things, block, num_rounds=NUM_ROUNDS, progress=progress)
+        )
     cost = rate = share = None
     if subject.architecture is not None:
         size = (conditions.height_px, conditions.width_px)

@@ -18,10 +18,6 @@ hold for the whole machine (for a block, a squeeze, a multiply-add of a 1x1 and 
 convolution, and an element written, the last three by the width and by the width rounded up).
 Then each price function may differ from what the rates say, at a cost; how much they differ is
 decided by cross-validation.
-
-A shared machine is now quicker, now slower, by several per cent over minutes.  Networks are random,
-so a run of them that all take longer than their prices say tells of the machine and not of them.
-Prices are fitted again to latencies without that drift; errors are told with it, as users meet it.
 """
 
 import math
@@ -40,7 +36,6 @@ Array = NDArray[np.float64]
 
 VECTOR_LANES = 16  # floats in the widest register; where it is narrower, there are no stairs
 NUM_FOLDS = 5
-DRIFT_WINDOW = 21  # networks: long enough for their own whims to even out
 FREEDOMS = (0.01, 0.03, 0.1, 0.3, 1.0, 10.0)  # how far a price may be from the rates, relatively
 COVERED = 0.9  # of all networks lie inside the interval
 
@@ -110,38 +105,24 @@ def fit_prices(space: Space, height: int, width: int, samples: Sequence[Sample])
         space: Of the networks.
         height: Of the pictures, in pixels.
         width: Of the pictures, in pixels.
-        samples: The networks, in the order in which they were timed, at least :data:`NUM_FOLDS`.
+        samples: The networks, at least :data:`NUM_FOLDS`.
     """
     columns = _Columns(space, height, width)
     rows = np.stack([columns.row(sample.choices) for sample in samples])
     latencies = np.array([sample.median_ms for sample in samples])
     folds = np.arange(len(samples)) % NUM_FOLDS
-    drift = _drift(columns, rows, latencies)
-    steady = latencies / drift
     errors = {
-        freedom: _cross_validate(columns, rows, steady, folds, freedom) for freedom in FREEDOMS
+        freedom: _cross_validate(columns, rows, latencies, folds, freedom) for freedom in FREEDOMS
     }
     best = min(FREEDOMS, key=lambda freedom: float(np.abs(errors[freedom]).mean()))
-    found = _solve(columns, rows, steady, best)
-    as_met = (1 + errors[best]) / drift - 1
+    found = _solve(columns, rows, latencies, best)
     return Fit(
         fixed_ms=float(found[0]),
         prices_ms=columns.prices(found),
-        errors=as_met,
-        interval=_covering(as_met),
+        errors=errors[best],
+        interval=_covering(errors[best]),
         freedom=best,
     )
-
-
-def _drift(columns: "_Columns", rows: Array, latencies: Array) -> Array:
-    """How much slower than usual the machine was at each sample, which are in the order of time."""
-    ratios = latencies / (rows @ _solve(columns, rows, latencies, FREEDOMS[-1]))
-    half = DRIFT_WINDOW // 2
-    padded = np.pad(ratios, half, mode="reflect") if len(ratios) > half else ratios
-    windows = np.lib.stride_tricks.sliding_window_view(padded, min(DRIFT_WINDOW, len(padded)))
-    medians = np.median(windows, axis=1)
-    factors: Array = np.broadcast_to(medians / np.median(medians), latencies.shape)
-    return factors
 
 
 def _cross_validate(

@@ -1,10 +1,14 @@
 r"""Times what runs, again and again, and says how sure it is.
 
 A shared machine is noisy in two ways.  Single passes are disturbed, always upwards: so a *block*
-of passes counts by its median.  And the whole machine drifts by several per cent over minutes: so
-what is compared takes turns, block by block (A B C A B C), in rounds that are spread in time, and
-the medians of the rounds are pooled.  Minima and a reference network beside were tried and did not
-help (docs/latency.md).
+of passes counts by its median.  And the whole machine drifts by several per cent within seconds:
+so what is compared takes turns, block by block (A B C A B C), in rounds that are spread in time,
+and the medians of the rounds are pooled.  Minima and a reference network beside were tried and did
+not help (docs/latency.md).
+
+Each is made ready anew for its turn, so that one at a time lives in memory: the idle threads of
+another one spin beside the one that is timed, and with two threads on two cores that doubles its
+latency.
 
 Two timings at once would time each other: :func:`one_at_a_time` sees to it that there is one.
 """
@@ -22,10 +26,22 @@ from tapetum.errors import InputError
 from tapetum.progress import ProgressCallback, silent
 from tapetum.records import Record
 
-__all__ = ["Block", "Run", "Timing", "one_at_a_time", "take_turns", "time_block", "timing"]
+__all__ = [
+    "Block",
+    "MakeReady",
+    "Run",
+    "Timing",
+    "one_at_a_time",
+    "take_turns",
+    "time_block",
+    "timing",
+]
 
 Run = Callable[[], object]
 """One pass of whatever is timed; on a GPU it returns only when the GPU is done."""
+
+MakeReady = Callable[[], Run]
+"""Makes something ready to be timed; what it took goes when the run does."""
 
 
 LOCK_FOLDER = Path(tempfile.gettempdir())  # one for everything on this machine
@@ -76,7 +92,7 @@ def time_block(run: Run, block: Block) -> list[float]:
 
 
 def take_turns(
-    runs: Sequence[Run],
+    things: Sequence[MakeReady],
     block: Block,
     *,
     num_rounds: int,
@@ -86,23 +102,23 @@ def take_turns(
     """Times several things in turn, so that a drift of the machine meets them all.
 
     Args:
-        runs: What is timed.
+        things: What is timed; made ready anew for each turn.
         block: How long a turn is.
         num_rounds: How often everything has its turn.
         pause_s: Between rounds, to spread them in time.
         progress: Is told of each turn.
 
     Returns:
-        For each of ``runs``, for each round, the passes in milliseconds.
+        For each of ``things``, for each round, the passes in milliseconds.
     """
-    found: list[list[list[float]]] = [[] for _ in runs]
+    found: list[list[list[float]]] = [[] for _ in things]
     for round_number in range(num_rounds):
         if round_number and pause_s:
             time.sleep(pause_s)
-        for index, run in enumerate(runs):
-            found[index].append(time_block(run, block))
-            done = round_number * len(runs) + index + 1
-            progress(done, num_rounds * len(runs), "timing")
+        for index, make_ready in enumerate(things):
+            found[index].append(time_block(make_ready(), block))
+            done = round_number * len(things) + index + 1
+            progress(done, num_rounds * len(things), "timing")
     return found
 
 

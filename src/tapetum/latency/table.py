@@ -18,6 +18,7 @@ from tapetum.arch.cost import multiply_adds
 from tapetum.arch.space import Choice, Choices, Slot, Space
 from tapetum.arch.spec import Architecture
 from tapetum.errors import InputError
+from tapetum.latency.campaign import SURE_ENOUGH, Measurements
 from tapetum.latency.conditions import Conditions
 from tapetum.latency.pricing import Key, Sample, fit_prices, keys_of
 from tapetum.provenance import Provenance
@@ -74,15 +75,24 @@ class Accuracy(Record):
 
     Args:
         num_networks: That were timed, each predicted by the others.
+        num_rounds: In which each of them was visited.
+        noise: Standard error of the latency of one of them, relatively; ``None`` for one round.
         mean_relative_error: Of the predictions.
         worst_relative_error: Of the predictions.
         interval: Half-width of the interval around a prediction that holds nine in ten, relatively.
     """
 
     num_networks: int
+    num_rounds: int
+    noise: float | None
     mean_relative_error: float
     worst_relative_error: float
     interval: PositiveFloat
+
+    @property
+    def is_noisy(self) -> bool:
+        """Whether more rounds, or a quieter machine, would have made the prices surer."""
+        return self.noise is None or self.noise > SURE_ENOUGH
 
 
 class Baseline(Record):
@@ -184,7 +194,7 @@ class LatencyTable(Record):
 def make_table(
     space: Space,
     conditions: Conditions,
-    samples: Sequence[Sample],
+    found: Measurements,
     provenance: Provenance,
     *,
     note: str = "",
@@ -194,11 +204,11 @@ def make_table(
     Args:
         space: Of the networks.
         conditions: Under which they were timed.
-        samples: The networks.
+        found: The networks.
         provenance: When and where.
         note: For people.
     """
-    fit = fit_prices(space, conditions.height_px, conditions.width_px, samples)
+    fit = fit_prices(space, conditions.height_px, conditions.width_px, found.samples)
     sizes = [abs(float(error)) for error in fit.errors]
     return LatencyTable(
         conditions=conditions,
@@ -210,11 +220,13 @@ def make_table(
         ),
         accuracy=Accuracy(
             num_networks=len(sizes),
+            num_rounds=found.num_rounds,
+            noise=found.noise,
             mean_relative_error=sum(sizes) / len(sizes),
             worst_relative_error=max(sizes),
             interval=fit.interval,
         ),
-        baseline=fit_baseline(space, conditions, samples),
+        baseline=fit_baseline(space, conditions, found.samples),
         provenance=provenance,
         note=note,
     )
