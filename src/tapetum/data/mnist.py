@@ -145,7 +145,7 @@ def _fingerprint(arrays: Iterable[NDArray[np.uint8]]) -> str:
     """Tells digits apart wherever they lie: a run goes on, and a result holds, in another place."""
     digest = hashlib.sha256()
     for array in arrays:
-        digest.update(np.ascontiguousarray(array))
+        digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()[:8]
 
 

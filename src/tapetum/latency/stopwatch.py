@@ -57,7 +57,7 @@ class Block(Record):
     """
 
     warmups: PositiveInt = 2
-    min_passes: PositiveInt = 5
+    min_passes: PositiveInt = 3
     min_ms: NonNegativeFloat = 40.0
 
 

@@ -1,0 +1,154 @@
+"""How far can a latency table be believed?  Measures one for each setting, and checks each.
+
+Settings are the four of docs/latency.md (space, size, batch), each in ONNX Runtime and OpenVINO
+with one and two threads.  Each leaves two files: the table, and what came of checking it on fresh
+random networks, with how long the measuring took.  A setting that has been checked is not run
+again, and one that was killed goes on.  Nothing else may run beside it.
+
+Command:  python benchmarks/latency_tables.py [--only 'c-nas-64*'] [--out results/latency]
+"""
+
+import argparse
+import time
+from fnmatch import fnmatch
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+from tapetum import latency
+from tapetum.arch.spaces import Frame, open_space
+from tapetum.cli.common import progress_bar
+from tapetum.latency.check import Check
+from tapetum.latency.conditions import Conditions
+from tapetum.latency.table import Accuracy
+from tapetum.progress import ProgressCallback
+from tapetum.provenance import Provenance, stamp
+from tapetum.records import Record
+
+NOTE = "Measured on a development machine of Tapetum, for its tests; it holds on no other."
+CLASSES, CHANNELS, OPERATORS = 100, 3, 8
+
+
+class Setting(NamedTuple):
+    """A table to measure."""
+
+    space: str
+    size_px: int
+    batch: int
+    runtime: str
+    threads: int
+
+    @property
+    def name(self) -> str:
+        """Of its files."""
+        return (
+            f"{self.space}_{self.size_px}px_batch{self.batch}_{self.runtime}_{self.threads}threads"
+        )
+
+
+SETTINGS = [
+    Setting(space, size_px, batch, runtime, threads)
+    for runtime in ("onnxruntime", "openvino")
+    for threads in (1, 2)
+    for space, size_px, batch in (
+        ("c-nas", 64, 1),
+        ("c-nas", 224, 1),
+        ("dc-nas", 224, 1),
+        ("c-nas", 64, 32),
+    )
+]
+
+
+class TableStudy(Record):
+    """What came of a setting.
+
+    Attributes:
+        conditions: Under which.
+        space: Its name.
+        num_choices: Blocks that were priced: slots times candidates.
+        fastest_ms: Of the space, by the table.
+        slowest_ms: Of the space, by the table.
+        minutes: That measuring the table took; ``None`` where a kill came in between.
+        accuracy: Of the table, on networks that were held out.
+        summary: Of the check.
+        check: Every fresh network.
+        provenance: When and where.
+    """
+
+    conditions: Conditions
+    space: str
+    num_choices: int
+    fastest_ms: float
+    slowest_ms: float
+    minutes: float | None
+    accuracy: Accuracy
+    summary: dict[str, object]
+    check: Check
+    provenance: Provenance
+
+
+def study(
+    setting: Setting, out: Path, *, minutes: float, networks: int, tick: ProgressCallback
+) -> None:
+    """Measures a table where there is none, and checks it."""
+    runtime = latency.find_runtime(setting.runtime)
+    size_px = setting.size_px
+    frame = Frame(
+        operators=OPERATORS, picture_px=size_px, picture_channels=CHANNELS, num_classes=CLASSES
+    )
+    space = open_space(setting.space, frame)
+    conditions = latency.conditions_here(
+        runtime,
+        threads=setting.threads,
+        batch=setting.batch,
+        channels=CHANNELS,
+        height_px=size_px,
+        width_px=size_px,
+    )
+    prepare = partial(latency.prepare_architecture, runtime, conditions)
+    path, taken = out / "tables" / f"{setting.name}.json", None
+    if path.exists():
+        table = latency.LatencyTable.read(path)
+    else:
+        begun = time.monotonic()
+        table = latency.measure_table(
+            space, conditions, prepare, path, count=300, limit_s=60 * minutes, progress=tick
+        )
+        taken = (time.monotonic() - begun) / 60
+        table.model_copy(update={"note": NOTE}).write(path)
+    found = latency.verify(
+        table, prepare, conditions, what=path.name, num_networks=networks, progress=tick
+    )
+    fastest_ms, slowest_ms = latency.range_of(table)
+    TableStudy(
+        conditions=conditions,
+        space=space.name,
+        num_choices=sum(len(slot.candidates) for slot in space.slots.values()),
+        fastest_ms=fastest_ms,
+        slowest_ms=slowest_ms,
+        minutes=taken,
+        accuracy=table.accuracy,
+        summary=found.summary(),
+        check=found,
+        provenance=stamp(seed=0),
+    ).write(out / f"{setting.name}.json")
+
+
+def main() -> None:
+    """Runs what has not been run."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, default=Path("results/latency"))
+    parser.add_argument("--only", default="*", help="a pattern for names")
+    parser.add_argument("--minutes", type=float, default=6.0, help="for each table")
+    parser.add_argument("--networks", type=int, default=40, help="fresh ones for each check")
+    asked = parser.parse_args()
+    for setting in SETTINGS:
+        if not fnmatch(setting.name, asked.only) or (asked.out / f"{setting.name}.json").exists():
+            continue
+        print(setting.name, flush=True)
+        with progress_bar() as tick:
+            study(setting, asked.out, minutes=asked.minutes, networks=asked.networks, tick=tick)
+
+
+if __name__ == "__main__":
+    main()
