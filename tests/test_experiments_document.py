@@ -7,14 +7,13 @@ import pytest
 from tapetum.errors import InputError
 from tapetum.experiments.document import (
     DOCUMENTS,
-    PICTURES,
     drawings,
     fill,
-    markdown_table,
     sections,
     shown_experiments,
 )
 from tapetum.experiments.drawing import fingerprint_of
+from tapetum.experiments.markdown import PICTURES, markdown_table
 
 ROOT = Path(__file__).parent.parent
 

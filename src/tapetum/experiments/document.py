@@ -11,7 +11,7 @@ document, and a test fails where a document and its results differ.
 
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from tapetum.errors import InputError
@@ -20,6 +20,8 @@ from tapetum.experiments.climb import GOAL, Climb, climb_drawing
 from tapetum.experiments.compare import NOT_RUN
 from tapetum.experiments.drawing import Drawing
 from tapetum.experiments.figures import drawing
+from tapetum.experiments.latencies import FOLDER, latency_drawings, latency_sections
+from tapetum.experiments.markdown import PICTURES, markdown_table
 from tapetum.experiments.paper import TABLE_1, TABLE_8
 from tapetum.noise import Gaussian
 from tapetum.scores import SCORE_HEADER, Scores, score_cells, score_note, show_number
@@ -31,13 +33,11 @@ __all__ = [
     "REPRODUCED",
     "drawings",
     "fill",
-    "markdown_table",
     "sections",
     "shown_experiments",
 ]
 
-DOCUMENTS = ("README.md", "docs/pictures.md", "docs/reproduction.md")
-PICTURES = "pictures"  # the folder of ``docs/`` for drawings
+DOCUMENTS = ("README.md", "docs/latency.md", "docs/pictures.md", "docs/reproduction.md")
 REPRODUCED = "reproduction"  # the folder of ``results/`` that ``tapetum reproduce`` fills
 CLIMB = "minutes_to_the_paper.json"
 TRAINING_SPEED = "training_speed.json"
@@ -58,6 +58,7 @@ def sections(results: Path) -> dict[str, str]:
         "photos": _pictures(results / "photos.json"),
         "minutes": _if_run(_minutes, results / CLIMB),
         "training_speed": _if_run(_training_speed, results / TRAINING_SPEED),
+        **latency_sections(results / FOLDER),
         **{_section(outcome.experiment): _reproduced(outcome) for outcome in outcomes},
     }
 
@@ -71,6 +72,7 @@ def drawings(results: Path) -> list[Drawing]:
     """Every figure of the documents of which something has been run."""
     outcomes = (gather(shown, results / REPRODUCED) for shown in shown_experiments())
     figures = [figure for figure in map(drawing, outcomes) if figure is not None]
+    figures += latency_drawings(results / FOLDER)
     path = results / CLIMB
     return [*figures, climb_drawing(Climb.read(path))] if path.exists() else figures
 
@@ -95,13 +97,6 @@ def fill(text: str, found: Mapping[str, str]) -> str:
 
     pattern = r"(?P<begin><!-- begin: (?P<name>\w+) [^\n]*-->)\n.*?(?P<end><!-- end: (?P=name) -->)"
     return re.sub(pattern, section, text, flags=re.DOTALL)
-
-
-def markdown_table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    """A table in Markdown; the first column to the left, the others to the right."""
-    titles = list(header)
-    lines = [titles, ["---", *["---:"] * (len(titles) - 1)], *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def _demo(path: Path) -> str:

@@ -1,0 +1,295 @@
+"""The sections and drawings of docs/latency.md: how far milliseconds can be believed.
+
+Their files are those of ``benchmarks/latency_tables.py`` and ``benchmarks/latency_studies.py``;
+what has not been run says so.
+"""
+
+import json
+import statistics
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tapetum.experiments.compare import NOT_RUN
+from tapetum.experiments.drawing import Drawing, fingerprint
+from tapetum.experiments.markdown import PICTURES, markdown_table
+from tapetum.latency.conditions import Conditions
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["FOLDER", "latency_drawings", "latency_sections"]
+
+FOLDER = "latency"  # of ``results/``
+WIDTHS_DRAWING = "latency_widths.png"
+CHECKS_DRAWING = "latency_checks.png"
+
+Found = Mapping[str, Any]  # what a study has left
+
+
+def latency_sections(folder: Path) -> dict[str, str]:
+    """Every section by its name.
+
+    Args:
+        folder: ``latency`` of the results; it need not be there.
+    """
+    studies = {
+        f"latency_{name}": _of_study(render, folder / f"study_{name}.json")
+        for name, render in _STUDIES.items()
+    }
+    return {"latency_tables": _tables(folder), **studies}
+
+
+def latency_drawings(folder: Path) -> list[Drawing]:
+    """The stairs of a hidden width, and measured over predicted, where they have been run."""
+    drawings = []
+    path = folder / "study_widths.json"
+    if path.exists():
+        found = _lines(json.loads(path.read_text()))
+        drawings.append(Drawing(WIDTHS_DRAWING, fingerprint(found), partial(_draw_widths, found)))
+    checks = {name: _pairs(found) for name, found in _checked(folder).items()}
+    if checks:
+        drawings.append(Drawing(CHECKS_DRAWING, fingerprint(checks), partial(_draw_checks, checks)))
+    return drawings
+
+
+def _checked(folder: Path) -> dict[str, Found]:
+    """What came of each table that was checked, by a title, those of a setting together."""
+    studies = [
+        json.loads(path.read_text())
+        for path in folder.glob("*.json")
+        if not path.stem.startswith("study_")
+    ]
+    titled = {_title(Conditions.model_validate(one["conditions"]), one["space"]): one
+              for one in studies}  # fmt: skip
+    return dict(sorted(titled.items()))
+
+
+def _title(conditions: Conditions, space: str) -> str:
+    return (
+        f"{space}, {conditions.width_px} px, batch {conditions.batch}, {conditions.runtime}, "
+        f"{conditions.threads} thread{'s' if conditions.threads > 1 else ''}"
+    )
+
+
+def _tables(folder: Path) -> str:
+    """A row for each table: what it says of itself, and what fresh networks say of it."""
+    checked = _checked(folder)
+    if not checked:
+        return f"{NOT_RUN}."
+    rows = []
+    for title, found in checked.items():
+        accuracy, summary = found["accuracy"], found["summary"]
+        table, again = summary["table"], summary["repeating"]
+        minutes = found["minutes"]
+        rows.append(
+            (
+                title,
+                f"{found['fastest_ms']:.2f} to {found['slowest_ms']:.2f}",
+                "-" if minutes is None else f"{minutes:.1f}",
+                f"{accuracy['mean_relative_error']:.1%}",
+                *(f"{table[name]:.1%}" for name in ("mean", "worst")),
+                f"{table['rank_correlation']:.3f}",
+                f"{summary['multiply_adds']['mean']:.1%}",
+                *(f"{again[name]:.1%}" for name in ("mean", "worst")),
+                f"{summary['coverage']:.0%}",
+            )
+        )
+    header = (
+        "table",
+        "spans, ms",
+        "minutes",
+        "held-out error",
+        "mean error",
+        "worst",
+        "rank correlation",
+        "multiply-adds alone",
+        "measuring again",
+        "its worst",
+        "inside of 90 %",
+    )
+    first = next(iter(checked.values()))
+    count = sorted({len(found["check"]["networks"]) for found in checked.values()})
+    return (
+        f"![Measured over predicted]({PICTURES}/{CHECKS_DRAWING})\n\n"
+        f"{markdown_table(header, rows)}\n\n"
+        f"{first['conditions']['device']}, {first['provenance']['cores']} cores; "
+        f"{' or '.join(map(str, count))} fresh random networks for each table; "
+        f"`python benchmarks/latency_tables.py`; [results/{FOLDER}](../results/{FOLDER})."
+    )
+
+
+def _blocks(found: Found) -> str:
+    rows = []
+    for name, one in _of_runtimes(found).items():
+        ratios = sorted(pair["sum_ms"] / pair["whole_ms"] for pair in one["networks"])
+        whole = statistics.median(pair["whole_ms"] for pair in one["networks"])
+        mean = statistics.fmean(ratios)
+        rows.append(
+            (
+                name,
+                f"{whole:.2f}",
+                f"{mean - 1:+.1%}",
+                f"{ratios[0] - 1:+.1%} to {ratios[-1] - 1:+.1%}",
+            )
+        )
+    header = ("runtime", "whole network, ms", "the sum is off by", "from the least to the most")
+    first = next(iter(_of_runtimes(found).values()))
+    return (
+        f"{markdown_table(header, rows)}\n\n"
+        f"{len(first['networks'])} random networks of C-NAS at 224 px, batch 1, one thread, "
+        f"{first['num_blocks']} pieces each, every piece timed as a graph of its own; four rounds."
+    )
+
+
+def _widths(found: Found) -> str:
+    rows = []
+    for name, line in _lines(found).items():
+        base = statistics.median(ms for width, ms in line.items() if width % 16 == 0)
+        others = {
+            "multiples of 16": [ms for width, ms in line.items() if width % 16 == 0],
+            "of 8": [ms for width, ms in line.items() if width % 16 == 8],
+            "of 4": [ms for width, ms in line.items() if width % 8 == 4],
+            "all others": [ms for width, ms in line.items() if width % 4],
+        }
+        rows.append((name, *(f"{statistics.median(ms) / base:.2f}" for ms in others.values())))
+    header = ("runtime", *others)
+    return (
+        f"![Latency over a hidden width]({PICTURES}/{WIDTHS_DRAWING})\n\n"
+        f"{markdown_table(header, rows)}\n\n"
+        "Medians, relative to the multiples of 16; an MBConv of 80 channels, kernel 3, 14 x 14 "
+        f"places, {min(line)} to {max(line)} hidden channels, one thread; nine rounds."
+    )
+
+
+def _weights(found: Found) -> str:
+    by_kind: dict[str, dict[bool, float]] = {}
+    for one in found["median_ms"]:
+        by_kind.setdefault(one["weights"], {})[one["denormals_are_zero"]] = one["median_ms"]
+    base = by_kind["random"][True]
+    rows = [
+        (kind, f"{both[True]:.2f} ({both[True] / base:.2f})",
+         f"{both[False]:.2f} ({both[False] / base:.2f})")
+        for kind, both in by_kind.items()
+    ]  # fmt: skip
+    header = ("weights", "denormals taken for zero (as we ship), ms", "not, ms")
+    return (
+        f"{markdown_table(header, rows)}\n\n"
+        f"{found['network']}, {_line(found['conditions'])}; nine rounds; in brackets the ratio to "
+        "the first number."
+    )
+
+
+def _profiler(found: Found) -> str:
+    networks = found["networks"]
+
+    def median(over: str, under: str) -> str:
+        return f"{statistics.median(one[over] / one[under] for one in networks):.2f}"
+
+    rows = [
+        ("latency with the profiler, over that without", median("on_ms", "off_ms")),
+        ("sum of the profiled nodes, over the profiled latency", median("nodes_ms", "on_ms")),
+        ("sum of the profiled nodes, over the latency without", median("nodes_ms", "off_ms")),
+    ]
+    return (
+        f"{markdown_table(('median of networks', 'ratio'), rows)}\n\n"
+        f"{len(networks)} random networks of C-NAS, {_line(found['conditions'])}; six rounds."
+    )
+
+
+def _hour(found: Found) -> str:
+    visits = found["visits"]
+    names = list(found["conditions"])
+    rows = [
+        (
+            visit["date"][11:16],
+            *(f"{visit[name]['median_ms']:.2f} ({visit[name]['spread']:.1%})" for name in names),
+        )
+        for visit in visits
+    ]
+    for title, of in (("least", min), ("most", max), ("median", statistics.median)):
+        values = [of([visit[name]["median_ms"] for visit in visits]) for name in names]
+        rows.append((title, *(f"{value:.2f}" for value in values)))
+    first = found["conditions"][names[0]]
+    size = f"{first['width_px']} px, batch {first['batch']}, one thread"
+    return (
+        f"{markdown_table(('time', *(f'{name}, ms' for name in names)), rows)}\n\n"
+        f"One network of C-NAS, {size}; twelve rounds a visit, in brackets the distance between "
+        f"the quartiles of their medians."
+    )
+
+
+_STUDIES: dict[str, Callable[[Found], str]] = {
+    "blocks": _blocks,
+    "widths": _widths,
+    "weights": _weights,
+    "profiler": _profiler,
+    "hour": _hour,
+}
+
+
+def _of_study(render: Callable[[Found], str], path: Path) -> str:
+    """What a study has found, and where it stands."""
+    if not path.exists():
+        return f"{NOT_RUN}."
+    found = json.loads(path.read_text())
+    name, provenance = path.stem.removeprefix("study_"), found["provenance"]
+    return (
+        f"{render(found)}\n{provenance['cpu']}, {provenance['cores']} cores; "
+        f"`python benchmarks/latency_studies.py {name}`; "
+        f"[results/{FOLDER}/{path.name}](../results/{FOLDER}/{path.name})."
+    )
+
+
+def _of_runtimes(found: Found) -> dict[str, Any]:
+    return {name: one for name, one in found.items() if name != "provenance"}
+
+
+def _lines(found: Found) -> dict[str, dict[int, float]]:
+    """Latency by width, for each runtime."""
+    return {
+        name: {int(width): ms for width, ms in one["median_ms"].items()}
+        for name, one in _of_runtimes(found).items()
+    }
+
+
+def _line(conditions: Mapping[str, Any]) -> str:
+    return str(Conditions.model_validate(conditions))
+
+
+def _pairs(found: Found) -> list[tuple[float, float]]:
+    return [(one["predicted_ms"], one["measured_ms"]) for one in found["check"]["networks"]]
+
+
+def _draw_widths(lines: Mapping[str, Mapping[int, float]]) -> "Figure":
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7.0, 3.2), layout="constrained")
+    axes = figure.subplots()
+    for name, line in lines.items():
+        axes.plot(list(line), list(line.values()), marker=".", linewidth=0.8, label=name)
+    axes.set(xlabel="hidden channels", ylabel="latency, ms", ylim=(0, None))
+    axes.xaxis.set_ticks([width for width in next(iter(lines.values())) if width % 8 == 0])
+    axes.legend()
+    return figure
+
+
+def _draw_checks(checks: Mapping[str, list[tuple[float, float]]]) -> "Figure":
+    """A panel for each table: fresh networks, and the line on which they should lie."""
+    from matplotlib.figure import Figure
+
+    columns = min(4, len(checks))
+    rows = -(-len(checks) // columns)
+    figure = Figure(figsize=(2.7 * columns, 2.5 * rows), layout="constrained")
+    panels = figure.subplots(rows, columns, squeeze=False).flat
+    for axes in panels:
+        axes.set_axis_off()
+    for axes, (title, pairs) in zip(panels, checks.items(), strict=False):
+        axes.set_axis_on()
+        ends = [min(map(min, pairs)), max(map(max, pairs))]
+        axes.plot(ends, ends, color="grey", linewidth=0.8)
+        axes.scatter(*zip(*pairs, strict=True), s=6)
+        axes.set_title("\n".join(title.split(", batch")).replace("\n", ", batch", 1), fontsize=6)
+        axes.set(xlabel="predicted, ms", ylabel="measured, ms")
+    return figure
