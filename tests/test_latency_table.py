@@ -33,7 +33,7 @@ CANDIDATES = tuple(
 )
 
 
-def small_space(*, num_slots: int = 4, learns_depth: bool = True) -> Space:
+def small_space(*, num_slots: int = 4, learns_depth: bool = True, num_classes: int = 3) -> Space:
     """A strided slot and equal ones behind it."""
     first = Slot(in_channels=8, out_channels=16, stride_px=2, candidates=CANDIDATES)
     rest = Slot(
@@ -48,7 +48,7 @@ def small_space(*, num_slots: int = 4, learns_depth: bool = True) -> Space:
             blocks=(Conv(in_channels=1, out_channels=8), first, *[rest] * (num_slots - 1)),
             pooling="mean",
             features=16,
-            num_classes=3,
+            num_classes=num_classes,
         ),
     )
 

@@ -53,6 +53,7 @@ __all__ = [
     "charbonnier",
     "cross_entropy",
     "joint_loss",
+    "latency_penalty",
     "log_mse",
     "ssim_loss",
 ]
@@ -151,6 +152,18 @@ def cross_entropy(
         label_smoothing: The share of certainty, from 0 to 1, spread evenly over all classes.
     """
     return F.cross_entropy(logits.flatten(0, -2), labels.flatten(), label_smoothing=label_smoothing)
+
+
+def latency_penalty(expected_ms: Float[Tensor, ""], *, target_ms: float) -> Float[Tensor, ""]:
+    r"""How far the expected latency is from its target, relatively.
+
+    .. math:: \left| E[\ell] / \ell^* - 1 \right|
+
+    Args:
+        expected_ms: In milliseconds; carries the gradient to the logits of a search.
+        target_ms: In milliseconds, under the same conditions.
+    """
+    return (expected_ms / target_ms - 1).abs()
 
 
 def joint_loss(

@@ -74,6 +74,20 @@ class Network(nn.Module):
         source = features[-1] if self.architecture.kind == "integrated" else picture
         return Outputs(picture, self._name(source, boxes))
 
+    def label(
+        self, noisy: Float[Tensor, "b c h w"], boxes: Float[Tensor, "b k 4"] | None = None
+    ) -> Tensor | None:
+        """The logits alone: an integrated network leaves its decoder out.
+
+        Args:
+            noisy: As in :meth:`forward`.
+            boxes: As there.
+        """
+        if self.encoder is None or self.architecture.kind != "integrated":
+            return self.forward(noisy, boxes).logits
+        features = self.encoder(pad_to_stride(noisy, self.architecture.stride_px))
+        return self._name(features[-1], boxes)
+
     def _name(self, x: Tensor, boxes: Tensor | None) -> Tensor | None:
         if self.classifier is None:
             return None

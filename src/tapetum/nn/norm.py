@@ -16,16 +16,20 @@ and the statistics of the :math:`w` copies of each channel are put together afte
 
 The result is that of :class:`torch.nn.BatchNorm2d` up to rounding; ``benchmarks/batch_norm.py``
 shows how much quicker it is.
+
+A layer may be given fewer channels than it has: the first ones are meant.  Networks whose width is
+searched for use so much of their layers as the width at hand needs.
 """
 
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-__all__ = ["RowBatchNorm2d"]
+__all__ = ["RowBatchNorm2d", "first_channels"]
 
 VECTOR_LANES = 16  # floats in the widest register; torch's own kernel is fine from there on
 
@@ -39,24 +43,49 @@ class RowBatchNorm2d(nn.BatchNorm2d):
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
         """Normalises each channel by its mean and variance over pictures and places."""
-        if not (self.training and _pays(x)):
+        if self.training and _pays(x):
+            weight, bias = (first_channels(value, x) for value in (self.weight, self.bias))
+            normed: Tensor
+            normed, mean, variance = _NormaliseRows.apply(x, weight, bias, self.eps)
+            self._remember(mean, variance, count=x.numel() // x.shape[1])
+            return normed
+        if x.shape[1] == self.num_features:
             result: Tensor = super().forward(x)
             return result
-        normed: Tensor
-        normed, mean, variance = _NormaliseRows.apply(x, self.weight, self.bias, self.eps)
-        self._remember(mean, variance, count=x.numel() // x.shape[1])
-        return normed
+        mean, variance = self._statistics()
+        weight, bias = (first_channels(value, x) for value in (self.weight, self.bias))
+        return F.batch_norm(
+            x,
+            first_channels(mean, x),
+            first_channels(variance, x),
+            weight,
+            bias,
+            self.training,
+            0.1 if self.momentum is None else self.momentum,
+            self.eps,
+        )
+
+    def _statistics(self) -> tuple[Tensor, Tensor]:
+        assert self.running_mean is not None  # noqa: S101  (we never switch tracking off)
+        assert self.running_var is not None  # noqa: S101
+        return self.running_mean, self.running_var
 
     @torch.no_grad()
     def _remember(self, mean: Tensor, variance: Tensor, *, count: int) -> None:
         """Moves the running statistics; their variance is the unbiased one, as in torch."""
-        assert self.running_mean is not None  # noqa: S101  (we never switch tracking off)
-        assert self.running_var is not None  # noqa: S101
-        assert self.num_batches_tracked is not None  # noqa: S101
-        momentum = 0.1 if self.momentum is None else self.momentum
+        running_mean, running_variance = self._statistics()
+        assert self.num_batches_tracked is not None  # noqa: S101  (as above)
         self.num_batches_tracked.add_(1)
-        self.running_mean.lerp_(mean, momentum)
-        self.running_var.lerp_(variance * (count / max(count - 1, 1)), momentum)
+        momentum = self.momentum
+        if momentum is None:  # torch's convention: the plain average of all batches
+            momentum = 1 / float(self.num_batches_tracked)
+        running_mean[: len(mean)].lerp_(mean, momentum)
+        running_variance[: len(mean)].lerp_(variance * (count / max(count - 1, 1)), momentum)
+
+
+def first_channels(values: Tensor, x: Tensor) -> Tensor:
+    """As many of the values, one a channel, as ``x`` has channels."""
+    return values if len(values) == x.shape[1] else values[: x.shape[1]]
 
 
 def _pays(x: Tensor) -> bool:

@@ -10,7 +10,7 @@ all made from (seed, epoch, index) or (seed, step).
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import safetensors
 import safetensors.torch
@@ -24,12 +24,14 @@ __all__ = [
     "EpochRow",
     "Position",
     "read_checkpoint",
+    "read_checkpoint_of",
     "read_weights",
     "with_prefix",
     "write_checkpoint",
 ]
 
 _HEADER_KEY = "tapetum"
+_P = TypeVar("_P", bound=Record)
 
 
 class EpochRow(Record):
@@ -133,22 +135,30 @@ class Position(Record):
         )
 
 
-def write_checkpoint(path: Path, tensors: Mapping[str, Tensor], position: Position) -> None:
-    """Writes the state to ``path`` in one step; a kill leaves the file of before."""
+def write_checkpoint(path: Path, tensors: Mapping[str, Tensor], position: Record) -> None:
+    """Writes the state to ``path`` in one step; a kill leaves the file of before.
+
+    Args:
+        path: Of the file.
+        tensors: By name.
+        position: Everything else: a :class:`Position`, or a record of another kind.
+    """
     dense = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     header = {_HEADER_KEY: position.model_dump_json()}
     write_atomically(path, safetensors.torch.save(dense, metadata=header))
 
 
 def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], Position]:
-    """Reads what :func:`write_checkpoint` wrote.
-
-    Returns:
-        The tensors, dense and on the CPU, and where the training stood.
+    """The tensors of a training, dense and on the CPU, and where it stood.
 
     Raises:
         RunError: The file is missing, damaged, or no checkpoint.
     """
+    return read_checkpoint_of(path, Position)
+
+
+def read_checkpoint_of(path: Path, kind: type[_P]) -> tuple[dict[str, Tensor], _P]:
+    """Reads what :func:`write_checkpoint` wrote with a position of some kind; see above."""
     try:
         with safetensors.safe_open(path, framework="pt") as file:
             header = file.metadata() or {}
@@ -159,7 +169,7 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], Position]:
         )
     if _HEADER_KEY not in header:
         raise RunError(f"{path} is not a checkpoint of Tapetum", "start the run again")
-    return tensors, Position.from_json(header[_HEADER_KEY], source=str(path))
+    return tensors, kind.from_json(header[_HEADER_KEY], source=str(path))
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:

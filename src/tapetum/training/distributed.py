@@ -29,6 +29,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from tapetum.errors import TrainingError
+from tapetum.nn.norm import RowBatchNorm2d, first_channels
 from tapetum.training.run import Request, RunFolder
 
 __all__ = [
@@ -101,26 +102,33 @@ def _processes() -> PartialState:
     return processes
 
 
-def share_batch_norms(network: nn.Module, *, device: torch.device, num_processes: int) -> None:
+def share_batch_norms(
+    network: nn.Module,
+    *,
+    device: torch.device,
+    num_processes: int,
+    are_narrowed: bool = False,
+) -> None:
     """Makes every batch norm of ``network`` see the batches of all processes; names stay.
 
     Args:
         network: Changed in place; nothing happens with one process.
         device: Where it is trained: CUDA has torch's own layer.
         num_processes: How many share each batch.
+        are_narrowed: Whether a layer may get fewer channels than it has, which torch's own refuses.
     """
     if num_processes == 1:
         return
-    if device.type == "cuda":
+    if device.type == "cuda" and not are_narrowed:
         nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
         return
     for module in list(network.modules()):
         for name, child in module.named_children():
             if isinstance(child, nn.BatchNorm2d):
-                setattr(module, name, SharedBatchNorm2d.like(child))
+                module.register_module(name, SharedBatchNorm2d.like(child))
 
 
-class SharedBatchNorm2d(nn.BatchNorm2d):
+class SharedBatchNorm2d(RowBatchNorm2d):
     """Batch normalisation with the statistics of all processes; each has an equal share."""
 
     @classmethod
@@ -141,12 +149,13 @@ class SharedBatchNorm2d(nn.BatchNorm2d):
         mean = _sum_over_processes(values.sum((0, 2, 3))) / count
         centred = values - mean[:, None, None]
         variance = _sum_over_processes(centred.square().sum((0, 2, 3))) / count
-        self._remember(mean.detach(), variance.detach() * count / max(count - 1, 1))
-        scale = torch.rsqrt(variance + self.eps) * self.weight
-        return (centred * scale[:, None, None] + self.bias[:, None, None]).to(x.dtype)
+        self._move(mean.detach(), variance.detach() * count / max(count - 1, 1))
+        scale = torch.rsqrt(variance + self.eps) * first_channels(self.weight, x)
+        shift = first_channels(self.bias, x)
+        return (centred * scale[:, None, None] + shift[:, None, None]).to(x.dtype)
 
     @torch.no_grad()
-    def _remember(self, mean: Tensor, variance: Tensor) -> None:
+    def _move(self, mean: Tensor, variance: Tensor) -> None:
         if (
             self.running_mean is None
             or self.running_var is None
@@ -157,8 +166,8 @@ class SharedBatchNorm2d(nn.BatchNorm2d):
         momentum = self.momentum
         if momentum is None:  # torch's convention: the plain average of all batches
             momentum = 1 / float(self.num_batches_tracked)
-        self.running_mean.lerp_(mean, momentum)
-        self.running_var.lerp_(variance, momentum)
+        self.running_mean[: len(mean)].lerp_(mean, momentum)
+        self.running_var[: len(mean)].lerp_(variance, momentum)
 
 
 class _SumOverProcesses(torch.autograd.Function):

@@ -18,7 +18,13 @@ from tapetum.losses import LossWeights, joint_loss
 from tapetum.nn import Network, build
 from tapetum.training.checkpoint import Position, with_prefix
 from tapetum.training.distributed import share_batch_norms
-from tapetum.training.optimize import Average, Schedule, make_optimizer
+from tapetum.training.optimize import (
+    Average,
+    Schedule,
+    make_optimizer,
+    moments,
+    restore_optimizer,
+)
 from tapetum.training.recipe import Recipe
 
 __all__ = ["Learner", "freeze_idle_parts"]
@@ -157,13 +163,8 @@ class Learner:
         if self.average is not None:
             weights = self.average.network.state_dict()
             state |= {f"average.{name}": value for name, value in weights.items()}
-        for index, moments in self._bare_optimizer.state_dict()["state"].items():
-            state |= {
-                f"optimizer.{index}.{name}": value
-                for name, value in moments.items()
-                if value is not None  # plain SGD keeps no momentum
-            }
-        return state
+        known = moments(self._bare_optimizer)
+        return state | {f"optimizer.{name}": value for name, value in known.items()}
 
     def settings(self) -> dict[str, Any]:
         """The state's plain data: fields of a :class:`~tapetum.training.checkpoint.Position`."""
@@ -175,29 +176,10 @@ class Learner:
         self.network.load_state_dict(with_prefix(tensors, "network."))
         if self.average is not None:
             self.average.network.load_state_dict(with_prefix(tensors, "average."))
-        self._bare_optimizer.load_state_dict(
-            {
-                "state": self._moments(with_prefix(tensors, "optimizer.")),
-                "param_groups": position.parameter_groups,
-            }
+        restore_optimizer(
+            self._bare_optimizer, with_prefix(tensors, "optimizer."), position.parameter_groups
         )
         self.schedule.restore(position.schedule)
-
-    def _moments(self, tensors: Mapping[str, Tensor]) -> dict[int, dict[str, Tensor]]:
-        parameters = [
-            parameter
-            for group in self._bare_optimizer.param_groups
-            for parameter in group["params"]
-        ]
-        moments: dict[int, dict[str, Tensor]] = {}
-        for name, tensor in tensors.items():
-            index, moment = name.split(".")
-            like = parameters[int(index)]
-            if tensor.shape == like.shape:
-                # Fused kernels walk weights and moments side by side: their order must agree.
-                tensor = torch.empty_like(like).copy_(tensor)
-            moments.setdefault(int(index), {})[moment] = tensor
-        return moments
 
 
 def freeze_idle_parts(network: Network, loss: LossWeights, *, has_labels: bool) -> None:

@@ -5,7 +5,6 @@ What a step does is in :mod:`tapetum.training.learner`; what is kept on disk, in
 """
 
 import math
-import time
 from collections.abc import Mapping
 
 import safetensors.torch
@@ -18,6 +17,7 @@ from tapetum.progress import ProgressCallback
 from tapetum.provenance import Provenance, stamp
 from tapetum.records import write_atomically
 from tapetum.training.checkpoint import Position, read_checkpoint, read_weights
+from tapetum.training.clock import Clock
 from tapetum.training.distributed import make_accelerator
 from tapetum.training.interrupt import StopRequests
 from tapetum.training.journal import Journal
@@ -93,7 +93,7 @@ def _learn(
     progress: ProgressCallback | None,
 ) -> Position:
     """Goes from a position to the end of the recipe."""
-    clock = _Clock()
+    clock = Clock()
     with Journal(run, learner, position) as journal, StopRequests() as stop:
         for epoch in range(position.epoch, learner.recipe.epochs):
             for batch in learner.batches(train_set, epoch, first_step=position.step_in_epoch):
@@ -208,16 +208,3 @@ def _interrupted(position: Position, total_steps: int, run: RunFolder) -> Traini
 def _message(position: Position, learner: Learner) -> str:
     mean_loss = position.sums["loss"] / position.step_in_epoch
     return f"epoch {position.epoch + 1} of {learner.recipe.epochs}, loss {mean_loss:.4f}"
-
-
-class _Clock:
-    """Measures laps."""
-
-    def __init__(self) -> None:
-        self.then = time.perf_counter()
-
-    def lap(self) -> float:
-        """Seconds since the last call."""
-        now = time.perf_counter()
-        seconds, self.then = now - self.then, now
-        return seconds

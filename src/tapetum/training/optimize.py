@@ -21,7 +21,15 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 from tapetum.nn import Network
 from tapetum.training.recipe import Recipe
 
-__all__ = ["Average", "Schedule", "learning_rate_factor", "make_optimizer"]
+__all__ = [
+    "Average",
+    "Schedule",
+    "along_cosine",
+    "learning_rate_factor",
+    "make_optimizer",
+    "moments",
+    "restore_optimizer",
+]
 
 _START_OF_CYCLE = 1 / 25  # of the highest rate (Smith & Topin, 2018)
 _END_OF_CYCLE = 1e-4 / 25
@@ -99,15 +107,16 @@ def learning_rate_factor(recipe: Recipe, step: int, *, total_steps: int) -> floa
     if behind < recipe.warmup:
         climbed = (step + 1) / (recipe.warmup * total_steps + 1)  # never 0, which would waste it
         if recipe.schedule == "one-cycle":
-            return _along_cosine(_START_OF_CYCLE, 1.0, climbed)
+            return along_cosine(_START_OF_CYCLE, 1.0, climbed)
         return climbed
     if recipe.schedule in ("constant", "plateau"):
         return 1.0
     end = _END_OF_CYCLE if recipe.schedule == "one-cycle" else 0.0
-    return _along_cosine(1.0, end, (behind - recipe.warmup) / (1 - recipe.warmup))
+    return along_cosine(1.0, end, (behind - recipe.warmup) / (1 - recipe.warmup))
 
 
-def _along_cosine(start: float, end: float, share: float) -> float:
+def along_cosine(start: float, end: float, share: float) -> float:
+    """From ``start`` (at share 0) to ``end`` (at share 1), along half a cosine."""
     return end + (start - end) * (1 + math.cos(math.pi * share)) / 2
 
 
@@ -131,6 +140,40 @@ def make_optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
             return torch.optim.SGD(
                 groups, lr=recipe.learning_rate, momentum=recipe.momentum, fused=True
             )
+
+
+def moments(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """What an optimizer remembers of each parameter, by ``<parameter's number>.<name>``."""
+    return {
+        f"{index}.{name}": value
+        for index, known in optimizer.state_dict()["state"].items()
+        for name, value in known.items()
+        if value is not None  # plain SGD keeps no momentum
+    }
+
+
+def restore_optimizer(
+    optimizer: torch.optim.Optimizer,
+    tensors: Mapping[str, Tensor],
+    parameter_groups: list[dict[str, Any]],
+) -> None:
+    """Goes back to what an optimizer remembered.
+
+    Args:
+        optimizer: Of the same parameters as then.
+        tensors: What :func:`moments` told.
+        parameter_groups: Those of its ``state_dict``.
+    """
+    parameters = [one for group in optimizer.param_groups for one in group["params"]]
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in tensors.items():
+        index, moment = name.split(".")
+        like = parameters[int(index)]
+        if tensor.shape == like.shape:
+            # Fused kernels walk weights and moments side by side: their order must agree.
+            tensor = torch.empty_like(like).copy_(tensor)
+        state.setdefault(int(index), {})[moment] = tensor
+    optimizer.load_state_dict({"state": state, "param_groups": parameter_groups})
 
 
 class Average:

@@ -10,12 +10,12 @@ import torch
 
 from tapetum import metrics
 from tapetum.data import Batch, PictureSet, Selection, evaluation_batches
-from tapetum.losses import joint_loss
+from tapetum.losses import LossWeights, joint_loss
 from tapetum.nn import Outputs
+from tapetum.noise import NoisePlan
 from tapetum.training.learner import Learner
-from tapetum.training.recipe import Recipe
 
-__all__ = ["validate"]
+__all__ = ["dealt_batches", "measures", "validate"]
 
 _LEVELS_OF_A_RANGE = 5
 
@@ -38,40 +38,71 @@ def validate(learner: Learner, pictures: PictureSet) -> dict[str, float]:
     network = learner.kept_network.eval()
     sums: dict[str, float] = {}
     num_pictures = 0
-    for batch in _batches(pictures, learner.recipe):
+    recipe = learner.recipe
+    batches = dealt_batches(
+        pictures,
+        recipe.noise,
+        count=recipe.validation_pictures,
+        batch_size=recipe.batch_size,
+        seed=recipe.seed,
+    )
+    for batch in batches:
         moved = learner.to_device(batch)
         outputs = network(moved.noisy, moved.boxes)
-        for name, mean in _measures(outputs, moved, learner.recipe).items():
+        found = measures(
+            outputs, moved, weights=recipe.loss, label_smoothing=recipe.label_smoothing
+        )
+        for name, mean in found.items():
             sums[name] = sums.get(name, 0.0) + mean * len(moved.clean)
         num_pictures += len(moved.clean)
     return learner.mean_over_processes({name: total / num_pictures for name, total in sums.items()})
 
 
-def _batches(pictures: PictureSet, recipe: Recipe) -> Iterator[Batch]:
-    count = min(len(pictures), recipe.validation_pictures)
-    # Evenly spread: the first ones of a folder would all be of one class.
+def dealt_batches(
+    pictures: PictureSet, noise: NoisePlan, *, count: int, batch_size: int, seed: int
+) -> Iterator[Batch]:
+    """Some pictures, dealt out to the levels of a noise plan.
+
+    Args:
+        pictures: Where they come from.
+        noise: Has the levels.
+        count: How many at most, evenly spread: the first ones of a folder would be of one class.
+        batch_size: Pictures a batch, at most.
+        seed: Of the noise.
+    """
+    count = min(len(pictures), count)
     chosen = [index * len(pictures) // count for index in range(count)]
-    levels = recipe.noise.spread(_LEVELS_OF_A_RANGE)
+    levels = noise.spread(_LEVELS_OF_A_RANGE)
     for place, level in enumerate(levels):
         dealt = chosen[place :: len(levels)]
         if dealt:
             yield from evaluation_batches(
                 Selection(pictures, dealt),
                 level,
-                protocol=recipe.noise.protocol,
-                batch_size=recipe.batch_size,
-                seed=recipe.seed,
+                protocol=noise.protocol,
+                batch_size=batch_size,
+                seed=seed,
             )
 
 
-def _measures(outputs: Outputs, batch: Batch, recipe: Recipe) -> Mapping[str, float]:
+def measures(
+    outputs: Outputs, batch: Batch, *, weights: LossWeights, label_smoothing: float
+) -> Mapping[str, float]:
+    """Means over a batch: ``loss``, and ``psnr_db`` and ``accuracy`` where there is such an output.
+
+    Args:
+        outputs: Of a network.
+        batch: What it was shown.
+        weights: Of the loss.
+        label_smoothing: Of the loss.
+    """
     loss, _ = joint_loss(
         outputs.picture,
         outputs.logits,
         batch.clean,
         batch.labels,
-        weights=recipe.loss,
-        label_smoothing=recipe.label_smoothing,
+        weights=weights,
+        label_smoothing=label_smoothing,
     )
     means = {"loss": float(loss)}
     if outputs.picture is not None:

@@ -1,0 +1,285 @@
+"""The order in which a search happens; what a step does is in :mod:`tapetum.search.searcher`.
+
+Pictures are parted in two: most teach the weights, the others teach the logits.  Every epoch ends
+with the widths scaled, and with a look at the network that would be delivered now, on held-out
+pictures and with its batch statistics estimated anew.  At the end the knapsack makes the budget
+exact.
+"""
+
+import itertools
+import math
+from collections.abc import Mapping
+
+import torch
+
+from tapetum.data import (
+    Batch,
+    PictureSet,
+    Selection,
+    steps_per_epoch,
+    training_batches,
+)
+from tapetum.errors import DataError, InputError, RunError, TrainingError
+from tapetum.latency import require_feasible
+from tapetum.noise import generator_for
+from tapetum.progress import ProgressCallback, silent
+from tapetum.provenance import stamp
+from tapetum.search.derive import derive
+from tapetum.search.folder import SearchEpoch, SearchFolder, SearchPosition, SearchResult
+from tapetum.search.judge import judge, reestimate_statistics
+from tapetum.search.recipe import SearchRecipe
+from tapetum.search.searcher import Searcher
+from tapetum.search.widths import Scaled
+from tapetum.training.checkpoint import read_checkpoint_of, write_checkpoint
+from tapetum.training.clock import Clock
+from tapetum.training.distributed import make_accelerator
+from tapetum.training.interrupt import StopRequests
+from tapetum.training.process import prepare_process
+
+__all__ = ["search"]
+
+HELD_OUT_KEY = 5  # its own number, so that the parting shares no draws with noise
+STATISTICS_BATCHES = 20
+
+
+def search(
+    folder: SearchFolder,
+    pictures: PictureSet,
+    *,
+    name: str,
+    progress: ProgressCallback = silent,
+) -> SearchResult:
+    """Searches the space of a table for the network that keeps a target.
+
+    Killed at any moment and called again, it goes on from its last checkpoint and ends with the
+    same network, bit by bit, as without the kill.  Under ``torchrun`` every process calls it alike.
+
+    Args:
+        folder: Says what is asked, and keeps what comes of it.
+        pictures: To learn from; a share of them is held out from the weights.
+        name: Of the network that is found.
+        progress: Is told of each step, in the main process.
+
+    Raises:
+        InputError: No network of the space keeps the target, or the space is for other pictures.
+        DataError: There are too few pictures.
+        RunError: The search began with other pictures.
+        TrainingError: The loss is no longer finite, or the search was interrupted; its last
+            checkpoint is kept.
+    """
+    _require_sense(folder, pictures)
+    prepare_process()
+    provenance = stamp(seed=folder.request.recipe.seed)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(folder.request.recipe.seed)
+        searching = _Searching(folder, pictures)
+        position = searching.run(progress)
+    best = derive(searching.searcher.logits, folder.table, target_ms=folder.request.target_ms)
+    seconds = sum(row.seconds for row in position.rows)
+    result = SearchResult(
+        choices=best.choices,
+        predicted_ms=best.latency_ms,
+        target_ms=folder.request.target_ms,
+        likeliest_ms=position.rows[-1].likeliest_ms,
+        widths_ended=position.rows[-1].widths_ended,
+        epochs=position.rows,
+        seconds=seconds,
+        pictures_per_second=position.step * folder.request.recipe.batch_size / seconds,
+        provenance=provenance,
+    )
+    if searching.searcher.accelerator.is_main_process:
+        folder.write_result(result, name=name)
+    searching.searcher.accelerator.wait_for_everyone()
+    return result
+
+
+def _require_sense(folder: SearchFolder, pictures: PictureSet) -> None:
+    """Refuses what cannot end well before anything is computed."""
+    space = folder.table.space
+    require_feasible(folder.table, folder.request.target_ms)
+    classes = None if space.classifier is None else space.classifier.num_classes
+    if space.picture_channels != pictures.channels:
+        raise InputError(
+            f"{space.name} is for pictures of {space.picture_channels} channels, "
+            f"these have {pictures.channels}",
+            "measure a table of a space for these pictures",
+        )
+    if classes is not None and classes != len(pictures.class_names):
+        raise InputError(
+            f"{space.name} is for {classes} names, these pictures have {len(pictures.class_names)}",
+            "measure a table of a space for these pictures",
+        )
+
+
+class _Searching:
+    """A search that goes on."""
+
+    def __init__(self, folder: SearchFolder, pictures: PictureSet) -> None:
+        recipe = folder.request.recipe
+        self.folder, self.recipe, self.num_pictures = folder, recipe, len(pictures)
+        self.for_weights, self.for_logits = _part(pictures, recipe)
+        self.steps_per_epoch = steps_per_epoch(self.for_weights, recipe.batch_size)
+        self.steps_held_out = steps_per_epoch(self.for_logits, recipe.batch_size)
+        self.total_steps = recipe.epochs * self.steps_per_epoch
+        self.searcher = Searcher(
+            folder.table,
+            recipe,
+            make_accelerator(),
+            target_ms=folder.request.target_ms,
+            total_steps=self.total_steps,
+        )
+
+    def run(self, progress: ProgressCallback) -> SearchPosition:
+        """Goes from where it stands to the end of the recipe."""
+        position, is_main = self._start(), self.searcher.accelerator.is_main_process
+        clock = Clock()
+        with StopRequests() as stop:
+            while position.epoch < self.recipe.epochs:
+                means = self._step(position, is_asked=stop.asked)
+                must_stop = means.pop("stop") > 0
+                position = _after_step(position, means, seconds=clock.lap())
+                if position.step % self.steps_per_epoch == 0:
+                    position = self._after_epoch(position, clock)
+                    self._save(position)
+                elif must_stop or position.step % self.recipe.checkpoint_every_steps == 0:
+                    self._save(position)
+                if must_stop:
+                    raise TrainingError(
+                        f"interrupted after step {position.step:,} of {self.total_steps:,}; "
+                        "all of it is kept",
+                        f"go on with --resume --out {self.folder.path}",
+                    )
+                if is_main:
+                    said = f"search, epoch {position.epoch + 1} of {self.recipe.epochs}"
+                    progress(position.step, self.total_steps, said)
+        return position
+
+    def _step(self, position: SearchPosition, *, is_asked: bool) -> dict[str, float]:
+        """A step of the weights and, when it is their turn, one of the logits."""
+        step, epoch = position.step, position.epoch
+        batch = self._batch(self.for_weights, step, self.steps_per_epoch, key=0)
+        found = self.searcher.weight_step(batch, step=step, epoch=epoch)
+        every = self.recipe.logits_every_steps
+        if epoch >= self.recipe.warmup_epochs and step % every == every - 1:
+            held_out = self._batch(self.for_logits, step // every, self.steps_held_out, key=1)
+            found |= self.searcher.logit_step(held_out, step=step, epoch=epoch)
+        means = self.searcher.mean_over_processes({**found, "stop": float(is_asked)})
+        if not all(map(math.isfinite, means.values())):
+            raise TrainingError(
+                f"the loss is {means['loss']} at step {step + 1:,} (epoch {epoch + 1})",
+                f"the last checkpoint is kept in {self.folder.path}; search again with a lower "
+                "learning_rate",
+            )
+        return means
+
+    def _batch(self, pictures: PictureSet, number: int, per_epoch: int, *, key: int) -> Batch:
+        """The batch of a number, counted since the beginning: no state to keep."""
+        processes = self.searcher.accelerator
+        batches = training_batches(
+            pictures,
+            self.recipe.noise,
+            batch_size=self.recipe.batch_size,
+            seed=2 * self.recipe.seed + key,
+            epoch=number // per_epoch,
+            first_step=number % per_epoch,
+            rank=processes.process_index,
+            world_size=processes.num_processes,
+        )
+        return self.searcher.to_device(next(batches))
+
+    def _after_epoch(self, position: SearchPosition, clock: Clock) -> SearchPosition:
+        searcher, epoch = self.searcher, position.epoch
+        temperature = searcher.temperature(epoch)
+        scaled = searcher.after_epoch()
+        judged = self._judge(scaled, epoch)
+        logits, expected_ms = searcher.logits, searcher.expected_ms()
+        row = SearchEpoch(
+            epoch=epoch + 1,
+            means={name: total / position.counts[name] for name, total in position.sums.items()},
+            expected_ms=expected_ms,
+            likeliest_ms=scaled.latency_ms,
+            widths_ended=scaled.ended,
+            judged=judged,
+            entropy=logits.entropy(),
+            temperature=temperature,
+            probabilities=logits.probabilities(),
+            depths={first: tuple(one.softmax(0).tolist()) for first, one in logits.depths.items()},
+            seconds=position.seconds + clock.lap(),
+        )
+        return position.model_copy(
+            update={
+                "epoch": epoch + 1,
+                "sums": {},
+                "counts": {},
+                "seconds": 0.0,
+                "rows": (*position.rows, row),
+            }
+        )
+
+    def _judge(self, scaled: Scaled, epoch: int) -> dict[str, float]:
+        """The network of this epoch, on its own batch statistics; all processes say the same."""
+        network = self.searcher.supernet.extract(scaled.choices)
+        count = min(STATISTICS_BATCHES, self.steps_per_epoch)
+        batches = training_batches(
+            self.for_weights,
+            self.recipe.noise,
+            batch_size=self.recipe.batch_size,
+            seed=2 * self.recipe.seed,
+            epoch=epoch,
+        )
+        reestimate_statistics(network, itertools.islice(batches, count))
+        judged = judge(network, self.for_logits, self.recipe)
+        return self.searcher.mean_over_processes(judged)
+
+    def _start(self) -> SearchPosition:
+        """Where to go on from, with the searcher put back to it."""
+        if not self.folder.checkpoint.exists():
+            return SearchPosition(num_pictures=self.num_pictures)
+        tensors, position = read_checkpoint_of(self.folder.checkpoint, SearchPosition)
+        if position.num_pictures != self.num_pictures:
+            raise RunError(
+                f"the search {self.folder.path} began with {position.num_pictures:,} pictures, "
+                f"now there are {self.num_pictures:,}",
+                "bring the pictures back, or start a new search",
+            )
+        self.searcher.restore(
+            tensors,
+            widths=position.widths,
+            weight_groups=position.weight_groups,
+            logit_groups=position.logit_groups,
+        )
+        return position
+
+    def _save(self, position: SearchPosition) -> None:
+        if self.searcher.accelerator.is_main_process:
+            whole = position.model_copy(update=self.searcher.settings())
+            write_checkpoint(self.folder.checkpoint, self.searcher.tensors(), whole)
+            self.folder.write_rows(position.rows)
+
+
+def _part(pictures: PictureSet, recipe: SearchRecipe) -> tuple[Selection, Selection]:
+    """Pictures for the weights, and those that are held out for the logits."""
+    order = generator_for(recipe.seed, HELD_OUT_KEY).permutation(len(pictures)).tolist()
+    num_held_out = round(recipe.held_out * len(pictures))
+    if min(num_held_out, len(pictures) - num_held_out) < recipe.batch_size:
+        raise DataError(
+            f"{len(pictures):,} pictures do not make a batch of {recipe.batch_size} each for the "
+            f"weights and, of {recipe.held_out:.0%} of them, for the choices",
+            "give more pictures, or a smaller batch",
+        )
+    held_out, others = sorted(order[:num_held_out]), sorted(order[num_held_out:])
+    return Selection(pictures, others), Selection(pictures, held_out)
+
+
+def _after_step(
+    position: SearchPosition, means: Mapping[str, float], *, seconds: float
+) -> SearchPosition:
+    return position.model_copy(
+        update={
+            "step": position.step + 1,
+            "sums": position.sums
+            | {name: position.sums.get(name, 0.0) + value for name, value in means.items()},
+            "counts": position.counts | {name: position.counts.get(name, 0) + 1 for name in means},
+            "seconds": position.seconds + seconds,
+        }
+    )

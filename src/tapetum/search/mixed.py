@@ -1,0 +1,311 @@
+r"""A slot of a search space as a module: all its candidates at once, on weights that they share.
+
+Every candidate of a slot is an MBConv of the same channels, so one set of weights holds them all:
+a kernel of 3 is the middle of one of 5, and a narrow block has the first hidden channels of a wide
+one.  :class:`ElasticBlock` is that set.  What cannot differ between candidates is computed once for
+all of them: the expansion (whose channels know nothing of kernels), and the filter of each kernel.
+
+:class:`MixedBlock` is the slot,
+
+.. math::
+    y = \sum_o p_o \, o(x)
+
+over the parts that it is handed: one for a path through the supernet, all for the relaxation of
+the published algorithm.  It has one :class:`ElasticBlock` for all candidates, or one for each, as
+published.
+
+A batch normalisation follows what it normalises: one for the expansion, one for the filter of each
+kernel, one for the projection of each candidate.
+
+References:
+    | TF-NAS (Hu, Wu, He, 2020), https://arxiv.org/abs/2008.05314
+
+    | Once-for-All: Train One Network and Specialize it for Efficient Deployment (Cai et al., 2020),
+      for kernels inside of kernels, https://arxiv.org/abs/1908.09791
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from tapetum.arch.space import Candidate, Slot
+from tapetum.errors import InputError
+from tapetum.nn.blocks import InvertedResidual, SqueezeExcite, activate
+from tapetum.nn.norm import RowBatchNorm2d
+
+__all__ = ["ElasticBlock", "MixedBlock", "MixedSequence", "Part"]
+
+
+class Part(NamedTuple):
+    """A candidate that takes part in a forward pass.
+
+    Attributes:
+        candidate: Its name.
+        hidden_channels: Its width now.
+        share: Of its output in the sum; all of it where ``None``.
+    """
+
+    candidate: str
+    hidden_channels: int
+    share: Tensor | None = None
+
+
+class ElasticBlock(nn.Module):
+    """Weights of which several MBConv blocks use a part each.
+
+    Args:
+        slot: Where they stand.
+        candidates: That share the weights.
+    """
+
+    def __init__(self, slot: Slot, candidates: Sequence[Candidate]) -> None:
+        super().__init__()
+        self.names = [candidate.name for candidate in candidates]
+        self.candidates = {candidate.name: candidate for candidate in candidates}
+        self.kernels = sorted({candidate.kernel_px for candidate in candidates})
+        self.widest = max(slot.widths(candidate)[-1] for candidate in candidates)
+        self.stride_px = slot.stride_px
+        wide, narrow = self.widest, slot.in_channels
+        self.expand = nn.Conv2d(narrow, wide, 1, bias=False)
+        self.depthwise = nn.Conv2d(wide, wide, self.kernels[-1], groups=wide, bias=False)
+        squeezes = any(candidate.squeezes for candidate in candidates)
+        self.squeeze = nn.Conv2d(wide, narrow, 1) if squeezes else None  # as many as come in
+        self.excite = nn.Conv2d(narrow, wide, 1) if squeezes else None
+        self.project = nn.Conv2d(wide, slot.out_channels, 1, bias=False)
+        self.expand_norm = RowBatchNorm2d(wide)
+        self.depthwise_norms = nn.ModuleList(RowBatchNorm2d(wide) for _ in self.kernels)
+        self.project_norms = nn.ModuleList(RowBatchNorm2d(slot.out_channels) for _ in self.names)
+        self.activation = activate(slot.activation)
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_in", nonlinearity="relu")
+
+    def forward(self, x: Float[Tensor, "b c_in h w"], parts: Sequence[Part]) -> Tensor:
+        """The sum of some candidates, each times its share."""
+        width = max(part.hidden_channels for part in parts)
+        hidden = F.conv2d(x, self.expand.weight[:width])
+        hidden = self.activation(self.expand_norm(hidden))
+        total: Tensor | None = None
+        for kernel, group in self._by_kernel(parts):
+            filtered = self._filter(hidden, kernel, max(part.hidden_channels for part in group))
+            for part in group:
+                y = self._project(filtered, part)
+                y = y if part.share is None else y * part.share
+                total = y if total is None else total + y
+        assert total is not None  # noqa: S101  (there is at least one part)
+        return total
+
+    def copy_to(self, into: InvertedResidual, part: Part) -> None:
+        """Copies the weights of a part into a block of its own."""
+        width, kernel = part.hidden_channels, self.candidates[part.candidate].kernel_px
+        norms = (
+            (into.expand, self.expand_norm),
+            (into.depthwise, self.depthwise_norms[self.kernels.index(kernel)]),
+            (into.project, self.project_norms[self.names.index(part.candidate)]),
+        )
+        with torch.no_grad():
+            for layer, norm in norms:
+                for name, value in layer.norm.state_dict().items():
+                    known = norm.state_dict()[name]
+                    value.copy_(known[: len(value)] if value.ndim else known)
+            into.expand.conv.weight.copy_(self.expand.weight[:width])
+            into.depthwise.conv.weight.copy_(self._kernel(kernel, width))
+            into.project.conv.weight.copy_(self.project.weight[:, :width])
+            if isinstance(into.weigh, SqueezeExcite):
+                self._copy_gate(into.weigh, width)
+
+    def sort_channels(self, width: int, optimizer: Optimizer) -> None:
+        """Sorts the first hidden channels by the size of their filters (L1; TF-NAS)."""
+        sizes = self.depthwise.weight.detach()[:width].abs().sum((1, 2, 3))
+        order = sizes.argsort(descending=True, stable=True)
+        with torch.no_grad():
+            for tensor, dimension in self._hidden_dimensions():
+                moments = optimizer.state.get(tensor, {}).values()
+                for value in (tensor, *(one for one in moments if _is_like(one, tensor))):
+                    first = value.narrow(dimension, 0, width)
+                    first.copy_(first.index_select(dimension, order))
+
+    def _hidden_dimensions(self) -> Iterator[tuple[Tensor, int]]:
+        """Every tensor that has hidden channels, and along which dimension."""
+        yield self.expand.weight, 0
+        yield self.depthwise.weight, 0
+        yield self.project.weight, 1
+        if self.squeeze is not None and self.excite is not None:
+            yield self.squeeze.weight, 1
+            yield self.excite.weight, 0
+            yield _bias(self.excite), 0
+        for norm in (self.expand_norm, *self.depthwise_norms):
+            for name in ("weight", "bias", "running_mean", "running_var"):
+                yield getattr(norm, name), 0
+
+    def _by_kernel(self, parts: Sequence[Part]) -> Iterator[tuple[int, list[Part]]]:
+        for kernel in self.kernels:
+            group = [p for p in parts if self.candidates[p.candidate].kernel_px == kernel]
+            if group:
+                yield kernel, group
+
+    def _kernel(self, kernel_px: int, width: int) -> Tensor:
+        """The middle of the largest kernel."""
+        edge = (self.kernels[-1] - kernel_px) // 2
+        inner = slice(edge, edge + kernel_px)
+        return self.depthwise.weight[:width, :, inner, inner]
+
+    def _filter(self, hidden: Tensor, kernel_px: int, width: int) -> Tensor:
+        y = F.conv2d(
+            _first(hidden, width),
+            self._kernel(kernel_px, width),
+            stride=self.stride_px,
+            padding=kernel_px // 2,
+            groups=width,
+        )
+        normed: Tensor = self.depthwise_norms[self.kernels.index(kernel_px)](y)
+        activated: Tensor = self.activation(normed)
+        return activated
+
+    def _project(self, filtered: Tensor, part: Part) -> Tensor:
+        width = part.hidden_channels
+        hidden = _first(filtered, width)
+        if self.candidates[part.candidate].squeezes:
+            hidden = hidden * self._gate(hidden, width)
+        y = F.conv2d(hidden, self.project.weight[:, :width])
+        normed: Tensor = self.project_norms[self.names.index(part.candidate)](y)
+        return normed
+
+    def _gate(self, hidden: Tensor, width: int) -> Tensor:
+        squeeze, excite = self._gates()
+        mean = hidden.mean(dim=(2, 3), keepdim=True)
+        gate = self.activation(F.conv2d(mean, squeeze.weight[:, :width], squeeze.bias))
+        return F.conv2d(gate, excite.weight[:width], _bias(excite)[:width]).sigmoid()
+
+    def _copy_gate(self, into: SqueezeExcite, width: int) -> None:
+        squeeze, excite = self._gates()
+        into.squeeze.conv.weight.copy_(squeeze.weight[:, :width])
+        _bias(into.squeeze.conv).copy_(_bias(squeeze))
+        into.excite.conv.weight.copy_(excite.weight[:width])
+        _bias(into.excite.conv).copy_(_bias(excite)[:width])
+
+    def _gates(self) -> tuple[nn.Conv2d, nn.Conv2d]:
+        assert self.squeeze is not None  # noqa: S101  (some candidate squeezes)
+        assert self.excite is not None  # noqa: S101
+        return self.squeeze, self.excite
+
+
+def _bias(conv: nn.Conv2d) -> Tensor:
+    assert conv.bias is not None  # noqa: S101  (the two of a gate have one)
+    return conv.bias
+
+
+def _is_like(value: object, tensor: Tensor) -> bool:
+    return isinstance(value, Tensor) and value.shape == tensor.shape
+
+
+def _first(x: Tensor, width: int) -> Tensor:
+    """The first channels, dense: convolutions are slow on every other group of channels."""
+    if x.shape[1] == width:
+        return x
+    is_last = x.is_contiguous(memory_format=torch.channels_last)
+    order = torch.channels_last if is_last else torch.contiguous_format
+    return x[:, :width].contiguous(memory_format=order)
+
+
+class MixedBlock(nn.Module):
+    """A slot with all its candidates.
+
+    What takes part in a pass stands in :attr:`parts`, where the supernet puts it for that pass: a
+    network runs its blocks one after another and knows nothing of a search.
+
+    Args:
+        slot: The slot.
+        shares_weights: Whether its candidates share their weights, or have some each, as published.
+
+    Raises:
+        InputError: The slot does not use batch normalisation.
+    """
+
+    def __init__(self, slot: Slot, *, shares_weights: bool) -> None:
+        super().__init__()
+        if slot.norm != "batch":
+            raise InputError(
+                f"a slot with norm {slot.norm!r} cannot be searched",
+                "give slots of a space the norm 'batch'",
+            )
+        groups = [slot.candidates] if shares_weights else [(one,) for one in slot.candidates]
+        self.blocks = nn.ModuleList(ElasticBlock(slot, group) for group in groups)
+        self.names = [frozenset(one.name for one in group) for group in groups]
+        self.is_residual = slot.stride_px == 1 and slot.in_channels == slot.out_channels
+        self.parts: Sequence[Part] = ()
+
+    def forward(self, x: Float[Tensor, "b c_in h w"]) -> Float[Tensor, "b c_out h_out w_out"]:
+        """The sum of the parts, and the input where shapes allow it; the input where none is."""
+        y: Tensor | None = None
+        for names, block in zip(self.names, self.blocks, strict=True):
+            mine = [part for part in self.parts if part.candidate in names]
+            if mine:
+                y = block(x, mine) if y is None else y + block(x, mine)
+        if y is None:  # the slot is left out
+            return x
+        return x + y if self.is_residual else y
+
+    def copy_to(self, into: InvertedResidual, part: Part) -> None:
+        """Copies the weights of a part into a block of its own."""
+        self._block_of(part.candidate).copy_to(into, part)
+
+    def sort_channels(self, widths: Mapping[str, int], optimizer: Optimizer) -> None:
+        """Puts the hidden channels that matter most first, and what the optimizer knows of them.
+
+        Channels beyond the widest width were never trained and stay where they are.
+
+        Args:
+            widths: Of the candidates, now.
+            optimizer: Of these weights.
+        """
+        for names in self.names:
+            width = max(widths[name] for name in names)
+            self._block_of(next(iter(names))).sort_channels(width, optimizer)
+
+    def _block_of(self, candidate: str) -> ElasticBlock:
+        place = next(i for i, names in enumerate(self.names) if candidate in names)
+        block = self.blocks[place]
+        assert isinstance(block, ElasticBlock)  # noqa: S101  (nothing else is in the list)
+        return block
+
+
+class MixedSequence(nn.Sequential):
+    r"""Blocks in a row, with runs that may end early.
+
+    Where each of :math:`n` blocks in a row may be left out, with :math:`x_0` what comes in and
+    :math:`x_k` the output of the :math:`k`-th, the result is
+
+    .. math:: y = \sum_{k=0}^{n} d_k x_k
+
+    for the shares :math:`d` of each depth (the sink-connecting space of TF-NAS).  Without shares it
+    is what comes after all of them.
+
+    Args:
+        blocks: The sequence.
+        runs: Where such a run begins, and how long it is.
+    """
+
+    def __init__(self, blocks: nn.Sequential, runs: Mapping[int, int]) -> None:
+        super().__init__(*blocks)
+        self.runs = dict(runs)
+        self.depths: Mapping[int, Tensor] = {}
+
+    def forward(self, x: Float[Tensor, "b c h w"]) -> Tensor:
+        """Runs the blocks; those of a run as far as its shares say."""
+        index = 0
+        while index < len(self):
+            count = self.runs.get(index, 1)
+            shares = self.depths.get(index)
+            y = x if shares is None else shares[0] * x
+            for place in range(count):
+                x = self[index + place](x)
+                y = x if shares is None else y + shares[place + 1] * x
+            x = y
+            index += count
+        return x

@@ -1,0 +1,103 @@
+"""How a network is searched for, as frozen data.
+
+:data:`TF_NAS` is the published search, :data:`SWIFT_SEARCH` the same search on a CPU: candidates
+share their weights, and each step of the logits looks at two candidates of a slot instead of all
+(docs/search.md).
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
+
+from tapetum.losses import LossWeights
+from tapetum.noise import NoisePlan
+from tapetum.records import Record
+
+__all__ = ["CLASSIFIER_LOSS", "SWIFT_SEARCH", "TF_NAS", "SearchRecipe"]
+
+Fraction = Annotated[float, Field(gt=0, lt=1)]
+
+CLASSIFIER_LOSS = LossWeights(cross_entropy=1.0, charbonnier=0.0)
+
+
+class SearchRecipe(Record):
+    """How to search.
+
+    Attributes:
+        name: For people.
+        epochs: Passes over the pictures that teach the weights.
+        warmup_epochs: At first, in which only weights learn.
+        batch_size: Pictures in one step, over all processes together.
+        held_out: Share of the pictures that teaches the logits and nothing else.
+        learning_rate: Of the weights (SGD), at first; it falls along a cosine.
+        momentum: Of the weights.
+        weight_decay: Of the weights.
+        clip_norm: Gradients of the weights are shortened to this length.
+        logit_learning_rate: Of the logits (Adam).
+        logit_betas: Of the logits.
+        logit_weight_decay: Of the logits.
+        logits_every_steps: Steps of the weights for one of the logits.
+        temperature: Of the Gumbel-softmax, at first.
+        cooling: Factor of the temperature from epoch to epoch.
+        latency_weight: Of the expected latency's distance from the target, in the loss of logits.
+        loss: Of the task; without a weight for the picture the decoder stays out of the search.
+        label_smoothing: Share of the target that is spread over all classes.
+        noise: What spoils the pictures.
+        shares_weights: Whether the candidates of a slot share their weights.
+        alpha_update: Whether a step of the logits looks at all candidates of a slot (``full``, as
+            published) or at two, drawn (``pair``).
+        scales_widths: Whether widths follow the target from epoch to epoch.
+        precision: Of convolutions.
+        channels_last: Order of values in memory.
+        seed: Of weights, logits, pictures and noise.
+        checkpoint_every_steps: A kill loses at most this many.
+        judged_pictures: Held-out pictures that the network of an epoch is judged on.
+    """
+
+    schema_version: Literal[1] = 1
+    name: Annotated[str, Field(min_length=1)]
+    epochs: PositiveInt
+    warmup_epochs: Annotated[int, Field(ge=0)]
+    batch_size: Annotated[int, Field(ge=2)]
+    held_out: Fraction = 0.2
+    learning_rate: PositiveFloat = 2e-2
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    weight_decay: NonNegativeFloat = 1e-5
+    clip_norm: PositiveFloat = 5.0
+    logit_learning_rate: PositiveFloat = 0.01
+    logit_betas: tuple[float, float] = (0.5, 0.999)
+    logit_weight_decay: NonNegativeFloat = 5e-4
+    logits_every_steps: PositiveInt = 2
+    temperature: PositiveFloat = 5.0
+    cooling: Annotated[float, Field(gt=0, le=1)] = 0.96
+    latency_weight: NonNegativeFloat = 0.1
+    loss: LossWeights = CLASSIFIER_LOSS
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    noise: NoisePlan = NoisePlan(kind="gaussian", low=0.0, high=1.0)
+    shares_weights: bool = False
+    alpha_update: Literal["full", "pair"] = "full"
+    scales_widths: bool = True
+    precision: Literal["fp32", "bf16"] = "fp32"
+    channels_last: bool = True
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    checkpoint_every_steps: PositiveInt = 200
+    judged_pictures: PositiveInt = 500
+
+
+TF_NAS = SearchRecipe(
+    # Paper, section 4, and TF-NAS, section 4.1.
+    name="tf-nas",
+    epochs=90,
+    warmup_epochs=10,
+    batch_size=128,
+)
+
+SWIFT_SEARCH = SearchRecipe(
+    name="swift",
+    epochs=30,
+    warmup_epochs=4,
+    batch_size=32,
+    cooling=0.9,  # to the temperature of the published search at its end
+    shares_weights=True,
+    alpha_update="pair",
+)

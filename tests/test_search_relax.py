@@ -1,0 +1,124 @@
+"""Laws of the relaxation: certain choices cost what the table says, and the target pulls."""
+
+import numpy as np
+import pytest
+import torch
+
+from tapetum.arch.space import Choice
+from tapetum.latency import LatencyTable
+from tapetum.losses import latency_penalty
+from tapetum.search.relax import (
+    Logits,
+    expected_latency,
+    gumbel_softmax,
+    sampled_mixture,
+    sampled_paths,
+)
+from tapetum.search.supernet import optional_runs
+from tapetum.search.widths import nominal_widths
+from test_latency_table import small_space, table_of
+
+CERTAIN = 1e4
+
+
+@pytest.fixture(scope="module")
+def table() -> LatencyTable:
+    """Of the small space, whose depth can be learned."""
+    return table_of(small_space())
+
+
+def test_certain_choices_cost_what_the_table_predicts(table: LatencyTable) -> None:
+    """For every operator and every depth."""
+    space, widths = table.space, nominal_widths(table.space)
+    generator = np.random.default_rng(0)
+    runs = optional_runs(space)
+    for _ in range(20):
+        logits = Logits(space, seed=0)
+        choices: dict[str, Choice | None] = {}
+        with torch.no_grad():
+            for path, slot in space.slots.items():
+                index = int(generator.integers(len(slot.candidates)))
+                name = slot.candidates[index].name
+                logits.operators[path][index] = CERTAIN
+                choices[path] = Choice(candidate=name, hidden_channels=widths[path][name])
+            for first, paths in runs.items():
+                depth = int(generator.integers(len(paths) + 1))
+                logits.depths[first][depth] = CERTAIN
+                choices |= dict.fromkeys(paths[depth:])
+        expected = expected_latency(logits, widths, table)
+        assert expected.item() == pytest.approx(table.predict(choices).median_ms, rel=1e-5)
+        assert logits.best(widths) == choices
+
+
+@pytest.mark.parametrize("share", [0.5, 1.5])
+def test_the_latency_loss_pulls_to_the_target_from_both_sides(
+    table: LatencyTable, share: float
+) -> None:
+    """A step down its gradient brings the expected latency nearer."""
+    logits, widths = Logits(table.space, seed=0), nominal_widths(table.space)
+    before = expected_latency(logits, widths, table)
+    target_ms = share * before.item()
+    latency_penalty(before, target_ms=target_ms).backward()
+    with torch.no_grad():
+        for parameter in logits.parameters():
+            parameter -= 0.5 * parameter.grad
+    after = expected_latency(logits, widths, table).item()
+    assert abs(after - target_ms) < abs(before.item() - target_ms)
+
+
+def test_without_depths_every_block_stays() -> None:
+    """The paper's way: beta removed."""
+    space = small_space(learns_depth=False)
+    logits = Logits(space, seed=0)
+    assert not logits.depths
+    assert None not in logits.best(nominal_widths(space)).values()
+
+
+def test_two_paths_of_a_step_share_no_operator(table: LatencyTable) -> None:
+    """The second is drawn from the others, each as often as the next."""
+    logits, widths = Logits(table.space, seed=0), nominal_widths(table.space)
+    generator = torch.Generator().manual_seed(0)
+    seen = set()
+    for _ in range(200):
+        first, second = sampled_paths(logits, widths, temperature=1.0, generator=generator)
+        for path in table.space.slots:
+            (one,), (other,) = first.parts[path], second.parts[path]
+            assert one.candidate != other.candidate
+            seen.add((path, other.candidate))
+    assert len(seen) == sum(len(slot.candidates) for slot in table.space.slots.values())
+
+
+def test_shares_sum_to_one_and_get_a_gradient(table: LatencyTable) -> None:
+    """All candidates, or two of them."""
+    logits, widths = Logits(table.space, seed=0), nominal_widths(table.space)
+    for count in (None, 2):
+        generator = torch.Generator().manual_seed(0)
+        mixture = sampled_mixture(logits, widths, temperature=5.0, generator=generator, count=count)
+        for path, parts in mixture.parts.items():
+            shares = torch.stack([part.share for part in parts])
+            assert len(parts) == (count or len(table.space.slots[path].candidates))
+            assert shares.sum().item() == pytest.approx(1.0)
+            (gradient,) = torch.autograd.grad(shares[0], logits.operators[path])
+            assert gradient.abs().max() > 0
+
+
+def test_samples_follow_the_probabilities() -> None:
+    """At a low temperature the largest sample is each one as often as the softmax says."""
+    logits = torch.tensor([0.0, 1.0, 2.0])
+    generator = torch.Generator().manual_seed(0)
+    samples = [
+        int(gumbel_softmax(logits, temperature=0.1, generator=generator).argmax())
+        for _ in range(4000)
+    ]
+    found = np.bincount(samples, minlength=3) / len(samples)
+    np.testing.assert_allclose(found, logits.softmax(0), atol=0.03)
+
+
+def test_entropy_falls_from_one_to_none(table: LatencyTable) -> None:
+    """Undecided at first; certain, nothing is left."""
+    logits = Logits(table.space, seed=0)
+    assert logits.entropy() == pytest.approx(1, abs=1e-3)
+    with torch.no_grad():
+        for one in logits.operators.values():
+            one[0] = CERTAIN
+    assert logits.entropy() == pytest.approx(0, abs=1e-6)

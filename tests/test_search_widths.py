@@ -1,0 +1,115 @@
+"""Laws of scaled widths and of the derived network: the target is met, or it is said why not."""
+
+import numpy as np
+import pytest
+import torch
+
+from tapetum.arch.space import Choice
+from tapetum.latency import LatencyTable, range_of
+from tapetum.search.derive import derive
+from tapetum.search.relax import Logits
+from tapetum.search.widths import nominal_widths, scale_widths
+from test_latency_table import small_space, table_of
+
+
+@pytest.fixture(scope="module")
+def table() -> LatencyTable:
+    """Of the small space, every slot of which stays."""
+    return table_of(small_space(learns_depth=False))
+
+
+@pytest.fixture(scope="module")
+def network(table: LatencyTable) -> dict[str, Choice | None]:
+    """Some network of it."""
+    return table.space.random(np.random.default_rng(3))
+
+
+def at(table: LatencyTable, network: dict[str, Choice | None], end: int) -> float:
+    """The latency of the network at its narrowest (0) or at its widest (-1)."""
+    slots = table.space.slots
+    ends = {
+        path: choice.model_copy(
+            update={"hidden_channels": slots[path].widths(_candidate(table, path, choice))[end]}
+        )
+        for path, choice in network.items()
+        if choice is not None
+    }
+    return table.predict(ends).median_ms
+
+
+def _candidate(table: LatencyTable, path: str, choice: Choice) -> object:
+    return table.space.slots[path].candidate(choice.candidate)
+
+
+@pytest.mark.parametrize("share", [0.1, 0.35, 0.6, 0.9])
+def test_widths_end_within_one_step_of_the_target(
+    table: LatencyTable, network: dict[str, Choice | None], share: float
+) -> None:
+    """No slot can be one step wider and keep it; the operators stay."""
+    low, high = at(table, network, 0), at(table, network, -1)
+    target_ms = low + share * (high - low)
+    found = scale_widths(table, network, target_ms=target_ms)
+    assert found.ended == "target"
+    assert found.latency_ms <= target_ms
+    assert found.latency_ms == pytest.approx(table.predict(found.choices).median_ms)
+    for path, choice in found.choices.items():
+        assert choice is not None
+        assert choice.candidate == network[path].candidate
+        grid = table.space.slots[path].widths(_candidate(table, path, choice))
+        wider = choice.hidden_channels + grid.step
+        if wider in grid:
+            more = {**found.choices, path: choice.model_copy(update={"hidden_channels": wider})}
+            assert table.predict(more).median_ms > target_ms
+
+
+def test_a_target_out_of_reach_of_widths_is_told(
+    table: LatencyTable, network: dict[str, Choice | None]
+) -> None:
+    """Below the narrowest, above the widest: everything is at its limit, and it is said which."""
+    low, high = at(table, network, 0), at(table, network, -1)
+    narrow = scale_widths(table, network, target_ms=0.9 * low)
+    assert (narrow.ended, narrow.latency_ms) == ("narrowest", pytest.approx(low))
+    wide = scale_widths(table, network, target_ms=1.1 * high)
+    assert (wide.ended, wide.latency_ms) == ("widest", pytest.approx(high))
+
+
+def test_widths_begin_at_the_expansion(table: LatencyTable) -> None:
+    """On the grid, nearest to the candidate's own."""
+    for path, widths in nominal_widths(table.space).items():
+        slot = table.space.slots[path]
+        for candidate in slot.candidates:
+            nominal = candidate.expansion * slot.in_channels
+            assert abs(widths[candidate.name] - nominal) <= slot.width_step / 2
+
+
+@pytest.mark.parametrize("learns_depth", [True, False], ids=["depth learned", "depth removed"])
+def test_the_derived_network_keeps_the_target(*, learns_depth: bool) -> None:
+    """By the table, whatever the logits like; and it comes near where widths allow."""
+    table = table_of(small_space(learns_depth=learns_depth))
+    fastest, slowest = range_of(table)
+    for seed in range(5):
+        logits = Logits(table.space, seed=seed)
+        with torch.no_grad():
+            for parameter in logits.parameters():
+                parameter.mul_(2000)
+        target_ms = fastest + (0.3 + 0.1 * seed) * (slowest - fastest)
+        best = derive(logits, table, target_ms=target_ms)
+        assert best.latency_ms <= target_ms
+        assert best.latency_ms == pytest.approx(table.predict(best.choices).median_ms)
+        if not learns_depth:
+            assert None not in best.choices.values()
+
+
+def test_certain_logits_are_derived_as_they_are(table: LatencyTable) -> None:
+    """Where the target leaves room for all of them."""
+    logits = Logits(table.space, seed=0)
+    with torch.no_grad():
+        for index, one in enumerate(logits.operators.values()):
+            one[index % len(one)] = 50
+    _, slowest = range_of(table)
+    best = derive(logits, table, target_ms=2 * slowest)
+    likeliest = logits.best(nominal_widths(table.space))
+    for path, choice in best.choices.items():
+        assert choice is not None
+        assert likeliest[path] is not None
+        assert choice.candidate == likeliest[path].candidate

@@ -1,0 +1,98 @@
+"""A search small enough for a test, in this process or as processes of their own.
+
+``torchrun --nproc_per_node 2 tests/tiny_search.py SEARCH`` does what the folder asks for.
+"""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from tapetum.arch.space import (
+    Slot,
+    Space,
+    SpaceClassifier,
+    SpaceDecoder,
+    SpaceDecoderLevel,
+    SpaceLevel,
+)
+from tapetum.arch.spec import Conv, TransposedConv, Whole
+from tapetum.latency import LatencyTable, range_of
+from tapetum.noise import NoisePlan
+from tapetum.progress import ProgressCallback, silent
+from tapetum.search import SearchFolder, SearchRecipe, SearchRequest, SearchResult, search
+from test_latency_table import CANDIDATES, small_space, table_of
+from tiny_training import Squares
+
+NUM_PICTURES = 20
+
+
+def tiny_recipe(**changes: Any) -> SearchRecipe:
+    """Three epochs of four steps, of which the first is of weights alone."""
+    fields: dict[str, Any] = {
+        "name": "tiny",
+        "epochs": 3,
+        "warmup_epochs": 1,
+        "batch_size": 4,
+        "noise": NoisePlan(kind="gaussian", levels=(0.1, 0.3)),
+        "checkpoint_every_steps": 3,
+        "judged_pictures": 4,
+    }
+    return SearchRecipe(**{**fields, **changes})
+
+
+def tiny_table(*, learns_depth: bool = True) -> LatencyTable:
+    """Of the small space, for the four quarters that a square may lie in."""
+    return table_of(small_space(learns_depth=learns_depth, num_classes=4))
+
+
+def joint_table() -> LatencyTable:
+    """Of a space of networks that clean and name."""
+    slot = {"candidates": CANDIDATES[:2]}
+    levels = (
+        (Conv(in_channels=1, out_channels=8), Slot(in_channels=8, out_channels=8, **slot)),
+        (Slot(in_channels=8, out_channels=16, stride_px=2, **slot),),
+    )
+    up = TransposedConv(in_channels=16, out_channels=8)
+    mixing = (Conv(in_channels=16, out_channels=8),)
+    picture = Conv(in_channels=8, out_channels=1, kernel_px=1, norm="none", activation="none")
+    space = Space(
+        name="joint",
+        picture_channels=1,
+        encoder=tuple(SpaceLevel(blocks=level) for level in levels),
+        decoder=SpaceDecoder(
+            levels=(SpaceDecoderLevel(up=up, skip_level=0, blocks=mixing),), output=picture
+        ),
+        classifier=SpaceClassifier(
+            source="encoder",
+            region=Whole(),
+            blocks=(Slot(in_channels=16, out_channels=16, **slot),),
+            pooling="mean",
+            features=16,
+            num_classes=4,
+        ),
+    )
+    return table_of(space)
+
+
+def tiny_request(table: LatencyTable, recipe: SearchRecipe, *, share: float = 0.4) -> SearchRequest:
+    """A target at some share of what the space spans."""
+    fastest, slowest = range_of(table)
+    return SearchRequest(recipe=recipe, target_ms=fastest + share * (slowest - fastest))
+
+
+def tiny_search(
+    path: Path,
+    recipe: SearchRecipe,
+    table: LatencyTable | None = None,
+    *,
+    resume: bool = False,
+    progress: ProgressCallback = silent,
+) -> SearchResult:
+    """Searches on twenty pictures."""
+    priced = table or tiny_table()
+    folder = SearchFolder.start(path, tiny_request(priced, recipe), priced, resume=resume)
+    return search(folder, Squares(NUM_PICTURES), name="found", progress=progress)
+
+
+if __name__ == "__main__":
+    search(SearchFolder.open(Path(sys.argv[1])), Squares(NUM_PICTURES), name="found")
