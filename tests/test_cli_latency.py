@@ -140,3 +140,14 @@ def test_torch_runs_no_graph_of_unknown_origin(tmp_path: Path) -> None:
     assert shown.exit_code == 0, shown.output
     assert "pictures a second" in shown.stdout
     assert "peak" not in shown.stdout
+
+
+def test_the_papers_way_of_measuring_is_offered(folder: Path) -> None:
+    """So many passes in a row after so many warm-ups, and their mean."""
+    command = ("benchmark", folder / "network.json", "--size", SIZE, "--runtime", "torch", "--json")
+    result = run(*command, "--warmups", 2, "--passes", 7)
+    assert result.exit_code == 0, result.output
+    timing = json.loads(result.stdout)["timing"]
+    assert (timing["num_rounds"], timing["num_passes"]) == (1, 7)
+    assert timing["mean_ms"] > 0
+    assert "0 passes after" in sentence(run(*command[:-1], "--passes", 0))

@@ -31,6 +31,11 @@ def benchmark(
     threads: Annotated[int, typer.Option(help="That share the work of one layer.")] = 1,
     runtime: RuntimeName = "onnxruntime",
     seconds: Annotated[float, typer.Option(help="That it takes, roughly.")] = 6.0,
+    passes: Annotated[
+        int | None,
+        typer.Option(help="In one round, instead of rounds that are spread in time."),
+    ] = None,
+    warmups: Annotated[int, typer.Option(help="Passes before those; go with --passes.")] = 100,
     json: Json = False,
 ) -> None:
     """Time one network on this machine, in rounds that are spread in time.
@@ -42,9 +47,19 @@ def benchmark(
       tapetum benchmark unet-s --size 96 --channels 1 --threads 2
 
       tapetum benchmark network.onnx --runtime openvino --json
+
+    As the paper measures:
+
+      tapetum benchmark unet-s --runtime torch --batch 32 --passes 1000
     """
     with errors_in_one_sentence(as_json=json):
         from tapetum import latency
+        from tapetum.errors import InputError
+
+        if passes is not None and (passes < 1 or warmups < 1):
+            raise InputError(
+                f"asked for {passes} passes after {warmups} warm-ups", "give 1 or more of each"
+            )
 
         opened = latency.open_subject(subject, channels=channels, num_classes=classes)
         known = opened.architecture
@@ -58,13 +73,23 @@ def benchmark(
             width_px=size,
         )
         with progress_bar() as tick:
-            found = latency.benchmark(opened, chosen, conditions, seconds=seconds, progress=tick)
+            found = latency.benchmark(
+                opened,
+                chosen,
+                conditions,
+                seconds=seconds,
+                block=None
+                if passes is None
+                else latency.Block(warmups=warmups, min_passes=passes, min_ms=0),
+                progress=tick,
+            )
         if json:
             answer(found.model_dump(mode="json"))
             return
         timing = found.timing
         rows = [
             ("median", f"{timing.median_ms:.3f} ms"),
+            ("mean", f"{timing.mean_ms:.3f} ms"),
             ("95 in 100 below", f"{timing.p95_ms:.3f} ms"),
             ("rounds differ by", f"{timing.spread:.1%} between their quartiles"),
             ("pictures a second", f"{found.pictures_per_second:.1f}"),

@@ -158,6 +158,7 @@ def benchmark(
     conditions: Conditions,
     *,
     seconds: float,
+    block: Block | None = None,
     progress: ProgressCallback = silent,
 ) -> Benchmark:
     """Times one graph, beside dense convolutions, in rounds that are spread over some seconds.
@@ -167,6 +168,7 @@ def benchmark(
         runtime: That computes.
         conditions: Under which.
         seconds: That it takes, roughly.
+        block: Passes of a single round, instead: the way of the paper, for comparison.
         progress: Is told of each turn.
 
     Raises:
@@ -180,11 +182,11 @@ def benchmark(
         partial(runtime.prepare, subject, conditions),
         partial(runtime.prepare, subject_of(dense), at_peak),
     ]
-    block = Block(warmups=3, min_passes=5, min_ms=1000 * seconds / (2 * NUM_ROUNDS))
+    turn = block or Block(warmups=3, min_passes=5, min_ms=1000 * seconds / (2 * NUM_ROUNDS))
+    num_rounds = NUM_ROUNDS if block is None else 1
     with one_at_a_time():
-        ours, peak = map(
-            timing, take_turns(things, block, num_rounds=NUM_ROUNDS, progress=progress)
-        )
+        rounds = take_turns(things, turn, num_rounds=num_rounds, progress=progress)
+    ours, peak = map(timing, rounds)
     cost = rate = share = None
     if subject.architecture is not None:
         size = (conditions.height_px, conditions.width_px)

@@ -66,6 +66,7 @@ class Timing(Record):
 
     Attributes:
         median_ms: Of the medians of the rounds.
+        mean_ms: Of all passes, as papers report.
         p95_ms: Of all passes.
         spread: Between the quartiles of the rounds' medians, over the median; 0 for one round.
         num_rounds: Spread in time.
@@ -73,6 +74,7 @@ class Timing(Record):
     """
 
     median_ms: float
+    mean_ms: float
     p95_ms: float
     spread: float
     num_rounds: int
@@ -133,6 +135,7 @@ def timing(rounds: Sequence[Sequence[float]]) -> Timing:
         spread = (high - low) / median
     return Timing(
         median_ms=median,
+        mean_ms=statistics.fmean(passes),
         p95_ms=passes[min(len(passes) - 1, int(0.95 * len(passes)))],
         spread=spread,
         num_rounds=len(rounds),

@@ -79,7 +79,8 @@ class Accuracy(Record):
         noise: Standard error of the latency of one of them, relatively; ``None`` for one round.
         mean_relative_error: Of the predictions.
         worst_relative_error: Of the predictions.
-        interval: Half-width of the interval around a prediction that holds nine in ten, relatively.
+        interval: Half-width of the interval around a prediction that holds nine in ten, relatively;
+            the drift of a machine from hour to hour is in it.
     """
 
     num_networks: int
