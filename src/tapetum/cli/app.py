@@ -16,6 +16,7 @@ from tapetum.cli.info import info
 from tapetum.cli.latency import latency
 from tapetum.cli.predict import predict
 from tapetum.cli.reproduce import reproduce
+from tapetum.cli.search import search
 from tapetum.cli.train import train
 
 __all__ = ["app"]
@@ -45,6 +46,17 @@ def _main(
     pass
 
 
-for command in (demo, train, evaluate, export, predict, benchmark, reproduce, info, doctor):
+for command in (
+    demo,
+    search,
+    train,
+    evaluate,
+    export,
+    predict,
+    benchmark,
+    reproduce,
+    info,
+    doctor,
+):
     app.command()(command)
 app.add_typer(latency, name="latency")

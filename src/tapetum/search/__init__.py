@@ -5,10 +5,17 @@ prefer, and derives the one network that keeps the target by the latency table, 
 """
 
 from tapetum.search.folder import SearchEpoch, SearchFolder, SearchRequest, SearchResult
-from tapetum.search.loop import search
-from tapetum.search.recipe import SWIFT_SEARCH, TF_NAS, SearchRecipe
+from tapetum.search.loop import require_searchable, search
+from tapetum.search.recipe import (
+    SEARCH_RECIPES,
+    SWIFT_SEARCH,
+    TF_NAS,
+    SearchRecipe,
+    choose_search_recipe,
+)
 
 __all__ = [
+    "SEARCH_RECIPES",
     "SWIFT_SEARCH",
     "TF_NAS",
     "SearchEpoch",
@@ -16,5 +23,7 @@ __all__ = [
     "SearchRecipe",
     "SearchRequest",
     "SearchResult",
+    "choose_search_recipe",
+    "require_searchable",
     "search",
 ]

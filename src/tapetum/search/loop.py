@@ -20,12 +20,18 @@ from tapetum.data import (
     training_batches,
 )
 from tapetum.errors import DataError, InputError, RunError, TrainingError
-from tapetum.latency import require_feasible
+from tapetum.latency import LatencyTable, require_feasible
 from tapetum.noise import generator_for
 from tapetum.progress import ProgressCallback, silent
 from tapetum.provenance import stamp
 from tapetum.search.derive import derive
-from tapetum.search.folder import SearchEpoch, SearchFolder, SearchPosition, SearchResult
+from tapetum.search.folder import (
+    SearchEpoch,
+    SearchFolder,
+    SearchPosition,
+    SearchRequest,
+    SearchResult,
+)
 from tapetum.search.judge import judge, reestimate_statistics
 from tapetum.search.recipe import SearchRecipe
 from tapetum.search.searcher import Searcher
@@ -36,7 +42,7 @@ from tapetum.training.distributed import make_accelerator
 from tapetum.training.interrupt import StopRequests
 from tapetum.training.process import prepare_process
 
-__all__ = ["search"]
+__all__ = ["require_searchable", "search"]
 
 HELD_OUT_KEY = 5  # its own number, so that the parting shares no draws with noise
 STATISTICS_BATCHES = 20
@@ -67,7 +73,7 @@ def search(
         TrainingError: The loss is no longer finite, or the search was interrupted; its last
             checkpoint is kept.
     """
-    _require_sense(folder, pictures)
+    require_searchable(folder.request, folder.table, pictures)
     prepare_process()
     provenance = stamp(seed=folder.request.recipe.seed)
     with torch.random.fork_rng(devices=[]):
@@ -93,10 +99,20 @@ def search(
     return result
 
 
-def _require_sense(folder: SearchFolder, pictures: PictureSet) -> None:
-    """Refuses what cannot end well before anything is computed."""
-    space = folder.table.space
-    require_feasible(folder.table, folder.request.target_ms)
+def require_searchable(request: SearchRequest, table: LatencyTable, pictures: PictureSet) -> None:
+    """Refuses what cannot end well before anything is computed, or written.
+
+    Args:
+        request: What is asked.
+        table: What prices it.
+        pictures: To learn from.
+
+    Raises:
+        InputError: No network of the space keeps the target, or the space is for other pictures.
+        DataError: There are too few pictures.
+    """
+    space = table.space
+    require_feasible(table, request.target_ms)
     classes = None if space.classifier is None else space.classifier.num_classes
     if space.picture_channels != pictures.channels:
         raise InputError(
@@ -109,6 +125,7 @@ def _require_sense(folder: SearchFolder, pictures: PictureSet) -> None:
             f"{space.name} is for {classes} names, these pictures have {len(pictures.class_names)}",
             "measure a table of a space for these pictures",
         )
+    _part(pictures, request.recipe)
 
 
 class _Searching:

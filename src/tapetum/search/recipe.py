@@ -5,15 +5,32 @@ share their weights, and each step of the logits looks at two candidates of a sl
 (docs/search.md).
 """
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
+from pydantic import (
+    Field,
+    NonNegativeFloat,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+    model_validator,
+)
 
-from tapetum.losses import LossWeights
-from tapetum.noise import NoisePlan
-from tapetum.records import Record
+from tapetum.errors import InputError, nearest
+from tapetum.losses import EQUATION_3, LossWeights
+from tapetum.noise import NoisePlan, parse_noise_plan
+from tapetum.records import Record, describe_faults
 
-__all__ = ["CLASSIFIER_LOSS", "SWIFT_SEARCH", "TF_NAS", "SearchRecipe"]
+__all__ = [
+    "CLASSIFIER_LOSS",
+    "SEARCH_RECIPES",
+    "SWIFT_SEARCH",
+    "TF_NAS",
+    "SearchRecipe",
+    "choose_search_recipe",
+]
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 
@@ -83,6 +100,14 @@ class SearchRecipe(Record):
     checkpoint_every_steps: PositiveInt = 200
     judged_pictures: PositiveInt = 500
 
+    @model_validator(mode="after")
+    def _teaches_the_logits(self) -> "SearchRecipe":
+        if self.warmup_epochs >= self.epochs:
+            raise ValueError(
+                f"{self.warmup_epochs} epochs of warm-up leave none of {self.epochs} for the logits"
+            )
+        return self
+
 
 TF_NAS = SearchRecipe(
     # Paper, section 4, and TF-NAS, section 4.1.
@@ -101,3 +126,49 @@ SWIFT_SEARCH = SearchRecipe(
     shares_weights=True,
     alpha_update="pair",
 )
+
+SEARCH_RECIPES = (SWIFT_SEARCH, TF_NAS)
+
+
+def choose_search_recipe(
+    name: str,
+    *,
+    loss: Literal["names", "both"] | None = None,
+    noise: str | None = None,
+    changes: Mapping[str, Any] | None = None,
+) -> SearchRecipe:
+    """The recipe of a name or a JSON file, with some of it changed.
+
+    Args:
+        name: Of a recipe, or a path that ends in ``.json``.
+        loss: Instead of the recipe's: names alone, or names and the picture (eq. 3).
+        noise: Instead of the recipe's, such as ``gaussian:0-0.5``.
+        changes: Fields by name; those that are null stay as they are.  Fewer epochs shorten the
+            warm-up too, and cool faster.
+
+    Raises:
+        InputError: There is no such recipe, or a change that it cannot take.
+    """
+    known = {recipe.name: recipe for recipe in SEARCH_RECIPES}
+    if name.endswith(".json"):
+        recipe = SearchRecipe.read(Path(name))
+    elif name in known:
+        recipe = known[name]
+    else:
+        raise InputError(f"no search recipe is called {name!r}", nearest(name, known))
+    wanted = {field: value for field, value in (changes or {}).items() if value is not None}
+    if loss is not None:
+        wanted["loss"] = (CLASSIFIER_LOSS if loss == "names" else EQUATION_3).model_dump()
+    if noise is not None:
+        wanted["noise"] = parse_noise_plan(noise).model_dump()
+    if "epochs" in wanted and wanted["epochs"] > 0:
+        share = wanted["epochs"] / recipe.epochs
+        wanted.setdefault("warmup_epochs", round(share * recipe.warmup_epochs))
+        wanted.setdefault("cooling", recipe.cooling ** (1 / share))
+    try:
+        return SearchRecipe.model_validate({**recipe.model_dump(), **wanted})
+    except ValidationError as error:
+        raise InputError(
+            f"search recipe {name!r} cannot be changed so: {describe_faults(error)}",
+            "correct these values",
+        ) from error

@@ -1,0 +1,132 @@
+"""``tapetum search``: which network of a space is best on these pictures within a budget."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from tapetum.cli.common import (
+    DataRoot,
+    Download,
+    Json,
+    TestCount,
+    TrainCount,
+    answer,
+    errors_in_one_sentence,
+    progress_bar,
+    say,
+    say_loading,
+    table,
+)
+from tapetum.cli.scores import show_skipped
+
+if TYPE_CHECKING:  # torch loads with it, and --help must stay quick
+    from tapetum.search import SearchResult
+
+__all__ = ["search"]
+
+
+def search(
+    data: Annotated[str, typer.Argument(help="A folder of pictures, 'digits' or 'digit-crops'.")],
+    latency: Annotated[Path, typer.Option(help="What `tapetum latency measure` wrote.")],
+    target_ms: Annotated[float, typer.Option(help="What the network may take, by that table.")],
+    out: Annotated[Path, typer.Option(help="New folder for the search.")],
+    recipe: Annotated[str, typer.Option(help="swift, tf-nas (as published), or FILE.json.")] = (
+        "swift"
+    ),
+    loss: Annotated[
+        Literal["names", "both"] | None,
+        typer.Option(help="Search for names alone, or for names and the picture (equation 3)."),
+    ] = None,
+    epochs: Annotated[int | None, typer.Option(help="Passes over the pictures.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Pictures in one step.")] = None,
+    noise: Annotated[
+        str | None, typer.Option(help="KIND:LOW-HIGH, such as gaussian:0-0.5.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Of weights, order and noise.")] = None,
+    train_count: TrainCount = None,
+    test_count: TestCount = None,
+    data_root: DataRoot = None,
+    download: Download = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on after a kill.")] = False,
+    json: Json = False,
+) -> None:
+    """Search the space of a latency table for the network that keeps a target.
+
+    Examples:
+
+      tapetum search photos --latency table.json --target-ms 8 --out runs/search
+
+      tapetum train runs/search/architecture.json --data photos --out runs/found
+    """
+    with errors_in_one_sentence(as_json=json):
+        say_loading()
+        from tapetum.fit import open_pictures
+        from tapetum.latency import LatencyTable, require_feasible
+        from tapetum.search import (
+            SearchFolder,
+            SearchRequest,
+            choose_search_recipe,
+            require_searchable,
+        )
+        from tapetum.search import search as search_space
+        from tapetum.training import is_main_process, prepare_process
+
+        prepare_process()  # before torch starts its threads
+        priced = LatencyTable.read(latency)
+        require_feasible(priced, target_ms)
+        changes = {"epochs": epochs, "batch_size": batch_size, "seed": seed}
+        chosen = choose_search_recipe(recipe, loss=loss, noise=noise, changes=changes)
+        with progress_bar() as tick:
+            pictures = open_pictures(
+                data,
+                seed=chosen.seed,
+                data_root=data_root,
+                download=download,
+                train_count=train_count,
+                test_count=test_count,
+                size_px=None if data.startswith("digit") else priced.conditions.height_px,
+                progress=tick,
+            )
+            show_skipped(pictures.skipped)
+            request = SearchRequest(
+                recipe=chosen,
+                target_ms=target_ms,
+                data=pictures.identity,
+                class_names=pictures.train.class_names,
+            )
+            require_searchable(request, priced, pictures.train)
+            folder = SearchFolder.start(out, request, priced, resume=resume)
+            name = f"{priced.space.name}-{target_ms:g}ms"
+            found = search_space(folder, pictures.train, name=name, progress=tick)
+        if not is_main_process():
+            return
+        if json:
+            answer(found.model_dump(mode="json"))
+            return
+        _show(found)
+        say(f"next: tapetum train {out / 'architecture.json'} --data {data} --out {out}-trained")
+
+
+def _show(found: "SearchResult") -> None:
+    rows = [
+        (path, "-" if choice is None else choice.candidate, _width(choice), _certain(found, path))
+        for path, choice in found.choices.items()
+    ]
+    title = f"takes {found.predicted_ms:.2f} ms by the table, of {found.target_ms:g} asked for"
+    table(("slot", "block", "hidden channels", "probability"), rows, title=title)
+    minutes = found.seconds / 60
+    say(
+        f"searched {minutes:.1f} minutes, {found.pictures_per_second:.0f} pictures a second; "
+        f"the likeliest blocks would take {found.likeliest_ms:.2f} ms"
+    )
+
+
+def _width(choice: object) -> str:
+    return str(getattr(choice, "hidden_channels", "-"))
+
+
+def _certain(found: "SearchResult", path: str) -> str:
+    choice = found.choices[path]
+    probabilities = found.epochs[-1].probabilities[path]
+    return "-" if choice is None else f"{probabilities[choice.candidate]:.2f}"

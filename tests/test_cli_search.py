@@ -1,0 +1,107 @@
+"""What a user of ``tapetum search`` sees, on a small folder and a small space."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tapetum.arch import Architecture
+from tapetum.errors import InputError
+from tapetum.latency import range_of
+from tapetum.search import TF_NAS, choose_search_recipe
+from test_cli import photos, run, sentence
+from test_latency_table import small_space, table_of
+
+__all__ = ["photos"]  # the fixture
+
+RECIPE = ("--epochs", 2, "--batch-size", 2, "--noise", "gaussian:0-0.3")
+
+
+@pytest.fixture(scope="module")
+def table_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A table of the small space, for two names."""
+    path = tmp_path_factory.mktemp("tables") / "table.json"
+    table_of(small_space(num_classes=2)).write(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def target_ms(table_file: Path) -> float:
+    """In the middle of what the space spans."""
+    from tapetum.latency import LatencyTable
+
+    fastest, slowest = range_of(LatencyTable.read(table_file))
+    return (fastest + slowest) / 2
+
+
+def test_a_network_is_found_and_can_be_trained(
+    photos: Path, table_file: Path, target_ms: float, tmp_path: Path
+) -> None:
+    """From a folder and a budget to an architecture that ``tapetum train`` takes."""
+    out = tmp_path / "search"
+    command = ("search", photos, "--latency", table_file, "--target-ms", target_ms, "--out", out)
+    result = run(*command, *RECIPE)
+    assert result.exit_code == 0, result.output
+    assert "by the table" in result.stdout
+    assert "probability" in result.stdout
+    Architecture.read(out / "architecture.json")
+    trained = run(
+        *("train", out / "architecture.json", "--data", photos, "--out", tmp_path / "run"),
+        *("--epochs", 1, "--batch-size", 4, "--size", 32),
+    )
+    assert trained.exit_code == 0, trained.output
+    assert "is finished" in sentence(run(*command, *RECIPE, "--resume"))
+
+
+def test_a_search_answers_in_json(
+    photos: Path, table_file: Path, target_ms: float, tmp_path: Path
+) -> None:
+    """With all that was logged."""
+    result = run(
+        *("search", photos, "--latency", table_file, "--target-ms", target_ms),
+        *("--out", tmp_path / "search", *RECIPE, "--json"),
+    )
+    found = json.loads(result.stdout)
+    assert found["predicted_ms"] <= found["target_ms"]
+    assert len(found["epochs"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--target-ms", "0.01"), "no network of small takes 0.01 ms"),
+        (("--target-ms", "-1"), "makes no sense"),
+        (("--recipe", "swfit"), "no search recipe is called 'swfit'"),
+        (("--epochs", "0"), "search recipe 'swift' cannot be changed so"),
+        (("--noise", "fog:1"), "fog"),
+        (("--latency", "nowhere.json"), "cannot read nowhere.json"),
+        (("--batch-size", "32"), "do not make a batch of 32"),
+    ],
+    ids=str,
+)
+def test_bad_input_gets_one_sentence(
+    options: tuple[str, ...],
+    words: str,
+    photos: Path,
+    table_file: Path,
+    target_ms: float,
+    tmp_path: Path,
+) -> None:
+    """Before anything is computed."""
+    asked = {"--latency": table_file, "--target-ms": target_ms, "--out": tmp_path / "search"}
+    asked |= dict([options])
+    arguments = [part for pair in asked.items() for part in pair]
+    assert words in sentence(run("search", photos, *arguments))
+    assert not any(tmp_path.iterdir())
+
+
+def test_a_shorter_search_warms_up_less_and_cools_faster() -> None:
+    """To the same temperature at its end."""
+    short = choose_search_recipe("tf-nas", changes={"epochs": 18})
+    assert short.warmup_epochs == 2
+    ends = [one.cooling ** (one.epochs - one.warmup_epochs) for one in (short, TF_NAS)]
+    assert ends[0] == pytest.approx(ends[1], rel=0.01)
+    with pytest.raises(InputError, match="leave none of 3 for the logits"):
+        choose_search_recipe("swift", changes={"epochs": 3, "warmup_epochs": 3})
+    assert choose_search_recipe("swift", loss="both").loss.sees_picture
+    assert not choose_search_recipe("swift", loss="names").loss.sees_picture
