@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from tapetum.arch.space import Choice
+from tapetum.arch.space import Choice, optional_runs
 from tapetum.latency import LatencyTable
 from tapetum.losses import latency_penalty
 from tapetum.search.relax import (
@@ -14,7 +14,6 @@ from tapetum.search.relax import (
     sampled_mixture,
     sampled_paths,
 )
-from tapetum.search.supernet import optional_runs
 from tapetum.search.widths import nominal_widths
 from test_latency_table import small_space, table_of
 

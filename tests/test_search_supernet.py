@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from tapetum.arch.space import Slot, Space
+from tapetum.arch.space import Slot, Space, optional_runs
 from tapetum.arch.spaces import Frame, open_space
 from tapetum.errors import InputError
 from tapetum.search.mixed import MixedBlock, Part
-from tapetum.search.supernet import Mixture, SuperNet, mixture_of, optional_runs
+from tapetum.search.supernet import Mixture, SuperNet, mixture_of
 from tapetum.search.widths import nominal_widths
 from test_latency_table import CANDIDATES, small_space
 

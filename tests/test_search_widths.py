@@ -93,7 +93,9 @@ def test_the_derived_network_keeps_the_target(*, learns_depth: bool) -> None:
             for parameter in logits.parameters():
                 parameter.mul_(2000)
         target_ms = fastest + (0.3 + 0.1 * seed) * (slowest - fastest)
-        best = derive(logits, table, target_ms=target_ms)
+        best = derive(
+            table, logits.probabilities(), logits.depth_probabilities(), target_ms=target_ms
+        )
         assert best.latency_ms <= target_ms
         assert best.latency_ms == pytest.approx(table.predict(best.choices).median_ms)
         if not learns_depth:
@@ -107,7 +109,7 @@ def test_certain_logits_are_derived_as_they_are(table: LatencyTable) -> None:
         for index, one in enumerate(logits.operators.values()):
             one[index % len(one)] = 50
     _, slowest = range_of(table)
-    best = derive(logits, table, target_ms=2 * slowest)
+    best = derive(table, logits.probabilities(), {}, target_ms=2 * slowest)
     likeliest = logits.best(nominal_widths(table.space))
     for path, choice in best.choices.items():
         assert choice is not None

@@ -57,6 +57,7 @@ __all__ = [
     "SpaceClassifier",
     "SpaceDecoder",
     "SpaceDecoderLevel",
+    "optional_runs",
 ]
 
 NARROWEST, WIDEST = 2 / 3, 4 / 3  # hidden widths, of the candidate's own
@@ -343,6 +344,19 @@ class Space(Record):
         except ValidationError as error:
             raise ValueError(describe_faults(error)) from error
         return self
+
+
+def optional_runs(space: Space) -> dict[str, list[str]]:
+    """The slots that may be left out, in runs of neighbours, by the first of each run."""
+    runs: dict[str, list[str]] = {}
+    expected = first = ""
+    for path, slot in space.slots.items():
+        if slot.may_be_left_out:
+            first = first if path == expected else path
+            runs.setdefault(first, []).append(path)
+        where, index = path.rsplit(".", 1)
+        expected = f"{where}.{int(index) + 1}" if slot.may_be_left_out else ""
+    return runs
 
 
 def _parts(whole: Space | Architecture) -> Iterator[tuple[str, Sequence[Any]]]:

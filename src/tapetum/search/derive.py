@@ -1,9 +1,9 @@
-r"""From logits to the one network that is delivered: the best that keeps the budget, exactly.
+r"""From probabilities to the network that is delivered: the best that keeps the budget, exactly.
 
 Every choice of a slot is worth the logarithm of its probability, and a little for its width,
 
 .. math::
-    v(o, w) = \ln \operatorname{softmax}_o(\alpha) + \ln \frac{w}{e_o c},
+    v(o, w) = \ln p_o + \ln \frac{w}{e_o c},
 
 and the knapsack of :mod:`tapetum.latency.budget` finds the choices that are worth most together
 under the target.  So the constraint holds for the network that is delivered, not for a mixture of
@@ -11,48 +11,60 @@ many, and the time that the likeliest candidates leave is spent on their widths.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from tapetum.arch.space import Choice
+from tapetum.arch.space import Choice, Slot, optional_runs
 from tapetum.latency import Best, LatencyTable, best_network
-from tapetum.search.relax import Logits, chances
 
 __all__ = ["derive"]
 
 LEAST_CHANCE = 1e-6  # a logarithm needs something
 
 
-def derive(logits: Logits, table: LatencyTable, *, target_ms: float) -> Best:
-    """The network that the logits like best among those that keep the target.
+def derive(
+    table: LatencyTable,
+    probabilities: Mapping[str, Mapping[str, float]],
+    depths: Mapping[str, Sequence[float]],
+    *,
+    target_ms: float,
+) -> Best:
+    """The likeliest network, in a sense, among those that keep the target.
 
     Args:
-        logits: Of the table's space.
         table: Prices every choice.
+        probabilities: Of each candidate of each slot.
+        depths: For the first slot of each run that may be left out, the probability of each depth
+            from none to all.
         target_ms: Predicted latency, at most.
 
     Raises:
         InputError: No network of the space keeps the target.
     """
-    return best_network(table, _values(logits), target_ms=target_ms)
+    space = table.space
+    there = {
+        path: sum(depths[first][place + 1 :])
+        for first, paths in optional_runs(space).items()
+        for place, path in enumerate(paths)
+    }
+    values = {
+        path: _values(slot, probabilities[path], there.get(path))
+        for path, slot in space.slots.items()
+    }
+    return best_network(table, values, target_ms=target_ms)
 
 
-def _values(logits: Logits) -> dict[str, Mapping[Choice | None, float]]:
-    """What each choice of each slot is worth."""
-    values: dict[str, Mapping[Choice | None, float]] = {}
-    there = {path: float(chance.detach()) for path, chance in chances(logits).items()}
-    for path, slot in logits.space.slots.items():
-        likely = logits.operators[path].detach().log_softmax(0).tolist()
-        here = _log(there.get(path, 1.0))
-        worth: dict[Choice | None, float] = {}
-        for candidate, log_probability in zip(slot.candidates, likely, strict=True):
-            nominal = candidate.expansion * slot.in_channels
-            for width in slot.widths(candidate):
-                choice = Choice(candidate=candidate.name, hidden_channels=width)
-                worth[choice] = here + log_probability + math.log(width / nominal)
-        if slot.may_be_left_out:
-            worth[None] = _log(1 - there[path])
-        values[path] = worth
-    return values
+def _values(
+    slot: Slot, probabilities: Mapping[str, float], there: float | None
+) -> dict[Choice | None, float]:
+    """What each choice of a slot is worth; ``there`` is the probability that there is one."""
+    worth: dict[Choice | None, float] = {} if there is None else {None: _log(1 - there)}
+    for candidate in slot.candidates:
+        chance = probabilities[candidate.name] * (1.0 if there is None else there)
+        for width in slot.widths(candidate):
+            choice = Choice(candidate=candidate.name, hidden_channels=width)
+            share = width / (candidate.expansion * slot.in_channels)
+            worth[choice] = _log(chance) + math.log(share)
+    return worth
 
 
 def _log(chance: float) -> float:

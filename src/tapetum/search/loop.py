@@ -80,14 +80,15 @@ def search(
         torch.manual_seed(folder.request.recipe.seed)
         searching = _Searching(folder, pictures)
         position = searching.run(progress)
-    best = derive(searching.searcher.logits, folder.table, target_ms=folder.request.target_ms)
+    last = position.rows[-1]
+    best = derive(folder.table, last.probabilities, last.depths, target_ms=folder.request.target_ms)
     seconds = sum(row.seconds for row in position.rows)
     result = SearchResult(
         choices=best.choices,
         predicted_ms=best.latency_ms,
         target_ms=folder.request.target_ms,
-        likeliest_ms=position.rows[-1].likeliest_ms,
-        widths_ended=position.rows[-1].widths_ended,
+        likeliest_ms=last.likeliest_ms,
+        widths_ended=last.widths_ended,
         epochs=position.rows,
         seconds=seconds,
         pictures_per_second=position.step * folder.request.recipe.batch_size / seconds,
@@ -220,7 +221,7 @@ class _Searching:
             entropy=logits.entropy(),
             temperature=temperature,
             probabilities=logits.probabilities(),
-            depths={first: tuple(one.softmax(0).tolist()) for first, one in logits.depths.items()},
+            depths=logits.depth_probabilities(),
             seconds=position.seconds + clock.lap(),
         )
         return position.model_copy(

@@ -29,14 +29,13 @@ import torch
 from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
-from tapetum.arch.space import Choice, Space
+from tapetum.arch.space import Choice, Space, optional_runs
 from tapetum.latency import LatencyTable
 from tapetum.search.mixed import Part
-from tapetum.search.supernet import Mixture, Widths, optional_runs
+from tapetum.search.supernet import Mixture, Widths
 
 __all__ = [
     "Logits",
-    "chances",
     "expected_latency",
     "gumbel_softmax",
     "sampled_mixture",
@@ -97,6 +96,12 @@ class Logits(nn.Module):
                 )
             }
             for path, one in self.operators.items()
+        }
+
+    def depth_probabilities(self) -> dict[str, tuple[float, ...]]:
+        """Of each depth of each run that may be left out, from none to all."""
+        return {
+            first: tuple(one.detach().softmax(0).tolist()) for first, one in self.depths.items()
         }
 
     def entropy(self) -> float:
@@ -191,7 +196,7 @@ def expected_latency(logits: Logits, widths: Widths, table: LatencyTable) -> Flo
         table: Prices them.
     """
     total = torch.tensor(table.fixed_ms)
-    there = chances(logits)
+    there = _chances(logits)
     for path, slot_logits in logits.operators.items():
         prices = [
             table.prices[path][Choice(candidate=c.name, hidden_channels=widths[path][c.name])]
@@ -205,7 +210,7 @@ def expected_latency(logits: Logits, widths: Widths, table: LatencyTable) -> Flo
     return total
 
 
-def chances(logits: Logits) -> dict[str, Tensor]:
+def _chances(logits: Logits) -> dict[str, Tensor]:
     """How likely each slot that may be left out is there: that of all depths that reach it."""
     found: dict[str, Tensor] = {}
     for first, paths in logits.runs.items():

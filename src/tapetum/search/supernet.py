@@ -19,12 +19,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from tapetum.arch.space import Choices, Slot, Space
+from tapetum.arch.space import Choices, Slot, Space, optional_runs
 from tapetum.nn import Network, Outputs, build
 from tapetum.nn.blocks import InvertedResidual
 from tapetum.search.mixed import MixedBlock, MixedSequence, Part
 
-__all__ = ["Mixture", "SuperNet", "Widths", "mixture_of", "optional_runs"]
+__all__ = ["Mixture", "SuperNet", "Widths", "mixture_of"]
 
 Widths = Mapping[str, Mapping[str, int]]
 """The hidden width of each candidate of each slot."""
@@ -41,19 +41,6 @@ class Mixture(NamedTuple):
 
     parts: Mapping[str, Sequence[Part]]
     depths: Mapping[str, Tensor] = MappingProxyType({})
-
-
-def optional_runs(space: Space) -> dict[str, list[str]]:
-    """The slots that may be left out, by the first of each run of them."""
-    runs: dict[str, list[str]] = {}
-    expected = first = ""
-    for path, slot in space.slots.items():
-        if slot.may_be_left_out:
-            first = first if path == expected else path
-            runs.setdefault(first, []).append(path)
-        where, index = _split(path)
-        expected = f"{where}.{index + 1}" if slot.may_be_left_out else ""
-    return runs
 
 
 def mixture_of(choices: Choices) -> Mixture:
