@@ -12,6 +12,7 @@ from tapetum.cli.demo import demo
 from tapetum.cli.doctor import doctor
 from tapetum.cli.evaluate import evaluate
 from tapetum.cli.export import export
+from tapetum.cli.fit import fit
 from tapetum.cli.info import info
 from tapetum.cli.latency import latency
 from tapetum.cli.predict import predict
@@ -48,6 +49,7 @@ def _main(
 
 for command in (
     demo,
+    fit,
     search,
     train,
     evaluate,

@@ -1,5 +1,7 @@
 """The main job: pictures in, a trained and scored network out, with a page that shows both."""
 
+from tapetum.fit.budget import Asked, Budgeted, ask_budget, fit_to_budget
+from tapetum.fit.budget_page import write_budget_page
 from tapetum.fit.job import choose_recipe, fit, score
 from tapetum.fit.pictures import (
     Pictures,
@@ -11,15 +13,20 @@ from tapetum.fit.ship import export_run
 from tapetum.fit.subject import Subject, open_subject, package_predict
 
 __all__ = [
+    "Asked",
+    "Budgeted",
     "Pictures",
     "Subject",
     "architecture_for",
+    "ask_budget",
     "choose_recipe",
     "export_run",
     "fit",
+    "fit_to_budget",
     "open_pictures",
     "open_subject",
     "package_predict",
     "require_fit",
     "score",
+    "write_budget_page",
 ]

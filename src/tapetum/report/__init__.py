@@ -7,13 +7,25 @@ gives the same bytes.  Right and wrong answers differ in sign, line and words, n
 It needs the extra ``tapetum[train]`` for templates, plots and type, loaded where they are used.
 """
 
-from tapetum.report.content import Curve, Example, ExampleGroup, ExampleLabel, Page, Series, Table
+from tapetum.report.content import (
+    Bar,
+    Curve,
+    Diagram,
+    Example,
+    ExampleGroup,
+    ExampleLabel,
+    Page,
+    Series,
+    Table,
+)
 from tapetum.report.page import render, write_report
 from tapetum.report.pictures import contact_sheet, png_of
 from tapetum.report.plots import write_scatter
 
 __all__ = [
+    "Bar",
     "Curve",
+    "Diagram",
     "Example",
     "ExampleGroup",
     "ExampleLabel",

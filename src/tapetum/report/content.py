@@ -9,7 +9,18 @@ from numpy.typing import NDArray
 
 from tapetum.errors import InputError
 
-__all__ = ["Box", "Curve", "Example", "ExampleGroup", "ExampleLabel", "Page", "Series", "Table"]
+__all__ = [
+    "Bar",
+    "Box",
+    "Curve",
+    "Diagram",
+    "Example",
+    "ExampleGroup",
+    "ExampleLabel",
+    "Page",
+    "Series",
+    "Table",
+]
 
 Box = tuple[float, float, float, float]
 
@@ -136,6 +147,40 @@ class Table:
                 )
 
 
+@dataclass(frozen=True)
+class Bar:
+    """One part of a network.
+
+    Args:
+        label: What it is, such as ``k5-e6, 96``.
+        group: What it belongs to; neighbours of one group share a heading.
+        length: How wide it is.
+        tone: From 0 to 3; parts of one kind share one.
+    """
+
+    label: str
+    group: str
+    length: float
+    tone: int
+
+
+@dataclass(frozen=True)
+class Diagram:
+    """A network from its input to its outputs, one bar a block.
+
+    Args:
+        title: What it shows.
+        length_label: What the length of a bar means.
+        bars: From the input on.
+        tones: What each tone means.
+    """
+
+    title: str
+    length_label: str
+    bars: tuple[Bar, ...]
+    tones: tuple[str, ...]
+
+
 @dataclass(frozen=True, eq=False)
 class Page:
     """Everything that a page shows, from top to bottom.
@@ -145,6 +190,7 @@ class Page:
         lead: One or two sentences that say what came out.
         highlights: The few numbers to remember, each under its name.
         tables: Results.
+        diagrams: Networks.
         curves: Plots.
         examples: Pictures, one group a noise level.
         commands: What to type to get this page again.
@@ -155,6 +201,7 @@ class Page:
     lead: str
     highlights: Mapping[str, str] = field(default_factory=dict)
     tables: tuple[Table, ...] = ()
+    diagrams: tuple[Diagram, ...] = ()
     curves: tuple[Curve, ...] = ()
     examples: tuple[ExampleGroup, ...] = ()
     commands: tuple[str, ...] = ()

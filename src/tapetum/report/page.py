@@ -7,7 +7,7 @@ from tapetum.records import write_atomically
 from tapetum.report.content import Curve, Page, Table
 from tapetum.report.extra import demo_extra
 from tapetum.report.pictures import data_uri, placed_on
-from tapetum.report.plots import plot
+from tapetum.report.plots import draw_network, plot
 from tapetum.report.words import decibels, percent
 
 __all__ = ["render", "write_report"]
@@ -41,7 +41,11 @@ def render(page: Page) -> str:
         resources.files("tapetum.report").joinpath("page.html.j2").read_text(encoding="utf-8")
     )
     plots = [plot(curve, prefix=f"plot{index}-") for index, curve in enumerate(page.curves)]
-    return environment.from_string(template).render(page=page, plots=plots)
+    networks = [
+        draw_network(diagram, prefix=f"network{index}-")
+        for index, diagram in enumerate(page.diagrams)
+    ]
+    return environment.from_string(template).render(page=page, plots=plots, networks=networks)
 
 
 def _values(curve: Curve) -> Table:

@@ -7,16 +7,18 @@ from pathlib import Path
 from typing import Any
 
 from tapetum.records import write_atomically
-from tapetum.report.content import Curve
+from tapetum.report.content import Curve, Diagram
 from tapetum.report.extra import demo_extra
 
-__all__ = ["plot", "write_scatter"]
+__all__ = ["draw_network", "plot", "write_scatter"]
 
 # matplotlib draws in these colours, and the page's style says what they are, by day and by night.
 _INK, _LINE = "#010203", "#010204"
 _SERIES = ("#010210", "#010211", "#010212", "#010213")
-_MARKERS = ("o", "s", "^", "D")
+_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 _DASHES = ("-", "--", ":", "-.")
+# Without date, creator and kind matplotlib leaves the metadata out altogether.
+_BLANK = dict.fromkeys(("Creator", "Date", "Format", "Type"))
 
 
 def plot(curve: Curve, *, prefix: str) -> str:
@@ -29,23 +31,50 @@ def plot(curve: Curve, *, prefix: str) -> str:
         figure = Figure(figsize=(4.0, 2.9), layout="constrained")
         axes = figure.subplots()
         for index, series in enumerate(curve.series):
-            style = index % len(_SERIES)
             points = curve.points(series)
             axes.plot(
                 [x for x, _ in points],
                 [y for _, y in points],
                 label=series.name,
-                color=_SERIES[style],
-                marker=_MARKERS[style],
-                linestyle=_DASHES[style],
+                color=_SERIES[index % len(_SERIES)],
+                marker=_MARKERS[index % len(_MARKERS)],
+                linestyle=_DASHES[(index + index // len(_SERIES)) % len(_DASHES)],
             )
         axes.set(xlabel=curve.x_label, ylabel=curve.y_label)
         if len(curve.series) > 1:
             figure.legend(loc="outside upper left", ncols=2)
-        # Without date, creator and kind matplotlib leaves the metadata out altogether.
-        blank = dict.fromkeys(("Creator", "Date", "Format", "Type"))
-        figure.savefig(buffer, format="svg", transparent=True, metadata=blank)
+        figure.savefig(buffer, format="svg", transparent=True, metadata=_BLANK)
     return _for_page(buffer.getvalue(), prefix=prefix)
+
+
+def draw_network(diagram: Diagram, *, prefix: str) -> str:
+    """The network as an ``<svg>`` element whose ids start with ``prefix``: one bar a block."""
+    with demo_extra():
+        import matplotlib
+        from matplotlib.figure import Figure
+        from matplotlib.patches import Patch
+    buffer = io.StringIO()
+    with matplotlib.rc_context({**_plot_style(), "axes.grid": False}):
+        figure = Figure(figsize=(7.0, 0.6 + 0.19 * len(diagram.bars)), layout="constrained")
+        axes = figure.subplots()
+        for place, bar in enumerate(diagram.bars):
+            axes.barh(place, bar.length, height=0.75, color=_SERIES[bar.tone])
+            axes.text(bar.length, place, f" {bar.label}", va="center", fontsize=7)
+        axes.set_yticks(*_headings(diagram))
+        axes.set(xlabel=diagram.length_label, ylim=(len(diagram.bars) - 0.4, -0.6))
+        axes.set_xlim(0, 1.25 * max(bar.length for bar in diagram.bars))
+        used = sorted({bar.tone for bar in diagram.bars})
+        handles = [Patch(color=_SERIES[tone], label=diagram.tones[tone]) for tone in used]
+        figure.legend(handles=handles, loc="outside upper left", ncols=4)
+        figure.savefig(buffer, format="svg", transparent=True, metadata=_BLANK)
+    return _for_page(buffer.getvalue(), prefix=prefix)
+
+
+def _headings(diagram: Diagram) -> tuple[list[int], list[str]]:
+    """Where each group begins, and its name."""
+    groups = [bar.group for bar in diagram.bars]
+    places = [i for i, group in enumerate(groups) if i == 0 or group != groups[i - 1]]
+    return places, [groups[place] for place in places]
 
 
 def write_scatter(path: Path, points: Sequence[tuple[float, float]], *, title: str) -> None:

@@ -3,22 +3,28 @@ r"""From probabilities to the network that is delivered: the best that keeps the
 Every choice of a slot is worth the logarithm of its probability, and a little for its width,
 
 .. math::
-    v(o, w) = \ln p_o + \ln \frac{w}{e_o c},
+    v(o, w) = \ln p_o + \ln \frac{w}{c} + \mu \frac{\ell_{o, w}}{\ell^*},
 
-and the knapsack of :mod:`tapetum.latency.budget` finds the choices that are worth most together
-under the target.  So the constraint holds for the network that is delivered, not for a mixture of
-many, and the time that the likeliest candidates leave is spent on their widths.
+with :math:`c` the channels that come in, and the knapsack of :mod:`tapetum.latency.budget` finds
+the choices that are worth most together under the target :math:`\ell^*`.  So the constraint holds
+for the network that is delivered, not for a mixture of many.
+
+Whoever asks for 8 ms wants them used: :math:`\mu` is the smallest of a few weights, from 0 on, with
+which the network comes near the target.
 """
 
 import math
 from collections.abc import Mapping, Sequence
 
 from tapetum.arch.space import Choice, Slot, optional_runs
-from tapetum.latency import Best, LatencyTable, best_network
+from tapetum.latency import Best, LatencyTable, best_network, range_of
+from tapetum.latency.budget import Prices
 
 __all__ = ["derive"]
 
 LEAST_CHANCE = 1e-6  # a logarithm needs something
+NEAR = 0.97  # of the target, or of the slowest network
+WEIGHTS = (0.0, *(2.0**power for power in range(12)))  # of the time that is used
 
 
 def derive(
@@ -50,7 +56,22 @@ def derive(
         path: _values(slot, probabilities[path], there.get(path))
         for path, slot in space.slots.items()
     }
-    return best_network(table, values, target_ms=target_ms)
+    near_ms = NEAR * min(target_ms, range_of(table).slowest_ms)
+    for weight in WEIGHTS:
+        best = best_network(table, _using(table, values, weight / target_ms), target_ms=target_ms)
+        if best.latency_ms >= near_ms:
+            break
+    return best
+
+
+def _using(table: LatencyTable, values: Prices, per_ms: float) -> Prices:
+    """The same values, and something for each millisecond."""
+    return {
+        path: {
+            choice: value + per_ms * table.prices[path][choice] for choice, value in slot.items()
+        }
+        for path, slot in values.items()
+    }
 
 
 def _values(
@@ -62,8 +83,7 @@ def _values(
         chance = probabilities[candidate.name] * (1.0 if there is None else there)
         for width in slot.widths(candidate):
             choice = Choice(candidate=candidate.name, hidden_channels=width)
-            share = width / (candidate.expansion * slot.in_channels)
-            worth[choice] = _log(chance) + math.log(share)
+            worth[choice] = _log(chance) + math.log(width / slot.in_channels)
     return worth
 
 

@@ -1,0 +1,166 @@
+"""``tapetum fit``: a folder, a device and a budget in, a package that keeps it out."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from tapetum.cli.common import (
+    DataRoot,
+    Download,
+    Json,
+    Protocol,
+    RuntimeName,
+    TestCount,
+    TrainCount,
+    answer,
+    errors_in_one_sentence,
+    progress_bar,
+    runtime_of,
+    say,
+    say_loading,
+    table,
+)
+from tapetum.cli.scores import show_skipped
+
+if TYPE_CHECKING:  # torch loads with it, and --help must stay quick
+    from tapetum.fit import Budgeted
+
+__all__ = ["fit"]
+
+
+def fit(
+    data: Annotated[str, typer.Argument(help="A folder of pictures, or 'digit-crops'.")],
+    target_ms: Annotated[float, typer.Option(help="What one pass may take on this machine.")],
+    out: Annotated[Path, typer.Option(help="New folder for all of it.")],
+    latency: Annotated[
+        Path | None,
+        typer.Option(help="A table that was measured before.", show_default="measured now"),
+    ] = None,
+    space: Annotated[str, typer.Option(help="c-nas, d-nas, dc-nas, or FILE.json.")] = "dc-nas",
+    operators: Annotated[int, typer.Option(help="4, 6 or 8 candidates a slot.")] = 4,
+    size: Annotated[
+        int | None, typer.Option(help="Side of the pictures.", show_default="found out")
+    ] = None,
+    threads: Annotated[int, typer.Option(help="That will be deployed.")] = 1,
+    batch: Annotated[int, typer.Option(help="Pictures in one pass.")] = 1,
+    runtime: RuntimeName = "onnxruntime",
+    search_recipe: Annotated[str, typer.Option(help="swift, tf-nas, or FILE.json.")] = "swift",
+    search_epochs: Annotated[int | None, typer.Option(help="Of the search.")] = None,
+    recipe: Annotated[
+        str | None, typer.Option(help="Of the training.", show_default="pictures")
+    ] = None,
+    epochs: Annotated[int | None, typer.Option(help="Of each training.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Pictures in a training step.")] = None,
+    noise: Annotated[str | None, typer.Option(help="KIND:LOW-HIGH, such as gaussian:0-0.5.")] = (
+        None
+    ),
+    protocol: Protocol = None,
+    controls: Annotated[
+        bool, typer.Option(help="Also train a random and a uniform network as slow.")
+    ] = True,
+    networks: Annotated[int, typer.Option(help="Random networks that are timed.")] = 300,
+    minutes: Annotated[float, typer.Option(help="That measuring may take.")] = 6.0,
+    seed: Annotated[int, typer.Option(help="Of everything.")] = 0,
+    train_count: TrainCount = None,
+    test_count: TestCount = None,
+    data_root: DataRoot = None,
+    download: Download = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on after a kill.")] = False,
+    json: Json = False,
+) -> None:
+    """Measure, search, train, export and time: one network that keeps a budget here.
+
+    Examples:
+
+      tapetum fit photos --target-ms 8 --out runs/photos
+
+      tapetum fit photos --target-ms 20 --threads 2 --latency table.json --out runs/slower
+    """
+    with errors_in_one_sentence(as_json=json):
+        say_loading()
+        from tapetum.fit import ask_budget, fit_to_budget, open_pictures, write_budget_page
+        from tapetum.latency import LatencyTable
+        from tapetum.training import prepare_process
+
+        prepare_process()  # before torch starts its threads
+        given = None if latency is None else LatencyTable.read(latency)
+        with progress_bar() as tick:
+            pictures = open_pictures(
+                data,
+                seed=seed,
+                data_root=data_root,
+                download=download,
+                train_count=train_count,
+                test_count=test_count,
+                size_px=size,
+                progress=tick,
+            )
+            show_skipped(pictures.skipped)
+            chosen = runtime_of(runtime)
+            asked = ask_budget(
+                pictures,
+                data,
+                chosen,
+                target_ms=target_ms,
+                space=space,
+                operators=operators,
+                threads=threads,
+                batch=batch,
+                search_recipe=search_recipe,
+                recipe=recipe,
+                noise=noise,
+                protocol=protocol,
+                has_controls=controls,
+                search_changes={"epochs": search_epochs, "seed": seed},
+                changes={"epochs": epochs, "batch_size": batch_size, "seed": seed},
+            )
+            made = fit_to_budget(
+                asked,
+                pictures,
+                chosen,
+                out,
+                table=given,
+                minutes=minutes,
+                networks=networks,
+                resume=resume,
+                progress=tick,
+            )
+            tick(0, 1, "drawing the page")
+            write_budget_page(made, pictures)
+            tick(1, 1, "drawing the page")
+        if json:
+            answer(_facts(made))
+        else:
+            _show(made)
+
+
+def _show(made: "Budgeted") -> None:
+    from tapetum.latency import range_of
+
+    fastest_ms, slowest_ms = range_of(made.table)
+    timing, mean = made.delivered.timing, made.scores.mean
+    rows = [
+        ("this space spans", f"{fastest_ms:.2f} to {slowest_ms:.2f} ms here"),
+        ("target", f"{made.delivered.target_ms:g} ms"),
+        ("predicted", f"{made.delivered.predicted_ms:.2f} ms"),
+        ("the package takes", f"{timing.median_ms:.2f} ms, 95 in 100 below {timing.p95_ms:.2f}"),
+    ]
+    if mean.accuracy is not None:
+        rows.append(("right names", f"{mean.accuracy:.1%}"))
+    if mean.psnr_db is not None and mean.ssim is not None:
+        rows.append(("cleaned pictures", f"{mean.psnr_db:.2f} dB, SSIM {mean.ssim:.3f}"))
+    table(("", ""), rows, title=str(made.asked.conditions), numbers=False)
+    if made.delivered.note:
+        say(f"the budget is not kept: {made.delivered.note}")
+    say(f"package: {made.package}   page: {made.page}")
+
+
+def _facts(made: "Budgeted") -> dict[str, Any]:
+    return {
+        "delivered": made.delivered.model_dump(mode="json") | {"ratio": made.delivered.ratio},
+        "settled": made.settled.model_dump(mode="json"),
+        "scores": made.scores.model_dump(mode="json"),
+        "package": str(made.package),
+        "page": str(made.page),
+    }

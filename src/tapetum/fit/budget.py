@@ -1,0 +1,457 @@
+"""From a folder of pictures, a device and a latency budget to a package that keeps it.
+
+::
+
+    RUN/
+      fit.json            what was asked
+      table.json          what every block costs here
+      search/             the search (tapetum.search.folder)
+      settled.json        the network that was timed whole before it was trained
+      network/            its training, with a page of its own (tapetum.training.run)
+      control_random/     a random network within the budget, trained alike
+      control_uniform/    one operator everywhere, as wide as the budget allows, trained alike
+      model.tapetum       the package
+      delivered.json      how long the package takes
+      report.html         all of it, for people
+
+Each step leaves its result before the next one begins, and is not done again: killed at any moment
+and called again, the job goes on.
+"""
+
+import math
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from pydantic import Field, PositiveFloat
+
+from tapetum.arch import Architecture
+from tapetum.arch.space import Choice, Space
+from tapetum.arch.spaces import Frame, open_space
+from tapetum.errors import InputError, RunError
+from tapetum.fit.job import choose_recipe, fit
+from tapetum.fit.page import write_run_page
+from tapetum.fit.pictures import Pictures
+from tapetum.fit.settle import ABOVE, Settled, settle, time_whole
+from tapetum.fit.ship import export_run
+from tapetum.latency import (
+    Best,
+    Conditions,
+    LatencyTable,
+    Prepare,
+    Runtime,
+    Timing,
+    conditions_here,
+    measure_table,
+    open_subject,
+    prepare_architecture,
+    require_feasible,
+)
+from tapetum.progress import ProgressCallback, silent
+from tapetum.records import Record
+from tapetum.scores import Scores
+from tapetum.search import (
+    SearchFolder,
+    SearchRecipe,
+    SearchRequest,
+    SearchResult,
+    choose_search_recipe,
+    require_searchable,
+    search,
+)
+from tapetum.search.derive import derive
+from tapetum.search.widths import nominal_widths, scale_widths
+from tapetum.training import Recipe, RunFolder
+
+__all__ = ["CONTROLS", "Asked", "Budgeted", "Delivered", "ask_budget", "fit_to_budget"]
+
+Control = Literal["random", "uniform"]
+CONTROLS: tuple[Control, ...] = ("random", "uniform")
+PACKAGE, PAGE = "model.tapetum", "report.html"
+CONTROL_SEED = 11
+NUM_DRAWS = 200  # random networks, of which the slowest that keeps the budget is the control
+
+
+class Asked(Record):
+    """What was asked of the whole job.
+
+    Attributes:
+        target_ms: What one pass may take.
+        space: That is searched.
+        conditions: Under which the target holds.
+        search_recipe: How to search.
+        recipe: How to train what was found, and the controls.
+        data: What identifies the pictures.
+        controls: Networks of the same latency that are trained for comparison.
+    """
+
+    format: Literal["tapetum-fit"] = "tapetum-fit"
+    schema_version: Literal[1] = 1
+    target_ms: PositiveFloat
+    space: Space
+    conditions: Conditions
+    search_recipe: SearchRecipe
+    recipe: Recipe
+    data: dict[str, str | int | float | bool | None] = Field(default_factory=dict)
+    controls: tuple[Control, ...] = CONTROLS
+
+
+class Delivered(Record):
+    """How long the package takes.
+
+    Attributes:
+        target_ms: What was asked.
+        predicted_ms: By the table.
+        timing: Of the package, with its trained weights, pooled over rounds spread in time.
+        note: Why the budget is not kept; empty where it is.
+    """
+
+    target_ms: float
+    predicted_ms: float
+    timing: Timing
+    note: str = ""
+
+    @property
+    def ratio(self) -> float:
+        """Of the measured median to the target."""
+        return self.timing.median_ms / self.target_ms
+
+
+class Budgeted(NamedTuple):
+    """What the job has made.
+
+    Attributes:
+        asked: What was asked.
+        table: What every block costs.
+        found: By the search.
+        settled: The network that was timed before it was trained.
+        delivered: How long the package takes.
+        runs: The folder of each training, by ``network`` and the names of the controls.
+        package: The file that ships.
+        page: The report.
+    """
+
+    asked: Asked
+    table: LatencyTable
+    found: SearchResult
+    settled: Settled
+    delivered: Delivered
+    runs: dict[str, Path]
+    package: Path
+    page: Path
+
+    @property
+    def scores(self) -> Scores:
+        """Of the network that was found."""
+        scores = RunFolder.open(self.runs["network"]).result().scores
+        assert scores is not None  # noqa: S101  (fit scores what it trains)
+        return scores
+
+
+def ask_budget(
+    pictures: Pictures,
+    data: str,
+    runtime: Runtime,
+    *,
+    target_ms: float,
+    space: str = "dc-nas",
+    operators: int = 4,
+    threads: int = 1,
+    batch: int = 1,
+    search_recipe: str = "swift",
+    recipe: str | None = None,
+    noise: str | None = None,
+    protocol: str | None = None,
+    has_controls: bool = True,
+    search_changes: Mapping[str, Any] | None = None,
+    changes: Mapping[str, Any] | None = None,
+) -> Asked:
+    """Puts a request together for some pictures and this machine.
+
+    Args:
+        pictures: To learn from.
+        data: Where they are from, which decides the recipe where none is given.
+        runtime: Of the device.
+        target_ms: What one pass may take.
+        space: A name, or a path that ends in ``.json``.
+        operators: Candidates of each slot of a named space.
+        threads: That share the work of one layer.
+        batch: Pictures in one pass.
+        search_recipe: A name, or a path that ends in ``.json``.
+        recipe: Of the training, likewise.
+        noise: Instead of that of both recipes.
+        protocol: Instead of that of the training.
+        has_controls: Whether controls are trained too.
+        search_changes: Fields of the search recipe; null keeps them.
+        changes: Fields of the recipe; null keeps them.
+
+    Raises:
+        InputError: A name is unknown, a value impossible, or the pictures have boxes.
+    """
+    frame = _frame(pictures, operators)
+    training = choose_recipe(recipe, data, noise=noise, protocol=protocol, changes=changes)
+    if noise is None:
+        search_changes = {"noise": training.noise.model_dump(), **(search_changes or {})}
+    return Asked(
+        target_ms=_positive(target_ms),
+        space=open_space(space, frame),
+        conditions=conditions_here(
+            runtime,
+            threads=threads,
+            batch=batch,
+            channels=pictures.train.channels,
+            height_px=frame.picture_px,
+            width_px=frame.picture_px,
+        ),
+        search_recipe=choose_search_recipe(search_recipe, noise=noise, changes=search_changes),
+        recipe=training,
+        data=pictures.identity,
+        controls=CONTROLS if has_controls else (),
+    )
+
+
+def _frame(pictures: Pictures, operators: int) -> Frame:
+    """What a named space must know of the pictures."""
+    if pictures.boxes:
+        raise InputError(
+            "spaces are for pictures with one name each, and these have boxes",
+            "give a folder of pictures, or 'digit-crops'",
+        )
+    size_px = pictures.identity["size_px"]
+    assert isinstance(size_px, int)  # noqa: S101  (open_pictures puts it there)
+    return Frame(
+        operators=operators,
+        picture_px=size_px,
+        picture_channels=pictures.train.channels,
+        num_classes=max(2, len(pictures.train.class_names)),
+    )
+
+
+def _positive(target_ms: float) -> float:
+    if not (math.isfinite(target_ms) and target_ms > 0):
+        raise InputError(f"a target of {target_ms} ms makes no sense", "give milliseconds above 0")
+    return target_ms
+
+
+def fit_to_budget(
+    asked: Asked,
+    pictures: Pictures,
+    runtime: Runtime,
+    out: Path,
+    *,
+    table: LatencyTable | None = None,
+    minutes: float = 6.0,
+    networks: int = 300,
+    resume: bool = False,
+    progress: ProgressCallback = silent,
+) -> Budgeted:
+    """Does the whole job and leaves all of it in ``out``.
+
+    Args:
+        asked: What is asked.
+        pictures: To learn from and to be scored on.
+        runtime: That computes where the package ships.
+        out: The folder.
+        table: A latency table under the same conditions; measured where null.
+        minutes: That the measuring may take.
+        networks: That are timed for it.
+        resume: Whether to go on with a job that was killed.
+        progress: Is told of every step.
+
+    Raises:
+        InputError: The target is not feasible, or the pictures do not fit the space.
+        RunError: The folder is taken, or holds a job of another request.
+        DataError: There are too few pictures.
+        TrainingError: The search or a training cannot go on; its last state is kept.
+    """
+    _begin(asked, out, resume=resume)
+    prepare = partial(prepare_architecture, runtime, asked.conditions)
+    priced = _table(asked, out, table, prepare, minutes, networks, progress)
+    found = _search(asked, pictures, priced, out, progress)
+    settled = _settle(asked, priced, found, prepare, out, progress)
+    networks_by_name = {
+        "network": priced.space.architecture(settled.choices, name=_name(asked)),
+        **{
+            f"control_{kind}": _control(kind, priced, settled, name=f"control-{kind}")
+            for kind in asked.controls
+        },
+    }
+    runs = {
+        name: _train(network, asked, pictures, out / name, progress)
+        for name, network in networks_by_name.items()
+    }
+    package = out / PACKAGE
+    if not package.exists():
+        export_run(runs["network"], package)
+    delivered = _deliver(asked, settled, runtime, package, out, progress)
+    return Budgeted(asked, priced, found, settled, delivered, runs, package, out / PAGE)
+
+
+def _begin(asked: Asked, out: Path, *, resume: bool) -> None:
+    """Makes the folder, or makes sure that it is of the same request."""
+    path = out / "fit.json"
+    if path.is_file():
+        if not resume:
+            raise RunError(
+                f"{out} holds such a job already", "go on with --resume, or choose another --out"
+            )
+        if Asked.read(path) != asked:
+            raise RunError(
+                f"{out} was asked for something else",
+                "ask for the same again, or choose another --out",
+            )
+        return
+    if out.exists() and any(out.iterdir()):
+        raise RunError(f"{out} exists and is not the folder of such a job", "choose another --out")
+    asked.write(path)
+
+
+def _table(
+    asked: Asked,
+    out: Path,
+    given: LatencyTable | None,
+    prepare: Prepare,
+    minutes: float,
+    networks: int,
+    progress: ProgressCallback,
+) -> LatencyTable:
+    """The table of the folder: measured, or the one that was given; refuses what cannot be kept."""
+    path = out / "table.json"
+    if not path.exists():
+        if given is None:
+            measure_table(
+                asked.space,
+                asked.conditions,
+                prepare,
+                path,
+                count=networks,
+                limit_s=60 * minutes,
+                progress=progress,
+            )
+        else:
+            given.conditions.require_same(asked.conditions, what="the latency table")
+            if given.space != asked.space:
+                raise InputError(
+                    "the latency table is of another space", "give one of the space to be searched"
+                )
+            given.write(path)
+    table = LatencyTable.read(path)
+    require_feasible(table, asked.target_ms)
+    return table
+
+
+def _search(
+    asked: Asked,
+    pictures: Pictures,
+    table: LatencyTable,
+    out: Path,
+    progress: ProgressCallback,
+) -> SearchResult:
+    path = out / "search"
+    if (path / "result.json").exists():
+        return SearchFolder.open(path).result()
+    request = SearchRequest(
+        recipe=asked.search_recipe,
+        target_ms=asked.target_ms,
+        data=asked.data,
+        class_names=pictures.train.class_names,
+    )
+    require_searchable(request, table, pictures.train)
+    folder = SearchFolder.start(path, request, table, resume=True)
+    return search(folder, pictures.train, name=_name(asked), progress=progress)
+
+
+def _settle(
+    asked: Asked,
+    table: LatencyTable,
+    found: SearchResult,
+    prepare: Prepare,
+    out: Path,
+    progress: ProgressCallback,
+) -> Settled:
+    path = out / "settled.json"
+    if path.exists():
+        return Settled.read(path)
+    last = found.epochs[-1]
+
+    def choose(target_ms: float) -> Best:
+        return derive(table, last.probabilities, last.depths, target_ms=target_ms)
+
+    settled = settle(table, choose, prepare, target_ms=asked.target_ms, progress=progress)
+    settled.write(path)
+    return settled
+
+
+def _control(kind: str, table: LatencyTable, settled: Settled, *, name: str) -> Architecture:
+    """A network that no search has looked for, as slow as the one that was settled on.
+
+    ``random``: the slowest of many random networks that the table prices below it.  ``uniform``:
+    the first operator everywhere, as wide as the table allows.
+    """
+    limit_ms = settled.attempt.predicted_ms
+    if kind == "uniform":
+        widths = nominal_widths(table.space)
+        first = {
+            path: Choice(
+                candidate=slot.candidates[0].name,
+                hidden_channels=widths[path][slot.candidates[0].name],
+            )
+            for path, slot in table.space.slots.items()
+        }
+        choices = scale_widths(table, first, target_ms=limit_ms).choices
+    else:
+        generator = np.random.default_rng(CONTROL_SEED)
+        drawn = [table.space.random(generator) for _ in range(NUM_DRAWS)]
+        scaled = [scale_widths(table, one, target_ms=limit_ms) for one in drawn]
+        within = [one for one in scaled if one.ended == "target"] or scaled
+        choices = within[0].choices
+    return table.space.architecture(choices, name=name)
+
+
+def _train(
+    network: Architecture, asked: Asked, pictures: Pictures, out: Path, progress: ProgressCallback
+) -> Path:
+    """Trains and scores a network, unless that has been done."""
+    has_begun = (out / "request.json").exists()
+    is_done = has_begun and RunFolder.open(out).is_finished
+    if not (is_done and (out / PAGE).exists()):
+        fit(network, asked.recipe, pictures, out, resume=has_begun, progress=progress)
+        write_run_page(out, pictures)
+    return out
+
+
+def _deliver(
+    asked: Asked,
+    settled: Settled,
+    runtime: Runtime,
+    package: Path,
+    out: Path,
+    progress: ProgressCallback,
+) -> Delivered:
+    """Times the package that ships, with its trained weights."""
+    path = out / "delivered.json"
+    if path.exists():
+        return Delivered.read(path)
+    subject = open_subject(str(package), channels=asked.conditions.channels, num_classes=2)
+    make_ready = partial(runtime.prepare, subject, asked.conditions)
+    found = time_whole(make_ready, progress=progress)
+    note = settled.note
+    if not note and found.median_ms > (1 + ABOVE) * asked.target_ms:
+        note = (
+            f"the same network took {settled.attempt.timing.median_ms:.2f} ms before it was "
+            "trained: the machine is slower now"
+        )
+    delivered = Delivered(
+        target_ms=asked.target_ms,
+        predicted_ms=settled.attempt.predicted_ms,
+        timing=found,
+        note=note,
+    )
+    delivered.write(path)
+    return delivered
+
+
+def _name(asked: Asked) -> str:
+    return f"{asked.space.name}-{asked.target_ms:g}ms"
