@@ -19,7 +19,7 @@ from tapetum.latency.subject import feeds_of
 from tapetum.progress import silent
 from test_latency_table import CONDITIONS, small_space, true_ms
 
-SHORT = Block(warmups=1, min_passes=1, min_ms=0)
+SHORT = Block(warmups=1, warmup_ms=0, min_passes=1, min_ms=0)
 
 
 class Device:
@@ -202,7 +202,7 @@ def test_a_graph_is_timed_under_the_runtime_that_ships() -> None:
 def _times(run: Run) -> list[float]:
     from tapetum.latency.stopwatch import time_block
 
-    return time_block(run, Block(warmups=2, min_passes=5, min_ms=0))
+    return time_block(run, Block(warmups=2, warmup_ms=0, min_passes=5, min_ms=0))
 
 
 def test_an_unknown_runtime_is_refused_with_the_nearest() -> None:

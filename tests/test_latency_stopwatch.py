@@ -9,7 +9,7 @@ import pytest
 from tapetum.errors import InputError
 from tapetum.latency.stopwatch import Block, Run, one_at_a_time, take_turns, time_block, timing
 
-SHORT = Block(warmups=1, min_passes=3, min_ms=0)
+SHORT = Block(warmups=1, warmup_ms=0, min_passes=3, min_ms=0)
 
 
 def test_a_known_sleep_is_timed_right() -> None:
@@ -23,9 +23,13 @@ def test_a_known_sleep_is_timed_right() -> None:
 def test_a_block_is_long_enough_in_passes_and_in_time() -> None:
     """Warm-ups do not count."""
     calls = []
-    passes = time_block(lambda: calls.append(0), Block(warmups=4, min_passes=7, min_ms=0))
+    passes = time_block(
+        lambda: calls.append(0), Block(warmups=4, warmup_ms=0, min_passes=7, min_ms=0)
+    )
     assert (len(passes), len(calls)) == (7, 11)
-    passes = time_block(lambda: time.sleep(0.001), Block(warmups=1, min_passes=1, min_ms=20))
+    passes = time_block(
+        lambda: time.sleep(0.001), Block(warmups=1, warmup_ms=0, min_passes=1, min_ms=20)
+    )
     assert sum(passes) >= 20
 
 
@@ -37,7 +41,7 @@ def test_everything_has_its_turn_in_every_round() -> None:
         calls.append(name.upper())
         return lambda: calls.append(name)
 
-    block = Block(warmups=1, min_passes=1, min_ms=0)
+    block = Block(warmups=1, warmup_ms=0, min_passes=1, min_ms=0)
     found = take_turns([partial(make_ready, name) for name in "ab"], block, num_rounds=3)
     assert "".join(calls) == "AaaBbb" * 3
     assert [len(rounds) for rounds in found] == [3, 3]

@@ -80,7 +80,7 @@ def benchmark(
                 seconds=seconds,
                 block=None
                 if passes is None
-                else latency.Block(warmups=warmups, min_passes=passes, min_ms=0),
+                else latency.Block(warmups=warmups, warmup_ms=0, min_passes=passes, min_ms=0),
                 progress=tick,
             )
         if json:

@@ -34,7 +34,7 @@ AIM = 0.985  # of the target: room for the drift between now and the delivery
 NEAR = (0.955, 1.0)  # no other attempt is made where the measured ratio lies in here
 MOST_ATTEMPTS = 5
 NUM_ROUNDS, PAUSE_S = 10, 1.0
-BLOCK = Block(warmups=2, min_passes=5, min_ms=100)
+BLOCK = Block(min_passes=5, min_ms=100)
 
 Choose = Callable[[float], Best]
 """The network that is liked best among those that keep a target, by the table."""

@@ -25,7 +25,7 @@ from tapetum.records import Record
 __all__ = ["CHECK_SEED", "Check", "CheckedNetwork", "Errors", "check_table"]
 
 CHECK_SEED = 1_000_003  # far from the seeds of campaigns, so that no network is one of theirs
-NUM_ROUNDS = 8
+NUM_ROUNDS = 6
 
 
 class CheckedNetwork(Record):

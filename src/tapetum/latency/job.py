@@ -182,7 +182,7 @@ def benchmark(
         partial(runtime.prepare, subject, conditions),
         partial(runtime.prepare, subject_of(dense), at_peak),
     ]
-    turn = block or Block(warmups=3, min_passes=5, min_ms=1000 * seconds / (2 * NUM_ROUNDS))
+    turn = block or Block(min_passes=5, min_ms=1000 * seconds / (2 * NUM_ROUNDS))
     num_rounds = NUM_ROUNDS if block is None else 1
     with one_at_a_time():
         rounds = take_turns(things, turn, num_rounds=num_rounds, progress=progress)

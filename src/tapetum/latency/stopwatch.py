@@ -51,12 +51,14 @@ class Block(Record):
     """How long the passes of one turn took; none of them is thrown away.
 
     Args:
-        warmups: Passes that went before and do not count.
+        warmups: Passes, at least, that go before and do not count.
+        warmup_ms: And so many milliseconds together, at least.
         min_passes: At least so many count.
         min_ms: And at least so many milliseconds together.
     """
 
-    warmups: PositiveInt = 2
+    warmups: PositiveInt = 1
+    warmup_ms: NonNegativeFloat = 15.0
     min_passes: PositiveInt = 3
     min_ms: NonNegativeFloat = 40.0
 
@@ -83,10 +85,13 @@ class Timing(Record):
 
 def time_block(run: Run, block: Block) -> list[float]:
     """The passes of one turn, in milliseconds each."""
-    for _ in range(block.warmups):
-        run()
+    _passes(run, at_least=block.warmups, at_least_ms=block.warmup_ms)
+    return _passes(run, at_least=block.min_passes, at_least_ms=block.min_ms)
+
+
+def _passes(run: Run, *, at_least: int, at_least_ms: float) -> list[float]:
     passes: list[float] = []
-    while len(passes) < block.min_passes or sum(passes) < block.min_ms:
+    while len(passes) < at_least or sum(passes) < at_least_ms:
         start = time.perf_counter_ns()
         run()
         passes.append((time.perf_counter_ns() - start) / 1e6)
