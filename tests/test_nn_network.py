@@ -104,3 +104,12 @@ def test_padding_repeats_the_border_up_to_the_stride(size_px: int, padded_px: in
     assert padded.shape[2:] == (padded_px, padded_px)
     assert torch.equal(padded[..., :size_px, :size_px], picture)
     assert torch.equal(padded[..., -1, :size_px], picture[..., -1, :])
+
+
+def test_the_label_alone_is_that_of_the_whole_network() -> None:
+    """Of every kind of network that names, without the decoder where it is not needed."""
+    for name in ("dc-net-reduced-integrated", "dc-net-reduced-sequential", "mb2.5-m"):
+        network = build(find(name, channels=1, num_classes=3, boxes=False), seed=0).eval()
+        noisy = torch.rand(2, 1, 33, 40)
+        with torch.no_grad():
+            torch.testing.assert_close(network.label(noisy), network(noisy).logits)

@@ -88,3 +88,33 @@ def test_the_gradient_is_the_true_one() -> None:
     x = torch.randn(2, 3, 4, 5, dtype=torch.float64)
     x = x.contiguous(memory_format=torch.channels_last).requires_grad_()
     assert torch.autograd.gradcheck(norm, (x,))
+
+
+@pytest.mark.parametrize("is_training", [True, False], ids=["training", "evaluation"])
+@pytest.mark.parametrize("channels", [8, 16])
+def test_fewer_channels_are_the_first_ones(channels: int, *, is_training: bool) -> None:
+    """The same as a layer of just those channels, and only their statistics move."""
+    wide, narrow = RowBatchNorm2d(24), RowBatchNorm2d(channels)
+    with torch.no_grad():
+        wide.weight.uniform_(0.5, 1.5)
+        wide.bias.uniform_(-1, 1)
+        narrow.weight.copy_(wide.weight[:channels])
+        narrow.bias.copy_(wide.bias[:channels])
+    wide.train(is_training)
+    narrow.train(is_training)
+    x = torch.randn(3, channels, 6, 5).to(memory_format=torch.channels_last)
+    torch.testing.assert_close(wide(x), narrow(x), rtol=1e-4, atol=1e-5)
+    assert wide.running_mean is not None
+    torch.testing.assert_close(wide.running_mean[:channels], narrow.running_mean)
+    assert not wide.running_mean[channels:].any()
+
+
+def test_without_momentum_statistics_are_the_plain_average() -> None:
+    """As in torch, on the way through rows too."""
+    ours, torchs = RowBatchNorm2d(6, momentum=None), nn.BatchNorm2d(6, momentum=None)
+    for _ in range(3):
+        x = torch.randn(4, 6, 5, 5).to(memory_format=torch.channels_last)
+        ours(x)
+        torchs(x)
+    for name in ("running_mean", "running_var"):
+        torch.testing.assert_close(getattr(ours, name), getattr(torchs, name), rtol=1e-4, atol=1e-5)

@@ -46,7 +46,7 @@ def killed_at(step: int) -> object:
     "changes",
     [
         {},
-        {"shares_weights": True, "alpha_update": "pair"},
+        {"shares_weights": True, "alpha_update": "pair", "splits_batches": True},
         {"shares_weights": True, "scales_widths": False, "precision": "bf16"},
     ],
     ids=["published", "swift", "widths as they are"],

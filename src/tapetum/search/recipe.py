@@ -1,8 +1,8 @@
 """How a network is searched for, as frozen data.
 
 :data:`TF_NAS` is the published search, :data:`SWIFT_SEARCH` the same search on a CPU: candidates
-share their weights, and each step of the logits looks at two candidates of a slot instead of all
-(docs/search.md).
+share their weights, the two paths of a step share its pictures out, and each step of the logits
+looks at two candidates of a slot instead of all.
 """
 
 from collections.abc import Mapping
@@ -61,6 +61,8 @@ class SearchRecipe(Record):
         label_smoothing: Share of the target that is spread over all classes.
         noise: What spoils the pictures.
         shares_weights: Whether the candidates of a slot share their weights.
+        splits_batches: Whether the two paths of a step get half of its pictures each, or both get
+            all of them, as published.
         alpha_update: Whether a step of the logits looks at all candidates of a slot (``full``, as
             published) or at two, drawn (``pair``).
         scales_widths: Whether widths follow the target from epoch to epoch.
@@ -92,6 +94,7 @@ class SearchRecipe(Record):
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.1
     noise: NoisePlan = NoisePlan(kind="gaussian", low=0.0, high=1.0)
     shares_weights: bool = False
+    splits_batches: bool = False
     alpha_update: Literal["full", "pair"] = "full"
     scales_widths: bool = True
     precision: Literal["fp32", "bf16"] = "fp32"
@@ -124,6 +127,7 @@ SWIFT_SEARCH = SearchRecipe(
     batch_size=32,
     cooling=0.9,  # to the temperature of the published search at its end
     shares_weights=True,
+    splits_batches=True,
     alpha_update="pair",
 )
 

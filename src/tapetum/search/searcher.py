@@ -104,8 +104,8 @@ class Searcher:
             generator=self._generator(step, 0),
         )
         found = []
-        for mixture in paths:
-            loss, terms = self._loss(batch, mixture)
+        for mixture, share in zip(paths, self._shares(batch), strict=True):
+            loss, terms = self._loss(share, mixture)
             self.accelerator.backward(loss)
             found.append({"loss": loss.detach(), **terms})
         self._share_gradients(self.supernet)
@@ -231,6 +231,17 @@ class Searcher:
             weights=self.recipe.loss,
             label_smoothing=self.recipe.label_smoothing,
         )
+
+    def _shares(self, batch: Batch) -> tuple[Batch, Batch]:
+        """What each of two paths sees: all of a batch, or half of it."""
+        if not self.recipe.splits_batches:
+            return batch, batch
+        middle = len(batch.noisy) // 2
+        first, second = (
+            Batch(*(None if values is None else values[half] for values in batch))
+            for half in (slice(middle), slice(middle, None))
+        )
+        return first, second
 
     def _share_gradients(self, module: nn.Module) -> None:
         """Every process goes on with the mean of all: each sees its share of a batch.
