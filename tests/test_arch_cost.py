@@ -4,9 +4,10 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from tapetum.arch import find, multiply_adds, names, parameters
+from tapetum.arch import Architecture, find, multiply_adds, names, parameters
 from tapetum.arch.cost import bytes_per_pixel, layer_costs, reach_px
 from tapetum.nn import build
+from test_graph_writer import doubling_by
 
 SMALL = [name for name in names() if name != "unet-original"]  # which takes seconds to run
 
@@ -45,15 +46,19 @@ def test_the_layers_add_up() -> None:
 def test_a_pixel_changes_nothing_beyond_the_reach(name: str) -> None:
     """Changing one pixel leaves every pixel farther away than the reach exactly as it was."""
     architecture = find(name)
-    network = build(architecture, seed=0).eval()
     reach = reach_px(architecture)
+    assert reach / 2 < changed_px(architecture) <= reach
+
+
+def changed_px(architecture: Architecture) -> int:
+    """How far from a pixel the cleaned picture changes with it."""
+    network = build(architecture, seed=0).eval()
     noisy = torch.zeros(1, 1, 256, 256)
     with torch.no_grad():
         before = network(noisy).picture
         noisy[..., 128, 128] = 100
         changed = (network(noisy).picture != before).nonzero()
-    distance = (changed[:, 2:] - 128).abs().amax().item()
-    assert reach / 2 < distance <= reach
+    return int((changed[:, 2:] - 128).abs().amax())
 
 
 def test_a_network_that_does_not_clean_has_no_reach() -> None:
@@ -64,3 +69,16 @@ def test_a_network_that_does_not_clean_has_no_reach() -> None:
 def test_memory_grows_with_the_width() -> None:
     """A wider network takes more bytes a pixel."""
     assert 4 < bytes_per_pixel(find("unet-s")) < bytes_per_pixel(find("unet"))
+
+
+@pytest.mark.parametrize("kind", ["nearest_conv", "pixel_shuffle"])
+def test_every_way_to_double_is_counted(kind: str) -> None:
+    """Multiply-adds, weights and reach, as for the transposed convolution of the others."""
+    architecture = doubling_by(kind)
+    network = build(architecture, seed=0).eval()
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        network(torch.zeros(1, 1, 45, 61))
+    assert counter.get_total_flops() == 2 * multiply_adds(architecture, 45, 61)
+    assert parameters(architecture) == sum(weight.numel() for weight in network.parameters())
+    reach = reach_px(architecture)
+    assert reach / 2 < changed_px(architecture) <= reach

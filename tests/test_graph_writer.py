@@ -138,3 +138,29 @@ def test_an_output_that_is_not_there_is_refused() -> None:
     assert output_names(architecture) == ("cleaned",)
     with pytest.raises(ArchitectureError, match="has no output logits; it has cleaned"):
         write_graph(architecture, random_weights(architecture, seed=0), outputs=["logits"])
+
+
+@pytest.mark.parametrize("kind", ["transposed_conv", "nearest_conv", "pixel_shuffle"])
+def test_every_way_to_double_equals_the_network(kind: str) -> None:
+    """Sizes, values and the names of weights; odd sizes included."""
+    architecture = doubling_by(kind)
+    network = build(architecture, seed=0).eval()
+    weights = random_weights(architecture, seed=1)
+    assert set(weights) <= set(network.state_dict())
+    network.load_state_dict({key: torch.from_numpy(w) for key, w in weights.items()}, strict=False)
+    model = write_graph(architecture, weights)
+    for count, height, width in SIZES:
+        noisy = inputs_for(count, 1, height, width)["noisy"]
+        with torch.no_grad():
+            expected = network(torch.from_numpy(noisy)).picture
+        assert expected is not None
+        found = run_graph(model, noisy=noisy)["cleaned"]
+        assert np.abs(found - expected.numpy()).max() <= TOLERANCE
+
+
+def doubling_by(kind: str) -> Architecture:
+    """A small denoiser that doubles in some way."""
+    data = find("unet-s").model_dump(mode="json")
+    for level in data["decoder"]["levels"]:
+        level["up"]["kind"] = kind
+    return Architecture.model_validate(data)

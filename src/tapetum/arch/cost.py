@@ -2,7 +2,8 @@ r"""What a network costs, from its description alone: multiply-adds, parameters,
 
 A convolution of side :math:`k` from :math:`c` to :math:`o` channels in :math:`g` groups on
 :math:`h \times w` output places takes :math:`k^2 (c / g) \, o \, h \, w` multiply-adds; a
-transposed one is counted on its input places.  Biases, normalisation (folded away when deployed),
+transposed one, or one before a pixel shuffle, is counted on its input places.  Biases,
+normalisation (folded away when deployed),
 activations and pooling are not multiply-adds; their elements are counted apart, as
 :attr:`LayerCost.elements`, since the paper's own figures include some of them (docs/cost.md).
 """
@@ -16,7 +17,10 @@ from tapetum.arch.spec import (
     Boxes,
     Conv,
     MaxPool,
+    NearestConv,
+    PixelShuffle,
     TransposedConv,
+    Up,
     level_channels,
     size_after,
     stride_of,
@@ -96,7 +100,7 @@ def layer_costs(
 
 def placed_blocks(
     architecture: Architecture, height: int, width: int
-) -> Iterator[tuple[str, Block | TransposedConv, Size]]:
+) -> Iterator[tuple[str, Block | Up, Size]]:
     """Every block, where it is, and the height and width of what comes in.
 
     In the order of the forward pass, with sizes padded to the network's stride; the blocks of a
@@ -141,6 +145,7 @@ def reach_px(architecture: Architecture) -> int:
     for step in architecture.decoder.levels:
         reach += stride_px // 2  # a place of the coarse map spreads over its whole cell
         stride_px //= 2
+        reach += stride_px * isinstance(step.up, NearestConv)
         reach += sum(_radius(block) for block in step.blocks) * stride_px
     return reach + _radius(architecture.decoder.output)
 
@@ -182,7 +187,7 @@ def _times(count: int, layer: LayerCost) -> LayerCost:
     )
 
 
-def block_costs(block: Block | TransposedConv, size: Size, path: str) -> Iterator[LayerCost]:
+def block_costs(block: Block | Up, size: Size, path: str) -> Iterator[LayerCost]:
     """The cost of each layer of a block.
 
     Args:
@@ -192,11 +197,8 @@ def block_costs(block: Block | TransposedConv, size: Size, path: str) -> Iterato
     """
     if isinstance(block, MaxPool):
         return
-    if isinstance(block, TransposedConv):
-        weights, places = 4 * block.in_channels * block.out_channels, size[0] * size[1]
-        yield LayerCost(
-            path, weights * places, weights + block.out_channels, 4 * block.out_channels * places
-        )
+    if isinstance(block, TransposedConv | NearestConv | PixelShuffle):
+        yield _up_cost(block, size, path)
         return
     normed = block.norm != "none"
     out = _after([block], size)
@@ -214,6 +216,17 @@ def block_costs(block: Block | TransposedConv, size: Size, path: str) -> Iterato
         yield _conv_cost(f"{path}.weigh.squeeze", (hidden, squeezed), 1, 1, one, normed=False)
         yield _conv_cost(f"{path}.weigh.excite", (squeezed, hidden), 1, 1, one, normed=False)
     yield _conv_cost(f"{path}.project", (hidden, block.out_channels), 1, 1, out, normed=normed)
+
+
+def _up_cost(up: Up, size: Size, path: str) -> LayerCost:
+    places = size[0] * size[1]
+    elements = 4 * up.out_channels * places
+    if isinstance(up, NearestConv):
+        weights = 9 * up.in_channels * up.out_channels
+        return LayerCost(path, 4 * places * weights, weights + up.out_channels, elements)
+    weights = 4 * up.in_channels * up.out_channels
+    biases = up.out_channels * (4 if isinstance(up, PixelShuffle) else 1)
+    return LayerCost(path, places * weights, weights + biases, elements)
 
 
 def _conv_cost(

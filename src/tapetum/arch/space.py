@@ -42,7 +42,7 @@ from tapetum.arch.spec import (
     MaxPool,
     Norm,
     Region,
-    TransposedConv,
+    Up,
 )
 from tapetum.errors import ArchitectureError, nearest
 from tapetum.records import Record, describe_faults
@@ -198,7 +198,7 @@ class SpaceLevel(Record):
 class SpaceDecoderLevel(Record):
     """As :class:`~tapetum.arch.spec.DecoderLevel`, with slots."""
 
-    up: TransposedConv
+    up: Up
     skip_level: Annotated[int, Field(ge=0)] | None = None
     blocks: Pieces = ()
 

@@ -40,9 +40,12 @@ __all__ = [
     "InvertedResidual",
     "Level",
     "MaxPool",
+    "NearestConv",
     "Norm",
+    "PixelShuffle",
     "Region",
     "TransposedConv",
+    "Up",
     "Whole",
 ]
 
@@ -115,6 +118,23 @@ class TransposedConv(Record):
     out_channels: PositiveInt
 
 
+class NearestConv(Record):
+    """Doubles the height and the width by repeating each place, then filters (kernel 3, a bias)."""
+
+    kind: Literal["nearest_conv"] = "nearest_conv"
+    in_channels: PositiveInt
+    out_channels: PositiveInt
+
+
+class PixelShuffle(Record):
+    """Computes four times the channels (kernel 1, a bias) and lays them out as 2 x 2 places."""
+
+    kind: Literal["pixel_shuffle"] = "pixel_shuffle"
+    in_channels: PositiveInt
+    out_channels: PositiveInt
+
+
+Up = Annotated[TransposedConv | NearestConv | PixelShuffle, Field(discriminator="kind")]
 Block = Annotated[Conv | InvertedResidual | MaxPool, Field(discriminator="kind")]
 
 
@@ -138,7 +158,7 @@ class DecoderLevel(Record):
         blocks: What works on the joined maps, if anything; none of them changes the size.
     """
 
-    up: TransposedConv
+    up: Up
     skip_level: Annotated[int, Field(ge=0)] | None = None
     blocks: tuple[Block, ...] = ()
 

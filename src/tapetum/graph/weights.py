@@ -8,7 +8,16 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from tapetum.arch.spec import Architecture, Block, Conv, InvertedResidual
+from tapetum.arch.spec import (
+    Architecture,
+    Block,
+    Conv,
+    InvertedResidual,
+    NearestConv,
+    PixelShuffle,
+    TransposedConv,
+    Up,
+)
 from tapetum.errors import ArchitectureError
 
 __all__ = ["check_weights", "random_weights", "weight_shapes"]
@@ -25,8 +34,7 @@ def weight_shapes(architecture: Architecture) -> Shapes:
         shapes.update(_blocks(architecture.decoder.blocks, "decoder.blocks"))
         for index, step in enumerate(architecture.decoder.levels):
             path = f"decoder.levels.{index}"
-            shapes[f"{path}.up.weight"] = (step.up.in_channels, step.up.out_channels, 2, 2)
-            shapes[f"{path}.up.bias"] = (step.up.out_channels,)
+            shapes.update(_up(step.up, f"{path}.up"))
             shapes.update(_blocks(step.blocks, f"{path}.blocks"))
         shapes.update(_block(architecture.decoder.output, "decoder.output"))
     if architecture.classifier is not None:
@@ -78,6 +86,18 @@ def _draw(name: str, shape: tuple[int, ...], generator: np.random.Generator) -> 
     # In float32 from the start: a search times hundreds of networks of millions of weights.
     weights = generator.standard_normal(shape, dtype=np.float32)
     return np.asarray(weights * np.float32(fan_in**-0.5))
+
+
+def _up(up: Up, path: str) -> Iterator[tuple[str, tuple[int, ...]]]:
+    before, after = up.in_channels, up.out_channels
+    match up:
+        case TransposedConv():
+            yield f"{path}.weight", (before, after, 2, 2)
+            yield f"{path}.bias", (after,)
+        case NearestConv():
+            yield from _conv(path, (after, before, 3, 3), "none")
+        case PixelShuffle():
+            yield from _conv(path, (4 * after, before, 1, 1), "none")
 
 
 def _blocks(blocks: Sequence[Block], path: str) -> Iterator[tuple[str, tuple[int, ...]]]:

@@ -25,6 +25,10 @@ from tapetum.arch.spec import (
     Conv,
     InvertedResidual,
     MaxPool,
+    NearestConv,
+    PixelShuffle,
+    TransposedConv,
+    Up,
 )
 from tapetum.errors import ArchitectureError
 from tapetum.graph.fold import EPSILON, fold_batch_norm
@@ -130,19 +134,34 @@ class _Writer:
         value = self._blocks(decoder.blocks, features[-1], "decoder.blocks")
         for index, level in enumerate(decoder.levels):
             path = f"decoder.levels.{index}"
-            parameters = [self._weight(f"{path}.up.{name}") for name in ("weight", "bias")]
-            value = self.sheet.node(
-                "ConvTranspose",
-                [value, *parameters],
-                path=f"{path}.up",
-                kernel_shape=[2, 2],
-                strides=[2, 2],
-            )
+            value = self._double(level.up, value, f"{path}.up")
             if level.skip_level is not None:
                 joined = [value, features[level.skip_level]]
                 value = self.sheet.node("Concat", joined, path=path, axis=1)
             value = self._blocks(level.blocks, value, f"{path}.blocks")
         return self._block(decoder.output, value, "decoder.output")
+
+    def _double(self, up: Up, value: str, path: str) -> str:
+        match up:
+            case TransposedConv():
+                parameters = [self._weight(f"{path}.{name}") for name in ("weight", "bias")]
+                shape = {"kernel_shape": [2, 2], "strides": [2, 2]}
+                return self.sheet.node("ConvTranspose", [value, *parameters], path=path, **shape)
+            case NearestConv():
+                scales = self.sheet.weight("float32/doubled", np.array([1, 1, 2, 2], np.float32))
+                value = self.sheet.node(
+                    "Resize",
+                    [value, "", scales],
+                    path=path,
+                    mode="nearest",
+                    coordinate_transformation_mode="asymmetric",
+                    nearest_mode="floor",
+                )
+                return self._conv(value, path, norm="none", activation="none")
+            case PixelShuffle():
+                value = self._conv(value, path, norm="none", activation="none")
+                # As torch orders them: all four places of a channel side by side.
+                return self.sheet.node("DepthToSpace", [value], path=path, blocksize=2, mode="CRD")
 
     def _classify(self, source: str) -> None:
         classifier = self.architecture.classifier

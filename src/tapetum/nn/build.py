@@ -8,12 +8,12 @@ from torch import nn
 from tapetum.arch import spec
 from tapetum.nn.blocks import ConvNorm, InvertedResidual
 from tapetum.nn.decoder import Decoder, DecoderLevel
-from tapetum.nn.doubling import Doubling
+from tapetum.nn.doubling import Doubling, NearestConv, PixelShuffle
 from tapetum.nn.encoder import Encoder
 from tapetum.nn.heads import BoxClassifier, WholeClassifier
 from tapetum.nn.network import Network
 
-__all__ = ["build", "build_block"]
+__all__ = ["build", "build_block", "build_up"]
 
 FIRST_PICTURE_SCALE = 0.1
 
@@ -52,6 +52,18 @@ def build_block(block: spec.Block) -> nn.Module:
             return nn.MaxPool2d(block.size_px)
 
 
+def build_up(up: spec.Up) -> nn.Module:
+    """Builds the module that doubles height and width, with torch's default weights."""
+    channels = (up.in_channels, up.out_channels)
+    match up:
+        case spec.TransposedConv():
+            return Doubling(*channels)
+        case spec.NearestConv():
+            return NearestConv(*channels)
+        case spec.PixelShuffle():
+            return PixelShuffle(*channels)
+
+
 def _build_blocks(blocks: tuple[spec.Block, ...]) -> nn.Sequential:
     return nn.Sequential(*(build_block(block) for block in blocks))
 
@@ -67,7 +79,7 @@ def _build_decoder(decoder: spec.Decoder | None) -> Decoder | None:
         return None
     levels = [
         DecoderLevel(
-            Doubling(level.up.in_channels, level.up.out_channels),
+            build_up(level.up),
             _build_blocks(level.blocks),
             skip_level=level.skip_level,
         )

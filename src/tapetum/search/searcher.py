@@ -238,7 +238,12 @@ class Searcher:
             return batch, batch
         middle = len(batch.noisy) // 2
         first, second = (
-            Batch(*(None if values is None else values[half] for values in batch))
+            Batch(
+                batch.noisy[half],
+                batch.clean[half],
+                None if batch.labels is None else batch.labels[half],
+                None if batch.boxes is None else batch.boxes[half],
+            )
             for half in (slice(middle), slice(middle, None))
         )
         return first, second
