@@ -7,7 +7,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from tapetum.arch import Architecture, multiply_adds, parameters
-from tapetum.arch.spaces import OPERATORS, Frame, find_space, space_names
+from tapetum.arch.spaces import DECODERS, OPERATORS, UPS, Frame, find_space, space_names
 from tapetum.arch.spec import InvertedResidual
 from tapetum.errors import ArchitectureError
 from tapetum.graph import random_weights, weight_shapes, write_graph
@@ -63,28 +63,50 @@ def test_small_pictures_keep_their_first_places(name: str, picture_px: int, stri
 def test_the_forms_of_a_network_agree(name: str, learns_depth: bool) -> None:
     """Torch, ONNX, weights, parameters and cost of random networks are those of one another."""
     for seed in range(2):
-        architecture = draw(name, SMALL._replace(learns_depth=learns_depth), seed=seed)
-        weights = random_weights(architecture, seed=1)
-        network = build(architecture, seed=0).eval()
-        state = {key: v for key, v in network.state_dict().items() if "num_batches" not in key}
-        assert weight_shapes(architecture) == {key: tuple(v.shape) for key, v in state.items()}
-        assert parameters(architecture) == sum(w.numel() for w in network.parameters())
-        network.load_state_dict({k: torch.from_numpy(w) for k, w in weights.items()}, strict=False)
-        noisy = np.random.default_rng(2).uniform(0, 1, (1, 3, 61, 45)).astype(np.float32)
-        with torch.no_grad(), FlopCounterMode(display=False) as counter:
-            expected = network(torch.from_numpy(noisy))
-        assert counter.get_total_flops() == 2 * multiply_adds(architecture, 61, 45)
-        session = onnxruntime.InferenceSession(
-            write_graph(architecture, weights).SerializeToString(),
-            providers=["CPUExecutionProvider"],
-        )
-        names = [output.name for output in session.get_outputs()]
-        found = dict(zip(names, session.run(None, {"noisy": noisy}), strict=True))
-        for output, value in zip(("cleaned", "logits"), expected, strict=True):
-            assert (value is None) == (output not in found)
-            if value is not None:
-                scale = max(1, value.abs().max().item())
-                assert np.abs(found[output] - value.numpy()).max() <= 1e-4 * scale
+        require_agreement(draw(name, SMALL._replace(learns_depth=learns_depth), seed=seed))
+
+
+@pytest.mark.parametrize("up", UPS)
+@pytest.mark.parametrize("decoder", DECODERS)
+def test_every_decoder_agrees_with_itself(decoder: str, up: str) -> None:
+    """All forms of a network with each decoder and each way to double."""
+    require_agreement(draw("dc-nas", SMALL._replace(decoder=decoder, up=up)))
+
+
+def test_a_decoder_can_be_searched() -> None:
+    """Two slots at each size, behind those of the encoder and before the branch."""
+    fixed, searched = (
+        find_space("dc-nas", SMALL._replace(decoder=decoder)) for decoder in ("conv", "searched")
+    )
+    more = [path for path in searched.slots if path not in fixed.slots]
+    assert len(more) == 8
+    assert all(path.startswith("decoder.") for path in more)
+    assert [path for path in searched.slots if path in fixed.slots] == list(fixed.slots)
+
+
+def require_agreement(architecture: Architecture) -> None:
+    """Compares the forms of a network with one another."""
+    weights = random_weights(architecture, seed=1)
+    network = build(architecture, seed=0).eval()
+    state = {key: v for key, v in network.state_dict().items() if "num_batches" not in key}
+    assert weight_shapes(architecture) == {key: tuple(v.shape) for key, v in state.items()}
+    assert parameters(architecture) == sum(w.numel() for w in network.parameters())
+    network.load_state_dict({k: torch.from_numpy(w) for k, w in weights.items()}, strict=False)
+    noisy = np.random.default_rng(2).uniform(0, 1, (1, 3, 61, 45)).astype(np.float32)
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        expected = network(torch.from_numpy(noisy))
+    assert counter.get_total_flops() == 2 * multiply_adds(architecture, 61, 45)
+    session = onnxruntime.InferenceSession(
+        write_graph(architecture, weights).SerializeToString(),
+        providers=["CPUExecutionProvider"],
+    )
+    names = [output.name for output in session.get_outputs()]
+    found = dict(zip(names, session.run(None, {"noisy": noisy}), strict=True))
+    for output, value in zip(("cleaned", "logits"), expected, strict=True):
+        assert (value is None) == (output not in found)
+        if value is not None:
+            scale = max(1, value.abs().max().item())
+            assert np.abs(found[output] - value.numpy()).max() <= 1e-4 * scale
 
 
 def test_a_joint_network_is_a_denoiser_with_a_branch() -> None:
@@ -123,3 +145,7 @@ def test_what_is_unknown_is_refused() -> None:
         find_space("dcnas")
     with pytest.raises(ArchitectureError, match="no space of 5 operators; choose 4, 6, 8"):
         find_space("c-nas", Frame(operators=5))
+    with pytest.raises(ArchitectureError, match="no decoder called 'convs'"):
+        find_space("dc-nas", Frame(decoder="convs"))
+    with pytest.raises(ArchitectureError, match="no way to double called 'bilinear'"):
+        find_space("dc-nas", Frame(up="bilinear"))

@@ -33,11 +33,23 @@ from tapetum.arch.space import (
     SpaceDecoderLevel,
     SpaceLevel,
 )
-from tapetum.arch.spec import Activation, Conv, InvertedResidual, MaxPool, TransposedConv, Whole
+from tapetum.arch.spec import (
+    Activation,
+    Conv,
+    InvertedResidual,
+    MaxPool,
+    NearestConv,
+    PixelShuffle,
+    TransposedConv,
+    Up,
+    Whole,
+)
 from tapetum.errors import ArchitectureError, nearest
 
 __all__ = [
+    "DECODERS",
     "OPERATORS",
+    "UPS",
     "Frame",
     "c_nas",
     "d_nas",
@@ -56,6 +68,25 @@ OPERATORS: Mapping[int, tuple[Candidate, ...]] = {
     8: (*_PLAIN, *_SQUEEZED),
 }
 """The candidates of a slot, by their number (paper, table 9)."""
+
+# Leaner than those of the encoder: a decoder works on large maps.
+_LEAN = tuple(Candidate(kernel_px=k, expansion=e) for k in (3, 5) for e in (1, 2))
+
+DECODERS: Mapping[str, str] = {
+    "conv": "two convolutions at each size (the paper)",
+    "mbconv": "two MBConvs of kernel 3 and expansion 3 at each size",
+    "mbconv-1": "one such MBConv at each size",
+    "mbconv-3": "two such MBConvs, and none at the deepest size",
+    "searched": "two slots at each size: kernel, expansion and width are searched",
+}
+"""What may work at each size of a decoder (paper, table 6; the last is ours)."""
+
+UPS: Mapping[str, type[TransposedConv | NearestConv | PixelShuffle]] = {
+    "transposed_conv": TransposedConv,
+    "nearest_conv": NearestConv,
+    "pixel_shuffle": PixelShuffle,
+}
+"""How a decoder may double the size; the first is the paper's."""
 
 STEM_CHANNELS, FIRST_CHANNELS, LAST_CHANNELS = 32, 16, 1280
 SMALL_PX, TINY_PX = 128, 64  # below which the first stride goes, and the second too
@@ -98,6 +129,8 @@ class Frame(NamedTuple):
         num_classes: How many names there are.
         learns_depth: Whether slots that keep size and channels may be left out (TF-NAS), or all
             stay (the paper, table 10).
+        decoder: What works at each size on the way back to a picture; one of :data:`DECODERS`.
+        up: How the size is doubled there; one of :data:`UPS`.
     """
 
     operators: int = 8
@@ -105,6 +138,8 @@ class Frame(NamedTuple):
     picture_channels: int = 3
     num_classes: int = 100
     learns_depth: bool = False
+    decoder: str = "conv"
+    up: str = "transposed_conv"
 
 
 def c_nas(frame: Frame) -> Space:
@@ -264,7 +299,7 @@ def _classifier(
 
 
 def _decoder(levels: Sequence[Pieces], frame: Frame) -> SpaceDecoder:
-    """Two convolutions at each size, as wide as the encoder there, and a doubling (figure 7).
+    """As wide as the encoder at each size, and a doubling in between (figure 7).
 
     # differs from the paper, which prints no widths.  At the picture's own size, where nothing is
     left to join, the doubling is all.
@@ -273,16 +308,17 @@ def _decoder(levels: Sequence[Pieces], frame: Frame) -> SpaceDecoder:
     deepest, finest = widths[-1], widths[0]
     steps = [
         SpaceDecoderLevel(
-            up=TransposedConv(in_channels=widths[index + 1], out_channels=widths[index]),
+            up=_up(frame.up, widths[index + 1], widths[index]),
             skip_level=index,
-            blocks=_two(2 * widths[index], widths[index]),
+            blocks=_mixing(frame.decoder, 2 * widths[index], widths[index]),
         )
         for index in reversed(range(len(widths) - 1))
     ]
     if _strides(frame.picture_px)[1] == 2:
-        steps.append(SpaceDecoderLevel(up=TransposedConv(in_channels=finest, out_channels=finest)))
+        steps.append(SpaceDecoderLevel(up=_up(frame.up, finest, finest)))
+    first = () if frame.decoder == "mbconv-3" else _mixing(frame.decoder, deepest, deepest)
     return SpaceDecoder(
-        blocks=_two(deepest, deepest),
+        blocks=first,
         levels=tuple(steps),
         output=Conv(
             in_channels=finest,
@@ -294,11 +330,36 @@ def _decoder(levels: Sequence[Pieces], frame: Frame) -> SpaceDecoder:
     )
 
 
-def _two(before: int, after: int) -> Pieces:
-    return (
-        Conv(in_channels=before, out_channels=after),
-        Conv(in_channels=after, out_channels=after),
-    )
+def _up(kind: str, before: int, after: int) -> Up:
+    if kind not in UPS:
+        raise ArchitectureError(f"there is no way to double called {kind!r}", nearest(kind, UPS))
+    return UPS[kind](in_channels=before, out_channels=after)
+
+
+def _mixing(decoder: str, before: int, after: int) -> Pieces:
+    """What works on the joined maps of one size."""
+    match decoder:
+        case "conv":
+            return (
+                Conv(in_channels=before, out_channels=after),
+                Conv(in_channels=after, out_channels=after),
+            )
+        case "mbconv" | "mbconv-3":
+            return _mbconv(before, after), _mbconv(after, after)
+        case "mbconv-1":
+            return (_mbconv(before, after),)
+        case "searched":
+            return _decoder_slot(before, after), _decoder_slot(after, after)
+    raise ArchitectureError(f"there is no decoder called {decoder!r}", nearest(decoder, DECODERS))
+
+
+def _mbconv(before: int, after: int) -> InvertedResidual:
+    """MB-k3-e3 (paper, section 4.4)."""
+    return InvertedResidual(in_channels=before, hidden_channels=3 * before, out_channels=after)
+
+
+def _decoder_slot(before: int, after: int) -> Slot:
+    return Slot(in_channels=before, out_channels=after, candidates=_LEAN)
 
 
 def _channels_after(level: Pieces) -> int:

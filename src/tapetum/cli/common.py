@@ -34,13 +34,16 @@ if TYPE_CHECKING:  # numpy loads with it, and --help must stay quick
 
 __all__ = [
     "DataRoot",
+    "Decoder",
     "Download",
     "Json",
     "Overwrite",
     "Protocol",
     "RuntimeName",
+    "SearchDecoder",
     "TestCount",
     "TrainCount",
+    "Up",
     "answer",
     "errors_in_one_sentence",
     "progress_bar",
@@ -79,6 +82,18 @@ TestCount = Annotated[
 RuntimeName = Annotated[
     Literal["onnxruntime", "openvino", "torch"],
     typer.Option(help="What computes; torch is eager, and no proxy for the others."),
+]
+
+Decoder = Annotated[
+    Literal["conv", "mbconv", "mbconv-1", "mbconv-3", "searched"],
+    typer.Option(help="Of d-nas and dc-nas: what works at each size."),
+]
+Up = Annotated[
+    Literal["transposed_conv", "nearest_conv", "pixel_shuffle"],
+    typer.Option(help="Of d-nas and dc-nas: how the decoder doubles the size."),
+]
+SearchDecoder = Annotated[
+    bool, typer.Option("--search-decoder", help="The same as --decoder searched.")
 ]
 
 _EXTRAS = {

@@ -7,12 +7,15 @@ import typer
 
 from tapetum.cli.common import (
     DataRoot,
+    Decoder,
     Download,
     Json,
     Protocol,
     RuntimeName,
+    SearchDecoder,
     TestCount,
     TrainCount,
+    Up,
     answer,
     errors_in_one_sentence,
     progress_bar,
@@ -39,6 +42,9 @@ def fit(
     ] = None,
     space: Annotated[str, typer.Option(help="c-nas, d-nas, dc-nas, or FILE.json.")] = "dc-nas",
     operators: Annotated[int, typer.Option(help="4, 6 or 8 candidates a slot.")] = 4,
+    decoder: Decoder = "conv",
+    up: Up = "transposed_conv",
+    search_decoder: SearchDecoder = False,
     size: Annotated[
         int | None, typer.Option(help="Side of the pictures.", show_default="found out")
     ] = None,
@@ -105,6 +111,8 @@ def fit(
                 target_ms=target_ms,
                 space=space,
                 operators=operators,
+                decoder="searched" if search_decoder else decoder,
+                up=up,
                 threads=threads,
                 batch=batch,
                 search_recipe=search_recipe,

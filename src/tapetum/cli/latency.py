@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tapetum.cli.common import (
+    Decoder,
     Json,
     Overwrite,
     RuntimeName,
+    SearchDecoder,
+    Up,
     answer,
     errors_in_one_sentence,
     progress_bar,
@@ -39,6 +42,9 @@ def measure(
     out: Annotated[Path, typer.Option(help="The table, a new JSON file.")],
     space: Annotated[str, typer.Option(help="c-nas, d-nas, dc-nas, or FILE.json.")] = "dc-nas",
     operators: Annotated[int, typer.Option(help="4, 6 or 8 candidates a slot.")] = 8,
+    decoder: Decoder = "conv",
+    up: Up = "transposed_conv",
+    search_decoder: SearchDecoder = False,
     size: Annotated[int, typer.Option(help="Side of the pictures, pixels.")] = 224,
     channels: Annotated[int, typer.Option(help="1 for grey, 3 for RGB.")] = 3,
     classes: Annotated[int, typer.Option(help="How many names.")] = 100,
@@ -73,7 +79,12 @@ def measure(
         asked = open_space(
             space,
             Frame(
-                operators=operators, picture_px=size, picture_channels=channels, num_classes=classes
+                operators=operators,
+                picture_px=size,
+                picture_channels=channels,
+                num_classes=classes,
+                decoder="searched" if search_decoder else decoder,
+                up=up,
             ),
         )
         chosen = runtime_of(runtime)

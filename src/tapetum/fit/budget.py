@@ -158,6 +158,8 @@ def ask_budget(
     target_ms: float,
     space: str = "dc-nas",
     operators: int = 4,
+    decoder: str = "conv",
+    up: str = "transposed_conv",
     threads: int = 1,
     batch: int = 1,
     search_recipe: str = "swift",
@@ -177,6 +179,8 @@ def ask_budget(
         target_ms: What one pass may take.
         space: A name, or a path that ends in ``.json``.
         operators: Candidates of each slot of a named space.
+        decoder: Of a named space; one of :data:`~tapetum.arch.spaces.DECODERS`.
+        up: Of a named space; one of :data:`~tapetum.arch.spaces.UPS`.
         threads: That share the work of one layer.
         batch: Pictures in one pass.
         search_recipe: A name, or a path that ends in ``.json``.
@@ -190,7 +194,7 @@ def ask_budget(
     Raises:
         InputError: A name is unknown, a value impossible, or the pictures have boxes.
     """
-    frame = _frame(pictures, operators)
+    frame = _frame(pictures, operators)._replace(decoder=decoder, up=up)
     training = choose_recipe(recipe, data, noise=noise, protocol=protocol, changes=changes)
     if noise is None:
         search_changes = {"noise": training.noise.model_dump(), **(search_changes or {})}
