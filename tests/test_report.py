@@ -17,7 +17,9 @@ from PIL import Image
 
 from tapetum.errors import InputError, MissingExtraError
 from tapetum.report import (
+    Bar,
     Curve,
+    Diagram,
     Example,
     ExampleGroup,
     ExampleLabel,
@@ -93,11 +95,14 @@ def page(example: Example) -> Page:
         SIGMAS,
         (Series("cleaned", (40.0, 30.0, 20.0)), Series("paper", (math.inf, None, 22.0))),
     )
+    bars = (Bar("k3: 1 to 8", "32 px", 8, 0), Bar("k5: 8 to 48 to 16", "16 px", 48, 2))
+    diagram = Diagram("The network", "channels", bars, ("plain", "kernel 3", "kernel 5", "squeeze"))
     return Page(
         title="Two digits",
         lead="It cleans and names.",
         highlights={"PSNR": "27.0 dB"},
         tables=(Table("Mean", ("network", "PSNR"), (("ours", "27.0"), ("paper", "29.9"))),),
+        diagrams=(diagram,),
         curves=(curve, replace(curve, title="Again")),
         examples=(ExampleGroup("σ = 0.5", (example,)),),
         commands=("tapetum demo",),
@@ -187,8 +192,16 @@ def test_plots_share_no_ids(page: Page) -> None:
 def test_plots_take_their_colours_from_the_page(page: Page) -> None:
     """No colour of a plot is fixed, so that it can be read by day and by night."""
     svg = re.findall(r"<svg.*?</svg>", render(page), re.DOTALL)
-    assert len(svg) == len(page.curves)
+    assert len(svg) == len(page.curves) + len(page.diagrams)
     assert not re.search(r"#[0-9a-f]{6}\b", "".join(svg))
+
+
+def test_a_network_is_drawn_block_by_block(page: Page) -> None:
+    """Each with what it is, the size at which it works, and what its tone means."""
+    text = render(page)
+    for words in ("k3: 1 to 8", "k5: 8 to 48 to 16", "32 px", "16 px", "plain", "kernel 5"):
+        assert words in text
+    assert "squeeze" not in text  # no bar has that tone
 
 
 def test_what_was_not_measured_is_left_blank(page: Page) -> None:
