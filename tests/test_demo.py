@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tapetum.demo import comparison, run_demo
+from tapetum.demo import comparison, run_demo, run_search_demo
 from tapetum.runtime import Predictor, read_picture
 
 
@@ -45,3 +45,23 @@ def test_the_package_carries_its_scores(out: Path) -> None:
     assert scores is not None
     assert [row.title for row in scores.rows][:2] == ["gaussian 0", "gaussian 0.1"]
     assert (len(scores.rows), scores.protocol) == (11, "benchmark")
+
+
+@pytest.mark.slow
+def test_the_budget_is_demonstrated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A table, a search, three trainings, a package that was timed, and a page; in small."""
+    monkeypatch.setattr("tapetum.fit.settle.PAUSE_S", 0.0)
+    monkeypatch.setattr("tapetum.fit.settle.MOST_ATTEMPTS", 1)
+    made = run_search_demo(
+        tmp_path / "run",
+        train_count=160,
+        test_count=8,
+        search_epochs=2,
+        epochs=1,
+        networks=60,
+    )
+    assert made.page == tmp_path / "run" / "report.html"
+    assert made.page.exists()
+    assert made.delivered.timing.median_ms > 0
+    assert made.scores.mean.accuracy is not None
+    assert made.scores.mean.psnr_db is not None

