@@ -1,5 +1,7 @@
 """Laws of the paper's spaces: their layout, and that every form of their networks agrees."""
 
+from pathlib import Path
+
 import numpy as np
 import onnxruntime
 import pytest
@@ -7,6 +9,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from tapetum.arch import Architecture, multiply_adds, parameters
+from tapetum.arch.space import Space
 from tapetum.arch.spaces import DECODERS, OPERATORS, UPS, Frame, find_space, space_names
 from tapetum.arch.spec import InvertedResidual
 from tapetum.errors import ArchitectureError
@@ -84,7 +87,7 @@ def test_a_decoder_can_be_searched() -> None:
     assert [path for path in searched.slots if path in fixed.slots] == list(fixed.slots)
 
 
-def require_agreement(architecture: Architecture) -> None:
+def require_agreement(architecture: Architecture, *, channels: int = 3) -> None:
     """Compares the forms of a network with one another."""
     weights = random_weights(architecture, seed=1)
     network = build(architecture, seed=0).eval()
@@ -92,7 +95,7 @@ def require_agreement(architecture: Architecture) -> None:
     assert weight_shapes(architecture) == {key: tuple(v.shape) for key, v in state.items()}
     assert parameters(architecture) == sum(w.numel() for w in network.parameters())
     network.load_state_dict({k: torch.from_numpy(w) for k, w in weights.items()}, strict=False)
-    noisy = np.random.default_rng(2).uniform(0, 1, (1, 3, 61, 45)).astype(np.float32)
+    noisy = np.random.default_rng(2).uniform(0, 1, (1, channels, 61, 45)).astype(np.float32)
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         expected = network(torch.from_numpy(noisy))
     assert counter.get_total_flops() == 2 * multiply_adds(architecture, 61, 45)
@@ -149,3 +152,11 @@ def test_what_is_unknown_is_refused() -> None:
         find_space("dc-nas", Frame(decoder="convs"))
     with pytest.raises(ArchitectureError, match="no way to double called 'bilinear'"):
         find_space("dc-nas", Frame(up="bilinear"))
+
+
+def test_the_documented_space_makes_networks() -> None:
+    """What a user may copy out of docs/search.md is a space."""
+    text = (Path(__file__).parent.parent / "docs" / "search.md").read_text()
+    block = text.split("```json")[1].split("```")[0]
+    space = Space.from_json(block, source="docs/search.md")
+    require_agreement(space.architecture(space.random(np.random.default_rng(0))), channels=1)

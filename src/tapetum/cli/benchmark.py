@@ -1,6 +1,6 @@
 """``tapetum benchmark``: how long one graph takes here, and how well it uses the machine."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,6 +13,9 @@ from tapetum.cli.common import (
     runtime_of,
     table,
 )
+
+if TYPE_CHECKING:  # numpy loads with it, and --help must stay quick
+    from tapetum.latency import Benchmark, Block
 
 __all__ = ["benchmark"]
 
@@ -54,13 +57,8 @@ def benchmark(
     """
     with errors_in_one_sentence(as_json=json):
         from tapetum import latency
-        from tapetum.errors import InputError
 
-        if passes is not None and (passes < 1 or warmups < 1):
-            raise InputError(
-                f"asked for {passes} passes after {warmups} warm-ups", "give 1 or more of each"
-            )
-
+        block = None if passes is None else _block(warmups, passes)
         opened = latency.open_subject(subject, channels=channels, num_classes=classes)
         known = opened.architecture
         chosen = runtime_of(runtime)
@@ -78,26 +76,40 @@ def benchmark(
                 chosen,
                 conditions,
                 seconds=seconds,
-                block=None
-                if passes is None
-                else latency.Block(warmups=warmups, warmup_ms=0, min_passes=passes, min_ms=0),
+                block=block,
                 progress=tick,
             )
         if json:
             answer(found.model_dump(mode="json"))
             return
-        timing = found.timing
-        rows = [
-            ("median", f"{timing.median_ms:.3f} ms"),
-            ("mean", f"{timing.mean_ms:.3f} ms"),
-            ("95 in 100 below", f"{timing.p95_ms:.3f} ms"),
-            ("rounds differ by", f"{timing.spread:.1%} between their quartiles"),
-            ("pictures a second", f"{found.pictures_per_second:.1f}"),
+        _show(found)
+
+
+def _block(warmups: int, passes: int) -> "Block":
+    """A single round of so many passes."""
+    from tapetum.errors import InputError
+    from tapetum.latency import Block
+
+    if passes < 1 or warmups < 1:
+        raise InputError(
+            f"asked for {passes} passes after {warmups} warm-ups", "give 1 or more of each"
+        )
+    return Block(warmups=warmups, warmup_ms=0, min_passes=passes, min_ms=0)
+
+
+def _show(found: "Benchmark") -> None:
+    timing = found.timing
+    rows = [
+        ("median", f"{timing.median_ms:.3f} ms"),
+        ("mean", f"{timing.mean_ms:.3f} ms"),
+        ("95 in 100 below", f"{timing.p95_ms:.3f} ms"),
+        ("rounds differ by", f"{timing.spread:.1%} between their quartiles"),
+        ("pictures a second", f"{found.pictures_per_second:.1f}"),
+    ]
+    if found.multiply_adds is not None:
+        rows += [
+            ("multiply-adds", f"{found.multiply_adds / 1e6:.1f} M a picture"),
+            ("gets through", f"{found.giga_multiply_adds_per_second:.1f} G a second"),
+            ("of the machine's peak", f"{found.peak_share:.0%}"),
         ]
-        if found.multiply_adds is not None:
-            rows += [
-                ("multiply-adds", f"{found.multiply_adds / 1e6:.1f} M a picture"),
-                ("gets through", f"{found.giga_multiply_adds_per_second:.1f} G a second"),
-                ("of the machine's peak", f"{found.peak_share:.0%}"),
-            ]
-        table(("", ""), rows, title=str(conditions), numbers=False)
+    table(("", ""), rows, title=str(found.conditions), numbers=False)

@@ -83,61 +83,64 @@ def fit(
 
       tapetum fit photos --target-ms 20 --threads 2 --latency table.json --out runs/slower
     """
+    opening = {
+        "seed": seed,
+        "data_root": data_root,
+        "download": download,
+        "train_count": train_count,
+        "test_count": test_count,
+        "size_px": size,
+    }
+    asking = {
+        "target_ms": target_ms,
+        "space": space,
+        "operators": operators,
+        "decoder": "searched" if search_decoder else decoder,
+        "up": up,
+        "threads": threads,
+        "batch": batch,
+        "search_recipe": search_recipe,
+        "recipe": recipe,
+        "noise": noise,
+        "protocol": protocol,
+        "has_controls": controls,
+        "search_changes": {"epochs": search_epochs, "seed": seed},
+        "changes": {"epochs": epochs, "batch_size": batch_size, "seed": seed},
+    }
+    doing = {"minutes": minutes, "networks": networks, "resume": resume}
     with errors_in_one_sentence(as_json=json):
-        say_loading()
-        from tapetum.fit import ask_budget, fit_to_budget, open_pictures, write_budget_page
-        from tapetum.latency import LatencyTable
-        from tapetum.training import prepare_process
-
-        prepare_process()  # before torch starts its threads
-        given = None if latency is None else LatencyTable.read(latency)
-        with progress_bar() as tick:
-            pictures = open_pictures(
-                data,
-                seed=seed,
-                data_root=data_root,
-                download=download,
-                train_count=train_count,
-                test_count=test_count,
-                size_px=size,
-                progress=tick,
-            )
-            show_skipped(pictures.skipped)
-            chosen = runtime_of(runtime)
-            asked = ask_budget(
-                pictures,
-                data,
-                chosen,
-                target_ms=target_ms,
-                space=space,
-                operators=operators,
-                decoder="searched" if search_decoder else decoder,
-                up=up,
-                threads=threads,
-                batch=batch,
-                search_recipe=search_recipe,
-                recipe=recipe,
-                noise=noise,
-                protocol=protocol,
-                has_controls=controls,
-                search_changes={"epochs": search_epochs, "seed": seed},
-                changes={"epochs": epochs, "batch_size": batch_size, "seed": seed},
-            )
-            made = fit_to_budget(
-                asked,
-                pictures,
-                chosen,
-                out,
-                table=given,
-                minutes=minutes,
-                networks=networks,
-                resume=resume,
-                progress=tick,
-            )
-            tick(0, 1, "drawing the page")
-            write_budget_page(made, pictures)
-            tick(1, 1, "drawing the page")
+        made = _made(data, out, runtime, latency, opening=opening, asking=asking, doing=doing)
         show_budget(made, as_json=json)
+
+
+def _made(
+    data: str,
+    out: Path,
+    runtime: str,
+    latency: Path | None,
+    *,
+    opening: dict[str, Any],
+    asking: dict[str, Any],
+    doing: dict[str, Any],
+) -> "Budgeted":
+    """Does the job: options to open the pictures with, to ask with, and to do it with."""
+    say_loading()
+    from tapetum.fit import ask_budget, fit_to_budget, open_pictures, write_budget_page
+    from tapetum.latency import LatencyTable
+    from tapetum.training import prepare_process
+
+    prepare_process()  # before torch starts its threads
+    given = None if latency is None else LatencyTable.read(latency)
+    with progress_bar() as tick:
+        pictures = open_pictures(data, progress=tick, **opening)
+        show_skipped(pictures.skipped)
+        chosen = runtime_of(runtime)
+        asked = ask_budget(pictures, data, chosen, **asking)
+        made = fit_to_budget(asked, pictures, chosen, out, table=given, progress=tick, **doing)
+        tick(0, 1, "drawing the page")
+        write_budget_page(made, pictures)
+        tick(1, 1, "drawing the page")
+    return made
 
 
 def show_budget(made: "Budgeted", *, as_json: bool) -> None:

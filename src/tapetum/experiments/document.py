@@ -37,10 +37,17 @@ __all__ = [
     "shown_experiments",
 ]
 
-DOCUMENTS = ("README.md", "docs/latency.md", "docs/pictures.md", "docs/reproduction.md")
+DOCUMENTS = (
+    "README.md",
+    "docs/latency.md",
+    "docs/pictures.md",
+    "docs/reproduction.md",
+    "docs/search.md",
+)
 REPRODUCED = "reproduction"  # the folder of ``results/`` that ``tapetum reproduce`` fills
 CLIMB = "minutes_to_the_paper.json"
 TRAINING_SPEED = "training_speed.json"
+SEARCH_SPEED = "search_speed.json"
 SHOWN_SCALES = (Scale.paper, Scale.small)
 SHOWN_SIGMAS = (0.0, 0.2, 0.4, 0.8, 1.0)  # those of the paper's table 8, and no noise
 
@@ -58,6 +65,7 @@ def sections(results: Path) -> dict[str, str]:
         "photos": _pictures(results / "photos.json"),
         "minutes": _if_run(_minutes, results / CLIMB),
         "training_speed": _if_run(_training_speed, results / TRAINING_SPEED),
+        "search_speed": _if_run(_search_speed, results / SEARCH_SPEED),
         **latency_sections(results / FOLDER),
         **{_section(outcome.experiment): _reproduced(outcome) for outcome in outcomes},
     }
@@ -179,6 +187,16 @@ def _minutes(path: Path) -> str:
 
 def _training_speed(path: Path) -> str:
     """The loops beside each other, in one run."""
+    return _speed(path, "loop", "loops")
+
+
+def _search_speed(path: Path) -> str:
+    """Steps of a search beside each other, in one run."""
+    return _speed(path, "a step of the search, 64 px", "ways")
+
+
+def _speed(path: Path, title: str, key: str) -> str:
+    """A row for each of what was timed side by side."""
     found = json.loads(path.read_text())
     provenance = found["provenance"]
     rows = [
@@ -188,9 +206,9 @@ def _training_speed(path: Path) -> str:
             f"{loop['ratio']:.2f}",
             " to ".join(f"{ratio:.2f}" for ratio in loop["ratio_range"]),
         )
-        for name, loop in found["loops"].items()
+        for name, loop in found[key].items()
     ]
-    header = ("loop", "pictures a second", "ratio", "range over turns")
+    header = (title, "pictures a second", "ratio", "range over turns")
     return (
         f"{markdown_table(header, rows)}\n\n"
         f"Batch {found['batch']}, {found['threads']} threads, {provenance['cpu']}; medians; "

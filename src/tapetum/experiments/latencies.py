@@ -27,6 +27,14 @@ CHECKS_DRAWING = "latency_checks.png"
 
 Found = Mapping[str, Any]  # what a study has left
 
+SETTINGS = tuple(  # names of the files of benchmarks/latency_tables.py
+    f"{what}_{runtime}_{threads}threads"
+    for what in ("c-nas_224px_batch1", "c-nas_64px_batch1", "c-nas_64px_batch32",
+                 "dc-nas_224px_batch1")
+    for runtime in ("onnxruntime", "openvino")
+    for threads in (1, 2)
+)  # fmt: skip
+
 
 def latency_sections(folder: Path) -> dict[str, str]:
     """Every section by its name.
@@ -109,6 +117,9 @@ def _tables(folder: Path) -> str:
         "its worst",
         "inside of 90 %",
     )
+    missing = [
+        name.replace("_", ", ") for name in SETTINGS if not (folder / f"{name}.json").exists()
+    ]
     first = next(iter(checked.values()))
     count = sorted({len(found["check"]["networks"]) for found in checked.values()})
     return (
@@ -116,6 +127,7 @@ def _tables(folder: Path) -> str:
         f"{markdown_table(header, rows)}\n\n"
         f"{first['conditions']['device']}, {first['provenance']['cores']} cores; "
         f"{' or '.join(map(str, count))} fresh random networks for each table; "
+        f"{NOT_RUN}: {'; '.join(missing) or 'nothing'}; "
         f"`python benchmarks/latency_tables.py`; [results/{FOLDER}](../results/{FOLDER})."
     )
 
@@ -282,7 +294,7 @@ def _draw_checks(checks: Mapping[str, list[tuple[float, float]]]) -> "Figure":
     columns = min(4, len(checks))
     rows = -(-len(checks) // columns)
     figure = Figure(figsize=(2.7 * columns, 2.5 * rows), layout="constrained")
-    panels = figure.subplots(rows, columns, squeeze=False).flat
+    panels = list(figure.subplots(rows, columns, squeeze=False).flat)
     for axes in panels:
         axes.set_axis_off()
     for axes, (title, pairs) in zip(panels, checks.items(), strict=False):
@@ -290,6 +302,6 @@ def _draw_checks(checks: Mapping[str, list[tuple[float, float]]]) -> "Figure":
         ends = [min(map(min, pairs)), max(map(max, pairs))]
         axes.plot(ends, ends, color="grey", linewidth=0.8)
         axes.scatter(*zip(*pairs, strict=True), s=6)
-        axes.set_title("\n".join(title.split(", batch")).replace("\n", ", batch", 1), fontsize=6)
+        axes.set_title(title.replace(", batch", ",\nbatch"), fontsize=7)
         axes.set(xlabel="predicted, ms", ylabel="measured, ms")
     return figure

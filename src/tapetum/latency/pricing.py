@@ -41,7 +41,7 @@ VECTOR_LANES = 16  # floats in the widest register; where it is narrower, there 
 NUM_FOLDS = 5
 FREEDOMS = (0.01, 0.03, 0.1, 0.3, 1.0, 10.0)  # how far a price may be from the rates, relatively
 COVERED = 0.9  # of all networks lie inside the interval
-DRIFT = 0.02  # standard deviation of a machine's speed from one hour to the next (docs/latency.md)
+DRIFT = 0.015  # standard deviation of a machine's speed from one hour to the next (docs/latency.md)
 
 
 class Sample(NamedTuple):

@@ -1,0 +1,44 @@
+"""Laws of the page on latency: it says what its files say, and what was not run."""
+
+import json
+from pathlib import Path
+
+from tapetum.experiments.latencies import FOLDER, latency_drawings, latency_sections
+
+RESULTS = Path(__file__).parent.parent / "results" / FOLDER
+
+
+def test_what_was_not_run_says_so(tmp_path: Path) -> None:
+    """Every section is there without a result, and no drawing is."""
+    sections = latency_sections(tmp_path)
+    assert set(sections.values()) == {"not run."}
+    assert set(sections) == {
+        *(f"latency_{name}" for name in ("tables", "blocks", "widths", "weights", "profiler")),
+        "latency_hour",
+    }
+    assert not latency_drawings(tmp_path)
+
+
+def test_each_table_has_its_row() -> None:
+    """With the error of the table, of multiply-adds and of measuring again."""
+    text = latency_sections(RESULTS)["latency_tables"]
+    for path in RESULTS.glob("*nas*.json"):
+        found = json.loads(path.read_text())
+        row = next(
+            line
+            for line in text.splitlines()
+            if f"{found['fastest_ms']:.2f} to {found['slowest_ms']:.2f}" in line
+        )
+        for name in ("table", "multiply_adds", "repeating"):
+            assert f"{found['summary'][name]['mean']:.1%}" in row
+
+
+def test_a_study_is_summed_up(tmp_path: Path) -> None:
+    """The sum of blocks by its mean and its extremes, the hour by least, most and median."""
+    stamp = {"cpu": "a made-up one", "cores": 2}
+    pairs = [{"whole_ms": 10.0, "sum_ms": 11.0}, {"whole_ms": 10.0, "sum_ms": 13.0}]
+    blocks = {"onnxruntime": {"num_blocks": 3, "networks": pairs}, "provenance": stamp}
+    (tmp_path / "study_blocks.json").write_text(json.dumps(blocks))
+    text = latency_sections(tmp_path)["latency_blocks"]
+    assert "| onnxruntime | 10.00 | +20.0% | +10.0% to +30.0% |" in text
+    assert "a made-up one, 2 cores; `python benchmarks/latency_studies.py blocks`" in text

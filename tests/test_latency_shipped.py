@@ -1,0 +1,39 @@
+"""Laws of the tables in results/latency: marked as of another machine, and as good as claimed."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tapetum.errors import InputError
+from tapetum.latency import LatencyTable, range_of
+from tapetum.latency.check import Check
+
+FOLDER = Path(__file__).parent.parent / "results" / "latency"
+TABLES = sorted((FOLDER / "tables").glob("*.json"))
+
+
+@pytest.mark.parametrize("path", TABLES, ids=lambda path: path.stem)
+def test_a_shipped_table_is_marked_and_refused_elsewhere(path: Path) -> None:
+    """It says that it is of a development machine, and holds for its own conditions only."""
+    table = LatencyTable.read(path)
+    assert "holds on no other" in table.note
+    fastest, slowest = range_of(table)
+    assert 0 < fastest < slowest
+    elsewhere = table.conditions.model_copy(update={"device": "a board"})
+    with pytest.raises(InputError, match="holds for other conditions: device"):
+        table.conditions.require_same(elsewhere, what=path.name)
+
+
+@pytest.mark.parametrize("path", TABLES, ids=lambda path: path.stem)
+def test_a_check_is_of_the_table_beside_it(path: Path) -> None:
+    """What is told of it follows from its networks, each of which it predicts as told."""
+    found = json.loads((FOLDER / path.name).read_text())
+    table, check = LatencyTable.read(path), Check.model_validate(found["check"])
+    assert found["summary"] == json.loads(json.dumps(check.summary()))
+    assert found["accuracy"] == table.accuracy.model_dump()
+    assert len(check.networks) >= 40
+    fastest, slowest = range_of(table)
+    assert all(fastest <= one.predicted_ms <= slowest for one in check.networks)
+    if table.conditions.runtime == "onnxruntime":  # what ships first (docs/latency.md)
+        assert check.table.mean < check.multiply_adds.mean
