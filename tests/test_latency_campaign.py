@@ -108,6 +108,23 @@ def test_time_that_is_over_ends_a_measurement_that_is_not_sure(
     assert again == found
 
 
+def test_too_slow_a_device_times_fewer_networks_rather_than_each_less_often(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three visits each fit into the time; a single one could not be told from a disturbed one."""
+    asked, seconds = campaign(), [0.0]
+    device = Device(asked.space, monkeypatch)
+
+    def prepare(architecture: Architecture) -> Run:
+        seconds[0] += 1  # of making it ready
+        return device.prepare(architecture)
+
+    monkeypatch.setattr("tapetum.latency.campaign.time.monotonic", lambda: seconds[0])
+    found = measurements(asked, prepare, tmp_path / "log", count=300, limit_s=300)
+    assert len(found.samples) == 100
+    assert found.num_rounds == 3
+
+
 @pytest.mark.parametrize(
     "change",
     [{"seed": 1}, {"conditions": CONDITIONS.model_copy(update={"threads": 2})}],

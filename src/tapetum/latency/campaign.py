@@ -9,7 +9,6 @@ The log is JSON lines: what is measured in the first, one visit in each of the o
 kill has torn is measured again.
 """
 
-import itertools
 import math
 import statistics
 import time
@@ -29,10 +28,20 @@ from tapetum.latency.stopwatch import Block, Run, time_block
 from tapetum.progress import ProgressCallback
 from tapetum.records import Record, write_atomically
 
-__all__ = ["SURE_ENOUGH", "Campaign", "Measurements", "Prepare", "draw", "measure"]
+__all__ = [
+    "FEWEST_NETWORKS",
+    "SURE_ENOUGH",
+    "Campaign",
+    "Measurements",
+    "Prepare",
+    "draw",
+    "measure",
+]
 
 SURE_ENOUGH = 0.01  # noise below which another round would add nothing that a user could tell
 FEWEST_ROUNDS = 3  # fewer cannot tell a disturbed visit from the others
+FEWEST_NETWORKS = 60  # fewer cannot tell the machine's rates apart
+VISITS_OF_A_PACE = 20  # after which one knows how long a visit takes
 
 Prepare = Callable[[Architecture], Run]
 """Makes a network ready to be timed under the conditions at hand."""
@@ -111,7 +120,8 @@ def measure(
         campaign: What to measure.
         prepare: Makes a network ready.
         log: Where measurements are kept; what it holds already is not measured again.
-        count: How many networks.
+        count: How many networks, where there is time to visit each of them often enough; fewer
+            networks are visited so often where there is not.
         limit_s: Seconds that this may take; no visit is begun after it.
         block: Passes of each visit.
         progress: Is told of each visit.
@@ -120,22 +130,32 @@ def measure(
         InputError: The log is of something else, or cannot be read.
     """
     visits = {(line.round_number, line.index): line.median_ms for line in _open_log(campaign, log)}
-    end = time.monotonic() + limit_s
+    begun, number, index, num_new = time.monotonic(), 0, 0, 0
     with log.open("a") as file:
-        for number, index in (divmod(turn, count) for turn in itertools.count()):
-            if (number, index) in visits:
-                continue
-            if time.monotonic() > end or (index == 0 and _pool(campaign, visits).is_sure):
-                break
-            run = prepare(campaign.space.architecture(draw(campaign, index)))
-            median_ms = statistics.median(time_block(run, block))
-            visits[number, index] = median_ms
-            line = Visit(round_number=number, index=index, median_ms=median_ms)
-            file.write(line.model_dump_json() + "\n")
-            file.flush()
-            num_rounds = max(FEWEST_ROUNDS, number + 1)
-            progress(len(visits), num_rounds * count, f"timing random networks, round {number + 1}")
+        while True:
+            if (number, index) not in visits:
+                elapsed_s = time.monotonic() - begun
+                if elapsed_s > limit_s or (index == 0 and _pool(campaign, visits).is_sure):
+                    break
+                run = prepare(campaign.space.architecture(draw(campaign, index)))
+                median_ms = statistics.median(time_block(run, block))
+                visits[number, index] = median_ms
+                line = Visit(round_number=number, index=index, median_ms=median_ms)
+                file.write(line.model_dump_json() + "\n")
+                file.flush()
+                num_new += 1
+                if num_new == VISITS_OF_A_PACE:
+                    pace_s = (time.monotonic() - begun) / num_new
+                    count = _affordable(count, limit_s=limit_s, pace_s=pace_s)
+                total = max(FEWEST_ROUNDS, number + 1) * count
+                progress(len(visits), total, f"timing random networks, round {number + 1}")
+            number, index = (number, index + 1) if index + 1 < count else (number + 1, 0)
     return _pool(campaign, visits)
+
+
+def _affordable(count: int, *, limit_s: float, pace_s: float) -> int:
+    """How many networks can be visited often enough in the time."""
+    return min(count, max(FEWEST_NETWORKS, int(limit_s / (FEWEST_ROUNDS * pace_s))))
 
 
 def _pool(campaign: Campaign, visits: Mapping[tuple[int, int], float]) -> Measurements:

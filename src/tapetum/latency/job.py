@@ -6,7 +6,7 @@ from pathlib import Path
 from tapetum.arch.cost import multiply_adds
 from tapetum.arch.space import Space
 from tapetum.errors import InputError
-from tapetum.latency.campaign import Campaign, Prepare, measure
+from tapetum.latency.campaign import FEWEST_NETWORKS, Campaign, Prepare, measure
 from tapetum.latency.check import Check, check_table
 from tapetum.latency.conditions import Conditions
 from tapetum.latency.runtimes import Runtime
@@ -19,7 +19,6 @@ from tapetum.records import Record
 
 __all__ = ["Benchmark", "benchmark", "conditions_here", "measure_table", "verify"]
 
-FEWEST_NETWORKS = 60  # fewer cannot tell the machine's rates apart
 LOG_SUFFIX = ".log.jsonl"
 NUM_ROUNDS = 6
 DENSE_PX = 28
