@@ -31,7 +31,7 @@ from tapetum.arch import Architecture
 from tapetum.arch.space import Choice, Space
 from tapetum.arch.spaces import Frame, open_space
 from tapetum.errors import InputError, RunError
-from tapetum.fit.job import choose_recipe, fit
+from tapetum.fit.job import PAGE, choose_recipe, fit
 from tapetum.fit.page import write_run_page
 from tapetum.fit.pictures import Pictures
 from tapetum.fit.settle import ABOVE, Settled, settle, time_whole
@@ -69,9 +69,9 @@ __all__ = ["CONTROLS", "Asked", "Budgeted", "Delivered", "ask_budget", "fit_to_b
 
 Control = Literal["random", "uniform"]
 CONTROLS: tuple[Control, ...] = ("random", "uniform")
-PACKAGE, PAGE = "model.tapetum", "report.html"
+PACKAGE = "model.tapetum"
 CONTROL_SEED = 11
-NUM_DRAWS = 200  # random networks, of which the slowest that keeps the budget is the control
+NUM_DRAWS = 200  # random networks, at most, until one can be made as slow by its widths
 
 
 class Asked(Record):
@@ -388,30 +388,31 @@ def _settle(
     return settled
 
 
-def _control(kind: str, table: LatencyTable, settled: Settled, *, name: str) -> Architecture:
-    """A network that no search has looked for, as slow as the one that was settled on.
+def _control(kind: Control, table: LatencyTable, settled: Settled, *, name: str) -> Architecture:
+    """A network that no search has looked for, as slow as the one that was settled on."""
+    make = {"random": _random_network, "uniform": _uniform_network}[kind]
+    return table.space.architecture(make(table, settled.attempt.predicted_ms), name=name)
 
-    ``random``: the slowest of many random networks that the table prices below it.  ``uniform``:
-    the first operator everywhere, as wide as the table allows.
-    """
-    limit_ms = settled.attempt.predicted_ms
-    if kind == "uniform":
-        widths = nominal_widths(table.space)
-        first = {
-            path: Choice(
-                candidate=slot.candidates[0].name,
-                hidden_channels=widths[path][slot.candidates[0].name],
-            )
-            for path, slot in table.space.slots.items()
-        }
-        choices = scale_widths(table, first, target_ms=limit_ms).choices
-    else:
-        generator = np.random.default_rng(CONTROL_SEED)
-        drawn = [table.space.random(generator) for _ in range(NUM_DRAWS)]
-        scaled = [scale_widths(table, one, target_ms=limit_ms) for one in drawn]
-        within = [one for one in scaled if one.ended == "target"] or scaled
-        choices = within[0].choices
-    return table.space.architecture(choices, name=name)
+
+def _uniform_network(table: LatencyTable, limit_ms: float) -> dict[str, Choice | None]:
+    """The first operator everywhere, as wide as the table allows."""
+    widths = nominal_widths(table.space)
+    first = {}
+    for path, slot in table.space.slots.items():
+        candidate = slot.candidates[0].name
+        first[path] = Choice(candidate=candidate, hidden_channels=widths[path][candidate])
+    return scale_widths(table, first, target_ms=limit_ms).choices
+
+
+def _random_network(table: LatencyTable, limit_ms: float) -> dict[str, Choice | None]:
+    """The first random network whose widths can make it as slow; where none can, the first."""
+    generator = np.random.default_rng(CONTROL_SEED)
+    tried = []
+    for _ in range(NUM_DRAWS):
+        tried.append(scale_widths(table, table.space.random(generator), target_ms=limit_ms))
+        if tried[-1].ended == "target":
+            return tried[-1].choices
+    return tried[0].choices
 
 
 def _train(

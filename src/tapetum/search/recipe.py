@@ -113,7 +113,7 @@ class SearchRecipe(Record):
 
 
 TF_NAS = SearchRecipe(
-    # Paper, section 4, and TF-NAS, section 4.1.
+    # Paper, section 4; what it leaves to TF-NAS is TF-NAS's.  The size of a batch is ours.
     name="tf-nas",
     epochs=90,
     warmup_epochs=10,

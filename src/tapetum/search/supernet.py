@@ -68,13 +68,14 @@ class SuperNet(nn.Module):
     def __init__(self, space: Space, *, seed: int, shares_weights: bool) -> None:
         super().__init__()
         self.space = space
+        self.runs = _places_of_runs(space)
         firsts = {path: next(slot.choices()) for path, slot in space.slots.items()}
         self.network = build(space.architecture(firsts), seed=seed)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             for path, slot in space.slots.items():
                 self._fill(path, slot, shares_weights=shares_weights)
-        for where, runs in _places_of_runs(space).items():
+        for where, runs in self.runs.items():
             parent, name = where.rsplit(".", 1)
             sequence = MixedSequence(_sequence(self.network, where), runs)
             setattr(self.network.get_submodule(parent), name, sequence)
@@ -141,7 +142,7 @@ class SuperNet(nn.Module):
             depths.setdefault(where, {})[index] = shares
         for path, block in self._mixed():
             block.parts = mixture.parts[path]
-        for where in _places_of_runs(self.space):
+        for where in self.runs:
             self._run(where).depths = depths.get(where, {})
         try:
             yield

@@ -6,7 +6,7 @@ together by one factor, then ever fewer of the later ones, until no slot can tak
 Widths stay on the grid of their slot, and prices are those of the latency table.
 
 References:
-    TF-NAS (Hu, Wu, He, 2020), section 3.4, https://arxiv.org/abs/2008.05314
+    TF-NAS (Hu, Wu, He, 2020), https://arxiv.org/abs/2008.05314
 """
 
 from bisect import bisect_right
