@@ -13,7 +13,7 @@ from torch import nn
 from tapetum.data import Batch, PictureSet
 from tapetum.nn import Network
 from tapetum.search.recipe import SearchRecipe
-from tapetum.training.validate import dealt_batches, measures
+from tapetum.training.validate import dealt_batches, look
 
 __all__ = ["judge", "reestimate_statistics"]
 
@@ -39,7 +39,6 @@ def reestimate_statistics(network: nn.Module, batches: Iterable[Batch]) -> None:
     network.eval()
 
 
-@torch.no_grad()
 def judge(network: Network, pictures: PictureSet, recipe: SearchRecipe) -> dict[str, float]:
     """Means over held-out pictures, dealt out to the recipe's noise levels.
 
@@ -51,8 +50,6 @@ def judge(network: Network, pictures: PictureSet, recipe: SearchRecipe) -> dict[
     Returns:
         ``loss``; ``psnr_db`` and ``accuracy`` where the network has such an output.
     """
-    sums: dict[str, float] = {}
-    num_pictures = 0
     batches = dealt_batches(
         pictures,
         recipe.noise,
@@ -60,12 +57,4 @@ def judge(network: Network, pictures: PictureSet, recipe: SearchRecipe) -> dict[
         batch_size=recipe.batch_size,
         seed=recipe.seed,
     )
-    for batch in batches:
-        outputs = network(batch.noisy, batch.boxes)
-        found = measures(
-            outputs, batch, weights=recipe.loss, label_smoothing=recipe.label_smoothing
-        )
-        for name, mean in found.items():
-            sums[name] = sums.get(name, 0.0) + mean * len(batch.clean)
-        num_pictures += len(batch.clean)
-    return {name: total / num_pictures for name, total in sums.items()}
+    return look(network, batches, weights=recipe.loss, label_smoothing=recipe.label_smoothing)

@@ -30,6 +30,7 @@ from tapetum.search.supernet import Mixture, SuperNet
 from tapetum.search.widths import Scaled, nominal_widths, scale_widths
 from tapetum.training.checkpoint import with_prefix
 from tapetum.training.distributed import share_batch_norms
+from tapetum.training.learner import at_least_float32, mean_over_processes, move_batch
 from tapetum.training.optimize import along_cosine, moments, restore_optimizer
 
 __all__ = ["Searcher"]
@@ -154,20 +155,11 @@ class Searcher:
 
     def to_device(self, batch: Batch) -> Batch:
         """The batch where the supernet is, in the order of values that the recipe asks for."""
-        order = torch.channels_last if self.recipe.channels_last else torch.contiguous_format
-        device = self.accelerator.device
-        return Batch(
-            batch.noisy.to(device).contiguous(memory_format=order),
-            batch.clean.to(device).contiguous(memory_format=order),
-            None if batch.labels is None else batch.labels.to(device),
-            None if batch.boxes is None else batch.boxes.to(device),
-        )
+        return move_batch(batch, self.accelerator.device, channels_last=self.recipe.channels_last)
 
     def mean_over_processes(self, values: Mapping[str, Tensor | float]) -> dict[str, float]:
         """The mean of each value over the processes; every process gets the same."""
-        row = torch.tensor([float(value) for value in values.values()])
-        means: Tensor = self.accelerator.reduce(row.to(self.accelerator.device), "mean")
-        return dict(zip(values, means.tolist(), strict=True))
+        return mean_over_processes(self.accelerator, values)
 
     def temperature(self, epoch: int) -> float:
         """Of an epoch, from 0; it stays as it is until the logits learn."""
@@ -224,8 +216,8 @@ class Searcher:
                 needs_picture=self.recipe.loss.sees_picture,
             )
         return joint_loss(
-            None if outputs.picture is None else outputs.picture.float(),
-            None if outputs.logits is None else outputs.logits.float(),
+            at_least_float32(outputs.picture),
+            at_least_float32(outputs.logits),
             batch.clean,
             batch.labels,
             weights=self.recipe.loss,

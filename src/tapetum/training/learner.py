@@ -27,7 +27,13 @@ from tapetum.training.optimize import (
 )
 from tapetum.training.recipe import Recipe
 
-__all__ = ["Learner", "freeze_idle_parts"]
+__all__ = [
+    "Learner",
+    "at_least_float32",
+    "freeze_idle_parts",
+    "mean_over_processes",
+    "move_batch",
+]
 
 
 class Learner:
@@ -99,8 +105,8 @@ class Learner:
         ):
             outputs = self.model(batch.noisy, batch.boxes)
         return joint_loss(
-            _at_least_float32(outputs.picture),
-            _at_least_float32(outputs.logits),
+            at_least_float32(outputs.picture),
+            at_least_float32(outputs.logits),
             batch.clean,
             batch.labels,
             weights=self.recipe.loss,
@@ -120,24 +126,7 @@ class Learner:
 
     def to_device(self, batch: Batch) -> Batch:
         """The batch where the network is, in the order of values the recipe asks for."""
-        return Batch(
-            self._move_picture(batch.noisy),
-            self._move_picture(batch.clean),
-            None if batch.labels is None else self._move(batch.labels),
-            None if batch.boxes is None else self._move(batch.boxes),
-        )
-
-    def _move_picture(self, pictures: Tensor) -> Tensor:
-        moved = self._move(pictures)
-        if not self.recipe.channels_last:
-            return moved
-        return moved.contiguous(memory_format=torch.channels_last)
-
-    def _move(self, tensor: Tensor) -> Tensor:
-        device = self.accelerator.device
-        if device.type == "cuda":
-            tensor = tensor.pin_memory()  # without it a copy cannot overlap with the computation
-        return tensor.to(device, non_blocking=True)
+        return move_batch(batch, self.accelerator.device, channels_last=self.recipe.channels_last)
 
     def _seed_of(self, step: int) -> int:
         processes = self.accelerator
@@ -146,12 +135,7 @@ class Learner:
 
     def mean_over_processes(self, values: Mapping[str, Tensor | float]) -> dict[str, float]:
         """The mean of each value over the processes; every process gets the same."""
-        device = self.accelerator.device
-        row = torch.stack(
-            [torch.as_tensor(value, device=device).float().detach() for value in values.values()]
-        )
-        means: Tensor = self.accelerator.reduce(row, "mean")
-        return dict(zip(values, means.tolist(), strict=True))
+        return mean_over_processes(self.accelerator, values)
 
     def is_finite(self) -> bool:
         """Whether every weight is a number."""
@@ -200,7 +184,42 @@ def freeze_idle_parts(network: Network, loss: LossWeights, *, has_labels: bool) 
         network.decoder.requires_grad_(False)
 
 
-def _at_least_float32(output: Tensor | None) -> Tensor | None:
+def move_batch(batch: Batch, device: torch.device, *, channels_last: bool) -> Batch:
+    """The batch on a device, its pictures in one of two orders of values."""
+
+    def move(tensor: Tensor) -> Tensor:
+        if device.type == "cuda":
+            tensor = tensor.pin_memory()  # without it a copy cannot overlap with the computation
+        return tensor.to(device, non_blocking=True)
+
+    def move_picture(pictures: Tensor) -> Tensor:
+        moved = move(pictures)
+        return moved.contiguous(memory_format=torch.channels_last) if channels_last else moved
+
+    return Batch(
+        move_picture(batch.noisy),
+        move_picture(batch.clean),
+        None if batch.labels is None else move(batch.labels),
+        None if batch.boxes is None else move(batch.boxes),
+    )
+
+
+def mean_over_processes(
+    accelerator: Accelerator, values: Mapping[str, Tensor | float]
+) -> dict[str, float]:
+    """The mean of each value over the processes; every process gets the same."""
+    row = torch.stack(
+        [
+            torch.as_tensor(value, device=accelerator.device).float().detach()
+            for value in values.values()
+        ]
+    )
+    means: Tensor = accelerator.reduce(row, "mean")
+    return dict(zip(values, means.tolist(), strict=True))
+
+
+def at_least_float32(output: Tensor | None) -> Tensor | None:
+    """What autocast has shortened, long again; a loss needs it."""
     if output is None:
         return None
     return output.to(torch.promote_types(output.dtype, torch.float32))

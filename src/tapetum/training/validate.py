@@ -4,18 +4,18 @@ The pictures are dealt out to the noise levels of the recipe, one level each, so
 is seen at the price of one pass.  For scores to report, see :mod:`tapetum.training.evaluate`.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import torch
 
 from tapetum import metrics
 from tapetum.data import Batch, PictureSet, Selection, evaluation_batches
 from tapetum.losses import LossWeights, joint_loss
-from tapetum.nn import Outputs
+from tapetum.nn import Network, Outputs
 from tapetum.noise import NoisePlan
 from tapetum.training.learner import Learner
 
-__all__ = ["dealt_batches", "measures", "validate"]
+__all__ = ["dealt_batches", "look", "validate"]
 
 _LEVELS_OF_A_RANGE = 5
 
@@ -35,9 +35,6 @@ def validate(learner: Learner, pictures: PictureSet) -> dict[str, float]:
         Means over the pictures: ``loss``; ``psnr_db`` and ``accuracy`` where the network has such
         an output and the pictures have labels.  Every process gets the same.
     """
-    network = learner.kept_network.eval()
-    sums: dict[str, float] = {}
-    num_pictures = 0
     recipe = learner.recipe
     batches = dealt_batches(
         pictures,
@@ -46,16 +43,40 @@ def validate(learner: Learner, pictures: PictureSet) -> dict[str, float]:
         batch_size=recipe.batch_size,
         seed=recipe.seed,
     )
+    means = look(
+        learner.kept_network.eval(),
+        map(learner.to_device, batches),
+        weights=recipe.loss,
+        label_smoothing=recipe.label_smoothing,
+    )
+    return learner.mean_over_processes(means)
+
+
+@torch.no_grad()
+def look(
+    network: Network, batches: Iterable[Batch], *, weights: LossWeights, label_smoothing: float
+) -> dict[str, float]:
+    """Means over the pictures of some batches.
+
+    Args:
+        network: In evaluation mode.
+        batches: Where the network is; not necessarily of one size.
+        weights: Of the loss.
+        label_smoothing: Of the loss.
+
+    Returns:
+        ``loss``; ``psnr_db`` and ``accuracy`` where the network has such an output and the pictures
+        have labels.
+    """
+    sums: dict[str, float] = {}
+    num_pictures = 0
     for batch in batches:
-        moved = learner.to_device(batch)
-        outputs = network(moved.noisy, moved.boxes)
-        found = measures(
-            outputs, moved, weights=recipe.loss, label_smoothing=recipe.label_smoothing
-        )
+        outputs = network(batch.noisy, batch.boxes)
+        found = _measures(outputs, batch, weights=weights, label_smoothing=label_smoothing)
         for name, mean in found.items():
-            sums[name] = sums.get(name, 0.0) + mean * len(moved.clean)
-        num_pictures += len(moved.clean)
-    return learner.mean_over_processes({name: total / num_pictures for name, total in sums.items()})
+            sums[name] = sums.get(name, 0.0) + mean * len(batch.clean)
+        num_pictures += len(batch.clean)
+    return {name: total / num_pictures for name, total in sums.items()}
 
 
 def dealt_batches(
@@ -85,17 +106,9 @@ def dealt_batches(
             )
 
 
-def measures(
+def _measures(
     outputs: Outputs, batch: Batch, *, weights: LossWeights, label_smoothing: float
 ) -> Mapping[str, float]:
-    """Means over a batch: ``loss``, and ``psnr_db`` and ``accuracy`` where there is such an output.
-
-    Args:
-        outputs: Of a network.
-        batch: What it was shown.
-        weights: Of the loss.
-        label_smoothing: Of the loss.
-    """
     loss, _ = joint_loss(
         outputs.picture,
         outputs.logits,
