@@ -16,15 +16,10 @@ medians, since the machine is shared.
 Command:  python benchmarks/search_speed.py [--threads 2] [--json FILE]
 """
 
-import argparse
-import json
-import os
-import statistics
-import subprocess
-import sys
-import time
-from pathlib import Path
+import itertools
 from typing import Any
+
+import side_by_side
 
 BATCH, SIZE_PX, CLASSES, STEPS = 32, 64, 10, 4  # an even number of steps
 WAYS: dict[str, dict[str, Any]] = {
@@ -83,75 +78,9 @@ def work(name: str) -> None:
                 searcher.logit_step(batch, step=step, epoch=0)
 
     steps(0)
-    sys.stdout.write("ready\n")
-    sys.stdout.flush()
-    for number, _ in enumerate(sys.stdin, start=1):
-        start = time.perf_counter()
-        steps(number * STEPS)
-        sys.stdout.write(f"{time.perf_counter() - start}\n")
-        sys.stdout.flush()
-
-
-def start(name: str, *, threads: int) -> "subprocess.Popen[str]":
-    """A process that searches; ours starts in the environment in which the command searches."""
-    from tapetum.allocator import relaunch_environment
-
-    environment = {**os.environ}
-    if name != "plain":
-        environment = relaunch_environment() or environment
-    # Threads that wait for their turn must not spin beside those whose turn it is.
-    environment |= {"OMP_NUM_THREADS": str(threads), "GOMP_SPINCOUNT": "10000"}
-    return subprocess.Popen(  # noqa: S603  (ourselves)
-        [sys.executable, __file__, "--worker", name],
-        env=environment,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-
-
-def turn(worker: "subprocess.Popen[str]") -> float:
-    """Pictures a second in one turn of a process."""
-    assert worker.stdin is not None  # noqa: S101  (we asked for pipes)
-    assert worker.stdout is not None  # noqa: S101
-    worker.stdin.write("go\n")
-    worker.stdin.flush()
-    return BATCH * STEPS / float(worker.stdout.readline())
-
-
-def main() -> None:
-    """Prints a row for each way."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--json", type=Path, help="also write the result here")
-    parser.add_argument("--threads", type=int, default=os.cpu_count())
-    parser.add_argument("--rounds", type=int, default=9, help="turns of each way")
-    parser.add_argument("--worker", choices=WAYS, help=argparse.SUPPRESS)
-    asked = parser.parse_args()
-    if asked.worker:
-        work(asked.worker)
-        return
-    from tapetum.provenance import stamp
-
-    workers = {name: start(name, threads=asked.threads) for name in WAYS}
-    for worker in workers.values():
-        assert worker.stdout is not None  # noqa: S101
-        worker.stdout.readline()
-    rounds = [{name: turn(worker) for name, worker in workers.items()} for _ in range(asked.rounds)]
-    for worker in workers.values():
-        worker.communicate()
-    result: dict[str, Any] = {"threads": asked.threads, "batch": BATCH, "ways": {}}
-    for name in WAYS:
-        ratios = sorted(one[name] / one["plain"] for one in rounds)
-        result["ways"][name] = {
-            "pictures_per_second": round(statistics.median(one[name] for one in rounds), 1),
-            "ratio": round(statistics.median(ratios), 2),
-            "ratio_range": [round(ratios[0], 2), round(ratios[-1], 2)],
-        }
-        print(f"{name:14}", result["ways"][name])
-    result["provenance"] = stamp(seed=0).model_dump(mode="json")
-    if asked.json:
-        asked.json.write_text(json.dumps(result, indent=2) + "\n")
+    firsts = itertools.count(STEPS, STEPS)
+    side_by_side.serve(lambda: steps(next(firsts)))
 
 
 if __name__ == "__main__":
-    main()
+    side_by_side.run(__doc__, __file__, list(WAYS), work, batch=BATCH, steps=STEPS)

@@ -14,15 +14,9 @@ returns our pictures.
 Command:  python benchmarks/training_speed.py [--threads 2] [--json FILE]
 """
 
-import argparse
-import json
-import os
-import statistics
-import subprocess
-import sys
-import time
-from pathlib import Path
 from typing import Any
+
+import side_by_side
 
 BATCH, NUM_BATCHES, STEPS = 64, 4, 8
 LOOPS = ("plain", "tapetum", "tapetum fp32")
@@ -130,76 +124,13 @@ def work(name: str) -> None:
     step = plain_loop(batches) if name == "plain" else tapetum_loop(batches, precision=precision)
     for index in range(3):
         step(index)
-    sys.stdout.write("ready\n")
-    sys.stdout.flush()
-    for _ in sys.stdin:
-        start = time.perf_counter()
+
+    def take_steps() -> None:
         for index in range(STEPS):
             step(index)
-        sys.stdout.write(f"{time.perf_counter() - start}\n")
-        sys.stdout.flush()
 
-
-def start(name: str, *, threads: int) -> "subprocess.Popen[str]":
-    """A process that trains; ours starts in the environment in which the command trains."""
-    from tapetum.allocator import relaunch_environment
-
-    environment = {**os.environ}
-    if name != "plain":
-        environment = relaunch_environment() or environment
-    # Threads that wait for their turn must not spin beside those whose turn it is.
-    environment |= {"OMP_NUM_THREADS": str(threads), "GOMP_SPINCOUNT": "10000"}
-    return subprocess.Popen(  # noqa: S603  (ourselves)
-        [sys.executable, __file__, "--worker", name],
-        env=environment,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-
-
-def turn(worker: "subprocess.Popen[str]") -> float:
-    """Pictures a second in one turn of a process."""
-    assert worker.stdin is not None  # noqa: S101  (we asked for pipes)
-    assert worker.stdout is not None  # noqa: S101
-    worker.stdin.write("go\n")
-    worker.stdin.flush()
-    return BATCH * STEPS / float(worker.stdout.readline())
-
-
-def main() -> None:
-    """Prints a row for each loop."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--json", type=Path, help="also write the result here")
-    parser.add_argument("--threads", type=int, default=os.cpu_count())
-    parser.add_argument("--rounds", type=int, default=9, help="turns of each loop")
-    parser.add_argument("--worker", choices=LOOPS, help=argparse.SUPPRESS)
-    asked = parser.parse_args()
-    if asked.worker:
-        work(asked.worker)
-        return
-    from tapetum.provenance import stamp
-
-    workers = {name: start(name, threads=asked.threads) for name in LOOPS}
-    for worker in workers.values():
-        assert worker.stdout is not None  # noqa: S101
-        worker.stdout.readline()
-    rounds = [{name: turn(worker) for name, worker in workers.items()} for _ in range(asked.rounds)]
-    for worker in workers.values():
-        worker.communicate()
-    result: dict[str, Any] = {"threads": asked.threads, "batch": BATCH, "loops": {}}
-    for name in LOOPS:
-        ratios = sorted(one[name] / one["plain"] for one in rounds)
-        result["loops"][name] = {
-            "pictures_per_second": round(statistics.median(one[name] for one in rounds), 1),
-            "ratio": round(statistics.median(ratios), 2),
-            "ratio_range": [round(ratios[0], 2), round(ratios[-1], 2)],
-        }
-        print(f"{name:14}", result["loops"][name])
-    result["provenance"] = stamp(seed=0).model_dump(mode="json")
-    if asked.json:
-        asked.json.write_text(json.dumps(result, indent=2) + "\n")
+    side_by_side.serve(take_steps)
 
 
 if __name__ == "__main__":
-    main()
+    side_by_side.run(__doc__, __file__, LOOPS, work, batch=BATCH, steps=STEPS)

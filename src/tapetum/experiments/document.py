@@ -187,15 +187,15 @@ def _minutes(path: Path) -> str:
 
 def _training_speed(path: Path) -> str:
     """The loops beside each other, in one run."""
-    return _speed(path, "loop", "loops")
+    return _speed(path, "loop")
 
 
 def _search_speed(path: Path) -> str:
     """Steps of a search beside each other, in one run."""
-    return _speed(path, "a step of the search, 64 px", "ways")
+    return _speed(path, "a step of the search, 64 px")
 
 
-def _speed(path: Path, title: str, key: str) -> str:
+def _speed(path: Path, title: str) -> str:
     """A row for each of what was timed side by side."""
     found = json.loads(path.read_text())
     provenance = found["provenance"]
@@ -206,7 +206,7 @@ def _speed(path: Path, title: str, key: str) -> str:
             f"{loop['ratio']:.2f}",
             " to ".join(f"{ratio:.2f}" for ratio in loop["ratio_range"]),
         )
-        for name, loop in found[key].items()
+        for name, loop in found["loops"].items()
     ]
     header = (title, "pictures a second", "ratio", "range over turns")
     return (
