@@ -13,78 +13,16 @@ import time
 from fnmatch import fnmatch
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 from tapetum import latency
 from tapetum.arch.spaces import Frame, open_space
 from tapetum.cli.common import progress_bar
-from tapetum.latency.check import Check
-from tapetum.latency.conditions import Conditions
-from tapetum.latency.table import Accuracy
+from tapetum.experiments.latencies import SETTINGS, Setting, TableStudy
 from tapetum.progress import ProgressCallback
-from tapetum.provenance import Provenance, stamp
-from tapetum.records import Record
+from tapetum.provenance import stamp
 
 NOTE = "Measured on a development machine of Tapetum, for its tests; it holds on no other."
 CLASSES, CHANNELS, OPERATORS = 100, 3, 8
-
-
-class Setting(NamedTuple):
-    """A table to measure."""
-
-    space: str
-    size_px: int
-    batch: int
-    runtime: str
-    threads: int
-
-    @property
-    def name(self) -> str:
-        """Of its files."""
-        return (
-            f"{self.space}_{self.size_px}px_batch{self.batch}_{self.runtime}_{self.threads}threads"
-        )
-
-
-SETTINGS = [
-    Setting(space, size_px, batch, runtime, threads)
-    for runtime in ("onnxruntime", "openvino")
-    for threads in (1, 2)
-    for space, size_px, batch in (
-        ("c-nas", 64, 1),
-        ("c-nas", 224, 1),
-        ("dc-nas", 224, 1),
-        ("c-nas", 64, 32),
-    )
-]
-
-
-class TableStudy(Record):
-    """What came of a setting.
-
-    Attributes:
-        conditions: Under which.
-        space: Its name.
-        num_choices: Blocks that were priced: slots times candidates.
-        fastest_ms: Of the space, by the table.
-        slowest_ms: Of the space, by the table.
-        minutes: That measuring the table took; ``None`` where a kill came in between.
-        accuracy: Of the table, on networks that were held out.
-        summary: Of the check.
-        check: Every fresh network.
-        provenance: When and where.
-    """
-
-    conditions: Conditions
-    space: str
-    num_choices: int
-    fastest_ms: float
-    slowest_ms: float
-    minutes: float | None
-    accuracy: Accuracy
-    summary: dict[str, object]
-    check: Check
-    provenance: Provenance
 
 
 def study(

@@ -1,6 +1,7 @@
 """What a user of ``tapetum search`` sees, on a small folder and a small space."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from tapetum.arch import Architecture
 from tapetum.errors import InputError
 from tapetum.latency import range_of
-from tapetum.search import TF_NAS, choose_search_recipe
+from tapetum.search import TF_NAS, SearchRequest, choose_search_recipe
 from test_cli import photos, run, sentence
 from test_latency_table import small_space, table_of
 
@@ -105,3 +106,15 @@ def test_a_shorter_search_warms_up_less_and_cools_faster() -> None:
         choose_search_recipe("swift", changes={"epochs": 3, "warmup_epochs": 3})
     assert choose_search_recipe("swift", loss="both").loss.sees_picture
     assert not choose_search_recipe("swift", loss="names").loss.sees_picture
+
+
+def test_a_folder_may_be_named_like_digits(
+    photos: Path, table_file: Path, target_ms: float, tmp_path: Path
+) -> None:
+    """Only the words themselves mean digits: such a folder is read at the size of the table."""
+    shutil.copytree(photos, tmp_path / "digits-of-mine")
+    command = ("search", tmp_path / "digits-of-mine", "--latency", table_file, *RECIPE)
+    result = run(*command, "--target-ms", target_ms, "--out", tmp_path / "search")
+    assert result.exit_code == 0, result.output
+    request = SearchRequest.read(tmp_path / "search" / "request.json")
+    assert request.data["size_px"] == 32

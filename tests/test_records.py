@@ -8,7 +8,14 @@ import pytest
 from pydantic import ValidationError
 
 from tapetum.errors import InputError
-from tapetum.records import FiniteOrNone, Record, write_atomically
+from tapetum.records import (
+    FiniteOrNone,
+    Record,
+    changed,
+    differences,
+    write_atomically,
+    write_csv,
+)
 
 
 class Lamp(Record):
@@ -95,3 +102,36 @@ def test_the_umask_says_who_may_read_a_file(umask: int, mode: int, tmp_path: Pat
     finally:
         os.umask(before)
     assert (tmp_path / "file").stat().st_mode & 0o777 == mode
+
+
+class Room(Record):
+    """A record that holds another."""
+
+    lamp: Lamp
+    doors: int = 1
+
+
+def test_only_what_differs_is_named() -> None:
+    """Two records differ in the fields that were changed, however deep, and in no other."""
+    room = Room(lamp=Lamp(colour="amber", power_watt=4))
+    other = Room(lamp=Lamp(colour="amber", power_watt=6), doors=2)
+    assert differences(room, room) == []
+    assert differences(room, other) == ["lamp.power_watt was 4, is 6", "doors was 1, is 2"]
+
+
+def test_a_changed_record_is_validated_again() -> None:
+    """A change gives a new record, and an impossible one names the record and all its faults."""
+    lamp = Lamp(colour="amber", power_watt=4)
+    assert changed(lamp, {"power_watt": 6}, what="the lamp").power_watt == 6
+    assert lamp.power_watt == 4
+    with pytest.raises(InputError, match=r"the lamp cannot be changed so: .*power_watt: .*shape: "):
+        changed(lamp, {"power_watt": "many", "shape": "round"}, what="the lamp")
+
+
+def test_rows_of_unequal_columns_keep_their_places(tmp_path: Path) -> None:
+    """A row without a later column has an empty cell there, and no rows leave an empty file."""
+    path = tmp_path / "rows.csv"
+    write_csv(path, [{"epoch": 1}, {"epoch": 2, "psnr": 20.5}])
+    assert path.read_text() == "epoch,psnr\n1,\n2,20.5\n"
+    write_csv(path, [])
+    assert path.read_text() == ""

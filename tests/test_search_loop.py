@@ -4,13 +4,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from tapetum.arch import Architecture
+from tapetum.arch.space import Space
 from tapetum.errors import DataError, InputError, RunError, TrainingError
 from tapetum.losses import EQUATION_3
-from tapetum.search import SearchFolder, search
+from tapetum.search import SearchFolder, require_searchable, search
 from tapetum.search.folder import SearchPosition
 from tapetum.training.checkpoint import read_checkpoint_of
 from tiny_search import (
@@ -132,14 +134,20 @@ def test_what_cannot_end_well_is_refused_before_it_begins(tmp_path: Path) -> Non
     low = request.model_copy(update={"target_ms": 0.01})
     folder = SearchFolder.start(tmp_path / "low", low, table, resume=False)
     with pytest.raises(InputError, match=r"no network of small takes 0\.01 ms.*ask for"):
-        search(folder, Squares(NUM_PICTURES), name="found")
+        search(folder, Squares(NUM_PICTURES))
     folder = SearchFolder.start(tmp_path / "few", request, table, resume=False)
     with pytest.raises(DataError, match="10 pictures do not make a batch of 4"):
-        search(folder, Squares(10), name="found")
+        search(folder, Squares(10))
+    fixed = table.space.architecture(table.space.random(np.random.default_rng(0)))
+    slots = Space.model_validate(
+        {"name": "fixed", **fixed.model_dump(include={"picture_channels", "classifier"})}
+    )
+    with pytest.raises(InputError, match="fixed has no slot: there is nothing to search"):
+        require_searchable(request, table.model_construct(space=slots), Squares(NUM_PICTURES))
     squares = Squares(NUM_PICTURES)
     squares.class_names = ("one", "two")  # type: ignore[assignment]
     with pytest.raises(InputError, match="is for 4 names, these pictures have 2"):
-        search(folder, squares, name="found")
+        search(folder, squares)
 
 
 def test_a_folder_is_of_one_request(tmp_path: Path) -> None:

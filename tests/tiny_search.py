@@ -91,8 +91,8 @@ def tiny_search(
     """Searches on twenty pictures."""
     priced = table or tiny_table()
     folder = SearchFolder.start(path, tiny_request(priced, recipe), priced, resume=resume)
-    return search(folder, Squares(NUM_PICTURES), name="found", progress=progress)
+    return search(folder, Squares(NUM_PICTURES), progress=progress)
 
 
 if __name__ == "__main__":
-    search(SearchFolder.open(Path(sys.argv[1])), Squares(NUM_PICTURES), name="found")
+    search(SearchFolder.open(Path(sys.argv[1])), Squares(NUM_PICTURES))

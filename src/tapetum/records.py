@@ -5,18 +5,31 @@ immutable, validated, JSON both ways.  Files are written beside their place and 
 step, so that a kill at any moment leaves either the old file or the new one.
 """
 
+import csv
+import io
 import json
 import math
 import os
 import secrets
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Any, Self, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
 from tapetum.errors import InputError
 
-__all__ = ["FiniteOrNone", "Record", "describe_faults", "write_atomically"]
+__all__ = [
+    "FiniteOrNone",
+    "Record",
+    "changed",
+    "describe_faults",
+    "differences",
+    "write_atomically",
+    "write_csv",
+]
+
+R = TypeVar("R", bound="Record")
 
 
 def _finite_or_none(value: float | None) -> float | None:
@@ -85,6 +98,59 @@ def describe_faults(error: ValidationError) -> str:
         where = ".".join(str(part) for part in fault["loc"])
         faults.append(f"{where}: {fault['msg']}" if where else fault["msg"])
     return "; ".join(faults)
+
+
+def differences(then: Record, now: Record) -> list[str]:
+    """Fields that differ between two records, each as ``recipe.epochs was 6, is 3``."""
+    return list(_differences(then.model_dump(), now.model_dump()))
+
+
+def changed(record: R, changes: Mapping[str, Any], *, what: str) -> R:
+    """A record with some fields changed, validated again.
+
+    Args:
+        record: Stays as it is.
+        changes: Fields by name.
+        what: Names the record in an error, such as ``recipe 'quick'``.
+
+    Raises:
+        InputError: A value is not possible; all faults at once.
+    """
+    try:
+        return type(record).model_validate({**record.model_dump(), **changes})
+    except ValidationError as error:
+        raise InputError(
+            f"{what} cannot be changed so: {describe_faults(error)}", "correct these values"
+        ) from error
+
+
+def write_csv(path: Path, rows: Sequence[Mapping[str, object]]) -> None:
+    """Writes rows under the names of the last one's columns, in one step; a missing cell is empty.
+
+    Args:
+        path: Of the file.
+        rows: None of them leaves an empty file.
+    """
+    text = io.StringIO()
+    if rows:
+        writer = csv.DictWriter(text, fieldnames=list(rows[-1]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows({name: row.get(name, "") for name in rows[-1]} for row in rows)
+    write_atomically(path, text.getvalue().encode())
+
+
+def _differences(then: Mapping[str, Any], now: Mapping[str, Any], where: str = "") -> Iterator[str]:
+    for name in dict.fromkeys([*then, *now]):
+        old, new = then.get(name), now.get(name)
+        if isinstance(old, dict) and isinstance(new, dict):
+            yield from _differences(old, new, f"{where}{name}.")
+        elif old != new:
+            yield f"{where}{name} was {_brief(old)}, is {_brief(new)}"
+
+
+def _brief(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def write_atomically(path: Path, content: bytes) -> None:

@@ -37,8 +37,10 @@ __all__ = [
     "Decoder",
     "Download",
     "Json",
+    "Noise",
     "Overwrite",
     "Protocol",
+    "Resume",
     "RuntimeName",
     "SearchDecoder",
     "TestCount",
@@ -84,6 +86,10 @@ RuntimeName = Annotated[
     typer.Option(help="What computes; torch is eager, and no proxy for the others."),
 ]
 
+Noise = Annotated[
+    str | None, typer.Option(help="KIND:LOW-HIGH, such as gaussian:0-0.5.", show_default="recipe's")
+]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on after a kill.")]
 Decoder = Annotated[
     Literal["conv", "mbconv", "mbconv-1", "mbconv-3", "searched"],
     typer.Option(help="Of d-nas and dc-nas: what works at each size."),

@@ -10,7 +10,9 @@ from tapetum.cli.common import (
     Decoder,
     Download,
     Json,
+    Noise,
     Protocol,
+    Resume,
     RuntimeName,
     SearchDecoder,
     TestCount,
@@ -24,7 +26,7 @@ from tapetum.cli.common import (
     say_loading,
     table,
 )
-from tapetum.cli.scores import show_skipped
+from tapetum.cli.scores import opened
 
 if TYPE_CHECKING:  # torch loads with it, and --help must stay quick
     from tapetum.fit import Budgeted
@@ -58,9 +60,7 @@ def fit(
     ] = None,
     epochs: Annotated[int | None, typer.Option(help="Of each training.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Pictures in a training step.")] = None,
-    noise: Annotated[str | None, typer.Option(help="KIND:LOW-HIGH, such as gaussian:0-0.5.")] = (
-        None
-    ),
+    noise: Noise = None,
     protocol: Protocol = None,
     controls: Annotated[
         bool, typer.Option(help="Also train a random and a uniform network as slow.")
@@ -72,7 +72,7 @@ def fit(
     test_count: TestCount = None,
     data_root: DataRoot = None,
     download: Download = False,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on after a kill.")] = False,
+    resume: Resume = False,
     json: Json = False,
 ) -> None:
     """Measure, search, train, export and time: one network that keeps a budget here.
@@ -125,15 +125,14 @@ def _made(
 ) -> "Budgeted":
     """Does the job: options to open the pictures with, to ask with, and to do it with."""
     say_loading()
-    from tapetum.fit import ask_budget, fit_to_budget, open_pictures, write_budget_page
+    from tapetum.fit import ask_budget, fit_to_budget, write_budget_page
     from tapetum.latency import LatencyTable
     from tapetum.training import prepare_process
 
     prepare_process()  # before torch starts its threads
     given = None if latency is None else LatencyTable.read(latency)
     with progress_bar() as tick:
-        pictures = open_pictures(data, progress=tick, **opening)
-        show_skipped(pictures.skipped)
+        pictures = opened(data, tick, **opening)
         chosen = runtime_of(runtime)
         asked = ask_budget(pictures, data, chosen, **asking)
         made = fit_to_budget(asked, pictures, chosen, out, table=given, progress=tick, **doing)

@@ -69,25 +69,17 @@ def measure(
     """
     with errors_in_one_sentence(as_json=json):
         from tapetum.arch.spaces import Frame, open_space
-        from tapetum.latency import (
-            SURE_ENOUGH,
-            conditions_here,
-            measure_table,
-            prepare_architecture,
-        )
+        from tapetum.latency import conditions_here, measure_table, prepare_architecture
 
-        asked = open_space(
-            space,
-            Frame(
-                operators=operators,
-                picture_px=size,
-                picture_channels=channels,
-                num_classes=classes,
-                decoder="searched" if search_decoder else decoder,
-                up=up,
-            ),
+        frame = Frame(
+            operators=operators,
+            picture_px=size,
+            picture_channels=channels,
+            num_classes=classes,
+            decoder="searched" if search_decoder else decoder,
+            up=up,
         )
-        chosen = runtime_of(runtime)
+        asked, chosen = open_space(space, frame), runtime_of(runtime)
         conditions = conditions_here(
             chosen,
             threads=threads,
@@ -99,25 +91,33 @@ def measure(
         if overwrite:
             out.unlink(missing_ok=True)
         with progress_bar() as tick:
+            prepare = partial(prepare_architecture, chosen, conditions)
             made = measure_table(
                 asked,
                 conditions,
-                partial(prepare_architecture, chosen, conditions),
+                prepare,
                 out,
                 count=networks,
                 limit_s=60 * minutes,
                 progress=tick,
             )
-        if json:
-            answer(_facts(made))
-        else:
-            _show(made)
-            if made.accuracy.is_noisy:
-                say(
-                    "the machine was too noisy, or the time too short, for latencies that are sure "
-                    f"to {SURE_ENOUGH:.0%}; stop what else runs here, or give it more --minutes"
-                )
-            say(f"wrote {out}; check it: tapetum latency check {out}")
+        _tell_measured(made, out, as_json=json)
+
+
+def _tell_measured(made: "LatencyTable", out: Path, *, as_json: bool) -> None:
+    """What a new table is worth, and what to do next."""
+    from tapetum.latency import SURE_ENOUGH
+
+    if as_json:
+        answer(_facts(made))
+        return
+    _show(made)
+    if made.accuracy.is_noisy:
+        say(
+            "the machine was too noisy, or the time too short, for latencies that are sure "
+            f"to {SURE_ENOUGH:.0%}; stop what else runs here, or give it more --minutes"
+        )
+    say(f"wrote {out}; check it: tapetum latency check {out}")
 
 
 @latency.command("range")

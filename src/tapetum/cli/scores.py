@@ -1,15 +1,32 @@
-"""How scores and skipped files are shown to people."""
+"""Pictures as commands open them, and how scores and skipped files are shown to people."""
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tapetum.cli.common import say, table
+from tapetum.progress import ProgressCallback
 
 if TYPE_CHECKING:  # numpy loads with it, and --help must stay quick
+    from tapetum.fit import Pictures
     from tapetum.scores import Scores
 
-__all__ = ["show_scores", "show_skipped"]
+__all__ = ["opened", "show_scores", "show_skipped"]
+
+
+def opened(data: str, tick: ProgressCallback, **options: Any) -> "Pictures":
+    """The pictures that were asked for; what could not be read is listed.
+
+    Args:
+        data: A folder, ``digits`` or ``digit-crops``.
+        tick: Is told of the pictures read.
+        options: Of :func:`tapetum.fit.open_pictures`.
+    """
+    from tapetum.fit import open_pictures
+
+    pictures = open_pictures(data, progress=tick, **options)
+    show_skipped(pictures.skipped)
+    return pictures
 
 
 def show_skipped(skipped: Sequence[tuple[Path, str]]) -> None:

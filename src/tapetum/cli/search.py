@@ -9,6 +9,8 @@ from tapetum.cli.common import (
     DataRoot,
     Download,
     Json,
+    Noise,
+    Resume,
     TestCount,
     TrainCount,
     answer,
@@ -18,10 +20,13 @@ from tapetum.cli.common import (
     say_loading,
     table,
 )
-from tapetum.cli.scores import show_skipped
+from tapetum.cli.scores import opened
+from tapetum.progress import ProgressCallback
 
 if TYPE_CHECKING:  # torch loads with it, and --help must stay quick
-    from tapetum.search import SearchResult
+    from tapetum.fit import Pictures
+    from tapetum.latency import LatencyTable
+    from tapetum.search import SearchRecipe, SearchResult
 
 __all__ = ["search"]
 
@@ -40,15 +45,13 @@ def search(
     ] = None,
     epochs: Annotated[int | None, typer.Option(help="Passes over the pictures.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Pictures in one step.")] = None,
-    noise: Annotated[
-        str | None, typer.Option(help="KIND:LOW-HIGH, such as gaussian:0-0.5.")
-    ] = None,
+    noise: Noise = None,
     seed: Annotated[int | None, typer.Option(help="Of weights, order and noise.")] = None,
     train_count: TrainCount = None,
     test_count: TestCount = None,
     data_root: DataRoot = None,
     download: Download = False,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on after a kill.")] = False,
+    resume: Resume = False,
     json: Json = False,
 ) -> None:
     """Search the space of a latency table for the network that keeps a target.
@@ -61,15 +64,9 @@ def search(
     """
     with errors_in_one_sentence(as_json=json):
         say_loading()
-        from tapetum.fit import open_pictures
+        from tapetum.fit import DIGIT_CROPS, DIGITS
         from tapetum.latency import LatencyTable, require_feasible
-        from tapetum.search import (
-            SearchFolder,
-            SearchRequest,
-            choose_search_recipe,
-            require_searchable,
-        )
-        from tapetum.search import search as search_space
+        from tapetum.search import choose_search_recipe
         from tapetum.training import is_main_process, prepare_process
 
         prepare_process()  # before torch starts its threads
@@ -78,34 +75,52 @@ def search(
         changes = {"epochs": epochs, "batch_size": batch_size, "seed": seed}
         chosen = choose_search_recipe(recipe, loss=loss, noise=noise, changes=changes)
         with progress_bar() as tick:
-            pictures = open_pictures(
+            pictures = opened(
                 data,
+                tick,
                 seed=chosen.seed,
                 data_root=data_root,
                 download=download,
                 train_count=train_count,
                 test_count=test_count,
-                size_px=None if data.startswith("digit") else priced.conditions.height_px,
-                progress=tick,
+                size_px=None if data in (DIGITS, DIGIT_CROPS) else priced.conditions.height_px,
             )
-            show_skipped(pictures.skipped)
-            request = SearchRequest(
-                recipe=chosen,
-                target_ms=target_ms,
-                data=pictures.identity,
-                class_names=pictures.train.class_names,
-            )
-            require_searchable(request, priced, pictures.train)
-            folder = SearchFolder.start(out, request, priced, resume=resume)
-            name = f"{priced.space.name}-{target_ms:g}ms"
-            found = search_space(folder, pictures.train, name=name, progress=tick)
-        if not is_main_process():
-            return
-        if json:
-            answer(found.model_dump(mode="json"))
-            return
-        _show(found)
-        say(f"next: tapetum train {out / 'architecture.json'} --data {data} --out {out}-trained")
+            found = _found(pictures, priced, chosen, out, target_ms, resume=resume, tick=tick)
+        if is_main_process():
+            _tell(found, data, out, as_json=json)
+
+
+def _found(
+    pictures: "Pictures",
+    priced: "LatencyTable",
+    recipe: "SearchRecipe",
+    out: Path,
+    target_ms: float,
+    *,
+    resume: bool,
+    tick: ProgressCallback,
+) -> "SearchResult":
+    """Searches, or goes on with a search."""
+    from tapetum.search import SearchFolder, SearchRequest, require_searchable
+    from tapetum.search import search as search_space
+
+    request = SearchRequest(
+        recipe=recipe,
+        target_ms=target_ms,
+        data=pictures.identity,
+        class_names=pictures.train.class_names,
+    )
+    require_searchable(request, priced, pictures.train)
+    folder = SearchFolder.start(out, request, priced, resume=resume)
+    return search_space(folder, pictures.train, progress=tick)
+
+
+def _tell(found: "SearchResult", data: str, out: Path, *, as_json: bool) -> None:
+    if as_json:
+        answer(found.model_dump(mode="json"))
+        return
+    _show(found)
+    say(f"next: tapetum train {out / 'architecture.json'} --data {data} --out {out}-trained")
 
 
 def _show(found: "SearchResult") -> None:

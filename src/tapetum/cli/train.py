@@ -11,6 +11,7 @@ from tapetum.cli.common import (
     Json,
     Overwrite,
     Protocol,
+    Resume,
     TestCount,
     TrainCount,
     answer,
@@ -19,7 +20,7 @@ from tapetum.cli.common import (
     say,
     say_loading,
 )
-from tapetum.cli.scores import show_scores, show_skipped
+from tapetum.cli.scores import opened, show_scores
 
 __all__ = ["train"]
 
@@ -54,7 +55,7 @@ def train(
     test_count: TestCount = None,
     data_root: DataRoot = None,
     download: Download = False,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on after a kill.")] = False,
+    resume: Resume = False,
     overwrite: Overwrite = False,
     json: Json = False,
 ) -> None:
@@ -70,7 +71,7 @@ def train(
     """
     with errors_in_one_sentence(as_json=json):
         say_loading()
-        from tapetum.fit import architecture_for, choose_recipe, fit, open_pictures
+        from tapetum.fit import architecture_for, choose_recipe, fit
         from tapetum.fit.page import write_run_page
         from tapetum.training import is_main_process, prepare_process
 
@@ -84,8 +85,9 @@ def train(
         }
         chosen = choose_recipe(recipe, data, noise=noise, protocol=protocol, changes=changes)
         with progress_bar() as tick:
-            pictures = open_pictures(
+            pictures = opened(
                 data,
+                tick,
                 seed=chosen.seed,
                 data_root=data_root,
                 download=download,
@@ -93,9 +95,7 @@ def train(
                 test_count=test_count,
                 size_px=size,
                 channels=channels,
-                progress=tick,
             )
-            show_skipped(pictures.skipped)
             network = architecture_for(architecture, pictures)
             result = fit(
                 network, chosen, pictures, out, resume=resume, overwrite=overwrite, progress=tick

@@ -7,7 +7,14 @@ that ``tapetum fit`` does.
 from functools import partial
 from pathlib import Path
 
-from tapetum.fit import Budgeted, ask_budget, fit_to_budget, open_pictures, write_budget_page
+from tapetum.fit import (
+    Asked,
+    Budgeted,
+    ask_budget,
+    fit_to_budget,
+    open_pictures,
+    write_budget_page,
+)
 from tapetum.latency import (
     LatencyTable,
     Runtime,
@@ -77,19 +84,9 @@ def run_search_demo(
         search_changes={"epochs": search_epochs, "seed": SEED},
         changes={"epochs": epochs, "seed": SEED},
     )
-    space = ask(target_ms=1.0)
     path = out.with_name(f"{out.name}-table.json")
     if not path.exists():
-        prepare = partial(prepare_architecture, device, space.conditions)
-        measure_table(
-            space.space,
-            space.conditions,
-            prepare,
-            path,
-            count=networks,
-            limit_s=60 * MINUTES,
-            progress=progress,
-        )
+        _measure(ask(target_ms=1.0), device, path, networks=networks, progress=progress)
     table = LatencyTable.read(path)
     fastest_ms, slowest_ms = range_of(table)
     target_ms = round(fastest_ms + SHARE * (slowest_ms - fastest_ms), 2)
@@ -106,3 +103,18 @@ def run_search_demo(
     write_budget_page(made, pictures)
     progress(1, 1, "drawing the page")
     return made
+
+
+def _measure(
+    asked: Asked, device: Runtime, path: Path, *, networks: int, progress: ProgressCallback
+) -> None:
+    """Measures the table of the space that is asked for."""
+    measure_table(
+        asked.space,
+        asked.conditions,
+        partial(prepare_architecture, device, asked.conditions),
+        path,
+        count=networks,
+        limit_s=60 * MINUTES,
+        progress=progress,
+    )

@@ -9,17 +9,28 @@ import statistics
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tapetum.experiments.compare import NOT_RUN
 from tapetum.experiments.drawing import Drawing, fingerprint
 from tapetum.experiments.markdown import PICTURES, markdown_table
+from tapetum.latency.check import Check
 from tapetum.latency.conditions import Conditions
+from tapetum.latency.table import Accuracy
+from tapetum.provenance import Provenance
+from tapetum.records import Record
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["FOLDER", "latency_drawings", "latency_sections"]
+__all__ = [
+    "FOLDER",
+    "SETTINGS",
+    "Setting",
+    "TableStudy",
+    "latency_drawings",
+    "latency_sections",
+]
 
 FOLDER = "latency"  # of ``results/``
 WIDTHS_DRAWING = "latency_widths.png"
@@ -27,13 +38,71 @@ CHECKS_DRAWING = "latency_checks.png"
 
 Found = Mapping[str, Any]  # what a study has left
 
-SETTINGS = tuple(  # names of the files of benchmarks/latency_tables.py
-    f"{what}_{runtime}_{threads}threads"
-    for what in ("c-nas_224px_batch1", "c-nas_64px_batch1", "c-nas_64px_batch32",
-                 "dc-nas_224px_batch1")
+
+class Setting(NamedTuple):
+    """A table to measure.
+
+    Attributes:
+        space: Its name; of eight operators a slot, for RGB pictures and a hundred names.
+        size_px: Side of the pictures.
+        batch: Pictures in one pass.
+        runtime: What computes.
+        threads: That share the work of one layer.
+    """
+
+    space: str
+    size_px: int
+    batch: int
+    runtime: str
+    threads: int
+
+    @property
+    def name(self) -> str:
+        """Of its files."""
+        return (
+            f"{self.space}_{self.size_px}px_batch{self.batch}_{self.runtime}_{self.threads}threads"
+        )
+
+
+SETTINGS = tuple(
+    Setting(space, size_px, batch, runtime, threads)
     for runtime in ("onnxruntime", "openvino")
     for threads in (1, 2)
-)  # fmt: skip
+    for space, size_px, batch in (
+        ("c-nas", 64, 1),
+        ("c-nas", 224, 1),
+        ("dc-nas", 224, 1),
+        ("c-nas", 64, 32),
+    )
+)
+
+
+class TableStudy(Record):
+    """What came of a table, and of checking it on fresh random networks.
+
+    Attributes:
+        conditions: Under which.
+        space: Its name.
+        num_choices: Blocks that were priced: slots times candidates.
+        fastest_ms: Of the space, by the table.
+        slowest_ms: Of the space, by the table.
+        minutes: That measuring the table took; ``None`` where a kill came in between.
+        accuracy: Of the table, on networks that were held out.
+        summary: Of the check.
+        check: Every fresh network.
+        provenance: When and where.
+    """
+
+    conditions: Conditions
+    space: str
+    num_choices: int
+    fastest_ms: float
+    slowest_ms: float
+    minutes: float | None
+    accuracy: Accuracy
+    summary: dict[str, object]
+    check: Check
+    provenance: Provenance
 
 
 def latency_sections(folder: Path) -> dict[str, str]:
@@ -62,16 +131,11 @@ def latency_drawings(folder: Path) -> list[Drawing]:
     return drawings
 
 
-def _checked(folder: Path) -> dict[str, Found]:
+def _checked(folder: Path) -> dict[str, TableStudy]:
     """What came of each table that was checked, by a title, those of a setting together."""
-    studies = [
-        json.loads(path.read_text())
-        for path in folder.glob("*.json")
-        if not path.stem.startswith("study_")
-    ]
-    titled = {_title(Conditions.model_validate(one["conditions"]), one["space"]): one
-              for one in studies}  # fmt: skip
-    return dict(sorted(titled.items()))
+    paths = (folder / f"{setting.name}.json" for setting in SETTINGS)
+    studies = [TableStudy.read(path) for path in paths if path.exists()]
+    return dict(sorted((_title(one.conditions, one.space), one) for one in studies))
 
 
 def _title(conditions: Conditions, space: str) -> str:
@@ -86,24 +150,22 @@ def _tables(folder: Path) -> str:
     checked = _checked(folder)
     if not checked:
         return f"{NOT_RUN}."
-    rows = []
-    for title, found in checked.items():
-        accuracy, summary = found["accuracy"], found["summary"]
-        table, again = summary["table"], summary["repeating"]
-        minutes = found["minutes"]
-        rows.append(
-            (
-                title,
-                f"{found['fastest_ms']:.2f} to {found['slowest_ms']:.2f}",
-                "-" if minutes is None else f"{minutes:.1f}",
-                f"{accuracy['mean_relative_error']:.1%}",
-                *(f"{table[name]:.1%}" for name in ("mean", "worst")),
-                f"{table['rank_correlation']:.3f}",
-                f"{summary['multiply_adds']['mean']:.1%}",
-                *(f"{again[name]:.1%}" for name in ("mean", "worst")),
-                f"{summary['coverage']:.0%}",
-            )
+    rows = [
+        (
+            title,
+            f"{one.fastest_ms:.2f} to {one.slowest_ms:.2f}",
+            "-" if one.minutes is None else f"{one.minutes:.1f}",
+            f"{one.accuracy.mean_relative_error:.1%}",
+            f"{one.check.table.mean:.1%}",
+            f"{one.check.table.worst:.1%}",
+            f"{one.check.table.rank_correlation:.3f}",
+            f"{one.check.multiply_adds.mean:.1%}",
+            f"{one.check.repeating.mean:.1%}",
+            f"{one.check.repeating.worst:.1%}",
+            f"{one.check.coverage:.0%}",
         )
+        for title, one in checked.items()
+    ]
     header = (
         "table",
         "spans, ms",
@@ -117,17 +179,16 @@ def _tables(folder: Path) -> str:
         "its worst",
         "inside of 90 %",
     )
-    missing = [
-        name.replace("_", ", ") for name in SETTINGS if not (folder / f"{name}.json").exists()
-    ]
+    absent = sorted(one.name for one in SETTINGS if not (folder / f"{one.name}.json").exists())
+    missing = "; ".join(name.replace("_", ", ") for name in absent)
     first = next(iter(checked.values()))
-    count = sorted({len(found["check"]["networks"]) for found in checked.values()})
+    count = sorted({len(one.check.networks) for one in checked.values()})
     return (
         f"![Measured over predicted]({PICTURES}/{CHECKS_DRAWING})\n\n"
         f"{markdown_table(header, rows)}\n\n"
-        f"{first['conditions']['device']}, {first['provenance']['cores']} cores; "
+        f"{first.conditions.device}, {first.provenance.cores} cores; "
         f"{' or '.join(map(str, count))} fresh random networks for each table; "
-        f"{NOT_RUN}: {'; '.join(missing) or 'nothing'}; "
+        f"{NOT_RUN}: {missing or 'nothing'}; "
         f"`python benchmarks/latency_tables.py`; [results/{FOLDER}](../results/{FOLDER})."
     )
 
@@ -270,8 +331,8 @@ def _line(conditions: Mapping[str, Any]) -> str:
     return str(Conditions.model_validate(conditions))
 
 
-def _pairs(found: Found) -> list[tuple[float, float]]:
-    return [(one["predicted_ms"], one["measured_ms"]) for one in found["check"]["networks"]]
+def _pairs(found: TableStudy) -> list[tuple[float, float]]:
+    return [(one.predicted_ms, one.measured_ms) for one in found.check.networks]
 
 
 def _draw_widths(lines: Mapping[str, Mapping[int, float]]) -> "Figure":

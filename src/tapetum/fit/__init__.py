@@ -4,6 +4,8 @@ from tapetum.fit.budget import Asked, Budgeted, ask_budget, fit_to_budget
 from tapetum.fit.budget_page import write_budget_page
 from tapetum.fit.job import choose_recipe, fit, score
 from tapetum.fit.pictures import (
+    DIGIT_CROPS,
+    DIGITS,
     Pictures,
     architecture_for,
     open_pictures,
@@ -13,6 +15,8 @@ from tapetum.fit.ship import export_run
 from tapetum.fit.subject import Subject, open_subject, package_predict
 
 __all__ = [
+    "DIGITS",
+    "DIGIT_CROPS",
     "Asked",
     "Budgeted",
     "Pictures",

@@ -18,11 +18,10 @@ Each step leaves its result before the next one begins, and is not done again: k
 and called again, the job goes on.
 """
 
-import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import numpy as np
 from pydantic import Field, PositiveFloat
@@ -48,9 +47,10 @@ from tapetum.latency import (
     open_subject,
     prepare_architecture,
     require_feasible,
+    require_sense,
 )
 from tapetum.progress import ProgressCallback, silent
-from tapetum.records import Record
+from tapetum.records import Record, differences
 from tapetum.scores import Scores
 from tapetum.search import (
     SearchFolder,
@@ -66,6 +66,8 @@ from tapetum.search.widths import nominal_widths, scale_widths
 from tapetum.training import Recipe, RunFolder
 
 __all__ = ["CONTROLS", "Asked", "Budgeted", "Delivered", "ask_budget", "fit_to_budget"]
+
+R = TypeVar("R", bound=Record)
 
 Control = Literal["random", "uniform"]
 CONTROLS: tuple[Control, ...] = ("random", "uniform")
@@ -194,12 +196,13 @@ def ask_budget(
     Raises:
         InputError: A name is unknown, a value impossible, or the pictures have boxes.
     """
+    require_sense(target_ms)  # in our words, before the request refuses it in others
     frame = _frame(pictures, operators)._replace(decoder=decoder, up=up)
     training = choose_recipe(recipe, data, noise=noise, protocol=protocol, changes=changes)
     if noise is None:
         search_changes = {"noise": training.noise.model_dump(), **(search_changes or {})}
     return Asked(
-        target_ms=_positive(target_ms),
+        target_ms=target_ms,
         space=open_space(space, frame),
         conditions=conditions_here(
             runtime,
@@ -231,12 +234,6 @@ def _frame(pictures: Pictures, operators: int) -> Frame:
         picture_channels=pictures.train.channels,
         num_classes=max(2, len(pictures.train.class_names)),
     )
-
-
-def _positive(target_ms: float) -> float:
-    if not (math.isfinite(target_ms) and target_ms > 0):
-        raise InputError(f"a target of {target_ms} ms makes no sense", "give milliseconds above 0")
-    return target_ms
 
 
 def fit_to_budget(
@@ -274,9 +271,15 @@ def fit_to_budget(
     prepare = partial(prepare_architecture, runtime, asked.conditions)
     priced = _table(asked, out, table, prepare, minutes, networks, progress)
     found = _search(asked, pictures, priced, out, progress)
-    settled = _settle(asked, priced, found, prepare, out, progress)
+    settled = _once(
+        out / "settled.json",
+        Settled,
+        lambda: _settle(asked, priced, found, prepare, progress),
+    )
     networks_by_name = {
-        "network": priced.space.architecture(settled.choices, name=_name(asked)),
+        "network": priced.space.architecture(
+            settled.choices, name=SearchFolder.open(out / "search").network_name
+        ),
         **{
             f"control_{kind}": _control(kind, priced, settled, name=f"control-{kind}")
             for kind in asked.controls
@@ -289,7 +292,11 @@ def fit_to_budget(
     package = out / PACKAGE
     if not package.exists():
         export_run(runs["network"], package)
-    delivered = _deliver(asked, settled, runtime, package, out, progress)
+    delivered = _once(
+        out / "delivered.json",
+        Delivered,
+        lambda: _deliver(asked, settled, runtime, package, progress),
+    )
     return Budgeted(asked, priced, found, settled, delivered, runs, package, out / PAGE)
 
 
@@ -301,9 +308,10 @@ def _begin(asked: Asked, out: Path, *, resume: bool) -> None:
             raise RunError(
                 f"{out} holds such a job already", "go on with --resume, or choose another --out"
             )
-        if Asked.read(path) != asked:
+        found = differences(Asked.read(path), asked)
+        if found:
             raise RunError(
-                f"{out} was asked for something else",
+                f"{out} was asked for something else: {'; '.join(found)}",
                 "ask for the same again, or choose another --out",
             )
         return
@@ -364,7 +372,7 @@ def _search(
     )
     require_searchable(request, table, pictures.train)
     folder = SearchFolder.start(path, request, table, resume=True)
-    return search(folder, pictures.train, name=_name(asked), progress=progress)
+    return search(folder, pictures.train, progress=progress)
 
 
 def _settle(
@@ -372,20 +380,15 @@ def _settle(
     table: LatencyTable,
     found: SearchResult,
     prepare: Prepare,
-    out: Path,
     progress: ProgressCallback,
 ) -> Settled:
-    path = out / "settled.json"
-    if path.exists():
-        return Settled.read(path)
+    """The network that was measured to keep the budget."""
     last = found.epochs[-1]
 
     def choose(target_ms: float) -> Best:
         return derive(table, last.probabilities, last.depths, target_ms=target_ms)
 
-    settled = settle(table, choose, prepare, target_ms=asked.target_ms, progress=progress)
-    settled.write(path)
-    return settled
+    return settle(table, choose, prepare, target_ms=asked.target_ms, progress=progress)
 
 
 def _control(kind: Control, table: LatencyTable, settled: Settled, *, name: str) -> Architecture:
@@ -428,17 +431,9 @@ def _train(
 
 
 def _deliver(
-    asked: Asked,
-    settled: Settled,
-    runtime: Runtime,
-    package: Path,
-    out: Path,
-    progress: ProgressCallback,
+    asked: Asked, settled: Settled, runtime: Runtime, package: Path, progress: ProgressCallback
 ) -> Delivered:
     """Times the package that ships, with its trained weights."""
-    path = out / "delivered.json"
-    if path.exists():
-        return Delivered.read(path)
     subject = open_subject(str(package), channels=asked.conditions.channels, num_classes=2)
     make_ready = partial(runtime.prepare, subject, asked.conditions)
     found = time_whole(make_ready, progress=progress)
@@ -448,15 +443,18 @@ def _deliver(
             f"the same network took {settled.attempt.timing.median_ms:.2f} ms before it was "
             "trained: the machine is slower now"
         )
-    delivered = Delivered(
+    return Delivered(
         target_ms=asked.target_ms,
         predicted_ms=settled.attempt.predicted_ms,
         timing=found,
         note=note,
     )
-    delivered.write(path)
-    return delivered
 
 
-def _name(asked: Asked) -> str:
-    return f"{asked.space.name}-{asked.target_ms:g}ms"
+def _once(path: Path, kind: type[R], make: Callable[[], R]) -> R:
+    """What a file holds; made, and kept there, where there is none yet."""
+    if path.exists():
+        return kind.read(path)
+    made = make()
+    made.write(path)
+    return made

@@ -4,7 +4,14 @@ A *latency* holds for :class:`Conditions` and no others.  A *table* prices every
 space under some conditions, a *budget* is a target and what keeps it.  Nothing here needs torch.
 """
 
-from tapetum.latency.budget import Best, Range, best_network, range_of, require_feasible
+from tapetum.latency.budget import (
+    Best,
+    Range,
+    best_network,
+    range_of,
+    require_feasible,
+    require_sense,
+)
 from tapetum.latency.campaign import SURE_ENOUGH, Prepare
 from tapetum.latency.check import Check
 from tapetum.latency.conditions import Conditions
@@ -40,6 +47,7 @@ __all__ = [
     "prepare_architecture",
     "range_of",
     "require_feasible",
+    "require_sense",
     "take_turns",
     "timing",
     "verify",

@@ -22,7 +22,7 @@ from tapetum.arch.space import Choice
 from tapetum.errors import InputError
 from tapetum.latency.table import LatencyTable
 
-__all__ = ["Best", "Range", "best_network", "range_of", "require_feasible"]
+__all__ = ["Best", "Range", "best_network", "range_of", "require_feasible", "require_sense"]
 
 Prices = Mapping[str, Mapping[Choice | None, float]]
 MICROSECONDS = 1000  # in a millisecond
@@ -63,15 +63,24 @@ def range_of(table: LatencyTable) -> Range:
     )
 
 
+def require_sense(target_ms: float) -> None:
+    """Refuses a target that is no latency, on whatever device.
+
+    Raises:
+        InputError: It is not a positive number.
+    """
+    if not (math.isfinite(target_ms) and target_ms > 0):
+        raise InputError(f"a target of {target_ms} ms makes no sense", "give milliseconds above 0")
+
+
 def require_feasible(table: LatencyTable, target_ms: float) -> None:
     """Refuses a target that no network of the space keeps.
 
     Raises:
         InputError: It is not a positive number, or below the fastest network.
     """
+    require_sense(target_ms)
     fastest_ms, slowest_ms = range_of(table)
-    if not (math.isfinite(target_ms) and target_ms > 0):
-        raise InputError(f"a target of {target_ms} ms makes no sense", "give milliseconds above 0")
     if target_ms < fastest_ms:
         raise InputError(
             f"no network of {table.space.name} takes {target_ms:g} ms under {table.conditions}",

@@ -11,8 +11,6 @@
       result.json              how it ended; its presence says that the search is finished
 """
 
-import csv
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +22,7 @@ from tapetum.arch.space import Choice
 from tapetum.errors import RunError
 from tapetum.latency import LatencyTable
 from tapetum.provenance import Provenance
-from tapetum.records import FiniteOrNone, Record, write_atomically
+from tapetum.records import FiniteOrNone, Record, differences, write_csv
 from tapetum.search.recipe import SearchRecipe
 
 __all__ = ["SearchEpoch", "SearchFolder", "SearchPosition", "SearchRequest", "SearchResult"]
@@ -196,6 +194,11 @@ class SearchFolder:
         return cls(path, request, LatencyTable.read(path / "table.json"))
 
     @property
+    def network_name(self) -> str:
+        """Of what will be found, such as ``dc-nas-8ms``."""
+        return f"{self.table.space.name}-{self.request.target_ms:g}ms"
+
+    @property
     def checkpoint(self) -> Path:
         """The state at the last checkpoint."""
         return self.path / "checkpoint.safetensors"
@@ -217,17 +220,11 @@ class SearchFolder:
 
     def write_rows(self, rows: Sequence[SearchEpoch]) -> None:
         """Replaces ``epochs.csv``."""
-        flat = [row.flat() for row in rows]
-        text = io.StringIO()
-        if flat:
-            writer = csv.DictWriter(text, fieldnames=list(flat[-1]), lineterminator="\n")
-            writer.writeheader()
-            writer.writerows({name: row.get(name, "") for name in flat[-1]} for row in flat)
-        write_atomically(self.path / "epochs.csv", text.getvalue().encode())
+        write_csv(self.path / "epochs.csv", [row.flat() for row in rows])
 
-    def write_result(self, result: SearchResult, *, name: str) -> None:
+    def write_result(self, result: SearchResult) -> None:
         """Writes the network that was found, then the result, which marks the end."""
-        architecture = self.table.space.architecture(result.choices, name=name)
+        architecture = self.table.space.architecture(result.choices, name=self.network_name)
         architecture.write(self.path / "architecture.json")
         result.write(self.path / "result.json")
 
@@ -241,9 +238,11 @@ class SearchFolder:
                 f"{self.path} holds a search already",
                 "go on with --resume, or choose another --out",
             )
-        if (request, table) != (self.request, self.table):
+        found = differences(self.request, request)
+        found += [] if table == self.table else ["the latency table is another"]
+        if found:
             raise RunError(
-                f"the search {self.path} is of another request or another table",
+                f"the search {self.path} is of another request: {'; '.join(found)}",
                 "ask for the same again, or choose another --out",
             )
         return self

@@ -39,7 +39,7 @@ from tapetum.search.widths import Scaled
 from tapetum.training.checkpoint import read_checkpoint_of, write_checkpoint
 from tapetum.training.clock import Clock
 from tapetum.training.distributed import make_accelerator
-from tapetum.training.interrupt import StopRequests
+from tapetum.training.interrupt import StopRequests, interrupted
 from tapetum.training.process import prepare_process
 
 __all__ = ["require_searchable", "search"]
@@ -49,11 +49,7 @@ STATISTICS_BATCHES = 20
 
 
 def search(
-    folder: SearchFolder,
-    pictures: PictureSet,
-    *,
-    name: str,
-    progress: ProgressCallback = silent,
+    folder: SearchFolder, pictures: PictureSet, *, progress: ProgressCallback = silent
 ) -> SearchResult:
     """Searches the space of a table for the network that keeps a target.
 
@@ -63,7 +59,6 @@ def search(
     Args:
         folder: Says what is asked, and keeps what comes of it.
         pictures: To learn from; a share of them is held out from the weights.
-        name: Of the network that is found.
         progress: Is told of each step, in the main process.
 
     Raises:
@@ -95,7 +90,7 @@ def search(
         provenance=provenance,
     )
     if searching.searcher.accelerator.is_main_process:
-        folder.write_result(result, name=name)
+        folder.write_result(result)
     searching.searcher.accelerator.wait_for_everyone()
     return result
 
@@ -113,6 +108,10 @@ def require_searchable(request: SearchRequest, table: LatencyTable, pictures: Pi
         DataError: There are too few pictures.
     """
     space = table.space
+    if not space.slots:
+        raise InputError(
+            f"{space.name} has no slot: there is nothing to search", "train its one network"
+        )
     require_feasible(table, request.target_ms)
     classes = None if space.classifier is None else space.classifier.num_classes
     if space.picture_channels != pictures.channels:
@@ -162,11 +161,7 @@ class _Searching:
                 elif must_stop or position.step % self.recipe.checkpoint_every_steps == 0:
                     self._save(position)
                 if must_stop:
-                    raise TrainingError(
-                        f"interrupted after step {position.step:,} of {self.total_steps:,}; "
-                        "all of it is kept",
-                        f"go on with --resume --out {self.folder.path}",
-                    )
+                    raise interrupted(position.step, self.total_steps, self.folder.path)
                 if is_main:
                     said = f"search, epoch {position.epoch + 1} of {self.recipe.epochs}"
                     progress(position.step, self.total_steps, said)

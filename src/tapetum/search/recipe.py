@@ -14,14 +14,13 @@ from pydantic import (
     NonNegativeFloat,
     PositiveFloat,
     PositiveInt,
-    ValidationError,
     model_validator,
 )
 
 from tapetum.errors import InputError, nearest
 from tapetum.losses import EQUATION_3, LossWeights
 from tapetum.noise import NoisePlan, parse_noise_plan
-from tapetum.records import Record, describe_faults
+from tapetum.records import Record, changed
 
 __all__ = [
     "CLASSIFIER_LOSS",
@@ -169,10 +168,4 @@ def choose_search_recipe(
         share = wanted["epochs"] / recipe.epochs
         wanted.setdefault("warmup_epochs", round(share * recipe.warmup_epochs))
         wanted.setdefault("cooling", recipe.cooling ** (1 / share))
-    try:
-        return SearchRecipe.model_validate({**recipe.model_dump(), **wanted})
-    except ValidationError as error:
-        raise InputError(
-            f"search recipe {name!r} cannot be changed so: {describe_faults(error)}",
-            "correct these values",
-        ) from error
+    return changed(recipe, wanted, what=f"search recipe {name!r}")

@@ -195,19 +195,16 @@ def expected_latency(logits: Logits, widths: Widths, table: LatencyTable) -> Flo
         widths: Of every candidate.
         table: Prices them.
     """
-    total = torch.tensor(table.fixed_ms)
     there = _chances(logits)
+    costs = []
     for path, slot_logits in logits.operators.items():
         prices = [
             table.prices[path][Choice(candidate=c.name, hidden_channels=widths[path][c.name])]
             for c in logits.space.slots[path].candidates
         ]
-        prices_ms = torch.tensor(prices, device=slot_logits.device)
-        total = (
-            total.to(slot_logits.device)
-            + there.get(path, 1.0) * (slot_logits.softmax(0) * prices_ms).sum()
-        )
-    return total
+        shares = slot_logits.softmax(0)
+        costs.append(there.get(path, 1.0) * (shares * shares.new_tensor(prices)).sum())
+    return table.fixed_ms + torch.stack(costs).sum()
 
 
 def _chances(logits: Logits) -> dict[str, Tensor]:

@@ -5,9 +5,12 @@ In the middle of a step weights are half moved: a checkpoint of that moment woul
 
 import signal
 import threading
+from pathlib import Path
 from types import FrameType, TracebackType
 
-__all__ = ["StopRequests"]
+from tapetum.errors import TrainingError
+
+__all__ = ["StopRequests", "interrupted"]
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -45,3 +48,11 @@ class StopRequests:
         for number, handler in self._handlers.items():
             signal.signal(number, handler)
         self._handlers.clear()
+
+
+def interrupted(step: int, total_steps: int, path: Path) -> TrainingError:
+    """What is raised once the state of after ``step`` is kept."""
+    return TrainingError(
+        f"interrupted after step {step:,} of {total_steps:,}; all of it is kept",
+        f"go on with --resume --out {path}",
+    )

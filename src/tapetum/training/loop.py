@@ -19,7 +19,7 @@ from tapetum.records import write_atomically
 from tapetum.training.checkpoint import Position, read_checkpoint, read_weights
 from tapetum.training.clock import Clock
 from tapetum.training.distributed import make_accelerator
-from tapetum.training.interrupt import StopRequests
+from tapetum.training.interrupt import StopRequests, interrupted
 from tapetum.training.journal import Journal
 from tapetum.training.learner import Learner
 from tapetum.training.process import ProcessSettings, prepare_process
@@ -106,7 +106,7 @@ def _learn(
                 journal.after_step(position, losses)
                 if must_stop:
                     journal.save(position)
-                    raise _interrupted(position, learner.total_steps, run)
+                    raise interrupted(position.step, learner.total_steps, run.path)
                 if progress is not None and learner.accelerator.is_main_process:
                     progress(position.step, learner.total_steps, _message(position, learner))
             validation = validate(learner, val_set)
@@ -195,13 +195,6 @@ def _require_finite(losses: Mapping[str, float], position: Position, run: RunFol
     raise TrainingError(
         f"the loss is {losses['loss']} at step {position.step + 1:,} (epoch {position.epoch + 1})",
         f"{kept}; train again with a lower learning_rate, or with clip_norm",
-    )
-
-
-def _interrupted(position: Position, total_steps: int, run: RunFolder) -> TrainingError:
-    return TrainingError(
-        f"interrupted after step {position.step:,} of {total_steps:,}; all of it is kept",
-        f"go on with --resume --out {run.path}",
     )
 
 

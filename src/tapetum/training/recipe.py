@@ -18,14 +18,13 @@ from pydantic import (
     NonNegativeFloat,
     PositiveFloat,
     PositiveInt,
-    ValidationError,
     model_validator,
 )
 
 from tapetum.errors import InputError, nearest
 from tapetum.losses import EQUATION_1, LossWeights
 from tapetum.noise import PAPER_SIGMAS, NoisePlan
-from tapetum.records import Record, describe_faults
+from tapetum.records import Record, changed
 
 __all__ = [
     "PICTURES",
@@ -117,13 +116,7 @@ def adjusted(recipe: Recipe, **changes: Any) -> Recipe:
         raise InputError(
             f"a recipe has no {unknown[0]!r}", nearest(unknown[0], Recipe.model_fields)
         )
-    try:
-        return Recipe.model_validate({**recipe.model_dump(), **changes})
-    except ValidationError as error:
-        raise InputError(
-            f"recipe {recipe.name!r} cannot be changed so: {describe_faults(error)}",
-            "correct these values",
-        ) from error
+    return changed(recipe, changes, what=f"recipe {recipe.name!r}")
 
 
 PUBLISHED = Recipe(

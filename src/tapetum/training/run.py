@@ -15,14 +15,12 @@ Every file but TensorBoard's appears in one step, so a kill leaves the old one o
 TensorBoard's are appended to and may end in a torn record, which TensorBoard skips.
 """
 
-import csv
-import io
 import json
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import safetensors.torch
 from pydantic import Field
@@ -31,7 +29,7 @@ from tapetum.arch.spec import Architecture
 from tapetum.errors import RunError
 from tapetum.nn import Network, build
 from tapetum.provenance import Provenance
-from tapetum.records import Record, write_atomically
+from tapetum.records import Record, differences, write_csv
 from tapetum.scores import Scores
 from tapetum.training.checkpoint import EpochRow, read_weights
 from tapetum.training.process import ProcessSettings
@@ -180,13 +178,7 @@ class RunFolder:
 
     def write_metrics(self, rows: Sequence[EpochRow]) -> None:
         """Replaces ``metrics.csv``; later rows than these, of before a kill, go away."""
-        flat = [row.flat() for row in rows]
-        text = io.StringIO()
-        if flat:
-            writer = csv.DictWriter(text, fieldnames=list(flat[0]), lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(flat)
-        write_atomically(self.path / "metrics.csv", text.getvalue().encode())
+        write_csv(self.path / "metrics.csv", [row.flat() for row in rows])
 
     def sweep(self) -> None:
         """Removes what a killed process had not finished writing."""
@@ -211,10 +203,10 @@ class RunFolder:
         Raises:
             RunError: It names each field that differs.
         """
-        differences = list(_differences(self.request.model_dump(), request.model_dump()))
-        if differences:
+        found = differences(self.request, request)
+        if found:
             raise RunError(
-                f"the run {self.path} is of another request: {'; '.join(differences)}",
+                f"the run {self.path} is of another request: {'; '.join(found)}",
                 "ask for the same again, or choose another --out",
             )
 
@@ -296,18 +288,3 @@ def _holds_run(path: Path) -> bool:
     except (OSError, ValueError):
         return False
     return isinstance(request, dict) and request.get("format") == "tapetum-run"
-
-
-def _differences(then: Mapping[str, Any], now: Mapping[str, Any], where: str = "") -> Iterator[str]:
-    """Fields that differ, such as ``recipe.epochs was 6, is 3``."""
-    for name in dict.fromkeys([*then, *now]):
-        old, new = then.get(name), now.get(name)
-        if isinstance(old, dict) and isinstance(new, dict):
-            yield from _differences(old, new, f"{where}{name}.")
-        elif old != new:
-            yield f"{where}{name} was {_brief(old)}, is {_brief(new)}"
-
-
-def _brief(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
