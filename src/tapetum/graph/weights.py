@@ -83,9 +83,10 @@ def _draw(name: str, shape: tuple[int, ...], generator: np.random.Generator) -> 
     if len(shape) == 1:
         return generator.normal(0, 0.1, shape).astype(np.float32)
     fan_in = shape[0] if name.endswith("up.weight") else int(np.prod(shape[1:]))
-    # In float32 from the start: a search times hundreds of networks of millions of weights.
-    weights = generator.standard_normal(shape, dtype=np.float32)
-    return np.asarray(weights * np.float32(fan_in**-0.5))
+    # Uniform and in float32 from the start, which is four times as quick as normal: a latency table
+    # draws millions of weights for each of some hundred networks, again in every round.
+    weights = generator.random(shape, dtype=np.float32) - np.float32(0.5)
+    return np.asarray(weights * np.float32((12 / fan_in) ** 0.5))
 
 
 def _up(up: Up, path: str) -> Iterator[tuple[str, tuple[int, ...]]]:
