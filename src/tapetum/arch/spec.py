@@ -250,6 +250,21 @@ class Architecture(Record):
         return kinds[self.classifier.source]
 
     @property
+    def cleans(self) -> bool:
+        """Whether the network returns a picture."""
+        return self.decoder is not None
+
+    @property
+    def names(self) -> bool:
+        """Whether the network names what is in a picture."""
+        return self.classifier is not None
+
+    @property
+    def num_classes(self) -> int | None:
+        """How many names there are; ``None`` where the network only cleans."""
+        return None if self.classifier is None else self.classifier.num_classes
+
+    @property
     def stride_px(self) -> int:
         """Height and width are padded to a multiple of this, and cropped back."""
         return stride_of(block for level in self.encoder for block in level.blocks)
