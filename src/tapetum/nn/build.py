@@ -1,33 +1,48 @@
 """The only place where a description becomes a torch module."""
 
 import math
+from typing import overload
 
 import torch
 from torch import nn
 
 from tapetum.arch import spec
+from tapetum.arch.peers import Peer
 from tapetum.nn.blocks import ConvNorm, InvertedResidual
 from tapetum.nn.decoder import Decoder, DecoderLevel
 from tapetum.nn.doubling import Doubling, NearestConv, PixelShuffle
 from tapetum.nn.encoder import Encoder
 from tapetum.nn.heads import BoxClassifier, WholeClassifier
 from tapetum.nn.network import Network
+from tapetum.nn.peers import PeerNetwork, build_peer
 
-__all__ = ["build", "build_block", "build_up"]
+__all__ = ["AnyNetwork", "build", "build_block", "build_up"]
+
+AnyNetwork = Network | PeerNetwork
+"""What can be trained: both answer alike, and know what they are by ``architecture``."""
 
 FIRST_PICTURE_SCALE = 0.1
 
 
-def build(architecture: spec.Architecture, *, seed: int) -> Network:
+@overload
+def build(architecture: spec.Architecture, *, seed: int) -> Network: ...
+@overload
+def build(architecture: Peer, *, seed: int) -> PeerNetwork: ...
+def build(architecture: spec.Architecture | Peer, *, seed: int) -> AnyNetwork:
     """Builds the network that ``architecture`` describes, with fresh weights.
 
     Args:
-        architecture: The description.
+        architecture: The description, or the peer.
         seed: Equal seeds give equal weights; torch's global generator is left as it was.
 
     Returns:
         A network in training mode, on the CPU, float32.
+
+    Raises:
+        MissingExtraError: A peer comes from a library that is not installed.
     """
+    if isinstance(architecture, Peer):
+        return build_peer(architecture, seed=seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = Network(
