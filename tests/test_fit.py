@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from tapetum.arch import find
 from tapetum.errors import ArchitectureError, DataError, InputError, RunError
@@ -19,7 +20,7 @@ from tapetum.fit import (
 from tapetum.fit.page import shown_levels
 from tapetum.noise import Gaussian
 from tapetum.runtime import Picture, write_picture
-from tapetum.training import RunFolder, network_predict, suited
+from tapetum.training import RunFolder, load_network, network_predict, suited
 
 FEW = {"train_count": 32, "test_count": 8}
 
@@ -123,6 +124,39 @@ def test_a_run_killed_while_it_was_scored_is_only_scored(
     (tmp_path / "run" / "report.html").touch()
     with pytest.raises(RunError, match="is finished"):
         fit(network, recipe, pictures, tmp_path / "run", resume=True)
+
+
+class _StoppedError(Exception):
+    """What a test stops a training with."""
+
+
+@pytest.mark.parametrize(
+    "name", ["lpienet-0.25x", pytest.param("mobilenet-v3-small", marks=pytest.mark.slow)]
+)
+def test_a_peer_is_trained_and_resumed_like_our_own(name: str, tmp_path: Path) -> None:
+    """Stopped in the middle and gone on with, it ends with the same weights, dropout and all."""
+    generator = np.random.default_rng(0)
+    for index in range(16):
+        pixels = generator.random((3, 32, 32), dtype=np.float32)
+        path = tmp_path / "photos" / ("bright", "dark")[index % 2] / f"{index}.png"
+        write_picture(path, Picture(pixels / (1 + index % 2), None, 8, "rgb"))
+    pictures = open_pictures(str(tmp_path / "photos"), seed=0)
+    changes = {"epochs": 1, "batch_size": 4, "checkpoint_every_steps": 2}
+    recipe = choose_recipe(None, "photos", noise="gaussian:0.2", changes=changes)
+    peer = architecture_for(name, pictures)
+    fit(peer, recipe, pictures, tmp_path / "unbroken")
+
+    def stop(done: int, total: int, message: str) -> None:
+        del total, message
+        if done == 3:
+            raise _StoppedError
+
+    with pytest.raises(_StoppedError):
+        fit(peer, recipe, pictures, tmp_path / "run", progress=stop)
+    result = fit(peer, recipe, pictures, tmp_path / "run", resume=True)
+    assert (result.scores.mean.accuracy is None) == peer.cleans
+    one, two = (load_network(tmp_path / run).state_dict() for run in ("unbroken", "run"))
+    assert all(torch.equal(one[key], two[key]) for key in one)
 
 
 def test_other_names_cannot_be_scored() -> None:

@@ -1,10 +1,12 @@
 """The folder of a run: what is kept, what is refused, what is never removed."""
 
 import csv
+import json
 from pathlib import Path
 
 import pytest
 
+from tapetum.arch import find_peer
 from tapetum.errors import InputError, RunError
 from tapetum.training import Request, RunFolder, load_network
 from tapetum.training.checkpoint import EpochRow
@@ -33,6 +35,16 @@ def test_a_run_remembers_what_was_asked(tmp_path: Path) -> None:
     assert not opened.is_finished
     with pytest.raises(RunError, match="not finished; go on with --resume"):
         opened.result()
+
+
+def test_a_run_of_a_peer_remembers_which(tmp_path: Path) -> None:
+    """A peer is told from an architecture by its format; requests from before peers have none."""
+    request = _request().model_copy(update={"architecture": find_peer("dncnn")})
+    made = RunFolder.create(tmp_path / "run", request)
+    assert RunFolder.open(made.path).request == request
+    assert "format" not in json.loads(_request().to_json())["architecture"]
+    with pytest.raises(RunError, match=r"architecture\.name was 'dncnn'"):
+        made.require_same(_request())
 
 
 def test_an_older_run_stays_unless_it_may_go(tmp_path: Path) -> None:

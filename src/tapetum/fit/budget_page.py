@@ -34,7 +34,7 @@ TONES = ("convolution", "MBConv, kernel 3", "MBConv, kernel 5", "with squeeze-an
 def write_budget_page(made: Budgeted, pictures: Pictures) -> None:
     """Writes ``report.html``."""
     run = RunFolder.open(made.runs["network"])
-    result, architecture = run.result(), run.request.architecture
+    result, architecture = run.result(), _architecture_of(run)
     noise = run.request.recipe.noise
     delivered = made.delivered
     page = Page(
@@ -72,6 +72,12 @@ def write_budget_page(made: Budgeted, pictures: Pictures) -> None:
         },
     )
     write_report(made.page, page)
+
+
+def _architecture_of(run: RunFolder) -> Architecture:
+    architecture = run.request.architecture
+    assert isinstance(architecture, Architecture)  # noqa: S101  (a search finds no peers)
+    return architecture
 
 
 def network_diagram(architecture: Architecture, *, size_px: int) -> Diagram:
@@ -162,7 +168,7 @@ def _controls(made: Budgeted) -> Table:
         result = run.result()
         assert result.scores is not None  # noqa: S101  (fit scores what it trains)
         mean = result.scores.mean
-        predicted = made.table.predict_architecture(run.request.architecture).median_ms
+        predicted = made.table.predict_architecture(_architecture_of(run)).median_ms
         rows.append(
             (
                 TITLES[name],

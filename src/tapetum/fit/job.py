@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tapetum.arch import Architecture
+from tapetum.arch import Architecture, Peer
 from tapetum.data import steps_per_epoch
 from tapetum.fit.pictures import DIGIT_CROPS, DIGITS, Pictures
 from tapetum.noise import Noise, Protocol, parse_noise_plan
@@ -41,7 +41,7 @@ LARGE_PX = 256  # pictures of this side are still scored in the largest batches
 
 
 def fit(
-    architecture: Architecture,
+    architecture: Architecture | Peer,
     recipe: Recipe,
     pictures: Pictures,
     out: Path,
@@ -53,7 +53,7 @@ def fit(
     """Trains a network, scores it on every noise level, and keeps all of it in a run folder.
 
     Args:
-        architecture: What to train.
+        architecture: What to train; a peer as well.
         recipe: How.
         pictures: On what.
         out: The run's folder.
@@ -73,7 +73,7 @@ def fit(
         architecture=architecture,
         recipe=recipe,
         data=pictures.identity,
-        class_names=pictures.train.class_names if architecture.classifier else (),
+        class_names=pictures.train.class_names if architecture.names else (),
     )
     steps_per_epoch(pictures.train, recipe.batch_size)  # refused before there is a folder
     if resume and RunFolder.open(out).is_finished:

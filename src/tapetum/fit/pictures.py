@@ -5,7 +5,15 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from tapetum.arch import Architecture, find, names
+from tapetum.arch import (
+    Architecture,
+    Peer,
+    find,
+    find_peer,
+    names,
+    peer_names,
+    read_architecture,
+)
 from tapetum.data import DigitCrops, Joined, PictureSet, open_digits, open_folder
 from tapetum.errors import ArchitectureError, DataError, nearest
 from tapetum.progress import ProgressCallback
@@ -111,36 +119,36 @@ def open_pictures(
     return Pictures(split.train, validation, identity, tuple(split.skipped), paired=paired)
 
 
-def architecture_for(name: str, pictures: Pictures) -> Architecture:
-    """The architecture of a name or a JSON file, made to fit the pictures.
+def architecture_for(name: str, pictures: Pictures) -> Architecture | Peer:
+    """The architecture or the peer of a name or a JSON file, made to fit the pictures.
 
     Raises:
         ArchitectureError: No architecture has this name, or it does not fit.
         InputError: The file cannot be read.
     """
+    channels = pictures.train.channels
+    num_classes = max(2, len(pictures.train.class_names))
+    architecture: Architecture | Peer
     if name.endswith(".json"):
-        architecture = Architecture.read(Path(name))
+        architecture = read_architecture(Path(name))
     elif name in names():
-        architecture = find(
-            name,
-            channels=pictures.train.channels,
-            num_classes=max(2, len(pictures.train.class_names)),
-            boxes=pictures.boxes,
-        )
+        architecture = find(name, channels=channels, num_classes=num_classes, boxes=pictures.boxes)
+    elif name in peer_names():
+        architecture = find_peer(name, channels=channels, num_classes=num_classes)
     else:
-        remedy = f"{nearest(name, names())}; or give a .json file"
+        remedy = f"{nearest(name, [*names(), *peer_names()])}; or give a .json file"
         raise ArchitectureError(f"there is no architecture {name!r}", remedy)
     require_fit(architecture, pictures)
     return architecture
 
 
 def require_fit(
-    architecture: Architecture, pictures: Pictures, *, class_names: Sequence[str] = ()
+    architecture: Architecture | Peer, pictures: Pictures, *, class_names: Sequence[str] = ()
 ) -> None:
     """Refuses an architecture that cannot be used on these pictures, all faults at once.
 
     Args:
-        architecture: Of a network.
+        architecture: Of a network, or which peer it is.
         pictures: To train on, or to score.
         class_names: What the network has learnt to say; empty where it has yet to learn.
 
@@ -159,12 +167,11 @@ def require_fit(
     faults = []
     if architecture.picture_channels != channels:
         faults.append(f"it takes {architecture.picture_channels} channels, they have {channels}")
-    if architecture.classifier is not None:
-        num_classes = architecture.classifier.num_classes
+    if architecture.names:
         if not classes:
             faults.append("it names pictures, but they have no class folders")
-        elif num_classes != len(classes):
-            faults.append(f"it knows {num_classes} names, they have {len(classes)}")
+        elif architecture.num_classes != len(classes):
+            faults.append(f"it knows {architecture.num_classes} names, they have {len(classes)}")
         if architecture.names_boxes != pictures.boxes:
             faults.append("one of them has boxes and the other has not")
     if faults:

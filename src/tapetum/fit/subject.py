@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tapetum.arch import Architecture
+from tapetum.arch import Architecture, Peer
 from tapetum.errors import InputError
 from tapetum.fit.pictures import DIGITS
 from tapetum.fit.ship import trained_size_px
@@ -23,7 +23,7 @@ class Subject:
     """Something that predicts, and what it was made for.
 
     Attributes:
-        architecture: What it is.
+        architecture: What it is, or which peer.
         class_names: In the order of its logits.
         size_px: Side of the pictures that it was trained on.
         noises: The levels that it was trained for.
@@ -32,7 +32,7 @@ class Subject:
         predict: Runs it.
     """
 
-    architecture: Architecture
+    architecture: Architecture | Peer
     class_names: tuple[str, ...]
     size_px: int
     noises: Sequence[Noise]

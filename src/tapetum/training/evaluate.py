@@ -17,7 +17,7 @@ from torch import Tensor
 from tapetum import metrics, noise
 from tapetum.data import Batch, PictureSet, evaluation_batches
 from tapetum.errors import InputError
-from tapetum.nn import Network
+from tapetum.nn import AnyNetwork
 from tapetum.progress import ProgressCallback
 from tapetum.scores import ScoreRow, Scores
 from tapetum.training.process import training_device
@@ -84,7 +84,7 @@ def evaluate(
     )
 
 
-def network_predict(network: Network) -> Predict:
+def network_predict(network: AnyNetwork) -> Predict:
     """Makes a torch network callable by :func:`evaluate`, as it is now.
 
     A copy of it computes, in evaluation mode, on the device where networks are trained; its outputs

@@ -12,10 +12,10 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 
-from tapetum.arch.spec import Architecture
+from tapetum.arch import Architecture, Peer
 from tapetum.data import Batch, PictureSet, training_batches
 from tapetum.losses import LossWeights, joint_loss
-from tapetum.nn import Network, build
+from tapetum.nn import AnyNetwork, PeerNetwork, build
 from tapetum.training.checkpoint import Position, with_prefix
 from tapetum.training.distributed import share_batch_norms
 from tapetum.training.optimize import (
@@ -40,7 +40,8 @@ class Learner:
     """A network that learns by a recipe.
 
     Args:
-        architecture: Of the network; its fresh weights depend on the recipe's seed alone.
+        architecture: Of the network, or which peer it is; fresh weights depend on the recipe's
+            seed alone.
         recipe: How it learns.
         accelerator: Where it is trained and with how many processes.
         total_steps: Of the whole training, for the schedule.
@@ -49,7 +50,7 @@ class Learner:
 
     def __init__(
         self,
-        architecture: Architecture,
+        architecture: Architecture | Peer,
         recipe: Recipe,
         accelerator: Accelerator,
         *,
@@ -59,7 +60,7 @@ class Learner:
         self.recipe = recipe
         self.accelerator = accelerator
         self.total_steps = total_steps
-        self.network = build(architecture, seed=recipe.seed)
+        self.network: AnyNetwork = build(architecture, seed=recipe.seed)
         freeze_idle_parts(self.network, recipe.loss, has_labels=has_labels)
         if recipe.channels_last:
             self.network.to(memory_format=torch.channels_last)
@@ -73,7 +74,7 @@ class Learner:
         self.model, self.optimizer = accelerator.prepare(self.network, self._bare_optimizer)
 
     @property
-    def kept_network(self) -> Network:
+    def kept_network(self) -> AnyNetwork:
         """What is validated and kept: the average where there is one."""
         return self.network if self.average is None else self.average.network
 
@@ -166,16 +167,18 @@ class Learner:
         self.schedule.restore(position.schedule)
 
 
-def freeze_idle_parts(network: Network, loss: LossWeights, *, has_labels: bool) -> None:
+def freeze_idle_parts(network: AnyNetwork, loss: LossWeights, *, has_labels: bool) -> None:
     """Takes the parts out of the training whose output the loss does not look at.
 
     They would get no gradient: several processes would wait for it, and find none.
 
     Args:
-        network: Changed in place.
+        network: Changed in place; a peer has a single part and stays as it is.
         loss: A weight of 0 means that it does not look.
         has_labels: Whether there are names to compare with.
     """
+    if isinstance(network, PeerNetwork):
+        return
     is_named = loss.sees_names and has_labels
     if network.classifier is not None and not is_named:
         network.classifier.requires_grad_(False)

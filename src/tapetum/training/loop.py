@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import safetensors.torch
 import torch
 
-from tapetum.arch.spec import Architecture
+from tapetum.arch import Architecture, Peer
 from tapetum.data import PictureSet, steps_per_epoch
 from tapetum.errors import DataError, RunError, TrainingError
 from tapetum.progress import ProgressCallback
@@ -31,7 +31,7 @@ __all__ = ["train"]
 
 
 def train(
-    architecture: Architecture,
+    architecture: Architecture | Peer,
     recipe: Recipe,
     train_set: PictureSet,
     val_set: PictureSet,
@@ -47,7 +47,7 @@ def train(
     every process calls it alike.
 
     Args:
-        architecture: Of the network; the one the run was asked for.
+        architecture: Of the network, or which peer it is; the one the run was asked for.
         recipe: How to train it; the one the run was asked for.
         train_set: Clean pictures to learn from.
         val_set: Clean pictures to look at after each epoch.
@@ -120,7 +120,7 @@ def _learn(
 
 
 def _require_ready(
-    run: RunFolder, architecture: Architecture, recipe: Recipe, *, resume: bool
+    run: RunFolder, architecture: Architecture | Peer, recipe: Recipe, *, resume: bool
 ) -> None:
     """Refuses a run that is finished, has begun, or is of another request."""
     run.require_unfinished()

@@ -4,7 +4,7 @@
 
     RUN/
       request.json        architecture, recipe and data: what was asked
-      architecture.json   the network's description alone
+      architecture.json   the network's description alone, or which peer it is
       checkpoints/        last.safetensors and best.safetensors, to go on from
       metrics.csv         one row an epoch
       events/             the same and more, for TensorBoard
@@ -25,9 +25,9 @@ from typing import Literal
 import safetensors.torch
 from pydantic import Field
 
-from tapetum.arch.spec import Architecture
+from tapetum.arch import AnyArchitecture
 from tapetum.errors import RunError
-from tapetum.nn import Network, build
+from tapetum.nn import AnyNetwork, build
 from tapetum.provenance import Provenance
 from tapetum.records import Record, differences, write_csv
 from tapetum.scores import Scores
@@ -42,7 +42,7 @@ class Request(Record):
     """What was asked of a training.
 
     Attributes:
-        architecture: Of the network.
+        architecture: Of the network, or which peer it is.
         recipe: How to train it.
         data: What identifies the pictures: where they come from, how many, which split.
         class_names: What the numbers of the classifier mean; empty for a denoiser.
@@ -50,7 +50,7 @@ class Request(Record):
 
     format: Literal["tapetum-run"] = "tapetum-run"
     schema_version: Literal[1] = 1
-    architecture: Architecture
+    architecture: AnyArchitecture
     recipe: Recipe
     data: dict[str, str | int | float | bool | None] = Field(default_factory=dict)
     class_names: tuple[str, ...] = ()
@@ -211,7 +211,7 @@ class RunFolder:
             )
 
 
-def load_network(path: Path, *, weights: Literal["final", "best", "last"] = "final") -> Network:
+def load_network(path: Path, *, weights: Literal["final", "best", "last"] = "final") -> AnyNetwork:
     """The trained network of a run, in evaluation mode, on the CPU.
 
     Args:
@@ -221,6 +221,7 @@ def load_network(path: Path, *, weights: Literal["final", "best", "last"] = "fin
 
     Raises:
         RunError: There is no run at ``path``, or it has no such weights.
+        MissingExtraError: It is of a peer from a library that is not installed.
     """
     run = RunFolder.open(path)
     source = {"final": run.weights, "best": run.best_checkpoint, "last": run.last_checkpoint}

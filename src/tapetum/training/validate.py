@@ -11,7 +11,7 @@ import torch
 from tapetum import metrics
 from tapetum.data import Batch, PictureSet, Selection, evaluation_batches
 from tapetum.losses import LossWeights, joint_loss
-from tapetum.nn import Network, Outputs
+from tapetum.nn import AnyNetwork, Outputs
 from tapetum.noise import NoisePlan
 from tapetum.training.learner import Learner
 
@@ -54,7 +54,7 @@ def validate(learner: Learner, pictures: PictureSet) -> dict[str, float]:
 
 @torch.no_grad()
 def look(
-    network: Network, batches: Iterable[Batch], *, weights: LossWeights, label_smoothing: float
+    network: AnyNetwork, batches: Iterable[Batch], *, weights: LossWeights, label_smoothing: float
 ) -> dict[str, float]:
     """Means over the pictures of some batches.
 
