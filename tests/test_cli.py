@@ -162,7 +162,7 @@ def test_info_lists_and_describes_architectures(tmp_path: Path) -> None:
     from tapetum.arch import find, names
 
     listed = json.loads(run("info", "--json").stdout)
-    assert [row["architecture"] for row in listed] == names()
+    assert [row["architecture"] for row in listed][: len(names())] == names()
     find("unet-s").write(tmp_path / "mine.json")
     facts = [
         run("info", subject, "--json").stdout for subject in ("unet-s", tmp_path / "mine.json")

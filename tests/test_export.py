@@ -67,6 +67,21 @@ def test_a_graph_of_other_weights_is_refused() -> None:
         parity.require("unet-s")
 
 
+def test_large_values_may_differ_in_proportion() -> None:
+    """Only where that is asked for: a picture ten times as bright may be off ten times as much."""
+    network = network_of("unet-s")
+    with torch.no_grad():
+        network.decoder.output.conv.bias += 10
+    weights = {name: value.numpy().copy() for name, value in network.state_dict().items()}
+    graph = write_graph(network.architecture, weights).SerializeToString()
+    plain, scaled = (
+        measure_parity(network, graph, size_px=64, in_proportion=chosen).tolerance
+        for chosen in (False, True)
+    )
+    assert plain == 1e-4
+    assert 9e-4 < scaled < 13e-4
+
+
 def test_what_is_not_a_number_is_no_parity() -> None:
     """A difference of NaN is refused, too."""
     parity = Parity(

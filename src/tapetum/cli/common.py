@@ -108,6 +108,7 @@ _EXTRAS = {
     "jinja2": "train",
     "matplotlib": "train",
     "mlxtend": "demo",
+    "onnxscript": "peers",
     "tensorboard": "train",
     "timm": "peers",
     "torch": "train",

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from tapetum.cli.common import Json, answer, errors_in_one_sentence, table
+from tapetum.cli.common import Json, answer, errors_in_one_sentence, say, table
 
 __all__ = ["info"]
 
@@ -28,6 +28,8 @@ def info(
 
       tapetum info dc-net-reduced-integrated --size 224 --channels 3 --classes 100
 
+      tapetum info mobilenet-v3-small --size 224 --channels 3 --classes 100
+
       tapetum info digits.tapetum
     """
     with errors_in_one_sentence(as_json=json):
@@ -44,8 +46,9 @@ def info(
                 answer(facts)
             else:
                 header = ("architecture", "kind", "parameters", "M multiply-adds")
-                rows = [tuple(str(value) for value in row.values()) for row in facts]
+                rows = [tuple("-" if v is None else str(v) for v in row.values()) for row in facts]
                 table(header, rows, title=f"for pictures of {size} x {size} px")
+                say("what a peer is and costs, torch counts: tapetum info NAME")
             return
         path = Path(subject)
         if path.is_dir():

@@ -68,15 +68,17 @@ def train(
       tapetum train dc-net-medium-integrated --data photos --size 128 --out runs/photos
 
       tapetum train unet-s --data photos --noise gaussian:0-0.2 --protocol camera --out runs/camera
+
+      tapetum train resnet-18 --data photos --out runs/resnet-18
     """
     with errors_in_one_sentence(as_json=json):
         say_loading()
+        from tapetum.arch import Architecture
         from tapetum.fit import architecture_for, choose_recipe, fit
         from tapetum.fit.page import write_run_page
         from tapetum.training import is_main_process, prepare_process
 
         prepare_process()  # before torch starts its threads
-
         changes = {
             "epochs": epochs,
             "batch_size": batch_size,
@@ -109,4 +111,5 @@ def train(
             answer(result.model_dump(mode="json"))
             return
         show_scores(result.scores)
-        say(f"run: {out}   page: {page}   next: tapetum export {out} --out {out.name}.tapetum")
+        suffix = ".tapetum" if isinstance(network, Architecture) else ".onnx"
+        say(f"run: {out}   page: {page}   next: tapetum export {out} --out {out.name}{suffix}")

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tapetum.arch import Architecture, find, names
+from tapetum.arch import Architecture, Peer, find, names, peer_names, read_architecture
 from tapetum.arch.spec import Classifier, Conv, Whole
 from tapetum.errors import InputError, nearest
 from tapetum.graph import random_weights, write_graph
@@ -66,15 +66,27 @@ def open_subject(name: str, *, channels: int, num_classes: int) -> Subject:
         except OSError as error:
             raise InputError(f"cannot read {path}: {error.strerror}", "check the path") from error
     if path.suffix == ".json":
-        architecture = Architecture.read(path)
+        architecture = read_architecture(path)
     elif name in names():
         architecture = find(name, channels=channels, num_classes=num_classes, boxes=False)
+    elif name in peer_names():
+        raise _no_graph_of(name)
     else:
         raise InputError(
             f"{name!r} is no architecture, no package and no graph",
             f"give a .tapetum, .onnx or .json file, or a name: {nearest(name, names())}",
         )
+    if isinstance(architecture, Peer):
+        raise _no_graph_of(architecture.name)
     return subject_of(architecture)
+
+
+def _no_graph_of(peer_name: str) -> InputError:
+    """Only torch writes the graph of a peer, and this room is for devices without torch."""
+    return InputError(
+        f"{peer_name} is a peer, of which there is no graph before it is exported",
+        f"train it and give the file of 'tapetum export RUN --out {peer_name}.onnx'",
+    )
 
 
 def subject_of(architecture: Architecture) -> Subject:
