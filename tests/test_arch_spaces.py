@@ -10,7 +10,15 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from tapetum.arch import Architecture, multiply_adds, parameters
 from tapetum.arch.space import Space
-from tapetum.arch.spaces import DECODERS, OPERATORS, UPS, Frame, find_space, space_names
+from tapetum.arch.spaces import (
+    DECODERS,
+    OPERATORS,
+    UPS,
+    Frame,
+    carry_over,
+    find_space,
+    space_names,
+)
 from tapetum.arch.spec import InvertedResidual
 from tapetum.errors import ArchitectureError
 from tapetum.graph import random_weights, weight_shapes, write_graph
@@ -54,8 +62,10 @@ def test_fewer_operators_are_the_first_of_more() -> None:
 def test_small_pictures_keep_their_first_places(name: str, picture_px: int, stride_px: int) -> None:
     """Strides are left out at the beginning, and a decoder climbs back to the picture's size."""
     space = find_space(name, Frame(picture_px=picture_px))
-    strides = [2 if picture_px >= 128 else 1, *(s.stride_px for s in space.slots.values())]
-    branch = 2 if name == "d-nas" else 1  # stage 7, which it lacks, halves too
+    behind = "classifier." if name == "dc-nas-seq" else "never"  # another picture comes in there
+    slots = [slot for path, slot in space.slots.items() if not path.startswith(behind)]
+    strides = [2 if picture_px >= 128 else 1, *(slot.stride_px for slot in slots)]
+    branch = 2 if name in ("d-nas", "dc-nas-seq") else 1  # stage 7, which they lack, halves too
     assert np.prod(strides) * branch == stride_px
     if space.decoder is not None:
         assert 2 ** len(space.decoder.levels) == stride_px / 2
@@ -126,6 +136,35 @@ def test_a_joint_network_is_a_denoiser_with_a_branch() -> None:
     assert both.classifier is not None
     assert classifier is not None
     assert (*blocks, *both.classifier.blocks) == classifier.blocks
+
+
+def test_a_found_classifier_becomes_each_of_the_papers_networks() -> None:
+    """Its stages in their order: in an encoder, on in a branch, or once more behind the decoder."""
+    classifiers = find_space("c-nas", SMALL._replace(learns_depth=True))
+    found = classifiers.random(np.random.default_rng(3))
+    alone = classifiers.architecture(found).classifier
+    assert alone is not None
+    for name in ("d-nas", "dc-nas", "dc-nas-seq"):
+        target = find_space(name, SMALL._replace(learns_depth=True))
+        network = target.architecture(carry_over(found, target))
+        encoder = tuple(block for level in network.encoder for block in level.blocks)
+        assert encoder == alone.blocks[: len(encoder)]
+        branch = {
+            "d-nas": (),
+            "dc-nas": alone.blocks[len(encoder) :],
+            "dc-nas-seq": alone.blocks,
+        }[name]
+        assert branch == (() if network.classifier is None else network.classifier.blocks)
+
+
+def test_a_classifier_is_not_carried_where_it_does_not_fit() -> None:
+    """Neither into a decoder that is searched, nor into more slots than it has."""
+    found = find_space("c-nas", SMALL).random(np.random.default_rng(0))
+    with pytest.raises(ArchitectureError, match="do not fit the 26 slots of dc-nas"):
+        carry_over(found, find_space("dc-nas", SMALL._replace(decoder="searched")))
+    few = dict(list(found.items())[:14])
+    with pytest.raises(ArchitectureError, match="the 14 blocks that were found do not fit"):
+        carry_over(few, find_space("dc-nas", SMALL))
 
 
 def test_depth_is_learned_only_where_asked() -> None:

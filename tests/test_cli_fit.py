@@ -89,7 +89,7 @@ def test_bad_input_gets_one_sentence(
 ) -> None:
     """Before anything is computed."""
     assert words in sentence(run(*command(photos, device, tmp_path / "run", *options)))
-    assert not (tmp_path / "run" / "search").exists()
+    assert not (tmp_path / "run").exists()
 
 
 def test_pictures_with_boxes_are_refused(tmp_path: Path) -> None:

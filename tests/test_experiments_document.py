@@ -36,7 +36,8 @@ def test_a_drawing_is_of_the_kept_results() -> None:
 
 def test_the_reproduction_shows_every_experiment() -> None:
     """Each at the scales small and paper, run or not."""
-    text = (ROOT / "docs" / "reproduction.md").read_text()
+    pages = ("reproduction.md", "reproduction_search.md")
+    text = "".join((ROOT / "docs" / page).read_text() for page in pages)
     for experiment in shown_experiments():
         assert f"<!-- begin: {experiment.name}_{experiment.scale} (" in text
 

@@ -1,4 +1,4 @@
-"""The search spaces of the paper, as literal data: C-NAS, D-NAS and DC-NAS.
+"""The search spaces of the paper, as literal data: C-NAS, D-NAS, DC-NAS and DC-NAS_seq.
 
 ::
 
@@ -9,9 +9,9 @@
     encoder    |   level 0  | level 1 | level 2 |   level 3       |   classification branch
 
 C-NAS is all of it, as a classifier.  D-NAS takes the first six stages as an encoder and puts a
-decoder on top; DC-NAS also keeps the rest as its classification branch.  The first network whose
-layout this is, TF-NAS, works on 224 px; smaller pictures keep their first strides, so that as many
-places are left at the end.
+decoder on top; DC-NAS also keeps the rest as its classification branch, and DC-NAS_seq puts a whole
+C-NAS behind the decoder.  TF-NAS, whose layout this is, works on 224 px; smaller pictures keep
+their first strides, so that as many places are left at the end.
 
 References:
     Pushing Joint Image Denoising and Classification to the Edge (Markhorst et al., 2024),
@@ -20,11 +20,14 @@ References:
 
 from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
+from math import ceil
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 from tapetum.arch.space import (
     Candidate,
+    Choice,
+    Choices,
     Pieces,
     Slot,
     Space,
@@ -52,8 +55,10 @@ __all__ = [
     "UPS",
     "Frame",
     "c_nas",
+    "carry_over",
     "d_nas",
     "dc_nas",
+    "dc_nas_seq",
     "find_space",
     "open_space",
     "space_names",
@@ -89,6 +94,7 @@ UPS: Mapping[str, type[TransposedConv | NearestConv | PixelShuffle]] = {
 """How a decoder may double the size; the first is the paper's."""
 
 STEM_CHANNELS, FIRST_CHANNELS, LAST_CHANNELS = 32, 16, 1280
+CHANNEL_STEP = 8  # of a processor's vectors
 SMALL_PX, TINY_PX = 128, 64  # below which the first stride goes, and the second too
 
 
@@ -131,6 +137,7 @@ class Frame(NamedTuple):
             stay (the paper, table 10).
         decoder: What works at each size on the way back to a picture; one of :data:`DECODERS`.
         up: How the size is doubled there; one of :data:`UPS`.
+        width: Factor of all channels, which are then rounded up to multiples of 8.
     """
 
     operators: int = 8
@@ -140,6 +147,11 @@ class Frame(NamedTuple):
     learns_depth: bool = False
     decoder: str = "conv"
     up: str = "transposed_conv"
+    width: float = 1.0
+
+    def channels(self, usual: int) -> int:
+        """So many channels, scaled."""
+        return ceil(round(self.width * usual / CHANNEL_STEP, 6)) * CHANNEL_STEP
 
 
 def c_nas(frame: Frame) -> Space:
@@ -187,7 +199,61 @@ def dc_nas(frame: Frame) -> Space:
     )
 
 
-_SPACES: Mapping[str, Callable[[Frame], Space]] = {"c-nas": c_nas, "d-nas": d_nas, "dc-nas": dc_nas}
+def dc_nas_seq(frame: Frame) -> Space:
+    """Joint networks without anything shared: D-NAS, and a whole C-NAS on the cleaned picture.
+
+    Raises:
+        ArchitectureError: As above.
+    """
+    denoisers, classifiers = d_nas(frame), c_nas(frame)
+    assert classifiers.classifier is not None  # noqa: S101  (c_nas gives one)
+    return Space(
+        name="dc-nas-seq",
+        picture_channels=frame.picture_channels,
+        encoder=denoisers.encoder,
+        decoder=denoisers.decoder,
+        classifier=classifiers.classifier.model_copy(update={"source": "cleaned"}),
+    )
+
+
+_SPACES: Mapping[str, Callable[[Frame], Space]] = {
+    "c-nas": c_nas,
+    "d-nas": d_nas,
+    "dc-nas": dc_nas,
+    "dc-nas-seq": dc_nas_seq,
+}
+
+
+def carry_over(found: Choices, target: Space) -> dict[str, Choice | None]:
+    """A found classifier's blocks in the slots of another space, in the order of the stages.
+
+    So the paper makes its networks: a C-NAS lends its first stages to the encoder (D-NAS), and the
+    others to the branch (DC-NAS) or all of them once more to a classifier behind (DC-NAS_seq).
+
+    Args:
+        found: A choice for each slot of a C-NAS.
+        target: Of the same frame; its decoder has no slots.
+
+    Raises:
+        ArchitectureError: The target has slots in its decoder, or a number of them that does not
+            fit.
+    """
+    stages = list(found.values())
+    encoder = [path for path in target.slots if path.startswith("encoder.")]
+    branch = [path for path in target.slots if path.startswith("classifier.")]
+    is_branch = target.classifier is not None and target.classifier.source == "encoder"
+    for_branch = stages[len(encoder) :] if is_branch else stages
+    does_fit = len(for_branch) == len(branch) or not branch
+    if len(encoder) + len(branch) < len(target.slots) or len(encoder) > len(stages) or not does_fit:
+        raise ArchitectureError(
+            f"the {len(stages)} blocks that were found do not fit the {len(target.slots)} slots of "
+            f"{target.name}",
+            "carry a C-NAS over to a space of the same frame, with a decoder that is not searched",
+        )
+    return {
+        **dict(zip(encoder, stages, strict=False)),
+        **dict(zip(branch, for_branch, strict=False)),
+    }
 
 
 def space_names() -> list[str]:
@@ -218,18 +284,15 @@ def open_space(name: str, frame: Frame | None = None) -> Space:
 def _levels(frame: Frame) -> list[Pieces]:
     """Stages 1 to 6, a part for each size that feature maps have."""
     strides = _strides(frame.picture_px)
+    stem = frame.channels(STEM_CHANNELS)
     head = (
-        Conv(
-            in_channels=frame.picture_channels,
-            out_channels=STEM_CHANNELS,
-            stride_px=strides[1],
-        ),
+        Conv(in_channels=frame.picture_channels, out_channels=stem, stride_px=strides[1]),
         # Stage 2 is fixed: as wide inside as outside, with a squeeze of a quarter.
         InvertedResidual(
-            in_channels=STEM_CHANNELS,
-            hidden_channels=STEM_CHANNELS,
-            out_channels=FIRST_CHANNELS,
-            squeeze_channels=STEM_CHANNELS // 4,
+            in_channels=stem,
+            hidden_channels=stem,
+            out_channels=frame.channels(FIRST_CHANNELS),
+            squeeze_channels=stem // 4,
         ),
     )
     levels: list[Pieces] = [head]
@@ -245,18 +308,22 @@ def _levels(frame: Frame) -> list[Pieces]:
 def _branch(frame: Frame) -> Pieces:
     """Stages 7 and 8, and the 1x1 convolution before the mean."""
     widen = Conv(
-        in_channels=STAGES[8].channels, out_channels=LAST_CHANNELS, kernel_px=1, activation="silu"
+        in_channels=frame.channels(STAGES[8].channels),
+        out_channels=frame.channels(LAST_CHANNELS),
+        kernel_px=1,
+        activation="silu",
     )
     return (*chain.from_iterable(_stage(number, frame) for number in BRANCH_STAGES), widen)
 
 
 def _stage(number: int, frame: Frame) -> Pieces:
     stage = STAGES[number]
-    before = STAGES[number - 1].channels if number - 1 in STAGES else FIRST_CHANNELS
+    usual = STAGES[number - 1].channels if number - 1 in STAGES else FIRST_CHANNELS
+    before, channels = frame.channels(usual), frame.channels(stage.channels)
     return tuple(
         Slot(
-            in_channels=stage.channels if index else before,
-            out_channels=stage.channels,
+            in_channels=channels if index else before,
+            out_channels=channels,
             stride_px=1 if index else _strides(frame.picture_px)[number],
             activation=stage.activation,
             candidates=_candidates(frame.operators),
@@ -293,7 +360,7 @@ def _classifier(
         region=Whole(),
         blocks=blocks,
         pooling="mean",
-        features=LAST_CHANNELS,
+        features=frame.channels(LAST_CHANNELS),
         num_classes=frame.num_classes,
     )
 

@@ -37,12 +37,14 @@ __all__ = [
     "Decoder",
     "Download",
     "Json",
+    "LearnDepth",
     "Noise",
     "Overwrite",
     "Protocol",
     "Resume",
     "RuntimeName",
     "SearchDecoder",
+    "SpaceName",
     "TestCount",
     "TrainCount",
     "Up",
@@ -97,6 +99,13 @@ Decoder = Annotated[
 Up = Annotated[
     Literal["transposed_conv", "nearest_conv", "pixel_shuffle"],
     typer.Option(help="Of d-nas and dc-nas: how the decoder doubles the size."),
+]
+SpaceName = Annotated[
+    str, typer.Option(help="c-nas, d-nas, dc-nas, dc-nas-seq, or FILE.json: the search space.")
+]
+LearnDepth = Annotated[
+    bool,
+    typer.Option("--learn-depth", help="Slots that keep the size may be left out (TF-NAS's beta)."),
 ]
 SearchDecoder = Annotated[
     bool, typer.Option("--search-decoder", help="The same as --decoder searched.")

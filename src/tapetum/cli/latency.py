@@ -9,9 +9,11 @@ import typer
 from tapetum.cli.common import (
     Decoder,
     Json,
+    LearnDepth,
     Overwrite,
     RuntimeName,
     SearchDecoder,
+    SpaceName,
     Up,
     answer,
     errors_in_one_sentence,
@@ -40,11 +42,12 @@ TableFile = Annotated[
 @latency.command("measure")
 def measure(
     out: Annotated[Path, typer.Option(help="The table, a new JSON file.")],
-    space: Annotated[str, typer.Option(help="c-nas, d-nas, dc-nas, or FILE.json.")] = "dc-nas",
+    space: SpaceName = "dc-nas",
     operators: Annotated[int, typer.Option(help="4, 6 or 8 candidates a slot.")] = 8,
     decoder: Decoder = "conv",
     up: Up = "transposed_conv",
     search_decoder: SearchDecoder = False,
+    learn_depth: LearnDepth = False,
     size: Annotated[int, typer.Option(help="Side of the pictures, pixels.")] = 224,
     channels: Annotated[int, typer.Option(help="1 for grey, 3 for RGB.")] = 3,
     classes: Annotated[int, typer.Option(help="How many names.")] = 100,
@@ -78,6 +81,7 @@ def measure(
             num_classes=classes,
             decoder="searched" if search_decoder else decoder,
             up=up,
+            learns_depth=learn_depth,
         )
         asked, chosen = open_space(space, frame), runtime_of(runtime)
         conditions = conditions_here(

@@ -39,6 +39,13 @@ def reproduce(
         Path | None,
         typer.Option(help="Folder for result files.", show_default="OUT/results"),
     ] = None,
+    times: Annotated[
+        bool,
+        typer.Option(
+            "--latency/--no-latency",
+            help="Time the networks side by side once all are trained; keep the machine quiet.",
+        ),
+    ] = True,
     data_root: DataRoot = None,
     download: Download = False,
     show_list: Annotated[
@@ -81,6 +88,7 @@ def reproduce(
                 results=folder,
                 data_root=data_root,
                 download=download,
+                times=times,
                 progress=tick,
             )
         if json:

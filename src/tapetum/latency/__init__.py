@@ -18,7 +18,7 @@ from tapetum.latency.conditions import Conditions
 from tapetum.latency.job import Benchmark, benchmark, conditions_here, measure_table, verify
 from tapetum.latency.runtimes import RUNTIMES, Runtime, find_runtime, prepare_architecture
 from tapetum.latency.stopwatch import Block, MakeReady, Timing, one_at_a_time, take_turns, timing
-from tapetum.latency.subject import Subject, open_subject
+from tapetum.latency.subject import Subject, open_subject, subject_of_graph
 from tapetum.latency.table import LatencyTable, Prediction
 
 __all__ = [
@@ -48,6 +48,7 @@ __all__ = [
     "range_of",
     "require_feasible",
     "require_sense",
+    "subject_of_graph",
     "take_turns",
     "timing",
     "verify",

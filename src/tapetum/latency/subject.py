@@ -22,6 +22,7 @@ __all__ = [
     "feeds_of",
     "open_subject",
     "subject_of",
+    "subject_of_graph",
 ]
 
 Feeds = Mapping[str, NDArray[np.float32]]
@@ -59,10 +60,10 @@ def open_subject(name: str, *, channels: int, num_classes: int) -> Subject:
     path = Path(name)
     if path.suffix == ".tapetum":
         package = open_package(path)
-        return _subject(package.graph_bytes, package.manifest.architecture)
+        return subject_of_graph(package.graph_bytes, package.manifest.architecture)
     if path.suffix == ".onnx":
         try:
-            return _subject(path.read_bytes(), None)
+            return subject_of_graph(path.read_bytes())
         except OSError as error:
             raise InputError(f"cannot read {path}: {error.strerror}", "check the path") from error
     if path.suffix == ".json":
@@ -151,7 +152,16 @@ def dense_architecture() -> Architecture:
     )
 
 
-def _subject(model: bytes, architecture: Architecture | None) -> Subject:
+def subject_of_graph(model: bytes, architecture: Architecture | None = None) -> Subject:
+    """A graph that has been written already.
+
+    Args:
+        model: The serialised ONNX graph.
+        architecture: What it is, where that is known.
+
+    Raises:
+        InputError: It is no graph.
+    """
     import onnx
     from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 

@@ -228,6 +228,20 @@ class SearchFolder:
         architecture.write(self.path / "architecture.json")
         result.write(self.path / "result.json")
 
+    def require_same(self, request: SearchRequest, table: LatencyTable) -> None:
+        """Refuses what a search of another request, or another table, has found.
+
+        Raises:
+            RunError: It names each field that differs.
+        """
+        found = differences(self.request, request)
+        found += [] if table == self.table else ["the latency table is another"]
+        if found:
+            raise RunError(
+                f"the search {self.path} is of another request: {'; '.join(found)}",
+                "ask for the same again, or choose another --out",
+            )
+
     def _checked(
         self, request: SearchRequest, table: LatencyTable, *, resume: bool
     ) -> "SearchFolder":
@@ -238,11 +252,5 @@ class SearchFolder:
                 f"{self.path} holds a search already",
                 "go on with --resume, or choose another --out",
             )
-        found = differences(self.request, request)
-        found += [] if table == self.table else ["the latency table is another"]
-        if found:
-            raise RunError(
-                f"the search {self.path} is of another request: {'; '.join(found)}",
-                "ask for the same again, or choose another --out",
-            )
+        self.require_same(request, table)
         return self

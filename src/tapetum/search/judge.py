@@ -5,38 +5,12 @@ networks at once.  So they are estimated anew for the one that is judged, on pic
 weights learn from, and the judgement is on others.
 """
 
-from collections.abc import Iterable
-
-import torch
-from torch import nn
-
-from tapetum.data import Batch, PictureSet
+from tapetum.data import PictureSet
 from tapetum.nn import Network
 from tapetum.search.recipe import SearchRecipe
 from tapetum.training.validate import dealt_batches, look
 
-__all__ = ["judge", "reestimate_statistics"]
-
-
-@torch.no_grad()
-def reestimate_statistics(network: nn.Module, batches: Iterable[Batch]) -> None:
-    """Replaces the statistics of every batch normalisation by those of some batches.
-
-    Args:
-        network: Changed in place; left in evaluation mode.
-        batches: Where the network is; each counts alike.
-    """
-    norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
-    usual = [norm.momentum for norm in norms]
-    for norm in norms:
-        norm.reset_running_stats()
-        norm.momentum = None  # the plain average of all batches
-    network.train()
-    for batch in batches:
-        network(batch.noisy, batch.boxes)
-    for norm, momentum in zip(norms, usual, strict=True):
-        norm.momentum = momentum
-    network.eval()
+__all__ = ["judge"]
 
 
 def judge(network: Network, pictures: PictureSet, recipe: SearchRecipe) -> dict[str, float]:

@@ -32,7 +32,7 @@ from tapetum.search.folder import (
     SearchRequest,
     SearchResult,
 )
-from tapetum.search.judge import judge, reestimate_statistics
+from tapetum.search.judge import judge
 from tapetum.search.recipe import SearchRecipe
 from tapetum.search.searcher import Searcher
 from tapetum.search.widths import Scaled
@@ -41,6 +41,7 @@ from tapetum.training.clock import Clock
 from tapetum.training.distributed import make_accelerator
 from tapetum.training.interrupt import StopRequests, interrupted
 from tapetum.training.process import prepare_process
+from tapetum.training.recalibrate import reestimate_statistics
 
 __all__ = ["require_searchable", "search"]
 

@@ -9,8 +9,8 @@ import torch
 from tapetum.errors import InputError
 from tapetum.latency import Conditions, Subject
 from tapetum.latency.stopwatch import Run
-from tapetum.latency.subject import feeds_of
-from tapetum.nn import build
+from tapetum.latency.subject import Feeds, feeds_of
+from tapetum.nn import AnyNetwork, PeerNetwork, build
 from tapetum.provenance import cpu_model
 from tapetum.training.process import training_device
 
@@ -46,18 +46,30 @@ class EagerTorch:
                 "torch runs networks, not graphs of unknown origin",
                 "give an architecture or a package, or use another --runtime",
             )
-        device = training_device()
-        torch.set_num_threads(conditions.threads)
-        network = build(subject.architecture, seed=0).eval().to(device)
-        feeds = {
-            name: torch.from_numpy(values).to(device)
-            for name, values in feeds_of(subject, conditions).items()
-        }
+        network = build(subject.architecture, seed=0).eval()
+        return _ready(network, feeds_of(subject, conditions), conditions)
 
-        def run() -> None:
-            with torch.inference_mode():
-                network(feeds["noisy"], feeds.get("boxes"))
-            if device.type == "cuda":
-                torch.cuda.synchronize()
+    def prepare_peer(self, peer: PeerNetwork, conditions: Conditions) -> Run:
+        """Makes a peer ready, of which there is no graph of ours; sets the threads as above.
 
-        return run
+        Args:
+            peer: In evaluation mode.
+            conditions: Under which it is timed.
+        """
+        pictures = Subject(b"", None, {"noisy": (None, conditions.channels, None, None)})
+        return _ready(peer, feeds_of(pictures, conditions), conditions)
+
+
+def _ready(network: AnyNetwork, feeds: Feeds, conditions: Conditions) -> Run:
+    device = training_device()
+    torch.set_num_threads(conditions.threads)
+    network.to(device)
+    moved = {name: torch.from_numpy(values).to(device) for name, values in feeds.items()}
+
+    def run() -> None:
+        with torch.inference_mode():
+            network(moved["noisy"], moved.get("boxes"))
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+
+    return run

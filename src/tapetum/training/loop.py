@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 import safetensors.torch
 import torch
+from torch import Tensor
 
 from tapetum.arch import Architecture, Peer
 from tapetum.data import PictureSet, steps_per_epoch
@@ -23,6 +24,7 @@ from tapetum.training.interrupt import StopRequests, interrupted
 from tapetum.training.journal import Journal
 from tapetum.training.learner import Learner
 from tapetum.training.process import ProcessSettings, prepare_process
+from tapetum.training.recalibrate import recalibrate
 from tapetum.training.recipe import Recipe
 from tapetum.training.run import Result, RunFolder
 from tapetum.training.validate import validate
@@ -81,7 +83,7 @@ def train(
     start = _start(run, learner, num_pictures=len(train_set))
     with torch.random.fork_rng(devices=[]):  # learning seeds torch's generator; give it back
         end = _learn(learner, start, train_set, val_set, run, progress)
-    return _finish(run, learner, end, process=process, provenance=provenance)
+    return _finish(run, learner, end, (train_set, val_set), process=process, provenance=provenance)
 
 
 def _learn(
@@ -153,6 +155,7 @@ def _finish(
     run: RunFolder,
     learner: Learner,
     position: Position,
+    sets: tuple[PictureSet, PictureSet],
     *,
     process: ProcessSettings,
     provenance: Provenance,
@@ -175,7 +178,10 @@ def _finish(
     )
     if learner.accelerator.is_main_process:
         best = read_weights(run.best_checkpoint) if keeps_best else None
-        weights = best or learner.kept_network.state_dict()
+        weights: Mapping[str, Tensor] = best or learner.kept_network.state_dict()
+        if learner.recipe.recalibration_batches:
+            weights, found = recalibrate(learner, weights, *sets)
+            result = result.model_copy(update={"recalibration": found})
         dense = {name: value.cpu().contiguous() for name, value in weights.items()}
         write_atomically(run.weights, safetensors.torch.save(dense))
         run.write_result(result)

@@ -70,6 +70,8 @@ class Recipe(Record):
         seed: Of fresh weights, of the order of pictures, of noise.
         checkpoint_every_steps: A kill loses at most this many; each epoch's end is kept as well.
         validation_pictures: At most so many are looked at after each epoch.
+        recalibration_batches: After the last epoch, batch statistics are estimated anew on so many
+            training batches, and kept where the validation loss is no higher; 0 leaves them.
     """
 
     schema_version: Literal[1] = 1
@@ -95,6 +97,7 @@ class Recipe(Record):
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     checkpoint_every_steps: PositiveInt = 100
     validation_pictures: PositiveInt = 1_000
+    recalibration_batches: Annotated[int, Field(ge=0)] = 0
 
     @model_validator(mode="after")
     def _has_no_option_without_effect(self) -> "Recipe":
@@ -173,6 +176,7 @@ PICTURES = Recipe(
     noise=NoisePlan(kind="gaussian", low=0.0, high=0.5),
     precision="bf16",
     channels_last=True,
+    recalibration_batches=50,
 )
 
 RECIPES = (PUBLISHED, QUICK, SWIFT, PICTURES)

@@ -35,7 +35,7 @@ from tapetum.training.checkpoint import EpochRow, read_weights
 from tapetum.training.process import ProcessSettings
 from tapetum.training.recipe import Recipe
 
-__all__ = ["Request", "Result", "RunFolder", "load_network"]
+__all__ = ["Recalibration", "Request", "Result", "RunFolder", "load_network"]
 
 
 class Request(Record):
@@ -56,6 +56,23 @@ class Request(Record):
     class_names: tuple[str, ...] = ()
 
 
+class Recalibration(Record):
+    """What estimating the batch statistics anew has changed.
+
+    Attributes:
+        loss_before: Of the held-out pictures.
+        loss_after: As above.
+    """
+
+    loss_before: float
+    loss_after: float
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether the network that is kept has the new statistics: they are no worse."""
+        return self.loss_after <= self.loss_before
+
+
 class Result(Record):
     """How a training ended.
 
@@ -70,6 +87,7 @@ class Result(Record):
         best_epoch: With the lowest validation loss; from 1.
         kept_epoch: Whose weights are in ``weights.safetensors``.
         last: The last row of ``metrics.csv``.
+        recalibration: What new batch statistics have changed; ``None`` where none were estimated.
         scores: Of the kept weights on each noise level, once evaluated.
         provenance: When, where and with what the training was started, or last gone on with.
     """
@@ -85,6 +103,7 @@ class Result(Record):
     best_epoch: int
     kept_epoch: int
     last: EpochRow
+    recalibration: Recalibration | None = None
     scores: Scores | None = None
     provenance: Provenance
 

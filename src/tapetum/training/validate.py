@@ -15,12 +15,11 @@ from tapetum.nn import AnyNetwork, Outputs
 from tapetum.noise import NoisePlan
 from tapetum.training.learner import Learner
 
-__all__ = ["dealt_batches", "look", "validate"]
+__all__ = ["dealt_batches", "look", "look_once", "validate"]
 
 _LEVELS_OF_A_RANGE = 5
 
 
-@torch.no_grad()
 def validate(learner: Learner, pictures: PictureSet) -> dict[str, float]:
     """Looks at held-out pictures with the weights that would be kept, in float32.
 
@@ -35,6 +34,17 @@ def validate(learner: Learner, pictures: PictureSet) -> dict[str, float]:
         Means over the pictures: ``loss``; ``psnr_db`` and ``accuracy`` where the network has such
         an output and the pictures have labels.  Every process gets the same.
     """
+    return learner.mean_over_processes(look_once(learner, learner.kept_network.eval(), pictures))
+
+
+def look_once(learner: Learner, network: AnyNetwork, pictures: PictureSet) -> dict[str, float]:
+    """As :func:`validate`, with a network of one's own and for this process alone.
+
+    Args:
+        learner: Has the recipe.
+        network: In evaluation mode, where the learner's is.
+        pictures: As above.
+    """
     recipe = learner.recipe
     batches = dealt_batches(
         pictures,
@@ -43,13 +53,12 @@ def validate(learner: Learner, pictures: PictureSet) -> dict[str, float]:
         batch_size=recipe.batch_size,
         seed=recipe.seed,
     )
-    means = look(
-        learner.kept_network.eval(),
+    return look(
+        network,
         map(learner.to_device, batches),
         weights=recipe.loss,
         label_smoothing=recipe.label_smoothing,
     )
-    return learner.mean_over_processes(means)
 
 
 @torch.no_grad()

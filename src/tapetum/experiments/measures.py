@@ -1,0 +1,35 @@
+"""What tables read from a result: means over the noise levels, or one of them."""
+
+from collections.abc import Callable
+
+from tapetum.experiments.plan import CellResult
+from tapetum.noise import Gaussian
+from tapetum.scores import ScoreRow
+
+__all__ = ["accuracy_percent", "at_sigma", "mean_of"]
+
+
+def mean_of(value: Callable[[ScoreRow], float | None]) -> Callable[[CellResult], float | None]:
+    """Reads the mean over the noise levels."""
+
+    def read(done: CellResult) -> float | None:
+        return None if done.result.scores is None else value(done.result.scores.mean)
+
+    return read
+
+
+def at_sigma(
+    sigma: float, value: Callable[[ScoreRow], float | None]
+) -> Callable[[CellResult], float | None]:
+    """Reads one noise level."""
+
+    def read(done: CellResult) -> float | None:
+        rows = () if done.result.scores is None else done.result.scores.rows
+        return next((value(row) for row in rows if row.noise == Gaussian(sigma=sigma)), None)
+
+    return read
+
+
+def accuracy_percent(row: ScoreRow) -> float | None:
+    """Of a network that names."""
+    return None if row.accuracy is None else 100 * row.accuracy

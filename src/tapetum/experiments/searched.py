@@ -1,0 +1,208 @@
+"""Networks of an experiment that are not given but found: by a search, or as its control.
+
+A search is priced by a latency table that lies beside the results, ``SCALE/tables/NAME.json``;
+where there is none yet, it is measured on this machine.  Several networks may come from one search
+(with other decoders, in another layout, or its controls), so a search has a folder of its own.
+"""
+
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Literal, NamedTuple, Self
+
+from pydantic import Field, PositiveFloat, model_validator
+
+from tapetum.arch import Architecture, Peer
+from tapetum.arch.space import Choice, Space
+from tapetum.arch.spaces import carry_over
+from tapetum.errors import InputError
+from tapetum.experiments.deployment import Deployment
+from tapetum.fit import Pictures
+from tapetum.fit.controls import Control, control
+from tapetum.latency import (
+    LatencyTable,
+    measure_table,
+    prepare_architecture,
+    range_of,
+    require_feasible,
+)
+from tapetum.progress import ProgressCallback
+from tapetum.records import Record
+from tapetum.search import (
+    SearchFolder,
+    SearchRecipe,
+    SearchRequest,
+    SearchResult,
+    require_searchable,
+    search,
+)
+
+__all__ = ["Found", "Searched", "Target", "find_network"]
+
+CONTROL_SEED = 11
+
+
+class Target(Record):
+    """A latency, in milliseconds or by where it lies in the range of a space on a device.
+
+    The second is for machines of which one does not know what they can do.
+
+    Attributes:
+        ms: Milliseconds; else null.
+        share: From 0, the fastest network of the space, to 1, the slowest; else null.
+    """
+
+    ms: PositiveFloat | None = None
+    share: Annotated[float, Field(ge=0, le=1)] | None = None
+
+    @model_validator(mode="after")
+    def _is_one_of_both(self) -> Self:
+        if (self.ms is None) == (self.share is None):
+            raise ValueError("give ms or share, and not both")
+        return self
+
+    def __str__(self) -> str:
+        return f"share{self.share:g}" if self.ms is None else f"{self.ms:g}ms"
+
+    def in_ms(self, table: LatencyTable) -> float:
+        """What it is on the device of a table."""
+        if self.ms is not None:
+            return self.ms
+        assert self.share is not None  # noqa: S101  (one of both is there)
+        fastest_ms, slowest_ms = range_of(table)
+        return round(fastest_ms + self.share * (slowest_ms - fastest_ms), 3)
+
+
+class Searched(Record):
+    """How a network is found.
+
+    Attributes:
+        name: Of the network.
+        space: That is searched.
+        table: Name of the latency table that prices the space.
+        target: What the found network may take, by the table.
+        recipe: How to search.
+        control: Instead of what the search finds, a network of the space as slow as that.
+        built_in: The space whose network is made of the found blocks, where it is another: one with
+            another decoder, or one that a C-NAS is carried over to.
+    """
+
+    format: Literal["tapetum-searched"] = "tapetum-searched"
+    name: str
+    space: Space
+    table: str
+    target: Target
+    recipe: SearchRecipe
+    control: Control | None = None
+    built_in: Space | None = None
+
+    @property
+    def slug(self) -> str:
+        """Names the folder of the search; what is made of it does not matter."""
+        return f"{self.table}-{self.target}_{self.recipe.name}_seed{self.recipe.seed}"
+
+    def architecture(self, table: LatencyTable, found: SearchResult) -> Architecture:
+        """What becomes of the blocks that were found."""
+        choices: dict[str, Choice | None] = dict(found.choices)
+        if self.control is not None:
+            seed = CONTROL_SEED + self.recipe.seed
+            choices = control(self.control, table, limit_ms=found.predicted_ms, seed=seed)
+        if self.built_in is None:
+            return self.space.architecture(choices, name=self.name)
+        if set(choices) != set(self.built_in.slots):
+            choices = carry_over(choices, self.built_in)
+        return self.built_in.architecture(choices, name=self.name)
+
+
+class Found(NamedTuple):
+    """The network of a cell.
+
+    Attributes:
+        architecture: To be trained.
+        search: How the search went; ``None`` where there was none.
+    """
+
+    architecture: Architecture | Peer
+    search: SearchResult | None
+
+    @property
+    def found(self) -> Architecture | None:
+        """The architecture, where a search has decided it."""
+        if self.search is None or not isinstance(self.architecture, Architecture):
+            return None
+        return self.architecture
+
+
+def find_network(
+    asked: Searched,
+    pictures: Pictures,
+    deployment: Deployment,
+    *,
+    tables: Path,
+    searches: Path,
+    progress: ProgressCallback,
+) -> Found:
+    """Searches, or takes what an earlier search has found.
+
+    Args:
+        asked: How.
+        pictures: The training part is searched on.
+        deployment: Where the network will run.
+        tables: Folder of the latency tables; one that is not there is measured on this machine.
+        searches: Folder of the folders of searches; one that was killed goes on.
+        progress: Is told of every step.
+
+    Raises:
+        InputError: The table is of another space, device or runtime, or the target not feasible.
+        RunError: The folder of the search is of another request.
+        DataError: There are too few pictures.
+        TrainingError: The search cannot go on; its last state is kept.
+    """
+    table = _table(asked, deployment, tables / f"{asked.table}.json", progress)
+    target_ms = asked.target.in_ms(table)
+    require_feasible(table, target_ms)
+    request = SearchRequest(
+        recipe=asked.recipe,
+        target_ms=target_ms,
+        data=pictures.identity,
+        class_names=pictures.train.class_names,
+    )
+    found = _search(searches / asked.slug, request, table, pictures, progress)
+    return Found(asked.architecture(table, found), found)
+
+
+def _search(
+    path: Path,
+    request: SearchRequest,
+    table: LatencyTable,
+    pictures: Pictures,
+    progress: ProgressCallback,
+) -> SearchResult:
+    if (path / "result.json").exists():
+        folder = SearchFolder.open(path)
+        folder.require_same(request, table)
+        return folder.result()
+    require_searchable(request, table, pictures.train)
+    folder = SearchFolder.start(path, request, table, resume=True)
+    return search(folder, pictures.train, progress=progress)
+
+
+def _table(
+    asked: Searched, deployment: Deployment, path: Path, progress: ProgressCallback
+) -> LatencyTable:
+    """What prices the search: of this space and for this deployment, on this machine."""
+    conditions = deployment.conditions
+    if not path.exists():
+        return measure_table(
+            asked.space,
+            conditions,
+            partial(prepare_architecture, deployment.runtime, conditions),
+            path,
+            count=deployment.table_networks,
+            limit_s=60 * deployment.table_minutes,
+            progress=progress,
+        )
+    table = LatencyTable.read(path)
+    table.conditions.require_same(conditions, what=str(path))
+    if table.space != asked.space:
+        raise InputError(f"{path} is of another space", "move it away, and it is measured again")
+    return table

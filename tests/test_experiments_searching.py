@@ -1,0 +1,235 @@
+"""The paper's search as experiments: as it prints them, run as asked, and told truly."""
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from tapetum.arch import Architecture
+from tapetum.arch.spec import InvertedResidual
+from tapetum.errors import InputError
+from tapetum.experiments import Experiment, Reproduced, Scale, gather, paper, reproduce
+from tapetum.experiments.searched import Searched, Target
+from tapetum.experiments.searching import (
+    figure_4,
+    figure_5,
+    figure_6,
+    figure_8,
+    quality,
+    table_2,
+    table_3,
+    table_4,
+    table_5,
+    table_6,
+    table_10,
+)
+from tapetum.experiments.studies import STUDIES
+from tapetum.latency import LatencyTable, range_of
+from test_latency_table import table_of
+
+TABLES = {
+    table_2: paper.TABLE_2,
+    table_3: paper.TABLE_3,
+    table_4: paper.TABLE_4,
+    table_5: paper.TABLE_5,
+    table_6: paper.TABLE_6,
+    table_10: paper.TABLE_10,
+}
+ALL = (*TABLES, figure_4, figure_5, figure_6, figure_8, quality)
+SMOKE = STUDIES[Scale.smoke]
+
+Make = Callable[[Scale], Experiment]
+
+
+@pytest.fixture(scope="module")
+def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for all runs, with a table for each space, so that none is measured."""
+    root = tmp_path_factory.mktemp("studies")
+    for searched in _searched(ALL, Scale.smoke):
+        path = root / "results" / "smoke" / "tables" / f"{searched.table}.json"
+        if not path.exists():
+            here = {"conditions": SMOKE.deployment.conditions}
+            table_of(searched.space).model_copy(update=here).write(path)
+    return root
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Timings that are not spread in time: what they come to is no law."""
+    monkeypatch.setattr("tapetum.experiments.side_by_side.PAUSE_S", 0.0)
+    monkeypatch.setattr("tapetum.experiments.side_by_side.NUM_ROUNDS", 1)
+
+
+def _searched(experiments: Sequence[Make], scale: Scale) -> list[Searched]:
+    return [
+        cell.network
+        for make in experiments
+        for cell in make(scale).cells
+        if isinstance(cell.network, Searched)
+    ]
+
+
+def _run(make: Make, out: Path, **options: object) -> Reproduced:
+    return reproduce(make(Scale.smoke), **{"out": out, "results": out / "results", **options})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("scale", Scale)
+@pytest.mark.parametrize("make", TABLES)
+def test_a_table_has_the_rows_of_the_paper(make: Make, scale: Scale) -> None:
+    """In its order, each with what it prints; what we add stands behind and has nothing printed."""
+    rows = make(scale).rows
+    printed = TABLES[make]
+    assert [row.title for row in rows][: len(printed)] == list(printed)
+    for row in rows:
+        wanted = [value for value in printed.get(row.title, ()) if value is not None]
+        assert sorted(row.printed.values()) == sorted(wanted)
+
+
+def test_the_scale_paper_is_the_published_one() -> None:
+    """Section 4: SGD at 2e-2 for 90 epochs, then 2e-1 for 250, noise up to 1, equations 2 and 3."""
+    for make in ALL:
+        for cell in make(Scale.paper).cells:
+            recipe = cell.recipe
+            assert (recipe.optimizer, recipe.learning_rate, recipe.epochs) == ("sgd", 0.2, 250)
+            assert recipe.loss.cross_entropy == pytest.approx(0.1)
+            assert recipe.loss.ssim == pytest.approx(0.9 * 0.2)
+            assert recipe.noise.levels == (0.0,) or (recipe.noise.low, recipe.noise.high) == (0, 1)
+            if isinstance(cell.network, Searched):
+                search = cell.network.recipe
+                assert (search.learning_rate, search.epochs) == (2e-2, 90)
+                assert cell.network.target.ms in (6.0, 6.7, 8.0, 12.0)
+
+
+def test_clean_pictures_where_the_paper_has_clean_ones() -> None:
+    """Classifiers of section 4.1 see no noise; the others do, whatever they were searched on."""
+    for make in ALL:
+        is_clean = make in (table_10, figure_4, figure_5, figure_6)
+        for cell in make(Scale.paper).cells:
+            assert (cell.recipe.noise.levels == (0.0,)) == is_clean
+
+
+def test_a_search_and_its_training_have_one_seed() -> None:
+    """Two seeds are two searches; two networks of one search share its folder."""
+    cells = [cell for make in ALL for cell in make(Scale.small).cells]
+    searches = {}
+    for cell in cells:
+        if isinstance(cell.network, Searched):
+            assert cell.network.recipe.seed == cell.recipe.seed
+            key = (cell.network.space, cell.network.target, cell.network.recipe)
+            assert searches.setdefault(cell.network.slug, key) == key
+    assert len({json.dumps([s.model_dump() for s in key]) for key in searches.values()}) == len(
+        searches
+    )
+
+
+def test_a_target_is_one_of_two_things(out: Path) -> None:
+    """Milliseconds, or a share of what the space spans: 0 the fastest network, 1 the slowest."""
+    table = LatencyTable.read(out / "results" / "smoke" / "tables" / "c-nas-4op.json")
+    fastest, slowest = range_of(table)
+    ends = [Target(share=share).in_ms(table) for share in (0, 1)]
+    assert ends == pytest.approx([fastest, slowest], abs=1e-3)
+    assert Target(ms=7).in_ms(table) == 7
+    for wrong in ({}, {"ms": 1, "share": 0.5}):
+        with pytest.raises(ValidationError, match="give ms or share, and not both"):
+            Target.model_validate(wrong)
+
+
+def test_searches_are_run_and_told(out: Path) -> None:
+    """Table 10 and figure 4, which shares its searches: scores, latencies and a drawing."""
+    made = _run(table_10, out)
+    assert made.table is not None
+    assert not any("not run" in cell for row in made.table.rows for cell in row)
+    searches = sorted(path.name for path in (out / "smoke" / "searches").iterdir())
+    assert len(searches) == 4
+    for done in made.results:
+        assert done.search is not None
+        assert done.search.predicted_ms <= done.search.target_ms
+        assert len(done.search.epochs) == SMOKE.search.epochs
+    drawn = _run(figure_4, out)
+    assert [path.name for path in drawn.files] == ["figure_4_smoke.png"]
+    assert drawn.results == made.results
+    assert sorted(path.name for path in (out / "smoke" / "searches").iterdir()) == searches
+
+
+def test_a_joint_network_has_the_blocks_of_the_classifier(out: Path) -> None:
+    """One search gives the C-NAS, and its blocks in the order of the stages give the DC-NAS."""
+    alone, joint = (
+        _run(table_3, out, only=f"{name}_*", times=False).results[0].architecture
+        for name in ("c-nas-s", "dc-nas-s")
+    )
+    assert _blocks(alone) == _blocks(joint)
+    assert joint.kind == "integrated"
+    names = [path.name for path in (out / "smoke" / "searches").iterdir()]
+    assert len([name for name in names if name.startswith("c-nas-4op-share0.2_swift_")]) == 1
+
+
+def test_a_control_is_as_slow_and_has_not_been_searched(out: Path) -> None:
+    """By the table: near the latency of what was found, with other blocks."""
+    table = LatencyTable.read(out / "results" / "smoke" / "tables" / "c-nas-4op.json")
+    found, *controls = (
+        _run(table_3, out, only=f"{name}_*", times=False).results[0]
+        for name in ("dc-nas-s", "dc-nas-s-random", "dc-nas-s-uniform")
+    )
+    assert found.search is not None
+    for one in controls:
+        assert one.search == found.search
+        blocks = _blocks(one.architecture)
+        assert blocks != _blocks(found.architecture)
+        choices = {
+            path: next(choice for choice in slot.choices() if slot.block(choice) == block)
+            for (path, slot), block in zip(table.space.slots.items(), blocks, strict=True)
+        }
+        predicted_ms = table.predict(choices).median_ms
+        assert predicted_ms == pytest.approx(found.search.predicted_ms, rel=0.2)
+
+
+def test_a_table_of_another_device_is_refused(out: Path, tmp_path: Path) -> None:
+    """Nothing is searched with prices that do not hold here."""
+    table = LatencyTable.read(out / "results" / "smoke" / "tables" / "c-nas-4op.json")
+    other = table.conditions.model_copy(update={"device": "another processor"})
+    path = tmp_path / "results" / "smoke" / "tables" / "c-nas-4op.json"
+    table.model_copy(update={"conditions": other}).write(path)
+    with pytest.raises(InputError, match="another processor"):
+        _run(table_3, tmp_path, only="c-nas-s_*")
+    assert not (tmp_path / "smoke" / "searches").exists()
+
+
+def test_pictures_that_are_not_there_are_asked_for(tmp_path: Path) -> None:
+    """With the folder that is looked for, before anything begins."""
+    with pytest.raises(InputError, match=r"needs the pictures 'imagenette128'.*--data-root"):
+        reproduce(table_10(Scale.small), out=tmp_path, results=tmp_path, data_root=tmp_path / "no")
+    assert not any(tmp_path.iterdir())
+
+
+def test_latencies_are_of_one_run(out: Path) -> None:
+    """All networks of a table are timed together, and only once all are there."""
+    _run(table_10, out)
+    outcome = gather(table_10(Scale.smoke), out / "results")
+    assert all(done.timing is not None for done in outcome.done)
+    text = (out / "results" / "smoke" / "latency" / "table_10.json").read_text()
+    assert set(json.loads(text)["timings"]) == set(outcome.by_slug)
+    assert all(
+        "timing" not in json.loads(path.read_text())
+        for path in (out / "results" / "smoke").glob("*.json")
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("make", ALL)
+def test_an_experiment_of_the_search_runs_at_the_scale_smoke(make: Make, out: Path) -> None:
+    """Every table is run whole, and every figure is drawn."""
+    made = _run(make, out)
+    assert len(made.results) == len(make(Scale.smoke).cells)
+    if made.table is not None:
+        assert not any("not run" in cell for row in made.table.rows for cell in row)
+    assert len(made.files) == make(Scale.smoke).name.startswith("figure")
+
+
+def _blocks(architecture: Architecture) -> list[InvertedResidual]:
+    """Those that were searched: all but the first, which is fixed."""
+    levels = [block for level in architecture.encoder for block in level.blocks]
+    branch = () if architecture.classifier is None else architecture.classifier.blocks
+    found = [block for block in (*levels, *branch) if isinstance(block, InvertedResidual)]
+    return found[1:]
