@@ -7,7 +7,15 @@ from pathlib import Path
 import pytest
 
 from tapetum.errors import InputError
-from tapetum.latency.stopwatch import Block, Run, one_at_a_time, take_turns, time_block, timing
+from tapetum.latency.stopwatch import (
+    Block,
+    Run,
+    one_at_a_time,
+    take_turns,
+    time_block,
+    timing,
+    undisturbed,
+)
 
 SHORT = Block(warmups=1, warmup_ms=0, min_passes=3, min_ms=0)
 
@@ -64,3 +72,9 @@ def test_two_timings_never_overlap(tmp_path: Path) -> None:
         pass
     with one_at_a_time(tmp_path):
         pass
+
+
+@pytest.mark.parametrize("visits", [[5.0], [5.0, 8.0], [5.0, 9.0, 5.0], [9.0, 5.0, 7.0, 5.0]])
+def test_disturbed_visits_do_not_count(visits: list[float]) -> None:
+    """As long as they are not more than half of all, however slow they are."""
+    assert undisturbed(visits) == 5.0

@@ -81,9 +81,7 @@ BRIEF_TRAINING = Recipe(
     channels_last=True,
     recalibration_batches=50,
 )
-BRIEF_SEARCH = SWIFT_SEARCH.model_copy(
-    update={"name": "swift", "epochs": 8, "warmup_epochs": 1, "cooling": 0.66}
-)
+BRIEF_SEARCH = SWIFT_SEARCH.model_copy(update={"epochs": 5, "warmup_epochs": 1, "cooling": 0.5})
 
 STUDIES = {
     Scale.smoke: Study(

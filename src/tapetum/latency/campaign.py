@@ -2,8 +2,8 @@
 
 Each network is drawn from (seed, index), so that a campaign that was killed goes on with the next
 one, and two campaigns of different seeds share no network.  Every round visits all of them, so that
-the visits of one lie far apart and meet the machine in different moods; their median counts.  There
-is no new round when the latencies are sure enough, or when the time is over.
+the visits of one lie far apart and meet the machine in different moods; the faster half of them
+counts.  There is no new round when the latencies are sure enough, or when the time is over.
 
 The log is JSON lines: what is measured in the first, one visit in each of the others; a line that a
 kill has torn is measured again.
@@ -24,7 +24,7 @@ from tapetum.arch.spec import Architecture
 from tapetum.errors import InputError
 from tapetum.latency.conditions import Conditions
 from tapetum.latency.pricing import Sample
-from tapetum.latency.stopwatch import Block, Run, time_block
+from tapetum.latency.stopwatch import Block, Run, time_block, undisturbed
 from tapetum.progress import ProgressCallback
 from tapetum.records import Record, write_atomically
 
@@ -41,7 +41,7 @@ __all__ = [
 SURE_ENOUGH = 0.01  # noise below which another round would add nothing that a user could tell
 FEWEST_ROUNDS = 3  # fewer cannot tell a disturbed visit from the others
 FEWEST_NETWORKS = 60  # fewer cannot tell the machine's rates apart
-VISITS_OF_A_PACE = 20  # after which one knows how long a visit takes
+VISITS_OF_A_PACE = 60  # after which one knows how long a visit takes
 
 Prepare = Callable[[Architecture], Run]
 """Makes a network ready to be timed under the conditions at hand."""
@@ -81,7 +81,7 @@ class Measurements(NamedTuple):
     """What a campaign has come to.
 
     Attributes:
-        samples: Every network, in the order of the draws, with the median of its visits.
+        samples: Every network, in the order of the draws, with what its visits come to.
         num_rounds: In which all of them were visited.
         noise: How far off the latency of a network is because the machine is noisy: the standard
             error over its visits, relatively, on average; ``None`` before the second round.
@@ -168,7 +168,7 @@ def _pool(campaign: Campaign, visits: Mapping[tuple[int, int], float]) -> Measur
         if len(found) > 1
     ]
     return Measurements(
-        [Sample(draw(campaign, i), statistics.median(by_index[i])) for i in sorted(by_index)],
+        [Sample(draw(campaign, i), undisturbed(by_index[i])) for i in sorted(by_index)],
         min(map(len, by_index.values()), default=0),
         statistics.fmean(errors) if errors else None,
     )

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from tapetum.arch.cost import multiply_adds
 from tapetum.latency.campaign import Campaign, Prepare, draw
-from tapetum.latency.stopwatch import Block, take_turns
+from tapetum.latency.stopwatch import Block, take_turns, undisturbed
 from tapetum.latency.table import LatencyTable
 from tapetum.progress import ProgressCallback
 from tapetum.records import Record
@@ -36,9 +36,9 @@ class CheckedNetwork(Record):
         low_ms: Nine in ten networks take at least this,
         high_ms: and at most this.
         by_multiply_adds_ms: By the affine fit.
-        measured_ms: Median over all rounds.
-        first_ms: Median over every other round, the first among them.
-        second_ms: Median over the rounds in between.
+        measured_ms: Over all rounds, as tables are measured.
+        first_ms: Over every other round, the first among them.
+        second_ms: Over the rounds in between.
     """
 
     predicted_ms: float
@@ -146,9 +146,9 @@ def check_table(
                 low_ms=predicted.low_ms,
                 high_ms=predicted.high_ms,
                 by_multiply_adds_ms=table.baseline.predict(multiply_adds(network, *size)),
-                measured_ms=statistics.median(medians),
-                first_ms=statistics.median(medians[::2]),
-                second_ms=statistics.median(medians[1::2]),
+                measured_ms=undisturbed(medians),
+                first_ms=undisturbed(medians[::2]),
+                second_ms=undisturbed(medians[1::2]),
             )
         )
     return Check(networks=tuple(checked))

@@ -1,10 +1,11 @@
-r"""Times what runs, again and again, and says how sure it is.
+"""Times what runs, again and again, and says how sure it is.
 
 A shared machine is noisy in two ways.  Single passes are disturbed, always upwards: so a *block*
-of passes counts by its median.  And the whole machine drifts by several per cent within seconds:
-so what is compared takes turns, block by block (A B C A B C), in rounds that are spread in time,
-and the medians of the rounds are pooled.  Minima and a reference network beside were tried and did
-not help (docs/latency.md).
+of passes counts by its median.  And the whole machine drifts by several per cent within seconds,
+and is slower by half for some: so what is compared takes turns, block by block (A B C A B C), in
+rounds that are spread in time, and the medians of the rounds are pooled (:func:`timing` for what a
+user meets, :func:`undisturbed` for what a block costs).  Minima over passes and a reference network
+beside were tried and did not help (docs/latency.md).
 
 Each is made ready anew for its turn, so that one at a time lives in memory: the idle threads of
 another one spin beside the one that is timed, and with two threads on two cores that doubles its
@@ -35,6 +36,7 @@ __all__ = [
     "take_turns",
     "time_block",
     "timing",
+    "undisturbed",
 ]
 
 Run = Callable[[], object]
@@ -127,6 +129,18 @@ def take_turns(
             done = round_number * len(things) + index + 1
             progress(done, num_rounds * len(things), "timing")
     return found
+
+
+def undisturbed(visits: Sequence[float]) -> float:
+    """What the visits of one thing come to: the mean of the faster half of them.
+
+    Neighbours on a shared machine slow some visits by half, for seconds at a time, and nothing ever
+    makes one faster: of three visits, two are disturbed far too often for a median (docs/log.md).
+
+    Args:
+        visits: Medians of their passes, at least one.
+    """
+    return statistics.fmean(sorted(visits)[: (len(visits) + 1) // 2])
 
 
 def timing(rounds: Sequence[Sequence[float]]) -> Timing:
