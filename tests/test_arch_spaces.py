@@ -167,6 +167,16 @@ def test_a_classifier_is_not_carried_where_it_does_not_fit() -> None:
         carry_over(few, find_space("dc-nas", SMALL))
 
 
+@pytest.mark.parametrize("name", space_names())
+def test_a_narrower_frame_is_narrower_everywhere(name: str) -> None:
+    """All channels shrink alike, onto multiples of 8, and the forms of its networks agree."""
+    usual, narrow = (find_space(name, SMALL._replace(width=width)) for width in (1.0, 0.5))
+    assert list(usual.slots) == list(narrow.slots)
+    for path, slot in narrow.slots.items():
+        assert slot.out_channels == -(-usual.slots[path].out_channels // 16) * 8
+    require_agreement(draw(name, SMALL._replace(width=0.25)))
+
+
 def test_depth_is_learned_only_where_asked() -> None:
     """Slots that keep size and channels may be left out, and then some are."""
     frame = SMALL._replace(learns_depth=True)

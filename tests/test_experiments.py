@@ -30,7 +30,7 @@ from tapetum.experiments.results import result_path
 from tapetum.experiments.run import run_path
 from tapetum.fit import open_pictures
 from tapetum.noise import Gaussian
-from tapetum.training import load_network, network_predict
+from tapetum.training import RunFolder, load_network, network_predict
 
 CONTROLLED = (table_1, table_7, table_8, figure_3, figure_9)
 ONE = "mb1-s_*"  # the cheapest cell there is
@@ -147,6 +147,27 @@ def test_a_table_that_was_killed_goes_on_where_it_stopped(tmp_path: Path) -> Non
         for name in ("broken", "whole")
     ]
     assert weights[0].read_bytes() == weights[1].read_bytes()
+
+
+def test_a_run_goes_on_in_the_precision_of_its_beginning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a machine where another one is quicker, too."""
+
+    def pull_the_plug(done: int, total: int, message: str) -> None:
+        if message.startswith("mb1-s") and (done, total) == (2, 4):
+            raise _PlugPulled
+
+    monkeypatch.setattr("tapetum.training.process._bf16_pays", lambda: True)
+    with pytest.raises(_PlugPulled):
+        run_one(tmp_path, progress=pull_the_plug)
+    monkeypatch.setattr("tapetum.training.process._bf16_pays", lambda: False)
+    done = run_one(tmp_path).results[0]
+    folder = run_path(tmp_path, Scale.smoke, done.cell)
+    assert RunFolder.open(folder).request.recipe.precision == "bf16"
+    afresh = run_one(tmp_path / "afresh").results[0]
+    folder = run_path(tmp_path / "afresh", Scale.smoke, afresh.cell)
+    assert RunFolder.open(folder).request.recipe.precision == "fp32"
 
 
 def test_a_result_of_other_settings_is_not_taken(tmp_path: Path) -> None:

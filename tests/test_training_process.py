@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -55,3 +56,23 @@ def test_every_accelerator_is_called_by_its_name(
     monkeypatch.setattr(torch.xpu, "get_device_name", lambda: "Some Card")
     assert training_device().type == kind
     assert process_settings().device == name
+
+
+@pytest.mark.parametrize(
+    ("words", "pays"),
+    [
+        ("GenuineIntel avx512f avx512_bf16 amx_bf16", True),
+        ("GenuineIntel avx512f avx512_bf16", False),
+        ("AuthenticAMD avx512f avx512_bf16", True),
+        ("fphp asimdhp bf16", True),
+        ("GenuineIntel avx2", False),
+    ],
+)
+def test_bf16_is_for_processors_that_are_quick_in_it(
+    words: str, pays: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Having the instructions is not enough."""
+    (tmp_path / "cpuinfo").write_text(f"flags : {words}\n")
+    monkeypatch.setattr("tapetum.training.process.CPU_INFO", tmp_path / "cpuinfo")
+    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda **_: None)
+    assert process_settings().bf16_pays == pays

@@ -26,7 +26,7 @@ from tapetum.experiments.searched import Found, Searched, find_network
 from tapetum.fit import DIGIT_CROPS, DIGITS, Pictures, fit, open_pictures
 from tapetum.noise import PAPER_SIGMAS
 from tapetum.progress import ProgressCallback, silent
-from tapetum.training import load_network, network_predict, suited
+from tapetum.training import Recipe, RunFolder, load_network, network_predict, suited
 
 __all__ = ["chosen", "run_cells", "run_path"]
 
@@ -142,7 +142,7 @@ def _run(
     folder = run_path(out, scale, cell)
     result = fit(
         found.architecture,
-        suited(cell.recipe),
+        _recipe(cell, folder),
         pictures,
         folder,
         resume=(folder / "request.json").exists(),
@@ -158,6 +158,15 @@ def _run(
     )
     done.write(result_path(results, scale, cell))
     return done
+
+
+def _recipe(cell: Cell, folder: Path) -> Recipe:
+    """In the precision that is fast here; a run that has begun goes on in that of its beginning."""
+    if (folder / "request.json").exists():
+        begun = RunFolder.open(folder).request.recipe
+        if begun.model_copy(update={"precision": cell.recipe.precision}) == cell.recipe:
+            return begun
+    return suited(cell.recipe)
 
 
 def _find(
