@@ -27,7 +27,9 @@ def network_of(peer: Peer) -> PeerNetwork:
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.momentum = None  # one pass is enough
-    shape = (16, peer.picture_channels, SIZE_PX, SIZE_PX)
+    # So many and so large that the deepest norms see more than a few values for each channel: with
+    # hardly any variance, random weights grow to logits in the thousands, and rounding with them.
+    shape = (64, peer.picture_channels, 2 * SIZE_PX, 2 * SIZE_PX)
     with torch.no_grad():
         network(torch.randn(shape, generator=torch.Generator().manual_seed(0)) / 2 + 0.5)
     return network.eval()

@@ -36,7 +36,7 @@ def _lines(
     """The paper's line where it prints figures, ours, and the difference where there are both."""
     known = [spread([measure.read(one) for one in done]) for measure in measures]
     ours = tuple(
-        NOT_RUN if found is None else _shown(found, measure)
+        _shown(found, measure) if found else measure.absent if done else NOT_RUN
         for found, measure in zip(known, measures, strict=True)
     )
     if not row.printed:

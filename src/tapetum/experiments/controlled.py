@@ -16,7 +16,7 @@ Expect: the paper's figures, which :mod:`tapetum.experiments.paper` holds; what 
 in docs/reproduction.md.
 
 # differs from the paper: pictures of 96 px (it prints no size), batches of 64 and a patience of 10
-epochs (it prints neither), convolutions of UNets in bf16 where the machine computes in it.
+epochs (it prints neither), convolutions of UNets in bf16 where the machine is quick in it.
 """
 
 import statistics

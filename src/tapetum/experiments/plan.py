@@ -118,12 +118,14 @@ class Measure:
         digits: Behind the point, of what we measured; the paper's own are kept as printed.
         read: Takes the value out of a result; ``None`` where it has none.
         is_counted: Whether it is the same for every seed.
+        absent: What is shown where a network that was run has no such value.
     """
 
     title: str
     digits: int
     read: Callable[[CellResult], float | None]
     is_counted: bool = False
+    absent: str = "-"
 
 
 @dataclass(frozen=True)
