@@ -5,7 +5,7 @@ from pathlib import Path
 
 from tapetum.records import write_atomically
 from tapetum.report.content import Curve, Page, Table
-from tapetum.report.extra import demo_extra
+from tapetum.report.extra import drawing_extra
 from tapetum.report.pictures import data_uri, placed_on
 from tapetum.report.plots import draw_network, plot
 from tapetum.report.words import decibels, percent
@@ -25,7 +25,7 @@ def render(page: Page) -> str:
         MissingExtraError: jinja2 or matplotlib is not installed.
         InputError: A picture is neither grey nor RGB.
     """
-    with demo_extra():
+    with drawing_extra():
         import jinja2
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True

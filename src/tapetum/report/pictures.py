@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from tapetum.errors import InputError
 from tapetum.report.content import Box, Example
-from tapetum.report.extra import demo_extra
+from tapetum.report.extra import drawing_extra
 from tapetum.report.words import decibels, percent
 
 __all__ = ["contact_sheet", "data_uri", "placed_on", "png_of"]
@@ -89,7 +89,7 @@ def _fit(image: Image.Image, side_px: int) -> Image.Image:
 
 def _font(*, size_px: int) -> ImageFont.FreeTypeFont:
     """The font that matplotlib brings: the one in Pillow knows neither Greek nor accents."""
-    with demo_extra():
+    with drawing_extra():
         import matplotlib
     return ImageFont.truetype(
         Path(matplotlib.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf"), size_px

@@ -8,7 +8,7 @@ from typing import Any
 
 from tapetum.records import write_atomically
 from tapetum.report.content import Curve, Diagram
-from tapetum.report.extra import demo_extra
+from tapetum.report.extra import drawing_extra
 
 __all__ = ["draw_network", "plot", "write_scatter"]
 
@@ -23,7 +23,7 @@ _BLANK = dict.fromkeys(("Creator", "Date", "Format", "Type"))
 
 def plot(curve: Curve, *, prefix: str) -> str:
     """The plot as an ``<svg>`` element whose ids start with ``prefix``."""
-    with demo_extra():
+    with drawing_extra():
         import matplotlib
         from matplotlib.figure import Figure
     buffer = io.StringIO()
@@ -49,7 +49,7 @@ def plot(curve: Curve, *, prefix: str) -> str:
 
 def draw_network(diagram: Diagram, *, prefix: str) -> str:
     """The network as an ``<svg>`` element whose ids start with ``prefix``: one bar a block."""
-    with demo_extra():
+    with drawing_extra():
         import matplotlib
         from matplotlib.figure import Figure
         from matplotlib.patches import Patch
@@ -89,7 +89,7 @@ def write_scatter(path: Path, points: Sequence[tuple[float, float]], *, title: s
         MissingExtraError: matplotlib is not installed.
         OSError: The file cannot be written.
     """
-    with demo_extra():
+    with drawing_extra():
         from matplotlib.figure import Figure
     figure = Figure(figsize=(5.0, 5.0), layout="constrained")
     axes = figure.subplots()
