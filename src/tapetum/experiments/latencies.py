@@ -162,6 +162,7 @@ def _tables(folder: Path) -> str:
             f"{one.check.multiply_adds.mean:.1%}",
             f"{one.check.repeating.mean:.1%}",
             f"{one.check.repeating.worst:.1%}",
+            f"{one.check.repeating.rank_correlation:.3f}",
             f"{one.check.coverage:.0%}",
         )
         for title, one in checked.items()
@@ -177,6 +178,7 @@ def _tables(folder: Path) -> str:
         "multiply-adds alone",
         "measuring again",
         "its worst",
+        "its rank correlation",
         "inside of 90 %",
     )
     absent = sorted(one.name for one in SETTINGS if not (folder / f"{one.name}.json").exists())
