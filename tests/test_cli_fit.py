@@ -60,7 +60,8 @@ def test_a_folder_and_a_budget_become_a_package(photos: Path, device: Path, tmp_
     assert facts["delivered"]["timing"]["median_ms"] > 0
     assert open_package(out / "model.tapetum").manifest.scores is not None
     page = (out / "report.html").read_text()
-    for words in ("Was the search worth it?", "random, as slow", "What was chosen", "Alphas of"):
+    shown = ("Was the search worth it?", "random, as slow", "What was chosen", "Alphas of")
+    for words in (*shown, "estimated anew"):
         assert words in page
     settled = Settled.read(out / "settled.json")
     assert 1 <= len(settled.attempts) <= 2

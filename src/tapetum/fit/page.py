@@ -188,7 +188,7 @@ def facts_of(run: RunFolder, result: Result) -> dict[str, str]:
     stamp, recipe = result.provenance, run.request.recipe
     packages = ", ".join(f"{name} {version}" for name, version in stamp.packages.items())
     commit = "not a checkout" if stamp.commit is None else stamp.commit
-    return {
+    facts = {
         "data": str(run.request.data.get("description")),
         "architecture": f"{run.request.architecture.name}, {result.parameters:,} parameters",
         "recipe": f"{recipe.name}: {recipe.epochs} epochs, batch {recipe.batch_size}, "
@@ -201,6 +201,13 @@ def facts_of(run: RunFolder, result: Result) -> dict[str, str]:
         f"Python {stamp.python}, {packages}",
         "date": stamp.date,
     }
+    found = result.recalibration
+    if found is not None:
+        facts["batch statistics"] = (
+            f"estimated anew and {'kept' if found.is_kept else 'not kept'}: validation loss "
+            f"{found.loss_before:.4f} before, {found.loss_after:.4f} after"
+        )
+    return facts
 
 
 def _examples(predict: Predict, batch: Batch, class_names: Sequence[str]) -> tuple[Example, ...]:
