@@ -129,6 +129,18 @@ def test_a_network_is_timed_under_each_runtime(folder: Path, runtime: str) -> No
     assert found["timing"]["median_ms"] > 0
 
 
+def test_threads_that_share_cores_are_told_of(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A latency that no deployment would have does not pass without a word."""
+    options = ("--size", SIZE, "--seconds", 0.1, "--threads", 2)
+    for cores, is_told in ((1, True), (2, False)):
+        monkeypatch.setattr("tapetum.provenance.usable_cores", lambda cores=cores: cores)
+        result = run("benchmark", folder / "network.json", *options)
+        assert result.exit_code == 0, result.output
+        assert ("2 threads share 1 core here" in result.stderr) == is_told
+
+
 def test_torch_runs_no_graph_of_unknown_origin(tmp_path: Path) -> None:
     """It has no architecture to build."""
     architecture = find("unet-s")

@@ -11,6 +11,7 @@ from tapetum.cli.common import (
     errors_in_one_sentence,
     progress_bar,
     runtime_of,
+    say_crowded,
     table,
 )
 
@@ -59,6 +60,7 @@ def benchmark(
         from tapetum import latency
 
         block = None if passes is None else _block(warmups, passes)
+        say_crowded(threads)
         opened = latency.open_subject(subject, channels=channels, num_classes=classes)
         known = opened.architecture
         chosen = runtime_of(runtime)

@@ -53,6 +53,7 @@ __all__ = [
     "progress_bar",
     "runtime_of",
     "say",
+    "say_crowded",
     "say_loading",
     "table",
 ]
@@ -198,6 +199,15 @@ def runtime_of(name: str) -> "Runtime":
 def say_loading() -> None:
     """Says why nothing happens in the next seconds."""
     say("loading torch")
+
+
+def say_crowded(threads: int) -> None:
+    """Says so where threads have to share cores: no deployment would be timed like that."""
+    from tapetum.provenance import usable_cores
+
+    if threads > usable_cores():
+        cores = usable_cores()
+        say(f"{threads} threads share {cores} core{'s' if cores > 1 else ''} here", label="note")
 
 
 def answer(result: Any) -> None:

@@ -25,6 +25,7 @@ from tapetum.cli.common import (
     progress_bar,
     runtime_of,
     say,
+    say_crowded,
     say_loading,
     table,
 )
@@ -113,6 +114,7 @@ def fit(
     }
     doing = {"minutes": minutes, "networks": networks, "resume": resume}
     with errors_in_one_sentence(as_json=json):
+        say_crowded(threads)
         made = _made(data, out, runtime, latency, opening=opening, asking=asking, doing=doing)
         show_budget(made, as_json=json)
 

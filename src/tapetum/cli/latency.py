@@ -20,6 +20,7 @@ from tapetum.cli.common import (
     progress_bar,
     runtime_of,
     say,
+    say_crowded,
     table,
 )
 
@@ -84,6 +85,7 @@ def measure(
             learns_depth=learn_depth,
         )
         asked, chosen = open_space(space, frame), runtime_of(runtime)
+        say_crowded(threads)
         conditions = conditions_here(
             chosen,
             threads=threads,
