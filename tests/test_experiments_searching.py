@@ -58,8 +58,8 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Timings that are not spread in time: what they come to is no law."""
-    monkeypatch.setattr("tapetum.experiments.side_by_side.PAUSE_S", 0.0)
-    monkeypatch.setattr("tapetum.experiments.side_by_side.NUM_ROUNDS", 1)
+    monkeypatch.setattr("tapetum.fit.settle.PAUSE_S", 0.0)
+    monkeypatch.setattr("tapetum.fit.settle.NUM_ROUNDS", 1)
 
 
 def _searched(experiments: Sequence[Make], scale: Scale) -> list[Searched]:

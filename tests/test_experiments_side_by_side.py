@@ -15,8 +15,8 @@ def test_ours_and_those_of_others_are_timed_together(
     runtime_name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each has a latency, and all of them hold for the same conditions."""
-    monkeypatch.setattr("tapetum.experiments.side_by_side.PAUSE_S", 0.0)
-    monkeypatch.setattr("tapetum.experiments.side_by_side.NUM_ROUNDS", 2)
+    monkeypatch.setattr("tapetum.fit.settle.PAUSE_S", 0.0)
+    monkeypatch.setattr("tapetum.fit.settle.NUM_ROUNDS", 2)
     networks = {"ours": find("unet-s"), "theirs": find_peer("lpienet-0.25x")}
     deployment = Deployment(runtime_name, 1, 2, 32, 1)
     found = time_side_by_side(networks, deployment, progress=silent)

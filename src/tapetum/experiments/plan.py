@@ -97,7 +97,7 @@ class CellResult(Record):
     examples: tuple[Example, ...] = ()
     ssim_as_printed: dict[float, float] | None = None
     search: SearchResult | None = None
-    trained: Architecture | None = None
+    trained: AnyArchitecture | None = None
     timing: Annotated[Timing | None, Field(exclude=True)] = None
 
     @property

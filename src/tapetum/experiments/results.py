@@ -77,7 +77,9 @@ def time_networks(
     """
     experiment = outcome.experiment
     is_timed = all(done.timing is not None for done in outcome.done)
-    if experiment.deployment is None or is_timed or len(outcome.done) < len(experiment.cells):
+    is_whole = len(outcome.done) == len(experiment.cells)
+    # A figure without numbers has no place for a latency.
+    if experiment.deployment is None or not experiment.measures or is_timed or not is_whole:
         return outcome
     networks = {slug: done.architecture for slug, done in outcome.by_slug.items()}
     found = time_side_by_side(networks, experiment.deployment, progress=progress)

@@ -153,7 +153,7 @@ def _run(
         source=source,
         result=result,
         search=found.search,
-        trained=found.found,
+        trained=None if found.search is None else found.architecture,
         **_cleaned(cell, found.architecture, folder, pictures, progress),
     )
     done.write(result_path(results, scale, cell))

@@ -68,12 +68,14 @@ def _scatter(
 ) -> "Figure":
     from matplotlib.figure import Figure
 
+    latency, accuracy = outcome.experiment.measures
     figure = Figure(figsize=(4.8, 3.4), layout="constrained")
     axes = figure.subplots()
     axes.set(xlabel="latency, ms", ylabel="accuracy, %")
     axes.margins(0.15)
     for (name, rows), marker in zip(lines.items(), "osD^", strict=False):
-        points = [(_latency(one), _accuracy(one)) for row in rows for one in outcome.of(row)]
+        done = [one for row in rows for one in outcome.of(row)]
+        points = [(latency.read(one), accuracy.read(one)) for one in done]
         known = [(x, y) for x, y in points if x is not None and y is not None]
         axes.plot([x for x, _ in known], [y for _, y in known], marker=marker, label=name)
         if marks_points and known:
@@ -81,15 +83,6 @@ def _scatter(
     if not marks_points:
         axes.legend()
     return figure
-
-
-def _latency(done: CellResult) -> float | None:
-    return None if done.timing is None else done.timing.median_ms
-
-
-def _accuracy(done: CellResult) -> float | None:
-    scores = done.result.scores
-    return None if scores is None or scores.mean.accuracy is None else 100 * scores.mean.accuracy
 
 
 def _draw_figure_8(outcome: Outcome) -> "Figure":

@@ -28,12 +28,10 @@ from tapetum.latency import (
 from tapetum.progress import ProgressCallback
 from tapetum.records import Record
 from tapetum.search import (
-    SearchFolder,
     SearchRecipe,
     SearchRequest,
     SearchResult,
-    require_searchable,
-    search,
+    search_once,
 )
 
 __all__ = ["Found", "Searched", "Target", "find_network"]
@@ -124,13 +122,6 @@ class Found(NamedTuple):
     architecture: Architecture | Peer
     search: SearchResult | None
 
-    @property
-    def found(self) -> Architecture | None:
-        """The architecture, where a search has decided it."""
-        if self.search is None or not isinstance(self.architecture, Architecture):
-            return None
-        return self.architecture
-
 
 def find_network(
     asked: Searched,
@@ -166,24 +157,9 @@ def find_network(
         data=pictures.identity,
         class_names=pictures.train.class_names,
     )
-    found = _search(searches / asked.slug, request, table, pictures, progress)
+    path = searches / asked.slug
+    found = search_once(path, request, table, pictures.train, progress=progress)
     return Found(asked.architecture(table, found), found)
-
-
-def _search(
-    path: Path,
-    request: SearchRequest,
-    table: LatencyTable,
-    pictures: Pictures,
-    progress: ProgressCallback,
-) -> SearchResult:
-    if (path / "result.json").exists():
-        folder = SearchFolder.open(path)
-        folder.require_same(request, table)
-        return folder.result()
-    require_searchable(request, table, pictures.train)
-    folder = SearchFolder.start(path, request, table, resume=True)
-    return search(folder, pictures.train, progress=progress)
 
 
 def _table(

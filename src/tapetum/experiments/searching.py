@@ -27,6 +27,7 @@ as in :mod:`tapetum.data.folder`.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from tapetum.arch import Architecture, Peer, find, find_peer, peer_names
 from tapetum.arch.spaces import Frame, find_space
@@ -183,15 +184,8 @@ def table_10(scale: Scale) -> Experiment:
 
 def figure_4(scale: Scale) -> Experiment:
     """How the logits of one block go while the networks of table 10 are searched."""
-    table = table_10(scale)
-    return Experiment(
-        name="figure_4",
-        scale=scale,
-        title="The choice of one block over the epochs of a search",
-        measures=(),
-        rows=tuple(Row(row.title, row.cells) for row in table.rows),
-        deployment=table.deployment,
-    )
+    title = "The choice of one block over the epochs of a search"
+    return replace(table_10(scale), name="figure_4", title=title, measures=())
 
 
 FIGURE_5 = (4, 6, 8)
@@ -242,17 +236,11 @@ def figure_6(scale: Scale) -> Experiment:
 
 def figure_8(scale: Scale) -> Experiment:
     """One noisy picture, cleaned by the small networks of table 3."""
-    rows = {row.title: row for row in table_3(scale).rows}
-    return Experiment(
-        name="figure_8",
-        scale=scale,
-        title="One picture at two noise levels, cleaned by networks of like latency",
-        measures=(),
-        rows=tuple(
-            Row(title, rows[title].cells[:1]) for title in ("DC-Net S", "UNet-S", "DC-NAS S")
-        ),
-        deployment=STUDIES[scale].deployment,
-    )
+    table = table_3(scale)
+    rows = {row.title: row for row in table.rows}
+    shown = tuple(Row(name, rows[name].cells[:1]) for name in ("DC-Net S", "UNet-S", "DC-NAS S"))
+    title = "One picture at two noise levels, cleaned by networks of like latency"
+    return replace(table, name="figure_8", title=title, measures=(), rows=shown)
 
 
 def quality(scale: Scale) -> Experiment:

@@ -11,17 +11,14 @@ from functools import partial
 from tapetum.arch import Architecture, Peer
 from tapetum.experiments.deployment import Deployment
 from tapetum.export import peer_graph
+from tapetum.fit.settle import time_in_turns
 from tapetum.latency import (
-    Block,
     Conditions,
     MakeReady,
     Runtime,
     Timing,
-    one_at_a_time,
     prepare_architecture,
     subject_of_graph,
-    take_turns,
-    timing,
 )
 from tapetum.nn import build
 from tapetum.progress import ProgressCallback
@@ -30,9 +27,6 @@ from tapetum.records import Record
 from tapetum.training import EagerTorch
 
 __all__ = ["SideBySide", "time_side_by_side"]
-
-NUM_ROUNDS, PAUSE_S = 10, 1.0
-BLOCK = Block(min_passes=5, min_ms=100)
 
 
 class SideBySide(Record):
@@ -67,9 +61,7 @@ def time_side_by_side(
     """
     runtime, conditions = deployment.runtime, deployment.conditions
     ready = [_make_ready(network, runtime, conditions) for network in networks.values()]
-    with one_at_a_time():
-        rounds = take_turns(ready, BLOCK, num_rounds=NUM_ROUNDS, pause_s=PAUSE_S, progress=progress)
-    timings = dict(zip(networks, map(timing, rounds), strict=True))
+    timings = dict(zip(networks, time_in_turns(ready, progress=progress), strict=True))
     return SideBySide(conditions=conditions, timings=timings, provenance=stamp(seed=0))
 
 

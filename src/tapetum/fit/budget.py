@@ -58,8 +58,7 @@ from tapetum.search import (
     SearchRequest,
     SearchResult,
     choose_search_recipe,
-    require_searchable,
-    search,
+    search_once,
 )
 from tapetum.search.derive import derive
 from tapetum.training import Recipe, RunFolder
@@ -372,18 +371,13 @@ def _search(
     out: Path,
     progress: ProgressCallback,
 ) -> SearchResult:
-    path = out / "search"
-    if (path / "result.json").exists():
-        return SearchFolder.open(path).result()
     request = SearchRequest(
         recipe=asked.search_recipe,
         target_ms=asked.target_ms,
         data=asked.data,
         class_names=pictures.train.class_names,
     )
-    require_searchable(request, table, pictures.train)
-    folder = SearchFolder.start(path, request, table, resume=True)
-    return search(folder, pictures.train, progress=progress)
+    return search_once(out / "search", request, table, pictures.train, progress=progress)
 
 
 def _settle(

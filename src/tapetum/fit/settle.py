@@ -6,7 +6,7 @@ on the weights).  Where it is too slow or leaves too much of the budget, the tar
 moved by the ratio, and the knapsack is solved again.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from pydantic import PositiveFloat
@@ -27,7 +27,7 @@ from tapetum.latency import (
 from tapetum.progress import ProgressCallback, silent
 from tapetum.records import Record
 
-__all__ = ["ABOVE", "BELOW", "Attempt", "Settled", "settle", "time_whole"]
+__all__ = ["ABOVE", "BELOW", "Attempt", "Settled", "settle", "time_in_turns", "time_whole"]
 
 ABOVE, BELOW = 0.02, 0.10  # how far a delivered network may be off its target, relatively
 AIM = 0.985  # of the target: room for the drift between now and the delivery
@@ -126,11 +126,22 @@ def settle(
 
 def time_whole(make_ready: MakeReady, *, progress: ProgressCallback = silent) -> Timing:
     """A latency, pooled over rounds that are spread in time."""
+    return time_in_turns([make_ready], progress=progress)[0]
+
+
+def time_in_turns(
+    things: Sequence[MakeReady], *, progress: ProgressCallback = silent
+) -> list[Timing]:
+    """The latency of each, pooled over rounds that are spread in time.
+
+    Raises:
+        InputError: Another timing is going on.
+    """
     with one_at_a_time():
         rounds = take_turns(
-            [make_ready], BLOCK, num_rounds=NUM_ROUNDS, pause_s=PAUSE_S, progress=progress
+            things, BLOCK, num_rounds=NUM_ROUNDS, pause_s=PAUSE_S, progress=progress
         )
-    return timing(rounds[0])
+    return [timing(found) for found in rounds]
 
 
 def _settled(target_ms: float, attempts: list[Attempt]) -> Settled:

@@ -5,7 +5,7 @@ prefer, and derives the one network that keeps the target by the latency table, 
 """
 
 from tapetum.search.folder import SearchEpoch, SearchFolder, SearchRequest, SearchResult
-from tapetum.search.loop import require_searchable, search
+from tapetum.search.loop import require_searchable, search, search_once
 from tapetum.search.recipe import (
     SEARCH_RECIPES,
     SWIFT_SEARCH,
@@ -26,4 +26,5 @@ __all__ = [
     "choose_search_recipe",
     "require_searchable",
     "search",
+    "search_once",
 ]

@@ -9,6 +9,7 @@ exact.
 import itertools
 import math
 from collections.abc import Mapping
+from pathlib import Path
 
 import torch
 
@@ -43,10 +44,39 @@ from tapetum.training.interrupt import StopRequests, interrupted
 from tapetum.training.process import prepare_process
 from tapetum.training.recalibrate import reestimate_statistics
 
-__all__ = ["require_searchable", "search"]
+__all__ = ["require_searchable", "search", "search_once"]
 
 HELD_OUT_KEY = 5  # its own number, so that the parting shares no draws with noise
 STATISTICS_BATCHES = 20
+
+
+def search_once(
+    path: Path,
+    request: SearchRequest,
+    table: LatencyTable,
+    pictures: PictureSet,
+    *,
+    progress: ProgressCallback = silent,
+) -> SearchResult:
+    """What a search has found: one that is finished is not run again, one that was killed goes on.
+
+    Args:
+        path: Of its folder.
+        request: What is asked.
+        table: What prices it.
+        pictures: As in :func:`search`, which says what else may be wrong.
+        progress: As there.
+
+    Raises:
+        RunError: The folder is taken, or holds a search of another request or table.
+    """
+    if (path / "result.json").exists():
+        finished = SearchFolder.open(path)
+        finished.require_same(request, table)
+        return finished.result()
+    require_searchable(request, table, pictures)
+    folder = SearchFolder.start(path, request, table, resume=True)
+    return search(folder, pictures, progress=progress)
 
 
 def search(
