@@ -78,7 +78,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("results/latency"))
     parser.add_argument("--only", default="*", help="a pattern for names")
     parser.add_argument("--minutes", type=float, default=6.0, help="for each table")
-    parser.add_argument("--networks", type=int, default=40, help="fresh ones for each check")
+    parser.add_argument("--networks", type=int, default=60, help="fresh ones for each check")
     asked = parser.parse_args()
     for setting in SETTINGS:
         if not fnmatch(setting.name, asked.only) or (asked.out / f"{setting.name}.json").exists():

@@ -1,12 +1,14 @@
 """Laws of a search space: whatever is chosen makes a network, and only what fits can be chosen."""
 
 import json
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from tapetum.arch.space import Candidate, Choice, Slot, Space, SpaceClassifier
+from tapetum.arch.space import Candidate, Choice, Choices, Slot, Space, SpaceClassifier
+from tapetum.arch.spaces import Frame, find_space
 from tapetum.arch.spec import Conv, InvertedResidual, Whole
 from tapetum.errors import ArchitectureError, InputError
 
@@ -86,6 +88,22 @@ def test_the_number_of_networks_is_that_of_all_choices() -> None:
     one = len(list(slot().choices()))
     assert one == 5 + 9
     assert space(slot(), slot(may_be_left_out=True)).num_networks == one * (one + 1)
+
+
+def test_networks_of_any_size_reach_where_random_ones_do_not() -> None:
+    """Drawn slot by slot they huddle in the middle; drawn by size they span most of the space."""
+    made = find_space(
+        "c-nas", Frame(operators=8, picture_px=64, picture_channels=3, num_classes=10)
+    )
+
+    def spans(draw: Callable[[np.random.Generator], Choices]) -> float:
+        widths = [
+            sum(choice.hidden_channels for choice in draw(generator).values() if choice)
+            for generator in map(np.random.default_rng, range(100))
+        ]
+        return max(widths) / min(widths)
+
+    assert spans(made.random_of_any_size) > 2.5 > 2 > spans(made.random)
 
 
 def test_random_networks_are_the_same_for_the_same_seed() -> None:

@@ -26,7 +26,7 @@ class Device:
     """A made-up device whose clock the test turns: each network takes what it truly takes."""
 
     def __init__(self, space: Space, monkeypatch: pytest.MonkeyPatch, *, noise: float = 0) -> None:
-        self.space, self.noise = space, noise
+        self.space, self.noise, self.speed = space, noise, 1.0
         self.generator = np.random.default_rng(0)
         self.now_ns = 0
         self.num_prepared = 0
@@ -36,7 +36,8 @@ class Device:
         """A pass of the network moves the clock by its latency, and by the mood of this visit."""
         self.num_prepared += 1
         mood = math.exp(self.noise * self.generator.standard_normal())
-        pass_ns = round(1e6 * mood * true_ms(self.space, self.space.choices(architecture)))
+        true = true_ms(self.space, self.space.choices(architecture))
+        pass_ns = round(1e6 * mood * true / self.speed)
 
         def run() -> None:
             self.now_ns += pass_ns
@@ -168,6 +169,26 @@ def test_a_table_is_measured_checked_and_right(
     assert check.repeating.mean == pytest.approx(0)
     assert check.repeating.rank_correlation == pytest.approx(1)
     assert abs(check.bias) < 0.01
+
+
+def test_a_machine_that_has_slowed_down_is_told_from_a_table_that_is_off(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Predictions are off by as much, and the share inside of the intervals is what it was."""
+    space = small_space()
+    device = Device(space, monkeypatch, noise=0.02)
+    table = measure_table(
+        space, CONDITIONS, device.prepare, tmp_path / "t", count=200, limit_s=60, block=SHORT
+    )
+    before, after = (
+        check_table(table, device.prepare, num_networks=60, block=SHORT, progress=silent)
+        for device.speed in (1.0, 0.8)
+    )
+    assert before.drift == pytest.approx(0, abs=0.02)
+    assert after.drift == pytest.approx(0.25, abs=0.02)
+    assert after.bias == pytest.approx(-0.2, abs=0.02)
+    for check in (before, after):
+        assert 0.8 <= check.coverage <= 1
 
 
 def test_too_little_time_leaves_the_log_to_go_on_with(

@@ -316,6 +316,16 @@ class Space(Record):
         """A choice for each slot: the candidate first, then its width, each evenly."""
         return {path: _draw(slot, generator) for path, slot in self.slots.items()}
 
+    def random_of_any_size(self, generator: np.random.Generator) -> dict[str, Choice | None]:
+        """A choice for each slot, so that small and large networks are as likely as middling ones.
+
+        What :meth:`random` draws for one slot is averaged out by the others, and all networks
+        huddle in the middle of the space.  Here the size of the network comes first, evenly, and
+        each slot draws from the half of its choices, in the order of their widths, around it.
+        """
+        size = generator.uniform()
+        return {path: _draw_near(size, slot, generator) for path, slot in self.slots.items()}
+
     def _blocks(self, choices: Choices) -> dict[str, InvertedResidual | None]:
         faults = [f"{path} has no choice" for path in self.slots if path not in choices]
         faults += [f"there is no slot {path}" for path in choices if path not in self.slots]
@@ -406,3 +416,15 @@ def _draw(slot: Slot, generator: np.random.Generator) -> Choice | None:
     candidate = slot.candidates[index]
     width = int(generator.choice(slot.widths(candidate)))
     return Choice(candidate=candidate.name, hidden_channels=width)
+
+
+def _draw_near(size: float, slot: Slot, generator: np.random.Generator) -> Choice | None:
+    """One of the half of a slot's choices that are about as large, 0 the narrowest, 1 the widest.
+
+    A slot is left out as often as it takes one of its candidates.
+    """
+    if slot.may_be_left_out and generator.integers(len(slot.candidates) + 1) == 0:
+        return None
+    ordered = sorted(slot.choices(), key=lambda choice: choice.hidden_channels)
+    place = generator.uniform(max(0.0, size - 0.25), min(1.0, size + 0.25))
+    return ordered[min(len(ordered) - 1, int(place * len(ordered)))]

@@ -272,6 +272,11 @@ def _show_check(found: "Check", read: "LatencyTable") -> None:
     header = ("predicted by", "mean error", "worst", "rank correlation")
     table(header, rows, title=f"{len(found.networks)} fresh networks; {read.conditions}")
     say(f"{found.coverage:.0%} lie inside their 90 % interval; median error {found.bias:+.1%}")
+    if found.drift is not None:
+        say(
+            f"the table's own networks are slower by {found.drift:+.1%} now than when it was "
+            "measured: the machine has changed by so much, which the share inside leaves out"
+        )
 
 
 def _facts(read: "LatencyTable") -> dict[str, object]:

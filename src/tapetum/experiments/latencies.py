@@ -33,6 +33,7 @@ __all__ = [
 ]
 
 FOLDER = "latency"  # of ``results/``
+NOT_MEASURED = "-"
 WIDTHS_DRAWING = "latency_widths.png"
 CHECKS_DRAWING = "latency_checks.png"
 
@@ -154,7 +155,7 @@ def _tables(folder: Path) -> str:
         (
             title,
             f"{one.fastest_ms:.2f} to {one.slowest_ms:.2f}",
-            "-" if one.minutes is None else f"{one.minutes:.1f}",
+            NOT_MEASURED if one.minutes is None else f"{one.minutes:.1f}",
             f"{one.accuracy.mean_relative_error:.1%}",
             f"{one.check.table.mean:.1%}",
             f"{one.check.table.worst:.1%}",
@@ -164,6 +165,7 @@ def _tables(folder: Path) -> str:
             f"{one.check.repeating.worst:.1%}",
             f"{one.check.repeating.rank_correlation:.3f}",
             f"{one.check.coverage:.0%}",
+            NOT_MEASURED if one.check.drift is None else f"{one.check.drift:+.1%}",
         )
         for title, one in checked.items()
     ]
@@ -180,6 +182,7 @@ def _tables(folder: Path) -> str:
         "its worst",
         "its rank correlation",
         "inside of 90 %",
+        "drift",
     )
     absent = sorted(one.name for one in SETTINGS if not (folder / f"{one.name}.json").exists())
     missing = "; ".join(name.replace("_", ", ") for name in absent)

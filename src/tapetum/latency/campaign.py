@@ -1,7 +1,8 @@
 """Times whole random networks of a space, round after round, in a log that survives a kill.
 
-Each network is drawn from (seed, index), so that a campaign that was killed goes on with the next
-one, and two campaigns of different seeds share no network.  Every round visits all of them, so that
+Networks of every size are drawn, since a budget may be asked for anywhere in the range of a space.
+Each is drawn from (seed, index), so that a campaign that was killed goes on with the next one, and
+two campaigns of different seeds share no network.  Every round visits all of them, so that
 the visits of one lie far apart and meet the machine in different moods; the faster half of them
 counts.  There is no new round when the latencies are sure enough, or when the time is over.
 
@@ -30,6 +31,7 @@ from tapetum.records import Record, write_atomically
 
 __all__ = [
     "FEWEST_NETWORKS",
+    "FEWEST_ROUNDS",
     "SURE_ENOUGH",
     "Campaign",
     "Measurements",
@@ -57,7 +59,7 @@ class Campaign(Record):
     """
 
     format: Literal["tapetum-latency-log"] = "tapetum-latency-log"
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = 2  # 1 drew networks of middling size alone
     conditions: Conditions
     space: Space
     seed: int
@@ -101,7 +103,7 @@ class Measurements(NamedTuple):
 
 def draw(campaign: Campaign, index: int) -> dict[str, Choice | None]:
     """The network of an index."""
-    return campaign.space.random(np.random.default_rng((campaign.seed, index)))
+    return campaign.space.random_of_any_size(np.random.default_rng((campaign.seed, index)))
 
 
 def measure(

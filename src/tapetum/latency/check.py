@@ -5,6 +5,9 @@ Three numbers are put side by side, on the same networks in the same run:
 - *the table*: how far its predictions are off;
 - *multiply-adds*: how far an affine fit on multiply-adds alone is off, which costs no table;
 - *repeating*: how far a second measurement is off the first, which nothing can beat.
+
+Networks that the table was measured on take their turns among them: how much slower they are than
+then is how much the machine has changed, which is no fault of the table, and is told apart.
 """
 
 import statistics
@@ -16,16 +19,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tapetum.arch.cost import multiply_adds
-from tapetum.latency.campaign import Campaign, Prepare, draw
+from tapetum.arch.space import Choices
+from tapetum.latency.campaign import FEWEST_ROUNDS, Campaign, Prepare, draw
 from tapetum.latency.stopwatch import Block, take_turns, undisturbed
-from tapetum.latency.table import LatencyTable
+from tapetum.latency.table import Accuracy, LatencyTable, Prediction
 from tapetum.progress import ProgressCallback
 from tapetum.records import Record
 
 __all__ = ["CHECK_SEED", "Check", "CheckedNetwork", "Errors", "check_table"]
 
 CHECK_SEED = 1_000_003  # far from the seeds of campaigns, so that no network is one of theirs
-NUM_ROUNDS = 6
+MOST_ROUNDS = 5  # that a check takes twice, however often the table's networks were visited
 
 
 class CheckedNetwork(Record):
@@ -69,9 +73,12 @@ class Check(Record):
 
     Attributes:
         networks: That were timed.
+        drift: How much slower the machine was than when the table was measured, relatively;
+            ``None`` where the table has no witnesses.
     """
 
     networks: tuple[CheckedNetwork, ...]
+    drift: float | None = None
 
     @property
     def table(self) -> Errors:
@@ -90,9 +97,15 @@ class Check(Record):
 
     @property
     def coverage(self) -> float:
-        """The share of the networks inside of their intervals, which promise 90 %."""
-        inside = [one.low_ms <= one.measured_ms <= one.high_ms for one in self.networks]
-        return statistics.fmean(inside)
+        """The share of the networks inside of their intervals, which promise 90 %.
+
+        They promise it of networks that are visited as often as those of the table were, at the
+        speed that the machine had then.
+        """
+        slower = 1 + (self.drift or 0.0)
+        return statistics.fmean(
+            one.low_ms <= one.first_ms / slower <= one.high_ms for one in self.networks
+        )
 
     @property
     def bias(self) -> float:
@@ -107,6 +120,7 @@ class Check(Record):
             "repeating": self.repeating._asdict(),
             "coverage": self.coverage,
             "bias": self.bias,
+            "drift": self.drift,
         }
 
     def _all(self, name: str) -> NDArray[np.float64]:
@@ -132,26 +146,51 @@ def check_table(
     """
     campaign = Campaign(conditions=table.conditions, space=table.space, seed=CHECK_SEED)
     drawn = [draw(campaign, index) for index in range(num_networks)]
-    networks = [table.space.architecture(choices) for choices in drawn]
-    things = [partial(prepare, network) for network in networks]
-    rounds = take_turns(things, block, num_rounds=NUM_ROUNDS, progress=progress)
+    timed = [*drawn, *(witness.choices for witness in table.witnesses)]
+    rounds = take_turns(
+        [partial(prepare, table.space.architecture(choices)) for choices in timed],
+        block,
+        num_rounds=_num_rounds(table.accuracy),
+        progress=progress,
+    )
+    visits = [[statistics.median(passes) for passes in found] for found in rounds]
+    return Check(
+        networks=tuple(
+            _checked(table, choices, found)
+            for choices, found in zip(drawn, visits[:num_networks], strict=True)
+        ),
+        drift=_drift(table, visits[num_networks:]),
+    )
+
+
+def _num_rounds(accuracy: Accuracy) -> int:
+    """Twice as many as a table's networks had: every other one is a measurement like theirs."""
+    return 2 * min(max(accuracy.num_rounds, FEWEST_ROUNDS), MOST_ROUNDS)
+
+
+def _checked(table: LatencyTable, choices: Choices, visits: Sequence[float]) -> CheckedNetwork:
+    """A fresh network beside what is said of it."""
     size = (table.conditions.height_px, table.conditions.width_px)
-    checked = []
-    for choices, network, found in zip(drawn, networks, rounds, strict=True):
-        medians = [statistics.median(passes) for passes in found]
-        predicted = table.predict(choices)
-        checked.append(
-            CheckedNetwork(
-                predicted_ms=predicted.median_ms,
-                low_ms=predicted.low_ms,
-                high_ms=predicted.high_ms,
-                by_multiply_adds_ms=table.baseline.predict(multiply_adds(network, *size)),
-                measured_ms=undisturbed(medians),
-                first_ms=undisturbed(medians[::2]),
-                second_ms=undisturbed(medians[1::2]),
-            )
-        )
-    return Check(networks=tuple(checked))
+    predicted: Prediction = table.predict(choices)
+    cost = multiply_adds(table.space.architecture(choices), *size)
+    return CheckedNetwork(
+        predicted_ms=predicted.median_ms,
+        low_ms=predicted.low_ms,
+        high_ms=predicted.high_ms,
+        by_multiply_adds_ms=table.baseline.predict(cost),
+        measured_ms=undisturbed(visits),
+        first_ms=undisturbed(visits[::2]),
+        second_ms=undisturbed(visits[1::2]),
+    )
+
+
+def _drift(table: LatencyTable, visits: Sequence[Sequence[float]]) -> float | None:
+    """How much slower the table's own networks are now."""
+    slower = [
+        undisturbed(found[::2]) / witness.median_ms
+        for witness, found in zip(table.witnesses, visits, strict=True)
+    ]
+    return statistics.median(slower) - 1 if slower else None
 
 
 def _errors(predicted: NDArray[np.float64], measured: NDArray[np.float64]) -> Errors:

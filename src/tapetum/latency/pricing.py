@@ -20,8 +20,8 @@ Then each price function may differ from what the rates say, at a cost; how much
 decided by cross-validation.
 
 The interval of a prediction is what holds nine in ten of the networks that were predicted by the
-others, widened by how much the speed of a whole machine drifts within an hour: no measurement of
-some minutes can see that, and every later one meets it.
+others.  It holds at the speed that the machine had: how far all networks are slower or quicker at
+another hour cannot be seen in some minutes, and is told apart by whoever checks a table.
 """
 
 from collections.abc import Mapping, Sequence
@@ -41,7 +41,6 @@ VECTOR_LANES = 16  # floats in the widest register; where it is narrower, there 
 NUM_FOLDS = 5
 FREEDOMS = (0.01, 0.03, 0.1, 0.3, 1.0, 10.0)  # how far a price may be from the rates, relatively
 COVERED = 0.9  # of all networks lie inside the interval
-DRIFT = 0.015  # standard deviation of a machine's speed from one hour to the next (docs/latency.md)
 
 
 class Sample(NamedTuple):
@@ -75,8 +74,8 @@ class Fit(NamedTuple):
         fixed_ms: What every network costs.
         prices_ms: By key, for each hidden width on the grid.
         errors: Of every sample, predicted by the others: relative, signed.
-        interval: Nine in ten networks are that close to what is predicted, relatively, at whatever
-            hour they are timed.
+        interval: Nine in ten networks are that close to what is predicted, relatively, at the speed
+            that the machine had.
         freedom: That cross-validation chose.
     """
 
@@ -166,20 +165,9 @@ def _non_negative(matrix: Array, target: Array) -> Array:
 
 
 def _covering(errors: Array) -> float:
-    """The half-width of an interval that so many networks lie in when they are timed another day.
-
-    Conformal prediction, with each error moved by a normal drift of the whole machine.
-    """
-    from scipy.optimize import brentq
-    from scipy.stats import norm  # type: ignore[import-untyped,unused-ignore]
-
+    """The half-width of an interval that so many further networks lie in: conformal prediction."""
     wanted = min(1.0, COVERED * (1 + 1 / len(errors)))
-
-    def missing(half: float) -> float:
-        inside = norm.cdf((half - errors) / DRIFT) - norm.cdf((-half - errors) / DRIFT)
-        return float(inside.mean()) - wanted
-
-    return float(brentq(missing, 0.0, float(np.abs(errors).max()) + 10 * DRIFT))
+    return max(1e-6, float(np.quantile(np.abs(errors), wanted, method="higher")))
 
 
 def _round_up(width: int) -> int:

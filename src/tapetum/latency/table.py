@@ -30,9 +30,12 @@ __all__ = [
     "Entry",
     "LatencyTable",
     "Prediction",
+    "Witness",
     "fit_baseline",
     "make_table",
 ]
+
+NUM_WITNESSES = 20  # their median tells the machine's speed to about half a per cent
 
 
 class Prediction(NamedTuple):
@@ -40,7 +43,7 @@ class Prediction(NamedTuple):
 
     Attributes:
         median_ms: For one pass under the table's conditions.
-        low_ms: Nine in ten networks take at least this,
+        low_ms: Nine in ten networks take at least this, at the speed of the machine then,
         high_ms: and at most this.
     """
 
@@ -79,8 +82,8 @@ class Accuracy(Record):
         noise: Standard error of the latency of one of them, relatively; ``None`` for one round.
         mean_relative_error: Of the predictions.
         worst_relative_error: Of the predictions.
-        interval: Half-width of the interval around a prediction that holds nine in ten, relatively;
-            the drift of a machine from hour to hour is in it.
+        interval: Half-width of the interval around a prediction that holds nine in ten, relatively,
+            at the speed that the machine had.
     """
 
     num_networks: int
@@ -114,6 +117,18 @@ class Baseline(Record):
         return self.fixed_ms + self.ms_per_million * multiply_adds / 1e6
 
 
+class Witness(Record):
+    """A network that the table was measured on: timed again, it tells how the machine has changed.
+
+    Args:
+        choices: What it is, for each slot.
+        median_ms: What it took then.
+    """
+
+    choices: dict[str, Choice | None]
+    median_ms: PositiveFloat
+
+
 class LatencyTable(Record):
     """Prices of the blocks of a space under some conditions.
 
@@ -125,6 +140,7 @@ class LatencyTable(Record):
         accuracy: On networks that were held out.
         baseline: How far one comes without a table.
         provenance: When and where it was measured.
+        witnesses: Of the machine's speed then.
         note: For people, such as that it is of another machine.
     """
 
@@ -137,6 +153,7 @@ class LatencyTable(Record):
     accuracy: Accuracy
     baseline: Baseline
     provenance: Provenance
+    witnesses: tuple[Witness, ...] = ()
     note: str = ""
 
     @model_validator(mode="after")
@@ -229,7 +246,18 @@ def make_table(
         ),
         baseline=fit_baseline(space, conditions, found.samples),
         provenance=provenance,
+        witnesses=_witnesses(found.samples),
         note=note,
+    )
+
+
+def _witnesses(samples: Sequence[Sample]) -> tuple[Witness, ...]:
+    """Some of the networks, from the quickest to the slowest."""
+    ordered = sorted(samples, key=lambda sample: sample.median_ms)
+    places = np.linspace(0, len(ordered) - 1, min(NUM_WITNESSES, len(ordered))).round().astype(int)
+    return tuple(
+        Witness(choices=dict(ordered[place].choices), median_ms=ordered[place].median_ms)
+        for place in places
     )
 
 
