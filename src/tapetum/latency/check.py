@@ -22,7 +22,7 @@ from tapetum.arch.cost import multiply_adds
 from tapetum.arch.space import Choices
 from tapetum.latency.campaign import FEWEST_ROUNDS, Campaign, Prepare, draw
 from tapetum.latency.stopwatch import Block, take_turns, undisturbed
-from tapetum.latency.table import Accuracy, LatencyTable, Prediction
+from tapetum.latency.table import Accuracy, LatencyTable
 from tapetum.progress import ProgressCallback
 from tapetum.records import Record
 
@@ -171,7 +171,7 @@ def _num_rounds(accuracy: Accuracy) -> int:
 def _checked(table: LatencyTable, choices: Choices, visits: Sequence[float]) -> CheckedNetwork:
     """A fresh network beside what is said of it."""
     size = (table.conditions.height_px, table.conditions.width_px)
-    predicted: Prediction = table.predict(choices)
+    predicted = table.predict(choices)
     cost = multiply_adds(table.space.architecture(choices), *size)
     return CheckedNetwork(
         predicted_ms=predicted.median_ms,
