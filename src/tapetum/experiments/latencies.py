@@ -6,7 +6,7 @@ what has not been run says so.
 
 import json
 import statistics
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -191,11 +191,31 @@ def _tables(folder: Path) -> str:
     return (
         f"![Measured over predicted]({PICTURES}/{CHECKS_DRAWING})\n\n"
         f"{markdown_table(header, rows)}\n\n"
+        f"{_inside(checked.values())}\n\n"
         f"{first.conditions.device}, {first.provenance.cores} cores; "
         f"{' or '.join(map(str, count))} fresh random networks for each table; "
         f"{NOT_RUN}: {missing or 'nothing'}; "
         f"`python benchmarks/latency_tables.py`; [results/{FOLDER}](../results/{FOLDER})."
     )
+
+
+def _inside(studies: Iterable[TableStudy]) -> str:
+    """How many networks of all checks lie inside of their intervals, by the runtime."""
+    by_runtime: dict[str, list[TableStudy]] = {}
+    for one in studies:
+        by_runtime.setdefault(one.conditions.runtime, []).append(one)
+    counts = {
+        name: (
+            sum(round(one.check.coverage * len(one.check.networks)) for one in found),
+            sum(len(one.check.networks) for one in found),
+        )
+        for name, found in by_runtime.items()
+    }
+    said = ", ".join(
+        f"{inside} of {total} ({inside / total:.1%}) in {name}"
+        for name, (inside, total) in counts.items()
+    )
+    return f"Inside of their 90 % intervals lie {said}."
 
 
 def _blocks(found: Found) -> str:

@@ -31,7 +31,6 @@ from tapetum.records import Record, write_atomically
 
 __all__ = [
     "FEWEST_NETWORKS",
-    "FEWEST_ROUNDS",
     "SURE_ENOUGH",
     "Campaign",
     "Measurements",
