@@ -42,9 +42,10 @@ def test_a_check_is_of_the_table_beside_it(path: Path) -> None:
 def test_shipped_tables_are_as_good_as_they_should_be(path: Path) -> None:
     """Unless measuring again is no better: 3 % off (OpenVINO 5 %), 8 % at worst; in order."""
     check = Check.model_validate(json.loads((FOLDER / path.name).read_text())["check"])
-    again, is_onnx = check.repeating, "onnxruntime" in path.stem
-    assert check.table.mean <= max(0.03 if is_onnx else 0.05, 1.3 * again.mean)
-    assert check.table.worst <= max(0.08, 1.3 * again.worst)
+    mean = 0.03 if "onnxruntime" in path.stem else 0.05
+    again = [check.repeating, *([] if check.later is None else [check.later])]
+    assert check.table.mean <= max(mean, *(1.3 * one.mean for one in again))
+    assert check.table.worst <= max(0.08, *(1.3 * one.worst for one in again))
     assert check.table.rank_correlation >= 0.98
 
 

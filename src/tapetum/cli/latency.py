@@ -267,7 +267,9 @@ def _show_check(found: "Check", read: "LatencyTable") -> None:
             ("the table", found.table),
             ("multiply-adds alone", found.multiply_adds),
             ("measuring again", found.repeating),
+            ("the table's own networks then", found.later),
         )
+        if errors is not None
     ]
     header = ("predicted by", "mean error", "worst", "rank correlation")
     table(header, rows, title=f"{len(found.networks)} fresh networks; {read.conditions}")

@@ -166,6 +166,8 @@ def _tables(folder: Path) -> str:
             f"{one.check.repeating.rank_correlation:.3f}",
             f"{one.check.coverage:.0%}",
             NOT_MEASURED if one.check.drift is None else f"{one.check.drift:+.1%}",
+            NOT_MEASURED if one.check.later is None else f"{one.check.later.mean:.1%}",
+            NOT_MEASURED if one.check.later is None else f"{one.check.later.worst:.1%}",
         )
         for title, one in checked.items()
     ]
@@ -183,6 +185,8 @@ def _tables(folder: Path) -> str:
         "its rank correlation",
         "inside of 90 %",
         "drift",
+        "minutes later",
+        "worst of these",
     )
     absent = sorted(one.name for one in SETTINGS if not (folder / f"{one.name}.json").exists())
     missing = "; ".join(name.replace("_", ", ") for name in absent)

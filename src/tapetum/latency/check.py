@@ -7,13 +7,14 @@ Three numbers are put side by side, on the same networks in the same run:
 - *repeating*: how far a second measurement is off the first, which nothing can beat.
 
 Networks that the table was measured on take their turns among them: how much slower they are than
-then is how much the machine has changed, which is no fault of the table, and is told apart.
+then is how much the machine has changed, which is no fault of the table, and is told apart; how far
+each is off what it was is what repeating gives where some minutes lie in between.
 """
 
 import statistics
 from collections.abc import Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import NamedTuple, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,6 +69,13 @@ class Errors(NamedTuple):
     rank_correlation: float
 
 
+class _Changes(TypedDict):
+    """Of the fields of a check, those that say how the machine has changed."""
+
+    drift: float | None
+    later: Errors | None
+
+
 class Check(Record):
     """What came out of a check.
 
@@ -75,10 +83,13 @@ class Check(Record):
         networks: That were timed.
         drift: How much slower the machine was than when the table was measured, relatively;
             ``None`` where the table has no witnesses.
+        later: How far what the table's own networks took then is off what they take now; ``None``
+            as above.
     """
 
     networks: tuple[CheckedNetwork, ...]
     drift: float | None = None
+    later: Errors | None = None
 
     @property
     def table(self) -> Errors:
@@ -123,6 +134,7 @@ class Check(Record):
             "coverage": self.coverage,
             "bias": self.bias,
             "drift": self.drift,
+            "later": None if self.later is None else self.later._asdict(),
         }
 
     def _all(self, name: str) -> NDArray[np.float64]:
@@ -165,7 +177,7 @@ def check_table(
             _checked(table, choices, found)
             for choices, found in zip(drawn, visits[:num_networks], strict=True)
         ),
-        drift=_drift(table, visits[num_networks:]),
+        **_changes(table, visits[num_networks:]),
     )
 
 
@@ -190,14 +202,19 @@ def _checked(table: LatencyTable, choices: Choices, visits: Sequence[float]) -> 
     )
 
 
-def _drift(table: LatencyTable, visits: Sequence[Sequence[float]]) -> float | None:
-    """How much slower the table's own networks are now."""
-    slower = [
-        undisturbed(half) / witness.median_ms
-        for witness, found in zip(table.witnesses, visits, strict=True)
-        for half in (found[::2], found[1::2])
+def _changes(table: LatencyTable, visits: Sequence[Sequence[float]]) -> _Changes:
+    """How the table's own networks have changed since it was measured."""
+    if not visits:
+        return {"drift": None, "later": None}
+    then = np.array([witness.median_ms for witness in table.witnesses])
+    halves = [
+        np.array([undisturbed(found[start::2]) for found in visits]) / then for start in (0, 1)
     ]
-    return statistics.median(slower) - 1 if slower else None
+    now = np.array([undisturbed(found) for found in visits])
+    return {
+        "drift": float(np.median(np.concatenate(halves))) - 1,
+        "later": _errors(then, now),
+    }
 
 
 def _errors(predicted: NDArray[np.float64], measured: NDArray[np.float64]) -> Errors:
