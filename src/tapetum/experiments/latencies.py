@@ -87,7 +87,8 @@ class TableStudy(Record):
         num_choices: Blocks that were priced: slots times candidates.
         fastest_ms: Of the space, by the table.
         slowest_ms: Of the space, by the table.
-        minutes: That measuring the table took; ``None`` where a kill came in between.
+        minutes: That measuring the table took; ``None`` where a kill came in between, or where it
+            was checked again on another day.
         accuracy: Of the table, on networks that were held out.
         summary: Of the check.
         check: Every fresh network.
