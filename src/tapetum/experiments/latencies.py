@@ -88,7 +88,7 @@ class TableStudy(Record):
         fastest_ms: Of the space, by the table.
         slowest_ms: Of the space, by the table.
         minutes: That measuring the table took; ``None`` where a kill came in between, or where it
-            was checked again on another day.
+            was checked again later.
         accuracy: Of the table, on networks that were held out.
         summary: Of the check.
         check: Every fresh network.
