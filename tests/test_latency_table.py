@@ -245,3 +245,10 @@ def test_a_target_below_the_fastest_network_is_refused_with_the_nearest(
         require_feasible(table, 0.9 * fastest)
     named = float(str(caught.value).split("ask for ")[1].split(" ms")[0])
     require_feasible(table, named)
+
+
+def test_a_share_of_a_range_lies_between_its_ends(table: LatencyTable) -> None:
+    """Nothing of it is the fastest network, all of it the slowest."""
+    spans = range_of(table)
+    assert spans.at(0) == spans.fastest_ms < spans.at(0.5) < spans.at(1)
+    assert spans.at(1) == pytest.approx(spans.slowest_ms)

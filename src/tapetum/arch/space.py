@@ -425,6 +425,12 @@ def _draw_near(size: float, slot: Slot, generator: np.random.Generator) -> Choic
     """
     if slot.may_be_left_out and generator.integers(len(slot.candidates) + 1) == 0:
         return None
-    ordered = sorted(slot.choices(), key=lambda choice: choice.hidden_channels)
+    # Numbers, of which one becomes a choice: a campaign draws each network again at every visit.
+    ordered = sorted(
+        (width, index)
+        for index, candidate in enumerate(slot.candidates)
+        for width in slot.widths(candidate)
+    )
     place = generator.uniform(max(0.0, size - 0.25), min(1.0, size + 0.25))
-    return ordered[min(len(ordered) - 1, int(place * len(ordered)))]
+    width, index = ordered[min(len(ordered) - 1, int(place * len(ordered)))]
+    return Choice(candidate=slot.candidates[index].name, hidden_channels=width)

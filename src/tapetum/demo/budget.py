@@ -88,10 +88,8 @@ def run_search_demo(
     if not path.exists():
         _measure(ask(target_ms=1.0), device, path, networks=networks, progress=progress)
     table = LatencyTable.read(path)
-    fastest_ms, slowest_ms = range_of(table)
-    target_ms = round(fastest_ms + SHARE * (slowest_ms - fastest_ms), 2)
     made = fit_to_budget(
-        ask(target_ms=target_ms),
+        ask(target_ms=round(range_of(table).at(SHARE), 2)),
         pictures,
         device,
         out,

@@ -66,8 +66,7 @@ class Target(Record):
         if self.ms is not None:
             return self.ms
         assert self.share is not None  # noqa: S101  (one of both is there)
-        fastest_ms, slowest_ms = range_of(table)
-        return round(fastest_ms + self.share * (slowest_ms - fastest_ms), 3)
+        return round(range_of(table).at(self.share), 3)
 
 
 class Searched(Record):

@@ -278,21 +278,9 @@ def fit_to_budget(
         Settled,
         lambda: _settle(asked, priced, found, prepare, progress),
     )
-    networks_by_name = {
-        "network": priced.space.architecture(
-            settled.choices, name=SearchFolder.open(out / "search").network_name
-        ),
-        **{
-            f"control_{kind}": priced.space.architecture(
-                control(kind, priced, limit_ms=settled.attempt.predicted_ms, seed=CONTROL_SEED),
-                name=f"control-{kind}",
-            )
-            for kind in asked.controls
-        },
-    }
     runs = {
         name: _train(network, asked, pictures, out / name, progress)
-        for name, network in networks_by_name.items()
+        for name, network in _networks(asked, priced, settled, out).items()
     }
     package = out / PACKAGE
     if not package.exists():
@@ -303,6 +291,25 @@ def fit_to_budget(
         lambda: _deliver(asked, settled, runtime, package, progress),
     )
     return Budgeted(asked, priced, found, settled, delivered, runs, package, out / PAGE)
+
+
+def _networks(
+    asked: Asked, table: LatencyTable, settled: Settled, out: Path
+) -> dict[str, Architecture]:
+    """What is trained, by the name of its folder: the network that was found, and the controls."""
+    limit_ms = settled.attempt.predicted_ms
+    found = {"network": (SearchFolder.open(out / "search").network_name, settled.choices)}
+    controls = {
+        f"control_{kind}": (
+            f"control-{kind}",
+            control(kind, table, limit_ms=limit_ms, seed=CONTROL_SEED),
+        )
+        for kind in asked.controls
+    }
+    return {
+        folder: table.space.architecture(choices, name=name)
+        for folder, (name, choices) in (found | controls).items()
+    }
 
 
 def _begin(asked: Asked, out: Path, *, resume: bool) -> None:

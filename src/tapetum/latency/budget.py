@@ -39,6 +39,10 @@ class Range(NamedTuple):
     fastest_ms: float
     slowest_ms: float
 
+    def at(self, share: float) -> float:
+        """Milliseconds of a latency that far along: 0 is the fastest, 1 the slowest."""
+        return self.fastest_ms + share * (self.slowest_ms - self.fastest_ms)
+
 
 class Best(NamedTuple):
     """The best network under a target.

@@ -14,7 +14,7 @@ each is off what it was is what repeating gives where some minutes lie in betwee
 import statistics
 from collections.abc import Sequence
 from functools import partial
-from typing import NamedTuple, TypedDict
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,13 +67,6 @@ class Errors(NamedTuple):
     mean: float
     worst: float
     rank_correlation: float
-
-
-class _Changes(TypedDict):
-    """Of the fields of a check, those that say how the machine has changed."""
-
-    drift: float | None
-    later: Errors | None
 
 
 class Check(Record):
@@ -172,13 +165,14 @@ def check_table(
     visits: list[list[float]] = [[] for _ in timed]
     for index, found in zip(order, rounds, strict=True):
         visits[index] = [statistics.median(passes) for passes in found]
-    return Check(
-        networks=tuple(
-            _checked(table, choices, found)
-            for choices, found in zip(drawn, visits[:num_networks], strict=True)
-        ),
-        **_changes(table, visits[num_networks:]),
+    networks = tuple(
+        _checked(table, choices, found)
+        for choices, found in zip(drawn, visits[:num_networks], strict=True)
     )
+    if not table.witnesses:
+        return Check(networks=networks)
+    then, again = [one.median_ms for one in table.witnesses], visits[num_networks:]
+    return Check(networks=networks, drift=_drift(then, again), later=_later(then, again))
 
 
 def _num_rounds(accuracy: Accuracy) -> int:
@@ -202,19 +196,19 @@ def _checked(table: LatencyTable, choices: Choices, visits: Sequence[float]) -> 
     )
 
 
-def _changes(table: LatencyTable, visits: Sequence[Sequence[float]]) -> _Changes:
-    """How the table's own networks have changed since it was measured."""
-    if not visits:
-        return {"drift": None, "later": None}
-    then = np.array([witness.median_ms for witness in table.witnesses])
-    halves = [
-        np.array([undisturbed(found[start::2]) for found in visits]) / then for start in (0, 1)
+def _drift(then_ms: Sequence[float], visits: Sequence[Sequence[float]]) -> float:
+    """How much slower the table's own networks are now, measured as they were then."""
+    slower = [
+        undisturbed(half) / then
+        for then, found in zip(then_ms, visits, strict=True)
+        for half in (found[::2], found[1::2])
     ]
-    now = np.array([undisturbed(found) for found in visits])
-    return {
-        "drift": float(np.median(np.concatenate(halves))) - 1,
-        "later": _errors(then, now),
-    }
+    return statistics.median(slower) - 1
+
+
+def _later(then_ms: Sequence[float], visits: Sequence[Sequence[float]]) -> Errors:
+    """How far what the table's own networks took then is off what they take now."""
+    return _errors(np.array(then_ms), np.array([undisturbed(found) for found in visits]))
 
 
 def _errors(predicted: NDArray[np.float64], measured: NDArray[np.float64]) -> Errors:
