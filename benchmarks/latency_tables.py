@@ -3,9 +3,10 @@
 Settings are the four of docs/latency.md (space, size, batch), each in ONNX Runtime and OpenVINO
 with one and two threads.  Each leaves two files: the table, and what came of checking it on fresh
 random networks, with how long the measuring took.  A setting that has been checked is not run
-again, and one that was killed goes on.  Nothing else may run beside it.
+again, and one that was killed goes on.  Nothing else may run beside it.  At another hour, --again
+checks the tables that are there once more, and leaves what comes of it in a folder of its own.
 
-Command:  python benchmarks/latency_tables.py [--only 'c-nas-64*'] [--out results/latency]
+Command:  python benchmarks/latency_tables.py [--only 'c-nas-64*'] [--out results/latency] [--again]
 """
 
 import argparse
@@ -17,7 +18,7 @@ from pathlib import Path
 from tapetum import latency
 from tapetum.arch.spaces import Frame, open_space
 from tapetum.cli.common import progress_bar
-from tapetum.experiments.latencies import SETTINGS, Setting, TableStudy
+from tapetum.experiments.latencies import AGAIN, SETTINGS, Setting, TableStudy
 from tapetum.progress import ProgressCallback
 from tapetum.provenance import stamp
 
@@ -26,8 +27,8 @@ CLASSES, CHANNELS, OPERATORS = 100, 3, 8
 
 
 def study(
-    setting: Setting, out: Path, *, minutes: float, networks: int, tick: ProgressCallback
-) -> None:
+    setting: Setting, tables: Path, *, minutes: float, networks: int, tick: ProgressCallback
+) -> TableStudy:
     """Measures a table where there is none, and checks it."""
     runtime = latency.find_runtime(setting.runtime)
     size_px = setting.size_px
@@ -44,7 +45,7 @@ def study(
         width_px=size_px,
     )
     prepare = partial(latency.prepare_architecture, runtime, conditions)
-    path, taken = out / "tables" / f"{setting.name}.json", None
+    path, taken = tables / f"{setting.name}.json", None
     if path.exists():
         table = latency.LatencyTable.read(path)
     else:
@@ -58,7 +59,7 @@ def study(
         table, prepare, conditions, what=path.name, num_networks=networks, progress=tick
     )
     fastest_ms, slowest_ms = latency.range_of(table)
-    TableStudy(
+    return TableStudy(
         conditions=conditions,
         space=space.name,
         num_choices=sum(len(slot.candidates) for slot in space.slots.values()),
@@ -69,7 +70,7 @@ def study(
         summary=found.summary(),
         check=found,
         provenance=stamp(seed=0),
-    ).write(out / f"{setting.name}.json")
+    )
 
 
 def main() -> None:
@@ -79,13 +80,21 @@ def main() -> None:
     parser.add_argument("--only", default="*", help="a pattern for names")
     parser.add_argument("--minutes", type=float, default=6.0, help="for each table")
     parser.add_argument("--networks", type=int, default=60, help="fresh ones for each check")
+    parser.add_argument("--again", action="store_true", help="check tables once more")
     asked = parser.parse_args()
+    tables = asked.out / "tables"
+    out = asked.out / AGAIN if asked.again else asked.out
     for setting in SETTINGS:
-        if not fnmatch(setting.name, asked.only) or (asked.out / f"{setting.name}.json").exists():
+        name = f"{setting.name}.json"
+        is_left_out = asked.again and not (tables / name).exists()
+        if is_left_out or not fnmatch(setting.name, asked.only) or (out / name).exists():
             continue
         print(setting.name, flush=True)
         with progress_bar() as tick:
-            study(setting, asked.out, minutes=asked.minutes, networks=asked.networks, tick=tick)
+            found = study(
+                setting, tables, minutes=asked.minutes, networks=asked.networks, tick=tick
+            )
+        found.write(out / name)
 
 
 if __name__ == "__main__":

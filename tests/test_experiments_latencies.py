@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from tapetum.experiments.latencies import FOLDER, latency_drawings, latency_sections
+from tapetum.experiments.latencies import AGAIN, FOLDER, latency_drawings, latency_sections
 
 RESULTS = Path(__file__).parent.parent / "results" / FOLDER
 
@@ -14,7 +14,7 @@ def test_what_was_not_run_says_so(tmp_path: Path) -> None:
     assert set(sections.values()) == {"not run."}
     assert set(sections) == {
         *(f"latency_{name}" for name in ("tables", "blocks", "widths", "weights", "profiler")),
-        "latency_hour",
+        *("latency_again", "latency_hour"),
     }
     assert not latency_drawings(tmp_path)
 
@@ -31,6 +31,21 @@ def test_each_table_has_its_row() -> None:
         )
         for name in ("table", "multiply_adds", "repeating"):
             assert f"{found['summary'][name]['mean']:.1%}" in row
+
+
+def test_a_table_that_was_checked_again_is_told_beside_its_first_check() -> None:
+    """Both errors, and how many of all networks lie inside of their intervals."""
+    text = latency_sections(RESULTS)["latency_again"]
+    total = 0
+    for path in (RESULTS / AGAIN).glob("*nas*.json"):
+        again, first = (
+            json.loads(file.read_text())["summary"]["table"]["mean"]
+            for file in (path, RESULTS / path.name)
+        )
+        assert f"| {again:.1%} ({first:.1%}) |" in text
+    for path in [*RESULTS.glob("*nas*openvino*.json"), *(RESULTS / AGAIN).glob("*openvino*.json")]:
+        total += len(json.loads(path.read_text())["check"]["networks"])
+    assert f" of {total} (" in text
 
 
 def test_a_study_is_summed_up(tmp_path: Path) -> None:

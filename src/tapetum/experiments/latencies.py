@@ -7,6 +7,7 @@ what has not been run says so.
 import json
 import statistics
 from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 __all__ = [
+    "AGAIN",
     "FOLDER",
     "SETTINGS",
     "Setting",
@@ -33,6 +35,7 @@ __all__ = [
 ]
 
 FOLDER = "latency"  # of ``results/``
+AGAIN = "again"  # in it: what came of checking the same tables at another hour
 NOT_MEASURED = "-"
 WIDTHS_DRAWING = "latency_widths.png"
 CHECKS_DRAWING = "latency_checks.png"
@@ -117,7 +120,7 @@ def latency_sections(folder: Path) -> dict[str, str]:
         f"latency_{name}": _of_study(render, folder / f"study_{name}.json")
         for name, render in _STUDIES.items()
     }
-    return {"latency_tables": _tables(folder), **studies}
+    return {"latency_tables": _tables(folder), "latency_again": _again(folder), **studies}
 
 
 def latency_drawings(folder: Path) -> list[Drawing]:
@@ -196,12 +199,56 @@ def _tables(folder: Path) -> str:
     return (
         f"![Measured over predicted]({PICTURES}/{CHECKS_DRAWING})\n\n"
         f"{markdown_table(header, rows)}\n\n"
-        f"{_inside(checked.values())}\n\n"
         f"{first.conditions.device}, {first.provenance.cores} cores; "
         f"{' or '.join(map(str, count))} fresh random networks for each table; "
         f"{NOT_RUN}: {missing or 'nothing'}; "
         f"`python benchmarks/latency_tables.py`; [results/{FOLDER}](../results/{FOLDER})."
     )
+
+
+def _again(folder: Path) -> str:
+    """A row for each table that was checked at another hour, beside its first check."""
+    first, again = _checked(folder), _checked(folder / AGAIN)
+    if not again:
+        return f"{NOT_RUN}."
+    rows = [
+        (
+            title,
+            f"{_hours_between(first[title], one):.1f}",
+            f"{one.check.table.mean:.1%} ({first[title].check.table.mean:.1%})",
+            f"{one.check.table.worst:.1%} ({first[title].check.table.worst:.1%})",
+            f"{one.check.table.rank_correlation:.3f}",
+            f"{one.check.multiply_adds.mean:.1%}",
+            f"{one.check.repeating.mean:.1%}",
+            f"{one.check.coverage:.0%} ({first[title].check.coverage:.0%})",
+            NOT_MEASURED if one.check.drift is None else f"{one.check.drift:+.1%}",
+        )
+        for title, one in again.items()
+    ]
+    header = (
+        "table",
+        "hours later",
+        "mean error",
+        "worst",
+        "rank correlation",
+        "multiply-adds alone",
+        "measuring again",
+        "inside of 90 %",
+        "drift",
+    )
+    count = sorted({len(one.check.networks) for one in again.values()})
+    return (
+        f"{markdown_table(header, rows)}\n\n"
+        f"In brackets the first check.  {_inside([*first.values(), *again.values()])}\n\n"
+        f"{' or '.join(map(str, count))} fresh random networks for each; "
+        f"`python benchmarks/latency_tables.py --again --networks {count[-1]}`; "
+        f"[results/{FOLDER}/{AGAIN}](../results/{FOLDER}/{AGAIN})."
+    )
+
+
+def _hours_between(first: TableStudy, again: TableStudy) -> float:
+    dates = (datetime.fromisoformat(one.provenance.date) for one in (again, first))
+    return (next(dates) - next(dates)).total_seconds() / 3600
 
 
 def _inside(studies: Iterable[TableStudy]) -> str:
