@@ -14,7 +14,6 @@ from pydantic import Field, PositiveFloat, model_validator
 from tapetum.arch import Architecture, Peer
 from tapetum.arch.space import Choice, Space
 from tapetum.arch.spaces import carry_over
-from tapetum.errors import InputError
 from tapetum.experiments.deployment import Deployment
 from tapetum.fit import Pictures
 from tapetum.fit.controls import Control, control
@@ -166,18 +165,16 @@ def _table(
 ) -> LatencyTable:
     """What prices the search: of this space and for this deployment, on this machine."""
     conditions = deployment.conditions
-    if not path.exists():
-        return measure_table(
-            asked.space,
-            conditions,
-            partial(prepare_architecture, deployment.runtime, conditions),
-            path,
-            count=deployment.table_networks,
-            limit_s=60 * deployment.table_minutes,
-            progress=progress,
-        )
-    table = LatencyTable.read(path)
-    table.conditions.require_same(conditions, what=str(path))
-    if table.space != asked.space:
-        raise InputError(f"{path} is of another space", "move it away, and it is measured again")
-    return table
+    if path.exists():
+        table = LatencyTable.read(path)
+        table.require_same(conditions, asked.space, what=str(path))
+        return table
+    return measure_table(
+        asked.space,
+        conditions,
+        partial(prepare_architecture, deployment.runtime, conditions),
+        path,
+        count=deployment.table_networks,
+        limit_s=60 * deployment.table_minutes,
+        progress=progress,
+    )

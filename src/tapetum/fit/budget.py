@@ -363,11 +363,7 @@ def _table(
 
 def _require_usable(table: LatencyTable, asked: Asked) -> None:
     """Refuses a table of other conditions or another space, and a target that nothing keeps."""
-    table.conditions.require_same(asked.conditions, what="the latency table")
-    if table.space != asked.space:
-        raise InputError(
-            "the latency table is of another space", "give one of the space to be searched"
-        )
+    table.require_same(asked.conditions, asked.space, what="the latency table")
     require_feasible(table, asked.target_ms)
 
 

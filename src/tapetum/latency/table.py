@@ -182,6 +182,24 @@ class LatencyTable(Record):
             path: dict(_priced(slot, keys[path], priced)) for path, slot in self.space.slots.items()
         }
 
+    def require_same(self, conditions: Conditions, space: Space, *, what: str) -> None:
+        """Refuses to price another space, or anything under other conditions.
+
+        Args:
+            conditions: That are asked for.
+            space: Whose blocks are asked for.
+            what: Names the table in the error.
+
+        Raises:
+            InputError: One of both differs.
+        """
+        self.conditions.require_same(conditions, what=what)
+        if self.space != space:
+            raise InputError(
+                f"{what} is of another space",
+                "give a table of the space that is searched, or none, and it is measured",
+            )
+
     def predict(self, choices: Choices) -> Prediction:
         """What a network of the space takes.
 
