@@ -189,7 +189,7 @@ def test_other_conditions_are_refused_by_name() -> None:
 def test_another_space_is_refused(table: LatencyTable) -> None:
     """Even where its slots have the same names; the own one passes."""
     table.require_same(CONDITIONS, table.space, what="table.json")
-    with pytest.raises(InputError, match="table.json is of another space"):
+    with pytest.raises(InputError, match="is of another space"):
         table.require_same(CONDITIONS, small_space(learns_depth=False), what="table.json")
 
 
