@@ -229,6 +229,11 @@ def test_help_has_an_example_and_json(command: str) -> None:
         (("predict", "{package}", "{photos}/dark", "--out", "{photos}/dark"), "replaced"),
         (("predict", "{package}", "{photos}/dark", "--out", "{trained}"), "not empty"),
         (("predict", "{package}", "{photos}/dark", "--out", "{new}", "--threads", "0"), "threads"),
+        (
+            ("predict", "{package}", "{photos}/dark", "--out", "{new}", "--threads", "9" * 12),
+            "9 th",
+        ),
+        ((*TRAIN, "{new}", "--learning-rate", "inf"), "learning_rate"),
         (("info", "nothing"), "is no architecture"),
     ],
 )

@@ -81,6 +81,7 @@ def test_a_folder_and_a_budget_become_a_package(photos: Path, device: Path, tmp_
         (("--target-ms", 0.001), "no network of small takes 0.001 ms"),
         (("--target-ms", "nan"), "makes no sense"),
         (("--threads", 2), "threads 1, not 2"),
+        (("--batch", 0), "batch"),
         (("--space", "e-nas"), "no space 'e-nas'"),
     ],
     ids=str,

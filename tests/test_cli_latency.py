@@ -107,6 +107,52 @@ def test_bad_input_gets_one_sentence(options: tuple[str, ...], words: str, tmp_p
     assert not any(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(
+    ("command", "option", "value"),
+    [
+        *(("measure", option, "0") for option in ("batch", "threads", "networks", "minutes")),
+        *(("measure", option, "-1") for option in ("batch", "threads", "networks", "minutes")),
+        ("measure", "threads", "100000000"),
+        ("measure", "minutes", "nan"),
+        ("measure", "minutes", "inf"),
+        ("check", "networks", "0"),
+        *(("benchmark", option, "0") for option in ("batch", "threads", "size", "seconds")),
+        ("benchmark", "seconds", "nan"),
+        ("benchmark", "passes", "0"),
+    ],
+)
+def test_a_number_without_sense_gets_one_sentence(
+    folder: Path, tmp_path: Path, command: str, option: str, value: str
+) -> None:
+    """With the number or its name in it, before anything is timed or written."""
+    given: dict[str, tuple[object, ...]] = {
+        "measure": ("latency", "measure", "--space", folder / "space.json", "--size", SIZE,
+                    "--out", tmp_path / "table.json"),
+        "check": ("latency", "check", folder / "table.json"),
+        "benchmark": ("benchmark", folder / "network.json"),
+    }  # fmt: skip
+    said = sentence(run(*given[command], f"--{option}", value))
+    assert option in said or value in said or f"{60 * float(value)}" in said
+    assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("option", ["--size", "--channels", "--classes"])
+def test_a_named_space_of_no_pictures_gets_one_sentence(option: str, tmp_path: Path) -> None:
+    """Whatever number of its frame makes no sense."""
+    out = tmp_path / "table.json"
+    sentence(run("latency", "measure", "--space", "c-nas", option, "0", "--out", out))
+    assert not out.exists()
+
+
+def test_an_older_table_stays_until_there_is_a_new_one(folder: Path, tmp_path: Path) -> None:
+    """Also where it may be replaced, and measuring the new one comes to nothing."""
+    out = tmp_path / "table.json"
+    out.write_bytes((folder / "table.json").read_bytes())
+    again = ("latency", "measure", "--space", folder / "space.json", "--size", SIZE, "--out", out)
+    sentence(run(*again, "--overwrite", "--minutes", "0.0001", "--networks", NETWORKS))
+    assert out.read_bytes() == (folder / "table.json").read_bytes()
+
+
 def test_a_table_that_was_changed_by_hand_is_refused(folder: Path) -> None:
     """A price that falls with the width would mislead a search."""
     data = json.loads((folder / "table.json").read_text())

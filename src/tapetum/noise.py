@@ -39,7 +39,7 @@ from numpy.typing import NDArray
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
 from tapetum.errors import DataError, InputError, nearest
-from tapetum.records import Record, describe_faults
+from tapetum.records import Record, faults_are_ours
 
 __all__ = [
     "PAPER_SIGMAS",
@@ -342,14 +342,12 @@ def parse_noise(text: str) -> Noise:
             f"write {kind}:{','.join(names).upper()}",
         )
     fields = {"kind": kind, **dict(zip(names, parts, strict=True))}
-    try:
+    remedy = (
+        "write such as 0.2 or speckle:0.1; levels are on the scale of the picture, 0 to 1, "
+        "so that 25 of 255 is 0.098"
+    )
+    with faults_are_ours(f"{text!r} is no noise", remedy):
         noise: Noise = TypeAdapter(Noise).validate_python(fields)
-    except ValidationError as error:
-        raise InputError(
-            f"{text!r} is no noise: {describe_faults(error)}",
-            "write such as 0.2 or speckle:0.1; levels are on the scale of the picture, 0 to 1, "
-            "so that 25 of 255 is 0.098",
-        ) from error
     return noise
 
 
@@ -367,13 +365,9 @@ def parse_noise_plan(text: str) -> NoisePlan:
     gain, _, levels = numbers.rpartition(",")
     low, _, high = levels.partition("-")
     fields = {"kind": kind or "gaussian", "low": low, "high": high or low, "gain": gain or None}
-    try:
+    remedy = "write such as gaussian:0-0.5 or poisson-gaussian:0.01,0-0.1"
+    with faults_are_ours(f"{text!r} is no noise to train with", remedy):
         return NoisePlan.model_validate(fields)
-    except ValidationError as error:
-        raise InputError(
-            f"{text!r} is no noise to train with: {describe_faults(error)}",
-            "write such as gaussian:0-0.5 or poisson-gaussian:0.01,0-0.1",
-        ) from error
 
 
 def parse_protocol(text: str) -> Protocol:

@@ -16,7 +16,7 @@ from pathlib import Path
 import tapetum
 from tapetum.records import Record
 
-__all__ = ["Provenance", "cpu_model", "stamp", "usable_cores"]
+__all__ = ["MOST_THREADS", "Provenance", "cpu_model", "stamp", "usable_cores"]
 
 PACKAGES = (
     "accelerate",
@@ -34,6 +34,9 @@ PACKAGES = (
 )
 CPUINFO = Path("/proc/cpuinfo")
 GIT_TIMEOUT_S = 5.0
+
+
+MOST_THREADS = 1024  # more is a slip of the finger, and a runtime that tries takes all memory
 
 
 class Provenance(Record):

@@ -12,6 +12,7 @@ import math
 import os
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Self, TypeVar
 
@@ -25,6 +26,7 @@ __all__ = [
     "changed",
     "describe_faults",
     "differences",
+    "faults_are_ours",
     "write_atomically",
     "write_csv",
 ]
@@ -66,14 +68,13 @@ class Record(BaseModel):
             InputError: The text is no JSON, or does not describe such a record; all faults at once.
         """
         try:
-            return cls.model_validate(json.loads(text))
+            values = json.loads(text)
         except (json.JSONDecodeError, UnicodeDecodeError) as error:
             raise InputError(f"{source} is not JSON: {error}", "check the file") from error
-        except ValidationError as error:
-            raise InputError(
-                f"{source} does not describe a {cls.__name__}: {describe_faults(error)}",
-                "correct these fields",
-            ) from error
+        with faults_are_ours(
+            f"{source} does not describe a {cls.__name__}", "correct these fields"
+        ):
+            return cls.model_validate(values)
 
     @classmethod
     def read(cls, path: Path) -> Self:
@@ -100,6 +101,26 @@ def describe_faults(error: ValidationError) -> str:
     return "; ".join(faults)
 
 
+@contextmanager
+def faults_are_ours(
+    problem: str, remedy: str = "correct them", *, kind: type[InputError] = InputError
+) -> Iterator[None]:
+    """Values that a user gave and a record refuses are our error, not pydantic's.
+
+    Args:
+        problem: What the values do not make; their faults follow it.
+        remedy: What to do next.
+        kind: Of the error.
+
+    Raises:
+        InputError: A record was refused; all faults at once.
+    """
+    try:
+        yield
+    except ValidationError as error:
+        raise kind(f"{problem}: {describe_faults(error)}", remedy) from error
+
+
 def differences(then: Record, now: Record) -> list[str]:
     """Fields that differ between two records, each as ``recipe.epochs was 6, is 3``."""
     return list(_differences(then.model_dump(), now.model_dump()))
@@ -116,12 +137,8 @@ def changed(record: R, changes: Mapping[str, Any], *, what: str) -> R:
     Raises:
         InputError: A value is not possible; all faults at once.
     """
-    try:
+    with faults_are_ours(f"{what} cannot be changed so", "correct these values"):
         return type(record).model_validate({**record.model_dump(), **changes})
-    except ValidationError as error:
-        raise InputError(
-            f"{what} cannot be changed so: {describe_faults(error)}", "correct these values"
-        ) from error
 
 
 def write_csv(path: Path, rows: Sequence[Mapping[str, object]]) -> None:

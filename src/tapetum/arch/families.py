@@ -6,11 +6,8 @@
 * :func:`integrated`, :func:`sequential`: the two ways of joining them (section 3.1).
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from itertools import pairwise
-
-from pydantic import ValidationError
 
 from tapetum.arch.spec import (
     Activation,
@@ -31,7 +28,7 @@ from tapetum.arch.spec import (
     level_channels,
 )
 from tapetum.errors import ArchitectureError
-from tapetum.records import describe_faults
+from tapetum.records import faults_are_ours
 
 __all__ = ["integrated", "sequential", "small_classifier", "unet"]
 
@@ -39,18 +36,7 @@ DIGIT_PX = 28  # the side of an MNIST digit, and so of a box in the controlled s
 FEATURE_BOX_PX = 4  # a 28 px box spans 3.5 places of a map at 1/8
 
 
-@contextmanager
-def _numbers_checked() -> Iterator[None]:
-    """Numbers that make no network are our error, not pydantic's."""
-    try:
-        yield
-    except ValidationError as error:
-        raise ArchitectureError(
-            f"these numbers make no network: {describe_faults(error)}", "correct them"
-        ) from error
-
-
-@_numbers_checked()
+@faults_are_ours("these numbers make no network", kind=ArchitectureError)
 def unet(
     name: str,
     *,
@@ -114,7 +100,7 @@ def unet(
     )
 
 
-@_numbers_checked()
+@faults_are_ours("these numbers make no network", kind=ArchitectureError)
 def small_classifier(
     name: str,
     *,
@@ -155,7 +141,7 @@ def small_classifier(
     )
 
 
-@_numbers_checked()
+@faults_are_ours("these numbers make no network", kind=ArchitectureError)
 def integrated(
     denoiser: Architecture, name: str, *, num_classes: int = 10, boxes: bool = True
 ) -> Architecture:
@@ -184,7 +170,7 @@ def integrated(
     return _rebuild(denoiser, name, classifier)
 
 
-@_numbers_checked()
+@faults_are_ours("these numbers make no network", kind=ArchitectureError)
 def sequential(denoiser: Architecture, classifier: Architecture, name: str) -> Architecture:
     """Joins a denoiser and a classifier that reads the cleaned picture (paper, figure 2 i)."""
     if classifier.kind != "classifier" or classifier.classifier is None:

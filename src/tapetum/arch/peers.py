@@ -12,11 +12,11 @@ import json
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, Self
 
-from pydantic import Discriminator, Field, PositiveInt, Tag, ValidationError, model_validator
+from pydantic import Discriminator, Field, PositiveInt, Tag, model_validator
 
 from tapetum.arch.spec import Architecture
 from tapetum.errors import ArchitectureError, nearest
-from tapetum.records import Record, describe_faults
+from tapetum.records import Record, faults_are_ours
 
 __all__ = [
     "PEERS",
@@ -209,12 +209,8 @@ def find_peer(name: str, *, channels: int = 1, num_classes: int = 10) -> Peer:
     if name not in PEERS:
         raise ArchitectureError(f"there is no peer {name!r}", nearest(name, PEERS))
     classes = num_classes if PEERS[name].kind == "classifier" else None
-    try:
+    with faults_are_ours("these numbers make no network", kind=ArchitectureError):
         return Peer(name=name, picture_channels=channels, num_classes=classes)
-    except ValidationError as error:
-        raise ArchitectureError(
-            f"these numbers make no network: {describe_faults(error)}", "correct them"
-        ) from error
 
 
 def read_architecture(path: Path) -> Architecture | Peer:

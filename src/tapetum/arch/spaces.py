@@ -48,6 +48,7 @@ from tapetum.arch.spec import (
     Whole,
 )
 from tapetum.errors import ArchitectureError, nearest
+from tapetum.records import faults_are_ours
 
 __all__ = [
     "DECODERS",
@@ -265,11 +266,12 @@ def find_space(name: str, frame: Frame | None = None) -> Space:
     """The space of a name.
 
     Raises:
-        ArchitectureError: There is no such space, or none of so many operators.
+        ArchitectureError: There is no such space, or the frame makes none.
     """
     if name not in _SPACES:
         raise ArchitectureError(f"there is no space {name!r}", nearest(name, _SPACES))
-    return _SPACES[name](frame or Frame())
+    with faults_are_ours("these numbers make no space", kind=ArchitectureError):
+        return _SPACES[name](frame or Frame())
 
 
 def open_space(name: str, frame: Frame | None = None) -> Space:

@@ -5,7 +5,7 @@ import sys
 
 __all__ = ["main"]
 
-TRAINING_COMMANDS = ("demo", "reproduce", "train")
+TRAINING_COMMANDS = ("demo", "reproduce", "search", "train")
 
 
 def main() -> None:

@@ -94,8 +94,6 @@ def measure(
             height_px=size,
             width_px=size,
         )
-        if overwrite:
-            out.unlink(missing_ok=True)
         with progress_bar() as tick:
             prepare = partial(prepare_architecture, chosen, conditions)
             made = measure_table(
@@ -105,6 +103,7 @@ def measure(
                 out,
                 count=networks,
                 limit_s=60 * minutes,
+                overwrite=overwrite,
                 progress=tick,
             )
         _tell_measured(made, out, as_json=json)
@@ -275,9 +274,10 @@ def _show_check(found: "Check", read: "LatencyTable") -> None:
     table(header, rows, title=f"{len(found.networks)} fresh networks; {read.conditions}")
     say(f"{found.coverage:.0%} lie inside their 90 % interval; median error {found.bias:+.1%}")
     if found.drift is not None:
+        longer = f"{abs(found.drift):.1%} {'longer' if found.drift > 0 else 'shorter'}"
         say(
-            f"the table's own networks are slower by {found.drift:+.1%} now than when it was "
-            "measured: the machine has changed by so much, which the share inside leaves out"
+            f"the table's own networks take {longer} now than when it was measured: "
+            "the machine has changed by so much, which the share inside leaves out"
         )
 
 

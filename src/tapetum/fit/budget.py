@@ -46,6 +46,7 @@ from tapetum.latency import (
     measure_table,
     open_subject,
     prepare_architecture,
+    require_effort,
     require_feasible,
     require_sense,
 )
@@ -267,7 +268,9 @@ def fit_to_budget(
         DataError: There are too few pictures.
         TrainingError: The search or a training cannot go on; its last state is kept.
     """
-    if table is not None:
+    if table is None:
+        require_effort(networks, 60 * minutes)
+    else:
         _require_usable(table, asked)  # before there is a folder
     _begin(asked, out, resume=resume)
     prepare = partial(prepare_architecture, runtime, asked.conditions)

@@ -15,7 +15,14 @@ from tapetum.latency.budget import (
 from tapetum.latency.campaign import SURE_ENOUGH, Prepare
 from tapetum.latency.check import Check
 from tapetum.latency.conditions import Conditions
-from tapetum.latency.job import Benchmark, benchmark, conditions_here, measure_table, verify
+from tapetum.latency.job import (
+    Benchmark,
+    benchmark,
+    conditions_here,
+    measure_table,
+    require_effort,
+    verify,
+)
 from tapetum.latency.runtimes import RUNTIMES, Runtime, find_runtime, prepare_architecture
 from tapetum.latency.stopwatch import Block, MakeReady, Timing, one_at_a_time, take_turns, timing
 from tapetum.latency.subject import Subject, open_subject, subject_of_graph
@@ -46,6 +53,7 @@ __all__ = [
     "open_subject",
     "prepare_architecture",
     "range_of",
+    "require_effort",
     "require_feasible",
     "require_sense",
     "subject_of_graph",

@@ -6,10 +6,12 @@ whoever mixes them is told what differs.
 """
 
 from collections.abc import Iterable
+from typing import Annotated
 
-from pydantic import PositiveInt
+from pydantic import Field, PositiveInt
 
 from tapetum.errors import InputError
+from tapetum.provenance import MOST_THREADS
 from tapetum.records import Record
 
 __all__ = ["Conditions"]
@@ -34,7 +36,7 @@ class Conditions(Record):
     runtime: str
     runtime_version: str
     precision: str
-    threads: PositiveInt
+    threads: Annotated[int, Field(ge=1, le=MOST_THREADS)]
     batch: PositiveInt
     channels: PositiveInt
     height_px: PositiveInt

@@ -1,5 +1,6 @@
 """The jobs that the command line offers: measure a table, check one, time one graph."""
 
+import math
 from functools import partial
 from pathlib import Path
 
@@ -15,9 +16,9 @@ from tapetum.latency.subject import BOXES, Subject, dense_architecture, subject_
 from tapetum.latency.table import LatencyTable, make_table
 from tapetum.progress import ProgressCallback, silent
 from tapetum.provenance import stamp
-from tapetum.records import Record
+from tapetum.records import Record, faults_are_ours
 
-__all__ = ["Benchmark", "benchmark", "conditions_here", "measure_table", "verify"]
+__all__ = ["Benchmark", "benchmark", "conditions_here", "measure_table", "require_effort", "verify"]
 
 LOG_SUFFIX = ".log.jsonl"
 NUM_ROUNDS = 6
@@ -28,18 +29,23 @@ FOR_THE_FIT = 0.03  # of the time that a table may take: fitting prices to some 
 def conditions_here(
     runtime: Runtime, *, threads: int, batch: int, channels: int, height_px: int, width_px: int
 ) -> Conditions:
-    """What a latency that is measured on this machine now would hold for."""
-    return Conditions(
-        device=runtime.device,
-        runtime=runtime.name,
-        runtime_version=runtime.version,
-        precision=runtime.precision,
-        threads=threads,
-        batch=batch,
-        channels=channels,
-        height_px=height_px,
-        width_px=width_px,
-    )
+    """What a latency that is measured on this machine now would hold for.
+
+    Raises:
+        InputError: A number is not possible.
+    """
+    with faults_are_ours("nothing can be timed so"):
+        return Conditions(
+            device=runtime.device,
+            runtime=runtime.name,
+            runtime_version=runtime.version,
+            precision=runtime.precision,
+            threads=threads,
+            batch=batch,
+            channels=channels,
+            height_px=height_px,
+            width_px=width_px,
+        )
 
 
 def measure_table(
@@ -52,6 +58,7 @@ def measure_table(
     limit_s: float,
     seed: int = 0,
     block: Block | None = None,
+    overwrite: bool = False,
     progress: ProgressCallback = silent,
 ) -> LatencyTable:
     """Times random networks of a space and writes the table that explains them.
@@ -68,14 +75,16 @@ def measure_table(
         limit_s: Seconds that this may take; they are timed less often where it is not enough.
         seed: Of the draws.
         block: Passes of each visit.
+        overwrite: Whether an older table may go, once the new one is there.
         progress: Is told of each visit.
 
     Raises:
-        InputError: There is such a file already, too few networks could be timed, or another timing
-            is going on.
+        InputError: There is such a file already, a number makes no sense, too few networks could be
+            timed, or another timing is going on.
     """
-    if out.exists():
+    if out.exists() and not overwrite:
         raise InputError(f"{out} exists already", "give another --out, or remove it")
+    require_effort(count, limit_s)
     log = out.with_name(out.name + LOG_SUFFIX)
     provenance = stamp(seed=seed)
     campaign = Campaign(conditions=conditions, space=space, seed=seed)
@@ -123,13 +132,34 @@ def verify(
         progress: Is told of each turn.
 
     Raises:
-        InputError: The table is of other conditions, or another timing is going on.
+        InputError: The table is of other conditions, there would be no network, or another timing
+            is going on.
     """
     table.conditions.require_same(here, what=what)
+    if num_networks < 1:
+        raise InputError(f"asked for a check on {num_networks} networks", "give 1 or more")
     with one_at_a_time():
         return check_table(
             table, prepare, num_networks=num_networks, block=block or Block(), progress=progress
         )
+
+
+def require_effort(count: int, limit_s: float) -> None:
+    """Refuses to measure a table of too few networks, or in no time.
+
+    Raises:
+        InputError: One of both.
+    """
+    if count < FEWEST_NETWORKS:
+        raise InputError(
+            f"asked for a table of {count} networks", f"give {FEWEST_NETWORKS} or more"
+        )
+    _require_time(limit_s)
+
+
+def _require_time(seconds: float) -> None:
+    if not (math.isfinite(seconds) and seconds > 0):
+        raise InputError(f"{seconds} seconds are no time to measure in", "give a number above 0")
 
 
 class Benchmark(Record):
@@ -172,8 +202,9 @@ def benchmark(
         progress: Is told of each turn.
 
     Raises:
-        InputError: The graph takes other pictures, or another timing is going on.
+        InputError: The graph takes other pictures, there is no time, or another timing is going on.
     """
+    _require_time(seconds)
     dense = dense_architecture()
     at_peak = conditions.model_copy(
         update={"batch": 1, "channels": 3, "height_px": DENSE_PX, "width_px": DENSE_PX}

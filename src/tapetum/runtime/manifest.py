@@ -14,7 +14,6 @@ from pydantic import (
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
-    ValidationError,
     field_validator,
     model_validator,
 )
@@ -22,8 +21,7 @@ from pydantic import (
 from tapetum import __version__
 from tapetum.arch.cost import bytes_per_pixel
 from tapetum.arch.spec import Architecture, Kind
-from tapetum.errors import InputError
-from tapetum.records import Record, describe_faults
+from tapetum.records import Record, faults_are_ours
 from tapetum.runtime.tiles import halo_px
 from tapetum.scores import Scores
 
@@ -103,7 +101,7 @@ class Manifest(Record):
         Raises:
             InputError: Something does not fit the architecture; all faults at once.
         """
-        try:
+        with faults_are_ours(f"cannot describe {architecture.name!r}", "correct what was passed"):
             return cls(
                 name=name or architecture.name,
                 architecture=architecture,
@@ -114,11 +112,6 @@ class Manifest(Record):
                 parity=None if parity is None else dict(parity),
                 **_derived(architecture),
             )
-        except ValidationError as error:
-            raise InputError(
-                f"cannot describe {architecture.name!r}: {describe_faults(error)}",
-                "correct what was passed",
-            ) from error
 
     @property
     def cleans(self) -> bool:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tapetum.errors import InputError, PackageError
-from tapetum.provenance import usable_cores
+from tapetum.provenance import MOST_THREADS, usable_cores
 
 if TYPE_CHECKING:  # loaded where they are used, so that importing this module stays quick
     import onnx
@@ -36,14 +36,14 @@ class GraphSession:
 
     Raises:
         PackageError: ONNX Runtime does not accept the graph.
-        InputError: ``threads`` is less than one.
+        InputError: ``threads`` is less than one, or more than any processor has.
     """
 
     def __init__(self, model: bytes, *, threads: int | None = None) -> None:
         import onnxruntime
 
-        if threads is not None and threads < 1:
-            raise InputError(f"asked for {threads} threads", "use 1 or more")
+        if threads is not None and not 1 <= threads <= MOST_THREADS:
+            raise InputError(f"asked for {threads} threads", f"use 1 to {MOST_THREADS}")
         self.threads = threads or usable_cores()
         try:
             self._session = onnxruntime.InferenceSession(

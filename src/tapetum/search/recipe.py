@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import (
+    ConfigDict,
     Field,
     NonNegativeFloat,
     PositiveFloat,
@@ -71,6 +72,8 @@ class SearchRecipe(Record):
         checkpoint_every_steps: A kill loses at most this many.
         judged_pictures: Held-out pictures that the network of an epoch is judged on.
     """
+
+    model_config = ConfigDict(allow_inf_nan=False)
 
     schema_version: Literal[1] = 1
     name: Annotated[str, Field(min_length=1)]

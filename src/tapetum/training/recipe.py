@@ -14,6 +14,7 @@ Change one with ``QUICK.model_copy(update={"epochs": 3})``, or :func:`adjusted`,
 from typing import Annotated, Any, Literal
 
 from pydantic import (
+    ConfigDict,
     Field,
     NonNegativeFloat,
     PositiveFloat,
@@ -73,6 +74,8 @@ class Recipe(Record):
         recalibration_batches: After the last epoch, batch statistics are estimated anew on so many
             training batches, and kept where the validation loss is no higher; 0 leaves them.
     """
+
+    model_config = ConfigDict(allow_inf_nan=False)
 
     schema_version: Literal[1] = 1
     name: Annotated[str, Field(min_length=1)]
