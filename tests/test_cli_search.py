@@ -96,12 +96,18 @@ def test_bad_input_gets_one_sentence(
     assert not any(tmp_path.iterdir())
 
 
-def test_a_shorter_search_warms_up_less_and_cools_faster() -> None:
-    """To the same temperature at its end."""
+def test_a_shorter_search_warms_up_less_cools_faster_and_steps_further() -> None:
+    """To the same temperature at its end, and with steps of the logits at most five times as long.
+
+    A longer one keeps the steps.
+    """
     short = choose_search_recipe("tf-nas", changes={"epochs": 18})
     assert short.warmup_epochs == 2
     ends = [one.cooling ** (one.epochs - one.warmup_epochs) for one in (short, TF_NAS)]
     assert ends[0] == pytest.approx(ends[1], rel=0.01)
+    for epochs, rate in ((18, 0.05), (45, 0.02), (180, 0.01)):
+        found = choose_search_recipe("tf-nas", changes={"epochs": epochs})
+        assert found.logit_learning_rate == pytest.approx(rate)
     with pytest.raises(InputError, match="leave none of 3 for the logits"):
         choose_search_recipe("swift", changes={"epochs": 3, "warmup_epochs": 3})
     assert choose_search_recipe("swift", loss="both").loss.sees_picture

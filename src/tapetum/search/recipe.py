@@ -34,6 +34,8 @@ __all__ = [
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 
+MOST_HASTE = 5.0  # how much larger the steps of the logits become in a search that is shorter
+
 CLASSIFIER_LOSS = LossWeights(cross_entropy=1.0, charbonnier=0.0)
 
 
@@ -150,7 +152,7 @@ def choose_search_recipe(
         loss: Instead of the recipe's: names alone, or names and the picture (eq. 3).
         noise: Instead of the recipe's, such as ``gaussian:0-0.5``.
         changes: Fields by name; those that are null stay as they are.  Fewer epochs shorten the
-            warm-up too, and cool faster.
+            warm-up too, cool faster, and move the logits in larger steps.
 
     Raises:
         InputError: There is no such recipe, or a change that it cannot take.
@@ -171,4 +173,6 @@ def choose_search_recipe(
         share = wanted["epochs"] / recipe.epochs
         wanted.setdefault("warmup_epochs", round(share * recipe.warmup_epochs))
         wanted.setdefault("cooling", recipe.cooling ** (1 / share))
+        haste = min(max(1.0, 1 / share), MOST_HASTE)
+        wanted.setdefault("logit_learning_rate", haste * recipe.logit_learning_rate)
     return changed(recipe, wanted, what=f"search recipe {name!r}")
