@@ -150,55 +150,43 @@ def _title(conditions: Conditions, space: str) -> str:
     )
 
 
+def _share(value: float | None, *, sign: str = "") -> str:
+    return NOT_MEASURED if value is None else f"{value:{sign}.1%}"
+
+
+_COLUMNS: dict[str, Callable[[TableStudy], str]] = {
+    "spans, ms": lambda one: f"{one.fastest_ms:.2f} to {one.slowest_ms:.2f}",
+    "minutes": lambda one: NOT_MEASURED if one.minutes is None else f"{one.minutes:.1f}",
+    "held-out error": lambda one: _share(one.accuracy.mean_relative_error),
+    "mean error": lambda one: _share(one.check.table.mean),
+    "worst": lambda one: _share(one.check.table.worst),
+    "rank correlation": lambda one: f"{one.check.table.rank_correlation:.3f}",
+    "multiply-adds alone": lambda one: _share(one.check.multiply_adds.mean),
+    "measuring again": lambda one: _share(one.check.repeating.mean),
+    "its worst": lambda one: _share(one.check.repeating.worst),
+    "its rank correlation": lambda one: f"{one.check.repeating.rank_correlation:.3f}",
+    "inside of 90 %": lambda one: f"{one.check.coverage:.0%}",
+    "drift": lambda one: _share(one.check.drift, sign="+"),
+    "minutes later": lambda one: _share(one.check.later and one.check.later.mean),
+    "worst of these": lambda one: _share(one.check.later and one.check.later.worst),
+}
+
+
 def _tables(folder: Path) -> str:
     """A row for each table: what it says of itself, and what fresh networks say of it."""
     checked = _checked(folder)
     if not checked:
         return f"{NOT_RUN}."
     rows = [
-        (
-            title,
-            f"{one.fastest_ms:.2f} to {one.slowest_ms:.2f}",
-            NOT_MEASURED if one.minutes is None else f"{one.minutes:.1f}",
-            f"{one.accuracy.mean_relative_error:.1%}",
-            f"{one.check.table.mean:.1%}",
-            f"{one.check.table.worst:.1%}",
-            f"{one.check.table.rank_correlation:.3f}",
-            f"{one.check.multiply_adds.mean:.1%}",
-            f"{one.check.repeating.mean:.1%}",
-            f"{one.check.repeating.worst:.1%}",
-            f"{one.check.repeating.rank_correlation:.3f}",
-            f"{one.check.coverage:.0%}",
-            NOT_MEASURED if one.check.drift is None else f"{one.check.drift:+.1%}",
-            NOT_MEASURED if one.check.later is None else f"{one.check.later.mean:.1%}",
-            NOT_MEASURED if one.check.later is None else f"{one.check.later.worst:.1%}",
-        )
-        for title, one in checked.items()
+        (title, *(column(one) for column in _COLUMNS.values())) for title, one in checked.items()
     ]
-    header = (
-        "table",
-        "spans, ms",
-        "minutes",
-        "held-out error",
-        "mean error",
-        "worst",
-        "rank correlation",
-        "multiply-adds alone",
-        "measuring again",
-        "its worst",
-        "its rank correlation",
-        "inside of 90 %",
-        "drift",
-        "minutes later",
-        "worst of these",
-    )
     absent = sorted(one.name for one in SETTINGS if not (folder / f"{one.name}.json").exists())
     missing = "; ".join(name.replace("_", ", ") for name in absent)
     first = next(iter(checked.values()))
     count = sorted({len(one.check.networks) for one in checked.values()})
     return (
         f"![Measured over predicted]({PICTURES}/{CHECKS_DRAWING})\n\n"
-        f"{markdown_table(header, rows)}\n\n"
+        f"{markdown_table(('table', *_COLUMNS), rows)}\n\n"
         f"{first.conditions.device}, {first.provenance.cores} cores; "
         f"{' or '.join(map(str, count))} fresh random networks for each table; "
         f"{NOT_RUN}: {missing or 'nothing'}; "
@@ -207,27 +195,11 @@ def _tables(folder: Path) -> str:
 
 
 def _again(folder: Path) -> str:
-    """A row for each table that was checked at another hour, beside its first check."""
+    """A row for each table that was checked at another hour, in brackets its first check."""
     first, again = _checked(folder), _checked(folder / AGAIN)
     if not again:
         return f"{NOT_RUN}."
-    rows = [
-        (
-            title,
-            f"{_hours_between(first[title], one):.1f}",
-            f"{one.check.table.mean:.1%} ({first[title].check.table.mean:.1%})",
-            f"{one.check.table.worst:.1%} ({first[title].check.table.worst:.1%})",
-            f"{one.check.table.rank_correlation:.3f}",
-            f"{one.check.multiply_adds.mean:.1%}",
-            f"{one.check.repeating.mean:.1%}",
-            f"{one.check.coverage:.0%} ({first[title].check.coverage:.0%})",
-            NOT_MEASURED if one.check.drift is None else f"{one.check.drift:+.1%}",
-        )
-        for title, one in again.items()
-    ]
-    header = (
-        "table",
-        "hours later",
+    names = (
         "mean error",
         "worst",
         "rank correlation",
@@ -236,9 +208,17 @@ def _again(folder: Path) -> str:
         "inside of 90 %",
         "drift",
     )
+    rows = [
+        (
+            title,
+            f"{_hours_between(first[title], one):.1f}",
+            *(f"{_COLUMNS[name](one)} ({_COLUMNS[name](first[title])})" for name in names),
+        )
+        for title, one in again.items()
+    ]
     count = sorted({len(one.check.networks) for one in again.values()})
     return (
-        f"{markdown_table(header, rows)}\n\n"
+        f"{markdown_table(('table', 'hours later', *names), rows)}\n\n"
         f"In brackets the first check.  {_inside([*first.values(), *again.values()])}\n\n"
         f"{' or '.join(map(str, count))} fresh random networks for each; "
         f"`python benchmarks/latency_tables.py --again --networks {count[-1]}`; "
