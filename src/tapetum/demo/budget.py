@@ -31,7 +31,7 @@ DATA = "digit-crops"
 SEED = 0
 SHARE = 0.4  # of the way from the fastest network to the slowest
 NUM_NETWORKS, MINUTES = 120, 1.5  # for the table
-SEARCH_EPOCHS, EPOCHS = 8, 6
+SEARCH_EPOCHS, EPOCHS = 4, 3
 
 
 def run_search_demo(
@@ -39,7 +39,7 @@ def run_search_demo(
     *,
     data_root: Path | None = None,
     download: bool = False,
-    train_count: int = 4_000,
+    train_count: int = 2_000,
     test_count: int = 500,
     search_epochs: int = SEARCH_EPOCHS,
     epochs: int = EPOCHS,
