@@ -235,6 +235,10 @@ def test_help_has_an_example_and_json(command: str) -> None:
         ),
         ((*TRAIN, "{new}", "--learning-rate", "inf"), "learning_rate"),
         (("info", "nothing"), "is no architecture"),
+        (("demo", "--search", "--epochs", "3", "--out", "{new}"), "--epochs has no effect with"),
+        (("demo", "--search", "--overwrite", "--out", "{new}"), "--overwrite has no effect with"),
+        (("demo", "--resume", "--out", "{new}"), "--resume has no effect without --search"),
+        (("demo", "--epochs", "0", "--out", "{new}"), "epochs"),
     ],
 )
 def test_every_mistake_ends_in_one_sentence(

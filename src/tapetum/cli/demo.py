@@ -1,5 +1,6 @@
 """``tapetum demo``: the main job on digits, from nothing, in minutes."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +11,8 @@ from tapetum.cli.common import (
     Download,
     Json,
     Overwrite,
+    TestCount,
+    TrainCount,
     answer,
     errors_in_one_sentence,
     progress_bar,
@@ -26,9 +29,11 @@ def demo(
     out: Annotated[Path, typer.Option(help="Folder for all that the demonstration makes.")] = Path(
         "runs/demo"
     ),
-    epochs: Annotated[int, typer.Option(help="Passes over the pictures.")] = 4,
-    train_count: Annotated[int, typer.Option(help="Training pictures.")] = 30_000,
-    test_count: Annotated[int, typer.Option(help="Pictures that are scored.")] = 2_000,
+    epochs: Annotated[
+        int | None, typer.Option(help="Passes over the pictures.", show_default="4")
+    ] = None,
+    train_count: TrainCount = None,
+    test_count: TestCount = None,
     data_root: DataRoot = None,
     download: Download = False,
     search: Annotated[
@@ -55,6 +60,16 @@ def demo(
       tapetum demo --search --out runs/demo-search
     """
     with errors_in_one_sentence(as_json=json):
+        _require_effect(
+            {
+                "--epochs": search and epochs is not None,
+                "--train-count": search and train_count is not None,
+                "--test-count": search and test_count is not None,
+                "--overwrite": search and overwrite,
+                "--resume": resume and not search,
+            },
+            search=search,
+        )
         say_loading()
         if search:
             _search(out, data_root=data_root, download=download, resume=resume, as_json=json)
@@ -64,16 +79,15 @@ def demo(
 
         prepare_process()  # before torch starts its threads
 
+        sizes = {"epochs": epochs, "train_count": train_count, "test_count": test_count}
         with progress_bar() as tick:
             made = run_demo(
                 out,
                 data_root=data_root,
                 download=download,
                 overwrite=overwrite,
-                epochs=epochs,
-                train_count=train_count,
-                test_count=test_count,
                 progress=tick,
+                **{name: value for name, value in sizes.items() if value is not None},
             )
         if json:
             answer(
@@ -91,6 +105,16 @@ def demo(
         exported = made.exported
         say(f"package: {exported.path}, parity {exported.parity.worst:.1e}")
         say(f"page: {made.page}")
+
+
+def _require_effect(given: Mapping[str, bool], *, search: bool) -> None:
+    """Refuses options that would be left aside in silence."""
+    from tapetum.errors import InputError
+
+    idle = [option for option, is_idle in given.items() if is_idle]
+    if idle:
+        where = "with --search" if search else "without --search"
+        raise InputError(f"{', '.join(idle)} has no effect {where}", "leave it out")
 
 
 def _search(
