@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -25,7 +26,7 @@ from tapetum.experiments.controlled import FIGURE_9, figure_3, figure_9, table_1
 from tapetum.experiments.drawing import fingerprint_of
 from tapetum.experiments.example import decoded
 from tapetum.experiments.figures import drawing
-from tapetum.experiments.plan import Cell, Spread, spread
+from tapetum.experiments.plan import Cell, Measure, Spread, spread
 from tapetum.experiments.results import result_path
 from tapetum.experiments.run import run_path
 from tapetum.fit import open_pictures
@@ -263,6 +264,15 @@ def test_a_drawing_tells_whether_it_is_of_these_results(tmp_path: Path) -> None:
     worse = drawing(gather(asked, results))
     assert worse is not None
     assert fingerprint_of(path) != worse.fingerprint
+
+
+def test_a_figure_without_a_whole_point_is_not_drawn(tmp_path: Path) -> None:
+    """Accuracy over latency, where no latency was taken."""
+    asked = figure_9(Scale.smoke)
+    run_one(tmp_path, asked, only="unet-s_*")
+    without = Measure("ms", 2, lambda _done: None)
+    results = tmp_path / "results"
+    assert drawing(gather(replace(asked, measures=(*asked.measures, without)), results)) is None
 
 
 def _worsen(done: CellResult, results: Path) -> None:

@@ -1,6 +1,7 @@
 """Laws of measuring: a campaign that was killed goes on, and a check is of fresh networks."""
 
 import math
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -199,14 +200,19 @@ def test_too_little_time_leaves_the_log_to_go_on_with(
     """No table of a handful of networks, and nothing lost."""
     space, out = small_space(), tmp_path / "table.json"
     device = Device(space, monkeypatch)
-    with pytest.raises(InputError, match="only 20 networks could be timed"):
-        measure_table(space, CONDITIONS, device.prepare, out, count=20, limit_s=60, block=SHORT)
+    monkeypatch.setattr(
+        "tapetum.latency.campaign.time.monotonic", lambda: float(device.num_prepared)
+    )
+    measured = partial(measure_table, space, CONDITIONS, device.prepare, out, block=SHORT)
+    with pytest.raises(InputError, match="only 20 networks could be timed in 20 seconds"):
+        measured(count=100, limit_s=20)
     assert not out.exists()
-    assert device.num_prepared == 60
-    measure_table(space, CONDITIONS, device.prepare, out, count=100, limit_s=60, block=SHORT)
+    measured(count=100, limit_s=6000)
     assert device.num_prepared == 300
     with pytest.raises(InputError, match="exists already"):
-        measure_table(space, CONDITIONS, device.prepare, out, count=100, limit_s=60)
+        measured(count=100, limit_s=6000)
+    with pytest.raises(InputError, match="a table of 20 networks; give 60 or more"):
+        measured(count=20, limit_s=6000, overwrite=True)
 
 
 def test_a_table_of_another_runtime_is_refused(

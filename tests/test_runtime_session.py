@@ -139,9 +139,10 @@ def test_all_threads_are_those_that_may_be_used(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_threads_are_counted_from_one() -> None:
-    """No thread at all is refused before the runtime takes 0 for all cores."""
-    with pytest.raises(InputError, match="use 1 or more"):
-        GraphSession(two_branches().SerializeToString(), threads=0)
+    """None is refused before the runtime takes 0 for all cores, and so are millions."""
+    for threads in (0, 10**8):
+        with pytest.raises(InputError, match=f"{threads} threads; use 1 to 1024"):
+            GraphSession(two_branches().SerializeToString(), threads=threads)
 
 
 @pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="needs SSE3")

@@ -26,7 +26,7 @@ _ZOOM_PX = 40  # side of the part of figure 3 that is shown enlarged
 def drawing(outcome: Outcome) -> Drawing | None:
     """The drawing of a figure of which something has been run; what has not is said to be not run.
 
-    ``None`` for a table, and for a figure of which nothing has been run.
+    ``None`` for a table, and for a figure of which nothing has been run, or no point is whole.
     """
     experiment = outcome.experiment
     if experiment.name not in _DRAWN or not outcome.done:
@@ -40,6 +40,8 @@ def drawing(outcome: Outcome) -> Drawing | None:
         )
         for slug, one in outcome.by_slug.items()
     ]
+    if all(None in values for _, _, values, _ in shown):  # without a latency there is no point
+        return None
     return Drawing(
         name=f"{experiment.name}_{experiment.scale}.png",
         fingerprint=fingerprint(shown),
