@@ -15,7 +15,7 @@ Catch :class:`TapetumError` to catch them all.  Each message says what was asked
 and what to do next; the command line prints it as one sentence and exits with code 2.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 __all__ = [
     "ArchitectureError",
@@ -27,6 +27,7 @@ __all__ = [
     "TapetumError",
     "TrainingError",
     "nearest",
+    "require_effect",
 ]
 
 
@@ -73,6 +74,24 @@ class MissingExtraError(TapetumError):
 
 class TrainingError(TapetumError):
     """A training that cannot go on; its last good state is kept."""
+
+
+def require_effect(
+    given: Mapping[str, bool], *, where: str, kind: type[InputError] = InputError
+) -> None:
+    """Refuses options that would be passed over without a word.
+
+    Args:
+        given: Options that have no effect, and whether each was given.
+        where: They have none, such as ``on a folder``.
+        kind: Of the error.
+
+    Raises:
+        InputError: One was given; all of them are named.
+    """
+    idle = [name for name, is_given in given.items() if is_given]
+    if idle:
+        raise kind(f"{', '.join(idle)} has no effect {where}", "leave it out")
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

@@ -7,6 +7,7 @@
 """
 
 from collections.abc import Sequence
+from functools import partial
 from itertools import pairwise
 
 from tapetum.arch.spec import (
@@ -35,8 +36,10 @@ __all__ = ["integrated", "sequential", "small_classifier", "unet"]
 DIGIT_PX = 28  # the side of an MNIST digit, and so of a box in the controlled study
 FEATURE_BOX_PX = 4  # a 28 px box spans 3.5 places of a map at 1/8
 
+_numbers_checked = partial(faults_are_ours, "these numbers make no network", kind=ArchitectureError)
 
-@faults_are_ours("these numbers make no network", kind=ArchitectureError)
+
+@_numbers_checked()
 def unet(
     name: str,
     *,
@@ -100,7 +103,7 @@ def unet(
     )
 
 
-@faults_are_ours("these numbers make no network", kind=ArchitectureError)
+@_numbers_checked()
 def small_classifier(
     name: str,
     *,
@@ -141,7 +144,7 @@ def small_classifier(
     )
 
 
-@faults_are_ours("these numbers make no network", kind=ArchitectureError)
+@_numbers_checked()
 def integrated(
     denoiser: Architecture, name: str, *, num_classes: int = 10, boxes: bool = True
 ) -> Architecture:
@@ -170,7 +173,7 @@ def integrated(
     return _rebuild(denoiser, name, classifier)
 
 
-@faults_are_ours("these numbers make no network", kind=ArchitectureError)
+@_numbers_checked()
 def sequential(denoiser: Architecture, classifier: Architecture, name: str) -> Architecture:
     """Joins a denoiser and a classifier that reads the cleaned picture (paper, figure 2 i)."""
     if classifier.kind != "classifier" or classifier.classifier is None:

@@ -1,8 +1,7 @@
 """``tapetum demo``: the main job on digits, from nothing, in minutes."""
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -21,6 +20,10 @@ from tapetum.cli.common import (
     table,
 )
 from tapetum.cli.scores import show_scores
+from tapetum.errors import require_effect
+
+if TYPE_CHECKING:  # torch loads with it, and --help must stay quick
+    from tapetum.demo import DemoResult
 
 __all__ = ["demo"]
 
@@ -60,7 +63,7 @@ def demo(
       tapetum demo --search --out runs/demo-search
     """
     with errors_in_one_sentence(as_json=json):
-        _require_effect(
+        require_effect(
             {
                 "--epochs": search and epochs is not None,
                 "--train-count": search and train_count is not None,
@@ -68,13 +71,13 @@ def demo(
                 "--overwrite": search and overwrite,
                 "--resume": resume and not search,
             },
-            search=search,
+            where="with --search" if search else "without --search",
         )
         say_loading()
         if search:
             _search(out, data_root=data_root, download=download, resume=resume, as_json=json)
             return
-        from tapetum.demo import comparison, run_demo
+        from tapetum.demo import run_demo
         from tapetum.training import prepare_process
 
         prepare_process()  # before torch starts its threads
@@ -89,32 +92,29 @@ def demo(
                 progress=tick,
                 **{name: value for name, value in sizes.items() if value is not None},
             )
-        if json:
-            answer(
-                {
-                    "result": made.result.model_dump(mode="json"),
-                    "exported": made.exported.model_dump(mode="json"),
-                    "fresh": made.fresh.model_dump(mode="json"),
-                    "page": str(made.page),
-                }
-            )
-            return
-        show_scores(made.result.scores)
-        compared = comparison(made.result)
-        table(compared.header, list(compared.rows), title=compared.title)
-        exported = made.exported
-        say(f"package: {exported.path}, parity {exported.parity.worst:.1e}")
-        say(f"page: {made.page}")
+        _show(made, as_json=json)
 
 
-def _require_effect(given: Mapping[str, bool], *, search: bool) -> None:
-    """Refuses options that would be left aside in silence."""
-    from tapetum.errors import InputError
+def _show(made: "DemoResult", *, as_json: bool) -> None:
+    """The scores, what they compare with, and where everything lies."""
+    from tapetum.demo import comparison
 
-    idle = [option for option, is_idle in given.items() if is_idle]
-    if idle:
-        where = "with --search" if search else "without --search"
-        raise InputError(f"{', '.join(idle)} has no effect {where}", "leave it out")
+    if as_json:
+        answer(
+            {
+                "result": made.result.model_dump(mode="json"),
+                "exported": made.exported.model_dump(mode="json"),
+                "fresh": made.fresh.model_dump(mode="json"),
+                "page": str(made.page),
+            }
+        )
+        return
+    show_scores(made.result.scores)
+    compared = comparison(made.result)
+    table(compared.header, list(compared.rows), title=compared.title)
+    exported = made.exported
+    say(f"package: {exported.path}, parity {exported.parity.worst:.1e}")
+    say(f"page: {made.page}")
 
 
 def _search(

@@ -1,6 +1,6 @@
 """Which pictures a job is about, and which architecture fits them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,7 +15,7 @@ from tapetum.arch import (
     read_architecture,
 )
 from tapetum.data import DigitCrops, Joined, PictureSet, open_digits, open_folder
-from tapetum.errors import ArchitectureError, DataError, nearest
+from tapetum.errors import ArchitectureError, DataError, nearest, require_effect
 from tapetum.progress import ProgressCallback
 
 __all__ = [
@@ -88,7 +88,8 @@ def open_pictures(
     if data in (DIGITS, DIGIT_CROPS):
         side_px = DIGIT_PICTURE_PX if data == DIGITS else DigitCrops.size_px
         other_size = size_px not in (None, side_px)
-        _require_effect(data, {"--size": other_size, "--channels": channels not in (None, 1)})
+        idle = {"--size": other_size, "--channels": channels not in (None, 1)}
+        require_effect(idle, where=f"on {data}", kind=DataError)
         training, test, _ = open_digits(
             data_root,
             download=download,
@@ -102,7 +103,7 @@ def open_pictures(
         identity = _identity(data, *sets, side_px, seed)
         return Pictures(*sets, identity, boxes=data == DIGITS)
     counts = {"--train-count": train_count is not None, "--test-count": test_count is not None}
-    _require_effect("a folder", counts)
+    require_effect(counts, where="on a folder", kind=DataError)
     root = Path(data)
     if not root.is_dir():
         raise DataError(
@@ -179,13 +180,6 @@ def require_fit(
             f"{architecture.name} does not fit the pictures: {'; '.join(faults)}",
             "choose another architecture, such as a denoiser for pictures without classes",
         )
-
-
-def _require_effect(data: str, given: Mapping[str, bool]) -> None:
-    """Refuses options that would be passed over without a word."""
-    idle = [name for name, is_given in given.items() if is_given]
-    if idle:
-        raise DataError(f"{', '.join(idle)} has no effect on {data}", "leave it out")
 
 
 def _identity(
