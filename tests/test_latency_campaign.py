@@ -93,7 +93,7 @@ def test_rounds_go_on_until_latencies_are_sure(
         device = Device(asked.space, monkeypatch, noise=noise)
         found = measurements(asked, device.prepare, tmp_path / f"{noise}", count=30)
         assert found.is_sure
-        assert found.noise == pytest.approx(noise / found.num_rounds**0.5, rel=0.3)
+        assert found.noise == pytest.approx(noise / found.num_rounds**0.5, rel=0.4)
         num_rounds.append(found.num_rounds)
     assert num_rounds[0] < num_rounds[1]
 
@@ -175,7 +175,7 @@ def test_a_table_is_measured_checked_and_right(
 def test_a_machine_that_has_slowed_down_is_told_from_a_table_that_is_off(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Predictions are off by as much, and the share inside of the intervals is what it was."""
+    """Predictions are off by as much, and nine in ten measurements are inside as before."""
     space = small_space()
     device = Device(space, monkeypatch, noise=0.02)
     table = measure_table(
@@ -191,7 +191,23 @@ def test_a_machine_that_has_slowed_down_is_told_from_a_table_that_is_off(
     assert after.later is not None
     assert after.later.mean == pytest.approx(0.2, abs=0.02)
     for check in (before, after):
-        assert 0.8 <= check.coverage <= 1
+        assert 0.85 <= check.coverage <= 0.95
+
+
+@pytest.mark.parametrize("noise", [0.005, 0.04])
+def test_the_interval_of_a_check_is_for_the_noise_that_it_meets(
+    noise: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nine in ten lie inside whether the machine has become quieter or noisier since."""
+    space = small_space()
+    device = Device(space, monkeypatch, noise=0.02)
+    table = measure_table(
+        space, CONDITIONS, device.prepare, tmp_path / "t", count=200, limit_s=60, block=SHORT
+    )
+    device.noise = noise
+    check = check_table(table, device.prepare, num_networks=100, block=SHORT, progress=silent)
+    assert (check.interval > table.accuracy.interval) == (noise > 0.02)
+    assert 0.85 <= check.coverage <= 1
 
 
 def test_too_little_time_leaves_the_log_to_go_on_with(

@@ -59,7 +59,7 @@ def test_shipped_tables_are_as_good_as_they_should_be(path: Path) -> None:
 
 @pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
 def test_intervals_of_shipped_tables_hold_what_they_say(runtime: str) -> None:
-    """Nine in ten networks of all checks of a runtime lie inside."""
+    """Nine in ten measurements of all checks of a runtime lie inside."""
     checks = [read_check(path) for path in CHECKS if runtime in path.stem]
     total = sum(len(check.networks) for check in checks)
     assert 0.85 <= sum(check.coverage * len(check.networks) for check in checks) / total <= 0.95

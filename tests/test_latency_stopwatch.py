@@ -4,12 +4,14 @@ import time
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tapetum.errors import InputError
 from tapetum.latency.stopwatch import (
     Block,
     Run,
+    noise_of,
     one_at_a_time,
     take_turns,
     time_block,
@@ -78,3 +80,37 @@ def test_two_timings_never_overlap(tmp_path: Path) -> None:
 def test_disturbed_visits_do_not_count(visits: list[float]) -> None:
     """As long as they are not more than half of all, however slow they are."""
     assert undisturbed(visits) == 5.0
+
+
+def disturbed(count: int, rounds: int, *, sigma: float, share: float) -> list[list[float]]:
+    """Visits of things of 10 ms: noise in each, and a burst in a share of them."""
+    generator = np.random.default_rng(0)
+    visits = 10 * np.exp(sigma * generator.standard_normal((count, rounds)))
+    bursts = generator.random(visits.shape) < share
+    return np.where(bursts, 1.5 * visits, visits).tolist()
+
+
+@pytest.mark.parametrize("rounds", [2, 3, 6])
+def test_the_noise_is_how_far_off_the_faster_half_is(rounds: int) -> None:
+    """It is the deviation of what the visits come to, and bursts hardly change it."""
+    visits = disturbed(500, rounds, sigma=0.02, share=0.0)
+    found = [undisturbed(one) / 10 for one in visits]
+    assert noise_of(visits) == pytest.approx(np.std(found), rel=0.1)
+    bursts = disturbed(500, rounds, sigma=0.02, share=0.05)
+    assert noise_of(bursts) == pytest.approx(np.std(found), rel=0.3)
+
+
+def test_noise_can_be_told_of_other_numbers_of_visits() -> None:
+    """What six rounds know of the noise says how far off two or twelve visits would be."""
+    visits = disturbed(500, 6, sigma=0.02, share=0.0)
+    found = [undisturbed(one[:2]) / 10 for one in visits]
+    assert noise_of(visits, over=2) == pytest.approx(np.std(found), rel=0.15)
+    assert noise_of(visits, over=12) < noise_of(visits)
+
+
+def test_a_round_in_which_all_are_slower_is_no_noise() -> None:
+    """What moves all things alike says nothing about one of them; one round says nothing at all."""
+    visits = disturbed(100, 3, sigma=0.01, share=0.0)
+    slower = [[first, 1.3 * second, third] for first, second, third in visits]
+    assert noise_of(slower) == pytest.approx(noise_of(visits))
+    assert noise_of([[1.0], [2.0]]) is None

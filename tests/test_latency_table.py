@@ -13,7 +13,7 @@ from tapetum.latency.budget import best_network, range_of, require_feasible
 from tapetum.latency.campaign import Measurements
 from tapetum.latency.conditions import Conditions
 from tapetum.latency.pricing import Sample, keys_of
-from tapetum.latency.table import LatencyTable, make_table
+from tapetum.latency.table import NINE_IN_TEN, LatencyTable, make_table
 from tapetum.provenance import stamp
 
 CONDITIONS = Conditions(
@@ -112,6 +112,30 @@ def test_prices_explain_networks_that_they_were_not_fitted_to() -> None:
         table = table_of(space, noise=noise)
         errors = [table.predict(one.choices).median_ms / one.median_ms - 1 for one in fresh]
         assert np.abs(errors).max() < worst
+
+
+def test_networks_that_a_neighbour_slows_do_not_move_the_prices() -> None:
+    """A tenth of them a quarter slower: predictions are for the others, not for the mean."""
+    space = small_space()
+    slowed = [
+        one._replace(median_ms=one.median_ms * (1.25 if index % 10 == 0 else 1))
+        for index, one in enumerate(measured(space, 200, noise=0.01))
+    ]
+    table = make_table(space, CONDITIONS, Measurements(slowed, 1, None), stamp(seed=0))
+    errors = [
+        table.predict(one.choices).median_ms / one.median_ms - 1
+        for one in measured(space, 50, seed=1)
+    ]
+    assert abs(np.mean(errors)) < 0.003
+
+
+def test_the_interval_follows_the_noise(table: LatencyTable) -> None:
+    """As stated at the noise of then, wider where there is more, and never below half of it."""
+    known = table.accuracy.model_copy(update={"interval": 0.03, "noise": 0.01})
+    assert known.interval_at(0.01) == pytest.approx(0.03)
+    assert 0.03 < known.interval_at(0.02) < 0.03 + NINE_IN_TEN * 0.02
+    assert 0.015 <= known.interval_at(0.0) < 0.03
+    assert known.model_copy(update={"noise": 0.02}).interval_at(0.0) == pytest.approx(0.015)
 
 
 def test_the_interval_holds_what_it_says() -> None:

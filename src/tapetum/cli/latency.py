@@ -120,7 +120,7 @@ def _tell_measured(made: "LatencyTable", out: Path, *, as_json: bool) -> None:
     if made.accuracy.is_noisy:
         say(
             "the machine was too noisy, or the time too short, for latencies that are sure "
-            f"to {SURE_ENOUGH:.0%}; stop what else runs here, or give it more --minutes"
+            f"to {SURE_ENOUGH:.1%}; stop what else runs here, or give it more --minutes"
         )
     say(f"wrote {out}; check it: tapetum latency check {out}")
 
@@ -272,7 +272,11 @@ def _show_check(found: "Check", read: "LatencyTable") -> None:
     ]
     header = ("predicted by", "mean error", "worst", "rank correlation")
     table(header, rows, title=f"{len(found.networks)} fresh networks; {read.conditions}")
-    say(f"{found.coverage:.0%} lie inside their 90 % interval; median error {found.bias:+.1%}")
+    say(
+        f"{found.coverage:.0%} of two measurements of each lie within {found.interval:.1%}, where "
+        f"nine in ten should at the noise that the machine has now ({found.noise:.1%}); "
+        f"median error {found.bias:+.1%}"
+    )
     if found.drift is not None:
         longer = f"{abs(found.drift):.1%} {'longer' if found.drift > 0 else 'shorter'}"
         say(

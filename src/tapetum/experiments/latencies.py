@@ -166,6 +166,7 @@ _COLUMNS: dict[str, Callable[[TableStudy], str]] = {
     "its worst": lambda one: _share(one.check.repeating.worst),
     "its rank correlation": lambda one: f"{one.check.repeating.rank_correlation:.3f}",
     "inside of 90 %": lambda one: f"{one.check.coverage:.0%}",
+    "noise then, and now": lambda one: f"{_share(one.accuracy.noise)}, {_share(one.check.noise)}",
     "drift": lambda one: _share(one.check.drift, sign="+"),
     "minutes later": lambda one: _share(one.check.later and one.check.later.mean),
     "worst of these": lambda one: _share(one.check.later and one.check.later.worst),
@@ -232,14 +233,14 @@ def _hours_between(first: TableStudy, again: TableStudy) -> float:
 
 
 def _inside(studies: Iterable[TableStudy]) -> str:
-    """How many networks of all checks lie inside of their intervals, by the runtime."""
+    """How many measurements of all checks lie inside of their intervals, by the runtime."""
     by_runtime: dict[str, list[TableStudy]] = {}
     for one in studies:
         by_runtime.setdefault(one.conditions.runtime, []).append(one)
     counts = {
         name: (
-            sum(round(one.check.coverage * len(one.check.networks)) for one in found),
-            sum(len(one.check.networks) for one in found),
+            sum(round(one.check.coverage * 2 * len(one.check.networks)) for one in found),
+            sum(2 * len(one.check.networks) for one in found),
         )
         for name, found in by_runtime.items()
     }

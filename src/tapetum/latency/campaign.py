@@ -10,7 +10,6 @@ The log is JSON lines: what is measured in the first, one visit in each of the o
 kill has torn is measured again.
 """
 
-import math
 import statistics
 import time
 from collections import defaultdict
@@ -25,7 +24,7 @@ from tapetum.arch.spec import Architecture
 from tapetum.errors import InputError
 from tapetum.latency.conditions import Conditions
 from tapetum.latency.pricing import Sample
-from tapetum.latency.stopwatch import Block, Run, time_block, undisturbed
+from tapetum.latency.stopwatch import Block, Run, noise_of, time_block, undisturbed
 from tapetum.progress import ProgressCallback
 from tapetum.records import Record, write_atomically
 
@@ -39,7 +38,7 @@ __all__ = [
     "measure",
 ]
 
-SURE_ENOUGH = 0.01  # noise below which another round would add nothing that a user could tell
+SURE_ENOUGH = 0.007  # noise below which another round would add nothing that a user could tell
 FEWEST_ROUNDS = 3  # fewer cannot tell a disturbed visit from the others
 FEWEST_NETWORKS = 60  # fewer cannot tell the machine's rates apart
 VISITS_OF_A_PACE = 60  # after which one knows how long a visit takes
@@ -84,8 +83,8 @@ class Measurements(NamedTuple):
     Attributes:
         samples: Every network, in the order of the draws, with what its visits come to.
         num_rounds: In which all of them were visited.
-        noise: How far off the latency of a network is because the machine is noisy: the standard
-            error over its visits, relatively, on average; ``None`` before the second round.
+        noise: How far off the latency of a network is because the machine is noisy, relatively
+            (:func:`~tapetum.latency.stopwatch.noise_of`); ``None`` before the second round.
     """
 
     samples: list[Sample]
@@ -163,15 +162,10 @@ def _pool(campaign: Campaign, visits: Mapping[tuple[int, int], float]) -> Measur
     by_index: defaultdict[int, list[float]] = defaultdict(list)
     for (_, index), median_ms in visits.items():
         by_index[index].append(median_ms)
-    errors = [
-        statistics.stdev(map(math.log, found)) / math.sqrt(len(found))
-        for found in by_index.values()
-        if len(found) > 1
-    ]
     return Measurements(
         [Sample(draw(campaign, i), undisturbed(by_index[i])) for i in sorted(by_index)],
         min(map(len, by_index.values()), default=0),
-        statistics.fmean(errors) if errors else None,
+        noise_of(list(by_index.values())),
     )
 
 

@@ -18,11 +18,12 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import NonNegativeFloat, PositiveFloat
 
 from tapetum.arch.cost import multiply_adds
 from tapetum.arch.space import Choices
 from tapetum.latency.campaign import Campaign, Prepare, draw
-from tapetum.latency.stopwatch import Block, take_turns, undisturbed
+from tapetum.latency.stopwatch import Block, noise_of, take_turns, undisturbed
 from tapetum.latency.table import Accuracy, LatencyTable
 from tapetum.progress import ProgressCallback
 from tapetum.records import Record
@@ -30,7 +31,7 @@ from tapetum.records import Record
 __all__ = ["CHECK_SEED", "Check", "CheckedNetwork", "Errors", "check_table"]
 
 CHECK_SEED = 1_000_003  # far from the seeds of campaigns, so that no network is one of theirs
-LEAST_ROUNDS, MOST_ROUNDS = 2, 5  # that a check takes twice, however often the table took them
+LEAST_ROUNDS, MOST_ROUNDS = 2, 3  # that a check takes twice, however often the table took them
 
 
 class CheckedNetwork(Record):
@@ -54,11 +55,6 @@ class CheckedNetwork(Record):
     first_ms: float
     second_ms: float
 
-    @property
-    def as_the_table_ms(self) -> float:
-        """The mean of two latencies that were measured like those of the table's networks."""
-        return (self.first_ms + self.second_ms) / 2
-
 
 class Errors(NamedTuple):
     """How far predictions are off.
@@ -79,6 +75,9 @@ class Check(Record):
 
     Attributes:
         networks: That were timed.
+        interval: Half-width of the interval that holds nine in ten where latencies are measured
+            with the noise of the check: the table's, for more or less noise than the table had.
+        noise: Of a latency over half of the rounds, a standard deviation, relatively.
         drift: How much slower the machine was than when the table was measured, relatively;
             ``None`` where the table has no witnesses.
         later: How far what the table's own networks took then is off what they take now; ``None``
@@ -86,6 +85,8 @@ class Check(Record):
     """
 
     networks: tuple[CheckedNetwork, ...]
+    interval: PositiveFloat
+    noise: NonNegativeFloat
     drift: float | None = None
     later: Errors | None = None
 
@@ -106,15 +107,16 @@ class Check(Record):
 
     @property
     def coverage(self) -> float:
-        """The share of the networks inside of their intervals, which promise 90 %.
+        """The share of the measurements inside of the interval, which promises 90 %.
 
-        They promise it at the speed that the machine had, so the drift is taken out; it is measured
-        over halves of the rounds, in which a network is visited as often as those of the table
-        were, and so is what it is taken out of.
+        Each half of the rounds is a measurement of every network.  The interval is for the noise
+        that they have, and for the speed that the machine had, so the drift is taken out.
         """
         slower = 1 + (self.drift or 0.0)
         return statistics.fmean(
-            one.low_ms <= one.as_the_table_ms / slower <= one.high_ms for one in self.networks
+            abs(one.predicted_ms * slower / measured_ms - 1) <= self.interval
+            for one in self.networks
+            for measured_ms in (one.first_ms, one.second_ms)
         )
 
     @property
@@ -129,6 +131,8 @@ class Check(Record):
             "multiply_adds": self.multiply_adds._asdict(),
             "repeating": self.repeating._asdict(),
             "coverage": self.coverage,
+            "interval": self.interval,
+            "noise": self.noise,
             "bias": self.bias,
             "drift": self.drift,
             "later": None if self.later is None else self.later._asdict(),
@@ -160,10 +164,11 @@ def check_table(
     timed = [*drawn, *(witness.choices for witness in table.witnesses)]
     # Witnesses in a row would tell the mood of the machine in a few seconds of each round.
     order = np.random.default_rng(CHECK_SEED).permutation(len(timed)).tolist()
+    num_rounds = _num_rounds(table.accuracy)
     rounds = take_turns(
         [partial(prepare, table.space.architecture(timed[index])) for index in order],
         block,
-        num_rounds=_num_rounds(table.accuracy),
+        num_rounds=num_rounds,
         progress=progress,
     )
     visits: list[list[float]] = [[] for _ in timed]
@@ -173,14 +178,16 @@ def check_table(
         _checked(table, choices, found)
         for choices, found in zip(drawn, visits[:num_networks], strict=True)
     )
+    noise = noise_of(visits, over=num_rounds // 2) or 0.0
+    check = Check(networks=networks, interval=table.accuracy.interval_at(noise), noise=noise)
     if not table.witnesses:
-        return Check(networks=networks)
+        return check
     then, again = [one.median_ms for one in table.witnesses], visits[num_networks:]
-    return Check(networks=networks, drift=_drift(then, again), later=_later(then, again))
+    return check.model_copy(update={"drift": _drift(then, again), "later": _later(then, again)})
 
 
 def _num_rounds(accuracy: Accuracy) -> int:
-    """Twice as many as a table's networks had: each half of them is a measurement like theirs."""
+    """Twice about as many as a table's networks had: each half is a measurement like theirs."""
     return 2 * min(max(accuracy.num_rounds, LEAST_ROUNDS), MOST_ROUNDS)
 
 

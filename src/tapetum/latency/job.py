@@ -23,7 +23,7 @@ __all__ = ["Benchmark", "benchmark", "conditions_here", "measure_table", "requir
 LOG_SUFFIX = ".log.jsonl"
 NUM_ROUNDS = 6
 DENSE_PX = 28
-FOR_THE_FIT = 0.03  # of the time that a table may take: fitting prices to some hundred networks
+FOR_THE_FIT = 0.05  # of the time that a table may take: fitting prices to some hundred networks
 
 
 def conditions_here(

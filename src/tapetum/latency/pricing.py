@@ -40,6 +40,9 @@ Array = NDArray[np.float64]
 VECTOR_LANES = 16  # floats in the widest register; where it is narrower, there are no stairs
 NUM_FOLDS = 5
 FREEDOMS = (0.01, 0.03, 0.1, 0.3, 1.0, 10.0)  # how far a price may be from the rates, relatively
+MIDDLE_FREEDOM = 0.1
+NUM_REWEIGHTINGS = 2
+OUTLYING = 4.685  # sigmas beyond which a sample does not count: Tukey's biweight, 95 % efficient
 COVERED = 0.9  # of all networks lie inside the interval
 
 
@@ -114,12 +117,14 @@ def fit_prices(space: Space, height: int, width: int, samples: Sequence[Sample])
     columns = _Columns(space, height, width)
     rows = np.stack([columns.row(sample.choices) for sample in samples])
     latencies = np.array([sample.median_ms for sample in samples])
-    folds = np.arange(len(samples)) % NUM_FOLDS
+    trust = np.ones(len(rows))
+    for _ in range(NUM_REWEIGHTINGS):
+        trust = _trust(_cross_validate(columns, rows, latencies, trust, MIDDLE_FREEDOM))
     errors = {
-        freedom: _cross_validate(columns, rows, latencies, folds, freedom) for freedom in FREEDOMS
+        freedom: _cross_validate(columns, rows, latencies, trust, freedom) for freedom in FREEDOMS
     }
     best = min(FREEDOMS, key=lambda freedom: float(np.abs(errors[freedom]).mean()))
-    found = _solve(columns, rows, latencies, best)
+    found = _solve(columns, rows, latencies, trust, best)
     return Fit(
         fixed_ms=float(found[0]),
         prices_ms=columns.prices(found),
@@ -130,30 +135,44 @@ def fit_prices(space: Space, height: int, width: int, samples: Sequence[Sample])
 
 
 def _cross_validate(
-    columns: "_Columns", rows: Array, latencies: Array, folds: NDArray[np.int64], freedom: float
+    columns: "_Columns", rows: Array, latencies: Array, trust: Array, freedom: float
 ) -> Array:
     """The relative error of each sample, predicted by the other folds."""
-    errors = np.empty(len(rows))
+    folds, errors = np.arange(len(rows)) % NUM_FOLDS, np.empty(len(rows))
     for fold in range(NUM_FOLDS):
         is_out = folds == fold
-        found = _solve(columns, rows[~is_out], latencies[~is_out], freedom)
+        found = _solve(columns, rows[~is_out], latencies[~is_out], trust[~is_out], freedom)
         errors[is_out] = rows[is_out] @ found / latencies[is_out] - 1
     return errors
 
 
-def _solve(columns: "_Columns", rows: Array, latencies: Array, freedom: float) -> Array:
+def _trust(errors: Array) -> Array:
+    """How much each sample counts: Tukey's biweight (its square root) of how far it is off.
+
+    Neighbours on a shared machine slow some samples by a tenth and more, and never quicken one, so
+    a plain mean of squares would predict every network too slow.
+    """
+    off = errors - np.median(errors)
+    spread = 1.4826 * float(np.median(np.abs(off))) or 1e-6  # of a normal distribution: its sigma
+    trust: Array = np.maximum(0.0, 1 - (off / (OUTLYING * spread)) ** 2)
+    return trust
+
+
+def _solve(
+    columns: "_Columns", rows: Array, latencies: Array, trust: Array, freedom: float
+) -> Array:
     """Rates first, then prices near them."""
-    relative = rows / latencies[:, None]
-    rates = _non_negative(relative @ columns.by_rates, np.ones(len(rows)))
+    relative = rows * (trust / latencies)[:, None]
+    rates = _non_negative(relative @ columns.by_rates, trust)
     expected = columns.by_rates @ rates
-    noise = float(np.std(relative @ expected - 1)) or 1e-6
+    noise = float(np.std(relative @ expected - trust)) or 1e-6
     # A price that is off by its freedom costs as much as a sample that is off by the noise.
     typical = columns.typical(expected)
     weights = noise / (freedom * np.maximum(typical, 1e-3 * typical.max()))
     weights[0] = 0.0  # what every network costs is free
     return _non_negative(
         np.vstack([relative, np.diag(weights)]),
-        np.concatenate([np.ones(len(rows)), weights * expected]),
+        np.concatenate([trust, weights * expected]),
     )
 
 

@@ -19,8 +19,11 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
+from itertools import combinations
 from pathlib import Path
 
+import numpy as np
 from pydantic import NonNegativeFloat, PositiveInt
 
 from tapetum.errors import InputError
@@ -32,6 +35,7 @@ __all__ = [
     "MakeReady",
     "Run",
     "Timing",
+    "noise_of",
     "one_at_a_time",
     "take_turns",
     "time_block",
@@ -46,6 +50,8 @@ MakeReady = Callable[[], Run]
 """Makes something ready to be timed; what it took goes when the run does."""
 
 
+LOW_QUANTILE, ITS_NORMAL = 0.3, 0.3853  # of a difference's size, for a normal deviate of sigma 1
+NUM_SIMULATED = 20_000
 LOCK_FOLDER = Path(tempfile.gettempdir())  # one for everything on this machine
 
 
@@ -141,6 +147,35 @@ def undisturbed(visits: Sequence[float]) -> float:
         visits: Medians of their passes, at least one.
     """
     return statistics.fmean(sorted(visits)[: (len(visits) + 1) // 2])
+
+
+def noise_of(visits: Sequence[Sequence[float]], *, over: int | None = None) -> float | None:
+    """How far off what :func:`undisturbed` says is, because the machine is noisy.
+
+    Args:
+        visits: Of each of many things, round by round; as many rounds count as all have.
+        over: So many visits that it says something about; by default as many as there are rounds.
+
+    Returns:
+        A standard deviation, relatively, of the noise that meets every visit: how visits of a thing
+        differ in two rounds, by a quantile so low that bursts do not count.  ``None`` for less than
+        two rounds.
+    """
+    num_rounds = min(map(len, visits), default=0)
+    if num_rounds < 2:
+        return None
+    logs = np.log([found[:num_rounds] for found in visits])
+    logs -= np.median(logs, axis=0)  # a round in which all are slower is no noise
+    pairs = [logs[:, one] - logs[:, other] for one, other in combinations(range(num_rounds), 2)]
+    typical = float(np.quantile(np.abs(pairs), LOW_QUANTILE)) / ITS_NORMAL
+    return typical / 2**0.5 * _noise_left(over or num_rounds)
+
+
+@lru_cache
+def _noise_left(num_visits: int) -> float:
+    """What the faster half of so many visits leaves of the noise of one, by simulation."""
+    drawn = np.sort(np.random.default_rng(0).standard_normal((NUM_SIMULATED, num_visits)))
+    return float(drawn[:, : (num_visits + 1) // 2].mean(axis=1).std())
 
 
 def timing(rounds: Sequence[Sequence[float]]) -> Timing:

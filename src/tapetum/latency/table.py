@@ -6,6 +6,7 @@ entries.  Nothing is extrapolated: what the table does not hold is an error that
 that measures it.
 """
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from itertools import pairwise
@@ -35,7 +36,8 @@ __all__ = [
     "make_table",
 ]
 
-NUM_WITNESSES = 20  # their median tells the machine's speed to about half a per cent
+NUM_WITNESSES = 30  # their median tells the machine's speed to about a third of a per cent
+NINE_IN_TEN = 1.645  # standard deviations of normal noise
 
 
 class Prediction(NamedTuple):
@@ -79,11 +81,12 @@ class Accuracy(Record):
     Args:
         num_networks: That were timed, each predicted by the others.
         num_rounds: In which each of them was visited.
-        noise: Standard error of the latency of one of them, relatively; ``None`` for one round.
+        noise: Of the latency of one of them, a standard deviation, relatively; ``None`` for one
+            round.
         mean_relative_error: Of the predictions.
         worst_relative_error: Of the predictions.
         interval: Half-width of the interval around a prediction that holds nine in ten, relatively,
-            at the speed that the machine had.
+            at the speed and the noise that the machine had.
     """
 
     num_networks: int
@@ -97,6 +100,19 @@ class Accuracy(Record):
     def is_noisy(self) -> bool:
         """Whether more rounds, or a quieter machine, would have made the prices surer."""
         return self.noise is None or self.noise > SURE_ENOUGH
+
+    def interval_at(self, noise: float) -> float:
+        """What the interval is where latencies are measured with another noise.
+
+        The squares of what holds nine in ten add up: of the prices' own errors, which are at least
+        half of the interval (what is left of two numbers nearly equal would not be sure), and of
+        the noise.
+
+        Args:
+            noise: A standard deviation, relatively.
+        """
+        own = self.interval**2 - (NINE_IN_TEN * (self.noise or 0.0)) ** 2
+        return math.sqrt(max(own, self.interval**2 / 4) + (NINE_IN_TEN * noise) ** 2)
 
 
 class Baseline(Record):
