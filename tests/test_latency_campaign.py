@@ -188,6 +188,9 @@ def test_a_machine_that_has_slowed_down_is_told_from_a_table_that_is_off(
     assert before.drift == pytest.approx(0, abs=0.02)
     assert after.drift == pytest.approx(0.25, abs=0.02)
     assert after.bias == pytest.approx(-0.2, abs=0.02)
+    assert before.at_its_speed is not None
+    assert after.at_its_speed is not None
+    assert after.at_its_speed.mean == pytest.approx(before.at_its_speed.mean, abs=0.01)
     assert after.later is not None
     assert after.later.mean == pytest.approx(0.2, abs=0.02)
     for check in (before, after):

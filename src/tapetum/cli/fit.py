@@ -95,27 +95,41 @@ def fit(
         "test_count": test_count,
         "size_px": size,
     }
-    asking = {
-        "target_ms": target_ms,
-        "space": space,
+    of_space = {
+        "name": space,
         "operators": operators,
         "decoder": "searched" if search_decoder else decoder,
         "up": up,
         "learns_depth": learn_depth,
-        "threads": threads,
-        "batch": batch,
-        "search_recipe": search_recipe,
-        "recipe": recipe,
+    }
+    of_recipes = {
+        "search": search_recipe,
+        "training": recipe,
         "noise": noise,
         "protocol": protocol,
-        "has_controls": controls,
         "search_changes": {"epochs": search_epochs, "seed": seed},
         "changes": {"epochs": epochs, "batch_size": batch_size, "seed": seed},
+    }
+    asking = {
+        "target_ms": target_ms,
+        "threads": threads,
+        "batch": batch,
+        "has_controls": controls,
     }
     doing = {"minutes": minutes, "networks": networks, "resume": resume}
     with errors_in_one_sentence(as_json=json):
         say_crowded(threads)
-        made = _made(data, out, runtime, latency, opening=opening, asking=asking, doing=doing)
+        made = _made(
+            data,
+            out,
+            runtime,
+            latency,
+            opening=opening,
+            of_space=of_space,
+            of_recipes=of_recipes,
+            asking=asking,
+            doing=doing,
+        )
         show_budget(made, as_json=json)
 
 
@@ -126,12 +140,20 @@ def _made(
     latency: Path | None,
     *,
     opening: dict[str, Any],
+    of_space: dict[str, Any],
+    of_recipes: dict[str, Any],
     asking: dict[str, Any],
     doing: dict[str, Any],
 ) -> "Budgeted":
-    """Does the job: options to open the pictures with, to ask with, and to do it with."""
+    """Does the job: options to open the pictures, to ask, and to do what is asked with."""
     say_loading()
-    from tapetum.fit import ask_budget, fit_to_budget, write_budget_page
+    from tapetum.fit import (
+        ask_budget,
+        budget_recipes,
+        budget_space,
+        fit_to_budget,
+        write_budget_page,
+    )
     from tapetum.latency import LatencyTable
     from tapetum.training import prepare_process
 
@@ -140,7 +162,8 @@ def _made(
     with progress_bar() as tick:
         pictures = opened(data, tick, **opening)
         chosen = runtime_of(runtime)
-        asked = ask_budget(pictures, data, chosen, **asking)
+        space, recipes = budget_space(pictures, **of_space), budget_recipes(data, **of_recipes)
+        asked = ask_budget(pictures, chosen, space, recipes, **asking)
         made = fit_to_budget(asked, pictures, chosen, out, table=given, progress=tick, **doing)
         tick(0, 1, "drawing the page")
         write_budget_page(made, pictures)

@@ -264,6 +264,7 @@ def _show_check(found: "Check", read: "LatencyTable") -> None:
         (name, f"{errors.mean:.1%}", f"{errors.worst:.1%}", f"{errors.rank_correlation:.3f}")
         for name, errors in (
             ("the table", found.table),
+            ("the table, but for the drift", found.at_its_speed),
             ("multiply-adds alone", found.multiply_adds),
             ("measuring again", found.repeating),
             ("the table's own networks then", found.later),

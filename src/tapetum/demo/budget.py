@@ -11,6 +11,8 @@ from tapetum.fit import (
     Asked,
     Budgeted,
     ask_budget,
+    budget_recipes,
+    budget_space,
     fit_to_budget,
     open_pictures,
     write_budget_page,
@@ -79,10 +81,13 @@ def run_search_demo(
     ask = partial(
         ask_budget,
         pictures,
-        DATA,
         device,
-        search_changes={"epochs": search_epochs, "seed": SEED},
-        changes={"epochs": epochs, "seed": SEED},
+        budget_space(pictures),
+        budget_recipes(
+            DATA,
+            search_changes={"epochs": search_epochs, "seed": SEED},
+            changes={"epochs": epochs, "seed": SEED},
+        ),
     )
     path = out.with_name(f"{out.name}-table.json")
     if not path.exists():

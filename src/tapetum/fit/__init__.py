@@ -1,6 +1,14 @@
 """The main job: pictures in, a trained and scored network out, with a page that shows both."""
 
-from tapetum.fit.budget import Asked, Budgeted, ask_budget, fit_to_budget
+from tapetum.fit.budget import (
+    Asked,
+    Budgeted,
+    Recipes,
+    ask_budget,
+    budget_recipes,
+    budget_space,
+    fit_to_budget,
+)
 from tapetum.fit.budget_page import write_budget_page
 from tapetum.fit.job import choose_recipe, fit, score
 from tapetum.fit.pictures import (
@@ -20,9 +28,12 @@ __all__ = [
     "Asked",
     "Budgeted",
     "Pictures",
+    "Recipes",
     "Subject",
     "architecture_for",
     "ask_budget",
+    "budget_recipes",
+    "budget_space",
     "choose_recipe",
     "export_run",
     "fit",

@@ -64,7 +64,17 @@ from tapetum.search import (
 from tapetum.search.derive import derive
 from tapetum.training import Recipe, RunFolder
 
-__all__ = ["CONTROLS", "Asked", "Budgeted", "Delivered", "ask_budget", "fit_to_budget"]
+__all__ = [
+    "CONTROLS",
+    "Asked",
+    "Budgeted",
+    "Delivered",
+    "Recipes",
+    "ask_budget",
+    "budget_recipes",
+    "budget_space",
+    "fit_to_budget",
+]
 
 R = TypeVar("R", bound=Record)
 
@@ -149,91 +159,133 @@ class Budgeted(NamedTuple):
         return scores
 
 
-def ask_budget(
+class Recipes(NamedTuple):
+    """How to search, and how to train what was found and the controls."""
+
+    search: SearchRecipe
+    training: Recipe
+
+
+def budget_space(
     pictures: Pictures,
-    data: str,
-    runtime: Runtime,
+    name: str = "dc-nas",
     *,
-    target_ms: float,
-    space: str = "dc-nas",
     operators: int = 4,
     decoder: str = "conv",
     up: str = "transposed_conv",
     learns_depth: bool = False,
-    threads: int = 1,
-    batch: int = 1,
-    search_recipe: str = "swift",
-    recipe: str | None = None,
-    noise: str | None = None,
-    protocol: str | None = None,
-    has_controls: bool = True,
-    search_changes: Mapping[str, Any] | None = None,
-    changes: Mapping[str, Any] | None = None,
-) -> Asked:
-    """Puts a request together for some pictures and this machine.
+) -> Space:
+    """The space of a name or a JSON file, for some pictures.
 
     Args:
         pictures: To learn from.
-        data: Where they are from, which decides the recipe where none is given.
-        runtime: Of the device.
-        target_ms: What one pass may take.
-        space: A name, or a path that ends in ``.json``.
-        operators: Candidates of each slot of a named space.
-        decoder: Of a named space; one of :data:`~tapetum.arch.spaces.DECODERS`.
-        up: Of a named space; one of :data:`~tapetum.arch.spaces.UPS`.
-        learns_depth: Whether slots of a named space that keep size and channels may be left out.
-        threads: That share the work of one layer.
-        batch: Pictures in one pass.
-        search_recipe: A name, or a path that ends in ``.json``.
-        recipe: Of the training, likewise.
-        noise: Instead of that of both recipes.
-        protocol: Instead of that of the training.
-        has_controls: Whether controls are trained too.
-        search_changes: Fields of the search recipe; null keeps them.
-        changes: Fields of the recipe; null keeps them.  Batch statistics are estimated anew at the
-            end, unless ``recalibration_batches`` says otherwise.
+        name: Or a path that ends in ``.json``, and then the rest is not asked.
+        operators: Candidates of each slot.
+        decoder: One of :data:`~tapetum.arch.spaces.DECODERS`.
+        up: One of :data:`~tapetum.arch.spaces.UPS`.
+        learns_depth: Whether slots that keep size and channels may be left out.
 
     Raises:
-        InputError: A name is unknown, a value impossible, or the pictures have boxes.
+        InputError: The name is unknown, a value impossible, or the pictures have boxes.
     """
-    require_sense(target_ms)  # in our words, before the request refuses it in others
-    frame = _frame(pictures, operators)._replace(decoder=decoder, up=up, learns_depth=learns_depth)
-    changes = {"recalibration_batches": RECALIBRATION_BATCHES, **(changes or {})}
-    training = choose_recipe(recipe, data, noise=noise, protocol=protocol, changes=changes)
-    if noise is None:
-        search_changes = {"noise": training.noise.model_dump(), **(search_changes or {})}
-    return Asked(
-        target_ms=target_ms,
-        space=open_space(space, frame),
-        conditions=conditions_here(
-            runtime,
-            threads=threads,
-            batch=batch,
-            channels=pictures.train.channels,
-            height_px=frame.picture_px,
-            width_px=frame.picture_px,
-        ),
-        search_recipe=choose_search_recipe(search_recipe, noise=noise, changes=search_changes),
-        recipe=training,
-        data=pictures.identity,
-        controls=CONTROLS if has_controls else (),
-    )
-
-
-def _frame(pictures: Pictures, operators: int) -> Frame:
-    """What a named space must know of the pictures."""
     if pictures.boxes:
         raise InputError(
             "spaces are for pictures with one name each, and these have boxes",
             "give a folder of pictures, or 'digit-crops'",
         )
-    size_px = pictures.identity["size_px"]
-    assert isinstance(size_px, int)  # noqa: S101  (open_pictures puts it there)
-    return Frame(
+    frame = Frame(
         operators=operators,
-        picture_px=size_px,
+        picture_px=_size_px(pictures),
         picture_channels=pictures.train.channels,
         num_classes=max(2, len(pictures.train.class_names)),
+        learns_depth=learns_depth,
+        decoder=decoder,
+        up=up,
+    )
+    return open_space(name, frame)
+
+
+def _size_px(pictures: Pictures) -> int:
+    size_px = pictures.identity["size_px"]
+    assert isinstance(size_px, int)  # noqa: S101  (open_pictures puts it there)
+    return size_px
+
+
+def budget_recipes(
+    data: str,
+    *,
+    search: str = "swift",
+    training: str | None = None,
+    noise: str | None = None,
+    protocol: str | None = None,
+    search_changes: Mapping[str, Any] | None = None,
+    changes: Mapping[str, Any] | None = None,
+) -> Recipes:
+    """Two recipes for the same noise.
+
+    Args:
+        data: Where the pictures are from, which decides the training where none is given.
+        search: A name, or a path that ends in ``.json``.
+        training: Likewise.
+        noise: Instead of that of both; by default the search takes that of the training.
+        protocol: Instead of that of the training.
+        search_changes: Fields of the search recipe; null keeps them.
+        changes: Fields of the training's; null keeps them.  Batch statistics are estimated anew at
+            the end, unless ``recalibration_batches`` says otherwise.
+
+    Raises:
+        InputError: A name is unknown, or a value impossible.
+    """
+    changes = {"recalibration_batches": RECALIBRATION_BATCHES, **(changes or {})}
+    chosen = choose_recipe(training, data, noise=noise, protocol=protocol, changes=changes)
+    if noise is None:
+        search_changes = {"noise": chosen.noise.model_dump(), **(search_changes or {})}
+    return Recipes(choose_search_recipe(search, noise=noise, changes=search_changes), chosen)
+
+
+def ask_budget(
+    pictures: Pictures,
+    runtime: Runtime,
+    space: Space,
+    recipes: Recipes,
+    *,
+    target_ms: float,
+    threads: int = 1,
+    batch: int = 1,
+    has_controls: bool = True,
+) -> Asked:
+    """Puts a request together for some pictures and this machine.
+
+    Args:
+        pictures: To learn from.
+        runtime: Of the device.
+        space: That is searched (:func:`budget_space`).
+        recipes: Of the search and of the trainings (:func:`budget_recipes`).
+        target_ms: What one pass may take.
+        threads: That share the work of one layer.
+        batch: Pictures in one pass.
+        has_controls: Whether controls are trained too.
+
+    Raises:
+        InputError: A value is impossible.
+    """
+    require_sense(target_ms)  # in our words, before the request refuses it in others
+    size_px = _size_px(pictures)
+    return Asked(
+        target_ms=target_ms,
+        space=space,
+        conditions=conditions_here(
+            runtime,
+            threads=threads,
+            batch=batch,
+            channels=pictures.train.channels,
+            height_px=size_px,
+            width_px=size_px,
+        ),
+        search_recipe=recipes.search,
+        recipe=recipes.training,
+        data=pictures.identity,
+        controls=CONTROLS if has_controls else (),
     )
 
 

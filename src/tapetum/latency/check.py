@@ -96,6 +96,13 @@ class Check(Record):
         return _errors(self._all("predicted_ms"), self._all("measured_ms"))
 
     @property
+    def at_its_speed(self) -> Errors | None:
+        """How far the table is off but for the drift; ``None`` where that is not known."""
+        if self.drift is None:
+            return None
+        return _errors((1 + self.drift) * self._all("predicted_ms"), self._all("measured_ms"))
+
+    @property
     def multiply_adds(self) -> Errors:
         """How far the affine fit on multiply-adds is off."""
         return _errors(self._all("by_multiply_adds_ms"), self._all("measured_ms"))
@@ -128,6 +135,7 @@ class Check(Record):
         """All of it, as plain numbers."""
         return {
             "table": self.table._asdict(),
+            "at_its_speed": None if self.at_its_speed is None else self.at_its_speed._asdict(),
             "multiply_adds": self.multiply_adds._asdict(),
             "repeating": self.repeating._asdict(),
             "coverage": self.coverage,
