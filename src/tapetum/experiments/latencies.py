@@ -191,6 +191,7 @@ def _tables(folder: Path) -> str:
     return (
         f"![Measured over predicted]({PICTURES}/{CHECKS_DRAWING})\n\n"
         f"{markdown_table(('table', *_COLUMNS), rows)}\n\n"
+        f"{_inside(checked.values())}\n\n"
         f"{first.conditions.device}, {first.provenance.cores} cores; "
         f"{' or '.join(map(str, count))} fresh random networks for each table; "
         f"{NOT_RUN}: {missing or 'nothing'}; "
