@@ -161,9 +161,7 @@ _COLUMNS: dict[str, Callable[[TableStudy], str]] = {
     "mean error": lambda one: _share(one.check.table.mean),
     "worst": lambda one: _share(one.check.table.worst),
     "rank correlation": lambda one: f"{one.check.table.rank_correlation:.3f}",
-    "but for the drift": lambda one: _share(
-        one.check.at_its_speed and one.check.at_its_speed.mean
-    ),
+    "but for the drift": lambda one: _share(one.check.at_its_speed and one.check.at_its_speed.mean),
     "multiply-adds alone": lambda one: _share(one.check.multiply_adds.mean),
     "measuring again": lambda one: _share(one.check.repeating.mean),
     "its worst": lambda one: _share(one.check.repeating.worst),
