@@ -110,26 +110,12 @@ def fit(
         "search_changes": {"epochs": search_epochs, "seed": seed},
         "changes": {"epochs": epochs, "batch_size": batch_size, "seed": seed},
     }
-    asking = {
-        "target_ms": target_ms,
-        "threads": threads,
-        "batch": batch,
-        "has_controls": controls,
-    }
+    asking = {"target_ms": target_ms, "threads": threads, "batch": batch, "has_controls": controls}
     doing = {"minutes": minutes, "networks": networks, "resume": resume}
     with errors_in_one_sentence(as_json=json):
         say_crowded(threads)
-        made = _made(
-            data,
-            out,
-            runtime,
-            latency,
-            opening=opening,
-            of_space=of_space,
-            of_recipes=of_recipes,
-            asking=asking,
-            doing=doing,
-        )
+        options = opening, of_space, of_recipes, asking, doing
+        made = _made(data, out, runtime, latency, *options)
         show_budget(made, as_json=json)
 
 
@@ -138,7 +124,6 @@ def _made(
     out: Path,
     runtime: str,
     latency: Path | None,
-    *,
     opening: dict[str, Any],
     of_space: dict[str, Any],
     of_recipes: dict[str, Any],
