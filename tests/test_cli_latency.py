@@ -67,7 +67,7 @@ def test_a_check_sets_three_errors_side_by_side(folder: Path) -> None:
     assert result.exit_code == 0, result.output
     for name in ("the table", "multiply-adds alone", "measuring again"):
         assert name in result.stdout
-    assert "lie within" in result.stderr
+    assert "of two measurements of each lie within" in result.stderr
     with Image.open(plot) as image:
         assert image.width > 300
     found = json.loads(
