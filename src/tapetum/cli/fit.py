@@ -1,7 +1,7 @@
 """``tapetum fit``: a folder, a device and a budget in, a package that keeps it out."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
@@ -87,50 +87,52 @@ def fit(
 
       tapetum fit photos --target-ms 20 --threads 2 --latency table.json --out runs/slower
     """
-    opening = {
-        "seed": seed,
-        "data_root": data_root,
-        "download": download,
-        "train_count": train_count,
-        "test_count": test_count,
-        "size_px": size,
-    }
-    of_space = {
-        "name": space,
-        "operators": operators,
-        "decoder": "searched" if search_decoder else decoder,
-        "up": up,
-        "learns_depth": learn_depth,
-    }
-    of_recipes = {
-        "search": search_recipe,
-        "training": recipe,
-        "noise": noise,
-        "protocol": protocol,
-        "search_changes": {"epochs": search_epochs, "seed": seed},
-        "changes": {"epochs": epochs, "batch_size": batch_size, "seed": seed},
-    }
-    asking = {"target_ms": target_ms, "threads": threads, "batch": batch, "has_controls": controls}
-    doing = {"minutes": minutes, "networks": networks, "resume": resume}
+    options = _Options(
+        opening={
+            "seed": seed,
+            "data_root": data_root,
+            "download": download,
+            "train_count": train_count,
+            "test_count": test_count,
+            "size_px": size,
+        },
+        space={
+            "name": space,
+            "operators": operators,
+            "decoder": "searched" if search_decoder else decoder,
+            "up": up,
+            "learns_depth": learn_depth,
+        },
+        recipes={
+            "search": search_recipe,
+            "training": recipe,
+            "noise": noise,
+            "protocol": protocol,
+            "search_changes": {"epochs": search_epochs, "seed": seed},
+            "changes": {"epochs": epochs, "batch_size": batch_size, "seed": seed},
+        },
+        asking={"threads": threads, "batch": batch, "has_controls": controls},
+        doing={"minutes": minutes, "networks": networks, "resume": resume},
+    )
     with errors_in_one_sentence(as_json=json):
         say_crowded(threads)
-        options = opening, of_space, of_recipes, asking, doing
-        made = _made(data, out, runtime, latency, *options)
-        show_budget(made, as_json=json)
+        show_budget(_made(data, target_ms, out, runtime, latency, options), as_json=json)
+
+
+class _Options(NamedTuple):
+    """What the options say, by the step of the job that takes it."""
+
+    opening: dict[str, Any]
+    space: dict[str, Any]
+    recipes: dict[str, Any]
+    asking: dict[str, Any]
+    doing: dict[str, Any]
 
 
 def _made(
-    data: str,
-    out: Path,
-    runtime: str,
-    latency: Path | None,
-    opening: dict[str, Any],
-    of_space: dict[str, Any],
-    of_recipes: dict[str, Any],
-    asking: dict[str, Any],
-    doing: dict[str, Any],
+    data: str, target_ms: float, out: Path, runtime: str, latency: Path | None, options: _Options
 ) -> "Budgeted":
-    """Does the job: options to open the pictures, to ask, and to do what is asked with."""
+    """Does the job."""
     say_loading()
     from tapetum.fit import (
         ask_budget,
@@ -145,11 +147,13 @@ def _made(
     prepare_process()  # before torch starts its threads
     given = None if latency is None else LatencyTable.read(latency)
     with progress_bar() as tick:
-        pictures = opened(data, tick, **opening)
-        chosen = runtime_of(runtime)
-        space, recipes = budget_space(pictures, **of_space), budget_recipes(data, **of_recipes)
-        asked = ask_budget(pictures, chosen, space, recipes, **asking)
-        made = fit_to_budget(asked, pictures, chosen, out, table=given, progress=tick, **doing)
+        pictures, chosen = opened(data, tick, **options.opening), runtime_of(runtime)
+        space = budget_space(pictures, **options.space)
+        recipes = budget_recipes(data, **options.recipes)
+        asked = ask_budget(pictures, chosen, space, recipes, target_ms=target_ms, **options.asking)
+        made = fit_to_budget(
+            asked, pictures, chosen, out, table=given, progress=tick, **options.doing
+        )
         tick(0, 1, "drawing the page")
         write_budget_page(made, pictures)
         tick(1, 1, "drawing the page")
