@@ -195,6 +195,8 @@ def test_a_machine_that_has_slowed_down_is_told_from_a_table_that_is_off(
     assert after.later.mean == pytest.approx(0.2, abs=0.02)
     for check in (before, after):
         assert 0.85 <= check.coverage <= 0.95
+    assert before.coverage_as_stated > 0.5
+    assert after.coverage_as_stated == 0
 
 
 @pytest.mark.parametrize("noise", [0.005, 0.04])

@@ -167,6 +167,7 @@ _COLUMNS: dict[str, Callable[[TableStudy], str]] = {
     "its worst": lambda one: _share(one.check.repeating.worst),
     "its rank correlation": lambda one: f"{one.check.repeating.rank_correlation:.3f}",
     "inside of 90 %": lambda one: f"{one.check.coverage:.0%}",
+    "as stated": lambda one: f"{one.check.coverage_as_stated:.0%}",
     "noise then, and now": lambda one: f"{_share(one.accuracy.noise)}, {_share(one.check.noise)}",
     "drift": lambda one: _share(one.check.drift, sign="+"),
     "minutes later": lambda one: _share(one.check.later and one.check.later.mean),

@@ -39,7 +39,7 @@ class CheckedNetwork(Record):
 
     Attributes:
         predicted_ms: By the table.
-        low_ms: Nine in ten networks take at least this,
+        low_ms: By the table, nine in ten networks take at least this,
         high_ms: and at most this.
         by_multiply_adds_ms: By the affine fit.
         measured_ms: Over all rounds, as tables are measured.
@@ -127,6 +127,13 @@ class Check(Record):
         )
 
     @property
+    def coverage_as_stated(self) -> float:
+        """The share of the networks inside of what the table states, whatever the drift."""
+        return statistics.fmean(
+            one.low_ms <= one.measured_ms <= one.high_ms for one in self.networks
+        )
+
+    @property
     def bias(self) -> float:
         """The median of the signed relative errors: a drift of the whole machine shows here."""
         return statistics.median(one.predicted_ms / one.measured_ms - 1 for one in self.networks)
@@ -139,6 +146,7 @@ class Check(Record):
             "multiply_adds": self.multiply_adds._asdict(),
             "repeating": self.repeating._asdict(),
             "coverage": self.coverage,
+            "coverage_as_stated": self.coverage_as_stated,
             "interval": self.interval,
             "noise": self.noise,
             "bias": self.bias,
