@@ -11,6 +11,7 @@ from typer.testing import Result
 
 from tapetum.arch import find
 from tapetum.graph import random_weights, write_graph
+from tapetum.latency import LatencyTable, range_of
 from test_cli import run, sentence
 from test_latency_table import small_space
 
@@ -38,7 +39,7 @@ def measure(root: Path, out: str, *options: object) -> Result:
     )
 
 
-@pytest.mark.parametrize("command", ["measure", "range", "predict", "check"])
+@pytest.mark.parametrize("command", ["measure", "range", "predict", "check", "adjust"])
 def test_help_has_an_example_and_json(command: str) -> None:
     """Whoever asks gets something to type."""
     text = re.sub(r"\x1b\[[0-9;]*m", "", run("latency", command, "--help").stdout)
@@ -75,6 +76,21 @@ def test_a_check_sets_three_errors_side_by_side(folder: Path) -> None:
     )
     assert len(found["networks"]) == 3
     assert found["summary"]["table"]["mean"] >= 0
+
+
+def test_a_table_is_brought_to_the_speed_of_now(folder: Path, tmp_path: Path) -> None:
+    """All networks alike, in a table of its own that says so."""
+    out = tmp_path / "now.json"
+    result = run("latency", "adjust", folder / "table.json", "--out", out)
+    assert result.exit_code == 0, result.output
+    assert "of the table's own networks take" in result.stderr
+    before, after = LatencyTable.read(folder / "table.json"), LatencyTable.read(out)
+    assert "at the speed of 20" in after.note
+    ratios = [new / old for new, old in zip(range_of(after), range_of(before), strict=True)]
+    assert ratios[0] == pytest.approx(ratios[1])
+    again = run("latency", "adjust", out, "--out", out, "--overwrite", "--json")
+    assert set(json.loads(again.stdout)) >= {"drift", "fastest_ms", "slowest_ms"}
+    assert "exists already" in sentence(run("latency", "adjust", out, "--out", out))
 
 
 def test_a_table_is_not_replaced_unasked(folder: Path) -> None:

@@ -10,11 +10,18 @@ import pytest
 from tapetum.arch import Architecture, find
 from tapetum.arch.space import Space
 from tapetum.errors import InputError
-from tapetum.latency import Block, benchmark, find_runtime, open_subject, prepare_architecture
+from tapetum.latency import (
+    Block,
+    LatencyTable,
+    benchmark,
+    find_runtime,
+    open_subject,
+    prepare_architecture,
+)
 from tapetum.latency.campaign import Campaign, Measurements, Prepare, draw, measure
 from tapetum.latency.check import check_table
 from tapetum.latency.conditions import Conditions
-from tapetum.latency.job import conditions_here, measure_table, verify
+from tapetum.latency.job import adjust, conditions_here, measure_table, verify
 from tapetum.latency.stopwatch import Run
 from tapetum.latency.subject import feeds_of
 from tapetum.progress import silent
@@ -197,6 +204,31 @@ def test_a_machine_that_has_slowed_down_is_told_from_a_table_that_is_off(
         assert 0.85 <= check.coverage <= 0.95
     assert before.coverage_as_stated > 0.5
     assert after.coverage_as_stated == 0
+
+
+def test_an_adjusted_table_is_right_at_the_speed_of_now(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it states holds again, and a second adjustment finds nothing to do."""
+    space = small_space()
+    device = Device(space, monkeypatch, noise=0.01)
+    table = measure_table(
+        space, CONDITIONS, device.prepare, tmp_path / "t", count=200, limit_s=60, block=SHORT
+    )
+    table.predict(draw(campaign(), 0))  # works the prices out, which the new table may not keep
+    device.speed = 0.8
+    bring = partial(adjust, prepare=device.prepare, here=CONDITIONS, what="t", block=SHORT)
+    assert bring(table, out=tmp_path / "now") == pytest.approx(0.25, abs=0.02)
+    adjusted = LatencyTable.read(tmp_path / "now")
+    check = check_table(adjusted, device.prepare, num_networks=60, block=SHORT, progress=silent)
+    assert check.drift == pytest.approx(0, abs=0.01)
+    assert check.table.mean < 0.02
+    assert adjusted.baseline.predict(1) == pytest.approx(1.25 * table.baseline.predict(1), rel=0.02)
+    assert bring(adjusted, out=tmp_path / "again") == pytest.approx(0, abs=0.01)
+    unable = table.model_copy(update={"witnesses": ()})
+    with pytest.raises(InputError, match="does not hold what its own networks took"):
+        bring(unable, out=tmp_path / "never")
+    assert not (tmp_path / "never").exists()
 
 
 @pytest.mark.parametrize("noise", [0.005, 0.04])

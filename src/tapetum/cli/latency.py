@@ -25,7 +25,7 @@ from tapetum.cli.common import (
 )
 
 if TYPE_CHECKING:  # numpy loads with it, and --help must stay quick
-    from tapetum.latency import Check, LatencyTable
+    from tapetum.latency import Check, Conditions, LatencyTable, Prepare
 
 __all__ = ["latency"]
 
@@ -197,32 +197,13 @@ def check(
       tapetum latency check c-nas.json --networks 100 --plot check.png
     """
     with errors_in_one_sentence(as_json=json):
-        from tapetum.latency import (
-            LatencyTable,
-            conditions_here,
-            prepare_architecture,
-            verify,
-        )
+        from tapetum.latency import LatencyTable, verify
 
         read = LatencyTable.read(file)
-        chosen = runtime_of(read.conditions.runtime)
-        asked = read.conditions
-        here = conditions_here(
-            chosen,
-            threads=asked.threads,
-            batch=asked.batch,
-            channels=asked.channels,
-            height_px=asked.height_px,
-            width_px=asked.width_px,
-        )
+        prepare, here = _ready(read)
         with progress_bar() as tick:
             found = verify(
-                read,
-                partial(prepare_architecture, chosen, here),
-                here,
-                what=str(file),
-                num_networks=networks,
-                progress=tick,
+                read, prepare, here, what=str(file), num_networks=networks, progress=tick
             )
         if plot is not None:
             from tapetum.report import write_scatter
@@ -230,12 +211,67 @@ def check(
             write_scatter(
                 plot,
                 [(one.predicted_ms, one.measured_ms) for one in found.networks],
-                title=str(asked),
+                title=str(read.conditions),
             )
         if json:
             answer(found.model_dump(mode="json") | {"summary": found.summary()})
         else:
             _show_check(found, read)
+
+
+@latency.command("adjust")
+def adjust(
+    file: TableFile,
+    out: Annotated[Path, typer.Option(help="The new table; TABLE itself with --overwrite.")],
+    overwrite: Overwrite = False,
+    json: Json = False,
+) -> None:
+    """Bring a table to the speed that the machine has now.
+
+    A machine that is warmer, or has other neighbours, slows all networks about alike.  So some of
+    the networks that the table was measured on are timed again, in a fraction of the time, and all
+    prices are multiplied by how much slower they are.
+
+    Examples:
+
+      tapetum latency adjust c-nas.json --out now.json
+    """
+    with errors_in_one_sentence(as_json=json):
+        from tapetum.latency import LatencyTable
+        from tapetum.latency import adjust as adjust_table
+
+        read = LatencyTable.read(file)
+        prepare, here = _ready(read)
+        with progress_bar() as tick:
+            drift = adjust_table(
+                read, prepare, here, out, what=str(file), overwrite=overwrite, progress=tick
+            )
+        if json:
+            answer({"drift": drift, **_facts(LatencyTable.read(out))})
+            return
+        say(f"{len(read.witnesses)} of the table's own networks take {_longer(drift)} now")
+        _show(LatencyTable.read(out))
+        say(f"wrote {out}")
+
+
+def _ready(read: "LatencyTable") -> tuple["Prepare", "Conditions"]:
+    """What makes networks ready to be timed as a table's were, and what holds for it here."""
+    from tapetum.latency import conditions_here, prepare_architecture
+
+    asked, chosen = read.conditions, runtime_of(read.conditions.runtime)
+    here = conditions_here(
+        chosen,
+        threads=asked.threads,
+        batch=asked.batch,
+        channels=asked.channels,
+        height_px=asked.height_px,
+        width_px=asked.width_px,
+    )
+    return partial(prepare_architecture, chosen, here), here
+
+
+def _longer(drift: float) -> str:
+    return f"{abs(drift):.1%} {'longer' if drift > 0 else 'shorter'}"
 
 
 def _show(read: "LatencyTable") -> None:
@@ -255,6 +291,7 @@ def _show(read: "LatencyTable") -> None:
         ),
         ("multiply-adds alone", f"mean {read.baseline.mean_relative_error:.1%}"),
         ("nine in ten lie within", f"{accuracy.interval:.1%}"),
+        *([("note", read.note)] if read.note else []),
     ]
     table(("", ""), rows, numbers=False)
 
@@ -279,12 +316,13 @@ def _show_check(found: "Check", read: "LatencyTable") -> None:
         f"median error {found.bias:+.1%}"
     )
     if found.drift is not None:
-        longer = f"{abs(found.drift):.1%} {'longer' if found.drift > 0 else 'shorter'}"
         say(
-            f"the table's own networks take {longer} now than when it was measured: "
+            f"the table's own networks take {_longer(found.drift)} now than when it was measured: "
             "the machine has changed by so much, which the share inside leaves out; with it, "
             f"{found.coverage_as_stated:.0%} lie within what the table states"
         )
+        if abs(found.drift) > read.accuracy.mean_relative_error:
+            say("tapetum latency adjust brings the table to the speed of now")
 
 
 def _facts(read: "LatencyTable") -> dict[str, object]:

@@ -17,6 +17,7 @@ from tapetum.latency.check import Check
 from tapetum.latency.conditions import Conditions
 from tapetum.latency.job import (
     Benchmark,
+    adjust,
     benchmark,
     conditions_here,
     measure_table,
@@ -44,6 +45,7 @@ __all__ = [
     "Runtime",
     "Subject",
     "Timing",
+    "adjust",
     "benchmark",
     "best_network",
     "conditions_here",

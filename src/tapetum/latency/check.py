@@ -28,7 +28,7 @@ from tapetum.latency.table import Accuracy, LatencyTable
 from tapetum.progress import ProgressCallback
 from tapetum.records import Record
 
-__all__ = ["CHECK_SEED", "Check", "CheckedNetwork", "Errors", "check_table"]
+__all__ = ["CHECK_SEED", "Check", "CheckedNetwork", "Errors", "check_table", "measure_drift"]
 
 CHECK_SEED = 1_000_003  # far from the seeds of campaigns, so that no network is one of theirs
 LEAST_ROUNDS, MOST_ROUNDS = 2, 3  # that a check takes twice, however often the table took them
@@ -178,28 +178,55 @@ def check_table(
     campaign = Campaign(conditions=table.conditions, space=table.space, seed=CHECK_SEED)
     drawn = [draw(campaign, index) for index in range(num_networks)]
     timed = [*drawn, *(witness.choices for witness in table.witnesses)]
-    # Witnesses in a row would tell the mood of the machine in a few seconds of each round.
-    order = np.random.default_rng(CHECK_SEED).permutation(len(timed)).tolist()
-    num_rounds = _num_rounds(table.accuracy)
-    rounds = take_turns(
-        [partial(prepare, table.space.architecture(timed[index])) for index in order],
-        block,
-        num_rounds=num_rounds,
-        progress=progress,
-    )
-    visits: list[list[float]] = [[] for _ in timed]
-    for index, found in zip(order, rounds, strict=True):
-        visits[index] = [statistics.median(passes) for passes in found]
+    visits = _visit(table, prepare, timed, block, progress)
     networks = tuple(
         _checked(table, choices, found)
         for choices, found in zip(drawn, visits[:num_networks], strict=True)
     )
-    noise = noise_of(visits, over=num_rounds // 2) or 0.0
+    noise = noise_of(visits, over=_num_rounds(table.accuracy) // 2) or 0.0
     check = Check(networks=networks, interval=table.accuracy.interval_at(noise), noise=noise)
     if not table.witnesses:
         return check
     then, again = [one.median_ms for one in table.witnesses], visits[num_networks:]
     return check.model_copy(update={"drift": _drift(then, again), "later": _later(then, again)})
+
+
+def measure_drift(
+    table: LatencyTable, prepare: Prepare, *, block: Block, progress: ProgressCallback
+) -> float:
+    """How much slower the machine is than when a table was measured, relatively.
+
+    Args:
+        table: That has witnesses.
+        prepare: Makes a network ready under the table's conditions.
+        block: Passes of a turn.
+        progress: Is told of each turn.
+    """
+    timed = [witness.choices for witness in table.witnesses]
+    visits = _visit(table, prepare, timed, block, progress)
+    return _drift([one.median_ms for one in table.witnesses], visits)
+
+
+def _visit(
+    table: LatencyTable,
+    prepare: Prepare,
+    timed: Sequence[Choices],
+    block: Block,
+    progress: ProgressCallback,
+) -> list[list[float]]:
+    """The visits of each network, round by round."""
+    # Witnesses in a row would tell the mood of the machine in a few seconds of each round.
+    order = np.random.default_rng(CHECK_SEED).permutation(len(timed)).tolist()
+    rounds = take_turns(
+        [partial(prepare, table.space.architecture(timed[index])) for index in order],
+        block,
+        num_rounds=_num_rounds(table.accuracy),
+        progress=progress,
+    )
+    by_index = dict(zip(order, rounds, strict=True))
+    return [
+        [statistics.median(passes) for passes in by_index[index]] for index in range(len(timed))
+    ]
 
 
 def _num_rounds(accuracy: Accuracy) -> int:

@@ -1,4 +1,4 @@
-"""The jobs that the command line offers: measure a table, check one, time one graph."""
+"""The jobs that the command line offers: measure a table, check or adjust one, time one graph."""
 
 import math
 from functools import partial
@@ -8,7 +8,7 @@ from tapetum.arch.cost import multiply_adds
 from tapetum.arch.space import Space
 from tapetum.errors import InputError
 from tapetum.latency.campaign import FEWEST_NETWORKS, Campaign, Prepare, measure
-from tapetum.latency.check import Check, check_table
+from tapetum.latency.check import Check, check_table, measure_drift
 from tapetum.latency.conditions import Conditions
 from tapetum.latency.runtimes import Runtime
 from tapetum.latency.stopwatch import Block, Timing, one_at_a_time, take_turns, timing
@@ -18,7 +18,15 @@ from tapetum.progress import ProgressCallback, silent
 from tapetum.provenance import stamp
 from tapetum.records import Record, faults_are_ours
 
-__all__ = ["Benchmark", "benchmark", "conditions_here", "measure_table", "require_effort", "verify"]
+__all__ = [
+    "Benchmark",
+    "adjust",
+    "benchmark",
+    "conditions_here",
+    "measure_table",
+    "require_effort",
+    "verify",
+]
 
 LOG_SUFFIX = ".log.jsonl"
 NUM_ROUNDS = 6
@@ -82,8 +90,7 @@ def measure_table(
         InputError: There is such a file already, a number makes no sense, too few networks could be
             timed, or another timing is going on.
     """
-    if out.exists() and not overwrite:
-        raise InputError(f"{out} exists already", "give another --out, or remove it")
+    _require_new(out, overwrite=overwrite)
     require_effort(count, limit_s)
     log = out.with_name(out.name + LOG_SUFFIX)
     provenance = stamp(seed=seed)
@@ -142,6 +149,58 @@ def verify(
         return check_table(
             table, prepare, num_networks=num_networks, block=block or Block(), progress=progress
         )
+
+
+def adjust(
+    table: LatencyTable,
+    prepare: Prepare,
+    here: Conditions,
+    out: Path,
+    *,
+    what: str,
+    block: Block | None = None,
+    overwrite: bool = False,
+    progress: ProgressCallback = silent,
+) -> float:
+    """Writes a table at the speed that the machine has now, by timing some of its networks again.
+
+    A machine that is warmer, or has other neighbours, slows all networks about alike: the order and
+    the shares of a table age far later than its milliseconds.
+
+    Args:
+        table: That was measured on this machine.
+        prepare: Makes a network ready under its conditions.
+        here: What this machine would measure under.
+        out: The new table's file.
+        what: Names the table in an error.
+        block: Passes of a turn.
+        overwrite: Whether ``out`` may be replaced; it may be the table itself.
+        progress: Is told of each turn.
+
+    Returns:
+        How much slower the machine is than when the table was measured, relatively.
+
+    Raises:
+        InputError: The table is of other conditions or knows none of its networks, there is such a
+            file already, or another timing is going on.
+    """
+    table.conditions.require_same(here, what=what)
+    _require_new(out, overwrite=overwrite)
+    if not table.witnesses:
+        raise InputError(
+            f"{what} does not hold what its own networks took",
+            "measure it anew: tapetum latency measure",
+        )
+    with one_at_a_time():
+        drift = measure_drift(table, prepare, block=block or Block(), progress=progress)
+    said = f"at the speed of {stamp(seed=0).date}, {drift:+.1%} from when it was measured"
+    table.at_speed(1 + drift, note="; ".join(filter(None, (table.note, said)))).write(out)
+    return drift
+
+
+def _require_new(out: Path, *, overwrite: bool) -> None:
+    if out.exists() and not overwrite:
+        raise InputError(f"{out} exists already", "give another --out, or --overwrite")
 
 
 def require_effort(count: int, limit_s: float) -> None:

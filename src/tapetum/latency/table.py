@@ -234,6 +234,32 @@ class LatencyTable(Record):
         # The error is of the prediction over the truth, so the truth lies between these.
         return Prediction(total, total / (1 + off), total / max(1e-9, 1 - off))
 
+    def at_speed(self, slower: float, *, note: str) -> "LatencyTable":
+        """The table of a machine that has become slower or quicker, all networks alike.
+
+        Args:
+            slower: What takes 1 ms by this table takes so many by the other.
+            note: For people.
+        """
+        entries = [
+            entry.model_copy(update={"prices_ms": _times(entry.prices_ms, slower)})
+            for entry in self.entries
+        ]
+        witnesses = [
+            witness.model_copy(update={"median_ms": slower * witness.median_ms})
+            for witness in self.witnesses
+        ]
+        baseline = self.baseline.model_copy(
+            update={
+                "fixed_ms": slower * self.baseline.fixed_ms,
+                "ms_per_million": slower * self.baseline.ms_per_million,
+            }
+        )
+        changed = {"entries": entries, "witnesses": witnesses, "baseline": baseline, "note": note}
+        # model_copy would keep the prices that this table may have worked out by now.
+        known = {name: getattr(self, name) for name in LatencyTable.model_fields}
+        return LatencyTable(**{**known, "fixed_ms": slower * self.fixed_ms, **changed})
+
     def predict_architecture(self, architecture: Architecture) -> Prediction:
         """What an architecture takes, if it is one of the table's space.
 
@@ -307,6 +333,10 @@ def fit_baseline(space: Space, conditions: Conditions, samples: Sequence[Sample]
         ms_per_million=float(found[1]),
         mean_relative_error=float(np.abs(matrix @ found - 1).mean()),
     )
+
+
+def _times(prices_ms: Mapping[int, float], factor: float) -> dict[int, float]:
+    return {width: factor * price for width, price in prices_ms.items()}
 
 
 def _priced(
