@@ -12,7 +12,7 @@ each is off what it was is what repeating gives where some minutes lie in betwee
 """
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -24,7 +24,7 @@ from tapetum.arch.cost import multiply_adds
 from tapetum.arch.space import Choices
 from tapetum.latency.campaign import Campaign, Prepare, draw
 from tapetum.latency.stopwatch import Block, noise_of, take_turns, undisturbed
-from tapetum.latency.table import Accuracy, LatencyTable
+from tapetum.latency.table import LatencyTable
 from tapetum.progress import ProgressCallback
 from tapetum.records import Record
 
@@ -178,23 +178,29 @@ def check_table(
     campaign = Campaign(conditions=table.conditions, space=table.space, seed=CHECK_SEED)
     drawn = [draw(campaign, index) for index in range(num_networks)]
     timed = [*drawn, *(witness.choices for witness in table.witnesses)]
-    visits = _visit(table, prepare, timed, block, progress)
+    num_rounds = 2 * min(max(table.accuracy.num_rounds, LEAST_ROUNDS), MOST_ROUNDS)
+    visits = _visit(table, prepare, timed, num_rounds, block, progress)
     networks = tuple(
         _checked(table, choices, found)
         for choices, found in zip(drawn, visits[:num_networks], strict=True)
     )
-    noise = noise_of(visits, over=_num_rounds(table.accuracy) // 2) or 0.0
+    noise = noise_of(visits, over=num_rounds // 2) or 0.0
     check = Check(networks=networks, interval=table.accuracy.interval_at(noise), noise=noise)
     if not table.witnesses:
         return check
     then, again = [one.median_ms for one in table.witnesses], visits[num_networks:]
-    return check.model_copy(update={"drift": _drift(then, again), "later": _later(then, again)})
+    halves = [undisturbed(found[start::2]) for start in (0, 1) for found in again]
+    drift = _drift(2 * then, halves)  # at the speed that the halves of the fresh ones had
+    return check.model_copy(update={"drift": drift, "later": _later(then, again)})
 
 
 def measure_drift(
     table: LatencyTable, prepare: Prepare, *, block: Block, progress: ProgressCallback
 ) -> float:
     """How much slower the machine is than when a table was measured, relatively.
+
+    The table's own networks are visited as often as they were then: the faster half of many visits
+    is quicker than that of a few.
 
     Args:
         table: That has witnesses.
@@ -203,14 +209,16 @@ def measure_drift(
         progress: Is told of each turn.
     """
     timed = [witness.choices for witness in table.witnesses]
-    visits = _visit(table, prepare, timed, block, progress)
-    return _drift([one.median_ms for one in table.witnesses], visits)
+    num_rounds = min(table.accuracy.num_rounds, 2 * MOST_ROUNDS)
+    visits = _visit(table, prepare, timed, num_rounds, block, progress)
+    return _drift([one.median_ms for one in table.witnesses], map(undisturbed, visits))
 
 
 def _visit(
     table: LatencyTable,
     prepare: Prepare,
     timed: Sequence[Choices],
+    num_rounds: int,
     block: Block,
     progress: ProgressCallback,
 ) -> list[list[float]]:
@@ -220,18 +228,13 @@ def _visit(
     rounds = take_turns(
         [partial(prepare, table.space.architecture(timed[index])) for index in order],
         block,
-        num_rounds=_num_rounds(table.accuracy),
+        num_rounds=num_rounds,
         progress=progress,
     )
     by_index = dict(zip(order, rounds, strict=True))
     return [
         [statistics.median(passes) for passes in by_index[index]] for index in range(len(timed))
     ]
-
-
-def _num_rounds(accuracy: Accuracy) -> int:
-    """Twice about as many as a table's networks had: each half is a measurement like theirs."""
-    return 2 * min(max(accuracy.num_rounds, LEAST_ROUNDS), MOST_ROUNDS)
 
 
 def _checked(table: LatencyTable, choices: Choices, visits: Sequence[float]) -> CheckedNetwork:
@@ -250,14 +253,9 @@ def _checked(table: LatencyTable, choices: Choices, visits: Sequence[float]) -> 
     )
 
 
-def _drift(then_ms: Sequence[float], visits: Sequence[Sequence[float]]) -> float:
-    """How much slower the table's own networks are now, measured as they were then."""
-    slower = [
-        undisturbed(half) / then
-        for then, found in zip(then_ms, visits, strict=True)
-        for half in (found[::2], found[1::2])
-    ]
-    return statistics.median(slower) - 1
+def _drift(then_ms: Iterable[float], now_ms: Iterable[float]) -> float:
+    """How much slower the table's own networks are now."""
+    return statistics.median(now / then for then, now in zip(then_ms, now_ms, strict=True)) - 1
 
 
 def _later(then_ms: Sequence[float], visits: Sequence[Sequence[float]]) -> Errors:
