@@ -40,13 +40,15 @@ def test_each_table_has_its_row() -> None:
 
 
 def test_a_table_that_was_checked_again_is_told_beside_its_first_check(tmp_path: Path) -> None:
-    """Both errors, and how many measurements of both checks lie inside of their intervals."""
+    """How it was adjusted, both errors, and how many measurements of both checks lie inside."""
     path = next(RESULTS.glob("*nas*openvino*.json"))
     first = TableStudy.read(path)
     fewer = first.check.model_copy(update={"networks": first.check.networks[:30]})
     first.write(tmp_path / path.name)
-    first.model_copy(update={"check": fewer}).write(tmp_path / AGAIN / path.name)
+    again = first.model_copy(update={"check": fewer, "aged": 0.031})
+    again.write(tmp_path / AGAIN / path.name)
     text = latency_sections(tmp_path)["latency_again"]
+    assert "| 0.0 | +3.1% |" in text
     assert f"| {fewer.table.mean:.1%} ({first.check.table.mean:.1%}) |" in text
     assert f" of {2 * (30 + len(first.check.networks))} (" in text
 

@@ -90,8 +90,10 @@ class TableStudy(Record):
         num_choices: Blocks that were priced: slots times candidates.
         fastest_ms: Of the space, by the table.
         slowest_ms: Of the space, by the table.
-        minutes: That measuring the table took; ``None`` where a kill came in between, or where it
-            was checked again later.
+        minutes: That measuring the table took, or adjusting it; ``None`` where a kill came in
+            between.
+        aged: How much slower the machine was than when the table was measured, and its prices were
+            multiplied by before it was checked again; ``None`` where it is new.
         accuracy: Of the table, on networks that were held out.
         summary: Of the check.
         check: Every fresh network.
@@ -104,6 +106,7 @@ class TableStudy(Record):
     fastest_ms: float
     slowest_ms: float
     minutes: float | None
+    aged: float | None = None
     accuracy: Accuracy
     summary: dict[str, object]
     check: Check
@@ -199,7 +202,7 @@ def _tables(folder: Path) -> str:
 
 
 def _again(folder: Path) -> str:
-    """A row for each table that was checked at another hour, in brackets its first check."""
+    """A row for each table that was adjusted and checked at another hour, in brackets as new."""
     first, again = _checked(folder), _checked(folder / AGAIN)
     if not again:
         return f"{NOT_RUN}."
@@ -210,19 +213,23 @@ def _again(folder: Path) -> str:
         "multiply-adds alone",
         "measuring again",
         "inside of 90 %",
+        "as stated",
         "drift",
     )
     rows = [
         (
             title,
             f"{_hours_between(first[title], one):.1f}",
+            _share(one.aged, sign="+"),
+            _COLUMNS["minutes"](one),
             *(f"{_COLUMNS[name](one)} ({_COLUMNS[name](first[title])})" for name in names),
         )
         for title, one in again.items()
     ]
+    header = ("table", "hours later", "slower by", "minutes", *names)
     count = sorted({len(one.check.networks) for one in again.values()})
     return (
-        f"{markdown_table(('table', 'hours later', *names), rows)}\n\n"
+        f"{markdown_table(header, rows)}\n\n"
         f"In brackets the first check.  {_inside([*first.values(), *again.values()])}\n\n"
         f"{' or '.join(map(str, count))} fresh random networks for each; "
         f"`python benchmarks/latency_tables.py --again --networks {count[-1]}`; "
