@@ -16,6 +16,7 @@ from pathlib import Path
 
 from tapetum.errors import InputError
 from tapetum.experiments import ALL, CellResult, Experiment, Outcome, Scale, comparison, gather
+from tapetum.experiments.claims import CONTROLLED, SEARCHED, Claim, claims_table
 from tapetum.experiments.climb import GOAL, Climb, climb_drawing
 from tapetum.experiments.compare import NOT_RUN
 from tapetum.experiments.drawing import Drawing
@@ -69,6 +70,11 @@ def sections(results: Path) -> dict[str, str]:
         "search_speed": _if_run(_search_speed, results / SEARCH_SPEED),
         **latency_sections(results / FOLDER),
         **{_section(outcome.experiment): _reproduced(outcome) for outcome in outcomes},
+        **{
+            f"claims_{part}_{scale}": _claims(claims, outcomes, scale)
+            for part, claims in (("controlled", CONTROLLED), ("searched", SEARCHED))
+            for scale in SHOWN_SCALES
+        },
     }
 
 
@@ -232,6 +238,11 @@ def _reproduced(outcome: Outcome) -> str:
         else f"At the scale `{experiment.scale}`: {NOT_RUN}."
     )
     return "\n\n".join(parts)
+
+
+def _claims(claims: Sequence[Claim], outcomes: Sequence[Outcome], scale: Scale) -> str:
+    table = claims_table(claims, outcomes, scale)
+    return markdown_table(table.header, table.rows)
 
 
 def _how(experiment: Experiment, done: Sequence[CellResult]) -> str:
