@@ -107,7 +107,7 @@ def claims_table(claims: Sequence[Claim], outcomes: Sequence[Outcome], scale: Sc
         if outcome.experiment.scale == scale
     }
     rows = tuple(_line(claim, by_name[claim.experiment(scale).name]) for claim in claims)
-    header = ("claim", "by", "paper", "here", "seeds", "it")
+    header = ("claim", "by", "paper", "here", "seeds", "verdict")
     return Table(title="What the paper claims", header=header, rows=rows)
 
 
