@@ -62,8 +62,9 @@ def study(
     if is_again:
         with TemporaryDirectory() as folder:
             out = Path(folder) / path.name
-            aged = latency.adjust(table, prepare, conditions, out, what=path.name, progress=tick)
-            table = latency.LatencyTable.read(out)
+            table, aged = latency.adjust(
+                table, prepare, conditions, out, what=path.name, progress=tick
+            )
         taken = (time.monotonic() - begun) / 60
     found = latency.verify(
         table, prepare, conditions, what=path.name, num_networks=networks, progress=tick

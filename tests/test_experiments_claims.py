@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from fnmatch import fnmatchcase
 from types import SimpleNamespace
 from typing import Any
 
@@ -71,10 +70,7 @@ def test_a_claim_is_of_its_table(claim: Claim, scale: Scale) -> None:
     """Rows and column are there, and where the paper prints both sides, it prints that order."""
     experiment = claim.experiment(scale)
     assert claim.measure in {measure.title for measure in experiment.measures}
-    sides = [
-        [row for row in experiment.rows if fnmatchcase(row.title, pattern)]
-        for pattern in (claim.better, claim.worse)
-    ]
+    sides = claim.sides(experiment)
     assert all(sides)
     better, worse = ([row.printed.get(claim.measure) for row in rows] for rows in sides)
     if None not in better and None not in worse:

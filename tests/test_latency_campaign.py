@@ -72,6 +72,13 @@ def measurements(
     return measure(asked, prepare, log, count=count, limit_s=limit_s, block=SHORT, progress=silent)
 
 
+def table_of(device: Device, out: Path) -> LatencyTable:
+    """Of two hundred networks of the device's space."""
+    return measure_table(
+        device.space, CONDITIONS, device.prepare, out, count=200, limit_s=60, block=SHORT
+    )
+
+
 def test_a_measurement_that_was_killed_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -165,11 +172,8 @@ def test_a_table_is_measured_checked_and_right(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On a device without noise: fresh networks as predicted, and better than multiply-adds."""
-    space, out = small_space(), tmp_path / "table.json"
-    device = Device(space, monkeypatch)
-    table = measure_table(
-        space, CONDITIONS, device.prepare, out, count=200, limit_s=60, block=SHORT
-    )
+    device, out = Device(small_space(), monkeypatch), tmp_path / "table.json"
+    table = table_of(device, out)
     assert list(tmp_path.iterdir()) == [out]
     check = check_table(table, device.prepare, num_networks=30, block=SHORT, progress=silent)
     assert check.table.mean < 0.01
@@ -184,11 +188,8 @@ def test_a_machine_that_has_slowed_down_is_told_from_a_table_that_is_off(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Predictions are off by as much, and nine in ten measurements are inside as before."""
-    space = small_space()
-    device = Device(space, monkeypatch, noise=0.02)
-    table = measure_table(
-        space, CONDITIONS, device.prepare, tmp_path / "t", count=200, limit_s=60, block=SHORT
-    )
+    device = Device(small_space(), monkeypatch, noise=0.02)
+    table = table_of(device, tmp_path / "t")
     before, after = (
         check_table(table, device.prepare, num_networks=60, block=SHORT, progress=silent)
         for device.speed in (1.0, 0.8)
@@ -211,21 +212,19 @@ def test_an_adjusted_table_is_right_at_the_speed_of_now(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What it states holds again, and a second adjustment finds nothing to do."""
-    space = small_space()
-    device = Device(space, monkeypatch, noise=0.01)
-    table = measure_table(
-        space, CONDITIONS, device.prepare, tmp_path / "t", count=200, limit_s=60, block=SHORT
-    )
+    device = Device(small_space(), monkeypatch, noise=0.01)
+    table = table_of(device, tmp_path / "t")
     table.predict(draw(campaign(), 0))  # works the prices out, which the new table may not keep
     device.speed = 0.8
     bring = partial(adjust, prepare=device.prepare, here=CONDITIONS, what="t", block=SHORT)
-    assert bring(table, out=tmp_path / "now") == pytest.approx(0.25, abs=0.01)
-    adjusted = LatencyTable.read(tmp_path / "now")
+    adjusted, drift = bring(table, out=tmp_path / "now")
+    assert drift == pytest.approx(0.25, abs=0.01)
+    assert LatencyTable.read(tmp_path / "now") == adjusted
     check = check_table(adjusted, device.prepare, num_networks=60, block=SHORT, progress=silent)
     assert check.drift == pytest.approx(0, abs=0.01)
     assert check.table.mean < 0.02
     assert adjusted.baseline.predict(1) == pytest.approx(1.25 * table.baseline.predict(1), rel=0.02)
-    assert bring(adjusted, out=tmp_path / "again") == pytest.approx(0, abs=0.005)
+    assert bring(adjusted, out=tmp_path / "again").drift == pytest.approx(0, abs=0.005)
     unable = table.model_copy(update={"witnesses": ()})
     with pytest.raises(InputError, match="does not hold what its own networks took"):
         bring(unable, out=tmp_path / "never")
@@ -237,11 +236,8 @@ def test_the_interval_of_a_check_is_for_the_noise_that_it_meets(
     noise: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nine in ten lie inside whether the machine has become quieter or noisier since."""
-    space = small_space()
-    device = Device(space, monkeypatch, noise=0.02)
-    table = measure_table(
-        space, CONDITIONS, device.prepare, tmp_path / "t", count=200, limit_s=60, block=SHORT
-    )
+    device = Device(small_space(), monkeypatch, noise=0.02)
+    table = table_of(device, tmp_path / "t")
     device.noise = noise
     check = check_table(table, device.prepare, num_networks=100, block=SHORT, progress=silent)
     assert (check.interval > table.accuracy.interval) == (noise > 0.02)
@@ -273,10 +269,8 @@ def test_a_table_of_another_runtime_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Before anything is timed."""
-    space = small_space()
-    device = Device(space, monkeypatch)
-    out = tmp_path / "table.json"
-    table = measure_table(space, CONDITIONS, device.prepare, out, count=80, limit_s=60, block=SHORT)
+    device, out = Device(small_space(), monkeypatch), tmp_path / "table.json"
+    table = table_of(device, out)
     device.num_prepared = 0
     here = CONDITIONS.model_copy(update={"runtime": "openvino"})
     with pytest.raises(InputError, match=r"t\.json holds for .*runtime onnxruntime, not openvino"):

@@ -243,14 +243,14 @@ def adjust(
         read = LatencyTable.read(file)
         prepare, here = _ready(read)
         with progress_bar() as tick:
-            drift = adjust_table(
+            adjusted, drift = adjust_table(
                 read, prepare, here, out, what=str(file), overwrite=overwrite, progress=tick
             )
         if json:
-            answer({"drift": drift, **_facts(LatencyTable.read(out))})
+            answer({"drift": drift, **_facts(adjusted)})
             return
         say(f"{len(read.witnesses)} of the table's own networks take {_longer(drift)} now")
-        _show(LatencyTable.read(out))
+        _show(adjusted)
         say(f"wrote {out}")
 
 

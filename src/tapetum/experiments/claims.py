@@ -51,6 +51,14 @@ class Claim(NamedTuple):
     worse: str
     measure: str
 
+    def sides(self, experiment: Experiment) -> tuple[list[Row], list[Row]]:
+        """The rows of an experiment that are said to be better, and the others."""
+        better, worse = (
+            [row for row in experiment.rows if fnmatchcase(row.title, pattern)]
+            for pattern in (self.better, self.worse)
+        )
+        return better, worse
+
 
 CONTROLLED = (
     Claim(table_1, "Integrated cleans better (baseline)",
@@ -114,10 +122,7 @@ def claims_table(claims: Sequence[Claim], outcomes: Sequence[Outcome], scale: Sc
 def _line(claim: Claim, outcome: Outcome) -> tuple[str, ...]:
     experiment = outcome.experiment
     measure = next(one for one in experiment.measures if one.title == claim.measure)
-    sides = [
-        [row for row in experiment.rows if fnmatchcase(row.title, pattern)]
-        for pattern in (claim.better, claim.worse)
-    ]
+    sides = claim.sides(experiment)
     theirs = [spread([row.printed.get(claim.measure) for row in rows]) for rows in sides]
     better, worse = ([*_values(outcome, rows, measure)] for rows in sides)
     here, verdict = _verdict(better, worse, digits=measure.digits)

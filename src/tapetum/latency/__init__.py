@@ -16,6 +16,7 @@ from tapetum.latency.campaign import SURE_ENOUGH, Prepare
 from tapetum.latency.check import Check
 from tapetum.latency.conditions import Conditions
 from tapetum.latency.job import (
+    Adjusted,
     Benchmark,
     adjust,
     benchmark,
@@ -32,6 +33,7 @@ from tapetum.latency.table import LatencyTable, Prediction
 __all__ = [
     "RUNTIMES",
     "SURE_ENOUGH",
+    "Adjusted",
     "Benchmark",
     "Best",
     "Block",

@@ -3,6 +3,7 @@
 import math
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 from tapetum.arch.cost import multiply_adds
 from tapetum.arch.space import Space
@@ -19,6 +20,7 @@ from tapetum.provenance import stamp
 from tapetum.records import Record, faults_are_ours
 
 __all__ = [
+    "Adjusted",
     "Benchmark",
     "adjust",
     "benchmark",
@@ -151,6 +153,18 @@ def verify(
         )
 
 
+class Adjusted(NamedTuple):
+    """A table at the speed of now.
+
+    Attributes:
+        table: The new one.
+        drift: How much slower the machine is than when the old one was measured, relatively.
+    """
+
+    table: LatencyTable
+    drift: float
+
+
 def adjust(
     table: LatencyTable,
     prepare: Prepare,
@@ -161,7 +175,7 @@ def adjust(
     block: Block | None = None,
     overwrite: bool = False,
     progress: ProgressCallback = silent,
-) -> float:
+) -> Adjusted:
     """Writes a table at the speed that the machine has now, by timing some of its networks again.
 
     A machine that is warmer, or has other neighbours, slows all networks about alike: the order and
@@ -178,7 +192,7 @@ def adjust(
         progress: Is told of each turn.
 
     Returns:
-        How much slower the machine is than when the table was measured, relatively.
+        The new table, and how far it is from the old one.
 
     Raises:
         InputError: The table is of other conditions or knows none of its networks, there is such a
@@ -194,8 +208,9 @@ def adjust(
     with one_at_a_time():
         drift = measure_drift(table, prepare, block=block or Block(), progress=progress)
     said = f"at the speed of {stamp(seed=0).date}, {drift:+.1%} from when it was measured"
-    table.at_speed(1 + drift, note="; ".join(filter(None, (table.note, said)))).write(out)
-    return drift
+    adjusted = table.at_speed(1 + drift, note="; ".join(filter(None, (table.note, said))))
+    adjusted.write(out)
+    return Adjusted(adjusted, drift)
 
 
 def _require_new(out: Path, *, overwrite: bool) -> None:
