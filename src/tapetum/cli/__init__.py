@@ -5,7 +5,7 @@ import sys
 
 __all__ = ["main"]
 
-TRAINING_COMMANDS = ("demo", "reproduce", "search", "train")
+TRAINING_COMMANDS = ("demo", "fit", "reproduce", "search", "train")
 
 
 def main() -> None:
@@ -13,7 +13,8 @@ def main() -> None:
 
     The commands that train first start the program again in an environment in which the C library
     keeps freed memory, which it reads only when a process starts (1.4 to 2 times faster; see
-    :mod:`tapetum.allocator`).  ``tapetum doctor`` tells whether this has happened.
+    :mod:`tapetum.allocator`).  ``tapetum doctor`` tells whether this has happened.  Those that also
+    measure latencies get the same ones with these settings as without (docs/log.md).
     """
     if sys.argv[1:2] and sys.argv[1] in TRAINING_COMMANDS and "--help" not in sys.argv:
         _start_again_tuned()
