@@ -148,7 +148,7 @@ def test_a_number_without_sense_gets_one_sentence(
         "benchmark": ("benchmark", folder / "network.json"),
     }  # fmt: skip
     said = sentence(run(*given[command], f"--{option}", value))
-    assert option in said or value in said or f"{60 * float(value)}" in said
+    assert option in said or value in said
     assert not any(tmp_path.iterdir())
 
 

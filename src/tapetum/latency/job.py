@@ -233,7 +233,10 @@ def require_effort(count: int, limit_s: float) -> None:
 
 def _require_time(seconds: float) -> None:
     if not (math.isfinite(seconds) and seconds > 0):
-        raise InputError(f"{seconds} seconds are no time to measure in", "give a number above 0")
+        raise InputError(
+            f"{seconds:g} seconds ({seconds / 60:g} minutes) are no time to measure in",
+            "give a number above 0",
+        )
 
 
 class Benchmark(Record):
