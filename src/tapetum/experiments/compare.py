@@ -68,4 +68,5 @@ def _training(done: Sequence[CellResult]) -> str:
     minutes = statistics.fmean(one.result.training_seconds / 60 for one in done)
     took = f"{minutes:.0f} min" if minutes < 100 else f"{minutes / 60:.1f} h"
     seeds = f"{len(done)} seeds" if len(done) > 1 else f"seed {done[0].cell.recipe.seed}"
-    return f"{done[0].cell.recipe.epochs} epochs, {took}, {seeds}"
+    epochs = done[0].cell.recipe.epochs
+    return f"{epochs} {'epoch' if epochs == 1 else 'epochs'}, {took}, {seeds}"
