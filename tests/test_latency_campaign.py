@@ -35,7 +35,8 @@ class Device:
     """A made-up device whose clock the test turns: each network takes what it truly takes."""
 
     def __init__(self, space: Space, monkeypatch: pytest.MonkeyPatch, *, noise: float = 0) -> None:
-        self.space, self.noise, self.speed = space, noise, 1.0
+        self.space, self.noise = space, noise
+        self.speed, self.extra_ms = 1.0, 0.0
         self.generator = np.random.default_rng(0)
         self.now_ns = 0
         self.num_prepared = 0
@@ -46,7 +47,7 @@ class Device:
         self.num_prepared += 1
         mood = math.exp(self.noise * self.generator.standard_normal())
         true = true_ms(self.space, self.space.choices(architecture))
-        pass_ns = round(1e6 * mood * true / self.speed)
+        pass_ns = round(1e6 * mood * (true / self.speed + self.extra_ms))
 
         def run() -> None:
             self.now_ns += pass_ns
@@ -194,8 +195,10 @@ def test_a_machine_that_has_slowed_down_is_told_from_a_table_that_is_off(
         check_table(table, device.prepare, num_networks=60, block=SHORT, progress=silent)
         for device.speed in (1.0, 0.8)
     )
-    assert before.drift == pytest.approx(0, abs=0.02)
-    assert after.drift == pytest.approx(0.25, abs=0.02)
+    assert before.drift is not None
+    assert after.drift is not None
+    assert before.drift.typical == pytest.approx(0, abs=0.02)
+    assert after.drift.typical == pytest.approx(0.25, abs=0.02)
     assert after.bias == pytest.approx(-0.2, abs=0.02)
     assert before.at_its_speed is not None
     assert after.at_its_speed is not None
@@ -208,26 +211,41 @@ def test_a_machine_that_has_slowed_down_is_told_from_a_table_that_is_off(
     assert after.coverage_as_stated == 0
 
 
+@pytest.mark.parametrize("extra_ms", [0.0, -0.1])
 def test_an_adjusted_table_is_right_at_the_speed_of_now(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    extra_ms: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What it states holds again, and a second adjustment finds nothing to do."""
+    """What it states holds again, where large networks have slowed down by more, too."""
     device = Device(small_space(), monkeypatch, noise=0.01)
     table = table_of(device, tmp_path / "t")
     table.predict(draw(campaign(), 0))  # works the prices out, which the new table may not keep
-    device.speed = 0.8
+    device.speed, device.extra_ms = 0.8, extra_ms
     bring = partial(adjust, prepare=device.prepare, here=CONDITIONS, what="t", block=SHORT)
     adjusted, drift = bring(table, out=tmp_path / "now")
-    assert drift == pytest.approx(0.25, abs=0.01)
+    for witness in (table.witnesses[0], table.witnesses[-1]):
+        then_ms = witness.median_ms
+        assert drift.now(then_ms) == pytest.approx(1.25 * then_ms + extra_ms, rel=0.015)
     assert LatencyTable.read(tmp_path / "now") == adjusted
     check = check_table(adjusted, device.prepare, num_networks=60, block=SHORT, progress=silent)
-    assert check.drift == pytest.approx(0, abs=0.01)
+    assert check.drift is not None
+    assert check.drift.typical == pytest.approx(0, abs=0.01)
     assert check.table.mean < 0.02
-    assert adjusted.baseline.predict(1) == pytest.approx(1.25 * table.baseline.predict(1), rel=0.02)
-    assert bring(adjusted, out=tmp_path / "again").drift == pytest.approx(0, abs=0.005)
-    unable = table.model_copy(update={"witnesses": ()})
+    assert check.coverage >= 0.85
+    cost = multiply_adds(device.space.architecture(table.witnesses[0].choices), 32, 32)
+    by_cost_ms = table.baseline.predict(cost)
+    assert adjusted.baseline.predict(cost) == pytest.approx(drift.now(by_cost_ms))
+    again = bring(adjusted, out=tmp_path / "again").drift
+    assert again.typical == pytest.approx(0, abs=0.005)
+
+
+def test_a_table_that_knows_none_of_its_networks_cannot_be_adjusted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is refused, and nothing is written."""
+    device = Device(small_space(), monkeypatch)
+    unable = table_of(device, tmp_path / "t").model_copy(update={"witnesses": ()})
     with pytest.raises(InputError, match="does not hold what its own networks took"):
-        bring(unable, out=tmp_path / "never")
+        adjust(unable, device.prepare, CONDITIONS, tmp_path / "never", what="t", block=SHORT)
     assert not (tmp_path / "never").exists()
 
 

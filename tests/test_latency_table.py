@@ -177,6 +177,18 @@ def test_a_table_written_and_read_is_equal(table: LatencyTable, tmp_path: Path) 
     assert LatencyTable.read(tmp_path / "table.json") == table
 
 
+def test_a_table_in_which_a_network_takes_no_time_is_refused(table: LatencyTable) -> None:
+    """What is fixed may be below zero, but no latency may."""
+    fastest_ms = range_of(table).fastest_ms
+    little, nothing = (
+        table.model_dump() | {"fixed_ms": table.fixed_ms - share * fastest_ms}
+        for share in (0.9, 1.1)
+    )
+    assert LatencyTable.model_validate(little).fixed_ms < 0
+    with pytest.raises(ValueError, match="the fastest network would take"):
+        LatencyTable.model_validate(nothing)
+
+
 def test_a_table_that_lacks_a_price_is_refused(table: LatencyTable) -> None:
     """A hole would be found in the middle of a search."""
     data = table.model_dump()

@@ -25,7 +25,7 @@ from tapetum.cli.common import (
 )
 
 if TYPE_CHECKING:  # numpy loads with it, and --help must stay quick
-    from tapetum.latency import Check, Conditions, LatencyTable, Prepare
+    from tapetum.latency import Check, Conditions, Drift, LatencyTable, Prepare
 
 __all__ = ["latency"]
 
@@ -228,9 +228,9 @@ def adjust(
 ) -> None:
     """Bring a table to the speed that the machine has now.
 
-    A machine that is warmer, or has other neighbours, slows all networks about alike.  So some of
-    the networks that the table was measured on are timed again, in a fraction of the time, and all
-    prices are multiplied by how much slower they are.
+    A machine that is warmer, or has other neighbours, slows all networks alike, or large ones by
+    more.  So some of the networks that the table was measured on are timed again, in a fraction of
+    the time, and the prices are brought to the line through what they took and what they take.
 
     Examples:
 
@@ -247,9 +247,9 @@ def adjust(
                 read, prepare, here, out, what=str(file), overwrite=overwrite, progress=tick
             )
         if json:
-            answer({"drift": drift, **_facts(adjusted)})
+            answer({"drift": drift.model_dump(), **_facts(adjusted)})
             return
-        say(f"{len(read.witnesses)} of the table's own networks take {_longer(drift)} now")
+        say(f"{len(read.witnesses)} of the table's own networks take {_longer(drift, read)}")
         _show(adjusted)
         say(f"wrote {out}")
 
@@ -270,8 +270,14 @@ def _ready(read: "LatencyTable") -> tuple["Prepare", "Conditions"]:
     return partial(prepare_architecture, chosen, here), here
 
 
-def _longer(drift: float) -> str:
-    return f"{abs(drift):.1%} {'longer' if drift > 0 else 'shorter'}"
+def _longer(drift: "Drift", read: "LatencyTable") -> str:
+    """How much longer than when the table was measured, in the middle and at both ends."""
+    took_ms = [witness.median_ms for witness in read.witnesses]
+    middle, first, last = (
+        f"{abs(longer):.1%} {'longer' if longer > 0 else 'shorter'}"
+        for longer in (drift.typical, drift.longer(min(took_ms)), drift.longer(max(took_ms)))
+    )
+    return f"{middle} now than when it was measured (the quickest {first}, the slowest {last})"
 
 
 def _show(read: "LatencyTable") -> None:
@@ -317,11 +323,11 @@ def _show_check(found: "Check", read: "LatencyTable") -> None:
     )
     if found.drift is not None:
         say(
-            f"the table's own networks take {_longer(found.drift)} now than when it was measured: "
+            f"the table's own networks take {_longer(found.drift, read)}: "
             "the machine has changed by so much, which the share inside leaves out; with it, "
             f"{found.coverage_as_stated:.0%} lie within what the table states"
         )
-        if abs(found.drift) > read.accuracy.mean_relative_error:
+        if abs(found.drift.typical) > read.accuracy.mean_relative_error:
             say("tapetum latency adjust brings the table to the speed of now")
 
 

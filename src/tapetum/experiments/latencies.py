@@ -17,6 +17,7 @@ from tapetum.experiments.drawing import Drawing, fingerprint
 from tapetum.experiments.markdown import PICTURES, markdown_table
 from tapetum.latency.check import Check
 from tapetum.latency.conditions import Conditions
+from tapetum.latency.drift import Drift
 from tapetum.latency.table import Accuracy
 from tapetum.provenance import Provenance
 from tapetum.records import Record
@@ -92,8 +93,8 @@ class TableStudy(Record):
         slowest_ms: Of the space, by the table.
         minutes: That measuring the table took, or adjusting it; ``None`` where a kill came in
             between.
-        aged: How much slower the machine was than when the table was measured, and its prices were
-            multiplied by before it was checked again; ``None`` where it is new.
+        aged: How the machine had changed since the table was measured, when it was adjusted to be
+            checked again; ``None`` where it is new.
         accuracy: Of the table, on networks that were held out.
         summary: Of the check.
         check: Every fresh network.
@@ -106,7 +107,7 @@ class TableStudy(Record):
     fastest_ms: float
     slowest_ms: float
     minutes: float | None
-    aged: float | None = None
+    aged: Drift | None = None
     accuracy: Accuracy
     summary: dict[str, object]
     check: Check
@@ -153,8 +154,19 @@ def _title(conditions: Conditions, space: str) -> str:
     )
 
 
-def _share(value: float | None, *, sign: str = "") -> str:
-    return NOT_MEASURED if value is None else f"{value:{sign}.1%}"
+def _share(value: float | None) -> str:
+    return NOT_MEASURED if value is None else f"{value:.1%}"
+
+
+def _changed(drift: Drift | None, one: TableStudy) -> str:
+    """In the middle, and in brackets for the quickest and the slowest of the fresh networks."""
+    if drift is None:
+        return NOT_MEASURED
+    if not drift.fixed_ms:
+        return f"{drift.typical:+.1%}"
+    took_ms = [network.predicted_ms for network in one.check.networks]
+    ends = " to ".join(f"{drift.longer(end):+.1%}" for end in (min(took_ms), max(took_ms)))
+    return f"{drift.typical:+.1%} ({ends})"
 
 
 _COLUMNS: dict[str, Callable[[TableStudy], str]] = {
@@ -172,7 +184,7 @@ _COLUMNS: dict[str, Callable[[TableStudy], str]] = {
     "inside of 90 %": lambda one: f"{one.check.coverage:.0%}",
     "as stated": lambda one: f"{one.check.coverage_as_stated:.0%}",
     "noise then, and now": lambda one: f"{_share(one.accuracy.noise)}, {_share(one.check.noise)}",
-    "drift": lambda one: _share(one.check.drift, sign="+"),
+    "drift": lambda one: _changed(one.check.drift, one),
     "minutes later": lambda one: _share(one.check.later and one.check.later.mean),
     "worst of these": lambda one: _share(one.check.later and one.check.later.worst),
 }
@@ -220,7 +232,7 @@ def _again(folder: Path) -> str:
         (
             title,
             f"{_hours_between(first[title], one):.1f}",
-            _share(one.aged, sign="+"),
+            _changed(one.aged, one),
             _COLUMNS["minutes"](one),
             *(f"{_COLUMNS[name](one)} ({_COLUMNS[name](first[title])})" for name in names),
         )

@@ -15,6 +15,7 @@ from tapetum.latency.budget import (
 from tapetum.latency.campaign import SURE_ENOUGH, Prepare
 from tapetum.latency.check import Check
 from tapetum.latency.conditions import Conditions
+from tapetum.latency.drift import Drift
 from tapetum.latency.job import (
     Adjusted,
     Benchmark,
@@ -39,6 +40,7 @@ __all__ = [
     "Block",
     "Check",
     "Conditions",
+    "Drift",
     "LatencyTable",
     "MakeReady",
     "Prediction",

@@ -7,12 +7,12 @@ Three numbers are put side by side, on the same networks in the same run:
 - *repeating*: how far a second measurement is off the first, which nothing can beat.
 
 Networks that the table was measured on take their turns among them: how much slower they are than
-then is how much the machine has changed, which is no fault of the table, and is told apart; how far
-each is off what it was is what repeating gives where some minutes lie in between.
+then is the drift of the machine, which is no fault of the table, and is told apart; how far each is
+off what it was is what repeating gives where some minutes lie in between.
 """
 
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -23,6 +23,7 @@ from pydantic import NonNegativeFloat, PositiveFloat
 from tapetum.arch.cost import multiply_adds
 from tapetum.arch.space import Choices
 from tapetum.latency.campaign import Campaign, Prepare, draw
+from tapetum.latency.drift import Drift, drift_between
 from tapetum.latency.stopwatch import Block, noise_of, take_turns, undisturbed
 from tapetum.latency.table import LatencyTable
 from tapetum.progress import ProgressCallback
@@ -32,6 +33,7 @@ __all__ = ["CHECK_SEED", "Check", "CheckedNetwork", "Errors", "check_table", "me
 
 CHECK_SEED = 1_000_003  # far from the seeds of campaigns, so that no network is one of theirs
 LEAST_ROUNDS, MOST_ROUNDS = 2, 3  # that a check takes twice, however often the table took them
+NUM_LOOKS = 3  # at a table's own networks, one within the other: a burst that meets one is outvoted
 
 
 class CheckedNetwork(Record):
@@ -78,8 +80,8 @@ class Check(Record):
         interval: Half-width of the interval that holds nine in ten where latencies are measured
             with the noise of the check: the table's, for more or less noise than the table had.
         noise: Of a latency over half of the rounds, a standard deviation, relatively.
-        drift: How much slower the machine was than when the table was measured, relatively;
-            ``None`` where the table has no witnesses.
+        drift: How the machine had changed since the table was measured; ``None`` where the table
+            has no witnesses.
         later: How far what the table's own networks took then is off what they take now; ``None``
             as above.
     """
@@ -87,7 +89,7 @@ class Check(Record):
     networks: tuple[CheckedNetwork, ...]
     interval: PositiveFloat
     noise: NonNegativeFloat
-    drift: float | None = None
+    drift: Drift | None = None
     later: Errors | None = None
 
     @property
@@ -100,7 +102,8 @@ class Check(Record):
         """How far the table is off but for the drift; ``None`` where that is not known."""
         if self.drift is None:
             return None
-        return _errors((1 + self.drift) * self._all("predicted_ms"), self._all("measured_ms"))
+        now = np.array([self._now(one) for one in self.networks])
+        return _errors(now, self._all("measured_ms"))
 
     @property
     def multiply_adds(self) -> Errors:
@@ -119,9 +122,8 @@ class Check(Record):
         Each half of the rounds is a measurement of every network.  The interval is for the noise
         that they have, and for the speed that the machine had, so the drift is taken out.
         """
-        slower = 1 + (self.drift or 0.0)
         return statistics.fmean(
-            abs(one.predicted_ms * slower / measured_ms - 1) <= self.interval
+            abs(self._now(one) / measured_ms - 1) <= self.interval
             for one in self.networks
             for measured_ms in (one.first_ms, one.second_ms)
         )
@@ -150,9 +152,13 @@ class Check(Record):
             "interval": self.interval,
             "noise": self.noise,
             "bias": self.bias,
-            "drift": self.drift,
+            "drift": None if self.drift is None else self.drift.model_dump(),
             "later": None if self.later is None else self.later._asdict(),
         }
+
+    def _now(self, one: CheckedNetwork) -> float:
+        """What is predicted for the speed that the machine had."""
+        return one.predicted_ms if self.drift is None else self.drift.now(one.predicted_ms)
 
     def _all(self, name: str) -> NDArray[np.float64]:
         return np.array([getattr(one, name) for one in self.networks], dtype=np.float64)
@@ -189,18 +195,17 @@ def check_table(
     if not table.witnesses:
         return check
     then, again = [one.median_ms for one in table.witnesses], visits[num_networks:]
-    halves = [undisturbed(found[start::2]) for start in (0, 1) for found in again]
-    drift = _drift(2 * then, halves)  # at the speed that the halves of the fresh ones had
+    drift = _drift(then, again, looks=2)  # at the speed that the halves of the fresh ones had
     return check.model_copy(update={"drift": drift, "later": _later(then, again)})
 
 
 def measure_drift(
     table: LatencyTable, prepare: Prepare, *, block: Block, progress: ProgressCallback
-) -> float:
-    """How much slower the machine is than when a table was measured, relatively.
+) -> Drift:
+    """How the machine has changed since a table was measured.
 
-    The table's own networks are visited as often as they were then: the faster half of many visits
-    is quicker than that of a few.
+    The table's own networks are visited as often as they were then, as the faster half of many
+    visits is quicker than that of a few; and that :data:`NUM_LOOKS` times.
 
     Args:
         table: That has witnesses.
@@ -209,9 +214,9 @@ def measure_drift(
         progress: Is told of each turn.
     """
     timed = [witness.choices for witness in table.witnesses]
-    num_rounds = min(table.accuracy.num_rounds, 2 * MOST_ROUNDS)
+    num_rounds = NUM_LOOKS * min(table.accuracy.num_rounds, 2 * MOST_ROUNDS)
     visits = _visit(table, prepare, timed, num_rounds, block, progress)
-    return _drift([one.median_ms for one in table.witnesses], map(undisturbed, visits))
+    return _drift([one.median_ms for one in table.witnesses], visits, looks=NUM_LOOKS)
 
 
 def _visit(
@@ -253,9 +258,10 @@ def _checked(table: LatencyTable, choices: Choices, visits: Sequence[float]) -> 
     )
 
 
-def _drift(then_ms: Iterable[float], now_ms: Iterable[float]) -> float:
-    """How much slower the table's own networks are now."""
-    return statistics.median(now / then for then, now in zip(then_ms, now_ms, strict=True)) - 1
+def _drift(then_ms: Sequence[float], visits: Sequence[Sequence[float]], *, looks: int) -> Drift:
+    """Between what networks took and what they take, by each of some looks at all of them."""
+    now_ms = [undisturbed(found[first::looks]) for first in range(looks) for found in visits]
+    return drift_between([*then_ms] * looks, now_ms)
 
 
 def _later(then_ms: Sequence[float], visits: Sequence[Sequence[float]]) -> Errors:

@@ -11,6 +11,7 @@ from tapetum.errors import InputError
 from tapetum.latency.campaign import FEWEST_NETWORKS, Campaign, Prepare, measure
 from tapetum.latency.check import Check, check_table, measure_drift
 from tapetum.latency.conditions import Conditions
+from tapetum.latency.drift import Drift
 from tapetum.latency.runtimes import Runtime
 from tapetum.latency.stopwatch import Block, Timing, one_at_a_time, take_turns, timing
 from tapetum.latency.subject import BOXES, Subject, dense_architecture, subject_of
@@ -158,11 +159,11 @@ class Adjusted(NamedTuple):
 
     Attributes:
         table: The new one.
-        drift: How much slower the machine is than when the old one was measured, relatively.
+        drift: How the machine has changed since the old one was measured.
     """
 
     table: LatencyTable
-    drift: float
+    drift: Drift
 
 
 def adjust(
@@ -178,8 +179,8 @@ def adjust(
 ) -> Adjusted:
     """Writes a table at the speed that the machine has now, by timing some of its networks again.
 
-    A machine that is warmer, or has other neighbours, slows all networks about alike: the order and
-    the shares of a table age far later than its milliseconds.
+    A machine that is warmer, or has other neighbours, slows all networks alike, or large ones by
+    more: the order and the shares of a table age far later than its milliseconds.
 
     Args:
         table: That was measured on this machine.
@@ -192,7 +193,7 @@ def adjust(
         progress: Is told of each turn.
 
     Returns:
-        The new table, and how far it is from the old one.
+        The new table, and what has changed.
 
     Raises:
         InputError: The table is of other conditions or knows none of its networks, there is such a
@@ -207,8 +208,8 @@ def adjust(
         )
     with one_at_a_time():
         drift = measure_drift(table, prepare, block=block or Block(), progress=progress)
-    said = f"at the speed of {stamp(seed=0).date}, {drift:+.1%} from when it was measured"
-    adjusted = table.at_speed(1 + drift, note="; ".join(filter(None, (table.note, said))))
+    said = f"at the speed of {stamp(seed=0).date}, {drift.typical:+.1%} from when it was measured"
+    adjusted = table.after(drift, note="; ".join(filter(None, (table.note, said))))
     adjusted.write(out)
     return Adjusted(adjusted, drift)
 

@@ -13,7 +13,7 @@ from itertools import pairwise
 from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
-from pydantic import Field, NonNegativeFloat, PositiveFloat, model_validator
+from pydantic import Field, FiniteFloat, NonNegativeFloat, PositiveFloat, model_validator
 
 from tapetum.arch.cost import multiply_adds
 from tapetum.arch.space import Choice, Choices, Slot, Space
@@ -21,6 +21,7 @@ from tapetum.arch.spec import Architecture
 from tapetum.errors import InputError
 from tapetum.latency.campaign import SURE_ENOUGH, Measurements
 from tapetum.latency.conditions import Conditions
+from tapetum.latency.drift import Drift
 from tapetum.latency.pricing import Key, Sample, fit_prices, keys_of
 from tapetum.provenance import Provenance
 from tapetum.records import Record
@@ -36,7 +37,7 @@ __all__ = [
     "make_table",
 ]
 
-NUM_WITNESSES = 30  # their median tells the machine's speed to about a third of a per cent
+NUM_WITNESSES = 30  # they tell the machine's speed to about a third of a per cent
 NINE_IN_TEN = 1.645  # standard deviations of normal noise
 
 
@@ -151,7 +152,8 @@ class LatencyTable(Record):
     Args:
         conditions: What the prices hold for.
         space: Whose blocks are priced.
-        fixed_ms: What every network of the space costs.
+        fixed_ms: What every network of the space costs; it may fall below zero in a table that was
+            adjusted to a machine on which large networks have slowed down by more than small ones.
         entries: The prices, each key once.
         accuracy: On networks that were held out.
         baseline: How far one comes without a table.
@@ -164,7 +166,7 @@ class LatencyTable(Record):
     schema_version: Literal[1] = 1
     conditions: Conditions
     space: Space
-    fixed_ms: NonNegativeFloat
+    fixed_ms: FiniteFloat
     entries: Annotated[tuple[Entry, ...], Field(min_length=1)]
     accuracy: Accuracy
     baseline: Baseline
@@ -184,6 +186,13 @@ class LatencyTable(Record):
         ]
         if missing:
             raise ValueError(f"there is no price for {', '.join(missing)}")
+        return self
+
+    @model_validator(mode="after")
+    def _takes_time(self) -> "LatencyTable":
+        fastest_ms = self.fixed_ms + sum(min(slot.values()) for slot in self.prices.values())
+        if fastest_ms <= 0:
+            raise ValueError(f"the fastest network would take {fastest_ms:g} ms")
         return self
 
     def _by_key(self) -> dict[Key, dict[int, float]]:
@@ -234,31 +243,31 @@ class LatencyTable(Record):
         # The error is of the prediction over the truth, so the truth lies between these.
         return Prediction(total, total / (1 + off), total / max(1e-9, 1 - off))
 
-    def at_speed(self, slower: float, *, note: str) -> "LatencyTable":
-        """The table of a machine that has become slower or quicker, all networks alike.
+    def after(self, drift: Drift, *, note: str) -> "LatencyTable":
+        """The table of a machine that has changed.
 
         Args:
-            slower: What takes 1 ms by this table takes so many by the other.
+            drift: By how much.
             note: For people.
         """
         entries = [
-            entry.model_copy(update={"prices_ms": _times(entry.prices_ms, slower)})
+            entry.model_copy(update={"prices_ms": _times(entry.prices_ms, drift.factor)})
             for entry in self.entries
         ]
         witnesses = [
-            witness.model_copy(update={"median_ms": slower * witness.median_ms})
+            witness.model_copy(update={"median_ms": drift.now(witness.median_ms)})
             for witness in self.witnesses
         ]
         baseline = self.baseline.model_copy(
             update={
-                "fixed_ms": slower * self.baseline.fixed_ms,
-                "ms_per_million": slower * self.baseline.ms_per_million,
+                "fixed_ms": drift.now(self.baseline.fixed_ms),
+                "ms_per_million": drift.factor * self.baseline.ms_per_million,
             }
         )
         changed = {"entries": entries, "witnesses": witnesses, "baseline": baseline, "note": note}
         # model_copy would keep the prices that this table may have worked out by now.
         known = {name: getattr(self, name) for name in LatencyTable.model_fields}
-        return LatencyTable(**{**known, "fixed_ms": slower * self.fixed_ms, **changed})
+        return LatencyTable(**{**known, "fixed_ms": drift.now(self.fixed_ms), **changed})
 
     def predict_architecture(self, architecture: Architecture) -> Prediction:
         """What an architecture takes, if it is one of the table's space.

@@ -1,0 +1,67 @@
+r"""How a machine has changed since a table was measured.
+
+The same networks are timed again, and what took :math:`t` then takes
+
+.. math::
+    a + f \, t
+
+now.  A machine that runs hotter slows all networks alike, which is a factor.  A neighbour that
+takes its part of the cache slows large networks by more than small ones, by up to a tenth where we
+looked (docs/log.md), and no single factor tells that.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from pydantic import PositiveFloat
+
+from tapetum.records import Record
+
+__all__ = ["Drift", "drift_between"]
+
+
+class Drift(Record):
+    """What latencies have become.
+
+    Args:
+        fixed_ms: Longer than then, whatever the network; below zero where large networks have
+            slowed down by more than small ones.
+        factor: And so many times what it was.
+        typical: How much longer the median network takes, relatively.
+    """
+
+    fixed_ms: float
+    factor: PositiveFloat
+    typical: float
+
+    def now(self, then_ms: float) -> float:
+        """What takes as long now as ``then_ms`` was then."""
+        return self.fixed_ms + self.factor * then_ms
+
+    def longer(self, then_ms: float) -> float:
+        """How much longer that is, relatively."""
+        return self.now(then_ms) / then_ms - 1
+
+
+def drift_between(then_ms: Sequence[float], now_ms: Sequence[float]) -> Drift:
+    """The line through what networks took then and take now.
+
+    By Theil and Sen, in relative terms: the median of the slopes between all pairs, which bursts
+    that meet a quarter of the networks do not move.
+
+    Args:
+        then_ms: Of each network, above 0.
+        now_ms: Of each network, in the same order.
+    """
+    from scipy.stats import theilslopes  # type: ignore[import-untyped,unused-ignore]
+
+    per_ms = 1 / np.array(then_ms)
+    ratios = np.array(now_ms) * per_ms
+    fixed_ms = 0.0
+    if len(set(then_ms)) > 1:
+        fixed_ms = float(theilslopes(ratios, per_ms).slope)
+    return Drift(
+        fixed_ms=fixed_ms,
+        factor=float(np.median(ratios - fixed_ms * per_ms)),
+        typical=float(np.median(ratios)) - 1,
+    )
