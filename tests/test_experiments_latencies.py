@@ -10,6 +10,7 @@ from tapetum.experiments.latencies import (
     latency_drawings,
     latency_sections,
 )
+from tapetum.latency.drift import Drift
 
 RESULTS = Path(__file__).parent.parent / "results" / FOLDER
 
@@ -45,10 +46,13 @@ def test_a_table_that_was_checked_again_is_told_beside_its_first_check(tmp_path:
     first = TableStudy.read(path)
     fewer = first.check.model_copy(update={"networks": first.check.networks[:30]})
     first.write(tmp_path / path.name)
-    again = first.model_copy(update={"check": fewer, "aged": 0.031})
+    aged = Drift(fixed_ms=-0.1, factor=1.05, typical=0.031)
+    again = first.model_copy(update={"check": fewer, "aged": aged})
     again.write(tmp_path / AGAIN / path.name)
     text = latency_sections(tmp_path)["latency_again"]
-    assert "| 0.0 | +3.1% |" in text
+    ends = [f(one.predicted_ms for one in first.check.networks) for f in (min, max)]
+    least, most = (f"{0.05 - 0.1 / end_ms:+.1%}" for end_ms in ends)
+    assert f"| 0.0 | +3.1% ({least} to {most}) |" in text
     assert f"| {fewer.table.mean:.1%} ({first.check.table.mean:.1%}) |" in text
     assert f" of {2 * (30 + len(first.check.networks))} (" in text
 

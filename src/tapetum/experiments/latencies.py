@@ -158,15 +158,17 @@ def _share(value: float | None) -> str:
     return NOT_MEASURED if value is None else f"{value:.1%}"
 
 
-def _changed(drift: Drift | None, one: TableStudy) -> str:
-    """In the middle, and in brackets for the quickest and the slowest of the fresh networks."""
+def _sign(change: float | None) -> str:
+    return NOT_MEASURED if change is None else f"{change:+.1%}"
+
+
+def _aged(drift: Drift | None, first: TableStudy) -> str:
+    """In the middle, and in brackets at both ends of the networks of the first check."""
     if drift is None:
         return NOT_MEASURED
-    if not drift.fixed_ms:
-        return f"{drift.typical:+.1%}"
-    took_ms = [network.predicted_ms for network in one.check.networks]
-    ends = " to ".join(f"{drift.longer(end):+.1%}" for end in (min(took_ms), max(took_ms)))
-    return f"{drift.typical:+.1%} ({ends})"
+    took_ms = [network.predicted_ms for network in first.check.networks]
+    ends = " to ".join(_sign(drift.longer(end_ms)) for end_ms in (min(took_ms), max(took_ms)))
+    return f"{_sign(drift.typical)} ({ends})"
 
 
 _COLUMNS: dict[str, Callable[[TableStudy], str]] = {
@@ -184,7 +186,7 @@ _COLUMNS: dict[str, Callable[[TableStudy], str]] = {
     "inside of 90 %": lambda one: f"{one.check.coverage:.0%}",
     "as stated": lambda one: f"{one.check.coverage_as_stated:.0%}",
     "noise then, and now": lambda one: f"{_share(one.accuracy.noise)}, {_share(one.check.noise)}",
-    "drift": lambda one: _changed(one.check.drift, one),
+    "drift": lambda one: _sign(one.check.drift and one.check.drift.typical),
     "minutes later": lambda one: _share(one.check.later and one.check.later.mean),
     "worst of these": lambda one: _share(one.check.later and one.check.later.worst),
 }
@@ -232,7 +234,7 @@ def _again(folder: Path) -> str:
         (
             title,
             f"{_hours_between(first[title], one):.1f}",
-            _changed(one.aged, one),
+            _aged(one.aged, first[title]),
             _COLUMNS["minutes"](one),
             *(f"{_COLUMNS[name](one)} ({_COLUMNS[name](first[title])})" for name in names),
         )
