@@ -13,11 +13,13 @@ from tapetum.arch.space import Space
 from tapetum.errors import InputError
 from tapetum.latency import (
     Block,
+    Drift,
     LatencyTable,
     benchmark,
     find_runtime,
     open_subject,
     prepare_architecture,
+    range_of,
 )
 from tapetum.latency.campaign import Campaign, Measurements, Prepare, draw, measure
 from tapetum.latency.check import check_table
@@ -236,6 +238,19 @@ def test_an_adjusted_table_is_right_at_the_speed_of_now(
     assert adjusted.baseline.predict(cost) == pytest.approx(drift.now(by_cost_ms))
     again = bring(adjusted, out=tmp_path / "again").drift
     assert again.typical == pytest.approx(0, abs=0.005)
+
+
+def test_a_machine_that_has_changed_beyond_a_line_wants_a_new_table(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the adjusted table would say that a network takes no time, and nothing is written."""
+    device = Device(small_space(), monkeypatch)
+    table = table_of(device, tmp_path / "t")
+    nothing = Drift(fixed_ms=-range_of(table).fastest_ms, factor=0.9, typical=-0.5)
+    monkeypatch.setattr("tapetum.latency.job.measure_drift", lambda *_, **__: nothing)
+    with pytest.raises(InputError, match=r"changed too much to adjust t: the fastest .* anew"):
+        adjust(table, device.prepare, CONDITIONS, tmp_path / "never", what="t", block=SHORT)
+    assert not (tmp_path / "never").exists()
 
 
 def test_a_table_that_knows_none_of_its_networks_cannot_be_adjusted(

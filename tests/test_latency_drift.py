@@ -20,10 +20,16 @@ def test_a_line_is_found_whatever_bursts_meet_some_networks() -> None:
         assert found.now(end_ms) == pytest.approx(exact.now(end_ms), rel=0.02)
 
 
-@pytest.mark.parametrize("then_ms", [[3.0], [3.0, 3.0, 3.0]])
-def test_networks_of_one_latency_tell_a_factor_alone(then_ms: list[float]) -> None:
-    """A line takes two points."""
+@pytest.mark.parametrize("then_ms", [[3.0], [3.0, 3.0, 3.0], [3.0, 3.1, 3.2]])
+def test_networks_of_about_one_latency_tell_a_factor_alone(then_ms: list[float]) -> None:
+    """A slope would be made of their noise."""
     found = drift_between(then_ms, [1.2 * one for one in then_ms])
     assert found.fixed_ms == 0
     assert found.factor == pytest.approx(1.2)
     assert found.typical == pytest.approx(0.2)
+
+
+def test_a_larger_network_never_becomes_quicker_than_a_smaller_one() -> None:
+    """Where it seems so, what is told is how much slower the middle is."""
+    found = drift_between([2.0, 4.0, 6.0], [7.0, 4.4, 3.0])
+    assert (found.fixed_ms, found.factor) == pytest.approx((0, 1.1))

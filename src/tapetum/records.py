@@ -97,7 +97,8 @@ def describe_faults(error: ValidationError) -> str:
     faults = []
     for fault in error.errors():
         where = ".".join(str(part) for part in fault["loc"])
-        faults.append(f"{where}: {fault['msg']}" if where else fault["msg"])
+        what = fault["msg"].removeprefix("Value error, ")  # pydantic's, before words of ours
+        faults.append(f"{where}: {what}" if where else what)
     return "; ".join(faults)
 
 

@@ -158,8 +158,8 @@ def _share(value: float | None) -> str:
     return NOT_MEASURED if value is None else f"{value:.1%}"
 
 
-def _sign(change: float | None) -> str:
-    return NOT_MEASURED if change is None else f"{change:+.1%}"
+def _typical(drift: Drift | None) -> str:
+    return NOT_MEASURED if drift is None else f"{drift.typical:+.1%}"
 
 
 def _aged(drift: Drift | None, first: TableStudy) -> str:
@@ -167,8 +167,8 @@ def _aged(drift: Drift | None, first: TableStudy) -> str:
     if drift is None:
         return NOT_MEASURED
     took_ms = [network.predicted_ms for network in first.check.networks]
-    ends = " to ".join(_sign(drift.longer(end_ms)) for end_ms in (min(took_ms), max(took_ms)))
-    return f"{_sign(drift.typical)} ({ends})"
+    ends = " to ".join(f"{drift.longer(end_ms):+.1%}" for end_ms in (min(took_ms), max(took_ms)))
+    return f"{_typical(drift)} ({ends})"
 
 
 _COLUMNS: dict[str, Callable[[TableStudy], str]] = {
@@ -186,7 +186,7 @@ _COLUMNS: dict[str, Callable[[TableStudy], str]] = {
     "inside of 90 %": lambda one: f"{one.check.coverage:.0%}",
     "as stated": lambda one: f"{one.check.coverage_as_stated:.0%}",
     "noise then, and now": lambda one: f"{_share(one.accuracy.noise)}, {_share(one.check.noise)}",
-    "drift": lambda one: _sign(one.check.drift and one.check.drift.typical),
+    "drift": lambda one: _typical(one.check.drift),
     "minutes later": lambda one: _share(one.check.later and one.check.later.mean),
     "worst of these": lambda one: _share(one.check.later and one.check.later.worst),
 }

@@ -19,6 +19,8 @@ from tapetum.records import Record
 
 __all__ = ["Drift", "drift_between"]
 
+WIDE = 1.3  # from the quickest to the slowest; in a narrower range noise alone would make a slope
+
 
 class Drift(Record):
     """What latencies have become.
@@ -47,7 +49,8 @@ def drift_between(then_ms: Sequence[float], now_ms: Sequence[float]) -> Drift:
     """The line through what networks took then and take now.
 
     By Theil and Sen, in relative terms: the median of the slopes between all pairs, which bursts
-    that meet a quarter of the networks do not move.
+    that meet a quarter of the networks do not move.  Where networks are of about one latency they
+    tell a factor alone.
 
     Args:
         then_ms: Of each network, above 0.
@@ -57,11 +60,11 @@ def drift_between(then_ms: Sequence[float], now_ms: Sequence[float]) -> Drift:
 
     per_ms = 1 / np.array(then_ms)
     ratios = np.array(now_ms) * per_ms
-    fixed_ms = 0.0
-    if len(set(then_ms)) > 1:
-        fixed_ms = float(theilslopes(ratios, per_ms).slope)
-    return Drift(
-        fixed_ms=fixed_ms,
-        factor=float(np.median(ratios - fixed_ms * per_ms)),
-        typical=float(np.median(ratios)) - 1,
-    )
+    typical = float(np.median(ratios))
+    fixed_ms, factor = 0.0, typical
+    if max(then_ms) >= WIDE * min(then_ms):
+        slope = float(theilslopes(ratios, per_ms).slope)
+        rest = float(np.median(ratios - slope * per_ms))
+        if rest > 0:  # a machine on which large networks seem quicker than small ones tells nothing
+            fixed_ms, factor = slope, rest
+    return Drift(fixed_ms=fixed_ms, factor=factor, typical=typical - 1)

@@ -34,6 +34,7 @@ __all__ = [
 LOG_SUFFIX = ".log.jsonl"
 NUM_ROUNDS = 6
 DENSE_PX = 28
+MEASURE_ANEW = "measure it anew: tapetum latency measure"
 FOR_THE_FIT = 0.05  # of the time that a table may take: fitting prices to some hundred networks
 
 
@@ -202,14 +203,13 @@ def adjust(
     table.conditions.require_same(here, what=what)
     _require_new(out, overwrite=overwrite)
     if not table.witnesses:
-        raise InputError(
-            f"{what} does not hold what its own networks took",
-            "measure it anew: tapetum latency measure",
-        )
+        raise InputError(f"{what} does not hold what its own networks took", MEASURE_ANEW)
     with one_at_a_time():
         drift = measure_drift(table, prepare, block=block or Block(), progress=progress)
     said = f"at the speed of {stamp(seed=0).date}, {drift.typical:+.1%} from when it was measured"
-    adjusted = table.after(drift, note="; ".join(filter(None, (table.note, said))))
+    note = "; ".join(filter(None, (table.note.rstrip("."), said)))
+    with faults_are_ours(f"the machine has changed too much to adjust {what}", MEASURE_ANEW):
+        adjusted = table.after(drift, note=note)
     adjusted.write(out)
     return Adjusted(adjusted, drift)
 
