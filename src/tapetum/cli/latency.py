@@ -170,7 +170,10 @@ def predict(
             ("", "ms"),
             [
                 ("predicted median", f"{found.median_ms:.2f}"),
-                ("nine in ten lie between", f"{found.low_ms:.2f} and {found.high_ms:.2f}"),
+                (
+                    "nine in ten lie between, while the machine is as quick",
+                    f"{found.low_ms:.2f} and {found.high_ms:.2f}",
+                ),
             ],
             title=str(read.conditions),
         )
@@ -296,7 +299,7 @@ def _show(read: "LatencyTable") -> None:
             f"mean {accuracy.mean_relative_error:.1%}, worst {accuracy.worst_relative_error:.1%}",
         ),
         ("multiply-adds alone", f"mean {read.baseline.mean_relative_error:.1%}"),
-        ("nine in ten lie within", f"{accuracy.interval:.1%}"),
+        ("nine in ten lie within", f"{accuracy.interval:.1%}, while the machine is as quick"),
         *([("note", read.note)] if read.note else []),
     ]
     table(("", ""), rows, numbers=False)
