@@ -1,6 +1,7 @@
 """Laws of measuring: a campaign that was killed goes on, and a check is of fresh networks."""
 
 import math
+import statistics
 from functools import partial
 from pathlib import Path
 
@@ -224,8 +225,10 @@ def test_an_adjusted_table_is_right_at_the_speed_of_now(
     device.speed, device.extra_ms = 0.8, extra_ms
     bring = partial(adjust, prepare=device.prepare, here=CONDITIONS, what="t", block=SHORT)
     adjusted, drift = bring(table, out=tmp_path / "now")
-    for witness in (table.witnesses[0], table.witnesses[-1]):
-        then_ms = witness.median_ms
+    took_ms = [witness.median_ms for witness in table.witnesses]
+    typical = statistics.median(0.25 + extra_ms / then_ms for then_ms in took_ms)
+    assert drift.typical == pytest.approx(typical, abs=0.01)
+    for then_ms in (took_ms[0], took_ms[-1]):
         assert drift.now(then_ms) == pytest.approx(1.25 * then_ms + extra_ms, rel=0.015)
     assert LatencyTable.read(tmp_path / "now") == adjusted
     check = check_table(adjusted, device.prepare, num_networks=60, block=SHORT, progress=silent)
@@ -236,6 +239,7 @@ def test_an_adjusted_table_is_right_at_the_speed_of_now(
     cost = multiply_adds(device.space.architecture(table.witnesses[0].choices), 32, 32)
     by_cost_ms = table.baseline.predict(cost)
     assert adjusted.baseline.predict(cost) == pytest.approx(drift.now(by_cost_ms))
+    assert drift.now(by_cost_ms) == pytest.approx(1.25 * by_cost_ms + extra_ms, rel=0.02)
     again = bring(adjusted, out=tmp_path / "again").drift
     assert again.typical == pytest.approx(0, abs=0.005)
 
