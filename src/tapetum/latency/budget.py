@@ -60,11 +60,7 @@ class Best(NamedTuple):
 
 def range_of(table: LatencyTable) -> Range:
     """The exact range of the table's predictions over its whole space."""
-    prices = table.prices.values()
-    return Range(
-        table.fixed_ms + sum(min(slot.values()) for slot in prices),
-        table.fixed_ms + sum(max(slot.values()) for slot in prices),
-    )
+    return Range(table.bound_ms(min), table.bound_ms(max))
 
 
 def require_sense(target_ms: float) -> None:

@@ -7,7 +7,7 @@ that measures it.
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from itertools import pairwise
 from typing import Annotated, Literal, NamedTuple
@@ -190,7 +190,7 @@ class LatencyTable(Record):
 
     @model_validator(mode="after")
     def _takes_time(self) -> "LatencyTable":
-        fastest_ms = self.fixed_ms + sum(min(slot.values()) for slot in self.prices.values())
+        fastest_ms = self.bound_ms(min)
         if fastest_ms <= 0:
             raise ValueError(f"the fastest network would take {fastest_ms:g} ms")
         return self
@@ -206,6 +206,14 @@ class LatencyTable(Record):
         return {
             path: dict(_priced(slot, keys[path], priced)) for path, slot in self.space.slots.items()
         }
+
+    def bound_ms(self, of: Callable[[Iterable[float]], float]) -> float:
+        """The least that any network of the space takes, or the most.
+
+        Args:
+            of: ``min`` or ``max``, of the prices of each slot.
+        """
+        return self.fixed_ms + sum(of(slot.values()) for slot in self.prices.values())
 
     def require_same(self, conditions: Conditions, space: Space, *, what: str) -> None:
         """Refuses to price another space, or anything under other conditions.
