@@ -54,7 +54,8 @@ def test_a_table_that_was_checked_again_is_told_beside_its_first_check(tmp_path:
     least, most = (f"{0.05 - 0.1 / end_ms:+.1%}" for end_ms in ends)
     assert f"| 0.0 | +3.1% ({least} to {most}) |" in text
     assert f"| {fewer.table.mean:.1%} ({first.check.table.mean:.1%}) |" in text
-    assert f" of {2 * (30 + len(first.check.networks))} (" in text
+    for of_each in (1, 2):  # what is stated, and two measurements of each
+        assert f" of {of_each * (30 + len(first.check.networks))} (" in text
 
 
 def test_a_study_is_summed_up(tmp_path: Path) -> None:

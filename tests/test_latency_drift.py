@@ -1,9 +1,9 @@
-"""Laws of how a machine has changed: the line through what networks took and what they take."""
+"""Laws of how a machine has changed, and of how far its speed wanders."""
 
 import numpy as np
 import pytest
 
-from tapetum.latency.drift import drift_between
+from tapetum.latency.drift import TYPICAL_WANDER, drift_between, wander_of
 
 THEN_MS = np.linspace(2, 6, 30)
 
@@ -33,3 +33,28 @@ def test_a_larger_network_never_becomes_quicker_than_a_smaller_one() -> None:
     """Where it seems so, what is told is how much slower the middle is."""
     found = drift_between([2.0, 4.0, 6.0], [7.0, 4.4, 3.0])
     assert (found.fixed_ms, found.factor) == pytest.approx((0, 1.1))
+
+
+def test_the_rounds_of_a_measurement_tell_how_far_the_next_one_is_off() -> None:
+    """Where the speed wanders at random, by a tenth in all: the change of the mean, within 10 %."""
+    steps = 0.01 * np.random.default_rng(0).standard_normal((400, 2 * 6 * 30))
+    speeds = np.cumsum(steps, axis=1).reshape(400, 2, 6, 30)
+    means = speeds.mean(axis=(2, 3))
+    told = [wander_of(np.exp(rounds.T)) for rounds in speeds[:, 0]]
+    assert np.sqrt(np.mean(np.square(told))) == pytest.approx(
+        np.std(means[:, 1] - means[:, 0]), rel=0.1
+    )
+
+
+def test_a_steady_machine_wanders_less_than_is_typical() -> None:
+    """Noise of single visits is no wander, and the more surely so the more rounds have told."""
+    noise = np.exp(0.005 * np.random.default_rng(0).standard_normal((300, 12)))
+    few, many = wander_of(noise[:, :3]), wander_of(noise)
+    assert many < few < TYPICAL_WANDER
+    assert many == pytest.approx(TYPICAL_WANDER * (2 / (2 + 11)) ** 0.5, rel=0.1)
+
+
+@pytest.mark.parametrize("visits", [[], [[]], [[1.0], [2.0]]])
+def test_one_round_tells_nothing_of_the_speed(visits: list[list[float]]) -> None:
+    """What is typical is taken then."""
+    assert wander_of(visits) == pytest.approx(TYPICAL_WANDER)

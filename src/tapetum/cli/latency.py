@@ -171,7 +171,7 @@ def predict(
             [
                 ("predicted median", f"{found.median_ms:.2f}"),
                 (
-                    "nine in ten lie between, while the machine is as quick",
+                    "nine in ten lie between, minutes later",
                     f"{found.low_ms:.2f} and {found.high_ms:.2f}",
                 ),
             ],
@@ -299,7 +299,10 @@ def _show(read: "LatencyTable") -> None:
             f"mean {accuracy.mean_relative_error:.1%}, worst {accuracy.worst_relative_error:.1%}",
         ),
         ("multiply-adds alone", f"mean {read.baseline.mean_relative_error:.1%}"),
-        ("nine in ten lie within", f"{accuracy.interval:.1%}, while the machine is as quick"),
+        (
+            "nine in ten lie within",
+            f"{accuracy.interval:.1%} now, {accuracy.interval_later:.1%} minutes later",
+        ),
         *([("note", read.note)] if read.note else []),
     ]
     table(("", ""), rows, numbers=False)

@@ -154,8 +154,8 @@ def _latencies(made: Budgeted) -> Table:
         header=("", "ms", "how it is known"),
         rows=tuple(rows),
         note=f"{made.asked.conditions}. The table is off by {accuracy.mean_relative_error:.1%} on "
-        f"average; nine in ten networks lie within {accuracy.interval:.1%} while the machine is as "
-        f"quick. Medians of {timing.num_rounds} rounds that are spread in time.",
+        f"average; nine in ten networks lie within {accuracy.interval_later:.1%} minutes later. "
+        f"Medians of {timing.num_rounds} rounds that are spread in time.",
         highlighted=(len(rows) - 2,),
     )
 

@@ -23,6 +23,7 @@ from tapetum.arch.space import Choice, Space
 from tapetum.arch.spec import Architecture
 from tapetum.errors import InputError
 from tapetum.latency.conditions import Conditions
+from tapetum.latency.drift import TYPICAL_WANDER, wander_of
 from tapetum.latency.pricing import Sample
 from tapetum.latency.stopwatch import Block, Run, noise_of, time_block, undisturbed
 from tapetum.progress import ProgressCallback
@@ -85,11 +86,14 @@ class Measurements(NamedTuple):
         num_rounds: In which all of them were visited.
         noise: How far off the latency of a network is because the machine is noisy, relatively
             (:func:`~tapetum.latency.stopwatch.noise_of`); ``None`` before the second round.
+        wander: How far the machine's speed goes from one measurement as long as this to the next,
+            relatively (:func:`~tapetum.latency.drift.wander_of`).
     """
 
     samples: list[Sample]
     num_rounds: int
     noise: float | None
+    wander: float = TYPICAL_WANDER
 
     @property
     def is_sure(self) -> bool:
@@ -166,6 +170,7 @@ def _pool(campaign: Campaign, visits: Mapping[tuple[int, int], float]) -> Measur
         [Sample(draw(campaign, i), undisturbed(by_index[i])) for i in sorted(by_index)],
         min(map(len, by_index.values()), default=0),
         noise_of(list(by_index.values())),
+        wander_of(list(by_index.values())),
     )
 
 

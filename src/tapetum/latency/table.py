@@ -21,7 +21,7 @@ from tapetum.arch.spec import Architecture
 from tapetum.errors import InputError
 from tapetum.latency.campaign import SURE_ENOUGH, Measurements
 from tapetum.latency.conditions import Conditions
-from tapetum.latency.drift import Drift
+from tapetum.latency.drift import TYPICAL_WANDER, Drift
 from tapetum.latency.pricing import Key, Sample, fit_prices, keys_of
 from tapetum.provenance import Provenance
 from tapetum.records import Record
@@ -46,7 +46,7 @@ class Prediction(NamedTuple):
 
     Attributes:
         median_ms: For one pass under the table's conditions.
-        low_ms: Nine in ten networks take at least this, at the speed of the machine then,
+        low_ms: Nine in ten networks take at least this, measured minutes later,
         high_ms: and at most this.
     """
 
@@ -88,6 +88,8 @@ class Accuracy(Record):
         worst_relative_error: Of the predictions.
         interval: Half-width of the interval around a prediction that holds nine in ten, relatively,
             at the speed and the noise that the machine had.
+        wander: How far the machine's speed goes within minutes, a standard deviation, relatively;
+            what is typical where the table does not know.
     """
 
     num_networks: int
@@ -96,6 +98,16 @@ class Accuracy(Record):
     mean_relative_error: float
     worst_relative_error: float
     interval: PositiveFloat
+    wander: NonNegativeFloat = TYPICAL_WANDER
+
+    @property
+    def interval_later(self) -> float:
+        """Half-width that holds nine in ten when they are measured minutes later, relatively.
+
+        On one day most of them lie inside and on another few do, as all move together with the
+        machine: nine in ten is over many days.
+        """
+        return math.hypot(self.interval, NINE_IN_TEN * self.wander)
 
     @property
     def is_noisy(self) -> bool:
@@ -247,7 +259,7 @@ class LatencyTable(Record):
                     "measure a table of a space that has it: tapetum latency measure --space",
                 )
             total += prices[path][choice]
-        off = self.accuracy.interval
+        off = self.accuracy.interval_later
         # The error is of the prediction over the truth, so the truth lies between these.
         return Prediction(total, total / (1 + off), total / max(1e-9, 1 - off))
 
@@ -320,6 +332,7 @@ def make_table(
             mean_relative_error=sum(sizes) / len(sizes),
             worst_relative_error=max(sizes),
             interval=fit.interval,
+            wander=found.wander,
         ),
         baseline=fit_baseline(space, conditions, found.samples),
         provenance=provenance,
