@@ -166,11 +166,12 @@ def _pool(campaign: Campaign, visits: Mapping[tuple[int, int], float]) -> Measur
     by_index: defaultdict[int, list[float]] = defaultdict(list)
     for (_, index), median_ms in visits.items():
         by_index[index].append(median_ms)
+    found = list(by_index.values())
     return Measurements(
         [Sample(draw(campaign, i), undisturbed(by_index[i])) for i in sorted(by_index)],
-        min(map(len, by_index.values()), default=0),
-        noise_of(list(by_index.values())),
-        wander_of(list(by_index.values())),
+        min(map(len, found), default=0),
+        noise_of(found),
+        wander_of(found),
     )
 
 

@@ -19,6 +19,7 @@ from collections.abc import Sequence
 import numpy as np
 from pydantic import PositiveFloat
 
+from tapetum.latency.stopwatch import shared_rounds
 from tapetum.records import Record
 
 __all__ = ["TYPICAL_WANDER", "Drift", "drift_between", "wander_of"]
@@ -88,7 +89,8 @@ def wander_of(visits: Sequence[Sequence[float]]) -> float:
         w^2 = \frac{2 \, w_0^2 + \sum_k K \, d_k^2}{2 + (K - 1)}
 
     with :math:`d_k` the median change of all networks, in logarithms, from round :math:`k` to the
-    next, and :data:`TYPICAL_WANDER` as :math:`w_0`, which counts as much as two rounds.
+    next (rounds are taken to be equally long), and :data:`TYPICAL_WANDER` as :math:`w_0`, which
+    counts as much as two rounds.
 
     Args:
         visits: Of each of many things, round by round; as many rounds count as all have.
@@ -96,8 +98,8 @@ def wander_of(visits: Sequence[Sequence[float]]) -> float:
     Returns:
         A standard deviation, relatively.
     """
-    num_rounds = min(map(len, visits), default=0)
-    logs = np.log([found[:num_rounds] for found in visits])
+    logs = shared_rounds(visits)
+    num_rounds = logs.shape[1]
     steps = np.median(np.diff(logs, axis=1), axis=0) if num_rounds > 1 else np.zeros(0)
     total = ITS_WEIGHT * TYPICAL_WANDER**2 + num_rounds * float(np.square(steps).sum())
     return math.sqrt(total / (ITS_WEIGHT + len(steps)))

@@ -24,6 +24,7 @@ from itertools import combinations
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import NonNegativeFloat, PositiveInt
 
 from tapetum.errors import InputError
@@ -37,6 +38,7 @@ __all__ = [
     "Timing",
     "noise_of",
     "one_at_a_time",
+    "shared_rounds",
     "take_turns",
     "time_block",
     "timing",
@@ -149,6 +151,17 @@ def undisturbed(visits: Sequence[float]) -> float:
     return statistics.fmean(sorted(visits)[: (len(visits) + 1) // 2])
 
 
+def shared_rounds(visits: Sequence[Sequence[float]]) -> NDArray[np.float64]:
+    """The logarithms of the rounds that all things have, (things, rounds).
+
+    Args:
+        visits: Of each of many things, round by round.
+    """
+    num_rounds = min(map(len, visits), default=0)
+    logs: NDArray[np.float64] = np.log([found[:num_rounds] for found in visits])
+    return logs.reshape(len(visits), num_rounds)
+
+
 def noise_of(visits: Sequence[Sequence[float]], *, over: int | None = None) -> float | None:
     """How far off what :func:`undisturbed` says is, because the machine is noisy.
 
@@ -161,10 +174,10 @@ def noise_of(visits: Sequence[Sequence[float]], *, over: int | None = None) -> f
         differ in two rounds, by a quantile so low that bursts do not count.  ``None`` for less than
         two rounds.
     """
-    num_rounds = min(map(len, visits), default=0)
+    logs = shared_rounds(visits)
+    num_rounds = logs.shape[1]
     if num_rounds < 2:
         return None
-    logs = np.log([found[:num_rounds] for found in visits])
     logs -= np.median(logs, axis=0)  # a round in which all are slower is no noise
     pairs = [logs[:, one] - logs[:, other] for one, other in combinations(range(num_rounds), 2)]
     typical = float(np.quantile(np.abs(pairs), LOW_QUANTILE)) / ITS_NORMAL

@@ -104,8 +104,8 @@ class Accuracy(Record):
     def interval_later(self) -> float:
         """Half-width that holds nine in ten when they are measured minutes later, relatively.
 
-        On one day most of them lie inside and on another few do, as all move together with the
-        machine: nine in ten is over many days.
+        In one measurement most of them lie inside and in another few do, as all move together with
+        the machine: nine in ten is over many measurements.
         """
         return math.hypot(self.interval, NINE_IN_TEN * self.wander)
 
