@@ -22,6 +22,7 @@ from tapetum.experiments import (
     gather,
     reproduce,
 )
+from tapetum.experiments.compare import NOT_RUN
 from tapetum.experiments.controlled import FIGURE_9, figure_3, figure_9, table_1, table_7, table_8
 from tapetum.experiments.drawing import fingerprint_of
 from tapetum.experiments.example import decoded
@@ -273,6 +274,19 @@ def test_a_figure_without_a_whole_point_is_not_drawn(tmp_path: Path) -> None:
     without = Measure("ms", 2, lambda _done: None)
     results = tmp_path / "results"
     assert drawing(gather(replace(asked, measures=(*asked.measures, without)), results)) is None
+
+
+def test_a_panel_of_which_nothing_was_run_says_so(tmp_path: Path) -> None:
+    """UNet-S is a point of the multiplier's panel alone; the others have no axes, but words."""
+    asked = figure_9(Scale.smoke)
+    run_one(tmp_path, asked, only="unet-s_*")
+    drawn = drawing(gather(asked, tmp_path / "results"))
+    assert drawn is not None
+    *others, multiplier = drawn.draw().axes
+    assert [text.get_text() for axes in others for text in axes.texts] == [NOT_RUN] * 3
+    assert not any(axes.axison for axes in others)
+    assert len(multiplier.lines) == 1
+    assert NOT_RUN not in [text.get_text() for text in multiplier.texts]
 
 
 def _worsen(done: CellResult, results: Path) -> None:

@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from PIL import Image
 
+from tapetum.experiments.compare import NOT_RUN
 from tapetum.records import write_atomically
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["Drawing", "fingerprint", "fingerprint_of"]
+__all__ = ["Drawing", "fingerprint", "fingerprint_of", "say_not_run"]
 
 _KEY = "Results"  # of the fingerprint in the header
 
@@ -47,6 +49,11 @@ class Drawing(NamedTuple):
         with matplotlib.rc_context({"font.size": 9, "axes.grid": True, "grid.alpha": 0.3}):
             self.draw().savefig(buffer, dpi=150, metadata={_KEY: self.fingerprint})
         write_atomically(path, buffer.getvalue())
+
+
+def say_not_run(axes: "Axes") -> None:
+    """Writes in the middle of an empty panel why it is empty."""
+    axes.text(0.5, 0.5, NOT_RUN, ha="center", va="center", transform=axes.transAxes)
 
 
 def fingerprint(shown: object) -> str:

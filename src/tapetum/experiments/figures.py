@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from tapetum.experiments.compare import NOT_RUN
 from tapetum.experiments.controlled import FIGURE_9, denoiser_cell
-from tapetum.experiments.drawing import Drawing, fingerprint
+from tapetum.experiments.drawing import Drawing, fingerprint, say_not_run
 from tapetum.experiments.example import decoded
 from tapetum.experiments.plan import CellResult, Experiment, Outcome
 from tapetum.experiments.search_figures import SEARCH_FIGURES
@@ -84,7 +83,7 @@ def _show_picture(above: "Axes", below: "Axes", png: str | None, zoom: tuple[int
     for axes in (above, below):
         axes.set_axis_off()
     if png is None:
-        above.text(0.5, 0.5, NOT_RUN, ha="center", va="center", transform=above.transAxes)
+        say_not_run(above)
         return
     pixels = decoded(png)
     left, top = zoom
@@ -119,7 +118,10 @@ def _draw_figure_9(outcome: Outcome) -> "Figure":
                 if slug in outcome.by_slug
             ]
             _draw_line(axes, outcome.experiment, name, marker, points)
-        if len(panel.lines) > 1:
+        if not axes.lines:
+            axes.set_axis_off()
+            say_not_run(axes)
+        elif len(panel.lines) > 1:
             axes.legend()
     return figure
 
@@ -134,6 +136,8 @@ def _draw_line(
     psnr, cost = experiment.measures
     known = [(point, cost.read(one), psnr.read(one)) for point, one in points]
     drawn = [(point, x, y) for point, x, y in known if x is not None and y is not None]
+    if not drawn:
+        return
     axes.plot([x for _, x, _ in drawn], [y for *_, y in drawn], label=name, marker=marker)
     for point, x, y in drawn:
         axes.annotate(point, (x, y), xytext=(4, -10), textcoords="offset points", fontsize=8)

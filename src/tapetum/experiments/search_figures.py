@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from tapetum.experiments.compare import NOT_RUN
+from tapetum.experiments.drawing import say_not_run
 from tapetum.experiments.example import PICTURE_SIGMAS, Example, decoded
 from tapetum.experiments.plan import CellResult, Outcome, Row
 
@@ -27,7 +27,7 @@ def _draw_figure_4(outcome: Outcome) -> "Figure":
         axes.set(title=row.title, xlabel="epoch", ylim=(0, None))
         lines = _probabilities(outcome.of(row))
         if not lines:
-            axes.text(0.5, 0.5, NOT_RUN, ha="center", va="center", transform=axes.transAxes)
+            say_not_run(axes)
         for name, values in lines.items():
             axes.plot(range(1, len(values) + 1), values, label=name, marker=".")
     panels[0].set_ylabel("probability")
@@ -112,7 +112,7 @@ def _example(done: Sequence[CellResult], sigma: float) -> Example | None:
 def _show(axes: "Axes", png: str | None) -> None:
     axes.set_axis_off()
     if png is None:
-        axes.text(0.5, 0.5, NOT_RUN, ha="center", va="center", transform=axes.transAxes)
+        say_not_run(axes)
     else:
         axes.imshow(decoded(png), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
 
