@@ -9,12 +9,11 @@ Command:  python benchmarks/one_sigma.py --data-root ../shared/data --json FILE
 """
 
 import argparse
-import json
 import statistics
 import sys
 from pathlib import Path
-from typing import Any
 
+import kept
 from tapetum.arch import find
 from tapetum.experiments.controlled import BRIEF
 from tapetum.fit import Pictures, fit, open_pictures
@@ -47,16 +46,6 @@ def row_of(result: Result) -> dict[str, float]:
     }
 
 
-def read(path: Path, epochs: int) -> dict[str, Any]:
-    """What is known already."""
-    if not path.exists():
-        return {"epochs": epochs, "networks": {}}
-    known: dict[str, Any] = json.loads(path.read_text())
-    if known["epochs"] != epochs:
-        raise SystemExit(f"{path} is of {known['epochs']} epochs; give another --json")
-    return known
-
-
 def main() -> None:
     """Prints a line for each training."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -69,7 +58,8 @@ def main() -> None:
     asked = parser.parse_args()
     prepare_process()
     pictures = open_pictures("digits", seed=0, data_root=asked.data_root)
-    known = read(asked.json, asked.epochs)
+    settings = {"epochs": asked.epochs, "source": pictures.train.source}
+    known = {"networks": {}} | kept.read(asked.json, settings)
     for name in asked.networks:
         found = known["networks"].setdefault(name, {})
         for sigma in asked.sigmas:
@@ -77,12 +67,12 @@ def main() -> None:
                 folder = asked.out / f"{name}_{sigma}"
                 result = trained(name, recipe_of(sigma, asked.epochs), pictures, folder)
                 found[str(sigma)] = row_of(result)
-                known |= {
-                    "source": pictures.train.source,
-                    "process": result.process and result.process.model_dump(),
-                    "provenance": result.provenance.model_dump(mode="json"),
-                }
-                asked.json.write_text(json.dumps(known, indent=2) + "\n")
+                kept.write(
+                    asked.json,
+                    known,
+                    process=result.process and result.process.model_dump(),
+                    provenance=result.provenance.model_dump(mode="json"),
+                )
             sys.stdout.write(f"{name} at {sigma}: {found[str(sigma)]}\n")
         for score in SCORES:
             mean = statistics.fmean(row[score] for row in found.values())

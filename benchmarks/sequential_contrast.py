@@ -9,15 +9,15 @@ Command:  python benchmarks/sequential_contrast.py --data-root ../shared/data --
 """
 
 import argparse
-import json
 import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+import by_hand
+import kept
 from tapetum import losses
 from tapetum.arch import Architecture, find
 from tapetum.data import Batch, PictureSet, open_digits, steps_per_epoch
@@ -25,13 +25,15 @@ from tapetum.nn import AnyNetwork
 from tapetum.nn.decoder import Decoder
 from tapetum.nn.heads import BoxClassifier
 from tapetum.provenance import stamp
-from tapetum.training import PUBLISHED, adjusted, prepare_process
+from tapetum.training import PUBLISHED, adjusted, prepare_process, suited
 from tapetum.training.distributed import make_accelerator
 from tapetum.training.learner import Learner
 from tapetum.training.validate import dealt_batches, validate
 
 NETWORK = "dc-net-reduced-sequential"
-RECIPE = adjusted(PUBLISHED, channels_last=True, precision="bf16", validation_pictures=2_000)
+RECIPE = suited(
+    adjusted(PUBLISHED, channels_last=True, precision="bf16", validation_pictures=2_000)
+)
 INK = 0.5  # where a true picture is brighter there is a digit; backgrounds are 0.3 at most
 LOOKED_AT = 256  # pictures, for contrast and pull
 
@@ -121,9 +123,7 @@ def learn(
     seen = []
     for epoch in range(epochs):
         WAYS[way](learner, epoch)
-        for step, batch in enumerate(learner.batches(train_set, epoch, first_step=0)):
-            loss, _ = learner.losses(batch, step=epoch * steps + step)
-            learner.descend(loss, step=epoch * steps + step)
+        by_hand.take_epoch(learner, train_set, epoch)
         validation = validate(learner, val_set)
         seen.append({"epoch": epoch + 1, **validation, **contrast(learner.network, val_set)})
         print(way, seen[-1], flush=True)
@@ -174,21 +174,20 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS))
     asked = parser.parse_args()
-    settings = prepare_process()
+    process = prepare_process()
     train_set, val_set, source = open_digits(asked.data_root, seed=0)
-    result: dict[str, Any] = {"recipe": RECIPE.model_dump(mode="json"), "ways": {}}
-    if asked.json.exists():
-        result = json.loads(asked.json.read_text())
+    settings = {"recipe": RECIPE.model_dump(mode="json"), "source": source}
+    known = {"ways": {}} | kept.read(asked.json, settings)
     for way in asked.ways:
-        if way in result["ways"]:
+        if way in known["ways"]:
             continue
-        result["ways"][way] = learn(way, asked.epochs, train_set, val_set)
-        result |= {
-            "source": source,
-            "process": settings.model_dump(),
-            "provenance": stamp(seed=RECIPE.seed).model_dump(mode="json"),
-        }
-        asked.json.write_text(json.dumps(result, indent=2) + "\n")
+        known["ways"][way] = learn(way, asked.epochs, train_set, val_set)
+        kept.write(
+            asked.json,
+            known,
+            process=process.model_dump(),
+            provenance=stamp(seed=RECIPE.seed).model_dump(mode="json"),
+        )
 
 
 if __name__ == "__main__":
