@@ -156,10 +156,10 @@ QUICK = Recipe(
 SWIFT = QUICK.model_copy(
     update={
         "name": "swift",
-        "epochs": 16,
+        "epochs": 20,
         "batch_size": 32,
         # The PSNR in the loss: pictures with little noise are not drowned by the others.
-        "loss": LossWeights(cross_entropy=0.1, charbonnier=0.9, log_mse=0.1),
+        "loss": LossWeights(cross_entropy=0.05, charbonnier=0.95, log_mse=0.1),
     }
 )
 
