@@ -165,9 +165,9 @@ def _if_run(render: Callable[[Path], str], path: Path) -> str:
 def _minutes(path: Path) -> str:
     """The curve from nothing to the paper, and where it was reached."""
     climb = Climb.read(path)
-    header = ("epoch", "minutes", "PSNR dB", "SSIM", "SSIM on 2", "accuracy %")
+    header = ("epoch", "minutes", "PSNR dB", "SSIM", "SSIM on 2", "accuracy %", "pictures")
     goal = TABLE_1[GOAL]
-    printed = ("paper", "", goal.psnr_db, goal.ssim, goal.ssim, goal.accuracy_percent)
+    printed = ("paper", "", goal.psnr_db, goal.ssim, goal.ssim, goal.accuracy_percent, "")
     rows = [
         (
             f"{point.epoch}",
@@ -176,6 +176,7 @@ def _minutes(path: Path) -> str:
             f"{point.ssim:.3f}",
             f"{point.ssim_as_printed:.3f}",
             f"{100 * point.accuracy:.1f}",
+            f"{point.num_pictures:,}",
         )
         for point in climb.points
     ]
@@ -185,8 +186,7 @@ def _minutes(path: Path) -> str:
         f"{markdown_table(header, [tuple(map(str, printed)), *rows])}\n\n"
         + ("Not reached" if reached is None else f"Reached after {reached.minutes:.1f} minutes")
         + f"; recipe `{climb.recipe.name}`, {climb.recipe.epochs} epochs, seed "
-        f"{climb.recipe.seed}; {climb.points[-1].num_pictures:,} test pictures a noise level after "
-        f"the last epoch, {climb.points[0].num_pictures:,} before; {climb.source}; "
+        f"{climb.recipe.seed}; pictures: of the test, at each noise level; {climb.source}; "
         f"{climb.provenance.cpu}, {climb.threads} threads; `{climb.provenance.command}`; "
         f"[results/{path.name}](../results/{path.name})."
     )
