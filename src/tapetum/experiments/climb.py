@@ -102,7 +102,7 @@ def _draw(climb: Climb) -> "Figure":
     minutes = [point.minutes for point in climb.points]
     figure = Figure(figsize=(9.0, 3.0), layout="constrained")
     for (title, printed, lines), axes in zip(panels, figure.subplots(1, 3), strict=True):
-        axes.set(title=title, xlabel="minutes", xlim=(0, None))
+        axes.set(title=title, xlabel="minutes")
         axes.axhline(printed, color="black", linestyle="--", linewidth=1)
         axes.annotate(
             f"paper, {printed:g}", (0, printed), xytext=(3, 3), textcoords="offset points"
@@ -113,4 +113,5 @@ def _draw(climb: Climb) -> "Figure":
             axes.legend(loc="lower right")
         if climb.reached is not None:
             axes.axvline(climb.reached.minutes, color="tab:green", linewidth=1)
+        axes.set_xlim(left=0)  # set before the lines are drawn it would leave most of them out
     return figure
