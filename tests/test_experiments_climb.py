@@ -41,3 +41,11 @@ def test_the_curve_is_drawn_whether_or_not_it_arrives(tmp_path: Path) -> None:
         with Image.open(tmp_path / "curve.png") as image:
             assert image.width > 500
     assert climb_drawing(arriving).fingerprint != climb_drawing(failing).fingerprint
+
+
+def test_the_whole_climb_is_in_sight() -> None:
+    """The panels begin at nothing and end behind the last epoch."""
+    for axes in climb_drawing(climb(point(1), point(2), point(3))).draw().axes:
+        left, right = axes.get_xlim()
+        assert left == 0
+        assert right > point(3).minutes
