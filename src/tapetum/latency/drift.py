@@ -15,8 +15,10 @@ That is known once it has happened.  What a table can state beforehand is how fa
 
 import math
 from collections.abc import Sequence
+from itertools import combinations
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import PositiveFloat
 
 from tapetum.latency.stopwatch import shared_rounds
@@ -26,7 +28,7 @@ __all__ = ["TYPICAL_WANDER", "Drift", "drift_between", "wander_of"]
 
 WIDE = 1.3  # from the quickest to the slowest; in a narrower range noise alone would make a slope
 TYPICAL_WANDER = 0.022  # of sixteen tables and their checks on a shared machine (docs/latency.md)
-ITS_WEIGHT = 2  # in rounds: the few of a table are too few to be believed alone
+ITS_WEIGHT = 2  # in steps from round to round: the few of a table are too few to be believed alone
 
 
 class Drift(Record):
@@ -78,19 +80,24 @@ def drift_between(then_ms: Sequence[float], now_ms: Sequence[float]) -> Drift:
 
 
 def wander_of(visits: Sequence[Sequence[float]]) -> float:
-    r"""How far the speed of a machine wanders from one measurement to the next one as long.
+    r"""How far the speed of a machine goes from one measurement to the next one as long.
 
-    A speed that wanders at random goes the further the more time it has.  The means of two
-    neighbouring stretches of time differ by a variance in proportion to their length, so from one
-    measurement of :math:`K` rounds to the next it is :math:`K` times what it is from one round to
-    the next:
+    Each round meets the machine in a mood of its own, and moods average out; beneath them the speed
+    wanders at random, and goes the further the more time it has.  So the rounds' speeds differ by
+    more the more rounds lie between them, in variance (:math:`h` rounds later)
 
     .. math::
-        w^2 = \frac{2 \, w_0^2 + \sum_k K \, d_k^2}{2 + (K - 1)}
+        E \, d_h^2 = (h - 1/3) \, s^2 + 2 n^2
 
-    with :math:`d_k` the median change of all networks, in logarithms, from round :math:`k` to the
-    next (rounds are taken to be equally long), and :data:`TYPICAL_WANDER` as :math:`w_0`, which
-    counts as much as two rounds.
+    with :math:`s` for the wandering in the time of a round and :math:`n` for the moods, both fitted
+    to all pairs of rounds (rounds are taken to be equally long).  What a next measurement of as
+    many rounds, :math:`K`, then differs by has the variance
+
+    .. math::
+        w^2 = \frac{2 K}{3} s^2 + \frac{2}{K} n^2
+
+    Few rounds tell that badly, so the mean is taken of it, which counts as the :math:`K - 1` steps
+    between them, and of :data:`TYPICAL_WANDER` squared, which counts as two.
 
     Args:
         visits: Of each of many things, round by round; as many rounds count as all have.
@@ -99,7 +106,17 @@ def wander_of(visits: Sequence[Sequence[float]]) -> float:
         A standard deviation, relatively.
     """
     logs = shared_rounds(visits)
+    num_steps = max(0, logs.shape[1] - 1)
+    told = num_steps * _variance_told(logs) if num_steps else 0.0
+    return math.sqrt((ITS_WEIGHT * TYPICAL_WANDER**2 + told) / (ITS_WEIGHT + num_steps))
+
+
+def _variance_told(logs: NDArray[np.float64]) -> float:
+    """Of the speed from one measurement to the next, by the rounds (things, rounds) of one."""
+    from scipy.optimize import nnls  # type: ignore[import-untyped,unused-ignore]
+
     num_rounds = logs.shape[1]
-    steps = np.median(np.diff(logs, axis=1), axis=0) if num_rounds > 1 else np.zeros(0)
-    total = ITS_WEIGHT * TYPICAL_WANDER**2 + num_rounds * float(np.square(steps).sum())
-    return math.sqrt(total / (ITS_WEIGHT + len(steps)))
+    pairs = list(combinations(range(num_rounds), 2))
+    squares = [float(np.median(logs[:, after] - logs[:, before])) ** 2 for before, after in pairs]
+    (wandering, moods), _ = nnls(np.array([(b - a - 1 / 3, 2) for a, b in pairs]), squares)
+    return float(2 * num_rounds * wandering / 3 + 2 * moods / num_rounds)
