@@ -1,0 +1,90 @@
+"""The two reduced rows of table 1, trained by recipes that differ in one number.
+
+For ``one_sigma.py`` and ``share_of_cross_entropy.py``.  A training that was killed goes on; what is
+in the file already is kept.
+"""
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import kept
+from tapetum.arch import find
+from tapetum.fit import Pictures, fit, open_pictures
+from tapetum.training import Recipe, Result, prepare_process
+
+NETWORKS = ("dc-net-reduced-integrated", "dc-net-reduced-sequential")
+SCORES = ("psnr_db", "ssim", "accuracy")
+
+Found = dict[str, dict[str, float]]  # scores, by the number
+
+
+def parser(
+    description: str | None, *, flag: str, numbers: Sequence[float]
+) -> argparse.ArgumentParser:
+    """The options of such a script.
+
+    Args:
+        description: What it is for.
+        flag: Names the numbers.
+        numbers: All of them.
+    """
+    options = argparse.ArgumentParser(description=description)
+    options.add_argument("--json", type=Path, required=True, help="the result, and where to go on")
+    options.add_argument("--data-root", type=Path, help="folder with the MNIST idx files")
+    options.add_argument("--networks", nargs="+", choices=NETWORKS, default=NETWORKS)
+    options.add_argument(flag, nargs="+", type=float, default=numbers, dest="numbers")
+    out = Path("runs") / flag.strip("-")
+    options.add_argument("--out", type=Path, default=out, help="folder of the runs")
+    return options
+
+
+def train_each(
+    asked: argparse.Namespace, recipe_of: Callable[[float, int], Recipe]
+) -> dict[str, Found]:
+    """Trains what is not in the file yet, and prints a line for each training.
+
+    Args:
+        asked: The options, the number of epochs among them.
+        recipe_of: The recipe for a number and so many epochs.
+
+    Returns:
+        For each network what was found.
+    """
+    prepare_process()
+    pictures = open_pictures("digits", seed=0, data_root=asked.data_root)
+    settings = {"epochs": asked.epochs, "source": pictures.train.source}
+    known = {"networks": {}} | kept.read(asked.json, settings)
+    for name in asked.networks:
+        found = known["networks"].setdefault(name, {})
+        for number in map(str, asked.numbers):
+            if number not in found:
+                recipe = recipe_of(float(number), asked.epochs)
+                result = trained(name, recipe, pictures, asked.out / f"{name}_{number}")
+                found[number] = row_of(result)
+                kept.write(
+                    asked.json,
+                    known,
+                    process=result.process and result.process.model_dump(),
+                    provenance=result.provenance.model_dump(mode="json"),
+                )
+            sys.stdout.write(f"{name} at {number}: {found[number]}\n")
+            sys.stdout.flush()
+    return {name: known["networks"][name] for name in asked.networks}
+
+
+def trained(name: str, recipe: Recipe, pictures: Pictures, folder: Path) -> Result:
+    """Trains a network and scores it on the noise levels of its recipe."""
+    resume = (folder / "request.json").exists()
+    return fit(find(name), recipe, pictures, folder, resume=resume)
+
+
+def row_of(result: Result) -> dict[str, float]:
+    """What is kept of a training."""
+    assert result.scores is not None  # noqa: S101  (fit scores)
+    mean = result.scores.mean.model_dump()
+    return {
+        **{score: mean[score] for score in SCORES},
+        "minutes": round(result.training_seconds / 60, 2),
+    }
