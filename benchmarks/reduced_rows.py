@@ -1,7 +1,7 @@
 """The two reduced rows of table 1, trained by recipes that differ in one number.
 
-For ``one_sigma.py`` and ``share_of_cross_entropy.py``.  A training that was killed goes on; what is
-in the file already is kept.
+For ``one_sigma.py``, ``share_of_cross_entropy.py`` and ``noise_drawn_once.py``.  A training that
+was killed goes on; what is in the file already is kept.
 """
 
 import argparse
@@ -41,13 +41,16 @@ def parser(
 
 
 def train_each(
-    asked: argparse.Namespace, recipe_of: Callable[[float, int], Recipe]
+    asked: argparse.Namespace,
+    recipe_of: Callable[[float, int], Recipe],
+    pictures_of: Callable[[Pictures, Recipe], Pictures] = lambda pictures, _: pictures,
 ) -> dict[str, Found]:
     """Trains what is not in the file yet, and prints a line for each training.
 
     Args:
         asked: The options, the number of epochs among them.
         recipe_of: The recipe for a number and so many epochs.
+        pictures_of: What is trained on, where it is not the digits as they are.
 
     Returns:
         For each network what was found.
@@ -61,7 +64,8 @@ def train_each(
         for number in map(str, asked.numbers):
             if number not in found:
                 recipe = recipe_of(float(number), asked.epochs)
-                result = trained(name, recipe, pictures, asked.out / f"{name}_{number}")
+                folder = asked.out / f"{name}_{number}"
+                result = trained(name, recipe, pictures_of(pictures, recipe), folder)
                 found[number] = row_of(result)
                 kept.write(
                     asked.json,

@@ -9,22 +9,21 @@ Command:  python benchmarks/table_7_accuracy.py --data-root ../shared/data --jso
 
 import argparse
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 from torch import nn
 
 import by_hand
 import kept
+from drawn_once import DrawnOnce
 from tapetum.arch import Architecture
-from tapetum.data import Clean, PictureSet, steps_per_epoch
+from tapetum.data import steps_per_epoch
 from tapetum.experiments import Scale
 from tapetum.experiments.controlled import CLASSIFIER_RECIPES, table_7
 from tapetum.fit import DIGIT_CROPS, Pictures, open_pictures, score
 from tapetum.nn import AnyNetwork
-from tapetum.noise import NoisePlan, add_noise, generator_for
 from tapetum.provenance import stamp
 from tapetum.training import Recipe, adjusted, network_predict, prepare_process
 from tapetum.training.distributed import make_accelerator
@@ -32,35 +31,6 @@ from tapetum.training.learner import Learner
 
 RECIPE = CLASSIFIER_RECIPES[Scale.paper]
 ARCHITECTURES = {cell.network.name: cell.network for cell in table_7(Scale.paper).cells}
-_ONCE = 7  # its own number, so that noise drawn once shares no draws with that of an epoch
-
-
-class Spoilt:
-    """Pictures whose noise is drawn once, not anew each epoch (a :class:`PictureSet`).
-
-    Args:
-        pictures: Clean ones.
-        plan: Which noise is drawn.
-    """
-
-    def __init__(self, pictures: PictureSet, plan: NoisePlan) -> None:
-        self.channels = pictures.channels
-        self.class_names = pictures.class_names
-        self.source = f"{pictures.source}, with noise that is drawn once"
-        self._pictures, self._plan = pictures, plan
-
-    def __len__(self) -> int:
-        return len(self._pictures)
-
-    def take(self, indices: Sequence[int], *, epoch: int, seed: int, train: bool) -> Clean:
-        """Some pictures, as noisy in every epoch; see :meth:`PictureSet.take`."""
-        clean = self._pictures.take(indices, epoch=epoch, seed=seed, train=train)
-        noisy = []
-        for picture, index in zip(clean.pictures, indices, strict=True):
-            generator = generator_for(seed, index, _ONCE)
-            noise = self._plan.draw(generator)
-            noisy.append(add_noise(picture, noise, generator, protocol=self._plan.protocol))
-        return clean._replace(noisy=np.stack(noisy))
 
 
 def leave(network: AnyNetwork) -> None:
@@ -102,7 +72,7 @@ WAYS = {
 def learn(way: Way, architecture: Architecture, pictures: Pictures, epochs: int) -> dict[str, Any]:
     """Trains a classifier one way and scores it on fresh noise."""
     recipe = way.recipe
-    train_set = Spoilt(pictures.train, recipe.noise) if way.noise_once else pictures.train
+    train_set = DrawnOnce(pictures.train, recipe.noise) if way.noise_once else pictures.train
     steps = epochs * steps_per_epoch(train_set, recipe.batch_size)
     learner = Learner(architecture, recipe, make_accelerator(), total_steps=steps)
     way.change(learner.network)
