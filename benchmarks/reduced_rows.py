@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import kept
-from tapetum.arch import find
+from tapetum.arch import Architecture, find
 from tapetum.fit import Pictures, fit, open_pictures
 from tapetum.training import Recipe, Result, prepare_process
 
@@ -65,7 +65,7 @@ def train_each(
             if number not in found:
                 recipe = recipe_of(float(number), asked.epochs)
                 folder = asked.out / f"{name}_{number}"
-                result = trained(name, recipe, pictures_of(pictures, recipe), folder)
+                result = trained(find(name), recipe, pictures_of(pictures, recipe), folder)
                 found[number] = row_of(result)
                 kept.write(
                     asked.json,
@@ -78,10 +78,10 @@ def train_each(
     return {name: known["networks"][name] for name in asked.networks}
 
 
-def trained(name: str, recipe: Recipe, pictures: Pictures, folder: Path) -> Result:
+def trained(architecture: Architecture, recipe: Recipe, pictures: Pictures, folder: Path) -> Result:
     """Trains a network and scores it on the noise levels of its recipe."""
     resume = (folder / "request.json").exists()
-    return fit(find(name), recipe, pictures, folder, resume=resume)
+    return fit(architecture, recipe, pictures, folder, resume=resume)
 
 
 def row_of(result: Result) -> dict[str, float]:
