@@ -62,6 +62,7 @@ WAYS = {
     "as published": Way(),
     "noise drawn once": Way(noise_once=True),
     "batches of 512": Way(adjusted(RECIPE, batch_size=512)),
+    "batches of 1024": Way(adjusted(RECIPE, batch_size=1024)),
     "as many groups as channels": Way(change=normalise_each_channel),
     "noisy digits clipped": Way(
         adjusted(RECIPE, noise=RECIPE.noise.model_copy(update={"protocol": "camera"}))
