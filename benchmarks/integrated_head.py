@@ -9,6 +9,7 @@ Command:  python benchmarks/integrated_head.py --data-root ../shared/data --json
 """
 
 import argparse
+from functools import partial
 from pathlib import Path
 
 import kept
@@ -46,18 +47,13 @@ def main() -> None:
     recipe = suited(adjusted(BRIEF, epochs=asked.epochs))
     settings = {"epochs": asked.epochs, "source": pictures.train.source}
     known = {"poolings": {}} | kept.read(asked.json, settings)
-    for pooling in asked.poolings:
-        if pooling not in known["poolings"]:
-            architecture = architecture_of(pooling)
-            result = reduced_rows.trained(architecture, recipe, pictures, asked.out / pooling)
-            known["poolings"][pooling] = reduced_rows.row_of(result)
-            kept.write(
-                asked.json,
-                known,
-                process=result.process and result.process.model_dump(),
-                provenance=result.provenance.model_dump(mode="json"),
-            )
-        print(f"{pooling}: {known['poolings'][pooling]}", flush=True)
+    trainings = {
+        pooling: partial(
+            reduced_rows.trained, architecture_of(pooling), recipe, pictures, asked.out / pooling
+        )
+        for pooling in asked.poolings
+    }
+    reduced_rows.train_missing(trainings, known["poolings"], known, asked.json)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """What a long script has found so far, in the file that it writes in the end.
 
 So a script that was stopped goes on where it was, and never mixes what was found under other
-settings.  For ``reduced_rows.py``, ``sequential_contrast.py`` and ``table_7_accuracy.py``.
+settings.  For ``reduced_rows.py``, ``integrated_head.py``, ``sequential_contrast.py`` and
+``table_7_accuracy.py``.
 """
 
 import json

@@ -1,13 +1,15 @@
 """The two reduced rows of table 1, trained by recipes that differ in one number.
 
-For ``one_sigma.py``, ``share_of_cross_entropy.py`` and ``noise_drawn_once.py``.  A training that
-was killed goes on; what is in the file already is kept.
+For ``one_sigma.py``, ``share_of_cross_entropy.py`` and ``noise_drawn_once.py``; and, for one of
+them with other heads, ``integrated_head.py``.  A training that was killed goes on; what is in the
+file already is kept.
 """
 
 import argparse
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import kept
 from tapetum.arch import Architecture, find
@@ -60,22 +62,44 @@ def train_each(
     settings = {"epochs": asked.epochs, "source": pictures.train.source}
     known = {"networks": {}} | kept.read(asked.json, settings)
     for name in asked.networks:
-        found = known["networks"].setdefault(name, {})
-        for number in map(str, asked.numbers):
-            if number not in found:
-                recipe = recipe_of(float(number), asked.epochs)
-                folder = asked.out / f"{name}_{number}"
-                result = trained(find(name), recipe, pictures_of(pictures, recipe), folder)
-                found[number] = row_of(result)
-                kept.write(
-                    asked.json,
-                    known,
-                    process=result.process and result.process.model_dump(),
-                    provenance=result.provenance.model_dump(mode="json"),
-                )
-            sys.stdout.write(f"{name} at {number}: {found[number]}\n")
-            sys.stdout.flush()
+        recipes = {str(number): recipe_of(number, asked.epochs) for number in asked.numbers}
+        trainings = {
+            number: partial(
+                trained,
+                find(name),
+                recipe,
+                pictures_of(pictures, recipe),
+                asked.out / f"{name}_{number}",
+            )
+            for number, recipe in recipes.items()
+        }
+        print(name)
+        train_missing(trainings, known["networks"].setdefault(name, {}), known, asked.json)
     return {name: known["networks"][name] for name in asked.networks}
+
+
+def train_missing(
+    trainings: Mapping[str, Callable[[], Result]], found: Found, known: dict[str, Any], path: Path
+) -> None:
+    """Trains what has not been found yet, and keeps each at once.
+
+    Args:
+        trainings: By the name of what each finds.
+        found: A part of what is known, to which it is added.
+        known: All of it.
+        path: Of the file.
+    """
+    for name, training in trainings.items():
+        if name not in found:
+            result = training()
+            found[name] = row_of(result)
+            kept.write(
+                path,
+                known,
+                process=result.process and result.process.model_dump(),
+                provenance=result.provenance.model_dump(mode="json"),
+            )
+        print(f"{name}: {found[name]}", flush=True)
 
 
 def trained(architecture: Architecture, recipe: Recipe, pictures: Pictures, folder: Path) -> Result:

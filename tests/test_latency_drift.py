@@ -36,7 +36,7 @@ def test_a_larger_network_never_becomes_quicker_than_a_smaller_one() -> None:
 
 
 def test_the_rounds_of_a_measurement_tell_how_far_the_next_one_is_off() -> None:
-    """Where the speed wanders at random, by a tenth in all: five steps of it, two of the typical."""
+    """Where the speed wanders at random, by a tenth: five steps of it and two of the typical."""
     steps = 0.01 * np.random.default_rng(0).standard_normal((400, 2 * 6 * 30))
     speeds = np.cumsum(steps, axis=1).reshape(400, 2, 6, 30)
     means = speeds.mean(axis=(2, 3))
