@@ -68,7 +68,7 @@ def keep(last: Path, aside: Path, *, epoch: int, since: float) -> bool:
 
 
 def point_of(
-    run: RunFolder, checkpoint: Path, pictures: Pictures, *, epoch: int, minutes: float, count: int
+    run: RunFolder, checkpoint: Path, pictures: Pictures, *, epoch: int, minutes: float
 ) -> ClimbPoint:
     """The scores of a checkpoint, means over the eleven sigmas."""
     network = build(run.request.architecture, seed=0)
@@ -81,7 +81,7 @@ def point_of(
         **{name: mean[name] for name in ("psnr_db", "ssim", "accuracy")},
         epoch=epoch,
         minutes=minutes,
-        num_pictures=count,
+        num_pictures=len(pictures.validation),
         ssim_as_printed=sum(printed.values()) / len(printed),
     )
 
@@ -100,23 +100,24 @@ def main() -> None:
     reached = list(climb(asked))
     prepare_process(threads=asked.threads)
     run = RunFolder.open(asked.out)
-    opened = {
-        count: open_pictures("digits", seed=0, data_root=asked.data_root, test_count=count)
+    few, every = (
+        open_pictures("digits", seed=0, data_root=asked.data_root, test_count=count)
         for count in (FEW, ALL)
-    }
+    )
     points: list[ClimbPoint] = []
     for epoch, minutes, checkpoint in reached:
         look = partial(point_of, run, checkpoint, epoch=epoch, minutes=minutes)
-        point = look(opened[FEW], count=FEW)
+        is_last = epoch == len(reached)
+        point = look(every if is_last else few)
         is_new = point.is_at_the_paper and not any(known.is_at_the_paper for known in points)
-        if is_new or epoch == len(reached):
-            point = look(opened[ALL], count=ALL)
+        if is_new and not is_last:
+            point = look(every)
         points.append(point)
-        sys.stdout.write(f"{point}\n")
+        print(point, flush=True)
         checkpoint.unlink()
     result = Climb(
         recipe=run.request.recipe,
-        source=opened[ALL].train.source,
+        source=every.train.source,
         threads=asked.threads,
         points=tuple(points),
         provenance=provenance,

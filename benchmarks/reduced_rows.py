@@ -79,7 +79,11 @@ def train_each(
 
 
 def train_missing(
-    trainings: Mapping[str, Callable[[], Result]], found: Found, known: dict[str, Any], path: Path
+    trainings: Mapping[str, Callable[[], Result]],
+    found: Found,
+    known: dict[str, Any],
+    path: Path,
+    row: Callable[[Result], dict[str, float]] | None = None,
 ) -> None:
     """Trains what has not been found yet, and keeps each at once.
 
@@ -88,11 +92,12 @@ def train_missing(
         found: A part of what is known, to which it is added.
         known: All of it.
         path: Of the file.
+        row: What is kept of a training; :func:`row_of` where null.
     """
     for name, training in trainings.items():
         if name not in found:
             result = training()
-            found[name] = row_of(result)
+            found[name] = (row or row_of)(result)
             kept.write(
                 path,
                 known,

@@ -132,6 +132,27 @@ def test_a_picture_is_its_background_and_its_digits() -> None:
         np.testing.assert_array_equal(names, labels[which])
 
 
+def test_digit_and_background_meet_as_told() -> None:
+    """Another rule composes the same digits at the same places, whole or cut out."""
+    images, labels = some_digits(2)
+    made = [
+        DigitPictures(images, labels, count=5, seed=0, source="a test", blend=blend)
+        for blend in (np.maximum, lambda digit, grey: 2 + digit + 0 * grey)
+    ]
+    ours, theirs = (pictures.take([3], epoch=0, seed=0, train=True) for pictures in made)
+    assert ours.boxes is not None
+    assert theirs.boxes is not None
+    assert np.array_equal(ours.boxes, theirs.boxes)
+    left, top, right, bottom = theirs.boxes[0, 0].astype(int)
+    square = theirs.pictures[0, 0, top:bottom, left:right]
+    cut_out = DigitCrops(made[1]).take([6], epoch=0, seed=0, train=True).pictures[0, 0]
+    assert square.min() >= 2
+    assert np.array_equal(square, cut_out)
+    inside = theirs.pictures >= 2
+    assert inside.sum() == 2 * 28 * 28
+    assert np.array_equal(ours.pictures[~inside], theirs.pictures[~inside])
+
+
 def test_every_digit_is_used_equally_often() -> None:
     """Over whole rounds each digit appears the same number of times."""
     images, _ = some_digits(10)

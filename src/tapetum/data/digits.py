@@ -18,7 +18,7 @@ References:
     (Markhorst, van Gemert, Kayhan, 2024), https://arxiv.org/abs/2409.08943, section 3.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +31,8 @@ from tapetum.errors import DataError
 from tapetum.noise import generator_for
 
 __all__ = ["DigitCrops", "DigitPictures", "DigitSource", "find_digits", "open_digits"]
+
+Blend = Callable[[NDArray[np.float32], NDArray[np.float32]], NDArray[np.float32]]
 
 _DIGITS_A_PICTURE = 2
 _DARKEST, _BRIGHTEST = 0.1, 0.3
@@ -46,6 +48,8 @@ class DigitPictures:
         seed: Chooses digits, grey values and places.
         size_px: Height and width; two digits need at least 56.
         source: Where the digits come from, in a sentence for people.
+        blend: What digits (b, 28, 28) and their backgrounds (b, 1, 1), both in [0, 1], look like
+            together; the brighter counts unless told.
 
     Raises:
         DataError: There are no digits, no pictures, or no room for two digits.
@@ -63,12 +67,14 @@ class DigitPictures:
         seed: int,
         size_px: int = 96,
         source: str,
+        blend: Blend = np.maximum,
     ) -> None:
         _check(images, labels, count, size_px)
         generator = generator_for(seed)
         self.source = source
         self.size_px = size_px
         self._images = images
+        self._blend = blend
         self._digits = _draw_digits(generator, len(images), count)
         self._labels = labels[self._digits].astype(np.int64)
         self._corners = _draw_corners(generator, count, size_px)
@@ -119,7 +125,7 @@ class DigitPictures:
     ) -> NDArray[np.float32]:
         """One digit (0 or 1) of each picture with what is behind it, shape (b, 28, 28)."""
         values: NDArray[np.float32] = self._images[self._digits[rows, digits]] / np.float32(255)
-        return np.maximum(values, self._greys[rows, np.newaxis, np.newaxis], out=values)
+        return self._blend(values, self._greys[rows, np.newaxis, np.newaxis])
 
 
 class DigitCrops:
@@ -165,6 +171,7 @@ def open_digits(
     train_count: int = 30_000,
     test_count: int = 2_000,
     seed: int,
+    blend: Blend = np.maximum,
 ) -> tuple[DigitPictures, DigitPictures, str]:
     """Finds digits and composes pictures for training and testing; no digit is in both.
 
@@ -174,6 +181,7 @@ def open_digits(
         train_count: Training pictures.
         test_count: Test pictures.
         seed: Chooses digits, grey values and places.
+        blend: How digit and background meet; see :class:`DigitPictures`.
 
     Returns:
         The training pictures, the test pictures, and a sentence that says where they come from.
@@ -188,6 +196,7 @@ def open_digits(
         count=train_count,
         seed=2 * seed,  # so that no seed's training places are another seed's test places
         source=digits.description,
+        blend=blend,
     )
     test = DigitPictures(
         digits.test_images,
@@ -195,6 +204,7 @@ def open_digits(
         count=test_count,
         seed=2 * seed + 1,
         source=digits.description,
+        blend=blend,
     )
     return train, test, digits.description
 
