@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+import integrated_head
 import kept
 import reduced_rows
 from tapetum.arch import Architecture
@@ -31,12 +32,16 @@ Values = NDArray[np.float32]
 
 TEST_COUNTS = {True: 2_000, False: 5_000}  # as the tables have it, by whether there is a decoder
 EPOCHS = {True: BRIEF.epochs, False: 20}
+LIGHTS = (0.95, 0.94, 0.93, 0.9, 0.8)  # of a dimmed digit, as a part of its own
 PRINTED_SIGMAS = (0.2, 0.4, 0.8, 1.0)  # of table 8
 ARCHITECTURES = {
     cell.network.name: cell.network
     for table in (table_1, table_7, table_8)
     for cell in table(Scale.paper).cells
     if isinstance(cell.network, Architecture)
+} | {
+    network.name: network
+    for network in map(integrated_head.architecture_of, integrated_head.POOLINGS)
 }
 
 
@@ -84,7 +89,7 @@ BLENDS: dict[str, Blend] = {
     "laid over": laid_over,
     "pasted": pasted,
     "stencilled": stencilled,
-    **{f"dimmed to {light}": partial(dimmed, light=light) for light in (0.95, 0.93, 0.9, 0.8)},
+    **{f"dimmed to {light}": partial(dimmed, light=light) for light in LIGHTS},
 }
 CLIPPED = ", clipped"
 WAYS = (*BLENDS, *(name + CLIPPED for name in BLENDS))
@@ -99,12 +104,12 @@ def pictures_of(way: str, data_root: Path | None, *, cleans: bool) -> Pictures:
     return Pictures(train, test, identity, boxes=cleans)
 
 
-def recipe_of(way: str, epochs: int, *, cleans: bool) -> Recipe:
+def recipe_of(way: str, epochs: int, seed: int, *, cleans: bool) -> Recipe:
     """How a network learns from such pictures."""
     recipe = BRIEF if cleans else CLASSIFIER_RECIPES[Scale.paper]
     protocol = "camera" if way.endswith(CLIPPED) else "benchmark"
     noise = recipe.noise.model_copy(update={"protocol": protocol})
-    recipe = adjusted(recipe, name="composition", epochs=epochs, noise=noise)
+    recipe = adjusted(recipe, name="composition", epochs=epochs, noise=noise, seed=seed)
     return suited(recipe) if cleans else recipe
 
 
@@ -125,6 +130,7 @@ def main() -> None:
     parser.add_argument("--data-root", type=Path, help="folder with the MNIST idx files")
     parser.add_argument("--network", choices=ARCHITECTURES, default="conv-l")
     parser.add_argument("--epochs", type=int, help="as many as docs/log.md has where null")
+    parser.add_argument("--seed", type=int, default=0, help="of weights, order and noise")
     parser.add_argument("--ways", nargs="+", choices=WAYS, default=WAYS)
     parser.add_argument("--out", type=Path, default=Path("runs/composition"), help="of the runs")
     asked = parser.parse_args()
@@ -133,15 +139,16 @@ def main() -> None:
     cleans = bool(architecture.cleans)
     epochs = asked.epochs or EPOCHS[cleans]
     known = {"ways": {}} | kept.read(asked.json, {"network": asked.network, "epochs": epochs})
+    names = {way: way if asked.seed == 0 else f"{way}, seed {asked.seed}" for way in asked.ways}
     trainings = {
-        way: partial(
+        name: partial(
             reduced_rows.trained,
             architecture,
-            recipe_of(way, epochs, cleans=cleans),
+            recipe_of(way, epochs, asked.seed, cleans=cleans),
             pictures_of(way, asked.data_root, cleans=cleans),
-            asked.out / asked.network / way.replace(", ", "_").replace(" ", "_"),
+            asked.out / asked.network / name.replace(", ", "_").replace(" ", "_"),
         )
-        for way in asked.ways
+        for way, name in names.items()
     }
     reduced_rows.train_missing(trainings, known["ways"], known, asked.json, row_of)
 
