@@ -20,8 +20,7 @@ import integrated_head
 import kept
 import reduced_rows
 from tapetum.arch import Architecture
-from tapetum.data import DigitCrops, open_digits
-from tapetum.data.digits import Blend
+from tapetum.data import Blend, DigitCrops, open_digits
 from tapetum.experiments import Scale
 from tapetum.experiments.controlled import BRIEF, CLASSIFIER_RECIPES, table_1, table_7, table_8
 from tapetum.fit import Pictures

@@ -5,12 +5,20 @@
 """
 
 from tapetum.data.batches import Batch, evaluation_batches, steps_per_epoch, training_batches
-from tapetum.data.digits import DigitCrops, DigitPictures, DigitSource, find_digits, open_digits
+from tapetum.data.digits import (
+    Blend,
+    DigitCrops,
+    DigitPictures,
+    DigitSource,
+    find_digits,
+    open_digits,
+)
 from tapetum.data.folder import FolderPictures, FolderSplit, open_folder
 from tapetum.data.pictures import Clean, Joined, PictureSet, Selection
 
 __all__ = [
     "Batch",
+    "Blend",
     "Clean",
     "DigitCrops",
     "DigitPictures",

@@ -30,9 +30,10 @@ from tapetum.data.pictures import Clean
 from tapetum.errors import DataError
 from tapetum.noise import generator_for
 
-__all__ = ["DigitCrops", "DigitPictures", "DigitSource", "find_digits", "open_digits"]
+__all__ = ["Blend", "DigitCrops", "DigitPictures", "DigitSource", "find_digits", "open_digits"]
 
 Blend = Callable[[NDArray[np.float32], NDArray[np.float32]], NDArray[np.float32]]
+"""How digits (b, 28, 28) meet their backgrounds (b, 1, 1), both in [0, 1]."""
 
 _DIGITS_A_PICTURE = 2
 _DARKEST, _BRIGHTEST = 0.1, 0.3
