@@ -9,6 +9,7 @@ Command:  python benchmarks/digit_composition.py --data-root ../shared/data --js
 """
 
 import argparse
+import re
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -145,7 +146,7 @@ def main() -> None:
             architecture,
             recipe_of(way, epochs, asked.seed, cleans=cleans),
             pictures_of(way, asked.data_root, cleans=cleans),
-            asked.out / asked.network / name.replace(", ", "_").replace(" ", "_"),
+            asked.out / f"{asked.network}_{epochs}_epochs" / re.sub("[, ]+", "_", name),
         )
         for way, name in names.items()
     }

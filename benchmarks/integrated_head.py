@@ -49,7 +49,11 @@ def main() -> None:
     known = {"poolings": {}} | kept.read(asked.json, settings)
     trainings = {
         pooling: partial(
-            reduced_rows.trained, architecture_of(pooling), recipe, pictures, asked.out / pooling
+            reduced_rows.trained,
+            architecture_of(pooling),
+            recipe,
+            pictures,
+            asked.out / f"{pooling}_{asked.epochs}_epochs",
         )
         for pooling in asked.poolings
     }

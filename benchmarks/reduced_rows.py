@@ -69,7 +69,7 @@ def train_each(
                 find(name),
                 recipe,
                 pictures_of(pictures, recipe),
-                asked.out / f"{name}_{number}",
+                asked.out / f"{name}_{number}_{asked.epochs}_epochs",
             )
             for number, recipe in recipes.items()
         }
