@@ -54,11 +54,8 @@ def _lines(
 
 
 def _shown(found: Spread, measure: Measure) -> str:
-    """``27.74``, or ``27.74 ± 0.05`` of several seeds."""
-    mean = f"{found.mean:.{measure.digits}f}"
-    if found.deviation is None or measure.is_counted:
-        return mean
-    return f"{mean} ± {found.deviation:.{measure.digits}f}"
+    """What is counted is the same in every seed."""
+    return (found._replace(deviation=None) if measure.is_counted else found).shown(measure.digits)
 
 
 def _training(done: Sequence[CellResult]) -> str:

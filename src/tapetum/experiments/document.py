@@ -19,6 +19,7 @@ from tapetum.experiments import ALL, CellResult, Experiment, Outcome, Scale, com
 from tapetum.experiments.claims import CONTROLLED, SEARCHED, Claim, claims_table
 from tapetum.experiments.climb import GOAL, Climb, climb_drawing
 from tapetum.experiments.compare import NOT_RUN
+from tapetum.experiments.differences import difference_sections
 from tapetum.experiments.drawing import Drawing
 from tapetum.experiments.figures import drawing
 from tapetum.experiments.latencies import FOLDER, latency_drawings, latency_sections
@@ -68,6 +69,7 @@ def sections(results: Path) -> dict[str, str]:
         "minutes": _if_run(_minutes, results / CLIMB),
         "training_speed": _if_run(_training_speed, results / TRAINING_SPEED),
         "search_speed": _if_run(_search_speed, results / SEARCH_SPEED),
+        **difference_sections(results, results / REPRODUCED),
         **latency_sections(results / FOLDER),
         **{_section(outcome.experiment): _reproduced(outcome) for outcome in outcomes},
         **{

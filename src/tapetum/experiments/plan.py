@@ -202,6 +202,11 @@ class Spread(NamedTuple):
     mean: float
     deviation: float | None
 
+    def shown(self, digits: int) -> str:
+        """``27.74``, or ``27.74 ± 0.05`` of several seeds."""
+        mean = f"{self.mean:.{digits}f}"
+        return mean if self.deviation is None else f"{mean} ± {self.deviation:.{digits}f}"
+
 
 def spread(values: Sequence[float | None]) -> Spread | None:
     """The spread of the values that there are; ``None`` where there is none."""
