@@ -123,17 +123,36 @@ def row_of(result: Result) -> dict[str, float]:
     return {name: value for name, value in found.items() if value is not None}
 
 
-def main() -> None:
-    """Prints a line for each training."""
+def options() -> argparse.Namespace:
+    """What was asked."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", type=Path, required=True, help="the result, and where to go on")
     parser.add_argument("--data-root", type=Path, help="folder with the MNIST idx files")
-    parser.add_argument("--network", choices=ARCHITECTURES, default="conv-l")
-    parser.add_argument("--epochs", type=int, help="as many as docs/log.md has where null")
+    parser.add_argument(
+        "--network",
+        choices=ARCHITECTURES,
+        default="conv-l",
+        metavar="NAME",
+        help=f"one of: {', '.join(ARCHITECTURES)}",
+    )
+    epochs_help = f"unless given {EPOCHS[True]} with a decoder, {EPOCHS[False]} without"
+    parser.add_argument("--epochs", type=int, help=epochs_help)
     parser.add_argument("--seed", type=int, default=0, help="of weights, order and noise")
-    parser.add_argument("--ways", nargs="+", choices=WAYS, default=WAYS)
+    parser.add_argument(
+        "--ways",
+        nargs="+",
+        choices=WAYS,
+        default=WAYS,
+        metavar="WAY",
+        help=f"some of: {', '.join(BLENDS)}; and each with '{CLIPPED}' behind it",
+    )
     parser.add_argument("--out", type=Path, default=Path("runs/composition"), help="of the runs")
-    asked = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Prints a line for each training."""
+    asked = options()
     prepare_process()
     architecture = ARCHITECTURES[asked.network]
     cleans = bool(architecture.cleans)

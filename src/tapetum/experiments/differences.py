@@ -6,7 +6,7 @@ dimmer digits, and ``one_sigma.py`` the Integrated network once for each noise l
 
 import json
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -65,26 +65,31 @@ def _dimmer_digits(results: Path, reproduced: Path) -> str:
         for title, value in printed.items()
     ]
     header = ("accuracy %", "paper", "as published", "0.94 of the light", "difference")
-    return f"{markdown_table(header, rows)}\n\n{_how_far(list(away.values()))}"
+    machines = _machines(_composed(results, row) for row in outcome.experiment.rows)
+    return f"{markdown_table(header, rows)}\n\n{_how_far(list(away.values()), machines)}"
 
 
 def _dimmed(results: Path, row: Row) -> Spread | None:
     """Right names in percent, over the seeds that were trained."""
-    found = _known(results / f"digit_composition_{row.cells[0].network.name}_100_epochs.json")
-    ways: Mapping[str, Any] = found.get("ways", {})
+    ways: Mapping[str, Any] = _known(_composed(results, row)).get("ways", {})
     return spread(
         [100 * scores["accuracy"] for way, scores in ways.items() if way.split(", ")[0] == DIMMER]
     )
 
 
-def _how_far(away: Sequence[float]) -> str:
+def _composed(results: Path, row: Row) -> Path:
+    """What ``digit_composition.py`` found of a classifier in as many epochs as published."""
+    return results / f"digit_composition_{row.cells[0].network.name}_100_epochs.json"
+
+
+def _how_far(away: Sequence[float], machines: str) -> str:
     """What lies between the print and all rows, in a sentence."""
     if not away:
         return f"{NOT_RUN}."
     return (
         f"Over {len(away)} rows the mean difference is {statistics.fmean(away):+.1f} and its root "
         f"mean square {statistics.fmean(one**2 for one in away) ** 0.5:.1f} points; seed 0, or "
-        "several where there is a ±; "
+        f"several where there is a ±; {machines}; "
         f"`python benchmarks/digit_composition.py --epochs 100 --ways '{DIMMER}' --network conv-l "
         "--data-root ../shared/data --json FILE`; [results](../results)."
     )
@@ -107,7 +112,8 @@ def _own_networks(results: Path, reproduced: Path) -> str:
     return (
         f"{markdown_table(('sigma', *columns), [*rows, ('mean', *means)])}\n\n"
         f"The paper's mean is {TABLE_1[INTEGRATED].psnr_db} dB.  {_expected(brief, longer)}"
-        "Seed 0; `python benchmarks/one_sigma.py --data-root ../shared/data --json FILE`, and with "
+        f"Seed 0; {_machines([results / BRIEF, results / LONGER])}; "
+        "`python benchmarks/one_sigma.py --data-root ../shared/data --json FILE`, and with "
         f"`--epochs 12`; [results/{BRIEF}](../results/{BRIEF}), "
         f"[results/{LONGER}](../results/{LONGER})."
     )
@@ -145,6 +151,12 @@ def _expected(brief: BySigma, longer: BySigma) -> str:
 def _known(path: Path) -> Mapping[str, Any]:
     """What a benchmark left; nothing where it was not run."""
     return json.loads(path.read_text()) if path.exists() else {}
+
+
+def _machines(paths: Iterable[Path]) -> str:
+    """Where the benchmarks ran that there are files of."""
+    stamps = [found["provenance"] for found in map(_known, paths) if "provenance" in found]
+    return " and ".join(sorted({stamp["cpu"] for stamp in stamps})) or NOT_RUN
 
 
 def _mean(column: Mapping[float, float]) -> str:
