@@ -289,6 +289,17 @@ def test_a_panel_of_which_nothing_was_run_says_so(tmp_path: Path) -> None:
     assert NOT_RUN not in [text.get_text() for text in multiplier.texts]
 
 
+def test_truth_and_noise_are_shown_whichever_network_was_run(tmp_path: Path) -> None:
+    """Figure 3 of which the last network alone was run: two pictures, three gaps, its own."""
+    asked = figure_3(Scale.smoke)
+    run_one(tmp_path, asked, only=asked.cells[-1].slug)
+    drawn = drawing(gather(asked, tmp_path / "results"))
+    assert drawn is not None
+    above = [axes for axes in drawn.draw().axes if axes.get_title()]
+    assert [axes.get_title() for axes in above[:2]] == ["truth", "noisy, sigma 0.8"]
+    assert [bool(axes.images) for axes in above] == [True, True, False, False, False, True]
+
+
 def _worsen(done: CellResult, results: Path) -> None:
     """Changes the PSNR in a result file."""
     path = result_path(results, Scale.smoke, done.cell)

@@ -52,15 +52,18 @@ def _draw_figure_3(outcome: Outcome) -> "Figure":
     """The truth, the noisy picture, and one column for each network; a part enlarged below."""
     from matplotlib.figure import Figure
 
-    columns: list[tuple[str, str | None]] = []
-    for row in outcome.experiment.rows:
-        example = next((one.examples[0] for one in outcome.of(row)), None)
-        if example is not None and not columns:
-            noisy = f"noisy, sigma {example.sigma:g}"
-            columns = [("truth", example.truth), (noisy, example.noisy)]
-        columns.append((row.title, None if example is None else example.cleaned))
+    examples = {
+        row.title: next((one.examples[0] for one in outcome.of(row)), None)
+        for row in outcome.experiment.rows
+    }
+    first = next(example for example in examples.values() if example is not None)
+    columns = [
+        ("truth", first.truth),
+        (f"noisy, sigma {first.sigma:g}", first.noisy),
+        *((title, example and example.cleaned) for title, example in examples.items()),
+    ]
     figure = Figure(figsize=(1.8 * len(columns), 3.9), layout="constrained")
-    zoom = next(_zoom(decoded(png)) for _, png in columns if png is not None)
+    zoom = _zoom(decoded(first.truth))
     for (title, png), (above, below) in zip(
         columns, figure.subplots(2, len(columns)).T, strict=True
     ):
@@ -82,6 +85,7 @@ def _zoom(truth: NDArray[np.uint8]) -> tuple[int, int]:
 def _show_picture(above: "Axes", below: "Axes", png: str | None, zoom: tuple[int, int]) -> None:
     for axes in (above, below):
         axes.set_axis_off()
+        axes.set_box_aspect(1)  # so that titles are at one height, over what was not run too
     if png is None:
         say_not_run(above)
         return
