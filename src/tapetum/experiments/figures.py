@@ -60,7 +60,7 @@ def _draw_figure_3(outcome: Outcome) -> "Figure":
     columns = [
         ("truth", first.truth),
         (f"noisy, sigma {first.sigma:g}", first.noisy),
-        *((title, example and example.cleaned) for title, example in examples.items()),
+        *((title, None if one is None else one.cleaned) for title, one in examples.items()),
     ]
     figure = Figure(figsize=(1.8 * len(columns), 3.9), layout="constrained")
     zoom = _zoom(decoded(first.truth))
