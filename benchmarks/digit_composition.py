@@ -25,7 +25,6 @@ from tapetum.data import Blend, DigitCrops, open_digits
 from tapetum.experiments import Scale
 from tapetum.experiments.controlled import BRIEF, CLASSIFIER_RECIPES, table_1, table_7, table_8
 from tapetum.fit import Pictures
-from tapetum.noise import Gaussian
 from tapetum.training import Recipe, Result, adjusted, prepare_process, suited
 
 Values = NDArray[np.float32]
@@ -117,17 +116,15 @@ def row_of(result: Result) -> dict[str, float]:
     """The means, and the decibels that table 8 prints; what a classifier has not is left out."""
     assert result.scores is not None  # noqa: S101  (fit scores)
     found: dict[str, Any] = reduced_rows.row_of(result)
-    for row in result.scores.rows:
-        if isinstance(row.noise, Gaussian) and row.noise.sigma in PRINTED_SIGMAS:
-            found[f"psnr_db_at_{row.noise.sigma:g}"] = row.psnr_db
+    for sigma in PRINTED_SIGMAS:
+        row = result.scores.at_sigma(sigma)
+        found[f"psnr_db_at_{sigma:g}"] = row and row.psnr_db
     return {name: value for name, value in found.items() if value is not None}
 
 
 def options() -> argparse.Namespace:
     """What was asked."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--json", type=Path, required=True, help="the result, and where to go on")
-    parser.add_argument("--data-root", type=Path, help="folder with the MNIST idx files")
+    parser = reduced_rows.files_parser(__doc__, runs="composition")
     parser.add_argument(
         "--network",
         choices=ARCHITECTURES,
@@ -146,7 +143,6 @@ def options() -> argparse.Namespace:
         metavar="WAY",
         help=f"some of: {', '.join(BLENDS)}; and each with '{CLIPPED}' behind it",
     )
-    parser.add_argument("--out", type=Path, default=Path("runs/composition"), help="of the runs")
     return parser.parse_args()
 
 

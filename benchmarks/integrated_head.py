@@ -8,9 +8,7 @@ of the scale ``small``.  A training that was killed goes on; what is in the file
 Command:  python benchmarks/integrated_head.py --data-root ../shared/data --json FILE
 """
 
-import argparse
 from functools import partial
-from pathlib import Path
 
 import kept
 import reduced_rows
@@ -35,12 +33,9 @@ def architecture_of(pooling: str) -> Architecture:
 
 def main() -> None:
     """Prints a line for each training."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--json", type=Path, required=True, help="the result, and where to go on")
-    parser.add_argument("--data-root", type=Path, help="folder with the MNIST idx files")
+    parser = reduced_rows.files_parser(__doc__, runs="heads")
     parser.add_argument("--poolings", nargs="+", choices=POOLINGS, default=POOLINGS)
     parser.add_argument("--epochs", type=int, default=BRIEF.epochs)
-    parser.add_argument("--out", type=Path, default=Path("runs/heads"), help="folder of the runs")
     asked = parser.parse_args()
     prepare_process()
     pictures = open_pictures("digits", seed=0, data_root=asked.data_root)

@@ -33,8 +33,8 @@ def pictures_of(pictures: Pictures, recipe: Recipe) -> Pictures:
 
 def main() -> None:
     """Prints a line for each training."""
-    options = reduced_rows.parser(__doc__, flag="--seeds", numbers=(0,))
-    options.add_argument("--epochs", type=int, default=RECIPE.epochs)
+    epochs = RECIPE.epochs
+    options = reduced_rows.parser(__doc__, flag="--seeds", numbers=(0,), epochs=epochs, kind=int)
     reduced_rows.train_each(options.parse_args(), recipe_of, pictures_of)
 
 

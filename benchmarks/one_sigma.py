@@ -25,8 +25,7 @@ def recipe_of(sigma: float, epochs: int) -> Recipe:
 
 def main() -> None:
     """Prints a line for each training, and what they come to."""
-    options = reduced_rows.parser(__doc__, flag="--sigmas", numbers=PAPER_SIGMAS)
-    options.add_argument("--epochs", type=int, default=3)
+    options = reduced_rows.parser(__doc__, flag="--sigmas", numbers=PAPER_SIGMAS, epochs=3)
     for name, found in reduced_rows.train_each(options.parse_args(), recipe_of).items():
         for score in reduced_rows.SCORES:
             mean = statistics.fmean(row[score] for row in found.values())

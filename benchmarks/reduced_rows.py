@@ -22,23 +22,41 @@ SCORES = ("psnr_db", "ssim", "accuracy")
 Found = dict[str, dict[str, float]]  # scores, by the number
 
 
+def files_parser(description: str | None, *, runs: str) -> argparse.ArgumentParser:
+    """The options of every script that trains on digits: where it reads and writes.
+
+    Args:
+        description: What it is for.
+        runs: Names the folder of its runs.
+    """
+    options = argparse.ArgumentParser(description=description)
+    options.add_argument("--json", type=Path, required=True, help="the result, and where to go on")
+    options.add_argument("--data-root", type=Path, help="folder with the MNIST idx files")
+    options.add_argument("--out", type=Path, default=Path("runs") / runs, help="folder of the runs")
+    return options
+
+
 def parser(
-    description: str | None, *, flag: str, numbers: Sequence[float]
+    description: str | None,
+    *,
+    flag: str,
+    numbers: Sequence[float],
+    epochs: int,
+    kind: type[float] = float,
 ) -> argparse.ArgumentParser:
-    """The options of such a script.
+    """The options of a script that trains the reduced rows.
 
     Args:
         description: What it is for.
         flag: Names the numbers.
         numbers: All of them.
+        epochs: Unless others are asked for.
+        kind: Of the numbers: ``int`` or ``float``.
     """
-    options = argparse.ArgumentParser(description=description)
-    options.add_argument("--json", type=Path, required=True, help="the result, and where to go on")
-    options.add_argument("--data-root", type=Path, help="folder with the MNIST idx files")
+    options = files_parser(description, runs=flag.strip("-"))
     options.add_argument("--networks", nargs="+", choices=NETWORKS, default=NETWORKS)
-    options.add_argument(flag, nargs="+", type=float, default=numbers, dest="numbers")
-    out = Path("runs") / flag.strip("-")
-    options.add_argument("--out", type=Path, default=out, help="folder of the runs")
+    options.add_argument(flag, nargs="+", type=kind, default=numbers, dest="numbers")
+    options.add_argument("--epochs", type=int, default=epochs)
     return options
 
 

@@ -24,8 +24,7 @@ def recipe_of(share: float, epochs: int) -> Recipe:
 
 def main() -> None:
     """Prints a line for each training."""
-    options = reduced_rows.parser(__doc__, flag="--shares", numbers=SHARES)
-    options.add_argument("--epochs", type=int, default=BRIEF.epochs)
+    options = reduced_rows.parser(__doc__, flag="--shares", numbers=SHARES, epochs=BRIEF.epochs)
     reduced_rows.train_each(options.parse_args(), recipe_of)
 
 

@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-import pytest
-
+from tapetum.experiments import Outcome, Scale
+from tapetum.experiments.controlled import table_1, table_7
 from tapetum.experiments.differences import INTEGRATED, difference_sections
 from tapetum.noise import PAPER_SIGMAS
 
@@ -14,7 +14,8 @@ def sections(results: Path, **files: dict[str, Any]) -> dict[str, str]:
     """The sections of a folder with these files, of which nothing else was run."""
     for name, found in files.items():
         (results / f"{name}.json").write_text(json.dumps(found))
-    return difference_sections(results, results / "reproduction")
+    not_run = [Outcome(table(Scale.paper), {}) for table in (table_1, table_7)]
+    return difference_sections(results, not_run)
 
 
 def own(decibels: dict[float, float]) -> dict[str, Any]:
@@ -47,34 +48,27 @@ def test_seeds_of_a_dimmer_digit_are_averaged(tmp_path: Path) -> None:
 def test_a_mean_is_one_of_all_levels(tmp_path: Path) -> None:
     """Of some levels there is none."""
     whole = own(dict.fromkeys(PAPER_SIGMAS, 21.0))
-    section = sections(tmp_path, one_sigma=whole, one_sigma_12_epochs=own({0.1: 40.0}))[
+    section = sections(tmp_path, one_sigma_3_epochs=whole, one_sigma_12_epochs=own({0.1: 40.0}))[
         "own_networks"
     ]
-    assert row_of(section, "mean") == ["mean", "-", "-", "21.0", "-"]
-    assert row_of(section, "0.1") == ["0.1", "-", "-", "21.0", "40.0"]
+    assert row_of(section, "mean")[:6] == ["mean", "-", "-", "21.0", "-", "-"]
+    assert row_of(section, "0.1")[:6] == ["0.1", "-", "-", "21.0", "40.0", "-"]
 
 
-@pytest.mark.parametrize(
-    ("longer", "said"),
-    [
-        ({0.0: 30.0, 1.0: 20.0}, "ours is 25.0 dB"),
-        ({0.5: 31.0}, "ours is 21.0 dB"),
-        (dict.fromkeys(PAPER_SIGMAS, 30.0), None),
-        ({}, None),
-    ],
-)
-def test_what_more_epochs_win_is_interpolated_between_levels(
-    longer: dict[float, float], said: str | None, tmp_path: Path
-) -> None:
-    """Beyond them nothing is won; of all levels or none there is nothing to interpolate."""
-    brief = own(dict.fromkeys(PAPER_SIGMAS, 20.0))
-    section = sections(tmp_path, one_sigma=brief, one_sigma_12_epochs=own(longer))["own_networks"]
-    assert ("interpolated" in section) == (said is not None)
-    assert said is None or said in section
+def test_of_each_level_the_longest_training_counts(tmp_path: Path) -> None:
+    """Whether or not it is the better one; their mean is one of all levels."""
+    files = {
+        "one_sigma_3_epochs": own(dict.fromkeys(PAPER_SIGMAS, 21.0)),
+        "one_sigma_12_epochs": own({0.0: 40.0, 0.1: 20.0}),
+        "one_sigma_30_epochs": own({0.0: 33.0}),
+    }
+    section = sections(tmp_path, **files)["own_networks"]
+    longest = {title: row_of(section, title)[-1] for title in ("0", "0.1", "0.2", "mean")}
+    assert longest == {"0": "33.0", "0.1": "20.0", "0.2": "21.0", "mean": "22.0"}
 
 
 def test_nothing_run_is_said(tmp_path: Path) -> None:
     """An empty folder makes tables without a number of ours."""
     found = sections(tmp_path)
     assert found["dimmer_digits"].endswith("not run.")
-    assert row_of(found["own_networks"], "mean") == ["mean", "-", "-", "-", "-"]
+    assert row_of(found["own_networks"], "mean") == ["mean", *["-"] * 6]

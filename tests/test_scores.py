@@ -2,7 +2,7 @@
 
 import math
 
-from tapetum.noise import Gaussian
+from tapetum.noise import Gaussian, Speckle
 from tapetum.scores import SCORE_HEADER, ScoreRow, Scores, score_cells, score_note, show_number
 
 
@@ -29,3 +29,15 @@ def test_a_share_is_shown_in_percent() -> None:
     """Scaled, with the wanted digits."""
     assert show_number(0.8761, 1, scale=100) == "87.6"
     assert show_number(None, 1) == "-"
+
+
+def test_a_level_is_found_by_its_sigma() -> None:
+    """Only Gaussian noise has one that counts, and a level that was not scored has no row."""
+    rows = tuple(
+        ScoreRow(title=str(noise), noise=noise, num_pictures=7)
+        for noise in (Speckle(sigma=0.4), Gaussian(sigma=0.4), Gaussian(sigma=0.2))
+    )
+    mean = ScoreRow(title="mean", noise=None, num_pictures=7)
+    scores = Scores(protocol="camera", seed=0, source="seven", rows=rows, mean=mean)
+    assert scores.at_sigma(0.4) is rows[1]
+    assert scores.at_sigma(0.3) is None

@@ -4,7 +4,7 @@ Made by :func:`tapetum.training.evaluate`; kept with every run, shipped in every
 the command line, by pages, by cards and by documents.
 """
 
-from tapetum.noise import Noise, Protocol
+from tapetum.noise import Gaussian, Noise, Protocol
 from tapetum.records import FiniteOrNone, Record
 
 __all__ = ["SCORE_HEADER", "ScoreRow", "Scores", "score_cells", "score_note", "show_number"]
@@ -69,6 +69,10 @@ class Scores(Record):
     source: str
     rows: tuple[ScoreRow, ...]
     mean: ScoreRow
+
+    def at_sigma(self, sigma: float) -> ScoreRow | None:
+        """The row of Gaussian noise of this standard deviation; ``None`` where there is none."""
+        return next((row for row in self.rows if row.noise == Gaussian(sigma=sigma)), None)
 
 
 def score_cells(scores: Scores) -> tuple[tuple[str, ...], ...]:

@@ -16,7 +16,16 @@ from typing import NamedTuple
 
 from tapetum.experiments.compare import NOT_RUN
 from tapetum.experiments.controlled import table_1, table_7
-from tapetum.experiments.plan import Experiment, Measure, Outcome, Row, Scale, Spread, spread
+from tapetum.experiments.plan import (
+    Experiment,
+    Measure,
+    Outcome,
+    Row,
+    Scale,
+    Spread,
+    at_scale,
+    spread,
+)
 from tapetum.experiments.searching import (
     quality,
     table_2,
@@ -109,11 +118,7 @@ def claims_table(claims: Sequence[Claim], outcomes: Sequence[Outcome], scale: Sc
         outcomes: What has been run, of every experiment of the claims at this scale.
         scale: Of the outcomes that count.
     """
-    by_name = {
-        outcome.experiment.name: outcome
-        for outcome in outcomes
-        if outcome.experiment.scale == scale
-    }
+    by_name = at_scale(outcomes, scale)
     rows = tuple(_line(claim, by_name[claim.experiment(scale).name]) for claim in claims)
     header = ("claim", "by", "paper", "here", "seeds", "verdict")
     return Table(title="What the paper claims", header=header, rows=rows)

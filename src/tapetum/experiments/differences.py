@@ -10,76 +10,67 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from tapetum.experiments.compare import NOT_RUN
 from tapetum.experiments.controlled import table_1, table_7
 from tapetum.experiments.markdown import markdown_table
 from tapetum.experiments.measures import accuracy_percent, at_sigma, mean_of
 from tapetum.experiments.paper import TABLE_1, TABLE_8
-from tapetum.experiments.plan import Row, Scale, Spread, spread
-from tapetum.experiments.results import gather
+from tapetum.experiments.plan import Outcome, Row, Scale, Spread, at_scale, spread
 from tapetum.noise import PAPER_SIGMAS
 
 __all__ = ["difference_sections"]
 
-DIMMER = "dimmed to 0.94"
+LIGHT = 0.94
+DIMMER = f"dimmed to {LIGHT}"
 INTEGRATED = "dc-net-reduced-integrated"
-BRIEF, LONGER = "one_sigma.json", "one_sigma_12_epochs.json"
+OWN = {epochs: f"one_sigma_{epochs}_epochs.json" for epochs in (3, 12, 30)}  # fewest first
 
+Found = Mapping[str, Any]  # what a benchmark left; empty where it was not run
 BySigma = dict[float, float]  # decibels
 
 
-def difference_sections(results: Path, reproduced: Path) -> dict[str, str]:
+def difference_sections(results: Path, outcomes: Iterable[Outcome]) -> dict[str, str]:
     """The sections of documents, by their names.
 
     Args:
         results: Folder with what the benchmarks left.
-        reproduced: Folder with what ``tapetum reproduce`` left.
+        outcomes: What ``tapetum reproduce`` left, of tables 1 and 7 as published.
     """
+    published = at_scale(outcomes, Scale.paper)
     return {
-        "dimmer_digits": _dimmer_digits(results, reproduced),
-        "own_networks": _own_networks(results, reproduced),
+        "dimmer_digits": _dimmer_digits(results, published[table_7(Scale.paper).name]),
+        "own_networks": _own_networks(results, published[table_1(Scale.paper).name]),
     }
 
 
-def _dimmer_digits(results: Path, reproduced: Path) -> str:
+def _dimmer_digits(results: Path, outcome: Outcome) -> str:
     """Table 7 as published, and of digits that have a little less light."""
-    outcome = gather(table_7(Scale.paper), reproduced)
     right = mean_of(accuracy_percent)
-    published = {
-        row.title: spread([right(done) for done in outcome.of(row)])
-        for row in outcome.experiment.rows
-    }
-    dimmed = {row.title: _dimmed(results, row) for row in outcome.experiment.rows}
-    printed = {row.title: row.printed["accuracy %"] for row in outcome.experiment.rows}
-    away = {title: found.mean - printed[title] for title, found in dimmed.items() if found}
-    rows = [
-        (
-            title,
-            f"{value}",
-            _percent(published[title]),
-            _percent(dimmed[title]),
-            f"{away[title]:+.1f}" if title in away else "-",
-        )
-        for title, value in printed.items()
-    ]
-    header = ("accuracy %", "paper", "as published", "0.94 of the light", "difference")
-    machines = _machines(_composed(results, row) for row in outcome.experiment.rows)
-    return f"{markdown_table(header, rows)}\n\n{_how_far(list(away.values()), machines)}"
+    composed = {row.title: _composed(results, row) for row in outcome.experiment.rows}
+    rows, away = [], []
+    for row in outcome.experiment.rows:
+        printed = row.printed["accuracy %"]
+        published, dimmed = spread([*map(right, outcome.of(row))]), _dimmed(composed[row.title])
+        by = [] if dimmed is None else [dimmed.mean - printed]
+        shown = f"{by[0]:+.1f}" if by else "-"
+        rows.append((row.title, f"{printed}", _percent(published), _percent(dimmed), shown))
+        away += by
+    header = ("accuracy %", "paper", "as published", f"{LIGHT} of the light", "difference")
+    table = markdown_table(header, rows)
+    return f"{table}\n\n{_how_far(away, _machines(composed.values()))}"
 
 
-def _dimmed(results: Path, row: Row) -> Spread | None:
+def _composed(results: Path, row: Row) -> Found:
+    """What ``digit_composition.py`` found of a classifier in as many epochs as published."""
+    return _found(results / f"digit_composition_{row.cells[0].network.name}_100_epochs.json")
+
+
+def _dimmed(composed: Found) -> Spread | None:
     """Right names in percent, over the seeds that were trained."""
-    ways: Mapping[str, Any] = _known(_composed(results, row)).get("ways", {})
+    ways: Mapping[str, Any] = composed.get("ways", {})
     return spread(
         [100 * scores["accuracy"] for way, scores in ways.items() if way.split(", ")[0] == DIMMER]
     )
-
-
-def _composed(results: Path, row: Row) -> Path:
-    """What ``digit_composition.py`` found of a classifier in as many epochs as published."""
-    return results / f"digit_composition_{row.cells[0].network.name}_100_epochs.json"
 
 
 def _how_far(away: Sequence[float], machines: str) -> str:
@@ -95,75 +86,60 @@ def _how_far(away: Sequence[float], machines: str) -> str:
     )
 
 
-def _own_networks(results: Path, reproduced: Path) -> str:
+def _own_networks(results: Path, outcome: Outcome) -> str:
     """Decibels of Integrated by noise level, of one network for all or of one for each."""
-    brief, longer = _own_db(results / BRIEF), _own_db(results / LONGER)
+    found = {epochs: _found(results / name) for epochs, name in OWN.items()}
+    own = {epochs: _own_db(one) for epochs, one in found.items()}
     columns = {
         "UNet-S, paper": TABLE_8["unet-s"].psnr_db,
-        "one for all": _one_for_all(reproduced),
-        "own, 3 epochs": brief,
-        "own, 12 epochs": longer,
+        "one for all": _one_for_all(outcome),
+        **{f"own, {epochs} epochs": column for epochs, column in own.items()},
+        "own, the longest": {sigma: db for column in own.values() for sigma, db in column.items()},
     }
     rows = [
         (f"{sigma:g}", *(_decibels(column.get(sigma)) for column in columns.values()))
         for sigma in PAPER_SIGMAS
     ]
     means = [_mean(column) for column in columns.values()]
+    files = ", ".join(f"[results/{name}](../results/{name})" for name in OWN.values())
     return (
         f"{markdown_table(('sigma', *columns), [*rows, ('mean', *means)])}\n\n"
-        f"The paper's mean is {TABLE_1[INTEGRATED].psnr_db} dB.  {_expected(brief, longer)}"
-        f"Seed 0; {_machines([results / BRIEF, results / LONGER])}; "
-        "`python benchmarks/one_sigma.py --data-root ../shared/data --json FILE`, and with "
-        f"`--epochs 12`; [results/{BRIEF}](../results/{BRIEF}), "
-        f"[results/{LONGER}](../results/{LONGER})."
+        f"The paper's mean is {TABLE_1[INTEGRATED].psnr_db} dB.  "
+        f"Seed 0; {_machines(found.values())}; `python benchmarks/one_sigma.py --data-root "
+        f"../shared/data --json FILE --epochs {' or '.join(map(str, OWN))}`; {files}."
     )
 
 
-def _one_for_all(reproduced: Path) -> BySigma:
+def _one_for_all(outcome: Outcome) -> BySigma:
     """As published, on average over seeds."""
-    outcome = gather(table_1(Scale.paper), reproduced)
     done = [one for one in outcome.done if one.cell.network.name == INTEGRATED]
     at = {sigma: at_sigma(sigma, lambda row: row.psnr_db) for sigma in PAPER_SIGMAS}
     found = {sigma: spread([read(one) for one in done]) for sigma, read in at.items()}
     return {sigma: one.mean for sigma, one in found.items() if one}
 
 
-def _own_db(path: Path) -> BySigma:
+def _own_db(found: Found) -> BySigma:
     """Of networks that know one noise level each."""
-    found: Mapping[str, Any] = _known(path).get("networks", {}).get(INTEGRATED, {})
-    return {float(sigma): scores["psnr_db"] for sigma, scores in found.items()}
+    rows: Mapping[str, Any] = found.get("networks", {}).get(INTEGRATED, {})
+    return {float(sigma): scores["psnr_db"] for sigma, scores in rows.items()}
 
 
-def _expected(brief: BySigma, longer: BySigma) -> str:
-    """The mean after more epochs, where only some levels were trained so long."""
-    both = sorted(brief.keys() & longer.keys())
-    if len(brief) < len(PAPER_SIGMAS) or len(both) in {0, len(PAPER_SIGMAS)}:
-        return ""
-    won = [longer[sigma] - brief[sigma] for sigma in both]
-    gains = np.interp(PAPER_SIGMAS, both, won, left=0, right=0)
-    mean = statistics.fmean(brief.values()) + float(gains.mean())
-    return (
-        f"With what more epochs win, interpolated between the levels that had them and nothing "
-        f"beyond, ours is {mean:.1f} dB.  "
-    )
-
-
-def _known(path: Path) -> Mapping[str, Any]:
+def _found(path: Path) -> Found:
     """What a benchmark left; nothing where it was not run."""
-    return json.loads(path.read_text()) if path.exists() else {}
+    found: Found = json.loads(path.read_text()) if path.exists() else {}
+    return found
 
 
-def _machines(paths: Iterable[Path]) -> str:
-    """Where the benchmarks ran that there are files of."""
-    stamps = [found["provenance"] for found in map(_known, paths) if "provenance" in found]
-    return " and ".join(sorted({stamp["cpu"] for stamp in stamps})) or NOT_RUN
+def _machines(found: Iterable[Found]) -> str:
+    """Where the benchmarks ran that left something."""
+    cpus = {one["provenance"]["cpu"] for one in found if "provenance" in one}
+    return " and ".join(sorted(cpus)) or NOT_RUN
 
 
 def _mean(column: Mapping[float, float]) -> str:
     """Over all levels, where all are known."""
-    return _decibels(
-        statistics.fmean(column.values()) if len(column) == len(PAPER_SIGMAS) else None
-    )
+    is_whole = len(column) == len(PAPER_SIGMAS)
+    return _decibels(statistics.fmean(column.values()) if is_whole else None)
 
 
 def _decibels(value: float | None) -> str:

@@ -25,7 +25,6 @@ from tapetum.experiments.figures import drawing
 from tapetum.experiments.latencies import FOLDER, latency_drawings, latency_sections
 from tapetum.experiments.markdown import PICTURES, markdown_table
 from tapetum.experiments.paper import TABLE_1, TABLE_8
-from tapetum.noise import Gaussian
 from tapetum.scores import SCORE_HEADER, Scores, score_cells, score_note, show_number
 from tapetum.training import Result
 
@@ -69,7 +68,7 @@ def sections(results: Path) -> dict[str, str]:
         "minutes": _if_run(_minutes, results / CLIMB),
         "training_speed": _if_run(_training_speed, results / TRAINING_SPEED),
         "search_speed": _if_run(_search_speed, results / SEARCH_SPEED),
-        **difference_sections(results, results / REPRODUCED),
+        **difference_sections(results, outcomes),
         **latency_sections(results / FOLDER),
         **{_section(outcome.experiment): _reproduced(outcome) for outcome in outcomes},
         **{
@@ -296,5 +295,5 @@ def _means(scores: Scores) -> tuple[str, ...]:
 
 
 def _by_sigma(scores: Scores) -> list[str]:
-    rows = {row.noise.sigma: row for row in scores.rows if isinstance(row.noise, Gaussian)}
-    return [show_number(rows[s].psnr_db, 1) if s in rows else "-" for s in SHOWN_SIGMAS]
+    rows = map(scores.at_sigma, SHOWN_SIGMAS)
+    return [show_number(None if row is None else row.psnr_db, 1) for row in rows]

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 
 from tapetum.experiments.plan import CellResult
-from tapetum.noise import Gaussian
 from tapetum.scores import ScoreRow
 
 __all__ = ["accuracy_percent", "at_sigma", "mean_of"]
@@ -24,8 +23,9 @@ def at_sigma(
     """Reads one noise level."""
 
     def read(done: CellResult) -> float | None:
-        rows = () if done.result.scores is None else done.result.scores.rows
-        return next((value(row) for row in rows if row.noise == Gaussian(sigma=sigma)), None)
+        scores = done.result.scores
+        row = None if scores is None else scores.at_sigma(sigma)
+        return None if row is None else value(row)
 
     return read
 

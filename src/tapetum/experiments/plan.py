@@ -8,7 +8,7 @@ cells that measure it here, one a seed.  An *experiment* is a table or a figure 
 """
 
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Annotated, Literal, NamedTuple
@@ -33,6 +33,7 @@ __all__ = [
     "Row",
     "Scale",
     "Spread",
+    "at_scale",
     "spread",
 ]
 
@@ -189,6 +190,12 @@ class Outcome:
     def done(self) -> list[CellResult]:
         """All results, in the order of the cells."""
         return list(self.by_slug.values())
+
+
+def at_scale(outcomes: Iterable[Outcome], scale: Scale) -> dict[str, Outcome]:
+    """Those of one scale, by the names of their experiments."""
+    of_scale = (outcome for outcome in outcomes if outcome.experiment.scale == scale)
+    return {outcome.experiment.name: outcome for outcome in of_scale}
 
 
 class Spread(NamedTuple):
