@@ -45,19 +45,19 @@ def difference_sections(results: Path, outcomes: Iterable[Outcome]) -> dict[str,
 
 def _dimmer_digits(results: Path, outcome: Outcome) -> str:
     """Table 7 as published, and of digits that have a little less light."""
-    right = mean_of(accuracy_percent)
-    composed = {row.title: _composed(results, row) for row in outcome.experiment.rows}
-    rows, away = [], []
-    for row in outcome.experiment.rows:
-        printed = row.printed["accuracy %"]
-        published, dimmed = spread([*map(right, outcome.of(row))]), _dimmed(composed[row.title])
-        by = [] if dimmed is None else [dimmed.mean - printed]
-        shown = f"{by[0]:+.1f}" if by else "-"
-        rows.append((row.title, f"{printed}", _percent(published), _percent(dimmed), shown))
-        away += by
+    read, rows = mean_of(accuracy_percent), outcome.experiment.rows
+    composed = [_composed(results, row) for row in rows]
+    published = [spread([read(done) for done in outcome.of(row)]) for row in rows]
+    dimmed = [_dimmed(one) for one in composed]
+    printed = [row.printed["accuracy %"] for row in rows]
+    away = [one and one.mean - value for one, value in zip(dimmed, printed, strict=True)]
+    lines = [
+        (row.title, f"{value}", _percent(ours), _percent(dim), "-" if by is None else f"{by:+.1f}")
+        for row, value, ours, dim, by in zip(rows, printed, published, dimmed, away, strict=True)
+    ]
     header = ("accuracy %", "paper", "as published", f"{LIGHT} of the light", "difference")
-    table = markdown_table(header, rows)
-    return f"{table}\n\n{_how_far(away, _machines(composed.values()))}"
+    known = [by for by in away if by is not None]
+    return f"{markdown_table(header, lines)}\n\n{_how_far(known, _machines(composed))}"
 
 
 def _composed(results: Path, row: Row) -> Found:
