@@ -100,6 +100,7 @@ def test_the_scale_paper_is_the_published_one() -> None:
                 search = cell.network.recipe
                 assert (search.learning_rate, search.epochs) == (2e-2, 90)
                 assert cell.network.target.ms in (6.0, 6.7, 8.0, 12.0)
+                assert cell.network.yardstick is None
 
 
 def test_clean_pictures_where_the_paper_has_clean_ones() -> None:
@@ -136,6 +137,16 @@ def test_a_target_is_one_of_two_things(out: Path) -> None:
             Target.model_validate(wrong)
 
 
+def test_spaces_that_are_compared_get_one_latency() -> None:
+    """Of other operators or of learned depth: a share of the range that the usual space has."""
+    for make in ALL:
+        for cell in make(Scale.small).cells:
+            found = cell.network
+            if isinstance(found, Searched) and found.table.startswith("c-nas"):
+                ruler = found.table if found.yardstick is None else found.yardstick.table
+                assert ruler == "c-nas-4op"
+
+
 def test_searches_are_run_and_told(out: Path) -> None:
     """Table 10 and figure 4, which shares its searches: scores, latencies and a drawing."""
     made = _run(table_10, out)
@@ -147,6 +158,7 @@ def test_searches_are_run_and_told(out: Path) -> None:
         assert done.search is not None
         assert done.search.predicted_ms <= done.search.target_ms
         assert len(done.search.epochs) == SMOKE.search.epochs
+    assert len({done.search.target_ms for done in made.results if done.search}) == 1
     drawn = _run(figure_4, out)
     assert [path.name for path in drawn.files] == ["figure_4_smoke.png"]
     assert drawn.results == made.results

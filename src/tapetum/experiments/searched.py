@@ -33,7 +33,7 @@ from tapetum.search import (
     search_once,
 )
 
-__all__ = ["Found", "Searched", "Target", "find_network"]
+__all__ = ["Found", "Searched", "Target", "Yardstick", "find_network"]
 
 CONTROL_SEED = 11
 
@@ -68,6 +68,18 @@ class Target(Record):
         return round(range_of(table).at(self.share), 3)
 
 
+class Yardstick(Record):
+    """A space in whose range a target is a share, so that several spaces get the same latency.
+
+    Attributes:
+        space: Another than is searched.
+        table: Name of the latency table that prices it.
+    """
+
+    space: Space
+    table: str
+
+
 class Searched(Record):
     """How a network is found.
 
@@ -76,6 +88,7 @@ class Searched(Record):
         space: That is searched.
         table: Name of the latency table that prices the space.
         target: What the found network may take, by the table.
+        yardstick: Of a target that is a share; the space that is searched where null.
         recipe: How to search.
         control: Instead of what the search finds, a network of the space as slow as that.
         built_in: The space whose network is made of the found blocks, where it is another: one with
@@ -87,6 +100,7 @@ class Searched(Record):
     space: Space
     table: str
     target: Target
+    yardstick: Yardstick | None = None
     recipe: SearchRecipe
     control: Control | None = None
     built_in: Space | None = None
@@ -146,8 +160,11 @@ def find_network(
         DataError: There are too few pictures.
         TrainingError: The search cannot go on; its last state is kept.
     """
-    table = _table(asked, deployment, tables / f"{asked.table}.json", progress)
-    target_ms = asked.target.in_ms(table)
+    table = _table(asked, deployment, tables, progress)
+    ruler = (
+        table if asked.yardstick is None else _table(asked.yardstick, deployment, tables, progress)
+    )
+    target_ms = asked.target.in_ms(ruler)
     require_feasible(table, target_ms)
     request = SearchRequest(
         recipe=asked.recipe,
@@ -161,10 +178,10 @@ def find_network(
 
 
 def _table(
-    asked: Searched, deployment: Deployment, path: Path, progress: ProgressCallback
+    asked: Searched | Yardstick, deployment: Deployment, tables: Path, progress: ProgressCallback
 ) -> LatencyTable:
-    """What prices the search: of this space and for this deployment, on this machine."""
-    conditions = deployment.conditions
+    """What prices a space, for this deployment and on this machine."""
+    conditions, path = deployment.conditions, tables / f"{asked.table}.json"
     if path.exists():
         table = LatencyTable.read(path)
         table.require_same(conditions, asked.space, what=str(path))

@@ -21,9 +21,9 @@ days on a GPU, which has not been run.
 As in the paper, a C-NAS is searched, and its blocks are put into the encoder of a D-NAS or DC-NAS.
 
 # differs from the paper: at the scale ``small`` ten ImageNet classes at 64 px, brief recipes, and
-latencies of one processor core, S, M and L at fixed shares of what a space spans there; at every
-scale no dropout and no drop-connect, and pictures that are not searched on are flipped and cropped
-as in :mod:`tapetum.data.folder`.
+latencies of one processor core, S, M and L at fixed shares of what the usual C-NAS spans there; at
+every scale no dropout and no drop-connect, and pictures that are not searched on are flipped and
+cropped as in :mod:`tapetum.data.folder`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -42,7 +42,7 @@ from tapetum.experiments.paper import (
     SearchRow,
 )
 from tapetum.experiments.plan import Cell, Experiment, Measure, Row, Scale
-from tapetum.experiments.searched import Searched, Target
+from tapetum.experiments.searched import Searched, Target, Yardstick
 from tapetum.experiments.studies import CLEAN, SIZES, STUDIES, Size, Study
 from tapetum.fit.controls import CONTROLS, Control
 from tapetum.losses import EQUATION_3
@@ -304,10 +304,19 @@ def _found(
         space=classifiers,
         table=_table_name("c-nas", frame),
         target=target or study.targets[size],
+        yardstick=None if frame == study.frame else _yardstick(study),
         recipe=recipe,
         control=control,
         built_in=find_space(space, frame._replace(decoder=decoder)) if is_built else None,
     )
+
+
+def _yardstick(study: Study) -> Yardstick | None:
+    """The C-NAS of the study: one of other operators or of learned depth may be as slow."""
+    if study.targets["S"].share is None:
+        return None
+    space = find_space("c-nas", study.frame)
+    return Yardstick(space=space, table=_table_name("c-nas", study.frame))
 
 
 def _found_for_both(study: Study, size: Size) -> Searched:
