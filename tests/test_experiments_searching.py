@@ -25,6 +25,7 @@ from tapetum.experiments.searching import (
     table_6,
     table_10,
 )
+from tapetum.experiments.side_by_side import SideBySide
 from tapetum.experiments.studies import STUDIES
 from tapetum.latency import LatencyTable, range_of
 from test_latency_table import table_of
@@ -216,7 +217,7 @@ def test_pictures_that_are_not_there_are_asked_for(tmp_path: Path) -> None:
 
 
 def test_latencies_are_of_one_run(out: Path) -> None:
-    """All networks of a table are timed together, and only once all are there."""
+    """All networks of a table are timed together, in a file of their own."""
     _run(table_10, out)
     outcome = gather(table_10(Scale.smoke), out / "results")
     assert all(done.timing is not None for done in outcome.done)
@@ -226,6 +227,18 @@ def test_latencies_are_of_one_run(out: Path) -> None:
         "timing" not in json.loads(path.read_text())
         for path in (out / "results" / "smoke").glob("*.json")
     )
+
+
+def test_one_network_more_has_all_timed_again(tmp_path: Path) -> None:
+    """A part of a table has latencies, too, and never those of two runs."""
+    timed = []
+    for name in ("unet-s", "unet-m"):
+        _run(table_2, tmp_path, only=f"{name}_*")
+        found = SideBySide.read(tmp_path / "results" / "smoke" / "latency" / "table_2.json")
+        timed.append(found.timings)
+    first, second = timed
+    assert [len(first), len(second)] == [1, 2]
+    assert all(second[slug] != timing for slug, timing in first.items())
 
 
 @pytest.mark.slow

@@ -43,7 +43,7 @@ def reproduce(
         bool,
         typer.Option(
             "--latency/--no-latency",
-            help="Time the networks side by side once all are trained; keep the machine quiet.",
+            help="Time all networks trained so far side by side; keep the machine quiet.",
         ),
     ] = True,
     data_root: DataRoot = None,

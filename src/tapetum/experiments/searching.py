@@ -67,7 +67,7 @@ LATENCY = Measure(
     "ms",
     2,
     lambda done: None if done.timing is None else done.timing.median_ms,
-    absent="not run",  # it is taken when all networks are there
+    absent="not run",  # it is taken of all networks at once
 )
 ACCURACY = Measure("accuracy %", 1, mean_of(accuracy_percent))
 PSNR = Measure("PSNR dB", 2, mean_of(lambda row: row.psnr_db))
