@@ -97,6 +97,18 @@ def test_a_search_that_was_killed_ends_as_one_that_was_not(tmp_path: Path, step:
     assert [row.probabilities for row in position.rows] == [row.probabilities for row in other.rows]
 
 
+def test_a_step_is_told_with_the_epoch_that_it_belongs_to(tmp_path: Path) -> None:
+    """The last step of an epoch too."""
+    told = []
+    tiny_search(
+        tmp_path / "search",
+        tiny_recipe(epochs=2),
+        progress=lambda done, total, message: told.append((done / total, message)),
+    )
+    assert told[-1] == (1, "search, epoch 2 of 2")
+    assert all(message == f"search, epoch {1 + (done > 0.5)} of 2" for done, message in told)
+
+
 def test_two_processes_find_what_one_finds(tmp_path: Path) -> None:
     """With the same batches, up to rounding."""
     ours = tiny_search(tmp_path / "one", tiny_recipe(epochs=2))

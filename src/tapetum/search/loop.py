@@ -183,6 +183,7 @@ class _Searching:
         clock = Clock()
         with StopRequests() as stop:
             while position.epoch < self.recipe.epochs:
+                said = f"search, epoch {position.epoch + 1} of {self.recipe.epochs}"
                 means = self._step(position, is_asked=stop.asked)
                 must_stop = means.pop("stop") > 0
                 position = _after_step(position, means, seconds=clock.lap())
@@ -194,7 +195,6 @@ class _Searching:
                 if must_stop:
                     raise interrupted(position.step, self.total_steps, self.folder.path)
                 if is_main:
-                    said = f"search, epoch {position.epoch + 1} of {self.recipe.epochs}"
                     progress(position.step, self.total_steps, said)
         return position
 
