@@ -1,8 +1,8 @@
 """The two reduced rows of table 1, trained by recipes that differ in one number.
 
-For ``one_sigma.py``, ``share_of_cross_entropy.py`` and ``noise_drawn_once.py``; and, for one of
-them with other heads, ``integrated_head.py``.  A training that was killed goes on; what is in the
-file already is kept.
+For ``one_sigma.py``, ``share_of_cross_entropy.py`` and ``noise_drawn_once.py``; parts of it, for
+other heads or pictures, ``integrated_head.py`` and ``digit_composition.py``.  A training that was
+killed goes on; what is in the file already is kept.
 """
 
 import argparse
