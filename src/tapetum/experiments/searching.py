@@ -288,6 +288,7 @@ def _found(
         control: Instead of what is found.
     """
     recipe, frame = search or study.search, frame or study.frame
+    target = target or study.targets[size]
     classifiers = find_space("c-nas", frame)
     is_built = space != "c-nas"
     marks = (
@@ -303,18 +304,16 @@ def _found(
         name="-".join(filter(None, marks)),
         space=classifiers,
         table=_table_name("c-nas", frame),
-        target=target or study.targets[size],
-        yardstick=None if frame == study.frame else _yardstick(study),
+        target=target,
+        yardstick=None if frame == study.frame or target.share is None else _yardstick(study),
         recipe=recipe,
         control=control,
         built_in=find_space(space, frame._replace(decoder=decoder)) if is_built else None,
     )
 
 
-def _yardstick(study: Study) -> Yardstick | None:
+def _yardstick(study: Study) -> Yardstick:
     """The C-NAS of the study: one of other operators or of learned depth may be as slow."""
-    if study.targets["S"].share is None:
-        return None
     space = find_space("c-nas", study.frame)
     return Yardstick(space=space, table=_table_name("c-nas", study.frame))
 
