@@ -66,6 +66,15 @@ def test_moods_of_single_rounds_are_not_taken_for_wandering(num_rounds: int) -> 
     assert np.sqrt(np.mean(np.square(told))) <= 2 * np.std(means[:, 1] - means[:, 0])
 
 
+@pytest.mark.parametrize("slow", range(8))
+def test_a_single_slow_round_is_no_wandering(slow: int) -> None:
+    """It does not count for latencies either, as the faster half of the visits does."""
+    noise = np.exp(0.005 * np.random.default_rng(0).standard_normal((300, 8)))
+    steady = wander_of(noise)
+    noise[:, slow] *= 1.25
+    assert wander_of(noise) == pytest.approx(steady, rel=0.1)
+
+
 def test_a_steady_machine_wanders_less_than_is_typical() -> None:
     """Noise of single visits is no wander, and the more surely so the more rounds have told."""
     noise = np.exp(0.005 * np.random.default_rng(0).standard_normal((300, 12)))

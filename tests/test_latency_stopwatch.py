@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.stats import norm  # type: ignore[import-untyped,unused-ignore]
 
 from tapetum.errors import InputError
 from tapetum.latency.stopwatch import (
@@ -98,6 +99,14 @@ def test_the_noise_is_how_far_off_the_faster_half_is(rounds: int) -> None:
     assert noise_of(visits) == pytest.approx(np.std(found), rel=0.1)
     bursts = disturbed(500, rounds, sigma=0.02, share=0.05)
     assert noise_of(bursts) == pytest.approx(np.std(found), rel=0.3)
+
+
+def test_noise_is_of_what_counts_and_not_of_single_visits() -> None:
+    """Bursts in three of ten visits spread those, and hardly what the faster half comes to."""
+    visits = disturbed(500, 8, sigma=0.02, share=0.3)
+    found = np.abs([undisturbed(one[::2]) / 10 - 1 for one in visits])
+    typical = np.median(found) / norm.ppf(0.75)
+    assert noise_of(visits, over=4) == pytest.approx(typical, rel=0.15)
 
 
 def test_noise_can_be_told_of_other_numbers_of_visits() -> None:

@@ -21,13 +21,14 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import PositiveFloat
 
-from tapetum.latency.stopwatch import shared_rounds
+from tapetum.latency.stopwatch import faster_half, noise_left, shared_rounds
 from tapetum.records import Record
 
 __all__ = ["TYPICAL_WANDER", "Drift", "drift_between", "wander_of"]
 
 WIDE = 1.3  # from the quickest to the slowest; in a narrower range noise alone would make a slope
 TYPICAL_WANDER = 0.022  # of sixteen tables and their checks on a shared machine (docs/latency.md)
+ROUNDS_IN_TWOS = range(5, 13)  # fewer make too few pairs, and of more a slow one is one of many
 ITS_WEIGHT = 2  # in steps from round to round: the few of a table are too few to be believed alone
 
 
@@ -83,18 +84,21 @@ def wander_of(visits: Sequence[Sequence[float]]) -> float:
     r"""How far the speed of a machine goes from one measurement to the next one as long.
 
     Each round meets the machine in a mood of its own, and moods average out; beneath them the speed
-    wanders at random, and goes the further the more time it has.  So the rounds' speeds differ by
-    more the more rounds lie between them, in variance (:math:`h` rounds later)
+    wanders at random, and goes the further the more time it has.  So the speeds of two short
+    measurements, of :math:`k` rounds each, differ by more the more rounds lie between their
+    beginnings, in variance (:math:`h` rounds later)
 
     .. math::
-        E \, d_h^2 = (h - 1/3) \, s^2 + 2 n^2
+        E \, d_h^2 = (h - k/3) \, s^2 + 2 n_k^2
 
-    with :math:`s` for the wandering in the time of a round and :math:`n` for the moods, both fitted
-    to all pairs of rounds (rounds are taken to be equally long).  What a next measurement of as
-    many rounds, :math:`K`, then differs by has the variance
+    with :math:`s` for the wandering in the time of a round and :math:`n_k` for what moods leave,
+    both fitted to all pairs that share no round (rounds are taken to be equally long).  Short ones
+    are of two rounds, of which the faster visit counts as in the measurement itself, so that a
+    single slow round is no wandering; of one where there are very few rounds, or many.  What a next
+    measurement of as many rounds, :math:`K`, then differs by has the variance
 
     .. math::
-        w^2 = \frac{2 K}{3} s^2 + \frac{2}{K} n^2
+        w^2 = \frac{2 K}{3} s^2 + 2 n_K^2
 
     Few rounds tell that badly, so the mean is taken of it, which counts as the :math:`K - 1` steps
     between them, and of :data:`TYPICAL_WANDER` squared, which counts as two.
@@ -116,7 +120,12 @@ def _variance_told(logs: NDArray[np.float64]) -> float:
     from scipy.optimize import nnls  # type: ignore[import-untyped,unused-ignore]
 
     num_rounds = logs.shape[1]
-    pairs = list(combinations(range(num_rounds), 2))
-    squares = [float(np.median(logs[:, after] - logs[:, before])) ** 2 for before, after in pairs]
-    (wandering, moods), _ = nnls(np.array([(b - a - 1 / 3, 2) for a, b in pairs]), squares)
-    return float(2 * num_rounds * wandering / 3 + 2 * moods / num_rounds)
+    short = 2 if num_rounds in ROUNDS_IN_TWOS else 1
+    speeds = [
+        faster_half(logs[:, first : first + short]) for first in range(num_rounds - short + 1)
+    ]
+    pairs = [(a, b) for a, b in combinations(range(len(speeds)), 2) if b - a >= short]
+    squares = [float(np.median(speeds[after] - speeds[before])) ** 2 for before, after in pairs]
+    (wandering, moods), _ = nnls(np.array([(b - a - short / 3, 2) for a, b in pairs]), squares)
+    moods *= (noise_left(num_rounds) / noise_left(short)) ** 2
+    return float(2 * num_rounds * wandering / 3 + 2 * moods)
