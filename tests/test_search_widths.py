@@ -102,6 +102,24 @@ def test_the_derived_network_keeps_the_target(*, learns_depth: bool) -> None:
             assert None not in best.choices.values()
 
 
+@pytest.mark.parametrize("share", [0.2, 0.5, 0.8])
+def test_the_derived_network_is_the_scaled_one(table: LatencyTable, share: float) -> None:
+    """Where its widths are not at their limits, but for the knapsack's whole microseconds."""
+    logits, widths = Logits(table.space, seed=1), nominal_widths(table.space)
+    likeliest = logits.best(widths)
+    low, high = at(table, likeliest, 0), at(table, likeliest, -1)
+    target_ms = low + share * (high - low)
+    scaled = scale_widths(table, likeliest, target_ms=target_ms - 1e-3 * len(likeliest))
+    assert scaled.ended == "target"
+    for path, choice in scaled.choices.items():
+        assert choice is not None
+        widths[path][choice.candidate] = choice.hidden_channels
+    best = derive(
+        table, logits.probabilities(), {}, target_ms=scaled.latency_ms + 5e-3, widths=widths
+    )
+    assert best.choices == scaled.choices
+
+
 def test_certain_logits_are_derived_as_they_are(table: LatencyTable) -> None:
     """Where the target is what they take at their widest; more time is used for more."""
     logits = Logits(table.space, seed=0)

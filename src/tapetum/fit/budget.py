@@ -449,7 +449,9 @@ def _settle(
     last = found.epochs[-1]
 
     def choose(target_ms: float) -> Best:
-        return derive(table, last.probabilities, last.depths, target_ms=target_ms)
+        return derive(
+            table, last.probabilities, last.depths, target_ms=target_ms, widths=last.widths
+        )
 
     return settle(table, choose, prepare, target_ms=asked.target_ms, progress=progress)
 

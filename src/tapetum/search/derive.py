@@ -1,13 +1,16 @@
 r"""From probabilities to the network that is delivered: the best that keeps the budget, exactly.
 
-Every choice of a slot is worth the logarithm of its probability, and a little for its width,
+Elasticity scaling makes the likeliest network as wide as the target allows.  Every choice of a slot
+is worth the logarithm of its probability, less the farther its width is from what the search has
+come to,
 
 .. math::
-    v(o, w) = \ln p_o + \ln \frac{w}{c} + \mu \frac{\ell_{o, w}}{\ell^*},
+    v(o, w) = \ln p_o - \ln^2 \frac{w}{w_o} + \mu \frac{\ell_{o, w}}{\ell^*},
 
-with :math:`c` the channels that come in, and the knapsack of :mod:`tapetum.latency.budget` finds
-the choices that are worth most together under the target :math:`\ell^*`.  So the constraint holds
-for the network that is delivered, not for a mixture of many.
+with :math:`w_o` for the scaled width of the likeliest candidate, and for that of the others as the
+search left it; the knapsack of :mod:`tapetum.latency.budget` finds the choices that are worth most
+together under the target :math:`\ell^*`.  That is the scaled network itself, unless its widths are
+at their limits; and the constraint holds for the network that is delivered, not for a mixture.
 
 Whoever asks for 8 ms wants them used: :math:`\mu` is the smallest of a few weights, from 0 on, with
 which the network comes near the target.
@@ -16,9 +19,11 @@ which the network comes near the target.
 import math
 from collections.abc import Mapping, Sequence
 
-from tapetum.arch.space import Choice, Slot, optional_runs
+from tapetum.arch.space import Choice, Slot, Space, optional_runs
 from tapetum.latency import Best, LatencyTable, best_network, range_of
 from tapetum.latency.budget import Prices
+from tapetum.search.supernet import Widths
+from tapetum.search.widths import nominal_widths, scale_widths
 
 __all__ = ["derive"]
 
@@ -33,6 +38,7 @@ def derive(
     depths: Mapping[str, Sequence[float]],
     *,
     target_ms: float,
+    widths: Widths | None = None,
 ) -> Best:
     """The likeliest network, in a sense, among those that keep the target.
 
@@ -42,18 +48,15 @@ def derive(
         depths: For the first slot of each run that may be left out, the probability of each depth
             from none to all.
         target_ms: Predicted latency, at most.
+        widths: Of each candidate, as the search left them; by default those of their expansions.
 
     Raises:
         InputError: No network of the space keeps the target.
     """
-    space = table.space
-    there = {
-        path: sum(depths[first][place + 1 :])
-        for first, paths in optional_runs(space).items()
-        for place, path in enumerate(paths)
-    }
+    space, there = table.space, _there(table.space, depths)
+    around = _scaled(table, probabilities, there, widths or nominal_widths(space), target_ms)
     values = {
-        path: _values(slot, probabilities[path], there.get(path))
+        path: _values(slot, probabilities[path], there.get(path), around[path])
         for path, slot in space.slots.items()
     }
     near_ms = NEAR * min(target_ms, range_of(table).slowest_ms)
@@ -62,6 +65,37 @@ def derive(
         if best.latency_ms >= near_ms:
             break
     return best
+
+
+def _there(space: Space, depths: Mapping[str, Sequence[float]]) -> dict[str, float]:
+    """The probability that a slot is there, of each that may be left out."""
+    return {
+        path: sum(depths[first][place + 1 :])
+        for first, paths in optional_runs(space).items()
+        for place, path in enumerate(paths)
+    }
+
+
+def _scaled(
+    table: LatencyTable,
+    probabilities: Mapping[str, Mapping[str, float]],
+    there: Mapping[str, float],
+    widths: Widths,
+    target_ms: float,
+) -> Widths:
+    """The widths, with those of the likeliest network scaled to the target."""
+    likeliest: dict[str, Choice | None] = {}
+    for path, chances in probabilities.items():
+        name = max(chances, key=chances.__getitem__)
+        is_there = there.get(path, 1.0) >= 0.5
+        likeliest[path] = (
+            Choice(candidate=name, hidden_channels=widths[path][name]) if is_there else None
+        )
+    scaled = scale_widths(table, likeliest, target_ms=target_ms).choices
+    return {
+        path: {**widths[path], **({choice.candidate: choice.hidden_channels} if choice else {})}
+        for path, choice in scaled.items()
+    }
 
 
 def _using(table: LatencyTable, values: Prices, per_ms: float) -> Prices:
@@ -75,15 +109,21 @@ def _using(table: LatencyTable, values: Prices, per_ms: float) -> Prices:
 
 
 def _values(
-    slot: Slot, probabilities: Mapping[str, float], there: float | None
+    slot: Slot,
+    probabilities: Mapping[str, float],
+    there: float | None,
+    around: Mapping[str, int],
 ) -> dict[Choice | None, float]:
     """What each choice of a slot is worth; ``there`` is the probability that there is one."""
     worth: dict[Choice | None, float] = {} if there is None else {None: _log(1 - there)}
+    likeliest = max(probabilities.values())
     for candidate in slot.candidates:
-        chance = probabilities[candidate.name] * (1.0 if there is None else there)
+        chance = probabilities[candidate.name]
+        if there is not None:  # leaving out competes with being there, not with one candidate
+            chance *= there / likeliest
         for width in slot.widths(candidate):
             choice = Choice(candidate=candidate.name, hidden_channels=width)
-            worth[choice] = _log(chance) + math.log(width / slot.in_channels)
+            worth[choice] = _log(chance) - math.log(width / around[candidate.name]) ** 2
     return worth
 
 

@@ -61,6 +61,7 @@ class SearchEpoch(Record):
         temperature: Of the Gumbel-softmax.
         probabilities: Of each candidate of each slot.
         depths: Of each depth of each run that may be left out.
+        widths: Of each candidate of each slot, scaled; none in results older than they are.
         seconds: That it took.
     """
 
@@ -74,11 +75,12 @@ class SearchEpoch(Record):
     temperature: float
     probabilities: dict[str, dict[str, float]]
     depths: dict[str, tuple[float, ...]]
+    widths: dict[str, dict[str, int]] = Field(default_factory=dict)
     seconds: float
 
     def flat(self) -> dict[str, Any]:
         """One level of columns, without the probabilities."""
-        plain = self.model_dump(exclude={"means", "judged", "probabilities", "depths"})
+        plain = self.model_dump(exclude={"means", "judged", "probabilities", "depths", "widths"})
         return {**plain, **self.means, **{f"judged_{k}": v for k, v in self.judged.items()}}
 
 

@@ -107,7 +107,13 @@ def search(
         searching = _Searching(folder, pictures)
         position = searching.run(progress)
     last = position.rows[-1]
-    best = derive(folder.table, last.probabilities, last.depths, target_ms=folder.request.target_ms)
+    best = derive(
+        folder.table,
+        last.probabilities,
+        last.depths,
+        target_ms=folder.request.target_ms,
+        widths=last.widths,
+    )
     seconds = sum(row.seconds for row in position.rows)
     result = SearchResult(
         choices=best.choices,
@@ -248,6 +254,7 @@ class _Searching:
             temperature=temperature,
             probabilities=logits.probabilities(),
             depths=logits.depth_probabilities(),
+            widths={path: dict(widths) for path, widths in searcher.widths.items()},
             seconds=position.seconds + clock.lap(),
         )
         return position.model_copy(
