@@ -3,9 +3,12 @@
 import json
 from pathlib import Path
 
+import pytest
+
 from tapetum.experiments.latencies import (
     AGAIN,
     FOLDER,
+    SECOND_MACHINE,
     TableStudy,
     latency_drawings,
     latency_sections,
@@ -21,15 +24,18 @@ def test_what_was_not_run_says_so(tmp_path: Path) -> None:
     assert set(sections.values()) == {"not run."}
     assert set(sections) == {
         *(f"latency_{name}" for name in ("tables", "blocks", "widths", "weights", "profiler")),
-        *("latency_again", "latency_hour"),
+        *("latency_again", "latency_second_machine", "latency_hour"),
     }
     assert not latency_drawings(tmp_path)
 
 
-def test_each_table_has_its_row() -> None:
+@pytest.mark.parametrize(("section", "machine"), [("tables", ""), (SECOND_MACHINE, SECOND_MACHINE)])
+def test_each_table_has_its_row(section: str, machine: str) -> None:
     """With the error of the table, of multiply-adds and of measuring again."""
-    text = latency_sections(RESULTS)["latency_tables"]
-    for path in RESULTS.glob("*nas*.json"):
+    text = latency_sections(RESULTS)[f"latency_{section}"]
+    paths = list((RESULTS / machine).glob("*nas*.json"))
+    assert paths
+    for path in paths:
         found = json.loads(path.read_text())
         row = next(
             line

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AGAIN",
     "FOLDER",
+    "SECOND_MACHINE",
     "SETTINGS",
     "Setting",
     "TableStudy",
@@ -37,9 +38,10 @@ __all__ = [
 
 FOLDER = "latency"  # of ``results/``
 AGAIN = "again"  # in it: what came of checking the same tables at another hour
+SECOND_MACHINE = "second_machine"  # in it: new tables of another machine, and their checks
 NOT_MEASURED = "-"
 WIDTHS_DRAWING = "latency_widths.png"
-CHECKS_DRAWING = "latency_checks.png"
+CHECKS_DRAWINGS = {"": "latency_checks.png", SECOND_MACHINE: "latency_checks_second_machine.png"}
 
 Found = Mapping[str, Any]  # what a study has left
 
@@ -124,7 +126,12 @@ def latency_sections(folder: Path) -> dict[str, str]:
         f"latency_{name}": _of_study(render, folder / f"study_{name}.json")
         for name, render in _STUDIES.items()
     }
-    return {"latency_tables": _tables(folder), "latency_again": _again(folder), **studies}
+    return {
+        "latency_tables": _tables(folder),
+        "latency_again": _again(folder),
+        f"latency_{SECOND_MACHINE}": _tables(folder, SECOND_MACHINE),
+        **studies,
+    }
 
 
 def latency_drawings(folder: Path) -> list[Drawing]:
@@ -134,9 +141,10 @@ def latency_drawings(folder: Path) -> list[Drawing]:
     if path.exists():
         found = _lines(json.loads(path.read_text()))
         drawings.append(Drawing(WIDTHS_DRAWING, fingerprint(found), partial(_draw_widths, found)))
-    checks = {name: _pairs(found) for name, found in _checked(folder).items()}
-    if checks:
-        drawings.append(Drawing(CHECKS_DRAWING, fingerprint(checks), partial(_draw_checks, checks)))
+    for machine, name in CHECKS_DRAWINGS.items():
+        checks = {title: _pairs(found) for title, found in _checked(folder / machine).items()}
+        if checks:
+            drawings.append(Drawing(name, fingerprint(checks), partial(_draw_checks, checks)))
     return drawings
 
 
@@ -192,8 +200,9 @@ _COLUMNS: dict[str, Callable[[TableStudy], str]] = {
 }
 
 
-def _tables(folder: Path) -> str:
-    """A row for each table: what it says of itself, and what fresh networks say of it."""
+def _tables(folder: Path, machine: str = "") -> str:
+    """A row for each table of a machine: what it says of itself, and what fresh networks say."""
+    folder, place = folder / machine, f"results/{FOLDER}/{machine}".rstrip("/")
     checked = _checked(folder)
     if not checked:
         return f"{NOT_RUN}."
@@ -204,14 +213,15 @@ def _tables(folder: Path) -> str:
     missing = "; ".join(name.replace("_", ", ") for name in absent)
     first = next(iter(checked.values()))
     count = sorted({len(one.check.networks) for one in checked.values()})
+    out = f" --out {place}" if machine else ""
     return (
-        f"![Measured over predicted]({PICTURES}/{CHECKS_DRAWING})\n\n"
+        f"![Measured over predicted]({PICTURES}/{CHECKS_DRAWINGS[machine]})\n\n"
         f"{markdown_table(('table', *_COLUMNS), rows)}\n\n"
         f"{_inside(checked.values())}\n\n"
         f"{first.conditions.device}, {first.provenance.cores} cores; "
         f"{' or '.join(map(str, count))} fresh random networks for each table; "
         f"{NOT_RUN}: {missing or 'nothing'}; "
-        f"`python benchmarks/latency_tables.py`; [results/{FOLDER}](../results/{FOLDER})."
+        f"`python benchmarks/latency_tables.py{out}`; [{place}](../{place})."
     )
 
 
