@@ -150,7 +150,12 @@ def undisturbed(visits: Sequence[float]) -> float:
     Args:
         visits: Medians of their passes, at least one.
     """
-    return statistics.fmean(sorted(visits)[: (len(visits) + 1) // 2])
+    return statistics.fmean(sorted(visits)[: _num_counting(len(visits))])
+
+
+def _num_counting(num_visits: int) -> int:
+    """The faster half of the visits, and the one in the middle."""
+    return (num_visits + 1) // 2
 
 
 def shared_rounds(visits: Sequence[Sequence[float]]) -> NDArray[np.float64]:
@@ -200,8 +205,8 @@ def faster_half(logs: NDArray[np.float64]) -> NDArray[np.float64]:
     Args:
         logs: Logarithms, of which the mean is taken.
     """
-    kept = (logs.shape[1] + 1) // 2
-    found: NDArray[np.float64] = np.sort(logs, axis=1)[:, :kept].mean(axis=1)
+    counting = np.sort(logs, axis=1)[:, : _num_counting(logs.shape[1])]
+    found: NDArray[np.float64] = counting.mean(axis=1)
     return found
 
 

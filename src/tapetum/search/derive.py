@@ -1,11 +1,11 @@
 r"""From probabilities to the network that is delivered: the best that keeps the budget, exactly.
 
 Elasticity scaling makes the likeliest network as wide as the target allows.  Every choice of a slot
-is worth the logarithm of its probability, less the farther its width is from what the search has
-come to,
+is worth the logarithm of its probability over that of the likeliest, less the farther its width is
+from what the search has come to,
 
 .. math::
-    v(o, w) = \ln p_o - \ln^2 \frac{w}{w_o} + \mu \frac{\ell_{o, w}}{\ell^*},
+    v(o, w) = \ln \frac{p_o}{\max p} - \ln^2 \frac{w}{w_o} + \mu \frac{\ell_{o, w}}{\ell^*},
 
 with :math:`w_o` for the scaled width of the likeliest candidate, and for that of the others as the
 search left it; the knapsack of :mod:`tapetum.latency.budget` finds the choices that are worth most
@@ -118,9 +118,8 @@ def _values(
     worth: dict[Choice | None, float] = {} if there is None else {None: _log(1 - there)}
     likeliest = max(probabilities.values())
     for candidate in slot.candidates:
-        chance = probabilities[candidate.name]
-        if there is not None:  # leaving out competes with being there, not with one candidate
-            chance *= there / likeliest
+        # Leaving out competes with being there, not with one candidate of many.
+        chance = probabilities[candidate.name] / likeliest * (1.0 if there is None else there)
         for width in slot.widths(candidate):
             choice = Choice(candidate=candidate.name, hidden_channels=width)
             worth[choice] = _log(chance) - math.log(width / around[candidate.name]) ** 2
