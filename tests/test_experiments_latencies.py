@@ -8,6 +8,7 @@ import pytest
 from tapetum.experiments.latencies import (
     AGAIN,
     FOLDER,
+    RESTLESS,
     SECOND_MACHINE,
     TableStudy,
     latency_drawings,
@@ -24,7 +25,7 @@ def test_what_was_not_run_says_so(tmp_path: Path) -> None:
     assert set(sections.values()) == {"not run."}
     assert set(sections) == {
         *(f"latency_{name}" for name in ("tables", "blocks", "widths", "weights", "profiler")),
-        *("latency_again", "latency_second_machine", "latency_hour"),
+        *("latency_again", "latency_second_machine", "latency_restless", "latency_hour"),
     }
     assert not latency_drawings(tmp_path)
 
@@ -44,6 +45,20 @@ def test_each_table_has_its_row(section: str, machine: str) -> None:
         )
         for name in ("table", "multiply_adds", "repeating"):
             assert f"{found['summary'][name]['mean']:.1%}" in row
+
+
+def test_no_hour_is_hidden() -> None:
+    """Checks that neighbours disturbed have their rows, and count with those that followed."""
+    text = latency_sections(RESULTS)["latency_restless"]
+    restless = list((RESULTS / RESTLESS).glob("*/*.json"))
+    kept = list((RESULTS / SECOND_MACHINE).glob("*nas*.json"))
+    assert text.count("| 2026-") == len(restless) > 0
+    studies = [TableStudy.read(path) for path in (*restless, *kept)]
+    for runtime in ("onnxruntime", "openvino"):
+        of_it = [one.check for one in studies if one.conditions.runtime == runtime]
+        total = sum(len(check.networks) for check in of_it)
+        inside = sum(round(check.coverage_as_stated * len(check.networks)) for check in of_it)
+        assert f"{inside} of {total} (" in text
 
 
 def test_a_table_that_was_checked_again_is_told_beside_its_first_check(tmp_path: Path) -> None:

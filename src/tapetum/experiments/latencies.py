@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AGAIN",
     "FOLDER",
+    "RESTLESS",
     "SECOND_MACHINE",
     "SETTINGS",
     "Setting",
@@ -39,6 +40,7 @@ __all__ = [
 FOLDER = "latency"  # of ``results/``
 AGAIN = "again"  # in it: what came of checking the same tables at another hour
 SECOND_MACHINE = "second_machine"  # in it: new tables of another machine, and their checks
+RESTLESS = "restless_hours"  # in it: folders of checks there whose tables were measured anew
 NOT_MEASURED = "-"
 WIDTHS_DRAWING = "latency_widths.png"
 CHECKS_DRAWINGS = {"": "latency_checks.png", SECOND_MACHINE: "latency_checks_second_machine.png"}
@@ -130,6 +132,7 @@ def latency_sections(folder: Path) -> dict[str, str]:
         "latency_tables": _tables(folder),
         "latency_again": _again(folder),
         f"latency_{SECOND_MACHINE}": _tables(folder, SECOND_MACHINE),
+        "latency_restless": _restless(folder),
         **studies,
     }
 
@@ -206,9 +209,6 @@ def _tables(folder: Path, machine: str = "") -> str:
     checked = _checked(folder)
     if not checked:
         return f"{NOT_RUN}."
-    rows = [
-        (title, *(column(one) for column in _COLUMNS.values())) for title, one in checked.items()
-    ]
     absent = sorted(one.name for one in SETTINGS if not (folder / f"{one.name}.json").exists())
     missing = "; ".join(name.replace("_", ", ") for name in absent)
     first = next(iter(checked.values()))
@@ -216,12 +216,36 @@ def _tables(folder: Path, machine: str = "") -> str:
     out = f" --out {place}" if machine else ""
     return (
         f"![Measured over predicted]({PICTURES}/{CHECKS_DRAWINGS[machine]})\n\n"
-        f"{markdown_table(('table', *_COLUMNS), rows)}\n\n"
+        f"{_rows(checked.items())}\n\n"
         f"{_inside(checked.values())}\n\n"
         f"{first.conditions.device}, {first.provenance.cores} cores; "
         f"{' or '.join(map(str, count))} fresh random networks for each table; "
         f"{NOT_RUN}: {missing or 'nothing'}; "
         f"`python benchmarks/latency_tables.py{out}`; [{place}](../{place})."
+    )
+
+
+def _rows(named: Iterable[tuple[str, TableStudy]]) -> str:
+    """All that is told of each table."""
+    rows = [(name, *(column(one) for column in _COLUMNS.values())) for name, one in named]
+    return markdown_table(("table", *_COLUMNS), rows)
+
+
+def _restless(folder: Path) -> str:
+    """What the second machine said in hours that its neighbours disturbed, in order of time."""
+    studies = [TableStudy.read(path) for path in (folder / RESTLESS).glob("*/*.json")]
+    if not studies:
+        return f"{NOT_RUN}."
+    studies.sort(key=lambda one: one.provenance.date)
+    named = [
+        (f"{one.provenance.date[:16]}, {_title(one.conditions, one.space)}", one) for one in studies
+    ]
+    kept = _checked(folder / SECOND_MACHINE).values()
+    return (
+        f"{_rows(named)}\n\n"
+        f"With those that were measured anew: {_inside([*studies, *kept])}\n\n"
+        f"{studies[0].conditions.device}; UTC; "
+        f"[results/{FOLDER}/{RESTLESS}](../results/{FOLDER}/{RESTLESS})."
     )
 
 
