@@ -51,8 +51,11 @@ class StopRequests:
 
 
 def interrupted(step: int, total_steps: int, path: Path) -> TrainingError:
-    """What is raised once the state of after ``step`` is kept."""
+    """What is raised once the state of after ``step`` is kept in the folder ``path``.
+
+    It does not know which command is going on: a whole fit and a table of the paper train, too.
+    """
     return TrainingError(
-        f"interrupted after step {step:,} of {total_steps:,}; all of it is kept",
-        f"go on with --resume --out {path}",
+        f"interrupted after step {step:,} of {total_steps:,}; all of it is kept in {path}",
+        "type the same command again to go on, with --resume where it has that option",
     )
