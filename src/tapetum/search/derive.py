@@ -10,7 +10,8 @@ from what the search has come to,
 with :math:`w_o` for the scaled width of the likeliest candidate, and for that of the others as the
 search left it; the knapsack of :mod:`tapetum.latency.budget` finds the choices that are worth most
 together under the target :math:`\ell^*`.  That is the scaled network itself, unless its widths are
-at their limits; and the constraint holds for the network that is delivered, not for a mixture.
+at their limits, or a step narrower in a slot or two, as the knapsack rounds each price up; and the
+constraint holds for the network that is delivered, not for a mixture.
 
 Whoever asks for 8 ms wants them used: :math:`\mu` is the smallest of a few weights, from 0 on, with
 which the network comes near the target.
