@@ -128,11 +128,12 @@ def latency_sections(folder: Path) -> dict[str, str]:
         f"latency_{name}": _of_study(render, folder / f"study_{name}.json")
         for name, render in _STUDIES.items()
     }
+    first, second = _checked(folder), _checked(folder / SECOND_MACHINE)
     return {
-        "latency_tables": _tables(folder),
-        "latency_again": _again(folder),
-        f"latency_{SECOND_MACHINE}": _tables(folder, SECOND_MACHINE),
-        "latency_restless": _restless(folder),
+        "latency_tables": _tables(folder, first),
+        "latency_again": _again(folder, first),
+        f"latency_{SECOND_MACHINE}": _tables(folder, second, SECOND_MACHINE),
+        "latency_restless": _restless(folder, second),
         **studies,
     }
 
@@ -203,10 +204,9 @@ _COLUMNS: dict[str, Callable[[TableStudy], str]] = {
 }
 
 
-def _tables(folder: Path, machine: str = "") -> str:
+def _tables(folder: Path, checked: Mapping[str, TableStudy], machine: str = "") -> str:
     """A row for each table of a machine: what it says of itself, and what fresh networks say."""
     folder, place = folder / machine, f"results/{FOLDER}/{machine}".rstrip("/")
-    checked = _checked(folder)
     if not checked:
         return f"{NOT_RUN}."
     absent = sorted(one.name for one in SETTINGS if not (folder / f"{one.name}.json").exists())
@@ -231,7 +231,7 @@ def _rows(named: Iterable[tuple[str, TableStudy]]) -> str:
     return markdown_table(("table", *_COLUMNS), rows)
 
 
-def _restless(folder: Path) -> str:
+def _restless(folder: Path, kept: Mapping[str, TableStudy]) -> str:
     """What the second machine said in hours that its neighbours disturbed, in order of time."""
     studies = [TableStudy.read(path) for path in (folder / RESTLESS).glob("*/*.json")]
     if not studies:
@@ -240,18 +240,17 @@ def _restless(folder: Path) -> str:
     named = [
         (f"{one.provenance.date[:16]}, {_title(one.conditions, one.space)}", one) for one in studies
     ]
-    kept = _checked(folder / SECOND_MACHINE).values()
     return (
         f"{_rows(named)}\n\n"
-        f"With those that were measured anew: {_inside([*studies, *kept])}\n\n"
+        f"Together with the tables above:  {_inside([*studies, *kept.values()])}\n\n"
         f"{studies[0].conditions.device}; UTC; "
         f"[results/{FOLDER}/{RESTLESS}](../results/{FOLDER}/{RESTLESS})."
     )
 
 
-def _again(folder: Path) -> str:
+def _again(folder: Path, first: Mapping[str, TableStudy]) -> str:
     """A row for each table that was adjusted and checked at another hour, in brackets as new."""
-    first, again = _checked(folder), _checked(folder / AGAIN)
+    again = _checked(folder / AGAIN)
     if not again:
         return f"{NOT_RUN}."
     names = (
