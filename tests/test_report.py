@@ -30,6 +30,7 @@ from tapetum.report import (
     render,
     write_report,
 )
+from tapetum.report.plots import plot
 
 WITHOUT_END = {"img", "meta"}
 SIGMAS = (0.0, 0.5, 1.0)
@@ -194,6 +195,17 @@ def test_plots_take_their_colours_from_the_page(page: Page) -> None:
     svg = re.findall(r"<svg.*?</svg>", render(page), re.DOTALL)
     assert len(svg) == len(page.curves) + len(page.diagrams)
     assert not re.search(r"#[0-9a-f]{6}\b", "".join(svg))
+
+
+def test_epochs_are_counted_in_whole_numbers() -> None:
+    """One epoch or a few: no mark on the axis lies between them."""
+    for count in (1, 2, 5, 30):
+        epochs = tuple(float(epoch) for epoch in range(1, count + 1))
+        drawn = plot(Curve("loss", "epoch", "", epochs, (Series("ours", epochs),)), prefix="a-")
+        along = drawn[drawn.index('id="a-matplotlib.axis_1"') : drawn.index("a-matplotlib.axis_2")]
+        marks = re.findall(r">([0-9.]+)</text>", along)
+        assert marks, count
+        assert all(mark.isdigit() for mark in marks), marks
 
 
 def test_a_network_is_drawn_block_by_block(page: Page) -> None:

@@ -30,7 +30,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from tapetum.arch import Architecture, Peer, find, find_peer, peer_names
+from tapetum.arch.families import integrated, unet
 from tapetum.arch.spaces import Frame, find_space
+from tapetum.arch.zoo import DENOISERS
 from tapetum.experiments.measures import accuracy_percent, mean_of
 from tapetum.experiments.paper import (
     TABLE_2,
@@ -113,11 +115,12 @@ def table_3(scale: Scale) -> Experiment:
     for size in SIZES:
         networks[f"C-NAS {size}"] = _found(study, "c-nas", size)
         networks[f"DC-NAS {size}"] = _found(study, "dc-nas", size)
-    controls = {
-        f"{kind}, as slow as DC-NAS S": _found(study, "dc-nas", "S", control=kind)
-        for kind in CONTROLS
+    controls = {kind: _found(study, "dc-nas", "S", control=kind) for kind in CONTROLS}
+    as_slow = {
+        f"{kind}, as slow as DC-NAS S": network
+        for kind, network in (controls | _widened(study)).items()
     }
-    ordered = {title: networks[title] for title in TABLE_3} | controls
+    ordered = {title: networks[title] for title in TABLE_3} | as_slow
     title = "Networks that name, clean or do both, at three latencies"
     return _experiment("table_3", scale, title, ordered, TABLE_3, JOINT, seeds=study.seeds)
 
@@ -262,6 +265,19 @@ def _designed(study: Study, name: str) -> Architecture | Peer:
     if name in peer_names():
         return find_peer(name, channels=channels, num_classes=num_classes)
     return find(name, channels=channels, num_classes=num_classes, boxes=False)
+
+
+def _widened(study: Study) -> dict[str, Network]:
+    """A UNet-S and a DC-Net S of other base width, which figure 9 found to scale well."""
+    numbers = DENOISERS["unet-s"]
+    if study.widened == numbers.base_width:
+        joint: Network = _designed(study, "dc-net-reduced-integrated")
+        return {"UNet": _designed(study, "unet-s"), "DC-Net": joint}
+    wide = numbers._replace(base_width=study.widened)._asdict()
+    denoiser = unet(f"unet-s-b{study.widened}", **wide, channels=study.frame.picture_channels)
+    name = f"dc-net-s-b{study.widened}"
+    joint = integrated(denoiser, name, num_classes=study.frame.num_classes, boxes=False)
+    return {"UNet": denoiser, "DC-Net": joint}
 
 
 def _found(

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
 from tapetum.arch.spaces import Frame
+from tapetum.arch.zoo import DENOISERS
 from tapetum.data import DigitCrops
 from tapetum.experiments.deployment import Deployment
 from tapetum.experiments.plan import Scale
@@ -50,6 +51,8 @@ class Study(NamedTuple):
         train_count: Pictures, where they are composed.
         test_count: As above.
         ablated: The size of the networks of table 4, where the paper's is M.
+        widened: Base width with which a UNet-S and a DC-Net S are as slow as the DC-NAS S; in the
+            paper they are so with their own.
     """
 
     data: Literal["digit-crops", "imagenette128", "imagenet100"]
@@ -63,6 +66,7 @@ class Study(NamedTuple):
     train_count: int = 30_000
     test_count: int = 2_000
     ablated: Size = "M"
+    widened: int = DENOISERS["unet-s"].base_width
 
 
 BRIEF_TRAINING = Recipe(
@@ -103,6 +107,7 @@ STUDIES = {
         ),
         train_count=6,
         test_count=2,
+        widened=12,
     ),
     Scale.small: Study(
         data="imagenette128",
@@ -112,6 +117,7 @@ STUDIES = {
         training=BRIEF_TRAINING,
         seeds=(0, 1),
         ablated="S",  # so that a row of table 4 is one of table 3
+        widened=20,
     ),
     Scale.paper: Study(
         data="imagenet100",

@@ -26,6 +26,7 @@ def plot(curve: Curve, *, prefix: str) -> str:
     with drawing_extra():
         import matplotlib
         from matplotlib.figure import Figure
+        from matplotlib.ticker import MaxNLocator
     buffer = io.StringIO()
     with matplotlib.rc_context(_plot_style()):
         figure = Figure(figsize=(4.0, 2.9), layout="constrained")
@@ -41,6 +42,8 @@ def plot(curve: Curve, *, prefix: str) -> str:
                 linestyle=_DASHES[(index + index // len(_SERIES)) % len(_DASHES)],
             )
         axes.set(xlabel=curve.x_label, ylabel=curve.y_label)
+        if all(x.is_integer() for x in curve.x):  # there is no epoch 1.5
+            axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True, min_n_ticks=1))
         if len(curve.series) > 1:
             figure.legend(loc="outside upper left", ncols=2)
         figure.savefig(buffer, format="svg", transparent=True, metadata=_BLANK)
