@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from tapetum.arch import Architecture
-from tapetum.arch.spec import InvertedResidual
+from tapetum.arch.spec import InvertedResidual, level_channels
 from tapetum.errors import InputError
 from tapetum.experiments import Experiment, Reproduced, Scale, gather, paper, reproduce
 from tapetum.experiments.searched import Searched, Target
@@ -110,6 +110,26 @@ def test_clean_pictures_where_the_paper_has_clean_ones() -> None:
         is_clean = make in (table_10, figure_4, figure_5, figure_6)
         for cell in make(Scale.paper).cells:
             assert (cell.recipe.noise.levels == (0.0,)) == is_clean
+
+
+@pytest.mark.parametrize("scale", Scale)
+def test_what_is_made_as_slow_differs_in_width_alone(scale: Scale) -> None:
+    """The paper's UNet-S and DC-Net S are as slow as they are; elsewhere they get more channels."""
+    rows = {row.title: row.cells[0].network for row in table_3(scale).rows}
+    for kind, usual in (("UNet", rows["UNet-S"]), ("DC-Net", rows["DC-Net S"])):
+        wide = rows[f"{kind}, as slow as DC-NAS S"]
+        assert isinstance(wide, Architecture)
+        assert isinstance(usual, Architecture)
+        if scale == Scale.paper:
+            assert wide == usual
+        else:
+            shapes = [
+                [[block.kind for block in level.blocks] for level in network.encoder]
+                for network in (wide, usual)
+            ]
+            assert shapes[0] == shapes[1]
+            assert wide.kind == usual.kind
+            assert min(level_channels(wide)) > min(level_channels(usual))
 
 
 def test_a_search_and_its_training_have_one_seed() -> None:
