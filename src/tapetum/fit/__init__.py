@@ -1,14 +1,6 @@
 """The main job: pictures in, a trained and scored network out, with a page that shows both."""
 
-from tapetum.fit.budget import (
-    Asked,
-    Budgeted,
-    Recipes,
-    ask_budget,
-    budget_recipes,
-    budget_space,
-    fit_to_budget,
-)
+from tapetum.fit.budget import Budgeted, fit_to_budget
 from tapetum.fit.budget_page import write_budget_page
 from tapetum.fit.job import choose_recipe, fit, score
 from tapetum.fit.pictures import (
@@ -19,6 +11,7 @@ from tapetum.fit.pictures import (
     open_pictures,
     require_fit,
 )
+from tapetum.fit.request import Asked, Recipes, ask_budget, budget_recipes, budget_space
 from tapetum.fit.ship import export_run
 from tapetum.fit.subject import Subject, open_subject, package_predict
 

@@ -18,93 +18,50 @@ Each step leaves its result before the next one begins, and is not done again: k
 and called again, the job goes on.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, TypeVar
-
-from pydantic import Field, PositiveFloat
+from typing import NamedTuple, TypeVar
 
 from tapetum.arch import Architecture
-from tapetum.arch.space import Space
-from tapetum.arch.spaces import Frame, open_space
-from tapetum.errors import InputError, RunError
-from tapetum.fit.controls import CONTROLS, Control, control
-from tapetum.fit.job import PAGE, choose_recipe, fit
+from tapetum.errors import RunError
+from tapetum.fit.controls import control
+from tapetum.fit.job import PAGE, fit
 from tapetum.fit.page import write_run_page
 from tapetum.fit.pictures import Pictures
+from tapetum.fit.request import Asked
 from tapetum.fit.settle import ABOVE, Settled, settle, time_whole
 from tapetum.fit.ship import export_run
 from tapetum.latency import (
     Best,
-    Conditions,
     LatencyTable,
     Prepare,
     Runtime,
     Timing,
-    conditions_here,
     measure_table,
     open_subject,
     prepare_architecture,
     require_effort,
     require_feasible,
-    require_sense,
 )
 from tapetum.progress import ProgressCallback, silent
 from tapetum.records import Record, differences
 from tapetum.scores import Scores
 from tapetum.search import (
     SearchFolder,
-    SearchRecipe,
     SearchRequest,
     SearchResult,
-    choose_search_recipe,
     search_once,
 )
 from tapetum.search.derive import derive
-from tapetum.training import Recipe, RunFolder
+from tapetum.training import RunFolder
 
-__all__ = [
-    "CONTROLS",
-    "Asked",
-    "Budgeted",
-    "Delivered",
-    "Recipes",
-    "ask_budget",
-    "budget_recipes",
-    "budget_space",
-    "fit_to_budget",
-]
+__all__ = ["Budgeted", "Delivered", "fit_to_budget"]
 
 R = TypeVar("R", bound=Record)
 
 PACKAGE = "model.tapetum"
-RECALIBRATION_BATCHES = 50
 CONTROL_SEED = 11
-
-
-class Asked(Record):
-    """What was asked of the whole job.
-
-    Attributes:
-        target_ms: What one pass may take.
-        space: That is searched.
-        conditions: Under which the target holds.
-        search_recipe: How to search.
-        recipe: How to train what was found, and the controls.
-        data: What identifies the pictures.
-        controls: Networks of the same latency that are trained for comparison.
-    """
-
-    format: Literal["tapetum-fit"] = "tapetum-fit"
-    schema_version: Literal[1] = 1
-    target_ms: PositiveFloat
-    space: Space
-    conditions: Conditions
-    search_recipe: SearchRecipe
-    recipe: Recipe
-    data: dict[str, str | int | float | bool | None] = Field(default_factory=dict)
-    controls: tuple[Control, ...] = CONTROLS
 
 
 class Delivered(Record):
@@ -157,136 +114,6 @@ class Budgeted(NamedTuple):
         scores = RunFolder.open(self.runs["network"]).result().scores
         assert scores is not None  # noqa: S101  (fit scores what it trains)
         return scores
-
-
-class Recipes(NamedTuple):
-    """How to search, and how to train what was found and the controls."""
-
-    search: SearchRecipe
-    training: Recipe
-
-
-def budget_space(
-    pictures: Pictures,
-    name: str = "dc-nas",
-    *,
-    operators: int = 4,
-    decoder: str = "conv",
-    up: str = "transposed_conv",
-    learns_depth: bool = False,
-) -> Space:
-    """The space of a name or a JSON file, for some pictures.
-
-    Args:
-        pictures: To learn from.
-        name: Or a path that ends in ``.json``, and then the rest is not asked.
-        operators: Candidates of each slot.
-        decoder: One of :data:`~tapetum.arch.spaces.DECODERS`.
-        up: One of :data:`~tapetum.arch.spaces.UPS`.
-        learns_depth: Whether slots that keep size and channels may be left out.
-
-    Raises:
-        InputError: The name is unknown, a value impossible, or the pictures have boxes.
-    """
-    if pictures.boxes:
-        raise InputError(
-            "spaces are for pictures with one name each, and these have boxes",
-            "give a folder of pictures, or 'digit-crops'",
-        )
-    frame = Frame(
-        operators=operators,
-        picture_px=_size_px(pictures),
-        picture_channels=pictures.train.channels,
-        num_classes=max(2, len(pictures.train.class_names)),
-        learns_depth=learns_depth,
-        decoder=decoder,
-        up=up,
-    )
-    return open_space(name, frame)
-
-
-def _size_px(pictures: Pictures) -> int:
-    size_px = pictures.identity["size_px"]
-    assert isinstance(size_px, int)  # noqa: S101  (open_pictures puts it there)
-    return size_px
-
-
-def budget_recipes(
-    data: str,
-    *,
-    search: str = "swift",
-    training: str | None = None,
-    noise: str | None = None,
-    protocol: str | None = None,
-    search_changes: Mapping[str, Any] | None = None,
-    changes: Mapping[str, Any] | None = None,
-) -> Recipes:
-    """Two recipes for the same noise.
-
-    Args:
-        data: Where the pictures are from, which decides the training where none is given.
-        search: A name, or a path that ends in ``.json``.
-        training: Likewise.
-        noise: Instead of that of both; by default the search takes that of the training.
-        protocol: Instead of that of the training.
-        search_changes: Fields of the search recipe; null keeps them.
-        changes: Fields of the training's; null keeps them.  Batch statistics are estimated anew at
-            the end, unless ``recalibration_batches`` says otherwise.
-
-    Raises:
-        InputError: A name is unknown, or a value impossible.
-    """
-    changes = {"recalibration_batches": RECALIBRATION_BATCHES, **(changes or {})}
-    chosen = choose_recipe(training, data, noise=noise, protocol=protocol, changes=changes)
-    if noise is None:
-        search_changes = {"noise": chosen.noise.model_dump(), **(search_changes or {})}
-    return Recipes(choose_search_recipe(search, noise=noise, changes=search_changes), chosen)
-
-
-def ask_budget(
-    pictures: Pictures,
-    runtime: Runtime,
-    space: Space,
-    recipes: Recipes,
-    *,
-    target_ms: float,
-    threads: int = 1,
-    batch: int = 1,
-    has_controls: bool = True,
-) -> Asked:
-    """Puts a request together for some pictures and this machine.
-
-    Args:
-        pictures: To learn from.
-        runtime: Of the device.
-        space: That is searched (:func:`budget_space`).
-        recipes: Of the search and of the trainings (:func:`budget_recipes`).
-        target_ms: What one pass may take.
-        threads: That share the work of one layer.
-        batch: Pictures in one pass.
-        has_controls: Whether controls are trained too.
-
-    Raises:
-        InputError: A value is impossible.
-    """
-    require_sense(target_ms)  # in our words, before the request refuses it in others
-    size_px = _size_px(pictures)
-    return Asked(
-        target_ms=target_ms,
-        space=space,
-        conditions=conditions_here(
-            runtime,
-            threads=threads,
-            batch=batch,
-            channels=pictures.train.channels,
-            height_px=size_px,
-            width_px=size_px,
-        ),
-        search_recipe=recipes.search,
-        recipe=recipes.training,
-        data=pictures.identity,
-        controls=CONTROLS if has_controls else (),
-    )
 
 
 def fit_to_budget(
