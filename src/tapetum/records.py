@@ -22,6 +22,7 @@ from tapetum.errors import InputError
 
 __all__ = [
     "FiniteOrNone",
+    "Identity",
     "Record",
     "changed",
     "describe_faults",
@@ -41,6 +42,9 @@ def _finite_or_none(value: float | None) -> float | None:
 FiniteOrNone = Annotated[float | None, AfterValidator(_finite_or_none)]
 """A measured number; one that is not finite, such as the PSNR of a perfect picture, is kept as
 ``None``: JSON has no infinity."""
+
+Identity = dict[str, str | int | float | bool | None]
+"""Plain values by name that say which pictures something was made of."""
 
 
 class Record(BaseModel):

@@ -17,6 +17,7 @@ from tapetum.arch import (
 from tapetum.data import DigitCrops, Joined, PictureSet, open_digits, open_folder
 from tapetum.errors import ArchitectureError, DataError, nearest, require_effect
 from tapetum.progress import ProgressCallback
+from tapetum.records import Identity
 
 __all__ = [
     "DIGITS",
@@ -48,7 +49,7 @@ class Pictures:
 
     train: PictureSet
     validation: PictureSet
-    identity: dict[str, str | int | float | bool | None]
+    identity: Identity
     skipped: tuple[tuple[Path, str], ...] = ()
     boxes: bool = False
     paired: bool = False
@@ -184,7 +185,7 @@ def require_fit(
 
 def _identity(
     source: str, training: PictureSet, validation: PictureSet, size_px: int, seed: int
-) -> dict[str, str | int | float | bool | None]:
+) -> Identity:
     return {
         "source": source,
         "description": training.source,

@@ -12,7 +12,7 @@ from tapetum.fit.controls import CONTROLS, Control
 from tapetum.fit.job import choose_recipe
 from tapetum.fit.pictures import Pictures
 from tapetum.latency import Conditions, Runtime, conditions_here, require_sense
-from tapetum.records import Record
+from tapetum.records import Identity, Record
 from tapetum.search import SearchRecipe, choose_search_recipe
 from tapetum.training import Recipe
 
@@ -41,7 +41,7 @@ class Asked(Record):
     conditions: Conditions
     search_recipe: SearchRecipe
     recipe: Recipe
-    data: dict[str, str | int | float | bool | None] = Field(default_factory=dict)
+    data: Identity = Field(default_factory=dict)
     controls: tuple[Control, ...] = CONTROLS
 
 

@@ -22,7 +22,7 @@ from tapetum.arch.space import Choice
 from tapetum.errors import RunError
 from tapetum.latency import LatencyTable
 from tapetum.provenance import Provenance
-from tapetum.records import FiniteOrNone, Record, differences, write_csv
+from tapetum.records import FiniteOrNone, Identity, Record, differences, write_csv
 from tapetum.search.recipe import SearchRecipe
 
 __all__ = ["SearchEpoch", "SearchFolder", "SearchPosition", "SearchRequest", "SearchResult"]
@@ -42,7 +42,7 @@ class SearchRequest(Record):
     schema_version: Literal[1] = 1
     recipe: SearchRecipe
     target_ms: PositiveFloat
-    data: dict[str, str | int | float | bool | None] = Field(default_factory=dict)
+    data: Identity = Field(default_factory=dict)
     class_names: tuple[str, ...] = ()
 
 

@@ -29,7 +29,7 @@ from tapetum.arch import AnyArchitecture
 from tapetum.errors import RunError
 from tapetum.nn import AnyNetwork, build
 from tapetum.provenance import Provenance
-from tapetum.records import Record, differences, write_csv
+from tapetum.records import Identity, Record, differences, write_csv
 from tapetum.scores import Scores
 from tapetum.training.checkpoint import EpochRow, read_weights
 from tapetum.training.process import ProcessSettings
@@ -52,7 +52,7 @@ class Request(Record):
     schema_version: Literal[1] = 1
     architecture: AnyArchitecture
     recipe: Recipe
-    data: dict[str, str | int | float | bool | None] = Field(default_factory=dict)
+    data: Identity = Field(default_factory=dict)
     class_names: tuple[str, ...] = ()
 
 
