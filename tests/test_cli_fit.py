@@ -56,6 +56,8 @@ def test_a_folder_and_a_budget_become_a_package(photos: Path, device: Path, tmp_
     asked = command(photos, device, out, "--search-recipe", small)
     result = run(*asked, "--json")
     assert result.exit_code == 0, result.output
+    told = result.stderr
+    assert told.index("this space spans") < told.index("search, epoch 1")
     facts = json.loads(result.stdout)
     assert facts["delivered"]["timing"]["median_ms"] > 0
     assert open_package(out / "model.tapetum").manifest.scores is not None

@@ -141,11 +141,14 @@ def _made(
         fit_to_budget,
         write_budget_page,
     )
-    from tapetum.latency import LatencyTable
+    from tapetum.latency import LatencyTable, require_feasible, require_sense
     from tapetum.training import prepare_process
 
+    require_sense(target_ms)  # before many pictures are read
     prepare_process()  # before torch starts its threads
     given = None if latency is None else LatencyTable.read(latency)
+    if given is not None:
+        require_feasible(given, target_ms)
     with progress_bar() as tick:
         pictures, chosen = opened(data, tick, **options.opening), runtime_of(runtime)
         space = budget_space(pictures, **options.space)

@@ -41,6 +41,7 @@ from tapetum.latency import (
     measure_table,
     open_subject,
     prepare_architecture,
+    range_of,
     require_effort,
     require_feasible,
 )
@@ -154,6 +155,9 @@ def fit_to_budget(
     _begin(asked, out, resume=resume)
     prepare = partial(prepare_architecture, runtime, asked.conditions)
     priced = _table(asked, out, table, prepare, minutes, networks, progress)
+    fastest_ms, slowest_ms = range_of(priced)
+    spans = f"{fastest_ms:.2f} to {slowest_ms:.2f} ms here, of which {asked.target_ms:g} are asked"
+    progress(1, 1, f"latencies: this space spans {spans}")
     found = _search(asked, pictures, priced, out, progress)
     settled = _once(
         out / "settled.json",
