@@ -256,7 +256,7 @@ def quality(scale: Scale) -> Experiment:
     }
     title = "C-NAS S by how it was searched (ours)"
     measures = (LATENCY, ACCURACY, SEARCH)
-    return _experiment("quality", scale, title, networks, {}, measures, seeds=study.seeds)
+    return _experiment("quality", scale, title, networks, {}, measures, seeds=study.quality_seeds)
 
 
 def _designed(study: Study, name: str) -> Architecture | Peer:
