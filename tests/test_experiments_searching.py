@@ -199,13 +199,18 @@ def test_a_joint_network_has_the_blocks_of_the_classifier(out: Path) -> None:
 
 
 def test_a_control_is_as_slow_and_has_not_been_searched(out: Path) -> None:
-    """By the table: near the latency of what was found, with other blocks."""
+    """By the table near the latency of what was found, with other blocks; no search is told."""
     table = LatencyTable.read(out / "results" / "smoke" / "tables" / "c-nas-4op.json")
     found, *controls = (
         _run(table_3, out, only=f"{name}_*", times=False).results[0]
         for name in ("dc-nas-s", "dc-nas-s-random", "dc-nas-s-uniform")
     )
     assert found.search is not None
+    of_searches = [m for m in quality(Scale.smoke).measures if m.title.startswith("s")]
+    assert [m.title for m in of_searches] == ["supernet %", "search, min"]
+    for measure in of_searches:
+        assert measure.read(found) is not None
+        assert [measure.read(one) for one in controls] == [None, None]
     for one in controls:
         assert one.search == found.search
         blocks = _blocks(one.architecture)

@@ -26,7 +26,7 @@ every scale no dropout and no drop-connect, and pictures that are not searched o
 cropped as in :mod:`tapetum.data.folder`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from tapetum.arch import Architecture, Peer, find, find_peer, peer_names
@@ -43,12 +43,12 @@ from tapetum.experiments.paper import (
     TABLE_10,
     SearchRow,
 )
-from tapetum.experiments.plan import Cell, Experiment, Measure, Row, Scale
+from tapetum.experiments.plan import Cell, CellResult, Experiment, Measure, Row, Scale
 from tapetum.experiments.searched import Searched, Target, Yardstick
 from tapetum.experiments.studies import CLEAN, SIZES, STUDIES, Size, Study
 from tapetum.fit.controls import CONTROLS, Control
 from tapetum.losses import EQUATION_3
-from tapetum.search import SWIFT_SEARCH, TF_NAS, SearchRecipe
+from tapetum.search import SWIFT_SEARCH, TF_NAS, SearchRecipe, SearchResult
 
 __all__ = [
     "FIGURE_5",
@@ -76,9 +76,26 @@ PSNR = Measure("PSNR dB", 2, mean_of(lambda row: row.psnr_db))
 SSIM = Measure("SSIM", 3, mean_of(lambda row: row.ssim))
 
 
-SEARCH = Measure(
-    "search, min", 1, lambda done: None if done.search is None else done.search.seconds / 60
-)
+def _of_search(
+    read: Callable[[SearchResult], float | None],
+) -> Callable[[CellResult], float | None]:
+    """A value of the search that found a network; none of a control, which nobody searched."""
+
+    def value(done: CellResult) -> float | None:
+        network = done.cell.network
+        is_control = isinstance(network, Searched) and network.control is not None
+        return None if done.search is None or is_control else read(done.search)
+
+    return value
+
+
+def _judged_percent(search: SearchResult) -> float | None:
+    accuracy = search.epochs[-1].judged.get("accuracy")
+    return None if accuracy is None else 100 * accuracy
+
+
+SUPERNET = Measure("supernet %", 1, _of_search(_judged_percent))
+SEARCH = Measure("search, min", 1, _of_search(lambda search: search.seconds / 60))
 JOINT = (LATENCY, ACCURACY, PSNR, SSIM)
 
 Network = Architecture | Peer | Searched
@@ -255,7 +272,7 @@ def quality(scale: Scale) -> Experiment:
         "random, as slow": _found(study, "c-nas", "S", control="random"),
     }
     title = "C-NAS S by how it was searched (ours)"
-    measures = (LATENCY, ACCURACY, SEARCH)
+    measures = (LATENCY, ACCURACY, SUPERNET, SEARCH)
     return _experiment("quality", scale, title, networks, {}, measures, seeds=study.quality_seeds)
 
 
