@@ -242,7 +242,7 @@ def _restless(folder: Path, kept: Mapping[str, TableStudy]) -> str:
     ]
     return (
         f"{_rows(named)}\n\n"
-        f"Together with the tables above:  {_inside([*studies, *kept.values()])}\n\n"
+        f"Together with the tables above: {_inside([*studies, *kept.values()])}\n\n"
         f"{studies[0].conditions.device}; UTC; "
         f"[results/{FOLDER}/{RESTLESS}](../results/{FOLDER}/{RESTLESS})."
     )

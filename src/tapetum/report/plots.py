@@ -42,7 +42,7 @@ def plot(curve: Curve, *, prefix: str) -> str:
                 linestyle=_DASHES[(index + index // len(_SERIES)) % len(_DASHES)],
             )
         axes.set(xlabel=curve.x_label, ylabel=curve.y_label)
-        if all(x.is_integer() for x in curve.x):  # there is no epoch 1.5
+        if all(float(x).is_integer() for x in curve.x):  # there is no epoch 1.5
             axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True, min_n_ticks=1))
         if len(curve.series) > 1:
             figure.legend(loc="outside upper left", ncols=2)
