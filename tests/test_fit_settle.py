@@ -3,7 +3,7 @@
 import pytest
 
 from tapetum.arch import Architecture
-from tapetum.fit.settle import settle
+from tapetum.fit.settle import ABOVE, BELOW, settle
 from tapetum.latency import LatencyTable, range_of
 from tapetum.latency.stopwatch import Run
 from tapetum.search.derive import derive
@@ -58,6 +58,19 @@ def test_what_is_settled_on_keeps_the_budget(
     settled = settled_on(table, device, target_ms)
     assert not settled.note
     assert 0.9 * target_ms <= settled.attempt.timing.median_ms <= target_ms
+
+
+@pytest.mark.parametrize("drift", [0.97, 1.0, 1.04])
+@pytest.mark.parametrize("factor", [0.8, 1.0, 1.25])
+def test_a_machine_that_drifts_until_the_delivery_keeps_the_budget(
+    table: LatencyTable, factor: float, drift: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A few percent either way: the delivered median is at most 2 % above, a tenth below."""
+    device = OffDevice(table, factor, monkeypatch)
+    fastest, slowest = range_of(table)
+    target_ms = factor * (fastest + slowest) / 2
+    delivered_ms = drift * settled_on(table, device, target_ms).attempt.timing.median_ms
+    assert (1 - BELOW) * target_ms <= delivered_ms <= (1 + ABOVE) * target_ms
 
 
 def test_a_budget_beyond_reach_is_told(
