@@ -1,8 +1,12 @@
 """The session and the cut-down graph: tiny graphs, run for real."""
 
+import ast
+import json
+import os
 import platform
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -10,6 +14,7 @@ import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
+import tapetum
 from tapetum.errors import InputError, PackageError
 from tapetum.runtime import session as module
 from tapetum.runtime.session import GraphSession, keep_outputs
@@ -161,3 +166,61 @@ def test_importing_the_room_loads_nothing_slow() -> None:
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (result.returncode, result.stdout.strip()) == (0, "[]"), result.stderr
+
+
+# What a fresh process does: a session from the bytes on standard input, with every import of
+# onnxruntime recorded together with the variable at that moment.
+WATCHED_SESSION = """\
+import json, os, sys
+import numpy as np
+seen = []
+class Watch:
+    def find_spec(self, name, path=None, target=None):
+        if name == "onnxruntime":
+            seen.append(os.environ.get("ORT_DISABLE_TELEMETRY"))
+sys.meta_path.insert(0, Watch())
+from tapetum.runtime import GraphSession
+session = GraphSession(sys.stdin.buffer.read(), threads=1)
+picture = np.ones((1, 1, 2, 2), np.float32)
+session.run(["doubled"], {"x": picture, "y": picture})
+print(json.dumps(seen))
+"""
+
+
+def values_at_import(home: Path, **variables: str) -> list[str | None]:
+    """The variable at each first import of onnxruntime in a fresh process with this home folder."""
+    of_home = {"HOME": str(home), "USERPROFILE": str(home), "LOCALAPPDATA": str(home)}
+    own = {"ORT_DISABLE_TELEMETRY", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME"}
+    kept = {name: value for name, value in os.environ.items() if name not in own}
+    done = subprocess.run(
+        [sys.executable, "-c", WATCHED_SESSION],
+        input=two_branches().SerializeToString(),
+        env={**kept, **of_home, **variables},
+        capture_output=True,
+        check=True,
+    )
+    found: list[str | None] = json.loads(done.stdout)
+    return found
+
+
+def test_a_session_sends_no_telemetry(tmp_path: Path) -> None:
+    """The variable is set before the import, and nothing is written into the home folder."""
+    assert values_at_import(tmp_path) == ["1"]
+    assert list(tmp_path.rglob("*")) == []
+
+
+def test_a_user_decides_about_telemetry(tmp_path: Path) -> None:
+    """Whoever has set the variable keeps their value (one that turns telemetry off, here too)."""
+    assert values_at_import(tmp_path, ORT_DISABLE_TELEMETRY="true") == ["true"]
+
+
+def test_one_function_alone_imports_onnxruntime() -> None:
+    """No module of the package can import it before its telemetry is off."""
+    importers = [
+        path.name
+        for path in Path(tapetum.__file__).parent.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        and ast.unparse(node).startswith(("import onnxruntime", "from onnxruntime"))
+    ]
+    assert importers == ["session.py"]

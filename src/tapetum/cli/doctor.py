@@ -31,16 +31,16 @@ def doctor(json: Json = False) -> None:
 
 
 def _findings() -> dict[str, dict[str, Any]]:
-    import onnxruntime
-
     from tapetum.provenance import stamp
+    from tapetum.runtime.session import load_onnxruntime
 
+    providers = load_onnxruntime().get_available_providers()
     machine = stamp().model_dump(exclude={"command", "seed"})
     packages = machine.pop("packages")
     findings = {
         "machine": machine,
         "packages": packages,
-        "runtime": {"onnxruntime providers": ", ".join(onnxruntime.get_available_providers())},
+        "runtime": {"onnxruntime providers": ", ".join(providers)},
     }
     if find_spec("torch") is None:
         findings["training"] = {"torch": "not installed: pip install 'tapetum[train]'"}

@@ -72,9 +72,9 @@ class OnnxRuntime:
     @property
     def version(self) -> str:
         """Of the library."""
-        import onnxruntime
+        from tapetum.runtime.session import load_onnxruntime
 
-        return str(onnxruntime.__version__)
+        return str(load_onnxruntime().__version__)
 
     @property
     def device(self) -> str:

@@ -7,8 +7,13 @@ has cut down to the nodes behind the label: the other branch then costs nothing.
 Weights of a trained network can be so small that the processor handles them in microcode, 5 to 30
 times slower (onnxruntime issues 5472 and 7448); the session therefore takes denormal numbers as
 zero.  ONNX Runtime switches this in the thread that makes the session as well as in its own.
+
+Since version 1.32 ONNX Runtime sends telemetry: its import writes a device identifier and an event
+database below the home folder.  :func:`load_onnxruntime` turns this off and is the only place that
+imports the library.
 """
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -21,9 +26,20 @@ from tapetum.provenance import MOST_THREADS, usable_cores
 if TYPE_CHECKING:  # loaded where they are used, so that importing this module stays quick
     import onnx
 
-__all__ = ["GraphSession", "keep_outputs"]
+__all__ = ["GraphSession", "keep_outputs", "load_onnxruntime"]
 
 _QUIET = 4  # fatal only: every error is raised as well, and one sentence is enough
+
+
+def load_onnxruntime() -> Any:  # onnxruntime has no types
+    """The library, with its telemetry off unless the user has set the variable, even to 0.
+
+    ONNX Runtime reads ``ORT_DISABLE_TELEMETRY`` once, when it is first imported.
+    """
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    import onnxruntime
+
+    return onnxruntime
 
 
 class GraphSession:
@@ -40,8 +56,7 @@ class GraphSession:
     """
 
     def __init__(self, model: bytes, *, threads: int | None = None) -> None:
-        import onnxruntime
-
+        onnxruntime = load_onnxruntime()
         if threads is not None and not 1 <= threads <= MOST_THREADS:
             raise InputError(f"asked for {threads} threads", f"use 1 to {MOST_THREADS}")
         self.threads = threads or usable_cores()
@@ -178,8 +193,7 @@ def _read_by(node: "onnx.NodeProto") -> set[str]:
 
 
 def _session_options(threads: int) -> Any:  # onnxruntime has no types
-    import onnxruntime
-
+    onnxruntime = load_onnxruntime()
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
     options.log_severity_level = _QUIET
@@ -194,8 +208,7 @@ def _session_options(threads: int) -> Any:  # onnxruntime has no types
 
 def _runtime_faults() -> tuple[type[Exception], ...]:
     """Everything that ONNX Runtime raises; its exceptions have no parent of their own."""
-    from onnxruntime.capi import onnxruntime_pybind11_state as state
-
+    state = load_onnxruntime().capi.onnxruntime_pybind11_state
     faults = [value for value in vars(state).values() if isinstance(value, type)]
     own = [value for value in faults if issubclass(value, Exception)]
     return (*own, RuntimeError, ValueError, MemoryError)
