@@ -1,6 +1,7 @@
 """What a user sees: each command does its job; every mistake ends in one sentence and code 2."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -11,6 +12,8 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner, Result
 
+from tapetum.allocator import ALLOCATOR_ENVIRONMENT
+from tapetum.cli import TRAINING_COMMANDS
 from tapetum.cli.app import app
 from tapetum.runtime import read_picture
 
@@ -271,6 +274,24 @@ def test_a_mistake_is_json_when_asked_for() -> None:
     error = json.loads(result.stdout)["error"]
     assert error["kind"] == "ArchitectureError"
     assert "did you mean 'unet-s'" in error["remedy"]
+
+
+@pytest.mark.parametrize("command", [*TRAINING_COMMANDS, "predict"])
+def test_no_python_file_of_the_current_folder_runs(command: str, tmp_path: Path) -> None:
+    """Modules that lie where the installed command is run are not imported, restarted or not."""
+    for module in ("typer", "types", "json", "tapetum"):
+        (tmp_path / f"{module}.py").write_text("open(__file__ + '.ran', 'w').close()\n")
+    own = {"PYTHONPATH", "PYTHONSAFEPATH", *ALLOCATOR_ENVIRONMENT}
+    done = subprocess.run(
+        [Path(sys.executable).with_name("tapetum"), command, "--no-such-option"],
+        cwd=tmp_path,
+        env={name: value for name, value in os.environ.items() if name not in own},
+        capture_output=True,
+        check=False,
+        encoding="utf-8",
+    )
+    assert list(tmp_path.glob("*.ran")) == []
+    assert "No such option" in done.stderr
 
 
 @pytest.mark.slow

@@ -29,4 +29,6 @@ def _start_again_tuned() -> None:
 
     environment = relaunch_environment()
     if environment is not None:
-        os.execve(sys.executable, [sys.executable, "-m", "tapetum", *sys.argv[1:]], environment)  # noqa: S606
+        # -P: a typer.py or json.py in the current folder is data and must not be imported.
+        command = [sys.executable, "-P", "-m", "tapetum", *sys.argv[1:]]
+        os.execve(sys.executable, command, environment)  # noqa: S606
