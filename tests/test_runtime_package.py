@@ -1,9 +1,11 @@
 """Packages: what is written is read back, and what does not fit is refused with a sentence."""
 
+import ast
 import hashlib
 import json
 import zipfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +13,11 @@ import onnx
 import pytest
 from onnx import TensorProto
 
-from tapetum.arch.zoo import find
+import tapetum.graph
+from tapetum.arch.zoo import find, names
 from tapetum.errors import InputError, PackageError
 from tapetum.graph import random_weights, write_graph
+from tapetum.runtime import graphcheck
 from tapetum.runtime.package import Manifest, open_package, write_package
 from tapetum.scores import ScoreRow, Scores
 
@@ -263,6 +267,80 @@ def _unknown_operator(model: onnx.ModelProto) -> None:
     model.graph.node[0].op_type = "Teleport"
 
 
+def _from_file(tensor: onnx.TensorProto) -> None:
+    tensor.data_type = TensorProto.FLOAT
+    tensor.dims.append(1)
+    tensor.data_location = TensorProto.EXTERNAL
+    tensor.external_data.add(key="location", value="notes.txt")
+
+
+def _reader() -> onnx.NodeProto:
+    node = onnx.helper.make_node("Constant", [], ["text"])
+    attribute = node.attribute.add(name="value", type=onnx.AttributeProto.TENSOR)
+    _from_file(attribute.t)
+    return node
+
+
+def _add_function(model: onnx.ModelProto, name: str, nodes: list[onnx.NodeProto]) -> None:
+    imports = [onnx.helper.make_opsetid("", 18), onnx.helper.make_opsetid("mine", 1)]
+    function = onnx.helper.make_function("mine", name, ["x"], ["y"], nodes, imports)
+    model.functions.append(function)
+
+
+def _call(model: onnx.ModelProto, name: str) -> None:
+    model.opset_import.add(domain="mine", version=1)
+    node = onnx.helper.make_node(name, ["noisy"], ["of_function"], domain="mine")
+    model.graph.node.append(node)
+
+
+def _file_reader_in_a_function(model: onnx.ModelProto) -> None:
+    nodes = [_reader(), onnx.helper.make_node("Add", ["x", "text"], ["y"])]
+    _add_function(model, "Read", nodes)
+    _call(model, "Read")
+
+
+def _nested_functions(model: onnx.ModelProto) -> None:
+    make = partial(onnx.helper.make_node, domain="mine")
+    for depth in range(25):  # 2^25 calls of the last one
+        called = f"F{depth + 1}"
+        _add_function(model, f"F{depth}", [make(called, ["x"], ["z"]), make(called, ["z"], ["y"])])
+    _add_function(model, "F25", [onnx.helper.make_node("Relu", ["x"], ["y"])])
+    _call(model, "F0")
+
+
+def _unused_function(model: onnx.ModelProto) -> None:
+    _add_function(model, "Idle", [onnx.helper.make_node("Relu", ["x"], ["y"])])
+
+
+def _loop(model: onnx.ModelProto) -> None:
+    flag = onnx.helper.make_tensor_value_info("go_on", TensorProto.BOOL, [])
+    count = onnx.helper.make_tensor_value_info("count", TensorProto.INT64, [])
+    body = onnx.helper.make_graph([], "endless", [count, flag], [flag])
+    model.graph.node.append(onnx.helper.make_node("Loop", ["", ""], [], body=body))
+
+
+def _inner_graph(model: onnx.ModelProto) -> None:
+    inner = onnx.helper.make_graph([], "inner", [], [])
+    model.graph.node[0].attribute.append(onnx.helper.make_attribute("body", inner))
+
+
+def _outside_attribute(model: onnx.ModelProto) -> None:
+    _from_file(model.graph.node[0].attribute.add(name="value", type=onnx.AttributeProto.TENSOR).t)
+
+
+def _outside_sparse_weights(model: onnx.ModelProto) -> None:
+    _from_file(model.graph.sparse_initializer.add(dims=[1]).values)
+
+
+def _training_graph(model: onnx.ModelProto) -> None:
+    model.training_info.add().algorithm.name = "training"
+
+
+def _many_operators(model: onnx.ModelProto) -> None:
+    for index in range(7):
+        model.graph.node[index].op_type = f"Odd{index}"
+
+
 @pytest.mark.parametrize(
     ("spoil", "fault"),
     [
@@ -273,7 +351,16 @@ def _unknown_operator(model: onnx.ModelProto) -> None:
         (_whole_numbers, "is int64"),
         (_unknown_type, "is of unknown type 57"),
         (_outside_weights, "weights point to a file outside"),
-        (_unknown_operator, "Teleport"),
+        (_unknown_operator, r"operators that no package uses \(1: 'Teleport'\)"),
+        (_loop, r"operators that no package uses \(1: 'Loop'\); a node of it holds a graph"),
+        (_file_reader_in_a_function, "'mine.Read'.*functions of its own"),
+        (_nested_functions, "'mine.F0'.*functions of its own"),
+        (_unused_function, "it holds functions of its own"),
+        (_inner_graph, "a node of it holds a graph or a tensor"),
+        (_outside_attribute, "a node of it holds a graph or a tensor"),
+        (_outside_sparse_weights, "sparse weights"),
+        (_training_graph, "graphs for training"),
+        (_many_operators, r"\(7: 'Odd0', 'Odd1', 'Odd2', 'Odd3', 'Odd4'\); export"),
     ],
 )
 def test_a_graph_that_does_not_fit_is_refused(
@@ -286,6 +373,31 @@ def test_a_graph_that_does_not_fit_is_refused(
     rewrite(path, with_graph(members_of(path), spoiled.SerializeToString(), graph_opset=opset))
     with pytest.raises(PackageError, match=rf"(?s)does not fit: .*{fault}"):
         open_package(path)
+
+
+@pytest.mark.parametrize("boxes", [True, False])
+@pytest.mark.parametrize("name", names())
+def test_every_named_architecture_opens(name: str, boxes: bool, tmp_path: Path) -> None:
+    """What is refused in the graphs of others is in none of ours."""
+    architecture = find(name, num_classes=3, boxes=boxes)
+    class_names = CLASS_NAMES if architecture.classifier else ()
+    graph = write_graph(architecture, random_weights(architecture, seed=0))
+    manifest = Manifest.of(architecture, size_px=96, class_names=class_names)
+    write_package(tmp_path / "named.tapetum", graph, manifest, "")
+    assert open_package(tmp_path / "named.tapetum").manifest.architecture == architecture
+
+
+def test_the_allowed_operators_are_those_of_our_writer() -> None:
+    """Every operator named in the source of the writer is allowed; beyond these, only QDQ."""
+    written = {
+        node.value
+        for path in Path(tapetum.graph.__file__).parent.glob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Constant)
+        and isinstance(node.value, str)
+        and onnx.defs.has(node.value)
+    }
+    assert written | {"QuantizeLinear", "DequantizeLinear"} == graphcheck._OPERATORS
 
 
 def test_a_graph_that_is_no_graph_is_refused(path: Path) -> None:

@@ -38,16 +38,16 @@ def toy(name: str, *, channels: int = 1, gain: float = 1.0, scale: float = 1000.
         outputs.append(helper.make_tensor_value_info("cleaned", TensorProto.FLOAT, picture))
     if manifest.names:
         nodes += [
-            helper.make_node("ReduceMean", ["noisy", "axes"], ["mean"], keepdims=0),
-            helper.make_node("Sub", ["mean", "half"], ["offset"]),
-            helper.make_node("Mul", ["offset", "weights"], ["logits"]),
+            helper.make_node("GlobalAveragePool", ["noisy"], ["pooled"]),
+            helper.make_node("Flatten", ["pooled"], ["means"]),
+            helper.make_node("Sub", ["means", "half"], ["offsets"]),
+            helper.make_node("Gemm", ["offsets", "weights"], ["logits"]),
         ]
         outputs.append(helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["n", 2]))
     constants = {
         "gain": np.float32(gain),
-        "axes": np.array([1, 2, 3]),
         "half": np.float32(0.5),
-        "weights": np.float32([[-scale, scale]]),
+        "weights": np.float32([[-scale, scale]] * channels) / channels,
     }
     graph = helper.make_graph(
         nodes,

@@ -1,7 +1,9 @@
 """Whether a graph does what a manifest says, found out without running it.
 
-A graph comes from a file that anyone may have made.  What is refused here is what would
-otherwise fail in the middle of a folder of pictures, or read files that are none of its own.
+A graph comes from a file that anyone may have made.  Only what the writer of
+:mod:`tapetum.graph` emits is accepted: its operators (and those of a quantized graph) in one flat
+list of nodes, and weights inside of the file.  So a graph cannot read other files, loop without
+end or call itself 2^25 times, and whatever is not listed here is refused.
 """
 
 from collections.abc import Iterable, Iterator
@@ -14,7 +16,20 @@ if TYPE_CHECKING:  # loaded where it is used, so that importing this module stay
 
 __all__ = ["graph_faults", "opset_of"]
 
-_DOMAINS = ("", "ai.onnx", "com.microsoft")  # the last has ONNX Runtime's own integer layers
+_DOMAINS = ("", "ai.onnx")  # two names of the standard operators
+
+# A test compares this with what the writer emits, quantization aside.
+_OPERATORS = frozenset(
+    (
+        *("Add", "Concat", "Conv", "ConvTranspose", "CumSum", "DepthToSpace", "Div", "Expand"),
+        *("Flatten", "Gemm", "GlobalAveragePool", "GlobalMaxPool", "Identity"),
+        *("InstanceNormalization", "MaxPool", "Mul", "Pad", "Relu", "Reshape", "Resize"),
+        *("RoiAlign", "Shape", "Sigmoid", "Slice", "Sub"),
+        *("DequantizeLinear", "QuantizeLinear"),
+    )
+)
+_ATTRIBUTE_FIELDS = frozenset(("name", "type", "doc_string", "f", "i", "s", "floats", "ints"))
+_MOST_NAMED = 5  # of the operators that are refused; a message stays short
 
 
 def graph_faults(manifest: Manifest, model: "onnx.ModelProto") -> list[str]:
@@ -23,9 +38,11 @@ def graph_faults(manifest: Manifest, model: "onnx.ModelProto") -> list[str]:
 
     if not _is_text(model):  # everything below, and the runtime, would stumble over it
         return ["it holds names that are no text"]
-    faults = [*_opset_faults(manifest, model), *_border_faults(manifest, model.graph)]
-    if any(tensor.data_location == onnx.TensorProto.EXTERNAL for tensor in _tensors(model.graph)):
-        faults.append("its weights point to a file outside the package")
+    faults = [
+        *_opset_faults(manifest, model),
+        *_border_faults(manifest, model.graph),
+        *_foreign_parts(model),
+    ]
     if faults:
         return faults
     try:
@@ -118,13 +135,30 @@ def _is_text(message: Any) -> bool:  # any protobuf message; protobuf has no typ
     return True
 
 
-def _tensors(graph: "onnx.GraphProto") -> "Iterator[onnx.TensorProto]":
-    """Every stored tensor of a graph, also inside its nodes and their inner graphs."""
-    yield from graph.initializer
-    for sparse in graph.sparse_initializer:
-        yield from (sparse.values, sparse.indices)
-    for node in graph.node:
-        for attribute in node.attribute:
-            yield from (attribute.t, *attribute.tensors)
-            for inner in (attribute.g, *attribute.graphs):
-                yield from _tensors(inner)
+def _foreign_parts(model: "onnx.ModelProto") -> Iterator[str]:
+    """What a graph holds beyond the operators and the weights that a package may have."""
+    graph = model.graph
+    foreign = {_operator(node) for node in graph.node} - _OPERATORS
+    if foreign:
+        named = ", ".join(repr(name[:40]) for name in sorted(foreign)[:_MOST_NAMED])
+        yield f"it holds operators that no package uses ({len(foreign)}: {named})"
+    if model.functions:
+        yield "it holds functions of its own"
+    if model.training_info:
+        yield "it holds graphs for training"
+    if not all(map(_is_plain, (attribute for node in graph.node for attribute in node.attribute))):
+        yield "a node of it holds a graph or a tensor"
+    if graph.sparse_initializer:
+        yield "it holds sparse weights"
+    if any(tensor.data_location or tensor.external_data for tensor in graph.initializer):
+        yield "its weights point to a file outside the package"
+
+
+def _operator(node: "onnx.NodeProto") -> str:
+    """The operator of a node, with its domain where that is not the standard one."""
+    return node.op_type if node.domain in _DOMAINS else f"{node.domain}.{node.op_type}"
+
+
+def _is_plain(attribute: "onnx.AttributeProto") -> bool:
+    """Whether an attribute is numbers or a text: no graph, no tensor, no reference."""
+    return {field.name for field, _ in attribute.ListFields()} <= _ATTRIBUTE_FIELDS
