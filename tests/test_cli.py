@@ -15,7 +15,7 @@ from typer.testing import CliRunner, Result
 from tapetum.allocator import ALLOCATOR_ENVIRONMENT
 from tapetum.cli import TRAINING_COMMANDS
 from tapetum.cli.app import app
-from tapetum.runtime import read_picture
+from tapetum.runtime import open_package, read_picture
 
 TRAIN = ("train", "unet-s", "--data", "{photos}", "--batch-size", "8", "--out")
 COMMANDS = (
@@ -138,6 +138,22 @@ def test_a_picture_that_fails_does_not_stop_the_others(
     )
     assert "broken.png" in sentence(result)
     assert (tmp_path / "out" / "dark-0.png").is_file()
+
+
+def test_predict_says_when_labels_are_at_another_scale(
+    package: Path, photos: Path, tmp_path: Path
+) -> None:
+    """A folder gets one note, for people and as JSON; images of the validated scale get none."""
+    size_px = open_package(package).manifest.size_px
+    Image.new("L", (size_px, size_px)).save(tmp_path / "same.png")
+    subjects = (photos / "dark", tmp_path / "same.png")
+    told = run("predict", package, *subjects, "--out", tmp_path / "a", "--json")
+    note = json.loads(told.stdout)["notes"][0]
+    assert note.startswith("10 of 11 labels were made at another scale than was validated")
+    assert told.stderr.count(f"note: {note}") == 1
+    quiet = run("predict", package, tmp_path / "same.png", "--out", tmp_path / "b", "--json")
+    assert json.loads(quiet.stdout)["notes"] == []
+    assert "scale" not in quiet.stderr
 
 
 @pytest.mark.parametrize("mode", ["label", "picture"])

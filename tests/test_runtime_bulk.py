@@ -11,7 +11,8 @@ from tapetum.errors import DataError, InputError
 from tapetum.graph import random_weights, write_graph
 from tapetum.noise import Gaussian
 from tapetum.runtime import Manifest, Package, Picture, Predictor, read_picture, write_picture
-from tapetum.runtime.bulk import Job, read_boxes, run_job
+from tapetum.runtime.bulk import Job, PredictionRow, read_boxes, run_job, scale_note
+from tapetum.scores import ScoreRow, Scores
 
 
 def predictor_of(name: str, *, channels: int = 1) -> Predictor:
@@ -188,3 +189,47 @@ def test_pictures_are_never_replaced_by_their_cleaned_form(folder: Path) -> None
     with pytest.raises(InputError, match="choose another --out"):
         run_job(predictor_of("unet-s"), Job([folder], folder, overwrite=True))
     assert (folder / "deep.png").read_bytes() == before
+
+
+def row_of(width_px: int, height_px: int, *labels: str) -> PredictionRow:
+    """The row of an image of that size."""
+    return PredictionRow(picture="x.png", width_px=width_px, height_px=height_px, labels=labels)
+
+
+def manifest_of(name: str, *, boxes: bool, noise: Gaussian | None = None) -> Manifest:
+    """The manifest of a network trained at 32 px, validated on pairs where ``noise`` is null."""
+    architecture = find(name, num_classes=2, boxes=boxes)
+    class_names = ["a", "b"] if architecture.classifier else []
+    row = ScoreRow(title="", noise=noise, num_pictures=1)
+    scores = Scores(protocol="camera", seed=0, source="one image", rows=(row,), mean=row)
+    return Manifest.of(architecture, size_px=32, class_names=class_names, scores=scores)
+
+
+def test_labels_at_another_scale_are_counted() -> None:
+    """Larger and smaller images count once; the shorter side decides; failures do not count."""
+    manifest = manifest_of("conv-s", boxes=False, noise=Gaussian(sigma=0))
+    same = [row_of(32, 32, "a"), row_of(48, 32, "b"), PredictionRow(picture="x", error="broken")]
+    other = [row_of(320, 320, "a"), row_of(24, 32, "b")]
+    assert scale_note(manifest, same) is None
+    note = scale_note(manifest, [*same, *other])
+    assert note is not None
+    assert note.startswith("2 of 4 labels were made at another scale than was validated")
+    assert "not 32 px" in note
+
+
+def test_scale_matters_to_labels_of_whole_images_alone() -> None:
+    """Nothing is said of boxes and of pairs, which are not resampled, nor without a label."""
+    large, noise = [row_of(320, 320, "a")], Gaussian(sigma=0)
+    assert scale_note(manifest_of("conv-s", boxes=False, noise=noise), large) is not None
+    assert scale_note(manifest_of("conv-s", boxes=False), large) is None
+    joint = manifest_of("dc-net-reduced-integrated", boxes=True, noise=noise)
+    assert scale_note(joint, large) is None
+    assert scale_note(manifest_of("conv-s", boxes=False, noise=noise), [row_of(9, 9)]) is None
+
+
+def test_a_row_has_the_size_of_its_image(tmp_path: Path) -> None:
+    """Width and height are those of the file, also where only a label was made."""
+    pixels = np.zeros((1, 40, 56), np.float32)
+    write_picture(tmp_path / "x.png", Picture(pixels, None, 8, "grey"))
+    row = run_job(predictor_of("unet-s"), Job([tmp_path / "x.png"], tmp_path / "out"))[0]
+    assert (row.width_px, row.height_px) == (56, 40)

@@ -61,7 +61,7 @@ def predict(
     with errors_in_one_sentence(as_json=json):
         from tapetum.noise import parse_noise
         from tapetum.runtime import Predictor
-        from tapetum.runtime.bulk import Job, read_boxes, run_job
+        from tapetum.runtime.bulk import Job, read_boxes, run_job, scale_note
 
         job = Job(
             paths=paths,
@@ -74,11 +74,15 @@ def predict(
         predictor = Predictor.open(package, threads=threads, mode=mode, memory_mib=memory)
         with progress_bar() as tick:
             rows = run_job(predictor, job, progress=tick)
+        note = scale_note(predictor.manifest, rows)
         if json:
-            answer({"pictures": [row.model_dump(mode="json") for row in rows]})
+            notes = [] if note is None else [note]
+            answer({"pictures": [row.model_dump(mode="json") for row in rows], "notes": notes})
         else:
             header = ("picture", "names", "confidence", "ms", "cleaned")
             table(header, [_cells(row) for row in rows if row.error is None])
+        if note is not None:
+            say(note, label="note")
         failed = [row for row in rows if row.error is not None]
         for row in failed:
             say(f"{row.picture}: {row.error}", label="error", style="bold red")

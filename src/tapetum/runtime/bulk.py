@@ -21,9 +21,10 @@ from tapetum.progress import ProgressCallback
 from tapetum.records import Record, write_atomically
 from tapetum.runtime.image import Picture, lossless_suffix, read_picture, write_picture
 from tapetum.runtime.inputs import pictures_in
+from tapetum.runtime.manifest import Manifest
 from tapetum.runtime.predictor import Prediction, Predictor
 
-__all__ = ["Job", "PredictionRow", "read_boxes", "run_job"]
+__all__ = ["Job", "PredictionRow", "read_boxes", "run_job", "scale_note"]
 
 PREDICTIONS = "predictions.json"
 
@@ -57,6 +58,8 @@ class PredictionRow(Record):
 
     Attributes:
         picture: The file that was read.
+        width_px: Of the image; null where it could not be read.
+        height_px: The same.
         labels: One name, or one a box; empty where nothing is named.
         confidences: The probability of each.
         latency_ms: Time in the runtime alone.
@@ -67,6 +70,8 @@ class PredictionRow(Record):
     """
 
     picture: str
+    width_px: int | None = None
+    height_px: int | None = None
     labels: tuple[str, ...] = ()
     confidences: tuple[float, ...] = ()
     latency_ms: float | None = None
@@ -107,6 +112,27 @@ def run_job(
         listing = json.dumps([row.model_dump(mode="json") for row in rows], indent=2) + "\n"
         write_atomically(job.out / PREDICTIONS, listing.encode())
     return rows
+
+
+def scale_note(manifest: Manifest, rows: Sequence[PredictionRow]) -> str | None:
+    """A sentence about labels that were made at another scale than was validated, if any.
+
+    Training and validation resample the middle square of a labelled image to ``size_px``, while a
+    prediction takes the image as it is: the scales agree where its shorter side is ``size_px``.
+    Nothing is said of boxes, which are resampled one by one, nor after a training on pairs, which
+    are cut and not resampled.
+    """
+    if manifest.labels != "whole" or _knows_pairs(manifest):
+        return None
+    sides = [min(row.width_px or 0, row.height_px or 0) for row in rows if row.labels]
+    num_others = sum(side != manifest.size_px for side in sides)
+    if not num_others:
+        return None
+    return (
+        f"{num_others} of {len(sides)} labels were made at another scale than was validated, "
+        f"because the shorter side of the image is not {manifest.size_px} px; for the accuracy "
+        "that was validated, resize such images to it first"
+    )
 
 
 def read_boxes(path: Path) -> Boxes:
@@ -229,7 +255,8 @@ def _one(predictor: Predictor, job: Job, index: int, task: _Task) -> PredictionR
             write_picture(cleaned_path, prediction.cleaned)
     except TapetumError as error:
         return PredictionRow(picture=str(task.source), error=str(error))
-    return _row(task.source, cleaned_path, noisy_path, prediction)
+    size_px = picture.pixels.shape[1:]
+    return _row(task.source, size_px, cleaned_path, noisy_path, prediction)
 
 
 def _spoil(picture: Picture, noise: Noise, *, seed: int, index: int) -> Picture:
@@ -248,11 +275,24 @@ def _boxes_of(predictor: Predictor, job: Job, task: _Task) -> NDArray[np.float32
     )
 
 
+def _knows_pairs(manifest: Manifest) -> bool:
+    """Whether the network was validated on images that brought their own noise."""
+    scores = manifest.scores
+    return scores is not None and all(row.noise is None for row in scores.rows)
+
+
 def _row(
-    source: Path, cleaned: Path | None, noisy: Path | None, prediction: Prediction
+    source: Path,
+    size_px: tuple[int, ...],
+    cleaned: Path | None,
+    noisy: Path | None,
+    prediction: Prediction,
 ) -> PredictionRow:
+    height_px, width_px = size_px
     return PredictionRow(
         picture=str(source),
+        width_px=width_px,
+        height_px=height_px,
         labels=prediction.labels,
         confidences=prediction.confidences,
         latency_ms=prediction.latency_ms,
