@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from tapetum.arch import find
+from tapetum.arch import find_architecture
 from tapetum.nn import build
 from tapetum.nn.norm import RowBatchNorm2d
 from tapetum.training import prepare_process
@@ -55,7 +55,7 @@ def layer(norm: nn.Module, x: Tensor) -> Callable[[], object]:
 
 def step(*, rows: bool) -> Callable[[], object]:
     """A training step of the reduced Integrated DC-Net, batch 64, bf16, channels last."""
-    network = build(find("dc-net-reduced-integrated"), seed=0)
+    network = build(find_architecture("dc-net-reduced-integrated"), seed=0)
     if not rows:
         for module in network.modules():
             if isinstance(module, RowBatchNorm2d):
@@ -67,8 +67,8 @@ def step(*, rows: bool) -> Callable[[], object]:
     def run() -> None:
         network.zero_grad(set_to_none=True)
         with torch.autocast("cpu", torch.bfloat16):
-            picture, logits = network(noisy, boxes)
-        (picture.float().square().mean() + logits.float().square().mean()).backward()
+            image, logits = network(noisy, boxes)
+        (image.float().square().mean() + logits.float().square().mean()).backward()
 
     return run
 

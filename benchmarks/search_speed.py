@@ -1,4 +1,4 @@
-"""How many pictures a second does a search step take, against the published algorithm done plainly?
+"""How many images a second does a search step take, against the published algorithm done plainly?
 
 A step of the weights every time and one of the logits every second time, on the whole C-NAS space
 of eight operators, 64 px, batch 32:
@@ -8,7 +8,7 @@ of eight operators, 64 px, batch 32:
 - *plain, tuned*: the same with channels last and our allocator settings;
 - *shared, full*: candidates share their weights; the logits still look at all of them;
 - *shared, pair*: shared weights, two candidates of a slot for the logits;
-- *swift*: the same, and each of the two paths of a step gets half of its pictures: ``swift``.
+- *swift*: the same, and each of the two paths of a step gets half of its images: ``swift``.
 
 Each is a process of its own, they take turns in one run, and what counts is the ratio of the
 medians, since the machine is shared.
@@ -52,7 +52,7 @@ def work(name: str) -> None:
         prepare_process()
     import numpy as np
 
-    space = open_space("c-nas", Frame(operators=8, picture_px=SIZE_PX, num_classes=CLASSES))
+    space = open_space("c-nas", Frame(operators=8, image_px=SIZE_PX, num_classes=CLASSES))
     conditions = Conditions(
         device="none", runtime="onnxruntime", runtime_version="0", precision="fp32", threads=1,
         batch=1, channels=3, height_px=SIZE_PX, width_px=SIZE_PX,
@@ -67,15 +67,15 @@ def work(name: str) -> None:
     )
     searcher = Searcher(table, recipe, Accelerator(cpu=True), target_ms=10.0, total_steps=10_000)
     generator = torch.Generator().manual_seed(0)
-    pictures = torch.rand(BATCH, 3, SIZE_PX, SIZE_PX, generator=generator)
+    images = torch.rand(BATCH, 3, SIZE_PX, SIZE_PX, generator=generator)
     labels = torch.randint(CLASSES, (BATCH,), generator=generator)
-    batch = searcher.to_device(Batch(pictures, pictures, labels, None))
+    batch = searcher.to_device(Batch(images, images, labels, None))
 
     def steps(first: int) -> None:
         for step in range(first, first + STEPS):
             searcher.weight_step(batch, step=step, epoch=0)
-            if step % recipe.logits_every_steps:
-                searcher.logit_step(batch, step=step, epoch=0)
+            if step % recipe.alphas_every_steps:
+                searcher.alpha_step(batch, step=step, epoch=0)
 
     steps(0)
     firsts = itertools.count(STEPS, STEPS)

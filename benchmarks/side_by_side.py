@@ -46,7 +46,7 @@ def run(
         script: Its path.
         ways: Names, the plain one among them.
         work: Does one of them until it is told no more.
-        batch: Pictures in a step.
+        batch: Images in a step.
         steps: In a turn.
     """
     parser = argparse.ArgumentParser(description=doc)
@@ -111,7 +111,7 @@ def _tell(
     for name in rounds[0]:
         ratios = sorted(one[name] / one[PLAIN] for one in rounds)
         result["loops"][name] = {
-            "pictures_per_second": round(statistics.median(one[name] for one in rounds), 1),
+            "images_per_second": round(statistics.median(one[name] for one in rounds), 1),
             "ratio": round(statistics.median(ratios), 2),
             "ratio_range": [round(ratios[0], 2), round(ratios[-1], 2)],
         }

@@ -1,6 +1,6 @@
-"""How many pictures a second does a training step take, against a plain loop in PyTorch?
+"""How many images a second does a training step take, against a plain loop in PyTorch?
 
-Both train the reduced Integrated DC-Net on the same batches of 64 two-digit pictures (96 px):
+Both train the reduced Integrated DC-Net on the same batches of 64 two-digit images (96 px):
 
 - *plain*: the network as one would write it, eager, fp32, torch's own layers and memory order;
 - *tapetum*: what ``tapetum train`` does with the recipe ``quick``;
@@ -9,7 +9,7 @@ Both train the reduced Integrated DC-Net on the same batches of 64 two-digit pic
 Each is a process of its own, since memory settings are read when a process starts.  They take
 turns, a few steps at a time, in one run; what counts is the ratio of the medians, since the machine
 is shared.  Before it is timed, the plain network is shown to be the same: with our weights it
-returns our pictures.
+returns our images.
 
 Command:  python benchmarks/training_speed.py [--threads 2] [--json FILE]
 """
@@ -43,8 +43,8 @@ def plain_network() -> Any:
             for fine, coarse in zip(widths[-2::-1], widths[:0:-1], strict=True):
                 self.up.append(nn.ConvTranspose2d(coarse, fine, 2, 2))
                 self.up.append(twice(2 * fine, fine))
-            self.picture = nn.Conv2d(widths[0], 1, 1)
-            self.names = nn.Linear(16 * widths[-1], 10)
+            self.image = nn.Conv2d(widths[0], 1, 1)
+            self.classifier = nn.Linear(16 * widths[-1], 10)
 
         def forward(self, x: Any, boxes: Any) -> tuple[Any, Any]:
             skips = []
@@ -55,7 +55,7 @@ def plain_network() -> Any:
             for index in range(0, len(self.up), 2):
                 x = torch.cat([self.up[index](x), skips[-2 - index // 2]], dim=1)
                 x = self.up[index + 1](x)
-            return self.picture(x), self.names(cut.flatten(1)).view(*boxes.shape[:2], -1)
+            return self.image(x), self.classifier(cut.flatten(1)).view(*boxes.shape[:2], -1)
 
     return Plain()
 
@@ -65,10 +65,10 @@ def plain_loop(batches: list[Any]) -> Any:
     import torch
     import torch.nn.functional as F
 
-    from tapetum.arch import find
+    from tapetum.arch import find_architecture
     from tapetum.nn import build
 
-    ours, network = build(find("dc-net-reduced-integrated"), seed=0), plain_network()
+    ours, network = build(find_architecture("dc-net-reduced-integrated"), seed=0), plain_network()
     weights = ours.state_dict().values()
     network.load_state_dict(dict(zip(network.state_dict(), weights, strict=True)))
     shown = batches[0]
@@ -81,8 +81,8 @@ def plain_loop(batches: list[Any]) -> Any:
 
     def step(index: int) -> None:
         batch = batches[index % len(batches)]
-        picture, logits = network(batch.noisy, batch.boxes)
-        error = ((picture - batch.clean).square() + 1e-6).sqrt().mean()
+        image, logits = network(batch.noisy, batch.boxes)
+        error = ((image - batch.clean).square() + 1e-6).sqrt().mean()
         loss = 0.1 * F.cross_entropy(logits.flatten(0, 1), batch.labels.flatten()) + 0.9 * error
         optimizer.zero_grad()
         loss.backward()
@@ -95,12 +95,13 @@ def tapetum_loop(batches: list[Any], *, precision: str) -> Any:
     """A step of the training loop, with the moving of the batch to where it is needed."""
     from accelerate import Accelerator
 
-    from tapetum.arch import find
+    from tapetum.arch import find_architecture
+    from tapetum.nn import build
     from tapetum.training import QUICK, adjusted, suited
     from tapetum.training.learner import Learner
 
     recipe = suited(adjusted(QUICK, precision=precision))
-    network = find("dc-net-reduced-integrated")
+    network = build(find_architecture("dc-net-reduced-integrated"), seed=recipe.seed)
     learner = Learner(network, recipe, Accelerator(cpu=True), total_steps=10_000)
 
     def step(index: int) -> None:
@@ -118,8 +119,8 @@ def work(name: str) -> None:
 
     if name != "plain":
         prepare_process()
-    pictures, _, _ = open_digits(None, train_count=BATCH * NUM_BATCHES, test_count=1, seed=0)
-    batches = list(training_batches(pictures, QUICK.noise, batch_size=BATCH, seed=0, epoch=0))
+    images, _, _ = open_digits(None, train_count=BATCH * NUM_BATCHES, test_count=1, seed=0)
+    batches = list(training_batches(images, QUICK.noise, batch_size=BATCH, seed=0, epoch=0))
     precision = "fp32" if name.endswith("fp32") else "bf16"
     step = plain_loop(batches) if name == "plain" else tapetum_loop(batches, precision=precision)
     for index in range(3):

@@ -8,6 +8,7 @@ import os
 
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # some tests import onnxruntime themselves
 os.environ.pop("TAPETUM_DATA", None)
 
 from collections.abc import Iterator
@@ -19,5 +20,5 @@ import pytest
 def own_timing_lock(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Tests that run beside each other time without waiting for one another."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("tapetum.latency.stopwatch.LOCK_FOLDER", tmp_path_factory.mktemp("lock"))
+        patch.setattr("tapetum.latency.timing.LOCK_FOLDER", tmp_path_factory.mktemp("lock"))
         yield

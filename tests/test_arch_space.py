@@ -26,7 +26,7 @@ def space(*slots: Slot) -> Space:
     """A space of classifiers: a stem, the slots, a linear layer."""
     return Space(
         name="test",
-        picture_channels=1,
+        image_channels=1,
         classifier=SpaceClassifier(
             source="noisy",
             region=Whole(),
@@ -92,9 +92,7 @@ def test_the_number_of_networks_is_that_of_all_choices() -> None:
 
 def test_networks_of_any_size_reach_where_random_ones_do_not() -> None:
     """Drawn slot by slot they huddle in the middle; drawn by size they span most of the space."""
-    made = find_space(
-        "c-nas", Frame(operators=8, picture_px=64, picture_channels=3, num_classes=10)
-    )
+    made = find_space("c-nas", Frame(operators=8, image_px=64, image_channels=3, num_classes=10))
 
     def spans(draw: Callable[[np.random.Generator], Choices]) -> float:
         widths = [

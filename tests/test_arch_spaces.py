@@ -24,7 +24,7 @@ from tapetum.errors import ArchitectureError
 from tapetum.graph import random_weights, weight_shapes, write_graph
 from tapetum.nn import build
 
-SMALL = Frame(picture_px=64, num_classes=5)
+SMALL = Frame(image_px=64, num_classes=5)
 
 
 def draw(name: str, frame: Frame = SMALL, *, seed: int = 0) -> Architecture:
@@ -58,13 +58,13 @@ def test_fewer_operators_are_the_first_of_more() -> None:
 
 
 @pytest.mark.parametrize("name", space_names())
-@pytest.mark.parametrize(("picture_px", "stride_px"), [(224, 32), (128, 32), (64, 16), (32, 8)])
-def test_small_pictures_keep_their_first_places(name: str, picture_px: int, stride_px: int) -> None:
-    """Strides are left out at the beginning, and a decoder climbs back to the picture's size."""
-    space = find_space(name, Frame(picture_px=picture_px))
-    behind = "classifier." if name == "dc-nas-seq" else "never"  # another picture comes in there
+@pytest.mark.parametrize(("image_px", "stride_px"), [(224, 32), (128, 32), (64, 16), (32, 8)])
+def test_small_images_keep_their_first_places(name: str, image_px: int, stride_px: int) -> None:
+    """Strides are left out at the beginning, and a decoder climbs back to the image's size."""
+    space = find_space(name, Frame(image_px=image_px))
+    behind = "classifier." if name == "dc-nas-seq" else "never"  # another image comes in there
     slots = [slot for path, slot in space.slots.items() if not path.startswith(behind)]
-    strides = [2 if picture_px >= 128 else 1, *(slot.stride_px for slot in slots)]
+    strides = [2 if image_px >= 128 else 1, *(slot.stride_px for slot in slots)]
     branch = 2 if name in ("d-nas", "dc-nas-seq") else 1  # stage 7, which they lack, halves too
     assert np.prod(strides) * branch == stride_px
     if space.decoder is not None:
@@ -115,7 +115,7 @@ def require_agreement(architecture: Architecture, *, channels: int = 3) -> None:
     )
     names = [output.name for output in session.get_outputs()]
     found = dict(zip(names, session.run(None, {"noisy": noisy}), strict=True))
-    for output, value in zip(("cleaned", "logits"), expected, strict=True):
+    for output, value in zip(("denoised", "logits"), expected, strict=True):
         assert (value is None) == (output not in found)
         if value is not None:
             scale = max(1, value.abs().max().item())

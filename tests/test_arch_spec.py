@@ -3,16 +3,16 @@
 import pytest
 from pydantic import ValidationError
 
-from tapetum.arch import Architecture, find, names
+from tapetum.arch import Architecture, architecture_names, find_architecture
 from tapetum.arch.families import unet
 from tapetum.arch.spec import Boxes, Conv, InvertedResidual, MaxPool, size_after, stride_of
 from tapetum.errors import InputError
 
 
-@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize("name", architecture_names())
 def test_json_gives_the_same_architecture_back(name: str) -> None:
     """Written and read again, a description is equal."""
-    architecture = find(name, channels=3, num_classes=7, boxes=False)
+    architecture = find_architecture(name, channels=3, num_classes=7, boxes=False)
     assert Architecture.from_json(architecture.to_json(), source="memory") == architecture
 
 
@@ -28,13 +28,13 @@ def test_json_gives_the_same_architecture_back(name: str) -> None:
 )
 def test_the_kind_follows_from_the_parts(name: str, kind: str, stride_px: int) -> None:
     """What a network is called and how it must be padded are derived, never typed."""
-    architecture = find(name)
+    architecture = find_architecture(name)
     assert (architecture.kind, architecture.stride_px) == (kind, stride_px)
 
 
 def test_every_fault_of_a_description_is_named() -> None:
     """A description with several faults gives one error that lists them."""
-    good = find("dc-net-reduced-integrated")
+    good = find_architecture("dc-net-reduced-integrated")
     data = good.model_dump()
     data["encoder"][1]["blocks"][1]["in_channels"] = 5
     data["decoder"]["levels"][0]["skip_level"] = 0
@@ -47,11 +47,11 @@ def test_every_fault_of_a_description_is_named() -> None:
     assert "classifier.features is 11 but must be 432" in message
 
 
-def test_a_decoder_must_reach_the_picture() -> None:
+def test_a_decoder_must_reach_the_image() -> None:
     """A decoder with too few levels is refused."""
-    data = find("unet-s").model_dump()
+    data = find_architecture("unet-s").model_dump()
     data["decoder"]["levels"] = data["decoder"]["levels"][:2]
-    with pytest.raises(ValidationError, match=r"ends at 1/2 of the picture"):
+    with pytest.raises(ValidationError, match=r"ends at 1/2 of the image"):
         Architecture.model_validate(data)
 
 
@@ -66,20 +66,20 @@ def test_a_stride_that_is_no_power_of_two_cannot_be_climbed() -> None:
 def test_an_architecture_must_do_something() -> None:
     """Neither decoder nor classifier is refused."""
     with pytest.raises(ValidationError, match="give a decoder, a classifier, or both"):
-        Architecture(name="nothing", picture_channels=1)
+        Architecture(name="nothing", image_channels=1)
 
 
 def test_a_classifier_must_read_what_is_there() -> None:
     """A network without an encoder cannot name from it."""
-    data = find("mb1-s").model_dump()
+    data = find_architecture("mb1-s").model_dump()
     data["classifier"]["source"] = "encoder"
     with pytest.raises(ValidationError, match="does not fit a missing encoder"):
         Architecture.model_validate(data)
 
 
 def test_keeping_every_place_needs_boxes() -> None:
-    """A whole picture has no fixed number of places."""
-    data = find("dc-net-reduced-integrated", boxes=False).model_dump()
+    """A whole image has no fixed number of places."""
+    data = find_architecture("dc-net-reduced-integrated", boxes=False).model_dump()
     data["classifier"]["pooling"] = "flatten"
     with pytest.raises(ValidationError, match="needs boxes"):
         Architecture.model_validate(data)
@@ -95,7 +95,9 @@ def test_an_even_kernel_is_refused() -> None:
 
 def test_a_file_of_another_schema_is_refused() -> None:
     """A description of a later version is not misread."""
-    text = find("unet-s").to_json().replace('"schema_version": 1', '"schema_version": 2')
+    text = (
+        find_architecture("unet-s").to_json().replace('"schema_version": 1', '"schema_version": 2')
+    )
     with pytest.raises(InputError, match="schema_version"):
         Architecture.from_json(text, source="later.json")
 
@@ -110,8 +112,8 @@ def test_sizes_round_up_at_strides_and_down_at_pools() -> None:
 
 def test_boxes_are_part_of_the_description() -> None:
     """Whether boxes are an input is written in the architecture."""
-    assert find("mb2.5-m").names_boxes
-    assert not find("mb2.5-m", boxes=False).names_boxes
-    region = find("mb2.5-m").classifier.region  # type: ignore[union-attr]
+    assert find_architecture("mb2.5-m").classifies_boxes
+    assert not find_architecture("mb2.5-m", boxes=False).classifies_boxes
+    region = find_architecture("mb2.5-m").classifier.region  # type: ignore[union-attr]
     assert isinstance(region, Boxes)
     assert region.size_px == 28

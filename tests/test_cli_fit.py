@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tapetum.fit.settle import Settled
+from tapetum.jobs.match import MatchedNetwork
 from tapetum.latency import LatencyTable, range_of
 from tapetum.runtime import open_package
 from test_cli import photos, run, sentence
@@ -33,9 +33,9 @@ def device(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Rounds that are not spread in time: what they come to is no law."""
-    monkeypatch.setattr("tapetum.fit.settle.PAUSE_S", 0.0)
-    monkeypatch.setattr("tapetum.fit.settle.MOST_ATTEMPTS", 2)
-    monkeypatch.setattr("tapetum.fit.settle.NUM_ROUNDS", 2)
+    monkeypatch.setattr("tapetum.jobs.match.PAUSE_S", 0.0)
+    monkeypatch.setattr("tapetum.jobs.match.MOST_ATTEMPTS", 2)
+    monkeypatch.setattr("tapetum.jobs.match.NUM_ROUNDS", 2)
 
 
 def command(photos: Path, device: Path, out: Path, *options: object) -> tuple[object, ...]:
@@ -65,8 +65,8 @@ def test_a_folder_and_a_budget_become_a_package(photos: Path, device: Path, tmp_
     shown = ("Was the search worth it?", "random, as slow", "What was chosen", "Alphas of")
     for words in (*shown, "estimated anew"):
         assert words in page
-    settled = Settled.read(out / "settled.json")
-    assert 1 <= len(settled.attempts) <= 2
+    matched = MatchedNetwork.read(out / "settled.json")
+    assert 1 <= len(matched.attempts) <= 2
     assert "holds such a job already" in sentence(run(*asked))
     (out / "delivered.json").unlink()
     before = (out / "network" / "weights.safetensors").stat().st_mtime_ns
@@ -96,7 +96,7 @@ def test_bad_input_gets_one_sentence(
     assert not (tmp_path / "run").exists()
 
 
-def test_pictures_with_boxes_are_refused(tmp_path: Path) -> None:
+def test_images_with_boxes_are_refused(tmp_path: Path) -> None:
     """With what to give instead."""
     refused = run("fit", "digits", "--target-ms", 5, "--train-count", 8, "--test-count", 2,
                   "--out", tmp_path / "run")  # fmt: skip

@@ -9,8 +9,6 @@ import pytest
 from PIL import Image
 from typer.testing import Result
 
-from tapetum.arch import find
-from tapetum.graph import random_weights, write_graph
 from tapetum.latency import Drift, LatencyTable, range_of
 from test_cli import run, sentence
 from test_latency_table import small_space
@@ -153,7 +151,7 @@ def test_a_number_without_sense_gets_one_sentence(
 
 
 @pytest.mark.parametrize("option", ["--size", "--channels", "--classes"])
-def test_a_named_space_of_no_pictures_gets_one_sentence(option: str, tmp_path: Path) -> None:
+def test_a_named_space_of_no_images_gets_one_sentence(option: str, tmp_path: Path) -> None:
     """Whatever number of its frame makes no sense."""
     out = tmp_path / "table.json"
     sentence(run("latency", "measure", "--space", "c-nas", option, "0", "--out", out))
@@ -179,7 +177,7 @@ def test_a_table_that_was_changed_by_hand_is_refused(folder: Path) -> None:
     assert "a wider block costs less" in sentence(run("latency", "range", folder / "changed.json"))
 
 
-@pytest.mark.parametrize("runtime", ["onnxruntime", "openvino", "torch"])
+@pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
 def test_a_network_is_timed_under_each_runtime(folder: Path, runtime: str) -> None:
     """By the same command, with the runtime, its version and its precision beside the number."""
     options = ("--size", SIZE, "--seconds", 0.2, "--runtime", runtime, "--json")
@@ -201,27 +199,3 @@ def test_threads_that_share_cores_are_told_of(
         result = run("benchmark", folder / "network.json", *options)
         assert result.exit_code == 0, result.output
         assert ("2 threads share 1 core here" in result.stderr) == is_told
-
-
-def test_torch_runs_no_graph_of_unknown_origin(tmp_path: Path) -> None:
-    """It has no architecture to build."""
-    architecture = find("unet-s")
-    model = write_graph(architecture, random_weights(architecture, seed=0))
-    (tmp_path / "graph.onnx").write_bytes(model.SerializeToString())
-    command = ("benchmark", tmp_path / "graph.onnx", "--channels", 1, "--size", 32)
-    assert "not graphs of unknown origin" in sentence(run(*command, "--runtime", "torch"))
-    shown = run(*command, "--seconds", 0.2)
-    assert shown.exit_code == 0, shown.output
-    assert "pictures a second" in shown.stdout
-    assert "peak" not in shown.stdout
-
-
-def test_the_papers_way_of_measuring_is_offered(folder: Path) -> None:
-    """So many passes in a row after so many warm-ups, and their mean."""
-    command = ("benchmark", folder / "network.json", "--size", SIZE, "--runtime", "torch", "--json")
-    result = run(*command, "--warmups", 2, "--passes", 7)
-    assert result.exit_code == 0, result.output
-    timing = json.loads(result.stdout)["timing"]
-    assert (timing["num_rounds"], timing["num_passes"]) == (1, 7)
-    assert timing["mean_ms"] > 0
-    assert "0 passes after" in sentence(run(*command[:-1], "--passes", 0))

@@ -107,11 +107,11 @@ def test_a_shorter_search_warms_up_less_cools_faster_and_steps_further() -> None
     assert ends[0] == pytest.approx(ends[1], rel=0.01)
     for epochs, rate in ((18, 0.05), (45, 0.02), (180, 0.01)):
         found = choose_search_recipe("tf-nas", changes={"epochs": epochs})
-        assert found.logit_learning_rate == pytest.approx(rate)
+        assert found.alpha_learning_rate == pytest.approx(rate)
     with pytest.raises(InputError, match="leave none of 3 for the logits"):
         choose_search_recipe("swift", changes={"epochs": 3, "warmup_epochs": 3})
-    assert choose_search_recipe("swift", loss="both").loss.sees_picture
-    assert not choose_search_recipe("swift", loss="names").loss.sees_picture
+    assert choose_search_recipe("swift", loss="both").loss.uses_image
+    assert not choose_search_recipe("swift", loss="names").loss.uses_image
 
 
 def test_a_folder_may_be_named_like_digits(

@@ -1,4 +1,4 @@
-"""Batches: what they hold, that they share out an epoch, and that noise follows the picture."""
+"""Batches: what they hold, that they share out an epoch, and that noise follows the image."""
 
 from collections.abc import Sequence
 
@@ -10,10 +10,10 @@ from torch import Tensor
 
 from tapetum.data import (
     Batch,
-    Clean,
-    Joined,
-    PictureSet,
-    Selection,
+    Concatenated,
+    ImageDataset,
+    Samples,
+    Subset,
     evaluation_batches,
     steps_per_epoch,
     training_batches,
@@ -25,7 +25,7 @@ PLAN = NoisePlan(levels=(0.1, 0.5, 1.0))
 
 
 class Numbered:
-    """Pictures whose every pixel says their index, so that a batch shows what it holds."""
+    """Images whose every pixel says their index, so that a batch shows what it holds."""
 
     channels = 1
     class_names = ("even", "odd")
@@ -39,27 +39,27 @@ class Numbered:
     def __len__(self) -> int:
         return self._count
 
-    def take(self, indices: Sequence[int], *, epoch: int, seed: int, train: bool) -> Clean:
-        """Constant pictures of index / count."""
+    def take(self, indices: Sequence[int], *, epoch: int, seed: int, train: bool) -> Samples:
+        """Constant images of index / count."""
         self.asked.append((epoch, seed, train))
         numbers = np.array(indices, dtype=np.int64)
         flat = (numbers / self._count).astype(np.float32)
-        pictures: NDArray[np.float32] = np.tile(flat[:, None, None, None], (1, 1, 16, 16))
-        return Clean(pictures, pictures + 2 if self._paired else None, numbers % 2, None)
+        images: NDArray[np.float32] = np.tile(flat[:, None, None, None], (1, 1, 16, 16))
+        return Samples(images, images + 2 if self._paired else None, numbers % 2, None)
 
 
 def indices_of(batches: Sequence[Batch], count: int) -> list[int]:
-    """Which pictures some batches hold, in order."""
-    return [round(float(picture[0, 0, 0]) * count) for batch in batches for picture in batch.clean]
+    """Which images some batches hold, in order."""
+    return [round(float(image[0, 0, 0]) * count) for batch in batches for image in batch.clean]
 
 
 def noise_by_index(batches: Sequence[Batch], count: int) -> dict[int, Tensor]:
-    """The noise that each picture got."""
+    """The noise that each image got."""
     noises = torch.cat([batch.noisy - batch.clean for batch in batches])
     return dict(zip(indices_of(batches, count), noises, strict=True))
 
 
-def test_an_epoch_holds_every_picture_once() -> None:
+def test_an_epoch_holds_every_image_once() -> None:
     """Shuffled batches share out the whole set, and drop the last incomplete one."""
     batches = list(training_batches(Numbered(23), PLAN, batch_size=5, seed=0, epoch=0))
     found = indices_of(batches, 23)
@@ -81,16 +81,16 @@ def test_order_depends_on_seed_and_epoch() -> None:
 
 
 def test_a_batch_is_a_set_of_tensors() -> None:
-    """Pictures, labels and boxes come as float32 and int64 tensors of one length."""
-    pictures = Numbered(8)
-    batch = next(iter(training_batches(pictures, PLAN, batch_size=4, seed=3, epoch=2)))
+    """Images, labels and boxes come as float32 and int64 tensors of one length."""
+    images = Numbered(8)
+    batch = next(iter(training_batches(images, PLAN, batch_size=4, seed=3, epoch=2)))
     assert batch.noisy.shape == batch.clean.shape == (4, 1, 16, 16)
     assert batch.noisy.dtype == batch.clean.dtype == torch.float32
     assert batch.labels is not None
     assert batch.labels.dtype == torch.int64
     assert batch.labels.tolist() == [index % 2 for index in indices_of([batch], 8)]
     assert batch.boxes is None
-    assert pictures.asked == [(2, 3, True)]
+    assert images.asked == [(2, 3, True)]
 
 
 @pytest.mark.parametrize("world_size", [2, 4])
@@ -119,8 +119,8 @@ def test_a_resumed_epoch_goes_on_where_it_stopped() -> None:
         assert torch.equal(left.noisy, right.noisy)
 
 
-def test_noise_follows_the_picture_not_the_batch() -> None:
-    """The noise of a picture is the same whatever the batch size."""
+def test_noise_follows_the_image_not_the_batch() -> None:
+    """The noise of an image is the same whatever the batch size."""
     small, large = (
         noise_by_index(
             list(training_batches(Numbered(24), PLAN, batch_size=size, seed=0, epoch=0)), 24
@@ -130,8 +130,8 @@ def test_noise_follows_the_picture_not_the_batch() -> None:
     assert all(torch.equal(small[index], large[index]) for index in range(24))
 
 
-def test_noise_is_drawn_anew_for_picture_and_epoch() -> None:
-    """No two pictures share their noise, and no picture has the same one in two epochs."""
+def test_noise_is_drawn_anew_for_image_and_epoch() -> None:
+    """No two images share their noise, and no image has the same one in two epochs."""
     epochs = [
         noise_by_index(
             list(training_batches(Numbered(12), PLAN, batch_size=4, seed=0, epoch=epoch)), 12
@@ -145,7 +145,7 @@ def test_noise_is_drawn_anew_for_picture_and_epoch() -> None:
 
 
 def test_levels_come_from_the_plan() -> None:
-    """Each picture gets one of the plan's levels, and all levels appear."""
+    """Each image gets one of the plan's levels, and all levels appear."""
     batches = list(training_batches(Numbered(60), PLAN, batch_size=20, seed=0, epoch=0))
     found = torch.stack([noise.std() for noise in noise_by_index(batches, 60).values()])
     levels = torch.tensor([0.1, 0.5, 1.0])
@@ -155,7 +155,7 @@ def test_levels_come_from_the_plan() -> None:
 
 
 def test_the_plans_protocol_is_kept() -> None:
-    """Under the camera protocol the noisy pictures are in [0, 1] and have 8-bit steps."""
+    """Under the camera protocol the noisy images are in [0, 1] and have 8-bit steps."""
     plan = NoisePlan(levels=(1.0,), protocol="camera")
     batch = next(iter(training_batches(Numbered(4), plan, batch_size=4, seed=0, epoch=0)))
     steps = batch.noisy * 255
@@ -165,32 +165,30 @@ def test_the_plans_protocol_is_kept() -> None:
 
 
 def test_given_noise_is_taken_as_it_is() -> None:
-    """A paired set brings its own noisy pictures, and nothing is added to them."""
-    pictures = Numbered(6, paired=True)
+    """A paired set brings its own noisy images, and nothing is added to them."""
+    images = Numbered(6, paired=True)
     batches = [
-        *training_batches(pictures, PLAN, batch_size=3, seed=0, epoch=0),
+        *training_batches(images, PLAN, batch_size=3, seed=0, epoch=0),
         *evaluation_batches(
-            pictures, Gaussian(sigma=1.0), protocol="benchmark", batch_size=4, seed=0
+            images, Gaussian(sigma=1.0), protocol="benchmark", batch_size=4, seed=0
         ),
     ]
     assert all(torch.equal(batch.noisy, batch.clean + 2) for batch in batches)
 
 
-def test_evaluation_takes_every_picture_in_order() -> None:
-    """Scores see every picture once, in order, the last incomplete batch too."""
-    pictures = Numbered(10)
+def test_evaluation_takes_every_image_in_order() -> None:
+    """Scores see every image once, in order, the last incomplete batch too."""
+    images = Numbered(10)
     batches = list(
-        evaluation_batches(
-            pictures, Gaussian(sigma=0.2), protocol="benchmark", batch_size=4, seed=0
-        )
+        evaluation_batches(images, Gaussian(sigma=0.2), protocol="benchmark", batch_size=4, seed=0)
     )
     assert [len(batch.clean) for batch in batches] == [4, 4, 2]
     assert indices_of(batches, 10) == list(range(10))
-    assert not any(train for _, _, train in pictures.asked)
+    assert not any(train for _, _, train in images.asked)
 
 
 def test_evaluation_noise_is_fixed() -> None:
-    """The noise of a score depends on seed and picture, not on batch size or time."""
+    """The noise of a score depends on seed and image, not on batch size or time."""
 
     def noises(batch_size: int, seed: int) -> Tensor:
         batches = evaluation_batches(
@@ -206,7 +204,7 @@ def test_evaluation_noise_is_fixed() -> None:
     ("batch_size", "world_size", "reason"),
     [
         (0, 1, "choose a batch size from 1 to 10"),
-        (11, 1, "batches of 11 cannot be made of 10 pictures"),
+        (11, 1, "batches of 11 cannot be made of 10 images"),
         (5, 2, "cannot be shared by 2 processes"),
     ],
 )
@@ -221,7 +219,7 @@ def test_impossible_batches_are_refused_at_once(
 
 
 def test_empty_evaluation_batches_are_refused() -> None:
-    """A batch of no pictures would never end, and is refused."""
+    """A batch of no images would never end, and is refused."""
     with pytest.raises(DataError, match="choose at least 1"):
         evaluation_batches(
             Numbered(3), Gaussian(sigma=0.1), protocol="benchmark", batch_size=0, seed=0
@@ -229,10 +227,10 @@ def test_empty_evaluation_batches_are_refused() -> None:
 
 
 def test_a_selection_is_a_set_of_its_own() -> None:
-    """A selection holds the chosen pictures in the given order, and all that describes them."""
+    """A selection holds the chosen images in the given order, and all that describes them."""
     whole = Numbered(10)
-    some = Selection(whole, [7, 2, 4])
-    assert isinstance(some, PictureSet)
+    some = Subset(whole, [7, 2, 4])
+    assert isinstance(some, ImageDataset)
     assert (len(some), some.channels, some.class_names) == (3, 1, whole.class_names)
     batches = evaluation_batches(
         some, Gaussian(sigma=0.0), protocol="benchmark", batch_size=2, seed=0
@@ -241,12 +239,12 @@ def test_a_selection_is_a_set_of_its_own() -> None:
 
 
 def test_joined_sets_are_one() -> None:
-    """The pictures of both, the second's behind the first's, asked for in any order."""
-    both = Joined(Selection(Numbered(10), [7, 2]), Selection(Numbered(10), [4]), source="both")
-    assert isinstance(both, PictureSet)
+    """The images of both, the second's behind the first's, asked for in any order."""
+    both = Concatenated(Subset(Numbered(10), [7, 2]), Subset(Numbered(10), [4]), source="both")
+    assert isinstance(both, ImageDataset)
     assert len(both) == 3
     batches = evaluation_batches(
-        Selection(both, [2, 0, 1]),
+        Subset(both, [2, 0, 1]),
         Gaussian(sigma=0.0),
         protocol="benchmark",
         batch_size=2,

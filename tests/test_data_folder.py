@@ -1,4 +1,4 @@
-"""Folders of pictures: layouts, parts, what is skipped, sizes, colour, crops."""
+"""Folders of images: layouts, parts, what is skipped, sizes, colour, crops."""
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -9,8 +9,8 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from tapetum.data import PictureSet, folder, loading, open_folder
-from tapetum.data.folder import FolderPictures
+from tapetum.data import ImageDataset, folder, loading, open_folder
+from tapetum.data.folder import FolderDataset
 from tapetum.data.squares import resample
 from tapetum.errors import DataError
 
@@ -22,30 +22,28 @@ def values(height: int, width: int, *, seed: int = 0, colour: bool = False) -> N
 
 
 def save(path: Path, samples: NDArray[np.uint8] | NDArray[np.uint16] | None = None) -> None:
-    """Writes a picture, of 32 x 32 random pixels where none is given."""
+    """Writes an image, of 32 x 32 random pixels where none is given."""
     path.parent.mkdir(parents=True, exist_ok=True)
     samples = values(32, 32, seed=sum(path.name.encode())) if samples is None else samples
     Image.fromarray(samples).save(path)
 
 
 def save_classes(root: Path, counts: dict[str, int]) -> None:
-    """Writes pictures in the layout ``class/picture``."""
+    """Writes images in the layout ``class/image``."""
     for name, count in counts.items():
         for index in range(count):
             save(root / name / f"{index:03}.png")
 
 
-def validation(
-    pictures: FolderPictures, indices: Sequence[int] | None = None
-) -> NDArray[np.float32]:
+def validation(images: FolderDataset, indices: Sequence[int] | None = None) -> NDArray[np.float32]:
     """What a set hands out for validation."""
-    chosen = range(len(pictures)) if indices is None else indices
-    return pictures.take(chosen, epoch=0, seed=0, train=False).pictures
+    chosen = range(len(images)) if indices is None else indices
+    return images.take(chosen, epoch=0, seed=0, train=False).images
 
 
-def training(pictures: FolderPictures, *, epoch: int = 0, seed: int = 0) -> NDArray[np.float32]:
+def training(images: FolderDataset, *, epoch: int = 0, seed: int = 0) -> NDArray[np.float32]:
     """What a set hands out for training."""
-    return pictures.take(range(len(pictures)), epoch=epoch, seed=seed, train=True).pictures
+    return images.take(range(len(images)), epoch=epoch, seed=seed, train=True).images
 
 
 def test_given_parts_are_kept(tmp_path: Path) -> None:
@@ -59,7 +57,7 @@ def test_given_parts_are_kept(tmp_path: Path) -> None:
     assert labels is not None
     assert labels.tolist() == [0, 0, 1, 1, 1]
     assert "as given" in split.description
-    assert isinstance(split.train, PictureSet)
+    assert isinstance(split.train, ImageDataset)
 
 
 @pytest.mark.parametrize("name", ["valid", "validation"])
@@ -91,22 +89,22 @@ def test_each_class_is_split_by_the_seed(tmp_path: Path) -> None:
     labels = splits[0].val.take(range(9), epoch=0, seed=0, train=False).labels
     assert labels is not None
     assert np.bincount(labels).tolist() == [3, 6]
-    chosen = [{picture.entry.path for picture in split.val._pictures} for split in splits]
+    chosen = [{image.entry.path for image in split.val._images} for split in splits]
     assert chosen[0] == chosen[1]
     assert chosen[0] != chosen[2]
-    assert not chosen[0] & {picture.entry.path for picture in splits[0].train._pictures}
+    assert not chosen[0] & {image.entry.path for image in splits[0].train._images}
     assert "seed 0" in splits[0].description
 
 
 def test_every_class_is_in_both_parts(tmp_path: Path) -> None:
-    """Even of two pictures one trains and one validates."""
+    """Even of two images one trains and one validates."""
     save_classes(tmp_path, {"a": 2, "b": 2})
     split = open_folder(tmp_path, seed=0, val_fraction=0.01)
     assert (len(split.train), len(split.val)) == (2, 2)
 
 
 def test_flat_folders_have_no_labels(tmp_path: Path) -> None:
-    """Pictures without class folders come without labels."""
+    """Images without class folders come without labels."""
     for index in range(5):
         save(tmp_path / f"{index}.png")
     split = open_folder(tmp_path, seed=0)
@@ -119,7 +117,7 @@ def test_flat_folders_have_no_labels(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("classes", [("",), ("a", "b")])
 def test_pairs_stay_together(tmp_path: Path, classes: tuple[str, ...]) -> None:
-    """A noisy picture comes with its clean twin, cropped and flipped alike, with its label."""
+    """A noisy image comes with its clean twin, cropped and flipped alike, with its label."""
     for name in classes:
         for index in range(4):
             clean = values(40, 48, seed=index) // 2
@@ -129,7 +127,7 @@ def test_pairs_stay_together(tmp_path: Path, classes: tuple[str, ...]) -> None:
     for train in (True, False):
         taken = split.train.take(range(len(split.train)), epoch=0, seed=0, train=train)
         assert taken.noisy is not None
-        np.testing.assert_allclose(taken.noisy, taken.pictures + 100 / 255, atol=1e-6)
+        np.testing.assert_allclose(taken.noisy, taken.images + 100 / 255, atol=1e-6)
         assert (taken.labels is not None) == (classes != ("",))
     assert "paired" in split.description
 
@@ -146,7 +144,7 @@ def test_pairs_are_never_resampled(tmp_path: Path) -> None:
 
 
 def test_half_pairs_are_skipped(tmp_path: Path) -> None:
-    """A picture without a twin, with a broken, a smaller one or too small itself is skipped."""
+    """An image without a twin, with a broken, a smaller one or too small itself is skipped."""
     for index in range(5):
         for part in ("noisy", "clean"):
             save(tmp_path / part / f"{index}.png")
@@ -162,7 +160,7 @@ def test_half_pairs_are_skipped(tmp_path: Path) -> None:
     assert "no noisy twin" in reasons["alone.png"]
     assert "no clean twin" in reasons["lonely.png"]
     assert "its noisy twin" in reasons["0.png"]
-    assert "not a picture" in reasons["0.png"]
+    assert "not an image" in reasons["0.png"]
     assert reasons["1.png"] == "it is 32 x 32 px, its noisy twin 32 x 31 px"
     assert reasons["small.png"] == "it is 32 x 20 px, below 24 px"
 
@@ -182,13 +180,13 @@ def test_unreadable_files_are_listed_and_skipped(tmp_path: Path) -> None:
     assert len(split.train) + len(split.val) == 3
     assert set(reasons) == {"a/empty.png", "a/text.jpg", "a/cut.png", "a/notes.txt", "loose.png"}
     assert reasons["a/empty.png"] == "the file is empty"
-    assert "not a picture in a known format" in reasons["a/text.jpg"]
+    assert "not an image in a known format" in reasons["a/text.jpg"]
     assert "damaged" in reasons["a/cut.png"]
-    assert reasons["a/notes.txt"] == ".txt is not the suffix of a picture"
+    assert reasons["a/notes.txt"] == ".txt is not the suffix of an image"
     assert "beside the class folders" in reasons["loose.png"]
 
 
-def test_pictures_are_found_below_classes(tmp_path: Path) -> None:
+def test_images_are_found_below_classes(tmp_path: Path) -> None:
     """Folders inside a class belong to it, and suffixes may be capital."""
     save(tmp_path / "a" / "monday" / "0.PNG")
     save(tmp_path / "a" / "tuesday" / "0.Jpg")
@@ -206,7 +204,7 @@ def test_missing_folder_is_an_error(tmp_path: Path) -> None:
 
 
 def test_empty_class_is_an_error(tmp_path: Path) -> None:
-    """A class without readable pictures is named, with how many it has and what was skipped."""
+    """A class without readable images is named, with how many it has and what was skipped."""
     save_classes(tmp_path, {"a": 3, "c": 1})
     (tmp_path / "b").mkdir()
     (tmp_path / "b" / "broken.png").touch()
@@ -216,7 +214,7 @@ def test_empty_class_is_an_error(tmp_path: Path) -> None:
 
 
 def test_empty_class_of_a_part_is_an_error(tmp_path: Path) -> None:
-    """A class that has pictures in one part only is an error that names the part."""
+    """A class that has images in one part only is an error that names the part."""
     save_classes(tmp_path / "train", {"a": 1, "b": 1})
     save_classes(tmp_path / "val", {"a": 1})
     with pytest.raises(DataError, match=r"val has no class 'b'"):
@@ -226,9 +224,9 @@ def test_empty_class_of_a_part_is_an_error(tmp_path: Path) -> None:
         open_folder(tmp_path, seed=0)
 
 
-def test_no_readable_picture_is_an_error(tmp_path: Path) -> None:
-    """A folder without any readable picture says so, and why its files were skipped."""
-    with pytest.raises(DataError, match="has no readable picture"):
+def test_no_readable_image_is_an_error(tmp_path: Path) -> None:
+    """A folder without any readable image says so, and why its files were skipped."""
+    with pytest.raises(DataError, match="has no readable image"):
         open_folder(tmp_path, seed=0)
     for index in range(5):
         (tmp_path / f"{index}.png").touch()
@@ -236,15 +234,15 @@ def test_no_readable_picture_is_an_error(tmp_path: Path) -> None:
         open_folder(tmp_path, seed=0)
 
 
-def test_one_picture_cannot_be_split(tmp_path: Path) -> None:
-    """A single picture cannot train and validate."""
+def test_one_image_cannot_be_split(tmp_path: Path) -> None:
+    """A single image cannot train and validate."""
     save(tmp_path / "a.png")
-    with pytest.raises(DataError, match="has 1 readable pictures, fewer than 2"):
+    with pytest.raises(DataError, match="has 1 readable images, fewer than 2"):
         open_folder(tmp_path, seed=0)
 
 
 def test_parts_must_have_one_layout(tmp_path: Path) -> None:
-    """Pairs for training and single pictures for validation do not go together."""
+    """Pairs for training and single images for validation do not go together."""
     for part in ("noisy", "clean"):
         save(tmp_path / "train" / part / "0.png")
     save(tmp_path / "val" / "0.png")
@@ -272,7 +270,7 @@ def test_default_size_fits_the_smallest(
     assert training(split.train).shape[2:] == (expected, expected)
 
 
-def test_channels_follow_the_pictures(tmp_path: Path) -> None:
+def test_channels_follow_the_images(tmp_path: Path) -> None:
     """One channel where all are grey, even if stored as colour; three where any has colour."""
     for index in range(2):
         save(tmp_path / f"{index}.png", np.repeat(values(32, 32)[:, :, np.newaxis], 3, axis=2))
@@ -286,7 +284,7 @@ def test_channels_follow_the_pictures(tmp_path: Path) -> None:
 
 
 def test_sixteen_bits_stay(tmp_path: Path) -> None:
-    """16-bit pictures are not reduced to 8 bits on the way."""
+    """16-bit images are not reduced to 8 bits on the way."""
     stored = np.random.default_rng(0).integers(0, 65536, (32, 32), np.uint16)
     for index in range(2):
         save(tmp_path / f"{index}.png", stored)
@@ -295,7 +293,7 @@ def test_sixteen_bits_stay(tmp_path: Path) -> None:
 
 
 def test_validation_sees_the_middle(tmp_path: Path) -> None:
-    """Labelled pictures are reduced whole, so that the middle of the long side is left."""
+    """Labelled images are reduced whole, so that the middle of the long side is left."""
     stored = values(32, 64)
     for index in range(2):
         save(tmp_path / "a" / f"{index}.png", stored)
@@ -304,31 +302,31 @@ def test_validation_sees_the_middle(tmp_path: Path) -> None:
     np.testing.assert_allclose(found[0], resample(middle, height=20, width=20))
 
 
-def test_big_labelled_pictures_are_kept_small(tmp_path: Path) -> None:
-    """A big picture with a name is reduced to twice the size before it is kept."""
+def test_big_labelled_images_are_kept_small(tmp_path: Path) -> None:
+    """A big image with a name is reduced to twice the size before it is kept."""
     for index in range(2):
         save(tmp_path / "a" / f"{index}.png", values(200, 300))
     split = open_folder(tmp_path, seed=0, size_px=32)
-    assert split.train._pictures[0].shorter_side_px == 64
-    assert split.train._pictures[0].width == 96
+    assert split.train._images[0].shorter_side_px == 64
+    assert split.train._images[0].width == 96
 
 
-def test_unlabelled_pictures_keep_their_scale(tmp_path: Path) -> None:
-    """A training picture without label is a cut of the stored one, or its mirror image."""
+def test_unlabelled_images_keep_their_scale(tmp_path: Path) -> None:
+    """A training image without label is a cut of the stored one, or its mirror image."""
     for index in range(6):
         save(tmp_path / f"{index}.png", values(24, 30))
     split = open_folder(tmp_path, seed=0, size_px=16)
     stored = values(24, 30) / np.float32(255)
     windows = np.lib.stride_tricks.sliding_window_view(stored, (16, 16)).reshape(-1, 16, 16)
-    for picture in training(split.train)[:, 0]:
+    for image in training(split.train)[:, 0]:
         distances = [
-            np.abs(windows - turned).max(axis=(1, 2)) for turned in (picture, picture[:, ::-1])
+            np.abs(windows - turned).max(axis=(1, 2)) for turned in (image, image[:, ::-1])
         ]
         assert np.min(distances) < 1e-6
 
 
-def test_small_pictures_are_enlarged(tmp_path: Path) -> None:
-    """A picture below the size is enlarged, so that every picture has the size."""
+def test_small_images_are_enlarged(tmp_path: Path) -> None:
+    """An image below the size is enlarged, so that every image has the size."""
     for index in range(3):
         save(tmp_path / f"{index}.png", values(20 + index, 33))
     split = open_folder(tmp_path, seed=0, size_px=32)
@@ -340,23 +338,23 @@ def test_random_views_depend_on_seed_epoch_and_index(tmp_path: Path, folder: str
     """Crops are the same for the same seed, epoch and index, whatever is taken beside."""
     for index in range(8):
         save(tmp_path / folder / f"{index}.png", values(40, 48, seed=index))
-    pictures = open_folder(tmp_path, seed=0, size_px=24).train
-    first = training(pictures)
-    alone = pictures.take([3], epoch=0, seed=0, train=True).pictures
+    images = open_folder(tmp_path, seed=0, size_px=24).train
+    first = training(images)
+    alone = images.take([3], epoch=0, seed=0, train=True).images
     np.testing.assert_array_equal(alone[0], first[3])
-    np.testing.assert_array_equal(training(pictures), first)
-    assert (training(pictures, epoch=1) != first).any(axis=(1, 2, 3)).sum() >= 5
-    assert (training(pictures, seed=1) != first).any(axis=(1, 2, 3)).sum() >= 5
+    np.testing.assert_array_equal(training(images), first)
+    assert (training(images, epoch=1) != first).any(axis=(1, 2, 3)).sum() >= 5
+    assert (training(images, seed=1) != first).any(axis=(1, 2, 3)).sum() >= 5
 
 
 def test_flips_happen_in_training_only_and_can_be_off(tmp_path: Path) -> None:
-    """About half of the training pictures are mirrored, none in validation, none when off."""
+    """About half of the training images are mirrored, none in validation, none when off."""
     ramp = np.tile(np.arange(32, dtype=np.uint8), (32, 1))
     for index in range(50):
         save(tmp_path / f"{index}.png", ramp)
 
-    def mirrored(pictures: NDArray[np.float32]) -> int:
-        return int((pictures[:, 0, 0, 0] > pictures[:, 0, 0, -1]).sum())
+    def mirrored(images: NDArray[np.float32]) -> int:
+        return int((images[:, 0, 0, 0] > images[:, 0, 0, -1]).sum())
 
     split = open_folder(tmp_path, seed=0)
     assert 8 <= mirrored(training(split.train)) <= 32
@@ -365,11 +363,11 @@ def test_flips_happen_in_training_only_and_can_be_off(tmp_path: Path) -> None:
 
 
 def test_full_memory_changes_nothing(tmp_path: Path) -> None:
-    """Pictures that do not fit into memory are read again and come out the same."""
+    """Images that do not fit into memory are read again and come out the same."""
     save_classes(tmp_path, {"a": 6, "b": 4})
     kept = open_folder(tmp_path, seed=0, size_px=24)
     reread = open_folder(tmp_path, seed=0, size_px=24, kept_bytes=2500)
-    assert sum(picture.kept is not None for picture in reread.train._pictures) <= 2
+    assert sum(image.kept is not None for image in reread.train._images) <= 2
     np.testing.assert_array_equal(training(reread.train), training(kept.train))
 
 

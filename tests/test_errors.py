@@ -6,8 +6,8 @@ from tapetum.errors import InputError, TapetumError, nearest
 
 def test_a_message_says_the_problem_and_then_the_remedy() -> None:
     """One sentence: what was found, then what to do."""
-    assert str(InputError("no picture in x", "give another folder")) == (
-        "no picture in x; give another folder"
+    assert str(InputError("no image in x", "give another folder")) == (
+        "no image in x; give another folder"
     )
 
 

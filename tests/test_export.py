@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from tapetum.arch import find
+from tapetum.arch import find_architecture
 from tapetum.errors import PackageError
 from tapetum.export import Parity, export_network, measure_parity
 from tapetum.graph import write_graph
@@ -17,7 +17,7 @@ from tapetum.scores import ScoreRow, Scores
 
 def network_of(name: str, *, boxes: bool = True) -> Network:
     """A fresh network in evaluation mode."""
-    return build(find(name, boxes=boxes), seed=0).eval()
+    return build(find_architecture(name, boxes=boxes), seed=0).eval()
 
 
 @pytest.mark.parametrize(
@@ -25,25 +25,27 @@ def network_of(name: str, *, boxes: bool = True) -> Network:
     [("dc-net-reduced-integrated", True), ("dc-net-reduced-sequential", False), ("unet-s", True)],
 )
 def test_what_ships_does_what_was_trained(name: str, boxes: bool, tmp_path: Path) -> None:
-    """The package gives the network's own cleaned picture."""
+    """The package gives the network's own denoised image."""
     network = network_of(name, boxes=boxes)
     classes = [str(digit) for digit in range(10)] if network.classifier else []
     exported = export_network(network, tmp_path / "p.tapetum", size_px=64, class_names=classes)
     assert exported.parity.worst <= 1e-4
-    predictor = Predictor.open(tmp_path / "p.tapetum", mode="picture")
-    picture = np.random.default_rng(0).random((60, 50), dtype=np.float32)
+    predictor = Predictor.open(tmp_path / "p.tapetum", mode="image")
+    image = np.random.default_rng(0).random((60, 50), dtype=np.float32)
     with torch.no_grad():
-        given = torch.from_numpy(picture)[None, None]
+        given = torch.from_numpy(image)[None, None]
         places = (
-            torch.tensor([[[0.0, 0.0, 28.0, 28.0]]]) if network.architecture.names_boxes else None
+            torch.tensor([[[0.0, 0.0, 28.0, 28.0]]])
+            if network.architecture.classifies_boxes
+            else None
         )
-        expected = network(given, places).picture.clamp(0, 1)[0].numpy()
-    assert np.abs(predictor(picture).pixels - expected).max() <= 1e-4
+        expected = network(given, places).image.clamp(0, 1)[0].numpy()
+    assert np.abs(predictor(image).pixels - expected).max() <= 1e-4
 
 
 def test_the_card_tells_people_what_it_is(tmp_path: Path) -> None:
     """Size, border, scores and commands are in the text."""
-    row = ScoreRow(title="gaussian 0.2", noise=None, num_pictures=4, psnr_db=30.125, accuracy=0.5)
+    row = ScoreRow(title="gaussian 0.2", noise=None, num_images=4, psnr_db=30.125, accuracy=0.5)
     scores = Scores(protocol="camera", seed=0, source="four", rows=(row,), mean=row)
     export_network(network_of("unet-s"), tmp_path / "p.tapetum", size_px=64, scores=scores)
     card = open_package(tmp_path / "p.tapetum").card
@@ -62,13 +64,13 @@ def test_a_graph_of_other_weights_is_refused() -> None:
     with torch.no_grad():
         network.decoder.output.conv.bias += 0.01
     parity = measure_parity(network, graph, size_px=64)
-    assert parity.max_difference["cleaned"] == pytest.approx(0.01, rel=0.01)
-    with pytest.raises(PackageError, match=r"differs from the network .*cleaned 1\.0e-02"):
+    assert parity.max_difference["denoised"] == pytest.approx(0.01, rel=0.01)
+    with pytest.raises(PackageError, match=r"differs from the network .*denoised 1\.0e-02"):
         parity.require("unet-s")
 
 
 def test_large_values_may_differ_in_proportion() -> None:
-    """Only where that is asked for: a picture ten times as bright may be off ten times as much."""
+    """Only where that is asked for: an image ten times as bright may be off ten times as much."""
     network = network_of("unet-s")
     with torch.no_grad():
         network.decoder.output.conv.bias += 10
@@ -85,7 +87,7 @@ def test_large_values_may_differ_in_proportion() -> None:
 def test_what_is_not_a_number_is_no_parity() -> None:
     """A difference of NaN is refused, too."""
     parity = Parity(
-        max_difference={"cleaned": float("nan")}, sizes_px=(), num_pictures=1, runtime="none"
+        max_difference={"denoised": float("nan")}, sizes_px=(), num_images=1, runtime="none"
     )
     with pytest.raises(PackageError, match="differs"):
         parity.require("test")

@@ -21,7 +21,7 @@ def test_the_folded_convolution_equals_both_layers() -> None:
     with torch.no_grad():
         folded.weight.copy_(torch.from_numpy(weight))
         folded.bias.copy_(torch.from_numpy(bias))
-        picture = torch.rand(1, 3, 9, 9)
-        difference = (folded(picture) - norm(conv(picture))).abs().max().item()
+        image = torch.rand(1, 3, 9, 9)
+        difference = (folded(image) - norm(conv(image))).abs().max().item()
     assert weight.dtype == bias.dtype == np.float32
     assert difference < 1e-5

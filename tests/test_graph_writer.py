@@ -7,7 +7,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from tapetum.arch import Architecture, find, names
+from tapetum.arch import Architecture, architecture_names, find_architecture
 from tapetum.arch.families import unet
 from tapetum.errors import ArchitectureError
 from tapetum.graph import output_names, random_weights, weight_shapes, write_graph
@@ -19,7 +19,7 @@ SIZES = [(2, 40, 48), (1, 61, 45)]  # a multiple of every stride, and none
 
 def make(name: str, *, channels: int = 1, boxes: bool = True) -> Network:
     """A named network with random weights and statistics, as if it had been trained."""
-    architecture = find(name, channels=channels, num_classes=5, boxes=boxes)
+    architecture = find_architecture(name, channels=channels, num_classes=5, boxes=boxes)
     network = build(architecture, seed=0).eval()
     weights = random_weights(architecture, seed=1)
     network.load_state_dict({key: torch.from_numpy(w) for key, w in weights.items()}, strict=False)
@@ -40,7 +40,7 @@ def run_graph(model: onnx.ModelProto, **feeds: NDArray[np.float32]) -> dict[str,
 
 
 def inputs_for(count: int, channels: int, height: int, width: int) -> dict[str, NDArray]:
-    """Noisy pictures, and three boxes each that lie partly between pixels and on the border."""
+    """Noisy images, and three boxes each that lie partly between pixels and on the border."""
     generator = np.random.default_rng(3)
     boxes = generator.uniform(0, 12, (count, 3, 4)).astype(np.float32)
     boxes[..., 2:] += 28
@@ -49,19 +49,19 @@ def inputs_for(count: int, channels: int, height: int, width: int) -> dict[str, 
 
 
 @pytest.mark.parametrize("boxes", [True, False])
-@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize("name", architecture_names())
 def test_the_graph_equals_the_network(name: str, boxes: bool) -> None:
     """Every named architecture gives the same outputs in both forms, odd sizes included."""
     network = make(name, channels=1 if boxes else 3, boxes=boxes)
     architecture = network.architecture
     model = write_graph(architecture, random_weights(architecture, seed=1))
     for count, height, width in SIZES:
-        feeds = inputs_for(count, architecture.picture_channels, height, width)
+        feeds = inputs_for(count, architecture.image_channels, height, width)
         with torch.no_grad():
-            places = torch.from_numpy(feeds["boxes"]) if architecture.names_boxes else None
+            places = torch.from_numpy(feeds["boxes"]) if architecture.classifies_boxes else None
             expected = network(torch.from_numpy(feeds["noisy"]), places)
         results = run_graph(model, **feeds)
-        for output, value in zip(("cleaned", "logits"), expected, strict=True):
+        for output, value in zip(("denoised", "logits"), expected, strict=True):
             assert (value is None) == (output not in results)
             if value is not None:
                 assert results[output].shape == tuple(value.shape)
@@ -69,10 +69,10 @@ def test_the_graph_equals_the_network(name: str, boxes: bool) -> None:
 
 
 @pytest.mark.parametrize("name", ["dc-net-reduced-integrated", "dc-net-reduced-sequential"])
-@pytest.mark.parametrize("output", ["cleaned", "logits"])
+@pytest.mark.parametrize("output", ["denoised", "logits"])
 def test_one_output_alone_is_the_same_and_takes_fewer_nodes(name: str, output: str) -> None:
     """A graph for one task gives what the whole graph gives, without the other task's nodes."""
-    architecture = find(name)
+    architecture = find_architecture(name)
     weights = random_weights(architecture, seed=1)
     whole, part = (
         write_graph(architecture, weights, outputs=outputs) for outputs in ((), (output,))
@@ -84,10 +84,10 @@ def test_one_output_alone_is_the_same_and_takes_fewer_nodes(name: str, output: s
     assert asks_for_boxes == (output == "logits")
 
 
-@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize("name", architecture_names())
 def test_weights_are_named_as_in_the_network(name: str) -> None:
     """Names and shapes are those of the trained network's own state."""
-    architecture = find(name)
+    architecture = find_architecture(name)
     state = build(architecture, seed=0).state_dict()
     shapes = {key: tuple(v.shape) for key, v in state.items() if "num_batches" not in key}
     assert weight_shapes(architecture) == shapes
@@ -95,7 +95,7 @@ def test_weights_are_named_as_in_the_network(name: str) -> None:
 
 def test_no_normalisation_is_left_in_the_graph() -> None:
     """Batch normalisation is folded into the convolutions."""
-    architecture = find("unet-s")
+    architecture = find_architecture("unet-s")
     model = write_graph(architecture, random_weights(architecture, seed=0))
     assert {node.op_type for node in model.graph.node} <= {
         "Add", "Concat", "Conv", "ConvTranspose", "Div", "Identity",
@@ -117,14 +117,14 @@ def test_other_activations_equal_the_network_too(activation: str) -> None:
     network.load_state_dict({key: torch.from_numpy(w) for key, w in weights.items()}, strict=False)
     noisy = inputs_for(1, 1, 21, 22)["noisy"]
     with torch.no_grad():
-        expected = network(torch.from_numpy(noisy)).picture.numpy()
-    result = run_graph(write_graph(architecture, weights), noisy=noisy)["cleaned"]
+        expected = network(torch.from_numpy(noisy)).image.numpy()
+    result = run_graph(write_graph(architecture, weights), noisy=noisy)["denoised"]
     assert np.abs(result - expected).max() <= TOLERANCE
 
 
 def test_weights_that_do_not_fit_are_refused() -> None:
     """Missing and misshapen weights are all named in one sentence."""
-    architecture = find("unet-s")
+    architecture = find_architecture("unet-s")
     weights = random_weights(architecture, seed=0)
     del weights["decoder.output.conv.bias"]
     weights["decoder.levels.0.up.bias"] = np.zeros(3, dtype=np.float32)
@@ -134,16 +134,16 @@ def test_weights_that_do_not_fit_are_refused() -> None:
 
 def test_an_output_that_is_not_there_is_refused() -> None:
     """A denoiser has no names to give."""
-    architecture = find("unet-s")
-    assert output_names(architecture) == ("cleaned",)
-    with pytest.raises(ArchitectureError, match="has no output logits; it has cleaned"):
+    architecture = find_architecture("unet-s")
+    assert output_names(architecture) == ("denoised",)
+    with pytest.raises(ArchitectureError, match="has no output logits; it has denoised"):
         write_graph(architecture, random_weights(architecture, seed=0), outputs=["logits"])
 
 
 @pytest.mark.parametrize("kind", ["transposed_conv", "nearest_conv", "pixel_shuffle"])
 def test_every_way_to_double_equals_the_network(kind: str) -> None:
     """Sizes, values and the names of weights; odd sizes included."""
-    architecture = doubling_by(kind)
+    architecture = upsampling_by(kind)
     network = build(architecture, seed=0).eval()
     weights = random_weights(architecture, seed=1)
     assert set(weights) <= set(network.state_dict())
@@ -152,15 +152,15 @@ def test_every_way_to_double_equals_the_network(kind: str) -> None:
     for count, height, width in SIZES:
         noisy = inputs_for(count, 1, height, width)["noisy"]
         with torch.no_grad():
-            expected = network(torch.from_numpy(noisy)).picture
+            expected = network(torch.from_numpy(noisy)).image
         assert expected is not None
-        found = run_graph(model, noisy=noisy)["cleaned"]
+        found = run_graph(model, noisy=noisy)["denoised"]
         assert np.abs(found - expected.numpy()).max() <= TOLERANCE
 
 
-def doubling_by(kind: str) -> Architecture:
+def upsampling_by(kind: str) -> Architecture:
     """A small denoiser that doubles in some way."""
-    data = find("unet-s").model_dump(mode="json")
+    data = find_architecture("unet-s").model_dump(mode="json")
     for level in data["decoder"]["levels"]:
         level["up"]["kind"] = kind
     return Architecture.model_validate(data)

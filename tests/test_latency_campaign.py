@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tapetum.arch import Architecture, find
+from tapetum.arch import Architecture, find_architecture
 from tapetum.arch.cost import multiply_adds
 from tapetum.arch.space import Space
 from tapetum.errors import InputError
@@ -25,9 +25,9 @@ from tapetum.latency import (
 from tapetum.latency.campaign import Campaign, Measurements, Prepare, draw, measure
 from tapetum.latency.check import check_table
 from tapetum.latency.conditions import Conditions
-from tapetum.latency.job import adjust, conditions_here, measure_table, verify
-from tapetum.latency.stopwatch import Run
-from tapetum.latency.subject import Subject, feeds_of
+from tapetum.latency.deployed import Subject, feeds_of
+from tapetum.latency.measure import adjust, conditions_here, measure_table, verify
+from tapetum.latency.timing import Run
 from tapetum.progress import silent
 from test_latency_table import CONDITIONS, small_space, true_ms
 
@@ -43,7 +43,7 @@ class Device:
         self.generator = np.random.default_rng(0)
         self.now_ns = 0
         self.num_prepared = 0
-        monkeypatch.setattr("tapetum.latency.stopwatch.time.perf_counter_ns", lambda: self.now_ns)
+        monkeypatch.setattr("tapetum.latency.timing.time.perf_counter_ns", lambda: self.now_ns)
 
     def prepare(self, architecture: Architecture) -> Run:
         """A pass of the network moves the clock by its latency, and by the mood of this visit."""
@@ -251,7 +251,7 @@ def test_a_machine_that_has_changed_beyond_a_line_wants_a_new_table(
     device = Device(small_space(), monkeypatch)
     table = table_of(device, tmp_path / "t")
     nothing = Drift(fixed_ms=-range_of(table).fastest_ms, factor=0.9, typical=-0.5)
-    monkeypatch.setattr("tapetum.latency.job.measure_drift", lambda *_, **__: nothing)
+    monkeypatch.setattr("tapetum.latency.measure.measure_drift", lambda *_, **__: nothing)
     with pytest.raises(InputError, match=r"changed too much to adjust t: the fastest .* anew"):
         adjust(table, device.prepare, CONDITIONS, tmp_path / "never", what="t", block=SHORT)
     assert not (tmp_path / "never").exists()
@@ -331,7 +331,7 @@ def test_a_graph_is_timed_under_the_runtime_that_ships() -> None:
 
 
 def _times(run: Run) -> list[float]:
-    from tapetum.latency.stopwatch import time_block
+    from tapetum.latency.timing import time_block
 
     return time_block(run, Block(warmups=2, warmup_ms=0, min_passes=5, min_ms=0))
 
@@ -351,7 +351,7 @@ def test_conditions_are_told_in_a_line() -> None:
 
 
 def test_a_graph_is_timed_beside_the_machines_peak() -> None:
-    """Median, tail and spread of one graph, its pictures a second, and its share of the peak."""
+    """Median, tail and spread of one graph, its images a second, and its share of the peak."""
     runtime = find_runtime("onnxruntime")
     for name, channels in (("unet-s", 3), ("dc-net-reduced-integrated", 1)):
         subject = open_subject(name, channels=channels, num_classes=5)
@@ -361,7 +361,7 @@ def test_a_graph_is_timed_beside_the_machines_peak() -> None:
         found = benchmark(subject, runtime, conditions, seconds=0.2)
         assert 0 < found.timing.median_ms <= found.timing.p95_ms
         assert found.timing.num_rounds == 6
-        assert found.pictures_per_second == pytest.approx(2000 / found.timing.median_ms)
+        assert found.images_per_second == pytest.approx(2000 / found.timing.median_ms)
         assert found.multiply_adds is not None
         assert found.peak_share is not None
         assert found.peak_share > 0
@@ -374,7 +374,7 @@ def test_half_as_quick_as_dense_convolutions_is_half_of_the_peak(
     subject = open_subject("unet-s", channels=3, num_classes=5)
     assert subject.architecture is not None
     now_ns = [0]
-    monkeypatch.setattr("tapetum.latency.stopwatch.time.perf_counter_ns", lambda: now_ns[0])
+    monkeypatch.setattr("tapetum.latency.timing.time.perf_counter_ns", lambda: now_ns[0])
 
     def prepare(what: Subject, conditions: Conditions) -> Run:
         assert what.architecture is not None
@@ -393,8 +393,8 @@ def test_half_as_quick_as_dense_convolutions_is_half_of_the_peak(
 
 
 def test_a_graph_of_boxes_gets_boxes(tmp_path: Path) -> None:
-    """Two in each picture, inside of it."""
-    find("dc-net-reduced-integrated").write(tmp_path / "boxes.json")
+    """Two in each image, inside of it."""
+    find_architecture("dc-net-reduced-integrated").write(tmp_path / "boxes.json")
     subject = open_subject(str(tmp_path / "boxes.json"), channels=3, num_classes=5)
     conditions = CONDITIONS.model_copy(update={"batch": 3, "height_px": 96, "width_px": 80})
     boxes = feeds_of(subject, conditions)["boxes"]
@@ -404,7 +404,7 @@ def test_a_graph_of_boxes_gets_boxes(tmp_path: Path) -> None:
     assert (boxes[..., 3] <= 96).all()
 
 
-def test_pictures_that_a_graph_does_not_take_are_refused() -> None:
+def test_images_that_a_graph_does_not_take_are_refused() -> None:
     """With the shape that it takes."""
     subject = open_subject("unet-s", channels=3, num_classes=5)
     with pytest.raises(InputError, match="noisy of shape any x 3 x any x any, not 1 x 1 x 32 x 32"):
@@ -423,7 +423,7 @@ def test_what_cannot_be_timed_is_refused(name: str, words: str) -> None:
 
 def test_a_file_that_is_no_graph_is_refused(tmp_path: Path) -> None:
     """In our words."""
-    path = tmp_path / "picture.onnx"
+    path = tmp_path / "image.onnx"
     path.write_bytes(b"\x89PNG no graph at all")
     with pytest.raises(InputError, match="no ONNX graph"):
         open_subject(str(path), channels=3, num_classes=5)

@@ -41,7 +41,7 @@ def small_space(*, num_slots: int = 4, learns_depth: bool = True, num_classes: i
     )
     return Space(
         name="small",
-        picture_channels=1,
+        image_channels=1,
         classifier=SpaceClassifier(
             source="noisy",
             region=Whole(),
@@ -90,7 +90,7 @@ def table() -> LatencyTable:
 
 
 def test_equal_slots_share_their_prices() -> None:
-    """Same channels, stride and size: one group; the size of the picture decides too."""
+    """Same channels, stride and size: one group; the size of the image decides too."""
     keys = keys_of(small_space(), 32, 32)
     groups = {path: next(iter(names.values())).group for path, names in keys.items()}
     assert list(groups.values()) == [

@@ -23,28 +23,28 @@ from tapetum.metrics import ssim
 
 @pytest.fixture
 def outputs() -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """A cleaned picture, logits of two boxes, the clean picture, the labels."""
+    """A denoised image, logits of two boxes, the clean image, the labels."""
     generator = torch.Generator().manual_seed(0)
     clean = torch.rand((3, 1, 16, 16), generator=generator)
-    picture = clean + 0.1 * torch.randn(clean.shape, generator=generator)
+    image = clean + 0.1 * torch.randn(clean.shape, generator=generator)
     logits = torch.randn((3, 2, 5), generator=generator)
-    return picture, logits, clean, torch.tensor([[0, 1], [2, 3], [4, 0]])
+    return image, logits, clean, torch.tensor([[0, 1], [2, 3], [4, 0]])
 
 
 def test_charbonnier_is_nearly_the_absolute_error() -> None:
     """Far from zero the loss is the mean absolute error."""
     truth = torch.zeros(1, 1, 2, 2)
-    cleaned = torch.tensor([0.5, -0.5, 0.3, -0.3]).view(1, 1, 2, 2)
-    assert charbonnier(cleaned, truth).item() == pytest.approx(0.4, abs=1e-5)
+    denoised = torch.tensor([0.5, -0.5, 0.3, -0.3]).view(1, 1, 2, 2)
+    assert charbonnier(denoised, truth).item() == pytest.approx(0.4, abs=1e-5)
 
 
-def test_charbonnier_of_a_perfect_picture_is_epsilon() -> None:
+def test_charbonnier_of_a_perfect_image_is_epsilon() -> None:
     """Without error the loss is epsilon, and its gradient is zero, not undefined."""
-    cleaned = torch.rand(1, 1, 4, 4, requires_grad=True)
-    loss = charbonnier(cleaned, cleaned.detach(), epsilon=0.01)
+    denoised = torch.rand(1, 1, 4, 4, requires_grad=True)
+    loss = charbonnier(denoised, denoised.detach(), epsilon=0.01)
     loss.backward()
     assert loss.item() == pytest.approx(0.01)
-    assert not cleaned.grad.any()
+    assert not denoised.grad.any()
 
 
 def test_ssim_loss_is_the_metric() -> None:
@@ -62,7 +62,7 @@ def test_cross_entropy_of_ignorance() -> None:
 
 
 def test_cross_entropy_counts_boxes_alike() -> None:
-    """Boxes of pictures cost what the same regions cost as pictures of their own."""
+    """Boxes of images cost what the same regions cost as images of their own."""
     generator = torch.Generator().manual_seed(2)
     logits = torch.randn((4, 2, 5), generator=generator)
     labels = torch.randint(5, (4, 2), generator=generator)
@@ -82,30 +82,28 @@ def test_label_smoothing_punishes_certainty() -> None:
 
 def test_equation_1(outputs: tuple[Tensor, ...]) -> None:
     """Eq. 1 is 0.1 cross-entropy + 0.9 Charbonnier, and computes no SSIM."""
-    picture, logits, clean, labels = outputs
-    loss, terms = joint_loss(picture, logits, clean, labels, weights=EQUATION_1)
-    expected = 0.1 * cross_entropy(logits, labels) + 0.9 * charbonnier(picture, clean)
+    image, logits, clean, labels = outputs
+    loss, terms = joint_loss(image, logits, clean, labels, weights=EQUATION_1)
+    expected = 0.1 * cross_entropy(logits, labels) + 0.9 * charbonnier(image, clean)
     torch.testing.assert_close(loss, expected)
     assert set(terms) == {"cross_entropy", "charbonnier"}
 
 
 def test_equation_2(outputs: tuple[Tensor, ...]) -> None:
     """Eq. 2 is 0.8 Charbonnier + 0.2 SSIM, without the names."""
-    picture, logits, clean, labels = outputs
-    expected = 0.8 * charbonnier(picture, clean) + 0.2 * ssim_loss(picture, clean)
-    loss, _ = joint_loss(picture, None, clean, None, weights=EQUATION_2)
+    image, logits, clean, labels = outputs
+    expected = 0.8 * charbonnier(image, clean) + 0.2 * ssim_loss(image, clean)
+    loss, _ = joint_loss(image, None, clean, None, weights=EQUATION_2)
     torch.testing.assert_close(loss, expected)
-    loss, _ = joint_loss(picture, logits, clean, labels, weights=EQUATION_2)
+    loss, _ = joint_loss(image, logits, clean, labels, weights=EQUATION_2)
     torch.testing.assert_close(loss, expected)
 
 
 def test_equation_3(outputs: tuple[Tensor, ...]) -> None:
     """Eq. 3 is 0.1 cross-entropy + 0.9 eq. 2."""
-    picture, logits, clean, labels = outputs
-    denoising, _ = joint_loss(picture, None, clean, None, weights=EQUATION_2)
-    loss, terms = joint_loss(
-        picture, logits, clean, labels, weights=EQUATION_3, label_smoothing=0.1
-    )
+    image, logits, clean, labels = outputs
+    denoising, _ = joint_loss(image, None, clean, None, weights=EQUATION_2)
+    loss, terms = joint_loss(image, logits, clean, labels, weights=EQUATION_3, label_smoothing=0.1)
     naming = cross_entropy(logits, labels, label_smoothing=0.1)
     torch.testing.assert_close(loss, 0.1 * naming + 0.9 * denoising)
     torch.testing.assert_close(terms["cross_entropy"], naming)
@@ -129,30 +127,30 @@ def test_classifier_gets_the_cross_entropy(
 
 
 def test_denoiser_gets_its_own_equation(outputs: tuple[Tensor, ...]) -> None:
-    """A network that only cleans gets the Charbonnier loss from eq. 1, and eq. 2 from eq. 3."""
-    picture, _, clean, _ = outputs
-    loss, _ = joint_loss(picture, None, clean, None, weights=EQUATION_1)
-    torch.testing.assert_close(loss, charbonnier(picture, clean))
-    loss, _ = joint_loss(picture, None, clean, None, weights=EQUATION_3)
-    torch.testing.assert_close(loss, joint_loss(picture, None, clean, None, weights=EQUATION_2)[0])
+    """A network that only denoises gets the Charbonnier loss from eq. 1, and eq. 2 from eq. 3."""
+    image, _, clean, _ = outputs
+    loss, _ = joint_loss(image, None, clean, None, weights=EQUATION_1)
+    torch.testing.assert_close(loss, charbonnier(image, clean))
+    loss, _ = joint_loss(image, None, clean, None, weights=EQUATION_3)
+    torch.testing.assert_close(loss, joint_loss(image, None, clean, None, weights=EQUATION_2)[0])
 
 
-def test_pictures_without_labels_train_the_picture_alone(outputs: tuple[Tensor, ...]) -> None:
-    """A joint network on unlabelled pictures is trained like a denoiser."""
-    picture, logits, clean, labels = outputs
-    loss, _ = joint_loss(picture, logits, clean, None, weights=EQUATION_3)
-    alone, _ = joint_loss(picture, None, clean, labels, weights=EQUATION_3)
+def test_images_without_labels_train_the_image_alone(outputs: tuple[Tensor, ...]) -> None:
+    """A joint network on unlabelled images is trained like a denoiser."""
+    image, logits, clean, labels = outputs
+    loss, _ = joint_loss(image, logits, clean, None, weights=EQUATION_3)
+    alone, _ = joint_loss(image, None, clean, labels, weights=EQUATION_3)
     torch.testing.assert_close(loss, alone)
 
 
 def test_gradient_reaches_both_outputs(outputs: tuple[Tensor, ...]) -> None:
-    """The loss moves the picture and the names; the reported terms carry no gradient."""
-    picture, logits, clean, labels = outputs
-    picture.requires_grad_()
+    """The loss moves the image and the names; the reported terms carry no gradient."""
+    image, logits, clean, labels = outputs
+    image.requires_grad_()
     logits.requires_grad_()
-    loss, terms = joint_loss(picture, logits, clean, labels, weights=EQUATION_3)
+    loss, terms = joint_loss(image, logits, clean, labels, weights=EQUATION_3)
     loss.backward()
-    for output in (picture, logits):
+    for output in (image, logits):
         assert output.grad.isfinite().all()
         assert output.grad.any()
     assert not any(term.requires_grad for term in terms.values())
@@ -160,29 +158,27 @@ def test_gradient_reaches_both_outputs(outputs: tuple[Tensor, ...]) -> None:
 
 def test_loss_is_finite_in_half_precision(outputs: tuple[Tensor, ...]) -> None:
     """Outputs of a bf16 training cost about the same, in float32."""
-    picture, logits, clean, labels = outputs
-    expected, _ = joint_loss(picture, logits, clean, labels, weights=EQUATION_3)
+    image, logits, clean, labels = outputs
+    expected, _ = joint_loss(image, logits, clean, labels, weights=EQUATION_3)
     with torch.autocast("cpu", torch.bfloat16):
-        loss, _ = joint_loss(
-            picture.bfloat16(), logits.bfloat16(), clean, labels, weights=EQUATION_3
-        )
+        loss, _ = joint_loss(image.bfloat16(), logits.bfloat16(), clean, labels, weights=EQUATION_3)
     assert loss.dtype == torch.float32
     torch.testing.assert_close(loss, expected, rtol=0.02, atol=0)
 
 
 def test_nothing_to_train_for(outputs: tuple[Tensor, ...]) -> None:
     """Weights that leave no term name what they weigh and what there is."""
-    picture, logits, clean, labels = outputs
+    image, logits, clean, labels = outputs
     with pytest.raises(InputError, match=r"weighs charbonnier, ssim, but .* gives cross_entropy"):
         joint_loss(None, logits, clean, labels, weights=EQUATION_2)
-    with pytest.raises(InputError, match=r"gives no term; choose .* pictures that have labels"):
+    with pytest.raises(InputError, match=r"gives no term; choose .* images that have labels"):
         joint_loss(None, logits, clean, None, weights=EQUATION_1)
     with pytest.raises(InputError, match=r"weighs cross_entropy, but .* charbonnier, ssim"):
-        joint_loss(picture, None, clean, None, weights=LossWeights(cross_entropy=1, charbonnier=0))
+        joint_loss(image, None, clean, None, weights=LossWeights(cross_entropy=1, charbonnier=0))
 
 
-def test_small_pictures_train_without_ssim() -> None:
-    """Pictures smaller than SSIM's window can be trained on eq. 1, not on eq. 2."""
+def test_small_images_train_without_ssim() -> None:
+    """Images smaller than SSIM's window can be trained on eq. 1, not on eq. 2."""
     small = torch.rand(1, 1, 8, 8)
     loss, _ = joint_loss(small, None, small, None, weights=EQUATION_1)
     assert loss.item() == pytest.approx(1e-3)
@@ -206,12 +202,12 @@ def test_weights_that_make_no_loss(fields: dict[str, float]) -> None:
 
 @pytest.mark.parametrize("name", LossWeights.model_fields)
 def test_weights_tell_what_they_look_at(name: str, outputs: tuple[Tensor, ...]) -> None:
-    """Each term alone looks at the names or at the picture: at where its gradient goes."""
-    picture, logits, clean, labels = outputs
-    picture, logits = picture.requires_grad_(), logits.requires_grad_()
+    """Each term alone looks at the names or at the image: at where its gradient goes."""
+    image, logits, clean, labels = outputs
+    image, logits = image.requires_grad_(), logits.requires_grad_()
     weights = LossWeights(**{field: float(field == name) for field in LossWeights.model_fields})
-    loss, _ = joint_loss(picture, logits, clean, labels, weights=weights)
+    loss, _ = joint_loss(image, logits, clean, labels, weights=weights)
     loss.backward()
-    assert weights.sees_picture == (picture.grad is not None)
-    assert weights.sees_names == (logits.grad is not None)
-    assert weights.sees_picture != weights.sees_names
+    assert weights.uses_image == (image.grad is not None)
+    assert weights.uses_labels == (logits.grad is not None)
+    assert weights.uses_image != weights.uses_labels

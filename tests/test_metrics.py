@@ -13,15 +13,15 @@ from tapetum.metrics import accuracy, expected_calibration_error, macro_accuracy
 
 
 def random_pair(*shape: int, seed: int = 0, sigma: float = 0.2) -> tuple[Tensor, Tensor]:
-    """Smooth pictures in [0, 1] with noise, and without."""
+    """Smooth images in [0, 1] with noise, and without."""
     generator = torch.Generator().manual_seed(seed)
     coarse = torch.rand((*shape[:2], 4, 5), generator=generator)
     truth = torch.nn.functional.interpolate(coarse, size=shape[2:], mode="bilinear")
     return truth + sigma * torch.randn(shape, generator=generator), truth
 
 
-def logits_of(labels: Tensor, num_classes: int, *, confidence: float) -> Tensor:
-    """Logits that give the named classes exactly this probability."""
+def alphas_of(labels: Tensor, num_classes: int, *, confidence: float) -> Tensor:
+    """ArchitectureParameters that give the named classes exactly this probability."""
     rest = (1 - confidence) / (num_classes - 1)
     return torch.full((*labels.shape, num_classes), math.log(rest)).scatter(
         -1, labels[..., None], math.log(confidence)
@@ -51,7 +51,7 @@ def test_ssim_equals_scikit_image(shape: tuple[int, ...], sigma: float) -> None:
 
 @pytest.mark.parametrize("shape", [(3, 1, 12, 17), (2, 3, 8, 9)])
 def test_psnr_equals_scikit_image(shape: tuple[int, ...]) -> None:
-    """PSNR is scikit-image's, for each picture on its own, of the clamped output."""
+    """PSNR is scikit-image's, for each image on its own, of the clamped output."""
     noisy, truth = random_pair(*shape, sigma=0.4)
     expected = [
         peak_signal_noise_ratio(one.numpy(), other.clamp(0, 1).numpy(), data_range=1)
@@ -60,8 +60,8 @@ def test_psnr_equals_scikit_image(shape: tuple[int, ...]) -> None:
     np.testing.assert_allclose(psnr(noisy, truth), expected, rtol=1e-5)
 
 
-def test_psnr_of_equal_pictures_is_infinite() -> None:
-    """Equal pictures have an infinite PSNR, and clamping may make them equal."""
+def test_psnr_of_equal_images_is_infinite() -> None:
+    """Equal images have an infinite PSNR, and clamping may make them equal."""
     truth = torch.ones(2, 1, 8, 8)
     assert psnr(truth + torch.tensor([0.0, 3.0]).view(2, 1, 1, 1), truth).tolist() == [math.inf] * 2
 
@@ -72,8 +72,8 @@ def test_psnr_of_a_constant_error() -> None:
     assert psnr(truth + 0.1, truth).item() == pytest.approx(20, abs=1e-4)
 
 
-def test_ssim_of_equal_pictures_is_one() -> None:
-    """A picture resembles itself perfectly, a constant one too."""
+def test_ssim_of_equal_images_is_one() -> None:
+    """An image resembles itself perfectly, a constant one too."""
     noisy, _ = random_pair(2, 3, 16, 16)
     torch.testing.assert_close(ssim(noisy, noisy), torch.ones(2))
     flat = torch.full((1, 1, 16, 16), 0.3)
@@ -81,7 +81,7 @@ def test_ssim_of_equal_pictures_is_one() -> None:
 
 
 def test_ssim_is_symmetric() -> None:
-    """The order of the two pictures does not matter."""
+    """The order of the two images does not matter."""
     noisy, truth = random_pair(2, 3, 20, 20)
     torch.testing.assert_close(ssim(noisy, truth), ssim(truth, noisy))
 
@@ -93,8 +93,8 @@ def test_ssim_falls_with_noise() -> None:
     assert len(set(scores)) == 4
 
 
-def test_each_picture_is_scored_on_its_own() -> None:
-    """A picture's score does not depend on its batch."""
+def test_each_image_is_scored_on_its_own() -> None:
+    """An image's score does not depend on its batch."""
     noisy, truth = random_pair(4, 3, 16, 18)
     for measure in (psnr, ssim):
         alone = torch.cat([measure(noisy[i : i + 1], truth[i : i + 1]) for i in range(4)])
@@ -114,7 +114,7 @@ def test_ssim_has_a_true_gradient() -> None:
 
 
 def test_memory_format_does_not_matter() -> None:
-    """Channels-last pictures score the same."""
+    """Channels-last images score the same."""
     noisy, truth = random_pair(2, 3, 16, 16)
     torch.testing.assert_close(
         ssim(noisy.contiguous(memory_format=torch.channels_last), truth), ssim(noisy, truth)
@@ -131,25 +131,25 @@ def test_autocast_does_not_reach_the_scores() -> None:
     torch.testing.assert_close(inside, ssim(noisy.float(), truth))
 
 
-def test_ssim_of_small_pictures() -> None:
-    """Pictures smaller than the window are refused with both sizes."""
+def test_ssim_of_small_images() -> None:
+    """Images smaller than the window are refused with both sizes."""
     small = torch.zeros(1, 1, 10, 20)
-    with pytest.raises(DataError, match="pictures of 11 x 11 px, these have 20 x 10"):
+    with pytest.raises(DataError, match="images of 11 x 11 px, these have 20 x 10"):
         ssim(small, small)
 
 
 @pytest.mark.parametrize("shape", [(4,), (2, 2)])
 def test_accuracy(shape: tuple[int, ...]) -> None:
-    """Accuracy is the share of right names, over pictures or over their boxes."""
+    """Accuracy is the share of right names, over images or over their boxes."""
     labels = torch.tensor([0, 1, 2, 2]).view(shape)
     named = torch.tensor([0, 1, 2, 0]).view(shape)
-    assert accuracy(logits_of(named, 3, confidence=0.9), labels) == 0.75
+    assert accuracy(alphas_of(named, 3, confidence=0.9), labels) == 0.75
 
 
 def test_macro_accuracy_counts_each_class_alike() -> None:
     """Ninety right of a common class and none of a rare one is one half."""
     labels = torch.tensor([0] * 90 + [4] * 10)
-    logits = logits_of(torch.zeros_like(labels), 5, confidence=0.9)
+    logits = alphas_of(torch.zeros_like(labels), 5, confidence=0.9)
     assert accuracy(logits, labels) == pytest.approx(0.9)
     assert macro_accuracy(logits, labels) == 0.5
 
@@ -166,7 +166,7 @@ def test_macro_accuracy_of_even_classes() -> None:
 def test_calibration_error_is_the_gap(num_right: int) -> None:
     """Confidence of 80 % that is right k times of 10 is off by the difference."""
     labels = torch.tensor([1] * num_right + [0] * (10 - num_right))
-    logits = logits_of(torch.ones_like(labels), 4, confidence=0.8)
+    logits = alphas_of(torch.ones_like(labels), 4, confidence=0.8)
     error = expected_calibration_error(logits, labels)
     assert error == pytest.approx(abs(num_right / 10 - 0.8), abs=1e-6)
 
@@ -175,7 +175,7 @@ def test_calibration_error_does_not_cancel_between_bins() -> None:
     """Too sure here and too modest there is an error, though the averages agree."""
     named = torch.zeros(20, dtype=torch.long)
     logits = torch.cat(
-        [logits_of(named[:10], 2, confidence=0.95), logits_of(named[10:], 2, confidence=0.55)]
+        [alphas_of(named[:10], 2, confidence=0.95), alphas_of(named[10:], 2, confidence=0.55)]
     )
     labels = torch.tensor([0] * 5 + [1] * 5 + [0] * 10)
     assert expected_calibration_error(logits, labels) == pytest.approx(0.45, abs=1e-6)

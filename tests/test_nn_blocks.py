@@ -54,8 +54,8 @@ def test_loaded_weights_give_the_same_output(block: Block) -> None:
     """State that is saved and loaded elsewhere changes nothing."""
     one, two = build_block(block).eval(), build_block(block).eval()
     two.load_state_dict(one.state_dict())
-    picture = torch.rand(1, 4, 9, 9)
-    assert torch.equal(one(picture), two(picture))
+    image = torch.rand(1, 4, 9, 9)
+    assert torch.equal(one(image), two(image))
 
 
 def test_a_silent_inverted_residual_is_the_identity() -> None:
@@ -65,8 +65,8 @@ def test_a_silent_inverted_residual_is_the_identity() -> None:
     with torch.no_grad():
         for parameter in module.project.parameters():
             parameter.zero_()
-    picture = torch.rand(1, 4, 9, 9)
-    assert torch.equal(module(picture), picture)
+    image = torch.rand(1, 4, 9, 9)
+    assert torch.equal(module(image), image)
 
 
 def test_a_depthwise_filter_keeps_channels_apart() -> None:

@@ -18,7 +18,7 @@ def twins(channels: int) -> tuple[RowBatchNorm2d, nn.BatchNorm2d]:
     return ours, torchs
 
 
-def pictures(channels: int, height: int, width: int) -> Tensor:
+def images(channels: int, height: int, width: int) -> Tensor:
     """Values away from zero mean and unit variance, channels last in memory."""
     values = 3 * torch.randn(4, channels, height, width, dtype=torch.float64).float() + 2
     return values.contiguous(memory_format=torch.channels_last)
@@ -30,7 +30,7 @@ def test_it_is_torchs_batch_norm(channels: int, height: int, width: int) -> None
     """Output, gradients and running statistics are equal up to rounding."""
     torch.manual_seed(0)
     ours, torchs = twins(channels)
-    x = pictures(channels, height, width)
+    x = images(channels, height, width)
     gradient = torch.randn_like(x)
     found = []
     for norm in (ours, torchs):
@@ -50,15 +50,15 @@ def test_the_way_through_rows_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(nn.BatchNorm2d, "forward", fail)
     norm = RowBatchNorm2d(8)
-    assert norm(pictures(8, 6, 6)).shape == (4, 8, 6, 6)
-    for wrong in (pictures(16, 6, 6), pictures(8, 6, 6).contiguous()):
+    assert norm(images(8, 6, 6)).shape == (4, 8, 6, 6)
+    for wrong in (images(16, 6, 6), images(8, 6, 6).contiguous()):
         with pytest.raises(AssertionError, match="torch's own way"):
             RowBatchNorm2d(wrong.shape[1])(wrong)
 
 
 def test_the_layout_is_kept() -> None:
     """Channels stay last, forth and back, so that no neighbour has to copy."""
-    x = pictures(8, 6, 6).requires_grad_()
+    x = images(8, 6, 6).requires_grad_()
     result = RowBatchNorm2d(8)(x)
     result.sum().backward()
     assert result.is_contiguous(memory_format=torch.channels_last)
@@ -67,16 +67,16 @@ def test_the_layout_is_kept() -> None:
 
 def test_the_result_can_be_activated_in_place() -> None:
     """As every block does; the gradient then stops where the activation does."""
-    x = pictures(8, 6, 6).requires_grad_()
+    x = images(8, 6, 6).requires_grad_()
     result = torch.relu_(RowBatchNorm2d(8)(x))
     result.sum().backward()
     assert x.grad.isfinite().all()
 
 
-def test_bf16_pictures_stay_bf16() -> None:
-    """Under autocast the parameters are float32 and the pictures are not."""
+def test_bf16_images_stay_bf16() -> None:
+    """Under autocast the parameters are float32 and the images are not."""
     ours, torchs = twins(8)
-    x = pictures(8, 6, 6).bfloat16()
+    x = images(8, 6, 6).bfloat16()
     result = ours(x)
     assert result.dtype == torch.bfloat16
     torch.testing.assert_close(result, torchs(x), rtol=2e-2, atol=2e-2)

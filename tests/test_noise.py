@@ -53,18 +53,18 @@ def expected_moments(noise: Noise, clean: float) -> tuple[float, float]:
 @pytest.mark.parametrize("noise", EVERY_KIND, ids=lambda noise: noise.kind)
 def test_moments(noise: Noise, clean: float) -> None:
     """Each model has the mean and the variance that its formula states."""
-    picture = np.full((1, 400, NUM_VALUES // 400), clean, np.float32)
-    noisy = add_noise(picture, noise, generator_for(1)).astype(np.float64)
+    image = np.full((1, 400, NUM_VALUES // 400), clean, np.float32)
+    noisy = add_noise(image, noise, generator_for(1)).astype(np.float64)
     mean, variance = expected_moments(noise, clean)
     assert noisy.mean() == pytest.approx(mean, abs=5 * (variance / NUM_VALUES) ** 0.5 + 1e-6)
     assert noisy.var() == pytest.approx(variance, rel=0.03, abs=1e-9)
 
 
 @pytest.mark.parametrize("noise", EVERY_KIND, ids=lambda noise: noise.kind)
-def test_values_are_spoiled_independently(noise: Noise) -> None:
+def test_values_are_corrupted_independently(noise: Noise) -> None:
     """Neighbouring pixels and channels share no noise."""
-    picture = np.full((3, 200, 200), 0.5, np.float32)
-    residual = add_noise(picture, noise, generator_for(2)) - 0.5
+    image = np.full((3, 200, 200), 0.5, np.float32)
+    residual = add_noise(image, noise, generator_for(2)) - 0.5
     residual -= residual.mean()
     for one, other in (
         (residual[:, 1:], residual[:, :-1]),
@@ -76,15 +76,15 @@ def test_values_are_spoiled_independently(noise: Noise) -> None:
 
 @pytest.mark.parametrize("noise", EVERY_KIND, ids=lambda noise: noise.kind)
 def test_same_key_same_noise(noise: Noise) -> None:
-    """The noise depends on the generator's key alone, and the clean picture stays as it is."""
-    picture = np.linspace(0, 1, 3 * 8 * 9, dtype=np.float32).reshape(3, 8, 9)
-    before = picture.copy()
-    first = add_noise(picture, noise, generator_for(3))
+    """The noise depends on the generator's key alone, and the clean image stays as it is."""
+    image = np.linspace(0, 1, 3 * 8 * 9, dtype=np.float32).reshape(3, 8, 9)
+    before = image.copy()
+    first = add_noise(image, noise, generator_for(3))
     assert first.dtype == np.float32
-    assert first.shape == picture.shape
-    np.testing.assert_array_equal(first, add_noise(picture, noise, generator_for(3)))
-    assert not np.array_equal(first, add_noise(picture, noise, generator_for(4)))
-    np.testing.assert_array_equal(picture, before)
+    assert first.shape == image.shape
+    np.testing.assert_array_equal(first, add_noise(image, noise, generator_for(3)))
+    assert not np.array_equal(first, add_noise(image, noise, generator_for(4)))
+    np.testing.assert_array_equal(image, before)
 
 
 @pytest.mark.parametrize(
@@ -93,17 +93,17 @@ def test_same_key_same_noise(noise: Noise) -> None:
     ids=lambda noise: noise.kind,
 )
 def test_level_zero_changes_nothing(noise: Noise) -> None:
-    """Noise of level 0 returns an equal picture, but not the same array."""
-    picture = generator_for(5).random((1, 16, 16), dtype=np.float32)
-    noisy = add_noise(picture, noise, generator_for(6))
-    np.testing.assert_array_equal(noisy, picture)
-    assert not np.shares_memory(noisy, picture)
+    """Noise of level 0 returns an equal image, but not the same array."""
+    image = generator_for(5).random((1, 16, 16), dtype=np.float32)
+    noisy = add_noise(image, noise, generator_for(6))
+    np.testing.assert_array_equal(noisy, image)
+    assert not np.shares_memory(noisy, image)
 
 
 def test_salt_and_pepper_leaves_the_rest_alone() -> None:
-    """Salt and pepper spoils its fraction, half to 0 and half to 1, and nothing else."""
-    picture = np.full((1, 300, 300), 0.5, np.float32)
-    noisy = add_noise(picture, SaltAndPepper(fraction=0.2), generator_for(7))
+    """Salt and pepper corrupts its fraction, half to 0 and half to 1, and nothing else."""
+    image = np.full((1, 300, 300), 0.5, np.float32)
+    noisy = add_noise(image, SaltAndPepper(fraction=0.2), generator_for(7))
     assert set(np.unique(noisy)) == {0.0, 0.5, 1.0}
     assert np.mean(noisy == 0) == pytest.approx(0.1, abs=0.005)
     assert np.mean(noisy == 1) == pytest.approx(0.1, abs=0.005)
@@ -126,16 +126,16 @@ def test_no_light_below_none() -> None:
 
 def test_smallest_gain_is_no_noise() -> None:
     """At the smallest gain photons are too many to be noticed, and still counted."""
-    picture = np.linspace(0, 1, 64, dtype=np.float32).reshape(1, 8, 8)
-    noisy = add_noise(picture, PoissonGaussian(gain=1e-12, sigma=0), generator_for(10))
-    np.testing.assert_allclose(noisy, picture, atol=1e-5)
+    image = np.linspace(0, 1, 64, dtype=np.float32).reshape(1, 8, 8)
+    noisy = add_noise(image, PoissonGaussian(gain=1e-12, sigma=0), generator_for(10))
+    np.testing.assert_allclose(noisy, image, atol=1e-5)
 
 
 def test_benchmark_keeps_what_a_camera_clips() -> None:
-    """The camera protocol is the benchmark's picture, clipped and rounded to 8 bits."""
-    picture = generator_for(11).random((3, 32, 32), dtype=np.float32)
-    kept = add_noise(picture, Gaussian(sigma=0.5), generator_for(12))
-    stored = add_noise(picture, Gaussian(sigma=0.5), generator_for(12), protocol="camera")
+    """The camera protocol is the benchmark's image, clipped and rounded to 8 bits."""
+    image = generator_for(11).random((3, 32, 32), dtype=np.float32)
+    kept = add_noise(image, Gaussian(sigma=0.5), generator_for(12))
+    stored = add_noise(image, Gaussian(sigma=0.5), generator_for(12), protocol="camera")
     assert kept.min() < 0
     assert kept.max() > 1
     np.testing.assert_array_equal(
@@ -143,25 +143,25 @@ def test_benchmark_keeps_what_a_camera_clips() -> None:
     )
 
 
-def test_camera_keeps_an_8_bit_picture() -> None:
-    """A noiseless 8-bit picture comes out of the camera protocol bit by bit."""
-    picture = np.arange(256, dtype=np.float32).reshape(1, 16, 16) / 255
-    stored = add_noise(picture, Gaussian(sigma=0), generator_for(13), protocol="camera")
-    np.testing.assert_array_equal(stored, picture)
+def test_camera_keeps_an_8_bit_image() -> None:
+    """A noiseless 8-bit image comes out of the camera protocol bit by bit."""
+    image = np.arange(256, dtype=np.float32).reshape(1, 16, 16) / 255
+    stored = add_noise(image, Gaussian(sigma=0), generator_for(13), protocol="camera")
+    np.testing.assert_array_equal(stored, image)
 
 
 def test_integers_are_refused() -> None:
-    """A picture of integers is refused with its type, since its scale is unknown."""
+    """An image of integers is refused with its type, since its scale is unknown."""
     with pytest.raises(DataError, match=r"uint8; divide it by its white value"):
         add_noise(np.zeros((1, 8, 8), np.uint8), Gaussian(sigma=0.1), generator_for(14))
 
 
 def test_doubles_are_accepted() -> None:
-    """A picture of doubles is spoiled like the same one in single precision."""
-    picture = generator_for(15).random((1, 8, 8), dtype=np.float32)
-    for_double = add_noise(picture.astype(np.float64), Speckle(sigma=0.1), generator_for(16))
+    """An image of doubles is corrupted like the same one in single precision."""
+    image = generator_for(15).random((1, 8, 8), dtype=np.float32)
+    for_double = add_noise(image.astype(np.float64), Speckle(sigma=0.1), generator_for(16))
     np.testing.assert_array_equal(
-        for_double, add_noise(picture, Speckle(sigma=0.1), generator_for(16))
+        for_double, add_noise(image, Speckle(sigma=0.1), generator_for(16))
     )
 
 
@@ -287,7 +287,7 @@ def test_plan_of_one_level(noise: Noise) -> None:
         ({"levels": (0.1,), "low": 0.1, "high": 0.2}, "give either levels"),
         ({"levels": ()}, "at least 1 item"),
         ({"low": 0.5, "high": 0.1}, "low is 0.5 but high is 0.1"),
-        ({"kind": "salt-and-pepper", "levels": (0.1, 2)}, "2 is more than the whole picture"),
+        ({"kind": "salt-and-pepper", "levels": (0.1, 2)}, "2 is more than the whole image"),
         ({"kind": "poisson-gaussian", "levels": (0.1,)}, "poisson-gaussian needs a gain"),
         ({"levels": (0.1,), "gain": 0.1}, "gaussian has no gain"),
         ({"low": 0.5, "high": 0.1, "gain": 0.1}, "low is 0.5.*; gaussian has no gain"),

@@ -23,7 +23,7 @@ from tapetum.report import (
     Example,
     ExampleGroup,
     ExampleLabel,
-    Page,
+    Report,
     Series,
     Table,
     contact_sheet,
@@ -71,7 +71,7 @@ class Reader(HTMLParser):
 
 
 def pixels(seed: int, shape: tuple[int, int, int] = (1, 12, 16)) -> NDArray[np.float32]:
-    """A random picture whose values fit 8 bits exactly."""
+    """A random image whose values fit 8 bits exactly."""
     levels = np.random.default_rng(seed).integers(0, 256, shape)
     return (levels / 255).astype(np.float32)
 
@@ -87,20 +87,20 @@ def example() -> Example:
 
 
 @pytest.fixture
-def page(example: Example) -> Page:
+def page(example: Example) -> Report:
     """A page that has a bit of everything."""
     curve = Curve(
         "PSNR against the noise",
         "sigma",
         "PSNR (dB)",
         SIGMAS,
-        (Series("cleaned", (40.0, 30.0, 20.0)), Series("paper", (math.inf, None, 22.0))),
+        (Series("denoised", (40.0, 30.0, 20.0)), Series("paper", (math.inf, None, 22.0))),
     )
     bars = (Bar("k3: 1 to 8", "32 px", 8, 0), Bar("k5: 8 to 48 to 16", "16 px", 48, 2))
     diagram = Diagram("The network", "channels", bars, ("plain", "kernel 3", "kernel 5", "squeeze"))
-    return Page(
+    return Report(
         title="Two digits",
-        lead="It cleans and names.",
+        lead="It denoises and names.",
         highlights={"PSNR": "27.0 dB"},
         tables=(Table("Mean", ("network", "PSNR"), (("ours", "27.0"), ("paper", "29.9"))),),
         diagrams=(diagram,),
@@ -111,12 +111,12 @@ def page(example: Example) -> Page:
     )
 
 
-def test_the_same_page_gives_the_same_bytes(page: Page) -> None:
+def test_the_same_page_gives_the_same_bytes(page: Report) -> None:
     """Neither date nor chance enters a page: what does not change can be compared."""
     assert render(page) == render(page)
 
 
-def test_a_page_asks_nothing_of_any_server(page: Page) -> None:
+def test_a_page_asks_nothing_of_any_server(page: Report) -> None:
     """A page has no script, and loads only what is inside it."""
     text = render(page)
     reader = Reader(text)
@@ -130,29 +130,29 @@ def test_a_page_asks_nothing_of_any_server(page: Page) -> None:
     assert "@import" not in text
 
 
-def test_every_part_is_shown(page: Page) -> None:
+def test_every_part_is_shown(page: Report) -> None:
     """All words of a page reach its reader."""
     words = Reader(render(page)).words
-    expected = ["Two digits", "It cleans and names.", "27.0 dB", "ours", "29.9", "sigma", "Again"]
+    expected = ["Two digits", "It denoises and names.", "27.0 dB", "ours", "29.9", "sigma", "Again"]
     expected += ["σ = 0.5", "first", "tapetum demo", "two cores", "27.2\N{NO-BREAK SPACE}dB"]
     assert [part for part in expected if part not in words] == []
 
 
 def test_an_empty_page_has_no_empty_sections() -> None:
     """What a page has not, it does not announce."""
-    tags = {tag for tag, _ in Reader(render(Page(title="Nothing", lead="Yet"))).elements}
+    tags = {tag for tag, _ in Reader(render(Report(title="Nothing", lead="Yet"))).elements}
     assert not {"section", "dl", "table", "svg", "img"} & tags
 
 
-def test_words_cannot_become_markup(page: Page) -> None:
+def test_words_cannot_become_markup(page: Report) -> None:
     """Text from the user (class names, paths) is shown as text."""
-    spoiled = replace(page, title="<script>x</script>", commands=("a < b & c",))
-    text = render(spoiled)
+    corrupted = replace(page, title="<script>x</script>", commands=("a < b & c",))
+    text = render(corrupted)
     assert "<script" not in text
     assert "a &lt; b &amp; c" in text
 
 
-def test_wrong_answers_differ_by_more_than_colour(page: Page) -> None:
+def test_wrong_answers_differ_by_more_than_colour(page: Report) -> None:
     """A wrong answer has a cross, says that it is wrong and says what is true."""
     reader = Reader(render(page))
     words = " ".join(reader.words.split())
@@ -162,23 +162,23 @@ def test_wrong_answers_differ_by_more_than_colour(page: Page) -> None:
     )
 
 
-def test_pictures_keep_their_pixels(page: Page, example: Example) -> None:
-    """Noisy, cleaned and truth stand inside the page, to the last of 8 bits."""
+def test_images_keep_their_pixels(page: Report, example: Example) -> None:
+    """Noisy, denoised and truth stand inside the page, to the last of 8 bits."""
     sources = Reader(render(page)).attributes("src")
     for source, expected in zip(
-        sources, (example.noisy, example.cleaned, example.truth), strict=True
+        sources, (example.noisy, example.denoised, example.truth), strict=True
     ):
-        picture = Image.open(io.BytesIO(base64.b64decode(source.partition(",")[2])))
-        shown = np.asarray(picture, np.float32)[None] / 255
+        image = Image.open(io.BytesIO(base64.b64decode(source.partition(",")[2])))
+        shown = np.asarray(image, np.float32)[None] / 255
         np.testing.assert_allclose(shown, expected.clip(0, 1), atol=0.5 / 255 + 1e-6)
 
 
-def test_boxes_lie_where_they_belong(page: Page) -> None:
-    """A box is placed in parts of the picture, so that it fits at every displayed size."""
+def test_boxes_lie_where_they_belong(page: Report) -> None:
+    """A box is placed in parts of the image, so that it fits at every displayed size."""
     assert "left:50.00%;top:50.00%;width:25.00%;height:50.00%" in render(page)
 
 
-def test_plots_share_no_ids(page: Page) -> None:
+def test_plots_share_no_ids(page: Report) -> None:
     """Two plots on one page do not use each other's parts, and every part used exists."""
     text = render(page)
     reader = Reader(text)
@@ -190,7 +190,7 @@ def test_plots_share_no_ids(page: Page) -> None:
     assert used <= set(ids)
 
 
-def test_plots_take_their_colours_from_the_page(page: Page) -> None:
+def test_plots_take_their_colours_from_the_page(page: Report) -> None:
     """No colour of a plot is fixed, so that it can be read by day and by night."""
     svg = re.findall(r"<svg.*?</svg>", render(page), re.DOTALL)
     assert len(svg) == len(page.curves) + len(page.diagrams)
@@ -208,7 +208,7 @@ def test_epochs_are_counted_in_whole_numbers() -> None:
         assert all(mark.isdigit() for mark in marks), marks
 
 
-def test_a_network_is_drawn_block_by_block(page: Page) -> None:
+def test_a_network_is_drawn_block_by_block(page: Report) -> None:
     """Each with what it is, the size at which it works, and what its tone means."""
     text = render(page)
     for words in ("k3: 1 to 8", "k5: 8 to 48 to 16", "32 px", "16 px", "plain", "kernel 5"):
@@ -216,7 +216,7 @@ def test_a_network_is_drawn_block_by_block(page: Page) -> None:
     assert "squeeze" not in text  # no bar has that tone
 
 
-def test_what_was_not_measured_is_left_blank(page: Page) -> None:
+def test_what_was_not_measured_is_left_blank(page: Report) -> None:
     """No value and an infinite value leave a gap, in the plot and in its numbers."""
     numbers = re.search(r"<details>.*?</details>", render(page), re.DOTALL)
     assert numbers
@@ -235,15 +235,15 @@ def test_a_series_of_another_length_is_refused() -> None:
         Curve("PSNR", "sigma", "dB", SIGMAS, (Series("ours", (1.0,)),))
 
 
-def test_a_picture_of_two_channels_is_refused(example: Example) -> None:
-    """Only grey and RGB pictures can be shown; the error says the shape that was given."""
+def test_a_image_of_two_channels_is_refused(example: Example) -> None:
+    """Only grey and RGB images can be shown; the error says the shape that was given."""
     with pytest.raises(InputError, match=re.escape("(2, 12, 16)")):
         contact_sheet([replace(example, truth=pixels(4, (2, 12, 16)))])
 
 
 @pytest.mark.parametrize("missing", ["jinja2", "matplotlib"])
 def test_a_missing_extra_says_what_to_install(
-    page: Page, missing: str, monkeypatch: pytest.MonkeyPatch
+    page: Report, missing: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where a package of the extra is missing, the error is the command that brings it."""
     monkeypatch.setitem(sys.modules, missing, None)
@@ -251,7 +251,7 @@ def test_a_missing_extra_says_what_to_install(
         render(page)
 
 
-def test_a_report_is_written_where_it_is_wanted(tmp_path: Path, page: Page) -> None:
+def test_a_report_is_written_where_it_is_wanted(tmp_path: Path, page: Report) -> None:
     """The page is written as it is rendered, in a folder that is made for it."""
     path = tmp_path / "runs" / "demo" / "report.html"
     write_report(path, page)
@@ -259,23 +259,23 @@ def test_a_report_is_written_where_it_is_wanted(tmp_path: Path, page: Page) -> N
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_a_contact_sheet_grows_small_pictures_by_whole_factors(
+def test_a_contact_sheet_grows_small_images_by_whole_factors(
     example: Example, channels: int
 ) -> None:
-    """A small picture keeps square pixels of its own values, side by side with its twins."""
-    picture = pixels(5, (channels, 16, 16))
-    triple = replace(example, noisy=picture, cleaned=picture, truth=picture)
+    """A small image keeps square pixels of its own values, side by side with its twins."""
+    image = pixels(5, (channels, 16, 16))
+    triple = replace(example, noisy=image, denoised=image, truth=image)
     shown = sheet_of([triple], tile_px=40)
-    grown = picture.repeat(2, axis=1).repeat(2, axis=2).transpose(1, 2, 0)
+    grown = image.repeat(2, axis=1).repeat(2, axis=2).transpose(1, 2, 0)
     for left in (8, 48, 88):
         found = shown[22 : 22 + 32, left : left + 32]
         np.testing.assert_allclose(found, np.broadcast_to(grown, found.shape), atol=1e-6)
 
 
-def test_a_contact_sheet_shrinks_large_pictures(example: Example) -> None:
-    """A picture larger than its tile keeps its shape and takes no more than its tile."""
+def test_a_contact_sheet_shrinks_large_images(example: Example) -> None:
+    """An image larger than its tile keeps its shape and takes no more than its tile."""
     large = np.zeros((1, 100, 50), np.float32)
-    shown = sheet_of([replace(example, noisy=large, cleaned=large, truth=large)], tile_px=40)
+    shown = sheet_of([replace(example, noisy=large, denoised=large, truth=large)], tile_px=40)
     black = (shown[:62] == 0).all(axis=2)  # above the line of words
     assert black[22:62, 8:28].all()
     assert not black[22:62, 28:36].any()

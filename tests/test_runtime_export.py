@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tapetum.arch import find
+from tapetum.arch import find_architecture
 from tapetum.errors import PackageError
 from tapetum.export import Parity, export_network, package
 from tapetum.nn import Network, build
@@ -15,7 +15,7 @@ from tapetum.runtime import Predictor, open_package
 
 def network_of(name: str) -> Network:
     """A fresh network in evaluation mode."""
-    return build(find(name), seed=0).eval()
+    return build(find_architecture(name), seed=0).eval()
 
 
 def test_the_bytes_that_were_measured_are_shipped(
@@ -45,14 +45,14 @@ def test_a_package_that_answers_otherwise_is_not_left(
         (tmp_path / "p.tapetum").write_bytes(b"older")
     answer = Predictor._run
 
-    def spoiled(predictor: Predictor, *arguments: Any) -> Any:
+    def corrupted(predictor: Predictor, *arguments: Any) -> Any:
         given = answer(predictor, *arguments)
         return given._replace(
-            cleaned=None if given.cleaned is None else given.cleaned + np.float32(0.01),
+            denoised=None if given.denoised is None else given.denoised + np.float32(0.01),
             probabilities=None if given.probabilities is None else given.probabilities * 0.9,
         )
 
-    monkeypatch.setattr(Predictor, "_run", spoiled)
+    monkeypatch.setattr(Predictor, "_run", corrupted)
     network = network_of(name)
     classes = [str(digit) for digit in range(10)] if network.classifier else []
     with pytest.raises(PackageError, match="differs from the network"):

@@ -1,4 +1,4 @@
-"""Picture files: every kind comes in with its depth and alpha, and goes out as it came."""
+"""Image files: every kind comes in with its depth and alpha, and goes out as it came."""
 
 import io
 import struct
@@ -13,13 +13,13 @@ from PIL import Image
 
 from tapetum.errors import DataError
 from tapetum.runtime.image import (
-    Picture,
+    DecodedImage,
     as_colour,
-    decode_picture,
-    encode_picture,
+    decode_image,
+    encode_image,
     lossless_suffix,
-    read_picture,
-    write_picture,
+    read_image,
+    write_image,
 )
 
 HEIGHT, WIDTH = 13, 17
@@ -31,12 +31,12 @@ def samples(channels: int, bit_depth: int) -> NDArray[Any]:
     return np.random.default_rng(0).integers(0, 2**bit_depth, (HEIGHT, WIDTH, channels), dtype)
 
 
-def picture(channels: int, bit_depth: int) -> Picture:
-    """A random picture; an even number of channels includes alpha."""
+def image(channels: int, bit_depth: int) -> DecodedImage:
+    """A random image; an even number of channels includes alpha."""
     values = samples(channels, bit_depth).astype(np.float32) / np.float32(2**bit_depth - 1)
     planes = np.moveaxis(values, 2, 0)
     num_colours = channels - (channels % 2 == 0)
-    return Picture(
+    return DecodedImage(
         pixels=planes[:num_colours],
         alpha=planes[-1] if num_colours < channels else None,
         bit_depth=8 if bit_depth == 8 else 16,
@@ -60,8 +60,8 @@ def png_chunk(kind: bytes, content: bytes) -> bytes:
 def png_with_key(values: NDArray[np.uint16], key: tuple[int, ...]) -> bytes:
     """A 16-bit PNG in which one value, or one colour, is transparent."""
     channels = values.shape[2]
-    content = encode_picture(
-        Picture(
+    content = encode_image(
+        DecodedImage(
             pixels=np.moveaxis(values.astype(np.float32) / np.float32(65535), 2, 0),
             alpha=None,
             bit_depth=16,
@@ -78,9 +78,9 @@ def png_with_key(values: NDArray[np.uint16], key: tuple[int, ...]) -> bytes:
 @pytest.mark.parametrize("channels", [1, 2, 3, 4])
 def test_png_returns_what_was_written(tmp_path: Path, channels: int, bit_depth: int) -> None:
     """A PNG keeps every sample, its depth and its alpha, grey and RGB."""
-    written = picture(channels, bit_depth)
-    write_picture(tmp_path / "a.png", written)
-    read = read_picture(tmp_path / "a.png")
+    written = image(channels, bit_depth)
+    write_image(tmp_path / "a.png", written)
+    read = read_image(tmp_path / "a.png")
     assert (read.bit_depth, read.mode) == (written.bit_depth, written.mode)
     np.testing.assert_array_equal(read.pixels, written.pixels)
     assert (read.alpha is None) == (written.alpha is None)
@@ -90,7 +90,7 @@ def test_png_returns_what_was_written(tmp_path: Path, channels: int, bit_depth: 
 
 def test_pillow_agrees_on_our_sixteen_bits() -> None:
     """Pillow opens the 16-bit PNG that we write and sees the high byte of every sample."""
-    content = encode_picture(picture(3, 16))
+    content = encode_image(image(3, 16))
     np.testing.assert_array_equal(
         np.asarray(Image.open(io.BytesIO(content))), samples(3, 16) >> 8, strict=False
     )
@@ -112,7 +112,7 @@ def test_deep_tiff_is_read_whole(channels: int, compression: str | None, byte_or
         photometric="minisblack" if channels == 1 else "rgb",
         extrasamples=["unassalpha"] if channels == 4 else None,
     )
-    read = decode_picture(file.getvalue())
+    read = decode_image(file.getvalue())
     assert read.bit_depth == 16
     np.testing.assert_array_equal(np.moveaxis(read.to_integers(), 0, 2), values[:, :, :3])
 
@@ -125,7 +125,7 @@ def test_planar_deep_tiff_is_refused() -> None:
         file, np.moveaxis(samples(3, 16), 2, 0), planarconfig="separate", photometric="rgb"
     )
     with pytest.raises(DataError, match="separate planes"):
-        decode_picture(file.getvalue())
+        decode_image(file.getvalue())
 
 
 @pytest.mark.parametrize("mode", ["grey", "rgb"])
@@ -133,7 +133,7 @@ def test_key_value_becomes_alpha(mode: str) -> None:
     """In a 16-bit PNG with a transparent value exactly the pixels of that value are clear."""
     values = samples(1 if mode == "grey" else 3, 16)
     key = tuple(int(value) for value in values[2, 3])
-    read = decode_picture(png_with_key(values, key))
+    read = decode_image(png_with_key(values, key))
     assert read.alpha is not None
     np.testing.assert_array_equal(read.alpha == 0, (values == np.array(key)).all(axis=2))
 
@@ -141,12 +141,12 @@ def test_key_value_becomes_alpha(mode: str) -> None:
 @pytest.mark.parametrize("has_alpha", [False, True])
 @pytest.mark.parametrize("is_grey", [False, True])
 def test_palette_is_looked_up(is_grey: bool, has_alpha: bool) -> None:
-    """A palette picture has the colours of its palette, and is grey where all of these are."""
+    """A palette image has the colours of its palette, and is grey where all of these are."""
     colours = np.array([[0, 0, 0], [90, 90, 90], [255, 255, 255]] if is_grey else [[9, 99, 200]])
     image = Image.new("P", (4, 2), color=len(colours) - 1)
     image.putpalette(colours.astype(np.uint8).tobytes())
     options = {"transparency": len(colours) - 1} if has_alpha else {}
-    read = decode_picture(file_bytes(image, **options))
+    read = decode_image(file_bytes(image, **options))
     assert read.mode == ("grey" if is_grey else "rgb")
     np.testing.assert_array_equal(
         read.to_integers()[:, 0, 0], colours[-1][: 1 if is_grey else 3], strict=False
@@ -159,7 +159,7 @@ def test_palette_is_looked_up(is_grey: bool, has_alpha: bool) -> None:
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("bit_depth", [8, 16])
 def test_exif_turn_is_undone(orientation: int, bit_depth: int) -> None:
-    """A picture that its EXIF tag says is turned comes in upright, at 8 and at 16 bits."""
+    """An image that its EXIF tag says is turned comes in upright, at 8 and at 16 bits."""
     upright = samples(1, bit_depth)[:, :, 0]
     stored = {  # what a camera stores so that a viewer's turn makes it upright (EXIF 2.32, 4.6.4)
         1: upright,
@@ -174,7 +174,7 @@ def test_exif_turn_is_undone(orientation: int, bit_depth: int) -> None:
     exif = Image.Exif()
     exif[0x0112] = orientation
     image = Image.fromarray(np.ascontiguousarray(stored))
-    read = decode_picture(file_bytes(image, exif=exif))
+    read = decode_image(file_bytes(image, exif=exif))
     np.testing.assert_array_equal(read.to_integers()[0], upright)
 
 
@@ -193,8 +193,8 @@ def test_exif_turn_is_undone(orientation: int, bit_depth: int) -> None:
     ],
 )
 def test_every_usual_kind_is_read(mode: str, file_format: str, expected: str) -> None:
-    """Kinds of 8-bit pictures that cameras and programs write come in as grey or RGB."""
-    read = decode_picture(file_bytes(Image.new(mode, (WIDTH, HEIGHT)), file_format))
+    """Kinds of 8-bit images that cameras and programs write come in as grey or RGB."""
+    read = decode_image(file_bytes(Image.new(mode, (WIDTH, HEIGHT)), file_format))
     assert (read.mode, read.bit_depth, read.pixels.shape[1:]) == (expected, 8, (HEIGHT, WIDTH))
 
 
@@ -202,8 +202,8 @@ def test_every_usual_kind_is_read(mode: str, file_format: str, expected: str) ->
     ("content", "reason"),
     [
         (b"", "empty"),
-        (b"no picture at all", "not a picture in a known format"),
-        (b"%!PS-Adobe-3.0 EPSF-3.0\n", "not a picture in a known format"),
+        (b"no image at all", "not an image in a known format"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n", "not an image in a known format"),
         (file_bytes(Image.new("L", (64, 64)))[:60], "damaged"),
         (file_bytes(Image.effect_noise((64, 64), 50), "JPEG")[:900], "damaged"),
         (file_bytes(Image.new("F", (4, 4)), "TIFF"), "floats without a fixed range"),
@@ -212,11 +212,11 @@ def test_every_usual_kind_is_read(mode: str, file_format: str, expected: str) ->
     ],
 )
 def test_what_cannot_be_read_is_named(tmp_path: Path, content: bytes, reason: str) -> None:
-    """A file that is no readable picture ends in one sentence with its path and the reason."""
+    """A file that is no readable image ends in one sentence with its path and the reason."""
     path = tmp_path / "broken.png"
     path.write_bytes(content)
     with pytest.raises(DataError, match=rf"cannot read .*broken\.png: .*{reason}"):
-        read_picture(path)
+        read_image(path)
 
 
 def test_too_many_pixels_are_refused() -> None:
@@ -224,13 +224,13 @@ def test_too_many_pixels_are_refused() -> None:
     header = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 0, 0, 0, 0)
     content = b"\x89PNG\r\n\x1a\n" + png_chunk(b"IHDR", header) + png_chunk(b"IDAT", b"")
     with pytest.raises(DataError, match="too many pixels"):
-        decode_picture(content)
+        decode_image(content)
 
 
 def test_missing_file_is_named(tmp_path: Path) -> None:
     """A path without a file ends in a sentence that names it."""
     with pytest.raises(DataError, match=r"cannot read .*nothing\.png: No such file"):
-        read_picture(tmp_path / "nothing.png")
+        read_image(tmp_path / "nothing.png")
 
 
 @pytest.mark.parametrize(
@@ -240,7 +240,7 @@ def test_missing_file_is_named(tmp_path: Path) -> None:
         ("a.tif", 3, 16, "cannot keep 16 bits"),
         ("a.jpg", 4, 8, "alpha"),
         ("a.bmp", 2, 8, "alpha"),
-        ("a.xyz", 3, 8, "no picture is written as"),
+        ("a.xyz", 3, 8, "no image is written as"),
     ],
 )
 def test_nothing_is_lost_silently(
@@ -248,7 +248,7 @@ def test_nothing_is_lost_silently(
 ) -> None:
     """A format that cannot keep depth or alpha is refused, and no file is left behind."""
     with pytest.raises(DataError, match=reason):
-        write_picture(tmp_path / name, picture(channels, bit_depth))
+        write_image(tmp_path / name, image(channels, bit_depth))
     assert not list(tmp_path.iterdir())
 
 
@@ -260,9 +260,9 @@ def test_other_formats_keep_every_sample(
     tmp_path: Path, name: str, channels: int, bit_depth: int
 ) -> None:
     """Formats without loss return every sample; a name without a suffix becomes a PNG."""
-    written = picture(channels, bit_depth)
-    write_picture(tmp_path / name, written)
-    np.testing.assert_array_equal(read_picture(tmp_path / name).pixels, written.pixels)
+    written = image(channels, bit_depth)
+    write_image(tmp_path / name, written)
+    np.testing.assert_array_equal(read_image(tmp_path / name).pixels, written.pixels)
 
 
 @pytest.mark.parametrize("suffix", [".png", ".tif", ".TIFF", ".jpg", ".webp", ".gif", ""])
@@ -272,10 +272,10 @@ def test_a_lossless_ending_keeps_every_bit(
     channels: int, bit_depth: int, suffix: str, tmp_path: Path
 ) -> None:
     """Whatever the source was called, its lossless ending gives each sample back, as deep."""
-    given = picture(channels, bit_depth)
+    given = image(channels, bit_depth)
     chosen = lossless_suffix(given, suffix)
-    write_picture(tmp_path / f"x{chosen}", given)
-    again = read_picture(tmp_path / f"x{chosen}")
+    write_image(tmp_path / f"x{chosen}", given)
+    again = read_image(tmp_path / f"x{chosen}")
     assert chosen in (suffix, ".png")
     assert again.bit_depth == bit_depth
     assert (again.to_integers() == given.to_integers()).all()
@@ -286,13 +286,13 @@ def test_unwritable_place_is_named(tmp_path: Path) -> None:
     """Writing below a file, where no folder can be, ends in a sentence."""
     (tmp_path / "file").write_text("")
     with pytest.raises(DataError, match="cannot write"):
-        write_picture(tmp_path / "file" / "a.png", picture(1, 8))
+        write_image(tmp_path / "file" / "a.png", image(1, 8))
 
 
 def test_values_are_clipped_and_rounded() -> None:
-    """Cleaned values outside [0, 1] become black and white, others the nearest step."""
+    """Denoised values outside [0, 1] become black and white, others the nearest step."""
     pixels = np.array([[[-0.5, 0.0, 100.4 / 255, 100.6 / 255, 1.0, 1.5]]], dtype=np.float32)
-    stored = Picture(pixels=pixels, alpha=None, bit_depth=8, mode="grey").to_integers()
+    stored = DecodedImage(pixels=pixels, alpha=None, bit_depth=8, mode="grey").to_integers()
     assert stored.tolist() == [[[0, 0, 100, 101, 255, 255]]]
 
 
@@ -307,21 +307,21 @@ def test_luma_is_pillows() -> None:
 
 
 def test_colour_works_on_batches() -> None:
-    """A batch is converted as its pictures are."""
+    """A batch is converted as its images are."""
     batch = np.random.default_rng(0).random((2, 3, 4, 5), dtype=np.float32)
     np.testing.assert_array_equal(as_colour(batch, 1)[1], as_colour(batch[1], 1))
 
 
 def test_odd_channels_are_refused() -> None:
-    """A picture of two channels has no colour to convert."""
+    """An image of two channels has no colour to convert."""
     with pytest.raises(DataError, match="cannot turn 2 channels into 3"):
         as_colour(np.zeros((2, 4, 4), dtype=np.float32), 3)
 
 
-def test_picture_checks_its_shape() -> None:
-    """A picture whose channels contradict its mode, or whose alpha is of another size, fails."""
+def test_image_checks_its_shape() -> None:
+    """An image whose channels contradict its mode, or whose alpha is of another size, fails."""
     pixels = np.zeros((3, 4, 4), dtype=np.float32)
-    with pytest.raises(DataError, match=r"grey picture has shape \(1, h, w\)"):
-        Picture(pixels=pixels, alpha=None, bit_depth=8, mode="grey")
+    with pytest.raises(DataError, match=r"grey image has shape \(1, h, w\)"):
+        DecodedImage(pixels=pixels, alpha=None, bit_depth=8, mode="grey")
     with pytest.raises(DataError, match="does not fit pixels"):
-        Picture(pixels=pixels, alpha=pixels[0, :2], bit_depth=8, mode="rgb")
+        DecodedImage(pixels=pixels, alpha=pixels[0, :2], bit_depth=8, mode="rgb")

@@ -14,18 +14,18 @@ import pytest
 from onnx import TensorProto
 
 import tapetum.graph
-from tapetum.arch.zoo import find, names
+from tapetum.arch.zoo import architecture_names, find_architecture
 from tapetum.errors import InputError, PackageError
 from tapetum.graph import random_weights, write_graph
 from tapetum.runtime import graphcheck
 from tapetum.runtime.package import Manifest, open_package, write_package
 from tapetum.scores import ScoreRow, Scores
 
-ARCHITECTURE = find("dc-net-reduced-integrated", num_classes=3, boxes=True)
+ARCHITECTURE = find_architecture("dc-net-reduced-integrated", num_classes=3, boxes=True)
 CLASS_NAMES = ("cat", "dog", "owl")
 Members = dict[str, bytes]
-ROW = ScoreRow(title="mean", noise=None, num_pictures=4, psnr_db=33.9)
-SCORES = Scores(protocol="benchmark", seed=0, source="four pictures", rows=(ROW,), mean=ROW)
+ROW = ScoreRow(title="mean", noise=None, num_images=4, psnr_db=33.9)
+SCORES = Scores(protocol="benchmark", seed=0, source="four images", rows=(ROW,), mean=ROW)
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +48,7 @@ def path(tmp_path: Path, model: onnx.ModelProto, manifest: Manifest) -> Path:
 
 
 def copy_of(model: onnx.ModelProto) -> onnx.ModelProto:
-    """A model that may be spoiled."""
+    """A model that may be corrupted."""
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
     return copy
@@ -152,7 +152,7 @@ def test_a_folder_is_never_overwritten(
 def test_a_graph_that_does_not_fit_is_not_written(tmp_path: Path, model: onnx.ModelProto) -> None:
     """What could not be opened is not written in the first place."""
     colour = Manifest.of(
-        find("dc-net-reduced-integrated", channels=3, num_classes=3),
+        find_architecture("dc-net-reduced-integrated", channels=3, num_classes=3),
         size_px=96,
         class_names=CLASS_NAMES,
     )
@@ -172,10 +172,10 @@ def test_class_names_must_fit_the_architecture() -> None:
 @pytest.mark.parametrize(("channels", "colour"), [(1, "grey"), (3, "rgb"), (4, "other")], ids=str)
 def test_colour_follows_the_channels(channels: int, colour: str) -> None:
     """One channel is grey, three are RGB, and nothing is guessed for other numbers."""
-    manifest = Manifest.of(find("unet-s", channels=channels), size_px=64)
+    manifest = Manifest.of(find_architecture("unet-s", channels=channels), size_px=64)
     assert (manifest.colour, manifest.labels, manifest.kind) == (colour, "none", "denoiser")
-    assert manifest.cleans
-    assert not manifest.names
+    assert manifest.denoises
+    assert not manifest.classifies
 
 
 @pytest.mark.parametrize("name", ["graph.onnx", "manifest.json", "CARD.md"])
@@ -202,7 +202,7 @@ def test_a_newer_schema_asks_for_an_update(path: Path) -> None:
         ({"colour": "rgb"}, "colour is 'rgb' but the architecture says 'grey'"),
         ({"labels": "whole"}, "labels is 'whole' but the architecture says 'boxes'"),
         ({"class_names": ["a"]}, "1 class names for 3 classes"),
-        ({"value_range": [0, 255]}, r"only pictures in \[0, 1\] are known"),
+        ({"value_range": [0, 255]}, r"only images in \[0, 1\] are known"),
         ({"tile_halo_px": 13}, "no multiple of the stride"),
         ({"bytes_per_pixel": 0}, "greater than 0"),
         ({"architecture": None}, "architecture"),
@@ -342,7 +342,7 @@ def _many_operators(model: onnx.ModelProto) -> None:
 
 
 @pytest.mark.parametrize(
-    ("spoil", "fault"),
+    ("corrupt", "fault"),
     [
         (_newer_operators, "operator set 9999 is unknown here.*--upgrade onnx onnxruntime"),
         (_foreign_operators, "operators of 'acme.secret', which are unknown"),
@@ -364,22 +364,22 @@ def _many_operators(model: onnx.ModelProto) -> None:
     ],
 )
 def test_a_graph_that_does_not_fit_is_refused(
-    path: Path, model: onnx.ModelProto, spoil: Callable[[onnx.ModelProto], None], fault: str
+    path: Path, model: onnx.ModelProto, corrupt: Callable[[onnx.ModelProto], None], fault: str
 ) -> None:
     """Each way in which a graph can disagree with its manifest is named, digest or not."""
-    spoiled = copy_of(model)
-    spoil(spoiled)
-    opset = spoiled.opset_import[0].version
-    rewrite(path, with_graph(members_of(path), spoiled.SerializeToString(), graph_opset=opset))
+    corrupted = copy_of(model)
+    corrupt(corrupted)
+    opset = corrupted.opset_import[0].version
+    rewrite(path, with_graph(members_of(path), corrupted.SerializeToString(), graph_opset=opset))
     with pytest.raises(PackageError, match=rf"(?s)does not fit: .*{fault}"):
         open_package(path)
 
 
 @pytest.mark.parametrize("boxes", [True, False])
-@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize("name", architecture_names())
 def test_every_named_architecture_opens(name: str, boxes: bool, tmp_path: Path) -> None:
     """What is refused in the graphs of others is in none of ours."""
-    architecture = find(name, num_classes=3, boxes=boxes)
+    architecture = find_architecture(name, num_classes=3, boxes=boxes)
     class_names = CLASS_NAMES if architecture.classifier else ()
     graph = write_graph(architecture, random_weights(architecture, seed=0))
     manifest = Manifest.of(architecture, size_px=96, class_names=class_names)
@@ -410,9 +410,9 @@ def test_a_graph_that_is_no_graph_is_refused(path: Path) -> None:
 def test_names_that_are_no_text_are_refused(path: Path, model: onnx.ModelProto) -> None:
     """A byte changed inside the name of a value, under a fitting digest, is still refused."""
     content = model.SerializeToString()
-    for name in (b"cleaned", b"Conv", b"height"):
-        spoiled = content.replace(name, b"\xbb" + name[1:])
-        rewrite(path, with_graph(members_of(path), spoiled))
+    for name in (b"denoised", b"Conv", b"height"):
+        corrupted = content.replace(name, b"\xbb" + name[1:])
+        rewrite(path, with_graph(members_of(path), corrupted))
         with pytest.raises(PackageError, match="does not fit"):
             open_package(path)
 

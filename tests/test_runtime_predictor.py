@@ -1,4 +1,4 @@
-"""The predictor: what goes in comes out as deep as it was, cleaned and named."""
+"""The predictor: what goes in comes out as deep as it was, denoised and named."""
 
 import os
 from pathlib import Path
@@ -10,12 +10,12 @@ import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
-from tapetum.arch.zoo import find
+from tapetum.arch.zoo import find_architecture
 from tapetum.errors import DataError, InputError, PackageError
 from tapetum.graph import random_weights, write_graph
 from tapetum.runtime import predictor as module
-from tapetum.runtime.image import Picture, read_picture, write_picture
-from tapetum.runtime.inputs import pictures_in
+from tapetum.runtime.image import DecodedImage, read_image, write_image
+from tapetum.runtime.inputs import images_in
 from tapetum.runtime.package import Manifest, Package, write_package
 from tapetum.runtime.predictor import Predictor
 
@@ -24,19 +24,19 @@ JOINT, DENOISER, CLASSIFIER = "dc-net-reduced-integrated", "unet-s", "mb2.5-s"
 
 
 def toy(name: str, *, channels: int = 1, gain: float = 1.0, scale: float = 1000.0) -> Package:
-    """A package that multiplies the picture, and names it by whether its mean is above a half.
+    """A package that multiplies the image, and names it by whether its mean is above a half.
 
-    Its manifest is that of a named network, which says what is cleaned and named.
+    Its manifest is that of a named network, which says what is denoised and named.
     """
-    architecture = find(name, channels=channels, num_classes=2, boxes=False)
+    architecture = find_architecture(name, channels=channels, num_classes=2, boxes=False)
     names = CLASS_NAMES if architecture.classifier else ()
     manifest = Manifest.of(architecture, size_px=16, class_names=names)
-    picture, nodes = ["n", channels, "h", "w"], []
+    image, nodes = ["n", channels, "h", "w"], []
     outputs = []
-    if manifest.cleans:
-        nodes.append(helper.make_node("Mul", ["noisy", "gain"], ["cleaned"]))
-        outputs.append(helper.make_tensor_value_info("cleaned", TensorProto.FLOAT, picture))
-    if manifest.names:
+    if manifest.denoises:
+        nodes.append(helper.make_node("Mul", ["noisy", "gain"], ["denoised"]))
+        outputs.append(helper.make_tensor_value_info("denoised", TensorProto.FLOAT, image))
+    if manifest.classifies:
         nodes += [
             helper.make_node("GlobalAveragePool", ["noisy"], ["pooled"]),
             helper.make_node("Flatten", ["pooled"], ["means"]),
@@ -52,7 +52,7 @@ def toy(name: str, *, channels: int = 1, gain: float = 1.0, scale: float = 1000.
     graph = helper.make_graph(
         nodes,
         name,
-        [helper.make_tensor_value_info("noisy", TensorProto.FLOAT, picture)],
+        [helper.make_tensor_value_info("noisy", TensorProto.FLOAT, image)],
         outputs,
         [onnx.numpy_helper.from_array(np.asarray(v), key) for key, v in constants.items()],
     )
@@ -62,7 +62,7 @@ def toy(name: str, *, channels: int = 1, gain: float = 1.0, scale: float = 1000.
 
 def real(name: str, **options: Any) -> Package:
     """A package with a named network of random weights."""
-    architecture = find(name, num_classes=10, **options)
+    architecture = find_architecture(name, num_classes=10, **options)
     model = write_graph(architecture, random_weights(architecture, seed=0))
     names = [str(digit) for digit in range(10)] if architecture.classifier else []
     manifest = Manifest.of(architecture, size_px=96, class_names=names)
@@ -80,23 +80,23 @@ def test_integers_come_back_as_they_were(dtype: type, depth: int, channels: int)
     """A network that changes nothing gives every integer back, with its depth and alpha."""
     array = np.random.default_rng(0).integers(2**depth, size=(9, 7, channels)).astype(dtype)
     colours = 1 if channels < 3 else 3
-    cleaned = Predictor(toy(DENOISER, channels=colours), threads=1)(array).cleaned
-    assert cleaned is not None
-    assert cleaned.bit_depth == depth
-    assert (cleaned.to_integers() == np.moveaxis(array[..., :colours], 2, 0)).all()
-    assert (cleaned.alpha is None) == (channels in (1, 3))
-    if cleaned.alpha is not None:
-        assert (np.rint(cleaned.alpha * (2**depth - 1)) == array[..., -1]).all()
+    denoised = Predictor(toy(DENOISER, channels=colours), threads=1)(array).denoised
+    assert denoised is not None
+    assert denoised.bit_depth == depth
+    assert (denoised.to_integers() == np.moveaxis(array[..., :colours], 2, 0)).all()
+    assert (denoised.alpha is None) == (channels in (1, 3))
+    if denoised.alpha is not None:
+        assert (np.rint(denoised.alpha * (2**depth - 1)) == array[..., -1]).all()
 
 
 def test_a_file_keeps_its_depth_and_alpha(tmp_path: Path) -> None:
-    """A 16-bit file with alpha is cleaned into a 16-bit picture with that alpha."""
-    given = Picture(noise(3, 6, 5), noise(6, 5), 16, "rgb")
-    write_picture(tmp_path / "deep.png", given)
-    cleaned = Predictor(toy(DENOISER, channels=3), threads=1)(tmp_path / "deep.png").cleaned
-    assert cleaned is not None
-    write_picture(tmp_path / "cleaned.png", cleaned)
-    again = read_picture(tmp_path / "cleaned.png")
+    """A 16-bit file with alpha is denoised into a 16-bit image with that alpha."""
+    given = DecodedImage(noise(3, 6, 5), noise(6, 5), 16, "rgb")
+    write_image(tmp_path / "deep.png", given)
+    denoised = Predictor(toy(DENOISER, channels=3), threads=1)(tmp_path / "deep.png").denoised
+    assert denoised is not None
+    write_image(tmp_path / "denoised.png", denoised)
+    again = read_image(tmp_path / "denoised.png")
     assert again.bit_depth == 16
     assert (again.to_integers() == given.to_integers()).all()
     assert again.alpha is not None
@@ -104,7 +104,7 @@ def test_a_file_keeps_its_depth_and_alpha(tmp_path: Path) -> None:
 
 
 def test_a_package_file_is_opened_and_run(tmp_path: Path) -> None:
-    """From the file of a package to a label and a picture, and the time that it took."""
+    """From the file of a package to a label and an image, and the time that it took."""
     package = toy(JOINT)
     model = onnx.load_model_from_string(package.graph_bytes)
     write_package(tmp_path / "toy.tapetum", model, package.manifest, "")
@@ -116,7 +116,7 @@ def test_a_package_file_is_opened_and_run(tmp_path: Path) -> None:
     assert result.latency_ms > 0
 
 
-def test_the_cleaned_picture_stays_on_its_scale() -> None:
+def test_the_denoised_image_stays_on_its_scale() -> None:
     """What a network returns outside [0, 1] is clamped."""
     result = Predictor(toy(DENOISER, gain=3), threads=1)(noise(8, 8))
     assert result.pixels is not None
@@ -134,20 +134,20 @@ def test_probabilities_are_probabilities() -> None:
 
 @pytest.mark.parametrize(("given", "wanted"), [(1, 3), (3, 1)])
 def test_colours_become_those_of_the_network(given: int, wanted: int) -> None:
-    """A grey network is given the luma of a colour picture, a colour network three times grey."""
+    """A grey network is given the luma of a colour image, a colour network three times grey."""
     array = noise(8, 8, given)
-    cleaned = Predictor(toy(DENOISER, channels=wanted), threads=1)(array).cleaned
-    assert cleaned is not None
-    assert cleaned.mode == ("grey" if wanted == 1 else "rgb")
+    denoised = Predictor(toy(DENOISER, channels=wanted), threads=1)(array).denoised
+    assert denoised is not None
+    assert denoised.mode == ("grey" if wanted == 1 else "rgb")
     grey = array @ np.float32([0.299, 0.587, 0.114]) if given == 3 else array[..., 0]
-    np.testing.assert_allclose(cleaned.pixels, np.broadcast_to(grey, (wanted, 8, 8)), atol=1e-6)
+    np.testing.assert_allclose(denoised.pixels, np.broadcast_to(grey, (wanted, 8, 8)), atol=1e-6)
 
 
 def test_other_channels_are_arrays_only(tmp_path: Path) -> None:
-    """A network of five channels takes and gives arrays; no picture file has as many."""
+    """A network of five channels takes and gives arrays; no image file has as many."""
     predictor = Predictor(toy(DENOISER, channels=5), threads=1)
     result = predictor(noise(8, 6, 5))
-    assert result.cleaned is None
+    assert result.denoised is None
     assert result.pixels is not None
     np.testing.assert_array_equal(result.pixels, np.moveaxis(noise(8, 6, 5), 2, 0))
     with pytest.raises(InputError, match=r"takes 5 channels.*pass an array of shape \(h, w, 5\)"):
@@ -162,22 +162,22 @@ def test_other_channels_are_arrays_only(tmp_path: Path) -> None:
         (np.full((4, 4), np.nan), "not finite"),
         (np.full((4, 4), 255.0), r"from 255 to 255; floats are on the scale \[0, 1\]"),
         (np.full((4, 4), -128.0), "from -128 to"),
-        (np.zeros((4, 4), np.int64), "int64 is no picture; pass uint8, uint16"),
-        (np.zeros((4, 4), bool), "bool is no picture"),
-        (np.zeros((1, 3, 4, 4)), r"shape \(1, 3, 4, 4\) is no picture"),
+        (np.zeros((4, 4), np.int64), "int64 is no image; pass uint8, uint16"),
+        (np.zeros((4, 4), bool), "bool is no image"),
+        (np.zeros((1, 3, 4, 4)), r"shape \(1, 3, 4, 4\) is no image"),
         (np.zeros((3, 4, 7)), "has 7 channels.*channels last"),
         (np.zeros((0, 4)), "is empty"),
     ],
     ids=str,
 )
-def test_an_array_that_is_no_picture_is_refused(array: NDArray[Any], fault: str) -> None:
+def test_an_array_that_is_no_image_is_refused(array: NDArray[Any], fault: str) -> None:
     """Shape, type and range are checked, and the sentence says what is accepted."""
     with pytest.raises(InputError, match=fault):
         Predictor(toy(DENOISER), threads=1)(array)
 
 
 def test_a_mode_runs_its_own_branch_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Label-only and picture-only graphs have fewer nodes, and give what the whole one gives."""
+    """Label-only and image-only graphs have fewer nodes, and give what the whole one gives."""
     graphs: list[onnx.ModelProto] = []
     session = module.GraphSession
 
@@ -187,45 +187,45 @@ def test_a_mode_runs_its_own_branch_alone(monkeypatch: pytest.MonkeyPatch) -> No
 
     monkeypatch.setattr(module, "GraphSession", recorded)
     package = real(JOINT, boxes=False)
-    both, label, picture = (
+    both, label, image = (
         Predictor(package, threads=1, mode=mode)(noise(40, 40))
-        for mode in ("both", "label", "picture")
+        for mode in ("both", "label", "image")
     )
-    whole, named, cleaned = (len(graph.graph.node) for graph in graphs)
+    whole, named, denoised = (len(graph.graph.node) for graph in graphs)
     assert named < whole
-    assert cleaned < whole
-    assert label.pixels is picture.probabilities is None
-    assert (label.labels, picture.labels) == (both.labels, ())
+    assert denoised < whole
+    assert label.pixels is image.probabilities is None
+    assert (label.labels, image.labels) == (both.labels, ())
     np.testing.assert_allclose(label.probabilities, both.probabilities, atol=1e-6)
-    np.testing.assert_allclose(picture.pixels, both.pixels, atol=1e-6)
+    np.testing.assert_allclose(image.pixels, both.pixels, atol=1e-6)
 
 
 @pytest.mark.parametrize(
-    ("name", "mode", "remedy"), [(DENOISER, "label", "picture"), (CLASSIFIER, "picture", "label")]
+    ("name", "mode", "remedy"), [(DENOISER, "label", "image"), (CLASSIFIER, "image", "label")]
 )
 def test_a_mode_that_the_package_lacks_is_refused(name: str, mode: Any, remedy: str) -> None:
-    """A denoiser has no labels and a classifier no picture; the other mode is named."""
+    """A denoiser has no labels and a classifier no image; the other mode is named."""
     with pytest.raises(InputError, match=f"use mode='{remedy}'"):
         Predictor(toy(name), mode=mode)
 
 
 def test_boxes_are_asked_for_where_labels_need_them() -> None:
-    """Without boxes there is no label; the picture alone needs none, and refuses them."""
+    """Without boxes there is no label; the image alone needs none, and refuses them."""
     package = real(JOINT, boxes=True)
     boxes = np.array([[2, 3, 30, 31], [40, 10, 68, 38]])
     for mode in ("both", "label"):
         predictor = Predictor(package, threads=1, mode=mode)
-        with pytest.raises(InputError, match=r"pass boxes of shape \(k, 4\), or use mode='pic"):
+        with pytest.raises(InputError, match=r"pass boxes of shape \(k, 4\), or use mode='image"):
             predictor(noise(70, 70))
         result = predictor(noise(70, 70), boxes=boxes)
         assert len(result.labels) == 2
         assert result.label is None
         assert result.probabilities is not None
         assert result.probabilities.shape == (2, 10)
-    picture = Predictor(package, threads=1, mode="picture")
-    assert picture(noise(70, 70)).labels == ()
+    image = Predictor(package, threads=1, mode="image")
+    assert image(noise(70, 70)).labels == ()
     with pytest.raises(InputError, match="leave the boxes out"):
-        picture(noise(70, 70), boxes=boxes)
+        image(noise(70, 70), boxes=boxes)
 
 
 @pytest.mark.parametrize(
@@ -233,10 +233,10 @@ def test_boxes_are_asked_for_where_labels_need_them() -> None:
     [[-1, 0, 5, 5], [0, 0, 71, 5], [0, 0, 5, 51], [5, 0, 5, 5], [0, 9, 5, 5], [0, 0, np.nan, 5]],
     ids=str,
 )
-def test_boxes_outside_the_picture_are_refused(box: list[float]) -> None:
-    """A box that is empty or leaves the picture is named with its index."""
+def test_boxes_outside_the_image_are_refused(box: list[float]) -> None:
+    """A box that is empty or leaves the image is named with its index."""
     predictor = Predictor(real(JOINT, boxes=True), threads=1, mode="label")
-    with pytest.raises(InputError, match=r"box 1, .* is not inside the picture of 70 x 50 px"):
+    with pytest.raises(InputError, match=r"box 1, .* is not inside the image of 70 x 50 px"):
         predictor(noise(50, 70), boxes=np.array([[0, 0, 28, 28], box]))
 
 
@@ -251,8 +251,8 @@ def test_boxes_of_another_shape_are_refused() -> None:
 
 @pytest.mark.parametrize("name", ["dc-net-reduced-integrated", "dc-net-reduced-sequential"])
 @pytest.mark.parametrize("mode", ["both", "label"])
-def test_a_tiled_picture_is_the_untiled_one(name: str, mode: Any) -> None:
-    """Of a real network on odd sizes, cleaned pixels and the labels of boxes stay the same."""
+def test_a_tiled_image_is_the_untiled_one(name: str, mode: Any) -> None:
+    """Of a real network on odd sizes, denoised pixels and the labels of boxes stay the same."""
     package, pixels = real(name, boxes=True), noise(251, 317)
     boxes = np.array([[3, 3, 31, 31], [120.5, 90, 148, 118], [289, 223, 317, 251]])
     whole = Predictor(package, threads=1, mode=mode)(pixels, boxes=boxes)
@@ -268,7 +268,7 @@ def test_a_tiled_picture_is_the_untiled_one(name: str, mode: Any) -> None:
 
 @pytest.mark.parametrize("name", [CLASSIFIER, "dc-net-reduced-sequential"])
 def test_boxes_narrower_than_their_region_are_named_as_untiled(name: str) -> None:
-    """Boxes of a few pixels, sampled beside their edges, get the labels of the whole picture."""
+    """Boxes of a few pixels, sampled beside their edges, get the labels of the whole image."""
     package, pixels = real(name, boxes=True), noise(150, 190)
     corners = [(x, y) for x in range(8, 170, 20) for y in range(8, 130, 20)]
     boxes = np.array([[x, y, x + 5, y + 3.5] for x, y in corners])
@@ -291,7 +291,7 @@ def test_a_narrow_box_reads_beside_its_edge() -> None:
 
 
 def test_a_tiled_label_is_the_mean_over_the_area() -> None:
-    """A picture with one dark third is bright with the probability of its two bright thirds."""
+    """An image with one dark third is bright with the probability of its two bright thirds."""
     package = toy(JOINT)
     narrow = package.manifest.model_copy(update={"tile_halo_px": 0})
     pixels = np.full((24, 24), 0.9, np.float32)
@@ -303,8 +303,8 @@ def test_a_tiled_label_is_the_mean_over_the_area() -> None:
     np.testing.assert_array_equal(result.pixels, pixels[np.newaxis])
 
 
-def test_a_picture_that_cannot_be_tiled_is_refused_above_the_limit() -> None:
-    """Where tiles would change the answer, the picture is refused rather than cut."""
+def test_a_image_that_cannot_be_tiled_is_refused_above_the_limit() -> None:
+    """Where tiles would change the answer, the image is refused rather than cut."""
     predictor = Predictor(toy(CLASSIFIER), threads=1, max_pixels=100)
     assert predictor(noise(10, 10)).label is not None
     with pytest.raises(InputError, match=r"11 x 10 px is above the limit of 100 pixels.*raise"):
@@ -321,11 +321,11 @@ def test_the_memory_limit_sets_the_largest_window() -> None:
 
 
 def test_a_folder_is_gone_through_in_order(tmp_path: Path) -> None:
-    """Every picture comes with its prediction or its reason; other files are left alone."""
+    """Every image comes with its prediction or its reason; other files are left alone."""
     for index, name in enumerate(["b.png", "a.png"]):
         level = np.full((1, 8, 8), 0.1 + 0.8 * index, np.float32)
-        write_picture(tmp_path / name, Picture(level, None, 8, "grey"))
-    (tmp_path / "c.PNG").write_bytes(b"no picture")
+        write_image(tmp_path / name, DecodedImage(level, None, 8, "grey"))
+    (tmp_path / "c.PNG").write_bytes(b"no image")
     (tmp_path / "notes.txt").write_text("mine")
     results = list(Predictor(toy(JOINT), threads=1).folder(tmp_path))
     assert [path.name for path, _ in results] == ["a.png", "b.png", "c.PNG"]
@@ -334,13 +334,13 @@ def test_a_folder_is_gone_through_in_order(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_cannot_be_used_is_refused_at_once(tmp_path: Path) -> None:
-    """A missing or empty folder, and a package that needs boxes, fail before the first picture."""
+    """A missing or empty folder, and a package that needs boxes, fail before the first image."""
     predictor = Predictor(toy(JOINT), threads=1)
     with pytest.raises(DataError, match="there is no folder"):
         predictor.folder(tmp_path / "none")
-    with pytest.raises(DataError, match="no picture in"):
+    with pytest.raises(DataError, match="no image in"):
         predictor.folder(tmp_path)
-    with pytest.raises(InputError, match="use mode='picture'"):
+    with pytest.raises(InputError, match="use mode='image'"):
         Predictor(real(JOINT, boxes=True), threads=1).folder(tmp_path)
 
 
@@ -359,15 +359,15 @@ def test_a_folder_that_may_not_be_read_says_so(
     monkeypatch.setattr(os, "scandir", guarded)
     for folder in (tmp_path, locked):
         with pytest.raises(DataError, match=r"cannot read .*locked: Permission denied; allow"):
-            pictures_in(folder)
+            images_in(folder)
 
 
 def test_an_answer_of_another_size_is_refused() -> None:
-    """A graph that crops where it should not is reported, not written into the picture."""
+    """A graph that crops where it should not is reported, not written into the image."""
     package = toy(DENOISER)
     model = onnx.load_model_from_string(package.graph_bytes)
     model.graph.node[0].CopyFrom(
-        helper.make_node("MaxPool", ["noisy"], ["cleaned"], kernel_shape=[2, 2])
+        helper.make_node("MaxPool", ["noisy"], ["denoised"], kernel_shape=[2, 2])
     )
     cropping = Package(package.manifest, model.SerializeToString(), "")
     with pytest.raises(PackageError, match=r"shape \(1, 1, 3, 3\) instead of \(1, 1, 4, 4\)"):

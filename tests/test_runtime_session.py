@@ -28,7 +28,7 @@ def model_of(
     outputs: list[str],
     weights: dict[str, NDArray[np.float32]] | None = None,
 ) -> onnx.ModelProto:
-    """A model whose inputs and outputs are all pictures."""
+    """A model whose inputs and outputs are all images."""
     graph = helper.make_graph(
         nodes,
         "toy",
@@ -54,15 +54,15 @@ def two_branches() -> onnx.ModelProto:
     )
 
 
-def picture(value: float) -> NDArray[np.float32]:
-    """A constant picture of 2 x 2."""
+def image(value: float) -> NDArray[np.float32]:
+    """A constant image of 2 x 2."""
     return np.full((1, 1, 2, 2), value, np.float32)
 
 
 def test_outputs_come_in_the_order_asked_for() -> None:
     """Each output is what its nodes compute, in the order of the names asked for."""
     session = GraphSession(two_branches().SerializeToString(), threads=1)
-    shifted, doubled = session.run(["shifted", "doubled"], {"x": picture(1), "y": picture(5)})
+    shifted, doubled = session.run(["shifted", "doubled"], {"x": image(1), "y": image(5)})
     assert (shifted == 9).all()
     assert (doubled == 2).all()
     assert session.input_names == ("x", "y")
@@ -77,7 +77,7 @@ def test_a_kept_output_loses_nothing_that_it_needs() -> None:
     assert [tensor.name for tensor in smaller.graph.initializer] == ["two"]
     session = GraphSession(smaller.SerializeToString(), threads=1)
     assert session.input_names == ("x",)
-    assert (session.run(["doubled"], {"x": picture(4)})[0] == 8).all()
+    assert (session.run(["doubled"], {"x": image(4)})[0] == 8).all()
     assert len(whole.graph.node) == 4
 
 
@@ -99,7 +99,7 @@ def test_what_a_branch_reads_from_outside_is_kept() -> None:
     model = model_of(nodes, ["x"], ["out", "other"])
     model.graph.initializer.append(onnx.numpy_helper.from_array(np.array(True), "yes"))
     session = GraphSession(keep_outputs(model, ["out"]).SerializeToString(), threads=1)
-    assert (session.run(["out"], {"x": picture(3)})[0] == -3).all()
+    assert (session.run(["out"], {"x": image(3)})[0] == -3).all()
 
 
 def test_an_output_that_is_not_there_is_named() -> None:
@@ -109,17 +109,17 @@ def test_an_output_that_is_not_there_is_named() -> None:
         keep_outputs(model, ["logits"])
     session = GraphSession(model.SerializeToString(), threads=1)
     with pytest.raises(InputError, match=r"no output 'logits'; it has doubled, shifted"):
-        session.run(["logits"], {"x": picture(0), "y": picture(0)})
+        session.run(["logits"], {"x": image(0), "y": image(0)})
 
 
 def test_a_feed_that_does_not_fit_is_refused_with_the_shape_that_does() -> None:
     """Missing inputs and wrong shapes end in a sentence that says what the graph takes."""
     session = GraphSession(two_branches().SerializeToString(), threads=1)
     with pytest.raises(InputError, match=r"was fed x; feed it just x, y"):
-        session.run(["doubled"], {"x": picture(0)})
+        session.run(["doubled"], {"x": image(0)})
     colour = np.zeros((1, 3, 2, 2), np.float32)
     with pytest.raises(InputError, match=r"takes float32 of shape \(n, 1, height, width\)"):
-        session.run(["doubled"], {"x": colour, "y": picture(0)})
+        session.run(["doubled"], {"x": colour, "y": image(0)})
 
 
 def test_a_failure_inside_the_runtime_is_a_sentence() -> None:
@@ -127,7 +127,7 @@ def test_a_failure_inside_the_runtime_is_a_sentence() -> None:
     session = GraphSession(two_branches().SerializeToString(), threads=1)
     clashing = np.zeros((1, 1, 3, 3), np.float32)
     with pytest.raises(InputError, match=r"the graph failed on x \(1, 1, 2, 2\)"):
-        session.run(["shifted"], {"x": picture(0), "y": clashing})
+        session.run(["shifted"], {"x": image(0), "y": clashing})
 
 
 def test_bytes_that_are_no_graph_are_refused() -> None:
@@ -155,7 +155,7 @@ def test_denormal_numbers_are_zero() -> None:
     """A product too small for an ordinary float32 is exactly zero, hence never slow."""
     model = model_of([helper.make_node("Mul", ["x", "x"], ["y"])], ["x"], ["y"])
     session = GraphSession(model.SerializeToString(), threads=1)
-    assert (session.run(["y"], {"x": picture(1e-20)})[0] == 0).all()
+    assert (session.run(["y"], {"x": image(1e-20)})[0] == 0).all()
 
 
 def test_importing_the_room_loads_nothing_slow() -> None:
@@ -181,8 +181,8 @@ class Watch:
 sys.meta_path.insert(0, Watch())
 from tapetum.runtime import GraphSession
 session = GraphSession(sys.stdin.buffer.read(), threads=1)
-picture = np.ones((1, 1, 2, 2), np.float32)
-session.run(["doubled"], {"x": picture, "y": picture})
+image = np.ones((1, 1, 2, 2), np.float32)
+session.run(["doubled"], {"x": image, "y": image})
 print(json.dumps(seen))
 """
 

@@ -1,4 +1,4 @@
-"""Tiles: the plan covers the picture within its limits, and the pieces equal the whole."""
+"""Tiles: the plan covers the image within its limits, and the pieces equal the whole."""
 
 import numpy as np
 import onnx
@@ -15,7 +15,7 @@ from tapetum.arch.spec import (
     Level,
     TransposedConv,
 )
-from tapetum.arch.zoo import find
+from tapetum.arch.zoo import find_architecture
 from tapetum.errors import InputError
 from tapetum.graph import random_weights, write_graph
 from tapetum.runtime.session import GraphSession
@@ -43,11 +43,11 @@ def pyramid() -> bytes:
         helper.make_node("Relu", ["deep"], ["bent"]),
         helper.make_node("ConvTranspose", ["bent", "d"], ["up"], strides=[2, 2]),
         helper.make_node("Concat", ["up", "fine"], ["both"], axis=1),
-        helper.make_node("Conv", ["both", "e"], ["cleaned"], pads=[1] * 4),
+        helper.make_node("Conv", ["both", "e"], ["denoised"], pads=[1] * 4),
     ]
     border = [
         helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", 1, "h", "w"])
-        for name in ("noisy", "cleaned")
+        for name in ("noisy", "denoised")
     ]
     graph = helper.make_graph(nodes, "pyramid", border[:1], border[1:], weights)
     opset = [helper.make_opsetid("", 18)]
@@ -57,17 +57,17 @@ def pyramid() -> bytes:
 def run_tiled(
     session: GraphSession, pixels: NDArray[np.float32], limits: Limits
 ) -> NDArray[np.float32]:
-    """What the network makes of a picture (1, h, w), tile by tile."""
+    """What the network makes of an image (1, h, w), tile by tile."""
     whole = np.full_like(pixels, np.nan)
     for window, core in plan_tiles(*pixels.shape[1:], limits):
-        answer = session.run(["cleaned"], {"noisy": window.cut(pixels)[np.newaxis].copy()})[0]
+        answer = session.run(["denoised"], {"noisy": window.cut(pixels)[np.newaxis].copy()})[0]
         copy_core(whole, window, core, answer[0])
     return whole
 
 
 @pytest.mark.parametrize("size", SIZES, ids=str)
 @pytest.mark.parametrize("limits", [Limits(16, 8, 64**2), Limits(0, 1, 50**2)], ids=str)
-def test_cores_cover_the_picture_once(size: tuple[int, int], limits: Limits) -> None:
+def test_cores_cover_the_image_once(size: tuple[int, int], limits: Limits) -> None:
     """Every pixel belongs to just one core."""
     counts = np.zeros(size, np.float32)
     for _, core in plan_tiles(*size, limits):
@@ -77,7 +77,7 @@ def test_cores_cover_the_picture_once(size: tuple[int, int], limits: Limits) -> 
 
 @pytest.mark.parametrize("size", SIZES, ids=str)
 def test_windows_keep_their_limits(size: tuple[int, int]) -> None:
-    """A window begins at the stride, holds the halo as far as there is a picture, and is small."""
+    """A window begins at the stride, holds the halo as far as there is an image, and is small."""
     limits = Limits(halo_px=16, stride_px=8, max_pixels=64**2)
     height, width = size
     for window, core in plan_tiles(*size, limits):
@@ -88,7 +88,7 @@ def test_windows_keep_their_limits(size: tuple[int, int]) -> None:
         assert window.bottom == min(height, core.bottom + 16)
 
 
-def test_a_picture_within_the_limit_is_one_tile() -> None:
+def test_a_image_within_the_limit_is_one_tile() -> None:
     """What fits is not cut."""
     whole = Window(0, 0, 30, 20)
     assert plan_tiles(20, 30, Limits(64, 8, 600)) == [(whole, whole)]
@@ -107,7 +107,7 @@ def test_tiles_equal_the_whole(size: tuple[int, int]) -> None:
     """With a halo as wide as the reach, the pieces are the untiled result up to rounding."""
     session = GraphSession(pyramid(), threads=1)
     pixels = np.random.default_rng(1).random((1, *size), dtype=np.float32)
-    whole = session.run(["cleaned"], {"noisy": pixels[np.newaxis]})[0][0]
+    whole = session.run(["denoised"], {"noisy": pixels[np.newaxis]})[0][0]
     tiled = run_tiled(session, pixels, Limits(PYRAMID_REACH_PX, 2, 24**2))
     np.testing.assert_allclose(tiled, whole, atol=1e-5)
 
@@ -116,32 +116,32 @@ def test_a_halo_below_the_reach_shows() -> None:
     """The law above can fail: with half of the halo, seams are wider than 1/255."""
     session = GraphSession(pyramid(), threads=1)
     pixels = np.random.default_rng(1).random((1, 48, 62), dtype=np.float32)
-    whole = session.run(["cleaned"], {"noisy": pixels[np.newaxis]})[0][0]
+    whole = session.run(["denoised"], {"noisy": pixels[np.newaxis]})[0][0]
     tiled = run_tiled(session, pixels, Limits(PYRAMID_REACH_PX // 2, 2, 24**2))
     assert np.abs(tiled - whole).max() > 1 / 255
 
 
 @pytest.mark.parametrize("name", ["unet-s", "dc-net-reduced-integrated"])
 def test_the_halo_holds_all_that_a_pixel_changes(name: str) -> None:
-    """One changed pixel of the noisy picture changes the cleaned one within the halo only."""
-    architecture = find(name)
+    """One changed pixel of the noisy image changes the denoised one within the halo only."""
+    architecture = find_architecture(name)
     halo = halo_px(architecture)
     assert halo is not None
     assert halo % architecture.stride_px == 0
-    model = write_graph(architecture, random_weights(architecture, seed=0), outputs=["cleaned"])
+    model = write_graph(architecture, random_weights(architecture, seed=0), outputs=["denoised"])
     session = GraphSession(model.SerializeToString(), threads=1)
     side, centre = 2 * halo + 64, halo + 29
     pixels = np.full((1, 1, side, side), 0.5, np.float32)
     feeds = {"noisy": pixels}
-    before = session.run(["cleaned"], feeds)[0]
+    before = session.run(["denoised"], feeds)[0]
     pixels[0, 0, centre, centre] = 1
-    changed = np.argwhere(session.run(["cleaned"], feeds)[0] != before)[:, 2:]
+    changed = np.argwhere(session.run(["denoised"], feeds)[0] != before)[:, 2:]
     assert len(changed) > 100
     assert np.abs(changed - centre).max() <= halo
 
 
 def test_a_network_that_sees_all_places_has_no_halo() -> None:
-    """Where a layer normalises over the whole picture, or only it gets a label, there is none."""
+    """Where a layer normalises over the whole image, or only it gets a label, there is none."""
     plain = Conv(in_channels=4, out_channels=4)
     up = TransposedConv(in_channels=4, out_channels=4)
     for block in (
@@ -152,7 +152,7 @@ def test_a_network_that_sees_all_places_has_no_halo() -> None:
         for first, last in ((block, plain), (plain, block)):
             denoiser = Architecture(
                 name="test",
-                picture_channels=1,
+                image_channels=1,
                 encoder=(Level(blocks=(Conv(in_channels=1, out_channels=4, stride_px=2),)),),
                 decoder=Decoder(
                     blocks=(first,),
@@ -161,17 +161,17 @@ def test_a_network_that_sees_all_places_has_no_halo() -> None:
                 ),
             )
             assert (halo_px(denoiser) is None) == (block is not plain)
-    assert halo_px(find("mb2.5-s", boxes=False)) is None
-    assert halo_px(find("mb2.5-s", boxes=True)) == 1
+    assert halo_px(find_architecture("mb2.5-s", boxes=False)) is None
+    assert halo_px(find_architecture("mb2.5-s", boxes=True)) == 1
 
 
 def test_every_box_is_named_once_and_seen_whole() -> None:
-    """Each box belongs to one run, whose window holds it with its halo inside the picture."""
+    """Each box belongs to one run, whose window holds it with its halo inside the image."""
     generator = np.random.default_rng(2)
     height, width, limits = 500, 700, Limits(16, 8, 150**2)
     corners = generator.uniform(0, (width - 60, height - 60), (40, 2))
     boxes = np.hstack([corners, corners + generator.uniform(5, 60, (40, 2))]).astype(np.float32)
-    runs = plan_runs(height, width, boxes, limits, with_picture=True)
+    runs = plan_runs(height, width, boxes, limits, with_image=True)
     assert sorted(index for run in runs for index in run.boxes) == list(range(40))
     assert any(run.core is None for run in runs)
     for run in runs:
@@ -182,15 +182,15 @@ def test_every_box_is_named_once_and_seen_whole() -> None:
 
 
 def test_tiles_without_boxes_are_left_out_where_only_labels_count() -> None:
-    """Naming one box of a large picture takes one run."""
+    """Naming one box of a large image takes one run."""
     boxes = np.array([[5, 5, 20, 20]], np.float32)
     limits = Limits(16, 8, 100**2)
-    assert len(plan_runs(500, 500, boxes, limits, with_picture=False)) == 1
-    assert len(plan_runs(500, 500, boxes, limits, with_picture=True)) > 1
+    assert len(plan_runs(500, 500, boxes, limits, with_image=False)) == 1
+    assert len(plan_runs(500, 500, boxes, limits, with_image=True)) > 1
 
 
 def test_a_box_above_the_limit_is_refused() -> None:
     """A box that cannot be seen whole within the limit is not cut in silence."""
     boxes = np.array([[0, 0, 400, 400]], np.float32)
     with pytest.raises(InputError, match=r"needs 173,056 pixels at once.*smaller boxes"):
-        plan_runs(500, 500, boxes, Limits(16, 8, 100**2), with_picture=True)
+        plan_runs(500, 500, boxes, Limits(16, 8, 100**2), with_image=True)

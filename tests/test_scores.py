@@ -8,7 +8,7 @@ from tapetum.scores import SCORE_HEADER, ScoreRow, Scores, score_cells, score_no
 
 def test_a_table_has_a_row_for_each_level_and_one_for_the_mean() -> None:
     """As many texts as headings; what does not apply is a dash."""
-    row = ScoreRow(title="gaussian 0.2", noise=Gaussian(sigma=0.2), num_pictures=7, accuracy=0.5)
+    row = ScoreRow(title="gaussian 0.2", noise=Gaussian(sigma=0.2), num_images=7, accuracy=0.5)
     mean = row.model_copy(update={"title": "mean", "noise": None})
     scores = Scores(protocol="camera", seed=3, source="seven", rows=(row,), mean=mean)
     cells = score_cells(scores)
@@ -16,12 +16,12 @@ def test_a_table_has_a_row_for_each_level_and_one_for_the_mean() -> None:
     assert all(len(line) == len(SCORE_HEADER) for line in cells)
     assert cells[0][SCORE_HEADER.index("accuracy %")] == "50.0"
     assert cells[0][SCORE_HEADER.index("PSNR dB")] == "-"
-    assert score_note(scores) == "7 pictures at each noise level, protocol camera, noise seed 3"
+    assert score_note(scores) == "7 images at each noise level, protocol camera, noise seed 3"
 
 
 def test_an_infinite_score_is_none() -> None:
-    """A perfect picture has no PSNR that JSON could hold."""
-    row = ScoreRow(title="mean", noise=None, num_pictures=1, psnr_db=math.inf)
+    """A perfect image has no PSNR that JSON could hold."""
+    row = ScoreRow(title="mean", noise=None, num_images=1, psnr_db=math.inf)
     assert ScoreRow.from_json(row.to_json(), source="memory").psnr_db is None
 
 
@@ -34,10 +34,10 @@ def test_a_share_is_shown_in_percent() -> None:
 def test_a_level_is_found_by_its_sigma() -> None:
     """Only Gaussian noise has one that counts, and a level that was not scored has no row."""
     rows = tuple(
-        ScoreRow(title=str(noise), noise=noise, num_pictures=7)
+        ScoreRow(title=str(noise), noise=noise, num_images=7)
         for noise in (Speckle(sigma=0.4), Gaussian(sigma=0.4), Gaussian(sigma=0.2))
     )
-    mean = ScoreRow(title="mean", noise=None, num_pictures=7)
+    mean = ScoreRow(title="mean", noise=None, num_images=7)
     scores = Scores(protocol="camera", seed=0, source="seven", rows=rows, mean=mean)
     assert scores.at_sigma(0.4) is rows[1]
     assert scores.at_sigma(0.3) is None

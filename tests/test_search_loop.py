@@ -16,7 +16,7 @@ from tapetum.search import SearchFolder, require_searchable, search
 from tapetum.search.folder import SearchPosition
 from tapetum.training.checkpoint import read_checkpoint_of
 from tiny_search import (
-    NUM_PICTURES,
+    NUM_IMAGES,
     joint_table,
     tiny_recipe,
     tiny_request,
@@ -68,8 +68,8 @@ def test_what_is_found_keeps_the_target(tmp_path: Path, changes: dict[str, objec
         assert 0 < row.entropy <= 1
         for probabilities in row.probabilities.values():
             assert sum(probabilities.values()) == pytest.approx(1)
-    assert "logit_loss" not in found.epochs[0].means
-    assert "logit_loss" in found.epochs[1].means
+    assert "alpha_loss" not in found.epochs[0].means
+    assert "alpha_loss" in found.epochs[1].means
     header, *lines = (folder.path / "epochs.csv").read_text().splitlines()
     assert "expected_ms" in header
     assert len(lines) == 3
@@ -130,7 +130,7 @@ def test_two_processes_find_what_one_finds(tmp_path: Path) -> None:
 
 
 def test_a_joint_space_is_searched_with_both_losses(tmp_path: Path) -> None:
-    """The decoder is a part of the supernet where the loss looks at the picture."""
+    """The decoder is a part of the supernet where the loss looks at the image."""
     table = joint_table()
     for name, changes in (("both", {"loss": EQUATION_3}), ("names", {})):
         recipe = tiny_recipe(epochs=1, warmup_epochs=0, shares_weights=True, **changes)
@@ -140,25 +140,25 @@ def test_a_joint_space_is_searched_with_both_losses(tmp_path: Path) -> None:
 
 
 def test_what_cannot_end_well_is_refused_before_it_begins(tmp_path: Path) -> None:
-    """A target out of reach, other pictures, too few of them."""
+    """A target out of reach, other images, too few of them."""
     table, recipe = tiny_table(), tiny_recipe()
     request = tiny_request(table, recipe)
     low = request.model_copy(update={"target_ms": 0.01})
     folder = SearchFolder.start(tmp_path / "low", low, table, resume=False)
     with pytest.raises(InputError, match=r"no network of small takes 0\.01 ms.*ask for"):
-        search(folder, Squares(NUM_PICTURES))
+        search(folder, Squares(NUM_IMAGES))
     folder = SearchFolder.start(tmp_path / "few", request, table, resume=False)
-    with pytest.raises(DataError, match="10 pictures do not make a batch of 4"):
+    with pytest.raises(DataError, match="10 images do not make a batch of 4"):
         search(folder, Squares(10))
     fixed = table.space.architecture(table.space.random(np.random.default_rng(0)))
     slots = Space.model_validate(
-        {"name": "fixed", **fixed.model_dump(include={"picture_channels", "classifier"})}
+        {"name": "fixed", **fixed.model_dump(include={"image_channels", "classifier"})}
     )
     with pytest.raises(InputError, match="fixed has no slot: there is nothing to search"):
-        require_searchable(request, table.model_construct(space=slots), Squares(NUM_PICTURES))
-    squares = Squares(NUM_PICTURES)
+        require_searchable(request, table.model_construct(space=slots), Squares(NUM_IMAGES))
+    squares = Squares(NUM_IMAGES)
     squares.class_names = ("one", "two")  # type: ignore[assignment]
-    with pytest.raises(InputError, match="is for 4 names, these pictures have 2"):
+    with pytest.raises(InputError, match="is for 4 names, these images have 2"):
         search(folder, squares)
 
 

@@ -8,7 +8,7 @@ from tapetum.arch.space import Choice, optional_runs
 from tapetum.latency import LatencyTable
 from tapetum.losses import latency_penalty
 from tapetum.search.relax import (
-    Logits,
+    ArchitectureParameters,
     expected_latency,
     gumbel_softmax,
     sampled_mixture,
@@ -32,7 +32,7 @@ def test_certain_choices_cost_what_the_table_predicts(table: LatencyTable) -> No
     generator = np.random.default_rng(0)
     runs = optional_runs(space)
     for _ in range(20):
-        logits = Logits(space, seed=0)
+        logits = ArchitectureParameters(space, seed=0)
         choices: dict[str, Choice | None] = {}
         with torch.no_grad():
             for path, slot in space.slots.items():
@@ -54,7 +54,7 @@ def test_the_latency_loss_pulls_to_the_target_from_both_sides(
     table: LatencyTable, share: float
 ) -> None:
     """A step down its gradient brings the expected latency nearer."""
-    logits, widths = Logits(table.space, seed=0), nominal_widths(table.space)
+    logits, widths = ArchitectureParameters(table.space, seed=0), nominal_widths(table.space)
     before = expected_latency(logits, widths, table)
     target_ms = share * before.item()
     latency_penalty(before, target_ms=target_ms).backward()
@@ -68,14 +68,14 @@ def test_the_latency_loss_pulls_to_the_target_from_both_sides(
 def test_without_depths_every_block_stays() -> None:
     """The paper's way: beta removed."""
     space = small_space(learns_depth=False)
-    logits = Logits(space, seed=0)
+    logits = ArchitectureParameters(space, seed=0)
     assert not logits.depths
     assert None not in logits.best(nominal_widths(space)).values()
 
 
 def test_two_paths_of_a_step_share_no_operator(table: LatencyTable) -> None:
     """The second is drawn from the others, each as often as the next."""
-    logits, widths = Logits(table.space, seed=0), nominal_widths(table.space)
+    logits, widths = ArchitectureParameters(table.space, seed=0), nominal_widths(table.space)
     generator = torch.Generator().manual_seed(0)
     seen = set()
     for _ in range(200):
@@ -89,7 +89,7 @@ def test_two_paths_of_a_step_share_no_operator(table: LatencyTable) -> None:
 
 def test_shares_sum_to_one_and_get_a_gradient(table: LatencyTable) -> None:
     """All candidates, or two of them."""
-    logits, widths = Logits(table.space, seed=0), nominal_widths(table.space)
+    logits, widths = ArchitectureParameters(table.space, seed=0), nominal_widths(table.space)
     for count in (None, 2):
         generator = torch.Generator().manual_seed(0)
         mixture = sampled_mixture(logits, widths, temperature=5.0, generator=generator, count=count)
@@ -115,7 +115,7 @@ def test_samples_follow_the_probabilities() -> None:
 
 def test_entropy_falls_from_one_to_none(table: LatencyTable) -> None:
     """Undecided at first; certain, nothing is left."""
-    logits = Logits(table.space, seed=0)
+    logits = ArchitectureParameters(table.space, seed=0)
     assert logits.entropy() == pytest.approx(1, abs=1e-3)
     with torch.no_grad():
         for one in logits.operators.values():

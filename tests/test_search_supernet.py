@@ -12,7 +12,7 @@ from tapetum.search.supernet import Mixture, SuperNet, mixture_of
 from tapetum.search.widths import nominal_widths
 from test_latency_table import CANDIDATES, small_space
 
-PICTURES = torch.rand(4, 1, 32, 32, generator=torch.Generator().manual_seed(0))
+IMAGES = torch.rand(4, 1, 32, 32, generator=torch.Generator().manual_seed(0))
 SHARING = pytest.mark.parametrize("shares_weights", [True, False], ids=["shared", "separate"])
 
 
@@ -20,7 +20,7 @@ def trained(space: Space, *, shares_weights: bool) -> SuperNet:
     """A supernet whose batch statistics are not those of its first breath."""
     supernet = SuperNet(space, seed=0, shares_weights=shares_weights)
     generator = np.random.default_rng(1)
-    size_px, channels = PICTURES.shape[-1], space.picture_channels
+    size_px, channels = IMAGES.shape[-1], space.image_channels
     for _ in range(8):
         noisy = torch.rand(4, channels, size_px, size_px)
         supernet(noisy, None, mixture=mixture_of(space.random(generator)))
@@ -38,14 +38,14 @@ def test_a_supernet_with_one_choice_is_the_derived_network(*, shares_weights: bo
         network = supernet.extract(choices).eval()
         assert network.architecture == space.architecture(choices)
         with torch.no_grad():
-            ours = supernet(PICTURES, None, mixture=mixture_of(choices))
-            theirs = network(PICTURES)
+            ours = supernet(IMAGES, None, mixture=mixture_of(choices))
+            theirs = network(IMAGES)
         torch.testing.assert_close(ours.logits, theirs.logits, rtol=1e-4, atol=1e-5)
 
 
 def test_a_joint_supernet_is_its_derived_network_too() -> None:
-    """Encoder, decoder and classifier; without the picture it says the same name."""
-    space = open_space("dc-nas", Frame(operators=4, picture_px=32, num_classes=3))
+    """Encoder, decoder and classifier; without the image it says the same name."""
+    space = open_space("dc-nas", Frame(operators=4, image_px=32, num_classes=3))
     supernet = trained(space, shares_weights=True)
     choices = space.random(np.random.default_rng(2))
     network = supernet.extract(choices).eval()
@@ -53,12 +53,12 @@ def test_a_joint_supernet_is_its_derived_network_too() -> None:
     with torch.no_grad():
         ours = supernet(noisy, None, mixture=mixture_of(choices))
         theirs = network(noisy)
-        label = supernet(noisy, None, mixture=mixture_of(choices), needs_picture=False)
-    assert ours.picture is not None
-    torch.testing.assert_close(ours.picture, theirs.picture, rtol=1e-3, atol=1e-4)
+        label = supernet(noisy, None, mixture=mixture_of(choices), needs_image=False)
+    assert ours.image is not None
+    torch.testing.assert_close(ours.image, theirs.image, rtol=1e-3, atol=1e-4)
     torch.testing.assert_close(ours.logits, theirs.logits, rtol=1e-3, atol=1e-4)
     torch.testing.assert_close(label.logits, ours.logits)
-    assert label.picture is None
+    assert label.image is None
 
 
 @SHARING
@@ -94,18 +94,18 @@ def test_sorted_channels_compute_the_same(*, shares_weights: bool) -> None:
         for path, slot in space.slots.items()
     }
     with torch.no_grad():
-        before = supernet(PICTURES, None, mixture=mixture_of(choices)).logits
-    supernet(PICTURES, None, mixture=mixture_of(choices)).logits.square().sum().backward()
+        before = supernet(IMAGES, None, mixture=mixture_of(choices)).logits
+    supernet(IMAGES, None, mixture=mixture_of(choices)).logits.square().sum().backward()
     optimizer.step()
     optimizer.zero_grad()
     state = {id(p): optimizer.state[p]["momentum_buffer"].clone() for p in optimizer.state}
     block = supernet.network.get_submodule("classifier.blocks.1").blocks[0]
     supernet.eval()
     with torch.no_grad():
-        before = supernet(PICTURES, None, mixture=mixture_of(choices)).logits
+        before = supernet(IMAGES, None, mixture=mixture_of(choices)).logits
         weight = block.depthwise.weight.clone()
         supernet.sort_channels(widest, optimizer)
-        after = supernet(PICTURES, None, mixture=mixture_of(choices)).logits
+        after = supernet(IMAGES, None, mixture=mixture_of(choices)).logits
     torch.testing.assert_close(before, after, rtol=1e-4, atol=1e-5)
     sizes = block.depthwise.weight.abs().sum((1, 2, 3))
     assert (sizes[:-1] >= sizes[1:]).all()
@@ -120,7 +120,7 @@ def test_every_weight_of_a_path_gets_a_gradient() -> None:
     space = small_space()
     supernet = SuperNet(space, seed=0, shares_weights=False)
     choices = {path: next(iter(slot.choices())) for path, slot in space.slots.items()}
-    supernet(PICTURES, None, mixture=mixture_of(choices)).logits.sum().backward()
+    supernet(IMAGES, None, mixture=mixture_of(choices)).logits.sum().backward()
     others = {
         id(parameter)
         for path in space.slots
@@ -149,8 +149,8 @@ def test_depths_are_mixed_by_their_shares() -> None:
             for path, slot in space.slots.items()
         }
         with torch.no_grad():
-            mixed = supernet(PICTURES, None, mixture=Mixture(parts, {first: shares}))
-            alone = supernet(PICTURES, None, mixture=mixture_of(choices))
+            mixed = supernet(IMAGES, None, mixture=Mixture(parts, {first: shares}))
+            alone = supernet(IMAGES, None, mixture=mixture_of(choices))
         torch.testing.assert_close(mixed.logits, alone.logits, rtol=1e-4, atol=1e-5)
 
 

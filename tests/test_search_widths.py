@@ -7,7 +7,7 @@ import torch
 from tapetum.arch.space import Choice
 from tapetum.latency import LatencyTable, range_of
 from tapetum.search.derive import derive
-from tapetum.search.relax import Logits
+from tapetum.search.relax import ArchitectureParameters
 from tapetum.search.widths import nominal_widths, scale_widths
 from test_latency_table import small_space, table_of
 
@@ -88,7 +88,7 @@ def test_the_derived_network_keeps_the_target(*, learns_depth: bool) -> None:
     table = table_of(small_space(learns_depth=learns_depth))
     fastest, slowest = range_of(table)
     for seed in range(5):
-        logits = Logits(table.space, seed=seed)
+        logits = ArchitectureParameters(table.space, seed=seed)
         with torch.no_grad():
             for parameter in logits.parameters():
                 parameter.mul_(2000)
@@ -105,7 +105,7 @@ def test_the_derived_network_keeps_the_target(*, learns_depth: bool) -> None:
 @pytest.mark.parametrize("share", [0.2, 0.5, 0.8])
 def test_the_derived_network_is_the_scaled_one(table: LatencyTable, share: float) -> None:
     """Where its widths are not at their limits, but for the knapsack's whole microseconds."""
-    logits, widths = Logits(table.space, seed=1), nominal_widths(table.space)
+    logits, widths = ArchitectureParameters(table.space, seed=1), nominal_widths(table.space)
     likeliest = logits.best(widths)
     low, high = at(table, likeliest, 0), at(table, likeliest, -1)
     target_ms = low + share * (high - low)
@@ -122,7 +122,7 @@ def test_the_derived_network_is_the_scaled_one(table: LatencyTable, share: float
 
 def test_certain_logits_are_derived_as_they_are(table: LatencyTable) -> None:
     """Where the target is what they take at their widest; more time is used for more."""
-    logits = Logits(table.space, seed=0)
+    logits = ArchitectureParameters(table.space, seed=0)
     with torch.no_grad():
         for index, one in enumerate(logits.operators.values()):
             one[index % len(one)] = 50

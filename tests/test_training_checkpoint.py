@@ -24,7 +24,7 @@ TENSORS = {
 
 
 def _position() -> Position:
-    position = Position(num_train_pictures=16)
+    position = Position(num_train_images=16)
     position = position.after_step({"loss": 0.1}, seconds=0.5)
     position = position.after_step({"loss": 0.2}, seconds=0.5)
     return position.after_epoch({"loss": 1 / 3}, learning_rate=1e-3, seconds=0.5)

@@ -30,14 +30,14 @@ def _know_it(noisy: Floats, boxes: Floats | None) -> tuple[Floats | None, Floats
     return None, quarters.astype(np.float32)
 
 
-def test_leaving_pictures_alone_scores_as_the_noisy_ones() -> None:
-    """Who does nothing gets the scores of the noisy pictures, worse at stronger noise."""
+def test_leaving_images_alone_scores_as_the_noisy_ones() -> None:
+    """Who does nothing gets the scores of the noisy images, worse at stronger noise."""
     scores = evaluate(_leave_it, Squares(10), LEVELS)
     for row in scores.rows:
         assert row.psnr_db == pytest.approx(row.noisy_psnr_db)
         assert row.ssim == pytest.approx(row.noisy_ssim)
         assert row.accuracy is None
-        assert row.num_pictures == 10
+        assert row.num_images == 10
     weak, strong = scores.rows
     assert weak.psnr_db == pytest.approx(20, abs=1)  # sigma 0.1, some of it clamped
     assert strong.psnr_db is not None
@@ -45,7 +45,7 @@ def test_leaving_pictures_alone_scores_as_the_noisy_ones() -> None:
 
 
 def test_knowing_the_names_scores_full_marks() -> None:
-    """Names alone are scored without a picture output."""
+    """Names alone are scored without an image output."""
     scores = evaluate(_know_it, Squares(12), [Gaussian(sigma=0.05)])
     (row,) = scores.rows
     assert (row.accuracy, row.macro_accuracy) == (1.0, 1.0)
@@ -64,14 +64,14 @@ def test_the_mean_counts_each_level_equally() -> None:
 
 @pytest.mark.parametrize("batch_size", [1, 4, 7, 64])
 def test_the_size_of_a_batch_does_not_matter(batch_size: int) -> None:
-    """Every picture counts once, in a last partial batch too."""
+    """Every image counts once, in a last partial batch too."""
     expected = evaluate(_leave_it, Squares(7), LEVELS, batch_size=3)
     found = evaluate(_leave_it, Squares(7), LEVELS, batch_size=batch_size)
     assert found.rows[1].psnr_db == pytest.approx(expected.rows[1].psnr_db, rel=1e-5)
-    assert found.rows[1].num_pictures == 7
+    assert found.rows[1].num_images == 7
 
 
-def test_pictures_without_noise_have_no_finite_psnr() -> None:
+def test_images_without_noise_have_no_finite_psnr() -> None:
     """An infinite PSNR is stored as none, so that scores survive JSON."""
     scores = evaluate(_leave_it, Squares(2), [Gaussian(sigma=0.0), Speckle(sigma=0.2)])
     assert scores.rows[0].noisy_psnr_db is None
@@ -81,16 +81,16 @@ def test_pictures_without_noise_have_no_finite_psnr() -> None:
 
 
 def test_noise_of_their_own_needs_no_level() -> None:
-    """``None`` stands for pictures that bring their noisy twins."""
+    """``None`` stands for images that bring their noisy twins."""
     (row,) = evaluate(_leave_it, Squares(2), [None]).rows
     assert row.noise is None
 
 
 def test_nothing_to_score_is_refused() -> None:
-    """No level or no picture ends in a sentence."""
-    with pytest.raises(InputError, match="2 pictures on 0 noise levels"):
+    """No level or no image ends in a sentence."""
+    with pytest.raises(InputError, match="2 images on 0 noise levels"):
         evaluate(_leave_it, Squares(2), [])
-    with pytest.raises(InputError, match="0 pictures on 2 noise levels"):
+    with pytest.raises(InputError, match="0 images on 2 noise levels"):
         evaluate(_leave_it, Squares(0), LEVELS)
 
 
@@ -109,7 +109,7 @@ def test_progress_counts_the_batches() -> None:
 
 @pytest.mark.parametrize("with_boxes", [False, True])
 def test_a_network_is_scored_on_both_outputs(with_boxes: bool) -> None:
-    """Names of whole pictures and names of boxes alike."""
+    """Names of whole images and names of boxes alike."""
     network = build(tiny_architecture(boxes=with_boxes), seed=0)
     predict = network_predict(network)
     (row,) = evaluate(predict, Squares(6, with_boxes=with_boxes), LEVELS[:1], batch_size=4).rows
@@ -123,18 +123,18 @@ def test_scoring_leaves_the_network_as_it_is() -> None:
     network = build(tiny_architecture(), seed=0)
     state = {name: value.clone() for name, value in network.state_dict().items()}
     noisy = np.random.default_rng(0).random((2, 1, 32, 32), dtype=np.float32)
-    cleaned, logits = network_predict(network)(noisy, None)
+    denoised, logits = network_predict(network)(noisy, None)
     assert network.training
     assert all(value.equal(state[name]) for name, value in network.state_dict().items())
     if not torch.accelerator.is_available():
         with torch.inference_mode():
             expected = network.eval()(torch.from_numpy(noisy))
-        np.testing.assert_array_equal(cleaned, expected.picture.numpy())
+        np.testing.assert_array_equal(denoised, expected.image.numpy())
         np.testing.assert_array_equal(logits, expected.logits.numpy())
 
 
 def test_a_network_is_scored_where_it_would_be_trained(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The pictures and a copy of the network go to that device; the network itself stays."""
+    """The images and a copy of the network go to that device; the network itself stays."""
     seen: list[str] = []
     network = build(tiny_architecture(), seed=0)
     network.register_forward_pre_hook(

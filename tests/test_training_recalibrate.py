@@ -16,14 +16,14 @@ STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 
 
 class Normed(nn.Module):
-    """A normalisation that takes pictures and boxes as a network does."""
+    """A normalisation that takes images and boxes as a network does."""
 
     def __init__(self) -> None:
         super().__init__()
         self.norm = nn.BatchNorm2d(1)
 
     def forward(self, noisy: torch.Tensor, boxes: torch.Tensor | None) -> torch.Tensor:
-        """Normalises the pictures."""
+        """Normalises the images."""
         del boxes
         normed: torch.Tensor = self.norm(noisy)
         return normed
@@ -32,10 +32,10 @@ class Normed(nn.Module):
 def test_new_statistics_are_the_mean_over_batches() -> None:
     """Each batch counts alike, whatever had passed before, and the momentum stays."""
     network, generator = Normed(), torch.Generator().manual_seed(0)
-    pictures = [torch.randn(4, 1, 8, 8, generator=generator) + shift for shift in (0.0, 1.0, 5.0)]
-    network(pictures[2], None)
-    reestimate_statistics(network, [Batch(noisy, noisy, None, None) for noisy in pictures[:2]])
-    wanted = torch.stack([noisy.mean() for noisy in pictures[:2]]).mean()
+    images = [torch.randn(4, 1, 8, 8, generator=generator) + shift for shift in (0.0, 1.0, 5.0)]
+    network(images[2], None)
+    reestimate_statistics(network, [Batch(noisy, noisy, None, None) for noisy in images[:2]])
+    wanted = torch.stack([noisy.mean() for noisy in images[:2]]).mean()
     assert torch.allclose(network.norm.running_mean, wanted)
     assert network.norm.momentum == nn.BatchNorm2d(1).momentum
     assert not network.training

@@ -80,7 +80,7 @@ def test_a_killed_run_resumes_to_the_same_bits(tmp_path: Path, undisturbed: Path
     assert _files(run) == _files(undisturbed)
 
 
-def test_a_kill_while_a_checkpoint_is_written_spoils_nothing(
+def test_a_kill_while_a_checkpoint_is_written_corrupts_nothing(
     tmp_path: Path, undisturbed: Path
 ) -> None:
     """The checkpoint of before stays whole, and what was half-written is swept away."""
@@ -96,7 +96,7 @@ def test_a_kill_while_a_checkpoint_is_written_spoils_nothing(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("file", range(1, 16))
-def test_a_kill_at_any_file_spoils_nothing(file: int, tmp_path: Path, undisturbed: Path) -> None:
+def test_a_kill_at_any_file_corrupts_nothing(file: int, tmp_path: Path, undisturbed: Path) -> None:
     """Whichever file is being written when the kill comes, the run ends as one never killed."""
     run = tmp_path / "run"
     _kill(run, "--die-while-writing", str(file))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tapetum.arch import find_peer
+from tapetum.arch import NetworkFacts
 from tapetum.errors import InputError, RunError
 from tapetum.training import Request, RunFolder, load_network
 from tapetum.training.checkpoint import EpochRow
@@ -37,13 +37,14 @@ def test_a_run_remembers_what_was_asked(tmp_path: Path) -> None:
         opened.result()
 
 
-def test_a_run_of_a_peer_remembers_which(tmp_path: Path) -> None:
-    """A peer is told from an architecture by its format; requests from before peers have none."""
-    request = _request().model_copy(update={"architecture": find_peer("dncnn")})
+def test_a_run_of_a_module_remembers_its_facts(tmp_path: Path) -> None:
+    """Facts are told from an architecture by their format, which an architecture has not."""
+    facts = NetworkFacts(name="mine", kind="denoiser", image_channels=1)
+    request = _request().model_copy(update={"architecture": facts})
     made = RunFolder.create(tmp_path / "run", request)
     assert RunFolder.open(made.path).request == request
     assert "format" not in json.loads(_request().to_json())["architecture"]
-    with pytest.raises(RunError, match=r"architecture\.name was 'dncnn'"):
+    with pytest.raises(RunError, match=r"architecture\.name was 'mine'"):
         made.require_same(_request())
 
 

@@ -23,7 +23,7 @@ from tapetum.search import SearchFolder, SearchRecipe, SearchRequest, SearchResu
 from test_latency_table import CANDIDATES, small_space, table_of
 from tiny_training import Squares
 
-NUM_PICTURES = 20
+NUM_IMAGES = 20
 
 
 def tiny_recipe(**changes: Any) -> SearchRecipe:
@@ -35,7 +35,7 @@ def tiny_recipe(**changes: Any) -> SearchRecipe:
         "batch_size": 4,
         "noise": NoisePlan(kind="gaussian", levels=(0.1, 0.3)),
         "checkpoint_every_steps": 3,
-        "judged_pictures": 4,
+        "judged_images": 4,
     }
     return SearchRecipe(**{**fields, **changes})
 
@@ -54,13 +54,13 @@ def joint_table() -> LatencyTable:
     )
     up = TransposedConv(in_channels=16, out_channels=8)
     mixing = (Conv(in_channels=16, out_channels=8),)
-    picture = Conv(in_channels=8, out_channels=1, kernel_px=1, norm="none", activation="none")
+    image = Conv(in_channels=8, out_channels=1, kernel_px=1, norm="none", activation="none")
     space = Space(
         name="joint",
-        picture_channels=1,
+        image_channels=1,
         encoder=tuple(SpaceLevel(blocks=level) for level in levels),
         decoder=SpaceDecoder(
-            levels=(SpaceDecoderLevel(up=up, skip_level=0, blocks=mixing),), output=picture
+            levels=(SpaceDecoderLevel(up=up, skip_level=0, blocks=mixing),), output=image
         ),
         classifier=SpaceClassifier(
             source="encoder",
@@ -88,11 +88,11 @@ def tiny_search(
     resume: bool = False,
     progress: ProgressCallback = silent,
 ) -> SearchResult:
-    """Searches on twenty pictures."""
+    """Searches on twenty images."""
     priced = table or tiny_table()
     folder = SearchFolder.start(path, tiny_request(priced, recipe), priced, resume=resume)
-    return search(folder, Squares(NUM_PICTURES), progress=progress)
+    return search(folder, Squares(NUM_IMAGES), progress=progress)
 
 
 if __name__ == "__main__":
-    search(SearchFolder.open(Path(sys.argv[1])), Squares(NUM_PICTURES))
+    search(SearchFolder.open(Path(sys.argv[1])), Squares(NUM_IMAGES))

@@ -1,7 +1,7 @@
 """A training small enough for a test, in this process or as a process of its own.
 
 ``python tests/tiny_training.py RUN [--die-at STEP] [--die-while-writing N] [--resume]`` trains on
-a few drawn pictures; the two options end the process by a real SIGKILL.
+a few drawn images; the two options end the process by a real SIGKILL.
 """
 
 import argparse
@@ -16,9 +16,9 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from tapetum.arch import zoo
-from tapetum.arch.spec import Architecture
-from tapetum.data import Clean, training_batches
+from tapetum.arch import Architecture, find_architecture
+from tapetum.data import Samples, training_batches
+from tapetum.nn import build
 from tapetum.noise import NoisePlan
 from tapetum.training import Recipe, Request, Result, is_main_process, start_run, train
 from tapetum.training.distributed import make_accelerator
@@ -28,7 +28,7 @@ SIZE_PX = 32
 
 
 class Squares:
-    """Pictures with one bright square; in which quarter it lies is the label."""
+    """Images with one bright square; in which quarter it lies is the label."""
 
     channels = 1
     class_names = ("north-west", "north-east", "south-west", "south-east")
@@ -41,27 +41,27 @@ class Squares:
     def __len__(self) -> int:
         return self.count
 
-    def take(self, indices: Sequence[int], *, epoch: int, seed: int, train: bool) -> Clean:
-        """Draws the pictures; nothing is random."""
+    def take(self, indices: Sequence[int], *, epoch: int, seed: int, train: bool) -> Samples:
+        """Draws the images; nothing is random."""
         del epoch, seed, train
         half_px = SIZE_PX // 2
         labels = np.array([index % 4 for index in indices], dtype=np.int64)
-        pictures = np.full((len(indices), 1, SIZE_PX, SIZE_PX), 0.2, dtype=np.float32)
+        images = np.full((len(indices), 1, SIZE_PX, SIZE_PX), 0.2, dtype=np.float32)
         boxes = np.zeros((len(indices), 1, 4), dtype=np.float32)
         for place, index in enumerate(indices):
             top, left = half_px * (index % 4 // 2) + index % 3, half_px * (index % 2) + index % 5
-            pictures[place, 0, top : top + 10, left : left + 10] = 0.5 + (index % 7) / 14
+            images[place, 0, top : top + 10, left : left + 10] = 0.5 + (index % 7) / 14
             boxes[place, 0] = left, top, left + 10, top + 10
         if not self.with_boxes:
-            return Clean(pictures, None, labels, None)
-        return Clean(pictures, None, labels[:, None], boxes)
+            return Samples(images, None, labels, None)
+        return Samples(images, None, labels[:, None], boxes)
 
 
 def tiny_architecture(
     name: str = "dc-net-reduced-integrated", *, boxes: bool = False
 ) -> Architecture:
     """A small network of the zoo, for the four quarters."""
-    return zoo.find(name, channels=1, num_classes=4, boxes=boxes)
+    return find_architecture(name, channels=1, num_classes=4, boxes=boxes)
 
 
 def tiny_recipe(**changes: Any) -> Recipe:
@@ -73,7 +73,7 @@ def tiny_recipe(**changes: Any) -> Recipe:
         "learning_rate": 3e-3,
         "noise": NoisePlan(kind="gaussian", levels=(0.1, 0.3)),
         "checkpoint_every_steps": 3,
-        "validation_pictures": 6,
+        "validation_images": 6,
     }
     return Recipe(**{**fields, **changes})
 
@@ -106,13 +106,13 @@ def tiny_train(
     with_boxes: bool = False,
     **options: Any,
 ) -> Result:
-    """Trains on sixteen pictures."""
+    """Trains on sixteen images."""
     recipe = recipe or tiny_recipe()
     architecture = architecture or tiny_architecture(boxes=with_boxes)
     resume = options.get("resume", False)
     run = start_run(path, Request(architecture=architecture, recipe=recipe), resume=resume)
     sets = (Squares(16, with_boxes=with_boxes), Squares(8, with_boxes=with_boxes))
-    return train(architecture, recipe, *sets, run, **options)
+    return train(build(architecture, seed=recipe.seed), recipe, *sets, run, **options)
 
 
 def learn_in_double(recipe: Recipe) -> dict[str, Tensor]:
@@ -120,7 +120,9 @@ def learn_in_double(recipe: Recipe) -> dict[str, Tensor]:
     accelerator = make_accelerator()
     usual = torch.get_default_dtype()
     torch.set_default_dtype(torch.float64)
-    learner = Learner(tiny_architecture(), recipe, accelerator, total_steps=8)
+    learner = Learner(
+        build(tiny_architecture(), seed=recipe.seed), recipe, accelerator, total_steps=8
+    )
     torch.set_default_dtype(usual)
     for step in range(8):
         batch = next(

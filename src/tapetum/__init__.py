@@ -1,4 +1,4 @@
-"""Tapetum: one small network that cleans a noisy picture and names what is in it.
+"""Tapetum: one small network that denoises a noisy image and names what is in it.
 
 The package is a set of rooms, listed in ``docs/architecture.md``.  Importing this module loads
 none of the heavy ones; take what you need from the room that has it::

@@ -5,7 +5,7 @@
     TapetumError
     ├── InputError               what was asked cannot be done with what was given
     │   ├── ArchitectureError    a description that contradicts itself, or an unknown name
-    │   ├── DataError            pictures, folders, digits
+    │   ├── DataError            images, folders, digits
     │   ├── PackageError         a .tapetum file that does not fit
     │   └── RunError             a run folder that is taken, unfinished or of another request
     ├── MissingExtraError        a part of Tapetum that is not installed here
@@ -57,7 +57,7 @@ class ArchitectureError(InputError):
 
 
 class DataError(InputError):
-    """Pictures, folders or digits that cannot be used."""
+    """Images, folders or digits that cannot be used."""
 
 
 class PackageError(InputError):

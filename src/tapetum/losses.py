@@ -15,7 +15,7 @@ One more term is ours: the PSNR, which is what is scored, as a loss (up to sign 
 .. math::
     L_\mathrm{log}(\hat x, x) = \operatorname{mean}_i \ln \operatorname{MSE}(\hat x_i, x_i) .
 
-Under the Charbonnier loss very noisy pictures drown the others; under this one a picture that is
+Under the Charbonnier loss very noisy images drown the others; under this one an image that is
 almost clean counts as much as one that is almost lost.
 
 All are weights for the same terms: :class:`LossWeights`.  A network with one task
@@ -66,9 +66,9 @@ class LossWeights(Record):
 
     Args:
         cross_entropy: The weight of the names.
-        charbonnier: The weight of the picture's values.
-        ssim: The weight of the picture's structure.
-        log_mse: The weight of each picture's PSNR.
+        charbonnier: The weight of the image's values.
+        ssim: The weight of the image's structure.
+        log_mse: The weight of each image's PSNR.
     """
 
     cross_entropy: Weight = 0.1
@@ -77,14 +77,14 @@ class LossWeights(Record):
     log_mse: Weight = 0.0
 
     @property
-    def sees_names(self) -> bool:
+    def uses_labels(self) -> bool:
         """Whether a term looks at the names."""
         return self.cross_entropy > 0
 
     @property
-    def sees_picture(self) -> bool:
-        """Whether a term looks at the cleaned picture."""
-        return any(getattr(self, name) > 0 for name in _picture_terms())
+    def uses_image(self) -> bool:
+        """Whether a term looks at the denoised image."""
+        return any(getattr(self, name) > 0 for name in _image_terms())
 
     @model_validator(mode="after")
     def _counts_something(self) -> "LossWeights":
@@ -99,52 +99,52 @@ EQUATION_3 = LossWeights(cross_entropy=0.1, charbonnier=0.9 * 0.8, ssim=0.9 * 0.
 
 
 def charbonnier(
-    cleaned: Float[Tensor, "b c h w"], truth: Float[Tensor, "b c h w"], *, epsilon: float = 1e-3
+    denoised: Float[Tensor, "b c h w"], truth: Float[Tensor, "b c h w"], *, epsilon: float = 1e-3
 ) -> Float[Tensor, ""]:
     """The mean absolute error, made smooth where it is near zero.
 
     Args:
-        cleaned: What the network returned, not clamped.
-        truth: The clean pictures.
+        denoised: What the network returned, not clamped.
+        truth: The clean images.
         epsilon: Errors well below are squared, those well above are absolute; also the loss of a
-            perfect picture.  The paper does not print its value.
+            perfect image.  The paper does not print its value.
     """
-    return ((cleaned - truth).square() + epsilon**2).sqrt().mean()
+    return ((denoised - truth).square() + epsilon**2).sqrt().mean()
 
 
 def ssim_loss(
-    cleaned: Float[Tensor, "b c h w"], truth: Float[Tensor, "b c h w"]
+    denoised: Float[Tensor, "b c h w"], truth: Float[Tensor, "b c h w"]
 ) -> Float[Tensor, ""]:
-    """One less the mean structural similarity: 0 for equal pictures, 2 at most.
+    """One less the mean structural similarity: 0 for equal images, 2 at most.
 
     Args:
-        cleaned: What the network returned, not clamped.
-        truth: The clean pictures.
+        denoised: What the network returned, not clamped.
+        truth: The clean images.
 
     Raises:
-        DataError: The pictures are smaller than the window of 11 x 11 px.
+        DataError: The images are smaller than the window of 11 x 11 px.
     """
-    return 1 - ssim(cleaned, truth).mean()
+    return 1 - ssim(denoised, truth).mean()
 
 
 def log_mse(
-    cleaned: Float[Tensor, "b c h w"], truth: Float[Tensor, "b c h w"], *, floor: float = 1e-6
+    denoised: Float[Tensor, "b c h w"], truth: Float[Tensor, "b c h w"], *, floor: float = 1e-6
 ) -> Float[Tensor, ""]:
-    """The mean over pictures of the logarithm of their squared error.
+    """The mean over images of the logarithm of their squared error.
 
     Args:
-        cleaned: What the network returned, not clamped.
-        truth: The clean pictures.
-        floor: Added to each error, so that a perfect picture (beyond 60 dB) pulls no more.
+        denoised: What the network returned, not clamped.
+        truth: The clean images.
+        floor: Added to each error, so that a perfect image (beyond 60 dB) pulls no more.
     """
-    errors = (cleaned - truth).square().flatten(1).mean(dim=1)
+    errors = (denoised - truth).square().flatten(1).mean(dim=1)
     return (errors + floor).log().mean()
 
 
 def cross_entropy(
     logits: Float[Tensor, "*n classes"], labels: Int[Tensor, "*n"], *, label_smoothing: float = 0.0
 ) -> Float[Tensor, ""]:
-    """The mean surprise at the true names, over all pictures or all boxes of all pictures.
+    """The mean surprise at the true names, over all images or all boxes of all images.
 
     Args:
         logits: A score for each class.
@@ -167,7 +167,7 @@ def latency_penalty(expected_ms: Float[Tensor, ""], *, target_ms: float) -> Floa
 
 
 def joint_loss(
-    picture: Float[Tensor, "b c h w"] | None,
+    image: Float[Tensor, "b c h w"] | None,
     logits: Float[Tensor, "*n classes"] | None,
     clean: Float[Tensor, "b c h w"],
     labels: Int[Tensor, "*n"] | None,
@@ -178,10 +178,10 @@ def joint_loss(
     """What the outputs of a network cost.
 
     Args:
-        picture: The cleaned picture, not clamped; none where the network only names.
-        logits: A score for each class; none where the network only cleans.
-        clean: The clean pictures.
-        labels: The true classes; none where nobody knows them, which leaves the picture alone.
+        image: The denoised image, not clamped; none where the network only names.
+        logits: A score for each class; none where the network only denoises.
+        clean: The clean images.
+        labels: The true classes; none where nobody knows them, which leaves the image alone.
         weights: How much each term counts.
         label_smoothing: See :func:`cross_entropy`.
 
@@ -191,24 +191,24 @@ def joint_loss(
 
     Raises:
         InputError: No term is left: the weights do not fit what the network does.
-        DataError: The pictures are too small for the SSIM term.
+        DataError: The images are too small for the SSIM term.
     """
     terms: dict[str, Callable[[], Tensor]] = {}
     if logits is not None and labels is not None:
         terms["cross_entropy"] = lambda: cross_entropy(
             logits, labels, label_smoothing=label_smoothing
         )
-    if picture is not None:
-        for name, term in _picture_terms().items():
-            terms[name] = partial(term, picture, clean)
+    if image is not None:
+        for name, term in _image_terms().items():
+            terms[name] = partial(term, image, clean)
     shares = _shares(weights, terms)
     values = {name: terms[name]() for name in shares}
     loss = sum((shares[name] * value for name, value in values.items()), start=clean.new_zeros(()))
     return loss, {name: value.detach() for name, value in values.items()}
 
 
-def _picture_terms() -> dict[str, Callable[[Tensor, Tensor], Tensor]]:
-    """The terms that look at the cleaned picture, by the names of their weights."""
+def _image_terms() -> dict[str, Callable[[Tensor, Tensor], Tensor]]:
+    """The terms that look at the denoised image, by the names of their weights."""
     return {"charbonnier": charbonnier, "ssim": ssim_loss, "log_mse": log_mse}
 
 
@@ -219,8 +219,8 @@ def _shares(weights: LossWeights, terms: Mapping[str, object]) -> dict[str, floa
     if not shares:
         raise InputError(
             f"nothing to train for: the loss weighs {', '.join(wanted)}, "
-            f"but this network on these pictures gives {', '.join(terms) or 'no term'}",
-            "choose other weights, or pictures that have labels",
+            f"but this network on these images gives {', '.join(terms) or 'no term'}",
+            "choose other weights, or images that have labels",
         )
     if len(terms) == len(weights.model_dump()):
         return shares

@@ -1,6 +1,6 @@
-r"""How good a cleaned picture and a name are, by one pinned protocol.
+r"""How good a denoised image and a name are, by one pinned protocol.
 
-Pictures, each scored on its own (take the mean over pictures afterwards), on the scale 0 to 1:
+Images, each scored on its own (take the mean over images afterwards), on the scale 0 to 1:
 
 .. math::
     \mathrm{PSNR}(\hat x, x) &= -10 \log_{10} \operatorname{mean}\,(\mathrm{clamp}(\hat x) - x)^2 \\
@@ -10,12 +10,12 @@ Pictures, each scored on its own (take the mean over pictures afterwards), on th
         \qquad C_1 = 0.01^2,\; C_2 = 0.03^2
 
 with the moments :math:`\mu, \sigma^2, \sigma_{ab}` under a Gaussian window of 11 x 11 pixels,
-:math:`\sigma = 1.5`, that never leaves the picture; each channel on its own, then their mean.
+:math:`\sigma = 1.5`, that never leaves the image; each channel on its own, then their mean.
 These are scikit-image's numbers with ``gaussian_weights=True, sigma=1.5,
 use_sample_covariance=False, data_range=1``.  Other libraries differ by padding the border or by
-mixing the channels; the same two pictures then score 0.72 or 0.94.
+mixing the channels; the same two images then score 0.72 or 0.94.
 
-Names are scored over all given ones, whatever pictures they belong to.
+Names are scored over all given ones, whatever images they belong to.
 
 References:
     Image Quality Assessment: From Error Visibility to Structural Similarity
@@ -40,42 +40,44 @@ C1 = 0.01**2
 C2 = 0.03**2
 
 
-def psnr(cleaned: Float[Tensor, "b c h w"], truth: Float[Tensor, "b c h w"]) -> Float[Tensor, " b"]:
-    """The peak signal-to-noise ratio of each picture.
+def psnr(
+    denoised: Float[Tensor, "b c h w"], truth: Float[Tensor, "b c h w"]
+) -> Float[Tensor, " b"]:
+    """The peak signal-to-noise ratio of each image.
 
     Args:
-        cleaned: What a network returned; clamped to [0, 1] here.
-        truth: The clean pictures, in [0, 1].
+        denoised: What a network returned; clamped to [0, 1] here.
+        truth: The clean images, in [0, 1].
 
     Returns:
-        In dB, at least float32; infinite where the pictures are equal.
+        In dB, at least float32; infinite where the images are equal.
     """
-    error = _at_least_float32(cleaned).clamp(0, 1) - truth
+    error = _at_least_float32(denoised).clamp(0, 1) - truth
     return -10 * error.square().mean(dim=(1, 2, 3)).log10()
 
 
 def ssim(a: Float[Tensor, "b c h w"], b: Float[Tensor, "b c h w"]) -> Float[Tensor, " b"]:
-    """The structural similarity of each pair of pictures.
+    """The structural similarity of each pair of images.
 
     It carries gradients and clamps nothing, so that it serves as a loss; clamp a network's
     output to [0, 1] where it serves as a score.  Autocast does not reach it: variances are small
     differences of large numbers, which 16 bits lose.
 
     Args:
-        a: Pictures, in [0, 1].
-        b: Pictures to compare them with; the order does not matter.
+        a: Images, in [0, 1].
+        b: Images to compare them with; the order does not matter.
 
     Returns:
-        From -1 to 1 (equal pictures), at least float32.
+        From -1 to 1 (equal images), at least float32.
 
     Raises:
-        DataError: The pictures are smaller than the window.
+        DataError: The images are smaller than the window.
     """
     height, width = a.shape[2:]
     if min(height, width) < WINDOW_PX:
         raise DataError(
-            f"SSIM needs pictures of {WINDOW_PX} x {WINDOW_PX} px, these have {width} x {height}",
-            "use larger pictures or leave SSIM out",
+            f"SSIM needs images of {WINDOW_PX} x {WINDOW_PX} px, these have {width} x {height}",
+            "use larger images or leave SSIM out",
         )
     with torch.autocast(a.device.type, enabled=False):
         a, b = _at_least_float32(a), _at_least_float32(b)
@@ -156,13 +158,13 @@ def expected_calibration_error(
 def _is_right(logits: Tensor, labels: Tensor) -> Tensor:
     """Whether each name is right, in one row."""
     if labels.numel() == 0:
-        raise DataError("there are no labels to score names by", "give at least one picture")
+        raise DataError("there are no labels to score names by", "give at least one image")
     return (logits.argmax(dim=-1) == labels).flatten()
 
 
 def _blur(maps: Float[Tensor, "*n h w"]) -> Float[Tensor, "*n h_out w_out"]:
     """The mean of each map under the Gaussian window, wherever the whole window fits."""
-    # Maps as the channels of one picture: on a CPU 20 times faster than as pictures of their own.
+    # Maps as the channels of one image: on a CPU 20 times faster than as images of their own.
     planes = maps.flatten(0, -3)
     offset_px = torch.arange(WINDOW_PX, dtype=maps.dtype, device=maps.device) - WINDOW_PX // 2
     weights = torch.exp(-0.5 * (offset_px / WINDOW_SIGMA_PX) ** 2)
@@ -172,5 +174,5 @@ def _blur(maps: Float[Tensor, "*n h w"]) -> Float[Tensor, "*n h_out w_out"]:
     return means.reshape(*maps.shape[:-2], *means.shape[-2:])
 
 
-def _at_least_float32(pictures: Tensor) -> Tensor:
-    return pictures.to(torch.promote_types(pictures.dtype, torch.float32))
+def _at_least_float32(images: Tensor) -> Tensor:
+    return images.to(torch.promote_types(images.dtype, torch.float32))

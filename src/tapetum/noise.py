@@ -1,4 +1,4 @@
-r"""What spoils a picture: four models of noise, and how a spoiled picture is stored.
+r"""What corrupts an image: four models of noise, and how a corrupted image is stored.
 
 With :math:`x` a clean value in [0, 1] and :math:`n \sim \mathcal N(0, 1)`, drawn anew for every
 pixel and channel:
@@ -20,7 +20,7 @@ Two protocols say what is kept of :math:`y`.  ``benchmark`` keeps it as it is, a
 from a device would be.  Scores under the two do not compare.
 
 Randomness comes in as a generator.  :func:`generator_for` makes one from a few integers, such as
-seed, epoch and index, so that the noise of a picture depends on these alone.
+seed, epoch and index, so that the noise of an image depends on these alone.
 
 References:
     Pushing Joint Image Denoising and Classification to the Edge
@@ -77,13 +77,13 @@ class Gaussian(Record):
     r"""White noise of one strength everywhere: :math:`y = x + \sigma n`.
 
     Args:
-        sigma: The standard deviation :math:`\sigma`, on the scale of the picture, 0 to 1.
+        sigma: The standard deviation :math:`\sigma`, on the scale of the image, 0 to 1.
     """
 
     kind: Literal["gaussian"] = "gaussian"
     sigma: Sigma
 
-    def spoil(
+    def corrupt(
         self, clean: NDArray[np.float32], generator: np.random.Generator
     ) -> NDArray[np.float32]:
         """The noisy values, not clipped, in a new array of the same shape."""
@@ -105,11 +105,11 @@ class PoissonGaussian(Record):
     gain: Gain
     sigma: Sigma
 
-    def spoil(
+    def corrupt(
         self, clean: NDArray[np.float32], generator: np.random.Generator
     ) -> NDArray[np.float32]:
         """The noisy values, not clipped, in a new array of the same shape."""
-        # Resampled pictures may undershoot black, but there is no light below none.
+        # Resampled images may undershoot black, but there is no light below none.
         expected = np.maximum(clean, 0).astype(np.float64) / self.gain
         noisy = generator.standard_normal(clean.shape, dtype=np.float32)
         noisy *= self.sigma
@@ -121,13 +121,13 @@ class Speckle(Record):
     r"""Noise in proportion to the light, as of coherent waves: :math:`y = x + \sigma x n`.
 
     Args:
-        sigma: The standard deviation :math:`\sigma` where the picture is white.
+        sigma: The standard deviation :math:`\sigma` where the image is white.
     """
 
     kind: Literal["speckle"] = "speckle"
     sigma: Sigma
 
-    def spoil(
+    def corrupt(
         self, clean: NDArray[np.float32], generator: np.random.Generator
     ) -> NDArray[np.float32]:
         """The noisy values, not clipped, in a new array of the same shape."""
@@ -139,16 +139,16 @@ class Speckle(Record):
 
 
 class SaltAndPepper(Record):
-    """Dead and saturated values: half of the spoiled ones become 0, the other half 1.
+    """Dead and saturated values: half of the corrupted ones become 0, the other half 1.
 
     Args:
-        fraction: The share of spoiled values, each pixel and channel on its own.
+        fraction: The share of corrupted values, each pixel and channel on its own.
     """
 
     kind: Literal["salt-and-pepper"] = "salt-and-pepper"
     fraction: Fraction
 
-    def spoil(
+    def corrupt(
         self, clean: NDArray[np.float32], generator: np.random.Generator
     ) -> NDArray[np.float32]:
         """The noisy values in a new array of the same shape."""
@@ -170,7 +170,7 @@ _MODELS: Mapping[str, type[Record]] = {
 
 
 class NoisePlan(Record):
-    """Which noise a training sees: one kind, its level drawn anew for each picture.
+    """Which noise a training sees: one kind, its level drawn anew for each image.
 
     The level is sigma, or the fraction of salt-and-pepper.  It is drawn from ``levels``, each as
     likely, or uniformly from ``low`` to ``high``.
@@ -181,7 +181,7 @@ class NoisePlan(Record):
         low: The lowest level.
         high: The highest level.
         gain: The value of one photon, for ``poisson-gaussian`` and for no other.
-        protocol: What is kept of the noisy picture.
+        protocol: What is kept of the noisy image.
     """
 
     kind: NoiseKind = "gaussian"
@@ -234,7 +234,7 @@ class NoisePlan(Record):
             faults.append(f"low is {bounds[0]:g} but high is {bounds[1]:g}: swap them")
         strongest = max(self.levels or bounds)
         if self.kind == "salt-and-pepper" and strongest > 1:
-            faults.append(f"{strongest:g} is more than the whole picture: fractions end at 1")
+            faults.append(f"{strongest:g} is more than the whole image: fractions end at 1")
         return faults
 
     def _gain_faults(self) -> list[str]:
@@ -250,7 +250,7 @@ def add_noise(
     *,
     protocol: Protocol = "benchmark",
 ) -> NDArray[np.float32]:
-    """Spoils a picture, or a batch of them at one level.
+    """Spoils an image, or a batch of them at one level.
 
     Args:
         clean: Floats in [0, 1], of any shape; left as it is.
@@ -259,17 +259,17 @@ def add_noise(
         protocol: ``benchmark`` keeps floats outside [0, 1], ``camera`` clips and rounds to 8 bits.
 
     Returns:
-        The noisy picture, float32, in a new array of the same shape.
+        The noisy image, float32, in a new array of the same shape.
 
     Raises:
-        DataError: The picture holds integers, whose scale nobody knows.
+        DataError: The image holds integers, whose scale nobody knows.
     """
     if clean.dtype.kind != "f":
         raise DataError(
-            f"noise is added to floats in [0, 1], this picture holds {clean.dtype}",
+            f"noise is added to floats in [0, 1], this image holds {clean.dtype}",
             "divide it by its white value first",
         )
-    noisy = noise.spoil(clean.astype(np.float32, copy=False), generator)
+    noisy = noise.corrupt(clean.astype(np.float32, copy=False), generator)
     if protocol == "camera":
         np.clip(noisy, 0, 1, out=noisy)
         noisy *= 255
@@ -283,7 +283,7 @@ def generator_for(*key: SupportsIndex) -> np.random.Generator:
 
     The same key gives the same numbers, so a resumed run needs no saved random state; keys that
     differ in anything, their length or order too, give independent ones.  Two uses of one key
-    see the same numbers: where a picture needs randomness for several purposes, draw all of it
+    see the same numbers: where an image needs randomness for several purposes, draw all of it
     from one generator, or give each purpose a number of its own in the key.
 
     A generator takes about 9 µs to make.  SFC64 is the fastest of numpy's to draw normals
@@ -343,7 +343,7 @@ def parse_noise(text: str) -> Noise:
         )
     fields = {"kind": kind, **dict(zip(names, parts, strict=True))}
     remedy = (
-        "write such as 0.2 or speckle:0.1; levels are on the scale of the picture, 0 to 1, "
+        "write such as 0.2 or speckle:0.1; levels are on the scale of the image, 0 to 1, "
         "so that 25 of 255 is 0.098"
     )
     with faults_are_ours(f"{text!r} is no noise", remedy):

@@ -1,4 +1,4 @@
-"""How well a network cleans and names: scores as records, and the one table that shows them.
+"""How well a network denoises and names: scores as records, and the one table that shows them.
 
 Made by :func:`tapetum.training.evaluate`; kept with every run, shipped in every package, drawn by
 the command line, by pages, by cards and by documents.
@@ -24,25 +24,25 @@ SCORE_HEADER = (
 class ScoreRow(Record):
     """Scores at one noise level, or their mean over the levels.
 
-    ``None`` stands for what does not apply: no picture output, no labels, or a PSNR that is
-    infinite because a picture was not noisy at all.
+    ``None`` stands for what does not apply: no image output, no labels, or a PSNR that is
+    infinite because an image was not noisy at all.
 
     Attributes:
-        title: The noise in words, ``as given`` for pictures that bring their own, or ``mean``.
-        noise: What spoiled the pictures; ``None`` for the mean, and for noise of their own.
-        num_pictures: Scored at this level.
-        psnr_db: Of the cleaned pictures, mean of all.
-        ssim: Of the cleaned pictures, mean of all.
+        title: The noise in words, ``as given`` for images that bring their own, or ``mean``.
+        noise: What corrupted the images; ``None`` for the mean, and for noise of their own.
+        num_images: Scored at this level.
+        psnr_db: Of the denoised images, mean of all.
+        ssim: Of the denoised images, mean of all.
         accuracy: Share of right names.
         macro_accuracy: The same, each class counting equally.
         calibration_error: Expected calibration error of the names' probabilities.
-        noisy_psnr_db: Of the noisy pictures themselves.
-        noisy_ssim: Of the noisy pictures themselves.
+        noisy_psnr_db: Of the noisy images themselves.
+        noisy_ssim: Of the noisy images themselves.
     """
 
     title: str
     noise: Noise | None
-    num_pictures: int
+    num_images: int
     psnr_db: FiniteOrNone = None
     ssim: FiniteOrNone = None
     accuracy: FiniteOrNone = None
@@ -53,12 +53,12 @@ class ScoreRow(Record):
 
 
 class Scores(Record):
-    """Scores on a set of pictures.
+    """Scores on a set of images.
 
     Attributes:
-        protocol: What is kept of a noisy picture: ``benchmark`` or ``camera``.
+        protocol: What is kept of a noisy image: ``benchmark`` or ``camera``.
         seed: Of the noise.
-        source: Which pictures, for people.
+        source: Which images, for people.
         rows: One a noise level.
         mean: Over the levels, each counting equally.
     """
@@ -93,9 +93,9 @@ def score_cells(scores: Scores) -> tuple[tuple[str, ...], ...]:
 
 
 def score_note(scores: Scores) -> str:
-    """What must be known to compare the numbers: how many pictures, which protocol."""
+    """What must be known to compare the numbers: how many images, which protocol."""
     return (
-        f"{scores.mean.num_pictures:,} pictures at each noise level, protocol {scores.protocol}, "
+        f"{scores.mean.num_images:,} images at each noise level, protocol {scores.protocol}, "
         f"noise seed {scores.seed}"
     )
 

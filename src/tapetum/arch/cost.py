@@ -46,9 +46,9 @@ class LayerCost(NamedTuple):
 
     Attributes:
         path: Where it is, such as ``encoder.levels.0.1``.
-        multiply_adds: For one picture.
+        multiply_adds: For one image.
         parameters: Weights, biases, and the scale and shift of a normalisation.
-        elements: Numbers that it returns for one picture.
+        elements: Numbers that it returns for one image.
     """
 
     path: str
@@ -60,13 +60,13 @@ class LayerCost(NamedTuple):
 def multiply_adds(
     architecture: Architecture, height: int, width: int, *, num_boxes: int = 1
 ) -> int:
-    """Multiply-adds for one picture; equal to half of what torch's own counter gives.
+    """Multiply-adds for one image; equal to half of what torch's own counter gives.
 
     Args:
         architecture: The network.
-        height: Of the picture, in pixels.
-        width: Of the picture, in pixels.
-        num_boxes: Boxes a picture, where the network names boxes.
+        height: Of the image, in pixels.
+        width: Of the image, in pixels.
+        num_boxes: Boxes an image, where the network names boxes.
     """
     layers = layer_costs(architecture, height, width, num_boxes=num_boxes)
     return sum(layer.multiply_adds for layer in layers)
@@ -83,7 +83,7 @@ def layer_costs(
 ) -> list[LayerCost]:
     """The cost of every layer, in the order of the forward pass; arguments as above."""
     layers: list[LayerCost] = []
-    regions = num_boxes if architecture.names_boxes else 1
+    regions = num_boxes if architecture.classifies_boxes else 1
     for path, block, size in placed_blocks(architecture, height, width):
         times = regions if path.startswith("classifier.") else 1
         layers += (_times(times, layer) for layer in block_costs(block, size, path))
@@ -128,9 +128,9 @@ def placed_blocks(
 
 
 def reach_px(architecture: Architecture) -> int:
-    """How far a pixel of the noisy picture can change the cleaned one, in pixels.
+    """How far a pixel of the noisy image can change the denoised one, in pixels.
 
-    An upper bound along the deepest path; tiles that overlap by it give the untiled picture.  What
+    An upper bound along the deepest path; tiles that overlap by it give the untiled image.  What
     group norms and squeeze-and-excitations take from the whole map is not counted.  0 where the
     network does not clean.
     """
@@ -151,7 +151,7 @@ def reach_px(architecture: Architecture) -> int:
 
 
 def bytes_per_pixel(architecture: Architecture) -> float:
-    """Memory that a forward pass takes for each pixel of the picture, float32, roughly.
+    """Memory that a forward pass takes for each pixel of the image, float32, roughly.
 
     The feature maps that wait for the decoder, and three times the largest map (what a layer
     reads, what it writes, what the runtime lays out anew).

@@ -59,8 +59,8 @@ def unet(
         multiplier: How much wider each level is than the one above, ``m``.
         convs: Convolutions of each level, ``c``.
         expansion: Of the MBConv that stands for each convolution; plain ones where ``None``.
-            The very first one stays plain, as a picture has too few channels to filter one by one.
-        channels: Of the picture.
+            The very first one stays plain, as an image has too few channels to filter one by one.
+        channels: Of the image.
 
     Raises:
         ArchitectureError: A number that makes no network.
@@ -81,7 +81,7 @@ def unet(
         in_channels = width
     return Architecture(
         name=name,
-        picture_channels=channels,
+        image_channels=channels,
         encoder=tuple(levels),
         decoder=Decoder(
             levels=tuple(
@@ -119,15 +119,15 @@ def small_classifier(
         name: The name of the architecture.
         widths: Channels after the first and the second block.
         expansion: Of the MBConv that is the second block; a plain convolution where ``None``.
-        channels: Of the picture.
+        channels: Of the image.
         num_classes: How many names there are.
-        boxes: Whether it names 28 px boxes (the controlled study) or the whole picture.
+        boxes: Whether it names 28 px boxes (the controlled study) or the whole image.
     """
     first, second = widths
     # differs from the paper: activates before the max-pool, which gives the same numbers.
     return Architecture(
         name=name,
-        picture_channels=channels,
+        image_channels=channels,
         classifier=Classifier(
             source="noisy",
             region=_region(boxes, DIGIT_PX),
@@ -151,7 +151,7 @@ def integrated(
     """Joins a denoiser and a classifier that shares its encoder (paper, figure 2 ii).
 
     With boxes, each is resampled to 4 x 4 places of the deepest level and read by one linear
-    layer.  For whole pictures, which the paper's controlled study does not have, two strided
+    layer.  For whole images, which the paper's controlled study does not have, two strided
     MBConv blocks widen the view first.
     """
     _check_denoises(denoiser)
@@ -159,7 +159,7 @@ def integrated(
     blocks: tuple[Block, ...] = ()
     features = deepest * FEATURE_BOX_PX**2
     if not boxes:
-        # differs from the paper, which prints no head for whole pictures.
+        # differs from the paper, which prints no head for whole images.
         blocks = _context(deepest)
         features = 4 * deepest
     classifier = Classifier(
@@ -175,12 +175,12 @@ def integrated(
 
 @_numbers_checked()
 def sequential(denoiser: Architecture, classifier: Architecture, name: str) -> Architecture:
-    """Joins a denoiser and a classifier that reads the cleaned picture (paper, figure 2 i)."""
+    """Joins a denoiser and a classifier that reads the denoised image (paper, figure 2 i)."""
     if classifier.kind != "classifier" or classifier.classifier is None:
         raise ArchitectureError(
-            f"{classifier.name} is a {classifier.kind}", "give a classifier of noisy pictures"
+            f"{classifier.name} is a {classifier.kind}", "give a classifier of noisy images"
         )
-    head = classifier.classifier.model_dump() | {"source": "cleaned"}
+    head = classifier.classifier.model_dump() | {"source": "denoised"}
     return _rebuild(denoiser, name, Classifier.model_validate(head))
 
 
@@ -189,7 +189,7 @@ def _rebuild(denoiser: Architecture, name: str, classifier: Classifier) -> Archi
     _check_denoises(denoiser)
     return Architecture(
         name=name,
-        picture_channels=denoiser.picture_channels,
+        image_channels=denoiser.image_channels,
         encoder=denoiser.encoder,
         decoder=denoiser.decoder,
         classifier=classifier,

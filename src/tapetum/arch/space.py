@@ -214,7 +214,7 @@ class SpaceDecoder(Record):
 class SpaceClassifier(Record):
     """As :class:`~tapetum.arch.spec.Classifier`, with slots."""
 
-    source: Literal["noisy", "encoder", "cleaned"]
+    source: Literal["noisy", "encoder", "denoised"]
     region: Region
     blocks: Pieces = ()
     pooling: Literal["max", "mean", "flatten"]
@@ -227,16 +227,16 @@ class Space(Record):
 
     Args:
         name: For people.
-        picture_channels: 1 for grey, 3 for RGB.
+        image_channels: 1 for grey, 3 for RGB.
         encoder: Levels from the finest to the deepest.
-        decoder: The way back to a picture; none where the networks only name.
+        decoder: The way back to an image; none where the networks only name.
         classifier: None where the networks only clean.
     """
 
     format: Literal["tapetum-space"] = "tapetum-space"
     schema_version: Literal[1] = 1
     name: Annotated[str, Field(min_length=1)]
-    picture_channels: PositiveInt
+    image_channels: PositiveInt
     encoder: tuple[SpaceLevel, ...] = ()
     decoder: SpaceDecoder | None = None
     classifier: SpaceClassifier | None = None
@@ -255,8 +255,8 @@ class Space(Record):
         """Height and width of what comes into each slot.
 
         Args:
-            height: Of the picture, in pixels.
-            width: Of the picture, in pixels.
+            height: Of the image, in pixels.
+            width: Of the image, in pixels.
         """
         network = self.architecture({path: next(s.choices()) for path, s in self.slots.items()})
         placed = placed_blocks(network, height, width)
@@ -308,7 +308,7 @@ class Space(Record):
         ):
             raise ArchitectureError(
                 f"{architecture.name} is no network of the space {self.name}",
-                "give one that was drawn or found in it, for the same pictures and classes",
+                "give one that was drawn or found in it, for the same images and classes",
             )
         return choices
 

@@ -10,7 +10,7 @@
 
 C-NAS is all of it, as a classifier.  D-NAS takes the first six stages as an encoder and puts a
 decoder on top; DC-NAS also keeps the rest as its classification branch, and DC-NAS_seq puts a whole
-C-NAS behind the decoder.  TF-NAS, whose layout this is, works on 224 px; smaller pictures keep
+C-NAS behind the decoder.  TF-NAS, whose layout this is, works on 224 px; smaller images keep
 their first strides, so that as many places are left at the end.
 
 References:
@@ -131,19 +131,19 @@ class Frame(NamedTuple):
 
     Attributes:
         operators: 4, 6 or 8 candidates a slot.
-        picture_px: Side of the pictures; below 128 the first stride goes, below 64 the second too.
-        picture_channels: 1 for grey, 3 for RGB.
+        image_px: Side of the images; below 128 the first stride goes, below 64 the second too.
+        image_channels: 1 for grey, 3 for RGB.
         num_classes: How many names there are.
         learns_depth: Whether slots that keep size and channels may be left out (TF-NAS), or all
             stay (the paper, table 10).
-        decoder: What works at each size on the way back to a picture; one of :data:`DECODERS`.
+        decoder: What works at each size on the way back to an image; one of :data:`DECODERS`.
         up: How the size is doubled there; one of :data:`UPS`.
         width: Factor of all channels, which are then rounded up to multiples of 8.
     """
 
     operators: int = 8
-    picture_px: int = 224
-    picture_channels: int = 3
+    image_px: int = 224
+    image_channels: int = 3
     num_classes: int = 100
     learns_depth: bool = False
     decoder: str = "conv"
@@ -164,7 +164,7 @@ def c_nas(frame: Frame) -> Space:
     blocks = (*chain(*_levels(frame)), *_branch(frame))
     return Space(
         name="c-nas",
-        picture_channels=frame.picture_channels,
+        image_channels=frame.image_channels,
         classifier=_classifier(frame, "noisy", blocks),
     )
 
@@ -178,7 +178,7 @@ def d_nas(frame: Frame) -> Space:
     levels = _levels(frame)
     return Space(
         name="d-nas",
-        picture_channels=frame.picture_channels,
+        image_channels=frame.image_channels,
         encoder=tuple(SpaceLevel(blocks=level) for level in levels),
         decoder=_decoder(levels, frame),
     )
@@ -193,7 +193,7 @@ def dc_nas(frame: Frame) -> Space:
     denoisers = d_nas(frame)
     return Space(
         name="dc-nas",
-        picture_channels=frame.picture_channels,
+        image_channels=frame.image_channels,
         encoder=denoisers.encoder,
         decoder=denoisers.decoder,
         classifier=_classifier(frame, "encoder", _branch(frame)),
@@ -201,7 +201,7 @@ def dc_nas(frame: Frame) -> Space:
 
 
 def dc_nas_seq(frame: Frame) -> Space:
-    """Joint networks without anything shared: D-NAS, and a whole C-NAS on the cleaned picture.
+    """Joint networks without anything shared: D-NAS, and a whole C-NAS on the denoised image.
 
     Raises:
         ArchitectureError: As above.
@@ -210,10 +210,10 @@ def dc_nas_seq(frame: Frame) -> Space:
     assert classifiers.classifier is not None  # noqa: S101  (c_nas gives one)
     return Space(
         name="dc-nas-seq",
-        picture_channels=frame.picture_channels,
+        image_channels=frame.image_channels,
         encoder=denoisers.encoder,
         decoder=denoisers.decoder,
-        classifier=classifiers.classifier.model_copy(update={"source": "cleaned"}),
+        classifier=classifiers.classifier.model_copy(update={"source": "denoised"}),
     )
 
 
@@ -285,10 +285,10 @@ def open_space(name: str, frame: Frame | None = None) -> Space:
 
 def _levels(frame: Frame) -> list[Pieces]:
     """Stages 1 to 6, a part for each size that feature maps have."""
-    strides = _strides(frame.picture_px)
+    strides = _strides(frame.image_px)
     stem = frame.channels(STEM_CHANNELS)
     head = (
-        Conv(in_channels=frame.picture_channels, out_channels=stem, stride_px=strides[1]),
+        Conv(in_channels=frame.image_channels, out_channels=stem, stride_px=strides[1]),
         # Stage 2 is fixed: as wide inside as outside, with a squeeze of a quarter.
         InvertedResidual(
             in_channels=stem,
@@ -326,7 +326,7 @@ def _stage(number: int, frame: Frame) -> Pieces:
         Slot(
             in_channels=channels if index else before,
             out_channels=channels,
-            stride_px=1 if index else _strides(frame.picture_px)[number],
+            stride_px=1 if index else _strides(frame.image_px)[number],
             activation=stage.activation,
             candidates=_candidates(frame.operators),
             may_be_left_out=frame.learns_depth and index > 0,
@@ -335,12 +335,12 @@ def _stage(number: int, frame: Frame) -> Pieces:
     )
 
 
-def _strides(picture_px: int) -> dict[int, int]:
-    """The stride of each stage: smaller pictures keep their first places."""
+def _strides(image_px: int) -> dict[int, int]:
+    """The stride of each stage: smaller images keep their first places."""
     strides = {1: 2, **{number: stage.stride_px for number, stage in STAGES.items()}}
-    if picture_px < SMALL_PX:
+    if image_px < SMALL_PX:
         strides[1] = 1
-    if picture_px < TINY_PX:
+    if image_px < TINY_PX:
         strides[3] = 1
     return strides
 
@@ -370,7 +370,7 @@ def _classifier(
 def _decoder(levels: Sequence[Pieces], frame: Frame) -> SpaceDecoder:
     """As wide as the encoder at each size, and a doubling in between (figure 7).
 
-    # differs from the paper, which prints no widths.  At the picture's own size, where nothing is
+    # differs from the paper, which prints no widths.  At the image's own size, where nothing is
     left to join, the doubling is all.
     """
     widths = [_channels_after(level) for level in levels]
@@ -383,7 +383,7 @@ def _decoder(levels: Sequence[Pieces], frame: Frame) -> SpaceDecoder:
         )
         for index in reversed(range(len(widths) - 1))
     ]
-    if _strides(frame.picture_px)[1] == 2:
+    if _strides(frame.image_px)[1] == 2:
         steps.append(SpaceDecoderLevel(up=_up(frame.up, finest, finest)))
     first = () if frame.decoder == "mbconv-3" else _mixing(frame.decoder, deepest, deepest)
     return SpaceDecoder(
@@ -391,7 +391,7 @@ def _decoder(levels: Sequence[Pieces], frame: Frame) -> SpaceDecoder:
         levels=tuple(steps),
         output=Conv(
             in_channels=finest,
-            out_channels=frame.picture_channels,
+            out_channels=frame.image_channels,
             kernel_px=1,
             norm="none",
             activation="none",

@@ -1,16 +1,16 @@
 """What a network is, as frozen data: no torch, no weights, JSON both ways.
 
-An :class:`Architecture` has up to three parts.  The *encoder* halves the picture level by level,
-the *decoder* climbs back and returns a cleaned picture, the *classifier* names what is in it.
+An :class:`Architecture` has up to three parts.  The *encoder* halves the image level by level,
+the *decoder* climbs back and returns a denoised image, the *classifier* names what is in it.
 Where the classifier takes its input decides what the network is called:
 
 ========== ========= ================== =============================
 encoder    decoder   classifier reads   kind
 ========== ========= ================== =============================
 yes        yes       (none)             ``denoiser``
-no         no        the noisy picture  ``classifier``
+no         no        the noisy image  ``classifier``
 yes        yes       the encoder        ``integrated`` (DC-Net)
-yes        yes       the cleaned picture ``sequential`` (DC-Net)
+yes        yes       the denoised image ``sequential`` (DC-Net)
 ========== ========= ================== =============================
 
 A value that contradicts itself (channels that do not chain, a skip of another size) cannot be
@@ -66,7 +66,7 @@ Kind = Literal["denoiser", "classifier", "integrated", "sequential"]
 class Conv(Record):
     """A convolution, its normalisation and its activation; a bias where it is not normalised.
 
-    ``group`` normalises over all channels and places of one picture (one group).
+    ``group`` normalises over all channels and places of one image (one group).
     """
 
     kind: Literal["conv"] = "conv"
@@ -164,13 +164,13 @@ class DecoderLevel(Record):
 
 
 class Decoder(Record):
-    """The way back to a picture.
+    """The way back to an image.
 
     Args:
         blocks: What works on the deepest map before it is doubled, if anything; none of them
             changes the size.
         levels: The deepest first.
-        output: Projects to the channels of a picture.
+        output: Projects to the channels of an image.
     """
 
     blocks: tuple[Block, ...] = ()
@@ -179,15 +179,15 @@ class Decoder(Record):
 
 
 class Whole(Record):
-    """The classifier names the whole picture."""
+    """The classifier names the whole image."""
 
     kind: Literal["whole"] = "whole"
 
 
 class Boxes(Record):
-    """The classifier names each box of a picture, resampled to ``size_px`` x ``size_px``.
+    """The classifier names each box of an image, resampled to ``size_px`` x ``size_px``.
 
-    On a picture a box of just that size is cut out exactly; on encoder features it is
+    On an image a box of just that size is cut out exactly; on encoder features it is
     resampled (region of interest alignment; He et al., Mask R-CNN, 2017,
     https://arxiv.org/abs/1703.06870).
     """
@@ -200,18 +200,18 @@ Region = Annotated[Whole | Boxes, Field(discriminator="kind")]
 
 
 class Classifier(Record):
-    """Names what is in a picture: blocks, one vector a region, a linear layer.
+    """Names what is in an image: blocks, one vector a region, a linear layer.
 
     Args:
-        source: What it reads: the noisy picture, the deepest encoder level, the cleaned picture.
-        region: What gets a name: the whole picture, or each of the given boxes.
+        source: What it reads: the noisy image, the deepest encoder level, the denoised image.
+        region: What gets a name: the whole image, or each of the given boxes.
         blocks: What works on the region.
         pooling: How the region becomes one vector; ``flatten`` keeps every place, for boxes only.
         features: Length of that vector.
         num_classes: How many names there are.
     """
 
-    source: Literal["noisy", "encoder", "cleaned"]
+    source: Literal["noisy", "encoder", "denoised"]
     region: Region
     blocks: tuple[Block, ...] = ()
     pooling: Literal["max", "mean", "flatten"]
@@ -224,15 +224,15 @@ class Architecture(Record):
 
     Args:
         name: For people; in the zoo, the name to ask for.
-        picture_channels: 1 for grey, 3 for RGB; any number works.
+        image_channels: 1 for grey, 3 for RGB; any number works.
         encoder: Levels from the finest to the deepest.
-        decoder: The way back to a picture; none where the network only names.
-        classifier: None where the network only cleans.
+        decoder: The way back to an image; none where the network only names.
+        classifier: None where the network only denoises.
     """
 
     schema_version: Literal[1] = 1
     name: Annotated[str, Field(min_length=1)]
-    picture_channels: PositiveInt
+    image_channels: PositiveInt
     encoder: tuple[Level, ...] = ()
     decoder: Decoder | None = None
     classifier: Classifier | None = None
@@ -245,23 +245,23 @@ class Architecture(Record):
         kinds: dict[str, Kind] = {
             "noisy": "classifier",
             "encoder": "integrated",
-            "cleaned": "sequential",
+            "denoised": "sequential",
         }
         return kinds[self.classifier.source]
 
     @property
-    def cleans(self) -> bool:
-        """Whether the network returns a picture."""
+    def denoises(self) -> bool:
+        """Whether the network returns an image."""
         return self.decoder is not None
 
     @property
-    def names(self) -> bool:
-        """Whether the network names what is in a picture."""
+    def classifies(self) -> bool:
+        """Whether the network names what is in an image."""
         return self.classifier is not None
 
     @property
     def num_classes(self) -> int | None:
-        """How many names there are; ``None`` where the network only cleans."""
+        """How many names there are; ``None`` where the network only denoises."""
         return None if self.classifier is None else self.classifier.num_classes
 
     @property
@@ -270,7 +270,7 @@ class Architecture(Record):
         return stride_of(block for level in self.encoder for block in level.blocks)
 
     @property
-    def names_boxes(self) -> bool:
+    def classifies_boxes(self) -> bool:
         """Whether labels belong to boxes, which are then an input of the network."""
         return self.classifier is not None and isinstance(self.classifier.region, Boxes)
 
@@ -305,7 +305,7 @@ def chain(blocks: Sequence[Block], channels: int, where: str, faults: list[str])
 
 def level_channels(architecture: Architecture) -> list[int]:
     """Channels of each encoder level's output, the finest first."""
-    widths, channels = [], architecture.picture_channels
+    widths, channels = [], architecture.image_channels
     for level in architecture.encoder:
         channels = chain(level.blocks, channels, "", [])
         widths.append(channels)
@@ -316,7 +316,7 @@ def _encoder_faults(architecture: Architecture) -> list[str]:
     faults: list[str] = []
     if bool(architecture.encoder) != (architecture.decoder is not None):
         faults.append("an encoder and a decoder come together: give both or neither")
-    channels = architecture.picture_channels
+    channels = architecture.image_channels
     for index, level in enumerate(architecture.encoder):
         channels = chain(level.blocks, channels, f"encoder.{index}", faults)
     return faults
@@ -355,13 +355,13 @@ def _decoder_faults(architecture: Architecture) -> list[str]:
         if stride_of(level.blocks) != 1:
             faults.append(f"{where}.blocks change the size")
     if stride_px != 1:
-        faults.append(f"the decoder ends at 1/{stride_px} of the picture: add levels")
+        faults.append(f"the decoder ends at 1/{stride_px} of the image: add levels")
     if (decoder.output.in_channels, decoder.output.out_channels) != (
         channels,
-        architecture.picture_channels,
+        architecture.image_channels,
     ):
         faults.append(
-            f"decoder.output must map {channels} to {architecture.picture_channels} channels"
+            f"decoder.output must map {channels} to {architecture.image_channels} channels"
         )
     return faults
 
@@ -373,12 +373,12 @@ def _classifier_faults(architecture: Architecture) -> list[str]:
     faults: list[str] = []
     if (classifier.source == "noisy") == bool(architecture.encoder):
         faults.append(
-            f"a classifier that reads the {classifier.source} picture or map does not "
+            f"a classifier that reads the {classifier.source} image or map does not "
             f"fit {'an' if architecture.encoder else 'a missing'} encoder"
         )
         return faults
     reads_encoder = classifier.source == "encoder"
-    channels = level_channels(architecture)[-1] if reads_encoder else architecture.picture_channels
+    channels = level_channels(architecture)[-1] if reads_encoder else architecture.image_channels
     channels = chain(classifier.blocks, channels, "classifier", faults)
     if classifier.pooling == "flatten":
         if not isinstance(classifier.region, Boxes):

@@ -12,7 +12,7 @@ from tapetum.arch.families import integrated, sequential, small_classifier, unet
 from tapetum.arch.spec import Architecture
 from tapetum.errors import ArchitectureError, nearest
 
-__all__ = ["CLASSIFIERS", "DENOISERS", "JOINT", "find", "names"]
+__all__ = ["CLASSIFIERS", "DENOISERS", "JOINT", "architecture_names", "find_architecture"]
 
 
 class UNetNumbers(NamedTuple):
@@ -33,7 +33,7 @@ class ClassifierNumbers(NamedTuple):
 
 
 class JointNumbers(NamedTuple):
-    """Which denoiser is joined, and which classifier reads its picture.
+    """Which denoiser is joined, and which classifier reads its image.
 
     The encoder is read where ``classifier`` is ``None``.
     """
@@ -66,7 +66,7 @@ CLASSIFIERS = {
     "mb4-s": ClassifierNumbers((6, 10), expansion=4),
 }
 
-# Paper, table 1; the medium one is ours, for pictures with more in them than digits.
+# Paper, table 1; the medium one is ours, for images with more in them than digits.
 JOINT = {
     "dc-net-baseline-integrated": JointNumbers("unet"),
     "dc-net-baseline-sequential": JointNumbers("unet", "mb2.5-m"),
@@ -77,21 +77,21 @@ JOINT = {
 }
 
 
-def names() -> list[str]:
-    """The names that :func:`find` knows."""
+def architecture_names() -> list[str]:
+    """The names that :func:`find_architecture` knows."""
     return sorted([*DENOISERS, *CLASSIFIERS, *JOINT])
 
 
-def find(
+def find_architecture(
     name: str, *, channels: int = 1, num_classes: int = 10, boxes: bool = True
 ) -> Architecture:
-    """The architecture of a name, for pictures and classes of your own.
+    """The architecture of a name, for images and classes of your own.
 
     Args:
-        name: One of :func:`names`.
-        channels: Of the pictures: 1 for grey, 3 for RGB.
+        name: One of :func:`architecture_names`.
+        channels: Of the images: 1 for grey, 3 for RGB.
         num_classes: How many names there are; unused by denoisers.
-        boxes: Whether 28 px boxes are named (the paper's controlled study) or whole pictures.
+        boxes: Whether 28 px boxes are named (the paper's controlled study) or whole images.
 
     Raises:
         ArchitectureError: No architecture has this name.
@@ -108,14 +108,18 @@ def find(
         )
     if name in JOINT:
         return _join(name, JOINT[name], channels=channels, num_classes=num_classes, boxes=boxes)
-    raise ArchitectureError(f"there is no architecture {name!r}", nearest(name, names()))
+    raise ArchitectureError(
+        f"there is no architecture {name!r}", nearest(name, architecture_names())
+    )
 
 
 def _join(
     name: str, numbers: JointNumbers, *, channels: int, num_classes: int, boxes: bool
 ) -> Architecture:
-    denoiser = find(numbers.denoiser, channels=channels)
+    denoiser = find_architecture(numbers.denoiser, channels=channels)
     if numbers.classifier is None:
         return integrated(denoiser, name, num_classes=num_classes, boxes=boxes)
-    classifier = find(numbers.classifier, channels=channels, num_classes=num_classes, boxes=boxes)
+    classifier = find_architecture(
+        numbers.classifier, channels=channels, num_classes=num_classes, boxes=boxes
+    )
     return sequential(denoiser, classifier, name)

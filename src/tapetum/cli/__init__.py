@@ -5,7 +5,7 @@ import sys
 
 __all__ = ["main"]
 
-TRAINING_COMMANDS = ("demo", "fit", "reproduce", "search", "train")
+TRAINING_COMMANDS = ("demo", "fit", "search", "train")
 
 
 def main() -> None:

@@ -16,14 +16,13 @@ from tapetum.cli.fit import fit
 from tapetum.cli.info import info
 from tapetum.cli.latency import latency
 from tapetum.cli.predict import predict
-from tapetum.cli.reproduce import reproduce
 from tapetum.cli.search import search
 from tapetum.cli.train import train
 
 __all__ = ["app"]
 
 app = typer.Typer(
-    help="One small network that cleans a noisy picture and names what is in it.",
+    help="One small network that denoises a noisy image and names what is in it.",
     epilog="Start with: tapetum demo",
     no_args_is_help=True,
     add_completion=False,
@@ -56,7 +55,6 @@ for command in (
     export,
     predict,
     benchmark,
-    reproduce,
     info,
     doctor,
 ):

@@ -28,10 +28,10 @@ def benchmark(
             metavar="PACKAGE|ARCH|GRAPH.onnx", help="A file, or a name of `tapetum info`."
         ),
     ],
-    size: Annotated[int, typer.Option(help="Side of the pictures, pixels.")] = 224,
+    size: Annotated[int, typer.Option(help="Side of the images, pixels.")] = 224,
     channels: Annotated[int, typer.Option(help="1 for grey, 3 for RGB.")] = 3,
     classes: Annotated[int, typer.Option(help="How many names, of a named architecture.")] = 100,
-    batch: Annotated[int, typer.Option(help="Pictures in one pass.")] = 1,
+    batch: Annotated[int, typer.Option(help="Images in one pass.")] = 1,
     threads: Annotated[int, typer.Option(help="That share the work of one layer.")] = 1,
     runtime: RuntimeName = "onnxruntime",
     seconds: Annotated[float, typer.Option(help="That it takes, roughly.")] = 6.0,
@@ -52,9 +52,6 @@ def benchmark(
 
       tapetum benchmark network.onnx --runtime openvino --json
 
-    As the paper measures:
-
-      tapetum benchmark unet-s --runtime torch --batch 32 --passes 1000
     """
     with errors_in_one_sentence(as_json=json):
         from tapetum import latency
@@ -68,7 +65,7 @@ def benchmark(
             chosen,
             threads=threads,
             batch=batch,
-            channels=channels if known is None else known.picture_channels,
+            channels=channels if known is None else known.image_channels,
             height_px=size,
             width_px=size,
         )
@@ -106,11 +103,11 @@ def _show(found: "Benchmark") -> None:
         ("mean", f"{timing.mean_ms:.3f} ms"),
         ("95 in 100 below", f"{timing.p95_ms:.3f} ms"),
         ("rounds differ by", f"{timing.spread:.1%} between their quartiles"),
-        ("pictures a second", f"{found.pictures_per_second:.1f}"),
+        ("images a second", f"{found.images_per_second:.1f}"),
     ]
     if found.multiply_adds is not None:
         rows += [
-            ("multiply-adds", f"{found.multiply_adds / 1e6:.1f} M a picture"),
+            ("multiply-adds", f"{found.multiply_adds / 1e6:.1f} M an image"),
             ("gets through", f"{found.giga_multiply_adds_per_second:.1f} G a second"),
             ("of the machine's peak", f"{found.peak_share:.0%}"),
         ]

@@ -75,18 +75,16 @@ DataRoot = Annotated[
 Download = Annotated[bool, typer.Option("--download", help="Fetch MNIST from the internet.")]
 Protocol = Annotated[
     Literal["benchmark", "camera"] | None,
-    typer.Option(help="Of noisy pictures: unclipped, or clipped and 8-bit."),
+    typer.Option(help="Of noisy images: unclipped, or clipped and 8-bit."),
 ]
 TrainCount = Annotated[
-    int | None, typer.Option(help="Training pictures of digits.", show_default="30000")
+    int | None, typer.Option(help="Training images of digits.", show_default="30000")
 ]
-TestCount = Annotated[
-    int | None, typer.Option(help="Test pictures of digits.", show_default="2000")
-]
+TestCount = Annotated[int | None, typer.Option(help="Test images of digits.", show_default="2000")]
 
 RuntimeName = Annotated[
-    Literal["onnxruntime", "openvino", "torch"],
-    typer.Option(help="What computes; torch is eager, and no proxy for the others."),
+    Literal["onnxruntime", "openvino"],
+    typer.Option(help="Inference runtime."),
 ]
 
 Noise = Annotated[
@@ -118,9 +116,7 @@ _EXTRAS = {
     "jinja2": "train",
     "matplotlib": "train",
     "mlxtend": "demo",
-    "onnxscript": "peers",
     "tensorboard": "train",
-    "timm": "peers",
     "torch": "train",
     "torchvision": "train",
 }
@@ -146,7 +142,7 @@ def errors_in_one_sentence(*, as_json: bool) -> Iterator[None]:
         if isinstance(error, RuntimeError) and "memory" not in str(error).lower():
             raise
         _fail(
-            TapetumError("the memory is not enough", "ask for a smaller batch or smaller pictures"),
+            TapetumError("the memory is not enough", "ask for a smaller batch or smaller images"),
             as_json=as_json,
         )
     except OSError as error:
@@ -181,16 +177,11 @@ def say(text: str, *, label: str = "", style: str = "") -> None:
 
 
 def runtime_of(name: str) -> "Runtime":
-    """The runtime of a name; torch is loaded only where it is asked for.
+    """The runtime of a name.
 
     Raises:
         InputError: There is none of that name.
     """
-    if name == "torch":
-        say_loading()
-        from tapetum.training import EagerTorch
-
-        return EagerTorch()
     from tapetum.latency import find_runtime
 
     return find_runtime(name)

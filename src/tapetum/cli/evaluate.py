@@ -25,7 +25,7 @@ def evaluate(
     subject: Annotated[
         Path, typer.Argument(metavar="RUN|PACKAGE", help="A run's folder or a .tapetum file.")
     ],
-    data: Annotated[str, typer.Option(help="A folder of pictures, 'digits' or 'digit-crops'.")],
+    data: Annotated[str, typer.Option(help="A folder of images, 'digits' or 'digit-crops'.")],
     noise: Annotated[
         list[str] | None,
         typer.Option(
@@ -44,7 +44,7 @@ def evaluate(
     ] = None,
     noise_seed: Annotated[int, typer.Option(help="Of the noise.")] = 0,
     size: Annotated[
-        int | None, typer.Option(help="Side of the pictures, pixels.", show_default="as trained")
+        int | None, typer.Option(help="Side of the images, pixels.", show_default="as trained")
     ] = None,
     test_count: TestCount = None,
     threads: Annotated[
@@ -54,7 +54,7 @@ def evaluate(
     download: Download = False,
     json: Json = False,
 ) -> None:
-    """Score a run or a package on pictures that it was not trained on.
+    """Score a run or a package on images that it was not trained on.
 
     Examples:
 
@@ -64,8 +64,8 @@ def evaluate(
     """
     with errors_in_one_sentence(as_json=json):
         say_loading()
-        from tapetum.fit import (
-            open_pictures,
+        from tapetum.jobs import (
+            open_dataset,
             open_subject,
             require_fit,
             score,
@@ -77,21 +77,21 @@ def evaluate(
         noises = [parse_noise(text) for text in noise or []]
         opened = open_subject(subject, threads=threads)
         with progress_bar() as tick:
-            pictures = open_pictures(
+            images = open_dataset(
                 data,
                 seed=opened.seed if seed is None else seed,
                 data_root=data_root,
                 download=download,
                 test_count=test_count,
-                **opened.picture_form(data, size_px=size),
+                **opened.image_form(data, size_px=size),
                 score_all=part == "all",
                 progress=tick,
             )
-            show_skipped(pictures.skipped)
-            require_fit(opened.architecture, pictures, class_names=opened.class_names)
+            show_skipped(images.skipped)
+            require_fit(opened.architecture, images, class_names=opened.class_names)
             scores = score(
                 opened.predict,
-                pictures,
+                images,
                 noises or opened.noises,
                 protocol=protocol or opened.protocol,
                 seed=noise_seed,

@@ -1,4 +1,4 @@
-"""``tapetum export``: a run becomes a package that ships, or a peer's run a bare graph."""
+"""``tapetum export``: a run becomes a package that ships."""
 
 from pathlib import Path
 from typing import Annotated
@@ -12,9 +12,7 @@ __all__ = ["export"]
 
 def export(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a finished run.")],
-    out: Annotated[
-        Path, typer.Option(help="The package, such as FILE.tapetum; FILE.onnx of a peer.")
-    ],
+    out: Annotated[Path, typer.Option(help="Package to write, such as FILE.tapetum.")],
     overwrite: Overwrite = False,
     json: Json = False,
 ) -> None:
@@ -23,13 +21,9 @@ def export(
     Examples:
 
       tapetum export runs/digits --out digits.tapetum
-
-    The run of a peer gives a bare graph, for pictures of the size that it was trained on:
-
-      tapetum export runs/resnet-18 --out resnet-18.onnx
     """
     with errors_in_one_sentence(as_json=json):
-        from tapetum.fit import export_run
+        from tapetum.jobs import export_run
 
         exported = export_run(run, out, overwrite=overwrite)
         if json:

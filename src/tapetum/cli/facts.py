@@ -5,17 +5,13 @@ from typing import Any
 
 from tapetum.arch import (
     Architecture,
-    Peer,
-    find,
-    find_peer,
+    Described,
+    architecture_names,
+    find_architecture,
     multiply_adds,
-    names,
     parameters,
-    peer_names,
-    read_architecture,
 )
 from tapetum.arch.cost import bytes_per_pixel, reach_px
-from tapetum.arch.peers import PEERS
 from tapetum.errors import ArchitectureError, nearest
 from tapetum.records import Record
 
@@ -25,36 +21,31 @@ Facts = dict[str, Any]
 
 
 def list_architectures(size_px: int, *, channels: int, num_classes: int) -> list[Facts]:
-    """Name, kind and cost of every named architecture, for whole pictures, then the peers.
-
-    What a peer costs stays ``None``: only torch can tell, and a list must not wait for it.
-    """
+    """Name, kind and cost of every named architecture, for whole images."""
     rows: list[Facts] = []
-    for name in names():
-        architecture = find(name, channels=channels, num_classes=num_classes, boxes=False)
+    for name in architecture_names():
+        architecture = find_architecture(
+            name, channels=channels, num_classes=num_classes, boxes=False
+        )
         cost = multiply_adds(architecture, size_px, size_px) / 1e6
         rows.append(_row(name, architecture.kind, parameters(architecture), round(cost, 2)))
-    rows += [_row(name, f"{PEERS[name].kind} (peer)", None, None) for name in peer_names()]
     return rows
 
 
 def architecture_facts(subject: str, size_px: int, *, channels: int, num_classes: int) -> Facts:
-    """What a named architecture or peer, or one in a JSON file, is and costs.
+    """What a named architecture, or one in a JSON file, is and costs.
 
     Raises:
         ArchitectureError: No architecture has this name, and it is no package or run either.
-        MissingExtraError: A peer comes from a library that is not installed.
     """
     if subject.endswith(".json"):
-        return _costs(read_architecture(Path(subject)), size_px)
-    if subject in peer_names():
-        return _costs(find_peer(subject, channels=channels, num_classes=num_classes), size_px)
-    if subject not in names():
+        return _costs(Architecture.read(Path(subject)), size_px)
+    if subject not in architecture_names():
         raise ArchitectureError(
             f"{subject!r} is no architecture, no run and no package",
-            nearest(subject, [*names(), *peer_names()]),
+            nearest(subject, architecture_names()),
         )
-    whole = find(subject, channels=channels, num_classes=num_classes, boxes=False)
+    whole = find_architecture(subject, channels=channels, num_classes=num_classes, boxes=False)
     return _costs(whole, size_px)
 
 
@@ -102,47 +93,20 @@ def _row(name: str, kind: str, num_parameters: int | None, millions: float | Non
     }
 
 
-def _costs(architecture: Architecture | Peer, size_px: int) -> Facts:
-    if isinstance(architecture, Peer):
-        return _costs_of_peer(architecture, size_px)
-    facts = _size_and_cost(
-        architecture,
-        size_px,
-        num_parameters=parameters(architecture),
-        cost=multiply_adds(architecture, size_px, size_px),
-    )
-    return facts | {
-        "reach in pixels": reach_px(architecture),
-        "bytes per pixel": round(bytes_per_pixel(architecture)),
-    }
-
-
-def _costs_of_peer(peer: Peer, size_px: int) -> Facts:
-    from tapetum.cli.common import say_loading
-
-    say_loading()
-    from tapetum.nn.peers import peer_multiply_adds, peer_parameters
-
-    facts = _size_and_cost(
-        peer,
-        size_px,
-        num_parameters=peer_parameters(peer),
-        cost=peer_multiply_adds(peer, size_px, size_px),
-    )
-    known = PEERS[peer.name]
-    return facts | {"what": known.what, "reference": known.reference}
-
-
-def _size_and_cost(
-    architecture: Architecture | Peer, size_px: int, *, num_parameters: int, cost: int
-) -> Facts:
-    return {
+def _costs(architecture: Described, size_px: int) -> Facts:
+    facts: Facts = {
         "architecture": architecture.name,
         "kind": architecture.kind,
-        "channels": architecture.picture_channels,
-        "parameters": num_parameters,
-        "picture": f"{size_px} x {size_px} px",
-        "multiply-adds": cost,
+        "channels": architecture.image_channels,
+    }
+    if not isinstance(architecture, Architecture):  # a module: its layers are not described
+        return facts
+    return facts | {
+        "parameters": parameters(architecture),
+        "image": f"{size_px} x {size_px} px",
+        "multiply-adds": multiply_adds(architecture, size_px, size_px),
+        "reach in pixels": reach_px(architecture),
+        "bytes per pixel": round(bytes_per_pixel(architecture)),
     }
 
 

@@ -32,13 +32,13 @@ from tapetum.cli.common import (
 from tapetum.cli.scores import opened
 
 if TYPE_CHECKING:  # torch loads with it, and --help must stay quick
-    from tapetum.fit import Budgeted
+    from tapetum.jobs import FitResult
 
 __all__ = ["fit", "show_budget"]
 
 
 def fit(
-    data: Annotated[str, typer.Argument(help="A folder of pictures, or 'digit-crops'.")],
+    data: Annotated[str, typer.Argument(help="A folder of images, or 'digit-crops'.")],
     target_ms: Annotated[float, typer.Option(help="What one pass may take on this machine.")],
     out: Annotated[Path, typer.Option(help="New folder for all of it.")],
     latency: Annotated[
@@ -52,18 +52,18 @@ def fit(
     search_decoder: SearchDecoder = False,
     learn_depth: LearnDepth = False,
     size: Annotated[
-        int | None, typer.Option(help="Side of the pictures.", show_default="found out")
+        int | None, typer.Option(help="Side of the images.", show_default="found out")
     ] = None,
     threads: Annotated[int, typer.Option(help="That will be deployed.")] = 1,
-    batch: Annotated[int, typer.Option(help="Pictures in one pass.")] = 1,
+    batch: Annotated[int, typer.Option(help="Images in one pass.")] = 1,
     runtime: RuntimeName = "onnxruntime",
     search_recipe: Annotated[str, typer.Option(help="swift, tf-nas, or FILE.json.")] = "swift",
     search_epochs: Annotated[int | None, typer.Option(help="Of the search.")] = None,
     recipe: Annotated[
-        str | None, typer.Option(help="Of the training.", show_default="pictures")
+        str | None, typer.Option(help="Of the training.", show_default="images")
     ] = None,
     epochs: Annotated[int | None, typer.Option(help="Of each training.")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Pictures in a training step.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Images in a training step.")] = None,
     noise: Noise = None,
     protocol: Protocol = None,
     controls: Annotated[
@@ -131,39 +131,39 @@ class _Options(NamedTuple):
 
 def _made(
     data: str, target_ms: float, out: Path, runtime: str, latency: Path | None, options: _Options
-) -> "Budgeted":
+) -> "FitResult":
     """Does the job."""
     say_loading()
-    from tapetum.fit import (
+    from tapetum.jobs import (
         ask_budget,
         budget_recipes,
         budget_space,
         fit_to_budget,
-        write_budget_page,
+        write_fit_report,
     )
     from tapetum.latency import LatencyTable, require_feasible, require_sense
     from tapetum.training import prepare_process
 
-    require_sense(target_ms)  # before many pictures are read
+    require_sense(target_ms)  # before many images are read
     prepare_process()  # before torch starts its threads
     given = None if latency is None else LatencyTable.read(latency)
     if given is not None:
         require_feasible(given, target_ms)
     with progress_bar() as tick:
-        pictures, chosen = opened(data, tick, **options.opening), runtime_of(runtime)
-        space = budget_space(pictures, **options.space)
+        images, chosen = opened(data, tick, **options.opening), runtime_of(runtime)
+        space = budget_space(images, **options.space)
         recipes = budget_recipes(data, **options.recipes)
-        asked = ask_budget(pictures, chosen, space, recipes, target_ms=target_ms, **options.asking)
+        asked = ask_budget(images, chosen, space, recipes, target_ms=target_ms, **options.asking)
         made = fit_to_budget(
-            asked, pictures, chosen, out, table=given, progress=tick, **options.doing
+            asked, images, chosen, out, table=given, progress=tick, **options.doing
         )
         tick(0, 1, "drawing the page")
-        write_budget_page(made, pictures)
+        write_fit_report(made, images)
         tick(1, 1, "drawing the page")
     return made
 
 
-def show_budget(made: "Budgeted", *, as_json: bool) -> None:
+def show_budget(made: "FitResult", *, as_json: bool) -> None:
     """Prints what a job with a budget has made."""
     if as_json:
         answer(_facts(made))
@@ -171,7 +171,7 @@ def show_budget(made: "Budgeted", *, as_json: bool) -> None:
         _show(made)
 
 
-def _show(made: "Budgeted") -> None:
+def _show(made: "FitResult") -> None:
     from tapetum.latency import range_of
 
     fastest_ms, slowest_ms = range_of(made.table)
@@ -185,17 +185,17 @@ def _show(made: "Budgeted") -> None:
     if mean.accuracy is not None:
         rows.append(("right names", f"{mean.accuracy:.1%}"))
     if mean.psnr_db is not None and mean.ssim is not None:
-        rows.append(("cleaned pictures", f"{mean.psnr_db:.2f} dB, SSIM {mean.ssim:.3f}"))
+        rows.append(("denoised images", f"{mean.psnr_db:.2f} dB, SSIM {mean.ssim:.3f}"))
     table(("", ""), rows, title=str(made.asked.conditions), numbers=False)
     if made.delivered.note:
         say(f"the budget is not kept: {made.delivered.note}")
     say(f"package: {made.package}   page: {made.page}")
 
 
-def _facts(made: "Budgeted") -> dict[str, Any]:
+def _facts(made: "FitResult") -> dict[str, Any]:
     return {
         "delivered": made.delivered.model_dump(mode="json") | {"ratio": made.delivered.ratio},
-        "settled": made.settled.model_dump(mode="json"),
+        "settled": made.matched.model_dump(mode="json"),
         "scores": made.scores.model_dump(mode="json"),
         "package": str(made.package),
         "page": str(made.page),

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from tapetum.cli.common import Json, answer, errors_in_one_sentence, say, table
+from tapetum.cli.common import Json, answer, errors_in_one_sentence, table
 
 __all__ = ["info"]
 
@@ -15,7 +15,7 @@ def info(
         str | None,
         typer.Argument(metavar="ARCH|RUN|PACKAGE", help="Left out: lists the architectures."),
     ] = None,
-    size: Annotated[int, typer.Option(help="Side of the picture for the cost, pixels.")] = 96,
+    size: Annotated[int, typer.Option(help="Side of the image for the cost, pixels.")] = 96,
     channels: Annotated[int, typer.Option(help="1 for grey, 3 for RGB.")] = 1,
     classes: Annotated[int, typer.Option(help="How many names.")] = 10,
     json: Json = False,
@@ -27,8 +27,6 @@ def info(
       tapetum info
 
       tapetum info dc-net-reduced-integrated --size 224 --channels 3 --classes 100
-
-      tapetum info mobilenet-v3-small --size 224 --channels 3 --classes 100
 
       tapetum info digits.tapetum
     """
@@ -47,8 +45,7 @@ def info(
             else:
                 header = ("architecture", "kind", "parameters", "M multiply-adds")
                 rows = [tuple("-" if v is None else str(v) for v in row.values()) for row in facts]
-                table(header, rows, title=f"for pictures of {size} x {size} px")
-                say("what a peer is and costs, torch counts: tapetum info NAME")
+                table(header, rows, title=f"for images of {size} x {size} px")
             return
         path = Path(subject)
         if path.is_dir():

@@ -49,10 +49,10 @@ def measure(
     up: Up = "transposed_conv",
     search_decoder: SearchDecoder = False,
     learn_depth: LearnDepth = False,
-    size: Annotated[int, typer.Option(help="Side of the pictures, pixels.")] = 224,
+    size: Annotated[int, typer.Option(help="Side of the images, pixels.")] = 224,
     channels: Annotated[int, typer.Option(help="1 for grey, 3 for RGB.")] = 3,
     classes: Annotated[int, typer.Option(help="How many names.")] = 100,
-    batch: Annotated[int, typer.Option(help="Pictures in one pass.")] = 1,
+    batch: Annotated[int, typer.Option(help="Images in one pass.")] = 1,
     threads: Annotated[int, typer.Option(help="That will be deployed.")] = 1,
     runtime: RuntimeName = "onnxruntime",
     networks: Annotated[int, typer.Option(help="Random networks that are timed.")] = 400,
@@ -77,8 +77,8 @@ def measure(
 
         frame = Frame(
             operators=operators,
-            picture_px=size,
-            picture_channels=channels,
+            image_px=size,
+            image_channels=channels,
             num_classes=classes,
             decoder="searched" if search_decoder else decoder,
             up=up,
@@ -90,7 +90,7 @@ def measure(
             chosen,
             threads=threads,
             batch=batch,
-            channels=asked.picture_channels,
+            channels=asked.image_channels,
             height_px=size,
             width_px=size,
         )

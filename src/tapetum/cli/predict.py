@@ -1,4 +1,4 @@
-"""``tapetum predict``: clean and name pictures with a package; no torch needed."""
+"""``tapetum predict``: clean and name images with a package; no torch needed."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -23,18 +23,18 @@ __all__ = ["predict"]
 
 def predict(
     package: Annotated[Path, typer.Argument(metavar="PACKAGE", help="A .tapetum file.")],
-    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Pictures or folders.")],
-    out: Annotated[Path, typer.Option(help="Folder for the cleaned pictures.")],
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Images or folders.")],
+    out: Annotated[Path, typer.Option(help="Folder for the denoised images.")],
     add_noise: Annotated[
         str | None,
         typer.Option(
             metavar="SIGMA",
-            help="Spoil the pictures first, such as 0.2 or speckle:0.1, and keep the noisy ones.",
+            help="Spoil the images first, such as 0.2 or speckle:0.1, and keep the noisy ones.",
         ),
     ] = None,
     seed: Annotated[int, typer.Option(help="Of the added noise.")] = 0,
     mode: Annotated[
-        Literal["both", "label", "picture"],
+        Literal["both", "label", "image"],
         typer.Option(help="What to compute; the other branch is left out."),
     ] = "both",
     boxes: Annotated[
@@ -44,19 +44,19 @@ def predict(
         ),
     ] = None,
     threads: Annotated[
-        int | None, typer.Option(help="For one picture.", show_default="all cores")
+        int | None, typer.Option(help="For one image.", show_default="all cores")
     ] = None,
-    memory: Annotated[int, typer.Option(help="MiB; larger pictures are tiled.")] = 1024,
+    memory: Annotated[int, typer.Option(help="MiB; larger images are tiled.")] = 1024,
     overwrite: Overwrite = False,
     json: Json = False,
 ) -> None:
-    """Clean pictures and name what is in them.
+    """Clean images and name what is in them.
 
     Examples:
 
-      tapetum predict photos.tapetum night.png --out cleaned
+      tapetum predict photos.tapetum night.png --out denoised
 
-      tapetum predict photos.tapetum photos/val --add-noise 0.2 --out cleaned --json
+      tapetum predict photos.tapetum photos/val --add-noise 0.2 --out denoised --json
     """
     with errors_in_one_sentence(as_json=json):
         from tapetum.noise import parse_noise
@@ -77,24 +77,24 @@ def predict(
         note = scale_note(predictor.manifest, rows)
         if json:
             notes = [] if note is None else [note]
-            answer({"pictures": [row.model_dump(mode="json") for row in rows], "notes": notes})
+            answer({"images": [row.model_dump(mode="json") for row in rows], "notes": notes})
         else:
-            header = ("picture", "names", "confidence", "ms", "cleaned")
+            header = ("image", "names", "confidence", "ms", "denoised")
             table(header, [_cells(row) for row in rows if row.error is None])
         if note is not None:
             say(note, label="note")
         failed = [row for row in rows if row.error is not None]
         for row in failed:
-            say(f"{row.picture}: {row.error}", label="error", style="bold red")
+            say(f"{row.image}: {row.error}", label="error", style="bold red")
         if failed:
             raise typer.Exit(2)
 
 
 def _cells(row: "PredictionRow") -> tuple[str, ...]:
     return (
-        row.picture,
+        row.image,
         " ".join(row.labels) or "-",
         " ".join(f"{confidence:.2f}" for confidence in row.confidences) or "-",
         f"{row.latency_ms:.1f}",
-        row.cleaned or "-",
+        row.denoised or "-",
     )

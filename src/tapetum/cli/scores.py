@@ -1,4 +1,4 @@
-"""Pictures as commands open them, and how scores and skipped files are shown to people."""
+"""Images as commands open them, and how scores and skipped files are shown to people."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,25 +8,25 @@ from tapetum.cli.common import say, table
 from tapetum.progress import ProgressCallback
 
 if TYPE_CHECKING:  # numpy loads with it, and --help must stay quick
-    from tapetum.fit import Pictures
+    from tapetum.jobs import OpenedDataset
     from tapetum.scores import Scores
 
 __all__ = ["opened", "show_scores", "show_skipped"]
 
 
-def opened(data: str, tick: ProgressCallback, **options: Any) -> "Pictures":
-    """The pictures that were asked for; what could not be read is listed.
+def opened(data: str, tick: ProgressCallback, **options: Any) -> "OpenedDataset":
+    """The images that were asked for; what could not be read is listed.
 
     Args:
         data: A folder, ``digits`` or ``digit-crops``.
-        tick: Is told of the pictures read.
-        options: Of :func:`tapetum.fit.open_pictures`.
+        tick: Is told of the images read.
+        options: Of :func:`tapetum.jobs.open_dataset`.
     """
-    from tapetum.fit import open_pictures
+    from tapetum.jobs import open_dataset
 
-    pictures = open_pictures(data, progress=tick, **options)
-    show_skipped(pictures.skipped)
-    return pictures
+    images = open_dataset(data, progress=tick, **options)
+    show_skipped(images.skipped)
+    return images
 
 
 def show_skipped(skipped: Sequence[tuple[Path, str]]) -> None:

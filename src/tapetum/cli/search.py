@@ -1,4 +1,4 @@
-"""``tapetum search``: which network of a space is best on these pictures within a budget."""
+"""``tapetum search``: which network of a space is best on these images within a budget."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -24,7 +24,7 @@ from tapetum.cli.scores import opened
 from tapetum.progress import ProgressCallback
 
 if TYPE_CHECKING:  # torch loads with it, and --help must stay quick
-    from tapetum.fit import Pictures
+    from tapetum.jobs import OpenedDataset
     from tapetum.latency import LatencyTable
     from tapetum.search import SearchRecipe, SearchResult
 
@@ -32,7 +32,7 @@ __all__ = ["search"]
 
 
 def search(
-    data: Annotated[str, typer.Argument(help="A folder of pictures, 'digits' or 'digit-crops'.")],
+    data: Annotated[str, typer.Argument(help="A folder of images, 'digits' or 'digit-crops'.")],
     latency: Annotated[Path, typer.Option(help="What `tapetum latency measure` wrote.")],
     target_ms: Annotated[float, typer.Option(help="What the network may take, by that table.")],
     out: Annotated[Path, typer.Option(help="New folder for the search.")],
@@ -41,10 +41,10 @@ def search(
     ),
     loss: Annotated[
         Literal["names", "both"] | None,
-        typer.Option(help="Search for names alone, or for names and the picture (equation 3)."),
+        typer.Option(help="Search for names alone, or for names and the image (equation 3)."),
     ] = None,
-    epochs: Annotated[int | None, typer.Option(help="Passes over the pictures.")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Pictures in one step.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Passes over the images.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Images in one step.")] = None,
     noise: Noise = None,
     seed: Annotated[int | None, typer.Option(help="Of weights, order and noise.")] = None,
     train_count: TrainCount = None,
@@ -64,7 +64,7 @@ def search(
     """
     with errors_in_one_sentence(as_json=json):
         say_loading()
-        from tapetum.fit import DIGIT_CROPS, DIGITS
+        from tapetum.jobs import DIGIT_CROPS, DIGITS
         from tapetum.latency import LatencyTable, require_feasible
         from tapetum.search import choose_search_recipe
         from tapetum.training import is_main_process, prepare_process
@@ -75,7 +75,7 @@ def search(
         changes = {"epochs": epochs, "batch_size": batch_size, "seed": seed}
         chosen = choose_search_recipe(recipe, loss=loss, noise=noise, changes=changes)
         with progress_bar() as tick:
-            pictures = opened(
+            images = opened(
                 data,
                 tick,
                 seed=chosen.seed,
@@ -85,13 +85,13 @@ def search(
                 test_count=test_count,
                 size_px=None if data in (DIGITS, DIGIT_CROPS) else priced.conditions.height_px,
             )
-            found = _found(pictures, priced, chosen, out, target_ms, resume=resume, tick=tick)
+            found = _found(images, priced, chosen, out, target_ms, resume=resume, tick=tick)
         if is_main_process():
             _tell(found, data, out, as_json=json)
 
 
 def _found(
-    pictures: "Pictures",
+    images: "OpenedDataset",
     priced: "LatencyTable",
     recipe: "SearchRecipe",
     out: Path,
@@ -107,12 +107,12 @@ def _found(
     request = SearchRequest(
         recipe=recipe,
         target_ms=target_ms,
-        data=pictures.identity,
-        class_names=pictures.train.class_names,
+        data=images.identity,
+        class_names=images.train.class_names,
     )
-    require_searchable(request, priced, pictures.train)
+    require_searchable(request, priced, images.train)
     folder = SearchFolder.start(out, request, priced, resume=resume)
-    return search_space(folder, pictures.train, progress=tick)
+    return search_space(folder, images.train, progress=tick)
 
 
 def _tell(found: "SearchResult", data: str, out: Path, *, as_json: bool) -> None:
@@ -132,7 +132,7 @@ def _show(found: "SearchResult") -> None:
     table(("slot", "block", "hidden channels", "probability"), rows, title=title)
     minutes = found.seconds / 60
     say(
-        f"searched {minutes:.1f} minutes, {found.pictures_per_second:.0f} pictures a second; "
+        f"searched {minutes:.1f} minutes, {found.images_per_second:.0f} images a second; "
         f"the likeliest blocks would take {found.likeliest_ms:.2f} ms"
     )
 

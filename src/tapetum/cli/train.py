@@ -1,4 +1,4 @@
-"""``tapetum train``: pictures in, a trained and scored network out."""
+"""``tapetum train``: images in, a trained and scored network out."""
 
 from pathlib import Path
 from typing import Annotated
@@ -27,8 +27,8 @@ __all__ = ["train"]
 Recipe = Annotated[
     str | None,
     typer.Option(
-        help="published, quick, swift, pictures, or FILE.json.",
-        show_default="quick for digits, pictures for a folder",
+        help="published, quick, swift, images, or FILE.json.",
+        show_default="quick for digits, images for a folder",
     ),
 ]
 
@@ -37,11 +37,11 @@ def train(
     architecture: Annotated[
         str, typer.Argument(metavar="ARCH", help="A name that `tapetum info` lists, or FILE.json.")
     ],
-    data: Annotated[str, typer.Option(help="A folder of pictures, 'digits' or 'digit-crops'.")],
+    data: Annotated[str, typer.Option(help="A folder of images, 'digits' or 'digit-crops'.")],
     out: Annotated[Path, typer.Option(help="New folder for the run.")],
     recipe: Recipe = None,
-    epochs: Annotated[int | None, typer.Option(help="Passes over the pictures.")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Pictures in one step.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Passes over the images.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Images in one step.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="The highest one.")] = None,
     noise: Annotated[
         str | None,
@@ -49,7 +49,7 @@ def train(
     ] = None,
     protocol: Protocol = None,
     seed: Annotated[int | None, typer.Option(help="Of weights, order, noise and split.")] = None,
-    size: Annotated[int | None, typer.Option(help="Side of training pictures, pixels.")] = None,
+    size: Annotated[int | None, typer.Option(help="Side of training images, pixels.")] = None,
     channels: Annotated[int | None, typer.Option(help="1 grey, 3 RGB; else found out.")] = None,
     train_count: TrainCount = None,
     test_count: TestCount = None,
@@ -59,7 +59,7 @@ def train(
     overwrite: Overwrite = False,
     json: Json = False,
 ) -> None:
-    """Train a network on pictures and score it on every noise level.
+    """Train a network on images and score it on every noise level.
 
     Examples:
 
@@ -69,13 +69,12 @@ def train(
 
       tapetum train unet-s --data photos --noise gaussian:0-0.2 --protocol camera --out runs/camera
 
-      tapetum train resnet-18 --data photos --out runs/resnet-18
     """
     with errors_in_one_sentence(as_json=json):
         say_loading()
-        from tapetum.arch import Architecture
-        from tapetum.fit import architecture_for, choose_recipe, fit
-        from tapetum.fit.page import write_run_page
+        from tapetum.jobs import architecture_for, choose_recipe, fit
+        from tapetum.jobs.run_report import write_run_report
+        from tapetum.nn import build
         from tapetum.training import is_main_process, prepare_process
 
         prepare_process()  # before torch starts its threads
@@ -87,7 +86,7 @@ def train(
         }
         chosen = choose_recipe(recipe, data, noise=noise, protocol=protocol, changes=changes)
         with progress_bar() as tick:
-            pictures = opened(
+            images = opened(
                 data,
                 tick,
                 seed=chosen.seed,
@@ -98,18 +97,18 @@ def train(
                 size_px=size,
                 channels=channels,
             )
-            network = architecture_for(architecture, pictures)
+            found = architecture_for(architecture, images)
+            network = build(found, seed=chosen.seed)
             result = fit(
-                network, chosen, pictures, out, resume=resume, overwrite=overwrite, progress=tick
+                network, chosen, images, out, resume=resume, overwrite=overwrite, progress=tick
             )
             if not is_main_process():
                 return
             tick(0, 1, "drawing the page")
-            page = write_run_page(out, pictures)
+            page = write_run_report(out, images)
             tick(1, 1, "drawing the page")
         if json:
             answer(result.model_dump(mode="json"))
             return
         show_scores(result.scores)
-        suffix = ".tapetum" if isinstance(network, Architecture) else ".onnx"
-        say(f"run: {out}   page: {page}   next: tapetum export {out} --out {out.name}{suffix}")
+        say(f"run: {out}   page: {page}   next: tapetum export {out} --out {out.name}.tapetum")

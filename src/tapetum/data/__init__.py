@@ -1,33 +1,33 @@
-"""Pictures to learn from: composed digits, folders, and batches of either with noise.
+"""Images to learn from: composed digits, folders, and batches of either with noise.
 
-:class:`PictureSet` is what all sets offer; :func:`open_digits` and :func:`open_folder` make them;
+:class:`ImageDataset` is what all sets offer; :func:`open_digits` and :func:`open_folder` make them;
 :func:`training_batches` and :func:`evaluation_batches` add noise and hand out tensors.
 """
 
 from tapetum.data.batches import Batch, evaluation_batches, steps_per_epoch, training_batches
+from tapetum.data.dataset import Concatenated, ImageDataset, Samples, Subset
 from tapetum.data.digits import (
     Blend,
     DigitCrops,
-    DigitPictures,
+    DigitDataset,
     DigitSource,
     find_digits,
     open_digits,
 )
-from tapetum.data.folder import FolderPictures, FolderSplit, open_folder
-from tapetum.data.pictures import Clean, Joined, PictureSet, Selection
+from tapetum.data.folder import FolderDataset, FolderSplit, open_folder
 
 __all__ = [
     "Batch",
     "Blend",
-    "Clean",
+    "Concatenated",
     "DigitCrops",
-    "DigitPictures",
+    "DigitDataset",
     "DigitSource",
-    "FolderPictures",
+    "FolderDataset",
     "FolderSplit",
-    "Joined",
-    "PictureSet",
-    "Selection",
+    "ImageDataset",
+    "Samples",
+    "Subset",
     "evaluation_batches",
     "find_digits",
     "open_digits",

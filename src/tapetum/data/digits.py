@@ -1,17 +1,17 @@
-r"""Two-digit pictures: the controlled study of the paper, composed from MNIST digits.
+r"""Two-digit images: the controlled study of the paper, composed from MNIST digits.
 
-Each picture has a constant background of random grey in [0.1, 0.3] and two digits of 28 x 28 px at
+Each image has a constant background of random grey in [0.1, 0.3] and two digits of 28 x 28 px at
 random places that do not overlap.  Where digit and background meet, the brighter one counts,
 :math:`x = \max(\text{background}, \text{digit})`: a digit's own black border would otherwise show
 as a dark square and give its place away.  The paper does not print this rule, nor the size of the
-pictures; 96 x 96 px fits the costs that it prints.
+images; 96 x 96 px fits the costs that it prints.
 
-Every digit of its part is used equally often, so that 30,000 pictures hold each of MNIST's 60,000
+Every digit of its part is used equally often, so that 30,000 images hold each of MNIST's 60,000
 training digits exactly once.  A set is fixed by its seed: grey values and places are drawn once,
-pictures are put together when they are asked for.
+images are put together when they are asked for.
 
 A classifier of noisy digits alone never sees more than the digits' own places.  :class:`DigitCrops`
-are these places as pictures of 28 x 28 px: the same task, in a tenth of the time.
+are these places as images of 28 x 28 px: the same task, in a tenth of the time.
 
 References:
     Pushing Joint Image Denoising and Classification to the Edge
@@ -25,27 +25,27 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
+from tapetum.data.dataset import Samples
 from tapetum.data.mnist import DIGIT_PX, DigitSource, find_digits
-from tapetum.data.pictures import Clean
 from tapetum.errors import DataError
 from tapetum.noise import generator_for
 
-__all__ = ["Blend", "DigitCrops", "DigitPictures", "DigitSource", "find_digits", "open_digits"]
+__all__ = ["Blend", "DigitCrops", "DigitDataset", "DigitSource", "find_digits", "open_digits"]
 
 Blend = Callable[[NDArray[np.float32], NDArray[np.float32]], NDArray[np.float32]]
 """How digits (b, 28, 28) meet their backgrounds (b, 1, 1), both in [0, 1]."""
 
-_DIGITS_A_PICTURE = 2
+_DIGITS_A_IMAGE = 2
 _DARKEST, _BRIGHTEST = 0.1, 0.3
 
 
-class DigitPictures:
-    """A fixed set of two-digit pictures (a :class:`~tapetum.data.PictureSet`).
+class DigitDataset:
+    """A fixed set of two-digit images (a :class:`~tapetum.data.ImageDataset`).
 
     Args:
-        images: The digits, shape (n, 28, 28).
+        digit_images: The digits, shape (n, 28, 28).
         labels: What they show, shape (n,), 0 to 9.
-        count: How many pictures.
+        count: How many images.
         seed: Chooses digits, grey values and places.
         size_px: Height and width; two digits need at least 56.
         source: Where the digits come from, in a sentence for people.
@@ -53,7 +53,7 @@ class DigitPictures:
             together; the brighter counts unless told.
 
     Raises:
-        DataError: There are no digits, no pictures, or no room for two digits.
+        DataError: There are no digits, no images, or no room for two digits.
     """
 
     channels = 1
@@ -61,7 +61,7 @@ class DigitPictures:
 
     def __init__(
         self,
-        images: NDArray[np.uint8],
+        digit_images: NDArray[np.uint8],
         labels: NDArray[np.uint8],
         *,
         count: int = 30_000,
@@ -70,13 +70,13 @@ class DigitPictures:
         source: str,
         blend: Blend = np.maximum,
     ) -> None:
-        _check(images, labels, count, size_px)
+        _check(digit_images, labels, count, size_px)
         generator = generator_for(seed)
         self.source = source
         self.size_px = size_px
-        self._images = images
+        self._images = digit_images
         self._blend = blend
-        self._digits = _draw_digits(generator, len(images), count)
+        self._digits = _draw_digits(generator, len(digit_images), count)
         self._labels = labels[self._digits].astype(np.int64)
         self._corners = _draw_corners(generator, count, size_px)
         self._greys = generator.uniform(_DARKEST, _BRIGHTEST, count).astype(np.float32)
@@ -84,23 +84,23 @@ class DigitPictures:
     def __len__(self) -> int:
         return len(self._digits)
 
-    def take(self, indices: Sequence[int], *, epoch: int, seed: int, train: bool) -> Clean:
-        """The pictures of some indices, always the same ones.
+    def take(self, indices: Sequence[int], *, epoch: int, seed: int, train: bool) -> Samples:
+        """The images of some indices, always the same ones.
 
         Args:
             indices: Each from 0 up to the length.
-            epoch: Without effect, as are ``seed`` and ``train``: the study's pictures are fixed.
+            epoch: Without effect, as are ``seed`` and ``train``: the study's images are fixed.
             seed: See ``epoch``.
             train: See ``epoch``.
 
         Returns:
-            Pictures (b, 1, size_px, size_px), labels (b, 2) and boxes (b, 2, 4) of whole pixels.
+            Images (b, 1, size_px, size_px), labels (b, 2) and boxes (b, 2, 4) of whole pixels.
         """
         del epoch, seed, train
         rows = np.asarray(indices, dtype=np.int64)
         corners = self._corners[rows].astype(np.float32)
-        return Clean(
-            pictures=self._compose(rows),
+        return Samples(
+            images=self._compose(rows),
             noisy=None,
             labels=self._labels[rows],
             boxes=np.concatenate([corners, corners + DIGIT_PX], axis=2),
@@ -111,56 +111,56 @@ class DigitPictures:
         canvas = np.empty((len(rows), self.size_px, self.size_px), dtype=np.float32)
         canvas[:] = greys
         places = sliding_window_view(canvas, (DIGIT_PX, DIGIT_PX), axis=(1, 2), writeable=True)
-        pictures = np.arange(len(rows))
-        for digit in range(_DIGITS_A_PICTURE):
+        images = np.arange(len(rows))
+        for digit in range(_DIGITS_A_IMAGE):
             left, top = self._corners[rows, digit].T
-            places[pictures, top, left] = self.crops_of(rows, digit)
+            places[images, top, left] = self.crops_of(rows, digit)
         return canvas[:, np.newaxis]
 
     def labels_of(self, rows: NDArray[np.int64], digits: NDArray[np.int64]) -> NDArray[np.int64]:
-        """What one digit (0 or 1) of each picture shows, shape (b,)."""
+        """What one digit (0 or 1) of each image shows, shape (b,)."""
         return self._labels[rows, digits]
 
     def crops_of(
         self, rows: NDArray[np.int64], digits: int | NDArray[np.int64]
     ) -> NDArray[np.float32]:
-        """One digit (0 or 1) of each picture with what is behind it, shape (b, 28, 28)."""
+        """One digit (0 or 1) of each image with what is behind it, shape (b, 28, 28)."""
         values: NDArray[np.float32] = self._images[self._digits[rows, digits]] / np.float32(255)
         return self._blend(values, self._greys[rows, np.newaxis, np.newaxis])
 
 
 class DigitCrops:
-    """The digits of two-digit pictures, each cut out at its place (a ``PictureSet``).
+    """The digits of two-digit images, each cut out at its place (a ``ImageDataset``).
 
-    Digit ``k`` of picture ``i`` has the index ``2 i + k``.
+    Digit ``k`` of image ``i`` has the index ``2 i + k``.
 
     Args:
-        pictures: Where they are cut out; they are never put together.
+        images: Where they are cut out; they are never put together.
     """
 
     channels = 1
-    class_names = DigitPictures.class_names
+    class_names = DigitDataset.class_names
     size_px = DIGIT_PX
 
-    def __init__(self, pictures: DigitPictures) -> None:
-        self.source = f"single {pictures.source}"
-        self._pictures = pictures
+    def __init__(self, images: DigitDataset) -> None:
+        self.source = f"single {images.source}"
+        self._images = images
 
     def __len__(self) -> int:
-        return _DIGITS_A_PICTURE * len(self._pictures)
+        return _DIGITS_A_IMAGE * len(self._images)
 
-    def take(self, indices: Sequence[int], *, epoch: int, seed: int, train: bool) -> Clean:
-        """The digits of some indices, always the same ones; see :meth:`DigitPictures.take`.
+    def take(self, indices: Sequence[int], *, epoch: int, seed: int, train: bool) -> Samples:
+        """The digits of some indices, always the same ones; see :meth:`DigitDataset.take`.
 
         Returns:
-            Pictures (b, 1, 28, 28) and labels (b,).
+            Images (b, 1, 28, 28) and labels (b,).
         """
         del epoch, seed, train
-        rows, digits = np.divmod(np.asarray(indices, dtype=np.int64), _DIGITS_A_PICTURE)
-        return Clean(
-            pictures=self._pictures.crops_of(rows, digits)[:, np.newaxis],
+        rows, digits = np.divmod(np.asarray(indices, dtype=np.int64), _DIGITS_A_IMAGE)
+        return Samples(
+            images=self._images.crops_of(rows, digits)[:, np.newaxis],
             noisy=None,
-            labels=self._pictures.labels_of(rows, digits),
+            labels=self._images.labels_of(rows, digits),
             boxes=None,
         )
 
@@ -173,25 +173,25 @@ def open_digits(
     test_count: int = 2_000,
     seed: int,
     blend: Blend = np.maximum,
-) -> tuple[DigitPictures, DigitPictures, str]:
-    """Finds digits and composes pictures for training and testing; no digit is in both.
+) -> tuple[DigitDataset, DigitDataset, str]:
+    """Finds digits and composes images for training and testing; no digit is in both.
 
     Args:
         data_root: Folder to look in for idx files; None where there is none.
         download: Whether MNIST may be fetched from the internet.
-        train_count: Training pictures.
-        test_count: Test pictures.
+        train_count: Training images.
+        test_count: Test images.
         seed: Chooses digits, grey values and places.
-        blend: How digit and background meet; see :class:`DigitPictures`.
+        blend: How digit and background meet; see :class:`DigitDataset`.
 
     Returns:
-        The training pictures, the test pictures, and a sentence that says where they come from.
+        The training images, the test images, and a sentence that says where they come from.
 
     Raises:
         DataError: The digits cannot be found or read.
     """
     digits = find_digits(data_root, download=download)
-    train = DigitPictures(
+    train = DigitDataset(
         digits.train_images,
         digits.train_labels,
         count=train_count,
@@ -199,7 +199,7 @@ def open_digits(
         source=digits.description,
         blend=blend,
     )
-    test = DigitPictures(
+    test = DigitDataset(
         digits.test_images,
         digits.test_labels,
         count=test_count,
@@ -210,14 +210,20 @@ def open_digits(
     return train, test, digits.description
 
 
-def _check(images: NDArray[np.uint8], labels: NDArray[np.uint8], count: int, size_px: int) -> None:
-    if images.shape[1:] != (DIGIT_PX, DIGIT_PX) or len(images) != len(labels) or not len(images):
+def _check(
+    digit_images: NDArray[np.uint8], labels: NDArray[np.uint8], count: int, size_px: int
+) -> None:
+    if (
+        digit_images.shape[1:] != (DIGIT_PX, DIGIT_PX)
+        or len(digit_images) != len(labels)
+        or not len(digit_images)
+    ):
         raise DataError(
-            f"digits of shape {images.shape} with {len(labels)} labels cannot be composed",
+            f"digits of shape {digit_images.shape} with {len(labels)} labels cannot be composed",
             f"give (n, {DIGIT_PX}, {DIGIT_PX}) digits and n labels",
         )
     if count < 1:
-        raise DataError(f"{count} pictures were asked for", "ask for at least one")
+        raise DataError(f"{count} images were asked for", "ask for at least one")
     if size_px < 2 * DIGIT_PX:
         raise DataError(
             f"two digits of {DIGIT_PX} px have no room in {size_px} x {size_px} px",
@@ -226,21 +232,21 @@ def _check(images: NDArray[np.uint8], labels: NDArray[np.uint8], count: int, siz
 
 
 def _draw_digits(generator: np.random.Generator, num_digits: int, count: int) -> NDArray[np.int64]:
-    """Which digits each picture shows, (count, 2): whole shuffled rounds of all of them."""
-    needed = count * _DIGITS_A_PICTURE
+    """Which digits each image shows, (count, 2): whole shuffled rounds of all of them."""
+    needed = count * _DIGITS_A_IMAGE
     rounds = [generator.permutation(num_digits) for _ in range(-(-needed // num_digits))]
-    return np.concatenate(rounds)[:needed].reshape(count, _DIGITS_A_PICTURE)
+    return np.concatenate(rounds)[:needed].reshape(count, _DIGITS_A_IMAGE)
 
 
 def _draw_corners(generator: np.random.Generator, count: int, size_px: int) -> NDArray[np.int64]:
     """Left and top of each digit, (count, 2, 2): uniform over all pairs that do not overlap."""
     num_places = size_px - DIGIT_PX + 1
-    corners = generator.integers(0, num_places, (count, _DIGITS_A_PICTURE, 2))
+    corners = generator.integers(0, num_places, (count, _DIGITS_A_IMAGE, 2))
     while True:
         apart = np.abs(corners[:, 0] - corners[:, 1]).max(axis=1) >= DIGIT_PX
         overlapping = np.flatnonzero(~apart)
         if not len(overlapping):
             return corners
         corners[overlapping] = generator.integers(
-            0, num_places, (len(overlapping), _DIGITS_A_PICTURE, 2)
+            0, num_places, (len(overlapping), _DIGITS_A_IMAGE, 2)
         )

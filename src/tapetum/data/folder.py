@@ -1,19 +1,19 @@
-"""Any folder of pictures as training and validation sets.
+"""Any folder of images as training and validation sets.
 
 Opening a folder decodes every file once, in parallel, so that what cannot be read is known at the
-start and not in the middle of a training.  Decoded pictures stay in memory as the integers that
+start and not in the middle of a training.  Decoded images stay in memory as the integers that
 they were, up to a limit; the others are read again whenever they are needed.
 
-A picture becomes ``size_px`` x ``size_px`` in one of two ways.
+An image becomes ``size_px`` x ``size_px`` in one of two ways.
 
-*Labelled* pictures are resampled, since a name needs the whole thing in view: in validation the
+*Labelled* images are resampled, since a name needs the whole thing in view: in validation the
 largest square in the middle, in training a random square of 80 to 100 % of that side (but not
 of fewer than ``size_px`` pixels).
 
-*Unlabelled and paired* pictures are cut, since a network that cleans learns from pixels as the
+*Unlabelled and paired* images are cut, since a network that denoises learns from pixels as the
 camera made them: resampling would change their texture, and average away the noise of a given
 twin.  In validation the square of ``size_px`` in the middle, in training one anywhere.  A smaller
-picture is enlarged, a smaller pair skipped.
+image is enlarged, a smaller pair skipped.
 """
 
 from collections.abc import Sequence
@@ -25,45 +25,45 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from tapetum.data.dataset import Samples
 from tapetum.data.layout import Layout, Skipped, find_layout
 from tapetum.data.loading import Loaded, Progress, decoding_threads, load_all
-from tapetum.data.pictures import Clean
 from tapetum.data.splitting import split
 from tapetum.data.squares import Integers, Square, cut, middle_square, random_square
 from tapetum.errors import DataError
 from tapetum.noise import generator_for
 
-__all__ = ["FolderPictures", "FolderSplit", "open_folder"]
+__all__ = ["FolderDataset", "FolderSplit", "open_folder"]
 
 SMALLEST_PX = 16
-"""Pictures are made at least this large: SSIM needs 11 px, and networks halve several times."""
+"""Images are made at least this large: SSIM needs 11 px, and networks halve several times."""
 
 LARGEST_DEFAULT_PX = 256
-"""The size where none is asked for and pictures are larger: what a CPU trains in bearable time."""
+"""The size where none is asked for and images are larger: what a CPU trains in bearable time."""
 
 _KEPT_BYTES = 2 * 1024**3
-_KEPT_RATIO = 2  # shorter side kept of a labelled picture; less would blur what is made of it
-_SMALLEST_SHARE = 0.8  # of the shorter side, for the training squares of labelled pictures
-_CROP_KEY = 1  # so that a crop shares no random numbers with the noise of its picture
+_KEPT_RATIO = 2  # shorter side kept of a labelled image; less would blur what is made of it
+_SMALLEST_SHARE = 0.8  # of the shorter side, for the training squares of labelled images
+_CROP_KEY = 1  # so that a crop shares no random numbers with the noise of its image
 
 _View = tuple[NDArray[np.float32], NDArray[np.float32] | None]
 
 
-class FolderPictures:
-    """Pictures of a folder (a :class:`~tapetum.data.PictureSet`).
+class FolderDataset:
+    """Images of a folder (a :class:`~tapetum.data.ImageDataset`).
 
     Args:
-        pictures: What was loaded, all of it labelled or none, all of it paired or none.
+        images: What was loaded, all of it labelled or none, all of it paired or none.
         class_names: The name of each label; empty where nothing is labelled.
-        channels: 1 for grey, 3 for RGB; pictures are converted to it.
+        channels: 1 for grey, 3 for RGB; images are converted to it.
         size_px: Height and width of what :meth:`take` returns.
-        flip: Whether training may mirror pictures left to right.
+        flip: Whether training may mirror images left to right.
         source: Where they come from, in a sentence for people.
     """
 
     def __init__(
         self,
-        pictures: Sequence[Loaded],
+        images: Sequence[Loaded],
         *,
         class_names: tuple[str, ...],
         channels: int,
@@ -75,15 +75,15 @@ class FolderPictures:
         self.channels = channels
         self.size_px = size_px
         self.source = source
-        self._pictures = tuple(pictures)
-        self._labels = _labels(self._pictures, class_names)
+        self._images = tuple(images)
+        self._labels = _labels(self._images, class_names)
         self._flip = flip
 
     def __len__(self) -> int:
-        return len(self._pictures)
+        return len(self._images)
 
-    def take(self, indices: Sequence[int], *, epoch: int, seed: int, train: bool) -> Clean:
-        """The pictures of some indices.
+    def take(self, indices: Sequence[int], *, epoch: int, seed: int, train: bool) -> Samples:
+        """The images of some indices.
 
         Args:
             indices: Each from 0 up to the length.
@@ -92,7 +92,7 @@ class FolderPictures:
             train: Whether to crop and flip at random.
 
         Returns:
-            Pictures (b, channels, size_px, size_px), their noisy twins in a paired folder, labels
+            Images (b, channels, size_px, size_px), their noisy twins in a paired folder, labels
             (b,) in a labelled one.
 
         Raises:
@@ -101,42 +101,42 @@ class FolderPictures:
 
         def view(index: int) -> _View:
             generator = generator_for(seed, epoch, index, _CROP_KEY) if train else None
-            return self._view(self._pictures[index], generator)
+            return self._view(self._images[index], generator)
 
-        if all(self._pictures[index].kept is not None for index in indices):
+        if all(self._images[index].kept is not None for index in indices):
             views = [view(index) for index in indices]
         else:
             with ThreadPoolExecutor(decoding_threads()) as pool:
                 views = list(pool.map(view, indices))
         twins = [noisy for _, noisy in views if noisy is not None]
-        return Clean(
-            pictures=np.stack([clean for clean, _ in views]),
+        return Samples(
+            images=np.stack([clean for clean, _ in views]),
             noisy=np.stack(twins) if twins else None,
             labels=None if self._labels is None else self._labels[np.asarray(indices)],
             boxes=None,
         )
 
-    def _view(self, picture: Loaded, generator: np.random.Generator | None) -> _View:
-        """One picture and its twin, cut alike; at random where there is a generator."""
-        square = self._square(picture, generator)
+    def _view(self, image: Loaded, generator: np.random.Generator | None) -> _View:
+        """One image and its twin, cut alike; at random where there is a generator."""
+        square = self._square(image, generator)
         is_flipped = generator is not None and self._flip and bool(generator.integers(2))
 
         def square_of(pixels: Integers) -> NDArray[np.float32]:
             values = cut(pixels, square, size_px=self.size_px, channels=self.channels)
             return values[:, :, ::-1] if is_flipped else values
 
-        clean, noisy = picture.pixels()
+        clean, noisy = image.pixels()
         return square_of(clean), None if noisy is None else square_of(noisy)
 
-    def _square(self, picture: Loaded, generator: np.random.Generator | None) -> Square:
-        longest_px = picture.shorter_side_px
+    def _square(self, image: Loaded, generator: np.random.Generator | None) -> Square:
+        longest_px = image.shorter_side_px
         shortest_px = max(self.size_px, ceil(_SMALLEST_SHARE * longest_px))
-        if self._labels is None or picture.entry.noisy_path is not None:
+        if self._labels is None or image.entry.noisy_path is not None:
             shortest_px = longest_px = min(longest_px, self.size_px)
         if generator is None:
-            return middle_square(picture.height, picture.width, side_px=longest_px)
+            return middle_square(image.height, image.width, side_px=longest_px)
         side_px = int(generator.integers(min(shortest_px, longest_px), longest_px + 1))
-        return random_square(picture.height, picture.width, side_px=side_px, generator=generator)
+        return random_square(image.height, image.width, side_px=side_px, generator=generator)
 
 
 @dataclass(frozen=True)
@@ -144,16 +144,16 @@ class FolderSplit:
     """A folder that is open.
 
     Args:
-        train: Training pictures.
-        val: Validation pictures.
+        train: Training images.
+        val: Validation images.
         channels: 1 for grey, 3 for RGB.
         class_names: All classes, sorted; empty where nothing is labelled.
         skipped: Files that are left out, each with the reason.
         description: What was found, in a sentence for people, without a full stop.
     """
 
-    train: FolderPictures
-    val: FolderPictures
+    train: FolderDataset
+    val: FolderDataset
     channels: int
     class_names: tuple[str, ...]
     skipped: tuple[Skipped, ...]
@@ -171,21 +171,21 @@ def open_folder(
     kept_bytes: int = _KEPT_BYTES,
     progress: Progress | None = None,
 ) -> FolderSplit:
-    """Opens a folder of pictures in one of the layouts of :mod:`tapetum.data.layout`.
+    """Opens a folder of images in one of the layouts of :mod:`tapetum.data.layout`.
 
     Args:
         root: The folder.
-        seed: Decides which pictures validate, where the folder does not.
-        size_px: Height and width to bring pictures to; by default the shortest side of all,
+        seed: Decides which images validate, where the folder does not.
+        size_px: Height and width to bring images to; by default the shortest side of all,
             rounded down to a multiple of 8, and at most 256.
-        channels: 1 or 3; by default 3 where any picture has colour, else 1.
+        channels: 1 or 3; by default 3 where any image has colour, else 1.
         val_fraction: Share of each class that validates, where the folder does not say.
-        flip: Whether training may mirror pictures left to right.
-        kept_bytes: How much memory decoded pictures may take; the others are read when needed.
+        flip: Whether training may mirror images left to right.
+        kept_bytes: How much memory decoded images may take; the others are read when needed.
         progress: Told after each file how many are done, and how many there are.
 
     Raises:
-        DataError: There is no such folder, no readable picture, a class without one, or the
+        DataError: There is no such folder, no readable image, a class without one, or the
             request makes no sense.
     """
     _check_request(size_px, channels, val_fraction)
@@ -202,17 +202,17 @@ def open_folder(
     loaded, too_small = _large_enough(loaded, size_px) if layout.is_paired else (loaded, [])
     skipped = (*layout.skipped, *unreadable, *too_small)
     train, val = split(layout, loaded, skipped, val_fraction=val_fraction, seed=seed)
-    channels = channels or (3 if any(picture.is_colour for picture in loaded) else 1)
+    channels = channels or (3 if any(image.is_colour for image in loaded) else 1)
     how = "as given" if layout.val is not None else f"chosen with seed {seed}"
 
-    def part(pictures: list[Loaded], purpose: str) -> FolderPictures:
-        return FolderPictures(
-            pictures,
+    def part(images: list[Loaded], purpose: str) -> FolderDataset:
+        return FolderDataset(
+            images,
             class_names=layout.class_names,
             channels=channels,
             size_px=size_px,
             flip=flip,
-            source=f"{len(pictures):,} {purpose} pictures of {root} ({how})",
+            source=f"{len(images):,} {purpose} images of {root} ({how})",
         )
 
     return FolderSplit(
@@ -221,7 +221,7 @@ def open_folder(
         channels=channels,
         class_names=layout.class_names,
         skipped=skipped,
-        description=f"{root}: {len(train):,} training and {len(val):,} validation pictures "
+        description=f"{root}: {len(train):,} training and {len(val):,} validation images "
         f"({how}), {_kind(layout)}, {'grey' if channels == 1 else 'RGB'}, {size_px} x {size_px} px",
     )
 
@@ -231,7 +231,7 @@ def _check_request(size_px: int | None, channels: int | None, val_fraction: floa
     if size_px is not None and size_px < SMALLEST_PX:
         faults.append(f"a size of {size_px} px is below {SMALLEST_PX} px")
     if channels not in (None, 1, 3):
-        faults.append(f"pictures have 1 channel (grey) or 3 (RGB), not {channels}")
+        faults.append(f"images have 1 channel (grey) or 3 (RGB), not {channels}")
     if not 0 < val_fraction < 1:
         faults.append(f"a validation share of {val_fraction:g} is not between 0 and 1")
     if faults:
@@ -240,30 +240,30 @@ def _check_request(size_px: int | None, channels: int | None, val_fraction: floa
 
 def _common_size_px(loaded: Sequence[Loaded]) -> int:
     """The shortest side of all, rounded down to a multiple of 8, within our bounds."""
-    shortest_px = min((picture.shorter_side_px for picture in loaded), default=SMALLEST_PX)
+    shortest_px = min((image.shorter_side_px for image in loaded), default=SMALLEST_PX)
     return min(max(shortest_px // 8 * 8, SMALLEST_PX), LARGEST_DEFAULT_PX)
 
 
 def _large_enough(loaded: Sequence[Loaded], size_px: int) -> tuple[list[Loaded], list[Skipped]]:
     """What a square of ``size_px`` can be cut from; twins are never enlarged."""
     small = [
-        (picture.entry.path, f"it is {picture.width} x {picture.height} px, below {size_px} px")
-        for picture in loaded
-        if picture.shorter_side_px < size_px
+        (image.entry.path, f"it is {image.width} x {image.height} px, below {size_px} px")
+        for image in loaded
+        if image.shorter_side_px < size_px
     ]
-    return [picture for picture in loaded if picture.shorter_side_px >= size_px], small
+    return [image for image in loaded if image.shorter_side_px >= size_px], small
 
 
-def _labels(pictures: Sequence[Loaded], class_names: tuple[str, ...]) -> NDArray[np.int64] | None:
+def _labels(images: Sequence[Loaded], class_names: tuple[str, ...]) -> NDArray[np.int64] | None:
     if not class_names:
         return None
     numbers = {name: number for number, name in enumerate(class_names)}
-    names = [picture.entry.class_name for picture in pictures]
+    names = [image.entry.class_name for image in images]
     return np.array([numbers[name] for name in names if name is not None], dtype=np.int64)
 
 
 def _kind(layout: Layout) -> str:
-    """How many classes, and whether pictures are paired, in words."""
+    """How many classes, and whether images are paired, in words."""
     num_classes = len(layout.class_names)
     labels = f"{num_classes} {'class' if num_classes == 1 else 'classes'}"
     return f"{labels if num_classes else 'no labels'}{', paired' if layout.is_paired else ''}"

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tapetum.errors import DataError
-from tapetum.runtime.image import PICTURE_SUFFIXES
+from tapetum.runtime.image import IMAGE_SUFFIXES
 
 __all__ = ["Entry", "Layout", "Skipped", "find_layout"]
 
@@ -29,10 +29,10 @@ _PAIR_NAMES = ("noisy", "clean")
 
 
 class Entry(NamedTuple):
-    """A file that may be a picture.
+    """A file that may be an image.
 
     Args:
-        path: The clean picture.
+        path: The clean image.
         noisy_path: Its noisy twin; None where noise is to be added.
         class_name: What it shows; None where nothing says so.
     """
@@ -50,7 +50,7 @@ class Layout(NamedTuple):
         train: Training files, or all of them where ``val`` is None.
         val: Validation files; None where the folder does not set any apart.
         class_names: All classes, sorted; empty where nothing is labelled.
-        is_paired: Whether pictures come with their noisy twin.
+        is_paired: Whether images come with their noisy twin.
         skipped: Files that cannot take part because of their place or name.
     """
 
@@ -71,8 +71,8 @@ def find_layout(root: Path) -> Layout:
     if not root.is_dir():
         kind = "a file" if root.exists() else "missing"
         raise DataError(
-            f"a folder of pictures was asked for, but {root} is {kind}",
-            "give a folder such as root/CLASS/picture.png",
+            f"a folder of images was asked for, but {root} is {kind}",
+            "give a folder such as root/CLASS/image.png",
         )
     train_folder, val_folder = _parts(root)
     skipped: list[Skipped] = []
@@ -97,7 +97,7 @@ class _Part(NamedTuple):
 
 
 def _parts(root: Path) -> tuple[Path, Path | None]:
-    """The folders of training and validation pictures; the root itself where it has no parts."""
+    """The folders of training and validation images; the root itself where it has no parts."""
     names = {folder.name for folder in _subfolders(root)}
     if "train" not in names or names - _PART_NAMES:  # a class may be called "train" among others
         return root, None
@@ -117,14 +117,14 @@ def _part(folder: Path, skipped: list[Skipped]) -> _Part:
 def _labelled(folder: Path, skipped: list[Skipped]) -> tuple[list[Entry], tuple[str, ...]]:
     """The files of a folder with their class, and all classes; flat folders have none."""
     classes = _subfolders(folder)
-    loose = _pictures(sorted(path for path in folder.iterdir() if path.is_file()), skipped)
+    loose = _images(sorted(path for path in folder.iterdir() if path.is_file()), skipped)
     if not classes:
         return [Entry(path, None, None) for path in loose], ()
     skipped.extend((path, "it lies beside the class folders, so it has no class") for path in loose)
     entries = [
         Entry(path, None, child.name)
         for child in classes
-        for path in _pictures(sorted(p for p in child.rglob("*") if p.is_file()), skipped)
+        for path in _images(sorted(p for p in child.rglob("*") if p.is_file()), skipped)
     ]
     return entries, tuple(child.name for child in classes)
 
@@ -133,7 +133,7 @@ def _paired(
     clean: Sequence[Entry], clean_folder: Path, noisy_folder: Path, skipped: list[Skipped]
 ) -> list[Entry]:
     """The clean files that have a noisy twin: same place and name, whatever the suffix."""
-    files = _pictures(sorted(p for p in noisy_folder.rglob("*") if p.is_file()), skipped)
+    files = _images(sorted(p for p in noisy_folder.rglob("*") if p.is_file()), skipped)
     twins = {path.relative_to(noisy_folder).with_suffix(""): path for path in files}
     paired = []
     for entry in clean:
@@ -150,7 +150,7 @@ def _check_same_kind(train: tuple[Path, _Part], val: tuple[Path, _Part]) -> None
     (train_folder, train_part), (val_folder, val_part) = train, val
     if train_part.is_paired != val_part.is_paired:
         raise DataError(
-            f"only one of {train_folder} and {val_folder} has noisy and clean pictures",
+            f"only one of {train_folder} and {val_folder} has noisy and clean images",
             "give both parts the same layout",
         )
     for here, there, folder in (
@@ -174,14 +174,14 @@ def _subfolders(folder: Path) -> list[Path]:
     )
 
 
-def _pictures(files: Iterable[Path], skipped: list[Skipped]) -> list[Path]:
-    """The files whose name ends like a picture's; others are skipped, hidden ones silently."""
-    pictures = []
+def _images(files: Iterable[Path], skipped: list[Skipped]) -> list[Path]:
+    """The files whose name ends like an image's; others are skipped, hidden ones silently."""
+    images = []
     for path in files:
         if path.name.startswith(".") or path.name in ("Thumbs.db", "desktop.ini"):
             continue  # put there by file managers, so no one misses them
-        if path.suffix.lower() in PICTURE_SUFFIXES:
-            pictures.append(path)
+        if path.suffix.lower() in IMAGE_SUFFIXES:
+            images.append(path)
         else:
-            skipped.append((path, f"{path.suffix or 'no suffix'} is not the suffix of a picture"))
-    return pictures
+            skipped.append((path, f"{path.suffix or 'no suffix'} is not the suffix of an image"))
+    return images

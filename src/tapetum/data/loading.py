@@ -13,7 +13,7 @@ from tapetum.data.layout import Entry, Skipped
 from tapetum.data.squares import Integers, resample
 from tapetum.errors import DataError
 from tapetum.provenance import usable_cores
-from tapetum.runtime.image import decode_picture
+from tapetum.runtime.image import decode_image
 
 __all__ = ["Loaded", "Pixels", "Progress", "decoding_threads", "load_all", "read_pixels"]
 
@@ -21,11 +21,11 @@ Progress = Callable[[int, int], None]
 """Called with how many files are done, and how many there are."""
 
 
-_MOST_THREADS = 8  # each holds a whole decoded picture, and the disk is the limit by then
+_MOST_THREADS = 8  # each holds a whole decoded image, and the disk is the limit by then
 
 
 class Pixels(NamedTuple):
-    """A decoded picture and, in a paired folder, its noisy twin of the same height and width."""
+    """A decoded image and, in a paired folder, its noisy twin of the same height and width."""
 
     clean: Integers
     noisy: Integers | None
@@ -93,8 +93,8 @@ def load_all(
 
     Args:
         entries: The files.
-        largest_px: Pictures whose shorter side is longer are reduced to it; None for no limit.
-        kept_bytes: How much memory pictures may take; later ones are not kept.
+        largest_px: Images whose shorter side is longer are reduced to it; None for no limit.
+        kept_bytes: How much memory images may take; later ones are not kept.
         progress: Told about every file.
 
     Returns:
@@ -152,17 +152,17 @@ def _read(path: Path, largest_px: int | None) -> Integers:
         content = path.read_bytes()
     except OSError as error:
         raise DataError(error.strerror or str(error), "check the file") from error
-    picture = decode_picture(content)
-    height, width = picture.pixels.shape[1:]
+    image = decode_image(content)
+    height, width = image.pixels.shape[1:]
     ratio = 1.0 if largest_px is None else largest_px / min(height, width)
     if ratio < 1:
-        smaller = resample(picture.pixels, height=round(height * ratio), width=round(width * ratio))
-        picture = replace(picture, pixels=smaller, alpha=None)
-    return _without_equal_channels(picture.to_integers())
+        smaller = resample(image.pixels, height=round(height * ratio), width=round(width * ratio))
+        image = replace(image, pixels=smaller, alpha=None)
+    return _without_equal_channels(image.to_integers())
 
 
 def _without_equal_channels(pixels: Integers) -> Integers:
-    """One channel where all are the same: many grey pictures are stored as colour."""
+    """One channel where all are the same: many grey images are stored as colour."""
     first = pixels[:1]
     return first.copy() if len(pixels) == 3 and bool((pixels == first).all()) else pixels
 

@@ -1,4 +1,4 @@
-"""Decides which pictures of a folder train and which validate, and that no class goes without."""
+"""Decides which images of a folder train and which validate, and that no class goes without."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -21,25 +21,25 @@ def split(
     val_fraction: float,
     seed: int,
 ) -> tuple[list[Loaded], list[Loaded]]:
-    """The training and the validation pictures.
+    """The training and the validation images.
 
     Args:
         layout: The parts that the folder itself sets apart.
         loaded: What could be read.
         skipped: What could not, for the message of an error.
         val_fraction: Share of each class that validates, where the folder sets nothing apart;
-            at least one picture of each class goes to either part.
+            at least one image of each class goes to either part.
         seed: Chooses them.
 
     Raises:
-        DataError: A part, or a class in it, has no readable picture.
+        DataError: A part, or a class in it, has no readable image.
     """
     if layout.val is None:
         _check(layout, loaded, skipped, at_least=2)
         return _split_by_seed(layout.class_names, loaded, val_fraction, seed)
     val_paths = {entry.path for entry in layout.val}
-    train = [picture for picture in loaded if picture.entry.path not in val_paths]
-    val = [picture for picture in loaded if picture.entry.path in val_paths]
+    train = [image for image in loaded if image.entry.path not in val_paths]
+    val = [image for image in loaded if image.entry.path in val_paths]
     _check(layout, train, skipped, purpose=" for training")
     _check(layout, val, skipped, purpose=" for validation")
     return train, val
@@ -51,13 +51,11 @@ def _split_by_seed(
     """Sets the same share of every class apart; both parts keep the order of the files."""
     validates: set[int] = set()
     for number, name in enumerate(class_names or (None,)):
-        members = [
-            index for index, picture in enumerate(loaded) if picture.entry.class_name == name
-        ]
+        members = [index for index, image in enumerate(loaded) if image.entry.class_name == name]
         num_val = min(max(round(val_fraction * len(members)), 1), len(members) - 1)
         order = generator_for(seed, number).permutation(len(members))
         validates.update(members[place] for place in order[:num_val])
-    train = [picture for index, picture in enumerate(loaded) if index not in validates]
+    train = [image for index, image in enumerate(loaded) if index not in validates]
     return train, [loaded[index] for index in sorted(validates)]
 
 
@@ -69,21 +67,21 @@ def _check(
     purpose: str = "",
     at_least: int = 1,
 ) -> None:
-    """Raises where a class, or a part without classes, has too few readable pictures."""
-    found = Counter(picture.entry.class_name for picture in loaded)
+    """Raises where a class, or a part without classes, has too few readable images."""
+    found = Counter(image.entry.class_name for image in loaded)
     poor = [f"{name!r} ({found[name]})" for name in layout.class_names if found[name] < at_least]
     if not loaded:
-        problem = f"{layout.root} has no readable picture{purpose}"
+        problem = f"{layout.root} has no readable image{purpose}"
     elif poor:
         problem = (
-            f"{layout.root} has classes with fewer readable pictures{purpose} than {at_least}: "
+            f"{layout.root} has classes with fewer readable images{purpose} than {at_least}: "
             f"{', '.join(poor)}"
         )
     elif len(loaded) < at_least:
-        problem = f"{layout.root} has {len(loaded)} readable pictures, fewer than {at_least}"
+        problem = f"{layout.root} has {len(loaded)} readable images, fewer than {at_least}"
     else:
         return
-    raise DataError(f"{problem}{_name_some(skipped)}", "add pictures or remove empty class folders")
+    raise DataError(f"{problem}{_name_some(skipped)}", "add images or remove empty class folders")
 
 
 def _name_some(skipped: Sequence[Skipped]) -> str:

@@ -1,4 +1,4 @@
-"""Cuts squares out of pictures and brings them to one size."""
+"""Cuts squares out of images and brings them to one size."""
 
 from typing import NamedTuple
 
@@ -11,11 +11,11 @@ from tapetum.runtime.image import as_colour
 __all__ = ["Integers", "Square", "cut", "middle_square", "random_square", "resample"]
 
 Integers = NDArray[np.uint8] | NDArray[np.uint16]
-"""A stored picture, (c, h, w); the largest value of the type is white."""
+"""A stored image, (c, h, w); the largest value of the type is white."""
 
 
 class Square(NamedTuple):
-    """A part of a picture, in pixels; the whole of it lies inside."""
+    """A part of an image, in pixels; the whole of it lies inside."""
 
     left: int
     top: int
@@ -23,21 +23,21 @@ class Square(NamedTuple):
 
 
 def middle_square(height: int, width: int, *, side_px: int) -> Square:
-    """The square of ``side_px`` in the middle of a picture."""
+    """The square of ``side_px`` in the middle of an image."""
     return Square((width - side_px) // 2, (height - side_px) // 2, side_px)
 
 
 def random_square(
     height: int, width: int, *, side_px: int, generator: np.random.Generator
 ) -> Square:
-    """A square of ``side_px`` anywhere in a picture, every place as likely."""
+    """A square of ``side_px`` anywhere in an image, every place as likely."""
     top = int(generator.integers(height - side_px + 1))
     left = int(generator.integers(width - side_px + 1))
     return Square(left, top, side_px)
 
 
 def cut(pixels: Integers, square: Square, *, size_px: int, channels: int) -> NDArray[np.float32]:
-    """A square of a stored picture as floats in [0, 1], resampled where its side is not the size.
+    """A square of a stored image as floats in [0, 1], resampled where its side is not the size.
 
     Args:
         pixels: Shape (c, h, w), c being 1 or 3.
@@ -57,7 +57,7 @@ def cut(pixels: Integers, square: Square, *, size_px: int, channels: int) -> NDA
 
 
 def resample(pixels: NDArray[np.float32], *, height: int, width: int) -> NDArray[np.float32]:
-    """Brings a picture (c, h, w) to another size.
+    """Brings an image (c, h, w) to another size.
 
     Linear, over an area that grows with the reduction: nothing aliases, and nothing overshoots
     [0, 1].

@@ -10,10 +10,10 @@ from tapetum.scores import SCORE_HEADER, score_cells, score_note
 __all__ = ["write_card"]
 
 _WHAT = {
-    "denoiser": "cleans noisy pictures",
-    "classifier": "names what is in noisy pictures",
-    "integrated": "cleans noisy pictures and names what is in them, with one shared encoder",
-    "sequential": "cleans noisy pictures and names what is in the cleaned ones",
+    "denoiser": "denoises noisy images",
+    "classifier": "names what is in noisy images",
+    "integrated": "denoises noisy images and names what is in them, with one shared encoder",
+    "sequential": "denoises noisy images and names what is in the denoised ones",
 }
 
 
@@ -31,12 +31,12 @@ def write_card(manifest: Manifest, path: Path) -> str:
 
 def _heading(manifest: Manifest) -> str:
     architecture, size_px = manifest.architecture, manifest.size_px
-    boxes = architecture.names_boxes
+    boxes = architecture.classifies_boxes
     millions = multiply_adds(architecture, size_px, size_px) / 1e6
     return (
         f"# {manifest.name}\n\nA network that {_WHAT[manifest.kind]}.\n"
         f"{parameters(architecture):,} parameters, {millions:,.1f} million multiply-adds for a "
-        f"picture of {size_px} x {size_px} px{' with one box' if boxes else ''}."
+        f"image of {size_px} x {size_px} px{' with one box' if boxes else ''}."
     )
 
 
@@ -44,8 +44,8 @@ def _border(manifest: Manifest) -> str:
     lines = [
         "## What goes in and out",
         "",
-        f"- Pictures: {manifest.colour}, {manifest.picture_channels} channel(s), any size, values "
-        "in [0, 1]; trained on pictures of "
+        f"- Images: {manifest.colour}, {manifest.image_channels} channel(s), any size, values "
+        "in [0, 1]; trained on images of "
         f"{manifest.size_px} x {manifest.size_px} px.",
     ]
     if manifest.labels == "boxes":
@@ -64,16 +64,16 @@ def _scores(manifest: Manifest) -> str:
 
 
 def _usage(manifest: Manifest, path: Path) -> str:
-    names_boxes = manifest.labels == "boxes"
-    boxes = ", boxes=[[10, 12, 38, 40]]" if names_boxes else ""
-    listed = " --boxes BOXES.json" if names_boxes else ""
+    classifies_boxes = manifest.labels == "boxes"
+    boxes = ", boxes=[[10, 12, 38, 40]]" if classifies_boxes else ""
+    listed = " --boxes BOXES.json" if classifies_boxes else ""
     return (
         "## How to run it\n\n"
         "    pip install tapetum\n"
-        f"    tapetum predict {path.name} PICTURE{listed} --out cleaned\n\n"
+        f"    tapetum predict {path.name} IMAGE{listed} --out denoised\n\n"
         "    from tapetum.runtime import Predictor\n\n"
         f'    predictor = Predictor.open("{path.name}")\n'
-        f'    result = predictor("PICTURE"{boxes})'
+        f'    result = predictor("IMAGE"{boxes})'
     )
 
 

@@ -51,7 +51,7 @@ def export_network(
     Args:
         network: In evaluation mode, on the CPU.
         out: The package; by custom its name ends in ``.tapetum``.
-        size_px: Side of the pictures that it was trained on.
+        size_px: Side of the images that it was trained on.
         class_names: In the order of the logits.
         provenance: Of the training.
         scores: Of its evaluation.
@@ -86,22 +86,22 @@ def export_network(
 
 def _try(path: Path, network: Network, size_px: int, parity: Parity) -> None:
     """Opens the package as a user would, and refuses it where it does not do as the network."""
-    channels = network.architecture.picture_channels
-    picture = np.random.default_rng(0).random((size_px, size_px, channels), dtype=np.float32)
+    channels = network.architecture.image_channels
+    image = np.random.default_rng(0).random((size_px, size_px, channels), dtype=np.float32)
     predictor = Predictor.open(path, max_pixels=size_px**2)
     boxes = np.array([[0, 0, size_px, size_px]], dtype=np.float32)
-    answer = predictor(picture, boxes=boxes if predictor.takes_boxes else None)
+    answer = predictor(image, boxes=boxes if predictor.takes_boxes else None)
     with torch.inference_mode():
-        cleaned, logits = network(
-            torch.from_numpy(picture).permute(2, 0, 1)[None],
+        denoised, logits = network(
+            torch.from_numpy(image).permute(2, 0, 1)[None],
             torch.from_numpy(boxes)[None] if predictor.takes_boxes else None,
         )
     differences = {}
-    if cleaned is not None and answer.pixels is not None:
-        wanted = cleaned[0].clamp(0, 1).numpy()
-        differences["cleaned"] = float(np.abs(answer.pixels - wanted).max())
+    if denoised is not None and answer.pixels is not None:
+        wanted = denoised[0].clamp(0, 1).numpy()
+        differences["denoised"] = float(np.abs(answer.pixels - wanted).max())
     if logits is not None and answer.probabilities is not None:
         shares = logits.reshape(-1, logits.shape[-1]).softmax(dim=1).numpy()
         differences["probabilities"] = float(np.abs(answer.probabilities - shares).max())
-    found = {"max_difference": differences, "sizes_px": ((size_px, size_px),), "num_pictures": 1}
+    found = {"max_difference": differences, "sizes_px": ((size_px, size_px),), "num_images": 1}
     parity.model_copy(update=found).require(network.architecture.name)

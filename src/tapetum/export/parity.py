@@ -1,6 +1,6 @@
 """How far the deployable form of a network is from the trained one, measured in the runtime.
 
-Random pictures of the trained size go through both, and of an odd one where the graph takes that;
+Random images of the trained size go through both, and of an odd one where the graph takes that;
 nothing is assumed of either.  An export that differs by more than :data:`TOLERANCE` is not written.
 """
 
@@ -11,14 +11,14 @@ import torch
 from numpy.typing import NDArray
 
 from tapetum.errors import PackageError
-from tapetum.nn import AnyNetwork
+from tapetum.nn import TrainableNetwork
 from tapetum.records import Record
 from tapetum.runtime import GraphSession
 
 __all__ = ["TOLERANCE", "Parity", "measure_parity"]
 
 TOLERANCE = 1e-4
-NUM_PICTURES = 4
+NUM_IMAGES = 4
 NUM_BOXES = 2
 
 
@@ -28,14 +28,14 @@ class Parity(Record):
     Attributes:
         max_difference: The largest absolute difference of any value, by output.
         sizes_px: Heights and widths on which it was measured.
-        num_pictures: Of each size.
+        num_images: Of each size.
         runtime: That ran the graph.
         tolerance: What is allowed.
     """
 
     max_difference: dict[str, float]
     sizes_px: tuple[tuple[int, int], ...]
-    num_pictures: int
+    num_images: int
     runtime: str
     tolerance: float = TOLERANCE
 
@@ -60,7 +60,7 @@ class Parity(Record):
 
 
 def measure_parity(
-    network: AnyNetwork,
+    network: TrainableNetwork,
     graph_bytes: bytes,
     *,
     size_px: int,
@@ -68,16 +68,16 @@ def measure_parity(
     in_proportion: bool = False,
     seed: int = 0,
 ) -> Parity:
-    """Runs network and graph on the same random pictures.
+    """Runs network and graph on the same random images.
 
     Args:
         network: In evaluation mode, on the CPU.
         graph_bytes: Its serialised graph.
-        size_px: Side of the pictures that it was trained on.
-        any_size: Whether the graph takes pictures of other sizes too.
+        size_px: Side of the images that it was trained on.
+        any_size: Whether the graph takes images of other sizes too.
         in_proportion: Whether networks that return values beyond 1 (the logits of a deep one are in
             the tens) may differ by as much more: float32 has seven digits.
-        seed: Of the pictures and boxes.
+        seed: Of the images and boxes.
     """
     session = GraphSession(graph_bytes)
     sizes_px: tuple[tuple[int, int], ...] = ((size_px, size_px),)
@@ -96,30 +96,30 @@ def measure_parity(
     return Parity(
         max_difference=worst,
         sizes_px=sizes_px,
-        num_pictures=NUM_PICTURES,
+        num_images=NUM_IMAGES,
         runtime=f"onnxruntime {version('onnxruntime')}",
         tolerance=TOLERANCE * largest if in_proportion else TOLERANCE,
     )
 
 
 def _random_feeds(
-    network: AnyNetwork, height: int, width: int, generator: np.random.Generator
+    network: TrainableNetwork, height: int, width: int, generator: np.random.Generator
 ) -> dict[str, NDArray[np.float32]]:
-    """Noisy pictures, (4, c, h, w), and boxes in them, (4, 2, 4)."""
+    """Noisy images, (4, c, h, w), and boxes in them, (4, 2, 4)."""
     architecture = network.architecture
-    shape = (NUM_PICTURES, architecture.picture_channels, height, width)
+    shape = (NUM_IMAGES, architecture.image_channels, height, width)
     feeds = {"noisy": generator.normal(0.5, 0.5, shape).astype(np.float32)}
-    if architecture.names_boxes:
-        corner = generator.uniform(0, 0.5, (NUM_PICTURES, NUM_BOXES, 2)) * (width, height)
-        size = generator.uniform(0.2, 0.5, (NUM_PICTURES, NUM_BOXES, 2)) * (width, height)
+    if architecture.classifies_boxes:
+        corner = generator.uniform(0, 0.5, (NUM_IMAGES, NUM_BOXES, 2)) * (width, height)
+        size = generator.uniform(0.2, 0.5, (NUM_IMAGES, NUM_BOXES, 2)) * (width, height)
         feeds["boxes"] = np.concatenate([corner, corner + size], axis=2).astype(np.float32)
     return feeds
 
 
 def _run_network(
-    network: AnyNetwork, feeds: dict[str, NDArray[np.float32]]
+    network: TrainableNetwork, feeds: dict[str, NDArray[np.float32]]
 ) -> dict[str, NDArray[np.float32]]:
     with torch.inference_mode():
-        picture, logits = network(*(torch.from_numpy(value) for value in feeds.values()))
-    outputs = {"cleaned": picture, "logits": logits}
+        image, logits = network(*(torch.from_numpy(value) for value in feeds.values()))
+    outputs = {"denoised": image, "logits": logits}
     return {name: value.numpy() for name, value in outputs.items() if value is not None}

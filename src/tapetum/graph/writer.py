@@ -1,6 +1,6 @@
 """Description + weights -> the ONNX graph that is timed and that ships.
 
-The graph takes pictures of any number and size: it pads them to the network's stride and crops
+The graph takes images of any number and size: it pads them to the network's stride and crops
 the result back by itself.  Batch normalisation is folded into the convolutions.  Writing takes
 milliseconds and no torch, so that a search can write and time hundreds of networks.
 
@@ -8,7 +8,7 @@ Inputs and outputs (float32):
 
 * ``noisy``: (n, channels, height, width)
 * ``boxes``: (n, k, 4), left, top, right, bottom in pixels; where the network names boxes
-* ``cleaned``: like ``noisy``, not clamped
+* ``denoised``: like ``noisy``, not clamped
 * ``logits``: (n, classes), or (n, k, classes) for boxes
 """
 
@@ -42,7 +42,7 @@ Weights = Mapping[str, NDArray[np.float32]]
 
 def output_names(architecture: Architecture) -> tuple[str, ...]:
     """What the graph of this architecture can return."""
-    names = ["cleaned"] if architecture.decoder is not None else []
+    names = ["denoised"] if architecture.decoder is not None else []
     return (*names, "logits") if architecture.classifier is not None else tuple(names)
 
 
@@ -80,22 +80,22 @@ class _Writer:
         self.sheet = Sheet()
 
     def write(self, wanted: Sequence[str]) -> onnx.ModelProto:
-        channels = self.architecture.picture_channels
-        picture: tuple[Dimension, ...] = ("n", channels, "height", "width")
-        noisy = self.sheet.input("noisy", picture)
-        if self.architecture.names_boxes:
+        channels = self.architecture.image_channels
+        image: tuple[Dimension, ...] = ("n", channels, "height", "width")
+        noisy = self.sheet.input("noisy", image)
+        if self.architecture.classifies_boxes:
             self.sheet.input("boxes", ("n", "k", 4))
-        needs_picture = "cleaned" in wanted or self.architecture.kind == "sequential"
+        needs_image = "denoised" in wanted or self.architecture.kind == "sequential"
         source = noisy
         if self.architecture.decoder is not None:
             size = self.sheet.node("Shape", [noisy], path="size", start=2)
             features = self._encode(self._pad(noisy, size))
             source = features[-1]
-            if needs_picture:
-                cleaned = self._crop(self._decode(features), size)
-                source = source if self.architecture.kind == "integrated" else cleaned
-                if "cleaned" in wanted:
-                    self.sheet.output("cleaned", cleaned, picture)
+            if needs_image:
+                denoised = self._crop(self._decode(features), size)
+                source = source if self.architecture.kind == "integrated" else denoised
+                if "denoised" in wanted:
+                    self.sheet.output("denoised", denoised, image)
         if "logits" in wanted:
             self._classify(source)
         return self.sheet.model(self.architecture.name)
@@ -115,11 +115,11 @@ class _Writer:
         pads = node("Concat", [integers(*[0] * 6), missing], path="pad", axis=0)
         return node("Pad", [noisy, pads], path="pad", mode="edge")
 
-    def _crop(self, picture: str, size: str) -> str:
+    def _crop(self, image: str, size: str) -> str:
         if self.architecture.stride_px == 1:
-            return picture
+            return image
         zero, axes = self.sheet.integers(0, 0), self.sheet.integers(2, 3)
-        return self.sheet.node("Slice", [picture, zero, size, axes], path="crop")
+        return self.sheet.node("Slice", [image, zero, size, axes], path="crop")
 
     def _encode(self, value: str) -> list[str]:
         features = []
@@ -134,14 +134,14 @@ class _Writer:
         value = self._blocks(decoder.blocks, features[-1], "decoder.blocks")
         for index, level in enumerate(decoder.levels):
             path = f"decoder.levels.{index}"
-            value = self._double(level.up, value, f"{path}.up")
+            value = self._upsample(level.up, value, f"{path}.up")
             if level.skip_level is not None:
                 joined = [value, features[level.skip_level]]
                 value = self.sheet.node("Concat", joined, path=path, axis=1)
             value = self._blocks(level.blocks, value, f"{path}.blocks")
         return self._block(decoder.output, value, "decoder.output")
 
-    def _double(self, up: Up, value: str, path: str) -> str:
+    def _upsample(self, up: Up, value: str, path: str) -> str:
         match up:
             case TransposedConv():
                 parameters = [self._weight(f"{path}.{name}") for name in ("weight", "bias")]
@@ -185,11 +185,11 @@ class _Writer:
         self.sheet.output("logits", value, shape)
 
     def _cut(self, source: str, region: Boxes) -> str:
-        """Resamples every box; the picture that it belongs to is counted out in the graph."""
+        """Resamples every box; the image that it belongs to is counted out in the graph."""
         node, integers = self.sheet.node, self.sheet.integers
         counts = node("Shape", ["boxes"], path="cut", start=0, end=2)
         ones = node("Expand", [integers(1), counts], path="cut")
-        # 1, 2, ... down the pictures, minus one: the index of each box's picture.
+        # 1, 2, ... down the images, minus one: the index of each box's image.
         numbered = node("CumSum", [ones, integers(0)], path="cut", exclusive=1)
         indices = node("Reshape", [numbered, integers(-1)], path="cut")
         flat = node("Reshape", ["boxes", integers(-1, 4)], path="cut")

@@ -15,8 +15,9 @@ from tapetum.latency.budget import (
 from tapetum.latency.campaign import SURE_ENOUGH, Prepare
 from tapetum.latency.check import Check
 from tapetum.latency.conditions import Conditions
+from tapetum.latency.deployed import Subject, open_subject, subject_of_graph
 from tapetum.latency.drift import Drift
-from tapetum.latency.job import (
+from tapetum.latency.measure import (
     Adjusted,
     Benchmark,
     adjust,
@@ -27,9 +28,15 @@ from tapetum.latency.job import (
     verify,
 )
 from tapetum.latency.runtimes import RUNTIMES, Runtime, find_runtime, prepare_architecture
-from tapetum.latency.stopwatch import Block, MakeReady, Timing, one_at_a_time, take_turns, timing
-from tapetum.latency.subject import Subject, open_subject, subject_of_graph
 from tapetum.latency.table import LatencyTable, Prediction
+from tapetum.latency.timing import (
+    Block,
+    MakeReady,
+    Timing,
+    one_at_a_time,
+    summarize_rounds,
+    take_turns,
+)
 
 __all__ = [
     "RUNTIMES",
@@ -63,7 +70,7 @@ __all__ = [
     "require_feasible",
     "require_sense",
     "subject_of_graph",
+    "summarize_rounds",
     "take_turns",
-    "timing",
     "verify",
 ]

@@ -25,7 +25,7 @@ from tapetum.errors import InputError
 from tapetum.latency.conditions import Conditions
 from tapetum.latency.drift import TYPICAL_WANDER, wander_of
 from tapetum.latency.pricing import Sample
-from tapetum.latency.stopwatch import Block, Run, noise_of, time_block, undisturbed
+from tapetum.latency.timing import Block, Run, noise_of, time_block, undisturbed
 from tapetum.progress import ProgressCallback
 from tapetum.records import Record, write_atomically
 
@@ -85,7 +85,7 @@ class Measurements(NamedTuple):
         samples: Every network, in the order of the draws, with what its visits come to.
         num_rounds: In which all of them were visited.
         noise: How far off the latency of a network is because the machine is noisy, relatively
-            (:func:`~tapetum.latency.stopwatch.noise_of`); ``None`` before the second round.
+            (:func:`~tapetum.latency.timing.noise_of`); ``None`` before the second round.
         wander: How far the machine's speed goes from one measurement as long as this to the next,
             relatively (:func:`~tapetum.latency.drift.wander_of`).
     """

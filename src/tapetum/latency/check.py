@@ -24,8 +24,8 @@ from tapetum.arch.cost import multiply_adds
 from tapetum.arch.space import Choices
 from tapetum.latency.campaign import Campaign, Prepare, draw
 from tapetum.latency.drift import Drift, drift_between
-from tapetum.latency.stopwatch import Block, noise_of, take_turns, undisturbed
 from tapetum.latency.table import LatencyTable
+from tapetum.latency.timing import Block, noise_of, take_turns, undisturbed
 from tapetum.progress import ProgressCallback
 from tapetum.records import Record
 

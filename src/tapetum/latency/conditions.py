@@ -26,10 +26,10 @@ class Conditions(Record):
         runtime_version: Its version.
         precision: What it computes in, such as ``fp32``, as the runtime itself says.
         threads: That share the work of one layer.
-        batch: Pictures in one pass.
-        channels: Of a picture.
-        height_px: Of a picture.
-        width_px: Of a picture.
+        batch: Images in one pass.
+        channels: Of an image.
+        height_px: Of an image.
+        width_px: Of an image.
     """
 
     device: str

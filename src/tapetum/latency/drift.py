@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import PositiveFloat
 
-from tapetum.latency.stopwatch import faster_half, noise_left, shared_rounds
+from tapetum.latency.timing import faster_half, noise_left, shared_rounds
 from tapetum.records import Record
 
 __all__ = ["TYPICAL_WANDER", "Drift", "drift_between", "wander_of"]

@@ -110,8 +110,8 @@ def fit_prices(space: Space, height: int, width: int, samples: Sequence[Sample])
 
     Args:
         space: Of the networks.
-        height: Of the pictures, in pixels.
-        width: Of the pictures, in pixels.
+        height: Of the images, in pixels.
+        width: Of the images, in pixels.
         samples: The networks, at least :data:`NUM_FOLDS`.
     """
     columns = _Columns(space, height, width)

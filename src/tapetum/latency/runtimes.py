@@ -15,8 +15,8 @@ from typing import Any, Protocol
 from tapetum.arch import Architecture
 from tapetum.errors import InputError, MissingExtraError, nearest
 from tapetum.latency.conditions import Conditions
-from tapetum.latency.stopwatch import Run
-from tapetum.latency.subject import Subject, feeds_of, subject_of
+from tapetum.latency.deployed import Subject, feeds_of, subject_of
+from tapetum.latency.timing import Run
 from tapetum.provenance import cpu_model
 
 __all__ = [
@@ -49,10 +49,10 @@ class Runtime(Protocol):
         """The model of the processor, or of the GPU, that computes."""
 
     def prepare(self, subject: Subject, conditions: Conditions) -> Run:
-        """Makes a network ready to run on random pictures, with so many threads.
+        """Makes a network ready to run on random images, with so many threads.
 
         Raises:
-            InputError: It takes other pictures, or this runtime cannot run it.
+            InputError: It takes other images, or this runtime cannot run it.
         """
 
 
@@ -85,7 +85,7 @@ class OnnxRuntime:
         """Makes a graph ready.
 
         Raises:
-            InputError: It takes other pictures, or ONNX Runtime does not accept it.
+            InputError: It takes other images, or ONNX Runtime does not accept it.
         """
         from tapetum.runtime import GraphSession
 
@@ -94,7 +94,7 @@ class OnnxRuntime:
 
 
 class OpenVino:
-    """OpenVINO on the processor, in fp32, for one picture after another."""
+    """OpenVINO on the processor, in fp32, for one image after another."""
 
     name = "openvino"
     precision = "fp32"
@@ -114,7 +114,7 @@ class OpenVino:
 
         Raises:
             MissingExtraError: OpenVINO is not installed.
-            InputError: The graph takes other pictures, or OpenVINO does not compute in fp32
+            InputError: The graph takes other images, or OpenVINO does not compute in fp32
                 although it was told to.
         """
         core = _openvino().Core()

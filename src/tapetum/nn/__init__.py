@@ -1,15 +1,19 @@
 """The trainable form of an architecture: ``torch.nn.Module``."""
 
-from tapetum.nn.build import AnyNetwork, build, build_block
-from tapetum.nn.network import Network, Outputs
-from tapetum.nn.peers import PeerNetwork, build_peer
+from tapetum.nn.blocks import InvertedResidual, SqueezeExcite, activate
+from tapetum.nn.build import build, build_block
+from tapetum.nn.network import Network, Outputs, TrainableNetwork
+from tapetum.nn.norm import RowBatchNorm2d, first_channels
 
 __all__ = [
-    "AnyNetwork",
+    "InvertedResidual",
     "Network",
     "Outputs",
-    "PeerNetwork",
+    "RowBatchNorm2d",
+    "SqueezeExcite",
+    "TrainableNetwork",
+    "activate",
     "build",
     "build_block",
-    "build_peer",
+    "first_channels",
 ]

@@ -1,48 +1,33 @@
 """The only place where a description becomes a torch module."""
 
 import math
-from typing import overload
 
 import torch
 from torch import nn
 
 from tapetum.arch import spec
-from tapetum.arch.peers import Peer
 from tapetum.nn.blocks import ConvNorm, InvertedResidual
 from tapetum.nn.decoder import Decoder, DecoderLevel
-from tapetum.nn.doubling import Doubling, NearestConv, PixelShuffle
 from tapetum.nn.encoder import Encoder
 from tapetum.nn.heads import BoxClassifier, WholeClassifier
 from tapetum.nn.network import Network
-from tapetum.nn.peers import PeerNetwork, build_peer
+from tapetum.nn.upsampling import NearestConv, PixelShuffle, TransposedConvUp
 
-__all__ = ["AnyNetwork", "build", "build_block", "build_up"]
+__all__ = ["build", "build_block", "build_up"]
 
-AnyNetwork = Network | PeerNetwork
-"""What can be trained: both answer alike, and know what they are by ``architecture``."""
-
-FIRST_PICTURE_SCALE = 0.1
+FIRST_IMAGE_SCALE = 0.1
 
 
-@overload
-def build(architecture: spec.Architecture, *, seed: int) -> Network: ...
-@overload
-def build(architecture: Peer, *, seed: int) -> PeerNetwork: ...
-def build(architecture: spec.Architecture | Peer, *, seed: int) -> AnyNetwork:
+def build(architecture: spec.Architecture, *, seed: int) -> Network:
     """Builds the network that ``architecture`` describes, with fresh weights.
 
     Args:
-        architecture: The description, or the peer.
+        architecture: The description.
         seed: Equal seeds give equal weights; torch's global generator is left as it was.
 
     Returns:
         A network in training mode, on the CPU, float32.
-
-    Raises:
-        MissingExtraError: A peer comes from a library that is not installed.
     """
-    if isinstance(architecture, Peer):
-        return build_peer(architecture, seed=seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = Network(
@@ -72,7 +57,7 @@ def build_up(up: spec.Up) -> nn.Module:
     channels = (up.in_channels, up.out_channels)
     match up:
         case spec.TransposedConv():
-            return Doubling(*channels)
+            return TransposedConvUp(*channels)
         case spec.NearestConv():
             return NearestConv(*channels)
         case spec.PixelShuffle():
@@ -130,7 +115,7 @@ def _build_classifier(
 def _initialise(network: Network) -> None:
     """He initialisation for every convolution, so that no level starts out silent.
 
-    The projection to a picture begins small: a first picture far beyond [0, 1] would throw the
+    The projection to an image begins small: a first image far beyond [0, 1] would throw the
     decoder's last activations to where they never come back from.
 
     References:
@@ -149,4 +134,4 @@ def _initialise(network: Network) -> None:
     if network.decoder is not None:
         with torch.no_grad():
             for parameter in network.decoder.output.parameters():
-                parameter.mul_(FIRST_PICTURE_SCALE)
+                parameter.mul_(FIRST_IMAGE_SCALE)

@@ -1,4 +1,4 @@
-"""From feature maps back to a picture: the climbing half of the UNet.
+"""From feature maps back to an image: the climbing half of the UNet.
 
 References:
     | U-Net: Convolutional Networks for Biomedical Image Segmentation (Ronneberger et al., 2015)
@@ -58,12 +58,12 @@ def _with_dense_gradient(skip: Tensor) -> Tensor:
 
 
 class Decoder(nn.Module):
-    """Climbs from the deepest feature map to a picture.
+    """Climbs from the deepest feature map to an image.
 
     Args:
         blocks: Work on the deepest map first.
         levels: The deepest first.
-        output: Projects to the channels of a picture.
+        output: Projects to the channels of an image.
     """
 
     def __init__(
@@ -75,9 +75,9 @@ class Decoder(nn.Module):
         self.output = output
 
     def forward(self, features: Sequence[Tensor]) -> Float[Tensor, "b c h w"]:
-        """A picture from the encoder's feature maps, the finest first."""
+        """An image from the encoder's feature maps, the finest first."""
         y = self.blocks(features[-1])
         for level in self.levels:
             y = level(y, features)
-        picture: Tensor = self.output(y)
-        return picture
+        image: Tensor = self.output(y)
+        return image

@@ -1,4 +1,4 @@
-"""From a picture to feature maps, each level smaller and wider than the one before."""
+"""From an image to feature maps, each level smaller and wider than the one before."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""From a picture or a feature map to names: of the whole picture, or of boxes in it.
+"""From an image or a feature map to names: of the whole image, or of boxes in it.
 
 References:
     | Mask R-CNN (He et al., 2017), for the alignment of boxes, https://arxiv.org/abs/1703.06870
@@ -22,7 +22,7 @@ def pool(x: Float[Tensor, "b c h w"], pooling: str) -> Float[Tensor, "b f"]:
 
 
 class WholeClassifier(nn.Module):
-    """Names the whole picture.
+    """Names the whole image.
 
     Args:
         blocks: Work on the map first.
@@ -46,12 +46,12 @@ class WholeClassifier(nn.Module):
 
 
 class BoxClassifier(nn.Module):
-    """Names each box of a picture.
+    """Names each box of an image.
 
     Args:
         blocks: Work on the cut-out boxes.
         size_px: Height and width to which each box is resampled.
-        stride_px: How many picture pixels one place of the input spans.
+        stride_px: How many image pixels one place of the input spans.
         pooling: As in :func:`pool`.
         features: Length of the pooled vector.
         num_classes: How many names there are.
@@ -77,21 +77,21 @@ class BoxClassifier(nn.Module):
     def forward(
         self, x: Float[Tensor, "b c h w"], boxes: Float[Tensor, "b k 4"]
     ) -> Float[Tensor, "b k classes"]:
-        """Scores before the softmax, for each box (left, top, right, bottom, in picture pixels)."""
-        num_pictures, num_boxes = boxes.shape[:2]
+        """Scores before the softmax, for each box (left, top, right, bottom, in image pixels)."""
+        num_images, num_boxes = boxes.shape[:2]
         logits: Tensor = self.linear(pool(self.blocks(self._cut(x, boxes)), self.pooling))
-        return logits.view(num_pictures, num_boxes, -1)
+        return logits.view(num_images, num_boxes, -1)
 
     def _cut(
         self, x: Float[Tensor, "b c h w"], boxes: Float[Tensor, "b k 4"]
     ) -> Float[Tensor, "bk c size size"]:
-        num_pictures, num_boxes = boxes.shape[:2]
-        # In float32 under autocast too: bf16 counts pictures and pixels exactly only up to 256.
-        picture = torch.arange(num_pictures, device=x.device, dtype=torch.float32)
+        num_images, num_boxes = boxes.shape[:2]
+        # In float32 under autocast too: bf16 counts images and pixels exactly only up to 256.
+        image = torch.arange(num_images, device=x.device, dtype=torch.float32)
         regions = torch.cat(
-            [picture.repeat_interleave(num_boxes)[:, None], boxes.reshape(-1, 4).float()], dim=1
+            [image.repeat_interleave(num_boxes)[:, None], boxes.reshape(-1, 4).float()], dim=1
         )
-        # Aligned, one sample a cell: a box of exactly size_px on a picture is cut out unchanged.
+        # Aligned, one sample a cell: a box of exactly size_px on an image is cut out unchanged.
         # On coarser maps two samples a side keep neighbouring places from being skipped.
         cut: Tensor = roi_align(
             x.float(),

@@ -1,43 +1,74 @@
 """The trainable form of an architecture: one network, up to two outputs."""
 
+from abc import ABC, abstractmethod
 from typing import NamedTuple
 
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from tapetum.arch.spec import Architecture
+from tapetum.arch import Architecture, NetworkFacts
 from tapetum.errors import InputError
 from tapetum.nn.decoder import Decoder
 from tapetum.nn.encoder import Encoder
 from tapetum.nn.heads import BoxClassifier, WholeClassifier
 
-__all__ = ["Network", "Outputs"]
+__all__ = ["Network", "Outputs", "TrainableNetwork"]
 
 
 class Outputs(NamedTuple):
-    """What a network says about noisy pictures.
+    """What a network says about noisy images.
 
     Attributes:
-        picture: Cleaned, (b, c, h, w), not clamped; ``None`` where the network only names.
-        logits: (b, classes), or (b, k, classes) for k boxes a picture; ``None`` where the network
-            only cleans.
+        image: Denoised, (b, c, h, w), not clamped; ``None`` where the network only names.
+        logits: (b, classes), or (b, k, classes) for k boxes an image; ``None`` where the network
+            only denoises.
     """
 
-    picture: Tensor | None
+    image: Tensor | None
     logits: Tensor | None
 
 
-class Network(nn.Module):
+class TrainableNetwork(nn.Module, ABC):
+    """What training, scoring and export take: a module and a few facts about it.
+
+    :class:`Network` is the one that is built from an architecture.  Derive from this class to
+    train a network of your own in the same way.
+
+    Attributes:
+        architecture: What the network is: a whole description, or a few facts.
+    """
+
+    architecture: Architecture | NetworkFacts
+
+    @abstractmethod
+    def forward(
+        self, noisy: Float[Tensor, "b c h w"], boxes: Float[Tensor, "b k 4"] | None = None
+    ) -> Outputs:
+        """Denoises and classifies; see :meth:`Network.forward`."""
+
+    @abstractmethod
+    def freeze_unused(self, *, uses_image: bool, uses_labels: bool) -> None:
+        """Takes the parts out of the training whose output no loss uses.
+
+        They would get no gradient, and several processes would wait for one.
+
+        Args:
+            uses_image: Whether a loss uses the denoised image.
+            uses_labels: Whether a loss uses the class scores.
+        """
+
+
+class Network(TrainableNetwork):
     """Encoder, decoder and classifier, joined as the architecture says (paper, figure 2).
 
     Made by :func:`tapetum.nn.build`, the one place where descriptions become modules.
 
     Args:
         architecture: The description, kept for whoever asks what this network is.
-        encoder: Feature maps from a picture; ``None`` where the network only names.
-        decoder: A picture from feature maps; present with the encoder.
-        classifier: Names from a picture or the deepest map; ``None`` where the network only cleans.
+        encoder: Feature maps from an image; ``None`` where the network only names.
+        decoder: An image from feature maps; present with the encoder.
+        classifier: Class scores from an image or the deepest map; ``None`` for a denoiser.
     """
 
     def __init__(
@@ -49,7 +80,7 @@ class Network(nn.Module):
         classifier: WholeClassifier | BoxClassifier | None,
     ) -> None:
         super().__init__()
-        self.architecture = architecture
+        self.architecture: Architecture = architecture
         self.encoder = encoder
         self.decoder = decoder
         self.classifier = classifier
@@ -57,10 +88,10 @@ class Network(nn.Module):
     def forward(
         self, noisy: Float[Tensor, "b c h w"], boxes: Float[Tensor, "b k 4"] | None = None
     ) -> Outputs:
-        """Cleans and names.
+        """Denoises and names.
 
         Args:
-            noisy: Pictures of any size, range [0, 1] before the noise.
+            noisy: Images of any size, range [0, 1] before the noise.
             boxes: Left, top, right, bottom in pixels; for architectures that name boxes.
 
         Raises:
@@ -70,9 +101,9 @@ class Network(nn.Module):
             return Outputs(None, self._name(noisy, boxes))
         features = self.encoder(pad_to_stride(noisy, self.architecture.stride_px))
         height, width = noisy.shape[-2:]
-        picture = self.decoder(features)[..., :height, :width]
-        source = features[-1] if self.architecture.kind == "integrated" else picture
-        return Outputs(picture, self._name(source, boxes))
+        image = self.decoder(features)[..., :height, :width]
+        source = features[-1] if self.architecture.kind == "integrated" else image
+        return Outputs(image, self._name(source, boxes))
 
     def label(
         self, noisy: Float[Tensor, "b c h w"], boxes: Float[Tensor, "b k 4"] | None = None
@@ -88,6 +119,14 @@ class Network(nn.Module):
         features = self.encoder(pad_to_stride(noisy, self.architecture.stride_px))
         return self._name(features[-1], boxes)
 
+    def freeze_unused(self, *, uses_image: bool, uses_labels: bool) -> None:
+        """Freezes the classifier, or the decoder that no classifier reads; see the base class."""
+        if self.classifier is not None and not uses_labels:
+            self.classifier.requires_grad_(False)
+        is_integrated = self.architecture.kind == "integrated"
+        if is_integrated and self.decoder is not None and not uses_image:
+            self.decoder.requires_grad_(False)
+
     def _name(self, x: Tensor, boxes: Tensor | None) -> Tensor | None:
         if self.classifier is None:
             return None
@@ -97,7 +136,7 @@ class Network(nn.Module):
         if boxes is None:
             raise InputError(
                 f"{self.architecture.name} names boxes but got none",
-                "pass boxes of shape (pictures, boxes, 4)",
+                "pass boxes of shape (images, boxes, 4)",
             )
         logits = self.classifier(x, boxes)
         return logits

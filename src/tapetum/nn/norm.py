@@ -42,7 +42,7 @@ class RowBatchNorm2d(nn.BatchNorm2d):
     """
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
-        """Normalises each channel by its mean and variance over pictures and places."""
+        """Normalises each channel by its mean and variance over images and places."""
         if self.training and _pays(x):
             weight, bias = (first_channels(value, x) for value in (self.weight, self.bias))
             normed: Tensor

@@ -1,7 +1,7 @@
-"""The page of a run: what was asked, what came out, and pictures to judge it by.
+"""The page of a run: what was asked, what came out, and images to judge it by.
 
 A :class:`Page` is plain data; :func:`render` turns it into one HTML file that asks nothing of any
-other server: pictures are inline PNG, plots are inline SVG, the style is inside.  The same page
+other server: images are inline PNG, plots are inline SVG, the style is inside.  The same page
 gives the same bytes.  Right and wrong answers differ in sign, line and words, not by colour alone.
 
 It needs the extra ``tapetum[train]`` for templates, plots and type, loaded where they are used.
@@ -14,13 +14,13 @@ from tapetum.report.content import (
     Example,
     ExampleGroup,
     ExampleLabel,
-    Page,
+    Report,
     Series,
     Table,
 )
-from tapetum.report.page import render, write_report
-from tapetum.report.pictures import contact_sheet, png_of
+from tapetum.report.images import contact_sheet, png_of
 from tapetum.report.plots import write_scatter
+from tapetum.report.write import render, write_report
 
 __all__ = [
     "Bar",
@@ -29,7 +29,7 @@ __all__ = [
     "Example",
     "ExampleGroup",
     "ExampleLabel",
-    "Page",
+    "Report",
     "Series",
     "Table",
     "contact_sheet",

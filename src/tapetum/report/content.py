@@ -17,7 +17,7 @@ __all__ = [
     "Example",
     "ExampleGroup",
     "ExampleLabel",
-    "Page",
+    "Report",
     "Series",
     "Table",
 ]
@@ -27,13 +27,13 @@ Box = tuple[float, float, float, float]
 
 @dataclass(frozen=True)
 class ExampleLabel:
-    """What the network read in one place of a picture.
+    """What the network read in one place of an image.
 
     Args:
         name: What it said.
         true_name: What is there.
         confidence: Its probability for ``name``, in [0, 1].
-        box: Where: left, top, right, bottom in pixels; none for the whole picture.
+        box: Where: left, top, right, bottom in pixels; none for the whole image.
     """
 
     name: str
@@ -49,20 +49,20 @@ class ExampleLabel:
 
 @dataclass(frozen=True, eq=False)
 class Example:
-    """One picture before and after.  All three have shape (c, h, w), grey or RGB, on [0, 1].
+    """One image before and after.  All three have shape (c, h, w), grey or RGB, on [0, 1].
 
     Args:
         noisy: What the network was given; values outside [0, 1] are cut off when it is shown.
-        cleaned: What it returned.
-        truth: The picture before the noise.
+        denoised: What it returned.
+        truth: The image before the noise.
         caption: A few words about it.
         labels: What was named in it, in the order in which people read.
-        psnr_db: Of the cleaned picture.
+        psnr_db: Of the denoised image.
         noisy_psnr_db: Of the noisy one.
     """
 
     noisy: NDArray[np.float32]
-    cleaned: NDArray[np.float32]
+    denoised: NDArray[np.float32]
     truth: NDArray[np.float32]
     caption: str
     labels: tuple[ExampleLabel, ...]
@@ -182,7 +182,7 @@ class Diagram:
 
 
 @dataclass(frozen=True, eq=False)
-class Page:
+class Report:
     """Everything that a page shows, from top to bottom.
 
     Args:
@@ -192,7 +192,7 @@ class Page:
         tables: Results.
         diagrams: Networks.
         curves: Plots.
-        examples: Pictures, one group a noise level.
+        examples: Images, one group a noise level.
         commands: What to type to get this page again.
         facts: What was run on what: names and values, for instance of a provenance.
     """

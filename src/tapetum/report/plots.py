@@ -47,7 +47,7 @@ def plot(curve: Curve, *, prefix: str) -> str:
         if len(curve.series) > 1:
             figure.legend(loc="outside upper left", ncols=2)
         figure.savefig(buffer, format="svg", transparent=True, metadata=_BLANK)
-    return _for_page(buffer.getvalue(), prefix=prefix)
+    return _for_report(buffer.getvalue(), prefix=prefix)
 
 
 def draw_network(diagram: Diagram, *, prefix: str) -> str:
@@ -70,7 +70,7 @@ def draw_network(diagram: Diagram, *, prefix: str) -> str:
         handles = [Patch(color=_SERIES[tone], label=diagram.tones[tone]) for tone in used]
         figure.legend(handles=handles, loc="outside upper left", ncols=4)
         figure.savefig(buffer, format="svg", transparent=True, metadata=_BLANK)
-    return _for_page(buffer.getvalue(), prefix=prefix)
+    return _for_report(buffer.getvalue(), prefix=prefix)
 
 
 def _headings(diagram: Diagram) -> tuple[list[int], list[str]]:
@@ -132,7 +132,7 @@ def _plot_style() -> dict[Any, Any]:
     }
 
 
-def _for_page(svg: str, *, prefix: str) -> str:
+def _for_report(svg: str, *, prefix: str) -> str:
     """Only the element, sized by the page, in the page's colours, with ids of its own."""
     element = svg[svg.index("<svg") :]
     element = re.sub(r'(<svg\b[^>]*?) width="[^"]*"', r"\1", element, count=1)

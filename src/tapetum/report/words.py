@@ -6,7 +6,7 @@ __all__ = ["decibels", "percent"]
 
 
 def decibels(value_db: float) -> str:
-    """A ratio to a tenth of a decibel; a picture equal to the truth is ``exact``."""
+    """A ratio to a tenth of a decibel; an image equal to the truth is ``exact``."""
     return "exact" if math.isinf(value_db) else f"{value_db:.1f}\N{NO-BREAK SPACE}dB"
 
 

@@ -4,20 +4,20 @@
 
     from pathlib import Path
 
-    from tapetum.runtime import Predictor, write_picture
+    from tapetum.runtime import Predictor, write_image
 
     predictor = Predictor.open("demo.tapetum")
     result = predictor("night.png")
     print(result.label, result.confidences)
-    write_picture(Path("night-cleaned.png"), result.cleaned)
+    write_image(Path("night-denoised.png"), result.denoised)
 """
 
 from tapetum.runtime.image import (
-    PICTURE_SUFFIXES,
-    Picture,
+    IMAGE_SUFFIXES,
+    DecodedImage,
     as_colour,
-    read_picture,
-    write_picture,
+    read_image,
+    write_image,
 )
 from tapetum.runtime.manifest import Manifest
 from tapetum.runtime.package import Package, open_package, write_package
@@ -26,18 +26,18 @@ from tapetum.runtime.session import GraphSession, keep_outputs
 from tapetum.runtime.tiles import halo_px
 
 __all__ = [
-    "PICTURE_SUFFIXES",
+    "IMAGE_SUFFIXES",
+    "DecodedImage",
     "GraphSession",
     "Manifest",
     "Package",
-    "Picture",
     "Prediction",
     "Predictor",
     "as_colour",
     "halo_px",
     "keep_outputs",
     "open_package",
-    "read_picture",
+    "read_image",
+    "write_image",
     "write_package",
-    "write_picture",
 ]

@@ -1,8 +1,8 @@
-"""Many pictures at once: files in, files and a list of names out.
+"""Many images at once: files in, files and a list of names out.
 
-For each picture ``out`` gets the cleaned picture under the same name (as PNG where the format
+For each image ``out`` gets the denoised image under the same name (as PNG where the format
 would lose something), the noisy one beside it where noise was added, and ``predictions.json`` with
-a row for every picture, those that failed included.  Where ``out`` is inside a folder of pictures,
+a row for every image, those that failed included.  Where ``out`` is inside a folder of images,
 what it holds is a result and never a source.
 """
 
@@ -19,8 +19,8 @@ from tapetum.errors import InputError, TapetumError
 from tapetum.noise import Noise, add_noise, generator_for
 from tapetum.progress import ProgressCallback
 from tapetum.records import Record, write_atomically
-from tapetum.runtime.image import Picture, lossless_suffix, read_picture, write_picture
-from tapetum.runtime.inputs import pictures_in
+from tapetum.runtime.image import DecodedImage, lossless_suffix, read_image, write_image
+from tapetum.runtime.inputs import images_in
 from tapetum.runtime.manifest import Manifest
 from tapetum.runtime.predictor import Prediction, Predictor
 
@@ -33,14 +33,14 @@ Boxes = dict[str, NDArray[np.float32]]
 
 @dataclass(frozen=True)
 class Job:
-    """What to do to which pictures.
+    """What to do to which images.
 
     Attributes:
-        paths: Pictures, and folders of pictures.
+        paths: Images, and folders of images.
         out: Folder for the results.
-        noise: Is added to each picture first; none where null.
+        noise: Is added to each image first; none where null.
         seed: Of that noise.
-        boxes: Boxes of each picture, (k, 4), where the network names boxes; by its path in the
+        boxes: Boxes of each image, (k, 4), where the network names boxes; by its path in the
             given folder (``a/x.png``), or else by its file name.
         overwrite: Whether older results in ``out`` may be replaced.
     """
@@ -54,29 +54,29 @@ class Job:
 
 
 class PredictionRow(Record):
-    """What came of one picture.
+    """What came of one image.
 
     Attributes:
-        picture: The file that was read.
+        image: The file that was read.
         width_px: Of the image; null where it could not be read.
         height_px: The same.
         labels: One name, or one a box; empty where nothing is named.
         confidences: The probability of each.
         latency_ms: Time in the runtime alone.
-        tiled: Whether the picture was cut into tiles.
-        cleaned: The file that was written, if any.
+        tiled: Whether the image was cut into tiles.
+        denoised: The file that was written, if any.
         noisy: The file with the added noise, if any.
         error: Why there is nothing else, where it failed.
     """
 
-    picture: str
+    image: str
     width_px: int | None = None
     height_px: int | None = None
     labels: tuple[str, ...] = ()
     confidences: tuple[float, ...] = ()
     latency_ms: float | None = None
     tiled: bool = False
-    cleaned: str | None = None
+    denoised: str | None = None
     noisy: str | None = None
     error: str | None = None
 
@@ -84,19 +84,19 @@ class PredictionRow(Record):
 def run_job(
     predictor: Predictor, job: Job, *, progress: ProgressCallback | None = None
 ) -> list[PredictionRow]:
-    """Goes through all pictures; one that fails does not stop the others.
+    """Goes through all images; one that fails does not stop the others.
 
     Args:
         predictor: An opened package.
         job: What to do.
-        progress: Is told of each picture.
+        progress: Is told of each image.
 
     Returns:
-        A row a picture, also written to ``predictions.json``.
+        A row an image, also written to ``predictions.json``.
 
     Raises:
-        InputError: There is no picture, the network needs boxes and gets none, ``out`` holds
-            older results, or is where the pictures are.
+        InputError: There is no image, the network needs boxes and gets none, ``out`` holds
+            older results, or is where the images are.
     """
     _require_boxes(predictor, job)
     plan = list(_plan(job))
@@ -136,7 +136,7 @@ def scale_note(manifest: Manifest, rows: Sequence[PredictionRow]) -> str | None:
 
 
 def read_boxes(path: Path) -> Boxes:
-    """Reads ``{"picture.png": [[left, top, right, bottom], ...]}``; paths in a folder work, too.
+    """Reads ``{"image.png": [[left, top, right, bottom], ...]}``; paths in a folder work, too.
 
     Raises:
         InputError: The file is not such JSON.
@@ -149,36 +149,36 @@ def read_boxes(path: Path) -> Boxes:
     except (ValueError, TypeError, AttributeError) as error:
         raise InputError(
             f"{path} does not list boxes ({error})",
-            'write {"picture.png": [[left, top, right, bottom], ...]}',
+            'write {"image.png": [[left, top, right, bottom], ...]}',
         ) from error
     return boxes
 
 
 @dataclass(frozen=True)
 class _Task:
-    """One picture.
+    """One image.
 
     Attributes:
         source: The file.
         name: Its path in the given folder, with forward slashes; the file name where none was.
-        target: Where its cleaned form goes, without an ending: what it needs is known later.
+        target: Where its denoised form goes, without an ending: what it needs is known later.
     """
 
     source: Path
     name: str
     target: Path
 
-    def cleaned(self, suffix: str) -> Path:
-        """The file for the cleaned picture."""
+    def denoised(self, suffix: str) -> Path:
+        """The file for the denoised image."""
         return self.target.with_name(f"{self.target.name}{suffix}")
 
     def noisy(self, suffix: str) -> Path:
-        """The file for the picture with the added noise."""
+        """The file for the image with the added noise."""
         return self.target.with_name(f"{self.target.name}.noisy{suffix}")
 
 
 def _plan(job: Job) -> Iterator[_Task]:
-    """Each picture, and where its cleaned form goes: in the same sub-folder, under a free name."""
+    """Each image, and where its denoised form goes: in the same sub-folder, under a free name."""
     taken: set[Path] = set()
     for source, relative in _sources(job):
         task = _Task(source, relative.as_posix(), job.out / relative.parent / source.stem)
@@ -192,26 +192,26 @@ def _plan(job: Job) -> Iterator[_Task]:
 
 
 def _sources(job: Job) -> Iterator[tuple[Path, Path]]:
-    """Each picture, and its path in the folder that was given."""
+    """Each image, and its path in the folder that was given."""
     for path in job.paths:
         if not os.path.isdir(path):  # unlike Path.is_dir, false where it may not be looked at
             yield path, Path(path.name)
             continue
         is_inside = path.resolve() in job.out.resolve().parents
-        for source in pictures_in(path, without=job.out if is_inside else None):
+        for source in images_in(path, without=job.out if is_inside else None):
             yield source, source.relative_to(path)
 
 
 def _names(job: Job, task: _Task) -> set[Path]:
-    """What a picture occupies in ``out``, without endings."""
-    return {task.cleaned("")} if job.noise is None else {task.cleaned(""), task.noisy("")}
+    """What an image occupies in ``out``, without endings."""
+    return {task.denoised("")} if job.noise is None else {task.denoised(""), task.noisy("")}
 
 
 def _require_boxes(predictor: Predictor, job: Job) -> None:
-    """Refuses once, and not for each picture, what cannot work for any."""
+    """Refuses once, and not for each image, what cannot work for any."""
     if predictor.takes_boxes and job.boxes is None:
         manifest = predictor.manifest
-        alone = ", or clean only with --mode picture" if manifest.cleans else ""
+        alone = ", or clean only with --mode image" if manifest.denoises else ""
         raise InputError(
             f"{manifest.name} names boxes, and none were given",
             f"list them with --boxes FILE.json{alone}",
@@ -219,9 +219,9 @@ def _require_boxes(predictor: Predictor, job: Job) -> None:
 
 
 def _require_room(job: Job, plan: Sequence[_Task]) -> None:
-    """Refuses to overwrite the pictures themselves, ever, or older results, unless allowed."""
+    """Refuses to overwrite the images themselves, ever, or older results, unless allowed."""
     if not plan:
-        raise InputError("no picture was given", "give picture files, or folders of them")
+        raise InputError("no image was given", "give image files, or folders of them")
     sources = {task.source.resolve() for task in plan}
     for task in plan:
         for name in _names(job, task):
@@ -229,7 +229,7 @@ def _require_room(job: Job, plan: Sequence[_Task]) -> None:
                 target = name.with_name(f"{name.name}{suffix}")
                 if target.resolve() in sources:
                     raise InputError(
-                        f"{target} would be replaced by its cleaned form", "choose another --out"
+                        f"{target} would be replaced by its denoised form", "choose another --out"
                     )
     if job.out.exists() and not job.out.is_dir():
         raise InputError(f"{job.out} is a file", "choose a folder for --out")
@@ -241,26 +241,26 @@ def _require_room(job: Job, plan: Sequence[_Task]) -> None:
 
 def _one(predictor: Predictor, job: Job, index: int, task: _Task) -> PredictionRow:
     try:
-        picture = read_picture(task.source)
+        image = read_image(task.source)
         boxes = _boxes_of(predictor, job, task)
-        noisy_path = cleaned_path = None
+        noisy_path = denoised_path = None
         if job.noise is not None:
-            picture = _spoil(picture, job.noise, seed=job.seed, index=index)
-            noisy_path = task.noisy(lossless_suffix(picture, task.source.suffix))
-            write_picture(noisy_path, picture)
-        prediction = predictor(picture, boxes=boxes)
-        if prediction.cleaned is not None:
-            suffix = lossless_suffix(prediction.cleaned, task.source.suffix)
-            cleaned_path = task.cleaned(suffix)
-            write_picture(cleaned_path, prediction.cleaned)
+            image = _add_noise(image, job.noise, seed=job.seed, index=index)
+            noisy_path = task.noisy(lossless_suffix(image, task.source.suffix))
+            write_image(noisy_path, image)
+        prediction = predictor(image, boxes=boxes)
+        if prediction.denoised is not None:
+            suffix = lossless_suffix(prediction.denoised, task.source.suffix)
+            denoised_path = task.denoised(suffix)
+            write_image(denoised_path, prediction.denoised)
     except TapetumError as error:
-        return PredictionRow(picture=str(task.source), error=str(error))
-    size_px = picture.pixels.shape[1:]
-    return _row(task.source, size_px, cleaned_path, noisy_path, prediction)
+        return PredictionRow(image=str(task.source), error=str(error))
+    size_px = image.pixels.shape[1:]
+    return _row(task.source, size_px, denoised_path, noisy_path, prediction)
 
 
-def _spoil(picture: Picture, noise: Noise, *, seed: int, index: int) -> Picture:
-    return replace(picture, pixels=add_noise(picture.pixels, noise, generator_for(seed, index)))
+def _add_noise(image: DecodedImage, noise: Noise, *, seed: int, index: int) -> DecodedImage:
+    return replace(image, pixels=add_noise(image.pixels, noise, generator_for(seed, index)))
 
 
 def _boxes_of(predictor: Predictor, job: Job, task: _Task) -> NDArray[np.float32] | None:
@@ -284,19 +284,19 @@ def _knows_pairs(manifest: Manifest) -> bool:
 def _row(
     source: Path,
     size_px: tuple[int, ...],
-    cleaned: Path | None,
+    denoised: Path | None,
     noisy: Path | None,
     prediction: Prediction,
 ) -> PredictionRow:
     height_px, width_px = size_px
     return PredictionRow(
-        picture=str(source),
+        image=str(source),
         width_px=width_px,
         height_px=height_px,
         labels=prediction.labels,
         confidences=prediction.confidences,
         latency_ms=prediction.latency_ms,
         tiled=prediction.tiled,
-        cleaned=None if cleaned is None else str(cleaned),
+        denoised=None if denoised is None else str(denoised),
         noisy=None if noisy is None else str(noisy),
     )

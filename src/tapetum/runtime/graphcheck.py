@@ -76,15 +76,15 @@ def _opset_faults(manifest: Manifest, model: "onnx.ModelProto") -> Iterator[str]
 
 def _border_faults(manifest: Manifest, graph: "onnx.GraphProto") -> Iterator[str]:
     """What is wrong with the inputs and outputs."""
-    picture = (None, manifest.picture_channels, None, None)
+    image = (None, manifest.image_channels, None, None)
     by_box = manifest.labels == "boxes"
-    inputs: dict[str, tuple[int | None, ...]] = {"noisy": picture}
+    inputs: dict[str, tuple[int | None, ...]] = {"noisy": image}
     outputs: dict[str, tuple[int | None, ...]] = {}
     if by_box:
         inputs["boxes"] = (None, None, 4)
-    if manifest.cleans:
-        outputs["cleaned"] = picture
-    if manifest.names:
+    if manifest.denoises:
+        outputs["denoised"] = image
+    if manifest.classifies:
         outputs["logits"] = (*((None, None) if by_box else (None,)), len(manifest.class_names))
     weights = {tensor.name for tensor in graph.initializer}
     fed = [value for value in graph.input if value.name not in weights]  # old graphs list weights

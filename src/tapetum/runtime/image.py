@@ -1,16 +1,16 @@
-"""The border between picture files and arrays: every conversion happens here and nowhere else.
+"""The border between image files and arrays: every conversion happens here and nowhere else.
 
 Outside are files: grey, RGB, with or without alpha, palettes, 8 or 16 bits a channel, turned by
-their EXIF tag.  Inside is a :class:`Picture`: float32 in [0, 1], channels first, and what is
+their EXIF tag.  Inside is a :class:`DecodedImage`: float32 in [0, 1], channels first, and what is
 needed to write the result as deep as the source was.
 
 Pillow opens 16-bit colour but keeps only 8 bits of it.  The other 8 are in reach all the same: the
-picture is decoded a second time with the opposite byte order, which makes Pillow keep the low
+image is decoded a second time with the opposite byte order, which makes Pillow keep the low
 bytes.  That covers 16-bit RGB and RGBA in PNG and TIFF, and grey with alpha in PNG.  What stays
 out of reach (16-bit CMYK and planar TIFF, 16-bit colour PPM) is refused with a sentence rather
 than read at half its depth; JPEG 2000 in colour arrives with 8 bits.
 
-Of files with several pictures (GIF, TIFF) the first one counts.  Colour profiles and other
+Of files with several images (GIF, TIFF) the first one counts.  Colour profiles and other
 metadata are not read, and not written.
 """
 
@@ -29,21 +29,21 @@ from tapetum.records import write_atomically
 from tapetum.runtime.png16 import encode_png16
 
 __all__ = [
-    "PICTURE_SUFFIXES",
-    "Picture",
+    "IMAGE_SUFFIXES",
+    "DecodedImage",
     "as_colour",
-    "decode_picture",
-    "encode_picture",
+    "decode_image",
+    "encode_image",
     "lossless_suffix",
-    "read_picture",
-    "write_picture",
+    "read_image",
+    "write_image",
 ]
 
-PICTURE_SUFFIXES = frozenset(
+IMAGE_SUFFIXES = frozenset(
     {".bmp", ".gif", ".jp2", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".pnm", ".ppm"}
     | {".tif", ".tiff", ".webp"}
 )
-"""Lower-case endings of the files that are taken for pictures."""
+"""Lower-case endings of the files that are taken for images."""
 
 _LOSSLESS_SUFFIXES = frozenset({".png", ".tif", ".tiff"})
 
@@ -59,8 +59,8 @@ _OTHER_BYTE = {"16B": "16L", "16L": "16B", "16N": "16B"}  # N is little-endian o
 
 
 @dataclass(frozen=True, eq=False)
-class Picture:
-    """A picture inside Tapetum, with what its file had besides.
+class DecodedImage:
+    """An image inside Tapetum, with what its file had besides.
 
     Args:
         pixels: Shape (c, h, w), in [0, 1]; c is 1 for grey and 3 for RGB.
@@ -81,7 +81,7 @@ class Picture:
         channels = 1 if self.mode == "grey" else 3
         if self.pixels.ndim != 3 or self.pixels.shape[0] != channels:
             raise DataError(
-                f"a {self.mode} picture has shape ({channels}, h, w), not {self.pixels.shape}",
+                f"a {self.mode} image has shape ({channels}, h, w), not {self.pixels.shape}",
                 "give channels first",
             )
         if self.alpha is not None and self.alpha.shape != self.pixels.shape[1:]:
@@ -95,11 +95,11 @@ class Picture:
         return _to_integers(self.pixels, self.bit_depth)
 
 
-def read_picture(path: Path) -> Picture:
-    """Reads a picture file.
+def read_image(path: Path) -> DecodedImage:
+    """Reads an image file.
 
     Raises:
-        DataError: There is no such file, or it is no picture that can be read whole.
+        DataError: There is no such file, or it is no image that can be read whole.
     """
     try:
         content = path.read_bytes()
@@ -107,16 +107,16 @@ def read_picture(path: Path) -> Picture:
         problem = f"cannot read {path}: {error.strerror or error}"
         raise DataError(problem, "check the path") from error
     try:
-        return decode_picture(content)
+        return decode_image(content)
     except DataError as error:
         raise DataError(f"cannot read {path}: {error.problem}", error.remedy) from error
 
 
-def decode_picture(content: bytes) -> Picture:
-    """Reads a picture from the bytes of its file.
+def decode_image(content: bytes) -> DecodedImage:
+    """Reads an image from the bytes of its file.
 
     Raises:
-        DataError: The bytes are no picture that can be read whole; the reason alone, no file name.
+        DataError: The bytes are no image that can be read whole; the reason alone, no file name.
     """
     if not content:
         raise DataError("the file is empty", "copy it again")
@@ -125,7 +125,7 @@ def decode_picture(content: bytes) -> Picture:
     except DataError:
         raise
     except UnidentifiedImageError as error:
-        raise DataError(f"not a picture in {_known_formats()}", "convert it to PNG") from error
+        raise DataError(f"not an image in {_known_formats()}", "convert it to PNG") from error
     except Image.DecompressionBombError as error:
         raise DataError("it has too many pixels to be opened safely", "make it smaller") from error
     except Exception as error:  # decoders of untrusted bytes raise almost anything
@@ -134,14 +134,14 @@ def decode_picture(content: bytes) -> Picture:
         ) from error
 
 
-def write_picture(path: Path, picture: Picture) -> None:
-    """Writes a picture in one step, in the format of the path's ending (PNG without one).
+def write_image(path: Path, image: DecodedImage) -> None:
+    """Writes an image in one step, in the format of the path's ending (PNG without one).
 
     Raises:
-        DataError: The format cannot keep the picture's depth or alpha, or the path cannot be
+        DataError: The format cannot keep the image's depth or alpha, or the path cannot be
             written to.
     """
-    content = encode_picture(picture, path.suffix.lower() or ".png")
+    content = encode_image(image, path.suffix.lower() or ".png")
     try:
         write_atomically(path, content)
     except OSError as error:
@@ -149,15 +149,15 @@ def write_picture(path: Path, picture: Picture) -> None:
         raise DataError(problem, "choose another place") from error
 
 
-def encode_picture(picture: Picture, suffix: str = ".png") -> bytes:
-    """The bytes of a picture file.
+def encode_image(image: DecodedImage, suffix: str = ".png") -> bytes:
+    """The bytes of an image file.
 
     Args:
-        picture: Values outside [0, 1] are clipped.
+        image: Values outside [0, 1] are clipped.
         suffix: Lower-case ending that chooses the format.
 
     Raises:
-        DataError: The format is not written here, or cannot keep the picture's depth or alpha.
+        DataError: The format is not written here, or cannot keep the image's depth or alpha.
     """
     writers: dict[str, tuple[str, dict[str, Any]]] = {
         ".bmp": ("BMP", {}),
@@ -169,13 +169,13 @@ def encode_picture(picture: Picture, suffix: str = ".png") -> bytes:
         ".webp": ("WEBP", {"lossless": True, "exact": True}),
     }
     if suffix not in writers:
-        raise DataError(f"no picture is written as {suffix!r}", f"use {', '.join(writers)}")
+        raise DataError(f"no image is written as {suffix!r}", f"use {', '.join(writers)}")
     format_name, options = writers[suffix]
-    misfit = _misfit(picture, format_name)
+    misfit = _misfit(image, format_name)
     if misfit is not None:
         raise DataError(misfit, "write a .png")
-    samples = _interleave(picture)
-    if picture.bit_depth == 16 and format_name == "PNG":
+    samples = _interleave(image)
+    if image.bit_depth == 16 and format_name == "PNG":
         return encode_png16(samples.astype(np.uint16))
     file = io.BytesIO()
     Image.fromarray(samples[:, :, 0] if samples.shape[2] == 1 else samples).save(
@@ -184,18 +184,18 @@ def encode_picture(picture: Picture, suffix: str = ".png") -> bytes:
     return file.getvalue()
 
 
-def lossless_suffix(picture: Picture, suffix: str) -> str:
-    """The ending under which nothing of a picture is lost.
+def lossless_suffix(image: DecodedImage, suffix: str) -> str:
+    """The ending under which nothing of an image is lost.
 
     Args:
-        picture: What is to be written.
+        image: What is to be written.
         suffix: The ending to keep where it can be kept, in either case.
 
     Returns:
         ``suffix`` where its format keeps every bit, the depth and the alpha; else ``.png``.
     """
     lower = suffix.lower()
-    if lower in _LOSSLESS_SUFFIXES and not _misfit(picture, "PNG" if lower == ".png" else "TIFF"):
+    if lower in _LOSSLESS_SUFFIXES and not _misfit(image, "PNG" if lower == ".png" else "TIFF"):
         return suffix
     return ".png"
 
@@ -213,7 +213,7 @@ def as_colour(pixels: NDArray[np.float32], channels: int) -> NDArray[np.float32]
     given = pixels.shape[-3]
     if {given, channels} - {1, 3}:
         problem = f"cannot turn {given} channels into {channels}"
-        raise DataError(problem, "pictures have 1 channel (grey) or 3 (RGB)")
+        raise DataError(problem, "images have 1 channel (grey) or 3 (RGB)")
     if given == channels:
         return pixels
     if channels == 3:
@@ -230,7 +230,7 @@ def _open(content: bytes) -> Image.Image:
     return Image.open(io.BytesIO(content), formats=_FORMATS)
 
 
-def _decode(content: bytes) -> Picture:
+def _decode(content: bytes) -> DecodedImage:
     with _open(content) as image:
         deep = _deep_rawmode(image)
         if deep is not None:
@@ -244,15 +244,15 @@ def _decode(content: bytes) -> Picture:
 
 def _from_samples(
     samples: NDArray[np.uint8] | NDArray[np.uint16], alpha: NDArray[np.bool_] | None = None
-) -> Picture:
-    """Makes a picture of (h, w, c) samples: grey, grey + alpha, RGB, RGB + alpha."""
+) -> DecodedImage:
+    """Makes an image of (h, w, c) samples: grey, grey + alpha, RGB, RGB + alpha."""
     largest = np.float32(np.iinfo(samples.dtype).max)
     planes = np.ascontiguousarray(np.moveaxis(samples, 2, 0)).astype(np.float32) / largest
     num_colours = 1 if samples.shape[2] < 3 else 3
     opacity = planes[num_colours] if samples.shape[2] in (2, 4) else None
     if alpha is not None:
         opacity = alpha.astype(np.float32)
-    return Picture(
+    return DecodedImage(
         pixels=planes[:num_colours],
         alpha=opacity,
         bit_depth=8 if samples.dtype == np.uint8 else 16,
@@ -278,7 +278,7 @@ def _is_grey_valued(samples: NDArray[Any]) -> bool:
 
 
 def _deep_grey(image: Image.Image) -> tuple[NDArray[np.uint16], NDArray[np.bool_] | None]:
-    """The samples, (h, w, 1), of a 16-bit grey picture, and what its key value makes clear."""
+    """The samples, (h, w, 1), of a 16-bit grey image, and what its key value makes clear."""
     values = np.asarray(ImageOps.exif_transpose(image))
     if values.size and (values.min() < 0 or values.max() > 65535):
         raise DataError("its integers do not fit 16 bits", "save it with 16 bits")
@@ -320,7 +320,7 @@ def _deep_colour(
 
 
 def _decode_as(content: bytes, rawmode: str) -> NDArray[np.uint8]:
-    """Decodes a picture with another reading of its bytes."""
+    """Decodes an image with another reading of its bytes."""
     with _open(content) as image:
         tiles = image.tile  # type: ignore[attr-defined]  # every opened file has tiles
         image.tile = [  # type: ignore[attr-defined]
@@ -330,26 +330,26 @@ def _decode_as(content: bytes, rawmode: str) -> NDArray[np.uint8]:
         return np.asarray(ImageOps.exif_transpose(image))
 
 
-def _misfit(picture: Picture, format_name: str) -> str | None:
-    """What a format cannot keep of a picture, in words; None where it keeps depth and alpha."""
-    is_deep, has_alpha = picture.bit_depth == 16, picture.alpha is not None
+def _misfit(image: DecodedImage, format_name: str) -> str | None:
+    """What a format cannot keep of an image, in words; None where it keeps depth and alpha."""
+    is_deep, has_alpha = image.bit_depth == 16, image.alpha is not None
     keeps_depth = format_name == "PNG" or (
-        format_name == "TIFF" and picture.mode == "grey" and not has_alpha
+        format_name == "TIFF" and image.mode == "grey" and not has_alpha
     )
     if is_deep and not keeps_depth:
-        kind = f"{picture.mode}{' with alpha' if has_alpha else ''}"
+        kind = f"{image.mode}{' with alpha' if has_alpha else ''}"
         return f"{format_name} cannot keep 16 bits of {kind} here"
     if has_alpha and format_name not in ("PNG", "TIFF", "WEBP"):
-        return f"{format_name} cannot keep the picture's alpha"
+        return f"{format_name} cannot keep the image's alpha"
     return None
 
 
-def _interleave(picture: Picture) -> NDArray[np.uint8] | NDArray[np.uint16]:
+def _interleave(image: DecodedImage) -> NDArray[np.uint8] | NDArray[np.uint16]:
     """The samples as files have them: (h, w, c), alpha last."""
-    planes = picture.pixels
-    if picture.alpha is not None:
-        planes = np.concatenate([planes, picture.alpha[np.newaxis]])
-    return _to_integers(np.ascontiguousarray(np.moveaxis(planes, 0, 2)), picture.bit_depth)
+    planes = image.pixels
+    if image.alpha is not None:
+        planes = np.concatenate([planes, image.alpha[np.newaxis]])
+    return _to_integers(np.ascontiguousarray(np.moveaxis(planes, 0, 2)), image.bit_depth)
 
 
 def _to_integers(

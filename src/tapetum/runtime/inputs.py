@@ -1,6 +1,6 @@
 """What a predictor is given, as what a network takes.
 
-Files, arrays and pictures all become a :class:`Source`: float32 in [0, 1], channels first, with
+Files, arrays and images all become a :class:`Source`: float32 in [0, 1], channels first, with
 as many channels as the network has, and what is needed to give the result back as deep as it came.
 """
 
@@ -14,17 +14,17 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tapetum.errors import DataError, InputError
-from tapetum.runtime.image import PICTURE_SUFFIXES, Picture, as_colour, read_picture
+from tapetum.runtime.image import IMAGE_SUFFIXES, DecodedImage, as_colour, read_image
 from tapetum.runtime.manifest import Manifest
 
-__all__ = ["Source", "as_source", "check_boxes", "pictures_in"]
+__all__ = ["Source", "as_source", "check_boxes", "images_in"]
 
 _FARTHEST_NOISE = 20.0  # beyond it the scale must be another one, such as 0 to 255
 
 
 @dataclass(frozen=True, eq=False)
 class Source:
-    """A picture as a network takes it.
+    """An image as a network takes it.
 
     Attributes:
         pixels: Shape (c, h, w), in [0, 1].
@@ -37,11 +37,11 @@ class Source:
     bit_depth: Literal[8, 16]
 
 
-def as_source(picture: Path | str | NDArray[Any] | Picture, manifest: Manifest) -> Source:
+def as_source(image: Path | str | NDArray[Any] | DecodedImage, manifest: Manifest) -> Source:
     """Reads what is given, in the colours of the network: grey for grey, RGB for RGB.
 
     Args:
-        picture: A file; a :class:`Picture`; or an array of shape (h, w) or (h, w, c), of uint8,
+        image: A file; a :class:`DecodedImage`; or an array of shape (h, w) or (h, w, c), of uint8,
             uint16, or floats on the scale [0, 1], which noise may leave.  One or three channels
             may be followed by alpha.
         manifest: Of the network.
@@ -50,30 +50,28 @@ def as_source(picture: Path | str | NDArray[Any] | Picture, manifest: Manifest) 
         InputError: An array of another shape, type or range.
         DataError: A file that cannot be read.
     """
-    if isinstance(picture, np.ndarray):
-        source = _from_array(picture, manifest.colour == "other")
+    if isinstance(image, np.ndarray):
+        source = _from_array(image, manifest.colour == "other")
     elif manifest.colour == "other":
         raise InputError(
-            f"{manifest.name} takes {manifest.picture_channels} channels, which no picture has",
-            f"pass an array of shape (h, w, {manifest.picture_channels})",
+            f"{manifest.name} takes {manifest.image_channels} channels, which no image has",
+            f"pass an array of shape (h, w, {manifest.image_channels})",
         )
     else:
-        found = picture if isinstance(picture, Picture) else read_picture(Path(picture))
+        found = image if isinstance(image, DecodedImage) else read_image(Path(image))
         source = Source(found.pixels, found.alpha, found.bit_depth)
     if 0 in source.pixels.shape:
-        raise InputError("the picture is empty", "pass one with at least one pixel")
+        raise InputError("the image is empty", "pass one with at least one pixel")
     if manifest.colour == "other":
-        return _with_channels(source, manifest.picture_channels)
-    return Source(
-        as_colour(source.pixels, manifest.picture_channels), source.alpha, source.bit_depth
-    )
+        return _with_channels(source, manifest.image_channels)
+    return Source(as_colour(source.pixels, manifest.image_channels), source.alpha, source.bit_depth)
 
 
 def check_boxes(boxes: ArrayLike, height_px: int, width_px: int) -> NDArray[np.float32]:
     """Boxes as a network takes them, shape (k, 4): left, top, right, bottom in pixels.
 
     Raises:
-        InputError: Another shape, no box at all, or boxes that are empty or leave the picture.
+        InputError: Another shape, no box at all, or boxes that are empty or leave the image.
     """
     remedy = "pass numbers of shape (k, 4): left, top, right, bottom in pixels"
     try:
@@ -81,7 +79,7 @@ def check_boxes(boxes: ArrayLike, height_px: int, width_px: int) -> NDArray[np.f
     except ValueError as error:  # lists of different lengths
         raise InputError("boxes are not all of four numbers", remedy) from error
     if not given.size:
-        raise InputError("no box was passed", "pass at least one, or use mode='picture'")
+        raise InputError("no box was passed", "pass at least one, or use mode='image'")
     if given.ndim != 2 or given.shape[1] != 4 or given.dtype.kind not in "uif":
         raise InputError(f"boxes are {given.dtype} of shape {given.shape}", remedy)
     checked = given.astype(np.float32)
@@ -91,15 +89,15 @@ def check_boxes(boxes: ArrayLike, height_px: int, width_px: int) -> NDArray[np.f
     if wrong.size:
         index = int(wrong[0])
         raise InputError(
-            f"box {index}, {given[index].tolist()}, is not inside the picture of {width_px} x "
+            f"box {index}, {given[index].tolist()}, is not inside the image of {width_px} x "
             f"{height_px} px",
             "pass left < right <= width and top < bottom <= height, in pixels",
         )
     return checked
 
 
-def pictures_in(folder: Path, *, without: Path | None = None) -> list[Path]:
-    """The picture files of a folder and of the folders in it, sorted by name.
+def images_in(folder: Path, *, without: Path | None = None) -> list[Path]:
+    """The image files of a folder and of the folders in it, sorted by name.
 
     Hidden files and folders are left out.
 
@@ -108,28 +106,28 @@ def pictures_in(folder: Path, *, without: Path | None = None) -> list[Path]:
         without: A folder in it that is left out, too.
 
     Raises:
-        DataError: There is no such folder, one that cannot be read, or no picture.
+        DataError: There is no such folder, one that cannot be read, or no image.
     """
     try:
         if not folder.is_dir():
             raise DataError(f"there is no folder {folder}", "check the path")
-        pictures = sorted(_walk(folder, None if without is None else without.resolve()))
+        images = sorted(_walk(folder, None if without is None else without.resolve()))
     except OSError as error:
         raise DataError(
             f"cannot read {error.filename or folder}: {error.strerror or error}",
             "allow it to be read, or give other folders",
         ) from error
-    if not pictures:
+    if not images:
         outside = "" if without is None else f" outside of {without}"
         raise DataError(
-            f"no picture in {folder}{outside}",
-            f"known endings: {', '.join(sorted(PICTURE_SUFFIXES))}",
+            f"no image in {folder}{outside}",
+            f"known endings: {', '.join(sorted(IMAGE_SUFFIXES))}",
         )
-    return pictures
+    return images
 
 
 def _walk(folder: Path, without: Path | None) -> Iterator[Path]:
-    """Picture files in no order; raises OSError where a folder cannot be read."""
+    """Image files in no order; raises OSError where a folder cannot be read."""
 
     def stop(error: OSError) -> None:  # os.walk would go on as if the folder were empty
         raise error
@@ -143,7 +141,7 @@ def _walk(folder: Path, without: Path | None) -> Iterator[Path]:
         ]
         for name in names:
             path = here / name
-            known = path.suffix.lower() in PICTURE_SUFFIXES and not name.startswith(".")
+            known = path.suffix.lower() in IMAGE_SUFFIXES and not name.startswith(".")
             if known and path.is_file():
                 yield path
 
@@ -151,9 +149,7 @@ def _walk(folder: Path, without: Path | None) -> Iterator[Path]:
 def _from_array(array: NDArray[Any], keep_channels: bool) -> Source:
     """The planes of an array of shape (h, w) or (h, w, c), alpha apart."""
     if array.ndim not in (2, 3):
-        raise InputError(
-            f"an array of shape {array.shape} is no picture", "pass (h, w) or (h, w, c)"
-        )
+        raise InputError(f"an array of shape {array.shape} is no image", "pass (h, w) or (h, w, c)")
     planes = array[np.newaxis] if array.ndim == 2 else np.moveaxis(array, 2, 0)
     values, bit_depth = _unit_range(np.ascontiguousarray(planes))
     if keep_channels or len(values) in (1, 3):
@@ -174,14 +170,14 @@ def _unit_range(values: NDArray[Any]) -> tuple[NDArray[np.float32], Literal[8, 1
         return values.astype(np.float32) / np.float32(65535), 16
     if values.dtype.kind != "f":
         raise InputError(
-            f"an array of {values.dtype} is no picture", "pass uint8, uint16, or floats in [0, 1]"
+            f"an array of {values.dtype} is no image", "pass uint8, uint16, or floats in [0, 1]"
         )
     if not np.isfinite(values).all():
-        raise InputError("the picture has values that are not finite", "replace NaN and infinity")
+        raise InputError("the image has values that are not finite", "replace NaN and infinity")
     # Noise may leave [0, 1], and a network that was trained so wants to see it; but not that far.
     if values.size and max(-values.min(), values.max()) > _FARTHEST_NOISE:
         raise InputError(
-            f"the picture has values from {values.min():.4g} to {values.max():.4g}",
+            f"the image has values from {values.min():.4g} to {values.max():.4g}",
             "floats are on the scale [0, 1], noise apart: divide; or pass uint8 or uint16",
         )
     return values.astype(np.float32), 16
@@ -190,7 +186,7 @@ def _unit_range(values: NDArray[Any]) -> tuple[NDArray[np.float32], Literal[8, 1
 def _with_channels(source: Source, channels: int) -> Source:
     if len(source.pixels) != channels:
         raise InputError(
-            f"the picture has {len(source.pixels)} channels but the network takes {channels}",
+            f"the image has {len(source.pixels)} channels but the network takes {channels}",
             f"pass an array of shape (h, w, {channels})",
         )
     return source

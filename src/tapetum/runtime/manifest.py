@@ -39,11 +39,11 @@ class Manifest(Record):
         kind: What the network does and how its parts are joined.
         architecture: What the network is.
         class_names: In the order of the logits; empty where nothing is named.
-        picture_channels: Channels of the picture, in and out.
+        image_channels: Channels of the image, in and out.
         colour: What these channels mean; ``other`` takes arrays only.
-        value_range: Of the picture, in and out.
-        labels: What gets a name: the whole picture, each given box, or nothing.
-        size_px: Side of the training pictures.
+        value_range: Of the image, in and out.
+        labels: What gets a name: the whole image, each given box, or nothing.
+        size_px: Side of the training images.
         stride_px: Tiles begin at multiples of this.
         tile_halo_px: How far tiles must overlap; null where no overlap makes tiles exact.
         bytes_per_pixel: Memory that one pixel takes while the network runs, roughly.
@@ -60,7 +60,7 @@ class Manifest(Record):
     kind: Kind
     architecture: Architecture
     class_names: tuple[str, ...] = ()
-    picture_channels: PositiveInt
+    image_channels: PositiveInt
     colour: Literal["grey", "rgb", "other"]
     value_range: tuple[float, float] = (0.0, 1.0)
     labels: Literal["whole", "boxes", "none"]
@@ -91,7 +91,7 @@ class Manifest(Record):
 
         Args:
             architecture: What the network is.
-            size_px: Side of the training pictures.
+            size_px: Side of the training images.
             class_names: In the order of the logits.
             name: The architecture's own where null.
             provenance: On what, when and from which commit the network was made.
@@ -114,12 +114,12 @@ class Manifest(Record):
             )
 
     @property
-    def cleans(self) -> bool:
-        """Whether the network returns a picture."""
+    def denoises(self) -> bool:
+        """Whether the network returns an image."""
         return self.architecture.decoder is not None
 
     @property
-    def names(self) -> bool:
+    def classifies(self) -> bool:
         """Whether the network returns labels."""
         return self.labels != "none"
 
@@ -127,7 +127,7 @@ class Manifest(Record):
     @classmethod
     def _is_unit_range(cls, value: tuple[float, float]) -> tuple[float, float]:
         if value != (0.0, 1.0):
-            raise ValueError(f"only pictures in [0, 1] are known, not in {list(value)}")
+            raise ValueError(f"only images in [0, 1] are known, not in {list(value)}")
         return value
 
     @model_validator(mode="after")
@@ -154,11 +154,11 @@ class Manifest(Record):
 
 def _derived(architecture: Architecture) -> dict[str, Any]:
     """The fields of a manifest that follow from the architecture."""
-    labels = "boxes" if architecture.names_boxes else "whole"
+    labels = "boxes" if architecture.classifies_boxes else "whole"
     return {
         "kind": architecture.kind,
-        "picture_channels": architecture.picture_channels,
-        "colour": {1: "grey", 3: "rgb"}.get(architecture.picture_channels, "other"),
+        "image_channels": architecture.image_channels,
+        "colour": {1: "grey", 3: "rgb"}.get(architecture.image_channels, "other"),
         "labels": labels if architecture.classifier else "none",
         "stride_px": architecture.stride_px,
         "tile_halo_px": halo_px(architecture),

@@ -4,14 +4,14 @@ A package is a zip file with three members, stored as they are:
 
 ``graph.onnx``
     The network as an ONNX graph: inputs ``noisy`` and, where labels belong to boxes, ``boxes``;
-    outputs ``cleaned`` and ``logits``, or one of them.
+    outputs ``denoised`` and ``logits``, or one of them.
 ``manifest.json``
     A :class:`Manifest`: what goes in and comes out, how it was made, what it scored.
 ``CARD.md``
     The same for people.
 
 Equal content gives equal bytes (no clock is read), so a package can be compared by its digest.
-What does not fit is refused when the package is opened, not when the first picture arrives.
+What does not fit is refused when the package is opened, not when the first image arrives.
 """
 
 import hashlib

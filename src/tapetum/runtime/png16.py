@@ -2,7 +2,7 @@
 
 A PNG is a signature and four kinds of chunk: size and kind (``IHDR``), the compressed rows
 (``IDAT``), an end mark (``IEND``).  Each row is stored as its difference to the row above (filter
-2, "up"), which vectorises and compresses smooth pictures well.
+2, "up"), which vectorises and compresses smooth images well.
 
 References:
     Portable Network Graphics (PNG) Specification, third edition (W3C, 2025),

@@ -1,8 +1,8 @@
-"""A package at work: a noisy picture in, a cleaned picture and a name out.
+"""A package at work: a noisy image in, a denoised image and a name out.
 
-A picture above the memory limit is cut into tiles (:mod:`tapetum.runtime.tiles`).  The cleaned
-picture and the labels of boxes are then the same as for the whole picture.  The label of a whole
-picture is not: its probabilities are the mean of the tiles' probabilities, each weighted by the
+An image above the memory limit is cut into tiles (:mod:`tapetum.runtime.tiles`).  The denoised
+image and the labels of boxes are then the same as for the whole image.  The label of a whole
+image is not: its probabilities are the mean of the tiles' probabilities, each weighted by the
 area of its core; :attr:`Prediction.tiled` says when this happened.
 """
 
@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tapetum.errors import InputError, PackageError, TapetumError, nearest
-from tapetum.runtime.image import Picture
-from tapetum.runtime.inputs import Source, as_source, check_boxes, pictures_in
+from tapetum.runtime.image import DecodedImage
+from tapetum.runtime.inputs import Source, as_source, check_boxes, images_in
 from tapetum.runtime.manifest import Manifest
 from tapetum.runtime.package import Package, open_package
 from tapetum.runtime.session import GraphSession, keep_outputs
@@ -25,7 +25,7 @@ from tapetum.runtime.tiles import Limits, Run, Window, copy_core, plan_runs
 
 __all__ = ["Mode", "Prediction", "Predictor"]
 
-Mode = Literal["both", "label", "picture"]
+Mode = Literal["both", "label", "image"]
 
 # ONNX Runtime's arena grows by doubling: on tiled UNets 1.0 to 1.6 times the estimate was measured.
 _ARENA_FACTOR = 2.0
@@ -33,20 +33,20 @@ _ARENA_FACTOR = 2.0
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
-    """What a network makes of one picture.
+    """What a network makes of one image.
 
     Attributes:
-        cleaned: The cleaned picture, as deep as the noisy one and with its alpha; None where it
+        denoised: The denoised image, as deep as the noisy one and with its alpha; None where it
             was not asked for, or is neither grey nor RGB.
         pixels: The same as numbers, shape (c, h, w), in [0, 1]; None where it was not asked for.
-        labels: The most probable class of the picture, or of each box; empty where not asked for.
-        probabilities: Shape (1, classes) for a picture, (k, classes) for boxes; each row adds up
+        labels: The most probable class of the image, or of each box; empty where not asked for.
+        probabilities: Shape (1, classes) for an image, (k, classes) for boxes; each row adds up
             to 1.  None where not asked for.
         latency_ms: Time in the runtime alone: no reading, no conversion.
-        tiled: Whether the picture was cut into tiles.
+        tiled: Whether the image was cut into tiles.
     """
 
-    cleaned: Picture | None
+    denoised: DecodedImage | None
     pixels: NDArray[np.float32] | None
     labels: tuple[str, ...]
     probabilities: NDArray[np.float32] | None
@@ -69,20 +69,20 @@ class Prediction:
 class _Answer(NamedTuple):
     """What one run, or all of them, gave: (c, h, w) and (1 or k, classes)."""
 
-    cleaned: NDArray[np.float32] | None
+    denoised: NDArray[np.float32] | None
     probabilities: NDArray[np.float32] | None
     latency_ms: float
 
 
 class Predictor:
-    """Runs a package on pictures.
+    """Runs a package on images.
 
     Args:
         package: An opened package.
         threads: That share the work; as many as there are cores where null.
-        mode: ``both`` gives all that the package can; ``label`` and ``picture`` leave out the
+        mode: ``both`` gives all that the package can; ``label`` and ``image`` leave out the
             other branch and its cost.
-        memory_mib: Larger pictures are tiled, so that a run stays below this; the picture itself
+        memory_mib: Larger images are tiled, so that a run stays below this; the image itself
             comes on top.
         max_pixels: The same limit as a number of pixels, where it is known better.
 
@@ -139,51 +139,51 @@ class Predictor:
         return "boxes" in self._session.input_names
 
     def __call__(
-        self, picture: Path | str | NDArray[Any] | Picture, *, boxes: ArrayLike | None = None
+        self, image: Path | str | NDArray[Any] | DecodedImage, *, boxes: ArrayLike | None = None
     ) -> Prediction:
-        """Cleans and names one picture.
+        """Denoises and names one image.
 
         Args:
-            picture: A file; a :class:`Picture`; or an array of shape (h, w) or (h, w, c), of
+            image: A file; a :class:`DecodedImage`; or an array of shape (h, w) or (h, w, c), of
                 uint8, uint16, or floats on the scale [0, 1], which noise may leave.  Grey and RGB
                 are turned into what the network takes.
             boxes: Shape (k, 4), left, top, right, bottom in pixels, where labels belong to boxes.
 
         Raises:
-            InputError: The picture or the boxes do not fit the network.
+            InputError: The image or the boxes do not fit the network.
             DataError: The file cannot be read.
         """
         self._check_boxes_wanted(given=boxes is not None)
-        source = as_source(picture, self.manifest)
+        source = as_source(image, self.manifest)
         height, width = source.pixels.shape[1:]
         checked = None if boxes is None else check_boxes(boxes, height, width)
         limits = self._limits(height, width)
-        runs = plan_runs(height, width, checked, limits, with_picture="cleaned" in self.outputs)
+        runs = plan_runs(height, width, checked, limits, with_image="denoised" in self.outputs)
         answer = self._run(source.pixels, runs, checked)
         return self._prediction(source, answer, tiled=height * width > self.max_pixels)
 
     def folder(self, path: Path) -> Iterator[tuple[Path, Prediction | TapetumError]]:
-        """Goes through the pictures of a folder, sorted by name.
+        """Goes through the images of a folder, sorted by name.
 
         Returns:
             Each file with its prediction, or with the reason why there is none.
 
         Raises:
-            DataError: There is no such folder, or no picture in it.
+            DataError: There is no such folder, or no image in it.
             InputError: Labels belong to boxes, which a folder does not have.
         """
         self._check_boxes_wanted(given=False)
-        return self._each(pictures_in(path))
+        return self._each(images_in(path))
 
     def warm_up(self, height_px: int | None = None, width_px: int | None = None) -> None:
-        """Runs once on a grey picture, so that the first real one is not the slow one.
+        """Runs once on a grey image, so that the first real one is not the slow one.
 
         Args:
-            height_px: Of that picture; as in training where null.
+            height_px: Of that image; as in training where null.
             width_px: The same.
         """
         height, width = height_px or self.manifest.size_px, width_px or self.manifest.size_px
-        pixels = np.full((self.manifest.picture_channels, height, width), 0.5, np.float32)
+        pixels = np.full((self.manifest.image_channels, height, width), 0.5, np.float32)
         self._ask(pixels, Window(0, 0, width, height), None)
 
     def _each(self, paths: Sequence[Path]) -> Iterator[tuple[Path, Prediction | TapetumError]]:
@@ -197,20 +197,20 @@ class Predictor:
         if self.takes_boxes and not given:
             raise InputError(
                 f"{self.manifest.name} names boxes, and none were passed",
-                "pass boxes of shape (k, 4), or use mode='picture'",
+                "pass boxes of shape (k, 4), or use mode='image'",
             )
         if given and not self.takes_boxes:
             reason = f"mode={self.mode!r} gives no labels of boxes"
             raise InputError(f"boxes were passed, but {reason} here", "leave the boxes out")
 
     def _limits(self, height: int, width: int) -> Limits:
-        """What tiles of a picture of this size must keep to."""
+        """What tiles of an image of this size must keep to."""
         manifest = self.manifest
         if manifest.tile_halo_px is None and height * width > self.max_pixels:
             raise InputError(
-                f"the picture of {width} x {height} px is above the limit of {self.max_pixels:,} "
+                f"the image of {width} x {height} px is above the limit of {self.max_pixels:,} "
                 f"pixels, and {manifest.name} cannot be tiled: it looks at all places at once",
-                "raise the memory limit, or make the picture smaller",
+                "raise the memory limit, or make the image smaller",
             )
         return Limits(manifest.tile_halo_px or 0, manifest.stride_px, self.max_pixels)
 
@@ -218,15 +218,15 @@ class Predictor:
         self, pixels: NDArray[np.float32], runs: Sequence[Run], boxes: NDArray[np.float32] | None
     ) -> _Answer:
         """Makes every run and puts the answers together."""
-        cleaned = np.empty_like(pixels) if "cleaned" in self.outputs else None
+        denoised = np.empty_like(pixels) if "denoised" in self.outputs else None
         rows = 1 if boxes is None else len(boxes)
         probabilities = np.zeros((rows, len(self.manifest.class_names)), np.float32)
         latency_ms = 0.0
         for run in runs:
             answer = self._ask(pixels, run.window, None if boxes is None else boxes[run.boxes])
             latency_ms += answer.latency_ms
-            if cleaned is not None and answer.cleaned is not None and run.core is not None:
-                copy_core(cleaned, run.window, run.core, answer.cleaned)
+            if denoised is not None and answer.denoised is not None and run.core is not None:
+                copy_core(denoised, run.window, run.core, answer.denoised)
             if answer.probabilities is None:
                 continue
             if boxes is not None:
@@ -234,12 +234,12 @@ class Predictor:
             elif run.core is not None:
                 share = run.core.num_pixels / (pixels.shape[1] * pixels.shape[2])
                 probabilities += np.float32(share) * answer.probabilities
-        return _Answer(cleaned, probabilities if "logits" in self.outputs else None, latency_ms)
+        return _Answer(denoised, probabilities if "logits" in self.outputs else None, latency_ms)
 
     def _ask(
         self, pixels: NDArray[np.float32], window: Window, boxes: NDArray[np.float32] | None
     ) -> _Answer:
-        """Runs the network on one window of a picture."""
+        """Runs the network on one window of an image."""
         feeds = {"noisy": np.ascontiguousarray(window.cut(pixels)[np.newaxis])}
         if self.takes_boxes:
             corner = np.array([[0, 0, 1, 1]], np.float32)  # a graph may not take zero boxes
@@ -252,8 +252,8 @@ class Predictor:
         self._check_answer(feeds, found)
         logits = found.get("logits")
         rows = None if logits is None else _softmax(logits.reshape(-1, logits.shape[-1]))
-        cleaned = found.get("cleaned")
-        return _Answer(None if cleaned is None else cleaned[0], rows, latency_ms)
+        denoised = found.get("denoised")
+        return _Answer(None if denoised is None else denoised[0], rows, latency_ms)
 
     def _check_answer(
         self, feeds: dict[str, NDArray[np.float32]], found: dict[str, NDArray[np.float32]]
@@ -262,7 +262,7 @@ class Predictor:
         by_box = self.manifest.labels == "boxes" and "boxes" in feeds
         rows = feeds["boxes"].shape[:2] if by_box else (1,)
         shapes = {
-            "cleaned": feeds["noisy"].shape,
+            "denoised": feeds["noisy"].shape,
             "logits": (*rows, len(self.manifest.class_names)),
         }
         for name, value in found.items():
@@ -279,31 +279,31 @@ class Predictor:
                 )
 
     def _prediction(self, source: Source, answer: _Answer, *, tiled: bool) -> Prediction:
-        pixels = None if answer.cleaned is None else np.clip(answer.cleaned, 0, 1)
-        colour, picture = self.manifest.colour, None
+        pixels = None if answer.denoised is None else np.clip(answer.denoised, 0, 1)
+        colour, image = self.manifest.colour, None
         if pixels is not None and colour != "other":
-            picture = Picture(pixels, source.alpha, source.bit_depth, colour)
+            image = DecodedImage(pixels, source.alpha, source.bit_depth, colour)
         best = () if answer.probabilities is None else answer.probabilities.argmax(axis=1)
         labels = tuple(self.manifest.class_names[index] for index in best)
-        return Prediction(picture, pixels, labels, answer.probabilities, answer.latency_ms, tiled)
+        return Prediction(image, pixels, labels, answer.probabilities, answer.latency_ms, tiled)
 
 
 def _outputs(manifest: Manifest, mode: Mode) -> tuple[str, ...]:
     """The graph's outputs that a mode asks for."""
     if mode not in get_args(Mode):
         raise InputError(f"there is no mode {mode!r}", nearest(str(mode), get_args(Mode)))
-    if mode == "label" and not manifest.names:
-        raise InputError(f"{manifest.name} only cleans pictures", "use mode='picture'")
-    if mode == "picture" and not manifest.cleans:
-        raise InputError(f"{manifest.name} only names pictures", "use mode='label'")
-    outputs = ["cleaned"] if manifest.cleans and mode != "label" else []
-    return (*outputs, "logits") if manifest.names and mode != "picture" else tuple(outputs)
+    if mode == "label" and not manifest.classifies:
+        raise InputError(f"{manifest.name} only denoises images", "use mode='image'")
+    if mode == "image" and not manifest.denoises:
+        raise InputError(f"{manifest.name} only names images", "use mode='label'")
+    outputs = ["denoised"] if manifest.denoises and mode != "label" else []
+    return (*outputs, "logits") if manifest.classifies and mode != "image" else tuple(outputs)
 
 
 def _graph_for(package: Package, outputs: Sequence[str]) -> bytes:
     """The graph, cut down to some of its outputs where it has more."""
     manifest = package.manifest
-    if len(outputs) == manifest.cleans + manifest.names:
+    if len(outputs) == manifest.denoises + manifest.classifies:
         return package.graph_bytes
     import onnx
 

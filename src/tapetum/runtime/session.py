@@ -104,7 +104,7 @@ class GraphSession:
             shapes = ", ".join(f"{name} {array.shape}" for name, array in feeds.items())
             raise InputError(
                 f"the graph failed on {shapes}: {_short(error)}",
-                "try a smaller picture, or a lower memory limit so that it is tiled",
+                "try a smaller image, or a lower memory limit so that it is tiled",
             ) from error
 
     def _check(self, outputs: Sequence[str], feeds: Mapping[str, NDArray[np.float32]]) -> None:
@@ -197,7 +197,7 @@ def _session_options(threads: int) -> Any:  # onnxruntime has no types
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
     options.log_severity_level = _QUIET
-    # A plan for each size of picture would keep memory for each, and buys no time that shows.
+    # A plan for each size of image would keep memory for each, and buys no time that shows.
     options.enable_mem_pattern = False
     options.inter_op_num_threads = 1
     # Never 0: ONNX Runtime would count the machine's cores, not those that a container may use.

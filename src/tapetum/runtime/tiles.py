@@ -1,10 +1,10 @@
-"""Large pictures in pieces: windows that overlap by what the network can see.
+"""Large images in pieces: windows that overlap by what the network can see.
 
-A pixel of the cleaned picture depends on the noisy one only within the network's reach.  A tile
+A pixel of the denoised image depends on the noisy one only within the network's reach.  A tile
 is therefore a *core*, the part whose result is kept, inside a *window*, the part that the network
-gets to see: the core grown by a halo of at least the reach, and cut at the picture's edge.  Cores
-cover the picture without overlap.  Every window begins at a multiple of the stride, where the
-network's coarse grids lie as they do in the whole picture, so the pieces are not only seamless
+gets to see: the core grown by a halo of at least the reach, and cut at the image's edge.  Cores
+cover the image without overlap.  Every window begins at a multiple of the stride, where the
+network's coarse grids lie as they do in the whole image, so the pieces are not only seamless
 but the same numbers as the whole, up to the last bits of float32.
 
 ::
@@ -16,7 +16,7 @@ but the same numbers as the whole, up to the last bits of float32.
            │   └───────┘   │
            └───────────────┘
 
-What looks at the whole picture (group norm, squeeze-and-excitation) has no finite reach: no halo
+What looks at the whole image (group norm, squeeze-and-excitation) has no finite reach: no halo
 makes such a network's tiles exact, and :func:`halo_px` says so.
 """
 
@@ -34,7 +34,7 @@ __all__ = ["Limits", "Run", "Tile", "Window", "copy_core", "halo_px", "plan_runs
 
 
 class Window(NamedTuple):
-    """A part of a picture, in pixels; ``right`` and ``bottom`` are just outside of it."""
+    """A part of an image, in pixels; ``right`` and ``bottom`` are just outside of it."""
 
     left: int
     top: int
@@ -57,7 +57,7 @@ class Window(NamedTuple):
         return pixels[..., self.top : self.bottom, self.left : self.right]
 
     def shift(self, boxes: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Boxes of shape (k, 4) of the picture, as seen from this window."""
+        """Boxes of shape (k, 4) of the image, as seen from this window."""
         return boxes - np.array([self.left, self.top, self.left, self.top], np.float32)
 
 
@@ -76,7 +76,7 @@ class Limits(NamedTuple):
 
 
 class Tile(NamedTuple):
-    """What the network sees and which part of its answer counts, both in the whole picture."""
+    """What the network sees and which part of its answer counts, both in the whole image."""
 
     window: Window
     core: Window
@@ -87,7 +87,7 @@ class Run(NamedTuple):
 
     Attributes:
         window: What the network sees.
-        core: Which part of the cleaned window counts; None where only the boxes do.
+        core: Which part of the denoised window counts; None where only the boxes do.
         boxes: Indices of the boxes that are named in this run.
     """
 
@@ -108,20 +108,20 @@ class _Span(NamedTuple):
 def halo_px(architecture: Architecture) -> int | None:
     """How far a window must reach beyond its core, a multiple of the stride.
 
-    None where no halo is enough: where a layer on the way to the picture looks at all of its
-    places, and where a label of the whole picture is all there is.
+    None where no halo is enough: where a layer on the way to the image looks at all of its
+    places, and where a label of the whole image is all there is.
 
     Where boxes are named it is at least 1: a box that is narrower than its region is sampled up
     to half a place outside of it, and a sample between two places reads both.
     """
     if architecture.decoder is None:
-        return _round_up(1, architecture.stride_px) if architecture.names_boxes else None
+        return _round_up(1, architecture.stride_px) if architecture.classifies_boxes else None
     blocks = [block for level in architecture.encoder for block in level.blocks]
     blocks += architecture.decoder.blocks
     blocks += [block for level in architecture.decoder.levels for block in level.blocks]
     if any(_sees_all(block) for block in (*blocks, architecture.decoder.output)):
         return None
-    beside_box_px = 1 if architecture.names_boxes else 0
+    beside_box_px = 1 if architecture.classifies_boxes else 0
     return _round_up(reach_px(architecture) + beside_box_px, architecture.stride_px)
 
 
@@ -129,12 +129,12 @@ def plan_tiles(height_px: int, width_px: int, limits: Limits) -> list[Tile]:
     """The tiling of least work whose windows keep the limits.
 
     Args:
-        height_px: Of the picture.
-        width_px: Of the picture.
+        height_px: Of the image.
+        width_px: Of the image.
         limits: What every window keeps to.
 
     Returns:
-        Tiles in reading order; a single one where the picture is within the limit.
+        Tiles in reading order; a single one where the image is within the limit.
 
     Raises:
         InputError: The limit leaves no room for a core beside its halo.
@@ -159,19 +159,19 @@ def plan_runs(
     boxes: NDArray[np.float32] | None,
     limits: Limits,
     *,
-    with_picture: bool,
+    with_image: bool,
 ) -> list[Run]:
     """One run for each tile, and one for each box that no core holds whole.
 
-    A box is named where the network sees it as it would in the whole picture: in the tile whose
+    A box is named where the network sees it as it would in the whole image: in the tile whose
     core holds it, or else in a window of its own.
 
     Args:
-        height_px: Of the picture.
-        width_px: Of the picture.
+        height_px: Of the image.
+        width_px: Of the image.
         boxes: Shape (k, 4), in pixels; None where boxes are not named.
         limits: What every window keeps to.
-        with_picture: Whether tiles without boxes are needed at all.
+        with_image: Whether tiles without boxes are needed at all.
 
     Raises:
         InputError: The limit leaves no room for a core, or for a box, beside its halo.
@@ -184,7 +184,7 @@ def plan_runs(
     for tile in tiles:
         held = sorted(index for index in waiting if tile.core.holds(boxes[index]))
         waiting.difference_update(held)
-        if held or with_picture:
+        if held or with_image:
             runs.append(Run(tile.window, tile.core, held))
     for index in sorted(waiting):
         window = _window_around(boxes[index], height_px, width_px, limits)
@@ -195,10 +195,10 @@ def plan_runs(
 def copy_core(
     whole: NDArray[np.float32], window: Window, core: Window, answer: NDArray[np.float32]
 ) -> None:
-    """Writes what counts of one answer into the whole picture.
+    """Writes what counts of one answer into the whole image.
 
     Args:
-        whole: The picture being put together, shape (c, h, w); changed in place.
+        whole: The image being put together, shape (c, h, w); changed in place.
         window: What the network saw.
         core: Which part of it counts.
         answer: What the network made of the window, shape (c, h', w').
@@ -250,7 +250,7 @@ def _longest_core(length_px: int, limit_px: int, limits: Limits) -> int | None:
 def _window_around(
     box: NDArray[np.float32], height_px: int, width_px: int, limits: Limits
 ) -> Window:
-    """The least window that shows the network a box of shape (4,) as the whole picture would."""
+    """The least window that shows the network a box of shape (4,) as the whole image would."""
     halo_px, stride_px, max_pixels = limits
     left, top, right, bottom = box.tolist()
     window = Window(

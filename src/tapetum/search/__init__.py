@@ -1,4 +1,4 @@
-"""Search: which network of a space cleans and names best within a latency budget.
+"""Search: which network of a space denoises and names best within a latency budget.
 
 :func:`search` trains a supernet that holds every network of the space, learns which candidates to
 prefer, and derives the one network that keeps the target by the latency table, exactly.

@@ -34,7 +34,7 @@ class SearchRequest(Record):
     Attributes:
         recipe: How to search.
         target_ms: What the found network may take, by the table.
-        data: What identifies the pictures.
+        data: What identifies the images.
         class_names: What the numbers of the classifier mean.
     """
 
@@ -51,11 +51,11 @@ class SearchEpoch(Record):
 
     Attributes:
         epoch: From 1.
-        means: Over the epoch's steps: ``loss`` of the sampled path and its terms, ``logit_loss``.
+        means: Over the epoch's steps: ``loss`` of the sampled path and its terms, ``alpha_loss``.
         expected_ms: Of the logits at the end of the epoch.
         likeliest_ms: Of the network of the likeliest candidates, widths scaled.
         widths_ended: Why its widths stayed where they are.
-        judged: That network on held-out pictures, batch statistics re-estimated: ``loss``, and
+        judged: That network on held-out images, batch statistics re-estimated: ``loss``, and
             ``accuracy`` and ``psnr_db`` where it has such an output.
         entropy: Of the logits, from 1 (undecided) to 0.
         temperature: Of the Gumbel-softmax.
@@ -94,10 +94,10 @@ class SearchPosition(Record):
         counts: As above.
         seconds: Spent on the unfinished epoch.
         rows: One for each whole epoch.
-        num_pictures: A set that has grown or shrunk since is noticed.
+        num_images: A set that has grown or shrunk since is noticed.
         widths: Of every candidate.
         weight_groups: Settings of the optimizer of weights.
-        logit_groups: Settings of the optimizer of logits.
+        alpha_groups: Settings of the optimizer of logits.
     """
 
     epoch: int = 0
@@ -106,10 +106,10 @@ class SearchPosition(Record):
     counts: dict[str, int] = Field(default_factory=dict)
     seconds: float = 0.0
     rows: tuple[SearchEpoch, ...] = ()
-    num_pictures: int = 0
+    num_images: int = 0
     widths: dict[str, dict[str, int]] = Field(default_factory=dict)
     weight_groups: list[dict[str, Any]] = Field(default_factory=list)
-    logit_groups: list[dict[str, Any]] = Field(default_factory=list)
+    alpha_groups: list[dict[str, Any]] = Field(default_factory=list)
 
 
 class SearchResult(Record):
@@ -123,7 +123,7 @@ class SearchResult(Record):
         widths_ended: Why its widths stayed where they are.
         epochs: How the search went.
         seconds: That it took, without pauses.
-        pictures_per_second: Pictures that taught the weights, over ``seconds``.
+        images_per_second: Images that taught the weights, over ``seconds``.
         provenance: When and where it was begun, or last gone on with.
     """
 
@@ -135,7 +135,7 @@ class SearchResult(Record):
     widths_ended: Literal["target", "narrowest", "widest"]
     epochs: tuple[SearchEpoch, ...]
     seconds: float
-    pictures_per_second: float
+    images_per_second: float
     provenance: Provenance
 
 

@@ -1,11 +1,11 @@
 """How good is a network of the supernet?  Judged only once its batch statistics are its own.
 
 Batch normalisation remembers the mean and variance of whatever passed: in a supernet, of many
-networks at once.  So they are estimated anew for the one that is judged, on pictures that the
+networks at once.  So they are estimated anew for the one that is judged, on images that the
 weights learn from, and the judgement is on others.
 """
 
-from tapetum.data import PictureSet
+from tapetum.data import ImageDataset
 from tapetum.nn import Network
 from tapetum.search.recipe import SearchRecipe
 from tapetum.training.validate import dealt_batches, look
@@ -13,21 +13,21 @@ from tapetum.training.validate import dealt_batches, look
 __all__ = ["judge"]
 
 
-def judge(network: Network, pictures: PictureSet, recipe: SearchRecipe) -> dict[str, float]:
-    """Means over held-out pictures, dealt out to the recipe's noise levels.
+def judge(network: Network, images: ImageDataset, recipe: SearchRecipe) -> dict[str, float]:
+    """Means over held-out images, dealt out to the recipe's noise levels.
 
     Args:
         network: In evaluation mode.
-        pictures: Held out.
-        recipe: Has the loss, the noise and how many pictures are looked at.
+        images: Held out.
+        recipe: Has the loss, the noise and how many images are looked at.
 
     Returns:
         ``loss``; ``psnr_db`` and ``accuracy`` where the network has such an output.
     """
     batches = dealt_batches(
-        pictures,
+        images,
         recipe.noise,
-        count=recipe.judged_pictures,
+        count=recipe.judged_images,
         batch_size=recipe.batch_size,
         seed=recipe.seed,
     )

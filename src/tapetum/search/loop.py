@@ -1,8 +1,8 @@
 """The order in which a search happens; what a step does is in :mod:`tapetum.search.searcher`.
 
-Pictures are parted in two: most teach the weights, the others teach the logits.  Every epoch ends
+Images are parted in two: most teach the weights, the others teach the logits.  Every epoch ends
 with the widths scaled, and with a look at the network that would be delivered now, on held-out
-pictures and with its batch statistics estimated anew.  At the end the knapsack makes the budget
+images and with its batch statistics estimated anew.  At the end the knapsack makes the budget
 exact.
 """
 
@@ -15,8 +15,8 @@ import torch
 
 from tapetum.data import (
     Batch,
-    PictureSet,
-    Selection,
+    ImageDataset,
+    Subset,
     steps_per_epoch,
     training_batches,
 )
@@ -54,7 +54,7 @@ def search_once(
     path: Path,
     request: SearchRequest,
     table: LatencyTable,
-    pictures: PictureSet,
+    images: ImageDataset,
     *,
     progress: ProgressCallback = silent,
 ) -> SearchResult:
@@ -64,7 +64,7 @@ def search_once(
         path: Of its folder.
         request: What is asked.
         table: What prices it.
-        pictures: As in :func:`search`, which says what else may be wrong.
+        images: As in :func:`search`, which says what else may be wrong.
         progress: As there.
 
     Raises:
@@ -74,13 +74,13 @@ def search_once(
         finished = SearchFolder.open(path)
         finished.require_same(request, table)
         return finished.result()
-    require_searchable(request, table, pictures)
+    require_searchable(request, table, images)
     folder = SearchFolder.start(path, request, table, resume=True)
-    return search(folder, pictures, progress=progress)
+    return search(folder, images, progress=progress)
 
 
 def search(
-    folder: SearchFolder, pictures: PictureSet, *, progress: ProgressCallback = silent
+    folder: SearchFolder, images: ImageDataset, *, progress: ProgressCallback = silent
 ) -> SearchResult:
     """Searches the space of a table for the network that keeps a target.
 
@@ -89,22 +89,22 @@ def search(
 
     Args:
         folder: Says what is asked, and keeps what comes of it.
-        pictures: To learn from; a share of them is held out from the weights.
+        images: To learn from; a share of them is held out from the weights.
         progress: Is told of each step, in the main process.
 
     Raises:
-        InputError: No network of the space keeps the target, or the space is for other pictures.
-        DataError: There are too few pictures.
-        RunError: The search began with other pictures.
+        InputError: No network of the space keeps the target, or the space is for other images.
+        DataError: There are too few images.
+        RunError: The search began with other images.
         TrainingError: The loss is no longer finite, or the search was interrupted; its last
             checkpoint is kept.
     """
-    require_searchable(folder.request, folder.table, pictures)
+    require_searchable(folder.request, folder.table, images)
     prepare_process()
     provenance = stamp(seed=folder.request.recipe.seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(folder.request.recipe.seed)
-        searching = _Searching(folder, pictures)
+        searching = _Searching(folder, images)
         position = searching.run(progress)
     last = position.rows[-1]
     best = derive(
@@ -123,7 +123,7 @@ def search(
         widths_ended=last.widths_ended,
         epochs=position.rows,
         seconds=seconds,
-        pictures_per_second=position.step * folder.request.recipe.batch_size / seconds,
+        images_per_second=position.step * folder.request.recipe.batch_size / seconds,
         provenance=provenance,
     )
     if searching.searcher.accelerator.is_main_process:
@@ -132,17 +132,17 @@ def search(
     return result
 
 
-def require_searchable(request: SearchRequest, table: LatencyTable, pictures: PictureSet) -> None:
+def require_searchable(request: SearchRequest, table: LatencyTable, images: ImageDataset) -> None:
     """Refuses what cannot end well before anything is computed, or written.
 
     Args:
         request: What is asked.
         table: What prices it.
-        pictures: To learn from.
+        images: To learn from.
 
     Raises:
-        InputError: No network of the space keeps the target, or the space is for other pictures.
-        DataError: There are too few pictures.
+        InputError: No network of the space keeps the target, or the space is for other images.
+        DataError: There are too few images.
     """
     space = table.space
     if not space.slots:
@@ -151,29 +151,29 @@ def require_searchable(request: SearchRequest, table: LatencyTable, pictures: Pi
         )
     require_feasible(table, request.target_ms)
     classes = None if space.classifier is None else space.classifier.num_classes
-    if space.picture_channels != pictures.channels:
+    if space.image_channels != images.channels:
         raise InputError(
-            f"{space.name} is for pictures of {space.picture_channels} channels, "
-            f"these have {pictures.channels}",
-            "measure a table of a space for these pictures",
+            f"{space.name} is for images of {space.image_channels} channels, "
+            f"these have {images.channels}",
+            "measure a table of a space for these images",
         )
-    if classes is not None and classes != len(pictures.class_names):
+    if classes is not None and classes != len(images.class_names):
         raise InputError(
-            f"{space.name} is for {classes} names, these pictures have {len(pictures.class_names)}",
-            "measure a table of a space for these pictures",
+            f"{space.name} is for {classes} names, these images have {len(images.class_names)}",
+            "measure a table of a space for these images",
         )
-    _part(pictures, request.recipe)
+    _part(images, request.recipe)
 
 
 class _Searching:
     """A search that goes on."""
 
-    def __init__(self, folder: SearchFolder, pictures: PictureSet) -> None:
+    def __init__(self, folder: SearchFolder, images: ImageDataset) -> None:
         recipe = folder.request.recipe
-        self.folder, self.recipe, self.num_pictures = folder, recipe, len(pictures)
-        self.for_weights, self.for_logits = _part(pictures, recipe)
+        self.folder, self.recipe, self.num_images = folder, recipe, len(images)
+        self.for_weights, self.for_alphas = _part(images, recipe)
         self.steps_per_epoch = steps_per_epoch(self.for_weights, recipe.batch_size)
-        self.steps_held_out = steps_per_epoch(self.for_logits, recipe.batch_size)
+        self.steps_held_out = steps_per_epoch(self.for_alphas, recipe.batch_size)
         self.total_steps = recipe.epochs * self.steps_per_epoch
         self.searcher = Searcher(
             folder.table,
@@ -209,10 +209,10 @@ class _Searching:
         step, epoch = position.step, position.epoch
         batch = self._batch(self.for_weights, step, self.steps_per_epoch, key=0)
         found = self.searcher.weight_step(batch, step=step, epoch=epoch)
-        every = self.recipe.logits_every_steps
+        every = self.recipe.alphas_every_steps
         if epoch >= self.recipe.warmup_epochs and step % every == every - 1:
-            held_out = self._batch(self.for_logits, step // every, self.steps_held_out, key=1)
-            found |= self.searcher.logit_step(held_out, step=step, epoch=epoch)
+            held_out = self._batch(self.for_alphas, step // every, self.steps_held_out, key=1)
+            found |= self.searcher.alpha_step(held_out, step=step, epoch=epoch)
         means = self.searcher.mean_over_processes({**found, "stop": float(is_asked)})
         if not all(map(math.isfinite, means.values())):
             raise TrainingError(
@@ -222,11 +222,11 @@ class _Searching:
             )
         return means
 
-    def _batch(self, pictures: PictureSet, number: int, per_epoch: int, *, key: int) -> Batch:
+    def _batch(self, images: ImageDataset, number: int, per_epoch: int, *, key: int) -> Batch:
         """The batch of a number, counted since the beginning: no state to keep."""
         processes = self.searcher.accelerator
         batches = training_batches(
-            pictures,
+            images,
             self.recipe.noise,
             batch_size=self.recipe.batch_size,
             seed=2 * self.recipe.seed + key,
@@ -279,25 +279,25 @@ class _Searching:
             epoch=epoch,
         )
         reestimate_statistics(network, itertools.islice(batches, count))
-        judged = judge(network, self.for_logits, self.recipe)
+        judged = judge(network, self.for_alphas, self.recipe)
         return self.searcher.mean_over_processes(judged)
 
     def _start(self) -> SearchPosition:
         """Where to go on from, with the searcher put back to it."""
         if not self.folder.checkpoint.exists():
-            return SearchPosition(num_pictures=self.num_pictures)
+            return SearchPosition(num_images=self.num_images)
         tensors, position = read_checkpoint_of(self.folder.checkpoint, SearchPosition)
-        if position.num_pictures != self.num_pictures:
+        if position.num_images != self.num_images:
             raise RunError(
-                f"the search {self.folder.path} began with {position.num_pictures:,} pictures, "
-                f"now there are {self.num_pictures:,}",
-                "bring the pictures back, or start a new search",
+                f"the search {self.folder.path} began with {position.num_images:,} images, "
+                f"now there are {self.num_images:,}",
+                "bring the images back, or start a new search",
             )
         self.searcher.restore(
             tensors,
             widths=position.widths,
             weight_groups=position.weight_groups,
-            logit_groups=position.logit_groups,
+            alpha_groups=position.alpha_groups,
         )
         return position
 
@@ -308,18 +308,18 @@ class _Searching:
             self.folder.write_rows(position.rows)
 
 
-def _part(pictures: PictureSet, recipe: SearchRecipe) -> tuple[Selection, Selection]:
-    """Pictures for the weights, and those that are held out for the logits."""
-    order = generator_for(recipe.seed, HELD_OUT_KEY).permutation(len(pictures)).tolist()
-    num_held_out = round(recipe.held_out * len(pictures))
-    if min(num_held_out, len(pictures) - num_held_out) < recipe.batch_size:
+def _part(images: ImageDataset, recipe: SearchRecipe) -> tuple[Subset, Subset]:
+    """Images for the weights, and those that are held out for the logits."""
+    order = generator_for(recipe.seed, HELD_OUT_KEY).permutation(len(images)).tolist()
+    num_held_out = round(recipe.held_out * len(images))
+    if min(num_held_out, len(images) - num_held_out) < recipe.batch_size:
         raise DataError(
-            f"{len(pictures):,} pictures do not make a batch of {recipe.batch_size} each for the "
+            f"{len(images):,} images do not make a batch of {recipe.batch_size} each for the "
             f"weights and, of {recipe.held_out:.0%} of them, for the choices",
-            "give more pictures, or a smaller batch",
+            "give more images, or a smaller batch",
         )
     held_out, others = sorted(order[:num_held_out]), sorted(order[num_held_out:])
-    return Selection(pictures, others), Selection(pictures, held_out)
+    return Subset(images, others), Subset(images, held_out)
 
 
 def _after_step(

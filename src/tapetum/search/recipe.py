@@ -1,7 +1,7 @@
 """How a network is searched for, as frozen data.
 
 :data:`TF_NAS` is the published search, :data:`SWIFT_SEARCH` the same search on a CPU: candidates
-share their weights, the two paths of a step share its pictures out, and each step of the logits
+share their weights, the two paths of a step share its images out, and each step of the logits
 looks at two candidates of a slot instead of all.
 """
 
@@ -44,35 +44,35 @@ class SearchRecipe(Record):
 
     Attributes:
         name: For people.
-        epochs: Passes over the pictures that teach the weights.
+        epochs: Passes over the images that teach the weights.
         warmup_epochs: At first, in which only weights learn.
-        batch_size: Pictures in one step, over all processes together.
-        held_out: Share of the pictures that teaches the logits and nothing else.
+        batch_size: Images in one step, over all processes together.
+        held_out: Share of the images that teaches the logits and nothing else.
         learning_rate: Of the weights (SGD), at first; it falls along a cosine.
         momentum: Of the weights.
         weight_decay: Of the weights.
         clip_norm: Gradients of the weights are shortened to this length.
-        logit_learning_rate: Of the logits (Adam).
-        logit_betas: Of the logits.
-        logit_weight_decay: Of the logits.
-        logits_every_steps: Steps of the weights for one of the logits.
+        alpha_learning_rate: Of the logits (Adam).
+        alpha_betas: Of the logits.
+        alpha_weight_decay: Of the logits.
+        alphas_every_steps: Steps of the weights for one of the logits.
         temperature: Of the Gumbel-softmax, at first.
         cooling: Factor of the temperature from epoch to epoch.
         latency_weight: Of the expected latency's distance from the target, in the loss of logits.
-        loss: Of the task; without a weight for the picture the decoder stays out of the search.
+        loss: Of the task; without a weight for the image the decoder stays out of the search.
         label_smoothing: Share of the target that is spread over all classes.
-        noise: What spoils the pictures.
+        noise: What corrupts the images.
         shares_weights: Whether the candidates of a slot share their weights.
-        splits_batches: Whether the two paths of a step get half of its pictures each, or both get
+        splits_batches: Whether the two paths of a step get half of its images each, or both get
             all of them, as published.
         alpha_update: Whether a step of the logits looks at all candidates of a slot (``full``, as
             published) or at two, drawn (``pair``).
         scales_widths: Whether widths follow the target from epoch to epoch.
         precision: Of convolutions.
         channels_last: Order of values in memory.
-        seed: Of weights, logits, pictures and noise.
+        seed: Of weights, logits, images and noise.
         checkpoint_every_steps: A kill loses at most this many.
-        judged_pictures: Held-out pictures that the network of an epoch is judged on.
+        judged_images: Held-out images that the network of an epoch is judged on.
     """
 
     model_config = ConfigDict(allow_inf_nan=False)
@@ -87,10 +87,10 @@ class SearchRecipe(Record):
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
     weight_decay: NonNegativeFloat = 1e-5
     clip_norm: PositiveFloat = 5.0
-    logit_learning_rate: PositiveFloat = 0.01
-    logit_betas: tuple[float, float] = (0.5, 0.999)
-    logit_weight_decay: NonNegativeFloat = 5e-4
-    logits_every_steps: PositiveInt = 2
+    alpha_learning_rate: PositiveFloat = 0.01
+    alpha_betas: tuple[float, float] = (0.5, 0.999)
+    alpha_weight_decay: NonNegativeFloat = 5e-4
+    alphas_every_steps: PositiveInt = 2
     temperature: PositiveFloat = 5.0
     cooling: Annotated[float, Field(gt=0, le=1)] = 0.96
     latency_weight: NonNegativeFloat = 0.1
@@ -105,10 +105,10 @@ class SearchRecipe(Record):
     channels_last: bool = True
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     checkpoint_every_steps: PositiveInt = 200
-    judged_pictures: PositiveInt = 500
+    judged_images: PositiveInt = 500
 
     @model_validator(mode="after")
-    def _teaches_the_logits(self) -> "SearchRecipe":
+    def _trains_the_alphas(self) -> "SearchRecipe":
         if self.warmup_epochs >= self.epochs:
             raise ValueError(
                 f"{self.warmup_epochs} epochs of warm-up leave none of {self.epochs} for the logits"
@@ -149,7 +149,7 @@ def choose_search_recipe(
 
     Args:
         name: Of a recipe, or a path that ends in ``.json``.
-        loss: Instead of the recipe's: names alone, or names and the picture (eq. 3).
+        loss: Instead of the recipe's: names alone, or names and the image (eq. 3).
         noise: Instead of the recipe's, such as ``gaussian:0-0.5``.
         changes: Fields by name; those that are null stay as they are.  Fewer epochs shorten the
             warm-up too, cool faster, and move the logits in larger steps.
@@ -174,5 +174,5 @@ def choose_search_recipe(
         wanted.setdefault("warmup_epochs", round(share * recipe.warmup_epochs))
         wanted.setdefault("cooling", recipe.cooling ** (1 / share))
         haste = min(max(1.0, 1 / share), MOST_HASTE)
-        wanted.setdefault("logit_learning_rate", haste * recipe.logit_learning_rate)
+        wanted.setdefault("alpha_learning_rate", haste * recipe.alpha_learning_rate)
     return changed(recipe, wanted, what=f"search recipe {name!r}")

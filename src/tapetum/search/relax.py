@@ -35,7 +35,7 @@ from tapetum.search.mixed import Part
 from tapetum.search.supernet import Mixture, Widths
 
 __all__ = [
-    "Logits",
+    "ArchitectureParameters",
     "expected_latency",
     "gumbel_softmax",
     "sampled_mixture",
@@ -45,7 +45,7 @@ __all__ = [
 START_STD = 1e-3  # of fresh logits: nothing is preferred, and no two are quite equal
 
 
-class Logits(nn.Module):
+class ArchitectureParameters(nn.Module):
     """The logits of a space.
 
     Attributes:
@@ -135,7 +135,12 @@ def gumbel_softmax(
 
 
 def sampled_mixture(
-    logits: Logits, widths: Widths, *, temperature: float, generator: Generator, count: int | None
+    logits: ArchitectureParameters,
+    widths: Widths,
+    *,
+    temperature: float,
+    generator: Generator,
+    count: int | None,
 ) -> Mixture:
     """What takes part in a pass that teaches the logits.
 
@@ -148,8 +153,8 @@ def sampled_mixture(
             sum to 1; all of them where ``None`` (as published).
     """
     parts = {}
-    for path, slot_logits in logits.operators.items():
-        shares = gumbel_softmax(slot_logits, temperature=temperature, generator=generator)
+    for path, slot_alphas in logits.operators.items():
+        shares = gumbel_softmax(slot_alphas, temperature=temperature, generator=generator)
         names = [candidate.name for candidate in logits.space.slots[path].candidates]
         chosen = list(range(len(names)))
         if count is not None and count < len(names):
@@ -160,7 +165,7 @@ def sampled_mixture(
 
 
 def sampled_paths(
-    logits: Logits, widths: Widths, *, temperature: float, generator: Generator
+    logits: ArchitectureParameters, widths: Widths, *, temperature: float, generator: Generator
 ) -> Iterator[Mixture]:
     """Two passes that teach the weights (bi-sampling): one as the logits will, one of the others.
 
@@ -187,7 +192,9 @@ def sampled_paths(
         yield Mixture({p: [_part(logits.space, widths, p, i)] for p, i in path_of.items()}, depths)
 
 
-def expected_latency(logits: Logits, widths: Widths, table: LatencyTable) -> Float[Tensor, ""]:
+def expected_latency(
+    logits: ArchitectureParameters, widths: Widths, table: LatencyTable
+) -> Float[Tensor, ""]:
     """What a network drawn by the logits is expected to take, in milliseconds.
 
     Args:
@@ -197,17 +204,17 @@ def expected_latency(logits: Logits, widths: Widths, table: LatencyTable) -> Flo
     """
     there = _chances(logits)
     costs = []
-    for path, slot_logits in logits.operators.items():
+    for path, slot_alphas in logits.operators.items():
         prices = [
             table.prices[path][Choice(candidate=c.name, hidden_channels=widths[path][c.name])]
             for c in logits.space.slots[path].candidates
         ]
-        shares = slot_logits.softmax(0)
+        shares = slot_alphas.softmax(0)
         costs.append(there.get(path, 1.0) * (shares * shares.new_tensor(prices)).sum())
     return table.fixed_ms + torch.stack(costs).sum()
 
 
-def _chances(logits: Logits) -> dict[str, Tensor]:
+def _chances(logits: ArchitectureParameters) -> dict[str, Tensor]:
     """How likely each slot that may be left out is there: that of all depths that reach it."""
     found: dict[str, Tensor] = {}
     for first, paths in logits.runs.items():
@@ -217,7 +224,7 @@ def _chances(logits: Logits) -> dict[str, Tensor]:
 
 
 def _sampled_depths(
-    logits: Logits, *, temperature: float, generator: Generator
+    logits: ArchitectureParameters, *, temperature: float, generator: Generator
 ) -> dict[str, Tensor]:
     return {
         first: gumbel_softmax(one, temperature=temperature, generator=generator)

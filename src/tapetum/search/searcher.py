@@ -1,6 +1,6 @@
 r"""What moves in a search: the supernet's weights, the logits, the widths.
 
-A step of the weights trains two paths (bi-sampling), a step of the logits looks at pictures that
+A step of the weights trains two paths (bi-sampling), a step of the logits looks at images that
 the weights have never seen, and pulls the expected latency to its target,
 
 .. math::
@@ -25,7 +25,12 @@ from tapetum.data import Batch
 from tapetum.latency import LatencyTable
 from tapetum.losses import joint_loss, latency_penalty
 from tapetum.search.recipe import SearchRecipe
-from tapetum.search.relax import Logits, expected_latency, sampled_mixture, sampled_paths
+from tapetum.search.relax import (
+    ArchitectureParameters,
+    expected_latency,
+    sampled_mixture,
+    sampled_paths,
+)
 from tapetum.search.supernet import Mixture, SuperNet
 from tapetum.search.widths import Scaled, nominal_widths, scale_widths
 from tapetum.training.checkpoint import with_prefix
@@ -73,7 +78,7 @@ class Searcher:
             are_narrowed=True,
         )
         self.supernet.to(accelerator.device)
-        self.logits = Logits(table.space, seed=recipe.seed).to(accelerator.device)
+        self.logits = ArchitectureParameters(table.space, seed=recipe.seed).to(accelerator.device)
         self.weight_optimizer = torch.optim.SGD(
             self.supernet.parameters(),
             lr=recipe.learning_rate,
@@ -84,11 +89,11 @@ class Searcher:
         # Fused kernels want the moments of all, though most have no gradient in the first step.
         for parameter in self.supernet.parameters():
             self.weight_optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
-        self.logit_optimizer = torch.optim.Adam(
+        self.alpha_optimizer = torch.optim.Adam(
             self.logits.parameters(),
-            lr=recipe.logit_learning_rate,
-            betas=recipe.logit_betas,
-            weight_decay=recipe.logit_weight_decay,
+            lr=recipe.alpha_learning_rate,
+            betas=recipe.alpha_betas,
+            weight_decay=recipe.alpha_weight_decay,
         )
 
     def weight_step(self, batch: Batch, *, step: int, epoch: int) -> dict[str, Tensor]:
@@ -115,7 +120,7 @@ class Searcher:
         self.weight_optimizer.zero_grad(set_to_none=True)
         return found[0]
 
-    def logit_step(self, batch: Batch, *, step: int, epoch: int) -> dict[str, Tensor]:
+    def alpha_step(self, batch: Batch, *, step: int, epoch: int) -> dict[str, Tensor]:
         """Moves the logits by a batch that no weight has learned from."""
         self.supernet.train()
         self.supernet.requires_grad_(False)
@@ -132,9 +137,9 @@ class Searcher:
         self.accelerator.backward(loss + self.recipe.latency_weight * penalty)
         self.supernet.requires_grad_(True)
         self._share_gradients(self.logits)
-        self.logit_optimizer.step()
-        self.logit_optimizer.zero_grad(set_to_none=True)
-        return {"logit_loss": loss.detach(), "expected_ms": expected_ms.detach()}
+        self.alpha_optimizer.step()
+        self.alpha_optimizer.zero_grad(set_to_none=True)
+        return {"alpha_loss": loss.detach(), "expected_ms": expected_ms.detach()}
 
     def after_epoch(self) -> Scaled:
         """Sorts channels and scales widths; returns the network that would be delivered now."""
@@ -172,7 +177,7 @@ class Searcher:
             "supernet": self.supernet.state_dict(),
             "logits": self.logits.state_dict(),
             "weight_optimizer": moments(self.weight_optimizer),
-            "logit_optimizer": moments(self.logit_optimizer),
+            "alpha_optimizer": moments(self.alpha_optimizer),
         }
         return {
             f"{part}.{name}": value
@@ -185,7 +190,7 @@ class Searcher:
         return {
             "widths": self.widths,
             "weight_groups": self.weight_optimizer.state_dict()["param_groups"],
-            "logit_groups": self.logit_optimizer.state_dict()["param_groups"],
+            "alpha_groups": self.alpha_optimizer.state_dict()["param_groups"],
         }
 
     def restore(
@@ -194,7 +199,7 @@ class Searcher:
         *,
         widths: Mapping[str, Mapping[str, int]],
         weight_groups: Sequence[Mapping[str, Any]],
-        logit_groups: Sequence[Mapping[str, Any]],
+        alpha_groups: Sequence[Mapping[str, Any]],
     ) -> None:
         """Goes back to the state that :meth:`tensors` and :meth:`settings` told."""
         self.supernet.load_state_dict(with_prefix(tensors, "supernet."))
@@ -202,7 +207,7 @@ class Searcher:
         self.widths = {path: dict(known) for path, known in widths.items()}
         for optimizer, name, groups in (
             (self.weight_optimizer, "weight_optimizer.", weight_groups),
-            (self.logit_optimizer, "logit_optimizer.", logit_groups),
+            (self.alpha_optimizer, "alpha_optimizer.", alpha_groups),
         ):
             restore_optimizer(optimizer, with_prefix(tensors, name), [dict(one) for one in groups])
 
@@ -213,10 +218,10 @@ class Searcher:
                 batch.noisy,
                 batch.boxes,
                 mixture=mixture,
-                needs_picture=self.recipe.loss.sees_picture,
+                needs_image=self.recipe.loss.uses_image,
             )
         return joint_loss(
-            at_least_float32(outputs.picture),
+            at_least_float32(outputs.image),
             at_least_float32(outputs.logits),
             batch.clean,
             batch.labels,

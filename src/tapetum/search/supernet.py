@@ -86,18 +86,18 @@ class SuperNet(nn.Module):
         boxes: Float[Tensor, "b k 4"] | None,
         *,
         mixture: Mixture,
-        needs_picture: bool = True,
+        needs_image: bool = True,
     ) -> Outputs:
-        """What a mixture says about noisy pictures.
+        """What a mixture says about noisy images.
 
         Args:
             noisy: As for :class:`~tapetum.nn.Network`.
             boxes: As there.
             mixture: What takes part.
-            needs_picture: Without it, an integrated network leaves its decoder out.
+            needs_image: Without it, an integrated network leaves its decoder out.
         """
         with self._taking(mixture):
-            if needs_picture or self.network.architecture.kind != "integrated":
+            if needs_image or self.network.architecture.kind != "integrated":
                 outputs: Outputs = self.network(noisy, boxes)
                 return outputs
             return Outputs(None, self.network.label(noisy, boxes))

@@ -1,7 +1,6 @@
 """Training: one loop for every network, recipes as data, runs that survive a kill."""
 
 from tapetum.training.distributed import is_main_process, start_run
-from tapetum.training.eager import EagerTorch
 from tapetum.training.evaluate import (
     Predict,
     ScoreRow,
@@ -10,7 +9,6 @@ from tapetum.training.evaluate import (
     network_predict,
     predict_batch,
 )
-from tapetum.training.loop import train
 from tapetum.training.process import (
     ProcessSettings,
     prepare_process,
@@ -18,7 +16,7 @@ from tapetum.training.process import (
     suited,
 )
 from tapetum.training.recipe import (
-    PICTURES,
+    IMAGES,
     PUBLISHED,
     QUICK,
     RECIPES,
@@ -28,14 +26,14 @@ from tapetum.training.recipe import (
     find_recipe,
 )
 from tapetum.training.run import Request, Result, RunFolder, load_network
+from tapetum.training.trainer import train
 
 __all__ = [
-    "PICTURES",
+    "IMAGES",
     "PUBLISHED",
     "QUICK",
     "RECIPES",
     "SWIFT",
-    "EagerTorch",
     "Predict",
     "ProcessSettings",
     "Recipe",

@@ -4,7 +4,7 @@ Tensors are named ``network.*``, ``average.*`` (the average of the weights, wher
 ``optimizer.<parameter>.<moment>``; everything else is a :class:`Position`, as JSON in the file's
 header.  One file, written in one step, cannot contradict itself; there is no pickle in it.
 
-No state of a random generator is kept: the noise, the order of pictures and torch's generator are
+No state of a random generator is kept: the noise, the order of images and torch's generator are
 all made from (seed, epoch, index) or (seed, step).
 """
 
@@ -43,7 +43,7 @@ class EpochRow(Record):
         learning_rate: At the epoch's last step.
         train: Means over the epoch's steps: ``loss`` and its terms.
         validation: ``loss``, and ``psnr_db`` and ``accuracy`` where the network has such an output;
-            ``None`` for a PSNR that is infinite because a picture was restored exactly.
+            ``None`` for a PSNR that is infinite because an image was restored exactly.
         seconds: Training and validation, without the time between a kill and a resume.
     """
 
@@ -78,7 +78,7 @@ class Position(Record):
         rows: One for each whole epoch.
         best_loss: The lowest validation loss so far.
         best_epoch: Where that was, from 1.
-        num_train_pictures: A set that has grown or shrunk since is noticed.
+        num_train_images: A set that has grown or shrunk since is noticed.
         schedule: State of the learning rate's schedule.
         parameter_groups: The optimizer's settings, its learning rate among them.
     """
@@ -94,7 +94,7 @@ class Position(Record):
     rows: tuple[EpochRow, ...] = ()
     best_loss: float | None = None
     best_epoch: int = 0
-    num_train_pictures: int = 0
+    num_train_images: int = 0
     schedule: dict[str, Any] = Field(default_factory=dict)
     parameter_groups: list[dict[str, Any]] = Field(default_factory=list)
 

@@ -1,8 +1,8 @@
-"""Scores of anything that cleans or names noisy pictures, one row a noise level.
+"""Scores of anything that denoises or names noisy images, one row a noise level.
 
 What is scored is a plain function, :data:`Predict`: a torch network (:func:`network_predict`), a
-package under ONNX Runtime, a classical filter.  All of them see the same noisy pictures, since the
-noise depends on the seed and on the picture's place alone.
+package under ONNX Runtime, a classical filter.  All of them see the same noisy images, since the
+noise depends on the seed and on the image's place alone.
 """
 
 import copy
@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tapetum import metrics, noise
-from tapetum.data import Batch, PictureSet, evaluation_batches
+from tapetum.data import Batch, ImageDataset, evaluation_batches
 from tapetum.errors import InputError
-from tapetum.nn import AnyNetwork
+from tapetum.nn import TrainableNetwork
 from tapetum.progress import ProgressCallback
 from tapetum.scores import ScoreRow, Scores
 from tapetum.training.process import training_device
@@ -30,13 +30,13 @@ Predict = Callable[
     [NDArray[np.float32], NDArray[np.float32] | None],
     tuple[NDArray[np.float32] | None, NDArray[np.float32] | None],
 ]
-"""(noisy pictures (b, c, h, w), boxes (b, k, 4) in pixels or ``None``) -> (cleaned pictures of the
+"""(noisy images (b, c, h, w), boxes (b, k, 4) in pixels or ``None``) -> (denoised images of the
 same shape or ``None``, logits (b, classes) or (b, k, classes) or ``None``)."""
 
 
 def evaluate(
     predict: Predict,
-    pictures: PictureSet,
+    images: ImageDataset,
     noises: Sequence[noise.Noise | None],
     *,
     protocol: noise.Protocol = "benchmark",
@@ -44,33 +44,33 @@ def evaluate(
     seed: int = 0,
     progress: ProgressCallback | None = None,
 ) -> Scores:
-    """Scores ``predict`` on every picture at every noise level.
+    """Scores ``predict`` on every image at every noise level.
 
     Args:
-        predict: What cleans, names, or both.
-        pictures: Clean pictures, with labels where names are scored.
-        noises: The levels; ``None`` for pictures that bring their own noisy twins.
-        protocol: What is kept of a noisy picture.
-        batch_size: Pictures in one call of ``predict``.
+        predict: What denoises, names, or both.
+        images: Clean images, with labels where names are scored.
+        noises: The levels; ``None`` for images that bring their own noisy twins.
+        protocol: What is kept of a noisy image.
+        batch_size: Images in one call of ``predict``.
         seed: Of the noise.
         progress: Is told of each batch.
 
     Raises:
-        InputError: There is no noise level, or no picture.
-        DataError: Pictures are too small for SSIM.
+        InputError: There is no noise level, or no image.
+        DataError: Images are too small for SSIM.
     """
-    if not noises or not len(pictures):
+    if not noises or not len(images):
         raise InputError(
-            f"cannot score {len(pictures)} pictures on {len(noises)} noise levels",
+            f"cannot score {len(images)} images on {len(noises)} noise levels",
             "give at least one of each",
         )
-    num_batches = -(-len(pictures) // batch_size) * len(noises)
+    num_batches = -(-len(images) // batch_size) * len(noises)
     done = 0
     rows: list[ScoreRow] = []
     for level in noises:
         tally = _Tally()
         for batch in evaluation_batches(
-            pictures, level or _NO_NOISE, protocol=protocol, batch_size=batch_size, seed=seed
+            images, level or _NO_NOISE, protocol=protocol, batch_size=batch_size, seed=seed
         ):
             tally.add(batch, *predict_batch(predict, batch))
             done += 1
@@ -80,11 +80,11 @@ def evaluate(
                 )
         rows.append(tally.row(level))
     return Scores(
-        protocol=protocol, seed=seed, source=pictures.source, rows=tuple(rows), mean=_mean(rows)
+        protocol=protocol, seed=seed, source=images.source, rows=tuple(rows), mean=_mean(rows)
     )
 
 
-def network_predict(network: AnyNetwork) -> Predict:
+def network_predict(network: TrainableNetwork) -> Predict:
     """Makes a torch network callable by :func:`evaluate`, as it is now.
 
     A copy of it computes, in evaluation mode, on the device where networks are trained; its outputs
@@ -101,31 +101,31 @@ def network_predict(network: AnyNetwork) -> Predict:
                 torch.from_numpy(noisy).to(device),
                 None if boxes is None else torch.from_numpy(boxes).to(device),
             )
-        return _to_numpy(outputs.picture), _to_numpy(outputs.logits)
+        return _to_numpy(outputs.image), _to_numpy(outputs.logits)
 
     return predict
 
 
 class _Tally:
-    """Collects what one noise level needs; pictures themselves are not kept."""
+    """Collects what one noise level needs; images themselves are not kept."""
 
     def __init__(self) -> None:
         self.scores: dict[str, list[Tensor]] = {}
         self.logits: list[Tensor] = []
         self.labels: list[Tensor] = []
-        self.num_pictures = 0
+        self.num_images = 0
 
-    def add(self, batch: Batch, cleaned: Tensor | None, logits: Tensor | None) -> None:
-        self.num_pictures += len(batch.clean)
+    def add(self, batch: Batch, denoised: Tensor | None, logits: Tensor | None) -> None:
+        self.num_images += len(batch.clean)
         self._compare("noisy_", batch.noisy, batch.clean)
-        if cleaned is not None:
-            self._compare("", cleaned, batch.clean)
+        if denoised is not None:
+            self._compare("", denoised, batch.clean)
         if logits is not None and batch.labels is not None:
             self.logits.append(logits.flatten(0, -2))
             self.labels.append(batch.labels.flatten())
 
-    def _compare(self, prefix: str, pictures: Tensor, clean: Tensor) -> None:
-        shown = pictures.clamp(0, 1)
+    def _compare(self, prefix: str, images: Tensor, clean: Tensor) -> None:
+        shown = images.clamp(0, 1)
         self.scores.setdefault(f"{prefix}psnr_db", []).append(metrics.psnr(shown, clean))
         self.scores.setdefault(f"{prefix}ssim", []).append(metrics.ssim(shown, clean))
 
@@ -133,7 +133,7 @@ class _Tally:
         scores = {name: float(torch.cat(parts).mean()) for name, parts in self.scores.items()}
         title = "as given" if level is None else noise.describe_noise(level)
         return ScoreRow(
-            title=title, noise=level, num_pictures=self.num_pictures, **scores, **self._names()
+            title=title, noise=level, num_images=self.num_images, **scores, **self._names()
         )
 
     def _names(self) -> dict[str, Any]:
@@ -148,18 +148,18 @@ class _Tally:
 
 
 def predict_batch(predict: Predict, batch: Batch) -> tuple[Tensor | None, Tensor | None]:
-    """What ``predict`` makes of the noisy pictures of a batch: cleaned pictures and logits."""
+    """What ``predict`` makes of the noisy images of a batch: denoised images and logits."""
     boxes = None if batch.boxes is None else batch.boxes.numpy()
-    cleaned, logits = predict(batch.noisy.numpy(), boxes)
-    return _to_torch(cleaned), _to_torch(logits)
+    denoised, logits = predict(batch.noisy.numpy(), boxes)
+    return _to_torch(denoised), _to_torch(logits)
 
 
 def _mean(rows: Sequence[ScoreRow]) -> ScoreRow:
     means: dict[str, float | None] = {}
-    for name in ScoreRow.model_fields.keys() - {"title", "noise", "num_pictures"}:
+    for name in ScoreRow.model_fields.keys() - {"title", "noise", "num_images"}:
         values = [getattr(row, name) for row in rows]
         means[name] = None if None in values else float(np.mean(values))
-    return ScoreRow(title="mean", noise=None, num_pictures=rows[0].num_pictures, **means)
+    return ScoreRow(title="mean", noise=None, num_images=rows[0].num_images, **means)
 
 
 def _to_numpy(output: Tensor | None) -> NDArray[np.float32] | None:

@@ -5,6 +5,7 @@ training that goes on from that state is, bit by bit, the one that never stopped
 kernels add in no fixed order; there it holds up to rounding.)
 """
 
+import copy
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -12,10 +13,9 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 
-from tapetum.arch import Architecture, Peer
-from tapetum.data import Batch, PictureSet, training_batches
-from tapetum.losses import LossWeights, joint_loss
-from tapetum.nn import AnyNetwork, PeerNetwork, build
+from tapetum.data import Batch, ImageDataset, training_batches
+from tapetum.losses import joint_loss
+from tapetum.nn import TrainableNetwork
 from tapetum.training.checkpoint import Position, with_prefix
 from tapetum.training.distributed import share_batch_norms
 from tapetum.training.optimize import (
@@ -30,7 +30,6 @@ from tapetum.training.recipe import Recipe
 __all__ = [
     "Learner",
     "at_least_float32",
-    "freeze_idle_parts",
     "mean_over_processes",
     "move_batch",
 ]
@@ -40,17 +39,16 @@ class Learner:
     """A network that learns by a recipe.
 
     Args:
-        architecture: Of the network, or which peer it is; fresh weights depend on the recipe's
-            seed alone.
+        network: The network, with fresh weights; trained in place.
         recipe: How it learns.
         accelerator: Where it is trained and with how many processes.
         total_steps: Of the whole training, for the schedule.
-        has_labels: Whether the pictures have names to learn.
+        has_labels: Whether the images have names to learn.
     """
 
     def __init__(
         self,
-        architecture: Architecture | Peer,
+        network: TrainableNetwork,
         recipe: Recipe,
         accelerator: Accelerator,
         *,
@@ -60,8 +58,12 @@ class Learner:
         self.recipe = recipe
         self.accelerator = accelerator
         self.total_steps = total_steps
-        self.network: AnyNetwork = build(architecture, seed=recipe.seed)
-        freeze_idle_parts(self.network, recipe.loss, has_labels=has_labels)
+        self.network = network
+        # Batch normalisations of this one are never shared between processes.
+        self.unshared = copy.deepcopy(network)
+        network.freeze_unused(
+            uses_image=recipe.loss.uses_image, uses_labels=recipe.loss.uses_labels and has_labels
+        )
         if recipe.channels_last:
             self.network.to(memory_format=torch.channels_last)
         share_batch_norms(
@@ -74,14 +76,14 @@ class Learner:
         self.model, self.optimizer = accelerator.prepare(self.network, self._bare_optimizer)
 
     @property
-    def kept_network(self) -> AnyNetwork:
+    def kept_network(self) -> TrainableNetwork:
         """What is validated and kept: the average where there is one."""
         return self.network if self.average is None else self.average.network
 
-    def batches(self, pictures: PictureSet, epoch: int, *, first_step: int) -> Iterator[Batch]:
+    def batches(self, images: ImageDataset, epoch: int, *, first_step: int) -> Iterator[Batch]:
         """This process's share of an epoch's batches, from a step on, where the network is."""
         shares = training_batches(
-            pictures,
+            images,
             self.recipe.noise,
             batch_size=self.recipe.batch_size,
             seed=self.recipe.seed,
@@ -106,7 +108,7 @@ class Learner:
         ):
             outputs = self.model(batch.noisy, batch.boxes)
         return joint_loss(
-            at_least_float32(outputs.picture),
+            at_least_float32(outputs.image),
             at_least_float32(outputs.logits),
             batch.clean,
             batch.labels,
@@ -167,41 +169,21 @@ class Learner:
         self.schedule.restore(position.schedule)
 
 
-def freeze_idle_parts(network: AnyNetwork, loss: LossWeights, *, has_labels: bool) -> None:
-    """Takes the parts out of the training whose output the loss does not look at.
-
-    They would get no gradient: several processes would wait for it, and find none.
-
-    Args:
-        network: Changed in place; a peer has a single part and stays as it is.
-        loss: A weight of 0 means that it does not look.
-        has_labels: Whether there are names to compare with.
-    """
-    if isinstance(network, PeerNetwork):
-        return
-    is_named = loss.sees_names and has_labels
-    if network.classifier is not None and not is_named:
-        network.classifier.requires_grad_(False)
-    is_integrated = network.architecture.kind == "integrated"
-    if is_integrated and network.decoder is not None and not loss.sees_picture:
-        network.decoder.requires_grad_(False)
-
-
 def move_batch(batch: Batch, device: torch.device, *, channels_last: bool) -> Batch:
-    """The batch on a device, its pictures in one of two orders of values."""
+    """The batch on a device, its images in one of two orders of values."""
 
     def move(tensor: Tensor) -> Tensor:
         if device.type == "cuda":
             tensor = tensor.pin_memory()  # without it a copy cannot overlap with the computation
         return tensor.to(device, non_blocking=True)
 
-    def move_picture(pictures: Tensor) -> Tensor:
-        moved = move(pictures)
+    def move_image(images: Tensor) -> Tensor:
+        moved = move(images)
         return moved.contiguous(memory_format=torch.channels_last) if channels_last else moved
 
     return Batch(
-        move_picture(batch.noisy),
-        move_picture(batch.clean),
+        move_image(batch.noisy),
+        move_image(batch.clean),
         None if batch.labels is None else move(batch.labels),
         None if batch.boxes is None else move(batch.boxes),
     )

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-from tapetum.nn import AnyNetwork
+from tapetum.nn import TrainableNetwork
 from tapetum.training.recipe import Recipe
 
 __all__ = [
@@ -189,7 +189,7 @@ class Average:
         decay: Per step, in the long run.
     """
 
-    def __init__(self, network: AnyNetwork, decay: float) -> None:
+    def __init__(self, network: TrainableNetwork, decay: float) -> None:
         self.network = copy.deepcopy(network).requires_grad_(False)
         self.decay = decay
 

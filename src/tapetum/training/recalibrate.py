@@ -3,17 +3,18 @@
 Batch normalisation remembers a running average of the means and variances that passed while the
 weights were still moving (or, with an average of the weights, those of other weights).  So they are
 estimated once more at the end, as the plain average over some training batches, and kept where the
-held-out pictures say that this is no worse.
+held-out images say that this is no worse.
 """
 
+import copy
 from collections.abc import Iterable, Mapping
 from itertools import islice
 
 import torch
 from torch import Tensor, nn
 
-from tapetum.data import Batch, PictureSet, training_batches
-from tapetum.nn import AnyNetwork, build
+from tapetum.data import Batch, ImageDataset, training_batches
+from tapetum.nn import TrainableNetwork
 from tapetum.training.learner import Learner
 from tapetum.training.run import Recalibration
 from tapetum.training.validate import look_once
@@ -43,7 +44,7 @@ def reestimate_statistics(network: nn.Module, batches: Iterable[Batch]) -> None:
 
 
 def recalibrate(
-    learner: Learner, weights: Mapping[str, Tensor], train_set: PictureSet, val_set: PictureSet
+    learner: Learner, weights: Mapping[str, Tensor], train_set: ImageDataset, val_set: ImageDataset
 ) -> tuple[Mapping[str, Tensor], Recalibration]:
     """The weights that are kept, with new batch statistics where these are no worse.
 
@@ -71,9 +72,9 @@ def recalibrate(
     return (network.state_dict() if found.is_kept else weights), found
 
 
-def _network_of(learner: Learner, weights: Mapping[str, Tensor]) -> AnyNetwork:
+def _network_of(learner: Learner, weights: Mapping[str, Tensor]) -> TrainableNetwork:
     """One whose batch normalisations do not wait for those of other processes."""
-    network: AnyNetwork = build(learner.network.architecture, seed=learner.recipe.seed)
+    network = copy.deepcopy(learner.unshared)
     network.load_state_dict(weights)
     if learner.recipe.channels_last:
         network.to(memory_format=torch.channels_last)

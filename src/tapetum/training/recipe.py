@@ -6,7 +6,7 @@ data set and the version of Tapetum it fixes the weights.  Four recipes have nam
 - :data:`PUBLISHED`: the paper's.
 - :data:`QUICK`: the same goal in minutes on a CPU.
 - :data:`SWIFT`: close to the paper's scores in half an hour (docs/log.md).
-- :data:`PICTURES`: for a folder of pictures.
+- :data:`PICTURES`: for a folder of images.
 
 Change one with ``QUICK.model_copy(update={"epochs": 3})``, or :func:`adjusted`, which checks.
 """
@@ -28,7 +28,7 @@ from tapetum.noise import PAPER_SIGMAS, NoisePlan
 from tapetum.records import Record, changed
 
 __all__ = [
-    "PICTURES",
+    "IMAGES",
     "PUBLISHED",
     "QUICK",
     "RECIPES",
@@ -46,8 +46,8 @@ class Recipe(Record):
 
     Attributes:
         name: For people.
-        epochs: Passes over the training pictures.
-        batch_size: Pictures in one step, over all processes together.
+        epochs: Passes over the training images.
+        batch_size: Images in one step, over all processes together.
         optimizer: Adam (Kingma & Ba, 2015), AdamW (Loshchilov & Hutter, 2019), or SGD.
         learning_rate: The highest one; schedules only lower it.
         weight_decay: Not applied to normalisations and biases.
@@ -65,12 +65,12 @@ class Recipe(Record):
         precision: Of convolutions in training; weights, losses and validation are in fp32.
         channels_last: Order of values in memory; changes the speed and the last bits.
         loss: What is minimised.
-        noise: What spoils the training pictures.
+        noise: What corrupts the training images.
         keep: Whether ``weights.safetensors`` holds the last weights, or those of the epoch with the
             lowest validation loss.
-        seed: Of fresh weights, of the order of pictures, of noise.
+        seed: Of fresh weights, of the order of images, of noise.
         checkpoint_every_steps: A kill loses at most this many; each epoch's end is kept as well.
-        validation_pictures: At most so many are looked at after each epoch.
+        validation_images: At most so many are looked at after each epoch.
         recalibration_batches: After the last epoch, batch statistics are estimated anew on so many
             training batches, and kept where the validation loss is no higher; 0 leaves them.
     """
@@ -99,7 +99,7 @@ class Recipe(Record):
     keep: Literal["last", "best"] = "last"
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     checkpoint_every_steps: PositiveInt = 100
-    validation_pictures: PositiveInt = 1_000
+    validation_images: PositiveInt = 1_000
     recalibration_batches: Annotated[int, Field(ge=0)] = 0
 
     @model_validator(mode="after")
@@ -158,13 +158,13 @@ SWIFT = QUICK.model_copy(
         "name": "swift",
         "epochs": 20,
         "batch_size": 32,
-        # The PSNR in the loss: pictures with little noise are not drowned by the others.
+        # The PSNR in the loss: images with little noise are not drowned by the others.
         "loss": LossWeights(cross_entropy=0.05, charbonnier=0.95, log_mse=0.1),
     }
 )
 
-PICTURES = Recipe(
-    name="pictures",
+IMAGES = Recipe(
+    name="images",
     epochs=40,
     batch_size=32,
     optimizer="adamw",
@@ -182,7 +182,7 @@ PICTURES = Recipe(
     recalibration_batches=50,
 )
 
-RECIPES = (PUBLISHED, QUICK, SWIFT, PICTURES)
+RECIPES = (PUBLISHED, QUICK, SWIFT, IMAGES)
 
 
 def find_recipe(name: str) -> Recipe:

@@ -4,7 +4,7 @@
 
     RUN/
       request.json        architecture, recipe and data: what was asked
-      architecture.json   the network's description alone, or which peer it is
+      architecture.json   the network's description alone
       checkpoints/        last.safetensors and best.safetensors, to go on from
       metrics.csv         one row an epoch
       events/             the same and more, for TensorBoard
@@ -25,9 +25,9 @@ from typing import Literal
 import safetensors.torch
 from pydantic import Field
 
-from tapetum.arch import AnyArchitecture
+from tapetum.arch import Architecture, Described
 from tapetum.errors import RunError
-from tapetum.nn import AnyNetwork, build
+from tapetum.nn import TrainableNetwork, build
 from tapetum.provenance import Provenance
 from tapetum.records import Identity, Record, differences, write_csv
 from tapetum.scores import Scores
@@ -42,15 +42,15 @@ class Request(Record):
     """What was asked of a training.
 
     Attributes:
-        architecture: Of the network, or which peer it is.
+        architecture: What the network is.
         recipe: How to train it.
-        data: What identifies the pictures: where they come from, how many, which split.
+        data: What identifies the images: where they come from, how many, which split.
         class_names: What the numbers of the classifier mean; empty for a denoiser.
     """
 
     format: Literal["tapetum-run"] = "tapetum-run"
     schema_version: Literal[1] = 1
-    architecture: AnyArchitecture
+    architecture: Described
     recipe: Recipe
     data: Identity = Field(default_factory=dict)
     class_names: tuple[str, ...] = ()
@@ -60,7 +60,7 @@ class Recalibration(Record):
     """What estimating the batch statistics anew has changed.
 
     Attributes:
-        loss_before: Of the held-out pictures.
+        loss_before: Of the held-out images.
         loss_after: As above.
     """
 
@@ -80,7 +80,7 @@ class Result(Record):
         parameters: How many numbers were learnt.
         steps: In all.
         training_seconds: Training and validation, without pauses.
-        pictures_per_second: Pictures seen in training, over ``training_seconds``.
+        images_per_second: Images seen in training, over ``training_seconds``.
         num_processes: That trained together.
         device: On which.
         process: How its main process computed; ``None`` in results of older versions.
@@ -96,7 +96,7 @@ class Result(Record):
     parameters: int
     steps: int
     training_seconds: float
-    pictures_per_second: float
+    images_per_second: float
     num_processes: int
     device: str
     process: ProcessSettings | None = None
@@ -230,17 +230,23 @@ class RunFolder:
             )
 
 
-def load_network(path: Path, *, weights: Literal["final", "best", "last"] = "final") -> AnyNetwork:
+def load_network(
+    path: Path,
+    *,
+    weights: Literal["final", "best", "last"] = "final",
+    network: TrainableNetwork | None = None,
+) -> TrainableNetwork:
     """The trained network of a run, in evaluation mode, on the CPU.
 
     Args:
         path: The folder of the run.
         weights: ``final`` needs a finished run; ``best`` and ``last`` take a checkpoint's weights
             (their average where the recipe has one), of an unfinished run too.
+        network: A module to load the weights into; required where the run was trained from a
+            module without an architecture.
 
     Raises:
         RunError: There is no run at ``path``, or it has no such weights.
-        MissingExtraError: It is of a peer from a library that is not installed.
     """
     run = RunFolder.open(path)
     source = {"final": run.weights, "best": run.best_checkpoint, "last": run.last_checkpoint}
@@ -250,9 +256,19 @@ def load_network(path: Path, *, weights: Literal["final", "best", "last"] = "fin
             f"the run {path} has no {file.relative_to(path)} yet", "finish it with --resume"
         )
     state = safetensors.torch.load_file(file) if weights == "final" else read_weights(file)
-    network = build(run.request.architecture, seed=run.request.recipe.seed)
-    network.load_state_dict(state)
-    return network.eval()
+    loaded = network or _build(run)
+    loaded.load_state_dict(state)
+    return loaded.eval()
+
+
+def _build(run: RunFolder) -> TrainableNetwork:
+    architecture = run.request.architecture
+    if not isinstance(architecture, Architecture):
+        raise RunError(
+            f"{run.path} was trained from a module, {architecture.name}, that has no description",
+            "pass that module: load_network(path, network=...)",
+        )
+    return build(architecture, seed=run.request.recipe.seed)
 
 
 def _is_taken(path: Path) -> bool:

@@ -1,0 +1,69 @@
+"""What came out, beside what the paper prints: one table for the terminal and for documents."""
+
+import statistics
+from collections.abc import Sequence
+
+from tapetum.report import Table
+from tapetum_paper.plan import CellResult, Measure, Outcome, Row, Spread, spread
+
+__all__ = ["NOT_RUN", "comparison"]
+
+NOT_RUN = "not run"
+
+
+def comparison(outcome: Outcome) -> Table | None:
+    """A table of the paper's figures, ours, and the difference.
+
+    Args:
+        outcome: Of a table, or of a figure that has numbers; what it lacks is said to be not run.
+
+    Returns:
+        ``None`` for a figure without numbers.
+    """
+    experiment = outcome.experiment
+    if not experiment.measures:
+        return None
+    rows: list[tuple[str, ...]] = []
+    for row in experiment.rows:
+        rows += _lines(experiment.measures, row, outcome.of(row))
+    header = ("network", "", *(measure.title for measure in experiment.measures), "trained")
+    return Table(title=experiment.title, header=header, rows=tuple(rows))
+
+
+def _lines(
+    measures: Sequence[Measure], row: Row, done: Sequence[CellResult]
+) -> list[tuple[str, ...]]:
+    """The paper's line where it prints figures, ours, and the difference where there are both."""
+    known = [spread([measure.read(one) for one in done]) for measure in measures]
+    ours = tuple(
+        _shown(found, measure) if found else measure.absent if done else NOT_RUN
+        for found, measure in zip(known, measures, strict=True)
+    )
+    if not row.printed:
+        return [(row.title, "here", *ours, _training(done))]
+    printed = [row.printed.get(measure.title) for measure in measures]
+    theirs = tuple("-" if value is None else f"{value}" for value in printed)
+    lines = [(row.title, "paper", *theirs, ""), ("", "here", *ours, _training(done))]
+    if done:
+        differences = (
+            "-" if found is None or value is None else f"{found.mean - value:+.{measure.digits}f}"
+            for found, value, measure in zip(known, printed, measures, strict=True)
+        )
+        lines.append(("", "difference", *differences, ""))
+    return lines
+
+
+def _shown(found: Spread, measure: Measure) -> str:
+    """What is counted is the same in every seed."""
+    return (found._replace(deviation=None) if measure.is_counted else found).shown(measure.digits)
+
+
+def _training(done: Sequence[CellResult]) -> str:
+    """How long ours was trained, such as ``6 epochs, 8 min, 3 seeds``."""
+    if not done:
+        return ""
+    minutes = statistics.fmean(one.result.training_seconds / 60 for one in done)
+    took = f"{minutes:.0f} min" if minutes < 100 else f"{minutes / 60:.1f} h"
+    seeds = f"{len(done)} seeds" if len(done) > 1 else f"seed {done[0].cell.recipe.seed}"
+    epochs = done[0].cell.recipe.epochs
+    return f"{epochs} {'epoch' if epochs == 1 else 'epochs'}, {took}, {seeds}"

@@ -1,0 +1,82 @@
+"""One image that every network of a study denoises, kept with its result so that it can be drawn.
+
+The same image with the same noise for all, on 8 bits: values outside [0, 1] are cut off.
+"""
+
+import base64
+import io
+from typing import Annotated
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from pydantic import Field
+from torch import Tensor
+
+from tapetum.data import Subset, evaluation_batches
+from tapetum.jobs import OpenedDataset
+from tapetum.noise import Gaussian
+from tapetum.records import Record
+from tapetum.report import png_of
+from tapetum.training import Predict, predict_batch
+
+__all__ = ["DIGIT_SIGMAS", "IMAGE_SIGMAS", "Example", "clean_example", "decoded"]
+
+DIGIT_SIGMAS = (0.8,)  # the paper's, in figure 3
+IMAGE_SIGMAS = (0.1, 0.2)  # and in figure 8
+PLACE, SEED = 0, 1  # the first validation image; noise that no score has seen
+
+Png = Annotated[str, Field(description="PNG of one image, grey or RGB, in base64")]
+
+
+class Example(Record):
+    """One image before and after.
+
+    Attributes:
+        sigma: Of the noise, on the scale of [0, 1].
+        noisy: What the network was given.
+        denoised: What it returned.
+        truth: The image before the noise.
+    """
+
+    sigma: float
+    noisy: Png
+    denoised: Png
+    truth: Png
+
+
+def clean_example(predict: Predict, images: OpenedDataset, sigma: float) -> Example:
+    """Denoises the image.
+
+    Args:
+        predict: Denoises.
+        images: The validation part has the image.
+        sigma: Of the noise, on the scale of [0, 1].
+    """
+    batch = next(
+        evaluation_batches(
+            Subset(images.validation, [PLACE]),
+            Gaussian(sigma=sigma),
+            protocol="benchmark",
+            batch_size=1,
+            seed=SEED,
+        )
+    )
+    denoised, _ = predict_batch(predict, batch)
+    assert denoised is not None  # noqa: S101  (whoever calls this has a network that denoises)
+    return Example(
+        sigma=sigma,
+        noisy=_encoded(batch.noisy),
+        denoised=_encoded(denoised),
+        truth=_encoded(batch.clean),
+    )
+
+
+def decoded(png: str) -> NDArray[np.uint8]:
+    """The image of an example, shape (h, w), or (h, w, 3) in colour."""
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(png))))
+
+
+def _encoded(images: Tensor) -> str:
+    """The first image."""
+    return base64.b64encode(png_of(images[0].numpy())).decode()

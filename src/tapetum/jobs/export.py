@@ -1,0 +1,52 @@
+"""A finished run becomes a package."""
+
+from pathlib import Path
+
+from tapetum.errors import RunError
+from tapetum.export import Exported, export_network
+from tapetum.nn import Network
+from tapetum.training import RunFolder, load_network
+
+__all__ = ["export_run", "trained_size_px"]
+
+
+def export_run(run_path: Path, out: Path, *, overwrite: bool = False) -> Exported:
+    """Writes the package of a finished run, with its scores and its provenance.
+
+    Args:
+        run_path: The folder of the run.
+        out: The package; by custom its name ends in ``.tapetum``.
+        overwrite: Whether a file of that name may be replaced.
+
+    Raises:
+        RunError: The run is not finished, or was trained from a module without an architecture.
+        PackageError: ``out`` is taken, or the graph does not do what the network does.
+    """
+    run = RunFolder.open(run_path)
+    result = run.result()
+    network = load_network(run_path)
+    assert isinstance(network, Network)  # noqa: S101  (built from the run's architecture)
+    return export_network(
+        network,
+        out,
+        size_px=trained_size_px(run),
+        class_names=run.request.class_names,
+        provenance=result.provenance,
+        scores=result.scores,
+        overwrite=overwrite,
+    )
+
+
+def trained_size_px(run: RunFolder) -> int:
+    """The side of the training images, which the request keeps.
+
+    Raises:
+        RunError: The request does not say.
+    """
+    size_px = run.request.data.get("size_px")
+    if not isinstance(size_px, int):
+        raise RunError(
+            f"the request of the run {run.path} does not say how large its images were",
+            "add data.size_px to its request.json",
+        )
+    return size_px

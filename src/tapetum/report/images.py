@@ -1,0 +1,124 @@
+"""Images for a page (inline PNG) and for a README (a contact sheet)."""
+
+import base64
+import io
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from tapetum.errors import InputError
+from tapetum.report.content import Box, Example
+from tapetum.report.extra import drawing_extra
+from tapetum.report.words import decibels, percent
+
+__all__ = ["contact_sheet", "data_uri", "placed_on", "png_of"]
+
+
+def data_uri(pixels: NDArray[np.float32]) -> str:
+    """The image as an address that holds the image."""
+    return f"data:image/png;base64,{base64.b64encode(png_of(pixels)).decode()}"
+
+
+def png_of(pixels: NDArray[np.float32]) -> bytes:
+    """The image (c, h, w) as a PNG on 8 bits; what lies outside [0, 1] is cut off."""
+    return _to_png(_to_image(pixels))
+
+
+def placed_on(box: Box, pixels: NDArray[np.float32]) -> str:
+    """The place of a box over an image of any displayed size, as CSS."""
+    height, width = pixels.shape[-2:]
+    left, top, right, bottom = box
+    return (
+        f"left:{left / width:.2%};top:{top / height:.2%};"
+        f"width:{(right - left) / width:.2%};height:{(bottom - top) / height:.2%}"
+    )
+
+
+def contact_sheet(examples: Sequence[Example], *, tile_px: int = 256) -> bytes:
+    """A PNG with a row for each example: noisy, denoised, truth, and a line of words below.
+
+    Args:
+        examples: What to show, at least one.
+        tile_px: The largest side of an image; a smaller one grows by a whole factor, so that its
+            pixels stay square, a larger one shrinks.
+
+    Raises:
+        InputError: There is no example, or an image is neither grey nor RGB.
+        MissingExtraError: matplotlib, whose font is used, is not installed.
+    """
+    if not examples:
+        raise InputError("a contact sheet of no examples cannot be drawn", "give at least one")
+    rows = [
+        [_fit(_to_image(pixels), tile_px) for pixels in (shown.noisy, shown.denoised, shown.truth)]
+        for shown in examples
+    ]
+    lines = [_in_words(shown) for shown in examples]
+    width = max(tile.width for row in rows for tile in row)
+    height = max(tile.height for row in rows for tile in row)
+    font, gap_px, line_px = _font(size_px=13), 8, 22
+    row_px = height + line_px + gap_px
+    longest_px = math.ceil(max(font.getlength(line) for line in lines))
+    size = (max(3 * (width + gap_px), longest_px + gap_px) + gap_px, line_px + len(rows) * row_px)
+    sheet = Image.new("RGB", size, "white")
+    draw = ImageDraw.Draw(sheet)
+    lefts = [gap_px + column * (width + gap_px) for column in range(3)]
+    for left, heading in zip(lefts, ("noisy", "denoised", "truth"), strict=True):
+        draw.text((left + width / 2, line_px / 2), heading, "black", font, anchor="mm")
+    for index, (row, line) in enumerate(zip(rows, lines, strict=True)):
+        top = line_px + index * row_px
+        for left, tile in zip(lefts, row, strict=True):
+            sheet.paste(tile, (left + (width - tile.width) // 2, top + (height - tile.height) // 2))
+        draw.text((gap_px, top + height + line_px / 2), line, "black", font, anchor="lm")
+    return _to_png(sheet)
+
+
+def _fit(image: Image.Image, side_px: int) -> Image.Image:
+    """The image grown by a whole factor, or shrunk, to fit a square."""
+    factor = side_px // max(image.size)
+    if factor >= 1:
+        size = (image.width * factor, image.height * factor)
+        return image.resize(size, Image.Resampling.NEAREST)
+    scale = side_px / max(image.size)
+    size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+    return image.resize(size, Image.Resampling.LANCZOS)
+
+
+def _font(*, size_px: int) -> ImageFont.FreeTypeFont:
+    """The font that matplotlib brings: the one in Pillow knows neither Greek nor accents."""
+    with drawing_extra():
+        import matplotlib
+    return ImageFont.truetype(
+        Path(matplotlib.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf"), size_px
+    )
+
+
+def _in_words(example: Example) -> str:
+    """The line below a row of a contact sheet."""
+    labels = ", ".join(
+        f"✓ {label.name} ({percent(label.confidence)})"
+        if label.is_right
+        else f"✗ {label.name} ({percent(label.confidence)}; it is {label.true_name})"
+        for label in example.labels
+    )
+    psnr = f"{decibels(example.noisy_psnr_db)} → {decibels(example.psnr_db)}"
+    return "   ".join(part for part in (example.caption, psnr, labels) if part)
+
+
+def _to_image(pixels: NDArray[np.float32]) -> Image.Image:
+    """An 8-bit image of (c, h, w) floats; what lies outside [0, 1] is cut off."""
+    if pixels.ndim != 3 or pixels.shape[0] not in (1, 3):
+        raise InputError(
+            f"an image of shape {pixels.shape} cannot be shown", "give (1, h, w) or (3, h, w)"
+        )
+    levels = np.rint(pixels.clip(0, 1) * 255).astype(np.uint8)
+    return Image.fromarray(levels[0] if len(levels) == 1 else levels.transpose(1, 2, 0).copy())
+
+
+def _to_png(image: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, format="PNG", optimize=True)
+    return buffer.getvalue()

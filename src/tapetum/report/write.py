@@ -1,0 +1,59 @@
+"""From the data of a page to one HTML file; the words and the look are in ``report.html.j2``."""
+
+from importlib import resources
+from pathlib import Path
+
+from tapetum.records import write_atomically
+from tapetum.report.content import Curve, Report, Table
+from tapetum.report.extra import drawing_extra
+from tapetum.report.images import data_uri, placed_on
+from tapetum.report.plots import draw_network, plot
+from tapetum.report.words import decibels, percent
+
+__all__ = ["render", "write_report"]
+
+
+def write_report(path: Path, page: Report) -> None:
+    """Writes the page to ``path`` in one step; see :func:`render` for what it raises."""
+    write_atomically(path, render(page).encode())
+
+
+def render(page: Report) -> str:
+    """The page as one self-contained HTML text.
+
+    Raises:
+        MissingExtraError: jinja2 or matplotlib is not installed.
+        InputError: An image is neither grey nor RGB.
+    """
+    with drawing_extra():
+        import jinja2
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters |= {
+        "data_uri": data_uri,
+        "decibels": decibels,
+        "percent": percent,
+        "placed_on": placed_on,
+        "values": _values,
+    }
+    template = (
+        resources.files("tapetum.report").joinpath("report.html.j2").read_text(encoding="utf-8")
+    )
+    plots = [plot(curve, prefix=f"plot{index}-") for index, curve in enumerate(page.curves)]
+    networks = [
+        draw_network(diagram, prefix=f"network{index}-")
+        for index, diagram in enumerate(page.diagrams)
+    ]
+    return environment.from_string(template).render(page=page, plots=plots, networks=networks)
+
+
+def _values(curve: Curve) -> Table:
+    """The numbers behind a plot, for those who want them exactly or cannot see it."""
+    columns = [dict(curve.points(series)) for series in curve.series]
+    rows = tuple(
+        (f"{x:g}", *(f"{column[x]:.4g}" if x in column else "" for column in columns))
+        for x in curve.x
+    )
+    header = (curve.x_label, *(series.name for series in curve.series))
+    return Table(title=curve.title, header=header, rows=rows)

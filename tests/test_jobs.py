@@ -1,0 +1,162 @@
+"""Laws of the main job: what is opened, what fits, what is scored, what is resumed."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tapetum.arch import find_architecture
+from tapetum.errors import ArchitectureError, DataError, InputError, RunError
+from tapetum.jobs import (
+    architecture_for,
+    choose_recipe,
+    export_run,
+    fit,
+    open_dataset,
+    open_subject,
+    require_fit,
+)
+from tapetum.jobs.run_report import shown_levels
+from tapetum.nn import build
+from tapetum.noise import Gaussian
+from tapetum.runtime import DecodedImage, write_image
+from tapetum.training import RunFolder, network_predict, suited
+
+FEW = {"train_count": 32, "test_count": 8}
+
+
+def make_pair(root: Path) -> Path:
+    """A folder of noisy images and their clean twins."""
+    generator = np.random.default_rng(0)
+    for index in range(12):
+        clean = generator.random((1, 32, 32), dtype=np.float32) * 0.2 + 0.4
+        noisy = clean + generator.normal(0, 0.1, clean.shape).astype(np.float32)
+        for name, pixels in (("clean", clean), ("noisy", noisy)):
+            image = DecodedImage(pixels.clip(0, 1), None, 8, "grey")
+            write_image(root / name / f"{index}.png", image)
+    return root
+
+
+def test_digits_bring_boxes_and_their_identity() -> None:
+    """Two digits an image, at known places; what was asked is kept for a resume."""
+    images = open_dataset("digits", seed=3, **FEW)
+    assert images.boxes
+    assert images.identity["num_train"] == 32
+    assert images.identity["seed"] == 3
+    assert architecture_for("mb2.5-m", images).classifies_boxes
+
+
+def test_what_is_no_folder_is_said_to_be_none() -> None:
+    """A slip in the name of a folder gives a sentence."""
+    with pytest.raises(DataError, match="there is no folder 'digitz'"):
+        open_dataset("digitz", seed=0)
+
+
+def test_an_architecture_file_must_fit_the_images(tmp_path: Path) -> None:
+    """All faults at once: channels, names, boxes."""
+    find_architecture("mb1-s", channels=3, num_classes=4, boxes=False).write(tmp_path / "mine.json")
+    with pytest.raises(ArchitectureError, match=r"3 channels.*4 names.*boxes"):
+        architecture_for(str(tmp_path / "mine.json"), open_dataset("digits", seed=0, **FEW))
+
+
+def test_a_recipe_is_chosen_by_the_data_and_changed_by_wish() -> None:
+    """Digits are quick, folders have their own; only what is wished for changes."""
+    quick = choose_recipe(None, "digits", changes={"epochs": 2, "seed": None})
+    assert (quick.name, quick.epochs, quick.seed) == ("quick", 2, 0)
+    folder = choose_recipe(None, "photos", noise="speckle:0.1-0.3", protocol="camera")
+    assert folder.name == "images"
+    assert (folder.noise.kind, folder.noise.low, folder.noise.protocol) == (
+        "speckle",
+        0.1,
+        "camera",
+    )
+    assert folder == suited(folder)
+
+
+def test_a_recipe_comes_back_from_its_file(tmp_path: Path) -> None:
+    """A recipe that was written is a recipe to train by."""
+    recipe = choose_recipe("published", "digits")
+    recipe.write(tmp_path / "mine.json")
+    assert choose_recipe(str(tmp_path / "mine.json"), "digits") == recipe
+    with pytest.raises(InputError, match="epochs"):
+        choose_recipe("quick", "digits", changes={"epochs": -1})
+
+
+def test_a_paired_folder_is_scored_as_it_was_given(tmp_path: Path) -> None:
+    """Images that bring their own noise have one row, get no other noise, and ship."""
+    images = open_dataset(str(make_pair(tmp_path / "pairs")), seed=0)
+    assert images.paired
+    recipe = choose_recipe(None, "pairs", changes={"epochs": 1, "batch_size": 4})
+    result = fit(
+        build(architecture_for("unet-s", images), seed=0), recipe, images, tmp_path / "run"
+    )
+    assert [row.title for row in result.scores.rows] == ["as given"]
+    assert result.scores.mean.noisy_psnr_db == pytest.approx(20, abs=1)
+    exported = export_run(tmp_path / "run", tmp_path / "p.tapetum")
+    assert exported.parity.worst <= 1e-4
+
+
+def test_what_was_left_out_is_listed_in_the_run(tmp_path: Path) -> None:
+    """A file that cannot be read stays out of the training, with its reason on record."""
+    root = make_pair(tmp_path / "pairs")
+    (root / "clean" / "3.png").write_bytes(b"no image")
+    images = open_dataset(str(root), seed=0)
+    recipe = choose_recipe(None, "pairs", changes={"epochs": 1, "batch_size": 4})
+    fit(build(architecture_for("unet-s", images), seed=0), recipe, images, tmp_path / "run")
+    assert "3.png: " in (tmp_path / "run" / "skipped.txt").read_text()
+
+
+def test_a_run_killed_while_it_was_scored_is_only_scored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The training is not done again, and the scores are those of an unbroken run."""
+    images = open_dataset("digits", seed=0, **FEW)
+    recipe = choose_recipe(None, "digits", changes={"epochs": 1, "batch_size": 16})
+    network = architecture_for("dc-net-reduced-integrated", images)
+    unbroken = fit(build(network, seed=recipe.seed), recipe, images, tmp_path / "run")
+    run = RunFolder.open(tmp_path / "run")
+    run.write_result(unbroken.model_copy(update={"scores": None}))
+
+    def fail(*_: object, **__: object) -> None:
+        raise AssertionError("trained again")
+
+    monkeypatch.setattr("tapetum.jobs.train.train", fail)
+    resumed = fit(build(network, seed=recipe.seed), recipe, images, tmp_path / "run", resume=True)
+    assert resumed.scores == unbroken.scores
+    (tmp_path / "run" / "report.html").touch()
+    with pytest.raises(RunError, match="is finished"):
+        fit(build(network, seed=recipe.seed), recipe, images, tmp_path / "run", resume=True)
+
+
+class _StoppedError(Exception):
+    """What a test stops a training with."""
+
+
+def test_other_names_cannot_be_scored() -> None:
+    """Classes of the network and of the folder must be the same, in the same order."""
+    images = open_dataset("digits", seed=0, **FEW)
+    network = architecture_for("mb1-s", images)
+    require_fit(network, images, class_names=images.validation.class_names)
+    with pytest.raises(DataError, match="the network names cat, dog but the images have 0, 1"):
+        require_fit(network, images, class_names=("cat", "dog"))
+
+
+def test_what_is_neither_run_nor_package_is_refused(tmp_path: Path) -> None:
+    """A slip in a path gives a sentence."""
+    with pytest.raises(InputError, match=r"give the folder of a run, or a \.tapetum file"):
+        open_subject(tmp_path / "nothing")
+
+
+def test_pages_show_the_strongest_noise_and_some_weaker() -> None:
+    """Three levels, evenly spread; images without noise show nothing."""
+    levels = [Gaussian(sigma=step / 10) for step in range(11)]
+    assert [level.sigma for level in shown_levels(levels)] == [0.4, 0.7, 1.0]
+    assert shown_levels(levels[:1]) == levels[:1]
+
+
+def test_predictions_of_a_network_are_arrays() -> None:
+    """Scoring knows no torch: arrays in, arrays out."""
+    predict = network_predict(build(find_architecture("unet-s"), seed=0))
+    denoised, logits = predict(np.zeros((1, 1, 16, 16), np.float32), None)
+    assert isinstance(denoised, np.ndarray)
+    assert logits is None
