@@ -1,17 +1,8 @@
-"""Frozen data models, and files that are never half-written.
+"""Frozen, validated data with JSON both ways: the form of everything that Tapetum stores."""
 
-Everything that Tapetum stores (architectures, recipes, manifests, results) is a :class:`Record`:
-immutable, validated, JSON both ways.  Files are written beside their place and moved there in one
-step, so that a kill at any moment leaves either the old file or the new one.
-"""
-
-import csv
-import io
 import json
 import math
-import os
-import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Self, TypeVar
@@ -19,6 +10,7 @@ from typing import Annotated, Any, Self, TypeVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
 from tapetum.errors import InputError
+from tapetum.records.files import write_atomically
 
 __all__ = [
     "FiniteOrNone",
@@ -28,8 +20,6 @@ __all__ = [
     "describe_faults",
     "differences",
     "faults_are_ours",
-    "write_atomically",
-    "write_csv",
 ]
 
 R = TypeVar("R", bound="Record")
@@ -146,21 +136,6 @@ def changed(record: R, changes: Mapping[str, Any], *, what: str) -> R:
         return type(record).model_validate({**record.model_dump(), **changes})
 
 
-def write_csv(path: Path, rows: Sequence[Mapping[str, object]]) -> None:
-    """Writes rows under the names of the last one's columns, in one step; a missing cell is empty.
-
-    Args:
-        path: Of the file.
-        rows: None of them leaves an empty file.
-    """
-    text = io.StringIO()
-    if rows:
-        writer = csv.DictWriter(text, fieldnames=list(rows[-1]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows({name: row.get(name, "") for name in rows[-1]} for row in rows)
-    write_atomically(path, text.getvalue().encode())
-
-
 def _differences(then: Mapping[str, Any], now: Mapping[str, Any], where: str = "") -> Iterator[str]:
     for name in dict.fromkeys([*then, *now]):
         old, new = then.get(name), now.get(name)
@@ -173,22 +148,3 @@ def _differences(then: Mapping[str, Any], now: Mapping[str, Any], where: str = "
 def _brief(value: object) -> str:
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Writes ``content`` to ``path`` so that no one ever sees half of it.
-
-    The folder is made where it is missing; the bytes reach the disk before the name does.  Who
-    may read the file is up to the user's umask.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.part")
-    try:
-        with temporary.open("xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise

@@ -1,0 +1,27 @@
+"""Frozen data, files that are never half-written, and folders of long work that survive a kill."""
+
+from tapetum.records.files import write_atomically, write_csv
+from tapetum.records.folder import Folder, FolderKind
+from tapetum.records.record import (
+    FiniteOrNone,
+    Identity,
+    Record,
+    changed,
+    describe_faults,
+    differences,
+    faults_are_ours,
+)
+
+__all__ = [
+    "FiniteOrNone",
+    "Folder",
+    "FolderKind",
+    "Identity",
+    "Record",
+    "changed",
+    "describe_faults",
+    "differences",
+    "faults_are_ours",
+    "write_atomically",
+    "write_csv",
+]

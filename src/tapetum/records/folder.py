@@ -1,0 +1,229 @@
+"""Folders of long work that survive a kill: one protocol for runs, searches, fits and campaigns.
+
+::
+
+    FOLDER/
+      request.json   what was requested; written first, in one step
+      ...            what the work writes; each part can be written again
+      result.json    how the work ended; written last, in one step
+
+A folder without ``result.json`` is unfinished and can be continued.  A folder with it is finished.
+Whatever lies between the two files must be safe to do again.
+"""
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from tapetum.errors import RunError
+from tapetum.records.files import is_part_file
+from tapetum.records.record import Record, differences
+
+__all__ = ["Folder", "FolderKind"]
+
+Q = TypeVar("Q", bound=Record)
+R = TypeVar("R", bound=Record)
+S = TypeVar("S", bound=Record)
+
+REQUEST, RESULT = "request.json", "result.json"
+
+
+@dataclass(frozen=True)
+class Folder(Generic[Q, R]):
+    """A folder of long work; see the module's description for its files.
+
+    Attributes:
+        kind: What kind of work the folder holds.
+        path: The folder.
+        request: What was requested.
+    """
+
+    kind: "FolderKind[Q, R]"
+    path: Path
+    request: Q
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the work has come to its end."""
+        return (self.path / RESULT).is_file()
+
+    def result(self) -> R:
+        """Return how the work ended.
+
+        Raises:
+            RunError: The work is not finished.
+        """
+        if not self.is_finished:
+            raise RunError(
+                f"the {self.kind.name} in {self.path} is not finished",
+                "continue it with --resume",
+            )
+        return self.kind.result_type.read(self.path / RESULT)
+
+    def finish(self, result: R) -> None:
+        """Write the result, which marks the end; every other file must be there by then."""
+        result.write(self.path / RESULT)
+
+    def once(self, name: str, kind: type[S], make: Callable[[], S]) -> S:
+        """Return the record of a step, or make and keep it where it is missing.
+
+        Args:
+            name: File name of the record, such as ``match.json``.
+            kind: Type of the record.
+            make: Does the step.
+        """
+        path = self.path / name
+        if path.exists():
+            return kind.read(path)
+        made = make()
+        made.write(path)
+        return made
+
+    def require_unfinished(self) -> None:
+        """Refuse to continue finished work.
+
+        Raises:
+            RunError: The work is finished.
+        """
+        if self.is_finished:
+            raise RunError(
+                f"the {self.kind.name} in {self.path} is finished, so there is nothing to resume",
+                "choose another --out, or replace it with --overwrite",
+            )
+
+    def require_same(self, request: Q) -> None:
+        """Refuse to continue the work of another request.
+
+        Raises:
+            RunError: The requests differ; the message names each field that does.
+        """
+        changes = differences(self.request, request)
+        if changes:
+            raise RunError(
+                f"the {self.kind.name} in {self.path} was started with another request: "
+                f"{'; '.join(changes)}",
+                "request the same again, or choose another --out",
+            )
+
+    def sweep(self) -> None:
+        """Remove the temporary files of a killed process."""
+        for path in self.path.rglob(".*"):
+            if is_part_file(path):
+                path.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True)
+class FolderKind(Generic[Q, R]):
+    """A kind of long work, such as training runs.
+
+    Attributes:
+        name: The work in messages, such as ``run``.
+        request_type: Type of the request; its field ``format`` tells this kind from others.
+        result_type: Type of the result.
+        command: The command that starts such work, such as ``tapetum train``.
+    """
+
+    name: str
+    request_type: type[Q]
+    result_type: type[R]
+    command: str
+
+    def start(
+        self, path: Path, request: Q, *, resume: bool = False, overwrite: bool = False
+    ) -> Folder[Q, R]:
+        """Create the folder of new work, or open it to continue.
+
+        Args:
+            path: The folder; missing parents are created.
+            request: What is requested now.
+            resume: Whether to continue work of the same request; where there is none, new work
+                starts.
+            overwrite: Whether to remove older work of this kind at ``path``, with everything in its
+                folder.  A folder of anything else is never touched.
+
+        Raises:
+            RunError: The folder is taken, holds another request, or cannot be replaced.
+        """
+        if self._is_ours(path) and resume and not overwrite:
+            folder = self.open(path)
+            folder.require_same(request)
+            return folder
+        if _is_taken(path):
+            self._make_room(path, overwrite=overwrite)
+        _remove_aside(path)
+        path.resolve().mkdir(parents=True, exist_ok=True)  # follows a link at ``path``
+        request.write(path / REQUEST)
+        return Folder(self, path, request)
+
+    def open(self, path: Path) -> Folder[Q, R]:
+        """Open the folder of work that has begun, finished or not.
+
+        Raises:
+            RunError: There is no such work at ``path``.
+            InputError: Its request is damaged.
+        """
+        if not (path / REQUEST).is_file():
+            raise RunError(
+                f"{path} is not the folder of a {self.name}: it has no {REQUEST}",
+                f"give a folder that '{self.command} --out' has made",
+            )
+        return Folder(self, path, self.request_type.read(path / REQUEST))
+
+    def _is_ours(self, path: Path) -> bool:
+        """Return whether the folder holds such work, of whatever version."""
+        try:
+            request = json.loads((path / REQUEST).read_bytes())
+        except (OSError, ValueError, RecursionError):
+            return False
+        expected = self.request_type.model_fields["format"].default
+        return isinstance(request, dict) and request.get("format") == expected
+
+    def _make_room(self, path: Path, *, overwrite: bool) -> None:
+        """Put older work aside if that is allowed; anything else stays and is an error.
+
+        One step, so that a kill leaves the older work whole, or none of it.
+        """
+        if not self._is_ours(path):
+            raise RunError(
+                f"{path} exists and is not the folder of a {self.name}, so it is left alone",
+                "choose another --out",
+            )
+        if not overwrite:
+            raise RunError(
+                f"{path} already contains a {self.name}",
+                "continue it with --resume, replace it with --overwrite, or choose another --out",
+            )
+        if Path.cwd().is_relative_to(path.resolve()):
+            raise RunError(
+                f"the {self.name} in {path} contains the current folder",
+                "change to another folder to replace it",
+            )
+        _remove_aside(path)
+        try:
+            path.resolve().rename(_aside(path))
+        except OSError as error:
+            raise RunError(
+                f"the {self.name} in {path} cannot be replaced: {error.strerror or error}",
+                "choose another --out",
+            ) from error
+
+
+def _is_taken(path: Path) -> bool:
+    if not path.is_dir():
+        return path.exists()
+    return any(not is_part_file(entry) for entry in path.iterdir())
+
+
+def _remove_aside(path: Path) -> None:
+    """Remove the older work that was at ``path``, or what a kill has left of it."""
+    if _aside(path).is_dir():
+        shutil.rmtree(_aside(path))
+
+
+def _aside(path: Path) -> Path:
+    """Return where older work waits for its removal: hidden, and nobody else's by its name."""
+    folder = path.resolve()
+    return folder.with_name(f".{folder.name}.replaced-by-tapetum")

@@ -1,0 +1,150 @@
+"""Laws of resumable folders: request first, result last, and every kill can be continued."""
+
+import os
+from pathlib import Path
+from typing import Literal
+
+import pytest
+
+from tapetum.errors import RunError
+from tapetum.records import Folder, FolderKind, Record, write_atomically
+
+
+class Request(Record):
+    """What was requested."""
+
+    format: Literal["test-work"] = "test-work"
+    epochs: int
+
+
+class Result(Record):
+    """How it ended."""
+
+    loss: float
+
+
+WORK = FolderKind("job", Request, Result, "tapetum work")
+
+
+class _KilledError(BaseException):
+    """Stands for a SIGKILL."""
+
+
+def test_the_request_comes_back(tmp_path: Path) -> None:
+    """What was requested is read again, and the work is unfinished."""
+    WORK.start(tmp_path / "job", Request(epochs=3))
+    folder = WORK.open(tmp_path / "job")
+    assert folder.request == Request(epochs=3)
+    assert not folder.is_finished
+    with pytest.raises(RunError, match="not finished; continue it with --resume"):
+        folder.result()
+
+
+def test_finished_work_is_not_resumed(tmp_path: Path) -> None:
+    """The result is there, and continuing is refused."""
+    folder = WORK.start(tmp_path / "job", Request(epochs=3))
+    folder.finish(Result(loss=0.5))
+    assert WORK.open(tmp_path / "job").result() == Result(loss=0.5)
+    with pytest.raises(RunError, match="nothing to resume"):
+        folder.require_unfinished()
+
+
+def test_older_work_stays_unless_it_may_go(tmp_path: Path) -> None:
+    """New work in the same folder needs --resume for the same request, or --overwrite."""
+    path = tmp_path / "job"
+    WORK.start(path, Request(epochs=3))
+    (path / "notes.txt").write_text("kept")
+    with pytest.raises(RunError, match=r"already contains a job; continue it with --resume"):
+        WORK.start(path, Request(epochs=3))
+    assert WORK.start(path, Request(epochs=3), resume=True).request.epochs == 3
+    with pytest.raises(RunError, match="another request: epochs was 3, is 4"):
+        WORK.start(path, Request(epochs=4), resume=True)
+    assert (path / "notes.txt").exists()
+    assert WORK.start(path, Request(epochs=4), overwrite=True).request.epochs == 4
+    assert [entry.name for entry in path.iterdir()] == ["request.json"]
+    assert [entry.name for entry in tmp_path.iterdir()] == ["job"]
+
+
+def test_a_folder_of_anything_else_is_left_alone(tmp_path: Path) -> None:
+    """Neither --resume nor --overwrite touch what is not such work."""
+    path = tmp_path / "job"
+    path.mkdir()
+    (path / "request.json").write_text('{"format": "something else"}')
+    for options in ({}, {"resume": True}, {"overwrite": True}):
+        with pytest.raises(RunError, match="left alone; choose another --out"):
+            WORK.start(path, Request(epochs=3), **options)
+    with pytest.raises(RunError, match="give a folder that 'tapetum work --out' has made"):
+        WORK.open(tmp_path)
+
+
+def test_a_step_is_done_once(tmp_path: Path) -> None:
+    """The record of a step is made once and read from then on."""
+    folder = WORK.start(tmp_path / "job", Request(epochs=3))
+    made: list[int] = []
+
+    def make() -> Result:
+        made.append(1)
+        return Result(loss=len(made))
+
+    found = [folder.once("step.json", Result, make) for _ in range(3)]
+    assert found == [Result(loss=1)] * 3
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+@pytest.mark.parametrize("step", range(8))
+def test_a_kill_at_any_step_can_be_continued(
+    step: int, overwrite: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whichever call to the file system is the last, the same command ends as without the kill."""
+    path = tmp_path / "job"
+    if overwrite:
+        _work(path, Request(epochs=1))
+    left = [step]
+
+    def dies(call: str) -> None:
+        original = getattr(os, call)
+
+        def counted(*arguments: object, **options: object) -> object:
+            left[0] -= 1
+            if left[0] < 0:
+                raise _KilledError
+            return original(*arguments, **options)
+
+        monkeypatch.setattr(os, call, counted)
+
+    with monkeypatch.context():
+        for call in ("replace", "rename", "mkdir", "fsync"):
+            dies(call)
+        try:
+            _work(path, Request(epochs=3), overwrite=overwrite)
+        except _KilledError:
+            pass
+    monkeypatch.undo()
+    if WORK.open(path).request.epochs == 1 if (path / "request.json").exists() else False:
+        folder = _work(path, Request(epochs=3), overwrite=True)
+    else:
+        folder = _work(path, Request(epochs=3), resume=True)
+    assert folder.result() == Result(loss=1.0)
+    assert sorted(entry.name for entry in path.iterdir()) == [
+        "request.json",
+        "result.json",
+        "step.json",
+    ]
+
+
+def _work(
+    path: Path, request: Request, *, resume: bool = False, overwrite: bool = False
+) -> Folder[Request, Result]:
+    folder = WORK.start(path, request, resume=resume, overwrite=overwrite)
+    folder.sweep()
+    if not folder.is_finished:
+        folder.once("step.json", Result, lambda: Result(loss=2.0))
+        folder.finish(Result(loss=1.0))
+    return folder
+
+
+def test_the_longest_name_can_be_written(tmp_path: Path) -> None:
+    """The temporary name is no longer than the file system allows, whatever the name."""
+    path = tmp_path / ("n" * 255)
+    write_atomically(path, b"content")
+    assert path.read_bytes() == b"content"
