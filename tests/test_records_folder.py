@@ -1,5 +1,6 @@
 """Laws of resumable folders: request first, result last, and every kill can be continued."""
 
+import contextlib
 import os
 from pathlib import Path
 from typing import Literal
@@ -115,15 +116,11 @@ def test_a_kill_at_any_step_can_be_continued(
     with monkeypatch.context():
         for call in ("replace", "rename", "mkdir", "fsync"):
             dies(call)
-        try:
+        with contextlib.suppress(_KilledError):
             _work(path, Request(epochs=3), overwrite=overwrite)
-        except _KilledError:
-            pass
     monkeypatch.undo()
-    if WORK.open(path).request.epochs == 1 if (path / "request.json").exists() else False:
-        folder = _work(path, Request(epochs=3), overwrite=True)
-    else:
-        folder = _work(path, Request(epochs=3), resume=True)
+    is_older = (path / "request.json").exists() and WORK.open(path).request.epochs == 1
+    folder = _work(path, Request(epochs=3), resume=not is_older, overwrite=is_older)
     assert folder.result() == Result(loss=1.0)
     assert sorted(entry.name for entry in path.iterdir()) == [
         "request.json",
