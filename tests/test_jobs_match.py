@@ -4,7 +4,7 @@ import pytest
 
 from tapetum.arch import Architecture
 from tapetum.jobs.match import ABOVE, BELOW, match_target
-from tapetum.latency import LatencyTable, range_of
+from tapetum.latency import Budget, LatencyTable, range_of
 from tapetum.latency.timing import Run
 from tapetum.search.derive import derive
 from test_latency_table import small_space, table_of, true_ms
@@ -41,10 +41,10 @@ def matched_on(table: LatencyTable, device: OffDevice, target_ms: float):  # noq
         for path, slot in table.space.slots.items()
     }
 
-    def choose(aimed_ms: float):  # noqa: ANN202
-        return derive(table, even, {}, target_ms=aimed_ms)
+    def choose(budget: Budget):  # noqa: ANN202
+        return derive(budget, even, {})
 
-    return match_target(table, choose, device.prepare, target_ms=target_ms)
+    return match_target(Budget.of(table, target_ms), choose, device.prepare)
 
 
 @pytest.mark.parametrize("factor", [0.8, 0.97, 1.0, 1.03, 1.25])

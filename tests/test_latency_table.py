@@ -9,7 +9,7 @@ import pytest
 from tapetum.arch.space import Candidate, Choice, Choices, Slot, Space, SpaceClassifier
 from tapetum.arch.spec import Conv, Whole
 from tapetum.errors import InputError
-from tapetum.latency.budget import best_network, range_of, require_feasible
+from tapetum.latency.budget import Budget, best_network, range_of
 from tapetum.latency.campaign import Measurements
 from tapetum.latency.conditions import Conditions
 from tapetum.latency.pricing import Sample, keys_of
@@ -270,7 +270,7 @@ def test_the_best_network_is_the_best_of_all() -> None:
     fastest, slowest = range_of(table)
     for share in (0.05, 0.2, 0.5, 0.9, 1.1):
         target_ms = fastest + share * (slowest - fastest)
-        found = best_network(table, scores, target_ms=target_ms)
+        found = best_network(Budget.of(table, target_ms), scores)
         expected = max(score for ms, score in latencies.values() if ms <= target_ms - 1e-2)
         assert found.latency_ms <= target_ms
         assert found.latency_ms == pytest.approx(table.predict(found.choices).median_ms)
@@ -290,7 +290,7 @@ def _every(space: Space) -> list[dict[str, Choice | None]]:
 def test_a_target_that_makes_no_sense_is_refused(table: LatencyTable, target_ms: float) -> None:
     """A latency is a positive number."""
     with pytest.raises(InputError, match="makes no sense"):
-        require_feasible(table, target_ms)
+        Budget.of(table, target_ms)
 
 
 def test_a_target_below_the_fastest_network_is_refused_with_the_nearest(
@@ -299,9 +299,9 @@ def test_a_target_below_the_fastest_network_is_refused_with_the_nearest(
     """And the nearest that is named is feasible."""
     fastest, _ = range_of(table)
     with pytest.raises(InputError, match=r"no network of small takes .*; ask for") as caught:
-        require_feasible(table, 0.9 * fastest)
+        Budget.of(table, 0.9 * fastest)
     named = float(str(caught.value).split("ask for ")[1].split(" ms")[0])
-    require_feasible(table, named)
+    Budget.of(table, named)
 
 
 def test_a_share_of_a_range_lies_between_its_ends(table: LatencyTable) -> None:

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from tapetum.arch.space import Choice
-from tapetum.latency import LatencyTable, range_of
+from tapetum.latency import Budget, LatencyTable, range_of
 from tapetum.search.derive import derive
 from tapetum.search.relax import ArchitectureParameters
 from tapetum.search.widths import nominal_widths, scale_widths
@@ -94,7 +94,7 @@ def test_the_derived_network_keeps_the_target(*, learns_depth: bool) -> None:
                 parameter.mul_(2000)
         target_ms = fastest + (0.3 + 0.1 * seed) * (slowest - fastest)
         best = derive(
-            table, logits.probabilities(), logits.depth_probabilities(), target_ms=target_ms
+            Budget.of(table, target_ms), logits.probabilities(), logits.depth_probabilities()
         )
         assert best.latency_ms <= target_ms
         assert best.latency_ms == pytest.approx(table.predict(best.choices).median_ms)
@@ -115,7 +115,7 @@ def test_the_derived_network_is_the_scaled_one(table: LatencyTable, share: float
         assert choice is not None
         widths[path][choice.candidate] = choice.hidden_channels
     best = derive(
-        table, logits.probabilities(), {}, target_ms=scaled.latency_ms + 5e-3, widths=widths
+        Budget.of(table, scaled.latency_ms + 5e-3), logits.probabilities(), {}, widths=widths
     )
     assert best.choices == scaled.choices
 
@@ -129,10 +129,11 @@ def test_certain_logits_are_derived_as_they_are(table: LatencyTable) -> None:
     likeliest = logits.best(nominal_widths(table.space))
     _, slowest = range_of(table)
     widest_ms = scale_widths(table, likeliest, target_ms=2 * slowest).latency_ms
-    best = derive(table, logits.probabilities(), {}, target_ms=widest_ms + 1e-3 * len(likeliest))
+    budget = Budget.of(table, widest_ms + 1e-3 * len(likeliest))
+    best = derive(budget, logits.probabilities(), {})
     for path, choice in best.choices.items():
         assert choice is not None
         assert likeliest[path] is not None
         assert choice.candidate == likeliest[path].candidate
-    more = derive(table, logits.probabilities(), {}, target_ms=0.95 * slowest)
+    more = derive(Budget.of(table, 0.95 * slowest), logits.probabilities(), {})
     assert more.latency_ms > 0.9 * slowest

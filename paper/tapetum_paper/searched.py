@@ -17,11 +17,11 @@ from tapetum.arch.spaces import carry_over
 from tapetum.jobs import OpenedDataset
 from tapetum.jobs.controls import Control, control
 from tapetum.latency import (
+    Budget,
     LatencyTable,
     measure_table,
     prepare_architecture,
     range_of,
-    require_feasible,
 )
 from tapetum.progress import ProgressCallback
 from tapetum.records import Record
@@ -165,7 +165,7 @@ def find_network(
         table if asked.yardstick is None else _table(asked.yardstick, deployment, tables, progress)
     )
     target_ms = asked.target.in_ms(ruler)
-    require_feasible(table, target_ms)
+    Budget.of(table, target_ms)  # refused before the folder of the search is made
     request = SearchRequest(
         recipe=asked.recipe,
         target_ms=target_ms,

@@ -141,14 +141,14 @@ def _made(
         fit_to_budget,
         write_fit_report,
     )
-    from tapetum.latency import LatencyTable, require_feasible, require_sense
+    from tapetum.latency import Budget, LatencyTable, require_sense
     from tapetum.training import prepare_process
 
     require_sense(target_ms)  # before many images are read
     prepare_process()  # before torch starts its threads
     given = None if latency is None else LatencyTable.read(latency)
     if given is not None:
-        require_feasible(given, target_ms)
+        Budget.of(given, target_ms)
     with progress_bar() as tick:
         images, chosen = opened(data, tick, **options.opening), runtime_of(runtime)
         space = budget_space(images, **options.space)

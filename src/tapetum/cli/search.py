@@ -65,13 +65,13 @@ def search(
     with errors_in_one_sentence(as_json=json):
         say_loading()
         from tapetum.jobs import DIGIT_CROPS, DIGITS
-        from tapetum.latency import LatencyTable, require_feasible
+        from tapetum.latency import Budget, LatencyTable
         from tapetum.search import choose_search_recipe
         from tapetum.training import is_main_process, prepare_process
 
         prepare_process()  # before torch starts its threads
         priced = LatencyTable.read(latency)
-        require_feasible(priced, target_ms)
+        Budget.of(priced, target_ms)
         changes = {"epochs": epochs, "batch_size": batch_size, "seed": seed}
         chosen = choose_search_recipe(recipe, loss=loss, noise=noise, changes=changes)
         with progress_bar() as tick:

@@ -34,6 +34,7 @@ from tapetum.jobs.run_report import write_run_report
 from tapetum.jobs.train import PAGE, fit
 from tapetum.latency import (
     Best,
+    Budget,
     LatencyTable,
     Prepare,
     Runtime,
@@ -43,7 +44,6 @@ from tapetum.latency import (
     prepare_architecture,
     range_of,
     require_effort,
-    require_feasible,
 )
 from tapetum.nn import build
 from tapetum.progress import ProgressCallback, silent
@@ -251,7 +251,7 @@ def _table(
 def _require_usable(table: LatencyTable, asked: FitRequest) -> None:
     """Refuses a table of other conditions or another space, and a target that nothing keeps."""
     table.require_same(asked.conditions, asked.space, what="the latency table")
-    require_feasible(table, asked.target_ms)
+    Budget.of(table, asked.target_ms)
 
 
 def _search(
@@ -280,12 +280,11 @@ def _match(
     """The network that was measured to keep the budget."""
     last = found.epochs[-1]
 
-    def choose(target_ms: float) -> Best:
-        return derive(
-            table, last.probabilities, last.depths, target_ms=target_ms, widths=last.widths
-        )
+    def choose(budget: Budget) -> Best:
+        return derive(budget, last.probabilities, last.depths, widths=last.widths)
 
-    return match_target(table, choose, prepare, target_ms=asked.target_ms, progress=progress)
+    budget = Budget.of(table, asked.target_ms)
+    return match_target(budget, choose, prepare, progress=progress)
 
 
 def _train(

@@ -15,12 +15,11 @@ from tapetum.arch.space import Choice
 from tapetum.latency import (
     Best,
     Block,
-    LatencyTable,
+    Budget,
     MakeReady,
     Prepare,
     Timing,
     one_at_a_time,
-    range_of,
     summarize_rounds,
     take_turns,
 )
@@ -44,8 +43,8 @@ MOST_ATTEMPTS = 5
 NUM_ROUNDS, PAUSE_S = 10, 1.0
 BLOCK = Block(min_passes=5, min_ms=100)
 
-Choose = Callable[[float], Best]
-"""The network that is liked best among those that keep a target, by the table."""
+Choose = Callable[[Budget], Best]
+"""Return the network that is liked best among those that keep a budget, by the table."""
 
 
 class Attempt(Record):
@@ -91,45 +90,42 @@ class MatchedNetwork(Record):
 
 
 def match_target(
-    table: LatencyTable,
+    budget: Budget,
     choose: Choose,
     prepare: Prepare,
     *,
-    target_ms: float,
     progress: ProgressCallback = silent,
 ) -> MatchedNetwork:
     """Times what is liked best, and corrects the table's target until it is met.
 
     Args:
-        table: Prices the space.
-        choose: Solves the knapsack for a target.
+        budget: The requested target, and the prices of the space.
+        choose: Solves the knapsack for a budget.
         prepare: Makes a network ready under the table's conditions.
-        target_ms: What was asked; the table holds it for feasible.
         progress: Is told of each turn.
     """
-    fastest_ms, slowest_ms = range_of(table)
     attempts: list[Attempt] = []
-    aimed_ms = target_ms
+    aimed = budget
     while len(attempts) < MOST_ATTEMPTS:
-        best = choose(aimed_ms)
-        network = table.space.architecture(best.choices)
+        best = choose(aimed)
+        network = budget.table.space.architecture(best.choices)
         found = time_whole(partial(prepare, network), progress=progress)
         attempts.append(
             Attempt(
-                aimed_ms=aimed_ms,
+                aimed_ms=aimed.target_ms,
                 predicted_ms=best.latency_ms,
                 timing=found,
                 choices=best.choices,
             )
         )
-        ratio = found.median_ms / target_ms
+        ratio = found.median_ms / budget.target_ms
         if NEAR[0] <= ratio <= NEAR[1]:
             break
-        next_ms = min(max(aimed_ms * AIM / ratio, fastest_ms + 1e-3), slowest_ms)
-        if next_ms == aimed_ms:
+        moved = budget.moved_to(aimed.target_ms * AIM / ratio)
+        if moved == aimed:
             break
-        aimed_ms = next_ms
-    return _chosen(target_ms, attempts)
+        aimed = moved
+    return _chosen(budget.target_ms, attempts)
 
 
 def time_whole(make_ready: MakeReady, *, progress: ProgressCallback = silent) -> Timing:

@@ -6,10 +6,10 @@ space under some conditions, a *budget* is a target and what keeps it.  Nothing 
 
 from tapetum.latency.budget import (
     Best,
+    Budget,
     Range,
     best_network,
     range_of,
-    require_feasible,
     require_sense,
 )
 from tapetum.latency.campaign import SURE_ENOUGH, Prepare
@@ -45,6 +45,7 @@ __all__ = [
     "Benchmark",
     "Best",
     "Block",
+    "Budget",
     "Check",
     "Conditions",
     "Drift",
@@ -67,7 +68,6 @@ __all__ = [
     "prepare_architecture",
     "range_of",
     "require_effort",
-    "require_feasible",
     "require_sense",
     "subject_of_graph",
     "summarize_rounds",

@@ -13,7 +13,8 @@ A target below the cheapest network is refused at once, with the nearest feasibl
 
 import math
 from collections.abc import Mapping
-from typing import NamedTuple
+from dataclasses import dataclass, replace
+from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +23,7 @@ from tapetum.arch.space import Choice
 from tapetum.errors import InputError
 from tapetum.latency.table import LatencyTable
 
-__all__ = ["Best", "Range", "best_network", "range_of", "require_feasible", "require_sense"]
+__all__ = ["Best", "Budget", "Range", "best_network", "range_of", "require_sense"]
 
 Prices = Mapping[str, Mapping[Choice | None, float]]
 MICROSECONDS = 1000  # in a millisecond
@@ -73,34 +74,59 @@ def require_sense(target_ms: float) -> None:
         raise InputError(f"a target of {target_ms} ms makes no sense", "give milliseconds above 0")
 
 
-def require_feasible(table: LatencyTable, target_ms: float) -> None:
-    """Refuses a target that no network of the space keeps.
+@dataclass(frozen=True)
+class Budget:
+    """A latency target that at least one network of the table's space keeps.
 
-    Raises:
-        InputError: It is not a positive number, or below the fastest network.
+    Use :meth:`of` to construct one: whoever holds a budget need not check it again.
+
+    Attributes:
+        table: The prices of the space, under the conditions that the target holds for.
+        target_ms: The highest latency of one pass, in milliseconds.
     """
-    require_sense(target_ms)
-    fastest_ms, slowest_ms = range_of(table)
-    if target_ms < fastest_ms:
-        raise InputError(
-            f"no network of {table.space.name} takes {target_ms:g} ms under {table.conditions}",
-            f"ask for {_up(fastest_ms)} ms or more: the space spans {_up(fastest_ms)} to "
-            f"{slowest_ms:.2f} ms here",
-        )
+
+    table: LatencyTable
+    target_ms: float
+
+    @classmethod
+    def of(cls, table: LatencyTable, target_ms: float) -> Self:
+        """Return the budget, checked.
+
+        Args:
+            table: The prices of the space.
+            target_ms: The highest latency of one pass, in milliseconds.
+
+        Raises:
+            InputError: The target is not a positive number, or below the fastest network.
+        """
+        require_sense(target_ms)
+        fastest_ms, slowest_ms = range_of(table)
+        if target_ms < fastest_ms:
+            raise InputError(
+                f"no network of {table.space.name} takes {target_ms:g} ms under {table.conditions}",
+                f"ask for {_up(fastest_ms)} ms or more: the space spans {_up(fastest_ms)} to "
+                f"{slowest_ms:.2f} ms here",
+            )
+        return cls(table, target_ms)
+
+    def moved_to(self, target_ms: float) -> Self:
+        """Return the budget of the feasible target that is nearest to ``target_ms``."""
+        fastest_ms, slowest_ms = range_of(self.table)
+        return replace(self, target_ms=min(max(target_ms, fastest_ms + 1e-3), slowest_ms))
 
 
-def best_network(table: LatencyTable, scores: Prices, *, target_ms: float) -> Best:
-    """The network with the highest sum of scores among those that keep the target.
+def best_network(budget: Budget, scores: Prices) -> Best:
+    """Return the network with the highest sum of scores among those that keep the budget.
 
     Args:
-        table: What each choice costs.
-        scores: What each choice is worth, by slot; what is not scored is not chosen.
-        target_ms: Predicted latency, at most.
+        budget: The target, and what each choice costs.
+        scores: What each choice is worth, by slot; a choice without a score is not chosen.
 
     Raises:
-        InputError: No network keeps the target, or a slot has no scored choice.
+        InputError: No network of the scored choices keeps the target, or a slot has no scored
+            choice.
     """
-    require_feasible(table, target_ms)
+    table, target_ms = budget.table, budget.target_ms
     prices = table.prices
     room = math.floor((target_ms - table.fixed_ms) * MICROSECONDS)
     value = np.zeros(room + 1)

@@ -21,7 +21,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from tapetum.arch.space import Choice, Slot, Space, optional_runs
-from tapetum.latency import Best, LatencyTable, best_network, range_of
+from tapetum.latency import Best, Budget, LatencyTable, best_network, range_of
 from tapetum.latency.budget import Prices
 from tapetum.search.supernet import Widths
 from tapetum.search.widths import nominal_widths, scale_widths
@@ -34,26 +34,22 @@ WEIGHTS = (0.0, *(2.0**power for power in range(12)))  # of the time that is use
 
 
 def derive(
-    table: LatencyTable,
+    budget: Budget,
     probabilities: Mapping[str, Mapping[str, float]],
     depths: Mapping[str, Sequence[float]],
     *,
-    target_ms: float,
     widths: Widths | None = None,
 ) -> Best:
     """The likeliest network, in a sense, among those that keep the target.
 
     Args:
-        table: Prices every choice.
+        budget: The target, and the table that prices every choice.
         probabilities: Of each candidate of each slot.
         depths: For the first slot of each run that may be left out, the probability of each depth
             from none to all.
-        target_ms: Predicted latency, at most.
         widths: Of each candidate, as the search left them; by default those of their expansions.
-
-    Raises:
-        InputError: No network of the space keeps the target.
     """
+    table, target_ms = budget.table, budget.target_ms
     space, there = table.space, _there(table.space, depths)
     around = _scaled(table, probabilities, there, widths or nominal_widths(space), target_ms)
     values = {
@@ -62,7 +58,7 @@ def derive(
     }
     near_ms = NEAR * min(target_ms, range_of(table).slowest_ms)
     for weight in WEIGHTS:
-        best = best_network(table, _using(table, values, weight / target_ms), target_ms=target_ms)
+        best = best_network(budget, _using(table, values, weight / target_ms))
         if best.latency_ms >= near_ms:
             break
     return best

@@ -21,7 +21,7 @@ from tapetum.data import (
     training_batches,
 )
 from tapetum.errors import DataError, InputError, RunError, TrainingError
-from tapetum.latency import LatencyTable, require_feasible
+from tapetum.latency import Budget, LatencyTable
 from tapetum.noise import generator_for
 from tapetum.progress import ProgressCallback, silent
 from tapetum.provenance import stamp
@@ -108,10 +108,9 @@ def search(
         position = searching.run(progress)
     last = position.rows[-1]
     best = derive(
-        folder.table,
+        Budget.of(folder.table, folder.request.target_ms),
         last.probabilities,
         last.depths,
-        target_ms=folder.request.target_ms,
         widths=last.widths,
     )
     seconds = sum(row.seconds for row in position.rows)
@@ -149,7 +148,7 @@ def require_searchable(request: SearchRequest, table: LatencyTable, images: Imag
         raise InputError(
             f"{space.name} has no slot: there is nothing to search", "train its one network"
         )
-    require_feasible(table, request.target_ms)
+    Budget.of(table, request.target_ms)
     classes = None if space.classifier is None else space.classifier.num_classes
     if space.image_channels != images.channels:
         raise InputError(
