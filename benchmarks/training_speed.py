@@ -114,12 +114,12 @@ def tapetum_loop(batches: list[Any], *, precision: str) -> Any:
 
 def work(name: str) -> None:
     """Takes some steps for every line on standard input and says how long they took."""
-    from tapetum.data import open_digits, training_batches
+    from tapetum.data import digits, training_batches
     from tapetum.training import QUICK, prepare_process
 
     if name != "plain":
         prepare_process()
-    images, _, _ = open_digits(None, train_count=BATCH * NUM_BATCHES, test_count=1, seed=0)
+    images, _ = digits.open_digits(None, train_count=BATCH * NUM_BATCHES, test_count=1, seed=0)
     batches = list(training_batches(images, QUICK.noise, batch_size=BATCH, seed=0, epoch=0))
     precision = "fp32" if name.endswith("fp32") else "bf16"
     step = plain_loop(batches) if name == "plain" else tapetum_loop(batches, precision=precision)

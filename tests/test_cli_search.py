@@ -123,4 +123,4 @@ def test_a_folder_may_be_named_like_digits(
     result = run(*command, "--target-ms", target_ms, "--out", tmp_path / "search")
     assert result.exit_code == 0, result.output
     request = SearchRequest.read(tmp_path / "search" / "request.json")
-    assert request.data["size_px"] == 32
+    assert request.data.size_px == 32

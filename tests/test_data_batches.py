@@ -10,7 +10,6 @@ from torch import Tensor
 
 from tapetum.data import (
     Batch,
-    Concatenated,
     ImageDataset,
     Samples,
     Subset,
@@ -18,6 +17,7 @@ from tapetum.data import (
     steps_per_epoch,
     training_batches,
 )
+from tapetum.data.dataset import Concatenated
 from tapetum.errors import DataError
 from tapetum.noise import Gaussian, NoisePlan
 

@@ -228,9 +228,9 @@ def test_train_and_test_show_their_own_digits(tmp_path: Path) -> None:
         count = 12 if name.startswith("train") else 8
         values = np.full((count, 28, 28), value, np.uint8)
         (tmp_path / name).write_bytes(idx_bytes(values))
-    train, test, source = open_digits(tmp_path, train_count=40, test_count=30, seed=0)
+    train, test = open_digits(tmp_path, train_count=40, test_count=30, seed=0)
     assert (len(train), len(test)) == (40, 30)
-    assert train.source == test.source == source
+    assert train.source == test.source
     for images, value in ((train, 250), (test, 200)):
         values = images.take(range(len(images)), epoch=0, seed=0, train=True).images
         brightest = values.max(axis=(1, 2, 3))
@@ -243,7 +243,7 @@ def test_no_seed_repeats_places_of_another_part(tmp_path: Path) -> None:
     places = [
         part.take(range(20), epoch=0, seed=0, train=True).boxes
         for seed in (0, 1)
-        for part in open_digits(tmp_path, train_count=20, test_count=20, seed=seed)[:2]
+        for part in open_digits(tmp_path, train_count=20, test_count=20, seed=seed)
     ]
     for index, boxes in enumerate(places):
         assert not any(np.array_equal(boxes, other) for other in places[index + 1 :])

@@ -9,8 +9,8 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from tapetum.data import ImageDataset, folder, loading, open_folder
-from tapetum.data.folder import FolderDataset
+from tapetum.data import ImageDataset, folder, loading
+from tapetum.data.folder import FolderDataset, open_folder
 from tapetum.data.squares import resample
 from tapetum.errors import DataError
 
@@ -51,12 +51,12 @@ def test_given_parts_are_kept(tmp_path: Path) -> None:
     save_classes(tmp_path / "train", {"rust": 3, "crack": 2})
     save_classes(tmp_path / "val", {"rust": 1, "crack": 2})
     split = open_folder(tmp_path, seed=0)
-    assert (len(split.train), len(split.val)) == (5, 3)
-    assert split.class_names == ("crack", "rust")
+    assert (len(split.train), len(split.validation)) == (5, 3)
+    assert split.info.class_names == ("crack", "rust")
     labels = split.train.take(range(5), epoch=0, seed=0, train=False).labels
     assert labels is not None
     assert labels.tolist() == [0, 0, 1, 1, 1]
-    assert "as given" in split.description
+    assert "as given" in split.info.description
     assert isinstance(split.train, ImageDataset)
 
 
@@ -65,7 +65,7 @@ def test_other_names_of_the_validation_part(tmp_path: Path, name: str) -> None:
     """The validation part may also be called valid or validation."""
     save_classes(tmp_path / "train", {"a": 2})
     save_classes(tmp_path / name, {"a": 3})
-    assert len(open_folder(tmp_path, seed=0).val) == 3
+    assert len(open_folder(tmp_path, seed=0).validation) == 3
 
 
 def test_a_test_part_is_left_alone(tmp_path: Path) -> None:
@@ -73,34 +73,34 @@ def test_a_test_part_is_left_alone(tmp_path: Path) -> None:
     save_classes(tmp_path / "train", {"a": 5})
     save_classes(tmp_path / "test", {"a": 7})
     split = open_folder(tmp_path, seed=0)
-    assert len(split.train) + len(split.val) == 5
+    assert len(split.train) + len(split.validation) == 5
 
 
 def test_a_class_may_be_called_train(tmp_path: Path) -> None:
     """A folder called train among other classes is a class, not a part."""
     save_classes(tmp_path, {"train": 2, "bus": 2})
-    assert open_folder(tmp_path, seed=0).class_names == ("bus", "train")
+    assert open_folder(tmp_path, seed=0).info.class_names == ("bus", "train")
 
 
 def test_each_class_is_split_by_the_seed(tmp_path: Path) -> None:
     """Without given parts each class gives its share, the seed decides which, and nothing twice."""
     save_classes(tmp_path, {"a": 10, "b": 20})
     splits = [open_folder(tmp_path, seed=seed, val_fraction=0.3) for seed in (0, 0, 1)]
-    labels = splits[0].val.take(range(9), epoch=0, seed=0, train=False).labels
+    labels = splits[0].validation.take(range(9), epoch=0, seed=0, train=False).labels
     assert labels is not None
     assert np.bincount(labels).tolist() == [3, 6]
-    chosen = [{image.entry.path for image in split.val._images} for split in splits]
+    chosen = [{image.file.path for image in split.validation._images} for split in splits]
     assert chosen[0] == chosen[1]
     assert chosen[0] != chosen[2]
-    assert not chosen[0] & {image.entry.path for image in splits[0].train._images}
-    assert "seed 0" in splits[0].description
+    assert not chosen[0] & {image.file.path for image in splits[0].train._images}
+    assert "seed 0" in splits[0].info.description
 
 
 def test_every_class_is_in_both_parts(tmp_path: Path) -> None:
     """Even of two images one trains and one validates."""
     save_classes(tmp_path, {"a": 2, "b": 2})
     split = open_folder(tmp_path, seed=0, val_fraction=0.01)
-    assert (len(split.train), len(split.val)) == (2, 2)
+    assert (len(split.train), len(split.validation)) == (2, 2)
 
 
 def test_flat_folders_have_no_labels(tmp_path: Path) -> None:
@@ -111,8 +111,8 @@ def test_flat_folders_have_no_labels(tmp_path: Path) -> None:
     clean = split.train.take([0, 1], epoch=0, seed=0, train=True)
     assert clean.labels is None
     assert clean.noisy is None
-    assert split.class_names == ()
-    assert "no labels" in split.description
+    assert split.info.class_names == ()
+    assert "no labels" in split.info.description
 
 
 @pytest.mark.parametrize("classes", [("",), ("a", "b")])
@@ -129,7 +129,7 @@ def test_pairs_stay_together(tmp_path: Path, classes: tuple[str, ...]) -> None:
         assert taken.noisy is not None
         np.testing.assert_allclose(taken.noisy, taken.images + 100 / 255, atol=1e-6)
         assert (taken.labels is not None) == (classes != ("",))
-    assert "paired" in split.description
+    assert "paired" in split.info.description
 
 
 def test_pairs_are_never_resampled(tmp_path: Path) -> None:
@@ -140,7 +140,7 @@ def test_pairs_are_never_resampled(tmp_path: Path) -> None:
             save(tmp_path / part / "a" / f"{index}.png", stored)
     split = open_folder(tmp_path, seed=0, size_px=16)
     expected = stored[12:28, 17:33] / np.float32(255)
-    np.testing.assert_allclose(validation(split.val)[0, 0], expected, atol=1e-6)
+    np.testing.assert_allclose(validation(split.validation)[0, 0], expected, atol=1e-6)
 
 
 def test_half_pairs_are_skipped(tmp_path: Path) -> None:
@@ -156,7 +156,7 @@ def test_half_pairs_are_skipped(tmp_path: Path) -> None:
         save(tmp_path / part / "small.png", values(20, 32))
     split = open_folder(tmp_path, seed=0, size_px=24)
     reasons = {path.name: reason for path, reason in split.skipped}
-    assert len(split.train) + len(split.val) == 3
+    assert len(split.train) + len(split.validation) == 3
     assert "no noisy twin" in reasons["alone.png"]
     assert "no clean twin" in reasons["lonely.png"]
     assert "its noisy twin" in reasons["0.png"]
@@ -177,7 +177,7 @@ def test_unreadable_files_are_listed_and_skipped(tmp_path: Path) -> None:
     save(tmp_path / "loose.png")
     split = open_folder(tmp_path, seed=0)
     reasons = {path.relative_to(tmp_path).as_posix(): reason for path, reason in split.skipped}
-    assert len(split.train) + len(split.val) == 3
+    assert len(split.train) + len(split.validation) == 3
     assert set(reasons) == {"a/empty.png", "a/text.jpg", "a/cut.png", "a/notes.txt", "loose.png"}
     assert reasons["a/empty.png"] == "the file is empty"
     assert "not an image in a known format" in reasons["a/text.jpg"]
@@ -191,7 +191,7 @@ def test_images_are_found_below_classes(tmp_path: Path) -> None:
     save(tmp_path / "a" / "monday" / "0.PNG")
     save(tmp_path / "a" / "tuesday" / "0.Jpg")
     split = open_folder(tmp_path, seed=0)
-    assert (len(split.train), len(split.val), split.class_names) == (1, 1, ("a",))
+    assert (len(split.train), len(split.validation), split.info.class_names) == (1, 1, ("a",))
 
 
 def test_missing_folder_is_an_error(tmp_path: Path) -> None:
@@ -274,11 +274,11 @@ def test_channels_follow_the_images(tmp_path: Path) -> None:
     """One channel where all are grey, even if stored as colour; three where any has colour."""
     for index in range(2):
         save(tmp_path / f"{index}.png", np.repeat(values(32, 32)[:, :, np.newaxis], 3, axis=2))
-    assert open_folder(tmp_path, seed=0).channels == 1
+    assert open_folder(tmp_path, seed=0).info.channels == 1
     assert training(open_folder(tmp_path, seed=0, channels=3).train).shape[1] == 3
     save(tmp_path / "2.png", values(32, 32, colour=True))
     split = open_folder(tmp_path, seed=0)
-    assert split.channels == 3
+    assert split.info.channels == 3
     assert training(split.train).shape[1:] == (3, 32, 32)
     assert training(open_folder(tmp_path, seed=0, channels=1).train).shape[1] == 1
 
@@ -288,7 +288,7 @@ def test_sixteen_bits_stay(tmp_path: Path) -> None:
     stored = np.random.default_rng(0).integers(0, 65536, (32, 32), np.uint16)
     for index in range(2):
         save(tmp_path / f"{index}.png", stored)
-    found = validation(open_folder(tmp_path, seed=0).val)
+    found = validation(open_folder(tmp_path, seed=0).validation)
     np.testing.assert_allclose(found[0, 0], stored / 65535, atol=1e-7)
 
 
@@ -297,7 +297,7 @@ def test_validation_sees_the_middle(tmp_path: Path) -> None:
     stored = values(32, 64)
     for index in range(2):
         save(tmp_path / "a" / f"{index}.png", stored)
-    found = validation(open_folder(tmp_path, seed=0, size_px=20).val)
+    found = validation(open_folder(tmp_path, seed=0, size_px=20).validation)
     middle = stored[np.newaxis, :, 16:48].astype(np.float32) / np.float32(255)
     np.testing.assert_allclose(found[0], resample(middle, height=20, width=20))
 
@@ -330,7 +330,7 @@ def test_small_images_are_enlarged(tmp_path: Path) -> None:
     for index in range(3):
         save(tmp_path / f"{index}.png", values(20 + index, 33))
     split = open_folder(tmp_path, seed=0, size_px=32)
-    assert training(split.train).shape[2:] == validation(split.val).shape[2:] == (32, 32)
+    assert training(split.train).shape[2:] == validation(split.validation).shape[2:] == (32, 32)
 
 
 @pytest.mark.parametrize("folder", ["", "a"])

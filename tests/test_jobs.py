@@ -6,16 +6,9 @@ import numpy as np
 import pytest
 
 from tapetum.arch import find_architecture
+from tapetum.data import open_dataset
 from tapetum.errors import ArchitectureError, DataError, InputError, RunError
-from tapetum.jobs import (
-    architecture_for,
-    choose_recipe,
-    export_run,
-    fit,
-    open_dataset,
-    open_subject,
-    require_fit,
-)
+from tapetum.jobs import architecture_for, choose_recipe, export_run, fit, open_subject, require_fit
 from tapetum.jobs.run_report import shown_levels
 from tapetum.nn import build
 from tapetum.noise import Gaussian
@@ -40,9 +33,9 @@ def make_pair(root: Path) -> Path:
 def test_digits_bring_boxes_and_their_identity() -> None:
     """Two digits an image, at known places; what was asked is kept for a resume."""
     images = open_dataset("digits", seed=3, **FEW)
-    assert images.boxes
-    assert images.identity["num_train"] == 32
-    assert images.identity["seed"] == 3
+    assert images.info.has_boxes
+    assert images.info.num_train == 32
+    assert images.info.seed == 3
     assert architecture_for("mb2.5-m", images).classifies_boxes
 
 
@@ -85,7 +78,7 @@ def test_a_recipe_comes_back_from_its_file(tmp_path: Path) -> None:
 def test_a_paired_folder_is_scored_as_it_was_given(tmp_path: Path) -> None:
     """Images that bring their own noise have one row, get no other noise, and ship."""
     images = open_dataset(str(make_pair(tmp_path / "pairs")), seed=0)
-    assert images.paired
+    assert images.info.is_paired
     recipe = choose_recipe(None, "pairs", changes={"epochs": 1, "batch_size": 4})
     result = fit(
         build(architecture_for("unet-s", images), seed=0), recipe, images, tmp_path / "run"

@@ -15,7 +15,14 @@ from tapetum.errors import RunError, TrainingError
 from tapetum.nn import build
 from tapetum.training import Request, RunFolder, is_main_process, start_run
 from tapetum.training.distributed import SharedBatchNorm2d, make_accelerator, share_batch_norms
-from tiny_training import double_recipe, learn_in_double, tiny_architecture, tiny_recipe, tiny_train
+from tiny_training import (
+    TINY_DATA,
+    double_recipe,
+    learn_in_double,
+    tiny_architecture,
+    tiny_recipe,
+    tiny_train,
+)
 
 SCRIPT = Path(__file__).with_name("tiny_training.py")
 TWO_PROCESSES = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")
@@ -117,7 +124,7 @@ def test_processes_that_do_not_train_together_are_noticed(monkeypatch: pytest.Mo
 
 def test_starting_a_run_makes_or_opens_its_folder(tmp_path: Path) -> None:
     """A new run is made, a started one is opened to resume, and not made twice."""
-    request = Request(architecture=tiny_architecture(), recipe=RECIPE)
+    request = Request(architecture=tiny_architecture(), recipe=RECIPE, data=TINY_DATA)
     started = start_run(tmp_path / "run", request)
     assert start_run(tmp_path / "run", request, resume=True) == started
     with pytest.raises(RunError, match="holds a run already"):

@@ -10,13 +10,11 @@ from tapetum.arch import NetworkFacts
 from tapetum.errors import InputError, RunError
 from tapetum.training import Request, RunFolder, load_network
 from tapetum.training.checkpoint import EpochRow
-from tiny_training import tiny_architecture, tiny_recipe, tiny_train
+from tiny_training import TINY_DATA, tiny_architecture, tiny_recipe, tiny_train
 
 
 def _request(**changes: object) -> Request:
-    return Request(
-        architecture=tiny_architecture(), recipe=tiny_recipe(**changes), data={"source": "squares"}
-    )
+    return Request(architecture=tiny_architecture(), recipe=tiny_recipe(**changes), data=TINY_DATA)
 
 
 @pytest.fixture(scope="module")
@@ -158,7 +156,7 @@ def test_another_request_is_refused_by_its_fields(tmp_path: Path) -> None:
     other = Request(
         architecture=tiny_architecture("unet-s"),
         recipe=tiny_recipe(learning_rate=0.5),
-        data={"source": "circles"},
+        data=TINY_DATA.model_copy(update={"source": "circles"}),
     )
     with pytest.raises(RunError) as caught:
         run.require_same(other)

@@ -17,7 +17,7 @@ from tapetum.provenance import Provenance
 from tapetum.training import Request, RunFolder, load_network, process_settings, train
 from tapetum.training.checkpoint import EpochRow, read_checkpoint
 from tapetum.training.learner import Learner
-from tiny_training import Squares, tiny_architecture, tiny_recipe, tiny_train
+from tiny_training import TINY_DATA, Squares, tiny_architecture, tiny_recipe, tiny_train
 
 ARCHITECTURE = tiny_architecture("unet-s")
 GENTLE = tiny_recipe()
@@ -138,7 +138,9 @@ def test_the_best_epoch_can_be_kept(tmp_path: Path) -> None:
 
 def test_a_loss_that_is_not_finite_stops_the_run(tmp_path: Path) -> None:
     """The sentence says where, and the last good checkpoint stays and is finite."""
-    run = RunFolder.create(tmp_path / "run", Request(architecture=ARCHITECTURE, recipe=GENTLE))
+    run = RunFolder.create(
+        tmp_path / "run", Request(architecture=ARCHITECTURE, recipe=GENTLE, data=TINY_DATA)
+    )
     with pytest.raises(
         TrainingError, match=r"the loss is nan at step 7 .*the last good checkpoint"
     ):
@@ -173,7 +175,7 @@ def test_progress_is_told_of_each_step(tmp_path: Path) -> None:
 
 def test_sets_without_a_batch_are_refused(tmp_path: Path) -> None:
     """Too few training images, or none to validate on, end in a sentence."""
-    request = Request(architecture=ARCHITECTURE, recipe=GENTLE)
+    request = Request(architecture=ARCHITECTURE, recipe=GENTLE, data=TINY_DATA)
     run = RunFolder.create(tmp_path / "run", request)
     with pytest.raises(DataError, match="cannot be made of 3 images"):
         train(build(ARCHITECTURE, seed=0), GENTLE, Squares(3), Squares(3), run)
@@ -183,7 +185,7 @@ def test_sets_without_a_batch_are_refused(tmp_path: Path) -> None:
 
 def test_a_run_that_has_begun_is_not_begun_again(tmp_path: Path) -> None:
     """Nor is one of another request trained, nor one with other images resumed."""
-    request = Request(architecture=ARCHITECTURE, recipe=GENTLE)
+    request = Request(architecture=ARCHITECTURE, recipe=GENTLE, data=TINY_DATA)
     run = RunFolder.create(tmp_path / "run", request)
     with pytest.raises(RunError, match=r"recipe\.epochs was 2, is 3"):
         train(build(ARCHITECTURE, seed=0), tiny_recipe(epochs=3), Squares(16), Squares(8), run)
@@ -198,7 +200,9 @@ def test_a_run_that_has_begun_is_not_begun_again(tmp_path: Path) -> None:
 def test_a_image_restored_exactly_corrupts_no_file(tmp_path: Path) -> None:
     """Its infinite PSNR is stored as none: the run is resumed, and its result is read again."""
     recipe = tiny_recipe(noise=NoisePlan(kind="gaussian", levels=(0.0,)))
-    run = RunFolder.create(tmp_path / "run", Request(architecture=ARCHITECTURE, recipe=recipe))
+    run = RunFolder.create(
+        tmp_path / "run", Request(architecture=ARCHITECTURE, recipe=recipe, data=TINY_DATA)
+    )
     sets = (_Blank(16), _Blank(8))
     with pytest.raises(KeyboardInterrupt):
         train(build(ARCHITECTURE, seed=0), recipe, *sets, run, progress=_stop_in_the_second_epoch)

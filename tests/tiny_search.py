@@ -21,7 +21,7 @@ from tapetum.noise import NoisePlan
 from tapetum.progress import ProgressCallback, silent
 from tapetum.search import SearchFolder, SearchRecipe, SearchRequest, SearchResult, search
 from test_latency_table import CANDIDATES, small_space, table_of
-from tiny_training import Squares
+from tiny_training import TINY_DATA, Squares
 
 NUM_IMAGES = 20
 
@@ -77,7 +77,8 @@ def joint_table() -> LatencyTable:
 def tiny_request(table: LatencyTable, recipe: SearchRecipe, *, share: float = 0.4) -> SearchRequest:
     """A target at some share of what the space spans."""
     fastest, slowest = range_of(table)
-    return SearchRequest(recipe=recipe, target_ms=fastest + share * (slowest - fastest))
+    target_ms = fastest + share * (slowest - fastest)
+    return SearchRequest(recipe=recipe, target_ms=target_ms, data=TINY_DATA)
 
 
 def tiny_search(

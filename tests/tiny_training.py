@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from tapetum.arch import Architecture, find_architecture
-from tapetum.data import Samples, training_batches
+from tapetum.data import DatasetInfo, Samples, training_batches
 from tapetum.nn import build
 from tapetum.noise import NoisePlan
 from tapetum.training import Recipe, Request, Result, is_main_process, start_run, train
@@ -55,6 +55,18 @@ class Squares:
         if not self.with_boxes:
             return Samples(images, None, labels, None)
         return Samples(images, None, labels[:, None], boxes)
+
+
+TINY_DATA = DatasetInfo(
+    source="squares",
+    description=Squares.source,
+    size_px=SIZE_PX,
+    channels=1,
+    class_names=Squares.class_names,
+    num_train=16,
+    num_validation=8,
+    seed=0,
+)
 
 
 def tiny_architecture(
@@ -110,7 +122,8 @@ def tiny_train(
     recipe = recipe or tiny_recipe()
     architecture = architecture or tiny_architecture(boxes=with_boxes)
     resume = options.get("resume", False)
-    run = start_run(path, Request(architecture=architecture, recipe=recipe), resume=resume)
+    request = Request(architecture=architecture, recipe=recipe, data=TINY_DATA)
+    run = start_run(path, request, resume=resume)
     sets = (Squares(16, with_boxes=with_boxes), Squares(8, with_boxes=with_boxes))
     return train(build(architecture, seed=recipe.seed), recipe, *sets, run, **options)
 

@@ -28,9 +28,7 @@ BATCH_SIZE = 64
 def main() -> None:
     """Measures and prints."""
     options = _parse()
-    images, _, source = open_digits(
-        options.data_root, train_count=options.count, test_count=1, seed=0
-    )
+    images, _ = open_digits(options.data_root, train_count=options.count, test_count=1, seed=0)
     rates = {
         threads: [measure(images, threads) for _ in range(options.rounds)]
         for threads in sorted({1, options.threads})
@@ -38,7 +36,7 @@ def main() -> None:
     result = {
         "images": options.count,
         "batch_size": BATCH_SIZE,
-        "source": source,
+        "source": images.source,
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",
         "rates": [
             {

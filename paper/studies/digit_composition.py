@@ -23,8 +23,8 @@ from tapetum_paper import Scale
 from tapetum_paper.controlled import BRIEF, CLASSIFIER_RECIPES, table_1, table_7, table_8
 
 from tapetum.arch import Architecture
-from tapetum.data import Blend, DigitCrops, open_digits
-from tapetum.jobs import OpenedDataset
+from tapetum.data import Dataset, DatasetInfo
+from tapetum.data.digits import DIGIT_CROPS, DIGITS, Blend, DigitCrops, open_digits
 from tapetum.training import Recipe, Result, adjusted, prepare_process, suited
 
 Values = NDArray[np.float32]
@@ -94,13 +94,23 @@ CLIPPED = ", clipped"
 WAYS = (*BLENDS, *(name + CLIPPED for name in BLENDS))
 
 
-def images_of(way: str, data_root: Path | None, *, denoises: bool) -> OpenedDataset:
+def images_of(way: str, data_root: Path | None, *, denoises: bool) -> Dataset:
     """The images of the study, composed one way; for a classifier the digits cut out."""
     blend = BLENDS[way.removesuffix(CLIPPED)]
-    *whole, _ = open_digits(data_root, test_count=TEST_COUNTS[denoises], seed=0, blend=blend)
+    whole = open_digits(data_root, test_count=TEST_COUNTS[denoises], seed=0, blend=blend)
     train, test = whole if denoises else map(DigitCrops, whole)
-    identity = {"source": train.source, "size_px": train.size_px, "composition": way}
-    return OpenedDataset(train, test, identity, boxes=denoises)
+    info = DatasetInfo(
+        source=DIGITS if denoises else DIGIT_CROPS,
+        description=f"{train.source}, composed so: {way}",
+        size_px=train.size_px,
+        channels=train.channels,
+        class_names=train.class_names,
+        num_train=len(train),
+        num_validation=len(test),
+        seed=0,
+        has_boxes=denoises,
+    )
+    return Dataset(train, test, info)
 
 
 def recipe_of(way: str, epochs: int, seed: int, *, denoises: bool) -> Recipe:

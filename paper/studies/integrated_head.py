@@ -15,7 +15,7 @@ import reduced_rows
 from tapetum_paper.controlled import BRIEF
 
 from tapetum.arch import Architecture, find_architecture
-from tapetum.jobs import open_dataset
+from tapetum.data import open_dataset
 from tapetum.training import adjusted, prepare_process, suited
 
 NETWORK = "dc-net-reduced-integrated"

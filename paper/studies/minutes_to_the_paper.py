@@ -22,7 +22,8 @@ from pathlib import Path
 from tapetum_paper.climb import GOAL, Climb, ClimbPoint
 from tapetum_paper.printed_ssim import ssim_as_printed
 
-from tapetum.jobs import OpenedDataset, choose_recipe, open_dataset, score
+from tapetum.data import Dataset, open_dataset
+from tapetum.jobs import choose_recipe, score
 from tapetum.nn import build
 from tapetum.noise import PAPER_SIGMAS
 from tapetum.progress import silent
@@ -69,7 +70,7 @@ def keep(last: Path, aside: Path, *, epoch: int, since: float) -> bool:
 
 
 def point_of(
-    run: RunFolder, checkpoint: Path, images: OpenedDataset, *, epoch: int, minutes: float
+    run: RunFolder, checkpoint: Path, images: Dataset, *, epoch: int, minutes: float
 ) -> ClimbPoint:
     """The scores of a checkpoint, means over the eleven sigmas."""
     network = build(run.request.architecture, seed=0)

@@ -15,7 +15,7 @@ from drawn_once import DrawnOnce
 from tapetum_paper import Scale
 from tapetum_paper.controlled import UNET_RECIPES
 
-from tapetum.jobs import OpenedDataset
+from tapetum.data import Dataset
 from tapetum.training import Recipe, adjusted, suited
 
 RECIPE = UNET_RECIPES[Scale.paper]
@@ -26,10 +26,13 @@ def recipe_of(seed: float, epochs: int) -> Recipe:
     return suited(adjusted(RECIPE, name="noise-once", epochs=epochs, seed=int(seed)))
 
 
-def images_of(images: OpenedDataset, recipe: Recipe) -> OpenedDataset:
+def images_of(images: Dataset, recipe: Recipe) -> Dataset:
     """The same ones for training, each with its noise."""
     train = DrawnOnce(images.train, recipe.noise)
-    return replace(images, train=train, identity=images.identity | {"noise": "drawn once"})
+    info = images.info.model_copy(
+        update={"description": f"{images.info.description}, noise drawn once"}
+    )
+    return replace(images, train=train, info=info)
 
 
 def main() -> None:

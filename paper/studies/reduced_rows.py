@@ -14,7 +14,8 @@ from typing import Any
 import kept
 
 from tapetum.arch import Architecture, find_architecture
-from tapetum.jobs import OpenedDataset, fit, open_dataset
+from tapetum.data import Dataset, open_dataset
+from tapetum.jobs import fit
 from tapetum.training import Recipe, Result, prepare_process
 
 NETWORKS = ("dc-net-reduced-integrated", "dc-net-reduced-sequential")
@@ -64,7 +65,7 @@ def parser(
 def train_each(
     asked: argparse.Namespace,
     recipe_of: Callable[[float, int], Recipe],
-    images_of: Callable[[OpenedDataset, Recipe], OpenedDataset] = lambda images, _: images,
+    images_of: Callable[[Dataset, Recipe], Dataset] = lambda images, _: images,
 ) -> dict[str, Found]:
     """Trains what is not in the file yet, and prints a line for each training.
 
@@ -126,9 +127,7 @@ def train_missing(
         print(f"{name}: {found[name]}", flush=True)
 
 
-def trained(
-    architecture: Architecture, recipe: Recipe, images: OpenedDataset, folder: Path
-) -> Result:
+def trained(architecture: Architecture, recipe: Recipe, images: Dataset, folder: Path) -> Result:
     """Trains a network and scores it on the noise levels of its recipe."""
     resume = (folder / "request.json").exists()
     return fit(architecture, recipe, images, folder, resume=resume)

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from tapetum import losses
 from tapetum.arch import Architecture, find_architecture
-from tapetum.data import Batch, ImageDataset, open_digits, steps_per_epoch
+from tapetum.data import Batch, ImageDataset, digits, steps_per_epoch
 from tapetum.nn import AnyNetwork
 from tapetum.nn.decoder import Decoder
 from tapetum.nn.heads import BoxClassifier
@@ -173,8 +173,8 @@ def main() -> None:
     parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS))
     asked = parser.parse_args()
     process = prepare_process()
-    train_set, val_set, source = open_digits(asked.data_root, seed=0)
-    settings = {"recipe": RECIPE.model_dump(mode="json"), "source": source}
+    train_set, val_set = digits.open_digits(asked.data_root, seed=0)
+    settings = {"recipe": RECIPE.model_dump(mode="json"), "source": train_set.source}
     known = {"ways": {}} | kept.read(asked.json, settings)
     for way in asked.ways:
         if way in known["ways"]:

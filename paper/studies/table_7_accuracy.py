@@ -21,8 +21,8 @@ from tapetum_paper.controlled import CLASSIFIER_RECIPES, table_7
 from torch import nn
 
 from tapetum.arch import Architecture
-from tapetum.data import steps_per_epoch
-from tapetum.jobs import DIGIT_CROPS, OpenedDataset, open_dataset, score
+from tapetum.data import Dataset, digits, open_dataset, steps_per_epoch
+from tapetum.jobs import score
 from tapetum.nn import AnyNetwork
 from tapetum.provenance import stamp
 from tapetum.training import Recipe, adjusted, network_predict, prepare_process
@@ -70,9 +70,7 @@ WAYS = {
 }
 
 
-def learn(
-    way: Way, architecture: Architecture, images: OpenedDataset, epochs: int
-) -> dict[str, Any]:
+def learn(way: Way, architecture: Architecture, images: Dataset, epochs: int) -> dict[str, Any]:
     """Trains a classifier one way and scores it on fresh noise."""
     recipe = way.recipe
     train_set = DrawnOnce(images.train, recipe.noise) if way.noise_once else images.train
@@ -103,7 +101,7 @@ def main() -> None:
     parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS))
     asked = parser.parse_args()
     process = prepare_process()
-    images = open_dataset(DIGIT_CROPS, seed=0, data_root=asked.data_root)
+    images = open_dataset(digits.DIGIT_CROPS, seed=0, data_root=asked.data_root)
     settings = {
         "network": asked.network,
         "epochs": asked.epochs,

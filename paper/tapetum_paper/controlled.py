@@ -28,7 +28,7 @@ from typing import Literal, NamedTuple
 from tapetum.arch import Architecture, find_architecture, multiply_adds
 from tapetum.arch.families import unet
 from tapetum.arch.zoo import DENOISERS, UNetNumbers
-from tapetum.data import DigitCrops
+from tapetum.data import digits
 from tapetum.losses import EQUATION_1
 from tapetum.training import PUBLISHED, QUICK, Recipe
 from tapetum_paper.example import DIGIT_SIGMAS
@@ -297,7 +297,7 @@ def _cost(*, unit: float) -> Callable[[CellResult], float]:
 
     def read(done: CellResult) -> float:
         assert isinstance(done.architecture, Architecture)  # noqa: S101  (no baselines in this study)
-        size_px = IMAGE_PX if done.cell.data == "digits" else DigitCrops.size_px
+        size_px = IMAGE_PX if done.cell.data == "digits" else digits.DigitCrops.size_px
         return multiply_adds(done.architecture, size_px, size_px, num_boxes=2) / unit
 
     return read

@@ -10,16 +10,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
+from tapetum.data import Dataset, open_dataset
 from tapetum.export import Exported
-from tapetum.jobs import (
-    OpenedDataset,
-    architecture_for,
-    export_run,
-    fit,
-    open_dataset,
-    package_predict,
-    score,
-)
+from tapetum.jobs import architecture_for, export_run, fit, package_predict, score
 from tapetum.jobs.run_report import (
     example_groups,
     facts_of,
@@ -171,7 +164,7 @@ def _recipe(epochs: int) -> Recipe:
     return suited(adjusted(QUICK, name="demo", epochs=epochs))
 
 
-def _keep_some(out: Path, fresh: OpenedDataset) -> None:
+def _keep_some(out: Path, fresh: Dataset) -> None:
     """Writes a few clean images and the places of their digits, for ``tapetum predict``."""
     clean = fresh.validation.take(range(NUM_KEPT), epoch=0, seed=0, train=False)
     boxes = {}
@@ -183,7 +176,7 @@ def _keep_some(out: Path, fresh: OpenedDataset) -> None:
     write_atomically(out / "boxes.json", (json.dumps(boxes, indent=2) + "\n").encode())
 
 
-def _write_report(made: DemoResult, run: RunFolder, fresh: OpenedDataset, predict: Predict) -> None:
+def _write_report(made: DemoResult, run: RunFolder, fresh: Dataset, predict: Predict) -> None:
     """The report, and the contact sheet that shows the same images as one PNG."""
     result, package = made.result, Path(made.exported.path)
     groups = example_groups(

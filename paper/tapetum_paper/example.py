@@ -13,8 +13,7 @@ from PIL import Image
 from pydantic import Field
 from torch import Tensor
 
-from tapetum.data import Subset, evaluation_batches
-from tapetum.jobs import OpenedDataset
+from tapetum.data import Dataset, Subset, evaluation_batches
 from tapetum.noise import Gaussian
 from tapetum.records import Record
 from tapetum.report import png_of
@@ -45,7 +44,7 @@ class Example(Record):
     truth: Png
 
 
-def clean_example(predict: Predict, images: OpenedDataset, sigma: float) -> Example:
+def clean_example(predict: Predict, images: Dataset, sigma: float) -> Example:
     """Denoises the image.
 
     Args:

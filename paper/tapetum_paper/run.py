@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from tapetum.arch import Architecture, Baseline
+from tapetum.data import Dataset, digits, open_dataset
 from tapetum.errors import DataError, InputError, RunError
-from tapetum.jobs import DIGIT_CROPS, DIGITS, OpenedDataset, fit, open_dataset
+from tapetum.jobs import fit
 from tapetum.noise import PAPER_SIGMAS
 from tapetum.progress import ProgressCallback, silent
 from tapetum.training import Recipe, RunFolder, load_network, network_predict, suited
@@ -84,7 +85,7 @@ def run_cells(
         DataError: The images cannot be found.
         TrainingError: A training cannot go on; the others' results are kept.
     """
-    opened: dict[tuple[object, ...], OpenedDataset] = {}
+    opened: dict[tuple[object, ...], Dataset] = {}
     done = []
     for index, cell in enumerate(cells):
         key = (cell.data, cell.train_count, cell.test_count, cell.size_px)
@@ -97,8 +98,8 @@ def run_cells(
 
 def _open(
     cell: Cell, data_root: Path | None, *, download: bool, progress: ProgressCallback
-) -> OpenedDataset:
-    if cell.data in (DIGITS, DIGIT_CROPS):
+) -> Dataset:
+    if cell.data in (digits.DIGITS, digits.DIGIT_CROPS):
         return open_dataset(
             cell.data,
             seed=DATA_SEED,
@@ -117,16 +118,16 @@ def _open(
     return open_dataset(str(folder), seed=DATA_SEED, size_px=cell.size_px, progress=progress)
 
 
-def _source(images: OpenedDataset, cell: Cell) -> str:
+def _source(images: Dataset, cell: Cell) -> str:
     """Where images come from, on whatever machine."""
-    root = str(images.identity["source"])
+    root = str(images.info.source)
     return images.train.source.replace(root, cell.data)
 
 
 def _run(
     experiment: Experiment,
     cell: Cell,
-    images: OpenedDataset,
+    images: Dataset,
     out: Path,
     results: Path,
     *,
@@ -172,7 +173,7 @@ def _recipe(cell: Cell, folder: Path) -> Recipe:
 def _find(
     experiment: Experiment,
     cell: Cell,
-    images: OpenedDataset,
+    images: Dataset,
     out: Path,
     results: Path,
     progress: ProgressCallback,
@@ -195,14 +196,14 @@ def _denoised(
     cell: Cell,
     architecture: Architecture | Baseline,
     folder: Path,
-    images: OpenedDataset,
+    images: Dataset,
     progress: ProgressCallback,
 ) -> dict[str, Any]:
     """What is kept beside the scores of a network that denoises."""
     if not architecture.denoises:
         return {}
     predict = network_predict(load_network(folder))
-    if cell.data != DIGITS:
+    if cell.data != digits.DIGITS:
         return {"examples": [clean_example(predict, images, s) for s in IMAGE_SIGMAS]}
     return {
         "examples": [clean_example(predict, images, s) for s in DIGIT_SIGMAS],

@@ -14,7 +14,7 @@ from pydantic import Field, PositiveFloat, model_validator
 from tapetum.arch import Architecture, Baseline
 from tapetum.arch.space import Choice, Space
 from tapetum.arch.spaces import carry_over
-from tapetum.jobs import OpenedDataset
+from tapetum.data import Dataset
 from tapetum.jobs.controls import Control, control
 from tapetum.latency import (
     Budget,
@@ -137,7 +137,7 @@ class Found(NamedTuple):
 
 def find_network(
     asked: Searched,
-    images: OpenedDataset,
+    images: Dataset,
     deployment: Deployment,
     *,
     tables: Path,
@@ -166,12 +166,7 @@ def find_network(
     )
     target_ms = asked.target.in_ms(ruler)
     Budget.of(table, target_ms)  # refused before the folder of the search is made
-    request = SearchRequest(
-        recipe=asked.recipe,
-        target_ms=target_ms,
-        data=images.identity,
-        class_names=images.train.class_names,
-    )
+    request = SearchRequest(recipe=asked.recipe, target_ms=target_ms, data=images.info)
     path = searches / asked.slug
     found = search_once(path, request, table, images.train, progress=progress)
     return Found(asked.architecture(table, found), found)

@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 
 from tapetum.arch.spaces import Frame
 from tapetum.arch.zoo import DENOISERS
-from tapetum.data import DigitCrops
+from tapetum.data import digits
 from tapetum.losses import EQUATION_3
 from tapetum.noise import NoisePlan
 from tapetum.search import SWIFT_SEARCH, TF_NAS, SearchRecipe
@@ -97,12 +97,12 @@ STUDIES = {
         data="digit-crops",
         frame=Frame(
             operators=4,
-            image_px=DigitCrops.size_px,
+            image_px=digits.DigitCrops.size_px,
             image_channels=1,
             num_classes=10,
             width=0.25,
         ),
-        deployment=Deployment("onnxruntime", 1, 1, DigitCrops.size_px, 1, 60, 1.0),
+        deployment=Deployment("onnxruntime", 1, 1, digits.DigitCrops.size_px, 1, 60, 1.0),
         search=BRIEF_SEARCH.model_copy(update={"epochs": 2, "batch_size": 2}),
         training=BRIEF_TRAINING.model_copy(
             update={"epochs": 1, "batch_size": 2, "recalibration_batches": 1}

@@ -28,9 +28,8 @@ from tapetum_paper.plan import Cell, Measure, Spread, spread
 from tapetum_paper.results import result_path
 from tapetum_paper.run import run_path
 
-from tapetum.data import evaluation_batches
+from tapetum.data import evaluation_batches, open_dataset
 from tapetum.errors import InputError, RunError
-from tapetum.jobs import open_dataset
 from tapetum.noise import Gaussian
 from tapetum.training import RunFolder, load_network, network_predict
 

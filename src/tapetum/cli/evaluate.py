@@ -64,12 +64,8 @@ def evaluate(
     """
     with errors_in_one_sentence(as_json=json):
         say_loading()
-        from tapetum.jobs import (
-            open_dataset,
-            open_subject,
-            require_fit,
-            score,
-        )
+        from tapetum.data import open_dataset
+        from tapetum.jobs import open_subject, require_fit, score
         from tapetum.noise import parse_noise
         from tapetum.training import prepare_process
 

@@ -56,8 +56,8 @@ def run_facts(path: Path) -> Facts:
     run = RunFolder.open(path)
     request = run.request
     facts: Facts = {"run": str(path), "state": "finished" if run.is_finished else "unfinished"}
-    facts |= _costs(request.architecture, _size_px(request.data))
-    facts |= {f"data {key}": value for key, value in request.data.items()}
+    facts |= _costs(request.architecture, request.data.size_px)
+    facts |= {f"data {key}": value for key, value in request.data.model_dump().items()}
     facts |= {f"recipe {key}": value for key, value in _short(request.recipe).items()}
     if run.is_finished:
         result = run.result()
@@ -108,11 +108,6 @@ def _costs(architecture: Described, size_px: int) -> Facts:
         "reach in pixels": reach_px(architecture),
         "bytes per pixel": round(bytes_per_pixel(architecture)),
     }
-
-
-def _size_px(data: dict[str, Any]) -> int:
-    size_px = data.get("size_px")
-    return size_px if isinstance(size_px, int) else 96
 
 
 def _short(recipe: Record) -> Facts:

@@ -8,21 +8,21 @@ from tapetum.cli.common import say, table
 from tapetum.progress import ProgressCallback
 
 if TYPE_CHECKING:  # numpy loads with it, and --help must stay quick
-    from tapetum.jobs import OpenedDataset
+    from tapetum.data import Dataset
     from tapetum.scores import Scores
 
 __all__ = ["opened", "show_scores", "show_skipped"]
 
 
-def opened(data: str, tick: ProgressCallback, **options: Any) -> "OpenedDataset":
+def opened(data: str, tick: ProgressCallback, **options: Any) -> "Dataset":
     """The images that were asked for; what could not be read is listed.
 
     Args:
         data: A folder, ``digits`` or ``digit-crops``.
         tick: Is told of the images read.
-        options: Of :func:`tapetum.jobs.open_dataset`.
+        options: Of :func:`tapetum.data.open_dataset`.
     """
-    from tapetum.jobs import open_dataset
+    from tapetum.data import open_dataset
 
     images = open_dataset(data, progress=tick, **options)
     show_skipped(images.skipped)

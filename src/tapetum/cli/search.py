@@ -24,7 +24,7 @@ from tapetum.cli.scores import opened
 from tapetum.progress import ProgressCallback
 
 if TYPE_CHECKING:  # torch loads with it, and --help must stay quick
-    from tapetum.jobs import OpenedDataset
+    from tapetum.data import Dataset
     from tapetum.latency import LatencyTable
     from tapetum.search import SearchRecipe, SearchResult
 
@@ -64,7 +64,7 @@ def search(
     """
     with errors_in_one_sentence(as_json=json):
         say_loading()
-        from tapetum.jobs import DIGIT_CROPS, DIGITS
+        from tapetum.data import digits
         from tapetum.latency import Budget, LatencyTable
         from tapetum.search import choose_search_recipe
         from tapetum.training import is_main_process, prepare_process
@@ -74,6 +74,7 @@ def search(
         Budget.of(priced, target_ms)
         changes = {"epochs": epochs, "batch_size": batch_size, "seed": seed}
         chosen = choose_search_recipe(recipe, loss=loss, noise=noise, changes=changes)
+        is_digits = data in (digits.DIGITS, digits.DIGIT_CROPS)
         with progress_bar() as tick:
             images = opened(
                 data,
@@ -83,7 +84,7 @@ def search(
                 download=download,
                 train_count=train_count,
                 test_count=test_count,
-                size_px=None if data in (DIGITS, DIGIT_CROPS) else priced.conditions.height_px,
+                size_px=None if is_digits else priced.conditions.height_px,
             )
             found = _found(images, priced, chosen, out, target_ms, resume=resume, tick=tick)
         if is_main_process():
@@ -91,7 +92,7 @@ def search(
 
 
 def _found(
-    images: "OpenedDataset",
+    images: "Dataset",
     priced: "LatencyTable",
     recipe: "SearchRecipe",
     out: Path,
@@ -107,8 +108,7 @@ def _found(
     request = SearchRequest(
         recipe=recipe,
         target_ms=target_ms,
-        data=images.identity,
-        class_names=images.train.class_names,
+        data=images.info,
     )
     require_searchable(request, priced, images.train)
     folder = SearchFolder.start(out, request, priced, resume=resume)

@@ -1,37 +1,24 @@
-"""Images to learn from: composed digits, folders, and batches of either with noise.
+"""Datasets of images: folders and composed digits, opened by :func:`open_dataset`.
 
-:class:`ImageDataset` is what all sets offer; :func:`open_digits` and :func:`open_folder` make them;
-:func:`training_batches` and :func:`evaluation_batches` add noise and hand out tensors.
+:class:`ImageDataset` is the interface of one part of a dataset; :func:`training_batches` and
+:func:`evaluation_batches` add noise and return tensors.
 """
 
+from tapetum.data import digits
 from tapetum.data.batches import Batch, evaluation_batches, steps_per_epoch, training_batches
-from tapetum.data.dataset import Concatenated, ImageDataset, Samples, Subset
-from tapetum.data.digits import (
-    Blend,
-    DigitCrops,
-    DigitDataset,
-    DigitSource,
-    find_digits,
-    open_digits,
-)
-from tapetum.data.folder import FolderDataset, FolderSplit, open_folder
+from tapetum.data.dataset import Dataset, DatasetInfo, ImageDataset, Samples, Subset
+from tapetum.data.open import open_dataset
 
 __all__ = [
     "Batch",
-    "Blend",
-    "Concatenated",
-    "DigitCrops",
-    "DigitDataset",
-    "DigitSource",
-    "FolderDataset",
-    "FolderSplit",
+    "Dataset",
+    "DatasetInfo",
     "ImageDataset",
     "Samples",
     "Subset",
+    "digits",
     "evaluation_batches",
-    "find_digits",
-    "open_digits",
-    "open_folder",
+    "open_dataset",
     "steps_per_epoch",
     "training_batches",
 ]

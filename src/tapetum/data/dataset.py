@@ -1,25 +1,69 @@
-"""What every set of images offers: a length, names, and clean images by index.
+"""The interface of image datasets, and the record that identifies one.
 
-Sets know nothing of noise, batches or processes (:mod:`tapetum.data.batches` does), and nothing
-of files once they are open.
+A dataset returns clean images by index.  Noise, batches and the share of each process belong to
+:mod:`tapetum.data.batches`.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import PositiveInt
 
-__all__ = ["Concatenated", "ImageDataset", "Samples", "Subset"]
+from tapetum.records import Record
+
+__all__ = [
+    "Concatenated",
+    "Dataset",
+    "DatasetInfo",
+    "ImageDataset",
+    "Samples",
+    "Skipped",
+    "Subset",
+]
+
+Skipped = tuple[Path, str]
+"""A file that is not used, and the reason."""
+
+
+class DatasetInfo(Record):
+    """The facts that identify a dataset, stored with every request; a resumed run compares them.
+
+    Attributes:
+        source: ``digits``, ``digit-crops`` or the absolute path of a folder.
+        description: A sentence for people, without a full stop.
+        size_px: Height and width of the training images.
+        channels: 1 (grey) or 3 (RGB).
+        class_names: The name of each label, in order; empty without labels.
+        num_train: Number of training images.
+        num_validation: Number of validation images.
+        seed: Seed of the split, or of the composition of digits.
+        has_boxes: Whether labels belong to boxes instead of whole images.
+        is_paired: Whether each image has a noisy twin, so that no noise is added.
+    """
+
+    source: str
+    description: str
+    size_px: PositiveInt
+    channels: PositiveInt
+    class_names: tuple[str, ...] = ()
+    num_train: int
+    num_validation: int
+    seed: int
+    has_boxes: bool = False
+    is_paired: bool = False
 
 
 class Samples(NamedTuple):
-    """Clean images and what is known about them.
+    """Clean images with their labels.
 
-    Args:
+    Attributes:
         images: Shape (b, c, h, w), in [0, 1].
-        noisy: The noisy twin of each image, where the set brings its own noise; same shape.
-        labels: Shape (b,), or (b, k) where each of k boxes has a name; None where nothing has.
+        noisy: The noisy twin of each image, same shape; None where noise is added later.
+        labels: Shape (b,), or (b, k) for k boxes in each image; None without labels.
         boxes: Shape (b, k, 4): left, top, right, bottom in pixels; None where labels belong to
             whole images.
     """
@@ -32,7 +76,7 @@ class Samples(NamedTuple):
 
 @runtime_checkable
 class ImageDataset(Protocol):
-    """Images by index."""
+    """The interface of one part (training or validation) of a dataset."""
 
     @property
     def channels(self) -> int:
@@ -40,32 +84,49 @@ class ImageDataset(Protocol):
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """The name of each label; empty where nothing is labelled."""
+        """The name of each label; empty without labels."""
 
     @property
     def source(self) -> str:
-        """Where the images come from, in a sentence for people, without a full stop."""
+        """The origin of the images, in a sentence for people, without a full stop."""
 
     def __len__(self) -> int: ...
 
     def take(self, indices: Sequence[int], *, epoch: int, seed: int, train: bool) -> Samples:
-        """The images of some indices.
+        """Return the images of some indices.
 
         Args:
-            indices: Each from 0 up to the length.
-            epoch: The pass over the set that this belongs to.
-            seed: Where random choices come from.
-            train: Whether the set may crop or flip at random.  What it then does to an image
-                depends on seed, epoch and index alone.
+            indices: Each at least 0 and below the length.
+            epoch: The number of the pass over the dataset, from 0.
+            seed: Random seed of crops and flips.
+            train: Whether to crop and flip at random; the result depends on seed, epoch and index
+                alone.
         """
 
 
+@dataclass(frozen=True)
+class Dataset:
+    """An opened dataset.
+
+    Attributes:
+        train: Training images.
+        validation: Validation images, never trained on.
+        info: The facts that identify the dataset.
+        skipped: Files that are not used, each with the reason.
+    """
+
+    train: ImageDataset
+    validation: ImageDataset
+    info: DatasetInfo
+    skipped: tuple[Skipped, ...] = ()
+
+
 class Subset:
-    """Some images of a set, as a set of its own (a :class:`ImageDataset`).
+    """Some images of a dataset (an :class:`ImageDataset` itself).
 
     Args:
-        images: The whole set.
-        indices: Which of them, in which order.
+        images: The whole dataset.
+        indices: The selected indices, in order.
     """
 
     def __init__(self, images: ImageDataset, indices: Sequence[int]) -> None:
@@ -79,18 +140,18 @@ class Subset:
         return len(self._indices)
 
     def take(self, indices: Sequence[int], *, epoch: int, seed: int, train: bool) -> Samples:
-        """The images of some places in the selection; see :meth:`ImageDataset.take`."""
+        """Return some images of the selection; see :meth:`ImageDataset.take`."""
         chosen = [self._indices[index] for index in indices]
         return self._images.take(chosen, epoch=epoch, seed=seed, train=train)
 
 
 class Concatenated:
-    """Two sets of one kind, one behind the other, as one (a :class:`ImageDataset`).
+    """Two datasets, one after the other (an :class:`ImageDataset` itself).
 
     Args:
         first: Its images come first.
-        second: Has the same channels and class names.
-        source: Where all of them come from, in a sentence for people.
+        second: A dataset with the same channels and class names.
+        source: The origin of all images, in a sentence for people.
     """
 
     def __init__(self, first: ImageDataset, second: ImageDataset, *, source: str) -> None:
@@ -103,11 +164,11 @@ class Concatenated:
         return sum(len(part) for part in self._parts)
 
     def take(self, indices: Sequence[int], *, epoch: int, seed: int, train: bool) -> Samples:
-        """The images of some indices; see :meth:`ImageDataset.take`."""
-        found = [self._one(index, epoch=epoch, seed=seed, train=train) for index in indices]
-        return Samples(*(_stacked(column) for column in zip(*found, strict=True)))
+        """Return the images of some indices; see :meth:`ImageDataset.take`."""
+        rows = [self._take(index, epoch=epoch, seed=seed, train=train) for index in indices]
+        return Samples(*(_stacked(column) for column in zip(*rows, strict=True)))
 
-    def _one(self, index: int, *, epoch: int, seed: int, train: bool) -> Samples:
+    def _take(self, index: int, *, epoch: int, seed: int, train: bool) -> Samples:
         first, second = self._parts
         part, place = (first, index) if index < len(first) else (second, index - len(first))
         return part.take([place], epoch=epoch, seed=seed, train=train)

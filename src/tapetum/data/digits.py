@@ -30,7 +30,26 @@ from tapetum.data.mnist import DIGIT_PX, DigitSource, find_digits
 from tapetum.errors import DataError
 from tapetum.noise import generator_for
 
-__all__ = ["Blend", "DigitCrops", "DigitDataset", "DigitSource", "find_digits", "open_digits"]
+__all__ = [
+    "DIGITS",
+    "DIGIT_CROPS",
+    "IMAGE_PX",
+    "Blend",
+    "DigitCrops",
+    "DigitDataset",
+    "DigitSource",
+    "find_digits",
+    "open_digits",
+]
+
+DIGITS = "digits"
+"""The name of the dataset of two-digit images."""
+
+DIGIT_CROPS = "digit-crops"
+"""The name of the dataset of their single digits."""
+
+IMAGE_PX = 96
+"""Height and width of a two-digit image."""
 
 Blend = Callable[[NDArray[np.float32], NDArray[np.float32]], NDArray[np.float32]]
 """How digits (b, 28, 28) meet their backgrounds (b, 1, 1), both in [0, 1]."""
@@ -66,7 +85,7 @@ class DigitDataset:
         *,
         count: int = 30_000,
         seed: int,
-        size_px: int = 96,
+        size_px: int = IMAGE_PX,
         source: str,
         blend: Blend = np.maximum,
     ) -> None:
@@ -173,8 +192,8 @@ def open_digits(
     test_count: int = 2_000,
     seed: int,
     blend: Blend = np.maximum,
-) -> tuple[DigitDataset, DigitDataset, str]:
-    """Finds digits and composes images for training and testing; no digit is in both.
+) -> tuple[DigitDataset, DigitDataset]:
+    """Find digits and compose images for training and testing; no digit is in both.
 
     Args:
         data_root: Folder to look in for idx files; None where there is none.
@@ -185,7 +204,7 @@ def open_digits(
         blend: How digit and background meet; see :class:`DigitDataset`.
 
     Returns:
-        The training images, the test images, and a sentence that says where they come from.
+        The training images and the test images.
 
     Raises:
         DataError: The digits cannot be found or read.
@@ -207,7 +226,7 @@ def open_digits(
         source=digits.description,
         blend=blend,
     )
-    return train, test, digits.description
+    return train, test
 
 
 def _check(

@@ -18,22 +18,21 @@ image is enlarged, a smaller pair skipped.
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tapetum.data.dataset import Samples
-from tapetum.data.layout import Layout, Skipped, find_layout
-from tapetum.data.loading import Loaded, Progress, decoding_threads, load_all
+from tapetum.data.dataset import Dataset, DatasetInfo, Samples, Skipped
+from tapetum.data.layout import Layout, find_layout
+from tapetum.data.loading import DecodedFile, Progress, decoding_threads, load_all
 from tapetum.data.splitting import split
 from tapetum.data.squares import Integers, Square, cut, middle_square, random_square
 from tapetum.errors import DataError
 from tapetum.noise import generator_for
 
-__all__ = ["FolderDataset", "FolderSplit", "open_folder"]
+__all__ = ["FolderDataset", "open_folder"]
 
 SMALLEST_PX = 16
 """Images are made at least this large: SSIM needs 11 px, and networks halve several times."""
@@ -63,7 +62,7 @@ class FolderDataset:
 
     def __init__(
         self,
-        images: Sequence[Loaded],
+        images: Sequence[DecodedFile],
         *,
         class_names: tuple[str, ...],
         channels: int,
@@ -116,7 +115,7 @@ class FolderDataset:
             boxes=None,
         )
 
-    def _view(self, image: Loaded, generator: np.random.Generator | None) -> _View:
+    def _view(self, image: DecodedFile, generator: np.random.Generator | None) -> _View:
         """One image and its twin, cut alike; at random where there is a generator."""
         square = self._square(image, generator)
         is_flipped = generator is not None and self._flip and bool(generator.integers(2))
@@ -128,36 +127,15 @@ class FolderDataset:
         clean, noisy = image.pixels()
         return square_of(clean), None if noisy is None else square_of(noisy)
 
-    def _square(self, image: Loaded, generator: np.random.Generator | None) -> Square:
+    def _square(self, image: DecodedFile, generator: np.random.Generator | None) -> Square:
         longest_px = image.shorter_side_px
         shortest_px = max(self.size_px, ceil(_SMALLEST_SHARE * longest_px))
-        if self._labels is None or image.entry.noisy_path is not None:
+        if self._labels is None or image.file.noisy_path is not None:
             shortest_px = longest_px = min(longest_px, self.size_px)
         if generator is None:
             return middle_square(image.height, image.width, side_px=longest_px)
         side_px = int(generator.integers(min(shortest_px, longest_px), longest_px + 1))
         return random_square(image.height, image.width, side_px=side_px, generator=generator)
-
-
-@dataclass(frozen=True)
-class FolderSplit:
-    """A folder that is open.
-
-    Args:
-        train: Training images.
-        val: Validation images.
-        channels: 1 for grey, 3 for RGB.
-        class_names: All classes, sorted; empty where nothing is labelled.
-        skipped: Files that are left out, each with the reason.
-        description: What was found, in a sentence for people, without a full stop.
-    """
-
-    train: FolderDataset
-    val: FolderDataset
-    channels: int
-    class_names: tuple[str, ...]
-    skipped: tuple[Skipped, ...]
-    description: str
 
 
 def open_folder(
@@ -170,7 +148,7 @@ def open_folder(
     flip: bool = True,
     kept_bytes: int = _KEPT_BYTES,
     progress: Progress | None = None,
-) -> FolderSplit:
+) -> Dataset:
     """Opens a folder of images in one of the layouts of :mod:`tapetum.data.layout`.
 
     Args:
@@ -205,7 +183,7 @@ def open_folder(
     channels = channels or (3 if any(image.is_colour for image in loaded) else 1)
     how = "as given" if layout.val is not None else f"chosen with seed {seed}"
 
-    def part(images: list[Loaded], purpose: str) -> FolderDataset:
+    def part(images: list[DecodedFile], purpose: str) -> FolderDataset:
         return FolderDataset(
             images,
             class_names=layout.class_names,
@@ -215,15 +193,19 @@ def open_folder(
             source=f"{len(images):,} {purpose} images of {root} ({how})",
         )
 
-    return FolderSplit(
-        train=part(train, "training"),
-        val=part(val, "validation"),
-        channels=channels,
-        class_names=layout.class_names,
-        skipped=skipped,
+    info = DatasetInfo(
+        source=str(root.resolve()),
         description=f"{root}: {len(train):,} training and {len(val):,} validation images "
         f"({how}), {_kind(layout)}, {'grey' if channels == 1 else 'RGB'}, {size_px} x {size_px} px",
+        size_px=size_px,
+        channels=channels,
+        class_names=layout.class_names,
+        num_train=len(train),
+        num_validation=len(val),
+        seed=seed,
+        is_paired=layout.is_paired,
     )
+    return Dataset(part(train, "training"), part(val, "validation"), info, skipped)
 
 
 def _check_request(size_px: int | None, channels: int | None, val_fraction: float) -> None:
@@ -238,27 +220,31 @@ def _check_request(size_px: int | None, channels: int | None, val_fraction: floa
         raise DataError("; ".join(faults), "change the request")
 
 
-def _common_size_px(loaded: Sequence[Loaded]) -> int:
+def _common_size_px(loaded: Sequence[DecodedFile]) -> int:
     """The shortest side of all, rounded down to a multiple of 8, within our bounds."""
     shortest_px = min((image.shorter_side_px for image in loaded), default=SMALLEST_PX)
     return min(max(shortest_px // 8 * 8, SMALLEST_PX), LARGEST_DEFAULT_PX)
 
 
-def _large_enough(loaded: Sequence[Loaded], size_px: int) -> tuple[list[Loaded], list[Skipped]]:
+def _large_enough(
+    loaded: Sequence[DecodedFile], size_px: int
+) -> tuple[list[DecodedFile], list[Skipped]]:
     """What a square of ``size_px`` can be cut from; twins are never enlarged."""
     small = [
-        (image.entry.path, f"it is {image.width} x {image.height} px, below {size_px} px")
+        (image.file.path, f"it is {image.width} x {image.height} px, below {size_px} px")
         for image in loaded
         if image.shorter_side_px < size_px
     ]
     return [image for image in loaded if image.shorter_side_px >= size_px], small
 
 
-def _labels(images: Sequence[Loaded], class_names: tuple[str, ...]) -> NDArray[np.int64] | None:
+def _labels(
+    images: Sequence[DecodedFile], class_names: tuple[str, ...]
+) -> NDArray[np.int64] | None:
     if not class_names:
         return None
     numbers = {name: number for number, name in enumerate(class_names)}
-    names = [image.entry.class_name for image in images]
+    names = [image.file.class_name for image in images]
     return np.array([numbers[name] for name in names if name is not None], dtype=np.int64)
 
 

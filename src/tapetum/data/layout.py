@@ -15,20 +15,18 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from tapetum.data.dataset import Skipped
 from tapetum.errors import DataError
 from tapetum.runtime.image import IMAGE_SUFFIXES
 
-__all__ = ["Entry", "Layout", "Skipped", "find_layout"]
-
-Skipped = tuple[Path, str]
-"""A file that is left out, and why."""
+__all__ = ["ImageFile", "Layout", "find_layout"]
 
 _VALIDATION_NAMES = ("val", "valid", "validation")
 _PART_NAMES = {"train", "test", *_VALIDATION_NAMES}
 _PAIR_NAMES = ("noisy", "clean")
 
 
-class Entry(NamedTuple):
+class ImageFile(NamedTuple):
     """A file that may be an image.
 
     Args:
@@ -55,8 +53,8 @@ class Layout(NamedTuple):
     """
 
     root: Path
-    train: tuple[Entry, ...]
-    val: tuple[Entry, ...] | None
+    train: tuple[ImageFile, ...]
+    val: tuple[ImageFile, ...] | None
     class_names: tuple[str, ...]
     is_paired: bool
     skipped: tuple[Skipped, ...]
@@ -82,8 +80,8 @@ def find_layout(root: Path) -> Layout:
         _check_same_kind((train_folder, train), (val_folder, val))
     return Layout(
         root=root,
-        train=tuple(train.entries),
-        val=None if val is None else tuple(val.entries),
+        train=tuple(train.files),
+        val=None if val is None else tuple(val.files),
         class_names=train.class_names,
         is_paired=train.is_paired,
         skipped=tuple(skipped),
@@ -91,7 +89,7 @@ def find_layout(root: Path) -> Layout:
 
 
 class _Part(NamedTuple):
-    entries: list[Entry]
+    files: list[ImageFile]
     class_names: tuple[str, ...]
     is_paired: bool
 
@@ -108,40 +106,40 @@ def _parts(root: Path) -> tuple[Path, Path | None]:
 def _part(folder: Path, skipped: list[Skipped]) -> _Part:
     noisy_folder, clean_folder = (folder / name for name in _PAIR_NAMES)
     if {child.name for child in _subfolders(folder)} != set(_PAIR_NAMES):
-        entries, class_names = _labelled(folder, skipped)
-        return _Part(entries, class_names, is_paired=False)
+        files, class_names = _labelled(folder, skipped)
+        return _Part(files, class_names, is_paired=False)
     clean, class_names = _labelled(clean_folder, skipped)
     return _Part(_paired(clean, clean_folder, noisy_folder, skipped), class_names, is_paired=True)
 
 
-def _labelled(folder: Path, skipped: list[Skipped]) -> tuple[list[Entry], tuple[str, ...]]:
+def _labelled(folder: Path, skipped: list[Skipped]) -> tuple[list[ImageFile], tuple[str, ...]]:
     """The files of a folder with their class, and all classes; flat folders have none."""
     classes = _subfolders(folder)
     loose = _images(sorted(path for path in folder.iterdir() if path.is_file()), skipped)
     if not classes:
-        return [Entry(path, None, None) for path in loose], ()
+        return [ImageFile(path, None, None) for path in loose], ()
     skipped.extend((path, "it lies beside the class folders, so it has no class") for path in loose)
-    entries = [
-        Entry(path, None, child.name)
+    files = [
+        ImageFile(path, None, child.name)
         for child in classes
         for path in _images(sorted(p for p in child.rglob("*") if p.is_file()), skipped)
     ]
-    return entries, tuple(child.name for child in classes)
+    return files, tuple(child.name for child in classes)
 
 
 def _paired(
-    clean: Sequence[Entry], clean_folder: Path, noisy_folder: Path, skipped: list[Skipped]
-) -> list[Entry]:
+    clean: Sequence[ImageFile], clean_folder: Path, noisy_folder: Path, skipped: list[Skipped]
+) -> list[ImageFile]:
     """The clean files that have a noisy twin: same place and name, whatever the suffix."""
     files = _images(sorted(p for p in noisy_folder.rglob("*") if p.is_file()), skipped)
     twins = {path.relative_to(noisy_folder).with_suffix(""): path for path in files}
     paired = []
-    for entry in clean:
-        twin = twins.pop(entry.path.relative_to(clean_folder).with_suffix(""), None)
+    for file in clean:
+        twin = twins.pop(file.path.relative_to(clean_folder).with_suffix(""), None)
         if twin is None:
-            skipped.append((entry.path, f"it has no noisy twin in {noisy_folder}"))
+            skipped.append((file.path, f"it has no noisy twin in {noisy_folder}"))
         else:
-            paired.append(entry._replace(noisy_path=twin))
+            paired.append(file._replace(noisy_path=twin))
     skipped.extend((path, f"it has no clean twin in {clean_folder}") for path in twins.values())
     return paired
 

@@ -9,13 +9,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
-from tapetum.data.layout import Entry, Skipped
+from tapetum.data.dataset import Skipped
+from tapetum.data.layout import ImageFile
 from tapetum.data.squares import Integers, resample
 from tapetum.errors import DataError
 from tapetum.provenance import usable_cores
 from tapetum.runtime.image import decode_image
 
-__all__ = ["Loaded", "Pixels", "Progress", "decoding_threads", "load_all", "read_pixels"]
+__all__ = ["DecodedFile", "Pixels", "Progress", "decoding_threads", "load_all", "read_pixels"]
 
 Progress = Callable[[int, int], None]
 """Called with how many files are done, and how many there are."""
@@ -37,11 +38,11 @@ class Pixels(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class Loaded:
+class DecodedFile:
     """A file that can be read.
 
     Args:
-        entry: The file.
+        file: The file.
         height: In pixels, as it is used.
         width: In pixels, as it is used.
         is_colour: Whether red, green and blue differ anywhere, in it or its twin.
@@ -49,7 +50,7 @@ class Loaded:
         kept: Its pixels; None where memory was full.
     """
 
-    entry: Entry
+    file: ImageFile
     height: int
     width: int
     is_colour: bool
@@ -70,10 +71,10 @@ class Loaded:
         if self.kept is not None:
             return self.kept
         try:
-            return read_pixels(self.entry, self.largest_px)
+            return read_pixels(self.file, self.largest_px)
         except DataError as error:
             raise DataError(
-                f"{self.entry.path} could be read before, but now {error.problem}", error.remedy
+                f"{self.file.path} could be read before, but now {error.problem}", error.remedy
             ) from error
 
 
@@ -83,16 +84,16 @@ def decoding_threads() -> int:
 
 
 def load_all(
-    entries: Sequence[Entry],
+    files: Sequence[ImageFile],
     *,
     largest_px: int | None,
     kept_bytes: int,
     progress: Progress | None = None,
-) -> tuple[list[Loaded], list[Skipped]]:
+) -> tuple[list[DecodedFile], list[Skipped]]:
     """Decodes every file once.
 
     Args:
-        entries: The files.
+        files: The files.
         largest_px: Images whose shorter side is longer are reduced to it; None for no limit.
         kept_bytes: How much memory images may take; later ones are not kept.
         progress: Told about every file.
@@ -100,38 +101,38 @@ def load_all(
     Returns:
         What can be read, in order, and what cannot, with the reason.
     """
-    loaded: list[Loaded] = []
+    loaded: list[DecodedFile] = []
     skipped: list[Skipped] = []
     pool = ThreadPoolExecutor(decoding_threads())
     try:
-        results = pool.map(lambda entry: _try_to_read(entry, largest_px), entries)
-        for done, (entry, result) in enumerate(zip(entries, results, strict=True), start=1):
+        results = pool.map(lambda file: _try_to_read(file, largest_px), files)
+        for done, (file, result) in enumerate(zip(files, results, strict=True), start=1):
             if isinstance(result, Pixels):
                 kept_bytes -= result.num_bytes
-                loaded.append(_describe(entry, result, largest_px, keep=kept_bytes >= 0))
+                loaded.append(_describe(file, result, largest_px, keep=kept_bytes >= 0))
             else:
                 skipped.append(result)
             if progress is not None:
-                progress(done, len(entries))
+                progress(done, len(files))
     finally:
         pool.shutdown(cancel_futures=True)  # an interrupted user does not wait for the rest
     return loaded, skipped
 
 
-def read_pixels(entry: Entry, largest_px: int | None) -> Pixels:
+def read_pixels(file: ImageFile, largest_px: int | None) -> Pixels:
     """Decodes a file, and its noisy twin.
 
     Raises:
         DataError: One of them cannot be read, or their sizes differ; the reason alone, without
             the name of the file.
     """
-    clean = _read(entry.path, largest_px)
-    if entry.noisy_path is None:
+    clean = _read(file.path, largest_px)
+    if file.noisy_path is None:
         return Pixels(clean, None)
     try:
-        noisy = _read(entry.noisy_path, largest_px)
+        noisy = _read(file.noisy_path, largest_px)
     except DataError as error:
-        problem = f"its noisy twin {entry.noisy_path}: {error.problem}"
+        problem = f"its noisy twin {file.noisy_path}: {error.problem}"
         raise DataError(problem, error.remedy) from error
     if noisy.shape[1:] != clean.shape[1:]:
         raise DataError(
@@ -140,11 +141,11 @@ def read_pixels(entry: Entry, largest_px: int | None) -> Pixels:
     return Pixels(clean, noisy)
 
 
-def _try_to_read(entry: Entry, largest_px: int | None) -> Pixels | Skipped:
+def _try_to_read(file: ImageFile, largest_px: int | None) -> Pixels | Skipped:
     try:
-        return read_pixels(entry, largest_px)
+        return read_pixels(file, largest_px)
     except DataError as error:
-        return entry.path, error.problem
+        return file.path, error.problem
 
 
 def _read(path: Path, largest_px: int | None) -> Integers:
@@ -167,10 +168,12 @@ def _without_equal_channels(pixels: Integers) -> Integers:
     return first.copy() if len(pixels) == 3 and bool((pixels == first).all()) else pixels
 
 
-def _describe(entry: Entry, pixels: Pixels, largest_px: int | None, *, keep: bool) -> Loaded:
+def _describe(
+    file: ImageFile, pixels: Pixels, largest_px: int | None, *, keep: bool
+) -> DecodedFile:
     height, width = pixels.clean.shape[1:]
     num_channels = max(len(part) for part in pixels if part is not None)
-    return Loaded(entry, height, width, num_channels > 1, largest_px, pixels if keep else None)
+    return DecodedFile(file, height, width, num_channels > 1, largest_px, pixels if keep else None)
 
 
 def _size(pixels: Integers) -> str:

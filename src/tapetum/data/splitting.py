@@ -3,8 +3,9 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from tapetum.data.layout import Layout, Skipped
-from tapetum.data.loading import Loaded
+from tapetum.data.dataset import Skipped
+from tapetum.data.layout import Layout
+from tapetum.data.loading import DecodedFile
 from tapetum.errors import DataError
 from tapetum.noise import generator_for
 
@@ -15,12 +16,12 @@ _MOST_NAMED = 3  # files in one error message
 
 def split(
     layout: Layout,
-    loaded: Sequence[Loaded],
+    loaded: Sequence[DecodedFile],
     skipped: Sequence[Skipped],
     *,
     val_fraction: float,
     seed: int,
-) -> tuple[list[Loaded], list[Loaded]]:
+) -> tuple[list[DecodedFile], list[DecodedFile]]:
     """The training and the validation images.
 
     Args:
@@ -37,21 +38,21 @@ def split(
     if layout.val is None:
         _check(layout, loaded, skipped, at_least=2)
         return _split_by_seed(layout.class_names, loaded, val_fraction, seed)
-    val_paths = {entry.path for entry in layout.val}
-    train = [image for image in loaded if image.entry.path not in val_paths]
-    val = [image for image in loaded if image.entry.path in val_paths]
+    val_paths = {file.path for file in layout.val}
+    train = [image for image in loaded if image.file.path not in val_paths]
+    val = [image for image in loaded if image.file.path in val_paths]
     _check(layout, train, skipped, purpose=" for training")
     _check(layout, val, skipped, purpose=" for validation")
     return train, val
 
 
 def _split_by_seed(
-    class_names: tuple[str, ...], loaded: Sequence[Loaded], val_fraction: float, seed: int
-) -> tuple[list[Loaded], list[Loaded]]:
+    class_names: tuple[str, ...], loaded: Sequence[DecodedFile], val_fraction: float, seed: int
+) -> tuple[list[DecodedFile], list[DecodedFile]]:
     """Sets the same share of every class apart; both parts keep the order of the files."""
     validates: set[int] = set()
     for number, name in enumerate(class_names or (None,)):
-        members = [index for index, image in enumerate(loaded) if image.entry.class_name == name]
+        members = [index for index, image in enumerate(loaded) if image.file.class_name == name]
         num_val = min(max(round(val_fraction * len(members)), 1), len(members) - 1)
         order = generator_for(seed, number).permutation(len(members))
         validates.update(members[place] for place in order[:num_val])
@@ -61,14 +62,14 @@ def _split_by_seed(
 
 def _check(
     layout: Layout,
-    loaded: Sequence[Loaded],
+    loaded: Sequence[DecodedFile],
     skipped: Sequence[Skipped],
     *,
     purpose: str = "",
     at_least: int = 1,
 ) -> None:
     """Raises where a class, or a part without classes, has too few readable images."""
-    found = Counter(image.entry.class_name for image in loaded)
+    found = Counter(image.file.class_name for image in loaded)
     poor = [f"{name!r} ({found[name]})" for name in layout.class_names if found[name] < at_least]
     if not loaded:
         problem = f"{layout.root} has no readable image{purpose}"

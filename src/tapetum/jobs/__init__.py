@@ -1,13 +1,6 @@
 """The main job: images in, a trained and scored network out, with a page that shows both."""
 
-from tapetum.jobs.dataset import (
-    DIGIT_CROPS,
-    DIGITS,
-    OpenedDataset,
-    architecture_for,
-    open_dataset,
-    require_fit,
-)
+from tapetum.jobs.dataset import architecture_for, require_fit
 from tapetum.jobs.demo import run_demo
 from tapetum.jobs.evaluate import Subject, open_subject, package_predict
 from tapetum.jobs.export import export_run
@@ -17,11 +10,8 @@ from tapetum.jobs.request import FitRequest, Recipes, ask_budget, budget_recipes
 from tapetum.jobs.train import choose_recipe, fit, score
 
 __all__ = [
-    "DIGITS",
-    "DIGIT_CROPS",
     "FitRequest",
     "FitResult",
-    "OpenedDataset",
     "Recipes",
     "Subject",
     "architecture_for",
@@ -32,7 +22,6 @@ __all__ = [
     "export_run",
     "fit",
     "fit_to_budget",
-    "open_dataset",
     "open_subject",
     "package_predict",
     "require_fit",

@@ -7,7 +7,7 @@ that ``tapetum fit`` does.
 from functools import partial
 from pathlib import Path
 
-from tapetum.jobs.dataset import open_dataset
+from tapetum.data import open_dataset
 from tapetum.jobs.fit import FitResult, fit_to_budget
 from tapetum.jobs.fit_report import write_fit_report
 from tapetum.jobs.request import FitRequest, ask_budget, budget_recipes, budget_space

@@ -8,9 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tapetum.arch import Described
+from tapetum.data import digits
 from tapetum.errors import InputError
-from tapetum.jobs.dataset import DIGITS
-from tapetum.jobs.export import trained_size_px
 from tapetum.noise import PAPER_SIGMAS, Gaussian, Noise, Protocol
 from tapetum.runtime import GraphSession, Package, open_package
 from tapetum.training import Predict, RunFolder, load_network, network_predict
@@ -47,7 +46,7 @@ class Subject:
             data: A folder, or ``digits``, whose images have one form.
             size_px: Instead of the size that it was trained on.
         """
-        if data == DIGITS:
+        if data == digits.DIGITS:
             return {"size_px": size_px}
         channels = self.architecture.image_channels
         return {"size_px": size_px or self.size_px, "channels": channels}
@@ -96,7 +95,7 @@ def _open_run(path: Path) -> Subject:
     return Subject(
         architecture=request.architecture,
         class_names=request.class_names,
-        size_px=trained_size_px(run),
+        size_px=request.data.size_px,
         noises=request.recipe.noise.spread(),
         protocol=request.recipe.noise.protocol,
         seed=request.recipe.seed,

@@ -2,12 +2,11 @@
 
 from pathlib import Path
 
-from tapetum.errors import RunError
 from tapetum.export import Exported, export_network
 from tapetum.nn import Network
 from tapetum.training import RunFolder, load_network
 
-__all__ = ["export_run", "trained_size_px"]
+__all__ = ["export_run"]
 
 
 def export_run(run_path: Path, out: Path, *, overwrite: bool = False) -> Exported:
@@ -29,24 +28,9 @@ def export_run(run_path: Path, out: Path, *, overwrite: bool = False) -> Exporte
     return export_network(
         network,
         out,
-        size_px=trained_size_px(run),
+        size_px=run.request.data.size_px,
         class_names=run.request.class_names,
         provenance=result.provenance,
         scores=result.scores,
         overwrite=overwrite,
     )
-
-
-def trained_size_px(run: RunFolder) -> int:
-    """The side of the training images, which the request keeps.
-
-    Raises:
-        RunError: The request does not say.
-    """
-    size_px = run.request.data.get("size_px")
-    if not isinstance(size_px, int):
-        raise RunError(
-            f"the request of the run {run.path} does not say how large its images were",
-            "add data.size_px to its request.json",
-        )
-    return size_px

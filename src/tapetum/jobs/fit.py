@@ -24,9 +24,9 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from tapetum.arch import Architecture
+from tapetum.data import Dataset
 from tapetum.errors import RunError
 from tapetum.jobs.controls import control
-from tapetum.jobs.dataset import OpenedDataset
 from tapetum.jobs.export import export_run
 from tapetum.jobs.match import ABOVE, MatchedNetwork, match_target, time_whole
 from tapetum.jobs.request import FitRequest
@@ -120,7 +120,7 @@ class FitResult(NamedTuple):
 
 def fit_to_budget(
     asked: FitRequest,
-    images: OpenedDataset,
+    images: Dataset,
     runtime: Runtime,
     out: Path,
     *,
@@ -256,7 +256,7 @@ def _require_usable(table: LatencyTable, asked: FitRequest) -> None:
 
 def _search(
     asked: FitRequest,
-    images: OpenedDataset,
+    images: Dataset,
     table: LatencyTable,
     out: Path,
     progress: ProgressCallback,
@@ -265,7 +265,6 @@ def _search(
         recipe=asked.search_recipe,
         target_ms=asked.target_ms,
         data=asked.data,
-        class_names=images.train.class_names,
     )
     return search_once(out / "search", request, table, images.train, progress=progress)
 
@@ -290,7 +289,7 @@ def _match(
 def _train(
     network: Architecture,
     asked: FitRequest,
-    images: OpenedDataset,
+    images: Dataset,
     out: Path,
     progress: ProgressCallback,
 ) -> Path:

@@ -3,7 +3,7 @@
 from tapetum.arch import Architecture
 from tapetum.arch.cost import placed_blocks
 from tapetum.arch.spec import Block, Conv, InvertedResidual
-from tapetum.jobs.dataset import OpenedDataset
+from tapetum.data import Dataset
 from tapetum.jobs.evaluate import package_predict
 from tapetum.jobs.fit import FitResult
 from tapetum.jobs.run_report import (
@@ -31,7 +31,7 @@ TITLES = {
 TONES = ("convolution", "MBConv, kernel 3", "MBConv, kernel 5", "with squeeze-and-excitation")
 
 
-def write_fit_report(made: FitResult, images: OpenedDataset) -> None:
+def write_fit_report(made: FitResult, images: Dataset) -> None:
     """Writes ``report.html``."""
     run = RunFolder.open(made.runs["network"])
     result, architecture = run.result(), _architecture_of(run)

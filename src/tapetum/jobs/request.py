@@ -3,16 +3,16 @@
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
-from pydantic import Field, PositiveFloat
+from pydantic import PositiveFloat
 
 from tapetum.arch.space import Space
 from tapetum.arch.spaces import Frame, open_space
+from tapetum.data import Dataset, DatasetInfo
 from tapetum.errors import InputError
 from tapetum.jobs.controls import CONTROLS, Control
-from tapetum.jobs.dataset import OpenedDataset
 from tapetum.jobs.train import choose_recipe
 from tapetum.latency import Conditions, Runtime, conditions_here, require_sense
-from tapetum.records import Identity, Record
+from tapetum.records import Record
 from tapetum.search import SearchRecipe, choose_search_recipe
 from tapetum.training import Recipe
 
@@ -30,7 +30,7 @@ class FitRequest(Record):
         conditions: Under which the target holds.
         search_recipe: How to search.
         recipe: How to train what was found, and the controls.
-        data: What identifies the images.
+        data: The dataset.
         controls: Networks of the same latency that are trained for comparison.
     """
 
@@ -41,7 +41,7 @@ class FitRequest(Record):
     conditions: Conditions
     search_recipe: SearchRecipe
     recipe: Recipe
-    data: Identity = Field(default_factory=dict)
+    data: DatasetInfo
     controls: tuple[Control, ...] = CONTROLS
 
 
@@ -53,7 +53,7 @@ class Recipes(NamedTuple):
 
 
 def budget_space(
-    images: OpenedDataset,
+    images: Dataset,
     name: str = "dc-nas",
     *,
     operators: int = 4,
@@ -74,14 +74,14 @@ def budget_space(
     Raises:
         InputError: The name is unknown, a value impossible, or the images have boxes.
     """
-    if images.boxes:
+    if images.info.has_boxes:
         raise InputError(
             "spaces are for images with one name each, and these have boxes",
             "give a folder of images, or 'digit-crops'",
         )
     frame = Frame(
         operators=operators,
-        image_px=_size_px(images),
+        image_px=images.info.size_px,
         image_channels=images.train.channels,
         num_classes=max(2, len(images.train.class_names)),
         learns_depth=learns_depth,
@@ -89,12 +89,6 @@ def budget_space(
         up=up,
     )
     return open_space(name, frame)
-
-
-def _size_px(images: OpenedDataset) -> int:
-    size_px = images.identity["size_px"]
-    assert isinstance(size_px, int)  # noqa: S101  (open_dataset puts it there)
-    return size_px
 
 
 def budget_recipes(
@@ -130,7 +124,7 @@ def budget_recipes(
 
 
 def ask_budget(
-    images: OpenedDataset,
+    images: Dataset,
     runtime: Runtime,
     space: Space,
     recipes: Recipes,
@@ -156,7 +150,7 @@ def ask_budget(
         InputError: A value is impossible.
     """
     require_sense(target_ms)  # in our words, before the request refuses it in others
-    size_px = _size_px(images)
+    size_px = images.info.size_px
     return FitRequest(
         target_ms=target_ms,
         space=space,
@@ -170,6 +164,6 @@ def ask_budget(
         ),
         search_recipe=recipes.search,
         recipe=recipes.training,
-        data=images.identity,
+        data=images.info,
         controls=CONTROLS if has_controls else (),
     )

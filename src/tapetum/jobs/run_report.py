@@ -9,8 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from tapetum.data import Batch, Subset, evaluation_batches
-from tapetum.jobs.dataset import OpenedDataset
+from tapetum.data import Batch, Dataset, Subset, evaluation_batches
 from tapetum.jobs.train import PAGE
 from tapetum.metrics import psnr
 from tapetum.nn import TrainableNetwork
@@ -51,7 +50,7 @@ NUM_LEVELS = 3  # of which images are shown
 
 
 def write_run_report(
-    out: Path, images: OpenedDataset, *, network: TrainableNetwork | None = None
+    out: Path, images: Dataset, *, network: TrainableNetwork | None = None
 ) -> Path:
     """Writes ``report.html`` and ``examples.png`` into the folder of a finished and scored run.
 
@@ -74,7 +73,7 @@ def write_run_report(
         class_names=request.class_names,
     )
     page = Report(
-        title=f"{request.architecture.name} on {Path(str(request.data['source'])).name}",
+        title=f"{request.architecture.name} on {Path(request.data.source).name}",
         lead=f"{images.train.source}. Trained {result.training_seconds / 60:.1f} minutes on "
         f"{len(images.train):,} images, scored on {len(images.validation):,} others.",
         highlights=_highlights(result.scores),
@@ -157,7 +156,7 @@ def shown_levels(noises: Sequence[Noise]) -> list[Noise]:
 
 def example_groups(
     predict: Predict,
-    images: OpenedDataset,
+    images: Dataset,
     noises: Sequence[Noise],
     *,
     protocol: Protocol,
@@ -177,11 +176,11 @@ def example_groups(
     places = np.linspace(0, len(images.validation) - 1, NUM_EXAMPLES)
     shown = Subset(images.validation, sorted({round(float(place)) for place in places}))
     groups = []
-    for noise in noises[:1] if images.paired else noises:
+    for noise in noises[:1] if images.info.is_paired else noises:
         batches = evaluation_batches(
             shown, noise, protocol=protocol, batch_size=NUM_EXAMPLES, seed=seed
         )
-        title = "The given noise" if images.paired else describe_noise(noise)
+        title = "The given noise" if images.info.is_paired else describe_noise(noise)
         examples = _examples(predict, next(batches), class_names)
         groups.append(ExampleGroup(title, examples))
     return tuple(group for group in groups if group.examples)
@@ -193,7 +192,7 @@ def facts_of(run: RunFolder, result: Result) -> dict[str, str]:
     packages = ", ".join(f"{name} {version}" for name, version in stamp.packages.items())
     commit = "not a checkout" if stamp.commit is None else stamp.commit
     facts = {
-        "data": str(run.request.data.get("description")),
+        "data": run.request.data.description,
         "architecture": f"{run.request.architecture.name}, {result.parameters:,} parameters",
         "recipe": f"{recipe.name}: {recipe.epochs} epochs, batch {recipe.batch_size}, "
         f"{recipe.optimizer} {recipe.learning_rate:g}, {recipe.schedule}, {recipe.precision}, "

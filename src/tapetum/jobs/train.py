@@ -9,8 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tapetum.data import steps_per_epoch
-from tapetum.jobs.dataset import DIGIT_CROPS, DIGITS, OpenedDataset
+from tapetum.data import Dataset, digits, steps_per_epoch
 from tapetum.nn import TrainableNetwork
 from tapetum.noise import Noise, Protocol, parse_noise_plan
 from tapetum.progress import ProgressCallback
@@ -44,7 +43,7 @@ LARGE_PX = 256  # images of this side are still scored in the largest batches
 def fit(
     network: TrainableNetwork,
     recipe: Recipe,
-    images: OpenedDataset,
+    images: Dataset,
     out: Path,
     *,
     resume: bool = False,
@@ -73,8 +72,7 @@ def fit(
     request = Request(
         architecture=network.architecture,
         recipe=recipe,
-        data=images.identity,
-        class_names=images.train.class_names if network.architecture.classifies else (),
+        data=images.info,
     )
     steps_per_epoch(images.train, recipe.batch_size)  # refused before there is a folder
     if resume and RunFolder.open(out).is_finished:
@@ -93,7 +91,7 @@ def _score_again(
     run: RunFolder,
     request: Request,
     network: TrainableNetwork,
-    images: OpenedDataset,
+    images: Dataset,
     progress: ProgressCallback | None,
 ) -> Result:
     """Goes on with a run that was killed between its training and its page."""
@@ -108,7 +106,7 @@ def _scored(
     run: RunFolder,
     result: Result,
     network: TrainableNetwork,
-    images: OpenedDataset,
+    images: Dataset,
     progress: ProgressCallback | None,
 ) -> Result:
     """Scores a trained network and keeps the scores in its result."""
@@ -122,7 +120,7 @@ def _scored(
 
 def score(
     predict: Predict,
-    images: OpenedDataset,
+    images: Dataset,
     noises: Sequence[Noise],
     *,
     protocol: Protocol,
@@ -142,7 +140,7 @@ def score(
     return evaluate(
         predict,
         images.validation,
-        [None] if images.paired else noises,
+        [None] if images.info.is_paired else noises,
         protocol=protocol,
         batch_size=_batch_size(images),
         seed=seed,
@@ -150,10 +148,9 @@ def score(
     )
 
 
-def _batch_size(images: OpenedDataset) -> int:
+def _batch_size(images: Dataset) -> int:
     """Images that are scored at once: fewer where they are large."""
-    size_px = images.identity["size_px"]
-    assert isinstance(size_px, int)  # noqa: S101  (open_dataset puts it there)
+    size_px = images.info.size_px
     return max(1, min(LARGEST_BATCH, LARGEST_BATCH * LARGE_PX**2 // size_px**2))
 
 
@@ -178,7 +175,7 @@ def choose_recipe(
     Raises:
         InputError: There is no such recipe, or a change that it cannot take.
     """
-    chosen = name or ("quick" if data in (DIGITS, DIGIT_CROPS) else "images")
+    chosen = name or ("quick" if data in (digits.DIGITS, digits.DIGIT_CROPS) else "images")
     recipe = Recipe.read(Path(chosen)) if chosen.endswith(".json") else find_recipe(chosen)
     wanted = {field: value for field, value in (changes or {}).items() if value is not None}
     if noise is not None:

@@ -4,7 +4,6 @@ from tapetum.records.files import write_atomically, write_csv
 from tapetum.records.folder import Folder, FolderKind
 from tapetum.records.record import (
     FiniteOrNone,
-    Identity,
     Record,
     changed,
     describe_faults,
@@ -16,7 +15,6 @@ __all__ = [
     "FiniteOrNone",
     "Folder",
     "FolderKind",
-    "Identity",
     "Record",
     "changed",
     "describe_faults",

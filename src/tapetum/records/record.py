@@ -14,7 +14,6 @@ from tapetum.records.files import write_atomically
 
 __all__ = [
     "FiniteOrNone",
-    "Identity",
     "Record",
     "changed",
     "describe_faults",
@@ -32,9 +31,6 @@ def _finite_or_none(value: float | None) -> float | None:
 FiniteOrNone = Annotated[float | None, AfterValidator(_finite_or_none)]
 """A measured number; one that is not finite, such as the PSNR of a perfect image, is kept as
 ``None``: JSON has no infinity."""
-
-Identity = dict[str, str | int | float | bool | None]
-"""Plain values by name that say which images something was made of."""
 
 
 class Record(BaseModel):

@@ -19,10 +19,11 @@ from typing import Any, Literal
 from pydantic import Field, PositiveFloat
 
 from tapetum.arch.space import Choice
+from tapetum.data import DatasetInfo
 from tapetum.errors import RunError
 from tapetum.latency import LatencyTable
 from tapetum.provenance import Provenance
-from tapetum.records import FiniteOrNone, Identity, Record, differences, write_csv
+from tapetum.records import FiniteOrNone, Record, differences, write_csv
 from tapetum.search.recipe import SearchRecipe
 
 __all__ = ["SearchEpoch", "SearchFolder", "SearchPosition", "SearchRequest", "SearchResult"]
@@ -34,16 +35,14 @@ class SearchRequest(Record):
     Attributes:
         recipe: How to search.
         target_ms: What the found network may take, by the table.
-        data: What identifies the images.
-        class_names: What the numbers of the classifier mean.
+        data: The dataset.
     """
 
     format: Literal["tapetum-search"] = "tapetum-search"
     schema_version: Literal[1] = 1
     recipe: SearchRecipe
     target_ms: PositiveFloat
-    data: Identity = Field(default_factory=dict)
-    class_names: tuple[str, ...] = ()
+    data: DatasetInfo
 
 
 class SearchEpoch(Record):

@@ -23,13 +23,13 @@ from pathlib import Path
 from typing import Literal
 
 import safetensors.torch
-from pydantic import Field
 
 from tapetum.arch import Architecture, Described
+from tapetum.data import DatasetInfo
 from tapetum.errors import RunError
 from tapetum.nn import TrainableNetwork, build
 from tapetum.provenance import Provenance
-from tapetum.records import Identity, Record, differences, write_csv
+from tapetum.records import Record, differences, write_csv
 from tapetum.scores import Scores
 from tapetum.training.checkpoint import EpochRow, read_weights
 from tapetum.training.process import ProcessSettings
@@ -44,16 +44,19 @@ class Request(Record):
     Attributes:
         architecture: What the network is.
         recipe: How to train it.
-        data: What identifies the images: where they come from, how many, which split.
-        class_names: What the numbers of the classifier mean; empty for a denoiser.
+        data: The dataset.
     """
 
     format: Literal["tapetum-run"] = "tapetum-run"
     schema_version: Literal[1] = 1
     architecture: Described
     recipe: Recipe
-    data: Identity = Field(default_factory=dict)
-    class_names: tuple[str, ...] = ()
+    data: DatasetInfo
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The name of each logit; empty for a denoiser."""
+        return self.data.class_names if self.architecture.classifies else ()
 
 
 class Recalibration(Record):

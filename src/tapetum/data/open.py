@@ -1,0 +1,98 @@
+"""Open a dataset: a folder of images, or the two-digit images of the controlled study."""
+
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from tapetum.data.dataset import Concatenated, Dataset, DatasetInfo, ImageDataset
+from tapetum.data.digits import DIGIT_CROPS, DIGITS, IMAGE_PX, DigitCrops, open_digits
+from tapetum.data.folder import open_folder
+from tapetum.errors import DataError, require_effect
+from tapetum.progress import ProgressCallback
+
+__all__ = ["open_dataset"]
+
+TRAIN_COUNT, TEST_COUNT = 30_000, 2_000
+
+
+def open_dataset(
+    data: str,
+    *,
+    seed: int,
+    data_root: Path | None = None,
+    download: bool = False,
+    train_count: int | None = None,
+    test_count: int | None = None,
+    size_px: int | None = None,
+    channels: int | None = None,
+    score_all: bool = False,
+    progress: ProgressCallback | None = None,
+) -> Dataset:
+    """Open a dataset.
+
+    Args:
+        data: The path of a folder; ``digits`` for two-digit images; or ``digit-crops`` for the
+            single digits of these images (for classifiers).
+        seed: Seed of the split of a folder, or of the composition of digits.
+        data_root: Folder with MNIST's idx files (digits only).
+        download: Whether MNIST may be downloaded (digits only).
+        train_count: Number of two-digit training images; default 30,000 (digits only).
+        test_count: Number of two-digit validation images; default 2,000 (digits only).
+        size_px: Height and width of the images; by default the folder decides.
+        channels: 1 (grey) or 3 (RGB); by default the folder decides.
+        score_all: Whether the validation part holds all images of the folder, for scoring.
+        progress: Called after each image file that was read.
+
+    Raises:
+        DataError: The dataset cannot be opened, or an argument has no effect on it.
+    """
+    if data in (DIGITS, DIGIT_CROPS):
+        _require_form(data, size_px, channels)
+        train, test = open_digits(
+            data_root,
+            download=download,
+            train_count=TRAIN_COUNT if train_count is None else train_count,
+            test_count=TEST_COUNT if test_count is None else test_count,
+            seed=seed,
+        )
+        if data == DIGITS:
+            return _digits(data, train, test, seed, size_px=train.size_px)
+        return _digits(data, DigitCrops(train), DigitCrops(test), seed, size_px=DigitCrops.size_px)
+    counts = {"--train-count": train_count is not None, "--test-count": test_count is not None}
+    require_effect(counts, where="on a folder", kind=DataError)
+    root = Path(data)
+    if not root.is_dir():
+        raise DataError(
+            f"there is no folder {data!r}",
+            "give a folder of images, or the word 'digits' or 'digit-crops'",
+        )
+    tell = None if progress is None else partial(progress, message="reading images")
+    dataset = open_folder(root, seed=seed, size_px=size_px, channels=channels, progress=tell)
+    if not score_all:
+        return dataset
+    both = (dataset.train, dataset.validation)
+    return replace(dataset, validation=Concatenated(*both, source=f"all images of {root.name}"))
+
+
+def _require_form(data: str, size_px: int | None, channels: int | None) -> None:
+    """Refuse another size or number of channels than the digits have."""
+    own_px = IMAGE_PX if data == DIGITS else DigitCrops.size_px
+    idle = {"--size": size_px not in (None, own_px), "--channels": channels not in (None, 1)}
+    require_effect(idle, where=f"on {data}", kind=DataError)
+
+
+def _digits(
+    data: str, train: ImageDataset, test: ImageDataset, seed: int, *, size_px: int
+) -> Dataset:
+    info = DatasetInfo(
+        source=data,
+        description=train.source,
+        size_px=size_px,
+        channels=train.channels,
+        class_names=train.class_names,
+        num_train=len(train),
+        num_validation=len(test),
+        seed=seed,
+        has_boxes=data == DIGITS,
+    )
+    return Dataset(train, test, info)
