@@ -17,8 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from tapetum.arch import find_architecture
-from tapetum.nn import build
-from tapetum.nn.norm import RowBatchNorm2d
+from tapetum.nn import RowBatchNorm2d, build
 from tapetum.training import prepare_process
 
 ROUNDS = 15

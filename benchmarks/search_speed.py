@@ -36,8 +36,7 @@ def work(name: str) -> None:
     import torch
     from accelerate import Accelerator
 
-    from tapetum.arch.cost import multiply_adds
-    from tapetum.arch.spaces import Frame, open_space
+    from tapetum.arch import cost, spaces
     from tapetum.data import Batch
     from tapetum.latency.campaign import Measurements
     from tapetum.latency.conditions import Conditions
@@ -52,14 +51,17 @@ def work(name: str) -> None:
         prepare_process()
     import numpy as np
 
-    space = open_space("c-nas", Frame(operators=8, image_px=SIZE_PX, num_classes=CLASSES))
+    space = spaces.open_space(
+        "c-nas", spaces.Frame(operators=8, image_px=SIZE_PX, num_classes=CLASSES)
+    )
     conditions = Conditions(
         device="none", runtime="onnxruntime", runtime_version="0", precision="fp32", threads=1,
         batch=1, channels=3, height_px=SIZE_PX, width_px=SIZE_PX,
     )  # fmt: skip
     draws = [space.random(np.random.default_rng(index)) for index in range(60)]
     samples = [
-        Sample(one, multiply_adds(space.architecture(one), SIZE_PX, SIZE_PX) / 1e7) for one in draws
+        Sample(one, cost.multiply_adds(space.architecture(one), SIZE_PX, SIZE_PX) / 1e7)
+        for one in draws
     ]  # the speed of a step does not depend on prices
     table = make_table(space, conditions, Measurements(samples, 1, None), stamp(seed=0))
     recipe = SearchRecipe.model_validate(

@@ -4,14 +4,8 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from tapetum.arch import (
-    Architecture,
-    architecture_names,
-    find_architecture,
-    multiply_adds,
-    parameters,
-)
-from tapetum.arch.cost import bytes_per_pixel, layer_costs, reach_px
+from tapetum.arch import Architecture, architecture_names, find_architecture
+from tapetum.arch.cost import bytes_per_pixel, layer_costs, multiply_adds, parameters, reach_px
 from tapetum.nn import build
 from test_graph_writer import upsampling_by
 

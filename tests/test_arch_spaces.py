@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from tapetum.arch import Architecture, multiply_adds, parameters
+from tapetum.arch import Architecture
+from tapetum.arch.cost import multiply_adds, parameters
 from tapetum.arch.space import Space
 from tapetum.arch.spaces import (
     DECODERS,
@@ -21,7 +22,8 @@ from tapetum.arch.spaces import (
 )
 from tapetum.arch.spec import InvertedResidual
 from tapetum.errors import ArchitectureError
-from tapetum.graph import random_weights, weight_shapes, write_graph
+from tapetum.graph import random_weights, write_graph
+from tapetum.graph.weights import weight_shapes
 from tapetum.nn import build
 
 SMALL = Frame(image_px=64, num_classes=5)

@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 from tapetum.arch import Architecture, architecture_names, find_architecture
 from tapetum.arch.families import unet
 from tapetum.errors import ArchitectureError
-from tapetum.graph import output_names, random_weights, weight_shapes, write_graph
+from tapetum.graph import random_weights, write_graph
+from tapetum.graph.weights import weight_shapes
+from tapetum.graph.writer import output_names
 from tapetum.nn import Network, build
 
 TOLERANCE = 1e-4

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from tapetum.arch.spec import Block, Conv, InvertedResidual, MaxPool, size_after
-from tapetum.nn import build_block
 from tapetum.nn.blocks import SqueezeExcite
+from tapetum.nn.build import build_block
 
 BLOCKS: list[Block] = [
     block

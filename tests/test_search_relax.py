@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from tapetum.arch.space import Choice, optional_runs
+from tapetum.arch.space import Choice
 from tapetum.latency import LatencyTable
 from tapetum.losses import latency_penalty
 from tapetum.search.relax import (
@@ -30,7 +30,7 @@ def test_certain_choices_cost_what_the_table_predicts(table: LatencyTable) -> No
     """For every operator and every depth."""
     space, widths = table.space, nominal_widths(table.space)
     generator = np.random.default_rng(0)
-    runs = optional_runs(space)
+    runs = space.optional_runs
     for _ in range(20):
         logits = ArchitectureParameters(space, seed=0)
         choices: dict[str, Choice | None] = {}

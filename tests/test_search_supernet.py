@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from tapetum.arch.space import Slot, Space, optional_runs
+from tapetum.arch.space import Slot, Space
 from tapetum.arch.spaces import Frame, open_space
 from tapetum.errors import InputError
 from tapetum.search.mixed import MixedBlock, Part
@@ -135,7 +135,7 @@ def test_depths_are_mixed_by_their_shares() -> None:
     """A share of one for a depth is that depth; in between lies the sum."""
     space = small_space()
     supernet = trained(space, shares_weights=True)
-    (first, run), *_ = optional_runs(space).items()
+    (first, run), *_ = space.optional_runs.items()
     assert run == ["classifier.blocks.2", "classifier.blocks.3", "classifier.blocks.4"]
     widths = nominal_widths(space)
     parts = {path: [Part("k3-e3", widths[path]["k3-e3"])] for path in space.slots}

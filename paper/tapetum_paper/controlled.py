@@ -25,7 +25,8 @@ from functools import partial
 from itertools import product
 from typing import Literal, NamedTuple
 
-from tapetum.arch import Architecture, find_architecture, multiply_adds
+from tapetum.arch import Architecture, find_architecture
+from tapetum.arch.cost import multiply_adds
 from tapetum.arch.families import unet
 from tapetum.arch.zoo import DENOISERS, UNetNumbers
 from tapetum.data import digits

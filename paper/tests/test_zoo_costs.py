@@ -3,7 +3,8 @@
 import pytest
 from tapetum_paper.paper import TABLE_7, TABLE_8
 
-from tapetum.arch import find_architecture, multiply_adds
+from tapetum.arch import find_architecture
+from tapetum.arch.cost import multiply_adds
 from tapetum.arch.cost import layer_costs
 from tapetum.arch.zoo import CLASSIFIERS
 

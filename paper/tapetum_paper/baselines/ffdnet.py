@@ -22,7 +22,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from tapetum.nn.blocks import ConvNorm
-from tapetum.nn.network import pad_to_stride
+from tapetum.nn.blocks import pad_to_stride
 
 __all__ = ["FFDNet", "noise_level"]
 

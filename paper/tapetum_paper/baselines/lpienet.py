@@ -27,7 +27,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from tapetum.nn.network import pad_to_stride
+from tapetum.nn.blocks import pad_to_stride
 
 __all__ = ["LPIENet"]
 

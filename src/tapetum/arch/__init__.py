@@ -1,17 +1,13 @@
-"""What a network is: frozen data, JSON both ways, no torch."""
+"""Architectures and search spaces as frozen data: JSON both ways, no torch.
 
-from tapetum.arch import spec
-from tapetum.arch.cost import (
-    block_costs,
-    bytes_per_pixel,
-    multiply_adds,
-    parameters,
-    placed_blocks,
-    reach_px,
-)
+:mod:`~tapetum.arch.spec` holds the parts of an architecture, :mod:`~tapetum.arch.cost` counts
+operations and parameters, :mod:`~tapetum.arch.families` and :mod:`~tapetum.arch.zoo` make named
+architectures, and :mod:`~tapetum.arch.spaces` makes search spaces.
+"""
+
+from tapetum.arch import cost, families, spaces, spec, zoo
 from tapetum.arch.facts import Described, NetworkFacts
-from tapetum.arch.space import Candidate, Choice, Choices, Slot, Space, optional_runs
-from tapetum.arch.spaces import Frame, open_space
+from tapetum.arch.space import Candidate, Choice, Choices, Slot, Space
 from tapetum.arch.spec import Architecture
 from tapetum.arch.zoo import architecture_names, find_architecture
 
@@ -21,19 +17,14 @@ __all__ = [
     "Choice",
     "Choices",
     "Described",
-    "Frame",
     "NetworkFacts",
     "Slot",
     "Space",
     "architecture_names",
-    "block_costs",
-    "bytes_per_pixel",
+    "cost",
+    "families",
     "find_architecture",
-    "multiply_adds",
-    "open_space",
-    "optional_runs",
-    "parameters",
-    "placed_blocks",
-    "reach_px",
+    "spaces",
     "spec",
+    "zoo",
 ]

@@ -57,7 +57,6 @@ __all__ = [
     "SpaceClassifier",
     "SpaceDecoder",
     "SpaceDecoderLevel",
-    "optional_runs",
 ]
 
 NARROWEST, WIDEST = 2 / 3, 4 / 3  # hidden widths, of the candidate's own
@@ -251,6 +250,19 @@ class Space(Record):
             if isinstance(piece, Slot)
         }
 
+    @property
+    def optional_runs(self) -> dict[str, list[str]]:
+        """Runs of neighbouring optional slots: all paths of a run by the path of its first slot."""
+        runs: dict[str, list[str]] = {}
+        expected = first = ""
+        for path, slot in self.slots.items():
+            if slot.may_be_left_out:
+                first = first if path == expected else path
+                runs.setdefault(first, []).append(path)
+            where, index = path.rsplit(".", 1)
+            expected = f"{where}.{int(index) + 1}" if slot.may_be_left_out else ""
+        return runs
+
     def sizes(self, height: int, width: int) -> Mapping[str, tuple[int, int]]:
         """Height and width of what comes into each slot.
 
@@ -354,19 +366,6 @@ class Space(Record):
         except ValidationError as error:
             raise ValueError(describe_faults(error)) from error
         return self
-
-
-def optional_runs(space: Space) -> dict[str, list[str]]:
-    """The slots that may be left out, in runs of neighbours, by the first of each run."""
-    runs: dict[str, list[str]] = {}
-    expected = first = ""
-    for path, slot in space.slots.items():
-        if slot.may_be_left_out:
-            first = first if path == expected else path
-            runs.setdefault(first, []).append(path)
-        where, index = path.rsplit(".", 1)
-        expected = f"{where}.{int(index) + 1}" if slot.may_be_left_out else ""
-    return runs
 
 
 def _parts(whole: Space | Architecture) -> Iterator[tuple[str, Sequence[Any]]]:

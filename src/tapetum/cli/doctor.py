@@ -32,7 +32,7 @@ def doctor(json: Json = False) -> None:
 
 def _findings() -> dict[str, dict[str, Any]]:
     from tapetum.provenance import stamp
-    from tapetum.runtime.session import load_onnxruntime
+    from tapetum.runtime import load_onnxruntime
 
     providers = load_onnxruntime().get_available_providers()
     machine = stamp().model_dump(exclude={"command", "seed"})

@@ -3,15 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from tapetum.arch import (
-    Architecture,
-    Described,
-    architecture_names,
-    find_architecture,
-    multiply_adds,
-    parameters,
-)
-from tapetum.arch.cost import bytes_per_pixel, reach_px
+from tapetum.arch import Architecture, Described, architecture_names, cost, find_architecture
 from tapetum.errors import ArchitectureError, nearest
 from tapetum.records import Record
 
@@ -27,8 +19,10 @@ def list_architectures(size_px: int, *, channels: int, num_classes: int) -> list
         architecture = find_architecture(
             name, channels=channels, num_classes=num_classes, boxes=False
         )
-        cost = multiply_adds(architecture, size_px, size_px) / 1e6
-        rows.append(_row(name, architecture.kind, parameters(architecture), round(cost, 2)))
+        millions = cost.multiply_adds(architecture, size_px, size_px) / 1e6
+        rows.append(
+            _row(name, architecture.kind, cost.parameters(architecture), round(millions, 2))
+        )
     return rows
 
 
@@ -102,11 +96,11 @@ def _costs(architecture: Described, size_px: int) -> Facts:
     if not isinstance(architecture, Architecture):  # a module: its layers are not described
         return facts
     return facts | {
-        "parameters": parameters(architecture),
+        "parameters": cost.parameters(architecture),
         "image": f"{size_px} x {size_px} px",
-        "multiply-adds": multiply_adds(architecture, size_px, size_px),
-        "reach in pixels": reach_px(architecture),
-        "bytes per pixel": round(bytes_per_pixel(architecture)),
+        "multiply-adds": cost.multiply_adds(architecture, size_px, size_px),
+        "reach in pixels": cost.reach_px(architecture),
+        "bytes per pixel": round(cost.bytes_per_pixel(architecture)),
     }
 
 

@@ -72,10 +72,10 @@ def measure(
       tapetum latency measure --space my-space.json --size 64 --threads 2 --out mine.json
     """
     with errors_in_one_sentence(as_json=json):
-        from tapetum.arch.spaces import Frame, open_space
+        from tapetum.arch import spaces
         from tapetum.latency import conditions_here, measure_table, prepare_architecture
 
-        frame = Frame(
+        frame = spaces.Frame(
             operators=operators,
             image_px=size,
             image_channels=channels,
@@ -84,7 +84,7 @@ def measure(
             up=up,
             learns_depth=learn_depth,
         )
-        asked, chosen = open_space(space, frame), runtime_of(runtime)
+        asked, chosen = spaces.open_space(space, frame), runtime_of(runtime)
         say_crowded(threads)
         conditions = conditions_here(
             chosen,

@@ -16,7 +16,7 @@ from tapetum.cli.common import (
 )
 
 if TYPE_CHECKING:  # numpy loads with it, and --help must stay quick
-    from tapetum.runtime.bulk import PredictionRow
+    from tapetum.runtime import bulk
 
 __all__ = ["predict"]
 
@@ -60,21 +60,20 @@ def predict(
     """
     with errors_in_one_sentence(as_json=json):
         from tapetum.noise import parse_noise
-        from tapetum.runtime import Predictor
-        from tapetum.runtime.bulk import Job, read_boxes, run_job, scale_note
+        from tapetum.runtime import Predictor, bulk
 
-        job = Job(
+        job = bulk.Job(
             paths=paths,
             out=out,
             noise=parse_noise(add_noise) if add_noise is not None else None,
             seed=seed,
-            boxes=read_boxes(boxes) if boxes is not None else None,
+            boxes=bulk.read_boxes(boxes) if boxes is not None else None,
             overwrite=overwrite,
         )
         predictor = Predictor.open(package, threads=threads, mode=mode, memory_mib=memory)
         with progress_bar() as tick:
-            rows = run_job(predictor, job, progress=tick)
-        note = scale_note(predictor.manifest, rows)
+            rows = bulk.run_job(predictor, job, progress=tick)
+        note = bulk.scale_note(predictor.manifest, rows)
         if json:
             notes = [] if note is None else [note]
             answer({"images": [row.model_dump(mode="json") for row in rows], "notes": notes})
@@ -90,7 +89,7 @@ def predict(
             raise typer.Exit(2)
 
 
-def _cells(row: "PredictionRow") -> tuple[str, ...]:
+def _cells(row: "bulk.PredictionRow") -> tuple[str, ...]:
     return (
         row.image,
         " ".join(row.labels) or "-",

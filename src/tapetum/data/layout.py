@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from tapetum.data.dataset import Skipped
 from tapetum.errors import DataError
-from tapetum.runtime.image import IMAGE_SUFFIXES
+from tapetum.runtime import image
 
 __all__ = ["ImageFile", "Layout", "find_layout"]
 
@@ -178,7 +178,7 @@ def _images(files: Iterable[Path], skipped: list[Skipped]) -> list[Path]:
     for path in files:
         if path.name.startswith(".") or path.name in ("Thumbs.db", "desktop.ini"):
             continue  # put there by file managers, so no one misses them
-        if path.suffix.lower() in IMAGE_SUFFIXES:
+        if path.suffix.lower() in image.IMAGE_SUFFIXES:
             images.append(path)
         else:
             skipped.append((path, f"{path.suffix or 'no suffix'} is not the suffix of an image"))

@@ -14,7 +14,7 @@ from tapetum.data.layout import ImageFile
 from tapetum.data.squares import Integers, resample
 from tapetum.errors import DataError
 from tapetum.provenance import usable_cores
-from tapetum.runtime.image import decode_image
+from tapetum.runtime import image
 
 __all__ = ["DecodedFile", "Pixels", "Progress", "decoding_threads", "load_all", "read_pixels"]
 
@@ -153,13 +153,13 @@ def _read(path: Path, largest_px: int | None) -> Integers:
         content = path.read_bytes()
     except OSError as error:
         raise DataError(error.strerror or str(error), "check the file") from error
-    image = decode_image(content)
-    height, width = image.pixels.shape[1:]
+    decoded = image.decode_image(content)
+    height, width = decoded.pixels.shape[1:]
     ratio = 1.0 if largest_px is None else largest_px / min(height, width)
     if ratio < 1:
-        smaller = resample(image.pixels, height=round(height * ratio), width=round(width * ratio))
-        image = replace(image, pixels=smaller, alpha=None)
-    return _without_equal_channels(image.to_integers())
+        smaller = resample(decoded.pixels, height=round(height * ratio), width=round(width * ratio))
+        decoded = replace(decoded, pixels=smaller, alpha=None)
+    return _without_equal_channels(decoded.to_integers())
 
 
 def _without_equal_channels(pixels: Integers) -> Integers:

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from tapetum.runtime.image import as_colour
+from tapetum.runtime import image
 
 __all__ = ["Integers", "Square", "cut", "middle_square", "random_square", "resample"]
 
@@ -53,7 +53,7 @@ def cut(pixels: Integers, square: Square, *, size_px: int, channels: int) -> NDA
     values = part.astype(np.float32) / np.float32(np.iinfo(pixels.dtype).max)
     if side_px != size_px:
         values = resample(values, height=size_px, width=size_px)
-    return as_colour(values, channels)
+    return image.as_colour(values, channels)
 
 
 def resample(pixels: NDArray[np.float32], *, height: int, width: int) -> NDArray[np.float32]:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tapetum.arch import multiply_adds, parameters
+from tapetum.arch import cost
 from tapetum.export.parity import Parity
 from tapetum.runtime import Manifest
 from tapetum.scores import SCORE_HEADER, score_cells, score_note
@@ -32,11 +32,11 @@ def write_card(manifest: Manifest, path: Path) -> str:
 def _heading(manifest: Manifest) -> str:
     architecture, size_px = manifest.architecture, manifest.size_px
     boxes = architecture.classifies_boxes
-    millions = multiply_adds(architecture, size_px, size_px) / 1e6
+    millions = cost.multiply_adds(architecture, size_px, size_px) / 1e6
     return (
         f"# {manifest.name}\n\nA network that {_WHAT[manifest.kind]}.\n"
-        f"{parameters(architecture):,} parameters, {millions:,.1f} million multiply-adds for a "
-        f"image of {size_px} x {size_px} px{' with one box' if boxes else ''}."
+        f"{cost.parameters(architecture):,} parameters, {millions:,.1f} million multiply-adds for "
+        f"an image of {size_px} x {size_px} px{' with one box' if boxes else ''}."
     )
 
 

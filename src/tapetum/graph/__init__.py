@@ -1,6 +1,6 @@
-"""The deployable form of an architecture: an ONNX graph, written without torch."""
+"""Write an architecture and its weights as an ONNX graph, without torch."""
 
-from tapetum.graph.weights import random_weights, weight_shapes
-from tapetum.graph.writer import output_names, write_graph
+from tapetum.graph.weights import random_weights
+from tapetum.graph.writer import write_graph
 
-__all__ = ["output_names", "random_weights", "weight_shapes", "write_graph"]
+__all__ = ["random_weights", "write_graph"]

@@ -8,16 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from tapetum.arch.spec import (
-    Architecture,
-    Block,
-    Conv,
-    InvertedResidual,
-    NearestConv,
-    PixelShuffle,
-    TransposedConv,
-    Up,
-)
+from tapetum.arch import Architecture, spec
 from tapetum.errors import ArchitectureError
 
 __all__ = ["check_weights", "random_weights", "weight_shapes"]
@@ -89,28 +80,28 @@ def _draw(name: str, shape: tuple[int, ...], generator: np.random.Generator) -> 
     return np.asarray(weights * np.float32((12 / fan_in) ** 0.5))
 
 
-def _up(up: Up, path: str) -> Iterator[tuple[str, tuple[int, ...]]]:
+def _up(up: spec.Up, path: str) -> Iterator[tuple[str, tuple[int, ...]]]:
     before, after = up.in_channels, up.out_channels
     match up:
-        case TransposedConv():
+        case spec.TransposedConv():
             yield f"{path}.weight", (before, after, 2, 2)
             yield f"{path}.bias", (after,)
-        case NearestConv():
+        case spec.NearestConv():
             yield from _conv(path, (after, before, 3, 3), "none")
-        case PixelShuffle():
+        case spec.PixelShuffle():
             yield from _conv(path, (4 * after, before, 1, 1), "none")
 
 
-def _blocks(blocks: Sequence[Block], path: str) -> Iterator[tuple[str, tuple[int, ...]]]:
+def _blocks(blocks: Sequence[spec.Block], path: str) -> Iterator[tuple[str, tuple[int, ...]]]:
     for index, block in enumerate(blocks):
         yield from _block(block, f"{path}.{index}")
 
 
-def _block(block: Block, path: str) -> Iterator[tuple[str, tuple[int, ...]]]:
-    if isinstance(block, Conv):
+def _block(block: spec.Block, path: str) -> Iterator[tuple[str, tuple[int, ...]]]:
+    if isinstance(block, spec.Conv):
         shape = (block.out_channels, block.in_channels, block.kernel_px, block.kernel_px)
         yield from _conv(path, shape, block.norm)
-    elif isinstance(block, InvertedResidual):
+    elif isinstance(block, spec.InvertedResidual):
         hidden, kernel_px = block.hidden_channels, block.kernel_px
         yield from _conv(f"{path}.expand", (hidden, block.in_channels, 1, 1), block.norm)
         yield from _conv(f"{path}.depthwise", (hidden, 1, kernel_px, kernel_px), block.norm)

@@ -18,18 +18,7 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from tapetum.arch.spec import (
-    Architecture,
-    Block,
-    Boxes,
-    Conv,
-    InvertedResidual,
-    MaxPool,
-    NearestConv,
-    PixelShuffle,
-    TransposedConv,
-    Up,
-)
+from tapetum.arch import Architecture, spec
 from tapetum.errors import ArchitectureError
 from tapetum.graph.fold import EPSILON, fold_batch_norm
 from tapetum.graph.sheet import Dimension, Sheet
@@ -141,13 +130,13 @@ class _Writer:
             value = self._blocks(level.blocks, value, f"{path}.blocks")
         return self._block(decoder.output, value, "decoder.output")
 
-    def _upsample(self, up: Up, value: str, path: str) -> str:
+    def _upsample(self, up: spec.Up, value: str, path: str) -> str:
         match up:
-            case TransposedConv():
+            case spec.TransposedConv():
                 parameters = [self._weight(f"{path}.{name}") for name in ("weight", "bias")]
                 shape = {"kernel_shape": [2, 2], "strides": [2, 2]}
                 return self.sheet.node("ConvTranspose", [value, *parameters], path=path, **shape)
-            case NearestConv():
+            case spec.NearestConv():
                 scales = self.sheet.weight("float32/doubled", np.array([1, 1, 2, 2], np.float32))
                 value = self.sheet.node(
                     "Resize",
@@ -158,7 +147,7 @@ class _Writer:
                     nearest_mode="floor",
                 )
                 return self._conv(value, path, norm="none", activation="none")
-            case PixelShuffle():
+            case spec.PixelShuffle():
                 value = self._conv(value, path, norm="none", activation="none")
                 # As torch orders them: all four places of a channel side by side.
                 return self.sheet.node("DepthToSpace", [value], path=path, blocksize=2, mode="CRD")
@@ -168,7 +157,7 @@ class _Writer:
         assert classifier is not None  # noqa: S101  (logits are an output only where there is one)
         region = classifier.region
         shape: tuple[Dimension, ...] = ("n", classifier.num_classes)
-        value = self._cut(source, region) if isinstance(region, Boxes) else source
+        value = self._cut(source, region) if isinstance(region, spec.Boxes) else source
         value = self._blocks(classifier.blocks, value, "classifier.blocks")
         operators = {"max": "GlobalMaxPool", "mean": "GlobalAveragePool"}
         if classifier.pooling in operators:
@@ -176,7 +165,7 @@ class _Writer:
         value = self.sheet.node("Flatten", [value], path="classifier", axis=1)
         linear = [self._weight(f"classifier.linear.{name}") for name in ("weight", "bias")]
         value = self.sheet.node("Gemm", [value, *linear], path="classifier.linear", transB=1)
-        if isinstance(region, Boxes):
+        if isinstance(region, spec.Boxes):
             shape = ("n", "k", classifier.num_classes)
             counts = self.sheet.node("Shape", ["boxes"], path="classifier", start=0, end=2)
             full = [counts, self.sheet.integers(classifier.num_classes)]
@@ -184,7 +173,7 @@ class _Writer:
             value = self.sheet.node("Reshape", [value, target], path="classifier")
         self.sheet.output("logits", value, shape)
 
-    def _cut(self, source: str, region: Boxes) -> str:
+    def _cut(self, source: str, region: spec.Boxes) -> str:
         """Resamples every box; the image that it belongs to is counted out in the graph."""
         node, integers = self.sheet.node, self.sheet.integers
         counts = node("Shape", ["boxes"], path="cut", start=0, end=2)
@@ -206,19 +195,19 @@ class _Writer:
             spatial_scale=1 / stride_px,
         )
 
-    def _blocks(self, blocks: Sequence[Block], value: str, path: str) -> str:
+    def _blocks(self, blocks: Sequence[spec.Block], value: str, path: str) -> str:
         for index, block in enumerate(blocks):
             value = self._block(block, value, f"{path}.{index}")
         return value
 
-    def _block(self, block: Block, value: str, path: str) -> str:
+    def _block(self, block: spec.Block, value: str, path: str) -> str:
         match block:
-            case MaxPool():
+            case spec.MaxPool():
                 size = [block.size_px] * 2
                 return self.sheet.node(
                     "MaxPool", [value], path=path, kernel_shape=size, strides=size
                 )
-            case Conv():
+            case spec.Conv():
                 return self._conv(
                     value,
                     path,
@@ -226,10 +215,10 @@ class _Writer:
                     norm=block.norm,
                     activation=block.activation,
                 )
-            case InvertedResidual():
+            case spec.InvertedResidual():
                 return self._inverted_residual(block, value, path)
 
-    def _inverted_residual(self, block: InvertedResidual, value: str, path: str) -> str:
+    def _inverted_residual(self, block: spec.InvertedResidual, value: str, path: str) -> str:
         norm, activation = block.norm, block.activation
         hidden = self._conv(value, f"{path}.expand", norm=norm, activation=activation)
         hidden = self._conv(

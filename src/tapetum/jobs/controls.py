@@ -5,7 +5,7 @@ from typing import Literal
 
 import numpy as np
 
-from tapetum.arch.space import Choice, Space
+from tapetum.arch import Choice, Space
 from tapetum.latency import LatencyTable
 from tapetum.search.widths import nominal_widths, scale_widths
 

@@ -3,12 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from tapetum.arch import (
-    Architecture,
-    Described,
-    architecture_names,
-    find_architecture,
-)
+from tapetum.arch import Architecture, Described, architecture_names, find_architecture
 from tapetum.data import Dataset
 from tapetum.errors import ArchitectureError, DataError, nearest
 

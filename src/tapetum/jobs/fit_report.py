@@ -1,8 +1,6 @@
 """The page of a job with a budget: what was asked, what was delivered, and why to believe it."""
 
-from tapetum.arch import Architecture
-from tapetum.arch.cost import placed_blocks
-from tapetum.arch.spec import Block, Conv, InvertedResidual
+from tapetum.arch import Architecture, cost, spec
 from tapetum.data import Dataset
 from tapetum.jobs.evaluate import package_predict
 from tapetum.jobs.fit import FitResult
@@ -89,29 +87,29 @@ def network_diagram(architecture: Architecture, *, size_px: int) -> Diagram:
     """
     bars = [
         Bar(_label(block), f"{height} px", float(_width(block)), _tone(block))
-        for _, block, (height, _) in placed_blocks(architecture, size_px, size_px)
-        if isinstance(block, Conv | InvertedResidual)
+        for _, block, (height, _) in cost.placed_blocks(architecture, size_px, size_px)
+        if isinstance(block, spec.Conv | spec.InvertedResidual)
     ]
     return Diagram("The network", "channels (hidden ones of an MBConv)", tuple(bars), TONES)
 
 
-def _label(block: Block) -> str:
-    if isinstance(block, InvertedResidual):
+def _label(block: spec.Block) -> str:
+    if isinstance(block, spec.InvertedResidual):
         squeeze = " squeeze" if block.squeeze_channels is not None else ""
         return (
             f"k{block.kernel_px}{squeeze}: {block.in_channels} to {block.hidden_channels} to "
             f"{block.out_channels}"
         )
-    assert isinstance(block, Conv)  # noqa: S101  (the two that are drawn)
+    assert isinstance(block, spec.Conv)  # noqa: S101  (the two that are drawn)
     return f"k{block.kernel_px}: {block.in_channels} to {block.out_channels}"
 
 
-def _width(block: Conv | InvertedResidual) -> int:
-    return block.hidden_channels if isinstance(block, InvertedResidual) else block.out_channels
+def _width(block: spec.Conv | spec.InvertedResidual) -> int:
+    return block.hidden_channels if isinstance(block, spec.InvertedResidual) else block.out_channels
 
 
-def _tone(block: Conv | InvertedResidual) -> int:
-    if isinstance(block, Conv):
+def _tone(block: spec.Conv | spec.InvertedResidual) -> int:
+    if isinstance(block, spec.Conv):
         return 0
     if block.squeeze_channels is not None:
         return 3

@@ -11,7 +11,7 @@ from functools import partial
 
 from pydantic import PositiveFloat
 
-from tapetum.arch.space import Choice
+from tapetum.arch import Choice
 from tapetum.latency import (
     Best,
     Block,

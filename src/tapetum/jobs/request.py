@@ -5,8 +5,7 @@ from typing import Any, Literal, NamedTuple
 
 from pydantic import PositiveFloat
 
-from tapetum.arch.space import Space
-from tapetum.arch.spaces import Frame, open_space
+from tapetum.arch import Space, spaces
 from tapetum.data import Dataset, DatasetInfo
 from tapetum.errors import InputError
 from tapetum.jobs.controls import CONTROLS, Control
@@ -79,7 +78,7 @@ def budget_space(
             "spaces are for images with one name each, and these have boxes",
             "give a folder of images, or 'digit-crops'",
         )
-    frame = Frame(
+    frame = spaces.Frame(
         operators=operators,
         image_px=images.info.size_px,
         image_channels=images.train.channels,
@@ -88,7 +87,7 @@ def budget_space(
         decoder=decoder,
         up=up,
     )
-    return open_space(name, frame)
+    return spaces.open_space(name, frame)
 
 
 def budget_recipes(

@@ -19,7 +19,7 @@ from typing import NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from tapetum.arch.space import Choice
+from tapetum.arch import Choice
 from tapetum.errors import InputError
 from tapetum.latency.table import LatencyTable
 

@@ -19,8 +19,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from tapetum.arch.space import Choice, Space
-from tapetum.arch.spec import Architecture
+from tapetum.arch import Architecture, Choice, Space
 from tapetum.errors import InputError
 from tapetum.latency.conditions import Conditions
 from tapetum.latency.drift import TYPICAL_WANDER, wander_of

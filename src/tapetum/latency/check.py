@@ -20,8 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import NonNegativeFloat, PositiveFloat
 
-from tapetum.arch.cost import multiply_adds
-from tapetum.arch.space import Choices
+from tapetum.arch import Choices, cost
 from tapetum.latency.campaign import Campaign, Prepare, draw
 from tapetum.latency.drift import Drift, drift_between
 from tapetum.latency.table import LatencyTable
@@ -246,12 +245,12 @@ def _checked(table: LatencyTable, choices: Choices, visits: Sequence[float]) -> 
     """A fresh network beside what is said of it."""
     size = (table.conditions.height_px, table.conditions.width_px)
     predicted = table.predict(choices)
-    cost = multiply_adds(table.space.architecture(choices), *size)
+    num_multiply_adds = cost.multiply_adds(table.space.architecture(choices), *size)
     return CheckedNetwork(
         predicted_ms=predicted.median_ms,
         low_ms=predicted.low_ms,
         high_ms=predicted.high_ms,
-        by_multiply_adds_ms=table.baseline.predict(cost),
+        by_multiply_adds_ms=table.baseline.predict(num_multiply_adds),
         measured_ms=undisturbed(visits),
         first_ms=undisturbed(visits[::2]),
         second_ms=undisturbed(visits[1::2]),

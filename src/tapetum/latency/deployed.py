@@ -7,12 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tapetum.arch import (
-    Architecture,
-    architecture_names,
-    find_architecture,
-)
-from tapetum.arch.spec import Classifier, Conv, Whole
+from tapetum.arch import Architecture, architecture_names, find_architecture, spec
 from tapetum.errors import InputError, nearest
 from tapetum.graph import random_weights, write_graph
 from tapetum.latency.conditions import Conditions
@@ -131,14 +126,14 @@ def dense_architecture() -> Architecture:
     For images of 3 channels; the first layer brings them to the width of the others.
     """
     width, depth = 128, 4
-    blocks = [Conv(in_channels=3, out_channels=width)]
-    blocks += [Conv(in_channels=width, out_channels=width) for _ in range(depth)]
+    blocks = [spec.Conv(in_channels=3, out_channels=width)]
+    blocks += [spec.Conv(in_channels=width, out_channels=width) for _ in range(depth)]
     return Architecture(
         name="dense",
         image_channels=3,
-        classifier=Classifier(
+        classifier=spec.Classifier(
             source="noisy",
-            region=Whole(),
+            region=spec.Whole(),
             blocks=tuple(blocks),
             pooling="mean",
             features=width,

@@ -5,8 +5,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from tapetum.arch.cost import multiply_adds
-from tapetum.arch.space import Space
+from tapetum.arch import Space, cost
 from tapetum.errors import InputError
 from tapetum.latency.campaign import FEWEST_NETWORKS, Campaign, Prepare, measure
 from tapetum.latency.check import Check, check_table, measure_drift
@@ -296,18 +295,18 @@ def benchmark(
     with one_at_a_time():
         rounds = take_turns(things, turn, num_rounds=num_rounds, progress=progress)
     ours, peak = map(summarize_rounds, rounds)
-    cost = rate = share = None
+    num_multiply_adds = rate = share = None
     if subject.architecture is not None:
         size = (conditions.height_px, conditions.width_px)
-        cost = multiply_adds(subject.architecture, *size, num_boxes=BOXES)
-        rate = conditions.batch * cost / ours.median_ms / 1e6
-        dense_cost = multiply_adds(dense, DENSE_PX, DENSE_PX)
+        num_multiply_adds = cost.multiply_adds(subject.architecture, *size, num_boxes=BOXES)
+        rate = conditions.batch * num_multiply_adds / ours.median_ms / 1e6
+        dense_cost = cost.multiply_adds(dense, DENSE_PX, DENSE_PX)
         share = rate / (dense_cost / peak.median_ms / 1e6)
     return Benchmark(
         conditions=conditions,
         timing=ours,
         images_per_second=1000 * conditions.batch / ours.median_ms,
-        multiply_adds=cost,
+        multiply_adds=num_multiply_adds,
         giga_multiply_adds_per_second=rate,
         peak_share=share,
     )

@@ -30,8 +30,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tapetum.arch.cost import block_costs
-from tapetum.arch.space import Candidate, Choices, Slot, Space
+from tapetum.arch import Candidate, Choices, Slot, Space, cost
 
 __all__ = ["Fit", "Key", "Sample", "fit_prices", "keys_of"]
 
@@ -277,7 +276,7 @@ def _counts(slot: Slot, candidate: Candidate, width: int, size: tuple[int, int])
 
 def _counts_of(slot: Slot, candidate: Candidate, width: int, size: tuple[int, int]) -> Array:
     block = slot.block_of(candidate, width)
-    layers = {layer.path: layer for layer in block_costs(block, size, "block")}
+    layers = {layer.path: layer for layer in cost.block_costs(block, size, "block")}
     depthwise = layers["block.depthwise"].multiply_adds
     return np.array(
         [

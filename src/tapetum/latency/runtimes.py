@@ -72,7 +72,7 @@ class OnnxRuntime:
     @property
     def version(self) -> str:
         """Of the library."""
-        from tapetum.runtime.session import load_onnxruntime
+        from tapetum.runtime import load_onnxruntime
 
         return str(load_onnxruntime().__version__)
 

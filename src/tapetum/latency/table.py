@@ -15,9 +15,7 @@ from typing import Annotated, Literal, NamedTuple
 import numpy as np
 from pydantic import Field, FiniteFloat, NonNegativeFloat, PositiveFloat, model_validator
 
-from tapetum.arch.cost import multiply_adds
-from tapetum.arch.space import Choice, Choices, Slot, Space
-from tapetum.arch.spec import Architecture
+from tapetum.arch import Architecture, Choice, Choices, Slot, Space, cost
 from tapetum.errors import InputError
 from tapetum.latency.campaign import SURE_ENOUGH, Measurements
 from tapetum.latency.conditions import Conditions
@@ -354,7 +352,7 @@ def _witnesses(samples: Sequence[Sample]) -> tuple[Witness, ...]:
 def fit_baseline(space: Space, conditions: Conditions, samples: Sequence[Sample]) -> Baseline:
     """The affine function of multiply-adds with the least relative errors (squared)."""
     size = (conditions.height_px, conditions.width_px)
-    millions = [multiply_adds(space.architecture(one.choices), *size) / 1e6 for one in samples]
+    millions = [cost.multiply_adds(space.architecture(one.choices), *size) / 1e6 for one in samples]
     latencies = np.array([one.median_ms for one in samples])
     matrix = np.stack([np.ones(len(samples)), np.array(millions)], axis=1) / latencies[:, None]
     found, *_ = np.linalg.lstsq(matrix, np.ones(len(samples)), rcond=None)

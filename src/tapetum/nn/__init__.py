@@ -1,19 +1,16 @@
-"""The trainable form of an architecture: ``torch.nn.Module``."""
+"""Networks as ``torch.nn.Module``: the blocks, and the network of an architecture."""
 
-from tapetum.nn.blocks import InvertedResidual, SqueezeExcite, activate
-from tapetum.nn.build import build, build_block
+from tapetum.nn import blocks
+from tapetum.nn.build import build
 from tapetum.nn.network import Network, Outputs, TrainableNetwork
 from tapetum.nn.norm import RowBatchNorm2d, first_channels
 
 __all__ = [
-    "InvertedResidual",
     "Network",
     "Outputs",
     "RowBatchNorm2d",
-    "SqueezeExcite",
     "TrainableNetwork",
-    "activate",
+    "blocks",
     "build",
-    "build_block",
     "first_channels",
 ]

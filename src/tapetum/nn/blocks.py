@@ -21,10 +21,18 @@ References:
 
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from tapetum.nn.norm import RowBatchNorm2d
 
-__all__ = ["ConvNorm", "InvertedResidual", "SqueezeExcite", "activate", "normalise"]
+__all__ = [
+    "ConvNorm",
+    "InvertedResidual",
+    "SqueezeExcite",
+    "activate",
+    "normalise",
+    "pad_to_stride",
+]
 
 
 def normalise(norm: str, channels: int) -> nn.Module:
@@ -166,3 +174,12 @@ class InvertedResidual(nn.Module):
         """Expands, filters, projects; adds the input where shapes allow it."""
         y: Tensor = self.project(self.weigh(self.depthwise(self.expand(x))))
         return x + y if self.is_residual else y
+
+
+def pad_to_stride(x: Float[Tensor, "b c h w"], stride_px: int) -> Float[Tensor, "b c h_pad w_pad"]:
+    """Repeats the last row and column until height and width are multiples of ``stride_px``."""
+    height, width = x.shape[-2:]
+    bottom, right = -height % stride_px, -width % stride_px
+    if not (bottom or right):
+        return x
+    return F.pad(x, (0, right, 0, bottom), mode="replicate")

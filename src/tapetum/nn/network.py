@@ -3,12 +3,12 @@
 from abc import ABC, abstractmethod
 from typing import NamedTuple
 
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from tapetum.arch import Architecture, NetworkFacts
 from tapetum.errors import InputError
+from tapetum.nn.blocks import pad_to_stride
 from tapetum.nn.decoder import Decoder
 from tapetum.nn.encoder import Encoder
 from tapetum.nn.heads import BoxClassifier, WholeClassifier
@@ -140,12 +140,3 @@ class Network(TrainableNetwork):
             )
         logits = self.classifier(x, boxes)
         return logits
-
-
-def pad_to_stride(x: Float[Tensor, "b c h w"], stride_px: int) -> Float[Tensor, "b c h_pad w_pad"]:
-    """Repeats the last row and column until height and width are multiples of ``stride_px``."""
-    height, width = x.shape[-2:]
-    bottom, right = -height % stride_px, -width % stride_px
-    if not (bottom or right):
-        return x
-    return F.pad(x, (0, right, 0, bottom), mode="replicate")

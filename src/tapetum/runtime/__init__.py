@@ -1,4 +1,4 @@
-"""Packages and what runs them, on a device without torch.
+"""Open and run packages on a device, without torch.
 
 ::
 
@@ -12,30 +12,23 @@
     write_image(Path("night-denoised.png"), result.denoised)
 """
 
-from tapetum.runtime.image import (
-    IMAGE_SUFFIXES,
-    DecodedImage,
-    as_colour,
-    read_image,
-    write_image,
-)
+from tapetum.runtime import bulk, image
+from tapetum.runtime.image import DecodedImage, read_image, write_image
 from tapetum.runtime.manifest import Manifest
 from tapetum.runtime.package import Package, open_package, write_package
 from tapetum.runtime.predictor import Prediction, Predictor
-from tapetum.runtime.session import GraphSession, keep_outputs
-from tapetum.runtime.tiles import halo_px
+from tapetum.runtime.session import GraphSession, load_onnxruntime
 
 __all__ = [
-    "IMAGE_SUFFIXES",
     "DecodedImage",
     "GraphSession",
     "Manifest",
     "Package",
     "Prediction",
     "Predictor",
-    "as_colour",
-    "halo_px",
-    "keep_outputs",
+    "bulk",
+    "image",
+    "load_onnxruntime",
     "open_package",
     "read_image",
     "write_image",

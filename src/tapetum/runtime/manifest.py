@@ -19,8 +19,7 @@ from pydantic import (
 )
 
 from tapetum import __version__
-from tapetum.arch.cost import bytes_per_pixel
-from tapetum.arch.spec import Architecture, Kind
+from tapetum.arch import Architecture, cost, spec
 from tapetum.records import Record, faults_are_ours
 from tapetum.runtime.tiles import halo_px
 from tapetum.scores import Scores
@@ -57,7 +56,7 @@ class Manifest(Record):
 
     schema_version: Literal[1] = 1
     name: Annotated[str, Field(min_length=1)]
-    kind: Kind
+    kind: spec.Kind
     architecture: Architecture
     class_names: tuple[str, ...] = ()
     image_channels: PositiveInt
@@ -162,7 +161,7 @@ def _derived(architecture: Architecture) -> dict[str, Any]:
         "labels": labels if architecture.classifier else "none",
         "stride_px": architecture.stride_px,
         "tile_halo_px": halo_px(architecture),
-        "bytes_per_pixel": bytes_per_pixel(architecture),
+        "bytes_per_pixel": cost.bytes_per_pixel(architecture),
     }
 
 

@@ -26,8 +26,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tapetum.arch.cost import reach_px
-from tapetum.arch.spec import Architecture, Block, InvertedResidual, MaxPool
+from tapetum.arch import Architecture, cost, spec
 from tapetum.errors import InputError
 
 __all__ = ["Limits", "Run", "Tile", "Window", "copy_core", "halo_px", "plan_runs", "plan_tiles"]
@@ -122,7 +121,7 @@ def halo_px(architecture: Architecture) -> int | None:
     if any(_sees_all(block) for block in (*blocks, architecture.decoder.output)):
         return None
     beside_box_px = 1 if architecture.classifies_boxes else 0
-    return _round_up(reach_px(architecture) + beside_box_px, architecture.stride_px)
+    return _round_up(cost.reach_px(architecture) + beside_box_px, architecture.stride_px)
 
 
 def plan_tiles(height_px: int, width_px: int, limits: Limits) -> list[Tile]:
@@ -274,10 +273,10 @@ def _spans(length_px: int, core_px: int, halo_px: int) -> Iterator[_Span]:
         yield _Span(max(0, start - halo_px), start, end, min(length_px, end + halo_px))
 
 
-def _sees_all(block: Block) -> bool:
-    if isinstance(block, MaxPool):
+def _sees_all(block: spec.Block) -> bool:
+    if isinstance(block, spec.MaxPool):
         return False
-    weighs = isinstance(block, InvertedResidual) and block.squeeze_channels is not None
+    weighs = isinstance(block, spec.InvertedResidual) and block.squeeze_channels is not None
     return weighs or block.norm == "group"
 
 

@@ -20,7 +20,7 @@ which the network comes near the target.
 import math
 from collections.abc import Mapping, Sequence
 
-from tapetum.arch.space import Choice, Slot, Space, optional_runs
+from tapetum.arch import Choice, Slot, Space
 from tapetum.latency import Best, Budget, LatencyTable, best_network, range_of
 from tapetum.latency.budget import Prices
 from tapetum.search.supernet import Widths
@@ -68,7 +68,7 @@ def _there(space: Space, depths: Mapping[str, Sequence[float]]) -> dict[str, flo
     """The probability that a slot is there, of each that may be left out."""
     return {
         path: sum(depths[first][place + 1 :])
-        for first, paths in optional_runs(space).items()
+        for first, paths in space.optional_runs.items()
         for place, path in enumerate(paths)
     }
 

@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 from pydantic import Field, PositiveFloat
 
-from tapetum.arch.space import Choice
+from tapetum.arch import Choice
 from tapetum.data import DatasetInfo
 from tapetum.errors import RunError
 from tapetum.latency import LatencyTable

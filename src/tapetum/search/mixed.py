@@ -33,10 +33,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from tapetum.arch.space import Candidate, Slot
+from tapetum.arch import Candidate, Slot
 from tapetum.errors import InputError
-from tapetum.nn.blocks import InvertedResidual, SqueezeExcite, activate
-from tapetum.nn.norm import RowBatchNorm2d
+from tapetum.nn import RowBatchNorm2d, blocks
 
 __all__ = ["ElasticBlock", "MixedBlock", "MixedSequence", "Part"]
 
@@ -80,7 +79,7 @@ class ElasticBlock(nn.Module):
         self.expand_norm = RowBatchNorm2d(wide)
         self.depthwise_norms = nn.ModuleList(RowBatchNorm2d(wide) for _ in self.kernels)
         self.project_norms = nn.ModuleList(RowBatchNorm2d(slot.out_channels) for _ in self.names)
-        self.activation = activate(slot.activation)
+        self.activation = blocks.activate(slot.activation)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_in", nonlinearity="relu")
@@ -100,7 +99,7 @@ class ElasticBlock(nn.Module):
         assert total is not None  # noqa: S101  (there is at least one part)
         return total
 
-    def copy_to(self, into: InvertedResidual, part: Part) -> None:
+    def copy_to(self, into: blocks.InvertedResidual, part: Part) -> None:
         """Copies the weights of a part into a block of its own."""
         width, kernel = part.hidden_channels, self.candidates[part.candidate].kernel_px
         norms = (
@@ -116,7 +115,7 @@ class ElasticBlock(nn.Module):
             into.expand.conv.weight.copy_(self.expand.weight[:width])
             into.depthwise.conv.weight.copy_(self._kernel(kernel, width))
             into.project.conv.weight.copy_(self.project.weight[:, :width])
-            if isinstance(into.weigh, SqueezeExcite):
+            if isinstance(into.weigh, blocks.SqueezeExcite):
                 self._copy_gate(into.weigh, width)
 
     def sort_channels(self, width: int, optimizer: Optimizer) -> None:
@@ -182,7 +181,7 @@ class ElasticBlock(nn.Module):
         gate = self.activation(F.conv2d(mean, squeeze.weight[:, :width], squeeze.bias))
         return F.conv2d(gate, excite.weight[:width], _bias(excite)[:width]).sigmoid()
 
-    def _copy_gate(self, into: SqueezeExcite, width: int) -> None:
+    def _copy_gate(self, into: blocks.SqueezeExcite, width: int) -> None:
         squeeze, excite = self._gates()
         into.squeeze.conv.weight.copy_(squeeze.weight[:, :width])
         _bias(into.squeeze.conv).copy_(_bias(squeeze))
@@ -251,7 +250,7 @@ class MixedBlock(nn.Module):
             return x
         return x + y if self.is_residual else y
 
-    def copy_to(self, into: InvertedResidual, part: Part) -> None:
+    def copy_to(self, into: blocks.InvertedResidual, part: Part) -> None:
         """Copies the weights of a part into a block of its own."""
         self._block_of(part.candidate).copy_to(into, part)
 

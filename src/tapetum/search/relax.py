@@ -29,7 +29,7 @@ import torch
 from jaxtyping import Float
 from torch import Generator, Tensor, nn
 
-from tapetum.arch.space import Choice, Space, optional_runs
+from tapetum.arch import Choice, Space
 from tapetum.latency import LatencyTable
 from tapetum.search.mixed import Part
 from tapetum.search.supernet import Mixture, Widths
@@ -62,7 +62,7 @@ class ArchitectureParameters(nn.Module):
         super().__init__()
         generator = torch.Generator().manual_seed(seed)
         self.space = space
-        self.runs = optional_runs(space)
+        self.runs = space.optional_runs
         self.operators = {
             path: self._fresh(f"operators {path}", len(slot.candidates), generator)
             for path, slot in space.slots.items()

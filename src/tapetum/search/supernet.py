@@ -19,9 +19,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from tapetum.arch.space import Choices, Slot, Space, optional_runs
-from tapetum.nn import Network, Outputs, build
-from tapetum.nn.blocks import InvertedResidual
+from tapetum.arch import Choices, Slot, Space
+from tapetum.nn import Network, Outputs, blocks, build
 from tapetum.search.mixed import MixedBlock, MixedSequence, Part
 
 __all__ = ["Mixture", "SuperNet", "Widths", "mixture_of"]
@@ -126,7 +125,7 @@ class SuperNet(nn.Module):
             ]
             for (path, module), own in zip(kept, _sequence(network, where), strict=True):
                 choice = choices.get(path)
-                if isinstance(module, MixedBlock) and isinstance(own, InvertedResidual):
+                if isinstance(module, MixedBlock) and isinstance(own, blocks.InvertedResidual):
                     assert choice is not None  # noqa: S101  (what is left out is not kept)
                     module.copy_to(own, Part(choice.candidate, choice.hidden_channels))
                 else:
@@ -180,7 +179,7 @@ def _split(path: str) -> tuple[str, int]:
 def _places_of_runs(space: Space) -> dict[str, dict[int, int]]:
     """For each sequence, where the runs that may be left out begin and how long they are."""
     places: dict[str, dict[int, int]] = {}
-    for first, paths in optional_runs(space).items():
+    for first, paths in space.optional_runs.items():
         where, index = _split(first)
         places.setdefault(where, {})[index] = len(paths)
     return places

@@ -13,7 +13,7 @@ from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
-from tapetum.arch.space import Candidate, Choice, Slot, Space
+from tapetum.arch import Candidate, Choice, Slot, Space
 from tapetum.latency import LatencyTable
 
 __all__ = ["Scaled", "nominal_widths", "scale_widths"]

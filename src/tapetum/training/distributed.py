@@ -29,7 +29,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from tapetum.errors import TrainingError
-from tapetum.nn.norm import RowBatchNorm2d, first_channels
+from tapetum.nn import RowBatchNorm2d, first_channels
 from tapetum.training.run import Request, RunFolder
 
 __all__ = [
