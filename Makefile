@@ -3,13 +3,14 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test check clean
+.PHONY: help demo test check docs clean
 .DELETE_ON_ERROR:
 
 help:
 	@echo "make demo   train, export and score the demo network; writes runs/demo/report.html"
 	@echo "make test   every check and every quick test"
 	@echo "make check  the checks alone: ruff, mypy, import-linter, codespell"
+	@echo "make docs   build the documentation site into site/; warnings are errors"
 	@echo "make clean  remove the environment, caches and builds; runs/ stays"
 	@echo "Another Python: make test PYTHON=python3.12"
 
@@ -24,8 +25,12 @@ test: check
 check: $(VENV)/.dev-installed
 	scripts/check
 
+# The warning of the theme is about a major version of mkdocs that is not used here.
+docs: $(VENV)/.docs-installed
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+
 clean:
-	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) build dist site .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
 	find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/.demo-installed: pyproject.toml | $(VENV)/.created
@@ -33,11 +38,16 @@ $(VENV)/.demo-installed: pyproject.toml | $(VENV)/.created
 	$(BIN)/python -m pip install -e '.[demo]'
 	@touch $@
 
-# [dev] includes [demo], hence both stamps.
+$(VENV)/.docs-installed: pyproject.toml | $(VENV)/.created
+	@echo "Installing what the documentation needs into $(VENV) (once)"
+	$(BIN)/python -m pip install -e '.[docs]'
+	@touch $@
+
+# [dev] includes [demo] and [docs], hence three stamps.
 $(VENV)/.dev-installed: pyproject.toml | $(VENV)/.created
 	@echo "Installing what the tests need into $(VENV) (once; several minutes on a slow line)"
 	$(BIN)/python -m pip install -e '.[dev]'
-	@touch $@ $(VENV)/.demo-installed
+	@touch $@ $(VENV)/.demo-installed $(VENV)/.docs-installed
 
 # A stamp and not bin/python, which is there even after a set-up that failed half-way.
 $(VENV)/.created:

@@ -4,6 +4,7 @@
 from :func:`reference`.
 """
 
+import html
 import os
 import re
 from collections.abc import Iterator
@@ -105,7 +106,8 @@ def _row(parameter: Any, context: Any) -> str:
     left, right = parameter.get_help_record(context)
     text = re.sub(r"\s+", " ", right.replace("|", r"\|"))
     text = re.sub(r"\[((?:default|required|env var).*)\]$", r"<br>*\1*", text)
-    return f"| `{left.replace('|', ' ¦ ')}` | {text} |".replace(" ¦ ", r"\|")
+    shown = html.escape(left).replace("|", "&#124;")  # a bar would end the cell
+    return f"| <code>{shown}</code> | {text} |"
 
 
 def _unwrapped(text: str) -> str:
