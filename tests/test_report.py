@@ -247,7 +247,7 @@ def test_a_missing_extra_says_what_to_install(
 ) -> None:
     """Where a package of the extra is missing, the error is the command that brings it."""
     monkeypatch.setitem(sys.modules, missing, None)
-    with pytest.raises(MissingExtraError, match=rf"{missing}.*pip install 'tapetum\[train\]'"):
+    with pytest.raises(MissingExtraError, match=rf"{missing}.*pip install '\.\[train\]'"):
         render(page)
 
 

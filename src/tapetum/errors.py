@@ -26,6 +26,7 @@ __all__ = [
     "RunError",
     "TapetumError",
     "TrainingError",
+    "missing_extra",
     "nearest",
     "require_effect",
 ]
@@ -74,6 +75,19 @@ class MissingExtraError(TapetumError):
 
 class TrainingError(TapetumError):
     """A training that cannot go on; its last good state is kept."""
+
+
+def missing_extra(package: str, extra: str) -> MissingExtraError:
+    """Return the error for an optional package that is not installed.
+
+    Args:
+        package: Name of the package.
+        extra: The extra of Tapetum that installs it, such as ``train``.
+    """
+    return MissingExtraError(
+        f"this needs {package}, which is not installed",
+        f"install it in the folder of the clone: pip install '.[{extra}]'",
+    )
 
 
 def require_effect(

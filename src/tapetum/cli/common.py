@@ -26,7 +26,7 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-from tapetum.errors import MissingExtraError, TapetumError
+from tapetum.errors import TapetumError, missing_extra
 from tapetum.progress import ProgressCallback
 
 if TYPE_CHECKING:  # numpy loads with it, and --help must stay quick
@@ -112,10 +112,13 @@ SearchDecoder = Annotated[
 
 _EXTRAS = {
     "accelerate": "train",
+    "filelock": "measure",
     "jaxtyping": "train",
     "jinja2": "train",
     "matplotlib": "train",
     "mlxtend": "demo",
+    "safetensors": "train",
+    "scipy": "measure",
     "tensorboard": "train",
     "torch": "train",
     "torchvision": "train",
@@ -133,11 +136,7 @@ def errors_in_one_sentence(*, as_json: bool) -> Iterator[None]:
         extra = _EXTRAS.get((error.name or "").split(".")[0])
         if extra is None:
             raise
-        missing = MissingExtraError(
-            f"this command needs {error.name}, which is not installed",
-            f"install it: pip install 'tapetum[{extra}]'",
-        )
-        _fail(missing, as_json=as_json)
+        _fail(missing_extra(error.name or "", extra), as_json=as_json)
     except (MemoryError, RuntimeError) as error:
         if isinstance(error, RuntimeError) and "memory" not in str(error).lower():
             raise

@@ -4,6 +4,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from tapetum.cli.common import Json, answer, errors_in_one_sentence, say, table
+from tapetum.errors import missing_extra
 
 __all__ = ["doctor"]
 
@@ -43,7 +44,7 @@ def _findings() -> dict[str, dict[str, Any]]:
         "runtime": {"onnxruntime providers": ", ".join(providers)},
     }
     if find_spec("torch") is None:
-        findings["training"] = {"torch": "not installed: pip install 'tapetum[train]'"}
+        findings["training"] = {"torch": f"not installed; {missing_extra('torch', 'train').remedy}"}
     else:
         from tapetum.training.process import prepare_process
 

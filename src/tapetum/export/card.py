@@ -69,7 +69,7 @@ def _usage(manifest: Manifest, path: Path) -> str:
     listed = " --boxes BOXES.json" if classifies_boxes else ""
     return (
         "## How to run it\n\n"
-        "    pip install tapetum\n"
+        "    pip install .  # in a clone of Tapetum; no torch needed\n"
         f"    tapetum predict {path.name} IMAGE{listed} --out denoised\n\n"
         "    from tapetum.runtime import Predictor\n\n"
         f'    predictor = Predictor.open("{path.name}")\n'

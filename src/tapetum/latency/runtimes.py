@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any, Protocol
 
 from tapetum.arch import Architecture
-from tapetum.errors import InputError, MissingExtraError, nearest
+from tapetum.errors import InputError, missing_extra, nearest
 from tapetum.latency.conditions import Conditions
 from tapetum.latency.deployed import Subject, feeds_of, subject_of
 from tapetum.latency.timing import Run
@@ -157,7 +157,5 @@ def _openvino() -> Any:  # openvino has no types
     try:
         import openvino  # type: ignore[import-untyped,unused-ignore]
     except ModuleNotFoundError as error:
-        raise MissingExtraError(
-            "OpenVINO is not installed", "install it: pip install 'tapetum[openvino]'"
-        ) from error
+        raise missing_extra("OpenVINO", "openvino") from error
     return openvino

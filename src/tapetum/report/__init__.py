@@ -4,7 +4,7 @@ A :class:`Page` is plain data; :func:`render` turns it into one HTML file that a
 other server: images are inline PNG, plots are inline SVG, the style is inside.  The same page
 gives the same bytes.  Right and wrong answers differ in sign, line and words, not by colour alone.
 
-It needs the extra ``tapetum[train]`` for templates, plots and type, loaded where they are used.
+Templates, plots and fonts need the extra ``train``; they are loaded where they are used.
 """
 
 from tapetum.report.content import (

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from tapetum.errors import MissingExtraError
+from tapetum.errors import missing_extra
 
 __all__ = ["drawing_extra"]
 
@@ -14,7 +14,4 @@ def drawing_extra() -> Iterator[None]:
     try:
         yield
     except ModuleNotFoundError as error:
-        raise MissingExtraError(
-            f"pages and plots need {error.name}, which is not installed here",
-            "run: pip install 'tapetum[train]'",
-        ) from error
+        raise missing_extra(error.name or "a package", "train") from error

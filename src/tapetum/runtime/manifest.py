@@ -26,7 +26,7 @@ from tapetum.scores import Scores
 
 __all__ = ["SCHEMA_VERSION", "Manifest"]
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2  # 1 had other names for outputs and fields
 
 
 class Manifest(Record):
@@ -54,7 +54,7 @@ class Manifest(Record):
         parity: How far the graph differs from the trained network, and on what that was measured.
     """
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = 2
     name: Annotated[str, Field(min_length=1)]
     kind: spec.Kind
     architecture: Architecture

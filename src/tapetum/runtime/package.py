@@ -208,11 +208,17 @@ def _read_manifest(text: bytes, path: Path) -> Manifest:
         version = dict(json.loads(text)).get("schema_version")
     except (ValueError, TypeError, RecursionError) as error:
         raise PackageError(f"{source} is not a JSON object", "export the network again") from error
+    if isinstance(version, int) and version < SCHEMA_VERSION:
+        raise PackageError(
+            f"{path} has schema version {version}, of an earlier Tapetum, and this one reads "
+            f"version {SCHEMA_VERSION}",
+            "export its run again with this version",
+        )
     if isinstance(version, int) and version > SCHEMA_VERSION:
         raise PackageError(
             f"{path} has schema version {version}, and Tapetum {__version__} reads up to "
             f"{SCHEMA_VERSION}",
-            "update it: pip install --upgrade tapetum",
+            "update Tapetum: git pull in its clone, then pip install .",
         )
     try:
         return Manifest.from_json(text, source=source)
