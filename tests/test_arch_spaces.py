@@ -16,7 +16,6 @@ from tapetum.arch.spaces import (
     OPERATORS,
     UPS,
     Frame,
-    carry_over,
     find_space,
     space_names,
 )
@@ -138,35 +137,6 @@ def test_a_joint_network_is_a_denoiser_with_a_branch() -> None:
     assert both.classifier is not None
     assert classifier is not None
     assert (*blocks, *both.classifier.blocks) == classifier.blocks
-
-
-def test_a_found_classifier_becomes_each_of_the_papers_networks() -> None:
-    """Its stages in their order: in an encoder, on in a branch, or once more behind the decoder."""
-    classifiers = find_space("c-nas", SMALL._replace(learns_depth=True))
-    found = classifiers.random(np.random.default_rng(3))
-    alone = classifiers.architecture(found).classifier
-    assert alone is not None
-    for name in ("d-nas", "dc-nas", "dc-nas-seq"):
-        target = find_space(name, SMALL._replace(learns_depth=True))
-        network = target.architecture(carry_over(found, target))
-        encoder = tuple(block for level in network.encoder for block in level.blocks)
-        assert encoder == alone.blocks[: len(encoder)]
-        branch = {
-            "d-nas": (),
-            "dc-nas": alone.blocks[len(encoder) :],
-            "dc-nas-seq": alone.blocks,
-        }[name]
-        assert branch == (() if network.classifier is None else network.classifier.blocks)
-
-
-def test_a_classifier_is_not_carried_where_it_does_not_fit() -> None:
-    """Neither into a decoder that is searched, nor into more slots than it has."""
-    found = find_space("c-nas", SMALL).random(np.random.default_rng(0))
-    with pytest.raises(ArchitectureError, match="do not fit the 26 slots of dc-nas"):
-        carry_over(found, find_space("dc-nas", SMALL._replace(decoder="searched")))
-    few = dict(list(found.items())[:14])
-    with pytest.raises(ArchitectureError, match="the 14 blocks that were found do not fit"):
-        carry_over(few, find_space("dc-nas", SMALL))
 
 
 @pytest.mark.parametrize("name", space_names())

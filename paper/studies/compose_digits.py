@@ -1,6 +1,6 @@
 """How fast two-digit images are composed: images a second, on one thread and on several.
 
-    python benchmarks/compose_digits.py [--data-root DIR] [--threads 2] [--json]
+    python paper/studies/compose_digits.py [--data-root DIR] [--threads 2] [--json]
 
 Each round takes every image of a training set once, in shuffled batches of 64, as an epoch of
 training does, without noise.  Printed are the median over the rounds and their spread (slowest and

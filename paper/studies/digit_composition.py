@@ -5,7 +5,7 @@ images are clipped.  This trains a network on each composition: a classifier of 
 epochs of the published recipe, a network with a decoder by the recipe of the scale ``small``.  A
 training that was killed goes on; what is in the file already is kept.
 
-Command:  python benchmarks/digit_composition.py --data-root ../shared/data --json FILE
+Command:  python paper/studies/digit_composition.py --data-root ../shared/data --json FILE
 """
 
 import argparse

@@ -5,7 +5,7 @@ of a digit in the deepest maps and reads all of them; the paper's classifiers al
 pooling, which keeps one number a map.  This trains the reduced row with such heads, by the recipe
 of the scale ``small``.  A training that was killed goes on; what is in the file already is kept.
 
-Command:  python benchmarks/integrated_head.py --data-root ../shared/data --json FILE
+Command:  python paper/studies/integrated_head.py --data-root ../shared/data --json FILE
 """
 
 from functools import partial

@@ -7,7 +7,7 @@ again, and one that was killed goes on.  Nothing else may run beside it.  At ano
 brings the tables that are there to the speed of then (`tapetum latency adjust`), checks them once
 more, and leaves what comes of it in a folder of its own.
 
-Command:  python benchmarks/latency_tables.py [--only 'c-nas-64*'] [--out results/latency] [--again]
+Command:  python paper/studies/latency_tables.py [--only 'c-nas-64*'] [--out results/latency] [--again]
 """
 
 import argparse

@@ -6,7 +6,7 @@ and is read where a checkpoint appears; scoring what was set aside comes afterwa
 minute.  Every epoch is scored on few images, and once more on all where these say that the row is
 reached, as long as it is not; so is the last one.
 
-Command:  python benchmarks/minutes_to_the_paper.py --data-root ../shared/data [--json FILE]
+Command:  python paper/studies/minutes_to_the_paper.py --data-root ../shared/data [--json FILE]
 """
 
 import argparse

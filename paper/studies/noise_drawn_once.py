@@ -5,7 +5,7 @@ of table 1 by the published recipe on images that keep their noise, so that a ne
 them by heart, and scores them on fresh noise.  A training that was killed goes on; what is in the
 file already is kept.
 
-Command:  python benchmarks/noise_drawn_once.py --data-root ../shared/data --json FILE
+Command:  python paper/studies/noise_drawn_once.py --data-root ../shared/data --json FILE
 """
 
 from dataclasses import replace

@@ -1,11 +1,11 @@
 """What would table 1 say if each noise level had a network of its own?
 
 "Every model is trained and tested on eleven sigma values" can be read as one network for all of
-them, which is how ``tapetum reproduce`` reads it, or as eleven networks.  This trains the reduced
+them, which is how ``python -m tapetum_paper`` reads it, or as eleven networks.  This trains the reduced
 rows of table 1 the other way, by the recipe of the scale ``small``, each on a single sigma, and
 scores each on its own.  A training that was killed goes on; what is in the file already is kept.
 
-Command:  python benchmarks/one_sigma.py --data-root ../shared/data --json FILE
+Command:  python paper/studies/one_sigma.py --data-root ../shared/data --json FILE
 """
 
 import statistics

@@ -5,7 +5,7 @@ depends on what each is a mean of, which the paper does not say: images on a sca
 double the second.  This trains the reduced rows of table 1 by the recipe of the scale ``small``
 with other shares.  A training that was killed goes on; what is in the file already is kept.
 
-Command:  python benchmarks/share_of_cross_entropy.py --data-root ../shared/data --json FILE
+Command:  python paper/studies/share_of_cross_entropy.py --data-root ../shared/data --json FILE
 """
 
 import reduced_rows

@@ -4,7 +4,7 @@ Trains a classifier for some epochs of the published recipe, each time with one 
 paper may have done it, which does not say.  Ways that are in the file already are not trained
 again.
 
-Command:  python benchmarks/table_7_accuracy.py --data-root ../shared/data --json FILE
+Command:  python paper/studies/table_7_accuracy.py --data-root ../shared/data --json FILE
 """
 
 import argparse

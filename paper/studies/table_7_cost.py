@@ -5,7 +5,7 @@ same widths ("rate 4 matches the number of FLOPs of the baseline"; MB1-S "only h
 expansion rate").  So for each way of counting, this looks for one pair of widths that explains
 these three rows together, and then for the best pair of each other row.
 
-Command:  python benchmarks/table_7_cost.py [--json FILE]
+Command:  python paper/studies/table_7_cost.py [--json FILE]
 """
 
 import argparse

@@ -1,6 +1,6 @@
 """How long until a training is where the paper is: scores over minutes, from nothing.
 
-``benchmarks/minutes_to_the_paper.py`` measures a :class:`Climb`; here it is judged, told and drawn.
+``studies/minutes_to_the_paper.py`` measures a :class:`Climb`; here it is judged, told and drawn.
 The goal is a row of the paper's table 1, reached where all three of its scores are.  Its SSIM is
 met in the way in which it seems to have been taken (:mod:`tapetum_paper.printed_ssim`).
 """

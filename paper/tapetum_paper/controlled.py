@@ -8,7 +8,7 @@ figure_3  what the networks of table 1 make of one image               section 3
 figure_9  denoisers of many shapes: PSNR against cost                    appendix A.2
 ========  =============================================================  =====================
 
-Command:  tapetum reproduce table_1 --scale paper --data-root ../shared/data
+Command:  python -m tapetum_paper table_1 --scale paper --data-root ../shared/data
 Takes, on two cores: a reduced network 1.7 to 2.5 hours at the scale ``paper`` and 6 to 9 minutes at
 ``small``; a baseline network 20 hours and 70 minutes; a classifier a quarter of an hour on one
 core, and a minute.
@@ -25,16 +25,13 @@ from functools import partial
 from itertools import product
 from typing import Literal, NamedTuple
 
-from tapetum.arch import Architecture, find_architecture
-from tapetum.arch.cost import multiply_adds
-from tapetum.arch.families import unet
-from tapetum.arch.zoo import DENOISERS, UNetNumbers
+from tapetum.arch import Architecture, families, find_architecture, multiply_adds
 from tapetum.data import digits
 from tapetum.losses import EQUATION_1
 from tapetum.training import PUBLISHED, QUICK, Recipe
 from tapetum_paper.example import DIGIT_SIGMAS
 from tapetum_paper.measures import accuracy_percent, at_sigma, mean_of
-from tapetum_paper.paper import TABLE_1, TABLE_7, TABLE_8
+from tapetum_paper.paper import TABLE_1, TABLE_7, TABLE_8, UNETS, UNetNumbers
 from tapetum_paper.plan import Cell, CellResult, Experiment, Measure, Row, Scale
 
 __all__ = [
@@ -212,7 +209,7 @@ class Panel(NamedTuple):
 
     def point(self, numbers: UNetNumbers) -> str:
         """What tells a point from its neighbours, such as ``b 16``."""
-        values = dict(zip("bdmc", numbers, strict=False))
+        values = dict(zip("bdmc", numbers, strict=True))
         return f"{self.changed} {values[self.changed]:g}"
 
 
@@ -249,7 +246,7 @@ def _classifier_cell(name: str, scale: Scale) -> Cell:
 
 def denoiser_cell(numbers: UNetNumbers, scale: Scale) -> Cell:
     """The training of a denoiser of figure 9."""
-    architecture = unet(_unet_name(numbers), **numbers._asdict())
+    architecture = families.unet(_unet_name(numbers), **numbers._asdict())
     if scale is not Scale.small:
         return _cell(architecture, scale)
     return Cell(network=architecture, recipe=GLANCE, train_count=20_000, test_count=1_000)
@@ -264,13 +261,13 @@ def _sized(architecture: Architecture, recipe: Recipe, scale: Scale, *, seed: in
 
 def _unet_name(numbers: UNetNumbers) -> str:
     """The zoo's name where it has one, so that tables and figures share their cells."""
-    known = {theirs: name for name, theirs in DENOISERS.items()}
-    b, d, m, c, _ = numbers
+    known = {theirs: name for name, theirs in UNETS.items()}
+    b, d, m, c = numbers
     return known.get(numbers, f"unet-b{b}-d{d}-m{m:g}-c{c}")
 
 
 def _numbers_title(numbers: UNetNumbers) -> str:
-    b, d, m, c, _ = numbers
+    b, d, m, c = numbers
     return f"b {b}, d {d}, m {m:g}, c {c}"
 
 

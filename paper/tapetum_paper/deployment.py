@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from tapetum.latency import Conditions, Runtime, conditions_here, find_runtime
-from tapetum.training import EagerTorch
+from tapetum_paper.eager import EagerTorch
 
 __all__ = ["Deployment"]
 

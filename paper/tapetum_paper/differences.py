@@ -1,6 +1,6 @@
 """What takes our rows to the printed ones: what the paper leaves open, chosen otherwise.
 
-Shows two results of ``benchmarks/``: ``digit_composition.py`` trains the classifiers of table 7 on
+Shows two results of ``studies/``: ``digit_composition.py`` trains the classifiers of table 7 on
 dimmer digits, and ``one_sigma.py`` the Integrated network once for each noise level.
 """
 
@@ -34,7 +34,7 @@ def difference_sections(results: Path, outcomes: Iterable[Outcome]) -> dict[str,
 
     Args:
         results: Folder with what the benchmarks left.
-        outcomes: What ``tapetum reproduce`` left, of tables 1 and 7 as published.
+        outcomes: What ``python -m tapetum_paper`` left, of tables 1 and 7 as published.
     """
     published = at_scale(outcomes, Scale.paper)
     return {
@@ -81,7 +81,7 @@ def _how_far(away: Sequence[float], machines: str) -> str:
         f"Over {len(away)} rows the mean difference is {statistics.fmean(away):+.1f} and its root "
         f"mean square {statistics.fmean(one**2 for one in away) ** 0.5:.1f} points; seed 0, or "
         f"several where there is a ±; {machines}; "
-        f"`python benchmarks/digit_composition.py --epochs 100 --ways '{DIMMER}' --network conv-l "
+        f"`python paper/studies/digit_composition.py --epochs 100 --ways '{DIMMER}' --network conv-l "
         "--data-root ../shared/data --json FILE`; [results](../results)."
     )
 
@@ -105,7 +105,7 @@ def _own_networks(results: Path, outcome: Outcome) -> str:
     return (
         f"{markdown_table(('sigma', *columns), [*rows, ('mean', *means)])}\n\n"
         f"The paper's mean is {TABLE_1[INTEGRATED].psnr_db} dB.  "
-        f"Seed 0; {_machines(found.values())}; `python benchmarks/one_sigma.py --data-root "
+        f"Seed 0; {_machines(found.values())}; `python paper/studies/one_sigma.py --data-root "
         f"../shared/data --json FILE --epochs {' or '.join(map(str, OWN))}`; {files}."
     )
 

@@ -1,75 +1,82 @@
-"""Eager torch as a runtime that can be timed: the paper's own way of measuring.
+"""Eager PyTorch as a runtime for measuring, which is how the paper measured.
 
-It is no proxy for a device: ranks and ratios differ from those of the runtimes that ship
-(docs/latency.md).  On a GPU a pass counts when the GPU is done, not when it has been asked.
+Ranks and ratios differ from those of the runtimes that ship (docs/log.md), so eager PyTorch is no
+substitute for a device.  On a GPU a pass ends when the GPU has finished.
 """
 
+import numpy as np
 import torch
 
 from tapetum.errors import InputError
-from tapetum.latency import Conditions, Subject
-from tapetum.latency.deployed import Feeds, feeds_of
-from tapetum.latency.timing import Run
-from tapetum.nn import AnyNetwork, BaselineNetwork, build
+from tapetum.latency import Conditions, Run, Subject
+from tapetum.nn import TrainableNetwork, build
 from tapetum.provenance import cpu_model
-from tapetum.training.process import training_device
 
 __all__ = ["EagerTorch"]
 
+BOXES, BOX_PX = 2, 28
+
 
 class EagerTorch:
-    """Networks in evaluation mode, fp32, on the device where networks are trained."""
+    """Networks in evaluation mode, fp32, on a GPU if there is one, else on the processor."""
 
     name = "torch"
     precision = "fp32"
 
     @property
     def version(self) -> str:
-        """Of the library."""
+        """Version of PyTorch."""
         return str(torch.__version__)
 
     @property
     def device(self) -> str:
-        """The GPU where there is one, else the processor."""
-        if training_device().type == "cuda":
-            return torch.cuda.get_device_name()
-        return cpu_model()
+        """Model of the GPU, or of the processor."""
+        return torch.cuda.get_device_name() if torch.cuda.is_available() else cpu_model()
 
     def prepare(self, subject: Subject, conditions: Conditions) -> Run:
-        """Makes a network with fresh weights ready; sets the threads of the whole process.
+        """Return a function that runs the network once.
 
         Raises:
-            InputError: The network is not known by its architecture, or takes other images.
+            InputError: The architecture of the graph is unknown.
         """
         if subject.architecture is None:
             raise InputError(
-                "torch runs networks, not graphs of unknown origin",
-                "give an architecture or a package, or use another --runtime",
+                "PyTorch runs architectures, not ONNX graphs of unknown origin",
+                "give an architecture or a package, or use another runtime",
             )
-        network = build(subject.architecture, seed=0).eval()
-        return _ready(network, feeds_of(subject, conditions), conditions)
+        return self.prepare_network(build(subject.architecture, seed=0), conditions)
 
-    def prepare_baseline(self, baseline: BaselineNetwork, conditions: Conditions) -> Run:
-        """Makes a baseline ready, of which there is no graph of ours; sets the threads as above.
+    def prepare_network(self, network: TrainableNetwork, conditions: Conditions) -> Run:
+        """Return a function that runs a module once; set the threads of the whole process.
 
         Args:
-            baseline: In evaluation mode.
-            conditions: Under which it is timed.
+            network: The module; it is put into evaluation mode.
+            conditions: Conditions of the measurement.
         """
-        images = Subject(b"", None, {"noisy": (None, conditions.channels, None, None)})
-        return _ready(baseline, feeds_of(images, conditions), conditions)
+        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        torch.set_num_threads(conditions.threads)
+        network.eval().to(device)
+        noisy, boxes = (None if x is None else x.to(device) for x in _inputs(network, conditions))
+
+        def run() -> None:
+            with torch.inference_mode():
+                network(noisy, boxes)
+            if device.type == "cuda":
+                torch.cuda.synchronize()
+
+        return run
 
 
-def _ready(network: AnyNetwork, feeds: Feeds, conditions: Conditions) -> Run:
-    device = training_device()
-    torch.set_num_threads(conditions.threads)
-    network.to(device)
-    moved = {name: torch.from_numpy(values).to(device) for name, values in feeds.items()}
-
-    def run() -> None:
-        with torch.inference_mode():
-            network(moved["noisy"], moved.get("boxes"))
-        if device.type == "cuda":
-            torch.cuda.synchronize()
-
-    return run
+def _inputs(
+    network: TrainableNetwork, conditions: Conditions
+) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """Random images, and boxes where the network classifies boxes."""
+    generator = np.random.default_rng(0)
+    batch, height, width = conditions.batch, conditions.height_px, conditions.width_px
+    shape = (batch, conditions.channels, height, width)
+    noisy = torch.from_numpy(generator.random(shape, dtype=np.float32))
+    if not network.architecture.classifies_boxes:
+        return noisy, None
+    corners = generator.uniform(0, 1, (batch, BOXES, 2)) * (width - BOX_PX, height - BOX_PX)
+    corners = corners.astype(np.float32)
+    return noisy, torch.from_numpy(np.concatenate([corners, corners + BOX_PX], axis=-1))

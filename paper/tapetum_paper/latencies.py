@@ -1,21 +1,16 @@
-"""The sections and drawings of docs/latency.md: how far milliseconds can be believed.
+"""The sections and drawings of docs/latency.md: how accurate latency tables are.
 
-Their files are those of ``benchmarks/latency_tables.py`` and ``benchmarks/latency_studies.py``;
-what has not been run says so.
+The files are those of ``studies/latency_tables.py``, and of five studies of the first machine.
 """
 
 import json
 import statistics
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tapetum.latency.check import Check
-from tapetum.latency.conditions import Conditions
-from tapetum.latency.drift import Drift
-from tapetum.latency.table import Accuracy
+from tapetum.latency import Conditions
 from tapetum.provenance import Provenance
 from tapetum.records import Record
 from tapetum_paper.compare import NOT_RUN
@@ -26,37 +21,36 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 __all__ = [
-    "AGAIN",
     "FOLDER",
-    "RESTLESS",
     "SECOND_MACHINE",
     "SETTINGS",
+    "Agreement",
     "Setting",
-    "TableStudy",
+    "TableCheck",
+    "TimedNetwork",
     "latency_drawings",
     "latency_sections",
 ]
 
 FOLDER = "latency"  # of ``results/``
-AGAIN = "again"  # in it: what came of checking the same tables at another hour
-SECOND_MACHINE = "second_machine"  # in it: new tables of another machine, and their checks
-RESTLESS = "restless_hours"  # in it: folders of checks there whose tables were measured anew
+SECOND_MACHINE = "second_machine"  # a folder in it
 NOT_MEASURED = "-"
+STUDIED_AT = "aec05bd"  # the commit that still has ``benchmarks/latency_studies.py``
 WIDTHS_DRAWING = "latency_widths.png"
 CHECKS_DRAWINGS = {"": "latency_checks.png", SECOND_MACHINE: "latency_checks_second_machine.png"}
 
-Found = Mapping[str, Any]  # what a study has left
+Found = Mapping[str, Any]  # the JSON of a study
 
 
 class Setting(NamedTuple):
     """A table to measure.
 
     Attributes:
-        space: Its name; of eight operators a slot, for RGB images and a hundred names.
-        size_px: Side of the images.
+        space: Name of the space, with eight operators a slot, RGB images and 100 classes.
+        size_px: Height and width of the images in pixels.
         batch: Images in one pass.
-        runtime: What computes.
-        threads: That share the work of one layer.
+        runtime: Name of the runtime.
+        threads: Threads that share the work of one layer.
     """
 
     space: str
@@ -67,7 +61,7 @@ class Setting(NamedTuple):
 
     @property
     def name(self) -> str:
-        """Of its files."""
+        """Name of the files."""
         return (
             f"{self.space}_{self.size_px}px_batch{self.batch}_{self.runtime}_{self.threads}threads"
         )
@@ -86,23 +80,48 @@ SETTINGS = tuple(
 )
 
 
-class TableStudy(Record):
-    """What came of a table, and of checking it on fresh random networks.
+class Agreement(Record):
+    """How well two latencies of the same networks agree.
 
     Attributes:
-        conditions: Under which.
-        space: Its name.
-        num_choices: Blocks that were priced: slots times candidates.
-        fastest_ms: Of the space, by the table.
-        slowest_ms: Of the space, by the table.
-        minutes: That measuring the table took, or adjusting it; ``None`` where a kill came in
-            between.
-        aged: How the machine had changed since the table was measured, when it was adjusted to be
-            checked again; ``None`` where it is new.
-        accuracy: Of the table, on networks that were held out.
-        summary: Of the check.
-        check: Every fresh network.
-        provenance: When and where.
+        mean: Mean relative difference.
+        worst: Largest relative difference.
+        rank_correlation: Spearman's rank correlation.
+    """
+
+    mean: float
+    worst: float
+    rank_correlation: float
+
+
+class TimedNetwork(Record):
+    """A random network of a check.
+
+    Attributes:
+        predicted_ms: Latency by the table.
+        measured_ms: Measured latency.
+    """
+
+    predicted_ms: float
+    measured_ms: float
+
+
+class TableCheck(Record):
+    """A latency table, and its check on random networks that it has not seen.
+
+    Attributes:
+        conditions: Conditions of the measurement.
+        space: Name of the space.
+        num_choices: Priced blocks: slots times candidates.
+        fastest_ms: Fastest network of the space, by the table.
+        slowest_ms: Slowest network of the space, by the table.
+        minutes: Time to measure the table; ``None`` after an interruption.
+        held_out_error: Mean relative error on networks that the fit of the table left out.
+        table: Table against measurement.
+        multiply_adds: An affine function of the multiply-adds against measurement.
+        repeating: One half of the rounds against the other half.
+        networks: All networks of the check.
+        provenance: Machine, date and versions.
     """
 
     conditions: Conditions
@@ -111,52 +130,53 @@ class TableStudy(Record):
     fastest_ms: float
     slowest_ms: float
     minutes: float | None
-    aged: Drift | None = None
-    accuracy: Accuracy
-    summary: dict[str, object]
-    check: Check
+    held_out_error: float
+    table: Agreement
+    multiply_adds: Agreement
+    repeating: Agreement
+    networks: tuple[TimedNetwork, ...]
     provenance: Provenance
 
 
 def latency_sections(folder: Path) -> dict[str, str]:
-    """Every section by its name.
+    """Return every section by its name.
 
     Args:
-        folder: ``latency`` of the results; it need not be there.
+        folder: Folder ``latency`` of the results; it may be missing.
     """
     studies = {
         f"latency_{name}": _of_study(render, folder / f"study_{name}.json")
         for name, render in _STUDIES.items()
     }
-    first, second = _checked(folder), _checked(folder / SECOND_MACHINE)
     return {
-        "latency_tables": _tables(folder, first),
-        "latency_again": _again(folder, first),
-        f"latency_{SECOND_MACHINE}": _tables(folder, second, SECOND_MACHINE),
-        "latency_restless": _restless(folder, second),
+        "latency_tables": _tables(folder),
+        f"latency_{SECOND_MACHINE}": _tables(folder, SECOND_MACHINE),
         **studies,
     }
 
 
 def latency_drawings(folder: Path) -> list[Drawing]:
-    """The stairs of a hidden width, and measured over predicted, where they have been run."""
+    """Return the latency over a hidden width, and measured over predicted latency, where run."""
     drawings = []
     path = folder / "study_widths.json"
     if path.exists():
         found = _lines(json.loads(path.read_text()))
         drawings.append(Drawing(WIDTHS_DRAWING, fingerprint(found), partial(_draw_widths, found)))
     for machine, name in CHECKS_DRAWINGS.items():
-        checks = {title: _pairs(found) for title, found in _checked(folder / machine).items()}
+        checks = {
+            title: [(network.predicted_ms, network.measured_ms) for network in check.networks]
+            for title, check in _checks(folder / machine).items()
+        }
         if checks:
             drawings.append(Drawing(name, fingerprint(checks), partial(_draw_checks, checks)))
     return drawings
 
 
-def _checked(folder: Path) -> dict[str, TableStudy]:
-    """What came of each table that was checked, by a title, those of a setting together."""
+def _checks(folder: Path) -> dict[str, TableCheck]:
+    """Every check of a machine by a title, those of one setting together."""
     paths = (folder / f"{setting.name}.json" for setting in SETTINGS)
-    studies = [TableStudy.read(path) for path in paths if path.exists()]
-    return dict(sorted((_title(one.conditions, one.space), one) for one in studies))
+    checks = [TableCheck.read(path) for path in paths if path.exists()]
+    return dict(sorted((_title(check.conditions, check.space), check) for check in checks))
 
 
 def _title(conditions: Conditions, space: str) -> str:
@@ -166,153 +186,39 @@ def _title(conditions: Conditions, space: str) -> str:
     )
 
 
-def _share(value: float | None) -> str:
-    return NOT_MEASURED if value is None else f"{value:.1%}"
-
-
-def _typical(drift: Drift | None) -> str:
-    return NOT_MEASURED if drift is None else f"{drift.typical:+.1%}"
-
-
-def _aged(drift: Drift | None, first: TableStudy) -> str:
-    """In the middle, and in brackets at both ends of the networks of the first check."""
-    if drift is None:
-        return NOT_MEASURED
-    took_ms = [network.predicted_ms for network in first.check.networks]
-    ends = " to ".join(f"{drift.longer(end_ms):+.1%}" for end_ms in (min(took_ms), max(took_ms)))
-    return f"{_typical(drift)} ({ends})"
-
-
-_COLUMNS: dict[str, Callable[[TableStudy], str]] = {
-    "spans, ms": lambda one: f"{one.fastest_ms:.2f} to {one.slowest_ms:.2f}",
-    "minutes": lambda one: NOT_MEASURED if one.minutes is None else f"{one.minutes:.1f}",
-    "held-out error": lambda one: _share(one.accuracy.mean_relative_error),
-    "mean error": lambda one: _share(one.check.table.mean),
-    "worst": lambda one: _share(one.check.table.worst),
-    "rank correlation": lambda one: f"{one.check.table.rank_correlation:.3f}",
-    "but for the drift": lambda one: _share(one.check.at_its_speed and one.check.at_its_speed.mean),
-    "multiply-adds alone": lambda one: _share(one.check.multiply_adds.mean),
-    "measuring again": lambda one: _share(one.check.repeating.mean),
-    "its worst": lambda one: _share(one.check.repeating.worst),
-    "its rank correlation": lambda one: f"{one.check.repeating.rank_correlation:.3f}",
-    "inside of 90 %": lambda one: f"{one.check.coverage:.0%}",
-    "as stated": lambda one: f"{one.check.coverage_as_stated:.0%}",
-    "noise then, and now": lambda one: f"{_share(one.accuracy.noise)}, {_share(one.check.noise)}",
-    "drift": lambda one: _typical(one.check.drift),
-    "minutes later": lambda one: _share(one.check.later and one.check.later.mean),
-    "worst of these": lambda one: _share(one.check.later and one.check.later.worst),
+_COLUMNS: dict[str, Callable[[TableCheck], str]] = {
+    "range, ms": lambda check: f"{check.fastest_ms:.2f} to {check.slowest_ms:.2f}",
+    "minutes": lambda check: NOT_MEASURED if check.minutes is None else f"{check.minutes:.1f}",
+    "held-out error": lambda check: f"{check.held_out_error:.1%}",
+    "mean error": lambda check: f"{check.table.mean:.1%}",
+    "worst": lambda check: f"{check.table.worst:.1%}",
+    "rank correlation": lambda check: f"{check.table.rank_correlation:.3f}",
+    "multiply-adds alone": lambda check: f"{check.multiply_adds.mean:.1%}",
+    "measuring again": lambda check: f"{check.repeating.mean:.1%}",
+    "its worst": lambda check: f"{check.repeating.worst:.1%}",
+    "its rank correlation": lambda check: f"{check.repeating.rank_correlation:.3f}",
 }
 
 
-def _tables(folder: Path, checked: Mapping[str, TableStudy], machine: str = "") -> str:
-    """A row for each table of a machine: what it says of itself, and what fresh networks say."""
+def _tables(folder: Path, machine: str = "") -> str:
+    """A row for each table of a machine."""
     folder, place = folder / machine, f"results/{FOLDER}/{machine}".rstrip("/")
-    if not checked:
+    checks = _checks(folder)
+    if not checks:
         return f"{NOT_RUN}."
     absent = sorted(one.name for one in SETTINGS if not (folder / f"{one.name}.json").exists())
     missing = "; ".join(name.replace("_", ", ") for name in absent)
-    first = next(iter(checked.values()))
-    count = sorted({len(one.check.networks) for one in checked.values()})
-    out = f" --out {place}" if machine else ""
+    first = next(iter(checks.values()))
+    count = sorted({len(check.networks) for check in checks.values()})
+    rows = [(name, *(column(one) for column in _COLUMNS.values())) for name, one in checks.items()]
     return (
         f"![Measured over predicted]({IMAGES}/{CHECKS_DRAWINGS[machine]})\n\n"
-        f"{_rows(checked.items())}\n\n"
-        f"{_inside(checked.values())}\n\n"
+        f"{markdown_table(('table', *_COLUMNS), rows)}\n\n"
         f"{first.conditions.device}, {first.provenance.cores} cores; "
-        f"{' or '.join(map(str, count))} fresh random networks for each table; "
+        f"{' or '.join(map(str, count))} random networks for each table; "
         f"{NOT_RUN}: {missing or 'nothing'}; "
-        f"`python benchmarks/latency_tables.py{out}`; [{place}](../{place})."
+        f"`python paper/studies/latency_tables.py --out paper/{place}`; [{place}](../{place})."
     )
-
-
-def _rows(named: Iterable[tuple[str, TableStudy]]) -> str:
-    """All that is told of each table."""
-    rows = [(name, *(column(one) for column in _COLUMNS.values())) for name, one in named]
-    return markdown_table(("table", *_COLUMNS), rows)
-
-
-def _restless(folder: Path, kept: Mapping[str, TableStudy]) -> str:
-    """What the second machine said in hours that its neighbours disturbed, in order of time."""
-    studies = [TableStudy.read(path) for path in (folder / RESTLESS).glob("*/*.json")]
-    if not studies:
-        return f"{NOT_RUN}."
-    studies.sort(key=lambda one: one.provenance.date)
-    named = [
-        (f"{one.provenance.date[:16]}, {_title(one.conditions, one.space)}", one) for one in studies
-    ]
-    return (
-        f"{_rows(named)}\n\n"
-        f"Together with the tables above: {_inside([*studies, *kept.values()])}\n\n"
-        f"{studies[0].conditions.device}; UTC; "
-        f"[results/{FOLDER}/{RESTLESS}](../results/{FOLDER}/{RESTLESS})."
-    )
-
-
-def _again(folder: Path, first: Mapping[str, TableStudy]) -> str:
-    """A row for each table that was adjusted and checked at another hour, in brackets as new."""
-    again = _checked(folder / AGAIN)
-    if not again:
-        return f"{NOT_RUN}."
-    names = (
-        "mean error",
-        "worst",
-        "rank correlation",
-        "multiply-adds alone",
-        "measuring again",
-        "inside of 90 %",
-        "as stated",
-        "drift",
-    )
-    rows = [
-        (
-            title,
-            f"{_hours_between(first[title], one):.1f}",
-            _aged(one.aged, first[title]),
-            _COLUMNS["minutes"](one),
-            *(f"{_COLUMNS[name](one)} ({_COLUMNS[name](first[title])})" for name in names),
-        )
-        for title, one in again.items()
-    ]
-    header = ("table", "hours later", "slower by", "minutes", *names)
-    count = sorted({len(one.check.networks) for one in again.values()})
-    return (
-        f"{markdown_table(header, rows)}\n\n"
-        f"In brackets the first check.  {_inside([*first.values(), *again.values()])}\n\n"
-        f"{' or '.join(map(str, count))} fresh random networks for each; "
-        f"`python benchmarks/latency_tables.py --again --networks {count[-1]}`; "
-        f"[results/{FOLDER}/{AGAIN}](../results/{FOLDER}/{AGAIN})."
-    )
-
-
-def _hours_between(first: TableStudy, again: TableStudy) -> float:
-    dates = (datetime.fromisoformat(one.provenance.date) for one in (again, first))
-    return (next(dates) - next(dates)).total_seconds() / 3600
-
-
-def _inside(studies: Iterable[TableStudy]) -> str:
-    """How many networks and measurements of all checks lie inside, by the runtime."""
-    by_runtime: dict[str, list[Check]] = {}
-    for one in studies:
-        by_runtime.setdefault(one.conditions.runtime, []).append(one.check)
-    stated = _shares(by_runtime, lambda check: check.coverage_as_stated, of_each=1)
-    at_its_speed = _shares(by_runtime, lambda check: check.coverage, of_each=2)
-    return (
-        f"Inside of the interval that a table states lie {stated}; at the speed that the machine "
-        f"had, two measurements of each, {at_its_speed}.  Both promise 90 %."
-    )
-
-
-def _shares(
-    by_runtime: Mapping[str, Sequence[Check]], share_of: Callable[[Check], float], *, of_each: int
-) -> str:
-    """How much of how many, over all checks of a runtime."""
-    said = []
-    for name, checks in by_runtime.items():
-        totals = [of_each * len(check.networks) for check in checks]
-        shares = map(share_of, checks)
-        inside = sum(round(a * b) for a, b in zip(shares, totals, strict=True))
-        said.append(f"{inside} of {sum(totals)} ({inside / sum(totals):.1%}) in {name}")
-    return ", ".join(said)
 
 
 def _blocks(found: Found) -> str:
@@ -432,7 +338,7 @@ def _of_study(render: Callable[[Found], str], path: Path) -> str:
     name, provenance = path.stem.removeprefix("study_"), found["provenance"]
     return (
         f"{render(found)}\n{provenance['cpu']}, {provenance['cores']} cores; "
-        f"`python benchmarks/latency_studies.py {name}`; "
+        f"`benchmarks/latency_studies.py {name}` of commit {STUDIED_AT}; "
         f"[results/{FOLDER}/{path.name}](../results/{FOLDER}/{path.name})."
     )
 
@@ -451,10 +357,6 @@ def _lines(found: Found) -> dict[str, dict[int, float]]:
 
 def _line(conditions: Mapping[str, Any]) -> str:
     return str(Conditions.model_validate(conditions))
-
-
-def _pairs(found: TableStudy) -> list[tuple[float, float]]:
-    return [(one.predicted_ms, one.measured_ms) for one in found.check.networks]
 
 
 def _draw_widths(lines: Mapping[str, Mapping[int, float]]) -> "Figure":

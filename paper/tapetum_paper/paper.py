@@ -20,10 +20,12 @@ __all__ = [
     "TABLE_7",
     "TABLE_8",
     "TABLE_10",
+    "UNETS",
     "ClassifierRow",
     "DenoiserRow",
     "JointRow",
     "SearchRow",
+    "UNetNumbers",
 ]
 
 
@@ -62,6 +64,21 @@ class SearchRow(NamedTuple):
     psnr_db: float | None = None
     ssim: float | None = None
 
+
+class UNetNumbers(NamedTuple):
+    """The numbers of a UNet (appendix A.2)."""
+
+    base_width: int
+    depth: int
+    multiplier: float
+    convs: int
+
+
+UNETS = {
+    "unet": UNetNumbers(32, 4, 2, 2),
+    "unet-m": UNetNumbers(16, 4, 2, 2),
+    "unet-s": UNetNumbers(8, 4, 1.5, 2),
+}
 
 TABLE_1 = {
     "dc-net-baseline-integrated": JointRow(1301.8, 7.14, 32.8, 0.97, 88.1),

@@ -15,7 +15,7 @@ from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field, PositiveInt
 
-from tapetum.arch import AnyArchitecture, Architecture, Baseline
+from tapetum.arch import Architecture, NetworkFacts
 from tapetum.latency import Timing
 from tapetum.records import Record
 from tapetum.search import SearchResult
@@ -64,7 +64,7 @@ class Cell(Record):
         size_px: Side of the images of a folder.
     """
 
-    network: AnyArchitecture | Searched
+    network: Architecture | NetworkFacts | Searched
     recipe: Recipe
     data: Literal["digits", "digit-crops", "imagenette128", "imagenet100"] = "digits"
     train_count: PositiveInt = 30_000
@@ -98,11 +98,11 @@ class CellResult(Record):
     examples: tuple[Example, ...] = ()
     ssim_as_printed: dict[float, float] | None = None
     search: SearchResult | None = None
-    trained: AnyArchitecture | None = None
+    trained: Architecture | NetworkFacts | None = None
     timing: Annotated[Timing | None, Field(exclude=True)] = None
 
     @property
-    def architecture(self) -> Architecture | Baseline:
+    def architecture(self) -> Architecture | NetworkFacts:
         """What was trained."""
         if self.trained is not None:
             return self.trained

@@ -16,13 +16,14 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from tapetum.arch import Architecture, Baseline
+from tapetum.arch import Architecture, NetworkFacts
 from tapetum.data import Dataset, digits, open_dataset
 from tapetum.errors import DataError, InputError, RunError
 from tapetum.jobs import fit
 from tapetum.noise import PAPER_SIGMAS
 from tapetum.progress import ProgressCallback, silent
 from tapetum.training import Recipe, RunFolder, load_network, network_predict, suited
+from tapetum_paper.baselines import build_any
 from tapetum_paper.example import DIGIT_SIGMAS, IMAGE_SIGMAS, clean_example
 from tapetum_paper.plan import Cell, CellResult, Experiment, Scale
 from tapetum_paper.printed_ssim import ssim_as_printed
@@ -141,9 +142,10 @@ def _run(
         return earlier
     found = _find(experiment, cell, images, out, results, progress)
     folder = run_path(out, scale, cell)
+    recipe = _recipe(cell, folder)
     result = fit(
-        found.architecture,
-        _recipe(cell, folder),
+        build_any(found.architecture, seed=recipe.seed),
+        recipe,
         images,
         folder,
         resume=(folder / "request.json").exists(),
@@ -194,7 +196,7 @@ def _find(
 
 def _denoised(
     cell: Cell,
-    architecture: Architecture | Baseline,
+    architecture: Architecture | NetworkFacts,
     folder: Path,
     images: Dataset,
     progress: ProgressCallback,
@@ -202,7 +204,7 @@ def _denoised(
     """What is kept beside the scores of a network that denoises."""
     if not architecture.denoises:
         return {}
-    predict = network_predict(load_network(folder))
+    predict = network_predict(load_network(folder, network=build_any(architecture, seed=0)))
     if cell.data != digits.DIGITS:
         return {"examples": [clean_example(predict, images, s) for s in IMAGE_SIGMAS]}
     return {

@@ -11,11 +11,10 @@ from typing import Annotated, Literal, NamedTuple, Self
 
 from pydantic import Field, PositiveFloat, model_validator
 
-from tapetum.arch import Architecture, Baseline
-from tapetum.arch.space import Choice, Space
-from tapetum.arch.spaces import carry_over
+from tapetum.arch import Architecture, Choice, Choices, NetworkFacts, Space
 from tapetum.data import Dataset
-from tapetum.jobs.controls import Control, control
+from tapetum.errors import ArchitectureError
+from tapetum.jobs import control
 from tapetum.latency import (
     Budget,
     LatencyTable,
@@ -33,9 +32,12 @@ from tapetum.search import (
 )
 from tapetum_paper.deployment import Deployment
 
-__all__ = ["Found", "Searched", "Target", "Yardstick", "find_network"]
+__all__ = ["Control", "Found", "Searched", "Target", "Yardstick", "carry_over", "find_network"]
 
 CONTROL_SEED = 11
+
+Control = Literal["random", "uniform"]
+"""A network of the space that no search chose: drawn at random, or the same block everywhere."""
 
 
 class Target(Record):
@@ -131,7 +133,7 @@ class Found(NamedTuple):
         search: How the search went; ``None`` where there was none.
     """
 
-    architecture: Architecture | Baseline
+    architecture: Architecture | NetworkFacts
     search: SearchResult | None
 
 
@@ -190,3 +192,35 @@ def _table(
         limit_s=60 * deployment.table_minutes,
         progress=progress,
     )
+
+
+def carry_over(found: Choices, target: Space) -> dict[str, Choice | None]:
+    """Put the blocks of a searched classifier into the slots of another space, stage by stage.
+
+    This is how the paper makes its networks.  A C-NAS gives its first stages to the encoder
+    (D-NAS).  The other stages go to the branch (DC-NAS), or all stages to a second classifier
+    (DC-NAS_seq).
+
+    Args:
+        found: A choice for each slot of a C-NAS.
+        target: A space of the same frame, without slots in its decoder.
+
+    Raises:
+        ArchitectureError: The target has slots in its decoder, or another number of slots.
+    """
+    stages = list(found.values())
+    encoder = [path for path in target.slots if path.startswith("encoder.")]
+    branch = [path for path in target.slots if path.startswith("classifier.")]
+    is_branch = target.classifier is not None and target.classifier.source == "encoder"
+    for_branch = stages[len(encoder) :] if is_branch else stages
+    does_fit = len(for_branch) == len(branch) or not branch
+    if len(encoder) + len(branch) < len(target.slots) or len(encoder) > len(stages) or not does_fit:
+        raise ArchitectureError(
+            f"the {len(stages)} searched blocks do not fit the {len(target.slots)} slots of "
+            f"{target.name}",
+            "use a space of the same frame, with a decoder that is not searched",
+        )
+    return {
+        **dict(zip(encoder, stages, strict=False)),
+        **dict(zip(branch, for_branch, strict=False)),
+    }

@@ -14,7 +14,7 @@ figure_8  what the networks of table 3 make of one image                     sec
 quality   whether the swift search finds networks as good as the published     ours
 ========  ===================================================================  ================
 
-Command:  tapetum reproduce table_3 --scale small --data-root ../shared/data
+Command:  python -m tapetum_paper table_3 --scale small --data-root ../shared/data
 Takes: at the scale ``small``, a row with its search at most half an hour on two cores; at ``paper``
 days on a GPU, which has not been run.
 
@@ -28,14 +28,19 @@ cropped as in :mod:`tapetum.data.folder`.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import get_args
 
-from tapetum.arch import Architecture, Baseline, baseline_names, find_architecture, find_baseline
-from tapetum.arch.families import integrated, unet
-from tapetum.arch.spaces import Frame, find_space
-from tapetum.arch.zoo import DENOISERS
-from tapetum.jobs.controls import CONTROLS, Control
+from tapetum.arch import (
+    Architecture,
+    Frame,
+    NetworkFacts,
+    families,
+    find_architecture,
+    open_space,
+)
 from tapetum.losses import EQUATION_3
 from tapetum.search import SWIFT_SEARCH, TF_NAS, SearchRecipe, SearchResult
+from tapetum_paper.baselines import baseline_names, find_baseline
 from tapetum_paper.measures import accuracy_percent, mean_of
 from tapetum_paper.paper import (
     TABLE_2,
@@ -44,10 +49,11 @@ from tapetum_paper.paper import (
     TABLE_5,
     TABLE_6,
     TABLE_10,
+    UNETS,
     SearchRow,
 )
 from tapetum_paper.plan import Cell, CellResult, Experiment, Measure, Row, Scale
-from tapetum_paper.searched import Searched, Target, Yardstick
+from tapetum_paper.searched import Control, Searched, Target, Yardstick
 from tapetum_paper.studies import CLEAN, SIZES, STUDIES, Size, Study
 
 __all__ = [
@@ -98,7 +104,7 @@ SUPERNET = Measure("supernet %", 1, _of_search(_judged_percent))
 SEARCH = Measure("search, min", 1, _of_search(lambda search: search.seconds / 60))
 JOINT = (LATENCY, ACCURACY, PSNR, SSIM)
 
-Network = Architecture | Baseline | Searched
+Network = Architecture | NetworkFacts | Searched
 
 
 def table_2(scale: Scale) -> Experiment:
@@ -132,7 +138,7 @@ def table_3(scale: Scale) -> Experiment:
     for size in SIZES:
         networks[f"C-NAS {size}"] = _found(study, "c-nas", size)
         networks[f"DC-NAS {size}"] = _found(study, "dc-nas", size)
-    controls = {kind: _found(study, "dc-nas", "S", control=kind) for kind in CONTROLS}
+    controls = {kind: _found(study, "dc-nas", "S", control=kind) for kind in get_args(Control)}
     same_latency = {
         f"{kind}, as slow as DC-NAS S": network
         for kind, network in (controls | _widened(study)).items()
@@ -276,7 +282,7 @@ def quality(scale: Scale) -> Experiment:
     return _experiment("quality", scale, title, networks, {}, measures, seeds=study.quality_seeds)
 
 
-def _designed(study: Study, name: str) -> Architecture | Baseline:
+def _designed(study: Study, name: str) -> Architecture | NetworkFacts:
     """A network of ours or of others that no search has found, for the images of the study."""
     channels, num_classes = study.frame.image_channels, study.frame.num_classes
     if name in baseline_names():
@@ -286,14 +292,14 @@ def _designed(study: Study, name: str) -> Architecture | Baseline:
 
 def _widened(study: Study) -> dict[str, Network]:
     """A UNet-S and a DC-Net S of other base width, which figure 9 found to scale well."""
-    numbers = DENOISERS["unet-s"]
+    numbers = UNETS["unet-s"]
     if study.widened == numbers.base_width:
         joint: Network = _designed(study, "dc-net-reduced-integrated")
         return {"UNet": _designed(study, "unet-s"), "DC-Net": joint}
     wide = numbers._replace(base_width=study.widened)._asdict()
-    denoiser = unet(f"unet-s-b{study.widened}", **wide, channels=study.frame.image_channels)
+    denoiser = families.unet(f"unet-s-b{study.widened}", **wide, channels=study.frame.image_channels)
     name = f"dc-net-s-b{study.widened}"
-    joint = integrated(denoiser, name, num_classes=study.frame.num_classes, boxes=False)
+    joint = families.integrated(denoiser, name, num_classes=study.frame.num_classes, boxes=False)
     return {"UNet": denoiser, "DC-Net": joint}
 
 
@@ -322,7 +328,7 @@ def _found(
     """
     recipe, frame = search or study.search, frame or study.frame
     target = target or study.targets[size]
-    classifiers = find_space("c-nas", frame)
+    classifiers = open_space("c-nas", frame)
     is_built = space != "c-nas"
     marks = (
         space,
@@ -341,13 +347,13 @@ def _found(
         yardstick=None if frame == study.frame or target.share is None else _yardstick(study),
         recipe=recipe,
         control=control,
-        built_in=find_space(space, frame._replace(decoder=decoder)) if is_built else None,
+        built_in=open_space(space, frame._replace(decoder=decoder)) if is_built else None,
     )
 
 
 def _yardstick(study: Study) -> Yardstick:
     """The C-NAS of the study: one of other operators or of learned depth may be as slow."""
-    space = find_space("c-nas", study.frame)
+    space = open_space("c-nas", study.frame)
     return Yardstick(space=space, table=_table_name("c-nas", study.frame))
 
 
@@ -358,7 +364,7 @@ def _found_for_both(study: Study, size: Size) -> Searched:
     )
     return Searched(
         name=f"dc-nas-{size.lower()}-both",
-        space=find_space("dc-nas", study.frame),
+        space=open_space("dc-nas", study.frame),
         table=_table_name("dc-nas", study.frame),
         target=study.targets[size],
         recipe=recipe,

@@ -8,14 +8,14 @@ and the slowest network of the space.
 from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
-from tapetum.arch.spaces import Frame
-from tapetum.arch.zoo import DENOISERS
+from tapetum.arch import Frame
 from tapetum.data import digits
 from tapetum.losses import EQUATION_3
 from tapetum.noise import NoisePlan
 from tapetum.search import SWIFT_SEARCH, TF_NAS, SearchRecipe
 from tapetum.training import Recipe
 from tapetum_paper.deployment import Deployment
+from tapetum_paper.paper import UNETS
 from tapetum_paper.plan import Scale
 from tapetum_paper.searched import Target
 
@@ -68,7 +68,7 @@ class Study(NamedTuple):
     train_count: int = 30_000
     test_count: int = 2_000
     ablated: Size = "M"
-    widened: int = DENOISERS["unet-s"].base_width
+    widened: int = UNETS["unet-s"].base_width
 
 
 BRIEF_TRAINING = Recipe(

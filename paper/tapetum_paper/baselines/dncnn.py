@@ -13,7 +13,7 @@ References:
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from tapetum.nn.blocks import ConvNorm
+from tapetum_paper.baselines.parts import ConvNorm
 
 __all__ = ["DnCNN"]
 
@@ -33,9 +33,9 @@ class DnCNN(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.layers = nn.Sequential(
-            ConvNorm(channels, WIDTH, norm="none"),
+            ConvNorm(channels, WIDTH, has_norm=False),
             *(ConvNorm(WIDTH, WIDTH) for _ in range(DEPTH - 2)),
-            ConvNorm(WIDTH, channels, norm="none", activation="none"),
+            ConvNorm(WIDTH, channels, has_norm=False, has_activation=False),
         )
         for module in self.modules():
             if isinstance(module, nn.Conv2d):

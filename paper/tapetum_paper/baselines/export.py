@@ -1,8 +1,7 @@
-"""A trained baseline becomes a bare ONNX graph, by torch's own exporter, proved on the way.
+"""Export of a trained baseline to a bare ONNX graph, by torch's own exporter.
 
-A package holds an architecture of ours, from which its reader knows what it takes and gives; a baseline
-has none.  Its graph is a file for whoever times it or runs it by hand: images of one size, any
-number of them, input and output named as in our own graphs.
+A package needs an architecture of Tapetum, and a baseline has none.  Its graph is a plain file that
+any ONNX runtime can time or run.  Inputs and outputs have the names of Tapetum's own graphs.
 """
 
 import warnings
@@ -12,21 +11,19 @@ import torch
 from torch import Tensor, nn
 
 from tapetum.errors import MissingExtraError, PackageError
-from tapetum.export.package import Exported
-from tapetum.export.parity import measure_parity
-from tapetum.nn import BaselineNetwork
+from tapetum.export import Exported, measure_parity
 from tapetum.records import write_atomically
+from tapetum_paper.baselines.networks import BaselineNetwork
 
-__all__ = ["GRAPH_SUFFIX", "baseline_graph", "export_baseline", "output_name", "require_graph_name"]
+__all__ = ["baseline_graph", "export_baseline"]
 
 GRAPH_SUFFIX = ".onnx"
-# What the exporter is written for, and our own graphs have: it needs no conversion afterwards.
-OPSET = 18
-EXAMPLE_BATCH = 2  # one image would be taken for a fixed size
+OPSET = 18  # the exporter's own, so that it converts nothing afterwards
+EXAMPLE_BATCH = 2  # the exporter would treat a batch of one as fixed
 
 
 class _Bare(nn.Module):
-    """A baseline with its one output alone: a graph has no place for the one that is missing."""
+    """A baseline with its only output, since a graph cannot return ``None``."""
 
     def __init__(self, network: BaselineNetwork) -> None:
         super().__init__()
@@ -37,20 +34,15 @@ class _Bare(nn.Module):
         return output
 
 
-def output_name(network: BaselineNetwork) -> str:
-    """What the graph of a baseline returns: ``denoised`` or ``logits``, as in our own graphs."""
-    return "denoised" if network.architecture.denoises else "logits"
-
-
 def baseline_graph(network: BaselineNetwork, *, size_px: int) -> bytes:
-    """The serialised ONNX graph of a baseline.
+    """Return the serialised ONNX graph of a baseline.
 
-    Its input ``noisy`` is (n, channels, ``size_px``, ``size_px``), for any n; its output
-    ``denoised`` is like it, not clamped, or ``logits`` is (n, classes); all float32.
+    The input ``noisy`` has shape (n, channels, ``size_px``, ``size_px``) for any n.  The output is
+    ``denoised`` of the same shape, not clamped, or ``logits`` of shape (n, classes); all float32.
 
     Args:
-        network: In evaluation mode, on the CPU.
-        size_px: Side of the images that the graph takes.
+        network: The network in evaluation mode, on the CPU.
+        size_px: Height and width of the images in pixels.
 
     Raises:
         MissingExtraError: torch's exporter needs onnxscript, which is not installed.
@@ -59,7 +51,7 @@ def baseline_graph(network: BaselineNetwork, *, size_px: int) -> bytes:
     channels = network.architecture.image_channels
     example = torch.zeros(EXAMPLE_BATCH, channels, size_px, size_px)
     with warnings.catch_warnings():
-        # Of how torch and onnxscript call each other; the user has no part in it.
+        # These warnings are about calls between torch and onnxscript.
         warnings.simplefilter("ignore", DeprecationWarning)
         warnings.simplefilter("ignore", FutureWarning)
         program = torch.onnx.export(
@@ -68,7 +60,7 @@ def baseline_graph(network: BaselineNetwork, *, size_px: int) -> bytes:
             dynamo=True,
             opset_version=OPSET,
             input_names=["noisy"],
-            output_names=[output_name(network)],
+            output_names=["denoised" if network.architecture.denoises else "logits"],
             dynamic_shapes=({0: torch.export.Dim("n")},),
             verbose=False,
         )
@@ -80,21 +72,20 @@ def baseline_graph(network: BaselineNetwork, *, size_px: int) -> bytes:
 def export_baseline(
     network: BaselineNetwork, out: Path, *, size_px: int, overwrite: bool = False
 ) -> Exported:
-    """Writes the graph of a trained baseline, once it has been shown to do what the network does.
+    """Write the graph of a trained baseline after checking that it computes the same.
 
     Args:
-        network: In evaluation mode, on the CPU.
-        out: The graph; its name ends in ``.onnx``.
-        size_px: Side of the images that it was trained on, and that the graph takes.
-        overwrite: Whether a file of that name may be replaced.
+        network: The network in evaluation mode, on the CPU.
+        out: The file; its name ends in ``.onnx``.
+        size_px: Height and width of the images in pixels.
+        overwrite: Whether an existing file may be replaced.
 
     Raises:
-        PackageError: ``out`` is taken or has another ending, or the graph does not do what the
-            network does.
-        MissingExtraError: As in :func:`baseline_graph`.
+        PackageError: ``out`` exists or has another ending, or the graph differs from the network.
+        MissingExtraError: See :func:`baseline_graph`.
     """
     name = network.architecture.name
-    require_graph_name(name, out)
+    _require_graph_name(name, out)
     if out.exists() and not (overwrite and out.is_file()):
         remedy = "choose another name" if out.is_dir() else "choose another name, or overwrite it"
         raise PackageError(f"{out} exists already", remedy)
@@ -107,17 +98,11 @@ def export_baseline(
     return Exported(path=str(out), size_bytes=out.stat().st_size, parity=parity)
 
 
-def require_graph_name(baseline_name: str, out: Path) -> None:
-    """Refuses a file that would be taken for a package.
-
-    Raises:
-        PackageError: The name does not end in ``.onnx``.
-    """
+def _require_graph_name(baseline_name: str, out: Path) -> None:
     if out.suffix != GRAPH_SUFFIX:
         raise PackageError(
-            f"{baseline_name} is a baseline, and a package holds architectures of Tapetum alone",
-            f"give a name that ends in {GRAPH_SUFFIX}, such as {out.with_suffix(GRAPH_SUFFIX)}, "
-            "for its bare graph",
+            f"{baseline_name} is a baseline, and packages hold only architectures of Tapetum",
+            f"give a name that ends in {GRAPH_SUFFIX}, such as {out.with_suffix(GRAPH_SUFFIX)}",
         )
 
 
@@ -127,5 +112,5 @@ def _require_exporter() -> None:
     except ModuleNotFoundError as error:
         raise MissingExtraError(
             "torch's exporter needs onnxscript, which is not installed",
-            "install it: pip install 'tapetum[baselines]'",
+            "install it: pip install onnxscript",
         ) from error

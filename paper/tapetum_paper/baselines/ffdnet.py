@@ -21,8 +21,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from tapetum.nn.blocks import ConvNorm
-from tapetum.nn.blocks import pad_to_stride
+from tapetum_paper.baselines.parts import ConvNorm, pad_to_stride
 
 __all__ = ["FFDNet", "noise_level"]
 
@@ -41,9 +40,9 @@ class FFDNet(nn.Module):
         super().__init__()
         width, depth = GREY if channels == 1 else COLOUR
         self.layers = nn.Sequential(
-            ConvNorm(4 * channels + 1, width, norm="none"),
+            ConvNorm(4 * channels + 1, width, has_norm=False),
             *(ConvNorm(width, width) for _ in range(depth - 2)),
-            ConvNorm(width, 4 * channels, norm="none", activation="none"),
+            ConvNorm(width, 4 * channels, has_norm=False, has_activation=False),
         )
         # differs from the paper: it keeps the filters orthogonal while they learn; here they only
         # begin so, since one loop trains all networks alike.

@@ -1,46 +1,28 @@
-"""Baselines: networks that others designed, for comparison, as names with a few numbers.
+"""Baselines: published networks by others, for comparison.
 
-An :class:`~tapetum.arch.spec.Architecture` describes every layer, so that it can be priced, written
-as a graph and shipped.  A :class:`Baseline` only says which published network is meant, for which
-images and how many names: its layers are torch's business (:mod:`tapetum_paper.baselines.networks`), and its
-graph is written by torch's own exporter.  Training, scores and reports take either, and ask both
-the same few questions: ``name``, ``kind``, ``image_channels``, ``denoises``, ``names``,
-``num_classes``, ``classifies_boxes``.
+A baseline has a name here and its layers in :mod:`tapetum_paper.baselines.networks`.  Training,
+evaluation and reports receive a module and its :class:`~tapetum.arch.NetworkFacts`.
 """
 
-import json
-from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple, Self
+from typing import Literal, NamedTuple
 
-from pydantic import Discriminator, Field, PositiveInt, Tag, model_validator
-
-from tapetum.arch.spec import Architecture
+from tapetum.arch import NetworkFacts
 from tapetum.errors import ArchitectureError, nearest
-from tapetum.records import Record, faults_are_ours
+from tapetum.records import faults_are_ours
 
-__all__ = [
-    "BASELINES",
-    "AnyArchitecture",
-    "Baseline",
-    "KnownBaseline",
-    "baseline_names",
-    "find_baseline",
-    "read_architecture",
-]
-
-BASELINE_FORMAT = "tapetum-baseline"
+__all__ = ["BASELINES", "KnownBaseline", "baseline_names", "find_baseline", "require_baseline"]
 
 
 class KnownBaseline(NamedTuple):
     """A published network.
 
     Attributes:
-        kind: What it does.
-        what: The same in a line, for people.
-        title: Of the paper that describes it.
-        authors: Of that paper.
-        year: Of that paper.
-        url: Of that paper.
+        kind: What the network does.
+        what: A description of one line.
+        title: Title of the publication.
+        authors: Authors of the publication.
+        year: Year of the publication.
+        url: Address of the publication.
     """
 
     kind: Literal["classifier", "denoiser"]
@@ -123,7 +105,7 @@ BASELINES = {
     ),
     "ffdnet": KnownBaseline(
         "denoiser",
-        "convolutions at half the size that are told the noise level, here an estimate",
+        "convolutions at half the size; the noise level is an input, here an estimate",
         "FFDNet: Toward a Fast and Flexible Solution for CNN based Image Denoising",
         "Zhang, Zuo and Zhang",
         2018,
@@ -132,95 +114,50 @@ BASELINES = {
 }
 
 
-class Baseline(Record):
-    """A published network, for images and classes of your own; its weights are always fresh.
-
-    Args:
-        name: One of :func:`baseline_names`.
-        image_channels: 1 for grey, 3 for RGB; any number works.
-        num_classes: How many names there are; ``None`` for a denoiser.
-    """
-
-    format: Literal["tapetum-baseline"] = "tapetum-baseline"
-    schema_version: Literal[1] = 1
-    name: str
-    image_channels: PositiveInt
-    num_classes: Annotated[int, Field(ge=2)] | None = None
-
-    @property
-    def kind(self) -> Literal["classifier", "denoiser"]:
-        """What the network does."""
-        return BASELINES[self.name].kind
-
-    @property
-    def denoises(self) -> bool:
-        """Whether the network returns an image."""
-        return self.kind == "denoiser"
-
-    @property
-    def classifies(self) -> bool:
-        """Whether the network names what is in an image."""
-        return self.kind == "classifier"
-
-    @property
-    def classifies_boxes(self) -> bool:
-        """Never: a baseline names whole images."""
-        return False
-
-    @model_validator(mode="after")
-    def _is_known(self) -> Self:
-        if self.name not in BASELINES:
-            raise ValueError(f"there is no baseline {self.name!r}; {nearest(self.name, BASELINES)}")
-        if self.classifies and self.num_classes is None:
-            raise ValueError(f"{self.name} names images: give num_classes")
-        if self.denoises and self.num_classes is not None:
-            raise ValueError(f"{self.name} only denoises: leave num_classes out")
-        return self
-
-
-def _tag(value: Any) -> str:  # what pydantic hands over: a record, or what was read of one
-    stated = value.get("format") if isinstance(value, dict) else getattr(value, "format", None)
-    return "baseline" if stated == BASELINE_FORMAT else "architecture"
-
-
-AnyArchitecture = Annotated[
-    Annotated[Architecture, Tag("architecture")] | Annotated[Baseline, Tag("baseline")],
-    Discriminator(_tag),
-]
-"""What can be trained; a baseline says so in its field ``format``, which an architecture has not."""
-
-
 def baseline_names() -> list[str]:
-    """The names that :func:`find_baseline` knows."""
+    """Return the names that :func:`find_baseline` accepts."""
     return sorted(BASELINES)
 
 
-def find_baseline(name: str, *, channels: int = 1, num_classes: int = 10) -> Baseline:
-    """The baseline of a name, for images and classes of your own.
+def find_baseline(name: str, *, channels: int = 1, num_classes: int = 10) -> NetworkFacts:
+    """Return the facts about a baseline.
 
     Args:
         name: One of :func:`baseline_names`.
-        channels: Of the images: 1 for grey, 3 for RGB.
-        num_classes: How many names there are; unused by denoisers.
+        channels: Channels of the images: 1 for grey, 3 for RGB.
+        num_classes: Number of classes; a denoiser ignores it.
 
     Raises:
-        ArchitectureError: No baseline has this name, or the numbers make no network.
+        ArchitectureError: No baseline has this name, or the numbers are out of range.
     """
+    kind = _known(name).kind
+    with faults_are_ours("these numbers make no network", kind=ArchitectureError):
+        return NetworkFacts(
+            name=name,
+            kind=kind,
+            image_channels=channels,
+            num_classes=num_classes if kind == "classifier" else None,
+        )
+
+
+def require_baseline(facts: NetworkFacts) -> None:
+    """Check that the facts describe one of the baselines.
+
+    Raises:
+        ArchitectureError: The name is unknown, or the facts contradict the baseline of that name.
+    """
+    kind = _known(facts.name).kind
+    if facts.kind != kind:
+        raise ArchitectureError(
+            f"{facts.name} is a {kind}, and the facts say {facts.kind}", "correct the kind"
+        )
+    if facts.classifies and facts.num_classes is None:
+        raise ArchitectureError(f"{facts.name} classifies images", "give num_classes")
+    if facts.denoises and facts.num_classes is not None:
+        raise ArchitectureError(f"{facts.name} only denoises", "leave num_classes out")
+
+
+def _known(name: str) -> KnownBaseline:
     if name not in BASELINES:
         raise ArchitectureError(f"there is no baseline {name!r}", nearest(name, BASELINES))
-    classes = num_classes if BASELINES[name].kind == "classifier" else None
-    with faults_are_ours("these numbers make no network", kind=ArchitectureError):
-        return Baseline(name=name, image_channels=channels, num_classes=classes)
-
-
-def read_architecture(path: Path) -> Architecture | Baseline:
-    """Reads the JSON file of an architecture or of a baseline.
-
-    Raises:
-        InputError: There is no such file, or it describes neither.
-    """
-    try:
-        is_baseline = _tag(json.loads(path.read_bytes())) == "baseline"
-    except (OSError, ValueError):
-        is_baseline = False  # what is wrong with the file, the reader below says
-    return Baseline.read(path) if is_baseline else Architecture.read(path)
+    return BASELINES[name]

@@ -27,7 +27,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from tapetum.nn.blocks import pad_to_stride
+from tapetum_paper.baselines.parts import pad_to_stride
 
 __all__ = ["LPIENet"]
 

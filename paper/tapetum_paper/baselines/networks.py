@@ -1,24 +1,30 @@
-"""The trainable form of a baseline: a published network behind the contract of our own.
+"""The trainable form of a baseline: a published network as a ``TrainableNetwork``.
 
-Classifiers come from torchvision and timm, which are loaded when one is built; denoisers are
-written here (:mod:`~tapetum_paper.baselines.dncnn`, :mod:`~tapetum_paper.baselines.ffdnet`, :mod:`~tapetum_paper.baselines.lpienet`).
-Weights are always fresh: nothing is downloaded, and comparisons start from the same place.
+Classifiers come from torchvision and timm; the modules beside this one implement the denoisers.
+Weights are always fresh and nothing is downloaded, so that comparisons start equal.
 """
 
 from typing import Any
 
 import torch
 from jaxtyping import Float
-from tapetum_paper.baselines.dncnn import DnCNN
-from tapetum_paper.baselines.ffdnet import FFDNet
-from tapetum_paper.baselines.known import Baseline
-from tapetum_paper.baselines.lpienet import LPIENet
 from torch import Tensor, nn
 
+from tapetum.arch import Architecture, NetworkFacts
 from tapetum.errors import MissingExtraError
-from tapetum.nn.network import Outputs
+from tapetum.nn import Outputs, TrainableNetwork, build
+from tapetum_paper.baselines.dncnn import DnCNN
+from tapetum_paper.baselines.ffdnet import FFDNet
+from tapetum_paper.baselines.known import require_baseline
+from tapetum_paper.baselines.lpienet import LPIENet
 
-__all__ = ["BaselineNetwork", "baseline_multiply_adds", "baseline_parameters", "build_baseline"]
+__all__ = [
+    "BaselineNetwork",
+    "baseline_multiply_adds",
+    "baseline_parameters",
+    "build_any",
+    "build_baseline",
+]
 
 # What the libraries call them.
 TORCHVISION = {
@@ -40,109 +46,112 @@ LPIENET_WIDTHS = {
 }
 
 
-class BaselineNetwork(nn.Module):
-    """A published network that answers as :class:`~tapetum.nn.network.Network` does.
+class BaselineNetwork(TrainableNetwork):
+    """A published network that training, evaluation and export accept.
 
-    Made by :func:`build_baseline`.
+    :func:`build_baseline` makes one.
 
     Args:
-        baseline: Which one, kept for whoever asks what this network is.
-        body: From noisy images to denoised ones, or to logits.
+        facts: Name, kind, channels and classes.
+        body: A module from noisy images to denoised images, or to logits.
     """
 
-    def __init__(self, baseline: Baseline, body: nn.Module) -> None:
+    def __init__(self, facts: NetworkFacts, body: nn.Module) -> None:
         super().__init__()
-        self.architecture = baseline
+        self.architecture = facts
         self.body = body
 
     def forward(
         self, noisy: Float[Tensor, "b c h w"], boxes: Float[Tensor, "b k 4"] | None = None
     ) -> Outputs:
-        """Denoises or names.
+        """Denoise or classify.
 
         Args:
-            noisy: Images of any size, range [0, 1] before the noise.
-            boxes: Looked at by no baseline: whoever has boxes cannot train a classifier with them, and
-                a denoiser needs none.
+            noisy: Images of any size, in the range [0, 1] before noise was added.
+            boxes: Ignored; no baseline classifies boxes.
         """
         del boxes
         output: Tensor = self.body(noisy)
         return Outputs(output, None) if self.architecture.denoises else Outputs(None, output)
 
-    def label(
-        self, noisy: Float[Tensor, "b c h w"], boxes: Float[Tensor, "b k 4"] | None = None
-    ) -> Tensor | None:
-        """The logits, (b, classes); ``None`` of a denoiser, without running it.
-
-        Args:
-            noisy: As in :meth:`forward`.
-            boxes: As there.
-        """
-        return self.forward(noisy, boxes).logits if self.architecture.classifies else None
+    def freeze_unused(self, *, uses_image: bool, uses_labels: bool) -> None:
+        """Do nothing: every parameter contributes to the only output."""
 
 
-def build_baseline(baseline: Baseline, *, seed: int) -> BaselineNetwork:
-    """Builds the network that ``baseline`` names, with fresh weights.
+def build_any(network: Architecture | NetworkFacts, *, seed: int) -> TrainableNetwork:
+    """Build the module of an architecture or of a baseline, with fresh weights.
 
     Args:
-        baseline: Which one.
-        seed: Equal seeds give equal weights; torch's global generator is left as it was.
+        network: An architecture of Tapetum, or the facts about a baseline.
+        seed: Random seed for the weights.
+    """
+    if isinstance(network, Architecture):
+        return build(network, seed=seed)
+    return build_baseline(network, seed=seed)
+
+
+def build_baseline(facts: NetworkFacts, *, seed: int) -> BaselineNetwork:
+    """Build a baseline with fresh weights.
+
+    Args:
+        facts: A result of :func:`~tapetum_paper.baselines.find_baseline`.
+        seed: Random seed for the weights; torch's global generator keeps its state.
 
     Returns:
         A network in training mode, on the CPU, float32.
 
     Raises:
-        MissingExtraError: It comes from a library that is not installed.
+        ArchitectureError: The facts describe no baseline.
+        MissingExtraError: The baseline comes from a library that is not installed.
     """
+    require_baseline(facts)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return BaselineNetwork(baseline, _body(baseline))
+        return BaselineNetwork(facts, _body(facts))
 
 
-def baseline_parameters(baseline: Baseline) -> int:
-    """Trainable numbers of the network.
+def baseline_parameters(facts: NetworkFacts) -> int:
+    """Return the number of trainable parameters.
 
     Raises:
-        MissingExtraError: As in :func:`build_baseline`.
+        MissingExtraError: See :func:`build_baseline`.
     """
-    return sum(weight.numel() for weight in build_baseline(baseline, seed=0).parameters())
+    return sum(weight.numel() for weight in build_baseline(facts, seed=0).parameters())
 
 
-def baseline_multiply_adds(baseline: Baseline, height: int, width: int) -> int:
-    """Multiply-adds for one image: half of the operations that torch's own counter sees.
+def baseline_multiply_adds(facts: NetworkFacts, height: int, width: int) -> int:
+    """Return the multiply-adds for one image: half of the operations that torch counts.
 
     Args:
-        baseline: Which one.
-        height: Of the image, in pixels.
-        width: Of the image, in pixels.
+        facts: A result of :func:`~tapetum_paper.baselines.find_baseline`.
+        height: Image height in pixels.
+        width: Image width in pixels.
 
     Raises:
-        MissingExtraError: As in :func:`build_baseline`.
+        MissingExtraError: See :func:`build_baseline`.
     """
     from torch.utils.flop_counter import FlopCounterMode
 
-    network = (
-        build_baseline(baseline, seed=0).eval().to("meta")
-    )  # shapes alone: nothing is computed
-    image = torch.zeros(1, baseline.image_channels, height, width, device="meta")
+    network = build_baseline(facts, seed=0).eval().to("meta")  # shapes only: nothing is computed
+    image = torch.zeros(1, facts.image_channels, height, width, device="meta")
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         network(image)
     return int(counter.get_total_flops()) // 2
 
 
-def _body(baseline: Baseline) -> nn.Module:
-    channels = baseline.image_channels
-    if baseline.name in TORCHVISION:
-        return _from_torchvision(TORCHVISION[baseline.name], channels, baseline.num_classes)
-    if baseline.name in TIMM:
-        return _from_timm(TIMM[baseline.name], channels, baseline.num_classes)
-    if baseline.name in LPIENET_WIDTHS:
-        return LPIENet(channels, LPIENET_WIDTHS[baseline.name])
-    return DnCNN(channels) if baseline.name == "dncnn" else FFDNet(channels)
+def _body(facts: NetworkFacts) -> nn.Module:
+    name, channels = facts.name, facts.image_channels
+    if name in TORCHVISION:
+        return _from_torchvision(TORCHVISION[name], channels, facts.num_classes)
+    if name in TIMM:
+        return _from_timm(TIMM[name], channels, facts.num_classes)
+    if name in LPIENET_WIDTHS:
+        return LPIENet(channels, LPIENET_WIDTHS[name])
+    return DnCNN(channels) if name == "dncnn" else FFDNet(channels)
 
 
 def _from_torchvision(name: str, channels: int, num_classes: int | None) -> nn.Module:
-    from torchvision import models  # slow to import, and needed by few
+    from torchvision import models  # slow to import
 
     network: nn.Module = models.get_model(name, weights=None, num_classes=num_classes)
     path, first = next(
@@ -154,7 +163,7 @@ def _from_torchvision(name: str, channels: int, num_classes: int | None) -> nn.M
 
 
 def _for_channels(first: nn.Conv2d, channels: int) -> nn.Conv2d:
-    """A first convolution for other images, initialised as torchvision does."""
+    """Return a first convolution for other images, initialised as torchvision does."""
     kernel_px = first.kernel_size[0]
     conv = nn.Conv2d(
         channels,
@@ -176,25 +185,24 @@ def _from_timm(name: str, channels: int, num_classes: int | None) -> nn.Module:
     return network
 
 
-def _timm() -> Any:  # not everybody has it, nor its types
+def _timm() -> Any:  # timm ships no types
     try:
         import timm
     except ModuleNotFoundError as error:
         raise MissingExtraError(
-            "this baseline comes from timm, which is not installed",
-            "install it: pip install 'tapetum[baselines]'",
+            "this baseline comes from timm, which is not installed", "install it: pip install timm"
         ) from error
     return timm
 
 
 def unfuse_norms(network: nn.Module) -> None:
-    """Takes the activations out of batch normalisations, which timm makes one module of the two.
+    """Split timm's modules of a batch normalisation and an activation into two modules.
 
-    Training on several processes exchanges batch normalisations by shared ones, and the
-    activations would go with them.
+    Training on several processes replaces batch normalisations by synchronised ones, and would
+    drop the activations with them.
 
     Args:
-        network: Changed in place; it computes what it did.
+        network: The network; it is changed in place and computes the same.
     """
     for module in list(network.modules()):
         for name, child in module.named_children():

@@ -56,7 +56,6 @@ __all__ = [
     "UPS",
     "Frame",
     "c_nas",
-    "carry_over",
     "d_nas",
     "dc_nas",
     "dc_nas_seq",
@@ -223,38 +222,6 @@ _SPACES: Mapping[str, Callable[[Frame], Space]] = {
     "dc-nas": dc_nas,
     "dc-nas-seq": dc_nas_seq,
 }
-
-
-def carry_over(found: Choices, target: Space) -> dict[str, Choice | None]:
-    """A found classifier's blocks in the slots of another space, in the order of the stages.
-
-    So the paper makes its networks: a C-NAS lends its first stages to the encoder (D-NAS), and the
-    others to the branch (DC-NAS) or all of them once more to a classifier behind (DC-NAS_seq).
-
-    Args:
-        found: A choice for each slot of a C-NAS.
-        target: Of the same frame; its decoder has no slots.
-
-    Raises:
-        ArchitectureError: The target has slots in its decoder, or a number of them that does not
-            fit.
-    """
-    stages = list(found.values())
-    encoder = [path for path in target.slots if path.startswith("encoder.")]
-    branch = [path for path in target.slots if path.startswith("classifier.")]
-    is_branch = target.classifier is not None and target.classifier.source == "encoder"
-    for_branch = stages[len(encoder) :] if is_branch else stages
-    does_fit = len(for_branch) == len(branch) or not branch
-    if len(encoder) + len(branch) < len(target.slots) or len(encoder) > len(stages) or not does_fit:
-        raise ArchitectureError(
-            f"the {len(stages)} blocks that were found do not fit the {len(target.slots)} slots of "
-            f"{target.name}",
-            "carry a C-NAS over to a space of the same frame, with a decoder that is not searched",
-        )
-    return {
-        **dict(zip(encoder, stages, strict=False)),
-        **dict(zip(branch, for_branch, strict=False)),
-    }
 
 
 def space_names() -> list[str]:

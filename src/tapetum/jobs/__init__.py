@@ -1,5 +1,6 @@
 """The main job: images in, a trained and scored network out, with a page that shows both."""
 
+from tapetum.jobs.controls import control
 from tapetum.jobs.dataset import architecture_for, require_fit
 from tapetum.jobs.demo import run_demo
 from tapetum.jobs.evaluate import Subject, open_subject, package_predict
@@ -19,6 +20,7 @@ __all__ = [
     "budget_recipes",
     "budget_space",
     "choose_recipe",
+    "control",
     "export_run",
     "fit",
     "fit_to_budget",

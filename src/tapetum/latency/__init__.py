@@ -32,6 +32,7 @@ from tapetum.latency.table import LatencyTable, Prediction
 from tapetum.latency.timing import (
     Block,
     MakeReady,
+    Run,
     Timing,
     one_at_a_time,
     summarize_rounds,
@@ -54,6 +55,7 @@ __all__ = [
     "Prediction",
     "Prepare",
     "Range",
+    "Run",
     "Runtime",
     "Subject",
     "Timing",
