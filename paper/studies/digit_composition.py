@@ -14,18 +14,18 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 import integrated_head
 import kept
-import numpy as np
 import reduced_rows
-from numpy.typing import NDArray
-from tapetum_paper import Scale
-from tapetum_paper.controlled import BRIEF, CLASSIFIER_RECIPES, table_1, table_7, table_8
-
 from tapetum.arch import Architecture
 from tapetum.data import Dataset, DatasetInfo
 from tapetum.data.digits import DIGIT_CROPS, DIGITS, Blend, DigitCrops, open_digits
 from tapetum.training import Recipe, Result, adjusted, prepare_process, suited
+from tapetum_paper import Scale
+from tapetum_paper.controlled import BRIEF, CLASSIFIER_RECIPES, table_1, table_7, table_8
 
 Values = NDArray[np.float32]
 

@@ -12,11 +12,10 @@ from functools import partial
 
 import kept
 import reduced_rows
-from tapetum_paper.controlled import BRIEF
-
 from tapetum.arch import Architecture, find_architecture
 from tapetum.data import open_dataset
 from tapetum.training import adjusted, prepare_process, suited
+from tapetum_paper.controlled import BRIEF
 
 NETWORK = "dc-net-reduced-integrated"
 POOLINGS = ("flatten", "max", "mean")

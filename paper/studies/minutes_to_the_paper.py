@@ -19,9 +19,6 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from tapetum_paper.climb import GOAL, Climb, ClimbPoint
-from tapetum_paper.printed_ssim import ssim_as_printed
-
 from tapetum.data import Dataset, open_dataset
 from tapetum.jobs import choose_recipe, score
 from tapetum.nn import build
@@ -30,6 +27,8 @@ from tapetum.progress import silent
 from tapetum.provenance import stamp
 from tapetum.training import RunFolder, adjusted, network_predict, prepare_process
 from tapetum.training.checkpoint import read_checkpoint, read_weights
+from tapetum_paper.climb import GOAL, Climb, ClimbPoint
+from tapetum_paper.printed_ssim import ssim_as_printed
 
 POLL_SECONDS = 1.0
 NEVER = 1_000_000  # steps

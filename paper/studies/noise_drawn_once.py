@@ -12,11 +12,10 @@ from dataclasses import replace
 
 import reduced_rows
 from drawn_once import DrawnOnce
-from tapetum_paper import Scale
-from tapetum_paper.controlled import UNET_RECIPES
-
 from tapetum.data import Dataset
 from tapetum.training import Recipe, adjusted, suited
+from tapetum_paper import Scale
+from tapetum_paper.controlled import UNET_RECIPES
 
 RECIPE = UNET_RECIPES[Scale.paper]
 

@@ -1,9 +1,9 @@
 """What would table 1 say if each noise level had a network of its own?
 
-"Every model is trained and tested on eleven sigma values" can be read as one network for all of
-them, which is how ``python -m tapetum_paper`` reads it, or as eleven networks.  This trains the reduced
-rows of table 1 the other way, by the recipe of the scale ``small``, each on a single sigma, and
-scores each on its own.  A training that was killed goes on; what is in the file already is kept.
+"Every model is trained and tested on eleven sigma values" can mean one network for all of them, as
+in ``table_1``, or eleven networks.  This script trains the reduced rows of table 1 the other way:
+by the recipe of the scale ``small``, each network on a single sigma, and scored on that sigma.
+An interrupted training continues, and results in the file are kept.
 
 Command:  python paper/studies/one_sigma.py --data-root ../shared/data --json FILE
 """
@@ -12,10 +12,9 @@ import statistics
 import sys
 
 import reduced_rows
-from tapetum_paper.controlled import BRIEF
-
 from tapetum.noise import PAPER_SIGMAS, NoisePlan
 from tapetum.training import Recipe, adjusted, suited
+from tapetum_paper.controlled import BRIEF
 
 
 def recipe_of(sigma: float, epochs: int) -> Recipe:

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import kept
-
 from tapetum.arch import Architecture, find_architecture
 from tapetum.data import Dataset, open_dataset
 from tapetum.jobs import fit

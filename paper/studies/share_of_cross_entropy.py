@@ -9,10 +9,9 @@ Command:  python paper/studies/share_of_cross_entropy.py --data-root ../shared/d
 """
 
 import reduced_rows
-from tapetum_paper.controlled import BRIEF
-
 from tapetum.losses import LossWeights
 from tapetum.training import Recipe, adjusted, suited
+from tapetum_paper.controlled import BRIEF
 
 SHARES = (0.1, 0.03, 0.01)
 

@@ -13,13 +13,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from torch import nn
+
 import by_hand
 import kept
 from drawn_once import DrawnOnce
-from tapetum_paper import Scale
-from tapetum_paper.controlled import CLASSIFIER_RECIPES, table_7
-from torch import nn
-
 from tapetum.arch import Architecture
 from tapetum.data import Dataset, digits, open_dataset, steps_per_epoch
 from tapetum.jobs import score
@@ -28,6 +26,8 @@ from tapetum.provenance import stamp
 from tapetum.training import Recipe, adjusted, network_predict, prepare_process
 from tapetum.training.distributed import make_accelerator
 from tapetum.training.learner import Learner
+from tapetum_paper import Scale
+from tapetum_paper.controlled import CLASSIFIER_RECIPES, table_7
 
 RECIPE = CLASSIFIER_RECIPES[Scale.paper]
 ARCHITECTURES = {cell.network.name: cell.network for cell in table_7(Scale.paper).cells}

@@ -14,11 +14,10 @@ from collections.abc import Iterable
 from itertools import product
 from pathlib import Path
 
-from tapetum_paper.paper import TABLE_7
-
 from tapetum.arch.cost import layer_costs
 from tapetum.arch.families import small_classifier
 from tapetum.arch.zoo import CLASSIFIERS
+from tapetum_paper.paper import TABLE_7
 
 SHARED = ("conv-l", "mb1-s", "mb4-l")
 WAYS = {

@@ -81,8 +81,8 @@ def _how_far(away: Sequence[float], machines: str) -> str:
         f"Over {len(away)} rows the mean difference is {statistics.fmean(away):+.1f} and its root "
         f"mean square {statistics.fmean(one**2 for one in away) ** 0.5:.1f} points; seed 0, or "
         f"several where there is a ±; {machines}; "
-        f"`python paper/studies/digit_composition.py --epochs 100 --ways '{DIMMER}' --network conv-l "
-        "--data-root ../shared/data --json FILE`; [results](../results)."
+        f"`python paper/studies/digit_composition.py --epochs 100 --ways '{DIMMER}' "
+        "--network conv-l --data-root ../shared/data --json FILE`; [results](../results)."
     )
 
 

@@ -10,7 +10,7 @@ every document, and a test fails where a document and its results differ.
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tapetum.errors import InputError

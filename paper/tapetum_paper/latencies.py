@@ -120,6 +120,7 @@ class TableCheck(Record):
         table: Table against measurement.
         multiply_adds: An affine function of the multiply-adds against measurement.
         repeating: One half of the rounds against the other half.
+        later: Networks of the table, measured again minutes later, against their first latency.
         networks: All networks of the check.
         provenance: Machine, date and versions.
     """
@@ -134,6 +135,7 @@ class TableCheck(Record):
     table: Agreement
     multiply_adds: Agreement
     repeating: Agreement
+    later: Agreement | None
     networks: tuple[TimedNetwork, ...]
     provenance: Provenance
 
@@ -197,6 +199,7 @@ _COLUMNS: dict[str, Callable[[TableCheck], str]] = {
     "measuring again": lambda check: f"{check.repeating.mean:.1%}",
     "its worst": lambda check: f"{check.repeating.worst:.1%}",
     "its rank correlation": lambda check: f"{check.repeating.rank_correlation:.3f}",
+    "minutes later": lambda check: f"{check.later.mean:.1%}" if check.later else NOT_MEASURED,
 }
 
 

@@ -297,7 +297,9 @@ def _widened(study: Study) -> dict[str, Network]:
         joint: Network = _designed(study, "dc-net-reduced-integrated")
         return {"UNet": _designed(study, "unet-s"), "DC-Net": joint}
     wide = numbers._replace(base_width=study.widened)._asdict()
-    denoiser = families.unet(f"unet-s-b{study.widened}", **wide, channels=study.frame.image_channels)
+    denoiser = families.unet(
+        f"unet-s-b{study.widened}", **wide, channels=study.frame.image_channels
+    )
     name = f"dc-net-s-b{study.widened}"
     joint = families.integrated(denoiser, name, num_classes=study.frame.num_classes, boxes=False)
     return {"UNet": denoiser, "DC-Net": joint}

@@ -67,9 +67,7 @@ def time_side_by_side(
     runtime, conditions = deployment.runtime, deployment.conditions
     ready = [_make_ready(network, runtime, conditions) for network in networks.values()]
     with one_at_a_time():
-        rounds = take_turns(
-            ready, BLOCK, num_rounds=NUM_ROUNDS, pause_s=PAUSE_S, progress=progress
-        )
+        rounds = take_turns(ready, BLOCK, num_rounds=NUM_ROUNDS, pause_s=PAUSE_S, progress=progress)
     timings = dict(zip(networks, map(summarize_rounds, rounds), strict=True))
     return SideBySide(conditions=conditions, timings=timings, provenance=stamp(seed=0))
 

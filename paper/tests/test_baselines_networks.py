@@ -4,25 +4,26 @@ import sys
 
 import pytest
 import torch
+from torch import nn
+
+from tapetum.arch import NetworkFacts
+from tapetum.errors import ArchitectureError, MissingExtraError
+from tapetum.nn import Outputs
 from tapetum_paper.baselines.dncnn import DnCNN
 from tapetum_paper.baselines.ffdnet import noise_level
-from tapetum_paper.baselines.known import BASELINES
+from tapetum_paper.baselines.known import BASELINES, baseline_names, find_baseline
 from tapetum_paper.baselines.networks import (
     TIMM,
     baseline_multiply_adds,
     baseline_parameters,
+    build_baseline,
     unfuse_norms,
 )
-from torch import nn
-
-from tapetum.arch import Baseline, baseline_names, find_baseline
-from tapetum.errors import MissingExtraError
-from tapetum.nn import Outputs, build
 
 DENOISERS = [name for name, known in BASELINES.items() if known.kind == "denoiser"]
 
 
-def baseline_of(name: str, *, channels: int = 3, num_classes: int = 7) -> Baseline:
+def baseline_of(name: str, *, channels: int = 3, num_classes: int = 7) -> NetworkFacts:
     """A baseline, where the library that it comes from is installed."""
     if name in TIMM:
         pytest.importorskip("timm")
@@ -40,7 +41,7 @@ def only(outputs: Outputs) -> torch.Tensor:
 def test_outputs_have_the_promised_shapes(name: str, channels: int) -> None:
     """A denoised image of the input's size, or a score for each class."""
     baseline = baseline_of(name, channels=channels)
-    image, logits = build(baseline, seed=0)(torch.rand(2, channels, 64, 64))
+    image, logits = build_baseline(baseline, seed=0)(torch.rand(2, channels, 64, 64))
     assert (image is None) == baseline.classifies
     assert image is None or image.shape == (2, channels, 64, 64)
     assert logits is None or logits.shape == (2, 7)
@@ -49,13 +50,18 @@ def test_outputs_have_the_promised_shapes(name: str, channels: int) -> None:
 @pytest.mark.parametrize("name", DENOISERS)
 def test_a_denoiser_takes_odd_sizes(name: str) -> None:
     """The image comes back as large as it was."""
-    assert only(build(baseline_of(name), seed=0)(torch.rand(2, 3, 41, 45))).shape == (2, 3, 41, 45)
+    assert only(build_baseline(baseline_of(name), seed=0)(torch.rand(2, 3, 41, 45))).shape == (
+        2,
+        3,
+        41,
+        45,
+    )
 
 
 @pytest.mark.parametrize("name", baseline_names())
 def test_every_parameter_learns(name: str) -> None:
     """The output reaches every weight with a finite gradient, on small images too."""
-    network = build(baseline_of(name), seed=0)
+    network = build_baseline(baseline_of(name), seed=0)
     only(network(torch.rand(2, 3, 32, 32))).square().mean().backward()
     for path, parameter in network.named_parameters():
         assert parameter.grad is not None, path
@@ -69,7 +75,7 @@ def test_equal_seeds_give_equal_networks(name: str) -> None:
     torch.manual_seed(5)
     expected = torch.rand(3)
     torch.manual_seed(5)
-    one, two, other = (build(baseline, seed=seed).state_dict() for seed in (1, 1, 2))
+    one, two, other = (build_baseline(baseline, seed=seed).state_dict() for seed in (1, 1, 2))
     assert torch.equal(torch.rand(3), expected)
     assert all(torch.equal(one[key], two[key]) for key in one)
     assert not all(torch.equal(one[key], other[key]) for key in one)
@@ -79,18 +85,23 @@ def test_equal_seeds_give_equal_networks(name: str) -> None:
 def test_saved_weights_make_the_same_network(name: str) -> None:
     """Another network with its weights gives its outputs."""
     baseline, noisy = baseline_of(name), torch.rand(2, 3, 33, 40)
-    saved, loaded = build(baseline, seed=0).eval(), build(baseline, seed=1).eval()
+    saved, loaded = build_baseline(baseline, seed=0).eval(), build_baseline(baseline, seed=1).eval()
     loaded.load_state_dict(saved.state_dict())
     with torch.no_grad():
         assert torch.equal(only(saved(noisy)), only(loaded(noisy)))
 
 
-def test_the_label_alone_is_that_of_the_whole_network() -> None:
-    """A denoiser has none."""
-    network, noisy = build(baseline_of("resnet-18"), seed=0).eval(), torch.rand(2, 3, 32, 32)
-    with torch.no_grad():
-        assert torch.equal(network.label(noisy), network(noisy).logits)
-        assert build(baseline_of("dncnn"), seed=0).label(noisy) is None
+def test_only_facts_that_agree_make_a_network() -> None:
+    """A classifier needs classes, a denoiser has none, and the kind must be right."""
+    classifier, denoiser = baseline_of("resnet-18"), baseline_of("dncnn")
+    for facts, update, said in (
+        (classifier, {"num_classes": None}, "resnet-18 classifies images; give num_classes"),
+        (denoiser, {"num_classes": 7}, "dncnn only denoises; leave num_classes out"),
+        (denoiser, {"kind": "classifier"}, "dncnn is a denoiser, and the facts say classifier"),
+        (denoiser, {"name": "resnet-81"}, "did you mean 'resnet-18'"),
+    ):
+        with pytest.raises(ArchitectureError, match=said):
+            build_baseline(facts.model_copy(update=update), seed=0)
 
 
 @pytest.mark.parametrize(
@@ -196,5 +207,5 @@ def test_an_unfused_norm_computes_what_it_did() -> None:
 def test_a_missing_library_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """One sentence says what to install."""
     monkeypatch.setitem(sys.modules, "timm", None)
-    with pytest.raises(MissingExtraError, match=r"timm.*pip install 'tapetum\[baselines\]'"):
-        build(find_baseline("efficientnet-v2-b0"), seed=0)
+    with pytest.raises(MissingExtraError, match=r"timm.*pip install timm"):
+        build_baseline(find_baseline("efficientnet-v2-b0"), seed=0)

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+
 from tapetum_paper import Scale
 from tapetum_paper.claims import CONTROLLED, SEARCHED, Claim, claims_table
 from tapetum_paper.controlled import table_1

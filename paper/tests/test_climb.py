@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from tapetum_paper.climb import Climb, ClimbPoint, climb_drawing
 
 from tapetum.provenance import stamp
 from tapetum.training import QUICK
+from tapetum_paper.climb import Climb, ClimbPoint, climb_drawing
 
 ABOVE = {"psnr_db": 29.9, "ssim": 0.96, "ssim_as_printed": 0.97, "accuracy": 0.862}
 

@@ -4,11 +4,10 @@ import json
 from pathlib import Path
 from typing import Any
 
+from tapetum.noise import PAPER_SIGMAS
 from tapetum_paper import Outcome, Scale
 from tapetum_paper.controlled import table_1, table_7
 from tapetum_paper.differences import INTEGRATED, difference_sections
-
-from tapetum.noise import PAPER_SIGMAS
 
 
 def sections(results: Path, **files: dict[str, Any]) -> dict[str, str]:

@@ -3,6 +3,8 @@
 from pathlib import Path
 
 import pytest
+
+from tapetum.errors import InputError
 from tapetum_paper.document import (
     DOCUMENTS,
     drawings,
@@ -13,17 +15,21 @@ from tapetum_paper.document import (
 from tapetum_paper.drawing import fingerprint_of
 from tapetum_paper.markdown import IMAGES, markdown_table
 
-from tapetum.errors import InputError
-
 ROOT = Path(__file__).parent.parent
 
 
+@pytest.fixture(scope="module")
+def rendered() -> dict[str, str]:
+    """Every section of the stored results."""
+    return sections(ROOT / "results")
+
+
 @pytest.mark.parametrize("name", DOCUMENTS)
-def test_a_document_equals_its_results(name: str) -> None:
+def test_a_document_equals_its_results(name: str, rendered: dict[str, str]) -> None:
     """Rendering again changes nothing: no number was typed, none is stale."""
     text = (ROOT / name).read_text()
     assert "<!-- begin: " in text
-    assert fill(text, sections(ROOT / "results")) == text
+    assert fill(text, rendered) == text
 
 
 def test_a_drawing_is_of_the_kept_results() -> None:
@@ -55,9 +61,15 @@ def test_a_section_that_nobody_renders_is_refused() -> None:
         fill("<!-- begin: z (y) -->\n<!-- end: z -->", {"x": "new"})
 
 
-def test_a_missing_result_is_said_to_be_missing(tmp_path: Path) -> None:
-    """Rendering without results gives a sentence."""
-    with pytest.raises(InputError, match=r"cannot read .*demo\.json"):
+def test_a_document_can_be_rendered_without_results(tmp_path: Path) -> None:
+    """Every section says that it was not run."""
+    assert all("not run" in text for text in sections(tmp_path).values())
+
+
+def test_a_damaged_result_is_refused(tmp_path: Path) -> None:
+    """The message names the file."""
+    (tmp_path / "minutes_to_the_paper.json").write_text("{")
+    with pytest.raises(InputError, match=r"minutes_to_the_paper\.json"):
         sections(tmp_path)
 
 

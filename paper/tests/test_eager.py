@@ -1,25 +1,64 @@
-"""Moved from the tests of the product; imports and fixtures to be completed."""
+"""Eager PyTorch as a runtime: networks of both kinds, but no graphs of unknown origin."""
+
+import numpy as np
+import pytest
+import torch
+
+from tapetum.arch import find_architecture
+from tapetum.errors import InputError
+from tapetum.graph import random_weights, write_graph
+from tapetum.latency import (
+    Block,
+    Conditions,
+    conditions_here,
+    prepare_architecture,
+    subject_of_graph,
+    summarize_rounds,
+    take_turns,
+)
+from tapetum_paper.baselines import build_baseline, find_baseline
+from tapetum_paper.eager import EagerTorch
+
+SIZE_PX = 32
 
 
-def test_torch_runs_no_graph_of_unknown_origin(tmp_path: Path) -> None:
+def conditions() -> Conditions:
+    """Two grey images at once, on one thread."""
+    return conditions_here(
+        EagerTorch(), threads=1, batch=2, channels=1, height_px=SIZE_PX, width_px=SIZE_PX
+    )
+
+
+def test_conditions_name_the_library_and_the_device() -> None:
+    """A latency of another version or another device is another latency."""
+    found = conditions()
+    assert (found.runtime, found.runtime_version) == ("torch", torch.__version__)
+    assert found.device == EagerTorch().device
+
+
+def test_no_graph_of_unknown_origin_is_run() -> None:
     """It has no architecture to build."""
     architecture = find_architecture("unet-s")
     model = write_graph(architecture, random_weights(architecture, seed=0))
-    (tmp_path / "graph.onnx").write_bytes(model.SerializeToString())
-    command = ("benchmark", tmp_path / "graph.onnx", "--channels", 1, "--size", 32)
-    assert "not graphs of unknown origin" in sentence(run(*command, "--runtime", "torch"))
-    shown = run(*command, "--seconds", 0.2)
-    assert shown.exit_code == 0, shown.output
-    assert "images a second" in shown.stdout
-    assert "peak" not in shown.stdout
+    subject = subject_of_graph(model.SerializeToString())
+    with pytest.raises(InputError, match="not ONNX graphs of unknown origin"):
+        EagerTorch().prepare(subject, conditions())
 
 
-def test_the_papers_way_of_measuring_is_offered(folder: Path) -> None:
-    """So many passes in a row after so many warm-ups, and their mean."""
-    command = ("benchmark", folder / "network.json", "--size", SIZE, "--runtime", "torch", "--json")
-    result = run(*command, "--warmups", 2, "--passes", 7)
-    assert result.exit_code == 0, result.output
-    timing = json.loads(result.stdout)["timing"]
-    assert (timing["num_rounds"], timing["num_passes"]) == (1, 7)
-    assert timing["mean_ms"] > 0
-    assert "0 passes after" in sentence(run(*command[:-1], "--passes", 0))
+@pytest.mark.parametrize("name", ["unet-s", "dc-net-reduced-integrated", "conv-l"])
+def test_an_architecture_is_measured_as_the_paper_does(name: str) -> None:
+    """Warm-ups, then so many passes in a row, and their mean."""
+    prepared = prepare_architecture(EagerTorch(), conditions(), find_architecture(name))
+    block = Block(warmups=2, warmup_ms=0, min_passes=7, min_ms=0)
+    timing = summarize_rounds(take_turns([lambda: prepared], block, num_rounds=1)[0])
+    assert (timing.num_rounds, timing.num_passes) == (1, 7)
+    assert timing.mean_ms > 0
+
+
+def test_a_baseline_is_measured_in_evaluation_mode() -> None:
+    """Running statistics stay as they were."""
+    network = build_baseline(find_baseline("dncnn"), seed=0)
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    EagerTorch().prepare_network(network, conditions())()
+    assert not network.training
+    assert all(np.array_equal(before[name], value) for name, value in network.state_dict().items())

@@ -8,6 +8,11 @@ from pathlib import Path
 import pytest
 from PIL import Image
 from skimage.metrics import structural_similarity
+
+from tapetum.data import evaluation_batches, open_dataset
+from tapetum.errors import InputError, RunError
+from tapetum.noise import Gaussian
+from tapetum.training import RunFolder, load_network, network_predict
 from tapetum_paper import (
     ALL,
     CellResult,
@@ -28,11 +33,6 @@ from tapetum_paper.plan import Cell, Measure, Spread, spread
 from tapetum_paper.results import result_path
 from tapetum_paper.run import run_path
 
-from tapetum.data import evaluation_batches, open_dataset
-from tapetum.errors import InputError, RunError
-from tapetum.noise import Gaussian
-from tapetum.training import RunFolder, load_network, network_predict
-
 CONTROLLED = (table_1, table_7, table_8, figure_3, figure_9)
 ONE = "mb1-s_*"  # the cheapest cell there is
 
@@ -43,7 +43,13 @@ def run_one(out: Path, experiment: Experiment | None = None, **options: object) 
     return reproduce(asked, **{"out": out, "results": out / "results", "only": ONE, **options})  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("experiment", CONTROLLED)
+@pytest.mark.parametrize(
+    "experiment",
+    [
+        *(table_1, table_7, table_8, figure_3),
+        pytest.param(figure_9, marks=pytest.mark.slow),  # twenty networks
+    ],
+)
 def test_an_experiment_runs_at_the_scale_smoke(
     experiment: Callable[[Scale], Experiment], tmp_path: Path
 ) -> None:

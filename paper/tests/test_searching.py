@@ -6,6 +6,12 @@ from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
+
+from made_table import made_table
+from tapetum.arch import Architecture
+from tapetum.arch.spec import InvertedResidual, level_channels
+from tapetum.errors import InputError
+from tapetum.latency import LatencyTable, range_of
 from tapetum_paper import Experiment, Reproduced, Scale, gather, paper, reproduce
 from tapetum_paper.searched import Searched, Target
 from tapetum_paper.searching import (
@@ -23,12 +29,6 @@ from tapetum_paper.searching import (
 )
 from tapetum_paper.side_by_side import SideBySide
 from tapetum_paper.studies import STUDIES
-
-from tapetum.arch import Architecture
-from tapetum.arch.spec import InvertedResidual, level_channels
-from tapetum.errors import InputError
-from tapetum.latency import LatencyTable, range_of
-from test_latency_table import table_of
 
 TABLES = {
     table_2: paper.TABLE_2,
@@ -51,16 +51,15 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for searched in _searched(ALL, Scale.smoke):
         path = root / "results" / "smoke" / "tables" / f"{searched.table}.json"
         if not path.exists():
-            here = {"conditions": SMOKE.deployment.conditions}
-            table_of(searched.space).model_copy(update=here).write(path)
+            made_table(searched.space, SMOKE.deployment.conditions).write(path)
     return root
 
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Timings that are not spread in time: what they come to is no law."""
-    monkeypatch.setattr("tapetum.jobs.match.PAUSE_S", 0.0)
-    monkeypatch.setattr("tapetum.jobs.match.NUM_ROUNDS", 1)
+    monkeypatch.setattr("tapetum_paper.side_by_side.PAUSE_S", 0.0)
+    monkeypatch.setattr("tapetum_paper.side_by_side.NUM_ROUNDS", 1)
 
 
 def _searched(experiments: Sequence[Make], scale: Scale) -> list[Searched]:

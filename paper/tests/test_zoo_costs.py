@@ -1,12 +1,12 @@
 """Costs of the named architectures, beside those that the paper prints."""
 
 import pytest
-from tapetum_paper.paper import TABLE_7, TABLE_8
 
 from tapetum.arch import find_architecture
 from tapetum.arch.cost import multiply_adds
 from tapetum.arch.cost import layer_costs
 from tapetum.arch.zoo import CLASSIFIERS
+from tapetum_paper.paper import TABLE_7, TABLE_8
 
 
 @pytest.mark.parametrize("name", CLASSIFIERS)
