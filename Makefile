@@ -3,12 +3,14 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test check docs clean
+.PHONY: help demo test test-paper check docs paper clean
 .DELETE_ON_ERROR:
 
 help:
 	@echo "make demo   train, export and score the demo network; writes runs/demo/report.html"
 	@echo "make test   every check and every quick test"
+	@echo "make paper  set up the reproduction of the paper (paper/README.md)"
+	@echo "make test-paper  the quick tests of the reproduction"
 	@echo "make check  the checks alone: ruff, mypy, import-linter, codespell"
 	@echo "make docs   build the documentation site into site/; warnings are errors"
 	@echo "make clean  remove the environment, caches and builds; runs/ stays"
@@ -22,6 +24,13 @@ demo: $(VENV)/.demo-installed
 test: check
 	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n 2
 
+# The reproduction of the paper has its own tests and its own pytest settings.
+test-paper: $(VENV)/.dev-installed
+	cd paper && OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE ../$(BIN)/python -m pytest -n 2
+
+paper: $(VENV)/.dev-installed
+	@echo "Ready: $(BIN)/python -m tapetum_paper --list"
+
 check: $(VENV)/.dev-installed
 	scripts/check
 
@@ -31,7 +40,7 @@ docs: $(VENV)/.docs-installed
 
 clean:
 	rm -rf $(VENV) build dist site .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
-	find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+	find src tests benchmarks paper -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/.demo-installed: pyproject.toml | $(VENV)/.created
 	@echo "Installing what the demo needs into $(VENV) (once; several minutes on a slow line)"
@@ -44,9 +53,9 @@ $(VENV)/.docs-installed: pyproject.toml | $(VENV)/.created
 	@touch $@
 
 # [dev] includes [demo] and [docs], hence three stamps.
-$(VENV)/.dev-installed: pyproject.toml | $(VENV)/.created
+$(VENV)/.dev-installed: pyproject.toml paper/pyproject.toml | $(VENV)/.created
 	@echo "Installing what the tests need into $(VENV) (once; several minutes on a slow line)"
-	$(BIN)/python -m pip install -e '.[dev]'
+	$(BIN)/python -m pip install -e '.[dev]' -e paper
 	@touch $@ $(VENV)/.demo-installed $(VENV)/.docs-installed
 
 # A stamp and not bin/python, which is there even after a set-up that failed half-way.

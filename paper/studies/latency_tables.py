@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 
 from tapetum import latency
-from tapetum.arch import Frame, Space, open_space
+from tapetum.arch import Space, spaces
 from tapetum.provenance import stamp
 from tapetum_paper.latencies import SETTINGS, Agreement, Setting, TableCheck, TimedNetwork
 
@@ -72,13 +72,13 @@ def _agreement(found: tuple[float, float, float]) -> Agreement:
 
 def space_of(setting: Setting) -> Space:
     """Return the space, with eight operators a slot."""
-    frame = Frame(
+    frame = spaces.Frame(
         operators=OPERATORS,
         image_px=setting.size_px,
         image_channels=CHANNELS,
         num_classes=CLASSES,
     )
-    return open_space(setting.space, frame)
+    return spaces.open_space(setting.space, frame)
 
 
 def main() -> None:

@@ -25,7 +25,7 @@ from functools import partial
 from itertools import product
 from typing import Literal, NamedTuple
 
-from tapetum.arch import Architecture, families, find_architecture, multiply_adds
+from tapetum.arch import Architecture, cost, families, find_architecture
 from tapetum.data import digits
 from tapetum.losses import EQUATION_1
 from tapetum.training import PUBLISHED, QUICK, Recipe
@@ -296,6 +296,6 @@ def _cost(*, unit: float) -> Callable[[CellResult], float]:
     def read(done: CellResult) -> float:
         assert isinstance(done.architecture, Architecture)  # noqa: S101  (no baselines in this study)
         size_px = IMAGE_PX if done.cell.data == "digits" else digits.DigitCrops.size_px
-        return multiply_adds(done.architecture, size_px, size_px, num_boxes=2) / unit
+        return cost.multiply_adds(done.architecture, size_px, size_px, num_boxes=2) / unit
 
     return read

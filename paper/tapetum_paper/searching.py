@@ -30,14 +30,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import get_args
 
-from tapetum.arch import (
-    Architecture,
-    Frame,
-    NetworkFacts,
-    families,
-    find_architecture,
-    open_space,
-)
+from tapetum.arch import Architecture, NetworkFacts, families, find_architecture, spaces
 from tapetum.losses import EQUATION_3
 from tapetum.search import SWIFT_SEARCH, TF_NAS, SearchRecipe, SearchResult
 from tapetum_paper.baselines import baseline_names, find_baseline
@@ -312,7 +305,7 @@ def _found(
     *,
     search: SearchRecipe | None = None,
     target: Target | None = None,
-    frame: Frame | None = None,
+    frame: spaces.Frame | None = None,
     decoder: str = "conv",
     control: Control | None = None,
 ) -> Searched:
@@ -330,7 +323,7 @@ def _found(
     """
     recipe, frame = search or study.search, frame or study.frame
     target = target or study.targets[size]
-    classifiers = open_space("c-nas", frame)
+    classifiers = spaces.open_space("c-nas", frame)
     is_built = space != "c-nas"
     marks = (
         space,
@@ -349,13 +342,13 @@ def _found(
         yardstick=None if frame == study.frame or target.share is None else _yardstick(study),
         recipe=recipe,
         control=control,
-        built_in=open_space(space, frame._replace(decoder=decoder)) if is_built else None,
+        built_in=spaces.open_space(space, frame._replace(decoder=decoder)) if is_built else None,
     )
 
 
 def _yardstick(study: Study) -> Yardstick:
     """The C-NAS of the study: one of other operators or of learned depth may be as slow."""
-    space = open_space("c-nas", study.frame)
+    space = spaces.open_space("c-nas", study.frame)
     return Yardstick(space=space, table=_table_name("c-nas", study.frame))
 
 
@@ -366,14 +359,14 @@ def _found_for_both(study: Study, size: Size) -> Searched:
     )
     return Searched(
         name=f"dc-nas-{size.lower()}-both",
-        space=open_space("dc-nas", study.frame),
+        space=spaces.open_space("dc-nas", study.frame),
         table=_table_name("dc-nas", study.frame),
         target=study.targets[size],
         recipe=recipe,
     )
 
 
-def _table_name(space: str, frame: Frame) -> str:
+def _table_name(space: str, frame: spaces.Frame) -> str:
     return f"{space}-{frame.operators}op{'-depth' if frame.learns_depth else ''}"
 
 

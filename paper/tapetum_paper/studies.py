@@ -8,7 +8,7 @@ and the slowest network of the space.
 from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
-from tapetum.arch import Frame
+from tapetum.arch import spaces
 from tapetum.data import digits
 from tapetum.losses import EQUATION_3
 from tapetum.noise import NoisePlan
@@ -57,7 +57,7 @@ class Study(NamedTuple):
     """
 
     data: Literal["digit-crops", "imagenette128", "imagenet100"]
-    frame: Frame
+    frame: spaces.Frame
     deployment: Deployment
     search: SearchRecipe
     training: Recipe
@@ -95,7 +95,7 @@ BRIEF_SEARCH = SWIFT_SEARCH.model_copy(
 STUDIES = {
     Scale.smoke: Study(
         data="digit-crops",
-        frame=Frame(
+        frame=spaces.Frame(
             operators=4,
             image_px=digits.DigitCrops.size_px,
             image_channels=1,
@@ -113,7 +113,7 @@ STUDIES = {
     ),
     Scale.small: Study(
         data="imagenette128",
-        frame=Frame(operators=4, image_px=64, image_channels=3, num_classes=10),
+        frame=spaces.Frame(operators=4, image_px=64, image_channels=3, num_classes=10),
         deployment=Deployment("onnxruntime", 1, 1, 64, 3),
         search=BRIEF_SEARCH,
         training=BRIEF_TRAINING,
@@ -124,7 +124,7 @@ STUDIES = {
     ),
     Scale.paper: Study(
         data="imagenet100",
-        frame=Frame(operators=4, image_px=224, image_channels=3, num_classes=100),
+        frame=spaces.Frame(operators=4, image_px=224, image_channels=3, num_classes=100),
         deployment=Deployment("torch", 1, 32, 224, 3),
         targets={"S": Target(ms=6.0), "M": Target(ms=8.0), "L": Target(ms=12.0)},
         sequential=Target(ms=6.7),

@@ -3,8 +3,7 @@
 import pytest
 
 from tapetum.arch import find_architecture
-from tapetum.arch.cost import multiply_adds
-from tapetum.arch.cost import layer_costs
+from tapetum.arch.cost import layer_costs, multiply_adds
 from tapetum.arch.zoo import CLASSIFIERS
 from tapetum_paper.paper import TABLE_7, TABLE_8
 

@@ -26,8 +26,6 @@ from typing import Literal, NamedTuple
 
 from tapetum.arch.space import (
     Candidate,
-    Choice,
-    Choices,
     Pieces,
     Slot,
     Space,
