@@ -193,4 +193,8 @@ def _fastest_run_s(code: str) -> float:
 
 def _built_size(pattern: str) -> str:
     files = sorted((ROOT / "dist").glob(pattern), key=lambda path: path.stat().st_mtime)
-    return f"{files[-1].stat().st_size / 1000:.0f} kB" if files else "not built"
+    return (
+        f"{files[-1].stat().st_size / 1000:.0f} kB"
+        if files
+        else "not built: python -m hatchling build"
+    )
