@@ -7,6 +7,7 @@ from pathlib import Path
 import commands
 import house
 import pytest
+import tables
 
 ALL_COMMANDS = list(commands.commands())
 
@@ -85,3 +86,9 @@ def test_every_command_is_walked() -> None:
     """Groups are entered, and nothing is left out."""
     names = {command.name for command in ALL_COMMANDS}
     assert {"tapetum", "tapetum fit", "tapetum latency", "tapetum latency measure"} <= names
+
+
+@pytest.mark.parametrize("page", tables.PAGES)
+def test_tables_of_documents_are_those_of_the_results(page: str) -> None:
+    """No figure of a document differs from its file; ``scripts/render_docs`` writes them anew."""
+    assert (house.ROOT / page).read_text() == tables.filled(page)

@@ -1,0 +1,86 @@
+"""The documents: commands that exist, code that parses, links that lead somewhere, no fetching."""
+
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+import commands
+import docstrings
+import house
+import pytest
+import site_hooks
+
+OPTIONS = {
+    command.words: {"--help"}
+    | {name for each in command.parameters for name in (*each.opts, *each.secondary_opts)}
+    for command in commands.commands()
+}
+PLACEHOLDER = re.compile(r"^tapetum( latency)?( [A-Z.]+.*)?$")  # such as `tapetum COMMAND --help`
+
+
+def typed_commands(text: str) -> Iterator[str]:
+    """Every command of Tapetum in the code of a document: lines of blocks, and inline code."""
+    inline = re.findall(r"`(tapetum [^`]+)`", text)
+    lines = re.findall(r"^ *(?:\$ )?(tapetum [^`\n]+)$", text, re.MULTILINE)
+    yield from (line.partition("  #")[0] for line in inline + lines if not PLACEHOLDER.match(line))
+
+
+def unknown_parts(line: str) -> list[str]:
+    """The command, if there is none of that name, or else its options that do not exist."""
+    words = shlex.split(line)
+    known = max((each for each in OPTIONS if words[: len(each)] == list(each)), key=len, default=())
+    if len(known) < 2 and not words[1].startswith("-"):
+        return [line]
+    given = {word.partition("=")[0] for word in words if word.startswith("--")}
+    return sorted(given - OPTIONS[known])
+
+
+@pytest.mark.parametrize(
+    ("line", "unknown"),
+    [
+        ("tapetum fit photos --target-ms 8 --out runs/photos", []),
+        ("tapetum fit photos --budget 8", ["--budget"]),
+        ("tapetum launch", ["tapetum launch"]),
+    ],
+)
+def test_an_unknown_option_is_found(line: str, unknown: list[str]) -> None:
+    """The test above fails on a wrong command and on a wrong option, and on nothing else."""
+    assert list(typed_commands(f"text\n\n```bash\n{line}\n```\n")) == [line]
+    assert unknown_parts(line) == unknown
+
+
+@pytest.mark.parametrize("page", house.documents(), ids=lambda path: path.name)
+def test_python_of_the_documents_parses(page: Path) -> None:
+    """Every Python block is valid Python."""
+    for block in re.findall(r"^```python\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE):
+        compile(block, str(page), "exec")
+
+
+def test_links_of_the_readme_exist() -> None:
+    """Every relative link of README.md and CONTRIBUTING.md leads to a file."""
+    for name in ("README.md", "CONTRIBUTING.md"):
+        links = re.findall(r"\]\((?!https?:)([^)#]+)", (house.ROOT / name).read_text())
+        assert not [link for link in links if not (house.ROOT / link).exists()]
+
+
+@pytest.mark.parametrize(
+    ("html", "is_loaded"),
+    [
+        ('<script src="https://example.org/a.js">', True),
+        ("<img src=//example.org/a.png>", True),
+        ('<link rel="stylesheet" href="https://example.org/a.css">', True),
+        ('<link rel="canonical" href="https://example.org/">', False),
+        ('<a href="https://example.org">', False),
+        ('<script src="assets/a.js">', False),
+    ],
+)
+def test_outside_resources_are_found(html: str, is_loaded: bool) -> None:
+    """What a browser would fetch by itself is told from a link that a reader may follow."""
+    assert bool(site_hooks.LOADED.search(html)) is is_loaded
+
+
+def test_docstrings_become_markdown() -> None:
+    """Roles, double backticks, formulas and literal blocks are written as Markdown has them."""
+    text = "Like :class:`~a.b.Thing` and ``x``::\n\n    y\n\n.. math:: a + b\n"
+    assert docstrings.as_markdown(text) == "Like `Thing` and `x`:\n\n    y\n\n`a + b`\n"
