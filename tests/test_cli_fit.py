@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tapetum.jobs.match import MatchedNetwork
-from tapetum.latency import LatencyTable, range_of
+from tapetum.latency import LatencyTable
 from tapetum.runtime import open_package
 from test_cli import photos, run, sentence
 from test_latency_table import small_space
@@ -24,7 +24,7 @@ def device(tmp_path_factory: pytest.TempPathFactory) -> Path:
     small_space(num_slots=2, num_classes=2).write(root / "space.json")
     result = run(
         *("latency", "measure", "--space", root / "space.json", "--size", SIZE),
-        *("--networks", 60, "--minutes", 0.3, "--out", root / "table.json"),
+        *("--networks", 60, "--minutes", 0.3, "--max-rounds", 3, "--out", root / "table.json"),
     )
     assert result.exit_code == 0, result.output
     return root
@@ -33,14 +33,14 @@ def device(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Rounds that are not spread in time: what they come to is no law."""
-    monkeypatch.setattr("tapetum.jobs.match.PAUSE_S", 0.0)
+    monkeypatch.setattr("tapetum.latency.timing.PAUSE_S", 0.0)
     monkeypatch.setattr("tapetum.jobs.match.MOST_ATTEMPTS", 2)
-    monkeypatch.setattr("tapetum.jobs.match.NUM_ROUNDS", 2)
+    monkeypatch.setattr("tapetum.latency.timing.NUM_ROUNDS", 2)
 
 
 def command(photos: Path, device: Path, out: Path, *options: object) -> tuple[object, ...]:
     """A budget in the middle of what the space spans."""
-    fastest, slowest = range_of(LatencyTable.read(device / "table.json"))
+    fastest, slowest = LatencyTable.read(device / "table.json").range
     asked = {"--target-ms": (fastest + slowest) / 2, "--space": device / "space.json"}
     asked |= {"--latency": device / "table.json", "--out": out, "--search-recipe": "swift"}
     return ("fit", photos, *(part for pair in asked.items() for part in pair), *SHORT, *options)

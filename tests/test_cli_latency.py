@@ -1,4 +1,4 @@
-"""What a user of ``tapetum latency`` sees, on a space of his own and this machine."""
+"""Tests of ``tapetum latency`` and ``tapetum benchmark``, most of them on a scripted clock."""
 
 import json
 import re
@@ -9,11 +9,17 @@ import pytest
 from PIL import Image
 from typer.testing import Result
 
-from tapetum.latency import Drift, LatencyTable, range_of
+from scripted_runtime import ScriptedRuntime
+from tapetum.arch import find_architecture
+from tapetum.graph import random_weights, write_graph
+from tapetum.latency.runtimes import RUNTIMES, OnnxRuntime
+from tapetum.latency.timing import ForwardPass
+from tapetum.runtime.package import Manifest, write_package
 from test_cli import run, sentence
 from test_latency_table import small_space
 
 NETWORKS, SIZE = 60, 32
+MEASURED = ("batch", "threads", "networks", "minutes")
 
 
 @pytest.fixture(scope="module")
@@ -24,9 +30,17 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     space.write(root / "space.json")
     architecture = space.architecture(space.random(np.random.default_rng(0)))
     architecture.write(root / "network.json")
-    result = measure(root, "table.json")
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        script(monkeypatch)
+        result = measure(root, "table.json")
     assert result.exit_code == 0, result.output
     return root
+
+
+def script(monkeypatch: pytest.MonkeyPatch, *, factor: float = 1) -> None:
+    """Let ONNX Runtime run on a made-up clock, so that no test depends on this machine."""
+    runtime = ScriptedRuntime(small_space(num_slots=2), monkeypatch, factor=factor)
+    monkeypatch.setitem(RUNTIMES, "onnxruntime", runtime)  # type: ignore[arg-type]
 
 
 def measure(root: Path, out: str, *options: object) -> Result:
@@ -37,7 +51,7 @@ def measure(root: Path, out: str, *options: object) -> Result:
     )
 
 
-@pytest.mark.parametrize("command", ["measure", "range", "predict", "check", "adjust"])
+@pytest.mark.parametrize("command", ["measure", "range", "predict", "check"])
 def test_help_has_an_example_and_json(command: str) -> None:
     """Whoever asks gets something to type."""
     text = re.sub(r"\x1b\[[0-9;]*m", "", run("latency", command, "--help").stdout)
@@ -55,18 +69,21 @@ def test_the_range_holds_the_prediction(folder: Path) -> None:
     assert found["low_ms"] < found["median_ms"] < found["high_ms"]
     assert found["conditions"]["runtime"] == "onnxruntime"
     shown = run("latency", "range", folder / "table.json").stdout
-    assert "this space spans" in shown
+    assert "latencies of this space" in shown
     assert "held-out error" in shown
 
 
-def test_a_check_sets_three_errors_side_by_side(folder: Path) -> None:
+def test_a_check_sets_three_errors_side_by_side(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Table, multiply-adds and repeating, in words, in JSON and as a drawing."""
+    script(monkeypatch)
     plot = folder / "check.png"
     result = run("latency", "check", folder / "table.json", "--networks", 4, "--plot", plot)
     assert result.exit_code == 0, result.output
     for name in ("the table", "multiply-adds alone", "measuring again"):
         assert name in result.stdout
-    assert "of two measurements of each lie within" in result.stderr
+    assert "of the measurements lie within" in result.stderr
     with Image.open(plot) as image:
         assert image.width > 300
     found = json.loads(
@@ -74,21 +91,6 @@ def test_a_check_sets_three_errors_side_by_side(folder: Path) -> None:
     )
     assert len(found["networks"]) == 3
     assert found["summary"]["table"]["mean"] >= 0
-
-
-def test_a_table_is_brought_to_the_speed_of_now(folder: Path, tmp_path: Path) -> None:
-    """By the line that the command tells, in a table of its own that says so."""
-    out = tmp_path / "now.json"
-    result = run("latency", "adjust", folder / "table.json", "--out", out)
-    assert result.exit_code == 0, result.output
-    assert "of the table's own networks take" in result.stderr
-    before = LatencyTable.read(out)
-    assert "at the speed of 20" in before.note
-    again = json.loads(run("latency", "adjust", out, "--out", out, "--overwrite", "--json").stdout)
-    drift, found = Drift.model_validate(again["drift"]), range_of(LatencyTable.read(out))
-    assert found == pytest.approx([drift.now(bound_ms) for bound_ms in range_of(before)])
-    assert (again["fastest_ms"], again["slowest_ms"]) == pytest.approx(found)
-    assert "exists already" in sentence(run("latency", "adjust", out, "--out", out))
 
 
 def test_a_table_is_not_replaced_unasked(folder: Path) -> None:
@@ -124,15 +126,15 @@ def test_bad_input_gets_one_sentence(options: tuple[str, ...], words: str, tmp_p
 @pytest.mark.parametrize(
     ("command", "option", "value"),
     [
-        *(("measure", option, "0") for option in ("batch", "threads", "networks", "minutes")),
-        *(("measure", option, "-1") for option in ("batch", "threads", "networks", "minutes")),
+        *(("measure", option, "0") for option in (*MEASURED, "max-rounds")),
+        *(("measure", option, "-1") for option in MEASURED),
         ("measure", "threads", "100000000"),
         ("measure", "minutes", "nan"),
         ("measure", "minutes", "inf"),
         ("check", "networks", "0"),
         *(("benchmark", option, "0") for option in ("batch", "threads", "size", "seconds")),
         ("benchmark", "seconds", "nan"),
-        ("benchmark", "passes", "0"),
+        *(("benchmark", "target-ms", value) for value in ("0", "-1", "nan", "inf")),
     ],
 )
 def test_a_number_without_sense_gets_one_sentence(
@@ -187,6 +189,45 @@ def test_a_network_is_timed_under_each_runtime(folder: Path, runtime: str) -> No
     assert found["conditions"]["runtime"] == runtime
     assert found["conditions"]["precision"] == "fp32"
     assert found["timing"]["median_ms"] > 0
+
+
+@pytest.mark.parametrize(
+    ("target_ms", "code", "words"),
+    [(1.0, 0, "is kept"), (0.985, 0, "is kept"), (0.5, 1, "is missed"), (2.0, 0, "50.0% below")],
+)
+def test_a_target_is_compared_with_the_median(
+    folder: Path, target_ms: float, code: int, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Exit code 1 if it is missed, and a sentence that says by how much."""
+    clock = [0]
+    monkeypatch.setattr("tapetum.latency.timing.time.perf_counter_ns", lambda: clock[0])
+
+    def one_millisecond(*_: object) -> ForwardPass:
+        return lambda: clock.__setitem__(0, clock[0] + 1_000_000)
+
+    monkeypatch.setattr(OnnxRuntime, "prepare", one_millisecond)
+    command = ("benchmark", folder / "network.json", "--size", SIZE, "--target-ms", target_ms)
+    result = run(*command)
+    assert result.exit_code == code, result.output
+    assert f"the budget of {target_ms:g} ms" in result.stderr
+    assert words in result.stderr
+    answered = run(*command, "--json")
+    assert answered.exit_code == code
+    assert json.loads(answered.stdout)["keeps_target"] == (code == 0)
+
+
+def test_a_package_is_timed_at_its_own_size(tmp_path: Path) -> None:
+    """And an ONNX file of a fixed size at that; an explicit option decides."""
+    architecture = find_architecture("unet-s", channels=1)
+    weights = random_weights(architecture, seed=0)
+    package = tmp_path / "small.tapetum"
+    manifest = Manifest.of(architecture, size_px=40)
+    write_package(package, write_graph(architecture, weights), manifest, "A card.")
+    for options, size in (((), 40), (("--size", 24), 24)):
+        result = run("benchmark", package, "--seconds", 0.1, "--json", *options)
+        assert result.exit_code == 0, result.output
+        conditions = json.loads(result.stdout)["conditions"]
+        assert (conditions["channels"], conditions["width_px"]) == (1, size)
 
 
 def test_threads_that_share_cores_are_told_of(

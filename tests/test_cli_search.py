@@ -8,7 +8,6 @@ import pytest
 
 from tapetum.arch import Architecture
 from tapetum.errors import InputError
-from tapetum.latency import range_of
 from tapetum.search import TF_NAS, SearchRequest, choose_search_recipe
 from test_cli import photos, run, sentence
 from test_latency_table import small_space, table_of
@@ -31,7 +30,7 @@ def target_ms(table_file: Path) -> float:
     """In the middle of what the space spans."""
     from tapetum.latency import LatencyTable
 
-    fastest, slowest = range_of(LatencyTable.read(table_file))
+    fastest, slowest = LatencyTable.read(table_file).range
     return (fastest + slowest) / 2
 
 

@@ -10,7 +10,7 @@ from tapetum.jobs import run_demo
 @pytest.mark.slow
 def test_the_budget_is_demonstrated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A table, a search, three trainings, a package that was timed, and a report; in small."""
-    monkeypatch.setattr("tapetum.jobs.match.PAUSE_S", 0.0)
+    monkeypatch.setattr("tapetum.latency.timing.PAUSE_S", 0.0)
     monkeypatch.setattr("tapetum.jobs.match.MOST_ATTEMPTS", 1)
     made = run_demo(
         tmp_path / "run",

@@ -1,5 +1,9 @@
-"""Laws of the stopwatch: it says how long things take, in turns, one timing at a time."""
+"""Tests of timing: durations, interleaved rounds, their statistics, and the lock."""
 
+import os
+import subprocess
+import sys
+import tempfile
 import time
 from functools import partial
 from pathlib import Path
@@ -9,37 +13,38 @@ import pytest
 from scipy.stats import norm  # type: ignore[import-untyped,unused-ignore]
 
 from tapetum.errors import InputError
+from tapetum.latency.rounds import faster_half_mean, relative_noise
 from tapetum.latency.timing import (
-    Block,
-    Run,
-    noise_of,
-    one_at_a_time,
-    summarize_rounds,
-    take_turns,
-    time_block,
-    undisturbed,
+    LOCK_FOLDER,
+    LOCK_NAME,
+    ForwardPass,
+    PassCount,
+    Timing,
+    time_passes,
+    time_rounds,
+    timing_lock,
 )
 
-SHORT = Block(warmups=1, warmup_ms=0, min_passes=3, min_ms=0)
+SHORT = PassCount(warmups=1, warmup_ms=0, min_passes=3, min_ms=0)
 
 
 def test_a_known_sleep_is_timed_right() -> None:
-    """A pass is never shorter than its sleep, and hardly longer."""
-    passes = time_block(lambda: time.sleep(0.02), SHORT)
+    """A pass is never shorter than its sleep."""
+    passes = time_passes(lambda: time.sleep(0.02), SHORT)
     assert len(passes) == 3
     assert min(passes) >= 20
-    assert summarize_rounds([passes]).median_ms < 30
+    assert Timing.of([passes]).median_ms >= 20
 
 
 def test_a_block_is_long_enough_in_passes_and_in_time() -> None:
     """Warm-ups do not count."""
     calls = []
-    passes = time_block(
-        lambda: calls.append(0), Block(warmups=4, warmup_ms=0, min_passes=7, min_ms=0)
+    passes = time_passes(
+        lambda: calls.append(0), PassCount(warmups=4, warmup_ms=0, min_passes=7, min_ms=0)
     )
     assert (len(passes), len(calls)) == (7, 11)
-    passes = time_block(
-        lambda: time.sleep(0.001), Block(warmups=1, warmup_ms=0, min_passes=1, min_ms=20)
+    passes = time_passes(
+        lambda: time.sleep(0.001), PassCount(warmups=1, warmup_ms=0, min_passes=1, min_ms=20)
     )
     assert sum(passes) >= 20
 
@@ -48,78 +53,127 @@ def test_everything_has_its_turn_in_every_round() -> None:
     """A B A B, never A A B B; each is made ready anew."""
     calls: list[str] = []
 
-    def make_ready(name: str) -> Run:
+    def make_ready(name: str) -> ForwardPass:
         calls.append(name.upper())
         return lambda: calls.append(name)
 
-    block = Block(warmups=1, warmup_ms=0, min_passes=1, min_ms=0)
-    found = take_turns([partial(make_ready, name) for name in "ab"], block, num_rounds=3)
+    block = PassCount(warmups=1, warmup_ms=0, min_passes=1, min_ms=0)
+    found = time_rounds([partial(make_ready, name) for name in "ab"], block, num_rounds=3)
     assert "".join(calls) == "AaaBbb" * 3
     assert [len(rounds) for rounds in found] == [3, 3]
 
 
 def test_rounds_are_pooled_by_their_medians() -> None:
     """One disturbed pass, or one disturbed round, does not move the latency."""
-    found = summarize_rounds([[1, 1, 9], [1, 1, 1], [50, 60, 70]])
+    found = Timing.of([[1, 1, 9], [1, 1, 1], [50, 60, 70]])
     assert found.median_ms == 1
     assert found.p95_ms == 70
     assert (found.num_rounds, found.num_passes) == (3, 9)
-    assert summarize_rounds([[2, 2], [2, 2]]).spread == 0
-    assert summarize_rounds([[1], [2], [3]]).spread == pytest.approx(0.5)
+    assert Timing.of([[2, 2], [2, 2]]).spread == 0
+    assert Timing.of([[1], [2], [3]]).spread == pytest.approx(0.5)
 
 
 def test_two_timings_never_overlap(tmp_path: Path) -> None:
-    """The second is refused while the first goes on, and not afterwards."""
-    refused = pytest.raises(InputError, match="another timing is going on")
-    with one_at_a_time(tmp_path), refused, one_at_a_time(tmp_path):
+    """The second is refused while the first is running, and not afterwards."""
+    refused = pytest.raises(InputError, match="another latency measurement is running")
+    with timing_lock(tmp_path), refused, timing_lock(tmp_path):
         pass
-    with one_at_a_time(tmp_path):
+    with timing_lock(tmp_path):
         pass
 
 
-@pytest.mark.parametrize("visits", [[5.0], [5.0, 8.0], [5.0, 9.0, 5.0], [9.0, 5.0, 7.0, 5.0]])
-def test_disturbed_visits_do_not_count(visits: list[float]) -> None:
+def holder(folder: Path) -> "subprocess.Popen[str]":
+    """Another process, which holds the lock until it is killed."""
+    code = (
+        "import sys, time; from pathlib import Path\n"
+        "from tapetum.latency.timing import timing_lock\n"
+        "with timing_lock(Path(sys.argv[1])):\n"
+        "    print('held', flush=True); time.sleep(60)\n"
+    )
+    return subprocess.Popen(
+        [sys.executable, "-c", code, str(folder)], stdout=subprocess.PIPE, text=True
+    )
+
+
+def test_the_lock_ends_with_the_process_that_holds_it(tmp_path: Path) -> None:
+    """A killed process leaves a file behind and no lock."""
+    with holder(tmp_path) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "held\n"
+        with pytest.raises(InputError, match="is running"), timing_lock(tmp_path):
+            pass
+        process.kill()
+        process.wait()
+    assert list(tmp_path.iterdir())
+    with timing_lock(tmp_path):
+        pass
+
+
+@pytest.mark.skipif(os.name != "posix" or os.getuid() != 0, reason="only root can be two users")
+@pytest.mark.parametrize("mode", [0o644, 0o000])
+def test_another_users_file_is_no_lock(mode: int) -> None:
+    """Any user can take the lock beside a file that somebody else left, readable or not."""
+    code = (
+        "import os, sys; from pathlib import Path\n"
+        "from tapetum.latency.timing import timing_lock\n"
+        "os.setuid(65534)\n"
+        "with timing_lock(Path(sys.argv[1])): print('held')\n"
+    )
+    with tempfile.TemporaryDirectory(dir=LOCK_FOLDER) as name:
+        folder = Path(name)
+        folder.chmod(0o1777)  # as the shared temporary folder is
+        with timing_lock(folder):
+            pass
+        (folder / LOCK_NAME).chmod(mode)
+        done = subprocess.run(
+            [sys.executable, "-c", code, name], capture_output=True, text=True, check=False
+        )
+    assert done.stdout == "held\n", done.stderr
+
+
+@pytest.mark.parametrize("medians", [[5.0], [5.0, 8.0], [5.0, 9.0, 5.0], [9.0, 5.0, 7.0, 5.0]])
+def test_disturbed_medians_do_not_count(medians: list[float]) -> None:
     """As long as they are not more than half of all, however slow they are."""
-    assert undisturbed(visits) == 5.0
+    assert faster_half_mean(medians) == 5.0
 
 
 def disturbed(count: int, rounds: int, *, sigma: float, share: float) -> list[list[float]]:
     """Visits of things of 10 ms: noise in each, and a burst in a share of them."""
     generator = np.random.default_rng(0)
-    visits = 10 * np.exp(sigma * generator.standard_normal((count, rounds)))
-    bursts = generator.random(visits.shape) < share
-    return np.where(bursts, 1.5 * visits, visits).tolist()
+    medians = 10 * np.exp(sigma * generator.standard_normal((count, rounds)))
+    bursts = generator.random(medians.shape) < share
+    return np.where(bursts, 1.5 * medians, medians).tolist()
 
 
 @pytest.mark.parametrize("rounds", [2, 3, 6])
 def test_the_noise_is_how_far_off_the_faster_half_is(rounds: int) -> None:
-    """It is the deviation of what the visits come to, and bursts hardly change it."""
-    visits = disturbed(500, rounds, sigma=0.02, share=0.0)
-    found = [undisturbed(one) / 10 for one in visits]
-    assert noise_of(visits) == pytest.approx(np.std(found), rel=0.1)
+    """It is the deviation of what the medians come to, and bursts hardly change it."""
+    medians = disturbed(500, rounds, sigma=0.02, share=0.0)
+    found = [faster_half_mean(one) / 10 for one in medians]
+    assert relative_noise(medians) == pytest.approx(np.std(found), rel=0.1)
     bursts = disturbed(500, rounds, sigma=0.02, share=0.05)
-    assert noise_of(bursts) == pytest.approx(np.std(found), rel=0.3)
+    assert relative_noise(bursts) == pytest.approx(np.std(found), rel=0.3)
 
 
-def test_noise_is_of_what_counts_and_not_of_single_visits() -> None:
-    """Bursts in three of ten visits spread those, and hardly what the faster half comes to."""
-    visits = disturbed(500, 8, sigma=0.02, share=0.3)
-    found = np.abs([undisturbed(one[::2]) / 10 - 1 for one in visits])
+def test_noise_is_of_what_counts_and_not_of_single_medians() -> None:
+    """Bursts in three of ten medians spread those, and hardly what the faster half comes to."""
+    medians = disturbed(500, 8, sigma=0.02, share=0.3)
+    found = np.abs([faster_half_mean(one[::2]) / 10 - 1 for one in medians])
     typical = np.median(found) / norm.ppf(0.75)
-    assert noise_of(visits, over=4) == pytest.approx(typical, rel=0.15)
+    assert relative_noise(medians, num_rounds=4) == pytest.approx(typical, rel=0.15)
 
 
-def test_noise_can_be_told_of_other_numbers_of_visits() -> None:
-    """What six rounds know of the noise says how far off two or twelve visits would be."""
-    visits = disturbed(500, 6, sigma=0.02, share=0.0)
-    found = [undisturbed(one[:2]) / 10 for one in visits]
-    assert noise_of(visits, over=2) == pytest.approx(np.std(found), rel=0.15)
-    assert noise_of(visits, over=12) < noise_of(visits)
+def test_noise_can_be_told_of_other_numbers_of_medians() -> None:
+    """What six rounds know of the noise says how far off two or twelve medians would be."""
+    medians = disturbed(500, 6, sigma=0.02, share=0.0)
+    found = [faster_half_mean(one[:2]) / 10 for one in medians]
+    assert relative_noise(medians, num_rounds=2) == pytest.approx(np.std(found), rel=0.15)
+    assert relative_noise(medians, num_rounds=12) < relative_noise(medians)
 
 
 def test_a_round_in_which_all_are_slower_is_no_noise() -> None:
     """What moves all things alike says nothing about one of them; one round says nothing at all."""
-    visits = disturbed(100, 3, sigma=0.01, share=0.0)
-    slower = [[first, 1.3 * second, third] for first, second, third in visits]
-    assert noise_of(slower) == pytest.approx(noise_of(visits))
-    assert noise_of([[1.0], [2.0]]) is None
+    medians = disturbed(100, 3, sigma=0.01, share=0.0)
+    slower = [[first, 1.3 * second, third] for first, second, third in medians]
+    assert relative_noise(slower) == pytest.approx(relative_noise(medians))
+    assert relative_noise([[1.0], [2.0]]) is None

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from tapetum.arch.space import Choice
-from tapetum.latency import Budget, LatencyTable, range_of
+from tapetum.latency import Budget, LatencyTable
 from tapetum.search.derive import derive
 from tapetum.search.relax import ArchitectureParameters
 from tapetum.search.widths import nominal_widths, scale_widths
@@ -86,7 +86,7 @@ def test_widths_begin_at_the_expansion(table: LatencyTable) -> None:
 def test_the_derived_network_keeps_the_target(*, learns_depth: bool) -> None:
     """By the table, whatever the logits like; and it comes near where widths allow."""
     table = table_of(small_space(learns_depth=learns_depth))
-    fastest, slowest = range_of(table)
+    fastest, slowest = table.range
     for seed in range(5):
         logits = ArchitectureParameters(table.space, seed=seed)
         with torch.no_grad():
@@ -127,7 +127,7 @@ def test_certain_logits_are_derived_as_they_are(table: LatencyTable) -> None:
         for index, one in enumerate(logits.operators.values()):
             one[index % len(one)] = 50
     likeliest = logits.best(nominal_widths(table.space))
-    _, slowest = range_of(table)
+    _, slowest = table.range
     widest_ms = scale_widths(table, likeliest, target_ms=2 * slowest).latency_ms
     budget = Budget.of(table, widest_ms + 1e-3 * len(likeliest))
     best = derive(budget, logits.probabilities(), {})

@@ -16,7 +16,7 @@ from tapetum.arch.space import (
     SpaceLevel,
 )
 from tapetum.arch.spec import Conv, TransposedConv, Whole
-from tapetum.latency import LatencyTable, range_of
+from tapetum.latency import LatencyTable
 from tapetum.noise import NoisePlan
 from tapetum.progress import ProgressCallback, silent
 from tapetum.search import SearchFolder, SearchRecipe, SearchRequest, SearchResult, search
@@ -76,7 +76,7 @@ def joint_table() -> LatencyTable:
 
 def tiny_request(table: LatencyTable, recipe: SearchRecipe, *, share: float = 0.4) -> SearchRequest:
     """A target at some share of what the space spans."""
-    fastest, slowest = range_of(table)
+    fastest, slowest = table.range
     target_ms = fastest + share * (slowest - fastest)
     return SearchRequest(recipe=recipe, target_ms=target_ms, data=TINY_DATA)
 

@@ -12,7 +12,6 @@ import argparse
 import sys
 import time
 from fnmatch import fnmatch
-from functools import partial
 from pathlib import Path
 
 from tapetum import latency
@@ -26,25 +25,21 @@ CLASSES, CHANNELS, OPERATORS = 100, 3, 8
 def study(setting: Setting, path: Path, *, minutes: float, networks: int) -> TableCheck:
     """Measure a table unless it exists, and check it."""
     runtime = latency.find_runtime(setting.runtime)
-    conditions = latency.conditions_here(
+    conditions = latency.Conditions.here(
         runtime,
         threads=setting.threads,
         batch=setting.batch,
         channels=CHANNELS,
-        height_px=setting.size_px,
-        width_px=setting.size_px,
+        size_px=setting.size_px,
     )
-    prepare = partial(latency.prepare_architecture, runtime, conditions)
     took, begun = None, time.monotonic()
     if not path.exists():
-        limit_s = 60 * minutes
-        latency.measure_table(
-            space_of(setting), conditions, prepare, path, count=300, limit_s=limit_s
-        )
+        effort = latency.Effort(300, minutes)
+        latency.measure_table(space_of(setting), runtime, conditions, path, effort=effort)
         took = (time.monotonic() - begun) / 60
     table = latency.LatencyTable.read(path)
-    check = latency.verify(table, prepare, conditions, what=path.name, num_networks=networks)
-    fastest_ms, slowest_ms = latency.range_of(table)
+    check = latency.check_table(table, runtime, what=path.name, num_networks=networks)
+    fastest_ms, slowest_ms = table.range
     return TableCheck(
         conditions=conditions,
         space=table.space.name,

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from tapetum.latency import Conditions, Runtime, conditions_here, find_runtime
+from tapetum.latency import Conditions, Runtime, find_runtime
 from tapetum_paper.eager import EagerTorch
 
 __all__ = ["Deployment"]
@@ -12,7 +12,8 @@ class Deployment(NamedTuple):
     """A runtime, and what it is given.
 
     Attributes:
-        runtime_name: Of :data:`~tapetum.latency.RUNTIMES`, or ``torch`` (eager, as the paper).
+        runtime_name: Name of a runtime (:func:`~tapetum.latency.find_runtime`), or ``torch`` (eager, as
+            the paper).
         threads: That share the work of one layer.
         batch: Images in one pass.
         size_px: Side of the images.
@@ -37,11 +38,10 @@ class Deployment(NamedTuple):
     @property
     def conditions(self) -> Conditions:
         """What a latency that is measured on this machine now would hold for."""
-        return conditions_here(
+        return Conditions.here(
             self.runtime,
             threads=self.threads,
             batch=self.batch,
             channels=self.channels,
-            height_px=self.size_px,
-            width_px=self.size_px,
+            size_px=self.size_px,
         )

@@ -4,16 +4,20 @@ Ranks and ratios differ from those of the runtimes that ship (docs/log.md), so e
 substitute for a device.  On a GPU a pass ends when the GPU has finished.
 """
 
+import time
+from collections.abc import Callable
+
 import numpy as np
 import torch
 
 from tapetum.errors import InputError
-from tapetum.latency import Conditions, Run, Subject
+from tapetum.latency import Conditions, DeployedNetwork, Timing
 from tapetum.nn import TrainableNetwork, build
 from tapetum.provenance import cpu_model
 
-__all__ = ["EagerTorch"]
+__all__ = ["EagerTorch", "time_as_the_paper"]
 
+ForwardPass = Callable[[], object]
 BOXES, BOX_PX = 2, 28
 
 
@@ -33,20 +37,20 @@ class EagerTorch:
         """Model of the GPU, or of the processor."""
         return torch.cuda.get_device_name() if torch.cuda.is_available() else cpu_model()
 
-    def prepare(self, subject: Subject, conditions: Conditions) -> Run:
+    def prepare(self, network: DeployedNetwork, conditions: Conditions) -> ForwardPass:
         """Return a function that runs the network once.
 
         Raises:
             InputError: The architecture of the graph is unknown.
         """
-        if subject.architecture is None:
+        if network.architecture is None:
             raise InputError(
                 "PyTorch runs architectures, not ONNX graphs of unknown origin",
                 "give an architecture or a package, or use another runtime",
             )
-        return self.prepare_network(build(subject.architecture, seed=0), conditions)
+        return self.prepare_network(build(network.architecture, seed=0), conditions)
 
-    def prepare_network(self, network: TrainableNetwork, conditions: Conditions) -> Run:
+    def prepare_network(self, network: TrainableNetwork, conditions: Conditions) -> ForwardPass:
         """Return a function that runs a module once; set the threads of the whole process.
 
         Args:
@@ -65,6 +69,22 @@ class EagerTorch:
                 torch.cuda.synchronize()
 
         return run
+
+
+def time_as_the_paper(forward: ForwardPass, *, warmups: int = 100, passes: int = 1000) -> Timing:
+    """Return the latency of passes in a row after warm-up passes.
+
+    Args:
+        forward: Runs one pass.
+        warmups: Number of passes that do not count.
+        passes: Number of passes that count.
+    """
+    durations = []
+    for _ in range(warmups + passes):
+        begun = time.perf_counter()
+        forward()
+        durations.append(1000 * (time.perf_counter() - begun))
+    return Timing.of([durations[warmups:]])
 
 
 def _inputs(

@@ -5,7 +5,6 @@ where there is none yet, it is measured on this machine.  Several networks may c
 (with other decoders, in another layout, or its controls), so a search has a folder of its own.
 """
 
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple, Self
 
@@ -17,10 +16,9 @@ from tapetum.errors import ArchitectureError
 from tapetum.jobs import control
 from tapetum.latency import (
     Budget,
+    Effort,
     LatencyTable,
     measure_table,
-    prepare_architecture,
-    range_of,
 )
 from tapetum.progress import ProgressCallback
 from tapetum.records import Record
@@ -67,7 +65,7 @@ class Target(Record):
         if self.ms is not None:
             return self.ms
         assert self.share is not None  # noqa: S101  (one of both is there)
-        return round(range_of(table).at(self.share), 3)
+        return round(table.range.at(self.share), 3)
 
 
 class Yardstick(Record):
@@ -185,11 +183,10 @@ def _table(
         return table
     return measure_table(
         asked.space,
+        deployment.runtime,
         conditions,
-        partial(prepare_architecture, deployment.runtime, conditions),
         path,
-        count=deployment.table_networks,
-        limit_s=60 * deployment.table_minutes,
+        effort=Effort(deployment.table_networks, deployment.table_minutes),
         progress=progress,
     )
 

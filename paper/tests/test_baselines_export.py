@@ -11,8 +11,7 @@ from torch import nn
 from tapetum.arch import NetworkFacts
 from tapetum.errors import InputError, MissingExtraError, PackageError
 from tapetum.export import Parity, measure_parity
-from tapetum.latency import Conditions, find_runtime, open_subject
-from tapetum.latency.deployed import feeds_of
+from tapetum.latency import Conditions, DeployedNetwork, find_runtime
 from tapetum.runtime import GraphSession
 from tapetum_paper.baselines import (
     BaselineNetwork,
@@ -79,26 +78,17 @@ def test_a_graph_does_what_the_network_does(name: str) -> None:
 @pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
 def test_a_graph_can_be_timed(exported: Path, runtime: str) -> None:
     """The stopwatch opens the file, and both runtimes run it on as many images as asked."""
-    subject = open_subject(str(exported), channels=3, num_classes=2)
-    assert subject.inputs == {"noisy": (None, 3, SIZE_PX, SIZE_PX)}
+    network = DeployedNetwork.open(exported)
+    assert network.inputs == {"noisy": (None, 3, SIZE_PX, SIZE_PX)}
     conditions = conditions_of(runtime, size_px=SIZE_PX)
-    find_runtime(runtime).prepare(subject, conditions)()
+    find_runtime(runtime).prepare(network, conditions)()
     with pytest.raises(InputError, match=f"the graph takes noisy of shape any x 3 x {SIZE_PX}"):
-        feeds_of(subject, conditions_of(runtime, size_px=SIZE_PX + 1))
+        network.random_inputs(conditions_of(runtime, size_px=SIZE_PX + 1))
 
 
 def conditions_of(runtime: str, *, size_px: int) -> Conditions:
     """Three colour images at once, on one thread."""
-    from tapetum.latency import conditions_here
-
-    return conditions_here(
-        find_runtime(runtime),
-        threads=1,
-        batch=3,
-        channels=3,
-        height_px=size_px,
-        width_px=size_px,
-    )
+    return Conditions.here(find_runtime(runtime), threads=1, batch=3, channels=3, size_px=size_px)
 
 
 def test_an_older_graph_is_not_replaced_unasked(exported: Path) -> None:

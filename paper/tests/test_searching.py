@@ -11,7 +11,7 @@ from made_table import made_table
 from tapetum.arch import Architecture
 from tapetum.arch.spec import InvertedResidual, level_channels
 from tapetum.errors import InputError
-from tapetum.latency import LatencyTable, range_of
+from tapetum.latency import LatencyTable
 from tapetum_paper import Experiment, Reproduced, Scale, gather, paper, reproduce
 from tapetum_paper.searched import Searched, Target
 from tapetum_paper.searching import (
@@ -58,8 +58,8 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Timings that are not spread in time: what they come to is no law."""
-    monkeypatch.setattr("tapetum_paper.side_by_side.PAUSE_S", 0.0)
-    monkeypatch.setattr("tapetum_paper.side_by_side.NUM_ROUNDS", 1)
+    monkeypatch.setattr("tapetum.latency.timing.PAUSE_S", 0.0)
+    monkeypatch.setattr("tapetum.latency.timing.NUM_ROUNDS", 1)
 
 
 def _searched(experiments: Sequence[Make], scale: Scale) -> list[Searched]:
@@ -148,7 +148,7 @@ def test_a_search_and_its_training_have_one_seed() -> None:
 def test_a_target_is_one_of_two_things(out: Path) -> None:
     """Milliseconds, or a share of what the space spans: 0 the fastest network, 1 the slowest."""
     table = LatencyTable.read(out / "results" / "smoke" / "tables" / "c-nas-4op.json")
-    fastest, slowest = range_of(table)
+    fastest, slowest = table.range
     ends = [Target(share=share).in_ms(table) for share in (0, 1)]
     assert ends == pytest.approx([fastest, slowest], abs=1e-3)
     assert Target(ms=7).in_ms(table) == 7

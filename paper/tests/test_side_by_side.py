@@ -16,8 +16,8 @@ def test_ours_and_those_of_others_are_timed_together(
     runtime_name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each has a latency, and all of them hold for the same conditions."""
-    monkeypatch.setattr("tapetum_paper.side_by_side.PAUSE_S", 0.0)
-    monkeypatch.setattr("tapetum_paper.side_by_side.NUM_ROUNDS", 2)
+    monkeypatch.setattr("tapetum.latency.timing.PAUSE_S", 0.0)
+    monkeypatch.setattr("tapetum.latency.timing.NUM_ROUNDS", 2)
     networks = {"ours": find_architecture("unet-s"), "theirs": find_baseline("lpienet-0.25x")}
     deployment = Deployment(runtime_name, 1, 2, 32, 1)
     found = time_side_by_side(networks, deployment, progress=silent)

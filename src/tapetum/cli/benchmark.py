@@ -1,4 +1,4 @@
-"""``tapetum benchmark``: how long one graph takes here, and how well it uses the machine."""
+"""``tapetum benchmark``: time one network on this machine, and compare it with a target."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,42 +11,75 @@ from tapetum.cli.common import (
     errors_in_one_sentence,
     progress_bar,
     runtime_of,
+    say,
     say_crowded,
     table,
 )
 
 if TYPE_CHECKING:  # numpy loads with it, and --help must stay quick
-    from tapetum.latency import Benchmark, Block
+    from tapetum.latency import Benchmark
 
 __all__ = ["benchmark"]
 
+EXIT_TARGET_MISSED = 1
+SIZE_PX, CHANNELS = 224, 3  # of a network that does not say
+INPUT, ADVANCED = "Input", "Advanced"
+
 
 def benchmark(
-    subject: Annotated[
+    network: Annotated[
         str,
         typer.Argument(
-            metavar="PACKAGE|ARCH|GRAPH.onnx", help="A file, or a name of `tapetum info`."
+            metavar="PACKAGE|ARCH|GRAPH.onnx",
+            help="A .tapetum, .json or .onnx file, or a name that `tapetum info` lists.",
         ),
     ],
-    size: Annotated[int, typer.Option(help="Side of the images, pixels.")] = 224,
-    channels: Annotated[int, typer.Option(help="1 for grey, 3 for RGB.")] = 3,
-    classes: Annotated[int, typer.Option(help="How many names, of a named architecture.")] = 100,
-    batch: Annotated[int, typer.Option(help="Images in one pass.")] = 1,
-    threads: Annotated[int, typer.Option(help="That share the work of one layer.")] = 1,
-    runtime: RuntimeName = "onnxruntime",
-    seconds: Annotated[float, typer.Option(help="That it takes, roughly.")] = 6.0,
-    passes: Annotated[
-        int | None,
-        typer.Option(help="In one round, instead of rounds that are spread in time."),
+    target_ms: Annotated[
+        float | None,
+        typer.Option(
+            help="Latency to compare with, in milliseconds; exit code 1 if it is missed.",
+            rich_help_panel="Budget",
+        ),
     ] = None,
-    warmups: Annotated[int, typer.Option(help="Passes before those; go with --passes.")] = 100,
+    size: Annotated[
+        int | None,
+        typer.Option(
+            help="Side of the images, in pixels.",
+            show_default="that of the network, or 224",
+            rich_help_panel=INPUT,
+        ),
+    ] = None,
+    channels: Annotated[
+        int | None,
+        typer.Option(
+            help="Channels of the images: 1 for grey, 3 for RGB.",
+            show_default="those of the network, or 3",
+            rich_help_panel=INPUT,
+        ),
+    ] = None,
+    classes: Annotated[
+        int,
+        typer.Option(help="Number of classes of a named architecture.", rich_help_panel=INPUT),
+    ] = 100,
+    batch: Annotated[int, typer.Option(help="Images in one pass.", rich_help_panel=INPUT)] = 1,
+    threads: Annotated[
+        int,
+        typer.Option(help="Threads that share the work of one layer.", rich_help_panel=ADVANCED),
+    ] = 1,
+    runtime: RuntimeName = "onnxruntime",
+    seconds: Annotated[
+        float, typer.Option(help="Approximate duration, in seconds.", rich_help_panel=ADVANCED)
+    ] = 6.0,
     json: Json = False,
 ) -> None:
-    """Time one network on this machine, in rounds that are spread in time.
+    """Time one network on this machine, in rounds that are spread over some seconds.
+
+    With --target-ms, the exit code is 0 if the median is at most 2 % above the target, and 1 if it
+    is slower.
 
     Examples:
 
-      tapetum benchmark photos.tapetum --size 224
+      tapetum benchmark photos.tapetum --target-ms 8
 
       tapetum benchmark unet-s --size 96 --channels 1 --threads 2
 
@@ -56,59 +89,52 @@ def benchmark(
     with errors_in_one_sentence(as_json=json):
         from tapetum import latency
 
-        block = None if passes is None else _block(warmups, passes)
+        if target_ms is not None:
+            latency.Budget.require_positive(target_ms)
         say_crowded(threads)
-        opened = latency.open_subject(subject, channels=channels, num_classes=classes)
-        known = opened.architecture
+        opened = latency.DeployedNetwork.open(
+            network, channels=channels or CHANNELS, num_classes=classes
+        )
         chosen = runtime_of(runtime)
-        conditions = latency.conditions_here(
+        conditions = latency.Conditions.here(
             chosen,
             threads=threads,
             batch=batch,
-            channels=channels if known is None else known.image_channels,
-            height_px=size,
-            width_px=size,
+            channels=(opened.channels or CHANNELS) if channels is None else channels,
+            size_px=(opened.size_px or SIZE_PX) if size is None else size,
         )
         with progress_bar() as tick:
-            found = latency.benchmark(
-                opened,
-                chosen,
-                conditions,
-                seconds=seconds,
-                block=block,
-                progress=tick,
+            result = latency.benchmark(
+                opened, chosen, conditions, seconds=seconds, target_ms=target_ms, progress=tick
             )
         if json:
-            answer(found.model_dump(mode="json"))
-            return
-        _show(found)
+            answer(result.model_dump(mode="json") | {"keeps_target": result.keeps_target})
+        else:
+            _show(result)
+    if result.keeps_target is False:
+        raise typer.Exit(EXIT_TARGET_MISSED)
 
 
-def _block(warmups: int, passes: int) -> "Block":
-    """A single round of so many passes."""
-    from tapetum.errors import InputError
-    from tapetum.latency import Block
-
-    if passes < 1 or warmups < 1:
-        raise InputError(
-            f"asked for {passes} passes after {warmups} warm-ups", "give 1 or more of each"
-        )
-    return Block(warmups=warmups, warmup_ms=0, min_passes=passes, min_ms=0)
-
-
-def _show(found: "Benchmark") -> None:
-    timing = found.timing
+def _show(result: "Benchmark") -> None:
+    timing = result.timing
     rows = [
         ("median", f"{timing.median_ms:.3f} ms"),
         ("mean", f"{timing.mean_ms:.3f} ms"),
-        ("95 in 100 below", f"{timing.p95_ms:.3f} ms"),
-        ("rounds differ by", f"{timing.spread:.1%} between their quartiles"),
-        ("images a second", f"{found.images_per_second:.1f}"),
+        ("95th percentile", f"{timing.p95_ms:.3f} ms"),
+        ("spread of the rounds", f"{timing.spread:.1%} between their quartiles"),
+        ("images per second", f"{result.images_per_second:.1f}"),
     ]
-    if found.multiply_adds is not None:
+    if result.multiply_adds is not None:
         rows += [
-            ("multiply-adds", f"{found.multiply_adds / 1e6:.1f} M an image"),
-            ("gets through", f"{found.giga_multiply_adds_per_second:.1f} G a second"),
-            ("of the machine's peak", f"{found.peak_share:.0%}"),
+            ("multiply-adds", f"{result.multiply_adds / 1e6:.1f} M per image"),
+            ("rate", f"{result.giga_multiply_adds_per_second:.1f} G multiply-adds per second"),
+            ("share of the machine's peak", f"{result.peak_share:.0%}"),
         ]
-    table(("", ""), rows, title=str(found.conditions), numbers=False)
+    table(("", ""), rows, title=str(result.conditions), numbers=False)
+    if result.ratio is not None:
+        verdict = "is kept" if result.keeps_target else "is missed"
+        off = f"{abs(result.ratio - 1):.1%} {'above' if result.ratio > 1 else 'below'}"
+        say(
+            f"the budget of {result.target_ms:g} ms {verdict}: the median of "
+            f"{timing.median_ms:.3f} ms is {off} it"
+        )

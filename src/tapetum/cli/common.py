@@ -112,7 +112,6 @@ SearchDecoder = Annotated[
 
 _EXTRAS = {
     "accelerate": "train",
-    "filelock": "measure",
     "jaxtyping": "train",
     "jinja2": "train",
     "matplotlib": "train",

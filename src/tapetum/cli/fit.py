@@ -141,10 +141,10 @@ def _made(
         fit_to_budget,
         write_fit_report,
     )
-    from tapetum.latency import Budget, LatencyTable, require_sense
+    from tapetum.latency import Budget, LatencyTable
     from tapetum.training import prepare_process
 
-    require_sense(target_ms)  # before many images are read
+    Budget.require_positive(target_ms)  # before many images are read
     prepare_process()  # before torch starts its threads
     given = None if latency is None else LatencyTable.read(latency)
     if given is not None:
@@ -172,9 +172,7 @@ def show_budget(made: "FitResult", *, as_json: bool) -> None:
 
 
 def _show(made: "FitResult") -> None:
-    from tapetum.latency import range_of
-
-    fastest_ms, slowest_ms = range_of(made.table)
+    fastest_ms, slowest_ms = made.table.range
     timing, mean = made.delivered.timing, made.scores.mean
     rows = [
         ("this space spans", f"{fastest_ms:.2f} to {slowest_ms:.2f} ms here"),

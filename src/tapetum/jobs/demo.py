@@ -12,12 +12,11 @@ from tapetum.jobs.fit import FitResult, fit_to_budget
 from tapetum.jobs.fit_report import write_fit_report
 from tapetum.jobs.request import FitRequest, ask_budget, budget_recipes, budget_space
 from tapetum.latency import (
+    Effort,
     LatencyTable,
     Runtime,
     find_runtime,
     measure_table,
-    prepare_architecture,
-    range_of,
 )
 from tapetum.progress import ProgressCallback, silent
 
@@ -88,7 +87,7 @@ def run_demo(
         _measure(ask(target_ms=1.0), device, path, networks=networks, progress=progress)
     table = LatencyTable.read(path)
     made = fit_to_budget(
-        ask(target_ms=round(range_of(table).at(SHARE), 2)),
+        ask(target_ms=round(table.range.at(SHARE), 2)),
         images,
         device,
         out,
@@ -108,10 +107,9 @@ def _measure(
     """Measures the table of the space that is asked for."""
     measure_table(
         asked.space,
+        device,
         asked.conditions,
-        partial(prepare_architecture, device, asked.conditions),
         path,
-        count=networks,
-        limit_s=60 * MINUTES,
+        effort=Effort(networks, MINUTES),
         progress=progress,
     )

@@ -28,22 +28,20 @@ from tapetum.data import Dataset
 from tapetum.errors import RunError
 from tapetum.jobs.controls import control
 from tapetum.jobs.export import export_run
-from tapetum.jobs.match import ABOVE, MatchedNetwork, match_target, time_whole
+from tapetum.jobs.match import MatchedNetwork, match_target
 from tapetum.jobs.request import FitRequest
 from tapetum.jobs.run_report import write_run_report
 from tapetum.jobs.train import PAGE, fit
 from tapetum.latency import (
-    Best,
     Budget,
+    DeployedNetwork,
+    Effort,
     LatencyTable,
-    Prepare,
     Runtime,
+    Selection,
     Timing,
     measure_table,
-    open_subject,
-    prepare_architecture,
-    range_of,
-    require_effort,
+    time_interleaved,
 )
 from tapetum.nn import build
 from tapetum.progress import ProgressCallback, silent
@@ -150,20 +148,19 @@ def fit_to_budget(
         TrainingError: The search or a training cannot go on; its last state is kept.
     """
     if table is None:
-        require_effort(networks, 60 * minutes)
+        Effort(networks, minutes)
     else:
         _require_usable(table, asked)  # before there is a folder
     _begin(asked, out, resume=resume)
-    prepare = partial(prepare_architecture, runtime, asked.conditions)
-    priced = _table(asked, out, table, prepare, minutes, networks, progress)
-    fastest_ms, slowest_ms = range_of(priced)
+    priced = _table(asked, out, table, runtime, minutes, networks, progress)
+    fastest_ms, slowest_ms = priced.range
     spans = f"{fastest_ms:.2f} to {slowest_ms:.2f} ms here, of which {asked.target_ms:g} are asked"
     progress(1, 1, f"latencies: this space spans {spans}")
     found = _search(asked, images, priced, out, progress)
     matched = _once(
         out / "settled.json",
         MatchedNetwork,
-        lambda: _match(asked, priced, found, prepare, progress),
+        lambda: _match(asked, priced, found, runtime, progress),
     )
     runs = {
         name: _train(network, asked, images, out / name, progress)
@@ -223,7 +220,7 @@ def _table(
     asked: FitRequest,
     out: Path,
     given: LatencyTable | None,
-    prepare: Prepare,
+    runtime: Runtime,
     minutes: float,
     networks: int,
     progress: ProgressCallback,
@@ -234,11 +231,10 @@ def _table(
         if given is None:
             measure_table(
                 asked.space,
+                runtime,
                 asked.conditions,
-                prepare,
                 path,
-                count=networks,
-                limit_s=60 * minutes,
+                effort=Effort(networks, minutes),
                 progress=progress,
             )
         else:
@@ -273,17 +269,17 @@ def _match(
     asked: FitRequest,
     table: LatencyTable,
     found: SearchResult,
-    prepare: Prepare,
+    runtime: Runtime,
     progress: ProgressCallback,
 ) -> MatchedNetwork:
     """The network that was measured to keep the budget."""
     last = found.epochs[-1]
 
-    def choose(budget: Budget) -> Best:
+    def choose(budget: Budget) -> Selection:
         return derive(budget, last.probabilities, last.depths, widths=last.widths)
 
     budget = Budget.of(table, asked.target_ms)
-    return match_target(budget, choose, prepare, progress=progress)
+    return match_target(budget, choose, runtime, progress=progress)
 
 
 def _train(
@@ -317,11 +313,10 @@ def _deliver(
     progress: ProgressCallback,
 ) -> Delivery:
     """Times the package that ships, with its trained weights."""
-    subject = open_subject(str(package), channels=asked.conditions.channels, num_classes=2)
-    make_ready = partial(runtime.prepare, subject, asked.conditions)
-    found = time_whole(make_ready, progress=progress)
+    prepare = partial(runtime.prepare, DeployedNetwork.open(package), asked.conditions)
+    (found,) = time_interleaved([prepare], progress=progress)
     note = matched.note
-    if not note and found.median_ms > (1 + ABOVE) * asked.target_ms:
+    if not note and found.median_ms > (1 + Budget.TOLERANCE) * asked.target_ms:
         note = (
             f"the same network took {matched.attempt.timing.median_ms:.2f} ms before it was "
             "trained: the machine is slower now"

@@ -12,7 +12,6 @@ from tapetum.jobs.run_report import (
     score_table,
     shown_levels,
 )
-from tapetum.latency import range_of
 from tapetum.report import Bar, Curve, Diagram, Report, Series, Table, write_report
 from tapetum.runtime import open_package
 from tapetum.scores import Scores, show_number
@@ -132,7 +131,7 @@ def _highlights(made: FitResult, scores: Scores) -> dict[str, str]:
 
 def _latencies(made: FitResult) -> Table:
     """From the target to the package, in milliseconds."""
-    fastest_ms, slowest_ms = range_of(made.table)
+    fastest_ms, slowest_ms = made.table.range
     rows = [
         ("what the space spans here", f"{fastest_ms:.2f} to {slowest_ms:.2f}", ""),
         ("target", f"{made.asked.target_ms:.2f}", ""),
@@ -152,7 +151,7 @@ def _latencies(made: FitResult) -> Table:
         header=("", "ms", "how it is known"),
         rows=tuple(rows),
         note=f"{made.asked.conditions}. The table is off by {accuracy.mean_relative_error:.1%} on "
-        f"average; nine in ten networks lie within {accuracy.interval_later:.1%} minutes later. "
+        f"average; nine in ten networks lie within {accuracy.interval:.1%}. "
         f"Medians of {timing.num_rounds} rounds that are spread in time.",
         highlighted=(len(rows) - 2,),
     )

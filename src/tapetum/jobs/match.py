@@ -1,60 +1,49 @@
-"""From what a search likes to a network that is measured to keep the budget.
+"""Match a network to its latency target by measuring it, before it is trained.
 
-A table is off by a per cent or two, and a machine drifts; a user asked for milliseconds.  So the
-network that the knapsack finds is timed whole, before anything is trained (latency does not depend
-on the weights).  Where it is too slow or leaves too much of the budget, the target for the table is
-moved by the ratio, and the knapsack is solved again.
+A table is off by a per cent or two, and the speed of a machine drifts.  So the network that the
+knapsack chooses is timed whole; its weights do not affect its latency.  Where it is too slow, or
+leaves too much of the budget, the target for the table is moved by the ratio of target and
+measurement, and the knapsack is solved again.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
 
 from pydantic import PositiveFloat
 
 from tapetum.arch import Choice
 from tapetum.latency import (
-    Best,
-    Block,
     Budget,
-    MakeReady,
-    Prepare,
+    DeployedNetwork,
+    Runtime,
+    Selection,
     Timing,
-    one_at_a_time,
-    summarize_rounds,
-    take_turns,
+    time_interleaved,
 )
 from tapetum.progress import ProgressCallback, silent
 from tapetum.records import Record
 
-__all__ = [
-    "ABOVE",
-    "BELOW",
-    "Attempt",
-    "MatchedNetwork",
-    "match_target",
-    "time_in_turns",
-    "time_whole",
-]
+__all__ = ["BELOW", "Attempt", "Choose", "MatchedNetwork", "match_target"]
 
-ABOVE, BELOW = 0.02, 0.10  # how far a delivered network may be off its target, relatively
-AIM = 1 + (ABOVE - BELOW) / 2  # of the target: a machine drifts either way until the delivery
-NEAR = (0.93, 0.98)  # no other attempt is made where the measured ratio lies in here
+BELOW = 0.10  # of the target, by which a delivered network may stay below it
+AIM = (
+    1 + (Budget.TOLERANCE - BELOW) / 2
+)  # of the target: the machine may drift either way until delivery
+NEAR = (0.93, 0.98)  # of the target: a measured network in here is not tried to improve
 MOST_ATTEMPTS = 5
-NUM_ROUNDS, PAUSE_S = 10, 1.0
-BLOCK = Block(min_passes=5, min_ms=100)
 
-Choose = Callable[[Budget], Best]
-"""Return the network that is liked best among those that keep a budget, by the table."""
+Choose = Callable[[Budget], Selection]
+"""Return the preferred network among those that keep a budget by the table."""
 
 
 class Attempt(Record):
     """A network that was timed whole.
 
     Attributes:
-        aimed_ms: The target that the table was asked for.
-        predicted_ms: By the table.
-        timing: As measured.
-        choices: The network.
+        aimed_ms: The target that the table was given, in milliseconds.
+        predicted_ms: The latency that the table predicts.
+        timing: The measured latency.
+        choices: The choice of each slot.
     """
 
     aimed_ms: float
@@ -67,10 +56,10 @@ class MatchedNetwork(Record):
     """The network that will be trained.
 
     Attributes:
-        target_ms: What was asked.
-        attempts: Networks that were timed, in this order.
-        chosen: The place of the one that was taken.
-        note: Why it does not keep the budget; empty where it does.
+        target_ms: The requested latency, in milliseconds.
+        attempts: The networks that were timed, in order.
+        chosen: Index of the attempt that was chosen.
+        note: Why the network misses the budget; empty where it keeps it.
     """
 
     target_ms: PositiveFloat
@@ -80,45 +69,38 @@ class MatchedNetwork(Record):
 
     @property
     def attempt(self) -> Attempt:
-        """The one that was taken."""
+        """The attempt that was chosen."""
         return self.attempts[self.chosen]
 
     @property
     def choices(self) -> Mapping[str, Choice | None]:
-        """What stands in each slot."""
+        """The choice of each slot."""
         return self.attempt.choices
 
 
 def match_target(
     budget: Budget,
     choose: Choose,
-    prepare: Prepare,
+    runtime: Runtime,
     *,
     progress: ProgressCallback = silent,
 ) -> MatchedNetwork:
-    """Times what is liked best, and corrects the table's target until it is met.
+    """Time the preferred network, and correct the table's target until the measurement fits.
 
     Args:
         budget: The requested target, and the prices of the space.
         choose: Solves the knapsack for a budget.
-        prepare: Makes a network ready under the table's conditions.
-        progress: Is told of each turn.
+        runtime: The runtime that computes, under the table's conditions.
+        progress: Receives each round.
+
+    Raises:
+        InputError: Another timing is running.
     """
     attempts: list[Attempt] = []
     aimed = budget
     while len(attempts) < MOST_ATTEMPTS:
-        best = choose(aimed)
-        network = budget.table.space.architecture(best.choices)
-        found = time_whole(partial(prepare, network), progress=progress)
-        attempts.append(
-            Attempt(
-                aimed_ms=aimed.target_ms,
-                predicted_ms=best.latency_ms,
-                timing=found,
-                choices=best.choices,
-            )
-        )
-        ratio = found.median_ms / budget.target_ms
+        attempts.append(_attempt(aimed, choose(aimed), runtime, progress))
+        ratio = attempts[-1].timing.median_ms / budget.target_ms
         if NEAR[0] <= ratio <= NEAR[1]:
             break
         moved = budget.moved_to(aimed.target_ms * AIM / ratio)
@@ -128,36 +110,31 @@ def match_target(
     return _chosen(budget.target_ms, attempts)
 
 
-def time_whole(make_ready: MakeReady, *, progress: ProgressCallback = silent) -> Timing:
-    """A latency, pooled over rounds that are spread in time."""
-    return time_in_turns([make_ready], progress=progress)[0]
-
-
-def time_in_turns(
-    things: Sequence[MakeReady], *, progress: ProgressCallback = silent
-) -> list[Timing]:
-    """The latency of each, pooled over rounds that are spread in time.
-
-    Raises:
-        InputError: Another timing is going on.
-    """
-    with one_at_a_time():
-        rounds = take_turns(
-            things, BLOCK, num_rounds=NUM_ROUNDS, pause_s=PAUSE_S, progress=progress
-        )
-    return [summarize_rounds(found) for found in rounds]
+def _attempt(
+    aimed: Budget, selection: Selection, runtime: Runtime, progress: ProgressCallback
+) -> Attempt:
+    """Time the network of a selection."""
+    network = DeployedNetwork.of(aimed.table.space.architecture(selection.choices))
+    prepare = partial(runtime.prepare, network, aimed.table.conditions)
+    (timing,) = time_interleaved([prepare], progress=progress)
+    return Attempt(
+        aimed_ms=aimed.target_ms,
+        predicted_ms=selection.latency_ms,
+        timing=timing,
+        choices=selection.choices,
+    )
 
 
 def _chosen(target_ms: float, attempts: list[Attempt]) -> MatchedNetwork:
-    """The nearest to the aim that keeps the target; where none does, the fastest, and why."""
+    """Choose the attempt nearest to the aim that keeps the target, or else the fastest."""
     medians = [attempt.timing.median_ms for attempt in attempts]
-    keeps = [place for place, ms in enumerate(medians) if ms <= target_ms]
+    keeps = [index for index, ms in enumerate(medians) if ms <= target_ms]
     if not keeps:
         chosen = min(range(len(medians)), key=medians.__getitem__)
-        allowed = medians[chosen] <= (1 + ABOVE) * target_ms
+        allowed = medians[chosen] <= (1 + Budget.TOLERANCE) * target_ms
         note = "" if allowed else f"no network that was timed takes {target_ms:g} ms or less"
     else:
-        chosen = min(keeps, key=lambda place: abs(medians[place] - AIM * target_ms))
+        chosen = min(keeps, key=lambda index: abs(medians[index] - AIM * target_ms))
         allowed = medians[chosen] >= (1 - BELOW) * target_ms
         note = "" if allowed else "the slowest network of the space that keeps the target"
     return MatchedNetwork(target_ms=target_ms, attempts=tuple(attempts), chosen=chosen, note=note)

@@ -10,7 +10,7 @@ from tapetum.data import Dataset, DatasetInfo
 from tapetum.errors import InputError
 from tapetum.jobs.controls import CONTROLS, Control
 from tapetum.jobs.train import choose_recipe
-from tapetum.latency import Conditions, Runtime, conditions_here, require_sense
+from tapetum.latency import Budget, Conditions, Runtime
 from tapetum.records import Record
 from tapetum.search import SearchRecipe, choose_search_recipe
 from tapetum.training import Recipe
@@ -148,18 +148,17 @@ def ask_budget(
     Raises:
         InputError: A value is impossible.
     """
-    require_sense(target_ms)  # in our words, before the request refuses it in others
+    Budget.require_positive(target_ms)  # in our words, before the request refuses it in others
     size_px = images.info.size_px
     return FitRequest(
         target_ms=target_ms,
         space=space,
-        conditions=conditions_here(
+        conditions=Conditions.here(
             runtime,
             threads=threads,
             batch=batch,
             channels=images.train.channels,
-            height_px=size_px,
-            width_px=size_px,
+            size_px=size_px,
         ),
         search_recipe=recipes.search,
         recipe=recipes.training,

@@ -1,20 +1,18 @@
-r"""A latency target: what is feasible on a device, and the best network that keeps it.
+r"""A latency target on a device, and the best network that keeps it.
 
-Given what each choice costs (a table) and what it is worth (any scores, such as the logits of a
-search), the best network under a target is a multiple-choice knapsack: exactly one choice for each
-slot, the sum of costs within the target, the sum of scores as high as possible.  With costs in
-whole microseconds, rounded up, it is solved exactly by dynamic programming over the slots,
+Given the price of each choice (a table) and its score (any numbers, such as log-probabilities of a
+search), the best network under a target is a multiple-choice knapsack: one choice for each slot,
+the sum of prices within the target, the sum of scores as high as possible.  With prices in whole
+microseconds, rounded up, dynamic programming over the slots solves it exactly,
 
 .. math::
     V_s(m) = \max_{c} \; V_{s - 1}(m - k_{s, c}) + v_{s, c} .
-
-A target below the cheapest network is refused at once, with the nearest feasible one.
 """
 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import NamedTuple, Self
+from typing import ClassVar, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,55 +21,24 @@ from tapetum.arch import Choice
 from tapetum.errors import InputError
 from tapetum.latency.table import LatencyTable
 
-__all__ = ["Best", "Budget", "Range", "best_network", "range_of", "require_sense"]
+__all__ = ["Budget", "Selection", "best_network"]
 
-Prices = Mapping[str, Mapping[Choice | None, float]]
+Scores = Mapping[str, Mapping[Choice | None, float]]
 MICROSECONDS = 1000  # in a millisecond
 
 
-class Range(NamedTuple):
-    """What the networks of a space take: the prediction for the cheapest and the dearest.
+class Selection(NamedTuple):
+    """A choice for each slot of a space.
 
     Attributes:
-        fastest_ms: The least that any network takes.
-        slowest_ms: The most.
-    """
-
-    fastest_ms: float
-    slowest_ms: float
-
-    def at(self, share: float) -> float:
-        """Milliseconds of a latency that far along: 0 is the fastest, 1 the slowest."""
-        return self.fastest_ms + share * (self.slowest_ms - self.fastest_ms)
-
-
-class Best(NamedTuple):
-    """The best network under a target.
-
-    Attributes:
-        choices: One for each slot.
-        latency_ms: What it is predicted to take.
-        score: The sum of the scores of its choices.
+        choices: The choice of each slot.
+        latency_ms: The predicted latency.
+        score: The sum of the choices' scores.
     """
 
     choices: dict[str, Choice | None]
     latency_ms: float
     score: float
-
-
-def range_of(table: LatencyTable) -> Range:
-    """The exact range of the table's predictions over its whole space."""
-    return Range(table.bound_ms(min), table.bound_ms(max))
-
-
-def require_sense(target_ms: float) -> None:
-    """Refuses a target that is no latency, on whatever device.
-
-    Raises:
-        InputError: It is not a positive number.
-    """
-    if not (math.isfinite(target_ms) and target_ms > 0):
-        raise InputError(f"a target of {target_ms} ms makes no sense", "give milliseconds above 0")
 
 
 @dataclass(frozen=True)
@@ -83,8 +50,10 @@ class Budget:
     Attributes:
         table: The prices of the space, under the conditions that the target holds for.
         target_ms: The highest latency of one pass, in milliseconds.
+        TOLERANCE: Share of the target by which a measured median may exceed it.
     """
 
+    TOLERANCE: ClassVar[float] = 0.02
     table: LatencyTable
     target_ms: float
 
@@ -99,8 +68,8 @@ class Budget:
         Raises:
             InputError: The target is not a positive number, or below the fastest network.
         """
-        require_sense(target_ms)
-        fastest_ms, slowest_ms = range_of(table)
+        cls.require_positive(target_ms)
+        fastest_ms, slowest_ms = table.range
         if target_ms < fastest_ms:
             raise InputError(
                 f"no network of {table.space.name} takes {target_ms:g} ms under {table.conditions}",
@@ -109,26 +78,37 @@ class Budget:
             )
         return cls(table, target_ms)
 
+    @staticmethod
+    def require_positive(target_ms: float) -> None:
+        """Refuse a target that is no latency on any device, before there is a table.
+
+        Raises:
+            InputError: The target is not a positive number.
+        """
+        if not (math.isfinite(target_ms) and target_ms > 0):
+            raise InputError(
+                f"a target of {target_ms} ms makes no sense", "give milliseconds above 0"
+            )
+
     def moved_to(self, target_ms: float) -> Self:
         """Return the budget of the feasible target that is nearest to ``target_ms``."""
-        fastest_ms, slowest_ms = range_of(self.table)
+        fastest_ms, slowest_ms = self.table.range
         return replace(self, target_ms=min(max(target_ms, fastest_ms + 1e-3), slowest_ms))
 
 
-def best_network(budget: Budget, scores: Prices) -> Best:
+def best_network(budget: Budget, scores: Scores) -> Selection:
     """Return the network with the highest sum of scores among those that keep the budget.
 
     Args:
-        budget: The target, and what each choice costs.
-        scores: What each choice is worth, by slot; a choice without a score is not chosen.
+        budget: The target, and the price of each choice.
+        scores: The score of each choice, by slot; a choice without a score is not chosen.
 
     Raises:
         InputError: No network of the scored choices keeps the target, or a slot has no scored
             choice.
     """
-    table, target_ms = budget.table, budget.target_ms
-    prices = table.prices
-    room = math.floor((target_ms - table.fixed_ms) * MICROSECONDS)
+    table, prices = budget.table, budget.table.prices
+    room = math.floor((budget.target_ms - table.fixed_ms) * MICROSECONDS)
     value = np.zeros(room + 1)
     taken: dict[str, tuple[list[Choice | None], NDArray[np.int64]]] = {}
     for path, slot in prices.items():
@@ -144,18 +124,18 @@ def best_network(budget: Budget, scores: Prices) -> Best:
         taken[path] = (options, rows.argmax(axis=0))
     if not np.isfinite(value[room]):
         raise InputError(
-            f"no network of the scored choices keeps {target_ms:g} ms",
+            f"no network of the scored choices keeps {budget.target_ms:g} ms",
             "score more choices, or raise the target",
         )
     choices = _trace(taken, prices, room)
     latency_ms = table.fixed_ms + sum(prices[path][choice] for path, choice in choices.items())
-    return Best(choices, latency_ms, float(value[room]))
+    return Selection(choices, latency_ms, float(value[room]))
 
 
 def _trace(
-    taken: Mapping[str, tuple[list[Choice | None], NDArray[np.int64]]], prices: Prices, room: int
+    taken: Mapping[str, tuple[list[Choice | None], NDArray[np.int64]]], prices: Scores, room: int
 ) -> dict[str, Choice | None]:
-    """The choices that led to the best value, from the last slot back to the first."""
+    """Return the choices that led to the best value, from the last slot back to the first."""
     choices: dict[str, Choice | None] = {}
     for path, (options, rows) in reversed(list(taken.items())):
         choices[path] = options[int(rows[room])]
@@ -164,10 +144,10 @@ def _trace(
 
 
 def _cost(price_ms: float) -> int:
-    """Whole microseconds, rounded up: the network that is found never exceeds the target."""
+    """Return whole microseconds, rounded up, so that a solution never exceeds the target."""
     return math.ceil(price_ms * MICROSECONDS - 1e-9)
 
 
 def _up(latency_ms: float) -> str:
-    """Two digits, rounded up, so that asking for just that is feasible."""
+    """Return two digits, rounded up, so that a target of just that is feasible."""
     return f"{math.ceil(100 * latency_ms) / 100:.2f}"

@@ -1,75 +1,110 @@
-"""Times whole random networks of a space, round after round, in a log that survives a kill.
+"""Time random networks of a space, round after round, in a folder that survives a kill.
 
-Networks of every size are drawn, since a budget may be asked for anywhere in the range of a space.
-Each is drawn from (seed, index), so that a campaign that was killed goes on with the next one, and
-two campaigns of different seeds share no network.  Every round visits all of them, so that
-the visits of one lie far apart and meet the machine in different moods; the faster half of them
-counts.  There is no new round when the latencies are sure enough, or when the time is over.
+Networks of every size are drawn, since a budget may lie anywhere in the range of a space.  Each is
+drawn from (seed, index), so that a continued campaign draws the same ones, and campaigns of
+different seeds share none.  Each round times all networks, so that the repeats of one lie far
+apart.  Rounds end when the noise is low enough, at the time limit, or after the most rounds.
 
-The log is JSON lines: what is measured in the first, one visit in each of the others; a line that a
-kill has torn is measured again.
+::
+
+    TABLE.json.campaign/
+      request.json     the conditions, the space and the seed
+      medians.jsonl    a line for each network of each round; a torn line is measured again
+
+The folder goes when the table is written.
 """
 
+import math
 import statistics
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 import numpy as np
 
-from tapetum.arch import Architecture, Choice, Space
+from tapetum.arch import Choice, Space
 from tapetum.errors import InputError
 from tapetum.latency.conditions import Conditions
-from tapetum.latency.drift import TYPICAL_WANDER, wander_of
+from tapetum.latency.deployed import DeployedNetwork
 from tapetum.latency.pricing import Sample
-from tapetum.latency.timing import Block, Run, noise_of, time_block, undisturbed
+from tapetum.latency.rounds import faster_half_mean, relative_noise
+from tapetum.latency.runtimes import Runtime
+from tapetum.latency.timing import PassCount, time_passes
 from tapetum.progress import ProgressCallback
-from tapetum.records import Record, write_atomically
+from tapetum.records import Record
 
-__all__ = [
-    "FEWEST_NETWORKS",
-    "SURE_ENOUGH",
-    "Campaign",
-    "Measurements",
-    "Prepare",
-    "draw",
-    "measure",
-]
+__all__ = ["LOW_NOISE", "Campaign", "Effort", "Measurements", "draw", "run_campaign"]
 
-SURE_ENOUGH = 0.007  # noise below which another round would add nothing that a user could tell
-FEWEST_ROUNDS = 3  # fewer cannot tell a disturbed visit from the others
-FEWEST_NETWORKS = 60  # fewer cannot tell the machine's rates apart
-VISITS_OF_A_PACE = 60  # after which one knows how long a visit takes
+LOW_NOISE = 0.007  # relative; below it another round would not change a table noticeably
+FEWEST_ROUNDS = 3  # fewer cannot tell a disturbed median from the others
+FEWEST_NETWORKS = 60  # fewer cannot tell the prices apart
+NUM_TIMED_FOR_PACE = 60  # after which the seconds for each network are known
+FIT_SHARE = 0.05  # of the time: fitting prices to some hundred networks
+MEDIANS = "medians.jsonl"
 
-Prepare = Callable[[Architecture], Run]
-"""Makes a network ready to be timed under the conditions at hand."""
+Medians = dict[tuple[int, int], float]
+"""The median latency of a network in a round, in milliseconds, by (round, index)."""
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How much is measured for a table.
+
+    Attributes:
+        networks: Number of random networks; fewer where there is no time for enough rounds.
+        minutes: Time limit.
+        max_rounds: The most rounds, however noisy the machine is.
+
+    Raises:
+        InputError: A number is too small for a table.
+    """
+
+    networks: int = 400
+    minutes: float = 6.0
+    max_rounds: int = 50
+
+    def __post_init__(self) -> None:
+        if self.networks < FEWEST_NETWORKS:
+            raise InputError(
+                f"a table of {self.networks} networks was requested, which is too few",
+                f"request {FEWEST_NETWORKS} networks or more",
+            )
+        if not (math.isfinite(self.minutes) and self.minutes > 0):
+            raise InputError(
+                f"a table cannot be measured in {self.minutes:g} minutes", "give minutes above 0"
+            )
+        if self.max_rounds < 1:
+            raise InputError(
+                f"at most {self.max_rounds} rounds were requested", "request 1 round or more"
+            )
 
 
 class Campaign(Record):
-    """What a log of measurements is of.
+    """The request of a campaign.
 
-    Args:
-        conditions: Under which networks are timed.
-        space: That they are drawn from.
-        seed: Of the draws.
+    Attributes:
+        conditions: The conditions under which networks are timed.
+        space: The space that they are drawn from.
+        seed: Random seed of the draws.
     """
 
-    format: Literal["tapetum-latency-log"] = "tapetum-latency-log"
-    schema_version: Literal[2] = 2  # 1 drew networks of middling size alone
+    format: Literal["tapetum-latency-campaign"] = "tapetum-latency-campaign"
+    schema_version: Literal[1] = 1
     conditions: Conditions
     space: Space
     seed: int
 
 
-class Visit(Record):
+class RoundMedian(Record):
     """A line of the log.
 
-    Args:
-        round_number: From 0.
-        index: Of the network; with the seed it says which one it is.
-        median_ms: Of its passes.
+    Attributes:
+        round_number: Number of the round, from 0.
+        index: Number of the network; with the seed it determines the network.
+        median_ms: Median of its passes, in milliseconds.
     """
 
     round_number: int
@@ -78,117 +113,128 @@ class Visit(Record):
 
 
 class Measurements(NamedTuple):
-    """What a campaign has come to.
+    """The outcome of a campaign.
 
     Attributes:
-        samples: Every network, in the order of the draws, with what its visits come to.
-        num_rounds: In which all of them were visited.
-        noise: How far off the latency of a network is because the machine is noisy, relatively
-            (:func:`~tapetum.latency.timing.noise_of`); ``None`` before the second round.
-        wander: How far the machine's speed goes from one measurement as long as this to the next,
-            relatively (:func:`~tapetum.latency.drift.wander_of`).
+        samples: Every network with its latency, in the order of the draws.
+        num_rounds: Number of rounds in which all networks were timed.
+        noise: Relative noise of a latency (:func:`~tapetum.latency.rounds.relative_noise`);
+            ``None`` before the second round.
     """
 
     samples: list[Sample]
     num_rounds: int
     noise: float | None
-    wander: float = TYPICAL_WANDER
 
     @property
-    def is_sure(self) -> bool:
-        """Whether another round would add nothing."""
+    def is_precise(self) -> bool:
+        """Whether another round is not needed."""
         if self.noise is None or self.num_rounds < FEWEST_ROUNDS:
             return False
-        return self.noise <= SURE_ENOUGH
+        return self.noise <= LOW_NOISE
 
 
 def draw(campaign: Campaign, index: int) -> dict[str, Choice | None]:
-    """The network of an index."""
+    """Return the choices of the network of an index."""
     return campaign.space.random_of_any_size(np.random.default_rng((campaign.seed, index)))
 
 
-def measure(
+def run_campaign(
     campaign: Campaign,
-    prepare: Prepare,
-    log: Path,
+    runtime: Runtime,
+    folder: Path,
     *,
-    count: int,
-    limit_s: float,
-    block: Block,
+    effort: Effort,
+    passes: PassCount,
     progress: ProgressCallback,
 ) -> Measurements:
-    """Times networks until their latencies are sure, or the time is over.
+    """Time networks until their latencies are precise, or the effort is spent.
 
     Args:
         campaign: What to measure.
-        prepare: Makes a network ready.
-        log: Where measurements are kept; what it holds already is not measured again.
-        count: How many networks, where there is time to visit each of them often enough; fewer
-            networks are visited so often where there is not.
-        limit_s: Seconds that this may take; no visit is begun after it.
-        block: Passes of each visit.
-        progress: Is told of each visit.
-
-    Raises:
-        InputError: The log is of something else, or cannot be read.
+        runtime: The runtime that computes.
+        folder: Where medians are kept; those that it holds are not measured again.
+        effort: How much is measured.
+        passes: Passes of each network in each round.
+        progress: Receives each network of each round.
     """
-    visits = {(line.round_number, line.index): line.median_ms for line in _open_log(campaign, log)}
-    begun, number, index, num_new = time.monotonic(), 0, 0, 0
+    log = folder / MEDIANS
+    medians, pace = _read_log(log), _Pace(effort)
     with log.open("a") as file:
-        while True:
-            if (number, index) not in visits:
-                elapsed_s = time.monotonic() - begun
-                if elapsed_s > limit_s or (index == 0 and _pool(campaign, visits).is_sure):
-                    break
-                run = prepare(campaign.space.architecture(draw(campaign, index)))
-                median_ms = statistics.median(time_block(run, block))
-                visits[number, index] = median_ms
-                line = Visit(round_number=number, index=index, median_ms=median_ms)
-                file.write(line.model_dump_json() + "\n")
-                file.flush()
-                num_new += 1
-                if num_new == VISITS_OF_A_PACE:
-                    pace_s = (time.monotonic() - begun) / num_new
-                    count = _affordable(count, limit_s=limit_s, pace_s=pace_s)
-                total = max(FEWEST_ROUNDS, number + 1) * count
-                progress(len(visits), total, f"timing random networks, round {number + 1}")
-            number, index = (number, index + 1) if index + 1 < count else (number + 1, 0)
-    return _pool(campaign, visits)
+        for number, index in _schedule(campaign, medians, pace):
+            network = DeployedNetwork.of(campaign.space.architecture(draw(campaign, index)))
+            forward = runtime.prepare(network, campaign.conditions)
+            median_ms = statistics.median(time_passes(forward, passes))
+            line = RoundMedian(round_number=number, index=index, median_ms=median_ms)
+            file.write(line.model_dump_json() + "\n")
+            file.flush()
+            medians[number, index] = median_ms
+            pace.count_one()
+            total = max(FEWEST_ROUNDS, number + 1) * pace.num_networks
+            progress(len(medians), total, f"timing random networks, round {number + 1}")
+    return _pool(campaign, medians)
 
 
-def _affordable(count: int, *, limit_s: float, pace_s: float) -> int:
-    """How many networks can be visited often enough in the time."""
-    return min(count, max(FEWEST_NETWORKS, int(limit_s / (FEWEST_ROUNDS * pace_s))))
+class _Pace:
+    """The time that is left, and the number of networks that it suffices for."""
+
+    def __init__(self, effort: Effort) -> None:
+        self.limit_s = (1 - FIT_SHARE) * 60 * effort.minutes
+        self.num_networks, self.max_rounds = effort.networks, effort.max_rounds
+        self.num_timed, self.begun = 0, time.monotonic()
+
+    @property
+    def is_over(self) -> bool:
+        return time.monotonic() - self.begun > self.limit_s
+
+    def count_one(self) -> None:
+        """Count a network, and lower the number of networks where the device is too slow."""
+        self.num_timed += 1
+        if self.num_timed == NUM_TIMED_FOR_PACE:
+            each_s = (time.monotonic() - self.begun) / self.num_timed
+            affordable = int(self.limit_s / (FEWEST_ROUNDS * each_s))
+            self.num_networks = min(self.num_networks, max(FEWEST_NETWORKS, affordable))
 
 
-def _pool(campaign: Campaign, visits: Mapping[tuple[int, int], float]) -> Measurements:
+def _schedule(campaign: Campaign, medians: Medians, pace: _Pace) -> Iterator[tuple[int, int]]:
+    """Yield the round and the index of each network that is still to be timed."""
+    for number in range(pace.max_rounds):
+        if (number, 0) not in medians and _pool(campaign, medians).is_precise:
+            return
+        index = 0
+        while index < pace.num_networks:  # which may fall meanwhile
+            if (number, index) not in medians:
+                if pace.is_over:
+                    return
+                yield number, index
+            index += 1
+
+
+def _pool(campaign: Campaign, medians: Mapping[tuple[int, int], float]) -> Measurements:
     by_index: defaultdict[int, list[float]] = defaultdict(list)
-    for (_, index), median_ms in visits.items():
+    for (_, index), median_ms in medians.items():
         by_index[index].append(median_ms)
-    found = list(by_index.values())
+    rows = list(by_index.values())
     return Measurements(
-        [Sample(draw(campaign, i), undisturbed(by_index[i])) for i in sorted(by_index)],
-        min(map(len, found), default=0),
-        noise_of(found),
-        wander_of(found),
+        [Sample(draw(campaign, i), faster_half_mean(by_index[i])) for i in sorted(by_index)],
+        min(map(len, rows), default=0),
+        relative_noise(rows),
     )
 
 
-def _open_log(campaign: Campaign, log: Path) -> Iterator[Visit]:
-    """The measurements of a log of this campaign; begins it where there is none."""
+def _read_log(log: Path) -> Medians:
+    """Return the medians of a log; a line that a kill or a full disk has torn does not count."""
     if not log.exists():
-        log.parent.mkdir(parents=True, exist_ok=True)
-        log.write_text(campaign.model_dump_json() + "\n")
-        return
-    text = log.read_text()
-    first, *lines = text.splitlines() or [""]
-    if Campaign.from_json(first, source=str(log)) != campaign:
-        raise InputError(
-            f"{log} holds measurements of other conditions, another space or another seed",
-            "remove it, or give another --out",
-        )
-    if not text.endswith("\n"):  # a kill has torn the last line
-        write_atomically(log, "".join(f"{line}\n" for line in (first, *lines[:-1])).encode())
-        del lines[-1:]
-    for number, line in enumerate(lines, start=2):
-        yield Visit.from_json(line, source=f"line {number} of {log}")
+        return {}
+    text = log.read_text(errors="replace")
+    if text and not text.endswith("\n"):
+        with log.open("a") as file:
+            file.write("\n")  # so that the next line is not appended to a torn one
+    medians: Medians = {}
+    for line in text.splitlines():
+        try:
+            read = RoundMedian.from_json(line, source=str(log))
+        except InputError:
+            continue
+        medians[read.round_number, read.index] = read.median_ms
+    return medians

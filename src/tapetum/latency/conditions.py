@@ -1,18 +1,19 @@
-"""What a latency holds for: device, runtime, threads, batch, size, precision.
+"""What a latency holds for: device, runtime, threads, batch, size and precision.
 
-Two latencies under different conditions cannot be compared, averaged or taken for one another:
-users ask for 25 ms and get 62 because someone did.  So conditions go with every number, and
-whoever mixes them is told what differs.
+Latencies under different conditions cannot be compared.  So conditions are stored with every
+number, and mixing two of them is an error that names the differences.
 """
 
-from collections.abc import Iterable
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field, PositiveInt
 
 from tapetum.errors import InputError
 from tapetum.provenance import MOST_THREADS
-from tapetum.records import Record
+from tapetum.records import Record, faults_are_ours
+
+if TYPE_CHECKING:
+    from tapetum.latency.runtimes import Runtime
 
 __all__ = ["Conditions"]
 
@@ -20,16 +21,16 @@ __all__ = ["Conditions"]
 class Conditions(Record):
     """Where and how a network is timed.
 
-    Args:
-        device: The model of the processor, or of the GPU.
-        runtime: What computes: ``onnxruntime``, ``openvino`` or ``torch``.
-        runtime_version: Its version.
-        precision: What it computes in, such as ``fp32``, as the runtime itself says.
-        threads: That share the work of one layer.
+    Attributes:
+        device: Model of the processor, or of the GPU.
+        runtime: ``onnxruntime``, ``openvino`` or ``torch``.
+        runtime_version: Version of the runtime.
+        precision: Number format of the computation, such as ``fp32``, as the runtime reports it.
+        threads: Threads that share the work of one layer.
         batch: Images in one pass.
-        channels: Of an image.
-        height_px: Of an image.
-        width_px: Of an image.
+        channels: Channels of an image.
+        height_px: Height of an image, in pixels.
+        width_px: Width of an image, in pixels.
     """
 
     device: str
@@ -42,6 +43,35 @@ class Conditions(Record):
     height_px: PositiveInt
     width_px: PositiveInt
 
+    @classmethod
+    def here(
+        cls, runtime: "Runtime", *, threads: int, batch: int, channels: int, size_px: int
+    ) -> "Conditions":
+        """Return the conditions of this machine now, for square images.
+
+        Args:
+            runtime: The runtime that computes.
+            threads: Threads that share the work of one layer.
+            batch: Images in one pass.
+            channels: Channels of an image.
+            size_px: Height and width of an image, in pixels.
+
+        Raises:
+            InputError: A number is not possible.
+        """
+        with faults_are_ours("no latency can be measured under these conditions"):
+            return cls(
+                device=runtime.device,
+                runtime=runtime.name,
+                runtime_version=runtime.version,
+                precision=runtime.precision,
+                threads=threads,
+                batch=batch,
+                channels=channels,
+                height_px=size_px,
+                width_px=size_px,
+            )
+
     def __str__(self) -> str:
         thread = "thread" if self.threads == 1 else "threads"
         return (
@@ -50,32 +80,24 @@ class Conditions(Record):
             f"{self.device}"
         )
 
-    def differences(self, other: "Conditions") -> list[str]:
-        """What differs, each as ``threads 1, not 2``: ours first."""
-        ours, theirs = self.model_dump(), other.model_dump()
-        return [
-            f"{name.replace('_', ' ')} {value}, not {theirs[name]}"
-            for name, value in ours.items()
-            if value != theirs[name]
-        ]
-
     def require_same(self, other: "Conditions", *, what: str) -> None:
-        """Refuses latencies that hold for something else.
+        """Refuse latencies that hold for other conditions.
 
         Args:
-            other: What is needed.
-            what: That holds for these conditions, such as the name of a table's file.
+            other: The conditions that are needed.
+            what: Name of what holds for these conditions, such as the file of a table.
 
         Raises:
-            InputError: Something differs; all of it is named.
+            InputError: The conditions differ; the message names every difference.
         """
-        differences = self.differences(other)
+        theirs = other.model_dump()
+        differences = [
+            f"{name.replace('_', ' ')} {value}, not {theirs[name]}"
+            for name, value in self.model_dump().items()
+            if value != theirs[name]
+        ]
         if differences:
             raise InputError(
-                f"{what} holds for other conditions: {_listed(differences)}",
+                f"{what} holds for other conditions: {'; '.join(differences)}",
                 "measure a table under the conditions that you need: tapetum latency measure",
             )
-
-
-def _listed(parts: Iterable[str]) -> str:
-    return "; ".join(parts)

@@ -1,8 +1,9 @@
-"""What can be timed by its name: an architecture, a package, any ONNX graph."""
+"""A network as it is deployed: an architecture, a package or any ONNX file, as a graph to time."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,117 +14,132 @@ from tapetum.graph import random_weights, write_graph
 from tapetum.latency.conditions import Conditions
 from tapetum.runtime import open_package
 
-__all__ = [
-    "BOXES",
-    "Feeds",
-    "Subject",
-    "dense_architecture",
-    "feeds_of",
-    "open_subject",
-    "subject_of",
-    "subject_of_graph",
-]
+__all__ = ["NUM_BOXES", "DeployedNetwork", "Feeds", "dense_architecture"]
 
 Feeds = Mapping[str, NDArray[np.float32]]
 """One array for each input of a graph, by name."""
 
-BOXES = 2  # an image, where a graph names boxes
+NUM_BOXES = 2  # in each image, where a graph takes boxes
 BOX_PX = 28
 
 
-class Subject(NamedTuple):
+@dataclass(frozen=True)
+class DeployedNetwork:
     """A graph that can be timed.
 
     Attributes:
-        model: The serialised ONNX graph.
-        architecture: What it is; ``None`` for a graph of unknown origin.
-        inputs: Shape of each input; free sizes are ``None``.
+        graph: The serialised ONNX graph.
+        inputs: Shape of each input; ``None`` for a free size.
+        architecture: The network's architecture; ``None`` for a graph of unknown origin.
+        size_px: Side of the images that the network is for; ``None`` where it is not known.
     """
 
-    model: bytes
-    architecture: Architecture | None
+    graph: bytes
     inputs: Mapping[str, tuple[int | None, ...]]
+    architecture: Architecture | None = None
+    size_px: int | None = None
 
+    @classmethod
+    def open(cls, name: str | Path, *, channels: int = 3, num_classes: int = 100) -> Self:
+        """Open a file, or make a named architecture with random weights.
 
-def open_subject(name: str, *, channels: int, num_classes: int) -> Subject:
-    """The graph of an architecture, a package or a file.
+        Args:
+            name: Name of an architecture, or a path that ends in ``.json``, ``.tapetum`` or
+                ``.onnx``.
+            channels: Image channels of a named architecture.
+            num_classes: Classes of a named architecture.
 
-    Args:
-        name: Of an architecture, or a path ending in ``.json``, ``.tapetum`` or ``.onnx``.
-        channels: Of a named architecture.
-        num_classes: Of a named architecture.
-
-    Raises:
-        InputError: There is no such thing, or it cannot be read.
-    """
-    path = Path(name)
-    if path.suffix == ".tapetum":
-        package = open_package(path)
-        return subject_of_graph(package.graph_bytes, package.manifest.architecture)
-    if path.suffix == ".onnx":
-        try:
-            return subject_of_graph(path.read_bytes())
-        except OSError as error:
-            raise InputError(f"cannot read {path}: {error.strerror}", "check the path") from error
-    if path.suffix == ".json":
-        architecture = Architecture.read(path)
-    elif name in architecture_names():
-        architecture = find_architecture(
-            name, channels=channels, num_classes=num_classes, boxes=False
-        )
-    else:
-        raise InputError(
-            f"{name!r} is no architecture, no package and no graph",
-            "give a .tapetum, .onnx or .json file, or a name: "
-            f"{nearest(name, architecture_names())}",
-        )
-    return subject_of(architecture)
-
-
-def subject_of(architecture: Architecture) -> Subject:
-    """The graph of an architecture that would ship, with random weights."""
-    model = write_graph(architecture, random_weights(architecture, seed=0))
-    inputs: dict[str, tuple[int | None, ...]] = {
-        "noisy": (None, architecture.image_channels, None, None)
-    }
-    if architecture.classifies_boxes:
-        inputs["boxes"] = (None, None, 4)
-    return Subject(model.SerializeToString(), architecture, inputs)
-
-
-def feeds_of(subject: Subject, conditions: Conditions, *, seed: int = 0) -> Feeds:
-    """Random images, and boxes in them, of the shapes that the graph takes.
-
-    Raises:
-        InputError: The graph takes something else.
-    """
-    generator = np.random.default_rng(seed)
-    sizes = (conditions.batch, conditions.channels, conditions.height_px, conditions.width_px)
-    feeds = {}
-    for name, shape in subject.inputs.items():
-        if name == "boxes" and len(shape) == 3:
-            corners = generator.uniform(0, 1, (conditions.batch, BOXES, 2))
-            corners *= [
-                max(0, conditions.width_px - BOX_PX),
-                max(0, conditions.height_px - BOX_PX),
-            ]
-            feeds[name] = np.concatenate([corners, corners + BOX_PX], axis=-1).astype(np.float32)
-        elif len(shape) == 4 and all(
-            fixed in (None, size) for fixed, size in zip(shape, sizes, strict=True)
-        ):
-            feeds[name] = generator.random(sizes, dtype=np.float32)
-        else:
-            raise InputError(
-                f"the graph takes {name} of shape {_shown(shape)}, not {_shown(sizes)}",
-                "ask for the batch, the channels and the size that it takes",
+        Raises:
+            InputError: Nothing has this name, or the file cannot be read.
+        """
+        path, name = Path(name), str(name)
+        if path.suffix == ".tapetum":
+            package = open_package(path)
+            return cls.of_graph(
+                package.graph_bytes, package.manifest.architecture, size_px=package.manifest.size_px
             )
-    return feeds
+        if path.suffix == ".onnx":
+            try:
+                return cls.of_graph(path.read_bytes())
+            except OSError as error:
+                raise InputError(
+                    f"cannot read {path}: {error.strerror}", "check the path"
+                ) from error
+        if path.suffix == ".json":
+            return cls.of(Architecture.read(path))
+        if name not in architecture_names():
+            raise InputError(
+                f"{name!r} is no architecture, no package and no graph",
+                "give a .tapetum, .onnx or .json file, or a name: "
+                f"{nearest(name, architecture_names())}",
+            )
+        return cls.of(
+            find_architecture(name, channels=channels, num_classes=num_classes, boxes=False)
+        )
+
+    @classmethod
+    def of(cls, architecture: Architecture) -> Self:
+        """Return the graph of an architecture as it would ship, with random weights."""
+        graph = write_graph(architecture, random_weights(architecture, seed=0))
+        inputs: dict[str, tuple[int | None, ...]] = {
+            "noisy": (None, architecture.image_channels, None, None)
+        }
+        if architecture.classifies_boxes:
+            inputs["boxes"] = (None, None, 4)
+        return cls(graph.SerializeToString(), inputs, architecture)
+
+    @classmethod
+    def of_graph(
+        cls, graph: bytes, architecture: Architecture | None = None, *, size_px: int | None = None
+    ) -> Self:
+        """Return a graph that has been written already.
+
+        Args:
+            graph: The serialised ONNX graph.
+            architecture: The network's architecture, where it is known.
+            size_px: Side of the images, where it is known; otherwise that of an input of fixed
+                size.
+
+        Raises:
+            InputError: The bytes are not an ONNX graph.
+        """
+        inputs = _inputs_of(graph)
+        fixed = next((shape[3] for shape in inputs.values() if len(shape) == 4), None)
+        return cls(graph, inputs, architecture, size_px or fixed)
+
+    @property
+    def channels(self) -> int | None:
+        """Channels of an image; ``None`` where the graph leaves them free."""
+        return next((shape[1] for shape in self.inputs.values() if len(shape) == 4), None)
+
+    def random_inputs(self, conditions: Conditions, *, seed: int = 0) -> Feeds:
+        """Return random images, and boxes in them, of the shapes that the graph takes.
+
+        Raises:
+            InputError: The graph takes other images.
+        """
+        generator = np.random.default_rng(seed)
+        sizes = (conditions.batch, conditions.channels, conditions.height_px, conditions.width_px)
+        feeds = {}
+        for name, shape in self.inputs.items():
+            if name == "boxes" and len(shape) == 3:
+                feeds[name] = _random_boxes(conditions, generator)
+            elif len(shape) == 4 and all(
+                fixed in (None, size) for fixed, size in zip(shape, sizes, strict=True)
+            ):
+                feeds[name] = generator.random(sizes, dtype=np.float32)
+            else:
+                raise InputError(
+                    f"the graph takes {name} of shape {_shown(shape)}, not {_shown(sizes)}",
+                    "request the batch, the channels and the size that it takes",
+                )
+        return feeds
 
 
 def dense_architecture() -> Architecture:
-    """Nothing but large 3x3 convolutions: what a processor is quickest at.
+    """Return large 3x3 convolutions only, which come near the processor's peak.
 
-    For images of 3 channels; the first layer brings them to the width of the others.
+    The network takes images of 3 channels; its first layer brings them to the common width.
     """
     width, depth = 128, 4
     blocks = [spec.Conv(in_channels=3, out_channels=width)]
@@ -142,33 +158,31 @@ def dense_architecture() -> Architecture:
     )
 
 
-def subject_of_graph(model: bytes, architecture: Architecture | None = None) -> Subject:
-    """A graph that has been written already.
-
-    Args:
-        model: The serialised ONNX graph.
-        architecture: What it is, where that is known.
-
-    Raises:
-        InputError: It is no graph.
-    """
+def _inputs_of(graph: bytes) -> dict[str, tuple[int | None, ...]]:
+    """Return the shape of each input of a serialised graph."""
     import onnx
     from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
     try:
-        graph = onnx.load_model_from_string(model).graph
+        opened = onnx.load_model_from_string(graph).graph
     except DecodeError as error:
-        raise InputError("this is no ONNX graph", "export the network again") from error
-    stored = {tensor.name for tensor in graph.initializer}
-    inputs = {
+        raise InputError("the file is no ONNX graph", "export the network again") from error
+    stored = {tensor.name for tensor in opened.initializer}
+    return {
         value.name: tuple(
             dim.dim_value if dim.HasField("dim_value") else None
             for dim in value.type.tensor_type.shape.dim
         )
-        for value in graph.input
+        for value in opened.input
         if value.name not in stored
     }
-    return Subject(model, architecture, inputs)
+
+
+def _random_boxes(conditions: Conditions, generator: np.random.Generator) -> NDArray[np.float32]:
+    """Return the corners of boxes inside each image, (batch, boxes, 4), in pixels."""
+    corners = generator.uniform(0, 1, (conditions.batch, NUM_BOXES, 2))
+    corners *= [max(0, conditions.width_px - BOX_PX), max(0, conditions.height_px - BOX_PX)]
+    return np.concatenate([corners, corners + BOX_PX], axis=-1).astype(np.float32)
 
 
 def _shown(shape: tuple[int | None, ...]) -> str:

@@ -1,38 +1,37 @@
-r"""From latencies of whole networks to a price for every block: the fit behind a table.
+r"""Fit prices of blocks to latencies of whole networks.
 
-A block timed alone is not what it costs inside: calls, layouts at its borders and fusions across
-them make the sum differ from the whole.  So whole random networks of a space are timed, and the
-latency of each is explained as a sum of prices,
+A block timed alone does not show its cost inside a network: calls, memory layouts at its borders
+and fusions make the sum of parts differ from the whole.  So whole random networks are timed, and
+the latency of each is explained as a sum of prices,
 
 .. math::
     t_i = b + \sum_{s} p_{g(s), o(s)}(w_s), \qquad
     p_{g, o}(w) = x_0 + x_1 w + x_2 \lceil w \rceil_v ,
 
 with one price function for each group :math:`g` of equal slots (channels, stride, size) and each
-operator :math:`o` (kernel, squeeze), linear in the hidden width :math:`w` and in the width rounded
-up to the vectors of the processor, :math:`v`.  Every :math:`x` is at least zero, so that a wider
-block never costs less and nothing costs less than nothing.
+operator :math:`o` (kernel, squeeze).  It is linear in the hidden width :math:`w` and in the width
+rounded up to the vectors of the processor, :math:`v`.  Every :math:`x` is at least zero, so that a
+wider block never costs less.
 
-Two storeys keep a few hundred networks from explaining noise.  First a few rates are fitted that
-hold for the whole machine (for a block, a squeeze, a multiply-add of a 1x1 and of a depth-wise
-convolution, and an element written, the last three by the width and by the width rounded up).
-Then each price function may differ from what the rates say, at a cost; how much they differ is
-decided by cross-validation.
+Two levels keep a few hundred networks from fitting noise.  First a few rates of the machine are
+fitted: for a block, a squeeze, a multiply-add of a 1x1 and of a depth-wise convolution, and an
+element written; the last three by the width and by the rounded width.  Then each price function may
+differ from these rates at a cost, which cross-validation chooses.
 
-The interval of a prediction is what holds nine in ten of the networks that were predicted by the
-others.  It holds at the speed that the machine had: how far all networks are slower or quicker at
-another hour cannot be seen in some minutes, and is told apart by whoever checks a table.
+The interval of a prediction holds nine in ten networks that were predicted from the others, at the
+speed that the machine had.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tapetum.arch import Candidate, Choices, Slot, Space, cost
+from tapetum.errors import missing_extra
 
-__all__ = ["Fit", "Key", "Sample", "fit_prices", "keys_of"]
+__all__ = ["Fit", "Key", "Sample", "fit_prices", "keys_of", "require_solver"]
 
 Array = NDArray[np.float64]
 
@@ -49,8 +48,8 @@ class Sample(NamedTuple):
     """A network that was timed.
 
     Attributes:
-        choices: What it is, for each slot.
-        median_ms: Its latency.
+        choices: The choice of each slot.
+        median_ms: Its latency, in milliseconds.
     """
 
     choices: Choices
@@ -61,8 +60,8 @@ class Key(NamedTuple):
     """A price function.
 
     Attributes:
-        group: The path of the first of the slots that are equal.
-        operator: Kernel and squeeze, such as ``k3-se``: what a candidate is beside its width.
+        group: Path of the first of the equal slots.
+        operator: Kernel and squeeze, such as ``k3-se``; a candidate without its width.
     """
 
     group: str
@@ -73,12 +72,11 @@ class Fit(NamedTuple):
     """Prices that explain the samples.
 
     Attributes:
-        fixed_ms: What every network costs.
-        prices_ms: By key, for each hidden width on the grid.
-        errors: Of every sample, predicted by the others: relative, signed.
-        interval: Nine in ten networks are that close to what is predicted, relatively, at the speed
-            that the machine had.
-        freedom: That cross-validation chose.
+        fixed_ms: The latency that every network has in common, in milliseconds.
+        prices_ms: The price at each hidden width of the grid, by key.
+        errors: Signed relative error of every sample, predicted from the others.
+        interval: Relative half-width of the interval that holds nine in ten networks.
+        freedom: The freedom that cross-validation chose.
     """
 
     fixed_ms: float
@@ -89,12 +87,12 @@ class Fit(NamedTuple):
 
 
 def operator_of(candidate: Candidate) -> str:
-    """What a candidate is beside its width."""
+    """Return the name of a candidate without its width."""
     return f"k{candidate.kernel_px}" + ("-se" if candidate.squeezes else "")
 
 
 def keys_of(space: Space, height: int, width: int) -> dict[str, dict[str, Key]]:
-    """The price function of each candidate of each slot: path, then name of the candidate."""
+    """Return the price function of each candidate, by path and by the candidate's name."""
     sizes, groups = space.sizes(height, width), dict[object, str]()
     keys: dict[str, dict[str, Key]] = {}
     for path, slot in space.slots.items():
@@ -105,13 +103,16 @@ def keys_of(space: Space, height: int, width: int) -> dict[str, dict[str, Key]]:
 
 
 def fit_prices(space: Space, height: int, width: int, samples: Sequence[Sample]) -> Fit:
-    """Explains the latencies of whole networks by prices of their blocks.
+    """Explain the latencies of whole networks by prices of their blocks.
 
     Args:
-        space: Of the networks.
-        height: Of the images, in pixels.
-        width: Of the images, in pixels.
+        space: Space of the networks.
+        height: Height of the images, in pixels.
+        width: Width of the images, in pixels.
         samples: The networks, at least :data:`NUM_FOLDS`.
+
+    Raises:
+        MissingExtraError: SciPy is not installed.
     """
     columns = _Columns(space, height, width)
     rows = np.stack([columns.row(sample.choices) for sample in samples])
@@ -123,10 +124,10 @@ def fit_prices(space: Space, height: int, width: int, samples: Sequence[Sample])
         freedom: _cross_validate(columns, rows, latencies, trust, freedom) for freedom in FREEDOMS
     }
     best = min(FREEDOMS, key=lambda freedom: float(np.abs(errors[freedom]).mean()))
-    found = _solve(columns, rows, latencies, trust, best)
+    solution = _solve(columns, rows, latencies, trust, best)
     return Fit(
-        fixed_ms=float(found[0]),
-        prices_ms=columns.prices(found),
+        fixed_ms=float(solution[0]),
+        prices_ms=columns.prices(solution),
         errors=errors[best],
         interval=_covering(errors[best]),
         freedom=best,
@@ -136,20 +137,20 @@ def fit_prices(space: Space, height: int, width: int, samples: Sequence[Sample])
 def _cross_validate(
     columns: "_Columns", rows: Array, latencies: Array, trust: Array, freedom: float
 ) -> Array:
-    """The relative error of each sample, predicted by the other folds."""
+    """Return the relative error of each sample, predicted from the other folds."""
     folds, errors = np.arange(len(rows)) % NUM_FOLDS, np.empty(len(rows))
     for fold in range(NUM_FOLDS):
         is_out = folds == fold
-        found = _solve(columns, rows[~is_out], latencies[~is_out], trust[~is_out], freedom)
-        errors[is_out] = rows[is_out] @ found / latencies[is_out] - 1
+        solution = _solve(columns, rows[~is_out], latencies[~is_out], trust[~is_out], freedom)
+        errors[is_out] = rows[is_out] @ solution / latencies[is_out] - 1
     return errors
 
 
 def _trust(errors: Array) -> Array:
-    """How much each sample counts: Tukey's biweight (its square root) of how far it is off.
+    """Return the weight of each sample: the square root of Tukey's biweight of its error.
 
-    Neighbours on a shared machine slow some samples by a tenth and more, and never quicken one, so
-    a plain mean of squares would predict every network too slow.
+    Other processes slow some samples by a tenth or more and make none faster, so plain least
+    squares would predict every network too slow.
     """
     off = errors - np.median(errors)
     spread = 1.4826 * float(np.median(np.abs(off))) or 1e-6  # of a normal distribution: its sigma
@@ -160,7 +161,7 @@ def _trust(errors: Array) -> Array:
 def _solve(
     columns: "_Columns", rows: Array, latencies: Array, trust: Array, freedom: float
 ) -> Array:
-    """Rates first, then prices near them."""
+    """Fit the rates first, then prices near them."""
     relative = rows * (trust / latencies)[:, None]
     rates = _non_negative(relative @ columns.by_rates, trust)
     expected = columns.by_rates @ rates
@@ -176,14 +177,26 @@ def _solve(
 
 
 def _non_negative(matrix: Array, target: Array) -> Array:
-    from scipy.optimize import nnls  # type: ignore[import-untyped,unused-ignore]
+    solution, _ = require_solver()(matrix, target, maxiter=100 * matrix.shape[1])
+    return np.asarray(solution, dtype=np.float64)
 
-    found, _ = nnls(matrix, target, maxiter=100 * matrix.shape[1])
-    return np.asarray(found, dtype=np.float64)
+
+def require_solver() -> Callable[..., tuple[Array, float]]:
+    """Return SciPy's non-negative least squares.
+
+    Raises:
+        MissingExtraError: SciPy is not installed.
+    """
+    try:
+        from scipy.optimize import nnls  # type: ignore[import-untyped,unused-ignore]
+    except ModuleNotFoundError as error:
+        raise missing_extra("SciPy", "measure") from error
+    solver: Callable[..., tuple[Array, float]] = nnls
+    return solver
 
 
 def _covering(errors: Array) -> float:
-    """The half-width of an interval that so many further networks lie in: conformal prediction."""
+    """Return the half-width that covers new networks, by conformal prediction."""
     wanted = min(1.0, COVERED * (1 + 1 / len(errors)))
     return max(1e-6, float(np.quantile(np.abs(errors), wanted, method="higher")))
 
@@ -193,10 +206,10 @@ def _round_up(width: int) -> int:
 
 
 class _Columns:
-    """The unknowns: one for what is fixed, and three for each key (see the module's formula).
+    """The unknowns: one for the fixed part, and three for each key (see the module's formula).
 
     Attributes:
-        by_rates: What each unknown is for each of the machine's rates, (unknowns, rates).
+        by_rates: Each unknown as a function of the machine's rates, (unknowns, rates).
     """
 
     def __init__(self, space: Space, height: int, width: int) -> None:
@@ -215,7 +228,7 @@ class _Columns:
         self.by_rates = self._by_rates(space.sizes(height, width))
 
     def row(self, choices: Choices) -> Array:
-        """How often a network has each unknown."""
+        """Return how often a network has each unknown."""
         row = np.zeros(self.num_columns)
         row[0] = 1.0
         for path, choice in choices.items():
@@ -225,32 +238,32 @@ class _Columns:
                 row[place : place + 3] += self._terms(key, choice.hidden_channels)
         return row
 
-    def prices(self, found: Array) -> dict[Key, dict[int, float]]:
-        """The price functions on their grids."""
+    def prices(self, solution: Array) -> dict[Key, dict[int, float]]:
+        """Return the price functions on their grids."""
         return {
             key: {
-                width: float(self._terms(key, width) @ found[place : place + 3])
+                width: float(self._terms(key, width) @ solution[place : place + 3])
                 for width in self.widths[key]
             }
             for key, place in self.places.items()
         }
 
-    def typical(self, found: Array) -> Array:
-        """How much each price function comes to on average, at each of its unknowns."""
+    def typical(self, solution: Array) -> Array:
+        """Return the mean of each price function over its widths, at each of its unknowns."""
         typical = np.zeros(self.num_columns)
         for key, place in self.places.items():
             widths = self.widths[key]
             terms = np.mean([self._terms(key, width) for width in widths], axis=0)
-            typical[place : place + 3] = float(terms @ found[place : place + 3])
+            typical[place : place + 3] = float(terms @ solution[place : place + 3])
         return typical
 
     def _terms(self, key: Key, width: int) -> Array:
-        """One, and the widths as a share of the widest."""
+        """Return one, and the width and the rounded width as shares of the widest."""
         widest = max(self.widths[key])
         return np.array([1.0, width / widest, _round_up(width) / _round_up(widest)])
 
     def _by_rates(self, sizes: Mapping[str, tuple[int, int]]) -> Array:
-        """Rates: fixed; a block; a squeeze; three by the width, the same by it rounded up."""
+        """Return columns: fixed; block; squeeze; three by the width and by the rounded width."""
         matrix = np.zeros((self.num_columns, 9))
         matrix[0, 0] = 1.0
         for key, place in self.places.items():
@@ -268,9 +281,9 @@ class _Columns:
 
 
 def _counts(slot: Slot, candidate: Candidate, width: int, size: tuple[int, int]) -> Array:
-    """Multiply-adds of 1x1 and of depth-wise convolutions, and elements; linear in the width."""
-    one = _counts_of(slot, candidate, 1, size)
-    counts: Array = one + (width - 1) * (_counts_of(slot, candidate, 2, size) - one)
+    """Return multiply-adds of 1x1 and of depth-wise convolutions, and elements written."""
+    at_one = _counts_of(slot, candidate, 1, size)  # linear in the width from here on
+    counts: Array = at_one + (width - 1) * (_counts_of(slot, candidate, 2, size) - at_one)
     return counts
 
 

@@ -1,66 +1,49 @@
-"""The runtimes that a network can be timed in, as they are used when it is deployed.
+"""The runtimes that a network can be timed in, set up as they are in deployment.
 
-ONNX Runtime is opened by the very class that runs packages.  OpenVINO is told to compute in fp32:
-left alone it takes bf16 on processors that have it, without a word, so the precision that a
-latency carries is the one that the compiled network reports.
-
-A runtime of another kind (eager torch, which this room must not load) is handed in by whoever has
-it: all that is asked of it is :class:`Runtime`.
+ONNX Runtime is opened by the class that runs packages.  OpenVINO is set to compute in fp32: its
+default on some processors is bf16.  Another runtime, such as eager torch, only has to follow
+:class:`Runtime`.
 """
 
+import sys
 from collections.abc import Mapping
 from functools import partial
 from typing import Any, Protocol
 
-from tapetum.arch import Architecture
 from tapetum.errors import InputError, missing_extra, nearest
 from tapetum.latency.conditions import Conditions
-from tapetum.latency.deployed import Subject, feeds_of, subject_of
-from tapetum.latency.timing import Run
+from tapetum.latency.deployed import DeployedNetwork
+from tapetum.latency.timing import ForwardPass
 from tapetum.provenance import cpu_model
 
-__all__ = [
-    "RUNTIMES",
-    "OnnxRuntime",
-    "OpenVino",
-    "Runtime",
-    "find_runtime",
-    "prepare_architecture",
-]
+__all__ = ["RUNTIMES", "OnnxRuntime", "OpenVino", "Runtime", "find_runtime"]
 
 
 class Runtime(Protocol):
-    """What computes networks."""
+    """A library that runs networks on a device."""
 
     @property
     def name(self) -> str:
-        """Such as ``onnxruntime``."""
+        """Name of the library, such as ``onnxruntime``."""
 
     @property
     def version(self) -> str:
-        """Of the library."""
+        """Version of the library."""
 
     @property
     def precision(self) -> str:
-        """What it computes in."""
+        """Number format of the computation, such as ``fp32``."""
 
     @property
     def device(self) -> str:
-        """The model of the processor, or of the GPU, that computes."""
+        """Model of the processor, or of the GPU, that computes."""
 
-    def prepare(self, subject: Subject, conditions: Conditions) -> Run:
-        """Makes a network ready to run on random images, with so many threads.
+    def prepare(self, network: DeployedNetwork, conditions: Conditions) -> ForwardPass:
+        """Load a network and return a forward pass on random images.
 
         Raises:
-            InputError: It takes other images, or this runtime cannot run it.
+            InputError: The network takes other images, or this runtime cannot run it.
         """
-
-
-def prepare_architecture(
-    runtime: Runtime, conditions: Conditions, architecture: Architecture
-) -> Run:
-    """Makes an architecture with random weights ready, as the graph that would ship."""
-    return runtime.prepare(subject_of(architecture), conditions)
 
 
 class OnnxRuntime:
@@ -71,55 +54,55 @@ class OnnxRuntime:
 
     @property
     def version(self) -> str:
-        """Of the library."""
+        """Version of the library."""
         from tapetum.runtime import load_onnxruntime
 
         return str(load_onnxruntime().__version__)
 
     @property
     def device(self) -> str:
-        """The processor."""
+        """Model of the processor."""
         return cpu_model()
 
-    def prepare(self, subject: Subject, conditions: Conditions) -> Run:
-        """Makes a graph ready.
+    def prepare(self, network: DeployedNetwork, conditions: Conditions) -> ForwardPass:
+        """Load a network and return a forward pass on random images.
 
         Raises:
-            InputError: It takes other images, or ONNX Runtime does not accept it.
+            InputError: The network takes other images, or ONNX Runtime does not accept it.
         """
         from tapetum.runtime import GraphSession
 
-        session = GraphSession(subject.model, threads=conditions.threads)
-        return partial(session.run, session.output_names, feeds_of(subject, conditions))
+        session = GraphSession(network.graph, threads=conditions.threads)
+        return partial(session.run, session.output_names, network.random_inputs(conditions))
 
 
 class OpenVino:
-    """OpenVINO on the processor, in fp32, for one image after another."""
+    """OpenVINO on the processor, in fp32, in its latency mode."""
 
     name = "openvino"
     precision = "fp32"
 
     @property
     def version(self) -> str:
-        """Of the library."""
+        """Version of the library."""
         return str(_openvino().__version__).split("-")[0]
 
     @property
     def device(self) -> str:
-        """The processor."""
+        """Model of the processor."""
         return cpu_model()
 
-    def prepare(self, subject: Subject, conditions: Conditions) -> Run:
-        """Makes a graph ready.
+    def prepare(self, network: DeployedNetwork, conditions: Conditions) -> ForwardPass:
+        """Load a network and return a forward pass on random images.
 
         Raises:
             MissingExtraError: OpenVINO is not installed.
-            InputError: The graph takes other images, or OpenVINO does not compute in fp32
-                although it was told to.
+            InputError: The network takes other images, or OpenVINO does not compute in fp32
+                although it was requested.
         """
         core = _openvino().Core()
         compiled = core.compile_model(
-            core.read_model(subject.model),
+            core.read_model(network.graph),
             "CPU",
             {
                 "INFERENCE_PRECISION_HINT": "f32",
@@ -128,14 +111,14 @@ class OpenVino:
                 "PERFORMANCE_HINT": "LATENCY",
             },
         )
-        found = compiled.get_property("INFERENCE_PRECISION_HINT").to_string()
-        if found != "f32":
+        precision = compiled.get_property("INFERENCE_PRECISION_HINT").to_string()
+        if precision != "f32":
             raise InputError(
-                f"OpenVINO computes in {found} here, though f32 was asked for",
+                f"OpenVINO computes in {precision} here, although f32 was requested",
                 "use another runtime, or another version of OpenVINO",
             )
         request = compiled.create_infer_request()
-        feeds = dict(feeds_of(subject, conditions))
+        feeds = dict(network.random_inputs(conditions))
         return lambda: request.infer(feeds, share_inputs=True)
 
 
@@ -143,10 +126,10 @@ RUNTIMES: Mapping[str, Runtime] = {"onnxruntime": OnnxRuntime(), "openvino": Ope
 
 
 def find_runtime(name: str) -> Runtime:
-    """The runtime of a name.
+    """Return the runtime of a name.
 
     Raises:
-        InputError: There is none of that name.
+        InputError: No runtime has this name.
     """
     if name not in RUNTIMES:
         raise InputError(f"there is no runtime {name!r}", nearest(name, RUNTIMES))
@@ -154,8 +137,19 @@ def find_runtime(name: str) -> Runtime:
 
 
 def _openvino() -> Any:  # openvino has no types
+    """Return the library, imported without its telemetry.
+
+    The import sends an event and writes identifiers into the home folder, and no variable turns
+    that off.  Where ``openvino_telemetry`` cannot be imported, OpenVINO uses an empty stand-in.
+    """
+    hidden = "openvino" not in sys.modules and "openvino_telemetry" not in sys.modules
+    if hidden:
+        sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
     try:
         import openvino  # type: ignore[import-untyped,unused-ignore]
     except ModuleNotFoundError as error:
         raise missing_extra("OpenVINO", "openvino") from error
+    finally:
+        if hidden:
+            del sys.modules["openvino_telemetry"]
     return openvino

@@ -8,7 +8,7 @@ from what the search has come to,
     v(o, w) = \ln \frac{p_o}{\max p} - \ln^2 \frac{w}{w_o} + \mu \frac{\ell_{o, w}}{\ell^*},
 
 with :math:`w_o` for the scaled width of the likeliest candidate, and for that of the others as the
-search left it; the knapsack of :mod:`tapetum.latency.budget` finds the choices that are worth most
+search left it; the knapsack (:func:`tapetum.latency.best_network`) finds the choices worth most
 together under the target :math:`\ell^*`.  That is the scaled network itself, unless its widths are
 at their limits, or a step narrower in a slot or two, as the knapsack rounds each price up; and the
 constraint holds for the network that is delivered, not for a mixture.
@@ -21,12 +21,13 @@ import math
 from collections.abc import Mapping, Sequence
 
 from tapetum.arch import Choice, Slot, Space
-from tapetum.latency import Best, Budget, LatencyTable, best_network, range_of
-from tapetum.latency.budget import Prices
+from tapetum.latency import Budget, LatencyTable, Selection, best_network
 from tapetum.search.supernet import Widths
 from tapetum.search.widths import nominal_widths, scale_widths
 
 __all__ = ["derive"]
+
+Values = Mapping[str, Mapping[Choice | None, float]]
 
 LEAST_CHANCE = 1e-6  # a logarithm needs something
 NEAR = 0.97  # of the target, or of the slowest network
@@ -39,7 +40,7 @@ def derive(
     depths: Mapping[str, Sequence[float]],
     *,
     widths: Widths | None = None,
-) -> Best:
+) -> Selection:
     """The likeliest network, in a sense, among those that keep the target.
 
     Args:
@@ -56,7 +57,7 @@ def derive(
         path: _values(slot, probabilities[path], there.get(path), around[path])
         for path, slot in space.slots.items()
     }
-    near_ms = NEAR * min(target_ms, range_of(table).slowest_ms)
+    near_ms = NEAR * min(target_ms, table.range.slowest_ms)
     for weight in WEIGHTS:
         best = best_network(budget, _using(table, values, weight / target_ms))
         if best.latency_ms >= near_ms:
@@ -95,7 +96,7 @@ def _scaled(
     }
 
 
-def _using(table: LatencyTable, values: Prices, per_ms: float) -> Prices:
+def _using(table: LatencyTable, values: Values, per_ms: float) -> Values:
     """The same values, and something for each millisecond."""
     return {
         path: {

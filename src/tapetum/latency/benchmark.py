@@ -1,0 +1,110 @@
+"""Time one network, and say how well it uses the machine."""
+
+import math
+from functools import partial
+
+from tapetum.arch import cost
+from tapetum.errors import InputError
+from tapetum.latency.budget import Budget
+from tapetum.latency.conditions import Conditions
+from tapetum.latency.deployed import NUM_BOXES, DeployedNetwork, dense_architecture
+from tapetum.latency.runtimes import Runtime
+from tapetum.latency.timing import PassCount, Timing, time_interleaved
+from tapetum.progress import ProgressCallback, silent
+from tapetum.records import Record
+
+__all__ = ["Benchmark", "benchmark"]
+
+NUM_ROUNDS = 6
+DENSE_PX = 28
+
+
+class Benchmark(Record):
+    """The latency of one network.
+
+    Attributes:
+        conditions: The conditions under which it was timed.
+        timing: The latency of one pass.
+        images_per_second: Throughput of whole batches, one after the other.
+        multiply_adds: Multiply-adds of one image; ``None`` for a graph of unknown origin.
+        giga_multiply_adds_per_second: Rate of multiply-adds; ``None`` as above.
+        peak_share: That rate over the rate of dense 3x3 convolutions; ``None`` as above.
+        target_ms: The latency that was requested, in milliseconds; ``None`` for no request.
+    """
+
+    conditions: Conditions
+    timing: Timing
+    images_per_second: float
+    multiply_adds: int | None
+    giga_multiply_adds_per_second: float | None
+    peak_share: float | None
+    target_ms: float | None = None
+
+    @property
+    def ratio(self) -> float | None:
+        """The measured median over the target; ``None`` without a target."""
+        return None if self.target_ms is None else self.timing.median_ms / self.target_ms
+
+    @property
+    def keeps_target(self) -> bool | None:
+        """Whether the median is at most 2 % above the target; ``None`` without a target."""
+        return None if self.ratio is None else self.ratio <= 1 + Budget.TOLERANCE
+
+
+def benchmark(
+    network: DeployedNetwork,
+    runtime: Runtime,
+    conditions: Conditions,
+    *,
+    seconds: float = 6.0,
+    target_ms: float | None = None,
+    progress: ProgressCallback = silent,
+) -> Benchmark:
+    """Time one network, interleaved with dense convolutions, in six rounds.
+
+    Args:
+        network: The network to time.
+        runtime: The runtime that computes.
+        conditions: The conditions, images of whose size the network takes.
+        seconds: Approximate duration.
+        target_ms: The latency to compare with, in milliseconds.
+        progress: Receives each network of each round.
+
+    Raises:
+        InputError: The network takes other images, a number makes no sense, or another timing is
+            running.
+    """
+    if not (math.isfinite(seconds) and seconds > 0):
+        raise InputError(f"no latency can be measured in {seconds:g} seconds", "give more than 0")
+    if target_ms is not None:
+        Budget.require_positive(target_ms)
+    dense = dense_architecture()
+    dense_conditions = conditions.model_copy(
+        update={"batch": 1, "channels": 3, "height_px": DENSE_PX, "width_px": DENSE_PX}
+    )
+    timing, peak = time_interleaved(
+        [
+            partial(runtime.prepare, network, conditions),
+            partial(runtime.prepare, DeployedNetwork.of(dense), dense_conditions),
+        ],
+        num_rounds=NUM_ROUNDS,
+        pause_s=0.0,
+        passes=PassCount(min_passes=5, min_ms=1000 * seconds / (2 * NUM_ROUNDS)),
+        progress=progress,
+    )
+    num_multiply_adds = rate = share = None
+    if network.architecture is not None:
+        size = (conditions.height_px, conditions.width_px)
+        num_multiply_adds = cost.multiply_adds(network.architecture, *size, num_boxes=NUM_BOXES)
+        rate = conditions.batch * num_multiply_adds / timing.median_ms / 1e6
+        dense_multiply_adds = cost.multiply_adds(dense, DENSE_PX, DENSE_PX)
+        share = rate / (dense_multiply_adds / peak.median_ms / 1e6)
+    return Benchmark(
+        conditions=conditions,
+        timing=timing,
+        images_per_second=1000 * conditions.batch / timing.median_ms,
+        multiply_adds=num_multiply_adds,
+        giga_multiply_adds_per_second=rate,
+        peak_share=share,
+        target_ms=target_ms,
+    )
