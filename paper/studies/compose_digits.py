@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from tapetum.data.digits import DigitDataset, open_digits
+from tapetum.data import digits
 
 BATCH_SIZE = 64
 
@@ -28,7 +28,9 @@ BATCH_SIZE = 64
 def main() -> None:
     """Measures and prints."""
     options = _parse()
-    images, _ = open_digits(options.data_root, train_count=options.count, test_count=1, seed=0)
+    images, _ = digits.open_digits(
+        options.data_root, train_count=options.count, test_count=1, seed=0
+    )
     rates = {
         threads: [measure(images, threads) for _ in range(options.rounds)]
         for threads in sorted({1, options.threads})
@@ -51,7 +53,7 @@ def main() -> None:
     print(json.dumps(result, indent=2) if options.json else _describe(result))
 
 
-def measure(images: DigitDataset, threads: int) -> float:
+def measure(images: digits.DigitDataset, threads: int) -> float:
     """Images a second, when ``threads`` take every image once between them."""
     order = np.random.default_rng(0).permutation(len(images)).tolist()
     batches = [order[start : start + BATCH_SIZE] for start in range(0, len(order), BATCH_SIZE)]

@@ -21,8 +21,7 @@ import integrated_head
 import kept
 import reduced_rows
 from tapetum.arch import Architecture
-from tapetum.data import Dataset, DatasetInfo
-from tapetum.data.digits import DIGIT_CROPS, DIGITS, Blend, DigitCrops, open_digits
+from tapetum.data import Dataset, DatasetInfo, digits
 from tapetum.training import Recipe, Result, adjusted, prepare_process, suited
 from tapetum_paper import Scale
 from tapetum_paper.controlled import BRIEF, CLASSIFIER_RECIPES, table_1, table_7, table_8
@@ -80,7 +79,7 @@ def dimmed(digit: Values, grey: Values, *, light: float) -> Values:
     return np.maximum(np.float32(light) * digit, grey)
 
 
-BLENDS: dict[str, Blend] = {
+BLENDS: dict[str, digits.Blend] = {
     "the brighter counts": np.maximum,
     "added": added,
     "added up to 1": saturated,
@@ -97,10 +96,10 @@ WAYS = (*BLENDS, *(name + CLIPPED for name in BLENDS))
 def images_of(way: str, data_root: Path | None, *, denoises: bool) -> Dataset:
     """The images of the study, composed one way; for a classifier the digits cut out."""
     blend = BLENDS[way.removesuffix(CLIPPED)]
-    whole = open_digits(data_root, test_count=TEST_COUNTS[denoises], seed=0, blend=blend)
-    train, test = whole if denoises else map(DigitCrops, whole)
+    whole = digits.open_digits(data_root, test_count=TEST_COUNTS[denoises], seed=0, blend=blend)
+    train, test = whole if denoises else map(digits.DigitCrops, whole)
     info = DatasetInfo(
-        source=DIGITS if denoises else DIGIT_CROPS,
+        source=digits.DIGITS if denoises else digits.DIGIT_CROPS,
         description=f"{train.source}, composed so: {way}",
         size_px=train.size_px,
         channels=train.channels,

@@ -15,6 +15,7 @@ import kept
 from tapetum.arch import Architecture, find_architecture
 from tapetum.data import Dataset, open_dataset
 from tapetum.jobs import fit
+from tapetum.nn import build
 from tapetum.training import Recipe, Result, prepare_process
 
 NETWORKS = ("dc-net-reduced-integrated", "dc-net-reduced-sequential")
@@ -102,7 +103,7 @@ def train_missing(
     found: Found,
     known: dict[str, Any],
     path: Path,
-    row: Callable[[Result], dict[str, float]] | None = None,
+    row: Callable[[Result], dict[str, Any]] | None = None,
 ) -> None:
     """Trains what has not been found yet, and keeps each at once.
 
@@ -129,7 +130,8 @@ def train_missing(
 def trained(architecture: Architecture, recipe: Recipe, images: Dataset, folder: Path) -> Result:
     """Trains a network and scores it on the noise levels of its recipe."""
     resume = (folder / "request.json").exists()
-    return fit(architecture, recipe, images, folder, resume=resume)
+    network = build(architecture, seed=recipe.seed)
+    return fit(network, recipe, images, folder, resume=resume)
 
 
 def row_of(result: Result) -> dict[str, float]:

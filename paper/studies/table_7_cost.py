@@ -14,9 +14,7 @@ from collections.abc import Iterable
 from itertools import product
 from pathlib import Path
 
-from tapetum.arch.cost import layer_costs
-from tapetum.arch.families import small_classifier
-from tapetum.arch.zoo import CLASSIFIERS
+from tapetum import arch
 from tapetum_paper.paper import TABLE_7
 
 SHARED = ("conv-l", "mb1-s", "mb4-l")
@@ -30,8 +28,10 @@ WAYS = {
 
 def cost(name: str, widths: tuple[int, int], way: int) -> int:
     """The cost of one 28 px digit, counted in one of :data:`WAYS`."""
-    expansion = CLASSIFIERS[name].expansion
-    layers = layer_costs(small_classifier(name, widths=widths, expansion=expansion), 28, 28)
+    expansion = arch.zoo.CLASSIFIERS[name].expansion
+    layers = arch.cost.layer_costs(
+        arch.families.small_classifier(name, widths=widths, expansion=expansion), 28, 28
+    )
     return sum(layer.multiply_adds + way * layer.elements for layer in layers)
 
 
@@ -56,7 +56,9 @@ def main() -> None:
     result = {}
     for way, title in WAYS.items():
         shared_error, shared = best(SHARED, way)
-        chosen = max(error([name], numbers.widths, way) for name, numbers in CLASSIFIERS.items())
+        chosen = max(
+            error([name], numbers.widths, way) for name, numbers in arch.zoo.CLASSIFIERS.items()
+        )
         others = {name: best([name], way) for name in TABLE_7 if name not in SHARED}
         result[title] = {
             "shared_widths": shared,
