@@ -34,10 +34,10 @@ WAYS: dict[str, dict[str, Any]] = {
 def work(name: str) -> None:
     """Takes some steps for every line on standard input and says how long they took."""
     import torch
-    from accelerate import Accelerator
 
     from tapetum.arch import cost, spaces
     from tapetum.data import Batch
+    from tapetum.latency import Budget
     from tapetum.latency.campaign import Measurements
     from tapetum.latency.conditions import Conditions
     from tapetum.latency.pricing import Sample
@@ -45,7 +45,7 @@ def work(name: str) -> None:
     from tapetum.provenance import stamp
     from tapetum.search.recipe import TF_NAS, SearchRecipe
     from tapetum.search.searcher import Searcher
-    from tapetum.training import prepare_process
+    from tapetum.training import Compute, prepare_process
 
     if name != "plain":
         prepare_process()
@@ -67,11 +67,12 @@ def work(name: str) -> None:
     recipe = SearchRecipe.model_validate(
         {**TF_NAS.model_dump(), "name": name, "batch_size": BATCH, "warmup_epochs": 0, **WAYS[name]}
     )
-    searcher = Searcher(table, recipe, Accelerator(cpu=True), target_ms=10.0, total_steps=10_000)
+    compute = Compute()
+    searcher = Searcher(Budget(table, 10.0), recipe, compute, total_steps=10_000)
     generator = torch.Generator().manual_seed(0)
     images = torch.rand(BATCH, 3, SIZE_PX, SIZE_PX, generator=generator)
     labels = torch.randint(CLASSES, (BATCH,), generator=generator)
-    batch = searcher.to_device(Batch(images, images, labels, None))
+    batch = compute.move(Batch(images, images, labels, None), channels_last=recipe.channels_last)
 
     def steps(first: int) -> None:
         for step in range(first, first + STEPS):

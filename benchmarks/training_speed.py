@@ -93,16 +93,14 @@ def plain_loop(batches: list[Any]) -> Any:
 
 def tapetum_loop(batches: list[Any], *, precision: str) -> Any:
     """A step of the training loop, with the moving of the batch to where it is needed."""
-    from accelerate import Accelerator
-
     from tapetum.arch import find_architecture
     from tapetum.nn import build
-    from tapetum.training import QUICK, adjusted, suited
+    from tapetum.training import QUICK, Compute, adjusted, suited
     from tapetum.training.learner import Learner
 
     recipe = suited(adjusted(QUICK, precision=precision))
     network = build(find_architecture("dc-net-reduced-integrated"), seed=recipe.seed)
-    learner = Learner(network, recipe, Accelerator(cpu=True), total_steps=10_000)
+    learner = Learner(network, recipe, Compute(), total_steps=10_000)
 
     def step(index: int) -> None:
         batch = learner.to_device(batches[index % len(batches)])

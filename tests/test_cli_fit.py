@@ -50,7 +50,7 @@ def test_a_folder_and_a_budget_become_a_package(photos: Path, device: Path, tmp_
     """With controls, a page, and the latency of the package; nothing is done twice."""
     out = tmp_path / "run"
     small = device / "search.json"
-    from tapetum.search import SWIFT_SEARCH
+    from tapetum.search.recipe import SWIFT_SEARCH
 
     SWIFT_SEARCH.model_copy(update={"batch_size": 2, "warmup_epochs": 0, "epochs": 1}).write(small)
     asked = command(photos, device, out, "--search-recipe", small)

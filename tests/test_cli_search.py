@@ -8,7 +8,8 @@ import pytest
 
 from tapetum.arch import Architecture
 from tapetum.errors import InputError
-from tapetum.search import TF_NAS, SearchRequest, choose_search_recipe
+from tapetum.search import SearchRequest, choose_search_recipe
+from tapetum.search.recipe import TF_NAS
 from test_cli import photos, run, sentence
 from test_latency_table import small_space, table_of
 
@@ -50,7 +51,9 @@ def test_a_network_is_found_and_can_be_trained(
         *("--epochs", 1, "--batch-size", 4, "--size", 32),
     )
     assert trained.exit_code == 0, trained.output
-    assert "is finished" in sentence(run(*command, *RECIPE, "--resume"))
+    assert "already contains a search" in sentence(run(*command, *RECIPE))
+    again = run(*command, *RECIPE, "--resume")
+    assert again.exit_code == 0, again.output
 
 
 def test_a_search_answers_in_json(
@@ -96,7 +99,7 @@ def test_bad_input_gets_one_sentence(
 
 
 def test_a_shorter_search_warms_up_less_cools_faster_and_steps_further() -> None:
-    """To the same temperature at its end, and with steps of the logits at most five times as long.
+    """To the same temperature at its end, and with steps of the alphas at most five times as long.
 
     A longer one keeps the steps.
     """
@@ -107,7 +110,7 @@ def test_a_shorter_search_warms_up_less_cools_faster_and_steps_further() -> None
     for epochs, rate in ((18, 0.05), (45, 0.02), (180, 0.01)):
         found = choose_search_recipe("tf-nas", changes={"epochs": epochs})
         assert found.alpha_learning_rate == pytest.approx(rate)
-    with pytest.raises(InputError, match="leave none of 3 for the logits"):
+    with pytest.raises(InputError, match="leave none of 3 for the alphas"):
         choose_search_recipe("swift", changes={"epochs": 3, "warmup_epochs": 3})
     assert choose_search_recipe("swift", loss="both").loss.uses_image
     assert not choose_search_recipe("swift", loss="names").loss.uses_image

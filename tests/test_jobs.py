@@ -13,7 +13,7 @@ from tapetum.jobs.run_report import shown_levels
 from tapetum.nn import build
 from tapetum.noise import Gaussian
 from tapetum.runtime import DecodedImage, write_image
-from tapetum.training import RunFolder, network_predict, suited
+from tapetum.training import RUNS, network_predict, suited
 
 FEW = {"train_count": 32, "test_count": 8}
 
@@ -107,8 +107,8 @@ def test_a_run_killed_while_it_was_scored_is_only_scored(
     recipe = choose_recipe(None, "digits", changes={"epochs": 1, "batch_size": 16})
     network = architecture_for("dc-net-reduced-integrated", images)
     unbroken = fit(build(network, seed=recipe.seed), recipe, images, tmp_path / "run")
-    run = RunFolder.open(tmp_path / "run")
-    run.write_result(unbroken.model_copy(update={"scores": None}))
+    run = RUNS.open(tmp_path / "run")
+    run.finish(unbroken.model_copy(update={"scores": None}))
 
     def fail(*_: object, **__: object) -> None:
         raise AssertionError("trained again")

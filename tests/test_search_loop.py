@@ -8,20 +8,20 @@ import numpy as np
 import pytest
 import torch
 
+from kills import kill_everywhere
 from tapetum.arch import Architecture
 from tapetum.arch.space import Space
 from tapetum.errors import DataError, InputError, RunError, TrainingError
 from tapetum.losses import EQUATION_3
-from tapetum.search import SearchFolder, require_searchable, search
-from tapetum.search.folder import SearchPosition
-from tapetum.training.checkpoint import read_checkpoint_of
+from tapetum.search.result import SEARCHES, SearchEpoch
+from tapetum.training.checkpoint import Position, read_checkpoint
 from tiny_search import (
     NUM_IMAGES,
     joint_table,
     tiny_recipe,
-    tiny_request,
     tiny_search,
     tiny_table,
+    tiny_target_ms,
 )
 from tiny_training import Squares
 
@@ -55,12 +55,13 @@ def killed_at(step: int) -> object:
 )
 def test_what_is_found_keeps_the_target(tmp_path: Path, changes: dict[str, object]) -> None:
     """By the table; and everything that a person asks about the search is kept."""
-    found = tiny_search(tmp_path / "search", tiny_recipe(**changes))
-    folder = SearchFolder.open(tmp_path / "search")
+    table = tiny_table()
+    found = tiny_search(tmp_path / "search", tiny_recipe(**changes), table)
+    folder = SEARCHES.open(tmp_path / "search")
     assert found.predicted_ms <= found.target_ms
     assert folder.result() == found
     architecture = Architecture.read(folder.path / "architecture.json")
-    predicted_ms = folder.table.predict_architecture(architecture).median_ms
+    predicted_ms = table.predict_architecture(architecture).median_ms
     assert predicted_ms == pytest.approx(found.predicted_ms)
     assert [row.epoch for row in found.epochs] == [1, 2, 3]
     for row in found.epochs:
@@ -86,15 +87,36 @@ def test_a_search_that_was_killed_ends_as_one_that_was_not(tmp_path: Path, step:
     again = tiny_search(tmp_path / "killed", recipe, table, resume=True)
     assert again.choices == whole.choices
     ends = [
-        read_checkpoint_of(tmp_path / name / "checkpoint.safetensors", SearchPosition)
+        read_checkpoint(tmp_path / name / "checkpoint.safetensors", Position[SearchEpoch])
         for name in ("whole", "killed")
     ]
     (tensors, position), (theirs, other) = ends
     assert tensors.keys() == theirs.keys()
     for name, value in tensors.items():
         assert torch.equal(value, theirs[name]), name
-    assert position.widths == other.widths
+    assert position.settings == other.settings
     assert [row.probabilities for row in position.rows] == [row.probabilities for row in other.rows]
+
+
+@pytest.mark.slow
+def test_a_kill_at_any_step_of_the_file_system_can_be_resumed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From the first folder to the result; a resumed search has every file and the same choice."""
+    recipe, table = tiny_recipe(epochs=1, warmup_epochs=0, checkpoint_every_steps=2), tiny_table()
+    whole = tiny_search(tmp_path / "whole", recipe, table)
+    deaths = kill_everywhere(lambda n: tiny_search(tmp_path / f"{n}", recipe, table), monkeypatch)
+    assert deaths > 7
+    for death in range(deaths):
+        path = tmp_path / f"{death}"
+        again = tiny_search(path, recipe, table, resume=True)
+        assert again.choices == whole.choices
+        assert [row.probabilities for row in again.epochs] == [
+            row.probabilities for row in whole.epochs
+        ]
+        assert {file.name for file in path.iterdir()} == {
+            file.name for file in (tmp_path / "whole").iterdir()
+        }
 
 
 def test_a_step_is_told_with_the_epoch_that_it_belongs_to(tmp_path: Path) -> None:
@@ -105,23 +127,18 @@ def test_a_step_is_told_with_the_epoch_that_it_belongs_to(tmp_path: Path) -> Non
         tiny_recipe(epochs=2),
         progress=lambda done, total, message: told.append((done / total, message)),
     )
-    assert told[-1] == (1, "search, epoch 2 of 2")
-    assert all(message == f"search, epoch {1 + (done > 0.5)} of 2" for done, message in told)
+    assert told[-1][0] == 1
+    begins = [message.split(", loss")[0] for _, message in told]
+    assert begins == [f"search, epoch {1 + (done > 0.5)} of 2" for done, _ in told]
 
 
 def test_two_processes_find_what_one_finds(tmp_path: Path) -> None:
     """With the same batches, up to rounding."""
     ours = tiny_search(tmp_path / "one", tiny_recipe(epochs=2))
-    SearchFolder.start(
-        tmp_path / "two",
-        SearchFolder.open(tmp_path / "one").request,
-        SearchFolder.open(tmp_path / "one").table,
-        resume=False,
-    )
     command = (sys.executable, *TWO_PROCESSES, SCRIPT, "two")
     ended = subprocess.run(command, check=False, cwd=tmp_path, capture_output=True, text=True)
     assert ended.returncode == 0, ended.stderr
-    theirs = SearchFolder.open(tmp_path / "two").result()
+    theirs = SEARCHES.open(tmp_path / "two").result()
     assert theirs.choices == ours.choices
     for one, other in zip(ours.epochs, theirs.epochs, strict=True):
         assert one.means == pytest.approx(other.means, rel=1e-3)
@@ -140,44 +157,37 @@ def test_a_joint_space_is_searched_with_both_losses(tmp_path: Path) -> None:
 
 
 def test_what_cannot_end_well_is_refused_before_it_begins(tmp_path: Path) -> None:
-    """A target out of reach, other images, too few of them."""
-    table, recipe = tiny_table(), tiny_recipe()
-    request = tiny_request(table, recipe)
-    low = request.model_copy(update={"target_ms": 0.01})
-    folder = SearchFolder.start(tmp_path / "low", low, table, resume=False)
+    """A target out of reach, other images, too few of them: no folder is made."""
+    table, recipe, path = tiny_table(), tiny_recipe(), tmp_path / "search"
     with pytest.raises(InputError, match=r"no network of small takes 0\.01 ms.*ask for"):
-        search(folder, Squares(NUM_IMAGES))
-    folder = SearchFolder.start(tmp_path / "few", request, table, resume=False)
+        tiny_search(path, recipe, table, target_ms=0.01)
     with pytest.raises(DataError, match="10 images do not make a batch of 4"):
-        search(folder, Squares(10))
+        tiny_search(path, recipe, table, images=Squares(10))
     fixed = table.space.architecture(table.space.random(np.random.default_rng(0)))
     slots = Space.model_validate(
         {"name": "fixed", **fixed.model_dump(include={"image_channels", "classifier"})}
     )
     with pytest.raises(InputError, match="fixed has no slot: there is nothing to search"):
-        require_searchable(request, table.model_construct(space=slots), Squares(NUM_IMAGES))
+        tiny_search(path, recipe, table.model_copy(update={"space": slots}), target_ms=1.0)
     squares = Squares(NUM_IMAGES)
     squares.class_names = ("one", "two")  # type: ignore[assignment]
-    with pytest.raises(InputError, match="is for 4 names, these images have 2"):
-        search(folder, squares)
+    with pytest.raises(InputError, match="is for 4 classes, these images have 2"):
+        tiny_search(path, recipe, table, images=squares)
+    assert not path.exists()
 
 
-def test_a_folder_is_of_one_request(tmp_path: Path) -> None:
-    """Nothing is lost to a slip: a folder that is taken is left alone."""
-    table, recipe = tiny_table(), tiny_recipe()
-    request = tiny_request(table, recipe)
-    SearchFolder.start(tmp_path / "search", request, table, resume=False)
-    with pytest.raises(RunError, match="holds a search already"):
-        SearchFolder.start(tmp_path / "search", request, table, resume=False)
-    other = request.model_copy(update={"target_ms": 2 * request.target_ms})
-    with pytest.raises(RunError, match="of another request"):
-        SearchFolder.start(tmp_path / "search", other, table, resume=True)
-    (tmp_path / "photos").mkdir()
-    (tmp_path / "photos" / "cat.jpg").touch()
-    with pytest.raises(RunError, match="not the folder of a search"):
-        SearchFolder.start(tmp_path / "photos", request, table, resume=False)
-    with pytest.raises(RunError, match="is not the folder of a search"):
-        SearchFolder.open(tmp_path / "nothing")
+def test_a_folder_is_of_one_request_and_one_table(tmp_path: Path) -> None:
+    """A finished search gives its result again; another request or table is refused."""
+    table, recipe, path = tiny_table(), tiny_recipe(epochs=1, warmup_epochs=0), tmp_path / "search"
+    found = tiny_search(path, recipe, table)
+    assert tiny_search(path, recipe, table, resume=True) == found
+    with pytest.raises(RunError, match="already contains a search"):
+        tiny_search(path, recipe, table)
+    with pytest.raises(RunError, match=r"another request: target_ms was"):
+        tiny_search(path, recipe, table, target_ms=0.9 * tiny_target_ms(table), resume=True)
+    other = table.model_copy(update={"fixed_ms": table.fixed_ms + 0.1})
+    with pytest.raises(RunError, match="another request: table_sha256 was"):
+        tiny_search(path, recipe, other, target_ms=tiny_target_ms(table), resume=True)
 
 
 def test_a_loss_that_explodes_ends_the_search(tmp_path: Path) -> None:

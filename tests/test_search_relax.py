@@ -6,11 +6,11 @@ import torch
 
 from tapetum.arch.space import Choice
 from tapetum.latency import LatencyTable
-from tapetum.losses import latency_penalty
 from tapetum.search.relax import (
     ArchitectureParameters,
     expected_latency,
     gumbel_softmax,
+    latency_penalty,
     sampled_mixture,
     sampled_paths,
 )
@@ -32,21 +32,21 @@ def test_certain_choices_cost_what_the_table_predicts(table: LatencyTable) -> No
     generator = np.random.default_rng(0)
     runs = space.optional_runs
     for _ in range(20):
-        logits = ArchitectureParameters(space, seed=0)
+        alphas = ArchitectureParameters(space, seed=0)
         choices: dict[str, Choice | None] = {}
         with torch.no_grad():
             for path, slot in space.slots.items():
                 index = int(generator.integers(len(slot.candidates)))
                 name = slot.candidates[index].name
-                logits.operators[path][index] = CERTAIN
+                alphas.operators[path][index] = CERTAIN
                 choices[path] = Choice(candidate=name, hidden_channels=widths[path][name])
             for first, paths in runs.items():
                 depth = int(generator.integers(len(paths) + 1))
-                logits.depths[first][depth] = CERTAIN
+                alphas.depths[first][depth] = CERTAIN
                 choices |= dict.fromkeys(paths[depth:])
-        expected = expected_latency(logits, widths, table)
+        expected = expected_latency(alphas, widths, table)
         assert expected.item() == pytest.approx(table.predict(choices).median_ms, rel=1e-5)
-        assert logits.best(widths) == choices
+        assert alphas.best(widths) == choices
 
 
 @pytest.mark.parametrize("share", [0.5, 1.5])
@@ -54,32 +54,32 @@ def test_the_latency_loss_pulls_to_the_target_from_both_sides(
     table: LatencyTable, share: float
 ) -> None:
     """A step down its gradient brings the expected latency nearer."""
-    logits, widths = ArchitectureParameters(table.space, seed=0), nominal_widths(table.space)
-    before = expected_latency(logits, widths, table)
+    alphas, widths = ArchitectureParameters(table.space, seed=0), nominal_widths(table.space)
+    before = expected_latency(alphas, widths, table)
     target_ms = share * before.item()
     latency_penalty(before, target_ms=target_ms).backward()
     with torch.no_grad():
-        for parameter in logits.parameters():
+        for parameter in alphas.parameters():
             parameter -= 0.5 * parameter.grad
-    after = expected_latency(logits, widths, table).item()
+    after = expected_latency(alphas, widths, table).item()
     assert abs(after - target_ms) < abs(before.item() - target_ms)
 
 
 def test_without_depths_every_block_stays() -> None:
     """The paper's way: beta removed."""
     space = small_space(learns_depth=False)
-    logits = ArchitectureParameters(space, seed=0)
-    assert not logits.depths
-    assert None not in logits.best(nominal_widths(space)).values()
+    alphas = ArchitectureParameters(space, seed=0)
+    assert not alphas.depths
+    assert None not in alphas.best(nominal_widths(space)).values()
 
 
 def test_two_paths_of_a_step_share_no_operator(table: LatencyTable) -> None:
     """The second is drawn from the others, each as often as the next."""
-    logits, widths = ArchitectureParameters(table.space, seed=0), nominal_widths(table.space)
+    alphas, widths = ArchitectureParameters(table.space, seed=0), nominal_widths(table.space)
     generator = torch.Generator().manual_seed(0)
     seen = set()
     for _ in range(200):
-        first, second = sampled_paths(logits, widths, temperature=1.0, generator=generator)
+        first, second = sampled_paths(alphas, widths, temperature=1.0, generator=generator)
         for path in table.space.slots:
             (one,), (other,) = first.parts[path], second.parts[path]
             assert one.candidate != other.candidate
@@ -89,35 +89,35 @@ def test_two_paths_of_a_step_share_no_operator(table: LatencyTable) -> None:
 
 def test_shares_sum_to_one_and_get_a_gradient(table: LatencyTable) -> None:
     """All candidates, or two of them."""
-    logits, widths = ArchitectureParameters(table.space, seed=0), nominal_widths(table.space)
+    alphas, widths = ArchitectureParameters(table.space, seed=0), nominal_widths(table.space)
     for count in (None, 2):
         generator = torch.Generator().manual_seed(0)
-        mixture = sampled_mixture(logits, widths, temperature=5.0, generator=generator, count=count)
+        mixture = sampled_mixture(alphas, widths, temperature=5.0, generator=generator, count=count)
         for path, parts in mixture.parts.items():
             shares = torch.stack([part.share for part in parts])
             assert len(parts) == (count or len(table.space.slots[path].candidates))
             assert shares.sum().item() == pytest.approx(1.0)
-            (gradient,) = torch.autograd.grad(shares[0], logits.operators[path])
+            (gradient,) = torch.autograd.grad(shares[0], alphas.operators[path])
             assert gradient.abs().max() > 0
 
 
 def test_samples_follow_the_probabilities() -> None:
     """At a low temperature the largest sample is each one as often as the softmax says."""
-    logits = torch.tensor([0.0, 1.0, 2.0])
+    alphas = torch.tensor([0.0, 1.0, 2.0])
     generator = torch.Generator().manual_seed(0)
     samples = [
-        int(gumbel_softmax(logits, temperature=0.1, generator=generator).argmax())
+        int(gumbel_softmax(alphas, temperature=0.1, generator=generator).argmax())
         for _ in range(4000)
     ]
     found = np.bincount(samples, minlength=3) / len(samples)
-    np.testing.assert_allclose(found, logits.softmax(0), atol=0.03)
+    np.testing.assert_allclose(found, alphas.softmax(0), atol=0.03)
 
 
 def test_entropy_falls_from_one_to_none(table: LatencyTable) -> None:
     """Undecided at first; certain, nothing is left."""
-    logits = ArchitectureParameters(table.space, seed=0)
-    assert logits.entropy() == pytest.approx(1, abs=1e-3)
+    alphas = ArchitectureParameters(table.space, seed=0)
+    assert alphas.entropy() == pytest.approx(1, abs=1e-3)
     with torch.no_grad():
-        for one in logits.operators.values():
+        for one in alphas.operators.values():
             one[0] = CERTAIN
-    assert logits.entropy() == pytest.approx(0, abs=1e-6)
+    assert alphas.entropy() == pytest.approx(0, abs=1e-6)

@@ -9,6 +9,7 @@ import torch
 
 from tapetum.errors import RunError
 from tapetum.training.checkpoint import (
+    EpochRow,
     Position,
     read_checkpoint,
     read_weights,
@@ -23,18 +24,29 @@ TENSORS = {
 }
 
 
-def _position() -> Position:
-    position = Position(num_train_images=16)
+def _position() -> Position[EpochRow]:
+    position = Position[EpochRow](num_images=16)
     position = position.after_step({"loss": 0.1}, seconds=0.5)
     position = position.after_step({"loss": 0.2}, seconds=0.5)
-    return position.after_epoch({"loss": 1 / 3}, learning_rate=1e-3, seconds=0.5)
+    return position.after_epoch(_row(position, 1 / 3), seconds=0.5)
+
+
+def _row(position: Position[EpochRow], loss: float) -> EpochRow:
+    return EpochRow(
+        epoch=position.epoch + 1,
+        step=position.step,
+        learning_rate=1e-3,
+        train=position.means(),
+        validation={"loss": loss},
+        seconds=0.0,
+    )
 
 
 def test_a_checkpoint_is_read_as_it_was_written(tmp_path: Path) -> None:
     """Tensors and numbers come back in every bit, infinity too; the order in memory is plain."""
-    position = _position().model_copy(update={"schedule": {"best": math.inf, "rate": 0.1 + 0.2}})
+    position = _position().model_copy(update={"settings": {"best": math.inf, "rate": 0.1 + 0.2}})
     write_checkpoint(tmp_path / "state.safetensors", TENSORS, position)
-    tensors, found = read_checkpoint(tmp_path / "state.safetensors")
+    tensors, found = read_checkpoint(tmp_path / "state.safetensors", Position[EpochRow])
     assert found == position
     assert tensors.keys() == TENSORS.keys()
     for name, tensor in tensors.items():
@@ -49,10 +61,9 @@ def test_steps_and_epochs_move_the_position() -> None:
     assert (row.epoch, row.step, row.seconds) == (1, 2, 1.5)
     assert row.train == {"loss": pytest.approx(0.15)}
     assert (position.epoch, position.step_in_epoch, position.sums) == (1, 0, {})
-    worse = position.after_step({"loss": 0.1}, seconds=0.0).after_epoch(
-        {"loss": 0.5}, learning_rate=1e-3, seconds=0.0
-    )
-    assert (worse.best_epoch, worse.best_loss) == (1, 1 / 3)
+    worse = position.after_step({"loss": 0.1}, seconds=0.0)
+    worse = worse.after_epoch(_row(worse, 0.5), seconds=0.0)
+    assert worse.best_epoch == 1
 
 
 @pytest.mark.parametrize("content", [b"", b"no safetensors", b"\xff" * 64])
@@ -60,24 +71,24 @@ def test_a_damaged_file_is_refused(content: bytes, tmp_path: Path) -> None:
     """With a sentence that names the file."""
     file = tmp_path / "last.safetensors"
     file.write_bytes(content)
-    with pytest.raises(RunError, match=r"cannot read the checkpoint .*last\.safetensors"):
-        read_checkpoint(file)
-    with pytest.raises(RunError, match="cannot read the checkpoint"):
-        read_checkpoint(tmp_path / "missing.safetensors")
+    with pytest.raises(RunError, match=r"the checkpoint .*last\.safetensors cannot be read"):
+        read_checkpoint(file, Position[EpochRow])
+    with pytest.raises(RunError, match="cannot be read"):
+        read_checkpoint(tmp_path / "missing.safetensors", Position[EpochRow])
 
 
 def test_foreign_weights_are_no_checkpoint(tmp_path: Path) -> None:
     """A safetensors file of someone else is refused."""
     safetensors.torch.save_file({"x": torch.zeros(1)}, tmp_path / "x.safetensors")
     with pytest.raises(RunError, match="is not a checkpoint of Tapetum"):
-        read_checkpoint(tmp_path / "x.safetensors")
+        read_checkpoint(tmp_path / "x.safetensors", Position[EpochRow])
 
 
 def test_the_average_is_preferred_to_the_weights(tmp_path: Path) -> None:
     """Weights to look at are the averaged ones where there are such."""
     file = tmp_path / "state.safetensors"
-    write_checkpoint(file, TENSORS, Position())
+    write_checkpoint(file, TENSORS, Position[EpochRow]())
     assert read_weights(file).keys() == {"weight", "count"}
-    write_checkpoint(file, {**TENSORS, "average.weight": torch.zeros(1)}, Position())
+    write_checkpoint(file, {**TENSORS, "average.weight": torch.zeros(1)}, Position[EpochRow]())
     assert read_weights(file).keys() == {"weight"}
     assert with_prefix(TENSORS, "optimizer.").keys() == {"0.step"}

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from tapetum.errors import InputError
 from tapetum.nn import build
 from tapetum.noise import Gaussian, Speckle
-from tapetum.training import RunFolder, Scores, evaluate, load_network, network_predict
+from tapetum.training import RUNS, Scores, evaluate, load_network, network_predict
 from tiny_training import Squares, tiny_architecture, tiny_train
 
 LEVELS = [Gaussian(sigma=0.1), Gaussian(sigma=0.4)]
@@ -156,6 +156,6 @@ def test_scores_are_kept_with_the_result(tmp_path: Path) -> None:
     result = tiny_train(tmp_path / "run")
     predict = network_predict(load_network(tmp_path / "run"))
     scores = evaluate(predict, Squares(4), LEVELS)
-    run = RunFolder.open(tmp_path / "run")
-    run.write_result(result.model_copy(update={"scores": scores}))
+    run = RUNS.open(tmp_path / "run")
+    run.finish(result.model_copy(update={"scores": scores}))
     assert run.result().scores == scores

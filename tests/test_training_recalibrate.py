@@ -7,9 +7,9 @@ import torch
 from torch import nn
 
 from tapetum.data import Batch
-from tapetum.training import RunFolder
-from tapetum.training.recalibrate import reestimate_statistics
-from tapetum.training.run import Recalibration
+from tapetum.training import RUNS
+from tapetum.training.run import WEIGHTS, Recalibration
+from tapetum.training.validate import reestimate_statistics
 from tiny_training import tiny_architecture, tiny_recipe, tiny_train
 
 STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
@@ -45,8 +45,8 @@ def test_recalibrating_changes_statistics_and_nothing_else(tmp_path: Path) -> No
     """The same training with and without ends with the same learnt weights."""
     plain = _trained(tmp_path / "plain", recalibration_batches=0)
     again = _trained(tmp_path / "again", recalibration_batches=3)
-    found = RunFolder.open(tmp_path / "again").result().recalibration
-    assert RunFolder.open(tmp_path / "plain").result().recalibration is None
+    found = RUNS.open(tmp_path / "again").result().recalibration
+    assert RUNS.open(tmp_path / "plain").result().recalibration is None
     assert found is not None
     assert found.is_kept == (found.loss_after <= found.loss_before)
     changed = {name for name, value in plain.items() if not value.equal(again[name])}
@@ -62,4 +62,4 @@ def test_worse_statistics_are_not_kept() -> None:
 
 def _trained(path: Path, **changes: int) -> dict[str, torch.Tensor]:
     tiny_train(path, tiny_recipe(ema_decay=0.9, **changes), tiny_architecture("unet-s"))
-    return safetensors.torch.load_file(RunFolder.open(path).weights)
+    return safetensors.torch.load_file(path / WEIGHTS)

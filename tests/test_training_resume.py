@@ -9,10 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from kills import kill_everywhere
 from tapetum.errors import RunError, TrainingError
 from tapetum.progress import ProgressCallback
-from tapetum.training import Recipe, RunFolder, load_network
-from tapetum.training.checkpoint import read_checkpoint
+from tapetum.training import Recipe, load_network
+from tapetum.training.checkpoint import EpochRow, Position, read_checkpoint
+from tapetum.training.run import LAST
 from tiny_training import resumable_recipe, tiny_recipe, tiny_train
 
 SCRIPT = Path(__file__).with_name("tiny_training.py")
@@ -51,8 +53,8 @@ def _assert_same(run: Path, other: Path) -> None:
     assert _table(run) == _table(other)
     for name in ("last", "best"):
         file = f"checkpoints/{name}.safetensors"
-        tensors, _ = read_checkpoint(run / file)
-        others, _ = read_checkpoint(other / file)
+        tensors, _ = read_checkpoint(run / file, Position[EpochRow])
+        others, _ = read_checkpoint(other / file, Position[EpochRow])
         assert tensors.keys() == others.keys()
         assert all(tensors[key].equal(others[key]) for key in tensors)
 
@@ -73,7 +75,7 @@ def test_a_killed_run_resumes_to_the_same_bits(tmp_path: Path, undisturbed: Path
     """After a SIGKILL in the middle of an epoch, a resumed run ends as one never killed."""
     run = tmp_path / "run"
     _kill(run, "--die-at", "8")
-    _, position = read_checkpoint(RunFolder.open(run).last_checkpoint)
+    _, position = read_checkpoint(run / LAST, Position[EpochRow])
     assert position.step == 8 - 8 % 3 or position.step_in_epoch == 0
     tiny_train(run, resumable_recipe(), resume=True)
     _assert_same(run, undisturbed)
@@ -88,7 +90,7 @@ def test_a_kill_while_a_checkpoint_is_written_corrupts_nothing(
     _kill(run, "--die-while-writing", "7")
     leftovers = list(run.rglob("*.part"))
     assert len(leftovers) == 1
-    read_checkpoint(RunFolder.open(run).last_checkpoint)
+    read_checkpoint(run / LAST, Position[EpochRow])
     tiny_train(run, resumable_recipe(), resume=True)
     assert not list(run.rglob("*.part"))
     _assert_same(run, undisturbed)
@@ -100,8 +102,26 @@ def test_a_kill_at_any_file_corrupts_nothing(file: int, tmp_path: Path, undistur
     """Whichever file is being written when the kill comes, the run ends as one never killed."""
     run = tmp_path / "run"
     _kill(run, "--die-while-writing", str(file))
-    tiny_train(run, resumable_recipe(), resume=(run / "request.json").exists())
+    tiny_train(run, resumable_recipe(), resume=True)
     _assert_same(run, undisturbed)
+
+
+@pytest.mark.slow
+def test_a_kill_at_any_step_of_the_file_system_can_be_resumed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From the first folder to the result; the resumed run has every file and the same weights."""
+    recipe = tiny_recipe(epochs=1, checkpoint_every_steps=2)
+    whole = tmp_path / "whole"
+    tiny_train(whole, recipe)
+    deaths = kill_everywhere(lambda n: tiny_train(tmp_path / f"run{n}", recipe), monkeypatch)
+    assert deaths > 7
+    for death in range(deaths):
+        run = tmp_path / f"run{death}"
+        if not (run / "result.json").exists():
+            tiny_train(run, recipe, resume=True)
+        _assert_same(run, whole)
+        assert _files(run) == _files(whole)
 
 
 @pytest.mark.parametrize(
@@ -136,7 +156,7 @@ def test_ctrl_c_keeps_every_step(tmp_path: Path, undisturbed: Path) -> None:
 
     with pytest.raises(TrainingError, match=r"interrupted after step 5 of 12.*--resume"):
         tiny_train(run, resumable_recipe(), progress=interrupt)
-    assert read_checkpoint(RunFolder.open(run).last_checkpoint)[1].step == 5
+    assert read_checkpoint(run / LAST, Position[EpochRow])[1].step == 5
     assert signal.getsignal(signal.SIGINT) is before
     tiny_train(run, resumable_recipe(), resume=True)
     _assert_same(run, undisturbed)

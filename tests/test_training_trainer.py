@@ -14,9 +14,10 @@ from tapetum.losses import EQUATION_2, EQUATION_3, LossWeights
 from tapetum.nn import build
 from tapetum.noise import NoisePlan
 from tapetum.provenance import Provenance
-from tapetum.training import Request, RunFolder, load_network, process_settings, train
-from tapetum.training.checkpoint import EpochRow, read_checkpoint
-from tapetum.training.learner import Learner
+from tapetum.training import RUNS, Request, load_network, process_settings, train
+from tapetum.training.checkpoint import EpochRow, Position, read_checkpoint
+from tapetum.training.compute import Compute
+from tapetum.training.run import BEST, LAST, WEIGHTS
 from tiny_training import TINY_DATA, Squares, tiny_architecture, tiny_recipe, tiny_train
 
 ARCHITECTURE = tiny_architecture("unet-s")
@@ -31,7 +32,7 @@ def test_training_lowers_the_loss(tmp_path: Path) -> None:
         epochs=12, optimizer="adamw", schedule="one-cycle", warmup=0.3, learning_rate=1e-2
     )
     result = tiny_train(tmp_path / "run", recipe)
-    rows = read_checkpoint(RunFolder.open(tmp_path / "run").last_checkpoint)[1].rows
+    rows = read_checkpoint(tmp_path / "run" / LAST, Position[EpochRow])[1].rows
     assert rows[-1] == result.last
     assert rows[-1].train["loss"] < rows[0].train["loss"] / 2
     assert _psnr_db(rows[-1]) > _psnr_db(rows[0]) + 3
@@ -116,9 +117,9 @@ def test_the_generator_of_torch_is_given_back(tmp_path: Path) -> None:
 def test_the_average_is_what_is_kept(tmp_path: Path) -> None:
     """With an average in the recipe, the final weights are the averaged ones."""
     tiny_train(tmp_path / "run", tiny_recipe(ema_decay=0.9))
-    run = RunFolder.open(tmp_path / "run")
-    weights = safetensors.torch.load_file(run.weights)
-    tensors, _ = read_checkpoint(run.last_checkpoint)
+    run = RUNS.open(tmp_path / "run")
+    weights = safetensors.torch.load_file(run.path / WEIGHTS)
+    tensors, _ = read_checkpoint(run.path / LAST, Position[EpochRow])
     assert all(weights[name].equal(tensors[f"average.{name}"]) for name in weights)
     assert any(not weights[name].equal(tensors[f"network.{name}"]) for name in weights)
 
@@ -127,25 +128,24 @@ def test_the_best_epoch_can_be_kept(tmp_path: Path) -> None:
     """With ``keep='best'`` the final weights are those of the lowest validation loss."""
     recipe = tiny_recipe(epochs=4, optimizer="sgd", learning_rate=0.7, keep="best")
     result = tiny_train(tmp_path / "run", recipe)
-    run = RunFolder.open(tmp_path / "run")
-    rows = read_checkpoint(run.last_checkpoint)[1].rows
+    run = RUNS.open(tmp_path / "run")
+    rows = read_checkpoint(run.path / LAST, Position[EpochRow])[1].rows
     losses = [row.validation["loss"] or math.inf for row in rows]
     assert result.kept_epoch == result.best_epoch == losses.index(min(losses)) + 1
-    weights = safetensors.torch.load_file(run.weights)
-    best, _ = read_checkpoint(run.best_checkpoint)
+    weights = safetensors.torch.load_file(run.path / WEIGHTS)
+    best, _ = read_checkpoint(run.path / BEST, Position[EpochRow])
     assert all(weights[name].equal(best[f"network.{name}"]) for name in weights)
 
 
 def test_a_loss_that_is_not_finite_stops_the_run(tmp_path: Path) -> None:
     """The sentence says where, and the last good checkpoint stays and is finite."""
-    run = RunFolder.create(
-        tmp_path / "run", Request(architecture=ARCHITECTURE, recipe=GENTLE, data=TINY_DATA)
-    )
+    request = Request(architecture=ARCHITECTURE, recipe=GENTLE, data=TINY_DATA)
+    run = RUNS.start(tmp_path / "run", request)
     with pytest.raises(
         TrainingError, match=r"the loss is nan at step 7 .*the last good checkpoint"
     ):
         train(build(ARCHITECTURE, seed=0), GENTLE, _Broken(from_take=7), Squares(4), run)
-    tensors, position = read_checkpoint(run.last_checkpoint)
+    tensors, position = read_checkpoint(run.path / LAST, Position[EpochRow])
     assert position.step == 6
     assert all(bool(tensor.isfinite().all()) for tensor in tensors.values())
     assert not run.is_finished
@@ -158,7 +158,7 @@ def test_weights_that_are_not_finite_are_not_kept(tmp_path: Path) -> None:
     )
     with pytest.raises(TrainingError, match="weights are no longer finite after step 1"):
         tiny_train(tmp_path / "run", steep)
-    assert not RunFolder.open(tmp_path / "run").last_checkpoint.exists()
+    assert not (tmp_path / "run" / LAST).exists()
 
 
 def test_progress_is_told_of_each_step(tmp_path: Path) -> None:
@@ -176,38 +176,38 @@ def test_progress_is_told_of_each_step(tmp_path: Path) -> None:
 def test_sets_without_a_batch_are_refused(tmp_path: Path) -> None:
     """Too few training images, or none to validate on, end in a sentence."""
     request = Request(architecture=ARCHITECTURE, recipe=GENTLE, data=TINY_DATA)
-    run = RunFolder.create(tmp_path / "run", request)
+    run = RUNS.start(tmp_path / "run", request)
     with pytest.raises(DataError, match="cannot be made of 3 images"):
         train(build(ARCHITECTURE, seed=0), GENTLE, Squares(3), Squares(3), run)
     with pytest.raises(DataError, match="no images to validate on"):
         train(build(ARCHITECTURE, seed=0), GENTLE, Squares(8), Squares(0), run)
 
 
-def test_a_run_that_has_begun_is_not_begun_again(tmp_path: Path) -> None:
-    """Nor is one of another request trained, nor one with other images resumed."""
+def test_a_run_is_of_one_request_and_one_dataset(tmp_path: Path) -> None:
+    """One of another request is not trained, and one with other images is not resumed."""
     request = Request(architecture=ARCHITECTURE, recipe=GENTLE, data=TINY_DATA)
-    run = RunFolder.create(tmp_path / "run", request)
+    run = RUNS.start(tmp_path / "run", request)
     with pytest.raises(RunError, match=r"recipe\.epochs was 2, is 3"):
         train(build(ARCHITECTURE, seed=0), tiny_recipe(epochs=3), Squares(16), Squares(8), run)
     with pytest.raises(TrainingError):
         train(build(ARCHITECTURE, seed=0), GENTLE, _Broken(from_take=7), Squares(8), run)
-    with pytest.raises(RunError, match="has begun already"):
-        train(build(ARCHITECTURE, seed=0), GENTLE, Squares(16), Squares(8), run)
     with pytest.raises(RunError, match="began with 16 training images, now there are 20"):
-        train(build(ARCHITECTURE, seed=0), GENTLE, Squares(20), Squares(8), run, resume=True)
+        train(build(ARCHITECTURE, seed=0), GENTLE, Squares(20), Squares(8), run)
 
 
 def test_a_image_restored_exactly_corrupts_no_file(tmp_path: Path) -> None:
     """Its infinite PSNR is stored as none: the run is resumed, and its result is read again."""
     recipe = tiny_recipe(noise=NoisePlan(kind="gaussian", levels=(0.0,)))
-    run = RunFolder.create(
-        tmp_path / "run", Request(architecture=ARCHITECTURE, recipe=recipe, data=TINY_DATA)
-    )
+    request = Request(architecture=ARCHITECTURE, recipe=recipe, data=TINY_DATA)
+    run = RUNS.start(tmp_path / "run", request)
     sets = (_Blank(16), _Blank(8))
     with pytest.raises(KeyboardInterrupt):
         train(build(ARCHITECTURE, seed=0), recipe, *sets, run, progress=_stop_in_the_second_epoch)
-    assert read_checkpoint(run.last_checkpoint)[1].rows[0].validation["psnr_db"] is None
-    result = train(build(ARCHITECTURE, seed=0), recipe, *sets, run, resume=True)
+    assert (
+        read_checkpoint(run.path / LAST, Position[EpochRow])[1].rows[0].validation["psnr_db"]
+        is None
+    )
+    result = train(build(ARCHITECTURE, seed=0), recipe, *sets, run)
     assert run.result() == result
     assert result.last.validation["psnr_db"] is None
     table = (run.path / "metrics.csv").read_text().splitlines()
@@ -235,23 +235,23 @@ def test_a_result_tells_how_it_was_computed(tmp_path: Path) -> None:
     """Among others whether denormals were flushed, by how many threads, with which allocator."""
     result = tiny_train(tmp_path / "run", tiny_recipe(epochs=1))
     assert result.process == process_settings()
-    assert RunFolder.open(tmp_path / "run").result().process == result.process
+    assert RUNS.open(tmp_path / "run").result().process == result.process
 
 
 def test_processes_agree_on_the_validation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What decides on rates and on the best epoch is the mean over all processes."""
-    alone = Learner.mean_over_processes
+    alone = Compute.mean
 
-    def with_a_worse_neighbour(learner: Learner, values: Any) -> dict[str, float]:
-        means = alone(learner, values)
+    def with_a_worse_neighbour(compute: Compute, values: Any) -> dict[str, float]:
+        means = alone(compute, values)
         return {**means, "loss": means["loss"] + 1} if "psnr_db" in means else means
 
     expected = tiny_train(tmp_path / "one", tiny_recipe(epochs=1)).last.validation["loss"]
-    monkeypatch.setattr(Learner, "mean_over_processes", with_a_worse_neighbour)
+    monkeypatch.setattr(Compute, "mean", with_a_worse_neighbour)
     found = tiny_train(tmp_path / "two", tiny_recipe(epochs=1)).last.validation["loss"]
-    position = read_checkpoint(RunFolder.open(tmp_path / "two").last_checkpoint)[1]
+    position = read_checkpoint(tmp_path / "two" / LAST, Position[EpochRow])[1]
     assert expected is not None
-    assert found == position.best_loss == pytest.approx(expected + 1)
+    assert found == position.rows[0].held_out_loss == pytest.approx(expected + 1)
 
 
 def _psnr_db(row: EpochRow) -> float:

@@ -16,10 +16,10 @@ from tapetum.arch.space import (
     SpaceLevel,
 )
 from tapetum.arch.spec import Conv, TransposedConv, Whole
-from tapetum.latency import LatencyTable
+from tapetum.latency import Budget, LatencyTable
 from tapetum.noise import NoisePlan
-from tapetum.progress import ProgressCallback, silent
-from tapetum.search import SearchFolder, SearchRecipe, SearchRequest, SearchResult, search
+from tapetum.progress import ProgressCallback
+from tapetum.search import SearchRecipe, SearchResult, search
 from test_latency_table import CANDIDATES, small_space, table_of
 from tiny_training import TINY_DATA, Squares
 
@@ -74,11 +74,10 @@ def joint_table() -> LatencyTable:
     return table_of(space)
 
 
-def tiny_request(table: LatencyTable, recipe: SearchRecipe, *, share: float = 0.4) -> SearchRequest:
+def tiny_target_ms(table: LatencyTable, *, share: float = 0.4) -> float:
     """A target at some share of what the space spans."""
     fastest, slowest = table.range
-    target_ms = fastest + share * (slowest - fastest)
-    return SearchRequest(recipe=recipe, target_ms=target_ms, data=TINY_DATA)
+    return fastest + share * (slowest - fastest)
 
 
 def tiny_search(
@@ -87,13 +86,22 @@ def tiny_search(
     table: LatencyTable | None = None,
     *,
     resume: bool = False,
-    progress: ProgressCallback = silent,
+    target_ms: float | None = None,
+    images: Squares | None = None,
+    progress: ProgressCallback | None = None,
 ) -> SearchResult:
     """Searches on twenty images."""
-    priced = table or tiny_table()
-    folder = SearchFolder.start(path, tiny_request(priced, recipe), priced, resume=resume)
-    return search(folder, Squares(NUM_IMAGES), progress=progress)
+    table = table or tiny_table()
+    return search(
+        path,
+        recipe,
+        Budget.of(table, target_ms or tiny_target_ms(table)),
+        images or Squares(NUM_IMAGES),
+        data=TINY_DATA,
+        resume=resume,
+        progress=progress,
+    )
 
 
 if __name__ == "__main__":
-    search(SearchFolder.open(Path(sys.argv[1])), Squares(NUM_IMAGES))
+    tiny_search(Path(sys.argv[1]), tiny_recipe(epochs=2))

@@ -21,7 +21,7 @@ from tapetum.data import DatasetInfo, Samples, training_batches
 from tapetum.nn import build
 from tapetum.noise import NoisePlan
 from tapetum.training import Recipe, Request, Result, is_main_process, start_run, train
-from tapetum.training.distributed import make_accelerator
+from tapetum.training.compute import Compute
 from tapetum.training.learner import Learner
 
 SIZE_PX = 32
@@ -116,12 +116,12 @@ def tiny_train(
     architecture: Architecture | None = None,
     *,
     with_boxes: bool = False,
+    resume: bool = False,
     **options: Any,
 ) -> Result:
     """Trains on sixteen images."""
     recipe = recipe or tiny_recipe()
     architecture = architecture or tiny_architecture(boxes=with_boxes)
-    resume = options.get("resume", False)
     request = Request(architecture=architecture, recipe=recipe, data=TINY_DATA)
     run = start_run(path, request, resume=resume)
     sets = (Squares(16, with_boxes=with_boxes), Squares(8, with_boxes=with_boxes))
@@ -130,12 +130,10 @@ def tiny_train(
 
 def learn_in_double(recipe: Recipe) -> dict[str, Tensor]:
     """The weights after eight steps in double precision, in which rounding does not pile up."""
-    accelerator = make_accelerator()
+    compute = Compute()
     usual = torch.get_default_dtype()
     torch.set_default_dtype(torch.float64)
-    learner = Learner(
-        build(tiny_architecture(), seed=recipe.seed), recipe, accelerator, total_steps=8
-    )
+    learner = Learner(build(tiny_architecture(), seed=recipe.seed), recipe, compute, total_steps=8)
     torch.set_default_dtype(usual)
     for step in range(8):
         batch = next(
@@ -145,8 +143,8 @@ def learn_in_double(recipe: Recipe) -> dict[str, Tensor]:
                 batch_size=recipe.batch_size,
                 seed=recipe.seed,
                 epoch=step,
-                rank=accelerator.process_index,
-                world_size=accelerator.num_processes,
+                rank=compute.rank,
+                world_size=compute.num_processes,
             )
         )
         exact = batch._replace(noisy=batch.noisy.double(), clean=batch.clean.double())

@@ -25,8 +25,8 @@ from tapetum.nn import build
 from tapetum.noise import PAPER_SIGMAS
 from tapetum.progress import silent
 from tapetum.provenance import stamp
-from tapetum.training import RunFolder, adjusted, network_predict, prepare_process
-from tapetum.training.checkpoint import read_checkpoint, read_weights
+from tapetum.training import RUNS, Run, adjusted, network_predict, prepare_process
+from tapetum.training.checkpoint import EpochRow, Position, read_checkpoint, read_weights
 from tapetum_paper.climb import GOAL, Climb, ClimbPoint
 from tapetum_paper.printed_ssim import ssim_as_printed
 
@@ -64,12 +64,12 @@ def keep(last: Path, aside: Path, *, epoch: int, since: float) -> bool:
     if not last.exists() or last.stat().st_mtime < since:
         return False
     shutil.copy2(last, aside)
-    _, position = read_checkpoint(aside)
+    _, position = read_checkpoint(aside, Position[EpochRow])
     return position.epoch == epoch
 
 
 def point_of(
-    run: RunFolder, checkpoint: Path, images: Dataset, *, epoch: int, minutes: float
+    run: Run, checkpoint: Path, images: Dataset, *, epoch: int, minutes: float
 ) -> ClimbPoint:
     """The scores of a checkpoint, means over the eleven sigmas."""
     network = build(run.request.architecture, seed=0)
@@ -100,7 +100,7 @@ def main() -> None:
     asked.out.parent.mkdir(parents=True, exist_ok=True)
     reached = list(climb(asked))
     prepare_process(threads=asked.threads)
-    run = RunFolder.open(asked.out)
+    run = RUNS.open(asked.out)
     few, every = (
         open_dataset("digits", seed=0, data_root=asked.data_root, test_count=count)
         for count in (FEW, ALL)

@@ -22,7 +22,7 @@ from tapetum.errors import DataError, InputError, RunError
 from tapetum.jobs import fit
 from tapetum.noise import PAPER_SIGMAS
 from tapetum.progress import ProgressCallback, silent
-from tapetum.training import Recipe, RunFolder, load_network, network_predict, suited
+from tapetum.training import RUNS, Recipe, load_network, network_predict, suited
 from tapetum_paper.baselines import build_any
 from tapetum_paper.example import DIGIT_SIGMAS, IMAGE_SIGMAS, clean_example
 from tapetum_paper.plan import Cell, CellResult, Experiment, Scale
@@ -166,7 +166,7 @@ def _run(
 def _recipe(cell: Cell, folder: Path) -> Recipe:
     """In the precision that is fast here; a run that has begun goes on in that of its beginning."""
     if (folder / "request.json").exists():
-        begun = RunFolder.open(folder).request.recipe
+        begun = RUNS.open(folder).request.recipe
         if begun.model_copy(update={"precision": cell.recipe.precision}) == cell.recipe:
             return begun
     return suited(cell.recipe)

@@ -22,12 +22,7 @@ from tapetum.latency import (
 )
 from tapetum.progress import ProgressCallback
 from tapetum.records import Record
-from tapetum.search import (
-    SearchRecipe,
-    SearchRequest,
-    SearchResult,
-    search_once,
-)
+from tapetum.search import SearchRecipe, SearchResult, search
 from tapetum_paper.deployment import Deployment
 
 __all__ = ["Control", "Found", "Searched", "Target", "Yardstick", "carry_over", "find_network"]
@@ -165,10 +160,15 @@ def find_network(
         table if asked.yardstick is None else _table(asked.yardstick, deployment, tables, progress)
     )
     target_ms = asked.target.in_ms(ruler)
-    Budget.of(table, target_ms)  # refused before the folder of the search is made
-    request = SearchRequest(recipe=asked.recipe, target_ms=target_ms, data=images.info)
-    path = searches / asked.slug
-    found = search_once(path, request, table, images.train, progress=progress)
+    found = search(
+        searches / asked.slug,
+        asked.recipe,
+        Budget.of(table, target_ms),
+        images.train,
+        data=images.info,
+        resume=True,
+        progress=progress,
+    )
     return Found(asked.architecture(table, found), found)
 
 

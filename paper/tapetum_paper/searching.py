@@ -32,7 +32,7 @@ from typing import get_args
 
 from tapetum.arch import Architecture, NetworkFacts, families, find_architecture, spaces
 from tapetum.losses import EQUATION_3
-from tapetum.search import SWIFT_SEARCH, TF_NAS, SearchRecipe, SearchResult
+from tapetum.search import SearchRecipe, SearchResult, choose_search_recipe
 from tapetum_paper.baselines import baseline_names, find_baseline
 from tapetum_paper.measures import accuracy_percent, mean_of
 from tapetum_paper.paper import (
@@ -238,7 +238,7 @@ def figure_6(scale: Scale) -> Experiment:
         study,
         "c-nas",
         "M",
-        search=_on_clean(_as(TF_NAS, study.search)),
+        search=_on_clean(_as(choose_search_recipe("tf-nas"), study.search)),
         frame=study.frame._replace(operators=8, learns_depth=True),
     )
     networks: dict[str, Network] = {
@@ -265,9 +265,10 @@ def figure_8(scale: Scale) -> Experiment:
 def quality(scale: Scale) -> Experiment:
     """Whether the swift search finds classifiers as good as the published search does."""
     study = STUDIES[scale]
+    swift, published = choose_search_recipe("swift"), choose_search_recipe("tf-nas")
     networks = {
-        "swift search": _found(study, "c-nas", "S", search=_as(SWIFT_SEARCH, study.search)),
-        "published search": _found(study, "c-nas", "S", search=_as(TF_NAS, study.search)),
+        "swift search": _found(study, "c-nas", "S", search=_as(swift, study.search)),
+        "published search": _found(study, "c-nas", "S", search=_as(published, study.search)),
         "random, as slow": _found(study, "c-nas", "S", control="random"),
     }
     title = "C-NAS S by how it was searched (ours)"

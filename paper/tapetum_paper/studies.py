@@ -12,7 +12,7 @@ from tapetum.arch import spaces
 from tapetum.data import digits
 from tapetum.losses import EQUATION_3
 from tapetum.noise import NoisePlan
-from tapetum.search import SWIFT_SEARCH, TF_NAS, SearchRecipe
+from tapetum.search import SearchRecipe, choose_search_recipe
 from tapetum.training import Recipe
 from tapetum_paper.deployment import Deployment
 from tapetum_paper.paper import UNETS
@@ -87,7 +87,7 @@ BRIEF_TRAINING = Recipe(
     channels_last=True,
     recalibration_batches=50,
 )
-BRIEF_SEARCH = SWIFT_SEARCH.model_copy(
+BRIEF_SEARCH = choose_search_recipe("swift").model_copy(
     # Steps five times as long, since there are a tenth as many (docs/log.md).
     update={"epochs": 5, "warmup_epochs": 1, "cooling": 0.5, "alpha_learning_rate": 0.05}
 )
@@ -128,7 +128,7 @@ STUDIES = {
         deployment=Deployment("torch", 1, 32, 224, 3),
         targets={"S": Target(ms=6.0), "M": Target(ms=8.0), "L": Target(ms=12.0)},
         sequential=Target(ms=6.7),
-        search=TF_NAS,
+        search=choose_search_recipe("tf-nas"),
         training=Recipe(
             name="study",
             epochs=250,

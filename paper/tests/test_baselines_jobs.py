@@ -12,7 +12,7 @@ from tapetum.errors import ArchitectureError, RunError
 from tapetum.jobs import choose_recipe, export_run, fit, require_fit, score
 from tapetum.jobs.run_report import write_run_report
 from tapetum.runtime import DecodedImage, write_image
-from tapetum.training import Recipe, Result, RunFolder, load_network, network_predict
+from tapetum.training import RUNS, Recipe, Result, load_network, network_predict
 from tapetum_paper.baselines import build_any, find_baseline
 
 SMALL = "lpienet-0.25x"
@@ -88,7 +88,7 @@ def test_a_run_of_a_baseline_is_a_run(trained: Path, photos: Dataset) -> None:
     network = build_any(facts_for(SMALL, photos), seed=1)
     write_run_report(trained, photos, network=network)
     assert (trained / "report.html").is_file()
-    run = RunFolder.open(trained)
+    run = RUNS.open(trained)
     assert (run.request.architecture.name, run.request.architecture.kind) == (SMALL, "denoiser")
     noise, scores = run.request.recipe.noise, run.result().scores
     assert scores is not None

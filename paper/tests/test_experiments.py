@@ -12,7 +12,7 @@ from skimage.metrics import structural_similarity
 from tapetum.data import evaluation_batches, open_dataset
 from tapetum.errors import InputError, RunError
 from tapetum.noise import Gaussian
-from tapetum.training import RunFolder, load_network, network_predict
+from tapetum.training import RUNS, load_network, network_predict
 from tapetum_paper import (
     ALL,
     CellResult,
@@ -171,10 +171,10 @@ def test_a_run_goes_on_in_the_precision_of_its_beginning(
     monkeypatch.setattr("tapetum.training.process._bf16_pays", lambda: False)
     done = run_one(tmp_path).results[0]
     folder = run_path(tmp_path, Scale.smoke, done.cell)
-    assert RunFolder.open(folder).request.recipe.precision == "bf16"
+    assert RUNS.open(folder).request.recipe.precision == "bf16"
     afresh = run_one(tmp_path / "afresh").results[0]
     folder = run_path(tmp_path / "afresh", Scale.smoke, afresh.cell)
-    assert RunFolder.open(folder).request.recipe.precision == "fp32"
+    assert RUNS.open(folder).request.recipe.precision == "fp32"
 
 
 def test_a_result_of_other_settings_is_not_taken(tmp_path: Path) -> None:

@@ -36,6 +36,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Annotated
 
+import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
 from pydantic import Field, model_validator
@@ -53,7 +54,6 @@ __all__ = [
     "charbonnier",
     "cross_entropy",
     "joint_loss",
-    "latency_penalty",
     "log_mse",
     "ssim_loss",
 ]
@@ -154,18 +154,6 @@ def cross_entropy(
     return F.cross_entropy(logits.flatten(0, -2), labels.flatten(), label_smoothing=label_smoothing)
 
 
-def latency_penalty(expected_ms: Float[Tensor, ""], *, target_ms: float) -> Float[Tensor, ""]:
-    r"""How far the expected latency is from its target, relatively.
-
-    .. math:: \left| E[\ell] / \ell^* - 1 \right|
-
-    Args:
-        expected_ms: In milliseconds; carries the gradient to the logits of a search.
-        target_ms: In milliseconds, under the same conditions.
-    """
-    return (expected_ms / target_ms - 1).abs()
-
-
 def joint_loss(
     image: Float[Tensor, "b c h w"] | None,
     logits: Float[Tensor, "*n classes"] | None,
@@ -193,6 +181,7 @@ def joint_loss(
         InputError: No term is left: the weights do not fit what the network does.
         DataError: The images are too small for the SSIM term.
     """
+    image, logits = _at_least_float32(image), _at_least_float32(logits)
     terms: dict[str, Callable[[], Tensor]] = {}
     if logits is not None and labels is not None:
         terms["cross_entropy"] = lambda: cross_entropy(
@@ -205,6 +194,13 @@ def joint_loss(
     values = {name: terms[name]() for name in shares}
     loss = sum((shares[name] * value for name, value in values.items()), start=clean.new_zeros(()))
     return loss, {name: value.detach() for name, value in values.items()}
+
+
+def _at_least_float32(output: Tensor | None) -> Tensor | None:
+    """Undo what autocast has shortened: a loss needs the precision."""
+    if output is None:
+        return None
+    return output.to(torch.promote_types(output.dtype, torch.float32))
 
 
 def _image_terms() -> dict[str, Callable[[Tensor, Tensor], Tensor]]:

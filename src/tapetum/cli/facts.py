@@ -45,9 +45,9 @@ def architecture_facts(subject: str, size_px: int, *, channels: int, num_classes
 
 def run_facts(path: Path) -> Facts:
     """What a run was asked and how far it came."""
-    from tapetum.training import RunFolder
+    from tapetum.training import RUNS
 
-    run = RunFolder.open(path)
+    run = RUNS.open(path)
     request = run.request
     facts: Facts = {"run": str(path), "state": "finished" if run.is_finished else "unfinished"}
     facts |= _costs(request.architecture, request.data.size_px)

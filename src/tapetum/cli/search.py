@@ -25,7 +25,7 @@ from tapetum.progress import ProgressCallback
 
 if TYPE_CHECKING:  # torch loads with it, and --help must stay quick
     from tapetum.data import Dataset
-    from tapetum.latency import LatencyTable
+    from tapetum.latency import Budget
     from tapetum.search import SearchRecipe, SearchResult
 
 __all__ = ["search"]
@@ -71,7 +71,7 @@ def search(
 
         prepare_process()  # before torch starts its threads
         priced = LatencyTable.read(latency)
-        Budget.of(priced, target_ms)
+        budget = Budget.of(priced, target_ms)
         changes = {"epochs": epochs, "batch_size": batch_size, "seed": seed}
         chosen = choose_search_recipe(recipe, loss=loss, noise=noise, changes=changes)
         is_digits = data in (digits.DIGITS, digits.DIGIT_CROPS)
@@ -86,33 +86,32 @@ def search(
                 test_count=test_count,
                 size_px=None if is_digits else priced.conditions.height_px,
             )
-            found = _found(images, priced, chosen, out, target_ms, resume=resume, tick=tick)
+            found = _found(images, budget, chosen, out, resume=resume, tick=tick)
         if is_main_process():
             _tell(found, data, out, as_json=json)
 
 
 def _found(
     images: "Dataset",
-    priced: "LatencyTable",
+    budget: "Budget",
     recipe: "SearchRecipe",
     out: Path,
-    target_ms: float,
     *,
     resume: bool,
     tick: ProgressCallback,
 ) -> "SearchResult":
     """Searches, or goes on with a search."""
-    from tapetum.search import SearchFolder, SearchRequest, require_searchable
     from tapetum.search import search as search_space
 
-    request = SearchRequest(
-        recipe=recipe,
-        target_ms=target_ms,
+    return search_space(
+        out,
+        recipe,
+        budget,
+        images.train,
         data=images.info,
+        resume=resume,
+        progress=tick,
     )
-    require_searchable(request, priced, images.train)
-    folder = SearchFolder.start(out, request, priced, resume=resume)
-    return search_space(folder, images.train, progress=tick)
 
 
 def _tell(found: "SearchResult", data: str, out: Path, *, as_json: bool) -> None:

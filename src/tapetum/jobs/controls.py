@@ -7,7 +7,7 @@ import numpy as np
 
 from tapetum.arch import Choice, Space
 from tapetum.latency import LatencyTable
-from tapetum.search.widths import nominal_widths, scale_widths
+from tapetum.search import widths
 
 __all__ = ["CONTROLS", "Control", "control"]
 
@@ -30,7 +30,7 @@ def control(
     drawn = _uniform(table.space) if kind == "uniform" else _random(table.space, seed)
     tried = []
     for choices in drawn:
-        tried.append(scale_widths(table, choices, target_ms=limit_ms))
+        tried.append(widths.scale_widths(table, choices, target_ms=limit_ms))
         if tried[-1].ended == "target":
             return tried[-1].choices
     # None can be made as slow: the one that comes nearest, and rather quicker than slower.
@@ -41,14 +41,14 @@ def control(
 
 def _uniform(space: Space) -> Iterator[dict[str, Choice | None]]:
     """The first operator everywhere, then the second, and so on."""
-    widths = nominal_widths(space)
+    nominal = widths.nominal_widths(space)
     for number in range(max(len(slot.candidates) for slot in space.slots.values())):
         names = {
             path: slot.candidates[min(number, len(slot.candidates) - 1)].name
             for path, slot in space.slots.items()
         }
         yield {
-            path: Choice(candidate=name, hidden_channels=widths[path][name])
+            path: Choice(candidate=name, hidden_channels=nominal[path][name])
             for path, name in names.items()
         }
 

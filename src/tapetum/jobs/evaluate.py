@@ -12,7 +12,7 @@ from tapetum.data import digits
 from tapetum.errors import InputError
 from tapetum.noise import PAPER_SIGMAS, Gaussian, Noise, Protocol
 from tapetum.runtime import GraphSession, Package, open_package
-from tapetum.training import Predict, RunFolder, load_network, network_predict
+from tapetum.training import RUNS, Predict, load_network, network_predict
 
 __all__ = ["Subject", "open_subject", "package_predict"]
 
@@ -90,7 +90,7 @@ def package_predict(package: Package, *, threads: int | None = None) -> Predict:
 
 
 def _open_run(path: Path) -> Subject:
-    run = RunFolder.open(path)
+    run = RUNS.open(path)
     request = run.request
     return Subject(
         architecture=request.architecture,

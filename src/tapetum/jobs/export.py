@@ -4,7 +4,7 @@ from pathlib import Path
 
 from tapetum.export import Exported, export_network
 from tapetum.nn import Network
-from tapetum.training import RunFolder, load_network
+from tapetum.training import RUNS, load_network
 
 __all__ = ["export_run"]
 
@@ -21,7 +21,7 @@ def export_run(run_path: Path, out: Path, *, overwrite: bool = False) -> Exporte
         RunError: The run is not finished, or was trained from a module without an architecture.
         PackageError: ``out`` is taken, or the graph does not do what the network does.
     """
-    run = RunFolder.open(run_path)
+    run = RUNS.open(run_path)
     result = run.result()
     network = load_network(run_path)
     assert isinstance(network, Network)  # noqa: S101  (built from the run's architecture)

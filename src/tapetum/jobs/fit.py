@@ -38,7 +38,6 @@ from tapetum.latency import (
     Effort,
     LatencyTable,
     Runtime,
-    Selection,
     Timing,
     measure_table,
     time_interleaved,
@@ -47,14 +46,8 @@ from tapetum.nn import build
 from tapetum.progress import ProgressCallback, silent
 from tapetum.records import Record, differences
 from tapetum.scores import Scores
-from tapetum.search import (
-    SearchFolder,
-    SearchRequest,
-    SearchResult,
-    search_once,
-)
-from tapetum.search.derive import derive
-from tapetum.training import RunFolder
+from tapetum.search import SearchResult, search
+from tapetum.training import RUNS
 
 __all__ = ["Delivery", "FitResult", "fit_to_budget"]
 
@@ -111,7 +104,7 @@ class FitResult(NamedTuple):
     @property
     def scores(self) -> Scores:
         """Of the network that was found."""
-        scores = RunFolder.open(self.runs["network"]).result().scores
+        scores = RUNS.open(self.runs["network"]).result().scores
         assert scores is not None  # noqa: S101  (fit scores what it trains)
         return scores
 
@@ -182,7 +175,8 @@ def _networks(
 ) -> dict[str, Architecture]:
     """What is trained, by the name of its folder: the network that was found, and the controls."""
     limit_ms = matched.attempt.predicted_ms
-    found = {"network": (SearchFolder.open(out / "search").network_name, matched.choices)}
+    searched = Architecture.read(out / "search" / "architecture.json").name
+    found = {"network": (searched, matched.choices)}
     controls = {
         f"control_{kind}": (
             f"control-{kind}",
@@ -257,12 +251,15 @@ def _search(
     out: Path,
     progress: ProgressCallback,
 ) -> SearchResult:
-    request = SearchRequest(
-        recipe=asked.search_recipe,
-        target_ms=asked.target_ms,
+    return search(
+        out / "search",
+        asked.search_recipe,
+        Budget.of(table, asked.target_ms),
+        images.train,
         data=asked.data,
+        resume=True,
+        progress=progress,
     )
-    return search_once(out / "search", request, table, images.train, progress=progress)
 
 
 def _match(
@@ -273,13 +270,8 @@ def _match(
     progress: ProgressCallback,
 ) -> MatchedNetwork:
     """The network that was measured to keep the budget."""
-    last = found.epochs[-1]
-
-    def choose(budget: Budget) -> Selection:
-        return derive(budget, last.probabilities, last.depths, widths=last.widths)
-
     budget = Budget.of(table, asked.target_ms)
-    return match_target(budget, choose, runtime, progress=progress)
+    return match_target(budget, found.derive, runtime, progress=progress)
 
 
 def _train(
@@ -291,7 +283,7 @@ def _train(
 ) -> Path:
     """Trains and scores a network, unless that has been done."""
     has_begun = (out / "request.json").exists()
-    is_done = has_begun and RunFolder.open(out).is_finished
+    is_done = has_begun and RUNS.open(out).is_finished
     if not (is_done and (out / PAGE).exists()):
         fit(
             build(network, seed=asked.recipe.seed),

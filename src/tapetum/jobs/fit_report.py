@@ -16,7 +16,7 @@ from tapetum.report import Bar, Curve, Diagram, Report, Series, Table, write_rep
 from tapetum.runtime import open_package
 from tapetum.scores import Scores, show_number
 from tapetum.search import SearchResult
-from tapetum.training import RunFolder
+from tapetum.training import RUNS, Run
 
 __all__ = ["network_diagram", "write_fit_report"]
 
@@ -30,7 +30,7 @@ TONES = ("convolution", "MBConv, kernel 3", "MBConv, kernel 5", "with squeeze-an
 
 def write_fit_report(made: FitResult, images: Dataset) -> None:
     """Writes ``report.html``."""
-    run = RunFolder.open(made.runs["network"])
+    run = RUNS.open(made.runs["network"])
     result, architecture = run.result(), _architecture_of(run)
     noise = run.request.recipe.noise
     delivered = made.delivered
@@ -71,7 +71,7 @@ def write_fit_report(made: FitResult, images: Dataset) -> None:
     write_report(made.page, page)
 
 
-def _architecture_of(run: RunFolder) -> Architecture:
+def _architecture_of(run: Run) -> Architecture:
     architecture = run.request.architecture
     assert isinstance(architecture, Architecture)  # noqa: S101  (a search describes what it finds)
     return architecture
@@ -161,7 +161,7 @@ def _controls(made: FitResult) -> Table:
     """What was found beside networks of the same latency that no search has looked for."""
     rows = []
     for name, path in made.runs.items():
-        run = RunFolder.open(path)
+        run = RUNS.open(path)
         result = run.result()
         assert result.scores is not None  # noqa: S101  (fit scores what it trains)
         mean = result.scores.mean

@@ -28,9 +28,10 @@ from tapetum.report import (
 )
 from tapetum.scores import SCORE_HEADER, Scores, score_cells, score_note, show_number
 from tapetum.training import (
+    RUNS,
     Predict,
     Result,
-    RunFolder,
+    Run,
     load_network,
     network_predict,
 )
@@ -62,7 +63,7 @@ def write_run_report(
     Returns:
         Where the page is.
     """
-    run = RunFolder.open(out)
+    run = RUNS.open(out)
     result = run.result()
     request = run.request
     groups = example_groups(
@@ -129,7 +130,7 @@ def level_curves(scores: Scores | None, extra: Sequence[Series] = ()) -> tuple[C
     return tuple(curves)
 
 
-def learning_curve(run: RunFolder) -> Curve:
+def learning_curve(run: Run) -> Curve:
     """Loss against the epoch, in training and in validation."""
     with (run.path / "metrics.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
@@ -186,7 +187,7 @@ def example_groups(
     return tuple(group for group in groups if group.examples)
 
 
-def facts_of(run: RunFolder, result: Result) -> dict[str, str]:
+def facts_of(run: Run, result: Result) -> dict[str, str]:
     """What was run on what, for the end of a page."""
     stamp, recipe = result.provenance, run.request.recipe
     packages = ", ".join(f"{name} {version}" for name, version in stamp.packages.items())

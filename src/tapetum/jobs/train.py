@@ -19,7 +19,7 @@ from tapetum.training import (
     Recipe,
     Request,
     Result,
-    RunFolder,
+    Run,
     Scores,
     adjusted,
     evaluate,
@@ -75,20 +75,20 @@ def fit(
         data=images.info,
     )
     steps_per_epoch(images.train, recipe.batch_size)  # refused before there is a folder
-    if resume and RunFolder.open(out).is_finished:
-        return _score_again(RunFolder.open(out), request, network, images, progress)
     run = start_run(out, request, resume=resume, overwrite=overwrite)
+    if run.is_finished:
+        return _score_again(run, request, network, images, progress)
     if images.skipped and is_main_process():
         listed = "".join(f"{path}: {reason}\n" for path, reason in images.skipped)
         write_atomically(run.path / SKIPPED, listed.encode())
     sets = (images.train, images.validation)
     blank = copy.deepcopy(network)
-    result = train(network, recipe, *sets, run, resume=resume, progress=progress)
+    result = train(network, recipe, *sets, run, progress=progress)
     return _scored(run, result, blank, images, progress) if is_main_process() else result
 
 
 def _score_again(
-    run: RunFolder,
+    run: Run,
     request: Request,
     network: TrainableNetwork,
     images: Dataset,
@@ -103,7 +103,7 @@ def _score_again(
 
 
 def _scored(
-    run: RunFolder,
+    run: Run,
     result: Result,
     network: TrainableNetwork,
     images: Dataset,
@@ -114,7 +114,7 @@ def _scored(
     predict = network_predict(load_network(run.path, network=network))
     scores = score(predict, images, noise.spread(), protocol=noise.protocol, progress=progress)
     scored = result.model_copy(update={"scores": scores})
-    run.write_result(scored)
+    run.finish(scored)
     return scored
 
 

@@ -1,30 +1,19 @@
-"""Search: which network of a space denoises and names best within a latency budget.
+"""Search: the network of a space that is best on a dataset within a latency budget.
 
-:func:`search` trains a supernet that holds every network of the space, learns which candidates to
-prefer, and derives the one network that keeps the target by the latency table, exactly.
+:func:`search` trains a supernet that contains every network of the space, learns which candidates
+to prefer, and derives the network that meets the target by the latency table exactly.
 """
 
-from tapetum.search.folder import SearchEpoch, SearchFolder, SearchRequest, SearchResult
-from tapetum.search.loop import require_searchable, search, search_once
-from tapetum.search.recipe import (
-    SEARCH_RECIPES,
-    SWIFT_SEARCH,
-    TF_NAS,
-    SearchRecipe,
-    choose_search_recipe,
-)
+from tapetum.search import widths
+from tapetum.search.loop import search
+from tapetum.search.recipe import SearchRecipe, choose_search_recipe
+from tapetum.search.result import SearchRequest, SearchResult
 
 __all__ = [
-    "SEARCH_RECIPES",
-    "SWIFT_SEARCH",
-    "TF_NAS",
-    "SearchEpoch",
-    "SearchFolder",
     "SearchRecipe",
     "SearchRequest",
     "SearchResult",
     "choose_search_recipe",
-    "require_searchable",
     "search",
-    "search_once",
+    "widths",
 ]

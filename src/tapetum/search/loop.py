@@ -1,154 +1,103 @@
-"""The order in which a search happens; what a step does is in :mod:`tapetum.search.searcher`.
+"""The search: the order in which it happens; a step is in :mod:`tapetum.search.searcher`.
 
-Images are parted in two: most teach the weights, the others teach the logits.  Every epoch ends
-with the widths scaled, and with a look at the network that would be delivered now, on held-out
-images and with its batch statistics estimated anew.  At the end the knapsack makes the budget
-exact.
+The images are split in two: most train the weights, the others train the architecture parameters.
+Each epoch ends with the widths scaled and with a validation, on held-out images, of the network
+that would be chosen now.  At the end a knapsack makes the latency budget exact.
 """
 
+import hashlib
 import itertools
-import math
-from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 
+from tapetum.arch import Space
 from tapetum.data import (
     Batch,
+    DatasetInfo,
     ImageDataset,
     Subset,
     steps_per_epoch,
     training_batches,
 )
-from tapetum.errors import DataError, InputError, RunError, TrainingError
-from tapetum.latency import Budget, LatencyTable
+from tapetum.errors import DataError, InputError
+from tapetum.latency import Budget
 from tapetum.noise import generator_for
-from tapetum.progress import ProgressCallback, silent
-from tapetum.provenance import stamp
+from tapetum.progress import ProgressCallback
+from tapetum.provenance import Provenance, stamp
+from tapetum.records import Folder
 from tapetum.search.derive import derive
-from tapetum.search.folder import (
-    SearchEpoch,
-    SearchFolder,
-    SearchPosition,
-    SearchRequest,
-    SearchResult,
-)
-from tapetum.search.judge import judge
 from tapetum.search.recipe import SearchRecipe
+from tapetum.search.result import SEARCHES, SearchEpoch, SearchRequest, SearchResult
 from tapetum.search.searcher import Searcher
 from tapetum.search.widths import Scaled
-from tapetum.training.checkpoint import read_checkpoint_of, write_checkpoint
-from tapetum.training.clock import Clock
-from tapetum.training.distributed import make_accelerator
-from tapetum.training.interrupt import StopRequests, interrupted
-from tapetum.training.process import prepare_process
-from tapetum.training.recalibrate import reestimate_statistics
+from tapetum.training import Compute, Files, Position, look, run_epochs
 
-__all__ = ["require_searchable", "search", "search_once"]
+__all__ = ["search"]
 
-HELD_OUT_KEY = 5  # its own number, so that the parting shares no draws with noise
+HELD_OUT_KEY = 5  # its own number, so that the split shares no draws with noise
 STATISTICS_BATCHES = 20
 
 
-def search_once(
+def search(
     path: Path,
-    request: SearchRequest,
-    table: LatencyTable,
+    recipe: SearchRecipe,
+    budget: Budget,
     images: ImageDataset,
     *,
-    progress: ProgressCallback = silent,
+    data: DatasetInfo,
+    resume: bool = False,
+    progress: ProgressCallback | None = None,
 ) -> SearchResult:
-    """What a search has found: one that is finished is not run again, one that was killed goes on.
+    """Search the space of a latency table for the best network that meets a latency target.
+
+    A search that was killed continues from its last checkpoint.  It ends with the same network, bit
+    by bit, as without the kill.  Under ``torchrun`` every process calls this function.
 
     Args:
-        path: Of its folder.
-        request: What is asked.
-        table: What prices it.
-        images: As in :func:`search`, which says what else may be wrong.
-        progress: As there.
+        path: Folder of the search.
+        recipe: How to search.
+        budget: The latency target, and the table that prices the networks of the space.
+        images: Images to learn from; a share of them is held out from the weights.
+        data: What the images are, for the request.
+        resume: Whether to continue a search of the same request; the result of a finished one is
+            returned.
+        progress: Called after each step, in the main process.
 
     Raises:
-        RunError: The folder is taken, or holds a search of another request or table.
-    """
-    if (path / "result.json").exists():
-        finished = SearchFolder.open(path)
-        finished.require_same(request, table)
-        return finished.result()
-    require_searchable(request, table, images)
-    folder = SearchFolder.start(path, request, table, resume=True)
-    return search(folder, images, progress=progress)
-
-
-def search(
-    folder: SearchFolder, images: ImageDataset, *, progress: ProgressCallback = silent
-) -> SearchResult:
-    """Searches the space of a table for the network that keeps a target.
-
-    Killed at any moment and called again, it goes on from its last checkpoint and ends with the
-    same network, bit by bit, as without the kill.  Under ``torchrun`` every process calls it alike.
-
-    Args:
-        folder: Says what is asked, and keeps what comes of it.
-        images: To learn from; a share of them is held out from the weights.
-        progress: Is told of each step, in the main process.
-
-    Raises:
-        InputError: No network of the space keeps the target, or the space is for other images.
+        InputError: The space is for other images, or has nothing to search.
         DataError: There are too few images.
-        RunError: The search began with other images.
-        TrainingError: The loss is no longer finite, or the search was interrupted; its last
+        RunError: The folder is taken, or holds a search of another request or with other images.
+        TrainingError: The loss is no longer finite, or the search was interrupted; the last
             checkpoint is kept.
     """
-    require_searchable(folder.request, folder.table, images)
-    prepare_process()
-    provenance = stamp(seed=folder.request.recipe.seed)
+    request = SearchRequest(
+        recipe=recipe,
+        target_ms=budget.target_ms,
+        space=budget.table.space.name,
+        table_sha256=hashlib.sha256(budget.table.to_json().encode()).hexdigest(),
+        data=data,
+    )
+    _require_searchable(budget.table.space, images)
+    _split(images, recipe)  # refused before there is a folder
+    compute = Compute()
+    folder = compute.start(SEARCHES, path, request, resume=resume)
+    if folder.is_finished:
+        return folder.result()
+    provenance = stamp(seed=recipe.seed)
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(folder.request.recipe.seed)
-        searching = _Searching(folder, images)
+        torch.manual_seed(recipe.seed)
+        searching = _Searching(folder, compute, budget, images)
         position = searching.run(progress)
-    last = position.rows[-1]
-    best = derive(
-        Budget.of(folder.table, folder.request.target_ms),
-        last.probabilities,
-        last.depths,
-        widths=last.widths,
-    )
-    seconds = sum(row.seconds for row in position.rows)
-    result = SearchResult(
-        choices=best.choices,
-        predicted_ms=best.latency_ms,
-        target_ms=folder.request.target_ms,
-        likeliest_ms=last.likeliest_ms,
-        widths_ended=last.widths_ended,
-        epochs=position.rows,
-        seconds=seconds,
-        images_per_second=position.step * folder.request.recipe.batch_size / seconds,
-        provenance=provenance,
-    )
-    if searching.searcher.accelerator.is_main_process:
-        folder.write_result(result)
-    searching.searcher.accelerator.wait_for_everyone()
-    return result
+    return searching.finish(position, provenance)
 
 
-def require_searchable(request: SearchRequest, table: LatencyTable, images: ImageDataset) -> None:
-    """Refuses what cannot end well before anything is computed, or written.
-
-    Args:
-        request: What is asked.
-        table: What prices it.
-        images: To learn from.
-
-    Raises:
-        InputError: No network of the space keeps the target, or the space is for other images.
-        DataError: There are too few images.
-    """
-    space = table.space
+def _require_searchable(space: Space, images: ImageDataset) -> None:
+    """Refuse a space without slots, or for other images."""
     if not space.slots:
         raise InputError(
             f"{space.name} has no slot: there is nothing to search", "train its one network"
         )
-    Budget.of(table, request.target_ms)
     classes = None if space.classifier is None else space.classifier.num_classes
     if space.image_channels != images.channels:
         raise InputError(
@@ -158,72 +107,55 @@ def require_searchable(request: SearchRequest, table: LatencyTable, images: Imag
         )
     if classes is not None and classes != len(images.class_names):
         raise InputError(
-            f"{space.name} is for {classes} names, these images have {len(images.class_names)}",
+            f"{space.name} is for {classes} classes, these images have {len(images.class_names)}",
             "measure a table of a space for these images",
         )
-    _part(images, request.recipe)
 
 
 class _Searching:
-    """A search that goes on."""
+    """The search of one folder: a :class:`~tapetum.training.loop.Stepper`."""
 
-    def __init__(self, folder: SearchFolder, images: ImageDataset) -> None:
+    title = "search, "
+    files = Files(last="checkpoint.safetensors", table="epochs.csv")
+
+    def __init__(
+        self,
+        folder: Folder[SearchRequest, SearchResult],
+        compute: Compute,
+        budget: Budget,
+        images: ImageDataset,
+    ) -> None:
         recipe = folder.request.recipe
-        self.folder, self.recipe, self.num_images = folder, recipe, len(images)
-        self.for_weights, self.for_alphas = _part(images, recipe)
+        self.folder, self.budget, self.recipe = folder, budget, recipe
+        self.num_images, self.compute = len(images), compute
+        self.for_weights, self.for_alphas = _split(images, recipe)
         self.steps_per_epoch = steps_per_epoch(self.for_weights, recipe.batch_size)
         self.steps_held_out = steps_per_epoch(self.for_alphas, recipe.batch_size)
-        self.total_steps = recipe.epochs * self.steps_per_epoch
-        self.searcher = Searcher(
-            folder.table,
+        self.learner = Searcher(
+            budget,
             recipe,
-            make_accelerator(),
-            target_ms=folder.request.target_ms,
-            total_steps=self.total_steps,
+            compute,
+            total_steps=recipe.epochs * self.steps_per_epoch,
         )
 
-    def run(self, progress: ProgressCallback) -> SearchPosition:
-        """Goes from where it stands to the end of the recipe."""
-        position, is_main = self._start(), self.searcher.accelerator.is_main_process
-        clock = Clock()
-        with StopRequests() as stop:
-            while position.epoch < self.recipe.epochs:
-                said = f"search, epoch {position.epoch + 1} of {self.recipe.epochs}"
-                means = self._step(position, is_asked=stop.asked)
-                must_stop = means.pop("stop") > 0
-                position = _after_step(position, means, seconds=clock.lap())
-                if position.step % self.steps_per_epoch == 0:
-                    position = self._after_epoch(position, clock)
-                    self._save(position)
-                elif must_stop or position.step % self.recipe.checkpoint_every_steps == 0:
-                    self._save(position)
-                if must_stop:
-                    raise interrupted(position.step, self.total_steps, self.folder.path)
-                if is_main:
-                    progress(position.step, self.total_steps, said)
-        return position
+    def run(self, progress: ProgressCallback | None) -> Position[SearchEpoch]:
+        """Take the steps from the last checkpoint to the end."""
+        kind = Position[SearchEpoch]
+        return run_epochs(self, kind, num_images=self.num_images, progress=progress)
 
-    def _step(self, position: SearchPosition, *, is_asked: bool) -> dict[str, float]:
-        """A step of the weights and, when it is their turn, one of the logits."""
+    def step(self, position: Position[SearchEpoch]) -> dict[str, float]:
+        """Take a step of the weights and, when it is due, one of the architecture parameters."""
         step, epoch = position.step, position.epoch
         batch = self._batch(self.for_weights, step, self.steps_per_epoch, key=0)
-        found = self.searcher.weight_step(batch, step=step, epoch=epoch)
+        losses = self.learner.weight_step(batch, step=step, epoch=epoch)
         every = self.recipe.alphas_every_steps
         if epoch >= self.recipe.warmup_epochs and step % every == every - 1:
             held_out = self._batch(self.for_alphas, step // every, self.steps_held_out, key=1)
-            found |= self.searcher.alpha_step(held_out, step=step, epoch=epoch)
-        means = self.searcher.mean_over_processes({**found, "stop": float(is_asked)})
-        if not all(map(math.isfinite, means.values())):
-            raise TrainingError(
-                f"the loss is {means['loss']} at step {step + 1:,} (epoch {epoch + 1})",
-                f"the last checkpoint is kept in {self.folder.path}; search again with a lower "
-                "learning_rate",
-            )
-        return means
+            losses |= self.learner.alpha_step(held_out, step=step, epoch=epoch)
+        return self.compute.mean(losses)
 
     def _batch(self, images: ImageDataset, number: int, per_epoch: int, *, key: int) -> Batch:
-        """The batch of a number, counted since the beginning: no state to keep."""
-        processes = self.searcher.accelerator
+        """Return the batch of a number, counted since the beginning: no state to keep."""
         batches = training_batches(
             images,
             self.recipe.noise,
@@ -231,45 +163,37 @@ class _Searching:
             seed=2 * self.recipe.seed + key,
             epoch=number // per_epoch,
             first_step=number % per_epoch,
-            rank=processes.process_index,
-            world_size=processes.num_processes,
+            rank=self.compute.rank,
+            world_size=self.compute.num_processes,
         )
-        return self.searcher.to_device(next(batches))
+        return self.compute.move(next(batches), channels_last=self.recipe.channels_last)
 
-    def _after_epoch(self, position: SearchPosition, clock: Clock) -> SearchPosition:
-        searcher, epoch = self.searcher, position.epoch
-        temperature = searcher.temperature(epoch)
+    def end_epoch(self, position: Position[SearchEpoch]) -> SearchEpoch:
+        """Scale the widths and validate the network that would be chosen now."""
+        searcher, epoch = self.learner, position.epoch
         scaled = searcher.after_epoch()
-        judged = self._judge(scaled, epoch)
-        logits, expected_ms = searcher.logits, searcher.expected_ms()
-        row = SearchEpoch(
+        alphas = searcher.alphas
+        return SearchEpoch(
             epoch=epoch + 1,
-            means={name: total / position.counts[name] for name, total in position.sums.items()},
-            expected_ms=expected_ms,
+            means=position.means(),
+            judged=self._judge(scaled, epoch),
+            expected_ms=searcher.expected_ms(),
             likeliest_ms=scaled.latency_ms,
             widths_ended=scaled.ended,
-            judged=judged,
-            entropy=logits.entropy(),
-            temperature=temperature,
-            probabilities=logits.probabilities(),
-            depths=logits.depth_probabilities(),
+            entropy=alphas.entropy(),
+            temperature=searcher.temperature(epoch),
+            probabilities=alphas.probabilities(),
+            depths=alphas.depth_probabilities(),
             widths={path: dict(widths) for path, widths in searcher.widths.items()},
-            seconds=position.seconds + clock.lap(),
-        )
-        return position.model_copy(
-            update={
-                "epoch": epoch + 1,
-                "sums": {},
-                "counts": {},
-                "seconds": 0.0,
-                "rows": (*position.rows, row),
-            }
+            seconds=position.seconds,
         )
 
     def _judge(self, scaled: Scaled, epoch: int) -> dict[str, float]:
-        """The network of this epoch, on its own batch statistics; all processes say the same."""
-        network = self.searcher.supernet.extract(scaled.choices)
-        count = min(STATISTICS_BATCHES, self.steps_per_epoch)
+        """Validate a network with batch statistics of its own; every process gets the same.
+
+        In the supernet these statistics are of many networks at once.
+        """
+        network = self.learner.supernet.extract(scaled.choices)
         batches = training_batches(
             self.for_weights,
             self.recipe.noise,
@@ -277,38 +201,38 @@ class _Searching:
             seed=2 * self.recipe.seed,
             epoch=epoch,
         )
-        reestimate_statistics(network, itertools.islice(batches, count))
-        judged = judge(network, self.for_alphas, self.recipe)
-        return self.searcher.mean_over_processes(judged)
-
-    def _start(self) -> SearchPosition:
-        """Where to go on from, with the searcher put back to it."""
-        if not self.folder.checkpoint.exists():
-            return SearchPosition(num_images=self.num_images)
-        tensors, position = read_checkpoint_of(self.folder.checkpoint, SearchPosition)
-        if position.num_images != self.num_images:
-            raise RunError(
-                f"the search {self.folder.path} began with {position.num_images:,} images, "
-                f"now there are {self.num_images:,}",
-                "bring the images back, or start a new search",
-            )
-        self.searcher.restore(
-            tensors,
-            widths=position.widths,
-            weight_groups=position.weight_groups,
-            alpha_groups=position.alpha_groups,
+        some = itertools.islice(batches, min(STATISTICS_BATCHES, self.steps_per_epoch))
+        count = self.recipe.judged_images
+        return self.compute.mean(
+            look(network, self.for_alphas, self.recipe, count=count, statistics=some)
         )
-        return position
 
-    def _save(self, position: SearchPosition) -> None:
-        if self.searcher.accelerator.is_main_process:
-            whole = position.model_copy(update=self.searcher.settings())
-            write_checkpoint(self.folder.checkpoint, self.searcher.tensors(), whole)
-            self.folder.write_rows(position.rows)
+    def finish(self, position: Position[SearchEpoch], provenance: Provenance) -> SearchResult:
+        """Derive the network and write it, then the result, which marks the end."""
+        last, request = position.rows[-1], self.folder.request
+        best = derive(self.budget, last.probabilities, last.depths, widths=last.widths)
+        seconds = sum(row.seconds for row in position.rows)
+        result = SearchResult(
+            choices=best.choices,
+            predicted_ms=best.latency_ms,
+            target_ms=request.target_ms,
+            likeliest_ms=last.likeliest_ms,
+            widths_ended=last.widths_ended,
+            epochs=position.rows,
+            seconds=seconds,
+            images_per_second=position.step * self.recipe.batch_size / seconds,
+            provenance=provenance,
+        )
+        if self.compute.is_main:
+            network = self.budget.table.space.architecture(best.choices, name=request.network_name)
+            network.write(self.folder.path / "architecture.json")
+            self.folder.finish(result)
+        self.compute.wait()
+        return result
 
 
-def _part(images: ImageDataset, recipe: SearchRecipe) -> tuple[Subset, Subset]:
-    """Images for the weights, and those that are held out for the logits."""
+def _split(images: ImageDataset, recipe: SearchRecipe) -> tuple[Subset, Subset]:
+    """Return the images that train the weights, and those that train the alphas."""
     order = generator_for(recipe.seed, HELD_OUT_KEY).permutation(len(images)).tolist()
     num_held_out = round(recipe.held_out * len(images))
     if min(num_held_out, len(images) - num_held_out) < recipe.batch_size:
@@ -319,17 +243,3 @@ def _part(images: ImageDataset, recipe: SearchRecipe) -> tuple[Subset, Subset]:
         )
     held_out, others = sorted(order[:num_held_out]), sorted(order[num_held_out:])
     return Subset(images, others), Subset(images, held_out)
-
-
-def _after_step(
-    position: SearchPosition, means: Mapping[str, float], *, seconds: float
-) -> SearchPosition:
-    return position.model_copy(
-        update={
-            "step": position.step + 1,
-            "sums": position.sums
-            | {name: position.sums.get(name, 0.0) + value for name, value in means.items()},
-            "counts": position.counts | {name: position.counts.get(name, 0) + 1 for name in means},
-            "seconds": position.seconds + seconds,
-        }
-    )

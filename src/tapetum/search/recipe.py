@@ -1,7 +1,7 @@
 """How a network is searched for, as frozen data.
 
 :data:`TF_NAS` is the published search, :data:`SWIFT_SEARCH` the same search on a CPU: candidates
-share their weights, the two paths of a step share its images out, and each step of the logits
+share their weights, the two paths of a step share its images out, and each step of the alphas
 looks at two candidates of a slot instead of all.
 """
 
@@ -34,7 +34,7 @@ __all__ = [
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 
-MOST_HASTE = 5.0  # how much larger the steps of the logits become in a search that is shorter
+MOST_HASTE = 5.0  # how much larger the steps of the alphas become in a search that is shorter
 
 CLASSIFIER_LOSS = LossWeights(cross_entropy=1.0, charbonnier=0.0)
 
@@ -47,30 +47,30 @@ class SearchRecipe(Record):
         epochs: Passes over the images that teach the weights.
         warmup_epochs: At first, in which only weights learn.
         batch_size: Images in one step, over all processes together.
-        held_out: Share of the images that teaches the logits and nothing else.
+        held_out: Share of the images that teaches the alphas and nothing else.
         learning_rate: Of the weights (SGD), at first; it falls along a cosine.
         momentum: Of the weights.
         weight_decay: Of the weights.
         clip_norm: Gradients of the weights are shortened to this length.
-        alpha_learning_rate: Of the logits (Adam).
-        alpha_betas: Of the logits.
-        alpha_weight_decay: Of the logits.
-        alphas_every_steps: Steps of the weights for one of the logits.
+        alpha_learning_rate: Of the alphas (Adam).
+        alpha_betas: Of the alphas.
+        alpha_weight_decay: Of the alphas.
+        alphas_every_steps: Steps of the weights for one of the alphas.
         temperature: Of the Gumbel-softmax, at first.
         cooling: Factor of the temperature from epoch to epoch.
-        latency_weight: Of the expected latency's distance from the target, in the loss of logits.
+        latency_weight: Of the expected latency's distance from the target, in the loss of alphas.
         loss: Of the task; without a weight for the image the decoder stays out of the search.
         label_smoothing: Share of the target that is spread over all classes.
         noise: What corrupts the images.
         shares_weights: Whether the candidates of a slot share their weights.
         splits_batches: Whether the two paths of a step get half of its images each, or both get
             all of them, as published.
-        alpha_update: Whether a step of the logits looks at all candidates of a slot (``full``, as
+        alpha_update: Whether a step of the alphas looks at all candidates of a slot (``full``, as
             published) or at two, drawn (``pair``).
         scales_widths: Whether widths follow the target from epoch to epoch.
         precision: Of convolutions.
         channels_last: Order of values in memory.
-        seed: Of weights, logits, images and noise.
+        seed: Of weights, alphas, images and noise.
         checkpoint_every_steps: A kill loses at most this many.
         judged_images: Held-out images that the network of an epoch is judged on.
     """
@@ -111,7 +111,7 @@ class SearchRecipe(Record):
     def _trains_the_alphas(self) -> "SearchRecipe":
         if self.warmup_epochs >= self.epochs:
             raise ValueError(
-                f"{self.warmup_epochs} epochs of warm-up leave none of {self.epochs} for the logits"
+                f"{self.warmup_epochs} epochs of warm-up leave none of {self.epochs} for the alphas"
             )
         return self
 
@@ -152,7 +152,7 @@ def choose_search_recipe(
         loss: Instead of the recipe's: names alone, or names and the image (eq. 3).
         noise: Instead of the recipe's, such as ``gaussian:0-0.5``.
         changes: Fields by name; those that are null stay as they are.  Fewer epochs shorten the
-            warm-up too, cool faster, and move the logits in larger steps.
+            warm-up too, cool faster, and move the alphas in larger steps.
 
     Raises:
         InputError: There is no such recipe, or a change that it cannot take.

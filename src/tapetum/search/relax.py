@@ -13,7 +13,7 @@ with a temperature :math:`\tau` that falls from epoch to epoch.  What a network 
 .. math::
     E[\ell] = b + \sum_s P(s \text{ is there}) \sum_o \operatorname{softmax}_o(\alpha)\, \ell_{s,o},
 
-uses the logits themselves: every one of them is pulled, whatever was sampled.  With all weight on
+uses the alphas themselves: every one of them is pulled, whatever was sampled.  With all weight on
 one choice it is the table's prediction for that network.
 
 References:
@@ -38,15 +38,16 @@ __all__ = [
     "ArchitectureParameters",
     "expected_latency",
     "gumbel_softmax",
+    "latency_penalty",
     "sampled_mixture",
     "sampled_paths",
 ]
 
-START_STD = 1e-3  # of fresh logits: nothing is preferred, and no two are quite equal
+START_STD = 1e-3  # of fresh alphas: nothing is preferred, and no two are quite equal
 
 
 class ArchitectureParameters(nn.Module):
-    """The logits of a space.
+    """The alphas of a space.
 
     Attributes:
         operators: For each slot, one for each candidate.
@@ -55,7 +56,7 @@ class ArchitectureParameters(nn.Module):
 
     Args:
         space: The space.
-        seed: Equal seeds give equal logits.
+        seed: Equal seeds give equal alphas.
     """
 
     def __init__(self, space: Space, *, seed: int) -> None:
@@ -79,7 +80,7 @@ class ArchitectureParameters(nn.Module):
 
     def best(self, widths: Widths) -> dict[str, Choice | None]:
         """The likeliest candidate of each slot, at its width now, and the likeliest depths."""
-        depths = {first: int(logits.argmax()) for first, logits in self.depths.items()}
+        depths = {first: int(alphas.argmax()) for first, alphas in self.depths.items()}
         is_out = {path for first, paths in self.runs.items() for path in paths[depths[first] :]}
         return {
             path: None if path in is_out else self._likeliest(path, widths[path])
@@ -107,10 +108,10 @@ class ArchitectureParameters(nn.Module):
     def entropy(self) -> float:
         """The mean over the slots, as a share of the largest: 1 at first, 0 when all is decided."""
         shares = []
-        for logits in self.operators.values():
-            if len(logits) > 1:
-                probabilities = logits.detach().softmax(0)
-                largest = torch.tensor(float(len(logits))).log()
+        for alphas in self.operators.values():
+            if len(alphas) > 1:
+                probabilities = alphas.detach().softmax(0)
+                largest = torch.tensor(float(len(alphas))).log()
                 shares.append(float(torch.special.entr(probabilities).sum() / largest))
         return sum(shares) / len(shares) if shares else 0.0
 
@@ -120,32 +121,32 @@ class ArchitectureParameters(nn.Module):
 
 
 def gumbel_softmax(
-    logits: Float[Tensor, " n"], *, temperature: float, generator: Generator
+    alphas: Float[Tensor, " n"], *, temperature: float, generator: Generator
 ) -> Float[Tensor, " n"]:
-    """A sample of probabilities, differentiable in the logits.
+    """A sample of probabilities, differentiable in the alphas.
 
     Args:
-        logits: One for each of the possibilities.
+        alphas: One for each of the possibilities.
         temperature: Near 0 one of them gets all.
         generator: Of the noise; on the CPU, so that every process draws the same.
     """
-    uniform = torch.rand(len(logits), generator=generator).clamp_min(1e-20)
+    uniform = torch.rand(len(alphas), generator=generator).clamp_min(1e-20)
     noise = -(-uniform.log()).log()
-    return ((logits + noise.to(logits.device)) / temperature).softmax(0)
+    return ((alphas + noise.to(alphas.device)) / temperature).softmax(0)
 
 
 def sampled_mixture(
-    logits: ArchitectureParameters,
+    alphas: ArchitectureParameters,
     widths: Widths,
     *,
     temperature: float,
     generator: Generator,
     count: int | None,
 ) -> Mixture:
-    """What takes part in a pass that teaches the logits.
+    """What takes part in a pass that teaches the alphas.
 
     Args:
-        logits: Get a gradient from it.
+        alphas: Get a gradient from it.
         widths: Of every candidate.
         temperature: Of the Gumbel-softmax.
         generator: Of the noise.
@@ -153,24 +154,24 @@ def sampled_mixture(
             sum to 1; all of them where ``None`` (as published).
     """
     parts = {}
-    for path, slot_alphas in logits.operators.items():
+    for path, slot_alphas in alphas.operators.items():
         shares = gumbel_softmax(slot_alphas, temperature=temperature, generator=generator)
-        names = [candidate.name for candidate in logits.space.slots[path].candidates]
+        names = [candidate.name for candidate in alphas.space.slots[path].candidates]
         chosen = list(range(len(names)))
         if count is not None and count < len(names):
             chosen = shares.detach().topk(count).indices.sort().values.tolist()
             shares = shares / shares[chosen].sum()
         parts[path] = [Part(names[i], widths[path][names[i]], shares[i]) for i in chosen]
-    return Mixture(parts, _sampled_depths(logits, temperature=temperature, generator=generator))
+    return Mixture(parts, _sampled_depths(alphas, temperature=temperature, generator=generator))
 
 
 def sampled_paths(
-    logits: ArchitectureParameters, widths: Widths, *, temperature: float, generator: Generator
+    alphas: ArchitectureParameters, widths: Widths, *, temperature: float, generator: Generator
 ) -> Iterator[Mixture]:
-    """Two passes that teach the weights (bi-sampling): one as the logits will, one of the others.
+    """Two passes that teach the weights (bi-sampling): one as the alphas will, one of the others.
 
     Args:
-        logits: Get no gradient.
+        alphas: Get no gradient.
         widths: Of every candidate.
         temperature: Of the Gumbel-softmax.
         generator: Of the noise.
@@ -179,56 +180,68 @@ def sampled_paths(
         The sampled path, then a path of one other candidate of each slot, drawn uniformly.
     """
     with torch.no_grad():
-        depths = _sampled_depths(logits, temperature=temperature, generator=generator)
+        depths = _sampled_depths(alphas, temperature=temperature, generator=generator)
         firsts = {
             path: int(gumbel_softmax(one, temperature=temperature, generator=generator).argmax())
-            for path, one in logits.operators.items()
+            for path, one in alphas.operators.items()
         }
         others = {
-            path: _another(first, len(logits.operators[path]), generator)
+            path: _another(first, len(alphas.operators[path]), generator)
             for path, first in firsts.items()
         }
     for path_of in (firsts, others):
-        yield Mixture({p: [_part(logits.space, widths, p, i)] for p, i in path_of.items()}, depths)
+        yield Mixture({p: [_part(alphas.space, widths, p, i)] for p, i in path_of.items()}, depths)
 
 
 def expected_latency(
-    logits: ArchitectureParameters, widths: Widths, table: LatencyTable
+    alphas: ArchitectureParameters, widths: Widths, table: LatencyTable
 ) -> Float[Tensor, ""]:
-    """What a network drawn by the logits is expected to take, in milliseconds.
+    """What a network drawn by the alphas is expected to take, in milliseconds.
 
     Args:
-        logits: Get a gradient from it.
+        alphas: Get a gradient from it.
         widths: Of every candidate.
         table: Prices them.
     """
-    there = _chances(logits)
+    there = _chances(alphas)
     costs = []
-    for path, slot_alphas in logits.operators.items():
+    for path, slot_alphas in alphas.operators.items():
         prices = [
             table.prices[path][Choice(candidate=c.name, hidden_channels=widths[path][c.name])]
-            for c in logits.space.slots[path].candidates
+            for c in alphas.space.slots[path].candidates
         ]
         shares = slot_alphas.softmax(0)
         costs.append(there.get(path, 1.0) * (shares * shares.new_tensor(prices)).sum())
     return table.fixed_ms + torch.stack(costs).sum()
 
 
-def _chances(logits: ArchitectureParameters) -> dict[str, Tensor]:
+def latency_penalty(expected_ms: Float[Tensor, ""], *, target_ms: float) -> Float[Tensor, ""]:
+    r"""Return the relative distance of the expected latency from its target.
+
+    .. math:: \left| E[\ell] / \ell^* - 1 \right|
+
+    Args:
+        expected_ms: In milliseconds; carries the gradient to the architecture parameters.
+        target_ms: In milliseconds, under the same conditions.
+    """
+    return (expected_ms / target_ms - 1).abs()
+
+
+def _chances(alphas: ArchitectureParameters) -> dict[str, Tensor]:
     """How likely each slot that may be left out is there: that of all depths that reach it."""
     found: dict[str, Tensor] = {}
-    for first, paths in logits.runs.items():
-        reached = logits.depths[first].softmax(0).flip(0).cumsum(0).flip(0)
+    for first, paths in alphas.runs.items():
+        reached = alphas.depths[first].softmax(0).flip(0).cumsum(0).flip(0)
         found |= {path: reached[place + 1] for place, path in enumerate(paths)}
     return found
 
 
 def _sampled_depths(
-    logits: ArchitectureParameters, *, temperature: float, generator: Generator
+    alphas: ArchitectureParameters, *, temperature: float, generator: Generator
 ) -> dict[str, Tensor]:
     return {
         first: gumbel_softmax(one, temperature=temperature, generator=generator)
-        for first, one in logits.depths.items()
+        for first, one in alphas.depths.items()
     }
 
 

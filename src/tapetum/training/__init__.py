@@ -1,6 +1,7 @@
 """Training: one loop for every network, recipes as data, runs that survive a kill."""
 
-from tapetum.training.distributed import is_main_process, start_run
+from tapetum.training.checkpoint import EpochRecord, Position
+from tapetum.training.compute import Compute, is_main_process
 from tapetum.training.evaluate import (
     Predict,
     ScoreRow,
@@ -9,6 +10,7 @@ from tapetum.training.evaluate import (
     network_predict,
     predict_batch,
 )
+from tapetum.training.loop import Files, run_epochs
 from tapetum.training.process import (
     ProcessSettings,
     prepare_process,
@@ -25,21 +27,27 @@ from tapetum.training.recipe import (
     adjusted,
     find_recipe,
 )
-from tapetum.training.run import Request, Result, RunFolder, load_network
+from tapetum.training.run import RUNS, Request, Result, Run, load_network, start_run
 from tapetum.training.trainer import train
+from tapetum.training.validate import look
 
 __all__ = [
     "IMAGES",
     "PUBLISHED",
     "QUICK",
     "RECIPES",
+    "RUNS",
     "SWIFT",
+    "Compute",
+    "EpochRecord",
+    "Files",
+    "Position",
     "Predict",
     "ProcessSettings",
     "Recipe",
     "Request",
     "Result",
-    "RunFolder",
+    "Run",
     "ScoreRow",
     "Scores",
     "adjusted",
@@ -47,10 +55,12 @@ __all__ = [
     "find_recipe",
     "is_main_process",
     "load_network",
+    "look",
     "network_predict",
     "predict_batch",
     "prepare_process",
     "process_settings",
+    "run_epochs",
     "start_run",
     "suited",
     "train",

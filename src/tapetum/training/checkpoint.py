@@ -1,50 +1,78 @@
-"""The state of a training in one safetensors file: weights, moments, and where it stands.
+"""The state of a training or a search in one safetensors file.
 
-Tensors are named ``network.*``, ``average.*`` (the average of the weights, where there is one) and
-``optimizer.<parameter>.<moment>``; everything else is a :class:`Position`, as JSON in the file's
-header.  One file, written in one step, cannot contradict itself; there is no pickle in it.
+Tensors are named ``<part>.<name>``, such as ``network.*``, ``average.*`` and
+``optimizer.<parameter>.<moment>``.  Everything else is a :class:`Position`, as JSON in the header
+of the file.  The file is written in one step, so that it cannot contradict itself, and contains no
+pickle.
 
-No state of a random generator is kept: the noise, the order of images and torch's generator are
-all made from (seed, epoch, index) or (seed, step).
+No state of a random generator is kept.  Noise, the order of images and torch's generator are made
+from (seed, epoch, index) or (seed, step).
 """
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 import safetensors
 import safetensors.torch
 from pydantic import ConfigDict, Field
-from torch import Tensor
+from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from tapetum.errors import RunError
 from tapetum.records import FiniteOrNone, Record, write_atomically
+from tapetum.training.optimize import moments, restore_optimizer
 
 __all__ = [
+    "EpochRecord",
     "EpochRow",
+    "Part",
     "Position",
+    "R",
+    "part_settings",
+    "part_tensors",
     "read_checkpoint",
-    "read_checkpoint_of",
     "read_weights",
+    "restore_parts",
     "with_prefix",
     "write_checkpoint",
 ]
 
 _HEADER_KEY = "tapetum"
-_P = TypeVar("_P", bound=Record)
+
+Part = nn.Module | Optimizer
 
 
-class EpochRow(Record):
-    """How one epoch went.
+class EpochRecord(Record):
+    """How one epoch of a training or a search went."""
+
+    def flat(self) -> dict[str, Any]:
+        """Return one level of columns, such as ``train_loss``, for tables and plots."""
+        row: dict[str, Any] = {}
+        for name, value in self:
+            if isinstance(value, dict):
+                row |= {f"{name}_{key}": number for key, number in value.items()}
+            else:
+                row[name] = value
+        return row
+
+    @property
+    def held_out_loss(self) -> float | None:
+        """The loss by which the best epoch is chosen; ``None`` where it is not finite."""
+        return None
+
+
+class EpochRow(EpochRecord):
+    """How one epoch of a training went.
 
     Attributes:
-        epoch: From 1.
+        epoch: Number of the epoch, from 1.
         step: Steps since the beginning of the run.
-        learning_rate: At the epoch's last step.
+        learning_rate: Learning rate of the epoch's last step.
         train: Means over the epoch's steps: ``loss`` and its terms.
-        validation: ``loss``, and ``psnr_db`` and ``accuracy`` where the network has such an output;
-            ``None`` for a PSNR that is infinite because an image was restored exactly.
-        seconds: Training and validation, without the time between a kill and a resume.
+        validation: ``loss``, and ``psnr_db`` and ``accuracy`` where the network has such an output.
+            The PSNR is ``None`` if it is infinite because an image was restored exactly.
+        seconds: Time of training and validation, without pauses between a kill and a resume.
     """
 
     epoch: int
@@ -54,132 +82,155 @@ class EpochRow(Record):
     validation: dict[str, FiniteOrNone]
     seconds: float
 
-    def flat(self) -> dict[str, int | float | None]:
-        """One level of columns: ``train_loss``, ``validation_psnr_db`` and the like."""
-        return {
-            "epoch": self.epoch,
-            "step": self.step,
-            "learning_rate": self.learning_rate,
-            **{f"train_{name}": value for name, value in self.train.items()},
-            **{f"validation_{name}": value for name, value in self.validation.items()},
-            "seconds": self.seconds,
-        }
+    @property
+    def held_out_loss(self) -> float | None:
+        """The validation loss."""
+        return self.validation["loss"]
 
 
-class Position(Record):
-    """Where a training stands.
+R = TypeVar("R", bound=EpochRecord)
+
+
+class Position(Record, Generic[R]):
+    """How far a training or a search has come.
 
     Attributes:
-        epoch: Whole epochs behind it, validation included.
-        step_in_epoch: Steps of the next epoch behind it.
+        epoch: Number of whole epochs done, validation included.
         step: Steps since the beginning.
-        sums: Of the losses over the steps of the unfinished epoch.
-        seconds: Spent on the unfinished epoch.
-        rows: One for each whole epoch.
-        best_loss: The lowest validation loss so far.
-        best_epoch: Where that was, from 1.
-        num_train_images: A set that has grown or shrunk since is noticed.
-        schedule: State of the learning rate's schedule.
-        parameter_groups: The optimizer's settings, its learning rate among them.
+        step_in_epoch: Steps done of the next epoch.
+        sums: Sums of the losses over the steps of the unfinished epoch.
+        counts: Number of values in each sum.
+        seconds: Time spent on the unfinished epoch.
+        rows: One row for each whole epoch.
+        num_images: Number of training images, to notice when the dataset has changed.
+        settings: Plain data of the learner, such as the optimizer's parameter groups.
     """
 
     # JSON has no infinity, but Python's reader takes it, and a fresh plateau's best loss is one.
     model_config = ConfigDict(ser_json_inf_nan="constants")
 
     epoch: int = 0
-    step_in_epoch: int = 0
     step: int = 0
+    step_in_epoch: int = 0
     sums: dict[str, float] = Field(default_factory=dict)
+    counts: dict[str, int] = Field(default_factory=dict)
     seconds: float = 0.0
-    rows: tuple[EpochRow, ...] = ()
-    best_loss: float | None = None
-    best_epoch: int = 0
-    num_train_images: int = 0
-    schedule: dict[str, Any] = Field(default_factory=dict)
-    parameter_groups: list[dict[str, Any]] = Field(default_factory=list)
+    rows: tuple[R, ...] = ()
+    num_images: int = 0
+    settings: dict[str, Any] = Field(default_factory=dict)
 
-    def after_step(self, losses: Mapping[str, float], *, seconds: float) -> "Position":
-        """One step further."""
+    @property
+    def best_epoch(self) -> int:
+        """The first epoch with the lowest held-out loss, from 1; 0 before the first epoch."""
+        losses = [row.held_out_loss for row in self.rows]
+        known = [loss for loss in losses if loss is not None]
+        return losses.index(min(known)) + 1 if known else 0
+
+    def means(self) -> dict[str, float]:
+        """Return the means of the losses over the unfinished epoch."""
+        return {name: total / self.counts[name] for name, total in self.sums.items()}
+
+    def after_step(self, losses: Mapping[str, float], *, seconds: float) -> "Position[R]":
+        """Return the position one step later."""
         return self.model_copy(
             update={
                 "step": self.step + 1,
                 "step_in_epoch": self.step_in_epoch + 1,
-                "sums": {name: self.sums.get(name, 0.0) + loss for name, loss in losses.items()},
+                "sums": self.sums | {k: self.sums.get(k, 0.0) + v for k, v in losses.items()},
+                "counts": self.counts | {name: self.counts.get(name, 0) + 1 for name in losses},
                 "seconds": self.seconds + seconds,
             }
         )
 
-    def after_epoch(
-        self, validation: Mapping[str, float], *, learning_rate: float, seconds: float
-    ) -> "Position":
-        """One epoch further, validated."""
-        row = EpochRow(
-            epoch=self.epoch + 1,
-            step=self.step,
-            learning_rate=learning_rate,
-            train={name: total / self.step_in_epoch for name, total in self.sums.items()},
-            validation=dict(validation),
-            seconds=self.seconds + seconds,
-        )
-        is_best = self.best_loss is None or validation["loss"] < self.best_loss
-        return self.model_copy(
-            update={
-                "epoch": self.epoch + 1,
-                "step_in_epoch": 0,
-                "sums": {},
-                "seconds": 0.0,
-                "rows": (*self.rows, row),
-                "best_loss": validation["loss"] if is_best else self.best_loss,
-                "best_epoch": self.epoch + 1 if is_best else self.best_epoch,
-            }
-        )
+    def after_epoch(self, row: R, *, seconds: float) -> "Position[R]":
+        """Return the position at the start of the next epoch; the row gets the whole time."""
+        row = row.model_copy(update={"seconds": self.seconds + seconds})
+        fresh = {"step_in_epoch": 0, "sums": {}, "counts": {}, "seconds": 0.0}
+        return self.model_copy(update={"epoch": self.epoch + 1, "rows": (*self.rows, row), **fresh})
+
+
+P = TypeVar("P", bound=Record)
+
+
+def part_tensors(parts: Mapping[str, Part]) -> dict[str, Tensor]:
+    """Return the tensors of modules and optimizers, by ``<part>.<name>``."""
+    states = {
+        part: moments(thing) if isinstance(thing, Optimizer) else thing.state_dict()
+        for part, thing in parts.items()
+    }
+    return {
+        f"{part}.{name}": value for part, state in states.items() for name, value in state.items()
+    }
+
+
+def part_settings(parts: Mapping[str, Part]) -> dict[str, Any]:
+    """Return the parameter groups of the optimizers, by the name of the part."""
+    return {
+        part: thing.state_dict()["param_groups"]
+        for part, thing in parts.items()
+        if isinstance(thing, Optimizer)
+    }
+
+
+def restore_parts(
+    parts: Mapping[str, Part], tensors: Mapping[str, Tensor], settings: Mapping[str, Any]
+) -> None:
+    """Restore what :func:`part_tensors` and :func:`part_settings` returned."""
+    for part, thing in parts.items():
+        state = with_prefix(tensors, f"{part}.")
+        if isinstance(thing, Optimizer):
+            restore_optimizer(thing, state, settings[part])
+        else:
+            thing.load_state_dict(state)
 
 
 def write_checkpoint(path: Path, tensors: Mapping[str, Tensor], position: Record) -> None:
-    """Writes the state to ``path`` in one step; a kill leaves the file of before.
-
-    Args:
-        path: Of the file.
-        tensors: By name.
-        position: Everything else: a :class:`Position`, or a record of another kind.
-    """
+    """Write the state to ``path`` in one step; a kill leaves the previous file."""
     dense = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     header = {_HEADER_KEY: position.model_dump_json()}
     write_atomically(path, safetensors.torch.save(dense, metadata=header))
 
 
-def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], Position]:
-    """The tensors of a training, dense and on the CPU, and where it stood.
+def read_checkpoint(path: Path, kind: type[P]) -> tuple[dict[str, Tensor], P]:
+    """Return the tensors of a checkpoint, dense and on the CPU, and its position.
+
+    Args:
+        path: The checkpoint.
+        kind: Type of the position, such as ``Position[EpochRow]``.
 
     Raises:
         RunError: The file is missing, damaged, or no checkpoint.
     """
-    return read_checkpoint_of(path, Position)
+    tensors, header = _read(path)
+    return tensors, kind.from_json(header, source=str(path))
 
 
-def read_checkpoint_of(path: Path, kind: type[_P]) -> tuple[dict[str, Tensor], _P]:
-    """Reads what :func:`write_checkpoint` wrote with a position of some kind; see above."""
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """Return the weights of a training's checkpoint, averaged where the recipe averages them.
+
+    Raises:
+        RunError: The file is missing, damaged, or no checkpoint.
+    """
+    tensors, _ = _read(path)
+    return with_prefix(tensors, "average.") or with_prefix(tensors, "network.")
+
+
+def _read(path: Path) -> tuple[dict[str, Tensor], str]:
     try:
         with safetensors.safe_open(path, framework="pt") as file:
             header = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (OSError, safetensors.SafetensorError) as error:
-        raise RunError(f"cannot read the checkpoint {path}: {error}", "start the run again") from (
-            error
-        )
+        raise RunError(
+            f"the checkpoint {path} cannot be read: {error}", "start the work again"
+        ) from error
     if _HEADER_KEY not in header:
-        raise RunError(f"{path} is not a checkpoint of Tapetum", "start the run again")
-    return tensors, kind.from_json(header[_HEADER_KEY], source=str(path))
-
-
-def read_weights(path: Path) -> dict[str, Tensor]:
-    """The weights of a checkpoint, by the names of a network; their average where there is one."""
-    tensors, _ = read_checkpoint(path)
-    return with_prefix(tensors, "average.") or with_prefix(tensors, "network.")
+        raise RunError(f"{path} is not a checkpoint of Tapetum", "start the work again")
+    return tensors, header[_HEADER_KEY]
 
 
 def with_prefix(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    """The tensors whose name begins with ``prefix``, without it."""
+    """Return the tensors whose names begin with ``prefix``, without the prefix."""
     return {
         name.removeprefix(prefix): tensor
         for name, tensor in tensors.items()

@@ -16,14 +16,14 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class StopRequests:
-    """While it is entered, the first Ctrl-C or SIGTERM only sets :attr:`asked`.
+    """While it is entered, the first Ctrl-C or SIGTERM only sets :attr:`requested`.
 
     The second one acts as it did before, for whoever cannot wait.  Outside the main thread, where
     Python hears no signals, it does nothing.
     """
 
     def __init__(self) -> None:
-        self.asked = False
+        self.requested = False
         self._handlers: dict[int, signal._HANDLER] = {}
 
     def __enter__(self) -> "StopRequests":
@@ -41,7 +41,7 @@ class StopRequests:
         self._give_back()
 
     def _hear(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 - their signature
-        self.asked = True
+        self.requested = True
         self._give_back()
 
     def _give_back(self) -> None:

@@ -1,136 +1,166 @@
-"""A look at held-out images after each epoch: cheap, and always at the same noisy images.
+"""A quick validation on held-out images after each epoch, always with the same noise.
 
 The images are dealt out to the noise levels of the recipe, one level each, so that every level
 is seen at the price of one pass.  For scores to report, see :mod:`tapetum.training.evaluate`.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
+from typing import Protocol, runtime_checkable
 
 import torch
+from torch import nn
 
 from tapetum import metrics
 from tapetum.data import Batch, ImageDataset, Subset, evaluation_batches
 from tapetum.losses import LossWeights, joint_loss
-from tapetum.nn import Outputs, TrainableNetwork
+from tapetum.nn import TrainableNetwork
 from tapetum.noise import NoisePlan
+from tapetum.training.compute import Compute
 from tapetum.training.learner import Learner
 
-__all__ = ["dealt_batches", "look", "look_once", "validate"]
+__all__ = ["LossPlan", "dealt_batches", "look", "reestimate_statistics", "validate"]
 
 _LEVELS_OF_A_RANGE = 5
 
 
-def validate(learner: Learner, images: ImageDataset) -> dict[str, float]:
-    """Looks at held-out images with the weights that would be kept, in float32.
+@runtime_checkable
+class LossPlan(Protocol):
+    """The fields of a recipe that decide the loss of an image."""
 
-    Each process looks at all of them, but rounding may differ from one to the next, and a plateau
-    or a best epoch that only some processes see would drive them apart: they agree on the mean.
+    @property
+    def loss(self) -> LossWeights:
+        """Weights of the loss."""
+
+    @property
+    def label_smoothing(self) -> float:
+        """Share of the target that is spread over all classes."""
+
+    @property
+    def noise(self) -> NoisePlan:
+        """Noise of the images."""
+
+    @property
+    def batch_size(self) -> int:
+        """Images in one batch."""
+
+    @property
+    def seed(self) -> int:
+        """Seed of the noise."""
+
+    @property
+    def channels_last(self) -> bool:
+        """Order of values in memory."""
+
+
+def validate(learner: Learner, images: ImageDataset) -> dict[str, float]:
+    """Validate the weights that would be kept, in float32.
+
+    Each process looks at all images, but rounding may differ between processes.  They agree on the
+    mean, so that a plateau or a best epoch is the same in all.
 
     Args:
         learner: Has the network.
-        images: Of these at most the recipe's ``validation_images``, evenly spread.
+        images: At most the recipe's ``validation_images`` of them are used, evenly spread.
 
     Returns:
         Means over the images: ``loss``; ``psnr_db`` and ``accuracy`` where the network has such
         an output and the images have labels.  Every process gets the same.
     """
-    return learner.mean_over_processes(look_once(learner, learner.kept_network.eval(), images))
-
-
-def look_once(
-    learner: Learner, network: TrainableNetwork, images: ImageDataset
-) -> dict[str, float]:
-    """As :func:`validate`, with a network of one's own and for this process alone.
-
-    Args:
-        learner: Has the recipe.
-        network: In evaluation mode, where the learner's is.
-        images: As above.
-    """
-    recipe = learner.recipe
-    batches = dealt_batches(
-        images,
-        recipe.noise,
-        count=recipe.validation_images,
-        batch_size=recipe.batch_size,
-        seed=recipe.seed,
-    )
-    return look(
-        network,
-        map(learner.to_device, batches),
-        weights=recipe.loss,
-        label_smoothing=recipe.label_smoothing,
+    network, recipe = learner.kept_network.eval(), learner.recipe
+    return learner.compute.mean(
+        look(network, images, recipe, learner.compute, count=recipe.validation_images)
     )
 
 
 @torch.no_grad()
 def look(
     network: TrainableNetwork,
-    batches: Iterable[Batch],
+    images: ImageDataset,
+    plan: LossPlan,
+    compute: Compute | None = None,
     *,
-    weights: LossWeights,
-    label_smoothing: float,
+    count: int,
+    statistics: Iterable[Batch] = (),
 ) -> dict[str, float]:
-    """Means over the images of some batches.
+    """Return the mean loss and scores of a network, for this process alone.
 
     Args:
-        network: In evaluation mode.
-        batches: Where the network is; not necessarily of one size.
-        weights: Of the loss.
-        label_smoothing: Of the loss.
+        network: A network in evaluation mode.
+        images: Images that were held out.
+        plan: A recipe, which has the loss and the noise.
+        compute: Where the network is; by default on the CPU.
+        count: Number of images to use at most.
+        statistics: Batches from which batch statistics are estimated first, where there are any.
 
     Returns:
-        ``loss``; ``psnr_db`` and ``accuracy`` where the network has such an output and the images
-        have labels.
+        As :func:`validate`.
     """
+    if statistics:
+        reestimate_statistics(network, statistics)
     sums: dict[str, float] = {}
     num_images = 0
-    for batch in batches:
-        outputs = network(batch.noisy, batch.boxes)
-        found = _measures(outputs, batch, weights=weights, label_smoothing=label_smoothing)
-        for name, mean in found.items():
+    for dealt in dealt_batches(images, plan, count=count):
+        batch = dealt if compute is None else compute.move(dealt, channels_last=plan.channels_last)
+        for name, mean in _measures(network, batch, plan).items():
             sums[name] = sums.get(name, 0.0) + mean * len(batch.clean)
         num_images += len(batch.clean)
     return {name: total / num_images for name, total in sums.items()}
 
 
-def dealt_batches(
-    images: ImageDataset, noise: NoisePlan, *, count: int, batch_size: int, seed: int
-) -> Iterator[Batch]:
-    """Some images, dealt out to the levels of a noise plan.
+@torch.no_grad()
+def reestimate_statistics(network: nn.Module, batches: Iterable[Batch]) -> None:
+    """Replace the statistics of every batch normalisation by those of some batches.
 
     Args:
-        images: Where they come from.
-        noise: Has the levels.
-        count: How many at most, evenly spread: the first ones of a folder would be of one class.
-        batch_size: Images a batch, at most.
-        seed: Of the noise.
+        network: Changed in place; left in evaluation mode.
+        batches: Batches on the network's device; each has the same weight.
+    """
+    norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # the plain average of all batches
+    network.train()
+    for batch in batches:
+        network(batch.noisy, batch.boxes)
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
+    network.eval()
+
+
+def dealt_batches(images: ImageDataset, plan: LossPlan, *, count: int) -> Iterator[Batch]:
+    """Yield batches of some images, dealt out to the levels of a noise plan.
+
+    Args:
+        images: The images.
+        plan: Has the noise, the batch size and the seed.
+        count: Number of images at most, evenly spread: the first ones of a folder would be of one
+            class.
     """
     count = min(len(images), count)
     chosen = [index * len(images) // count for index in range(count)]
-    levels = noise.spread(_LEVELS_OF_A_RANGE)
+    levels = plan.noise.spread(_LEVELS_OF_A_RANGE)
     for place, level in enumerate(levels):
         dealt = chosen[place :: len(levels)]
         if dealt:
             yield from evaluation_batches(
                 Subset(images, dealt),
                 level,
-                protocol=noise.protocol,
-                batch_size=batch_size,
-                seed=seed,
+                protocol=plan.noise.protocol,
+                batch_size=plan.batch_size,
+                seed=plan.seed,
             )
 
 
-def _measures(
-    outputs: Outputs, batch: Batch, *, weights: LossWeights, label_smoothing: float
-) -> Mapping[str, float]:
+def _measures(network: TrainableNetwork, batch: Batch, plan: LossPlan) -> dict[str, float]:
+    outputs = network(batch.noisy, batch.boxes)
     loss, _ = joint_loss(
         outputs.image,
         outputs.logits,
         batch.clean,
         batch.labels,
-        weights=weights,
-        label_smoothing=label_smoothing,
+        weights=plan.loss,
+        label_smoothing=plan.label_smoothing,
     )
     means = {"loss": float(loss)}
     if outputs.image is not None:

@@ -1,0 +1,251 @@
+r"""Where a training computes: the device, and the processes that train as one.
+
+``torchrun --nproc_per_node 2 -m tapetum train ...`` starts two processes.  Each one sees its share
+of every batch, and Accelerate averages their gradients.  Batch normalisation needs the mean and the
+variance of the whole batch,
+
+.. math::
+    \mu = \frac{1}{N} \sum_r \sum_i x_{r,i}, \qquad
+    \sigma^2 = \frac{1}{N} \sum_r \sum_i (x_{r,i} - \mu)^2
+
+over all processes :math:`r`.  torch has such a layer for CUDA only; :class:`SharedBatchNorm2d` is
+the one for CPUs.  With it, two processes end with the weights of one process that has the same
+global batch.
+
+References:
+    | Batch Normalization: Accelerating Deep Network Training by Reducing Internal Covariate Shift
+    | (Ioffe & Szegedy, 2015), https://arxiv.org/abs/1502.03167
+"""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+import torch.distributed as dist
+from accelerate import Accelerator, PartialState
+from accelerate.utils import DistributedDataParallelKwargs
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from tapetum.data import Batch
+from tapetum.errors import TrainingError
+from tapetum.nn import RowBatchNorm2d, first_channels
+from tapetum.records import Folder, FolderKind, Record
+from tapetum.training.process import prepare_process
+
+__all__ = ["Compute", "SharedBatchNorm2d", "is_main_process"]
+
+Q = TypeVar("Q", bound=Record)
+R = TypeVar("R", bound=Record)
+
+
+class Compute:
+    """The device of this process, and the processes that share each batch.
+
+    Mixed precision of Accelerate stays off: it is fixed for a whole process, while each recipe has
+    its own.
+
+    Attributes:
+        accelerator: Accelerate's view of this process.
+        device: Where networks are trained.
+        num_processes: Number of processes that train together.
+        rank: Number of this process, from 0.
+        is_main: Whether this process writes files.
+        process: How this process computes; it is prepared for training.
+    """
+
+    def __init__(self) -> None:
+        self.process = prepare_process()
+        _processes()
+        gradients = DistributedDataParallelKwargs(gradient_as_bucket_view=True)
+        self.accelerator = Accelerator(
+            cpu=not torch.accelerator.is_available(),
+            mixed_precision="no",
+            kwargs_handlers=[gradients],
+        )
+        self.device: torch.device = self.accelerator.device
+        self.num_processes = int(self.accelerator.num_processes)
+        self.rank = int(self.accelerator.process_index)
+        self.is_main = bool(self.accelerator.is_main_process)
+
+    def start(
+        self,
+        kind: FolderKind[Q, R],
+        path: Path,
+        request: Q,
+        *,
+        resume: bool = False,
+        overwrite: bool = False,
+    ) -> Folder[Q, R]:
+        """Start or continue the folder of some work; only the main process writes.
+
+        Args:
+            kind: Kind of the work.
+            path: The folder.
+            request: What is requested now.
+            resume: Whether to continue work of the same request.
+            overwrite: Whether to remove older work at ``path``.
+
+        Raises:
+            RunError: The folder is taken, or holds work of another request.
+        """
+        if self.is_main:
+            kind.start(path, request, overwrite=overwrite, resume=resume)
+        self.wait()
+        return kind.open(path)
+
+    def mean(self, values: Mapping[str, Tensor | float]) -> dict[str, float]:
+        """Return the mean of each value over the processes; every process gets the same."""
+        row = torch.stack(
+            [
+                torch.as_tensor(value, device=self.device).float().detach()
+                for value in values.values()
+            ]
+        )
+        means: Tensor = self.accelerator.reduce(row, "mean")
+        return dict(zip(values, means.tolist(), strict=True))
+
+    def any(self, flag: bool) -> bool:
+        """Return whether the flag is set in any process."""
+        return flag if self.num_processes == 1 else self.mean({"flag": flag})["flag"] > 0
+
+    def wait(self) -> None:
+        """Wait for all processes."""
+        self.accelerator.wait_for_everyone()
+
+    def move(self, batch: Batch, *, channels_last: bool) -> Batch:
+        """Return the batch on the device, its images in one of two orders of values."""
+        return Batch(
+            self._move_images(batch.noisy, channels_last=channels_last),
+            self._move_images(batch.clean, channels_last=channels_last),
+            None if batch.labels is None else self._move(batch.labels),
+            None if batch.boxes is None else self._move(batch.boxes),
+        )
+
+    def _move_images(self, images: Tensor, *, channels_last: bool) -> Tensor:
+        moved = self._move(images)
+        return moved.contiguous(memory_format=torch.channels_last) if channels_last else moved
+
+    def _move(self, tensor: Tensor) -> Tensor:
+        if self.device.type == "cuda":
+            tensor = tensor.pin_memory()  # without it a copy cannot overlap with the computation
+        return tensor.to(self.device, non_blocking=True)
+
+    def share_gradients(self, module: nn.Module) -> None:
+        """Replace each gradient by its mean over the processes.
+
+        The same weights must have gradients in every process.
+        """
+        if self.num_processes == 1:
+            return
+        gradients = [weight.grad for weight in module.parameters() if weight.grad is not None]
+        flat: Tensor = self.accelerator.reduce(
+            torch.cat([gradient.flatten() for gradient in gradients]), "mean"
+        )
+        sizes = [gradient.numel() for gradient in gradients]
+        for gradient, mean in zip(gradients, torch.split(flat, sizes), strict=True):
+            gradient.copy_(mean.view_as(gradient))
+
+    def share_batch_norms(self, network: nn.Module, *, are_narrowed: bool = False) -> None:
+        """Make every batch norm see the batches of all processes; parameter names stay.
+
+        Args:
+            network: Changed in place.  Nothing happens with one process.
+            are_narrowed: Whether a layer may get fewer channels than it has, which torch's own
+                layer for CUDA refuses.
+        """
+        if self.num_processes == 1:
+            return
+        if self.device.type == "cuda" and not are_narrowed:
+            nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
+            return
+        for module in list(network.modules()):
+            for name, child in module.named_children():
+                if isinstance(child, nn.BatchNorm2d):
+                    module.register_module(name, SharedBatchNorm2d.like(child))
+
+
+def is_main_process() -> bool:
+    """Return whether this process writes files; true where there is only one."""
+    return bool(_processes().is_main_process)
+
+
+def _processes() -> PartialState:
+    """Return the processes of this training.
+
+    Without ``cpu`` Accelerate takes processes that have no CUDA for separate trainings and says
+    nothing: hence the check.
+    """
+    processes = PartialState(cpu=not torch.accelerator.is_available())
+    started = int(os.environ.get("WORLD_SIZE", "1")) if "LOCAL_RANK" in os.environ else 1
+    if processes.num_processes != started:
+        raise TrainingError(
+            f"{started} processes were started but {processes.num_processes} train together",
+            "start them with 'torchrun --nproc_per_node N'",
+        )
+    return processes
+
+
+class SharedBatchNorm2d(RowBatchNorm2d):
+    """Batch normalisation with the statistics of all processes; each has an equal share."""
+
+    @classmethod
+    def like(cls, norm: nn.BatchNorm2d) -> "SharedBatchNorm2d":
+        """Return a shared layer with the parameters, statistics and settings of ``norm``."""
+        shared = cls(norm.num_features, eps=norm.eps, momentum=norm.momentum, affine=norm.affine)
+        shared._parameters.update(norm._parameters)
+        shared._buffers.update(norm._buffers)
+        return shared.train(norm.training)
+
+    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+        """Normalise by the whole batch in training, by the running statistics otherwise."""
+        if not self.training:
+            return super().forward(x)
+        count = x.numel() // x.shape[1] * dist.get_world_size()
+        # Half precision would lose the statistics.
+        values = x.to(torch.promote_types(x.dtype, torch.float32))
+        mean = _sum_over_processes(values.sum((0, 2, 3))) / count
+        centred = values - mean[:, None, None]
+        variance = _sum_over_processes(centred.square().sum((0, 2, 3))) / count
+        self._move(mean.detach(), variance.detach() * count / max(count - 1, 1))
+        scale = torch.rsqrt(variance + self.eps) * first_channels(self.weight, x)
+        shift = first_channels(self.bias, x)
+        return (centred * scale[:, None, None] + shift[:, None, None]).to(x.dtype)
+
+    @torch.no_grad()
+    def _move(self, mean: Tensor, variance: Tensor) -> None:
+        if (
+            self.running_mean is None
+            or self.running_var is None
+            or self.num_batches_tracked is None
+        ):
+            return
+        self.num_batches_tracked.add_(1)
+        momentum = self.momentum
+        if momentum is None:  # torch's convention: the plain average of all batches
+            momentum = 1 / float(self.num_batches_tracked)
+        self.running_mean[: len(mean)].lerp_(mean, momentum)
+        self.running_var[: len(mean)].lerp_(variance, momentum)
+
+
+class _SumOverProcesses(torch.autograd.Function):
+    """Sum a tensor, and its gradient, over all processes."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:  # noqa: ARG004 - torch's signature
+        total = x.clone()
+        dist.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:  # noqa: ARG004
+        total = gradient.clone()
+        dist.all_reduce(total)
+        return total
+
+
+def _sum_over_processes(x: Tensor) -> Tensor:
+    total: Tensor = _SumOverProcesses.apply(x)
+    return total
