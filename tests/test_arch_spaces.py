@@ -176,8 +176,6 @@ def test_what_is_unknown_is_refused() -> None:
 
 
 def test_the_documented_space_makes_networks() -> None:
-    """What a user may copy out of docs/search.md is a space."""
-    text = (Path(__file__).parent.parent / "docs" / "search.md").read_text()
-    block = text.split("```json")[1].split("```")[0]
-    space = Space.from_json(block, source="docs/search.md")
+    """The file that the documentation shows is a space."""
+    space = Space.read(Path(__file__).parent.parent / "docs" / "examples" / "space.json")
     require_agreement(space.architecture(space.random(np.random.default_rng(0))), channels=1)
