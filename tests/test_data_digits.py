@@ -187,8 +187,8 @@ def test_images_handed_out_are_the_callers() -> None:
 @pytest.mark.parametrize(
     ("count", "size_px", "digits", "reason"),
     [
-        (0, 96, 4, "ask for at least one"),
-        (5, 55, 4, "no room in 55 x 55 px"),
+        (0, 96, 4, "request at least one"),
+        (5, 55, 4, "do not fit in 55 x 55 px"),
         (5, 96, 0, "cannot be composed"),
     ],
 )
@@ -332,11 +332,11 @@ def test_missing_idx_files_are_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (b"", "no idx file"),
-        (b"hello", "no idx file"),
-        (bytes([0, 0, 8, 3, 0]), "no idx file"),
-        (bytes([0, 0, 0x0D, 1, 0, 0, 0, 1]) + bytes(4), "no idx file"),
-        (idx_bytes(np.zeros((3, 2), np.uint8))[:-1], "promises 6 values but holds 5"),
+        (b"", "not an idx file"),
+        (b"hello", "not an idx file"),
+        (bytes([0, 0, 8, 3, 0]), "not an idx file"),
+        (bytes([0, 0, 0x0D, 1, 0, 0, 0, 1]) + bytes(4), "not an idx file"),
+        (idx_bytes(np.zeros((3, 2), np.uint8))[:-1], "should hold 6 values but holds 5"),
         (gzip.compress(idx_bytes(np.zeros(9, np.uint8)), mtime=0)[:-9], "cannot read"),
     ],
 )
@@ -354,7 +354,7 @@ def test_damaged_idx_files_are_named(tmp_path: Path, content: bytes, reason: str
     [
         ("train-labels-idx1-ubyte", np.zeros(5, np.uint8), r"labels \(5,\)"),
         ("train-images-idx3-ubyte", np.zeros((12, 9, 9), np.uint8), r"images \(12, 9, 9\)"),
-        ("t10k-labels-idx1-ubyte", np.full(8, 11, np.uint8), "no digits 0 to 9"),
+        ("t10k-labels-idx1-ubyte", np.full(8, 11, np.uint8), "other labels than 0 to 9"),
     ],
 )
 def test_idx_files_must_fit_together(

@@ -183,7 +183,7 @@ def test_unreadable_files_are_listed_and_skipped(tmp_path: Path) -> None:
     assert "not an image in a known format" in reasons["a/text.jpg"]
     assert "damaged" in reasons["a/cut.png"]
     assert reasons["a/notes.txt"] == ".txt is not the suffix of an image"
-    assert "beside the class folders" in reasons["loose.png"]
+    assert "next to class folders" in reasons["loose.png"]
 
 
 def test_images_are_found_below_classes(tmp_path: Path) -> None:

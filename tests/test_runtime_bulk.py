@@ -143,7 +143,9 @@ def test_boxes_of_one_name_are_told_apart_by_folder(folder: Path, tmp_path: Path
 def test_boxes_that_are_missing_altogether_stop_the_job(folder: Path, tmp_path: Path) -> None:
     """One sentence before anything is written, not one for each image."""
     job = Job([folder], tmp_path / "out")
-    with pytest.raises(InputError, match=r"names boxes, .*--boxes FILE\.json, or .*--mode image"):
+    with pytest.raises(
+        InputError, match=r"classifies boxes, .*--boxes FILE\.json, or .*--mode image"
+    ):
         run_job(predictor_of("dc-net-reduced-integrated"), job)
     with pytest.raises(InputError, match=r"--boxes FILE\.json$"):
         run_job(predictor_of("mb2.5-m"), job)
@@ -172,7 +174,7 @@ def test_boxes_are_read_by_the_name_of_the_image(folder: Path, tmp_path: Path) -
         for row in run_job(predictor_of("mb2.5-m"), job)
     }
     assert len(rows["deep.png"].labels) == 3
-    assert "names boxes, and none are listed for a/x.png" in (rows["a/x.png"].error or "")
+    assert "classifies boxes, but none are listed for a/x.png" in (rows["a/x.png"].error or "")
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"a.png": "left"}', '{"a.png": [[1], [1, 2]]}'])

@@ -240,7 +240,7 @@ def test_missing_file_is_named(tmp_path: Path) -> None:
         ("a.tif", 3, 16, "cannot keep 16 bits"),
         ("a.jpg", 4, 8, "alpha"),
         ("a.bmp", 2, 8, "alpha"),
-        ("a.xyz", 3, 8, "no image is written as"),
+        ("a.xyz", 3, 8, "cannot be written as"),
     ],
 )
 def test_nothing_is_lost_silently(

@@ -160,11 +160,11 @@ def test_other_channels_are_arrays_only(tmp_path: Path) -> None:
     ("array", "fault"),
     [
         (np.full((4, 4), np.nan), "not finite"),
-        (np.full((4, 4), 255.0), r"from 255 to 255; floats are on the scale \[0, 1\]"),
+        (np.full((4, 4), 255.0), r"from 255 to 255; divide floats to the scale \[0, 1\]"),
         (np.full((4, 4), -128.0), "from -128 to"),
-        (np.zeros((4, 4), np.int64), "int64 is no image; pass uint8, uint16"),
-        (np.zeros((4, 4), bool), "bool is no image"),
-        (np.zeros((1, 3, 4, 4)), r"shape \(1, 3, 4, 4\) is no image"),
+        (np.zeros((4, 4), np.int64), "int64 is not an image; pass uint8, uint16"),
+        (np.zeros((4, 4), bool), "bool is not an image"),
+        (np.zeros((1, 3, 4, 4)), r"shape \(1, 3, 4, 4\) is not an image"),
         (np.zeros((3, 4, 7)), "has 7 channels.*channels last"),
         (np.zeros((0, 4)), "is empty"),
     ],
@@ -358,7 +358,7 @@ def test_a_folder_that_may_not_be_read_says_so(
 
     monkeypatch.setattr(os, "scandir", guarded)
     for folder in (tmp_path, locked):
-        with pytest.raises(DataError, match=r"cannot read .*locked: Permission denied; allow"):
+        with pytest.raises(DataError, match=r"cannot read .*locked: Permission denied; change"):
             images_in(folder)
 
 

@@ -1,11 +1,9 @@
-"""Images and their noise as batches of tensors.
+"""Batches of clean and noisy images as tensors.
 
-The noise of an image, its level too, depends on seed, epoch and the index of the image alone.
-So neither the size of a batch, nor the number of processes, nor a resumed run can change what a
-network sees.
+The noise of an image and its level depend on seed, epoch and index alone. The batch size, the
+number of processes and a resumed run therefore do not change what a network sees.
 
-Where a set brings its own noisy images (a paired folder) these are taken as they are, and the
-noise that was asked for is left out.
+A paired dataset brings its own noisy images; no noise is added to them.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -23,18 +21,18 @@ from tapetum.noise import Noise, NoisePlan, Protocol, add_noise, generator_for
 
 __all__ = ["Batch", "evaluation_batches", "steps_per_epoch", "training_batches"]
 
-_SHUFFLE_KEY = 2  # its own number, so that the order shares no draws with noise (see generator_for)
+_SHUFFLE_KEY = 2  # a key of its own, so that order and noise are independent
 
 _AddNoise = Callable[[NDArray[np.float32], int], NDArray[np.float32]]
 
 
 class Batch(NamedTuple):
-    """What a training step or a score needs.
+    """One batch of a training step or an evaluation.
 
     Args:
-        noisy: The input; outside [0, 1] too under the protocol ``benchmark``.
-        clean: The truth, in [0, 1].
-        labels: Of whole images, (b,), or of boxes, (b, k); None where nothing is labelled.
+        noisy: The input; under the protocol ``benchmark`` also outside [0, 1].
+        clean: The target, in [0, 1].
+        labels: Labels of whole images, (b,), or of boxes, (b, k); None without labels.
         boxes: Left, top, right, bottom in pixels; None where labels belong to whole images.
     """
 
@@ -45,10 +43,10 @@ class Batch(NamedTuple):
 
 
 def steps_per_epoch(images: ImageDataset, batch_size: int) -> int:
-    """How many whole batches a set holds; the last incomplete one is dropped.
+    """Return the number of whole batches in a dataset; the last incomplete batch is dropped.
 
     Raises:
-        DataError: The set does not fill one batch.
+        DataError: The dataset does not fill one batch.
     """
     if not 1 <= batch_size <= len(images):
         raise DataError(
@@ -69,20 +67,20 @@ def training_batches(
     rank: int = 0,
     world_size: int = 1,
 ) -> Iterator[Batch]:
-    """One epoch of shuffled, noisy batches, or one process's share of it.
+    """Iterate over one epoch of shuffled, noisy batches, or over the share of one process.
 
     Args:
-        images: Where they come from.
-        plan: Which noise is drawn for each image.
-        batch_size: Images a step, of all processes together.
-        seed: With the epoch it decides order, crops, flips and noise.
-        epoch: The pass over the set, from 0.
-        first_step: Steps to leave out, where a run is resumed.
-        rank: Which process this is, from 0.
-        world_size: How many processes share a batch; each gets a contiguous part.
+        images: The training images.
+        plan: The noise that is drawn for each image.
+        batch_size: Images in a step, over all processes.
+        seed: With the epoch, decides order, crops, flips and noise.
+        epoch: The number of the pass over the dataset, from 0.
+        first_step: Steps to skip when a run is resumed.
+        rank: The number of this process, from 0.
+        world_size: Number of processes that share a batch; each gets a contiguous part.
 
     Raises:
-        DataError: The set does not fill one batch, or the processes cannot share it evenly.
+        DataError: The dataset does not fill one batch, or the processes cannot share it evenly.
     """
     steps = range(first_step, steps_per_epoch(images, batch_size))
     if batch_size % world_size:
@@ -109,20 +107,20 @@ def training_batches(
 def evaluation_batches(
     images: ImageDataset, noise: Noise, *, protocol: Protocol, batch_size: int, seed: int
 ) -> Iterator[Batch]:
-    """Every image once, in order, with noise that is the same at every call.
+    """Iterate over every image once, in order, with noise that is the same at every call.
 
     Args:
-        images: Where they come from.
-        noise: What is added to each.
-        protocol: What is kept of the noisy images.
-        batch_size: Images a batch; the last one may hold fewer.
-        seed: Decides the noise.
+        images: The images.
+        noise: The noise that is added to each image.
+        protocol: How noisy images are stored.
+        batch_size: Images in a batch; the last batch may hold fewer.
+        seed: Random seed of the noise.
 
     Raises:
         DataError: The batch size is below 1.
     """
     if batch_size < 1:
-        raise DataError(f"a batch of {batch_size} holds nothing", "choose at least 1")
+        raise DataError(f"the batch size is {batch_size}", "choose at least 1")
 
     def corrupt(clean: NDArray[np.float32], index: int) -> NDArray[np.float32]:
         return add_noise(clean, noise, generator_for(seed, index), protocol=protocol)

@@ -1,17 +1,17 @@
 r"""Two-digit images: the controlled study of the paper, composed from MNIST digits.
 
 Each image has a constant background of random grey in [0.1, 0.3] and two digits of 28 x 28 px at
-random places that do not overlap.  Where digit and background meet, the brighter one counts,
-:math:`x = \max(\text{background}, \text{digit})`: a digit's own black border would otherwise show
-as a dark square and give its place away.  The paper does not print this rule, nor the size of the
-images; 96 x 96 px fits the costs that it prints.
+random places that do not overlap. Digit and background are blended by :math:`x =
+\max(\text{background}, \text{digit})`. Otherwise the black border of a digit would show as a dark
+square and reveal its place. The paper prints neither this rule nor the size of the images; 96 x 96
+px fits the costs that it prints.
 
-Every digit of its part is used equally often, so that 30,000 images hold each of MNIST's 60,000
-training digits exactly once.  A set is fixed by its seed: grey values and places are drawn once,
-images are put together when they are asked for.
+Every digit of a part is used equally often: 30,000 images hold each of MNIST's 60,000 training
+digits exactly once. The seed fixes a dataset: grey values and places are drawn once, images are
+composed on request.
 
-A classifier of noisy digits alone never sees more than the digits' own places.  :class:`DigitCrops`
-are these places as images of 28 x 28 px: the same task, in a tenth of the time.
+A classifier of noisy digits alone only sees the digits' own places. :class:`DigitCrops` are these
+places as images of 28 x 28 px: the same task in a tenth of the time.
 
 References:
     Pushing Joint Image Denoising and Classification to the Edge
@@ -52,24 +52,24 @@ IMAGE_PX = 96
 """Height and width of a two-digit image."""
 
 Blend = Callable[[NDArray[np.float32], NDArray[np.float32]], NDArray[np.float32]]
-"""How digits (b, 28, 28) meet their backgrounds (b, 1, 1), both in [0, 1]."""
+"""Blends digits (b, 28, 28) with their backgrounds (b, 1, 1), both in [0, 1]."""
 
 _DIGITS_A_IMAGE = 2
 _DARKEST, _BRIGHTEST = 0.1, 0.3
 
 
 class DigitDataset:
-    """A fixed set of two-digit images (a :class:`~tapetum.data.ImageDataset`).
+    """A fixed dataset of two-digit images (an :class:`~tapetum.data.ImageDataset`).
 
     Args:
         digit_images: The digits, shape (n, 28, 28).
-        labels: What they show, shape (n,), 0 to 9.
-        count: How many images.
-        seed: Chooses digits, grey values and places.
-        size_px: Height and width; two digits need at least 56.
-        source: Where the digits come from, in a sentence for people.
-        blend: What digits (b, 28, 28) and their backgrounds (b, 1, 1), both in [0, 1], look like
-            together; the brighter counts unless told.
+        labels: The digits' labels, 0 to 9, shape (n,).
+        count: Number of images.
+        seed: Random seed of digits, grey values and places.
+        size_px: Height and width of an image; two digits need at least 56.
+        source: The origin of the digits, in a sentence for people.
+        blend: Blends digits (b, 28, 28) with backgrounds (b, 1, 1), both in [0, 1]; the default is
+            the maximum of the two.
 
     Raises:
         DataError: There are no digits, no images, or no room for two digits.
@@ -104,11 +104,11 @@ class DigitDataset:
         return len(self._digits)
 
     def take(self, indices: Sequence[int], *, epoch: int, seed: int, train: bool) -> Samples:
-        """The images of some indices, always the same ones.
+        """Return the images of some indices; they are the same at every call.
 
         Args:
-            indices: Each from 0 up to the length.
-            epoch: Without effect, as are ``seed`` and ``train``: the study's images are fixed.
+            indices: Each at least 0 and below the length.
+            epoch: Without effect, as ``seed`` and ``train``: the images are fixed.
             seed: See ``epoch``.
             train: See ``epoch``.
 
@@ -137,24 +137,24 @@ class DigitDataset:
         return canvas[:, np.newaxis]
 
     def labels_of(self, rows: NDArray[np.int64], digits: NDArray[np.int64]) -> NDArray[np.int64]:
-        """What one digit (0 or 1) of each image shows, shape (b,)."""
+        """Return the label of one digit (0 or 1) of each image, shape (b,)."""
         return self._labels[rows, digits]
 
     def crops_of(
         self, rows: NDArray[np.int64], digits: int | NDArray[np.int64]
     ) -> NDArray[np.float32]:
-        """One digit (0 or 1) of each image with what is behind it, shape (b, 28, 28)."""
+        """Return one digit (0 or 1) of each image with its background, shape (b, 28, 28)."""
         values: NDArray[np.float32] = self._images[self._digits[rows, digits]] / np.float32(255)
         return self._blend(values, self._greys[rows, np.newaxis, np.newaxis])
 
 
 class DigitCrops:
-    """The digits of two-digit images, each cut out at its place (a ``ImageDataset``).
+    """The single digits of two-digit images (an :class:`~tapetum.data.ImageDataset`).
 
     Digit ``k`` of image ``i`` has the index ``2 i + k``.
 
     Args:
-        images: Where they are cut out; they are never put together.
+        images: The two-digit images; they are never composed.
     """
 
     channels = 1
@@ -169,7 +169,7 @@ class DigitCrops:
         return _DIGITS_A_IMAGE * len(self._images)
 
     def take(self, indices: Sequence[int], *, epoch: int, seed: int, train: bool) -> Samples:
-        """The digits of some indices, always the same ones; see :meth:`DigitDataset.take`.
+        """Return the digits of some indices; see :meth:`DigitDataset.take`.
 
         Returns:
             Images (b, 1, 28, 28) and labels (b,).
@@ -196,12 +196,12 @@ def open_digits(
     """Find digits and compose images for training and testing; no digit is in both.
 
     Args:
-        data_root: Folder to look in for idx files; None where there is none.
-        download: Whether MNIST may be fetched from the internet.
-        train_count: Training images.
-        test_count: Test images.
-        seed: Chooses digits, grey values and places.
-        blend: How digit and background meet; see :class:`DigitDataset`.
+        data_root: Folder with MNIST's idx files; None without one.
+        download: Whether MNIST may be downloaded.
+        train_count: Number of training images.
+        test_count: Number of test images.
+        seed: Random seed of digits, grey values and places.
+        blend: How digit and background are blended; see :class:`DigitDataset`.
 
     Returns:
         The training images and the test images.
@@ -242,23 +242,23 @@ def _check(
             f"give (n, {DIGIT_PX}, {DIGIT_PX}) digits and n labels",
         )
     if count < 1:
-        raise DataError(f"{count} images were asked for", "ask for at least one")
+        raise DataError(f"{count} images were requested", "request at least one")
     if size_px < 2 * DIGIT_PX:
         raise DataError(
-            f"two digits of {DIGIT_PX} px have no room in {size_px} x {size_px} px",
-            f"ask for at least {2 * DIGIT_PX} px",
+            f"two digits of {DIGIT_PX} px do not fit in {size_px} x {size_px} px",
+            f"choose at least {2 * DIGIT_PX} px",
         )
 
 
 def _draw_digits(generator: np.random.Generator, num_digits: int, count: int) -> NDArray[np.int64]:
-    """Which digits each image shows, (count, 2): whole shuffled rounds of all of them."""
+    """Draw the digits of each image, (count, 2), from whole shuffled rounds of all digits."""
     needed = count * _DIGITS_A_IMAGE
     rounds = [generator.permutation(num_digits) for _ in range(-(-needed // num_digits))]
     return np.concatenate(rounds)[:needed].reshape(count, _DIGITS_A_IMAGE)
 
 
 def _draw_corners(generator: np.random.Generator, count: int, size_px: int) -> NDArray[np.int64]:
-    """Left and top of each digit, (count, 2, 2): uniform over all pairs that do not overlap."""
+    """Draw left and top of each digit, (count, 2, 2), uniformly over all pairs without overlap."""
     num_places = size_px - DIGIT_PX + 1
     corners = generator.integers(0, num_places, (count, _DIGITS_A_IMAGE, 2))
     while True:

@@ -1,19 +1,18 @@
-"""Any folder of images as training and validation sets.
+"""A folder of images as a dataset.
 
-Opening a folder decodes every file once, in parallel, so that what cannot be read is known at the
-start and not in the middle of a training.  Decoded images stay in memory as the integers that
-they were, up to a limit; the others are read again whenever they are needed.
+Opening a folder decodes every file once, in parallel, so that unreadable files are known before the
+training starts. Decoded images stay in memory as integers, up to a limit; the others are read again
+whenever they are needed.
 
 An image becomes ``size_px`` x ``size_px`` in one of two ways.
 
-*Labelled* images are resampled, since a name needs the whole thing in view: in validation the
-largest square in the middle, in training a random square of 80 to 100 % of that side (but not
-of fewer than ``size_px`` pixels).
+*Labelled* images are resampled, since a label needs the whole object in view. Validation uses the
+largest central square. Training uses a random square of 80 to 100 % of that side, but of at least
+``size_px`` pixels.
 
-*Unlabelled and paired* images are cut, since a network that denoises learns from pixels as the
-camera made them: resampling would change their texture, and average away the noise of a given
-twin.  In validation the square of ``size_px`` in the middle, in training one anywhere.  A smaller
-image is enlarged, a smaller pair skipped.
+*Unlabelled and paired* images are cut, since resampling would change their texture and average away
+the noise of a given twin. Validation cuts the central square of ``size_px``, training one anywhere.
+A smaller image is enlarged, a smaller pair is skipped.
 """
 
 from collections.abc import Sequence
@@ -35,29 +34,29 @@ from tapetum.noise import generator_for
 __all__ = ["FolderDataset", "open_folder"]
 
 SMALLEST_PX = 16
-"""Images are made at least this large: SSIM needs 11 px, and networks halve several times."""
+"""The smallest size of images: SSIM needs 11 px, and networks halve the size several times."""
 
 LARGEST_DEFAULT_PX = 256
-"""The size where none is asked for and images are larger: what a CPU trains in bearable time."""
+"""The largest default size: larger images train slowly on a CPU."""
 
 _KEPT_BYTES = 2 * 1024**3
-_KEPT_RATIO = 2  # shorter side kept of a labelled image; less would blur what is made of it
-_SMALLEST_SHARE = 0.8  # of the shorter side, for the training squares of labelled images
-_CROP_KEY = 1  # so that a crop shares no random numbers with the noise of its image
+_KEPT_RATIO = 2  # of the size: labelled images are kept this large, so that crops stay sharp
+_SMALLEST_SHARE = 0.8  # of the shorter side: the smallest training square of a labelled image
+_CROP_KEY = 1  # a key of its own, so that crops and noise are independent
 
 _View = tuple[NDArray[np.float32], NDArray[np.float32] | None]
 
 
 class FolderDataset:
-    """Images of a folder (a :class:`~tapetum.data.ImageDataset`).
+    """Images of a folder (an :class:`~tapetum.data.ImageDataset`).
 
     Args:
-        images: What was loaded, all of it labelled or none, all of it paired or none.
-        class_names: The name of each label; empty where nothing is labelled.
-        channels: 1 for grey, 3 for RGB; images are converted to it.
-        size_px: Height and width of what :meth:`take` returns.
+        images: The decoded files; all of them labelled or none, all of them paired or none.
+        class_names: The name of each label; empty without labels.
+        channels: 1 for grey, 3 for RGB; images are converted.
+        size_px: Height and width of the images that :meth:`take` returns.
         flip: Whether training may mirror images left to right.
-        source: Where they come from, in a sentence for people.
+        source: The origin of the images, in a sentence for people.
     """
 
     def __init__(
@@ -82,20 +81,21 @@ class FolderDataset:
         return len(self._images)
 
     def take(self, indices: Sequence[int], *, epoch: int, seed: int, train: bool) -> Samples:
-        """The images of some indices.
+        """Return the images of some indices.
 
         Args:
-            indices: Each from 0 up to the length.
-            epoch: The pass over the set; with the seed it decides crops and flips.
-            seed: Where random crops and flips come from.
+            indices: Each at least 0 and below the length.
+            epoch: The number of the pass over the dataset; with the seed it decides crops and
+                flips.
+            seed: Random seed of crops and flips.
             train: Whether to crop and flip at random.
 
         Returns:
-            Images (b, channels, size_px, size_px), their noisy twins in a paired folder, labels
+            Images (b, channels, size_px, size_px), with noisy twins in a paired folder and labels
             (b,) in a labelled one.
 
         Raises:
-            DataError: A file that has to be read again cannot be.
+            DataError: A file that has to be read again cannot be read.
         """
 
         def view(index: int) -> _View:
@@ -116,7 +116,7 @@ class FolderDataset:
         )
 
     def _view(self, image: DecodedFile, generator: np.random.Generator | None) -> _View:
-        """One image and its twin, cut alike; at random where there is a generator."""
+        """Return an image and its twin, cut alike; at random if there is a generator."""
         square = self._square(image, generator)
         is_flipped = generator is not None and self._flip and bool(generator.integers(2))
 
@@ -149,22 +149,22 @@ def open_folder(
     kept_bytes: int = _KEPT_BYTES,
     progress: Progress | None = None,
 ) -> Dataset:
-    """Opens a folder of images in one of the layouts of :mod:`tapetum.data.layout`.
+    """Open a folder of images in one of the layouts of :mod:`tapetum.data.layout`.
 
     Args:
         root: The folder.
-        seed: Decides which images validate, where the folder does not.
-        size_px: Height and width to bring images to; by default the shortest side of all,
-            rounded down to a multiple of 8, and at most 256.
-        channels: 1 or 3; by default 3 where any image has colour, else 1.
-        val_fraction: Share of each class that validates, where the folder does not say.
+        seed: Random seed of the split, where the folder has no validation part.
+        size_px: Height and width of the images; by default the shortest side of all, rounded down
+            to a multiple of 8, and at most 256.
+        channels: 1 or 3; by default 3 if any image has colour, else 1.
+        val_fraction: Share of each class that validates, where the folder has no validation part.
         flip: Whether training may mirror images left to right.
-        kept_bytes: How much memory decoded images may take; the others are read when needed.
-        progress: Told after each file how many are done, and how many there are.
+        kept_bytes: Memory for decoded images, in bytes; the others are read when needed.
+        progress: Called after each file with the number of files done and the number of all files.
 
     Raises:
-        DataError: There is no such folder, no readable image, a class without one, or the
-            request makes no sense.
+        DataError: There is no such folder, no readable image, a class without one, or an impossible
+            request.
     """
     _check_request(size_px, channels, val_fraction)
     layout = find_layout(root)
@@ -217,11 +217,11 @@ def _check_request(size_px: int | None, channels: int | None, val_fraction: floa
     if not 0 < val_fraction < 1:
         faults.append(f"a validation share of {val_fraction:g} is not between 0 and 1")
     if faults:
-        raise DataError("; ".join(faults), "change the request")
+        raise DataError("; ".join(faults), "change these arguments")
 
 
 def _common_size_px(loaded: Sequence[DecodedFile]) -> int:
-    """The shortest side of all, rounded down to a multiple of 8, within our bounds."""
+    """Return the shortest side of all, rounded down to a multiple of 8, within our bounds."""
     shortest_px = min((image.shorter_side_px for image in loaded), default=SMALLEST_PX)
     return min(max(shortest_px // 8 * 8, SMALLEST_PX), LARGEST_DEFAULT_PX)
 
@@ -229,7 +229,7 @@ def _common_size_px(loaded: Sequence[DecodedFile]) -> int:
 def _large_enough(
     loaded: Sequence[DecodedFile], size_px: int
 ) -> tuple[list[DecodedFile], list[Skipped]]:
-    """What a square of ``size_px`` can be cut from; twins are never enlarged."""
+    """Split off the pairs that are smaller than ``size_px``; twins are never enlarged."""
     small = [
         (image.file.path, f"it is {image.width} x {image.height} px, below {size_px} px")
         for image in loaded
@@ -249,7 +249,7 @@ def _labels(
 
 
 def _kind(layout: Layout) -> str:
-    """How many classes, and whether images are paired, in words."""
+    """Describe the classes, and whether images are paired, in words."""
     num_classes = len(layout.class_names)
     labels = f"{num_classes} {'class' if num_classes == 1 else 'classes'}"
     return f"{labels if num_classes else 'no labels'}{', paired' if layout.is_paired else ''}"

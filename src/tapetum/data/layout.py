@@ -1,14 +1,13 @@
-"""What the places of files in a folder mean: part, class, noisy twin.
+"""The layouts of a folder: which file belongs to which part, class and noisy twin.
 
 Four layouts, each with or without ``train`` and ``val`` (or ``valid``, ``validation``) above::
 
     CLASS/a.png                     labelled
-    a.png                           no labels: for networks that only clean
+    a.png                           unlabelled: for networks that only denoise
     noisy/a.png     clean/a.png     paired
     noisy/CLASS/... clean/CLASS/... paired and labelled
 
-Only names are looked at here; whether a file can be read is found out in
-:mod:`tapetum.data.folder`.
+Only names are looked at here; :mod:`tapetum.data.loading` reads the files.
 """
 
 from collections.abc import Iterable, Sequence
@@ -31,8 +30,8 @@ class ImageFile(NamedTuple):
 
     Args:
         path: The clean image.
-        noisy_path: Its noisy twin; None where noise is to be added.
-        class_name: What it shows; None where nothing says so.
+        noisy_path: Its noisy twin; None where noise is added later.
+        class_name: Its class; None without labels.
     """
 
     path: Path
@@ -45,11 +44,11 @@ class Layout(NamedTuple):
 
     Args:
         root: The folder.
-        train: Training files, or all of them where ``val`` is None.
-        val: Validation files; None where the folder does not set any apart.
-        class_names: All classes, sorted; empty where nothing is labelled.
-        is_paired: Whether images come with their noisy twin.
-        skipped: Files that cannot take part because of their place or name.
+        train: Training files; all files where ``val`` is None.
+        val: Validation files; None where the folder has no validation part.
+        class_names: All classes, sorted; empty without labels.
+        is_paired: Whether images come with a noisy twin.
+        skipped: Files that cannot be used because of their place or name.
     """
 
     root: Path
@@ -61,7 +60,7 @@ class Layout(NamedTuple):
 
 
 def find_layout(root: Path) -> Layout:
-    """Sorts the files of a folder into parts and classes.
+    """Sort the files of a folder into parts and classes.
 
     Raises:
         DataError: There is no such folder, or its parts do not fit together.
@@ -69,8 +68,8 @@ def find_layout(root: Path) -> Layout:
     if not root.is_dir():
         kind = "a file" if root.exists() else "missing"
         raise DataError(
-            f"a folder of images was asked for, but {root} is {kind}",
-            "give a folder such as root/CLASS/image.png",
+            f"{root} is {kind}, not a folder of images",
+            "give a folder with files such as CLASS/image.png",
         )
     train_folder, val_folder = _parts(root)
     skipped: list[Skipped] = []
@@ -95,7 +94,7 @@ class _Part(NamedTuple):
 
 
 def _parts(root: Path) -> tuple[Path, Path | None]:
-    """The folders of training and validation images; the root itself where it has no parts."""
+    """Return the folders of training and validation images; the root itself without parts."""
     names = {folder.name for folder in _subfolders(root)}
     if "train" not in names or names - _PART_NAMES:  # a class may be called "train" among others
         return root, None
@@ -113,12 +112,12 @@ def _part(folder: Path, skipped: list[Skipped]) -> _Part:
 
 
 def _labelled(folder: Path, skipped: list[Skipped]) -> tuple[list[ImageFile], tuple[str, ...]]:
-    """The files of a folder with their class, and all classes; flat folders have none."""
+    """Return the files of a folder with their class, and all classes; flat folders have none."""
     classes = _subfolders(folder)
     loose = _images(sorted(path for path in folder.iterdir() if path.is_file()), skipped)
     if not classes:
         return [ImageFile(path, None, None) for path in loose], ()
-    skipped.extend((path, "it lies beside the class folders, so it has no class") for path in loose)
+    skipped.extend((path, "it lies next to class folders, so it has no class") for path in loose)
     files = [
         ImageFile(path, None, child.name)
         for child in classes
@@ -130,7 +129,7 @@ def _labelled(folder: Path, skipped: list[Skipped]) -> tuple[list[ImageFile], tu
 def _paired(
     clean: Sequence[ImageFile], clean_folder: Path, noisy_folder: Path, skipped: list[Skipped]
 ) -> list[ImageFile]:
-    """The clean files that have a noisy twin: same place and name, whatever the suffix."""
+    """Return the clean files with a noisy twin: same place and name, whatever the suffix."""
     files = _images(sorted(p for p in noisy_folder.rglob("*") if p.is_file()), skipped)
     twins = {path.relative_to(noisy_folder).with_suffix(""): path for path in files}
     paired = []
@@ -158,13 +157,13 @@ def _check_same_kind(train: tuple[Path, _Part], val: tuple[Path, _Part]) -> None
         missing = sorted(set(here.class_names) - set(there.class_names))
         if missing:
             raise DataError(
-                f"{folder} has no class {', '.join(map(repr, missing))}, the other part has",
+                f"{folder} has no class {', '.join(map(repr, missing))}, but the other part has",
                 "give both parts the same classes",
             )
 
 
 def _subfolders(folder: Path) -> list[Path]:
-    """Folders in a folder, sorted; hidden ones and what macOS adds to archives are left out."""
+    """Return the folders in a folder, sorted, without hidden ones and those that macOS adds."""
     return sorted(
         path
         for path in folder.iterdir()
@@ -173,11 +172,11 @@ def _subfolders(folder: Path) -> list[Path]:
 
 
 def _images(files: Iterable[Path], skipped: list[Skipped]) -> list[Path]:
-    """The files whose name ends like an image's; others are skipped, hidden ones silently."""
+    """Return the files with the suffix of an image; others are skipped, hidden ones silently."""
     images = []
     for path in files:
         if path.name.startswith(".") or path.name in ("Thumbs.db", "desktop.ini"):
-            continue  # put there by file managers, so no one misses them
+            continue  # made by file managers
         if path.suffix.lower() in image.IMAGE_SUFFIXES:
             images.append(path)
         else:

@@ -1,6 +1,6 @@
-"""Decodes the files of a folder in parallel and keeps what fits into memory.
+"""Decode the files of a folder in parallel and keep what fits into memory.
 
-Pillow lets other threads run while it decodes, so threads are enough.
+Pillow releases the lock of Python while it decodes, so threads are enough.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,10 +19,9 @@ from tapetum.runtime import image
 __all__ = ["DecodedFile", "Pixels", "Progress", "decoding_threads", "load_all", "read_pixels"]
 
 Progress = Callable[[int, int], None]
-"""Called with how many files are done, and how many there are."""
+"""Called with the number of files done and the number of all files."""
 
-
-_MOST_THREADS = 8  # each holds a whole decoded image, and the disk is the limit by then
+_MOST_THREADS = 8  # each holds a whole decoded image
 
 
 class Pixels(NamedTuple):
@@ -33,7 +32,7 @@ class Pixels(NamedTuple):
 
     @property
     def num_bytes(self) -> int:
-        """What it takes in memory."""
+        """The size in memory, in bytes."""
         return self.clean.nbytes + (0 if self.noisy is None else self.noisy.nbytes)
 
 
@@ -43,11 +42,11 @@ class DecodedFile:
 
     Args:
         file: The file.
-        height: In pixels, as it is used.
-        width: In pixels, as it is used.
-        is_colour: Whether red, green and blue differ anywhere, in it or its twin.
-        largest_px: What its shorter side is reduced to where it is longer; None for no limit.
-        kept: Its pixels; None where memory was full.
+        height: Height in pixels, after a reduction to ``largest_px``.
+        width: Width in pixels, likewise.
+        is_colour: Whether red, green and blue differ anywhere, in the image or its twin.
+        largest_px: Limit of the shorter side, in pixels; None for no limit.
+        kept: The pixels; None where memory was full.
     """
 
     file: ImageFile
@@ -63,7 +62,7 @@ class DecodedFile:
         return min(self.height, self.width)
 
     def pixels(self) -> Pixels:
-        """Its pixels, from memory or else from the file.
+        """Return the pixels, from memory or else from the file.
 
         Raises:
             DataError: The file cannot be read any more.
@@ -79,7 +78,7 @@ class DecodedFile:
 
 
 def decoding_threads() -> int:
-    """How many files are decoded at once: one for each usable core, at most 8."""
+    """Return the number of files to decode at once: one for each usable core, at most 8."""
     return min(_MOST_THREADS, usable_cores())
 
 
@@ -90,16 +89,17 @@ def load_all(
     kept_bytes: int,
     progress: Progress | None = None,
 ) -> tuple[list[DecodedFile], list[Skipped]]:
-    """Decodes every file once.
+    """Decode every file once.
 
     Args:
         files: The files.
-        largest_px: Images whose shorter side is longer are reduced to it; None for no limit.
-        kept_bytes: How much memory images may take; later ones are not kept.
-        progress: Told about every file.
+        largest_px: Limit of the shorter side, in pixels; larger images are reduced. None for no
+            limit.
+        kept_bytes: Memory for the images, in bytes; images beyond it are not kept.
+        progress: Called after every file.
 
     Returns:
-        What can be read, in order, and what cannot, with the reason.
+        The readable files, in order, and the others, each with the reason.
     """
     loaded: list[DecodedFile] = []
     skipped: list[Skipped] = []
@@ -115,16 +115,16 @@ def load_all(
             if progress is not None:
                 progress(done, len(files))
     finally:
-        pool.shutdown(cancel_futures=True)  # an interrupted user does not wait for the rest
+        pool.shutdown(cancel_futures=True)  # after an interrupt, do not wait for the rest
     return loaded, skipped
 
 
 def read_pixels(file: ImageFile, largest_px: int | None) -> Pixels:
-    """Decodes a file, and its noisy twin.
+    """Decode a file and its noisy twin.
 
     Raises:
-        DataError: One of them cannot be read, or their sizes differ; the reason alone, without
-            the name of the file.
+        DataError: One of them cannot be read, or their sizes differ. The message is the reason
+            alone, without the name of the file.
     """
     clean = _read(file.path, largest_px)
     if file.noisy_path is None:
@@ -163,7 +163,7 @@ def _read(path: Path, largest_px: int | None) -> Integers:
 
 
 def _without_equal_channels(pixels: Integers) -> Integers:
-    """One channel where all are the same: many grey images are stored as colour."""
+    """Return one channel if all are equal: many grey images are stored as colour."""
     first = pixels[:1]
     return first.copy() if len(pixels) == 3 and bool((pixels == first).all()) else pixels
 

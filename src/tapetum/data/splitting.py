@@ -1,4 +1,4 @@
-"""Decides which images of a folder train and which validate, and that no class goes without."""
+"""Split the images of a folder into training and validation, with every class in both."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -22,15 +22,15 @@ def split(
     val_fraction: float,
     seed: int,
 ) -> tuple[list[DecodedFile], list[DecodedFile]]:
-    """The training and the validation images.
+    """Split images into training and validation.
 
     Args:
-        layout: The parts that the folder itself sets apart.
-        loaded: What could be read.
-        skipped: What could not, for the message of an error.
-        val_fraction: Share of each class that validates, where the folder sets nothing apart;
-            at least one image of each class goes to either part.
-        seed: Chooses them.
+        layout: The layout, with the parts that the folder itself has.
+        loaded: The readable files.
+        skipped: The other files, for the message of an error.
+        val_fraction: Share of each class that validates, where the folder has no validation part;
+            each part gets at least one image of each class.
+        seed: Random seed of the split.
 
     Raises:
         DataError: A part, or a class in it, has no readable image.
@@ -49,7 +49,7 @@ def split(
 def _split_by_seed(
     class_names: tuple[str, ...], loaded: Sequence[DecodedFile], val_fraction: float, seed: int
 ) -> tuple[list[DecodedFile], list[DecodedFile]]:
-    """Sets the same share of every class apart; both parts keep the order of the files."""
+    """Set the same share of every class apart; both parts keep the order of the files."""
     validates: set[int] = set()
     for number, name in enumerate(class_names or (None,)):
         members = [index for index, image in enumerate(loaded) if image.file.class_name == name]
@@ -68,7 +68,7 @@ def _check(
     purpose: str = "",
     at_least: int = 1,
 ) -> None:
-    """Raises where a class, or a part without classes, has too few readable images."""
+    """Raise an error if a class, or a part without classes, has too few readable images."""
     found = Counter(image.file.class_name for image in loaded)
     poor = [f"{name!r} ({found[name]})" for name in layout.class_names if found[name] < at_least]
     if not loaded:

@@ -1,4 +1,4 @@
-"""Cuts squares out of images and brings them to one size."""
+"""Cut squares out of images and resample them."""
 
 from typing import NamedTuple
 
@@ -15,7 +15,7 @@ Integers = NDArray[np.uint8] | NDArray[np.uint16]
 
 
 class Square(NamedTuple):
-    """A part of an image, in pixels; the whole of it lies inside."""
+    """A square part inside an image, in pixels."""
 
     left: int
     top: int
@@ -23,25 +23,25 @@ class Square(NamedTuple):
 
 
 def middle_square(height: int, width: int, *, side_px: int) -> Square:
-    """The square of ``side_px`` in the middle of an image."""
+    """Return the central square of ``side_px`` of an image."""
     return Square((width - side_px) // 2, (height - side_px) // 2, side_px)
 
 
 def random_square(
     height: int, width: int, *, side_px: int, generator: np.random.Generator
 ) -> Square:
-    """A square of ``side_px`` anywhere in an image, every place as likely."""
+    """Return a random square of ``side_px`` of an image, uniformly over all places."""
     top = int(generator.integers(height - side_px + 1))
     left = int(generator.integers(width - side_px + 1))
     return Square(left, top, side_px)
 
 
 def cut(pixels: Integers, square: Square, *, size_px: int, channels: int) -> NDArray[np.float32]:
-    """A square of a stored image as floats in [0, 1], resampled where its side is not the size.
+    """Return a square of a stored image as floats in [0, 1], resampled if its side differs.
 
     Args:
-        pixels: Shape (c, h, w), c being 1 or 3.
-        square: Which part.
+        pixels: Shape (c, h, w) with c 1 or 3.
+        square: The part to cut out.
         size_px: Height and width of the result.
         channels: 1 for grey, 3 for RGB.
 
@@ -57,10 +57,10 @@ def cut(pixels: Integers, square: Square, *, size_px: int, channels: int) -> NDA
 
 
 def resample(pixels: NDArray[np.float32], *, height: int, width: int) -> NDArray[np.float32]:
-    """Brings an image (c, h, w) to another size.
+    """Resample an image (c, h, w) to another size.
 
-    Linear, over an area that grows with the reduction: nothing aliases, and nothing overshoots
-    [0, 1].
+    The filter is linear over an area that grows with the reduction. It neither aliases nor
+    overshoots [0, 1].
     """
     return np.stack(
         [

@@ -1,9 +1,9 @@
-"""Many images at once: files in, files and a list of names out.
+"""Predict many images: files in, files and a list of labels out.
 
-For each image ``out`` gets the denoised image under the same name (as PNG where the format
-would lose something), the noisy one beside it where noise was added, and ``predictions.json`` with
-a row for every image, those that failed included.  Where ``out`` is inside a folder of images,
-what it holds is a result and never a source.
+For each image, ``out`` gets the denoised image under the same name (as PNG where the format would
+lose something), the noisy one next to it where noise was added, and ``predictions.json`` with a row
+for every image, failed ones included. Where ``out`` is inside a folder of images, its files are
+never taken as input.
 """
 
 import json
@@ -33,15 +33,15 @@ Boxes = dict[str, NDArray[np.float32]]
 
 @dataclass(frozen=True)
 class Job:
-    """What to do to which images.
+    """Which images to predict, and how.
 
     Attributes:
         paths: Images, and folders of images.
         out: Folder for the results.
-        noise: Is added to each image first; none where null.
-        seed: Of that noise.
-        boxes: Boxes of each image, (k, 4), where the network names boxes; by its path in the
-            given folder (``a/x.png``), or else by its file name.
+        noise: Noise to add to each image first; None for none.
+        seed: Random seed of that noise.
+        boxes: Boxes of each image, (k, 4), for a network that classifies boxes; by the image's path
+            in its folder (``a/x.png``) or by its file name.
         overwrite: Whether older results in ``out`` may be replaced.
     """
 
@@ -54,19 +54,19 @@ class Job:
 
 
 class PredictionRow(Record):
-    """What came of one image.
+    """The prediction for one image.
 
     Attributes:
-        image: The file that was read.
-        width_px: Of the image; null where it could not be read.
-        height_px: The same.
-        labels: One name, or one a box; empty where nothing is named.
-        confidences: The probability of each.
-        latency_ms: Time in the runtime alone.
+        image: The input file.
+        width_px: Width of the image; None if it could not be read.
+        height_px: Height of the image, likewise.
+        labels: One label, or one per box; empty where nothing is classified.
+        confidences: The probability of each label.
+        latency_ms: Time in the runtime alone, in milliseconds.
         tiled: Whether the image was cut into tiles.
-        denoised: The file that was written, if any.
-        noisy: The file with the added noise, if any.
-        error: Why there is nothing else, where it failed.
+        denoised: The denoised file, if any.
+        noisy: The file with added noise, if any.
+        error: The reason of a failure, if any.
     """
 
     image: str
@@ -84,19 +84,19 @@ class PredictionRow(Record):
 def run_job(
     predictor: Predictor, job: Job, *, progress: ProgressCallback | None = None
 ) -> list[PredictionRow]:
-    """Goes through all images; one that fails does not stop the others.
+    """Predict all images; a failed one does not stop the others.
 
     Args:
         predictor: An opened package.
-        job: What to do.
-        progress: Is told of each image.
+        job: Which images to predict, and how.
+        progress: Called after each image.
 
     Returns:
-        A row an image, also written to ``predictions.json``.
+        One row per image, also written to ``predictions.json``.
 
     Raises:
-        InputError: There is no image, the network needs boxes and gets none, ``out`` holds
-            older results, or is where the images are.
+        InputError: There is no image, boxes are missing, ``out`` holds older results, or ``out``
+            holds the images.
     """
     _require_boxes(predictor, job)
     plan = list(_plan(job))
@@ -108,18 +108,18 @@ def run_job(
             rows.append(_one(predictor, job, index, task))
             if progress is not None:
                 progress(index + 1, len(plan), "predicting")
-    finally:  # who interrupts keeps the rows of what is written already
+    finally:  # an interrupt keeps the rows of the files that are written
         listing = json.dumps([row.model_dump(mode="json") for row in rows], indent=2) + "\n"
         write_atomically(job.out / PREDICTIONS, listing.encode())
     return rows
 
 
 def scale_note(manifest: Manifest, rows: Sequence[PredictionRow]) -> str | None:
-    """A sentence about labels that were made at another scale than was validated, if any.
+    """Return a sentence about labels that were made at another scale than was validated, if any.
 
-    Training and validation resample the middle square of a labelled image to ``size_px``, while a
-    prediction takes the image as it is: the scales agree where its shorter side is ``size_px``.
-    Nothing is said of boxes, which are resampled one by one, nor after a training on pairs, which
+    Training and validation resample the central square of a labelled image to ``size_px``, while a
+    prediction takes the image as it is. The scales agree where its shorter side is ``size_px``.
+    There is no note on boxes, which are resampled one by one, or after a training on pairs, which
     are cut and not resampled.
     """
     if manifest.labels != "whole" or _knows_pairs(manifest):
@@ -136,7 +136,7 @@ def scale_note(manifest: Manifest, rows: Sequence[PredictionRow]) -> str | None:
 
 
 def read_boxes(path: Path) -> Boxes:
-    """Reads ``{"image.png": [[left, top, right, bottom], ...]}``; paths in a folder work, too.
+    """Read ``{"image.png": [[left, top, right, bottom], ...]}``; keys may be paths in a folder.
 
     Raises:
         InputError: The file is not such JSON.
@@ -156,12 +156,12 @@ def read_boxes(path: Path) -> Boxes:
 
 @dataclass(frozen=True)
 class _Task:
-    """One image.
+    """One image to predict.
 
     Attributes:
         source: The file.
-        name: Its path in the given folder, with forward slashes; the file name where none was.
-        target: Where its denoised form goes, without an ending: what it needs is known later.
+        name: The path in its folder, with forward slashes; the file name without a folder.
+        target: The denoised file without a suffix, which is known later.
     """
 
     source: Path
@@ -169,16 +169,16 @@ class _Task:
     target: Path
 
     def denoised(self, suffix: str) -> Path:
-        """The file for the denoised image."""
+        """Return the file of the denoised image."""
         return self.target.with_name(f"{self.target.name}{suffix}")
 
     def noisy(self, suffix: str) -> Path:
-        """The file for the image with the added noise."""
+        """Return the file of the image with added noise."""
         return self.target.with_name(f"{self.target.name}.noisy{suffix}")
 
 
 def _plan(job: Job) -> Iterator[_Task]:
-    """Each image, and where its denoised form goes: in the same sub-folder, under a free name."""
+    """Return all tasks: each result goes to the same sub-folder, under a free name."""
     taken: set[Path] = set()
     for source, relative in _sources(job):
         task = _Task(source, relative.as_posix(), job.out / relative.parent / source.stem)
@@ -192,9 +192,9 @@ def _plan(job: Job) -> Iterator[_Task]:
 
 
 def _sources(job: Job) -> Iterator[tuple[Path, Path]]:
-    """Each image, and its path in the folder that was given."""
+    """Return each image with its path in the given folder."""
     for path in job.paths:
-        if not os.path.isdir(path):  # unlike Path.is_dir, false where it may not be looked at
+        if not os.path.isdir(path):  # unlike Path.is_dir, false without permission
             yield path, Path(path.name)
             continue
         is_inside = path.resolve() in job.out.resolve().parents
@@ -203,23 +203,23 @@ def _sources(job: Job) -> Iterator[tuple[Path, Path]]:
 
 
 def _names(job: Job, task: _Task) -> set[Path]:
-    """What an image occupies in ``out``, without endings."""
+    """Return the names that an image occupies in ``out``, without suffixes."""
     return {task.denoised("")} if job.noise is None else {task.denoised(""), task.noisy("")}
 
 
 def _require_boxes(predictor: Predictor, job: Job) -> None:
-    """Refuses once, and not for each image, what cannot work for any."""
+    """Refuse once, and not for each image, what cannot work for any."""
     if predictor.takes_boxes and job.boxes is None:
         manifest = predictor.manifest
         alone = ", or clean only with --mode image" if manifest.denoises else ""
         raise InputError(
-            f"{manifest.name} names boxes, and none were given",
+            f"{manifest.name} classifies boxes, but none were given",
             f"list them with --boxes FILE.json{alone}",
         )
 
 
 def _require_room(job: Job, plan: Sequence[_Task]) -> None:
-    """Refuses to overwrite the images themselves, ever, or older results, unless allowed."""
+    """Refuse to overwrite the input images, or older results unless allowed."""
     if not plan:
         raise InputError("no image was given", "give image files, or folders of them")
     sources = {task.source.resolve() for task in plan}
@@ -229,7 +229,7 @@ def _require_room(job: Job, plan: Sequence[_Task]) -> None:
                 target = name.with_name(f"{name.name}{suffix}")
                 if target.resolve() in sources:
                     raise InputError(
-                        f"{target} would be replaced by its denoised form", "choose another --out"
+                        f"{target} would be replaced by its denoised image", "choose another --out"
                     )
     if job.out.exists() and not job.out.is_dir():
         raise InputError(f"{job.out} is a file", "choose a folder for --out")
@@ -270,13 +270,13 @@ def _boxes_of(predictor: Predictor, job: Job, task: _Task) -> NDArray[np.float32
         if name in job.boxes:
             return job.boxes[name]
     raise InputError(
-        f"{predictor.manifest.name} names boxes, and none are listed for {task.name}",
+        f"{predictor.manifest.name} classifies boxes, but none are listed for {task.name}",
         "add them to the --boxes file",
     )
 
 
 def _knows_pairs(manifest: Manifest) -> bool:
-    """Whether the network was validated on images that brought their own noise."""
+    """Whether the network was validated on paired images."""
     scores = manifest.scores
     return scores is not None and all(row.noise is None for row in scores.rows)
 

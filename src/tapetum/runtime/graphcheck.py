@@ -1,9 +1,8 @@
-"""Whether a graph does what a manifest says, found out without running it.
+"""Check that a graph does what its manifest says, without running it.
 
-A graph comes from a file that anyone may have made.  Only what the writer of
-:mod:`tapetum.graph` emits is accepted: its operators (and those of a quantized graph) in one flat
-list of nodes, and weights inside of the file.  So a graph cannot read other files, loop without
-end or call itself 2^25 times, and whatever is not listed here is refused.
+Anyone may have made the file of a graph. Only the operators that :mod:`tapetum.graph` writes (and
+those of quantized graphs) are accepted, in one flat list of nodes, with all weights inside the
+file. Such a graph cannot read other files, loop without end or call itself.
 """
 
 from collections.abc import Iterable, Iterator
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from tapetum.runtime.manifest import Manifest
 
-if TYPE_CHECKING:  # loaded where it is used, so that importing this module stays quick
+if TYPE_CHECKING:  # imported where it is used, so that this module loads quickly
     import onnx
 
 __all__ = ["graph_faults", "opset_of"]
@@ -29,14 +28,14 @@ _OPERATORS = frozenset(
     )
 )
 _ATTRIBUTE_FIELDS = frozenset(("name", "type", "doc_string", "f", "i", "s", "floats", "ints"))
-_MOST_NAMED = 5  # of the operators that are refused; a message stays short
+_MOST_NAMED = 5  # of the refused operators in one message
 
 
 def graph_faults(manifest: Manifest, model: "onnx.ModelProto") -> list[str]:
-    """Everything about a graph that does not fit its manifest, each in half a sentence."""
+    """Return everything about a graph that does not fit its manifest, each in half a sentence."""
     import onnx
 
-    if not _is_text(model):  # everything below, and the runtime, would stumble over it
+    if not _is_text(model):  # the checks below and the runtime would fail on it
         return ["it holds names that are no text"]
     faults = [
         *_opset_faults(manifest, model),
@@ -53,7 +52,7 @@ def graph_faults(manifest: Manifest, model: "onnx.ModelProto") -> list[str]:
 
 
 def opset_of(model: "onnx.ModelProto") -> int:
-    """The version of the standard operators that a graph uses; 0 where it names none."""
+    """Return the version of the standard operators of a graph; 0 if it declares none."""
     versions = [entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")]
     return max(versions, default=0)
 
@@ -67,7 +66,7 @@ def _opset_faults(manifest: Manifest, model: "onnx.ModelProto") -> Iterator[str]
     if not 1 <= opset <= newest:
         yield (
             f"operator set {opset} is unknown here, where onnx {onnx.__version__} knows 1 to "
-            f"{newest} (a newer one may run it: pip install --upgrade onnx onnxruntime)"
+            f"{newest} (pip install --upgrade onnx onnxruntime may help)"
         )
     for entry in model.opset_import:
         if entry.domain not in _DOMAINS:
@@ -75,7 +74,7 @@ def _opset_faults(manifest: Manifest, model: "onnx.ModelProto") -> Iterator[str]
 
 
 def _border_faults(manifest: Manifest, graph: "onnx.GraphProto") -> Iterator[str]:
-    """What is wrong with the inputs and outputs."""
+    """Return the faults of the inputs and outputs."""
     image = (None, manifest.image_channels, None, None)
     by_box = manifest.labels == "boxes"
     inputs: dict[str, tuple[int | None, ...]] = {"noisy": image}
@@ -123,7 +122,7 @@ def _dims(sizes: tuple[int | None, ...]) -> str:
 
 
 def _is_text(message: Any) -> bool:  # any protobuf message; protobuf has no types
-    """Whether every text in a message, at any depth, is one: protobuf returns others as bytes."""
+    """Whether every text in a message, at any depth, is valid: protobuf returns others as bytes."""
     for field, value in message.ListFields():
         values = (
             [value] if isinstance(value, str | bytes) or hasattr(value, "ListFields") else value
@@ -136,7 +135,7 @@ def _is_text(message: Any) -> bool:  # any protobuf message; protobuf has no typ
 
 
 def _foreign_parts(model: "onnx.ModelProto") -> Iterator[str]:
-    """What a graph holds beyond the operators and the weights that a package may have."""
+    """Return the parts of a graph that a package must not have."""
     graph = model.graph
     foreign = {_operator(node) for node in graph.node} - _OPERATORS
     if foreign:
@@ -155,7 +154,7 @@ def _foreign_parts(model: "onnx.ModelProto") -> Iterator[str]:
 
 
 def _operator(node: "onnx.NodeProto") -> str:
-    """The operator of a node, with its domain where that is not the standard one."""
+    """Return the operator of a node, with its domain unless that is the standard one."""
     return node.op_type if node.domain in _DOMAINS else f"{node.domain}.{node.op_type}"
 
 

@@ -1,17 +1,16 @@
-"""The border between image files and arrays: every conversion happens here and nowhere else.
+"""Convert between image files and arrays; every conversion happens in this module.
 
-Outside are files: grey, RGB, with or without alpha, palettes, 8 or 16 bits a channel, turned by
-their EXIF tag.  Inside is a :class:`DecodedImage`: float32 in [0, 1], channels first, and what is
-needed to write the result as deep as the source was.
+Files are grey or RGB, with or without alpha, with palettes, 8 or 16 bits per channel, or rotated by
+their EXIF tag. Inside Tapetum an image is a :class:`DecodedImage`: float32 in [0, 1], channels
+first, with what is needed to write the result at the depth of the source.
 
-Pillow opens 16-bit colour but keeps only 8 bits of it.  The other 8 are in reach all the same: the
-image is decoded a second time with the opposite byte order, which makes Pillow keep the low
-bytes.  That covers 16-bit RGB and RGBA in PNG and TIFF, and grey with alpha in PNG.  What stays
-out of reach (16-bit CMYK and planar TIFF, 16-bit colour PPM) is refused with a sentence rather
-than read at half its depth; JPEG 2000 in colour arrives with 8 bits.
+Pillow opens 16-bit colour but keeps only 8 bits of it. The image is therefore decoded a second time
+with the opposite byte order, which makes Pillow keep the low bytes. This covers 16-bit RGB and RGBA
+in PNG and TIFF, and grey with alpha in PNG. Other 16-bit files (CMYK and planar TIFF, colour PPM)
+are refused instead of being read at half their depth. JPEG 2000 in colour is read with 8 bits.
 
-Of files with several images (GIF, TIFF) the first one counts.  Colour profiles and other
-metadata are not read, and not written.
+Only the first image of a GIF or TIFF file is read. Colour profiles and other metadata are neither
+read nor written.
 """
 
 import io
@@ -43,11 +42,11 @@ IMAGE_SUFFIXES = frozenset(
     {".bmp", ".gif", ".jp2", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".pnm", ".ppm"}
     | {".tif", ".tiff", ".webp"}
 )
-"""Lower-case endings of the files that are taken for images."""
+"""Lower-case suffixes of the files that are taken for images."""
 
 _LOSSLESS_SUFFIXES = frozenset({".png", ".tif", ".tiff"})
 
-# Named, so that a file in disguise cannot reach a decoder that starts other programs (EPS).
+# An explicit list: a disguised file must not reach a decoder that starts programs (EPS).
 _FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "GIF", "WEBP", "PPM", "JPEG2000")
 
 _LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R BT.601, as Pillow's "L"
@@ -55,18 +54,22 @@ _LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R BT.601, as Pi
 _BITS_TAG, _PLANAR_TAG = 258, 284  # of TIFF 6.0: BitsPerSample, PlanarConfiguration
 
 # Rawmodes that keep one byte of each 16-bit sample, and the ones that keep the other byte.
-_OTHER_BYTE = {"16B": "16L", "16L": "16B", "16N": "16B"}  # N is little-endian on all we run on
+_OTHER_BYTE = {
+    "16B": "16L",
+    "16L": "16B",
+    "16N": "16B",
+}  # N is little-endian on all supported machines
 
 
 @dataclass(frozen=True, eq=False)
 class DecodedImage:
-    """An image inside Tapetum, with what its file had besides.
+    """An image inside Tapetum.
 
     Args:
         pixels: Shape (c, h, w), in [0, 1]; c is 1 for grey and 3 for RGB.
-        alpha: Opacity, shape (h, w), in [0, 1]; None where the source had none.
-        bit_depth: Bits a channel of the source, and of what is written.
-        mode: What the channels mean.
+        alpha: Opacity, shape (h, w), in [0, 1]; None without alpha.
+        bit_depth: Bits per channel of the source, and of the file that is written.
+        mode: The meaning of the channels.
 
     Raises:
         DataError: Shape, mode and alpha do not fit together.
@@ -91,15 +94,15 @@ class DecodedImage:
             )
 
     def to_integers(self) -> NDArray[np.uint8] | NDArray[np.uint16]:
-        """The pixels as they are stored in a file: shape (c, h, w), clipped and rounded."""
+        """Return the pixels as a file stores them: shape (c, h, w), clipped and rounded."""
         return _to_integers(self.pixels, self.bit_depth)
 
 
 def read_image(path: Path) -> DecodedImage:
-    """Reads an image file.
+    """Read an image file.
 
     Raises:
-        DataError: There is no such file, or it is no image that can be read whole.
+        DataError: There is no such file, or it is not a complete image.
     """
     try:
         content = path.read_bytes()
@@ -113,10 +116,11 @@ def read_image(path: Path) -> DecodedImage:
 
 
 def decode_image(content: bytes) -> DecodedImage:
-    """Reads an image from the bytes of its file.
+    """Decode an image from the bytes of its file.
 
     Raises:
-        DataError: The bytes are no image that can be read whole; the reason alone, no file name.
+        DataError: The bytes are not a complete image. The message is the reason alone, without a
+            file name.
     """
     if not content:
         raise DataError("the file is empty", "copy it again")
@@ -128,18 +132,18 @@ def decode_image(content: bytes) -> DecodedImage:
         raise DataError(f"not an image in {_known_formats()}", "convert it to PNG") from error
     except Image.DecompressionBombError as error:
         raise DataError("it has too many pixels to be opened safely", "make it smaller") from error
-    except Exception as error:  # decoders of untrusted bytes raise almost anything
+    except Exception as error:  # decoders of untrusted bytes raise almost any exception
         raise DataError(
-            f"it is damaged ({str(error) or type(error).__name__})", "copy it again or leave it out"
+            f"it is damaged ({str(error) or type(error).__name__})",
+            "copy the file again or leave it out",
         ) from error
 
 
 def write_image(path: Path, image: DecodedImage) -> None:
-    """Writes an image in one step, in the format of the path's ending (PNG without one).
+    """Write an image in one step, in the format of the path's suffix (PNG without one).
 
     Raises:
-        DataError: The format cannot keep the image's depth or alpha, or the path cannot be
-            written to.
+        DataError: The format cannot keep the image's depth or alpha, or the path cannot be written.
     """
     content = encode_image(image, path.suffix.lower() or ".png")
     try:
@@ -150,14 +154,14 @@ def write_image(path: Path, image: DecodedImage) -> None:
 
 
 def encode_image(image: DecodedImage, suffix: str = ".png") -> bytes:
-    """The bytes of an image file.
+    """Encode an image as the bytes of a file.
 
     Args:
-        image: Values outside [0, 1] are clipped.
-        suffix: Lower-case ending that chooses the format.
+        image: The image; values outside [0, 1] are clipped.
+        suffix: Lower-case suffix that selects the format.
 
     Raises:
-        DataError: The format is not written here, or cannot keep the image's depth or alpha.
+        DataError: The format is not supported, or cannot keep the image's depth or alpha.
     """
     writers: dict[str, tuple[str, dict[str, Any]]] = {
         ".bmp": ("BMP", {}),
@@ -169,7 +173,7 @@ def encode_image(image: DecodedImage, suffix: str = ".png") -> bytes:
         ".webp": ("WEBP", {"lossless": True, "exact": True}),
     }
     if suffix not in writers:
-        raise DataError(f"no image is written as {suffix!r}", f"use {', '.join(writers)}")
+        raise DataError(f"images cannot be written as {suffix!r}", f"use {', '.join(writers)}")
     format_name, options = writers[suffix]
     misfit = _misfit(image, format_name)
     if misfit is not None:
@@ -185,14 +189,14 @@ def encode_image(image: DecodedImage, suffix: str = ".png") -> bytes:
 
 
 def lossless_suffix(image: DecodedImage, suffix: str) -> str:
-    """The ending under which nothing of an image is lost.
+    """Return the suffix of a format that keeps all of an image.
 
     Args:
-        image: What is to be written.
-        suffix: The ending to keep where it can be kept, in either case.
+        image: The image to write.
+        suffix: The preferred suffix, in upper or lower case.
 
     Returns:
-        ``suffix`` where its format keeps every bit, the depth and the alpha; else ``.png``.
+        ``suffix`` if its format keeps every bit, the depth and the alpha; else ``.png``.
     """
     lower = suffix.lower()
     if lower in _LOSSLESS_SUFFIXES and not _misfit(image, "PNG" if lower == ".png" else "TIFF"):
@@ -201,14 +205,14 @@ def lossless_suffix(image: DecodedImage, suffix: str) -> str:
 
 
 def as_colour(pixels: NDArray[np.float32], channels: int) -> NDArray[np.float32]:
-    """Converts between grey and RGB; grey is the luma of ITU-R BT.601.
+    """Convert between grey and RGB; grey is the luma of ITU-R BT.601.
 
     Args:
-        pixels: Shape (..., c, h, w), c being 1 or 3.
-        channels: How many to return, 1 or 3.
+        pixels: Shape (..., c, h, w) with c 1 or 3.
+        channels: Number of channels to return, 1 or 3.
 
     Raises:
-        DataError: Another number of channels is given or asked for.
+        DataError: The number of channels is neither 1 nor 3.
     """
     given = pixels.shape[-3]
     if {given, channels} - {1, 3}:
@@ -245,7 +249,7 @@ def _decode(content: bytes) -> DecodedImage:
 def _from_samples(
     samples: NDArray[np.uint8] | NDArray[np.uint16], alpha: NDArray[np.bool_] | None = None
 ) -> DecodedImage:
-    """Makes an image of (h, w, c) samples: grey, grey + alpha, RGB, RGB + alpha."""
+    """Make an image of (h, w, c) samples: grey, grey + alpha, RGB, RGB + alpha."""
     largest = np.float32(np.iinfo(samples.dtype).max)
     planes = np.ascontiguousarray(np.moveaxis(samples, 2, 0)).astype(np.float32) / largest
     num_colours = 1 if samples.shape[2] < 3 else 3
@@ -261,7 +265,7 @@ def _from_samples(
 
 
 def _shallow(image: Image.Image) -> tuple[NDArray[np.uint8]]:
-    """The 8-bit samples, (h, w, c), of any mode that Pillow can convert."""
+    """Return the 8-bit samples, (h, w, c), of any mode that Pillow can convert."""
     is_grey = image.mode in ("1", "L", "LA", "La")
     has_alpha = image.has_transparency_data
     target = ("LA" if has_alpha else "L") if is_grey else ("RGBA" if has_alpha else "RGB")
@@ -272,13 +276,13 @@ def _shallow(image: Image.Image) -> tuple[NDArray[np.uint8]]:
 
 
 def _is_grey_valued(samples: NDArray[Any]) -> bool:
-    """Whether red, green and blue of (h, w, c) samples, c >= 3, are the same everywhere."""
+    """Whether red, green and blue of (h, w, c) samples, c >= 3, are equal everywhere."""
     red, green, blue = samples[:, :, 0], samples[:, :, 1], samples[:, :, 2]
     return bool(np.array_equal(red, green) and np.array_equal(green, blue))
 
 
 def _deep_grey(image: Image.Image) -> tuple[NDArray[np.uint16], NDArray[np.bool_] | None]:
-    """The samples, (h, w, 1), of a 16-bit grey image, and what its key value makes clear."""
+    """Return the samples, (h, w, 1), of a 16-bit grey image, and the alpha of its key value."""
     values = np.asarray(ImageOps.exif_transpose(image))
     if values.size and (values.min() < 0 or values.max() > 65535):
         raise DataError("its integers do not fit 16 bits", "save it with 16 bits")
@@ -287,13 +291,13 @@ def _deep_grey(image: Image.Image) -> tuple[NDArray[np.uint16], NDArray[np.bool_
 
 
 def _deep_rawmode(image: Image.Image) -> str | None:
-    """How the file stores 16-bit colour, in Pillow's words; None where it does not."""
+    """Return Pillow's raw mode of a file with 16-bit colour; None for other files."""
     tags = getattr(image, "tag_v2", {})
     if tags.get(_PLANAR_TAG) == 2 and max(tags.get(_BITS_TAG, (8,))) > 8:
-        raise DataError("16-bit colour in separate planes is not read", "save it as 16-bit PNG")
+        raise DataError("16-bit colour in separate planes cannot be read", "save it as 16-bit PNG")
     for tile in getattr(image, "tile", ()):
         if tile.codec_name.startswith("ppm") and image.mode == "RGB" and tile.args[-1] > 255:
-            raise DataError("16-bit colour in a PPM file is not read", "save it as 16-bit PNG")
+            raise DataError("16-bit colour in a PPM file cannot be read", "save it as 16-bit PNG")
         rawmode = tile.args if isinstance(tile.args, str) else (tile.args or ("",))[0]
         if ";16" in str(rawmode) and not image.mode.startswith("I"):
             return str(rawmode)
@@ -303,15 +307,15 @@ def _deep_rawmode(image: Image.Image) -> str | None:
 def _deep_colour(
     content: bytes, rawmode: str, key: tuple[int, int, int] | None
 ) -> tuple[NDArray[np.uint16], NDArray[np.bool_] | None]:
-    """The samples, (h, w, c), of 16-bit colour, and what its key colour makes clear."""
+    """Return the samples, (h, w, c), of 16-bit colour, and the alpha of its key colour."""
     found = re.fullmatch(r"(RGB|RGBX|RGBA|LA);(16[BLN])", rawmode)
     if found is None:
         raise DataError(
-            f"16-bit samples stored as {rawmode} are not read at their full depth",
+            f"16-bit samples stored as {rawmode} cannot be read at full depth",
             "save it as 16-bit RGB PNG",
         )
     kind, order = found.groups()
-    if kind == "LA":  # four bytes a pixel: grey high and low, alpha high and low
+    if kind == "LA":  # four bytes per pixel: grey high and low, alpha high and low
         quads = _decode_as(content, "RGBA").astype(np.uint16)
         return quads[:, :, [0, 2]] * 256 + quads[:, :, [1, 3]], None
     high = _decode_as(content, rawmode).astype(np.uint16)
@@ -320,7 +324,7 @@ def _deep_colour(
 
 
 def _decode_as(content: bytes, rawmode: str) -> NDArray[np.uint8]:
-    """Decodes an image with another reading of its bytes."""
+    """Decode an image with another raw mode."""
     with _open(content) as image:
         tiles = image.tile  # type: ignore[attr-defined]  # every opened file has tiles
         image.tile = [  # type: ignore[attr-defined]
@@ -331,7 +335,7 @@ def _decode_as(content: bytes, rawmode: str) -> NDArray[np.uint8]:
 
 
 def _misfit(image: DecodedImage, format_name: str) -> str | None:
-    """What a format cannot keep of an image, in words; None where it keeps depth and alpha."""
+    """Describe what a format cannot keep of an image; None if it keeps depth and alpha."""
     is_deep, has_alpha = image.bit_depth == 16, image.alpha is not None
     keeps_depth = format_name == "PNG" or (
         format_name == "TIFF" and image.mode == "grey" and not has_alpha
@@ -345,7 +349,7 @@ def _misfit(image: DecodedImage, format_name: str) -> str | None:
 
 
 def _interleave(image: DecodedImage) -> NDArray[np.uint8] | NDArray[np.uint16]:
-    """The samples as files have them: (h, w, c), alpha last."""
+    """Return the samples as files store them: (h, w, c), alpha last."""
     planes = image.pixels
     if image.alpha is not None:
         planes = np.concatenate([planes, image.alpha[np.newaxis]])

@@ -1,7 +1,7 @@
-"""What a predictor is given, as what a network takes.
+"""Convert what a predictor is given to what a network takes.
 
-Files, arrays and images all become a :class:`Source`: float32 in [0, 1], channels first, with
-as many channels as the network has, and what is needed to give the result back as deep as it came.
+Files, arrays and images become a :class:`Source`: float32 in [0, 1], channels first, with the
+channels of the network, and the depth at which the result is returned.
 """
 
 import os
@@ -19,17 +19,17 @@ from tapetum.runtime.manifest import Manifest
 
 __all__ = ["Source", "as_source", "check_boxes", "images_in"]
 
-_FARTHEST_NOISE = 20.0  # beyond it the scale must be another one, such as 0 to 255
+_FARTHEST_NOISE = 20.0  # larger values mean another scale, such as 0 to 255
 
 
 @dataclass(frozen=True, eq=False)
 class Source:
-    """An image as a network takes it.
+    """An image in the form that a network takes.
 
     Attributes:
         pixels: Shape (c, h, w), in [0, 1].
-        alpha: Opacity, shape (h, w), in [0, 1]; None where there was none.
-        bit_depth: Bits a channel of what was given; 16 for arrays of floats.
+        alpha: Opacity, shape (h, w), in [0, 1]; None without alpha.
+        bit_depth: Bits per channel of the input; 16 for arrays of floats.
     """
 
     pixels: NDArray[np.float32]
@@ -38,40 +38,40 @@ class Source:
 
 
 def as_source(image: Path | str | NDArray[Any] | DecodedImage, manifest: Manifest) -> Source:
-    """Reads what is given, in the colours of the network: grey for grey, RGB for RGB.
+    """Read an image in the colours of the network: grey for grey, RGB for RGB.
 
     Args:
         image: A file; a :class:`DecodedImage`; or an array of shape (h, w) or (h, w, c), of uint8,
-            uint16, or floats on the scale [0, 1], which noise may leave.  One or three channels
-            may be followed by alpha.
-        manifest: Of the network.
+            uint16, or floats on the scale [0, 1] (noise may exceed it). One or three channels may
+            be followed by alpha.
+        manifest: Manifest of the network.
 
     Raises:
-        InputError: An array of another shape, type or range.
-        DataError: A file that cannot be read.
+        InputError: The array has another shape, type or range.
+        DataError: The file cannot be read.
     """
     if isinstance(image, np.ndarray):
         source = _from_array(image, manifest.colour == "other")
     elif manifest.colour == "other":
         raise InputError(
-            f"{manifest.name} takes {manifest.image_channels} channels, which no image has",
+            f"{manifest.name} takes {manifest.image_channels} channels, which no image file has",
             f"pass an array of shape (h, w, {manifest.image_channels})",
         )
     else:
         found = image if isinstance(image, DecodedImage) else read_image(Path(image))
         source = Source(found.pixels, found.alpha, found.bit_depth)
     if 0 in source.pixels.shape:
-        raise InputError("the image is empty", "pass one with at least one pixel")
+        raise InputError("the image is empty", "pass an image with at least one pixel")
     if manifest.colour == "other":
         return _with_channels(source, manifest.image_channels)
     return Source(as_colour(source.pixels, manifest.image_channels), source.alpha, source.bit_depth)
 
 
 def check_boxes(boxes: ArrayLike, height_px: int, width_px: int) -> NDArray[np.float32]:
-    """Boxes as a network takes them, shape (k, 4): left, top, right, bottom in pixels.
+    """Return boxes as a network takes them, shape (k, 4): left, top, right, bottom in pixels.
 
     Raises:
-        InputError: Another shape, no box at all, or boxes that are empty or leave the image.
+        InputError: The shape is another, there is no box, or a box is empty or leaves the image.
     """
     remedy = "pass numbers of shape (k, 4): left, top, right, bottom in pixels"
     try:
@@ -79,7 +79,7 @@ def check_boxes(boxes: ArrayLike, height_px: int, width_px: int) -> NDArray[np.f
     except ValueError as error:  # lists of different lengths
         raise InputError("boxes are not all of four numbers", remedy) from error
     if not given.size:
-        raise InputError("no box was passed", "pass at least one, or use mode='image'")
+        raise InputError("no box was passed", "pass at least one box, or use mode='image'")
     if given.ndim != 2 or given.shape[1] != 4 or given.dtype.kind not in "uif":
         raise InputError(f"boxes are {given.dtype} of shape {given.shape}", remedy)
     checked = given.astype(np.float32)
@@ -97,16 +97,14 @@ def check_boxes(boxes: ArrayLike, height_px: int, width_px: int) -> NDArray[np.f
 
 
 def images_in(folder: Path, *, without: Path | None = None) -> list[Path]:
-    """The image files of a folder and of the folders in it, sorted by name.
-
-    Hidden files and folders are left out.
+    """Return the image files of a folder and its sub-folders, sorted by name, without hidden ones.
 
     Args:
-        folder: Where to look.
-        without: A folder in it that is left out, too.
+        folder: The folder.
+        without: A sub-folder to leave out.
 
     Raises:
-        DataError: There is no such folder, one that cannot be read, or no image.
+        DataError: The folder does not exist, cannot be read, or has no image.
     """
     try:
         if not folder.is_dir():
@@ -115,21 +113,21 @@ def images_in(folder: Path, *, without: Path | None = None) -> list[Path]:
     except OSError as error:
         raise DataError(
             f"cannot read {error.filename or folder}: {error.strerror or error}",
-            "allow it to be read, or give other folders",
+            "change its permissions, or give another folder",
         ) from error
     if not images:
         outside = "" if without is None else f" outside of {without}"
         raise DataError(
             f"no image in {folder}{outside}",
-            f"known endings: {', '.join(sorted(IMAGE_SUFFIXES))}",
+            f"known suffixes: {', '.join(sorted(IMAGE_SUFFIXES))}",
         )
     return images
 
 
 def _walk(folder: Path, without: Path | None) -> Iterator[Path]:
-    """Image files in no order; raises OSError where a folder cannot be read."""
+    """Return image files in no order; raise OSError if a folder cannot be read."""
 
-    def stop(error: OSError) -> None:  # os.walk would go on as if the folder were empty
+    def stop(error: OSError) -> None:  # os.walk would take the folder as empty
         raise error
 
     for place, folders, names in os.walk(folder, onerror=stop):
@@ -147,9 +145,11 @@ def _walk(folder: Path, without: Path | None) -> Iterator[Path]:
 
 
 def _from_array(array: NDArray[Any], keep_channels: bool) -> Source:
-    """The planes of an array of shape (h, w) or (h, w, c), alpha apart."""
+    """Split an array of shape (h, w) or (h, w, c) into planes and alpha."""
     if array.ndim not in (2, 3):
-        raise InputError(f"an array of shape {array.shape} is no image", "pass (h, w) or (h, w, c)")
+        raise InputError(
+            f"an array of shape {array.shape} is not an image", "pass (h, w) or (h, w, c)"
+        )
     planes = array[np.newaxis] if array.ndim == 2 else np.moveaxis(array, 2, 0)
     values, bit_depth = _unit_range(np.ascontiguousarray(planes))
     if keep_channels or len(values) in (1, 3):
@@ -163,22 +163,22 @@ def _from_array(array: NDArray[Any], keep_channels: bool) -> Source:
 
 
 def _unit_range(values: NDArray[Any]) -> tuple[NDArray[np.float32], Literal[8, 16]]:
-    """Values on the scale [0, 1], and the bits they came with."""
+    """Return values on the scale [0, 1], and their bit depth."""
     if values.dtype == np.uint8:
         return values.astype(np.float32) / np.float32(255), 8
     if values.dtype == np.uint16:
         return values.astype(np.float32) / np.float32(65535), 16
     if values.dtype.kind != "f":
         raise InputError(
-            f"an array of {values.dtype} is no image", "pass uint8, uint16, or floats in [0, 1]"
+            f"an array of {values.dtype} is not an image", "pass uint8, uint16, or floats in [0, 1]"
         )
     if not np.isfinite(values).all():
         raise InputError("the image has values that are not finite", "replace NaN and infinity")
-    # Noise may leave [0, 1], and a network that was trained so wants to see it; but not that far.
+    # Noise may leave [0, 1], and a network trained on such noise needs it, but not this far.
     if values.size and max(-values.min(), values.max()) > _FARTHEST_NOISE:
         raise InputError(
             f"the image has values from {values.min():.4g} to {values.max():.4g}",
-            "floats are on the scale [0, 1], noise apart: divide; or pass uint8 or uint16",
+            "divide floats to the scale [0, 1], or pass uint8 or uint16",
         )
     return values.astype(np.float32), 16
 

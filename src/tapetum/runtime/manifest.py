@@ -1,8 +1,8 @@
-"""What a package says of itself: a record that can be read without running anything.
+"""The manifest of a package: a record that can be read without running anything.
 
-Much of a manifest follows from the architecture that it holds.  It is written out all the same,
-so that a reader in any language needs no knowledge of architectures, and it is checked against
-the architecture when it is read, so that the two cannot disagree.
+Much of a manifest follows from its architecture. It is written out all the same, so that a reader
+in any language needs no knowledge of architectures, and is checked against the architecture when it
+is read.
 """
 
 from collections.abc import Iterable, Mapping
@@ -30,28 +30,28 @@ SCHEMA_VERSION = 2  # 1 had other names for outputs and fields
 
 
 class Manifest(Record):
-    """What a package says of itself.
+    """The description of a package.
 
     Args:
-        schema_version: Of this record; a reader refuses a newer one.
-        name: For people.
+        schema_version: Version of this record; other versions are refused.
+        name: Name for people.
         kind: What the network does and how its parts are joined.
-        architecture: What the network is.
-        class_names: In the order of the logits; empty where nothing is named.
+        architecture: The architecture of the network.
+        class_names: The name of each logit; empty where nothing is classified.
         image_channels: Channels of the image, in and out.
-        colour: What these channels mean; ``other`` takes arrays only.
-        value_range: Of the image, in and out.
-        labels: What gets a name: the whole image, each given box, or nothing.
-        size_px: Side of the training images.
+        colour: The meaning of these channels; ``other`` takes arrays only.
+        value_range: Range of the image, in and out.
+        labels: What is classified: the whole image, each given box, or nothing.
+        size_px: Height and width of the training images.
         stride_px: Tiles begin at multiples of this.
-        tile_halo_px: How far tiles must overlap; null where no overlap makes tiles exact.
-        bytes_per_pixel: Memory that one pixel takes while the network runs, roughly.
-        graph_sha256: Of ``graph.onnx``, in hexadecimal; :func:`write_package` fills it in.
-        graph_opset: Version of the ONNX operators; :func:`write_package` fills it in.
-        tapetum_version: Which wrote the package.
-        provenance: On what, when and from which commit the network was made.
-        scores: At each noise level, with the protocol that they hold for.
-        parity: How far the graph differs from the trained network, and on what that was measured.
+        tile_halo_px: Overlap that makes tiles exact; None where no overlap does.
+        bytes_per_pixel: Approximate memory per pixel while the network runs.
+        graph_sha256: Digest of ``graph.onnx``, in hexadecimal; filled in by :func:`write_package`.
+        graph_opset: Version of the ONNX operators; filled in by :func:`write_package`.
+        tapetum_version: Version of Tapetum that wrote the package.
+        provenance: Machine, date and commit of the training.
+        scores: Scores at each noise level, with their protocol.
+        parity: How far the graph differs from the trained network, and on what it was measured.
     """
 
     schema_version: Literal[2] = 2
@@ -86,21 +86,23 @@ class Manifest(Record):
         scores: Scores | None = None,
         parity: Mapping[str, Any] | None = None,
     ) -> Self:
-        """The manifest of an architecture; what follows from the architecture is filled in.
+        """Return the manifest of an architecture, with the fields that follow from it.
 
         Args:
-            architecture: What the network is.
-            size_px: Side of the training images.
-            class_names: In the order of the logits.
-            name: The architecture's own where null.
-            provenance: On what, when and from which commit the network was made.
-            scores: Of its evaluation.
+            architecture: The architecture of the network.
+            size_px: Height and width of the training images.
+            class_names: The name of each logit.
+            name: Name for people; by default that of the architecture.
+            provenance: Machine, date and commit of the training.
+            scores: Scores of the network.
             parity: How far the graph differs from the trained network.
 
         Raises:
             InputError: Something does not fit the architecture; all faults at once.
         """
-        with faults_are_ours(f"cannot describe {architecture.name!r}", "correct what was passed"):
+        with faults_are_ours(
+            f"{architecture.name!r} cannot be described", "correct these arguments"
+        ):
             return cls(
                 name=name or architecture.name,
                 architecture=architecture,
@@ -126,7 +128,7 @@ class Manifest(Record):
     @classmethod
     def _is_unit_range(cls, value: tuple[float, float]) -> tuple[float, float]:
         if value != (0.0, 1.0):
-            raise ValueError(f"only images in [0, 1] are known, not in {list(value)}")
+            raise ValueError(f"images must be in [0, 1], not in {list(value)}")
         return value
 
     @model_validator(mode="after")
@@ -145,14 +147,14 @@ class Manifest(Record):
         if len(set(self.class_names)) != len(self.class_names):
             faults.append("two classes have the same name")
         if self.tile_halo_px is not None and self.tile_halo_px % self.stride_px:
-            faults.append(f"tile_halo_px {self.tile_halo_px} is no multiple of the stride")
+            faults.append(f"tile_halo_px {self.tile_halo_px} is not a multiple of the stride")
         if faults:
             raise ValueError("; ".join(faults))
         return self
 
 
 def _derived(architecture: Architecture) -> dict[str, Any]:
-    """The fields of a manifest that follow from the architecture."""
+    """Return the fields of a manifest that follow from the architecture."""
     labels = "boxes" if architecture.classifies_boxes else "whole"
     return {
         "kind": architecture.kind,

@@ -1,17 +1,17 @@
-"""The ``.tapetum`` package: one file that says what a network is and runs where it is copied to.
+"""The ``.tapetum`` package: one file that describes a network and runs where it is copied to.
 
-A package is a zip file with three members, stored as they are:
+A package is a zip file with three members, stored without compression:
 
 ``graph.onnx``
-    The network as an ONNX graph: inputs ``noisy`` and, where labels belong to boxes, ``boxes``;
+    The network as an ONNX graph: inputs ``noisy`` and, for labels of boxes, ``boxes``;
     outputs ``denoised`` and ``logits``, or one of them.
 ``manifest.json``
-    A :class:`Manifest`: what goes in and comes out, how it was made, what it scored.
+    A :class:`Manifest`: inputs and outputs, origin and scores.
 ``CARD.md``
     The same for people.
 
-Equal content gives equal bytes (no clock is read), so a package can be compared by its digest.
-What does not fit is refused when the package is opened, not when the first image arrives.
+Equal content gives equal bytes (no clock is read), so packages can be compared by their digests.
+Faults are found when a package is opened, not when the first image arrives.
 """
 
 import hashlib
@@ -32,23 +32,23 @@ from tapetum.records import write_atomically
 from tapetum.runtime.graphcheck import graph_faults, opset_of
 from tapetum.runtime.manifest import SCHEMA_VERSION, Manifest
 
-if TYPE_CHECKING:  # loaded where it is used, so that importing this module stays quick
+if TYPE_CHECKING:  # imported where it is used, so that this module loads quickly
     import onnx
 
 __all__ = ["SCHEMA_VERSION", "Manifest", "Package", "open_package", "write_package"]
 
 _GRAPH, _MANIFEST, _CARD = "graph.onnx", "manifest.json", "CARD.md"
-# 2 GiB is where protobuf ends; no honest manifest or card comes near 16 MiB.
+# protobuf ends at 2 GiB; real manifests and cards are far below 16 MiB.
 _LIMITS_BYTES = {_GRAPH: 2**31 - 1, _MANIFEST: 2**24, _CARD: 2**24}
-_MAX_EXPANSION = 100  # weights hardly compress: more than this is a bomb
+_MAX_EXPANSION = 100  # weights hardly compress: a higher ratio is a zip bomb
 
 
 @dataclass(frozen=True)
 class Package:
-    """An opened package, checked.
+    """An opened and checked package.
 
     Attributes:
-        manifest: What the package says of itself.
+        manifest: The description of the package.
         graph_bytes: The serialised ONNX graph.
         card: The text for people, in Markdown.
     """
@@ -67,15 +67,15 @@ def write_package(
     check: Callable[[Path], None] | None = None,
     overwrite: bool = False,
 ) -> Manifest:
-    """Writes a package in one step; whoever looks sees the old file or the new one.
+    """Write a package in one step: readers see the old file or the new one.
 
     Args:
-        path: Where to; missing folders are made.
+        path: The file; missing folders are made.
         model: The graph; bytes are kept as they are.
-        manifest: What it is; digest and operator version are filled in here.
+        manifest: The description; digest and operator version are filled in.
         card: The text for people, in Markdown.
-        check: Is given the whole file before it has its name; where it raises, nothing is left
-            and an older file stays.
+        check: Called with the complete file before it gets its name; if it raises, an older file
+            stays.
         overwrite: Whether a file of that name may be replaced.
 
     Returns:
@@ -113,10 +113,10 @@ def write_package(
 
 
 def open_package(path: Path) -> Package:
-    """Reads a package and checks all of it, without running the graph.
+    """Read a package and check all of it, without running the graph.
 
     Raises:
-        PackageError: Something is missing, broken, newer than this version, or does not fit.
+        PackageError: Something is missing, damaged, of another version, or does not fit.
     """
     members = _read_members(path)
     manifest = _read_manifest(members[_MANIFEST], path)
@@ -137,7 +137,7 @@ def open_package(path: Path) -> Package:
 
 
 def _write_checked(path: Path, content: bytes, check: Callable[[Path], None] | None) -> None:
-    """Writes beside ``path`` in a hidden folder, checks, and only then moves to ``path``."""
+    """Write in a hidden folder next to ``path``, check, and only then move the file to ``path``."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
         beside = Path(folder) / path.name
@@ -148,7 +148,7 @@ def _write_checked(path: Path, content: bytes, check: Callable[[Path], None] | N
 
 
 def _zipped(members: dict[str, bytes]) -> bytes:
-    """A zip file that depends on its members alone: no clock, no platform."""
+    """Return a zip file that depends on its members alone: no clock, no platform."""
     buffer = BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
         for name, content in members.items():
@@ -160,7 +160,7 @@ def _zipped(members: dict[str, bytes]) -> bytes:
 
 
 def _read_members(path: Path) -> dict[str, bytes]:
-    """The content of the three members."""
+    """Return the content of the three members."""
     try:
         with zipfile.ZipFile(path) as archive:
             entries = archive.infolist()
@@ -180,7 +180,7 @@ def _read_members(path: Path) -> dict[str, bytes]:
 
 
 def _check_members(entries: list[zipfile.ZipInfo], path: Path) -> None:
-    """Refuses, before anything is unpacked, what is missing, doubled or too large."""
+    """Refuse missing, doubled or too large members before anything is unpacked."""
     names = [entry.filename for entry in entries]
     missing = [name for name in _LIMITS_BYTES if name not in names]
     if missing:
@@ -202,7 +202,7 @@ def _check_members(entries: list[zipfile.ZipInfo], path: Path) -> None:
 
 
 def _read_manifest(text: bytes, path: Path) -> Manifest:
-    """The manifest; a newer schema is told apart from a wrong one."""
+    """Return the manifest; other schema versions get a sentence of their own."""
     source = f"{_MANIFEST} in {path}"
     try:
         version = dict(json.loads(text)).get("schema_version")
@@ -239,7 +239,7 @@ def _parse_graph(graph_bytes: bytes, path: Path) -> "onnx.ModelProto":
 
 
 def _check_graph(manifest: Manifest, model: "onnx.ModelProto", source: str) -> None:
-    """Refuses a graph that does not do what the manifest says, all faults at once."""
+    """Refuse a graph that does not do what the manifest says, all faults at once."""
     faults = graph_faults(manifest, model)
     if faults:
         raise PackageError(

@@ -1,8 +1,8 @@
-"""Writes PNG files with 16 bits a channel, which Pillow does for grey alone.
+"""Write PNG files with 16 bits per channel; Pillow writes them for grey alone.
 
-A PNG is a signature and four kinds of chunk: size and kind (``IHDR``), the compressed rows
-(``IDAT``), an end mark (``IEND``).  Each row is stored as its difference to the row above (filter
-2, "up"), which vectorises and compresses smooth images well.
+A PNG is a signature and chunks: size and kind (``IHDR``), the compressed rows (``IDAT``) and an end
+mark (``IEND``). Each row is stored as its difference from the row above (filter 2, "up"), which
+vectorises and compresses smooth images well.
 
 References:
     Portable Network Graphics (PNG) Specification, third edition (W3C, 2025),
@@ -22,7 +22,7 @@ _FILTER_UP = 2
 
 
 def encode_png16(samples: NDArray[np.uint16]) -> bytes:
-    """The bytes of a 16-bit PNG file.
+    """Encode samples as the bytes of a 16-bit PNG file.
 
     Args:
         samples: Shape (h, w, c); c is 1 (grey), 2 (grey, alpha), 3 (RGB) or 4 (RGB, alpha).

@@ -1,9 +1,9 @@
-"""A package at work: a noisy image in, a denoised image and a name out.
+"""Run a package: a noisy image in, a denoised image and a label out.
 
-An image above the memory limit is cut into tiles (:mod:`tapetum.runtime.tiles`).  The denoised
-image and the labels of boxes are then the same as for the whole image.  The label of a whole
-image is not: its probabilities are the mean of the tiles' probabilities, each weighted by the
-area of its core; :attr:`Prediction.tiled` says when this happened.
+An image above the memory limit is cut into tiles (:mod:`tapetum.runtime.tiles`). The denoised image
+and the labels of boxes are then the same as for the whole image. The label of a whole image is not:
+its probabilities are the mean of the tiles' probabilities, weighted by the area of their cores.
+:attr:`Prediction.tiled` says when this happened.
 """
 
 import time
@@ -27,22 +27,22 @@ __all__ = ["Mode", "Prediction", "Predictor"]
 
 Mode = Literal["both", "label", "image"]
 
-# ONNX Runtime's arena grows by doubling: on tiled UNets 1.0 to 1.6 times the estimate was measured.
+# The arena of ONNX Runtime grows by doubling: tiled UNets took 1.0 to 1.6 times the estimate.
 _ARENA_FACTOR = 2.0
 
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
-    """What a network makes of one image.
+    """The prediction for one image.
 
     Attributes:
-        denoised: The denoised image, as deep as the noisy one and with its alpha; None where it
-            was not asked for, or is neither grey nor RGB.
-        pixels: The same as numbers, shape (c, h, w), in [0, 1]; None where it was not asked for.
-        labels: The most probable class of the image, or of each box; empty where not asked for.
-        probabilities: Shape (1, classes) for an image, (k, classes) for boxes; each row adds up
-            to 1.  None where not asked for.
-        latency_ms: Time in the runtime alone: no reading, no conversion.
+        denoised: The denoised image, with the depth and the alpha of the noisy one; None if it was
+            not requested, or is neither grey nor RGB.
+        pixels: The same as an array, shape (c, h, w), in [0, 1]; None if not requested.
+        labels: The most probable class of the image, or of each box; empty if not requested.
+        probabilities: Shape (1, classes) for an image, (k, classes) for boxes; each row sums to 1.
+            None if not requested.
+        latency_ms: Time in the runtime alone, without reading or conversion, in milliseconds.
         tiled: Whether the image was cut into tiles.
     """
 
@@ -55,7 +55,7 @@ class Prediction:
 
     @property
     def label(self) -> str | None:
-        """The label, where there is just one."""
+        """The label of the image, or of its only box."""
         return self.labels[0] if len(self.labels) == 1 else None
 
     @property
@@ -67,7 +67,7 @@ class Prediction:
 
 
 class _Answer(NamedTuple):
-    """What one run, or all of them, gave: (c, h, w) and (1 or k, classes)."""
+    """The outputs of one run or of all runs: (c, h, w) and (1 or k, classes)."""
 
     denoised: NDArray[np.float32] | None
     probabilities: NDArray[np.float32] | None
@@ -75,19 +75,19 @@ class _Answer(NamedTuple):
 
 
 class Predictor:
-    """Runs a package on images.
+    """Denoise and classify images with a package.
 
     Args:
         package: An opened package.
-        threads: That share the work; as many as there are cores where null.
-        mode: ``both`` gives all that the package can; ``label`` and ``image`` leave out the
-            other branch and its cost.
-        memory_mib: Larger images are tiled, so that a run stays below this; the image itself
-            comes on top.
-        max_pixels: The same limit as a number of pixels, where it is known better.
+        threads: Threads that share the work; by default one per core.
+        mode: ``both`` returns all that the package can; ``label`` and ``image`` skip the other
+            branch and its cost.
+        memory_mib: Memory limit of a run in MiB, the image itself not counted; larger images are
+            cut into tiles.
+        max_pixels: The same limit as a number of pixels.
 
     Raises:
-        InputError: The package cannot give what the mode asks for, or a limit below one.
+        InputError: The package does not have the output of the mode, or a limit is below one.
         PackageError: ONNX Runtime does not accept the graph.
     """
 
@@ -101,7 +101,7 @@ class Predictor:
         max_pixels: int | None = None,
     ) -> None:
         if memory_mib < 1 or (max_pixels is not None and max_pixels < 1):
-            raise InputError("the memory limit is less than one", "raise it or leave it out")
+            raise InputError("the memory limit is below one", "raise it or leave it out")
         self.manifest = package.manifest
         self.mode = mode
         self.outputs = _outputs(package.manifest, mode)
@@ -119,11 +119,11 @@ class Predictor:
         memory_mib: int = 1024,
         max_pixels: int | None = None,
     ) -> Self:
-        """Opens and checks a ``.tapetum`` file; the arguments are those of the class.
+        """Open and check a ``.tapetum`` file; the arguments are those of the class.
 
         Raises:
-            PackageError: The file is no whole package that this version can run.
-            InputError: The package cannot give what the mode asks for.
+            PackageError: The file is not a complete package that this version can run.
+            InputError: The package does not have the output of the mode.
         """
         return cls(
             open_package(Path(path)),
@@ -135,19 +135,20 @@ class Predictor:
 
     @property
     def takes_boxes(self) -> bool:
-        """Whether each call must say which boxes are to be named."""
+        """Whether each call needs the boxes to classify."""
         return "boxes" in self._session.input_names
 
     def __call__(
         self, image: Path | str | NDArray[Any] | DecodedImage, *, boxes: ArrayLike | None = None
     ) -> Prediction:
-        """Denoises and names one image.
+        """Denoise and classify one image.
 
         Args:
             image: A file; a :class:`DecodedImage`; or an array of shape (h, w) or (h, w, c), of
-                uint8, uint16, or floats on the scale [0, 1], which noise may leave.  Grey and RGB
-                are turned into what the network takes.
-            boxes: Shape (k, 4), left, top, right, bottom in pixels, where labels belong to boxes.
+                uint8, uint16, or floats on the scale [0, 1] (noise may exceed it). Grey and RGB are
+                converted to the channels of the network.
+            boxes: Shape (k, 4): left, top, right, bottom in pixels; only for networks that classify
+                boxes.
 
         Raises:
             InputError: The image or the boxes do not fit the network.
@@ -163,24 +164,24 @@ class Predictor:
         return self._prediction(source, answer, tiled=height * width > self.max_pixels)
 
     def folder(self, path: Path) -> Iterator[tuple[Path, Prediction | TapetumError]]:
-        """Goes through the images of a folder, sorted by name.
+        """Predict the images of a folder, sorted by name.
 
         Returns:
-            Each file with its prediction, or with the reason why there is none.
+            Each file with its prediction, or with the error.
 
         Raises:
             DataError: There is no such folder, or no image in it.
-            InputError: Labels belong to boxes, which a folder does not have.
+            InputError: The network classifies boxes, which a folder does not have.
         """
         self._check_boxes_wanted(given=False)
         return self._each(images_in(path))
 
     def warm_up(self, height_px: int | None = None, width_px: int | None = None) -> None:
-        """Runs once on a grey image, so that the first real one is not the slow one.
+        """Run once on a grey image, so that the first real image is not slower than the others.
 
         Args:
-            height_px: Of that image; as in training where null.
-            width_px: The same.
+            height_px: Height of that image; by default that of the training.
+            width_px: Width of that image, likewise.
         """
         height, width = height_px or self.manifest.size_px, width_px or self.manifest.size_px
         pixels = np.full((self.manifest.image_channels, height, width), 0.5, np.float32)
@@ -196,7 +197,7 @@ class Predictor:
     def _check_boxes_wanted(self, *, given: bool) -> None:
         if self.takes_boxes and not given:
             raise InputError(
-                f"{self.manifest.name} names boxes, and none were passed",
+                f"{self.manifest.name} classifies boxes, but none were passed",
                 "pass boxes of shape (k, 4), or use mode='image'",
             )
         if given and not self.takes_boxes:
@@ -204,12 +205,12 @@ class Predictor:
             raise InputError(f"boxes were passed, but {reason} here", "leave the boxes out")
 
     def _limits(self, height: int, width: int) -> Limits:
-        """What tiles of an image of this size must keep to."""
+        """Return the limits of tiles for an image of this size."""
         manifest = self.manifest
         if manifest.tile_halo_px is None and height * width > self.max_pixels:
             raise InputError(
                 f"the image of {width} x {height} px is above the limit of {self.max_pixels:,} "
-                f"pixels, and {manifest.name} cannot be tiled: it looks at all places at once",
+                f"pixels, and {manifest.name} cannot be tiled: a layer sees the whole image",
                 "raise the memory limit, or make the image smaller",
             )
         return Limits(manifest.tile_halo_px or 0, manifest.stride_px, self.max_pixels)
@@ -217,7 +218,7 @@ class Predictor:
     def _run(
         self, pixels: NDArray[np.float32], runs: Sequence[Run], boxes: NDArray[np.float32] | None
     ) -> _Answer:
-        """Makes every run and puts the answers together."""
+        """Make every run and combine the outputs."""
         denoised = np.empty_like(pixels) if "denoised" in self.outputs else None
         rows = 1 if boxes is None else len(boxes)
         probabilities = np.zeros((rows, len(self.manifest.class_names)), np.float32)
@@ -239,10 +240,10 @@ class Predictor:
     def _ask(
         self, pixels: NDArray[np.float32], window: Window, boxes: NDArray[np.float32] | None
     ) -> _Answer:
-        """Runs the network on one window of an image."""
+        """Run the network on one window of an image."""
         feeds = {"noisy": np.ascontiguousarray(window.cut(pixels)[np.newaxis])}
         if self.takes_boxes:
-            corner = np.array([[0, 0, 1, 1]], np.float32)  # a graph may not take zero boxes
+            corner = np.array([[0, 0, 1, 1]], np.float32)  # a graph needs at least one box
             local = corner if boxes is None or not len(boxes) else window.shift(boxes)
             feeds["boxes"] = local[np.newaxis]
         start = time.perf_counter()
@@ -258,7 +259,7 @@ class Predictor:
     def _check_answer(
         self, feeds: dict[str, NDArray[np.float32]], found: dict[str, NDArray[np.float32]]
     ) -> None:
-        """Refuses what a damaged graph answers: another size, or numbers that are none."""
+        """Refuse the outputs of a damaged graph: another size, or values that are not finite."""
         by_box = self.manifest.labels == "boxes" and "boxes" in feeds
         rows = feeds["boxes"].shape[:2] if by_box else (1,)
         shapes = {
@@ -268,13 +269,13 @@ class Predictor:
         for name, value in found.items():
             if value.shape != shapes[name]:
                 raise PackageError(
-                    f"{self.manifest.name} answered with {name} of shape {value.shape} instead of "
+                    f"{self.manifest.name} returned {name} of shape {value.shape} instead of "
                     f"{shapes[name]}",
                     "its graph is damaged: export it again",
                 )
             if not np.isfinite(value).all():
                 raise PackageError(
-                    f"{self.manifest.name} answered with numbers that are not finite",
+                    f"{self.manifest.name} returned numbers that are not finite",
                     "its weights are damaged: train or export it again",
                 )
 
@@ -289,19 +290,19 @@ class Predictor:
 
 
 def _outputs(manifest: Manifest, mode: Mode) -> tuple[str, ...]:
-    """The graph's outputs that a mode asks for."""
+    """Return the graph outputs of a mode."""
     if mode not in get_args(Mode):
         raise InputError(f"there is no mode {mode!r}", nearest(str(mode), get_args(Mode)))
     if mode == "label" and not manifest.classifies:
         raise InputError(f"{manifest.name} only denoises images", "use mode='image'")
     if mode == "image" and not manifest.denoises:
-        raise InputError(f"{manifest.name} only names images", "use mode='label'")
+        raise InputError(f"{manifest.name} only classifies images", "use mode='label'")
     outputs = ["denoised"] if manifest.denoises and mode != "label" else []
     return (*outputs, "logits") if manifest.classifies and mode != "image" else tuple(outputs)
 
 
 def _graph_for(package: Package, outputs: Sequence[str]) -> bytes:
-    """The graph, cut down to some of its outputs where it has more."""
+    """Return the graph, reduced to some of its outputs if it has more."""
     manifest = package.manifest
     if len(outputs) == manifest.denoises + manifest.classifies:
         return package.graph_bytes
@@ -312,7 +313,7 @@ def _graph_for(package: Package, outputs: Sequence[str]) -> bytes:
 
 
 def _softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Probabilities along the last axis; the largest logit is taken off first: no overflow."""
+    """Return probabilities along the last axis; subtracting the largest logit prevents overflow."""
     powers = np.exp(logits.astype(np.float64) - logits.max(axis=-1, keepdims=True))
     shares: NDArray[np.float32] = (powers / powers.sum(axis=-1, keepdims=True)).astype(np.float32)
     return shares

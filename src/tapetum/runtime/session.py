@@ -1,15 +1,15 @@
-"""One graph under ONNX Runtime, and the smaller graph that gives only some of its outputs.
+"""Run one graph in ONNX Runtime, and reduce a graph to some of its outputs.
 
-A network with two branches is one graph with two outputs.  ONNX Runtime computes all of a graph
-whichever outputs are asked for, so who wants only the label loads a graph that :func:`keep_outputs`
-has cut down to the nodes behind the label: the other branch then costs nothing.
+A network with two branches is one graph with two outputs. ONNX Runtime computes the whole graph
+whichever outputs are requested. :func:`keep_outputs` therefore reduces the graph to the nodes
+behind the requested outputs, so that the other branch costs nothing.
 
-Weights of a trained network can be so small that the processor handles them in microcode, 5 to 30
-times slower (onnxruntime issues 5472 and 7448); the session therefore takes denormal numbers as
-zero.  ONNX Runtime switches this in the thread that makes the session as well as in its own.
+Weights of a trained network can be denormal numbers, which processors handle 5 to 30 times slower
+(onnxruntime issues 5472 and 7448). The session takes them as zero. ONNX Runtime switches this in
+the thread that makes the session and in its own threads.
 
 Since version 1.32 ONNX Runtime sends telemetry: its import writes a device identifier and an event
-database below the home folder.  :func:`load_onnxruntime` turns this off and is the only place that
+database below the home folder. :func:`load_onnxruntime` turns this off and is the only place that
 imports the library.
 """
 
@@ -23,16 +23,16 @@ from numpy.typing import NDArray
 from tapetum.errors import InputError, PackageError
 from tapetum.provenance import MOST_THREADS, usable_cores
 
-if TYPE_CHECKING:  # loaded where they are used, so that importing this module stays quick
+if TYPE_CHECKING:  # imported where they are used, so that this module loads quickly
     import onnx
 
 __all__ = ["GraphSession", "keep_outputs", "load_onnxruntime"]
 
-_QUIET = 4  # fatal only: every error is raised as well, and one sentence is enough
+_QUIET = 4  # log fatal errors only: every error is raised as well
 
 
 def load_onnxruntime() -> Any:  # onnxruntime has no types
-    """The library, with its telemetry off unless the user has set the variable, even to 0.
+    """Import ONNX Runtime, with its telemetry off unless the user has set the variable.
 
     ONNX Runtime reads ``ORT_DISABLE_TELEMETRY`` once, when it is first imported.
     """
@@ -43,22 +43,21 @@ def load_onnxruntime() -> Any:  # onnxruntime has no types
 
 
 class GraphSession:
-    """A graph, ready to run on this machine's processor.
+    """A graph, ready to run on the processor of this machine.
 
     Args:
         model: The serialised ONNX graph.
-        threads: Threads that share the work of one layer; as many as this process may use where
-            null.
+        threads: Threads that share the work of one layer; by default one per usable core.
 
     Raises:
         PackageError: ONNX Runtime does not accept the graph.
-        InputError: ``threads`` is less than one, or more than any processor has.
+        InputError: ``threads`` is below one, or above what any processor has.
     """
 
     def __init__(self, model: bytes, *, threads: int | None = None) -> None:
         onnxruntime = load_onnxruntime()
         if threads is not None and not 1 <= threads <= MOST_THREADS:
-            raise InputError(f"asked for {threads} threads", f"use 1 to {MOST_THREADS}")
+            raise InputError(f"{threads} threads were requested", f"use 1 to {MOST_THREADS}")
         self.threads = threads or usable_cores()
         try:
             self._session = onnxruntime.InferenceSession(
@@ -73,26 +72,26 @@ class GraphSession:
 
     @property
     def input_names(self) -> tuple[str, ...]:
-        """What :meth:`run` must be fed."""
+        """The inputs of :meth:`run`."""
         return tuple(self._shapes)
 
     @property
     def output_names(self) -> tuple[str, ...]:
-        """What :meth:`run` can return."""
+        """The outputs of :meth:`run`."""
         return tuple(entry.name for entry in self._session.get_outputs())
 
     def run(
         self, outputs: Sequence[str], feeds: Mapping[str, NDArray[np.float32]]
     ) -> list[NDArray[np.float32]]:
-        """Runs the graph once.
+        """Run the graph once.
 
         Args:
-            outputs: Names of the wanted outputs.
-            feeds: One float32 array for each input, such as ``noisy`` of shape (n, c, h, w) in
-                [0, 1] and ``boxes`` of shape (n, k, 4) in pixels.
+            outputs: Names of the requested outputs.
+            feeds: One float32 array for each input, such as ``noisy`` of shape (n, c, h, w) in [0,
+                1] and ``boxes`` of shape (n, k, 4) in pixels.
 
         Returns:
-            The outputs, in the order asked for.
+            The outputs, in the requested order.
 
         Raises:
             InputError: A feed or output does not fit the graph, or the memory is not enough.
@@ -108,7 +107,7 @@ class GraphSession:
             ) from error
 
     def _check(self, outputs: Sequence[str], feeds: Mapping[str, NDArray[np.float32]]) -> None:
-        """Raises where names, types or shapes differ from what the graph declares."""
+        """Raise an error if names, types or shapes differ from those of the graph."""
         unknown = [name for name in outputs if name not in self.output_names]
         if unknown:
             raise InputError(
@@ -127,7 +126,7 @@ class GraphSession:
 
 
 def keep_outputs(model: "onnx.ModelProto", outputs: Iterable[str]) -> "onnx.ModelProto":
-    """A copy of a graph with only what some of its outputs need.
+    """Return a copy of a graph, reduced to the parts that some of its outputs need.
 
     Args:
         model: The whole graph; it is not changed.
@@ -168,21 +167,21 @@ def keep_outputs(model: "onnx.ModelProto", outputs: Iterable[str]) -> "onnx.Mode
 def _needed_nodes(
     graph: "onnx.GraphProto", outputs: Iterable[str]
 ) -> tuple[list["onnx.NodeProto"], set[str]]:
-    """The nodes behind ``outputs`` in their order, and every value name that they touch."""
+    """Return the nodes behind ``outputs`` in their order, and the values that they touch."""
     needed = set(outputs)
     kept: list[onnx.NodeProto] = []
-    for node in reversed(graph.node):  # a graph is sorted: who reads a value comes after it
+    for node in reversed(graph.node):  # a graph is sorted: readers of a value come after it
         if needed.isdisjoint(node.output):
             continue
         kept.append(node)
         needed.update(node.output)
         needed.update(_read_by(node))
-    needed.discard("")  # an optional input that is left out
+    needed.discard("")  # an omitted optional input
     return kept[::-1], needed
 
 
 def _read_by(node: "onnx.NodeProto") -> set[str]:
-    """What a node reads, also from inside the branches and loops that it holds."""
+    """Return the values that a node reads, also inside its branches and loops."""
     names = set(node.input)
     for attribute in node.attribute:
         for graph in (*attribute.graphs, *([attribute.g] if attribute.HasField("g") else [])):
@@ -197,17 +196,17 @@ def _session_options(threads: int) -> Any:  # onnxruntime has no types
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
     options.log_severity_level = _QUIET
-    # A plan for each size of image would keep memory for each, and buys no time that shows.
+    # A memory plan for each size of image would take memory for each, and saves no time.
     options.enable_mem_pattern = False
     options.inter_op_num_threads = 1
-    # Never 0: ONNX Runtime would count the machine's cores, not those that a container may use.
+    # Never 0: ONNX Runtime would use all cores of the machine, not those of the container.
     options.intra_op_num_threads = threads
     options.add_session_config_entry("session.set_denormal_as_zero", "1")
     return options
 
 
 def _runtime_faults() -> tuple[type[Exception], ...]:
-    """Everything that ONNX Runtime raises; its exceptions have no parent of their own."""
+    """Return the exceptions of ONNX Runtime, which have no common parent."""
     state = load_onnxruntime().capi.onnxruntime_pybind11_state
     faults = [value for value in vars(state).values() if isinstance(value, type)]
     own = [value for value in faults if issubclass(value, Exception)]
@@ -215,7 +214,7 @@ def _runtime_faults() -> tuple[type[Exception], ...]:
 
 
 def _short(error: BaseException) -> str:
-    """The first line of a message, without onnxruntime's own source positions."""
+    """Return the first line of a message, without source positions of onnxruntime."""
     text = str(error).strip() or type(error).__name__
     return text.splitlines()[0][:300].rstrip(" .")
 

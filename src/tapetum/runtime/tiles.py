@@ -1,11 +1,11 @@
-"""Large images in pieces: windows that overlap by what the network can see.
+"""Cut large images into windows that overlap by the reach of the network.
 
-A pixel of the denoised image depends on the noisy one only within the network's reach.  A tile
-is therefore a *core*, the part whose result is kept, inside a *window*, the part that the network
-gets to see: the core grown by a halo of at least the reach, and cut at the image's edge.  Cores
-cover the image without overlap.  Every window begins at a multiple of the stride, where the
-network's coarse grids lie as they do in the whole image, so the pieces are not only seamless
-but the same numbers as the whole, up to the last bits of float32.
+A pixel of the denoised image depends on the noisy one only within the network's reach. A tile is a
+*core*, whose result is kept, inside a *window*, which the network sees. The window is the core
+grown by a halo of at least the reach, and cut at the edge of the image. Cores cover the image
+without overlap. Every window begins at a multiple of the stride, where the network's coarse grids
+lie as in the whole image. The result is therefore that of the whole image, up to the last bits of
+float32.
 
 ::
 
@@ -16,8 +16,8 @@ but the same numbers as the whole, up to the last bits of float32.
            │   └───────┘   │
            └───────────────┘
 
-What looks at the whole image (group norm, squeeze-and-excitation) has no finite reach: no halo
-makes such a network's tiles exact, and :func:`halo_px` says so.
+A layer that sees the whole image (group norm, squeeze-and-excitation) has no finite reach: no halo
+makes the tiles of such a network exact, and :func:`halo_px` returns None.
 """
 
 from collections.abc import Iterator
@@ -33,7 +33,7 @@ __all__ = ["Limits", "Run", "Tile", "Window", "copy_core", "halo_px", "plan_runs
 
 
 class Window(NamedTuple):
-    """A part of an image, in pixels; ``right`` and ``bottom`` are just outside of it."""
+    """A part of an image, in pixels; ``right`` and ``bottom`` are exclusive."""
 
     left: int
     top: int
@@ -42,7 +42,7 @@ class Window(NamedTuple):
 
     @property
     def num_pixels(self) -> int:
-        """Its area."""
+        """The area in pixels."""
         return (self.right - self.left) * (self.bottom - self.top)
 
     def holds(self, box: NDArray[np.float32]) -> bool:
@@ -52,21 +52,21 @@ class Window(NamedTuple):
         return inside and self.top <= top and bottom <= self.bottom
 
     def cut(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
-        """This part of an array of shape (..., h, w); a view."""
+        """Return this part of an array of shape (..., h, w), as a view."""
         return pixels[..., self.top : self.bottom, self.left : self.right]
 
     def shift(self, boxes: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Boxes of shape (k, 4) of the image, as seen from this window."""
+        """Return boxes of shape (k, 4) of the image in the coordinates of this window."""
         return boxes - np.array([self.left, self.top, self.left, self.top], np.float32)
 
 
 class Limits(NamedTuple):
-    """What every window keeps to.
+    """The limits of every window.
 
     Attributes:
-        halo_px: By how much windows are larger than cores; a multiple of the stride.
+        halo_px: Margin of a window around its core; a multiple of the stride.
         stride_px: Windows begin at multiples of this.
-        max_pixels: The largest window.
+        max_pixels: The largest area of a window.
     """
 
     halo_px: int
@@ -75,7 +75,7 @@ class Limits(NamedTuple):
 
 
 class Tile(NamedTuple):
-    """What the network sees and which part of its answer counts, both in the whole image."""
+    """A window and the core whose result is kept, both in the whole image."""
 
     window: Window
     core: Window
@@ -85,9 +85,9 @@ class Run(NamedTuple):
     """One run of the network.
 
     Attributes:
-        window: What the network sees.
-        core: Which part of the denoised window counts; None where only the boxes do.
-        boxes: Indices of the boxes that are named in this run.
+        window: The part that the network sees.
+        core: The part of the denoised window to keep; None where only boxes are classified.
+        boxes: Indices of the boxes that this run classifies.
     """
 
     window: Window
@@ -96,7 +96,7 @@ class Run(NamedTuple):
 
 
 class _Span(NamedTuple):
-    """One tile along one side: what counts, inside what is seen."""
+    """One side of a tile: the core inside the window."""
 
     window_start: int
     core_start: int
@@ -105,13 +105,13 @@ class _Span(NamedTuple):
 
 
 def halo_px(architecture: Architecture) -> int | None:
-    """How far a window must reach beyond its core, a multiple of the stride.
+    """Return the margin of a window around its core, a multiple of the stride.
 
-    None where no halo is enough: where a layer on the way to the image looks at all of its
-    places, and where a label of the whole image is all there is.
+    It is None where no halo is enough: a layer on the way to the image sees all of it, or the only
+    output is a label of the whole image.
 
-    Where boxes are named it is at least 1: a box that is narrower than its region is sampled up
-    to half a place outside of it, and a sample between two places reads both.
+    For boxes it is at least 1: a box that is narrower than its region is sampled up to half a place
+    outside of it, and a sample between two places reads both.
     """
     if architecture.decoder is None:
         return _round_up(1, architecture.stride_px) if architecture.classifies_boxes else None
@@ -125,18 +125,18 @@ def halo_px(architecture: Architecture) -> int | None:
 
 
 def plan_tiles(height_px: int, width_px: int, limits: Limits) -> list[Tile]:
-    """The tiling of least work whose windows keep the limits.
+    """Return the tiling of least work whose windows keep the limits.
 
     Args:
-        height_px: Of the image.
-        width_px: Of the image.
-        limits: What every window keeps to.
+        height_px: Height of the image.
+        width_px: Width of the image.
+        limits: The limits of every window.
 
     Returns:
-        Tiles in reading order; a single one where the image is within the limit.
+        Tiles in reading order; a single one if the image is within the limit.
 
     Raises:
-        InputError: The limit leaves no room for a core beside its halo.
+        InputError: The limit leaves no room for a core next to its halo.
     """
     if height_px * width_px <= limits.max_pixels:
         whole = Window(0, 0, width_px, height_px)
@@ -160,20 +160,20 @@ def plan_runs(
     *,
     with_image: bool,
 ) -> list[Run]:
-    """One run for each tile, and one for each box that no core holds whole.
+    """Return one run for each tile, and one for each box that no core contains.
 
-    A box is named where the network sees it as it would in the whole image: in the tile whose
-    core holds it, or else in a window of its own.
+    A box is classified in the tile whose core contains it, or else in a window of its own, so that
+    the network sees it as in the whole image.
 
     Args:
-        height_px: Of the image.
-        width_px: Of the image.
-        boxes: Shape (k, 4), in pixels; None where boxes are not named.
-        limits: What every window keeps to.
-        with_image: Whether tiles without boxes are needed at all.
+        height_px: Height of the image.
+        width_px: Width of the image.
+        boxes: Shape (k, 4), in pixels; None where boxes are not classified.
+        limits: The limits of every window.
+        with_image: Whether tiles without boxes are needed.
 
     Raises:
-        InputError: The limit leaves no room for a core, or for a box, beside its halo.
+        InputError: The limit leaves no room for a core, or for a box, next to its halo.
     """
     tiles = plan_tiles(height_px, width_px, limits)
     if boxes is None:
@@ -194,13 +194,13 @@ def plan_runs(
 def copy_core(
     whole: NDArray[np.float32], window: Window, core: Window, answer: NDArray[np.float32]
 ) -> None:
-    """Writes what counts of one answer into the whole image.
+    """Copy the core of one result into the whole image.
 
     Args:
-        whole: The image being put together, shape (c, h, w); changed in place.
-        window: What the network saw.
-        core: Which part of it counts.
-        answer: What the network made of the window, shape (c, h', w').
+        whole: The image to fill, shape (c, h, w); changed in place.
+        window: The part that the network saw.
+        core: The part to keep.
+        answer: The output for the window, shape (c, h', w').
     """
     inner = Window(
         core.left - window.left,
@@ -212,7 +212,7 @@ def copy_core(
 
 
 def _best_core(height_px: int, width_px: int, limits: Limits) -> tuple[int, int]:
-    """Height and width of the cores that see the fewest pixels twice."""
+    """Return height and width of the cores that process the fewest pixels twice."""
     halo_px, stride_px, max_pixels = limits
     best: tuple[int, int, int] | None = None  # work in pixels, height, width
     for num_columns in range(1, -(-width_px // stride_px) + 1):
@@ -229,14 +229,14 @@ def _best_core(height_px: int, width_px: int, limits: Limits) -> tuple[int, int]
         least_px = stride_px + 2 * halo_px
         needed = min(height_px, least_px) * min(width_px, least_px)
         raise InputError(
-            f"tiles of at most {max_pixels:,} pixels leave no room beside a halo of {halo_px} px",
+            f"tiles of at most {max_pixels:,} pixels leave no room next to a halo of {halo_px} px",
             f"raise the memory limit so that {needed:,} pixels fit",
         )
     return best[1], best[2]
 
 
 def _longest_core(length_px: int, limit_px: int, limits: Limits) -> int | None:
-    """The longest core whose windows are within the limit, evened out over the whole length."""
+    """Return the longest core whose windows keep the limits, evened out over the whole length."""
     if length_px <= limit_px:
         return _round_up(length_px, limits.stride_px)
     longest = _round_down(limit_px - 2 * limits.halo_px, limits.stride_px)
@@ -249,7 +249,7 @@ def _longest_core(length_px: int, limit_px: int, limits: Limits) -> int | None:
 def _window_around(
     box: NDArray[np.float32], height_px: int, width_px: int, limits: Limits
 ) -> Window:
-    """The least window that shows the network a box of shape (4,) as the whole image would."""
+    """Return the smallest window that shows a box of shape (4,) as the whole image would."""
     halo_px, stride_px, max_pixels = limits
     left, top, right, bottom = box.tolist()
     window = Window(
