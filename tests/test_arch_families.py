@@ -39,7 +39,7 @@ def test_an_expansion_replaces_all_but_the_first_convolution() -> None:
 
 def test_numbers_that_make_no_network_are_refused() -> None:
     """A depth of nothing gives a sentence."""
-    with pytest.raises(ArchitectureError, match="makes no network"):
+    with pytest.raises(ArchitectureError, match="is not possible"):
         plain(depth=0)
     for numbers in ({"channels": 0}, {"num_classes": 1, "boxes": False}):
         with pytest.raises(ArchitectureError, match="these numbers make no network"):

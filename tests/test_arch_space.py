@@ -132,8 +132,8 @@ def test_all_faults_of_choices_are_told_at_once() -> None:
     for fault in (
         f"{a} has no choice",
         f"{b} cannot be left out",
-        f"{c}: this slot takes no 'k7-e3'",
-        f"{d}: k3-e3 with 50 hidden channels is off the grid",
+        f"{c}: this slot has no candidate 'k7-e3'",
+        f"{d}: k3-e3 cannot have 50 hidden channels",
         "a multiple of 8 from 32 to 64",
         "there is no slot classifier.blocks.9",
     ):
@@ -182,7 +182,7 @@ def test_a_network_of_another_space_has_no_choices() -> None:
     made = space(slot())
     other = space(slot(width_step=4))
     choices = {"classifier.blocks.1": Choice(candidate="k3-e3", hidden_channels=36)}
-    with pytest.raises(ArchitectureError, match="test is no network of the space test"):
+    with pytest.raises(ArchitectureError, match="test is not a network of the space test"):
         made.choices(other.architecture(choices))
     network = made.architecture(made.random(np.random.default_rng(0)))
     data = network.model_dump()

@@ -167,11 +167,11 @@ def test_what_is_unknown_is_refused() -> None:
     """A space of another name, or of other operators."""
     with pytest.raises(ArchitectureError, match=r"no space 'dcnas'.*dc-nas"):
         find_space("dcnas")
-    with pytest.raises(ArchitectureError, match="no space of 5 operators; choose 4, 6, 8"):
+    with pytest.raises(ArchitectureError, match="no space with 5 operators; choose 4, 6, 8"):
         find_space("c-nas", Frame(operators=5))
-    with pytest.raises(ArchitectureError, match="no decoder called 'convs'"):
+    with pytest.raises(ArchitectureError, match="no decoder 'convs'"):
         find_space("dc-nas", Frame(decoder="convs"))
-    with pytest.raises(ArchitectureError, match="no way to double called 'bilinear'"):
+    with pytest.raises(ArchitectureError, match="no upsampling 'bilinear'"):
         find_space("dc-nas", Frame(up="bilinear"))
 
 

@@ -86,7 +86,7 @@ def test_boxes_are_exact_in_half_precision() -> None:
 
 def test_missing_boxes_are_asked_for() -> None:
     """A network of boxes says that it got none."""
-    with pytest.raises(InputError, match="names boxes but got none"):
+    with pytest.raises(InputError, match="classifies boxes but got none"):
         build(find_architecture("dc-net-reduced-integrated"), seed=0)(torch.rand(1, 1, 48, 48))
 
 

@@ -1,11 +1,11 @@
-r"""What a network costs, from its description alone: multiply-adds, parameters, reach.
+r"""Compute the cost of an architecture: multiply-adds, parameters, reach and memory.
 
-A convolution of side :math:`k` from :math:`c` to :math:`o` channels in :math:`g` groups on
-:math:`h \times w` output places takes :math:`k^2 (c / g) \, o \, h \, w` multiply-adds; a
-transposed one, or one before a pixel shuffle, is counted on its input places.  Biases,
-normalisation (folded away when deployed),
-activations and pooling are not multiply-adds; their elements are counted apart, as
-:attr:`LayerCost.elements`, since the paper's own figures include some of them (docs/cost.md).
+A convolution of side :math:`k` from :math:`c` to :math:`o` channels in :math:`g` groups on :math:`h
+\times w` output places takes :math:`k^2 (c / g) \, o \, h \, w` multiply-adds. A transposed one, or
+one before a pixel shuffle, is counted on its input places. Biases, normalisation (folded away when
+deployed), activations and pooling are not multiply-adds. Their elements are counted separately, as
+:attr:`LayerCost.elements`, since the figures of the paper include some of them
+(paper/docs/cost.md).
 """
 
 from collections.abc import Iterator, Sequence
@@ -42,13 +42,13 @@ Size = tuple[int, int]  # height and width
 
 
 class LayerCost(NamedTuple):
-    """One layer's share.
+    """The cost of one layer.
 
     Attributes:
-        path: Where it is, such as ``encoder.levels.0.1``.
-        multiply_adds: For one image.
+        path: Place of the layer, such as ``encoder.levels.0.1``.
+        multiply_adds: Multiply-adds for one image.
         parameters: Weights, biases, and the scale and shift of a normalisation.
-        elements: Numbers that it returns for one image.
+        elements: Values of the output for one image.
     """
 
     path: str
@@ -60,20 +60,20 @@ class LayerCost(NamedTuple):
 def multiply_adds(
     architecture: Architecture, height: int, width: int, *, num_boxes: int = 1
 ) -> int:
-    """Multiply-adds for one image; equal to half of what torch's own counter gives.
+    """Return the multiply-adds for one image; half of what torch's own counter gives.
 
     Args:
-        architecture: The network.
-        height: Of the image, in pixels.
-        width: Of the image, in pixels.
-        num_boxes: Boxes an image, where the network names boxes.
+        architecture: The architecture.
+        height: Height of the image, in pixels.
+        width: Width of the image, in pixels.
+        num_boxes: Boxes per image, for a network that classifies boxes.
     """
     layers = layer_costs(architecture, height, width, num_boxes=num_boxes)
     return sum(layer.multiply_adds for layer in layers)
 
 
 def parameters(architecture: Architecture) -> int:
-    """Trainable numbers of the network."""
+    """Return the number of trainable parameters."""
     size_px = 64 * architecture.stride_px
     return sum(layer.parameters for layer in layer_costs(architecture, size_px, size_px))
 
@@ -81,7 +81,7 @@ def parameters(architecture: Architecture) -> int:
 def layer_costs(
     architecture: Architecture, height: int, width: int, *, num_boxes: int = 1
 ) -> list[LayerCost]:
-    """The cost of every layer, in the order of the forward pass; arguments as above."""
+    """Return the cost of every layer, in the order of the forward pass; arguments as above."""
     layers: list[LayerCost] = []
     regions = num_boxes if architecture.classifies_boxes else 1
     for path, block, size in placed_blocks(architecture, height, width):
@@ -101,10 +101,10 @@ def layer_costs(
 def placed_blocks(
     architecture: Architecture, height: int, width: int
 ) -> Iterator[tuple[str, Block | Up, Size]]:
-    """Every block, where it is, and the height and width of what comes in.
+    """Return every block with its path and the height and width of its input.
 
-    In the order of the forward pass, with sizes padded to the network's stride; the blocks of a
-    classifier of boxes see the size of a box.
+    Blocks are in the order of the forward pass, with sizes padded to the network's stride. The
+    blocks of a classifier of boxes see the size of a box.
     """
     stride_px = architecture.stride_px
     size = (-(-height // stride_px) * stride_px, -(-width // stride_px) * stride_px)
@@ -128,11 +128,11 @@ def placed_blocks(
 
 
 def reach_px(architecture: Architecture) -> int:
-    """How far a pixel of the noisy image can change the denoised one, in pixels.
+    """Return how far a noisy pixel can change the denoised image, in pixels.
 
-    An upper bound along the deepest path; tiles that overlap by it give the untiled image.  What
-    group norms and squeeze-and-excitations take from the whole map is not counted.  0 where the
-    network does not clean.
+    This is an upper bound along the deepest path; tiles that overlap by it give the untiled image.
+    Group norms and squeeze-and-excitations, which see the whole map, are not counted. It is 0 for a
+    classifier.
     """
     if architecture.decoder is None:
         return 0
@@ -143,7 +143,7 @@ def reach_px(architecture: Architecture) -> int:
             stride_px *= stride_of([block])
     reach += sum(_radius(block) for block in architecture.decoder.blocks) * stride_px
     for step in architecture.decoder.levels:
-        reach += stride_px // 2  # a place of the coarse map spreads over its whole cell
+        reach += stride_px // 2  # a place of the coarse map covers its whole cell
         stride_px //= 2
         reach += stride_px * isinstance(step.up, NearestConv)
         reach += sum(_radius(block) for block in step.blocks) * stride_px
@@ -151,10 +151,10 @@ def reach_px(architecture: Architecture) -> int:
 
 
 def bytes_per_pixel(architecture: Architecture) -> float:
-    """Memory that a forward pass takes for each pixel of the image, float32, roughly.
+    """Return the approximate memory of a forward pass per pixel of the image, in float32.
 
-    The feature maps that wait for the decoder, and three times the largest map (what a layer
-    reads, what it writes, what the runtime lays out anew).
+    It is the size of the feature maps that wait for the decoder, and three times the largest map
+    (input, output and the runtime's own layout).
     """
     size_px = 64 * architecture.stride_px
     layers = layer_costs(architecture, size_px, size_px)
@@ -181,19 +181,19 @@ def _placed(blocks: Sequence[Block], size: Size, path: str) -> Iterator[tuple[st
 
 
 def _times(count: int, layer: LayerCost) -> LayerCost:
-    """The layer on so many regions; its weights are the same for all."""
+    """Return the cost of a layer on several regions; its weights are shared."""
     return layer._replace(
         multiply_adds=count * layer.multiply_adds, elements=count * layer.elements
     )
 
 
 def block_costs(block: Block | Up, size: Size, path: str) -> Iterator[LayerCost]:
-    """The cost of each layer of a block.
+    """Return the cost of each layer of a block.
 
     Args:
-        block: What it is.
-        size: Height and width of what comes in.
-        path: Where it is.
+        block: The block.
+        size: Height and width of its input.
+        path: Place of the block.
     """
     if isinstance(block, MaxPool):
         return

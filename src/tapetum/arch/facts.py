@@ -1,10 +1,9 @@
-"""What must be known about a network that comes as a module, without a description of its layers.
+"""Facts about a network that comes as a module, without a description of its layers.
 
-An :class:`~tapetum.arch.spec.Architecture` describes every layer, so it can be priced, written as
-a graph and shipped.  A network that is written in PyTorch alone can still be trained, scored and
-shown in a report.  :class:`NetworkFacts` holds the few facts that this takes.  Both answer the same
-questions: ``name``, ``kind``, ``image_channels``, ``num_classes``, ``denoises``, ``classifies`` and
-``classifies_boxes``.
+An :class:`~tapetum.arch.spec.Architecture` describes every layer, so it can be priced, written as a
+graph and shipped. A network that is written in PyTorch alone can still be trained, scored and
+reported; :class:`NetworkFacts` holds what this needs. Both have ``name``, ``kind``,
+``image_channels``, ``num_classes``, ``denoises``, ``classifies`` and ``classifies_boxes``.
 """
 
 from typing import Annotated, Any, Literal
@@ -59,4 +58,4 @@ Described = Annotated[
     Annotated[Architecture, Tag("architecture")] | Annotated[NetworkFacts, Tag("facts")],
     Discriminator(_tag),
 ]
-"""What a run says about its network: a whole description, or the few facts about a module."""
+"""The description of a trained network: its architecture, or facts about a module."""

@@ -1,7 +1,7 @@
-"""From a few numbers to a whole description: the families that the paper studies.
+"""The families of architectures that the paper studies.
 
 * :func:`unet`: denoisers of base width ``b``, depth ``d``, channel multiplier ``m`` and
-  convolutions a level ``c`` (paper, appendix A.2 and figure 2).
+  ``c`` convolutions per level (paper, appendix A.2 and figure 2).
 * :func:`small_classifier`: two convolution blocks, a global max-pool, a linear layer (A.1).
 * :func:`integrated`, :func:`sequential`: the two ways of joining them (section 3.1).
 """
@@ -33,7 +33,7 @@ from tapetum.records import faults_are_ours
 
 __all__ = ["integrated", "sequential", "small_classifier", "unet"]
 
-DIGIT_PX = 28  # the side of an MNIST digit, and so of a box in the controlled study
+DIGIT_PX = 28  # the side of an MNIST digit: the box of the controlled study
 FEATURE_BOX_PX = 4  # a 28 px box spans 3.5 places of a map at 1/8
 
 _numbers_checked = partial(faults_are_ours, "these numbers make no network", kind=ArchitectureError)
@@ -50,25 +50,25 @@ def unet(
     expansion: float | None = None,
     channels: int = 1,
 ) -> Architecture:
-    """Describes a UNet denoiser.
+    """Return a UNet denoiser.
 
     Args:
-        name: The name of the architecture.
+        name: Name of the architecture.
         base_width: Channels of the finest level, the paper's ``b``.
         depth: Number of levels, the paper's ``d``; each but the first halves the size.
-        multiplier: How much wider each level is than the one above, ``m``.
-        convs: Convolutions of each level, ``c``.
-        expansion: Of the MBConv that stands for each convolution; plain ones where ``None``.
-            The very first one stays plain, as an image has too few channels to filter one by one.
-        channels: Of the image.
+        multiplier: Ratio of the channels of neighbouring levels, the paper's ``m``.
+        convs: Convolutions per level, the paper's ``c``.
+        expansion: Expansion of the MBConv that replaces each convolution but the very first; plain
+            convolutions if ``None``.
+        channels: Channels of the image.
 
     Raises:
-        ArchitectureError: A number that makes no network.
+        ArchitectureError: A number is out of range.
     """
     if min(base_width, depth, convs) < 1 or multiplier <= 0:
         raise ArchitectureError(
             f"a UNet of width {base_width}, depth {depth}, multiplier {multiplier} and "
-            f"{convs} convolutions a level makes no network",
+            f"{convs} convolutions per level is not possible",
             "give whole numbers of at least 1 and a positive multiplier",
         )
     widths = [round(base_width * multiplier**level) for level in range(depth)]
@@ -113,15 +113,16 @@ def small_classifier(
     num_classes: int = 10,
     boxes: bool = True,
 ) -> Architecture:
-    """Describes a classifier of two blocks (paper, appendix A.1).
+    """Return a classifier of two blocks (paper, appendix A.1).
 
     Args:
-        name: The name of the architecture.
+        name: Name of the architecture.
         widths: Channels after the first and the second block.
-        expansion: Of the MBConv that is the second block; a plain convolution where ``None``.
-        channels: Of the image.
-        num_classes: How many names there are.
-        boxes: Whether it names 28 px boxes (the controlled study) or the whole image.
+        expansion: Expansion of the MBConv that is the second block; a plain convolution if
+            ``None``.
+        channels: Channels of the image.
+        num_classes: Number of classes.
+        boxes: Whether it classifies boxes of 28 px (the controlled study) or the whole image.
     """
     first, second = widths
     # differs from the paper: activates before the max-pool, which gives the same numbers.
@@ -148,11 +149,11 @@ def small_classifier(
 def integrated(
     denoiser: Architecture, name: str, *, num_classes: int = 10, boxes: bool = True
 ) -> Architecture:
-    """Joins a denoiser and a classifier that shares its encoder (paper, figure 2 ii).
+    """Join a denoiser and a classifier that shares its encoder (paper, figure 2 ii).
 
-    With boxes, each is resampled to 4 x 4 places of the deepest level and read by one linear
-    layer.  For whole images, which the paper's controlled study does not have, two strided
-    MBConv blocks widen the view first.
+    Each box is resampled to 4 x 4 places of the deepest level and read by one linear layer. For
+    whole images, which the paper's controlled study does not have, two strided MBConv blocks come
+    first.
     """
     _check_denoises(denoiser)
     deepest = level_channels(denoiser)[-1]
@@ -175,7 +176,7 @@ def integrated(
 
 @_numbers_checked()
 def sequential(denoiser: Architecture, classifier: Architecture, name: str) -> Architecture:
-    """Joins a denoiser and a classifier that reads the denoised image (paper, figure 2 i)."""
+    """Join a denoiser and a classifier that reads the denoised image (paper, figure 2 i)."""
     if classifier.kind != "classifier" or classifier.classifier is None:
         raise ArchitectureError(
             f"{classifier.name} is a {classifier.kind}", "give a classifier of noisy images"
@@ -185,7 +186,7 @@ def sequential(denoiser: Architecture, classifier: Architecture, name: str) -> A
 
 
 def _rebuild(denoiser: Architecture, name: str, classifier: Classifier) -> Architecture:
-    """``denoiser`` with a classifier, validated as a whole."""
+    """Return ``denoiser`` with a classifier, validated as a whole."""
     _check_denoises(denoiser)
     return Architecture(
         name=name,
@@ -206,7 +207,7 @@ def _region(boxes: bool, size_px: int) -> Region:
 
 
 def _context(channels: int) -> tuple[Block, ...]:
-    """Two strided MBConv blocks, each doubling the channels."""
+    """Return two strided MBConv blocks, each doubling the channels."""
     return tuple(
         InvertedResidual(
             in_channels=width,
@@ -229,7 +230,7 @@ def _mix(
     activation: Activation = "relu",
     plain_first: bool = False,
 ) -> tuple[Block, ...]:
-    """``convs`` convolutions, or MBConvs of that ``expansion``, from one width to another."""
+    """Return ``convs`` convolutions, or MBConvs of that ``expansion``."""
     widths: Sequence[int] = (in_channels, *[out_channels] * convs)
     blocks: list[Block] = []
     for index, (before, after) in enumerate(pairwise(widths)):

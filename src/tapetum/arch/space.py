@@ -1,17 +1,18 @@
 r"""A search space: an architecture with slots, each of which takes one of several blocks.
 
-Wherever an architecture has a block, a space may have a :class:`Slot`.  A slot fixes channels,
-stride and activation, so that whatever is chosen fits its neighbours; open are the operator (a
+Wherever an architecture has a block, a space may have a :class:`Slot`. A slot fixes channels,
+stride and activation, so that every choice fits its neighbours. The search chooses the operator (a
 :class:`Candidate`) and the hidden width :math:`h`, which lies on a grid of steps :math:`s` around
-the candidate's expansion :math:`e` of the :math:`c` channels that come in,
+the candidate's expansion :math:`e` of the :math:`c` input channels,
 
 .. math::
     h \in s \mathbb{Z}, \qquad \tfrac{2}{3} e c \le h \le \tfrac{4}{3} e c .
 
-The grid is that of a runtime's vectors: widths in between cost as much as the next one on it.
+The step is that of a runtime's vectors: a width in between costs as much as the next one on the
+grid.
 
-A space is data, JSON both ways: :meth:`Space.architecture` turns it and a choice for each slot
-into an architecture.  Slots are known by their path, which is where their weights would be.
+:meth:`Space.architecture` turns a space and a choice for each slot into an architecture. The path
+of a slot is where its weights would be.
 
 References:
     | Pushing Joint Image Denoising and Classification to the Edge (Markhorst et al., 2024)
@@ -59,16 +60,16 @@ __all__ = [
     "SpaceDecoderLevel",
 ]
 
-NARROWEST, WIDEST = 2 / 3, 4 / 3  # hidden widths, of the candidate's own
+NARROWEST, WIDEST = 2 / 3, 4 / 3  # hidden widths, relative to that of the candidate
 
 
 class Candidate(Record):
-    """An operator that a slot may take: an MBConv of some kernel and expansion.
+    """An operator for a slot: an MBConv of some kernel and expansion.
 
     Args:
         kernel_px: Side of the depth-wise kernel.
-        expansion: Hidden channels over those that come in, before widths are tuned.
-        squeezes: Whether it has a squeeze-and-excitation, of as many channels as come in.
+        expansion: Ratio of hidden to input channels, before widths are tuned.
+        squeezes: Whether it has a squeeze-and-excitation, of as many channels as the input.
     """
 
     kernel_px: KernelPx
@@ -77,16 +78,16 @@ class Candidate(Record):
 
     @property
     def name(self) -> str:
-        """As the paper's table 9 calls it, such as ``k3-e6-se``; derived from the fields."""
+        """The name in the paper's table 9, such as ``k3-e6-se``, derived from the fields."""
         return f"k{self.kernel_px}-e{self.expansion:g}" + ("-se" if self.squeezes else "")
 
 
 class Choice(Record):
-    """What stands in a slot.
+    """The operator and the width of a slot.
 
     Args:
-        candidate: The name of the operator.
-        hidden_channels: On the slot's grid.
+        candidate: Name of the operator.
+        hidden_channels: Hidden channels, on the slot's grid.
     """
 
     candidate: str
@@ -98,17 +99,17 @@ Choices = Mapping[str, Choice | None]
 
 
 class Slot(Record):
-    """A place where one of several blocks stands.
+    """A place for one of several blocks.
 
     Args:
-        in_channels: That come in.
-        out_channels: That go out.
-        stride_px: Height and width shrink by this.
-        norm: Of every candidate.
-        activation: Of every candidate.
-        candidates: What may stand here.
+        in_channels: Input channels.
+        out_channels: Output channels.
+        stride_px: Factor by which height and width shrink.
+        norm: Normalisation of every candidate.
+        activation: Activation of every candidate.
+        candidates: The operators to choose from.
         width_step: Hidden widths are multiples of this.
-        may_be_left_out: Whether nothing may stand here as well.
+        may_be_left_out: Whether the slot may stay empty.
     """
 
     kind: Literal["slot"] = "slot"
@@ -131,47 +132,47 @@ class Slot(Record):
         return self
 
     def candidate(self, name: str) -> Candidate:
-        """The candidate of a name.
+        """Return the candidate of a name.
 
         Raises:
-            ArchitectureError: The slot has none of that name.
+            ArchitectureError: The slot has no candidate of that name.
         """
         known = {candidate.name: candidate for candidate in self.candidates}
         if name not in known:
-            raise ArchitectureError(f"this slot takes no {name!r}", nearest(name, known))
+            raise ArchitectureError(f"this slot has no candidate {name!r}", nearest(name, known))
         return known[name]
 
     def widths(self, candidate: Candidate) -> range:
-        """The hidden widths that a candidate may have, at least one."""
+        """Return the hidden widths of a candidate, at least one."""
         nominal, step = candidate.expansion * self.in_channels, self.width_step
-        # Rounded, so that a third of a width that is on the grid does not fall off it.
+        # Rounded, so that a third of a width on the grid stays on the grid.
         narrowest = max(1, math.ceil(round(NARROWEST * nominal / step, 6)))
         widest = max(narrowest, math.floor(round(WIDEST * nominal / step, 6)))
         return range(narrowest * step, widest * step + 1, step)
 
     def choices(self) -> Iterator[Choice]:
-        """Every block that may stand here."""
+        """Iterate over all choices."""
         for candidate in self.candidates:
             for width in self.widths(candidate):
                 yield Choice(candidate=candidate.name, hidden_channels=width)
 
     def block(self, choice: Choice) -> InvertedResidual:
-        """The block of a choice.
+        """Return the block of a choice.
 
         Raises:
-            ArchitectureError: The slot has no such candidate, or not of that width.
+            ArchitectureError: The slot has no such candidate or width.
         """
         candidate = self.candidate(choice.candidate)
         widths = self.widths(candidate)
         if choice.hidden_channels not in widths:
             raise ArchitectureError(
-                f"{candidate.name} with {choice.hidden_channels} hidden channels is off the grid",
+                f"{candidate.name} cannot have {choice.hidden_channels} hidden channels",
                 f"choose a multiple of {widths.step} from {widths[0]} to {widths[-1]}",
             )
         return self.block_of(candidate, choice.hidden_channels)
 
     def block_of(self, candidate: Candidate, hidden_channels: int) -> InvertedResidual:
-        """The block of an operator and a width, on the grid or not."""
+        """Return the block of an operator and a width, on the grid or not."""
         return InvertedResidual(
             in_channels=self.in_channels,
             hidden_channels=hidden_channels,
@@ -189,13 +190,13 @@ Pieces = tuple[Piece, ...]
 
 
 class SpaceLevel(Record):
-    """As :class:`~tapetum.arch.spec.Level`, with slots."""
+    """A :class:`~tapetum.arch.spec.Level` with slots."""
 
     blocks: Annotated[Pieces, Field(min_length=1)]
 
 
 class SpaceDecoderLevel(Record):
-    """As :class:`~tapetum.arch.spec.DecoderLevel`, with slots."""
+    """A :class:`~tapetum.arch.spec.DecoderLevel` with slots."""
 
     up: Up
     skip_level: Annotated[int, Field(ge=0)] | None = None
@@ -203,7 +204,7 @@ class SpaceDecoderLevel(Record):
 
 
 class SpaceDecoder(Record):
-    """As :class:`~tapetum.arch.spec.Decoder`, with slots."""
+    """A :class:`~tapetum.arch.spec.Decoder` with slots."""
 
     blocks: Pieces = ()
     levels: tuple[SpaceDecoderLevel, ...]
@@ -211,7 +212,7 @@ class SpaceDecoder(Record):
 
 
 class SpaceClassifier(Record):
-    """As :class:`~tapetum.arch.spec.Classifier`, with slots."""
+    """A :class:`~tapetum.arch.spec.Classifier` with slots."""
 
     source: Literal["noisy", "encoder", "denoised"]
     region: Region
@@ -222,14 +223,14 @@ class SpaceClassifier(Record):
 
 
 class Space(Record):
-    """All networks that a search chooses among; see the module's text.
+    """A set of architectures to search; see the text of the module.
 
     Args:
-        name: For people.
+        name: Name for people.
         image_channels: 1 for grey, 3 for RGB.
         encoder: Levels from the finest to the deepest.
-        decoder: The way back to an image; none where the networks only name.
-        classifier: None where the networks only clean.
+        decoder: The decoder; None for classifiers.
+        classifier: The classifier; None for denoisers.
     """
 
     format: Literal["tapetum-space"] = "tapetum-space"
@@ -264,11 +265,11 @@ class Space(Record):
         return runs
 
     def sizes(self, height: int, width: int) -> Mapping[str, tuple[int, int]]:
-        """Height and width of what comes into each slot.
+        """Return height and width of the input of each slot.
 
         Args:
-            height: Of the image, in pixels.
-            width: Of the image, in pixels.
+            height: Height of the image, in pixels.
+            width: Width of the image, in pixels.
         """
         network = self.architecture({path: next(s.choices()) for path, s in self.slots.items()})
         placed = placed_blocks(network, height, width)
@@ -276,25 +277,25 @@ class Space(Record):
 
     @property
     def num_networks(self) -> int:
-        """How many networks there are."""
+        """The number of networks in the space."""
         return math.prod(
             sum(1 for _ in slot.choices()) + slot.may_be_left_out for slot in self.slots.values()
         )
 
     def architecture(self, choices: Choices, *, name: str = "") -> Architecture:
-        """The network of a choice for each slot.
+        """Return the architecture of a choice for each slot.
 
         Args:
-            choices: By the paths of the slots.
-            name: Of the network; by default that of the space.
+            choices: Choices by the paths of the slots.
+            name: Name of the architecture; by default that of the space.
 
         Raises:
-            ArchitectureError: A choice is missing, is for no slot, or does not fit its slot; all
-                faults at once.
+            ArchitectureError: Choices are missing, are for no slot, or do not fit; all faults at
+                once.
         """
         blocks = self._blocks(choices)
         data = self.model_dump(mode="json", exclude={"format", "schema_version"})
-        for path in reversed(blocks):  # from the back, so that what is left out shifts nothing
+        for path in reversed(blocks):  # from the back, so that omitted slots do not shift indices
             *parents, last = _steps(path)
             pieces: Any = data
             for step in parents:
@@ -304,36 +305,36 @@ class Space(Record):
         return Architecture.model_validate(data | {"name": name or self.name})
 
     def choices(self, architecture: Architecture) -> dict[str, Choice | None]:
-        """What stands in each slot of a network of this space.
+        """Return the choice of each slot for an architecture of this space.
 
         Raises:
-            ArchitectureError: The network is none of them.
+            ArchitectureError: The architecture is not in the space.
         """
         parts = dict(_parts(architecture))
         found: list[Choice | None] = []
         for where, pieces in _parts(self):
             found += _match(pieces, parts.get(where, ())) or []
-        # What has no slot (skips, heads, classes) must be the same too.
+        # Parts without slots (skips, heads, classes) must be equal too.
         choices = dict(zip(self.slots, found, strict=False))
         if len(found) != len(self.slots) or architecture != self.architecture(
             choices, name=architecture.name
         ):
             raise ArchitectureError(
-                f"{architecture.name} is no network of the space {self.name}",
-                "give one that was drawn or found in it, for the same images and classes",
+                f"{architecture.name} is not a network of the space {self.name}",
+                "give a network of this space, for the same images and classes",
             )
         return choices
 
     def random(self, generator: np.random.Generator) -> dict[str, Choice | None]:
-        """A choice for each slot: the candidate first, then its width, each evenly."""
+        """Draw a choice for each slot: the candidate first, then its width, both uniformly."""
         return {path: _draw(slot, generator) for path, slot in self.slots.items()}
 
     def random_of_any_size(self, generator: np.random.Generator) -> dict[str, Choice | None]:
-        """A choice for each slot, so that small and large networks are as likely as middling ones.
+        """Draw a choice for each slot, with small, middling and large networks equally likely.
 
-        What :meth:`random` draws for one slot is averaged out by the others, and all networks
-        huddle in the middle of the space.  Here the size of the network comes first, evenly, and
-        each slot draws from the half of its choices, in the order of their widths, around it.
+        In :meth:`random` the draws of many slots average out, and most networks are of middling
+        size. Here the relative size of the network is drawn first, uniformly. Each slot then draws
+        from the half of its choices, in the order of their widths, around that size.
         """
         size = generator.uniform()
         return {path: _draw_near(size, slot, generator) for path, slot in self.slots.items()}
@@ -352,14 +353,14 @@ class Space(Record):
                 faults.append(f"{path}: {error.problem}, {error.remedy}")
         if faults:
             raise ArchitectureError(
-                f"these choices make no network of {self.name}: {'; '.join(faults)}",
-                "choose for each slot what it takes",
+                f"these choices do not fit the space {self.name}: {'; '.join(faults)}",
+                "give each slot one of its candidates",
             )
         return blocks
 
     @model_validator(mode="after")
     def _makes_networks(self) -> Self:
-        """Slots fix channels and strides: if one network is consistent, all are."""
+        """Validate one network: slots fix channels and strides, so all others are like it."""
         first = {path: next(slot.choices()) for path, slot in self.slots.items()}
         try:
             self.architecture(first)
@@ -369,7 +370,7 @@ class Space(Record):
 
 
 def _parts(whole: Space | Architecture) -> Iterator[tuple[str, Sequence[Any]]]:
-    """Every run of blocks, and where it is."""
+    """Iterate over every run of blocks with its path."""
     encoder: Sequence[SpaceLevel | Level] = whole.encoder
     for index, level in enumerate(encoder):
         yield f"encoder.levels.{index}", level.blocks
@@ -383,9 +384,9 @@ def _parts(whole: Space | Architecture) -> Iterator[tuple[str, Sequence[Any]]]:
 
 
 def _match(pieces: Sequence[Piece], blocks: Sequence[Block]) -> list[Choice | None] | None:
-    """What stands in each slot; of equal slots that may be left out, the first are taken.
+    """Return the choice of each slot; of equal optional slots, the first are taken.
 
-    ``None`` where the blocks are not of these pieces.
+    The result is ``None`` if the blocks are not of these pieces.
     """
     if not pieces:
         return None if blocks else []
@@ -403,7 +404,7 @@ def _match(pieces: Sequence[Piece], blocks: Sequence[Block]) -> list[Choice | No
 
 
 def _steps(path: str) -> list[Any]:
-    """``encoder.levels.0.1`` leads through ``encoder[0]["blocks"][1]`` of the dumped data."""
+    """Return the keys of a path: those of ``encoder.levels.0.1`` are encoder, 0, blocks, 1."""
     steps: list[Any] = [int(step) if step.isdigit() else step for step in path.split(".")]
     return ["encoder", steps[2], "blocks", steps[3]] if steps[0] == "encoder" else steps
 
@@ -418,13 +419,13 @@ def _draw(slot: Slot, generator: np.random.Generator) -> Choice | None:
 
 
 def _draw_near(size: float, slot: Slot, generator: np.random.Generator) -> Choice | None:
-    """One of the half of a slot's choices that are about as large, 0 the narrowest, 1 the widest.
+    """Draw from the half of a slot's choices around a relative size: 0 the narrowest, 1 the widest.
 
     A slot is left out as often as it takes one of its candidates.
     """
     if slot.may_be_left_out and generator.integers(len(slot.candidates) + 1) == 0:
         return None
-    # Numbers, of which one becomes a choice: a campaign draws each network again at every visit.
+    # Draw numbers and make one choice of them: this runs often in a campaign.
     ordered = sorted(
         (width, index)
         for index, candidate in enumerate(slot.candidates)

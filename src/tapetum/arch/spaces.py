@@ -1,4 +1,4 @@
-"""The search spaces of the paper, as literal data: C-NAS, D-NAS, DC-NAS and DC-NAS_seq.
+"""The search spaces of the paper: C-NAS, D-NAS, DC-NAS and DC-NAS_seq.
 
 ::
 
@@ -8,10 +8,10 @@
     stride       2     1       2      2       2         1          2           1
     encoder    |   level 0  | level 1 | level 2 |   level 3       |   classification branch
 
-C-NAS is all of it, as a classifier.  D-NAS takes the first six stages as an encoder and puts a
-decoder on top; DC-NAS also keeps the rest as its classification branch, and DC-NAS_seq puts a whole
-C-NAS behind the decoder.  TF-NAS, whose layout this is, works on 224 px; smaller images keep
-their first strides, so that as many places are left at the end.
+C-NAS is all of it, as a classifier. D-NAS takes the first six stages as an encoder and adds a
+decoder. DC-NAS also keeps the rest as its classification branch, and DC-NAS_seq puts a whole C-NAS
+behind the decoder. TF-NAS, whose layout this is, works on 224 px; smaller images drop the first
+strides, so that the last maps have as many places.
 
 References:
     Pushing Joint Image Denoising and Classification to the Edge (Markhorst et al., 2024),
@@ -72,7 +72,7 @@ OPERATORS: Mapping[int, tuple[Candidate, ...]] = {
 }
 """The candidates of a slot, by their number (paper, table 9)."""
 
-# Leaner than those of the encoder: a decoder works on large maps.
+# Fewer channels than in the encoder: the maps of a decoder are large.
 _LEAN = tuple(Candidate(kernel_px=k, expansion=e) for k in (3, 5) for e in (1, 2))
 
 DECODERS: Mapping[str, str] = {
@@ -82,28 +82,28 @@ DECODERS: Mapping[str, str] = {
     "mbconv-3": "two such MBConvs, and none at the deepest size",
     "searched": "two slots at each size: kernel, expansion and width are searched",
 }
-"""What may work at each size of a decoder (paper, table 6; the last is ours)."""
+"""The blocks at each size of a decoder (paper, table 6; the last is ours)."""
 
 UPS: Mapping[str, type[TransposedConv | NearestConv | PixelShuffle]] = {
     "transposed_conv": TransposedConv,
     "nearest_conv": NearestConv,
     "pixel_shuffle": PixelShuffle,
 }
-"""How a decoder may double the size; the first is the paper's."""
+"""How a decoder doubles the size; the first is that of the paper."""
 
 STEM_CHANNELS, FIRST_CHANNELS, LAST_CHANNELS = 32, 16, 1280
-CHANNEL_STEP = 8  # of a processor's vectors
-SMALL_PX, TINY_PX = 128, 64  # below which the first stride goes, and the second too
+CHANNEL_STEP = 8  # the width of a processor's vectors
+SMALL_PX, TINY_PX = 128, 64  # smaller images drop the first stride, or the first two
 
 
 class Stage(NamedTuple):
     """Slots of one width.
 
     Attributes:
-        channels: That every slot gives.
-        num_slots: How many there are.
-        stride_px: Of the first.
-        activation: Of all.
+        channels: Output channels of every slot.
+        num_slots: Number of slots.
+        stride_px: Stride of the first slot.
+        activation: Activation of all slots.
     """
 
     channels: int
@@ -124,17 +124,18 @@ ENCODER_STAGES, BRANCH_STAGES = (3, 4, 5, 6), (7, 8)
 
 
 class Frame(NamedTuple):
-    """What the spaces have in common.
+    """The settings that the spaces have in common.
 
     Attributes:
-        operators: 4, 6 or 8 candidates a slot.
-        image_px: Side of the images; below 128 the first stride goes, below 64 the second too.
+        operators: Candidates per slot: 4, 6 or 8.
+        image_px: Height and width of the images; below 128 the first stride is dropped, below 64
+            the second too.
         image_channels: 1 for grey, 3 for RGB.
-        num_classes: How many names there are.
+        num_classes: Number of classes.
         learns_depth: Whether slots that keep size and channels may be left out (TF-NAS), or all
             stay (the paper, table 10).
-        decoder: What works at each size on the way back to an image; one of :data:`DECODERS`.
-        up: How the size is doubled there; one of :data:`UPS`.
+        decoder: The blocks at each size of the decoder; one of :data:`DECODERS`.
+        up: How the decoder doubles the size; one of :data:`UPS`.
         width: Factor of all channels, which are then rounded up to multiples of 8.
     """
 
@@ -148,15 +149,15 @@ class Frame(NamedTuple):
     width: float = 1.0
 
     def channels(self, usual: int) -> int:
-        """So many channels, scaled."""
+        """Return a number of channels, scaled by the width."""
         return ceil(round(self.width * usual / CHANNEL_STEP, 6)) * CHANNEL_STEP
 
 
 def c_nas(frame: Frame) -> Space:
-    """Classifiers: every stage, then a mean over all places and a linear layer.
+    """Return the space of classifiers: every stage, then a mean over all places and a linear layer.
 
     Raises:
-        ArchitectureError: There are no spaces of so many operators.
+        ArchitectureError: There is no space of that number of operators.
     """
     blocks = (*chain(*_levels(frame)), *_branch(frame))
     return Space(
@@ -167,10 +168,10 @@ def c_nas(frame: Frame) -> Space:
 
 
 def d_nas(frame: Frame) -> Space:
-    """Denoisers: stages 1 to 6 as an encoder, and a UNet decoder.
+    """Return the space of denoisers: stages 1 to 6 as an encoder, and a UNet decoder.
 
     Raises:
-        ArchitectureError: As above.
+        ArchitectureError: As in :func:`c_nas`.
     """
     levels = _levels(frame)
     return Space(
@@ -182,10 +183,10 @@ def d_nas(frame: Frame) -> Space:
 
 
 def dc_nas(frame: Frame) -> Space:
-    """Joint networks: D-NAS, with stages 7 and 8 as classification branch.
+    """Return the space of joint networks: D-NAS with stages 7 and 8 as classification branch.
 
     Raises:
-        ArchitectureError: As above.
+        ArchitectureError: As in :func:`c_nas`.
     """
     denoisers = d_nas(frame)
     return Space(
@@ -198,10 +199,10 @@ def dc_nas(frame: Frame) -> Space:
 
 
 def dc_nas_seq(frame: Frame) -> Space:
-    """Joint networks without anything shared: D-NAS, and a whole C-NAS on the denoised image.
+    """Return the space of joint networks that share nothing: D-NAS, then C-NAS on its image.
 
     Raises:
-        ArchitectureError: As above.
+        ArchitectureError: As in :func:`c_nas`.
     """
     denoisers, classifiers = d_nas(frame), c_nas(frame)
     assert classifiers.classifier is not None  # noqa: S101  (c_nas gives one)
@@ -223,15 +224,15 @@ _SPACES: Mapping[str, Callable[[Frame], Space]] = {
 
 
 def space_names() -> list[str]:
-    """The spaces that have a name."""
+    """Return the names of the spaces."""
     return list(_SPACES)
 
 
 def find_space(name: str, frame: Frame | None = None) -> Space:
-    """The space of a name.
+    """Return a space by name.
 
     Raises:
-        ArchitectureError: There is no such space, or the frame makes none.
+        ArchitectureError: There is no such space, or the frame is impossible.
     """
     if name not in _SPACES:
         raise ArchitectureError(f"there is no space {name!r}", nearest(name, _SPACES))
@@ -240,21 +241,21 @@ def find_space(name: str, frame: Frame | None = None) -> Space:
 
 
 def open_space(name: str, frame: Frame | None = None) -> Space:
-    """The space of a name, or of a JSON file that a user wrote; a file has its own frame.
+    """Return a space by name, or read one from a JSON file, which has its own frame.
 
     Raises:
-        InputError: There is no such space or file, or the file describes none.
+        InputError: There is no such space or file, or the file is not a space.
     """
     return Space.read(Path(name)) if name.endswith(".json") else find_space(name, frame)
 
 
 def _levels(frame: Frame) -> list[Pieces]:
-    """Stages 1 to 6, a part for each size that feature maps have."""
+    """Return stages 1 to 6, one level for each size of feature maps."""
     strides = _strides(frame.image_px)
     stem = frame.channels(STEM_CHANNELS)
     head = (
         Conv(in_channels=frame.image_channels, out_channels=stem, stride_px=strides[1]),
-        # Stage 2 is fixed: as wide inside as outside, with a squeeze of a quarter.
+        # Stage 2 is fixed: as many hidden as input channels, with a squeeze of a quarter.
         InvertedResidual(
             in_channels=stem,
             hidden_channels=stem,
@@ -273,7 +274,7 @@ def _levels(frame: Frame) -> list[Pieces]:
 
 
 def _branch(frame: Frame) -> Pieces:
-    """Stages 7 and 8, and the 1x1 convolution before the mean."""
+    """Return stages 7 and 8, and the 1x1 convolution before the mean."""
     widen = Conv(
         in_channels=frame.channels(STAGES[8].channels),
         out_channels=frame.channels(LAST_CHANNELS),
@@ -301,7 +302,7 @@ def _stage(number: int, frame: Frame) -> Pieces:
 
 
 def _strides(image_px: int) -> dict[int, int]:
-    """The stride of each stage: smaller images keep their first places."""
+    """Return the stride of each stage; small images drop the first ones."""
     strides = {1: 2, **{number: stage.stride_px for number, stage in STAGES.items()}}
     if image_px < SMALL_PX:
         strides[1] = 1
@@ -313,7 +314,7 @@ def _strides(image_px: int) -> dict[int, int]:
 def _candidates(operators: int) -> tuple[Candidate, ...]:
     if operators not in OPERATORS:
         raise ArchitectureError(
-            f"there is no space of {operators} operators",
+            f"there is no space with {operators} operators",
             f"choose {', '.join(map(str, OPERATORS))}",
         )
     return OPERATORS[operators]
@@ -333,10 +334,10 @@ def _classifier(
 
 
 def _decoder(levels: Sequence[Pieces], frame: Frame) -> SpaceDecoder:
-    """As wide as the encoder at each size, and a doubling in between (figure 7).
+    """Return a decoder as wide as the encoder at each size (figure 7).
 
-    # differs from the paper, which prints no widths.  At the image's own size, where nothing is
-    left to join, the doubling is all.
+    # differs from the paper, which prints no widths: at the full size, where no feature map is
+    left to join, there is only the upsampling layer.
     """
     widths = [_channels_after(level) for level in levels]
     deepest, finest = widths[-1], widths[0]
@@ -366,12 +367,12 @@ def _decoder(levels: Sequence[Pieces], frame: Frame) -> SpaceDecoder:
 
 def _up(kind: str, before: int, after: int) -> Up:
     if kind not in UPS:
-        raise ArchitectureError(f"there is no way to double called {kind!r}", nearest(kind, UPS))
+        raise ArchitectureError(f"there is no upsampling {kind!r}", nearest(kind, UPS))
     return UPS[kind](in_channels=before, out_channels=after)
 
 
 def _mixing(decoder: str, before: int, after: int) -> Pieces:
-    """What works on the joined maps of one size."""
+    """Return the blocks on the joined maps of one size."""
     match decoder:
         case "conv":
             return (
@@ -384,11 +385,11 @@ def _mixing(decoder: str, before: int, after: int) -> Pieces:
             return (_mbconv(before, after),)
         case "searched":
             return _decoder_slot(before, after), _decoder_slot(after, after)
-    raise ArchitectureError(f"there is no decoder called {decoder!r}", nearest(decoder, DECODERS))
+    raise ArchitectureError(f"there is no decoder {decoder!r}", nearest(decoder, DECODERS))
 
 
 def _mbconv(before: int, after: int) -> InvertedResidual:
-    """MB-k3-e3 (paper, section 4.4)."""
+    """Return an MB-k3-e3 (paper, section 4.4)."""
     return InvertedResidual(in_channels=before, hidden_channels=3 * before, out_channels=after)
 
 

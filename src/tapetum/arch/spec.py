@@ -1,20 +1,20 @@
-"""What a network is, as frozen data: no torch, no weights, JSON both ways.
+"""Architectures as frozen data: no torch, no weights, JSON both ways.
 
-An :class:`Architecture` has up to three parts.  The *encoder* halves the image level by level,
-the *decoder* climbs back and returns a denoised image, the *classifier* names what is in it.
-Where the classifier takes its input decides what the network is called:
+An :class:`Architecture` has up to three parts. The *encoder* halves the size level by level, the
+*decoder* doubles it again and returns a denoised image, the *classifier* returns a label. The input
+of the classifier decides the kind of the network:
 
 ========== ========= ================== =============================
 encoder    decoder   classifier reads   kind
 ========== ========= ================== =============================
 yes        yes       (none)             ``denoiser``
-no         no        the noisy image  ``classifier``
+no         no        the noisy image    ``classifier``
 yes        yes       the encoder        ``integrated`` (DC-Net)
 yes        yes       the denoised image ``sequential`` (DC-Net)
 ========== ========= ================== =============================
 
-A value that contradicts itself (channels that do not chain, a skip of another size) cannot be
-made: validation names every fault.
+Validation refuses contradictions (channels that do not chain, a skip of another size) and lists
+every fault.
 
 References:
     Pushing Joint Image Denoising and Classification to the Edge
@@ -64,7 +64,7 @@ Kind = Literal["denoiser", "classifier", "integrated", "sequential"]
 
 
 class Conv(Record):
-    """A convolution, its normalisation and its activation; a bias where it is not normalised.
+    """A convolution, a normalisation and an activation; it has a bias only without normalisation.
 
     ``group`` normalises over all channels and places of one image (one group).
     """
@@ -81,10 +81,9 @@ class Conv(Record):
 class InvertedResidual(Record):
     """MBConv: a 1x1 expansion, a depth-wise filter, a linear 1x1 projection.
 
-    The input is added where stride and channels allow it.  With ``squeeze_channels`` the filtered
-    channels are first weighed by what the whole map holds: its means, two small 1x1 convolutions
-    with that many channels in between, a sigmoid (Hu et al., Squeeze-and-Excitation Networks, 2018,
-    https://arxiv.org/abs/1709.01507).
+    The input is added where stride and channels allow it. With ``squeeze_channels`` the filtered
+    channels are scaled by a squeeze-and-excitation of that many channels (Hu et al.,
+    Squeeze-and-Excitation Networks, 2018, https://arxiv.org/abs/1709.01507).
     """
 
     kind: Literal["inverted_residual"] = "inverted_residual"
@@ -104,14 +103,14 @@ class InvertedResidual(Record):
 
 
 class MaxPool(Record):
-    """Keeps the largest value of each window of ``size_px``; a last partial window is dropped."""
+    """The maximum of each window of ``size_px``; a last partial window is dropped."""
 
     kind: Literal["max_pool"] = "max_pool"
     size_px: PositiveInt = 2
 
 
 class TransposedConv(Record):
-    """Doubles the height and the width (kernel 2, stride 2, with a bias)."""
+    """A transposed convolution that doubles height and width (kernel 2, stride 2, with a bias)."""
 
     kind: Literal["transposed_conv"] = "transposed_conv"
     in_channels: PositiveInt
@@ -119,7 +118,7 @@ class TransposedConv(Record):
 
 
 class NearestConv(Record):
-    """Doubles the height and the width by repeating each place, then filters (kernel 3, a bias)."""
+    """An upsampling that repeats each place as 2 x 2, then filters (kernel 3, with a bias)."""
 
     kind: Literal["nearest_conv"] = "nearest_conv"
     in_channels: PositiveInt
@@ -127,7 +126,7 @@ class NearestConv(Record):
 
 
 class PixelShuffle(Record):
-    """Computes four times the channels (kernel 1, a bias) and lays them out as 2 x 2 places."""
+    """An upsampling that arranges four times the channels as 2 x 2 places (kernel 1, a bias)."""
 
     kind: Literal["pixel_shuffle"] = "pixel_shuffle"
     in_channels: PositiveInt
@@ -139,23 +138,23 @@ Block = Annotated[Conv | InvertedResidual | MaxPool, Field(discriminator="kind")
 
 
 class Level(Record):
-    """Blocks that work one after another; what the last one returns is the level's feature map."""
+    """A chain of blocks; the output of the last one is the level's feature map."""
 
     blocks: Annotated[tuple[Block, ...], Field(min_length=1)]
 
     @property
     def stride_px(self) -> int:
-        """By how much the level shrinks its input."""
+        """The factor by which the level shrinks its input."""
         return stride_of(self.blocks)
 
 
 class DecoderLevel(Record):
-    """Doubles the size, joins the encoder's feature map of that size, and mixes the two.
+    """Double the size, join the encoder's feature map of that size, and mix the two.
 
     Args:
-        up: The doubling.
-        skip_level: The encoder level whose output is concatenated behind ``up``; none where null.
-        blocks: What works on the joined maps, if anything; none of them changes the size.
+        up: The upsampling.
+        skip_level: The encoder level whose output is concatenated behind ``up``; None for none.
+        blocks: Blocks on the joined maps; none of them changes the size.
     """
 
     up: Up
@@ -164,13 +163,12 @@ class DecoderLevel(Record):
 
 
 class Decoder(Record):
-    """The way back to an image.
+    """The decoder: from feature maps to an image.
 
     Args:
-        blocks: What works on the deepest map before it is doubled, if anything; none of them
-            changes the size.
-        levels: The deepest first.
-        output: Projects to the channels of an image.
+        blocks: Blocks on the deepest map; none of them changes the size.
+        levels: Levels, the deepest first.
+        output: Projection to the channels of an image.
     """
 
     blocks: tuple[Block, ...] = ()
@@ -179,17 +177,16 @@ class Decoder(Record):
 
 
 class Whole(Record):
-    """The classifier names the whole image."""
+    """The classifier reads the whole image."""
 
     kind: Literal["whole"] = "whole"
 
 
 class Boxes(Record):
-    """The classifier names each box of an image, resampled to ``size_px`` x ``size_px``.
+    """The classifier reads each box of an image, resampled to ``size_px`` x ``size_px``.
 
-    On an image a box of just that size is cut out exactly; on encoder features it is
-    resampled (region of interest alignment; He et al., Mask R-CNN, 2017,
-    https://arxiv.org/abs/1703.06870).
+    On an image a box of just that size is cut out exactly; on encoder features it is resampled
+    (region of interest alignment; He et al., Mask R-CNN, 2017, https://arxiv.org/abs/1703.06870).
     """
 
     kind: Literal["boxes"] = "boxes"
@@ -200,15 +197,15 @@ Region = Annotated[Whole | Boxes, Field(discriminator="kind")]
 
 
 class Classifier(Record):
-    """Names what is in an image: blocks, one vector a region, a linear layer.
+    """A classifier: blocks, one vector per region, a linear layer.
 
     Args:
-        source: What it reads: the noisy image, the deepest encoder level, the denoised image.
-        region: What gets a name: the whole image, or each of the given boxes.
-        blocks: What works on the region.
+        source: Its input: the noisy image, the deepest encoder level, or the denoised image.
+        region: What is classified: the whole image, or each of the given boxes.
+        blocks: Blocks on the region.
         pooling: How the region becomes one vector; ``flatten`` keeps every place, for boxes only.
         features: Length of that vector.
-        num_classes: How many names there are.
+        num_classes: Number of classes.
     """
 
     source: Literal["noisy", "encoder", "denoised"]
@@ -223,11 +220,11 @@ class Architecture(Record):
     """A whole network.
 
     Args:
-        name: For people; in the zoo, the name to ask for.
-        image_channels: 1 for grey, 3 for RGB; any number works.
+        name: Name for people; also that of :func:`~tapetum.arch.find_architecture`.
+        image_channels: 1 for grey, 3 for RGB; other numbers are possible.
         encoder: Levels from the finest to the deepest.
-        decoder: The way back to an image; none where the network only names.
-        classifier: None where the network only denoises.
+        decoder: The decoder; None for a classifier.
+        classifier: The classifier; None for a denoiser.
     """
 
     schema_version: Literal[1] = 1
@@ -256,12 +253,12 @@ class Architecture(Record):
 
     @property
     def classifies(self) -> bool:
-        """Whether the network names what is in an image."""
+        """Whether the network returns labels."""
         return self.classifier is not None
 
     @property
     def num_classes(self) -> int | None:
-        """How many names there are; ``None`` where the network only denoises."""
+        """The number of classes; ``None`` for a denoiser."""
         return None if self.classifier is None else self.classifier.num_classes
 
     @property
@@ -271,7 +268,7 @@ class Architecture(Record):
 
     @property
     def classifies_boxes(self) -> bool:
-        """Whether labels belong to boxes, which are then an input of the network."""
+        """Whether labels belong to boxes, which are an input of the network."""
         return self.classifier is not None and isinstance(self.classifier.region, Boxes)
 
     @model_validator(mode="after")
@@ -283,7 +280,7 @@ class Architecture(Record):
 
 
 def stride_of(blocks: Iterable[Block]) -> int:
-    """By how much a chain of blocks shrinks its input."""
+    """Return the factor by which a chain of blocks shrinks its input."""
     stride_px = 1
     for block in blocks:
         stride_px *= block.size_px if isinstance(block, MaxPool) else block.stride_px
@@ -291,7 +288,7 @@ def stride_of(blocks: Iterable[Block]) -> int:
 
 
 def chain(blocks: Sequence[Block], channels: int, where: str, faults: list[str]) -> int:
-    """Channels after ``blocks``; what does not fit is appended to ``faults``."""
+    """Return the channels after ``blocks``; mismatches are appended to ``faults``."""
     for index, block in enumerate(blocks):
         if isinstance(block, MaxPool):
             continue
@@ -304,7 +301,7 @@ def chain(blocks: Sequence[Block], channels: int, where: str, faults: list[str])
 
 
 def level_channels(architecture: Architecture) -> list[int]:
-    """Channels of each encoder level's output, the finest first."""
+    """Return the output channels of each encoder level, the finest first."""
     widths, channels = [], architecture.image_channels
     for level in architecture.encoder:
         channels = chain(level.blocks, channels, "", [])
@@ -340,7 +337,7 @@ def _decoder_faults(architecture: Architecture) -> list[str]:
         if level.up.in_channels != channels:
             faults.append(f"{where}.up takes {level.up.in_channels} channels but gets {channels}")
         if stride_px % 2:
-            faults.append(f"{where}.up doubles a map at 1/{stride_px}, which is no even part")
+            faults.append(f"{where}.up doubles a map at 1/{stride_px}, which is not an even part")
         channels, stride_px = level.up.out_channels, stride_px // 2
         skip = level.skip_level
         if skip is not None and skip >= len(strides):
@@ -391,7 +388,7 @@ def _classifier_faults(architecture: Architecture) -> list[str]:
 
 
 def size_after(blocks: Iterable[Block], size_px: int) -> int:
-    """Height or width after ``blocks``, from ``size_px`` before them."""
+    """Return height or width after ``blocks``, from ``size_px`` before them."""
     for block in blocks:
         if isinstance(block, MaxPool):
             size_px //= block.size_px

@@ -1,9 +1,8 @@
 """Named architectures, as literal numbers.
 
-The widths of the small classifiers are ours: the paper prints only their cost (table 7).  They
-are chosen so that each lands within 3 % of it, counted the way that fits the table best:
-multiply-adds, plus one operation an element for the bias and one for the normalisation
-(docs/cost.md; ``benchmarks/table_7_cost.py`` shows the other ways).
+The widths of the small classifiers are ours: the paper prints only their cost (table 7). Each is
+within 3 % of it, counted in the way that fits the table best: multiply-adds, plus one operation per
+element for the bias and one for the normalisation (paper/docs/cost.md).
 """
 
 from typing import NamedTuple
@@ -16,7 +15,7 @@ __all__ = ["CLASSIFIERS", "DENOISERS", "JOINT", "architecture_names", "find_arch
 
 
 class UNetNumbers(NamedTuple):
-    """The numbers of a UNet: see :func:`tapetum.arch.families.unet`."""
+    """The arguments of :func:`tapetum.arch.families.unet`."""
 
     base_width: int
     depth: int
@@ -26,17 +25,14 @@ class UNetNumbers(NamedTuple):
 
 
 class ClassifierNumbers(NamedTuple):
-    """The numbers of a small classifier: see :func:`tapetum.arch.families.small_classifier`."""
+    """The arguments of :func:`tapetum.arch.families.small_classifier`."""
 
     widths: tuple[int, int]
     expansion: float | None = None
 
 
 class JointNumbers(NamedTuple):
-    """Which denoiser is joined, and which classifier reads its image.
-
-    The encoder is read where ``classifier`` is ``None``.
-    """
+    """The denoiser and the classifier that are joined; without a classifier the encoder is read."""
 
     denoiser: str
     classifier: str | None = None
@@ -66,7 +62,7 @@ CLASSIFIERS = {
     "mb4-s": ClassifierNumbers((6, 10), expansion=4),
 }
 
-# Paper, table 1; the medium one is ours, for images with more in them than digits.
+# Paper, table 1; the medium one is ours, for images with more content than digits.
 JOINT = {
     "dc-net-baseline-integrated": JointNumbers("unet"),
     "dc-net-baseline-sequential": JointNumbers("unet", "mb2.5-m"),
@@ -78,20 +74,20 @@ JOINT = {
 
 
 def architecture_names() -> list[str]:
-    """The names that :func:`find_architecture` knows."""
+    """Return the names that :func:`find_architecture` knows."""
     return sorted([*DENOISERS, *CLASSIFIERS, *JOINT])
 
 
 def find_architecture(
     name: str, *, channels: int = 1, num_classes: int = 10, boxes: bool = True
 ) -> Architecture:
-    """The architecture of a name, for images and classes of your own.
+    """Return a named architecture for given images and classes.
 
     Args:
         name: One of :func:`architecture_names`.
-        channels: Of the images: 1 for grey, 3 for RGB.
-        num_classes: How many names there are; unused by denoisers.
-        boxes: Whether 28 px boxes are named (the paper's controlled study) or whole images.
+        channels: Channels of the images: 1 for grey, 3 for RGB.
+        num_classes: Number of classes; unused by denoisers.
+        boxes: Whether it classifies boxes of 28 px (the paper's controlled study) or whole images.
 
     Raises:
         ArchitectureError: No architecture has this name.

@@ -1,4 +1,4 @@
-"""From a trained network to a package that ships: written, run, compared, opened again."""
+"""Export a trained network as a package: write, run, compare and open it again."""
 
 from tapetum.export.package import Exported, export_network
 from tapetum.export.parity import Parity, measure_parity

@@ -1,4 +1,4 @@
-"""The text for people that every package carries: what it is, what it scored, how to run it."""
+"""The card of a package: a text for people with its scores and how to run it."""
 
 from pathlib import Path
 
@@ -18,11 +18,11 @@ _WHAT = {
 
 
 def write_card(manifest: Manifest, path: Path) -> str:
-    """The card of a package, in Markdown.
+    """Return the card of a package, in Markdown.
 
     Args:
-        manifest: What the package says of itself.
-        path: Where the package is written, for the commands.
+        manifest: The manifest of the package.
+        path: The file of the package, for the commands.
     """
     parts = [_heading(manifest), _border(manifest), _scores(manifest), _usage(manifest, path)]
     parts.append(_origin(manifest))

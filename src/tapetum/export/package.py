@@ -1,8 +1,8 @@
-"""From a trained network to a package that ships, proved on the way.
+"""Export a trained network as a package, checked on the way.
 
-The graph is written from the description and the weights, and its very bytes run in ONNX Runtime
-against the trained network.  The package is then written under a temporary name, opened as any
-user would, and compared with the network once more.  Only then does it get its name.
+The graph is written from architecture and weights, and its bytes run in ONNX Runtime against the
+trained network. The package is written under a temporary name, opened as by a user, and compared
+with the network once more. Only then does it get its name.
 """
 
 from collections.abc import Iterable
@@ -23,12 +23,12 @@ __all__ = ["Exported", "export_network"]
 
 
 class Exported(Record):
-    """What an export has made.
+    """The result of an export.
 
     Attributes:
         path: The package.
-        size_bytes: Of the file.
-        parity: How far the graph is from the trained network.
+        size_bytes: Size of the file.
+        parity: How far the graph differs from the trained network.
     """
 
     path: str
@@ -46,19 +46,19 @@ def export_network(
     scores: Scores | None = None,
     overwrite: bool = False,
 ) -> Exported:
-    """Writes the package of a trained network.
+    """Write the package of a trained network.
 
     Args:
-        network: In evaluation mode, on the CPU.
-        out: The package; by custom its name ends in ``.tapetum``.
-        size_px: Side of the images that it was trained on.
-        class_names: In the order of the logits.
-        provenance: Of the training.
-        scores: Of its evaluation.
+        network: The network, in evaluation mode, on the CPU.
+        out: The package; by convention its name ends in ``.tapetum``.
+        size_px: Height and width of the training images.
+        class_names: The name of each logit.
+        provenance: Provenance of the training.
+        scores: Scores of the network.
         overwrite: Whether a file of that name may be replaced.
 
     Raises:
-        PackageError: ``out`` is taken, or the graph does not do what the network does.
+        PackageError: ``out`` exists, or the graph does not do what the network does.
     """
     architecture = network.architecture
     weights = {name: value.numpy() for name, value in network.state_dict().items()}
@@ -85,7 +85,7 @@ def export_network(
 
 
 def _try(path: Path, network: Network, size_px: int, parity: Parity) -> None:
-    """Opens the package as a user would, and refuses it where it does not do as the network."""
+    """Open the package as a user would, and refuse it if it differs from the network."""
     channels = network.architecture.image_channels
     image = np.random.default_rng(0).random((size_px, size_px, channels), dtype=np.float32)
     predictor = Predictor.open(path, max_pixels=size_px**2)

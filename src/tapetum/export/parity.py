@@ -1,7 +1,7 @@
-"""How far the deployable form of a network is from the trained one, measured in the runtime.
+"""Measure how far the exported graph differs from the trained network.
 
-Random images of the trained size go through both, and of an odd one where the graph takes that;
-nothing is assumed of either.  An export that differs by more than :data:`TOLERANCE` is not written.
+Both run on random images of the trained size, and of an odd size if the graph takes that. An export
+that differs by more than :data:`TOLERANCE` is not written.
 """
 
 from importlib.metadata import version
@@ -23,14 +23,14 @@ NUM_BOXES = 2
 
 
 class Parity(Record):
-    """How far the graph is from the network.
+    """The difference between a graph and its network.
 
     Attributes:
         max_difference: The largest absolute difference of any value, by output.
         sizes_px: Heights and widths on which it was measured.
-        num_images: Of each size.
-        runtime: That ran the graph.
-        tolerance: What is allowed.
+        num_images: Images of each size.
+        runtime: The runtime of the graph.
+        tolerance: The largest difference that is allowed.
     """
 
     max_difference: dict[str, float]
@@ -45,12 +45,12 @@ class Parity(Record):
         return max(self.max_difference.values())
 
     def require(self, name: str) -> None:
-        """Refuses a graph that does not do what the network does.
+        """Refuse a graph that does not do what the network does.
 
         Raises:
-            PackageError: It names the differences.
+            PackageError: The difference is above the tolerance.
         """
-        if not self.worst <= self.tolerance:  # written so that not-a-number fails, too
+        if not self.worst <= self.tolerance:  # so written, NaN fails too
             found = ", ".join(f"{key} {value:.1e}" for key, value in self.max_difference.items())
             raise PackageError(
                 f"the graph of {name} differs from the network by more than "
@@ -68,16 +68,16 @@ def measure_parity(
     in_proportion: bool = False,
     seed: int = 0,
 ) -> Parity:
-    """Runs network and graph on the same random images.
+    """Run network and graph on the same random images.
 
     Args:
-        network: In evaluation mode, on the CPU.
-        graph_bytes: Its serialised graph.
-        size_px: Side of the images that it was trained on.
-        any_size: Whether the graph takes images of other sizes too.
-        in_proportion: Whether networks that return values beyond 1 (the logits of a deep one are in
-            the tens) may differ by as much more: float32 has seven digits.
-        seed: Of the images and boxes.
+        network: The network, in evaluation mode, on the CPU.
+        graph_bytes: The serialised graph of the network.
+        size_px: Height and width of the training images.
+        any_size: Whether the graph takes images of other sizes.
+        in_proportion: Whether differences are divided by values beyond 1: float32 has seven digits,
+            and the logits of a deep network are in the tens.
+        seed: Random seed of the images and boxes.
     """
     session = GraphSession(graph_bytes)
     sizes_px: tuple[tuple[int, int], ...] = ((size_px, size_px),)
@@ -105,7 +105,7 @@ def measure_parity(
 def _random_feeds(
     network: TrainableNetwork, height: int, width: int, generator: np.random.Generator
 ) -> dict[str, NDArray[np.float32]]:
-    """Noisy images, (4, c, h, w), and boxes in them, (4, 2, 4)."""
+    """Return noisy images, (4, c, h, w), and boxes in them, (4, 2, 4)."""
     architecture = network.architecture
     shape = (NUM_IMAGES, architecture.image_channels, height, width)
     feeds = {"noisy": generator.normal(0.5, 0.5, shape).astype(np.float32)}

@@ -13,20 +13,20 @@ from numpy.typing import NDArray
 
 __all__ = ["EPSILON", "fold_batch_norm"]
 
-EPSILON = 1e-5  # torch's default, which every normalisation of the nn room uses
+EPSILON = 1e-5  # torch's default
 
 
 def fold_batch_norm(
     weight: NDArray[np.float32], norm: Mapping[str, NDArray[np.float32]]
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """The weight and bias of the one convolution that does both.
+    """Return the weight and bias of one convolution that includes the normalisation.
 
     Args:
-        weight: Of the convolution, (out, in / groups, k, k).
+        weight: Weight of the convolution, (out, in / groups, k, k).
         norm: ``weight``, ``bias``, ``running_mean`` and ``running_var``, (out,) each.
 
     Returns:
-        Weight of the same shape, and bias (out,); worked out in float64.
+        A weight of the same shape and a bias (out,), computed in float64.
     """
     scale = norm["weight"].astype(np.float64) / np.sqrt(
         norm["running_var"].astype(np.float64) + EPSILON

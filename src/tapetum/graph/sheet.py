@@ -1,7 +1,4 @@
-"""A sheet on which an ONNX graph is drawn: nodes in order, constants, fresh names.
-
-Only what ``onnx.helper`` leaves to its caller; what the nodes mean is the writer's business.
-"""
+"""Collect the nodes, constants and names of an ONNX graph."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -22,7 +19,7 @@ Dimension = int | str
 
 
 class Sheet:
-    """Collects the nodes of one graph; every method returns the name of a value."""
+    """The nodes of one graph; every method returns the name of a value."""
 
     def __init__(self) -> None:
         self._nodes: list[onnx.NodeProto] = []
@@ -31,17 +28,17 @@ class Sheet:
         self._outputs: list[onnx.ValueInfoProto] = []
 
     def input(self, name: str, shape: Sequence[Dimension]) -> str:
-        """Declares a float32 input; a dimension that is a word is free."""
+        """Declare a float32 input; a dimension that is a word is free."""
         self._inputs.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, list(shape)))
         return name
 
     def output(self, name: str, value: str, shape: Sequence[Dimension]) -> None:
-        """Declares ``value`` to be the float32 output ``name``."""
+        """Declare ``value`` as the float32 output ``name``."""
         self._nodes.append(helper.make_node("Identity", [value], [name], name=f"{name}/output"))
         self._outputs.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, list(shape)))
 
     def node(self, operator: str, inputs: Sequence[str], *, path: str, **attributes: Any) -> str:
-        """Adds a node with one output, named after where it is in the network."""
+        """Add a node with one output, named after its place in the network."""
         name = f"{path}/{operator}.{len(self._nodes)}"
         self._nodes.append(
             helper.make_node(operator, list(inputs), [name], name=name, **attributes)
@@ -49,22 +46,21 @@ class Sheet:
         return name
 
     def weight(self, name: str, value: NDArray[np.float32]) -> str:
-        """Stores a float32 constant under ``name``."""
+        """Store a float32 constant under ``name``."""
         array = np.ascontiguousarray(value, dtype=np.float32)
         self._constants[name] = numpy_helper.from_array(array, name)
         return name
 
     def integers(self, *values: int) -> str:
-        """Stores a one-dimensional int64 constant; equal ones are stored once."""
+        """Store a one-dimensional int64 constant; equal ones are stored once."""
         name = "int64/" + ",".join(str(value) for value in values)
         self._constants[name] = numpy_helper.from_array(np.array(values, dtype=np.int64), name)
         return name
 
     def model(self, name: str) -> onnx.ModelProto:
-        """The checked model of all that was drawn.
+        """Return the checked model.
 
-        Only the inputs that a node reads are kept, so that a graph with fewer outputs asks for
-        no more than it needs.
+        Inputs that no node reads are removed.
         """
         read = {value for node in self._nodes for value in node.input}
         graph = helper.make_graph(

@@ -1,4 +1,4 @@
-"""Which weights an architecture has, by name and shape, and random ones to time it with.
+"""The names and shapes of an architecture's weights, and random weights to time it with.
 
 The names are those of the trained network's ``state_dict``, so that either can be written.
 """
@@ -17,7 +17,7 @@ Shapes = dict[str, tuple[int, ...]]
 
 
 def weight_shapes(architecture: Architecture) -> Shapes:
-    """Name and shape of every weight that the graph needs."""
+    """Return name and shape of every weight that the graph needs."""
     shapes: Shapes = {}
     for index, level in enumerate(architecture.encoder):
         shapes.update(_blocks(level.blocks, f"encoder.levels.{index}"))
@@ -37,10 +37,10 @@ def weight_shapes(architecture: Architecture) -> Shapes:
 
 
 def random_weights(architecture: Architecture, *, seed: int) -> dict[str, NDArray[np.float32]]:
-    """Weights that keep the values of a forward pass in an ordinary range.
+    """Draw weights that keep the values of a forward pass in an ordinary range.
 
     Args:
-        architecture: The network.
+        architecture: The architecture.
         seed: Equal seeds give equal weights.
     """
     generator = np.random.default_rng(seed)
@@ -50,10 +50,10 @@ def random_weights(architecture: Architecture, *, seed: int) -> dict[str, NDArra
 
 
 def check_weights(architecture: Architecture, weights: Mapping[str, NDArray[np.float32]]) -> None:
-    """Checks that every weight is there and has the right shape.
+    """Check that every weight is present and has the right shape.
 
     Raises:
-        ArchitectureError: What is missing or of another shape; all faults at once.
+        ArchitectureError: Weights are missing or have another shape; all faults at once.
     """
     faults = []
     for name, shape in weight_shapes(architecture).items():
@@ -74,7 +74,7 @@ def _draw(name: str, shape: tuple[int, ...], generator: np.random.Generator) -> 
     if len(shape) == 1:
         return generator.normal(0, 0.1, shape).astype(np.float32)
     fan_in = shape[0] if name.endswith("up.weight") else int(np.prod(shape[1:]))
-    # Uniform and in float32 from the start, which is four times as quick as normal: a latency table
+    # Uniform and in float32, which is four times as fast as normal: a latency table
     # draws millions of weights for each of some hundred networks, again in every round.
     weights = generator.random(shape, dtype=np.float32) - np.float32(0.5)
     return np.asarray(weights * np.float32((12 / fan_in) ** 0.5))

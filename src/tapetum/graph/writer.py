@@ -1,13 +1,13 @@
-"""Description + weights -> the ONNX graph that is timed and that ships.
+"""Write an architecture and its weights as the ONNX graph that is timed and shipped.
 
-The graph takes images of any number and size: it pads them to the network's stride and crops
-the result back by itself.  Batch normalisation is folded into the convolutions.  Writing takes
-milliseconds and no torch, so that a search can write and time hundreds of networks.
+The graph takes images of any number and size: it pads them to the network's stride and crops the
+result. Batch normalisation is folded into the convolutions. Writing takes milliseconds and no
+torch, so that a search can write and time hundreds of networks.
 
 Inputs and outputs (float32):
 
 * ``noisy``: (n, channels, height, width)
-* ``boxes``: (n, k, 4), left, top, right, bottom in pixels; where the network names boxes
+* ``boxes``: (n, k, 4), left, top, right, bottom in pixels; for networks that classify boxes
 * ``denoised``: like ``noisy``, not clamped
 * ``logits``: (n, classes), or (n, k, classes) for boxes
 """
@@ -30,7 +30,7 @@ Weights = Mapping[str, NDArray[np.float32]]
 
 
 def output_names(architecture: Architecture) -> tuple[str, ...]:
-    """What the graph of this architecture can return."""
+    """Return the outputs of an architecture's graph."""
     names = ["denoised"] if architecture.decoder is not None else []
     return (*names, "logits") if architecture.classifier is not None else tuple(names)
 
@@ -38,16 +38,15 @@ def output_names(architecture: Architecture) -> tuple[str, ...]:
 def write_graph(
     architecture: Architecture, weights: Weights, *, outputs: Sequence[str] = ()
 ) -> onnx.ModelProto:
-    """Writes the deployable form of a network.
+    """Write a network as an ONNX graph.
 
     Args:
-        architecture: The network.
-        weights: By the names of the trained network's ``state_dict``; more than needed is fine.
-        outputs: Of :func:`output_names`; all of them where empty.  What the others alone need is
-            left out.
+        architecture: The architecture.
+        weights: Weights by the names of the trained network's ``state_dict``; others are ignored.
+        outputs: Some of :func:`output_names`; by default all. Nodes of the others are left out.
 
     Raises:
-        ArchitectureError: Weights that do not fit, or an output that the network does not have.
+        ArchitectureError: Weights do not fit, or the network does not have such an output.
     """
     check_weights(architecture, weights)
     available = output_names(architecture)
@@ -61,7 +60,7 @@ def write_graph(
 
 
 class _Writer:
-    """Draws one network; each method draws one part and returns the name of its value."""
+    """Writes one network; each method writes one part and returns the name of its value."""
 
     def __init__(self, architecture: Architecture, weights: Weights) -> None:
         self.architecture = architecture
@@ -90,7 +89,7 @@ class _Writer:
         return self.sheet.model(self.architecture.name)
 
     def _pad(self, noisy: str, size: str) -> str:
-        """Repeats the last row and column up to a multiple of the stride."""
+        """Repeat the last row and column up to a multiple of the stride."""
         stride_px = self.architecture.stride_px
         if stride_px == 1:
             return noisy
@@ -149,7 +148,7 @@ class _Writer:
                 return self._conv(value, path, norm="none", activation="none")
             case spec.PixelShuffle():
                 value = self._conv(value, path, norm="none", activation="none")
-                # As torch orders them: all four places of a channel side by side.
+                # In the order of torch: all four places of a channel are neighbours.
                 return self.sheet.node("DepthToSpace", [value], path=path, blocksize=2, mode="CRD")
 
     def _classify(self, source: str) -> None:
@@ -174,11 +173,11 @@ class _Writer:
         self.sheet.output("logits", value, shape)
 
     def _cut(self, source: str, region: spec.Boxes) -> str:
-        """Resamples every box; the image that it belongs to is counted out in the graph."""
+        """Resample every box; the graph computes the index of its image."""
         node, integers = self.sheet.node, self.sheet.integers
         counts = node("Shape", ["boxes"], path="cut", start=0, end=2)
         ones = node("Expand", [integers(1), counts], path="cut")
-        # 1, 2, ... down the images, minus one: the index of each box's image.
+        # 1, 2, ... over the images, minus one: the index of each box's image.
         numbered = node("CumSum", [ones, integers(0)], path="cut", exclusive=1)
         indices = node("Reshape", [numbered, integers(-1)], path="cut")
         flat = node("Reshape", ["boxes", integers(-1, 4)], path="cut")
@@ -237,7 +236,7 @@ class _Writer:
         return self.sheet.node("Add", [value, result], path=path)
 
     def _weigh(self, value: str, path: str, *, activation: str) -> str:
-        """Squeeze and excitation."""
+        """Write a squeeze-and-excitation."""
         gate = self.sheet.node("GlobalAveragePool", [value], path=path)
         gate = self._conv(gate, f"{path}.squeeze", norm="none", activation=activation)
         gate = self._conv(gate, f"{path}.excite", norm="none", activation="none")
@@ -280,7 +279,7 @@ class _Writer:
         return self._activate(value, activation, path)
 
     def _group_norm(self, value: str, path: str) -> str:
-        """One group, as an instance normalisation of one long channel: every runtime has that."""
+        """Write one group as an instance normalisation, which every runtime has."""
         node = self.sheet.node
         shape = node("Shape", [value], path=path)
         long = node("Reshape", [value, self.sheet.integers(0, 1, -1)], path=path)

@@ -9,8 +9,6 @@ with :math:`\nu` a normalisation, :math:`\phi` an activation, :math:`E` and :mat
 convolutions, :math:`D_k` a depth-wise one of side :math:`k`; :math:`Q` and :math:`R` 1x1 ones with
 few channels in between, :math:`s` the sigmoid.
 
-Modules take plain keyword arguments; :mod:`tapetum.nn.build` reads them off a description.
-
 References:
     | MobileNetV2: Inverted Residuals and Linear Bottlenecks (Sandler et al., 2018)
     | https://arxiv.org/abs/1801.04381
@@ -36,7 +34,7 @@ __all__ = [
 
 
 def normalise(norm: str, channels: int) -> nn.Module:
-    """The normalisation layer of a name: ``batch``, ``group`` (one group) or ``none``."""
+    """Return a normalisation layer by name: ``batch``, ``group`` (one group) or ``none``."""
     if norm == "batch":
         return RowBatchNorm2d(channels)
     if norm == "group":
@@ -45,7 +43,7 @@ def normalise(norm: str, channels: int) -> nn.Module:
 
 
 def activate(activation: str) -> nn.Module:
-    """The activation layer of a name: ``relu``, ``silu`` (swish) or ``none``."""
+    """Return an activation layer by name: ``relu``, ``silu`` (swish) or ``none``."""
     if activation == "relu":
         return nn.ReLU(inplace=True)
     if activation == "silu":
@@ -54,14 +52,14 @@ def activate(activation: str) -> nn.Module:
 
 
 class ConvNorm(nn.Module):
-    """A convolution, a normalisation, an activation; same size at stride 1.
+    """A convolution, a normalisation and an activation; stride 1 keeps the size.
 
     Args:
-        in_channels: Channels that come in.
-        out_channels: Channels that go out.
+        in_channels: Input channels.
+        out_channels: Output channels.
         kernel_px: Side of the kernel, odd.
-        stride_px: Height and width shrink by this, rounded up.
-        groups: Equal to the channels for a depth-wise convolution.
+        stride_px: Factor by which height and width shrink, rounded up.
+        groups: Groups of channels; the number of channels for a depth-wise convolution.
         norm: ``batch``, ``group`` or ``none``; the convolution has a bias only with ``none``.
         activation: ``relu``, ``silu`` or ``none``.
     """
@@ -91,18 +89,18 @@ class ConvNorm(nn.Module):
         self.activation = activate(activation)
 
     def forward(self, x: Float[Tensor, "b c_in h w"]) -> Float[Tensor, "b c_out h_out w_out"]:
-        """Filters, normalises, activates."""
+        """Filter, normalise and activate."""
         y: Tensor = self.activation(self.norm(self.conv(x)))
         return y
 
 
 class SqueezeExcite(nn.Module):
-    """Weighs each channel by what all channels hold, on average over the map.
+    """Scale each channel by a function of the means of all channels.
 
     Args:
-        channels: That come in and go out.
-        squeeze_channels: Between the two convolutions.
-        activation: Between them too.
+        channels: Input and output channels.
+        squeeze_channels: Channels between the two convolutions.
+        activation: Activation between the two convolutions.
     """
 
     def __init__(self, channels: int, squeeze_channels: int, *, activation: str) -> None:
@@ -115,23 +113,24 @@ class SqueezeExcite(nn.Module):
         )
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
-        """The input, each channel times a number from 0 to 1."""
+        """Return the input, each channel multiplied by a number from 0 to 1."""
         gate: Tensor = self.excite(self.squeeze(x.mean(dim=(2, 3), keepdim=True))).sigmoid()
         return x * gate
 
 
 class InvertedResidual(nn.Module):
-    """Expands, filters each channel on its own, and projects back (MBConv).
+    """Expand, filter each channel on its own, and project back (MBConv).
 
     Args:
-        in_channels: Channels that come in.
-        hidden_channels: Channels that are filtered.
-        out_channels: Channels that go out.
+        in_channels: Input channels.
+        hidden_channels: Channels of the depth-wise filter.
+        out_channels: Output channels.
         kernel_px: Side of the depth-wise kernel, odd.
-        stride_px: Height and width shrink by this, rounded up.
-        squeeze_channels: Of the :class:`SqueezeExcite` after the filter; none where ``None``.
+        stride_px: Factor by which height and width shrink, rounded up.
+        squeeze_channels: Channels of the :class:`SqueezeExcite` after the filter; ``None`` for
+            none.
         norm: As in :class:`ConvNorm`.
-        activation: After the expansion and the filter; the projection is linear.
+        activation: Activation after expansion and filter; the projection is linear.
     """
 
     def __init__(
@@ -171,13 +170,13 @@ class InvertedResidual(nn.Module):
         self.is_residual = stride_px == 1 and in_channels == out_channels
 
     def forward(self, x: Float[Tensor, "b c_in h w"]) -> Float[Tensor, "b c_out h_out w_out"]:
-        """Expands, filters, projects; adds the input where shapes allow it."""
+        """Expand, filter and project; add the input where shapes allow it."""
         y: Tensor = self.project(self.weigh(self.depthwise(self.expand(x))))
         return x + y if self.is_residual else y
 
 
 def pad_to_stride(x: Float[Tensor, "b c h w"], stride_px: int) -> Float[Tensor, "b c h_pad w_pad"]:
-    """Repeats the last row and column until height and width are multiples of ``stride_px``."""
+    """Repeat the last row and column until height and width are multiples of ``stride_px``."""
     height, width = x.shape[-2:]
     bottom, right = -height % stride_px, -width % stride_px
     if not (bottom or right):

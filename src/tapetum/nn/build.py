@@ -1,4 +1,4 @@
-"""The only place where a description becomes a torch module."""
+"""Build torch modules from architectures."""
 
 import math
 
@@ -19,14 +19,14 @@ FIRST_IMAGE_SCALE = 0.1
 
 
 def build(architecture: spec.Architecture, *, seed: int) -> Network:
-    """Builds the network that ``architecture`` describes, with fresh weights.
+    """Build the network of an architecture, with fresh weights.
 
     Args:
-        architecture: The description.
-        seed: Equal seeds give equal weights; torch's global generator is left as it was.
+        architecture: The architecture.
+        seed: Equal seeds give equal weights; torch's global generator is not changed.
 
     Returns:
-        A network in training mode, on the CPU, float32.
+        A network in training mode, on the CPU, in float32.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -41,7 +41,7 @@ def build(architecture: spec.Architecture, *, seed: int) -> Network:
 
 
 def build_block(block: spec.Block) -> nn.Module:
-    """Builds the module that ``block`` describes, with torch's default weights."""
+    """Build the module of a block, with torch's default weights."""
     arguments = block.model_dump(exclude={"kind"})
     match block:
         case spec.Conv():
@@ -53,7 +53,7 @@ def build_block(block: spec.Block) -> nn.Module:
 
 
 def build_up(up: spec.Up) -> nn.Module:
-    """Builds the module that doubles height and width, with torch's default weights."""
+    """Build the module of an upsampling layer, with torch's default weights."""
     channels = (up.in_channels, up.out_channels)
     match up:
         case spec.TransposedConv():
@@ -113,10 +113,10 @@ def _build_classifier(
 
 
 def _initialise(network: Network) -> None:
-    """He initialisation for every convolution, so that no level starts out silent.
+    """Initialise every convolution as proposed by He et al., and the projection small.
 
-    The projection to an image begins small: a first image far beyond [0, 1] would throw the
-    decoder's last activations to where they never come back from.
+    If the first images are far beyond [0, 1], the last activations of the decoder die and never
+    recover. The projection to an image therefore begins small.
 
     References:
         Delving Deep into Rectifiers (He et al., 2015), https://arxiv.org/abs/1502.01852

@@ -1,4 +1,4 @@
-"""From feature maps back to an image: the climbing half of the UNet.
+"""The decoder of a UNet: from feature maps to an image.
 
 References:
     | U-Net: Convolutional Networks for Biomedical Image Segmentation (Ronneberger et al., 2015)
@@ -15,12 +15,12 @@ __all__ = ["Decoder", "DecoderLevel"]
 
 
 class DecoderLevel(nn.Module):
-    """Doubles the size, joins the encoder's feature map of that size, and mixes the two.
+    """Double the size, concatenate the encoder's feature map of that size, and mix the two.
 
     Args:
-        up: Doubles height and width.
-        blocks: Work on the joined maps, without changing the size.
-        skip_level: Which encoder level is joined; none where ``None``.
+        up: Module that doubles height and width.
+        blocks: Modules that process the joined maps, without changing the size.
+        skip_level: Index of the encoder level to concatenate; ``None`` for none.
     """
 
     def __init__(self, up: nn.Module, blocks: nn.Sequential, *, skip_level: int | None) -> None:
@@ -32,7 +32,7 @@ class DecoderLevel(nn.Module):
     def forward(
         self, x: Float[Tensor, "b c_in h w"], features: Sequence[Tensor]
     ) -> Float[Tensor, "b c_out h_up w_up"]:
-        """Climbs one level; ``features`` are the encoder's maps, the finest first."""
+        """Process one level; ``features`` are the encoder's maps, the finest first."""
         y = self.up(x)
         if self.skip_level is not None:
             y = torch.cat([y, _with_dense_gradient(features[self.skip_level])], dim=1)
@@ -41,9 +41,9 @@ class DecoderLevel(nn.Module):
 
 
 def _with_dense_gradient(skip: Tensor) -> Tensor:
-    """The same tensor, whose gradient is copied out of that of the joined maps.
+    """Return the same tensor with a contiguous gradient.
 
-    The encoder adds another to it, which is ten times slower for every other group of channels.
+    The encoder adds another gradient to it, which is ten times slower for a slice of channels.
     """
     if not skip.requires_grad:
         return skip
@@ -58,12 +58,12 @@ def _with_dense_gradient(skip: Tensor) -> Tensor:
 
 
 class Decoder(nn.Module):
-    """Climbs from the deepest feature map to an image.
+    """The decoder of a UNet.
 
     Args:
-        blocks: Work on the deepest map first.
-        levels: The deepest first.
-        output: Projects to the channels of an image.
+        blocks: Modules that process the deepest feature map first.
+        levels: Decoder levels, the deepest first.
+        output: Module that projects to the channels of an image.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class Decoder(nn.Module):
         self.output = output
 
     def forward(self, features: Sequence[Tensor]) -> Float[Tensor, "b c h w"]:
-        """An image from the encoder's feature maps, the finest first."""
+        """Return an image from the encoder's feature maps, the finest first."""
         y = self.blocks(features[-1])
         for level in self.levels:
             y = level(y, features)

@@ -1,4 +1,4 @@
-"""From an image to feature maps, each level smaller and wider than the one before."""
+"""The encoder of a UNet: from an image to feature maps, each smaller and wider than the last."""
 
 from collections.abc import Sequence
 
@@ -9,10 +9,10 @@ __all__ = ["Encoder"]
 
 
 class Encoder(nn.Module):
-    """Levels that work one after another; each one's output is kept.
+    """A chain of levels; the output of each level is kept.
 
     Args:
-        levels: The finest first.
+        levels: Modules, the finest level first.
     """
 
     def __init__(self, levels: Sequence[nn.Sequential]) -> None:
@@ -20,7 +20,7 @@ class Encoder(nn.Module):
         self.levels = nn.ModuleList(levels)
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> list[Tensor]:
-        """The feature maps of all levels, the finest first."""
+        """Return the feature maps of all levels, the finest first."""
         features = []
         for level in self.levels:
             x = level(x)

@@ -1,4 +1,4 @@
-"""From an image or a feature map to names: of the whole image, or of boxes in it.
+"""Classifiers of the whole image, or of boxes in it.
 
 References:
     | Mask R-CNN (He et al., 2017), for the alignment of boxes, https://arxiv.org/abs/1703.06870
@@ -13,7 +13,7 @@ __all__ = ["BoxClassifier", "WholeClassifier", "pool"]
 
 
 def pool(x: Float[Tensor, "b c h w"], pooling: str) -> Float[Tensor, "b f"]:
-    """One vector a map: ``max`` or ``mean`` over all places, or ``flatten`` (keeps every place)."""
+    """Return one vector per map: ``max`` or ``mean`` over all places, or ``flatten``."""
     if pooling == "max":
         return x.amax(dim=(2, 3))
     if pooling == "mean":
@@ -22,13 +22,13 @@ def pool(x: Float[Tensor, "b c h w"], pooling: str) -> Float[Tensor, "b f"]:
 
 
 class WholeClassifier(nn.Module):
-    """Names the whole image.
+    """Classify the whole image.
 
     Args:
-        blocks: Work on the map first.
+        blocks: Modules that process the map first.
         pooling: As in :func:`pool`, without ``flatten``.
         features: Length of the pooled vector.
-        num_classes: How many names there are.
+        num_classes: Number of classes.
     """
 
     def __init__(
@@ -40,21 +40,21 @@ class WholeClassifier(nn.Module):
         self.linear = nn.Linear(features, num_classes)
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b classes"]:
-        """Scores before the softmax."""
+        """Return the logits."""
         logits: Tensor = self.linear(pool(self.blocks(x), self.pooling))
         return logits
 
 
 class BoxClassifier(nn.Module):
-    """Names each box of an image.
+    """Classify each box of an image.
 
     Args:
-        blocks: Work on the cut-out boxes.
+        blocks: Modules that process the boxes.
         size_px: Height and width to which each box is resampled.
-        stride_px: How many image pixels one place of the input spans.
+        stride_px: Image pixels per place of the input map.
         pooling: As in :func:`pool`.
         features: Length of the pooled vector.
-        num_classes: How many names there are.
+        num_classes: Number of classes.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class BoxClassifier(nn.Module):
     def forward(
         self, x: Float[Tensor, "b c h w"], boxes: Float[Tensor, "b k 4"]
     ) -> Float[Tensor, "b k classes"]:
-        """Scores before the softmax, for each box (left, top, right, bottom, in image pixels)."""
+        """Return the logits of each box (left, top, right, bottom, in image pixels)."""
         num_images, num_boxes = boxes.shape[:2]
         logits: Tensor = self.linear(pool(self.blocks(self._cut(x, boxes)), self.pooling))
         return logits.view(num_images, num_boxes, -1)
@@ -86,13 +86,13 @@ class BoxClassifier(nn.Module):
         self, x: Float[Tensor, "b c h w"], boxes: Float[Tensor, "b k 4"]
     ) -> Float[Tensor, "bk c size size"]:
         num_images, num_boxes = boxes.shape[:2]
-        # In float32 under autocast too: bf16 counts images and pixels exactly only up to 256.
+        # In float32 under autocast too: bf16 is exact only up to 256.
         image = torch.arange(num_images, device=x.device, dtype=torch.float32)
         regions = torch.cat(
             [image.repeat_interleave(num_boxes)[:, None], boxes.reshape(-1, 4).float()], dim=1
         )
-        # Aligned, one sample a cell: a box of exactly size_px on an image is cut out unchanged.
-        # On coarser maps two samples a side keep neighbouring places from being skipped.
+        # Aligned, one sample per cell: a box of exactly size_px on an image is cut out unchanged.
+        # On coarser maps two samples per side do not skip neighbouring places.
         cut: Tensor = roi_align(
             x.float(),
             regions,

@@ -1,4 +1,4 @@
-"""The trainable form of an architecture: one network, up to two outputs."""
+"""Trainable networks: one module with up to two outputs."""
 
 from abc import ABC, abstractmethod
 from typing import NamedTuple
@@ -17,12 +17,12 @@ __all__ = ["Network", "Outputs", "TrainableNetwork"]
 
 
 class Outputs(NamedTuple):
-    """What a network says about noisy images.
+    """The outputs of a network.
 
     Attributes:
-        image: Denoised, (b, c, h, w), not clamped; ``None`` where the network only names.
-        logits: (b, classes), or (b, k, classes) for k boxes an image; ``None`` where the network
-            only denoises.
+        image: The denoised image, (b, c, h, w), not clamped; ``None`` for a classifier.
+        logits: Shape (b, classes), or (b, k, classes) for k boxes per image; ``None`` for a
+            denoiser.
     """
 
     image: Tensor | None
@@ -45,7 +45,7 @@ class TrainableNetwork(nn.Module, ABC):
     def forward(
         self, noisy: Float[Tensor, "b c h w"], boxes: Float[Tensor, "b k 4"] | None = None
     ) -> Outputs:
-        """Denoises and classifies; see :meth:`Network.forward`."""
+        """Denoise and classify; see :meth:`Network.forward`."""
 
     @abstractmethod
     def freeze_unused(self, *, uses_image: bool, uses_labels: bool) -> None:
@@ -60,15 +60,15 @@ class TrainableNetwork(nn.Module, ABC):
 
 
 class Network(TrainableNetwork):
-    """Encoder, decoder and classifier, joined as the architecture says (paper, figure 2).
+    """Encoder, decoder and classifier, joined as in figure 2 of the paper.
 
-    Made by :func:`tapetum.nn.build`, the one place where descriptions become modules.
+    Use :func:`tapetum.nn.build` to make one.
 
     Args:
-        architecture: The description, kept for whoever asks what this network is.
-        encoder: Feature maps from an image; ``None`` where the network only names.
-        decoder: An image from feature maps; present with the encoder.
-        classifier: Class scores from an image or the deepest map; ``None`` for a denoiser.
+        architecture: The architecture of the network.
+        encoder: Returns feature maps; ``None`` for a classifier.
+        decoder: Returns an image from feature maps; present with the encoder.
+        classifier: Returns logits from an image or the deepest map; ``None`` for a denoiser.
     """
 
     def __init__(
@@ -88,14 +88,14 @@ class Network(TrainableNetwork):
     def forward(
         self, noisy: Float[Tensor, "b c h w"], boxes: Float[Tensor, "b k 4"] | None = None
     ) -> Outputs:
-        """Denoises and names.
+        """Denoise and classify.
 
         Args:
-            noisy: Images of any size, range [0, 1] before the noise.
-            boxes: Left, top, right, bottom in pixels; for architectures that name boxes.
+            noisy: Images of any size, in [0, 1] before the noise.
+            boxes: Left, top, right, bottom in pixels, for a network that classifies boxes.
 
         Raises:
-            InputError: The architecture names boxes and got none.
+            InputError: The network classifies boxes and got none.
         """
         if self.encoder is None or self.decoder is None:
             return Outputs(None, self._name(noisy, boxes))
@@ -108,11 +108,11 @@ class Network(TrainableNetwork):
     def label(
         self, noisy: Float[Tensor, "b c h w"], boxes: Float[Tensor, "b k 4"] | None = None
     ) -> Tensor | None:
-        """The logits alone: an integrated network leaves its decoder out.
+        """Return the logits alone; an integrated network skips its decoder.
 
         Args:
             noisy: As in :meth:`forward`.
-            boxes: As there.
+            boxes: As in :meth:`forward`.
         """
         if self.encoder is None or self.architecture.kind != "integrated":
             return self.forward(noisy, boxes).logits
@@ -120,7 +120,7 @@ class Network(TrainableNetwork):
         return self._name(features[-1], boxes)
 
     def freeze_unused(self, *, uses_image: bool, uses_labels: bool) -> None:
-        """Freezes the classifier, or the decoder that no classifier reads; see the base class."""
+        """Freeze the classifier, or the decoder that no classifier reads; see the base class."""
         if self.classifier is not None and not uses_labels:
             self.classifier.requires_grad_(False)
         is_integrated = self.architecture.kind == "integrated"
@@ -135,7 +135,7 @@ class Network(TrainableNetwork):
             return logits
         if boxes is None:
             raise InputError(
-                f"{self.architecture.name} names boxes but got none",
+                f"{self.architecture.name} classifies boxes but got none",
                 "pass boxes of shape (images, boxes, 4)",
             )
         logits = self.classifier(x, boxes)

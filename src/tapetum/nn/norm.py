@@ -1,24 +1,24 @@
-r"""Batch normalisation that is quick on a CPU for few channels.
+r"""Batch normalisation that is fast on a CPU for few channels.
 
-With channels last in memory, torch's kernel works through the channels of one pixel at a time:
-8 or 12 channels leave most of a vector register empty, and in the reduced UNet half of a training
-step went into normalisation.  Here a whole row of pixels counts as one pixel of many channels,
-which is only another view of the same memory,
+With channels last in memory, torch's kernel processes the channels of one pixel at a time: 8 or 12
+channels leave most of a vector register empty. In the reduced UNet half of a training step went
+into normalisation. Here a whole row of pixels counts as one pixel of many channels, which is only
+another view of the same memory,
 
 .. math::
     (n, h, w, c) \rightarrow (n, h, 1, w c),
 
-and the statistics of the :math:`w` copies of each channel are put together afterwards:
+and the statistics of the :math:`w` copies of each channel are combined afterwards:
 
 .. math::
     \mu = \frac{1}{w} \sum_j \mu_j, \qquad
     \sigma^2 = \frac{1}{w} \sum_j \sigma_j^2 + \frac{1}{w} \sum_j (\mu_j - \mu)^2 .
 
 The result is that of :class:`torch.nn.BatchNorm2d` up to rounding; ``benchmarks/batch_norm.py``
-shows how much quicker it is.
+measures the speed.
 
-A layer may be given fewer channels than it has: the first ones are meant.  Networks whose width is
-searched for use so much of their layers as the width at hand needs.
+An input may have fewer channels than the layer: the first ones are used. Networks with a searched
+width use this.
 """
 
 from typing import Any
@@ -31,18 +31,18 @@ from torch.autograd.function import once_differentiable
 
 __all__ = ["RowBatchNorm2d", "first_channels"]
 
-VECTOR_LANES = 16  # floats in the widest register; torch's own kernel is fine from there on
+VECTOR_LANES = 16  # floats in the widest register; with more channels torch's kernel is fast
 
 
 class RowBatchNorm2d(nn.BatchNorm2d):
-    """Batch normalisation; the same numbers and the same state as torch's.
+    """Batch normalisation with the results and the state of torch's.
 
-    Takes the way through whole rows in training, on a CPU, with channels last in memory, for
-    channels that do not fill vector registers; torch's own way otherwise.
+    The kernel on rows is used in training, on a CPU, with channels last in memory, for channels
+    that do not fill vector registers; torch's own kernel otherwise.
     """
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
-        """Normalises each channel by its mean and variance over images and places."""
+        """Normalise each channel by its mean and variance over images and places."""
         if self.training and _pays(x):
             weight, bias = (first_channels(value, x) for value in (self.weight, self.bias))
             normed: Tensor
@@ -66,13 +66,13 @@ class RowBatchNorm2d(nn.BatchNorm2d):
         )
 
     def _statistics(self) -> tuple[Tensor, Tensor]:
-        assert self.running_mean is not None  # noqa: S101  (we never switch tracking off)
+        assert self.running_mean is not None  # noqa: S101  (tracking is always on)
         assert self.running_var is not None  # noqa: S101
         return self.running_mean, self.running_var
 
     @torch.no_grad()
     def _remember(self, mean: Tensor, variance: Tensor, *, count: int) -> None:
-        """Moves the running statistics; their variance is the unbiased one, as in torch."""
+        """Update the running statistics; their variance is unbiased, as in torch."""
         running_mean, running_variance = self._statistics()
         assert self.num_batches_tracked is not None  # noqa: S101  (as above)
         self.num_batches_tracked.add_(1)
@@ -84,7 +84,7 @@ class RowBatchNorm2d(nn.BatchNorm2d):
 
 
 def first_channels(values: Tensor, x: Tensor) -> Tensor:
-    """As many of the values, one a channel, as ``x`` has channels."""
+    """Return the first values, one per channel of ``x``."""
     return values if len(values) == x.shape[1] else values[: x.shape[1]]
 
 
@@ -105,14 +105,14 @@ class _NormaliseRows(torch.autograd.Function):
         ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, eps: float
     ) -> tuple[Tensor, Tensor, Tensor]:
         rows = _to_rows(x)
-        # Statistics come back in the type of the second and third argument, not in that of rows.
+        # Statistics have the type of the second and third argument, not that of rows.
         unused = weight.new_zeros(rows.shape[1])
         stats = torch.batch_norm_update_stats(rows, unused, unused, 0.0)
         means, variances = (stat.view(-1, x.shape[1]) for stat in stats)
         mean = means.mean(dim=0)
         variance = variances.mean(dim=0) + means.var(dim=0, unbiased=False)
         scale, shift = _tile(weight, x), _tile(bias, x)
-        # Written into a tensor of its own: a view could not be activated in place.
+        # A tensor of its own: a view could not be activated in place.
         normed, unused = torch.empty_like(x), weight.new_empty(0)
         torch.ops.aten.native_batch_norm.out(
             *(rows, scale, shift, _tile(mean, x), _tile(variance, x), False, 0.0, eps),
@@ -132,13 +132,13 @@ class _NormaliseRows(torch.autograd.Function):
         rows = _to_rows(x)
         flow = _to_rows(gradient.contiguous(memory_format=torch.channels_last))
         parameters = [_tile(value, x) for value in (weight, mean, variance)]
-        # As if mean and variance were constants ...
+        # First, as if mean and variance were constants.
         result, weight_gradient, bias_gradient = torch.ops.aten.native_batch_norm_backward(
             flow, rows, *parameters, None, None, False, ctx.eps, [True, True, True]
         )
         weight_gradient = weight_gradient.view(-1, x.shape[1]).sum(dim=0)
         bias_gradient = bias_gradient.view(-1, x.shape[1]).sum(dim=0)
-        # ... and then what flows through them, which is linear in x: slope * x + offset.
+        # Then the gradient through them, which is linear in x: slope * x + offset.
         inverse = torch.rsqrt(variance + ctx.eps)
         share = weight * inverse * (x.shape[1] / x.numel())
         slope = -share * weight_gradient * inverse
@@ -150,18 +150,18 @@ class _NormaliseRows(torch.autograd.Function):
 
 
 def _to_rows(x: Tensor) -> Tensor:
-    """(n, c, h, w) -> (n, w c, h, 1), both with channels last: the same memory."""
+    """Map (n, c, h, w) to (n, w c, h, 1), both with channels last: the same memory."""
     count, channels, height, width = x.shape
     rows = x.permute(0, 2, 3, 1).view(count, height, 1, width * channels)
     return rows.permute(0, 3, 1, 2)
 
 
 def _from_rows(rows: Tensor, like: Tensor) -> Tensor:
-    """The way back, to the shape of ``like``."""
+    """Invert :func:`_to_rows`, to the shape of ``like``."""
     count, channels, height, width = like.shape
     return rows.permute(0, 2, 3, 1).view(count, height, width, channels).permute(0, 3, 1, 2)
 
 
 def _tile(value: Tensor, x: Tensor) -> Tensor:
-    """One value a channel, repeated for each pixel of a row."""
+    """Repeat one value per channel for each pixel of a row."""
     return value.expand(x.shape[3], -1).reshape(-1)  # half the time of repeat

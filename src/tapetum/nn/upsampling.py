@@ -1,15 +1,15 @@
-r"""Three ways to double height and width: the paper's, and two that leave no checkerboard.
+r"""Three modules that double height and width.
 
-:class:`TransposedConvUp` is the transposed convolution of the paper, with a quick gradient,
+:class:`TransposedConvUp` is the transposed convolution of the paper, with a fast gradient,
 
 .. math:: y = W \circledast x + b, \qquad \partial L / \partial b = \sum_{n, h, w} g
 
-Asked for the gradient of the bias together with the others, torch leaves oneDNN's quick kernels:
-with 12 channels to 8, at 96 px in bf16, all three gradients take five times as long as the two of
-input and weight.  The one of the bias is but a sum, and is taken on its own here.
+If the gradient of the bias is requested together with the others, torch does not use oneDNN's fast
+kernels: with 12 channels to 8, at 96 px in bf16, all three gradients take five times as long as
+those of input and weight. The gradient of the bias is a sum, and is computed separately here.
 
 :class:`NearestConv` repeats each place and filters; :class:`PixelShuffle` computes four channels
-for each and lays them out as 2 x 2 places.
+for each and arranges them as 2 x 2 places. Neither leaves a checkerboard.
 
 References:
     | Deconvolution and Checkerboard Artifacts (Odena, Dumoulin, Olah, 2016)
@@ -40,11 +40,11 @@ _GEOMETRY = {
 
 
 class TransposedConvUp(nn.ConvTranspose2d):
-    """A transposed convolution with a kernel of 2 px at stride 2; torch's numbers and state.
+    """A transposed convolution (kernel 2, stride 2) with the results and the state of torch's.
 
     Args:
-        in_channels: Channels that come in.
-        out_channels: Channels that go out.
+        in_channels: Input channels.
+        out_channels: Output channels.
     """
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
@@ -55,18 +55,18 @@ class TransposedConvUp(nn.ConvTranspose2d):
         x: Float[Tensor, "b c_in h w"],
         output_size: list[int] | None = None,  # noqa: ARG002  (torch's signature)
     ) -> Float[Tensor, "b c_out h_up w_up"]:
-        """Doubles height and width."""
+        """Double height and width."""
         assert self.bias is not None  # noqa: S101  (made above)
         y: Tensor = _Upsample.apply(x, self.weight, self.bias)
         return y
 
 
 class NearestConv(nn.Module):
-    """Repeats each place as 2 x 2, then filters with a kernel of 3 px.
+    """Repeat each place as 2 x 2, then filter with a kernel of 3 px.
 
     Args:
-        in_channels: Channels that come in.
-        out_channels: Channels that go out.
+        in_channels: Input channels.
+        out_channels: Output channels.
     """
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
@@ -74,17 +74,17 @@ class NearestConv(nn.Module):
         self.conv = nn.Conv2d(in_channels, out_channels, 3, padding=1)
 
     def forward(self, x: Float[Tensor, "b c_in h w"]) -> Float[Tensor, "b c_out h_up w_up"]:
-        """Doubles height and width."""
+        """Double height and width."""
         y: Tensor = self.conv(nn.functional.interpolate(x, scale_factor=2, mode="nearest"))
         return y
 
 
 class PixelShuffle(nn.Module):
-    """Computes four times the channels, and lays them out as 2 x 2 places.
+    """Compute four times the channels and arrange them as 2 x 2 places.
 
     Args:
-        in_channels: Channels that come in.
-        out_channels: Channels that go out.
+        in_channels: Input channels.
+        out_channels: Output channels.
     """
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
@@ -92,7 +92,7 @@ class PixelShuffle(nn.Module):
         self.conv = nn.Conv2d(in_channels, 4 * out_channels, 1)
 
     def forward(self, x: Float[Tensor, "b c_in h w"]) -> Float[Tensor, "b c_out h_up w_up"]:
-        """Doubles height and width."""
+        """Double height and width."""
         return nn.functional.pixel_shuffle(self.conv(x), 2)
 
 
@@ -102,7 +102,7 @@ class _Upsample(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         y = nn.functional.conv_transpose2d(x, weight, bias, stride=STRIDE)
-        # Under autocast y is of a shorter type, and so must be what its gradient meets.
+        # Under autocast y has a shorter type, and its gradient needs operands of that type.
         ctx.save_for_backward(x.to(y.dtype), weight.to(y.dtype))
         ctx.types = (x.dtype, weight.dtype, bias.dtype)
         return y

@@ -1,8 +1,8 @@
-"""The page of a run: what was asked, what came out, and images to judge it by.
+"""Reports: results, plots and example images in one HTML file.
 
-A :class:`Page` is plain data; :func:`render` turns it into one HTML file that asks nothing of any
-other server: images are inline PNG, plots are inline SVG, the style is inside.  The same page
-gives the same bytes.  Right and wrong answers differ in sign, line and words, not by colour alone.
+A :class:`Report` is plain data; :func:`write_report` writes it as one HTML file that needs no
+server: images are inline PNG, plots are inline SVG, the style is inside. Equal reports give equal
+bytes. Right and wrong labels differ in sign, line and words, not by colour alone.
 
 Templates, plots and fonts need the extra ``train``; they are loaded where they are used.
 """

@@ -1,4 +1,4 @@
-"""What a page shows, as plain data: nothing here knows how it will look."""
+"""The content of a report, as plain data without layout."""
 
 import math
 from collections.abc import Mapping
@@ -27,13 +27,13 @@ Box = tuple[float, float, float, float]
 
 @dataclass(frozen=True)
 class ExampleLabel:
-    """What the network read in one place of an image.
+    """A predicted label of an image or a box.
 
     Args:
-        name: What it said.
-        true_name: What is there.
-        confidence: Its probability for ``name``, in [0, 1].
-        box: Where: left, top, right, bottom in pixels; none for the whole image.
+        name: The predicted class.
+        true_name: The true class.
+        confidence: Probability of ``name``, in [0, 1].
+        box: Left, top, right, bottom in pixels; None for the whole image.
     """
 
     name: str
@@ -43,22 +43,22 @@ class ExampleLabel:
 
     @property
     def is_right(self) -> bool:
-        """Whether the network said what is there."""
+        """Whether the prediction is right."""
         return self.name == self.true_name
 
 
 @dataclass(frozen=True, eq=False)
 class Example:
-    """One image before and after.  All three have shape (c, h, w), grey or RGB, on [0, 1].
+    """One image before and after. All three have shape (c, h, w), grey or RGB, in [0, 1].
 
     Args:
-        noisy: What the network was given; values outside [0, 1] are cut off when it is shown.
-        denoised: What it returned.
+        noisy: The input of the network; values outside [0, 1] are clipped for display.
+        denoised: The output of the network.
         truth: The image before the noise.
-        caption: A few words about it.
-        labels: What was named in it, in the order in which people read.
-        psnr_db: Of the denoised image.
-        noisy_psnr_db: Of the noisy one.
+        caption: A few words about the image.
+        labels: Its labels, in reading order.
+        psnr_db: PSNR of the denoised image, in dB.
+        noisy_psnr_db: PSNR of the noisy image, in dB.
     """
 
     noisy: NDArray[np.float32]
@@ -80,7 +80,7 @@ class ExampleGroup:
 
 @dataclass(frozen=True)
 class Series:
-    """One line of a plot; None or a value that is not finite leaves its point out."""
+    """One line of a plot; values that are None or not finite leave their point out."""
 
     name: str
     y: tuple[float | None, ...]
@@ -88,7 +88,7 @@ class Series:
 
 @dataclass(frozen=True)
 class Curve:
-    """One plot: every series against the same ``x``.
+    """One plot: all series share the same ``x``.
 
     Raises:
         InputError: A series has another number of points than ``x``.
@@ -107,23 +107,23 @@ class Curve:
                 raise InputError(
                     f"series {series.name!r} of the plot {self.title!r} has {len(series.y)} points"
                     f" where x has {len(self.x)}",
-                    "give one for each x, None where there is no value",
+                    "give one value for each x, or None",
                 )
 
     def points(self, series: Series) -> list[tuple[float, float]]:
-        """The points of one of its series that have a finite value."""
+        """Return the points of a series that have a finite value."""
         pairs = zip(self.x, series.y, strict=True)
         return [(x, y) for x, y in pairs if y is not None and math.isfinite(y)]
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table of finished text; the first column names the rows.
+    """A table of text; the first column names the rows.
 
     Args:
-        title: What it shows.
-        header: One heading a column.
-        rows: One text a column.
+        title: Title of the table.
+        header: One heading per column.
+        rows: One text per column.
         note: What a reader must know to compare the rows.
         highlighted: Indices of the rows that stand out.
 
@@ -152,10 +152,10 @@ class Bar:
     """One part of a network.
 
     Args:
-        label: What it is, such as ``k5-e6, 96``.
-        group: What it belongs to; neighbours of one group share a heading.
-        length: How wide it is.
-        tone: From 0 to 3; parts of one kind share one.
+        label: Text of the bar, such as ``k5-e6, 96``.
+        group: Neighbours of one group share a heading.
+        length: Length of the bar.
+        tone: Shade from 0 to 3, one for each kind of part.
     """
 
     label: str
@@ -166,13 +166,13 @@ class Bar:
 
 @dataclass(frozen=True)
 class Diagram:
-    """A network from its input to its outputs, one bar a block.
+    """A network from its input to its outputs, one bar per block.
 
     Args:
-        title: What it shows.
-        length_label: What the length of a bar means.
-        bars: From the input on.
-        tones: What each tone means.
+        title: Title of the diagram.
+        length_label: The meaning of a bar's length.
+        bars: The bars, from the input on.
+        tones: The meaning of each tone.
     """
 
     title: str
@@ -183,18 +183,18 @@ class Diagram:
 
 @dataclass(frozen=True, eq=False)
 class Report:
-    """Everything that a page shows, from top to bottom.
+    """The content of a report, from top to bottom.
 
     Args:
         title: The heading.
-        lead: One or two sentences that say what came out.
-        highlights: The few numbers to remember, each under its name.
-        tables: Results.
-        diagrams: Networks.
+        lead: One or two sentences with the result.
+        highlights: The most important numbers, each under its name.
+        tables: Tables of results.
+        diagrams: Diagrams of networks.
         curves: Plots.
-        examples: Images, one group a noise level.
-        commands: What to type to get this page again.
-        facts: What was run on what: names and values, for instance of a provenance.
+        examples: Images, one group per noise level.
+        commands: The commands that reproduce the report.
+        facts: Names and values, such as those of a provenance.
     """
 
     title: str

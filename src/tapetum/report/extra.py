@@ -1,4 +1,4 @@
-"""Packages that only pages and plots need, and what to say where they are missing."""
+"""Turn missing packages for reports into a sentence."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +10,7 @@ __all__ = ["drawing_extra"]
 
 @contextmanager
 def drawing_extra() -> Iterator[None]:
-    """Turns the failed import of an optional package into the sentence that says what to do."""
+    """Turn the failed import of an optional package into a :class:`MissingExtraError`."""
     try:
         yield
     except ModuleNotFoundError as error:

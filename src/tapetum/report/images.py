@@ -1,4 +1,4 @@
-"""Images for a page (inline PNG) and for a README (a contact sheet)."""
+"""Images for a report (inline PNG) and for a README (a contact sheet)."""
 
 import base64
 import io
@@ -19,17 +19,17 @@ __all__ = ["contact_sheet", "data_uri", "placed_on", "png_of"]
 
 
 def data_uri(pixels: NDArray[np.float32]) -> str:
-    """The image as an address that holds the image."""
+    """Return an image as a ``data:`` address."""
     return f"data:image/png;base64,{base64.b64encode(png_of(pixels)).decode()}"
 
 
 def png_of(pixels: NDArray[np.float32]) -> bytes:
-    """The image (c, h, w) as a PNG on 8 bits; what lies outside [0, 1] is cut off."""
+    """Return an image (c, h, w) as an 8-bit PNG; values outside [0, 1] are clipped."""
     return _to_png(_to_image(pixels))
 
 
 def placed_on(box: Box, pixels: NDArray[np.float32]) -> str:
-    """The place of a box over an image of any displayed size, as CSS."""
+    """Return the position of a box over an image of any displayed size, as CSS."""
     height, width = pixels.shape[-2:]
     left, top, right, bottom = box
     return (
@@ -39,19 +39,19 @@ def placed_on(box: Box, pixels: NDArray[np.float32]) -> str:
 
 
 def contact_sheet(examples: Sequence[Example], *, tile_px: int = 256) -> bytes:
-    """A PNG with a row for each example: noisy, denoised, truth, and a line of words below.
+    """Draw a PNG with a row for each example: noisy, denoised, truth, and a line of text below.
 
     Args:
-        examples: What to show, at least one.
-        tile_px: The largest side of an image; a smaller one grows by a whole factor, so that its
-            pixels stay square, a larger one shrinks.
+        examples: The examples, at least one.
+        tile_px: The largest side of an image; smaller images are enlarged by a whole factor, larger
+            ones reduced.
 
     Raises:
         InputError: There is no example, or an image is neither grey nor RGB.
         MissingExtraError: matplotlib, whose font is used, is not installed.
     """
     if not examples:
-        raise InputError("a contact sheet of no examples cannot be drawn", "give at least one")
+        raise InputError("a contact sheet needs examples", "give at least one")
     rows = [
         [_fit(_to_image(pixels), tile_px) for pixels in (shown.noisy, shown.denoised, shown.truth)]
         for shown in examples
@@ -77,7 +77,7 @@ def contact_sheet(examples: Sequence[Example], *, tile_px: int = 256) -> bytes:
 
 
 def _fit(image: Image.Image, side_px: int) -> Image.Image:
-    """The image grown by a whole factor, or shrunk, to fit a square."""
+    """Enlarge an image by a whole factor, or reduce it, to fit a square."""
     factor = side_px // max(image.size)
     if factor >= 1:
         size = (image.width * factor, image.height * factor)
@@ -88,7 +88,7 @@ def _fit(image: Image.Image, side_px: int) -> Image.Image:
 
 
 def _font(*, size_px: int) -> ImageFont.FreeTypeFont:
-    """The font that matplotlib brings: the one in Pillow knows neither Greek nor accents."""
+    """Load the font of matplotlib: that of Pillow has neither Greek letters nor accents."""
     with drawing_extra():
         import matplotlib
     return ImageFont.truetype(
@@ -97,7 +97,7 @@ def _font(*, size_px: int) -> ImageFont.FreeTypeFont:
 
 
 def _in_words(example: Example) -> str:
-    """The line below a row of a contact sheet."""
+    """Return the text below a row of a contact sheet."""
     labels = ", ".join(
         f"✓ {label.name} ({percent(label.confidence)})"
         if label.is_right
@@ -109,7 +109,7 @@ def _in_words(example: Example) -> str:
 
 
 def _to_image(pixels: NDArray[np.float32]) -> Image.Image:
-    """An 8-bit image of (c, h, w) floats; what lies outside [0, 1] is cut off."""
+    """Return an 8-bit image of (c, h, w) floats; values outside [0, 1] are clipped."""
     if pixels.ndim != 3 or pixels.shape[0] not in (1, 3):
         raise InputError(
             f"an image of shape {pixels.shape} cannot be shown", "give (1, h, w) or (3, h, w)"

@@ -1,4 +1,4 @@
-"""Plots for a page: inline SVG in the page's own colours and type, the same bytes every time."""
+"""Plots for a report: inline SVG in its colours and fonts, with the same bytes every time."""
 
 import io
 import re
@@ -12,17 +12,17 @@ from tapetum.report.extra import drawing_extra
 
 __all__ = ["draw_network", "plot", "write_scatter"]
 
-# matplotlib draws in these colours, and the page's style says what they are, by day and by night.
+# matplotlib draws in these colours; the style of the report replaces them, light or dark.
 _INK, _LINE = "#010203", "#010204"
 _SERIES = ("#010210", "#010211", "#010212", "#010213")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 _DASHES = ("-", "--", ":", "-.")
-# Without date, creator and kind matplotlib leaves the metadata out altogether.
+# Without date, creator and kind matplotlib writes no metadata.
 _BLANK = dict.fromkeys(("Creator", "Date", "Format", "Type"))
 
 
 def plot(curve: Curve, *, prefix: str) -> str:
-    """The plot as an ``<svg>`` element whose ids start with ``prefix``."""
+    """Draw a plot as an ``<svg>`` element whose ids start with ``prefix``."""
     with drawing_extra():
         import matplotlib
         from matplotlib.figure import Figure
@@ -42,7 +42,7 @@ def plot(curve: Curve, *, prefix: str) -> str:
                 linestyle=_DASHES[(index + index // len(_SERIES)) % len(_DASHES)],
             )
         axes.set(xlabel=curve.x_label, ylabel=curve.y_label)
-        if all(float(x).is_integer() for x in curve.x):  # there is no epoch 1.5
+        if all(float(x).is_integer() for x in curve.x):  # epochs are whole numbers
             axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True, min_n_ticks=1))
         if len(curve.series) > 1:
             figure.legend(loc="outside upper left", ncols=2)
@@ -51,7 +51,7 @@ def plot(curve: Curve, *, prefix: str) -> str:
 
 
 def draw_network(diagram: Diagram, *, prefix: str) -> str:
-    """The network as an ``<svg>`` element whose ids start with ``prefix``: one bar a block."""
+    """Draw a network as an ``<svg>`` element whose ids start with ``prefix``: one bar per block."""
     with drawing_extra():
         import matplotlib
         from matplotlib.figure import Figure
@@ -74,19 +74,19 @@ def draw_network(diagram: Diagram, *, prefix: str) -> str:
 
 
 def _headings(diagram: Diagram) -> tuple[list[int], list[str]]:
-    """Where each group begins, and its name."""
+    """Return the first index of each group, and its name."""
     groups = [bar.group for bar in diagram.bars]
     places = [i for i, group in enumerate(groups) if i == 0 or group != groups[i - 1]]
     return places, [groups[place] for place in places]
 
 
 def write_scatter(path: Path, points: Sequence[tuple[float, float]], *, title: str) -> None:
-    """Draws measured over predicted milliseconds, and where both are equal, into a PNG.
+    """Draw measured over predicted milliseconds, with the line of equality, as a PNG.
 
     Args:
         path: The file.
-        points: (predicted, measured), in milliseconds.
-        title: Stands above it.
+        points: Pairs (predicted, measured), in milliseconds.
+        title: Title of the plot.
 
     Raises:
         MissingExtraError: matplotlib is not installed.
@@ -107,9 +107,9 @@ def write_scatter(path: Path, points: Sequence[tuple[float, float]], *, title: s
 
 
 def _plot_style() -> dict[Any, Any]:
-    """Settings of matplotlib: the page's colours and type, and ids that do not vary.
+    """Return settings of matplotlib: the report's colours and fonts, and ids that do not vary.
 
-    Newer versions of matplotlib list every key in its type, older ones take any text.
+    Newer versions of matplotlib list every key in their type, older ones take any text.
     """
     ink = ("text.color", "axes.labelcolor", "xtick.labelcolor", "ytick.labelcolor")
     line = ("axes.edgecolor", "grid.color", "xtick.color", "ytick.color")
@@ -124,7 +124,7 @@ def _plot_style() -> dict[Any, Any]:
         "legend.frameon": False,
         "lines.linewidth": 1.6,
         "lines.markersize": 4,
-        "svg.fonttype": "none",  # letters stay letters: the page's font, and findable
+        "svg.fonttype": "none",  # text stays text: in the report's font, and searchable
         "svg.hashsalt": "tapetum",
         "text.parse_math": False,
         "xtick.major.size": 0,
@@ -133,7 +133,7 @@ def _plot_style() -> dict[Any, Any]:
 
 
 def _for_report(svg: str, *, prefix: str) -> str:
-    """Only the element, sized by the page, in the page's colours, with ids of its own."""
+    """Reduce an SVG to its element, with the report's size and colours, and unique ids."""
     element = svg[svg.index("<svg") :]
     element = re.sub(r'(<svg\b[^>]*?) width="[^"]*"', r"\1", element, count=1)
     element = re.sub(r'(<svg\b[^>]*?) height="[^"]*"', r"\1", element, count=1)

@@ -1,4 +1,4 @@
-"""From the data of a page to one HTML file; the words and the look are in ``report.html.j2``."""
+"""Write a report as one HTML file; texts and layout are in ``report.html.j2``."""
 
 from importlib import resources
 from pathlib import Path
@@ -13,13 +13,13 @@ from tapetum.report.words import decibels, percent
 __all__ = ["render", "write_report"]
 
 
-def write_report(path: Path, page: Report) -> None:
-    """Writes the page to ``path`` in one step; see :func:`render` for what it raises."""
-    write_atomically(path, render(page).encode())
+def write_report(path: Path, report: Report) -> None:
+    """Write a report to ``path`` in one step; see :func:`render` for the errors."""
+    write_atomically(path, render(report).encode())
 
 
-def render(page: Report) -> str:
-    """The page as one self-contained HTML text.
+def render(report: Report) -> str:
+    """Return a report as one self-contained HTML text.
 
     Raises:
         MissingExtraError: jinja2 or matplotlib is not installed.
@@ -40,16 +40,16 @@ def render(page: Report) -> str:
     template = (
         resources.files("tapetum.report").joinpath("report.html.j2").read_text(encoding="utf-8")
     )
-    plots = [plot(curve, prefix=f"plot{index}-") for index, curve in enumerate(page.curves)]
+    plots = [plot(curve, prefix=f"plot{index}-") for index, curve in enumerate(report.curves)]
     networks = [
         draw_network(diagram, prefix=f"network{index}-")
-        for index, diagram in enumerate(page.diagrams)
+        for index, diagram in enumerate(report.diagrams)
     ]
-    return environment.from_string(template).render(page=page, plots=plots, networks=networks)
+    return environment.from_string(template).render(report=report, plots=plots, networks=networks)
 
 
 def _values(curve: Curve) -> Table:
-    """The numbers behind a plot, for those who want them exactly or cannot see it."""
+    """Return the numbers behind a plot, for readers who want them exactly or cannot see it."""
     columns = [dict(curve.points(series)) for series in curve.series]
     rows = tuple(
         (f"{x:g}", *(f"{column[x]:.4g}" if x in column else "" for column in columns))
