@@ -187,5 +187,5 @@ def test_a_network_of_another_space_has_no_choices() -> None:
     network = made.architecture(made.random(np.random.default_rng(0)))
     data = network.model_dump()
     data["classifier"]["num_classes"] = 4
-    with pytest.raises(ArchitectureError, match="no network of the space"):
+    with pytest.raises(ArchitectureError, match="not a network of the space"):
         made.choices(type(network).model_validate(data))
