@@ -16,9 +16,9 @@ help:
 	@echo "make clean  remove the environment, caches and builds; runs/ stays"
 	@echo "Another Python: make test PYTHON=python3.12"
 
-# runs/demo belongs to this target, so an older demo there may go.
+# Typed again it continues an interrupted demo, or shows the result of a finished one.
 demo: $(VENV)/.demo-installed
-	$(BIN)/tapetum demo --overwrite
+	$(BIN)/tapetum demo --resume
 
 # Two workers of one thread each: threads that wait must not spin beside a busy neighbour.
 test: check

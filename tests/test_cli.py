@@ -240,7 +240,10 @@ def test_help_has_an_example_and_json(command: str) -> None:
         (("info", "unet-s", "--channels", "0"), "make no network"),
         (("evaluate", "{trained}", "--data", "{photos}", "--threads", "1"), "is for packages"),
         (("evaluate", "{new}", "--data", "{photos}"), "there is no"),
-        (("evaluate", "{package}", "--data", "digits", "--test-count", "2"), "the network names"),
+        (
+            ("evaluate", "{package}", "--data", "digits", "--test-count", "2"),
+            "the network classifies",
+        ),
         (("evaluate", "{package}", "--data", "{photos}", "--noise", "25"), "scale"),
         (("export", "{new}", "--out", "{new}.tapetum"), "not the folder of a run"),
         (("export", "{trained}", "--out", "{package}"), "exists already"),
@@ -255,7 +258,7 @@ def test_help_has_an_example_and_json(command: str) -> None:
             "9 th",
         ),
         ((*TRAIN, "{new}", "--learning-rate", "inf"), "learning_rate"),
-        (("info", "nothing"), "is no architecture"),
+        (("info", "nothing"), "is not an architecture"),
         (("train", "unet-s", "--data", "digits", "--epochs", "0", "--out", "{new}"), "epochs"),
     ],
 )

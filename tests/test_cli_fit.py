@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from tapetum.jobs.match import MatchedNetwork
+from tapetum.jobs.fit_result import FittedNetwork
 from tapetum.latency import LatencyTable
 from tapetum.runtime import open_package
+from tapetum.search.recipe import SWIFT_SEARCH
 from test_cli import photos, run, sentence
 from test_latency_table import small_space
 
@@ -49,32 +50,75 @@ def command(photos: Path, device: Path, out: Path, *options: object) -> tuple[ob
 def test_a_folder_and_a_budget_become_a_package(photos: Path, device: Path, tmp_path: Path) -> None:
     """With controls, a page, and the latency of the package; nothing is done twice."""
     out = tmp_path / "run"
-    small = device / "search.json"
-    from tapetum.search.recipe import SWIFT_SEARCH
-
-    SWIFT_SEARCH.model_copy(update={"batch_size": 2, "warmup_epochs": 0, "epochs": 1}).write(small)
-    asked = command(photos, device, out, "--search-recipe", small)
-    result = run(*asked, "--json")
+    requested = command(photos, device, out, "--search-recipe", quick_search(device))
+    result = run(*requested, "--json")
     assert result.exit_code == 0, result.output
     told = result.stderr
-    assert told.index("this space spans") < told.index("search, epoch 1")
+    assert told.index("latency range of this space") < told.index("search, epoch 1")
     facts = json.loads(result.stdout)
-    assert facts["delivered"]["timing"]["median_ms"] > 0
+    assert facts["timing"]["median_ms"] > 0
+    assert facts["command"] == ""
     assert open_package(out / "model.tapetum").manifest.scores is not None
-    page = (out / "report.html").read_text()
-    shown = ("Was the search worth it?", "random, as slow", "What was chosen", "Alphas of")
-    for words in (*shown, "estimated anew"):
-        assert words in page
-    matched = MatchedNetwork.read(out / "settled.json")
+    report = (out / "report.html").read_text()
+    shown = ("Comparison at the same latency", "random architecture, same latency")
+    for words in (*shown, "Selected blocks", "Probabilities of", "estimated again"):
+        assert words in report
+    matched = FittedNetwork.read(out / "match.json").matched
+    assert matched is not None
     assert 1 <= len(matched.attempts) <= 2
-    assert "holds such a job already" in sentence(run(*asked))
-    (out / "delivered.json").unlink()
+    assert "already contains a fit" in sentence(run(*requested))
+    (out / "result.json").unlink()
+    (out / "report.html").unlink()
     before = (out / "network" / "weights.safetensors").stat().st_mtime_ns
-    again = run(*asked, "--resume")
+    again = run(*requested, "--resume")
     assert again.exit_code == 0, again.output
-    assert "the package takes" in again.stdout
+    assert "package, measured" in again.stdout
+    assert (out / "report.html").exists()
     assert (out / "network" / "weights.safetensors").stat().st_mtime_ns == before
-    assert "was asked for something else" in sentence(run(*asked, "--seed", 3, "--resume"))
+    assert "started with another request" in sentence(run(*requested, "--seed", 3, "--resume"))
+
+
+@pytest.mark.parametrize("device_name", ["another processor"])
+def test_the_table_of_another_device_is_believed(
+    photos: Path, device: Path, tmp_path: Path, device_name: str
+) -> None:
+    """Nothing is timed here; the command to type there is in answer, report and JSON."""
+    table = LatencyTable.read(device / "table.json")
+    conditions = table.conditions.model_copy(update={"device": device_name, "threads": 2})
+    path = tmp_path / "there.json"
+    table.model_copy(update={"conditions": conditions}).write(path)
+    out = tmp_path / "run"
+    target = f"{sum(table.range) / 2:.3f}"
+    requested = (
+        *("fit", photos, "--latency", path, "--target-ms", target, "--no-controls"),
+        *("--search-recipe", quick_search(tmp_path), "--epochs", 1, "--batch-size", 2),
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tapetum.latency.timing.time.perf_counter_ns", refuse_to_time)
+        result = run(*requested, "--out", out, "--json")
+    assert result.exit_code == 0, result.output
+    facts = json.loads(result.stdout)
+    assert facts["timing"] is None
+    assert facts["predicted_ms"] <= float(target)
+    command = f"tapetum benchmark model.tapetum --target-ms {float(target):g} --threads 2"
+    assert facts["command"] == command
+    assert command in (out / "report.html").read_text()
+    told = run(*requested, "--out", out, "--resume")
+    assert f"copy the package to the device and type there: {command}" in told.stderr
+    refused = sentence(run(*requested, "--out", tmp_path / "other", "--threads", 1))
+    assert "--threads is 1, but the latency table was measured with 2" in refused
+
+
+def quick_search(folder: Path) -> Path:
+    """The file of a search recipe of one epoch."""
+    path = folder / "search.json"
+    SWIFT_SEARCH.model_copy(update={"batch_size": 2, "warmup_epochs": 0, "epochs": 1}).write(path)
+    return path
+
+
+def refuse_to_time() -> int:
+    """Stands for the clock where nothing may be timed."""
+    raise AssertionError("something was timed")
 
 
 @pytest.mark.parametrize(
@@ -82,7 +126,7 @@ def test_a_folder_and_a_budget_become_a_package(photos: Path, device: Path, tmp_
     [
         (("--target-ms", 0.001), "no network of small takes 0.001 ms"),
         (("--target-ms", "nan"), "makes no sense"),
-        (("--threads", 2), "threads 1, not 2"),
+        (("--threads", 2), "--threads is 2, but the latency table was measured with 1"),
         (("--batch", 0), "batch"),
         (("--space", "e-nas"), "no space 'e-nas'"),
     ],

@@ -43,7 +43,7 @@ def test_a_network_is_found_and_can_be_trained(
     command = ("search", photos, "--latency", table_file, "--target-ms", target_ms, "--out", out)
     result = run(*command, *RECIPE)
     assert result.exit_code == 0, result.output
-    assert "by the table" in result.stdout
+    assert "predicted" in result.stdout
     assert "probability" in result.stdout
     Architecture.read(out / "architecture.json")
     trained = run(

@@ -8,8 +8,11 @@ import pytest
 from tapetum.arch import find_architecture
 from tapetum.data import open_dataset
 from tapetum.errors import ArchitectureError, DataError, InputError, RunError
-from tapetum.jobs import architecture_for, choose_recipe, export_run, fit, open_subject, require_fit
+from tapetum.jobs import export, train, train_network
+from tapetum.jobs.choose import architecture_for, require_fit
+from tapetum.jobs.evaluation import open_trained
 from tapetum.jobs.run_report import shown_levels
+from tapetum.jobs.training import choose_recipe
 from tapetum.nn import build
 from tapetum.noise import Gaussian
 from tapetum.runtime import DecodedImage, write_image
@@ -48,7 +51,7 @@ def test_what_is_no_folder_is_said_to_be_none() -> None:
 def test_an_architecture_file_must_fit_the_images(tmp_path: Path) -> None:
     """All faults at once: channels, names, boxes."""
     find_architecture("mb1-s", channels=3, num_classes=4, boxes=False).write(tmp_path / "mine.json")
-    with pytest.raises(ArchitectureError, match=r"3 channels.*4 names.*boxes"):
+    with pytest.raises(ArchitectureError, match=r"3 channel.*4 classes.*boxes"):
         architecture_for(str(tmp_path / "mine.json"), open_dataset("digits", seed=0, **FEW))
 
 
@@ -80,12 +83,12 @@ def test_a_paired_folder_is_scored_as_it_was_given(tmp_path: Path) -> None:
     images = open_dataset(str(make_pair(tmp_path / "pairs")), seed=0)
     assert images.info.is_paired
     recipe = choose_recipe(None, "pairs", changes={"epochs": 1, "batch_size": 4})
-    result = fit(
+    result = train_network(
         build(architecture_for("unet-s", images), seed=0), recipe, images, tmp_path / "run"
     )
     assert [row.title for row in result.scores.rows] == ["as given"]
     assert result.scores.mean.noisy_psnr_db == pytest.approx(20, abs=1)
-    exported = export_run(tmp_path / "run", tmp_path / "p.tapetum")
+    exported = export(tmp_path / "run", tmp_path / "p.tapetum")
     assert exported.parity.worst <= 1e-4
 
 
@@ -95,7 +98,9 @@ def test_what_was_left_out_is_listed_in_the_run(tmp_path: Path) -> None:
     (root / "clean" / "3.png").write_bytes(b"no image")
     images = open_dataset(str(root), seed=0)
     recipe = choose_recipe(None, "pairs", changes={"epochs": 1, "batch_size": 4})
-    fit(build(architecture_for("unet-s", images), seed=0), recipe, images, tmp_path / "run")
+    train_network(
+        build(architecture_for("unet-s", images), seed=0), recipe, images, tmp_path / "run"
+    )
     assert "3.png: " in (tmp_path / "run" / "skipped.txt").read_text()
 
 
@@ -106,23 +111,35 @@ def test_a_run_killed_while_it_was_scored_is_only_scored(
     images = open_dataset("digits", seed=0, **FEW)
     recipe = choose_recipe(None, "digits", changes={"epochs": 1, "batch_size": 16})
     network = architecture_for("dc-net-reduced-integrated", images)
-    unbroken = fit(build(network, seed=recipe.seed), recipe, images, tmp_path / "run")
+    unbroken = train_network(build(network, seed=recipe.seed), recipe, images, tmp_path / "run")
     run = RUNS.open(tmp_path / "run")
     run.finish(unbroken.model_copy(update={"scores": None}))
 
     def fail(*_: object, **__: object) -> None:
         raise AssertionError("trained again")
 
-    monkeypatch.setattr("tapetum.jobs.train.train", fail)
-    resumed = fit(build(network, seed=recipe.seed), recipe, images, tmp_path / "run", resume=True)
+    monkeypatch.setattr("tapetum.jobs.training.train_weights", fail)
+    resumed = train_network(
+        build(network, seed=recipe.seed), recipe, images, tmp_path / "run", resume=True
+    )
     assert resumed.scores == unbroken.scores
-    (tmp_path / "run" / "report.html").touch()
+    assert not (tmp_path / "run" / "report.html").exists()
+
+
+def test_a_run_killed_before_its_report_gets_the_report_and_no_other(tmp_path: Path) -> None:
+    """The report is written after all that it shows, and the run is finished with it."""
+    out = tmp_path / "run"
+    options = {"architecture": "unet-s", "epochs": 1, "batch_size": 16, **FEW}
+    train("digits", out, **options)
+    (out / "report.html").unlink()
+    (out / "examples.png").unlink()
+    before = (out / "weights.safetensors").stat().st_mtime_ns
+    train("digits", out, **options, resume=True)
+    assert (out / "report.html").exists()
+    assert (out / "examples.png").exists()
+    assert (out / "weights.safetensors").stat().st_mtime_ns == before
     with pytest.raises(RunError, match="is finished"):
-        fit(build(network, seed=recipe.seed), recipe, images, tmp_path / "run", resume=True)
-
-
-class _StoppedError(Exception):
-    """What a test stops a training with."""
+        train("digits", out, **options, resume=True)
 
 
 def test_other_names_cannot_be_scored() -> None:
@@ -130,14 +147,14 @@ def test_other_names_cannot_be_scored() -> None:
     images = open_dataset("digits", seed=0, **FEW)
     network = architecture_for("mb1-s", images)
     require_fit(network, images, class_names=images.validation.class_names)
-    with pytest.raises(DataError, match="the network names cat, dog but the images have 0, 1"):
+    with pytest.raises(DataError, match="the network classifies cat, dog but the dataset has 0, 1"):
         require_fit(network, images, class_names=("cat", "dog"))
 
 
 def test_what_is_neither_run_nor_package_is_refused(tmp_path: Path) -> None:
     """A slip in a path gives a sentence."""
     with pytest.raises(InputError, match=r"give the folder of a run, or a \.tapetum file"):
-        open_subject(tmp_path / "nothing")
+        open_trained(tmp_path / "nothing")
 
 
 def test_pages_show_the_strongest_noise_and_some_weaker() -> None:

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tapetum.jobs import run_demo
+from tapetum.jobs import demo
+from tapetum.runtime import Predictor
 
 
 @pytest.mark.slow
@@ -12,7 +13,7 @@ def test_the_budget_is_demonstrated(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     """A table, a search, three trainings, a package that was timed, and a report; in small."""
     monkeypatch.setattr("tapetum.latency.timing.PAUSE_S", 0.0)
     monkeypatch.setattr("tapetum.jobs.match.MOST_ATTEMPTS", 1)
-    made = run_demo(
+    result = demo(
         tmp_path / "run",
         train_count=160,
         test_count=8,
@@ -20,8 +21,14 @@ def test_the_budget_is_demonstrated(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         epochs=1,
         networks=60,
     )
-    assert made.page == tmp_path / "run" / "report.html"
-    assert made.page.exists()
-    assert made.delivered.timing.median_ms > 0
-    assert made.scores.mean.accuracy is not None
-    assert made.scores.mean.psnr_db is not None
+    assert result.report == tmp_path / "run" / "report.html"
+    assert result.report.exists()
+    assert result.delivery.timing.median_ms > 0
+    assert result.scores.mean.accuracy is not None
+    assert result.scores.mean.psnr_db is not None
+    images = sorted((tmp_path / "run" / "images").iterdir())
+    predictor = Predictor.open(result.package)
+    assert {predictor(image).label for image in images} <= set("0123456789")
+    again = demo(tmp_path / "run", train_count=160, test_count=8, search_epochs=2, epochs=1,
+                 networks=60, resume=True)  # fmt: skip
+    assert again.delivery == result.delivery

@@ -20,7 +20,7 @@ from functools import partial
 from pathlib import Path
 
 from tapetum.data import Dataset, open_dataset
-from tapetum.jobs import choose_recipe, score
+from tapetum.jobs.training import choose_recipe, score
 from tapetum.nn import build
 from tapetum.noise import PAPER_SIGMAS
 from tapetum.progress import silent

@@ -14,7 +14,7 @@ from typing import Any
 import kept
 from tapetum.arch import Architecture, find_architecture
 from tapetum.data import Dataset, open_dataset
-from tapetum.jobs import fit
+from tapetum.jobs import train_network
 from tapetum.nn import build
 from tapetum.training import Recipe, Result, prepare_process
 
@@ -131,7 +131,7 @@ def trained(architecture: Architecture, recipe: Recipe, images: Dataset, folder:
     """Trains a network and scores it on the noise levels of its recipe."""
     resume = (folder / "request.json").exists()
     network = build(architecture, seed=recipe.seed)
-    return fit(network, recipe, images, folder, resume=resume)
+    return train_network(network, recipe, images, folder, resume=resume)
 
 
 def row_of(result: Result) -> dict[str, float]:

@@ -19,7 +19,7 @@ import kept
 import reduced_rows
 from drawn_once import DrawnOnce
 from tapetum.data import Dataset, digits, open_dataset
-from tapetum.jobs import fit
+from tapetum.jobs import train_network
 from tapetum.training import Recipe, Result, adjusted, prepare_process
 from tapetum_paper import Scale
 from tapetum_paper.baselines import build_any
@@ -73,7 +73,7 @@ def learn(way: Way, name: str, dataset: Dataset, epochs: int, folder: Path) -> R
     way.change(network)
     if way.noise_once:
         dataset = replace(dataset, train=DrawnOnce(dataset.train, recipe.noise))
-    return fit(network, recipe, dataset, folder, resume=(folder / "request.json").exists())
+    return train_network(network, recipe, dataset, folder, resume=(folder / "request.json").exists())
 
 
 def row_of(result: Result) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from typing import Any
 from tapetum.arch import Architecture, NetworkFacts
 from tapetum.data import Dataset, digits, open_dataset
 from tapetum.errors import DataError, InputError, RunError
-from tapetum.jobs import fit
+from tapetum.jobs import train_network
 from tapetum.noise import PAPER_SIGMAS
 from tapetum.progress import ProgressCallback, silent
 from tapetum.training import RUNS, Recipe, load_network, network_predict, suited
@@ -143,7 +143,7 @@ def _run(
     found = _find(experiment, cell, images, out, results, progress)
     folder = run_path(out, scale, cell)
     recipe = _recipe(cell, folder)
-    result = fit(
+    result = train_network(
         build_any(found.architecture, seed=recipe.seed),
         recipe,
         images,

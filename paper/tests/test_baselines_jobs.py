@@ -9,8 +9,10 @@ import torch
 from tapetum.arch import NetworkFacts, find_architecture
 from tapetum.data import Dataset, open_dataset
 from tapetum.errors import ArchitectureError, RunError
-from tapetum.jobs import choose_recipe, export_run, fit, require_fit, score
+from tapetum.jobs import export, train_network
+from tapetum.jobs.choose import require_fit
 from tapetum.jobs.run_report import write_run_report
+from tapetum.jobs.training import choose_recipe, score
 from tapetum.runtime import DecodedImage, write_image
 from tapetum.training import RUNS, Recipe, Result, load_network, network_predict
 from tapetum_paper.baselines import build_any, find_baseline
@@ -55,7 +57,7 @@ def recipe() -> Recipe:
 
 
 def _train(facts: NetworkFacts, dataset: Dataset, out: Path, **options: object) -> Result:
-    return fit(build_any(facts, seed=0), recipe(), dataset, out, **options)  # type: ignore[arg-type]
+    return train_network(build_any(facts, seed=0), recipe(), dataset, out, **options)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -109,7 +111,7 @@ def test_the_description_of_a_run_can_be_trained_again(
 def test_a_baseline_cannot_be_packed(trained: Path, tmp_path: Path) -> None:
     """A package needs an architecture, and nothing is written."""
     with pytest.raises(RunError, match=SMALL):
-        export_run(trained, tmp_path / "p.tapetum")
+        export(trained, tmp_path / "p.tapetum")
     assert not list(tmp_path.iterdir())
 
 

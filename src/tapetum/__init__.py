@@ -1,14 +1,83 @@
-"""Tapetum: one small network that denoises a noisy image and names what is in it.
+"""Tapetum: one small network that denoises an image and classifies it within a latency budget.
 
-The package is a set of rooms, listed in ``docs/architecture.md``.  Importing this module loads
-none of the heavy ones; take what you need from the room that has it::
+Everything here loads when it is first used, so that importing ``tapetum`` is quick::
 
-    from tapetum.runtime import Predictor
+    import tapetum
 
-    predictor = Predictor.open("demo.tapetum")
+    tapetum.fit("photos", "runs/photos", target_ms=8)
+    predictor = tapetum.Predictor.open("runs/photos/model.tapetum")
     result = predictor("night.png")
 """
 
-__all__ = ["__version__"]
+import sys
+from importlib import import_module
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tapetum import jobs
+    from tapetum.arch import Architecture, Space, architecture_names, find_architecture
+    from tapetum.errors import TapetumError
+    from tapetum.latency import measure_latency
+    from tapetum.runtime import Predictor, open_package
+
+    # Not "from tapetum.jobs import": mypy loses its way in the cycle through __version__.
+    evaluate, export, fit, train = jobs.evaluate, jobs.export, jobs.fit, jobs.train
+
+__all__ = [
+    "Architecture",
+    "Predictor",
+    "Space",
+    "TapetumError",
+    "__version__",
+    "architecture_names",
+    "evaluate",
+    "export",
+    "find_architecture",
+    "fit",
+    "measure_latency",
+    "open_package",
+    "train",
+]
 
 __version__ = "0.1.0"
+
+_ROOMS = {
+    "Architecture": "arch",
+    "Predictor": "runtime",
+    "Space": "arch",
+    "TapetumError": "errors",
+    "architecture_names": "arch",
+    "evaluate": "jobs",
+    "export": "jobs",
+    "find_architecture": "arch",
+    "fit": "jobs",
+    "measure_latency": "latency",
+    "open_package": "runtime",
+    "train": "jobs",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _ROOMS:
+        raise AttributeError(f"module 'tapetum' has no attribute {name!r}")
+    return getattr(import_module(f"tapetum.{_ROOMS[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
+class _Front(ModuleType):
+    """Keeps ``tapetum.export`` the function, although a room has this name, too.
+
+    Importing a room sets it as an attribute of its package.  Rooms are for ``from tapetum.export
+    import ...``, which does not look at that attribute.
+    """
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if not (name in _ROOMS and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Front

@@ -219,6 +219,12 @@ class Classifier(Record):
 class Architecture(Record):
     """A whole network.
 
+    Example:
+        >>> import tapetum
+        >>> architecture = tapetum.find_architecture("unet-s")
+        >>> tapetum.Architecture.from_json(architecture.to_json(), source="memory") == architecture
+        True
+
     Args:
         name: Name for people; also that of :func:`~tapetum.arch.find_architecture`.
         image_channels: 1 for grey, 3 for RGB; other numbers are possible.

@@ -74,14 +74,25 @@ JOINT = {
 
 
 def architecture_names() -> list[str]:
-    """Return the names that :func:`find_architecture` knows."""
+    """Return the names that :func:`find_architecture` knows.
+
+    Example:
+        >>> import tapetum
+        >>> "unet-s" in tapetum.architecture_names()
+        True
+    """
     return sorted([*DENOISERS, *CLASSIFIERS, *JOINT])
 
 
 def find_architecture(
     name: str, *, channels: int = 1, num_classes: int = 10, boxes: bool = True
 ) -> Architecture:
-    """Return a named architecture for given images and classes.
+    """Return the architecture of a name, for given images and classes.
+
+    Example:
+        >>> import tapetum
+        >>> tapetum.find_architecture("unet-s", channels=3).kind
+        'denoiser'
 
     Args:
         name: One of :func:`architecture_names`.

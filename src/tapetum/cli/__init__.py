@@ -1,4 +1,4 @@
-"""The ``tapetum`` command; one file a command, no logic."""
+"""The ``tapetum`` command: one file for each subcommand, without logic of its own."""
 
 import os
 import sys
@@ -6,25 +6,29 @@ import sys
 __all__ = ["main"]
 
 TRAINING_COMMANDS = ("demo", "fit", "search", "train")
+INTERRUPTED = 130  # the exit code that shells use for Ctrl-C
 
 
 def main() -> None:
-    """Runs the command line.
+    """Run the command line.
 
-    The commands that train first start the program again in an environment in which the C library
-    keeps freed memory, which it reads only when a process starts (1.4 to 2 times faster; see
-    :mod:`tapetum.allocator`).  ``tapetum doctor`` tells whether this has happened.  Those that also
-    measure latencies get the same ones with these settings as without (docs/log.md).
+    Commands that train start the program again in an environment in which the C library keeps freed
+    memory (1.4 to 2 times faster; see :mod:`tapetum.allocator`): it reads these settings only when
+    a process starts.  Latencies are the same with them as without.
     """
-    if sys.argv[1:2] and sys.argv[1] in TRAINING_COMMANDS and "--help" not in sys.argv:
-        _start_again_tuned()
-    from tapetum.cli.app import app
+    try:
+        if sys.argv[1:2] and sys.argv[1] in TRAINING_COMMANDS and "--help" not in sys.argv:
+            _start_again_tuned()
+        from tapetum.cli.app import app
 
-    app(prog_name="tapetum")
+        app(prog_name="tapetum")
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted\n")
+        sys.exit(INTERRUPTED)
 
 
 def _start_again_tuned() -> None:
-    """Replaces this process by itself with the allocator's settings; at most once."""
+    """Replace this process by itself with the settings of the allocator, at most once."""
     from tapetum.allocator import relaunch_environment
 
     environment = relaunch_environment()

@@ -1,10 +1,12 @@
-"""The command line: a list of commands.
+"""The list of commands.
 
-Every command imports the room that it needs when it runs, so that ``tapetum --help`` loads none
-of the heavy ones.
+Each command imports the rooms that it needs when it runs, so that ``tapetum --help`` is quick.
 """
 
+from typing import Any
+
 import typer
+from typer.core import TyperCommand
 
 from tapetum import __version__
 from tapetum.cli.benchmark import benchmark
@@ -15,6 +17,7 @@ from tapetum.cli.export import export
 from tapetum.cli.fit import fit
 from tapetum.cli.info import info
 from tapetum.cli.latency import latency
+from tapetum.cli.options import OUTPUT
 from tapetum.cli.predict import predict
 from tapetum.cli.search import search
 from tapetum.cli.train import train
@@ -22,13 +25,24 @@ from tapetum.cli.train import train
 __all__ = ["app"]
 
 app = typer.Typer(
-    help="One small network that denoises a noisy image and names what is in it.",
+    help="One small network that denoises an image and classifies it within a latency budget.",
     epilog="Start with: tapetum demo",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
+
+
+class Command(TyperCommand):
+    """A command whose panels stand in the order of its options, with ``--help`` in the last."""
+
+    def get_help_option(self, ctx: Any) -> Any:
+        """Return ``--help``, in a panel instead of in one of its own at the top."""
+        option = super().get_help_option(ctx)
+        if option is not None:
+            option.rich_help_panel = OUTPUT
+        return option
 
 
 def _print_version(wanted: bool) -> None:
@@ -58,5 +72,5 @@ for command in (
     info,
     doctor,
 ):
-    app.command()(command)
+    app.command(cls=Command)(command)
 app.add_typer(latency, name="latency")

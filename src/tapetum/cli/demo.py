@@ -1,37 +1,30 @@
-"""``tapetum demo``: the main job on handwritten digits, from nothing, in minutes."""
+"""``tapetum demo``: a fit on handwritten digits, from nothing, in minutes."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from tapetum.cli.common import (
-    DataRoot,
-    Download,
-    Json,
-    Resume,
-    errors_in_one_sentence,
-    progress_bar,
-    say_loading,
-)
-from tapetum.cli.fit import show_budget
+from tapetum.cli import options
+from tapetum.cli.common import errors_in_one_sentence, progress_bar, say, say_loading
+from tapetum.cli.fit import show_fit
 
 __all__ = ["demo"]
 
 
 def demo(
     out: Annotated[
-        Path, typer.Option(help="Folder for everything that the demonstration writes.")
+        Path, typer.Option(help="Folder for all results.", rich_help_panel=options.OUTPUT)
     ] = Path("runs/demo"),
-    data_root: DataRoot = None,
-    download: Download = False,
-    resume: Resume = False,
-    json: Json = False,
+    resume: options.Resume = False,
+    overwrite: options.Overwrite = False,
+    json: options.Json = False,
+    data_root: options.DataRoot = None,
+    download: options.Download = False,
 ) -> None:
-    """Find, train and package a network for noisy digits within a latency budget on this machine.
+    """Fit a small network for noisy digits to a latency budget on this machine.
 
-    Does all that `tapetum fit` does, on digits that the package brings along.  Takes about ten
-    minutes on two cores.
+    Does what 'tapetum fit' does, on handwritten digits, in about ten minutes on two cores.
 
     Examples:
 
@@ -39,14 +32,15 @@ def demo(
 
       tapetum demo --data-root ~/mnist --out runs/mnist
     """
-    with errors_in_one_sentence(as_json=json):
+    arguments = {**locals()}
+    with errors_in_one_sentence(as_json=arguments.pop("json")):
         say_loading()
-        from tapetum.jobs import run_demo
-        from tapetum.training import prepare_process
+        from tapetum import jobs
 
-        prepare_process()  # before torch starts its threads
         with progress_bar() as tick:
-            made = run_demo(
-                out, data_root=data_root, download=download, resume=resume, progress=tick
-            )
-        show_budget(made, as_json=json)
+            result = jobs.demo(**arguments, progress=tick)
+        show_fit(result, as_json=json)
+        images = out / "images"
+        say(f"next: tapetum predict {result.package} {images} --out {out / 'denoised'}")
+        say(f"      tapetum benchmark {result.package} --target-ms {result.delivery.target_ms:g}")
+        say(f"      tapetum demo --out {out} --overwrite   (to replace this demo)")

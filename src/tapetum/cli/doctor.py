@@ -1,34 +1,35 @@
-"""``tapetum doctor``: what is installed here, and how this machine would compute."""
+"""``tapetum doctor``: what is installed, and how this machine computes."""
 
 from importlib.util import find_spec
 from typing import Any
 
-from tapetum.cli.common import Json, answer, errors_in_one_sentence, say, table
+from tapetum.cli import options
+from tapetum.cli.common import answer, errors_in_one_sentence, say, table
 from tapetum.errors import missing_extra
 
 __all__ = ["doctor"]
 
 
-def doctor(json: Json = False) -> None:
-    """Tell what is installed here and how this machine would compute.
+def doctor(json: options.Json = False) -> None:
+    """Show what is installed and how this machine computes.
 
     Example:
 
       tapetum doctor --json
     """
     with errors_in_one_sentence(as_json=json):
-        found = _findings()
+        findings = _findings()
         if json:
-            answer(found)
+            answer(findings)
             return
         rows = [
-            (f"{section}.{key}" if section else key, str(value))
-            for section, values in found.items()
+            (f"{section}.{key}", str(value))
+            for section, values in findings.items()
             for key, value in values.items()
         ]
-        table(("what", "found"), rows, numbers=False)
-        if found["training"].get("allocator_tuned") is False:
-            say("`tapetum train` and `tapetum demo` start themselves again with a tuned allocator.")
+        table(("item", "value"), rows, numbers=False)
+        if findings["training"].get("allocator_tuned") is False:
+            say("Commands that train start again with a tuned allocator.")
 
 
 def _findings() -> dict[str, dict[str, Any]]:
@@ -46,7 +47,7 @@ def _findings() -> dict[str, dict[str, Any]]:
     if find_spec("torch") is None:
         findings["training"] = {"torch": f"not installed; {missing_extra('torch', 'train').remedy}"}
     else:
-        from tapetum.training.process import prepare_process
+        from tapetum.training import prepare_process
 
         findings["training"] = prepare_process().model_dump()
     return findings

@@ -1,4 +1,4 @@
-"""What ``tapetum info`` tells, as plain values: names, sizes, costs, scores."""
+"""Facts of architectures, runs and packages for ``tapetum info``, as plain values."""
 
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ Facts = dict[str, Any]
 
 
 def list_architectures(size_px: int, *, channels: int, num_classes: int) -> list[Facts]:
-    """Name, kind and cost of every named architecture, for whole images."""
+    """Return name, kind and cost of each named architecture, without boxes."""
     rows: list[Facts] = []
     for name in architecture_names():
         architecture = find_architecture(
@@ -27,16 +27,16 @@ def list_architectures(size_px: int, *, channels: int, num_classes: int) -> list
 
 
 def architecture_facts(subject: str, size_px: int, *, channels: int, num_classes: int) -> Facts:
-    """What a named architecture, or one in a JSON file, is and costs.
+    """Return facts and cost of a named architecture, or of one in a JSON file.
 
     Raises:
-        ArchitectureError: No architecture has this name, and it is no package or run either.
+        ArchitectureError: No architecture, run or package has this name.
     """
     if subject.endswith(".json"):
         return _costs(Architecture.read(Path(subject)), size_px)
     if subject not in architecture_names():
         raise ArchitectureError(
-            f"{subject!r} is no architecture, no run and no package",
+            f"{subject!r} is not an architecture, a run or a package",
             nearest(subject, architecture_names()),
         )
     whole = find_architecture(subject, channels=channels, num_classes=num_classes, boxes=False)
@@ -44,7 +44,7 @@ def architecture_facts(subject: str, size_px: int, *, channels: int, num_classes
 
 
 def run_facts(path: Path) -> Facts:
-    """What a run was asked and how far it came."""
+    """Return the request of a run and its state."""
     from tapetum.training import RUNS
 
     run = RUNS.open(path)
@@ -61,7 +61,7 @@ def run_facts(path: Path) -> Facts:
 
 
 def package_facts(path: Path) -> Facts:
-    """What a package is, takes, gives and scored."""
+    """Return inputs, outputs, cost and scores of a package."""
     from tapetum.runtime import open_package
 
     manifest = open_package(path).manifest

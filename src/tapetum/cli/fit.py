@@ -1,200 +1,161 @@
-"""``tapetum fit``: a folder, a device and a budget in, a package that keeps it out."""
+"""``tapetum fit``: search, train and export a network that keeps a latency budget."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from tapetum.cli import options
 from tapetum.cli.common import (
-    DataRoot,
-    Decoder,
-    Download,
-    Json,
-    LearnDepth,
-    Noise,
-    Protocol,
-    Resume,
-    RuntimeName,
-    SearchDecoder,
-    SpaceName,
-    TestCount,
-    TrainCount,
-    Up,
     answer,
     errors_in_one_sentence,
     progress_bar,
-    runtime_of,
     say,
     say_crowded,
     say_loading,
     table,
 )
-from tapetum.cli.scores import opened
 
 if TYPE_CHECKING:  # torch loads with it, and --help must stay quick
     from tapetum.jobs import FitResult
 
-__all__ = ["fit", "show_budget"]
+__all__ = ["fit", "show_fit"]
+
+
+def _of_table(default: str, text: str, panel: str, *names: str) -> Any:
+    """Return an option that follows the latency table where there is one."""
+    return typer.Option(
+        *names, help=text, show_default=f"as in TABLE, else {default}", rich_help_panel=panel
+    )
 
 
 def fit(
-    data: Annotated[str, typer.Argument(help="A folder of images, or 'digit-crops'.")],
-    target_ms: Annotated[float, typer.Option(help="What one pass may take on this machine.")],
-    out: Annotated[Path, typer.Option(help="New folder for all of it.")],
+    data: Annotated[str, typer.Argument(help="Folder of images, or 'digit-crops'.")],
+    *,
+    target_ms: options.TargetMs,
     latency: Annotated[
         Path | None,
-        typer.Option(help="A table that was measured before.", show_default="measured now"),
+        typer.Option(
+            metavar="TABLE",
+            help="Latency table of the device, as written by 'tapetum latency measure'.",
+            show_default="measure this machine",
+            rich_help_panel=options.BUDGET,
+        ),
     ] = None,
-    space: SpaceName = "dc-nas",
-    operators: Annotated[int, typer.Option(help="4, 6 or 8 candidates a slot.")] = 4,
-    decoder: Decoder = "conv",
-    up: Up = "transposed_conv",
-    search_decoder: SearchDecoder = False,
-    learn_depth: LearnDepth = False,
-    size: Annotated[
-        int | None, typer.Option(help="Side of the images.", show_default="found out")
+    threads: Annotated[
+        int | None, _of_table("1", "Inference threads on the device.", options.BUDGET)
     ] = None,
-    threads: Annotated[int, typer.Option(help="That will be deployed.")] = 1,
-    batch: Annotated[int, typer.Option(help="Images in one pass.")] = 1,
-    runtime: RuntimeName = "onnxruntime",
-    search_recipe: Annotated[str, typer.Option(help="swift, tf-nas, or FILE.json.")] = "swift",
-    search_epochs: Annotated[int | None, typer.Option(help="Of the search.")] = None,
-    recipe: Annotated[
-        str | None, typer.Option(help="Of the training.", show_default="images")
+    batch: Annotated[
+        int | None, _of_table("1", "Number of images in one pass.", options.BUDGET)
     ] = None,
-    epochs: Annotated[int | None, typer.Option(help="Of each training.")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Images in a training step.")] = None,
-    noise: Noise = None,
-    protocol: Protocol = None,
+    runtime: Annotated[
+        Literal["onnxruntime", "openvino"] | None,
+        _of_table("onnxruntime", "Inference runtime.", options.BUDGET),
+    ] = None,
+    size_px: Annotated[
+        int | None,
+        _of_table("from DATA", "Height and width of images, in pixels.", options.DATA, "--size"),
+    ] = None,
+    noise: options.Noise = None,
+    protocol: options.Protocol = None,
+    space: Annotated[str | None, _of_table("dc-nas", options.SPACE_HELP, options.SEARCH)] = None,
+    operators: Annotated[int | None, _of_table("4", options.OPERATORS_HELP, options.SEARCH)] = None,
+    decoder: Annotated[
+        options.DecoderName | None, _of_table("conv", options.DECODER_HELP, options.SEARCH)
+    ] = None,
+    up: Annotated[
+        options.UpName | None, _of_table("transposed_conv", options.UP_HELP, options.SEARCH)
+    ] = None,
+    learns_depth: Annotated[
+        bool | None, _of_table("off", options.DEPTH_HELP, options.SEARCH, "--learn-depth")
+    ] = None,
+    search_recipe: options.SearchRecipe = "swift",
+    search_epochs: options.SearchEpochs = None,
+    recipe: options.TrainingRecipe = None,
+    epochs: options.Epochs = None,
+    batch_size: options.BatchSize = None,
     controls: Annotated[
-        bool, typer.Option(help="Also train a random and a uniform network as slow.")
+        bool,
+        typer.Option(
+            help="Also train a random and a uniform architecture of the same latency.",
+            rich_help_panel=options.TRAINING,
+        ),
     ] = True,
-    networks: Annotated[int, typer.Option(help="Random networks that are timed.")] = 300,
-    minutes: Annotated[float, typer.Option(help="That measuring may take.")] = 6.0,
-    seed: Annotated[int, typer.Option(help="Of everything.")] = 0,
-    train_count: TrainCount = None,
-    test_count: TestCount = None,
-    data_root: DataRoot = None,
-    download: Download = False,
-    resume: Resume = False,
-    json: Json = False,
+    seed: options.Seed = 0,
+    out: options.Out,
+    resume: options.Resume = False,
+    overwrite: options.Overwrite = False,
+    json: options.Json = False,
+    networks: options.Networks = 300,
+    minutes: options.Minutes = 6.0,
+    train_count: options.TrainCount = None,
+    test_count: options.TestCount = None,
+    data_root: options.DataRoot = None,
+    download: options.Download = False,
 ) -> None:
-    """Measure, search, train, export and time: one network that keeps a budget here.
+    """Search, train and export a network that keeps a latency budget.
+
+    Without --latency the budget holds for this machine, which is measured first.
 
     Examples:
 
       tapetum fit photos --target-ms 8 --out runs/photos
 
-      tapetum fit photos --target-ms 20 --threads 2 --latency table.json --out runs/slower
+      tapetum fit photos --target-ms 20 --latency raspberry-pi.json --out runs/pi
     """
-    options = _Options(
-        opening={
-            "seed": seed,
-            "data_root": data_root,
-            "download": download,
-            "train_count": train_count,
-            "test_count": test_count,
-            "size_px": size,
-        },
-        space={
-            "name": space,
-            "operators": operators,
-            "decoder": "searched" if search_decoder else decoder,
-            "up": up,
-            "learns_depth": learn_depth,
-        },
-        recipes={
-            "search": search_recipe,
-            "training": recipe,
-            "noise": noise,
-            "protocol": protocol,
-            "search_changes": {"epochs": search_epochs, "seed": seed},
-            "changes": {"epochs": epochs, "batch_size": batch_size, "seed": seed},
-        },
-        asking={"threads": threads, "batch": batch, "has_controls": controls},
-        doing={"minutes": minutes, "networks": networks, "resume": resume},
-    )
-    with errors_in_one_sentence(as_json=json):
-        say_crowded(threads)
-        show_budget(_made(data, target_ms, out, runtime, latency, options), as_json=json)
+    arguments = {**locals()}
+    with errors_in_one_sentence(as_json=arguments.pop("json")):
+        say_crowded(threads or 1)
+        say_loading()
+        from tapetum import jobs
+
+        with progress_bar() as tick:
+            result = jobs.fit(**arguments, progress=tick)
+        show_fit(result, as_json=json)
 
 
-class _Options(NamedTuple):
-    """What the options say, by the step of the job that takes it."""
+def show_fit(result: "FitResult", *, as_json: bool) -> None:
+    """Print what a fit has made."""
+    from tapetum.training import is_main_process
 
-    opening: dict[str, Any]
-    space: dict[str, Any]
-    recipes: dict[str, Any]
-    asking: dict[str, Any]
-    doing: dict[str, Any]
-
-
-def _made(
-    data: str, target_ms: float, out: Path, runtime: str, latency: Path | None, options: _Options
-) -> "FitResult":
-    """Does the job."""
-    say_loading()
-    from tapetum.jobs import (
-        ask_budget,
-        budget_recipes,
-        budget_space,
-        fit_to_budget,
-        write_fit_report,
-    )
-    from tapetum.latency import Budget, LatencyTable
-    from tapetum.training import prepare_process
-
-    Budget.require_positive(target_ms)  # before many images are read
-    prepare_process()  # before torch starts its threads
-    given = None if latency is None else LatencyTable.read(latency)
-    if given is not None:
-        Budget.of(given, target_ms)
-    with progress_bar() as tick:
-        images, chosen = opened(data, tick, **options.opening), runtime_of(runtime)
-        space = budget_space(images, **options.space)
-        recipes = budget_recipes(data, **options.recipes)
-        asked = ask_budget(images, chosen, space, recipes, target_ms=target_ms, **options.asking)
-        made = fit_to_budget(
-            asked, images, chosen, out, table=given, progress=tick, **options.doing
-        )
-        tick(0, 1, "drawing the page")
-        write_fit_report(made, images)
-        tick(1, 1, "drawing the page")
-    return made
-
-
-def show_budget(made: "FitResult", *, as_json: bool) -> None:
-    """Prints what a job with a budget has made."""
+    if not is_main_process():
+        return
     if as_json:
-        answer(_facts(made))
-    else:
-        _show(made)
+        answer(_facts(result))
+        return
+    table(("", ""), _rows(result), title=str(result.request.conditions), numbers=False)
+    if result.delivery.note:
+        say(f"the package does not match the budget: {result.delivery.note}", label="note")
+    say(f"package: {result.package}")
+    say(f"report: {result.report}")
+    if result.delivery.command:
+        say(f"copy the package to the device and type there: {result.delivery.command}")
 
 
-def _show(made: "FitResult") -> None:
-    fastest_ms, slowest_ms = made.table.range
-    timing, mean = made.delivered.timing, made.scores.mean
+def _rows(result: "FitResult") -> list[tuple[str, str]]:
+    delivery, mean = result.delivery, result.delivery.scores.mean
+    fastest_ms, slowest_ms = result.table.range
     rows = [
-        ("this space spans", f"{fastest_ms:.2f} to {slowest_ms:.2f} ms here"),
-        ("target", f"{made.delivered.target_ms:g} ms"),
-        ("predicted", f"{made.delivered.predicted_ms:.2f} ms"),
-        ("the package takes", f"{timing.median_ms:.2f} ms, 95 in 100 below {timing.p95_ms:.2f}"),
+        ("latency range of this space", f"{fastest_ms:.2f} to {slowest_ms:.2f} ms"),
+        ("budget", f"{delivery.target_ms:g} ms"),
+        ("predicted", f"{delivery.predicted_ms:.2f} ms"),
     ]
+    if delivery.timing is not None:
+        timing = delivery.timing
+        measured = f"{timing.median_ms:.2f} ms, 95th percentile {timing.p95_ms:.2f} ms"
+        rows.append(("package, measured", measured))
     if mean.accuracy is not None:
-        rows.append(("right names", f"{mean.accuracy:.1%}"))
+        rows.append(("accuracy", f"{mean.accuracy:.1%}"))
     if mean.psnr_db is not None and mean.ssim is not None:
         rows.append(("denoised images", f"{mean.psnr_db:.2f} dB, SSIM {mean.ssim:.3f}"))
-    table(("", ""), rows, title=str(made.asked.conditions), numbers=False)
-    if made.delivered.note:
-        say(f"the budget is not kept: {made.delivered.note}")
-    say(f"package: {made.package}   page: {made.page}")
+    return rows
 
 
-def _facts(made: "FitResult") -> dict[str, Any]:
+def _facts(result: "FitResult") -> dict[str, Any]:
     return {
-        "delivered": made.delivered.model_dump(mode="json") | {"ratio": made.delivered.ratio},
-        "settled": made.matched.model_dump(mode="json"),
-        "scores": made.scores.model_dump(mode="json"),
-        "package": str(made.package),
-        "page": str(made.page),
+        **result.delivery.model_dump(mode="json"),
+        "ratio": result.delivery.ratio,
+        "selection": result.selection.model_dump(mode="json"),
+        "package": str(result.package),
+        "report": str(result.report),
     }

@@ -1,11 +1,12 @@
-"""``tapetum info``: what an architecture, a run or a package is."""
+"""``tapetum info``: describe an architecture, a run or a package."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from tapetum.cli.common import Json, answer, errors_in_one_sentence, table
+from tapetum.cli import options
+from tapetum.cli.common import answer, errors_in_one_sentence, table
 
 __all__ = ["info"]
 
@@ -13,14 +14,31 @@ __all__ = ["info"]
 def info(
     subject: Annotated[
         str | None,
-        typer.Argument(metavar="ARCH|RUN|PACKAGE", help="Left out: lists the architectures."),
+        typer.Argument(
+            metavar="ARCH|RUN|PACKAGE",
+            help="Architecture, run or package; without it, architectures are listed.",
+        ),
     ] = None,
-    size: Annotated[int, typer.Option(help="Side of the image for the cost, pixels.")] = 96,
-    channels: Annotated[int, typer.Option(help="1 for grey, 3 for RGB.")] = 1,
-    classes: Annotated[int, typer.Option(help="How many names.")] = 10,
-    json: Json = False,
+    size_px: Annotated[
+        int,
+        typer.Option(
+            "--size",
+            help="Height and width of the image for the cost, in pixels.",
+            rich_help_panel=options.DATA,
+        ),
+    ] = 96,
+    channels: Annotated[
+        int,
+        typer.Option(
+            help="Channels of the image: 1 (grey) or 3 (RGB).", rich_help_panel=options.DATA
+        ),
+    ] = 1,
+    classes: Annotated[
+        int, typer.Option(help="Number of classes.", rich_help_panel=options.DATA)
+    ] = 10,
+    json: options.Json = False,
 ) -> None:
-    """Tell what an architecture, a run or a package is and what it costs.
+    """Describe an architecture, a run or a package, with its cost.
 
     Examples:
 
@@ -39,22 +57,22 @@ def info(
         )
 
         if subject is None:
-            facts = list_architectures(size, channels=channels, num_classes=classes)
+            facts = list_architectures(size_px, channels=channels, num_classes=classes)
             if json:
                 answer(facts)
             else:
                 header = ("architecture", "kind", "parameters", "M multiply-adds")
                 rows = [tuple("-" if v is None else str(v) for v in row.values()) for row in facts]
-                table(header, rows, title=f"for images of {size} x {size} px")
+                table(header, rows, title=f"for images of {size_px} x {size_px} px")
             return
         path = Path(subject)
         if path.is_dir():
-            found = run_facts(path)
+            described = run_facts(path)
         elif path.suffix == ".tapetum" or (path.is_file() and path.suffix != ".json"):
-            found = package_facts(path)
+            described = package_facts(path)
         else:
-            found = architecture_facts(subject, size, channels=channels, num_classes=classes)
+            described = architecture_facts(subject, size_px, channels=channels, num_classes=classes)
         if json:
-            answer(found)
+            answer(described)
         else:
-            table(("", ""), [(key, str(value)) for key, value in found.items()], numbers=False)
+            table(("", ""), [(key, str(value)) for key, value in described.items()], numbers=False)

@@ -6,14 +6,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tapetum.cli.common import (
-    Decoder,
-    Json,
-    LearnDepth,
-    Overwrite,
-    RuntimeName,
-    SearchDecoder,
-    SpaceName,
-    Up,
     answer,
     errors_in_one_sentence,
     progress_bar,
@@ -22,13 +14,23 @@ from tapetum.cli.common import (
     say_crowded,
     table,
 )
+from tapetum.cli.options import (
+    Decoder,
+    Json,
+    LearnsDepth,
+    Operators,
+    Overwrite,
+    RuntimeName,
+    SpaceName,
+    Up,
+)
 
 if TYPE_CHECKING:  # numpy loads with it, and --help must stay quick
     from tapetum.latency import Check, LatencyTable
 
 __all__ = ["latency"]
 
-DEVICE, OUTPUT, SPACE, ADVANCED = "Device", "Output", "Search space", "Advanced"
+DEVICE, OUTPUT, SPACE, ADVANCED = "Device", "Output", "Search", "Advanced"
 
 latency = typer.Typer(
     help="Measure the latency of blocks on this device, and predict that of whole networks.",
@@ -49,14 +51,10 @@ def measure(
         typer.Option(help="JSON file to write the table to.", rich_help_panel=OUTPUT),
     ],
     space: SpaceName = "dc-nas",
-    operators: Annotated[
-        int,
-        typer.Option(help="Number of candidates in a slot: 4, 6 or 8.", rich_help_panel=SPACE),
-    ] = 8,
+    operators: Operators = 8,
     decoder: Decoder = "conv",
     up: Up = "transposed_conv",
-    search_decoder: SearchDecoder = False,
-    learn_depth: LearnDepth = False,
+    learns_depth: LearnsDepth = False,
     size: Annotated[
         int, typer.Option(help="Side of the images, in pixels.", rich_help_panel=SPACE)
     ] = 224,
@@ -110,9 +108,9 @@ def measure(
             image_px=size,
             image_channels=channels,
             num_classes=classes,
-            decoder="searched" if search_decoder else decoder,
+            decoder=decoder,
             up=up,
-            learns_depth=learn_depth,
+            learns_depth=learns_depth,
         )
         opened, chosen = spaces.open_space(space, frame), runtime_of(runtime)
         say_crowded(threads)

@@ -1,19 +1,12 @@
-"""``tapetum predict``: clean and name images with a package; no torch needed."""
+"""``tapetum predict``: denoise and classify images with a package, without torch."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from tapetum.cli.common import (
-    Json,
-    Overwrite,
-    answer,
-    errors_in_one_sentence,
-    progress_bar,
-    say,
-    table,
-)
+from tapetum.cli import options
+from tapetum.cli.common import answer, errors_in_one_sentence, progress_bar, say, table
 
 if TYPE_CHECKING:  # numpy loads with it, and --help must stay quick
     from tapetum.runtime import bulk
@@ -23,34 +16,53 @@ __all__ = ["predict"]
 
 def predict(
     package: Annotated[Path, typer.Argument(metavar="PACKAGE", help="A .tapetum file.")],
-    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Images or folders.")],
-    out: Annotated[Path, typer.Option(help="Folder for the denoised images.")],
+    paths: Annotated[
+        list[Path], typer.Argument(metavar="PATH...", help="Images or folders of images.")
+    ],
+    *,
+    boxes: Annotated[
+        Path | None,
+        typer.Option(
+            help=r'JSON file of boxes for a package that classifies boxes: {"a.png": '
+            r"\[\[left, top, right, bottom], ...]}, in pixels.",
+            rich_help_panel=options.DATA,
+        ),
+    ] = None,
     add_noise: Annotated[
         str | None,
         typer.Option(
             metavar="SIGMA",
-            help="Spoil the images first, such as 0.2 or speckle:0.1, and keep the noisy ones.",
+            help="Add noise to the images first, such as 0.2 or speckle:0.1, and keep the noisy "
+            "images.",
+            show_default="no noise",
+            rich_help_panel=options.DATA,
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of the added noise.")] = 0,
+    seed: Annotated[
+        int, typer.Option(help="Random seed of the added noise.", rich_help_panel=options.DATA)
+    ] = 0,
+    out: Annotated[
+        Path,
+        typer.Option(help="Folder for the denoised images.", rich_help_panel=options.OUTPUT),
+    ],
     mode: Annotated[
         Literal["both", "label", "image"],
-        typer.Option(help="What to compute; the other branch is left out."),
-    ] = "both",
-    boxes: Annotated[
-        Path | None,
         typer.Option(
-            help=r'JSON, {"a.png": \[\[left, top, right, bottom], ...]}, where boxes are named.'
+            help="Results to compute: label, image, or both.", rich_help_panel=options.OUTPUT
         ),
-    ] = None,
-    threads: Annotated[
-        int | None, typer.Option(help="For one image.", show_default="all cores")
-    ] = None,
-    memory: Annotated[int, typer.Option(help="MiB; larger images are tiled.")] = 1024,
-    overwrite: Overwrite = False,
-    json: Json = False,
+    ] = "both",
+    overwrite: options.Overwrite = False,
+    json: options.Json = False,
+    threads: options.PackageThreads = None,
+    memory: Annotated[
+        int,
+        typer.Option(
+            help="Memory limit in MiB; larger images are processed in tiles.",
+            rich_help_panel=options.ADVANCED,
+        ),
+    ] = 1024,
 ) -> None:
-    """Clean images and name what is in them.
+    """Denoise images and classify them.
 
     Examples:
 
@@ -78,7 +90,7 @@ def predict(
             notes = [] if note is None else [note]
             answer({"images": [row.model_dump(mode="json") for row in rows], "notes": notes})
         else:
-            header = ("image", "names", "confidence", "ms", "denoised")
+            header = ("image", "label", "confidence", "ms", "denoised")
             table(header, [_cells(row) for row in rows if row.error is None])
         if note is not None:
             say(note, label="note")

@@ -1,18 +1,12 @@
-"""``tapetum search``: which network of a space is best on these images within a budget."""
+"""``tapetum search``: search the space of a latency table for a network that keeps a budget."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from tapetum.cli import options
 from tapetum.cli.common import (
-    DataRoot,
-    Download,
-    Json,
-    Noise,
-    Resume,
-    TestCount,
-    TrainCount,
     answer,
     errors_in_one_sentence,
     progress_bar,
@@ -20,127 +14,93 @@ from tapetum.cli.common import (
     say_loading,
     table,
 )
-from tapetum.cli.scores import opened
-from tapetum.progress import ProgressCallback
 
 if TYPE_CHECKING:  # torch loads with it, and --help must stay quick
-    from tapetum.data import Dataset
-    from tapetum.latency import Budget
-    from tapetum.search import SearchRecipe, SearchResult
+    from tapetum.search import SearchResult
 
 __all__ = ["search"]
 
 
 def search(
-    data: Annotated[str, typer.Argument(help="A folder of images, 'digits' or 'digit-crops'.")],
-    latency: Annotated[Path, typer.Option(help="What `tapetum latency measure` wrote.")],
-    target_ms: Annotated[float, typer.Option(help="What the network may take, by that table.")],
-    out: Annotated[Path, typer.Option(help="New folder for the search.")],
-    recipe: Annotated[str, typer.Option(help="swift, tf-nas (as published), or FILE.json.")] = (
-        "swift"
-    ),
+    data: Annotated[str, typer.Argument(help="Folder of images, 'digits' or 'digit-crops'.")],
+    *,
+    target_ms: options.TargetMs,
+    latency: Annotated[
+        Path,
+        typer.Option(
+            metavar="TABLE",
+            help="Latency table, as written by 'tapetum latency measure'.",
+            rich_help_panel=options.BUDGET,
+        ),
+    ],
+    noise: options.Noise = None,
+    recipe: options.SearchRecipe = "swift",
     loss: Annotated[
         Literal["names", "both"] | None,
-        typer.Option(help="Search for names alone, or for names and the image (equation 3)."),
+        typer.Option(
+            help="Loss of the search: of the classes alone, or of classes and image (equation 3).",
+            show_default="from the recipe",
+            rich_help_panel=options.SEARCH,
+        ),
     ] = None,
-    epochs: Annotated[int | None, typer.Option(help="Passes over the images.")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Images in one step.")] = None,
-    noise: Noise = None,
-    seed: Annotated[int | None, typer.Option(help="Of weights, order and noise.")] = None,
-    train_count: TrainCount = None,
-    test_count: TestCount = None,
-    data_root: DataRoot = None,
-    download: Download = False,
-    resume: Resume = False,
-    json: Json = False,
+    epochs: options.SearchEpochs = None,
+    batch_size: Annotated[
+        int | None,
+        typer.Option(
+            help="Number of images in one step.",
+            show_default="from the recipe",
+            rich_help_panel=options.SEARCH,
+        ),
+    ] = None,
+    seed: options.RecipeSeed = None,
+    out: options.Out,
+    resume: options.Resume = False,
+    json: options.Json = False,
+    train_count: options.TrainCount = None,
+    test_count: options.TestCount = None,
+    data_root: options.DataRoot = None,
+    download: options.Download = False,
 ) -> None:
-    """Search the space of a latency table for the network that keeps a target.
+    """Search the space of a latency table for a network that keeps a budget.
 
     Examples:
 
       tapetum search photos --latency table.json --target-ms 8 --out runs/search
 
-      tapetum train runs/search/architecture.json --data photos --out runs/found
+      tapetum train runs/search/architecture.json --data photos --out runs/searched
     """
-    with errors_in_one_sentence(as_json=json):
+    arguments = {**locals()}
+    with errors_in_one_sentence(as_json=arguments.pop("json")):
         say_loading()
-        from tapetum.data import digits
-        from tapetum.latency import Budget, LatencyTable
-        from tapetum.search import choose_search_recipe
-        from tapetum.training import is_main_process, prepare_process
+        from tapetum import jobs
+        from tapetum.training import is_main_process
 
-        prepare_process()  # before torch starts its threads
-        priced = LatencyTable.read(latency)
-        budget = Budget.of(priced, target_ms)
-        changes = {"epochs": epochs, "batch_size": batch_size, "seed": seed}
-        chosen = choose_search_recipe(recipe, loss=loss, noise=noise, changes=changes)
-        is_digits = data in (digits.DIGITS, digits.DIGIT_CROPS)
         with progress_bar() as tick:
-            images = opened(
-                data,
-                tick,
-                seed=chosen.seed,
-                data_root=data_root,
-                download=download,
-                train_count=train_count,
-                test_count=test_count,
-                size_px=None if is_digits else priced.conditions.height_px,
-            )
-            found = _found(images, budget, chosen, out, resume=resume, tick=tick)
-        if is_main_process():
-            _tell(found, data, out, as_json=json)
+            result = jobs.search(**arguments, progress=tick)
+        if not is_main_process():
+            return
+        if json:
+            answer(result.model_dump(mode="json"))
+            return
+        _show(result)
+        say(f"next: tapetum train {out / 'architecture.json'} --data {data} --out {out}-trained")
 
 
-def _found(
-    images: "Dataset",
-    budget: "Budget",
-    recipe: "SearchRecipe",
-    out: Path,
-    *,
-    resume: bool,
-    tick: ProgressCallback,
-) -> "SearchResult":
-    """Searches, or goes on with a search."""
-    from tapetum.search import search as search_space
-
-    return search_space(
-        out,
-        recipe,
-        budget,
-        images.train,
-        data=images.info,
-        resume=resume,
-        progress=tick,
+def _show(result: "SearchResult") -> None:
+    rows = []
+    probabilities = result.epochs[-1].probabilities
+    for path, choice in result.choices.items():
+        if choice is None:
+            rows.append((path, "left out", "-", "-"))
+        else:
+            probability = f"{probabilities[path][choice.candidate]:.2f}"
+            rows.append((path, choice.candidate, str(choice.hidden_channels), probability))
+    table(
+        ("slot", "block", "hidden channels", "probability"),
+        rows,
+        title=f"predicted {result.predicted_ms:.2f} ms, budget {result.target_ms:g} ms",
     )
-
-
-def _tell(found: "SearchResult", data: str, out: Path, *, as_json: bool) -> None:
-    if as_json:
-        answer(found.model_dump(mode="json"))
-        return
-    _show(found)
-    say(f"next: tapetum train {out / 'architecture.json'} --data {data} --out {out}-trained")
-
-
-def _show(found: "SearchResult") -> None:
-    rows = [
-        (path, "-" if choice is None else choice.candidate, _width(choice), _certain(found, path))
-        for path, choice in found.choices.items()
-    ]
-    title = f"takes {found.predicted_ms:.2f} ms by the table, of {found.target_ms:g} asked for"
-    table(("slot", "block", "hidden channels", "probability"), rows, title=title)
-    minutes = found.seconds / 60
     say(
-        f"searched {minutes:.1f} minutes, {found.images_per_second:.0f} images a second; "
-        f"the likeliest blocks would take {found.likeliest_ms:.2f} ms"
+        f"searched for {result.seconds / 60:.1f} minutes at {result.images_per_second:.0f} images "
+        f"per second; the likeliest blocks would take {result.likeliest_ms:.2f} ms"
     )
-
-
-def _width(choice: object) -> str:
-    return str(getattr(choice, "hidden_channels", "-"))
-
-
-def _certain(found: "SearchResult", path: str) -> str:
-    choice = found.choices[path]
-    probabilities = found.epochs[-1].probabilities[path]
-    return "-" if choice is None else f"{probabilities[choice.candidate]:.2f}"

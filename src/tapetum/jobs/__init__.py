@@ -1,33 +1,27 @@
-"""The main job: images in, a trained and scored network out, with a page that shows both."""
+"""Jobs: what each command of Tapetum does, as functions with plain keyword arguments.
 
+:func:`fit` is the main job: a dataset, a device and a latency budget become a package.
+"""
+
+from tapetum.jobs.choose import DigitOptions
 from tapetum.jobs.controls import control
-from tapetum.jobs.dataset import architecture_for, require_fit
-from tapetum.jobs.demo import run_demo
-from tapetum.jobs.evaluate import Subject, open_subject, package_predict
-from tapetum.jobs.export import export_run
-from tapetum.jobs.fit import FitResult, fit_to_budget
-from tapetum.jobs.fit_report import write_fit_report
-from tapetum.jobs.request import FitRequest, Recipes, ask_budget, budget_recipes, budget_space
-from tapetum.jobs.train import choose_recipe, fit, score
+from tapetum.jobs.demonstration import demo
+from tapetum.jobs.evaluation import evaluate
+from tapetum.jobs.exporting import export
+from tapetum.jobs.fit_result import FitResult
+from tapetum.jobs.fitting import fit
+from tapetum.jobs.searching import search
+from tapetum.jobs.training import train, train_network
 
 __all__ = [
-    "FitRequest",
+    "DigitOptions",
     "FitResult",
-    "Recipes",
-    "Subject",
-    "architecture_for",
-    "ask_budget",
-    "budget_recipes",
-    "budget_space",
-    "choose_recipe",
     "control",
-    "export_run",
+    "demo",
+    "evaluate",
+    "export",
     "fit",
-    "fit_to_budget",
-    "open_subject",
-    "package_predict",
-    "require_fit",
-    "run_demo",
-    "score",
-    "write_fit_report",
+    "search",
+    "train",
+    "train_network",
 ]

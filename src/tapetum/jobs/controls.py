@@ -1,4 +1,4 @@
-"""Networks that no search has looked for: what a found one must beat at the same latency."""
+"""Controls: architectures of the same latency that were not searched."""
 
 from collections.abc import Iterator
 from typing import Literal
@@ -13,19 +13,19 @@ __all__ = ["CONTROLS", "Control", "control"]
 
 Control = Literal["random", "uniform"]
 CONTROLS: tuple[Control, ...] = ("random", "uniform")
-NUM_DRAWS = 200  # random networks, at most, until one can be made as slow by its widths
+NUM_DRAWS = 200  # random architectures to try until widths can bring one to the latency
 
 
 def control(
     kind: Control, table: LatencyTable, *, limit_ms: float, seed: int
 ) -> dict[str, Choice | None]:
-    """A network as slow as another one, by the table.
+    """Return the choices of an architecture of a given latency by the table.
 
     Args:
-        kind: ``random``, or ``uniform``: one operator everywhere, as wide as allowed.
-        table: Prices the space.
-        limit_ms: What it may take; its widths are scaled to use it.
-        seed: Of the random one.
+        kind: ``random``, or ``uniform`` (the same operator in every slot).
+        table: The prices of the space.
+        limit_ms: The highest latency, in milliseconds; widths are scaled to use it.
+        seed: Random seed of a random architecture.
     """
     drawn = _uniform(table.space) if kind == "uniform" else _random(table.space, seed)
     tried = []
@@ -33,14 +33,14 @@ def control(
         tried.append(widths.scale_widths(table, choices, target_ms=limit_ms))
         if tried[-1].ended == "target":
             return tried[-1].choices
-    # None can be made as slow: the one that comes nearest, and rather quicker than slower.
+    # No widths reach the latency: take the nearest architecture, one below the limit first.
     return min(
-        tried, key=lambda one: (one.latency_ms > limit_ms, abs(one.latency_ms - limit_ms))
+        tried, key=lambda best: (best.latency_ms > limit_ms, abs(best.latency_ms - limit_ms))
     ).choices
 
 
 def _uniform(space: Space) -> Iterator[dict[str, Choice | None]]:
-    """The first operator everywhere, then the second, and so on."""
+    """Yield the first operator in every slot, then the second, and so on."""
     nominal = widths.nominal_widths(space)
     for number in range(max(len(slot.candidates) for slot in space.slots.values())):
         names = {

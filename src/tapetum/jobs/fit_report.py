@@ -1,95 +1,123 @@
-"""The page of a job with a budget: what was asked, what was delivered, and why to believe it."""
+"""The report of a fit: the budget, the package, and the reasons to believe both."""
+
+from collections.abc import Mapping
 
 from tapetum.arch import Architecture, cost, spec
 from tapetum.data import Dataset
-from tapetum.jobs.evaluate import package_predict
-from tapetum.jobs.fit import FitResult
+from tapetum.jobs.evaluation import package_predict
+from tapetum.jobs.fit_result import NETWORK, FitResult
 from tapetum.jobs.run_report import (
     example_groups,
     facts_of,
     learning_curve,
     level_curves,
+    score_highlights,
     score_table,
     shown_levels,
 )
 from tapetum.report import Bar, Curve, Diagram, Report, Series, Table, write_report
 from tapetum.runtime import open_package
-from tapetum.scores import Scores, show_number
+from tapetum.scores import show_number
 from tapetum.search import SearchResult
 from tapetum.training import RUNS, Run
 
 __all__ = ["network_diagram", "write_fit_report"]
 
 TITLES = {
-    "network": "found by the search",
-    "control_random": "random, as slow",
-    "control_uniform": "one operator everywhere, as slow",
+    NETWORK: "searched network",
+    "control_random": "random architecture, same latency",
+    "control_uniform": "uniform architecture (one operator), same latency",
 }
 TONES = ("convolution", "MBConv, kernel 3", "MBConv, kernel 5", "with squeeze-and-excitation")
 
 
-def write_fit_report(made: FitResult, images: Dataset) -> None:
-    """Writes ``report.html``."""
-    run = RUNS.open(made.runs["network"])
+def write_fit_report(fit: FitResult, dataset: Dataset) -> None:
+    """Write ``report.html``.
+
+    Args:
+        fit: The fit; everything but its report and ``result.json`` is in its folder.
+        dataset: The dataset that it was made for.
+    """
+    run = RUNS.open(fit.runs[NETWORK])
     result, architecture = run.result(), _architecture_of(run)
-    noise = run.request.recipe.noise
-    delivered = made.delivered
-    page = Report(
-        title=f"{architecture.name}: {delivered.timing.median_ms:.2f} ms of "
-        f"{delivered.target_ms:g} asked for",
-        lead=delivered.note
-        or "The package keeps the budget, as measured with its trained "
-        "weights in the runtime that ships.",
-        highlights=_highlights(made, made.scores),
+    noise, search = run.request.recipe.noise, fit.search
+    report = Report(
+        title=_title(fit, architecture.name),
+        lead=_lead(fit),
+        highlights=_highlights(fit),
         tables=(
-            _latencies(made),
-            _controls(made),
-            score_table(made.scores),
-            _slots(made),
+            _latencies(fit),
+            _comparison(fit),
+            score_table(fit.delivery.scores),
+            _slots(fit),
         ),
-        diagrams=(network_diagram(architecture, size_px=made.asked.conditions.height_px),),
+        diagrams=(network_diagram(architecture, size_px=fit.request.conditions.height_px),),
         curves=(
-            *level_curves(made.scores),
+            *level_curves(fit.delivery.scores),
             learning_curve(run),
-            *_search_curves(made.found),
+            *_search_curves(search),
         ),
         examples=example_groups(
-            package_predict(open_package(made.package)),
-            images,
+            package_predict(open_package(fit.package)),
+            dataset,
             shown_levels(noise.spread()),
             protocol=noise.protocol,
             class_names=run.request.class_names,
         ),
-        commands=(result.provenance.command,),
+        commands=tuple(filter(None, (result.provenance.command, fit.delivery.command))),
         facts={
-            "conditions": str(made.asked.conditions),
-            "search": f"{made.asked.search_recipe.name}, {made.found.seconds / 60:.1f} minutes, "
-            f"{made.found.images_per_second:,.0f} images a second",
+            "conditions": str(fit.request.conditions),
+            "search": f"{fit.request.search_recipe.name}, {search.seconds / 60:.1f} minutes, "
+            f"{search.images_per_second:,.0f} images per second",
             **facts_of(run, result),
         },
     )
-    write_report(made.page, page)
+    write_report(fit.report, report)
+
+
+def _title(fit: FitResult, name: str) -> str:
+    delivery = fit.delivery
+    if delivery.timing is None:
+        return f"{name}: {delivery.predicted_ms:.2f} ms predicted, budget {delivery.target_ms:g} ms"
+    return f"{name}: {delivery.timing.median_ms:.2f} ms, budget {delivery.target_ms:g} ms"
+
+
+def _lead(fit: FitResult) -> str:
+    delivery = fit.delivery
+    if delivery.timing is None:
+        return (
+            f"The latency is the prediction of the table of {fit.request.conditions.device}. "
+            f"Measure the package on that device: {delivery.command}"
+        )
+    if delivery.note:
+        return f"The package does not match the budget: {delivery.note}."
+    return (
+        "The package keeps the budget, as measured with its trained weights in the runtime that "
+        "ships."
+    )
 
 
 def _architecture_of(run: Run) -> Architecture:
     architecture = run.request.architecture
-    assert isinstance(architecture, Architecture)  # noqa: S101  (a search describes what it finds)
+    assert isinstance(architecture, Architecture)  # noqa: S101  (a space makes architectures)
     return architecture
 
 
 def network_diagram(architecture: Architecture, *, size_px: int) -> Diagram:
-    """A network as bars: what each block is, how wide, and at which size it works.
+    """Return a network as bars: the kind, the width and the image size of each block.
 
     Args:
         architecture: The network.
-        size_px: Side of the images.
+        size_px: Height and width of the images.
     """
     bars = [
         Bar(_label(block), f"{height} px", float(_width(block)), _tone(block))
         for _, block, (height, _) in cost.placed_blocks(architecture, size_px, size_px)
         if isinstance(block, spec.Conv | spec.InvertedResidual)
     ]
-    return Diagram("The network", "channels (hidden ones of an MBConv)", tuple(bars), TONES)
+    return Diagram(
+        "Architecture of the network", "channels (hidden channels of an MBConv)", tuple(bars), TONES
+    )
 
 
 def _label(block: spec.Block) -> str:
@@ -115,122 +143,125 @@ def _tone(block: spec.Conv | spec.InvertedResidual) -> int:
     return 1 if block.kernel_px == 3 else 2
 
 
-def _highlights(made: FitResult, scores: Scores) -> dict[str, str]:
-    timing = made.delivered.timing
-    mean = scores.mean
-    found = {
-        "target, ms": f"{made.delivered.target_ms:g}",
-        "median, ms": f"{timing.median_ms:.2f}",
-        "95 in 100 below, ms": f"{timing.p95_ms:.2f}",
-        "accuracy, %": show_number(mean.accuracy, 1, scale=100),
-        "PSNR, dB": show_number(mean.psnr_db, 2),
-        "SSIM": show_number(mean.ssim, 3),
-    }
-    return {name: value for name, value in found.items() if value != "-"}
+def _highlights(fit: FitResult) -> Mapping[str, str]:
+    delivery = fit.delivery
+    shown = {"budget, ms": f"{delivery.target_ms:g}"}
+    if delivery.timing is None:
+        shown["predicted, ms"] = f"{delivery.predicted_ms:.2f}"
+    else:
+        shown["median, ms"] = f"{delivery.timing.median_ms:.2f}"
+        shown["95th percentile, ms"] = f"{delivery.timing.p95_ms:.2f}"
+    return shown | score_highlights(delivery.scores)
 
 
-def _latencies(made: FitResult) -> Table:
-    """From the target to the package, in milliseconds."""
-    fastest_ms, slowest_ms = made.table.range
+def _latencies(fit: FitResult) -> Table:
+    """Return the way from the budget to the package, in milliseconds."""
+    fastest_ms, slowest_ms = fit.table.range
+    matched, timing = fit.selection.matched, fit.delivery.timing
     rows = [
-        ("what the space spans here", f"{fastest_ms:.2f} to {slowest_ms:.2f}", ""),
-        ("target", f"{made.asked.target_ms:.2f}", ""),
-        ("likeliest blocks at the end of the search", f"{made.found.likeliest_ms:.2f}", "table"),
+        ("range of the search space", f"{fastest_ms:.2f} to {slowest_ms:.2f}", "predicted"),
+        ("budget", f"{fit.request.target_ms:.2f}", "requested"),
+        ("likeliest blocks after the search", f"{fit.search.likeliest_ms:.2f}", "predicted"),
     ]
-    for number, attempt in enumerate(made.matched.attempts, start=1):
-        rows.append((f"network {number}, predicted", f"{attempt.predicted_ms:.2f}", "table"))
-        rows.append(
-            (f"network {number}, before training", f"{attempt.timing.median_ms:.2f}", "measured")
-        )
-    timing = made.delivered.timing
-    rows.append(("the package, median", f"{timing.median_ms:.2f}", "measured"))
-    rows.append(("the package, 95 in 100 below", f"{timing.p95_ms:.2f}", "measured"))
-    accuracy = made.table.accuracy
+    for number, attempt in enumerate(() if matched is None else matched.attempts, start=1):
+        before = f"{attempt.timing.median_ms:.2f}"
+        rows.append((f"network {number}", f"{attempt.predicted_ms:.2f}", "predicted"))
+        rows.append((f"network {number}, before training", before, "measured"))
+    if timing is None:
+        rows.append(("package", f"{fit.delivery.predicted_ms:.2f}", "predicted"))
+    else:
+        rows.append(("package, 95th percentile", f"{timing.p95_ms:.2f}", "measured"))
+        rows.append(("package, median", f"{timing.median_ms:.2f}", "measured"))
+    accuracy = fit.table.accuracy
+    note = (
+        f"{fit.request.conditions}. The mean error of the table is "
+        f"{accuracy.mean_relative_error:.1%}; nine in ten networks lie within "
+        f"{accuracy.interval:.1%} of its predictions."
+    )
+    if timing is not None:
+        note += f" Measured latencies are medians of {timing.num_rounds} rounds spread in time."
     return Table(
         title="Latency",
-        header=("", "ms", "how it is known"),
+        header=("", "ms", "source"),
         rows=tuple(rows),
-        note=f"{made.asked.conditions}. The table is off by {accuracy.mean_relative_error:.1%} on "
-        f"average; nine in ten networks lie within {accuracy.interval:.1%}. "
-        f"Medians of {timing.num_rounds} rounds that are spread in time.",
-        highlighted=(len(rows) - 2,),
+        note=note,
+        highlighted=(len(rows) - 1,),
     )
 
 
-def _controls(made: FitResult) -> Table:
-    """What was found beside networks of the same latency that no search has looked for."""
+def _comparison(fit: FitResult) -> Table:
+    """Return the scores of the searched network and of the controls."""
     rows = []
-    for name, path in made.runs.items():
+    for name, path in fit.runs.items():
         run = RUNS.open(path)
-        result = run.result()
-        assert result.scores is not None  # noqa: S101  (fit scores what it trains)
-        mean = result.scores.mean
-        predicted = made.table.predict_architecture(_architecture_of(run)).median_ms
+        scores = run.result().scores
+        assert scores is not None  # noqa: S101  (every training is scored)
+        predicted = fit.table.predict_architecture(_architecture_of(run)).median_ms
         rows.append(
             (
                 TITLES[name],
                 f"{predicted:.2f}",
-                show_number(mean.accuracy, 1, scale=100),
-                show_number(mean.psnr_db, 2),
-                show_number(mean.ssim, 3),
+                show_number(scores.mean.accuracy, 1, scale=100),
+                show_number(scores.mean.psnr_db, 2),
+                show_number(scores.mean.ssim, 3),
             )
         )
-    recipe = made.asked.recipe
+    recipe = fit.request.recipe
     return Table(
-        title="Was the search worth it?",
-        header=("network", "ms, by the table", "accuracy, %", "PSNR, dB", "SSIM"),
+        title="Comparison at the same latency",
+        header=("network", "predicted, ms", "accuracy, %", "PSNR, dB", "SSIM"),
         rows=tuple(rows),
-        note=f"All trained alike: {recipe.name}, {recipe.epochs} epochs, seed {recipe.seed}. One "
-        "seed each: differences of a point or less mean little.",
+        note=f"All were trained alike: {recipe.name}, {recipe.epochs} epochs, seed {recipe.seed}. "
+        "With one seed each, differences of a percentage point or less are not significant.",
         highlighted=(0,),
     )
 
 
-def _slots(made: FitResult) -> Table:
-    """What stands in each slot, and how sure the search was of it."""
-    likely = made.found.epochs[-1].probabilities
+def _slots(fit: FitResult) -> Table:
+    """Return the choice for each slot, and its probability at the end of the search."""
+    probabilities = fit.search.epochs[-1].probabilities
     rows = []
-    for path, choice in made.matched.choices.items():
+    for path, choice in fit.selection.choices.items():
         if choice is None:
             rows.append((path, "left out", "-", "-"))
         else:
-            sure = f"{likely[path][choice.candidate]:.2f}"
-            rows.append((path, choice.candidate, str(choice.hidden_channels), sure))
+            probability = f"{probabilities[path][choice.candidate]:.2f}"
+            rows.append((path, choice.candidate, str(choice.hidden_channels), probability))
     return Table(
-        title="What was chosen",
+        title="Selected blocks",
         header=("slot", "block", "hidden channels", "probability"),
         rows=tuple(rows),
     )
 
 
-def _search_curves(found: SearchResult) -> tuple[Curve, ...]:
-    """How the search went: latencies, entropy, judgement, and the alphas of each slot."""
-    x = tuple(float(row.epoch) for row in found.epochs)
+def _search_curves(search: SearchResult) -> tuple[Curve, ...]:
+    """Return latency, entropy and architecture parameters against the epoch of the search."""
+    x = tuple(float(row.epoch) for row in search.epochs)
     curves = [
         Curve(
-            "Latency while searching",
+            "Latency during the search",
             "epoch",
-            "ms, by the table",
+            "predicted, ms",
             x,
             (
-                Series("expected", tuple(row.expected_ms for row in found.epochs)),
-                Series("likeliest blocks", tuple(row.likeliest_ms for row in found.epochs)),
-                Series("target", (found.target_ms,) * len(x)),
+                Series("expected", tuple(row.expected_ms for row in search.epochs)),
+                Series("likeliest blocks", tuple(row.likeliest_ms for row in search.epochs)),
+                Series("target", (search.target_ms,) * len(x)),
             ),
         ),
         Curve(
-            "How decided the search is",
+            "Entropy of the choices",
             "epoch",
-            "entropy, share of the most",
+            "entropy, share of the maximum",
             x,
-            (Series("entropy", tuple(row.entropy for row in found.epochs)),),
+            (Series("entropy", tuple(row.entropy for row in search.epochs)),),
         ),
     ]
-    for path in found.choices:
-        names = list(found.epochs[-1].probabilities[path])
+    for path in search.choices:
+        names = list(search.epochs[-1].probabilities[path])
         lines = (
-            Series(name, tuple(row.probabilities[path][name] for row in found.epochs))
+            Series(name, tuple(row.probabilities[path][name] for row in search.epochs))
             for name in names
         )
-        curves.append(Curve(f"Alphas of {path}", "epoch", "probability", x, tuple(lines)))
+        curves.append(Curve(f"Probabilities of {path}", "epoch", "probability", x, tuple(lines)))
     return tuple(curves)

@@ -1,4 +1,4 @@
-"""The page of a run: scores, plots, images before and after, and where all of it comes from."""
+"""The report of a run: scores, plots, images before and after, and their origin."""
 
 import csv
 from collections.abc import Sequence
@@ -10,7 +10,6 @@ import torch
 from numpy.typing import NDArray
 
 from tapetum.data import Batch, Dataset, Subset, evaluation_batches
-from tapetum.jobs.train import PAGE
 from tapetum.metrics import psnr
 from tapetum.nn import TrainableNetwork
 from tapetum.noise import Noise, Protocol, describe_noise
@@ -37,64 +36,65 @@ from tapetum.training import (
 )
 
 __all__ = [
+    "REPORT",
     "example_groups",
     "facts_of",
     "learning_curve",
     "level_curves",
+    "score_highlights",
     "score_table",
     "shown_levels",
     "write_run_report",
 ]
 
-NUM_EXAMPLES = 4  # of each noise level
-NUM_LEVELS = 3  # of which images are shown
+REPORT = "report.html"
+NUM_EXAMPLES = 4  # images at each noise level
+NUM_LEVELS = 3  # noise levels with images
 
 
 def write_run_report(
-    out: Path, images: Dataset, *, network: TrainableNetwork | None = None
+    out: Path, dataset: Dataset, *, network: TrainableNetwork | None = None
 ) -> Path:
-    """Writes ``report.html`` and ``examples.png`` into the folder of a finished and scored run.
+    """Write ``examples.png`` and then ``report.html`` into the folder of a finished, scored run.
 
     Args:
-        out: The folder of the run.
-        images: What it was trained and scored on.
-        network: A module to load its weights into, where it has no architecture.
+        out: Folder of the run.
+        dataset: The dataset that the network was trained and scored on.
+        network: A module to load the weights into; required where it has no architecture.
 
     Returns:
-        Where the page is.
+        The path of the report.
     """
     run = RUNS.open(out)
-    result = run.result()
-    request = run.request
+    result, request = run.result(), run.request
     groups = example_groups(
         network_predict(load_network(out, network=network)),
-        images,
+        dataset,
         shown_levels(request.recipe.noise.spread()),
         protocol=request.recipe.noise.protocol,
         class_names=request.class_names,
     )
-    page = Report(
+    if groups:
+        middle = groups[len(groups) // 2]
+        captioned = [replace(example, caption=middle.title) for example in middle.examples]
+        write_atomically(out / "examples.png", contact_sheet(captioned))
+    report = Report(
         title=f"{request.architecture.name} on {Path(request.data.source).name}",
-        lead=f"{images.train.source}. Trained {result.training_seconds / 60:.1f} minutes on "
-        f"{len(images.train):,} images, scored on {len(images.validation):,} others.",
-        highlights=_highlights(result.scores),
+        lead=f"{dataset.train.source}. Trained for {result.training_seconds / 60:.1f} minutes on "
+        f"{len(dataset.train):,} images, scored on {len(dataset.validation):,} others.",
+        highlights=score_highlights(result.scores),
         tables=(score_table(result.scores),) if result.scores else (),
         curves=(*level_curves(result.scores), learning_curve(run)),
         examples=groups,
         commands=(result.provenance.command,),
         facts=facts_of(run, result),
     )
-    path = out / PAGE
-    write_report(path, page)
-    if groups:
-        middle = groups[len(groups) // 2]
-        captioned = [replace(example, caption=middle.title) for example in middle.examples]
-        write_atomically(out / "examples.png", contact_sheet(captioned))
-    return path
+    write_report(out / REPORT, report)
+    return out / REPORT
 
 
 def score_table(scores: Scores) -> Table:
-    """A row a noise level, and their mean."""
+    """Return the table of scores: a row for each noise level, and their mean."""
     rows = score_cells(scores)
     return Table(
         title="Scores at each noise level",
@@ -106,11 +106,11 @@ def score_table(scores: Scores) -> Table:
 
 
 def level_curves(scores: Scores | None, extra: Sequence[Series] = ()) -> tuple[Curve, ...]:
-    """PSNR and accuracy against the noise level, where there is more than one level.
+    """Return PSNR and accuracy against the noise level, where there is more than one level.
 
     Args:
-        scores: What to draw.
-        extra: More lines for the plot of the PSNR.
+        scores: Scores of a network.
+        extra: Further lines for the plot of the PSNR.
     """
     if scores is None or len(scores.rows) < 2 or any(row.noise is None for row in scores.rows):
         return ()
@@ -122,20 +122,20 @@ def level_curves(scores: Scores | None, extra: Sequence[Series] = ()) -> tuple[C
             Series("noisy", tuple(row.noisy_psnr_db for row in scores.rows)),
             *extra,
         )
-        curves.append(Curve("How clean", "noise level", "PSNR, dB", x, series))
+        curves.append(Curve("PSNR by noise level", "noise level", "PSNR, dB", x, series))
     if any(row.accuracy is not None for row in scores.rows):
         percent = tuple(None if row.accuracy is None else 100 * row.accuracy for row in scores.rows)
-        line = (Series("right names", percent),)
-        curves.append(Curve("How well named", "noise level", "accuracy, %", x, line))
+        line = (Series("accuracy", percent),)
+        curves.append(Curve("Accuracy by noise level", "noise level", "accuracy, %", x, line))
     return tuple(curves)
 
 
 def learning_curve(run: Run) -> Curve:
-    """Loss against the epoch, in training and in validation."""
+    """Return the loss against the epoch, in training and in validation."""
     with (run.path / "metrics.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     return Curve(
-        "How it learnt",
+        "Loss by epoch",
         "epoch",
         "loss",
         tuple(float(row["epoch"]) for row in rows),
@@ -147,7 +147,7 @@ def learning_curve(run: Run) -> Curve:
 
 
 def shown_levels(noises: Sequence[Noise]) -> list[Noise]:
-    """A few of the levels, evenly spread, the strongest included; no noise is not shown."""
+    """Return a few evenly spread levels with the strongest; a level without noise is left out."""
     noisy = [noise for noise in noises if _level(noise) > 0]
     if not noisy:
         return list(noises[:1])
@@ -157,61 +157,74 @@ def shown_levels(noises: Sequence[Noise]) -> list[Noise]:
 
 def example_groups(
     predict: Predict,
-    images: Dataset,
+    dataset: Dataset,
     noises: Sequence[Noise],
     *,
     protocol: Protocol,
     class_names: Sequence[str],
     seed: int = 1,
 ) -> tuple[ExampleGroup, ...]:
-    """The same few validation images at some noise levels, before and after.
+    """Return the same few validation images at some noise levels, before and after.
 
     Args:
-        predict: Denoises, and perhaps names; a network that does not clean gives no examples.
-        images: Whose validation part is shown.
-        noises: The levels; paired images bring their own noise, and are shown once.
-        protocol: What is kept of a noisy image.
-        class_names: In the order of the logits.
-        seed: Of the noise; another than that of the scores.
+        predict: Runs the network; a network that does not denoise gives no examples.
+        dataset: The dataset; paired images are shown once, with their own noise.
+        noises: Noise levels.
+        protocol: ``benchmark`` or ``camera``.
+        class_names: Classes, in the order of the logits.
+        seed: Random seed of the noise, other than that of the scores.
     """
-    places = np.linspace(0, len(images.validation) - 1, NUM_EXAMPLES)
-    shown = Subset(images.validation, sorted({round(float(place)) for place in places}))
+    places = np.linspace(0, len(dataset.validation) - 1, NUM_EXAMPLES)
+    shown = Subset(dataset.validation, sorted({round(float(place)) for place in places}))
+    is_paired = dataset.info.is_paired
     groups = []
-    for noise in noises[:1] if images.info.is_paired else noises:
+    for noise in noises[:1] if is_paired else noises:
         batches = evaluation_batches(
             shown, noise, protocol=protocol, batch_size=NUM_EXAMPLES, seed=seed
         )
-        title = "The given noise" if images.info.is_paired else describe_noise(noise)
-        examples = _examples(predict, next(batches), class_names)
-        groups.append(ExampleGroup(title, examples))
+        title = "Noise of the dataset" if is_paired else describe_noise(noise)
+        groups.append(ExampleGroup(title, _examples(predict, next(batches), class_names)))
     return tuple(group for group in groups if group.examples)
 
 
 def facts_of(run: Run, result: Result) -> dict[str, str]:
-    """What was run on what, for the end of a page."""
+    """Return dataset, recipe, machine and versions of a run, for the end of a report."""
     stamp, recipe = result.provenance, run.request.recipe
     packages = ", ".join(f"{name} {version}" for name, version in stamp.packages.items())
     commit = "not a checkout" if stamp.commit is None else stamp.commit
     facts = {
-        "data": run.request.data.description,
+        "dataset": run.request.data.description,
         "architecture": f"{run.request.architecture.name}, {result.parameters:,} parameters",
         "recipe": f"{recipe.name}: {recipe.epochs} epochs, batch {recipe.batch_size}, "
         f"{recipe.optimizer} {recipe.learning_rate:g}, {recipe.schedule}, {recipe.precision}, "
         f"seed {recipe.seed}",
         "training": f"{result.steps:,} steps in {result.training_seconds:,.0f} s, "
-        f"{result.images_per_second:,.0f} images a second, {result.device}",
+        f"{result.images_per_second:,.0f} images per second, {result.device}",
         "machine": f"{stamp.cpu}, {stamp.cores} cores, {stamp.memory_gib} GiB, {stamp.platform}",
         "software": f"tapetum {stamp.tapetum} ({commit}{', changed' if stamp.dirty else ''}), "
         f"Python {stamp.python}, {packages}",
         "date": stamp.date,
     }
-    found = result.recalibration
-    if found is not None:
+    recalibration = result.recalibration
+    if recalibration is not None:
         facts["batch statistics"] = (
-            f"estimated anew and {'kept' if found.is_kept else 'not kept'}: validation loss "
-            f"{found.loss_before:.4f} before, {found.loss_after:.4f} after"
+            f"estimated again and {'kept' if recalibration.is_kept else 'not kept'}: validation "
+            f"loss {recalibration.loss_before:.4f} before, {recalibration.loss_after:.4f} after"
         )
     return facts
+
+
+def score_highlights(scores: Scores | None) -> dict[str, str]:
+    """Return the mean scores by name, for the head of a report."""
+    if scores is None:
+        return {}
+    mean = scores.mean
+    shown = {
+        "PSNR, dB": show_number(mean.psnr_db, 2),
+        "SSIM": show_number(mean.ssim, 3),
+        "accuracy, %": show_number(mean.accuracy, 1, scale=100),
+    }
+    return {name: value for name, value in shown.items() if value != "-"}
 
 
 def _examples(predict: Predict, batch: Batch, class_names: Sequence[str]) -> tuple[Example, ...]:
@@ -238,7 +251,7 @@ def _examples(predict: Predict, batch: Batch, class_names: Sequence[str]) -> tup
 def _labels(
     batch: Batch, logits: NDArray[np.float32] | None, index: int, class_names: Sequence[str]
 ) -> tuple[ExampleLabel, ...]:
-    """What was named in one image of a batch, from left to right."""
+    """Return the labels of one image of a batch, from left to right."""
     if logits is None or batch.labels is None:
         return ()
     scores = torch.from_numpy(logits[index]).reshape(-1, len(class_names)).softmax(dim=1)
@@ -256,18 +269,6 @@ def _labels(
     return tuple(sorted(labels, key=lambda label: label.box or ()))
 
 
-def _highlights(scores: Scores | None) -> dict[str, str]:
-    if scores is None:
-        return {}
-    mean = scores.mean
-    found = {
-        "PSNR, dB": show_number(mean.psnr_db, 2),
-        "SSIM": show_number(mean.ssim, 3),
-        "accuracy, %": show_number(mean.accuracy, 1, scale=100),
-    }
-    return {name: value for name, value in found.items() if value != "-"}
-
-
 def _level(noise: Noise) -> float:
-    """The one number that varies: sigma or the fraction."""
+    """Return the strength of a noise: its sigma, or its fraction of pixels."""
     return float(next(iter(noise.model_dump(exclude={"kind", "gain"}).values())))

@@ -5,7 +5,7 @@ search space, and a :class:`Budget` is a target that the table holds for feasibl
 room needs torch.
 """
 
-from tapetum.latency.benchmark import Benchmark, benchmark
+from tapetum.latency.benchmark import Benchmark, benchmark, measure_latency
 from tapetum.latency.budget import Budget, Selection, best_network
 from tapetum.latency.campaign import Effort
 from tapetum.latency.check import Check
@@ -31,6 +31,7 @@ __all__ = [
     "best_network",
     "check_table",
     "find_runtime",
+    "measure_latency",
     "measure_table",
     "time_interleaved",
 ]

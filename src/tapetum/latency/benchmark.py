@@ -2,21 +2,23 @@
 
 import math
 from functools import partial
+from pathlib import Path
 
-from tapetum.arch import cost
+from tapetum.arch import Architecture, cost
 from tapetum.errors import InputError
 from tapetum.latency.budget import Budget
 from tapetum.latency.conditions import Conditions
 from tapetum.latency.deployed import NUM_BOXES, DeployedNetwork, dense_architecture
-from tapetum.latency.runtimes import Runtime
+from tapetum.latency.runtimes import Runtime, find_runtime
 from tapetum.latency.timing import PassCount, Timing, time_interleaved
 from tapetum.progress import ProgressCallback, silent
 from tapetum.records import Record
 
-__all__ = ["Benchmark", "benchmark"]
+__all__ = ["Benchmark", "benchmark", "measure_latency"]
 
 NUM_ROUNDS = 6
 DENSE_PX = 28
+SIZE_PX, CHANNELS = 224, 3  # of a network that does not say
 
 
 class Benchmark(Record):
@@ -107,4 +109,59 @@ def benchmark(
         giga_multiply_adds_per_second=rate,
         peak_share=share,
         target_ms=target_ms,
+    )
+
+
+def measure_latency(
+    network: str | Path | Architecture,
+    *,
+    size_px: int | None = None,
+    channels: int | None = None,
+    num_classes: int = 100,
+    threads: int = 1,
+    batch: int = 1,
+    runtime: str = "onnxruntime",
+    seconds: float = 6.0,
+    target_ms: float | None = None,
+    progress: ProgressCallback = silent,
+) -> Benchmark:
+    """Measure the latency of a network on this machine.
+
+    Example:
+        >>> import tapetum
+        >>> result = tapetum.measure_latency("unet-s", size_px=32, channels=1, seconds=0.1)
+        >>> result.timing.median_ms > 0
+        True
+
+    Args:
+        network: Architecture, its name, or the path of a ``.tapetum``, ``.onnx`` or ``.json`` file.
+        size_px: Height and width of the images; by default that of the network, else 224.
+        channels: Channels of the images; by default those of the network, else 3.
+        num_classes: Number of classes of a named architecture.
+        threads: Inference threads.
+        batch: Number of images in one pass.
+        runtime: ``onnxruntime`` or ``openvino``.
+        seconds: Approximate duration of the measurement.
+        target_ms: Latency budget to compare with, in milliseconds.
+        progress: Called after each round.
+
+    Raises:
+        InputError: The network cannot be opened, or another timing is running.
+    """
+    if isinstance(network, Architecture):
+        deployed = DeployedNetwork.of(network)
+    else:
+        deployed = DeployedNetwork.open(
+            network, channels=channels or CHANNELS, num_classes=num_classes
+        )
+    runner = find_runtime(runtime)
+    conditions = Conditions.here(
+        runner,
+        threads=threads,
+        batch=batch,
+        channels=(deployed.channels or CHANNELS) if channels is None else channels,
+        size_px=(deployed.size_px or SIZE_PX) if size_px is None else size_px,
+    )
+    return benchmark(
+        deployed, runner, conditions, seconds=seconds, target_ms=target_ms, progress=progress
     )

@@ -112,12 +112,18 @@ def write_package(
     return complete
 
 
-def open_package(path: Path) -> Package:
+def open_package(path: str | Path) -> Package:
     """Read a package and check all of it, without running the graph.
+
+    Example:
+        >>> import tapetum
+        >>> tapetum.open_package("digits.tapetum").manifest.kind
+        'integrated'
 
     Raises:
         PackageError: Something is missing, damaged, of another version, or does not fit.
     """
+    path = Path(path)
     members = _read_members(path)
     manifest = _read_manifest(members[_MANIFEST], path)
     graph_bytes = members[_GRAPH]

@@ -77,6 +77,14 @@ class _Answer(NamedTuple):
 class Predictor:
     """Denoise and classify images with a package.
 
+    Example:
+        >>> import numpy as np
+        >>> import tapetum
+        >>> predictor = tapetum.Predictor.open("digits.tapetum")
+        >>> result = predictor(np.zeros((96, 96), np.float32), boxes=[[10, 10, 38, 38]])
+        >>> result.label in predictor.manifest.class_names
+        True
+
     Args:
         package: An opened package.
         threads: Threads that share the work; by default one per core.

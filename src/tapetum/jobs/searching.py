@@ -1,0 +1,76 @@
+"""Search the space of a latency table on a dataset."""
+
+from pathlib import Path
+from typing import Literal, Unpack
+
+from tapetum.data import open_dataset
+from tapetum.jobs.choose import DigitOptions, is_digits
+from tapetum.jobs.training import log_skipped
+from tapetum.latency import Budget, LatencyTable
+from tapetum.progress import ProgressCallback, silent
+from tapetum.search import SearchResult, choose_search_recipe
+from tapetum.search import search as search_space
+from tapetum.training import prepare_process
+
+__all__ = ["search"]
+
+
+def search(
+    data: str | Path,
+    out: str | Path,
+    *,
+    latency: str | Path | LatencyTable,
+    target_ms: float,
+    recipe: str | Path = "swift",
+    loss: Literal["names", "both"] | None = None,
+    epochs: int | None = None,
+    batch_size: int | None = None,
+    noise: str | None = None,
+    seed: int | None = None,
+    resume: bool = False,
+    progress: ProgressCallback = silent,
+    **digits: Unpack[DigitOptions],
+) -> SearchResult:
+    """Search the space of a latency table for the network that keeps a budget on a dataset.
+
+    Args:
+        data: Folder of images, ``digits`` or ``digit-crops``.
+        out: New folder for the search.
+        latency: Latency table, or its path.
+        target_ms: Latency budget of one pass, in milliseconds.
+        recipe: Name or path of a search recipe.  The next five arguments replace fields of it.
+        loss: Loss of the search: of the classes alone, or of classes and image (equation 3).
+        epochs: Number of passes over the training images.
+        batch_size: Number of images in one step.
+        noise: Noise of the images, such as ``gaussian:0-0.5``.
+        seed: Random seed of weights, order, noise and split.
+        resume: Whether to continue an interrupted search.
+        progress: Called after each step.
+        digits: Options of the digits; see :class:`tapetum.jobs.DigitOptions`.
+
+    Raises:
+        InputError: No network keeps the budget, or the table does not fit the dataset.
+        TrainingError: The search cannot continue; its last good state is kept.
+    """
+    prepare_process()  # before torch starts its threads
+    table = latency if isinstance(latency, LatencyTable) else LatencyTable.read(Path(latency))
+    budget = Budget.of(table, target_ms)
+    changes = {"epochs": epochs, "batch_size": batch_size, "seed": seed}
+    chosen = choose_search_recipe(str(recipe), loss=loss, noise=noise, changes=changes)
+    dataset = open_dataset(
+        str(data),
+        seed=chosen.seed,
+        size_px=None if is_digits(data) else table.conditions.height_px,
+        progress=progress,
+        **digits,
+    )
+    log_skipped(dataset)
+    return search_space(
+        Path(out),
+        chosen,
+        budget,
+        dataset.train,
+        data=dataset.info,
+        resume=resume,
+        progress=progress,
+    )

@@ -1,0 +1,286 @@
+"""Train one network on a dataset, score it on every noise level, and write its report."""
+
+import copy
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Unpack
+
+from tapetum.arch import Architecture
+from tapetum.data import Dataset, open_dataset, steps_per_epoch
+from tapetum.jobs.choose import DigitOptions, architecture_for, is_digits
+from tapetum.jobs.run_report import REPORT, write_run_report
+from tapetum.nn import TrainableNetwork, build
+from tapetum.noise import Noise, Protocol, parse_noise_plan
+from tapetum.progress import ProgressCallback, silent
+from tapetum.records import write_atomically
+from tapetum.scores import Scores
+from tapetum.training import (
+    RUNS,
+    Predict,
+    Recipe,
+    Request,
+    Result,
+    Run,
+    adjusted,
+    find_recipe,
+    is_main_process,
+    load_network,
+    network_predict,
+    prepare_process,
+    start_run,
+    suited,
+)
+from tapetum.training import evaluate as evaluate_network
+from tapetum.training import train as train_weights
+
+__all__ = [
+    "choose_recipe",
+    "log_skipped",
+    "score",
+    "train",
+    "train_and_report",
+    "train_network",
+]
+
+LOGGER = logging.getLogger("tapetum")
+SKIPPED = "skipped.txt"
+LARGEST_BATCH = 64
+LARGE_PX = 256  # images of this side are still scored in the largest batches
+
+
+def train(
+    data: str | Path,
+    out: str | Path,
+    *,
+    architecture: str | Path | Architecture,
+    recipe: str | Path | Recipe | None = None,
+    epochs: int | None = None,
+    batch_size: int | None = None,
+    learning_rate: float | None = None,
+    noise: str | None = None,
+    protocol: Protocol | None = None,
+    seed: int | None = None,
+    size_px: int | None = None,
+    channels: int | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+    progress: ProgressCallback = silent,
+    **digits: Unpack[DigitOptions],
+) -> Result:
+    """Train a network on a dataset, score it, and write its report.
+
+    Example:
+        >>> import tapetum
+        >>> result = tapetum.train(
+        ...     "digits", "runs/digits", architecture="dc-net-reduced-integrated",
+        ...     epochs=1, train_count=64, test_count=8,
+        ... )
+        >>> result.scores.mean.psnr_db > 0
+        True
+
+    Args:
+        data: Folder of images, ``digits`` or ``digit-crops``.
+        out: New folder for the run.
+        architecture: Name, path of a JSON file, or the architecture itself.
+        recipe: Name, path of a JSON file, or the recipe itself; default ``quick`` for digits and
+            ``images`` for a folder.  The next six arguments replace fields of it.
+        epochs: Number of passes over the training images.
+        batch_size: Number of images in one step.
+        learning_rate: Peak learning rate.
+        noise: Noise of training and scoring, such as ``gaussian:0-0.5``.
+        protocol: ``benchmark`` (unclipped) or ``camera`` (clipped to 8 bits).
+        seed: Random seed of weights, order, noise and split.
+        size_px: Height and width of the training images; by default the folder decides.
+        channels: 1 (grey) or 3 (RGB); by default the folder decides.
+        resume: Whether to continue an interrupted run.
+        overwrite: Whether to replace an older run.
+        progress: Called after each step.
+        digits: Options of the digits; see :class:`tapetum.jobs.DigitOptions`.
+
+    Returns:
+        The result of the training with scores, as in ``result.json``.
+
+    Raises:
+        InputError: The dataset, the architecture, the recipe or the folder cannot be used.
+        TrainingError: The training cannot continue; its last good state is kept.
+    """
+    prepare_process()  # before torch starts its threads
+    out = Path(out)
+    changes = {
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "learning_rate": learning_rate,
+        "seed": seed,
+    }
+    chosen = choose_recipe(recipe, data, noise=noise, protocol=protocol, changes=changes)
+    dataset = open_dataset(
+        str(data),
+        seed=chosen.seed,
+        size_px=size_px,
+        channels=channels,
+        progress=progress,
+        **digits,
+    )
+    log_skipped(dataset)
+    network = build(architecture_for(architecture, dataset), seed=chosen.seed)
+    if resume and (out / REPORT).exists():
+        RUNS.open(out).require_unfinished()
+    return train_and_report(
+        network, chosen, dataset, out, resume=resume, overwrite=overwrite, progress=progress
+    )
+
+
+def train_and_report(
+    network: TrainableNetwork,
+    recipe: Recipe,
+    dataset: Dataset,
+    out: Path,
+    *,
+    resume: bool = False,
+    overwrite: bool = False,
+    progress: ProgressCallback = silent,
+) -> Result:
+    """Train and score a network, and write the report of the run; see :func:`train_network`."""
+    result = train_network(
+        network, recipe, dataset, out, resume=resume, overwrite=overwrite, progress=progress
+    )
+    if is_main_process():
+        progress(0, 1, "writing the report")
+        write_run_report(out, dataset, network=network)
+        progress(1, 1, "writing the report")
+    return result
+
+
+def train_network(
+    network: TrainableNetwork,
+    recipe: Recipe,
+    dataset: Dataset,
+    out: Path,
+    *,
+    resume: bool = False,
+    overwrite: bool = False,
+    progress: ProgressCallback = silent,
+) -> Result:
+    """Train a network, score it on every noise level, and keep both in a run folder.
+
+    Args:
+        network: The network, with fresh weights; it is trained in place.
+        recipe: How to train.
+        dataset: Images to train on and to score.
+        out: The run's folder.
+        resume: Whether to continue a run of the same request that was interrupted in training or
+            after it; the result of a finished and scored run is returned as it is.
+        overwrite: Whether to replace an older run.
+        progress: Called after each step.
+
+    Returns:
+        The result with scores, as written to ``result.json``.
+
+    Raises:
+        RunError: The folder is taken, or holds another request.
+        DataError: A part of the dataset is too small.
+        TrainingError: The training cannot continue; its last good state is kept.
+    """
+    request = Request(architecture=network.architecture, recipe=recipe, data=dataset.info)
+    steps_per_epoch(dataset.train, recipe.batch_size)  # refused before there is a folder
+    run = start_run(out, request, resume=resume, overwrite=overwrite)
+    if run.is_finished:
+        result = run.result()
+        return result if result.scores else _scored(run, result, network, dataset, progress)
+    if dataset.skipped and is_main_process():
+        listed = "".join(f"{path}: {reason}\n" for path, reason in dataset.skipped)
+        write_atomically(run.path / SKIPPED, listed.encode())
+    blank = copy.deepcopy(network)
+    parts = (dataset.train, dataset.validation)
+    result = train_weights(network, recipe, *parts, run, progress=progress)
+    return _scored(run, result, blank, dataset, progress) if is_main_process() else result
+
+
+def _scored(
+    run: Run,
+    result: Result,
+    network: TrainableNetwork,
+    dataset: Dataset,
+    progress: ProgressCallback,
+) -> Result:
+    """Score a trained network and keep the scores in its result."""
+    noise = run.request.recipe.noise
+    predict = network_predict(load_network(run.path, network=network))
+    scores = score(predict, dataset, noise.spread(), protocol=noise.protocol, progress=progress)
+    scored = result.model_copy(update={"scores": scores})
+    run.finish(scored)
+    return scored
+
+
+def score(
+    predict: Predict,
+    dataset: Dataset,
+    noises: Sequence[Noise],
+    *,
+    protocol: Protocol,
+    seed: int = 0,
+    progress: ProgressCallback = silent,
+) -> Scores:
+    """Score a network on the validation images of a dataset.
+
+    Args:
+        predict: Runs the network.
+        dataset: The dataset; paired images bring their own noise.
+        noises: Noise levels.
+        protocol: ``benchmark`` (unclipped) or ``camera`` (clipped to 8 bits).
+        seed: Random seed of the noise.
+        progress: Called after each batch.
+    """
+    size_px = dataset.info.size_px
+    return evaluate_network(
+        predict,
+        dataset.validation,
+        [None] if dataset.info.is_paired else noises,
+        protocol=protocol,
+        batch_size=max(1, min(LARGEST_BATCH, LARGEST_BATCH * LARGE_PX**2 // size_px**2)),
+        seed=seed,
+        progress=progress,
+    )
+
+
+def log_skipped(dataset: Dataset) -> None:
+    """Log a warning with each file that was left out, and the reason."""
+    if dataset.skipped and is_main_process():
+        listed = "".join(f"\n  {path}: {reason}" for path, reason in dataset.skipped)
+        LOGGER.warning("%d file(s) were left out:%s", len(dataset.skipped), listed)
+
+
+def choose_recipe(
+    recipe: str | Path | Recipe | None,
+    data: str | Path,
+    *,
+    noise: str | None = None,
+    protocol: Protocol | None = None,
+    changes: Mapping[str, Any] | None = None,
+) -> Recipe:
+    """Return a recipe with some fields replaced, in the precision that is fast on this machine.
+
+    Args:
+        recipe: As in :func:`train`.
+        data: ``digits``, ``digit-crops`` or a folder, which decides the default.
+        noise: Replaces the recipe's noise.
+        protocol: Replaces the recipe's protocol.
+        changes: Values by field; null keeps the recipe's value.
+
+    Raises:
+        InputError: The recipe does not exist, or a value is impossible.
+    """
+    if recipe is None:
+        recipe = "quick" if is_digits(data) else "images"
+    if not isinstance(recipe, Recipe):
+        name = str(recipe)
+        recipe = Recipe.read(Path(name)) if name.endswith(".json") else find_recipe(name)
+    fields = {field: value for field, value in (changes or {}).items() if value is not None}
+    if noise is not None:
+        fields["noise"] = parse_noise_plan(noise).model_dump()
+    if protocol is not None:
+        fields["noise"] = (fields.get("noise") or recipe.noise.model_dump()) | {
+            "protocol": protocol
+        }
+    return suited(adjusted(recipe, **fields))
