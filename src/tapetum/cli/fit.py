@@ -22,6 +22,17 @@ if TYPE_CHECKING:  # torch loads with it, and --help must stay quick
 __all__ = ["fit", "show_fit"]
 
 
+Table = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="TABLE",
+        help="Latency table of the device, as written by 'tapetum latency measure'.",
+        show_default="measure this machine",
+        rich_help_panel=options.BUDGET,
+    ),
+]
+
+
 def _of_table(default: str, text: str, panel: str, *names: str) -> Any:
     """Return an option that follows the latency table where there is one."""
     return typer.Option(
@@ -33,15 +44,7 @@ def fit(
     data: Annotated[str, typer.Argument(help="Folder of images, or 'digit-crops'.")],
     *,
     target_ms: options.TargetMs,
-    latency: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="TABLE",
-            help="Latency table of the device, as written by 'tapetum latency measure'.",
-            show_default="measure this machine",
-            rich_help_panel=options.BUDGET,
-        ),
-    ] = None,
+    latency: Table = None,
     threads: Annotated[
         int | None, _of_table("1", "Inference threads on the device.", options.BUDGET)
     ] = None,

@@ -13,6 +13,25 @@ if TYPE_CHECKING:  # numpy loads with it, and --help must stay quick
 
 __all__ = ["predict"]
 
+Boxes = Annotated[
+    Path | None,
+    typer.Option(
+        help=r'JSON file of boxes for a package that classifies boxes: {"a.png": '
+        r"\[\[left, top, right, bottom], ...]}, in pixels.",
+        rich_help_panel=options.DATA,
+    ),
+]
+AddNoise = Annotated[
+    str | None,
+    typer.Option(
+        metavar="SIGMA",
+        help="Add noise to the images first, such as 0.2 or speckle:0.1, and keep the noisy "
+        "images.",
+        show_default="no noise",
+        rich_help_panel=options.DATA,
+    ),
+]
+
 
 def predict(
     package: Annotated[Path, typer.Argument(metavar="PACKAGE", help="A .tapetum file.")],
@@ -20,24 +39,8 @@ def predict(
         list[Path], typer.Argument(metavar="PATH...", help="Images or folders of images.")
     ],
     *,
-    boxes: Annotated[
-        Path | None,
-        typer.Option(
-            help=r'JSON file of boxes for a package that classifies boxes: {"a.png": '
-            r"\[\[left, top, right, bottom], ...]}, in pixels.",
-            rich_help_panel=options.DATA,
-        ),
-    ] = None,
-    add_noise: Annotated[
-        str | None,
-        typer.Option(
-            metavar="SIGMA",
-            help="Add noise to the images first, such as 0.2 or speckle:0.1, and keep the noisy "
-            "images.",
-            show_default="no noise",
-            rich_help_panel=options.DATA,
-        ),
-    ] = None,
+    boxes: Boxes = None,
+    add_noise: AddNoise = None,
     seed: Annotated[
         int, typer.Option(help="Random seed of the added noise.", rich_help_panel=options.DATA)
     ] = 0,

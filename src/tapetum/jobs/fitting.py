@@ -123,8 +123,7 @@ def fit(
         out: New folder for the fit.
         target_ms: Latency budget of one pass, in milliseconds.
         latency: Latency table of the device, or its path; by default this machine is measured.
-        space: Search space: ``c-nas``, ``d-nas``, ``dc-nas``, ``dc-nas-seq``, a path or a space; by
-            default that of the table, else ``dc-nas``.
+        space: Name, path or :class:`Space`; by default that of the table, else ``dc-nas``.
         operators: Candidates of each slot (4, 6 or 8); default 4.
         decoder: Blocks of the decoder; default ``conv``.
         up: Upsampling of the decoder; default ``transposed_conv``.
@@ -144,8 +143,7 @@ def fit(
         networks: Number of random networks that are timed for the table.
         minutes: Time limit for measuring the table, in minutes.
         seed: Random seed of search, training, noise and split.
-        resume: Whether to continue an interrupted fit of the same request; a finished one is
-            returned as it is.
+        resume: Whether to continue a fit of the same request; a finished one is returned.
         overwrite: Whether to replace an older fit.
         progress: Called after each step.
         digits: Options of the digits; see :class:`tapetum.jobs.DigitOptions`.
