@@ -251,6 +251,16 @@ def test_the_best_network_is_the_best_of_all() -> None:
         assert found.score == pytest.approx(latencies[tuple(found.choices.values())][1])
 
 
+def test_the_fastest_network_keeps_its_own_latency(table: LatencyTable) -> None:
+    """Also where whole microseconds, rounded up, would not fit; below it nothing does."""
+    fastest_ms = table.range.fastest_ms
+    found = best_network(Budget.of(table, fastest_ms), table.prices)
+    assert found.latency_ms == pytest.approx(fastest_ms)
+    slow = {path: {max(slot, key=slot.__getitem__): 1.0} for path, slot in table.prices.items()}
+    with pytest.raises(InputError, match="no network of the scored choices"):
+        best_network(Budget.of(table, fastest_ms), slow)
+
+
 def _every(space: Space) -> list[dict[str, Choice | None]]:
     options = [
         [*slot.choices(), *([None] if slot.may_be_left_out else [])]

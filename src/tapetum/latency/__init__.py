@@ -8,10 +8,10 @@ room needs torch.
 from tapetum.latency.benchmark import Benchmark, benchmark, measure_latency
 from tapetum.latency.budget import Budget, Selection, best_network
 from tapetum.latency.campaign import Effort
-from tapetum.latency.check import Check
+from tapetum.latency.check import Check, check_table
 from tapetum.latency.conditions import Conditions
 from tapetum.latency.deployed import DeployedNetwork
-from tapetum.latency.measure import check_table, measure_table
+from tapetum.latency.measure import measure_table
 from tapetum.latency.runtimes import Runtime, find_runtime
 from tapetum.latency.table import LatencyTable
 from tapetum.latency.timing import Timing, time_interleaved

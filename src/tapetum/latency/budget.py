@@ -122,14 +122,21 @@ def best_network(budget: Budget, scores: Scores) -> Selection:
                 row[cost:] = value[: room + 1 - cost] + scores[path][choice]
         value = rows.max(axis=0)
         taken[path] = (options, rows.argmax(axis=0))
-    if not np.isfinite(value[room]):
+    fits = np.isfinite(value[room])
+    if fits:
+        choices = _trace(taken, prices, room)
+    else:  # rounded up, not even the fastest network fits, although it may keep the target
+        choices = {
+            path: min(options, key=prices[path].__getitem__) for path, (options, _) in taken.items()
+        }
+    latency_ms = table.fixed_ms + sum(prices[path][choice] for path, choice in choices.items())
+    if not fits and latency_ms > budget.target_ms:
         raise InputError(
             f"no network of the scored choices keeps {budget.target_ms:g} ms",
             "score more choices, or raise the target",
         )
-    choices = _trace(taken, prices, room)
-    latency_ms = table.fixed_ms + sum(prices[path][choice] for path, choice in choices.items())
-    return Selection(choices, latency_ms, float(value[room]))
+    score = sum(scores[path][choice] for path, choice in choices.items())
+    return Selection(choices, latency_ms, score)
 
 
 def _trace(

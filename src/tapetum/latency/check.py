@@ -17,16 +17,24 @@ from numpy.typing import NDArray
 from pydantic import NonNegativeFloat, PositiveFloat
 
 from tapetum.arch import Choices, cost
+from tapetum.errors import InputError
 from tapetum.latency.campaign import Campaign, draw
+from tapetum.latency.conditions import Conditions
 from tapetum.latency.deployed import DeployedNetwork
 from tapetum.latency.rounds import faster_half_mean, relative_noise
 from tapetum.latency.runtimes import Runtime
 from tapetum.latency.table import LatencyTable
-from tapetum.latency.timing import ForwardPass, PassCount, time_rounds
-from tapetum.progress import ProgressCallback
+from tapetum.latency.timing import (
+    SHORT_ROUND,
+    ForwardPass,
+    PassCount,
+    time_rounds,
+    timing_lock,
+)
+from tapetum.progress import ProgressCallback, silent
 from tapetum.records import Record
 
-__all__ = ["CHECK_SEED", "Check", "CheckedNetwork", "Errors", "compare"]
+__all__ = ["Check", "CheckedNetwork", "Errors", "check_table"]
 
 CHECK_SEED = 1_000_003  # far from the seeds of campaigns, so that no network was seen before
 FEWEST_ROUNDS, MOST_ROUNDS = 2, 3  # in each of the two measurements of a check
@@ -119,51 +127,67 @@ class Check(Record):
 
     def summary(self) -> dict[str, object]:
         """Return all numbers as plain values."""
+        errors = ("table", "same_speed", "multiply_adds", "repeating")
+        numbers = ("coverage", "interval", "noise", "bias")
         return {
-            "table": self.table._asdict(),
-            "same_speed": self.same_speed._asdict(),
-            "multiply_adds": self.multiply_adds._asdict(),
-            "repeating": self.repeating._asdict(),
-            "coverage": self.coverage,
-            "interval": self.interval,
-            "noise": self.noise,
-            "bias": self.bias,
+            **{name: getattr(self, name)._asdict() for name in errors},
+            **{name: getattr(self, name) for name in numbers},
         }
 
     def _all(self, name: str) -> NDArray[np.float64]:
         return np.array([getattr(net, name) for net in self.networks], dtype=np.float64)
 
 
-def compare(
+def check_table(
     table: LatencyTable,
     runtime: Runtime,
     *,
     num_networks: int,
-    passes: PassCount,
-    progress: ProgressCallback,
+    what: str = "the table",
+    passes: PassCount = SHORT_ROUND,
+    progress: ProgressCallback = silent,
 ) -> Check:
-    """Time fresh random networks of the table's space, without the lock.
+    """Compare a table with new random networks, on the machine that it was measured on.
 
     Args:
-        table: The table to check.
+        table: The table.
         runtime: The runtime that computes.
         num_networks: Number of networks.
+        what: Name of the table in an error.
         passes: Passes of each network in each round.
         progress: Receives each network of each round.
+
+    Raises:
+        InputError: The table holds for other conditions, no network was requested, or another
+            timing is running.
     """
+    if num_networks < 1:
+        raise InputError(
+            f"a check on {num_networks} networks was requested", "request 1 network or more"
+        )
+    table.conditions.require_same(_here(table.conditions, runtime), what=what)
     campaign = Campaign(conditions=table.conditions, space=table.space, seed=CHECK_SEED)
     drawn = [draw(campaign, index) for index in range(num_networks)]
     num_rounds = 2 * min(max(table.accuracy.num_rounds, FEWEST_ROUNDS), MOST_ROUNDS)
-    rounds = time_rounds(
-        [partial(_prepare, table, runtime, choices) for choices in drawn],
-        passes,
-        num_rounds=num_rounds,
-        progress=progress,
-    )
+    networks = [partial(_prepare, table, runtime, choices) for choices in drawn]
+    with timing_lock():
+        rounds = time_rounds(networks, passes, num_rounds=num_rounds, progress=progress)
     medians = [[statistics.median(durations) for durations in network] for network in rounds]
     noise = relative_noise(medians, num_rounds=num_rounds // 2) or 0.0
-    networks = tuple(map(partial(_checked, table), drawn, medians))
-    return Check(networks=networks, interval=table.accuracy.interval_at(noise), noise=noise)
+    checked = tuple(map(partial(_checked, table), drawn, medians))
+    return Check(networks=checked, interval=table.accuracy.interval_at(noise), noise=noise)
+
+
+def _here(conditions: Conditions, runtime: Runtime) -> Conditions:
+    """Return the conditions as they would be on this machine now."""
+    return conditions.model_copy(
+        update={
+            "device": runtime.device,
+            "runtime": runtime.name,
+            "runtime_version": runtime.version,
+            "precision": runtime.precision,
+        }
+    )
 
 
 def _prepare(table: LatencyTable, runtime: Runtime, choices: Choices) -> ForwardPass:

@@ -1,4 +1,4 @@
-"""Measure a table, and check one against fresh networks, while no other timing runs."""
+"""Measure a table, while no other timing runs."""
 
 import shutil
 from pathlib import Path
@@ -6,21 +6,19 @@ from pathlib import Path
 from tapetum.arch import Space
 from tapetum.errors import InputError
 from tapetum.latency.campaign import FEWEST_NETWORKS, Campaign, Effort, run_campaign
-from tapetum.latency.check import Check, compare
 from tapetum.latency.conditions import Conditions
 from tapetum.latency.pricing import require_solver
 from tapetum.latency.runtimes import Runtime
 from tapetum.latency.table import LatencyTable, make_table
-from tapetum.latency.timing import PassCount, timing_lock
+from tapetum.latency.timing import SHORT_ROUND, PassCount, timing_lock
 from tapetum.progress import ProgressCallback, silent
 from tapetum.provenance import stamp
 from tapetum.records import FolderKind
 
-__all__ = ["check_table", "measure_table"]
+__all__ = ["measure_table"]
 
 CAMPAIGN = FolderKind("latency campaign", Campaign, LatencyTable, "tapetum latency measure")
 SUFFIX = ".campaign"
-SHORT_ROUND = PassCount()
 
 
 def measure_table(
@@ -79,37 +77,3 @@ def measure_table(
     table.write(out)
     shutil.rmtree(folder.path)
     return table
-
-
-def check_table(
-    table: LatencyTable,
-    runtime: Runtime,
-    *,
-    num_networks: int,
-    what: str = "the table",
-    passes: PassCount = SHORT_ROUND,
-    progress: ProgressCallback = silent,
-) -> Check:
-    """Compare a table with fresh random networks, on the machine that it was measured on.
-
-    Args:
-        table: The table.
-        runtime: The runtime that computes.
-        num_networks: Number of networks.
-        what: Name of the table in an error.
-        passes: Passes of each network in each round.
-        progress: Receives each network of each round.
-
-    Raises:
-        InputError: The table holds for other conditions, no network was requested, or another
-            timing is running.
-    """
-    if num_networks < 1:
-        raise InputError(
-            f"a check on {num_networks} networks was requested", "request 1 network or more"
-        )
-    mine = {"device": runtime.device, "runtime": runtime.name, "precision": runtime.precision}
-    here = table.conditions.model_copy(update={**mine, "runtime_version": runtime.version})
-    table.conditions.require_same(here, what=what)
-    with timing_lock():
-        return compare(table, runtime, num_networks=num_networks, passes=passes, progress=progress)

@@ -46,11 +46,21 @@ class Runtime(Protocol):
         """
 
 
-class OnnxRuntime:
+class _Processor:
+    """A runtime on the processor."""
+
+    precision = "fp32"
+
+    @property
+    def device(self) -> str:
+        """Model of the processor."""
+        return cpu_model()
+
+
+class OnnxRuntime(_Processor):
     """ONNX Runtime on the processor, as packages run."""
 
     name = "onnxruntime"
-    precision = "fp32"
 
     @property
     def version(self) -> str:
@@ -59,46 +69,29 @@ class OnnxRuntime:
 
         return str(load_onnxruntime().__version__)
 
-    @property
-    def device(self) -> str:
-        """Model of the processor."""
-        return cpu_model()
-
     def prepare(self, network: DeployedNetwork, conditions: Conditions) -> ForwardPass:
-        """Load a network and return a forward pass on random images.
-
-        Raises:
-            InputError: The network takes other images, or ONNX Runtime does not accept it.
-        """
+        """Load a network; see :class:`Runtime`."""
         from tapetum.runtime import GraphSession
 
         session = GraphSession(network.graph, threads=conditions.threads)
         return partial(session.run, session.output_names, network.random_inputs(conditions))
 
 
-class OpenVino:
+class OpenVino(_Processor):
     """OpenVINO on the processor, in fp32, in its latency mode."""
 
     name = "openvino"
-    precision = "fp32"
 
     @property
     def version(self) -> str:
         """Version of the library."""
         return str(_openvino().__version__).split("-")[0]
 
-    @property
-    def device(self) -> str:
-        """Model of the processor."""
-        return cpu_model()
-
     def prepare(self, network: DeployedNetwork, conditions: Conditions) -> ForwardPass:
-        """Load a network and return a forward pass on random images.
+        """Load a network; see :class:`Runtime`.
 
         Raises:
             MissingExtraError: OpenVINO is not installed.
-            InputError: The network takes other images, or OpenVINO does not compute in fp32
-                although it was requested.
         """
         core = _openvino().Core()
         compiled = core.compile_model(

@@ -63,7 +63,7 @@ class PassCount(Record):
     min_ms: NonNegativeFloat = 40.0
 
 
-LONG_ROUND = PassCount(min_passes=5, min_ms=100)
+SHORT_ROUND, LONG_ROUND = PassCount(), PassCount(min_passes=5, min_ms=100)
 
 
 class Timing(Record):
@@ -131,14 +131,7 @@ def time_rounds(
     pause_s: float = 0.0,
     progress: ProgressCallback = silent,
 ) -> list[list[list[float]]]:
-    """Time several networks, interleaved, without the lock.
-
-    Args:
-        networks: Each prepares a network, anew for each round.
-        passes: Passes of each network in each round.
-        num_rounds: Number of rounds.
-        pause_s: Seconds between two rounds.
-        progress: Receives each network of each round.
+    """Time several networks as :func:`time_interleaved` does, without the lock.
 
     Returns:
         For each network and each round, the duration of each pass in milliseconds.
@@ -189,12 +182,11 @@ def time_interleaved(
 def timing_lock(folder: Path | None = None) -> Iterator[None]:
     """Hold the one lock that every timing of this machine takes.
 
-    The lock belongs to the open file and not to its name, so it ends with the process that holds
-    it, and the file may stay.  Where the system has no ``flock``, nothing is locked.
+    The lock ends with the process that holds it, and its file may stay.  Where the system has no
+    ``flock``, nothing is locked.
 
     Args:
-        folder: The folder of the file; by default one that all users share, whatever ``TMPDIR``
-            says.
+        folder: The folder of the file; by default one that all users share.
 
     Raises:
         InputError: Another timing is running.
