@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from tapetum.arch import spaces
+from tapetum.errors import InputError
 from tapetum.jobs.match import BELOW, MatchedNetwork, match_target
 from tapetum.latency import (
     Budget,
@@ -99,8 +100,8 @@ def summary(rows: list[dict[str, Any]]) -> dict[str, dict[str, int]]:
 
 
 def measured(runtime: Runtime, minutes: float) -> LatencyTable:
-    """Return a table of the space for digit crops, measured now."""
-    space = spaces.open_space("dc-nas", FRAME)
+    """Return a table of C-NAS for digit crops, measured now."""
+    space = spaces.open_space("c-nas", FRAME)
     conditions = Conditions.here(runtime, threads=1, batch=1, channels=1, size_px=FRAME.image_px)
     with TemporaryDirectory() as folder:
         out, effort = Path(folder) / "table.json", Effort(networks=60, minutes=minutes)
@@ -127,11 +128,16 @@ def main() -> None:
     runtime, provenance = find_runtime("onnxruntime"), stamp(seed=0)
     table = measured(runtime, given.minutes)
     targets = [round(ms, 3) for ms in reachable(table, runtime)]
-    matches = []
+    matches, refused = [], []
     for factor in FACTORS:
         changed = scaled(table, factor)
         for seed, target_ms in enumerate(targets):
-            match = match_target(Budget.of(changed, target_ms), partial(prefer, seed), runtime)
+            try:
+                budget = Budget.of(changed, target_ms)
+            except InputError:
+                refused.append({"price_factor": factor, "target_ms": target_ms})
+                continue
+            match = match_target(budget, partial(prefer, seed), runtime)
             matches.append((factor, match))
             print(f"prices x {factor}, {target_ms} ms: {len(match.attempts)} attempts", flush=True)
     rows = []
@@ -143,6 +149,7 @@ def main() -> None:
         "summary": summary(rows),
         "tolerance": Budget.TOLERANCE,
         "matches": rows,
+        "refused": refused,
         "conditions": table.conditions.model_dump(),
         "table": {**table.range._asdict(), **table.accuracy.model_dump()},
         "seeds": {"table": 0, "scores": list(range(len(targets)))},

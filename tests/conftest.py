@@ -20,5 +20,5 @@ import pytest
 def own_timing_lock(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Tests that run beside each other time without waiting for one another."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("tapetum.latency.timing.LOCK_FOLDER", tmp_path_factory.mktemp("lock"))
+        patch.setattr("tapetum.latency.timing.LOCK_NAME", str(tmp_path_factory.mktemp("lock")))
         yield

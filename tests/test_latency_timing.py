@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-import tempfile
 import time
 from functools import partial
 from pathlib import Path
@@ -13,10 +12,9 @@ import pytest
 from scipy.stats import norm  # type: ignore[import-untyped,unused-ignore]
 
 from tapetum.errors import InputError
+from tapetum.latency import timing
 from tapetum.latency.rounds import faster_half_mean, relative_noise
 from tapetum.latency.timing import (
-    LOCK_FOLDER,
-    LOCK_NAME,
     ForwardPass,
     PassCount,
     Timing,
@@ -73,62 +71,40 @@ def test_rounds_are_pooled_by_their_medians() -> None:
     assert Timing.of([[1], [2], [3]]).spread == pytest.approx(0.5)
 
 
-def test_two_timings_never_overlap(tmp_path: Path) -> None:
+def test_two_timings_never_overlap() -> None:
     """The second is refused while the first is running, and not afterwards."""
     refused = pytest.raises(InputError, match="another latency measurement is running")
-    with timing_lock(tmp_path), refused, timing_lock(tmp_path):
+    with timing_lock(), refused, timing_lock():
         pass
-    with timing_lock(tmp_path):
+    with timing_lock():
         pass
 
 
-def holder(folder: Path) -> "subprocess.Popen[str]":
-    """Another process, which holds the lock until it is killed."""
+@pytest.mark.parametrize("is_other_user", [False, True])
+def test_the_lock_ends_with_the_process_that_holds_it(is_other_user: bool, tmp_path: Path) -> None:
+    """Whoever started it, whatever its temporary folder is, and although it was killed."""
+    if is_other_user and (os.name != "posix" or os.getuid() != 0):
+        pytest.skip("only root can become another user")
     code = (
-        "import sys, time; from pathlib import Path\n"
-        "from tapetum.latency.timing import timing_lock\n"
-        "with timing_lock(Path(sys.argv[1])):\n"
-        "    print('held', flush=True); time.sleep(60)\n"
+        "import os, sys, time; from tapetum.latency import timing\n"
+        "timing.LOCK_NAME = sys.argv[1]\n"
+        f"{'os.setuid(65534)' if is_other_user else ''}\n"
+        "with timing.timing_lock(): print('held', flush=True); time.sleep(60)\n"
     )
-    return subprocess.Popen(
-        [sys.executable, "-c", code, str(folder)], stdout=subprocess.PIPE, text=True
-    )
-
-
-def test_the_lock_ends_with_the_process_that_holds_it(tmp_path: Path) -> None:
-    """A killed process leaves a file behind and no lock."""
-    with holder(tmp_path) as process:
+    with subprocess.Popen(
+        [sys.executable, "-c", code, timing.LOCK_NAME],
+        stdout=subprocess.PIPE,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+        text=True,
+    ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "held\n"
-        with pytest.raises(InputError, match="is running"), timing_lock(tmp_path):
+        with pytest.raises(InputError, match="is running"), timing_lock():
             pass
         process.kill()
         process.wait()
-    assert list(tmp_path.iterdir())
-    with timing_lock(tmp_path):
+    with timing_lock():
         pass
-
-
-@pytest.mark.skipif(os.name != "posix" or os.getuid() != 0, reason="only root can be two users")
-@pytest.mark.parametrize("mode", [0o644, 0o000])
-def test_another_users_file_is_no_lock(mode: int) -> None:
-    """Any user can take the lock beside a file that somebody else left, readable or not."""
-    code = (
-        "import os, sys; from pathlib import Path\n"
-        "from tapetum.latency.timing import timing_lock\n"
-        "os.setuid(65534)\n"
-        "with timing_lock(Path(sys.argv[1])): print('held')\n"
-    )
-    with tempfile.TemporaryDirectory(dir=LOCK_FOLDER) as name:
-        folder = Path(name)
-        folder.chmod(0o1777)  # as the shared temporary folder is
-        with timing_lock(folder):
-            pass
-        (folder / LOCK_NAME).chmod(mode)
-        done = subprocess.run(
-            [sys.executable, "-c", code, name], capture_output=True, text=True, check=False
-        )
-    assert done.stdout == "held\n", done.stderr
 
 
 @pytest.mark.parametrize("medians", [[5.0], [5.0, 8.0], [5.0, 9.0, 5.0], [9.0, 5.0, 7.0, 5.0]])

@@ -9,13 +9,12 @@ threads of a second session spin and can double the latency of the first.  Two t
 time each other, and :func:`timing_lock` refuses the second.
 """
 
-import os
+import socket
 import statistics
-import tempfile
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Self
 
 from pydantic import NonNegativeFloat, PositiveInt
@@ -43,8 +42,8 @@ Prepare = Callable[[], ForwardPass]
 
 NUM_ROUNDS, PAUSE_S = 10, 1.0
 MOST_PASSES = 100_000  # in one round, so that a clock that stands still cannot hang a measurement
-LOCK_FOLDER = Path("/tmp" if os.name == "posix" else tempfile.gettempdir())  # noqa: S108  (whatever TMPDIR says)
-LOCK_NAME = "tapetum-timing.lock"
+LOCK_NAME = "tapetum-timing"  # on Linux, in the namespace that has no files
+LOCK_PORT = 21_907  # elsewhere
 
 
 class PassCount(Record):
@@ -179,56 +178,27 @@ def time_interleaved(
 
 
 @contextmanager
-def timing_lock(folder: Path | None = None) -> Iterator[None]:
+def timing_lock() -> Iterator[None]:
     """Hold the one lock that every timing of this machine takes.
 
-    The lock ends with the process that holds it, and its file may stay.  Where the system has no
-    ``flock``, nothing is locked.
-
-    Args:
-        folder: The folder of the file; by default one that all users share.
+    The lock is the address of a socket that nobody connects to.  It needs no file and no rights, is
+    the same for all users, and ends with the process that holds it.
 
     Raises:
         InputError: Another timing is running.
     """
-    try:
-        import fcntl
-    except ImportError:  # Windows
-        yield
-        return
-    folder = folder or LOCK_FOLDER
-    descriptor = _open_lock(folder)
-    try:
+    is_linux = sys.platform == "linux"
+    family, address = (
+        (socket.AF_UNIX, f"\0{LOCK_NAME}")
+        if is_linux
+        else (socket.AF_INET, ("localhost", LOCK_PORT))
+    )
+    with socket.socket(family) as lock:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
+            lock.bind(address)
+        except OSError as error:
             raise InputError(
-                f"another latency measurement is running on this machine and holds "
-                f"{folder / LOCK_NAME}",
+                "another latency measurement is running on this machine",
                 "wait until it ends, because two at once would slow each other",
             ) from error
         yield
-    finally:
-        os.close(descriptor)
-
-
-def _open_lock(folder: Path) -> int:
-    """Open the lock's file for reading, which is all that a lock needs, or create it.
-
-    An existing file is never opened with ``O_CREAT``: Linux refuses that for another user's file in
-    a shared folder.  A file that cannot be opened does not keep this user from timing.
-    """
-    flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
-    own = f"tapetum-timing-{os.getuid()}.lock"
-    for path in (folder / LOCK_NAME, folder / own):
-        for extra in (0, os.O_CREAT | os.O_EXCL, 0):  # another process may create it in between
-            try:
-                return os.open(path, flags | extra, 0o644)
-            except (FileNotFoundError, FileExistsError):
-                continue
-            except OSError:
-                break
-    raise InputError(
-        f"the lock for latency measurements cannot be opened: {folder / own}",
-        f"make sure that {folder} can be written, or remove that file",
-    )
