@@ -17,8 +17,8 @@ import pytest
 
 
 @pytest.fixture(scope="session", autouse=True)
-def own_timing_lock(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def own_timing_lock() -> Iterator[None]:
     """Tests that run beside each other time without waiting for one another."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("tapetum.latency.timing.LOCK_NAME", str(tmp_path_factory.mktemp("lock")))
+        patch.setattr("tapetum.latency.timing.LOCK_NAME", f"tapetum-test-{os.getpid()}")
         yield

@@ -195,7 +195,7 @@ def test_a_table_needs_the_measure_extra(tmp_path: Path, monkeypatch: pytest.Mon
     """Said before anything is timed, with a command that works from a clone."""
     runtime = ScriptedRuntime(small_space(), monkeypatch)
     monkeypatch.setitem(sys.modules, "scipy.optimize", None)
-    with pytest.raises(MissingExtraError, match=r"SciPy .* clone .* pip install '\.\[measure\]'"):
+    with pytest.raises(MissingExtraError, match=r"SciPy.* clone: pip install '\.\[measure\]'"):
         table_on(runtime, tmp_path / "t.json")
     assert runtime.num_prepared == 0
     assert list(tmp_path.iterdir()) == []
@@ -277,10 +277,10 @@ def test_too_little_time_keeps_the_measurements(
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"networks": 20}, "table of 20 networks .* request 60 networks or more"),
-        ({"minutes": 0.0}, "0 minutes; give minutes above 0"),
+        ({"networks": 20}, "with 20 networks .* request 60 networks or more"),
+        ({"minutes": 0.0}, "in 0 minutes"),
         ({"minutes": float("nan")}, "nan minutes"),
-        ({"max_rounds": 0}, "0 rounds"),
+        ({"max_rounds": 0}, "at most 0 rounds"),
     ],
 )
 def test_an_effort_that_makes_no_table_is_refused(change: dict[str, float], words: str) -> None:

@@ -28,13 +28,7 @@ MICROSECONDS = 1000  # in a millisecond
 
 
 class Selection(NamedTuple):
-    """A choice for each slot of a space.
-
-    Attributes:
-        choices: The choice of each slot.
-        latency_ms: The predicted latency.
-        score: The sum of the choices' scores.
-    """
+    """A choice for each slot of a space, its predicted latency, and the sum of its scores."""
 
     choices: dict[str, Choice | None]
     latency_ms: float

@@ -1,9 +1,8 @@
 """Time random networks of a space, round after round, in a folder that survives a kill.
 
-Networks of every size are drawn, since a budget may lie anywhere in the range of a space.  Each is
-drawn from (seed, index), so that a continued campaign draws the same ones, and campaigns of
-different seeds share none.  Each round times all networks, so that the repeats of one lie far
-apart.  Rounds end when the noise is low enough, at the time limit, or after the most rounds.
+Networks of every size are drawn, each from (seed, index), so that a continued campaign draws the
+same ones.  Each round times all networks, so that the repeats of one lie far apart.  Rounds end
+when the noise is low enough, at the time limit, or after the most rounds.
 
 ::
 
@@ -67,18 +66,12 @@ class Effort:
     max_rounds: int = 50
 
     def __post_init__(self) -> None:
-        if self.networks < FEWEST_NETWORKS:
+        has_time = math.isfinite(self.minutes) and self.minutes > 0
+        if self.networks < FEWEST_NETWORKS or not has_time or self.max_rounds < 1:
             raise InputError(
-                f"a table of {self.networks} networks was requested, which is too few",
-                f"request {FEWEST_NETWORKS} networks or more",
-            )
-        if not (math.isfinite(self.minutes) and self.minutes > 0):
-            raise InputError(
-                f"a table cannot be measured in {self.minutes:g} minutes", "give minutes above 0"
-            )
-        if self.max_rounds < 1:
-            raise InputError(
-                f"at most {self.max_rounds} rounds were requested", "request 1 round or more"
+                f"no table can be measured with {self.networks} networks in {self.minutes:g} "
+                f"minutes and at most {self.max_rounds} rounds",
+                f"request {FEWEST_NETWORKS} networks or more, some minutes, and 1 round or more",
             )
 
 
@@ -99,13 +92,7 @@ class Campaign(Record):
 
 
 class RoundMedian(Record):
-    """A line of the log.
-
-    Attributes:
-        round_number: Number of the round, from 0.
-        index: Number of the network; with the seed it determines the network.
-        median_ms: Median of its passes, in milliseconds.
-    """
+    """A line of the log: the median latency of a network in a round."""
 
     round_number: int
     index: int

@@ -59,13 +59,7 @@ class CheckedNetwork(Record):
 
 
 class Errors(NamedTuple):
-    """Relative errors of predictions.
-
-    Attributes:
-        mean: Mean of their sizes.
-        worst: The largest of them.
-        rank_correlation: Spearman's rank correlation; 1 for the right order.
-    """
+    """Mean and largest relative error, and Spearman's rank correlation (1 for the right order)."""
 
     mean: float
     worst: float
@@ -113,10 +107,7 @@ class Check(Record):
 
     @property
     def coverage(self) -> float:
-        """Share of measurements inside the interval, with their median error taken out.
-
-        Each half of the rounds is a measurement of every network.
-        """
+        """Share of measurements (two of each network) inside the interval, without the bias."""
         ratios = [
             net.predicted_ms / measured_ms
             for net in self.networks
@@ -180,13 +171,12 @@ def check_table(
 
 def _here(conditions: Conditions, runtime: Runtime) -> Conditions:
     """Return the conditions as they would be on this machine now."""
-    return conditions.model_copy(
-        update={
-            "device": runtime.device,
-            "runtime": runtime.name,
-            "runtime_version": runtime.version,
-            "precision": runtime.precision,
-        }
+    return Conditions.here(
+        runtime,
+        threads=conditions.threads,
+        batch=conditions.batch,
+        channels=conditions.channels,
+        size_px=conditions.width_px,
     )
 
 

@@ -45,12 +45,7 @@ COVERED = 0.9  # of all networks lie inside the interval
 
 
 class Sample(NamedTuple):
-    """A network that was timed.
-
-    Attributes:
-        choices: The choice of each slot.
-        median_ms: Its latency, in milliseconds.
-    """
+    """The choices of a network that was timed, and its latency in milliseconds."""
 
     choices: Choices
     median_ms: float
@@ -76,14 +71,12 @@ class Fit(NamedTuple):
         prices_ms: The price at each hidden width of the grid, by key.
         errors: Signed relative error of every sample, predicted from the others.
         interval: Relative half-width of the interval that holds nine in ten networks.
-        freedom: The freedom that cross-validation chose.
     """
 
     fixed_ms: float
     prices_ms: dict[Key, dict[int, float]]
     errors: Array
     interval: float
-    freedom: float
 
 
 def operator_of(candidate: Candidate) -> str:
@@ -130,7 +123,6 @@ def fit_prices(space: Space, height: int, width: int, samples: Sequence[Sample])
         prices_ms=columns.prices(solution),
         errors=errors[best],
         interval=_covering(errors[best]),
-        freedom=best,
     )
 
 

@@ -28,13 +28,9 @@ NINE_IN_TEN = 1.645  # standard deviations of normal noise
 
 
 class Prediction(NamedTuple):
-    """The predicted latency of a network.
+    """The predicted median of one pass, and the interval that holds nine in ten networks.
 
-    Attributes:
-        median_ms: Median of one pass under the table's conditions, in milliseconds.
-        low_ms: Lower end of the interval that holds nine in ten networks, at the machine's speed
-            when the table was measured.
-        high_ms: Upper end of that interval.
+    The interval is for the speed that the machine had when the table was measured.
     """
 
     median_ms: float
@@ -43,12 +39,7 @@ class Prediction(NamedTuple):
 
 
 class LatencyRange(NamedTuple):
-    """The predicted latencies that the networks of a space span.
-
-    Attributes:
-        fastest_ms: The lowest, in milliseconds.
-        slowest_ms: The highest, in milliseconds.
-    """
+    """The lowest and the highest predicted latency in a space, in milliseconds."""
 
     fastest_ms: float
     slowest_ms: float
@@ -59,11 +50,9 @@ class LatencyRange(NamedTuple):
 
 
 class Prices(Record):
-    """The prices of an operator in a group of equal slots.
+    """The prices of an operator in a group of equal slots (see :class:`~.pricing.Key`).
 
     Attributes:
-        group: Path of the first of these slots.
-        operator: Kernel and squeeze, such as ``k3-se``.
         prices_ms: Price by hidden width, in milliseconds; it never falls with the width.
     """
 
@@ -105,26 +94,17 @@ class Accuracy(Record):
         return self.noise is None or self.noise > LOW_NOISE
 
     def interval_at(self, noise: float) -> float:
-        """Return the interval for latencies that are measured with another noise.
+        """Return the interval for latencies of another noise (a relative standard deviation).
 
-        The squares of two parts add up: the error of the prices, which is at least half of the
-        stated interval, and the noise.
-
-        Args:
-            noise: Relative standard deviation of a measured latency.
+        The squares of the noise and of the error of the prices add up; the latter is at least half
+        of the stated interval.
         """
         own = self.interval**2 - (NINE_IN_TEN * (self.noise or 0.0)) ** 2
         return math.sqrt(max(own, self.interval**2 / 4) + (NINE_IN_TEN * noise) ** 2)
 
 
 class Baseline(Record):
-    """Latency as an affine function of multiply-adds, which a table must beat.
-
-    Attributes:
-        fixed_ms: Constant part, in milliseconds.
-        ms_per_million: Milliseconds for each million multiply-adds.
-        mean_relative_error: Mean error on the networks that it was fitted to.
-    """
+    """Latency as an affine function of multiply-adds, with its mean error; a table must beat it."""
 
     fixed_ms: float
     ms_per_million: float
@@ -244,14 +224,7 @@ class LatencyTable(Record):
 def make_table(
     space: Space, conditions: Conditions, measured: Measurements, provenance: Provenance
 ) -> LatencyTable:
-    """Return the table that explains the latencies of random networks.
-
-    Args:
-        space: The space of the networks.
-        conditions: The conditions under which they were timed.
-        measured: The networks and their latencies.
-        provenance: When and where they were timed.
-    """
+    """Return the table that explains the latencies of random networks."""
     fit = fit_prices(space, conditions.height_px, conditions.width_px, measured.samples)
     sizes = [abs(float(error)) for error in fit.errors]
     return LatencyTable(
