@@ -76,13 +76,7 @@ class Effort:
 
 
 class Campaign(Record):
-    """The request of a campaign.
-
-    Attributes:
-        conditions: The conditions under which networks are timed.
-        space: The space that they are drawn from.
-        seed: Random seed of the draws.
-    """
+    """The request of a campaign: the conditions, the space, and the seed of the draws."""
 
     format: Literal["tapetum-latency-campaign"] = "tapetum-latency-campaign"
     schema_version: Literal[1] = 1
@@ -100,14 +94,7 @@ class RoundMedian(Record):
 
 
 class Measurements(NamedTuple):
-    """The outcome of a campaign.
-
-    Attributes:
-        samples: Every network with its latency, in the order of the draws.
-        num_rounds: Number of rounds in which all networks were timed.
-        noise: Relative noise of a latency (:func:`~tapetum.latency.rounds.relative_noise`);
-            ``None`` before the second round.
-    """
+    """Every network with its latency, the rounds that all have, and the relative noise."""
 
     samples: list[Sample]
     num_rounds: int
@@ -137,13 +124,7 @@ def run_campaign(
 ) -> Measurements:
     """Time networks until their latencies are precise, or the effort is spent.
 
-    Args:
-        campaign: What to measure.
-        runtime: The runtime that computes.
-        folder: Where medians are kept; those that it holds are not measured again.
-        effort: How much is measured.
-        passes: Passes of each network in each round.
-        progress: Receives each network of each round.
+    Medians that the folder holds are not measured again.
     """
     log = folder / MEDIANS
     medians, pace = _read_log(log), _Pace(effort)
@@ -170,7 +151,6 @@ class _Pace:
         self.num_networks, self.max_rounds = effort.networks, effort.max_rounds
         self.num_timed, self.begun = 0, time.monotonic()
 
-    @property
     def is_over(self) -> bool:
         return time.monotonic() - self.begun > self.limit_s
 
@@ -191,7 +171,7 @@ def _schedule(campaign: Campaign, medians: Medians, pace: _Pace) -> Iterator[tup
         index = 0
         while index < pace.num_networks:  # which may fall meanwhile
             if (number, index) not in medians:
-                if pace.is_over:
+                if pace.is_over():
                     return
                 yield number, index
             index += 1

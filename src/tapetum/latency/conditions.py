@@ -81,11 +81,7 @@ class Conditions(Record):
         )
 
     def require_same(self, other: "Conditions", *, what: str) -> None:
-        """Refuse latencies that hold for other conditions.
-
-        Args:
-            other: The conditions that are needed.
-            what: Name of what holds for these conditions, such as the file of a table.
+        """Refuse ``what`` holds for these conditions, such as a table, where others are needed.
 
         Raises:
             InputError: The conditions differ; the message names every difference.

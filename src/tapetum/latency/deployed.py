@@ -41,11 +41,10 @@ class DeployedNetwork:
 
     @classmethod
     def open(cls, name: str | Path, *, channels: int = 3, num_classes: int = 100) -> Self:
-        """Open a file, or make a named architecture with random weights.
+        """Open a ``.json``, ``.tapetum`` or ``.onnx`` file, or make a named architecture.
 
         Args:
-            name: Name of an architecture, or a path that ends in ``.json``, ``.tapetum`` or
-                ``.onnx``.
+            name: A path, or the name of an architecture, which gets random weights.
             channels: Image channels of a named architecture.
             num_classes: Classes of a named architecture.
 
@@ -92,13 +91,7 @@ class DeployedNetwork:
     def of_graph(
         cls, graph: bytes, architecture: Architecture | None = None, *, size_px: int | None = None
     ) -> Self:
-        """Return a graph that has been written already.
-
-        Args:
-            graph: The serialised ONNX graph.
-            architecture: The network's architecture, where it is known.
-            size_px: Side of the images, where it is known; otherwise that of an input of fixed
-                size.
+        """Return a graph that has been written already; unknown sizes are read from it.
 
         Raises:
             InputError: The bytes are not an ONNX graph.

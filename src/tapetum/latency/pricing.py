@@ -52,12 +52,7 @@ class Sample(NamedTuple):
 
 
 class Key(NamedTuple):
-    """A price function.
-
-    Attributes:
-        group: Path of the first of the equal slots.
-        operator: Kernel and squeeze, such as ``k3-se``; a candidate without its width.
-    """
+    """A price function: the path of the first of equal slots, and an operator such as ``k3-se``."""
 
     group: str
     operator: str
@@ -96,17 +91,7 @@ def keys_of(space: Space, height: int, width: int) -> dict[str, dict[str, Key]]:
 
 
 def fit_prices(space: Space, height: int, width: int, samples: Sequence[Sample]) -> Fit:
-    """Explain the latencies of whole networks by prices of their blocks.
-
-    Args:
-        space: Space of the networks.
-        height: Height of the images, in pixels.
-        width: Width of the images, in pixels.
-        samples: The networks, at least :data:`NUM_FOLDS`.
-
-    Raises:
-        MissingExtraError: SciPy is not installed.
-    """
+    """Explain the latencies of whole networks by prices of their blocks, for images of a size."""
     columns = _Columns(space, height, width)
     rows = np.stack([columns.row(sample.choices) for sample in samples])
     latencies = np.array([sample.median_ms for sample in samples])
@@ -198,11 +183,7 @@ def _round_up(width: int) -> int:
 
 
 class _Columns:
-    """The unknowns: one for the fixed part, and three for each key (see the module's formula).
-
-    Attributes:
-        by_rates: Each unknown as a function of the machine's rates, (unknowns, rates).
-    """
+    """The unknowns: one for the fixed part, and three for each key (see the module's formula)."""
 
     def __init__(self, space: Space, height: int, width: int) -> None:
         self.keys = keys_of(space, height, width)
@@ -217,7 +198,9 @@ class _Columns:
                 self.widths[key] = sorted({*known, *slot.widths(candidate)})
         self.places = {key: 1 + 3 * index for index, key in enumerate(self.widths)}
         self.num_columns = 1 + 3 * len(self.places)
-        self.by_rates = self._by_rates(space.sizes(height, width))
+        self.by_rates = self._by_rates(  # (unknowns, rates)
+            space.sizes(height, width)
+        )
 
     def row(self, choices: Choices) -> Array:
         """Return how often a network has each unknown."""

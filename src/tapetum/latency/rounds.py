@@ -20,11 +20,7 @@ NUM_HALVINGS = 32  # random ways to split the rounds in two
 
 
 def faster_half_mean(medians: Sequence[float]) -> float:
-    """Return the mean of the faster half of a network's medians, the middle one included.
-
-    Args:
-        medians: The median of each round, at least one, in any unit.
-    """
+    """Return the mean of the faster half of a network's medians, the middle one included."""
     return statistics.fmean(sorted(medians)[: _num_counting(len(medians))])
 
 
@@ -37,13 +33,12 @@ def relative_noise(
     Their differences give the noise of one half, and a simulation scales it to all rounds.
 
     Args:
-        medians: The medians of each network, round by round.  Rounds that some network lacks do not
-            count.
+        medians: The medians of each network, round by round; rounds that all networks have count.
         num_rounds: The number of rounds that the noise is for; by default those that were measured.
 
     Returns:
-        A relative standard deviation, estimated from a low quantile so that bursts do not count;
-        ``None`` for fewer than two rounds.
+        A relative standard deviation, from a low quantile, since bursts do not count; ``None`` for
+        fewer than two rounds.
     """
     measured = min(map(len, medians), default=0)
     if measured < 2:

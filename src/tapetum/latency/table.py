@@ -6,7 +6,7 @@ names the command that measures it.
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from itertools import pairwise
 from typing import Annotated, Literal, NamedTuple
@@ -14,7 +14,7 @@ from typing import Annotated, Literal, NamedTuple
 import numpy as np
 from pydantic import Field, NonNegativeFloat, PositiveFloat, model_validator
 
-from tapetum.arch import Architecture, Choice, Choices, Slot, Space, cost
+from tapetum.arch import Architecture, Choice, Choices, Space, cost
 from tapetum.errors import InputError
 from tapetum.latency.campaign import LOW_NOISE, Measurements
 from tapetum.latency.conditions import Conditions
@@ -162,11 +162,13 @@ class LatencyTable(Record):
     @cached_property
     def prices(self) -> dict[str, dict[Choice | None, float]]:
         """The price of each choice of each slot, in milliseconds; leaving a slot out is free."""
-        priced = self._by_key()
-        return {
-            path: dict(_priced(slot, self._keys[path], priced))
-            for path, slot in self.space.slots.items()
-        }
+        priced, prices = self._by_key(), dict[str, dict[Choice | None, float]]()
+        for path, slot in self.space.slots.items():
+            prices[path] = {None: 0.0} if slot.may_be_left_out else {}
+            for choice in slot.choices():
+                key = self._keys[path][choice.candidate]
+                prices[path][choice] = priced[key][choice.hidden_channels]
+        return prices
 
     @property
     def range(self) -> LatencyRange:
@@ -177,12 +179,7 @@ class LatencyTable(Record):
         )
 
     def require_same(self, conditions: Conditions, space: Space, *, what: str) -> None:
-        """Refuse another space or other conditions.
-
-        Args:
-            conditions: The conditions that are needed.
-            space: The space that is needed.
-            what: Name of the table in the error.
+        """Refuse another space or other conditions; ``what`` names the table in the error.
 
         Raises:
             InputError: One of both differs.
@@ -260,12 +257,3 @@ def _fit_baseline(space: Space, conditions: Conditions, samples: Sequence[Sample
         ms_per_million=float(solution[1]),
         mean_relative_error=float(np.abs(matrix @ solution - 1).mean()),
     )
-
-
-def _priced(
-    slot: Slot, keys: Mapping[str, Key], priced: Mapping[Key, Mapping[int, float]]
-) -> Iterable[tuple[Choice | None, float]]:
-    if slot.may_be_left_out:
-        yield None, 0.0
-    for choice in slot.choices():
-        yield choice, priced[keys[choice.candidate]][choice.hidden_channels]
