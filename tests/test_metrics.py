@@ -134,7 +134,7 @@ def test_autocast_does_not_reach_the_scores() -> None:
 def test_ssim_of_small_images() -> None:
     """Images smaller than the window are refused with both sizes."""
     small = torch.zeros(1, 1, 10, 20)
-    with pytest.raises(DataError, match="images of 11 x 11 px, these have 20 x 10"):
+    with pytest.raises(DataError, match="images of 11 x 11 px, but these have 20 x 10"):
         ssim(small, small)
 
 

@@ -3,7 +3,7 @@
 import math
 
 from tapetum.noise import Gaussian, Speckle
-from tapetum.scores import SCORE_HEADER, ScoreRow, Scores, score_cells, score_note, show_number
+from tapetum.scores import SCORE_HEADER, ScoreRow, Scores, show_number
 
 
 def test_a_table_has_a_row_for_each_level_and_one_for_the_mean() -> None:
@@ -11,12 +11,12 @@ def test_a_table_has_a_row_for_each_level_and_one_for_the_mean() -> None:
     row = ScoreRow(title="gaussian 0.2", noise=Gaussian(sigma=0.2), num_images=7, accuracy=0.5)
     mean = row.model_copy(update={"title": "mean", "noise": None})
     scores = Scores(protocol="camera", seed=3, source="seven", rows=(row,), mean=mean)
-    cells = score_cells(scores)
+    cells = scores.cells()
     assert [line[0] for line in cells] == ["gaussian 0.2", "mean"]
     assert all(len(line) == len(SCORE_HEADER) for line in cells)
     assert cells[0][SCORE_HEADER.index("accuracy %")] == "50.0"
     assert cells[0][SCORE_HEADER.index("PSNR dB")] == "-"
-    assert score_note(scores) == "7 images at each noise level, protocol camera, noise seed 3"
+    assert scores.note == "7 images at each noise level, protocol camera, noise seed 3"
 
 
 def test_an_infinite_score_is_none() -> None:

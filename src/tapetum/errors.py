@@ -1,21 +1,21 @@
-"""Everything that Tapetum raises on purpose.
+"""The errors that Tapetum raises on purpose.
 
 ::
 
     TapetumError
-    ├── InputError               what was asked cannot be done with what was given
+    ├── InputError               a request that is impossible with the given input
     │   ├── ArchitectureError    a description that contradicts itself, or an unknown name
     │   ├── DataError            images, folders, digits
     │   ├── PackageError         a .tapetum file that does not fit
-    │   └── RunError             a run folder that is taken, unfinished or of another request
-    ├── MissingExtraError        a part of Tapetum that is not installed here
+    │   └── RunError             a folder that is in use, unfinished or of another request
+    ├── MissingExtraError        an optional package that is not installed
     └── TrainingError            a training that cannot go on (its last good state is kept)
 
-Catch :class:`TapetumError` to catch them all.  Each message says what was asked, what was found
-and what to do next; the command line prints it as one sentence and exits with code 2.
+Each message says what was requested, what was found and what to do next; the command line prints it
+as one sentence and exits with code 2.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 __all__ = [
     "ArchitectureError",
@@ -28,15 +28,14 @@ __all__ = [
     "TrainingError",
     "missing_extra",
     "nearest",
-    "require_effect",
 ]
 
 
 class TapetumError(Exception):
-    """The parent of every error that Tapetum raises on purpose.
+    """The parent of all errors of Tapetum.
 
     Args:
-        problem: What was asked and what was found, without a full stop.
+        problem: What was requested and what was found, without a full stop.
         remedy: What to do next, without a full stop.
     """
 
@@ -50,31 +49,31 @@ class TapetumError(Exception):
 
 
 class InputError(TapetumError):
-    """What was asked cannot be done with what was given."""
+    """A request is impossible with the given input."""
 
 
 class ArchitectureError(InputError):
-    """A description that contradicts itself, or a name that no architecture has."""
+    """An architecture contradicts itself, or a name is unknown."""
 
 
 class DataError(InputError):
-    """Images, folders or digits that cannot be used."""
+    """Images, folders or digits cannot be used."""
 
 
 class PackageError(InputError):
-    """A ``.tapetum`` file that does not fit what this version can run."""
+    """A ``.tapetum`` file does not fit what this version can run."""
 
 
 class RunError(InputError):
-    """A run folder that is taken, unfinished, or holds another request."""
+    """A folder is in use, unfinished, or of another request."""
 
 
 class MissingExtraError(TapetumError):
-    """A part of Tapetum that is not installed here."""
+    """An optional package is not installed."""
 
 
 class TrainingError(TapetumError):
-    """A training that cannot go on; its last good state is kept."""
+    """A training cannot go on; its last good state is kept."""
 
 
 def missing_extra(package: str, extra: str) -> MissingExtraError:
@@ -90,33 +89,15 @@ def missing_extra(package: str, extra: str) -> MissingExtraError:
     )
 
 
-def require_effect(
-    given: Mapping[str, bool], *, where: str, kind: type[InputError] = InputError
-) -> None:
-    """Refuses options that would be passed over without a word.
-
-    Args:
-        given: Options that have no effect, and whether each was given.
-        where: They have none, such as ``on a folder``.
-        kind: Of the error.
-
-    Raises:
-        InputError: One was given; all of them are named.
-    """
-    idle = [name for name, is_given in given.items() if is_given]
-    if idle:
-        raise kind(f"{', '.join(idle)} has no effect {where}", "leave it out")
-
-
 def nearest(word: str, known: Iterable[str]) -> str:
-    """Names the known words, the most similar first, for the end of an error message.
+    """Return the known words, with the most similar one first, for the end of an error message.
 
     Args:
-        word: What was asked for.
-        known: What would have been accepted.
+        word: The requested word.
+        known: The words to choose from.
 
     Returns:
-        Such as ``did you mean 'unet-s'? known: unet, unet-m, unet-s``.
+        A text such as ``did you mean 'unet-s'? known: unet, unet-m, unet-s``.
     """
     import difflib
 

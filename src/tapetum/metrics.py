@@ -1,6 +1,6 @@
-r"""How good a denoised image and a name are, by one pinned protocol.
+r"""Metrics of denoised images and of labels, under one pinned protocol.
 
-Images, each scored on its own (take the mean over images afterwards), on the scale 0 to 1:
+Each image is scored on its own, on the scale 0 to 1; take the mean over images afterwards:
 
 .. math::
     \mathrm{PSNR}(\hat x, x) &= -10 \log_{10} \operatorname{mean}\,(\mathrm{clamp}(\hat x) - x)^2 \\
@@ -10,12 +10,12 @@ Images, each scored on its own (take the mean over images afterwards), on the sc
         \qquad C_1 = 0.01^2,\; C_2 = 0.03^2
 
 with the moments :math:`\mu, \sigma^2, \sigma_{ab}` under a Gaussian window of 11 x 11 pixels,
-:math:`\sigma = 1.5`, that never leaves the image; each channel on its own, then their mean.
-These are scikit-image's numbers with ``gaussian_weights=True, sigma=1.5,
-use_sample_covariance=False, data_range=1``.  Other libraries differ by padding the border or by
-mixing the channels; the same two images then score 0.72 or 0.94.
+:math:`\sigma = 1.5`, that never leaves the image; each channel on its own, then their mean. These
+are the numbers of scikit-image with ``gaussian_weights=True, sigma=1.5,
+use_sample_covariance=False, data_range=1``. Other libraries pad the border or mix the channels; the
+same two images then score 0.72 or 0.94.
 
-Names are scored over all given ones, whatever images they belong to.
+Labels are scored over all images and boxes together.
 
 References:
     Image Quality Assessment: From Error Visibility to Structural Similarity
@@ -43,32 +43,32 @@ C2 = 0.03**2
 def psnr(
     denoised: Float[Tensor, "b c h w"], truth: Float[Tensor, "b c h w"]
 ) -> Float[Tensor, " b"]:
-    """The peak signal-to-noise ratio of each image.
+    """Return the peak signal-to-noise ratio of each image.
 
     Args:
-        denoised: What a network returned; clamped to [0, 1] here.
+        denoised: Outputs of a network; clamped to [0, 1] here.
         truth: The clean images, in [0, 1].
 
     Returns:
-        In dB, at least float32; infinite where the images are equal.
+        Decibels, at least float32; infinite for equal images.
     """
     error = _at_least_float32(denoised).clamp(0, 1) - truth
     return -10 * error.square().mean(dim=(1, 2, 3)).log10()
 
 
 def ssim(a: Float[Tensor, "b c h w"], b: Float[Tensor, "b c h w"]) -> Float[Tensor, " b"]:
-    """The structural similarity of each pair of images.
+    """Return the structural similarity of each pair of images.
 
-    It carries gradients and clamps nothing, so that it serves as a loss; clamp a network's
-    output to [0, 1] where it serves as a score.  Autocast does not reach it: variances are small
-    differences of large numbers, which 16 bits lose.
+    The function is differentiable and clamps nothing, so that it can be a loss; clamp outputs of a
+    network to [0, 1] for scores. Autocast is off, since variances are small differences of large
+    numbers.
 
     Args:
         a: Images, in [0, 1].
         b: Images to compare them with; the order does not matter.
 
     Returns:
-        From -1 to 1 (equal images), at least float32.
+        Values from -1 to 1 (equal images), at least float32.
 
     Raises:
         DataError: The images are smaller than the window.
@@ -76,7 +76,7 @@ def ssim(a: Float[Tensor, "b c h w"], b: Float[Tensor, "b c h w"]) -> Float[Tens
     height, width = a.shape[2:]
     if min(height, width) < WINDOW_PX:
         raise DataError(
-            f"SSIM needs images of {WINDOW_PX} x {WINDOW_PX} px, these have {width} x {height}",
+            f"SSIM needs images of {WINDOW_PX} x {WINDOW_PX} px, but these have {width} x {height}",
             "use larger images or leave SSIM out",
         )
     with torch.autocast(a.device.type, enabled=False):
@@ -91,14 +91,14 @@ def ssim(a: Float[Tensor, "b c h w"], b: Float[Tensor, "b c h w"]) -> Float[Tens
 
 
 def accuracy(logits: Float[Tensor, "*n classes"], labels: Int[Tensor, "*n"]) -> float:
-    """The share of names that are right.
+    """Return the share of right predictions.
 
     Args:
-        logits: A score for each class; the largest is the name given.
-        labels: The index of the true class.
+        logits: A score for each class; the largest is the prediction.
+        labels: Index of the true class.
 
     Returns:
-        From 0 to 1.
+        A share from 0 to 1.
 
     Raises:
         DataError: There are no labels.
@@ -107,16 +107,14 @@ def accuracy(logits: Float[Tensor, "*n classes"], labels: Int[Tensor, "*n"]) -> 
 
 
 def macro_accuracy(logits: Float[Tensor, "*n classes"], labels: Int[Tensor, "*n"]) -> float:
-    """The share of right names within each class, averaged over the classes that occur.
-
-    Every class counts the same, however rare it is.
+    """Return the accuracy of each class, averaged over the classes that occur.
 
     Args:
-        logits: A score for each class; the largest is the name given.
-        labels: The index of the true class.
+        logits: A score for each class; the largest is the prediction.
+        labels: Index of the true class.
 
     Returns:
-        From 0 to 1.
+        A share from 0 to 1.
 
     Raises:
         DataError: There are no labels.
@@ -131,7 +129,7 @@ def macro_accuracy(logits: Float[Tensor, "*n classes"], labels: Int[Tensor, "*n"
 def expected_calibration_error(
     logits: Float[Tensor, "*n classes"], labels: Int[Tensor, "*n"], num_bins: int = 15
 ) -> float:
-    r"""How far confidence and accuracy lie apart (Guo et al., eq. 3).
+    r"""Return the expected calibration error (Guo et al., eq. 3).
 
     .. math:: \sum_m \frac{|B_m|}{n} \left| \mathrm{acc}(B_m) - \mathrm{conf}(B_m) \right|
 
@@ -139,11 +137,11 @@ def expected_calibration_error(
 
     Args:
         logits: A score for each class, before the softmax.
-        labels: The index of the true class.
-        num_bins: The number :math:`M` of bins, of equal width.
+        labels: Index of the true class.
+        num_bins: Number :math:`M` of bins, of equal width.
 
     Returns:
-        From 0 (a confidence of 80 % is right 8 times of 10) to 1.
+        A number from 0 (a confidence of 80 % is right 8 times of 10) to 1.
 
     Raises:
         DataError: There are no labels.
@@ -156,15 +154,15 @@ def expected_calibration_error(
 
 
 def _is_right(logits: Tensor, labels: Tensor) -> Tensor:
-    """Whether each name is right, in one row."""
+    """Return whether each prediction is right, as one row."""
     if labels.numel() == 0:
-        raise DataError("there are no labels to score names by", "give at least one image")
+        raise DataError("there are no labels to score", "give at least one image")
     return (logits.argmax(dim=-1) == labels).flatten()
 
 
 def _blur(maps: Float[Tensor, "*n h w"]) -> Float[Tensor, "*n h_out w_out"]:
-    """The mean of each map under the Gaussian window, wherever the whole window fits."""
-    # Maps as the channels of one image: on a CPU 20 times faster than as images of their own.
+    """Return the mean of each map under the Gaussian window, wherever the whole window fits."""
+    # Maps are the channels of one image: on a CPU 20 times faster than single images.
     planes = maps.flatten(0, -3)
     offset_px = torch.arange(WINDOW_PX, dtype=maps.dtype, device=maps.device) - WINDOW_PX // 2
     weights = torch.exp(-0.5 * (offset_px / WINDOW_SIGMA_PX) ** 2)

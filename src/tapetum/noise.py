@@ -1,7 +1,7 @@
-r"""What corrupts an image: four models of noise, and how a corrupted image is stored.
+r"""Noise models, and the two protocols that store a noisy image.
 
-With :math:`x` a clean value in [0, 1] and :math:`n \sim \mathcal N(0, 1)`, drawn anew for every
-pixel and channel:
+With :math:`x` a clean value in [0, 1] and :math:`n \sim \mathcal N(0, 1)`, drawn for every pixel
+and channel:
 
 .. math::
     \text{gaussian}         &: y = x + \sigma n
@@ -15,12 +15,9 @@ pixel and channel:
         & \mathrm E[y] &= (1 - p) x + \tfrac p2
         & \mathrm{Var}[y] &= (1 - p) x^2 + \tfrac p2 - \mathrm E[y]^2
 
-Two protocols say what is kept of :math:`y`.  ``benchmark`` keeps it as it is, a float outside
-[0, 1] too, as the paper does.  ``camera`` clips it to [0, 1] and rounds it to 8 bits, as a file
-from a device would be.  Scores under the two do not compare.
-
-Randomness comes in as a generator.  :func:`generator_for` makes one from a few integers, such as
-seed, epoch and index, so that the noise of an image depends on these alone.
+The protocol ``benchmark`` keeps :math:`y` as a float, also outside [0, 1], as the paper does. The
+protocol ``camera`` clips it to [0, 1] and rounds it to 8 bits, as in a file from a device. Scores
+under the two protocols cannot be compared.
 
 References:
     Pushing Joint Image Denoising and Classification to the Edge
@@ -32,11 +29,11 @@ References:
 
 from collections.abc import Mapping
 from operator import index
-from typing import Annotated, Any, Literal, Self, SupportsIndex, cast, get_args
+from typing import Annotated, Any, Literal, Self, SupportsIndex, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, TypeAdapter, ValidationError, model_validator
+from pydantic import Field, TypeAdapter, model_validator
 
 from tapetum.errors import DataError, InputError, nearest
 from tapetum.records import Record, faults_are_ours
@@ -45,39 +42,45 @@ __all__ = [
     "PAPER_SIGMAS",
     "Gaussian",
     "Noise",
-    "NoiseKind",
     "NoisePlan",
     "PoissonGaussian",
     "Protocol",
     "SaltAndPepper",
     "Speckle",
     "add_noise",
-    "describe_noise",
     "generator_for",
     "parse_noise",
-    "parse_noise_plan",
-    "parse_protocol",
 ]
 
 NoiseKind = Literal["gaussian", "poisson-gaussian", "speckle", "salt-and-pepper"]
 Protocol = Literal["benchmark", "camera"]
 
-# Noise five times as strong as the whole range hides everything: whoever asks for more means the
-# scale of 0 to 255.
+# Noise of five times the whole range hides everything: larger values mean the scale 0 to 255.
 Sigma = Annotated[float, Field(ge=0, le=5)]
-# Below, white would be more than 1e12 photons and numpy's counter of 64 bits could overflow.
+# Below, white is more than 1e12 photons, and numpy's counter of 64 bits could overflow.
 Gain = Annotated[float, Field(ge=1e-12, le=5)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 
 PAPER_SIGMAS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
-"""The levels on which the paper trains and tests its controlled study (section 3)."""
+"""The noise levels of the paper's controlled study (section 3)."""
 
 
-class Gaussian(Record):
+class _Model(Record):
+    """A noise model; ``kind`` comes first, then its numbers."""
+
+    kind: str
+
+    def describe(self) -> str:
+        """Return the noise in words, such as ``gaussian 0.2``."""
+        numbers = self.model_dump(exclude={"kind"}).values()
+        return f"{self.kind} {', '.join(f'{number:g}' for number in numbers)}"
+
+
+class Gaussian(_Model):
     r"""White noise of one strength everywhere: :math:`y = x + \sigma n`.
 
     Args:
-        sigma: The standard deviation :math:`\sigma`, on the scale of the image, 0 to 1.
+        sigma: Standard deviation :math:`\sigma`, on the scale of the image, 0 to 1.
     """
 
     kind: Literal["gaussian"] = "gaussian"
@@ -86,19 +89,19 @@ class Gaussian(Record):
     def corrupt(
         self, clean: NDArray[np.float32], generator: np.random.Generator
     ) -> NDArray[np.float32]:
-        """The noisy values, not clipped, in a new array of the same shape."""
+        """Return the noisy values, not clipped, in a new array."""
         noisy = generator.standard_normal(clean.shape, dtype=np.float32)
         noisy *= self.sigma
         noisy += clean
         return noisy
 
 
-class PoissonGaussian(Record):
-    r"""Counted photons and a noisy read-out: :math:`y = g P + \sigma n`.
+class PoissonGaussian(_Model):
+    r"""Photon noise and read-out noise: :math:`y = g P + \sigma n`.
 
     Args:
-        gain: The value :math:`g` of one photon; white is :math:`1 / g` photons.
-        sigma: The standard deviation :math:`\sigma` of the read-out.
+        gain: Value :math:`g` of one photon; white is :math:`1 / g` photons.
+        sigma: Standard deviation :math:`\sigma` of the read-out.
     """
 
     kind: Literal["poisson-gaussian"] = "poisson-gaussian"
@@ -108,8 +111,8 @@ class PoissonGaussian(Record):
     def corrupt(
         self, clean: NDArray[np.float32], generator: np.random.Generator
     ) -> NDArray[np.float32]:
-        """The noisy values, not clipped, in a new array of the same shape."""
-        # Resampled images may undershoot black, but there is no light below none.
+        """Return the noisy values, not clipped, in a new array."""
+        # Resampled images may undershoot black, but there is no negative light.
         expected = np.maximum(clean, 0).astype(np.float64) / self.gain
         noisy = generator.standard_normal(clean.shape, dtype=np.float32)
         noisy *= self.sigma
@@ -117,11 +120,11 @@ class PoissonGaussian(Record):
         return noisy
 
 
-class Speckle(Record):
-    r"""Noise in proportion to the light, as of coherent waves: :math:`y = x + \sigma x n`.
+class Speckle(_Model):
+    r"""Noise proportional to the light, as of coherent waves: :math:`y = x + \sigma x n`.
 
     Args:
-        sigma: The standard deviation :math:`\sigma` where the image is white.
+        sigma: Standard deviation :math:`\sigma` where the image is white.
     """
 
     kind: Literal["speckle"] = "speckle"
@@ -130,7 +133,7 @@ class Speckle(Record):
     def corrupt(
         self, clean: NDArray[np.float32], generator: np.random.Generator
     ) -> NDArray[np.float32]:
-        """The noisy values, not clipped, in a new array of the same shape."""
+        """Return the noisy values, not clipped, in a new array."""
         noisy = generator.standard_normal(clean.shape, dtype=np.float32)
         noisy *= self.sigma
         noisy += 1
@@ -138,11 +141,11 @@ class Speckle(Record):
         return noisy
 
 
-class SaltAndPepper(Record):
-    """Dead and saturated values: half of the corrupted ones become 0, the other half 1.
+class SaltAndPepper(_Model):
+    """Dead and saturated values: half of the corrupted values become 0, the other half 1.
 
     Args:
-        fraction: The share of corrupted values, each pixel and channel on its own.
+        fraction: Share of corrupted values; pixels and channels are independent.
     """
 
     kind: Literal["salt-and-pepper"] = "salt-and-pepper"
@@ -151,7 +154,7 @@ class SaltAndPepper(Record):
     def corrupt(
         self, clean: NDArray[np.float32], generator: np.random.Generator
     ) -> NDArray[np.float32]:
-        """The noisy values in a new array of the same shape."""
+        """Return the noisy values in a new array."""
         lot = generator.random(clean.shape, dtype=np.float32)
         noisy = clean.copy()
         noisy[lot < self.fraction / 2] = 0
@@ -170,18 +173,18 @@ _MODELS: Mapping[str, type[Record]] = {
 
 
 class NoisePlan(Record):
-    """Which noise a training sees: one kind, its level drawn anew for each image.
+    """The noise of a training: one kind, with a level that is drawn for each image.
 
-    The level is sigma, or the fraction of salt-and-pepper.  It is drawn from ``levels``, each as
-    likely, or uniformly from ``low`` to ``high``.
+    The level is sigma, or the fraction of salt-and-pepper. It is drawn from ``levels``, or
+    uniformly from ``low`` to ``high``.
 
     Args:
-        kind: The model of noise.
-        levels: The levels to draw from; null where ``low`` and ``high`` are given.
+        kind: The noise model.
+        levels: The levels to draw from; None with ``low`` and ``high``.
         low: The lowest level.
         high: The highest level.
-        gain: The value of one photon, for ``poisson-gaussian`` and for no other.
-        protocol: What is kept of the noisy image.
+        gain: Value of one photon, for ``poisson-gaussian`` only.
+        protocol: How the noisy image is stored.
     """
 
     kind: NoiseKind = "gaussian"
@@ -191,16 +194,35 @@ class NoisePlan(Record):
     gain: Gain | None = None
     protocol: Protocol = "benchmark"
 
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Parse the noise of a training.
+
+        Args:
+            text: ``KIND:LOW-HIGH``, such as ``gaussian:0-0.5``, or one level, ``speckle:0.1``;
+                ``poisson-gaussian:GAIN,LOW-HIGH`` begins with the gain.
+
+        Raises:
+            InputError: The text is not such a noise.
+        """
+        kind, _, numbers = text.strip().rpartition(":")
+        gain, _, levels = numbers.rpartition(",")
+        low, _, high = levels.partition("-")
+        fields = {"kind": kind or "gaussian", "low": low, "high": high or low, "gain": gain or None}
+        remedy = "write gaussian:0-0.5 or poisson-gaussian:0.01,0-0.1"
+        with faults_are_ours(f"{text!r} is not a noise for training", remedy):
+            return cls.model_validate(fields)
+
     def draw(self, generator: np.random.Generator) -> Noise:
-        """One noise of this kind, at a random level."""
+        """Draw a noise at a random level."""
         if self.levels is not None:
             return self.at(self.levels[generator.integers(len(self.levels))])
-        # Validated: a plan without levels has both bounds.
+        # validated: a plan without levels has both bounds
         low, high = cast("float", self.low), cast("float", self.high)
         return self.at(generator.uniform(low, high))
 
     def at(self, level: float) -> Noise:
-        """The noise of this kind at one level."""
+        """Return the noise at one level."""
         match self.kind:
             case "gaussian":
                 return Gaussian(sigma=level)
@@ -212,7 +234,7 @@ class NoisePlan(Record):
                 return SaltAndPepper(fraction=level)
 
     def spread(self, count: int = 6) -> list[Noise]:
-        """The noises to score at: all levels, or ``count`` of their range, its ends included."""
+        """Return the noises to score: all levels, or ``count`` over the range, with its ends."""
         if self.levels is not None:
             return [self.at(level) for level in self.levels]
         bounds = (cast("float", self.low), cast("float", self.high))  # validated
@@ -234,7 +256,7 @@ class NoisePlan(Record):
             faults.append(f"low is {bounds[0]:g} but high is {bounds[1]:g}: swap them")
         strongest = max(self.levels or bounds)
         if self.kind == "salt-and-pepper" and strongest > 1:
-            faults.append(f"{strongest:g} is more than the whole image: fractions end at 1")
+            faults.append(f"a fraction of {strongest:g} is above 1")
         return faults
 
     def _gain_faults(self) -> list[str]:
@@ -250,24 +272,24 @@ def add_noise(
     *,
     protocol: Protocol = "benchmark",
 ) -> NDArray[np.float32]:
-    """Spoils an image, or a batch of them at one level.
+    """Corrupt an image, or a batch of images at one level.
 
     Args:
-        clean: Floats in [0, 1], of any shape; left as it is.
+        clean: Floats in [0, 1], of any shape; not changed.
         noise: The model and its level.
-        generator: Where the randomness comes from; it moves on.
+        generator: Random generator; its state advances.
         protocol: ``benchmark`` keeps floats outside [0, 1], ``camera`` clips and rounds to 8 bits.
 
     Returns:
         The noisy image, float32, in a new array of the same shape.
 
     Raises:
-        DataError: The image holds integers, whose scale nobody knows.
+        DataError: The image holds integers, whose scale is unknown.
     """
     if clean.dtype.kind != "f":
         raise DataError(
-            f"noise is added to floats in [0, 1], this image holds {clean.dtype}",
-            "divide it by its white value first",
+            f"noise is added to floats in [0, 1], but this image holds {clean.dtype}",
+            "divide the image by its white value first",
         )
     noisy = noise.corrupt(clean.astype(np.float32, copy=False), generator)
     if protocol == "camera":
@@ -279,25 +301,23 @@ def add_noise(
 
 
 def generator_for(*key: SupportsIndex) -> np.random.Generator:
-    """A fresh generator that depends on ``key`` alone.
+    """Return a new random generator that depends on ``key`` alone.
 
-    The same key gives the same numbers, so a resumed run needs no saved random state; keys that
-    differ in anything, their length or order too, give independent ones.  Two uses of one key
-    see the same numbers: where an image needs randomness for several purposes, draw all of it
-    from one generator, or give each purpose a number of its own in the key.
+    Equal keys give equal numbers, so a resumed run needs no saved random state. Other keys (also of
+    another length or order) give independent numbers. If an image needs randomness for several
+    purposes, add a number for the purpose to the key.
 
-    A generator takes about 9 µs to make.  SFC64 is the fastest of numpy's to draw normals
-    (9,216 of them in 72 µs, against 79 µs for PCG64 and 95 µs for Philox), and seeding it takes no
-    longer than seeding the others.
+    Making a generator takes about 9 µs. SFC64 is numpy's fastest generator of normal numbers (9,216
+    of them in 72 µs; PCG64 takes 79 µs, Philox 95 µs).
 
     Args:
         key: Integers from 0 to 2**64 - 1, such as seed, epoch and index.
 
     Raises:
-        InputError: One of them is out of that range.
+        InputError: An integer is out of that range.
     """
-    # SeedSequence itself takes (1,) for (1, 0) and (2**32,) for (0, 1): so each number gets 64
-    # bits of its own, behind the length.
+    # SeedSequence takes (1,) for (1, 0) and (2**32,) for (0, 1): so each number gets 64 bits of
+    # its own, behind the length.
     entropy = len(key)
     for part in key:
         number = index(part)
@@ -309,31 +329,21 @@ def generator_for(*key: SupportsIndex) -> np.random.Generator:
     return np.random.Generator(np.random.SFC64(entropy))
 
 
-def describe_noise(noise: Noise) -> str:
-    """The noise in words, such as ``gaussian 0.2``; :func:`parse_noise` reads it back with a colon.
-
-    Args:
-        noise: The model and its level.
-    """
-    numbers = noise.model_dump(exclude={"kind"}).values()
-    return f"{noise.kind} {', '.join(f'{number:g}' for number in numbers)}"
-
-
 def parse_noise(text: str) -> Noise:
-    """Reads a noise as people write it.
+    """Parse a noise.
 
     Args:
-        text: ``KIND:NUMBERS``, such as ``gaussian:0.2``, ``poisson-gaussian:0.01,0.02`` (gain,
-            then sigma), ``speckle:0.1`` or ``salt-and-pepper:0.05``; a number alone is the sigma
-            of ``gaussian``.
+        text: ``KIND:NUMBERS``, such as ``gaussian:0.2``, ``poisson-gaussian:0.01,0.02`` (gain, then
+            sigma), ``speckle:0.1`` or ``salt-and-pepper:0.05``; a number alone is the sigma of
+            ``gaussian``.
 
     Raises:
-        InputError: The text is no such noise.
+        InputError: The text is not a noise.
     """
     kind, _, numbers = text.strip().rpartition(":")
     kind = kind or "gaussian"
     if kind not in _MODELS:
-        raise InputError(f"no noise is called {kind!r}", nearest(kind, _MODELS))
+        raise InputError(f"there is no noise {kind!r}", nearest(kind, _MODELS))
     names = [name for name in _MODELS[kind].model_fields if name != "kind"]
     parts = [part.strip() for part in numbers.split(",")]
     if len(parts) != len(names):
@@ -342,44 +352,7 @@ def parse_noise(text: str) -> Noise:
             f"write {kind}:{','.join(names).upper()}",
         )
     fields = {"kind": kind, **dict(zip(names, parts, strict=True))}
-    remedy = (
-        "write such as 0.2 or speckle:0.1; levels are on the scale of the image, 0 to 1, "
-        "so that 25 of 255 is 0.098"
-    )
-    with faults_are_ours(f"{text!r} is no noise", remedy):
+    remedy = "write 0.2 or speckle:0.1; levels are on the scale 0 to 1, so 25 of 255 is 0.098"
+    with faults_are_ours(f"{text!r} is not a noise", remedy):
         noise: Noise = TypeAdapter(Noise).validate_python(fields)
     return noise
-
-
-def parse_noise_plan(text: str) -> NoisePlan:
-    """Reads the noise of a training as people write it.
-
-    Args:
-        text: ``KIND:LOW-HIGH``, such as ``gaussian:0-0.5``, or one level, ``speckle:0.1``;
-            ``poisson-gaussian:GAIN,LOW-HIGH`` has the gain in front.
-
-    Raises:
-        InputError: The text is no such plan.
-    """
-    kind, _, numbers = text.strip().rpartition(":")
-    gain, _, levels = numbers.rpartition(",")
-    low, _, high = levels.partition("-")
-    fields = {"kind": kind or "gaussian", "low": low, "high": high or low, "gain": gain or None}
-    remedy = "write such as gaussian:0-0.5 or poisson-gaussian:0.01,0-0.1"
-    with faults_are_ours(f"{text!r} is no noise to train with", remedy):
-        return NoisePlan.model_validate(fields)
-
-
-def parse_protocol(text: str) -> Protocol:
-    """Reads ``benchmark`` or ``camera``.
-
-    Raises:
-        InputError: The text is neither.
-    """
-    try:
-        protocol: Protocol = TypeAdapter(Protocol).validate_python(text)
-    except ValidationError as error:
-        raise InputError(
-            f"no protocol is called {text!r}", nearest(text, get_args(Protocol))
-        ) from error
-    return protocol

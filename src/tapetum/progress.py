@@ -1,4 +1,4 @@
-"""How a long job tells the one who waits how far it is."""
+"""The interface of progress callbacks."""
 
 from typing import Protocol, runtime_checkable
 
@@ -7,11 +7,11 @@ __all__ = ["ProgressCallback", "silent"]
 
 @runtime_checkable
 class ProgressCallback(Protocol):
-    """Is told how far a long job is, such as to draw a bar."""
+    """A function that is called with the progress of a long job."""
 
     def __call__(self, done: int, total: int, message: str) -> None:
-        """``done`` of ``total`` steps are behind; ``message`` says what goes on, for people."""
+        """Report ``done`` of ``total`` steps; ``message`` says what is being done, for people."""
 
 
 def silent(done: int, total: int, message: str) -> None:
-    """For those who do not want to know."""
+    """Ignore progress."""

@@ -1,7 +1,7 @@
-"""Where a result comes from: commit, versions, machine, seed; the stamp on every result.
+"""The provenance of a result: commit, versions, machine and seed.
 
-A stamp never fails: what cannot be found out is null.  It looks packages up by their metadata and
-imports none of them, so that it costs nothing on a device without torch.
+A stamp never fails: unknown facts are None. Versions are read from the metadata of packages, so
+that nothing is imported.
 """
 
 import os
@@ -36,25 +36,25 @@ CPUINFO = Path("/proc/cpuinfo")
 GIT_TIMEOUT_S = 5.0
 
 
-MOST_THREADS = 1024  # more is a slip of the finger, and a runtime that tries takes all memory
+MOST_THREADS = 1024  # a runtime with more threads takes all memory
 
 
 class Provenance(Record):
-    """What must be known to believe a result, or to make it again.
+    """The facts that are needed to believe a result, or to reproduce it.
 
     Args:
-        tapetum: The version of this package.
-        commit: The git commit of its source; null where it is not a checkout.
-        dirty: Whether that source differed from the commit; null where it is not a checkout.
-        python: The version of Python.
-        platform: The operating system, its version and the architecture of the machine.
-        cpu: The model of the processor.
-        cores: How many cores this process may use.
-        memory_gib: The memory of the machine, in GiB.
-        packages: The versions of the packages that matter, where they are installed.
-        command: What was typed.
-        date: When the stamp was made, in UTC, as ISO 8601.
-        seed: What all randomness was made from; null where there was none.
+        tapetum: Version of this package.
+        commit: Git commit of its source; None outside of a checkout.
+        dirty: Whether the source differed from the commit; None outside of a checkout.
+        python: Version of Python.
+        platform: Operating system, its version and the architecture of the machine.
+        cpu: Model of the processor.
+        cores: Number of cores that this process may use.
+        memory_gib: Memory of the machine, in GiB.
+        packages: Versions of relevant packages, if installed.
+        command: The command line.
+        date: Date of the stamp, in UTC, as ISO 8601.
+        seed: Random seed; None without randomness.
     """
 
     tapetum: str
@@ -72,10 +72,10 @@ class Provenance(Record):
 
 
 def stamp(*, seed: int | None = None) -> Provenance:
-    """What this process is, here and now.
+    """Return the provenance of this process.
 
     Args:
-        seed: What the result's randomness is made from, if it has any.
+        seed: Random seed of the result, if it has one.
     """
     commit, dirty = _checkout(Path(tapetum.__file__).resolve().parent)
     return Provenance(
@@ -95,10 +95,10 @@ def stamp(*, seed: int | None = None) -> Provenance:
 
 
 def _checkout(package: Path) -> tuple[str | None, bool | None]:
-    """The commit that holds the source in ``package``, and whether the source differs from it."""
+    """Return the commit of the source in ``package``, and whether the source differs from it."""
     found = _git(package, "rev-parse", "--show-toplevel", "HEAD")
     top, _, commit = (found or "").partition("\n")
-    # An installed copy may lie inside the checkout of another project, whose commit says nothing.
+    # An installed copy may lie inside the checkout of another project.
     if not commit or Path(top).resolve() / "src" / package.name != package:
         return None, None
     changes = _git(package, "status", "--porcelain", "--", ".")
@@ -106,8 +106,8 @@ def _checkout(package: Path) -> tuple[str | None, bool | None]:
 
 
 def _git(folder: Path, *arguments: str) -> str | None:
-    """What git prints, or null where it is missing, fails or hangs."""
-    # A hook of another repository sets GIT_DIR; optional locks would disturb whoever works here.
+    """Return the output of git; None if it is missing, fails or hangs."""
+    # A hook of another repository sets GIT_DIR; optional locks would disturb other processes.
     environment = {key: text for key, text in os.environ.items() if not key.startswith("GIT_")}
     environment["GIT_OPTIONAL_LOCKS"] = "0"
     try:
@@ -126,30 +126,30 @@ def _git(folder: Path, *arguments: str) -> str | None:
 
 
 def cpu_model() -> str:
-    """The processor of this machine."""
+    """Return the model of the processor."""
     return _cpu_model(CPUINFO)
 
 
 def _cpu_model(cpuinfo: Path) -> str:
-    """The processor as Linux names it, else as Python does."""
+    """Return the processor from Linux's file, else from Python."""
     try:
         lines = cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         lines = []
     fields = {key.strip(): text.strip() for key, _, text in (line.partition(":") for line in lines)}
-    # ARM kernels name the board (as "Model") and leave the processor out.
+    # ARM kernels give the board (as "Model") instead of the processor.
     names = [fields.get(key, "") for key in ("model name", "Model", "Hardware")]
     return next(filter(None, names), "") or platform.processor() or platform.machine() or "unknown"
 
 
 def usable_cores() -> int:
-    """Cores that this process may use: its affinity, and the quota of its container."""
+    """Return the number of cores that this process may use: its affinity and container quota."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return max(1, min(cores or 1, _quota_of_cores(Path("/sys/fs/cgroup/cpu.max"))))
 
 
 def _quota_of_cores(path: Path) -> int:
-    """Whole cores that control groups allow (``quota period`` in microseconds, or ``max``)."""
+    """Return the cores that control groups allow (``quota period`` in microseconds, or ``max``)."""
     unlimited = 1 << 16
     try:
         quota, period = path.read_text().split()
@@ -161,7 +161,7 @@ def _quota_of_cores(path: Path) -> int:
 def _memory_gib() -> float | None:
     try:
         size_bytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, OSError, ValueError):  # not every system has these names
+    except (AttributeError, OSError, ValueError):  # unknown on some systems
         return None
     return round(size_bytes / 2**30, 1)
 
@@ -173,15 +173,15 @@ def _versions(packages: tuple[str, ...]) -> dict[str, str]:
             versions[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
             continue
-    # A half-removed package leaves a folder behind that names no version.
+    # A half-removed package leaves a folder without a version.
     return {package: version for package, version in versions.items() if version}
 
 
 def _command(arguments: list[str]) -> str:
-    """The command line as typed, the program by its name alone."""
+    """Return the command line, with the name of the program instead of its path."""
     if not arguments:
         return ""
     program = Path(arguments[0])
-    # `python -m tapetum`, as which `tapetum train` starts itself again, is a file of the package.
+    # `tapetum train` restarts itself as `python -m tapetum`, a file of the package.
     name = program.parent.name if program.name == "__main__.py" else program.name
     return shlex.join([name, *arguments[1:]])

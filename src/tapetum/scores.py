@@ -1,13 +1,13 @@
-"""How well a network denoises and names: scores as records, and the one table that shows them.
+"""Scores of a network as records, and their table.
 
-Made by :func:`tapetum.training.evaluate`; kept with every run, shipped in every package, drawn by
-the command line, by pages, by cards and by documents.
+They are made by :func:`tapetum.training.evaluate`, kept with every run and shipped in every
+package.
 """
 
 from tapetum.noise import Gaussian, Noise, Protocol
 from tapetum.records import FiniteOrNone, Record
 
-__all__ = ["SCORE_HEADER", "ScoreRow", "Scores", "score_cells", "score_note", "show_number"]
+__all__ = ["SCORE_HEADER", "ScoreRow", "Scores", "show_number"]
 
 SCORE_HEADER = (
     "noise",
@@ -24,20 +24,19 @@ SCORE_HEADER = (
 class ScoreRow(Record):
     """Scores at one noise level, or their mean over the levels.
 
-    ``None`` stands for what does not apply: no image output, no labels, or a PSNR that is
-    infinite because an image was not noisy at all.
+    ``None`` stands for scores that do not apply: no image output, no labels, or an infinite PSNR.
 
     Attributes:
-        title: The noise in words, ``as given`` for images that bring their own, or ``mean``.
-        noise: What corrupted the images; ``None`` for the mean, and for noise of their own.
-        num_images: Scored at this level.
-        psnr_db: Of the denoised images, mean of all.
-        ssim: Of the denoised images, mean of all.
-        accuracy: Share of right names.
-        macro_accuracy: The same, each class counting equally.
-        calibration_error: Expected calibration error of the names' probabilities.
-        noisy_psnr_db: Of the noisy images themselves.
-        noisy_ssim: Of the noisy images themselves.
+        title: The noise in words, ``as given`` for paired images, or ``mean``.
+        noise: The added noise; ``None`` for the mean and for paired images.
+        num_images: Number of images at this level.
+        psnr_db: Mean PSNR of the denoised images, in dB.
+        ssim: Mean SSIM of the denoised images.
+        accuracy: Share of right labels.
+        macro_accuracy: Accuracy averaged over the classes.
+        calibration_error: Expected calibration error.
+        noisy_psnr_db: Mean PSNR of the noisy images, in dB.
+        noisy_ssim: Mean SSIM of the noisy images.
     """
 
     title: str
@@ -53,14 +52,14 @@ class ScoreRow(Record):
 
 
 class Scores(Record):
-    """Scores on a set of images.
+    """Scores of a network on a dataset.
 
     Attributes:
-        protocol: What is kept of a noisy image: ``benchmark`` or ``camera``.
-        seed: Of the noise.
-        source: Which images, for people.
-        rows: One a noise level.
-        mean: Over the levels, each counting equally.
+        protocol: How noisy images are stored: ``benchmark`` or ``camera``.
+        seed: Random seed of the noise.
+        source: The origin of the images, for people.
+        rows: One row per noise level.
+        mean: Mean over the levels, with equal weights.
     """
 
     schema_version: int = 1
@@ -71,41 +70,40 @@ class Scores(Record):
     mean: ScoreRow
 
     def at_sigma(self, sigma: float) -> ScoreRow | None:
-        """The row of Gaussian noise of this standard deviation; ``None`` where there is none."""
+        """Return the row of Gaussian noise of a standard deviation; ``None`` if there is none."""
         return next((row for row in self.rows if row.noise == Gaussian(sigma=sigma)), None)
 
-
-def score_cells(scores: Scores) -> tuple[tuple[str, ...], ...]:
-    """A row of texts for each noise level and one for their mean, under :data:`SCORE_HEADER`."""
-    return tuple(
-        (
-            row.title,
-            show_number(row.noisy_psnr_db, 2),
-            show_number(row.psnr_db, 2),
-            show_number(row.noisy_ssim, 3),
-            show_number(row.ssim, 3),
-            show_number(row.accuracy, 1, scale=100),
-            show_number(row.macro_accuracy, 1, scale=100),
-            show_number(row.calibration_error, 3),
+    @property
+    def note(self) -> str:
+        """The facts that are needed to compare scores: images, protocol and seed."""
+        return (
+            f"{self.mean.num_images:,} images at each noise level, protocol {self.protocol}, "
+            f"noise seed {self.seed}"
         )
-        for row in (*scores.rows, scores.mean)
-    )
 
-
-def score_note(scores: Scores) -> str:
-    """What must be known to compare the numbers: how many images, which protocol."""
-    return (
-        f"{scores.mean.num_images:,} images at each noise level, protocol {scores.protocol}, "
-        f"noise seed {scores.seed}"
-    )
+    def cells(self) -> tuple[tuple[str, ...], ...]:
+        """Return a row of texts per noise level and one for the mean, under `SCORE_HEADER`."""
+        return tuple(
+            (
+                row.title,
+                show_number(row.noisy_psnr_db, 2),
+                show_number(row.psnr_db, 2),
+                show_number(row.noisy_ssim, 3),
+                show_number(row.ssim, 3),
+                show_number(row.accuracy, 1, scale=100),
+                show_number(row.macro_accuracy, 1, scale=100),
+                show_number(row.calibration_error, 3),
+            )
+            for row in (*self.rows, self.mean)
+        )
 
 
 def show_number(value: float | None, digits: int, *, scale: int = 1) -> str:
-    """A score as text; ``-`` where there is none.
+    """Format a score; ``-`` for None.
 
     Args:
         value: The score.
-        digits: Behind the point.
-        scale: 100 for a share that is shown in percent.
+        digits: Digits behind the point.
+        scale: 100 to show a share in percent.
     """
     return "-" if value is None else f"{scale * value:.{digits}f}"

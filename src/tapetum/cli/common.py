@@ -178,10 +178,10 @@ def answer(result: Any) -> None:
 
 def show_scores(scores: "Scores | None") -> None:
     """Print a row for each noise level, and their mean."""
-    from tapetum.scores import SCORE_HEADER, score_cells, score_note
+    from tapetum.scores import SCORE_HEADER
 
     if scores is not None:
-        table(SCORE_HEADER, score_cells(scores), title=score_note(scores))
+        table(SCORE_HEADER, scores.cells(), title=scores.note)
 
 
 def table(

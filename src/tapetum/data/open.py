@@ -7,7 +7,7 @@ from pathlib import Path
 from tapetum.data.dataset import Concatenated, Dataset, DatasetInfo, ImageDataset
 from tapetum.data.digits import DIGIT_CROPS, DIGITS, IMAGE_PX, DigitCrops, open_digits
 from tapetum.data.folder import open_folder
-from tapetum.errors import DataError, require_effect
+from tapetum.errors import DataError
 from tapetum.progress import ProgressCallback
 
 __all__ = ["open_dataset"]
@@ -59,7 +59,7 @@ def open_dataset(
             return _digits(data, train, test, seed, size_px=train.size_px)
         return _digits(data, DigitCrops(train), DigitCrops(test), seed, size_px=DigitCrops.size_px)
     counts = {"--train-count": train_count is not None, "--test-count": test_count is not None}
-    require_effect(counts, where="on a folder", kind=DataError)
+    _require_effect(counts, where="on a folder")
     root = Path(data)
     if not root.is_dir():
         raise DataError(
@@ -78,7 +78,14 @@ def _require_form(data: str, size_px: int | None, channels: int | None) -> None:
     """Refuse another size or number of channels than the digits have."""
     own_px = IMAGE_PX if data == DIGITS else DigitCrops.size_px
     idle = {"--size": size_px not in (None, own_px), "--channels": channels not in (None, 1)}
-    require_effect(idle, where=f"on {data}", kind=DataError)
+    _require_effect(idle, where=f"on {data}")
+
+
+def _require_effect(given: dict[str, bool], *, where: str) -> None:
+    """Refuse options that would be ignored."""
+    idle = [name for name, is_given in given.items() if is_given]
+    if idle:
+        raise DataError(f"{', '.join(idle)} has no effect {where}", "leave it out")
 
 
 def _digits(

@@ -5,7 +5,7 @@ from pathlib import Path
 from tapetum.arch import cost
 from tapetum.export.parity import Parity
 from tapetum.runtime import Manifest
-from tapetum.scores import SCORE_HEADER, score_cells, score_note
+from tapetum.scores import SCORE_HEADER
 
 __all__ = ["write_card"]
 
@@ -59,8 +59,8 @@ def _scores(manifest: Manifest) -> str:
     if manifest.scores is None:
         return ""
     lines = [SCORE_HEADER, ["---", *["---:"] * (len(SCORE_HEADER) - 1)]]
-    rows = [f"| {' | '.join(cells)} |" for cells in (*lines, *score_cells(manifest.scores))]
-    return "\n".join(["## Scores", "", *rows, "", f"{score_note(manifest.scores)}."])
+    rows = [f"| {' | '.join(cells)} |" for cells in (*lines, *manifest.scores.cells())]
+    return "\n".join(["## Scores", "", *rows, "", f"{manifest.scores.note}."])
 
 
 def _usage(manifest: Manifest, path: Path) -> str:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from tapetum.data import Batch, Dataset, Subset, evaluation_batches
 from tapetum.metrics import psnr
 from tapetum.nn import TrainableNetwork
-from tapetum.noise import Noise, Protocol, describe_noise
+from tapetum.noise import Noise, Protocol
 from tapetum.records import write_atomically
 from tapetum.report import (
     Curve,
@@ -25,7 +25,7 @@ from tapetum.report import (
     contact_sheet,
     write_report,
 )
-from tapetum.scores import SCORE_HEADER, Scores, score_cells, score_note, show_number
+from tapetum.scores import SCORE_HEADER, Scores, show_number
 from tapetum.training import (
     RUNS,
     Predict,
@@ -95,12 +95,12 @@ def write_run_report(
 
 def score_table(scores: Scores) -> Table:
     """Return the table of scores: a row for each noise level, and their mean."""
-    rows = score_cells(scores)
+    rows = scores.cells()
     return Table(
         title="Scores at each noise level",
         header=SCORE_HEADER,
         rows=rows,
-        note=score_note(scores),
+        note=scores.note,
         highlighted=(len(rows) - 1,),
     )
 
@@ -182,7 +182,7 @@ def example_groups(
         batches = evaluation_batches(
             shown, noise, protocol=protocol, batch_size=NUM_EXAMPLES, seed=seed
         )
-        title = "Noise of the dataset" if is_paired else describe_noise(noise)
+        title = "Noise of the dataset" if is_paired else noise.describe()
         groups.append(ExampleGroup(title, _examples(predict, next(batches), class_names)))
     return tuple(group for group in groups if group.examples)
 

@@ -11,7 +11,7 @@ from tapetum.data import Dataset, open_dataset, steps_per_epoch
 from tapetum.jobs.choose import DigitOptions, architecture_for, is_digits
 from tapetum.jobs.run_report import REPORT, write_run_report
 from tapetum.nn import TrainableNetwork, build
-from tapetum.noise import Noise, Protocol, parse_noise_plan
+from tapetum.noise import Noise, NoisePlan, Protocol
 from tapetum.progress import ProgressCallback, silent
 from tapetum.records import write_atomically
 from tapetum.scores import Scores
@@ -278,7 +278,7 @@ def choose_recipe(
         recipe = Recipe.read(Path(name)) if name.endswith(".json") else find_recipe(name)
     fields = {field: value for field, value in (changes or {}).items() if value is not None}
     if noise is not None:
-        fields["noise"] = parse_noise_plan(noise).model_dump()
+        fields["noise"] = NoisePlan.parse(noise).model_dump()
     if protocol is not None:
         fields["noise"] = (fields.get("noise") or recipe.noise.model_dump()) | {
             "protocol": protocol

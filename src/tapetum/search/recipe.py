@@ -20,7 +20,7 @@ from pydantic import (
 
 from tapetum.errors import InputError, nearest
 from tapetum.losses import EQUATION_3, LossWeights
-from tapetum.noise import NoisePlan, parse_noise_plan
+from tapetum.noise import NoisePlan
 from tapetum.records import Record, changed
 
 __all__ = [
@@ -168,7 +168,7 @@ def choose_search_recipe(
     if loss is not None:
         wanted["loss"] = (CLASSIFIER_LOSS if loss == "names" else EQUATION_3).model_dump()
     if noise is not None:
-        wanted["noise"] = parse_noise_plan(noise).model_dump()
+        wanted["noise"] = NoisePlan.parse(noise).model_dump()
     if "epochs" in wanted and wanted["epochs"] > 0:
         share = wanted["epochs"] / recipe.epochs
         wanted.setdefault("warmup_epochs", round(share * recipe.warmup_epochs))

@@ -131,7 +131,7 @@ class _Tally:
 
     def row(self, level: noise.Noise | None) -> ScoreRow:
         scores = {name: float(torch.cat(parts).mean()) for name, parts in self.scores.items()}
-        title = "as given" if level is None else noise.describe_noise(level)
+        title = "as given" if level is None else level.describe()
         return ScoreRow(
             title=title, noise=level, num_images=self.num_images, **scores, **self._names()
         )
