@@ -105,7 +105,7 @@ def test_a_network_of_another_space_is_refused(folder: Path) -> None:
     other = small_space(num_slots=3)
     other.architecture(other.random(np.random.default_rng(1))).write(folder / "other.json")
     refused = sentence(run("latency", "predict", folder / "table.json", folder / "other.json"))
-    assert "is no network of the space small" in refused
+    assert "is not a network of the space small" in refused
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_a_network_of_another_space_is_refused(folder: Path) -> None:
     [
         (("--space", "cnas"), "no space 'cnas'"),
         (("--space", "nowhere.json"), "cannot read nowhere.json"),
-        (("--operators", "5", "--space", "c-nas"), "no space of 5 operators"),
+        (("--operators", "5", "--space", "c-nas"), "no space with 5 operators"),
     ],
 )
 def test_bad_input_gets_one_sentence(options: tuple[str, ...], words: str, tmp_path: Path) -> None:

@@ -19,11 +19,11 @@ from tapetum.latency import (
     DeployedNetwork,
     Effort,
     LatencyTable,
-    benchmark,
     check_table,
     find_runtime,
     measure_table,
 )
+from tapetum.latency.benchmark import benchmark
 from tapetum.latency.campaign import MEDIANS, Campaign, Measurements, draw, run_campaign
 from tapetum.latency.timing import ForwardPass, PassCount, time_passes
 from tapetum.progress import silent

@@ -8,7 +8,6 @@ from tapetum.cli.common import (
     answer,
     errors_in_one_sentence,
     progress_bar,
-    runtime_of,
     say,
     say_crowded,
     table,
@@ -21,7 +20,6 @@ if TYPE_CHECKING:  # numpy loads with it, and --help must stay quick
 __all__ = ["benchmark"]
 
 EXIT_TARGET_MISSED = 1
-SIZE_PX, CHANNELS = 224, 3  # of a network that does not say
 INPUT, ADVANCED = "Input", "Advanced"
 
 
@@ -86,25 +84,21 @@ def benchmark(
 
     """
     with errors_in_one_sentence(as_json=json):
-        from tapetum import latency
+        from tapetum.latency import measure_latency
 
-        if target_ms is not None:
-            latency.Budget.require_positive(target_ms)
         say_crowded(threads)
-        opened = latency.DeployedNetwork.open(
-            network, channels=channels or CHANNELS, num_classes=classes
-        )
-        chosen = runtime_of(runtime)
-        conditions = latency.Conditions.here(
-            chosen,
-            threads=threads,
-            batch=batch,
-            channels=(opened.channels or CHANNELS) if channels is None else channels,
-            size_px=(opened.size_px or SIZE_PX) if size is None else size,
-        )
         with progress_bar() as tick:
-            result = latency.benchmark(
-                opened, chosen, conditions, seconds=seconds, target_ms=target_ms, progress=tick
+            result = measure_latency(
+                network,
+                size_px=size,
+                channels=channels,
+                num_classes=classes,
+                threads=threads,
+                batch=batch,
+                runtime=runtime,
+                seconds=seconds,
+                target_ms=target_ms,
+                progress=tick,
             )
         if json:
             answer(result.model_dump(mode="json") | {"keeps_target": result.keeps_target})

@@ -5,7 +5,7 @@ search space, and a :class:`Budget` is a target that the table holds for feasibl
 room needs torch.
 """
 
-from tapetum.latency.benchmark import Benchmark, benchmark, measure_latency
+from tapetum.latency.benchmark import Benchmark, measure_latency
 from tapetum.latency.budget import Budget, Selection, best_network
 from tapetum.latency.campaign import Effort
 from tapetum.latency.check import Check, check_table
@@ -27,7 +27,6 @@ __all__ = [
     "Runtime",
     "Selection",
     "Timing",
-    "benchmark",
     "best_network",
     "check_table",
     "find_runtime",

@@ -62,20 +62,7 @@ def benchmark(
     target_ms: float | None = None,
     progress: ProgressCallback = silent,
 ) -> Benchmark:
-    """Time one network, interleaved with dense convolutions, in six rounds.
-
-    Args:
-        network: The network to time.
-        runtime: The runtime that computes.
-        conditions: The conditions, images of whose size the network takes.
-        seconds: Approximate duration.
-        target_ms: The latency to compare with, in milliseconds.
-        progress: Receives each network of each round.
-
-    Raises:
-        InputError: The network takes other images, a number makes no sense, or another timing is
-            running.
-    """
+    """Time one network, interleaved with dense convolutions; see :func:`measure_latency`."""
     if not (math.isfinite(seconds) and seconds > 0):
         raise InputError(f"no latency can be measured in {seconds:g} seconds", "give more than 0")
     if target_ms is not None:

@@ -55,10 +55,6 @@ class Budget:
     def of(cls, table: LatencyTable, target_ms: float) -> Self:
         """Return the budget, checked.
 
-        Args:
-            table: The prices of the space.
-            target_ms: The highest latency of one pass, in milliseconds.
-
         Raises:
             InputError: The target is not a positive number, or below the fastest network.
         """

@@ -41,21 +41,13 @@ FEWEST_ROUNDS, MOST_ROUNDS = 2, 3  # in each of the two measurements of a check
 
 
 class CheckedNetwork(Record):
-    """One network of a check, in milliseconds.
-
-    Attributes:
-        predicted_ms: Predicted by the table.
-        by_multiply_adds_ms: Predicted by the affine function.
-        measured_ms: Measured over all rounds.
-        first_ms: Measured over every other round, the first among them.
-        second_ms: Measured over the rounds in between.
-    """
+    """One network of a check: two predictions, and measurements over all and half of the rounds."""
 
     predicted_ms: float
     by_multiply_adds_ms: float
     measured_ms: float
-    first_ms: float
-    second_ms: float
+    first_ms: float  # over every other round
+    second_ms: float  # over the rounds in between
 
 
 class Errors(NamedTuple):
