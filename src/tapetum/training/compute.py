@@ -34,6 +34,7 @@ from tapetum.errors import TrainingError
 from tapetum.nn import RowBatchNorm2d, first_channels
 from tapetum.records import Folder, FolderKind, Record
 from tapetum.training.process import prepare_process
+from tapetum.training.threads import ThreadGovernor
 
 __all__ = ["Compute", "SharedBatchNorm2d", "is_main_process"]
 
@@ -54,6 +55,7 @@ class Compute:
         rank: Number of this process, from 0.
         is_main: Whether this process writes files.
         process: How this process computes; it is prepared for training.
+        governor: Chooses the number of threads beside a busy neighbour.
     """
 
     def __init__(self) -> None:
@@ -66,6 +68,7 @@ class Compute:
             kwargs_handlers=[gradients],
         )
         self.device: torch.device = self.accelerator.device
+        self.governor = ThreadGovernor.of_process(self.device)
         self.num_processes = int(self.accelerator.num_processes)
         self.rank = int(self.accelerator.process_index)
         self.is_main = bool(self.accelerator.is_main_process)

@@ -7,6 +7,7 @@ order, keeps checkpoints through a :class:`Journal`, and stops between two steps
 import math
 import time
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Generic, NamedTuple, Protocol, runtime_checkable
@@ -227,17 +228,19 @@ def run_epochs(
     folder, learner, recipe = stepper.folder, stepper.learner, stepper.recipe
     journal = Journal[R](folder, stepper.files, learner, every_steps=recipe.checkpoint_every_steps)
     position = _start(journal, kind, num_images=num_images)
-    total = recipe.epochs * stepper.steps_per_epoch
+    governor, total = learner.compute.governor, recipe.epochs * stepper.steps_per_epoch
     lap = _lap_timer()
     journal.open(position)
-    with journal, StopRequests() as stop:
+    with journal, StopRequests() as stop, closing(governor):
         while position.epoch < recipe.epochs:
             if position.step_in_epoch == stepper.steps_per_epoch:
                 row = stepper.end_epoch(position)
                 position = position.after_epoch(row, seconds=lap())
                 journal.after_epoch(position)
                 continue
+            start = time.perf_counter()
             losses = stepper.step(position)
+            governor.after_step(time.perf_counter() - start)
             require_finite(losses, position, journal.last)
             must_stop = learner.compute.any(stop.requested)
             position = position.after_step(losses, seconds=lap())

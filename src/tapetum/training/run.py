@@ -99,6 +99,8 @@ class Result(Record):
         num_processes: Number of processes that trained together.
         device: Name of the device.
         process: How the main process computed; ``None`` in results of older versions.
+        threads_used: Numbers of threads that steps were taken with since the last start.  More than
+            one means that another program kept a core busy.
         best_epoch: Epoch with the lowest validation loss, from 1.
         kept_epoch: Epoch whose weights are in ``weights.safetensors``.
         last: The last row of ``metrics.csv``.
@@ -115,6 +117,7 @@ class Result(Record):
     num_processes: int
     device: str
     process: ProcessSettings | None = None
+    threads_used: tuple[int, ...] = ()
     best_epoch: int
     kept_epoch: int
     last: EpochRow

@@ -145,6 +145,7 @@ class _Training:
             num_processes=self.compute.num_processes,
             device=self.compute.process.device,
             process=self.compute.process,
+            threads_used=tuple(sorted(self.compute.governor.used)),
             best_epoch=position.best_epoch,
             kept_epoch=position.best_epoch if keeps_best else position.epoch,
             last=position.rows[-1],
