@@ -12,8 +12,7 @@ class Deployment(NamedTuple):
     """A runtime, and what it is given.
 
     Attributes:
-        runtime_name: Name of a runtime (:func:`~tapetum.latency.find_runtime`), or ``torch`` (eager, as
-            the paper).
+        runtime_name: Name of a runtime, or ``torch`` for eager PyTorch, as in the paper.
         threads: That share the work of one layer.
         batch: Images in one pass.
         size_px: Side of the images.

@@ -137,9 +137,9 @@ TABLE_3 = {
 }
 
 TABLE_4 = {
-    "clean images, names": SearchRow(13.9, 75.7, 25.4, 0.70),
-    "noisy images, names": SearchRow(13.7, 76.0, 25.4, 0.70),
-    "noisy images, names and image": SearchRow(13.8, 75.5, 25.4, 0.70),
+    "clean images, labels": SearchRow(13.9, 75.7, 25.4, 0.70),
+    "noisy images, labels": SearchRow(13.7, 76.0, 25.4, 0.70),
+    "noisy images, labels and image": SearchRow(13.8, 75.5, 25.4, 0.70),
 }
 
 TABLE_5 = {

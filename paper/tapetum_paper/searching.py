@@ -133,22 +133,22 @@ def table_3(scale: Scale) -> Experiment:
         networks[f"DC-NAS {size}"] = _found(study, "dc-nas", size)
     controls = {kind: _found(study, "dc-nas", "S", control=kind) for kind in get_args(Control)}
     same_latency = {
-        f"{kind}, as slow as DC-NAS S": network
+        f"{kind}, same latency as DC-NAS S": network
         for kind, network in (controls | _widened(study)).items()
     }
     ordered = {title: networks[title] for title in TABLE_3} | same_latency
-    title = "Networks that name, clean or do both, at three latencies"
+    title = "Networks that classify, denoise or do both, at three latencies"
     return _experiment("table_3", scale, title, ordered, TABLE_3, JOINT, seeds=study.seeds)
 
 
 def table_4(scale: Scale) -> Experiment:
-    """What an encoder is searched on: clean or noisy images, names or both tasks."""
+    """What an encoder is searched on: clean or noisy images, labels or both tasks."""
     study = STUDIES[scale]
     size = study.ablated
     networks = {
-        "clean images, names": _found(study, "dc-nas", size, search=_on_clean(study.search)),
-        "noisy images, names": _found(study, "dc-nas", size),
-        "noisy images, names and image": _found_for_both(study, size),
+        "clean images, labels": _found(study, "dc-nas", size, search=_on_clean(study.search)),
+        "noisy images, labels": _found(study, "dc-nas", size),
+        "noisy images, labels and image": _found_for_both(study, size),
     }
     title = f"DC-NAS {size}, by what its encoder was searched on"
     return _experiment("table_4", scale, title, networks, TABLE_4, JOINT, seeds=study.seeds)
@@ -269,7 +269,7 @@ def quality(scale: Scale) -> Experiment:
     networks = {
         "swift search": _found(study, "c-nas", "S", search=_as(swift, study.search)),
         "published search": _found(study, "c-nas", "S", search=_as(published, study.search)),
-        "random, as slow": _found(study, "c-nas", "S", control="random"),
+        "random, same latency": _found(study, "c-nas", "S", control="random"),
     }
     title = "C-NAS S by how it was searched (ours)"
     measures = (LATENCY, ACCURACY, SUPERNET, SEARCH)

@@ -116,7 +116,7 @@ def test_what_is_made_as_slow_differs_in_width_alone(scale: Scale) -> None:
     """The paper's UNet-S and DC-Net S are as slow as they are; elsewhere they get more channels."""
     rows = {row.title: row.cells[0].network for row in table_3(scale).rows}
     for kind, usual in (("UNet", rows["UNet-S"]), ("DC-Net", rows["DC-Net S"])):
-        wide = rows[f"{kind}, as slow as DC-NAS S"]
+        wide = rows[f"{kind}, same latency as DC-NAS S"]
         assert isinstance(wide, Architecture)
         assert isinstance(usual, Architecture)
         if scale == Scale.paper:
