@@ -16,21 +16,18 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from tapetum.errors import InputError, MissingExtraError
-from tapetum.report import (
+from tapetum.report import Report, Table, contact_sheet, write_report
+from tapetum.report.content import (
     Bar,
     Curve,
     Diagram,
     Example,
     ExampleGroup,
     ExampleLabel,
-    Report,
     Series,
-    Table,
-    contact_sheet,
-    render,
-    write_report,
 )
 from tapetum.report.plots import plot
+from tapetum.report.write import render
 
 WITHOUT_END = {"img", "meta"}
 SIGMAS = (0.0, 0.5, 1.0)

@@ -15,7 +15,7 @@ from tapetum.jobs.run_report import (
     score_table,
     shown_levels,
 )
-from tapetum.report import Bar, Curve, Diagram, Report, Series, Table, write_report
+from tapetum.report import Report, Table, content, write_report
 from tapetum.runtime import open_package
 from tapetum.scores import show_number
 from tapetum.search import SearchResult
@@ -103,7 +103,7 @@ def _architecture_of(run: Run) -> Architecture:
     return architecture
 
 
-def network_diagram(architecture: Architecture, *, size_px: int) -> Diagram:
+def network_diagram(architecture: Architecture, *, size_px: int) -> content.Diagram:
     """Return a network as bars: the kind, the width and the image size of each block.
 
     Args:
@@ -111,11 +111,11 @@ def network_diagram(architecture: Architecture, *, size_px: int) -> Diagram:
         size_px: Height and width of the images.
     """
     bars = [
-        Bar(_label(block), f"{height} px", float(_width(block)), _tone(block))
+        content.Bar(_label(block), f"{height} px", float(_width(block)), _tone(block))
         for _, block, (height, _) in cost.placed_blocks(architecture, size_px, size_px)
         if isinstance(block, spec.Conv | spec.InvertedResidual)
     ]
-    return Diagram(
+    return content.Diagram(
         "Architecture of the network", "channels (hidden channels of an MBConv)", tuple(bars), TONES
     )
 
@@ -234,34 +234,38 @@ def _slots(fit: FitResult) -> Table:
     )
 
 
-def _search_curves(search: SearchResult) -> tuple[Curve, ...]:
+def _search_curves(search: SearchResult) -> tuple[content.Curve, ...]:
     """Return latency, entropy and architecture parameters against the epoch of the search."""
     x = tuple(float(row.epoch) for row in search.epochs)
     curves = [
-        Curve(
+        content.Curve(
             "Latency during the search",
             "epoch",
             "predicted, ms",
             x,
             (
-                Series("expected", tuple(row.expected_ms for row in search.epochs)),
-                Series("likeliest blocks", tuple(row.likeliest_ms for row in search.epochs)),
-                Series("target", (search.target_ms,) * len(x)),
+                content.Series("expected", tuple(row.expected_ms for row in search.epochs)),
+                content.Series(
+                    "likeliest blocks", tuple(row.likeliest_ms for row in search.epochs)
+                ),
+                content.Series("target", (search.target_ms,) * len(x)),
             ),
         ),
-        Curve(
+        content.Curve(
             "Entropy of the choices",
             "epoch",
             "entropy, share of the maximum",
             x,
-            (Series("entropy", tuple(row.entropy for row in search.epochs)),),
+            (content.Series("entropy", tuple(row.entropy for row in search.epochs)),),
         ),
     ]
     for path in search.choices:
         names = list(search.epochs[-1].probabilities[path])
         lines = (
-            Series(name, tuple(row.probabilities[path][name] for row in search.epochs))
+            content.Series(name, tuple(row.probabilities[path][name] for row in search.epochs))
             for name in names
         )
-        curves.append(Curve(f"Probabilities of {path}", "epoch", "probability", x, tuple(lines)))
+        curves.append(
+            content.Curve(f"Probabilities of {path}", "epoch", "probability", x, tuple(lines))
+        )
     return tuple(curves)

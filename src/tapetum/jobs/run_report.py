@@ -14,17 +14,7 @@ from tapetum.metrics import psnr
 from tapetum.nn import TrainableNetwork
 from tapetum.noise import Noise, Protocol
 from tapetum.records import write_atomically
-from tapetum.report import (
-    Curve,
-    Example,
-    ExampleGroup,
-    ExampleLabel,
-    Report,
-    Series,
-    Table,
-    contact_sheet,
-    write_report,
-)
+from tapetum.report import Report, Table, contact_sheet, content, write_report
 from tapetum.scores import SCORE_HEADER, Scores, show_number
 from tapetum.training import (
     RUNS,
@@ -105,7 +95,9 @@ def score_table(scores: Scores) -> Table:
     )
 
 
-def level_curves(scores: Scores | None, extra: Sequence[Series] = ()) -> tuple[Curve, ...]:
+def level_curves(
+    scores: Scores | None, extra: Sequence[content.Series] = ()
+) -> tuple[content.Curve, ...]:
     """Return PSNR and accuracy against the noise level, where there is more than one level.
 
     Args:
@@ -118,30 +110,32 @@ def level_curves(scores: Scores | None, extra: Sequence[Series] = ()) -> tuple[C
     curves = []
     if scores.mean.num_images and any(row.psnr_db is not None for row in scores.rows):
         series = (
-            Series("denoised", tuple(row.psnr_db for row in scores.rows)),
-            Series("noisy", tuple(row.noisy_psnr_db for row in scores.rows)),
+            content.Series("denoised", tuple(row.psnr_db for row in scores.rows)),
+            content.Series("noisy", tuple(row.noisy_psnr_db for row in scores.rows)),
             *extra,
         )
-        curves.append(Curve("PSNR by noise level", "noise level", "PSNR, dB", x, series))
+        curves.append(content.Curve("PSNR by noise level", "noise level", "PSNR, dB", x, series))
     if any(row.accuracy is not None for row in scores.rows):
         percent = tuple(None if row.accuracy is None else 100 * row.accuracy for row in scores.rows)
-        line = (Series("accuracy", percent),)
-        curves.append(Curve("Accuracy by noise level", "noise level", "accuracy, %", x, line))
+        line = (content.Series("accuracy", percent),)
+        curves.append(
+            content.Curve("Accuracy by noise level", "noise level", "accuracy, %", x, line)
+        )
     return tuple(curves)
 
 
-def learning_curve(run: Run) -> Curve:
+def learning_curve(run: Run) -> content.Curve:
     """Return the loss against the epoch, in training and in validation."""
     with (run.path / "metrics.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    return Curve(
+    return content.Curve(
         "Loss by epoch",
         "epoch",
         "loss",
         tuple(float(row["epoch"]) for row in rows),
         (
-            Series("training", tuple(float(row["train_loss"]) for row in rows)),
-            Series("validation", tuple(float(row["validation_loss"]) for row in rows)),
+            content.Series("training", tuple(float(row["train_loss"]) for row in rows)),
+            content.Series("validation", tuple(float(row["validation_loss"]) for row in rows)),
         ),
     )
 
@@ -163,7 +157,7 @@ def example_groups(
     protocol: Protocol,
     class_names: Sequence[str],
     seed: int = 1,
-) -> tuple[ExampleGroup, ...]:
+) -> tuple[content.ExampleGroup, ...]:
     """Return the same few validation images at some noise levels, before and after.
 
     Args:
@@ -183,7 +177,7 @@ def example_groups(
             shown, noise, protocol=protocol, batch_size=NUM_EXAMPLES, seed=seed
         )
         title = "Noise of the dataset" if is_paired else noise.describe()
-        groups.append(ExampleGroup(title, _examples(predict, next(batches), class_names)))
+        groups.append(content.ExampleGroup(title, _examples(predict, next(batches), class_names)))
     return tuple(group for group in groups if group.examples)
 
 
@@ -227,7 +221,9 @@ def score_highlights(scores: Scores | None) -> dict[str, str]:
     return {name: value for name, value in shown.items() if value != "-"}
 
 
-def _examples(predict: Predict, batch: Batch, class_names: Sequence[str]) -> tuple[Example, ...]:
+def _examples(
+    predict: Predict, batch: Batch, class_names: Sequence[str]
+) -> tuple[content.Example, ...]:
     boxes = None if batch.boxes is None else batch.boxes.numpy()
     denoised, logits = predict(batch.noisy.numpy(), boxes)
     if denoised is None:
@@ -235,7 +231,7 @@ def _examples(predict: Predict, batch: Batch, class_names: Sequence[str]) -> tup
     result = torch.from_numpy(denoised)
     before, after = psnr(batch.noisy, batch.clean), psnr(result, batch.clean)
     return tuple(
-        Example(
+        content.Example(
             noisy=batch.noisy[index].numpy(),
             denoised=denoised[index].clip(0, 1),
             truth=batch.clean[index].numpy(),
@@ -250,7 +246,7 @@ def _examples(predict: Predict, batch: Batch, class_names: Sequence[str]) -> tup
 
 def _labels(
     batch: Batch, logits: NDArray[np.float32] | None, index: int, class_names: Sequence[str]
-) -> tuple[ExampleLabel, ...]:
+) -> tuple[content.ExampleLabel, ...]:
     """Return the labels of one image of a batch, from left to right."""
     if logits is None or batch.labels is None:
         return ()
@@ -258,7 +254,7 @@ def _labels(
     truth = batch.labels[index].reshape(-1).tolist()
     boxes = [None] * len(truth) if batch.boxes is None else batch.boxes[index].tolist()
     labels = [
-        ExampleLabel(
+        content.ExampleLabel(
             name=class_names[int(row.argmax())],
             true_name=class_names[true],
             confidence=float(row.max()),

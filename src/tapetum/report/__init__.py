@@ -7,34 +7,18 @@ bytes. Right and wrong labels differ in sign, line and words, not by colour alon
 Templates, plots and fonts need the extra ``train``; they are loaded where they are used.
 """
 
-from tapetum.report.content import (
-    Bar,
-    Curve,
-    Diagram,
-    Example,
-    ExampleGroup,
-    ExampleLabel,
-    Report,
-    Series,
-    Table,
-)
+from tapetum.report import content
+from tapetum.report.content import Report, Table
 from tapetum.report.images import contact_sheet, png_of
 from tapetum.report.plots import write_scatter
-from tapetum.report.write import render, write_report
+from tapetum.report.write import write_report
 
 __all__ = [
-    "Bar",
-    "Curve",
-    "Diagram",
-    "Example",
-    "ExampleGroup",
-    "ExampleLabel",
     "Report",
-    "Series",
     "Table",
     "contact_sheet",
+    "content",
     "png_of",
-    "render",
     "write_report",
     "write_scatter",
 ]
