@@ -28,12 +28,14 @@ def on_files(files: Files, config: Any) -> Files:
     from house import room_faces
 
     files.append(File.generated(config, "reference/cli.md", content=reference()))
-    files.append(File.generated(config, "reference/rooms.md", content=rooms_page(room_faces())))
+    described = (Path(config.docs_dir) / "reference" / "api.md").read_text()
+    rooms = rooms_page(room_faces(), but=re.findall(r"^::: (\S+)", described, re.MULTILINE))
+    files.append(File.generated(config, "reference/rooms.md", content=rooms))
     return files
 
 
-def rooms_page(faces: dict[str, tuple[str, ...]]) -> str:
-    """Return the page that documents every public name of every room."""
+def rooms_page(faces: dict[str, tuple[str, ...]], *, but: list[str]) -> str:
+    """Return the page of the public names of every room, but those that another page describes."""
     parts = [
         "# Rooms",
         "A room is a module or a folder of the package; [Architecture](../architecture.md) "
@@ -42,7 +44,8 @@ def rooms_page(faces: dict[str, tuple[str, ...]]) -> str:
     ]
     for room, names in faces.items():
         parts.append(f"## tapetum.{room}")
-        parts += [f"::: tapetum.{room}.{name}" for name in names]
+        paths = [f"tapetum.{room}.{name}" for name in names]
+        parts += [f"[`{path}`][{path}]" if path in but else f"::: {path}" for path in paths]
     return "\n\n".join(parts) + "\n"
 
 
