@@ -11,7 +11,7 @@ help:
 	@echo "make test   every check and every quick test"
 	@echo "make paper  set up the reproduction of the paper (paper/README.md)"
 	@echo "make test-paper  the quick tests of the reproduction"
-	@echo "make check  the checks alone: ruff, mypy, import-linter, codespell"
+	@echo "make check  the checks alone: ruff, mypy, import-linter, faces of rooms, codespell"
 	@echo "make docs   build the documentation site into site/; warnings are errors"
 	@echo "make clean  remove the environment, caches and builds; runs/ stays"
 	@echo "Another Python: make test PYTHON=python3.12"

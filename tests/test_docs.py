@@ -36,6 +36,13 @@ def unknown_parts(line: str) -> list[str]:
     return sorted(given - OPTIONS[known])
 
 
+@pytest.mark.parametrize("page", house.documents(), ids=lambda path: path.name)
+def test_commands_of_the_documents_exist(page: Path) -> None:
+    """A reader who copies a command meets no unknown command and no unknown option."""
+    found = {line: unknown_parts(line) for line in typed_commands(page.read_text())}
+    assert not {line: parts for line, parts in found.items() if parts}
+
+
 @pytest.mark.parametrize(
     ("line", "unknown"),
     [

@@ -55,6 +55,12 @@ def test_a_face_and_the_own_room_may_be_imported(two_rooms: Path, file: str, lin
     assert not house.bypass_messages(two_rooms, two_rooms)
 
 
+@pytest.mark.parametrize("folder", [house.PACKAGE, house.PAPER], ids=lambda path: path.name)
+def test_imports_go_through_the_faces_of_rooms(folder: Path) -> None:
+    """Neither the product nor the paper reaches past the face of a room."""
+    assert not house.bypass_messages(folder)
+
+
 def test_names_to_change_a_room_are_its_face_and_its_imports(two_rooms: Path) -> None:
     """A name counts once, whether it is exported or imported."""
     (two_rooms / "tower" / "stairs.py").write_text("from tapetum.cellar import Barrel, Cask")
