@@ -103,6 +103,7 @@ def test_the_table_of_another_device_is_believed(
     command = f"tapetum benchmark model.tapetum --target-ms {float(target):g} --threads 2"
     assert facts["command"] == command
     assert command in (out / "report.html").read_text()
+    assert command in open_package(out / "model.tapetum").card
     told = run(*requested, "--out", out, "--resume")
     assert f"copy the package to the device and type there: {command}" in told.stderr
     refused = sentence(run(*requested, "--out", tmp_path / "other", "--threads", 1))

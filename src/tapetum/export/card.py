@@ -17,15 +17,17 @@ _WHAT = {
 }
 
 
-def write_card(manifest: Manifest, path: Path) -> str:
+def write_card(manifest: Manifest, path: Path, latency: str) -> str:
     """Return the card of a package, in Markdown.
 
     Args:
         manifest: The manifest of the package.
         path: The file of the package, for the commands.
+        latency: A sentence on the latency of the network; empty where it is not known.
     """
-    parts = [_heading(manifest), _border(manifest), _scores(manifest), _usage(manifest, path)]
-    parts.append(_origin(manifest))
+    parts = [_heading(manifest), _border(manifest), _scores(manifest)]
+    parts.append(f"## Latency\n\n{latency}" if latency else "")
+    parts += [_usage(manifest, path), _origin(manifest)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 

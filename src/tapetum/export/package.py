@@ -44,6 +44,7 @@ def export_network(
     class_names: Iterable[str] = (),
     provenance: Record | None = None,
     scores: Scores | None = None,
+    latency: str = "",
     overwrite: bool = False,
 ) -> Exported:
     """Write the package of a trained network.
@@ -55,6 +56,7 @@ def export_network(
         class_names: The name of each logit.
         provenance: Provenance of the training.
         scores: Scores of the network.
+        latency: A sentence on the latency of the network, for the card.
         overwrite: Whether a file of that name may be replaced.
 
     Raises:
@@ -77,7 +79,7 @@ def export_network(
         out,
         graph_bytes,
         manifest,
-        write_card(manifest, out),
+        write_card(manifest, out, latency),
         check=lambda path: _try(path, network, size_px, parity),
         overwrite=overwrite,
     )

@@ -6,7 +6,7 @@ from tapetum.export import Exported, export_network
 from tapetum.nn import Network
 from tapetum.training import RUNS, load_network
 
-__all__ = ["export"]
+__all__ = ["export", "export_run"]
 
 
 def export(run: str | Path, out: str | Path, *, overwrite: bool = False) -> Exported:
@@ -27,16 +27,22 @@ def export(run: str | Path, out: str | Path, *, overwrite: bool = False) -> Expo
         RunError: The run is not finished, or its network has no architecture.
         PackageError: ``out`` exists, or the graph does not compute what the network computes.
     """
-    folder = RUNS.open(Path(run))
+    return export_run(Path(run), Path(out), overwrite=overwrite)
+
+
+def export_run(path: Path, out: Path, *, latency: str = "", overwrite: bool = False) -> Exported:
+    """Write the package of a finished run, with a sentence on its latency in the card."""
+    folder = RUNS.open(path)
     result = folder.result()
-    network = load_network(folder.path)
+    network = load_network(path)
     assert isinstance(network, Network)  # noqa: S101  (built from the run's architecture)
     return export_network(
         network,
-        Path(out),
+        out,
         size_px=folder.request.data.size_px,
         class_names=folder.request.class_names,
         provenance=result.provenance,
         scores=result.scores,
+        latency=latency,
         overwrite=overwrite,
     )

@@ -27,7 +27,7 @@ from tapetum.arch import Architecture, Space
 from tapetum.data import Dataset, open_dataset
 from tapetum.jobs.choose import DigitOptions
 from tapetum.jobs.controls import CONTROLS, control
-from tapetum.jobs.exporting import export
+from tapetum.jobs.exporting import export_run
 from tapetum.jobs.fit_report import write_fit_report
 from tapetum.jobs.fit_result import (
     NETWORK,
@@ -248,7 +248,7 @@ class _Work:
             self.train(name, network)
         package = self.path / PACKAGE
         if not package.exists():
-            export(self.path / NETWORK, package)
+            export_run(self.path / NETWORK, package, latency=self.latency(selection))
         delivery = self.deliver(selection)
         self.progress(0, 1, "writing the report")
         write_fit_report(
@@ -302,6 +302,17 @@ class _Work:
             out,
             resume=(out / "request.json").exists(),
             progress=self.progress,
+        )
+
+    def latency(self, selection: FittedNetwork) -> str:
+        """Return the sentence on the latency in the card of the package."""
+        budget = f"The latency budget is {self.request.target_ms:g} ms ({self.request.conditions})."
+        if selection.matched is not None:
+            measured_ms = selection.matched.attempt.timing.median_ms
+            return f"{budget} The network took {measured_ms:.2f} ms before its training."
+        return (
+            f"{budget} The latency table predicts {selection.predicted_ms:.2f} ms. Measure the "
+            f"package on its device: `{benchmark_command(self.request)}`"
         )
 
     def deliver(self, selection: FittedNetwork) -> Delivery:
