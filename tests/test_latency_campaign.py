@@ -191,6 +191,30 @@ def test_a_killed_table_ends_as_without_the_kill(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["t.json", "whole.json"]
 
 
+@pytest.mark.parametrize("moment", range(3))
+def test_a_kill_while_measurements_are_removed_leaves_nothing_stuck(
+    moment: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The table is there, and can be measured again."""
+    runtime, out = ScriptedRuntime(small_space(), monkeypatch), tmp_path / "t.json"
+    moments, unlink, rmdir = iter(range(3)), Path.unlink, Path.rmdir
+
+    def killed(remove: Callable[[Path], None], path: Path) -> None:
+        is_ours = "t.json.campaign" in (path.parent.name, path.name)
+        if is_ours and next(moments) == moment:
+            raise KeyboardInterrupt
+        remove(path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", lambda path, **_: killed(unlink, path))
+        patch.setattr(Path, "rmdir", lambda path: killed(rmdir, path))
+        with pytest.raises(KeyboardInterrupt):
+            table_on(runtime, out, networks=60)
+    first = LatencyTable.read(out)
+    assert table_on(runtime, out, networks=60, overwrite=True).entries == first.entries
+    assert list(tmp_path.iterdir()) == [out]
+
+
 def test_a_table_needs_the_measure_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Said before anything is timed, with a command that works from a clone."""
     runtime = ScriptedRuntime(small_space(), monkeypatch)

@@ -1,6 +1,5 @@
 """Measure a table, while no other timing runs."""
 
-import shutil
 from pathlib import Path
 
 from tapetum.arch import Space
@@ -75,5 +74,7 @@ def measure_table(
         )
     table = make_table(space, conditions, measured, provenance)
     table.write(out)
-    shutil.rmtree(folder.path)
+    for path in sorted(folder.path.iterdir(), key=lambda path: path.name == "request.json"):
+        path.unlink()  # the request last, so that what a kill leaves can be continued
+    folder.path.rmdir()
     return table
