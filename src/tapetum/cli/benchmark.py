@@ -12,7 +12,7 @@ from tapetum.cli.common import (
     say_crowded,
     table,
 )
-from tapetum.cli.options import Json, RuntimeName
+from tapetum.cli.options import ADVANCED, BUDGET, DATA, Batch, Json, RuntimeName, Threads
 
 if TYPE_CHECKING:  # numpy loads with it, and --help must stay quick
     from tapetum.latency import Benchmark
@@ -20,7 +20,6 @@ if TYPE_CHECKING:  # numpy loads with it, and --help must stay quick
 __all__ = ["benchmark"]
 
 EXIT_TARGET_MISSED = 1
-INPUT, ADVANCED = "Input", "Advanced"
 
 
 def benchmark(
@@ -35,7 +34,7 @@ def benchmark(
         float | None,
         typer.Option(
             help="Latency to compare with, in milliseconds; exit code 1 if it is missed.",
-            rich_help_panel="Budget",
+            rich_help_panel=BUDGET,
         ),
     ] = None,
     size: Annotated[
@@ -43,7 +42,7 @@ def benchmark(
         typer.Option(
             help="Side of the images, in pixels.",
             show_default="that of the network, or 224",
-            rich_help_panel=INPUT,
+            rich_help_panel=DATA,
         ),
     ] = None,
     channels: Annotated[
@@ -51,18 +50,15 @@ def benchmark(
         typer.Option(
             help="Channels of the images: 1 for grey, 3 for RGB.",
             show_default="those of the network, or 3",
-            rich_help_panel=INPUT,
+            rich_help_panel=DATA,
         ),
     ] = None,
     classes: Annotated[
         int,
-        typer.Option(help="Number of classes of a named architecture.", rich_help_panel=INPUT),
+        typer.Option(help="Number of classes of a named architecture.", rich_help_panel=DATA),
     ] = 100,
-    batch: Annotated[int, typer.Option(help="Images in one pass.", rich_help_panel=INPUT)] = 1,
-    threads: Annotated[
-        int,
-        typer.Option(help="Threads that share the work of one layer.", rich_help_panel=ADVANCED),
-    ] = 1,
+    batch: Batch = 1,
+    threads: Threads = 1,
     runtime: RuntimeName = "onnxruntime",
     seconds: Annotated[
         float, typer.Option(help="Approximate duration, in seconds.", rich_help_panel=ADVANCED)

@@ -15,6 +15,10 @@ from tapetum.cli.common import (
     table,
 )
 from tapetum.cli.options import (
+    ADVANCED,
+    DATA,
+    OUTPUT,
+    Batch,
     Decoder,
     Json,
     LearnsDepth,
@@ -22,6 +26,7 @@ from tapetum.cli.options import (
     Overwrite,
     RuntimeName,
     SpaceName,
+    Threads,
     Up,
 )
 
@@ -29,8 +34,6 @@ if TYPE_CHECKING:  # numpy loads with it, and --help must stay quick
     from tapetum.latency import Check, LatencyTable
 
 __all__ = ["latency"]
-
-DEVICE, OUTPUT, SPACE, ADVANCED = "Device", "Output", "Search", "Advanced"
 
 latency = typer.Typer(
     help="Measure the latency of blocks on this device, and predict that of whole networks.",
@@ -56,18 +59,15 @@ def measure(
     up: Up = "transposed_conv",
     learns_depth: LearnsDepth = False,
     size: Annotated[
-        int, typer.Option(help="Side of the images, in pixels.", rich_help_panel=SPACE)
+        int, typer.Option(help="Side of the images, in pixels.", rich_help_panel=DATA)
     ] = 224,
     channels: Annotated[
         int,
-        typer.Option(help="Channels of the images: 1 for grey, 3 for RGB.", rich_help_panel=SPACE),
+        typer.Option(help="Channels of the images: 1 for grey, 3 for RGB.", rich_help_panel=DATA),
     ] = 3,
-    classes: Annotated[int, typer.Option(help="Number of classes.", rich_help_panel=SPACE)] = 100,
-    batch: Annotated[int, typer.Option(help="Images in one pass.", rich_help_panel=DEVICE)] = 1,
-    threads: Annotated[
-        int,
-        typer.Option(help="Threads that the deployed network will use.", rich_help_panel=DEVICE),
-    ] = 1,
+    classes: Annotated[int, typer.Option(help="Number of classes.", rich_help_panel=DATA)] = 100,
+    batch: Batch = 1,
+    threads: Threads = 1,
     runtime: RuntimeName = "onnxruntime",
     networks: Annotated[
         int,
