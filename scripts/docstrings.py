@@ -29,6 +29,7 @@ def as_markdown(text: str) -> str:
     text = ROLE.sub(lambda role: f"`{role.group(1).rpartition('.')[2]}`", text)
     text = re.sub(r"``([^`]+)``", r"`\1`", text)
     text = re.sub(r"^(\s*)\.\. math::\s*(.+)$", r"\1`\2`", text, flags=re.MULTILINE)
+    text = re.sub(r"^Example:$", "Examples:", text, flags=re.MULTILINE)  # else no code block
     return re.sub(r"^(.*)::$", lambda line: _before_block(line.group(1)), text, flags=re.MULTILINE)
 
 

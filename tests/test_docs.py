@@ -21,6 +21,7 @@ PLACEHOLDER = re.compile(r"^tapetum( latency)?( [A-Z.]+.*)?$")  # such as `tapet
 
 def typed_commands(text: str) -> Iterator[str]:
     """Every command of Tapetum in the code of a document: lines of blocks, and inline code."""
+    text = re.sub(r" \\\n *", " ", text)  # a command may go on in the next line
     inline = re.findall(r"`(tapetum [^`]+)`", text)
     lines = re.findall(r"^ *(?:\$ )?(tapetum [^`\n]+)$", text, re.MULTILINE)
     yield from (line.partition("  #")[0] for line in inline + lines if not PLACEHOLDER.match(line))
