@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,8 @@ import docstrings
 import house
 import pytest
 import site_hooks
+
+import tapetum
 
 OPTIONS = {
     command.words: {"--help"}
@@ -70,6 +73,23 @@ def test_links_of_the_readme_exist() -> None:
     for name in ("README.md", "CONTRIBUTING.md"):
         links = re.findall(r"\]\((?!https?:)([^)#]+)", (house.ROOT / name).read_text())
         assert not [link for link in links if not (house.ROOT / link).exists()]
+
+
+def test_the_documented_torch_free_rooms_are_the_checked_ones() -> None:
+    """docs/architecture.md lists the rooms of the contract in pyproject.toml."""
+    settings = tomllib.loads((house.ROOT / "pyproject.toml").read_text())
+    contracts = settings["tool"]["importlinter"]["contracts"]
+    checked = next(each for each in contracts if each["id"] == "torch-free")["source_modules"]
+    page = (house.ROOT / "docs" / "architecture.md").read_text()
+    line = page.partition("*Torch-free rooms.*")[2].partition(" never ")[0]
+    assert {f"tapetum.{room}" for room in re.findall(r"`(\w+)`", line)} == set(checked)
+
+
+def test_the_python_reference_has_every_public_name() -> None:
+    """Each name that ``import tapetum`` offers is described in docs/reference/api.md."""
+    page = (house.ROOT / "docs" / "reference" / "api.md").read_text()
+    described = set(re.findall(r"heading: tapetum\.(\w+)", page))
+    assert described == set(tapetum.__all__) - {"__version__"}
 
 
 @pytest.mark.parametrize(
