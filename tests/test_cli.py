@@ -13,7 +13,7 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 
 from tapetum.allocator import ALLOCATOR_ENVIRONMENT
-from tapetum.cli import TRAINING_COMMANDS
+from tapetum.cli import TRAINING_COMMANDS, main
 from tapetum.cli.app import app
 from tapetum.runtime import open_package, read_image
 
@@ -330,3 +330,36 @@ def test_two_processes_train_one_run_and_answer_once(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["num_processes"] == 2
     assert (tmp_path / "run" / "report.html").is_file()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no full device")
+@pytest.mark.parametrize("options", [(), ("--json",)], ids=str)
+def test_output_that_cannot_be_written_is_one_sentence(options: tuple[str, ...]) -> None:
+    """A full disk behind standard output is no traceback, and not passed over either."""
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "tapetum", "info", *options],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            check=False,
+            encoding="utf-8",
+        )
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: standard output: No space left on device")
+    assert done.stderr.count("\n") == 1
+
+
+def test_an_early_interrupt_is_no_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Ctrl-C while a command still loads ends it with the code that shells expect."""
+
+    def interrupt(**_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("tapetum.cli.app.app", interrupt)
+    monkeypatch.setattr("sys.argv", ["tapetum", "info"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 130
+    assert capsys.readouterr().err == "interrupted\n"

@@ -47,6 +47,7 @@ __all__ = [
 ]
 
 EXIT_BAD_INPUT = 2
+STANDARD_OUTPUT = "standard output"
 SECONDS_BETWEEN_LINES = 30.0
 WIDTH_OF_A_FILE = 400  # columns, so that piped output is never cut
 
@@ -93,7 +94,7 @@ def errors_in_one_sentence(*, as_json: bool) -> Iterator[None]:
         where = f"{error.filename}: " if error.filename else ""
         _fail(
             TapetumError(f"{where}{reason}", "check the path, its permissions and the free space"),
-            as_json=as_json,
+            as_json=as_json and error.filename != STANDARD_OUTPUT,
         )
 
 
@@ -129,7 +130,7 @@ def _standard_output() -> Iterator[None]:
     except OSError as error:
         # What is left in the buffer must not fail again when the interpreter ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise OSError(error.errno, error.strerror, "standard output") from error
+        raise OSError(error.errno, error.strerror, STANDARD_OUTPUT) from error
 
 
 def say(text: str, *, label: str = "", style: str = "") -> None:

@@ -139,13 +139,13 @@ def _rows(result: "FitResult") -> list[tuple[str, str]]:
     delivery, mean = result.delivery, result.delivery.scores.mean
     fastest_ms, slowest_ms = result.table.range
     rows = [
-        ("latency range of this space", f"{fastest_ms:.2f} to {slowest_ms:.2f} ms"),
+        ("latency range of this space", f"{fastest_ms:.3g} to {slowest_ms:.3g} ms"),
         ("budget", f"{delivery.target_ms:g} ms"),
-        ("predicted", f"{delivery.predicted_ms:.2f} ms"),
+        ("predicted", f"{delivery.predicted_ms:.3g} ms"),
     ]
     if delivery.timing is not None:
         timing = delivery.timing
-        measured = f"{timing.median_ms:.2f} ms, 95th percentile {timing.p95_ms:.2f} ms"
+        measured = f"{timing.median_ms:.3g} ms, 95th percentile {timing.p95_ms:.3g} ms"
         rows.append(("package, measured", measured))
     if mean.accuracy is not None:
         rows.append(("accuracy", f"{mean.accuracy:.1%}"))

@@ -47,7 +47,7 @@ def write_fit_report(fit: FitResult, dataset: Dataset) -> None:
         highlights=_highlights(fit),
         tables=(
             _latencies(fit),
-            _comparison(fit),
+            *([_comparison(fit)] if fit.request.controls else []),
             score_table(fit.delivery.scores),
             _slots(fit),
         ),
@@ -78,8 +78,8 @@ def write_fit_report(fit: FitResult, dataset: Dataset) -> None:
 def _title(fit: FitResult, name: str) -> str:
     delivery = fit.delivery
     if delivery.timing is None:
-        return f"{name}: {delivery.predicted_ms:.2f} ms predicted, budget {delivery.target_ms:g} ms"
-    return f"{name}: {delivery.timing.median_ms:.2f} ms, budget {delivery.target_ms:g} ms"
+        return f"{name}: {delivery.predicted_ms:.3g} ms predicted, budget {delivery.target_ms:g} ms"
+    return f"{name}: {delivery.timing.median_ms:.3g} ms, budget {delivery.target_ms:g} ms"
 
 
 def _lead(fit: FitResult) -> str:
@@ -147,10 +147,10 @@ def _highlights(fit: FitResult) -> Mapping[str, str]:
     delivery = fit.delivery
     shown = {"budget, ms": f"{delivery.target_ms:g}"}
     if delivery.timing is None:
-        shown["predicted, ms"] = f"{delivery.predicted_ms:.2f}"
+        shown["predicted, ms"] = f"{delivery.predicted_ms:.3g}"
     else:
-        shown["median, ms"] = f"{delivery.timing.median_ms:.2f}"
-        shown["95th percentile, ms"] = f"{delivery.timing.p95_ms:.2f}"
+        shown["median, ms"] = f"{delivery.timing.median_ms:.3g}"
+        shown["95th percentile, ms"] = f"{delivery.timing.p95_ms:.3g}"
     return shown | score_highlights(delivery.scores)
 
 
@@ -159,19 +159,19 @@ def _latencies(fit: FitResult) -> Table:
     fastest_ms, slowest_ms = fit.table.range
     matched, timing = fit.selection.matched, fit.delivery.timing
     rows = [
-        ("range of the search space", f"{fastest_ms:.2f} to {slowest_ms:.2f}", "predicted"),
-        ("budget", f"{fit.request.target_ms:.2f}", "requested"),
-        ("likeliest blocks after the search", f"{fit.search.likeliest_ms:.2f}", "predicted"),
+        ("range of the search space", f"{fastest_ms:.3g} to {slowest_ms:.3g}", "predicted"),
+        ("budget", f"{fit.request.target_ms:.3g}", "requested"),
+        ("likeliest blocks after the search", f"{fit.search.likeliest_ms:.3g}", "predicted"),
     ]
     for number, attempt in enumerate(() if matched is None else matched.attempts, start=1):
-        before = f"{attempt.timing.median_ms:.2f}"
-        rows.append((f"network {number}", f"{attempt.predicted_ms:.2f}", "predicted"))
+        before = f"{attempt.timing.median_ms:.3g}"
+        rows.append((f"network {number}", f"{attempt.predicted_ms:.3g}", "predicted"))
         rows.append((f"network {number}, before training", before, "measured"))
     if timing is None:
-        rows.append(("package", f"{fit.delivery.predicted_ms:.2f}", "predicted"))
+        rows.append(("package", f"{fit.delivery.predicted_ms:.3g}", "predicted"))
     else:
-        rows.append(("package, 95th percentile", f"{timing.p95_ms:.2f}", "measured"))
-        rows.append(("package, median", f"{timing.median_ms:.2f}", "measured"))
+        rows.append(("package, 95th percentile", f"{timing.p95_ms:.3g}", "measured"))
+        rows.append(("package, median", f"{timing.median_ms:.3g}", "measured"))
     accuracy = fit.table.accuracy
     note = (
         f"{fit.request.conditions}. The mean error of the table is "

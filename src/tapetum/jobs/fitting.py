@@ -241,7 +241,7 @@ class _Work:
         """Do every step after the table."""
         budget = Budget.of(table, self.request.target_ms)
         fastest_ms, slowest_ms = table.range
-        self.progress(1, 1, f"latency range of this space: {fastest_ms:.2f} to {slowest_ms:.2f} ms")
+        self.progress(1, 1, f"latency range of this space: {fastest_ms:.3g} to {slowest_ms:.3g} ms")
         result = self.search(budget)
         selection = self.folder.once(SELECTION, FittedNetwork, lambda: self.select(budget, result))
         for name, network in self.networks(table, selection).items():
@@ -309,9 +309,9 @@ class _Work:
         budget = f"The latency budget is {self.request.target_ms:g} ms ({self.request.conditions})."
         if selection.matched is not None:
             measured_ms = selection.matched.attempt.timing.median_ms
-            return f"{budget} The network took {measured_ms:.2f} ms before its training."
+            return f"{budget} The network took {measured_ms:.3g} ms before its training."
         return (
-            f"{budget} The latency table predicts {selection.predicted_ms:.2f} ms. Measure the "
+            f"{budget} The latency table predicts {selection.predicted_ms:.3g} ms. Measure the "
             f"package on its device: `{benchmark_command(self.request)}`"
         )
 
@@ -322,7 +322,7 @@ class _Work:
         if self.runtime is not None:
             timing = self.folder.once("timing.json", Timing, lambda: self.time(package))
             if not note and timing.median_ms > (1 + Budget.TOLERANCE) * request.target_ms:
-                note = f"the package takes {timing.median_ms:.2f} ms, more than before its training"
+                note = f"the package takes {timing.median_ms:.3g} ms, more than before its training"
         scores = RUNS.open(self.path / NETWORK).result().scores
         assert scores is not None  # noqa: S101  (every training is scored)
         return Delivery(
