@@ -56,10 +56,10 @@ def _step() -> Callable[[int], None]:
     from tapetum.arch import find_architecture
     from tapetum.data import digits, training_batches
     from tapetum.nn import build
-    from tapetum.training import QUICK, Compute, adjusted
+    from tapetum.training import Compute, Recipe
     from tapetum.training.learner import Learner
 
-    recipe = adjusted(QUICK, batch_size=BATCH, precision="fp32", seed=SEED)
+    recipe = Recipe.named("quick").adjusted(batch_size=BATCH, precision="fp32", seed=SEED)
     images, _ = digits.open_digits(None, train_count=BATCH * NUM_BATCHES, test_count=1, seed=SEED)
     batches = list(training_batches(images, recipe.noise, batch_size=BATCH, seed=SEED, epoch=0))
     network = build(find_architecture("dc-net-reduced-integrated"), seed=SEED)

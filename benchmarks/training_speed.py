@@ -95,10 +95,10 @@ def tapetum_loop(batches: list[Any], *, precision: str) -> Any:
     """A step of the training loop, with the moving of the batch to where it is needed."""
     from tapetum.arch import find_architecture
     from tapetum.nn import build
-    from tapetum.training import QUICK, Compute, adjusted, suited
+    from tapetum.training import Compute, Recipe
     from tapetum.training.learner import Learner
 
-    recipe = suited(adjusted(QUICK, precision=precision))
+    recipe = Recipe.named("quick").adjusted(precision=precision).suited()
     network = build(find_architecture("dc-net-reduced-integrated"), seed=recipe.seed)
     learner = Learner(network, recipe, Compute(), total_steps=10_000)
 
@@ -113,12 +113,13 @@ def tapetum_loop(batches: list[Any], *, precision: str) -> Any:
 def work(name: str) -> None:
     """Takes some steps for every line on standard input and says how long they took."""
     from tapetum.data import digits, training_batches
-    from tapetum.training import QUICK, prepare_process
+    from tapetum.training import Recipe, prepare_process
 
     if name != "plain":
         prepare_process()
     images, _ = digits.open_digits(None, train_count=BATCH * NUM_BATCHES, test_count=1, seed=0)
-    batches = list(training_batches(images, QUICK.noise, batch_size=BATCH, seed=0, epoch=0))
+    noise = Recipe.named("quick").noise
+    batches = list(training_batches(images, noise, batch_size=BATCH, seed=0, epoch=0))
     precision = "fp32" if name.endswith("fp32") else "bf16"
     step = plain_loop(batches) if name == "plain" else tapetum_loop(batches, precision=precision)
     for index in range(3):

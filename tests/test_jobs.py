@@ -16,7 +16,7 @@ from tapetum.jobs.training import choose_recipe
 from tapetum.nn import build
 from tapetum.noise import Gaussian
 from tapetum.runtime import DecodedImage, write_image
-from tapetum.training import RUNS, network_predict, suited
+from tapetum.training import RUNS, network_predict
 
 FEW = {"train_count": 32, "test_count": 8}
 
@@ -66,7 +66,7 @@ def test_a_recipe_is_chosen_by_the_data_and_changed_by_wish() -> None:
         0.1,
         "camera",
     )
-    assert folder == suited(folder)
+    assert folder == folder.suited()
 
 
 def test_a_recipe_comes_back_from_its_file(tmp_path: Path) -> None:

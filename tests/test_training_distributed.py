@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from tapetum.errors import RunError, TrainingError
 from tapetum.nn import build
-from tapetum.training import RUNS, Request, is_main_process, start_run
+from tapetum.training import RUNS, Request, is_main_process
 from tapetum.training.compute import Compute, SharedBatchNorm2d
 from tiny_training import (
     TINY_DATA,
@@ -127,11 +127,11 @@ def test_processes_that_do_not_train_together_are_noticed(monkeypatch: pytest.Mo
 def test_starting_a_run_makes_or_opens_its_folder(tmp_path: Path) -> None:
     """A new run is made, a started one is opened to resume, and not made twice."""
     request = Request(architecture=tiny_architecture(), recipe=RECIPE, data=TINY_DATA)
-    started = start_run(tmp_path / "run", request)
-    assert start_run(tmp_path / "run", request, resume=True) == started
+    started = Compute().start(RUNS, tmp_path / "run", request)
+    assert Compute().start(RUNS, tmp_path / "run", request, resume=True) == started
     with pytest.raises(RunError, match="already contains a run"):
-        start_run(tmp_path / "run", request)
-    assert start_run(tmp_path / "other", request, resume=True).request == request
+        Compute().start(RUNS, tmp_path / "run", request)
+    assert Compute().start(RUNS, tmp_path / "other", request, resume=True).request == request
 
 
 def _through(norm: nn.Module, x: Tensor) -> tuple[Tensor, ...]:

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from tapetum.errors import InputError
 from tapetum.nn import build
 from tapetum.noise import Gaussian, Speckle
-from tapetum.training import RUNS, Scores, evaluate, load_network, network_predict
+from tapetum.scores import Scores
+from tapetum.training import RUNS, evaluate, load_network, network_predict
 from tiny_training import Squares, tiny_architecture, tiny_train
 
 LEVELS = [Gaussian(sigma=0.1), Gaussian(sigma=0.4)]

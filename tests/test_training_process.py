@@ -9,12 +9,12 @@ import pytest
 import torch
 
 from tapetum import allocator
-from tapetum.training import prepare_process, process_settings
-from tapetum.training.process import training_device
+from tapetum.training import prepare_process
+from tapetum.training.process import process_settings, training_device
 
 SUITED_THEN_PREPARED = """
-from tapetum.training import QUICK, prepare_process, suited
-suited(QUICK)
+from tapetum.training import Recipe, prepare_process
+Recipe.named("quick").suited()
 settings = prepare_process(threads=2)
 raise SystemExit(not (settings.threads == 2 and settings.denormals_flushed))
 """

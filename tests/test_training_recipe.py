@@ -6,15 +6,7 @@ from pydantic import ValidationError
 from tapetum.errors import InputError
 from tapetum.losses import EQUATION_1
 from tapetum.noise import PAPER_SIGMAS
-from tapetum.training import (
-    PUBLISHED,
-    QUICK,
-    RECIPES,
-    Recipe,
-    adjusted,
-    find_recipe,
-    suited,
-)
+from tapetum.training.recipe import PUBLISHED, QUICK, RECIPES, Recipe
 from tiny_training import tiny_recipe
 
 
@@ -34,19 +26,19 @@ def test_the_published_recipe_is_the_papers() -> None:
 
 def test_recipes_are_found_by_name() -> None:
     """A known name gives its recipe; an unknown one names the nearest."""
-    assert find_recipe("quick") == QUICK
+    assert Recipe.named("quick") == QUICK
     with pytest.raises(InputError, match="did you mean 'quick'"):
-        find_recipe("quick-one")
+        Recipe.named("quick-one")
 
 
 def test_adjusting_changes_what_was_asked_and_checks_it() -> None:
     """A change is validated like a recipe that was written by hand."""
-    assert adjusted(QUICK, epochs=3).epochs == 3
-    assert adjusted(QUICK, epochs=3).learning_rate == QUICK.learning_rate
+    assert QUICK.adjusted(epochs=3).epochs == 3
+    assert QUICK.adjusted(epochs=3).learning_rate == QUICK.learning_rate
     with pytest.raises(InputError, match=r"epochs: .*greater than 0.*batch_size"):
-        adjusted(QUICK, epochs=0, batch_size=1)
+        QUICK.adjusted(epochs=0, batch_size=1)
     with pytest.raises(InputError, match="no 'epoch'; did you mean 'epochs'"):
-        adjusted(QUICK, epoch=3)
+        QUICK.adjusted(epoch=3)
 
 
 @pytest.mark.parametrize(
@@ -61,8 +53,8 @@ def test_options_that_contradict_each_other_are_refused(fields: dict[str, object
 
 def test_bf16_is_kept_only_where_it_pays(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine that does not compute in bf16 gets the same recipe in fp32."""
-    monkeypatch.setattr("tapetum.training.process._bf16_pays", lambda: True)
-    assert suited(QUICK) == QUICK
-    monkeypatch.setattr("tapetum.training.process._bf16_pays", lambda: False)
-    assert suited(QUICK) == adjusted(QUICK, precision="fp32")
-    assert suited(PUBLISHED) == PUBLISHED
+    monkeypatch.setattr("tapetum.training.recipe.bf16_pays", lambda: True)
+    assert QUICK.suited() == QUICK
+    monkeypatch.setattr("tapetum.training.recipe.bf16_pays", lambda: False)
+    assert QUICK.suited() == QUICK.adjusted(precision="fp32")
+    assert PUBLISHED.suited() == PUBLISHED

@@ -14,9 +14,10 @@ from tapetum.losses import EQUATION_2, EQUATION_3, LossWeights
 from tapetum.nn import build
 from tapetum.noise import NoisePlan
 from tapetum.provenance import Provenance
-from tapetum.training import RUNS, Request, load_network, process_settings, train
+from tapetum.training import RUNS, Request, load_network, train
 from tapetum.training.checkpoint import EpochRow, Position, read_checkpoint
 from tapetum.training.compute import Compute
+from tapetum.training.process import process_settings
 from tapetum.training.run import BEST, LAST, WEIGHTS
 from tiny_training import TINY_DATA, Squares, tiny_architecture, tiny_recipe, tiny_train
 

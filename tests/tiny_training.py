@@ -20,7 +20,7 @@ from tapetum.arch import Architecture, find_architecture
 from tapetum.data import DatasetInfo, Samples, training_batches
 from tapetum.nn import build
 from tapetum.noise import NoisePlan
-from tapetum.training import Recipe, Request, Result, is_main_process, start_run, train
+from tapetum.training import RUNS, Recipe, Request, Result, is_main_process, train
 from tapetum.training.compute import Compute
 from tapetum.training.learner import Learner
 
@@ -123,7 +123,7 @@ def tiny_train(
     recipe = recipe or tiny_recipe()
     architecture = architecture or tiny_architecture(boxes=with_boxes)
     request = Request(architecture=architecture, recipe=recipe, data=TINY_DATA)
-    run = start_run(path, request, resume=resume)
+    run = Compute().start(RUNS, path, request, resume=resume)
     sets = (Squares(16, with_boxes=with_boxes), Squares(8, with_boxes=with_boxes))
     return train(build(architecture, seed=recipe.seed), recipe, *sets, run, **options)
 

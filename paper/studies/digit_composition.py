@@ -22,7 +22,7 @@ import kept
 import reduced_rows
 from tapetum.arch import Architecture
 from tapetum.data import Dataset, DatasetInfo, digits
-from tapetum.training import Recipe, Result, adjusted, prepare_process, suited
+from tapetum.training import Recipe, Result, prepare_process
 from tapetum_paper import Scale
 from tapetum_paper.controlled import BRIEF, CLASSIFIER_RECIPES, table_1, table_7, table_8
 
@@ -117,8 +117,8 @@ def recipe_of(way: str, epochs: int, seed: int, *, denoises: bool) -> Recipe:
     recipe = BRIEF if denoises else CLASSIFIER_RECIPES[Scale.paper]
     protocol = "camera" if way.endswith(CLIPPED) else "benchmark"
     noise = recipe.noise.model_copy(update={"protocol": protocol})
-    recipe = adjusted(recipe, name="composition", epochs=epochs, noise=noise, seed=seed)
-    return suited(recipe) if denoises else recipe
+    recipe = recipe.adjusted(name="composition", epochs=epochs, noise=noise, seed=seed)
+    return recipe.suited() if denoises else recipe
 
 
 def row_of(result: Result) -> dict[str, float]:

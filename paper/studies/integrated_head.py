@@ -14,7 +14,7 @@ import kept
 import reduced_rows
 from tapetum.arch import Architecture, find_architecture
 from tapetum.data import open_dataset
-from tapetum.training import adjusted, prepare_process, suited
+from tapetum.training import prepare_process
 from tapetum_paper.controlled import BRIEF
 
 NETWORK = "dc-net-reduced-integrated"
@@ -39,7 +39,7 @@ def main() -> None:
     asked = parser.parse_args()
     prepare_process()
     images = open_dataset("digits", seed=0, data_root=asked.data_root)
-    recipe = suited(adjusted(BRIEF, epochs=asked.epochs))
+    recipe = BRIEF.adjusted(epochs=asked.epochs).suited()
     settings = {"epochs": asked.epochs, "source": images.train.source}
     known = {"poolings": {}} | kept.read(asked.json, settings)
     trainings = {

@@ -25,7 +25,7 @@ from tapetum.nn import build
 from tapetum.noise import PAPER_SIGMAS
 from tapetum.progress import silent
 from tapetum.provenance import stamp
-from tapetum.training import RUNS, Run, adjusted, network_predict, prepare_process
+from tapetum.training import RUNS, Run, network_predict, prepare_process
 from tapetum.training.checkpoint import EpochRow, Position, read_checkpoint, read_weights
 from tapetum_paper.climb import GOAL, Climb, ClimbPoint
 from tapetum_paper.printed_ssim import ssim_as_printed
@@ -38,7 +38,7 @@ FEW, ALL = 300, 2_000  # test images a noise level: to look, and to believe
 def climb(asked: argparse.Namespace) -> Iterator[tuple[int, float, Path]]:
     """Trains; yields each epoch, the minutes since the start, and its checkpoint set aside."""
     # No checkpoint but those of whole epochs, so that none is overwritten before it is set aside.
-    recipe = adjusted(choose_recipe(asked.recipe, "digits"), checkpoint_every_steps=NEVER)
+    recipe = choose_recipe(asked.recipe, "digits").adjusted(checkpoint_every_steps=NEVER)
     recipe.write(asked.out.with_suffix(".json"))
     command = [sys.executable, "-m", "tapetum", "train", GOAL, "--data", "digits"]
     command += ["--recipe", f"{asked.out.with_suffix('.json')}", "--out", str(asked.out)]

@@ -13,7 +13,7 @@ from dataclasses import replace
 import reduced_rows
 from drawn_once import DrawnOnce
 from tapetum.data import Dataset
-from tapetum.training import Recipe, adjusted, suited
+from tapetum.training import Recipe
 from tapetum_paper import Scale
 from tapetum_paper.controlled import UNET_RECIPES
 
@@ -22,7 +22,7 @@ RECIPE = UNET_RECIPES[Scale.paper]
 
 def recipe_of(seed: float, epochs: int) -> Recipe:
     """The published recipe."""
-    return suited(adjusted(RECIPE, name="noise-once", epochs=epochs, seed=int(seed)))
+    return RECIPE.adjusted(name="noise-once", epochs=epochs, seed=int(seed)).suited()
 
 
 def images_of(images: Dataset, recipe: Recipe) -> Dataset:

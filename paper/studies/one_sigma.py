@@ -13,14 +13,14 @@ import sys
 
 import reduced_rows
 from tapetum.noise import PAPER_SIGMAS, NoisePlan
-from tapetum.training import Recipe, adjusted, suited
+from tapetum.training import Recipe
 from tapetum_paper.controlled import BRIEF
 
 
 def recipe_of(sigma: float, epochs: int) -> Recipe:
     """The recipe of the scale ``small``, for one noise level."""
     noise = NoisePlan(kind="gaussian", levels=(sigma,))
-    return suited(adjusted(BRIEF, name=f"one-sigma-{sigma}", epochs=epochs, noise=noise))
+    return BRIEF.adjusted(name=f"one-sigma-{sigma}", epochs=epochs, noise=noise).suited()
 
 
 def main() -> None:

@@ -10,7 +10,7 @@ Command:  python paper/studies/share_of_cross_entropy.py --data-root ../shared/d
 
 import reduced_rows
 from tapetum.losses import LossWeights
-from tapetum.training import Recipe, adjusted, suited
+from tapetum.training import Recipe
 from tapetum_paper.controlled import BRIEF
 
 SHARES = (0.1, 0.03, 0.01)
@@ -19,7 +19,7 @@ SHARES = (0.1, 0.03, 0.01)
 def recipe_of(share: float, epochs: int) -> Recipe:
     """The recipe of the scale ``small``, with another share for the cross-entropy."""
     loss = LossWeights(cross_entropy=share, charbonnier=1 - share)
-    return suited(adjusted(BRIEF, name=f"share-{share}", epochs=epochs, loss=loss))
+    return BRIEF.adjusted(name=f"share-{share}", epochs=epochs, loss=loss).suited()
 
 
 def main() -> None:

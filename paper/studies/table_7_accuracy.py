@@ -20,7 +20,7 @@ import reduced_rows
 from drawn_once import DrawnOnce
 from tapetum.data import Dataset, digits, open_dataset
 from tapetum.jobs import train_network
-from tapetum.training import Recipe, Result, adjusted, prepare_process
+from tapetum.training import Recipe, Result, prepare_process
 from tapetum_paper import Scale
 from tapetum_paper.baselines import build_any
 from tapetum_paper.controlled import CLASSIFIER_RECIPES, table_7
@@ -57,23 +57,25 @@ def normalise_each_channel(network: nn.Module) -> None:
 WAYS = {
     "as published": Way(),
     "noise drawn once": Way(noise_once=True),
-    "batches of 512": Way(adjusted(RECIPE, batch_size=512)),
-    "batches of 1024": Way(adjusted(RECIPE, batch_size=1024)),
+    "batches of 512": Way(RECIPE.adjusted(batch_size=512)),
+    "batches of 1024": Way(RECIPE.adjusted(batch_size=1024)),
     "as many groups as channels": Way(change=normalise_each_channel),
     "noisy digits clipped": Way(
-        adjusted(RECIPE, noise=RECIPE.noise.model_copy(update={"protocol": "camera"}))
+        RECIPE.adjusted(noise=RECIPE.noise.model_copy(update={"protocol": "camera"}))
     ),
 }
 
 
 def learn(way: Way, name: str, dataset: Dataset, epochs: int, folder: Path) -> Result:
     """Train a classifier one way and score it on fresh noise."""
-    recipe = adjusted(way.recipe, epochs=epochs)
+    recipe = way.recipe.adjusted(epochs=epochs)
     network = build_any(ARCHITECTURES[name], seed=recipe.seed)
     way.change(network)
     if way.noise_once:
         dataset = replace(dataset, train=DrawnOnce(dataset.train, recipe.noise))
-    return train_network(network, recipe, dataset, folder, resume=(folder / "request.json").exists())
+    return train_network(
+        network, recipe, dataset, folder, resume=(folder / "request.json").exists()
+    )
 
 
 def row_of(result: Result) -> dict[str, Any]:

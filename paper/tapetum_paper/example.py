@@ -8,18 +8,19 @@ import io
 from typing import Annotated
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from PIL import Image
 from pydantic import Field
 from torch import Tensor
 
-from tapetum.data import Dataset, Subset, evaluation_batches
+from tapetum.data import Batch, Dataset, Subset, evaluation_batches
 from tapetum.noise import Gaussian
 from tapetum.records import Record
 from tapetum.report import png_of
-from tapetum.training import Predict, predict_batch
+from tapetum.training import Predict
 
-__all__ = ["DIGIT_SIGMAS", "IMAGE_SIGMAS", "Example", "clean_example", "decoded"]
+__all__ = ["DIGIT_SIGMAS", "IMAGE_SIGMAS", "Example", "clean_example", "decoded", "denoise_batch"]
 
 DIGIT_SIGMAS = (0.8,)  # the paper's, in figure 3
 IMAGE_SIGMAS = (0.1, 0.2)  # and in figure 8
@@ -61,14 +62,21 @@ def clean_example(predict: Predict, images: Dataset, sigma: float) -> Example:
             seed=SEED,
         )
     )
-    denoised, _ = predict_batch(predict, batch)
-    assert denoised is not None  # noqa: S101  (whoever calls this has a network that denoises)
+    denoised = denoise_batch(predict, batch)
     return Example(
         sigma=sigma,
         noisy=_encoded(batch.noisy),
         denoised=_encoded(denoised),
         truth=_encoded(batch.clean),
     )
+
+
+def denoise_batch(predict: Predict, batch: Batch) -> Tensor:
+    """Return the images that a network which denoises makes of a batch."""
+    boxes = None if batch.boxes is None else batch.boxes.numpy()
+    denoised, _ = predict(batch.noisy.numpy(), boxes)
+    assert denoised is not None  # noqa: S101  (whoever calls this has a network that denoises)
+    return torch.from_numpy(np.ascontiguousarray(denoised))
 
 
 def decoded(png: str) -> NDArray[np.uint8]:

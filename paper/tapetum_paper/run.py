@@ -22,7 +22,7 @@ from tapetum.errors import DataError, InputError, RunError
 from tapetum.jobs import train_network
 from tapetum.noise import PAPER_SIGMAS
 from tapetum.progress import ProgressCallback, silent
-from tapetum.training import RUNS, Recipe, load_network, network_predict, suited
+from tapetum.training import RUNS, Recipe, load_network, network_predict
 from tapetum_paper.baselines import build_any
 from tapetum_paper.example import DIGIT_SIGMAS, IMAGE_SIGMAS, clean_example
 from tapetum_paper.plan import Cell, CellResult, Experiment, Scale
@@ -169,7 +169,7 @@ def _recipe(cell: Cell, folder: Path) -> Recipe:
         begun = RUNS.open(folder).request.recipe
         if begun.model_copy(update={"precision": cell.recipe.precision}) == cell.recipe:
             return begun
-    return suited(cell.recipe)
+    return cell.recipe.suited()
 
 
 def _find(

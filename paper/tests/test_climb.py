@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from tapetum.provenance import stamp
-from tapetum.training import QUICK
+from tapetum.training import Recipe
 from tapetum_paper.climb import Climb, ClimbPoint, climb_drawing
 
 ABOVE = {"psnr_db": 29.9, "ssim": 0.96, "ssim_as_printed": 0.97, "accuracy": 0.862}
@@ -21,7 +21,11 @@ def point(epoch: int, **changes: float) -> ClimbPoint:
 def climb(*points: ClimbPoint) -> Climb:
     """A climb of these points."""
     return Climb(
-        recipe=QUICK, source="some digits", threads=2, points=points, provenance=stamp(seed=0)
+        recipe=Recipe.named("quick"),
+        source="some digits",
+        threads=2,
+        points=points,
+        provenance=stamp(seed=0),
     )
 
 

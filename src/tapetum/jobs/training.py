@@ -17,19 +17,16 @@ from tapetum.records import write_atomically
 from tapetum.scores import Scores
 from tapetum.training import (
     RUNS,
+    Compute,
     Predict,
     Recipe,
     Request,
     Result,
     Run,
-    adjusted,
-    find_recipe,
     is_main_process,
     load_network,
     network_predict,
     prepare_process,
-    start_run,
-    suited,
 )
 from tapetum.training import evaluate as evaluate_network
 from tapetum.training import train as train_weights
@@ -184,7 +181,7 @@ def train_network(
     """
     request = Request(architecture=network.architecture, recipe=recipe, data=dataset.info)
     steps_per_epoch(dataset.train, recipe.batch_size)  # refused before there is a folder
-    run = start_run(out, request, resume=resume, overwrite=overwrite)
+    run = Compute().start(RUNS, out, request, resume=resume, overwrite=overwrite)
     if run.is_finished:
         result = run.result()
         return result if result.scores else _scored(run, result, network, dataset, progress)
@@ -275,7 +272,7 @@ def choose_recipe(
         recipe = "quick" if is_digits(data) else "images"
     if not isinstance(recipe, Recipe):
         name = str(recipe)
-        recipe = Recipe.read(Path(name)) if name.endswith(".json") else find_recipe(name)
+        recipe = Recipe.read(Path(name)) if name.endswith(".json") else Recipe.named(name)
     fields = {field: value for field, value in (changes or {}).items() if value is not None}
     if noise is not None:
         fields["noise"] = NoisePlan.parse(noise).model_dump()
@@ -283,4 +280,4 @@ def choose_recipe(
         fields["noise"] = (fields.get("noise") or recipe.noise.model_dump()) | {
             "protocol": protocol
         }
-    return suited(adjusted(recipe, **fields))
+    return recipe.adjusted(**fields).suited()

@@ -31,7 +31,7 @@ from tapetum.search.recipe import SearchRecipe
 from tapetum.search.result import SEARCHES, SearchEpoch, SearchRequest, SearchResult
 from tapetum.search.searcher import Searcher
 from tapetum.search.widths import Scaled
-from tapetum.training import Compute, Files, Position, look, run_epochs
+from tapetum.training import Compute, Position, look, run_epochs
 
 __all__ = ["search"]
 
@@ -116,7 +116,7 @@ class _Searching:
     """The search of one folder: a :class:`~tapetum.training.loop.Stepper`."""
 
     title = "search, "
-    files = Files(last="checkpoint.safetensors", table="epochs.csv")
+    last, best, table, events = "checkpoint.safetensors", "", "epochs.csv", ""
 
     def __init__(
         self,

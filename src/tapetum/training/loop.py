@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Generic, NamedTuple, Protocol, runtime_checkable
+from typing import Any, Generic, Protocol, runtime_checkable
 
 from torch import nn
 from torch.utils.tensorboard import SummaryWriter
@@ -31,25 +31,9 @@ from tapetum.training.checkpoint import (
 from tapetum.training.compute import Compute
 from tapetum.training.interrupt import StopRequests, interrupted
 
-__all__ = ["Files", "Journal", "Learnable", "Stepper", "require_finite", "run_epochs"]
+__all__ = ["Journal", "Learnable", "Stepper", "require_finite", "run_epochs"]
 
 _STEPS_BETWEEN_EVENTS = 10
-
-
-class Files(NamedTuple):
-    """File names in the folder of the work.
-
-    Attributes:
-        last: The last checkpoint.
-        table: The table of epochs.
-        best: The checkpoint of the best epoch; empty where none is kept.
-        events: Folder for TensorBoard; empty where there are no events.
-    """
-
-    last: str
-    table: str
-    best: str = ""
-    events: str = ""
 
 
 @runtime_checkable
@@ -87,12 +71,18 @@ class Stepper(Protocol[R]):
 
     Attributes:
         title: Begins each progress message; may be empty.
-        files: File names in the folder.
+        last: File name of the last checkpoint.
+        best: File name of the checkpoint of the best epoch; empty where none is kept.
+        table: File name of the table of epochs.
+        events: Folder name for TensorBoard; empty where there are no events.
         steps_per_epoch: Steps of one epoch.
     """
 
     title: str
-    files: Files
+    last: str
+    best: str
+    table: str
+    events: str
     steps_per_epoch: int
 
     @property
@@ -121,18 +111,12 @@ class Journal(Generic[R]):
     for people: on a resume the table is written again, and TensorBoard forgets later events.
 
     Args:
-        folder: Folder of the work.
-        files: File names in it.
-        learner: Its state goes into checkpoints.
-        every_steps: Steps between two checkpoints.
+        stepper: Has the folder, the file names in it, and the state that goes into checkpoints.
     """
 
-    def __init__(
-        self, folder: Folder[Any, Any], files: Files, learner: Learnable, *, every_steps: int
-    ) -> None:
-        self.folder, self.files = folder, files
-        self.learner, self.every_steps = learner, every_steps
-        self.last = folder.path / files.last
+    def __init__(self, stepper: Stepper[R]) -> None:
+        self.stepper, self.folder, self.learner = stepper, stepper.folder, stepper.learner
+        self.last = self.folder.path / stepper.last
         self.writer: SummaryWriter | None = None
 
     def open(self, position: Position[R]) -> None:
@@ -141,10 +125,10 @@ class Journal(Generic[R]):
             return
         self.folder.sweep()
         self._write_table(position)
-        if self.files.events:
+        if self.stepper.events:
             purge_step = position.step + 1 if position.step else None
             self.writer = SummaryWriter(
-                str(self.folder.path / self.files.events), purge_step=purge_step
+                str(self.folder.path / self.stepper.events), purge_step=purge_step
             )
 
     def __enter__(self) -> "Journal[R]":
@@ -161,7 +145,7 @@ class Journal(Generic[R]):
 
     def after_step(self, position: Position[R], losses: Mapping[str, float]) -> None:
         """Keep a checkpoint when one is due, and the losses of every tenth step."""
-        if position.step % self.every_steps == 0:
+        if position.step % self.stepper.recipe.checkpoint_every_steps == 0:
             self.save(position)
         if self.writer is not None and position.step % _STEPS_BETWEEN_EVENTS == 0:
             for name, loss in losses.items():
@@ -195,14 +179,14 @@ class Journal(Generic[R]):
         settings = {**self.learner.settings(), **part_settings(parts)}
         whole = position.model_copy(update={"settings": settings})
         # The best first: after a kill in between, the last one leads to the best one again.
-        if is_best and self.files.best:
-            write_checkpoint(self.folder.path / self.files.best, tensors, whole)
+        if is_best and self.stepper.best:
+            write_checkpoint(self.folder.path / self.stepper.best, tensors, whole)
         write_checkpoint(self.last, tensors, whole)
         if self.writer is not None:
             self.writer.flush()
 
     def _write_table(self, position: Position[R]) -> None:
-        write_csv(self.folder.path / self.files.table, [row.flat() for row in position.rows])
+        write_csv(self.folder.path / self.stepper.table, [row.flat() for row in position.rows])
 
 
 def run_epochs(
@@ -226,7 +210,7 @@ def run_epochs(
             checkpoint is kept.
     """
     folder, learner, recipe = stepper.folder, stepper.learner, stepper.recipe
-    journal = Journal[R](folder, stepper.files, learner, every_steps=recipe.checkpoint_every_steps)
+    journal = Journal(stepper)
     position = _start(journal, kind, num_images=num_images)
     governor, total = learner.compute.governor, recipe.epochs * stepper.steps_per_epoch
     lap = _lap_timer()

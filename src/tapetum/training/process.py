@@ -22,13 +22,12 @@ import torch
 from tapetum import allocator
 from tapetum.provenance import usable_cores
 from tapetum.records import Record
-from tapetum.training.recipe import Recipe
 
 __all__ = [
     "ProcessSettings",
+    "bf16_pays",
     "prepare_process",
     "process_settings",
-    "suited",
     "training_device",
 ]
 
@@ -98,7 +97,7 @@ def process_settings() -> ProcessSettings:
         vector_instructions=torch.backends.cpu.get_cpu_capability(),
         denormals_flushed=_denormals_are_flushed(),
         allocator_tuned=allocator.is_tuned(),
-        bf16_pays=_bf16_pays(),
+        bf16_pays=bf16_pays(),
         waiting_threads=policy if policy in ("ACTIVE", "PASSIVE") else None,
     )
 
@@ -106,16 +105,6 @@ def process_settings() -> ProcessSettings:
 def training_device() -> torch.device:
     """Where networks are trained: the accelerator that torch finds, else the CPU."""
     return torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
-
-
-def suited(recipe: Recipe) -> Recipe:
-    """The recipe in the precision that is fast here: bf16 only where that is quicker.
-
-    It starts no thread, so that it may be called before :func:`prepare_process`.
-    """
-    if recipe.precision == "bf16" and not _bf16_pays():
-        return recipe.model_copy(update={"precision": "fp32"})
-    return recipe
 
 
 def _denormals_are_flushed() -> bool:
@@ -131,7 +120,8 @@ def _device_name(device: torch.device) -> str:
     return device.type if name is None else str(name())
 
 
-def _bf16_pays() -> bool:
+def bf16_pays() -> bool:
+    """Return whether the training device is quicker in bf16 than in fp32."""
     device = training_device()
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))

@@ -26,17 +26,9 @@ from tapetum.errors import InputError, nearest
 from tapetum.losses import EQUATION_1, LossWeights
 from tapetum.noise import PAPER_SIGMAS, NoisePlan
 from tapetum.records import Record, changed
+from tapetum.training.process import bf16_pays
 
-__all__ = [
-    "IMAGES",
-    "PUBLISHED",
-    "QUICK",
-    "RECIPES",
-    "SWIFT",
-    "Recipe",
-    "adjusted",
-    "find_recipe",
-]
+__all__ = ["IMAGES", "PUBLISHED", "QUICK", "RECIPES", "SWIFT", "Recipe"]
 
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 
@@ -110,19 +102,40 @@ class Recipe(Record):
             raise ValueError("a plateau schedule has no warmup: leave it out, or use 'cosine'")
         return self
 
+    @staticmethod
+    def named(name: str) -> "Recipe":
+        """Return the recipe of a name: ``published``, ``quick``, ``swift`` or ``images``.
 
-def adjusted(recipe: Recipe, **changes: Any) -> Recipe:
-    """The recipe with some fields changed.
+        Raises:
+            InputError: No recipe has that name.
+        """
+        recipes = {recipe.name: recipe for recipe in RECIPES}
+        if name not in recipes:
+            raise InputError(f"no recipe is called {name!r}", nearest(name, recipes))
+        return recipes[name]
 
-    Raises:
-        InputError: A field is unknown, or its value is not possible.
-    """
-    unknown = sorted(set(changes) - set(Recipe.model_fields))
-    if unknown:
-        raise InputError(
-            f"a recipe has no {unknown[0]!r}", nearest(unknown[0], Recipe.model_fields)
-        )
-    return changed(recipe, changes, what=f"recipe {recipe.name!r}")
+    def adjusted(self, **changes: Any) -> "Recipe":
+        """Return the recipe with some fields changed.
+
+        Raises:
+            InputError: A field is unknown, or its value is not possible.
+        """
+        unknown = sorted(set(changes) - set(Recipe.model_fields))
+        if unknown:
+            raise InputError(
+                f"a recipe has no {unknown[0]!r}", nearest(unknown[0], Recipe.model_fields)
+            )
+        return changed(self, changes, what=f"recipe {self.name!r}")
+
+    def suited(self) -> "Recipe":
+        """Return the recipe in the precision that is fast here: bf16 only where that is quicker.
+
+        It starts no thread, so that it may be called before
+        :func:`~tapetum.training.prepare_process`.
+        """
+        if self.precision == "bf16" and not bf16_pays():
+            return self.model_copy(update={"precision": "fp32"})
+        return self
 
 
 PUBLISHED = Recipe(
@@ -183,17 +196,3 @@ IMAGES = Recipe(
 )
 
 RECIPES = (PUBLISHED, QUICK, SWIFT, IMAGES)
-
-
-def find_recipe(name: str) -> Recipe:
-    """The recipe of that name.
-
-    Raises:
-        InputError: No recipe has that name.
-    """
-    for recipe in RECIPES:
-        if recipe.name == name:
-            return recipe
-    raise InputError(
-        f"no recipe is called {name!r}", nearest(name, (recipe.name for recipe in RECIPES))
-    )

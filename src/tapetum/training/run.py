@@ -28,7 +28,6 @@ from tapetum.provenance import Provenance
 from tapetum.records import Folder, FolderKind, Record
 from tapetum.scores import Scores
 from tapetum.training.checkpoint import EpochRow, read_weights
-from tapetum.training.compute import Compute
 from tapetum.training.process import ProcessSettings
 from tapetum.training.recipe import Recipe
 
@@ -42,7 +41,6 @@ __all__ = [
     "Result",
     "Run",
     "load_network",
-    "start_run",
 ]
 
 LAST = "checkpoints/last.safetensors"
@@ -128,24 +126,6 @@ class Result(Record):
 
 RUNS = FolderKind("run", Request, Result, "tapetum train")
 Run = Folder[Request, Result]
-
-
-def start_run(
-    path: Path, request: Request, *, overwrite: bool = False, resume: bool = False
-) -> Run:
-    """Create the folder of a run, or open it to continue; only the main process writes.
-
-    Args:
-        path: The folder.
-        request: What is requested now.
-        overwrite: Whether to remove an older run at ``path``.
-        resume: Whether to continue a run of the same request; where there is none, a new run
-            starts.
-
-    Raises:
-        RunError: The folder is taken, or holds a run of another request.
-    """
-    return Compute().start(RUNS, path, request, overwrite=overwrite, resume=resume)
 
 
 def load_network(

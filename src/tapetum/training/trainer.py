@@ -19,7 +19,7 @@ from tapetum.records import write_atomically
 from tapetum.training.checkpoint import EpochRow, Position, read_weights
 from tapetum.training.compute import Compute
 from tapetum.training.learner import Learner
-from tapetum.training.loop import Files, require_finite, run_epochs
+from tapetum.training.loop import require_finite, run_epochs
 from tapetum.training.recalibrate import recalibrate
 from tapetum.training.recipe import Recipe
 from tapetum.training.run import BEST, LAST, WEIGHTS, Result, Run
@@ -48,7 +48,7 @@ def train(
         recipe: How to train it; the recipe of the run's request.
         train_set: Clean images to learn from.
         val_set: Clean images to validate on after each epoch.
-        run: The folder, as returned by :func:`~tapetum.training.start_run`.
+        run: The folder, as :meth:`~tapetum.training.Compute.start` returns it.
         progress: Called after each step, in the main process.
 
     Returns:
@@ -79,7 +79,7 @@ class _Training:
     """The training of one run: a :class:`~tapetum.training.loop.Stepper`."""
 
     title = ""
-    files = Files(LAST, "metrics.csv", best=BEST, events="events")
+    last, best, table, events = LAST, BEST, "metrics.csv", "events"
 
     def __init__(
         self,
