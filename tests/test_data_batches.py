@@ -17,7 +17,6 @@ from tapetum.data import (
     steps_per_epoch,
     training_batches,
 )
-from tapetum.data.dataset import Concatenated
 from tapetum.errors import DataError
 from tapetum.noise import Gaussian, NoisePlan
 
@@ -236,18 +235,3 @@ def test_a_selection_is_a_set_of_its_own() -> None:
         some, Gaussian(sigma=0.0), protocol="benchmark", batch_size=2, seed=0
     )
     assert indices_of(list(batches), 10) == [7, 2, 4]
-
-
-def test_joined_sets_are_one() -> None:
-    """The images of both, the second's behind the first's, asked for in any order."""
-    both = Concatenated(Subset(Numbered(10), [7, 2]), Subset(Numbered(10), [4]), source="both")
-    assert isinstance(both, ImageDataset)
-    assert len(both) == 3
-    batches = evaluation_batches(
-        Subset(both, [2, 0, 1]),
-        Gaussian(sigma=0.0),
-        protocol="benchmark",
-        batch_size=2,
-        seed=0,
-    )
-    assert indices_of(list(batches), 10) == [4, 7, 2]

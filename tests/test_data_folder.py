@@ -418,3 +418,14 @@ def test_resampling_neither_aliases_nor_overshoots() -> None:
     assert enlarged.shape == (1, 20, 30)
     assert enlarged.min() >= 0
     assert enlarged.max() <= 1
+
+
+def test_all_images_can_be_scored(tmp_path: Path) -> None:
+    """The training images come first, then the validation images; the counts stay the same."""
+    save_classes(tmp_path, {"a": 4, "b": 6})
+    split = open_folder(tmp_path, seed=0)
+    whole = open_folder(tmp_path, seed=0, score_all=True)
+    assert whole.info == split.info
+    assert isinstance(whole.validation, ImageDataset)
+    parts = [validation(split.train), validation(split.validation)]
+    np.testing.assert_array_equal(validation(whole.validation), np.concatenate(parts))

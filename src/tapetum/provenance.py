@@ -96,8 +96,8 @@ def stamp(*, seed: int | None = None) -> Provenance:
 
 def _checkout(package: Path) -> tuple[str | None, bool | None]:
     """Return the commit of the source in ``package``, and whether the source differs from it."""
-    found = _git(package, "rev-parse", "--show-toplevel", "HEAD")
-    top, _, commit = (found or "").partition("\n")
+    answer = _git(package, "rev-parse", "--show-toplevel", "HEAD")
+    top, _, commit = (answer or "").partition("\n")
     # An installed copy may lie inside the checkout of another project.
     if not commit or Path(top).resolve() / "src" / package.name != package:
         return None, None

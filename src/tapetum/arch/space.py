@@ -311,12 +311,12 @@ class Space(Record):
             ArchitectureError: The architecture is not in the space.
         """
         parts = dict(_parts(architecture))
-        found: list[Choice | None] = []
+        chosen: list[Choice | None] = []
         for where, pieces in _parts(self):
-            found += _match(pieces, parts.get(where, ())) or []
+            chosen += _match(pieces, parts.get(where, ())) or []
         # Parts without slots (skips, heads, classes) must be equal too.
-        choices = dict(zip(self.slots, found, strict=False))
-        if len(found) != len(self.slots) or architecture != self.architecture(
+        choices = dict(zip(self.slots, chosen, strict=False))
+        if len(chosen) != len(self.slots) or architecture != self.architecture(
             choices, name=architecture.name
         ):
             raise ArchitectureError(

@@ -7,7 +7,7 @@ A dataset returns clean images by index.  Noise, batches and the share of each p
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,6 @@ from pydantic import PositiveInt
 from tapetum.records import Record
 
 __all__ = [
-    "Concatenated",
     "Dataset",
     "DatasetInfo",
     "ImageDataset",
@@ -143,37 +142,3 @@ class Subset:
         """Return some images of the selection; see :meth:`ImageDataset.take`."""
         chosen = [self._indices[index] for index in indices]
         return self._images.take(chosen, epoch=epoch, seed=seed, train=train)
-
-
-class Concatenated:
-    """Two datasets, one after the other (an :class:`ImageDataset` itself).
-
-    Args:
-        first: Its images come first.
-        second: A dataset with the same channels and class names.
-        source: The origin of all images, in a sentence for people.
-    """
-
-    def __init__(self, first: ImageDataset, second: ImageDataset, *, source: str) -> None:
-        self.channels = first.channels
-        self.class_names = first.class_names
-        self.source = source
-        self._parts = (first, second)
-
-    def __len__(self) -> int:
-        return sum(len(part) for part in self._parts)
-
-    def take(self, indices: Sequence[int], *, epoch: int, seed: int, train: bool) -> Samples:
-        """Return the images of some indices; see :meth:`ImageDataset.take`."""
-        rows = [self._take(index, epoch=epoch, seed=seed, train=train) for index in indices]
-        return Samples(*(_stacked(column) for column in zip(*rows, strict=True)))
-
-    def _take(self, index: int, *, epoch: int, seed: int, train: bool) -> Samples:
-        first, second = self._parts
-        part, place = (first, index) if index < len(first) else (second, index - len(first))
-        return part.take([place], epoch=epoch, seed=seed, train=train)
-
-
-def _stacked(column: Sequence[NDArray[Any] | None]) -> Any:
-    known = [values for values in column if values is not None]
-    return np.concatenate(known) if known else None

@@ -147,6 +147,7 @@ def open_folder(
     val_fraction: float = 0.2,
     flip: bool = True,
     kept_bytes: int = _KEPT_BYTES,
+    score_all: bool = False,
     progress: Progress | None = None,
 ) -> Dataset:
     """Open a folder of images in one of the layouts of :mod:`tapetum.data.layout`.
@@ -160,6 +161,7 @@ def open_folder(
         val_fraction: Share of each class that validates, where the folder has no validation part.
         flip: Whether training may mirror images left to right.
         kept_bytes: Memory for decoded images, in bytes; the others are read when needed.
+        score_all: Whether the validation part holds all images, for scoring.
         progress: Called after each file with the number of files done and the number of all files.
 
     Raises:
@@ -183,14 +185,14 @@ def open_folder(
     channels = channels or (3 if any(image.is_colour for image in loaded) else 1)
     how = "as given" if layout.val is not None else f"chosen with seed {seed}"
 
-    def part(images: list[DecodedFile], purpose: str) -> FolderDataset:
+    def part(images: list[DecodedFile], source: str) -> FolderDataset:
         return FolderDataset(
             images,
             class_names=layout.class_names,
             channels=channels,
             size_px=size_px,
             flip=flip,
-            source=f"{len(images):,} {purpose} images of {root} ({how})",
+            source=source,
         )
 
     info = DatasetInfo(
@@ -205,7 +207,11 @@ def open_folder(
         seed=seed,
         is_paired=layout.is_paired,
     )
-    return Dataset(part(train, "training"), part(val, "validation"), info, skipped)
+    training = part(train, f"{len(train):,} training images of {root} ({how})")
+    if score_all:
+        return Dataset(training, part([*train, *val], f"all images of {root.name}"), info, skipped)
+    validation = part(val, f"{len(val):,} validation images of {root} ({how})")
+    return Dataset(training, validation, info, skipped)
 
 
 def _check_request(size_px: int | None, channels: int | None, val_fraction: float) -> None:

@@ -1,10 +1,9 @@
 """Open a dataset: a folder of images, or the two-digit images of the controlled study."""
 
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from tapetum.data.dataset import Concatenated, Dataset, DatasetInfo, ImageDataset
+from tapetum.data.dataset import Dataset, DatasetInfo, ImageDataset
 from tapetum.data.digits import DIGIT_CROPS, DIGITS, IMAGE_PX, DigitCrops, open_digits
 from tapetum.data.folder import open_folder
 from tapetum.errors import DataError
@@ -67,11 +66,9 @@ def open_dataset(
             "give a folder of images, or the word 'digits' or 'digit-crops'",
         )
     tell = None if progress is None else partial(progress, message="reading images")
-    dataset = open_folder(root, seed=seed, size_px=size_px, channels=channels, progress=tell)
-    if not score_all:
-        return dataset
-    both = (dataset.train, dataset.validation)
-    return replace(dataset, validation=Concatenated(*both, source=f"all images of {root.name}"))
+    return open_folder(
+        root, seed=seed, size_px=size_px, channels=channels, score_all=score_all, progress=tell
+    )
 
 
 def _require_form(data: str, size_px: int | None, channels: int | None) -> None:

@@ -69,8 +69,8 @@ def _check(
     at_least: int = 1,
 ) -> None:
     """Raise an error if a class, or a part without classes, has too few readable images."""
-    found = Counter(image.file.class_name for image in loaded)
-    poor = [f"{name!r} ({found[name]})" for name in layout.class_names if found[name] < at_least]
+    counts = Counter(image.file.class_name for image in loaded)
+    poor = [f"{name!r} ({counts[name]})" for name in layout.class_names if counts[name] < at_least]
     if not loaded:
         problem = f"{layout.root} has no readable image{purpose}"
     elif poor:
@@ -88,6 +88,6 @@ def _check(
 def _name_some(skipped: Sequence[Skipped]) -> str:
     if not skipped:
         return ""
-    named = ", ".join(f"{path} ({reason})" for path, reason in skipped[:_MOST_NAMED])
+    shown = ", ".join(f"{path} ({reason})" for path, reason in skipped[:_MOST_NAMED])
     more = len(skipped) - _MOST_NAMED
-    return f" (skipped: {named}{f' and {more:,} more' if more > 0 else ''})"
+    return f" (skipped: {shown}{f' and {more:,} more' if more > 0 else ''})"

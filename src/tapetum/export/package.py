@@ -105,5 +105,5 @@ def _try(path: Path, network: Network, size_px: int, parity: Parity) -> None:
     if logits is not None and answer.probabilities is not None:
         shares = logits.reshape(-1, logits.shape[-1]).softmax(dim=1).numpy()
         differences["probabilities"] = float(np.abs(answer.probabilities - shares).max())
-    found = {"max_difference": differences, "sizes_px": ((size_px, size_px),), "num_images": 1}
-    parity.model_copy(update=found).require(network.architecture.name)
+    measured = {"max_difference": differences, "sizes_px": ((size_px, size_px),), "num_images": 1}
+    parity.model_copy(update=measured).require(network.architecture.name)

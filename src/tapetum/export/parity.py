@@ -51,10 +51,10 @@ class Parity(Record):
             PackageError: The difference is above the tolerance.
         """
         if not self.worst <= self.tolerance:  # so written, NaN fails too
-            found = ", ".join(f"{key} {value:.1e}" for key, value in self.max_difference.items())
+            listed = ", ".join(f"{key} {value:.1e}" for key, value in self.max_difference.items())
             raise PackageError(
                 f"the graph of {name} differs from the network by more than "
-                f"{self.tolerance:g} ({found})",
+                f"{self.tolerance:g} ({listed})",
                 "nothing was written; report this with the run's weights.safetensors",
             )
 

@@ -114,5 +114,5 @@ class _Upsample(torch.autograd.Function):
         of_x, of_weight, _ = torch.ops.aten.convolution_backward(
             gradient, x, weight, None, **_GEOMETRY, output_mask=[True, True, False]
         )
-        found = (of_x, of_weight, gradient.sum(dim=(0, 2, 3)))
-        return tuple(value.to(kind) for value, kind in zip(found, ctx.types, strict=True))
+        gradients = (of_x, of_weight, gradient.sum(dim=(0, 2, 3)))
+        return tuple(value.to(kind) for value, kind in zip(gradients, ctx.types, strict=True))

@@ -142,8 +142,8 @@ def read_boxes(path: Path) -> Boxes:
         InputError: The file is not such JSON.
     """
     try:
-        found = json.loads(path.read_bytes())
-        boxes = {name: np.array(rows, dtype=np.float32) for name, rows in found.items()}
+        entries = json.loads(path.read_bytes())
+        boxes = {name: np.array(rows, dtype=np.float32) for name, rows in entries.items()}
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror}", "check the path") from error
     except (ValueError, TypeError, AttributeError) as error:

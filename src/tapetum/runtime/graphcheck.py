@@ -96,15 +96,15 @@ def _value_faults(
 ) -> Iterator[str]:
     import onnx
 
-    found = {value.name: value.type.tensor_type for value in values}
-    if set(found) != set(expected):
+    types = {value.name: value.type.tensor_type for value in values}
+    if set(types) != set(expected):
         yield (
-            f"its {role}s are {', '.join(sorted(found)) or 'none'} instead of "
+            f"its {role}s are {', '.join(sorted(types)) or 'none'} instead of "
             f"{', '.join(sorted(expected))}"
         )
         return
     for name, shape in expected.items():
-        tensor = found[name]
+        tensor = types[name]
         sizes = tuple(
             entry.dim_value if entry.HasField("dim_value") else None for entry in tensor.shape.dim
         )
@@ -139,8 +139,8 @@ def _foreign_parts(model: "onnx.ModelProto") -> Iterator[str]:
     graph = model.graph
     foreign = {_operator(node) for node in graph.node} - _OPERATORS
     if foreign:
-        named = ", ".join(repr(name[:40]) for name in sorted(foreign)[:_MOST_NAMED])
-        yield f"it holds operators that no package uses ({len(foreign)}: {named})"
+        shown = ", ".join(repr(name[:40]) for name in sorted(foreign)[:_MOST_NAMED])
+        yield f"it holds operators that no package uses ({len(foreign)}: {shown})"
     if model.functions:
         yield "it holds functions of its own"
     if model.training_info:

@@ -308,13 +308,13 @@ def _deep_colour(
     content: bytes, rawmode: str, key: tuple[int, int, int] | None
 ) -> tuple[NDArray[np.uint16], NDArray[np.bool_] | None]:
     """Return the samples, (h, w, c), of 16-bit colour, and the alpha of its key colour."""
-    found = re.fullmatch(r"(RGB|RGBX|RGBA|LA);(16[BLN])", rawmode)
-    if found is None:
+    match = re.fullmatch(r"(RGB|RGBX|RGBA|LA);(16[BLN])", rawmode)
+    if match is None:
         raise DataError(
             f"16-bit samples stored as {rawmode} cannot be read at full depth",
             "save it as 16-bit RGB PNG",
         )
-    kind, order = found.groups()
+    kind, order = match.groups()
     if kind == "LA":  # four bytes per pixel: grey high and low, alpha high and low
         quads = _decode_as(content, "RGBA").astype(np.uint16)
         return quads[:, :, [0, 2]] * 256 + quads[:, :, [1, 3]], None

@@ -58,8 +58,8 @@ def as_source(image: Path | str | NDArray[Any] | DecodedImage, manifest: Manifes
             f"pass an array of shape (h, w, {manifest.image_channels})",
         )
     else:
-        found = image if isinstance(image, DecodedImage) else read_image(Path(image))
-        source = Source(found.pixels, found.alpha, found.bit_depth)
+        decoded = image if isinstance(image, DecodedImage) else read_image(Path(image))
+        source = Source(decoded.pixels, decoded.alpha, decoded.bit_depth)
     if 0 in source.pixels.shape:
         raise InputError("the image is empty", "pass an image with at least one pixel")
     if manifest.colour == "other":

@@ -146,11 +146,11 @@ def _write_checked(path: Path, content: bytes, check: Callable[[Path], None] | N
     """Write in a hidden folder next to ``path``, check, and only then move the file to ``path``."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
-        beside = Path(folder) / path.name
-        write_atomically(beside, content)
+        temporary = Path(folder) / path.name
+        write_atomically(temporary, content)
         if check is not None:
-            check(beside)
-        os.replace(beside, path)
+            check(temporary)
+        os.replace(temporary, path)
 
 
 def _zipped(members: dict[str, bytes]) -> bytes:

@@ -257,15 +257,15 @@ class Predictor:
         start = time.perf_counter()
         values = self._session.run(self.outputs, feeds)
         latency_ms = 1000 * (time.perf_counter() - start)
-        found = dict(zip(self.outputs, values, strict=True))
-        self._check_answer(feeds, found)
-        logits = found.get("logits")
+        outputs = dict(zip(self.outputs, values, strict=True))
+        self._check_answer(feeds, outputs)
+        logits = outputs.get("logits")
         rows = None if logits is None else _softmax(logits.reshape(-1, logits.shape[-1]))
-        denoised = found.get("denoised")
+        denoised = outputs.get("denoised")
         return _Answer(None if denoised is None else denoised[0], rows, latency_ms)
 
     def _check_answer(
-        self, feeds: dict[str, NDArray[np.float32]], found: dict[str, NDArray[np.float32]]
+        self, feeds: dict[str, NDArray[np.float32]], outputs: dict[str, NDArray[np.float32]]
     ) -> None:
         """Refuse the outputs of a damaged graph: another size, or values that are not finite."""
         by_box = self.manifest.labels == "boxes" and "boxes" in feeds
@@ -274,7 +274,7 @@ class Predictor:
             "denoised": feeds["noisy"].shape,
             "logits": (*rows, len(self.manifest.class_names)),
         }
-        for name, value in found.items():
+        for name, value in outputs.items():
             if value.shape != shapes[name]:
                 raise PackageError(
                     f"{self.manifest.name} returned {name} of shape {value.shape} instead of "

@@ -120,8 +120,8 @@ def halo_px(architecture: Architecture) -> int | None:
     blocks += [block for level in architecture.decoder.levels for block in level.blocks]
     if any(_sees_all(block) for block in (*blocks, architecture.decoder.output)):
         return None
-    beside_box_px = 1 if architecture.classifies_boxes else 0
-    return _round_up(cost.reach_px(architecture) + beside_box_px, architecture.stride_px)
+    margin_px = 1 if architecture.classifies_boxes else 0
+    return _round_up(cost.reach_px(architecture) + margin_px, architecture.stride_px)
 
 
 def plan_tiles(height_px: int, width_px: int, limits: Limits) -> list[Tile]:
