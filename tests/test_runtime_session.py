@@ -87,21 +87,6 @@ def test_keeping_all_outputs_keeps_all_nodes() -> None:
     assert keep_outputs(whole, ["shifted", "doubled"]).graph == whole.graph
 
 
-def test_what_a_branch_reads_from_outside_is_kept() -> None:
-    """A value that only the inside of a conditional reads counts as needed."""
-    value = helper.make_tensor_value_info("inside", TensorProto.FLOAT, None)
-    branch = helper.make_graph([helper.make_node("Neg", ["stem"], ["inside"])], "b", [], [value])
-    nodes = [
-        helper.make_node("Relu", ["x"], ["stem"]),
-        helper.make_node("If", ["yes"], ["out"], then_branch=branch, else_branch=branch),
-        helper.make_node("Neg", ["x"], ["other"]),
-    ]
-    model = model_of(nodes, ["x"], ["out", "other"])
-    model.graph.initializer.append(onnx.numpy_helper.from_array(np.array(True), "yes"))
-    session = GraphSession(keep_outputs(model, ["out"]).SerializeToString(), threads=1)
-    assert (session.run(["out"], {"x": image(3)})[0] == -3).all()
-
-
 def test_an_output_that_is_not_there_is_named() -> None:
     """Who asks for an unknown output is told which ones there are."""
     model = two_branches()

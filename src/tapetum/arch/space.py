@@ -275,13 +275,6 @@ class Space(Record):
         placed = placed_blocks(network, height, width)
         return {path: size for path, _, size in placed if path in self.slots}
 
-    @property
-    def num_networks(self) -> int:
-        """The number of networks in the space."""
-        return math.prod(
-            sum(1 for _ in slot.choices()) + slot.may_be_left_out for slot in self.slots.values()
-        )
-
     def architecture(self, choices: Choices, *, name: str = "") -> Architecture:
         """Return the architecture of a choice for each slot.
 

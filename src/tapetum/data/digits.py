@@ -104,13 +104,7 @@ class DigitDataset:
         return len(self._digits)
 
     def take(self, indices: Sequence[int], *, epoch: int, seed: int, train: bool) -> Samples:
-        """Return the images of some indices; they are the same at every call.
-
-        Args:
-            indices: Each at least 0 and below the length.
-            epoch: Without effect, as ``seed`` and ``train``: the images are fixed.
-            seed: See ``epoch``.
-            train: See ``epoch``.
+        """Return the images of some indices, the same at every call; see ``ImageDataset.take``.
 
         Returns:
             Images (b, 1, size_px, size_px), labels (b, 2) and boxes (b, 2, 4) of whole pixels.

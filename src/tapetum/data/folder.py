@@ -81,14 +81,7 @@ class FolderDataset:
         return len(self._images)
 
     def take(self, indices: Sequence[int], *, epoch: int, seed: int, train: bool) -> Samples:
-        """Return the images of some indices.
-
-        Args:
-            indices: Each at least 0 and below the length.
-            epoch: The number of the pass over the dataset; with the seed it decides crops and
-                flips.
-            seed: Random seed of crops and flips.
-            train: Whether to crop and flip at random.
+        """Return the images of some indices; see :meth:`ImageDataset.take`.
 
         Returns:
             Images (b, channels, size_px, size_px), with noisy twins in a paired folder and labels

@@ -87,8 +87,8 @@ class GraphSession:
 
         Args:
             outputs: Names of the requested outputs.
-            feeds: One float32 array for each input, such as ``noisy`` of shape (n, c, h, w) in [0,
-                1] and ``boxes`` of shape (n, k, 4) in pixels.
+            feeds: One float32 array for each input: ``noisy``, (n, c, h, w), in [0, 1], and
+                ``boxes``, (n, k, 4), in pixels.
 
         Returns:
             The outputs, in the requested order.
@@ -129,7 +129,7 @@ def keep_outputs(model: "onnx.ModelProto", outputs: Iterable[str]) -> "onnx.Mode
     """Return a copy of a graph, reduced to the parts that some of its outputs need.
 
     Args:
-        model: The whole graph; it is not changed.
+        model: A graph of a package, without inner graphs; it is not changed.
         outputs: Names of the outputs to keep.
 
     Returns:
@@ -154,9 +154,6 @@ def keep_outputs(model: "onnx.ModelProto", outputs: Iterable[str]) -> "onnx.Mode
         [tensor for tensor in graph.initializer if tensor.name in needed],
         doc_string=graph.doc_string,
         value_info=[value for value in graph.value_info if value.name in needed],
-        sparse_initializer=[
-            tensor for tensor in graph.sparse_initializer if tensor.values.name in needed
-        ],
     )
     smaller = onnx.ModelProto()
     smaller.CopyFrom(model)
@@ -174,21 +171,9 @@ def _needed_nodes(
         if needed.isdisjoint(node.output):
             continue
         kept.append(node)
-        needed.update(node.output)
-        needed.update(_read_by(node))
+        needed.update(node.output, node.input)
     needed.discard("")  # an omitted optional input
     return kept[::-1], needed
-
-
-def _read_by(node: "onnx.NodeProto") -> set[str]:
-    """Return the values that a node reads, also inside its branches and loops."""
-    names = set(node.input)
-    for attribute in node.attribute:
-        for graph in (*attribute.graphs, *([attribute.g] if attribute.HasField("g") else [])):
-            for inner in graph.node:
-                names |= _read_by(inner)
-            names.update(value.name for value in graph.output)
-    return names
 
 
 def _session_options(threads: int) -> Any:  # onnxruntime has no types
