@@ -1,4 +1,4 @@
-r"""What a training makes small: equations 1, 2 and 3 of the paper, and one of ours.
+r"""Training losses: equations 1, 2 and 3 of the paper, and one of ours.
 
 .. math::
     L_\mathrm{Char}(\hat x, x) &= \operatorname{mean} \sqrt{(\hat x - x)^2 + \epsilon^2} \\
@@ -10,26 +10,23 @@ r"""What a training makes small: equations 1, 2 and 3 of the paper, and one of o
     L &= 0.1\, L_\mathrm{CE} + 0.9\, L_\mathrm{Den}
         && \text{joint, search (3)}
 
-One more term is ours: the PSNR, which is what is scored, as a loss (up to sign and scale),
+Our term is the PSNR as a loss, up to sign and scale,
 
 .. math::
     L_\mathrm{log}(\hat x, x) = \operatorname{mean}_i \ln \operatorname{MSE}(\hat x_i, x_i) .
 
-Under the Charbonnier loss very noisy images drown the others; under this one an image that is
-almost clean counts as much as one that is almost lost.
+The Charbonnier loss is dominated by very noisy images; under this one all images count alike.
 
-All are weights for the same terms: :class:`LossWeights`.  A network with one task
-gets the terms of that task, their weights scaled to sum to 1; so eq. 1 gives a denoiser the
-Charbonnier loss and a classifier the cross-entropy, as in the paper, and eq. 3 gives a denoiser
-eq. 2.
+:class:`LossWeights` has the weights of all terms.  A network with one task gets the terms of that
+task, their weights scaled to sum to 1.  So eq. 1 gives a denoiser the Charbonnier loss and a
+classifier the cross-entropy, as in the paper, and eq. 3 gives a denoiser eq. 2.
 
 References:
     Pushing Joint Image Denoising and Classification to the Edge
     (Markhorst, van Gemert, Kayhan, 2024), https://arxiv.org/abs/2409.08943.
 
     Two Deterministic Half-Quadratic Regularization Algorithms for Computed Imaging
-    (Charbonnier, Blanc-Féraud, Aubert, Barlaud, 1994),
-    https://doi.org/10.1109/ICIP.1994.413553.
+    (Charbonnier, Blanc-Féraud, Aubert, Barlaud, 1994), https://doi.org/10.1109/ICIP.1994.413553.
 """
 
 from collections.abc import Callable, Mapping
@@ -62,13 +59,13 @@ Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class LossWeights(Record):
-    """How much each term counts; the default is eq. 1.
+    """Weights of the loss terms; the default is eq. 1.
 
     Args:
-        cross_entropy: The weight of the names.
-        charbonnier: The weight of the image's values.
-        ssim: The weight of the image's structure.
-        log_mse: The weight of each image's PSNR.
+        cross_entropy: Weight of the cross-entropy of the labels.
+        charbonnier: Weight of the Charbonnier loss of the image.
+        ssim: Weight of the SSIM loss of the image.
+        log_mse: Weight of the logarithm of the squared error of each image.
     """
 
     cross_entropy: Weight = 0.1
@@ -78,18 +75,18 @@ class LossWeights(Record):
 
     @property
     def uses_labels(self) -> bool:
-        """Whether a term looks at the names."""
+        """Whether a term uses the labels."""
         return self.cross_entropy > 0
 
     @property
     def uses_image(self) -> bool:
-        """Whether a term looks at the denoised image."""
+        """Whether a term uses the denoised image."""
         return any(getattr(self, name) > 0 for name in _image_terms())
 
     @model_validator(mode="after")
     def _counts_something(self) -> "LossWeights":
         if not any(self.model_dump().values()):
-            raise ValueError("all weights are 0, which leaves nothing to train for")
+            raise ValueError("all weights are 0, so there is nothing to train for")
         return self
 
 
@@ -101,13 +98,13 @@ EQUATION_3 = LossWeights(cross_entropy=0.1, charbonnier=0.9 * 0.8, ssim=0.9 * 0.
 def charbonnier(
     denoised: Float[Tensor, "b c h w"], truth: Float[Tensor, "b c h w"], *, epsilon: float = 1e-3
 ) -> Float[Tensor, ""]:
-    """The mean absolute error, made smooth where it is near zero.
+    """Return the mean absolute error, smooth near zero.
 
     Args:
-        denoised: What the network returned, not clamped.
+        denoised: The output of the network, not clamped.
         truth: The clean images.
-        epsilon: Errors well below are squared, those well above are absolute; also the loss of a
-            perfect image.  The paper does not print its value.
+        epsilon: Scale below which errors are squared; also the loss of a perfect image.  The paper
+            does not print its value.
     """
     return ((denoised - truth).square() + epsilon**2).sqrt().mean()
 
@@ -115,10 +112,10 @@ def charbonnier(
 def ssim_loss(
     denoised: Float[Tensor, "b c h w"], truth: Float[Tensor, "b c h w"]
 ) -> Float[Tensor, ""]:
-    """One less the mean structural similarity: 0 for equal images, 2 at most.
+    """Return 1 minus the mean structural similarity: 0 for equal images, 2 at most.
 
     Args:
-        denoised: What the network returned, not clamped.
+        denoised: The output of the network, not clamped.
         truth: The clean images.
 
     Raises:
@@ -130,12 +127,12 @@ def ssim_loss(
 def log_mse(
     denoised: Float[Tensor, "b c h w"], truth: Float[Tensor, "b c h w"], *, floor: float = 1e-6
 ) -> Float[Tensor, ""]:
-    """The mean over images of the logarithm of their squared error.
+    """Return the mean over images of the logarithm of their squared error.
 
     Args:
-        denoised: What the network returned, not clamped.
+        denoised: The output of the network, not clamped.
         truth: The clean images.
-        floor: Added to each error, so that a perfect image (beyond 60 dB) pulls no more.
+        floor: Added to each error, so that a perfect image (beyond 60 dB) has no gradient.
     """
     errors = (denoised - truth).square().flatten(1).mean(dim=1)
     return (errors + floor).log().mean()
@@ -144,12 +141,12 @@ def log_mse(
 def cross_entropy(
     logits: Float[Tensor, "*n classes"], labels: Int[Tensor, "*n"], *, label_smoothing: float = 0.0
 ) -> Float[Tensor, ""]:
-    """The mean surprise at the true names, over all images or all boxes of all images.
+    """Return the mean cross-entropy over all images, or over all boxes of all images.
 
     Args:
         logits: A score for each class.
         labels: The index of the true class.
-        label_smoothing: The share of certainty, from 0 to 1, spread evenly over all classes.
+        label_smoothing: Share of the target, from 0 to 1, spread evenly over all classes.
     """
     return F.cross_entropy(logits.flatten(0, -2), labels.flatten(), label_smoothing=label_smoothing)
 
@@ -163,22 +160,22 @@ def joint_loss(
     weights: LossWeights,
     label_smoothing: float = 0.0,
 ) -> tuple[Float[Tensor, ""], dict[str, Tensor]]:
-    """What the outputs of a network cost.
+    """Return the loss of the outputs of a network.
 
     Args:
-        image: The denoised image, not clamped; none where the network only names.
-        logits: A score for each class; none where the network only denoises.
+        image: The denoised image, not clamped; ``None`` for a classifier.
+        logits: A score for each class; ``None`` for a denoiser.
         clean: The clean images.
-        labels: The true classes; none where nobody knows them, which leaves the image alone.
-        weights: How much each term counts.
+        labels: The true classes; ``None`` where they are unknown.
+        weights: Weights of the terms.
         label_smoothing: See :func:`cross_entropy`.
 
     Returns:
-        The loss, and the terms that it is made of: by the names of ``weights``, not weighted,
-        without gradient.  A term of weight 0 is not computed.
+        The loss and its terms, by the names of ``weights``, not weighted and without gradient.  A
+        term of weight 0 is not computed.
 
     Raises:
-        InputError: No term is left: the weights do not fit what the network does.
+        InputError: No term is left: the weights do not fit the tasks of the network.
         DataError: The images are too small for the SSIM term.
     """
     image, logits = _at_least_float32(image), _at_least_float32(logits)
@@ -197,19 +194,19 @@ def joint_loss(
 
 
 def _at_least_float32(output: Tensor | None) -> Tensor | None:
-    """Undo what autocast has shortened: a loss needs the precision."""
+    """Return the output in at least float32: a loss needs the precision."""
     if output is None:
         return None
     return output.to(torch.promote_types(output.dtype, torch.float32))
 
 
 def _image_terms() -> dict[str, Callable[[Tensor, Tensor], Tensor]]:
-    """The terms that look at the denoised image, by the names of their weights."""
+    """Return the terms that use the denoised image, by the names of their weights."""
     return {"charbonnier": charbonnier, "ssim": ssim_loss, "log_mse": log_mse}
 
 
 def _shares(weights: LossWeights, terms: Mapping[str, object]) -> dict[str, float]:
-    """The weights above 0 of the given terms, scaled to sum to 1 where a task is missing."""
+    """Return the weights of the given terms, scaled to sum to 1 where a task is missing."""
     wanted = {name: weight for name, weight in weights.model_dump().items() if weight > 0}
     shares = {name: weight for name, weight in wanted.items() if name in terms}
     if not shares:

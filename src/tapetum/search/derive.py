@@ -1,19 +1,19 @@
-r"""From probabilities to the network that is delivered: the best that keeps the budget, exactly.
+r"""The derivation of the final network: the best one that meets the latency target exactly.
 
-Elasticity scaling makes the likeliest network as wide as the target allows.  Every choice of a slot
-is worth the logarithm of its probability over that of the likeliest, less the farther its width is
-from what the search has come to,
+Elasticity scaling makes the most probable network as wide as the target allows.  The value of a
+choice is the logarithm of its probability relative to the most probable candidate, less the
+distance of its width from the width in the search,
 
 .. math::
     v(o, w) = \ln \frac{p_o}{\max p} - \ln^2 \frac{w}{w_o} + \mu \frac{\ell_{o, w}}{\ell^*},
 
-with :math:`w_o` for the scaled width of the likeliest candidate, and for that of the others as the
-search left it; the knapsack (:func:`tapetum.latency.best_network`) finds the choices worth most
-together under the target :math:`\ell^*`.  That is the scaled network itself, unless its widths are
-at their limits, or a step narrower in a slot or two, as the knapsack rounds each price up; and the
-constraint holds for the network that is delivered, not for a mixture.
+where :math:`w_o` is the scaled width for the most probable candidate, and for the others the width
+at the end of the search.  The knapsack (:func:`tapetum.latency.best_network`) maximises the sum of
+the values within the target :math:`\ell^*`.  The result is the scaled network itself, unless its
+widths are at their limits, or a step narrower in a slot or two, since the knapsack rounds prices
+up.
 
-Whoever asks for 8 ms wants them used: :math:`\mu` is the smallest of a few weights, from 0 on, with
+A latency target is meant to be used: :math:`\mu` is the smallest of a few weights, from 0 on, with
 which the network comes near the target.
 """
 
@@ -41,20 +41,20 @@ def derive(
     *,
     widths: Widths | None = None,
 ) -> Selection:
-    """The likeliest network, in a sense, among those that keep the target.
+    """Return the most probable network, in the sense above, within a budget.
 
     Args:
         budget: The target, and the table that prices every choice.
-        probabilities: Of each candidate of each slot.
+        probabilities: Probability of each candidate of each slot.
         depths: For the first slot of each run that may be left out, the probability of each depth
             from none to all.
-        widths: Of each candidate, as the search left them; by default those of their expansions.
+        widths: Width of each candidate at the end of the search; by default that of its expansion.
     """
     table, target_ms = budget.table, budget.target_ms
-    space, there = table.space, _there(table.space, depths)
-    around = _scaled(table, probabilities, there, widths or nominal_widths(space), target_ms)
+    space, present = table.space, _presence(table.space, depths)
+    around = _scaled(table, probabilities, present, widths or nominal_widths(space), target_ms)
     values = {
-        path: _values(slot, probabilities[path], there.get(path), around[path])
+        path: _values(slot, probabilities[path], present.get(path), around[path])
         for path, slot in space.slots.items()
     }
     near_ms = NEAR * min(target_ms, table.range.slowest_ms)
@@ -65,8 +65,8 @@ def derive(
     return best
 
 
-def _there(space: Space, depths: Mapping[str, Sequence[float]]) -> dict[str, float]:
-    """The probability that a slot is there, of each that may be left out."""
+def _presence(space: Space, depths: Mapping[str, Sequence[float]]) -> dict[str, float]:
+    """Return the probability that a slot is present, for each slot that may be left out."""
     return {
         path: sum(depths[first][place + 1 :])
         for first, paths in space.optional_runs.items()
@@ -77,17 +77,17 @@ def _there(space: Space, depths: Mapping[str, Sequence[float]]) -> dict[str, flo
 def _scaled(
     table: LatencyTable,
     probabilities: Mapping[str, Mapping[str, float]],
-    there: Mapping[str, float],
+    present: Mapping[str, float],
     widths: Widths,
     target_ms: float,
 ) -> Widths:
-    """The widths, with those of the likeliest network scaled to the target."""
+    """Return the widths, with those of the likeliest network scaled to the target."""
     likeliest: dict[str, Choice | None] = {}
     for path, chances in probabilities.items():
         name = max(chances, key=chances.__getitem__)
-        is_there = there.get(path, 1.0) >= 0.5
+        is_present = present.get(path, 1.0) >= 0.5
         likeliest[path] = (
-            Choice(candidate=name, hidden_channels=widths[path][name]) if is_there else None
+            Choice(candidate=name, hidden_channels=widths[path][name]) if is_present else None
         )
     scaled = scale_widths(table, likeliest, target_ms=target_ms).choices
     return {
@@ -97,7 +97,7 @@ def _scaled(
 
 
 def _using(table: LatencyTable, values: Values, per_ms: float) -> Values:
-    """The same values, and something for each millisecond."""
+    """Return the values plus a bonus for each millisecond."""
     return {
         path: {
             choice: value + per_ms * table.prices[path][choice] for choice, value in slot.items()
@@ -109,15 +109,15 @@ def _using(table: LatencyTable, values: Values, per_ms: float) -> Values:
 def _values(
     slot: Slot,
     probabilities: Mapping[str, float],
-    there: float | None,
+    present: float | None,
     around: Mapping[str, int],
 ) -> dict[Choice | None, float]:
-    """What each choice of a slot is worth; ``there`` is the probability that there is one."""
-    worth: dict[Choice | None, float] = {} if there is None else {None: _log(1 - there)}
+    """Return the value of each choice of a slot, given the probability that it is present."""
+    worth: dict[Choice | None, float] = {} if present is None else {None: _log(1 - present)}
     likeliest = max(probabilities.values())
     for candidate in slot.candidates:
-        # Leaving out competes with being there, not with one candidate of many.
-        chance = probabilities[candidate.name] / likeliest * (1.0 if there is None else there)
+        # Leaving a slot out competes with keeping it, not with one candidate of many.
+        chance = probabilities[candidate.name] / likeliest * (1.0 if present is None else present)
         for width in slot.widths(candidate):
             choice = Choice(candidate=candidate.name, hidden_channels=width)
             worth[choice] = _log(chance) - math.log(width / around[candidate.name]) ** 2

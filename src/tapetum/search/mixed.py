@@ -1,17 +1,17 @@
-r"""A slot of a search space as a module: all its candidates at once, on weights that they share.
+r"""A slot of a search space as a module, with all its candidates on shared weights.
 
-Every candidate of a slot is an MBConv of the same channels, so one set of weights holds them all:
-a kernel of 3 is the middle of one of 5, and a narrow block has the first hidden channels of a wide
-one.  :class:`ElasticBlock` is that set.  What cannot differ between candidates is computed once for
-all of them: the expansion (whose channels know nothing of kernels), and the filter of each kernel.
+Every candidate of a slot is an MBConv of the same channels, so one set of weights serves them all:
+a kernel of 3 is the middle of one of 5, and a narrow block uses the first hidden channels of a wide
+one.  :class:`ElasticBlock` is that set.  The expansion, and the filter of each kernel, are computed
+once for all candidates.
 
 :class:`MixedBlock` is the slot,
 
 .. math::
     y = \sum_o p_o \, o(x)
 
-over the parts that it is handed: one for a path through the supernet, all for the relaxation of
-the published algorithm.  It has one :class:`ElasticBlock` for all candidates, or one for each, as
+over the parts that it gets: one part for a path through the supernet, all for the relaxation of the
+published algorithm.  It has one :class:`ElasticBlock` for all candidates, or one for each, as
 published.
 
 A batch normalisation follows what it normalises: one for the expansion, one for the filter of each
@@ -44,9 +44,9 @@ class Part(NamedTuple):
     """A candidate that takes part in a forward pass.
 
     Attributes:
-        candidate: Its name.
-        hidden_channels: Its width now.
-        share: Of its output in the sum; all of it where ``None``.
+        candidate: Name of the candidate.
+        hidden_channels: Its current width.
+        share: Weight of its output in the sum; 1 where ``None``.
     """
 
     candidate: str
@@ -55,11 +55,11 @@ class Part(NamedTuple):
 
 
 class ElasticBlock(nn.Module):
-    """Weights of which several MBConv blocks use a part each.
+    """Weights that several MBConv blocks share.
 
     Args:
-        slot: Where they stand.
-        candidates: That share the weights.
+        slot: The slot of the blocks.
+        candidates: The candidates that share the weights.
     """
 
     def __init__(self, slot: Slot, candidates: Sequence[Candidate]) -> None:
@@ -85,7 +85,7 @@ class ElasticBlock(nn.Module):
                 nn.init.kaiming_normal_(module.weight, mode="fan_in", nonlinearity="relu")
 
     def forward(self, x: Float[Tensor, "b c_in h w"], parts: Sequence[Part]) -> Tensor:
-        """The sum of some candidates, each times its share."""
+        """Return the sum of some candidates, each times its share."""
         width = max(part.hidden_channels for part in parts)
         hidden = F.conv2d(x, self.expand.weight[:width])
         hidden = self.activation(self.expand_norm(hidden))
@@ -100,7 +100,7 @@ class ElasticBlock(nn.Module):
         return total
 
     def copy_to(self, into: blocks.InvertedResidual, part: Part) -> None:
-        """Copies the weights of a part into a block of its own."""
+        """Copy the weights of a part into a separate block."""
         width, kernel = part.hidden_channels, self.candidates[part.candidate].kernel_px
         norms = (
             (into.expand, self.expand_norm),
@@ -119,18 +119,18 @@ class ElasticBlock(nn.Module):
                 self._copy_gate(into.weigh, width)
 
     def sort_channels(self, width: int, optimizer: Optimizer) -> None:
-        """Sorts the first hidden channels by the size of their filters (L1; TF-NAS)."""
+        """Sort the first hidden channels by the L1 norm of their filters (TF-NAS)."""
         sizes = self.depthwise.weight.detach()[:width].abs().sum((1, 2, 3))
         order = sizes.argsort(descending=True, stable=True)
         with torch.no_grad():
             for tensor, dimension in self._hidden_dimensions():
                 moments = optimizer.state.get(tensor, {}).values()
-                for value in (tensor, *(one for one in moments if _is_like(one, tensor))):
+                for value in (tensor, *(moment for moment in moments if _is_like(moment, tensor))):
                     first = value.narrow(dimension, 0, width)
                     first.copy_(first.index_select(dimension, order))
 
     def _hidden_dimensions(self) -> Iterator[tuple[Tensor, int]]:
-        """Every tensor that has hidden channels, and along which dimension."""
+        """Yield every tensor that has hidden channels, and their dimension."""
         yield self.expand.weight, 0
         yield self.depthwise.weight, 0
         yield self.project.weight, 1
@@ -149,7 +149,7 @@ class ElasticBlock(nn.Module):
                 yield kernel, group
 
     def _kernel(self, kernel_px: int, width: int) -> Tensor:
-        """The middle of the largest kernel."""
+        """Return the middle of the largest kernel."""
         edge = (self.kernels[-1] - kernel_px) // 2
         inner = slice(edge, edge + kernel_px)
         return self.depthwise.weight[:width, :, inner, inner]
@@ -204,7 +204,7 @@ def _is_like(value: object, tensor: Tensor) -> bool:
 
 
 def _first(x: Tensor, width: int) -> Tensor:
-    """The first channels, dense: convolutions are slow on every other group of channels."""
+    """Return the first channels, dense: convolutions are slow on a view."""
     if x.shape[1] == width:
         return x
     is_last = x.is_contiguous(memory_format=torch.channels_last)
@@ -215,12 +215,12 @@ def _first(x: Tensor, width: int) -> Tensor:
 class MixedBlock(nn.Module):
     """A slot with all its candidates.
 
-    What takes part in a pass stands in :attr:`parts`, where the supernet puts it for that pass: a
-    network runs its blocks one after another and knows nothing of a search.
+    The supernet sets :attr:`parts` for each pass, since a network runs its blocks one after another
+    and has no argument for a search.
 
     Args:
         slot: The slot.
-        shares_weights: Whether its candidates share their weights, or have some each, as published.
+        shares_weights: Whether the candidates share weights; separate weights are as published.
 
     Raises:
         InputError: The slot does not use batch normalisation.
@@ -233,14 +233,16 @@ class MixedBlock(nn.Module):
                 f"a slot with norm {slot.norm!r} cannot be searched",
                 "give slots of a space the norm 'batch'",
             )
-        groups = [slot.candidates] if shares_weights else [(one,) for one in slot.candidates]
+        groups = (
+            [slot.candidates] if shares_weights else [(candidate,) for candidate in slot.candidates]
+        )
         self.blocks = nn.ModuleList(ElasticBlock(slot, group) for group in groups)
-        self.names = [frozenset(one.name for one in group) for group in groups]
+        self.names = [frozenset(candidate.name for candidate in group) for group in groups]
         self.is_residual = slot.stride_px == 1 and slot.in_channels == slot.out_channels
         self.parts: Sequence[Part] = ()
 
     def forward(self, x: Float[Tensor, "b c_in h w"]) -> Float[Tensor, "b c_out h_out w_out"]:
-        """The sum of the parts, and the input where shapes allow it; the input where none is."""
+        """Return the sum of the parts, plus the input where shapes allow."""
         y: Tensor | None = None
         for names, block in zip(self.names, self.blocks, strict=True):
             mine = [part for part in self.parts if part.candidate in names]
@@ -251,17 +253,17 @@ class MixedBlock(nn.Module):
         return x + y if self.is_residual else y
 
     def copy_to(self, into: blocks.InvertedResidual, part: Part) -> None:
-        """Copies the weights of a part into a block of its own."""
+        """Copy the weights of a part into a separate block."""
         self._block_of(part.candidate).copy_to(into, part)
 
     def sort_channels(self, widths: Mapping[str, int], optimizer: Optimizer) -> None:
-        """Puts the hidden channels that matter most first, and what the optimizer knows of them.
+        """Sort the hidden channels by importance, together with the state of the optimizer.
 
-        Channels beyond the widest width were never trained and stay where they are.
+        Channels beyond the widest width were never trained and keep their places.
 
         Args:
-            widths: Of the candidates, now.
-            optimizer: Of these weights.
+            widths: Current width of each candidate.
+            optimizer: Optimizer of these weights.
         """
         for names in self.names:
             width = max(widths[name] for name in names)
@@ -275,19 +277,19 @@ class MixedBlock(nn.Module):
 
 
 class MixedSequence(nn.Sequential):
-    r"""Blocks in a row, with runs that may end early.
+    r"""A sequence of blocks with runs that may end early.
 
-    Where each of :math:`n` blocks in a row may be left out, with :math:`x_0` what comes in and
-    :math:`x_k` the output of the :math:`k`-th, the result is
+    In a run of :math:`n` blocks that may be left out, with the input :math:`x_0` and the output
+    :math:`x_k` of the :math:`k`-th block, the result is
 
     .. math:: y = \sum_{k=0}^{n} d_k x_k
 
-    for the shares :math:`d` of each depth (the sink-connecting space of TF-NAS).  Without shares it
-    is what comes after all of them.
+    for the share :math:`d_k` of each depth (the sink-connecting space of TF-NAS).  Without shares
+    it is the output of the last block.
 
     Args:
         blocks: The sequence.
-        runs: Where such a run begins, and how long it is.
+        runs: Length of each run, by the index of its first block.
     """
 
     def __init__(self, blocks: nn.Sequential, runs: Mapping[int, int]) -> None:
@@ -296,7 +298,7 @@ class MixedSequence(nn.Sequential):
         self.depths: Mapping[int, Tensor] = {}
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Tensor:
-        """Runs the blocks; those of a run as far as its shares say."""
+        """Return the output of the sequence."""
         index = 0
         while index < len(self):
             count = self.runs.get(index, 1)

@@ -1,8 +1,8 @@
-"""How a network is searched for, as frozen data.
+"""Search recipes as frozen data.
 
 :data:`TF_NAS` is the published search, :data:`SWIFT_SEARCH` the same search on a CPU: candidates
-share their weights, the two paths of a step share its images out, and each step of the alphas
-looks at two candidates of a slot instead of all.
+share their weights, each of the two paths of a step gets half of its images, and each step of the
+architecture parameters (alphas) uses two candidates of a slot instead of all.
 """
 
 from collections.abc import Mapping
@@ -34,7 +34,7 @@ __all__ = [
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 
-MOST_HASTE = 5.0  # how much larger the steps of the alphas become in a search that is shorter
+MOST_HASTE = 5.0  # the most by which a shorter search enlarges the steps of the alphas
 
 CLASSIFIER_LOSS = LossWeights(cross_entropy=1.0, charbonnier=0.0)
 
@@ -43,36 +43,36 @@ class SearchRecipe(Record):
     """How to search.
 
     Attributes:
-        name: For people.
-        epochs: Passes over the images that teach the weights.
-        warmup_epochs: At first, in which only weights learn.
+        name: Name of the recipe.
+        epochs: Passes over the images that train the weights.
+        warmup_epochs: First epochs, which train the weights alone.
         batch_size: Images in one step, over all processes together.
-        held_out: Share of the images that teaches the alphas and nothing else.
-        learning_rate: Of the weights (SGD), at first; it falls along a cosine.
-        momentum: Of the weights.
-        weight_decay: Of the weights.
-        clip_norm: Gradients of the weights are shortened to this length.
-        alpha_learning_rate: Of the alphas (Adam).
-        alpha_betas: Of the alphas.
-        alpha_weight_decay: Of the alphas.
-        alphas_every_steps: Steps of the weights for one of the alphas.
-        temperature: Of the Gumbel-softmax, at first.
+        held_out: Share of the images that trains the alphas alone.
+        learning_rate: Initial learning rate of the weights (SGD); it falls along a cosine.
+        momentum: Momentum of the weights.
+        weight_decay: Weight decay of the weights.
+        clip_norm: Limit of the norm of the weights' gradient.
+        alpha_learning_rate: Learning rate of the alphas (Adam).
+        alpha_betas: Betas of Adam for the alphas.
+        alpha_weight_decay: Weight decay of the alphas.
+        alphas_every_steps: Steps of the weights for each step of the alphas.
+        temperature: Initial temperature of the Gumbel-softmax.
         cooling: Factor of the temperature from epoch to epoch.
-        latency_weight: Of the expected latency's distance from the target, in the loss of alphas.
-        loss: Of the task; without a weight for the image the decoder stays out of the search.
+        latency_weight: Weight of the latency penalty in the loss of the alphas.
+        loss: Loss of the task; without a weight for the image the decoder is left out.
         label_smoothing: Share of the target that is spread over all classes.
-        noise: What corrupts the images.
+        noise: Noise of the images.
         shares_weights: Whether the candidates of a slot share their weights.
-        splits_batches: Whether the two paths of a step get half of its images each, or both get
-            all of them, as published.
-        alpha_update: Whether a step of the alphas looks at all candidates of a slot (``full``, as
-            published) or at two, drawn (``pair``).
-        scales_widths: Whether widths follow the target from epoch to epoch.
-        precision: Of convolutions.
+        splits_batches: Whether each of the two paths of a step gets half of its images, or all of
+            them, as published.
+        alpha_update: Whether a step of the alphas uses all candidates of a slot (``full``, as
+            published) or two of them, drawn (``pair``).
+        scales_widths: Whether widths are scaled to the target after each epoch.
+        precision: Precision of convolutions.
         channels_last: Order of values in memory.
-        seed: Of weights, alphas, images and noise.
-        checkpoint_every_steps: A kill loses at most this many.
-        judged_images: Held-out images that the network of an epoch is judged on.
+        seed: Random seed of weights, alphas, images and noise.
+        checkpoint_every_steps: Steps between checkpoints; a kill loses at most as many.
+        judged_images: Number of held-out images on which the network of an epoch is scored.
     """
 
     model_config = ConfigDict(allow_inf_nan=False)

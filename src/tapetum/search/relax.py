@@ -1,20 +1,20 @@
-r"""The relaxation: which candidate a slot takes becomes a probability, and can be learned.
+r"""The relaxation: the choice of a candidate becomes a probability that can be learned.
 
-Each slot has a logit :math:`\alpha_o` for each candidate, each run of slots that may be left out a
-logit :math:`\beta_k` for each depth.  A pass through the supernet uses a sample of them, which is
-differentiable (Gumbel-softmax),
+The architecture parameters (alphas) are a number :math:`\alpha_o` for each candidate of a slot, and
+a number :math:`\beta_k` for each depth of a run of slots that may be left out.  A pass through the
+supernet uses a differentiable sample of them (Gumbel-softmax),
 
 .. math::
     p_o = \operatorname{softmax}_o \frac{\alpha_o + g_o}{\tau}, \qquad
     g_o = -\ln(-\ln u_o), \; u_o \sim U(0, 1),
 
-with a temperature :math:`\tau` that falls from epoch to epoch.  What a network is expected to take,
+with a temperature :math:`\tau` that falls from epoch to epoch.  The expected latency,
 
 .. math::
-    E[\ell] = b + \sum_s P(s \text{ is there}) \sum_o \operatorname{softmax}_o(\alpha)\, \ell_{s,o},
+    E[\ell] = b + \sum_s P(s) \sum_o \operatorname{softmax}_o(\alpha)\, \ell_{s,o},
 
-uses the alphas themselves: every one of them is pulled, whatever was sampled.  With all weight on
-one choice it is the table's prediction for that network.
+with the probability :math:`P(s)` that a slot is present, uses the alphas themselves, so that each
+of them gets a gradient.  With all weight on one choice it is the prediction of the table.
 
 References:
     | TF-NAS (Hu, Wu, He, 2020), https://arxiv.org/abs/2008.05314
@@ -43,16 +43,16 @@ __all__ = [
     "sampled_paths",
 ]
 
-START_STD = 1e-3  # of fresh alphas: nothing is preferred, and no two are quite equal
+START_STD = 1e-3  # of fresh alphas: nearly equal, without ties
 
 
 class ArchitectureParameters(nn.Module):
-    """The alphas of a space.
+    """The architecture parameters of a space.
 
     Attributes:
-        operators: For each slot, one for each candidate.
-        depths: For the first slot of each run that may be left out, one for each depth from none
-            to all; empty where every slot stays (the paper's way).
+        operators: One alpha for each candidate, by slot.
+        depths: One alpha for each depth from none to all, by the first slot of each run that may be
+            left out; empty where every slot stays, as in the paper.
 
     Args:
         space: The space.
@@ -79,7 +79,7 @@ class ArchitectureParameters(nn.Module):
         return parameter
 
     def best(self, widths: Widths) -> dict[str, Choice | None]:
-        """The likeliest candidate of each slot, at its width now, and the likeliest depths."""
+        """Return the most probable candidate of each slot, at its current width and depth."""
         depths = {first: int(alphas.argmax()) for first, alphas in self.depths.items()}
         is_out = {path for first, paths in self.runs.items() for path in paths[depths[first] :]}
         return {
@@ -88,25 +88,28 @@ class ArchitectureParameters(nn.Module):
         }
 
     def probabilities(self) -> dict[str, dict[str, float]]:
-        """Of each candidate of each slot, by name."""
+        """Return the probability of each candidate of each slot."""
         return {
             path: {
                 candidate.name: probability
                 for candidate, probability in zip(
-                    self.space.slots[path].candidates, one.detach().softmax(0).tolist(), strict=True
+                    self.space.slots[path].candidates,
+                    slot_alphas.detach().softmax(0).tolist(),
+                    strict=True,
                 )
             }
-            for path, one in self.operators.items()
+            for path, slot_alphas in self.operators.items()
         }
 
     def depth_probabilities(self) -> dict[str, tuple[float, ...]]:
-        """Of each depth of each run that may be left out, from none to all."""
+        """Return the probability of each depth of each run, from none to all."""
         return {
-            first: tuple(one.detach().softmax(0).tolist()) for first, one in self.depths.items()
+            first: tuple(alphas.detach().softmax(0).tolist())
+            for first, alphas in self.depths.items()
         }
 
     def entropy(self) -> float:
-        """The mean over the slots, as a share of the largest: 1 at first, 0 when all is decided."""
+        """Return the mean relative entropy of the slots: 1 undecided, 0 decided."""
         shares = []
         for alphas in self.operators.values():
             if len(alphas) > 1:
@@ -123,12 +126,12 @@ class ArchitectureParameters(nn.Module):
 def gumbel_softmax(
     alphas: Float[Tensor, " n"], *, temperature: float, generator: Generator
 ) -> Float[Tensor, " n"]:
-    """A sample of probabilities, differentiable in the alphas.
+    """Return a sample of probabilities, differentiable in the alphas.
 
     Args:
-        alphas: One for each of the possibilities.
-        temperature: Near 0 one of them gets all.
-        generator: Of the noise; on the CPU, so that every process draws the same.
+        alphas: One alpha for each option.
+        temperature: Near 0 one option gets all probability.
+        generator: Generator on the CPU, so that every process draws the same.
     """
     uniform = torch.rand(len(alphas), generator=generator).clamp_min(1e-20)
     noise = -(-uniform.log()).log()
@@ -143,15 +146,15 @@ def sampled_mixture(
     generator: Generator,
     count: int | None,
 ) -> Mixture:
-    """What takes part in a pass that teaches the alphas.
+    """Return the mixture of a pass that trains the alphas.
 
     Args:
-        alphas: Get a gradient from it.
-        widths: Of every candidate.
-        temperature: Of the Gumbel-softmax.
-        generator: Of the noise.
-        count: Candidates of each slot: those with the largest samples, whose shares are scaled to
-            sum to 1; all of them where ``None`` (as published).
+        alphas: The alphas, which get a gradient.
+        widths: Width of every candidate.
+        temperature: Temperature of the Gumbel-softmax.
+        generator: Source of randomness.
+        count: Number of candidates of each slot: those with the largest samples, their shares
+            scaled to sum to 1; all candidates where ``None`` (as published).
     """
     parts = {}
     for path, slot_alphas in alphas.operators.items():
@@ -168,13 +171,13 @@ def sampled_mixture(
 def sampled_paths(
     alphas: ArchitectureParameters, widths: Widths, *, temperature: float, generator: Generator
 ) -> Iterator[Mixture]:
-    """Two passes that teach the weights (bi-sampling): one as the alphas will, one of the others.
+    """Yield the mixtures of two passes that train the weights (bi-sampling).
 
     Args:
-        alphas: Get no gradient.
-        widths: Of every candidate.
-        temperature: Of the Gumbel-softmax.
-        generator: Of the noise.
+        alphas: The alphas, which get no gradient.
+        widths: Width of every candidate.
+        temperature: Temperature of the Gumbel-softmax.
+        generator: Source of randomness.
 
     Yields:
         The sampled path, then a path of one other candidate of each slot, drawn uniformly.
@@ -182,8 +185,8 @@ def sampled_paths(
     with torch.no_grad():
         depths = _sampled_depths(alphas, temperature=temperature, generator=generator)
         firsts = {
-            path: int(gumbel_softmax(one, temperature=temperature, generator=generator).argmax())
-            for path, one in alphas.operators.items()
+            path: int(gumbel_softmax(slot, temperature=temperature, generator=generator).argmax())
+            for path, slot in alphas.operators.items()
         }
         others = {
             path: _another(first, len(alphas.operators[path]), generator)
@@ -196,14 +199,14 @@ def sampled_paths(
 def expected_latency(
     alphas: ArchitectureParameters, widths: Widths, table: LatencyTable
 ) -> Float[Tensor, ""]:
-    """What a network drawn by the alphas is expected to take, in milliseconds.
+    """Return the expected latency of a network drawn by the alphas, in milliseconds.
 
     Args:
-        alphas: Get a gradient from it.
-        widths: Of every candidate.
-        table: Prices them.
+        alphas: The alphas, which get a gradient.
+        widths: Width of every candidate.
+        table: The latency table.
     """
-    there = _chances(alphas)
+    present = _chances(alphas)
     costs = []
     for path, slot_alphas in alphas.operators.items():
         prices = [
@@ -211,7 +214,7 @@ def expected_latency(
             for c in alphas.space.slots[path].candidates
         ]
         shares = slot_alphas.softmax(0)
-        costs.append(there.get(path, 1.0) * (shares * shares.new_tensor(prices)).sum())
+        costs.append(present.get(path, 1.0) * (shares * shares.new_tensor(prices)).sum())
     return table.fixed_ms + torch.stack(costs).sum()
 
 
@@ -228,25 +231,25 @@ def latency_penalty(expected_ms: Float[Tensor, ""], *, target_ms: float) -> Floa
 
 
 def _chances(alphas: ArchitectureParameters) -> dict[str, Tensor]:
-    """How likely each slot that may be left out is there: that of all depths that reach it."""
-    found: dict[str, Tensor] = {}
+    """Return the probability that a slot is present, for each slot that may be left out."""
+    chances: dict[str, Tensor] = {}
     for first, paths in alphas.runs.items():
         reached = alphas.depths[first].softmax(0).flip(0).cumsum(0).flip(0)
-        found |= {path: reached[place + 1] for place, path in enumerate(paths)}
-    return found
+        chances |= {path: reached[place + 1] for place, path in enumerate(paths)}
+    return chances
 
 
 def _sampled_depths(
     alphas: ArchitectureParameters, *, temperature: float, generator: Generator
 ) -> dict[str, Tensor]:
     return {
-        first: gumbel_softmax(one, temperature=temperature, generator=generator)
-        for first, one in alphas.depths.items()
+        first: gumbel_softmax(run, temperature=temperature, generator=generator)
+        for first, run in alphas.depths.items()
     }
 
 
 def _another(first: int, count: int, generator: Generator) -> int:
-    """One of the others, uniformly; the same where there is no other."""
+    """Return another index, drawn uniformly; the same one where there is no other."""
     if count == 1:
         return first
     step = int(torch.randint(1, count, (), generator=generator))

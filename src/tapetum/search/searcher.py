@@ -1,17 +1,16 @@
-r"""What moves in a search: the supernet's weights, the alphas, the widths.
+r"""The state of a search: weights of the supernet, architecture parameters (alphas), widths.
 
-A step of the weights trains two paths (bi-sampling), a step of the alphas looks at images that
-the weights have never seen, and pulls the expected latency to its target,
+A step of the weights trains two paths (bi-sampling).  A step of the alphas uses images that the
+weights have never seen, and moves the expected latency towards its target,
 
 .. math::
     L_w = L(\text{sampled path}) + L(\text{another path}), \qquad
     L_\alpha = L(\text{mixture}) + \lambda \left| \frac{E[\ell]}{\ell^*} - 1 \right| .
 
-After each epoch the hidden channels are sorted by their importance, with all that the optimizer
-remembers of them, and the widths of the network that would be delivered follow the target.
+After each epoch the hidden channels are sorted by their importance, together with the state of the
+optimizer, and the widths of the network that would be chosen are scaled to the target.
 
-Like a :class:`~tapetum.training.learner.Learner`, a searcher hands its whole state out; whatever is
-drawn at random depends on the seed and the step alone.
+Whatever is drawn at random depends on the seed and the step alone.
 """
 
 import math
@@ -38,17 +37,17 @@ from tapetum.training import Compute
 
 __all__ = ["Searcher"]
 
-PAIR = 2  # candidates of a slot in a step of the alphas that does not look at all
+PAIR = 2  # candidates of a slot in a step of the alphas that does not use all
 
 
 class Searcher:
-    """A supernet and its alphas, which learn in turns.
+    """A supernet and its alphas, which are trained in turns.
 
     Args:
         budget: The latency target, and the table of the space.
         recipe: How to search.
-        compute: Where, and with how many processes.
-        total_steps: Of the weights, for their learning rate.
+        compute: The device, and the processes that share it.
+        total_steps: Number of steps of the weights, for their learning rate.
     """
 
     def __init__(
@@ -88,7 +87,7 @@ class Searcher:
         )
 
     def weight_step(self, batch: Batch, *, step: int, epoch: int) -> dict[str, Tensor]:
-        """Trains two paths on a batch; returns the loss of the sampled one and its terms."""
+        """Train two paths on a batch; return the loss of the sampled one and its terms."""
         self.supernet.train()
         for group in self.weight_optimizer.param_groups:
             cosine = math.cos(math.pi * (step / self.total_steps))
@@ -99,19 +98,19 @@ class Searcher:
             temperature=self.temperature(epoch),
             generator=self._generator(step, 0),
         )
-        found = []
+        losses = []
         for mixture, share in zip(paths, self._shares(batch), strict=True):
             loss, terms = self._loss(share, mixture)
             self.compute.accelerator.backward(loss)
-            found.append({"loss": loss.detach(), **terms})
+            losses.append({"loss": loss.detach(), **terms})
         self.compute.share_gradients(self.supernet)
         nn.utils.clip_grad_norm_(self.supernet.parameters(), self.recipe.clip_norm)
         self.weight_optimizer.step()
         self.weight_optimizer.zero_grad(set_to_none=True)
-        return found[0]
+        return losses[0]
 
     def alpha_step(self, batch: Batch, *, step: int, epoch: int) -> dict[str, Tensor]:
-        """Moves the alphas by a batch that no weight has learned from."""
+        """Train the alphas on a batch that the weights have never seen; return the losses."""
         self.supernet.train()
         self.supernet.requires_grad_(False)
         mixture = sampled_mixture(
@@ -132,7 +131,7 @@ class Searcher:
         return {"alpha_loss": loss.detach(), "expected_ms": expected_ms.detach()}
 
     def after_epoch(self) -> Scaled:
-        """Sorts channels and scales widths; returns the network that would be delivered now."""
+        """Sort channels and scale widths; return the network that would be chosen now."""
         self.supernet.sort_channels(self.widths, self.weight_optimizer)
         best = self.alphas.best(self.widths)
         if not self.recipe.scales_widths:
@@ -145,11 +144,11 @@ class Searcher:
 
     @torch.no_grad()
     def expected_ms(self) -> float:
-        """What the alphas expect now."""
+        """Return the expected latency in milliseconds."""
         return float(expected_latency(self.alphas, self.widths, self.table))
 
     def temperature(self, epoch: int) -> float:
-        """Of an epoch, from 0; it stays as it is until the alphas learn."""
+        """Return the temperature of an epoch, from 0; it falls once the alphas are trained."""
         cooled = max(0, epoch - self.recipe.warmup_epochs)
         return self.recipe.temperature * self.recipe.cooling**cooled
 
@@ -189,7 +188,7 @@ class Searcher:
         )
 
     def _shares(self, batch: Batch) -> tuple[Batch, Batch]:
-        """What each of two paths sees: all of a batch, or half of it."""
+        """Return the images of each of two paths: all of a batch, or half of it."""
         if not self.recipe.splits_batches:
             return batch, batch
         middle = len(batch.noisy) // 2

@@ -1,12 +1,11 @@
-"""The supernet: a network whose slots hold all their candidates at once.
+"""The supernet: a network whose slots contain all their candidates at once.
 
-It is the network of the space's first choices, with a :class:`~tapetum.search.mixed.MixedBlock` in
-the place of each slot, so that everything but the slots is the code of every other network.  Which
-candidates take part in a pass, and how deep it goes, is a :class:`Mixture`, handed to each pass:
-the supernet keeps weights and nothing of the search.
+It is the network of the space's first choices with a :class:`~tapetum.search.mixed.MixedBlock` in
+place of each slot.  A :class:`Mixture`, given to each pass, says which candidates take part and how
+deep the pass goes; the supernet itself has no state of the search.
 
-A mixture of one choice for each slot is a network of the space; :meth:`SuperNet.extract` gives it
-weights of its own, and the two agree, output for output.
+A mixture of one choice for each slot is a network of the space.  :meth:`SuperNet.extract` copies
+its weights into a separate network, which has the same outputs.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,16 +25,16 @@ from tapetum.search.mixed import MixedBlock, MixedSequence, Part
 __all__ = ["Mixture", "SuperNet", "Widths", "mixture_of"]
 
 Widths = Mapping[str, Mapping[str, int]]
-"""The hidden width of each candidate of each slot."""
+"""Hidden width of each candidate of each slot."""
 
 
 class Mixture(NamedTuple):
-    """What takes part in a pass.
+    """The candidates and depths of a pass.
 
     Attributes:
-        parts: For each slot; one is a choice, none leaves the slot out.
-        depths: For the first slot of each run that may be left out, the share of each depth, from
-            none to all; without them, what has parts is there.
+        parts: Parts of each slot; one part is a choice, no part leaves the slot out.
+        depths: Share of each depth from none to all, by the first slot of each run that may be left
+            out; without them, every slot that has parts is used.
     """
 
     parts: Mapping[str, Sequence[Part]]
@@ -43,7 +42,7 @@ class Mixture(NamedTuple):
 
 
 def mixture_of(choices: Choices) -> Mixture:
-    """The pass that the network of these choices would make."""
+    """Return the mixture of the network of these choices."""
     return Mixture(
         {
             path: () if choice is None else (Part(choice.candidate, choice.hidden_channels),)
@@ -58,7 +57,7 @@ class SuperNet(nn.Module):
     Args:
         space: The space.
         seed: Equal seeds give equal weights.
-        shares_weights: Whether the candidates of a slot share theirs, or have some each.
+        shares_weights: Whether the candidates of a slot share weights, or have separate ones.
 
     Raises:
         InputError: A slot does not use batch normalisation.
@@ -87,13 +86,13 @@ class SuperNet(nn.Module):
         mixture: Mixture,
         needs_image: bool = True,
     ) -> Outputs:
-        """What a mixture says about noisy images.
+        """Return the outputs of a mixture for noisy images.
 
         Args:
-            noisy: As for :class:`~tapetum.nn.Network`.
-            boxes: As there.
-            mixture: What takes part.
-            needs_image: Without it, an integrated network leaves its decoder out.
+            noisy: Noisy images, as for :class:`~tapetum.nn.Network`.
+            boxes: Boxes, as for :class:`~tapetum.nn.Network`.
+            mixture: The candidates and depths of this pass.
+            needs_image: Whether an integrated network also runs its decoder.
         """
         with self._taking(mixture):
             if needs_image or self.network.architecture.kind != "integrated":
@@ -102,13 +101,13 @@ class SuperNet(nn.Module):
             return Outputs(None, self.network.label(noisy, boxes))
 
     def sort_channels(self, widths: Widths, optimizer: Optimizer) -> None:
-        """Puts the hidden channels of each slot in the order of how much they matter."""
+        """Sort the hidden channels of each slot by importance."""
         for path, block in self._mixed():
             block.sort_channels(widths[path], optimizer)
 
     @torch.no_grad()
     def extract(self, choices: Choices) -> Network:
-        """A network of the space, with a copy of its weights, on the CPU."""
+        """Return a network of the space with a copy of its weights, on the CPU."""
         network = build(self.space.architecture(choices), seed=0)
         sequences = {_split(path)[0] for path in choices}
         loose = {
@@ -134,7 +133,7 @@ class SuperNet(nn.Module):
 
     @contextmanager
     def _taking(self, mixture: Mixture) -> Iterator[None]:
-        """Hands parts and depths to where they are used, for one pass."""
+        """Set parts and depths where they are used, for one pass."""
         depths: dict[str, dict[int, Tensor]] = {}
         for first, shares in mixture.depths.items():
             where, index = _split(first)
@@ -177,7 +176,7 @@ def _split(path: str) -> tuple[str, int]:
 
 
 def _places_of_runs(space: Space) -> dict[str, dict[int, int]]:
-    """For each sequence, where the runs that may be left out begin and how long they are."""
+    """Return the length of each run that may be left out, by sequence and first index."""
     places: dict[str, dict[int, int]] = {}
     for first, paths in space.optional_runs.items():
         where, index = _split(first)

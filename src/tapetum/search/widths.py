@@ -1,9 +1,9 @@
-"""Elasticity scaling: hidden widths that bring a network to its target.
+"""Elasticity scaling: hidden widths that bring a network to its latency target.
 
-After each epoch of a search the network that would be delivered now (the likeliest candidate of
-each slot) is made as wide as the target allows, or as narrow as it demands: first all slots
-together by one factor, then ever fewer of the later ones, until no slot can take one step more.
-Widths stay on the grid of their slot, and prices are those of the latency table.
+After each epoch of a search, the network that would be chosen now (the most probable candidate of
+each slot) is made as wide as the target allows.  First all slots are scaled by one factor, then
+ever fewer of the later ones, until no slot can take one more step.  Widths stay on the grid of
+their slot, and prices are those of the latency table.
 
 References:
     TF-NAS (Hu, Wu, He, 2020), https://arxiv.org/abs/2008.05314
@@ -26,9 +26,9 @@ class Scaled(NamedTuple):
 
     Attributes:
         choices: The network.
-        latency_ms: What the table predicts for it.
-        ended: At the ``target`` (not one step more would keep it), or because everything is at its
-            ``narrowest``, still above the target, or at its ``widest``, still below.
+        latency_ms: Predicted latency in milliseconds.
+        ended: ``target`` if one more step would miss the target, ``narrowest`` if all widths are
+            minimal and still above the target, ``widest`` if all are maximal and below it.
     """
 
     choices: Network
@@ -37,7 +37,7 @@ class Scaled(NamedTuple):
 
 
 def nominal_widths(space: Space) -> dict[str, dict[str, int]]:
-    """For each candidate of each slot the width on the grid that is nearest to its expansion."""
+    """Return the width on the grid nearest to the expansion of each candidate of each slot."""
     return {
         path: {candidate.name: _nominal(slot, candidate) for candidate in slot.candidates}
         for path, slot in space.slots.items()
@@ -47,24 +47,24 @@ def nominal_widths(space: Space) -> dict[str, dict[str, int]]:
 def scale_widths(
     table: LatencyTable, choices: Mapping[str, Choice | None], *, target_ms: float
 ) -> Scaled:
-    """Brings a network as near to a target as its widths can.
+    """Scale the widths of a network to a latency target.
 
     Args:
-        table: Prices the network.
+        table: The latency table.
         choices: The network.
-        target_ms: Predicted latency, at most.
+        target_ms: Latency target in milliseconds.
     """
     grids = {path: _grid(table.space, path, choice) for path, choice in choices.items() if choice}
-    found = dict(choices)
+    scaled = dict(choices)
     paths = list(grids)
     for start in range(len(paths)):
-        found = _scale_together(table, found, paths[start:], grids, target_ms)
-        if table.predict(found).median_ms > target_ms:
-            return Scaled(found, table.predict(found).median_ms, "narrowest")
+        scaled = _scale_together(table, scaled, paths[start:], grids, target_ms)
+        if table.predict(scaled).median_ms > target_ms:
+            return Scaled(scaled, table.predict(scaled).median_ms, "narrowest")
     for path in reversed(paths):
-        found = _scale_together(table, found, [path], grids, target_ms)
-    is_widest = all(_width(found, path) == grids[path][-1] for path in paths)
-    return Scaled(found, table.predict(found).median_ms, "widest" if is_widest else "target")
+        scaled = _scale_together(table, scaled, [path], grids, target_ms)
+    is_widest = all(_width(scaled, path) == grids[path][-1] for path in paths)
+    return Scaled(scaled, table.predict(scaled).median_ms, "widest" if is_widest else "target")
 
 
 def _scale_together(
@@ -74,9 +74,9 @@ def _scale_together(
     grids: Mapping[str, range],
     target_ms: float,
 ) -> Network:
-    """The widths of some slots times the largest factor that keeps the target, or the smallest."""
+    """Multiply some widths by the largest factor within the target, or by the smallest."""
     factors = sorted({width / _width(choices, path) for path in paths for width in grids[path]})
-    # Latency rises with the factor, so the last one that keeps the target is found by halving.
+    # Latency rises with the factor, so bisection finds the last one within the target.
     place = bisect_right(
         factors,
         target_ms,
@@ -88,15 +88,15 @@ def _scale_together(
 def _times(
     choices: Network, paths: Sequence[str], grids: Mapping[str, range], factor: float
 ) -> Network:
-    """The network with some widths times a factor, rounded down to their grids."""
-    found = dict(choices)
+    """Return the network with some widths times a factor, rounded down to their grids."""
+    scaled = dict(choices)
     for path in paths:
         choice, grid = choices[path], grids[path]
         assert choice is not None  # noqa: S101  (only slots that are there have a grid)
         wanted = factor * choice.hidden_channels + 1e-6
-        width = max((one for one in grid if one <= wanted), default=grid[0])
-        found[path] = choice.model_copy(update={"hidden_channels": width})
-    return found
+        width = max((step for step in grid if step <= wanted), default=grid[0])
+        scaled[path] = choice.model_copy(update={"hidden_channels": width})
+    return scaled
 
 
 def _nominal(slot: Slot, candidate: Candidate) -> int:

@@ -1,8 +1,8 @@
-"""Scores of anything that denoises or names noisy images, one row a noise level.
+"""Scores of anything that denoises or classifies noisy images, one row for each noise level.
 
-What is scored is a plain function, :data:`Predict`: a torch network (:func:`network_predict`), a
-package under ONNX Runtime, a classical filter.  All of them see the same noisy images, since the
-noise depends on the seed and on the image's place alone.
+A :data:`Predict` is a plain function: a torch network (:func:`network_predict`), a package under
+ONNX Runtime, or a classical filter.  All get the same noisy images, since the noise depends on the
+seed and on the index of the image alone.
 """
 
 import copy
@@ -44,16 +44,16 @@ def evaluate(
     seed: int = 0,
     progress: ProgressCallback | None = None,
 ) -> Scores:
-    """Scores ``predict`` on every image at every noise level.
+    """Return the scores of ``predict`` on every image at every noise level.
 
     Args:
-        predict: What denoises, names, or both.
-        images: Clean images, with labels where names are scored.
-        noises: The levels; ``None`` for images that bring their own noisy twins.
-        protocol: What is kept of a noisy image.
+        predict: Denoises, classifies, or both.
+        images: Clean images, with labels where labels are scored.
+        noises: The levels; ``None`` for images that have noisy versions of their own.
+        protocol: How a noisy image is stored.
         batch_size: Images in one call of ``predict``.
-        seed: Of the noise.
-        progress: Is told of each batch.
+        seed: Seed of the noise.
+        progress: Called after each batch.
 
     Raises:
         InputError: There is no noise level, or no image.
@@ -85,10 +85,10 @@ def evaluate(
 
 
 def network_predict(network: TrainableNetwork) -> Predict:
-    """Makes a torch network callable by :func:`evaluate`, as it is now.
+    """Return a function for :func:`evaluate` that runs a copy of a torch network.
 
-    A copy of it computes, in evaluation mode, on the device where networks are trained; its outputs
-    are float32.  The network itself keeps its mode and its place.
+    The copy runs in evaluation mode on the device where networks are trained; its outputs are
+    float32.  The network itself is not changed.
     """
     device = training_device()
     scored = copy.deepcopy(network).to(device).eval()
@@ -107,7 +107,7 @@ def network_predict(network: TrainableNetwork) -> Predict:
 
 
 class _Tally:
-    """Collects what one noise level needs; images themselves are not kept."""
+    """The scores of one noise level so far; images themselves are not kept."""
 
     def __init__(self) -> None:
         self.scores: dict[str, list[Tensor]] = {}
@@ -133,10 +133,10 @@ class _Tally:
         scores = {name: float(torch.cat(parts).mean()) for name, parts in self.scores.items()}
         title = "as given" if level is None else level.describe()
         return ScoreRow(
-            title=title, noise=level, num_images=self.num_images, **scores, **self._names()
+            title=title, noise=level, num_images=self.num_images, **scores, **self._label_scores()
         )
 
-    def _names(self) -> dict[str, Any]:
+    def _label_scores(self) -> dict[str, Any]:
         if not self.logits:
             return {}
         logits, labels = torch.cat(self.logits), torch.cat(self.labels)
@@ -148,7 +148,7 @@ class _Tally:
 
 
 def predict_batch(predict: Predict, batch: Batch) -> tuple[Tensor | None, Tensor | None]:
-    """What ``predict`` makes of the noisy images of a batch: denoised images and logits."""
+    """Return the denoised images and the logits of a batch."""
     boxes = None if batch.boxes is None else batch.boxes.numpy()
     denoised, logits = predict(batch.noisy.numpy(), boxes)
     return _to_torch(denoised), _to_torch(logits)

@@ -1,6 +1,6 @@
-"""Ctrl-C and a polite kill, heard between two steps, so that a whole state can be kept.
+"""Ctrl-C and SIGTERM take effect between two steps, so that a complete state is kept.
 
-In the middle of a step weights are half moved: a checkpoint of that moment would be worthless.
+In the middle of a step some weights have moved and others have not.
 """
 
 import signal
@@ -16,10 +16,10 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class StopRequests:
-    """While it is entered, the first Ctrl-C or SIGTERM only sets :attr:`requested`.
+    """A context in which the first Ctrl-C or SIGTERM only sets :attr:`requested`.
 
-    The second one acts as it did before, for whoever cannot wait.  Outside the main thread, where
-    Python hears no signals, it does nothing.
+    A second one acts as without the context.  Outside of the main thread, where Python handles no
+    signals, the context does nothing.
     """
 
     def __init__(self) -> None:
@@ -29,7 +29,7 @@ class StopRequests:
     def __enter__(self) -> "StopRequests":
         if threading.current_thread() is threading.main_thread():
             for number in _SIGNALS:
-                self._handlers[number] = signal.signal(number, self._hear)
+                self._handlers[number] = signal.signal(number, self._note)
         return self
 
     def __exit__(
@@ -38,24 +38,21 @@ class StopRequests:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._give_back()
+        self._restore()
 
-    def _hear(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 - their signature
+    def _note(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 - their signature
         self.requested = True
-        self._give_back()
+        self._restore()
 
-    def _give_back(self) -> None:
+    def _restore(self) -> None:
         for number, handler in self._handlers.items():
             signal.signal(number, handler)
         self._handlers.clear()
 
 
 def interrupted(step: int, total_steps: int, path: Path) -> TrainingError:
-    """What is raised once the state of after ``step`` is kept in the folder ``path``.
-
-    It does not know which command is going on: a whole fit and a table of the paper train, too.
-    """
+    """Return the error to raise once the state after ``step`` is kept in the folder ``path``."""
     return TrainingError(
-        f"interrupted after step {step:,} of {total_steps:,}; all of it is kept in {path}",
-        "type the same command again to go on, with --resume where it has that option",
+        f"interrupted after step {step:,} of {total_steps:,}; the state is kept in {path}",
+        "run the same command again with --resume to continue",
     )

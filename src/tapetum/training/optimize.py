@@ -1,4 +1,4 @@
-"""How weights move: the optimizer, its learning rate over the steps, the average that is kept.
+"""The optimizer, the learning-rate schedule, and the average of the weights.
 
 References:
     | Super-Convergence: Very Fast Training of Neural Networks Using Large Learning Rates
@@ -31,7 +31,7 @@ __all__ = [
     "restore_optimizer",
 ]
 
-_START_OF_CYCLE = 1 / 25  # of the highest rate (Smith & Topin, 2018)
+_START_OF_CYCLE = 1 / 25  # of the peak rate (Smith & Topin, 2018)
 _END_OF_CYCLE = 1e-4 / 25
 
 
@@ -40,8 +40,8 @@ class Schedule:
 
     Args:
         recipe: Has the schedule.
-        optimizer: Whose rate is set.
-        total_steps: Of the whole training.
+        optimizer: The optimizer.
+        total_steps: Number of steps of the whole training.
     """
 
     def __init__(
@@ -58,12 +58,12 @@ class Schedule:
 
     @property
     def rate(self) -> float:
-        """The learning rate now."""
+        """The current learning rate."""
         rate: float = self.optimizer.param_groups[0]["lr"]
         return rate
 
     def set_rate(self, step: int) -> None:
-        """Sets the rate for a step, counted from 0; a plateau changes it between epochs only."""
+        """Set the rate of a step, from 0; a plateau changes it between epochs only."""
         if self.plateau is not None:
             return
         factor = learning_rate_factor(self.recipe, step, total_steps=self.total_steps)
@@ -71,37 +71,37 @@ class Schedule:
             group["lr"] = self.recipe.learning_rate * factor
 
     def after_epoch(self, validation_loss: float) -> None:
-        """Lowers the rate of a plateau when the loss has not fallen for long enough."""
+        """Lower the rate of a plateau schedule when the loss has not fallen for long enough."""
         if self.plateau is not None:
             self.plateau.step(validation_loss)
 
     def state(self) -> dict[str, Any]:
-        """Plain data; empty where the rate depends on the step alone."""
+        """Return the state as plain data; empty where the rate depends on the step alone."""
         return {} if self.plateau is None else self.plateau.state_dict()
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Goes back to the state that :meth:`state` told."""
+        """Restore the state that :meth:`state` returned."""
         if self.plateau is not None:
             self.plateau.load_state_dict(dict(state))
 
 
 def learning_rate_factor(recipe: Recipe, step: int, *, total_steps: int) -> float:
-    r"""The learning rate of a step, over the recipe's.
+    r"""Return the learning rate of a step, relative to the recipe's.
 
-    With :math:`t` the share of the steps that is behind and :math:`w` the warm-up, a rate climbs
-    while :math:`t < w` and falls along half a cosine after:
+    With :math:`t` the share of steps done and :math:`w` the warm-up, the rate rises while
+    :math:`t < w` and then falls along half a cosine:
 
     .. math:: \tfrac12 \left(1 + \cos \pi \tfrac{t - w}{1 - w}\right)
 
-    It depends on nothing else, so that nothing of it needs to be saved.
+    It depends on the step alone, so that there is no state to save.
 
     Args:
         recipe: Has the schedule and the warm-up.
-        step: From 0.
-        total_steps: Of the whole training.
+        step: Number of the step, from 0.
+        total_steps: Number of steps of the whole training.
 
     Returns:
-        In (0, 1] for every step but the last of a cosine, where it is nearly 0.
+        A factor in (0, 1].
     """
     behind = step / max(total_steps, 1)
     if behind < recipe.warmup:
@@ -116,14 +116,14 @@ def learning_rate_factor(recipe: Recipe, step: int, *, total_steps: int) -> floa
 
 
 def along_cosine(start: float, end: float, share: float) -> float:
-    """From ``start`` (at share 0) to ``end`` (at share 1), along half a cosine."""
+    """Return a value between ``start`` (share 0) and ``end`` (share 1), along half a cosine."""
     return end + (start - end) * (1 + math.cos(math.pi * share)) / 2
 
 
 def make_optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """The recipe's optimizer of the network's weights; norms and biases do not decay.
+    """Return the recipe's optimizer; norms and biases do not decay.
 
-    It is fused: one kernel walks all weights, on a CPU too, instead of several per weight.
+    It is fused: one kernel updates all weights, also on a CPU.
     """
     weights = [weight for weight in network.parameters() if weight.requires_grad]
     groups: list[dict[str, Any]] = [
@@ -143,7 +143,7 @@ def make_optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
 
 
 def moments(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """What an optimizer remembers of each parameter, by ``<parameter's number>.<name>``."""
+    """Return the tensors of an optimizer by ``<number of the parameter>.<name>``."""
     return {
         f"{index}.{name}": value
         for index, known in optimizer.state_dict()["state"].items()
@@ -157,14 +157,14 @@ def restore_optimizer(
     tensors: Mapping[str, Tensor],
     parameter_groups: list[dict[str, Any]],
 ) -> None:
-    """Goes back to what an optimizer remembered.
+    """Restore the state of an optimizer.
 
     Args:
-        optimizer: Of the same parameters as then.
-        tensors: What :func:`moments` told.
-        parameter_groups: Those of its ``state_dict``.
+        optimizer: An optimizer of the same parameters.
+        tensors: As returned by :func:`moments`.
+        parameter_groups: The parameter groups of its ``state_dict``.
     """
-    parameters = [one for group in optimizer.param_groups for one in group["params"]]
+    parameters = [weight for group in optimizer.param_groups for weight in group["params"]]
     state: dict[int, dict[str, Tensor]] = {}
     for name, tensor in tensors.items():
         index, moment = name.split(".")
@@ -181,12 +181,12 @@ class Average:
 
     .. math:: \bar w \leftarrow d \bar w + (1 - d) w, \quad d = \min(\text{decay}, (1+t) / (10+t))
 
-    The decay starts low, so that a short training does not end with an average of its beginning.
-    Statistics of batch norms are copied: they are averages already.
+    The decay starts low, so that a short training does not keep its initial weights.  Statistics of
+    batch norms are copied: they are averages already.
 
     Args:
-        network: Whose weights are averaged; it is copied.
-        decay: Per step, in the long run.
+        network: The network, which is copied.
+        decay: Decay of each step, in the long run.
     """
 
     def __init__(self, network: TrainableNetwork, decay: float) -> None:
@@ -194,7 +194,7 @@ class Average:
         self.decay = decay
 
     def follow(self, network: nn.Module, *, step: int) -> None:
-        """Takes the weights of after ``step`` (from 0) in."""
+        """Include the weights after ``step``, from 0."""
         decay = min(self.decay, (1 + step) / (10 + step))
         averages, weights = list(self.network.parameters()), list(network.parameters())
         get_ema_multi_avg_fn(decay)(averages, weights, 0)  # type: ignore[no-untyped-call]

@@ -1,16 +1,16 @@
-"""What this process does to compute quickly on a CPU, in one place; ``tapetum doctor`` shows it.
+"""Settings of this process for fast training on a CPU; ``tapetum doctor`` shows them.
 
-Three things pay off, and none of them changes what is learnt (ratios measured on two x86-64 cores):
+Three settings pay, and none changes what is learnt (measured on two x86-64 cores):
 
-- *Denormals are flushed.*  Trained weights bring numbers below 1e-38, which a CPU multiplies 5 to
-  30 times slower than others.
+- *Denormals are flushed.*  Training produces numbers below 1e-38, which a CPU multiplies 5 to 30
+  times slower than others.
 - *Threads* are no more than the cores this process may use; in a container with a quota the
   default is every core of the machine.
 - *The allocator keeps its memory* instead of giving it back after each step: see
   :mod:`tapetum.allocator`, which has to act before this process starts.
 
-Precision is another matter: bf16 halves the memory traffic, but only some machines are quick in it.
-:func:`suited` turns a recipe that asks for bf16 into one in fp32 where that would be slower.
+bf16 halves the memory traffic, but is fast on some machines only:
+:meth:`~tapetum.training.Recipe.suited` replaces it by fp32 elsewhere.
 """
 
 import os
@@ -43,15 +43,15 @@ class ProcessSettings(Record):
     """How this process computes.
 
     Attributes:
-        device: Where networks are trained.
-        cores: Cores this process may use.
-        threads: Threads of one torch operation.
-        vector_instructions: What torch's CPU kernels use, such as ``AVX512``.
-        denormals_flushed: Whether every thread takes numbers below 1e-38 for zero.
-        allocator_tuned: Whether freed memory is kept; ``None`` where that is not ours to set.
-        bf16_pays: Whether the device is quicker in bf16 than in fp32.
-        waiting_threads: ``OMP_WAIT_POLICY``; on a machine shared with others ``PASSIVE`` avoids a
-            collapse and costs 1.4 to 1.8 times when it is quiet.
+        device: Name of the training device.
+        cores: Number of cores that this process may use.
+        threads: Number of threads of one torch operation.
+        vector_instructions: Instruction set of torch's CPU kernels, such as ``AVX512``.
+        denormals_flushed: Whether every thread treats numbers below 1e-38 as zero.
+        allocator_tuned: Whether freed memory is kept; ``None`` where that cannot be set.
+        bf16_pays: Whether the device is faster in bf16 than in fp32.
+        waiting_threads: ``OMP_WAIT_POLICY``.  ``PASSIVE`` costs a factor of 1.4 to 1.8 on a quiet
+            machine.
     """
 
     device: str
@@ -65,16 +65,17 @@ class ProcessSettings(Record):
 
 
 def prepare_process(*, threads: int | None = None) -> ProcessSettings:
-    """Flushes denormals and limits threads; call it before the first large torch operation.
+    """Flush denormals and limit threads; call this before the first large torch operation.
 
-    Threads inherit the flushing from the one that starts them: those that torch has already
-    started keep their denormals, and ``denormals_flushed`` then says so.
+    Threads inherit the flushing from the thread that starts them.  Those that torch has already
+    started keep their denormals, and ``denormals_flushed`` is false.
 
     Args:
-        threads: Of one torch operation; by default ``OMP_NUM_THREADS``, else the usable cores.
+        threads: Number of threads of one torch operation; by default ``OMP_NUM_THREADS``, or the
+            usable cores.
 
     Returns:
-        What holds from now on.
+        The settings from now on.
     """
     torch.set_flush_denormal(True)
     wanted = threads or min(torch.get_num_threads(), usable_cores())
@@ -84,10 +85,10 @@ def prepare_process(*, threads: int | None = None) -> ProcessSettings:
 
 
 def process_settings() -> ProcessSettings:
-    """What holds in this process now.
+    """Return the settings of this process.
 
-    It changes no setting, but it asks torch's threads, and so starts them: call
-    :func:`prepare_process` instead where nothing has been prepared yet.
+    This starts torch's threads: call :func:`prepare_process` instead where nothing has been
+    prepared yet.
     """
     policy = os.environ.get("OMP_WAIT_POLICY", "").upper()
     return ProcessSettings(
@@ -103,7 +104,7 @@ def process_settings() -> ProcessSettings:
 
 
 def training_device() -> torch.device:
-    """Where networks are trained: the accelerator that torch finds, else the CPU."""
+    """Return the device of training: the accelerator that torch finds, or the CPU."""
     return torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
 
 

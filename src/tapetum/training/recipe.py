@@ -1,14 +1,14 @@
-"""How a network is trained, as frozen data.
+"""Training recipes as frozen data.
 
-A :class:`Recipe` holds every choice that changes what is learnt; together with an architecture, a
-data set and the version of Tapetum it fixes the weights.  Four recipes have names:
+A :class:`Recipe` has every setting that changes what is learnt.  Together with an architecture, a
+dataset and the version of Tapetum it determines the weights.  Four recipes have names:
 
-- :data:`PUBLISHED`: the paper's.
-- :data:`QUICK`: the same goal in minutes on a CPU.
-- :data:`SWIFT`: close to the paper's scores in half an hour (docs/log.md).
-- :data:`PICTURES`: for a folder of images.
+- ``published``: the recipe of the paper.
+- ``quick``: the same task in minutes on a CPU.
+- ``swift``: close to the scores of the paper in half an hour.
+- ``images``: for a folder of images.
 
-Change one with ``QUICK.model_copy(update={"epochs": 3})``, or :func:`adjusted`, which checks.
+Change one with ``Recipe.named("quick").adjusted(epochs=3)``.
 """
 
 from typing import Annotated, Any, Literal
@@ -37,34 +37,34 @@ class Recipe(Record):
     """How a network is trained.
 
     Attributes:
-        name: For people.
+        name: Name of the recipe.
         epochs: Passes over the training images.
         batch_size: Images in one step, over all processes together.
         optimizer: Adam (Kingma & Ba, 2015), AdamW (Loshchilov & Hutter, 2019), or SGD.
-        learning_rate: The highest one; schedules only lower it.
-        weight_decay: Not applied to normalisations and biases.
-        momentum: Of SGD; the others have their own.
+        learning_rate: Peak learning rate.
+        weight_decay: Weight decay, except of normalisations and biases.
+        momentum: Momentum of SGD.
         schedule: ``plateau`` lowers the rate by ``plateau_factor`` when the validation loss has not
             fallen for ``plateau_patience`` epochs; ``cosine`` and ``one-cycle`` follow a half
-            cosine down, step by step; ``one-cycle`` also climbs along one (Smith & Topin, 2018).
-        warmup: Share of all steps during which the rate climbs.
-        plateau_patience: In epochs.
-        plateau_factor: Below 1.
+            cosine down, step by step; ``one-cycle`` also rises along one (Smith & Topin, 2018).
+        warmup: Share of all steps during which the rate rises.
+        plateau_patience: Number of epochs.
+        plateau_factor: Factor below 1.
         label_smoothing: Share of the target that is spread over all classes.
         ema_decay: Decay per step of the average of the weights that is kept in the end; ``None``
             keeps the weights themselves.
-        clip_norm: The gradient is shortened to this length where it is longer.
-        precision: Of convolutions in training; weights, losses and validation are in fp32.
+        clip_norm: Limit of the norm of the gradient.
+        precision: Precision of convolutions in training; the rest is in fp32.
         channels_last: Order of values in memory; changes the speed and the last bits.
-        loss: What is minimised.
-        noise: What corrupts the training images.
+        loss: Weights of the loss.
+        noise: Noise of the training images.
         keep: Whether ``weights.safetensors`` holds the last weights, or those of the epoch with the
             lowest validation loss.
-        seed: Of fresh weights, of the order of images, of noise.
-        checkpoint_every_steps: A kill loses at most this many; each epoch's end is kept as well.
-        validation_images: At most so many are looked at after each epoch.
-        recalibration_batches: After the last epoch, batch statistics are estimated anew on so many
-            training batches, and kept where the validation loss is no higher; 0 leaves them.
+        seed: Random seed of weights, order of images, and noise.
+        checkpoint_every_steps: Steps between checkpoints; a kill loses at most as many.
+        validation_images: Number of images to validate on after each epoch, at most.
+        recalibration_batches: Number of training batches on which batch statistics are estimated
+            again at the end; they are kept where the validation loss is no higher.
     """
 
     model_config = ConfigDict(allow_inf_nan=False)
@@ -97,9 +97,9 @@ class Recipe(Record):
     @model_validator(mode="after")
     def _has_no_option_without_effect(self) -> "Recipe":
         if self.schedule == "one-cycle" and self.warmup == 0:
-            raise ValueError("a one-cycle schedule climbs first: give warmup, such as 0.3")
+            raise ValueError("a one-cycle schedule needs a warmup, such as 0.3")
         if self.schedule == "plateau" and self.warmup > 0:
-            raise ValueError("a plateau schedule has no warmup: leave it out, or use 'cosine'")
+            raise ValueError("a plateau schedule has no warmup; leave it out, or use 'cosine'")
         return self
 
     @staticmethod
