@@ -11,9 +11,9 @@ __all__ = ["write_card"]
 
 _WHAT = {
     "denoiser": "denoises noisy images",
-    "classifier": "names what is in noisy images",
-    "integrated": "denoises noisy images and names what is in them, with one shared encoder",
-    "sequential": "denoises noisy images and names what is in the denoised ones",
+    "classifier": "classifies noisy images",
+    "integrated": "denoises and classifies noisy images, with one shared encoder",
+    "sequential": "denoises noisy images and classifies the denoised images",
 }
 
 
@@ -44,16 +44,16 @@ def _heading(manifest: Manifest) -> str:
 
 def _border(manifest: Manifest) -> str:
     lines = [
-        "## What goes in and out",
+        "## Inputs and outputs",
         "",
         f"- Images: {manifest.colour}, {manifest.image_channels} channel(s), any size, values "
         "in [0, 1]; trained on images of "
         f"{manifest.size_px} x {manifest.size_px} px.",
     ]
     if manifest.labels == "boxes":
-        lines.append("- Boxes: left, top, right, bottom in pixels; each one gets a name.")
+        lines.append("- Boxes: left, top, right, bottom in pixels; each box gets a label.")
     if manifest.class_names:
-        lines.append(f"- Names: {', '.join(manifest.class_names)}.")
+        lines.append(f"- Classes: {', '.join(manifest.class_names)}.")
     return "\n".join(lines)
 
 
@@ -70,7 +70,7 @@ def _usage(manifest: Manifest, path: Path) -> str:
     boxes = ", boxes=[[10, 12, 38, 40]]" if classifies_boxes else ""
     listed = " --boxes BOXES.json" if classifies_boxes else ""
     return (
-        "## How to run it\n\n"
+        "## Usage\n\n"
         "    pip install .  # in a clone of Tapetum; no torch needed\n"
         f"    tapetum predict {path.name} IMAGE{listed} --out denoised\n\n"
         "    from tapetum.runtime import Predictor\n\n"
@@ -83,7 +83,7 @@ def _origin(manifest: Manifest) -> str:
     origin = manifest.provenance
     machine = origin.get("cpu", "an unknown machine")
     lines = [
-        "## Where it comes from",
+        "## Origin",
         "",
         f"- Made {origin.get('date', 'at an unknown time')} by Tapetum "
         f"{manifest.tapetum_version} on {machine}.",

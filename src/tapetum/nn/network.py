@@ -30,13 +30,13 @@ class Outputs(NamedTuple):
 
 
 class TrainableNetwork(nn.Module, ABC):
-    """What training, scoring and export take: a module and a few facts about it.
+    """The interface of training, evaluation and export: a module and facts about it.
 
-    :class:`Network` is the one that is built from an architecture.  Derive from this class to
-    train a network of your own in the same way.
+    :class:`Network` is built from an architecture. Derive from this class to train a network of
+    your own.
 
     Attributes:
-        architecture: What the network is: a whole description, or a few facts.
+        architecture: The architecture of the network, or facts about it.
     """
 
     architecture: Architecture | NetworkFacts
@@ -49,9 +49,9 @@ class TrainableNetwork(nn.Module, ABC):
 
     @abstractmethod
     def freeze_unused(self, *, uses_image: bool, uses_labels: bool) -> None:
-        """Takes the parts out of the training whose output no loss uses.
+        """Freeze the parts whose output no loss uses.
 
-        They would get no gradient, and several processes would wait for one.
+        They get no gradient, and several processes would wait for one.
 
         Args:
             uses_image: Whether a loss uses the denoised image.
