@@ -22,6 +22,8 @@ from tapetum.cli.options import (
     Decoder,
     Json,
     LearnsDepth,
+    Minutes,
+    Networks,
     Operators,
     Overwrite,
     RuntimeName,
@@ -69,15 +71,8 @@ def measure(
     batch: Batch = 1,
     threads: Threads = 1,
     runtime: RuntimeName = "onnxruntime",
-    networks: Annotated[
-        int,
-        typer.Option(
-            help="Number of random networks to time, at least 60.", rich_help_panel=ADVANCED
-        ),
-    ] = 400,
-    minutes: Annotated[
-        float, typer.Option(help="Time limit, in minutes.", rich_help_panel=ADVANCED)
-    ] = 6.0,
+    networks: Networks = 400,
+    minutes: Minutes = 6.0,
     max_rounds: Annotated[
         int,
         typer.Option(
