@@ -1,14 +1,26 @@
-"""Names of datasets and architectures, and whether both fit."""
+"""Open a dataset, choose an architecture for it, and check that both fit."""
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TypedDict
+from typing import TypedDict, Unpack
 
 from tapetum.arch import Architecture, Described, architecture_names, find_architecture
-from tapetum.data import Dataset, digits
+from tapetum.data import Dataset, digits, open_dataset
 from tapetum.errors import ArchitectureError, DataError, nearest
+from tapetum.progress import ProgressCallback
+from tapetum.training import is_main_process
 
-__all__ = ["DigitOptions", "architecture_for", "is_digits", "require_fit"]
+__all__ = [
+    "DigitOptions",
+    "ImageForm",
+    "architecture_for",
+    "is_digits",
+    "open_logged",
+    "require_fit",
+]
+
+LOGGER = logging.getLogger("tapetum")
 
 
 class DigitOptions(TypedDict, total=False):
@@ -25,6 +37,29 @@ class DigitOptions(TypedDict, total=False):
     test_count: int | None
     data_root: Path | None
     download: bool
+
+
+class ImageForm(TypedDict, total=False):
+    """The form in which images are opened; see :func:`tapetum.data.open_dataset`."""
+
+    size_px: int | None
+    channels: int | None
+    score_all: bool
+
+
+def open_logged(
+    data: str | Path,
+    seed: int,
+    progress: ProgressCallback,
+    form: ImageForm,
+    **digits: Unpack[DigitOptions],
+) -> Dataset:
+    """Open a dataset, and log a warning with each file that was left out."""
+    dataset = open_dataset(str(data), seed=seed, progress=progress, **form, **digits)
+    if dataset.skipped and is_main_process():
+        listed = "".join(f"\n  {path}: {reason}" for path, reason in dataset.skipped)
+        LOGGER.warning("%d file(s) were left out:%s", len(dataset.skipped), listed)
+    return dataset
 
 
 def is_digits(data: str | Path) -> bool:

@@ -9,10 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tapetum.arch import Described
-from tapetum.data import open_dataset
 from tapetum.errors import InputError
-from tapetum.jobs.choose import DigitOptions, is_digits, require_fit
-from tapetum.jobs.training import log_skipped, score
+from tapetum.jobs.choose import (
+    DigitOptions,
+    ImageForm,
+    is_digits,
+    open_logged,
+    require_fit,
+)
+from tapetum.jobs.training import score
 from tapetum.noise import PAPER_SIGMAS, Gaussian, Noise, Protocol, parse_noise
 from tapetum.progress import ProgressCallback, silent
 from tapetum.runtime import GraphSession, Package, open_package
@@ -70,18 +75,12 @@ def evaluate(
     levels = [noise] if isinstance(noise, str | float | int) else noise or ()
     noises = [parse_noise(str(level)) for level in levels]
     network = open_trained(Path(path), threads=threads)
-    # A folder is opened in the form that the network takes; digits have a form of their own.
-    own_form = is_digits(data)
-    dataset = open_dataset(
-        str(data),
-        seed=network.seed if seed is None else seed,
-        size_px=size_px if own_form else size_px or network.size_px,
-        channels=None if own_form else network.architecture.image_channels,
-        score_all=part == "all",
-        progress=progress,
-        **digits,
-    )
-    log_skipped(dataset)
+    form: ImageForm = {"size_px": size_px, "score_all": part == "all"}
+    if not is_digits(data):  # a folder is opened in the form that the network takes
+        form |= {"size_px": size_px or network.size_px}
+        form |= {"channels": network.architecture.image_channels}
+    seed = network.seed if seed is None else seed
+    dataset = open_logged(data, seed, progress, form, **digits)
     require_fit(network.architecture, dataset, class_names=network.class_names)
     return score(
         network.predict,

@@ -200,7 +200,7 @@ def _comparison(fit: FitResult) -> Table:
         rows.append(
             (
                 TITLES[name],
-                f"{predicted:.2f}",
+                f"{predicted:.3g}",
                 show_number(scores.mean.accuracy, 1, scale=100),
                 show_number(scores.mean.psnr_db, 2),
                 show_number(scores.mean.ssim, 3),

@@ -24,8 +24,8 @@ from pathlib import Path
 from typing import Unpack
 
 from tapetum.arch import Architecture, Space
-from tapetum.data import Dataset, open_dataset
-from tapetum.jobs.choose import DigitOptions
+from tapetum.data import Dataset
+from tapetum.jobs.choose import DigitOptions, open_logged
 from tapetum.jobs.controls import CONTROLS, control
 from tapetum.jobs.exporting import export_run
 from tapetum.jobs.fit_report import write_fit_report
@@ -50,7 +50,7 @@ from tapetum.jobs.request import (
     image_form,
 )
 from tapetum.jobs.run_report import REPORT
-from tapetum.jobs.training import log_skipped, train_and_report
+from tapetum.jobs.training import train_and_report
 from tapetum.latency import (
     Budget,
     DeployedNetwork,
@@ -162,14 +162,8 @@ def _fit(options: FitOptions) -> FitResult:
     Budget.require_positive(options.target_ms)
     table = choose_table(options)
     search_recipe, recipe = choose_recipes(options)
-    dataset = open_dataset(
-        str(options.data),
-        seed=options.seed,
-        progress=options.progress,
-        **image_form(options, table),
-        **options.digits,
-    )
-    log_skipped(dataset)
+    form = image_form(options, table)
+    dataset = open_logged(options.data, options.seed, options.progress, form, **options.digits)
     device = choose_device(options, table, dataset.info)
     request = FitRequest(
         target_ms=options.target_ms,

@@ -2,14 +2,14 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, TypedDict
+from typing import Any, Literal, NamedTuple
 
 from pydantic import PositiveFloat
 
 from tapetum.arch import Space, spaces
 from tapetum.data import DatasetInfo
 from tapetum.errors import InputError, TapetumError
-from tapetum.jobs.choose import DigitOptions, is_digits
+from tapetum.jobs.choose import DigitOptions, ImageForm, is_digits
 from tapetum.jobs.controls import CONTROLS, Control
 from tapetum.jobs.training import choose_recipe
 from tapetum.latency import (
@@ -96,13 +96,6 @@ class FitRequest(Record):
     recipe: Recipe
     data: DatasetInfo
     controls: tuple[Control, ...] = CONTROLS
-
-
-class ImageForm(TypedDict, total=False):
-    """Height, width and channels in which a dataset is opened."""
-
-    size_px: int | None
-    channels: int
 
 
 class Device(NamedTuple):

@@ -3,9 +3,7 @@
 from pathlib import Path
 from typing import Literal, Unpack
 
-from tapetum.data import open_dataset
-from tapetum.jobs.choose import DigitOptions, is_digits
-from tapetum.jobs.training import log_skipped
+from tapetum.jobs.choose import DigitOptions, is_digits, open_logged
 from tapetum.latency import Budget, LatencyTable
 from tapetum.progress import ProgressCallback, silent
 from tapetum.search import SearchResult, choose_search_recipe
@@ -57,14 +55,8 @@ def search(
     budget = Budget.of(table, target_ms)
     changes = {"epochs": epochs, "batch_size": batch_size, "seed": seed}
     chosen = choose_search_recipe(str(recipe), loss=loss, noise=noise, changes=changes)
-    dataset = open_dataset(
-        str(data),
-        seed=chosen.seed,
-        size_px=None if is_digits(data) else table.conditions.height_px,
-        progress=progress,
-        **digits,
-    )
-    log_skipped(dataset)
+    size_px = None if is_digits(data) else table.conditions.height_px
+    dataset = open_logged(data, chosen.seed, progress, {"size_px": size_px}, **digits)
     return search_space(
         Path(out),
         chosen,

@@ -1,14 +1,19 @@
 """Train one network on a dataset, score it on every noise level, and write its report."""
 
 import copy
-import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Unpack
 
 from tapetum.arch import Architecture
-from tapetum.data import Dataset, open_dataset, steps_per_epoch
-from tapetum.jobs.choose import DigitOptions, architecture_for, is_digits
+from tapetum.data import Dataset, steps_per_epoch
+from tapetum.jobs.choose import (
+    DigitOptions,
+    ImageForm,
+    architecture_for,
+    is_digits,
+    open_logged,
+)
 from tapetum.jobs.run_report import REPORT, write_run_report
 from tapetum.nn import TrainableNetwork, build
 from tapetum.noise import Noise, NoisePlan, Protocol
@@ -33,14 +38,12 @@ from tapetum.training import train as train_weights
 
 __all__ = [
     "choose_recipe",
-    "log_skipped",
     "score",
     "train",
     "train_and_report",
     "train_network",
 ]
 
-LOGGER = logging.getLogger("tapetum")
 SKIPPED = "skipped.txt"
 LARGEST_BATCH = 64
 LARGE_PX = 256  # images of this side are still scored in the largest batches
@@ -103,28 +106,16 @@ def train(
         TrainingError: The training cannot continue; its last good state is kept.
     """
     prepare_process()  # before torch starts its threads
-    out = Path(out)
-    changes = {
-        "epochs": epochs,
-        "batch_size": batch_size,
-        "learning_rate": learning_rate,
-        "seed": seed,
-    }
+    fields = {"epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate}
+    changes = {**fields, "seed": seed}
     chosen = choose_recipe(recipe, data, noise=noise, protocol=protocol, changes=changes)
-    dataset = open_dataset(
-        str(data),
-        seed=chosen.seed,
-        size_px=size_px,
-        channels=channels,
-        progress=progress,
-        **digits,
-    )
-    log_skipped(dataset)
+    form: ImageForm = {"size_px": size_px, "channels": channels}
+    dataset = open_logged(data, chosen.seed, progress, form, **digits)
     network = build(architecture_for(architecture, dataset), seed=chosen.seed)
-    if resume and (out / REPORT).exists():
-        RUNS.open(out).require_unfinished()
+    if resume and (Path(out) / REPORT).exists():
+        RUNS.open(Path(out)).require_unfinished()
     return train_and_report(
-        network, chosen, dataset, out, resume=resume, overwrite=overwrite, progress=progress
+        network, chosen, dataset, Path(out), resume=resume, overwrite=overwrite, progress=progress
     )
 
 
@@ -241,13 +232,6 @@ def score(
     )
 
 
-def log_skipped(dataset: Dataset) -> None:
-    """Log a warning with each file that was left out, and the reason."""
-    if dataset.skipped and is_main_process():
-        listed = "".join(f"\n  {path}: {reason}" for path, reason in dataset.skipped)
-        LOGGER.warning("%d file(s) were left out:%s", len(dataset.skipped), listed)
-
-
 def choose_recipe(
     recipe: str | Path | Recipe | None,
     data: str | Path,
@@ -260,8 +244,8 @@ def choose_recipe(
 
     Args:
         recipe: As in :func:`train`.
-        data: ``digits``, ``digit-crops`` or a folder, which decides the default.
-        noise: Replaces the recipe's noise.
+        data: The dataset, which decides the default.
+        noise: Replaces the recipe's noise, as in :func:`train`.
         protocol: Replaces the recipe's protocol.
         changes: Values by field; null keeps the recipe's value.
 
