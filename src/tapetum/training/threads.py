@@ -9,6 +9,7 @@ A sum over other threads can differ in its last bits.  Repeating a training bit 
 number of threads: the environment variable ``OMP_NUM_THREADS`` fixes it and turns this off.
 """
 
+import math
 import os
 import statistics
 from collections import deque
@@ -20,7 +21,8 @@ import torch
 __all__ = ["ThreadGovernor"]
 
 SLOW = 2.5  # times the fastest typical step
-WAITED = 0.15  # share of a step that this thread waited for a core
+WAITED = 0.15  # share of the time in which this thread waited for a core
+HELD_UP_S = 0.5  # of waiting are enough to act, after a single step
 RECENT, MANY, PROBES = 5, 3, 3  # steps
 PRICE = 20  # a trial that lost a second is not repeated for so many seconds
 
@@ -79,15 +81,14 @@ class ThreadGovernor:
             return
         self.times.append((seconds, waited))
         self.patience -= seconds
-        if len(self.times) < RECENT:
-            return
-        typical = self._typical()
-        self.fastest[self.home] = min(typical, self.fastest.get(self.home, typical))
+        if len(self.times) == RECENT:
+            typical = self._typical()
+            self.fastest[self.home] = min(typical, self.fastest.get(self.home, typical))
         if self.patience > 0:
             return
         if self._is_slow() and self.home + 1 < len(self.rungs):
             self._try(self.home + 1)
-        elif self.home > 0:
+        elif self.home > 0 and len(self.times) == RECENT:
             self._try(self.home - 1)
 
     def close(self) -> None:
@@ -101,8 +102,11 @@ class ThreadGovernor:
 
     def _is_slow(self) -> bool:
         """Return whether many of the recent steps were slow, or waited for a core."""
-        limit = SLOW * self.fastest[self.home]
-        return sum(s > limit or waited > WAITED * s for s, waited in self.times) >= MANY
+        total, waited = map(sum, zip(*self.times, strict=True))
+        if waited > max(HELD_UP_S, WAITED * total):
+            return True
+        limit = SLOW * self.fastest.get(self.home, math.inf)
+        return sum(s > limit or wait > WAITED * s for s, wait in self.times) >= MANY
 
     def _try(self, rung: int) -> None:
         self.trial, self.trial_times = rung, []
