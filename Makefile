@@ -55,7 +55,7 @@ $(VENV)/.docs-installed: pyproject.toml | $(VENV)/.created
 # [dev] includes [demo] and [docs], hence three stamps.
 $(VENV)/.dev-installed: pyproject.toml paper/pyproject.toml | $(VENV)/.created
 	@echo "Installing what the tests need into $(VENV) (once; several minutes on a slow line)"
-	$(BIN)/python -m pip install -e '.[dev]' -e paper
+	$(BIN)/python -m pip install -e '.[dev]' -e ./paper
 	@touch $@ $(VENV)/.demo-installed $(VENV)/.docs-installed
 
 # A stamp and not bin/python, which is there even after a set-up that failed half-way.

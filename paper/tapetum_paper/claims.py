@@ -1,12 +1,12 @@
-r"""What the paper claims of its tables, and whether it holds here: orders, with seeds and spread.
+r"""The claims of the paper about its tables, and whether they hold here.
 
-A claim says that some rows of a table are better in a measure than others.  It holds where the
-means differ in its favour by more than twice the standard error of the difference,
+A claim states that some rows of a table are better than others.  It holds if the means differ in
+its favour by more than twice the standard error of the difference,
 
 .. math::
     e = \sqrt{s_1^2 / n_1 + s_2^2 / n_2} ,
 
-which takes two seeds on each side; of a single seed, nothing but the sign can be said.
+which needs two seeds on each side; a single seed only gives the sign.
 """
 
 import math
@@ -48,10 +48,10 @@ class Claim(NamedTuple):
 
     Attributes:
         experiment: The table.
-        says: A sentence.
-        better: The title of a row, or a pattern that several have.
-        worse: Likewise.
-        measure: The title of a column in which more is better.
+        says: The claim in words.
+        better: Title of a row, or a pattern of titles.
+        worse: Title of a row, or a pattern of titles.
+        measure: Title of a column in which more is better.
     """
 
     experiment: Callable[[Scale], Experiment]
@@ -61,7 +61,7 @@ class Claim(NamedTuple):
     measure: str
 
     def sides(self, experiment: Experiment) -> tuple[list[Row], list[Row]]:
-        """The rows of an experiment that are said to be better, and the others."""
+        """Return the rows that the claim calls better, and the other rows."""
         better, worse = (
             [row for row in experiment.rows if fnmatchcase(row.title, pattern)]
             for pattern in (self.better, self.worse)
@@ -117,12 +117,12 @@ SEARCHED = (
 
 
 def claims_table(claims: Sequence[Claim], outcomes: Sequence[Outcome], scale: Scale) -> Table:
-    """Each claim with the difference that the paper prints, ours, and whether it holds.
+    """Return a table of claims with the printed difference, ours, and the verdict.
 
     Args:
-        claims: To look at.
-        outcomes: What has been run, of every experiment of the claims at this scale.
-        scale: Of the outcomes that count.
+        claims: The claims.
+        outcomes: Results of every experiment of the claims.
+        scale: Scale of the outcomes to use.
     """
     by_name = at_scale(outcomes, scale)
     rows = tuple(_line(claim, by_name[claim.experiment(scale).name]) for claim in claims)
@@ -142,7 +142,7 @@ def _line(claim: Claim, outcome: Outcome) -> tuple[str, ...]:
 
 
 def _values(outcome: Outcome, rows: Sequence[Row], measure: Measure) -> Iterator[float]:
-    """One a seed."""
+    """Yield one value for each seed."""
     for row in rows:
         for value in map(measure.read, outcome.of(row)):
             if value is not None:
@@ -154,7 +154,7 @@ def _difference(better: Spread | None, worse: Spread | None, *, digits: int) -> 
 
 
 def _verdict(better: Sequence[float], worse: Sequence[float], *, digits: int) -> tuple[str, str]:
-    """The difference with its standard error, and what it says of the claim."""
+    """Return the difference with its standard error, and the verdict."""
     first, second = spread(better), spread(worse)
     shown = _difference(first, second, digits=digits)
     if first is None or second is None:

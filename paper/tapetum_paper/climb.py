@@ -1,8 +1,7 @@
-"""How long until a training is where the paper is: scores over minutes, from nothing.
+"""Scores over minutes, from fresh weights to the scores of the paper.
 
-``studies/minutes_to_the_paper.py`` measures a :class:`Climb`; here it is judged, told and drawn.
-The goal is a row of the paper's table 1, reached where all three of its scores are.  Its SSIM is
-met in the way in which it seems to have been taken (:mod:`tapetum_paper.printed_ssim`).
+``studies/minutes_to_the_paper.py`` measures a :class:`Climb`.  The goal is a row of table 1, with
+all three scores.  Its SSIM uses a data range of 2 (:mod:`tapetum_paper.printed_ssim`).
 """
 
 from functools import partial
@@ -23,16 +22,16 @@ GOAL = "dc-net-reduced-integrated"
 
 
 class ClimbPoint(Record):
-    """The scores of a network that is still being trained, means over the eleven sigmas.
+    """Scores during a training, means over the eleven sigmas.
 
     Attributes:
-        epoch: Whole epochs behind it.
-        minutes: Wall time since the training command was typed.
-        num_images: Scored at each sigma.
-        psnr_db: Mean of all.
-        ssim: With a data range of 1.
-        ssim_as_printed: With a data range of 2.
-        accuracy: Share of right names.
+        epoch: Finished epochs.
+        minutes: Wall time since the start of the command.
+        num_images: Images scored at each sigma.
+        psnr_db: PSNR in dB.
+        ssim: SSIM with a data range of 1.
+        ssim_as_printed: SSIM with a data range of 2.
+        accuracy: Accuracy from 0 to 1.
     """
 
     epoch: int
@@ -45,7 +44,7 @@ class ClimbPoint(Record):
 
     @property
     def is_at_the_paper(self) -> bool:
-        """Whether all three scores are at least the printed ones."""
+        """Whether all three scores reach the printed ones."""
         goal = TABLE_1[GOAL]
         return (
             self.psnr_db >= goal.psnr_db
@@ -55,14 +54,14 @@ class ClimbPoint(Record):
 
 
 class Climb(Record):
-    """A training from nothing, scored after every epoch.
+    """A training, scored after every epoch.
 
     Attributes:
-        recipe: How it was trained.
-        source: Where the digits come from.
-        threads: That it computed with.
-        points: One an epoch, in order.
-        provenance: When, where and with what.
+        recipe: Training recipe.
+        source: Source of the digits.
+        threads: Number of threads.
+        points: One point for each epoch, in order.
+        provenance: Machine, date and versions.
     """
 
     recipe: Recipe
@@ -73,12 +72,12 @@ class Climb(Record):
 
     @property
     def reached(self) -> ClimbPoint | None:
-        """The first point at the paper; ``None`` where there is none."""
+        """The first point that reaches the paper; ``None`` if no point does."""
         return next((point for point in self.points if point.is_at_the_paper), None)
 
 
 def climb_drawing(climb: Climb) -> Drawing:
-    """The curve, with the paper's scores in it."""
+    """Return the curve with the paper's scores."""
     return Drawing("minutes_to_the_paper.png", fingerprint(climb.points), partial(_draw, climb))
 
 

@@ -1,4 +1,4 @@
-"""What came out, beside what the paper prints: one table for the terminal and for documents."""
+"""Comparison with the paper: one table for the terminal and for documents."""
 
 import statistics
 from collections.abc import Sequence
@@ -12,10 +12,10 @@ NOT_RUN = "not run"
 
 
 def comparison(outcome: Outcome) -> Table | None:
-    """A table of the paper's figures, ours, and the difference.
+    """Return a table of the paper's values, ours, and the difference.
 
     Args:
-        outcome: Of a table, or of a figure that has numbers; what it lacks is said to be not run.
+        outcome: Results of a table, or of a figure with numbers; missing values say "not run".
 
     Returns:
         ``None`` for a figure without numbers.
@@ -33,7 +33,7 @@ def comparison(outcome: Outcome) -> Table | None:
 def _lines(
     measures: Sequence[Measure], row: Row, done: Sequence[CellResult]
 ) -> list[tuple[str, ...]]:
-    """The paper's line where it prints figures, ours, and the difference where there are both."""
+    """Return the printed line, ours, and the difference, as far as they exist."""
     known = [spread([measure.read(one) for one in done]) for measure in measures]
     ours = tuple(
         _shown(found, measure) if found else measure.absent if done else NOT_RUN
@@ -54,12 +54,12 @@ def _lines(
 
 
 def _shown(found: Spread, measure: Measure) -> str:
-    """What is counted is the same in every seed."""
+    """Show the value, without a deviation if it is the same for every seed."""
     return (found._replace(deviation=None) if measure.is_counted else found).shown(measure.digits)
 
 
 def _training(done: Sequence[CellResult]) -> str:
-    """How long ours was trained, such as ``6 epochs, 8 min, 3 seeds``."""
+    """Return the effort of the training, such as ``6 epochs, 8 min, 3 seeds``."""
     if not done:
         return ""
     minutes = statistics.fmean(one.result.training_seconds / 60 for one in done)

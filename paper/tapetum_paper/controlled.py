@@ -4,16 +4,14 @@
 table_1   joint networks: Integrated or Sequential, baseline or reduced  section 3.1
 table_7   classifiers of noisy digits                                    appendix A.1
 table_8   denoisers by noise level                                       appendix A.2
-figure_3  what the networks of table 1 make of one image               section 3.1
+figure_3  one image, denoised by the networks of table 1                 section 3.1
 figure_9  denoisers of many shapes: PSNR against cost                    appendix A.2
 ========  =============================================================  =====================
 
 Command:  python -m tapetum_paper table_1 --scale paper --data-root ../shared/data
-Takes, on two cores: a reduced network 1.7 to 2.5 hours at the scale ``paper`` and 6 to 9 minutes at
-``small``; a baseline network 20 hours and 70 minutes; a classifier a quarter of an hour on one
-core, and a minute.
-Expect: the paper's figures, which :mod:`tapetum_paper.paper` holds; what came out here stands
-in docs/reproduction.md.
+Time on two cores: a reduced network takes 1.7 to 2.5 hours at the scale ``paper`` and 6 to 9
+minutes at ``small``; a baseline network 20 hours and 70 minutes; a classifier 15 minutes and one
+minute, on one core.  docs/reproduction.md shows the results.
 
 # differs from the paper: images of 96 px (it prints no size), batches of 64 and a patience of 10
 epochs (it prints neither), convolutions of UNets in bf16 where the machine is quick in it.
@@ -47,7 +45,7 @@ __all__ = [
 IMAGE_PX = 96
 SEEDS = (0, 1, 2)
 
-# The paper's losses at every scale, whatever becomes of the recipe that these start from.
+# The paper's loss at every scale, even if the recipe "quick" changes.
 PUBLISHED, QUICK = Recipe.named("published"), Recipe.named("quick")
 BRIEF = QUICK.model_copy(update={"name": "brief", "epochs": 6, "loss": EQUATION_1})
 SMOKE = BRIEF.model_copy(update={"name": "smoke", "epochs": 1, "batch_size": 2})
@@ -57,7 +55,7 @@ UNET_RECIPES = {
     Scale.paper: PUBLISHED.model_copy(update={"precision": "bf16", "channels_last": True}),
 }
 
-# Twice the batch: elsewhere a batch of 64 images holds two digits for each.
+# Twice the batch size: elsewhere each of 64 images has two digits.
 _OF_CLASSIFIERS = {
     "batch_size": 128,
     "precision": "fp32",
@@ -70,7 +68,7 @@ CLASSIFIER_RECIPES = {
     Scale.paper: PUBLISHED.model_copy(update=_OF_CLASSIFIERS),
 }
 
-# One look at 20,000 images: enough to rank twenty denoisers, the largest of which is slow.
+# One epoch of 20,000 images is enough to rank twenty denoisers.
 GLANCE = BRIEF.model_copy(update={"name": "glance", "epochs": 1, "batch_size": 32})
 
 
@@ -199,9 +197,9 @@ class Panel(NamedTuple):
     """A part of figure 9.
 
     Attributes:
-        title: What is changed.
-        changed: The number that tells the points of a line apart.
-        lines: The denoisers of each line, by what they share.
+        title: Title of the panel.
+        changed: The number that differs between the points of a line.
+        lines: Denoisers of each line, by the numbers that they share.
     """
 
     title: str
@@ -209,7 +207,7 @@ class Panel(NamedTuple):
     lines: dict[str, tuple[UNetNumbers, ...]]
 
     def point(self, numbers: UNetNumbers) -> str:
-        """What tells a point from its neighbours, such as ``b 16``."""
+        """Return the label of a point, such as ``b 16``."""
         values = dict(zip("bdmc", numbers, strict=True))
         return f"{self.changed} {values[self.changed]:g}"
 
@@ -224,12 +222,12 @@ FIGURE_9 = (
 
 
 def _cell(architecture: Architecture, scale: Scale, *, seed: int = 0) -> Cell:
-    """A joint network or a denoiser at the scale."""
+    """Return the cell of a joint network or a denoiser."""
     return _sized(architecture, UNET_RECIPES[scale], scale, seed=seed)
 
 
 def _joint_cells(name: str, scale: Scale) -> tuple[Cell, ...]:
-    """Several seeds where that is affordable: the reduced networks at the small scale."""
+    """Return three seeds for the reduced networks at the small scale, else one."""
     several = scale is Scale.small and "reduced" in name
     return tuple(
         _cell(find_architecture(name), scale, seed=seed)
@@ -246,7 +244,7 @@ def _classifier_cell(name: str, scale: Scale) -> Cell:
 
 
 def denoiser_cell(numbers: UNetNumbers, scale: Scale) -> Cell:
-    """The training of a denoiser of figure 9."""
+    """Return the cell of a denoiser of figure 9."""
     architecture = families.unet(_unet_name(numbers), **numbers._asdict())
     if scale is not Scale.small:
         return _cell(architecture, scale)
@@ -261,7 +259,7 @@ def _sized(architecture: Architecture, recipe: Recipe, scale: Scale, *, seed: in
 
 
 def _unet_name(numbers: UNetNumbers) -> str:
-    """The zoo's name where it has one, so that tables and figures share their cells."""
+    """Return the name of the paper's UNets, so that tables and figures share cells."""
     known = {theirs: name for name, theirs in UNETS.items()}
     b, d, m, c = numbers
     return known.get(numbers, f"unet-b{b}-d{d}-m{m:g}-c{c}")
@@ -284,7 +282,7 @@ def _classifier_title(name: str) -> str:
 
 
 def _printed_ssim(done: CellResult, sigma: float | None = None) -> float | None:
-    """SSIM with a data range of 2, at a sigma or the mean over all."""
+    """Read SSIM with a data range of 2, at one sigma or as the mean."""
     found = done.ssim_as_printed
     if found is None:
         return None
@@ -292,7 +290,7 @@ def _printed_ssim(done: CellResult, sigma: float | None = None) -> float | None:
 
 
 def _cost(*, unit: float) -> Callable[[CellResult], float]:
-    """Counts multiply-adds, of two digits in an image or of one."""
+    """Return a reader of multiply-adds, for an image with two digits or for one digit."""
 
     def read(done: CellResult) -> float:
         assert isinstance(done.architecture, Architecture)  # noqa: S101  (no baselines in this study)

@@ -1,4 +1,4 @@
-"""Where the networks of an experiment are to run: what a search prices, and a stopwatch times."""
+"""Runtime and conditions of the networks of an experiment."""
 
 from typing import NamedTuple
 
@@ -9,7 +9,7 @@ __all__ = ["Deployment"]
 
 
 class Deployment(NamedTuple):
-    """A runtime, and what it is given.
+    """A runtime and the conditions of its measurements.
 
     Attributes:
         runtime_name: Name of a runtime, or ``torch`` for eager PyTorch, as in the paper.

@@ -1,4 +1,4 @@
-"""What takes our rows to the printed ones: what the paper leaves open, chosen otherwise.
+"""Other choices, where the paper leaves a choice open, that lead to the printed rows.
 
 Shows two results of ``studies/``: ``digit_composition.py`` trains the classifiers of table 7 on
 dimmer digits, and ``one_sigma.py`` the Integrated network once for each noise level.
@@ -25,16 +25,16 @@ DIMMER = f"dimmed to {LIGHT}"
 INTEGRATED = "dc-net-reduced-integrated"
 OWN = {epochs: f"one_sigma_{epochs}_epochs.json" for epochs in (3, 12, 30)}  # fewest first
 
-Found = Mapping[str, Any]  # what a benchmark left; empty where it was not run
+Found = Mapping[str, Any]  # JSON of a study; empty if it was not run
 BySigma = dict[float, float]  # decibels
 
 
 def difference_sections(results: Path, outcomes: Iterable[Outcome]) -> dict[str, str]:
-    """The sections of documents, by their names.
+    """Return the sections of the documents by their names.
 
     Args:
-        results: Folder with what the benchmarks left.
-        outcomes: What ``python -m tapetum_paper`` left, of tables 1 and 7 as published.
+        results: Folder with the results of the studies.
+        outcomes: Results of tables 1 and 7 as published.
     """
     published = at_scale(outcomes, Scale.paper)
     return {
@@ -44,7 +44,7 @@ def difference_sections(results: Path, outcomes: Iterable[Outcome]) -> dict[str,
 
 
 def _dimmer_digits(results: Path, outcome: Outcome) -> str:
-    """Table 7 as published, and of digits that have a little less light."""
+    """Return table 7 as published, and with slightly darker digits."""
     read, rows = mean_of(accuracy_percent), outcome.experiment.rows
     composed = [_composed(results, row) for row in rows]
     published = [spread([read(done) for done in outcome.of(row)]) for row in rows]
@@ -55,18 +55,18 @@ def _dimmer_digits(results: Path, outcome: Outcome) -> str:
         (row.title, f"{value}", _percent(ours), _percent(dim), "-" if by is None else f"{by:+.1f}")
         for row, value, ours, dim, by in zip(rows, printed, published, dimmed, away, strict=True)
     ]
-    header = ("accuracy %", "paper", "as published", f"{LIGHT} of the light", "difference")
+    header = ("accuracy %", "paper", "as published", f"{LIGHT} of the brightness", "difference")
     known = [by for by in away if by is not None]
     return f"{markdown_table(header, lines)}\n\n{_how_far(known, _machines(composed))}"
 
 
 def _composed(results: Path, row: Row) -> Found:
-    """What ``digit_composition.py`` found of a classifier in as many epochs as published."""
+    """Read the result of ``digit_composition.py`` for a classifier, 100 epochs."""
     return _found(results / f"digit_composition_{row.cells[0].network.name}_100_epochs.json")
 
 
 def _dimmed(composed: Found) -> Spread | None:
-    """Right names in percent, over the seeds that were trained."""
+    """Return the accuracy in percent over the seeds."""
     ways: Mapping[str, Any] = composed.get("ways", {})
     return spread(
         [100 * scores["accuracy"] for way, scores in ways.items() if way.split(", ")[0] == DIMMER]
@@ -74,7 +74,7 @@ def _dimmed(composed: Found) -> Spread | None:
 
 
 def _how_far(away: Sequence[float], machines: str) -> str:
-    """What lies between the print and all rows, in a sentence."""
+    """Return the difference between the print and all rows as a sentence."""
     if not away:
         return f"{NOT_RUN}."
     return (
@@ -87,7 +87,7 @@ def _how_far(away: Sequence[float], machines: str) -> str:
 
 
 def _own_networks(results: Path, outcome: Outcome) -> str:
-    """Decibels of Integrated by noise level, of one network for all or of one for each."""
+    """Return the PSNR of Integrated by noise level: one network for all, or one for each."""
     found = {epochs: _found(results / name) for epochs, name in OWN.items()}
     own = {epochs: _own_db(one) for epochs, one in found.items()}
     columns = {
@@ -111,7 +111,7 @@ def _own_networks(results: Path, outcome: Outcome) -> str:
 
 
 def _one_for_all(outcome: Outcome) -> BySigma:
-    """As published, on average over seeds."""
+    """Return the PSNR as published, as a mean over seeds."""
     done = [one for one in outcome.done if one.cell.network.name == INTEGRATED]
     at = {sigma: at_sigma(sigma, lambda row: row.psnr_db) for sigma in PAPER_SIGMAS}
     found = {sigma: spread([read(one) for one in done]) for sigma, read in at.items()}
@@ -119,25 +119,25 @@ def _one_for_all(outcome: Outcome) -> BySigma:
 
 
 def _own_db(found: Found) -> BySigma:
-    """Of networks that know one noise level each."""
+    """Return the PSNR of networks for one noise level each."""
     rows: Mapping[str, Any] = found.get("networks", {}).get(INTEGRATED, {})
     return {float(sigma): scores["psnr_db"] for sigma, scores in rows.items()}
 
 
 def _found(path: Path) -> Found:
-    """What a benchmark left; nothing where it was not run."""
+    """Read the result of a study; return nothing if it was not run."""
     found: Found = json.loads(path.read_text()) if path.exists() else {}
     return found
 
 
 def _machines(found: Iterable[Found]) -> str:
-    """Where the benchmarks ran that left something."""
+    """Return the processors of the studies that were run."""
     cpus = {one["provenance"]["cpu"] for one in found if "provenance" in one}
     return " and ".join(sorted(cpus)) or NOT_RUN
 
 
 def _mean(column: Mapping[float, float]) -> str:
-    """Over all levels, where all are known."""
+    """Return the mean over all levels if all are known."""
     is_whole = len(column) == len(PAPER_SIGMAS)
     return _decibels(statistics.fmean(column.values()) if is_whole else None)
 

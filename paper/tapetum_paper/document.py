@@ -42,10 +42,10 @@ SHOWN_SCALES = (Scale.paper, Scale.small)
 
 
 def sections(results: Path) -> dict[str, str]:
-    """Every section by its name, from the result files in a folder.
+    """Return every section by its name, from a folder of result files.
 
     Raises:
-        InputError: A file is missing or does not hold a result.
+        InputError: A file is damaged.
     """
     outcomes = [gather(shown, results / REPRODUCED) for shown in shown_experiments()]
     return {
@@ -62,12 +62,12 @@ def sections(results: Path) -> dict[str, str]:
 
 
 def shown_experiments() -> list[Experiment]:
-    """The experiments of the two pages on reproduction, each at each scale that they show."""
+    """Return the experiments of the two pages on reproduction, at each scale that they show."""
     return [experiment(scale) for experiment in ALL for scale in SHOWN_SCALES]
 
 
 def drawings(results: Path) -> list[Drawing]:
-    """Every figure of the documents of which something has been run."""
+    """Return every figure with results."""
     outcomes = (gather(shown, results / REPRODUCED) for shown in shown_experiments())
     figures = [figure for figure in map(drawing, outcomes) if figure is not None]
     figures += latency_drawings(results / FOLDER)
@@ -76,21 +76,21 @@ def drawings(results: Path) -> list[Drawing]:
 
 
 def _section(experiment: Experiment) -> str:
-    """Such as ``table_1_small``."""
+    """Return the name of a section, such as ``table_1_small``."""
     return f"{experiment.name}_{experiment.scale}"
 
 
 def fill(text: str, found: Mapping[str, str]) -> str:
-    """The text with every marked section replaced.
+    """Return the text with every marked section replaced.
 
     Raises:
-        InputError: A section is marked that nobody renders.
+        InputError: A marked section is unknown.
     """
 
     def section(match: re.Match[str]) -> str:
         name = match["name"]
         if name not in found:
-            raise InputError(f"nobody renders the section {name!r}", f"known: {', '.join(found)}")
+            raise InputError(f"there is no section {name!r}", f"known: {', '.join(found)}")
         return f"{match['begin']}\n{found[name].strip()}\n{match['end']}"
 
     pattern = r"(?P<begin><!-- begin: (?P<name>\w+) [^\n]*-->)\n.*?(?P<end><!-- end: (?P=name) -->)"
@@ -130,7 +130,7 @@ def _minutes(path: Path) -> str:
 
 
 def _reproduced(outcome: Outcome) -> str:
-    """An experiment at one scale: its drawing, its table, and what must be known of both."""
+    """Return the drawing and the table of an experiment, and their conditions."""
     experiment, parts = outcome.experiment, []
     figure = drawing(outcome)
     if figure is not None:
@@ -152,7 +152,7 @@ def _claims(claims: Sequence[Claim], outcomes: Sequence[Outcome], scale: Scale) 
 
 
 def _how(experiment: Experiment, done: Sequence[CellResult]) -> str:
-    """Seeds, scale, machine and command, as they stand with every number."""
+    """Return images, machine and command."""
     first = done[0]
     cpus = sorted({f"{one.result.provenance.cpu}, {_threads(one)}" for one in done})
     return (
@@ -164,7 +164,7 @@ def _how(experiment: Experiment, done: Sequence[CellResult]) -> str:
 
 
 def _images_of(done: Sequence[CellResult]) -> str:
-    """How many were composed; of a folder the source says it."""
+    """Return the number of composed images; a folder states it in its source."""
     composed = [one.cell for one in done if one.cell.size_px is None]
     if not composed:
         return ""

@@ -1,7 +1,7 @@
-"""Drawings that know what they show.
+"""Drawings with a fingerprint of their data.
 
-A drawing carries the fingerprint of what it shows in its PNG header, so that one can tell whether
-it is of today's results without drawing it again (another version of matplotlib gives other bytes).
+The PNG header of a drawing contains the fingerprint of its data.  So a test can compare it with the
+results without drawing again, since another version of matplotlib gives other bytes.
 """
 
 import hashlib
@@ -28,9 +28,9 @@ class Drawing(NamedTuple):
     """A figure that can be drawn.
 
     Attributes:
-        name: Of its file, such as ``figure_3_small.png``.
-        fingerprint: Changes with everything that it shows.
-        draw: Makes the figure.
+        name: File name, such as ``figure_3_small.png``.
+        fingerprint: Fingerprint of the data.
+        draw: Draws the figure.
     """
 
     name: str
@@ -38,7 +38,7 @@ class Drawing(NamedTuple):
     draw: Callable[[], "Figure"]
 
     def write(self, path: Path) -> None:
-        """Draws into a PNG.
+        """Draw into a PNG file.
 
         Raises:
             OSError: The file cannot be written.
@@ -52,17 +52,17 @@ class Drawing(NamedTuple):
 
 
 def say_not_run(axes: "Axes") -> None:
-    """Writes in the middle of an empty panel why it is empty."""
+    """Write into an empty panel that nothing was run."""
     axes.text(0.5, 0.5, NOT_RUN, ha="center", va="center", transform=axes.transAxes)
 
 
 def fingerprint(shown: object) -> str:
-    """Of values that a figure shows, which their ``repr`` tells apart."""
+    """Return the fingerprint of values; different values have a different ``repr``."""
     return hashlib.sha256(repr(shown).encode()).hexdigest()
 
 
 def fingerprint_of(path: Path) -> str | None:
-    """The fingerprint that a drawing carries; ``None`` where there is no drawing."""
+    """Read the fingerprint of a drawing; return ``None`` without a drawing."""
     if not path.exists():
         return None
     with Image.open(path) as image:

@@ -1,6 +1,6 @@
-"""One image that every network of a study denoises, kept with its result so that it can be drawn.
+"""One image that every network of a study denoises, stored with its result for the figures.
 
-The same image with the same noise for all, on 8 bits: values outside [0, 1] are cut off.
+All networks get the same image with the same noise, in 8 bits: values outside [0, 1] are clipped.
 """
 
 import base64
@@ -24,18 +24,18 @@ __all__ = ["DIGIT_SIGMAS", "IMAGE_SIGMAS", "Example", "clean_example", "decoded"
 
 DIGIT_SIGMAS = (0.8,)  # the paper's, in figure 3
 IMAGE_SIGMAS = (0.1, 0.2)  # and in figure 8
-PLACE, SEED = 0, 1  # the first validation image; noise that no score has seen
+PLACE, SEED = 0, 1  # the first validation image; a seed that no score uses
 
 Png = Annotated[str, Field(description="PNG of one image, grey or RGB, in base64")]
 
 
 class Example(Record):
-    """One image before and after.
+    """One image before and after denoising.
 
     Attributes:
-        sigma: Of the noise, on the scale of [0, 1].
-        noisy: What the network was given.
-        denoised: What it returned.
+        sigma: Standard deviation of the noise, on the scale of [0, 1].
+        noisy: Input of the network.
+        denoised: Output of the network.
         truth: The image before the noise.
     """
 
@@ -46,12 +46,12 @@ class Example(Record):
 
 
 def clean_example(predict: Predict, images: Dataset, sigma: float) -> Example:
-    """Denoises the image.
+    """Denoise the image.
 
     Args:
-        predict: Denoises.
-        images: The validation part has the image.
-        sigma: Of the noise, on the scale of [0, 1].
+        predict: The network.
+        images: The dataset; its validation part contains the image.
+        sigma: Standard deviation of the noise, on the scale of [0, 1].
     """
     batch = next(
         evaluation_batches(
@@ -80,10 +80,10 @@ def denoise_batch(predict: Predict, batch: Batch) -> Tensor:
 
 
 def decoded(png: str) -> NDArray[np.uint8]:
-    """The image of an example, shape (h, w), or (h, w, 3) in colour."""
+    """Return the image of an example, shape (h, w), or (h, w, 3) in colour."""
     return np.asarray(Image.open(io.BytesIO(base64.b64decode(png))))
 
 
 def _encoded(images: Tensor) -> str:
-    """The first image."""
+    """Return the first image as PNG."""
     return base64.b64encode(png_of(images[0].numpy())).decode()

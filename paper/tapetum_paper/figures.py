@@ -1,4 +1,4 @@
-"""The figures, drawn from what has been run of them: 3 and 9, and those of the search."""
+"""The figures of the paper, drawn from results: 3 and 9, and those of the search."""
 
 from collections.abc import Callable
 from functools import partial
@@ -23,9 +23,9 @@ _ZOOM_PX = 40  # side of the part of figure 3 that is shown enlarged
 
 
 def drawing(outcome: Outcome) -> Drawing | None:
-    """The drawing of a figure of which something has been run; what has not is said to be not run.
+    """Return the drawing of a figure; missing results say "not run".
 
-    ``None`` for a table, and for a figure of which nothing has been run, or no point is whole.
+    ``None`` for a table, for a figure without results, and without a complete point.
     """
     experiment = outcome.experiment
     if experiment.name not in _DRAWN or not outcome.done:
@@ -49,7 +49,7 @@ def drawing(outcome: Outcome) -> Drawing | None:
 
 
 def _draw_figure_3(outcome: Outcome) -> "Figure":
-    """The truth, the noisy image, and one column for each network; a part enlarged below."""
+    """Draw truth, noisy image and one column for each network, with an enlarged part below."""
     from matplotlib.figure import Figure
 
     examples = {
@@ -73,7 +73,7 @@ def _draw_figure_3(outcome: Outcome) -> "Figure":
 
 
 def _zoom(truth: NDArray[np.uint8]) -> tuple[int, int]:
-    """Left and top of the part that is enlarged: around the upper digit's brightest pixel."""
+    """Return left and top of the enlarged part, around the brightest pixel."""
     place = np.unravel_index(int(truth.argmax()), truth.shape)
     top, left = (
         int(np.clip(at - _ZOOM_PX // 2, 0, side - _ZOOM_PX))
@@ -85,7 +85,7 @@ def _zoom(truth: NDArray[np.uint8]) -> tuple[int, int]:
 def _show_image(above: "Axes", below: "Axes", png: str | None, zoom: tuple[int, int]) -> None:
     for axes in (above, below):
         axes.set_axis_off()
-        axes.set_box_aspect(1)  # so that titles are at one height, over what was not run too
+        axes.set_box_aspect(1)  # so that all titles have one height
     if png is None:
         say_not_run(above)
         return
@@ -103,7 +103,7 @@ def _show_image(above: "Axes", below: "Axes", png: str | None, zoom: tuple[int, 
 
 
 def _draw_figure_9(outcome: Outcome) -> "Figure":
-    """One panel for each number of the denoiser that is changed."""
+    """Draw one panel for each number of the denoiser that changes."""
     from matplotlib.figure import Figure
     from matplotlib.ticker import LogFormatter
 

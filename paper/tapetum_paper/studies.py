@@ -1,8 +1,8 @@
 """The settings of the paper's search at each scale: images, spaces, device, recipes.
 
-The scale ``paper`` is section 4 as printed; what it leaves open is TF-NAS's.  The others are ours.
-Where a machine is not known beforehand, latencies are given by where they lie between the fastest
-and the slowest network of the space.
+The scale ``paper`` is section 4 as printed, with TF-NAS's settings where the paper leaves them
+open.  The other scales are ours.  Their targets are positions between the fastest and the slowest
+network of the space, since the machine is not known beforehand.
 """
 
 from collections.abc import Mapping
@@ -28,7 +28,7 @@ NOISY = NoisePlan(kind="gaussian", low=0.0, high=1.0)  # section 4
 CLEAN = NoisePlan(kind="gaussian", levels=(0.0,))
 
 
-# Of what a space spans; the paper's, on its machine, are 6, 8 and 12 ms.
+# Positions in the range of the space; the paper uses 6, 8 and 12 ms on its machine.
 SHARES: Mapping[Size, Target] = {
     "S": Target(share=0.2),
     "M": Target(share=0.4),
@@ -40,20 +40,20 @@ class Study(NamedTuple):
     """The search of the paper at one scale.
 
     Attributes:
-        data: Images.
-        frame: Of the spaces.
-        deployment: Where networks run.
-        search: How to search.
-        training: How to train.
+        data: Name of the dataset.
+        frame: Frame of the spaces.
+        deployment: Runtime and conditions.
+        search: Search recipe.
+        training: Training recipe.
         targets: Latencies of the C-NAS of each size.
-        sequential: That of the C-NAS that is used twice in the DC-NAS_seq of table 5.
-        seeds: Of the rows that have several.
-        quality_seeds: Of those of ``quality``, whose differences are small.
-        train_count: Images, where they are composed.
-        test_count: As above.
-        ablated: The size of the networks of table 4, where the paper's is M.
-        widened: Base width with which a UNet-S and a DC-Net S are as slow as the DC-NAS S; in the
-            paper they are so with their own.
+        sequential: Latency of the C-NAS that the DC-NAS_seq of table 5 uses twice.
+        seeds: Seeds of rows with several seeds.
+        quality_seeds: Seeds of ``quality``, whose differences are small.
+        train_count: Number of training images, where they are composed.
+        test_count: Number of test images, where they are composed.
+        ablated: Size of the networks of table 4; the paper's is M.
+        widened: Base width that gives a UNet-S and a DC-Net S the latency of the DC-NAS S; in the
+            paper they have it with their own width.
     """
 
     data: Literal["digit-crops", "imagenette128", "imagenet100"]

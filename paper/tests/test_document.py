@@ -55,9 +55,9 @@ def test_only_marked_sections_change() -> None:
     assert fill(fill(text, {"x": "new"}), {"x": "new"}) == fill(text, {"x": "new"})
 
 
-def test_a_section_that_nobody_renders_is_refused() -> None:
+def test_an_unknown_section_is_refused() -> None:
     """A slip in a marker does not pass unseen."""
-    with pytest.raises(InputError, match="nobody renders the section 'z'"):
+    with pytest.raises(InputError, match="there is no section 'z'"):
         fill("<!-- begin: z (y) -->\n<!-- end: z -->", {"x": "new"})
 
 

@@ -165,10 +165,10 @@ def test_a_run_goes_on_in_the_precision_of_its_beginning(
         if message.startswith("mb1-s") and (done, total) == (2, 4):
             raise _PlugPulled
 
-    monkeypatch.setattr("tapetum.training.process._bf16_pays", lambda: True)
+    monkeypatch.setattr("tapetum.training.recipe.bf16_pays", lambda: True)
     with pytest.raises(_PlugPulled):
         run_one(tmp_path, progress=pull_the_plug)
-    monkeypatch.setattr("tapetum.training.process._bf16_pays", lambda: False)
+    monkeypatch.setattr("tapetum.training.recipe.bf16_pays", lambda: False)
     done = run_one(tmp_path).results[0]
     folder = run_path(tmp_path, Scale.smoke, done.cell)
     assert RUNS.open(folder).request.recipe.precision == "bf16"

@@ -1,4 +1,4 @@
-r"""FFDNet, a baseline: plain convolutions at half the size that are told the noise level.
+r"""FFDNet, a baseline: plain convolutions at half the size, with the noise level as an input.
 
 .. math:: \hat x = U(F(D(y), \sigma))
 
@@ -30,7 +30,7 @@ GREY, COLOUR = (64, 15), (96, 12)
 
 
 class FFDNet(nn.Module):
-    """The network of the paper, fed with an estimate of the noise level.
+    """The network of the paper, with an estimate of the noise level.
 
     Args:
         channels: Of the images; 1 takes the grey variant, more take the one for colour.
