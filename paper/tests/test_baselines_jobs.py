@@ -120,7 +120,7 @@ def test_a_baseline_that_does_not_fit_the_images_is_refused(photos: Dataset) -> 
     digits = open_dataset("digits", seed=0, train_count=4, test_count=2)
     for name, dataset, said in (
         ("resnet-18", digits, "it takes no boxes, the dataset has some"),
-        ("resnet-18", photos, "it takes 1 channels, they have 3"),
+        ("resnet-18", photos, r"it takes 1 channel\(s\), the images have 3"),
     ):
         with pytest.raises(ArchitectureError, match=said):
             require_fit(find_baseline(name), dataset)
