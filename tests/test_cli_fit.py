@@ -130,6 +130,7 @@ def refuse_to_time() -> int:
         (("--threads", 2), "--threads is 2, but the latency table was measured with 1"),
         (("--batch", 0), "batch"),
         (("--space", "e-nas"), "no space 'e-nas'"),
+        (("--latency", "{of_three}"), "it is for 3 classes, not 2"),
     ],
     ids=str,
 )
@@ -137,7 +138,11 @@ def test_bad_input_gets_one_sentence(
     photos: Path, device: Path, tmp_path: Path, options: tuple[object, ...], words: str
 ) -> None:
     """Before anything is computed."""
-    assert words in sentence(run(*command(photos, device, tmp_path / "run", *options)))
+    table = LatencyTable.read(device / "table.json")
+    space = small_space(num_slots=2, num_classes=3)
+    table.model_copy(update={"space": space}).write(tmp_path / "three.json")
+    given = [str(option).format(of_three=tmp_path / "three.json") for option in options]
+    assert words in sentence(run(*command(photos, device, tmp_path / "run", *given)))
     assert not (tmp_path / "run").exists()
 
 

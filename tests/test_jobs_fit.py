@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from scripted_runtime import ScriptedRuntime
-from tapetum.errors import InputError
+from tapetum.errors import DataError, InputError
 from tapetum.jobs import FitResult, fit
 from tapetum.jobs.match import BELOW
 from tapetum.latency import Budget
@@ -38,7 +38,7 @@ def fit_on(device: ScriptedRuntime, photos: Path, out: Path, **options: object) 
     """A fit of one epoch on twenty small images."""
     recipe = out.with_name("search.json")
     SWIFT_SEARCH.model_copy(update={"batch_size": 2, "warmup_epochs": 0, "epochs": 1}).write(recipe)
-    settings = {"target_ms": TARGET_MS, "networks": 60, "controls": False} | options
+    settings = {"target_ms": TARGET_MS, "networks": 60, "controls": False, "batch_size": 4}
     return fit(
         photos,
         out,
@@ -47,8 +47,7 @@ def fit_on(device: ScriptedRuntime, photos: Path, out: Path, **options: object) 
         size_px=32,
         search_recipe=recipe,
         epochs=1,
-        batch_size=4,
-        **settings,
+        **(settings | options),
     )
 
 
@@ -101,6 +100,17 @@ def refuse_to_write(patch: pytest.MonkeyPatch, path: Path) -> None:
         replace(source, target)
 
     patch.setattr("os.replace", stop)
+
+
+def test_too_few_images_are_refused_before_anything_is_measured(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Minutes of measuring do not precede what is known from the beginning."""
+    device = ScriptedRuntime(SPACE, monkeypatch)
+    with pytest.raises(DataError, match="batches of 99"):
+        fit_on(device, photos, tmp_path / "fit", batch_size=99)
+    assert device.num_prepared == 0
+    assert not (tmp_path / "fit").exists()
 
 
 def test_a_budget_that_nothing_keeps_is_refused(

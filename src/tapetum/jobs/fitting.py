@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Unpack
 
 from tapetum.arch import Architecture, Space
-from tapetum.data import Dataset
+from tapetum.data import Dataset, steps_per_epoch
 from tapetum.jobs.choose import DigitOptions, open_logged
 from tapetum.jobs.controls import CONTROLS, control
 from tapetum.jobs.exporting import export_run
@@ -164,10 +164,12 @@ def _fit(options: FitOptions) -> FitResult:
     search_recipe, recipe = choose_recipes(options)
     form = image_form(options, table)
     dataset = open_logged(options.data, options.seed, options.progress, form, **options.digits)
+    space = choose_space(options, table, dataset.info)
+    steps_per_epoch(dataset.train, recipe.batch_size)  # refused before anything is measured
     device = choose_device(options, table, dataset.info)
     request = FitRequest(
         target_ms=options.target_ms,
-        space=choose_space(options, table, dataset.info),
+        space=space,
         conditions=device.conditions,
         search_recipe=search_recipe,
         recipe=recipe,

@@ -210,6 +210,8 @@ def choose_space(options: FitOptions, table: LatencyTable | None, info: DatasetI
             "a search space classifies whole images, but this dataset has boxes",
             "give a folder of images, or 'digit-crops'",
         )
+    if table is not None:
+        _require_form(table, info)
     frame = (options.operators, options.decoder, options.up, options.learns_depth)
     if table is not None and options.space is None and frame == (None,) * len(frame):
         return table.space
@@ -234,6 +236,23 @@ def choose_space(options: FitOptions, table: LatencyTable | None, info: DatasetI
             "another table with 'tapetum latency measure'",
         )
     return space
+
+
+def _require_form(table: LatencyTable, info: DatasetInfo) -> None:
+    """Refuse a table for images or classes that the dataset does not have."""
+    conditions, classifier = table.conditions, table.space.classifier
+    ours = {"channels": info.channels, "px": info.size_px, "classes": len(info.class_names)}
+    theirs = {"channels": conditions.channels, "px": conditions.height_px}
+    theirs["classes"] = ours["classes"] if classifier is None else classifier.num_classes
+    wrong = [
+        f"{theirs[name]} {name}, not {ours[name]}" for name in ours if ours[name] != theirs[name]
+    ]
+    if wrong:
+        raise InputError(
+            f"the latency table does not fit the dataset: it is for {'; '.join(wrong)}",
+            f"measure another: tapetum latency measure --size {ours['px']} --channels "
+            f"{ours['channels']} --classes {ours['classes']}",
+        )
 
 
 def _runtime(runtime: str | Runtime) -> Runtime:
