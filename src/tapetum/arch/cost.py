@@ -11,20 +11,8 @@ deployed), activations and pooling are not multiply-adds. Their elements are cou
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from tapetum.arch.spec import (
-    Architecture,
-    Block,
-    Boxes,
-    Conv,
-    MaxPool,
-    NearestConv,
-    PixelShuffle,
-    TransposedConv,
-    Up,
-    level_channels,
-    size_after,
-    stride_of,
-)
+from tapetum.arch import spec
+from tapetum.arch.spec import Architecture
 
 __all__ = [
     "LayerCost",
@@ -37,24 +25,17 @@ __all__ = [
     "reach_px",
 ]
 
-
 Size = tuple[int, int]  # height and width
+Placed = tuple[str, spec.Block | spec.Up, Size]  # path, block, and the size of its input
 
 
 class LayerCost(NamedTuple):
-    """The cost of one layer.
+    """The cost of one layer, for one image."""
 
-    Attributes:
-        path: Place of the layer, such as ``encoder.levels.0.1``.
-        multiply_adds: Multiply-adds for one image.
-        parameters: Weights, biases, and the scale and shift of a normalisation.
-        elements: Values of the output for one image.
-    """
-
-    path: str
+    path: str  # such as ``encoder.levels.0.1``
     multiply_adds: int
-    parameters: int
-    elements: int
+    parameters: int  # weights, biases, and the scale and shift of a normalisation
+    elements: int  # values of the output
 
 
 def multiply_adds(
@@ -83,24 +64,18 @@ def layer_costs(
 ) -> list[LayerCost]:
     """Return the cost of every layer, in the order of the forward pass; arguments as above."""
     layers: list[LayerCost] = []
-    regions = num_boxes if architecture.classifies_boxes else 1
     for path, block, size in placed_blocks(architecture, height, width):
-        times = regions if path.startswith("classifier.") else 1
-        layers += (_times(times, layer) for layer in block_costs(block, size, path))
+        layers += block_costs(block, size, path)
     if architecture.classifier is not None:
-        features, num_classes = (
-            architecture.classifier.features,
-            architecture.classifier.num_classes,
-        )
-        weights = features * num_classes
-        linear = LayerCost("classifier.linear", weights, weights + num_classes, num_classes)
-        layers.append(_times(regions, linear))
+        num_classes = architecture.classifier.num_classes
+        weights = architecture.classifier.features * num_classes
+        layers.append(LayerCost("classifier.linear", weights, weights + num_classes, num_classes))
+    if architecture.classifies_boxes:
+        layers = [_times(num_boxes, layer) for layer in layers]
     return layers
 
 
-def placed_blocks(
-    architecture: Architecture, height: int, width: int
-) -> Iterator[tuple[str, Block | Up, Size]]:
+def placed_blocks(architecture: Architecture, height: int, width: int) -> Iterator[Placed]:
     """Return every block with its path and the height and width of its input.
 
     Blocks are in the order of the forward pass, with sizes padded to the network's stride. The
@@ -122,7 +97,7 @@ def placed_blocks(
     if architecture.classifier is not None:
         region = architecture.classifier.region
         size = deepest if architecture.kind == "integrated" else (height, width)
-        if isinstance(region, Boxes):
+        if isinstance(region, spec.Boxes):
             size = (region.size_px, region.size_px)
         yield from _placed(architecture.classifier.blocks, size, "classifier.blocks")
 
@@ -140,12 +115,12 @@ def reach_px(architecture: Architecture) -> int:
     for level in architecture.encoder:
         for block in level.blocks:
             reach += _radius(block) * stride_px
-            stride_px *= stride_of([block])
+            stride_px *= spec.stride_of([block])
     reach += sum(_radius(block) for block in architecture.decoder.blocks) * stride_px
     for step in architecture.decoder.levels:
         reach += stride_px // 2  # a place of the coarse map covers its whole cell
         stride_px //= 2
-        reach += stride_px * isinstance(step.up, NearestConv)
+        reach += stride_px * isinstance(step.up, spec.NearestConv)
         reach += sum(_radius(block) for block in step.blocks) * stride_px
     return reach + _radius(architecture.decoder.output)
 
@@ -153,92 +128,77 @@ def reach_px(architecture: Architecture) -> int:
 def bytes_per_pixel(architecture: Architecture) -> float:
     """Return the approximate memory of a forward pass per pixel of the image, in float32.
 
-    It is the size of the feature maps that wait for the decoder, and three times the largest map
-    (input, output and the runtime's own layout).
+    It is the maps that wait for the decoder, and thrice the largest (input, output, own layout).
     """
     size_px = 64 * architecture.stride_px
     layers = layer_costs(architecture, size_px, size_px)
     largest = max(layer.elements for layer in layers)
     waiting, stride_px = 0.0, 1
-    for width, level in zip(level_channels(architecture), architecture.encoder, strict=True):
+    for width, level in zip(spec.level_channels(architecture), architecture.encoder, strict=True):
         stride_px *= level.stride_px
         waiting += width / stride_px**2
     return 4 * (waiting + 3 * largest / size_px**2)
 
 
-def _after(blocks: Sequence[Block], size: tuple[int, int]) -> tuple[int, int]:
-    return size_after(blocks, size[0]), size_after(blocks, size[1])
+def _after(blocks: Sequence[spec.Block], size: Size) -> Size:
+    return spec.size_after(blocks, size[0]), spec.size_after(blocks, size[1])
 
 
-def _radius(block: Block) -> int:
-    return block.size_px - 1 if isinstance(block, MaxPool) else block.kernel_px // 2
+def _radius(block: spec.Block) -> int:
+    return block.size_px - 1 if isinstance(block, spec.MaxPool) else block.kernel_px // 2
 
 
-def _placed(blocks: Sequence[Block], size: Size, path: str) -> Iterator[tuple[str, Block, Size]]:
+def _placed(blocks: Sequence[spec.Block], size: Size, path: str) -> Iterator[Placed]:
     for index, block in enumerate(blocks):
         yield f"{path}.{index}", block, size
         size = _after([block], size)
 
 
 def _times(count: int, layer: LayerCost) -> LayerCost:
-    """Return the cost of a layer on several regions; its weights are shared."""
-    return layer._replace(
-        multiply_adds=count * layer.multiply_adds, elements=count * layer.elements
-    )
+    """Return the cost of a classifier's layer on several boxes; others see the image once."""
+    path, multiply_adds, parameters, elements = layer
+    if not path.startswith("classifier."):
+        return layer
+    return LayerCost(path, count * multiply_adds, parameters, count * elements)
 
 
-def block_costs(block: Block | Up, size: Size, path: str) -> Iterator[LayerCost]:
-    """Return the cost of each layer of a block.
-
-    Args:
-        block: The block.
-        size: Height and width of its input.
-        path: Place of the block.
-    """
-    if isinstance(block, MaxPool):
+def block_costs(block: spec.Block | spec.Up, size: Size, path: str) -> Iterator[LayerCost]:
+    """Return the cost of each layer of a block at a path, for inputs of a size."""
+    if isinstance(block, spec.MaxPool):
         return
-    if isinstance(block, TransposedConv | NearestConv | PixelShuffle):
+    if isinstance(block, spec.TransposedConv | spec.NearestConv | spec.PixelShuffle):
         yield _up_cost(block, size, path)
         return
     normed = block.norm != "none"
     out = _after([block], size)
-    if isinstance(block, Conv):
-        channels = (block.in_channels, block.out_channels)
-        yield _conv_cost(path, channels, block.kernel_px, 1, out, normed=normed)
+    before, after, kernel_px = block.in_channels, block.out_channels, block.kernel_px
+    if isinstance(block, spec.Conv):
+        yield _conv_cost(path, before, after, out, kernel_px=kernel_px, normed=normed)
         return
-    hidden = block.hidden_channels
-    yield _conv_cost(f"{path}.expand", (block.in_channels, hidden), 1, 1, size, normed=normed)
-    yield _conv_cost(
-        f"{path}.depthwise", (hidden, hidden), block.kernel_px, hidden, out, normed=normed
-    )
-    if block.squeeze_channels is not None:
-        squeezed, one = block.squeeze_channels, (1, 1)
-        yield _conv_cost(f"{path}.weigh.squeeze", (hidden, squeezed), 1, 1, one, normed=False)
-        yield _conv_cost(f"{path}.weigh.excite", (squeezed, hidden), 1, 1, one, normed=False)
-    yield _conv_cost(f"{path}.project", (hidden, block.out_channels), 1, 1, out, normed=normed)
+    hidden, one = block.hidden_channels, (1, 1)
+    yield _conv_cost(f"{path}.expand", before, hidden, size, normed=normed)
+    yield _conv_cost(f"{path}.depthwise", 1, hidden, out, kernel_px=kernel_px, normed=normed)
+    if (squeezed := block.squeeze_channels) is not None:
+        yield _conv_cost(f"{path}.weigh.squeeze", hidden, squeezed, one, normed=False)
+        yield _conv_cost(f"{path}.weigh.excite", squeezed, hidden, one, normed=False)
+    yield _conv_cost(f"{path}.project", hidden, after, out, normed=normed)
 
 
-def _up_cost(up: Up, size: Size, path: str) -> LayerCost:
+def _up_cost(up: spec.Up, size: Size, path: str) -> LayerCost:
     places = size[0] * size[1]
     elements = 4 * up.out_channels * places
-    if isinstance(up, NearestConv):
+    if isinstance(up, spec.NearestConv):
         weights = 9 * up.in_channels * up.out_channels
         return LayerCost(path, 4 * places * weights, weights + up.out_channels, elements)
     weights = 4 * up.in_channels * up.out_channels
-    biases = up.out_channels * (4 if isinstance(up, PixelShuffle) else 1)
+    biases = up.out_channels * (4 if isinstance(up, spec.PixelShuffle) else 1)
     return LayerCost(path, places * weights, weights + biases, elements)
 
 
 def _conv_cost(
-    path: str,
-    channels: tuple[int, int],
-    kernel_px: int,
-    groups: int,
-    out: tuple[int, int],
-    *,
-    normed: bool,
+    path: str, before: int, after: int, out: Size, *, kernel_px: int = 1, normed: bool
 ) -> LayerCost:
-    weights = kernel_px**2 * channels[0] // groups * channels[1]
-    places = out[0] * out[1]
-    extra = 2 * channels[1] if normed else channels[1]  # scale and shift, or a bias
-    return LayerCost(path, weights * places, weights + extra, channels[1] * places)
+    """Return the cost of a convolution; ``before`` counts the input channels of one group."""
+    weights, places = kernel_px**2 * before * after, out[0] * out[1]
+    extra = 2 * after if normed else after  # scale and shift, or a bias
+    return LayerCost(path, weights * places, weights + extra, after * places)

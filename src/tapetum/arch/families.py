@@ -6,28 +6,11 @@
 * :func:`integrated`, :func:`sequential`: the two ways of joining them (section 3.1).
 """
 
-from collections.abc import Sequence
 from functools import partial
 from itertools import pairwise
 
-from tapetum.arch.spec import (
-    Activation,
-    Architecture,
-    Block,
-    Boxes,
-    Classifier,
-    Conv,
-    Decoder,
-    DecoderLevel,
-    InvertedResidual,
-    Level,
-    MaxPool,
-    Norm,
-    Region,
-    TransposedConv,
-    Whole,
-    level_channels,
-)
+from tapetum.arch import spec
+from tapetum.arch.spec import Architecture
 from tapetum.errors import ArchitectureError
 from tapetum.records import faults_are_ours
 
@@ -72,34 +55,23 @@ def unet(
             "give whole numbers of at least 1 and a positive multiplier",
         )
     widths = [round(base_width * multiplier**level) for level in range(depth)]
-    levels, in_channels = [], channels
-    for index, width in enumerate(widths):
-        pool: list[Block] = [MaxPool()] if index else []
-        plain_first = index == 0
-        blocks = _mix(in_channels, width, convs, expansion, plain_first=plain_first)
-        levels.append(Level(blocks=(*pool, *blocks)))
-        in_channels = width
+    encoder = [spec.Level(blocks=_mix(channels, widths[0], convs, expansion, plain_first=True))]
+    for before, after in pairwise(widths):
+        blocks = (spec.MaxPool(), *_mix(before, after, convs, expansion))
+        encoder.append(spec.Level(blocks=blocks))
+    levels = [
+        spec.DecoderLevel(
+            up=spec.TransposedConv(in_channels=widths[level + 1], out_channels=widths[level]),
+            skip_level=level,
+            blocks=_mix(2 * widths[level], widths[level], convs, expansion),
+        )
+        for level in reversed(range(depth - 1))
+    ]
     return Architecture(
         name=name,
         image_channels=channels,
-        encoder=tuple(levels),
-        decoder=Decoder(
-            levels=tuple(
-                DecoderLevel(
-                    up=TransposedConv(in_channels=widths[level + 1], out_channels=widths[level]),
-                    skip_level=level,
-                    blocks=_mix(2 * widths[level], widths[level], convs, expansion),
-                )
-                for level in reversed(range(depth - 1))
-            ),
-            output=Conv(
-                in_channels=widths[0],
-                out_channels=channels,
-                kernel_px=1,
-                norm="none",
-                activation="none",
-            ),
-        ),
+        encoder=tuple(encoder),
+        decoder=spec.Decoder(levels=tuple(levels), output=spec.projection(widths[0], channels)),
     )
 
 
@@ -129,14 +101,14 @@ def small_classifier(
     return Architecture(
         name=name,
         image_channels=channels,
-        classifier=Classifier(
+        classifier=spec.Classifier(
             source="noisy",
             region=_region(boxes, DIGIT_PX),
             blocks=(
-                Conv(in_channels=channels, out_channels=first, norm="group"),
-                MaxPool(),
+                spec.Conv(in_channels=channels, out_channels=first, norm="group"),
+                spec.MaxPool(),
                 *_mix(first, second, 1, expansion, norm="group"),
-                MaxPool(),
+                spec.MaxPool(),
             ),
             pooling="max",
             features=second,
@@ -156,19 +128,14 @@ def integrated(
     first.
     """
     _check_denoises(denoiser)
-    deepest = level_channels(denoiser)[-1]
-    blocks: tuple[Block, ...] = ()
-    features = deepest * FEATURE_BOX_PX**2
-    if not boxes:
-        # differs from the paper, which prints no head for whole images.
-        blocks = _context(deepest)
-        features = 4 * deepest
-    classifier = Classifier(
+    deepest = spec.level_channels(denoiser)[-1]
+    classifier = spec.Classifier(
         source="encoder",
         region=_region(boxes, FEATURE_BOX_PX),
-        blocks=blocks,
+        # differs from the paper, which prints no head for whole images.
+        blocks=() if boxes else _context(deepest),
         pooling="flatten" if boxes else "mean",
-        features=features,
+        features=deepest * (FEATURE_BOX_PX**2 if boxes else 4),
         num_classes=num_classes,
     )
     return _rebuild(denoiser, name, classifier)
@@ -177,24 +144,19 @@ def integrated(
 @_numbers_checked()
 def sequential(denoiser: Architecture, classifier: Architecture, name: str) -> Architecture:
     """Join a denoiser and a classifier that reads the denoised image (paper, figure 2 i)."""
+    _check_denoises(denoiser)
     if classifier.kind != "classifier" or classifier.classifier is None:
         raise ArchitectureError(
             f"{classifier.name} is a {classifier.kind}", "give a classifier of noisy images"
         )
     head = classifier.classifier.model_dump() | {"source": "denoised"}
-    return _rebuild(denoiser, name, Classifier.model_validate(head))
+    return _rebuild(denoiser, name, spec.Classifier.model_validate(head))
 
 
-def _rebuild(denoiser: Architecture, name: str, classifier: Classifier) -> Architecture:
+def _rebuild(denoiser: Architecture, name: str, classifier: spec.Classifier) -> Architecture:
     """Return ``denoiser`` with a classifier, validated as a whole."""
-    _check_denoises(denoiser)
-    return Architecture(
-        name=name,
-        image_channels=denoiser.image_channels,
-        encoder=denoiser.encoder,
-        decoder=denoiser.decoder,
-        classifier=classifier,
-    )
+    parts = {"name": name, "classifier": classifier}
+    return Architecture.model_validate(dict(denoiser) | parts)
 
 
 def _check_denoises(denoiser: Architecture) -> None:
@@ -202,14 +164,14 @@ def _check_denoises(denoiser: Architecture) -> None:
         raise ArchitectureError(f"{denoiser.name} is a {denoiser.kind}", "give a denoiser")
 
 
-def _region(boxes: bool, size_px: int) -> Region:
-    return Boxes(size_px=size_px) if boxes else Whole()
+def _region(boxes: bool, size_px: int) -> spec.Region:
+    return spec.Boxes(size_px=size_px) if boxes else spec.Whole()
 
 
-def _context(channels: int) -> tuple[Block, ...]:
+def _context(channels: int) -> tuple[spec.Block, ...]:
     """Return two strided MBConv blocks, each doubling the channels."""
     return tuple(
-        InvertedResidual(
+        spec.InvertedResidual(
             in_channels=width,
             hidden_channels=4 * width,
             out_channels=2 * width,
@@ -226,25 +188,20 @@ def _mix(
     convs: int,
     expansion: float | None,
     *,
-    norm: Norm = "batch",
-    activation: Activation = "relu",
+    norm: spec.Norm = "batch",
     plain_first: bool = False,
-) -> tuple[Block, ...]:
+) -> tuple[spec.Block, ...]:
     """Return ``convs`` convolutions, or MBConvs of that ``expansion``."""
-    widths: Sequence[int] = (in_channels, *[out_channels] * convs)
-    blocks: list[Block] = []
-    for index, (before, after) in enumerate(pairwise(widths)):
-        if expansion is None or (plain_first and index == 0):
-            block: Block = Conv(
-                in_channels=before, out_channels=after, norm=norm, activation=activation
-            )
+    blocks: list[spec.Block] = []
+    for before in (in_channels, *[out_channels] * (convs - 1)):
+        if expansion is None or (plain_first and not blocks):
+            blocks.append(spec.Conv(in_channels=before, out_channels=out_channels, norm=norm))
         else:
-            block = InvertedResidual(
+            residual = spec.InvertedResidual(
                 in_channels=before,
                 hidden_channels=round(expansion * before),
-                out_channels=after,
+                out_channels=out_channels,
                 norm=norm,
-                activation=activation,
             )
-        blocks.append(block)
+            blocks.append(residual)
     return tuple(blocks)

@@ -24,8 +24,10 @@ from math import ceil
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from tapetum.arch import spec
 from tapetum.arch.space import (
     Candidate,
+    Piece,
     Pieces,
     Slot,
     Space,
@@ -33,17 +35,6 @@ from tapetum.arch.space import (
     SpaceDecoder,
     SpaceDecoderLevel,
     SpaceLevel,
-)
-from tapetum.arch.spec import (
-    Activation,
-    Conv,
-    InvertedResidual,
-    MaxPool,
-    NearestConv,
-    PixelShuffle,
-    TransposedConv,
-    Up,
-    Whole,
 )
 from tapetum.errors import ArchitectureError, nearest
 from tapetum.records import faults_are_ours
@@ -84,10 +75,10 @@ DECODERS: Mapping[str, str] = {
 }
 """The blocks at each size of a decoder (paper, table 6; the last is ours)."""
 
-UPS: Mapping[str, type[TransposedConv | NearestConv | PixelShuffle]] = {
-    "transposed_conv": TransposedConv,
-    "nearest_conv": NearestConv,
-    "pixel_shuffle": PixelShuffle,
+UPS: Mapping[str, type[spec.TransposedConv | spec.NearestConv | spec.PixelShuffle]] = {
+    "transposed_conv": spec.TransposedConv,
+    "nearest_conv": spec.NearestConv,
+    "pixel_shuffle": spec.PixelShuffle,
 }
 """How a decoder doubles the size; the first is that of the paper."""
 
@@ -97,19 +88,12 @@ SMALL_PX, TINY_PX = 128, 64  # smaller images drop the first stride, or the firs
 
 
 class Stage(NamedTuple):
-    """Slots of one width.
+    """Slots of one width."""
 
-    Attributes:
-        channels: Output channels of every slot.
-        num_slots: Number of slots.
-        stride_px: Stride of the first slot.
-        activation: Activation of all slots.
-    """
-
-    channels: int
+    channels: int  # output channels of every slot
     num_slots: int
-    stride_px: int
-    activation: Activation
+    stride_px: int  # of the first slot
+    activation: spec.Activation
 
 
 STAGES = {
@@ -156,62 +140,38 @@ class Frame(NamedTuple):
 def c_nas(frame: Frame) -> Space:
     """Return the space of classifiers: every stage, then a mean over all places and a linear layer.
 
-    Raises:
-        ArchitectureError: There is no space of that number of operators.
+    This and the three others raise an :class:`~tapetum.errors.ArchitectureError` if the frame has
+    another number of operators, another decoder or another upsampling.
     """
     blocks = (*chain(*_levels(frame)), *_branch(frame))
-    return Space(
-        name="c-nas",
-        image_channels=frame.image_channels,
-        classifier=_classifier(frame, "noisy", blocks),
-    )
+    classifier = _classifier(frame, "noisy", blocks)
+    return Space(name="c-nas", image_channels=frame.image_channels, classifier=classifier)
 
 
 def d_nas(frame: Frame) -> Space:
-    """Return the space of denoisers: stages 1 to 6 as an encoder, and a UNet decoder.
-
-    Raises:
-        ArchitectureError: As in :func:`c_nas`.
-    """
-    levels = _levels(frame)
-    return Space(
-        name="d-nas",
-        image_channels=frame.image_channels,
-        encoder=tuple(SpaceLevel(blocks=level) for level in levels),
-        decoder=_decoder(levels, frame),
-    )
+    """Return the space of denoisers: stages 1 to 6 as an encoder, and a UNet decoder."""
+    return _denoisers("d-nas", frame)
 
 
 def dc_nas(frame: Frame) -> Space:
-    """Return the space of joint networks: D-NAS with stages 7 and 8 as classification branch.
-
-    Raises:
-        ArchitectureError: As in :func:`c_nas`.
-    """
-    denoisers = d_nas(frame)
-    return Space(
-        name="dc-nas",
-        image_channels=frame.image_channels,
-        encoder=denoisers.encoder,
-        decoder=denoisers.decoder,
-        classifier=_classifier(frame, "encoder", _branch(frame)),
-    )
+    """Return the space of joint networks: D-NAS with stages 7 and 8 as classification branch."""
+    return _denoisers("dc-nas", frame, _classifier(frame, "encoder", _branch(frame)))
 
 
 def dc_nas_seq(frame: Frame) -> Space:
-    """Return the space of joint networks that share nothing: D-NAS, then C-NAS on its image.
+    """Return the space of joint networks that share nothing: D-NAS, then C-NAS on its image."""
+    blocks = (*chain(*_levels(frame)), *_branch(frame))
+    return _denoisers("dc-nas-seq", frame, _classifier(frame, "denoised", blocks))
 
-    Raises:
-        ArchitectureError: As in :func:`c_nas`.
-    """
-    denoisers, classifiers = d_nas(frame), c_nas(frame)
-    assert classifiers.classifier is not None  # noqa: S101  (c_nas gives one)
+
+def _denoisers(name: str, frame: Frame, classifier: SpaceClassifier | None = None) -> Space:
+    levels = _levels(frame)
     return Space(
-        name="dc-nas-seq",
+        name=name,
         image_channels=frame.image_channels,
-        encoder=denoisers.encoder,
-        decoder=denoisers.decoder,
-        classifier=classifiers.classifier.model_copy(update={"source": "denoised"}),
+        encoder=tuple(SpaceLevel(blocks=level) for level in levels),
+        decoder=_decoder(levels, frame),
+        classifier=classifier,
     )
 
 
@@ -254,9 +214,9 @@ def _levels(frame: Frame) -> list[Pieces]:
     strides = _strides(frame.image_px)
     stem = frame.channels(STEM_CHANNELS)
     head = (
-        Conv(in_channels=frame.image_channels, out_channels=stem, stride_px=strides[1]),
+        spec.Conv(in_channels=frame.image_channels, out_channels=stem, stride_px=strides[1]),
         # Stage 2 is fixed: as many hidden as input channels, with a squeeze of a quarter.
-        InvertedResidual(
+        spec.InvertedResidual(
             in_channels=stem,
             hidden_channels=stem,
             out_channels=frame.channels(FIRST_CHANNELS),
@@ -275,7 +235,7 @@ def _levels(frame: Frame) -> list[Pieces]:
 
 def _branch(frame: Frame) -> Pieces:
     """Return stages 7 and 8, and the 1x1 convolution before the mean."""
-    widen = Conv(
+    widen = spec.Conv(
         in_channels=frame.channels(STAGES[8].channels),
         out_channels=frame.channels(LAST_CHANNELS),
         kernel_px=1,
@@ -303,11 +263,9 @@ def _stage(number: int, frame: Frame) -> Pieces:
 
 def _strides(image_px: int) -> dict[int, int]:
     """Return the stride of each stage; small images drop the first ones."""
-    strides = {1: 2, **{number: stage.stride_px for number, stage in STAGES.items()}}
-    if image_px < SMALL_PX:
-        strides[1] = 1
-    if image_px < TINY_PX:
-        strides[3] = 1
+    strides = {number: stage.stride_px for number, stage in STAGES.items()}
+    strides[1] = 1 if image_px < SMALL_PX else 2
+    strides[3] = 1 if image_px < TINY_PX else 2
     return strides
 
 
@@ -321,11 +279,11 @@ def _candidates(operators: int) -> tuple[Candidate, ...]:
 
 
 def _classifier(
-    frame: Frame, source: Literal["noisy", "encoder"], blocks: Pieces
+    frame: Frame, source: Literal["noisy", "encoder", "denoised"], blocks: Pieces
 ) -> SpaceClassifier:
     return SpaceClassifier(
         source=source,
-        region=Whole(),
+        region=spec.Whole(),
         blocks=blocks,
         pooling="mean",
         features=frame.channels(LAST_CHANNELS),
@@ -352,20 +310,11 @@ def _decoder(levels: Sequence[Pieces], frame: Frame) -> SpaceDecoder:
     if _strides(frame.image_px)[1] == 2:
         steps.append(SpaceDecoderLevel(up=_up(frame.up, finest, finest)))
     first = () if frame.decoder == "mbconv-3" else _mixing(frame.decoder, deepest, deepest)
-    return SpaceDecoder(
-        blocks=first,
-        levels=tuple(steps),
-        output=Conv(
-            in_channels=finest,
-            out_channels=frame.image_channels,
-            kernel_px=1,
-            norm="none",
-            activation="none",
-        ),
-    )
+    output = spec.projection(finest, frame.image_channels)
+    return SpaceDecoder(blocks=first, levels=tuple(steps), output=output)
 
 
-def _up(kind: str, before: int, after: int) -> Up:
+def _up(kind: str, before: int, after: int) -> spec.Up:
     if kind not in UPS:
         raise ArchitectureError(f"there is no upsampling {kind!r}", nearest(kind, UPS))
     return UPS[kind](in_channels=before, out_channels=after)
@@ -373,31 +322,23 @@ def _up(kind: str, before: int, after: int) -> Up:
 
 def _mixing(decoder: str, before: int, after: int) -> Pieces:
     """Return the blocks on the joined maps of one size."""
+    widths = (before,) if decoder == "mbconv-1" else (before, after)
+    return tuple(_mixing_block(decoder, width, after) for width in widths)
+
+
+def _mixing_block(decoder: str, before: int, after: int) -> Piece:
+    channels = {"in_channels": before, "out_channels": after}
     match decoder:
         case "conv":
-            return (
-                Conv(in_channels=before, out_channels=after),
-                Conv(in_channels=after, out_channels=after),
-            )
-        case "mbconv" | "mbconv-3":
-            return _mbconv(before, after), _mbconv(after, after)
-        case "mbconv-1":
-            return (_mbconv(before, after),)
+            return spec.Conv(**channels)
+        case "mbconv" | "mbconv-1" | "mbconv-3":  # MB-k3-e3 (paper, section 4.4)
+            return spec.InvertedResidual(**channels, hidden_channels=3 * before)
         case "searched":
-            return _decoder_slot(before, after), _decoder_slot(after, after)
+            return Slot(**channels, candidates=_LEAN)
     raise ArchitectureError(f"there is no decoder {decoder!r}", nearest(decoder, DECODERS))
-
-
-def _mbconv(before: int, after: int) -> InvertedResidual:
-    """Return an MB-k3-e3 (paper, section 4.4)."""
-    return InvertedResidual(in_channels=before, hidden_channels=3 * before, out_channels=after)
-
-
-def _decoder_slot(before: int, after: int) -> Slot:
-    return Slot(in_channels=before, out_channels=after, candidates=_LEAN)
 
 
 def _channels_after(level: Pieces) -> int:
     last = level[-1]
-    assert not isinstance(last, MaxPool)  # noqa: S101  (the levels above have none)
+    assert not isinstance(last, spec.MaxPool)  # noqa: S101  (the levels above have none)
     return last.out_channels

@@ -21,7 +21,10 @@ References:
     (Markhorst, van Gemert, Kayhan, 2024), https://arxiv.org/abs/2409.08943, figure 2.
 """
 
+import math
+import operator
 from collections.abc import Iterable, Sequence
+from itertools import accumulate
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, PositiveInt, model_validator
@@ -49,9 +52,6 @@ __all__ = [
     "Whole",
 ]
 
-Activation = Literal["relu", "silu", "none"]
-Norm = Literal["batch", "group", "none"]
-
 
 def _with_a_centre(kernel_px: int) -> int:
     if kernel_px % 2 == 0:
@@ -60,7 +60,10 @@ def _with_a_centre(kernel_px: int) -> int:
 
 
 KernelPx = Annotated[PositiveInt, AfterValidator(_with_a_centre)]
+Activation = Literal["relu", "silu", "none"]
+Norm = Literal["batch", "group", "none"]
 Kind = Literal["denoiser", "classifier", "integrated", "sequential"]
+KINDS: dict[str, Kind] = {"noisy": "classifier", "encoder": "integrated", "denoised": "sequential"}
 
 
 class Conv(Record):
@@ -82,8 +85,7 @@ class InvertedResidual(Record):
     """MBConv: a 1x1 expansion, a depth-wise filter, a linear 1x1 projection.
 
     The input is added where stride and channels allow it. With ``squeeze_channels`` the filtered
-    channels are scaled by a squeeze-and-excitation of that many channels (Hu et al.,
-    Squeeze-and-Excitation Networks, 2018, https://arxiv.org/abs/1709.01507).
+    channels are scaled by a squeeze-and-excitation (Hu et al., https://arxiv.org/abs/1709.01507).
     """
 
     kind: Literal["inverted_residual"] = "inverted_residual"
@@ -243,14 +245,7 @@ class Architecture(Record):
     @property
     def kind(self) -> Kind:
         """What the network does and how its parts are joined."""
-        if self.classifier is None:
-            return "denoiser"
-        kinds: dict[str, Kind] = {
-            "noisy": "classifier",
-            "encoder": "integrated",
-            "denoised": "sequential",
-        }
-        return kinds[self.classifier.source]
+        return "denoiser" if self.classifier is None else KINDS[self.classifier.source]
 
     @property
     def denoises(self) -> bool:
@@ -270,7 +265,7 @@ class Architecture(Record):
     @property
     def stride_px(self) -> int:
         """Height and width are padded to a multiple of this, and cropped back."""
-        return stride_of(block for level in self.encoder for block in level.blocks)
+        return math.prod(level.stride_px for level in self.encoder)
 
     @property
     def classifies_boxes(self) -> bool:
@@ -287,10 +282,13 @@ class Architecture(Record):
 
 def stride_of(blocks: Iterable[Block]) -> int:
     """Return the factor by which a chain of blocks shrinks its input."""
-    stride_px = 1
-    for block in blocks:
-        stride_px *= block.size_px if isinstance(block, MaxPool) else block.stride_px
-    return stride_px
+    return math.prod(b.size_px if isinstance(b, MaxPool) else b.stride_px for b in blocks)
+
+
+def projection(in_channels: int, out_channels: int) -> Conv:
+    """Return the 1x1 convolution with which a decoder ends."""
+    channels = {"in_channels": in_channels, "out_channels": out_channels}
+    return Conv(**channels, kernel_px=1, norm="none", activation="none")
 
 
 def chain(blocks: Sequence[Block], channels: int, where: str, faults: list[str]) -> int:
@@ -331,10 +329,7 @@ def _decoder_faults(architecture: Architecture) -> list[str]:
         return []
     faults: list[str] = []
     widths = level_channels(architecture)
-    strides = [
-        stride_of(block for level in architecture.encoder[: index + 1] for block in level.blocks)
-        for index in range(len(architecture.encoder))
-    ]
+    strides = list(accumulate((level.stride_px for level in architecture.encoder), operator.mul))
     channels, stride_px = chain(decoder.blocks, widths[-1], "decoder", faults), strides[-1]
     if stride_of(decoder.blocks) != 1:
         faults.append("decoder.blocks change the size")
@@ -359,13 +354,9 @@ def _decoder_faults(architecture: Architecture) -> list[str]:
             faults.append(f"{where}.blocks change the size")
     if stride_px != 1:
         faults.append(f"the decoder ends at 1/{stride_px} of the image: add levels")
-    if (decoder.output.in_channels, decoder.output.out_channels) != (
-        channels,
-        architecture.image_channels,
-    ):
-        faults.append(
-            f"decoder.output must map {channels} to {architecture.image_channels} channels"
-        )
+    ends = (channels, architecture.image_channels)
+    if (decoder.output.in_channels, decoder.output.out_channels) != ends:
+        faults.append(f"decoder.output must map {ends[0]} to {ends[1]} channels")
     return faults
 
 
@@ -375,18 +366,16 @@ def _classifier_faults(architecture: Architecture) -> list[str]:
         return [] if architecture.decoder else ["give a decoder, a classifier, or both"]
     faults: list[str] = []
     if (classifier.source == "noisy") == bool(architecture.encoder):
-        faults.append(
-            f"a classifier that reads the {classifier.source} image or map does not "
-            f"fit {'an' if architecture.encoder else 'a missing'} encoder"
-        )
-        return faults
+        encoder = "an encoder" if architecture.encoder else "a missing encoder"
+        return [
+            f"a classifier that reads the {classifier.source} image or map does not fit {encoder}"
+        ]
     reads_encoder = classifier.source == "encoder"
     channels = level_channels(architecture)[-1] if reads_encoder else architecture.image_channels
     channels = chain(classifier.blocks, channels, "classifier", faults)
     if classifier.pooling == "flatten":
         if not isinstance(classifier.region, Boxes):
-            faults.append("classifier.pooling 'flatten' needs boxes: use 'max' or 'mean'")
-            return faults
+            return [*faults, "classifier.pooling 'flatten' needs boxes: use 'max' or 'mean'"]
         channels *= size_after(classifier.blocks, classifier.region.size_px) ** 2
     if classifier.features != channels:
         faults.append(f"classifier.features is {classifier.features} but must be {channels}")

@@ -32,7 +32,4 @@ def fold_batch_norm(
         norm["running_var"].astype(np.float64) + EPSILON
     )
     bias = norm["bias"] - norm["running_mean"] * scale
-    return (
-        (weight * scale[:, None, None, None]).astype(np.float32),
-        bias.astype(np.float32),
-    )
+    return ((weight * scale[:, None, None, None]).astype(np.float32), bias.astype(np.float32))

@@ -31,7 +31,7 @@ class Benchmark(Record):
         multiply_adds: Multiply-adds of one image; ``None`` for a graph of unknown origin.
         giga_multiply_adds_per_second: Rate of multiply-adds; ``None`` as above.
         peak_share: That rate over the rate of dense 3x3 convolutions; ``None`` as above.
-        target_ms: The latency that was requested, in milliseconds; ``None`` for no request.
+        target_ms: The latency that was requested, in milliseconds.
     """
 
     conditions: Conditions
@@ -63,19 +63,16 @@ def benchmark(
     progress: ProgressCallback = silent,
 ) -> Benchmark:
     """Time one network, interleaved with dense convolutions; see :func:`measure_latency`."""
-    if not (math.isfinite(seconds) and seconds > 0):
+    if not 0 < seconds < math.inf:
         raise InputError(f"no latency can be measured in {seconds:g} seconds", "give more than 0")
     if target_ms is not None:
         Budget.require_positive(target_ms)
     dense = dense_architecture()
-    dense_conditions = conditions.model_copy(
-        update={"batch": 1, "channels": 3, "height_px": DENSE_PX, "width_px": DENSE_PX}
-    )
+    image = {"batch": 1, "channels": 3, "height_px": DENSE_PX, "width_px": DENSE_PX}
+    dense_conditions = conditions.model_copy(update=image)
+    networks = [(network, conditions), (DeployedNetwork.of(dense), dense_conditions)]
     timing, peak = time_interleaved(
-        [
-            partial(runtime.prepare, network, conditions),
-            partial(runtime.prepare, DeployedNetwork.of(dense), dense_conditions),
-        ],
+        [partial(runtime.prepare, *pair) for pair in networks],
         num_rounds=NUM_ROUNDS,
         pause_s=0.0,
         passes=PassCount(min_passes=5, min_ms=1000 * seconds / (2 * NUM_ROUNDS)),
@@ -130,17 +127,12 @@ def measure_latency(
         runtime: ``onnxruntime`` or ``openvino``.
         seconds: Approximate duration of the measurement.
         target_ms: Latency budget to compare with, in milliseconds.
-        progress: Called after each round.
+        progress: Called after each pass of a network in a round.
 
     Raises:
         InputError: The network cannot be opened, or another timing is running.
     """
-    if isinstance(network, Architecture):
-        deployed = DeployedNetwork.of(network)
-    else:
-        deployed = DeployedNetwork.open(
-            network, channels=channels or CHANNELS, num_classes=num_classes
-        )
+    deployed = DeployedNetwork.open(network, channels=channels or CHANNELS, num_classes=num_classes)
     runner = find_runtime(runtime)
     conditions = Conditions.here(
         runner,

@@ -75,10 +75,9 @@ class Budget:
         Raises:
             InputError: The target is not a positive number.
         """
-        if not (math.isfinite(target_ms) and target_ms > 0):
-            raise InputError(
-                f"a target of {target_ms} ms makes no sense", "give milliseconds above 0"
-            )
+        if not 0 < target_ms < math.inf:
+            fault = f"a target of {target_ms} ms makes no sense"
+            raise InputError(fault, "give milliseconds above 0")
 
     def moved_to(self, target_ms: float) -> Self:
         """Return the budget of the feasible target that is nearest to ``target_ms``."""
@@ -116,9 +115,7 @@ def best_network(budget: Budget, scores: Scores) -> Selection:
     if fits:
         choices = _trace(taken, prices, room)
     else:  # rounded up, not even the fastest network fits, although it may keep the target
-        choices = {
-            path: min(options, key=prices[path].__getitem__) for path, (options, _) in taken.items()
-        }
+        choices = {p: min(options, key=prices[p].__getitem__) for p, (options, _) in taken.items()}
     latency_ms = table.fixed_ms + sum(prices[path][choice] for path, choice in choices.items())
     if not fits and latency_ms > budget.target_ms:
         raise InputError(

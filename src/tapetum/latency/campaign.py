@@ -19,6 +19,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import count, takewhile
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -56,9 +57,6 @@ class Effort:
         networks: Number of random networks; fewer where there is no time for enough rounds.
         minutes: Time limit.
         max_rounds: The most rounds, however noisy the machine is.
-
-    Raises:
-        InputError: A number is too small for a table.
     """
 
     networks: int = 400
@@ -103,9 +101,8 @@ class Measurements(NamedTuple):
     @property
     def is_precise(self) -> bool:
         """Whether another round is not needed."""
-        if self.noise is None or self.num_rounds < FEWEST_ROUNDS:
-            return False
-        return self.noise <= LOW_NOISE
+        is_quiet = self.noise is not None and self.noise <= LOW_NOISE
+        return is_quiet and self.num_rounds >= FEWEST_ROUNDS
 
 
 def draw(campaign: Campaign, index: int) -> dict[str, Choice | None]:
@@ -122,10 +119,7 @@ def run_campaign(
     passes: PassCount,
     progress: ProgressCallback,
 ) -> Measurements:
-    """Time networks until their latencies are precise, or the effort is spent.
-
-    Medians that the folder holds are not measured again.
-    """
+    """Time networks until they are precise, or the effort is spent; go on from a log."""
     log = folder / MEDIANS
     medians, pace = _read_log(log), _Pace(effort)
     with log.open("a") as file:
@@ -168,13 +162,12 @@ def _schedule(campaign: Campaign, medians: Medians, pace: _Pace) -> Iterator[tup
     for number in range(pace.max_rounds):
         if (number, 0) not in medians and _pool(campaign, medians).is_precise:
             return
-        index = 0
-        while index < pace.num_networks:  # which may fall meanwhile
+        # The number of networks may fall meanwhile.
+        for index in takewhile(lambda index: index < pace.num_networks, count()):
             if (number, index) not in medians:
                 if pace.is_over():
                     return
                 yield number, index
-            index += 1
 
 
 def _pool(campaign: Campaign, medians: Mapping[tuple[int, int], float]) -> Measurements:
@@ -182,11 +175,8 @@ def _pool(campaign: Campaign, medians: Mapping[tuple[int, int], float]) -> Measu
     for (_, index), median_ms in medians.items():
         by_index[index].append(median_ms)
     rows = list(by_index.values())
-    return Measurements(
-        [Sample(draw(campaign, i), faster_half_mean(by_index[i])) for i in sorted(by_index)],
-        min(map(len, rows), default=0),
-        relative_noise(rows),
-    )
+    samples = [Sample(draw(campaign, i), faster_half_mean(by_index[i])) for i in sorted(by_index)]
+    return Measurements(samples, min(map(len, rows), default=0), relative_noise(rows))
 
 
 def _read_log(log: Path) -> Medians:

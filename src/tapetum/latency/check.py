@@ -1,10 +1,7 @@
 """Compare a table with fresh random networks that are timed whole.
 
-Three errors are reported for the same networks, from the same rounds:
-
-- *table*: error of the table's predictions;
-- *multiply-adds*: error of an affine function of multiply-adds, which needs no table;
-- *repeating*: difference of two measurements, which no prediction can beat.
+The same rounds give two errors to compare the table's with: that of an affine function of
+multiply-adds, and the difference of two measurements, which no prediction can beat.
 """
 
 import statistics
@@ -24,13 +21,7 @@ from tapetum.latency.deployed import DeployedNetwork
 from tapetum.latency.rounds import faster_half_mean, relative_noise
 from tapetum.latency.runtimes import Runtime
 from tapetum.latency.table import LatencyTable
-from tapetum.latency.timing import (
-    SHORT_ROUND,
-    ForwardPass,
-    PassCount,
-    time_rounds,
-    timing_lock,
-)
+from tapetum.latency.timing import SHORT_ROUND, ForwardPass, PassCount, time_rounds, timing_lock
 from tapetum.progress import ProgressCallback, silent
 from tapetum.records import Record
 
@@ -95,18 +86,14 @@ class Check(Record):
     @property
     def bias(self) -> float:
         """Median of the signed errors: how the speed of the machine has changed since the table."""
-        return statistics.median(net.predicted_ms / net.measured_ms - 1 for net in self.networks)
+        return float(np.median(self._all("predicted_ms") / self._all("measured_ms") - 1))
 
     @property
     def coverage(self) -> float:
         """Share of measurements (two of each network) inside the interval, without the bias."""
-        ratios = [
-            net.predicted_ms / measured_ms
-            for net in self.networks
-            for measured_ms in (net.first_ms, net.second_ms)
-        ]
-        middle = statistics.median(ratios)
-        return statistics.fmean(abs(ratio / middle - 1) <= self.interval for ratio in ratios)
+        measured = np.stack([self._all("first_ms"), self._all("second_ms")])
+        ratios = self._all("predicted_ms") / measured
+        return float((np.abs(ratios / np.median(ratios) - 1) <= self.interval).mean())
 
     def summary(self) -> dict[str, object]:
         """Return all numbers as plain values."""
@@ -148,8 +135,11 @@ def check_table(
         raise InputError(
             f"a check on {num_networks} networks was requested", "request 1 network or more"
         )
-    table.conditions.require_same(_here(table.conditions, runtime), what=what)
-    campaign = Campaign(conditions=table.conditions, space=table.space, seed=CHECK_SEED)
+    conditions = table.conditions
+    shape = conditions.model_dump(include={"threads", "batch", "channels"})
+    here = Conditions.here(runtime, **shape, size_px=conditions.width_px)
+    conditions.require_same(here, what=what)
+    campaign = Campaign(conditions=conditions, space=table.space, seed=CHECK_SEED)
     drawn = [draw(campaign, index) for index in range(num_networks)]
     num_rounds = 2 * min(max(table.accuracy.num_rounds, FEWEST_ROUNDS), MOST_ROUNDS)
     networks = [partial(_prepare, table, runtime, choices) for choices in drawn]
@@ -159,17 +149,6 @@ def check_table(
     noise = relative_noise(medians, num_rounds=num_rounds // 2) or 0.0
     checked = tuple(map(partial(_checked, table), drawn, medians))
     return Check(networks=checked, interval=table.accuracy.interval_at(noise), noise=noise)
-
-
-def _here(conditions: Conditions, runtime: Runtime) -> Conditions:
-    """Return the conditions as they would be on this machine now."""
-    return Conditions.here(
-        runtime,
-        threads=conditions.threads,
-        batch=conditions.batch,
-        channels=conditions.channels,
-        size_px=conditions.width_px,
-    )
 
 
 def _prepare(table: LatencyTable, runtime: Runtime, choices: Choices) -> ForwardPass:
@@ -191,13 +170,9 @@ def _checked(table: LatencyTable, choices: Choices, medians: Sequence[float]) ->
 
 
 def _errors(predicted: NDArray[np.float64], measured: NDArray[np.float64]) -> Errors:
-    sizes: Sequence[float] = np.abs(predicted / measured - 1).tolist()
-    return Errors(statistics.fmean(sizes), max(sizes), _rank_correlation(predicted, measured))
-
-
-def _rank_correlation(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
-    """Return Spearman's rank correlation."""
-    return float(np.corrcoef(_ranks(a), _ranks(b))[0, 1]) if len(a) > 1 else 1.0
+    sizes = np.abs(predicted / measured - 1)
+    ranks = np.corrcoef(_ranks(predicted), _ranks(measured)) if len(sizes) > 1 else np.ones((2, 2))
+    return Errors(float(sizes.mean()), float(sizes.max()), float(ranks[0, 1]))
 
 
 def _ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -47,14 +47,7 @@ class Conditions(Record):
     def here(
         cls, runtime: "Runtime", *, threads: int, batch: int, channels: int, size_px: int
     ) -> "Conditions":
-        """Return the conditions of this machine now, for square images.
-
-        Args:
-            runtime: The runtime that computes.
-            threads: Threads that share the work of one layer.
-            batch: Images in one pass.
-            channels: Channels of an image.
-            size_px: Height and width of an image, in pixels.
+        """Return the conditions of this machine now, for square images of ``size_px``.
 
         Raises:
             InputError: A number is not possible.

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,18 +40,22 @@ class DeployedNetwork:
     size_px: int | None = None
 
     @classmethod
-    def open(cls, name: str | Path, *, channels: int = 3, num_classes: int = 100) -> Self:
+    def open(
+        cls, network: str | Path | Architecture, *, channels: int = 3, num_classes: int = 100
+    ) -> Self:
         """Open a ``.json``, ``.tapetum`` or ``.onnx`` file, or make a named architecture.
 
         Args:
-            name: A path, or the name of an architecture, which gets random weights.
+            network: A path, an architecture, or the name of one; the latter get random weights.
             channels: Image channels of a named architecture.
             num_classes: Classes of a named architecture.
 
         Raises:
             InputError: Nothing has this name, or the file cannot be read.
         """
-        path, name = Path(name), str(name)
+        if isinstance(network, Architecture):
+            return cls.of(network)
+        path, name = Path(network), str(network)
         if path.suffix == ".tapetum":
             package = open_package(path)
             return cls.of_graph(
@@ -61,9 +65,8 @@ class DeployedNetwork:
             try:
                 return cls.of_graph(path.read_bytes())
             except OSError as error:
-                raise InputError(
-                    f"cannot read {path}: {error.strerror}", "check the path"
-                ) from error
+                fault = f"cannot read {path}: {error.strerror}"
+                raise InputError(fault, "check the path") from error
         if path.suffix == ".json":
             return cls.of(Architecture.read(path))
         if name not in architecture_names():
@@ -72,20 +75,14 @@ class DeployedNetwork:
                 "give a .tapetum, .onnx or .json file, or a name: "
                 f"{nearest(name, architecture_names())}",
             )
-        return cls.of(
-            find_architecture(name, channels=channels, num_classes=num_classes, boxes=False)
-        )
+        size = {"channels": channels, "num_classes": num_classes}
+        return cls.of(find_architecture(name, **size, boxes=False))
 
     @classmethod
     def of(cls, architecture: Architecture) -> Self:
         """Return the graph of an architecture as it would ship, with random weights."""
-        graph = write_graph(architecture, random_weights(architecture, seed=0))
-        inputs: dict[str, tuple[int | None, ...]] = {
-            "noisy": (None, architecture.image_channels, None, None)
-        }
-        if architecture.classifies_boxes:
-            inputs["boxes"] = (None, None, 4)
-        return cls(graph.SerializeToString(), inputs, architecture)
+        model = write_graph(architecture, random_weights(architecture, seed=0))
+        return cls(model.SerializeToString(), _inputs_of(model.graph), architecture)
 
     @classmethod
     def of_graph(
@@ -96,7 +93,13 @@ class DeployedNetwork:
         Raises:
             InputError: The bytes are not an ONNX graph.
         """
-        inputs = _inputs_of(graph)
+        import onnx
+        from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+
+        try:
+            inputs = _inputs_of(onnx.load_model_from_string(graph).graph)
+        except DecodeError as error:
+            raise InputError("the file is no ONNX graph", "export the network again") from error
         fixed = next((shape[3] for shape in inputs.values() if len(shape) == 4), None)
         return cls(graph, inputs, architecture, size_px or fixed)
 
@@ -130,43 +133,29 @@ class DeployedNetwork:
 
 
 def dense_architecture() -> Architecture:
-    """Return large 3x3 convolutions only, which come near the processor's peak.
-
-    The network takes images of 3 channels; its first layer brings them to the common width.
-    """
+    """Return large 3x3 convolutions only, which come near the processor's peak."""
     width, depth = 128, 4
-    blocks = [spec.Conv(in_channels=3, out_channels=width)]
-    blocks += [spec.Conv(in_channels=width, out_channels=width) for _ in range(depth)]
-    return Architecture(
-        name="dense",
-        image_channels=3,
-        classifier=spec.Classifier(
-            source="noisy",
-            region=spec.Whole(),
-            blocks=tuple(blocks),
-            pooling="mean",
-            features=width,
-            num_classes=2,
-        ),
+    widths = [3, *[width] * depth]
+    classifier = spec.Classifier(
+        source="noisy",
+        region=spec.Whole(),
+        blocks=tuple(spec.Conv(in_channels=before, out_channels=width) for before in widths),
+        pooling="mean",
+        features=width,
+        num_classes=2,
     )
+    return Architecture(name="dense", image_channels=3, classifier=classifier)
 
 
-def _inputs_of(graph: bytes) -> dict[str, tuple[int | None, ...]]:
-    """Return the shape of each input of a serialised graph."""
-    import onnx
-    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
-
-    try:
-        opened = onnx.load_model_from_string(graph).graph
-    except DecodeError as error:
-        raise InputError("the file is no ONNX graph", "export the network again") from error
-    stored = {tensor.name for tensor in opened.initializer}
+def _inputs_of(graph: Any) -> dict[str, tuple[int | None, ...]]:
+    """Return the shape of each input of an ONNX graph."""
+    stored = {tensor.name for tensor in graph.initializer}
     return {
         value.name: tuple(
             dim.dim_value if dim.HasField("dim_value") else None
             for dim in value.type.tensor_type.shape.dim
         )
-        for value in opened.input
+        for value in graph.input
         if value.name not in stored
     }
 

@@ -48,9 +48,6 @@ def measure_table(
         overwrite: Whether an older table may be replaced, once the new one is measured.
         progress: Receives each network of each round.
 
-    Returns:
-        The table.
-
     Raises:
         InputError: The file exists, too few networks could be timed, or another timing is running.
         RunError: Unfinished measurements beside ``out`` are of another request.

@@ -1,8 +1,7 @@
 r"""Fit prices of blocks to latencies of whole networks.
 
-A block timed alone does not show its cost inside a network: calls, memory layouts at its borders
-and fusions make the sum of parts differ from the whole.  So whole random networks are timed, and
-the latency of each is explained as a sum of prices,
+A block timed alone does not show its cost inside a network, because of calls, memory layouts and
+fusions.  So whole random networks are timed, and each latency is explained as a sum of prices,
 
 .. math::
     t_i = b + \sum_{s} p_{g(s), o(s)}(w_s), \qquad
@@ -17,9 +16,6 @@ Two levels keep a few hundred networks from fitting noise.  First a few rates of
 fitted: for a block, a squeeze, a multiply-add of a 1x1 and of a depth-wise convolution, and an
 element written; the last three by the width and by the rounded width.  Then each price function may
 differ from these rates at a cost, which cross-validation chooses.
-
-The interval of a prediction holds nine in ten networks that were predicted from the others, at the
-speed that the machine had.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -59,24 +55,12 @@ class Key(NamedTuple):
 
 
 class Fit(NamedTuple):
-    """Prices that explain the samples.
+    """Prices that explain the samples: those of each key by hidden width."""
 
-    Attributes:
-        fixed_ms: The latency that every network has in common, in milliseconds.
-        prices_ms: The price at each hidden width of the grid, by key.
-        errors: Signed relative error of every sample, predicted from the others.
-        interval: Relative half-width of the interval that holds nine in ten networks.
-    """
-
-    fixed_ms: float
+    fixed_ms: float  # the latency that every network has in common
     prices_ms: dict[Key, dict[int, float]]
-    errors: Array
-    interval: float
-
-
-def operator_of(candidate: Candidate) -> str:
-    """Return the name of a candidate without its width."""
-    return f"k{candidate.kernel_px}" + ("-se" if candidate.squeezes else "")
+    errors: Array  # signed relative error of every sample, predicted from the others
+    interval: float  # relative half-width of the interval that holds nine in ten networks
 
 
 def keys_of(space: Space, height: int, width: int) -> dict[str, dict[str, Key]]:
@@ -86,7 +70,10 @@ def keys_of(space: Space, height: int, width: int) -> dict[str, dict[str, Key]]:
     for path, slot in space.slots.items():
         shape = slot.model_dump(exclude={"candidates", "may_be_left_out"})
         group = groups.setdefault((sizes[path], *shape.values()), path)
-        keys[path] = {c.name: Key(group, operator_of(c)) for c in slot.candidates}
+        keys[path] = {
+            candidate.name: Key(group, f"k{candidate.kernel_px}" + "-se" * candidate.squeezes)
+            for candidate in slot.candidates
+        }
     return keys
 
 
@@ -124,11 +111,8 @@ def _cross_validate(
 
 
 def _trust(errors: Array) -> Array:
-    """Return the weight of each sample: the square root of Tukey's biweight of its error.
-
-    Other processes slow some samples by a tenth or more and make none faster, so plain least
-    squares would predict every network too slow.
-    """
+    """Return the weight of each sample: the square root of Tukey's biweight of its error."""
+    # Other processes only slow samples: plain least squares would predict every network too slow.
     off = errors - np.median(errors)
     spread = 1.4826 * float(np.median(np.abs(off))) or 1e-6  # of a normal distribution: its sigma
     trust: Array = np.maximum(0.0, 1 - (off / (OUTLYING * spread)) ** 2)
@@ -147,10 +131,8 @@ def _solve(
     typical = columns.typical(expected)
     weights = noise / (freedom * np.maximum(typical, 1e-3 * typical.max()))
     weights[0] = 0.0  # what every network costs is free
-    return _non_negative(
-        np.vstack([relative, np.diag(weights)]),
-        np.concatenate([trust, weights * expected]),
-    )
+    matrix = np.vstack([relative, np.diag(weights)])
+    return _non_negative(matrix, np.concatenate([trust, weights * expected]))
 
 
 def _non_negative(matrix: Array, target: Array) -> Array:
@@ -159,11 +141,7 @@ def _non_negative(matrix: Array, target: Array) -> Array:
 
 
 def require_solver() -> Callable[..., tuple[Array, float]]:
-    """Return SciPy's non-negative least squares.
-
-    Raises:
-        MissingExtraError: SciPy is not installed.
-    """
+    """Return SciPy's non-negative least squares, or raise that SciPy is missing."""
     try:
         from scipy.optimize import nnls  # type: ignore[import-untyped,unused-ignore]
     except ModuleNotFoundError as error:
@@ -198,9 +176,7 @@ class _Columns:
                 self.widths[key] = sorted({*known, *slot.widths(candidate)})
         self.places = {key: 1 + 3 * index for index, key in enumerate(self.widths)}
         self.num_columns = 1 + 3 * len(self.places)
-        self.by_rates = self._by_rates(  # (unknowns, rates)
-            space.sizes(height, width)
-        )
+        self.by_rates = self._by_rates(space.sizes(height, width))  # (unknowns, rates)
 
     def row(self, choices: Choices) -> Array:
         """Return how often a network has each unknown."""
@@ -216,11 +192,8 @@ class _Columns:
     def prices(self, solution: Array) -> dict[Key, dict[int, float]]:
         """Return the price functions on their grids."""
         return {
-            key: {
-                width: float(self._terms(key, width) @ solution[place : place + 3])
-                for width in self.widths[key]
-            }
-            for key, place in self.places.items()
+            key: {w: float(self._terms(key, w) @ solution[at : at + 3]) for w in self.widths[key]}
+            for key, at in self.places.items()
         }
 
     def typical(self, solution: Array) -> Array:
@@ -243,34 +216,21 @@ class _Columns:
         matrix[0, 0] = 1.0
         for key, place in self.places.items():
             slot, candidate = self.slots[key.group], self.examples[key]
-            at_rest, at_widest = (
-                _counts(slot, candidate, width, sizes[key.group])
-                for width in (0, max(self.widths[key]))
-            )
+            at_one, at_two = (_counts(slot, candidate, n, sizes[key.group]) for n in (1, 2))
+            per_width = at_two - at_one  # counts are linear in the width from 1 on
+            added = max(self.widths[key]) * per_width
             matrix[place, 1], matrix[place, 2] = 1.0, float(candidate.squeezes)
-            matrix[place, 3:6] = at_rest
-            matrix[place + 1, 3:6] = at_widest - at_rest
-            matrix[place + 2, 6:9] = at_widest - at_rest
+            matrix[place, 3:6] = at_one - per_width
+            matrix[place + 1, 3:6] = added
+            matrix[place + 2, 6:9] = added
         scaled: Array = matrix / np.maximum(matrix.max(axis=0), 1e-12)
         return scaled
 
 
 def _counts(slot: Slot, candidate: Candidate, width: int, size: tuple[int, int]) -> Array:
     """Return multiply-adds of 1x1 and of depth-wise convolutions, and elements written."""
-    at_one = _counts_of(slot, candidate, 1, size)  # linear in the width from here on
-    counts: Array = at_one + (width - 1) * (_counts_of(slot, candidate, 2, size) - at_one)
-    return counts
-
-
-def _counts_of(slot: Slot, candidate: Candidate, width: int, size: tuple[int, int]) -> Array:
-    block = slot.block_of(candidate, width)
-    layers = {layer.path: layer for layer in cost.block_costs(block, size, "block")}
-    depthwise = layers["block.depthwise"].multiply_adds
-    return np.array(
-        [
-            sum(layer.multiply_adds for layer in layers.values()) - depthwise,
-            depthwise,
-            sum(layer.elements for layer in layers.values()),
-        ],
-        dtype=np.float64,
-    )
+    layers = list(cost.block_costs(slot.block_of(candidate, width), size, "block"))
+    multiply_adds = sum(layer.multiply_adds for layer in layers)
+    depthwise = sum(layer.multiply_adds for layer in layers if layer.path == "block.depthwise")
+    elements = sum(layer.elements for layer in layers)
+    return np.array([multiply_adds - depthwise, depthwise, elements], dtype=np.float64)

@@ -20,7 +20,7 @@ __all__ = ["RUNTIMES", "OnnxRuntime", "OpenVino", "Runtime", "find_runtime"]
 
 
 class Runtime(Protocol):
-    """A library that runs networks on a device."""
+    """A library that runs networks on a device, by default on the processor in fp32."""
 
     @property
     def name(self) -> str:
@@ -32,11 +32,13 @@ class Runtime(Protocol):
 
     @property
     def precision(self) -> str:
-        """Number format of the computation, such as ``fp32``."""
+        """Number format of the computation."""
+        return "fp32"
 
     @property
     def device(self) -> str:
         """Model of the processor, or of the GPU, that computes."""
+        return cpu_model()
 
     def prepare(self, network: DeployedNetwork, conditions: Conditions) -> ForwardPass:
         """Load a network and return a forward pass on random images.
@@ -46,18 +48,7 @@ class Runtime(Protocol):
         """
 
 
-class _Processor:
-    """A runtime on the processor."""
-
-    precision = "fp32"
-
-    @property
-    def device(self) -> str:
-        """Model of the processor."""
-        return cpu_model()
-
-
-class OnnxRuntime(_Processor):
+class OnnxRuntime(Runtime):
     """ONNX Runtime on the processor, as packages run."""
 
     name = "onnxruntime"
@@ -77,7 +68,7 @@ class OnnxRuntime(_Processor):
         return partial(session.run, session.output_names, network.random_inputs(conditions))
 
 
-class OpenVino(_Processor):
+class OpenVino(Runtime):
     """OpenVINO on the processor, in fp32, in its latency mode."""
 
     name = "openvino"
@@ -94,16 +85,13 @@ class OpenVino(_Processor):
             MissingExtraError: OpenVINO is not installed.
         """
         core = _openvino().Core()
-        compiled = core.compile_model(
-            core.read_model(network.graph),
-            "CPU",
-            {
-                "INFERENCE_PRECISION_HINT": "f32",
-                "INFERENCE_NUM_THREADS": conditions.threads,
-                "NUM_STREAMS": 1,
-                "PERFORMANCE_HINT": "LATENCY",
-            },
-        )
+        options = {
+            "INFERENCE_PRECISION_HINT": "f32",
+            "INFERENCE_NUM_THREADS": conditions.threads,
+            "NUM_STREAMS": 1,
+            "PERFORMANCE_HINT": "LATENCY",
+        }
+        compiled = core.compile_model(core.read_model(network.graph), "CPU", options)
         precision = compiled.get_property("INFERENCE_PRECISION_HINT").to_string()
         if precision != "f32":
             raise InputError(

@@ -28,10 +28,7 @@ NINE_IN_TEN = 1.645  # standard deviations of normal noise
 
 
 class Prediction(NamedTuple):
-    """The predicted median of one pass, and the interval that holds nine in ten networks.
-
-    The interval is for the speed that the machine had when the table was measured.
-    """
+    """The predicted median of one pass, and the interval that holds nine in ten networks."""
 
     median_ms: float
     low_ms: float
@@ -50,15 +47,11 @@ class LatencyRange(NamedTuple):
 
 
 class Prices(Record):
-    """The prices of an operator in a group of equal slots (see :class:`~.pricing.Key`).
-
-    Attributes:
-        prices_ms: Price by hidden width, in milliseconds; it never falls with the width.
-    """
+    """The prices of an operator in a group of equal slots (see :class:`~.pricing.Key`)."""
 
     group: str
     operator: str
-    prices_ms: dict[int, NonNegativeFloat]
+    prices_ms: dict[int, NonNegativeFloat]  # by hidden width, with which it never falls
 
     @model_validator(mode="after")
     def _never_falls(self) -> "Prices":
@@ -94,11 +87,8 @@ class Accuracy(Record):
         return self.noise is None or self.noise > LOW_NOISE
 
     def interval_at(self, noise: float) -> float:
-        """Return the interval for latencies of another noise (a relative standard deviation).
-
-        The squares of the noise and of the error of the prices add up; the latter is at least half
-        of the stated interval.
-        """
+        """Return the interval for latencies of another noise (a relative standard deviation)."""
+        # Squares of the noise and of the error of the prices add up; the latter is half at least.
         own = self.interval**2 - (NINE_IN_TEN * (self.noise or 0.0)) ** 2
         return math.sqrt(max(own, self.interval**2 / 4) + (NINE_IN_TEN * noise) ** 2)
 
@@ -173,10 +163,8 @@ class LatencyTable(Record):
     @property
     def range(self) -> LatencyRange:
         """The exact range of the predictions over the whole space."""
-        slots = [slot.values() for slot in self.prices.values()]
-        return LatencyRange(
-            self.fixed_ms + sum(map(min, slots)), self.fixed_ms + sum(map(max, slots))
-        )
+        slots, fixed_ms = [slot.values() for slot in self.prices.values()], self.fixed_ms
+        return LatencyRange(fixed_ms + sum(map(min, slots)), fixed_ms + sum(map(max, slots)))
 
     def require_same(self, conditions: Conditions, space: Space, *, what: str) -> None:
         """Refuse another space or other conditions; ``what`` names the table in the error.
@@ -224,22 +212,20 @@ def make_table(
     """Return the table that explains the latencies of random networks."""
     fit = fit_prices(space, conditions.height_px, conditions.width_px, measured.samples)
     sizes = [abs(float(error)) for error in fit.errors]
+    accuracy = Accuracy(
+        num_networks=len(sizes),
+        num_rounds=measured.num_rounds,
+        noise=measured.noise,
+        mean_relative_error=sum(sizes) / len(sizes),
+        worst_relative_error=max(sizes),
+        interval=fit.interval,
+    )
     return LatencyTable(
         conditions=conditions,
         space=space,
         fixed_ms=fit.fixed_ms,
-        entries=tuple(
-            Prices(group=key.group, operator=key.operator, prices_ms=prices)
-            for key, prices in fit.prices_ms.items()
-        ),
-        accuracy=Accuracy(
-            num_networks=len(sizes),
-            num_rounds=measured.num_rounds,
-            noise=measured.noise,
-            mean_relative_error=sum(sizes) / len(sizes),
-            worst_relative_error=max(sizes),
-            interval=fit.interval,
-        ),
+        entries=tuple(Prices(**key._asdict(), prices_ms=ms) for key, ms in fit.prices_ms.items()),
+        accuracy=accuracy,
         baseline=_fit_baseline(space, conditions, measured.samples),
         provenance=provenance,
     )

@@ -4,9 +4,8 @@ Single passes are disturbed, always upwards, so the passes of one round count by
 speed of the whole machine drifts by several per cent within seconds.  So networks that are compared
 are timed interleaved (A B C A B C), in rounds that are spread in time.
 
-A network is prepared anew for each round, so that one session at a time is in memory: the idle
-threads of a second session spin and can double the latency of the first.  Two timings at once would
-time each other, and :func:`timing_lock` refuses the second.
+A network is prepared anew for each round: the idle threads of a second session in memory spin and
+can double the latency of the first.
 """
 
 import socket
@@ -166,13 +165,11 @@ def time_interleaved(
     Raises:
         InputError: Another timing is running on this machine.
     """
+    num_rounds = NUM_ROUNDS if num_rounds is None else num_rounds
+    pause_s = PAUSE_S if pause_s is None else pause_s
     with timing_lock():
         rounds = time_rounds(
-            networks,
-            passes,
-            num_rounds=NUM_ROUNDS if num_rounds is None else num_rounds,
-            pause_s=PAUSE_S if pause_s is None else pause_s,
-            progress=progress,
+            networks, passes, num_rounds=num_rounds, pause_s=pause_s, progress=progress
         )
     return [Timing.of(durations) for durations in rounds]
 
@@ -183,19 +180,11 @@ def timing_lock() -> Iterator[None]:
 
     The lock is the address of a socket that nobody connects to.  It needs no file and no rights, is
     the same for all users, and ends with the process that holds it.
-
-    Raises:
-        InputError: Another timing is running.
     """
     is_linux = sys.platform == "linux"
-    family, address = (
-        (socket.AF_UNIX, f"\0{LOCK_NAME}")
-        if is_linux
-        else (socket.AF_INET, ("localhost", LOCK_PORT))
-    )
-    with socket.socket(family) as lock:
+    with socket.socket(socket.AF_UNIX if is_linux else socket.AF_INET) as lock:
         try:
-            lock.bind(address)
+            lock.bind(f"\0{LOCK_NAME}" if is_linux else ("localhost", LOCK_PORT))
         except OSError as error:
             raise InputError(
                 "another latency measurement is running on this machine",

@@ -78,19 +78,13 @@ def _build_decoder(decoder: spec.Decoder | None) -> Decoder | None:
     if decoder is None:
         return None
     levels = [
-        DecoderLevel(
-            build_up(level.up),
-            _build_blocks(level.blocks),
-            skip_level=level.skip_level,
-        )
+        DecoderLevel(build_up(level.up), _build_blocks(level.blocks), skip_level=level.skip_level)
         for level in decoder.levels
     ]
     return Decoder(_build_blocks(decoder.blocks), levels, build_block(decoder.output))
 
 
-def _build_classifier(
-    architecture: spec.Architecture,
-) -> WholeClassifier | BoxClassifier | None:
+def _build_classifier(architecture: spec.Architecture) -> WholeClassifier | BoxClassifier | None:
     classifier = architecture.classifier
     if classifier is None:
         return None

@@ -58,8 +58,7 @@ class Folder(Generic[Q, R]):
         """
         if not self.is_finished:
             raise RunError(
-                f"the {self.kind.name} in {self.path} is not finished",
-                "continue it with --resume",
+                f"the {self.kind.name} in {self.path} is not finished", "continue it with --resume"
             )
         return self.kind.result_type.read(self.path / RESULT)
 

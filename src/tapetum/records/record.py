@@ -12,14 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 from tapetum.errors import InputError
 from tapetum.records.files import write_atomically
 
-__all__ = [
-    "FiniteOrNone",
-    "Record",
-    "changed",
-    "describe_faults",
-    "differences",
-    "faults_are_ours",
-]
+__all__ = ["FiniteOrNone", "Record", "changed", "describe_faults", "differences", "faults_are_ours"]
 
 R = TypeVar("R", bound="Record")
 
