@@ -66,7 +66,9 @@ def _step() -> Callable[[int], None]:
     learner = Learner(network, recipe, Compute(), total_steps=1_000_000)
 
     def step(index: int) -> None:
-        batch = learner.to_device(batches[index % len(batches)])
+        batch = learner.compute.move(
+            batches[index % len(batches)], channels_last=recipe.channels_last
+        )
         loss, _ = learner.losses(batch, step=index)
         learner.descend(loss, step=index)
 

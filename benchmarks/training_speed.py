@@ -103,7 +103,9 @@ def tapetum_loop(batches: list[Any], *, precision: str) -> Any:
     learner = Learner(network, recipe, Compute(), total_steps=10_000)
 
     def step(index: int) -> None:
-        batch = learner.to_device(batches[index % len(batches)])
+        batch = learner.compute.move(
+            batches[index % len(batches)], channels_last=recipe.channels_last
+        )
         loss, _ = learner.losses(batch, step=index)
         learner.descend(loss, step=index)
 

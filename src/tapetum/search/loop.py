@@ -12,14 +12,7 @@ from pathlib import Path
 import torch
 
 from tapetum.arch import Space
-from tapetum.data import (
-    Batch,
-    DatasetInfo,
-    ImageDataset,
-    Subset,
-    steps_per_epoch,
-    training_batches,
-)
+from tapetum.data import Batch, DatasetInfo, ImageDataset, Subset, steps_per_epoch, training_batches
 from tapetum.errors import DataError, InputError
 from tapetum.latency import Budget
 from tapetum.noise import generator_for
@@ -31,7 +24,7 @@ from tapetum.search.recipe import SearchRecipe
 from tapetum.search.result import SEARCHES, SearchEpoch, SearchRequest, SearchResult
 from tapetum.search.searcher import Searcher
 from tapetum.search.widths import Scaled
-from tapetum.training import Compute, Position, look, run_epochs
+from tapetum.training import Compute, EpochLoop, Position, look
 
 __all__ = ["search"]
 
@@ -88,7 +81,7 @@ def search(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
         searching = _Searching(folder, compute, budget, images)
-        position = searching.run(progress)
+        position = searching.run(Position[SearchEpoch], progress)
     return searching.finish(position, provenance)
 
 
@@ -98,25 +91,26 @@ def _require_searchable(space: Space, images: ImageDataset) -> None:
         raise InputError(
             f"{space.name} has no slot: there is nothing to search", "train its one network"
         )
-    classes = None if space.classifier is None else space.classifier.num_classes
+    remedy = "measure a table of a space for these images"
     if space.image_channels != images.channels:
         raise InputError(
             f"{space.name} is for images of {space.image_channels} channels, "
             f"these have {images.channels}",
-            "measure a table of a space for these images",
+            remedy,
         )
-    if classes is not None and classes != len(images.class_names):
+    classes, actual = space.classifier and space.classifier.num_classes, len(images.class_names)
+    if classes is not None and classes != actual:
         raise InputError(
-            f"{space.name} is for {classes} classes, these images have {len(images.class_names)}",
-            "measure a table of a space for these images",
+            f"{space.name} is for {classes} classes, these images have {actual}", remedy
         )
 
 
-class _Searching:
-    """The search of one folder: a :class:`~tapetum.training.loop.Stepper`."""
+class _Searching(EpochLoop[SearchEpoch]):
+    """The search of one folder."""
 
-    title = "search, "
-    last, best, table, events = "checkpoint.safetensors", "", "epochs.csv", ""
+    title, last, table = "search, ", "checkpoint.safetensors", "epochs.csv"
+    recipe: SearchRecipe
+    learner: Searcher
 
     def __init__(
         self,
@@ -131,17 +125,8 @@ class _Searching:
         self.for_weights, self.for_alphas = _split(images, recipe)
         self.steps_per_epoch = steps_per_epoch(self.for_weights, recipe.batch_size)
         self.steps_held_out = steps_per_epoch(self.for_alphas, recipe.batch_size)
-        self.learner = Searcher(
-            budget,
-            recipe,
-            compute,
-            total_steps=recipe.epochs * self.steps_per_epoch,
-        )
-
-    def run(self, progress: ProgressCallback | None) -> Position[SearchEpoch]:
-        """Take the steps from the last checkpoint to the end."""
-        kind = Position[SearchEpoch]
-        return run_epochs(self, kind, num_images=self.num_images, progress=progress)
+        total_steps = recipe.epochs * self.steps_per_epoch
+        self.learner = Searcher(budget, recipe, compute, total_steps=total_steps)
 
     def step(self, position: Position[SearchEpoch]) -> dict[str, float]:
         """Take a step of the weights and, when it is due, one of the architecture parameters."""
@@ -156,17 +141,9 @@ class _Searching:
 
     def _batch(self, images: ImageDataset, number: int, per_epoch: int, *, key: int) -> Batch:
         """Return the batch of a number, counted since the beginning: no state to keep."""
-        batches = training_batches(
-            images,
-            self.recipe.noise,
-            batch_size=self.recipe.batch_size,
-            seed=2 * self.recipe.seed + key,
-            epoch=number // per_epoch,
-            first_step=number % per_epoch,
-            rank=self.compute.rank,
-            world_size=self.compute.num_processes,
-        )
-        return self.compute.move(next(batches), channels_last=self.recipe.channels_last)
+        epoch, first = divmod(number, per_epoch)
+        seed = 2 * self.recipe.seed + key
+        return next(self.compute.batches(self.recipe, images, epoch, first_step=first, seed=seed))
 
     def end_epoch(self, position: Position[SearchEpoch]) -> SearchEpoch:
         """Scale the widths and validate the network that would be chosen now."""
@@ -201,11 +178,14 @@ class _Searching:
             seed=2 * self.recipe.seed,
             epoch=epoch,
         )
-        some = itertools.islice(batches, min(STATISTICS_BATCHES, self.steps_per_epoch))
-        count = self.recipe.judged_images
-        return self.compute.mean(
-            look(network, self.for_alphas, self.recipe, count=count, statistics=some)
+        scores = look(
+            network,
+            self.for_alphas,
+            self.recipe,
+            count=self.recipe.judged_images,
+            statistics=itertools.islice(batches, min(STATISTICS_BATCHES, self.steps_per_epoch)),
         )
+        return self.compute.mean(scores)
 
     def finish(self, position: Position[SearchEpoch], provenance: Provenance) -> SearchResult:
         """Derive the network and write it, then the result, which marks the end."""

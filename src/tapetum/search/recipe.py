@@ -9,19 +9,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    ConfigDict,
-    Field,
-    NonNegativeFloat,
-    PositiveFloat,
-    PositiveInt,
-    model_validator,
-)
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 
 from tapetum.errors import InputError, nearest
 from tapetum.losses import EQUATION_3, LossWeights
 from tapetum.noise import NoisePlan
-from tapetum.records import Record, changed
+from tapetum.records import changed
+from tapetum.training import BaseRecipe
 
 __all__ = [
     "CLASSIFIER_LOSS",
@@ -39,18 +33,13 @@ MOST_HASTE = 5.0  # the most by which a shorter search enlarges the steps of the
 CLASSIFIER_LOSS = LossWeights(cross_entropy=1.0, charbonnier=0.0)
 
 
-class SearchRecipe(Record):
-    """How to search.
+class SearchRecipe(BaseRecipe):
+    """How to search; :class:`~tapetum.training.BaseRecipe` has further fields.
 
     Attributes:
-        name: Name of the recipe.
-        epochs: Passes over the images that train the weights.
         warmup_epochs: First epochs, which train the weights alone.
-        batch_size: Images in one step, over all processes together.
         held_out: Share of the images that trains the alphas alone.
         learning_rate: Initial learning rate of the weights (SGD); it falls along a cosine.
-        momentum: Momentum of the weights.
-        weight_decay: Weight decay of the weights.
         clip_norm: Limit of the norm of the weights' gradient.
         alpha_learning_rate: Learning rate of the alphas (Adam).
         alpha_betas: Betas of Adam for the alphas.
@@ -60,31 +49,19 @@ class SearchRecipe(Record):
         cooling: Factor of the temperature from epoch to epoch.
         latency_weight: Weight of the latency penalty in the loss of the alphas.
         loss: Loss of the task; without a weight for the image the decoder is left out.
-        label_smoothing: Share of the target that is spread over all classes.
-        noise: Noise of the images.
         shares_weights: Whether the candidates of a slot share their weights.
         splits_batches: Whether each of the two paths of a step gets half of its images, or all of
             them, as published.
         alpha_update: Whether a step of the alphas uses all candidates of a slot (``full``, as
             published) or two of them, drawn (``pair``).
         scales_widths: Whether widths are scaled to the target after each epoch.
-        precision: Precision of convolutions.
-        channels_last: Order of values in memory.
-        seed: Random seed of weights, alphas, images and noise.
-        checkpoint_every_steps: Steps between checkpoints; a kill loses at most as many.
         judged_images: Number of held-out images on which the network of an epoch is scored.
     """
 
-    model_config = ConfigDict(allow_inf_nan=False)
-
-    schema_version: Literal[1] = 1
-    name: Annotated[str, Field(min_length=1)]
-    epochs: PositiveInt
     warmup_epochs: Annotated[int, Field(ge=0)]
     batch_size: Annotated[int, Field(ge=2)]
     held_out: Fraction = 0.2
     learning_rate: PositiveFloat = 2e-2
-    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
     weight_decay: NonNegativeFloat = 1e-5
     clip_norm: PositiveFloat = 5.0
     alpha_learning_rate: PositiveFloat = 0.01
@@ -101,9 +78,7 @@ class SearchRecipe(Record):
     splits_batches: bool = False
     alpha_update: Literal["full", "pair"] = "full"
     scales_widths: bool = True
-    precision: Literal["fp32", "bf16"] = "fp32"
     channels_last: bool = True
-    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     checkpoint_every_steps: PositiveInt = 200
     judged_images: PositiveInt = 500
 

@@ -22,7 +22,6 @@ from torch import Tensor, nn
 
 from tapetum.data import Batch
 from tapetum.latency import Budget
-from tapetum.losses import joint_loss
 from tapetum.search.recipe import SearchRecipe
 from tapetum.search.relax import (
     ArchitectureParameters,
@@ -51,12 +50,7 @@ class Searcher:
     """
 
     def __init__(
-        self,
-        budget: Budget,
-        recipe: SearchRecipe,
-        compute: Compute,
-        *,
-        total_steps: int,
+        self, budget: Budget, recipe: SearchRecipe, compute: Compute, *, total_steps: int
     ) -> None:
         self.budget, self.recipe, self.compute = budget, recipe, compute
         self.table, self.total_steps = budget.table, total_steps
@@ -170,38 +164,20 @@ class Searcher:
         self.widths = {path: dict(widths) for path, widths in settings["widths"].items()}
 
     def _loss(self, batch: Batch, mixture: Mixture) -> tuple[Tensor, dict[str, Tensor]]:
-        device = self.compute.device
+        device, needs_image = self.compute.device, self.recipe.loss.uses_image
         with torch.autocast(device.type, torch.bfloat16, enabled=self.recipe.precision == "bf16"):
             outputs = self.supernet(
-                batch.noisy,
-                batch.boxes,
-                mixture=mixture,
-                needs_image=self.recipe.loss.uses_image,
+                batch.noisy, batch.boxes, mixture=mixture, needs_image=needs_image
             )
-        return joint_loss(
-            outputs.image,
-            outputs.logits,
-            batch.clean,
-            batch.labels,
-            weights=self.recipe.loss,
-            label_smoothing=self.recipe.label_smoothing,
-        )
+        return self.recipe.loss_of(outputs, batch)
 
     def _shares(self, batch: Batch) -> tuple[Batch, Batch]:
         """Return the images of each of two paths: all of a batch, or half of it."""
         if not self.recipe.splits_batches:
             return batch, batch
         middle = len(batch.noisy) // 2
-        first, second = (
-            Batch(
-                batch.noisy[half],
-                batch.clean[half],
-                None if batch.labels is None else batch.labels[half],
-                None if batch.boxes is None else batch.boxes[half],
-            )
-            for half in (slice(middle), slice(middle, None))
-        )
-        return first, second
+        first = Batch._make(None if value is None else value[:middle] for value in batch)
+        return first, Batch._make(None if value is None else value[middle:] for value in batch)
 
     def _generator(self, step: int, purpose: int) -> torch.Generator:
         return torch.Generator().manual_seed((self.recipe.seed << 32) + 2 * step + purpose)

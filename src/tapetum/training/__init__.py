@@ -3,16 +3,18 @@
 from tapetum.training.checkpoint import EpochRecord, Position
 from tapetum.training.compute import Compute, is_main_process
 from tapetum.training.evaluate import Predict, evaluate, network_predict
-from tapetum.training.loop import run_epochs
+from tapetum.training.loop import EpochLoop
 from tapetum.training.process import prepare_process
-from tapetum.training.recipe import Recipe
+from tapetum.training.recipe import BaseRecipe, Recipe
 from tapetum.training.run import RUNS, Request, Result, Run, load_network
 from tapetum.training.trainer import train
 from tapetum.training.validate import look
 
 __all__ = [
     "RUNS",
+    "BaseRecipe",
     "Compute",
+    "EpochLoop",
     "EpochRecord",
     "Position",
     "Predict",
@@ -26,6 +28,5 @@ __all__ = [
     "look",
     "network_predict",
     "prepare_process",
-    "run_epochs",
     "train",
 ]

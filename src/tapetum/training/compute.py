@@ -18,7 +18,7 @@ References:
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -29,11 +29,12 @@ from accelerate.utils import DistributedDataParallelKwargs
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from tapetum.data import Batch
+from tapetum.data import Batch, ImageDataset, training_batches
 from tapetum.errors import TrainingError
 from tapetum.nn import RowBatchNorm2d, first_channels
 from tapetum.records import Folder, FolderKind, Record
 from tapetum.training.process import prepare_process
+from tapetum.training.recipe import BaseRecipe
 from tapetum.training.threads import ThreadGovernor
 
 __all__ = ["Compute", "SharedBatchNorm2d", "is_main_process"]
@@ -74,40 +75,18 @@ class Compute:
         self.is_main = bool(self.accelerator.is_main_process)
 
     def start(
-        self,
-        kind: FolderKind[Q, R],
-        path: Path,
-        request: Q,
-        *,
-        resume: bool = False,
-        overwrite: bool = False,
+        self, kind: FolderKind[Q, R], path: Path, request: Q, **options: bool
     ) -> Folder[Q, R]:
-        """Start or continue the folder of some work; only the main process writes.
-
-        Args:
-            kind: Kind of the work.
-            path: The folder.
-            request: What is requested now.
-            resume: Whether to continue work of the same request.
-            overwrite: Whether to remove older work at ``path``.
-
-        Raises:
-            RunError: The folder is taken, or holds work of another request.
-        """
+        """Start or continue a folder as ``kind.start`` does; only the main process writes."""
         if self.is_main:
-            kind.start(path, request, overwrite=overwrite, resume=resume)
+            kind.start(path, request, **options)
         self.wait()
         return kind.open(path)
 
     def mean(self, values: Mapping[str, Tensor | float]) -> dict[str, float]:
         """Return the mean of each value over the processes; every process gets the same."""
-        row = torch.stack(
-            [
-                torch.as_tensor(value, device=self.device).float().detach()
-                for value in values.values()
-            ]
-        )
-        means: Tensor = self.accelerator.reduce(row, "mean")
+        row = [torch.as_tensor(v, device=self.device).float().detach() for v in values.values()]
+        means: Tensor = self.accelerator.reduce(torch.stack(row), "mean")
         return dict(zip(values, means.tolist(), strict=True))
 
     def any(self, flag: bool) -> bool:
@@ -118,18 +97,45 @@ class Compute:
         """Wait for all processes."""
         self.accelerator.wait_for_everyone()
 
+    def batches(
+        self,
+        recipe: BaseRecipe,
+        images: ImageDataset,
+        epoch: int,
+        *,
+        first_step: int = 0,
+        seed: int | None = None,
+        alone: bool = False,
+    ) -> Iterator[Batch]:
+        """Return an epoch's batches on the device: this process's shares, or all if ``alone``.
+
+        Args:
+            recipe: Has the noise and the batch size.
+            images: The training images.
+            epoch: Number of the epoch, from 0.
+            first_step: Steps to skip.
+            seed: Random seed; by default that of the recipe.
+            alone: Whether this process gets whole batches.
+        """
+        shares = training_batches(
+            images,
+            recipe.noise,
+            batch_size=recipe.batch_size,
+            seed=recipe.seed if seed is None else seed,
+            epoch=epoch,
+            first_step=first_step,
+            rank=0 if alone else self.rank,
+            world_size=1 if alone else self.num_processes,
+        )
+        return (self.move(share, channels_last=recipe.channels_last) for share in shares)
+
     def move(self, batch: Batch, *, channels_last: bool) -> Batch:
         """Return the batch on the device, its images in one of two orders of values."""
-        return Batch(
-            self._move_images(batch.noisy, channels_last=channels_last),
-            self._move_images(batch.clean, channels_last=channels_last),
-            None if batch.labels is None else self._move(batch.labels),
-            None if batch.boxes is None else self._move(batch.boxes),
-        )
-
-    def _move_images(self, images: Tensor, *, channels_last: bool) -> Tensor:
-        moved = self._move(images)
-        return moved.contiguous(memory_format=torch.channels_last) if channels_last else moved
+        moved = Batch._make(None if value is None else self._move(value) for value in batch)
+        if not channels_last:
+            return moved
+        noisy, clean = (x.contiguous(memory_format=torch.channels_last) for x in moved[:2])
+        return moved._replace(noisy=noisy, clean=clean)
 
     def _move(self, tensor: Tensor) -> Tensor:
         if self.device.type == "cuda":
@@ -144,11 +150,10 @@ class Compute:
         if self.num_processes == 1:
             return
         gradients = [weight.grad for weight in module.parameters() if weight.grad is not None]
-        flat: Tensor = self.accelerator.reduce(
-            torch.cat([gradient.flatten() for gradient in gradients]), "mean"
-        )
+        flat = torch.cat([gradient.flatten() for gradient in gradients])
         sizes = [gradient.numel() for gradient in gradients]
-        for gradient, mean in zip(gradients, torch.split(flat, sizes), strict=True):
+        means = self.accelerator.reduce(flat, "mean").split(sizes)
+        for gradient, mean in zip(gradients, means, strict=True):
             gradient.copy_(mean.view_as(gradient))
 
     def share_batch_norms(self, network: nn.Module, *, are_narrowed: bool = False) -> None:
@@ -212,25 +217,10 @@ class SharedBatchNorm2d(RowBatchNorm2d):
         mean = _sum_over_processes(values.sum((0, 2, 3))) / count
         centred = values - mean[:, None, None]
         variance = _sum_over_processes(centred.square().sum((0, 2, 3))) / count
-        self._move(mean.detach(), variance.detach() * count / max(count - 1, 1))
+        self._remember(mean.detach(), variance.detach(), count=count)
         scale = torch.rsqrt(variance + self.eps) * first_channels(self.weight, x)
         shift = first_channels(self.bias, x)
         return (centred * scale[:, None, None] + shift[:, None, None]).to(x.dtype)
-
-    @torch.no_grad()
-    def _move(self, mean: Tensor, variance: Tensor) -> None:
-        if (
-            self.running_mean is None
-            or self.running_var is None
-            or self.num_batches_tracked is None
-        ):
-            return
-        self.num_batches_tracked.add_(1)
-        momentum = self.momentum
-        if momentum is None:  # torch's convention: the plain average of all batches
-            momentum = 1 / float(self.num_batches_tracked)
-        self.running_mean[: len(mean)].lerp_(mean, momentum)
-        self.running_var[: len(mean)].lerp_(variance, momentum)
 
 
 class _SumOverProcesses(torch.autograd.Function):
@@ -242,11 +232,7 @@ class _SumOverProcesses(torch.autograd.Function):
         dist.all_reduce(total)
         return total
 
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> Tensor:  # noqa: ARG004
-        total = gradient.clone()
-        dist.all_reduce(total)
-        return total
+    backward = forward  # the gradient is summed in the same way
 
 
 def _sum_over_processes(x: Tensor) -> Tensor:

@@ -5,54 +5,35 @@ In the middle of a step some weights have moved and others have not.
 
 import signal
 import threading
-from pathlib import Path
-from types import FrameType, TracebackType
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
 
-from tapetum.errors import TrainingError
-
-__all__ = ["StopRequests", "interrupted"]
-
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+__all__ = ["stop_requests"]
 
 
-class StopRequests:
-    """A context in which the first Ctrl-C or SIGTERM only sets :attr:`requested`.
+@contextmanager
+def stop_requests() -> Iterator[threading.Event]:
+    """Give an event that the first Ctrl-C or SIGTERM sets; a second one acts as without it.
 
-    A second one acts as without the context.  Outside of the main thread, where Python handles no
-    signals, the context does nothing.
+    Outside of the main thread, where Python handles no signals, nothing sets it.
     """
+    stop = threading.Event()
+    handlers: dict[int, signal._HANDLER] = {}
 
-    def __init__(self) -> None:
-        self.requested = False
-        self._handlers: dict[int, signal._HANDLER] = {}
-
-    def __enter__(self) -> "StopRequests":
-        if threading.current_thread() is threading.main_thread():
-            for number in _SIGNALS:
-                self._handlers[number] = signal.signal(number, self._note)
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._restore()
-
-    def _note(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 - their signature
-        self.requested = True
-        self._restore()
-
-    def _restore(self) -> None:
-        for number, handler in self._handlers.items():
+    def restore() -> None:
+        for number, handler in handlers.items():
             signal.signal(number, handler)
-        self._handlers.clear()
+        handlers.clear()
 
+    def note(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - their signature
+        stop.set()
+        restore()
 
-def interrupted(step: int, total_steps: int, path: Path) -> TrainingError:
-    """Return the error to raise once the state after ``step`` is kept in the folder ``path``."""
-    return TrainingError(
-        f"interrupted after step {step:,} of {total_steps:,}; the state is kept in {path}",
-        "run the same command again with --resume to continue",
-    )
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGINT, signal.SIGTERM):
+            handlers[number] = signal.signal(number, note)
+    try:
+        yield stop
+    finally:
+        restore()

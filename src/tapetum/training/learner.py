@@ -5,14 +5,13 @@ that never stopped.  (On CUDA some kernels add in no fixed order; there it holds
 """
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from tapetum.data import Batch, ImageDataset, training_batches
-from tapetum.losses import joint_loss
+from tapetum.data import Batch
 from tapetum.nn import TrainableNetwork
 from tapetum.training.checkpoint import Part
 from tapetum.training.compute import Compute
@@ -64,22 +63,6 @@ class Learner:
         """What is validated and kept: the average where there is one."""
         return self.network if self.average is None else self.average.network
 
-    def batches(
-        self, images: ImageDataset, epoch: int, *, first_step: int, alone: bool = False
-    ) -> Iterator[Batch]:
-        """Return an epoch's batches from a step on: this process's share, or all if ``alone``."""
-        shares = training_batches(
-            images,
-            self.recipe.noise,
-            batch_size=self.recipe.batch_size,
-            seed=self.recipe.seed,
-            epoch=epoch,
-            first_step=first_step,
-            rank=0 if alone else self.compute.rank,
-            world_size=1 if alone else self.compute.num_processes,
-        )
-        return map(self.to_device, shares)
-
     def losses(self, batch: Batch, *, step: int) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the loss of a batch, with gradients, and its terms.
 
@@ -87,20 +70,14 @@ class Learner:
             batch: This process's share.
             step: Steps since the beginning; seeds whatever a network draws at random.
         """
-        torch.manual_seed(self._seed_of(step))
+        draw = step * self.compute.num_processes + self.compute.rank
+        torch.manual_seed((self.recipe.seed << 32) + draw)
         self.model.train()
         with torch.autocast(
             self.compute.device.type, torch.bfloat16, enabled=self.recipe.precision == "bf16"
         ):
             outputs = self.model(batch.noisy, batch.boxes)
-        return joint_loss(
-            outputs.image,
-            outputs.logits,
-            batch.clean,
-            batch.labels,
-            weights=self.recipe.loss,
-            label_smoothing=self.recipe.label_smoothing,
-        )
+        return self.recipe.loss_of(outputs, batch)
 
     def descend(self, loss: Tensor, *, step: int) -> None:
         """Move the weights one step down the gradient of ``loss``."""
@@ -113,14 +90,6 @@ class Learner:
         self.optimizer.zero_grad(set_to_none=True)
         if self.average is not None:
             self.average.follow(self.network, step=step)
-
-    def to_device(self, batch: Batch) -> Batch:
-        """Return the batch on the device, in the order of values that the recipe requests."""
-        return self.compute.move(batch, channels_last=self.recipe.channels_last)
-
-    def _seed_of(self, step: int) -> int:
-        draw = step * self.compute.num_processes + self.compute.rank
-        return (self.recipe.seed << 32) + draw
 
     def parts(self) -> dict[str, Part]:
         """Return the modules and optimizers of the state by name."""

@@ -21,50 +21,37 @@ from pydantic import (
     PositiveInt,
     model_validator,
 )
+from torch import Tensor
 
+from tapetum.data import Batch
 from tapetum.errors import InputError, nearest
-from tapetum.losses import EQUATION_1, LossWeights
+from tapetum.losses import EQUATION_1, LossWeights, joint_loss
+from tapetum.nn import Outputs
 from tapetum.noise import PAPER_SIGMAS, NoisePlan
 from tapetum.records import Record, changed
 from tapetum.training.process import bf16_pays
 
-__all__ = ["IMAGES", "PUBLISHED", "QUICK", "RECIPES", "SWIFT", "Recipe"]
+__all__ = ["IMAGES", "PUBLISHED", "QUICK", "RECIPES", "SWIFT", "BaseRecipe", "Recipe"]
 
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 
 
-class Recipe(Record):
-    """How a network is trained.
+class BaseRecipe(Record):
+    """What a recipe for training and one for a search have in common.
 
     Attributes:
         name: Name of the recipe.
-        epochs: Passes over the training images.
+        epochs: Passes over the images that train the weights.
         batch_size: Images in one step, over all processes together.
-        optimizer: Adam (Kingma & Ba, 2015), AdamW (Loshchilov & Hutter, 2019), or SGD.
-        learning_rate: Peak learning rate.
-        weight_decay: Weight decay, except of normalisations and biases.
         momentum: Momentum of SGD.
-        schedule: ``plateau`` lowers the rate by ``plateau_factor`` when the validation loss has not
-            fallen for ``plateau_patience`` epochs; ``cosine`` and ``one-cycle`` follow a half
-            cosine down, step by step; ``one-cycle`` also rises along one (Smith & Topin, 2018).
-        warmup: Share of all steps during which the rate rises.
-        plateau_patience: Number of epochs.
-        plateau_factor: Factor below 1.
+        weight_decay: Weight decay of the weights; in a training not of normalisations and biases.
         label_smoothing: Share of the target that is spread over all classes.
-        ema_decay: Decay per step of the average of the weights that is kept in the end; ``None``
-            keeps the weights themselves.
-        clip_norm: Limit of the norm of the gradient.
         precision: Precision of convolutions in training; the rest is in fp32.
         channels_last: Order of values in memory; changes the speed and the last bits.
         loss: Weights of the loss.
-        noise: Noise of the training images.
-        keep: Whether ``weights.safetensors`` holds the last weights, or those of the epoch with the
-            lowest validation loss.
+        noise: Noise of the images.
         seed: Random seed of weights, order of images, and noise.
         checkpoint_every_steps: Steps between checkpoints; a kill loses at most as many.
-        validation_images: Number of images to validate on after each epoch, at most.
-        recalibration_batches: Number of training batches on which batch statistics are estimated
-            again at the end; they are kept where the validation loss is no higher.
     """
 
     model_config = ConfigDict(allow_inf_nan=False)
@@ -73,24 +60,58 @@ class Recipe(Record):
     name: Annotated[str, Field(min_length=1)]
     epochs: PositiveInt
     batch_size: Annotated[int, Field(ge=2)] = 64  # batch norm needs two
-    optimizer: Literal["adam", "adamw", "sgd"] = "adamw"
-    learning_rate: PositiveFloat = 1e-3
-    weight_decay: NonNegativeFloat = 0.0
     momentum: Fraction = 0.9
-    schedule: Literal["plateau", "cosine", "one-cycle", "constant"] = "constant"
-    warmup: Fraction = 0.0
-    plateau_patience: Annotated[int, Field(ge=0)] = 10
-    plateau_factor: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    weight_decay: NonNegativeFloat = 0.0
     label_smoothing: Fraction = 0.0
-    ema_decay: Fraction | None = None
-    clip_norm: PositiveFloat | None = None
     precision: Literal["fp32", "bf16"] = "fp32"
     channels_last: bool = False
     loss: LossWeights = EQUATION_1
     noise: NoisePlan
-    keep: Literal["last", "best"] = "last"
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     checkpoint_every_steps: PositiveInt = 100
+
+    def loss_of(self, outputs: Outputs, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the loss of a network's outputs for a batch, and its terms."""
+        return joint_loss(
+            *outputs,
+            batch.clean,
+            batch.labels,
+            weights=self.loss,
+            label_smoothing=self.label_smoothing,
+        )
+
+
+class Recipe(BaseRecipe):
+    """How a network is trained; :class:`BaseRecipe` has further fields.
+
+    Attributes:
+        optimizer: Adam (Kingma & Ba, 2015), AdamW (Loshchilov & Hutter, 2019), or SGD.
+        learning_rate: Peak learning rate.
+        schedule: ``plateau`` lowers the rate by ``plateau_factor`` when the validation loss has not
+            fallen for ``plateau_patience`` epochs; ``cosine`` and ``one-cycle`` follow a half
+            cosine down, step by step; ``one-cycle`` also rises along one (Smith & Topin, 2018).
+        warmup: Share of all steps during which the rate rises.
+        plateau_patience: Number of epochs.
+        plateau_factor: Factor below 1.
+        ema_decay: Decay per step of the average of the weights that is kept in the end; ``None``
+            keeps the weights themselves.
+        clip_norm: Limit of the norm of the gradient.
+        keep: Whether ``weights.safetensors`` holds the last weights, or those of the epoch with the
+            lowest validation loss.
+        validation_images: Number of images to validate on after each epoch, at most.
+        recalibration_batches: Number of training batches on which batch statistics are estimated
+            again at the end; they are kept where the validation loss is no higher.
+    """
+
+    optimizer: Literal["adam", "adamw", "sgd"] = "adamw"
+    learning_rate: PositiveFloat = 1e-3
+    schedule: Literal["plateau", "cosine", "one-cycle", "constant"] = "constant"
+    warmup: Fraction = 0.0
+    plateau_patience: Annotated[int, Field(ge=0)] = 10
+    plateau_factor: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    ema_decay: Fraction | None = None
+    clip_norm: PositiveFloat | None = None
+    keep: Literal["last", "best"] = "last"
     validation_images: PositiveInt = 1_000
     recalibration_batches: Annotated[int, Field(ge=0)] = 0
 
@@ -142,25 +163,20 @@ PUBLISHED = Recipe(
     # Paper, section 3; it gives neither the batch size nor the patience.
     name="published",
     epochs=100,
-    batch_size=64,
     optimizer="adam",
     learning_rate=1e-3,
     schedule="plateau",
     loss=EQUATION_1,
     noise=NoisePlan(kind="gaussian", levels=PAPER_SIGMAS),
-    precision="fp32",
 )
 
 QUICK = Recipe(
     name="quick",
     epochs=6,
-    batch_size=64,
-    optimizer="adamw",
     learning_rate=3e-3,
     weight_decay=1e-2,
     schedule="one-cycle",
     warmup=0.3,
-    loss=EQUATION_1,
     noise=NoisePlan(kind="gaussian", levels=PAPER_SIGMAS),
     precision="bf16",
     channels_last=True,
@@ -180,7 +196,6 @@ IMAGES = Recipe(
     name="images",
     epochs=40,
     batch_size=32,
-    optimizer="adamw",
     learning_rate=2e-3,
     weight_decay=1e-2,
     schedule="one-cycle",
@@ -188,7 +203,6 @@ IMAGES = Recipe(
     label_smoothing=0.05,
     ema_decay=0.999,
     clip_norm=1.0,
-    loss=EQUATION_1,
     noise=NoisePlan(kind="gaussian", low=0.0, high=0.5),
     precision="bf16",
     channels_last=True,

@@ -19,11 +19,10 @@ from tapetum.records import write_atomically
 from tapetum.training.checkpoint import EpochRow, Position, read_weights
 from tapetum.training.compute import Compute
 from tapetum.training.learner import Learner
-from tapetum.training.loop import require_finite, run_epochs
-from tapetum.training.recalibrate import recalibrate
+from tapetum.training.loop import EpochLoop
 from tapetum.training.recipe import Recipe
 from tapetum.training.run import BEST, LAST, WEIGHTS, Result, Run
-from tapetum.training.validate import validate
+from tapetum.training.validate import recalibrate, validate
 
 __all__ = ["train"]
 
@@ -71,15 +70,17 @@ def train(
     training = _Training(network, compute, train_set, val_set, run)
     if compute.is_main:
         run.request.architecture.write(run.path / "architecture.json")
-    position = training.run(progress)
+    with torch.random.fork_rng(devices=[]):  # learning seeds torch's generator; give it back
+        position = training.run(Position[EpochRow], progress)
     return training.finish(position, provenance)
 
 
-class _Training:
-    """The training of one run: a :class:`~tapetum.training.loop.Stepper`."""
+class _Training(EpochLoop[EpochRow]):
+    """The training of one run."""
 
-    title = ""
     last, best, table, events = LAST, BEST, "metrics.csv", "events"
+    recipe: Recipe
+    learner: Learner
 
     def __init__(
         self,
@@ -91,7 +92,7 @@ class _Training:
     ) -> None:
         recipe = run.request.recipe
         self.folder, self.recipe, self.compute = run, recipe, compute
-        self.train_set, self.val_set = train_set, val_set
+        self.train_set, self.val_set, self.num_images = train_set, val_set, len(train_set)
         self.steps_per_epoch = steps_per_epoch(train_set, recipe.batch_size)
         self.learner = Learner(
             network,
@@ -102,17 +103,12 @@ class _Training:
         )
         self._batches: Iterator[Batch] | None = None
 
-    def run(self, progress: ProgressCallback | None) -> Position[EpochRow]:
-        """Take the steps from the last checkpoint to the end."""
-        num_images = len(self.train_set)
-        with torch.random.fork_rng(devices=[]):  # learning seeds torch's generator; give it back
-            return run_epochs(self, Position[EpochRow], num_images=num_images, progress=progress)
-
     def step(self, position: Position[EpochRow]) -> dict[str, float]:
         """Move the weights by one batch."""
         if self._batches is None or position.step_in_epoch == 0:
-            first = position.step_in_epoch
-            self._batches = self.learner.batches(self.train_set, position.epoch, first_step=first)
+            self._batches = self.compute.batches(
+                self.recipe, self.train_set, position.epoch, first_step=position.step_in_epoch
+            )
         loss, terms = self.learner.losses(next(self._batches), step=position.step)
         losses = self.compute.mean({"loss": loss, **terms})
         self.learner.descend(loss, step=position.step)
@@ -121,7 +117,7 @@ class _Training:
     def end_epoch(self, position: Position[EpochRow]) -> EpochRow:
         """Validate, and lower the learning rate where the schedule says so."""
         validation = validate(self.learner, self.val_set)
-        require_finite(validation, position, self.folder.path / LAST)
+        self.require_finite(validation, position)
         row = EpochRow(
             epoch=position.epoch + 1,
             step=position.step,

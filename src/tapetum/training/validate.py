@@ -2,54 +2,31 @@
 
 The images are dealt out to the noise levels of the recipe, one level each, so that every level
 is seen at the price of one pass.  For scores to report, see :mod:`tapetum.training.evaluate`.
+
+Batch normalisation keeps a running average of the means and variances that passed while the weights
+were still moving, or, with an average of the weights, those of other weights.  :func:`recalibrate`
+estimates them again at the end, as the plain average over some training batches.
 """
 
-from collections.abc import Iterable, Iterator
-from typing import Protocol, runtime_checkable
+import copy
+from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
+from itertools import islice
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from tapetum import metrics
 from tapetum.data import Batch, ImageDataset, Subset, evaluation_batches
-from tapetum.losses import LossWeights, joint_loss
 from tapetum.nn import TrainableNetwork
-from tapetum.noise import NoisePlan
 from tapetum.training.compute import Compute
 from tapetum.training.learner import Learner
+from tapetum.training.recipe import BaseRecipe
+from tapetum.training.run import Recalibration
 
-__all__ = ["LossPlan", "dealt_batches", "look", "reestimate_statistics", "validate"]
+__all__ = ["look", "recalibrate", "reestimate_statistics", "validate"]
 
 _LEVELS_OF_A_RANGE = 5
-
-
-@runtime_checkable
-class LossPlan(Protocol):
-    """The fields of a recipe that decide the loss of an image."""
-
-    @property
-    def loss(self) -> LossWeights:
-        """Weights of the loss."""
-
-    @property
-    def label_smoothing(self) -> float:
-        """Share of the target that is spread over all classes."""
-
-    @property
-    def noise(self) -> NoisePlan:
-        """Noise of the images."""
-
-    @property
-    def batch_size(self) -> int:
-        """Images in one batch."""
-
-    @property
-    def seed(self) -> int:
-        """Seed of the noise."""
-
-    @property
-    def channels_last(self) -> bool:
-        """Order of values in memory."""
 
 
 def validate(learner: Learner, images: ImageDataset) -> dict[str, float]:
@@ -76,7 +53,7 @@ def validate(learner: Learner, images: ImageDataset) -> dict[str, float]:
 def look(
     network: TrainableNetwork,
     images: ImageDataset,
-    plan: LossPlan,
+    recipe: BaseRecipe,
     compute: Compute | None = None,
     *,
     count: int,
@@ -87,7 +64,7 @@ def look(
     Args:
         network: A network in evaluation mode.
         images: Images that were held out.
-        plan: A recipe, which has the loss and the noise.
+        recipe: Has the loss and the noise.
         compute: Where the network is; by default on the CPU.
         count: Number of images to use at most.
         statistics: Batches from which batch statistics are estimated first, where there are any.
@@ -99,9 +76,10 @@ def look(
         reestimate_statistics(network, statistics)
     sums: dict[str, float] = {}
     num_images = 0
-    for dealt in dealt_batches(images, plan, count=count):
-        batch = dealt if compute is None else compute.move(dealt, channels_last=plan.channels_last)
-        for name, mean in _measures(network, batch, plan).items():
+    for batch in _dealt_batches(images, recipe, count=count):
+        if compute is not None:
+            batch = compute.move(batch, channels_last=recipe.channels_last)
+        for name, mean in _measures(network, batch, recipe).items():
             sums[name] = sums.get(name, 0.0) + mean * len(batch.clean)
         num_images += len(batch.clean)
     return {name: total / num_images for name, total in sums.items()}
@@ -128,43 +106,54 @@ def reestimate_statistics(network: nn.Module, batches: Iterable[Batch]) -> None:
     network.eval()
 
 
-def dealt_batches(images: ImageDataset, plan: LossPlan, *, count: int) -> Iterator[Batch]:
-    """Yield batches of some images, dealt out to the levels of a noise plan.
-
-    Args:
-        images: The images.
-        plan: Has the noise, the batch size and the seed.
-        count: Number of images at most, evenly spread: the first ones of a folder would be of one
-            class.
-    """
+def _dealt_batches(images: ImageDataset, recipe: BaseRecipe, *, count: int) -> Iterator[Batch]:
+    """Yield batches of at most ``count`` images, dealt out to the levels of the noise."""
     count = min(len(images), count)
+    # Evenly spread: the first ones of a folder would be of one class.
     chosen = [index * len(images) // count for index in range(count)]
-    levels = plan.noise.spread(_LEVELS_OF_A_RANGE)
+    levels = recipe.noise.spread(_LEVELS_OF_A_RANGE)
     for place, level in enumerate(levels):
         dealt = chosen[place :: len(levels)]
         if dealt:
             yield from evaluation_batches(
                 Subset(images, dealt),
                 level,
-                protocol=plan.noise.protocol,
-                batch_size=plan.batch_size,
-                seed=plan.seed,
+                protocol=recipe.noise.protocol,
+                batch_size=recipe.batch_size,
+                seed=recipe.seed,
             )
 
 
-def _measures(network: TrainableNetwork, batch: Batch, plan: LossPlan) -> dict[str, float]:
+def _measures(network: TrainableNetwork, batch: Batch, recipe: BaseRecipe) -> dict[str, float]:
     outputs = network(batch.noisy, batch.boxes)
-    loss, _ = joint_loss(
-        outputs.image,
-        outputs.logits,
-        batch.clean,
-        batch.labels,
-        weights=plan.loss,
-        label_smoothing=plan.label_smoothing,
-    )
-    means = {"loss": float(loss)}
+    means = {"loss": float(recipe.loss_of(outputs, batch)[0])}
     if outputs.image is not None:
         means["psnr_db"] = float(metrics.psnr(outputs.image, batch.clean).mean())
     if outputs.logits is not None and batch.labels is not None:
         means["accuracy"] = metrics.accuracy(outputs.logits, batch.labels)
     return means
+
+
+def recalibrate(
+    learner: Learner, weights: Mapping[str, Tensor], train_set: ImageDataset, val_set: ImageDataset
+) -> tuple[Mapping[str, Tensor], Recalibration]:
+    """Return the weights with new batch statistics where these are no worse, in one process.
+
+    Args:
+        learner: Its recipe has the number of batches.
+        weights: The weights to keep.
+        train_set: The batches are those of an epoch after the last one.
+        val_set: Held-out images, which decide.
+    """
+    recipe, compute = learner.recipe, learner.compute
+    network = copy.deepcopy(learner.unshared)
+    network.load_state_dict(weights)
+    if recipe.channels_last:
+        network.to(memory_format=torch.channels_last)
+    network.to(compute.device).eval()
+    judge = partial(look, network, val_set, recipe, compute, count=recipe.validation_images)
+    before = judge()["loss"]
+    batches = compute.batches(recipe, train_set, recipe.epochs, alone=True)
+    after = judge(statistics=islice(batches, recipe.recalibration_batches))["loss"]
+    outcome = Recalibration(loss_before=before, loss_after=after)
+    return (network.state_dict() if outcome.is_kept else weights), outcome
