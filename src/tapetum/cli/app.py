@@ -6,10 +6,10 @@ Each command imports the rooms that it needs when it runs, so that ``tapetum --h
 from typing import Any
 
 import typer
-from typer.core import TyperCommand
 
 from tapetum import __version__
 from tapetum.cli.benchmark import benchmark
+from tapetum.cli.common import Command
 from tapetum.cli.demo import demo
 from tapetum.cli.doctor import doctor
 from tapetum.cli.evaluate import evaluate
@@ -34,7 +34,7 @@ app = typer.Typer(
 )
 
 
-class Command(TyperCommand):
+class PanelCommand(Command):
     """A command whose panels stand in the order of its options, with ``--help`` in the last."""
 
     def get_help_option(self, ctx: Any) -> Any:
@@ -60,17 +60,7 @@ def _main(
     pass
 
 
-for command in (
-    demo,
-    fit,
-    search,
-    train,
-    evaluate,
-    export,
-    predict,
-    benchmark,
-    info,
-    doctor,
-):
-    app.command(cls=Command)(command)
+commands = (demo, fit, search, train, evaluate, export, predict, benchmark, info, doctor)
+for command in commands:
+    app.command(cls=PanelCommand)(command)
 app.add_typer(latency, name="latency")

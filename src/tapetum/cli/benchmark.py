@@ -1,18 +1,12 @@
 """``tapetum benchmark``: time one network on this machine, and compare it with a target."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
-from tapetum.cli.common import (
-    answer,
-    errors_in_one_sentence,
-    progress_bar,
-    say,
-    say_crowded,
-    table,
-)
-from tapetum.cli.options import ADVANCED, BUDGET, DATA, Batch, Json, RuntimeName, Threads
+from tapetum.cli import options
+from tapetum.cli.common import answer, progress_bar, say, say_crowded, table
+from tapetum.cli.options import ADVANCED, BUDGET, DATA, option
 
 if TYPE_CHECKING:  # numpy loads with it, and --help must stay quick
     from tapetum.latency import Benchmark
@@ -23,47 +17,31 @@ EXIT_TARGET_MISSED = 1
 
 
 def benchmark(
-    network: Annotated[
-        str,
-        typer.Argument(
-            metavar="PACKAGE|ARCH|GRAPH.onnx",
-            help="A .tapetum, .json or .onnx file, or a name that `tapetum info` lists.",
-        ),
-    ],
-    target_ms: Annotated[
-        float | None,
-        typer.Option(
-            help="Latency to compare with, in milliseconds; exit code 1 if it is missed.",
-            rich_help_panel=BUDGET,
-        ),
-    ] = None,
-    size: Annotated[
-        int | None,
-        typer.Option(
-            help="Side of the images, in pixels.",
-            show_default="that of the network, or 224",
-            rich_help_panel=DATA,
-        ),
-    ] = None,
-    channels: Annotated[
-        int | None,
-        typer.Option(
-            help="Channels of the images: 1 for grey, 3 for RGB.",
-            show_default="those of the network, or 3",
-            rich_help_panel=DATA,
-        ),
-    ] = None,
-    classes: Annotated[
-        int,
-        typer.Option(help="Number of classes of a named architecture.", rich_help_panel=DATA),
-    ] = 100,
-    batch: Batch = 1,
-    threads: Threads = 1,
-    runtime: RuntimeName = "onnxruntime",
-    seconds: Annotated[
-        float, typer.Option(help="Approximate duration, in seconds.", rich_help_panel=ADVANCED)
-    ] = 6.0,
-    json: Json = False,
+    network: str = typer.Argument(
+        ...,
+        metavar="PACKAGE|ARCH|GRAPH.onnx",
+        help="A .tapetum, .json or .onnx file, or a name that `tapetum info` lists.",
+    ),
+    target_ms: float | None = option(
+        None,
+        BUDGET,
+        "Latency to compare with, in milliseconds; exit code 1 if it is missed.",
+    ),
+    size: int | None = option(
+        None, DATA, "Side of the images, in pixels.", shown="that of the network, or 224"
+    ),
+    channels: int | None = option(
+        None,
+        DATA,
+        "Channels of the images: 1 for grey, 3 for RGB.",
+        shown="those of the network, or 3",
+    ),
+    classes: int = option(100, DATA, "Number of classes of a named architecture."),
+    batch: int = options.BATCH,
+    threads: int = options.THREADS,
+    runtime: options.RuntimeName = options.RUNTIME,
+    seconds: float = option(6.0, ADVANCED, "Approximate duration, in seconds."),
+    json: bool = options.JSON,
 ) -> None:
     """Time one network on this machine, in rounds that are spread over some seconds.
 
@@ -79,27 +57,26 @@ def benchmark(
       tapetum benchmark network.onnx --runtime openvino --json
 
     """
-    with errors_in_one_sentence(as_json=json):
-        from tapetum.latency import measure_latency
+    from tapetum.latency import measure_latency
 
-        say_crowded(threads)
-        with progress_bar() as tick:
-            result = measure_latency(
-                network,
-                size_px=size,
-                channels=channels,
-                num_classes=classes,
-                threads=threads,
-                batch=batch,
-                runtime=runtime,
-                seconds=seconds,
-                target_ms=target_ms,
-                progress=tick,
-            )
-        if json:
-            answer(result.model_dump(mode="json") | {"keeps_target": result.keeps_target})
-        else:
-            _show(result)
+    say_crowded(threads)
+    with progress_bar() as tick:
+        result = measure_latency(
+            network,
+            size_px=size,
+            channels=channels,
+            num_classes=classes,
+            threads=threads,
+            batch=batch,
+            runtime=runtime,
+            seconds=seconds,
+            target_ms=target_ms,
+            progress=tick,
+        )
+    if json:
+        answer(result.model_dump(mode="json") | {"keeps_target": result.keeps_target})
+    else:
+        _show(result)
     if result.keeps_target is False:
         raise typer.Exit(EXIT_TARGET_MISSED)
 

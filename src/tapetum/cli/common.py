@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -26,22 +27,21 @@ from rich.progress import (
 )
 from rich.table import Table
 from rich.text import Text
+from typer.core import TyperCommand
 
 from tapetum.errors import TapetumError, missing_extra
 from tapetum.progress import ProgressCallback
 
 if TYPE_CHECKING:  # numpy loads with them, and --help must stay quick
-    from tapetum.latency import Runtime
     from tapetum.scores import Scores
 
 __all__ = [
+    "Command",
     "answer",
-    "errors_in_one_sentence",
     "progress_bar",
-    "runtime_of",
+    "run_job",
     "say",
     "say_crowded",
-    "say_loading",
     "show_scores",
     "table",
 ]
@@ -51,27 +51,21 @@ STANDARD_OUTPUT = "standard output"
 SECONDS_BETWEEN_LINES = 30.0
 WIDTH_OF_A_FILE = 400  # columns, so that piped output is never cut
 
-_EXTRAS = {
-    "accelerate": "train",
-    "jaxtyping": "train",
-    "jinja2": "train",
-    "matplotlib": "train",
-    "mlxtend": "demo",
-    "safetensors": "train",
-    "scipy": "measure",
-    "tensorboard": "train",
-    "torch": "train",
-    "torchvision": "train",
-}
+_TRAIN = "accelerate jaxtyping jinja2 matplotlib safetensors tensorboard torch torchvision"
+_EXTRAS = {"mlxtend": "demo", "scipy": "measure", **dict.fromkeys(_TRAIN.split(), "train")}
+
+
+class Command(TyperCommand):
+    """A command that prints an expected error as one sentence, or as JSON."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command; exit with code 2 after an expected error."""
+        with _errors_in_one_sentence(as_json=ctx.params["json"]):
+            return super().invoke(ctx)
 
 
 @contextmanager
-def errors_in_one_sentence(*, as_json: bool) -> Iterator[None]:
-    """Print an expected error as one sentence, or as JSON, and exit with code 2.
-
-    Args:
-        as_json: Whether to print JSON.
-    """
+def _errors_in_one_sentence(*, as_json: bool) -> Iterator[None]:
     _show_warnings()
     try:
         yield
@@ -85,10 +79,8 @@ def errors_in_one_sentence(*, as_json: bool) -> Iterator[None]:
     except (MemoryError, RuntimeError) as error:
         if isinstance(error, RuntimeError) and "memory" not in str(error).lower():
             raise
-        _fail(
-            TapetumError("out of memory", "use a smaller batch or smaller images"),
-            as_json=as_json,
-        )
+        remedy = "use a smaller batch or smaller images"
+        _fail(TapetumError("out of memory", remedy), as_json=as_json)
     except OSError as error:
         reason = error.strerror or str(error)
         where = f"{error.filename}: " if error.filename else ""
@@ -146,28 +138,12 @@ def say(text: str, *, label: str = "", style: str = "") -> None:
     Console(stderr=True, highlight=False, soft_wrap=True).print(line)
 
 
-def runtime_of(name: str) -> "Runtime":
-    """Return the runtime of a name.
-
-    Raises:
-        InputError: No runtime has this name.
-    """
-    from tapetum.latency import find_runtime
-
-    return find_runtime(name)
-
-
-def say_loading() -> None:
-    """Say why nothing happens in the next seconds."""
-    say("loading torch")
-
-
 def say_crowded(threads: int) -> None:
     """Warn where threads have to share cores, which no deployment would do."""
     from tapetum.provenance import usable_cores
 
-    if threads > usable_cores():
-        cores = usable_cores()
+    cores = usable_cores()
+    if threads > cores:
         say(f"{threads} threads share {cores} core{'s' if cores > 1 else ''} here", label="note")
 
 
@@ -204,12 +180,33 @@ def table(
     for index, heading in enumerate(header):
         drawn.add_column(heading, justify="right" if index and numbers else "left")
     for row in rows:
-        drawn.add_row(*(_plain(cell) for cell in row))
+        drawn.add_row(*(escape(cell) for cell in row))
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = WIDTH_OF_A_FILE
     with _standard_output():
         console.print(drawn)
+
+
+def run_job(name: str, arguments: dict[str, Any]) -> Any:
+    """Run a job of :mod:`tapetum.jobs`, which loads torch, and show its progress.
+
+    Exits in all processes of a distributed job but the first, which prints the result.
+
+    Args:
+        name: Name of the job.
+        arguments: Arguments of the command, of which ``json`` is not one of the job.
+    """
+    say("loading torch")  # why nothing happens in the next seconds
+    from tapetum import jobs
+    from tapetum.training import is_main_process
+
+    options = {key: value for key, value in arguments.items() if key != "json"}
+    with progress_bar() as tick:
+        result = getattr(jobs, name)(**options, progress=tick)
+    if not is_main_process():
+        raise typer.Exit
+    return result
 
 
 @contextmanager
@@ -252,15 +249,9 @@ class _Lines:
         begins, ends = _stage(message) != self.stage, done == total
         if begins or ends or now - self.printed_at >= SECONDS_BETWEEN_LINES:
             self.stage, self.printed_at = _stage(message), now
-            self.console.print(f"{_plain(message)}: {done} of {total}")
+            self.console.print(f"{escape(message)}: {done} of {total}")
 
 
 def _stage(message: str) -> str:
     """Return the stage of a message: its first word, as in ``epoch 3 of 4, loss 0.12``."""
     return message.split()[0]
-
-
-def _plain(text: str) -> str:
-    from rich.markup import escape
-
-    return escape(text)

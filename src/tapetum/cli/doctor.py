@@ -4,32 +4,31 @@ from importlib.util import find_spec
 from typing import Any
 
 from tapetum.cli import options
-from tapetum.cli.common import answer, errors_in_one_sentence, say, table
+from tapetum.cli.common import answer, say, table
 from tapetum.errors import missing_extra
 
 __all__ = ["doctor"]
 
 
-def doctor(json: options.Json = False) -> None:
+def doctor(json: bool = options.JSON) -> None:
     """Show what is installed and how this machine computes.
 
     Example:
 
       tapetum doctor --json
     """
-    with errors_in_one_sentence(as_json=json):
-        findings = _findings()
-        if json:
-            answer(findings)
-            return
-        rows = [
-            (f"{section}.{key}", str(value))
-            for section, values in findings.items()
-            for key, value in values.items()
-        ]
-        table(("item", "value"), rows, numbers=False)
-        if findings["training"].get("allocator_tuned") is False:
-            say("Commands that train start again with a tuned allocator.")
+    findings = _findings()
+    if json:
+        answer(findings)
+        return
+    rows = [
+        (f"{section}.{key}", str(value))
+        for section, values in findings.items()
+        for key, value in values.items()
+    ]
+    table(("item", "value"), rows, numbers=False)
+    if findings["training"].get("allocator_tuned") is False:
+        say("Commands that train start again with a tuned allocator.")
 
 
 def _findings() -> dict[str, dict[str, Any]]:

@@ -1,70 +1,50 @@
 """``tapetum evaluate``: score a run or a package."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
 import typer
 
 from tapetum.cli import options
-from tapetum.cli.common import (
-    answer,
-    errors_in_one_sentence,
-    progress_bar,
-    say_loading,
-    show_scores,
-)
+from tapetum.cli.common import answer, run_job, show_scores
+from tapetum.cli.options import DATA, option
 
 __all__ = ["evaluate"]
 
+AS_TRAINED = "as trained"
+
 
 def evaluate(
-    path: Annotated[
-        Path, typer.Argument(metavar="RUN|PACKAGE", help="Folder of a run, or a .tapetum file.")
-    ],
+    path: Path = typer.Argument(
+        ..., metavar="RUN|PACKAGE", help="Folder of a run, or a .tapetum file."
+    ),
     *,
-    data: options.DataFolder,
-    part: Annotated[
-        Literal["validation", "all"],
-        typer.Option(
-            help="Part of the folder to score; choose 'all' only if no image was trained on.",
-            rich_help_panel=options.DATA,
-        ),
-    ] = "validation",
-    size_px: Annotated[
-        int | None,
-        typer.Option(
-            "--size",
-            help="Height and width of the images, in pixels.",
-            show_default="as trained",
-            rich_help_panel=options.DATA,
-        ),
-    ] = None,
-    noise: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="LEVEL",
-            help="Noise level, such as 0.2 or speckle:0.1; repeat the option for several levels.",
-            show_default="as trained",
-            rich_help_panel=options.DATA,
-        ),
-    ] = None,
-    protocol: options.Protocol = None,
-    seed: Annotated[
-        int | None,
-        typer.Option(
-            help="Random seed of the split of the folder, or of the digits.",
-            show_default="as trained",
-            rich_help_panel=options.DATA,
-        ),
-    ] = None,
-    noise_seed: Annotated[
-        int, typer.Option(help="Random seed of the noise.", rich_help_panel=options.DATA)
-    ] = 0,
-    json: options.Json = False,
-    threads: options.PackageThreads = None,
-    test_count: options.TestCount = None,
-    data_root: options.DataRoot = None,
-    download: options.Download = False,
+    data: str = options.FOLDER,
+    part: Literal["validation", "all"] = option(
+        "validation",
+        DATA,
+        "Part of the folder to score; choose 'all' only if no image was trained on.",
+    ),
+    size_px: int | None = option(
+        None, DATA, "Height and width of the images, in pixels.", "--size", shown=AS_TRAINED
+    ),
+    noise: list[str] | None = option(
+        None,
+        DATA,
+        "Noise level, such as 0.2 or speckle:0.1; repeat the option for several levels.",
+        metavar="LEVEL",
+        shown=AS_TRAINED,
+    ),
+    protocol: options.ProtocolName | None = options.PROTOCOL,
+    seed: int | None = option(
+        None, DATA, "Random seed of the split of the folder, or of the digits.", shown=AS_TRAINED
+    ),
+    noise_seed: int = option(0, DATA, "Random seed of the noise."),
+    json: bool = options.JSON,
+    threads: int | None = options.PACKAGE_THREADS,
+    test_count: int | None = options.TEST_COUNT,
+    data_root: Path | None = options.DATA_ROOT,
+    download: bool = options.DOWNLOAD,
 ) -> None:
     """Score a run or a package on images that it was not trained on.
 
@@ -74,14 +54,8 @@ def evaluate(
 
       tapetum evaluate photos.tapetum --data photos --noise 0.1 --noise 0.3
     """
-    arguments = {**locals()}
-    with errors_in_one_sentence(as_json=arguments.pop("json")):
-        say_loading()
-        from tapetum import jobs
-
-        with progress_bar() as tick:
-            scores = jobs.evaluate(**arguments, progress=tick)
-        if json:
-            answer(scores.model_dump(mode="json"))
-        else:
-            show_scores(scores)
+    scores = run_job("evaluate", locals())
+    if json:
+        answer(scores.model_dump(mode="json"))
+    else:
+        show_scores(scores)

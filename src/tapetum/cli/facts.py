@@ -5,11 +5,14 @@ from typing import Any
 
 from tapetum.arch import Architecture, Described, architecture_names, cost, find_architecture
 from tapetum.errors import ArchitectureError, nearest
-from tapetum.records import Record
+from tapetum.scores import Scores
 
-__all__ = ["architecture_facts", "list_architectures", "package_facts", "run_facts"]
+__all__ = ["describe", "list_architectures"]
 
 Facts = dict[str, Any]
+RECIPE_FIELDS = (
+    "name", "epochs", "batch_size", "optimizer", "learning_rate", "schedule", "precision"
+)  # fmt: skip
 
 
 def list_architectures(size_px: int, *, channels: int, num_classes: int) -> list[Facts]:
@@ -21,19 +24,29 @@ def list_architectures(size_px: int, *, channels: int, num_classes: int) -> list
         )
         millions = cost.multiply_adds(architecture, size_px, size_px) / 1e6
         rows.append(
-            _row(name, architecture.kind, cost.parameters(architecture), round(millions, 2))
+            {
+                "architecture": name,
+                "kind": architecture.kind,
+                "parameters": cost.parameters(architecture),
+                "millions_multiply_adds": round(millions, 2),
+            }
         )
     return rows
 
 
-def architecture_facts(subject: str, size_px: int, *, channels: int, num_classes: int) -> Facts:
-    """Return facts and cost of a named architecture, or of one in a JSON file.
+def describe(subject: str, size_px: int, *, channels: int, num_classes: int) -> Facts:
+    """Return facts and cost of a run, of a package, or of an architecture (a name or JSON file).
 
     Raises:
         ArchitectureError: No architecture, run or package has this name.
     """
-    if subject.endswith(".json"):
-        return _costs(Architecture.read(Path(subject)), size_px)
+    path = Path(subject)
+    if path.is_dir():
+        return _run_facts(path)
+    if path.suffix == ".tapetum" or (path.is_file() and path.suffix != ".json"):
+        return _package_facts(path)
+    if path.suffix == ".json":
+        return _costs(Architecture.read(path), size_px)
     if subject not in architecture_names():
         raise ArchitectureError(
             f"{subject!r} is not an architecture, a run or a package",
@@ -43,7 +56,7 @@ def architecture_facts(subject: str, size_px: int, *, channels: int, num_classes
     return _costs(whole, size_px)
 
 
-def run_facts(path: Path) -> Facts:
+def _run_facts(path: Path) -> Facts:
     """Return the request of a run and its state."""
     from tapetum.training import RUNS
 
@@ -52,38 +65,30 @@ def run_facts(path: Path) -> Facts:
     facts: Facts = {"run": str(path), "state": "finished" if run.is_finished else "unfinished"}
     facts |= _costs(request.architecture, request.data.size_px)
     facts |= {f"data {key}": value for key, value in request.data.model_dump().items()}
-    facts |= {f"recipe {key}": value for key, value in _short(request.recipe).items()}
+    facts |= {f"recipe {key}": getattr(request.recipe, key) for key in RECIPE_FIELDS}
     if run.is_finished:
         result = run.result()
         facts["training minutes"] = round(result.training_seconds / 60, 2)
-        facts |= _mean(None if result.scores is None else result.scores.mean.model_dump())
+        facts |= _means(result.scores)
     return facts
 
 
-def package_facts(path: Path) -> Facts:
+def _package_facts(path: Path) -> Facts:
     """Return inputs, outputs, cost and scores of a package."""
     from tapetum.runtime import open_package
 
     manifest = open_package(path).manifest
-    facts: Facts = {"package": str(path), "size in bytes": path.stat().st_size}
-    facts |= _costs(manifest.architecture, manifest.size_px)
-    facts |= {
+    return {
+        "package": str(path),
+        "size in bytes": path.stat().st_size,
+        **_costs(manifest.architecture, manifest.size_px),
         "colour": manifest.colour,
         "labels": manifest.labels,
         "classes": ", ".join(manifest.class_names) or "-",
         "schema version": manifest.schema_version,
         "made by": f"tapetum {manifest.tapetum_version}",
         "made on": manifest.provenance.get("date", "-"),
-    }
-    return facts | _mean(None if manifest.scores is None else manifest.scores.mean.model_dump())
-
-
-def _row(name: str, kind: str, num_parameters: int | None, millions: float | None) -> Facts:
-    return {
-        "architecture": name,
-        "kind": kind,
-        "parameters": num_parameters,
-        "millions_multiply_adds": millions,
+        **_means(manifest.scores),
     }
 
 
@@ -104,13 +109,8 @@ def _costs(architecture: Described, size_px: int) -> Facts:
     }
 
 
-def _short(recipe: Record) -> Facts:
-    kept = ("name", "epochs", "batch_size", "optimizer", "learning_rate", "schedule", "precision")
-    return recipe.model_dump(include=set(kept))
-
-
-def _mean(row: dict[str, Any] | None) -> Facts:
-    scores = {} if row is None else row
+def _means(scores: Scores | None) -> Facts:
+    row = {} if scores is None else scores.mean.model_dump()
     return {
-        f"mean {key}": round(value, 4) for key, value in scores.items() if isinstance(value, float)
+        f"mean {key}": round(value, 4) for key, value in row.items() if isinstance(value, float)
     }

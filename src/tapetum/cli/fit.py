@@ -1,20 +1,13 @@
 """``tapetum fit``: search, train and export a network that keeps a latency budget."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from tapetum.cli import options
-from tapetum.cli.common import (
-    answer,
-    errors_in_one_sentence,
-    progress_bar,
-    say,
-    say_crowded,
-    say_loading,
-    table,
-)
+from tapetum.cli.common import answer, run_job, say, say_crowded, table
+from tapetum.cli.options import ADVANCED, BUDGET, DATA, SEARCH, TRAINING, option
 
 if TYPE_CHECKING:  # torch loads with it, and --help must stay quick
     from tapetum.jobs import FitResult
@@ -22,79 +15,54 @@ if TYPE_CHECKING:  # torch loads with it, and --help must stay quick
 __all__ = ["fit", "show_fit"]
 
 
-Table = Annotated[
-    Path | None,
-    typer.Option(
-        metavar="TABLE",
-        help="Latency table of the device, as written by 'tapetum latency measure'.",
-        show_default="measure this machine",
-        rich_help_panel=options.BUDGET,
-    ),
-]
-
-
-def _of_table(default: str, text: str, panel: str, *names: str) -> Any:
+def _of_table(default: str, panel: str, text: str, *names: str) -> Any:
     """Return an option that follows the latency table where there is one."""
-    return typer.Option(
-        *names, help=text, show_default=f"as in TABLE, else {default}", rich_help_panel=panel
-    )
+    return option(None, panel, text, *names, shown=f"as in TABLE, else {default}")
 
 
 def fit(
-    data: Annotated[str, typer.Argument(help="Folder of images, or 'digit-crops'.")],
+    data: str = typer.Argument(..., help="Folder of images, or 'digit-crops'."),
     *,
-    target_ms: options.TargetMs,
-    latency: Table = None,
-    threads: Annotated[
-        int | None, _of_table("1", "Inference threads on the device.", options.BUDGET)
-    ] = None,
-    batch: Annotated[
-        int | None, _of_table("1", "Number of images in one pass.", options.BUDGET)
-    ] = None,
-    runtime: Annotated[
-        Literal["onnxruntime", "openvino"] | None,
-        _of_table("onnxruntime", "Inference runtime.", options.BUDGET),
-    ] = None,
-    size_px: Annotated[
-        int | None,
-        _of_table("from DATA", "Height and width of images, in pixels.", options.DATA, "--size"),
-    ] = None,
-    noise: options.Noise = None,
-    protocol: options.Protocol = None,
-    space: Annotated[str | None, _of_table("dc-nas", options.SPACE_HELP, options.SEARCH)] = None,
-    operators: Annotated[int | None, _of_table("4", options.OPERATORS_HELP, options.SEARCH)] = None,
-    decoder: Annotated[
-        options.DecoderName | None, _of_table("conv", options.DECODER_HELP, options.SEARCH)
-    ] = None,
-    up: Annotated[
-        options.UpName | None, _of_table("transposed_conv", options.UP_HELP, options.SEARCH)
-    ] = None,
-    learns_depth: Annotated[
-        bool | None, _of_table("off", options.DEPTH_HELP, options.SEARCH, "--learn-depth")
-    ] = None,
-    search_recipe: options.SearchRecipe = "swift",
-    search_epochs: options.SearchEpochs = None,
-    recipe: options.TrainingRecipe = None,
-    epochs: options.Epochs = None,
-    batch_size: options.BatchSize = None,
-    controls: Annotated[
-        bool,
-        typer.Option(
-            help="Also train a random and a uniform architecture of the same latency.",
-            rich_help_panel=options.TRAINING,
-        ),
-    ] = True,
-    seed: options.Seed = 0,
-    out: options.Out,
-    resume: options.Resume = False,
-    overwrite: options.Overwrite = False,
-    json: options.Json = False,
-    networks: options.Networks = 300,
-    minutes: options.Minutes = 6.0,
-    train_count: options.TrainCount = None,
-    test_count: options.TestCount = None,
-    data_root: options.DataRoot = None,
-    download: options.Download = False,
+    target_ms: float = options.TARGET_MS,
+    latency: Path | None = option(
+        None,
+        BUDGET,
+        "Latency table of the device, as written by 'tapetum latency measure'.",
+        metavar="TABLE",
+        shown="measure this machine",
+    ),
+    threads: int | None = _of_table("1", BUDGET, "Inference threads on the device."),
+    batch: int | None = _of_table("1", BUDGET, "Number of images in one pass."),
+    runtime: options.RuntimeName | None = _of_table("onnxruntime", BUDGET, "Inference runtime."),
+    size_px: int | None = _of_table(
+        "from DATA", DATA, "Height and width of images, in pixels.", "--size"
+    ),
+    noise: str | None = options.NOISE,
+    protocol: options.ProtocolName | None = options.PROTOCOL,
+    space: str | None = _of_table("dc-nas", SEARCH, options.SPACE_HELP),
+    operators: int | None = _of_table("4", SEARCH, options.OPERATORS_HELP),
+    decoder: options.Decoder | None = _of_table("conv", SEARCH, options.DECODER_HELP),
+    up: options.Up | None = _of_table("transposed_conv", SEARCH, options.UP_HELP),
+    learns_depth: bool | None = _of_table("off", SEARCH, options.DEPTH_HELP, "--learn-depth"),
+    search_recipe: str = options.SEARCH_RECIPE,
+    search_epochs: int | None = options.SEARCH_EPOCHS,
+    recipe: str | None = options.RECIPE,
+    epochs: int | None = options.EPOCHS,
+    batch_size: int | None = options.BATCH_SIZE,
+    controls: bool = option(
+        True, TRAINING, "Also train a random and a uniform architecture of the same latency."
+    ),
+    seed: int = option(0, TRAINING, options.SEED_HELP),
+    out: Path = options.OUT,
+    resume: bool = options.RESUME,
+    overwrite: bool = options.OVERWRITE,
+    json: bool = options.JSON,
+    networks: int = option(300, ADVANCED, options.NETWORKS_HELP),
+    minutes: float = options.MINUTES,
+    train_count: int | None = options.TRAIN_COUNT,
+    test_count: int | None = options.TEST_COUNT,
+    data_root: Path | None = options.DATA_ROOT,
+    download: bool = options.DOWNLOAD,
 ) -> None:
     """Search, train and export a network that keeps a latency budget.
 
@@ -106,23 +74,12 @@ def fit(
 
       tapetum fit photos --target-ms 20 --latency raspberry-pi.json --out runs/pi
     """
-    arguments = {**locals()}
-    with errors_in_one_sentence(as_json=arguments.pop("json")):
-        say_crowded(threads or 1)
-        say_loading()
-        from tapetum import jobs
-
-        with progress_bar() as tick:
-            result = jobs.fit(**arguments, progress=tick)
-        show_fit(result, as_json=json)
+    say_crowded(threads or 1)
+    show_fit(run_job("fit", locals()), as_json=json)
 
 
 def show_fit(result: "FitResult", *, as_json: bool) -> None:
     """Print what a fit has made."""
-    from tapetum.training import is_main_process
-
-    if not is_main_process():
-        return
     if as_json:
         answer(_facts(result))
         return
@@ -136,15 +93,14 @@ def show_fit(result: "FitResult", *, as_json: bool) -> None:
 
 
 def _rows(result: "FitResult") -> list[tuple[str, str]]:
-    delivery, mean = result.delivery, result.delivery.scores.mean
+    delivery, mean, timing = result.delivery, result.scores.mean, result.delivery.timing
     fastest_ms, slowest_ms = result.table.range
     rows = [
         ("latency range of this space", f"{fastest_ms:.3g} to {slowest_ms:.3g} ms"),
         ("budget", f"{delivery.target_ms:g} ms"),
         ("predicted", f"{delivery.predicted_ms:.3g} ms"),
     ]
-    if delivery.timing is not None:
-        timing = delivery.timing
+    if timing is not None:
         measured = f"{timing.median_ms:.3g} ms, 95th percentile {timing.p95_ms:.3g} ms"
         rows.append(("package, measured", measured))
     if mean.accuracy is not None:

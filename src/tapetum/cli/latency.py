@@ -1,36 +1,13 @@
 """``tapetum latency``: measure a table of block prices on this device, check it and predict."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
-from tapetum.cli.common import (
-    answer,
-    errors_in_one_sentence,
-    progress_bar,
-    runtime_of,
-    say,
-    say_crowded,
-    table,
-)
-from tapetum.cli.options import (
-    ADVANCED,
-    DATA,
-    OUTPUT,
-    Batch,
-    Decoder,
-    Json,
-    LearnsDepth,
-    Minutes,
-    Networks,
-    Operators,
-    Overwrite,
-    RuntimeName,
-    SpaceName,
-    Threads,
-    Up,
-)
+from tapetum.cli import options
+from tapetum.cli.common import Command, answer, progress_bar, say, say_crowded, table
+from tapetum.cli.options import ADVANCED, DATA, OUTPUT, SEARCH, option
 
 if TYPE_CHECKING:  # numpy loads with it, and --help must stay quick
     from tapetum.latency import Check, LatencyTable
@@ -43,45 +20,32 @@ latency = typer.Typer(
     rich_markup_mode="rich",
 )
 
-TableFile = Annotated[
-    Path,
-    typer.Argument(metavar="TABLE", help="Latency table that `tapetum latency measure` wrote."),
-]
+TABLE = typer.Argument(
+    ..., metavar="TABLE", help="Latency table that `tapetum latency measure` wrote."
+)
 
 
-@latency.command("measure")
+@latency.command("measure", cls=Command)
 def measure(
-    out: Annotated[
-        Path,
-        typer.Option(help="JSON file to write the table to.", rich_help_panel=OUTPUT),
-    ],
-    space: SpaceName = "dc-nas",
-    operators: Operators = 8,
-    decoder: Decoder = "conv",
-    up: Up = "transposed_conv",
-    learns_depth: LearnsDepth = False,
-    size: Annotated[
-        int, typer.Option(help="Side of the images, in pixels.", rich_help_panel=DATA)
-    ] = 224,
-    channels: Annotated[
-        int,
-        typer.Option(help="Channels of the images: 1 for grey, 3 for RGB.", rich_help_panel=DATA),
-    ] = 3,
-    classes: Annotated[int, typer.Option(help="Number of classes.", rich_help_panel=DATA)] = 100,
-    batch: Batch = 1,
-    threads: Threads = 1,
-    runtime: RuntimeName = "onnxruntime",
-    networks: Networks = 400,
-    minutes: Minutes = 6.0,
-    max_rounds: Annotated[
-        int,
-        typer.Option(
-            help="The most times that each network is timed, however noisy the machine is.",
-            rich_help_panel=ADVANCED,
-        ),
-    ] = 50,
-    overwrite: Overwrite = False,
-    json: Json = False,
+    out: Path = option(..., OUTPUT, "JSON file to write the table to."),
+    space: str = option("dc-nas", SEARCH, options.SPACE_HELP),
+    operators: int = option(8, SEARCH, options.OPERATORS_HELP),
+    decoder: options.Decoder = option("conv", SEARCH, options.DECODER_HELP),
+    up: options.Up = option("transposed_conv", SEARCH, options.UP_HELP),
+    learns_depth: bool = option(False, SEARCH, options.DEPTH_HELP, "--learn-depth"),
+    size: int = option(224, DATA, "Side of the images, in pixels."),
+    channels: int = option(3, DATA, "Channels of the images: 1 for grey, 3 for RGB."),
+    classes: int = option(100, DATA, "Number of classes."),
+    batch: int = options.BATCH,
+    threads: int = options.THREADS,
+    runtime: options.RuntimeName = options.RUNTIME,
+    networks: int = option(400, ADVANCED, options.NETWORKS_HELP),
+    minutes: float = options.MINUTES,
+    max_rounds: int = option(
+        50, ADVANCED, "The most times that each network is timed, however noisy the machine is."
+    ),
+    overwrite: bool = options.OVERWRITE,
+    json: bool = options.JSON,
 ) -> None:
     """Time random networks of a search space, and fit a price to every block in it.
 
@@ -94,38 +58,31 @@ def measure(
 
       tapetum latency measure --space my-space.json --size 64 --threads 2 --out mine.json
     """
-    with errors_in_one_sentence(as_json=json):
-        from tapetum.arch import spaces
-        from tapetum.latency import Conditions, Effort, measure_table
+    from tapetum.arch import spaces
+    from tapetum.latency import Conditions, Effort, find_runtime, measure_table
 
-        frame = spaces.Frame(
-            operators=operators,
-            image_px=size,
-            image_channels=channels,
-            num_classes=classes,
-            decoder=decoder,
-            up=up,
-            learns_depth=learns_depth,
+    frame = spaces.Frame(
+        operators=operators,
+        image_px=size,
+        image_channels=channels,
+        num_classes=classes,
+        decoder=decoder,
+        up=up,
+        learns_depth=learns_depth,
+    )
+    opened, chosen = spaces.open_space(space, frame), find_runtime(runtime)
+    say_crowded(threads)
+    conditions = Conditions.here(
+        chosen, threads=threads, batch=batch, channels=opened.image_channels, size_px=size
+    )
+    effort = Effort(networks, minutes, max_rounds)
+    with progress_bar() as tick:
+        measured = measure_table(
+            opened, chosen, conditions, out, effort=effort, overwrite=overwrite, progress=tick
         )
-        opened, chosen = spaces.open_space(space, frame), runtime_of(runtime)
-        say_crowded(threads)
-        conditions = Conditions.here(
-            chosen, threads=threads, batch=batch, channels=opened.image_channels, size_px=size
-        )
-        effort = Effort(networks, minutes, max_rounds)
-        with progress_bar() as tick:
-            measured = measure_table(
-                opened, chosen, conditions, out, effort=effort, overwrite=overwrite, progress=tick
-            )
-        _tell_measured(measured, out, as_json=json)
-
-
-def _tell_measured(measured: "LatencyTable", out: Path, *, as_json: bool) -> None:
-    """Report a new table, and what to do next."""
-    if as_json:
-        answer(_facts(measured))
+    _show(measured, as_json=json)
+    if json:
         return
-    _show(measured)
     if measured.accuracy.is_noisy:
         say(
             "the machine was noisy, or the time too short, for precise latencies; stop other "
@@ -134,32 +91,26 @@ def _tell_measured(measured: "LatencyTable", out: Path, *, as_json: bool) -> Non
     say(f"wrote {out}; check it: tapetum latency check {out}")
 
 
-@latency.command("range")
-def range_(file: TableFile, json: Json = False) -> None:
+@latency.command("range", cls=Command)
+def range_(file: Path = TABLE, json: bool = options.JSON) -> None:
     """Show the fastest and the slowest latency that the networks of a table's space have.
 
     Examples:
 
       tapetum latency range c-nas.json
     """
-    with errors_in_one_sentence(as_json=json):
-        from tapetum.latency import LatencyTable
+    from tapetum.latency import LatencyTable
 
-        read = LatencyTable.read(file)
-        if json:
-            answer(_facts(read))
-        else:
-            _show(read)
+    _show(LatencyTable.read(file), as_json=json)
 
 
-@latency.command("predict")
+@latency.command("predict", cls=Command)
 def predict(
-    file: TableFile,
-    architecture: Annotated[
-        Path,
-        typer.Argument(metavar="ARCH.json", help="Architecture of a network of the table's space."),
-    ],
-    json: Json = False,
+    file: Path = TABLE,
+    architecture: Path = typer.Argument(
+        ..., metavar="ARCH.json", help="Architecture of a network of the table's space."
+    ),
+    json: bool = options.JSON,
 ) -> None:
     """Predict the latency of a network.
 
@@ -167,37 +118,30 @@ def predict(
 
       tapetum latency predict c-nas.json architecture.json
     """
-    with errors_in_one_sentence(as_json=json):
-        from tapetum.arch import Architecture
-        from tapetum.latency import LatencyTable
+    from tapetum.arch import Architecture
+    from tapetum.latency import LatencyTable
 
-        read = LatencyTable.read(file)
-        predicted = read.predict_architecture(Architecture.read(architecture))
-        if json:
-            answer({**predicted._asdict(), "conditions": read.conditions.model_dump()})
-            return
-        interval = f"{predicted.low_ms:.2f} to {predicted.high_ms:.2f}"
-        rows = [
-            ("predicted median", f"{predicted.median_ms:.2f}"),
-            ("interval of nine in ten networks", interval),
-        ]
-        table(("", "ms"), rows, title=str(read.conditions))
+    read = LatencyTable.read(file)
+    predicted = read.predict_architecture(Architecture.read(architecture))
+    if json:
+        answer({**predicted._asdict(), "conditions": read.conditions.model_dump()})
+        return
+    interval = f"{predicted.low_ms:.2f} to {predicted.high_ms:.2f}"
+    rows = [
+        ("predicted median", f"{predicted.median_ms:.2f}"),
+        ("interval of nine in ten networks", interval),
+    ]
+    table(("", "ms"), rows, title=str(read.conditions))
 
 
-@latency.command("check")
+@latency.command("check", cls=Command)
 def check(
-    file: TableFile,
-    networks: Annotated[
-        int,
-        typer.Option(help="Number of new random networks to time.", rich_help_panel=ADVANCED),
-    ] = 40,
-    plot: Annotated[
-        Path | None,
-        typer.Option(
-            help="PNG file for a plot of measured over predicted latency.", rich_help_panel=OUTPUT
-        ),
-    ] = None,
-    json: Json = False,
+    file: Path = TABLE,
+    networks: int = option(40, ADVANCED, "Number of new random networks to time."),
+    plot: Path | None = option(
+        None, OUTPUT, "PNG file for a plot of measured over predicted latency."
+    ),
+    json: bool = options.JSON,
 ) -> None:
     """Time new random networks, and compare them with a table's predictions.
 
@@ -210,45 +154,39 @@ def check(
 
       tapetum latency check c-nas.json --networks 100 --plot check.png
     """
-    with errors_in_one_sentence(as_json=json):
-        from tapetum.latency import LatencyTable, check_table
+    from tapetum.latency import LatencyTable, check_table, find_runtime
 
-        read = LatencyTable.read(file)
-        with progress_bar() as tick:
-            result = check_table(
-                read,
-                runtime_of(read.conditions.runtime),
-                num_networks=networks,
-                what=str(file),
-                progress=tick,
-            )
-        if plot is not None:
-            from tapetum.report import write_scatter
+    read = LatencyTable.read(file)
+    with progress_bar() as tick:
+        runtime = find_runtime(read.conditions.runtime)
+        result = check_table(read, runtime, num_networks=networks, what=str(file), progress=tick)
+    if plot is not None:
+        from tapetum.report import write_scatter
 
-            pairs = [(net.predicted_ms, net.measured_ms) for net in result.networks]
-            write_scatter(plot, pairs, title=str(read.conditions))
-        if json:
-            answer(result.model_dump(mode="json") | {"summary": result.summary()})
-        else:
-            _show_check(result, read)
+        pairs = [(net.predicted_ms, net.measured_ms) for net in result.networks]
+        write_scatter(plot, pairs, title=str(read.conditions))
+    if json:
+        answer(result.model_dump(mode="json") | {"summary": result.summary()})
+    else:
+        _show_check(result, read)
 
 
-def _show(read: "LatencyTable") -> None:
-    fastest_ms, slowest_ms = read.range
-    accuracy = read.accuracy
+def _show(read: "LatencyTable", *, as_json: bool) -> None:
+    (fastest_ms, slowest_ms), accuracy = read.range, read.accuracy
+    if as_json:
+        records = {"accuracy": accuracy, "baseline": read.baseline, "conditions": read.conditions}
+        facts = {name: record.model_dump() for name, record in records.items()}
+        answer({**read.range._asdict(), **facts})
+        return
+    noise = "unknown" if accuracy.noise is None else f"{accuracy.noise:.1%}"
+    error = f"mean {accuracy.mean_relative_error:.1%}, worst {accuracy.worst_relative_error:.1%}"
     rows = [
         ("conditions", str(read.conditions)),
         ("space", f"{read.space.name}, {len(read.space.slots)} slots"),
         ("latencies of this space", f"{fastest_ms:.2f} to {slowest_ms:.2f} ms"),
         ("timed", f"{accuracy.num_networks} random networks, {accuracy.num_rounds} times each"),
-        (
-            "noise of a latency",
-            "unknown" if accuracy.noise is None else f"{accuracy.noise:.1%}",
-        ),
-        (
-            "held-out error",
-            f"mean {accuracy.mean_relative_error:.1%}, worst {accuracy.worst_relative_error:.1%}",
-        ),
+        ("noise of a latency", noise),
+        ("held-out error", error),
         ("error of multiply-adds alone", f"mean {read.baseline.mean_relative_error:.1%}"),
         ("nine in ten networks within", f"{accuracy.interval:.1%}"),
     ]
@@ -272,12 +210,3 @@ def _show_check(result: "Check", read: "LatencyTable") -> None:
         f"measured; apart from it, {result.coverage:.0%} of the measurements lie within "
         f"{result.interval:.1%} of the prediction, and 90% are expected"
     )
-
-
-def _facts(read: "LatencyTable") -> dict[str, object]:
-    return {
-        **read.range._asdict(),
-        "accuracy": read.accuracy.model_dump(),
-        "baseline": read.baseline.model_dump(),
-        "conditions": read.conditions.model_dump(),
-    }

