@@ -63,17 +63,9 @@ def search(
 
 
 def _show(result: "SearchResult") -> None:
-    rows = []
-    probabilities = result.epochs[-1].probabilities
-    for path, choice in result.choices.items():
-        if choice is None:
-            rows.append((path, "left out", "-", "-"))
-        else:
-            probability = f"{probabilities[path][choice.candidate]:.2f}"
-            rows.append((path, choice.candidate, str(choice.hidden_channels), probability))
     table(
         ("slot", "block", "hidden channels", "probability"),
-        rows,
+        result.cells(result.choices),
         title=f"predicted {result.predicted_ms:.2f} ms, budget {result.target_ms:g} ms",
     )
     say(

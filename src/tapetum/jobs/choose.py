@@ -3,22 +3,14 @@
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TypedDict, Unpack
+from typing import Any, TypedDict
 
 from tapetum.arch import Architecture, Described, architecture_names, find_architecture
 from tapetum.data import Dataset, digits, open_dataset
 from tapetum.errors import ArchitectureError, DataError, nearest
-from tapetum.progress import ProgressCallback
 from tapetum.training import is_main_process
 
-__all__ = [
-    "DigitOptions",
-    "ImageForm",
-    "architecture_for",
-    "is_digits",
-    "open_logged",
-    "require_fit",
-]
+__all__ = ["DigitOptions", "architecture_for", "is_digits", "open_logged", "require_fit"]
 
 LOGGER = logging.getLogger("tapetum")
 
@@ -39,23 +31,9 @@ class DigitOptions(TypedDict, total=False):
     download: bool
 
 
-class ImageForm(TypedDict, total=False):
-    """The form in which images are opened; see :func:`tapetum.data.open_dataset`."""
-
-    size_px: int | None
-    channels: int | None
-    score_all: bool
-
-
-def open_logged(
-    data: str | Path,
-    seed: int,
-    progress: ProgressCallback,
-    form: ImageForm,
-    **digits: Unpack[DigitOptions],
-) -> Dataset:
-    """Open a dataset, and log a warning with each file that was left out."""
-    dataset = open_dataset(str(data), seed=seed, progress=progress, **form, **digits)
+def open_logged(data: str | Path, **options: Any) -> Dataset:
+    """Open a dataset as :func:`open_dataset` does, and warn of each file that was left out."""
+    dataset = open_dataset(str(data), **options)
     if dataset.skipped and is_main_process():
         listed = "".join(f"\n  {path}: {reason}" for path, reason in dataset.skipped)
         LOGGER.warning("%d file(s) were left out:%s", len(dataset.skipped), listed)
@@ -69,10 +47,6 @@ def is_digits(data: str | Path) -> bool:
 
 def architecture_for(architecture: str | Path | Architecture, dataset: Dataset) -> Architecture:
     """Return an architecture, with the channels and classes of a dataset where it has a name.
-
-    Args:
-        architecture: Name, path of a JSON file, or the architecture itself.
-        dataset: Images to train on.
 
     Raises:
         ArchitectureError: No architecture has this name, or it does not fit the dataset.
@@ -134,10 +108,11 @@ def require_fit(
                 f"it has {architecture.num_classes} classes, the dataset {len(info.class_names)}"
             )
         if architecture.classifies_boxes != info.has_boxes:
-            takes, has = (
-                ("boxes", "none") if architecture.classifies_boxes else ("no boxes", "some")
+            faults.append(
+                "it takes boxes, the dataset has none"
+                if architecture.classifies_boxes
+                else "it takes no boxes, the dataset has some"
             )
-            faults.append(f"it takes {takes}, the dataset has {has}")
     if faults:
         raise ArchitectureError(
             f"{architecture.name} does not fit the dataset: {'; '.join(faults)}",

@@ -8,14 +8,7 @@ from tapetum.data import Dataset, open_dataset
 from tapetum.jobs.choose import DigitOptions
 from tapetum.jobs.fit_result import FitResult
 from tapetum.jobs.fitting import fit
-from tapetum.latency import (
-    Conditions,
-    Effort,
-    LatencyTable,
-    Runtime,
-    find_runtime,
-    measure_table,
-)
+from tapetum.latency import Conditions, Effort, LatencyTable, Runtime, find_runtime, measure_table
 from tapetum.noise import Gaussian, add_noise, generator_for
 from tapetum.progress import ProgressCallback, silent
 from tapetum.runtime import DecodedImage, write_image
@@ -106,14 +99,9 @@ def _table(
         image_channels=info.channels,
         num_classes=len(info.class_names),
     )
+    effort, space = Effort(networks, MINUTES), spaces.open_space("dc-nas", frame)
     return measure_table(
-        spaces.open_space("dc-nas", frame),
-        device,
-        conditions,
-        path,
-        effort=Effort(networks, MINUTES),
-        overwrite=True,
-        progress=progress,
+        space, device, conditions, path, effort=effort, overwrite=True, progress=progress
     )
 
 

@@ -10,25 +10,13 @@ from numpy.typing import NDArray
 
 from tapetum.arch import Described
 from tapetum.errors import InputError
-from tapetum.jobs.choose import (
-    DigitOptions,
-    ImageForm,
-    is_digits,
-    open_logged,
-    require_fit,
-)
+from tapetum.jobs.choose import DigitOptions, is_digits, open_logged, require_fit
 from tapetum.jobs.training import score
 from tapetum.noise import PAPER_SIGMAS, Gaussian, Noise, Protocol, parse_noise
 from tapetum.progress import ProgressCallback, silent
 from tapetum.runtime import GraphSession, Package, open_package
 from tapetum.scores import Scores
-from tapetum.training import (
-    RUNS,
-    Predict,
-    load_network,
-    network_predict,
-    prepare_process,
-)
+from tapetum.training import RUNS, Predict, load_network, network_predict, prepare_process
 
 __all__ = ["TrainedNetwork", "evaluate", "open_trained", "package_predict"]
 
@@ -75,12 +63,12 @@ def evaluate(
     levels = [noise] if isinstance(noise, str | float | int) else noise or ()
     noises = [parse_noise(str(level)) for level in levels]
     network = open_trained(Path(path), threads=threads)
-    form: ImageForm = {"size_px": size_px, "score_all": part == "all"}
+    form = {"size_px": size_px, "score_all": part == "all"}
     if not is_digits(data):  # a folder is opened in the form that the network takes
-        form |= {"size_px": size_px or network.size_px}
-        form |= {"channels": network.architecture.image_channels}
+        form["size_px"] = size_px or network.size_px
+        form["channels"] = network.architecture.image_channels
     seed = network.seed if seed is None else seed
-    dataset = open_logged(data, seed, progress, form, **digits)
+    dataset = open_logged(data, seed=seed, progress=progress, **form, **digits)
     require_fit(network.architecture, dataset, class_names=network.class_names)
     return score(
         network.predict,
@@ -116,11 +104,7 @@ class TrainedNetwork:
 
 
 def open_trained(path: Path, *, threads: int | None = None) -> TrainedNetwork:
-    """Open the folder of a run or a ``.tapetum`` file for scoring.
-
-    Args:
-        path: Folder or file.
-        threads: Inference threads of a package; default all cores.
+    """Open the folder of a run, or a package with inference threads, for scoring.
 
     Raises:
         InputError: ``path`` is neither, or ``threads`` is given for a run.

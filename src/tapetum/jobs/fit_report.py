@@ -7,17 +7,17 @@ from tapetum.data import Dataset
 from tapetum.jobs.evaluation import package_predict
 from tapetum.jobs.fit_result import NETWORK, FitResult
 from tapetum.jobs.run_report import (
+    curve,
     example_groups,
     facts_of,
     learning_curve,
     level_curves,
+    score_cells,
     score_highlights,
     score_table,
-    shown_levels,
 )
 from tapetum.report import Report, Table, content, write_report
 from tapetum.runtime import open_package
-from tapetum.scores import show_number
 from tapetum.search import SearchResult
 from tapetum.training import RUNS, Run
 
@@ -40,7 +40,7 @@ def write_fit_report(fit: FitResult, dataset: Dataset) -> None:
     """
     run = RUNS.open(fit.runs[NETWORK])
     result, architecture = run.result(), _architecture_of(run)
-    noise, search = run.request.recipe.noise, fit.search
+    search = fit.search
     report = Report(
         title=_title(fit, architecture.name),
         lead=_lead(fit),
@@ -57,13 +57,7 @@ def write_fit_report(fit: FitResult, dataset: Dataset) -> None:
             learning_curve(run),
             *_search_curves(search),
         ),
-        examples=example_groups(
-            package_predict(open_package(fit.package)),
-            dataset,
-            shown_levels(noise.spread()),
-            protocol=noise.protocol,
-            class_names=run.request.class_names,
-        ),
+        examples=example_groups(package_predict(open_package(fit.package)), dataset, run.request),
         commands=tuple(filter(None, (result.provenance.command, fit.delivery.command))),
         facts={
             "conditions": str(fit.request.conditions),
@@ -104,12 +98,7 @@ def _architecture_of(run: Run) -> Architecture:
 
 
 def network_diagram(architecture: Architecture, *, size_px: int) -> content.Diagram:
-    """Return a network as bars: the kind, the width and the image size of each block.
-
-    Args:
-        architecture: The network.
-        size_px: Height and width of the images.
-    """
+    """Return a network as bars: the kind, the width and the image size of each block."""
     bars = [
         content.Bar(_label(block), f"{height} px", float(_width(block)), _tone(block))
         for _, block, (height, _) in cost.placed_blocks(architecture, size_px, size_px)
@@ -197,15 +186,7 @@ def _comparison(fit: FitResult) -> Table:
         scores = run.result().scores
         assert scores is not None  # noqa: S101  (every training is scored)
         predicted = fit.table.predict_architecture(_architecture_of(run)).median_ms
-        rows.append(
-            (
-                TITLES[name],
-                f"{predicted:.3g}",
-                show_number(scores.mean.accuracy, 1, scale=100),
-                show_number(scores.mean.psnr_db, 2),
-                show_number(scores.mean.ssim, 3),
-            )
-        )
+        rows.append((TITLES[name], f"{predicted:.3g}", *score_cells(scores)))
     recipe = fit.request.recipe
     return Table(
         title="Comparison at the same latency",
@@ -219,53 +200,29 @@ def _comparison(fit: FitResult) -> Table:
 
 def _slots(fit: FitResult) -> Table:
     """Return the choice for each slot, and its probability at the end of the search."""
-    probabilities = fit.search.epochs[-1].probabilities
-    rows = []
-    for path, choice in fit.selection.choices.items():
-        if choice is None:
-            rows.append((path, "left out", "-", "-"))
-        else:
-            probability = f"{probabilities[path][choice.candidate]:.2f}"
-            rows.append((path, choice.candidate, str(choice.hidden_channels), probability))
     return Table(
         title="Selected blocks",
         header=("slot", "block", "hidden channels", "probability"),
-        rows=tuple(rows),
+        rows=fit.search.cells(fit.selection.choices),
     )
 
 
 def _search_curves(search: SearchResult) -> tuple[content.Curve, ...]:
     """Return latency, entropy and architecture parameters against the epoch of the search."""
-    x = tuple(float(row.epoch) for row in search.epochs)
+    epochs = search.epochs
+    x = [float(row.epoch) for row in epochs]
+    latencies = {
+        "expected": [row.expected_ms for row in epochs],
+        "likeliest blocks": [row.likeliest_ms for row in epochs],
+        "target": [search.target_ms] * len(x),
+    }
+    entropy = {"entropy": [row.entropy for row in epochs]}
     curves = [
-        content.Curve(
-            "Latency during the search",
-            "epoch",
-            "predicted, ms",
-            x,
-            (
-                content.Series("expected", tuple(row.expected_ms for row in search.epochs)),
-                content.Series(
-                    "likeliest blocks", tuple(row.likeliest_ms for row in search.epochs)
-                ),
-                content.Series("target", (search.target_ms,) * len(x)),
-            ),
-        ),
-        content.Curve(
-            "Entropy of the choices",
-            "epoch",
-            "entropy, share of the maximum",
-            x,
-            (content.Series("entropy", tuple(row.entropy for row in search.epochs)),),
-        ),
+        curve("Latency during the search", "predicted, ms", x, latencies),
+        curve("Entropy of the choices", "entropy, share of the maximum", x, entropy),
     ]
     for path in search.choices:
-        names = list(search.epochs[-1].probabilities[path])
-        lines = (
-            content.Series(name, tuple(row.probabilities[path][name] for row in search.epochs))
-            for name in names
-        )
-        curves.append(
-            content.Curve(f"Probabilities of {path}", "epoch", "probability", x, tuple(lines))
-        )
+        names = epochs[-1].probabilities[path]
+        lines = {name: [row.probabilities[path][name] for row in epochs] for name in names}
+        curves.append(curve(f"Probabilities of {path}", "probability", x, lines))
     return tuple(curves)

@@ -19,14 +19,13 @@ Each step keeps its result and is not repeated: a fit that is killed at any mome
 """
 
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Unpack
 
 from tapetum.arch import Architecture, Space
-from tapetum.data import Dataset, steps_per_epoch
-from tapetum.jobs.choose import DigitOptions, open_logged
-from tapetum.jobs.controls import CONTROLS, control
+from tapetum.data import Dataset
+from tapetum.jobs.choose import DigitOptions
+from tapetum.jobs.controls import control
 from tapetum.jobs.exporting import export_run
 from tapetum.jobs.fit_report import write_fit_report
 from tapetum.jobs.fit_result import (
@@ -39,18 +38,10 @@ from tapetum.jobs.fit_result import (
     FitResult,
     FittedNetwork,
 )
-from tapetum.jobs.match import match_target
-from tapetum.jobs.request import (
-    FitOptions,
-    FitRequest,
-    choose_device,
-    choose_recipes,
-    choose_space,
-    choose_table,
-    image_form,
-)
+from tapetum.jobs.match import match_target, time_network
+from tapetum.jobs.request import FitOptions, FitRequest, open_request
 from tapetum.jobs.run_report import REPORT
-from tapetum.jobs.training import train_and_report
+from tapetum.jobs.training import train_network
 from tapetum.latency import (
     Budget,
     DeployedNetwork,
@@ -59,7 +50,6 @@ from tapetum.latency import (
     Runtime,
     Timing,
     measure_table,
-    time_interleaved,
 )
 from tapetum.nn import build
 from tapetum.noise import Protocol
@@ -68,7 +58,7 @@ from tapetum.records import Folder, FolderKind
 from tapetum.search import SearchResult, search
 from tapetum.training import RUNS, Recipe, prepare_process
 
-__all__ = ["benchmark_command", "fit", "open_fit"]
+__all__ = ["fit"]
 
 CONTROL_SEED = 11
 
@@ -132,7 +122,7 @@ def fit(
         threads: Inference threads on the device; by default those of the table, else 1.
         batch: Images in one pass on the device; by default that of the table, else 1.
         runtime: Inference runtime; by default that of the table, else ``onnxruntime``.
-        search_recipe: Search recipe: a name, a path or the recipe itself.
+        search_recipe: Search recipe: a name or a path.
         search_epochs: Number of epochs of the search; by default the recipe's.
         recipe: Training recipe: a name, a path or the recipe itself.
         epochs: Number of epochs of each training; by default the recipe's.
@@ -158,43 +148,16 @@ def fit(
 
 
 def _fit(options: FitOptions) -> FitResult:
-    """Open what the options name, make the request, and do the work."""
-    Budget.require_positive(options.target_ms)
-    table = choose_table(options)
-    search_recipe, recipe = choose_recipes(options)
-    form = image_form(options, table)
-    dataset = open_logged(options.data, options.seed, options.progress, form, **options.digits)
-    space = choose_space(options, table, dataset.info)
-    steps_per_epoch(dataset.train, recipe.batch_size)  # refused before anything is measured
-    device = choose_device(options, table, dataset.info)
-    request = FitRequest(
-        target_ms=options.target_ms,
-        space=space,
-        conditions=device.conditions,
-        search_recipe=search_recipe,
-        recipe=recipe,
-        data=dataset.info,
-        controls=CONTROLS if options.controls else (),
-    )
-    out = Path(options.out)
-    folder = FIT.start(out, request, resume=options.resume, overwrite=options.overwrite)
+    request, dataset, table, runtime = open_request(options)
+    path = Path(options.out)
+    folder = FIT.start(path, request, resume=options.resume, overwrite=options.overwrite)
     if not folder.is_finished:
         folder.sweep()
-        work = _Work(folder, request, dataset, device.runtime, options.progress)
-        work.finish(work.table(table, networks=options.networks, minutes=options.minutes))
-    return open_fit(out)
-
-
-def open_fit(path: Path) -> FitResult:
-    """Open the folder of a finished fit.
-
-    Raises:
-        RunError: There is no fit, or it is not finished.
-    """
-    folder = FIT.open(path)
+        work = _Work(folder, request, dataset, runtime, options.progress)
+        work.finish(work.table(table, Effort(options.networks, options.minutes)))
     return FitResult(
         path,
-        folder.request,
+        request,
         LatencyTable.read(path / TABLE),
         SearchResult.read(path / SEARCH / "result.json"),
         FittedNetwork.read(path / SELECTION),
@@ -216,21 +179,15 @@ class _Work:
     def path(self) -> Path:
         return self.folder.path
 
-    def table(self, given: LatencyTable | None, *, networks: int, minutes: float) -> LatencyTable:
+    def table(self, given: LatencyTable | None, effort: Effort) -> LatencyTable:
         """Keep the given latency table, or measure one."""
         path, request = self.path / TABLE, self.request
         if not path.exists() and given is not None:
             given.write(path)
         elif not path.exists():
             assert self.runtime is not None  # noqa: S101  (without a table this is the device)
-            measure_table(
-                request.space,
-                self.runtime,
-                request.conditions,
-                path,
-                effort=Effort(networks, minutes),
-                progress=self.progress,
-            )
+            what = (request.space, self.runtime, request.conditions, path)
+            measure_table(*what, effort=effort, progress=self.progress)
         return LatencyTable.read(path)
 
     def finish(self, table: LatencyTable) -> None:
@@ -238,7 +195,16 @@ class _Work:
         budget = Budget.of(table, self.request.target_ms)
         fastest_ms, slowest_ms = table.range
         self.progress(1, 1, f"latency range of this space: {fastest_ms:.3g} to {slowest_ms:.3g} ms")
-        result = self.search(budget)
+        data = self.dataset
+        result = search(
+            self.path / SEARCH,
+            self.request.search_recipe,
+            budget,
+            data.train,
+            data=data.info,
+            resume=True,
+            progress=self.progress,
+        )
         selection = self.folder.once(SELECTION, FittedNetwork, lambda: self.select(budget, result))
         for name, network in self.networks(table, selection).items():
             self.train(name, network)
@@ -247,34 +213,18 @@ class _Work:
             export_run(self.path / NETWORK, package, latency=self.latency(selection))
         delivery = self.deliver(selection)
         self.progress(0, 1, "writing the report")
-        write_fit_report(
-            FitResult(self.path, self.request, table, result, selection, delivery), self.dataset
-        )
+        fit = FitResult(self.path, self.request, table, result, selection, delivery)
+        write_fit_report(fit, data)
         self.progress(1, 1, "writing the report")
         self.folder.finish(delivery)
-
-    def search(self, budget: Budget) -> SearchResult:
-        """Search the space for the preferred candidates of each slot."""
-        return search(
-            self.path / SEARCH,
-            self.request.search_recipe,
-            budget,
-            self.dataset.train,
-            data=self.request.data,
-            resume=True,
-            progress=self.progress,
-        )
 
     def select(self, budget: Budget, result: SearchResult) -> FittedNetwork:
         """Select the network that is trained, as measured on this device or as predicted."""
         if self.runtime is None:
             return FittedNetwork(choices=result.choices, predicted_ms=result.predicted_ms)
         matched = match_target(budget, result.derive, self.runtime, progress=self.progress)
-        return FittedNetwork(
-            choices=dict(matched.choices),
-            predicted_ms=matched.attempt.predicted_ms,
-            matched=matched,
-        )
+        predicted_ms = matched.attempt.predicted_ms
+        return FittedNetwork(choices=matched.choices, predicted_ms=predicted_ms, matched=matched)
 
     def networks(self, table: LatencyTable, selection: FittedNetwork) -> dict[str, Architecture]:
         """Return the networks to train, by folder: the searched one and the controls."""
@@ -291,11 +241,12 @@ class _Work:
         out, recipe = self.path / name, self.request.recipe
         if (out / REPORT).exists():  # written last
             return
-        train_and_report(
+        train_network(
             build(network, seed=recipe.seed),
             recipe,
             self.dataset,
             out,
+            report=True,
             resume=(out / "request.json").exists(),
             progress=self.progress,
         )
@@ -308,7 +259,7 @@ class _Work:
             return f"{budget} The network took {measured_ms:.3g} ms before its training."
         return (
             f"{budget} The latency table predicts {selection.predicted_ms:.3g} ms. Measure the "
-            f"package on its device: `{benchmark_command(self.request)}`"
+            f"package on its device: `{_benchmark_command(self.request)}`"
         )
 
     def deliver(self, selection: FittedNetwork) -> Delivery:
@@ -316,7 +267,10 @@ class _Work:
         request, package, timing = self.request, self.path / PACKAGE, None
         note = "" if selection.matched is None else selection.matched.note
         if self.runtime is not None:
-            timing = self.folder.once("timing.json", Timing, lambda: self.time(package))
+            what = (self.runtime, request.conditions, self.progress)
+            timing = self.folder.once(
+                "timing.json", Timing, lambda: time_network(DeployedNetwork.open(package), *what)
+            )
             if not note and timing.median_ms > (1 + Budget.TOLERANCE) * request.target_ms:
                 note = f"the package takes {timing.median_ms:.3g} ms, more than before its training"
         scores = RUNS.open(self.path / NETWORK).result().scores
@@ -326,27 +280,16 @@ class _Work:
             predicted_ms=selection.predicted_ms,
             timing=timing,
             note=note,
-            command="" if self.runtime else benchmark_command(request),
+            command="" if self.runtime else _benchmark_command(request),
             scores=scores,
         )
 
-    def time(self, package: Path) -> Timing:
-        """Return the latency of the package, with its trained weights."""
-        assert self.runtime is not None  # noqa: S101  (only called on the device)
-        network, conditions = DeployedNetwork.open(package), self.request.conditions
-        prepare = partial(self.runtime.prepare, network, conditions)
-        (timing,) = time_interleaved([prepare], progress=self.progress)
-        return timing
 
-
-def benchmark_command(request: FitRequest) -> str:
+def _benchmark_command(request: FitRequest) -> str:
     """Return the command that measures the package on the device of the budget."""
-    conditions = request.conditions
-    options = {
-        "--target-ms": f"{request.target_ms:g}",
-        "--threads": "" if conditions.threads == 1 else str(conditions.threads),
-        "--batch": "" if conditions.batch == 1 else str(conditions.batch),
-        "--runtime": "" if conditions.runtime == "onnxruntime" else conditions.runtime,
-    }
-    given = " ".join(f"{option} {value}" for option, value in options.items() if value)
-    return f"tapetum benchmark {PACKAGE} {given}"
+    given = [f"--target-ms {request.target_ms:g}"]
+    for name, default in (("threads", 1), ("batch", 1), ("runtime", "onnxruntime")):
+        value = getattr(request.conditions, name)
+        if value != default:
+            given.append(f"--{name} {value}")
+    return f"tapetum benchmark {PACKAGE} {' '.join(given)}"

@@ -6,7 +6,7 @@ leaves too much of the budget, the target for the table is moved by the ratio of
 measurement, and the knapsack is solved again.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 
 from pydantic import PositiveFloat
@@ -14,6 +14,7 @@ from pydantic import PositiveFloat
 from tapetum.arch import Choice
 from tapetum.latency import (
     Budget,
+    Conditions,
     DeployedNetwork,
     Runtime,
     Selection,
@@ -23,12 +24,11 @@ from tapetum.latency import (
 from tapetum.progress import ProgressCallback, silent
 from tapetum.records import Record
 
-__all__ = ["BELOW", "Attempt", "Choose", "MatchedNetwork", "match_target"]
+__all__ = ["BELOW", "Attempt", "Choose", "MatchedNetwork", "match_target", "time_network"]
 
 BELOW = 0.10  # of the target, by which a delivered network may stay below it
-AIM = (
-    1 + (Budget.TOLERANCE - BELOW) / 2
-)  # of the target: the machine may drift either way until delivery
+# Of the target: the machine may drift either way until delivery.
+AIM = 1 + (Budget.TOLERANCE - BELOW) / 2
 NEAR = (0.93, 0.98)  # of the target: a measured network in here is not tried to improve
 MOST_ATTEMPTS = 5
 
@@ -73,17 +73,13 @@ class MatchedNetwork(Record):
         return self.attempts[self.chosen]
 
     @property
-    def choices(self) -> Mapping[str, Choice | None]:
+    def choices(self) -> dict[str, Choice | None]:
         """The choice of each slot."""
         return self.attempt.choices
 
 
 def match_target(
-    budget: Budget,
-    choose: Choose,
-    runtime: Runtime,
-    *,
-    progress: ProgressCallback = silent,
+    budget: Budget, choose: Choose, runtime: Runtime, *, progress: ProgressCallback = silent
 ) -> MatchedNetwork:
     """Time the preferred network, and correct the table's target until the measurement fits.
 
@@ -115,14 +111,22 @@ def _attempt(
 ) -> Attempt:
     """Time the network of a selection."""
     network = DeployedNetwork.of(aimed.table.space.architecture(selection.choices))
-    prepare = partial(runtime.prepare, network, aimed.table.conditions)
-    (timing,) = time_interleaved([prepare], progress=progress)
+    timing = time_network(network, runtime, aimed.table.conditions, progress)
     return Attempt(
         aimed_ms=aimed.target_ms,
         predicted_ms=selection.latency_ms,
         timing=timing,
         choices=selection.choices,
     )
+
+
+def time_network(
+    network: DeployedNetwork, runtime: Runtime, conditions: Conditions, progress: ProgressCallback
+) -> Timing:
+    """Time one network, in rounds that are spread over some seconds."""
+    prepare = partial(runtime.prepare, network, conditions)
+    (timing,) = time_interleaved([prepare], progress=progress)
+    return timing
 
 
 def _chosen(target_ms: float, attempts: list[Attempt]) -> MatchedNetwork:

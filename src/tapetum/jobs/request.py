@@ -1,77 +1,26 @@
 """What a fit is requested to do: a space, two recipes, the conditions of a device and a budget."""
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from types import SimpleNamespace
+from typing import Any, Literal
 
 from pydantic import PositiveFloat
 
 from tapetum.arch import Space, spaces
-from tapetum.data import DatasetInfo
+from tapetum.data import Dataset, DatasetInfo, steps_per_epoch
 from tapetum.errors import InputError, TapetumError
-from tapetum.jobs.choose import DigitOptions, ImageForm, is_digits
+from tapetum.jobs.choose import is_digits, open_logged
 from tapetum.jobs.controls import CONTROLS, Control
 from tapetum.jobs.training import choose_recipe
-from tapetum.latency import (
-    Budget,
-    Conditions,
-    Effort,
-    LatencyTable,
-    Runtime,
-    find_runtime,
-)
-from tapetum.noise import Protocol
-from tapetum.progress import ProgressCallback
+from tapetum.latency import Budget, Conditions, Effort, LatencyTable, Runtime, find_runtime
 from tapetum.records import Record
 from tapetum.search import SearchRecipe, choose_search_recipe
 from tapetum.training import Recipe
 
-__all__ = [
-    "Device",
-    "FitOptions",
-    "FitRequest",
-    "choose_device",
-    "choose_recipes",
-    "choose_space",
-    "choose_table",
-    "image_form",
-]
+__all__ = ["FitOptions", "FitRequest", "open_request"]
 
+FitOptions = SimpleNamespace  # the arguments of tapetum.fit, which names and describes them
 RECALIBRATION_BATCHES = 50
-
-
-@dataclass(frozen=True)
-class FitOptions:
-    """The arguments of :func:`tapetum.fit`, which describes them."""
-
-    data: str | Path
-    out: str | Path
-    target_ms: float
-    latency: str | Path | LatencyTable | None
-    space: str | Path | Space | None
-    operators: int | None
-    decoder: str | None
-    up: str | None
-    learns_depth: bool | None
-    size_px: int | None
-    threads: int | None
-    batch: int | None
-    runtime: str | Runtime | None
-    search_recipe: str | Path
-    search_epochs: int | None
-    recipe: str | Path | Recipe | None
-    epochs: int | None
-    batch_size: int | None
-    noise: str | None
-    protocol: Protocol | None
-    controls: bool
-    networks: int
-    minutes: float
-    seed: int
-    resume: bool
-    overwrite: bool
-    progress: ProgressCallback
-    digits: DigitOptions
 
 
 class FitRequest(Record):
@@ -98,37 +47,56 @@ class FitRequest(Record):
     controls: tuple[Control, ...] = CONTROLS
 
 
-class Device(NamedTuple):
-    """The device that a budget holds for.
+def open_request(
+    options: FitOptions,
+) -> tuple[FitRequest, Dataset, LatencyTable | None, Runtime | None]:
+    """Open what the options of a fit name.
 
-    Attributes:
-        conditions: Conditions of its latencies.
-        runtime: Times networks on this machine; None where the device is another machine.
-    """
-
-    conditions: Conditions
-    runtime: Runtime | None
-
-
-def choose_table(options: FitOptions) -> LatencyTable | None:
-    """Return the given latency table; None where this machine is to be measured.
+    Returns:
+        The request, its dataset, the given latency table, and the runtime that times networks;
+        no runtime where the device is another machine.
 
     Raises:
-        InputError: The table is damaged, the budget is not feasible, an option contradicts the
-            table, or measuring would be in vain.
+        InputError: The budget is not feasible, or an option does not fit another.
     """
+    Budget.require_positive(options.target_ms)
+    table = _choose_table(options)
+    search_recipe, recipe = _choose_recipes(options)
+    form: dict[str, int | None] = {"size_px": options.size_px}
+    if table is not None and not is_digits(options.data):  # digits have a form of their own
+        form = {"size_px": table.conditions.height_px, "channels": table.conditions.channels}
+    dataset = open_logged(
+        options.data, seed=options.seed, progress=options.progress, **form, **options.digits
+    )
+    space = _choose_space(options, table, dataset.info)
+    steps_per_epoch(dataset.train, recipe.batch_size)  # refused before anything is measured
+    conditions, runtime = _choose_device(options, table, dataset.info)
+    request = FitRequest(
+        target_ms=options.target_ms,
+        space=space,
+        conditions=conditions,
+        search_recipe=search_recipe,
+        recipe=recipe,
+        data=dataset.info,
+        controls=CONTROLS if options.controls else (),
+    )
+    return request, dataset, table, runtime
+
+
+def _choose_table(options: FitOptions) -> LatencyTable | None:
+    """Return the given latency table; None where this machine is to be measured."""
     if options.latency is None:
         Effort(options.networks, options.minutes)  # refuses what would be in vain
         return None
     given = options.latency
     table = given if isinstance(given, LatencyTable) else LatencyTable.read(Path(given))
     Budget.of(table, options.target_ms)
-    conditions, runtime = table.conditions, options.runtime
+    conditions = table.conditions
     measured = {
         "--size": (options.size_px, conditions.height_px),
         "--threads": (options.threads, conditions.threads),
         "--batch": (options.batch, conditions.batch),
-        "--runtime": (getattr(runtime, "name", runtime), conditions.runtime),
+        "--runtime": (getattr(options.runtime, "name", options.runtime), conditions.runtime),
     }
     wrong = [
         f"{option} is {value}, but the latency table was measured with {theirs}"
@@ -143,68 +111,51 @@ def choose_table(options: FitOptions) -> LatencyTable | None:
     return table
 
 
-def image_form(options: FitOptions, table: LatencyTable | None) -> ImageForm:
-    """Return the size and the channels in which to open the dataset: those of the table."""
-    if table is None or is_digits(options.data):  # digits have a form of their own
-        return {"size_px": options.size_px}
-    return {"size_px": table.conditions.height_px, "channels": table.conditions.channels}
-
-
-def choose_recipes(options: FitOptions) -> tuple[SearchRecipe, Recipe]:
+def _choose_recipes(options: FitOptions) -> tuple[SearchRecipe, Recipe]:
     """Return the recipes of the search and of the trainings, for the same noise.
 
     The trainings estimate batch statistics again at their end.
-
-    Raises:
-        InputError: A name is unknown, or a value is impossible.
     """
+    changes: dict[str, Any] = {"epochs": options.epochs, "batch_size": options.batch_size}
+    changes |= {"seed": options.seed, "recalibration_batches": RECALIBRATION_BATCHES}
     training = choose_recipe(
         options.recipe,
         options.data,
         noise=options.noise,
         protocol=options.protocol,
-        changes={
-            "epochs": options.epochs,
-            "batch_size": options.batch_size,
-            "seed": options.seed,
-            "recalibration_batches": RECALIBRATION_BATCHES,
-        },
+        changes=changes,
     )
-    changes: dict[str, Any] = {"epochs": options.search_epochs, "seed": options.seed}
+    changes = {"epochs": options.search_epochs, "seed": options.seed}
     if options.noise is None:
         changes["noise"] = training.noise.model_dump()
-    return choose_search_recipe(
-        str(options.search_recipe), noise=options.noise, changes=changes
-    ), training
+    name = str(options.search_recipe)
+    return choose_search_recipe(name, noise=options.noise, changes=changes), training
 
 
-def choose_device(options: FitOptions, table: LatencyTable | None, info: DatasetInfo) -> Device:
-    """Return the device of a latency table, or this machine where there is no table.
+def _choose_device(
+    options: FitOptions, table: LatencyTable | None, info: DatasetInfo
+) -> tuple[Conditions, Runtime | None]:
+    """Return the conditions of the budget, and the runtime where they are those of this machine."""
 
-    Raises:
-        InputError: A value is impossible.
-    """
+    def here(threads: int, batch: int, name: str) -> tuple[Conditions, Runtime]:
+        runtime = options.runtime or name
+        runtime = find_runtime(runtime) if isinstance(runtime, str) else runtime
+        form = {"channels": info.channels, "size_px": info.size_px}
+        return Conditions.here(runtime, threads=threads, batch=batch, **form), runtime
+
     if table is None:
-        runtime = _runtime(options.runtime or "onnxruntime")
         threads = 1 if options.threads is None else options.threads
-        batch = 1 if options.batch is None else options.batch
-        return Device(_here(runtime, info, threads, batch), runtime)
-    conditions = table.conditions
+        return here(threads, 1 if options.batch is None else options.batch, "onnxruntime")
+    there = table.conditions
     try:
-        runtime = _runtime(options.runtime or conditions.runtime)
-        here = _here(runtime, info, conditions.threads, conditions.batch)
+        conditions, runtime = here(there.threads, there.batch, there.runtime)
     except TapetumError:  # this machine does not have the runtime of the table
-        return Device(conditions, None)
-    return Device(conditions, runtime if here == conditions else None)
+        return there, None
+    return there, runtime if conditions == there else None
 
 
-def choose_space(options: FitOptions, table: LatencyTable | None, info: DatasetInfo) -> Space:
-    """Return the search space for a dataset: as requested, else that of the table.
-
-    Raises:
-        InputError: The name is unknown, a value is impossible, the dataset has boxes, or the table
-            is of another space.
-    """
+def _choose_space(options: FitOptions, table: LatencyTable | None, info: DatasetInfo) -> Space:
+    """Return the search space for a dataset: as requested, else that of the table."""
     if info.has_boxes:
         raise InputError(
             "a search space classifies whole images, but this dataset has boxes",
@@ -212,23 +163,21 @@ def choose_space(options: FitOptions, table: LatencyTable | None, info: DatasetI
         )
     if table is not None:
         _require_form(table, info)
-    frame = (options.operators, options.decoder, options.up, options.learns_depth)
-    if table is not None and options.space is None and frame == (None,) * len(frame):
+    given = (options.space, options.operators, options.decoder, options.up, options.learns_depth)
+    if table is not None and all(value is None for value in given):
         return table.space
     space = options.space or "dc-nas"
     if not isinstance(space, Space):
-        space = spaces.open_space(
-            str(space),
-            spaces.Frame(
-                operators=4 if options.operators is None else options.operators,
-                image_px=info.size_px,
-                image_channels=info.channels,
-                num_classes=max(2, len(info.class_names)),
-                learns_depth=bool(options.learns_depth),
-                decoder=options.decoder or "conv",
-                up=options.up or "transposed_conv",
-            ),
+        frame = spaces.Frame(
+            operators=4 if options.operators is None else options.operators,
+            image_px=info.size_px,
+            image_channels=info.channels,
+            num_classes=max(2, len(info.class_names)),
+            learns_depth=bool(options.learns_depth),
+            decoder=options.decoder or "conv",
+            up=options.up or "transposed_conv",
         )
+        space = spaces.open_space(str(space), frame)
     if table is not None and table.space != space:
         raise InputError(
             f"the latency table was not measured for the space that was requested, {space.name}",
@@ -253,13 +202,3 @@ def _require_form(table: LatencyTable, info: DatasetInfo) -> None:
             f"measure another: tapetum latency measure --size {ours['px']} --channels "
             f"{ours['channels']} --classes {ours['classes']}",
         )
-
-
-def _runtime(runtime: str | Runtime) -> Runtime:
-    return find_runtime(runtime) if isinstance(runtime, str) else runtime
-
-
-def _here(runtime: Runtime, info: DatasetInfo, threads: int, batch: int) -> Conditions:
-    return Conditions.here(
-        runtime, threads=threads, batch=batch, channels=info.channels, size_px=info.size_px
-    )

@@ -1,7 +1,7 @@
 """The report of a run: scores, plots, images before and after, and their origin."""
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,25 +12,20 @@ from numpy.typing import NDArray
 from tapetum.data import Batch, Dataset, Subset, evaluation_batches
 from tapetum.metrics import psnr
 from tapetum.nn import TrainableNetwork
-from tapetum.noise import Noise, Protocol
+from tapetum.noise import Noise
 from tapetum.records import write_atomically
 from tapetum.report import Report, Table, contact_sheet, content, write_report
 from tapetum.scores import SCORE_HEADER, Scores, show_number
-from tapetum.training import (
-    RUNS,
-    Predict,
-    Result,
-    Run,
-    load_network,
-    network_predict,
-)
+from tapetum.training import RUNS, Predict, Request, Result, Run, load_network, network_predict
 
 __all__ = [
     "REPORT",
+    "curve",
     "example_groups",
     "facts_of",
     "learning_curve",
     "level_curves",
+    "score_cells",
     "score_highlights",
     "score_table",
     "shown_levels",
@@ -39,31 +34,24 @@ __all__ = [
 
 REPORT = "report.html"
 NUM_EXAMPLES = 4  # images at each noise level
+SEED = 1  # of the noise of the examples, other than that of the scores
 NUM_LEVELS = 3  # noise levels with images
 
 
 def write_run_report(
     out: Path, dataset: Dataset, *, network: TrainableNetwork | None = None
-) -> Path:
+) -> None:
     """Write ``examples.png`` and then ``report.html`` into the folder of a finished, scored run.
 
     Args:
         out: Folder of the run.
         dataset: The dataset that the network was trained and scored on.
         network: A module to load the weights into; required where it has no architecture.
-
-    Returns:
-        The path of the report.
     """
     run = RUNS.open(out)
     result, request = run.result(), run.request
-    groups = example_groups(
-        network_predict(load_network(out, network=network)),
-        dataset,
-        shown_levels(request.recipe.noise.spread()),
-        protocol=request.recipe.noise.protocol,
-        class_names=request.class_names,
-    )
+    predict = network_predict(load_network(out, network=network))
+    groups = example_groups(predict, dataset, request)
     if groups:
         middle = groups[len(groups) // 2]
         captioned = [replace(example, caption=middle.title) for example in middle.examples]
@@ -80,7 +68,6 @@ def write_run_report(
         facts=facts_of(run, result),
     )
     write_report(out / REPORT, report)
-    return out / REPORT
 
 
 def score_table(scores: Scores) -> Table:
@@ -95,49 +82,46 @@ def score_table(scores: Scores) -> Table:
     )
 
 
-def level_curves(
-    scores: Scores | None, extra: Sequence[content.Series] = ()
-) -> tuple[content.Curve, ...]:
-    """Return PSNR and accuracy against the noise level, where there is more than one level.
+def curve(
+    title: str,
+    y_label: str,
+    x: Sequence[float],
+    lines: Mapping[str, Sequence[float | None]],
+    *,
+    x_label: str = "epoch",
+) -> content.Curve:
+    """Return a plot of lines by name."""
+    series = tuple(content.Series(name, tuple(y)) for name, y in lines.items())
+    return content.Curve(title, x_label, y_label, tuple(x), series)
 
-    Args:
-        scores: Scores of a network.
-        extra: Further lines for the plot of the PSNR.
-    """
-    if scores is None or len(scores.rows) < 2 or any(row.noise is None for row in scores.rows):
+
+def level_curves(scores: Scores | None) -> tuple[content.Curve, ...]:
+    """Return PSNR and accuracy against the noise level, where there is more than one level."""
+    rows = () if scores is None else scores.rows
+    x = [_level(row.noise) for row in rows if row.noise is not None]
+    if len(rows) < 2 or len(x) < len(rows):
         return ()
-    x = tuple(_level(row.noise) for row in scores.rows if row.noise is not None)
-    curves = []
-    if scores.mean.num_images and any(row.psnr_db is not None for row in scores.rows):
-        series = (
-            content.Series("denoised", tuple(row.psnr_db for row in scores.rows)),
-            content.Series("noisy", tuple(row.noisy_psnr_db for row in scores.rows)),
-            *extra,
-        )
-        curves.append(content.Curve("PSNR by noise level", "noise level", "PSNR, dB", x, series))
-    if any(row.accuracy is not None for row in scores.rows):
-        percent = tuple(None if row.accuracy is None else 100 * row.accuracy for row in scores.rows)
-        line = (content.Series("accuracy", percent),)
-        curves.append(
-            content.Curve("Accuracy by noise level", "noise level", "accuracy, %", x, line)
-        )
-    return tuple(curves)
+    psnr_db, noisy_psnr_db = [row.psnr_db for row in rows], [row.noisy_psnr_db for row in rows]
+    percent = [None if row.accuracy is None else 100 * row.accuracy for row in rows]
+    plots = {
+        "PSNR, dB": ("PSNR by noise level", {"denoised": psnr_db, "noisy": noisy_psnr_db}),
+        "accuracy, %": ("Accuracy by noise level", {"accuracy": percent}),
+    }
+    return tuple(
+        curve(title, label, x, lines, x_label="noise level")
+        for label, (title, lines) in plots.items()
+        if any(value is not None for value in next(iter(lines.values())))
+    )
 
 
 def learning_curve(run: Run) -> content.Curve:
     """Return the loss against the epoch, in training and in validation."""
     with (run.path / "metrics.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    return content.Curve(
-        "Loss by epoch",
-        "epoch",
-        "loss",
-        tuple(float(row["epoch"]) for row in rows),
-        (
-            content.Series("training", tuple(float(row["train_loss"]) for row in rows)),
-            content.Series("validation", tuple(float(row["validation_loss"]) for row in rows)),
-        ),
+    epoch, training, validation = (
+        [float(row[name]) for row in rows] for name in ("epoch", "train_loss", "validation_loss")
     )
+    return curve("Loss by epoch", "loss", epoch, {"training": training, "validation": validation})
 
 
 def shown_levels(noises: Sequence[Noise]) -> list[Noise]:
@@ -150,34 +134,24 @@ def shown_levels(noises: Sequence[Noise]) -> list[Noise]:
 
 
 def example_groups(
-    predict: Predict,
-    dataset: Dataset,
-    noises: Sequence[Noise],
-    *,
-    protocol: Protocol,
-    class_names: Sequence[str],
-    seed: int = 1,
+    predict: Predict, dataset: Dataset, request: Request
 ) -> tuple[content.ExampleGroup, ...]:
     """Return the same few validation images at some noise levels, before and after.
 
-    Args:
-        predict: Runs the network; a network that does not denoise gives no examples.
-        dataset: The dataset; paired images are shown once, with their own noise.
-        noises: Noise levels.
-        protocol: ``benchmark`` or ``camera``.
-        class_names: Classes, in the order of the logits.
-        seed: Random seed of the noise, other than that of the scores.
+    Paired images are shown once, with their own noise; a network that does not denoise gives none.
     """
+    noise, is_paired = request.recipe.noise, dataset.info.is_paired
     places = np.linspace(0, len(dataset.validation) - 1, NUM_EXAMPLES)
     shown = Subset(dataset.validation, sorted({round(float(place)) for place in places}))
-    is_paired = dataset.info.is_paired
+    levels = shown_levels(noise.spread())
     groups = []
-    for noise in noises[:1] if is_paired else noises:
+    for level in levels[:1] if is_paired else levels:
         batches = evaluation_batches(
-            shown, noise, protocol=protocol, batch_size=NUM_EXAMPLES, seed=seed
+            shown, level, protocol=noise.protocol, batch_size=NUM_EXAMPLES, seed=SEED
         )
-        title = "Noise of the dataset" if is_paired else noise.describe()
-        groups.append(content.ExampleGroup(title, _examples(predict, next(batches), class_names)))
+        title = "Noise of the dataset" if is_paired else level.describe()
+        examples = _examples(predict, next(batches), request.class_names)
+        groups.append(content.ExampleGroup(title, examples))
     return tuple(group for group in groups if group.examples)
 
 
@@ -212,13 +186,16 @@ def score_highlights(scores: Scores | None) -> dict[str, str]:
     """Return the mean scores by name, for the head of a report."""
     if scores is None:
         return {}
-    mean = scores.mean
-    shown = {
-        "PSNR, dB": show_number(mean.psnr_db, 2),
-        "SSIM": show_number(mean.ssim, 3),
-        "accuracy, %": show_number(mean.accuracy, 1, scale=100),
-    }
+    accuracy, psnr_db, ssim = score_cells(scores)
+    shown = {"PSNR, dB": psnr_db, "SSIM": ssim, "accuracy, %": accuracy}
     return {name: value for name, value in shown.items() if value != "-"}
+
+
+def score_cells(scores: Scores) -> tuple[str, str, str]:
+    """Return the mean accuracy in %, PSNR in dB, and SSIM, as texts."""
+    mean = scores.mean
+    accuracy = show_number(mean.accuracy, 1, scale=100)
+    return accuracy, show_number(mean.psnr_db, 2), show_number(mean.ssim, 3)
 
 
 def _examples(

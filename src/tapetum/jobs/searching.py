@@ -56,13 +56,8 @@ def search(
     changes = {"epochs": epochs, "batch_size": batch_size, "seed": seed}
     chosen = choose_search_recipe(str(recipe), loss=loss, noise=noise, changes=changes)
     size_px = None if is_digits(data) else table.conditions.height_px
-    dataset = open_logged(data, chosen.seed, progress, {"size_px": size_px}, **digits)
+    dataset = open_logged(data, seed=chosen.seed, progress=progress, size_px=size_px, **digits)
+    train, info = dataset.train, dataset.info
     return search_space(
-        Path(out),
-        chosen,
-        budget,
-        dataset.train,
-        data=dataset.info,
-        resume=resume,
-        progress=progress,
+        Path(out), chosen, budget, train, data=info, resume=resume, progress=progress
     )

@@ -7,13 +7,7 @@ from typing import Any, Unpack
 
 from tapetum.arch import Architecture
 from tapetum.data import Dataset, steps_per_epoch
-from tapetum.jobs.choose import (
-    DigitOptions,
-    ImageForm,
-    architecture_for,
-    is_digits,
-    open_logged,
-)
+from tapetum.jobs.choose import DigitOptions, architecture_for, is_digits, open_logged
 from tapetum.jobs.run_report import REPORT, write_run_report
 from tapetum.nn import TrainableNetwork, build
 from tapetum.noise import Noise, NoisePlan, Protocol
@@ -36,13 +30,7 @@ from tapetum.training import (
 from tapetum.training import evaluate as evaluate_network
 from tapetum.training import train as train_weights
 
-__all__ = [
-    "choose_recipe",
-    "score",
-    "train",
-    "train_and_report",
-    "train_network",
-]
+__all__ = ["choose_recipe", "score", "train", "train_network"]
 
 SKIPPED = "skipped.txt"
 LARGEST_BATCH = 64
@@ -106,38 +94,24 @@ def train(
         TrainingError: The training cannot continue; its last good state is kept.
     """
     prepare_process()  # before torch starts its threads
-    fields = {"epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate}
-    changes = {**fields, "seed": seed}
+    changes = {"epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate}
+    changes |= {"seed": seed}
     chosen = choose_recipe(recipe, data, noise=noise, protocol=protocol, changes=changes)
-    form: ImageForm = {"size_px": size_px, "channels": channels}
-    dataset = open_logged(data, chosen.seed, progress, form, **digits)
+    form = {"size_px": size_px, "channels": channels}
+    dataset = open_logged(data, seed=chosen.seed, progress=progress, **form, **digits)
     network = build(architecture_for(architecture, dataset), seed=chosen.seed)
     if resume and (Path(out) / REPORT).exists():
         RUNS.open(Path(out)).require_unfinished()
-    return train_and_report(
-        network, chosen, dataset, Path(out), resume=resume, overwrite=overwrite, progress=progress
+    return train_network(
+        network,
+        chosen,
+        dataset,
+        Path(out),
+        report=True,
+        resume=resume,
+        overwrite=overwrite,
+        progress=progress,
     )
-
-
-def train_and_report(
-    network: TrainableNetwork,
-    recipe: Recipe,
-    dataset: Dataset,
-    out: Path,
-    *,
-    resume: bool = False,
-    overwrite: bool = False,
-    progress: ProgressCallback = silent,
-) -> Result:
-    """Train and score a network, and write the report of the run; see :func:`train_network`."""
-    result = train_network(
-        network, recipe, dataset, out, resume=resume, overwrite=overwrite, progress=progress
-    )
-    if is_main_process():
-        progress(0, 1, "writing the report")
-        write_run_report(out, dataset, network=network)
-        progress(1, 1, "writing the report")
-    return result
 
 
 def train_network(
@@ -146,6 +120,7 @@ def train_network(
     dataset: Dataset,
     out: Path,
     *,
+    report: bool = False,
     resume: bool = False,
     overwrite: bool = False,
     progress: ProgressCallback = silent,
@@ -157,6 +132,7 @@ def train_network(
         recipe: How to train.
         dataset: Images to train on and to score.
         out: The run's folder.
+        report: Whether to write the report of the run.
         resume: Whether to continue a run of the same request that was interrupted in training or
             after it; the result of a finished and scored run is returned as it is.
         overwrite: Whether to replace an older run.
@@ -173,16 +149,24 @@ def train_network(
     request = Request(architecture=network.architecture, recipe=recipe, data=dataset.info)
     steps_per_epoch(dataset.train, recipe.batch_size)  # refused before there is a folder
     run = Compute().start(RUNS, out, request, resume=resume, overwrite=overwrite)
+    blank = copy.deepcopy(network)
     if run.is_finished:
         result = run.result()
-        return result if result.scores else _scored(run, result, network, dataset, progress)
-    if dataset.skipped and is_main_process():
-        listed = "".join(f"{path}: {reason}\n" for path, reason in dataset.skipped)
-        write_atomically(run.path / SKIPPED, listed.encode())
-    blank = copy.deepcopy(network)
-    parts = (dataset.train, dataset.validation)
-    result = train_weights(network, recipe, *parts, run, progress=progress)
-    return _scored(run, result, blank, dataset, progress) if is_main_process() else result
+    else:
+        if dataset.skipped and is_main_process():
+            listed = "".join(f"{path}: {reason}\n" for path, reason in dataset.skipped)
+            write_atomically(run.path / SKIPPED, listed.encode())
+        parts = (dataset.train, dataset.validation)
+        result = train_weights(network, recipe, *parts, run, progress=progress)
+    if not is_main_process():
+        return result
+    if result.scores is None:
+        result = _scored(run, result, blank, dataset, progress)
+    if report:
+        progress(0, 1, "writing the report")
+        write_run_report(out, dataset, network=network)
+        progress(1, 1, "writing the report")
+    return result
 
 
 def _scored(

@@ -11,6 +11,7 @@
 """
 
 import math
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from pydantic import Field, PositiveFloat
@@ -115,6 +116,18 @@ class SearchResult(Record):
     seconds: float
     images_per_second: float
     provenance: Provenance
+
+    def cells(self, choices: Mapping[str, Choice | None]) -> tuple[tuple[str, ...], ...]:
+        """Return a row of texts per slot: its path, candidate, hidden channels and probability."""
+        rows = []
+        for path, choice in choices.items():
+            if choice is None:
+                rows.append((path, "left out", "-", "-"))
+            else:
+                probability = self.epochs[-1].probabilities[path][choice.candidate]
+                width = str(choice.hidden_channels)
+                rows.append((path, choice.candidate, width, f"{probability:.2f}"))
+        return tuple(rows)
 
     def derive(self, budget: Budget) -> Selection:
         """Return the network that the search prefers within a latency budget.
