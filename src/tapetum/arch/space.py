@@ -9,10 +9,7 @@ the candidate's expansion :math:`e` of the :math:`c` input channels,
     h \in s \mathbb{Z}, \qquad \tfrac{2}{3} e c \le h \le \tfrac{4}{3} e c .
 
 The step is that of a runtime's vectors: a width in between costs as much as the next one on the
-grid.
-
-:meth:`Space.architecture` turns a space and a choice for each slot into an architecture. The path
-of a slot is where its weights would be.
+grid. The path of a slot is where its weights would be.
 
 References:
     | Pushing Joint Image Denoising and Classification to the Edge (Markhorst et al., 2024)
@@ -83,12 +80,7 @@ class Candidate(Record):
 
 
 class Choice(Record):
-    """The operator and the width of a slot.
-
-    Args:
-        candidate: Name of the operator.
-        hidden_channels: Hidden channels, on the slot's grid.
-    """
+    """The operator of a slot by its name, and its hidden channels on the slot's grid."""
 
     candidate: str
     hidden_channels: PositiveInt
@@ -101,15 +93,8 @@ Choices = Mapping[str, Choice | None]
 class Slot(Record):
     """A place for one of several blocks.
 
-    Args:
-        in_channels: Input channels.
-        out_channels: Output channels.
-        stride_px: Factor by which height and width shrink.
-        norm: Normalisation of every candidate.
-        activation: Activation of every candidate.
-        candidates: The operators to choose from.
-        width_step: Hidden widths are multiples of this.
-        may_be_left_out: Whether the slot may stay empty.
+    Channels, stride, normalisation and activation are those of every candidate. Hidden widths are
+    multiples of ``width_step``. A slot that may be left out may stay empty.
     """
 
     kind: Literal["slot"] = "slot"
@@ -132,11 +117,7 @@ class Slot(Record):
         return self
 
     def candidate(self, name: str) -> Candidate:
-        """Return the candidate of a name.
-
-        Raises:
-            ArchitectureError: The slot has no candidate of that name.
-        """
+        """Return the candidate of a name."""
         known = {candidate.name: candidate for candidate in self.candidates}
         if name not in known:
             raise ArchitectureError(f"this slot has no candidate {name!r}", nearest(name, known))
@@ -265,14 +246,8 @@ class Space(Record):
         return runs
 
     def sizes(self, height: int, width: int) -> Mapping[str, tuple[int, int]]:
-        """Return height and width of the input of each slot.
-
-        Args:
-            height: Height of the image, in pixels.
-            width: Width of the image, in pixels.
-        """
-        network = self.architecture({path: next(s.choices()) for path, s in self.slots.items()})
-        placed = placed_blocks(network, height, width)
+        """Return the size of the input of each slot, for an image of a height and a width."""
+        placed = placed_blocks(self._first_network(), height, width)
         return {path: size for path, _, size in placed if path in self.slots}
 
     def architecture(self, choices: Choices, *, name: str = "") -> Architecture:
@@ -283,8 +258,7 @@ class Space(Record):
             name: Name of the architecture; by default that of the space.
 
         Raises:
-            ArchitectureError: Choices are missing, are for no slot, or do not fit; all faults at
-                once.
+            ArchitectureError: Choices are missing or do not fit; all faults at once.
         """
         blocks = self._blocks(choices)
         data = self.model_dump(mode="json", exclude={"format", "schema_version"})
@@ -325,9 +299,8 @@ class Space(Record):
     def random_of_any_size(self, generator: np.random.Generator) -> dict[str, Choice | None]:
         """Draw a choice for each slot, with small, middling and large networks equally likely.
 
-        In :meth:`random` the draws of many slots average out, and most networks are of middling
-        size. Here the relative size of the network is drawn first, uniformly. Each slot then draws
-        from the half of its choices, in the order of their widths, around that size.
+        The relative size of the network is drawn first, uniformly. Each slot then draws from the
+        half of its choices, in the order of their widths, around that size.
         """
         size = generator.uniform()
         return {path: _draw_near(size, slot, generator) for path, slot in self.slots.items()}
@@ -354,12 +327,14 @@ class Space(Record):
     @model_validator(mode="after")
     def _makes_networks(self) -> Self:
         """Validate one network: slots fix channels and strides, so all others are like it."""
-        first = {path: next(slot.choices()) for path, slot in self.slots.items()}
         try:
-            self.architecture(first)
+            self._first_network()
         except ValidationError as error:
             raise ValueError(describe_faults(error)) from error
         return self
+
+    def _first_network(self) -> Architecture:
+        return self.architecture({path: next(s.choices()) for path, s in self.slots.items()})
 
 
 def _parts(whole: Space | Architecture) -> Iterator[tuple[str, Sequence[Any]]]:

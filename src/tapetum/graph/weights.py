@@ -3,12 +3,12 @@
 The names are those of the trained network's ``state_dict``, so that either can be written.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tapetum.arch import Architecture, spec
+from tapetum.arch import Architecture, cost, spec
 from tapetum.errors import ArchitectureError
 
 __all__ = ["check_weights", "random_weights", "weight_shapes"]
@@ -19,30 +19,17 @@ Shapes = dict[str, tuple[int, ...]]
 def weight_shapes(architecture: Architecture) -> Shapes:
     """Return name and shape of every weight that the graph needs."""
     shapes: Shapes = {}
-    for index, level in enumerate(architecture.encoder):
-        shapes.update(_blocks(level.blocks, f"encoder.levels.{index}"))
-    if architecture.decoder is not None:
-        shapes.update(_blocks(architecture.decoder.blocks, "decoder.blocks"))
-        for index, step in enumerate(architecture.decoder.levels):
-            path = f"decoder.levels.{index}"
-            shapes.update(_up(step.up, f"{path}.up"))
-            shapes.update(_blocks(step.blocks, f"{path}.blocks"))
-        shapes.update(_block(architecture.decoder.output, "decoder.output"))
+    for path, block, _ in cost.placed_blocks(architecture, 1, 1):
+        shapes.update(_block(block, path))
     if architecture.classifier is not None:
-        classifier = architecture.classifier
-        shapes.update(_blocks(classifier.blocks, "classifier.blocks"))
-        shapes["classifier.linear.weight"] = (classifier.num_classes, classifier.features)
-        shapes["classifier.linear.bias"] = (classifier.num_classes,)
+        num_classes = architecture.classifier.num_classes
+        shapes["classifier.linear.weight"] = (num_classes, architecture.classifier.features)
+        shapes["classifier.linear.bias"] = (num_classes,)
     return shapes
 
 
 def random_weights(architecture: Architecture, *, seed: int) -> dict[str, NDArray[np.float32]]:
-    """Draw weights that keep the values of a forward pass in an ordinary range.
-
-    Args:
-        architecture: The architecture.
-        seed: Equal seeds give equal weights.
-    """
+    """Draw weights that keep the values of a forward pass in an ordinary range."""
     generator = np.random.default_rng(seed)
     return {
         name: _draw(name, shape, generator) for name, shape in weight_shapes(architecture).items()
@@ -50,11 +37,7 @@ def random_weights(architecture: Architecture, *, seed: int) -> dict[str, NDArra
 
 
 def check_weights(architecture: Architecture, weights: Mapping[str, NDArray[np.float32]]) -> None:
-    """Check that every weight is present and has the right shape.
-
-    Raises:
-        ArchitectureError: Weights are missing or have another shape; all faults at once.
-    """
+    """Check that every weight is present and has the right shape."""
     faults = []
     for name, shape in weight_shapes(architecture).items():
         if name not in weights:
@@ -80,46 +63,32 @@ def _draw(name: str, shape: tuple[int, ...], generator: np.random.Generator) -> 
     return np.asarray(weights * np.float32((12 / fan_in) ** 0.5))
 
 
-def _up(up: spec.Up, path: str) -> Iterator[tuple[str, tuple[int, ...]]]:
-    before, after = up.in_channels, up.out_channels
-    match up:
+def _block(block: spec.Block | spec.Up, path: str) -> Shapes:
+    if isinstance(block, spec.MaxPool):
+        return {}
+    before, after = block.in_channels, block.out_channels
+    match block:
         case spec.TransposedConv():
-            yield f"{path}.weight", (before, after, 2, 2)
-            yield f"{path}.bias", (after,)
+            return {f"{path}.weight": (before, after, 2, 2), f"{path}.bias": (after,)}
         case spec.NearestConv():
-            yield from _conv(path, (after, before, 3, 3), "none")
+            return _conv(path, (after, before, 3, 3), "none")
         case spec.PixelShuffle():
-            yield from _conv(path, (4 * after, before, 1, 1), "none")
+            return _conv(path, (4 * after, before, 1, 1), "none")
+        case spec.Conv():
+            return _conv(path, (after, before, block.kernel_px, block.kernel_px), block.norm)
+    hidden, kernel_px = block.hidden_channels, block.kernel_px
+    shapes = _conv(f"{path}.expand", (hidden, before, 1, 1), block.norm)
+    shapes |= _conv(f"{path}.depthwise", (hidden, 1, kernel_px, kernel_px), block.norm)
+    if (squeezed := block.squeeze_channels) is not None:
+        shapes |= _conv(f"{path}.weigh.squeeze", (squeezed, hidden, 1, 1), "none")
+        shapes |= _conv(f"{path}.weigh.excite", (hidden, squeezed, 1, 1), "none")
+    return shapes | _conv(f"{path}.project", (after, hidden, 1, 1), block.norm)
 
 
-def _blocks(blocks: Sequence[spec.Block], path: str) -> Iterator[tuple[str, tuple[int, ...]]]:
-    for index, block in enumerate(blocks):
-        yield from _block(block, f"{path}.{index}")
-
-
-def _block(block: spec.Block, path: str) -> Iterator[tuple[str, tuple[int, ...]]]:
-    if isinstance(block, spec.Conv):
-        shape = (block.out_channels, block.in_channels, block.kernel_px, block.kernel_px)
-        yield from _conv(path, shape, block.norm)
-    elif isinstance(block, spec.InvertedResidual):
-        hidden, kernel_px = block.hidden_channels, block.kernel_px
-        yield from _conv(f"{path}.expand", (hidden, block.in_channels, 1, 1), block.norm)
-        yield from _conv(f"{path}.depthwise", (hidden, 1, kernel_px, kernel_px), block.norm)
-        if block.squeeze_channels is not None:
-            squeezed = block.squeeze_channels
-            yield from _conv(f"{path}.weigh.squeeze", (squeezed, hidden, 1, 1), "none")
-            yield from _conv(f"{path}.weigh.excite", (hidden, squeezed, 1, 1), "none")
-        yield from _conv(f"{path}.project", (block.out_channels, hidden, 1, 1), block.norm)
-
-
-def _conv(path: str, shape: tuple[int, ...], norm: str) -> Iterator[tuple[str, tuple[int, ...]]]:
-    yield f"{path}.conv.weight", shape
-    out = shape[:1]
-    if norm == "none":
-        yield f"{path}.conv.bias", out
-        return
-    yield f"{path}.norm.weight", out
-    yield f"{path}.norm.bias", out
-    if norm == "batch":
-        yield f"{path}.norm.running_mean", out
-        yield f"{path}.norm.running_var", out
+def _conv(path: str, shape: tuple[int, ...], norm: str) -> Shapes:
+    vectors = {
+        "none": ("conv.bias",),
+        "group": ("norm.weight", "norm.bias"),
+        "batch": ("norm.weight", "norm.bias", "norm.running_mean", "norm.running_var"),
+    }
+    return {f"{path}.conv.weight": shape} | {f"{path}.{name}": shape[:1] for name in vectors[norm]}

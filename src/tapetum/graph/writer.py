@@ -13,6 +13,7 @@ Inputs and outputs (float32):
 """
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import numpy as np
 import onnx
@@ -137,14 +138,9 @@ class _Writer:
                 return self.sheet.node("ConvTranspose", [value, *parameters], path=path, **shape)
             case spec.NearestConv():
                 scales = self.sheet.weight("float32/doubled", np.array([1, 1, 2, 2], np.float32))
-                value = self.sheet.node(
-                    "Resize",
-                    [value, "", scales],
-                    path=path,
-                    mode="nearest",
-                    coordinate_transformation_mode="asymmetric",
-                    nearest_mode="floor",
-                )
+                modes = {"mode": "nearest", "nearest_mode": "floor"}
+                modes["coordinate_transformation_mode"] = "asymmetric"
+                value = self.sheet.node("Resize", [value, "", scales], path=path, **modes)
                 return self._conv(value, path, norm="none", activation="none")
             case spec.PixelShuffle():
                 value = self._conv(value, path, norm="none", activation="none")
@@ -181,8 +177,7 @@ class _Writer:
         numbered = node("CumSum", [ones, integers(0)], path="cut", exclusive=1)
         indices = node("Reshape", [numbered, integers(-1)], path="cut")
         flat = node("Reshape", ["boxes", integers(-1, 4)], path="cut")
-        reads_encoder = self.architecture.kind == "integrated"
-        stride_px = self.architecture.stride_px if reads_encoder else 1
+        stride_px = self.architecture.stride_px if self.architecture.kind == "integrated" else 1
         return node(
             "RoiAlign",
             [source, flat, indices],
@@ -203,31 +198,20 @@ class _Writer:
         match block:
             case spec.MaxPool():
                 size = [block.size_px] * 2
-                return self.sheet.node(
-                    "MaxPool", [value], path=path, kernel_shape=size, strides=size
-                )
+                node = partial(self.sheet.node, "MaxPool", [value], path=path)
+                return node(kernel_shape=size, strides=size)
             case spec.Conv():
-                return self._conv(
-                    value,
-                    path,
-                    stride_px=block.stride_px,
-                    norm=block.norm,
-                    activation=block.activation,
-                )
+                conv = partial(self._conv, norm=block.norm, activation=block.activation)
+                return conv(value, path, stride_px=block.stride_px)
             case spec.InvertedResidual():
                 return self._inverted_residual(block, value, path)
 
     def _inverted_residual(self, block: spec.InvertedResidual, value: str, path: str) -> str:
         norm, activation = block.norm, block.activation
-        hidden = self._conv(value, f"{path}.expand", norm=norm, activation=activation)
-        hidden = self._conv(
-            hidden,
-            f"{path}.depthwise",
-            stride_px=block.stride_px,
-            groups=block.hidden_channels,
-            norm=norm,
-            activation=activation,
-        )
+        conv = partial(self._conv, norm=norm, activation=activation)
+        stride_px, groups = block.stride_px, block.hidden_channels
+        hidden = conv(value, f"{path}.expand")
+        hidden = conv(hidden, f"{path}.depthwise", stride_px=stride_px, groups=groups)
         if block.squeeze_channels is not None:
             hidden = self._weigh(hidden, f"{path}.weigh", activation=activation)
         result = self._conv(hidden, f"{path}.project", norm=norm, activation="none")
@@ -265,14 +249,10 @@ class _Writer:
                 for name, array in zip(("weight", "bias"), folded, strict=True)
             ]
         kernel_px = weight.shape[-1]
+        shape = {"kernel_shape": [kernel_px] * 2, "strides": [stride_px] * 2}
+        pads = [kernel_px // 2] * 4
         value = self.sheet.node(
-            "Conv",
-            [value, *parameters],
-            path=path,
-            kernel_shape=[kernel_px] * 2,
-            strides=[stride_px] * 2,
-            pads=[kernel_px // 2] * 4,
-            group=groups,
+            "Conv", [value, *parameters], path=path, **shape, pads=pads, group=groups
         )
         if norm == "group":
             value = self._group_norm(value, f"{path}.norm")

@@ -46,14 +46,7 @@ LOCK_PORT = 21_907  # elsewhere
 
 
 class PassCount(Record):
-    """The number of forward passes in one round; every counted pass enters the result.
-
-    Attributes:
-        warmups: Least number of passes before counting.
-        warmup_ms: Least time of these, in milliseconds.
-        min_passes: Least number of counted passes.
-        min_ms: Least time of these, in milliseconds.
-    """
+    """The least number of passes in one round, and their least time, first as a warm-up."""
 
     warmups: PositiveInt = 1
     warmup_ms: NonNegativeFloat = 15.0

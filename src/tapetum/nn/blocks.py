@@ -17,6 +17,8 @@ References:
     | https://arxiv.org/abs/1709.01507
 """
 
+from functools import partial
+
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -97,20 +99,14 @@ class ConvNorm(nn.Module):
 class SqueezeExcite(nn.Module):
     """Scale each channel by a function of the means of all channels.
 
-    Args:
-        channels: Input and output channels.
-        squeeze_channels: Channels between the two convolutions.
-        activation: Activation between the two convolutions.
+    ``squeeze_channels`` and the activation are those between the two convolutions.
     """
 
     def __init__(self, channels: int, squeeze_channels: int, *, activation: str) -> None:
         super().__init__()
-        self.squeeze = ConvNorm(
-            channels, squeeze_channels, kernel_px=1, norm="none", activation=activation
-        )
-        self.excite = ConvNorm(
-            squeeze_channels, channels, kernel_px=1, norm="none", activation="none"
-        )
+        plain = partial(ConvNorm, kernel_px=1, norm="none")
+        self.squeeze = plain(channels, squeeze_channels, activation=activation)
+        self.excite = plain(squeeze_channels, channels, activation="none")
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
         """Return the input, each channel multiplied by a number from 0 to 1."""
@@ -146,27 +142,20 @@ class InvertedResidual(nn.Module):
         activation: str = "relu",
     ) -> None:
         super().__init__()
-        self.expand = ConvNorm(
-            in_channels, hidden_channels, kernel_px=1, norm=norm, activation=activation
-        )
-        self.depthwise = ConvNorm(
+        conv = partial(ConvNorm, norm=norm, activation=activation)
+        self.expand = conv(in_channels, hidden_channels, kernel_px=1)
+        self.depthwise = conv(
             hidden_channels,
             hidden_channels,
             kernel_px=kernel_px,
             stride_px=stride_px,
             groups=hidden_channels,
-            norm=norm,
-            activation=activation,
         )
-        self.weigh = (
-            nn.Identity()
-            if squeeze_channels is None
-            else SqueezeExcite(hidden_channels, squeeze_channels, activation=activation)
-        )
+        self.weigh: nn.Module = nn.Identity()
+        if squeeze_channels is not None:
+            self.weigh = SqueezeExcite(hidden_channels, squeeze_channels, activation=activation)
         # Linear: an activation here would discard information.
-        self.project = ConvNorm(
-            hidden_channels, out_channels, kernel_px=1, norm=norm, activation="none"
-        )
+        self.project = conv(hidden_channels, out_channels, kernel_px=1, activation="none")
         self.is_residual = stride_px == 1 and in_channels == out_channels
 
     def forward(self, x: Float[Tensor, "b c_in h w"]) -> Float[Tensor, "b c_out h_out w_out"]:

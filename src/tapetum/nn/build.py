@@ -7,10 +7,9 @@ from torch import nn
 
 from tapetum.arch import spec
 from tapetum.nn.blocks import ConvNorm, InvertedResidual
-from tapetum.nn.decoder import Decoder, DecoderLevel
-from tapetum.nn.encoder import Encoder
-from tapetum.nn.heads import BoxClassifier, WholeClassifier
+from tapetum.nn.heads import Classifier
 from tapetum.nn.network import Network
+from tapetum.nn.unet import Decoder, DecoderLevel, Encoder
 from tapetum.nn.upsampling import NearestConv, PixelShuffle, TransposedConvUp
 
 __all__ = ["build", "build_block", "build_up"]
@@ -65,7 +64,7 @@ def build_up(up: spec.Up) -> nn.Module:
 
 
 def _build_blocks(blocks: tuple[spec.Block, ...]) -> nn.Sequential:
-    return nn.Sequential(*(build_block(block) for block in blocks))
+    return nn.Sequential(*map(build_block, blocks))
 
 
 def _build_encoder(architecture: spec.Architecture) -> Encoder | None:
@@ -84,25 +83,18 @@ def _build_decoder(decoder: spec.Decoder | None) -> Decoder | None:
     return Decoder(_build_blocks(decoder.blocks), levels, build_block(decoder.output))
 
 
-def _build_classifier(architecture: spec.Architecture) -> WholeClassifier | BoxClassifier | None:
+def _build_classifier(architecture: spec.Architecture) -> Classifier | None:
     classifier = architecture.classifier
     if classifier is None:
         return None
-    blocks = _build_blocks(classifier.blocks)
-    if isinstance(classifier.region, spec.Whole):
-        return WholeClassifier(
-            blocks,
-            pooling=classifier.pooling,
-            features=classifier.features,
-            num_classes=classifier.num_classes,
-        )
-    return BoxClassifier(
-        blocks,
-        size_px=classifier.region.size_px,
-        stride_px=architecture.stride_px if classifier.source == "encoder" else 1,
+    region = classifier.region
+    return Classifier(
+        _build_blocks(classifier.blocks),
         pooling=classifier.pooling,
         features=classifier.features,
         num_classes=classifier.num_classes,
+        box_px=region.size_px if isinstance(region, spec.Boxes) else None,
+        stride_px=architecture.stride_px if classifier.source == "encoder" else 1,
     )
 
 
@@ -118,13 +110,11 @@ def _initialise(network: Network) -> None:
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, mode="fan_in", nonlinearity="relu")
-            if module.bias is not None:
-                nn.init.zeros_(module.bias)
         elif isinstance(module, nn.ConvTranspose2d):
             # Kernel 2 at stride 2: each output place sees one weight of every input channel.
             nn.init.normal_(module.weight, std=math.sqrt(1 / module.in_channels))
-            if module.bias is not None:
-                nn.init.zeros_(module.bias)
+        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d) and module.bias is not None:
+            nn.init.zeros_(module.bias)
     if network.decoder is not None:
         with torch.no_grad():
             for parameter in network.decoder.output.parameters():

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torchvision.ops import roi_align
 
-__all__ = ["BoxClassifier", "WholeClassifier", "pool"]
+__all__ = ["Classifier", "pool"]
 
 
 def pool(x: Float[Tensor, "b c h w"], pooling: str) -> Float[Tensor, "b f"]:
@@ -21,82 +21,54 @@ def pool(x: Float[Tensor, "b c h w"], pooling: str) -> Float[Tensor, "b f"]:
     return x.flatten(1)
 
 
-class WholeClassifier(nn.Module):
-    """Classify the whole image.
+class Classifier(nn.Module):
+    """Classify the whole image, or each box of it.
 
     Args:
-        blocks: Modules that process the map first.
-        pooling: As in :func:`pool`, without ``flatten``.
+        blocks: Modules that process the map, or the boxes.
+        pooling: As in :func:`pool`; ``flatten`` for boxes only.
         features: Length of the pooled vector.
         num_classes: Number of classes.
-    """
-
-    def __init__(
-        self, blocks: nn.Sequential, *, pooling: str, features: int, num_classes: int
-    ) -> None:
-        super().__init__()
-        self.blocks = blocks
-        self.pooling = pooling
-        self.linear = nn.Linear(features, num_classes)
-
-    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b classes"]:
-        """Return the logits."""
-        logits: Tensor = self.linear(pool(self.blocks(x), self.pooling))
-        return logits
-
-
-class BoxClassifier(nn.Module):
-    """Classify each box of an image.
-
-    Args:
-        blocks: Modules that process the boxes.
-        size_px: Height and width to which each box is resampled.
+        box_px: Height and width to which each box is resampled; ``None`` for the whole image.
         stride_px: Image pixels per place of the input map.
-        pooling: As in :func:`pool`.
-        features: Length of the pooled vector.
-        num_classes: Number of classes.
     """
 
     def __init__(
         self,
         blocks: nn.Sequential,
         *,
-        size_px: int,
-        stride_px: int,
         pooling: str,
         features: int,
         num_classes: int,
+        box_px: int | None = None,
+        stride_px: int = 1,
     ) -> None:
         super().__init__()
         self.blocks = blocks
-        self.size_px = size_px
-        self.stride_px = stride_px
         self.pooling = pooling
+        self.box_px, self.stride_px = box_px, stride_px
         self.linear = nn.Linear(features, num_classes)
 
     def forward(
-        self, x: Float[Tensor, "b c h w"], boxes: Float[Tensor, "b k 4"]
-    ) -> Float[Tensor, "b k classes"]:
-        """Return the logits of each box (left, top, right, bottom, in image pixels)."""
-        num_images, num_boxes = boxes.shape[:2]
-        logits: Tensor = self.linear(pool(self.blocks(self._cut(x, boxes)), self.pooling))
-        return logits.view(num_images, num_boxes, -1)
+        self, x: Float[Tensor, "b c h w"], boxes: Float[Tensor, "b k 4"] | None = None
+    ) -> Float[Tensor, "b *k classes"]:
+        """Return the logits; with boxes (left, top, right, bottom, in image pixels), of each."""
+        x = x if boxes is None else self._cut(x, boxes)
+        logits: Tensor = self.linear(pool(self.blocks(x), self.pooling))
+        return logits if boxes is None else logits.view(*boxes.shape[:2], -1)
 
     def _cut(
         self, x: Float[Tensor, "b c h w"], boxes: Float[Tensor, "b k 4"]
     ) -> Float[Tensor, "bk c size size"]:
-        num_images, num_boxes = boxes.shape[:2]
         # In float32 under autocast too: bf16 is exact only up to 256.
-        image = torch.arange(num_images, device=x.device, dtype=torch.float32)
-        regions = torch.cat(
-            [image.repeat_interleave(num_boxes)[:, None], boxes.reshape(-1, 4).float()], dim=1
-        )
-        # Aligned, one sample per cell: a box of exactly size_px on an image is cut out unchanged.
+        image = torch.arange(len(boxes), device=x.device, dtype=torch.float32)
+        image = image.repeat_interleave(boxes.shape[1])
+        # Aligned, one sample per cell: a box of exactly its size on an image is cut out unchanged.
         # On coarser maps two samples per side do not skip neighbouring places.
         cut: Tensor = roi_align(
             x.float(),
-            regions,
-            output_size=self.size_px,
+            torch.cat([image[:, None], boxes.reshape(-1, 4).float()], dim=1),
+            output_size=self.box_px,
             spatial_scale=1 / self.stride_px,
             sampling_ratio=1 if self.stride_px == 1 else 2,
             aligned=True,

@@ -9,9 +9,8 @@ from torch import Tensor, nn
 from tapetum.arch import Architecture, NetworkFacts
 from tapetum.errors import InputError
 from tapetum.nn.blocks import pad_to_stride
-from tapetum.nn.decoder import Decoder
-from tapetum.nn.encoder import Encoder
-from tapetum.nn.heads import BoxClassifier, WholeClassifier
+from tapetum.nn.heads import Classifier
+from tapetum.nn.unet import Decoder, Encoder
 
 __all__ = ["Network", "Outputs", "TrainableNetwork"]
 
@@ -77,7 +76,7 @@ class Network(TrainableNetwork):
         *,
         encoder: Encoder | None,
         decoder: Decoder | None,
-        classifier: WholeClassifier | BoxClassifier | None,
+        classifier: Classifier | None,
     ) -> None:
         super().__init__()
         self.architecture: Architecture = architecture
@@ -98,26 +97,21 @@ class Network(TrainableNetwork):
             InputError: The network classifies boxes and got none.
         """
         if self.encoder is None or self.decoder is None:
-            return Outputs(None, self._name(noisy, boxes))
+            return Outputs(None, self._classify(noisy, boxes))
         features = self.encoder(pad_to_stride(noisy, self.architecture.stride_px))
         height, width = noisy.shape[-2:]
         image = self.decoder(features)[..., :height, :width]
         source = features[-1] if self.architecture.kind == "integrated" else image
-        return Outputs(image, self._name(source, boxes))
+        return Outputs(image, self._classify(source, boxes))
 
     def label(
         self, noisy: Float[Tensor, "b c h w"], boxes: Float[Tensor, "b k 4"] | None = None
     ) -> Tensor | None:
-        """Return the logits alone; an integrated network skips its decoder.
-
-        Args:
-            noisy: As in :meth:`forward`.
-            boxes: As in :meth:`forward`.
-        """
+        """Return the logits alone; an integrated network skips its decoder."""
         if self.encoder is None or self.architecture.kind != "integrated":
             return self.forward(noisy, boxes).logits
         features = self.encoder(pad_to_stride(noisy, self.architecture.stride_px))
-        return self._name(features[-1], boxes)
+        return self._classify(features[-1], boxes)
 
     def freeze_unused(self, *, uses_image: bool, uses_labels: bool) -> None:
         """Freeze the classifier, or the decoder that no classifier reads; see the base class."""
@@ -127,16 +121,14 @@ class Network(TrainableNetwork):
         if is_integrated and self.decoder is not None and not uses_image:
             self.decoder.requires_grad_(False)
 
-    def _name(self, x: Tensor, boxes: Tensor | None) -> Tensor | None:
+    def _classify(self, x: Tensor, boxes: Tensor | None) -> Tensor | None:
         if self.classifier is None:
             return None
-        if isinstance(self.classifier, WholeClassifier):
-            logits: Tensor = self.classifier(x)
-            return logits
-        if boxes is None:
+        takes_boxes = self.architecture.classifies_boxes
+        if takes_boxes and boxes is None:
             raise InputError(
                 f"{self.architecture.name} classifies boxes but got none",
                 "pass boxes of shape (images, boxes, 4)",
             )
-        logits = self.classifier(x, boxes)
+        logits: Tensor = self.classifier(x, boxes if takes_boxes else None)
         return logits

@@ -43,27 +43,19 @@ class RowBatchNorm2d(nn.BatchNorm2d):
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
         """Normalise each channel by its mean and variance over images and places."""
-        if self.training and _pays(x):
-            weight, bias = (first_channels(value, x) for value in (self.weight, self.bias))
+        pays = self.training and _pays(x)
+        if not pays and x.shape[1] == self.num_features:
+            result: Tensor = super().forward(x)
+            return result
+        weight, bias = (first_channels(value, x) for value in (self.weight, self.bias))
+        if pays:
             normed: Tensor
             normed, mean, variance = _NormaliseRows.apply(x, weight, bias, self.eps)
             self._remember(mean, variance, count=x.numel() // x.shape[1])
             return normed
-        if x.shape[1] == self.num_features:
-            result: Tensor = super().forward(x)
-            return result
-        mean, variance = self._statistics()
-        weight, bias = (first_channels(value, x) for value in (self.weight, self.bias))
-        return F.batch_norm(
-            x,
-            first_channels(mean, x),
-            first_channels(variance, x),
-            weight,
-            bias,
-            self.training,
-            0.1 if self.momentum is None else self.momentum,
-            self.eps,
-        )
+        mean, variance = (first_channels(value, x) for value in self._statistics())
+        momentum = 0.1 if self.momentum is None else self.momentum
+        return F.batch_norm(x, mean, variance, weight, bias, self.training, momentum, self.eps)
 
     def _statistics(self) -> tuple[Tensor, Tensor]:
         assert self.running_mean is not None  # noqa: S101  (tracking is always on)
@@ -136,8 +128,9 @@ class _NormaliseRows(torch.autograd.Function):
         result, weight_gradient, bias_gradient = torch.ops.aten.native_batch_norm_backward(
             flow, rows, *parameters, None, None, False, ctx.eps, [True, True, True]
         )
-        weight_gradient = weight_gradient.view(-1, x.shape[1]).sum(dim=0)
-        bias_gradient = bias_gradient.view(-1, x.shape[1]).sum(dim=0)
+        weight_gradient, bias_gradient = (
+            value.view(-1, x.shape[1]).sum(dim=0) for value in (weight_gradient, bias_gradient)
+        )
         # Then the gradient through them, which is linear in x: slope * x + offset.
         inverse = torch.rsqrt(variance + ctx.eps)
         share = weight * inverse * (x.shape[1] / x.numel())

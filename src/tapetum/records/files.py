@@ -42,15 +42,11 @@ def is_part_file(path: Path) -> bool:
 
 
 def write_csv(path: Path, rows: Sequence[Mapping[str, object]]) -> None:
-    """Write rows as CSV in one step; the last row names the columns.
-
-    Args:
-        path: The file to write.
-        rows: One mapping a row; a missing cell is left empty.  No rows give an empty file.
-    """
+    """Write rows as CSV in one step; the last row names the columns, a missing cell is empty."""
     text = io.StringIO()
     if rows:
-        writer = csv.DictWriter(text, fieldnames=list(rows[-1]), lineterminator="\n")
+        names = list(rows[-1])
+        writer = csv.DictWriter(text, names, extrasaction="ignore", lineterminator="\n")
         writer.writeheader()
-        writer.writerows({name: row.get(name, "") for name in rows[-1]} for row in rows)
+        writer.writerows(rows)
     write_atomically(path, text.getvalue().encode())

@@ -33,13 +33,7 @@ REQUEST, RESULT = "request.json", "result.json"
 
 @dataclass(frozen=True)
 class Folder(Generic[Q, R]):
-    """A folder of long work; see the module's description for its files.
-
-    Attributes:
-        kind: What kind of work the folder holds.
-        path: The folder.
-        request: What was requested.
-    """
+    """A folder of long work; see the module's description for its files."""
 
     kind: "FolderKind[Q, R]"
     path: Path
@@ -67,13 +61,7 @@ class Folder(Generic[Q, R]):
         result.write(self.path / RESULT)
 
     def once(self, name: str, kind: type[S], make: Callable[[], S]) -> S:
-        """Return the record of a step, or make and keep it where it is missing.
-
-        Args:
-            name: File name of the record, such as ``match.json``.
-            kind: Type of the record.
-            make: Does the step.
-        """
+        """Return the record of a step, kept under a file name; make it where it is missing."""
         path = self.path / name
         if path.exists():
             return kind.read(path)
@@ -82,11 +70,7 @@ class Folder(Generic[Q, R]):
         return made
 
     def require_unfinished(self) -> None:
-        """Refuse to continue finished work.
-
-        Raises:
-            RunError: The work is finished.
-        """
+        """Raise a :class:`~tapetum.errors.RunError` if the work is finished."""
         if self.is_finished:
             raise RunError(
                 f"the {self.kind.name} in {self.path} is finished, so there is nothing to resume",
@@ -94,13 +78,8 @@ class Folder(Generic[Q, R]):
             )
 
     def require_same(self, request: Q) -> None:
-        """Refuse to continue the work of another request.
-
-        Raises:
-            RunError: The requests differ; the message names each field that does.
-        """
-        changes = differences(self.request, request)
-        if changes:
+        """Raise a :class:`~tapetum.errors.RunError` that names each field that differs."""
+        if changes := differences(self.request, request):
             raise RunError(
                 f"the {self.kind.name} in {self.path} was started with another request: "
                 f"{'; '.join(changes)}",
@@ -181,10 +160,7 @@ class FolderKind(Generic[Q, R]):
         return isinstance(request, dict) and request.get("format") == expected
 
     def _make_room(self, path: Path, *, overwrite: bool) -> None:
-        """Put older work aside if that is allowed; anything else stays and is an error.
-
-        One step, so that a kill leaves the older work whole, or none of it.
-        """
+        """Put older work aside in one step if that is allowed; anything else is an error."""
         if not self._is_ours(path):
             raise RunError(
                 f"{path} exists and is not the folder of a {self.name}, so it is left alone",

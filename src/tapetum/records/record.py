@@ -32,20 +32,16 @@ class Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     def to_json(self) -> str:
-        """The record as indented JSON text, ending in a newline."""
+        """Return the record as indented JSON text, ending in a newline."""
         return self.model_dump_json(indent=2) + "\n"
 
     def write(self, path: Path) -> None:
-        """Writes the record to ``path`` as JSON, in one step."""
+        """Write the record to ``path`` as JSON, in one step."""
         write_atomically(path, self.to_json().encode())
 
     @classmethod
     def from_json(cls, text: str | bytes, *, source: str) -> Self:
-        """Reads a record from JSON text.
-
-        Args:
-            text: The JSON text.
-            source: Where it came from, for the error message.
+        """Read a record from JSON text; ``source`` says where it came from, in an error.
 
         Raises:
             InputError: The text is no JSON, or does not describe such a record; all faults at once.
@@ -54,14 +50,13 @@ class Record(BaseModel):
             values = json.loads(text)
         except (json.JSONDecodeError, UnicodeDecodeError) as error:
             raise InputError(f"{source} is not JSON: {error}", "check the file") from error
-        with faults_are_ours(
-            f"{source} does not describe a {cls.__name__}", "correct these fields"
-        ):
+        problem = f"{source} does not describe a {cls.__name__}"
+        with faults_are_ours(problem, "correct these fields"):
             return cls.model_validate(values)
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """Reads a record from a JSON file.
+        """Read a record from a JSON file.
 
         Raises:
             InputError: There is no such file, or it does not describe such a record.
@@ -69,14 +64,13 @@ class Record(BaseModel):
         try:
             text = path.read_bytes()
         except OSError as error:
-            raise InputError(
-                f"cannot read {path}: {error.strerror or error}", "check the path"
-            ) from error
+            fault = f"cannot read {path}: {error.strerror or error}"
+            raise InputError(fault, "check the path") from error
         return cls.from_json(text, source=str(path))
 
 
 def describe_faults(error: ValidationError) -> str:
-    """All faults of a validation in one line: ``field.path: what is wrong (found value)``."""
+    """Return all faults of a validation in one line: ``field.path: what is wrong``."""
     faults = []
     for fault in error.errors():
         where = ".".join(str(part) for part in fault["loc"])
@@ -89,15 +83,12 @@ def describe_faults(error: ValidationError) -> str:
 def faults_are_ours(
     problem: str, remedy: str = "correct them", *, kind: type[InputError] = InputError
 ) -> Iterator[None]:
-    """Values that a user gave and a record refuses are our error, not pydantic's.
+    """Raise our error, not pydantic's, where a record refuses the values of a user.
 
     Args:
         problem: What the values do not make; their faults follow it.
         remedy: What to do next.
-        kind: Of the error.
-
-    Raises:
-        InputError: A record was refused; all faults at once.
+        kind: The error to raise.
     """
     try:
         yield
@@ -106,17 +97,17 @@ def faults_are_ours(
 
 
 def differences(then: Record, now: Record) -> list[str]:
-    """Fields that differ between two records, each as ``recipe.epochs was 6, is 3``."""
+    """Return the fields that differ between two records, as ``recipe.epochs was 6, is 3``."""
     return list(_differences(then.model_dump(), now.model_dump()))
 
 
 def changed(record: R, changes: Mapping[str, Any], *, what: str) -> R:
-    """A record with some fields changed, validated again.
+    """Return a copy with some fields changed, validated again.
 
     Args:
-        record: Stays as it is.
-        changes: Fields by name.
-        what: Names the record in an error, such as ``recipe 'quick'``.
+        record: The record.
+        changes: New values by the name of the field.
+        what: Name of the record in an error, such as ``recipe 'quick'``.
 
     Raises:
         InputError: A value is not possible; all faults at once.

@@ -1,4 +1,4 @@
-"""The decoder of a UNet: from feature maps to an image.
+"""A UNet: from an image to feature maps, each smaller and wider than the last, and back.
 
 References:
     | U-Net: Convolutional Networks for Biomedical Image Segmentation (Ronneberger et al., 2015)
@@ -11,7 +11,27 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-__all__ = ["Decoder", "DecoderLevel"]
+__all__ = ["Decoder", "DecoderLevel", "Encoder"]
+
+
+class Encoder(nn.Module):
+    """A chain of levels; the output of each level is kept.
+
+    Args:
+        levels: Modules, the finest level first.
+    """
+
+    def __init__(self, levels: Sequence[nn.Sequential]) -> None:
+        super().__init__()
+        self.levels = nn.ModuleList(levels)
+
+    def forward(self, x: Float[Tensor, "b c h w"]) -> list[Tensor]:
+        """Return the feature maps of all levels, the finest first."""
+        features = []
+        for level in self.levels:
+            x = level(x)
+            features.append(x)
+        return features
 
 
 class DecoderLevel(nn.Module):
