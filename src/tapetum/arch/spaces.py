@@ -271,10 +271,8 @@ def _strides(image_px: int) -> dict[int, int]:
 
 def _candidates(operators: int) -> tuple[Candidate, ...]:
     if operators not in OPERATORS:
-        raise ArchitectureError(
-            f"there is no space with {operators} operators",
-            f"choose {', '.join(map(str, OPERATORS))}",
-        )
+        remedy = f"choose {', '.join(map(str, OPERATORS))}"
+        raise ArchitectureError(f"there is no space with {operators} operators", remedy)
     return OPERATORS[operators]
 
 

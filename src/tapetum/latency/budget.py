@@ -37,9 +37,7 @@ class Selection(NamedTuple):
 
 @dataclass(frozen=True)
 class Budget:
-    """A latency target that at least one network of the table's space keeps.
-
-    Use :meth:`of` to construct one: whoever holds a budget need not check it again.
+    """A latency target that at least one network of the table's space keeps; made by :meth:`of`.
 
     Attributes:
         table: The prices of the space, under the conditions that the target holds for.

@@ -99,10 +99,8 @@ class Check(Record):
         """Return all numbers as plain values."""
         errors = ("table", "same_speed", "multiply_adds", "repeating")
         numbers = ("coverage", "interval", "noise", "bias")
-        return {
-            **{name: getattr(self, name)._asdict() for name in errors},
-            **{name: getattr(self, name) for name in numbers},
-        }
+        summary = {name: getattr(self, name)._asdict() for name in errors}
+        return summary | {name: getattr(self, name) for name in numbers}
 
     def _all(self, name: str) -> NDArray[np.float64]:
         return np.array([getattr(net, name) for net in self.networks], dtype=np.float64)

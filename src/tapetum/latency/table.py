@@ -198,11 +198,7 @@ class LatencyTable(Record):
         return Prediction(total, total / (1 + off), total / max(1e-9, 1 - off))
 
     def predict_architecture(self, architecture: Architecture) -> Prediction:
-        """Return the predicted latency of an architecture of the table's space.
-
-        Raises:
-            InputError: The architecture is not of that space.
-        """
+        """Return the predicted latency of an architecture, which must be of the table's space."""
         return self.predict(self.space.choices(architecture))
 
 

@@ -46,11 +46,11 @@ LOCK_PORT = 21_907  # elsewhere
 
 
 class PassCount(Record):
-    """The least number of passes in one round, and their least time, first as a warm-up."""
+    """The least number of forward passes in one round, and the least time of all together."""
 
-    warmups: PositiveInt = 1
+    warmups: PositiveInt = 1  # before counting
     warmup_ms: NonNegativeFloat = 15.0
-    min_passes: PositiveInt = 3
+    min_passes: PositiveInt = 3  # counted: each enters the result
     min_ms: NonNegativeFloat = 40.0
 
 

@@ -46,11 +46,8 @@ def normalise(norm: str, channels: int) -> nn.Module:
 
 def activate(activation: str) -> nn.Module:
     """Return an activation layer by name: ``relu``, ``silu`` (swish) or ``none``."""
-    if activation == "relu":
-        return nn.ReLU(inplace=True)
-    if activation == "silu":
-        return nn.SiLU(inplace=True)
-    return nn.Identity()
+    kinds = {"relu": nn.ReLU, "silu": nn.SiLU}
+    return kinds[activation](inplace=True) if activation in kinds else nn.Identity()
 
 
 class ConvNorm(nn.Module):

@@ -33,9 +33,6 @@ class TrainableNetwork(nn.Module, ABC):
 
     :class:`Network` is built from an architecture. Derive from this class to train a network of
     your own.
-
-    Attributes:
-        architecture: The architecture of the network, or facts about it.
     """
 
     architecture: Architecture | NetworkFacts
