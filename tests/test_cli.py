@@ -15,7 +15,8 @@ from typer.testing import CliRunner, Result
 from tapetum.allocator import ALLOCATOR_ENVIRONMENT
 from tapetum.cli import TRAINING_COMMANDS, main
 from tapetum.cli.app import app
-from tapetum.runtime import open_package, read_image
+from tapetum.runtime import open_package
+from tapetum.runtime.image import read_image
 
 TRAIN = ("train", "unet-s", "--data", "{photos}", "--batch-size", "8", "--out")
 COMMANDS = (

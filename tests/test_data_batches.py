@@ -12,9 +12,7 @@ from tapetum.data import (
     Batch,
     ImageDataset,
     Samples,
-    Subset,
     evaluation_batches,
-    steps_per_epoch,
     training_batches,
 )
 from tapetum.errors import DataError
@@ -23,7 +21,7 @@ from tapetum.noise import Gaussian, NoisePlan
 PLAN = NoisePlan(levels=(0.1, 0.5, 1.0))
 
 
-class Numbered:
+class Numbered(ImageDataset):
     """Images whose every pixel says their index, so that a batch shows what it holds."""
 
     channels = 1
@@ -62,7 +60,7 @@ def test_an_epoch_holds_every_image_once() -> None:
     """Shuffled batches share out the whole set, and drop the last incomplete one."""
     batches = list(training_batches(Numbered(23), PLAN, batch_size=5, seed=0, epoch=0))
     found = indices_of(batches, 23)
-    assert len(batches) == steps_per_epoch(Numbered(23), 5) == 4
+    assert len(batches) == Numbered(23).num_batches(5) == 4
     assert len(set(found)) == 20
     assert found != sorted(found)
 
@@ -228,7 +226,7 @@ def test_empty_evaluation_batches_are_refused() -> None:
 def test_a_selection_is_a_set_of_its_own() -> None:
     """A selection holds the chosen images in the given order, and all that describes them."""
     whole = Numbered(10)
-    some = Subset(whole, [7, 2, 4])
+    some = whole.subset([7, 2, 4])
     assert isinstance(some, ImageDataset)
     assert (len(some), some.channels, some.class_names) == (3, 1, whole.class_names)
     batches = evaluation_batches(

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from tapetum.errors import InputError, MissingExtraError
-from tapetum.report import Report, Table, contact_sheet, write_report
+from tapetum.report import contact_sheet, write_report
 from tapetum.report.content import (
     Bar,
     Curve,
@@ -24,7 +24,9 @@ from tapetum.report.content import (
     Example,
     ExampleGroup,
     ExampleLabel,
+    Report,
     Series,
+    Table,
 )
 from tapetum.report.plots import plot
 from tapetum.report.write import render

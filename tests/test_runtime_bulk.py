@@ -10,8 +10,9 @@ from tapetum.arch import find_architecture
 from tapetum.errors import DataError, InputError
 from tapetum.graph import random_weights, write_graph
 from tapetum.noise import Gaussian
-from tapetum.runtime import DecodedImage, Manifest, Package, Predictor, read_image, write_image
+from tapetum.runtime import DecodedImage, Manifest, Package, Predictor, write_image
 from tapetum.runtime.bulk import Job, PredictionRow, read_boxes, run_job, scale_note
+from tapetum.runtime.image import read_image
 from tapetum.scores import ScoreRow, Scores
 
 

@@ -3,7 +3,7 @@
 import math
 
 from tapetum.noise import Gaussian, Speckle
-from tapetum.scores import SCORE_HEADER, ScoreRow, Scores, show_number
+from tapetum.scores import ScoreRow, Scores, show_number
 
 
 def test_a_table_has_a_row_for_each_level_and_one_for_the_mean() -> None:
@@ -13,9 +13,9 @@ def test_a_table_has_a_row_for_each_level_and_one_for_the_mean() -> None:
     scores = Scores(protocol="camera", seed=3, source="seven", rows=(row,), mean=mean)
     cells = scores.cells()
     assert [line[0] for line in cells] == ["gaussian 0.2", "mean"]
-    assert all(len(line) == len(SCORE_HEADER) for line in cells)
-    assert cells[0][SCORE_HEADER.index("accuracy %")] == "50.0"
-    assert cells[0][SCORE_HEADER.index("PSNR dB")] == "-"
+    assert all(len(line) == len(Scores.HEADER) for line in cells)
+    assert cells[0][Scores.HEADER.index("accuracy %")] == "50.0"
+    assert cells[0][Scores.HEADER.index("PSNR dB")] == "-"
     assert scores.note == "7 images at each noise level, protocol camera, noise seed 3"
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from tapetum.arch.space import Candidate, Slot, Space, SpaceClassifier
 from tapetum.arch.spec import Conv, Whole
-from tapetum.data import Samples
+from tapetum.data import ImageDataset, Samples
 from tapetum.latency import Budget, LatencyTable
 from tapetum.search import choose_search_recipe, search
 from test_latency_table import table_of
@@ -18,7 +18,7 @@ SIZE_PX = 16
 SMALL, LARGE = Candidate(kernel_px=3, expansion=3), Candidate(kernel_px=5, expansion=3)
 
 
-class Stripes:
+class Stripes(ImageDataset):
     """Rows of random pixels that come again some pixels farther: as they are, or inverted.
 
     In which way is the label.  At 4 px any 3 x 3 window of either class holds independent random

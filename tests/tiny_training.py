@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from tapetum.arch import Architecture, find_architecture
-from tapetum.data import DatasetInfo, Samples, training_batches
+from tapetum.data import DatasetInfo, ImageDataset, Samples, training_batches
 from tapetum.nn import build
 from tapetum.noise import NoisePlan
 from tapetum.training import RUNS, Recipe, Request, Result, is_main_process, train
@@ -27,7 +27,7 @@ from tapetum.training.learner import Learner
 SIZE_PX = 32
 
 
-class Squares:
+class Squares(ImageDataset):
     """Images with one bright square; in which quarter it lies is the label."""
 
     channels = 1

@@ -13,7 +13,7 @@ from tapetum.noise import NoisePlan, add_noise, generator_for
 _ONCE = 7  # its own number, so that noise drawn once shares no draws with that of an epoch
 
 
-class DrawnOnce:
+class DrawnOnce(ImageDataset):
     """Images that are as noisy in every epoch (a :class:`ImageDataset`).
 
     Args:

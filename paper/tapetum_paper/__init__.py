@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from tapetum.errors import InputError, nearest
 from tapetum.progress import ProgressCallback, silent
-from tapetum.report import Table
+from tapetum.report import content
 from tapetum_paper.compare import comparison
 from tapetum_paper.controlled import figure_3, figure_9, table_1, table_7, table_8
 from tapetum_paper.figures import drawing
@@ -74,7 +74,7 @@ class Reproduced(NamedTuple):
     """
 
     results: list[CellResult]
-    table: Table | None
+    table: content.Table | None
     files: list[Path]
 
 

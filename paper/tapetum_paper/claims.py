@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from fnmatch import fnmatchcase
 from typing import NamedTuple
 
-from tapetum.report import Table
+from tapetum.report import content
 from tapetum_paper.compare import NOT_RUN
 from tapetum_paper.controlled import table_1, table_7
 from tapetum_paper.plan import (
@@ -116,7 +116,9 @@ SEARCHED = (
 )  # fmt: skip
 
 
-def claims_table(claims: Sequence[Claim], outcomes: Sequence[Outcome], scale: Scale) -> Table:
+def claims_table(
+    claims: Sequence[Claim], outcomes: Sequence[Outcome], scale: Scale
+) -> content.Table:
     """Return a table of claims with the printed difference, ours, and the verdict.
 
     Args:
@@ -127,7 +129,7 @@ def claims_table(claims: Sequence[Claim], outcomes: Sequence[Outcome], scale: Sc
     by_name = at_scale(outcomes, scale)
     rows = tuple(_line(claim, by_name[claim.experiment(scale).name]) for claim in claims)
     header = ("claim", "by", "paper", "here", "seeds", "verdict")
-    return Table(title="What the paper claims", header=header, rows=rows)
+    return content.Table(title="What the paper claims", header=header, rows=rows)
 
 
 def _line(claim: Claim, outcome: Outcome) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 import statistics
 from collections.abc import Sequence
 
-from tapetum.report import Table
+from tapetum.report import content
 from tapetum_paper.plan import CellResult, Measure, Outcome, Row, Spread, spread
 
 __all__ = ["NOT_RUN", "comparison"]
@@ -11,7 +11,7 @@ __all__ = ["NOT_RUN", "comparison"]
 NOT_RUN = "not run"
 
 
-def comparison(outcome: Outcome) -> Table | None:
+def comparison(outcome: Outcome) -> content.Table | None:
     """Return a table of the paper's values, ours, and the difference.
 
     Args:
@@ -27,7 +27,7 @@ def comparison(outcome: Outcome) -> Table | None:
     for row in experiment.rows:
         rows += _lines(experiment.measures, row, outcome.of(row))
     header = ("network", "", *(measure.title for measure in experiment.measures), "trained")
-    return Table(title=experiment.title, header=header, rows=tuple(rows))
+    return content.Table(title=experiment.title, header=header, rows=tuple(rows))
 
 
 def _lines(

@@ -14,7 +14,7 @@ from PIL import Image
 from pydantic import Field
 from torch import Tensor
 
-from tapetum.data import Batch, Dataset, Subset, evaluation_batches
+from tapetum.data import Batch, Dataset, evaluation_batches
 from tapetum.noise import Gaussian
 from tapetum.records import Record
 from tapetum.report import png_of
@@ -55,7 +55,7 @@ def clean_example(predict: Predict, images: Dataset, sigma: float) -> Example:
     """
     batch = next(
         evaluation_batches(
-            Subset(images.validation, [PLACE]),
+            images.validation.subset([PLACE]),
             Gaussian(sigma=sigma),
             protocol="benchmark",
             batch_size=1,

@@ -3,19 +3,20 @@
 ::
 
     TapetumError
-    ├── InputError               a request that is impossible with the given input
-    │   ├── ArchitectureError    a description that contradicts itself, or an unknown name
-    │   ├── DataError            images, folders, digits
-    │   ├── PackageError         a .tapetum file that does not fit
-    │   └── RunError             a folder that is in use, unfinished or of another request
-    ├── MissingExtraError        an optional package that is not installed
-    └── TrainingError            a training that cannot go on (its last good state is kept)
+    ├── InputError
+    │   ├── ArchitectureError
+    │   ├── DataError
+    │   ├── PackageError
+    │   └── RunError
+    ├── MissingExtraError
+    └── TrainingError
 
 Each message says what was requested, what was found and what to do next; the command line prints it
 as one sentence and exits with code 2.
 """
 
 from collections.abc import Iterable
+from typing import Self
 
 __all__ = [
     "ArchitectureError",
@@ -26,7 +27,6 @@ __all__ = [
     "RunError",
     "TapetumError",
     "TrainingError",
-    "missing_extra",
     "nearest",
 ]
 
@@ -71,33 +71,23 @@ class RunError(InputError):
 class MissingExtraError(TapetumError):
     """An optional package is not installed."""
 
+    @classmethod
+    def of(cls, package: str, extra: str) -> Self:
+        """Return the error for a package that an extra of Tapetum installs, such as ``train``."""
+        return cls(
+            f"this needs {package}, which is not installed",
+            f"install it in the folder of the clone: pip install '.[{extra}]'",
+        )
+
 
 class TrainingError(TapetumError):
     """A training cannot go on; its last good state is kept."""
 
 
-def missing_extra(package: str, extra: str) -> MissingExtraError:
-    """Return the error for an optional package that is not installed.
-
-    Args:
-        package: Name of the package.
-        extra: The extra of Tapetum that installs it, such as ``train``.
-    """
-    return MissingExtraError(
-        f"this needs {package}, which is not installed",
-        f"install it in the folder of the clone: pip install '.[{extra}]'",
-    )
-
-
 def nearest(word: str, known: Iterable[str]) -> str:
-    """Return the known words, with the most similar one first, for the end of an error message.
+    """Return the known words and the most similar one, as the remedy of an error.
 
-    Args:
-        word: The requested word.
-        known: The words to choose from.
-
-    Returns:
-        A text such as ``did you mean 'unet-s'? known: unet, unet-m, unet-s``.
+    The text is such as ``did you mean 'unet-s'? known: unet, unet-m, unet-s``.
     """
     import difflib
 

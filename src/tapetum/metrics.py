@@ -60,12 +60,11 @@ def ssim(a: Float[Tensor, "b c h w"], b: Float[Tensor, "b c h w"]) -> Float[Tens
     """Return the structural similarity of each pair of images.
 
     The function is differentiable and clamps nothing, so that it can be a loss; clamp outputs of a
-    network to [0, 1] for scores. Autocast is off, since variances are small differences of large
-    numbers.
+    network to [0, 1] for scores.
 
     Args:
         a: Images, in [0, 1].
-        b: Images to compare them with; the order does not matter.
+        b: Images to compare them with.
 
     Returns:
         Values from -1 to 1 (equal images), at least float32.
@@ -79,7 +78,7 @@ def ssim(a: Float[Tensor, "b c h w"], b: Float[Tensor, "b c h w"]) -> Float[Tens
             f"SSIM needs images of {WINDOW_PX} x {WINDOW_PX} px, but these have {width} x {height}",
             "use larger images or leave SSIM out",
         )
-    with torch.autocast(a.device.type, enabled=False):
+    with torch.autocast(a.device.type, enabled=False):  # variances need all digits
         a, b = _at_least_float32(a), _at_least_float32(b)
         maps = torch.stack((a, b, a * a, b * b, a * b))
         mean_a, mean_b, mean_aa, mean_bb, mean_ab = _blur(maps)
@@ -97,9 +96,6 @@ def accuracy(logits: Float[Tensor, "*n classes"], labels: Int[Tensor, "*n"]) -> 
         logits: A score for each class; the largest is the prediction.
         labels: Index of the true class.
 
-    Returns:
-        A share from 0 to 1.
-
     Raises:
         DataError: There are no labels.
     """
@@ -109,15 +105,7 @@ def accuracy(logits: Float[Tensor, "*n classes"], labels: Int[Tensor, "*n"]) -> 
 def macro_accuracy(logits: Float[Tensor, "*n classes"], labels: Int[Tensor, "*n"]) -> float:
     """Return the accuracy of each class, averaged over the classes that occur.
 
-    Args:
-        logits: A score for each class; the largest is the prediction.
-        labels: Index of the true class.
-
-    Returns:
-        A share from 0 to 1.
-
-    Raises:
-        DataError: There are no labels.
+    See :func:`accuracy` for the arguments and errors.
     """
     is_right = _is_right(logits, labels).double()
     num_right = torch.bincount(labels.flatten(), weights=is_right)
@@ -139,9 +127,6 @@ def expected_calibration_error(
         logits: A score for each class, before the softmax.
         labels: Index of the true class.
         num_bins: Number :math:`M` of bins, of equal width.
-
-    Returns:
-        A number from 0 (a confidence of 80 % is right 8 times of 10) to 1.
 
     Raises:
         DataError: There are no labels.

@@ -61,6 +61,8 @@ Sigma = Annotated[float, Field(ge=0, le=5)]
 Gain = Annotated[float, Field(ge=1e-12, le=5)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 
+_Pixels = NDArray[np.float32]
+
 PAPER_SIGMAS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 """The noise levels of the paper's controlled study (section 3)."""
 
@@ -80,15 +82,13 @@ class Gaussian(_Model):
     r"""White noise of one strength everywhere: :math:`y = x + \sigma n`.
 
     Args:
-        sigma: Standard deviation :math:`\sigma`, on the scale of the image, 0 to 1.
+        sigma: Standard deviation, on the scale of the image, 0 to 1.
     """
 
     kind: Literal["gaussian"] = "gaussian"
     sigma: Sigma
 
-    def corrupt(
-        self, clean: NDArray[np.float32], generator: np.random.Generator
-    ) -> NDArray[np.float32]:
+    def corrupt(self, clean: _Pixels, generator: np.random.Generator) -> _Pixels:
         """Return the noisy values, not clipped, in a new array."""
         noisy = generator.standard_normal(clean.shape, dtype=np.float32)
         noisy *= self.sigma
@@ -108,9 +108,7 @@ class PoissonGaussian(_Model):
     gain: Gain
     sigma: Sigma
 
-    def corrupt(
-        self, clean: NDArray[np.float32], generator: np.random.Generator
-    ) -> NDArray[np.float32]:
+    def corrupt(self, clean: _Pixels, generator: np.random.Generator) -> _Pixels:
         """Return the noisy values, not clipped, in a new array."""
         # Resampled images may undershoot black, but there is no negative light.
         expected = np.maximum(clean, 0).astype(np.float64) / self.gain
@@ -130,9 +128,7 @@ class Speckle(_Model):
     kind: Literal["speckle"] = "speckle"
     sigma: Sigma
 
-    def corrupt(
-        self, clean: NDArray[np.float32], generator: np.random.Generator
-    ) -> NDArray[np.float32]:
+    def corrupt(self, clean: _Pixels, generator: np.random.Generator) -> _Pixels:
         """Return the noisy values, not clipped, in a new array."""
         noisy = generator.standard_normal(clean.shape, dtype=np.float32)
         noisy *= self.sigma
@@ -151,9 +147,7 @@ class SaltAndPepper(_Model):
     kind: Literal["salt-and-pepper"] = "salt-and-pepper"
     fraction: Fraction
 
-    def corrupt(
-        self, clean: NDArray[np.float32], generator: np.random.Generator
-    ) -> NDArray[np.float32]:
+    def corrupt(self, clean: _Pixels, generator: np.random.Generator) -> _Pixels:
         """Return the noisy values in a new array."""
         lot = generator.random(clean.shape, dtype=np.float32)
         noisy = clean.copy()
@@ -164,11 +158,9 @@ class SaltAndPepper(_Model):
 
 Noise = Annotated[Gaussian | PoissonGaussian | Speckle | SaltAndPepper, Field(discriminator="kind")]
 
-_MODELS: Mapping[str, type[Record]] = {
-    "gaussian": Gaussian,
-    "poisson-gaussian": PoissonGaussian,
-    "speckle": Speckle,
-    "salt-and-pepper": SaltAndPepper,
+_MODELS: Mapping[str, type[_Model]] = {
+    model.model_fields["kind"].default: model
+    for model in (Gaussian, PoissonGaussian, Speckle, SaltAndPepper)
 }
 
 
@@ -176,15 +168,7 @@ class NoisePlan(Record):
     """The noise of a training: one kind, with a level that is drawn for each image.
 
     The level is sigma, or the fraction of salt-and-pepper. It is drawn from ``levels``, or
-    uniformly from ``low`` to ``high``.
-
-    Args:
-        kind: The noise model.
-        levels: The levels to draw from; None with ``low`` and ``high``.
-        low: The lowest level.
-        high: The highest level.
-        gain: Value of one photon, for ``poisson-gaussian`` only.
-        protocol: How the noisy image is stored.
+    uniformly from ``low`` to ``high``. Only ``poisson-gaussian`` has a ``gain``.
     """
 
     kind: NoiseKind = "gaussian"
@@ -217,9 +201,7 @@ class NoisePlan(Record):
         """Draw a noise at a random level."""
         if self.levels is not None:
             return self.at(self.levels[generator.integers(len(self.levels))])
-        # validated: a plan without levels has both bounds
-        low, high = cast("float", self.low), cast("float", self.high)
-        return self.at(generator.uniform(low, high))
+        return self.at(generator.uniform(*self._bounds))
 
     def at(self, level: float) -> Noise:
         """Return the noise at one level."""
@@ -237,12 +219,17 @@ class NoisePlan(Record):
         """Return the noises to score: all levels, or ``count`` over the range, with its ends."""
         if self.levels is not None:
             return [self.at(level) for level in self.levels]
-        bounds = (cast("float", self.low), cast("float", self.high))  # validated
-        return [self.at(round(float(level), 4)) for level in np.linspace(*bounds, count)]
+        return [self.at(round(float(level), 4)) for level in np.linspace(*self._bounds, count)]
+
+    @property
+    def _bounds(self) -> tuple[float, float]:
+        return cast("float", self.low), cast("float", self.high)  # validated without levels
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
-        faults = [*self._level_faults(), *self._gain_faults()]
+        faults = self._level_faults()
+        if (self.kind == "poisson-gaussian") != (self.gain is not None):
+            faults.append(f"{self.kind} {'needs a' if self.gain is None else 'has no'} gain")
         if faults:
             raise ValueError("; ".join(faults))
         return self
@@ -258,11 +245,6 @@ class NoisePlan(Record):
         if self.kind == "salt-and-pepper" and strongest > 1:
             faults.append(f"a fraction of {strongest:g} is above 1")
         return faults
-
-    def _gain_faults(self) -> list[str]:
-        if (self.kind == "poisson-gaussian") == (self.gain is not None):
-            return []
-        return [f"{self.kind} {'has no gain' if self.gain is not None else 'needs a gain'}"]
 
 
 def add_noise(
@@ -304,27 +286,22 @@ def generator_for(*key: SupportsIndex) -> np.random.Generator:
     """Return a new random generator that depends on ``key`` alone.
 
     Equal keys give equal numbers, so a resumed run needs no saved random state. Other keys (also of
-    another length or order) give independent numbers. If an image needs randomness for several
-    purposes, add a number for the purpose to the key.
-
-    Making a generator takes about 9 µs. SFC64 is numpy's fastest generator of normal numbers (9,216
-    of them in 72 µs; PCG64 takes 79 µs, Philox 95 µs).
+    another length or order) give independent numbers. SFC64 is numpy's fastest generator of normal
+    numbers.
 
     Args:
-        key: Integers from 0 to 2**64 - 1, such as seed, epoch and index.
+        key: Integers from 0 to 2**64 - 1, such as seed, epoch, index and a number for the purpose.
 
     Raises:
         InputError: An integer is out of that range.
     """
-    # SeedSequence takes (1,) for (1, 0) and (2**32,) for (0, 1): so each number gets 64 bits of
-    # its own, behind the length.
+    # SeedSequence cannot tell (1,) from (1, 0): each number gets 64 bits, behind the length.
     entropy = len(key)
     for part in key:
         number = index(part)
         if not 0 <= number < 1 << 64:
-            raise InputError(
-                f"{number} cannot seed a random generator", "choose from 0 to 2**64 - 1"
-            )
+            problem = f"{number} cannot seed a random generator"
+            raise InputError(problem, "choose from 0 to 2**64 - 1")
         entropy = entropy << 64 | number
     return np.random.Generator(np.random.SFC64(entropy))
 
@@ -351,8 +328,8 @@ def parse_noise(text: str) -> Noise:
             f"noise {text!r} has {len(parts)} numbers, but {kind} takes {' and '.join(names)}",
             f"write {kind}:{','.join(names).upper()}",
         )
-    fields = {"kind": kind, **dict(zip(names, parts, strict=True))}
     remedy = "write 0.2 or speckle:0.1; levels are on the scale 0 to 1, so 25 of 255 is 0.098"
     with faults_are_ours(f"{text!r} is not a noise", remedy):
+        fields = {"kind": kind, **dict(zip(names, parts, strict=True))}
         noise: Noise = TypeAdapter(Noise).validate_python(fields)
     return noise

@@ -9,6 +9,7 @@ import platform
 import shlex
 import subprocess
 import sys
+from contextlib import suppress
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -16,27 +17,14 @@ from pathlib import Path
 import tapetum
 from tapetum.records import Record
 
-__all__ = ["MOST_THREADS", "Provenance", "cpu_model", "stamp", "usable_cores"]
+__all__ = ["Provenance", "cpu_model", "stamp", "usable_cores"]
 
 PACKAGES = (
-    "accelerate",
-    "numpy",
-    "onnx",
-    "onnxruntime",
-    "openvino",
-    "pillow",
-    "pydantic",
-    "safetensors",
-    "scipy",
-    "timm",
-    "torch",
-    "torchvision",
+    *("accelerate", "numpy", "onnx", "onnxruntime", "openvino", "pillow", "pydantic"),
+    *("safetensors", "scipy", "timm", "torch", "torchvision"),
 )
 CPUINFO = Path("/proc/cpuinfo")
 GIT_TIMEOUT_S = 5.0
-
-
-MOST_THREADS = 1024  # a runtime with more threads takes all memory
 
 
 class Provenance(Record):
@@ -72,11 +60,7 @@ class Provenance(Record):
 
 
 def stamp(*, seed: int | None = None) -> Provenance:
-    """Return the provenance of this process.
-
-    Args:
-        seed: Random seed of the result, if it has one.
-    """
+    """Return the provenance of a result of this process, with its random seed if it has one."""
     commit, dirty = _checkout(Path(tapetum.__file__).resolve().parent)
     return Provenance(
         tapetum=tapetum.__version__,
@@ -169,12 +153,11 @@ def _memory_gib() -> float | None:
 def _versions(packages: tuple[str, ...]) -> dict[str, str]:
     versions = {}
     for package in packages:
-        try:
-            versions[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
-    # A half-removed package leaves a folder without a version.
-    return {package: version for package, version in versions.items() if version}
+        # A half-removed package leaves a folder without a version.
+        with suppress(metadata.PackageNotFoundError):
+            if version := metadata.version(package):
+                versions[package] = version
+    return versions
 
 
 def _command(arguments: list[str]) -> str:

@@ -1,24 +1,14 @@
 """Scores of a network as records, and their table.
 
-They are made by :func:`tapetum.training.evaluate`, kept with every run and shipped in every
-package.
+They are kept with every run and shipped in every package.
 """
+
+from typing import ClassVar
 
 from tapetum.noise import Gaussian, Noise, Protocol
 from tapetum.records import FiniteOrNone, Record
 
-__all__ = ["SCORE_HEADER", "ScoreRow", "Scores", "show_number"]
-
-SCORE_HEADER = (
-    "noise",
-    "noisy dB",
-    "PSNR dB",
-    "noisy SSIM",
-    "SSIM",
-    "accuracy %",
-    "macro %",
-    "calibration error",
-)
+__all__ = ["ScoreRow", "Scores", "show_number"]
 
 
 class ScoreRow(Record):
@@ -62,6 +52,11 @@ class Scores(Record):
         mean: Mean over the levels, with equal weights.
     """
 
+    HEADER: ClassVar = (
+        *("noise", "noisy dB", "PSNR dB", "noisy SSIM", "SSIM"),
+        *("accuracy %", "macro %", "calibration error"),
+    )
+
     schema_version: int = 1
     protocol: Protocol
     seed: int
@@ -82,7 +77,7 @@ class Scores(Record):
         )
 
     def cells(self) -> tuple[tuple[str, ...], ...]:
-        """Return a row of texts per noise level and one for the mean, under `SCORE_HEADER`."""
+        """Return a row of texts per noise level and one for the mean, under ``HEADER``."""
         return tuple(
             (
                 row.title,
@@ -99,11 +94,5 @@ class Scores(Record):
 
 
 def show_number(value: float | None, digits: int, *, scale: int = 1) -> str:
-    """Format a score; ``-`` for None.
-
-    Args:
-        value: The score.
-        digits: Digits behind the point.
-        scale: 100 to show a share in percent.
-    """
+    """Format a score; ``-`` for None. A scale of 100 shows a share in percent."""
     return "-" if value is None else f"{scale * value:.{digits}f}"

@@ -29,7 +29,7 @@ from rich.table import Table
 from rich.text import Text
 from typer.core import TyperCommand
 
-from tapetum.errors import TapetumError, missing_extra
+from tapetum.errors import MissingExtraError, TapetumError
 from tapetum.progress import ProgressCallback
 
 if TYPE_CHECKING:  # numpy loads with them, and --help must stay quick
@@ -75,7 +75,7 @@ def _errors_in_one_sentence(*, as_json: bool) -> Iterator[None]:
         extra = _EXTRAS.get((error.name or "").split(".")[0])
         if extra is None:
             raise
-        _fail(missing_extra(error.name or "", extra), as_json=as_json)
+        _fail(MissingExtraError.of(error.name or "", extra), as_json=as_json)
     except (MemoryError, RuntimeError) as error:
         if isinstance(error, RuntimeError) and "memory" not in str(error).lower():
             raise
@@ -155,10 +155,8 @@ def answer(result: Any) -> None:
 
 def show_scores(scores: "Scores | None") -> None:
     """Print a row for each noise level, and their mean."""
-    from tapetum.scores import SCORE_HEADER
-
     if scores is not None:
-        table(SCORE_HEADER, scores.cells(), title=scores.note)
+        table(scores.HEADER, scores.cells(), title=scores.note)
 
 
 def table(

@@ -5,7 +5,7 @@ from typing import Any
 
 from tapetum.cli import options
 from tapetum.cli.common import answer, say, table
-from tapetum.errors import missing_extra
+from tapetum.errors import MissingExtraError
 
 __all__ = ["doctor"]
 
@@ -44,7 +44,9 @@ def _findings() -> dict[str, dict[str, Any]]:
         "runtime": {"onnxruntime providers": ", ".join(providers)},
     }
     if find_spec("torch") is None:
-        findings["training"] = {"torch": f"not installed; {missing_extra('torch', 'train').remedy}"}
+        findings["training"] = {
+            "torch": f"not installed; {MissingExtraError.of('torch', 'train').remedy}"
+        }
     else:
         from tapetum.training import prepare_process
 

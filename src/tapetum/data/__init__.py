@@ -1,12 +1,12 @@
 """Datasets of images: folders and composed digits, opened by :func:`open_dataset`.
 
-:class:`ImageDataset` is the interface of one part of a dataset; :func:`training_batches` and
+:class:`ImageDataset` is one part of a dataset; :func:`training_batches` and
 :func:`evaluation_batches` add noise and return tensors.
 """
 
 from tapetum.data import digits
-from tapetum.data.batches import Batch, evaluation_batches, steps_per_epoch, training_batches
-from tapetum.data.dataset import Dataset, DatasetInfo, ImageDataset, Samples, Subset
+from tapetum.data.batches import Batch, evaluation_batches, training_batches
+from tapetum.data.dataset import Dataset, DatasetInfo, ImageDataset, Samples
 from tapetum.data.open import open_dataset
 
 __all__ = [
@@ -15,10 +15,8 @@ __all__ = [
     "DatasetInfo",
     "ImageDataset",
     "Samples",
-    "Subset",
     "digits",
     "evaluation_batches",
     "open_dataset",
-    "steps_per_epoch",
     "training_batches",
 ]

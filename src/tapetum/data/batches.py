@@ -1,9 +1,8 @@
 """Batches of clean and noisy images as tensors.
 
 The noise of an image and its level depend on seed, epoch and index alone. The batch size, the
-number of processes and a resumed run therefore do not change what a network sees.
-
-A paired dataset brings its own noisy images; no noise is added to them.
+number of processes and a resumed run therefore do not change what a network sees. A paired dataset
+brings its own noisy images.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -19,7 +18,7 @@ from tapetum.data.dataset import ImageDataset, Samples
 from tapetum.errors import DataError
 from tapetum.noise import Noise, NoisePlan, Protocol, add_noise, generator_for
 
-__all__ = ["Batch", "evaluation_batches", "steps_per_epoch", "training_batches"]
+__all__ = ["Batch", "evaluation_batches", "training_batches"]
 
 _SHUFFLE_KEY = 2  # a key of its own, so that order and noise are independent
 
@@ -40,20 +39,6 @@ class Batch(NamedTuple):
     clean: Float[Tensor, "b c h w"]
     labels: Int[Tensor, "b ..."] | None
     boxes: Float[Tensor, "b k 4"] | None
-
-
-def steps_per_epoch(images: ImageDataset, batch_size: int) -> int:
-    """Return the number of whole batches in a dataset; the last incomplete batch is dropped.
-
-    Raises:
-        DataError: The dataset does not fill one batch.
-    """
-    if not 1 <= batch_size <= len(images):
-        raise DataError(
-            f"batches of {batch_size:,} cannot be made of {len(images):,} images",
-            f"choose a batch size from 1 to {len(images):,}",
-        )
-    return len(images) // batch_size
 
 
 def training_batches(
@@ -82,7 +67,7 @@ def training_batches(
     Raises:
         DataError: The dataset does not fill one batch, or the processes cannot share it evenly.
     """
-    steps = range(first_step, steps_per_epoch(images, batch_size))
+    steps = range(first_step, images.num_batches(batch_size))
     if batch_size % world_size:
         raise DataError(
             f"a batch of {batch_size} cannot be shared by {world_size} processes",
@@ -111,7 +96,7 @@ def evaluation_batches(
 
     Args:
         images: The images.
-        noise: The noise that is added to each image.
+        noise: The noise to add to each image.
         protocol: How noisy images are stored.
         batch_size: Images in a batch; the last batch may hold fewer.
         seed: Random seed of the noise.
@@ -136,9 +121,7 @@ def evaluation_batches(
 def _to_batch(clean: Samples, indices: Sequence[int], corrupt: _AddNoise) -> Batch:
     noisy = clean.noisy
     if noisy is None:
-        noisy = np.stack(
-            [corrupt(image, index) for image, index in zip(clean.images, indices, strict=True)]
-        )
+        noisy = np.stack(list(map(corrupt, clean.images, indices)))
     return Batch(
         noisy=torch.from_numpy(noisy),
         clean=torch.from_numpy(clean.images),

@@ -1,28 +1,22 @@
 """The interface of image datasets, and the record that identifies one.
 
-A dataset returns clean images by index.  Noise, batches and the share of each process belong to
-:mod:`tapetum.data.batches`.
+A dataset returns clean images by index; :mod:`tapetum.data.batches` adds the noise.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import PositiveInt
 
+from tapetum.errors import DataError
 from tapetum.records import Record
 
-__all__ = [
-    "Dataset",
-    "DatasetInfo",
-    "ImageDataset",
-    "Samples",
-    "Skipped",
-    "Subset",
-]
+__all__ = ["Dataset", "DatasetInfo", "ImageDataset", "Samples", "Skipped"]
 
 Skipped = tuple[Path, str]
 """A file that is not used, and the reason."""
@@ -73,24 +67,23 @@ class Samples(NamedTuple):
     boxes: NDArray[np.float32] | None
 
 
-@runtime_checkable
-class ImageDataset(Protocol):
-    """The interface of one part (training or validation) of a dataset."""
+class ImageDataset(ABC):
+    """The base of one part (training or validation) of a dataset.
 
-    @property
-    def channels(self) -> int:
-        """1 for grey, 3 for RGB."""
+    Attributes:
+        channels: 1 for grey, 3 for RGB.
+        class_names: The name of each label; empty without labels.
+        source: The origin of the images, in a sentence for people, without a full stop.
+    """
 
-    @property
-    def class_names(self) -> tuple[str, ...]:
-        """The name of each label; empty without labels."""
+    channels: int
+    class_names: tuple[str, ...]
+    source: str
 
-    @property
-    def source(self) -> str:
-        """The origin of the images, in a sentence for people, without a full stop."""
-
+    @abstractmethod
     def __len__(self) -> int: ...
 
+    @abstractmethod
     def take(self, indices: Sequence[int], *, epoch: int, seed: int, train: bool) -> Samples:
         """Return the images of some indices.
 
@@ -101,6 +94,23 @@ class ImageDataset(Protocol):
             train: Whether to crop and flip at random; the result depends on seed, epoch and index
                 alone.
         """
+
+    def num_batches(self, batch_size: int) -> int:
+        """Return the number of whole batches; the last incomplete batch is dropped.
+
+        Raises:
+            DataError: The dataset does not fill one batch.
+        """
+        if not 1 <= batch_size <= len(self):
+            raise DataError(
+                f"batches of {batch_size:,} cannot be made of {len(self):,} images",
+                f"choose a batch size from 1 to {len(self):,}",
+            )
+        return len(self) // batch_size
+
+    def subset(self, indices: Sequence[int]) -> "ImageDataset":
+        """Return a dataset of some images, in the order of their indices."""
+        return _Subset(self, indices)
 
 
 @dataclass(frozen=True)
@@ -120,14 +130,7 @@ class Dataset:
     skipped: tuple[Skipped, ...] = ()
 
 
-class Subset:
-    """Some images of a dataset (an :class:`ImageDataset` itself).
-
-    Args:
-        images: The whole dataset.
-        indices: The selected indices, in order.
-    """
-
+class _Subset(ImageDataset):
     def __init__(self, images: ImageDataset, indices: Sequence[int]) -> None:
         self.channels = images.channels
         self.class_names = images.class_names
@@ -139,6 +142,5 @@ class Subset:
         return len(self._indices)
 
     def take(self, indices: Sequence[int], *, epoch: int, seed: int, train: bool) -> Samples:
-        """Return some images of the selection; see :meth:`ImageDataset.take`."""
         chosen = [self._indices[index] for index in indices]
         return self._images.take(chosen, epoch=epoch, seed=seed, train=train)

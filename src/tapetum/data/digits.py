@@ -2,16 +2,14 @@ r"""Two-digit images: the controlled study of the paper, composed from MNIST dig
 
 Each image has a constant background of random grey in [0.1, 0.3] and two digits of 28 x 28 px at
 random places that do not overlap. Digit and background are blended by :math:`x =
-\max(\text{background}, \text{digit})`. Otherwise the black border of a digit would show as a dark
-square and reveal its place. The paper prints neither this rule nor the size of the images; 96 x 96
-px fits the costs that it prints.
+\max(\text{background}, \text{digit})`, so that the black border of a digit does not reveal its
+place. The paper prints neither this rule nor the size of the images; 96 x 96 px fits the costs that
+it prints.
 
 Every digit of a part is used equally often: 30,000 images hold each of MNIST's 60,000 training
-digits exactly once. The seed fixes a dataset: grey values and places are drawn once, images are
-composed on request.
+digits exactly once. The seed fixes grey values and places; images are composed on request.
 
-A classifier of noisy digits alone only sees the digits' own places. :class:`DigitCrops` are these
-places as images of 28 x 28 px: the same task in a tenth of the time.
+:class:`DigitCrops` are the single digits for classifiers: the same task in a tenth of the time.
 
 References:
     Pushing Joint Image Denoising and Classification to the Edge
@@ -25,8 +23,8 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from tapetum.data.dataset import Samples
-from tapetum.data.mnist import DIGIT_PX, DigitSource, find_digits
+from tapetum.data.dataset import ImageDataset, Samples
+from tapetum.data.mnist import DIGIT_PX, find_digits
 from tapetum.errors import DataError
 from tapetum.noise import generator_for
 
@@ -37,16 +35,11 @@ __all__ = [
     "Blend",
     "DigitCrops",
     "DigitDataset",
-    "DigitSource",
-    "find_digits",
     "open_digits",
 ]
 
-DIGITS = "digits"
-"""The name of the dataset of two-digit images."""
-
-DIGIT_CROPS = "digit-crops"
-"""The name of the dataset of their single digits."""
+DIGITS, DIGIT_CROPS = "digits", "digit-crops"
+"""The names of the dataset of two-digit images, and of that of their single digits."""
 
 IMAGE_PX = 96
 """Height and width of a two-digit image."""
@@ -58,8 +51,8 @@ _DIGITS_A_IMAGE = 2
 _DARKEST, _BRIGHTEST = 0.1, 0.3
 
 
-class DigitDataset:
-    """A fixed dataset of two-digit images (an :class:`~tapetum.data.ImageDataset`).
+class DigitDataset(ImageDataset):
+    """A fixed dataset of two-digit images.
 
     Args:
         digit_images: The digits, shape (n, 28, 28).
@@ -68,8 +61,7 @@ class DigitDataset:
         seed: Random seed of digits, grey values and places.
         size_px: Height and width of an image; two digits need at least 56.
         source: The origin of the digits, in a sentence for people.
-        blend: Blends digits (b, 28, 28) with backgrounds (b, 1, 1), both in [0, 1]; the default is
-            the maximum of the two.
+        blend: How digit and background are blended; by default the maximum of the two.
 
     Raises:
         DataError: There are no digits, no images, or no room for two digits.
@@ -104,11 +96,7 @@ class DigitDataset:
         return len(self._digits)
 
     def take(self, indices: Sequence[int], *, epoch: int, seed: int, train: bool) -> Samples:
-        """Return the images of some indices, the same at every call; see ``ImageDataset.take``.
-
-        Returns:
-            Images (b, 1, size_px, size_px), labels (b, 2) and boxes (b, 2, 4) of whole pixels.
-        """
+        """Return images (b, 1, size_px, size_px), labels (b, 2) and boxes (b, 2, 4) in pixels."""
         del epoch, seed, train
         rows = np.asarray(indices, dtype=np.int64)
         corners = self._corners[rows].astype(np.float32)
@@ -142,14 +130,8 @@ class DigitDataset:
         return self._blend(values, self._greys[rows, np.newaxis, np.newaxis])
 
 
-class DigitCrops:
-    """The single digits of two-digit images (an :class:`~tapetum.data.ImageDataset`).
-
-    Digit ``k`` of image ``i`` has the index ``2 i + k``.
-
-    Args:
-        images: The two-digit images; they are never composed.
-    """
+class DigitCrops(ImageDataset):
+    """The single digits of two-digit images; digit ``k`` of image ``i`` has index ``2 i + k``."""
 
     channels = 1
     class_names = DigitDataset.class_names
@@ -163,11 +145,7 @@ class DigitCrops:
         return _DIGITS_A_IMAGE * len(self._images)
 
     def take(self, indices: Sequence[int], *, epoch: int, seed: int, train: bool) -> Samples:
-        """Return the digits of some indices; see :meth:`DigitDataset.take`.
-
-        Returns:
-            Images (b, 1, 28, 28) and labels (b,).
-        """
+        """Return images (b, 1, 28, 28) and labels (b,) of some indices."""
         del epoch, seed, train
         rows, digits = np.divmod(np.asarray(indices, dtype=np.int64), _DIGITS_A_IMAGE)
         return Samples(
@@ -197,28 +175,20 @@ def open_digits(
         seed: Random seed of digits, grey values and places.
         blend: How digit and background are blended; see :class:`DigitDataset`.
 
-    Returns:
-        The training images and the test images.
-
     Raises:
         DataError: The digits cannot be found or read.
     """
     digits = find_digits(data_root, download=download)
-    train = DigitDataset(
-        digits.train_images,
-        digits.train_labels,
-        count=train_count,
-        seed=2 * seed,  # so that no seed's training places are another seed's test places
-        source=digits.description,
-        blend=blend,
+    # Seeds 2 n and 2 n + 1, so that no seed's training places are another seed's test places.
+    parts = (
+        (digits.train_images, digits.train_labels, train_count, 2 * seed),
+        (digits.test_images, digits.test_labels, test_count, 2 * seed + 1),
     )
-    test = DigitDataset(
-        digits.test_images,
-        digits.test_labels,
-        count=test_count,
-        seed=2 * seed + 1,
-        source=digits.description,
-        blend=blend,
+    train, test = (
+        DigitDataset(
+            images, labels, count=count, seed=own_seed, source=digits.description, blend=blend
+        )
+        for images, labels, count, own_seed in parts
     )
     return train, test
 
@@ -226,11 +196,7 @@ def open_digits(
 def _check(
     digit_images: NDArray[np.uint8], labels: NDArray[np.uint8], count: int, size_px: int
 ) -> None:
-    if (
-        digit_images.shape[1:] != (DIGIT_PX, DIGIT_PX)
-        or len(digit_images) != len(labels)
-        or not len(digit_images)
-    ):
+    if digit_images.shape != (len(labels), DIGIT_PX, DIGIT_PX) or not len(labels):
         raise DataError(
             f"digits of shape {digit_images.shape} with {len(labels)} labels cannot be composed",
             f"give (n, {DIGIT_PX}, {DIGIT_PX}) digits and n labels",
@@ -256,10 +222,7 @@ def _draw_corners(generator: np.random.Generator, count: int, size_px: int) -> N
     num_places = size_px - DIGIT_PX + 1
     corners = generator.integers(0, num_places, (count, _DIGITS_A_IMAGE, 2))
     while True:
-        apart = np.abs(corners[:, 0] - corners[:, 1]).max(axis=1) >= DIGIT_PX
-        overlapping = np.flatnonzero(~apart)
-        if not len(overlapping):
+        overlap = np.abs(corners[:, 0] - corners[:, 1]).max(axis=1) < DIGIT_PX
+        if not overlap.any():
             return corners
-        corners[overlapping] = generator.integers(
-            0, num_places, (len(overlapping), _DIGITS_A_IMAGE, 2)
-        )
+        corners[overlap] = generator.integers(0, num_places, (overlap.sum(), _DIGITS_A_IMAGE, 2))

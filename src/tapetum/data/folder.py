@@ -1,8 +1,7 @@
 """A folder of images as a dataset.
 
-Opening a folder decodes every file once, in parallel, so that unreadable files are known before the
-training starts. Decoded images stay in memory as integers, up to a limit; the others are read again
-whenever they are needed.
+Opening a folder decodes every file once, so that unreadable files are known before the training
+starts. Decoded images stay in memory, up to a limit; the others are read again when needed.
 
 An image becomes ``size_px`` x ``size_px`` in one of two ways.
 
@@ -23,7 +22,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tapetum.data.dataset import Dataset, DatasetInfo, Samples, Skipped
+from tapetum.data.dataset import Dataset, DatasetInfo, ImageDataset, Samples, Skipped
 from tapetum.data.layout import Layout, find_layout
 from tapetum.data.loading import DecodedFile, Progress, decoding_threads, load_all
 from tapetum.data.splitting import split
@@ -47,8 +46,8 @@ _CROP_KEY = 1  # a key of its own, so that crops and noise are independent
 _View = tuple[NDArray[np.float32], NDArray[np.float32] | None]
 
 
-class FolderDataset:
-    """Images of a folder (an :class:`~tapetum.data.ImageDataset`).
+class FolderDataset(ImageDataset):
+    """Images of a folder.
 
     Args:
         images: The decoded files; all of them labelled or none, all of them paired or none.
@@ -82,10 +81,6 @@ class FolderDataset:
 
     def take(self, indices: Sequence[int], *, epoch: int, seed: int, train: bool) -> Samples:
         """Return the images of some indices; see :meth:`ImageDataset.take`.
-
-        Returns:
-            Images (b, channels, size_px, size_px), with noisy twins in a paired folder and labels
-            (b,) in a labelled one.
 
         Raises:
             DataError: A file that has to be read again cannot be read.
@@ -165,11 +160,9 @@ def open_folder(
     layout = find_layout(root)
     is_cut = layout.is_paired or not layout.class_names
     largest_px = None if is_cut else _KEPT_RATIO * (size_px or LARGEST_DEFAULT_PX)
+    files = [*layout.train, *(layout.val or ())]
     loaded, unreadable = load_all(
-        [*layout.train, *(layout.val or ())],
-        largest_px=largest_px,
-        kept_bytes=kept_bytes,
-        progress=progress,
+        files, largest_px=largest_px, kept_bytes=kept_bytes, progress=progress
     )
     size_px = size_px or _common_size_px(loaded)
     loaded, too_small = _large_enough(loaded, size_px) if layout.is_paired else (loaded, [])
@@ -248,7 +241,6 @@ def _labels(
 
 
 def _kind(layout: Layout) -> str:
-    """Describe the classes, and whether images are paired, in words."""
     num_classes = len(layout.class_names)
     labels = f"{num_classes} {'class' if num_classes == 1 else 'classes'}"
     return f"{labels if num_classes else 'no labels'}{', paired' if layout.is_paired else ''}"

@@ -26,13 +26,7 @@ _PAIR_NAMES = ("noisy", "clean")
 
 
 class ImageFile(NamedTuple):
-    """A file that may be an image.
-
-    Args:
-        path: The clean image.
-        noisy_path: Its noisy twin; None where noise is added later.
-        class_name: Its class; None without labels.
-    """
+    """A clean image with its noisy twin, None where noise is added later, and its class, if any."""
 
     path: Path
     noisy_path: Path | None
@@ -114,14 +108,14 @@ def _part(folder: Path, skipped: list[Skipped]) -> _Part:
 def _labelled(folder: Path, skipped: list[Skipped]) -> tuple[list[ImageFile], tuple[str, ...]]:
     """Return the files of a folder with their class, and all classes; flat folders have none."""
     classes = _subfolders(folder)
-    loose = _images(sorted(path for path in folder.iterdir() if path.is_file()), skipped)
+    loose = _images(folder.iterdir(), skipped)
     if not classes:
         return [ImageFile(path, None, None) for path in loose], ()
     skipped.extend((path, "it lies next to class folders, so it has no class") for path in loose)
     files = [
         ImageFile(path, None, child.name)
         for child in classes
-        for path in _images(sorted(p for p in child.rglob("*") if p.is_file()), skipped)
+        for path in _images(child.rglob("*"), skipped)
     ]
     return files, tuple(child.name for child in classes)
 
@@ -130,7 +124,7 @@ def _paired(
     clean: Sequence[ImageFile], clean_folder: Path, noisy_folder: Path, skipped: list[Skipped]
 ) -> list[ImageFile]:
     """Return the clean files with a noisy twin: same place and name, whatever the suffix."""
-    files = _images(sorted(p for p in noisy_folder.rglob("*") if p.is_file()), skipped)
+    files = _images(noisy_folder.rglob("*"), skipped)
     twins = {path.relative_to(noisy_folder).with_suffix(""): path for path in files}
     paired = []
     for file in clean:
@@ -171,10 +165,10 @@ def _subfolders(folder: Path) -> list[Path]:
     )
 
 
-def _images(files: Iterable[Path], skipped: list[Skipped]) -> list[Path]:
+def _images(paths: Iterable[Path], skipped: list[Skipped]) -> list[Path]:
     """Return the files with the suffix of an image; others are skipped, hidden ones silently."""
     images = []
-    for path in files:
+    for path in sorted(path for path in paths if path.is_file()):
         if path.name.startswith(".") or path.name in ("Thumbs.db", "desktop.ini"):
             continue  # made by file managers
         if path.suffix.lower() in image.IMAGE_SUFFIXES:

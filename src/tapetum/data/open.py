@@ -30,8 +30,7 @@ def open_dataset(
     """Open a dataset.
 
     Args:
-        data: The path of a folder; ``digits`` for two-digit images; or ``digit-crops`` for the
-            single digits of these images (for classifiers).
+        data: The path of a folder, or ``digits`` or ``digit-crops`` (:mod:`tapetum.data.digits`).
         seed: Seed of the split of a folder, or of the composition of digits.
         data_root: Folder with MNIST's idx files (digits only).
         download: Whether MNIST may be downloaded (digits only).
@@ -46,7 +45,10 @@ def open_dataset(
         DataError: The dataset cannot be opened, or an argument has no effect on it.
     """
     if data in (DIGITS, DIGIT_CROPS):
-        _require_form(data, size_px, channels)
+        own_px = IMAGE_PX if data == DIGITS else DigitCrops.size_px
+        _refuse(
+            f"on {data}", size=size_px not in (None, own_px), channels=channels not in (None, 1)
+        )
         train, test = open_digits(
             data_root,
             download=download,
@@ -55,10 +57,10 @@ def open_dataset(
             seed=seed,
         )
         if data == DIGITS:
-            return _digits(data, train, test, seed, size_px=train.size_px)
-        return _digits(data, DigitCrops(train), DigitCrops(test), seed, size_px=DigitCrops.size_px)
-    counts = {"--train-count": train_count is not None, "--test-count": test_count is not None}
-    _require_effect(counts, where="on a folder")
+            return _digits(data, train, test, seed, own_px)
+        return _digits(data, DigitCrops(train), DigitCrops(test), seed, own_px)
+    given = {"train_count": train_count is not None, "test_count": test_count is not None}
+    _refuse("on a folder", **given)
     root = Path(data)
     if not root.is_dir():
         raise DataError(
@@ -71,23 +73,14 @@ def open_dataset(
     )
 
 
-def _require_form(data: str, size_px: int | None, channels: int | None) -> None:
-    """Refuse another size or number of channels than the digits have."""
-    own_px = IMAGE_PX if data == DIGITS else DigitCrops.size_px
-    idle = {"--size": size_px not in (None, own_px), "--channels": channels not in (None, 1)}
-    _require_effect(idle, where=f"on {data}")
-
-
-def _require_effect(given: dict[str, bool], *, where: str) -> None:
+def _refuse(where: str, **given: bool) -> None:
     """Refuse options that would be ignored."""
-    idle = [name for name, is_given in given.items() if is_given]
+    idle = [f"--{name.replace('_', '-')}" for name, is_given in given.items() if is_given]
     if idle:
         raise DataError(f"{', '.join(idle)} has no effect {where}", "leave it out")
 
 
-def _digits(
-    data: str, train: ImageDataset, test: ImageDataset, seed: int, *, size_px: int
-) -> Dataset:
+def _digits(data: str, train: ImageDataset, test: ImageDataset, seed: int, size_px: int) -> Dataset:
     info = DatasetInfo(
         source=data,
         description=train.source,

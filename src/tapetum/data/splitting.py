@@ -22,14 +22,13 @@ def split(
     val_fraction: float,
     seed: int,
 ) -> tuple[list[DecodedFile], list[DecodedFile]]:
-    """Split images into training and validation.
+    """Split images into training and validation, as the folder does or else at random.
 
     Args:
         layout: The layout, with the parts that the folder itself has.
         loaded: The readable files.
         skipped: The other files, for the message of an error.
-        val_fraction: Share of each class that validates, where the folder has no validation part;
-            each part gets at least one image of each class.
+        val_fraction: Share of each class that validates; at least one image, but not all.
         seed: Random seed of the split.
 
     Raises:

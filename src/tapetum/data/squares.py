@@ -37,16 +37,9 @@ def random_square(
 
 
 def cut(pixels: Integers, square: Square, *, size_px: int, channels: int) -> NDArray[np.float32]:
-    """Return a square of a stored image as floats in [0, 1], resampled if its side differs.
+    """Return a square of a stored image as floats in [0, 1], (channels, size_px, size_px).
 
-    Args:
-        pixels: Shape (c, h, w) with c 1 or 3.
-        square: The part to cut out.
-        size_px: Height and width of the result.
-        channels: 1 for grey, 3 for RGB.
-
-    Returns:
-        Shape (channels, size_px, size_px).
+    It is resampled if its side differs from ``size_px``.
     """
     left, top, side_px = square
     part = pixels[:, top : top + side_px, left : left + side_px]
@@ -62,9 +55,8 @@ def resample(pixels: NDArray[np.float32], *, height: int, width: int) -> NDArray
     The filter is linear over an area that grows with the reduction. It neither aliases nor
     overshoots [0, 1].
     """
-    return np.stack(
-        [
-            np.asarray(Image.fromarray(plane).resize((width, height), Image.Resampling.BILINEAR))
-            for plane in pixels
-        ]
-    )
+    planes = [
+        Image.fromarray(plane).resize((width, height), Image.Resampling.BILINEAR)
+        for plane in pixels
+    ]
+    return np.stack([np.asarray(plane) for plane in planes])

@@ -5,7 +5,6 @@ from pathlib import Path
 from tapetum.arch import cost
 from tapetum.export.parity import Parity
 from tapetum.runtime import Manifest
-from tapetum.scores import SCORE_HEADER
 
 __all__ = ["write_card"]
 
@@ -43,12 +42,11 @@ def _heading(manifest: Manifest) -> str:
 
 
 def _border(manifest: Manifest) -> str:
+    size_px = manifest.size_px
     lines = [
-        "## Inputs and outputs",
-        "",
+        "## Inputs and outputs\n",
         f"- Images: {manifest.colour}, {manifest.image_channels} channel(s), any size, values "
-        "in [0, 1]; trained on images of "
-        f"{manifest.size_px} x {manifest.size_px} px.",
+        f"in [0, 1]; trained on images of {size_px} x {size_px} px.",
     ]
     if manifest.labels == "boxes":
         lines.append("- Boxes: left, top, right, bottom in pixels; each box gets a label.")
@@ -58,17 +56,18 @@ def _border(manifest: Manifest) -> str:
 
 
 def _scores(manifest: Manifest) -> str:
-    if manifest.scores is None:
+    scores = manifest.scores
+    if scores is None:
         return ""
-    lines = [SCORE_HEADER, ["---", *["---:"] * (len(SCORE_HEADER) - 1)]]
-    rows = [f"| {' | '.join(cells)} |" for cells in (*lines, *manifest.scores.cells())]
-    return "\n".join(["## Scores", "", *rows, "", f"{manifest.scores.note}."])
+    lines = [scores.HEADER, ["---", *["---:"] * (len(scores.HEADER) - 1)]]
+    rows = [f"| {' | '.join(cells)} |" for cells in (*lines, *scores.cells())]
+    return "\n".join(["## Scores", "", *rows, "", f"{scores.note}."])
 
 
 def _usage(manifest: Manifest, path: Path) -> str:
-    classifies_boxes = manifest.labels == "boxes"
-    boxes = ", boxes=[[10, 12, 38, 40]]" if classifies_boxes else ""
-    listed = " --boxes BOXES.json" if classifies_boxes else ""
+    has_boxes = manifest.labels == "boxes"
+    boxes = ", boxes=[[10, 12, 38, 40]]" if has_boxes else ""
+    listed = " --boxes BOXES.json" if has_boxes else ""
     return (
         "## Usage\n\n"
         "    pip install .  # in a clone of Tapetum; no torch needed\n"
@@ -81,17 +80,12 @@ def _usage(manifest: Manifest, path: Path) -> str:
 
 def _origin(manifest: Manifest) -> str:
     origin = manifest.provenance
-    machine = origin.get("cpu", "an unknown machine")
-    lines = [
-        "## Origin",
-        "",
-        f"- Made {origin.get('date', 'at an unknown time')} by Tapetum "
-        f"{manifest.tapetum_version} on {machine}.",
-    ]
+    text = (
+        f"## Origin\n\n- Made {origin.get('date', 'at an unknown time')} by Tapetum "
+        f"{manifest.tapetum_version} on {origin.get('cpu', 'an unknown machine')}."
+    )
     if manifest.parity:
         parity = Parity.model_validate(manifest.parity)
-        lines.append(
-            f"- The graph differs from the trained network by at most {parity.worst:.1e} "
-            f"({parity.runtime})."
-        )
-    return "\n".join(lines)
+        text += f"\n- The graph differs from the trained network by at most {parity.worst:.1e} "
+        text += f"({parity.runtime})."
+    return text

@@ -1,8 +1,7 @@
 """Export a trained network as a package, checked on the way.
 
-The graph is written from architecture and weights, and its bytes run in ONNX Runtime against the
-trained network. The package is written under a temporary name, opened as by a user, and compared
-with the network once more. Only then does it get its name.
+The bytes of the graph run in ONNX Runtime against the trained network. The package is written under
+a temporary name, opened as by a user, and compared once more. Only then does it get its name.
 """
 
 from collections.abc import Iterable

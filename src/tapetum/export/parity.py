@@ -80,12 +80,9 @@ def measure_parity(
         seed: Random seed of the images and boxes.
     """
     session = GraphSession(graph_bytes)
-    sizes_px: tuple[tuple[int, int], ...] = ((size_px, size_px),)
-    if any_size:
-        sizes_px += ((size_px + 5, size_px + 11),)
+    sizes_px = ((size_px, size_px), (size_px + 5, size_px + 11))[: 1 + any_size]
     generator = np.random.default_rng(seed)
-    worst = dict.fromkeys(session.output_names, 0.0)
-    largest = 1.0
+    worst, largest = dict.fromkeys(session.output_names, 0.0), 1.0
     for height, width in sizes_px:
         feeds = _random_feeds(network, height, width, generator)
         given = session.run(session.output_names, feeds)

@@ -16,7 +16,7 @@ from tapetum.jobs.run_report import (
     score_highlights,
     score_table,
 )
-from tapetum.report import Report, Table, content, write_report
+from tapetum.report import content, write_report
 from tapetum.runtime import open_package
 from tapetum.search import SearchResult
 from tapetum.training import RUNS, Run
@@ -41,7 +41,7 @@ def write_fit_report(fit: FitResult, dataset: Dataset) -> None:
     run = RUNS.open(fit.runs[NETWORK])
     result, architecture = run.result(), _architecture_of(run)
     search = fit.search
-    report = Report(
+    report = content.Report(
         title=_title(fit, architecture.name),
         lead=_lead(fit),
         highlights=_highlights(fit),
@@ -143,7 +143,7 @@ def _highlights(fit: FitResult) -> Mapping[str, str]:
     return shown | score_highlights(delivery.scores)
 
 
-def _latencies(fit: FitResult) -> Table:
+def _latencies(fit: FitResult) -> content.Table:
     """Return the way from the budget to the package, in milliseconds."""
     fastest_ms, slowest_ms = fit.table.range
     matched, timing = fit.selection.matched, fit.delivery.timing
@@ -169,7 +169,7 @@ def _latencies(fit: FitResult) -> Table:
     )
     if timing is not None:
         note += f" Measured latencies are medians of {timing.num_rounds} rounds spread in time."
-    return Table(
+    return content.Table(
         title="Latency",
         header=("", "ms", "source"),
         rows=tuple(rows),
@@ -178,7 +178,7 @@ def _latencies(fit: FitResult) -> Table:
     )
 
 
-def _comparison(fit: FitResult) -> Table:
+def _comparison(fit: FitResult) -> content.Table:
     """Return the scores of the searched network and of the controls."""
     rows = []
     for name, path in fit.runs.items():
@@ -188,7 +188,7 @@ def _comparison(fit: FitResult) -> Table:
         predicted = fit.table.predict_architecture(_architecture_of(run)).median_ms
         rows.append((TITLES[name], f"{predicted:.3g}", *score_cells(scores)))
     recipe = fit.request.recipe
-    return Table(
+    return content.Table(
         title="Comparison at the same latency",
         header=("network", "predicted, ms", "accuracy, %", "PSNR, dB", "SSIM"),
         rows=tuple(rows),
@@ -198,9 +198,9 @@ def _comparison(fit: FitResult) -> Table:
     )
 
 
-def _slots(fit: FitResult) -> Table:
+def _slots(fit: FitResult) -> content.Table:
     """Return the choice for each slot, and its probability at the end of the search."""
-    return Table(
+    return content.Table(
         title="Selected blocks",
         header=("slot", "block", "hidden channels", "probability"),
         rows=fit.search.cells(fit.selection.choices),

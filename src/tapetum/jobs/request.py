@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import PositiveFloat
 
 from tapetum.arch import Space, spaces
-from tapetum.data import Dataset, DatasetInfo, steps_per_epoch
+from tapetum.data import Dataset, DatasetInfo
 from tapetum.errors import InputError, TapetumError
 from tapetum.jobs.choose import is_digits, open_logged
 from tapetum.jobs.controls import CONTROLS, Control
@@ -69,7 +69,7 @@ def open_request(
         options.data, seed=options.seed, progress=options.progress, **form, **options.digits
     )
     space = _choose_space(options, table, dataset.info)
-    steps_per_epoch(dataset.train, recipe.batch_size)  # refused before anything is measured
+    dataset.train.num_batches(recipe.batch_size)  # refused before anything is measured
     conditions, runtime = _choose_device(options, table, dataset.info)
     request = FitRequest(
         target_ms=options.target_ms,

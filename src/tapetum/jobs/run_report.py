@@ -9,13 +9,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from tapetum.data import Batch, Dataset, Subset, evaluation_batches
+from tapetum.data import Batch, Dataset, evaluation_batches
 from tapetum.metrics import psnr
 from tapetum.nn import TrainableNetwork
 from tapetum.noise import Noise
 from tapetum.records import write_atomically
-from tapetum.report import Report, Table, contact_sheet, content, write_report
-from tapetum.scores import SCORE_HEADER, Scores, show_number
+from tapetum.report import contact_sheet, content, write_report
+from tapetum.scores import Scores, show_number
 from tapetum.training import RUNS, Predict, Request, Result, Run, load_network, network_predict
 
 __all__ = [
@@ -56,7 +56,7 @@ def write_run_report(
         middle = groups[len(groups) // 2]
         captioned = [replace(example, caption=middle.title) for example in middle.examples]
         write_atomically(out / "examples.png", contact_sheet(captioned))
-    report = Report(
+    report = content.Report(
         title=f"{request.architecture.name} on {Path(request.data.source).name}",
         lead=f"{dataset.train.source}. Trained for {result.training_seconds / 60:.1f} minutes on "
         f"{len(dataset.train):,} images, scored on {len(dataset.validation):,} others.",
@@ -70,12 +70,12 @@ def write_run_report(
     write_report(out / REPORT, report)
 
 
-def score_table(scores: Scores) -> Table:
+def score_table(scores: Scores) -> content.Table:
     """Return the table of scores: a row for each noise level, and their mean."""
     rows = scores.cells()
-    return Table(
+    return content.Table(
         title="Scores at each noise level",
-        header=SCORE_HEADER,
+        header=scores.HEADER,
         rows=rows,
         note=scores.note,
         highlighted=(len(rows) - 1,),
@@ -142,7 +142,7 @@ def example_groups(
     """
     noise, is_paired = request.recipe.noise, dataset.info.is_paired
     places = np.linspace(0, len(dataset.validation) - 1, NUM_EXAMPLES)
-    shown = Subset(dataset.validation, sorted({round(float(place)) for place in places}))
+    shown = dataset.validation.subset(sorted({round(float(place)) for place in places}))
     levels = shown_levels(noise.spread())
     groups = []
     for level in levels[:1] if is_paired else levels:

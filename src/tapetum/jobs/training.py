@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Unpack
 
 from tapetum.arch import Architecture
-from tapetum.data import Dataset, steps_per_epoch
+from tapetum.data import Dataset
 from tapetum.jobs.choose import DigitOptions, architecture_for, is_digits, open_logged
 from tapetum.jobs.run_report import REPORT, write_run_report
 from tapetum.nn import TrainableNetwork, build
@@ -147,7 +147,7 @@ def train_network(
         TrainingError: The training cannot continue; its last good state is kept.
     """
     request = Request(architecture=network.architecture, recipe=recipe, data=dataset.info)
-    steps_per_epoch(dataset.train, recipe.batch_size)  # refused before there is a folder
+    dataset.train.num_batches(recipe.batch_size)  # refused before there is a folder
     run = Compute().start(RUNS, out, request, resume=resume, overwrite=overwrite)
     blank = copy.deepcopy(network)
     if run.is_finished:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import Field, PositiveInt
 
 from tapetum.errors import InputError
-from tapetum.provenance import MOST_THREADS
 from tapetum.records import Record, faults_are_ours
+from tapetum.runtime import GraphSession
 
 if TYPE_CHECKING:
     from tapetum.latency.runtimes import Runtime
@@ -37,7 +37,7 @@ class Conditions(Record):
     runtime: str
     runtime_version: str
     precision: str
-    threads: Annotated[int, Field(ge=1, le=MOST_THREADS)]
+    threads: Annotated[int, Field(ge=1, le=GraphSession.MOST_THREADS)]
     batch: PositiveInt
     channels: PositiveInt
     height_px: PositiveInt

@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tapetum.arch import Candidate, Choices, Slot, Space, cost
-from tapetum.errors import missing_extra
+from tapetum.errors import MissingExtraError
 
 __all__ = ["Fit", "Key", "Sample", "fit_prices", "keys_of", "require_solver"]
 
@@ -145,7 +145,7 @@ def require_solver() -> Callable[..., tuple[Array, float]]:
     try:
         from scipy.optimize import nnls  # type: ignore[import-untyped,unused-ignore]
     except ModuleNotFoundError as error:
-        raise missing_extra("SciPy", "measure") from error
+        raise MissingExtraError.of("SciPy", "measure") from error
     solver: Callable[..., tuple[Array, float]] = nnls
     return solver
 

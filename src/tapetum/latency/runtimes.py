@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any, Protocol
 
-from tapetum.errors import InputError, missing_extra, nearest
+from tapetum.errors import InputError, MissingExtraError, nearest
 from tapetum.latency.conditions import Conditions
 from tapetum.latency.deployed import DeployedNetwork
 from tapetum.latency.timing import ForwardPass
@@ -129,7 +129,7 @@ def _openvino() -> Any:  # openvino has no types
     try:
         import openvino  # type: ignore[import-untyped,unused-ignore]
     except ModuleNotFoundError as error:
-        raise missing_extra("OpenVINO", "openvino") from error
+        raise MissingExtraError.of("OpenVINO", "openvino") from error
     finally:
         if hidden:
             del sys.modules["openvino_telemetry"]

@@ -10,16 +10,8 @@ from numpy.typing import NDArray
 from tapetum.errors import InputError
 
 __all__ = [
-    "Bar",
-    "Box",
-    "Curve",
-    "Diagram",
-    "Example",
-    "ExampleGroup",
-    "ExampleLabel",
-    "Report",
-    "Series",
-    "Table",
+    *("Bar", "Box", "Curve", "Diagram", "Example", "ExampleGroup", "ExampleLabel"),
+    *("Report", "Series", "Table"),
 ]
 
 Box = tuple[float, float, float, float]
@@ -27,14 +19,7 @@ Box = tuple[float, float, float, float]
 
 @dataclass(frozen=True)
 class ExampleLabel:
-    """A predicted label of an image or a box.
-
-    Args:
-        name: The predicted class.
-        true_name: The true class.
-        confidence: Probability of ``name``, in [0, 1].
-        box: Left, top, right, bottom in pixels; None for the whole image.
-    """
+    """The predicted and the true class of an image, or of a box of it, in pixels."""
 
     name: str
     true_name: str
@@ -49,16 +34,9 @@ class ExampleLabel:
 
 @dataclass(frozen=True, eq=False)
 class Example:
-    """One image before and after. All three have shape (c, h, w), grey or RGB, in [0, 1].
+    """One image before and after, with its labels in reading order and PSNR in dB.
 
-    Args:
-        noisy: The input of the network; values outside [0, 1] are clipped for display.
-        denoised: The output of the network.
-        truth: The image before the noise.
-        caption: A few words about the image.
-        labels: Its labels, in reading order.
-        psnr_db: PSNR of the denoised image, in dB.
-        noisy_psnr_db: PSNR of the noisy image, in dB.
+    The images have shape (c, h, w), grey or RGB; values outside [0, 1] are clipped for display.
     """
 
     noisy: NDArray[np.float32]
@@ -124,7 +102,7 @@ class Table:
         title: Title of the table.
         header: One heading per column.
         rows: One text per column.
-        note: What a reader must know to compare the rows.
+        note: The facts that are needed to compare the rows.
         highlighted: Indices of the rows that stand out.
 
     Raises:
@@ -168,11 +146,7 @@ class Bar:
 class Diagram:
     """A network from its input to its outputs, one bar per block.
 
-    Args:
-        title: Title of the diagram.
-        length_label: The meaning of a bar's length.
-        bars: The bars, from the input on.
-        tones: The meaning of each tone.
+    ``length_label`` and ``tones`` are the meaning of a bar's length, and of each tone.
     """
 
     title: str

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from tapetum.errors import missing_extra
+from tapetum.errors import MissingExtraError
 
 __all__ = ["drawing_extra"]
 
@@ -14,4 +14,4 @@ def drawing_extra() -> Iterator[None]:
     try:
         yield
     except ModuleNotFoundError as error:
-        raise missing_extra(error.name or "a package", "train") from error
+        raise MissingExtraError.of(error.name or "a package", "train") from error

@@ -13,9 +13,18 @@ from PIL import Image, ImageDraw, ImageFont
 from tapetum.errors import InputError
 from tapetum.report.content import Box, Example
 from tapetum.report.extra import drawing_extra
-from tapetum.report.words import decibels, percent
 
-__all__ = ["contact_sheet", "data_uri", "placed_on", "png_of"]
+__all__ = ["contact_sheet", "data_uri", "decibels", "percent", "placed_on", "png_of"]
+
+
+def decibels(value_db: float) -> str:
+    """Format a ratio with a tenth of a decibel; ``exact`` for an image equal to the truth."""
+    return "exact" if math.isinf(value_db) else f"{value_db:.1f}\N{NO-BREAK SPACE}dB"
+
+
+def percent(share: float) -> str:
+    """Format a share in [0, 1] as whole percents."""
+    return f"{100 * share:.0f}\N{NO-BREAK SPACE}%"
 
 
 def data_uri(pixels: NDArray[np.float32]) -> str:
@@ -78,30 +87,26 @@ def contact_sheet(examples: Sequence[Example], *, tile_px: int = 256) -> bytes:
 
 def _fit(image: Image.Image, side_px: int) -> Image.Image:
     """Enlarge an image by a whole factor, or reduce it, to fit a square."""
-    factor = side_px // max(image.size)
-    if factor >= 1:
-        size = (image.width * factor, image.height * factor)
-        return image.resize(size, Image.Resampling.NEAREST)
-    scale = side_px / max(image.size)
+    longest_px = max(image.size)
+    scale = side_px // longest_px or side_px / longest_px
     size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
-    return image.resize(size, Image.Resampling.LANCZOS)
+    filters = Image.Resampling
+    return image.resize(size, filters.LANCZOS if scale < 1 else filters.NEAREST)
 
 
 def _font(*, size_px: int) -> ImageFont.FreeTypeFont:
     """Load the font of matplotlib: that of Pillow has neither Greek letters nor accents."""
     with drawing_extra():
         import matplotlib
-    return ImageFont.truetype(
-        Path(matplotlib.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf"), size_px
-    )
+    path = Path(matplotlib.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf")
+    return ImageFont.truetype(path, size_px)
 
 
 def _in_words(example: Example) -> str:
     """Return the text below a row of a contact sheet."""
     labels = ", ".join(
-        f"✓ {label.name} ({percent(label.confidence)})"
-        if label.is_right
-        else f"✗ {label.name} ({percent(label.confidence)}; it is {label.true_name})"
+        f"{'✓' if label.is_right else '✗'} {label.name} ({percent(label.confidence)}"
+        f"{'' if label.is_right else f'; it is {label.true_name}'})"
         for label in example.labels
     )
     psnr = f"{decibels(example.noisy_psnr_db)} → {decibels(example.psnr_db)}"

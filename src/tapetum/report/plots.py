@@ -27,7 +27,6 @@ def plot(curve: Curve, *, prefix: str) -> str:
         import matplotlib
         from matplotlib.figure import Figure
         from matplotlib.ticker import MaxNLocator
-    buffer = io.StringIO()
     with matplotlib.rc_context(_plot_style()):
         figure = Figure(figsize=(4.0, 2.9), layout="constrained")
         axes = figure.subplots()
@@ -46,8 +45,7 @@ def plot(curve: Curve, *, prefix: str) -> str:
             axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True, min_n_ticks=1))
         if len(curve.series) > 1:
             figure.legend(loc="outside upper left", ncols=2)
-        figure.savefig(buffer, format="svg", transparent=True, metadata=_BLANK)
-    return _for_report(buffer.getvalue(), prefix=prefix)
+        return _svg(figure, prefix)
 
 
 def draw_network(diagram: Diagram, *, prefix: str) -> str:
@@ -56,7 +54,6 @@ def draw_network(diagram: Diagram, *, prefix: str) -> str:
         import matplotlib
         from matplotlib.figure import Figure
         from matplotlib.patches import Patch
-    buffer = io.StringIO()
     with matplotlib.rc_context({**_plot_style(), "axes.grid": False}):
         figure = Figure(figsize=(7.0, 0.6 + 0.19 * len(diagram.bars)), layout="constrained")
         axes = figure.subplots()
@@ -69,8 +66,7 @@ def draw_network(diagram: Diagram, *, prefix: str) -> str:
         used = sorted({bar.tone for bar in diagram.bars})
         handles = [Patch(color=_SERIES[tone], label=diagram.tones[tone]) for tone in used]
         figure.legend(handles=handles, loc="outside upper left", ncols=4)
-        figure.savefig(buffer, format="svg", transparent=True, metadata=_BLANK)
-    return _for_report(buffer.getvalue(), prefix=prefix)
+        return _svg(figure, prefix)
 
 
 def _headings(diagram: Diagram) -> tuple[list[int], list[str]]:
@@ -81,12 +77,7 @@ def _headings(diagram: Diagram) -> tuple[list[int], list[str]]:
 
 
 def write_scatter(path: Path, points: Sequence[tuple[float, float]], *, title: str) -> None:
-    """Draw measured over predicted milliseconds, with the line of equality, as a PNG.
-
-    Args:
-        path: The file.
-        points: Pairs (predicted, measured), in milliseconds.
-        title: Title of the plot.
+    """Draw pairs of predicted and measured milliseconds as a PNG, with the line of equality.
 
     Raises:
         MissingExtraError: matplotlib is not installed.
@@ -107,19 +98,14 @@ def write_scatter(path: Path, points: Sequence[tuple[float, float]], *, title: s
 
 
 def _plot_style() -> dict[Any, Any]:
-    """Return settings of matplotlib: the report's colours and fonts, and ids that do not vary.
-
-    Newer versions of matplotlib list every key in their type, older ones take any text.
-    """
+    """Return settings of matplotlib: the report's colours and fonts, and ids that do not vary."""
     ink = ("text.color", "axes.labelcolor", "xtick.labelcolor", "ytick.labelcolor")
     line = ("axes.edgecolor", "grid.color", "xtick.color", "ytick.color")
     return {
         **dict.fromkeys(ink, _INK),
         **dict.fromkeys(line, _LINE),
+        **dict.fromkeys(("axes.spines.left", "axes.spines.right", "axes.spines.top"), False),
         "axes.grid": True,
-        "axes.spines.left": False,
-        "axes.spines.right": False,
-        "axes.spines.top": False,
         "font.size": 9,
         "legend.frameon": False,
         "lines.linewidth": 1.6,
@@ -132,11 +118,14 @@ def _plot_style() -> dict[Any, Any]:
     }
 
 
-def _for_report(svg: str, *, prefix: str) -> str:
-    """Reduce an SVG to its element, with the report's size and colours, and unique ids."""
+def _svg(figure: Any, prefix: str) -> str:  # Matplotlib is imported where it is used
+    """Return a figure as an SVG element with the report's size and colours, and unique ids."""
+    buffer = io.StringIO()
+    figure.savefig(buffer, format="svg", transparent=True, metadata=_BLANK)
+    svg = buffer.getvalue()
     element = svg[svg.index("<svg") :]
-    element = re.sub(r'(<svg\b[^>]*?) width="[^"]*"', r"\1", element, count=1)
-    element = re.sub(r'(<svg\b[^>]*?) height="[^"]*"', r"\1", element, count=1)
+    for size in ("width", "height"):
+        element = re.sub(rf'(<svg\b[^>]*?) {size}="[^"]*"', r"\1", element, count=1)
     element = re.sub(r'\bid="|(?<=href=")#|(?<=url\()#', rf"\g<0>{prefix}", element)
     colours = {_INK: "ink", _LINE: "line"}
     colours |= {colour: f"series-{index}" for index, colour in enumerate(_SERIES)}

@@ -6,9 +6,8 @@ from pathlib import Path
 from tapetum.records import write_atomically
 from tapetum.report.content import Curve, Report, Table
 from tapetum.report.extra import drawing_extra
-from tapetum.report.images import data_uri, placed_on
+from tapetum.report.images import data_uri, decibels, percent, placed_on
 from tapetum.report.plots import draw_network, plot
-from tapetum.report.words import decibels, percent
 
 __all__ = ["render", "write_report"]
 
@@ -30,25 +29,20 @@ def render(report: Report) -> str:
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters |= {
-        "data_uri": data_uri,
-        "decibels": decibels,
-        "percent": percent,
-        "placed_on": placed_on,
-        "values": _values,
-    }
-    template = (
-        resources.files("tapetum.report").joinpath("report.html.j2").read_text(encoding="utf-8")
-    )
+    filters = (data_uri, decibels, percent, placed_on, values)
+    environment.filters |= {function.__name__: function for function in filters}
+    template = resources.files("tapetum.report").joinpath("report.html.j2")
     plots = [plot(curve, prefix=f"plot{index}-") for index, curve in enumerate(report.curves)]
     networks = [
         draw_network(diagram, prefix=f"network{index}-")
         for index, diagram in enumerate(report.diagrams)
     ]
-    return environment.from_string(template).render(report=report, plots=plots, networks=networks)
+    return environment.from_string(template.read_text(encoding="utf-8")).render(
+        report=report, plots=plots, networks=networks
+    )
 
 
-def _values(curve: Curve) -> Table:
+def values(curve: Curve) -> Table:
     """Return the numbers behind a plot, for readers who want them exactly or cannot see it."""
     columns = [dict(curve.points(series)) for series in curve.series]
     rows = tuple(

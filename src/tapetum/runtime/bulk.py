@@ -19,10 +19,10 @@ from tapetum.errors import InputError, TapetumError
 from tapetum.noise import Noise, add_noise, generator_for
 from tapetum.progress import ProgressCallback
 from tapetum.records import Record, write_atomically
-from tapetum.runtime.image import DecodedImage, lossless_suffix, read_image, write_image
+from tapetum.runtime.image import lossless_suffix, read_image, write_image
 from tapetum.runtime.inputs import images_in
 from tapetum.runtime.manifest import Manifest
-from tapetum.runtime.predictor import Prediction, Predictor
+from tapetum.runtime.predictor import Predictor
 
 __all__ = ["Job", "PredictionRow", "read_boxes", "run_job", "scale_note"]
 
@@ -56,14 +56,11 @@ class Job:
 class PredictionRow(Record):
     """The prediction for one image.
 
+    Labels, confidences, latency and tiling are those of :class:`Prediction`; the size of an image
+    that could not be read is None.
+
     Attributes:
         image: The input file.
-        width_px: Width of the image; None if it could not be read.
-        height_px: Height of the image, likewise.
-        labels: One label, or one per box; empty where nothing is classified.
-        confidences: The probability of each label.
-        latency_ms: Time in the runtime alone, in milliseconds.
-        tiled: Whether the image was cut into tiles.
         denoised: The denoised file, if any.
         noisy: The file with added noise, if any.
         error: The reason of a failure, if any.
@@ -105,7 +102,7 @@ def run_job(
     rows: list[PredictionRow] = []
     try:
         for index, task in enumerate(plan):
-            rows.append(_one(predictor, job, index, task))
+            rows.append(_row(predictor, job, index, task))
             if progress is not None:
                 progress(index + 1, len(plan), "predicting")
     finally:  # an interrupt keeps the rows of the files that are written
@@ -117,12 +114,12 @@ def run_job(
 def scale_note(manifest: Manifest, rows: Sequence[PredictionRow]) -> str | None:
     """Return a sentence about labels that were made at another scale than was validated, if any.
 
-    Training and validation resample the central square of a labelled image to ``size_px``, while a
-    prediction takes the image as it is. The scales agree where its shorter side is ``size_px``.
-    There is no note on boxes, which are resampled one by one, or after a training on pairs, which
-    are cut and not resampled.
+    Validation resamples the central square of a labelled image to ``size_px``, while a prediction
+    takes the image as it is. Boxes are resampled one by one and pairs are not: neither has a note.
     """
-    if manifest.labels != "whole" or _knows_pairs(manifest):
+    scores = manifest.scores
+    is_paired = scores is not None and all(row.noise is None for row in scores.rows)
+    if manifest.labels != "whole" or is_paired:
         return None
     sides = [min(row.width_px or 0, row.height_px or 0) for row in rows if row.labels]
     num_others = sum(side != manifest.size_px for side in sides)
@@ -143,7 +140,7 @@ def read_boxes(path: Path) -> Boxes:
     """
     try:
         entries = json.loads(path.read_bytes())
-        boxes = {name: np.array(rows, dtype=np.float32) for name, rows in entries.items()}
+        return {name: np.array(rows, dtype=np.float32) for name, rows in entries.items()}
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror}", "check the path") from error
     except (ValueError, TypeError, AttributeError) as error:
@@ -151,29 +148,20 @@ def read_boxes(path: Path) -> Boxes:
             f"{path} does not list boxes ({error})",
             'write {"image.png": [[left, top, right, bottom], ...]}',
         ) from error
-    return boxes
 
 
 @dataclass(frozen=True)
 class _Task:
-    """One image to predict.
-
-    Attributes:
-        source: The file.
-        name: The path in its folder, with forward slashes; the file name without a folder.
-        target: The denoised file without a suffix, which is known later.
-    """
+    """One image to predict, its path in its folder, and the denoised file without a suffix."""
 
     source: Path
     name: str
     target: Path
 
     def denoised(self, suffix: str) -> Path:
-        """Return the file of the denoised image."""
         return self.target.with_name(f"{self.target.name}{suffix}")
 
     def noisy(self, suffix: str) -> Path:
-        """Return the file of the image with added noise."""
         return self.target.with_name(f"{self.target.name}.noisy{suffix}")
 
 
@@ -239,13 +227,15 @@ def _require_room(job: Job, plan: Sequence[_Task]) -> None:
         )
 
 
-def _one(predictor: Predictor, job: Job, index: int, task: _Task) -> PredictionRow:
+def _row(predictor: Predictor, job: Job, index: int, task: _Task) -> PredictionRow:
+    """Predict one image and write its files."""
     try:
         image = read_image(task.source)
         boxes = _boxes_of(predictor, job, task)
         noisy_path = denoised_path = None
         if job.noise is not None:
-            image = _add_noise(image, job.noise, seed=job.seed, index=index)
+            pixels = add_noise(image.pixels, job.noise, generator_for(job.seed, index))
+            image = replace(image, pixels=pixels)
             noisy_path = task.noisy(lossless_suffix(image, task.source.suffix))
             write_image(noisy_path, image)
         prediction = predictor(image, boxes=boxes)
@@ -255,12 +245,18 @@ def _one(predictor: Predictor, job: Job, index: int, task: _Task) -> PredictionR
             write_image(denoised_path, prediction.denoised)
     except TapetumError as error:
         return PredictionRow(image=str(task.source), error=str(error))
-    size_px = image.pixels.shape[1:]
-    return _row(task.source, size_px, denoised_path, noisy_path, prediction)
-
-
-def _add_noise(image: DecodedImage, noise: Noise, *, seed: int, index: int) -> DecodedImage:
-    return replace(image, pixels=add_noise(image.pixels, noise, generator_for(seed, index)))
+    height_px, width_px = image.pixels.shape[1:]
+    return PredictionRow(
+        image=str(task.source),
+        width_px=width_px,
+        height_px=height_px,
+        labels=prediction.labels,
+        confidences=prediction.confidences,
+        latency_ms=prediction.latency_ms,
+        tiled=prediction.tiled,
+        denoised=None if denoised_path is None else str(denoised_path),
+        noisy=None if noisy_path is None else str(noisy_path),
+    )
 
 
 def _boxes_of(predictor: Predictor, job: Job, task: _Task) -> NDArray[np.float32] | None:
@@ -272,31 +268,4 @@ def _boxes_of(predictor: Predictor, job: Job, task: _Task) -> NDArray[np.float32
     raise InputError(
         f"{predictor.manifest.name} classifies boxes, but none are listed for {task.name}",
         "add them to the --boxes file",
-    )
-
-
-def _knows_pairs(manifest: Manifest) -> bool:
-    """Whether the network was validated on paired images."""
-    scores = manifest.scores
-    return scores is not None and all(row.noise is None for row in scores.rows)
-
-
-def _row(
-    source: Path,
-    size_px: tuple[int, ...],
-    denoised: Path | None,
-    noisy: Path | None,
-    prediction: Prediction,
-) -> PredictionRow:
-    height_px, width_px = size_px
-    return PredictionRow(
-        image=str(source),
-        width_px=width_px,
-        height_px=height_px,
-        labels=prediction.labels,
-        confidences=prediction.confidences,
-        latency_ms=prediction.latency_ms,
-        tiled=prediction.tiled,
-        denoised=None if denoised is None else str(denoised),
-        noisy=None if noisy is None else str(noisy),
     )

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from tapetum.runtime.manifest import Manifest
+from tapetum.runtime.session import as_text, fits
 
 if TYPE_CHECKING:  # imported where it is used, so that this module loads quickly
     import onnx
@@ -53,7 +54,7 @@ def graph_faults(manifest: Manifest, model: "onnx.ModelProto") -> list[str]:
 
 def opset_of(model: "onnx.ModelProto") -> int:
     """Return the version of the standard operators of a graph; 0 if it declares none."""
-    versions = [entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")]
+    versions = [entry.version for entry in model.opset_import if entry.domain in _DOMAINS]
     return max(versions, default=0)
 
 
@@ -98,27 +99,18 @@ def _value_faults(
 
     types = {value.name: value.type.tensor_type for value in values}
     if set(types) != set(expected):
-        yield (
-            f"its {role}s are {', '.join(sorted(types)) or 'none'} instead of "
-            f"{', '.join(sorted(expected))}"
-        )
+        given = ", ".join(sorted(types)) or "none"
+        yield f"its {role}s are {given} instead of {', '.join(sorted(expected))}"
         return
     for name, shape in expected.items():
         tensor = types[name]
         sizes = tuple(
             entry.dim_value if entry.HasField("dim_value") else None for entry in tensor.shape.dim
         )
-        fits = len(sizes) == len(shape) and all(
-            want is None or size == want for size, want in zip(sizes, shape, strict=True)
-        )
-        if tensor.elem_type != onnx.TensorProto.FLOAT or not fits:
+        if tensor.elem_type != onnx.TensorProto.FLOAT or not fits(sizes, shape):
             kinds = {number: name.lower() for name, number in onnx.TensorProto.DataType.items()}
             kind = kinds.get(tensor.elem_type, f"of unknown type {tensor.elem_type}")
-            yield f"{role} {name!r} is {kind} {_dims(sizes)} instead of float {_dims(shape)}"
-
-
-def _dims(sizes: tuple[int | None, ...]) -> str:
-    return "(" + ", ".join("any" if size is None else str(size) for size in sizes) + ")"
+            yield f"{role} {name!r} is {kind} {as_text(sizes)} instead of float {as_text(shape)}"
 
 
 def _is_text(message: Any) -> bool:  # any protobuf message; protobuf has no types

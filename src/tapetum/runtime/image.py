@@ -1,8 +1,7 @@
 """Convert between image files and arrays; every conversion happens in this module.
 
 Files are grey or RGB, with or without alpha, with palettes, 8 or 16 bits per channel, or rotated by
-their EXIF tag. Inside Tapetum an image is a :class:`DecodedImage`: float32 in [0, 1], channels
-first, with what is needed to write the result at the depth of the source.
+their EXIF tag.
 
 Pillow opens 16-bit colour but keeps only 8 bits of it. The image is therefore decoded a second time
 with the opposite byte order, which makes Pillow keep the low bytes. This covers 16-bit RGB and RGBA
@@ -15,6 +14,7 @@ read nor written.
 
 import io
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -54,11 +54,19 @@ _LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R BT.601, as Pi
 _BITS_TAG, _PLANAR_TAG = 258, 284  # of TIFF 6.0: BitsPerSample, PlanarConfiguration
 
 # Rawmodes that keep one byte of each 16-bit sample, and the ones that keep the other byte.
-_OTHER_BYTE = {
-    "16B": "16L",
-    "16L": "16B",
-    "16N": "16B",
-}  # N is little-endian on all supported machines
+_OTHER_BYTE = {"16B": "16L", "16L": "16B", "16N": "16B"}  # N is little-endian on our machines
+
+_WRITERS: Mapping[str, tuple[str, dict[str, Any]]] = {
+    ".bmp": ("BMP", {}),
+    ".jpeg": ("JPEG", {"quality": 95}),
+    ".jpg": ("JPEG", {"quality": 95}),
+    ".png": ("PNG", {}),
+    ".tif": ("TIFF", {"compression": "tiff_deflate"}),
+    ".tiff": ("TIFF", {"compression": "tiff_deflate"}),
+    ".webp": ("WEBP", {"lossless": True, "exact": True}),
+}
+
+_Samples = NDArray[np.uint8] | NDArray[np.uint16]
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,7 +101,7 @@ class DecodedImage:
                 "give both the same height and width",
             )
 
-    def to_integers(self) -> NDArray[np.uint8] | NDArray[np.uint16]:
+    def to_integers(self) -> _Samples:
         """Return the pixels as a file stores them: shape (c, h, w), clipped and rounded."""
         return _to_integers(self.pixels, self.bit_depth)
 
@@ -119,8 +127,7 @@ def decode_image(content: bytes) -> DecodedImage:
     """Decode an image from the bytes of its file.
 
     Raises:
-        DataError: The bytes are not a complete image. The message is the reason alone, without a
-            file name.
+        DataError: The bytes are not a complete image; the message has no file name.
     """
     if not content:
         raise DataError("the file is empty", "copy it again")
@@ -129,7 +136,8 @@ def decode_image(content: bytes) -> DecodedImage:
     except DataError:
         raise
     except UnidentifiedImageError as error:
-        raise DataError(f"not an image in {_known_formats()}", "convert it to PNG") from error
+        known = f"a known format ({', '.join(_FORMATS)})"
+        raise DataError(f"not an image in {known}", "convert it to PNG") from error
     except Image.DecompressionBombError as error:
         raise DataError("it has too many pixels to be opened safely", "make it smaller") from error
     except Exception as error:  # decoders of untrusted bytes raise almost any exception
@@ -163,18 +171,9 @@ def encode_image(image: DecodedImage, suffix: str = ".png") -> bytes:
     Raises:
         DataError: The format is not supported, or cannot keep the image's depth or alpha.
     """
-    writers: dict[str, tuple[str, dict[str, Any]]] = {
-        ".bmp": ("BMP", {}),
-        ".jpeg": ("JPEG", {"quality": 95}),
-        ".jpg": ("JPEG", {"quality": 95}),
-        ".png": ("PNG", {}),
-        ".tif": ("TIFF", {"compression": "tiff_deflate"}),
-        ".tiff": ("TIFF", {"compression": "tiff_deflate"}),
-        ".webp": ("WEBP", {"lossless": True, "exact": True}),
-    }
-    if suffix not in writers:
-        raise DataError(f"images cannot be written as {suffix!r}", f"use {', '.join(writers)}")
-    format_name, options = writers[suffix]
+    if suffix not in _WRITERS:
+        raise DataError(f"images cannot be written as {suffix!r}", f"use {', '.join(_WRITERS)}")
+    format_name, options = _WRITERS[suffix]
     misfit = _misfit(image, format_name)
     if misfit is not None:
         raise DataError(misfit, "write a .png")
@@ -182,26 +181,16 @@ def encode_image(image: DecodedImage, suffix: str = ".png") -> bytes:
     if image.bit_depth == 16 and format_name == "PNG":
         return encode_png16(samples.astype(np.uint16))
     file = io.BytesIO()
-    Image.fromarray(samples[:, :, 0] if samples.shape[2] == 1 else samples).save(
-        file, format_name, **options
-    )
+    pillow_image = Image.fromarray(samples[:, :, 0] if samples.shape[2] == 1 else samples)
+    pillow_image.save(file, format_name, **options)
     return file.getvalue()
 
 
 def lossless_suffix(image: DecodedImage, suffix: str) -> str:
-    """Return the suffix of a format that keeps all of an image.
-
-    Args:
-        image: The image to write.
-        suffix: The preferred suffix, in upper or lower case.
-
-    Returns:
-        ``suffix`` if its format keeps every bit, the depth and the alpha; else ``.png``.
-    """
+    """Return ``suffix`` if its format keeps every bit, the depth and the alpha; else ``.png``."""
     lower = suffix.lower()
-    if lower in _LOSSLESS_SUFFIXES and not _misfit(image, "PNG" if lower == ".png" else "TIFF"):
-        return suffix
-    return ".png"
+    keeps_all = lower in _LOSSLESS_SUFFIXES and not _misfit(image, _WRITERS[lower][0])
+    return suffix if keeps_all else ".png"
 
 
 def as_colour(pixels: NDArray[np.float32], channels: int) -> NDArray[np.float32]:
@@ -226,10 +215,6 @@ def as_colour(pixels: NDArray[np.float32], channels: int) -> NDArray[np.float32]
     return grey[..., np.newaxis, :, :]
 
 
-def _known_formats() -> str:
-    return f"a known format ({', '.join(_FORMATS)})"
-
-
 def _open(content: bytes) -> Image.Image:
     return Image.open(io.BytesIO(content), formats=_FORMATS)
 
@@ -243,12 +228,10 @@ def _decode(content: bytes) -> DecodedImage:
             raise DataError("its numbers are floats without a fixed range", "save it with 16 bits")
         if image.mode.startswith("I"):
             return _from_samples(*_deep_grey(image))
-        return _from_samples(*_shallow(image))
+        return _from_samples(_shallow(image))
 
 
-def _from_samples(
-    samples: NDArray[np.uint8] | NDArray[np.uint16], alpha: NDArray[np.bool_] | None = None
-) -> DecodedImage:
+def _from_samples(samples: _Samples, alpha: NDArray[np.bool_] | None = None) -> DecodedImage:
     """Make an image of (h, w, c) samples: grey, grey + alpha, RGB, RGB + alpha."""
     largest = np.float32(np.iinfo(samples.dtype).max)
     planes = np.ascontiguousarray(np.moveaxis(samples, 2, 0)).astype(np.float32) / largest
@@ -264,21 +247,15 @@ def _from_samples(
     )
 
 
-def _shallow(image: Image.Image) -> tuple[NDArray[np.uint8]]:
+def _shallow(image: Image.Image) -> NDArray[np.uint8]:
     """Return the 8-bit samples, (h, w, c), of any mode that Pillow can convert."""
     is_grey = image.mode in ("1", "L", "LA", "La")
     has_alpha = image.has_transparency_data
     target = ("LA" if has_alpha else "L") if is_grey else ("RGBA" if has_alpha else "RGB")
     samples = np.atleast_3d(np.asarray(ImageOps.exif_transpose(image).convert(target)))
-    if image.mode in ("P", "PA") and _is_grey_valued(samples):
+    if image.mode in ("P", "PA") and (samples[:, :, :3] == samples[:, :, :1]).all():
         samples = samples[:, :, [0, 3]] if has_alpha else samples[:, :, :1]
-    return (samples,)
-
-
-def _is_grey_valued(samples: NDArray[Any]) -> bool:
-    """Whether red, green and blue of (h, w, c) samples, c >= 3, are equal everywhere."""
-    red, green, blue = samples[:, :, 0], samples[:, :, 1], samples[:, :, 2]
-    return bool(np.array_equal(red, green) and np.array_equal(green, blue))
+    return samples
 
 
 def _deep_grey(image: Image.Image) -> tuple[NDArray[np.uint16], NDArray[np.bool_] | None]:
@@ -337,9 +314,8 @@ def _decode_as(content: bytes, rawmode: str) -> NDArray[np.uint8]:
 def _misfit(image: DecodedImage, format_name: str) -> str | None:
     """Describe what a format cannot keep of an image; None if it keeps depth and alpha."""
     is_deep, has_alpha = image.bit_depth == 16, image.alpha is not None
-    keeps_depth = format_name == "PNG" or (
-        format_name == "TIFF" and image.mode == "grey" and not has_alpha
-    )
+    is_plain = image.mode == "grey" and not has_alpha
+    keeps_depth = format_name == "PNG" or (format_name == "TIFF" and is_plain)
     if is_deep and not keeps_depth:
         kind = f"{image.mode}{' with alpha' if has_alpha else ''}"
         return f"{format_name} cannot keep 16 bits of {kind} here"
@@ -348,7 +324,7 @@ def _misfit(image: DecodedImage, format_name: str) -> str | None:
     return None
 
 
-def _interleave(image: DecodedImage) -> NDArray[np.uint8] | NDArray[np.uint16]:
+def _interleave(image: DecodedImage) -> _Samples:
     """Return the samples as files store them: (h, w, c), alpha last."""
     planes = image.pixels
     if image.alpha is not None:
@@ -356,8 +332,6 @@ def _interleave(image: DecodedImage) -> NDArray[np.uint8] | NDArray[np.uint16]:
     return _to_integers(np.ascontiguousarray(np.moveaxis(planes, 0, 2)), image.bit_depth)
 
 
-def _to_integers(
-    values: NDArray[np.float32], bit_depth: int
-) -> NDArray[np.uint8] | NDArray[np.uint16]:
+def _to_integers(values: NDArray[np.float32], bit_depth: int) -> _Samples:
     scaled: NDArray[np.float32] = np.rint(np.clip(values, 0, 1) * np.float32(2**bit_depth - 1))
     return scaled.astype(np.uint8) if bit_depth == 8 else scaled.astype(np.uint16)

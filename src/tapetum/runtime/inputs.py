@@ -1,14 +1,13 @@
 """Convert what a predictor is given to what a network takes.
 
 Files, arrays and images become a :class:`Source`: float32 in [0, 1], channels first, with the
-channels of the network, and the depth at which the result is returned.
+channels of the network.
 """
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -22,15 +21,8 @@ __all__ = ["Source", "as_source", "check_boxes", "images_in"]
 _FARTHEST_NOISE = 20.0  # larger values mean another scale, such as 0 to 255
 
 
-@dataclass(frozen=True, eq=False)
-class Source:
-    """An image in the form that a network takes.
-
-    Attributes:
-        pixels: Shape (c, h, w), in [0, 1].
-        alpha: Opacity, shape (h, w), in [0, 1]; None without alpha.
-        bit_depth: Bits per channel of the input; 16 for arrays of floats.
-    """
+class Source(NamedTuple):
+    """A :class:`DecodedImage` of any number of channels; arrays of floats have 16 bits."""
 
     pixels: NDArray[np.float32]
     alpha: NDArray[np.float32] | None
@@ -38,13 +30,7 @@ class Source:
 
 
 def as_source(image: Path | str | NDArray[Any] | DecodedImage, manifest: Manifest) -> Source:
-    """Read an image in the colours of the network: grey for grey, RGB for RGB.
-
-    Args:
-        image: A file; a :class:`DecodedImage`; or an array of shape (h, w) or (h, w, c), of uint8,
-            uint16, or floats on the scale [0, 1] (noise may exceed it). One or three channels may
-            be followed by alpha.
-        manifest: Manifest of the network.
+    """Read an image, as described at :meth:`Predictor.__call__`, in the colours of the network.
 
     Raises:
         InputError: The array has another shape, type or range.
@@ -62,9 +48,15 @@ def as_source(image: Path | str | NDArray[Any] | DecodedImage, manifest: Manifes
         source = Source(decoded.pixels, decoded.alpha, decoded.bit_depth)
     if 0 in source.pixels.shape:
         raise InputError("the image is empty", "pass an image with at least one pixel")
-    if manifest.colour == "other":
-        return _with_channels(source, manifest.image_channels)
-    return Source(as_colour(source.pixels, manifest.image_channels), source.alpha, source.bit_depth)
+    channels = manifest.image_channels
+    if manifest.colour != "other":
+        return source._replace(pixels=as_colour(source.pixels, channels))
+    if len(source.pixels) != channels:
+        raise InputError(
+            f"the image has {len(source.pixels)} channels but the network takes {channels}",
+            f"pass an array of shape (h, w, {channels})",
+        )
+    return source
 
 
 def check_boxes(boxes: ArrayLike, height_px: int, width_px: int) -> NDArray[np.float32]:
@@ -164,10 +156,9 @@ def _from_array(array: NDArray[Any], keep_channels: bool) -> Source:
 
 def _unit_range(values: NDArray[Any]) -> tuple[NDArray[np.float32], Literal[8, 16]]:
     """Return values on the scale [0, 1], and their bit depth."""
-    if values.dtype == np.uint8:
-        return values.astype(np.float32) / np.float32(255), 8
-    if values.dtype == np.uint16:
-        return values.astype(np.float32) / np.float32(65535), 16
+    if values.dtype in (np.uint8, np.uint16):
+        white = np.float32(np.iinfo(values.dtype).max)
+        return values.astype(np.float32) / white, 8 if values.dtype == np.uint8 else 16
     if values.dtype.kind != "f":
         raise InputError(
             f"an array of {values.dtype} is not an image", "pass uint8, uint16, or floats in [0, 1]"
@@ -181,12 +172,3 @@ def _unit_range(values: NDArray[Any]) -> tuple[NDArray[np.float32], Literal[8, 1
             "divide floats to the scale [0, 1], or pass uint8 or uint16",
         )
     return values.astype(np.float32), 16
-
-
-def _with_channels(source: Source, channels: int) -> Source:
-    if len(source.pixels) != channels:
-        raise InputError(
-            f"the image has {len(source.pixels)} channels but the network takes {channels}",
-            f"pass an array of shape (h, w, {channels})",
-        )
-    return source

@@ -1,8 +1,7 @@
 """The manifest of a package: a record that can be read without running anything.
 
-Much of a manifest follows from its architecture. It is written out all the same, so that a reader
-in any language needs no knowledge of architectures, and is checked against the architecture when it
-is read.
+What follows from the architecture is written out all the same, for readers in other languages, and
+is checked against the architecture when it is read.
 """
 
 from collections.abc import Iterable, Mapping
@@ -88,27 +87,21 @@ class Manifest(Record):
     ) -> Self:
         """Return the manifest of an architecture, with the fields that follow from it.
 
-        Args:
-            architecture: The architecture of the network.
-            size_px: Height and width of the training images.
-            class_names: The name of each logit.
-            name: Name for people; by default that of the architecture.
-            provenance: Machine, date and commit of the training.
-            scores: Scores of the network.
-            parity: How far the graph differs from the trained network.
+        The arguments are those of the class; the name is by default that of the architecture.
 
         Raises:
             InputError: Something does not fit the architecture; all faults at once.
         """
-        with faults_are_ours(
-            f"{architecture.name!r} cannot be described", "correct these arguments"
-        ):
+        if isinstance(provenance, Record):
+            provenance = provenance.model_dump(mode="json")
+        problem = f"{architecture.name!r} cannot be described"
+        with faults_are_ours(problem, "correct these arguments"):
             return cls(
                 name=name or architecture.name,
                 architecture=architecture,
                 class_names=tuple(class_names),
                 size_px=size_px,
-                provenance=_plain(provenance or {}),
+                provenance=dict(provenance or {}),
                 scores=scores,
                 parity=None if parity is None else dict(parity),
                 **_derived(architecture),
@@ -165,7 +158,3 @@ def _derived(architecture: Architecture) -> dict[str, Any]:
         "tile_halo_px": halo_px(architecture),
         "bytes_per_pixel": cost.bytes_per_pixel(architecture),
     }
-
-
-def _plain(record: Record | Mapping[str, Any]) -> dict[str, Any]:
-    return record.model_dump(mode="json") if isinstance(record, Record) else dict(record)

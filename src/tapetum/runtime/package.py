@@ -45,13 +45,7 @@ _MAX_EXPANSION = 100  # weights hardly compress: a higher ratio is a zip bomb
 
 @dataclass(frozen=True)
 class Package:
-    """An opened and checked package.
-
-    Attributes:
-        manifest: The description of the package.
-        graph_bytes: The serialised ONNX graph.
-        card: The text for people, in Markdown.
-    """
+    """An opened and checked package: manifest, serialised ONNX graph, and card in Markdown."""
 
     manifest: Manifest
     graph_bytes: bytes
@@ -91,18 +85,12 @@ def write_package(
         graph_bytes, model = model, _parse_graph(model, path)
     else:
         graph_bytes = model.SerializeToString(deterministic=True)
-    complete = manifest.model_copy(
-        update={
-            "graph_sha256": hashlib.sha256(graph_bytes).hexdigest(),
-            "graph_opset": opset_of(model),
-        }
-    )
-    _check_graph(complete, model, str(path))
-    members = {
-        _GRAPH: graph_bytes,
-        _MANIFEST: complete.to_json().encode(),
-        _CARD: card.encode(),
-    }
+    digest = hashlib.sha256(graph_bytes).hexdigest()
+    filled_in = {"graph_sha256": digest, "graph_opset": opset_of(model)}
+    complete = manifest.model_copy(update=filled_in)
+    _check_graph(complete, model, path)
+    text = complete.to_json().encode()
+    members = {_GRAPH: graph_bytes, _MANIFEST: text, _CARD: card.encode()}
     try:
         _write_checked(path, _zipped(members), check)
     except OSError as error:
@@ -134,7 +122,7 @@ def open_package(path: str | Path) -> Package:
             f"{manifest.graph_sha256[:12] or 'nothing'}...",
             "the file was changed after it was exported: copy or export it again",
         )
-    _check_graph(manifest, _parse_graph(graph_bytes, path), str(path))
+    _check_graph(manifest, _parse_graph(graph_bytes, path), path)
     try:
         card = members[_CARD].decode()
     except UnicodeDecodeError as error:
@@ -169,17 +157,11 @@ def _read_members(path: Path) -> dict[str, bytes]:
     """Return the content of the three members."""
     try:
         with zipfile.ZipFile(path) as archive:
-            entries = archive.infolist()
-            _check_members(entries, path)
-            return {
-                entry.filename: archive.read(entry)
-                for entry in entries
-                if entry.filename in _LIMITS_BYTES
-            }
+            _check_members(archive.infolist(), path)
+            return {name: archive.read(name) for name in _LIMITS_BYTES}
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError) as error:
-        raise PackageError(
-            f"{path} is not a whole package: {error}", "copy the file or export it again"
-        ) from error
+        problem = f"{path} is not a whole package: {error}"
+        raise PackageError(problem, "copy the file or export it again") from error
     except (OSError, RuntimeError) as error:  # a password is a RuntimeError to zipfile
         reason = getattr(error, "strerror", None) or error
         raise PackageError(f"cannot read {path}: {reason}", "check the path") from error
@@ -197,9 +179,8 @@ def _check_members(entries: list[zipfile.ZipInfo], path: Path) -> None:
             continue
         if names.count(entry.filename) > 1:
             raise PackageError(f"{path} has two members {entry.filename}", "export it again")
-        if entry.file_size > limit_bytes or entry.file_size > _MAX_EXPANSION * max(
-            entry.compress_size, 1
-        ):
+        limit_bytes = min(limit_bytes, _MAX_EXPANSION * max(entry.compress_size, 1))
+        if entry.file_size > limit_bytes:
             raise PackageError(
                 f"{entry.filename} in {path} would unpack from {entry.compress_size:,} to "
                 f"{entry.file_size:,} bytes, which no real package does",
@@ -239,15 +220,13 @@ def _parse_graph(graph_bytes: bytes, path: Path) -> "onnx.ModelProto":
     try:
         return onnx.load_model_from_string(graph_bytes)
     except DecodeError as error:
-        raise PackageError(
-            f"{_GRAPH} in {path} is not an ONNX graph", "export the network again"
-        ) from error
+        problem = f"{_GRAPH} in {path} is not an ONNX graph"
+        raise PackageError(problem, "export the network again") from error
 
 
-def _check_graph(manifest: Manifest, model: "onnx.ModelProto", source: str) -> None:
+def _check_graph(manifest: Manifest, model: "onnx.ModelProto", path: Path) -> None:
     """Refuse a graph that does not do what the manifest says, all faults at once."""
     faults = graph_faults(manifest, model)
     if faults:
-        raise PackageError(
-            f"the graph of {source} does not fit: {'; '.join(faults)}", "export the network again"
-        )
+        problem = f"the graph of {path} does not fit: {'; '.join(faults)}"
+        raise PackageError(problem, "export the network again")

@@ -28,19 +28,13 @@ def encode_png16(samples: NDArray[np.uint16]) -> bytes:
         samples: Shape (h, w, c); c is 1 (grey), 2 (grey, alpha), 3 (RGB) or 4 (RGB, alpha).
     """
     height, width, channels = samples.shape
-    colour_type = _COLOUR_TYPES[channels]
-    header = struct.pack(">IIBBBBB", width, height, 16, colour_type, 0, 0, 0)
+    header = struct.pack(">IIBBBBB", width, height, 16, _COLOUR_TYPES[channels], 0, 0, 0)
     rows = samples.astype(">u2").reshape(height, width * channels).view(np.uint8)
     filtered = np.full((height, 1 + rows.shape[1]), _FILTER_UP, dtype=np.uint8)
     filtered[0, 1:] = rows[0]
     np.subtract(rows[1:], rows[:-1], out=filtered[1:, 1:])  # modulo 256, as the format wants
-    return b"\x89PNG\r\n\x1a\n" + b"".join(
-        [
-            _chunk(b"IHDR", header),
-            _chunk(b"IDAT", zlib.compress(filtered.tobytes(), 6)),
-            _chunk(b"IEND", b""),
-        ]
-    )
+    rows_chunk = _chunk(b"IDAT", zlib.compress(filtered.tobytes(), 6))
+    return b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", header) + rows_chunk + _chunk(b"IEND", b"")
 
 
 def _chunk(kind: bytes, content: bytes) -> bytes:

@@ -2,8 +2,7 @@
 
 An image above the memory limit is cut into tiles (:mod:`tapetum.runtime.tiles`). The denoised image
 and the labels of boxes are then the same as for the whole image. The label of a whole image is not:
-its probabilities are the mean of the tiles' probabilities, weighted by the area of their cores.
-:attr:`Prediction.tiled` says when this happened.
+its probabilities are the mean of those of the tiles, weighted by the area of their cores.
 """
 
 import time
@@ -172,10 +171,7 @@ class Predictor:
         return self._prediction(source, answer, tiled=height * width > self.max_pixels)
 
     def folder(self, path: Path) -> Iterator[tuple[Path, Prediction | TapetumError]]:
-        """Predict the images of a folder, sorted by name.
-
-        Returns:
-            Each file with its prediction, or with the error.
+        """Predict the images of a folder, sorted by name: each file with its prediction, or error.
 
         Raises:
             DataError: There is no such folder, or no image in it.
@@ -187,9 +183,7 @@ class Predictor:
     def warm_up(self, height_px: int | None = None, width_px: int | None = None) -> None:
         """Run once on a grey image, so that the first real image is not slower than the others.
 
-        Args:
-            height_px: Height of that image; by default that of the training.
-            width_px: Width of that image, likewise.
+        The size is by default that of the training.
         """
         height, width = height_px or self.manifest.size_px, width_px or self.manifest.size_px
         pixels = np.full((self.manifest.image_channels, height, width), 0.5, np.float32)
@@ -209,8 +203,8 @@ class Predictor:
                 "pass boxes of shape (k, 4), or use mode='image'",
             )
         if given and not self.takes_boxes:
-            reason = f"mode={self.mode!r} gives no labels of boxes"
-            raise InputError(f"boxes were passed, but {reason} here", "leave the boxes out")
+            problem = f"boxes were passed, but mode={self.mode!r} gives no labels of boxes here"
+            raise InputError(problem, "leave the boxes out")
 
     def _limits(self, height: int, width: int) -> Limits:
         """Return the limits of tiles for an image of this size."""
@@ -268,12 +262,9 @@ class Predictor:
         self, feeds: dict[str, NDArray[np.float32]], outputs: dict[str, NDArray[np.float32]]
     ) -> None:
         """Refuse the outputs of a damaged graph: another size, or values that are not finite."""
-        by_box = self.manifest.labels == "boxes" and "boxes" in feeds
-        rows = feeds["boxes"].shape[:2] if by_box else (1,)
-        shapes = {
-            "denoised": feeds["noisy"].shape,
-            "logits": (*rows, len(self.manifest.class_names)),
-        }
+        rows = feeds["boxes"].shape[:2] if self.takes_boxes else (1,)
+        logits = (*rows, len(self.manifest.class_names))
+        shapes = {"denoised": feeds["noisy"].shape, "logits": logits}
         for name, value in outputs.items():
             if value.shape != shapes[name]:
                 raise PackageError(

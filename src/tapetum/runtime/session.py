@@ -1,12 +1,10 @@
 """Run one graph in ONNX Runtime, and reduce a graph to some of its outputs.
 
-A network with two branches is one graph with two outputs. ONNX Runtime computes the whole graph
-whichever outputs are requested. :func:`keep_outputs` therefore reduces the graph to the nodes
-behind the requested outputs, so that the other branch costs nothing.
+ONNX Runtime computes the whole graph whichever outputs are requested. :func:`keep_outputs`
+therefore reduces a graph with two branches to the nodes behind the requested outputs.
 
 Weights of a trained network can be denormal numbers, which processors handle 5 to 30 times slower
-(onnxruntime issues 5472 and 7448). The session takes them as zero. ONNX Runtime switches this in
-the thread that makes the session and in its own threads.
+(onnxruntime issues 5472 and 7448). The session takes them as zero.
 
 Since version 1.32 ONNX Runtime sends telemetry: its import writes a device identifier and an event
 database below the home folder. :func:`load_onnxruntime` turns this off and is the only place that
@@ -15,27 +13,24 @@ imports the library.
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tapetum.errors import InputError, PackageError
-from tapetum.provenance import MOST_THREADS, usable_cores
+from tapetum.provenance import usable_cores
 
 if TYPE_CHECKING:  # imported where they are used, so that this module loads quickly
     import onnx
 
-__all__ = ["GraphSession", "keep_outputs", "load_onnxruntime"]
+__all__ = ["GraphSession", "as_text", "fits", "keep_outputs", "load_onnxruntime"]
 
 _QUIET = 4  # log fatal errors only: every error is raised as well
 
 
 def load_onnxruntime() -> Any:  # onnxruntime has no types
-    """Import ONNX Runtime, with its telemetry off unless the user has set the variable.
-
-    ONNX Runtime reads ``ORT_DISABLE_TELEMETRY`` once, when it is first imported.
-    """
+    """Import ONNX Runtime, with its telemetry off unless the user has set the variable."""
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     import onnxruntime
 
@@ -54,10 +49,12 @@ class GraphSession:
         InputError: ``threads`` is below one, or above what any processor has.
     """
 
+    MOST_THREADS: ClassVar = 1024  # more would take all memory
+
     def __init__(self, model: bytes, *, threads: int | None = None) -> None:
         onnxruntime = load_onnxruntime()
-        if threads is not None and not 1 <= threads <= MOST_THREADS:
-            raise InputError(f"{threads} threads were requested", f"use 1 to {MOST_THREADS}")
+        if threads is not None and not 1 <= threads <= self.MOST_THREADS:
+            raise InputError(f"{threads} threads were requested", f"use 1 to {self.MOST_THREADS}")
         self.threads = threads or usable_cores()
         try:
             self._session = onnxruntime.InferenceSession(
@@ -108,32 +105,27 @@ class GraphSession:
 
     def _check(self, outputs: Sequence[str], feeds: Mapping[str, NDArray[np.float32]]) -> None:
         """Raise an error if names, types or shapes differ from those of the graph."""
-        unknown = [name for name in outputs if name not in self.output_names]
-        if unknown:
-            raise InputError(
-                f"the graph has no output {unknown[0]!r}", f"it has {', '.join(self.output_names)}"
-            )
+        for name in outputs:
+            if name not in self.output_names:
+                remedy = f"it has {', '.join(self.output_names)}"
+                raise InputError(f"the graph has no output {name!r}", remedy)
         if set(feeds) != set(self._shapes):
-            raise InputError(
-                f"the graph was fed {_names(feeds)}", f"feed it just {_names(self._shapes)}"
-            )
+            remedy = f"feed it just {_names(self._shapes)}"
+            raise InputError(f"the graph was fed {_names(feeds)}", remedy)
         for name, array in feeds.items():
-            if array.dtype != np.float32 or not _fits(array.shape, self._shapes[name]):
+            if array.dtype != np.float32 or not fits(array.shape, self._shapes[name]):
                 raise InputError(
                     f"input {name!r} is {array.dtype} of shape {array.shape}",
-                    f"this graph takes float32 of shape {_shape_text(self._shapes[name])}",
+                    f"this graph takes float32 of shape {as_text(self._shapes[name])}",
                 )
 
 
 def keep_outputs(model: "onnx.ModelProto", outputs: Iterable[str]) -> "onnx.ModelProto":
-    """Return a copy of a graph, reduced to the parts that some of its outputs need.
+    """Return a copy of a graph, reduced to the nodes, weights and inputs that some outputs need.
 
     Args:
         model: A graph of a package, without inner graphs; it is not changed.
         outputs: Names of the outputs to keep.
-
-    Returns:
-        A graph with these outputs, the nodes and weights behind them, and the inputs they read.
 
     Raises:
         InputError: The graph has no such output.
@@ -193,8 +185,8 @@ def _session_options(threads: int) -> Any:  # onnxruntime has no types
 def _runtime_faults() -> tuple[type[Exception], ...]:
     """Return the exceptions of ONNX Runtime, which have no common parent."""
     state = load_onnxruntime().capi.onnxruntime_pybind11_state
-    faults = [value for value in vars(state).values() if isinstance(value, type)]
-    own = [value for value in faults if issubclass(value, Exception)]
+    types = [value for value in vars(state).values() if isinstance(value, type)]
+    own = [value for value in types if issubclass(value, Exception)]
     return (*own, RuntimeError, ValueError, MemoryError)
 
 
@@ -208,13 +200,13 @@ def _names(names: Iterable[str]) -> str:
     return ", ".join(sorted(names)) or "nothing"
 
 
-def _fits(shape: tuple[int, ...], declared: tuple[int | str | None, ...]) -> bool:
-    """Whether a shape agrees with a declared one, whose named sizes are free."""
+def fits(shape: tuple[int | None, ...], declared: tuple[int | str | None, ...]) -> bool:
+    """Return whether a shape agrees with a declared one, where only numbers are fixed."""
     return len(shape) == len(declared) and all(
-        not isinstance(want, int) or size == want
-        for size, want in zip(shape, declared, strict=True)
+        size == want for size, want in zip(shape, declared, strict=True) if isinstance(want, int)
     )
 
 
-def _shape_text(declared: tuple[int | str | None, ...]) -> str:
-    return "(" + ", ".join("any" if size is None else str(size) for size in declared) + ")"
+def as_text(shape: tuple[int | str | None, ...]) -> str:
+    """Return a shape in brackets."""
+    return f"({', '.join('any' if size is None else str(size) for size in shape)})"

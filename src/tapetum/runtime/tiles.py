@@ -7,20 +7,11 @@ without overlap. Every window begins at a multiple of the stride, where the netw
 lie as in the whole image. The result is therefore that of the whole image, up to the last bits of
 float32.
 
-::
-
-    window ┌───────────────┐
-           │  halo         │
-           │   ┌───────┐   │
-           │   │ core  │   │
-           │   └───────┘   │
-           └───────────────┘
-
 A layer that sees the whole image (group norm, squeeze-and-excitation) has no finite reach: no halo
 makes the tiles of such a network exact, and :func:`halo_px` returns None.
 """
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -82,11 +73,11 @@ class Tile(NamedTuple):
 
 
 class Run(NamedTuple):
-    """One run of the network.
+    """One run of the network on a window.
 
     Attributes:
         window: The part that the network sees.
-        core: The part of the denoised window to keep; None where only boxes are classified.
+        core: The part to keep; None where only boxes are classified.
         boxes: Indices of the boxes that this run classifies.
     """
 
@@ -95,23 +86,12 @@ class Run(NamedTuple):
     boxes: list[int]
 
 
-class _Span(NamedTuple):
-    """One side of a tile: the core inside the window."""
-
-    window_start: int
-    core_start: int
-    core_end: int
-    window_end: int
-
-
 def halo_px(architecture: Architecture) -> int | None:
     """Return the margin of a window around its core, a multiple of the stride.
 
     It is None where no halo is enough: a layer on the way to the image sees all of it, or the only
-    output is a label of the whole image.
-
-    For boxes it is at least 1: a box that is narrower than its region is sampled up to half a place
-    outside of it, and a sample between two places reads both.
+    output is a label of the whole image. For boxes it is at least 1, since a narrow box is sampled
+    up to half a place outside of it.
     """
     if architecture.decoder is None:
         return _round_up(1, architecture.stride_px) if architecture.classifies_boxes else None
@@ -125,15 +105,7 @@ def halo_px(architecture: Architecture) -> int | None:
 
 
 def plan_tiles(height_px: int, width_px: int, limits: Limits) -> list[Tile]:
-    """Return the tiling of least work whose windows keep the limits.
-
-    Args:
-        height_px: Height of the image.
-        width_px: Width of the image.
-        limits: The limits of every window.
-
-    Returns:
-        Tiles in reading order; a single one if the image is within the limit.
+    """Return the tiles of least work whose windows keep the limits, in reading order.
 
     Raises:
         InputError: The limit leaves no room for a core next to its halo.
@@ -142,14 +114,12 @@ def plan_tiles(height_px: int, width_px: int, limits: Limits) -> list[Tile]:
         whole = Window(0, 0, width_px, height_px)
         return [Tile(whole, whole)]
     core_height, core_width = _best_core(height_px, width_px, limits)
-    return [
-        Tile(
-            Window(across.window_start, down.window_start, across.window_end, down.window_end),
-            Window(across.core_start, down.core_start, across.core_end, down.core_end),
-        )
-        for down in _spans(height_px, core_height, limits.halo_px)
-        for across in _spans(width_px, core_width, limits.halo_px)
+    cores = [
+        Window(left, top, min(left + core_width, width_px), min(top + core_height, height_px))
+        for top in range(0, height_px, core_height)
+        for left in range(0, width_px, core_width)
     ]
+    return [Tile(_grown(core, height_px, width_px, limits), core) for core in cores]
 
 
 def plan_runs(
@@ -162,8 +132,7 @@ def plan_runs(
 ) -> list[Run]:
     """Return one run for each tile, and one for each box that no core contains.
 
-    A box is classified in the tile whose core contains it, or else in a window of its own, so that
-    the network sees it as in the whole image.
+    So the network sees each box as in the whole image.
 
     Args:
         height_px: Height of the image.
@@ -194,20 +163,9 @@ def plan_runs(
 def copy_core(
     whole: NDArray[np.float32], window: Window, core: Window, answer: NDArray[np.float32]
 ) -> None:
-    """Copy the core of one result into the whole image.
-
-    Args:
-        whole: The image to fill, shape (c, h, w); changed in place.
-        window: The part that the network saw.
-        core: The part to keep.
-        answer: The output for the window, shape (c, h', w').
-    """
-    inner = Window(
-        core.left - window.left,
-        core.top - window.top,
-        core.right - window.left,
-        core.bottom - window.top,
-    )
+    """Copy the core of ``answer``, the output for a window, to its place in the whole image."""
+    left, top = core.left - window.left, core.top - window.top
+    inner = Window(left, top, left + core.right - core.left, top + core.bottom - core.top)
     core.cut(whole)[...] = inner.cut(answer)
 
 
@@ -236,7 +194,7 @@ def _best_core(height_px: int, width_px: int, limits: Limits) -> tuple[int, int]
 
 
 def _longest_core(length_px: int, limit_px: int, limits: Limits) -> int | None:
-    """Return the longest core whose windows keep the limits, evened out over the whole length."""
+    """Return the longest core whose windows keep the limits, evened out over the length."""
     if length_px <= limit_px:
         return _round_up(length_px, limits.stride_px)
     longest = _round_down(limit_px - 2 * limits.halo_px, limits.stride_px)
@@ -250,27 +208,26 @@ def _window_around(
     box: NDArray[np.float32], height_px: int, width_px: int, limits: Limits
 ) -> Window:
     """Return the smallest window that shows a box of shape (4,) as the whole image would."""
-    halo_px, stride_px, max_pixels = limits
-    left, top, right, bottom = box.tolist()
-    window = Window(
-        max(0, _round_down(left - halo_px, stride_px)),
-        max(0, _round_down(top - halo_px, stride_px)),
-        min(width_px, _round_up(right + halo_px, stride_px)),
-        min(height_px, _round_up(bottom + halo_px, stride_px)),
-    )
-    if window.num_pixels > max_pixels:
+    window = _grown(box.tolist(), height_px, width_px, limits)
+    if window.num_pixels > limits.max_pixels:
         raise InputError(
-            f"the box {[left, top, right, bottom]} needs {window.num_pixels:,} pixels at once, "
-            f"above the limit of {max_pixels:,}",
+            f"the box {box.tolist()} needs {window.num_pixels:,} pixels at once, "
+            f"above the limit of {limits.max_pixels:,}",
             "raise the memory limit, or pass smaller boxes",
         )
     return window
 
 
-def _spans(length_px: int, core_px: int, halo_px: int) -> Iterator[_Span]:
-    for start in range(0, length_px, core_px):
-        end = min(start + core_px, length_px)
-        yield _Span(max(0, start - halo_px), start, end, min(length_px, end + halo_px))
+def _grown(part: Sequence[float], height_px: int, width_px: int, limits: Limits) -> Window:
+    """Return the window of a part of the image: its halo around it, from stride to stride."""
+    left, top, right, bottom = part
+    halo_px, stride_px, _ = limits
+    return Window(
+        max(0, _round_down(left - halo_px, stride_px)),
+        max(0, _round_down(top - halo_px, stride_px)),
+        min(width_px, _round_up(right + halo_px, stride_px)),
+        min(height_px, _round_up(bottom + halo_px, stride_px)),
+    )
 
 
 def _sees_all(block: spec.Block) -> bool:

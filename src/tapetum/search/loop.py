@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 
 from tapetum.arch import Space
-from tapetum.data import Batch, DatasetInfo, ImageDataset, Subset, steps_per_epoch, training_batches
+from tapetum.data import Batch, DatasetInfo, ImageDataset, training_batches
 from tapetum.errors import DataError, InputError
 from tapetum.latency import Budget
 from tapetum.noise import generator_for
@@ -123,8 +123,8 @@ class _Searching(EpochLoop[SearchEpoch]):
         self.folder, self.budget, self.recipe = folder, budget, recipe
         self.num_images, self.compute = len(images), compute
         self.for_weights, self.for_alphas = _split(images, recipe)
-        self.steps_per_epoch = steps_per_epoch(self.for_weights, recipe.batch_size)
-        self.steps_held_out = steps_per_epoch(self.for_alphas, recipe.batch_size)
+        self.steps_per_epoch = self.for_weights.num_batches(recipe.batch_size)
+        self.steps_held_out = self.for_alphas.num_batches(recipe.batch_size)
         total_steps = recipe.epochs * self.steps_per_epoch
         self.learner = Searcher(budget, recipe, compute, total_steps=total_steps)
 
@@ -211,7 +211,7 @@ class _Searching(EpochLoop[SearchEpoch]):
         return result
 
 
-def _split(images: ImageDataset, recipe: SearchRecipe) -> tuple[Subset, Subset]:
+def _split(images: ImageDataset, recipe: SearchRecipe) -> tuple[ImageDataset, ImageDataset]:
     """Return the images that train the weights, and those that train the alphas."""
     order = generator_for(recipe.seed, HELD_OUT_KEY).permutation(len(images)).tolist()
     num_held_out = round(recipe.held_out * len(images))
@@ -222,4 +222,4 @@ def _split(images: ImageDataset, recipe: SearchRecipe) -> tuple[Subset, Subset]:
             "give more images, or a smaller batch",
         )
     held_out, others = sorted(order[:num_held_out]), sorted(order[num_held_out:])
-    return Subset(images, others), Subset(images, held_out)
+    return images.subset(others), images.subset(held_out)

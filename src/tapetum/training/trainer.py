@@ -10,7 +10,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from tapetum.data import Batch, ImageDataset, steps_per_epoch
+from tapetum.data import Batch, ImageDataset
 from tapetum.errors import DataError
 from tapetum.nn import TrainableNetwork
 from tapetum.progress import ProgressCallback
@@ -93,7 +93,7 @@ class _Training(EpochLoop[EpochRow]):
         recipe = run.request.recipe
         self.folder, self.recipe, self.compute = run, recipe, compute
         self.train_set, self.val_set, self.num_images = train_set, val_set, len(train_set)
-        self.steps_per_epoch = steps_per_epoch(train_set, recipe.batch_size)
+        self.steps_per_epoch = train_set.num_batches(recipe.batch_size)
         self.learner = Learner(
             network,
             recipe,

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from tapetum import metrics
-from tapetum.data import Batch, ImageDataset, Subset, evaluation_batches
+from tapetum.data import Batch, ImageDataset, evaluation_batches
 from tapetum.nn import TrainableNetwork
 from tapetum.training.compute import Compute
 from tapetum.training.learner import Learner
@@ -116,7 +116,7 @@ def _dealt_batches(images: ImageDataset, recipe: BaseRecipe, *, count: int) -> I
         dealt = chosen[place :: len(levels)]
         if dealt:
             yield from evaluation_batches(
-                Subset(images, dealt),
+                images.subset(dealt),
                 level,
                 protocol=recipe.noise.protocol,
                 batch_size=recipe.batch_size,
