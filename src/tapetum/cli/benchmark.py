@@ -23,9 +23,7 @@ def benchmark(
         help="A .tapetum, .json or .onnx file, or a name that `tapetum info` lists.",
     ),
     target_ms: float | None = option(
-        None,
-        BUDGET,
-        "Latency to compare with, in milliseconds; exit code 1 if it is missed.",
+        None, BUDGET, "Latency to compare with, in milliseconds; exit code 1 if it is missed."
     ),
     size: int | None = option(
         None, DATA, "Side of the images, in pixels.", shown="that of the network, or 224"

@@ -91,10 +91,7 @@ SEARCH_RECIPE = option(
     "swift", SEARCH, "Search recipe: swift, tf-nas (as published), or a JSON file."
 )
 SEARCH_EPOCHS = option(
-    None,
-    SEARCH,
-    "Number of passes over the training images in the search.",
-    shown=FROM_RECIPE,
+    None, SEARCH, "Number of passes over the training images in the search.", shown=FROM_RECIPE
 )
 
 RECIPE = option(
@@ -104,10 +101,7 @@ RECIPE = option(
     shown="quick for digits, images for a folder",
 )
 EPOCHS = option(
-    None,
-    TRAINING,
-    "Number of passes over the training images in each training.",
-    shown=FROM_RECIPE,
+    None, TRAINING, "Number of passes over the training images in each training.", shown=FROM_RECIPE
 )
 BATCH_SIZE = option(None, TRAINING, "Number of images in one training step.", shown=FROM_RECIPE)
 SEED_HELP = "Random seed of weights, order, noise and the split of the folder."

@@ -20,10 +20,7 @@ def search(
     *,
     target_ms: float = options.TARGET_MS,
     latency: Path = option(
-        ...,
-        BUDGET,
-        "Latency table, as written by 'tapetum latency measure'.",
-        metavar="TABLE",
+        ..., BUDGET, "Latency table, as written by 'tapetum latency measure'.", metavar="TABLE"
     ),
     noise: str | None = options.NOISE,
     recipe: str = options.SEARCH_RECIPE,

@@ -21,7 +21,7 @@ from tapetum.runtime import open_package
 from tapetum.search import SearchResult
 from tapetum.training import RUNS, Run
 
-__all__ = ["network_diagram", "write_fit_report"]
+__all__ = ["write_fit_report"]
 
 TITLES = {
     NETWORK: "searched network",
@@ -51,12 +51,8 @@ def write_fit_report(fit: FitResult, dataset: Dataset) -> None:
             score_table(fit.delivery.scores),
             _slots(fit),
         ),
-        diagrams=(network_diagram(architecture, size_px=fit.request.conditions.height_px),),
-        curves=(
-            *level_curves(fit.delivery.scores),
-            learning_curve(run),
-            *_search_curves(search),
-        ),
+        diagrams=(_diagram(architecture, fit.request.conditions.height_px),),
+        curves=(*level_curves(fit.delivery.scores), learning_curve(run), *_search_curves(search)),
         examples=example_groups(package_predict(open_package(fit.package)), dataset, run.request),
         commands=tuple(filter(None, (result.provenance.command, fit.delivery.command))),
         facts={
@@ -97,39 +93,27 @@ def _architecture_of(run: Run) -> Architecture:
     return architecture
 
 
-def network_diagram(architecture: Architecture, *, size_px: int) -> content.Diagram:
+def _diagram(architecture: Architecture, size_px: int) -> content.Diagram:
     """Return a network as bars: the kind, the width and the image size of each block."""
-    bars = [
-        content.Bar(_label(block), f"{height} px", float(_width(block)), _tone(block))
-        for _, block, (height, _) in cost.placed_blocks(architecture, size_px, size_px)
+    bars = tuple(
+        _bar(block, height_px)
+        for _, block, (height_px, _) in cost.placed_blocks(architecture, size_px, size_px)
         if isinstance(block, spec.Conv | spec.InvertedResidual)
-    ]
-    return content.Diagram(
-        "Architecture of the network", "channels (hidden channels of an MBConv)", tuple(bars), TONES
     )
+    title, label = "Architecture of the network", "channels (hidden channels of an MBConv)"
+    return content.Diagram(title, label, bars, TONES)
 
 
-def _label(block: spec.Block) -> str:
+def _bar(block: spec.Conv | spec.InvertedResidual, height_px: int) -> content.Bar:
+    widths, squeeze = [block.in_channels, block.out_channels], ""
+    width, tone = block.out_channels, 0
     if isinstance(block, spec.InvertedResidual):
-        squeeze = " squeeze" if block.squeeze_channels is not None else ""
-        return (
-            f"k{block.kernel_px}{squeeze}: {block.in_channels} to {block.hidden_channels} to "
-            f"{block.out_channels}"
-        )
-    assert isinstance(block, spec.Conv)  # noqa: S101  (the two that are drawn)
-    return f"k{block.kernel_px}: {block.in_channels} to {block.out_channels}"
-
-
-def _width(block: spec.Conv | spec.InvertedResidual) -> int:
-    return block.hidden_channels if isinstance(block, spec.InvertedResidual) else block.out_channels
-
-
-def _tone(block: spec.Conv | spec.InvertedResidual) -> int:
-    if isinstance(block, spec.Conv):
-        return 0
-    if block.squeeze_channels is not None:
-        return 3
-    return 1 if block.kernel_px == 3 else 2
+        width, tone = block.hidden_channels, 1 if block.kernel_px == 3 else 2
+        widths.insert(1, width)
+        if block.squeeze_channels is not None:
+            squeeze, tone = " squeeze", 3
+    label = f"k{block.kernel_px}{squeeze}: {' to '.join(map(str, widths))}"
+    return content.Bar(label, f"{height_px} px", float(width), tone)
 
 
 def _highlights(fit: FitResult) -> Mapping[str, str]:

@@ -94,8 +94,8 @@ def train(
         TrainingError: The training cannot continue; its last good state is kept.
     """
     prepare_process()  # before torch starts its threads
-    changes = {"epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate}
-    changes |= {"seed": seed}
+    fields = {"epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate}
+    changes = {**fields, "seed": seed}
     chosen = choose_recipe(recipe, data, noise=noise, protocol=protocol, changes=changes)
     form = {"size_px": size_px, "channels": channels}
     dataset = open_logged(data, seed=chosen.seed, progress=progress, **form, **digits)
@@ -194,15 +194,9 @@ def score(
     seed: int = 0,
     progress: ProgressCallback = silent,
 ) -> Scores:
-    """Score a network on the validation images of a dataset.
+    """Score a network on the validation images of a dataset at some noise levels.
 
-    Args:
-        predict: Runs the network.
-        dataset: The dataset; paired images bring their own noise.
-        noises: Noise levels.
-        protocol: ``benchmark`` (unclipped) or ``camera`` (clipped to 8 bits).
-        seed: Random seed of the noise.
-        progress: Called after each batch.
+    Paired images bring their own noise, which is the only level then.
     """
     size_px = dataset.info.size_px
     return evaluate_network(
@@ -242,10 +236,7 @@ def choose_recipe(
         name = str(recipe)
         recipe = Recipe.read(Path(name)) if name.endswith(".json") else Recipe.named(name)
     fields = {field: value for field, value in (changes or {}).items() if value is not None}
-    if noise is not None:
-        fields["noise"] = NoisePlan.parse(noise).model_dump()
-    if protocol is not None:
-        fields["noise"] = (fields.get("noise") or recipe.noise.model_dump()) | {
-            "protocol": protocol
-        }
+    if noise is not None or protocol is not None:
+        plan = recipe.noise if noise is None else NoisePlan.parse(noise)
+        fields["noise"] = plan.model_dump() | ({"protocol": protocol} if protocol else {})
     return recipe.adjusted(**fields).suited()
