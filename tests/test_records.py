@@ -135,3 +135,15 @@ def test_rows_of_unequal_columns_keep_their_places(tmp_path: Path) -> None:
     assert path.read_text() == "epoch,psnr\n1,\n2,20.5\n"
     write_csv(path, [])
     assert path.read_text() == ""
+
+
+def test_differences_are_found_inside_of_lists() -> None:
+    """The place in a list is named, and not the whole of two lists that begin alike."""
+
+    class House(Record):
+        rooms: tuple[Room, ...]
+
+    rooms = [Room(lamp=Lamp(colour="amber", power_watt=watt)) for watt in (4, 6)]
+    house, other = House(rooms=(rooms[0], rooms[0])), House(rooms=(rooms[0], rooms[1]))
+    assert differences(house, other) == ["rooms.1.lamp.power_watt was 4, is 6"]
+    assert "rooms was" in differences(house, House(rooms=()))[0]

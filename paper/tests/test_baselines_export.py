@@ -10,7 +10,7 @@ from torch import nn
 
 from tapetum.arch import NetworkFacts
 from tapetum.errors import InputError, MissingExtraError, PackageError
-from tapetum.export import Parity, measure_parity
+from tapetum.formats import Parity, measure_parity
 from tapetum.latency import Conditions, DeployedNetwork, find_runtime
 from tapetum.runtime import GraphSession
 from tapetum_paper.baselines import (

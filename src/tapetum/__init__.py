@@ -9,9 +9,7 @@ Everything here loads when it is first used, so that importing ``tapetum`` is qu
     result = predictor("night.png")
 """
 
-import sys
 from importlib import import_module
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -66,18 +64,3 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted(__all__)
-
-
-class _Front(ModuleType):
-    """Keeps ``tapetum.export`` the function, although a room has this name, too.
-
-    Importing a room sets it as an attribute of its package.  Rooms are for ``from tapetum.export
-    import ...``, which does not look at that attribute.
-    """
-
-    def __setattr__(self, name: str, value: object) -> None:
-        if not (name in _ROOMS and isinstance(value, ModuleType)):
-            super().__setattr__(name, value)
-
-
-sys.modules[__name__].__class__ = _Front

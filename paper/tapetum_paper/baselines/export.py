@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from tapetum.errors import MissingExtraError, PackageError
-from tapetum.export import Exported, measure_parity
+from tapetum.formats import Exported, measure_parity
 from tapetum.records import write_atomically
 from tapetum_paper.baselines.networks import BaselineNetwork
 

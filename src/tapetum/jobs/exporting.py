@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tapetum.export import Exported, export_network
+from tapetum.formats import Exported, export_network
 from tapetum.nn import Network
 from tapetum.training import RUNS, load_network
 

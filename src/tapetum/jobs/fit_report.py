@@ -136,10 +136,12 @@ def _latencies(fit: FitResult) -> content.Table:
         ("budget", f"{fit.request.target_ms:.3g}", "requested"),
         ("likeliest blocks after the search", f"{fit.search.likeliest_ms:.3g}", "predicted"),
     ]
-    for number, attempt in enumerate(() if matched is None else matched.attempts, start=1):
-        before = f"{attempt.timing.median_ms:.3g}"
-        rows.append((f"network {number}", f"{attempt.predicted_ms:.3g}", "predicted"))
-        rows.append((f"network {number}, before training", before, "measured"))
+    for number, attempt in enumerate(() if matched is None else matched.attempts):
+        name = f"network {number + 1}"
+        chosen = " (selected)" if matched is not None and number == matched.chosen else ""
+        rows.append((name, f"{attempt.predicted_ms:.3g}", "predicted"))
+        measured = f"{attempt.timing.median_ms:.3g}"
+        rows.append((f"{name}, before training{chosen}", measured, "measured"))
     if timing is None:
         rows.append(("package", f"{fit.delivery.predicted_ms:.3g}", "predicted"))
     else:

@@ -24,6 +24,7 @@ from typing import Unpack
 
 from tapetum.arch import Architecture, Space
 from tapetum.data import Dataset
+from tapetum.errors import InputError
 from tapetum.jobs.choose import DigitOptions
 from tapetum.jobs.controls import control
 from tapetum.jobs.exporting import export_run
@@ -190,9 +191,17 @@ class _Work:
             measure_table(*what, effort=effort, progress=self.progress)
         return LatencyTable.read(path)
 
+    def budget(self, table: LatencyTable) -> Budget:
+        """Return the budget; where it is not feasible, tell how to use the table again."""
+        try:
+            return Budget.of(table, self.request.target_ms)
+        except InputError as error:
+            again = f"give another --out, and --latency {self.path / TABLE} to measure no more"
+            raise InputError(error.problem, f"{error.remedy}; {again}") from error
+
     def finish(self, table: LatencyTable) -> None:
         """Do every step after the table."""
-        budget = Budget.of(table, self.request.target_ms)
+        budget = self.budget(table)
         fastest_ms, slowest_ms = table.range
         self.progress(1, 1, f"latency range of this space: {fastest_ms:.3g} to {slowest_ms:.3g} ms")
         data = self.dataset

@@ -58,8 +58,8 @@ def write_run_report(
         write_atomically(out / "examples.png", contact_sheet(captioned))
     report = content.Report(
         title=f"{request.architecture.name} on {Path(request.data.source).name}",
-        lead=f"{dataset.train.source}. Trained for {result.training_seconds / 60:.1f} minutes on "
-        f"{len(dataset.train):,} images, scored on {len(dataset.validation):,} others.",
+        lead=f"Trained for {result.training_seconds / 60:.1f} minutes on {dataset.train.source}. "
+        f"Scored on {len(dataset.validation):,} others.",
         highlights=score_highlights(result.scores),
         tables=(score_table(result.scores),) if result.scores else (),
         curves=(*level_curves(result.scores), learning_curve(run)),

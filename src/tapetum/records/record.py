@@ -116,13 +116,19 @@ def changed(record: R, changes: Mapping[str, Any], *, what: str) -> R:
         return type(record).model_validate({**record.model_dump(), **changes})
 
 
-def _differences(then: Mapping[str, Any], now: Mapping[str, Any], where: str = "") -> Iterator[str]:
-    for name in dict.fromkeys([*then, *now]):
-        old, new = then.get(name), now.get(name)
-        if isinstance(old, dict) and isinstance(new, dict):
-            yield from _differences(old, new, f"{where}{name}.")
-        elif old != new:
-            yield f"{where}{name} was {_brief(old)}, is {_brief(new)}"
+def _differences(then: Any, now: Any, where: str = "") -> Iterator[str]:
+    if isinstance(then, dict) and isinstance(now, dict):
+        parts: Iterator[tuple[Any, Any, Any]] = (
+            (name, then.get(name), now.get(name)) for name in dict.fromkeys([*then, *now])
+        )
+    elif isinstance(then, list | tuple) and isinstance(now, list | tuple) and len(then) == len(now):
+        parts = zip(range(len(then)), then, now, strict=True)
+    else:
+        if then != now:
+            yield f"{where} was {_brief(then)}, is {_brief(now)}"
+        return
+    for name, old, new in parts:
+        yield from _differences(old, new, f"{where}.{name}" if where else str(name))
 
 
 def _brief(value: object) -> str:

@@ -8,7 +8,7 @@ import torch
 
 from tapetum.arch import find_architecture
 from tapetum.errors import PackageError
-from tapetum.export import Parity, export_network, measure_parity
+from tapetum.formats import Parity, export_network, measure_parity
 from tapetum.graph import write_graph
 from tapetum.nn import Network, build
 from tapetum.runtime import Predictor, open_package

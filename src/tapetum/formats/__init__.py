@@ -1,6 +1,6 @@
 """Export a trained network as a package: write, run, compare and open it again."""
 
-from tapetum.export.package import Exported, export_network
-from tapetum.export.parity import Parity, measure_parity
+from tapetum.formats.package import Exported, export_network
+from tapetum.formats.parity import Parity, measure_parity
 
 __all__ = ["Exported", "Parity", "export_network", "measure_parity"]

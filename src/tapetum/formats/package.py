@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from tapetum.export.card import write_card
-from tapetum.export.parity import Parity, measure_parity
+from tapetum.formats.card import write_card
+from tapetum.formats.parity import Parity, measure_parity
 from tapetum.graph import write_graph
 from tapetum.nn import Network
 from tapetum.records import Record

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from tapetum.arch import cost
-from tapetum.export.parity import Parity
+from tapetum.formats.parity import Parity
 from tapetum.runtime import Manifest
 
 __all__ = ["write_card"]
