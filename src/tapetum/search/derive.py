@@ -27,8 +27,6 @@ from tapetum.search.widths import nominal_widths, scale_widths
 
 __all__ = ["derive"]
 
-Values = Mapping[str, Mapping[Choice | None, float]]
-
 LEAST_CHANCE = 1e-6  # a logarithm needs something
 NEAR = 0.97  # of the target, or of the slowest network
 WEIGHTS = (0.0, *(2.0**power for power in range(12)))  # of the time that is used
@@ -59,7 +57,14 @@ def derive(
     }
     near_ms = NEAR * min(target_ms, table.range.slowest_ms)
     for weight in WEIGHTS:
-        best = best_network(budget, _using(table, values, weight / target_ms))
+        per_ms = weight / target_ms
+        using = {
+            path: {
+                choice: worth + per_ms * prices[choice] for choice, worth in values[path].items()
+            }
+            for path, prices in table.prices.items()
+        }
+        best = best_network(budget, using)
         if best.latency_ms >= near_ms:
             break
     return best
@@ -82,28 +87,16 @@ def _scaled(
     target_ms: float,
 ) -> Widths:
     """Return the widths, with those of the likeliest network scaled to the target."""
-    likeliest: dict[str, Choice | None] = {}
+    likeliest: dict[str, Choice | None] = dict.fromkeys(probabilities)
     for path, chances in probabilities.items():
         name = max(chances, key=chances.__getitem__)
-        is_present = present.get(path, 1.0) >= 0.5
-        likeliest[path] = (
-            Choice(candidate=name, hidden_channels=widths[path][name]) if is_present else None
-        )
-    scaled = scale_widths(table, likeliest, target_ms=target_ms).choices
-    return {
-        path: {**widths[path], **({choice.candidate: choice.hidden_channels} if choice else {})}
-        for path, choice in scaled.items()
-    }
-
-
-def _using(table: LatencyTable, values: Values, per_ms: float) -> Values:
-    """Return the values plus a bonus for each millisecond."""
-    return {
-        path: {
-            choice: value + per_ms * table.prices[path][choice] for choice, value in slot.items()
-        }
-        for path, slot in values.items()
-    }
+        if present.get(path, 1.0) >= 0.5:
+            likeliest[path] = Choice(candidate=name, hidden_channels=widths[path][name])
+    scaled = {path: dict(candidates) for path, candidates in widths.items()}
+    for path, choice in scale_widths(table, likeliest, target_ms=target_ms).choices.items():
+        if choice is not None:
+            scaled[path][choice.candidate] = choice.hidden_channels
+    return scaled
 
 
 def _values(

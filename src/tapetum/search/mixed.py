@@ -24,6 +24,7 @@ References:
       for kernels inside of kernels, https://arxiv.org/abs/1908.09791
 """
 
+import functools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
@@ -64,7 +65,7 @@ class ElasticBlock(nn.Module):
 
     def __init__(self, slot: Slot, candidates: Sequence[Candidate]) -> None:
         super().__init__()
-        self.names = [candidate.name for candidate in candidates]
+        self.names = [candidate.name for candidate in candidates]  # in the order of their norms
         self.candidates = {candidate.name: candidate for candidate in candidates}
         self.kernels = sorted({candidate.kernel_px for candidate in candidates})
         self.widest = max(slot.widths(candidate)[-1] for candidate in candidates)
@@ -72,9 +73,10 @@ class ElasticBlock(nn.Module):
         wide, narrow = self.widest, slot.in_channels
         self.expand = nn.Conv2d(narrow, wide, 1, bias=False)
         self.depthwise = nn.Conv2d(wide, wide, self.kernels[-1], groups=wide, bias=False)
-        squeezes = any(candidate.squeezes for candidate in candidates)
-        self.squeeze = nn.Conv2d(wide, narrow, 1) if squeezes else None  # as many as come in
-        self.excite = nn.Conv2d(narrow, wide, 1) if squeezes else None
+        self.squeezes = any(candidate.squeezes for candidate in candidates)
+        if self.squeezes:
+            self.squeeze = nn.Conv2d(wide, narrow, 1)  # as many as come in
+            self.excite = nn.Conv2d(narrow, wide, 1)
         self.project = nn.Conv2d(wide, slot.out_channels, 1, bias=False)
         self.expand_norm = RowBatchNorm2d(wide)
         self.depthwise_norms = nn.ModuleList(RowBatchNorm2d(wide) for _ in self.kernels)
@@ -89,15 +91,13 @@ class ElasticBlock(nn.Module):
         width = max(part.hidden_channels for part in parts)
         hidden = F.conv2d(x, self.expand.weight[:width])
         hidden = self.activation(self.expand_norm(hidden))
-        total: Tensor | None = None
-        for kernel, group in self._by_kernel(parts):
-            filtered = self._filter(hidden, kernel, max(part.hidden_channels for part in group))
-            for part in group:
-                y = self._project(filtered, part)
-                y = y if part.share is None else y * part.share
-                total = y if total is None else total + y
-        assert total is not None  # noqa: S101  (there is at least one part)
-        return total
+        outputs: list[Tensor] = []
+        for kernel in self.kernels:
+            group = [p for p in parts if self.candidates[p.candidate].kernel_px == kernel]
+            if group:
+                filtered = self._filter(hidden, kernel, max(p.hidden_channels for p in group))
+                outputs += (self._project(filtered, part) for part in group)
+        return functools.reduce(torch.add, outputs)
 
     def copy_to(self, into: blocks.InvertedResidual, part: Part) -> None:
         """Copy the weights of a part into a separate block."""
@@ -115,8 +115,11 @@ class ElasticBlock(nn.Module):
             into.expand.conv.weight.copy_(self.expand.weight[:width])
             into.depthwise.conv.weight.copy_(self._kernel(kernel, width))
             into.project.conv.weight.copy_(self.project.weight[:, :width])
-            if isinstance(into.weigh, blocks.SqueezeExcite):
-                self._copy_gate(into.weigh, width)
+            if isinstance(gate := into.weigh, blocks.SqueezeExcite):
+                gate.squeeze.conv.weight.copy_(self.squeeze.weight[:, :width])
+                _bias(gate.squeeze.conv).copy_(_bias(self.squeeze))
+                gate.excite.conv.weight.copy_(self.excite.weight[:width])
+                _bias(gate.excite.conv).copy_(_bias(self.excite)[:width])
 
     def sort_channels(self, width: int, optimizer: Optimizer) -> None:
         """Sort the first hidden channels by the L1 norm of their filters (TF-NAS)."""
@@ -134,19 +137,13 @@ class ElasticBlock(nn.Module):
         yield self.expand.weight, 0
         yield self.depthwise.weight, 0
         yield self.project.weight, 1
-        if self.squeeze is not None and self.excite is not None:
+        if self.squeezes:
             yield self.squeeze.weight, 1
             yield self.excite.weight, 0
             yield _bias(self.excite), 0
         for norm in (self.expand_norm, *self.depthwise_norms):
             for name in ("weight", "bias", "running_mean", "running_var"):
                 yield getattr(norm, name), 0
-
-    def _by_kernel(self, parts: Sequence[Part]) -> Iterator[tuple[int, list[Part]]]:
-        for kernel in self.kernels:
-            group = [p for p in parts if self.candidates[p.candidate].kernel_px == kernel]
-            if group:
-                yield kernel, group
 
     def _kernel(self, kernel_px: int, width: int) -> Tensor:
         """Return the middle of the largest kernel."""
@@ -167,31 +164,21 @@ class ElasticBlock(nn.Module):
         return activated
 
     def _project(self, filtered: Tensor, part: Part) -> Tensor:
+        """Return the output of a part, times its share."""
         width = part.hidden_channels
         hidden = _first(filtered, width)
         if self.candidates[part.candidate].squeezes:
             hidden = hidden * self._gate(hidden, width)
         y = F.conv2d(hidden, self.project.weight[:, :width])
         normed: Tensor = self.project_norms[self.names.index(part.candidate)](y)
-        return normed
+        return normed if part.share is None else normed * part.share
 
     def _gate(self, hidden: Tensor, width: int) -> Tensor:
-        squeeze, excite = self._gates()
         mean = hidden.mean(dim=(2, 3), keepdim=True)
-        gate = self.activation(F.conv2d(mean, squeeze.weight[:, :width], squeeze.bias))
-        return F.conv2d(gate, excite.weight[:width], _bias(excite)[:width]).sigmoid()
-
-    def _copy_gate(self, into: blocks.SqueezeExcite, width: int) -> None:
-        squeeze, excite = self._gates()
-        into.squeeze.conv.weight.copy_(squeeze.weight[:, :width])
-        _bias(into.squeeze.conv).copy_(_bias(squeeze))
-        into.excite.conv.weight.copy_(excite.weight[:width])
-        _bias(into.excite.conv).copy_(_bias(excite)[:width])
-
-    def _gates(self) -> tuple[nn.Conv2d, nn.Conv2d]:
-        assert self.squeeze is not None  # noqa: S101  (some candidate squeezes)
-        assert self.excite is not None  # noqa: S101
-        return self.squeeze, self.excite
+        squeezed = F.conv2d(mean, self.squeeze.weight[:, :width], self.squeeze.bias)
+        excited = self.activation(squeezed)
+        weight, bias = self.excite.weight[:width], _bias(self.excite)[:width]
+        return F.conv2d(excited, weight, bias).sigmoid()
 
 
 def _bias(conv: nn.Conv2d) -> Tensor:
@@ -233,28 +220,29 @@ class MixedBlock(nn.Module):
                 f"a slot with norm {slot.norm!r} cannot be searched",
                 "give slots of a space the norm 'batch'",
             )
-        groups = (
-            [slot.candidates] if shares_weights else [(candidate,) for candidate in slot.candidates]
-        )
-        self.blocks = nn.ModuleList(ElasticBlock(slot, group) for group in groups)
-        self.names = [frozenset(candidate.name for candidate in group) for group in groups]
+        groups = [slot.candidates] if shares_weights else [(one,) for one in slot.candidates]
+        self.elastic = [ElasticBlock(slot, group) for group in groups]
+        self.blocks = nn.ModuleList(self.elastic)
         self.is_residual = slot.stride_px == 1 and slot.in_channels == slot.out_channels
         self.parts: Sequence[Part] = ()
 
     def forward(self, x: Float[Tensor, "b c_in h w"]) -> Float[Tensor, "b c_out h_out w_out"]:
         """Return the sum of the parts, plus the input where shapes allow."""
-        y: Tensor | None = None
-        for names, block in zip(self.names, self.blocks, strict=True):
-            mine = [part for part in self.parts if part.candidate in names]
+        outputs: list[Tensor] = []
+        for block in self.elastic:
+            mine = [part for part in self.parts if part.candidate in block.candidates]
             if mine:
-                y = block(x, mine) if y is None else y + block(x, mine)
-        if y is None:  # the slot is left out
+                outputs.append(block(x, mine))
+        if not outputs:  # the slot is left out
             return x
+        y = functools.reduce(torch.add, outputs)
         return x + y if self.is_residual else y
 
     def copy_to(self, into: blocks.InvertedResidual, part: Part) -> None:
         """Copy the weights of a part into a separate block."""
-        self._block_of(part.candidate).copy_to(into, part)
+        next(block for block in self.elastic if part.candidate in block.candidates).copy_to(
+            into, part
+        )
 
     def sort_channels(self, widths: Mapping[str, int], optimizer: Optimizer) -> None:
         """Sort the hidden channels by importance, together with the state of the optimizer.
@@ -265,15 +253,8 @@ class MixedBlock(nn.Module):
             widths: Current width of each candidate.
             optimizer: Optimizer of these weights.
         """
-        for names in self.names:
-            width = max(widths[name] for name in names)
-            self._block_of(next(iter(names))).sort_channels(width, optimizer)
-
-    def _block_of(self, candidate: str) -> ElasticBlock:
-        place = next(i for i, names in enumerate(self.names) if candidate in names)
-        block = self.blocks[place]
-        assert isinstance(block, ElasticBlock)  # noqa: S101  (nothing else is in the list)
-        return block
+        for block in self.elastic:
+            block.sort_channels(max(widths[name] for name in block.names), optimizer)
 
 
 class MixedSequence(nn.Sequential):
@@ -295,7 +276,7 @@ class MixedSequence(nn.Sequential):
     def __init__(self, blocks: nn.Sequential, runs: Mapping[int, int]) -> None:
         super().__init__(*blocks)
         self.runs = dict(runs)
-        self.depths: Mapping[int, Tensor] = {}
+        self.depths: dict[int, Tensor] = {}
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Tensor:
         """Return the output of the sequence."""

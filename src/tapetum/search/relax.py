@@ -89,16 +89,9 @@ class ArchitectureParameters(nn.Module):
 
     def probabilities(self) -> dict[str, dict[str, float]]:
         """Return the probability of each candidate of each slot."""
+        chances = {path: slot.detach().softmax(0).tolist() for path, slot in self.operators.items()}
         return {
-            path: {
-                candidate.name: probability
-                for candidate, probability in zip(
-                    self.space.slots[path].candidates,
-                    slot_alphas.detach().softmax(0).tolist(),
-                    strict=True,
-                )
-            }
-            for path, slot_alphas in self.operators.items()
+            path: dict(zip(self.names(path), slot, strict=True)) for path, slot in chances.items()
         }
 
     def depth_probabilities(self) -> dict[str, tuple[float, ...]]:
@@ -110,17 +103,27 @@ class ArchitectureParameters(nn.Module):
 
     def entropy(self) -> float:
         """Return the mean relative entropy of the slots: 1 undecided, 0 decided."""
-        shares = []
-        for alphas in self.operators.values():
-            if len(alphas) > 1:
-                probabilities = alphas.detach().softmax(0)
-                largest = torch.tensor(float(len(alphas))).log()
-                shares.append(float(torch.special.entr(probabilities).sum() / largest))
+        open_slots = [slot.detach() for slot in self.operators.values() if len(slot) > 1]
+        shares = [
+            float(torch.special.entr(slot.softmax(0)).sum() / torch.tensor(len(slot)).log())
+            for slot in open_slots
+        ]
         return sum(shares) / len(shares) if shares else 0.0
 
+    def names(self, path: str) -> list[str]:
+        """Return the names of a slot's candidates."""
+        return [candidate.name for candidate in self.space.slots[path].candidates]
+
     def _likeliest(self, path: str, widths: Mapping[str, int]) -> Choice:
-        candidate = self.space.slots[path].candidates[int(self.operators[path].argmax())].name
-        return Choice(candidate=candidate, hidden_channels=widths[candidate])
+        name = self.names(path)[int(self.operators[path].argmax())]
+        return Choice(candidate=name, hidden_channels=widths[name])
+
+    def sampled_depths(self, *, temperature: float, generator: Generator) -> dict[str, Tensor]:
+        """Return a sample of the probabilities of each depth of each run."""
+        return {
+            first: gumbel_softmax(run, temperature=temperature, generator=generator)
+            for first, run in self.depths.items()
+        }
 
 
 def gumbel_softmax(
@@ -151,21 +154,21 @@ def sampled_mixture(
     Args:
         alphas: The alphas, which get a gradient.
         widths: Width of every candidate.
-        temperature: Temperature of the Gumbel-softmax.
-        generator: Source of randomness.
+        temperature: As for :func:`gumbel_softmax`.
+        generator: As for :func:`gumbel_softmax`.
         count: Number of candidates of each slot: those with the largest samples, their shares
             scaled to sum to 1; all candidates where ``None`` (as published).
     """
     parts = {}
     for path, slot_alphas in alphas.operators.items():
         shares = gumbel_softmax(slot_alphas, temperature=temperature, generator=generator)
-        names = [candidate.name for candidate in alphas.space.slots[path].candidates]
+        names = alphas.names(path)
         chosen = list(range(len(names)))
         if count is not None and count < len(names):
             chosen = shares.detach().topk(count).indices.sort().values.tolist()
             shares = shares / shares[chosen].sum()
         parts[path] = [Part(names[i], widths[path][names[i]], shares[i]) for i in chosen]
-    return Mixture(parts, _sampled_depths(alphas, temperature=temperature, generator=generator))
+    return Mixture(parts, alphas.sampled_depths(temperature=temperature, generator=generator))
 
 
 def sampled_paths(
@@ -173,17 +176,11 @@ def sampled_paths(
 ) -> Iterator[Mixture]:
     """Yield the mixtures of two passes that train the weights (bi-sampling).
 
-    Args:
-        alphas: The alphas, which get no gradient.
-        widths: Width of every candidate.
-        temperature: Temperature of the Gumbel-softmax.
-        generator: Source of randomness.
-
-    Yields:
-        The sampled path, then a path of one other candidate of each slot, drawn uniformly.
+    The first is the sampled path; the second has one other candidate of each slot, drawn uniformly.
+    The alphas get no gradient.
     """
     with torch.no_grad():
-        depths = _sampled_depths(alphas, temperature=temperature, generator=generator)
+        depths = alphas.sampled_depths(temperature=temperature, generator=generator)
         firsts = {
             path: int(gumbel_softmax(slot, temperature=temperature, generator=generator).argmax())
             for path, slot in alphas.operators.items()
@@ -192,26 +189,22 @@ def sampled_paths(
             path: _another(first, len(alphas.operators[path]), generator)
             for path, first in firsts.items()
         }
-    for path_of in (firsts, others):
-        yield Mixture({p: [_part(alphas.space, widths, p, i)] for p, i in path_of.items()}, depths)
+    for chosen in (firsts, others):
+        names = {path: alphas.names(path)[index] for path, index in chosen.items()}
+        parts = {path: [Part(name, widths[path][name])] for path, name in names.items()}
+        yield Mixture(parts, depths)
 
 
 def expected_latency(
     alphas: ArchitectureParameters, widths: Widths, table: LatencyTable
 ) -> Float[Tensor, ""]:
-    """Return the expected latency of a network drawn by the alphas, in milliseconds.
-
-    Args:
-        alphas: The alphas, which get a gradient.
-        widths: Width of every candidate.
-        table: The latency table.
-    """
+    """Return the expected latency of a network drawn by the alphas, in ms, with gradients."""
     present = _chances(alphas)
     costs = []
     for path, slot_alphas in alphas.operators.items():
         prices = [
-            table.prices[path][Choice(candidate=c.name, hidden_channels=widths[path][c.name])]
-            for c in alphas.space.slots[path].candidates
+            table.prices[path][Choice(candidate=name, hidden_channels=widths[path][name])]
+            for name in alphas.names(path)
         ]
         shares = slot_alphas.softmax(0)
         costs.append(present.get(path, 1.0) * (shares * shares.new_tensor(prices)).sum())
@@ -239,23 +232,9 @@ def _chances(alphas: ArchitectureParameters) -> dict[str, Tensor]:
     return chances
 
 
-def _sampled_depths(
-    alphas: ArchitectureParameters, *, temperature: float, generator: Generator
-) -> dict[str, Tensor]:
-    return {
-        first: gumbel_softmax(run, temperature=temperature, generator=generator)
-        for first, run in alphas.depths.items()
-    }
-
-
 def _another(first: int, count: int, generator: Generator) -> int:
     """Return another index, drawn uniformly; the same one where there is no other."""
     if count == 1:
         return first
     step = int(torch.randint(1, count, (), generator=generator))
     return (first + step) % count
-
-
-def _part(space: Space, widths: Widths, path: str, index: int) -> Part:
-    name = space.slots[path].candidates[index].name
-    return Part(name, widths[path][name])

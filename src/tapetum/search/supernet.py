@@ -18,7 +18,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from tapetum.arch import Choices, Slot, Space
+from tapetum.arch import Choices, Space
 from tapetum.nn import Network, Outputs, blocks, build
 from tapetum.search.mixed import MixedBlock, MixedSequence, Part
 
@@ -66,17 +66,22 @@ class SuperNet(nn.Module):
     def __init__(self, space: Space, *, seed: int, shares_weights: bool) -> None:
         super().__init__()
         self.space = space
-        self.runs = _places_of_runs(space)
         firsts = {path: next(slot.choices()) for path, slot in space.slots.items()}
         self.network = build(space.architecture(firsts), seed=seed)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            for path, slot in space.slots.items():
-                self._fill(path, slot, shares_weights=shares_weights)
-        for where, runs in self.runs.items():
-            parent, name = where.rsplit(".", 1)
-            sequence = MixedSequence(_sequence(self.network, where), runs)
-            setattr(self.network.get_submodule(parent), name, sequence)
+            self._slots = {
+                path: MixedBlock(slot, shares_weights=shares_weights)
+                for path, slot in space.slots.items()
+            }
+        for path, block in self._slots.items():
+            self.network.set_submodule(path, block)
+        self._sequences = {
+            where: MixedSequence(_sequence(self.network, where), runs)
+            for where, runs in _places_of_runs(space).items()
+        }
+        for where, sequence in self._sequences.items():
+            self.network.set_submodule(where, sequence)
 
     def forward(
         self,
@@ -102,7 +107,7 @@ class SuperNet(nn.Module):
 
     def sort_channels(self, widths: Widths, optimizer: Optimizer) -> None:
         """Sort the hidden channels of each slot by importance."""
-        for path, block in self._mixed():
+        for path, block in self._slots.items():
             block.sort_channels(widths[path], optimizer)
 
     @torch.no_grad()
@@ -110,11 +115,9 @@ class SuperNet(nn.Module):
         """Return a network of the space with a copy of its weights, on the CPU."""
         network = build(self.space.architecture(choices), seed=0)
         sequences = {_split(path)[0] for path in choices}
-        loose = {
-            name: value
-            for name, value in self.network.state_dict().items()
-            if not any(name.startswith(f"{where}.") for where in sequences)
-        }
+        inside = tuple(f"{where}." for where in sequences)
+        state = self.network.state_dict()
+        loose = {name: value for name, value in state.items() if not name.startswith(inside)}
         network.load_state_dict(loose, strict=False)
         for where in sequences:
             kept = [
@@ -134,34 +137,18 @@ class SuperNet(nn.Module):
     @contextmanager
     def _taking(self, mixture: Mixture) -> Iterator[None]:
         """Set parts and depths where they are used, for one pass."""
-        depths: dict[str, dict[int, Tensor]] = {}
+        for path, block in self._slots.items():
+            block.parts = mixture.parts[path]
+        for sequence in self._sequences.values():
+            sequence.depths = {}
         for first, shares in mixture.depths.items():
             where, index = _split(first)
-            depths.setdefault(where, {})[index] = shares
-        for path, block in self._mixed():
-            block.parts = mixture.parts[path]
-        for where in self.runs:
-            self._run(where).depths = depths.get(where, {})
+            self._sequences[where].depths[index] = shares
         try:
             yield
         finally:
-            for _, block in self._mixed():
+            for block in self._slots.values():
                 block.parts = ()
-
-    def _run(self, where: str) -> MixedSequence:
-        sequence = self.network.get_submodule(where)
-        assert isinstance(sequence, MixedSequence)  # noqa: S101  (we put it there)
-        return sequence
-
-    def _fill(self, path: str, slot: Slot, *, shares_weights: bool) -> None:
-        where, index = _split(path)
-        _sequence(self.network, where)[index] = MixedBlock(slot, shares_weights=shares_weights)
-
-    def _mixed(self) -> Iterator[tuple[str, MixedBlock]]:
-        for path in self.space.slots:
-            block = self.network.get_submodule(path)
-            assert isinstance(block, MixedBlock)  # noqa: S101  (we put it there)
-            yield path, block
 
 
 def _sequence(network: Network, where: str) -> nn.Sequential:
