@@ -43,17 +43,7 @@ from tapetum.errors import InputError
 from tapetum.metrics import ssim
 from tapetum.records import Record
 
-__all__ = [
-    "EQUATION_1",
-    "EQUATION_2",
-    "EQUATION_3",
-    "LossWeights",
-    "charbonnier",
-    "cross_entropy",
-    "joint_loss",
-    "log_mse",
-    "ssim_loss",
-]
+__all__ = ["EQUATION_1", "EQUATION_2", "EQUATION_3", "LossWeights", "joint_loss"]
 
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
@@ -81,7 +71,7 @@ class LossWeights(Record):
     @property
     def uses_image(self) -> bool:
         """Whether a term uses the denoised image."""
-        return any(getattr(self, name) > 0 for name in _image_terms())
+        return any(getattr(self, name) > 0 for name in _IMAGE_TERMS)
 
     @model_validator(mode="after")
     def _counts_something(self) -> "LossWeights":
@@ -112,15 +102,7 @@ def charbonnier(
 def ssim_loss(
     denoised: Float[Tensor, "b c h w"], truth: Float[Tensor, "b c h w"]
 ) -> Float[Tensor, ""]:
-    """Return 1 minus the mean structural similarity: 0 for equal images, 2 at most.
-
-    Args:
-        denoised: The output of the network, not clamped.
-        truth: The clean images.
-
-    Raises:
-        DataError: The images are smaller than the window of 11 x 11 px.
-    """
+    """Return 1 minus the mean structural similarity: 0 for equal images, 2 at most."""
     return 1 - ssim(denoised, truth).mean()
 
 
@@ -129,10 +111,7 @@ def log_mse(
 ) -> Float[Tensor, ""]:
     """Return the mean over images of the logarithm of their squared error.
 
-    Args:
-        denoised: The output of the network, not clamped.
-        truth: The clean images.
-        floor: Added to each error, so that a perfect image (beyond 60 dB) has no gradient.
+    The floor is added to each error, so that a perfect image (beyond 60 dB) has no gradient.
     """
     errors = (denoised - truth).square().flatten(1).mean(dim=1)
     return (errors + floor).log().mean()
@@ -141,14 +120,15 @@ def log_mse(
 def cross_entropy(
     logits: Float[Tensor, "*n classes"], labels: Int[Tensor, "*n"], *, label_smoothing: float = 0.0
 ) -> Float[Tensor, ""]:
-    """Return the mean cross-entropy over all images, or over all boxes of all images.
-
-    Args:
-        logits: A score for each class.
-        labels: The index of the true class.
-        label_smoothing: Share of the target, from 0 to 1, spread evenly over all classes.
-    """
+    """Return the mean cross-entropy over all images, or over all boxes of all images."""
     return F.cross_entropy(logits.flatten(0, -2), labels.flatten(), label_smoothing=label_smoothing)
+
+
+_IMAGE_TERMS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "charbonnier": charbonnier,
+    "ssim": ssim_loss,
+    "log_mse": log_mse,
+}
 
 
 def joint_loss(
@@ -168,7 +148,7 @@ def joint_loss(
         clean: The clean images.
         labels: The true classes; ``None`` where they are unknown.
         weights: Weights of the terms.
-        label_smoothing: See :func:`cross_entropy`.
+        label_smoothing: Share of the target, from 0 to 1, spread evenly over all classes.
 
     Returns:
         The loss and its terms, by the names of ``weights``, not weighted and without gradient.  A
@@ -178,36 +158,29 @@ def joint_loss(
         InputError: No term is left: the weights do not fit the tasks of the network.
         DataError: The images are too small for the SSIM term.
     """
-    image, logits = _at_least_float32(image), _at_least_float32(logits)
     terms: dict[str, Callable[[], Tensor]] = {}
     if logits is not None and labels is not None:
-        terms["cross_entropy"] = lambda: cross_entropy(
-            logits, labels, label_smoothing=label_smoothing
+        logits = _at_least_float32(logits)
+        terms["cross_entropy"] = partial(
+            cross_entropy, logits, labels, label_smoothing=label_smoothing
         )
     if image is not None:
-        for name, term in _image_terms().items():
-            terms[name] = partial(term, image, clean)
+        image = _at_least_float32(image)
+        terms |= {name: partial(term, image, clean) for name, term in _IMAGE_TERMS.items()}
     shares = _shares(weights, terms)
     values = {name: terms[name]() for name in shares}
     loss = sum((shares[name] * value for name, value in values.items()), start=clean.new_zeros(()))
     return loss, {name: value.detach() for name, value in values.items()}
 
 
-def _at_least_float32(output: Tensor | None) -> Tensor | None:
+def _at_least_float32(output: Tensor) -> Tensor:
     """Return the output in at least float32: a loss needs the precision."""
-    if output is None:
-        return None
     return output.to(torch.promote_types(output.dtype, torch.float32))
-
-
-def _image_terms() -> dict[str, Callable[[Tensor, Tensor], Tensor]]:
-    """Return the terms that use the denoised image, by the names of their weights."""
-    return {"charbonnier": charbonnier, "ssim": ssim_loss, "log_mse": log_mse}
 
 
 def _shares(weights: LossWeights, terms: Mapping[str, object]) -> dict[str, float]:
     """Return the weights of the given terms, scaled to sum to 1 where a task is missing."""
-    wanted = {name: weight for name, weight in weights.model_dump().items() if weight > 0}
+    wanted = {name: weight for name, weight in weights if weight > 0}
     shares = {name: weight for name, weight in wanted.items() if name in terms}
     if not shares:
         raise InputError(

@@ -17,14 +17,7 @@ from tapetum.noise import NoisePlan
 from tapetum.records import changed
 from tapetum.training import BaseRecipe
 
-__all__ = [
-    "CLASSIFIER_LOSS",
-    "SEARCH_RECIPES",
-    "SWIFT_SEARCH",
-    "TF_NAS",
-    "SearchRecipe",
-    "choose_search_recipe",
-]
+__all__ = ["SWIFT_SEARCH", "TF_NAS", "SearchRecipe", "choose_search_recipe"]
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 

@@ -32,11 +32,9 @@ class SearchRequest(Record):
     """What was requested of a search.
 
     Attributes:
-        recipe: How to search.
         target_ms: Latency target in milliseconds, by the table.
         space: Name of the search space.
         table_sha256: Digest of the latency table, as JSON.
-        data: The dataset.
     """
 
     format: Literal["tapetum-search"] = "tapetum-search"
@@ -98,8 +96,8 @@ class SearchResult(Record):
         choices: Choice in each slot of the searched network.
         predicted_ms: Latency of the network by the table.
         target_ms: Latency target.
-        likeliest_ms: Latency of the network of the likeliest candidates, widths scaled.
-        widths_ended: Why the widths of that network were not scaled further.
+        likeliest_ms: As in the last epoch.
+        widths_ended: As in the last epoch.
         epochs: How the search went.
         seconds: Search time in seconds, without pauses.
         images_per_second: Images that trained the weights, per second.
@@ -130,11 +128,7 @@ class SearchResult(Record):
         return tuple(rows)
 
     def derive(self, budget: Budget) -> Selection:
-        """Return the network that the search prefers within a latency budget.
-
-        Args:
-            budget: The latency table of the search, with its target or another one.
-        """
+        """Return the network that the search prefers within a budget, of its target or another."""
         if budget.target_ms == self.target_ms:  # the score is not kept
             return Selection(self.choices, self.predicted_ms, score=math.nan)
         last = self.epochs[-1]

@@ -55,14 +55,13 @@ class Searcher:
         self.budget, self.recipe, self.compute = budget, recipe, compute
         self.table, self.total_steps = budget.table, total_steps
         self.widths = nominal_widths(self.table.space)
-        self.supernet = SuperNet(
-            self.table.space, seed=recipe.seed, shares_weights=recipe.shares_weights
-        )
+        space, seed = budget.table.space, recipe.seed
+        self.supernet = SuperNet(space, seed=seed, shares_weights=recipe.shares_weights)
         if recipe.channels_last:
             self.supernet.to(memory_format=torch.channels_last)
         compute.share_batch_norms(self.supernet, are_narrowed=True)
         self.supernet.to(compute.device)
-        self.alphas = ArchitectureParameters(self.table.space, seed=recipe.seed).to(compute.device)
+        self.alphas = ArchitectureParameters(space, seed=seed).to(compute.device)
         self.weight_optimizer = torch.optim.SGD(
             self.supernet.parameters(),
             lr=recipe.learning_rate,
@@ -86,11 +85,9 @@ class Searcher:
         for group in self.weight_optimizer.param_groups:
             cosine = math.cos(math.pi * (step / self.total_steps))
             group["lr"] = self.recipe.learning_rate * ((1 + cosine) / 2)
+        temperature, generator = self.temperature(epoch), self._generator(step, 0)
         paths = sampled_paths(
-            self.alphas,
-            self.widths,
-            temperature=self.temperature(epoch),
-            generator=self._generator(step, 0),
+            self.alphas, self.widths, temperature=temperature, generator=generator
         )
         losses = []
         for mixture, share in zip(paths, self._shares(batch), strict=True):

@@ -47,23 +47,21 @@ def nominal_widths(space: Space) -> dict[str, dict[str, int]]:
 def scale_widths(
     table: LatencyTable, choices: Mapping[str, Choice | None], *, target_ms: float
 ) -> Scaled:
-    """Scale the widths of a network to a latency target.
-
-    Args:
-        table: The latency table.
-        choices: The network.
-        target_ms: Latency target in milliseconds.
-    """
-    grids = {path: _grid(table.space, path, choice) for path, choice in choices.items() if choice}
-    scaled = dict(choices)
-    paths = list(grids)
+    """Scale the widths of a network to a latency target in milliseconds."""
+    slots = table.space.slots
+    grids = {
+        path: slots[path].widths(slots[path].candidate(choice.candidate))
+        for path, choice in choices.items()
+        if choice
+    }
+    scaled, paths = dict(choices), list(grids)
     for start in range(len(paths)):
         scaled = _scale_together(table, scaled, paths[start:], grids, target_ms)
         if table.predict(scaled).median_ms > target_ms:
             return Scaled(scaled, table.predict(scaled).median_ms, "narrowest")
     for path in reversed(paths):
         scaled = _scale_together(table, scaled, [path], grids, target_ms)
-    is_widest = all(_width(scaled, path) == grids[path][-1] for path in paths)
+    is_widest = all(_present(scaled, path).hidden_channels == grids[path][-1] for path in paths)
     return Scaled(scaled, table.predict(scaled).median_ms, "widest" if is_widest else "target")
 
 
@@ -75,7 +73,8 @@ def _scale_together(
     target_ms: float,
 ) -> Network:
     """Multiply some widths by the largest factor within the target, or by the smallest."""
-    factors = sorted({width / _width(choices, path) for path in paths for width in grids[path]})
+    present = {path: _present(choices, path).hidden_channels for path in paths}
+    factors = sorted({width / present[path] for path in paths for width in grids[path]})
     # Latency rises with the factor, so bisection finds the last one within the target.
     place = bisect_right(
         factors,
@@ -91,8 +90,7 @@ def _times(
     """Return the network with some widths times a factor, rounded down to their grids."""
     scaled = dict(choices)
     for path in paths:
-        choice, grid = choices[path], grids[path]
-        assert choice is not None  # noqa: S101  (only slots that are there have a grid)
+        choice, grid = _present(choices, path), grids[path]
         wanted = factor * choice.hidden_channels + 1e-6
         width = max((step for step in grid if step <= wanted), default=grid[0])
         scaled[path] = choice.model_copy(update={"hidden_channels": width})
@@ -104,12 +102,7 @@ def _nominal(slot: Slot, candidate: Candidate) -> int:
     return min(slot.widths(candidate), key=lambda width: abs(width - nominal))
 
 
-def _grid(space: Space, path: str, choice: Choice) -> range:
-    slot = space.slots[path]
-    return slot.widths(slot.candidate(choice.candidate))
-
-
-def _width(choices: Network, path: str) -> int:
+def _present(choices: Network, path: str) -> Choice:
     choice = choices[path]
     assert choice is not None  # noqa: S101  (only slots that are there have a grid)
-    return choice.hidden_channels
+    return choice

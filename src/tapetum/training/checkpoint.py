@@ -50,10 +50,8 @@ class EpochRecord(Record):
         """Return one level of columns, such as ``train_loss``, for tables and plots."""
         row: dict[str, Any] = {}
         for name, value in self:
-            if isinstance(value, dict):
-                row |= {f"{name}_{key}": number for key, number in value.items()}
-            else:
-                row[name] = value
+            nested = isinstance(value, dict)
+            row |= {f"{name}_{k}": v for k, v in value.items()} if nested else {name: value}
         return row
 
     @property
@@ -132,15 +130,14 @@ class Position(Record, Generic[R]):
 
     def after_step(self, losses: Mapping[str, float], *, seconds: float) -> "Position[R]":
         """Return the position one step later."""
-        return self.model_copy(
-            update={
-                "step": self.step + 1,
-                "step_in_epoch": self.step_in_epoch + 1,
-                "sums": self.sums | {k: self.sums.get(k, 0.0) + v for k, v in losses.items()},
-                "counts": self.counts | {name: self.counts.get(name, 0) + 1 for name in losses},
-                "seconds": self.seconds + seconds,
-            }
-        )
+        changes = {
+            "step": self.step + 1,
+            "step_in_epoch": self.step_in_epoch + 1,
+            "sums": self.sums | {k: self.sums.get(k, 0.0) + v for k, v in losses.items()},
+            "counts": self.counts | {name: self.counts.get(name, 0) + 1 for name in losses},
+            "seconds": self.seconds + seconds,
+        }
+        return self.model_copy(update=changes)
 
     def after_epoch(self, row: R, *, seconds: float) -> "Position[R]":
         """Return the position at the start of the next epoch; the row gets the whole time."""
@@ -154,13 +151,11 @@ P = TypeVar("P", bound=Record)
 
 def part_tensors(parts: Mapping[str, Part]) -> dict[str, Tensor]:
     """Return the tensors of modules and optimizers, by ``<part>.<name>``."""
-    states = {
-        part: moments(thing) if isinstance(thing, Optimizer) else thing.state_dict()
-        for part, thing in parts.items()
-    }
-    return {
-        f"{part}.{name}": value for part, state in states.items() for name, value in state.items()
-    }
+    tensors: dict[str, Tensor] = {}
+    for part, thing in parts.items():
+        state = moments(thing) if isinstance(thing, Optimizer) else thing.state_dict()
+        tensors |= {f"{part}.{name}": value for name, value in state.items()}
+    return tensors
 
 
 def part_settings(parts: Mapping[str, Part]) -> dict[str, Any]:
@@ -194,10 +189,6 @@ def write_checkpoint(path: Path, tensors: Mapping[str, Tensor], position: Record
 def read_checkpoint(path: Path, kind: type[P]) -> tuple[dict[str, Tensor], P]:
     """Return the tensors of a checkpoint, dense and on the CPU, and its position.
 
-    Args:
-        path: The checkpoint.
-        kind: Type of the position, such as ``Position[EpochRow]``.
-
     Raises:
         RunError: The file is missing, damaged, or no checkpoint.
     """
@@ -206,11 +197,7 @@ def read_checkpoint(path: Path, kind: type[P]) -> tuple[dict[str, Tensor], P]:
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """Return the weights of a training's checkpoint, averaged where the recipe averages them.
-
-    Raises:
-        RunError: The file is missing, damaged, or no checkpoint.
-    """
+    """Return the weights of a training's checkpoint, averaged where the recipe averages them."""
     tensors, _ = _read(path)
     return with_prefix(tensors, "average.") or with_prefix(tensors, "network.")
 
@@ -231,8 +218,4 @@ def _read(path: Path) -> tuple[dict[str, Tensor], str]:
 
 def with_prefix(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     """Return the tensors whose names begin with ``prefix``, without the prefix."""
-    return {
-        name.removeprefix(prefix): tensor
-        for name, tensor in tensors.items()
-        if name.startswith(prefix)
-    }
+    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}

@@ -6,8 +6,8 @@ seed and on the index of the image alone.
 """
 
 import copy
+import math
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 import torch
@@ -22,14 +22,12 @@ from tapetum.progress import ProgressCallback
 from tapetum.scores import ScoreRow, Scores
 from tapetum.training.process import training_device
 
-__all__ = ["Predict", "ScoreRow", "Scores", "evaluate", "network_predict", "predict_batch"]
+__all__ = ["Predict", "evaluate", "network_predict"]
 
 _NO_NOISE = noise.Gaussian(sigma=0)
 
-Predict = Callable[
-    [NDArray[np.float32], NDArray[np.float32] | None],
-    tuple[NDArray[np.float32] | None, NDArray[np.float32] | None],
-]
+Array = NDArray[np.float32]
+Predict = Callable[[Array, Array | None], tuple[Array | None, Array | None]]
 """(noisy images (b, c, h, w), boxes (b, k, 4) in pixels or ``None``) -> (denoised images of the
 same shape or ``None``, logits (b, classes) or (b, k, classes) or ``None``)."""
 
@@ -64,20 +62,18 @@ def evaluate(
             f"cannot score {len(images)} images on {len(noises)} noise levels",
             "give at least one of each",
         )
-    num_batches = -(-len(images) // batch_size) * len(noises)
-    done = 0
+    per_level = math.ceil(len(images) / batch_size)
     rows: list[ScoreRow] = []
-    for level in noises:
+    for place, level in enumerate(noises):
         tally = _Tally()
-        for batch in evaluation_batches(
+        batches = evaluation_batches(
             images, level or _NO_NOISE, protocol=protocol, batch_size=batch_size, seed=seed
-        ):
-            tally.add(batch, *predict_batch(predict, batch))
-            done += 1
+        )
+        for done, batch in enumerate(batches, start=place * per_level + 1):
+            tally.add(batch, *_predict_batch(predict, batch))
             if progress is not None:
-                progress(
-                    done, num_batches, f"scoring, noise level {len(rows) + 1} of {len(noises)}"
-                )
+                message = f"scoring, noise level {place + 1} of {len(noises)}"
+                progress(done, per_level * len(noises), message)
         rows.append(tally.row(level))
     return Scores(
         protocol=protocol, seed=seed, source=images.source, rows=tuple(rows), mean=_mean(rows)
@@ -93,14 +89,10 @@ def network_predict(network: TrainableNetwork) -> Predict:
     device = training_device()
     scored = copy.deepcopy(network).to(device).eval()
 
-    def predict(
-        noisy: NDArray[np.float32], boxes: NDArray[np.float32] | None
-    ) -> tuple[NDArray[np.float32] | None, NDArray[np.float32] | None]:
-        with torch.inference_mode():
-            outputs = scored(
-                torch.from_numpy(noisy).to(device),
-                None if boxes is None else torch.from_numpy(boxes).to(device),
-            )
+    @torch.inference_mode()
+    def predict(noisy: Array, boxes: Array | None) -> tuple[Array | None, Array | None]:
+        places = None if boxes is None else torch.from_numpy(boxes).to(device)
+        outputs = scored(torch.from_numpy(noisy).to(device), places)
         return _to_numpy(outputs.image), _to_numpy(outputs.logits)
 
     return predict
@@ -132,22 +124,15 @@ class _Tally:
     def row(self, level: noise.Noise | None) -> ScoreRow:
         scores = {name: float(torch.cat(parts).mean()) for name, parts in self.scores.items()}
         title = "as given" if level is None else level.describe()
-        return ScoreRow(
-            title=title, noise=level, num_images=self.num_images, **scores, **self._label_scores()
-        )
-
-    def _label_scores(self) -> dict[str, Any]:
-        if not self.logits:
-            return {}
-        logits, labels = torch.cat(self.logits), torch.cat(self.labels)
-        return {
-            "accuracy": metrics.accuracy(logits, labels),
-            "macro_accuracy": metrics.macro_accuracy(logits, labels),
-            "calibration_error": metrics.expected_calibration_error(logits, labels),
-        }
+        if self.logits:
+            logits, labels = torch.cat(self.logits), torch.cat(self.labels)
+            scores["accuracy"] = metrics.accuracy(logits, labels)
+            scores["macro_accuracy"] = metrics.macro_accuracy(logits, labels)
+            scores["calibration_error"] = metrics.expected_calibration_error(logits, labels)
+        return ScoreRow(title=title, noise=level, num_images=self.num_images, **scores)
 
 
-def predict_batch(predict: Predict, batch: Batch) -> tuple[Tensor | None, Tensor | None]:
+def _predict_batch(predict: Predict, batch: Batch) -> tuple[Tensor | None, Tensor | None]:
     """Return the denoised images and the logits of a batch."""
     boxes = None if batch.boxes is None else batch.boxes.numpy()
     denoised, logits = predict(batch.noisy.numpy(), boxes)
@@ -162,9 +147,9 @@ def _mean(rows: Sequence[ScoreRow]) -> ScoreRow:
     return ScoreRow(title="mean", noise=None, num_images=rows[0].num_images, **means)
 
 
-def _to_numpy(output: Tensor | None) -> NDArray[np.float32] | None:
+def _to_numpy(output: Tensor | None) -> Array | None:
     return None if output is None else output.float().cpu().numpy()
 
 
-def _to_torch(output: NDArray[np.float32] | None) -> Tensor | None:
+def _to_torch(output: Array | None) -> Tensor | None:
     return None if output is None else torch.from_numpy(np.ascontiguousarray(output))

@@ -10,7 +10,7 @@ References:
 
 import copy
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -24,7 +24,6 @@ from tapetum.training.recipe import Recipe
 __all__ = [
     "Average",
     "Schedule",
-    "along_cosine",
     "learning_rate_factor",
     "make_optimizer",
     "moments",
@@ -36,20 +35,12 @@ _END_OF_CYCLE = 1e-4 / 25
 
 
 class Schedule:
-    """Sets the learning rate of an optimizer.
-
-    Args:
-        recipe: Has the schedule.
-        optimizer: The optimizer.
-        total_steps: Number of steps of the whole training.
-    """
+    """Sets the learning rate of an optimizer by a recipe, over ``total_steps`` steps."""
 
     def __init__(
         self, recipe: Recipe, optimizer: torch.optim.Optimizer, *, total_steps: int
     ) -> None:
-        self.recipe = recipe
-        self.optimizer = optimizer
-        self.total_steps = total_steps
+        self.recipe, self.optimizer, self.total_steps = recipe, optimizer, total_steps
         self.plateau: ReduceLROnPlateau | None = None
         if recipe.schedule == "plateau":
             self.plateau = ReduceLROnPlateau(
@@ -93,29 +84,20 @@ def learning_rate_factor(recipe: Recipe, step: int, *, total_steps: int) -> floa
 
     .. math:: \tfrac12 \left(1 + \cos \pi \tfrac{t - w}{1 - w}\right)
 
-    It depends on the step alone, so that there is no state to save.
-
-    Args:
-        recipe: Has the schedule and the warm-up.
-        step: Number of the step, from 0.
-        total_steps: Number of steps of the whole training.
-
-    Returns:
-        A factor in (0, 1].
+    It depends on the step alone, counted from 0, so that there is no state to save.
     """
     behind = step / max(total_steps, 1)
     if behind < recipe.warmup:
         climbed = (step + 1) / (recipe.warmup * total_steps + 1)  # never 0, which would waste it
-        if recipe.schedule == "one-cycle":
-            return along_cosine(_START_OF_CYCLE, 1.0, climbed)
-        return climbed
+        is_cycle = recipe.schedule == "one-cycle"
+        return _along_cosine(_START_OF_CYCLE, 1.0, climbed) if is_cycle else climbed
     if recipe.schedule in ("constant", "plateau"):
         return 1.0
     end = _END_OF_CYCLE if recipe.schedule == "one-cycle" else 0.0
-    return along_cosine(1.0, end, (behind - recipe.warmup) / (1 - recipe.warmup))
+    return _along_cosine(1.0, end, (behind - recipe.warmup) / (1 - recipe.warmup))
 
 
-def along_cosine(start: float, end: float, share: float) -> float:
+def _along_cosine(start: float, end: float, share: float) -> float:
     """Return a value between ``start`` (share 0) and ``end`` (share 1), along half a cosine."""
     return end + (start - end) * (1 + math.cos(math.pi * share)) / 2
 
@@ -131,15 +113,11 @@ def make_optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
         {"params": [w for w in weights if w.ndim <= 1], "weight_decay": 0.0},
     ]
     groups = [group for group in groups if group["params"]]
-    match recipe.optimizer:
-        case "adam":
-            return torch.optim.Adam(groups, lr=recipe.learning_rate, fused=True)
-        case "adamw":
-            return torch.optim.AdamW(groups, lr=recipe.learning_rate, fused=True)
-        case "sgd":
-            return torch.optim.SGD(
-                groups, lr=recipe.learning_rate, momentum=recipe.momentum, fused=True
-            )
+    if recipe.optimizer == "sgd":
+        rate, momentum = recipe.learning_rate, recipe.momentum
+        return torch.optim.SGD(groups, lr=rate, momentum=momentum, fused=True)
+    kind = torch.optim.Adam if recipe.optimizer == "adam" else torch.optim.AdamW
+    return kind(groups, lr=recipe.learning_rate, fused=True)
 
 
 def moments(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
@@ -157,13 +135,7 @@ def restore_optimizer(
     tensors: Mapping[str, Tensor],
     parameter_groups: list[dict[str, Any]],
 ) -> None:
-    """Restore the state of an optimizer.
-
-    Args:
-        optimizer: An optimizer of the same parameters.
-        tensors: As returned by :func:`moments`.
-        parameter_groups: The parameter groups of its ``state_dict``.
-    """
+    """Restore what :func:`moments` returned, and the parameter groups of the ``state_dict``."""
     parameters = [weight for group in optimizer.param_groups for weight in group["params"]]
     state: dict[int, dict[str, Tensor]] = {}
     for name, tensor in tensors.items():
@@ -198,10 +170,5 @@ class Average:
         decay = min(self.decay, (1 + step) / (10 + step))
         averages, weights = list(self.network.parameters()), list(network.parameters())
         get_ema_multi_avg_fn(decay)(averages, weights, 0)  # type: ignore[no-untyped-call]
-        _copy_into(self.network.buffers(), network.buffers())
-
-
-@torch.no_grad()
-def _copy_into(targets: Iterable[Tensor], sources: Iterable[Tensor]) -> None:
-    for target, source in zip(targets, sources, strict=True):
-        target.copy_(source)
+        for mine, current in zip(self.network.buffers(), network.buffers(), strict=True):
+            mine.copy_(current)

@@ -23,18 +23,11 @@ from tapetum import allocator
 from tapetum.provenance import usable_cores
 from tapetum.records import Record
 
-__all__ = [
-    "ProcessSettings",
-    "bf16_pays",
-    "prepare_process",
-    "process_settings",
-    "training_device",
-]
+__all__ = ["ProcessSettings", "bf16_pays", "prepare_process", "process_settings", "training_device"]
 
 # Words of /proc/cpuinfo, all of a set: Intel's tiles, Arm, and AMD's vectors.  Intel has the latter
 # too, but without tiles a step in bf16 takes a quarter longer there than in fp32 (docs/log.md).
 _BF16_PAYS = ({"amx_bf16"}, {"bf16"}, {"AuthenticAMD", "avx512_bf16"})
-
 
 CPU_INFO = Path("/proc/cpuinfo")
 
@@ -123,10 +116,10 @@ def _device_name(device: torch.device) -> str:
 
 def bf16_pays() -> bool:
     """Return whether the training device is quicker in bf16 than in fp32."""
-    device = training_device()
-    if device.type == "cuda":
+    kind = training_device().type
+    if kind == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    if device.type != "cpu":
+    if kind != "cpu":
         return False  # not measured: fp32 is never wrong
     try:
         words = set(CPU_INFO.read_text().split())

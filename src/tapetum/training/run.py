@@ -49,13 +49,7 @@ WEIGHTS = "weights.safetensors"
 
 
 class Request(Record):
-    """What was requested of a training.
-
-    Attributes:
-        architecture: The network.
-        recipe: How to train it.
-        data: The dataset.
-    """
+    """What was requested of a training."""
 
     format: Literal["tapetum-run"] = "tapetum-run"
     schema_version: Literal[1] = 1
@@ -150,18 +144,14 @@ def load_network(
     name = {"final": WEIGHTS, "best": BEST, "last": LAST}[weights]
     if not (path / name).is_file():
         raise RunError(f"the run {path} has no {name} yet", "finish it with --resume")
-    final = weights == "final"
-    state = safetensors.torch.load_file(path / name) if final else read_weights(path / name)
-    loaded = network or _build(run)
-    loaded.load_state_dict(state)
-    return loaded.eval()
-
-
-def _build(run: Run) -> TrainableNetwork:
-    architecture = run.request.architecture
-    if not isinstance(architecture, Architecture):
-        raise RunError(
-            f"{run.path} was trained from a module, {architecture.name}, that has no description",
-            "pass that module: load_network(path, network=...)",
-        )
-    return build(architecture, seed=run.request.recipe.seed)
+    read = safetensors.torch.load_file if weights == "final" else read_weights
+    state, architecture = read(path / name), run.request.architecture
+    if network is None:
+        if not isinstance(architecture, Architecture):
+            raise RunError(
+                f"{path} was trained from a module, {architecture.name}, that has no description",
+                "pass that module: load_network(path, network=...)",
+            )
+        network = build(architecture, seed=run.request.recipe.seed)
+    network.load_state_dict(state)
+    return network.eval()
