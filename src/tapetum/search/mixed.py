@@ -56,12 +56,7 @@ class Part(NamedTuple):
 
 
 class ElasticBlock(nn.Module):
-    """Weights that several MBConv blocks share.
-
-    Args:
-        slot: The slot of the blocks.
-        candidates: The candidates that share the weights.
-    """
+    """Weights that several candidates of a slot, which are MBConv blocks, share."""
 
     def __init__(self, slot: Slot, candidates: Sequence[Candidate]) -> None:
         super().__init__()
@@ -203,11 +198,7 @@ class MixedBlock(nn.Module):
     """A slot with all its candidates.
 
     The supernet sets :attr:`parts` for each pass, since a network runs its blocks one after another
-    and has no argument for a search.
-
-    Args:
-        slot: The slot.
-        shares_weights: Whether the candidates share weights; separate weights are as published.
+    and has no argument for a search.  Candidates share weights or, as published, have separate ones.
 
     Raises:
         InputError: The slot does not use batch normalisation.
@@ -240,18 +231,14 @@ class MixedBlock(nn.Module):
 
     def copy_to(self, into: blocks.InvertedResidual, part: Part) -> None:
         """Copy the weights of a part into a separate block."""
-        next(block for block in self.elastic if part.candidate in block.candidates).copy_to(
-            into, part
-        )
+        for block in self.elastic:
+            if part.candidate in block.candidates:
+                block.copy_to(into, part)
 
     def sort_channels(self, widths: Mapping[str, int], optimizer: Optimizer) -> None:
         """Sort the hidden channels by importance, together with the state of the optimizer.
 
-        Channels beyond the widest width were never trained and keep their places.
-
-        Args:
-            widths: Current width of each candidate.
-            optimizer: Optimizer of these weights.
+        Channels beyond the widest of the current widths were never trained and keep their places.
         """
         for block in self.elastic:
             block.sort_channels(max(widths[name] for name in block.names), optimizer)
@@ -266,11 +253,8 @@ class MixedSequence(nn.Sequential):
     .. math:: y = \sum_{k=0}^{n} d_k x_k
 
     for the share :math:`d_k` of each depth (the sink-connecting space of TF-NAS).  Without shares
-    it is the output of the last block.
-
-    Args:
-        blocks: The sequence.
-        runs: Length of each run, by the index of its first block.
+    it is the output of the last block.  ``runs`` has the length of each run, by the index of its
+    first block.
     """
 
     def __init__(self, blocks: nn.Sequential, runs: Mapping[int, int]) -> None:

@@ -53,10 +53,6 @@ class ArchitectureParameters(nn.Module):
         operators: One alpha for each candidate, by slot.
         depths: One alpha for each depth from none to all, by the first slot of each run that may be
             left out; empty where every slot stays, as in the paper.
-
-    Args:
-        space: The space.
-        seed: Equal seeds give equal alphas.
     """
 
     def __init__(self, space: Space, *, seed: int) -> None:
@@ -212,14 +208,7 @@ def expected_latency(
 
 
 def latency_penalty(expected_ms: Float[Tensor, ""], *, target_ms: float) -> Float[Tensor, ""]:
-    r"""Return the relative distance of the expected latency from its target.
-
-    .. math:: \left| E[\ell] / \ell^* - 1 \right|
-
-    Args:
-        expected_ms: In milliseconds; carries the gradient to the architecture parameters.
-        target_ms: In milliseconds, under the same conditions.
-    """
+    """Return the relative distance of the expected latency from its target, with gradients."""
     return (expected_ms / target_ms - 1).abs()
 
 

@@ -42,11 +42,7 @@ PAIR = 2  # candidates of a slot in a step of the alphas that does not use all
 class Searcher:
     """A supernet and its alphas, which are trained in turns.
 
-    Args:
-        budget: The latency target, and the table of the space.
-        recipe: How to search.
-        compute: The device, and the processes that share it.
-        total_steps: Number of steps of the weights, for their learning rate.
+    The learning rate of the weights falls over ``total_steps`` steps.
     """
 
     def __init__(

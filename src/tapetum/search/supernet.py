@@ -43,12 +43,11 @@ class Mixture(NamedTuple):
 
 def mixture_of(choices: Choices) -> Mixture:
     """Return the mixture of the network of these choices."""
-    return Mixture(
-        {
-            path: () if choice is None else (Part(choice.candidate, choice.hidden_channels),)
-            for path, choice in choices.items()
-        }
-    )
+    parts = {
+        path: () if choice is None else (Part(choice.candidate, choice.hidden_channels),)
+        for path, choice in choices.items()
+    }
+    return Mixture(parts)
 
 
 class SuperNet(nn.Module):
@@ -91,13 +90,9 @@ class SuperNet(nn.Module):
         mixture: Mixture,
         needs_image: bool = True,
     ) -> Outputs:
-        """Return the outputs of a mixture for noisy images.
+        """Return the outputs of a mixture, for the inputs of a :class:`~tapetum.nn.Network`.
 
-        Args:
-            noisy: Noisy images, as for :class:`~tapetum.nn.Network`.
-            boxes: Boxes, as for :class:`~tapetum.nn.Network`.
-            mixture: The candidates and depths of this pass.
-            needs_image: Whether an integrated network also runs its decoder.
+        An integrated network runs its decoder only if ``needs_image``.
         """
         with self._taking(mixture):
             if needs_image or self.network.architecture.kind != "integrated":

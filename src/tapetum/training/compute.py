@@ -109,13 +109,8 @@ class Compute:
     ) -> Iterator[Batch]:
         """Return an epoch's batches on the device: this process's shares, or all if ``alone``.
 
-        Args:
-            recipe: Has the noise and the batch size.
-            images: The training images.
-            epoch: Number of the epoch, from 0.
-            first_step: Steps to skip.
-            seed: Random seed; by default that of the recipe.
-            alone: Whether this process gets whole batches.
+        The arguments are those of :func:`~tapetum.data.training_batches`; the seed is by default
+        that of the recipe.
         """
         shares = training_batches(
             images,
@@ -159,10 +154,7 @@ class Compute:
     def share_batch_norms(self, network: nn.Module, *, are_narrowed: bool = False) -> None:
         """Make every batch norm see the batches of all processes; parameter names stay.
 
-        Args:
-            network: Changed in place.  Nothing happens with one process.
-            are_narrowed: Whether a layer may get fewer channels than it has, which torch's own
-                layer for CUDA refuses.
+        Torch's own layer for CUDA refuses fewer channels than it has: such layers ``are_narrowed``.
         """
         if self.num_processes == 1:
             return

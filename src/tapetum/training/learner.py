@@ -22,14 +22,9 @@ __all__ = ["Learner"]
 
 
 class Learner:
-    """A network that learns by a recipe.
+    """A network that learns by a recipe, in place, over ``total_steps`` steps.
 
-    Args:
-        network: The network, with fresh weights; trained in place.
-        recipe: How it learns.
-        compute: Where it is trained and with how many processes.
-        total_steps: Number of steps of the whole training, for the schedule.
-        has_labels: Whether the images have labels to learn from.
+    ``has_labels`` says whether the images have labels to learn from.
     """
 
     def __init__(
@@ -41,9 +36,7 @@ class Learner:
         total_steps: int,
         has_labels: bool = True,
     ) -> None:
-        self.recipe = recipe
-        self.compute = compute
-        self.network = network
+        self.recipe, self.compute, self.network = recipe, compute, network
         # Batch normalisations of this one are never shared between processes.
         self.unshared = copy.deepcopy(network)
         network.freeze_unused(
@@ -64,11 +57,9 @@ class Learner:
         return self.network if self.average is None else self.average.network
 
     def losses(self, batch: Batch, *, step: int) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return the loss of a batch, with gradients, and its terms.
+        """Return the loss of this process's share of a batch, with gradients, and its terms.
 
-        Args:
-            batch: This process's share.
-            step: Steps since the beginning; seeds whatever a network draws at random.
+        The step, counted from the beginning, seeds whatever a network draws at random.
         """
         draw = step * self.compute.num_processes + self.compute.rank
         torch.manual_seed((self.recipe.seed << 32) + draw)

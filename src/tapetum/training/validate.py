@@ -87,11 +87,9 @@ def look(
 
 @torch.no_grad()
 def reestimate_statistics(network: nn.Module, batches: Iterable[Batch]) -> None:
-    """Replace the statistics of every batch normalisation by those of some batches.
+    """Replace the statistics of every batch normalisation by the mean over batches.
 
-    Args:
-        network: Changed in place; left in evaluation mode.
-        batches: Batches on the network's device; each has the same weight.
+    The batches are on the network's device.  The network is left in evaluation mode.
     """
     norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
     momenta = [norm.momentum for norm in norms]
@@ -139,11 +137,7 @@ def recalibrate(
 ) -> tuple[Mapping[str, Tensor], Recalibration]:
     """Return the weights with new batch statistics where these are no worse, in one process.
 
-    Args:
-        learner: Its recipe has the number of batches.
-        weights: The weights to keep.
-        train_set: The batches are those of an epoch after the last one.
-        val_set: Held-out images, which decide.
+    The statistics are those of batches of an epoch after the last one; held-out images decide.
     """
     recipe, compute = learner.recipe, learner.compute
     network = copy.deepcopy(learner.unshared)
