@@ -198,7 +198,7 @@ class MixedBlock(nn.Module):
     """A slot with all its candidates.
 
     The supernet sets :attr:`parts` for each pass, since a network runs its blocks one after another
-    and has no argument for a search.  Candidates share weights or, as published, have separate ones.
+    and has no argument for a search.  Separate weights of candidates are as published.
 
     Raises:
         InputError: The slot does not use batch normalisation.
