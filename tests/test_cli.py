@@ -213,7 +213,7 @@ def test_help_has_an_example_and_json(command: str) -> None:
         (("train", "unet-z", "--data", "{photos}", "--out", "{new}"), "did you mean 'unet-s'"),
         (("train", "unet-s", "--data", "{new}", "--out", "{new}"), "there is no folder"),
         (("train", "unet-s", "--data", "{empty}", "--out", "{new}"), "no readable image"),
-        ((*TRAIN, "{trained}"), "holds a run already"),
+        ((*TRAIN, "{trained}"), "already contains a run"),
         ((*TRAIN, "{photos}"), "left alone"),
         (("train", "{new}.json", "--data", "{photos}", "--out", "{new}"), "cannot read"),
         ((*TRAIN, "{new}", "--recipe", "no"), "recipe"),

@@ -100,8 +100,10 @@ def train(
     form = {"size_px": size_px, "channels": channels}
     dataset = open_logged(data, seed=chosen.seed, progress=progress, **form, **digits)
     network = build(architecture_for(architecture, dataset), seed=chosen.seed)
-    if resume and (Path(out) / REPORT).exists():
-        RUNS.open(Path(out)).require_unfinished()
+    if resume:
+        run = RUNS.open(Path(out))  # a mistyped folder must not start a new training
+        if (run.path / REPORT).exists():
+            run.require_unfinished()
     return train_network(
         network,
         chosen,
