@@ -1,4 +1,4 @@
-"""Laws of the controls: as slow as what was found, and nobody has looked for them."""
+"""Laws of the controls: the latency of the searched network, and no search behind them."""
 
 import pytest
 

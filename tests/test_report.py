@@ -1,4 +1,4 @@
-"""The page of a run: self-contained, the same every time, honest about wrong answers."""
+"""The report of a run: self-contained, the same every time, honest about wrong answers."""
 
 import base64
 import io

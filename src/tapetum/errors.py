@@ -34,6 +34,14 @@ __all__ = [
 class TapetumError(Exception):
     """The parent of all errors of Tapetum.
 
+    Example:
+        >>> import tapetum
+        >>> try:
+        ...     tapetum.find_architecture("unet_s")
+        ... except tapetum.TapetumError as error:
+        ...     print(error.problem)
+        there is no architecture 'unet_s'
+
     Args:
         problem: What was requested and what was found, without a full stop.
         remedy: What to do next, without a full stop.

@@ -206,6 +206,14 @@ class SpaceClassifier(Record):
 class Space(Record):
     """A set of architectures to search; see the text of the module.
 
+    Example:
+        >>> from tapetum.arch import spaces
+        >>> space = spaces.find_space("dc-nas")
+        >>> import numpy as np
+        >>> choices = space.random(np.random.default_rng(0))
+        >>> list(choices) == list(space.slots)
+        True
+
     Args:
         name: Name for people.
         image_channels: 1 for grey, 3 for RGB.
