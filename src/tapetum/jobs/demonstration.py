@@ -20,7 +20,7 @@ DATA = "digit-crops"
 SEED = 0
 SHARE = 0.4  # position of the budget between the fastest and the slowest network
 MINUTES = 1.5  # for the latency table
-TRAIN_COUNT, TEST_COUNT = 1_600, 400  # two-digit images, cut into single digits
+TRAIN_COUNT, TEST_COUNT = 1_300, 400  # two-digit images, cut into single digits
 IMAGES, NUM_IMAGES, SIGMA = "images", 8, 0.4  # noisy images to try the package on
 
 
