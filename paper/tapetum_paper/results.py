@@ -10,6 +10,7 @@ from pathlib import Path
 
 from tapetum.errors import RunError
 from tapetum.progress import ProgressCallback, silent
+from tapetum.records import differences
 from tapetum_paper.plan import Cell, CellResult, Experiment, Outcome, Scale
 from tapetum_paper.side_by_side import SideBySide, time_side_by_side
 
@@ -32,9 +33,10 @@ def finished(results: Path, scale: Scale, cell: Cell) -> CellResult | None:
     if not path.exists():
         return None
     done = CellResult.read(path)
-    if done.cell != cell:
+    changes = differences(done.cell, cell)
+    if changes:
         raise RunError(
-            f"{path} was made with other settings than {cell.slug} has now",
+            f"{path} was made with other settings than {cell.slug} has now: {'; '.join(changes)}",
             "move it away to run the cell again",
         )
     return done
