@@ -2,6 +2,7 @@
 
 import math
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from contextlib import closing, nullcontext
 from typing import Any, Generic, Protocol, runtime_checkable
@@ -45,7 +46,7 @@ class Learnable(Protocol):
         """Restore what :meth:`settings` returned; the parts are restored already."""
 
 
-class EpochLoop(Generic[R]):
+class EpochLoop(ABC, Generic[R]):
     """Epochs of steps; a subclass sets the attributes and says what a step does.
 
     A checkpoint is complete, the rows of the table included.  The table and the events are copies
@@ -77,13 +78,13 @@ class EpochLoop(Generic[R]):
     steps_per_epoch: int
     _writer: SummaryWriter | None = None
 
+    @abstractmethod
     def step(self, position: Position[R]) -> dict[str, float]:
         """Take a step and return its losses, as means over all processes."""
-        raise NotImplementedError
 
+    @abstractmethod
     def end_epoch(self, position: Position[R]) -> R:
         """Validate after the last step of an epoch and return its row."""
-        raise NotImplementedError
 
     def run(self, kind: type[Position[R]], progress: ProgressCallback | None = None) -> Position[R]:
         """Take the steps from the last checkpoint, or from the start, to the end.
