@@ -54,9 +54,9 @@ def work(way: str, threads: int) -> None:
 
 def _step() -> Callable[[int], None]:
     from tapetum.arch import find_architecture
-    from tapetum.data import digits, training_batches
+    from tapetum.data import digits
     from tapetum.nn import build
-    from tapetum.training import Compute, Recipe
+    from tapetum.training import Compute, Recipe, training_batches
     from tapetum.training.learner import Learner
 
     recipe = Recipe.named("quick").adjusted(batch_size=BATCH, precision="fp32", seed=SEED)

@@ -36,7 +36,6 @@ def work(name: str) -> None:
     import torch
 
     from tapetum.arch import cost, spaces
-    from tapetum.data import Batch
     from tapetum.latency import Budget
     from tapetum.latency.campaign import Measurements
     from tapetum.latency.conditions import Conditions
@@ -45,7 +44,7 @@ def work(name: str) -> None:
     from tapetum.provenance import stamp
     from tapetum.search.recipe import TF_NAS, SearchRecipe
     from tapetum.search.searcher import Searcher
-    from tapetum.training import Compute, prepare_process
+    from tapetum.training import Batch, Compute, prepare_process
 
     if name != "plain":
         prepare_process()

@@ -114,8 +114,8 @@ def tapetum_loop(batches: list[Any], *, precision: str) -> Any:
 
 def work(name: str) -> None:
     """Takes some steps for every line on standard input and says how long they took."""
-    from tapetum.data import digits, training_batches
-    from tapetum.training import Recipe, prepare_process
+    from tapetum.data import digits
+    from tapetum.training import Recipe, prepare_process, training_batches
 
     if name != "plain":
         prepare_process()

@@ -9,9 +9,10 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from tapetum.data import ImageDataset, folder, loading
-from tapetum.data.folder import FolderDataset, open_folder
+from tapetum.data import ImageDataset, loading, views
+from tapetum.data.folder import open_folder
 from tapetum.data.squares import resample
+from tapetum.data.views import FolderDataset
 from tapetum.errors import DataError
 
 
@@ -384,7 +385,7 @@ def test_decoding_threads_are_bounded(
             super().__init__(workers)
 
     monkeypatch.setattr(loading, "usable_cores", lambda: cores)
-    for module in (loading, folder):
+    for module in (loading, views):
         monkeypatch.setattr(module, "ThreadPoolExecutor", Recorded)
     save_classes(tmp_path, {"a": 2})
     training(open_folder(tmp_path, seed=0, kept_bytes=0).train)

@@ -6,8 +6,7 @@ import safetensors.torch
 import torch
 from torch import nn
 
-from tapetum.data import Batch
-from tapetum.training import RUNS
+from tapetum.training import RUNS, Batch
 from tapetum.training.run import WEIGHTS, Recalibration
 from tapetum.training.validate import reestimate_statistics
 from tiny_training import tiny_architecture, tiny_recipe, tiny_train

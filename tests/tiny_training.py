@@ -17,10 +17,10 @@ import torch
 from torch import Tensor
 
 from tapetum.arch import Architecture, find_architecture
-from tapetum.data import DatasetInfo, ImageDataset, Samples, training_batches
+from tapetum.data import DatasetInfo, ImageDataset, Samples
 from tapetum.nn import build
 from tapetum.noise import NoisePlan
-from tapetum.training import RUNS, Recipe, Request, Result, is_main_process, train
+from tapetum.training import RUNS, Recipe, Request, Result, is_main_process, train, training_batches
 from tapetum.training.compute import Compute
 from tapetum.training.learner import Learner
 

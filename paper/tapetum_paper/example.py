@@ -14,11 +14,11 @@ from PIL import Image
 from pydantic import Field
 from torch import Tensor
 
-from tapetum.data import Batch, Dataset, evaluation_batches
+from tapetum.data import Dataset
 from tapetum.noise import Gaussian
 from tapetum.records import Record
 from tapetum.report import png_of
-from tapetum.training import Predict
+from tapetum.training import Batch, Predict, evaluation_batches
 
 __all__ = ["DIGIT_SIGMAS", "IMAGE_SIGMAS", "Example", "clean_example", "decoded", "denoise_batch"]
 

@@ -11,10 +11,10 @@ from collections.abc import Iterator, Sequence
 import torch
 
 from tapetum import metrics
-from tapetum.data import ImageDataset, evaluation_batches
+from tapetum.data import ImageDataset
 from tapetum.noise import Gaussian
 from tapetum.progress import ProgressCallback
-from tapetum.training import Predict
+from tapetum.training import Predict, evaluation_batches
 from tapetum_paper.example import denoise_batch
 
 __all__ = ["ssim_as_printed"]

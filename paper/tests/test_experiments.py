@@ -9,10 +9,10 @@ import pytest
 from PIL import Image
 from skimage.metrics import structural_similarity
 
-from tapetum.data import evaluation_batches, open_dataset
+from tapetum.data import open_dataset
 from tapetum.errors import InputError, RunError
 from tapetum.noise import Gaussian
-from tapetum.training import RUNS, load_network, network_predict
+from tapetum.training import RUNS, evaluation_batches, load_network, network_predict
 from tapetum_paper import (
     ALL,
     CellResult,

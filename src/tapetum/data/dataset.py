@@ -1,6 +1,6 @@
 """The interface of image datasets, and the record that identifies one.
 
-A dataset returns clean images by index; :mod:`tapetum.data.batches` adds the noise.
+A dataset returns clean images by index; :mod:`tapetum.training.batches` adds the noise.
 """
 
 from abc import ABC, abstractmethod

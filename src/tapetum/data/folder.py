@@ -2,35 +2,19 @@
 
 Opening a folder decodes every file once, so that unreadable files are known before the training
 starts. Decoded images stay in memory, up to a limit; the others are read again when needed.
-
-An image becomes ``size_px`` x ``size_px`` in one of two ways.
-
-*Labelled* images are resampled, since a label needs the whole object in view. Validation uses the
-largest central square. Training uses a random square of 80 to 100 % of that side, but of at least
-``size_px`` pixels.
-
-*Unlabelled and paired* images are cut, since resampling would change their texture and average away
-the noise of a given twin. Validation cuts the central square of ``size_px``, training one anywhere.
-A smaller image is enlarged, a smaller pair is skipped.
 """
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from math import ceil
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
-from tapetum.data.dataset import Dataset, DatasetInfo, ImageDataset, Samples, Skipped
+from tapetum.data.dataset import Dataset, DatasetInfo, Skipped
 from tapetum.data.layout import Layout, find_layout
-from tapetum.data.loading import DecodedFile, Progress, decoding_threads, load_all
+from tapetum.data.loading import DecodedFile, Progress, load_all
 from tapetum.data.splitting import split
-from tapetum.data.squares import Integers, Square, cut, middle_square, random_square
+from tapetum.data.views import FolderDataset
 from tapetum.errors import DataError
-from tapetum.noise import generator_for
 
-__all__ = ["FolderDataset", "open_folder"]
+__all__ = ["open_folder"]
 
 SMALLEST_PX = 16
 """The smallest size of images: SSIM needs 11 px, and networks halve the size several times."""
@@ -40,90 +24,6 @@ LARGEST_DEFAULT_PX = 256
 
 _KEPT_BYTES = 2 * 1024**3
 _KEPT_RATIO = 2  # of the size: labelled images are kept this large, so that crops stay sharp
-_SMALLEST_SHARE = 0.8  # of the shorter side: the smallest training square of a labelled image
-_CROP_KEY = 1  # a key of its own, so that crops and noise are independent
-
-_View = tuple[NDArray[np.float32], NDArray[np.float32] | None]
-
-
-class FolderDataset(ImageDataset):
-    """Images of a folder.
-
-    Args:
-        images: The decoded files; all of them labelled or none, all of them paired or none.
-        class_names: The name of each label; empty without labels.
-        channels: 1 for grey, 3 for RGB; images are converted.
-        size_px: Height and width of the images that :meth:`take` returns.
-        flip: Whether training may mirror images left to right.
-        source: The origin of the images, in a sentence for people.
-    """
-
-    def __init__(
-        self,
-        images: Sequence[DecodedFile],
-        *,
-        class_names: tuple[str, ...],
-        channels: int,
-        size_px: int,
-        flip: bool = True,
-        source: str,
-    ) -> None:
-        self.class_names = class_names
-        self.channels = channels
-        self.size_px = size_px
-        self.source = source
-        self._images = tuple(images)
-        self._labels = _labels(self._images, class_names)
-        self._flip = flip
-
-    def __len__(self) -> int:
-        return len(self._images)
-
-    def take(self, indices: Sequence[int], *, epoch: int, seed: int, train: bool) -> Samples:
-        """Return the images of some indices; see :meth:`ImageDataset.take`.
-
-        Raises:
-            DataError: A file that has to be read again cannot be read.
-        """
-
-        def view(index: int) -> _View:
-            generator = generator_for(seed, epoch, index, _CROP_KEY) if train else None
-            return self._view(self._images[index], generator)
-
-        if all(self._images[index].kept is not None for index in indices):
-            views = [view(index) for index in indices]
-        else:
-            with ThreadPoolExecutor(decoding_threads()) as pool:
-                views = list(pool.map(view, indices))
-        twins = [noisy for _, noisy in views if noisy is not None]
-        return Samples(
-            images=np.stack([clean for clean, _ in views]),
-            noisy=np.stack(twins) if twins else None,
-            labels=None if self._labels is None else self._labels[np.asarray(indices)],
-            boxes=None,
-        )
-
-    def _view(self, image: DecodedFile, generator: np.random.Generator | None) -> _View:
-        """Return an image and its twin, cut alike; at random if there is a generator."""
-        square = self._square(image, generator)
-        is_flipped = generator is not None and self._flip and bool(generator.integers(2))
-
-        def square_of(pixels: Integers) -> NDArray[np.float32]:
-            values = cut(pixels, square, size_px=self.size_px, channels=self.channels)
-            return values[:, :, ::-1] if is_flipped else values
-
-        clean, noisy = image.pixels()
-        return square_of(clean), None if noisy is None else square_of(noisy)
-
-    def _square(self, image: DecodedFile, generator: np.random.Generator | None) -> Square:
-        longest_px = image.shorter_side_px
-        shortest_px = max(self.size_px, ceil(_SMALLEST_SHARE * longest_px))
-        if self._labels is None or image.file.noisy_path is not None:
-            shortest_px = longest_px = min(longest_px, self.size_px)
-        if generator is None:
-            return middle_square(image.height, image.width, side_px=longest_px)
-        side_px = int(generator.integers(min(shortest_px, longest_px), longest_px + 1))
-        return random_square(image.height, image.width, side_px=side_px, generator=generator)
 
 
 def open_folder(
@@ -228,16 +128,6 @@ def _large_enough(
         if image.shorter_side_px < size_px
     ]
     return [image for image in loaded if image.shorter_side_px >= size_px], small
-
-
-def _labels(
-    images: Sequence[DecodedFile], class_names: tuple[str, ...]
-) -> NDArray[np.int64] | None:
-    if not class_names:
-        return None
-    numbers = {name: number for number, name in enumerate(class_names)}
-    names = [image.file.class_name for image in images]
-    return np.array([numbers[name] for name in names if name is not None], dtype=np.int64)
 
 
 def _kind(layout: Layout) -> str:

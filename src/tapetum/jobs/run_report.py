@@ -9,14 +9,24 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from tapetum.data import Batch, Dataset, evaluation_batches
+from tapetum.data import Dataset
 from tapetum.metrics import psnr
 from tapetum.nn import TrainableNetwork
 from tapetum.noise import Noise
 from tapetum.records import write_atomically
 from tapetum.report import contact_sheet, content, write_report
 from tapetum.scores import Scores, show_number
-from tapetum.training import RUNS, Predict, Request, Result, Run, load_network, network_predict
+from tapetum.training import (
+    RUNS,
+    Batch,
+    Predict,
+    Request,
+    Result,
+    Run,
+    evaluation_batches,
+    load_network,
+    network_predict,
+)
 
 __all__ = [
     "REPORT",

@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 
 from tapetum.arch import Space
-from tapetum.data import Batch, DatasetInfo, ImageDataset, training_batches
+from tapetum.data import DatasetInfo, ImageDataset
 from tapetum.errors import DataError, InputError
 from tapetum.latency import Budget
 from tapetum.noise import generator_for
@@ -24,7 +24,7 @@ from tapetum.search.recipe import SearchRecipe
 from tapetum.search.result import SEARCHES, SearchEpoch, SearchRequest, SearchResult
 from tapetum.search.searcher import Searcher
 from tapetum.search.widths import Scaled
-from tapetum.training import Compute, EpochLoop, Position, look
+from tapetum.training import Batch, Compute, EpochLoop, Position, look, training_batches
 
 __all__ = ["search"]
 

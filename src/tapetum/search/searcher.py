@@ -20,7 +20,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from tapetum.data import Batch
 from tapetum.latency import Budget
 from tapetum.search.recipe import SearchRecipe
 from tapetum.search.relax import (
@@ -32,7 +31,7 @@ from tapetum.search.relax import (
 )
 from tapetum.search.supernet import Mixture, SuperNet
 from tapetum.search.widths import Scaled, nominal_widths, scale_widths
-from tapetum.training import Compute
+from tapetum.training import Batch, Compute
 
 __all__ = ["Searcher"]
 

@@ -1,5 +1,6 @@
 """Training: one loop for every network, recipes as data, runs that survive a kill."""
 
+from tapetum.training.batches import Batch, evaluation_batches, training_batches
 from tapetum.training.checkpoint import EpochRecord, Position
 from tapetum.training.compute import Compute, is_main_process
 from tapetum.training.evaluate import Predict, evaluate, network_predict
@@ -13,6 +14,7 @@ from tapetum.training.validate import look
 __all__ = [
     "RUNS",
     "BaseRecipe",
+    "Batch",
     "Compute",
     "EpochLoop",
     "EpochRecord",
@@ -23,10 +25,12 @@ __all__ = [
     "Result",
     "Run",
     "evaluate",
+    "evaluation_batches",
     "is_main_process",
     "load_network",
     "look",
     "network_predict",
     "prepare_process",
     "train",
+    "training_batches",
 ]

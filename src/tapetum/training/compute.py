@@ -29,10 +29,11 @@ from accelerate.utils import DistributedDataParallelKwargs
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from tapetum.data import Batch, ImageDataset, training_batches
+from tapetum.data import ImageDataset
 from tapetum.errors import TrainingError
 from tapetum.nn import RowBatchNorm2d, first_channels
 from tapetum.records import Folder, FolderKind, Record
+from tapetum.training.batches import Batch, training_batches
 from tapetum.training.process import prepare_process
 from tapetum.training.recipe import BaseRecipe
 from tapetum.training.threads import ThreadGovernor
@@ -109,8 +110,8 @@ class Compute:
     ) -> Iterator[Batch]:
         """Return an epoch's batches on the device: this process's shares, or all if ``alone``.
 
-        The arguments are those of :func:`~tapetum.data.training_batches`; the seed is by default
-        that of the recipe.
+        The arguments are those of :func:`~tapetum.training.training_batches`; the seed is by
+        default that of the recipe.
         """
         shares = training_batches(
             images,

@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tapetum import metrics, noise
-from tapetum.data import Batch, ImageDataset, evaluation_batches
+from tapetum.data import ImageDataset
 from tapetum.errors import InputError
 from tapetum.nn import TrainableNetwork
 from tapetum.progress import ProgressCallback
 from tapetum.scores import ScoreRow, Scores
+from tapetum.training.batches import Batch, evaluation_batches
 from tapetum.training.process import training_device
 
 __all__ = ["Predict", "evaluate", "network_predict"]

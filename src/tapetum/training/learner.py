@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tapetum.data import Batch
 from tapetum.nn import TrainableNetwork
+from tapetum.training.batches import Batch
 from tapetum.training.checkpoint import Part
 from tapetum.training.compute import Compute
 from tapetum.training.optimize import Average, Schedule, make_optimizer

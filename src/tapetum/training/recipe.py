@@ -23,12 +23,12 @@ from pydantic import (
 )
 from torch import Tensor
 
-from tapetum.data import Batch
 from tapetum.errors import InputError, nearest
 from tapetum.losses import EQUATION_1, LossWeights, joint_loss
 from tapetum.nn import Outputs
 from tapetum.noise import PAPER_SIGMAS, NoisePlan
 from tapetum.records import Record, changed
+from tapetum.training.batches import Batch
 from tapetum.training.process import bf16_pays
 
 __all__ = ["IMAGES", "PUBLISHED", "QUICK", "RECIPES", "SWIFT", "BaseRecipe", "Recipe"]

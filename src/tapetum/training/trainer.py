@@ -10,12 +10,13 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from tapetum.data import Batch, ImageDataset
+from tapetum.data import ImageDataset
 from tapetum.errors import DataError
 from tapetum.nn import TrainableNetwork
 from tapetum.progress import ProgressCallback
 from tapetum.provenance import Provenance, stamp
 from tapetum.records import write_atomically
+from tapetum.training.batches import Batch
 from tapetum.training.checkpoint import EpochRow, Position, read_weights
 from tapetum.training.compute import Compute
 from tapetum.training.learner import Learner

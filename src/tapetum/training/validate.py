@@ -17,8 +17,9 @@ import torch
 from torch import Tensor, nn
 
 from tapetum import metrics
-from tapetum.data import Batch, ImageDataset, evaluation_batches
+from tapetum.data import ImageDataset
 from tapetum.nn import TrainableNetwork
+from tapetum.training.batches import Batch, evaluation_batches
 from tapetum.training.compute import Compute
 from tapetum.training.learner import Learner
 from tapetum.training.recipe import BaseRecipe

@@ -14,7 +14,7 @@ from jaxtyping import Float, Int
 from numpy.typing import NDArray
 from torch import Tensor
 
-from tapetum.data.dataset import ImageDataset, Samples
+from tapetum.data import ImageDataset, Samples
 from tapetum.errors import DataError
 from tapetum.noise import Noise, NoisePlan, Protocol, add_noise, generator_for
 

@@ -8,15 +8,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from tapetum.data import (
-    Batch,
-    ImageDataset,
-    Samples,
-    evaluation_batches,
-    training_batches,
-)
+from tapetum.data import ImageDataset, Samples
 from tapetum.errors import DataError
 from tapetum.noise import Gaussian, NoisePlan
+from tapetum.training import Batch, evaluation_batches, training_batches
 
 PLAN = NoisePlan(levels=(0.1, 0.5, 1.0))
 
