@@ -271,6 +271,19 @@ def test_default_size_fits_the_smallest(
     assert training(split.train).shape[2:] == (expected, expected)
 
 
+def test_the_typical_size_is_that_of_the_file(tmp_path: Path) -> None:
+    """The median file by its pixels, as it is shown, however small images are kept."""
+    for number, (height, width) in enumerate([(40, 60), (700, 900), (52, 48), (50, 90), (44, 44)]):
+        save(tmp_path / "a" / f"{number}.png", values(height, width))
+    for number in range(2):
+        turned = Image.fromarray(values(48, 52))
+        exif = turned.getexif()
+        exif[0x0112] = 6  # a quarter turn
+        turned.save(tmp_path / "a" / f"turned-{number}.png", exif=exif)
+    save_classes(tmp_path, {"b": 3})
+    assert open_folder(tmp_path, seed=0, size_px=16).info.typical_px == (52, 48)
+
+
 def test_channels_follow_the_images(tmp_path: Path) -> None:
     """One channel where all are grey, even if stored as colour; three where any has colour."""
     for index in range(2):

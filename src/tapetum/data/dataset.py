@@ -34,6 +34,8 @@ class DatasetInfo(Record):
         num_train: Number of training images.
         num_validation: Number of validation images.
         seed: Seed of the split, or of the composition of digits.
+        typical_px: Height and width of the image file with the median number of pixels; None where
+            it was not stored.
         has_boxes: Whether labels belong to boxes instead of whole images.
         is_paired: Whether each image has a noisy twin, so that no noise is added.
     """
@@ -46,6 +48,7 @@ class DatasetInfo(Record):
     num_train: int
     num_validation: int
     seed: int
+    typical_px: tuple[PositiveInt, PositiveInt] | None = None
     has_boxes: bool = False
     is_paired: bool = False
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tapetum.data.dataset import Dataset, DatasetInfo, Skipped
 from tapetum.data.layout import Layout, find_layout
-from tapetum.data.loading import DecodedFile, Progress, load_all
+from tapetum.data.loading import DecodedFile, Progress, header_size_px, load_all
 from tapetum.data.splitting import split
 from tapetum.data.views import FolderDataset
 from tapetum.errors import DataError
@@ -91,6 +91,7 @@ def open_folder(
         num_train=len(train),
         num_validation=len(val),
         seed=seed,
+        typical_px=_typical_px(loaded),
         is_paired=layout.is_paired,
     )
     training = part(train, f"{len(train):,} training images of {root} ({how})")
@@ -116,6 +117,12 @@ def _common_size_px(loaded: Sequence[DecodedFile]) -> int:
     """Return the shortest side of all, rounded down to a multiple of 8, within our bounds."""
     shortest_px = min((image.shorter_side_px for image in loaded), default=SMALLEST_PX)
     return min(max(shortest_px // 8 * 8, SMALLEST_PX), LARGEST_DEFAULT_PX)
+
+
+def _typical_px(loaded: Sequence[DecodedFile]) -> tuple[int, int]:
+    """Return height and width of the file with the median number of pixels."""
+    sizes = sorted((header_size_px(one.file) for one in loaded), key=lambda size: size[0] * size[1])
+    return sizes[len(sizes) // 2]
 
 
 def _large_enough(

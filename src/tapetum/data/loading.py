@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
+from PIL import ExifTags, Image
+
 from tapetum.data.dataset import Skipped
 from tapetum.data.layout import ImageFile
 from tapetum.data.squares import Integers, resample
@@ -16,10 +18,19 @@ from tapetum.errors import DataError
 from tapetum.provenance import usable_cores
 from tapetum.runtime import image
 
-__all__ = ["DecodedFile", "Pixels", "Progress", "decoding_threads", "load_all", "read_pixels"]
+__all__ = [
+    "DecodedFile",
+    "Pixels",
+    "Progress",
+    "decoding_threads",
+    "header_size_px",
+    "load_all",
+    "read_pixels",
+]
 
 Progress = Callable[[int, int], None]  # files done, all files
 
+_FIRST_TURNED = 5  # EXIF orientations from here on swap height and width
 _MOST_THREADS = 8  # each holds a whole decoded image
 
 
@@ -123,6 +134,13 @@ def read_pixels(file: ImageFile, largest_px: int | None) -> Pixels:
         problem = f"it is {_size(clean)}, its noisy twin {_size(noisy)}"
         raise DataError(problem, "give twins the same size")
     return Pixels(clean, noisy)
+
+
+def header_size_px(file: ImageFile) -> tuple[int, int]:
+    """Return height and width of a readable file as it is shown, from its header alone."""
+    with Image.open(file.path) as opened:
+        turned = opened.getexif().get(ExifTags.Base.Orientation, 1) >= _FIRST_TURNED
+        return opened.size if turned else (opened.height, opened.width)
 
 
 def _try_to_read(file: ImageFile, largest_px: int | None) -> Pixels | Skipped:

@@ -90,6 +90,7 @@ def _digits(data: str, train: ImageDataset, test: ImageDataset, seed: int, size_
         num_train=len(train),
         num_validation=len(test),
         seed=seed,
+        typical_px=(size_px, size_px),
         has_boxes=data == DIGITS,
     )
     return Dataset(train, test, info)
