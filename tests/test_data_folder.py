@@ -11,9 +11,9 @@ from PIL import Image
 
 from tapetum.data import ImageDataset, loading, views
 from tapetum.data.folder import open_folder
-from tapetum.data.squares import resample
 from tapetum.data.views import FolderDataset
 from tapetum.errors import DataError
+from tapetum.runtime import resample
 
 
 def values(height: int, width: int, *, seed: int = 0, colour: bool = False) -> NDArray[np.uint8]:
@@ -422,16 +422,6 @@ def test_progress_counts_every_file(tmp_path: Path) -> None:
     told: list[tuple[int, int]] = []
     open_folder(tmp_path, seed=0, progress=lambda done, total: told.append((done, total)))
     assert told == [(1, 4), (2, 4), (3, 4), (4, 4)]
-
-
-def test_resampling_neither_aliases_nor_overshoots() -> None:
-    """A fine checkerboard reduces to its mean, and black and white stay in [0, 1]."""
-    board = np.indices((64, 64)).sum(axis=0, dtype=np.float32)[np.newaxis] % 2
-    np.testing.assert_allclose(resample(board, height=8, width=8)[0, 2:-2, 2:-2], 0.5, atol=0.02)
-    enlarged = resample(board[:, :9, :9], height=20, width=30)
-    assert enlarged.shape == (1, 20, 30)
-    assert enlarged.min() >= 0
-    assert enlarged.max() <= 1
 
 
 def test_all_images_can_be_scored(tmp_path: Path) -> None:

@@ -190,15 +190,15 @@ def test_a_missing_member_is_named(path: Path, name: str) -> None:
 
 def test_a_newer_schema_asks_for_an_update(path: Path) -> None:
     """A package of the future is told apart from a wrong one, even with unknown fields."""
-    rewrite(path, with_manifest(members_of(path), schema_version=3, unheard_of=1))
-    with pytest.raises(PackageError, match=r"schema version 3.*update Tapetum"):
+    rewrite(path, with_manifest(members_of(path), schema_version=4, unheard_of=1))
+    with pytest.raises(PackageError, match=r"schema version 4.*update Tapetum"):
         open_package(path)
 
 
 def test_an_older_schema_asks_for_an_export(path: Path) -> None:
     """One sentence says what to do, not a list of fields that have other names today."""
-    rewrite(path, with_manifest(members_of(path), schema_version=1, names=["a"]))
-    with pytest.raises(PackageError, match=r"schema version 1.*; export its run again") as caught:
+    rewrite(path, with_manifest(members_of(path), schema_version=2, names=["a"]))
+    with pytest.raises(PackageError, match=r"schema version 2.*; export its run again") as caught:
         open_package(path)
     assert "names" not in str(caught.value)
 

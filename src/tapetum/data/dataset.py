@@ -7,14 +7,15 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import PositiveInt
+from pydantic import PositiveInt, model_validator
 
 from tapetum.errors import DataError
 from tapetum.records import Record
+from tapetum.runtime import Preparation
 
 __all__ = ["Dataset", "DatasetInfo", "ImageDataset", "Samples", "Skipped"]
 
@@ -30,6 +31,7 @@ class DatasetInfo(Record):
         description: A sentence for people, without a full stop.
         size_px: Height and width of the training images.
         channels: 1 (grey) or 3 (RGB).
+        preparation: How a device has to prepare an image as the validation did.
         class_names: The name of each label, in order; empty without labels.
         num_train: Number of training images.
         num_validation: Number of validation images.
@@ -44,6 +46,7 @@ class DatasetInfo(Record):
     description: str
     size_px: PositiveInt
     channels: PositiveInt
+    preparation: Preparation
     class_names: tuple[str, ...] = ()
     num_train: int
     num_validation: int
@@ -51,6 +54,17 @@ class DatasetInfo(Record):
     typical_px: tuple[PositiveInt, PositiveInt] | None = None
     has_boxes: bool = False
     is_paired: bool = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _is_cut_where_not_said(cls, values: Any) -> Any:
+        """Fill in the preparation of earlier versions, which was not stored."""
+        if not isinstance(values, dict) or "preparation" in values:
+            return values
+        has_labels = values.get("class_names") and not values.get("has_boxes")
+        size_px = values.get("size_px") if has_labels else None
+        cut = {"size_px": size_px, "channels": values.get("channels"), "resize": "crop"}
+        return {**values, "preparation": cut}
 
 
 class Samples(NamedTuple):

@@ -13,6 +13,7 @@ from tapetum.data.loading import DecodedFile, Progress, header_size_px, load_all
 from tapetum.data.splitting import split
 from tapetum.data.views import FolderDataset
 from tapetum.errors import DataError
+from tapetum.runtime import Preparation
 
 __all__ = ["open_folder"]
 
@@ -87,6 +88,9 @@ def open_folder(
         f"({how}), {_kind(layout)}, {'grey' if channels == 1 else 'RGB'}, {size_px} x {size_px} px",
         size_px=size_px,
         channels=channels,
+        preparation=Preparation(
+            size_px=size_px if layout.class_names else None, channels=channels, resize="crop"
+        ),
         class_names=layout.class_names,
         num_train=len(train),
         num_validation=len(val),

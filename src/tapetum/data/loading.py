@@ -13,10 +13,10 @@ from PIL import ExifTags, Image
 
 from tapetum.data.dataset import Skipped
 from tapetum.data.layout import ImageFile
-from tapetum.data.squares import Integers, resample
+from tapetum.data.squares import Integers
 from tapetum.errors import DataError
 from tapetum.provenance import usable_cores
-from tapetum.runtime import image
+from tapetum.runtime import image, resample
 
 __all__ = [
     "DecodedFile",

@@ -8,6 +8,7 @@ from tapetum.data.digits import DIGIT_CROPS, DIGITS, IMAGE_PX, DigitCrops, open_
 from tapetum.data.folder import open_folder
 from tapetum.errors import DataError
 from tapetum.progress import ProgressCallback
+from tapetum.runtime import Preparation
 
 __all__ = ["open_dataset"]
 
@@ -86,6 +87,9 @@ def _digits(data: str, train: ImageDataset, test: ImageDataset, seed: int, size_
         description=train.source,
         size_px=size_px,
         channels=train.channels,
+        preparation=Preparation(
+            size_px=None if data == DIGITS else size_px, channels=train.channels
+        ),
         class_names=train.class_names,
         num_train=len(train),
         num_validation=len(test),

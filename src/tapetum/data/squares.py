@@ -1,14 +1,13 @@
-"""Cut squares out of images and resample them."""
+"""Cut squares out of images."""
 
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
-from tapetum.runtime import image
+from tapetum.runtime import image, resample
 
-__all__ = ["Integers", "Square", "cut", "middle_square", "random_square", "resample"]
+__all__ = ["Integers", "Square", "cut", "middle_square", "random_square"]
 
 Integers = NDArray[np.uint8] | NDArray[np.uint16]
 """A stored image, (c, h, w); the largest value of the type is white."""
@@ -47,16 +46,3 @@ def cut(pixels: Integers, square: Square, *, size_px: int, channels: int) -> NDA
     if side_px != size_px:
         values = resample(values, height=size_px, width=size_px)
     return image.as_colour(values, channels)
-
-
-def resample(pixels: NDArray[np.float32], *, height: int, width: int) -> NDArray[np.float32]:
-    """Resample an image (c, h, w) to another size.
-
-    The filter is linear over an area that grows with the reduction. It neither aliases nor
-    overshoots [0, 1].
-    """
-    planes = [
-        Image.fromarray(plane).resize((width, height), Image.Resampling.BILINEAR)
-        for plane in pixels
-    ]
-    return np.stack([np.asarray(plane) for plane in planes])

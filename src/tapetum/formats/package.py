@@ -15,7 +15,7 @@ from tapetum.formats.parity import Parity, measure_parity
 from tapetum.graph import write_graph
 from tapetum.nn import Network
 from tapetum.records import Record
-from tapetum.runtime import Manifest, Predictor, write_package
+from tapetum.runtime import Manifest, Predictor, Preparation, write_package
 from tapetum.scores import Scores
 
 __all__ = ["Exported", "export_network"]
@@ -40,6 +40,7 @@ def export_network(
     out: Path,
     *,
     size_px: int,
+    preparation: Preparation | None = None,
     class_names: Iterable[str] = (),
     provenance: Record | None = None,
     scores: Scores | None = None,
@@ -52,6 +53,8 @@ def export_network(
         network: The network, in evaluation mode, on the CPU.
         out: The package; by convention its name ends in ``.tapetum``.
         size_px: Height and width of the training images.
+        preparation: How an image becomes the input of the network; by default labelled images are
+            stretched to ``size_px``.
         class_names: The name of each logit.
         provenance: Provenance of the training.
         scores: Scores of the network.
@@ -69,6 +72,7 @@ def export_network(
     manifest = Manifest.of(
         architecture,
         size_px=size_px,
+        preparation=preparation,
         class_names=class_names,
         provenance=provenance,
         scores=scores,

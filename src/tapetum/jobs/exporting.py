@@ -40,6 +40,7 @@ def export_run(path: Path, out: Path, *, latency: str = "", overwrite: bool = Fa
         network,
         out,
         size_px=folder.request.data.size_px,
+        preparation=folder.request.data.preparation,
         class_names=folder.request.class_names,
         provenance=result.provenance,
         scores=result.scores,

@@ -5,6 +5,7 @@ from tapetum.runtime.image import DecodedImage, write_image
 from tapetum.runtime.manifest import Manifest
 from tapetum.runtime.package import Package, open_package, write_package
 from tapetum.runtime.predictor import Prediction, Predictor
+from tapetum.runtime.preparation import Preparation, resample
 from tapetum.runtime.session import GraphSession, load_onnxruntime
 
 __all__ = [
@@ -14,10 +15,12 @@ __all__ = [
     "Package",
     "Prediction",
     "Predictor",
+    "Preparation",
     "bulk",
     "image",
     "load_onnxruntime",
     "open_package",
+    "resample",
     "write_image",
     "write_package",
 ]

@@ -20,12 +20,13 @@ from pydantic import (
 from tapetum import __version__
 from tapetum.arch import Architecture, cost, spec
 from tapetum.records import Record, faults_are_ours
+from tapetum.runtime.preparation import Preparation
 from tapetum.runtime.tiles import halo_px
 from tapetum.scores import Scores
 
 __all__ = ["SCHEMA_VERSION", "Manifest"]
 
-SCHEMA_VERSION = 2  # 1 had other names for outputs and fields
+SCHEMA_VERSION = 3  # 1 had other names for outputs and fields, 2 no preparation
 
 
 class Manifest(Record):
@@ -42,6 +43,8 @@ class Manifest(Record):
         value_range: Range of the image, in and out.
         labels: What is classified: the whole image, each given box, or nothing.
         size_px: Height and width of the training images.
+        preparation: How an image becomes the input of the network; without a size where no whole
+            image is labelled.
         stride_px: Tiles begin at multiples of this.
         tile_halo_px: Overlap that makes tiles exact; None where no overlap does.
         bytes_per_pixel: Approximate memory per pixel while the network runs.
@@ -53,7 +56,7 @@ class Manifest(Record):
         parity: How far the graph differs from the trained network, and on what it was measured.
     """
 
-    schema_version: Literal[2] = 2
+    schema_version: Literal[3] = 3
     name: Annotated[str, Field(min_length=1)]
     kind: spec.Kind
     architecture: Architecture
@@ -63,6 +66,7 @@ class Manifest(Record):
     value_range: tuple[float, float] = (0.0, 1.0)
     labels: Literal["whole", "boxes", "none"]
     size_px: PositiveInt
+    preparation: Preparation
     stride_px: PositiveInt
     tile_halo_px: NonNegativeInt | None
     bytes_per_pixel: PositiveFloat
@@ -79,6 +83,7 @@ class Manifest(Record):
         architecture: Architecture,
         *,
         size_px: int,
+        preparation: Preparation | None = None,
         class_names: Iterable[str] = (),
         name: str | None = None,
         provenance: Record | Mapping[str, Any] | None = None,
@@ -87,7 +92,8 @@ class Manifest(Record):
     ) -> Self:
         """Return the manifest of an architecture, with the fields that follow from it.
 
-        The arguments are those of the class; the name is by default that of the architecture.
+        The arguments are those of the class; the name is by default that of the architecture, and
+        the preparation stretches labelled images to ``size_px``.
 
         Raises:
             InputError: Something does not fit the architecture; all faults at once.
@@ -96,15 +102,19 @@ class Manifest(Record):
             provenance = provenance.model_dump(mode="json")
         problem = f"{architecture.name!r} cannot be described"
         with faults_are_ours(problem, "correct these arguments"):
+            fields = _derived(architecture)
+            label_px = size_px if fields["labels"] == "whole" else None
+            default = Preparation(size_px=label_px, channels=architecture.image_channels)
             return cls(
                 name=name or architecture.name,
                 architecture=architecture,
                 class_names=tuple(class_names),
                 size_px=size_px,
+                preparation=preparation or default,
                 provenance=dict(provenance or {}),
                 scores=scores,
                 parity=None if parity is None else dict(parity),
-                **_derived(architecture),
+                **fields,
             )
 
     @property
@@ -139,6 +149,10 @@ class Manifest(Record):
             faults.append(f"{len(self.class_names)} class names for {num_classes} classes")
         if len(set(self.class_names)) != len(self.class_names):
             faults.append("two classes have the same name")
+        if self.preparation.channels != self.image_channels:
+            faults.append(f"images are prepared with {self.preparation.channels} channels")
+        if self.labels == "whole" and self.preparation.size_px is None:
+            faults.append("labels of whole images need a preparation with a size")
         if self.tile_halo_px is not None and self.tile_halo_px % self.stride_px:
             faults.append(f"tile_halo_px {self.tile_halo_px} is not a multiple of the stride")
         if faults:

@@ -1,0 +1,171 @@
+r"""Prepare an image for a network: the one way of training, scoring and prediction.
+
+A :class:`Preparation` is part of every dataset and every package. It converts colours at full
+resolution, composites transparent images over one background, and resizes the result to the square
+of which a network labels. Its fields are named after the decision that each one records.
+
+Resampling is linear over an area that grows with the reduction. It neither aliases nor overshoots
+the range of the image.
+"""
+
+from typing import Annotated, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from pydantic import Field, PositiveFloat, PositiveInt
+
+from tapetum.records import Record
+from tapetum.runtime.image import DecodedImage, as_colour
+
+__all__ = ["Preparation", "Resize", "resample"]
+
+Resize = Literal["squash", "letterbox", "crop"]
+"""How an image becomes square.
+
+``squash`` stretches the whole image, ``letterbox`` keeps its proportions and fills the rest with
+the background, ``crop`` keeps the largest central square alone.
+"""
+
+
+class Preparation(Record):
+    """The way from a decoded image to the input of a network.
+
+    Example:
+        >>> import numpy as np
+        >>> from tapetum.runtime import Preparation
+        >>> preparation = Preparation(size_px=32, channels=3)
+        >>> preparation.resized(np.zeros((3, 48, 64), np.float32)).shape
+        (3, 32, 32)
+
+    Args:
+        size_px: Height and width of the prepared image; None keeps the size of each image, for
+            networks without labels of whole images.
+        channels: Channels of the network: 1 for grey, 3 for RGB. Networks of other channels take
+            arrays only.
+        resize: How an image becomes square.
+        filter: The filter of the resize, widened where the image is reduced.
+        background: Grey level under transparent pixels and around a letterbox, in [0, 1]. The
+            default is mid-grey, on which both dark and bright objects stand out.
+        white: Stored value that becomes 1.0 in images of more than 8 bits, such as 4095 for 12-bit
+            data; None for the largest value of the file's type.
+    """
+
+    size_px: PositiveInt | None = None
+    channels: PositiveInt
+    resize: Resize = "squash"
+    filter: Literal["bilinear"] = "bilinear"
+    background: Annotated[float, Field(ge=0, le=1)] = 0.5
+    white: PositiveFloat | None = None
+
+    def __call__(self, image: DecodedImage) -> NDArray[np.float32]:
+        """Return the input of the network, (c, size_px, size_px), or (c, h, w) without a size.
+
+        Raises:
+            DataError: The image has neither 1 nor 3 channels.
+        """
+        return self.resized(self.colours(image))
+
+    def colours(self, image: DecodedImage) -> NDArray[np.float32]:
+        """Return an image in the channels of the network, (c, h, w), at its own size.
+
+        Transparent pixels are composited over the background.
+
+        Raises:
+            DataError: The image has neither 1 nor 3 channels.
+        """
+        return self.composited(image.pixels, image.alpha)
+
+    def composited(
+        self, pixels: NDArray[np.float32], alpha: NDArray[np.float32] | None
+    ) -> NDArray[np.float32]:
+        """Return pixels (c, h, w) over the background, in the channels of the network.
+
+        Args:
+            pixels: Shape (c, h, w); noise may leave [0, 1].
+            alpha: Opacity, shape (h, w), in [0, 1]; None without alpha.
+
+        Raises:
+            DataError: The channels cannot be converted.
+        """
+        if alpha is not None:
+            pixels = alpha * pixels + (1 - alpha) * np.float32(self.background)
+        return pixels if len(pixels) == self.channels else as_colour(pixels, self.channels)
+
+    def resized(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return pixels (c, h, w), or a region of them, as a square of ``size_px``.
+
+        An image that is this square already is returned as it is, and so is every image where the
+        preparation has no size.
+        """
+        height, width = pixels.shape[-2:]
+        if self.fits(height, width):
+            return pixels
+        assert self.size_px is not None  # noqa: S101  (every image fits where there is no size)
+        left, top, right, bottom = self._source(height, width)
+        pixels = pixels[:, top:bottom, left:right]
+        inner_left, inner_top, inner_right, inner_bottom = self._target(height, width)
+        inner = resample(pixels, height=inner_bottom - inner_top, width=inner_right - inner_left)
+        if inner.shape[1:] == (self.size_px, self.size_px):
+            return inner
+        shape = (len(pixels), self.size_px, self.size_px)
+        canvas = np.full(shape, self.background, np.float32)
+        canvas[:, inner_top:inner_bottom, inner_left:inner_right] = inner
+        return canvas
+
+    def fits(self, height: int, width: int) -> bool:
+        """Whether an image of this height and width is not resized."""
+        return self.size_px is None or height == width == self.size_px
+
+    def boxes(self, boxes: NDArray[np.float32], height: int, width: int) -> NDArray[np.float32]:
+        """Return boxes of an image in the coordinates of the prepared one.
+
+        Parts that ``crop`` removes are cut off: a box wholly outside becomes empty.
+
+        Args:
+            boxes: Shape (k, 4): left, top, right, bottom in pixels.
+            height: Height of the image.
+            width: Width of the image.
+        """
+        if self.fits(height, width):
+            return boxes
+        source, target = self._source(height, width), self._target(height, width)
+        start, end = np.array([source[:2] * 2, source[2:] * 2], np.float64)
+        first, last = np.array([target[:2] * 2, target[2:] * 2], np.float64)
+        scale = (last - first) / (end - start)
+        mapped: NDArray[np.float32] = (np.clip(boxes, start, end) - start) * scale + first
+        return mapped.astype(np.float32)
+
+    def _source(self, height: int, width: int) -> tuple[int, int, int, int]:
+        """Return the part of an image that is seen: left, top, right, bottom."""
+        if self.resize != "crop":
+            return 0, 0, width, height
+        side = min(height, width)
+        left, top = (width - side) // 2, (height - side) // 2
+        return left, top, left + side, top + side
+
+    def _target(self, height: int, width: int) -> tuple[int, int, int, int]:
+        """Return the part of the prepared image that shows it: left, top, right, bottom."""
+        assert self.size_px is not None  # noqa: S101  (the callers have a size)
+        inner_height = inner_width = self.size_px
+        if self.resize == "letterbox":
+            longest = max(height, width)
+            inner_height = max(1, round(height * self.size_px / longest))
+            inner_width = max(1, round(width * self.size_px / longest))
+        left, top = (self.size_px - inner_width) // 2, (self.size_px - inner_height) // 2
+        return left, top, left + inner_width, top + inner_height
+
+
+def resample(pixels: NDArray[np.float32], *, height: int, width: int) -> NDArray[np.float32]:
+    """Resample an image (c, h, w) to another size.
+
+    The filter is linear over an area that grows with the reduction. It neither aliases nor
+    overshoots the range of the image. An image of that size already is returned as it is.
+    """
+    if pixels.shape[1:] == (height, width):
+        return pixels
+    planes = [
+        Image.fromarray(plane).resize((width, height), Image.Resampling.BILINEAR)
+        for plane in np.ascontiguousarray(pixels)
+    ]
+    return np.stack([np.asarray(plane) for plane in planes])
