@@ -7,20 +7,24 @@ from tapetum.runtime.package import Package, open_package, write_package
 from tapetum.runtime.predictor import Prediction, Predictor
 from tapetum.runtime.preparation import Preparation, resample
 from tapetum.runtime.session import GraphSession, load_onnxruntime
+from tapetum.runtime.walk import LeftOut, display_name, walk
 
 __all__ = [
     "DecodedImage",
     "GraphSession",
+    "LeftOut",
     "Manifest",
     "Package",
     "Prediction",
     "Predictor",
     "Preparation",
     "bulk",
+    "display_name",
     "image",
     "load_onnxruntime",
     "open_package",
     "resample",
+    "walk",
     "write_image",
     "write_package",
 ]

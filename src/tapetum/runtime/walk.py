@@ -1,0 +1,261 @@
+"""Find the image files in a folder; everything that is left out has a reason.
+
+Files are recognised by their content, whatever their ending.  Links are followed, but each folder
+is visited once.  Hidden files, folders that operating systems and storage devices add, and folders
+with results of Tapetum are left out.  Pipes and devices are never opened.
+"""
+
+import json
+import os
+import stat
+import unicodedata
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+from tapetum.errors import DataError
+
+__all__ = ["LeftOut", "Walk", "display_name", "scan", "system_reason", "walk"]
+
+_SYSTEM_FOLDERS = frozenset(
+    {"@eadir", "@recycle", "@recently-snapshot", "@tmp", "#recycle", "#snapshot", "$recycle.bin"}
+    | {"recycler", "recycled", "found.000", "lost+found", "system volume information", "__macosx"}
+    | {"network trash folder", "temporary items", "thevolumesettingsfolder", "__pycache__"}
+)
+_SYSTEM_FILES = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r"})
+_TEMPORARY = ("~", ".bak", ".tmp", ".part", ".partial", ".crdownload", ".download")
+_ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar")
+_OUR_ROWS = ("predictions", (".json", ".jsonl", ".parquet"))
+_SIGNATURES = (
+    *(b"\x89PNG\r\n", b"\xff\xd8\xff", b"GIF8", b"BM", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"),
+    *(
+        b"\0\0\0\x0cjP  ",
+        *(b"P%d%c" % (kind, space) for kind in range(1, 7) for space in b" \n\t\r"),
+    ),
+)
+_HEAD_BYTES = 4096  # enough to recognise results of ours
+
+
+class LeftOut(NamedTuple):
+    """A file or folder that is not used, and the reason."""
+
+    path: Path
+    reason: str
+
+
+class Walk(NamedTuple):
+    """What a folder contains.
+
+    Attributes:
+        folder: The folder.
+        files: The image files, sorted by name.
+        left_out: Other files and folders, each with the reason.
+    """
+
+    folder: Path
+    files: tuple[Path, ...]
+    left_out: tuple[LeftOut, ...]
+
+
+def walk(folder: Path, *, without: Sequence[Path] = ()) -> Walk:
+    """Find all image files in a folder and its sub-folders.
+
+    Args:
+        folder: The folder.
+        without: Files and folders to leave out.
+
+    Raises:
+        DataError: There is no such folder, or it cannot be read.
+    """
+    files: list[Path] = []
+    left_out: list[LeftOut] = []
+    for entry in scan(folder, without=without):
+        if isinstance(entry, LeftOut):
+            left_out.append(entry)
+        else:
+            files.append(entry)
+    return Walk(folder, tuple(files), tuple(left_out))
+
+
+def scan(folder: Path, *, without: Sequence[Path] = ()) -> Iterator[Path | LeftOut]:
+    """Yield what :func:`walk` returns, one by one and in a fixed order, in constant memory.
+
+    Raises:
+        DataError: There is no such folder, or it cannot be read.
+    """
+    try:
+        status = folder.stat()
+        if not stat.S_ISDIR(status.st_mode):
+            raise DataError(f"{display_name(folder)} is a file, not a folder", "give a folder")
+        names = _names(folder)
+    except OSError as error:
+        raise DataError(
+            f"cannot read {display_name(folder)}: {error.strerror or error}",
+            "check the path and its permissions",
+        ) from error
+    guard = _Guard(folder.resolve(), {_identity(status): folder}, _resolved(without))
+    yield from _scan(folder, names, guard)
+
+
+def display_name(path: Path | str) -> str:
+    """Return a path or name for people and JSON: NFC, with bytes outside of UTF-8 escaped.
+
+    Characters that would control a terminal are escaped, too.
+    """
+    text = os.fsencode(path).decode("utf-8", "backslashreplace")
+    return "".join(
+        f"\\x{ord(character):02x}" if unicodedata.category(character) == "Cc" else character
+        for character in unicodedata.normalize("NFC", text)
+    )
+
+
+def system_reason(name: str, *, is_folder: bool) -> str | None:
+    """Return why a name is left out whatever its content, None if it is not."""
+    plain = name.casefold().rstrip()
+    if name.startswith("."):
+        return "it is hidden"
+    if is_folder:
+        return "it is a system folder" if plain in _SYSTEM_FOLDERS else None
+    if name.casefold() in _SYSTEM_FILES:
+        return "it is a system file"
+    if plain.endswith(_TEMPORARY) or name.startswith("~$"):
+        return "it is a backup or an unfinished file"
+    return None
+
+
+@dataclass
+class _Guard:
+    """What has been visited and what must not be."""
+
+    root: Path
+    visited: dict[tuple[int, int], Path]
+    without: frozenset[Path] = field(default_factory=frozenset)
+
+    def reason(self, path: Path, status: os.stat_result) -> str | None:
+        """Return why a folder is not visited; otherwise note that it is."""
+        if path.is_symlink():
+            inside = self._seen_elsewhere(path.resolve())
+            if inside is not None:
+                return f"it is a link to {display_name(inside)}, which this folder contains itself"
+        first = self.visited.setdefault(_identity(status), path)
+        if first is not path:
+            return f"it is the same folder as {display_name(first)}"
+        return None
+
+    def _seen_elsewhere(self, target: Path) -> Path | None:
+        """Return a link's target, relative to the root, if the walk reaches it without the link."""
+        if not target.is_relative_to(self.root):
+            return None
+        inside = target.relative_to(self.root)
+        hidden = any(system_reason(part, is_folder=True) for part in inside.parts)
+        return None if hidden or target in self.without else inside
+
+
+def _scan(folder: Path, names: list[str], guard: _Guard) -> Iterator[Path | LeftOut]:
+    stack = [_children(folder, names)]  # no recursion, so that no depth of folders is too much
+    while stack:
+        path = next(stack[-1], None)
+        if path is None:
+            stack.pop()
+            continue
+        entry = _judge(path, guard)
+        if isinstance(entry, list):
+            stack.append(_children(path, entry))
+        else:
+            yield entry
+
+
+def _children(folder: Path, names: list[str]) -> Iterator[Path]:
+    return (folder / name for name in names)
+
+
+def _judge(path: Path, guard: _Guard) -> Path | LeftOut | list[str]:
+    """Return an image file, the names in a folder to visit, or why the path is left out."""
+    try:
+        status = path.stat()
+        is_folder = stat.S_ISDIR(status.st_mode)
+        reason = system_reason(path.name, is_folder=is_folder)
+        if reason is None and guard.without and path.resolve() in guard.without:
+            reason = "it is left out on request"
+        if reason is not None:
+            return LeftOut(path, reason)
+        if not is_folder:
+            reason = _file_reason(path, status)
+            return path if reason is None else LeftOut(path, reason)
+        reason = guard.reason(path, status) or _our_result(path)
+        return _names(path) if reason is None else LeftOut(path, reason)
+    except (OSError, RuntimeError) as error:  # RuntimeError: a link to itself, in Path.resolve
+        return LeftOut(path, _failure(path, error))
+
+
+def _failure(path: Path, error: OSError | RuntimeError) -> str:
+    if path.is_symlink() and not isinstance(error, PermissionError):
+        return f"it is a broken link to {display_name(os.readlink(path))}"
+    return f"it cannot be read: {getattr(error, 'strerror', None) or error}"
+
+
+def _file_reason(path: Path, status: os.stat_result) -> str | None:
+    """Return why a file is no image, without opening pipes and devices."""
+    if not stat.S_ISREG(status.st_mode):
+        return "it is a pipe, a socket or a device, not a file"
+    if not status.st_size:
+        return "it is empty"
+    if looks_like_image(path):
+        return None
+    if path.suffix.lower() in _ARCHIVES:
+        return "it is an archive; unpack it to use its images"
+    return "its content is not an image of a known format"
+
+
+def looks_like_image(path: Path) -> bool:
+    """Return whether the first bytes of a file are those of a known image format."""
+    with path.open("rb") as file:
+        head = file.read(16)
+    return head.startswith(_SIGNATURES) or (head[:4] == b"RIFF" and head[8:12] == b"WEBP")
+
+
+def _our_result(folder: Path) -> str | None:
+    """Return why a folder is a result of ours: predictions, or the folder of long work."""
+    stem, suffixes = _OUR_ROWS
+    for name in _names(folder):
+        path = folder / name
+        if name.startswith(stem) and name.endswith(suffixes) and _holds_predictions(path):
+            return "it holds results of 'tapetum predict'"
+        if name == "request.json" and b'"tapetum-' in _head(path):
+            kind = _kind_of_work(path)
+            return f"it holds results of Tapetum{f' ({kind})' if kind else ''}"
+    return None
+
+
+def _holds_predictions(path: Path) -> bool:
+    head = _head(path)
+    return head.startswith(b"PAR1") or b'"image"' in head or head.strip() == b"[]"
+
+
+def _kind_of_work(path: Path) -> str:
+    try:
+        found = json.loads(path.read_bytes())["format"]
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+        return ""
+    return display_name(str(found)).removeprefix("tapetum-")
+
+
+def _head(path: Path) -> bytes:
+    if not path.is_file():
+        return b""
+    with path.open("rb") as file:
+        return file.read(_HEAD_BYTES)
+
+
+def _names(folder: Path) -> list[str]:
+    """Return the names in a folder in an order that does not depend on the file system."""
+    return sorted(os.listdir(folder), key=lambda name: (unicodedata.normalize("NFC", name), name))
+
+
+def _identity(status: os.stat_result) -> tuple[int, int]:
+    return status.st_dev, status.st_ino
+
+
+def _resolved(paths: Sequence[Path]) -> frozenset[Path]:
+    return frozenset(path.resolve() for path in paths)
