@@ -2,11 +2,13 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from pydantic import ValidationError
 from torch import Tensor
 
+from tapetum import metrics
 from tapetum.errors import DataError, InputError
 from tapetum.losses import (
     EQUATION_1,
@@ -16,9 +18,9 @@ from tapetum.losses import (
     charbonnier,
     cross_entropy,
     joint_loss,
+    ssim,
     ssim_loss,
 )
-from tapetum.metrics import ssim
 
 
 @pytest.fixture
@@ -47,12 +49,52 @@ def test_charbonnier_of_a_perfect_image_is_epsilon() -> None:
     assert not denoised.grad.any()
 
 
-def test_ssim_loss_is_the_metric() -> None:
+def smooth_pair(*shape: int, sigma: float = 0.2) -> tuple[Tensor, Tensor]:
+    """Smooth images in [0, 1] with noise, and without."""
+    generator = torch.Generator().manual_seed(0)
+    coarse = torch.rand((*shape[:2], 4, 5), generator=generator)
+    truth = torch.nn.functional.interpolate(coarse, size=shape[2:], mode="bilinear")
+    return truth + sigma * torch.randn(shape, generator=generator), truth
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 12, 13), (1, 1, 80, 70)])
+def test_ssim_loss_is_the_metric(shape: tuple[int, ...]) -> None:
     """The structural loss is one less the mean of what the tables report."""
-    generator = torch.Generator().manual_seed(1)
-    one, other = torch.rand((2, 2, 3, 12, 13), generator=generator)
-    torch.testing.assert_close(ssim_loss(one, other), 1 - ssim(one, other).mean())
+    one, other = smooth_pair(*shape)
+    reported = metrics.ssim(one.numpy(), other.numpy())
+    np.testing.assert_allclose(ssim(one, other), reported, atol=1e-6)
+    assert ssim_loss(one, other).item() == pytest.approx(1 - reported.mean(), abs=1e-6)
     assert ssim_loss(one, one).item() == pytest.approx(0, abs=1e-6)
+
+
+def test_ssim_does_not_clamp() -> None:
+    """Values outside [0, 1] count as they are, so that a loss can bring them back."""
+    noisy, truth = smooth_pair(1, 1, 16, 16, sigma=0.5)
+    assert ssim(noisy, truth) != ssim(noisy.clamp(0, 1), truth)
+
+
+def test_ssim_has_a_true_gradient() -> None:
+    """The gradient of SSIM is that of its values."""
+    noisy, truth = smooth_pair(1, 2, 12, 11)
+    assert torch.autograd.gradcheck(ssim, (noisy.double().requires_grad_(), truth.double()))
+
+
+def test_memory_format_does_not_matter_to_ssim() -> None:
+    """Channels-last images have the same similarity."""
+    noisy, truth = smooth_pair(2, 3, 16, 16)
+    torch.testing.assert_close(
+        ssim(noisy.contiguous(memory_format=torch.channels_last), truth), ssim(noisy, truth)
+    )
+
+
+def test_autocast_does_not_reach_ssim() -> None:
+    """In a bf16 training SSIM is still computed in float32, of bf16 outputs too."""
+    noisy, truth = smooth_pair(2, 1, 16, 16)
+    noisy = noisy.bfloat16()
+    with torch.autocast("cpu", torch.bfloat16):
+        inside = ssim(noisy, truth)
+    assert inside.dtype == torch.float32
+    torch.testing.assert_close(inside, ssim(noisy.float(), truth))
 
 
 def test_cross_entropy_of_ignorance() -> None:

@@ -8,7 +8,8 @@ report both.
 
 from collections.abc import Iterator, Sequence
 
-import torch
+import numpy as np
+from numpy.typing import NDArray
 
 from tapetum import metrics
 from tapetum.data import ImageDataset
@@ -37,16 +38,18 @@ def ssim_as_printed(
     found = {}
     for index, sigma in enumerate(sigmas):
         progress(index, len(sigmas), "SSIM with a data range of 2")
-        found[sigma] = float(torch.cat(list(_similarities(predict, images, sigma))).mean())
+        found[sigma] = float(np.concatenate(list(_similarities(predict, images, sigma))).mean())
     progress(len(sigmas), len(sigmas), "SSIM with a data range of 2")
     return found
 
 
-def _similarities(predict: Predict, images: ImageDataset, sigma: float) -> Iterator[torch.Tensor]:
+def _similarities(
+    predict: Predict, images: ImageDataset, sigma: float
+) -> Iterator[NDArray[np.float64]]:
     for batch in evaluation_batches(
         images, Gaussian(sigma=sigma), protocol="benchmark", batch_size=BATCH_SIZE, seed=0
     ):
         denoised = denoise_batch(predict, batch)
         # SSIM depends only on value over range: halving the images doubles the range.
-        shown = denoised.clamp(0, 1)
-        yield metrics.ssim(shown / DATA_RANGE, batch.clean / DATA_RANGE)
+        shown = denoised.clamp(0, 1).numpy()
+        yield metrics.ssim(shown / DATA_RANGE, batch.clean.numpy() / DATA_RANGE)

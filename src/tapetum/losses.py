@@ -40,7 +40,7 @@ from pydantic import Field, model_validator
 from torch import Tensor
 
 from tapetum.errors import InputError
-from tapetum.metrics import ssim
+from tapetum.metrics import SSIM_WINDOW
 from tapetum.records import Record
 
 __all__ = ["EQUATION_1", "EQUATION_2", "EQUATION_3", "LossWeights", "joint_loss"]
@@ -97,6 +97,31 @@ def charbonnier(
             does not print its value.
     """
     return ((denoised - truth).square() + epsilon**2).sqrt().mean()
+
+
+def ssim(a: Float[Tensor, "b c h w"], b: Float[Tensor, "b c h w"]) -> Float[Tensor, " b"]:
+    """Return the structural similarity of each pair of images, with a gradient.
+
+    The values are those of :func:`tapetum.metrics.ssim`.
+
+    Args:
+        a: Images, in [0, 1].
+        b: Images to compare them with.
+
+    Raises:
+        DataError: The images are smaller than the window.
+    """
+    SSIM_WINDOW.require(*a.shape[2:])
+    c1, c2 = SSIM_WINDOW.c1, SSIM_WINDOW.c2
+    with torch.autocast(a.device.type, enabled=False):  # variances need all digits
+        a, b = _at_least_float32(a), _at_least_float32(b)
+        maps = torch.stack((a, b, a * a, b * b, a * b))
+        mean_a, mean_b, mean_aa, mean_bb, mean_ab = _blur(maps)
+        luminance = (2 * mean_a * mean_b + c1) / (mean_a**2 + mean_b**2 + c1)
+        variances = (mean_aa - mean_a**2) + (mean_bb - mean_b**2)
+        structure = (2 * (mean_ab - mean_a * mean_b) + c2) / (variances + c2)
+        similarity: Tensor = (luminance * structure).mean(dim=(1, 2, 3))
+    return similarity
 
 
 def ssim_loss(
@@ -171,6 +196,19 @@ def joint_loss(
     values = {name: terms[name]() for name in shares}
     loss = sum((shares[name] * value for name, value in values.items()), start=clean.new_zeros(()))
     return loss, {name: value.detach() for name, value in values.items()}
+
+
+def _blur(maps: Float[Tensor, "*n h w"]) -> Float[Tensor, "*n h_out w_out"]:
+    """Return the mean of each map under the Gaussian window, wherever the whole window fits."""
+    # Maps are the channels of one image: on a CPU 20 times faster than single images.
+    planes = maps.flatten(0, -3)
+    size_px = SSIM_WINDOW.size_px
+    offset_px = torch.arange(size_px, dtype=maps.dtype, device=maps.device) - size_px // 2
+    weights = torch.exp(-0.5 * (offset_px / SSIM_WINDOW.sigma_px) ** 2)
+    weights = (weights / weights.sum()).expand(len(planes), 1, 1, size_px)
+    across = F.conv2d(planes[None], weights, groups=len(planes))
+    means = F.conv2d(across, weights.transpose(2, 3), groups=len(planes))
+    return means.reshape(*maps.shape[:-2], *means.shape[-2:])
 
 
 def _at_least_float32(output: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-r"""Metrics of denoised images and of labels, under one pinned protocol.
+r"""Metrics of denoised images and of labels, under one pinned protocol, without torch.
 
 Each image is scored on its own, on the scale 0 to 1; take the mean over images afterwards:
 
@@ -15,7 +15,7 @@ are the numbers of scikit-image with ``gaussian_weights=True, sigma=1.5,
 use_sample_covariance=False, data_range=1``. Other libraries pad the border or mix the channels; the
 same two images then score 0.72 or 0.94.
 
-Labels are scored over all images and boxes together.
+Labels are scored over all images and boxes together, from the counts of :func:`confusion_matrix`.
 
 References:
     Image Quality Assessment: From Error Visibility to Structural Similarity
@@ -25,97 +25,142 @@ References:
     https://arxiv.org/abs/1706.04599.
 """
 
-import torch
-import torch.nn.functional as F
-from jaxtyping import Float, Int
-from torch import Tensor
+from functools import cache
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from tapetum.errors import DataError
 
-__all__ = ["accuracy", "expected_calibration_error", "macro_accuracy", "psnr", "ssim"]
+__all__ = [
+    "SSIM_WINDOW",
+    "accuracy",
+    "confusion_matrix",
+    "expected_calibration_error",
+    "macro_accuracy",
+    "psnr",
+    "recalls",
+    "ssim",
+]
 
-WINDOW_PX = 11
-WINDOW_SIGMA_PX = 1.5
-C1 = 0.01**2
-C2 = 0.03**2
+
+class _SsimWindow(NamedTuple):
+    """The constants of SSIM, which the loss of a training shares."""
+
+    size_px: int = 11
+    sigma_px: float = 1.5
+    c1: float = 0.01**2
+    c2: float = 0.03**2
+
+    def require(self, height: int, width: int) -> None:
+        """Refuse images that are smaller than the window.
+
+        Raises:
+            DataError: A side is too short.
+        """
+        if min(height, width) < self.size_px:
+            raise DataError(
+                f"SSIM needs images of {self.size_px} x {self.size_px} px, but these have "
+                f"{width} x {height}",
+                "use larger images or leave SSIM out",
+            )
 
 
-def psnr(
-    denoised: Float[Tensor, "b c h w"], truth: Float[Tensor, "b c h w"]
-) -> Float[Tensor, " b"]:
+SSIM_WINDOW = _SsimWindow()
+
+_TILE_PX = 64  # SSIM is computed in tiles of this side, which stay in the cache
+
+_Images = NDArray[np.floating[Any]]
+_Maps = NDArray[np.float64]
+_Counts = NDArray[np.int64]
+
+
+def psnr(denoised: _Images, truth: _Images) -> NDArray[np.float64]:
     """Return the peak signal-to-noise ratio of each image.
 
     Args:
-        denoised: Outputs of a network; clamped to [0, 1] here.
+        denoised: Outputs of a network, shape (b, c, h, w); clamped to [0, 1] here.
         truth: The clean images, in [0, 1].
 
     Returns:
-        Decibels, at least float32; infinite for equal images.
+        Decibels, shape (b,); infinite for equal images.
     """
-    error = _at_least_float32(denoised).clamp(0, 1) - truth
-    return -10 * error.square().mean(dim=(1, 2, 3)).log10()
+    error = np.clip(denoised, 0, 1) - truth
+    mean = np.mean(np.square(error, out=error), axis=(1, 2, 3), dtype=np.float64)
+    with np.errstate(divide="ignore"):
+        decibels: NDArray[np.float64] = -10 * np.log10(mean)
+    return decibels
 
 
-def ssim(a: Float[Tensor, "b c h w"], b: Float[Tensor, "b c h w"]) -> Float[Tensor, " b"]:
+def ssim(a: _Images, b: _Images) -> NDArray[np.float64]:
     """Return the structural similarity of each pair of images.
 
-    The function is differentiable and clamps nothing, so that it can be a loss; clamp outputs of a
-    network to [0, 1] for scores.
+    Nothing is clamped here; clamp outputs of a network to [0, 1] for scores.
 
     Args:
-        a: Images, in [0, 1].
+        a: Images, shape (b, c, h, w), in [0, 1].
         b: Images to compare them with.
 
     Returns:
-        Values from -1 to 1 (equal images), at least float32.
+        Values from -1 to 1 (equal images), shape (b,).
 
     Raises:
         DataError: The images are smaller than the window.
     """
-    height, width = a.shape[2:]
-    if min(height, width) < WINDOW_PX:
-        raise DataError(
-            f"SSIM needs images of {WINDOW_PX} x {WINDOW_PX} px, but these have {width} x {height}",
-            "use larger images or leave SSIM out",
-        )
-    with torch.autocast(a.device.type, enabled=False):  # variances need all digits
-        a, b = _at_least_float32(a), _at_least_float32(b)
-        maps = torch.stack((a, b, a * a, b * b, a * b))
-        mean_a, mean_b, mean_aa, mean_bb, mean_ab = _blur(maps)
-        luminance = (2 * mean_a * mean_b + C1) / (mean_a**2 + mean_b**2 + C1)
-        variances = (mean_aa - mean_a**2) + (mean_bb - mean_b**2)
-        structure = (2 * (mean_ab - mean_a * mean_b) + C2) / (variances + C2)
-        similarity: Tensor = (luminance * structure).mean(dim=(1, 2, 3))
-    return similarity
+    SSIM_WINDOW.require(*a.shape[2:])
+    margin = SSIM_WINDOW.size_px - 1
+    height, width = (side - margin for side in a.shape[2:])
+    sums = np.zeros(len(a))
+    for top in range(0, height, _TILE_PX):
+        for left in range(0, width, _TILE_PX):
+            tile = (..., slice(top, top + _TILE_PX + margin), slice(left, left + _TILE_PX + margin))
+            sums += _similarity(a[tile], b[tile]).sum(axis=(1, 2, 3))
+    return sums / (a.shape[1] * height * width)
 
 
-def accuracy(logits: Float[Tensor, "*n classes"], labels: Int[Tensor, "*n"]) -> float:
-    """Return the share of right predictions.
+def accuracy(confusion: _Counts) -> float:
+    """Return the share of right predictions, from the counts of :func:`confusion_matrix`."""
+    return float(np.trace(confusion) / confusion.sum())
+
+
+def macro_accuracy(confusion: _Counts) -> float:
+    """Return the accuracy of each class, averaged over the classes that occur."""
+    return float(np.nanmean(recalls(confusion)))
+
+
+def recalls(confusion: _Counts) -> NDArray[np.float64]:
+    """Return the share of right predictions of each class; NaN where a class does not occur."""
+    num_images = confusion.sum(axis=1).astype(np.float64)
+    num_images[num_images == 0] = np.nan
+    shares: NDArray[np.float64] = np.diagonal(confusion) / num_images
+    return shares
+
+
+def confusion_matrix(scores: _Images, labels: NDArray[np.integer[Any]]) -> _Counts:
+    """Count the predictions of each class.
 
     Args:
-        logits: A score for each class; the largest is the prediction.
-        labels: Index of the true class.
+        scores: A probability or logit for each class, shape (..., classes); the largest one is the
+            prediction.
+        labels: Index of the true class, shape (...).
+
+    Returns:
+        Counts, shape (classes, classes): true class by predicted class.
 
     Raises:
         DataError: There are no labels.
     """
-    return float(_is_right(logits, labels).double().mean())
-
-
-def macro_accuracy(logits: Float[Tensor, "*n classes"], labels: Int[Tensor, "*n"]) -> float:
-    """Return the accuracy of each class, averaged over the classes that occur.
-
-    See :func:`accuracy` for the arguments and errors.
-    """
-    is_right = _is_right(logits, labels).double()
-    num_right = torch.bincount(labels.flatten(), weights=is_right)
-    num_all = torch.bincount(labels.flatten())
-    occurs = num_all > 0
-    return float((num_right[occurs] / num_all[occurs]).mean())
+    if labels.size == 0:
+        raise DataError("there are no labels to score", "give at least one image")
+    num_classes = scores.shape[-1]
+    cells = labels.ravel() * num_classes + scores.argmax(axis=-1).ravel()
+    counts = np.bincount(cells, minlength=num_classes**2)
+    return counts.reshape(num_classes, num_classes).astype(np.int64)
 
 
 def expected_calibration_error(
-    logits: Float[Tensor, "*n classes"], labels: Int[Tensor, "*n"], num_bins: int = 15
+    probabilities: _Images, labels: NDArray[np.integer[Any]], num_bins: int = 15
 ) -> float:
     r"""Return the expected calibration error (Guo et al., eq. 3).
 
@@ -124,38 +169,42 @@ def expected_calibration_error(
     over bins :math:`B_m = ((m - 1) / M, m / M]` of the confidence, the largest probability.
 
     Args:
-        logits: A score for each class, before the softmax.
-        labels: Index of the true class.
+        probabilities: The probability of each class, shape (..., classes).
+        labels: Index of the true class, shape (...).
         num_bins: Number :math:`M` of bins, of equal width.
 
     Raises:
         DataError: There are no labels.
     """
-    is_right = _is_right(logits, labels).double()
-    confidence = logits.double().softmax(dim=-1).amax(dim=-1).flatten()
-    bins = (confidence * num_bins).ceil().long().clamp(1, num_bins) - 1
-    gaps = torch.bincount(bins, weights=is_right - confidence)
-    return float(gaps.abs().sum() / len(is_right))
-
-
-def _is_right(logits: Tensor, labels: Tensor) -> Tensor:
-    """Return whether each prediction is right, as one row."""
-    if labels.numel() == 0:
+    if labels.size == 0:
         raise DataError("there are no labels to score", "give at least one image")
-    return (logits.argmax(dim=-1) == labels).flatten()
+    is_right = (probabilities.argmax(axis=-1) == labels).ravel().astype(np.float64)
+    confidence = probabilities.max(axis=-1).ravel().astype(np.float64)
+    bins = np.clip(np.ceil(confidence * num_bins).astype(np.int64), 1, num_bins) - 1
+    gaps = np.bincount(bins, weights=is_right - confidence)
+    return float(np.abs(gaps).sum() / len(is_right))
 
 
-def _blur(maps: Float[Tensor, "*n h w"]) -> Float[Tensor, "*n h_out w_out"]:
-    """Return the mean of each map under the Gaussian window, wherever the whole window fits."""
-    # Maps are the channels of one image: on a CPU 20 times faster than single images.
-    planes = maps.flatten(0, -3)
-    offset_px = torch.arange(WINDOW_PX, dtype=maps.dtype, device=maps.device) - WINDOW_PX // 2
-    weights = torch.exp(-0.5 * (offset_px / WINDOW_SIGMA_PX) ** 2)
-    weights = (weights / weights.sum()).expand(len(planes), 1, 1, WINDOW_PX)
-    across = F.conv2d(planes[None], weights, groups=len(planes))
-    means = F.conv2d(across, weights.transpose(2, 3), groups=len(planes))
-    return means.reshape(*maps.shape[:-2], *means.shape[-2:])
+def _similarity(a: _Images, b: _Images) -> _Maps:
+    """Return the SSIM of each place of a tile where the whole window fits."""
+    a, b = a.astype(np.float64), b.astype(np.float64)  # variances need all digits
+    maps = np.stack((a, b, a * a, b * b, a * b))
+    mean_a, mean_b, mean_aa, mean_bb, mean_ab = _window(a.shape[2]) @ maps @ _window(a.shape[3]).T
+    c1, c2 = SSIM_WINDOW.c1, SSIM_WINDOW.c2
+    luminance = (2 * mean_a * mean_b + c1) / (mean_a**2 + mean_b**2 + c1)
+    variances = (mean_aa - mean_a**2) + (mean_bb - mean_b**2)
+    similarity: _Maps = luminance * (2 * (mean_ab - mean_a * mean_b) + c2) / (variances + c2)
+    return similarity
 
 
-def _at_least_float32(images: Tensor) -> Tensor:
-    return images.to(torch.promote_types(images.dtype, torch.float32))
+@cache
+def _window(side_px: int) -> _Maps:
+    """Return the matrix (side_px - 10, side_px) that takes the mean under the window."""
+    size_px = SSIM_WINDOW.size_px
+    offset_px = np.arange(size_px) - size_px // 2
+    weights = np.exp(-0.5 * (offset_px / SSIM_WINDOW.sigma_px) ** 2)
+    weights /= weights.sum()
+    matrix = np.zeros((side_px - size_px + 1, side_px))
+    for row in range(len(matrix)):
+        matrix[row, row : row + size_px] = weights
+    return matrix

@@ -215,8 +215,8 @@ def _examples(
     denoised, logits = predict(batch.noisy.numpy(), boxes)
     if denoised is None:
         return ()
-    result = torch.from_numpy(denoised)
-    before, after = psnr(batch.noisy, batch.clean), psnr(result, batch.clean)
+    clean = batch.clean.numpy()
+    before, after = psnr(batch.noisy.numpy(), clean), psnr(denoised, clean)
     return tuple(
         content.Example(
             noisy=batch.noisy[index].numpy(),

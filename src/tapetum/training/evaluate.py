@@ -103,41 +103,48 @@ class _Tally:
     """The scores of one noise level so far; images themselves are not kept."""
 
     def __init__(self) -> None:
-        self.scores: dict[str, list[Tensor]] = {}
-        self.logits: list[Tensor] = []
-        self.labels: list[Tensor] = []
+        self.scores: dict[str, list[NDArray[np.float64]]] = {}
+        self.probabilities: list[NDArray[np.float64]] = []
+        self.labels: list[NDArray[np.int64]] = []
         self.num_images = 0
 
-    def add(self, batch: Batch, denoised: Tensor | None, logits: Tensor | None) -> None:
-        self.num_images += len(batch.clean)
-        self._compare("noisy_", batch.noisy, batch.clean)
+    def add(self, batch: Batch, denoised: Array | None, logits: Array | None) -> None:
+        clean = batch.clean.numpy()
+        self.num_images += len(clean)
+        self._compare("noisy_", batch.noisy.numpy(), clean)
         if denoised is not None:
-            self._compare("", denoised, batch.clean)
+            self._compare("", denoised, clean)
         if logits is not None and batch.labels is not None:
-            self.logits.append(logits.flatten(0, -2))
-            self.labels.append(batch.labels.flatten())
+            self.probabilities.append(_softmax(logits.reshape(-1, logits.shape[-1])))
+            self.labels.append(batch.labels.numpy().ravel())
 
-    def _compare(self, prefix: str, images: Tensor, clean: Tensor) -> None:
-        shown = images.clamp(0, 1)
+    def _compare(self, prefix: str, images: Array, clean: Array) -> None:
+        shown = images.clip(0, 1)
         self.scores.setdefault(f"{prefix}psnr_db", []).append(metrics.psnr(shown, clean))
         self.scores.setdefault(f"{prefix}ssim", []).append(metrics.ssim(shown, clean))
 
     def row(self, level: noise.Noise | None) -> ScoreRow:
-        scores = {name: float(torch.cat(parts).mean()) for name, parts in self.scores.items()}
+        scores = {name: float(np.concatenate(parts).mean()) for name, parts in self.scores.items()}
         title = "as given" if level is None else level.describe()
-        if self.logits:
-            logits, labels = torch.cat(self.logits), torch.cat(self.labels)
-            scores["accuracy"] = metrics.accuracy(logits, labels)
-            scores["macro_accuracy"] = metrics.macro_accuracy(logits, labels)
-            scores["calibration_error"] = metrics.expected_calibration_error(logits, labels)
+        if self.labels:
+            shares, labels = np.concatenate(self.probabilities), np.concatenate(self.labels)
+            confusion = metrics.confusion_matrix(shares, labels)
+            scores["accuracy"] = metrics.accuracy(confusion)
+            scores["macro_accuracy"] = metrics.macro_accuracy(confusion)
+            scores["calibration_error"] = metrics.expected_calibration_error(shares, labels)
         return ScoreRow(title=title, noise=level, num_images=self.num_images, **scores)
 
 
-def _predict_batch(predict: Predict, batch: Batch) -> tuple[Tensor | None, Tensor | None]:
+def _predict_batch(predict: Predict, batch: Batch) -> tuple[Array | None, Array | None]:
     """Return the denoised images and the logits of a batch."""
     boxes = None if batch.boxes is None else batch.boxes.numpy()
-    denoised, logits = predict(batch.noisy.numpy(), boxes)
-    return _to_torch(denoised), _to_torch(logits)
+    return predict(batch.noisy.numpy(), boxes)
+
+
+def _softmax(logits: Array) -> NDArray[np.float64]:
+    powers = np.exp(logits.astype(np.float64) - logits.max(axis=-1, keepdims=True))
+    shares: NDArray[np.float64] = powers / powers.sum(axis=-1, keepdims=True)
+    return shares
 
 
 def _mean(rows: Sequence[ScoreRow]) -> ScoreRow:
@@ -150,7 +157,3 @@ def _mean(rows: Sequence[ScoreRow]) -> ScoreRow:
 
 def _to_numpy(output: Tensor | None) -> Array | None:
     return None if output is None else output.float().cpu().numpy()
-
-
-def _to_torch(output: Array | None) -> Tensor | None:
-    return None if output is None else torch.from_numpy(np.ascontiguousarray(output))

@@ -13,7 +13,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from itertools import islice
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from tapetum import metrics
@@ -127,10 +129,15 @@ def _measures(network: TrainableNetwork, batch: Batch, recipe: BaseRecipe) -> di
     outputs = network(batch.noisy, batch.boxes)
     means = {"loss": float(recipe.loss_of(outputs, batch)[0])}
     if outputs.image is not None:
-        means["psnr_db"] = float(metrics.psnr(outputs.image, batch.clean).mean())
+        means["psnr_db"] = float(metrics.psnr(_array(outputs.image), _array(batch.clean)).mean())
     if outputs.logits is not None and batch.labels is not None:
-        means["accuracy"] = metrics.accuracy(outputs.logits, batch.labels)
+        confusion = metrics.confusion_matrix(_array(outputs.logits), batch.labels.cpu().numpy())
+        means["accuracy"] = metrics.accuracy(confusion)
     return means
+
+
+def _array(values: Tensor) -> NDArray[np.float32]:
+    return values.float().cpu().numpy()
 
 
 def recalibrate(
