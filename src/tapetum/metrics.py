@@ -116,7 +116,8 @@ def ssim(a: _Images, b: _Images) -> NDArray[np.float64]:
         for left in range(0, width, _TILE_PX):
             tile = (..., slice(top, top + _TILE_PX + margin), slice(left, left + _TILE_PX + margin))
             sums += _similarity(a[tile], b[tile]).sum(axis=(1, 2, 3))
-    return sums / (a.shape[1] * height * width)
+    means: NDArray[np.float64] = sums / (a.shape[1] * height * width)
+    return means
 
 
 def accuracy(confusion: _Counts) -> float:
