@@ -19,7 +19,7 @@ from tapetum.errors import InputError, TapetumError
 from tapetum.noise import Noise, add_noise, generator_for
 from tapetum.progress import ProgressCallback
 from tapetum.records import Record, write_atomically
-from tapetum.runtime.image import lossless_suffix, read_image, write_image
+from tapetum.runtime.image import output_format, read_image, write_image
 from tapetum.runtime.inputs import images_in
 from tapetum.runtime.manifest import Manifest
 from tapetum.runtime.predictor import Predictor
@@ -236,13 +236,14 @@ def _row(predictor: Predictor, job: Job, index: int, task: _Task) -> PredictionR
         if job.noise is not None:
             pixels = add_noise(image.pixels, job.noise, generator_for(job.seed, index))
             image = replace(image, pixels=pixels)
-            noisy_path = task.noisy(lossless_suffix(image, task.source.suffix))
+            noisy_path = task.noisy(output_format(image, suffix=task.source.suffix).suffix)
             write_image(noisy_path, image)
         prediction = predictor(image, boxes=boxes)
         if prediction.denoised is not None:
-            suffix = lossless_suffix(prediction.denoised, task.source.suffix)
+            denoised = prediction.denoised.as_file_of(image)
+            suffix = output_format(denoised, suffix=task.source.suffix).suffix
             denoised_path = task.denoised(suffix)
-            write_image(denoised_path, prediction.denoised)
+            write_image(denoised_path, denoised)
     except TapetumError as error:
         return PredictionRow(image=str(task.source), error=str(error))
     height_px, width_px = image.pixels.shape[1:]

@@ -26,7 +26,7 @@ class Source(NamedTuple):
 
     pixels: NDArray[np.float32]
     alpha: NDArray[np.float32] | None
-    bit_depth: Literal[8, 16]
+    bit_depth: Literal[8, 16, 32]
 
 
 def as_source(image: Path | str | NDArray[Any] | DecodedImage, manifest: Manifest) -> Source:

@@ -15,17 +15,20 @@ import zlib
 import numpy as np
 from numpy.typing import NDArray
 
+from tapetum.runtime.files.decoded import Metadata
+
 __all__ = ["encode_png16"]
 
 _COLOUR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}  # channels -> colour type
 _FILTER_UP = 2
 
 
-def encode_png16(samples: NDArray[np.uint16]) -> bytes:
+def encode_png16(samples: NDArray[np.uint16], metadata: Metadata | None = None) -> bytes:
     """Encode samples as the bytes of a 16-bit PNG file.
 
     Args:
         samples: Shape (h, w, c); c is 1 (grey), 2 (grey, alpha), 3 (RGB) or 4 (RGB, alpha).
+        metadata: What the file says beside the samples.
     """
     height, width, channels = samples.shape
     header = struct.pack(">IIBBBBB", width, height, 16, _COLOUR_TYPES[channels], 0, 0, 0)
@@ -34,7 +37,32 @@ def encode_png16(samples: NDArray[np.uint16]) -> bytes:
     filtered[0, 1:] = rows[0]
     np.subtract(rows[1:], rows[:-1], out=filtered[1:, 1:])  # modulo 256, as the format wants
     rows_chunk = _chunk(b"IDAT", zlib.compress(filtered.tobytes(), 6))
-    return b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", header) + rows_chunk + _chunk(b"IEND", b"")
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + _chunk(b"IHDR", header)
+        + _beside(metadata)
+        + rows_chunk
+        + _chunk(b"IEND", b"")
+    )
+
+
+def _beside(metadata: Metadata | None) -> bytes:
+    """Return the chunks of profile, resolution, Exif data and texts."""
+    if metadata is None:
+        return b""
+    chunks = []
+    if metadata.icc_profile:
+        chunks.append(_chunk(b"iCCP", b"ICC Profile\0\0" + zlib.compress(metadata.icc_profile)))
+    if metadata.resolution is not None and metadata.resolution.unit != "none":
+        per_metre = {"inch": 1 / 0.0254, "cm": 100.0}[metadata.resolution.unit]
+        x, y = (min(2**31 - 1, round(value * per_metre)) for value in metadata.resolution[:2])
+        chunks.append(_chunk(b"pHYs", struct.pack(">IIB", x, y, 1)))
+    if metadata.exif:
+        chunks.append(_chunk(b"eXIf", metadata.exif.removeprefix(b"Exif\0\0")))
+    for key, text in metadata.text:
+        keyword = key.encode("latin-1", errors="replace")[:79]
+        chunks.append(_chunk(b"iTXt", keyword + bytes(5) + text.encode()))
+    return b"".join(chunks)
 
 
 def _chunk(kind: bytes, content: bytes) -> bytes:

@@ -1,0 +1,214 @@
+"""An image in memory: its pixels on the scale [0, 1], and what its file says beside them."""
+
+from dataclasses import dataclass, field, replace
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tapetum.errors import DataError
+
+__all__ = [
+    "BitDepth",
+    "DecodedImage",
+    "Metadata",
+    "Resolution",
+    "Samples",
+    "StoredImage",
+    "as_colour",
+    "largest_value",
+]
+
+BitDepth = Literal[8, 16, 32]
+"""Bits per channel of a file; 32 stands for floats."""
+
+Samples = NDArray[np.uint8] | NDArray[np.uint16] | NDArray[np.float32]
+"""Values as a file stores them, shape (h, w, c): grey or RGB, then alpha if there is any."""
+
+_LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R BT.601, as Pillow's "L"
+
+_LARGEST = {8: 255.0, 16: 65535.0, 32: 1.0}
+
+
+class Resolution(NamedTuple):
+    """Pixels per unit of length."""
+
+    x: float
+    y: float
+    unit: Literal["inch", "cm", "none"]
+
+
+@dataclass(frozen=True)
+class Metadata:
+    """What a file says about its image; it is carried over to the file that is written.
+
+    Attributes:
+        icc_profile: Colour profile.
+        resolution: Pixels per unit of length.
+        description: Description of a TIFF file; ImageJ keeps its scale there.
+        exif: Exif data without the orientation, which is applied while decoding.
+        text: Texts of a PNG file, keyword and content.
+        duration_ms: Time for which a frame of an animation is shown.
+        loop: Repetitions of an animation; 0 for endless, None for none.
+    """
+
+    icc_profile: bytes | None = None
+    resolution: Resolution | None = None
+    description: str | None = None
+    exif: bytes | None = None
+    text: tuple[tuple[str, str], ...] = ()
+    duration_ms: float | None = None
+    loop: int | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class DecodedImage:
+    """An image inside Tapetum.
+
+    Args:
+        pixels: Shape (c, h, w), in [0, 1]; c is 1 for grey and 3 for RGB.
+        alpha: Opacity, shape (h, w), in [0, 1]; None without alpha.
+        bit_depth: Bits per channel of the source, and of the file that is written; 32 for floats.
+        mode: The meaning of the channels.
+        white: The stored value that 1.0 stands for; by default the largest value of the depth,
+            255, 65535 or 1.0. Files are written on the same scale.
+        metadata: What the file says beside the pixels.
+        format: Format of the file, such as ``PNG``; None for an image from elsewhere.
+        notes: Sentences on what decoding guessed, clipped or dropped.
+
+    Raises:
+        DataError: Shape, mode and alpha do not fit together.
+    """
+
+    pixels: NDArray[np.float32]
+    alpha: NDArray[np.float32] | None
+    bit_depth: BitDepth
+    mode: Literal["grey", "rgb"]
+    white: float | None = None
+    metadata: Metadata = field(default_factory=Metadata)
+    format: str | None = None
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        channels = 1 if self.mode == "grey" else 3
+        if self.pixels.ndim != 3 or self.pixels.shape[0] != channels:
+            raise DataError(
+                f"a {self.mode} image has shape ({channels}, h, w), not {self.pixels.shape}",
+                "give channels first",
+            )
+        if self.alpha is not None and self.alpha.shape != self.pixels.shape[1:]:
+            raise DataError(
+                f"alpha of {self.alpha.shape} does not fit pixels of {self.pixels.shape[1:]}",
+                "give both the same height and width",
+            )
+        if self.white is None:
+            object.__setattr__(self, "white", largest_value(self.bit_depth))
+
+    def as_file_of(self, source: "DecodedImage") -> "DecodedImage":
+        """Return this image with the depth, scale, metadata and format of another one's file."""
+        return replace(
+            self,
+            bit_depth=source.bit_depth,
+            white=source.white,
+            metadata=source.metadata,
+            format=source.format,
+        )
+
+    def to_integers(self) -> NDArray[np.uint8] | NDArray[np.uint16]:
+        """Return the pixels as integers of the full scale of their type, shape (c, h, w).
+
+        They are clipped and rounded, to 8 bits for files of 8 bits, else to 16. White is the
+        largest value of the type, whatever :attr:`white` is.
+        """
+        return _to_integers(self.pixels, 8 if self.bit_depth == 8 else 16)
+
+    def to_samples(self) -> Samples:
+        """Return the values that a file stores, shape (h, w, c), alpha last, clipped to white."""
+        white = np.float32(self.white or largest_value(self.bit_depth))
+        planes = np.clip(self.pixels, 0, 1) * white
+        if self.alpha is not None:
+            opaque = np.float32(largest_value(self.bit_depth))
+            planes = np.concatenate([planes, np.clip(self.alpha, 0, 1)[np.newaxis] * opaque])
+        samples = np.ascontiguousarray(np.moveaxis(planes, 0, 2))
+        if self.bit_depth == 32:
+            return samples
+        rounded: NDArray[np.float32] = np.rint(samples)
+        return rounded.astype(np.uint8) if self.bit_depth == 8 else rounded.astype(np.uint16)
+
+
+@dataclass(frozen=True, eq=False)
+class StoredImage:
+    """An image as its file stores it; upright, grey or RGB.
+
+    Attributes:
+        samples: The values, shape (h, w, c).
+        white: The stored value that 1.0 stands for.
+        key: Opacity by a key value or colour, shape (h, w); None for others.
+        metadata: What the file says beside the pixels.
+        format: Format of the file.
+        notes: Sentences on what decoding guessed, clipped or dropped.
+    """
+
+    samples: Samples
+    white: float
+    key: NDArray[np.bool_] | None = None
+    metadata: Metadata = field(default_factory=Metadata)
+    format: str | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def bit_depth(self) -> BitDepth:
+        """Bits per channel; 32 for floats."""
+        return {"uint8": 8, "uint16": 16, "float32": 32}[self.samples.dtype.name]  # type: ignore[return-value]
+
+    def decoded(self) -> DecodedImage:
+        """Return the image on the scale [0, 1]."""
+        num_colours = 1 if self.samples.shape[2] < 3 else 3
+        planes = np.ascontiguousarray(np.moveaxis(self.samples, 2, 0)).astype(np.float32)
+        alpha = None if self.key is None else self.key.astype(np.float32)
+        if self.samples.shape[2] > num_colours:
+            alpha = planes[num_colours] / np.float32(largest_value(self.bit_depth))
+        return DecodedImage(
+            pixels=np.clip(planes[:num_colours] / np.float32(self.white), 0, 1),
+            alpha=alpha,
+            bit_depth=self.bit_depth,
+            mode="grey" if num_colours == 1 else "rgb",
+            white=self.white,
+            metadata=self.metadata,
+            format=self.format,
+            notes=self.notes,
+        )
+
+
+def largest_value(bit_depth: BitDepth) -> float:
+    """Return the value of white where nothing else is said: 255, 65535 or 1.0."""
+    return _LARGEST[bit_depth]
+
+
+def as_colour(pixels: NDArray[np.float32], channels: int) -> NDArray[np.float32]:
+    """Convert between grey and RGB; grey is the luma of ITU-R BT.601.
+
+    Args:
+        pixels: Shape (..., c, h, w) with c 1 or 3.
+        channels: Number of channels to return, 1 or 3.
+
+    Raises:
+        DataError: The number of channels is neither 1 nor 3.
+    """
+    given = pixels.shape[-3]
+    if {given, channels} - {1, 3}:
+        problem = f"cannot turn {given} channels into {channels}"
+        raise DataError(problem, "images have 1 channel (grey) or 3 (RGB)")
+    if given == channels:
+        return pixels
+    if channels == 3:
+        return np.repeat(pixels, 3, axis=-3)
+    grey: NDArray[np.float32] = np.einsum("...chw,c->...hw", pixels, _LUMA)
+    return grey[..., np.newaxis, :, :]
+
+
+def _to_integers(
+    values: NDArray[np.float32], bit_depth: int
+) -> NDArray[np.uint8] | NDArray[np.uint16]:
+    scaled: NDArray[np.float32] = np.rint(np.clip(values, 0, 1) * np.float32(2**bit_depth - 1))
+    return scaled.astype(np.uint8) if bit_depth == 8 else scaled.astype(np.uint16)

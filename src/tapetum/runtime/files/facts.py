@@ -1,0 +1,145 @@
+"""Look at the header of an image file before it is decoded: what it is and what it would cost."""
+
+import os
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from PIL import Image
+
+from tapetum.errors import DataError
+from tapetum.runtime.files.decoded import BitDepth
+from tapetum.runtime.files.metadata import ORIENTATION
+from tapetum.runtime.files.source import Source, opened_by_pillow
+
+__all__ = ["ImageFacts", "frame_indices", "pillow_facts", "require_room"]
+
+_BITS_TAG, _SAMPLE_FORMAT_TAG = 258, 339
+_SUBFILE_TAG, _REDUCED_OR_MASK = 254, 1 | 4
+_TILE_TAGS = (322, 323)
+
+
+class ImageFacts(NamedTuple):
+    """What the header of an image file says.
+
+    Attributes:
+        format: Format, such as ``PNG``.
+        width_px: Width of the upright image.
+        height_px: Height of the upright image.
+        num_frames: Images in a stack or animation.
+        mode: Whether the image is grey or RGB.
+        bit_depth: Bits per channel; 32 for floats.
+        has_alpha: Whether it has alpha, or a key colour.
+    """
+
+    format: str
+    width_px: int
+    height_px: int
+    num_frames: int
+    mode: Literal["grey", "rgb"]
+    bit_depth: BitDepth
+    has_alpha: bool
+
+
+def pillow_facts(source: Source) -> ImageFacts:
+    """Return the facts of a file that Pillow opens."""
+    with opened_by_pillow(source) as image:
+        width, height = image.size
+        if _orientation(image) >= 5:
+            width, height = height, width
+        rawmode = str(_first_argument(image))
+        return ImageFacts(
+            format=image.format or "",
+            width_px=width,
+            height_px=height,
+            num_frames=len(frame_indices(image)),
+            mode="grey" if _is_grey(image) else "rgb",
+            bit_depth=32
+            if image.mode == "F"
+            else 16
+            if ";16" in rawmode or "I" in image.mode
+            else 8,
+            has_alpha=image.has_transparency_data or rawmode.startswith(("LA", "RGBA")),
+        )
+
+
+def frame_indices(image: Image.Image) -> list[int]:
+    """Return the numbers of the frames of an opened file.
+
+    Smaller copies and masks in a TIFF file, and the second picture of a JPEG file, are no frames.
+    """
+    count = int(getattr(image, "n_frames", 1))
+    if image.format == "MPO" or count == 1:
+        return [0]
+    if image.format != "TIFF":
+        return list(range(count))
+    kept = []
+    for index in range(count):
+        image.seek(index)
+        subfile: Any = image.tag_v2.get(_SUBFILE_TAG, 0)  # type: ignore[attr-defined]
+        if not int(subfile) & _REDUCED_OR_MASK:
+            kept.append(index)
+    image.seek(0)
+    return kept or [0]
+
+
+def require_room(facts: ImageFacts, max_megapixels: float | None, *, name: str = "it") -> None:
+    """Raise a :class:`DataError` if decoding the image would fill the memory of this device.
+
+    Args:
+        facts: What the header says.
+        max_megapixels: The largest image to decode; by default what fits half of the memory.
+        name: The image in the sentence.
+    """
+    megapixels = facts.width_px * facts.height_px / 1e6
+    limit = max_megapixels
+    if limit is None:
+        limit = memory_bytes() / 2 / _bytes_per_pixel(facts) / 1e6
+    if megapixels > limit:
+        raise DataError(
+            f"{name} has too many pixels: {facts.width_px} x {facts.height_px}, which is "
+            f"{megapixels:,.0f} megapixels; the limit is {limit:,.0f}",
+            f"make it smaller, or allow it with --max-megapixels {int(megapixels) + 1}",
+        )
+
+
+def memory_bytes() -> int:
+    """Return the memory that this process may use: of the machine, or of its control group."""
+    sizes = [1 << 33]  # where nothing is known
+    with suppress(AttributeError, OSError, ValueError):
+        sizes = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
+    with suppress(OSError, ValueError):
+        sizes.append(int(Path("/sys/fs/cgroup/memory.max").read_text()))
+    return min(sizes)
+
+
+def _bytes_per_pixel(facts: ImageFacts) -> int:
+    """Return what decoding takes at its peak: Pillow's image, two copies, and the floats."""
+    channels = (1 if facts.mode == "grey" else 3) + facts.has_alpha
+    held = {1: 1, 2: 4, 3: 4, 4: 4}[channels]
+    return held * (facts.bit_depth // 8 + 1) + channels * (facts.bit_depth // 8 + 4)
+
+
+def _orientation(image: Image.Image) -> int:
+    """Return the orientation by Exif; 1 if the header does not say."""
+    if image.format == "PNG" and "exif" not in image.info:
+        return 1  # Pillow would decode the image to look behind it
+    with suppress(Exception):  # damaged Exif data
+        return int(image.getexif().get(ORIENTATION, 1))
+    return 1
+
+
+def _first_argument(image: Image.Image) -> Any:
+    for tile in getattr(image, "tile", ()):
+        return tile.args if isinstance(tile.args, str) else (tile.args or ("",))[0]
+    return ""
+
+
+def _is_grey(image: Image.Image) -> bool:
+    if image.mode == "P" and image.palette is not None:
+        colours = image.palette.getdata()[1] if image.palette.rawmode else image.palette.palette
+        step = len(image.palette.mode)
+        return all(
+            colours[i] == colours[i + 1] == colours[i + 2] for i in range(0, len(colours) - 2, step)
+        )
+    return image.mode in ("1", "L", "LA", "La", "F") or image.mode.startswith("I")

@@ -1,0 +1,97 @@
+"""Open the bytes of an image: a file that is checked before it is read, or bytes in memory."""
+
+import functools
+import io
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from PIL import Image, UnidentifiedImageError
+
+from tapetum.errors import DataError, TapetumError
+from tapetum.runtime.files.quiet import collected_warnings
+
+__all__ = ["FORMATS", "Source", "opened", "opened_by_pillow", "reasons_in_words", "signature"]
+
+Source = Path | bytes
+"""A file, or the bytes of one."""
+
+# An explicit list: a disguised file must not reach a decoder that starts programs (EPS).
+FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "GIF", "WEBP", "PPM", "JPEG2000", "AVIF", "DIB")
+
+_SIGNATURE_BYTES = 132  # as far as DICOM's
+
+
+@contextmanager
+def opened(source: Source) -> Iterator[BinaryIO]:
+    """Open a source to read; only a regular file is opened.
+
+    Raises:
+        DataError: There is no such file, it is not a regular file, or it is empty.
+    """
+    if isinstance(source, bytes):
+        if not source:
+            raise DataError("the file is empty", "copy it again")
+        yield io.BytesIO(source)
+        return
+    try:
+        _require_regular(source)
+        file = source.open("rb")
+    except OSError as error:
+        raise DataError(error.strerror or str(error), "check the path") from error
+    with file:
+        yield file
+
+
+def signature(source: Source) -> bytes:
+    """Return the first bytes of a source, which tell its format."""
+    with opened(source) as file:
+        return file.read(_SIGNATURE_BYTES)
+
+
+@contextmanager
+def opened_by_pillow(source: Source) -> Iterator[Image.Image]:
+    """Open a source with Pillow; only the header is read."""
+    with opened(source) as file, Image.open(file, formats=_formats()) as image:
+        yield image
+
+
+@contextmanager
+def reasons_in_words() -> Iterator[list[str]]:
+    """Turn whatever a decoder raises into a :class:`DataError`, and collect its warnings."""
+    with collected_warnings() as texts:
+        try:
+            yield texts
+        except TapetumError:
+            raise
+        except UnidentifiedImageError as error:
+            known = f"a known format ({', '.join(_formats())})"
+            raise DataError(f"not an image in {known}", "convert it to PNG") from error
+        except MemoryError as error:
+            problem = "the memory is too small for it"
+            raise DataError(problem, "make it smaller, or use another device") from error
+        except Exception as error:  # decoders of untrusted bytes raise almost any exception
+            raise DataError(
+                f"it is damaged ({' '.join(str(error).split())[:200] or type(error).__name__})",
+                "copy the file again or leave it out",
+            ) from error
+
+
+@functools.cache
+def _formats() -> tuple[str, ...]:
+    """Return the formats that this build of Pillow reads."""
+    Image.init()
+    return tuple(name for name in FORMATS if name in Image.OPEN)
+
+
+def _require_regular(path: Path) -> None:
+    mode = os.stat(path).st_mode
+    if stat.S_ISDIR(mode):
+        raise DataError("it is a folder", "give a file")
+    if not stat.S_ISREG(mode):
+        raise DataError("it is not a regular file but a pipe or device", "copy the image to a file")
+    if not os.stat(path).st_size:
+        raise DataError("the file is empty", "copy it again")

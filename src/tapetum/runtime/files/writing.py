@@ -1,0 +1,232 @@
+"""Encode images and animations as files."""
+
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from PIL import Image, PngImagePlugin
+
+from tapetum.errors import DataError, nearest
+from tapetum.records import write_atomically
+from tapetum.runtime.files.decoded import DecodedImage, Metadata
+from tapetum.runtime.files.source import reasons_in_words
+from tapetum.runtime.files.tiff import encode_tiff
+from tapetum.runtime.png16 import encode_png16
+
+__all__ = [
+    "OutputFormat",
+    "encode_frames",
+    "encode_image",
+    "output_format",
+    "write_frames",
+    "write_image",
+]
+
+
+class _Format(NamedTuple):
+    """What a format of files can keep; the first suffix is the usual one."""
+
+    suffixes: tuple[str, ...]
+    options: Mapping[str, Any]
+    depths: tuple[int, ...] = (8,)
+    alpha: bool = False
+    frames: bool = False
+    colour_depth: int = 8  # of colour images
+
+
+_QUALITY = 95  # no visible loss; colours at full resolution
+
+_FORMATS: Mapping[str, _Format] = {
+    "PNG": _Format((".png", ".apng"), {}, (8, 16), alpha=True, frames=True, colour_depth=16),
+    "JPEG": _Format(
+        (".jpg", ".jpeg", ".jpe", ".jfif"), {"quality": _QUALITY, "subsampling": "4:4:4"}
+    ),
+    "TIFF": _Format((".tif", ".tiff"), {}, (8, 16, 32), alpha=True, frames=True, colour_depth=32),
+    "WEBP": _Format((".webp",), {"lossless": True, "exact": True}, alpha=True, frames=True),
+    "GIF": _Format((".gif",), {}, alpha=True, frames=True),
+    "BMP": _Format((".bmp",), {}),
+    "DIB": _Format((".dib",), {}),
+    "PPM": _Format((".ppm", ".pgm", ".pnm"), {}, (8, 16)),
+    "JPEG2000": _Format((".jp2",), {}, (8, 16), alpha=True),
+    "AVIF": _Format(
+        (".avif",), {"quality": _QUALITY, "subsampling": "4:4:4"}, alpha=True, frames=True
+    ),
+}
+
+
+class OutputFormat(NamedTuple):
+    """How an image is written.
+
+    Attributes:
+        suffix: Suffix of the file, which selects its format.
+        reason: Why it is not the format that was requested or read, or what it loses; None if there
+            is nothing to say.
+    """
+
+    suffix: str
+    reason: str | None
+
+
+def output_format(
+    image: DecodedImage, requested: str | None = None, *, suffix: str = "", num_frames: int = 1
+) -> OutputFormat:
+    """Choose the format of a denoised image: the requested one, else that of the file it came from.
+
+    An image that the format cannot keep goes to PNG (floats and deep stacks: to TIFF).
+
+    Args:
+        image: The image.
+        requested: Name or suffix of a format, such as ``png`` or ``.jpg``.
+        suffix: Suffix of the file that was read; it is kept where it fits the format.
+        num_frames: Number of images in the file.
+
+    Raises:
+        DataError: There is no such format, or the image does not fit the requested one.
+    """
+    if requested is not None:
+        name = _format_of("." + requested.lower().removeprefix("."))
+        misfit = _misfit(image, name, num_frames)
+        if misfit is not None:
+            raise DataError(misfit, f"use {_refuge(image, num_frames)[1:]}")
+        return OutputFormat("." + requested.lower().removeprefix("."), _loss(image, name))
+    name = image.format or "PNG"
+    if name not in _FORMATS:
+        return OutputFormat(_refuge(image, num_frames), f"{name} files are read, not written")
+    misfit = _misfit(image, name, num_frames)
+    if misfit is not None:
+        return OutputFormat(_refuge(image, num_frames), misfit)
+    suffixes = _FORMATS[name].suffixes
+    return OutputFormat(suffix if suffix.lower() in suffixes else suffixes[0], _loss(image, name))
+
+
+def write_image(path: Path, image: DecodedImage) -> None:
+    """Write an image in one step, in the format of the path's suffix (PNG without one).
+
+    The values are on the scale of :attr:`DecodedImage.white`. Profile, resolution, Exif data and
+    texts are written where the format has a place for them.
+
+    Raises:
+        DataError: The format cannot keep the image's depth or alpha, or the path cannot be written.
+    """
+    write_frames(path, [image])
+
+
+def write_frames(path: Path, frames: Iterable[DecodedImage]) -> None:
+    """Write the frames of a stack or animation as one file; see :func:`write_image`.
+
+    Raises:
+        DataError: The format cannot keep the images, or the path cannot be written.
+    """
+    content = encode_frames(frames, path.suffix.lower() or ".png")
+    try:
+        write_atomically(path, content)
+    except OSError as error:
+        problem = f"cannot write {path}: {error.strerror or error}"
+        raise DataError(problem, "choose another place") from error
+
+
+def encode_image(image: DecodedImage, suffix: str = ".png") -> bytes:
+    """Encode an image as the bytes of a file.
+
+    Args:
+        image: The image; values outside [0, 1] are clipped.
+        suffix: Lower-case suffix that selects the format.
+
+    Raises:
+        DataError: The format is not supported, or cannot keep the image's depth or alpha.
+    """
+    return encode_frames([image], suffix)
+
+
+def encode_frames(frames: Iterable[DecodedImage], suffix: str) -> bytes:
+    """Encode images as the bytes of one file; see :func:`encode_image`.
+
+    Raises:
+        DataError: The format is not supported, or cannot keep the images.
+    """
+    images = list(frames)
+    name = _format_of(suffix)
+    for image in images:
+        misfit = _misfit(image, name, len(images))
+        if misfit is not None:
+            raise DataError(misfit, f"write a {_refuge(image, len(images))}")
+    if name == "TIFF":
+        return encode_tiff((image.to_samples(), image.metadata) for image in images)
+    if name == "PNG" and images[0].bit_depth == 16:
+        return encode_png16(images[0].to_samples().astype(np.uint16), images[0].metadata)
+    return _encode_by_pillow(images, name)
+
+
+def _format_of(suffix: str) -> str:
+    for name, kind in _FORMATS.items():
+        if suffix in kind.suffixes:
+            return name
+    known = [suffix for kind in _FORMATS.values() for suffix in kind.suffixes]
+    raise DataError(f"images cannot be written as {suffix!r}", nearest(suffix, known))
+
+
+def _misfit(image: DecodedImage, name: str, num_frames: int) -> str | None:
+    """Describe what a format cannot keep of an image; None if it keeps depth, alpha and frames."""
+    kind = _FORMATS[name]
+    deepest = max(kind.depths) if image.mode == "grey" else kind.colour_depth
+    if image.bit_depth > deepest or (name == "PPM" and image.mode == "rgb" and image.bit_depth > 8):
+        what = "floats" if image.bit_depth == 32 else "16 bits"
+        return f"{name} cannot keep {what} of {image.mode} here"
+    if image.alpha is not None and not kind.alpha:
+        return f"{name} cannot keep the image's alpha"
+    if num_frames > 1 and not kind.frames:
+        return f"{name} holds one image, not {num_frames}"
+    if num_frames > 1 and name == "PNG" and image.bit_depth > 8:
+        return "animated PNG cannot keep 16 bits here"
+    return None
+
+
+def _refuge(image: DecodedImage, num_frames: int) -> str:
+    """Return the suffix of a format that keeps the image."""
+    return ".tif" if _misfit(image, "PNG", num_frames) else ".png"
+
+
+def _loss(image: DecodedImage, name: str) -> str | None:
+    """Describe what a format changes in an image that fits."""
+    if name == "GIF" and image.mode == "rgb":
+        return "GIF holds 256 colours a frame, so colours were reduced"
+    return None
+
+
+def _encode_by_pillow(images: Sequence[DecodedImage], name: str) -> bytes:
+    file = io.BytesIO()
+    pictures = [_picture(image) for image in images]
+    options = dict(_FORMATS[name].options) | _save_options(images[0].metadata, name)
+    if len(images) > 1:
+        durations = [image.metadata.duration_ms or 100 for image in images]
+        loop = images[0].metadata.loop
+        options |= {"save_all": True, "append_images": pictures[1:], "duration": durations}
+        options |= {} if loop is None else {"loop": loop}
+    with reasons_in_words():
+        pictures[0].save(file, name, **options)
+    return file.getvalue()
+
+
+def _picture(image: DecodedImage) -> Image.Image:
+    samples = image.to_samples()
+    return Image.fromarray(samples[:, :, 0] if samples.shape[2] == 1 else samples)
+
+
+def _save_options(metadata: Metadata, name: str) -> dict[str, Any]:
+    """Return what Pillow writes beside the pixels."""
+    options: dict[str, Any] = {}
+    if name in ("PNG", "JPEG", "WEBP", "AVIF"):
+        options |= {"icc_profile": metadata.icc_profile} if metadata.icc_profile else {}
+        options |= {"exif": metadata.exif} if metadata.exif else {}
+    if metadata.resolution is not None and name in ("PNG", "JPEG", "BMP", "DIB"):
+        x, y, unit = metadata.resolution
+        scale = {"inch": 1.0, "cm": 2.54}.get(unit)
+        options |= {} if scale is None else {"dpi": (x * scale, y * scale)}
+    if metadata.text and name == "PNG":
+        texts = PngImagePlugin.PngInfo()
+        for key, text in metadata.text:
+            texts.add_itxt(key, text)
+        options["pnginfo"] = texts
+    return options
