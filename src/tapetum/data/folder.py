@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tapetum.data.dataset import Dataset, DatasetInfo, Skipped
-from tapetum.data.layout import Layout, find_layout
+from tapetum.data.layout import Layout
 from tapetum.data.loading import DecodedFile, Progress, header_size_px, load_all
+from tapetum.data.parts import find_layout
 from tapetum.data.splitting import split
 from tapetum.data.views import FolderDataset
 from tapetum.errors import DataError
@@ -67,7 +68,7 @@ def open_folder(
     )
     size_px = size_px or _common_size_px(loaded)
     loaded, too_small = _large_enough(loaded, size_px) if layout.is_paired else (loaded, [])
-    skipped = (*layout.skipped, *unreadable, *too_small)
+    skipped = (*layout.left_out, *unreadable, *too_small)
     train, val = split(layout, loaded, skipped, val_fraction=val_fraction, seed=seed)
     channels = channels or (3 if any(image.is_colour for image in loaded) else 1)
     how = "as given" if layout.val is not None else f"chosen with seed {seed}"

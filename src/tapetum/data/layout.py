@@ -1,178 +1,185 @@
-"""The layouts of a folder: which file belongs to which part, class and noisy twin.
+"""The layout of a folder: which image belongs to which part, class and noisy twin.
 
-Four layouts, each with or without ``train`` and ``val`` (or ``valid``, ``validation``) above::
+::
 
-    CLASS/a.png                     labelled
-    a.png                           unlabelled: for networks that only denoise
-    noisy/a.png     clean/a.png     paired
-    noisy/CLASS/... clean/CLASS/... paired and labelled
+    CLASS/a.png                      labelled
+    a.png                            without labels: for networks that only denoise
+    noisy/a.png      clean/a.png     paired
+    noisy/CLASS/...  clean/CLASS/... paired and labelled
+    a_noisy.png      a_clean.png     paired by names
+    images/...       labels.csv      labelled by a table (:mod:`tapetum.data.labels_file`)
 
-Only names are looked at here; :mod:`tapetum.data.loading` reads the files.
+Each may lie in parts (``train``, ``val``, ``test``) and one folder or more too deep.  Names are
+understood by :mod:`tapetum.data.names`.  A folder that can be read in two ways is refused.
+Only names are looked at, except where two sides have names that classes have too.
 """
 
+import re
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
-from tapetum.data.dataset import Skipped
 from tapetum.errors import DataError
-from tapetum.runtime import image
+from tapetum.runtime import LeftOut, display_name
 
-__all__ = ["ImageFile", "Layout", "find_layout"]
+__all__ = [
+    "LAYOUTS",
+    "Ask",
+    "Findings",
+    "ImageFile",
+    "Layout",
+    "LayoutName",
+    "PartFiles",
+    "doubt",
+    "quoted",
+]
 
-_VALIDATION_NAMES = ("val", "valid", "validation")
-_PART_NAMES = {"train", "test", *_VALIDATION_NAMES}
-_PAIR_NAMES = ("noisy", "clean")
+LayoutName = Literal["classes", "leaves", "flat", "pairs", "parts", "pooled"]
+"""How to read a folder that can be read in two ways.
+
+``classes``: the folders directly in the folder are classes, whatever their names.  ``leaves``: the
+innermost folders are classes.  ``flat``: all images, without labels.  ``pairs``: two folders with
+noisy and clean images.  ``parts``: training and validation as they are, without images of classes
+that training lacks.  ``pooled``: all parts together, split anew.
+"""
+
+LAYOUTS: tuple[LayoutName, ...] = ("classes", "leaves", "flat", "pairs", "parts", "pooled")
+
+_MOST_NAMED = 3  # files in one error message
 
 
 class ImageFile(NamedTuple):
-    """A clean image with its noisy twin, None where noise is added later, and its class, if any."""
+    """A clean image: a file, a frame of it, or a box in it.
+
+    Attributes:
+        path: The file.
+        noisy_path: The file of its noisy twin; None where noise is added later.
+        class_name: Its class, if any.
+        frame: Number of the frame in the file, from 0.
+        box: Left, top, right, bottom in pixels; None for the whole image.
+        group: Images of one group stay on one side of a split.
+    """
 
     path: Path
     noisy_path: Path | None
     class_name: str | None
+    frame: int = 0
+    box: tuple[float, float, float, float] | None = None
+    group: str = ""
+
+
+class PartFiles(NamedTuple):
+    """The images of one part, its classes in order, and whether images have noisy twins."""
+
+    files: tuple[ImageFile, ...]
+    class_names: tuple[str, ...] = ()
+    is_paired: bool = False
 
 
 class Layout(NamedTuple):
     """The files of a folder.
 
-    Args:
-        root: The folder.
+    Attributes:
+        root: The folder that was given.
+        base: The folder that paths are relative to: the root, or one in it.
         train: Training files; all files where ``val`` is None.
         val: Validation files; None where the folder has no validation part.
         class_names: All classes, sorted; empty without labels.
         is_paired: Whether images come with a noisy twin.
-        skipped: Files that cannot be used because of their place or name.
+        notes: How the folder was understood, in sentences without a full stop.
+        left_out: Files and folders that are not used, each with the reason.
     """
 
     root: Path
+    base: Path
     train: tuple[ImageFile, ...]
     val: tuple[ImageFile, ...] | None
     class_names: tuple[str, ...]
     is_paired: bool
-    skipped: tuple[Skipped, ...]
+    notes: tuple[str, ...]
+    left_out: tuple[LeftOut, ...]
+
+    def key(self, path: Path) -> str:
+        """Return the name of a file for splits and lists: relative, in NFC, with slashes."""
+        return display_name(path.relative_to(self.base).as_posix())
 
 
-def find_layout(root: Path) -> Layout:
-    """Sort the files of a folder into parts and classes.
+class Ask(NamedTuple):
+    """How a folder is requested to be read.
 
-    Raises:
-        DataError: There is no such folder, or its parts do not fit together.
+    Attributes:
+        layout: The reading to take; None to decide by names and structure.
+        labels: A table of labels; None to take one that lies in the folder.
+        group_by: ``folder``, or a regular expression on the relative path whose match (or first
+            group) names the group of an image; None where each file is its own group.
+        class_names: Classes of a trained network, which decide what is a class; empty before.
     """
-    if not root.is_dir():
-        kind = "a file" if root.exists() else "missing"
-        raise DataError(
-            f"{root} is {kind}, not a folder of images",
-            "give a folder with files such as CLASS/image.png",
-        )
-    train_folder, val_folder = _parts(root)
-    skipped: list[Skipped] = []
-    train = _part(train_folder, skipped)
-    val = None if val_folder is None else _part(val_folder, skipped)
-    if val is not None and val_folder is not None:
-        _check_same_kind((train_folder, train), (val_folder, val))
-    return Layout(
-        root=root,
-        train=tuple(train.files),
-        val=None if val is None else tuple(val.files),
-        class_names=train.class_names,
-        is_paired=train.is_paired,
-        skipped=tuple(skipped),
-    )
 
+    layout: LayoutName | None = None
+    labels: Path | None = None
+    group_by: str | None = None
+    class_names: tuple[str, ...] = ()
 
-class _Part(NamedTuple):
-    files: list[ImageFile]
-    class_names: tuple[str, ...]
-    is_paired: bool
+    def checked(self) -> "Ask":
+        """Return the request.
 
-
-def _parts(root: Path) -> tuple[Path, Path | None]:
-    """Return the folders of training and validation images; the root itself without parts."""
-    names = {folder.name for folder in _subfolders(root)}
-    if "train" not in names or names - _PART_NAMES:  # a class may be called "train" among others
-        return root, None
-    given = [name for name in _VALIDATION_NAMES if name in names]
-    return root / "train", root / given[0] if given else None
-
-
-def _part(folder: Path, skipped: list[Skipped]) -> _Part:
-    noisy_folder, clean_folder = (folder / name for name in _PAIR_NAMES)
-    if {child.name for child in _subfolders(folder)} != set(_PAIR_NAMES):
-        files, class_names = _labelled(folder, skipped)
-        return _Part(files, class_names, is_paired=False)
-    clean, class_names = _labelled(clean_folder, skipped)
-    return _Part(_paired(clean, clean_folder, noisy_folder, skipped), class_names, is_paired=True)
-
-
-def _labelled(folder: Path, skipped: list[Skipped]) -> tuple[list[ImageFile], tuple[str, ...]]:
-    """Return the files of a folder with their class, and all classes; flat folders have none."""
-    classes = _subfolders(folder)
-    loose = _images(folder.iterdir(), skipped)
-    if not classes:
-        return [ImageFile(path, None, None) for path in loose], ()
-    skipped.extend((path, "it lies next to class folders, so it has no class") for path in loose)
-    files = [
-        ImageFile(path, None, child.name)
-        for child in classes
-        for path in _images(child.rglob("*"), skipped)
-    ]
-    return files, tuple(child.name for child in classes)
-
-
-def _paired(
-    clean: Sequence[ImageFile], clean_folder: Path, noisy_folder: Path, skipped: list[Skipped]
-) -> list[ImageFile]:
-    """Return the clean files with a noisy twin: same place and name, whatever the suffix."""
-    files = _images(noisy_folder.rglob("*"), skipped)
-    twins = {path.relative_to(noisy_folder).with_suffix(""): path for path in files}
-    paired = []
-    for file in clean:
-        twin = twins.pop(file.path.relative_to(clean_folder).with_suffix(""), None)
-        if twin is None:
-            skipped.append((file.path, f"it has no noisy twin in {noisy_folder}"))
-        else:
-            paired.append(file._replace(noisy_path=twin))
-    skipped.extend((path, f"it has no clean twin in {clean_folder}") for path in twins.values())
-    return paired
-
-
-def _check_same_kind(train: tuple[Path, _Part], val: tuple[Path, _Part]) -> None:
-    (train_folder, train_part), (val_folder, val_part) = train, val
-    if train_part.is_paired != val_part.is_paired:
-        raise DataError(
-            f"only one of {train_folder} and {val_folder} has noisy and clean images",
-            "give both parts the same layout",
-        )
-    for here, there, folder in (
-        (train_part, val_part, val_folder),
-        (val_part, train_part, train_folder),
-    ):
-        missing = sorted(set(here.class_names) - set(there.class_names))
-        if missing:
+        Raises:
+            DataError: A value is impossible.
+        """
+        if self.layout is not None and self.layout not in LAYOUTS:
             raise DataError(
-                f"{folder} has no class {', '.join(map(repr, missing))}, but the other part has",
-                "give both parts the same classes",
+                f"there is no layout {self.layout!r}", f"choose one of {', '.join(LAYOUTS)}"
             )
+        if self.group_by not in (None, "folder"):
+            try:
+                re.compile(str(self.group_by))
+            except re.error as error:
+                raise DataError(
+                    f"--group-by {self.group_by!r} is no regular expression: {error}",
+                    "give 'folder', or an expression such as '^([^_]+)_'",
+                ) from error
+        return self
 
 
-def _subfolders(folder: Path) -> list[Path]:
-    """Return the folders in a folder, sorted, without hidden ones and those that macOS adds."""
-    return sorted(
-        path
-        for path in folder.iterdir()
-        if path.is_dir() and not path.name.startswith((".", "__MACOSX"))
+@dataclass
+class Findings:
+    """What is noticed while a folder is read."""
+
+    ask: Ask
+    notes: list[str] = field(default_factory=list)
+    left_out: list[LeftOut] = field(default_factory=list)
+
+    def leave_out(self, paths: Sequence[Path], reason: str) -> None:
+        """Note files or folders that are not used."""
+        self.left_out.extend(LeftOut(path, reason) for path in paths)
+
+
+def doubt(folder: Path, *readings: tuple[str, str]) -> DataError:
+    """Return the error that refuses a folder that can be read in more than one way.
+
+    Args:
+        folder: The folder.
+        readings: Each reading with what to do to choose it.
+    """
+    listed = "; ".join(f"({number}) {reading}" for number, (reading, _) in enumerate(readings, 1))
+    choices = "; ".join(f"for ({number}) {how}" for number, (_, how) in enumerate(readings, 1))
+    ways = {2: "two", 3: "three"}.get(len(readings), "several")
+    return DataError(
+        f"{display_name(folder)} can be read in {ways} ways: {listed}", f"choose: {choices}"
     )
 
 
-def _images(paths: Iterable[Path], skipped: list[Skipped]) -> list[Path]:
-    """Return the files with the suffix of an image; others are skipped, hidden ones silently."""
-    images = []
-    for path in sorted(path for path in paths if path.is_file()):
-        if path.name.startswith(".") or path.name in ("Thumbs.db", "desktop.ini"):
-            continue  # made by file managers
-        if path.suffix.lower() in image.IMAGE_SUFFIXES:
-            images.append(path)
-        else:
-            skipped.append((path, f"{path.suffix or 'no suffix'} is not the suffix of an image"))
-    return images
+def quoted(names: Iterable[str]) -> str:
+    """Return some names in quotes, at most six of them."""
+    known = sorted(names)
+    return ", ".join([*map(repr, known[:6]), *(["..."] if len(known) > 6 else [])])
+
+
+def examples(left_out: Sequence[LeftOut]) -> str:
+    """Return some of the files that were left out, in brackets, for the message of an error."""
+    if not left_out:
+        return ""
+    shown = ", ".join(f"{display_name(path)} ({reason})" for path, reason in left_out[:_MOST_NAMED])
+    more = len(left_out) - _MOST_NAMED
+    return f" (left out: {shown}{f' and {more:,} more' if more > 0 else ''})"

@@ -41,7 +41,7 @@ def split(
     train = [image for image in loaded if image.file.path not in val_paths]
     val = [image for image in loaded if image.file.path in val_paths]
     _check(layout, train, skipped, purpose=" for training")
-    _check(layout, val, skipped, purpose=" for validation")
+    _check(layout._replace(class_names=()), val, skipped, purpose=" for validation")
     return train, val
 
 

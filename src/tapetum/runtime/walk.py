@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tapetum.errors import DataError
+from tapetum.runtime.image import looks_like_image
 
 __all__ = ["LeftOut", "Walk", "display_name", "scan", "system_reason", "walk"]
 
@@ -27,13 +28,6 @@ _SYSTEM_FILES = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r"})
 _TEMPORARY = ("~", ".bak", ".tmp", ".part", ".partial", ".crdownload", ".download")
 _ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar")
 _OUR_ROWS = ("predictions", (".json", ".jsonl", ".parquet"))
-_SIGNATURES = (
-    *(b"\x89PNG\r\n", b"\xff\xd8\xff", b"GIF8", b"BM", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"),
-    *(
-        b"\0\0\0\x0cjP  ",
-        *(b"P%d%c" % (kind, space) for kind in range(1, 7) for space in b" \n\t\r"),
-    ),
-)
 _HEAD_BYTES = 4096  # enough to recognise results of ours
 
 
@@ -84,6 +78,8 @@ def scan(folder: Path, *, without: Sequence[Path] = ()) -> Iterator[Path | LeftO
     Raises:
         DataError: There is no such folder, or it cannot be read.
     """
+    if not os.path.lexists(folder):
+        raise DataError(f"{display_name(folder)} is missing", "give a folder of images")
     try:
         status = folder.stat()
         if not stat.S_ISDIR(status.st_mode):
@@ -206,13 +202,6 @@ def _file_reason(path: Path, status: os.stat_result) -> str | None:
     if path.suffix.lower() in _ARCHIVES:
         return "it is an archive; unpack it to use its images"
     return "its content is not an image of a known format"
-
-
-def looks_like_image(path: Path) -> bool:
-    """Return whether the first bytes of a file are those of a known image format."""
-    with path.open("rb") as file:
-        head = file.read(16)
-    return head.startswith(_SIGNATURES) or (head[:4] == b"RIFF" and head[8:12] == b"WEBP")
 
 
 def _our_result(folder: Path) -> str | None:

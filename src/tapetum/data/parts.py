@@ -1,0 +1,266 @@
+"""Find the parts of a folder and bring their classes together."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from tapetum.data.groups import group_of
+from tapetum.data.labels_file import LabelsFile, find_labels, read_labels
+from tapetum.data.layout import Ask, Findings, ImageFile, Layout, PartFiles, doubt, examples, quoted
+from tapetum.data.names import Part, meaning, same_name
+from tapetum.data.reading import descend, read_part, without_masks
+from tapetum.data.tree import Node, grow
+from tapetum.errors import DataError
+from tapetum.runtime import display_name, walk
+
+__all__ = ["find_layout"]
+
+Parts = dict[Part | None, Node]
+
+
+def find_layout(root: Path, ask: Ask | None = None) -> Layout:
+    """Sort the images of a folder into parts, classes and pairs.
+
+    Args:
+        root: The folder.
+        ask: How it is requested to be read; by default as it seems.
+
+    Raises:
+        DataError: There is no such folder, it has no image, it can be read in two ways, or its
+            parts do not fit together.
+    """
+    ask = (ask or Ask()).checked()
+    walked = walk(root)
+    found = Findings(ask, left_out=list(walked.left_out))
+    if not walked.files:
+        raise DataError(
+            f"{display_name(root)} has no readable image{examples(found.left_out)}",
+            "give a folder with images, such as CLASS/image.png",
+        )
+    top = descend(grow(root, walked.files), found)
+    if top.path != root:
+        inside = display_name(top.path.relative_to(root))
+        found.notes.append(f"the images lie in the folder {inside!r} of it")
+    table = read_labels(ask.labels, walked.files, top.path) if ask.labels else None
+    parts = {} if table else _parts(top, found)
+    if table is None:
+        parts, read, table = _read(parts, top, found, walked.files)
+    if table is not None:
+        read = table.parts(found)
+    return _joined(root, top.path, read, found)
+
+
+def _read(
+    parts: Parts, top: Node, found: Findings, files: tuple[Path, ...]
+) -> tuple[Parts, dict[Part | None, PartFiles], LabelsFile | None]:
+    """Read every part, unless a table in the folder has the labels that folders do not give."""
+    table = None
+    if found.ask.layout is None:
+        table = find_labels(found.left_out, files, top.path)
+    if table is not None and not any(node.children for node in (top, *parts.values())):
+        return parts, {}, table
+    if table is not None and set(top.children) and _is_plain(top):
+        return parts, {}, table
+    read: dict[Part | None, PartFiles] = {}
+    for part, node in parts.items():
+        read[part] = read_part(node, found)
+    if table is not None:
+        table.compare(read, top.path)
+    return parts, read, None
+
+
+def _is_plain(top: Node) -> bool:
+    return all(meaning(name).is_plain and child.is_leaf for name, child in top.children.items())
+
+
+def _parts(top: Node, found: Findings) -> Parts:
+    """Return the folder of each part; the folder itself, under None, without parts."""
+    if found.ask.layout in ("classes", "leaves"):
+        return {None: top}
+    top = without_masks(top, found)
+    top = descend(top, found)
+    crossed = _crossed(top)
+    if crossed:
+        return crossed
+    roles = {name: part for name in top.children if (part := meaning(name).part)}
+    others = set(top.children) - set(roles)
+    rests = {meaning(name).rest for name in roles}
+    if not roles or len(rests) > 1:
+        return {None: top}
+    if others or top.files:
+        return _parts_among(top, roles, others, found)
+    parts: Parts = {}
+    for name, part in roles.items():
+        if part in parts:
+            raise doubt(
+                top.path,
+                *(
+                    (f"{given!r} is the {part} part", f"move {_rest(roles, part, given)} away")
+                    for given, theirs in roles.items()
+                    if theirs == part
+                ),
+            )
+        parts[part] = top.children[name]
+    if len(parts) == 1:
+        return {None: next(iter(parts.values()))}
+    if "train" not in parts and found.ask.layout != "pooled":
+        raise doubt(
+            top.path,
+            ("it has a validation and a test part, but none for training", "give one of them"),
+            ("all its images may be split anew", "add --layout pooled"),
+        )
+    return parts
+
+
+def _rest(roles: Mapping[str, Part], part: Part, given: str) -> str:
+    return ", ".join(
+        repr(name) for name, theirs in roles.items() if theirs == part and name != given
+    )
+
+
+def _parts_among(top: Node, roles: Mapping[str, Part], others: set[str], found: Findings) -> Parts:
+    """Decide whether folders with names of parts, among other folders or images, are parts."""
+    as_parts: Parts = {part: top.children[name] for name, part in roles.items()}
+    are_leaves = all(top.children[name].is_leaf for name in roles)
+    inner = {name for given in roles for name in top.children[given].children}
+    if "train" not in as_parts and len(as_parts) == 1 and inner and inner <= others:
+        part = next(iter(as_parts))
+        found.notes.append(f"the folders beside {quoted(roles)} are the training part")
+        return {"train": top.subset(others), part: as_parts[part]}
+    if "train" in as_parts and len(as_parts) > 1 and not are_leaves:
+        found.leave_out(
+            [top.children[name].path for name in sorted(others)],
+            "it lies beside the parts of the dataset",
+        )
+        found.leave_out(top.files, "it lies beside the parts of the dataset")
+        return as_parts
+    is_class = are_leaves and (set(as_parts) == {"train"} or _has_opposite(roles, others))
+    if is_class and others:
+        found.notes.append(f"the folder {quoted(roles)} is taken for a class, like its neighbours")
+        return {None: top}
+    beside = quoted(others) if others else f"{len(top.files):,} images"
+    raise doubt(
+        top.path,
+        (f"{quoted(roles)} are classes like {beside}", "add --layout classes"),
+        (f"{quoted(roles)} are parts of a dataset", f"move {beside} out of the folder"),
+    )
+
+
+def _has_opposite(roles: Mapping[str, Part], others: set[str]) -> bool:
+    """Return whether another name is the opposite, such as ``invalid`` of ``valid``."""
+    return any(same_name(other) == f"in{same_name(name)}" for name in roles for other in others)
+
+
+def _crossed(top: Node) -> Parts:
+    """Return parts that lie in the sides of pairs, or whose names say part and side at once."""
+    names = {name: meaning(name) for name in top.children}
+    parts: Parts = {}
+    if all(what.part and what.side for what in names.values()):
+        for name, what in names.items():
+            node = parts.setdefault(what.part, Node(str(what.part), top.path))
+            node.children[str(what.side)] = top.children[name]
+        return parts if all(len(node.children) == 2 for node in parts.values()) else {}
+    if {what.side for what in names.values()} != {"noisy", "clean"} or len(names) != 2:
+        return {}
+    for name, side in top.children.items():
+        for inner, child in side.children.items():
+            part = meaning(inner).part
+            if part is None:
+                return {}
+            parts.setdefault(part, Node(part, top.path)).children[name] = child
+    return parts if all(len(node.children) == 2 for node in parts.values()) else {}
+
+
+def _joined(root: Path, base: Path, read: dict[Part | None, PartFiles], found: Findings) -> Layout:
+    """Bring the parts together: which of them trains, which validates, and their classes."""
+    if found.ask.layout == "pooled" or None in read:
+        read = {None: _pool(read)}
+    train = read.get("train") or read.get(None)
+    val_name: Part = "val" if "val" in read else "test"
+    val = read.get(val_name) if None not in read else None
+    if train is None or (not train.files and not found.ask.class_names):
+        raise DataError(
+            f"{display_name(root)} has no image to train on{examples(found.left_out)}",
+            "check its layout",
+        )
+    if "val" in read and "test" in read:
+        _set_aside("test", read["test"], base, found)
+    if val is not None and val_name == "test" and _has_other_kind(train, val):
+        _set_aside("test", val, base, found)
+        val = None
+    elif val is not None and val_name == "test":
+        found.notes.append("it has no validation part, so the test part is used for it")
+    if val is not None:
+        val = _alike(root, train, val, found)
+    return Layout(
+        root=root,
+        base=base,
+        train=_grouped(train.files, base, found.ask),
+        val=None if val is None else _grouped(val.files, base, found.ask),
+        class_names=train.class_names,
+        is_paired=train.is_paired,
+        notes=tuple(dict.fromkeys(found.notes)),
+        left_out=tuple(found.left_out),
+    )
+
+
+def _set_aside(name: str, part: PartFiles, base: Path, found: Findings) -> None:
+    folder = base
+    if part.files:
+        folder = base / part.files[0].path.relative_to(base).parts[0]
+    found.leave_out([folder], f"its {len(part.files):,} image(s) are the {name} part, set aside")
+
+
+def _pool(read: dict[Part | None, PartFiles]) -> PartFiles:
+    parts = list(read.values())
+    names = {name for part in parts for name in part.class_names}
+    files = tuple(file for part in parts for file in part.files)
+    return PartFiles(files, tuple(sorted(names)), all(part.is_paired for part in parts))
+
+
+def _has_other_kind(train: PartFiles, val: PartFiles) -> bool:
+    return train.is_paired != val.is_paired or bool(train.class_names) != bool(val.class_names)
+
+
+def _alike(root: Path, train: PartFiles, val: PartFiles, found: Findings) -> PartFiles:
+    """Return the validation part with the names of classes that training has."""
+    shown = display_name(root)
+    if train.is_paired != val.is_paired:
+        raise DataError(
+            f"only one of the parts of {shown} has noisy and clean images",
+            "give both parts one layout",
+        )
+    if bool(train.class_names) != bool(val.class_names):
+        raise DataError(
+            f"only one of the parts of {shown} has folders of classes", "give both parts one layout"
+        )
+    ours = {same_name(name): name for name in train.class_names}
+    names = {
+        name: name if name in train.class_names else ours.get(same_name(name))
+        for name in val.class_names
+    }
+    unknown = sorted(name for name, known in names.items() if known is None)
+    if unknown and found.ask.layout != "parts":
+        listed, known = quoted(unknown), quoted(train.class_names)
+        raise doubt(
+            root,
+            (
+                f"training has only the classes {known}, so validation goes without {listed}",
+                "add --layout parts",
+            ),
+            ("the images of all parts belong together and are split anew", "add --layout pooled"),
+        )
+    lost = [file for file in val.files if file.class_name and names[file.class_name] is None]
+    found.leave_out([file.path for file in lost], "training has no image of its class")
+    missing = sorted(set(train.class_names) - set(names.values()))
+    if missing:
+        found.notes.append(f"validation has no image of the class {quoted(missing)}")
+    files = tuple(
+        file._replace(class_name=names[file.class_name] if file.class_name else None)
+        for file in val.files
+        if not file.class_name or names[file.class_name] is not None
+    )
+    return PartFiles(files, train.class_names, val.is_paired)
+
+
+def _grouped(files: tuple[ImageFile, ...], base: Path, ask: Ask) -> tuple[ImageFile, ...]:
+    return tuple(file._replace(group=group_of(file, base, ask.group_by)) for file in files)

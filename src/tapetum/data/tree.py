@@ -1,0 +1,63 @@
+"""The folders that contain images, as a tree."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tapetum.runtime import display_name
+
+__all__ = ["Node", "grow"]
+
+
+@dataclass(eq=False)
+class Node:
+    """A folder with images in it or below it.
+
+    Attributes:
+        name: Its name, in NFC and without spaces around it.
+        path: Where it lies.
+        files: The images directly in it.
+        children: The folders in it that contain images, by name.
+    """
+
+    name: str
+    path: Path
+    files: list[Path] = field(default_factory=list)
+    children: dict[str, "Node"] = field(default_factory=dict)
+
+    def all_files(self) -> Iterator[Path]:
+        """Yield the images in this folder and below it."""
+        yield from self.files
+        for child in self.children.values():
+            yield from child.all_files()
+
+    def count(self) -> int:
+        """Return the number of images in this folder and below it."""
+        return len(self.files) + sum(child.count() for child in self.children.values())
+
+    @property
+    def is_leaf(self) -> bool:
+        """Whether no folder in it contains images."""
+        return not self.children
+
+    def subset(self, names: set[str]) -> "Node":
+        """Return the folder with some of its children."""
+        kept = {name: child for name, child in self.children.items() if name in names}
+        return Node(self.name, self.path, self.files, kept)
+
+
+def grow(root: Path, files: tuple[Path, ...]) -> Node:
+    """Return the tree of some files below a folder.
+
+    Names that differ only in Unicode form or in spaces around them are one folder.
+    """
+    top = Node(display_name(root.name), root)
+    for file in files:
+        node = top
+        here = root
+        for part in file.relative_to(root).parts[:-1]:
+            here = here / part
+            name = display_name(part).strip() or display_name(part)
+            node = node.children.setdefault(name, Node(name, here))
+        node.files.append(file)
+    return top
