@@ -10,7 +10,8 @@ from tapetum.arch import find_architecture
 from tapetum.errors import PackageError
 from tapetum.formats import Parity, export_network, package
 from tapetum.nn import Network, build
-from tapetum.runtime import Predictor, open_package
+from tapetum.runtime import open_package
+from tapetum.runtime.network import PackagedNetwork
 
 
 def network_of(name: str) -> Network:
@@ -43,16 +44,16 @@ def test_a_package_that_answers_otherwise_is_not_left(
     """Where the opened file differs from the network, the folder is as it was before."""
     if not is_new:
         (tmp_path / "p.tapetum").write_bytes(b"older")
-    answer = Predictor._run
+    answer = PackagedNetwork.run
 
-    def corrupted(predictor: Predictor, *arguments: Any) -> Any:
-        given = answer(predictor, *arguments)
+    def corrupted(network: PackagedNetwork, *arguments: Any) -> Any:
+        given = answer(network, *arguments)
         return given._replace(
             denoised=None if given.denoised is None else given.denoised + np.float32(0.01),
             probabilities=None if given.probabilities is None else given.probabilities * 0.9,
         )
 
-    monkeypatch.setattr(Predictor, "_run", corrupted)
+    monkeypatch.setattr(PackagedNetwork, "run", corrupted)
     network = network_of(name)
     classes = [str(digit) for digit in range(10)] if network.classifier else []
     with pytest.raises(PackageError, match="differs from the network"):

@@ -8,70 +8,15 @@ import numpy as np
 import onnx
 import pytest
 from numpy.typing import NDArray
-from onnx import TensorProto, helper
+from onnx import helper
 
-from tapetum.arch.zoo import find_architecture
+from packages import CLASSIFIER, DENOISER, JOINT, noise, real, toy
 from tapetum.errors import DataError, InputError, PackageError
-from tapetum.graph import random_weights, write_graph
-from tapetum.runtime import predictor as module
+from tapetum.runtime import network as module
 from tapetum.runtime.image import DecodedImage, read_image, write_image
 from tapetum.runtime.inputs import images_in
-from tapetum.runtime.package import Manifest, Package, write_package
+from tapetum.runtime.package import Package, write_package
 from tapetum.runtime.predictor import Predictor
-
-CLASS_NAMES = ("dark", "bright")
-JOINT, DENOISER, CLASSIFIER = "dc-net-reduced-integrated", "unet-s", "mb2.5-s"
-
-
-def toy(name: str, *, channels: int = 1, gain: float = 1.0, scale: float = 1000.0) -> Package:
-    """A package that multiplies the image, and names it by whether its mean is above a half.
-
-    Its manifest is that of a named network, which says what is denoised and named.
-    """
-    architecture = find_architecture(name, channels=channels, num_classes=2, boxes=False)
-    names = CLASS_NAMES if architecture.classifier else ()
-    manifest = Manifest.of(architecture, size_px=16, class_names=names)
-    image, nodes = ["n", channels, "h", "w"], []
-    outputs = []
-    if manifest.denoises:
-        nodes.append(helper.make_node("Mul", ["noisy", "gain"], ["denoised"]))
-        outputs.append(helper.make_tensor_value_info("denoised", TensorProto.FLOAT, image))
-    if manifest.classifies:
-        nodes += [
-            helper.make_node("GlobalAveragePool", ["noisy"], ["pooled"]),
-            helper.make_node("Flatten", ["pooled"], ["means"]),
-            helper.make_node("Sub", ["means", "half"], ["offsets"]),
-            helper.make_node("Gemm", ["offsets", "weights"], ["logits"]),
-        ]
-        outputs.append(helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["n", 2]))
-    constants = {
-        "gain": np.float32(gain),
-        "half": np.float32(0.5),
-        "weights": np.float32([[-scale, scale]] * channels) / channels,
-    }
-    graph = helper.make_graph(
-        nodes,
-        name,
-        [helper.make_tensor_value_info("noisy", TensorProto.FLOAT, image)],
-        outputs,
-        [onnx.numpy_helper.from_array(np.asarray(v), key) for key, v in constants.items()],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
-    return Package(manifest, model.SerializeToString(), "")
-
-
-def real(name: str, **options: Any) -> Package:
-    """A package with a named network of random weights."""
-    architecture = find_architecture(name, num_classes=10, **options)
-    model = write_graph(architecture, random_weights(architecture, seed=0))
-    names = [str(digit) for digit in range(10)] if architecture.classifier else []
-    manifest = Manifest.of(architecture, size_px=96, class_names=names)
-    return Package(manifest, model.SerializeToString(), "")
-
-
-def noise(*shape: int) -> NDArray[np.float32]:
-    """Uniform on [0, 1), the same each time."""
-    return np.random.default_rng(0).random(shape, dtype=np.float32)
 
 
 @pytest.mark.parametrize(("dtype", "depth"), [(np.uint8, 8), (np.uint16, 16)])
@@ -120,7 +65,7 @@ def test_the_denoised_image_stays_on_its_scale() -> None:
     """What a network returns outside [0, 1] is clamped."""
     result = Predictor(toy(DENOISER, gain=3), threads=1)(noise(8, 8))
     assert result.pixels is not None
-    np.testing.assert_array_equal(result.pixels[0], np.clip(3 * noise(8, 8), 0, 1))
+    np.testing.assert_array_equal(result.pixels, np.clip(3 * noise(8, 8), 0, 1))
 
 
 def test_probabilities_are_probabilities() -> None:
@@ -149,10 +94,10 @@ def test_other_channels_are_arrays_only(tmp_path: Path) -> None:
     result = predictor(noise(8, 6, 5))
     assert result.denoised is None
     assert result.pixels is not None
-    np.testing.assert_array_equal(result.pixels, np.moveaxis(noise(8, 6, 5), 2, 0))
+    np.testing.assert_array_equal(result.pixels, noise(8, 6, 5))
     with pytest.raises(InputError, match=r"takes 5 channels.*pass an array of shape \(h, w, 5\)"):
         predictor(tmp_path / "any.png")
-    with pytest.raises(InputError, match="has 3 channels but the network takes 5"):
+    with pytest.raises(InputError, match=r"shape \(8, 6, 3\) but .* takes 5 channels"):
         predictor(noise(8, 6, 3))
 
 
@@ -165,7 +110,8 @@ def test_other_channels_are_arrays_only(tmp_path: Path) -> None:
         (np.zeros((4, 4), np.int64), "int64 is not an image; pass uint8, uint16"),
         (np.zeros((4, 4), bool), "bool is not an image"),
         (np.zeros((1, 3, 4, 4)), r"shape \(1, 3, 4, 4\) is not an image"),
-        (np.zeros((3, 4, 7)), "has 7 channels.*channels last"),
+        (np.zeros((3, 4, 7)), r"channels last.*first here, so pass np.moveaxis\(array, 0, 2\)"),
+        (np.zeros((7, 4, 7)), "channels last: grey or RGB, then alpha if there is any$"),
         (np.zeros((0, 4)), "is empty"),
     ],
     ids=str,
@@ -181,12 +127,12 @@ def test_a_mode_runs_its_own_branch_alone(monkeypatch: pytest.MonkeyPatch) -> No
     graphs: list[onnx.ModelProto] = []
     session = module.GraphSession
 
-    def recorded(model: bytes, *, threads: int | None) -> module.GraphSession:
+    def recorded(model: bytes, **options: Any) -> module.GraphSession:
         graphs.append(onnx.load_model_from_string(model))
-        return session(model, threads=threads)
+        return session(model, **options)
 
     monkeypatch.setattr(module, "GraphSession", recorded)
-    package = real(JOINT, boxes=False)
+    package = real(JOINT, boxes=False, size_px=40)
     both, label, image = (
         Predictor(package, threads=1, mode=mode)(noise(40, 40))
         for mode in ("both", "label", "image")
@@ -290,23 +236,27 @@ def test_a_narrow_box_reads_beside_its_edge() -> None:
     assert np.abs(blind(pixels, boxes=boxes).probabilities - whole.probabilities).max() > 1e-5
 
 
-def test_a_tiled_label_is_the_mean_over_the_area() -> None:
-    """An image with one dark third is bright with the probability of its two bright thirds."""
-    package = toy(JOINT)
-    narrow = package.manifest.model_copy(update={"tile_halo_px": 0})
-    pixels = np.full((24, 24), 0.9, np.float32)
-    pixels[:8] = 0.1
-    predictor = Predictor(Package(narrow, package.graph_bytes, ""), threads=1, max_pixels=8 * 24)
-    result = predictor(pixels)
-    assert result.tiled
-    np.testing.assert_allclose(result.probabilities, [[1 / 3, 2 / 3]], atol=1e-6)
-    np.testing.assert_array_equal(result.pixels, pixels[np.newaxis])
+def test_the_label_of_a_whole_image_is_never_made_from_tiles() -> None:
+    """An image is denoised in tiles but labelled at once; a limit below its size is refused."""
+    package, pixels = real(JOINT, boxes=False, size_px=32), noise(300, 200)
+    whole = Predictor(package, threads=1)(pixels)
+    tiled = Predictor(package, threads=1, max_pixels=160**2)(pixels)
+    assert (whole.tiled, tiled.tiled) == (False, True)
+    np.testing.assert_array_equal(tiled.probabilities, whole.probabilities)
+    assert tiled.pixels is not None
+    assert whole.pixels is not None
+    assert np.abs(tiled.pixels - whole.pixels).max() <= 1 / 255
+    small = Predictor(package, threads=1, max_pixels=1000, mode="label")
+    with pytest.raises(InputError, match=r"32 x 32 px is above .* its label is of the whole image"):
+        small(pixels)
 
 
-def test_a_image_that_cannot_be_tiled_is_refused_above_the_limit() -> None:
+def test_an_image_that_cannot_be_tiled_is_refused_above_the_limit() -> None:
     """Where tiles would change the answer, the image is refused rather than cut."""
-    predictor = Predictor(toy(CLASSIFIER), threads=1, max_pixels=100)
-    assert predictor(noise(10, 10)).label is not None
+    package = toy(DENOISER)
+    blind = package.manifest.model_copy(update={"tile_halo_px": None})
+    predictor = Predictor(Package(blind, package.graph_bytes, ""), threads=1, max_pixels=100)
+    assert predictor(noise(10, 10)).pixels is not None
     with pytest.raises(InputError, match=r"11 x 10 px is above the limit of 100 pixels.*raise"):
         predictor(noise(10, 11))
 
@@ -316,27 +266,29 @@ def test_the_memory_limit_sets_the_largest_window() -> None:
     package = toy(DENOISER)
     small, large = (Predictor(package, threads=1, memory_mib=m) for m in (50, 100))
     assert large.max_pixels == pytest.approx(2 * small.max_pixels, abs=1)
-    with pytest.raises(InputError, match="memory limit"):
+    with pytest.raises(InputError, match=r"memory_mib: .*greater than 0; correct"):
         Predictor(package, memory_mib=0)
 
 
 def test_a_folder_is_gone_through_in_order(tmp_path: Path) -> None:
-    """Every image comes with its prediction or its reason; other files are left alone."""
+    """Every image comes with its prediction; whatever is left out comes with its reason."""
     for index, name in enumerate(["b.png", "a.png"]):
         level = np.full((1, 8, 8), 0.1 + 0.8 * index, np.float32)
         write_image(tmp_path / name, DecodedImage(level, None, 8, "grey"))
     (tmp_path / "c.PNG").write_bytes(b"no image")
     (tmp_path / "notes.txt").write_text("mine")
-    results = list(Predictor(toy(JOINT), threads=1).folder(tmp_path))
-    assert [path.name for path, _ in results] == ["a.png", "b.png", "c.PNG"]
-    assert [getattr(result, "label", None) for _, result in results] == ["bright", "dark", None]
-    assert isinstance(results[2][1], DataError)
+    results = list(Predictor(toy(JOINT), threads=1).folder(str(tmp_path)))
+    assert [path.name for path, _ in results] == ["a.png", "b.png", "c.PNG", "notes.txt"]
+    labels = [getattr(result, "label", str(result)) for _, result in results]
+    assert labels[:2] == ["bright", "dark"]
+    assert "its content is not an image" in str(labels[2])
+    assert isinstance(results[3][1], DataError)
 
 
 def test_a_folder_that_cannot_be_used_is_refused_at_once(tmp_path: Path) -> None:
     """A missing or empty folder, and a package that needs boxes, fail before the first image."""
     predictor = Predictor(toy(JOINT), threads=1)
-    with pytest.raises(DataError, match="there is no folder"):
+    with pytest.raises(DataError, match=r"cannot read .*none: No such file"):
         predictor.folder(tmp_path / "none")
     with pytest.raises(DataError, match="no image in"):
         predictor.folder(tmp_path)

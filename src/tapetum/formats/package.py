@@ -103,7 +103,7 @@ def _try(path: Path, network: Network, size_px: int, parity: Parity) -> None:
         )
     differences = {}
     if denoised is not None and answer.pixels is not None:
-        wanted = denoised[0].clamp(0, 1).numpy()
+        wanted = denoised[0].clamp(0, 1).permute(1, 2, 0).numpy()
         differences["denoised"] = float(np.abs(answer.pixels - wanted).max())
     if logits is not None and answer.probabilities is not None:
         shares = logits.reshape(-1, logits.shape[-1]).softmax(dim=1).numpy()

@@ -4,7 +4,8 @@ from tapetum.runtime import bulk, image
 from tapetum.runtime.image import DecodedImage, write_image
 from tapetum.runtime.manifest import Manifest
 from tapetum.runtime.package import Package, open_package, write_package
-from tapetum.runtime.predictor import Prediction, Predictor
+from tapetum.runtime.prediction import Prediction
+from tapetum.runtime.predictor import Predictor
 from tapetum.runtime.preparation import Preparation, resample
 from tapetum.runtime.session import GraphSession, load_onnxruntime
 from tapetum.runtime.walk import LeftOut, display_name, walk

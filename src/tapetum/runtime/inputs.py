@@ -1,62 +1,119 @@
 """Convert what a predictor is given to what a network takes.
 
-Files, arrays and images become a :class:`Source`: float32 in [0, 1], channels first, with the
-channels of the network.
+Files, bytes, Pillow images and arrays become a :class:`Source`: float32, channels first, with the
+channels of the network. Arrays have their channels last, as everywhere outside of Tapetum's rooms.
 """
 
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from PIL import Image, ImageOps
 
 from tapetum.errors import DataError, InputError
-from tapetum.runtime.image import IMAGE_SUFFIXES, DecodedImage, as_colour, read_image
+from tapetum.runtime.image import IMAGE_SUFFIXES, DecodedImage, decode_image, read_image
 from tapetum.runtime.manifest import Manifest
 
-__all__ = ["Source", "as_source", "check_boxes", "images_in"]
+__all__ = ["ImageLike", "Source", "as_source", "check_boxes", "images_in", "load", "split_batch"]
 
+ImageLike = (
+    Path | str | bytes | bytearray | memoryview | BinaryIO | Image.Image | NDArray[Any]
+    | DecodedImage
+)  # fmt: skip
+"""An image: a file, its content, an open file, a Pillow image, an array or a decoded image."""
+
+_TYPES = "a path, bytes, an open file, a Pillow image or a numpy array"
 _FARTHEST_NOISE = 20.0  # larger values mean another scale, such as 0 to 255
+_MOST_CHANNELS = 4
 
 
 class Source(NamedTuple):
-    """A :class:`DecodedImage` of any number of channels; arrays of floats have 16 bits."""
+    """An image as a network takes it.
+
+    Attributes:
+        pixels: Shape (c, h, w), in the channels of the network, at the size of the image.
+        image: The image as it was given; None where no file has such channels.
+        has_flat_axis: Whether it came as an array of shape (h, w, 1).
+    """
 
     pixels: NDArray[np.float32]
-    alpha: NDArray[np.float32] | None
-    bit_depth: Literal[8, 16, 32]
+    image: DecodedImage | None
+    has_flat_axis: bool = False
 
 
-def as_source(image: Path | str | NDArray[Any] | DecodedImage, manifest: Manifest) -> Source:
-    """Read an image, as described at :meth:`Predictor.__call__`, in the colours of the network.
+def load(image: ImageLike, manifest: Manifest) -> DecodedImage | NDArray[Any]:
+    """Read and decode an image; arrays and decoded images are returned as they are.
 
     Raises:
-        InputError: The array has another shape, type or range.
+        InputError: It is not an image of a known kind, or the network takes arrays only.
         DataError: The file cannot be read.
     """
     if isinstance(image, np.ndarray):
-        source = _from_array(image, manifest.colour == "other")
-    elif manifest.colour == "other":
+        return image
+    if manifest.colour == "other":
         raise InputError(
             f"{manifest.name} takes {manifest.image_channels} channels, which no image file has",
             f"pass an array of shape (h, w, {manifest.image_channels})",
         )
-    else:
-        decoded = image if isinstance(image, DecodedImage) else read_image(Path(image))
-        source = Source(decoded.pixels, decoded.alpha, decoded.bit_depth)
-    if 0 in source.pixels.shape:
+    if isinstance(image, DecodedImage):
+        return image
+    white = manifest.preparation.white
+    if isinstance(image, Path | str):
+        return read_image(Path(image), white=white)
+    if isinstance(image, bytes | bytearray | memoryview):
+        return decode_image(bytes(image), white=white)
+    if isinstance(image, Image.Image):
+        return _from_pillow(image)
+    if not hasattr(image, "read"):
+        raise InputError(f"{_type_of(image)} is not an image", f"pass {_TYPES}{_hint(image)}")
+    content = image.read()
+    if not isinstance(content, bytes):
+        raise InputError("the file is open as text", "open it with mode 'rb'")
+    return decode_image(content, white=white)
+
+
+def as_source(image: DecodedImage | NDArray[Any], manifest: Manifest) -> Source:
+    """Convert an image to the colours of the network, as described at :meth:`Predictor.__call__`.
+
+    Raises:
+        InputError: The array has another shape, type or range.
+    """
+    preparation = manifest.preparation
+    has_flat_axis = False
+    if isinstance(image, np.ndarray):
+        has_flat_axis = image.ndim == 3 and image.shape[2] == 1
+        if manifest.colour == "other":
+            return _of_other_channels(image, manifest)
+        image = _from_array(image, preparation.white)
+    if 0 in image.pixels.shape:
         raise InputError("the image is empty", "pass an image with at least one pixel")
-    channels = manifest.image_channels
-    if manifest.colour != "other":
-        return source._replace(pixels=as_colour(source.pixels, channels))
-    if len(source.pixels) != channels:
+    return Source(preparation.colours(image), image, has_flat_axis)
+
+
+def split_batch(images: Any) -> list[Any]:
+    """Return the images of a batch: a list or tuple, or an array of shape (n, h, w[, c]).
+
+    Raises:
+        InputError: It is a single image, or something else.
+    """
+    if isinstance(images, np.ndarray):
+        is_one = images.ndim == 2 or (images.ndim == 3 and images.shape[2] <= _MOST_CHANNELS)
+        if is_one or images.ndim not in (3, 4):
+            raise InputError(
+                f"an array of shape {images.shape} is not a batch of images",
+                "pass (n, h, w, c), or (n, h, w) for grey, or a list of images",
+            )
+        return list(images)
+    single = str | Path | bytes | bytearray | memoryview | Image.Image | DecodedImage
+    if isinstance(images, single) or not hasattr(images, "__iter__") or hasattr(images, "read"):
         raise InputError(
-            f"the image has {len(source.pixels)} channels but the network takes {channels}",
-            f"pass an array of shape (h, w, {channels})",
+            f"{_type_of(images)} is not a batch of images",
+            "pass a list of images, or an array of shape (n, h, w, c)",
         )
-    return source
+    return list(images)
 
 
 def check_boxes(boxes: ArrayLike, height_px: int, width_px: int) -> NDArray[np.float32]:
@@ -136,29 +193,49 @@ def _walk(folder: Path, without: Path | None) -> Iterator[Path]:
                 yield path
 
 
-def _from_array(array: NDArray[Any], keep_channels: bool) -> Source:
-    """Split an array of shape (h, w) or (h, w, c) into planes and alpha."""
-    if array.ndim not in (2, 3):
+def _of_other_channels(array: NDArray[Any], manifest: Manifest) -> Source:
+    """Return an array for a network that is neither grey nor RGB."""
+    channels = manifest.image_channels
+    if array.ndim != 3 or array.shape[2] != channels:
         raise InputError(
-            f"an array of shape {array.shape} is not an image", "pass (h, w) or (h, w, c)"
+            f"the array has shape {array.shape} but {manifest.name} takes {channels} channels",
+            f"pass an array of shape (h, w, {channels}){_shape_hint(array, {channels})}",
+        )
+    if not array.size:
+        raise InputError("the image is empty", "pass an image with at least one pixel")
+    values = _unit_range(array, manifest.preparation.white)
+    return Source(np.ascontiguousarray(np.moveaxis(values, 2, 0)), None)
+
+
+def _from_array(array: NDArray[Any], white: float | None) -> DecodedImage:
+    """Split an array of shape (h, w) or (h, w, c) into planes and alpha."""
+    channels = 1 if array.ndim == 2 else array.shape[-1]
+    if array.ndim not in (2, 3) or not 1 <= channels <= _MOST_CHANNELS:
+        raise InputError(
+            f"an array of shape {array.shape} is not an image",
+            "pass (h, w), or (h, w, c) with the channels last: grey or RGB, then alpha if there "
+            f"is any{_shape_hint(array, {1, 2, 3, 4})}",
         )
     planes = array[np.newaxis] if array.ndim == 2 else np.moveaxis(array, 2, 0)
-    values, bit_depth = _unit_range(np.ascontiguousarray(planes))
-    if keep_channels or len(values) in (1, 3):
-        return Source(values, None, bit_depth)
-    if len(values) in (2, 4):
-        return Source(values[:-1], values[-1], bit_depth)
-    raise InputError(
-        f"an array of shape {array.shape} has {len(values)} channels",
-        "pass (h, w) or (h, w, c) with the channels last: grey or RGB, then alpha if there is any",
+    num_colours = 1 if channels < 3 else 3
+    alpha = _unit_range(planes[num_colours], None) if channels in (2, 4) else None
+    return DecodedImage(
+        _unit_range(np.ascontiguousarray(planes[:num_colours]), white),
+        alpha,
+        8 if array.dtype == np.uint8 else 16,
+        "grey" if num_colours == 1 else "rgb",
+        white=None if array.dtype == np.uint8 else white,
     )
 
 
-def _unit_range(values: NDArray[Any]) -> tuple[NDArray[np.float32], Literal[8, 16]]:
-    """Return values on the scale [0, 1], and their bit depth."""
+def _unit_range(values: NDArray[Any], white: float | None) -> NDArray[np.float32]:
+    """Return values on the scale [0, 1]; ``white`` becomes 1 in integers of 16 bits."""
     if values.dtype in (np.uint8, np.uint16):
-        white = np.float32(np.iinfo(values.dtype).max)
-        return values.astype(np.float32) / white, 8 if values.dtype == np.uint8 else 16
+        largest: float = np.iinfo(values.dtype).max
+        if white is not None and values.dtype == np.uint16:
+            largest = white
+        scaled: NDArray[np.float32] = values.astype(np.float32) / np.float32(largest)
+        return np.minimum(scaled, np.float32(1))
     if values.dtype.kind != "f":
         raise InputError(
             f"an array of {values.dtype} is not an image", "pass uint8, uint16, or floats in [0, 1]"
@@ -171,4 +248,44 @@ def _unit_range(values: NDArray[Any]) -> tuple[NDArray[np.float32], Literal[8, 1
             f"the image has values from {values.min():.4g} to {values.max():.4g}",
             "divide floats to the scale [0, 1], or pass uint8 or uint16",
         )
-    return values.astype(np.float32), 16
+    return values.astype(np.float32)
+
+
+def _from_pillow(image: Image.Image) -> NDArray[Any]:
+    """Return the samples of a Pillow image as an array, upright."""
+    try:
+        image = ImageOps.exif_transpose(image)
+        if image.mode == "F":
+            return np.asarray(image)
+        if image.mode.startswith("I"):
+            values = np.asarray(image)
+            if values.size and (values.min() < 0 or values.max() > np.iinfo(np.uint16).max):
+                raise InputError("its integers do not fit 16 bits", "pass a uint16 array")
+            return values.astype(np.uint16)
+        colours = "L" if image.mode in ("1", "L", "LA", "La") else "RGB"
+        return np.asarray(image.convert(f"{colours}A" if image.has_transparency_data else colours))
+    except (OSError, ValueError, SyntaxError) as error:  # it is decoded only now
+        raise DataError(f"the Pillow image cannot be decoded: {error}", "open it again") from error
+
+
+def _shape_hint(array: NDArray[Any], channels: set[int]) -> str:
+    """Return the likely mistake behind a wrong shape."""
+    if array.ndim == 3 and array.shape[0] in channels:
+        return "; channels come first here, so pass np.moveaxis(array, 0, 2)"
+    if array.ndim == 4:
+        return "; a batch goes to predict_many"
+    return ""
+
+
+def _hint(value: Any) -> str:
+    """Return what to do with a value that is nearly an image."""
+    if isinstance(value, list | tuple):
+        return "; a list of images goes to predict_many"
+    if hasattr(value, "permute"):  # a tensor of torch
+        return "; of a tensor (c, h, w), pass tensor.permute(1, 2, 0).numpy()"
+    return ""
+
+
+def _type_of(value: Any) -> str:
+    name = type(value).__name__
+    return f"{'an' if name[:1].lower() in 'aeiou' else 'a'} {name}"

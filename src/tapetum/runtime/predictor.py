@@ -1,80 +1,71 @@
 """Run a package: a noisy image in, a denoised image and a label out.
 
-An image above the memory limit is cut into tiles (:mod:`tapetum.runtime.tiles`). The denoised image
-and the labels of boxes are then the same as for the whole image. The label of a whole image is not:
-its probabilities are the mean of those of the tiles, weighted by the area of their cores.
+The label of a whole image is made from the prepared image (:mod:`tapetum.runtime.preparation`), as
+in training and scoring. The denoised image and the labels of boxes are made at full resolution.
+Where both are wanted of an image that is not prepared already, the network runs twice, each time
+reduced to the branch that is needed.
+
+At full resolution an image above the memory limit is cut into tiles (:mod:`tapetum.runtime.tiles`).
+The denoised image and the labels of boxes are then the same as for the whole image.
 """
 
+import os
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Self, get_args
+from types import TracebackType
+from typing import Annotated, Any, Literal, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from pydantic import Field, PositiveInt
 
-from tapetum.errors import InputError, PackageError, TapetumError, nearest
+from tapetum.errors import DataError, InputError, TapetumError
+from tapetum.records import Record, faults_are_ours
 from tapetum.runtime.image import DecodedImage
-from tapetum.runtime.inputs import Source, as_source, check_boxes, images_in
+from tapetum.runtime.inputs import ImageLike, Source, as_source, check_boxes, load, split_batch
 from tapetum.runtime.manifest import Manifest
+from tapetum.runtime.network import Answer, PackagedNetwork
 from tapetum.runtime.package import Package, open_package
-from tapetum.runtime.session import GraphSession, keep_outputs
-from tapetum.runtime.tiles import Limits, Run, Window, copy_core, plan_runs
+from tapetum.runtime.prediction import Prediction, labels_of
+from tapetum.runtime.walk import LeftOut, display_name, scan
 
-__all__ = ["Mode", "Prediction", "Predictor"]
+__all__ = ["Mode", "Predictor"]
 
 Mode = Literal["both", "label", "image"]
 
 # The arena of ONNX Runtime grows by doubling: tiled UNets took 1.0 to 1.6 times the estimate.
 _ARENA_FACTOR = 2.0
 
-
-@dataclass(frozen=True, eq=False)
-class Prediction:
-    """The prediction for one image.
-
-    Attributes:
-        denoised: The denoised image, with the depth and the alpha of the noisy one; None if it was
-            not requested, or is neither grey nor RGB.
-        pixels: The same as an array, shape (c, h, w), in [0, 1]; None if not requested.
-        labels: The most probable class of the image, or of each box; empty if not requested.
-        probabilities: Shape (1, classes) for an image, (k, classes) for boxes; each row sums to 1.
-            None if not requested.
-        latency_ms: Time in the runtime alone, without reading or conversion, in milliseconds.
-        tiled: Whether the image was cut into tiles.
-    """
-
-    denoised: DecodedImage | None
-    pixels: NDArray[np.float32] | None
-    labels: tuple[str, ...]
-    probabilities: NDArray[np.float32] | None
-    latency_ms: float
-    tiled: bool
-
-    @property
-    def label(self) -> str | None:
-        """The label of the image, or of its only box."""
-        return self.labels[0] if len(self.labels) == 1 else None
-
-    @property
-    def confidences(self) -> tuple[float, ...]:
-        """The probability of each label."""
-        if self.probabilities is None:
-            return ()
-        return tuple(self.probabilities.max(axis=1).tolist())
+_Floats = NDArray[np.float32]
 
 
-class _Answer(NamedTuple):
-    """The outputs of one run or of all runs: (c, h, w) and (1 or k, classes)."""
+class _Options(Record):
+    """The arguments of a predictor beside its package."""
 
-    denoised: NDArray[np.float32] | None
-    probabilities: NDArray[np.float32] | None
-    latency_ms: float
+    threads: PositiveInt | None
+    mode: Mode
+    memory_mib: PositiveInt
+    max_pixels: PositiveInt | None
+    provider: str
+    top_k: PositiveInt | None
+    reject_below: Annotated[float, Field(ge=0, le=1)]
+
+
+class _Pass(NamedTuple):
+    """One way of an image through the network."""
+
+    outputs: tuple[str, ...]
+    pixels: _Floats
+    boxes: _Floats | None
 
 
 class Predictor:
     """Denoise and classify images with a package.
+
+    A predictor can be used by several threads at once, and it can be pickled: worker processes
+    open it again. Used as a context manager, it frees the network at the end.
 
     Example:
         >>> import numpy as np
@@ -92,9 +83,14 @@ class Predictor:
         memory_mib: Memory limit of a run in MiB, the image itself not counted; larger images are
             cut into tiles.
         max_pixels: The same limit as a number of pixels.
+        provider: What computes: ``cpu``, or another execution provider of the installed ONNX
+            Runtime, such as ``cuda``, ``openvino`` or ``xnnpack``.
+        top_k: How many classes :attr:`Prediction.by_class` lists; by default all.
+        reject_below: The label is ``unknown`` where the most probable class is less probable.
 
     Raises:
-        InputError: The package does not have the output of the mode, or a limit is below one.
+        InputError: The package does not have the output of the mode, an argument is not possible,
+            or the provider is not available.
         PackageError: ONNX Runtime does not accept the graph.
     """
 
@@ -106,15 +102,33 @@ class Predictor:
         mode: Mode = "both",
         memory_mib: int = 1024,
         max_pixels: int | None = None,
+        provider: str = "cpu",
+        top_k: int | None = None,
+        reject_below: float = 0.0,
     ) -> None:
-        if memory_mib < 1 or (max_pixels is not None and max_pixels < 1):
-            raise InputError("the memory limit is below one", "raise it or leave it out")
+        if not isinstance(package, Package):
+            problem = f"a predictor runs an opened package, not a {type(package).__name__}"
+            raise InputError(problem, "open a file with Predictor.open(path)")
+        with faults_are_ours("the predictor cannot be opened so", "correct these arguments"):
+            self._options = _Options(
+                threads=threads,
+                mode=mode,
+                memory_mib=memory_mib,
+                max_pixels=max_pixels,
+                provider=provider,
+                top_k=top_k,
+                reject_below=reject_below,
+            )
+        self._package = package
         self.manifest = package.manifest
         self.mode = mode
         self.outputs = _outputs(package.manifest, mode)
         by_memory = int(memory_mib * 2**20 / (_ARENA_FACTOR * package.manifest.bytes_per_pixel))
         self.max_pixels = max_pixels or max(1, by_memory)
-        self._session = GraphSession(_graph_for(package, self.outputs), threads=threads)
+        self._network: PackagedNetwork | None = PackagedNetwork(
+            package, threads=threads, provider=provider, max_pixels=self.max_pixels
+        )
+        self._network.session(self.outputs)  # its faults are found now, not at the first image
 
     @classmethod
     def open(
@@ -125,35 +139,63 @@ class Predictor:
         mode: Mode = "both",
         memory_mib: int = 1024,
         max_pixels: int | None = None,
+        provider: str = "cpu",
+        top_k: int | None = None,
+        reject_below: float = 0.0,
     ) -> Self:
         """Open and check a ``.tapetum`` file; the arguments are those of the class.
 
         Raises:
             PackageError: The file is not a complete package that this version can run.
-            InputError: The package does not have the output of the mode.
+            InputError: As for the class.
         """
         return cls(
-            open_package(Path(path)),
+            open_package(_as_path(path, "a package")),
             threads=threads,
             mode=mode,
             memory_mib=memory_mib,
             max_pixels=max_pixels,
+            provider=provider,
+            top_k=top_k,
+            reject_below=reject_below,
         )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _opened_again, (type(self), self._package, self._options.model_dump())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Free the network; the predictor cannot be used any more."""
+        self._network = None
 
     @property
     def takes_boxes(self) -> bool:
         """Whether each call needs the boxes to classify."""
-        return "boxes" in self._session.input_names
+        return self.manifest.labels == "boxes" and "logits" in self.outputs
 
-    def __call__(
-        self, image: Path | str | NDArray[Any] | DecodedImage, *, boxes: ArrayLike | None = None
-    ) -> Prediction:
+    @property
+    def provider(self) -> str:
+        """What really computes; where providers share the work, how many operators each runs."""
+        return self._opened().session(self.outputs).provider
+
+    def __call__(self, image: ImageLike, *, boxes: ArrayLike | None = None) -> Prediction:
         """Denoise and classify one image.
 
         Args:
-            image: A file; a :class:`DecodedImage`; or an array of shape (h, w) or (h, w, c), of
-                uint8, uint16, or floats on the scale [0, 1] (noise may exceed it). Grey and RGB are
-                converted to the channels of the network.
+            image: A path; the bytes of a file, or an open file; a Pillow image; a
+                :class:`DecodedImage`; or an array of shape (h, w) or (h, w, c), of uint8, uint16,
+                or floats on the scale [0, 1] (noise may exceed it). Grey and RGB, with or without
+                alpha, are converted to the channels of the network.
             boxes: Shape (k, 4): left, top, right, bottom in pixels; only for networks that classify
                 boxes.
 
@@ -161,40 +203,94 @@ class Predictor:
             InputError: The image or the boxes do not fit the network.
             DataError: The file cannot be read.
         """
+        network = self._opened()
         self._check_boxes_wanted(given=boxes is not None)
-        source = as_source(image, self.manifest)
+        loaded = load(image, self.manifest)
+        start = time.perf_counter()
+        source = as_source(loaded, self.manifest)
         height, width = source.pixels.shape[1:]
         checked = None if boxes is None else check_boxes(boxes, height, width)
-        limits = self._limits(height, width)
-        runs = plan_runs(height, width, checked, limits, with_image="denoised" in self.outputs)
-        answer = self._run(source.pixels, runs, checked)
-        return self._prediction(source, answer, tiled=height * width > self.max_pixels)
+        passes = self._passes(source.pixels, checked)
+        prepare_ms = 1000 * (time.perf_counter() - start)
+        answers = [network.run(*one) for one in passes]
+        return self._prediction(source, passes, answers, prepare_ms)
 
-    def folder(self, path: Path) -> Iterator[tuple[Path, Prediction | TapetumError]]:
-        """Predict the images of a folder, sorted by name: each file with its prediction, or error.
+    def predict_many(
+        self, images: Any, *, boxes: Sequence[ArrayLike] | None = None
+    ) -> list[Prediction]:
+        """Denoise and classify some images; the results are those of one call for each image.
+
+        The images run one after another, so that no result depends on its neighbours. To use more
+        cores for small images, share the list between processes.
+
+        Args:
+            images: A list of images, each as for a call; or an array of shape (n, h, w, c), or
+                (n, h, w) for grey.
+            boxes: The boxes of each image, for networks that classify boxes.
+
+        Raises:
+            InputError: An image does not fit the network, or there are more or fewer boxes.
+            DataError: A file cannot be read.
+        """
+        batch = split_batch(images)
+        if boxes is None:
+            return [self(image) for image in batch]
+        if len(boxes) != len(batch):
+            raise InputError(
+                f"{len(batch)} images have {len(boxes)} arrays of boxes", "pass one for each image"
+            )
+        return [self(image, boxes=one) for image, one in zip(batch, boxes, strict=True)]
+
+    def folder(self, path: Path | str) -> Iterator[tuple[Path, Prediction | TapetumError]]:
+        """Predict the images of a folder and its sub-folders, sorted by name.
+
+        Each file comes with its prediction, or with an error that says why it was left out.
 
         Raises:
             DataError: There is no such folder, or no image in it.
             InputError: The network classifies boxes, which a folder does not have.
         """
         self._check_boxes_wanted(given=False)
-        return self._each(images_in(path))
+        found = list(scan(_as_path(path, "a folder")))
+        if not any(isinstance(entry, Path) for entry in found):
+            raise DataError(f"no image in {path}", "give a folder with images")
+        return self._each(found)
 
     def warm_up(self, height_px: int | None = None, width_px: int | None = None) -> None:
-        """Run once on a grey image, so that the first real image is not slower than the others.
+        """Run on a grey image, so that the first real image is not slower than the others.
 
-        The size is by default that of the training.
+        Args:
+            height_px: Height of the images to come; by default that of the training images. Both
+                passes of larger images are then warmed up, too.
+            width_px: Width of the images to come.
         """
         height, width = height_px or self.manifest.size_px, width_px or self.manifest.size_px
-        pixels = np.full((self.manifest.image_channels, height, width), 0.5, np.float32)
-        self._ask(pixels, Window(0, 0, width, height), None)
+        sizes = {(height, width)}
+        if height_px is width_px is None and self.manifest.preparation.size_px is not None:
+            sizes.add((height, width + 1))
+        for size in sorted(sizes):
+            pixels = np.full((self.manifest.image_channels, *size), 0.5, np.float32)
+            boxes = np.array([[0, 0, size[1], size[0]]], np.float32) if self.takes_boxes else None
+            for one in self._passes(pixels, boxes):
+                self._opened().run(*one)
 
-    def _each(self, paths: Sequence[Path]) -> Iterator[tuple[Path, Prediction | TapetumError]]:
-        for path in paths:
+    def _opened(self) -> PackagedNetwork:
+        if self._network is None:
+            raise InputError("this predictor is closed", "open the package again")
+        return self._network
+
+    def _each(
+        self, found: Sequence[Path | LeftOut]
+    ) -> Iterator[tuple[Path, Prediction | TapetumError]]:
+        for entry in found:
+            if isinstance(entry, LeftOut):
+                name = display_name(entry.path)
+                yield entry.path, DataError(f"{name} was left out: {entry.reason}")
+                continue
             try:
-                yield path, self(path)
+                yield entry, self(entry)
             except TapetumError as error:
-                yield path, error
+                yield entry, error
 
     def _check_boxes_wanted(self, *, given: bool) -> None:
         if self.takes_boxes and not given:
@@ -206,92 +302,60 @@ class Predictor:
             problem = f"boxes were passed, but mode={self.mode!r} gives no labels of boxes here"
             raise InputError(problem, "leave the boxes out")
 
-    def _limits(self, height: int, width: int) -> Limits:
-        """Return the limits of tiles for an image of this size."""
-        manifest = self.manifest
-        if manifest.tile_halo_px is None and height * width > self.max_pixels:
-            raise InputError(
-                f"the image of {width} x {height} px is above the limit of {self.max_pixels:,} "
-                f"pixels, and {manifest.name} cannot be tiled: a layer sees the whole image",
-                "raise the memory limit, or make the image smaller",
-            )
-        return Limits(manifest.tile_halo_px or 0, manifest.stride_px, self.max_pixels)
+    def _passes(self, pixels: _Floats, boxes: _Floats | None) -> list[_Pass]:
+        """Return what the network has to run on: the image, its prepared form, or both."""
+        preparation, (height, width) = self.manifest.preparation, pixels.shape[1:]
+        if "logits" not in self.outputs or preparation.fits(height, width):
+            return [_Pass(self.outputs, pixels, boxes)]
+        if boxes is not None:
+            boxes = _seen_boxes(preparation.boxes(boxes, height, width))
+        label = _Pass(("logits",), preparation.resized(pixels), boxes)
+        if "denoised" not in self.outputs:
+            return [label]
+        return [_Pass(("denoised",), pixels, None), label]
 
-    def _run(
-        self, pixels: NDArray[np.float32], runs: Sequence[Run], boxes: NDArray[np.float32] | None
-    ) -> _Answer:
-        """Make every run and combine the outputs."""
-        denoised = np.empty_like(pixels) if "denoised" in self.outputs else None
-        rows = 1 if boxes is None else len(boxes)
-        probabilities = np.zeros((rows, len(self.manifest.class_names)), np.float32)
-        latency_ms = 0.0
-        for run in runs:
-            answer = self._ask(pixels, run.window, None if boxes is None else boxes[run.boxes])
-            latency_ms += answer.latency_ms
-            if denoised is not None and answer.denoised is not None and run.core is not None:
-                copy_core(denoised, run.window, run.core, answer.denoised)
-            if answer.probabilities is None:
-                continue
-            if boxes is not None:
-                probabilities[run.boxes] = answer.probabilities[: len(run.boxes)]
-            elif run.core is not None:
-                share = run.core.num_pixels / (pixels.shape[1] * pixels.shape[2])
-                probabilities += np.float32(share) * answer.probabilities
-        return _Answer(denoised, probabilities if "logits" in self.outputs else None, latency_ms)
+    def _prediction(
+        self, source: Source, passes: Sequence[_Pass], answers: Sequence[Answer], prepare_ms: float
+    ) -> Prediction:
+        """Put the answers of all passes together."""
+        image = pixels = None
+        if answers[0].denoised is not None:
+            clipped: _Floats = np.clip(answers[0].denoised, 0, 1)
+            image, pixels = self._denoised(source, clipped), np.moveaxis(clipped, 0, 2)
+            if len(clipped) == 1 and not source.has_flat_axis:
+                pixels = clipped[0]
+        probabilities, names = answers[-1].probabilities, self.manifest.class_names
+        has_labels = probabilities is not None
+        height, width = passes[-1].pixels.shape[1:]
+        return Prediction(
+            denoised=image,
+            pixels=pixels,
+            labels=labels_of(probabilities, names, self._options.reject_below)
+            if probabilities is not None
+            else (),
+            probabilities=probabilities,
+            class_names=names,
+            top_k=self._options.top_k,
+            passes=len(passes),
+            label_size_px=(height, width) if has_labels else None,
+            prepare_ms=prepare_ms,
+            latency_ms=sum(answer.latency_ms for answer in answers),
+            tiled=any(answer.tiled for answer in answers),
+        )
 
-    def _ask(
-        self, pixels: NDArray[np.float32], window: Window, boxes: NDArray[np.float32] | None
-    ) -> _Answer:
-        """Run the network on one window of an image."""
-        feeds = {"noisy": np.ascontiguousarray(window.cut(pixels)[np.newaxis])}
-        if self.takes_boxes:
-            corner = np.array([[0, 0, 1, 1]], np.float32)  # a graph needs at least one box
-            local = corner if boxes is None or not len(boxes) else window.shift(boxes)
-            feeds["boxes"] = local[np.newaxis]
-        start = time.perf_counter()
-        values = self._session.run(self.outputs, feeds)
-        latency_ms = 1000 * (time.perf_counter() - start)
-        outputs = dict(zip(self.outputs, values, strict=True))
-        self._check_answer(feeds, outputs)
-        logits = outputs.get("logits")
-        rows = None if logits is None else _softmax(logits.reshape(-1, logits.shape[-1]))
-        denoised = outputs.get("denoised")
-        return _Answer(None if denoised is None else denoised[0], rows, latency_ms)
-
-    def _check_answer(
-        self, feeds: dict[str, NDArray[np.float32]], outputs: dict[str, NDArray[np.float32]]
-    ) -> None:
-        """Refuse the outputs of a damaged graph: another size, or values that are not finite."""
-        rows = feeds["boxes"].shape[:2] if self.takes_boxes else (1,)
-        logits = (*rows, len(self.manifest.class_names))
-        shapes = {"denoised": feeds["noisy"].shape, "logits": logits}
-        for name, value in outputs.items():
-            if value.shape != shapes[name]:
-                raise PackageError(
-                    f"{self.manifest.name} returned {name} of shape {value.shape} instead of "
-                    f"{shapes[name]}",
-                    "its graph is damaged: export it again",
-                )
-            if not np.isfinite(value).all():
-                raise PackageError(
-                    f"{self.manifest.name} returned numbers that are not finite",
-                    "its weights are damaged: train or export it again",
-                )
-
-    def _prediction(self, source: Source, answer: _Answer, *, tiled: bool) -> Prediction:
-        pixels = None if answer.denoised is None else np.clip(answer.denoised, 0, 1)
-        colour, image = self.manifest.colour, None
-        if pixels is not None and colour != "other":
-            image = DecodedImage(pixels, source.alpha, source.bit_depth, colour)
-        best = () if answer.probabilities is None else answer.probabilities.argmax(axis=1)
-        labels = tuple(self.manifest.class_names[index] for index in best)
-        return Prediction(image, pixels, labels, answer.probabilities, answer.latency_ms, tiled)
+    def _denoised(self, source: Source, pixels: _Floats) -> DecodedImage | None:
+        """Return the image to write: as the given one, with its alpha."""
+        colour = self.manifest.colour
+        if source.image is None or colour == "other":
+            return None
+        preparation = self.manifest.preparation
+        restored = preparation.restored(pixels, source.image)
+        white = preparation.white_of(source.image)
+        return replace(source.image, pixels=restored, mode=colour, white=white)
 
 
 def _outputs(manifest: Manifest, mode: Mode) -> tuple[str, ...]:
     """Return the graph outputs of a mode."""
-    if mode not in get_args(Mode):
-        raise InputError(f"there is no mode {mode!r}", nearest(str(mode), get_args(Mode)))
     if mode == "label" and not manifest.classifies:
         raise InputError(f"{manifest.name} only denoises images", "use mode='image'")
     if mode == "image" and not manifest.denoises:
@@ -300,19 +364,24 @@ def _outputs(manifest: Manifest, mode: Mode) -> tuple[str, ...]:
     return (*outputs, "logits") if manifest.classifies and mode != "image" else tuple(outputs)
 
 
-def _graph_for(package: Package, outputs: Sequence[str]) -> bytes:
-    """Return the graph, reduced to some of its outputs if it has more."""
-    manifest = package.manifest
-    if len(outputs) == manifest.denoises + manifest.classifies:
-        return package.graph_bytes
-    import onnx
+def _seen_boxes(boxes: _Floats) -> _Floats:
+    """Refuse a box of which the prepared image shows nothing."""
+    left, top, right, bottom = boxes.T
+    hidden = np.flatnonzero((left >= right) | (top >= bottom))
+    if hidden.size:
+        raise InputError(
+            f"box {int(hidden[0])} is outside of the central square that the network sees",
+            "leave it out, or train with another --resize",
+        )
+    return boxes
 
-    smaller = keep_outputs(onnx.load_model_from_string(package.graph_bytes), outputs)
-    return bytes(smaller.SerializeToString())
+
+def _as_path(path: Any, what: str) -> Path:
+    if not isinstance(path, str | os.PathLike):
+        raise InputError(f"{what} has a path, not a {type(path).__name__}", "pass a str or a Path")
+    return Path(path)
 
 
-def _softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return probabilities along the last axis; subtracting the largest logit prevents overflow."""
-    powers = np.exp(logits.astype(np.float64) - logits.max(axis=-1, keepdims=True))
-    shares: NDArray[np.float32] = (powers / powers.sum(axis=-1, keepdims=True)).astype(np.float32)
-    return shares
+def _opened_again(kind: type[Predictor], package: Package, options: dict[str, Any]) -> Predictor:
+    """Open a predictor that was pickled."""
+    return kind(package, **options)

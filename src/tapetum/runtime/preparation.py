@@ -16,7 +16,7 @@ from PIL import Image
 from pydantic import Field, PositiveFloat, PositiveInt
 
 from tapetum.records import Record
-from tapetum.runtime.image import DecodedImage, as_colour
+from tapetum.runtime.image import DecodedImage, as_colour, largest_value
 
 __all__ = ["Preparation", "Resize", "resample"]
 
@@ -47,8 +47,8 @@ class Preparation(Record):
         filter: The filter of the resize, widened where the image is reduced.
         background: Grey level under transparent pixels and around a letterbox, in [0, 1]. The
             default is mid-grey, on which both dark and bright objects stand out.
-        white: Stored value that becomes 1.0 in images of more than 8 bits, such as 4095 for 12-bit
-            data; None for the largest value of the file's type.
+        white: Stored value that becomes 1.0 in files of 16 bits and of floats, such as 4095 for
+            12-bit data; None for what the file says, or the largest value of its type.
     """
 
     size_px: PositiveInt | None = None
@@ -74,23 +74,28 @@ class Preparation(Record):
         Raises:
             DataError: The image has neither 1 nor 3 channels.
         """
-        return self.composited(image.pixels, image.alpha)
+        pixels = self._scaled(image)
+        if image.alpha is not None:
+            pixels = image.alpha * pixels + (1 - image.alpha) * np.float32(self.background)
+        return as_colour(pixels, self.channels)
 
-    def composited(
-        self, pixels: NDArray[np.float32], alpha: NDArray[np.float32] | None
-    ) -> NDArray[np.float32]:
-        """Return pixels (c, h, w) over the background, in the channels of the network.
+    def restored(self, denoised: NDArray[np.float32], image: DecodedImage) -> NDArray[np.float32]:
+        """Return the pixels that show a denoised image where they are stored with its alpha.
+
+        Colours that were hidden are those of the image; over the background of the preparation the
+        result looks like the denoised image.
 
         Args:
-            pixels: Shape (c, h, w); noise may leave [0, 1].
-            alpha: Opacity, shape (h, w), in [0, 1]; None without alpha.
-
-        Raises:
-            DataError: The channels cannot be converted.
+            denoised: What the network made of :meth:`colours`, shape (c, h, w), in [0, 1].
+            image: The noisy image.
         """
-        if alpha is not None:
-            pixels = alpha * pixels + (1 - alpha) * np.float32(self.background)
-        return pixels if len(pixels) == self.channels else as_colour(pixels, self.channels)
+        if image.alpha is None:
+            return denoised
+        change = denoised - self.colours(image)
+        straight = as_colour(self._scaled(image), self.channels)
+        share = np.broadcast_to(image.alpha, change.shape)
+        change = np.divide(change, share, out=np.zeros_like(change), where=share > 0)
+        return np.where(share == 1, denoised, np.clip(straight + change, 0, 1))
 
     def resized(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return pixels (c, h, w), or a region of them, as a square of ``size_px``.
@@ -135,6 +140,17 @@ class Preparation(Record):
         scale = (last - first) / (end - start)
         mapped: NDArray[np.float32] = (np.clip(boxes, start, end) - start) * scale + first
         return mapped.astype(np.float32)
+
+    def white_of(self, image: DecodedImage) -> float:
+        """Return the stored value that becomes 1.0 in an image."""
+        given = image.white or largest_value(image.bit_depth)
+        return given if self.white is None or image.bit_depth == 8 else self.white
+
+    def _scaled(self, image: DecodedImage) -> NDArray[np.float32]:
+        """Return the pixels of an image on the scale on which white is 1."""
+        given = image.white or largest_value(image.bit_depth)
+        white = self.white_of(image)
+        return image.pixels if given == white else image.pixels * np.float32(given / white)
 
     def _source(self, height: int, width: int) -> tuple[int, int, int, int]:
         """Return the part of an image that is seen: left, top, right, bottom."""

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from tapetum.errors import InputError, PackageError
 from tapetum.provenance import usable_cores
+from tapetum.runtime.providers import full_name, placement, placement_text, with_options
 
 if TYPE_CHECKING:  # imported where they are used, so that this module loads quickly
     import onnx
@@ -43,29 +44,39 @@ class GraphSession:
     Args:
         model: The serialised ONNX graph.
         threads: Threads that share the work of one layer; by default one per usable core.
+        provider: What computes: ``cpu``, or another execution provider of this ONNX Runtime.
 
     Raises:
         PackageError: ONNX Runtime does not accept the graph.
-        InputError: ``threads`` is below one, or above what any processor has.
+        InputError: ``threads`` is below one, or above what any processor has; or the provider is
+            not there, does not start, or runs nothing of the graph.
     """
 
     MOST_THREADS: ClassVar = 1024  # more would take all memory
 
-    def __init__(self, model: bytes, *, threads: int | None = None) -> None:
+    def __init__(self, model: bytes, *, threads: int | None = None, provider: str = "cpu") -> None:
         onnxruntime = load_onnxruntime()
         if threads is not None and not 1 <= threads <= self.MOST_THREADS:
             raise InputError(f"{threads} threads were requested", f"use 1 to {self.MOST_THREADS}")
         self.threads = threads or usable_cores()
+        name = full_name(provider, onnxruntime.get_available_providers())
         try:
             self._session = onnxruntime.InferenceSession(
-                model, _session_options(self.threads), providers=["CPUExecutionProvider"]
+                model, _session_options(self.threads), providers=with_options(name, self.threads)
             )
         except _runtime_faults() as error:
             raise PackageError(
                 f"ONNX Runtime {onnxruntime.__version__} cannot load the graph: {_short(error)}",
                 "update onnxruntime, or export the network again",
             ) from error
+        self._placement = placement(self._session, name)
+        self._requested = provider.lower()
         self._shapes = {entry.name: tuple(entry.shape) for entry in self._session.get_inputs()}
+
+    @property
+    def provider(self) -> str:
+        """What computes; where others help out, how many operators each one runs."""
+        return placement_text(self._placement, self._requested)
 
     @property
     def input_names(self) -> tuple[str, ...]:
@@ -179,6 +190,7 @@ def _session_options(threads: int) -> Any:  # onnxruntime has no types
     # Never 0: ONNX Runtime would use all cores of the machine, not those of the container.
     options.intra_op_num_threads = threads
     options.add_session_config_entry("session.set_denormal_as_zero", "1")
+    options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
     return options
 
 
