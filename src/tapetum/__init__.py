@@ -9,10 +9,10 @@ Everything here loads when it is first used, so that importing ``tapetum`` is qu
     result = predictor("night.png")
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
-
+TYPE_CHECKING = False  # that of typing would take some milliseconds, in which Ctrl-C is not heard
 if TYPE_CHECKING:
+    from typing import Any
+
     from tapetum import jobs
     from tapetum.arch import Architecture, Space, architecture_names, find_architecture
     from tapetum.errors import TapetumError
@@ -56,9 +56,11 @@ _ROOMS = {
 }
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> "Any":
     if name not in _ROOMS:
         raise AttributeError(f"module 'tapetum' has no attribute {name!r}")
+    from importlib import import_module
+
     return getattr(import_module(f"tapetum.{_ROOMS[name]}"), name)
 
 

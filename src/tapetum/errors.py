@@ -15,6 +15,7 @@ Each message says what was requested, what was found and what to do next; the co
 as one sentence and exits with code 2.
 """
 
+import re
 from collections.abc import Iterable
 from typing import Self
 
@@ -28,7 +29,31 @@ __all__ = [
     "TapetumError",
     "TrainingError",
     "nearest",
+    "printable",
 ]
+
+MOST_CHARACTERS = 1500  # of a problem, and of a remedy
+# Control characters, separators of lines, marks that turn the direction of text, and halves of
+# surrogate pairs, which stand for the bytes of a file name that is not UTF-8.
+_UNPRINTABLE = re.compile(
+    r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
+)
+
+
+def printable(text: str) -> str:
+    r"""Return a text of unknown origin in one line that a terminal shows and does not obey.
+
+    Characters that would move the cursor, begin a line or change colours are written as Python
+    escapes them, such as ``\x1b``.
+    """
+    return _UNPRINTABLE.sub(lambda match: repr(match[0])[1:-1], text)
+
+
+def _sentence(text: str) -> str:
+    """Return a part of a message: printable, and cut where it is very long."""
+    if len(text) > MOST_CHARACTERS:
+        text = f"{text[: MOST_CHARACTERS - 300]} [...] {text[-250:]}"
+    return printable(text)
 
 
 class TapetumError(Exception):
@@ -42,15 +67,17 @@ class TapetumError(Exception):
         ...     print(error.problem)
         there is no architecture 'unet_s'
 
+    Names of files and of classes may stand in a message: it is always one printable line of a
+    bounded length.
+
     Args:
         problem: What was requested and what was found, without a full stop.
         remedy: What to do next, without a full stop.
     """
 
     def __init__(self, problem: str, remedy: str = "") -> None:
-        super().__init__(problem, remedy)
-        self.problem = problem
-        self.remedy = remedy
+        self.problem, self.remedy = _sentence(problem), _sentence(remedy)
+        super().__init__(self.problem, self.remedy)
 
     def __str__(self) -> str:
         return f"{self.problem}; {self.remedy}" if self.remedy else self.problem

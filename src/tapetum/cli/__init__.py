@@ -3,10 +3,11 @@
 import os
 import sys
 
+from tapetum.cli.signals import exit_code, hold, listen, was_received
+
 __all__ = ["main"]
 
 TRAINING_COMMANDS = ("demo", "fit", "search", "train")
-INTERRUPTED = 130  # the exit code that shells use for Ctrl-C
 
 
 def main() -> None:
@@ -17,14 +18,29 @@ def main() -> None:
     a process starts.  Latencies are the same with them as without.
     """
     try:
+        listen()
+        _open_standard_streams()
         if sys.argv[1:2] and sys.argv[1] in TRAINING_COMMANDS and "--help" not in sys.argv:
             _start_again_tuned()
         from tapetum.cli.app import app
 
         app(prog_name="tapetum")
-    except KeyboardInterrupt:
-        sys.stderr.write("interrupted\n")
-        sys.exit(INTERRUPTED)
+    except BaseException as error:
+        was_told = isinstance(error, SystemExit) and error.code != exit_code()
+        if was_told or not (was_received() or isinstance(error, KeyboardInterrupt)):
+            raise
+        if sys.stderr is not None:
+            sys.stderr.write("interrupted\n")
+        sys.exit(exit_code())
+
+
+def _open_standard_streams() -> None:
+    """Open what the caller has closed, so that no file gets the number of a standard stream."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest free number, which is this one
 
 
 def _start_again_tuned() -> None:
@@ -35,4 +51,5 @@ def _start_again_tuned() -> None:
     if environment is not None:
         # -P: a typer.py or json.py in the current folder is data and must not be imported.
         command = [sys.executable, "-P", "-m", "tapetum", *sys.argv[1:]]
+        hold()
         os.execve(sys.executable, command, environment)  # noqa: S606

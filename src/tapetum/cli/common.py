@@ -4,6 +4,7 @@ Results go to standard output, everything else to standard error, so that the ou
 can be piped.
 """
 
+import errno
 import json
 import logging
 import os
@@ -11,7 +12,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import typer
 from rich.console import Console
@@ -29,7 +30,8 @@ from rich.table import Table
 from rich.text import Text
 from typer.core import TyperCommand
 
-from tapetum.errors import MissingExtraError, TapetumError
+from tapetum.cli.signals import exit_code, was_received
+from tapetum.errors import MissingExtraError, TapetumError, printable
 from tapetum.progress import ProgressCallback
 
 if TYPE_CHECKING:  # numpy loads with them, and --help must stay quick
@@ -47,6 +49,7 @@ __all__ = [
 ]
 
 EXIT_BAD_INPUT = 2
+EXIT_CLOSED_PIPE = 141  # as shells report it where nobody reads what a program writes
 STANDARD_OUTPUT = "standard output"
 SECONDS_BETWEEN_LINES = 30.0
 WIDTH_OF_A_FILE = 400  # columns, so that piped output is never cut
@@ -59,7 +62,7 @@ class Command(TyperCommand):
     """A command that prints an expected error as one sentence, or as JSON."""
 
     def invoke(self, ctx: Any) -> Any:
-        """Run the command; exit with code 2 after an expected error."""
+        """Run the command; exit with code 2 after an expected error, with 130 after Ctrl-C."""
         with _errors_in_one_sentence(as_json=ctx.params["json"]):
             return super().invoke(ctx)
 
@@ -69,25 +72,36 @@ def _errors_in_one_sentence(*, as_json: bool) -> Iterator[None]:
     _show_warnings()
     try:
         yield
-    except TapetumError as error:
-        _fail(error, as_json=as_json)
-    except ModuleNotFoundError as error:
+    except typer.Exit:
+        raise
+    except (KeyboardInterrupt, Exception) as error:
+        is_ours = isinstance(error, TapetumError)
+        if isinstance(error, KeyboardInterrupt) or (was_received() and not is_ours):
+            raise typer.Exit(exit_code()) from error  # main says the sentence
+        if isinstance(error, BrokenPipeError) and error.filename == STANDARD_OUTPUT:
+            say("standard output was closed by its reader")
+            raise typer.Exit(EXIT_CLOSED_PIPE) from error
+        expected = error if isinstance(error, TapetumError) else _in_our_words(error)
+        if expected is None:
+            raise
+        can_answer = getattr(error, "filename", "") != STANDARD_OUTPUT
+        _fail(expected, as_json=as_json and can_answer)
+
+
+def _in_our_words(error: Exception) -> TapetumError | None:
+    """Return the error for a fault of the system or of the installation; else None."""
+    if isinstance(error, ModuleNotFoundError):
         extra = _EXTRAS.get((error.name or "").split(".")[0])
-        if extra is None:
-            raise
-        _fail(MissingExtraError.of(error.name or "", extra), as_json=as_json)
-    except (MemoryError, RuntimeError) as error:
-        if isinstance(error, RuntimeError) and "memory" not in str(error).lower():
-            raise
-        remedy = "use a smaller batch or smaller images"
-        _fail(TapetumError("out of memory", remedy), as_json=as_json)
-    except OSError as error:
+        return None if extra is None else MissingExtraError.of(error.name or "", extra)
+    out_of_memory = isinstance(error, RuntimeError) and "memory" in str(error).lower()
+    if out_of_memory or isinstance(error, MemoryError):
+        return TapetumError("out of memory", "use a smaller batch or smaller images")
+    if isinstance(error, OSError):
         reason = error.strerror or str(error)
-        where = f"{error.filename}: " if error.filename else ""
-        _fail(
-            TapetumError(f"{where}{reason}", "check the path, its permissions and the free space"),
-            as_json=as_json and error.filename != STANDARD_OUTPUT,
-        )
+        where = f"{os.fsdecode(error.filename)}: " if error.filename else ""
+        remedy = "check the path, its permissions and the free space"
+        return TapetumError(f"{where}{reason}", remedy)
+    return None
 
 
 def _fail(error: TapetumError, *, as_json: bool) -> None:
@@ -113,9 +127,19 @@ def _show_warnings() -> None:
         logger.addHandler(_Warnings())
 
 
+class _Console(Console):
+    """A console that raises where nobody reads; rich would exit without a word."""
+
+    def on_broken_pipe(self) -> None:
+        """Pass the error on, which is being handled."""
+        raise
+
+
 @contextmanager
 def _standard_output() -> Iterator[None]:
     """Notice that standard output cannot be written while a sentence can still say so."""
+    if sys.stdout is None:  # the caller has closed it
+        raise OSError(errno.EBADF, os.strerror(errno.EBADF), STANDARD_OUTPUT)
     try:
         yield
         sys.stdout.flush()
@@ -134,8 +158,9 @@ def say(text: str, *, label: str = "", style: str = "") -> None:
         style: Style of the label.
     """
     line = Text(f"{label}: ", style=style) if label else Text()
-    line.append(text, style="none")
-    Console(stderr=True, highlight=False, soft_wrap=True).print(line)
+    line.append(printable(text), style="none")
+    with suppress(OSError):  # there is no other place to tell that it cannot be written
+        _Console(stderr=True, highlight=False, soft_wrap=True).print(line)
 
 
 def say_crowded(threads: int) -> None:
@@ -148,9 +173,11 @@ def say_crowded(threads: int) -> None:
 
 
 def answer(result: Any) -> None:
-    """Print a result as JSON on standard output."""
+    """Print a result as JSON on standard output; bytes that are no text are escaped."""
     with _standard_output():
-        sys.stdout.write(json.dumps(result, indent=2, ensure_ascii=False, default=str) + "\n")
+        is_unicode = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
+        text = json.dumps(result, indent=2, ensure_ascii=not is_unicode, default=str)
+        sys.stdout.write(text.encode("utf-8", "backslashreplace").decode() + "\n")
 
 
 def show_scores(scores: "Scores | None") -> None:
@@ -174,12 +201,14 @@ def table(
         title: The title above the table.
         numbers: Whether the columns after the first hold numbers, which are aligned to the right.
     """
-    drawn = Table(title=title or None, title_justify="left", box=None, pad_edge=False)
+    shown = Text(printable(title)) if title else None
+    drawn = Table(title=shown, title_justify="left", box=None, pad_edge=False)
     for index, heading in enumerate(header):
-        drawn.add_column(heading, justify="right" if index and numbers else "left")
+        justify: Literal["left", "right"] = "right" if index and numbers else "left"
+        drawn.add_column(Text(printable(heading)), justify=justify)
     for row in rows:
-        drawn.add_row(*(escape(cell) for cell in row))
-    console = Console(highlight=False)
+        drawn.add_row(*(Text(printable(cell)) for cell in row))
+    console = _Console(highlight=False)
     if not console.is_terminal:
         console.width = WIDTH_OF_A_FILE
     with _standard_output():
@@ -226,7 +255,7 @@ def progress_bar() -> Iterator[ProgressCallback]:
         tasks: dict[str, TaskID] = {}
 
         def tick(done: int, total: int, message: str) -> None:
-            stage = _stage(message)
+            stage, message = _stage(message), escape(printable(message))
             if stage not in tasks:
                 tasks[stage] = progress.add_task(message, total=total)
             progress.update(tasks[stage], completed=done, total=total, description=message)
@@ -247,7 +276,7 @@ class _Lines:
         begins, ends = _stage(message) != self.stage, done == total
         if begins or ends or now - self.printed_at >= SECONDS_BETWEEN_LINES:
             self.stage, self.printed_at = _stage(message), now
-            self.console.print(f"{escape(message)}: {done} of {total}")
+            self.console.print(f"{escape(printable(message))}: {done} of {total}")
 
 
 def _stage(message: str) -> str:

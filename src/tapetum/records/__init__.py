@@ -2,6 +2,7 @@
 
 from tapetum.records.files import write_atomically, write_csv
 from tapetum.records.folder import Folder, FolderKind
+from tapetum.records.reading import parse_json, read_bytes, read_json
 from tapetum.records.record import (
     FiniteOrNone,
     Record,
@@ -20,6 +21,9 @@ __all__ = [
     "describe_faults",
     "differences",
     "faults_are_ours",
+    "parse_json",
+    "read_bytes",
+    "read_json",
     "write_atomically",
     "write_csv",
 ]

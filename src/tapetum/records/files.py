@@ -8,10 +8,11 @@ import csv
 import io
 import os
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["is_part_file", "write_atomically", "write_csv"]
+__all__ = ["is_part_file", "named_in_errors", "write_atomically", "write_csv"]
 
 PART_SUFFIX = ".part"
 
@@ -26,7 +27,7 @@ def write_atomically(path: Path, content: bytes) -> None:
     # Independent of the file's own name, which may be as long as the file system allows.
     temporary = path.with_name(f".{secrets.token_hex(8)}{PART_SUFFIX}")
     try:
-        with temporary.open("xb") as file:
+        with named_in_errors(path), temporary.open("xb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
@@ -34,6 +35,15 @@ def write_atomically(path: Path, content: bytes) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+@contextmanager
+def named_in_errors(path: Path) -> Iterator[None]:
+    """Name a file in the errors of the system: that of a full disk names none."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(error.errno, error.strerror or str(error), str(path)) from error
 
 
 def is_part_file(path: Path) -> bool:

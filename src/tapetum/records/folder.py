@@ -11,15 +11,17 @@ A folder without ``result.json`` is unfinished and can be continued.  A folder w
 Whatever lies between the two files must be safe to do again.
 """
 
-import json
+import hashlib
+import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from tapetum.errors import RunError
+from tapetum.errors import InputError, RunError
 from tapetum.records.files import is_part_file
+from tapetum.records.reading import read_json
 from tapetum.records.record import Record, differences
 
 __all__ = ["Folder", "FolderKind"]
@@ -153,8 +155,8 @@ class FolderKind(Generic[Q, R]):
     def _is_ours(self, path: Path) -> bool:
         """Return whether the folder holds such work, of whatever version."""
         try:
-            request = json.loads((path / REQUEST).read_bytes())
-        except (OSError, ValueError, RecursionError):
+            request = read_json(path / REQUEST)
+        except InputError:
             return False
         expected = self.request_type.model_fields["format"].default
         return isinstance(request, dict) and request.get("format") == expected
@@ -201,4 +203,6 @@ def _remove_aside(path: Path) -> None:
 def _aside(path: Path) -> Path:
     """Return where older work waits for its removal: hidden, and nobody else's by its name."""
     folder = path.resolve()
-    return folder.with_name(f".{folder.name}.replaced-by-tapetum")
+    # As long for every name, which may be as long as the file system allows.
+    digest = hashlib.sha256(os.fsencode(folder.name)).hexdigest()[:16]
+    return folder.with_name(f".{digest}.replaced-by-tapetum")

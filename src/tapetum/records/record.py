@@ -1,6 +1,5 @@
 """Frozen, validated data with JSON both ways: the form of everything that Tapetum stores."""
 
-import json
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -11,10 +10,15 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
 from tapetum.errors import InputError
 from tapetum.records.files import write_atomically
+from tapetum.records.reading import parse_json, read_bytes
 
 __all__ = ["FiniteOrNone", "Record", "changed", "describe_faults", "differences", "faults_are_ours"]
 
 R = TypeVar("R", bound="Record")
+
+_MOST_FAULTS = 20  # in one message
+# What the checks of a record may run into where its values come from anywhere.
+_FAULTS_OF_VALUES = (ArithmeticError, LookupError, RecursionError, TypeError, ValueError)
 
 
 def _finite_or_none(value: float | None) -> float | None:
@@ -46,13 +50,15 @@ class Record(BaseModel):
         Raises:
             InputError: The text is no JSON, or does not describe such a record; all faults at once.
         """
-        try:
-            values = json.loads(text)
-        except (json.JSONDecodeError, UnicodeDecodeError) as error:
-            raise InputError(f"{source} is not JSON: {error}", "check the file") from error
+        finite = cls.model_config.get("ser_json_inf_nan") != "constants"
+        values = parse_json(text, source=source, finite=finite)
         problem = f"{source} does not describe a {cls.__name__}"
-        with faults_are_ours(problem, "correct these fields"):
-            return cls.model_validate(values)
+        try:
+            with faults_are_ours(problem, "correct these fields"):
+                return cls.model_validate(values)
+        except _FAULTS_OF_VALUES as error:
+            fault = f"{problem}: its values are impossible ({type(error).__name__})"
+            raise InputError(fault, "check the file") from error
 
     @classmethod
     def read(cls, path: Path) -> Self:
@@ -61,22 +67,18 @@ class Record(BaseModel):
         Raises:
             InputError: There is no such file, or it does not describe such a record.
         """
-        try:
-            text = path.read_bytes()
-        except OSError as error:
-            fault = f"cannot read {path}: {error.strerror or error}"
-            raise InputError(fault, "check the path") from error
-        return cls.from_json(text, source=str(path))
+        return cls.from_json(read_bytes(path), source=str(path))
 
 
 def describe_faults(error: ValidationError) -> str:
-    """Return all faults of a validation in one line: ``field.path: what is wrong``."""
+    """Return the faults of a validation in one line: ``field.path: what is wrong``."""
     faults = []
-    for fault in error.errors():
+    for fault in error.errors(include_url=False, include_context=False)[:_MOST_FAULTS]:
         where = ".".join(str(part) for part in fault["loc"])
         what = fault["msg"].removeprefix("Value error, ")  # pydantic's, before words of ours
         faults.append(f"{where}: {what}" if where else what)
-    return "; ".join(faults)
+    more = error.error_count() - len(faults)
+    return "; ".join([*faults, f"and {more} more"] if more else faults)
 
 
 @contextmanager

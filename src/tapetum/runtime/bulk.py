@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from tapetum.errors import InputError, TapetumError
 from tapetum.noise import Noise, add_noise, generator_for
 from tapetum.progress import ProgressCallback
-from tapetum.records import Record, write_atomically
+from tapetum.records import Record, read_json, write_atomically
 from tapetum.runtime.image import output_format, read_image, write_image
 from tapetum.runtime.inputs import images_in
 from tapetum.runtime.manifest import Manifest
@@ -139,11 +139,9 @@ def read_boxes(path: Path) -> Boxes:
         InputError: The file is not such JSON.
     """
     try:
-        entries = json.loads(path.read_bytes())
+        entries = read_json(path)
         return {name: np.array(rows, dtype=np.float32) for name, rows in entries.items()}
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror}", "check the path") from error
-    except (ValueError, TypeError, AttributeError) as error:
+    except (ValueError, TypeError, AttributeError, OverflowError) as error:
         raise InputError(
             f"{path} does not list boxes ({error})",
             'write {"image.png": [[left, top, right, bottom], ...]}',

@@ -1,0 +1,164 @@
+"""What a terminal gets: safe text, one sentence, and the exit code that shells expect."""
+
+import errno
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner, Result
+
+from tapetum.cli.common import Command, answer, progress_bar, say, table
+from tapetum.records import write_atomically
+
+ODD = "a\x1b[31m\n[bold]b\udce9\u202e.png"
+SAFE = "a\\x1b[31m\\n[bold]b\\udce9\\u202e.png"
+
+
+def invoke(command: object, *arguments: str) -> Result:
+    """Run a command of one function as ours are run."""
+    app = typer.Typer()
+    app.command(cls=Command)(command)  # type: ignore[arg-type]
+    return CliRunner().invoke(app, arguments)
+
+
+def test_names_are_shown_and_not_obeyed(capsys: pytest.CaptureFixture[str]) -> None:
+    """Lines, tables, titles and progress show a name of control characters in one line."""
+    say(ODD, label="note")
+    table((ODD, "b"), [(ODD, ODD)], title=ODD)
+    with progress_bar() as tick:
+        tick(1, 2, f"reading {ODD}")
+    shown = capsys.readouterr()
+    assert shown.err == f"note: {SAFE}\nreading {SAFE}: 1 of 2\n"
+    assert [line.count(SAFE) for line in shown.out.splitlines()] == [1, 1, 2]
+
+
+def test_json_keeps_every_name(capsys: pytest.CaptureFixture[str]) -> None:
+    """A reader of the JSON gets the name as it is, in text that is UTF-8."""
+    answer({"image": ODD, "label": "défaut"})
+    text = capsys.readouterr().out
+    assert json.loads(text) == {"image": ODD, "label": "défaut"}
+    assert "défaut" in text
+    text.encode()
+
+
+def test_a_full_disk_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The sentence says which file could not be written, not only that the disk is full."""
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def command(json: bool = False) -> None:
+        del json
+        write_atomically(tmp_path / "result.json", b"{}")
+
+    monkeypatch.setattr("os.fsync", full)
+    result = invoke(command)
+    assert result.exit_code == 2
+    assert f"{tmp_path / 'result.json'}: No space left on device" in result.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("turned_into", [KeyboardInterrupt, ImportError, SystemError])
+def test_an_interrupt_is_one_sentence(
+    turned_into: type[BaseException], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where a library has turned it into an error of its own."""
+
+    def command(json: bool = False) -> None:
+        del json
+        raise turned_into("initialization failed")
+
+    monkeypatch.setattr("tapetum.cli.signals._received", [signal.SIGINT])
+    result = invoke(command)
+    assert (result.exit_code, result.stderr) == (130, "")  # main says the sentence
+
+
+TRAIN = ("train", "unet-s", "--data", "digits", "--out", "none", "--epochs", "0")
+
+CHILD = """
+import sys, time
+from tapetum.cli import main
+import tapetum.cli.doctor as command
+def doctor(*, json: bool = False) -> None:
+    print("begun", flush=True)
+    time.sleep(20)
+command.doctor = doctor
+sys.argv = ["tapetum", "doctor"]
+main()
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_every_command_hears_signals(number: signal.Signals) -> None:
+    """Ctrl-C and SIGTERM end a command with a sentence and the code 128 and their number."""
+    with subprocess.Popen(
+        [sys.executable, "-c", CHILD], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == "begun\n"
+        child.send_signal(number)
+        _, told = child.communicate(timeout=20)
+    assert (child.returncode, told) == (128 + number, "interrupted\n")
+
+
+INTERRUPTED = """
+import os, signal, sys
+from tapetum.cli import main
+left = int(sys.argv.pop(1))
+def count(event: str, arguments: tuple[object, ...]) -> None:
+    global left
+    left -= event == "import"
+    if left == 0 and event == "import":
+        os.kill(os.getpid(), signal.SIGINT)
+sys.addaudithook(count)
+main()
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("imported", [1, 2, 5, 20, 60, 150, 300, 450, 700, 1500, 2600])
+def test_an_interrupt_while_a_command_loads_is_no_traceback(imported: int) -> None:
+    """Whichever module is being imported, the answer is one sentence and the code 130."""
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED, str(imported), *TRAIN],
+        capture_output=True,
+        check=False,
+        text=True,
+        env={**os.environ, "MALLOC_TOP_PAD_": "0"},  # no restart, which would forget the hook
+    )
+    assert done.stderr.removeprefix("loading torch\n") == "interrupted\n"
+    assert done.returncode == 130
+
+
+@pytest.mark.parametrize("options", ["", "--json"])
+def test_a_reader_that_leaves_is_no_traceback(options: str) -> None:
+    """As in 'tapetum info | head -0': one sentence, and the code of a closed pipe."""
+    read, write = os.pipe()
+    os.close(read)
+    with os.fdopen(write, "w") as pipe:
+        done = subprocess.run(
+            [sys.executable, "-m", "tapetum", "info", *options.split()],
+            stdout=pipe,
+            stderr=subprocess.PIPE,
+            check=False,
+            text=True,
+        )
+    expected = (141, "standard output was closed by its reader\n")
+    assert (done.returncode, done.stderr) == expected
+
+
+def test_a_closed_standard_output_is_one_sentence() -> None:
+    """Where the caller has closed it, no file of ours gets its number."""
+    done = subprocess.run(
+        ["sh", "-c", f"{sys.executable} -m tapetum info --json >&-"],
+        stderr=subprocess.PIPE,
+        check=False,
+        text=True,
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: standard output: Bad file descriptor")
