@@ -13,7 +13,12 @@ from tapetum.arch import Architecture
 from tapetum.arch.space import Space
 from tapetum.errors import DataError, InputError, RunError, TrainingError
 from tapetum.losses import EQUATION_3
+from tapetum.search.relax import mixture_latency
 from tapetum.search.result import SEARCHES, SearchEpoch
+from tapetum.search.searcher import Searcher
+from tapetum.search.supernet import Mixture
+from tapetum.search.widths import nominal_widths
+from tapetum.training import Batch
 from tapetum.training.checkpoint import Position, read_checkpoint
 from tiny_search import (
     NUM_IMAGES,
@@ -25,6 +30,7 @@ from tiny_search import (
 )
 from tiny_training import Squares
 
+STEPS_PER_EPOCH = 4
 SCRIPT = Path(__file__).with_name("tiny_search.py")
 TWO_PROCESSES = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")
 
@@ -71,9 +77,41 @@ def test_what_is_found_keeps_the_target(tmp_path: Path, changes: dict[str, objec
             assert sum(probabilities.values()) == pytest.approx(1)
     assert "alpha_loss" not in found.epochs[0].means
     assert "alpha_loss" in found.epochs[1].means
+    assert found.epochs[0].widths == nominal_widths(table.space)
+    is_scaled = [row.widths_ended != "unscaled" for row in found.epochs]
+    assert is_scaled == [False, *2 * [changes.get("scales_widths", True)]]
     header, *lines = (folder.path / "epochs.csv").read_text().splitlines()
     assert "expected_ms" in header
     assert len(lines) == 3
+
+
+@pytest.mark.parametrize(
+    ("changes", "paths"),
+    [({}, (1, 2)), ({"shares_weights": True, "splits_batches": True}, (2, 2))],
+    ids=["published", "swift"],
+)
+def test_a_step_trains_its_paths_and_prices_its_mixture(
+    changes: dict[str, object],
+    paths: tuple[int, int],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The published warm-up trains one path; the latency of a mixture is that of its shares."""
+    table, mixtures = tiny_table(), []
+    loss_of = Searcher._loss
+
+    def loss(self: Searcher, batch: Batch, mixture: Mixture) -> object:
+        mixtures.append(mixture)
+        return loss_of(self, batch, mixture)
+
+    monkeypatch.setattr(Searcher, "_loss", loss)
+    _, second = tiny_search(tmp_path / "search", tiny_recipe(epochs=2, **changes), table).epochs
+    mixed = [m for m in mixtures if any(p.share is not None for (p, *_) in m.parts.values())]
+    steps = STEPS_PER_EPOCH
+    assert len(mixtures) - len(mixed) == steps * sum(paths)
+    latencies = [mixture_latency(mixture, table).item() for mixture in mixed]
+    assert len(latencies) == steps // 2
+    assert second.means["mixture_ms"] == pytest.approx(np.mean(latencies), rel=1e-5)
 
 
 @pytest.mark.parametrize("step", [4, 10])

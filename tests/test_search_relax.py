@@ -11,6 +11,7 @@ from tapetum.search.relax import (
     expected_latency,
     gumbel_softmax,
     latency_penalty,
+    mixture_latency,
     sampled_mixture,
     sampled_paths,
 )
@@ -99,6 +100,56 @@ def test_shares_sum_to_one_and_get_a_gradient(table: LatencyTable) -> None:
             assert shares.sum().item() == pytest.approx(1.0)
             (gradient,) = torch.autograd.grad(shares[0], alphas.operators[path])
             assert gradient.abs().max() > 0
+
+
+@pytest.mark.parametrize("count", [None, 2], ids=["all", "pair"])
+@pytest.mark.parametrize("temperature", [5.0, 0.5])
+def test_a_pass_takes_as_long_as_its_shares_say(
+    table: LatencyTable, count: int | None, temperature: float
+) -> None:
+    """The latency has the sample of the task loss, and its gradient the factor 1 / temperature."""
+    alphas, widths = ArchitectureParameters(table.space, seed=0), nominal_widths(table.space)
+    generator = torch.Generator().manual_seed(0)
+    mixture = sampled_mixture(
+        alphas, widths, temperature=temperature, generator=generator, count=count
+    )
+    latency = mixture_latency(mixture, table)
+    latency.backward()
+    present = {path: 1.0 for path in table.space.slots}
+    for first, run in table.space.optional_runs.items():
+        present |= {path: (len(run) - k) / (len(run) + 1) for k, path in enumerate(run)}
+    total = table.fixed_ms
+    for path, parts in mixture.parts.items():
+        prices = torch.tensor(
+            [
+                table.prices[path][Choice(candidate=p.candidate, hidden_channels=p.hidden_channels)]
+                for p in parts
+            ]
+        )
+        shares = torch.stack([part.share.detach() for part in parts])
+        mean = (shares * prices).sum()
+        total += present[path] * float(mean)
+        names = alphas.names(path)
+        expected = torch.zeros(len(names))
+        for part, share, price in zip(parts, shares, prices, strict=True):
+            slope = present[path] * share * (price - mean) / temperature
+            expected[names.index(part.candidate)] = slope
+        torch.testing.assert_close(alphas.operators[path].grad, expected, rtol=0.02, atol=1e-5)
+    assert latency.item() == pytest.approx(total, rel=1e-3)
+
+
+def test_depths_are_a_plain_softmax(table: LatencyTable) -> None:
+    """Without noise and temperature, in both kinds of step."""
+    alphas, widths = ArchitectureParameters(table.space, seed=0), nominal_widths(table.space)
+    generator = torch.Generator().manual_seed(0)
+    sample = {"temperature": 0.1, "generator": generator}
+    mixtures = [
+        *sampled_paths(alphas, widths, **sample),
+        sampled_mixture(alphas, widths, **sample, count=None),
+    ]
+    for first, depths in alphas.depths.items():
+        for mixture in mixtures:
+            torch.testing.assert_close(mixture.depths[first], depths.softmax(0))
 
 
 def test_samples_follow_the_probabilities() -> None:

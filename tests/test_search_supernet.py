@@ -154,6 +154,22 @@ def test_depths_are_mixed_by_their_shares() -> None:
         torch.testing.assert_close(mixed.logits, alone.logits, rtol=1e-4, atol=1e-5)
 
 
+@SHARING
+def test_batch_norms_have_no_scale_to_learn(*, shares_weights: bool) -> None:
+    """So the alphas weigh the candidates; scale 1 and shift 0 go to the derived network."""
+    space = small_space()
+    supernet = SuperNet(space, seed=0, shares_weights=shares_weights)
+    norms = [module for module in supernet.modules() if isinstance(module, torch.nn.BatchNorm2d)]
+    assert norms
+    for norm in norms:
+        assert not [*norm.parameters()]
+    network = supernet.extract(space.random(np.random.default_rng(0)))
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            assert (module.weight == 1).all()
+            assert (module.bias == 0).all()
+
+
 def test_equal_seeds_give_equal_supernets() -> None:
     """And the global generator is left as it was."""
     torch.manual_seed(5)

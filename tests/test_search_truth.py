@@ -74,11 +74,15 @@ def equal_table() -> LatencyTable:
     return table.model_copy(update={"entries": entries})
 
 
-def probability_of_the_large_kernel(path: Path, *, period_px: int, seed: int) -> float:
-    """What the swift search has learned after six epochs."""
+def probability_of_the_large_kernel(
+    path: Path, *, period_px: int, seed: int, recipe_name: str = "swift"
+) -> float:
+    """What a search has learned after six epochs."""
     table = equal_table()
     recipe = choose_search_recipe(
-        "swift", noise="gaussian:0.02", changes={"epochs": 6, "batch_size": 16, "seed": seed}
+        recipe_name,
+        noise="gaussian:0.02",
+        changes={"epochs": 6, "batch_size": 16, "seed": seed},
     )
     budget = Budget.of(table, table.range.at(0.5))
     images = Stripes(256, period_px=period_px)
@@ -91,9 +95,17 @@ def probability_of_the_large_kernel(path: Path, *, period_px: int, seed: int) ->
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
-def test_the_kernel_that_can_solve_the_task_is_preferred(seed: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "recipe_name", ["swift", pytest.param("tf-nas", marks=pytest.mark.slow)]
+)
+def test_the_kernel_that_can_solve_the_task_is_preferred(
+    recipe_name: str, seed: int, tmp_path: Path
+) -> None:
     """At the same latency, a kernel of 5 px is preferred to one that cannot tell the classes."""
-    assert probability_of_the_large_kernel(tmp_path / "search", period_px=4, seed=seed) > 0.8
+    path = tmp_path / "search"
+    assert (
+        probability_of_the_large_kernel(path, period_px=4, seed=seed, recipe_name=recipe_name) > 0.8
+    )
 
 
 def test_a_larger_kernel_is_not_preferred_without_need(tmp_path: Path) -> None:

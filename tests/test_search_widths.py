@@ -7,8 +7,8 @@ import torch
 from tapetum.arch.space import Choice
 from tapetum.latency import Budget, LatencyTable
 from tapetum.search.derive import derive
-from tapetum.search.relax import ArchitectureParameters
-from tapetum.search.widths import nominal_widths, scale_widths
+from tapetum.search.relax import ArchitectureParameters, expected_latency, latency_penalty
+from tapetum.search.widths import nominal_widths, scale_candidates, scale_widths
 from test_latency_table import small_space, table_of
 
 
@@ -71,6 +71,77 @@ def test_a_target_out_of_reach_of_widths_is_told(
     assert (narrow.ended, narrow.latency_ms) == ("narrowest", pytest.approx(low))
     wide = scale_widths(table, network, target_ms=1.1 * high)
     assert (wide.ended, wide.latency_ms) == ("widest", pytest.approx(high))
+
+
+def expected_ms(
+    table: LatencyTable, alphas: ArchitectureParameters, widths: dict[str, dict[str, int]]
+) -> float:
+    """The expected latency of alphas."""
+    with torch.no_grad():
+        return float(expected_latency(alphas, widths, table))
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("share", [0.2, 0.3, 0.4, 0.5])
+def test_undecided_alphas_expect_the_target(table: LatencyTable, share: float, seed: int) -> None:
+    """Scaled widths bring the expected latency to the target before the alphas are certain."""
+    alphas = ArchitectureParameters(table.space, seed=seed)
+    target_ms = table.range.at(share)
+    scaled, widths = scale_candidates(
+        table,
+        alphas.best(nominal_widths(table.space)),
+        lambda widths: expected_ms(table, alphas, widths),
+        target_ms=target_ms,
+    )
+    after_ms = expected_ms(table, alphas, widths)
+    assert after_ms <= target_ms or scaled.ended == "narrowest"
+    assert alphas.best(widths) == scaled.choices
+    others_are_widest = all(
+        widths[path][candidate.name] == slot.widths(candidate)[-1]
+        for path, slot in table.space.slots.items()
+        for candidate in slot.candidates
+        if scaled.choices[path].candidate != candidate.name
+    )
+    if scaled.ended != "narrowest" and not others_are_widest:
+        assert after_ms == pytest.approx(target_ms, rel=0.08)
+
+
+@pytest.mark.parametrize("share", [0.2, 0.4])
+def test_the_penalty_ends_at_the_target(table: LatencyTable, share: float) -> None:
+    """Alphas that the latency alone pulls reach the target within a few scalings of widths."""
+    alphas, widths = ArchitectureParameters(table.space, seed=0), nominal_widths(table.space)
+    optimizer = torch.optim.Adam(alphas.parameters(), lr=0.05, weight_decay=5e-4)
+    target_ms = table.range.at(share)
+    for _ in range(4):
+        _, widths = scale_candidates(
+            table,
+            alphas.best(widths),
+            lambda widths: expected_ms(table, alphas, widths),
+            target_ms=target_ms,
+        )
+        for _ in range(50):
+            optimizer.zero_grad()
+            penalty = latency_penalty(expected_latency(alphas, widths, table), target_ms=target_ms)
+            (0.1 * penalty).backward()
+            optimizer.step()
+    assert penalty.item() < 0.02
+
+
+def test_candidates_of_a_slot_compete_at_the_same_latency(table: LatencyTable) -> None:
+    """The others are as wide as the time of the likeliest one allows, and no wider."""
+    alphas = ArchitectureParameters(table.space, seed=0)
+    best = alphas.best(nominal_widths(table.space))
+    target_ms = table.range.at(0.5)
+    _, widths = scale_candidates(table, best, lambda _: 2 * target_ms, target_ms=target_ms)
+    for path, choice in alphas.best(widths).items():
+        assert choice is not None
+        slot, prices = table.space.slots[path], table.prices[path]
+        for name, width in widths[path].items():
+            grid = slot.widths(slot.candidate(name))
+            price_of = {w: prices[Choice(candidate=name, hidden_channels=w)] for w in grid}
+            assert price_of[width] <= prices[choice] or width == grid[0]
+            wider = price_of.get(width + grid.step)
+            assert wider is None or wider > prices[choice]
 
 
 def test_widths_begin_at_the_expansion(table: LatencyTable) -> None:

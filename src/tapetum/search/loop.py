@@ -148,7 +148,7 @@ class _Searching(EpochLoop[SearchEpoch]):
     def end_epoch(self, position: Position[SearchEpoch]) -> SearchEpoch:
         """Scale the widths and validate the network that would be chosen now."""
         searcher, epoch = self.learner, position.epoch
-        scaled = searcher.after_epoch()
+        scaled = searcher.after_epoch(epoch)
         alphas = searcher.alphas
         return SearchEpoch(
             epoch=epoch + 1,

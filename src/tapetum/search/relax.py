@@ -2,19 +2,21 @@ r"""The relaxation: the choice of a candidate becomes a probability that can be 
 
 The architecture parameters (alphas) are a number :math:`\alpha_o` for each candidate of a slot, and
 a number :math:`\beta_k` for each depth of a run of slots that may be left out.  A pass through the
-supernet uses a differentiable sample of them (Gumbel-softmax),
+supernet uses a differentiable sample of the candidates (Gumbel-softmax),
 
 .. math::
     p_o = \operatorname{softmax}_o \frac{\alpha_o + g_o}{\tau}, \qquad
     g_o = -\ln(-\ln u_o), \; u_o \sim U(0, 1),
 
-with a temperature :math:`\tau` that falls from epoch to epoch.  The expected latency,
+with a temperature :math:`\tau` that falls from epoch to epoch.  Depths are mixed by the plain softmax
+of :math:`\beta`.  The latency of a pass has the same shares as its output,
 
 .. math::
-    E[\ell] = b + \sum_s P(s) \sum_o \operatorname{softmax}_o(\alpha)\, \ell_{s,o},
+    \ell = b + \sum_s P(s) \sum_o p_o\, \ell_{s,o},
 
-with the probability :math:`P(s)` that a slot is present, uses the alphas themselves, so that each
-of them gets a gradient.  With all weight on one choice it is the prediction of the table.
+with the probability :math:`P(s)` that a slot is present, so that the gradients of the task and of the
+latency have the same factor :math:`1 / \tau`.  The expected latency has the plain softmax of the
+alphas for shares.  With all weight on one choice both are the prediction of the table.
 
 References:
     | TF-NAS (Hu, Wu, He, 2020), https://arxiv.org/abs/2008.05314
@@ -39,6 +41,7 @@ __all__ = [
     "expected_latency",
     "gumbel_softmax",
     "latency_penalty",
+    "mixture_latency",
     "sampled_mixture",
     "sampled_paths",
 ]
@@ -93,8 +96,7 @@ class ArchitectureParameters(nn.Module):
     def depth_probabilities(self) -> dict[str, tuple[float, ...]]:
         """Return the probability of each depth of each run, from none to all."""
         return {
-            first: tuple(alphas.detach().softmax(0).tolist())
-            for first, alphas in self.depths.items()
+            first: tuple(shares.tolist()) for first, shares in self.depth_shares().items()
         }
 
     def entropy(self) -> float:
@@ -114,12 +116,9 @@ class ArchitectureParameters(nn.Module):
         name = self.names(path)[int(self.operators[path].argmax())]
         return Choice(candidate=name, hidden_channels=widths[name])
 
-    def sampled_depths(self, *, temperature: float, generator: Generator) -> dict[str, Tensor]:
-        """Return a sample of the probabilities of each depth of each run."""
-        return {
-            first: gumbel_softmax(run, temperature=temperature, generator=generator)
-            for first, run in self.depths.items()
-        }
+    def depth_shares(self) -> dict[str, Tensor]:
+        """Return the share of each depth of each run, with gradients."""
+        return {first: alphas.softmax(0) for first, alphas in self.depths.items()}
 
 
 def gumbel_softmax(
@@ -164,7 +163,7 @@ def sampled_mixture(
             chosen = shares.detach().topk(count).indices.sort().values.tolist()
             shares = shares / shares[chosen].sum()
         parts[path] = [Part(names[i], widths[path][names[i]], shares[i]) for i in chosen]
-    return Mixture(parts, alphas.sampled_depths(temperature=temperature, generator=generator))
+    return Mixture(parts, alphas.depth_shares())
 
 
 def sampled_paths(
@@ -176,7 +175,7 @@ def sampled_paths(
     The alphas get no gradient.
     """
     with torch.no_grad():
-        depths = alphas.sampled_depths(temperature=temperature, generator=generator)
+        depths = alphas.depth_shares()
         firsts = {
             path: int(gumbel_softmax(slot, temperature=temperature, generator=generator).argmax())
             for path, slot in alphas.operators.items()
@@ -191,20 +190,33 @@ def sampled_paths(
         yield Mixture(parts, depths)
 
 
+def mixture_latency(mixture: Mixture, table: LatencyTable) -> Float[Tensor, ""]:
+    """Return the latency of a pass in ms, by the shares of its parts and depths, with gradients."""
+    present = _presence(mixture.depths, table.space)
+    total = torch.tensor(table.fixed_ms)
+    for path, parts in mixture.parts.items():
+        prices = table.prices[path]
+        costs = [
+            (1.0 if part.share is None else part.share)
+            * prices[Choice(candidate=part.candidate, hidden_channels=part.hidden_channels)]
+            for part in parts
+        ]
+        total = total + present.get(path, 1.0) * sum(costs)
+    return total
+
+
 def expected_latency(
     alphas: ArchitectureParameters, widths: Widths, table: LatencyTable
 ) -> Float[Tensor, ""]:
     """Return the expected latency of a network drawn by the alphas, in ms, with gradients."""
-    present = _chances(alphas)
-    costs = []
+    parts = {}
     for path, slot_alphas in alphas.operators.items():
-        prices = [
-            table.prices[path][Choice(candidate=name, hidden_channels=widths[path][name])]
-            for name in alphas.names(path)
-        ]
         shares = slot_alphas.softmax(0)
-        costs.append(present.get(path, 1.0) * (shares * shares.new_tensor(prices)).sum())
-    return table.fixed_ms + torch.stack(costs).sum()
+        parts[path] = [
+            Part(name, widths[path][name], share)
+            for name, share in zip(alphas.names(path), shares, strict=True)
+        ]
+    return mixture_latency(Mixture(parts, alphas.depth_shares()), table)
 
 
 def latency_penalty(expected_ms: Float[Tensor, ""], *, target_ms: float) -> Float[Tensor, ""]:
@@ -212,12 +224,14 @@ def latency_penalty(expected_ms: Float[Tensor, ""], *, target_ms: float) -> Floa
     return (expected_ms / target_ms - 1).abs()
 
 
-def _chances(alphas: ArchitectureParameters) -> dict[str, Tensor]:
+def _presence(depths: Mapping[str, Tensor], space: Space) -> dict[str, Tensor]:
     """Return the probability that a slot is present, for each slot that may be left out."""
     chances: dict[str, Tensor] = {}
-    for first, paths in alphas.runs.items():
-        reached = alphas.depths[first].softmax(0).flip(0).cumsum(0).flip(0)
-        chances |= {path: reached[place + 1] for place, path in enumerate(paths)}
+    for first, shares in depths.items():
+        reached = shares.flip(0).cumsum(0).flip(0)
+        chances |= {
+            path: reached[place + 1] for place, path in enumerate(space.optional_runs[first])
+        }
     return chances
 
 

@@ -23,6 +23,7 @@ from tapetum.provenance import Provenance
 from tapetum.records import FiniteOrNone, FolderKind, Record
 from tapetum.search.derive import derive
 from tapetum.search.recipe import SearchRecipe
+from tapetum.search.widths import Ended
 from tapetum.training import EpochRecord
 
 __all__ = ["SEARCHES", "SearchEpoch", "SearchRequest", "SearchResult"]
@@ -74,7 +75,7 @@ class SearchEpoch(EpochRecord):
     means: dict[str, float]
     expected_ms: float
     likeliest_ms: float
-    widths_ended: Literal["target", "narrowest", "widest"]
+    widths_ended: Ended
     judged: dict[str, FiniteOrNone]
     entropy: float
     temperature: float
@@ -109,7 +110,7 @@ class SearchResult(Record):
     predicted_ms: float
     target_ms: float
     likeliest_ms: float
-    widths_ended: Literal["target", "narrowest", "widest"]
+    widths_ended: Ended
     epochs: tuple[SearchEpoch, ...]
     seconds: float
     images_per_second: float

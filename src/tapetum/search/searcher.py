@@ -5,10 +5,10 @@ weights have never seen, and moves the expected latency towards its target,
 
 .. math::
     L_w = L(\text{sampled path}) + L(\text{another path}), \qquad
-    L_\alpha = L(\text{mixture}) + \lambda \left| \frac{E[\ell]}{\ell^*} - 1 \right| .
+    L_\alpha = L(\text{mixture}) + \lambda \left| \frac{\ell(\text{mixture})}{\ell^*} - 1 \right| .
 
 After each epoch the hidden channels are sorted by their importance, together with the state of the
-optimizer, and the widths of the network that would be chosen are scaled to the target.
+optimizer.  Once the alphas are trained, widths are scaled to the target after each epoch.
 
 Whatever is drawn at random depends on the seed and the step alone.
 """
@@ -26,11 +26,12 @@ from tapetum.search.relax import (
     ArchitectureParameters,
     expected_latency,
     latency_penalty,
+    mixture_latency,
     sampled_mixture,
     sampled_paths,
 )
 from tapetum.search.supernet import Mixture, SuperNet
-from tapetum.search.widths import Scaled, nominal_widths, scale_widths
+from tapetum.search.widths import Scaled, nominal_widths, scale_candidates
 from tapetum.training import Batch, Compute
 
 __all__ = ["Searcher"]
@@ -75,7 +76,10 @@ class Searcher:
         )
 
     def weight_step(self, batch: Batch, *, step: int, epoch: int) -> dict[str, Tensor]:
-        """Train two paths on a batch; return the loss of the sampled one and its terms."""
+        """Train the sampled path on a batch, and another; return the loss of the first and its terms.
+
+        As published, the warm-up trains the sampled path alone, unless the paths share the batch.
+        """
         self.supernet.train()
         for group in self.weight_optimizer.param_groups:
             cosine = math.cos(math.pi * (step / self.total_steps))
@@ -85,7 +89,7 @@ class Searcher:
             self.alphas, self.widths, temperature=temperature, generator=generator
         )
         losses = []
-        for mixture, share in zip(paths, self._shares(batch), strict=True):
+        for mixture, share in zip(paths, self._shares(batch, epoch), strict=False):
             loss, terms = self._loss(share, mixture)
             self.compute.accelerator.backward(loss)
             losses.append({"loss": loss.detach(), **terms})
@@ -107,25 +111,32 @@ class Searcher:
             count=PAIR if self.recipe.alpha_update == "pair" else None,
         )
         loss, _ = self._loss(batch, mixture)
-        expected_ms = expected_latency(self.alphas, self.widths, self.table)
-        penalty = latency_penalty(expected_ms, target_ms=self.budget.target_ms)
+        mixture_ms = mixture_latency(mixture, self.table)
+        penalty = latency_penalty(mixture_ms, target_ms=self.budget.target_ms)
         self.compute.accelerator.backward(loss + self.recipe.latency_weight * penalty)
         self.supernet.requires_grad_(True)
         self.compute.share_gradients(self.alphas)
+        nn.utils.clip_grad_norm_(self.alphas.parameters(), self.recipe.clip_norm)
         self.alpha_optimizer.step()
         self.alpha_optimizer.zero_grad(set_to_none=True)
-        return {"alpha_loss": loss.detach(), "expected_ms": expected_ms.detach()}
+        return {"alpha_loss": loss.detach(), "mixture_ms": mixture_ms.detach()}
 
-    def after_epoch(self) -> Scaled:
-        """Sort channels and scale widths; return the network that would be chosen now."""
+    @torch.no_grad()
+    def after_epoch(self, epoch: int) -> Scaled:
+        """Sort channels and scale widths; return the network that would be chosen now.
+
+        The alphas decide about widths, so nothing is scaled before they are trained.
+        """
         self.supernet.sort_channels(self.widths, self.weight_optimizer)
         best = self.alphas.best(self.widths)
-        if not self.recipe.scales_widths:
-            return Scaled(best, self.table.predict(best).median_ms, "target")
-        scaled = scale_widths(self.table, best, target_ms=self.budget.target_ms)
-        for path, choice in scaled.choices.items():
-            if choice is not None:
-                self.widths[path][choice.candidate] = choice.hidden_channels
+        if epoch < self.recipe.warmup_epochs or not self.recipe.scales_widths:
+            return Scaled(best, self.table.predict(best).median_ms, "unscaled")
+        scaled, self.widths = scale_candidates(
+            self.table,
+            best,
+            lambda widths: float(expected_latency(self.alphas, widths, self.table)),
+            target_ms=self.budget.target_ms,
+        )
         return scaled
 
     @torch.no_grad()
@@ -163,10 +174,10 @@ class Searcher:
             )
         return self.recipe.loss_of(outputs, batch)
 
-    def _shares(self, batch: Batch) -> tuple[Batch, Batch]:
-        """Return the images of each of two paths: all of a batch, or half of it."""
+    def _shares(self, batch: Batch, epoch: int) -> tuple[Batch, ...]:
+        """Return the images of each path that is trained: all of a batch, or half of it."""
         if not self.recipe.splits_batches:
-            return batch, batch
+            return (batch,) if epoch < self.recipe.warmup_epochs else (batch, batch)
         middle = len(batch.noisy) // 2
         first = Batch._make(None if value is None else value[:middle] for value in batch)
         return first, Batch._make(None if value is None else value[middle:] for value in batch)

@@ -6,6 +6,9 @@ deep the pass goes; the supernet itself has no state of the search.
 
 A mixture of one choice for each slot is a network of the space.  :meth:`SuperNet.extract` copies
 its weights into a separate network, which has the same outputs.
+
+Batch normalisations have a scale of 1 and a shift of 0, as published, so that the alphas decide on
+a candidate and not the scale of its output.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -81,6 +84,7 @@ class SuperNet(nn.Module):
         }
         for where, sequence in self._sequences.items():
             self.network.set_submodule(where, sequence)
+        _fix_scales(self.network)
 
     def forward(
         self,
@@ -144,6 +148,16 @@ class SuperNet(nn.Module):
         finally:
             for block in self._slots.values():
                 block.parts = ()
+
+
+def _fix_scales(network: Network) -> None:
+    """Turn scale and shift of each batch normalisation into constants; their names stay."""
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            for name in ("weight", "bias"):
+                value = getattr(module, name).detach()
+                delattr(module, name)
+                module.register_buffer(name, value)
 
 
 def _sequence(network: Network, where: str) -> nn.Sequential:

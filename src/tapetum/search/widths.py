@@ -1,24 +1,35 @@
 """Elasticity scaling: hidden widths that bring a network to its latency target.
 
-After each epoch of a search, the network that would be chosen now (the most probable candidate of
-each slot) is made as wide as the target allows.  First all slots are scaled by one factor, then
-ever fewer of the later ones, until no slot can take one more step.  Widths stay on the grid of
-their slot, and prices are those of the latency table.
+After each epoch that trained the alphas, the network that would be chosen now (the most probable
+candidate of each slot) is made as wide as the target allows.  First all slots are scaled by one
+factor, then ever fewer of the later ones, until no slot can take one more step.  Widths stay on the
+grid of their slot, and prices are those of the latency table.
+
+The published search scales no other candidate.  A network of narrow candidates is then widened to
+the target while the wide candidates keep their widths, so the expected latency stays above the
+target until the alphas are certain.  Here the other candidates of a slot get a width of about the
+same latency, such that the expected latency meets the target (:func:`scale_candidates`).  Where the
+alphas are certain, both ways are the same.
 
 References:
     TF-NAS (Hu, Wu, He, 2020), https://arxiv.org/abs/2008.05314
 """
 
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, NamedTuple
 
 from tapetum.arch import Candidate, Choice, Slot, Space
 from tapetum.latency import LatencyTable
 
-__all__ = ["Scaled", "nominal_widths", "scale_widths"]
+__all__ = ["Scaled", "nominal_widths", "scale_candidates", "scale_widths"]
 
 Network = dict[str, Choice | None]
+Ended = Literal["target", "narrowest", "widest", "unscaled"]
+CandidateWidths = dict[str, dict[str, int]]
+
+HALVINGS = 9  # of an interval, until its end is near enough
+LARGEST_RATIO = 8.0  # of the latency of a candidate and of the likeliest one of its slot
 
 
 class Scaled(NamedTuple):
@@ -28,15 +39,16 @@ class Scaled(NamedTuple):
         choices: The network.
         latency_ms: Predicted latency in milliseconds.
         ended: ``target`` if one more step would miss the target, ``narrowest`` if all widths are
-            minimal and still above the target, ``widest`` if all are maximal and below it.
+            minimal and still above the target, ``widest`` if all are maximal and below it,
+            ``unscaled`` if widths were left as they are.
     """
 
     choices: Network
     latency_ms: float
-    ended: Literal["target", "narrowest", "widest"]
+    ended: Ended
 
 
-def nominal_widths(space: Space) -> dict[str, dict[str, int]]:
+def nominal_widths(space: Space) -> CandidateWidths:
     """Return the width on the grid nearest to the expansion of each candidate of each slot."""
     return {
         path: {candidate.name: _nominal(slot, candidate) for candidate in slot.candidates}
@@ -63,6 +75,74 @@ def scale_widths(
         scaled = _scale_together(table, scaled, [path], grids, target_ms)
     is_widest = all(_present(scaled, path).hidden_channels == grids[path][-1] for path in paths)
     return Scaled(scaled, table.predict(scaled).median_ms, "widest" if is_widest else "target")
+
+
+def scale_candidates(
+    table: LatencyTable,
+    likeliest: Mapping[str, Choice | None],
+    expected_ms: Callable[[CandidateWidths], float],
+    *,
+    target_ms: float,
+) -> tuple[Scaled, CandidateWidths]:
+    """Scale every candidate of every slot to a latency target.
+
+    Args:
+        table: Prices of all candidates.
+        likeliest: The most probable candidate of each slot, or ``None`` if it is left out.
+        expected_ms: Returns the expected latency for the width of each candidate.
+        target_ms: Latency target in milliseconds.
+
+    Returns:
+        The likeliest network and the width of each candidate.  The expected latency is near the
+        target, as far as widths allow; that of the likeliest network is not above it, either.
+    """
+
+    def at(limit_ms: float, ratio: float) -> tuple[Scaled, CandidateWidths]:
+        scaled = scale_widths(table, likeliest, target_ms=limit_ms)
+        return scaled, _of_similar_latency(table, scaled.choices, ratio)
+
+    def is_within(limit_ms: float, ratio: float) -> bool:
+        return expected_ms(at(limit_ms, ratio)[1]) <= target_ms
+
+    limit_ms = _last(lambda ms: is_within(ms, 1), table.range.fastest_ms, target_ms)
+    return at(limit_ms, _last(lambda ratio: is_within(limit_ms, ratio), 1, LARGEST_RATIO))
+
+
+def _last(is_within: Callable[[float], bool], low: float, high: float) -> float:
+    """Return nearly the largest number that is within, or ``low`` if none is."""
+    if is_within(high):
+        return high
+    for _ in range(HALVINGS):
+        middle = (low + high) / 2
+        low, high = (middle, high) if is_within(middle) else (low, middle)
+    return low
+
+
+def _of_similar_latency(table: LatencyTable, network: Network, ratio: float) -> CandidateWidths:
+    """Return the widest width of each candidate whose latency is within that of the slot's choice.
+
+    Args:
+        table: Prices of all candidates.
+        network: The choices, whose widths stay.
+        ratio: Latency of the others, relative to that of the choice.  Candidates of a slot that is
+            left out keep the width of their expansion.
+    """
+    widths = nominal_widths(table.space)
+    for path, choice in network.items():
+        if choice is None:
+            continue
+        slot, prices = table.space.slots[path], table.prices[path]
+        limit_ms = ratio * prices[choice] + 1e-9
+        for name in widths[path]:
+            grid = slot.widths(slot.candidate(name))
+            place = bisect_right(
+                grid,
+                limit_ms,
+                key=lambda width: prices[Choice(candidate=name, hidden_channels=width)],
+            )
+            widths[path][name] = grid[max(place - 1, 0)]
+        widths[path][choice.candidate] = choice.hidden_channels
+    return widths
 
 
 def _scale_together(

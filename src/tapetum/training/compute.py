@@ -196,8 +196,8 @@ class SharedBatchNorm2d(RowBatchNorm2d):
     def like(cls, norm: nn.BatchNorm2d) -> "SharedBatchNorm2d":
         """Return a shared layer with the parameters, statistics and settings of ``norm``."""
         shared = cls(norm.num_features, eps=norm.eps, momentum=norm.momentum, affine=norm.affine)
-        shared._parameters.update(norm._parameters)
-        shared._buffers.update(norm._buffers)
+        shared._parameters = norm._parameters.copy()
+        shared._buffers = norm._buffers.copy()  # also a scale that is a constant
         return shared.train(norm.training)
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
