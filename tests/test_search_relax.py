@@ -115,8 +115,8 @@ def test_a_pass_takes_as_long_as_its_shares_say(
     )
     latency = mixture_latency(mixture, table)
     latency.backward()
-    present = {path: 1.0 for path in table.space.slots}
-    for first, run in table.space.optional_runs.items():
+    present = dict.fromkeys(table.space.slots, 1.0)
+    for run in table.space.optional_runs.values():
         present |= {path: (len(run) - k) / (len(run) + 1) for k, path in enumerate(run)}
     total = table.fixed_ms
     for path, parts in mixture.parts.items():

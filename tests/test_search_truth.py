@@ -95,9 +95,7 @@ def probability_of_the_large_kernel(
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
-@pytest.mark.parametrize(
-    "recipe_name", ["swift", pytest.param("tf-nas", marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize("recipe_name", ["swift", pytest.param("tf-nas", marks=pytest.mark.slow)])
 def test_the_kernel_that_can_solve_the_task_is_preferred(
     recipe_name: str, seed: int, tmp_path: Path
 ) -> None:

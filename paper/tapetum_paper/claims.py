@@ -139,6 +139,8 @@ def _line(claim: Claim, outcome: Outcome) -> tuple[str, ...]:
     theirs = [spread([row.printed.get(claim.measure) for row in rows]) for rows in sides]
     better, worse = ([*_values(outcome, rows, measure)] for rows in sides)
     here, verdict = _verdict(better, worse, digits=measure.digits)
+    if any(outcome.is_old(row) for rows in sides for row in rows):
+        verdict += " (old search)"
     seeds = f"{len(better)} and {len(worse)}"
     return (claim.says, claim.measure, _difference(*theirs, digits=1), here, seeds, verdict)
 

@@ -25,25 +25,24 @@ def comparison(outcome: Outcome) -> content.Table | None:
         return None
     rows: list[tuple[str, ...]] = []
     for row in experiment.rows:
-        rows += _lines(experiment.measures, row, outcome.of(row))
+        rows += _lines(experiment.measures, row, outcome)
     header = ("network", "", *(measure.title for measure in experiment.measures), "trained")
     return content.Table(title=experiment.title, header=header, rows=tuple(rows))
 
 
-def _lines(
-    measures: Sequence[Measure], row: Row, done: Sequence[CellResult]
-) -> list[tuple[str, ...]]:
+def _lines(measures: Sequence[Measure], row: Row, outcome: Outcome) -> list[tuple[str, ...]]:
     """Return the printed line, ours, and the difference, as far as they exist."""
+    title, done = outcome.title(row), outcome.of(row)
     known = [spread([measure.read(one) for one in done]) for measure in measures]
     ours = tuple(
         _shown(found, measure) if found else measure.absent if done else NOT_RUN
         for found, measure in zip(known, measures, strict=True)
     )
     if not row.printed:
-        return [(row.title, "here", *ours, _training(done))]
+        return [(title, "here", *ours, _training(done))]
     printed = [row.printed.get(measure.title) for measure in measures]
     theirs = tuple("-" if value is None else f"{value}" for value in printed)
-    lines = [(row.title, "paper", *theirs, ""), ("", "here", *ours, _training(done))]
+    lines = [(title, "paper", *theirs, ""), ("", "here", *ours, _training(done))]
     if done:
         differences = (
             "-" if found is None or value is None else f"{found.mean - value:+.{measure.digits}f}"

@@ -156,11 +156,18 @@ def _how(experiment: Experiment, done: Sequence[CellResult]) -> str:
     first = done[0]
     cpus = sorted({f"{one.result.provenance.cpu}, {_threads(one)}" for one in done})
     return (
-        f"{len(done)} of {len(experiment.cells)} trainings; {_images_of(done)}{first.source}; "
+        f"{len(done)} of {len(experiment.cells)} trainings{_old_of(done)}; "
+        f"{_images_of(done)}{first.source}; "
         f"{'; '.join(cpus)}; "
         f"`python -m tapetum_paper {experiment.name} --scale {experiment.scale}`; "
         f"[results/{REPRODUCED}/{experiment.scale}](../results/{REPRODUCED}/{experiment.scale})."
     )
+
+
+def _old_of(done: Sequence[CellResult]) -> str:
+    """Return how many results are of the old search."""
+    count = sum(one.is_of_old_search for one in done)
+    return f", {count} of them of the old search (log.md)" if count else ""
 
 
 def _images_of(done: Sequence[CellResult]) -> str:

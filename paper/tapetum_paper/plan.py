@@ -85,6 +85,7 @@ class CellResult(Record):
         search: Result of the search, if the network was searched.
         trained: The trained network, if a search chose it.
         timing: Latency beside the other networks of the table; stored in a file of its own.
+        is_of_old_search: Whether the search was that of before 2026-11-28 (docs/log.md).
     """
 
     schema_version: Literal[2] = 2
@@ -96,6 +97,7 @@ class CellResult(Record):
     search: SearchResult | None = None
     trained: Architecture | NetworkFacts | None = None
     timing: Annotated[Timing | None, Field(exclude=True)] = None
+    is_of_old_search: Annotated[bool, Field(exclude=True)] = False
 
     @property
     def architecture(self) -> Architecture | NetworkFacts:
@@ -179,8 +181,20 @@ class Outcome:
     by_slug: Mapping[str, CellResult]
 
     def of(self, row: Row) -> list[CellResult]:
-        """Return the results of a row, one for each seed; empty if it was not run."""
-        return [self.by_slug[cell.slug] for cell in row.cells if cell.slug in self.by_slug]
+        """Return the results of a row, one for each seed; empty if it was not run.
+
+        Results of the old search count only as long as there are no others.
+        """
+        known = [self.by_slug[cell.slug] for cell in row.cells if cell.slug in self.by_slug]
+        return [done for done in known if not done.is_of_old_search] or known
+
+    def is_old(self, row: Row) -> bool:
+        """Return whether the results of a row are of the old search."""
+        return any(done.is_of_old_search for done in self.of(row))
+
+    def title(self, row: Row) -> str:
+        """Return the title of a row, which marks the old search."""
+        return f"{row.title} (old search)" if self.is_old(row) else row.title
 
     @property
     def done(self) -> list[CellResult]:

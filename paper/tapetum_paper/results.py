@@ -3,7 +3,10 @@
 ::
 
     RESULTS/SCALE/CELL.json                  the result of a cell
+    RESULTS/SCALE/old_search/CELL.json       the same of the search of before 2026-11-28
     RESULTS/SCALE/latency/EXPERIMENT.json    latencies of its networks, measured in turns
+
+A result of the old search is shown, and marked, until its cell has a result.
 """
 
 from pathlib import Path
@@ -13,6 +16,8 @@ from tapetum.progress import ProgressCallback, silent
 from tapetum.records import differences
 from tapetum_paper.plan import Cell, CellResult, Experiment, Outcome, Scale
 from tapetum_paper.side_by_side import SideBySide, time_side_by_side
+
+OLD_SEARCH = "old_search"
 
 __all__ = ["finished", "gather", "result_path", "time_networks"]
 
@@ -42,6 +47,14 @@ def finished(results: Path, scale: Scale, cell: Cell) -> CellResult | None:
     return done
 
 
+def _of_old_search(results: Path, scale: Scale, cell: Cell) -> CellResult | None:
+    """Read the result of a cell with the old search; return ``None`` if there is none."""
+    path = results / scale / OLD_SEARCH / f"{cell.slug}.json"
+    if not path.exists():
+        return None
+    return CellResult.read(path).model_copy(update={"is_of_old_search": True})
+
+
 def gather(experiment: Experiment, results: Path) -> Outcome:
     """Read the results of an experiment.
 
@@ -53,15 +66,24 @@ def gather(experiment: Experiment, results: Path) -> Outcome:
     path = _latency_path(experiment, results)
     if path.exists():
         timings = SideBySide.read(path).timings
-    found = {cell.slug: finished(results, experiment.scale, cell) for cell in experiment.cells}
+    found = {
+        cell.slug: finished(results, experiment.scale, cell)
+        or _of_old_search(results, experiment.scale, cell)
+        for cell in experiment.cells
+    }
     return Outcome(
         experiment,
         {
-            slug: done.model_copy(update={"timing": timings.get(slug)})
+            slug: done.model_copy(update={"timing": timings.get(_timing_name(slug, done))})
             for slug, done in found.items()
             if done is not None
         },
     )
+
+
+def _timing_name(slug: str, done: CellResult) -> str:
+    """Return the name of a timing; the old search found another network for the same cell."""
+    return f"{OLD_SEARCH}/{slug}" if done.is_of_old_search else slug
 
 
 def time_networks(
@@ -84,7 +106,9 @@ def time_networks(
     # A figure without numbers has no place for a latency.
     if experiment.deployment is None or not experiment.measures or is_timed:
         return outcome
-    networks = {slug: done.architecture for slug, done in outcome.by_slug.items()}
+    networks = {
+        _timing_name(slug, done): done.architecture for slug, done in outcome.by_slug.items()
+    }
     found = time_side_by_side(networks, experiment.deployment, progress=progress)
     found.write(_latency_path(experiment, results))
     return gather(experiment, results)

@@ -24,7 +24,7 @@ def _draw_figure_4(outcome: Outcome) -> "Figure":
     figure = Figure(figsize=(2.4 * len(rows), 2.6), layout="constrained")
     panels = figure.subplots(1, len(rows), sharey=True)
     for row, axes in zip(rows, panels, strict=True):
-        axes.set(title=row.title, xlabel="epoch", ylim=(0, None))
+        axes.set(title=outcome.title(row), xlabel="epoch", ylim=(0, None))
         lines = _probabilities(outcome.of(row))
         if not lines:
             say_not_run(axes)
@@ -59,7 +59,7 @@ def _draw_figure_5(outcome: Outcome) -> "Figure":
 def _draw_figure_6(outcome: Outcome) -> "Figure":
     """Draw a point for each classifier: accuracy over latency."""
     return _scatter(
-        outcome, {row.title: [row] for row in outcome.experiment.rows}, marks_points=True
+        outcome, {outcome.title(row): [row] for row in outcome.experiment.rows}, marks_points=True
     )
 
 
@@ -89,7 +89,7 @@ def _draw_figure_8(outcome: Outcome) -> "Figure":
     """Draw a row for each noise level: noisy image, output of each network, truth."""
     from matplotlib.figure import Figure
 
-    titles = ["noisy", *(row.title for row in outcome.experiment.rows), "truth"]
+    titles = ["noisy", *map(outcome.title, outcome.experiment.rows), "truth"]
     figure = Figure(figsize=(1.9 * len(titles), 2.1 * len(IMAGE_SIGMAS)), layout="constrained")
     panels = figure.subplots(len(IMAGE_SIGMAS), len(titles), squeeze=False)
     for sigma, line in zip(IMAGE_SIGMAS, panels, strict=True):

@@ -377,9 +377,8 @@ def _on_clean(recipe: SearchRecipe) -> SearchRecipe:
 
 def _as(model: SearchRecipe, recipe: SearchRecipe) -> SearchRecipe:
     """Return the same recipe in the way of another one."""
-    ways = {
-        name: getattr(model, name) for name in ("shares_weights", "splits_batches", "alpha_update")
-    }
+    names = ("shares_weights", "splits_batches", "alpha_update", "label_smoothing")
+    ways = {name: getattr(model, name) for name in names}
     if all(getattr(recipe, name) == way for name, way in ways.items()):
         return recipe
     return recipe.model_copy(update={"name": f"{recipe.name}-as-{model.name}", **ways})

@@ -31,7 +31,7 @@ def told(integrated: Sequence[float], sequential: Sequence[float]) -> tuple[str,
     experiment = made_up(Scale.small)
     rows = {row.title: row for row in experiment.rows}
     results: Any = {
-        cell.slug: SimpleNamespace(value=value)
+        cell.slug: SimpleNamespace(value=value, is_of_old_search=False)
         for title, values in ((CLAIM.better, integrated), (CLAIM.worse, sequential))
         for cell, value in zip(rows[title].cells, values, strict=False)
     }

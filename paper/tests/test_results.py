@@ -1,6 +1,7 @@
 """Every stored result parses with the records of today."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,8 @@ from tapetum_paper import ALL, Scale, gather
 from tapetum_paper.climb import Climb
 from tapetum_paper.latencies import TableCheck
 from tapetum_paper.plan import CellResult
+from tapetum_paper.results import OLD_SEARCH, result_path
+from tapetum_paper.searching import quality
 from tapetum_paper.side_by_side import SideBySide
 
 ROOT = Path(__file__).parent.parent / "results"
@@ -48,4 +51,23 @@ def test_a_result_parses(path: Path) -> None:
 def test_a_result_is_of_the_cell_of_today(scale: Scale) -> None:
     """A stored result belongs to an experiment whose settings have not changed since."""
     known = {slug for make in ALL for slug in gather(make(scale), REPRODUCED).by_slug}
-    assert known == {path.stem for path in (REPRODUCED / scale).glob("*.json")}
+    folders = (REPRODUCED / scale, REPRODUCED / scale / OLD_SEARCH)
+    assert known == {path.stem for folder in folders for path in folder.glob("*.json")}
+
+
+def test_a_result_of_the_old_search_is_marked(tmp_path: Path) -> None:
+    """Until its cell has a result: then neither scores nor latency are those of the old one."""
+    scale, experiment = Scale.small, quality(Scale.small)
+    shutil.copytree(REPRODUCED / scale / OLD_SEARCH, tmp_path / scale / OLD_SEARCH)
+    shutil.copytree(REPRODUCED / scale / "latency", tmp_path / scale / "latency")
+    row = experiment.rows[0]
+    before = gather(experiment, tmp_path)
+    assert before.title(row) == f"{row.title} (old search)"
+    assert all(done.timing is not None for done in before.of(row))
+    cell = row.cells[0]
+    old = before.by_slug[cell.slug]
+    old.model_copy(update={"cell": cell}).write(result_path(tmp_path, scale, cell))
+    after = gather(experiment, tmp_path)
+    (done,) = after.of(row)
+    assert after.title(row) == row.title
+    assert done.timing is None

@@ -8,13 +8,13 @@ supernet uses a differentiable sample of the candidates (Gumbel-softmax),
     p_o = \operatorname{softmax}_o \frac{\alpha_o + g_o}{\tau}, \qquad
     g_o = -\ln(-\ln u_o), \; u_o \sim U(0, 1),
 
-with a temperature :math:`\tau` that falls from epoch to epoch.  Depths are mixed by the plain softmax
-of :math:`\beta`.  The latency of a pass has the same shares as its output,
+with a temperature :math:`\tau` that falls from epoch to epoch.  Depths are mixed by the plain
+softmax of :math:`\beta`.  The latency of a pass has the same shares as its output,
 
 .. math::
     \ell = b + \sum_s P(s) \sum_o p_o\, \ell_{s,o},
 
-with the probability :math:`P(s)` that a slot is present, so that the gradients of the task and of the
+with the probability :math:`P(s)` that a slot is present.  So the gradients of the task and of the
 latency have the same factor :math:`1 / \tau`.  The expected latency has the plain softmax of the
 alphas for shares.  With all weight on one choice both are the prediction of the table.
 
@@ -95,9 +95,7 @@ class ArchitectureParameters(nn.Module):
 
     def depth_probabilities(self) -> dict[str, tuple[float, ...]]:
         """Return the probability of each depth of each run, from none to all."""
-        return {
-            first: tuple(shares.tolist()) for first, shares in self.depth_shares().items()
-        }
+        return {first: tuple(shares.tolist()) for first, shares in self.depth_shares().items()}
 
     def entropy(self) -> float:
         """Return the mean relative entropy of the slots: 1 undecided, 0 decided."""

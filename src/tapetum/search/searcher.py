@@ -76,9 +76,9 @@ class Searcher:
         )
 
     def weight_step(self, batch: Batch, *, step: int, epoch: int) -> dict[str, Tensor]:
-        """Train the sampled path on a batch, and another; return the loss of the first and its terms.
+        """Train two paths on a batch; return the loss of the sampled one and its terms.
 
-        As published, the warm-up trains the sampled path alone, unless the paths share the batch.
+        As published, the warm-up trains the sampled path alone, unless both share the batch.
         """
         self.supernet.train()
         for group in self.weight_optimizer.param_groups:
