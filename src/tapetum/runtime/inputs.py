@@ -17,7 +17,16 @@ from tapetum.errors import DataError, InputError
 from tapetum.runtime.image import IMAGE_SUFFIXES, DecodedImage, decode_image, read_image
 from tapetum.runtime.manifest import Manifest
 
-__all__ = ["ImageLike", "Source", "as_source", "check_boxes", "images_in", "load", "split_batch"]
+__all__ = [
+    "ImageLike",
+    "Source",
+    "as_source",
+    "check_boxes",
+    "images_in",
+    "load",
+    "split_batch",
+    "type_name",
+]
 
 ImageLike = (
     Path | str | bytes | bytearray | memoryview | BinaryIO | Image.Image | NDArray[Any]
@@ -68,7 +77,7 @@ def load(image: ImageLike, manifest: Manifest) -> DecodedImage | NDArray[Any]:
     if isinstance(image, Image.Image):
         return _from_pillow(image)
     if not hasattr(image, "read"):
-        raise InputError(f"{_type_of(image)} is not an image", f"pass {_TYPES}{_hint(image)}")
+        raise InputError(f"{type_name(image)} is not an image", f"pass {_TYPES}{_hint(image)}")
     content = image.read()
     if not isinstance(content, bytes):
         raise InputError("the file is open as text", "open it with mode 'rb'")
@@ -110,7 +119,7 @@ def split_batch(images: Any) -> list[Any]:
     single = str | Path | bytes | bytearray | memoryview | Image.Image | DecodedImage
     if isinstance(images, single) or not hasattr(images, "__iter__") or hasattr(images, "read"):
         raise InputError(
-            f"{_type_of(images)} is not a batch of images",
+            f"{type_name(images)} is not a batch of images",
             "pass a list of images, or an array of shape (n, h, w, c)",
         )
     return list(images)
@@ -263,7 +272,11 @@ def _from_pillow(image: Image.Image) -> NDArray[Any]:
                 raise InputError("its integers do not fit 16 bits", "pass a uint16 array")
             return values.astype(np.uint16)
         colours = "L" if image.mode in ("1", "L", "LA", "La") else "RGB"
-        return np.asarray(image.convert(f"{colours}A" if image.has_transparency_data else colours))
+        colours += "A" if image.has_transparency_data else ""
+        samples = np.asarray(image.convert(colours))
+        if image.mode in ("P", "PA") and (samples[..., :3] == samples[..., :1]).all():
+            samples = samples[..., [0, 3]] if "A" in colours else samples[..., 0]  # as in files
+        return samples
     except (OSError, ValueError, SyntaxError) as error:  # it is decoded only now
         raise DataError(f"the Pillow image cannot be decoded: {error}", "open it again") from error
 
@@ -286,6 +299,7 @@ def _hint(value: Any) -> str:
     return ""
 
 
-def _type_of(value: Any) -> str:
+def type_name(value: Any) -> str:
+    """Return the type of a value with its article, for an error."""
     name = type(value).__name__
     return f"{'an' if name[:1].lower() in 'aeiou' else 'a'} {name}"

@@ -24,7 +24,15 @@ from pydantic import Field, PositiveInt
 from tapetum.errors import DataError, InputError, TapetumError
 from tapetum.records import Record, faults_are_ours
 from tapetum.runtime.image import DecodedImage
-from tapetum.runtime.inputs import ImageLike, Source, as_source, check_boxes, load, split_batch
+from tapetum.runtime.inputs import (
+    ImageLike,
+    Source,
+    as_source,
+    check_boxes,
+    load,
+    split_batch,
+    type_name,
+)
 from tapetum.runtime.manifest import Manifest
 from tapetum.runtime.network import Answer, PackagedNetwork
 from tapetum.runtime.package import Package, open_package
@@ -107,7 +115,7 @@ class Predictor:
         reject_below: float = 0.0,
     ) -> None:
         if not isinstance(package, Package):
-            problem = f"a predictor runs an opened package, not a {type(package).__name__}"
+            problem = f"a predictor runs an opened package, not {type_name(package)}"
             raise InputError(problem, "open a file with Predictor.open(path)")
         with faults_are_ours("the predictor cannot be opened so", "correct these arguments"):
             self._options = _Options(
@@ -378,7 +386,9 @@ def _seen_boxes(boxes: _Floats) -> _Floats:
 
 def _as_path(path: Any, what: str) -> Path:
     if not isinstance(path, str | os.PathLike):
-        raise InputError(f"{what} has a path, not a {type(path).__name__}", "pass a str or a Path")
+        raise InputError(
+            f"{what} is opened by its path, not by {type_name(path)}", "pass a str or Path"
+        )
     return Path(path)
 
 

@@ -101,7 +101,7 @@ def output_format(
     return OutputFormat(suffix if suffix.lower() in suffixes else suffixes[0], _loss(image, name))
 
 
-def write_image(path: Path, image: DecodedImage) -> None:
+def write_image(path: Path | str, image: DecodedImage) -> None:
     """Write an image in one step, in the format of the path's suffix (PNG without one).
 
     The values are on the scale of :attr:`DecodedImage.white`. Profile, resolution, Exif data and
@@ -110,7 +110,7 @@ def write_image(path: Path, image: DecodedImage) -> None:
     Raises:
         DataError: The format cannot keep the image's depth or alpha, or the path cannot be written.
     """
-    write_frames(path, [image])
+    write_frames(Path(path), [image])
 
 
 def write_frames(path: Path, frames: Iterable[DecodedImage]) -> None:
