@@ -13,7 +13,6 @@ from tapetum.data import ImageDataset, loading, views
 from tapetum.data.folder import open_folder
 from tapetum.data.views import FolderDataset
 from tapetum.errors import DataError
-from tapetum.runtime import resample
 
 
 def values(height: int, width: int, *, seed: int = 0, colour: bool = False) -> NDArray[np.uint8]:
@@ -134,17 +133,6 @@ def test_pairs_stay_together(tmp_path: Path, classes: tuple[str, ...]) -> None:
         np.testing.assert_allclose(taken.noisy, taken.images + 100 / 255, atol=1e-6)
         assert (taken.labels is not None) == (classes != ("",))
     assert "paired" in split.info.description
-
-
-def test_pairs_are_never_resampled(tmp_path: Path) -> None:
-    """Of a pair only a cut is taken, as resampling would average the noise away."""
-    stored = values(40, 50)
-    for part in ("noisy", "clean"):
-        for index in range(2):
-            save(tmp_path / part / "a" / f"{index}.png", stored)
-    split = open_folder(tmp_path, seed=0, size_px=16)
-    expected = stored[12:28, 17:33] / np.float32(255)
-    np.testing.assert_allclose(validation(split.validation)[0, 0], expected, atol=1e-6)
 
 
 def test_half_pairs_are_skipped(tmp_path: Path) -> None:
@@ -301,25 +289,6 @@ def test_channels_follow_the_images(tmp_path: Path) -> None:
     assert training(open_folder(tmp_path, seed=0, channels=1).train).shape[1] == 1
 
 
-def test_sixteen_bits_stay(tmp_path: Path) -> None:
-    """16-bit images are not reduced to 8 bits on the way."""
-    stored = np.random.default_rng(0).integers(0, 65536, (32, 32), np.uint16)
-    for index in range(2):
-        save(tmp_path / f"{index}.png", stored)
-    found = validation(open_folder(tmp_path, seed=0).validation)
-    np.testing.assert_allclose(found[0, 0], stored / 65535, atol=1e-7)
-
-
-def test_validation_sees_the_middle(tmp_path: Path) -> None:
-    """Labelled images are reduced whole, so that the middle of the long side is left."""
-    stored = values(32, 64)
-    for index in range(2):
-        save(tmp_path / "a" / f"{index}.png", stored)
-    found = validation(open_folder(tmp_path, seed=0, size_px=20).validation)
-    middle = stored[np.newaxis, :, 16:48].astype(np.float32) / np.float32(255)
-    np.testing.assert_allclose(found[0], resample(middle, height=20, width=20))
-
-
 def test_big_labelled_images_are_kept_small(tmp_path: Path) -> None:
     """A big image with a name is reduced to twice the size before it is kept."""
     for index in range(2):
@@ -327,57 +296,6 @@ def test_big_labelled_images_are_kept_small(tmp_path: Path) -> None:
     split = open_folder(tmp_path, seed=0, size_px=32)
     assert split.train._images[0].shorter_side_px == 64
     assert split.train._images[0].width == 96
-
-
-def test_unlabelled_images_keep_their_scale(tmp_path: Path) -> None:
-    """A training image without label is a cut of the stored one, or its mirror image."""
-    for index in range(6):
-        save(tmp_path / f"{index}.png", values(24, 30))
-    split = open_folder(tmp_path, seed=0, size_px=16)
-    stored = values(24, 30) / np.float32(255)
-    windows = np.lib.stride_tricks.sliding_window_view(stored, (16, 16)).reshape(-1, 16, 16)
-    for image in training(split.train)[:, 0]:
-        distances = [
-            np.abs(windows - turned).max(axis=(1, 2)) for turned in (image, image[:, ::-1])
-        ]
-        assert np.min(distances) < 1e-6
-
-
-def test_small_images_are_enlarged(tmp_path: Path) -> None:
-    """An image below the size is enlarged, so that every image has the size."""
-    for index in range(3):
-        save(tmp_path / f"{index}.png", values(20 + index, 33))
-    split = open_folder(tmp_path, seed=0, size_px=32)
-    assert training(split.train).shape[2:] == validation(split.validation).shape[2:] == (32, 32)
-
-
-@pytest.mark.parametrize("folder", ["", "a"])
-def test_random_views_depend_on_seed_epoch_and_index(tmp_path: Path, folder: str) -> None:
-    """Crops are the same for the same seed, epoch and index, whatever is taken beside."""
-    for index in range(8):
-        save(tmp_path / folder / f"{index}.png", values(40, 48, seed=index))
-    images = open_folder(tmp_path, seed=0, size_px=24).train
-    first = training(images)
-    alone = images.take([3], epoch=0, seed=0, train=True).images
-    np.testing.assert_array_equal(alone[0], first[3])
-    np.testing.assert_array_equal(training(images), first)
-    assert (training(images, epoch=1) != first).any(axis=(1, 2, 3)).sum() >= 5
-    assert (training(images, seed=1) != first).any(axis=(1, 2, 3)).sum() >= 5
-
-
-def test_flips_happen_in_training_only_and_can_be_off(tmp_path: Path) -> None:
-    """About half of the training images are mirrored, none in validation, none when off."""
-    ramp = np.tile(np.arange(32, dtype=np.uint8), (32, 1))
-    for index in range(50):
-        save(tmp_path / f"{index}.png", ramp)
-
-    def mirrored(images: NDArray[np.float32]) -> int:
-        return int((images[:, 0, 0, 0] > images[:, 0, 0, -1]).sum())
-
-    split = open_folder(tmp_path, seed=0)
-    assert 8 <= mirrored(training(split.train)) <= 32
-    assert mirrored(validation(split.train)) == 0
-    assert mirrored(training(open_folder(tmp_path, seed=0, flip=False).train)) == 0
 
 
 def test_full_memory_changes_nothing(tmp_path: Path) -> None:

@@ -5,13 +5,16 @@ and returns tensors.
 """
 
 from tapetum.data import digits
-from tapetum.data.dataset import Dataset, DatasetInfo, ImageDataset, Samples
+from tapetum.data.augmentation import Augmentation
+from tapetum.data.dataset import Dataset, DatasetInfo, ImageDataset, Sample, Samples
 from tapetum.data.open import open_dataset
 
 __all__ = [
+    "Augmentation",
     "Dataset",
     "DatasetInfo",
     "ImageDataset",
+    "Sample",
     "Samples",
     "digits",
     "open_dataset",

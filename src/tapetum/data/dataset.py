@@ -13,11 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import PositiveInt, model_validator
 
+from tapetum.data.augmentation import Augmentation
 from tapetum.errors import DataError
 from tapetum.records import Record
-from tapetum.runtime import Preparation
+from tapetum.runtime import DecodedImage, Preparation
 
-__all__ = ["Dataset", "DatasetInfo", "ImageDataset", "Samples", "Skipped"]
+__all__ = ["Dataset", "DatasetInfo", "ImageDataset", "Sample", "Samples", "Skipped"]
 
 Skipped = tuple[Path, str]
 """A file that is not used, and the reason."""
@@ -84,6 +85,23 @@ class Samples(NamedTuple):
     boxes: NDArray[np.float32] | None
 
 
+class Sample(NamedTuple):
+    """One clean image at its own resolution, as a device receives it.
+
+    Attributes:
+        image: The image.
+        noisy: Its noisy twin; None where noise is added later.
+        labels: Shape (1,), or (k,) for k boxes; None without labels.
+        boxes: Shape (k, 4): left, top, right, bottom in pixels; None where the label belongs to
+            the whole image.
+    """
+
+    image: DecodedImage
+    noisy: DecodedImage | None
+    labels: NDArray[np.int64] | None
+    boxes: NDArray[np.float32] | None
+
+
 class ImageDataset(ABC):
     """The base of one part (training or validation) of a dataset.
 
@@ -111,6 +129,30 @@ class ImageDataset(ABC):
             train: Whether to crop and flip at random; the result depends on seed, epoch and index
                 alone.
         """
+
+    def sample(self, index: int) -> Sample:
+        """Return one image at its own resolution; here that of :meth:`take`."""
+        images, noisy, labels, boxes = self.take([index], epoch=0, seed=0, train=False)
+        return Sample(
+            image=_decoded(images[0]),
+            noisy=None if noisy is None else _decoded(noisy[0]),
+            labels=None if labels is None else labels[0].reshape(-1),
+            boxes=None if boxes is None else boxes[0],
+        )
+
+    def augmented(self, augmentation: Augmentation) -> "ImageDataset":
+        """Return the dataset with other random changes of its training images.
+
+        A mirror that is ``auto`` is decided. Composed images have no random changes: they are
+        returned as they are.
+        """
+        del augmentation
+        return self
+
+    @property
+    def augmentation(self) -> Augmentation | None:
+        """The random changes of training images; None where there are none."""
+        return None
 
     def num_batches(self, batch_size: int) -> int:
         """Return the number of whole batches; the last incomplete batch is dropped.
@@ -161,3 +203,17 @@ class _Subset(ImageDataset):
     def take(self, indices: Sequence[int], *, epoch: int, seed: int, train: bool) -> Samples:
         chosen = [self._indices[index] for index in indices]
         return self._images.take(chosen, epoch=epoch, seed=seed, train=train)
+
+    def sample(self, index: int) -> Sample:
+        return self._images.sample(self._indices[index])
+
+    def augmented(self, augmentation: Augmentation) -> ImageDataset:
+        return _Subset(self._images.augmented(augmentation), self._indices)
+
+    @property
+    def augmentation(self) -> Augmentation | None:
+        return self._images.augmentation
+
+
+def _decoded(pixels: NDArray[np.float32]) -> DecodedImage:
+    return DecodedImage(pixels, None, 32, "grey" if len(pixels) == 1 else "rgb")

@@ -14,7 +14,7 @@ from tapetum.data.parts import find_layout
 from tapetum.data.splitting import split
 from tapetum.data.views import FolderDataset
 from tapetum.errors import DataError
-from tapetum.runtime import Preparation
+from tapetum.runtime import Preparation, Resize
 
 __all__ = ["open_folder"]
 
@@ -34,8 +34,8 @@ def open_folder(
     seed: int,
     size_px: int | None = None,
     channels: int | None = None,
+    resize: Resize = "squash",
     val_fraction: float = 0.2,
-    flip: bool = True,
     kept_bytes: int = _KEPT_BYTES,
     score_all: bool = False,
     progress: Progress | None = None,
@@ -48,8 +48,8 @@ def open_folder(
         size_px: Height and width of the images; by default the shortest side of all, rounded down
             to a multiple of 8, and at most 256.
         channels: 1 or 3; by default 3 if any image has colour, else 1.
+        resize: How a labelled image becomes square; see :class:`tapetum.runtime.Preparation`.
         val_fraction: Share of each class that validates, where the folder has no validation part.
-        flip: Whether training may mirror images left to right.
         kept_bytes: Memory for decoded images, in bytes; the others are read when needed.
         score_all: Whether the validation part holds all images, for scoring.
         progress: Called after each file with the number of files done and the number of all files.
@@ -71,15 +71,17 @@ def open_folder(
     skipped = (*layout.left_out, *unreadable, *too_small)
     train, val = split(layout, loaded, skipped, val_fraction=val_fraction, seed=seed)
     channels = channels or (3 if any(image.is_colour for image in loaded) else 1)
+    preparation = Preparation(
+        size_px=size_px if layout.class_names else None, channels=channels, resize=resize
+    )
     how = "as given" if layout.val is not None else f"chosen with seed {seed}"
 
     def part(images: list[DecodedFile], source: str) -> FolderDataset:
         return FolderDataset(
             images,
             class_names=layout.class_names,
-            channels=channels,
+            preparation=preparation,
             size_px=size_px,
-            flip=flip,
             source=source,
         )
 
@@ -89,9 +91,7 @@ def open_folder(
         f"({how}), {_kind(layout)}, {'grey' if channels == 1 else 'RGB'}, {size_px} x {size_px} px",
         size_px=size_px,
         channels=channels,
-        preparation=Preparation(
-            size_px=size_px if layout.class_names else None, channels=channels, resize="crop"
-        ),
+        preparation=preparation,
         class_names=layout.class_names,
         num_train=len(train),
         num_validation=len(val),

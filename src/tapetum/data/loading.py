@@ -9,11 +9,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import ExifTags, Image
 
 from tapetum.data.dataset import Skipped
 from tapetum.data.layout import ImageFile
-from tapetum.data.squares import Integers
 from tapetum.errors import DataError
 from tapetum.provenance import usable_cores
 from tapetum.runtime import image, resample
@@ -27,6 +28,9 @@ __all__ = [
     "load_all",
     "read_pixels",
 ]
+
+Integers = NDArray[np.uint8] | NDArray[np.uint16]
+"""A stored image, (c, h, w); the largest value of the type is white."""
 
 Progress = Callable[[int, int], None]  # files done, all files
 

@@ -1,45 +1,62 @@
-"""Images of a folder as a dataset: what training and validation see of each file.
+"""Images of a folder as a dataset: what training, validation and scoring see of each file.
 
-An image becomes ``size_px`` x ``size_px`` in one of two ways.
+*Labels of whole images* come from the prepared image: ``preparation(image)`` sees all of it
+(:class:`tapetum.runtime.Preparation`). Validation sees just that. Training sees the same function
+of a random region with the proportions of the image; the recipe says how small it may be.
 
-*Labelled* images are resampled, since a label needs the whole object in view. Validation uses the
-largest central square. Training uses a random square of 80 to 100 % of that side, but of at least
-``size_px`` pixels.
+*Unlabelled and paired images, and images with boxes*, keep their own resolution, since resampling
+would change their texture and average away the noise of a given twin. Training sees random windows
+of ``size_px``, or, where a pair is labelled, such a window as often as the prepared image. Smaller
+images are enlarged.
 
-*Unlabelled and paired* images are cut, since resampling would change their texture and average away
-the noise of a given twin. Validation cuts the central square of ``size_px``, training one anywhere.
-A smaller image is enlarged, a smaller pair is skipped.
+Scores come from files at full resolution (:meth:`FolderDataset.sample`), as a device sees them.
 """
 
+import copy
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from math import ceil
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tapetum.data.dataset import ImageDataset, Samples
+from tapetum.data.augmentation import Augmentation, Orientation
+from tapetum.data.dataset import ImageDataset, Sample, Samples
+from tapetum.data.layout import ImageFile
 from tapetum.data.loading import DecodedFile, decoding_threads
-from tapetum.data.squares import Integers, Square, cut, middle_square, random_square
+from tapetum.data.mirroring import MOST_IMAGES, THUMBNAIL_PX, check_mirror, reason_of_names
+from tapetum.data.regions import Region, part, window
 from tapetum.noise import generator_for
+from tapetum.runtime import DecodedImage, Preparation, image, resample
 
 __all__ = ["FolderDataset"]
 
-_SMALLEST_SHARE = 0.8  # of the shorter side: the smallest training square of a labelled image
+_KEPT_BYTES = 512 * 1024**2  # of prepared validation images, so that files are read once
 _CROP_KEY = 1  # a key of its own, so that crops and noise are independent
 
-_View = tuple[NDArray[np.float32], NDArray[np.float32] | None]
+_Pixels = NDArray[np.float32]
+_Stored = NDArray[Any]  # integers, of which the largest of the type is white, or floats
+
+
+class _View(NamedTuple):
+    """An image as a network is trained on it, with its noisy twin and its box."""
+
+    clean: _Pixels
+    noisy: _Pixels | None
+    boxes: _Pixels | None
 
 
 class FolderDataset(ImageDataset):
     """Images of a folder.
 
     Args:
-        images: The decoded files; all of them labelled or none, all of them paired or none.
+        images: The decoded files; all of them labelled or none, all of them paired or none, all of
+            them with a box or none.
         class_names: The name of each label; empty without labels.
-        channels: 1 for grey, 3 for RGB; images are converted.
+        preparation: How an image becomes the input of a network; its size is that of labelled
+            images.
         size_px: Height and width of the images that :meth:`take` returns.
-        flip: Whether training may mirror images left to right.
         source: The origin of the images, in a sentence for people.
     """
 
@@ -48,21 +65,54 @@ class FolderDataset(ImageDataset):
         images: Sequence[DecodedFile],
         *,
         class_names: tuple[str, ...],
-        channels: int,
+        preparation: Preparation,
         size_px: int,
-        flip: bool = True,
         source: str,
     ) -> None:
         self.class_names = class_names
-        self.channels = channels
+        self.channels = preparation.channels
         self.size_px = size_px
         self.source = source
+        self._preparation = preparation
         self._images = tuple(images)
         self._labels = _labels(self._images, class_names)
-        self._flip = flip
+        self._augmentation = Augmentation(mirror="off")
+        self._mirror: Augmentation | None = None  # what was decided for ``auto``
+        self._kept: dict[int, _View] = {}
+        self._room_bytes = _KEPT_BYTES
 
     def __len__(self) -> int:
         return len(self._images)
+
+    def augmented(self, augmentation: Augmentation) -> "FolderDataset":
+        """Return the dataset with other random changes; see :meth:`ImageDataset.augmented`."""
+        if augmentation.mirror == "auto":
+            if self._mirror is None:
+                self._mirror = self._decide_mirror()
+            decided = {"mirror": self._mirror.mirror, "reason": self._mirror.reason}
+            augmentation = augmentation.model_copy(update=decided)
+        changed = copy.copy(self)
+        changed._augmentation = augmentation
+        return changed
+
+    @property
+    def augmentation(self) -> Augmentation:
+        """The random changes of training images."""
+        return self._augmentation
+
+    def sample(self, index: int) -> Sample:
+        """Return an image as its file has it; see :meth:`ImageDataset.sample`.
+
+        Raises:
+            DataError: The file cannot be read.
+        """
+        file = self._images[index].file
+        return Sample(
+            image=self._read(file, file.path),
+            noisy=None if file.noisy_path is None else self._read(file, file.noisy_path),
+            labels=None if self._labels is None else self._labels[index : index + 1],
+            boxes=_boxes(file),
+        )
 
     def take(self, indices: Sequence[int], *, epoch: int, seed: int, train: bool) -> Samples:
         """Return the images of some indices; see :meth:`ImageDataset.take`.
@@ -72,43 +122,115 @@ class FolderDataset(ImageDataset):
         """
 
         def view(index: int) -> _View:
-            generator = generator_for(seed, epoch, index, _CROP_KEY) if train else None
-            return self._view(self._images[index], generator)
+            if not train:
+                return self._prepared(index)
+            return self._changed(index, generator_for(seed, epoch, index, _CROP_KEY))
 
-        if all(self._images[index].kept is not None for index in indices):
+        kept = [self._images[i].kept is not None if train else i in self._kept for i in indices]
+        if all(kept):
             views = [view(index) for index in indices]
         else:
             with ThreadPoolExecutor(decoding_threads()) as pool:
                 views = list(pool.map(view, indices))
-        twins = [noisy for _, noisy in views if noisy is not None]
+        labels = None if self._labels is None else self._labels[np.asarray(indices)]
+        boxes = [one.boxes for one in views if one.boxes is not None]
+        twins = [one.noisy for one in views if one.noisy is not None]
         return Samples(
-            images=np.stack([clean for clean, _ in views]),
+            images=np.stack([one.clean for one in views]),
             noisy=np.stack(twins) if twins else None,
-            labels=None if self._labels is None else self._labels[np.asarray(indices)],
-            boxes=None,
+            labels=labels[:, np.newaxis] if labels is not None and boxes else labels,
+            boxes=np.stack(boxes) if boxes else None,
         )
 
-    def _view(self, image: DecodedFile, generator: np.random.Generator | None) -> _View:
-        """Return an image and its twin, cut alike; at random if there is a generator."""
-        square = self._square(image, generator)
-        is_flipped = generator is not None and self._flip and bool(generator.integers(2))
+    def _prepared(self, index: int) -> _View:
+        """Return an image as a device prepares it, from memory where there is room for it."""
+        if index in self._kept:
+            return self._kept[index]
+        sample, prepare = self.sample(index), self._preparation
+        clean = prepare.colours(sample.image)
+        noisy = None if sample.noisy is None else prepare.colours(sample.noisy)
+        if prepare.size_px is None:
+            box = self._images[index].file.box
+            region = window(*clean.shape[1:], size_px=self.size_px, box=box)
+            view = self._view(region, clean, noisy, sample.boxes, Orientation())
+        else:
+            view = _View(
+                prepare.resized(clean), None if noisy is None else prepare.resized(noisy), None
+            )
+        self._room_bytes -= sum(part.nbytes for part in view if part is not None)
+        if self._room_bytes >= 0:
+            self._kept[index] = view
+        return view
 
-        def square_of(pixels: Integers) -> NDArray[np.float32]:
-            values = cut(pixels, square, size_px=self.size_px, channels=self.channels)
-            return values[:, :, ::-1] if is_flipped else values
+    def _changed(self, index: int, generator: np.random.Generator) -> _View:
+        """Return a random view of an image."""
+        stored, changes = self._images[index], self._augmentation
+        clean, noisy = stored.pixels()
+        height, width = clean.shape[1:]
+        if self._is_cut(stored.file, generator):
+            box = stored.file.box
+            region = window(height, width, size_px=self.size_px, box=box, generator=generator)
+        else:
+            region = part(height, width, smallest=changes.crop_scale, generator=generator)
+        orientation = changes.draw(generator)
+        view = self._view(region, clean, noisy, _boxes(stored.file), orientation)
+        gain = changes.draw_gain(generator, float(view.clean.max()))
+        return view._replace(
+            clean=view.clean * gain, noisy=None if view.noisy is None else view.noisy * gain
+        )
 
-        clean, noisy = image.pixels()
-        return square_of(clean), None if noisy is None else square_of(noisy)
+    def _is_cut(self, file: ImageFile, generator: np.random.Generator) -> bool:
+        """Whether training sees a window of an image instead of the prepared image."""
+        if self._preparation.size_px is None:
+            return True
+        return file.noisy_path is not None and bool(generator.integers(2))
 
-    def _square(self, image: DecodedFile, generator: np.random.Generator | None) -> Square:
-        longest_px = image.shorter_side_px
-        shortest_px = max(self.size_px, ceil(_SMALLEST_SHARE * longest_px))
-        if self._labels is None or image.file.noisy_path is not None:
-            shortest_px = longest_px = min(longest_px, self.size_px)
-        if generator is None:
-            return middle_square(image.height, image.width, side_px=longest_px)
-        side_px = int(generator.integers(min(shortest_px, longest_px), longest_px + 1))
-        return random_square(image.height, image.width, side_px=side_px, generator=generator)
+    def _view(
+        self,
+        region: Region,
+        clean: _Stored,
+        noisy: _Stored | None,
+        boxes: _Pixels | None,
+        orientation: Orientation,
+    ) -> _View:
+        """Return a region of an image and its twin as squares of the training size."""
+
+        def square(stored: _Stored) -> _Pixels:
+            values = image.as_colour(_floats(region.cut(stored)), self.channels)
+            if self._preparation.size_px is None:
+                values = resample(values, height=self.size_px, width=self.size_px)
+            return orientation.image(self._preparation.resized(values))
+
+        if boxes is not None:
+            boxes = orientation.boxes(region.boxes(boxes, self.size_px), self.size_px)
+        return _View(square(clean), None if noisy is None else square(noisy), boxes)
+
+    def _read(self, file: ImageFile, path: Path) -> DecodedImage:
+        return image.read_image(path, frame=file.frame, white=self._preparation.white)
+
+    def _decide_mirror(self) -> Augmentation:
+        """Decide whether images may be mirrored, with the reason."""
+        if not self.class_names:
+            return Augmentation(mirror="on", reason="there are no labels that it could change")
+        reason = reason_of_names(self.class_names)
+        if reason:
+            return Augmentation(mirror="off", reason=reason)
+        count = min(len(self), MOST_IMAGES)
+        chosen = [index * len(self) // count for index in range(count)]
+        assert self._labels is not None  # noqa: S101  (there are classes)
+        found = check_mirror(
+            np.stack([self._thumbnail(index) for index in chosen]), self._labels[chosen]
+        )
+        return Augmentation(mirror="off" if found.reason else "on", reason=found.describe())
+
+    def _thumbnail(self, index: int) -> _Pixels:
+        stored = self._images[index]
+        clean, box = stored.pixels().clean, stored.file.box
+        if box is not None:
+            left, top, right, bottom = (round(edge) for edge in box)
+            clean = clean[:, top : max(bottom, top + 1), left : max(right, left + 1)]
+        values = image.as_colour(_floats(clean), self.channels)
+        return resample(values, height=THUMBNAIL_PX, width=THUMBNAIL_PX)
 
 
 def _labels(
@@ -119,3 +241,15 @@ def _labels(
     numbers = {name: number for number, name in enumerate(class_names)}
     names = [image.file.class_name for image in images]
     return np.array([numbers[name] for name in names if name is not None], dtype=np.int64)
+
+
+def _boxes(file: ImageFile) -> _Pixels | None:
+    """Return the box of a file, (1, 4)."""
+    return None if file.box is None else np.array([file.box], np.float32)
+
+
+def _floats(stored: _Stored) -> _Pixels:
+    """Return stored values on the scale 0 to 1."""
+    if stored.dtype.kind == "f":
+        return stored.astype(np.float32, copy=False)
+    return stored.astype(np.float32) / np.float32(np.iinfo(stored.dtype).max)

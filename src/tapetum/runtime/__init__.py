@@ -6,7 +6,7 @@ from tapetum.runtime.manifest import Manifest
 from tapetum.runtime.package import Package, open_package, write_package
 from tapetum.runtime.prediction import Prediction
 from tapetum.runtime.predictor import Predictor
-from tapetum.runtime.preparation import Preparation, resample
+from tapetum.runtime.preparation import Preparation, Resize, resample
 from tapetum.runtime.session import GraphSession, load_onnxruntime
 from tapetum.runtime.walk import LeftOut, display_name, walk
 
@@ -19,6 +19,7 @@ __all__ = [
     "Prediction",
     "Predictor",
     "Preparation",
+    "Resize",
     "bulk",
     "display_name",
     "image",

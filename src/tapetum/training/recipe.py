@@ -23,6 +23,7 @@ from pydantic import (
 )
 from torch import Tensor
 
+from tapetum.data import Augmentation
 from tapetum.errors import InputError, nearest
 from tapetum.losses import EQUATION_1, LossWeights, joint_loss
 from tapetum.nn import Outputs
@@ -50,6 +51,7 @@ class BaseRecipe(Record):
         channels_last: Order of values in memory; changes the speed and the last bits.
         loss: Weights of the loss.
         noise: Noise of the images.
+        augmentation: Random changes of the training images; composed digits have none.
         seed: Random seed of weights, order of images, and noise.
         checkpoint_every_steps: Steps between checkpoints; a kill loses at most as many.
     """
@@ -67,6 +69,7 @@ class BaseRecipe(Record):
     channels_last: bool = False
     loss: LossWeights = EQUATION_1
     noise: NoisePlan
+    augmentation: Augmentation = Augmentation()
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     checkpoint_every_steps: PositiveInt = 100
 

@@ -68,6 +68,7 @@ def train(
     )
     if not len(val_set):
         raise DataError("there are no images to validate on", "give at least one")
+    train_set = train_set.augmented(recipe.augmentation)
     training = _Training(network, compute, train_set, val_set, run)
     if compute.is_main:
         run.request.architecture.write(run.path / "architecture.json")
