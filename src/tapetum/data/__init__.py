@@ -7,15 +7,21 @@ and returns tensors.
 from tapetum.data import digits
 from tapetum.data.augmentation import Augmentation
 from tapetum.data.dataset import Dataset, DatasetInfo, ImageDataset, Sample, Samples
+from tapetum.data.folder import describe_folder
 from tapetum.data.open import open_dataset
+from tapetum.data.splitlist import SplitList
+from tapetum.data.summary import FolderSummary
 
 __all__ = [
     "Augmentation",
     "Dataset",
     "DatasetInfo",
+    "FolderSummary",
     "ImageDataset",
     "Sample",
     "Samples",
+    "SplitList",
+    "describe_folder",
     "digits",
     "open_dataset",
 ]

@@ -6,7 +6,6 @@ A dataset returns clean images by index; :mod:`tapetum.training.batches` adds th
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,13 +13,15 @@ from numpy.typing import NDArray
 from pydantic import PositiveInt, model_validator
 
 from tapetum.data.augmentation import Augmentation
+from tapetum.data.splitlist import SplitList
+from tapetum.data.summary import FolderSummary
 from tapetum.errors import DataError
 from tapetum.records import Record
-from tapetum.runtime import DecodedImage, Preparation
+from tapetum.runtime import DecodedImage, LeftOut, Preparation, Split
 
 __all__ = ["Dataset", "DatasetInfo", "ImageDataset", "Sample", "Samples", "Skipped"]
 
-Skipped = tuple[Path, str]
+Skipped = LeftOut
 """A file that is not used, and the reason."""
 
 
@@ -37,6 +38,7 @@ class DatasetInfo(Record):
         num_train: Number of training images.
         num_validation: Number of validation images.
         seed: Seed of the split, or of the composition of digits.
+        split: How a folder was divided, with a digest of its files; None for digits.
         typical_px: Height and width of the image file with the median number of pixels; None where
             it was not stored.
         has_boxes: Whether labels belong to boxes instead of whole images.
@@ -52,6 +54,7 @@ class DatasetInfo(Record):
     num_train: int
     num_validation: int
     seed: int
+    split: Split | None = None
     typical_px: tuple[PositiveInt, PositiveInt] | None = None
     has_boxes: bool = False
     is_paired: bool = False
@@ -181,12 +184,16 @@ class Dataset:
         validation: Validation images, never trained on.
         info: The facts that identify the dataset.
         skipped: Files that are not used, each with the reason.
+        summary: What the folder holds and how it was understood; None for digits.
+        split_list: The files of both parts; None for digits.
     """
 
     train: ImageDataset
     validation: ImageDataset
     info: DatasetInfo
     skipped: tuple[Skipped, ...] = ()
+    summary: FolderSummary | None = None
+    split_list: SplitList | None = None
 
 
 class _Subset(ImageDataset):

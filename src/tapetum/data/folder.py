@@ -1,28 +1,30 @@
 """A folder of images as a dataset.
 
-Opening a folder decodes every file once, so that unreadable files are known before the training
-starts. Decoded images stay in memory, up to a limit; the others are read again when needed.
+Opening a folder looks at every file, then decodes each one once, so that unreadable files are known
+before the training starts.  Decoded images stay in memory, up to a limit; the others are read again
+when needed.
 """
 
 from collections.abc import Sequence
 from pathlib import Path
 
-from tapetum.data.dataset import Dataset, DatasetInfo, Skipped
-from tapetum.data.layout import Layout
-from tapetum.data.loading import DecodedFile, Progress, header_size_px, load_all
-from tapetum.data.parts import find_layout
-from tapetum.data.splitting import split
+from tapetum.data.contents import Contents, read_contents
+from tapetum.data.dataset import Dataset, DatasetInfo
+from tapetum.data.layout import Ask, ImageFile, Layout
+from tapetum.data.loading import DecodedFile, Progress, load_all
+from tapetum.data.sides import Sides, divide, drawn_sides
+from tapetum.data.sizes import SMALLEST_PX
+from tapetum.data.splitlist import SplitList, digest_of, list_split
+from tapetum.data.summary import FolderSummary, summarise
+from tapetum.data.survey import look
 from tapetum.data.views import FolderDataset
 from tapetum.errors import DataError
-from tapetum.runtime import Preparation, Resize
+from tapetum.runtime import Preparation, Resize, Split
 
-__all__ = ["open_folder"]
+__all__ = ["VAL_FRACTION", "describe_folder", "open_folder"]
 
-SMALLEST_PX = 16
-"""The smallest size of images: SSIM needs 11 px, and networks halve the size several times."""
-
-LARGEST_DEFAULT_PX = 256
-"""The largest default size: larger images train slowly on a CPU."""
+VAL_FRACTION = 0.2
+"""Share of the images that validates where the folder has no validation part."""
 
 _KEPT_BYTES = 2 * 1024**3
 _KEPT_RATIO = 2  # of the size: labelled images are kept this large, so that crops stay sharp
@@ -35,75 +37,136 @@ def open_folder(
     size_px: int | None = None,
     channels: int | None = None,
     resize: Resize = "squash",
-    val_fraction: float = 0.2,
+    val_fraction: float = VAL_FRACTION,
     kept_bytes: int = _KEPT_BYTES,
     score_all: bool = False,
+    ask: Ask | None = None,
+    listed: SplitList | None = None,
     progress: Progress | None = None,
+    looking: Progress | None = None,
 ) -> Dataset:
     """Open a folder of images in one of the layouts of :mod:`tapetum.data.layout`.
 
     Args:
         root: The folder.
-        seed: Random seed of the split, where the folder has no validation part.
-        size_px: Height and width of the images; by default the shortest side of all, rounded down
-            to a multiple of 8, and at most 256.
+        seed: Seed of the split, where the folder has no validation part.
+        size_px: Height and width of the images; by default :mod:`tapetum.data.sizes` decides.
         channels: 1 or 3; by default 3 if any image has colour, else 1.
         resize: How a labelled image becomes square; see :class:`tapetum.runtime.Preparation`.
-        val_fraction: Share of each class that validates, where the folder has no validation part.
+        val_fraction: Share of the images that validates, where the folder has no validation part.
         kept_bytes: Memory for decoded images, in bytes; the others are read when needed.
         score_all: Whether the validation part holds all images, for scoring.
-        progress: Called after each file with the number of files done and the number of all files.
+        ask: How the folder is requested to be read, with the classes of a trained network.
+        listed: The files of a training; what trained then never validates.
+        progress: Called after each decoded image with the number done and the number of all.
+        looking: Called likewise after each file that was looked at.
 
     Raises:
-        DataError: There is no such folder, no readable image, a class without one, or an impossible
-            request.
+        DataError: There is no such folder, no readable image, a class without one, a reading in
+            doubt, or an impossible request.
     """
     _check_request(size_px, channels, val_fraction)
-    layout = find_layout(root)
+    contents = read_contents(root, ask or Ask(), size_px, looking)
+    layout, size = contents.layout, contents.size
     is_cut = layout.is_paired or not layout.class_names
-    largest_px = None if is_cut else _KEPT_RATIO * (size_px or LARGEST_DEFAULT_PX)
-    files = [*layout.train, *(layout.val or ())]
     loaded, unreadable = load_all(
-        files, largest_px=largest_px, kept_bytes=kept_bytes, progress=progress
+        contents.images,
+        largest_px=None if is_cut else _KEPT_RATIO * size.size_px,
+        kept_bytes=kept_bytes,
+        progress=progress,
     )
-    size_px = size_px or _common_size_px(loaded)
-    loaded, too_small = _large_enough(loaded, size_px) if layout.is_paired else (loaded, [])
-    skipped = (*layout.left_out, *unreadable, *too_small)
-    train, val = split(layout, loaded, skipped, val_fraction=val_fraction, seed=seed)
+    contents = contents.without(unreadable, [one.file for one in loaded])
     channels = channels or (3 if any(image.is_colour for image in loaded) else 1)
     preparation = Preparation(
-        size_px=size_px if layout.class_names else None, channels=channels, resize=resize
+        size_px=size.size_px if layout.class_names else None, channels=channels, resize=resize
     )
-    how = "as given" if layout.val is not None else f"chosen with seed {seed}"
+    sides = divide(contents, seed, val_fraction, listed=listed, score_all=score_all)
+    train = _chosen(loaded, sides.train)
+    val = _chosen(loaded, sides.validation)
 
     def part(images: list[DecodedFile], source: str) -> FolderDataset:
         return FolderDataset(
             images,
             class_names=layout.class_names,
             preparation=preparation,
-            size_px=size_px,
+            size_px=size.size_px,
             source=source,
         )
 
+    lists = list_split(layout, contents.seen, sides.train, sides.validation, seed=seed)
     info = DatasetInfo(
         source=str(root.resolve()),
         description=f"{root}: {len(train):,} training and {len(val):,} validation images "
-        f"({how}), {_kind(layout)}, {'grey' if channels == 1 else 'RGB'}, {size_px} x {size_px} px",
-        size_px=size_px,
+        f"({sides.how}), {_kind(layout)}, {'grey' if channels == 1 else 'RGB'}, "
+        f"{size.size_px} x {size.size_px} px",
+        size_px=size.size_px,
         channels=channels,
         preparation=preparation,
         class_names=layout.class_names,
         num_train=len(train),
         num_validation=len(val),
         seed=seed,
-        typical_px=_typical_px(loaded),
+        split=Split(
+            seed=seed,
+            val_fraction=None if layout.val is not None else val_fraction,
+            group_by=contents.ask.group_by,
+            layout=contents.ask.layout,
+            labels=None if contents.ask.labels is None else str(contents.ask.labels),
+            num_files=len(lists.train) + len(lists.validation),
+            files_sha256=digest_of(lists),
+        ),
+        typical_px=_typical_px(contents),
         is_paired=layout.is_paired,
     )
-    training = part(train, f"{len(train):,} training images of {root} ({how})")
-    if score_all:
-        return Dataset(training, part([*train, *val], f"all images of {root.name}"), info, skipped)
-    validation = part(val, f"{len(val):,} validation images of {root} ({how})")
-    return Dataset(training, validation, info, skipped)
+    return Dataset(
+        part(train, f"{len(train):,} training images of {root} ({sides.how})"),
+        part(val, f"{len(val):,} validation images of {root} ({sides.how})"),
+        info,
+        tuple(contents.left_out),
+        summary=_summary(contents, sides),
+        split_list=lists,
+    )
+
+
+def describe_folder(
+    root: Path,
+    *,
+    seed: int = 0,
+    size_px: int | None = None,
+    val_fraction: float = VAL_FRACTION,
+    ask: Ask | None = None,
+    looking: Progress | None = None,
+) -> FolderSummary:
+    """Return what a folder holds and how it is understood, without decoding all of it.
+
+    The arguments are those of :func:`open_folder`.
+
+    Raises:
+        DataError: There is no such folder, no readable image, or a reading in doubt.
+    """
+    _check_request(size_px, None, val_fraction)
+    contents = read_contents(root, ask or Ask(), size_px, looking)
+    sides = drawn_sides(contents, seed, val_fraction)
+    return _summary(contents, sides)
+
+
+def _summary(contents: Contents, sides: Sides) -> FolderSummary:
+    return summarise(
+        contents.layout,
+        contents.seen,
+        sides.train,
+        sides.validation,
+        size=contents.size,
+        values=look(contents.images, contents.seen),
+        split=sides.how,
+        notes=sides.notes,
+        left_out=contents.left_out,
+    )
+
+
+def _chosen(loaded: Sequence[DecodedFile], side: Sequence[ImageFile]) -> list[DecodedFile]:
+    names = set(side)
+    return [one for one in loaded if one.file in names]
 
 
 def _check_request(size_px: int | None, channels: int | None, val_fraction: float) -> None:
@@ -118,28 +181,11 @@ def _check_request(size_px: int | None, channels: int | None, val_fraction: floa
         raise DataError("; ".join(faults), "change these arguments")
 
 
-def _common_size_px(loaded: Sequence[DecodedFile]) -> int:
-    """Return the shortest side of all, rounded down to a multiple of 8, within our bounds."""
-    shortest_px = min((image.shorter_side_px for image in loaded), default=SMALLEST_PX)
-    return min(max(shortest_px // 8 * 8, SMALLEST_PX), LARGEST_DEFAULT_PX)
-
-
-def _typical_px(loaded: Sequence[DecodedFile]) -> tuple[int, int]:
+def _typical_px(contents: Contents) -> tuple[int, int]:
     """Return height and width of the file with the median number of pixels."""
-    sizes = sorted((header_size_px(one.file) for one in loaded), key=lambda size: size[0] * size[1])
+    facts = [contents.seen[one.path].facts for one in contents.images]
+    sizes = sorted(((one.height_px, one.width_px) for one in facts), key=lambda hw: hw[0] * hw[1])
     return sizes[len(sizes) // 2]
-
-
-def _large_enough(
-    loaded: Sequence[DecodedFile], size_px: int
-) -> tuple[list[DecodedFile], list[Skipped]]:
-    """Split off the pairs that are smaller than ``size_px``; twins are never enlarged."""
-    small = [
-        (image.file.path, f"it is {image.width} x {image.height} px, below {size_px} px")
-        for image in loaded
-        if image.shorter_side_px < size_px
-    ]
-    return [image for image in loaded if image.shorter_side_px >= size_px], small
 
 
 def _kind(layout: Layout) -> str:

@@ -11,20 +11,17 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image
 
-from tapetum.data.dataset import Skipped
 from tapetum.data.layout import ImageFile
 from tapetum.errors import DataError
 from tapetum.provenance import usable_cores
-from tapetum.runtime import image, resample
+from tapetum.runtime import LeftOut, image, resample
 
 __all__ = [
     "DecodedFile",
     "Pixels",
     "Progress",
     "decoding_threads",
-    "header_size_px",
     "load_all",
     "read_pixels",
 ]
@@ -34,7 +31,6 @@ Integers = NDArray[np.uint8] | NDArray[np.uint16]
 
 Progress = Callable[[int, int], None]  # files done, all files
 
-_FIRST_TURNED = 5  # EXIF orientations from here on swap height and width
 _MOST_THREADS = 8  # each holds a whole decoded image
 
 
@@ -97,7 +93,7 @@ def load_all(
     largest_px: int | None,
     kept_bytes: int,
     progress: Progress | None = None,
-) -> tuple[list[DecodedFile], list[Skipped]]:
+) -> tuple[list[DecodedFile], list[LeftOut]]:
     """Decode every file once; return the readable files, and the others with the reason.
 
     Args:
@@ -107,7 +103,7 @@ def load_all(
         progress: Called after every file.
     """
     loaded: list[DecodedFile] = []
-    skipped: list[Skipped] = []
+    skipped: list[LeftOut] = []
     pool = ThreadPoolExecutor(decoding_threads())
     try:
         results = pool.map(lambda file: _try_to_read(file, largest_px), files)
@@ -126,11 +122,11 @@ def load_all(
 
 def read_pixels(file: ImageFile, largest_px: int | None) -> Pixels:
     """Decode a file and its noisy twin; an error is the reason alone, without the file's name."""
-    clean = _read(file.path, largest_px)
+    clean = _read(file.path, file.frame, largest_px)
     if file.noisy_path is None:
         return Pixels(clean, None)
     try:
-        noisy = _read(file.noisy_path, largest_px)
+        noisy = _read(file.noisy_path, file.frame, largest_px)
     except DataError as error:
         problem = f"its noisy twin {file.noisy_path}: {error.problem}"
         raise DataError(problem, error.remedy) from error
@@ -140,26 +136,19 @@ def read_pixels(file: ImageFile, largest_px: int | None) -> Pixels:
     return Pixels(clean, noisy)
 
 
-def header_size_px(file: ImageFile) -> tuple[int, int]:
-    """Return height and width of a readable file as it is shown, from its header alone."""
-    with Image.open(file.path) as opened:
-        turned = opened.getexif().get(ExifTags.Base.Orientation, 1) >= _FIRST_TURNED
-        return opened.size if turned else (opened.height, opened.width)
-
-
-def _try_to_read(file: ImageFile, largest_px: int | None) -> Pixels | Skipped:
+def _try_to_read(file: ImageFile, largest_px: int | None) -> Pixels | LeftOut:
     try:
         return read_pixels(file, largest_px)
     except DataError as error:
-        return file.path, error.problem
+        return LeftOut(file.path, error.problem)
 
 
-def _read(path: Path, largest_px: int | None) -> Integers:
+def _read(path: Path, frame: int, largest_px: int | None) -> Integers:
     try:
         content = path.read_bytes()
     except OSError as error:
         raise DataError(error.strerror or str(error), "check the file") from error
-    decoded = image.decode_image(content)
+    decoded = image.decode_image(content, frame=frame)
     height, width = decoded.pixels.shape[1:]
     ratio = 1.0 if largest_px is None else largest_px / min(height, width)
     if ratio < 1:

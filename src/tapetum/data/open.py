@@ -5,7 +5,9 @@ from pathlib import Path
 
 from tapetum.data.dataset import Dataset, DatasetInfo, ImageDataset
 from tapetum.data.digits import DIGIT_CROPS, DIGITS, IMAGE_PX, DigitCrops, open_digits
-from tapetum.data.folder import open_folder
+from tapetum.data.folder import VAL_FRACTION, open_folder
+from tapetum.data.layout import Ask, LayoutName
+from tapetum.data.splitlist import SplitList
 from tapetum.errors import DataError
 from tapetum.progress import ProgressCallback
 from tapetum.runtime import Preparation
@@ -25,6 +27,12 @@ def open_dataset(
     test_count: int | None = None,
     size_px: int | None = None,
     channels: int | None = None,
+    labels: Path | None = None,
+    layout: LayoutName | None = None,
+    group_by: str | None = None,
+    val_fraction: float | None = None,
+    class_names: tuple[str, ...] = (),
+    listed: SplitList | None = None,
     score_all: bool = False,
     progress: ProgressCallback | None = None,
 ) -> Dataset:
@@ -39,13 +47,29 @@ def open_dataset(
         test_count: Number of two-digit validation images; default 2,000 (digits only).
         size_px: Height and width of the images; by default the folder decides.
         channels: 1 (grey) or 3 (RGB); by default the folder decides.
+        labels: A table of labels (:mod:`tapetum.data.labels_file`); by default one in the folder.
+        layout: How to read a folder that can be read in two ways (:mod:`tapetum.data.layout`).
+        group_by: ``folder`` or a regular expression on the relative path: images of one group stay
+            on one side of the split.
+        val_fraction: Share of the images that validates where the folder has no validation part;
+            default 0.2.
+        class_names: Classes of a trained network, by which a folder is read for scoring.
+        listed: The files of a training (``split.json`` of a run): what trained never validates.
         score_all: Whether the validation part holds all images of the folder, for scoring.
         progress: Called after each image file that was read.
 
     Raises:
         DataError: The dataset cannot be opened, or an argument has no effect on it.
     """
+    asked = Ask(layout, None if labels is None else Path(labels), group_by, class_names)
     if data in (DIGITS, DIGIT_CROPS):
+        of_folders = {
+            "labels": labels is not None,
+            "layout": layout is not None,
+            "group_by": group_by is not None,
+            "val_fraction": val_fraction is not None,
+        }
+        _refuse(f"on {data}", **of_folders)
         own_px = IMAGE_PX if data == DIGITS else DigitCrops.size_px
         _refuse(
             f"on {data}", size=size_px not in (None, own_px), channels=channels not in (None, 1)
@@ -68,9 +92,17 @@ def open_dataset(
             f"there is no folder {data!r}",
             "give a folder of images, or the word 'digits' or 'digit-crops'",
         )
-    tell = None if progress is None else partial(progress, message="reading images")
     return open_folder(
-        root, seed=seed, size_px=size_px, channels=channels, score_all=score_all, progress=tell
+        root,
+        seed=seed,
+        size_px=size_px,
+        channels=channels,
+        val_fraction=VAL_FRACTION if val_fraction is None else val_fraction,
+        score_all=score_all,
+        ask=asked,
+        listed=listed,
+        progress=None if progress is None else partial(progress, message="reading images"),
+        looking=None if progress is None else partial(progress, message="looking at files"),
     )
 
 

@@ -8,6 +8,7 @@ from tapetum.runtime.prediction import Prediction
 from tapetum.runtime.predictor import Predictor
 from tapetum.runtime.preparation import Preparation, Resize, resample
 from tapetum.runtime.session import GraphSession, load_onnxruntime
+from tapetum.runtime.split import Split
 from tapetum.runtime.walk import LeftOut, display_name, walk
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "Predictor",
     "Preparation",
     "Resize",
+    "Split",
     "bulk",
     "display_name",
     "image",

@@ -1,0 +1,344 @@
+"""What a folder holds and how it was understood, as a record and in short lines for people."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from statistics import median_low
+from typing import Literal, NamedTuple
+
+from pydantic import NonNegativeInt, PositiveInt
+
+from tapetum.data.layout import ImageFile, Layout
+from tapetum.data.sizes import TrainingSize
+from tapetum.data.survey import Look, Surveyed, ValueRange
+from tapetum.records import Record
+from tapetum.runtime import LeftOut, display_name
+
+__all__ = ["FolderSummary", "summarise"]
+
+_UNEVEN = 3.0  # ratio of the largest to the smallest class from which a dataset is uneven
+_NUM_SHOWN = 3  # examples of files in one line
+_DEEP_BITS = 16
+
+
+class PartSummary(Record):
+    """A part of a dataset: its number of images, and that of each class."""
+
+    num_images: NonNegativeInt
+    classes: dict[str, NonNegativeInt]
+
+
+class Sizes(Record):
+    """The sizes of the images, in pixels.
+
+    Attributes:
+        smallest: Width and height of the image with the shortest side.
+        median: Width and height of the image whose shorter side is the median.
+        largest: Width and height of the image with the longest shorter side.
+        tenth_px: The shorter side that nine of ten images reach.
+        ninetieth_px: The shorter side that one of ten images reaches.
+    """
+
+    smallest: tuple[PositiveInt, PositiveInt]
+    median: tuple[PositiveInt, PositiveInt]
+    largest: tuple[PositiveInt, PositiveInt]
+    tenth_px: PositiveInt
+    ninetieth_px: PositiveInt
+
+
+class NotUsed(NamedTuple):
+    """A file or folder that is not used, and the reason."""
+
+    path: str
+    reason: str
+
+
+class Duplicate(NamedTuple):
+    """A training and a validation file of equal content."""
+
+    train: str
+    validation: str
+
+
+class FolderSummary(Record):
+    """What a folder holds and how it was understood.
+
+    Attributes:
+        folder: The folder that was given.
+        layout: Its layout in a few words.
+        notes: How it was understood, in sentences.
+        split: Where the validation images come from.
+        train: The training part.
+        validation: The validation part.
+        sizes: Sizes of the images.
+        size_px: Height and width of the training images.
+        size_rule: The rule that set it.
+        odd: Images that are smaller than the training size.
+        colours: Number of files that are grey, RGB, and transparent.
+        bit_depths: Number of files by bits of a channel; 32 for floats.
+        ranges: Lowest and highest stored value in use by bits of a channel.
+        num_looked: Number of images whose values were looked at.
+        formats: Number of files by format.
+        num_files: Number of files; some have several frames or boxes.
+        num_pairs: Number of pairs of a noisy and a clean image.
+        left_out: Everything that is not used.
+        duplicates: Training and validation files of equal content.
+        imbalance: Ratio of the largest to the smallest class of the training part, if classes are
+            uneven.
+    """
+
+    format: Literal["tapetum-data"] = "tapetum-data"
+    schema_version: Literal[1] = 1
+    folder: str
+    layout: str
+    notes: tuple[str, ...]
+    split: str
+    train: PartSummary
+    validation: PartSummary
+    sizes: Sizes
+    size_px: PositiveInt
+    size_rule: str
+    odd: tuple[str, ...]
+    colours: dict[str, NonNegativeInt]
+    bit_depths: dict[int, NonNegativeInt]
+    ranges: dict[int, ValueRange]
+    num_looked: NonNegativeInt
+    formats: dict[str, NonNegativeInt]
+    num_files: NonNegativeInt
+    num_pairs: NonNegativeInt
+    left_out: tuple[NotUsed, ...]
+    duplicates: tuple[Duplicate, ...]
+    imbalance: float | None = None
+
+    def facts(self, *, brief: bool = False) -> dict[str, str]:
+        """Return the facts by name, each in a line.
+
+        Args:
+            brief: Whether to leave out what is as usual.
+        """
+        lines = {
+            "layout": "; ".join([self.layout, *self.notes]),
+            "images": f"{self.train.num_images:,} training and {self.validation.num_images:,} "
+            f"validation ({self.split})",
+            "classes": self._class_counts(),
+            "files": self._files(),
+            "image sizes": self._size_range(),
+            "colours": _counts(self.colours),
+            "bits": self._bits(),
+            "training size": self.size_rule,
+            "smaller than that": _some(self.odd),
+            "left out": self._left_out(),
+            "duplicates": self._duplicates(),
+            "uneven classes": self._imbalance(),
+        }
+        usual = {"files", "image sizes", "colours", "bits"} if brief else set()
+        if brief and self._is_deep():
+            usual.remove("bits")
+        return {name: line for name, line in lines.items() if line and name not in usual}
+
+    def _class_counts(self) -> str:
+        names = dict.fromkeys([*self.train.classes, *self.validation.classes])
+        shown = [
+            f"{name} {self.train.classes.get(name, 0):,} + {self.validation.classes.get(name, 0):,}"
+            for name in names
+        ]
+        return ", ".join(shown) if shown else "none: for networks that only denoise"
+
+    def _files(self) -> str:
+        pairs = f", {self.num_pairs:,} pairs of noisy and clean images" if self.num_pairs else ""
+        return f"{self.num_files:,} ({_counts(self.formats)}){pairs}"
+
+    def _size_range(self) -> str:
+        sizes = self.sizes
+        if sizes.smallest == sizes.largest:
+            return "{} x {} px".format(*sizes.smallest)
+        return (
+            "{} x {} to {} x {} px".format(*sizes.smallest, *sizes.largest)
+            + ", median {} x {}".format(*sizes.median)
+            + f", nine of ten with a shorter side from {sizes.tenth_px} px"
+        )
+
+    def _is_deep(self) -> bool:
+        return any(bits >= _DEEP_BITS for bits in self.bit_depths)
+
+    def _bits(self) -> str:
+        shown = []
+        for bits, count in sorted(self.bit_depths.items()):
+            name = "floats" if bits == 32 else f"{bits} bits"
+            values = self.ranges.get(bits)
+            used = f", values {values.lowest:,.4g} to {values.highest:,.6g}" if values else ""
+            shown.append(f"{name} in {count:,} file(s){used}")
+        looked = f" (values of {self.num_looked:,} images)"
+        return "; ".join(shown) + (looked if self.num_looked < self.num_files else "")
+
+    def _left_out(self) -> str:
+        reasons = Counter(reason for _, reason in self.left_out)
+        first: dict[str, list[str]] = {}
+        for path, reason in self.left_out:
+            first.setdefault(reason, []).append(path)
+        shown = [
+            f"{count:,}: {reason} ({_some(first[reason])})" for reason, count in reasons.items()
+        ]
+        return "; ".join(shown)
+
+    def _duplicates(self) -> str:
+        if not self.duplicates:
+            return ""
+        pairs = [f"{one.validation} = {one.train}" for one in self.duplicates]
+        return (
+            f"{len(pairs):,} validation file(s) have the content of a training file, so scores "
+            f"are too good: {_some(pairs)}"
+        )
+
+    def _imbalance(self) -> str:
+        if self.imbalance is None:
+            return ""
+        counts = self.train.classes
+        largest = max(counts, key=counts.__getitem__)
+        share = counts[largest] / max(1, sum(counts.values()))
+        return (
+            f"{largest!r} has {share:.0%} of the training images, {self.imbalance:.3g} times the "
+            "smallest class; look at the recall of each class"
+        )
+
+
+def summarise(
+    layout: Layout,
+    seen: Mapping[Path, Surveyed],
+    train: Sequence[ImageFile],
+    validation: Sequence[ImageFile],
+    *,
+    size: TrainingSize,
+    values: Look,
+    split: str,
+    notes: Sequence[str] = (),
+    left_out: Sequence[LeftOut] = (),
+) -> FolderSummary:
+    """Return the summary of a folder.
+
+    Args:
+        layout: Its layout.
+        seen: Every readable file.
+        train: The training images.
+        validation: The validation images.
+        size: The training size.
+        values: What decoded images show.
+        split: Where the validation images come from, in a few words.
+        notes: Notes beside those of the layout.
+        left_out: Everything that is not used.
+    """
+    images = [*train, *validation]
+    files = {one.path for one in images}
+    every = files | {one.noisy_path for one in images if one.noisy_path is not None}
+    facts = [seen[file].facts for file in every]
+    colours: Counter[str] = Counter("RGB" if one.mode == "rgb" else "grey" for one in facts)
+    colours += Counter({"transparent": sum(one.has_alpha for one in facts)})
+    shown = {"colour": not values.has_colour and colours["RGB"] > 0}
+    parts = _part(train, layout), _part(validation, layout)
+    return FolderSummary(
+        folder=display_name(layout.root),
+        layout=_layout(layout),
+        notes=(
+            *layout.notes,
+            *notes,
+            *(["files in RGB show grey images"] if shown["colour"] and values.num_images else []),
+        ),
+        split=split,
+        train=parts[0],
+        validation=parts[1],
+        sizes=_sizes([seen[file] for file in files]),
+        size_px=size.size_px,
+        size_rule=size.rule,
+        odd=_smaller(layout, {file: seen[file] for file in files}, size.size_px),
+        colours=dict(colours),
+        bit_depths=dict(Counter(one.bit_depth for one in facts)),
+        ranges=dict(values.ranges),
+        num_looked=values.num_images,
+        formats=dict(Counter(one.format for one in facts)),
+        num_files=len(every),
+        num_pairs=sum(one.noisy_path is not None for one in images),
+        left_out=tuple(NotUsed(_inside(path, layout.root), reason) for path, reason in left_out),
+        duplicates=_duplicates(layout, seen, train, validation),
+        imbalance=_imbalance_of(parts[0].classes),
+    )
+
+
+def _layout(layout: Layout) -> str:
+    kinds = []
+    if layout.is_paired:
+        kinds.append("pairs of noisy and clean images")
+    if layout.class_names:
+        number = len(layout.class_names)
+        kinds.append(f"{number} {'class' if number == 1 else 'classes'}")
+    elif not layout.is_paired:
+        kinds.append("images without labels")
+    parts = "a training and a validation part" if layout.val is not None else "no parts"
+    return f"{' of '.join(kinds)}, {parts}"
+
+
+def _part(images: Sequence[ImageFile], layout: Layout) -> PartSummary:
+    counts = Counter(one.class_name for one in images)
+    return PartSummary(
+        num_images=len(images), classes={name: counts[name] for name in layout.class_names}
+    )
+
+
+def _sizes(files: Sequence[Surveyed]) -> Sizes:
+    ordered = sorted(files, key=lambda one: (one.shorter_side_px, one.facts.width_px))
+    sides = [one.shorter_side_px for one in ordered]
+
+    def size(one: Surveyed) -> tuple[int, int]:
+        return one.facts.width_px, one.facts.height_px
+
+    return Sizes(
+        smallest=size(ordered[0]),
+        median=size(ordered[sides.index(median_low(sides))]),
+        largest=size(ordered[-1]),
+        tenth_px=sides[int(0.1 * len(sides))],
+        ninetieth_px=sides[int(0.9 * (len(sides) - 1))],
+    )
+
+
+def _smaller(layout: Layout, files: Mapping[Path, Surveyed], size_px: int) -> tuple[str, ...]:
+    """Return the files that are smaller than the training size, with their size."""
+    small = {file: one.facts for file, one in files.items() if one.shorter_side_px < size_px}
+    return tuple(
+        sorted(
+            f"{layout.key(file)} ({facts.width_px} x {facts.height_px} px)"
+            for file, facts in small.items()
+        )
+    )
+
+
+def _duplicates(
+    layout: Layout,
+    seen: Mapping[Path, Surveyed],
+    train: Sequence[ImageFile],
+    validation: Sequence[ImageFile],
+) -> tuple[Duplicate, ...]:
+    trained = {seen[one.path].digest: one.path for one in train}
+    paths = sorted({one.path for one in validation if seen[one.path].digest in trained})
+    return tuple(
+        Duplicate(layout.key(trained[seen[path].digest]), layout.key(path)) for path in paths
+    )
+
+
+def _imbalance_of(counts: Mapping[str, int]) -> float | None:
+    present = [count for count in counts.values() if count]
+    if len(present) < 2 or max(present) < _UNEVEN * min(present):
+        return None
+    return max(present) / min(present)
+
+
+def _inside(path: Path, root: Path) -> str:
+    return display_name(path.relative_to(root) if path.is_relative_to(root) else path)
+
+
+def _counts(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count:,} {name}" for name, count in counts.items() if count)
+
+
+def _some(paths: Sequence[str]) -> str:
+    """Return a few paths and the number of the others."""
+    more = len(paths) - _NUM_SHOWN
+    return ", ".join(paths[:_NUM_SHOWN]) + (f" and {more:,} more" if more > 0 else "")
