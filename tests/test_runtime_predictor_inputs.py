@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageCms
 
 from packages import CLASSIFIER, DENOISER, JOINT, noise, real, toy
 from tapetum.errors import DataError, InputError
@@ -232,6 +232,21 @@ def test_a_path_goes_to_open(tmp_path: Path) -> None:
         Predictor.open(3)  # type: ignore[arg-type]
     with pytest.raises(InputError, match="a folder is opened by its path, not by a list"):
         Predictor(toy(JOINT), threads=1).folder([tmp_path])  # type: ignore[arg-type]
+
+
+def test_a_profile_of_other_channels_is_left_out_with_a_note(tmp_path: Path) -> None:
+    """An RGB profile does not describe a grey image."""
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    path = tmp_path / "one.png"
+    Image.fromarray(drawn(8, 8, 3)).save(path, icc_profile=profile)
+    same, other = (
+        Predictor(toy(DENOISER, channels=channels), threads=1)(path).denoised for channels in (3, 1)
+    )
+    assert same is not None
+    assert other is not None
+    assert (same.metadata.icc_profile, same.notes) == (profile, ())
+    assert other.metadata.icc_profile is None
+    assert "colour profile was left out" in other.notes[0]
 
 
 def test_a_decoded_image_keeps_what_its_file_says(tmp_path: Path) -> None:

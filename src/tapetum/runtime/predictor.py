@@ -356,10 +356,13 @@ class Predictor:
         colour = self.manifest.colour
         if source.image is None or colour == "other":
             return None
-        preparation = self.manifest.preparation
-        restored = preparation.restored(pixels, source.image)
-        white = preparation.white_of(source.image)
-        return replace(source.image, pixels=restored, mode=colour, white=white)
+        preparation, image = self.manifest.preparation, source.image
+        if image.mode != colour and image.metadata.icc_profile is not None:
+            note = "the colour profile was left out, because the network changes the channels"
+            metadata = replace(image.metadata, icc_profile=None)
+            image = replace(image, metadata=metadata, notes=(*image.notes, note))
+        restored, white = preparation.restored(pixels, image), preparation.white_of(image)
+        return replace(image, pixels=restored, mode=colour, white=white)
 
 
 def _outputs(manifest: Manifest, mode: Mode) -> tuple[str, ...]:
