@@ -135,6 +135,8 @@ def test_bad_input_gets_one_sentence(options: tuple[str, ...], words: str, tmp_p
         *(("benchmark", option, "0") for option in ("batch", "threads", "size", "seconds")),
         ("benchmark", "seconds", "nan"),
         *(("benchmark", "target-ms", value) for value in ("0", "-1", "nan", "inf")),
+        *(("benchmark", "pace-ms", value) for value in ("-1", "nan", "inf")),
+        *(("benchmark", "image", value) for value in ("320", "0x4", "big", "4x4")),
     ],
 )
 def test_a_number_without_sense_gets_one_sentence(
@@ -182,7 +184,7 @@ def test_a_table_that_was_changed_by_hand_is_refused(folder: Path) -> None:
 @pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
 def test_a_network_is_timed_under_each_runtime(folder: Path, runtime: str) -> None:
     """By the same command, with the runtime, its version and its precision beside the number."""
-    options = ("--size", SIZE, "--seconds", 0.2, "--runtime", runtime, "--json")
+    options = ("--size", SIZE, "--seconds", 0.2, "--pace-ms", 0, "--runtime", runtime, "--json")
     result = run("benchmark", folder / "network.json", *options)
     assert result.exit_code == 0, result.output
     found = json.loads(result.stdout)
@@ -206,7 +208,8 @@ def test_a_target_is_compared_with_the_median(
         return lambda: clock.__setitem__(0, clock[0] + 1_000_000)
 
     monkeypatch.setattr(OnnxRuntime, "prepare", one_millisecond)
-    command = ("benchmark", folder / "network.json", "--size", SIZE, "--target-ms", target_ms)
+    command = ("benchmark", folder / "network.json", "--size", SIZE, "--pace-ms", 0)
+    command = (*command, "--target-ms", target_ms)
     result = run(*command)
     assert result.exit_code == code, result.output
     assert f"the budget of {target_ms:g} ms" in result.stderr
@@ -224,7 +227,7 @@ def test_a_package_is_timed_at_its_own_size(tmp_path: Path) -> None:
     manifest = Manifest.of(architecture, size_px=40)
     write_package(package, write_graph(architecture, weights), manifest, "A card.")
     for options, size in (((), 40), (("--size", 24), 24)):
-        result = run("benchmark", package, "--seconds", 0.1, "--json", *options)
+        result = run("benchmark", package, "--seconds", 0.1, "--pace-ms", 0, "--json", *options)
         assert result.exit_code == 0, result.output
         conditions = json.loads(result.stdout)["conditions"]
         assert (conditions["channels"], conditions["width_px"]) == (1, size)
@@ -234,7 +237,7 @@ def test_threads_that_share_cores_are_told_of(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A latency that no deployment would have does not pass without a word."""
-    options = ("--size", SIZE, "--seconds", 0.1, "--threads", 2)
+    options = ("--size", SIZE, "--seconds", 0.1, "--pace-ms", 0, "--threads", 2)
     for cores, is_told in ((1, True), (2, False)):
         monkeypatch.setattr("tapetum.provenance.usable_cores", lambda cores=cores: cores)
         result = run("benchmark", folder / "network.json", *options)

@@ -23,7 +23,7 @@ from tapetum.latency import (
     find_runtime,
     measure_table,
 )
-from tapetum.latency.benchmark import benchmark
+from tapetum.latency.benchmark import benchmark_network
 from tapetum.latency.campaign import MEDIANS, Campaign, Measurements, draw, run_campaign
 from tapetum.latency.timing import ForwardPass, PassCount, time_passes
 from tapetum.progress import silent
@@ -360,9 +360,9 @@ def test_a_graph_is_timed_beside_the_machines_peak() -> None:
     for name, channels in (("unet-s", 3), ("dc-net-reduced-integrated", 1)):
         network = DeployedNetwork.open(name, channels=channels, num_classes=5)
         conditions = Conditions.here(runtime, threads=1, batch=2, channels=channels, size_px=48)
-        found = benchmark(network, runtime, conditions, seconds=0.2)
+        found = benchmark_network(network, runtime, conditions, seconds=0.2)
         assert 0 < found.timing.median_ms <= found.timing.p95_ms
-        assert found.timing.num_rounds == 6
+        assert 3 <= found.timing.num_rounds <= 10
         assert found.images_per_second == pytest.approx(2000 / found.timing.median_ms)
         assert found.multiply_adds is not None
         assert found.peak_share is not None
@@ -391,7 +391,9 @@ def test_half_as_quick_as_dense_convolutions_is_half_of_the_peak(
     runtime = find_runtime("onnxruntime")
     monkeypatch.setattr(runtime, "prepare", prepare)
     conditions = Conditions.here(runtime, threads=1, batch=2, channels=3, size_px=48)
-    assert benchmark(network, runtime, conditions, seconds=0.2).peak_share == pytest.approx(0.5)
+    assert benchmark_network(network, runtime, conditions, seconds=0.2).peak_share == pytest.approx(
+        0.5
+    )
 
 
 def test_a_graph_of_boxes_gets_boxes(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from tapetum.errors import InputError
-from tapetum.latency import Conditions, DeployedNetwork, Timing
+from tapetum.latency import Conditions, DeployedNetwork, Runtime, Timing
 from tapetum.nn import TrainableNetwork, build
 from tapetum.provenance import cpu_model
 
@@ -21,7 +21,7 @@ ForwardPass = Callable[[], object]
 BOXES, BOX_PX = 2, 28
 
 
-class EagerTorch:
+class EagerTorch(Runtime):
     """Networks in evaluation mode, fp32, on a GPU if there is one, else on the processor."""
 
     name = "torch"

@@ -5,12 +5,12 @@ from typing import Any, Literal
 import typer
 
 __all__ = [
-    "ADVANCED", "BATCH", "BATCH_SIZE", "BUDGET", "DATA", "DATA_ROOT", "DECODER_HELP", "DEPTH_HELP",
-    "DOWNLOAD", "EPOCHS", "FOLDER", "FROM_RECIPE", "JSON", "MINUTES", "NETWORKS_HELP", "NOISE",
-    "OPERATORS_HELP", "OUT", "OUTPUT", "OVERWRITE", "PACKAGE_THREADS", "PROTOCOL", "RECIPE",
-    "RECIPE_SEED", "RESUME", "RUNTIME", "SEARCH", "SEARCH_EPOCHS", "SEARCH_RECIPE", "SEED_HELP",
-    "SPACE_HELP", "TARGET_MS", "TEST_COUNT", "THREADS", "TRAINING", "TRAIN_COUNT", "UP_HELP",
-    "Decoder", "ProtocolName", "RuntimeName", "Up", "option",
+    "ADVANCED", "BATCH", "BATCH_SIZE", "BUDGET", "BUDGET_INCLUDES", "DATA", "DATA_ROOT",
+    "DECODER_HELP", "DEPTH_HELP", "DOWNLOAD", "EPOCHS", "FOLDER", "FROM_RECIPE", "JSON", "MINUTES",
+    "NETWORKS_HELP", "NOISE", "OPERATORS_HELP", "OUT", "OUTPUT", "OVERWRITE", "PACKAGE_THREADS",
+    "PROTOCOL", "RECIPE", "RECIPE_SEED", "RESUME", "RUNTIME", "SEARCH", "SEARCH_EPOCHS",
+    "SEARCH_RECIPE", "SEED_HELP", "SPACE_HELP", "TARGET_MS", "TEST_COUNT", "THREADS", "TRAINING",
+    "TRAIN_COUNT", "UP_HELP", "Decoder", "Includes", "ProtocolName", "RuntimeName", "Up", "option",
 ]  # fmt: skip
 
 # Panels of a help page.
@@ -19,6 +19,7 @@ OUTPUT, ADVANCED = "Output", "Advanced"
 
 Decoder = Literal["conv", "mbconv", "mbconv-1", "mbconv-3", "searched"]
 ProtocolName = Literal["benchmark", "camera"]
+Includes = Literal["network", "preparation", "call"]
 RuntimeName = Literal["onnxruntime", "openvino"]
 Up = Literal["transposed_conv", "nearest_conv", "pixel_shuffle"]
 
@@ -74,11 +75,22 @@ TEST_COUNT = option(
     None, ADVANCED, "Number of two-digit validation images (digits only).", shown="2000"
 )
 
-TARGET_MS = option(..., BUDGET, "Latency budget of one pass, in milliseconds.")
+TARGET_MS = option(..., BUDGET, "Latency budget, in milliseconds.")
+BUDGET_INCLUDES = option(
+    "network",
+    BUDGET,
+    "Scope of the budget: one pass of the network; the preparation of an image as well; or the "
+    "whole call, with the denoised image at full resolution.",
+)
 THREADS = option(1, BUDGET, "Inference threads.")
 BATCH = option(1, BUDGET, "Number of images in one pass.")
 RUNTIME = option("onnxruntime", BUDGET, "Inference runtime.")
-PACKAGE_THREADS = option(None, ADVANCED, "Inference threads of the package.", shown="all cores")
+PACKAGE_THREADS = option(
+    None,
+    ADVANCED,
+    "Inference threads of the package.",
+    shown="those of its latency budget, else all cores",
+)
 NETWORKS_HELP = "Number of random networks that are timed for the latency table."
 MINUTES = option(6.0, ADVANCED, "Time limit for measuring the latency table, in minutes.")
 

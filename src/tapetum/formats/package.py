@@ -41,6 +41,8 @@ def export_network(
     *,
     size_px: int,
     preparation: Preparation | None = None,
+    typical_px: tuple[int, int] | None = None,
+    threads: int | None = None,
     class_names: Iterable[str] = (),
     provenance: Record | None = None,
     scores: Scores | None = None,
@@ -55,6 +57,8 @@ def export_network(
         size_px: Height and width of the training images.
         preparation: How an image becomes the input of the network; by default labelled images are
             stretched to ``size_px``.
+        typical_px: Height and width of a typical image file of the training.
+        threads: Inference threads that a latency budget holds for; None without one.
         class_names: The name of each logit.
         provenance: Provenance of the training.
         scores: Scores of the network.
@@ -73,6 +77,8 @@ def export_network(
         architecture,
         size_px=size_px,
         preparation=preparation,
+        typical_px=typical_px,
+        threads=threads,
         class_names=class_names,
         provenance=provenance,
         scores=scores,

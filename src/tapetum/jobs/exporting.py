@@ -30,8 +30,23 @@ def export(run: str | Path, out: str | Path, *, overwrite: bool = False) -> Expo
     return export_run(Path(run), Path(out), overwrite=overwrite)
 
 
-def export_run(path: Path, out: Path, *, latency: str = "", overwrite: bool = False) -> Exported:
-    """Write the package of a finished run, with a sentence on its latency in the card."""
+def export_run(
+    path: Path,
+    out: Path,
+    *,
+    latency: str = "",
+    threads: int | None = None,
+    overwrite: bool = False,
+) -> Exported:
+    """Write the package of a finished run, with what its card says of the latency.
+
+    Args:
+        path: Folder of the run.
+        out: Package to write.
+        latency: Text on the latency.
+        threads: Inference threads that a latency budget holds for; None without one.
+        overwrite: Whether to replace an existing file.
+    """
     folder = RUNS.open(path)
     result = folder.result()
     network = load_network(path)
@@ -41,6 +56,8 @@ def export_run(path: Path, out: Path, *, latency: str = "", overwrite: bool = Fa
         out,
         size_px=folder.request.data.size_px,
         preparation=folder.request.data.preparation,
+        typical_px=folder.request.data.typical_px,
+        threads=threads,
         class_names=folder.request.class_names,
         provenance=result.provenance,
         scores=result.scores,

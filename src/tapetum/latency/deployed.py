@@ -1,7 +1,7 @@
 """A network as it is deployed: an architecture, a package or any ONNX file, as a graph to time."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -12,7 +12,7 @@ from tapetum.arch import Architecture, architecture_names, find_architecture, sp
 from tapetum.errors import InputError, nearest
 from tapetum.graph import random_weights, write_graph
 from tapetum.latency.conditions import Conditions
-from tapetum.runtime import open_package
+from tapetum.runtime import Manifest, open_package
 
 __all__ = ["NUM_BOXES", "DeployedNetwork", "Feeds", "dense_architecture"]
 
@@ -32,12 +32,14 @@ class DeployedNetwork:
         inputs: Shape of each input; ``None`` for a free size.
         architecture: The network's architecture; ``None`` for a graph of unknown origin.
         size_px: Side of the images that the network is for; ``None`` where it is not known.
+        manifest: The description of its package; ``None`` where it is no package.
     """
 
     graph: bytes
     inputs: Mapping[str, tuple[int | None, ...]]
     architecture: Architecture | None = None
     size_px: int | None = None
+    manifest: Manifest | None = None
 
     @classmethod
     def open(
@@ -58,9 +60,8 @@ class DeployedNetwork:
         path, name = Path(network), str(network)
         if path.suffix == ".tapetum":
             package = open_package(path)
-            return cls.of_graph(
-                package.graph_bytes, package.manifest.architecture, size_px=package.manifest.size_px
-            )
+            opened = cls.of_graph(package.graph_bytes, package.manifest.architecture)
+            return replace(opened, size_px=package.manifest.size_px, manifest=package.manifest)
         if path.suffix == ".onnx":
             try:
                 return cls.of_graph(path.read_bytes())
@@ -85,10 +86,8 @@ class DeployedNetwork:
         return cls(model.SerializeToString(), _inputs_of(model.graph), architecture)
 
     @classmethod
-    def of_graph(
-        cls, graph: bytes, architecture: Architecture | None = None, *, size_px: int | None = None
-    ) -> Self:
-        """Return a graph that has been written already; unknown sizes are read from it.
+    def of_graph(cls, graph: bytes, architecture: Architecture | None = None) -> Self:
+        """Return a graph that has been written already; a fixed size is read from it.
 
         Raises:
             InputError: The bytes are not an ONNX graph.
@@ -101,7 +100,7 @@ class DeployedNetwork:
         except DecodeError as error:
             raise InputError("the file is no ONNX graph", "export the network again") from error
         fixed = next((shape[3] for shape in inputs.values() if len(shape) == 4), None)
-        return cls(graph, inputs, architecture, size_px or fixed)
+        return cls(graph, inputs, architecture, fixed)
 
     @property
     def channels(self) -> int | None:
@@ -162,9 +161,10 @@ def _inputs_of(graph: Any) -> dict[str, tuple[int | None, ...]]:
 
 def _random_boxes(conditions: Conditions, generator: np.random.Generator) -> NDArray[np.float32]:
     """Return the corners of boxes inside each image, (batch, boxes, 4), in pixels."""
+    side_px = min(BOX_PX, conditions.width_px, conditions.height_px)
     corners = generator.uniform(0, 1, (conditions.batch, NUM_BOXES, 2))
-    corners *= [max(0, conditions.width_px - BOX_PX), max(0, conditions.height_px - BOX_PX)]
-    return np.concatenate([corners, corners + BOX_PX], axis=-1).astype(np.float32)
+    corners *= [conditions.width_px - side_px, conditions.height_px - side_px]
+    return np.concatenate([corners, corners + side_px], axis=-1).astype(np.float32)
 
 
 def _shown(shape: tuple[int | None, ...]) -> str:

@@ -10,6 +10,9 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any, Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from tapetum.errors import InputError, MissingExtraError, nearest
 from tapetum.latency.conditions import Conditions
 from tapetum.latency.deployed import DeployedNetwork
@@ -40,12 +43,31 @@ class Runtime(Protocol):
         """Model of the processor, or of the GPU, that computes."""
         return cpu_model()
 
+    @property
+    def runs_packages(self) -> bool:
+        """Whether :meth:`prepare_call` can be used."""
+        return False
+
     def prepare(self, network: DeployedNetwork, conditions: Conditions) -> ForwardPass:
         """Load a network and return a forward pass on random images.
 
         Raises:
             InputError: The network takes other images, or this runtime cannot run it.
         """
+
+    def prepare_call(
+        self, network: DeployedNetwork, conditions: Conditions, image: NDArray[np.uint8]
+    ) -> ForwardPass:
+        """Load a package and return its whole call for an image in memory, (h, w, c).
+
+        Raises:
+            InputError: Packages do not run in this runtime.
+        """
+        del network, conditions, image
+        raise InputError(
+            f"a package is not called in {self.name}",
+            "use the runtime onnxruntime, or time the network alone",
+        )
 
 
 class OnnxRuntime(Runtime):
@@ -66,6 +88,27 @@ class OnnxRuntime(Runtime):
 
         session = GraphSession(network.graph, threads=conditions.threads)
         return partial(session.run, session.output_names, network.random_inputs(conditions))
+
+    @property
+    def runs_packages(self) -> bool:
+        """Packages run in this runtime."""
+        return True
+
+    def prepare_call(
+        self, network: DeployedNetwork, conditions: Conditions, image: NDArray[np.uint8]
+    ) -> ForwardPass:
+        """Load a package; see :class:`Runtime`."""
+        from tapetum.runtime import Package, Predictor
+
+        assert network.manifest is not None  # noqa: S101  (only packages are called)
+        package = Package(network.manifest, network.graph, card="")
+        predictor = Predictor(package, threads=conditions.threads)
+        height_px, width_px, _ = image.shape
+        boxes = None
+        if predictor.takes_boxes:
+            size = {"height_px": height_px, "width_px": width_px, "batch": 1}
+            boxes = network.random_inputs(conditions.model_copy(update=size))["boxes"][0]
+        return partial(predictor, image, boxes=boxes)
 
 
 class OpenVino(Runtime):

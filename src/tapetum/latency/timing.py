@@ -28,6 +28,7 @@ __all__ = [
     "Prepare",
     "Timing",
     "time_interleaved",
+    "time_paced",
     "time_passes",
     "time_rounds",
     "timing_lock",
@@ -54,6 +55,7 @@ class PassCount(Record):
     min_ms: NonNegativeFloat = 40.0
 
 
+PACED_WARM_UP = PassCount(min_passes=1, min_ms=0)
 SHORT_ROUND, LONG_ROUND = PassCount(), PassCount(min_passes=5, min_ms=100)
 
 
@@ -112,6 +114,20 @@ def _time_passes(forward: ForwardPass, *, at_least: int, at_least_ms: float) -> 
         durations.append((time.perf_counter_ns() - start) / 1e6)
         total_ms += durations[-1]
     return durations
+
+
+def time_paced(forward: ForwardPass, *, pace_ms: float, num_passes: int) -> list[float]:
+    """Return the duration of passes that begin ``pace_ms`` apart, as for the frames of a camera.
+
+    Between two of them the caches of the processor lose what the network needs, and its cores and
+    threads fall asleep.  So each pass takes longer than in a row.
+    """
+    durations = [0.0]
+    time_passes(forward, PACED_WARM_UP)
+    for _ in range(num_passes):
+        time.sleep(max(0.0, pace_ms - durations[-1]) / 1000)
+        durations += _time_passes(forward, at_least=1, at_least_ms=0)
+    return durations[1:]
 
 
 def time_rounds(

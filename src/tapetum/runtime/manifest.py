@@ -45,6 +45,10 @@ class Manifest(Record):
         size_px: Height and width of the training images.
         preparation: How an image becomes the input of the network; without a size where no whole
             image is labelled.
+        typical_px: Height and width of a typical image file of the training; None where it is not
+            known.
+        threads: Inference threads that the latency budget holds for, which :class:`Predictor` uses
+            by default; None for all cores.
         stride_px: Tiles begin at multiples of this.
         tile_halo_px: Overlap that makes tiles exact; None where no overlap does.
         bytes_per_pixel: Approximate memory per pixel while the network runs.
@@ -67,6 +71,8 @@ class Manifest(Record):
     labels: Literal["whole", "boxes", "none"]
     size_px: PositiveInt
     preparation: Preparation
+    typical_px: tuple[PositiveInt, PositiveInt] | None = None
+    threads: PositiveInt | None = None
     stride_px: PositiveInt
     tile_halo_px: NonNegativeInt | None
     bytes_per_pixel: PositiveFloat
@@ -84,6 +90,8 @@ class Manifest(Record):
         *,
         size_px: int,
         preparation: Preparation | None = None,
+        typical_px: tuple[int, int] | None = None,
+        threads: int | None = None,
         class_names: Iterable[str] = (),
         name: str | None = None,
         provenance: Record | Mapping[str, Any] | None = None,
@@ -111,6 +119,8 @@ class Manifest(Record):
                 class_names=tuple(class_names),
                 size_px=size_px,
                 preparation=preparation or default,
+                typical_px=typical_px,
+                threads=threads,
                 provenance=dict(provenance or {}),
                 scores=scores,
                 parity=None if parity is None else dict(parity),

@@ -85,7 +85,8 @@ class Predictor:
 
     Args:
         package: An opened package.
-        threads: Threads that share the work; by default one per core.
+        threads: Threads that share the work; by default those that the package's latency budget
+            holds for, else one per core.
         mode: ``both`` returns all that the package can; ``label`` and ``image`` skip the other
             branch and its cost.
         memory_mib: Memory limit of a run in MiB, the image itself not counted; larger images are
@@ -134,7 +135,10 @@ class Predictor:
         by_memory = int(memory_mib * 2**20 / (_ARENA_FACTOR * package.manifest.bytes_per_pixel))
         self.max_pixels = max_pixels or max(1, by_memory)
         self._network: PackagedNetwork | None = PackagedNetwork(
-            package, threads=threads, provider=provider, max_pixels=self.max_pixels
+            package,
+            threads=package.manifest.threads if threads is None else threads,
+            provider=provider,
+            max_pixels=self.max_pixels,
         )
         self._network.session(self.outputs)  # its faults are found now, not at the first image
 
