@@ -59,7 +59,12 @@ def _with_a_centre(kernel_px: int) -> int:
     return kernel_px
 
 
-KernelPx = Annotated[PositiveInt, AfterValidator(_with_a_centre)]
+# Far beyond what any network has; a file that says more is damaged, or made to harm.
+Channels = Annotated[int, Field(ge=1, le=2**16)]
+StridePx = Annotated[int, Field(ge=1, le=64)]
+MOST_STRIDE_PX, MOST_LEVELS, MOST_BLOCKS = 1024, 16, 256
+
+KernelPx = Annotated[int, Field(ge=1, le=101), AfterValidator(_with_a_centre)]
 Activation = Literal["relu", "silu", "none"]
 Norm = Literal["batch", "group", "none"]
 Kind = Literal["denoiser", "classifier", "integrated", "sequential"]
@@ -73,10 +78,10 @@ class Conv(Record):
     """
 
     kind: Literal["conv"] = "conv"
-    in_channels: PositiveInt
-    out_channels: PositiveInt
+    in_channels: Channels
+    out_channels: Channels
     kernel_px: KernelPx = 3
-    stride_px: PositiveInt = 1
+    stride_px: StridePx = 1
     norm: Norm = "batch"
     activation: Activation = "relu"
 
@@ -89,12 +94,12 @@ class InvertedResidual(Record):
     """
 
     kind: Literal["inverted_residual"] = "inverted_residual"
-    in_channels: PositiveInt
-    hidden_channels: PositiveInt
-    out_channels: PositiveInt
-    squeeze_channels: PositiveInt | None = None
+    in_channels: Channels
+    hidden_channels: Channels
+    out_channels: Channels
+    squeeze_channels: Channels | None = None
     kernel_px: KernelPx = 3
-    stride_px: PositiveInt = 1
+    stride_px: StridePx = 1
     norm: Norm = "batch"
     activation: Activation = "relu"
 
@@ -108,31 +113,31 @@ class MaxPool(Record):
     """The maximum of each window of ``size_px``; a last partial window is dropped."""
 
     kind: Literal["max_pool"] = "max_pool"
-    size_px: PositiveInt = 2
+    size_px: StridePx = 2
 
 
 class TransposedConv(Record):
     """A transposed convolution that doubles height and width (kernel 2, stride 2, with a bias)."""
 
     kind: Literal["transposed_conv"] = "transposed_conv"
-    in_channels: PositiveInt
-    out_channels: PositiveInt
+    in_channels: Channels
+    out_channels: Channels
 
 
 class NearestConv(Record):
     """An upsampling that repeats each place as 2 x 2, then filters (kernel 3, with a bias)."""
 
     kind: Literal["nearest_conv"] = "nearest_conv"
-    in_channels: PositiveInt
-    out_channels: PositiveInt
+    in_channels: Channels
+    out_channels: Channels
 
 
 class PixelShuffle(Record):
     """An upsampling that arranges four times the channels as 2 x 2 places (kernel 1, a bias)."""
 
     kind: Literal["pixel_shuffle"] = "pixel_shuffle"
-    in_channels: PositiveInt
-    out_channels: PositiveInt
+    in_channels: Channels
+    out_channels: Channels
 
 
 Up = Annotated[TransposedConv | NearestConv | PixelShuffle, Field(discriminator="kind")]
@@ -142,7 +147,7 @@ Block = Annotated[Conv | InvertedResidual | MaxPool, Field(discriminator="kind")
 class Level(Record):
     """A chain of blocks; the output of the last one is the level's feature map."""
 
-    blocks: Annotated[tuple[Block, ...], Field(min_length=1)]
+    blocks: Annotated[tuple[Block, ...], Field(min_length=1, max_length=MOST_BLOCKS)]
 
     @property
     def stride_px(self) -> int:
@@ -161,7 +166,7 @@ class DecoderLevel(Record):
 
     up: Up
     skip_level: Annotated[int, Field(ge=0)] | None = None
-    blocks: tuple[Block, ...] = ()
+    blocks: Annotated[tuple[Block, ...], Field(max_length=MOST_BLOCKS)] = ()
 
 
 class Decoder(Record):
@@ -173,8 +178,8 @@ class Decoder(Record):
         output: Projection to the channels of an image.
     """
 
-    blocks: tuple[Block, ...] = ()
-    levels: tuple[DecoderLevel, ...]
+    blocks: Annotated[tuple[Block, ...], Field(max_length=MOST_BLOCKS)] = ()
+    levels: Annotated[tuple[DecoderLevel, ...], Field(max_length=MOST_LEVELS)]
     output: Conv
 
 
@@ -192,7 +197,7 @@ class Boxes(Record):
     """
 
     kind: Literal["boxes"] = "boxes"
-    size_px: PositiveInt
+    size_px: Annotated[int, Field(ge=1, le=1024)]
 
 
 Region = Annotated[Whole | Boxes, Field(discriminator="kind")]
@@ -212,10 +217,10 @@ class Classifier(Record):
 
     source: Literal["noisy", "encoder", "denoised"]
     region: Region
-    blocks: tuple[Block, ...] = ()
+    blocks: Annotated[tuple[Block, ...], Field(max_length=MOST_BLOCKS)] = ()
     pooling: Literal["max", "mean", "flatten"]
     features: PositiveInt
-    num_classes: Annotated[int, Field(ge=2)]
+    num_classes: Annotated[int, Field(ge=2, le=10**6)]
 
 
 class Architecture(Record):
@@ -237,8 +242,8 @@ class Architecture(Record):
 
     schema_version: Literal[1] = 1
     name: Annotated[str, Field(min_length=1)]
-    image_channels: PositiveInt
-    encoder: tuple[Level, ...] = ()
+    image_channels: Channels
+    encoder: Annotated[tuple[Level, ...], Field(max_length=MOST_LEVELS)] = ()
     decoder: Decoder | None = None
     classifier: Classifier | None = None
 
@@ -317,6 +322,8 @@ def _encoder_faults(architecture: Architecture) -> list[str]:
     faults: list[str] = []
     if bool(architecture.encoder) != (architecture.decoder is not None):
         faults.append("an encoder and a decoder come together: give both or neither")
+    if architecture.stride_px > MOST_STRIDE_PX:
+        faults.append(f"the encoder shrinks an image by more than {MOST_STRIDE_PX}")
     channels = architecture.image_channels
     for index, level in enumerate(architecture.encoder):
         channels = chain(level.blocks, channels, f"encoder.{index}", faults)

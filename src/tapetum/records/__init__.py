@@ -2,7 +2,7 @@
 
 from tapetum.records.files import write_atomically, write_csv
 from tapetum.records.folder import Folder, FolderKind
-from tapetum.records.reading import parse_json, read_bytes, read_json
+from tapetum.records.reading import open_regular, parse_json, read_bytes, read_json
 from tapetum.records.record import (
     FiniteOrNone,
     Record,
@@ -21,6 +21,7 @@ __all__ = [
     "describe_faults",
     "differences",
     "faults_are_ours",
+    "open_regular",
     "parse_json",
     "read_bytes",
     "read_json",

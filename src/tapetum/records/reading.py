@@ -7,12 +7,14 @@ import json
 import math
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, BinaryIO, NoReturn
 
 from tapetum.errors import InputError
 
-__all__ = ["parse_json", "read_bytes", "read_json"]
+__all__ = ["open_regular", "parse_json", "read_bytes", "read_json"]
 
 MOST_BYTES = 2**28  # 256 MiB: boxes for some million images
 MOST_NESTED = 64  # lists and objects inside each other; our own records have about ten
@@ -26,18 +28,33 @@ def read_bytes(path: Path, *, most_bytes: int = MOST_BYTES) -> bytes:
         InputError: There is no such file, it cannot be read, or it is too large; or the path is
             that of a pipe or a device, which have no end.
     """
-    try:
-        with open(path, "rb", opener=_open_without_waiting) as file:
-            is_regular = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
-            content = file.read(most_bytes + 1) if is_regular else b""
-    except (OSError, ValueError) as error:  # a path with a zero byte is a ValueError
-        reason = getattr(error, "strerror", None) or error
-        raise InputError(f"cannot read {path}: {reason}", "check the path") from error
-    if not is_regular:
-        raise InputError(f"{path} is not a regular file", "check the path")
+    with open_regular(path) as file:
+        try:
+            content = file.read(most_bytes + 1)
+        except OSError as error:
+            reason = error.strerror or error
+            raise InputError(f"cannot read {path}: {reason}", "check the path") from error
     if len(content) > most_bytes:
         raise InputError(f"{path} is larger than {most_bytes:,} bytes", "check the file")
     return content
+
+
+@contextmanager
+def open_regular(path: Path) -> Iterator[BinaryIO]:
+    """Open a file for reading, but no folder, pipe or device, which have no end.
+
+    Raises:
+        InputError: There is no such file, or it cannot be opened.
+    """
+    try:
+        file = open(path, "rb", opener=_open_without_waiting)  # noqa: SIM115 - closed below
+    except (OSError, ValueError) as error:  # a path with a zero byte is a ValueError
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"cannot read {path}: {reason}", "check the path") from error
+    with file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise InputError(f"{path} is not a regular file", "check the path")
+        yield file
 
 
 def read_json(path: Path) -> Any:

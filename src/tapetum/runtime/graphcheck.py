@@ -2,12 +2,14 @@
 
 Anyone may have made the file of a graph. Only the operators that :mod:`tapetum.graph` writes (and
 those of quantized graphs) are accepted, in one flat list of nodes, with all weights inside the
-file. Such a graph cannot read other files, loop without end or call itself.
+file. Such a graph cannot read other files, loop without end or call itself. The size of every value
+is foreseen (:mod:`tapetum.runtime.graphsizes`), so that it cannot fill the memory either.
 """
 
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from tapetum.runtime.graphsizes import size_faults
 from tapetum.runtime.manifest import Manifest
 from tapetum.runtime.session import as_text, fits
 
@@ -29,6 +31,7 @@ _OPERATORS = frozenset(
     )
 )
 _ATTRIBUTE_FIELDS = frozenset(("name", "type", "doc_string", "f", "i", "s", "floats", "ints"))
+_WEIGHT_TYPES = (1, 2, 3, 6, 7, 10)  # float32, uint8, int8, int32, int64 and float16, by number
 _MOST_NAMED = 5  # of the refused operators in one message
 
 
@@ -48,8 +51,8 @@ def graph_faults(manifest: Manifest, model: "onnx.ModelProto") -> list[str]:
     try:
         onnx.checker.check_model(model)
     except onnx.checker.ValidationError as error:
-        faults.append(str(error).strip().splitlines()[0].rstrip(" ."))
-    return faults
+        return [str(error).strip().splitlines()[0].rstrip(" .")]
+    return list(size_faults(manifest.architecture, model))
 
 
 def opset_of(model: "onnx.ModelProto") -> int:
@@ -143,6 +146,8 @@ def _foreign_parts(model: "onnx.ModelProto") -> Iterator[str]:
         yield "it holds sparse weights"
     if any(tensor.data_location or tensor.external_data for tensor in graph.initializer):
         yield "its weights point to a file outside the package"
+    if any(tensor.data_type not in _WEIGHT_TYPES for tensor in graph.initializer):
+        yield "it holds weights of a type that no package uses"
 
 
 def _operator(node: "onnx.NodeProto") -> str:

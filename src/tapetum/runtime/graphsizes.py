@@ -22,7 +22,7 @@ Integers = NDArray[np.int64]
 
 _ALLOWED_FACTOR = 32  # of the values of the architecture's layers; our writer needs up to 9
 _ALLOWED_MORE = 2**22  # for borders, which dominate small images
-_MOST_INTEGERS = 64  # in a constant that can be a size
+_MOST_IN_A_SIZE = 64  # values of a constant that can be a size, or scales
 _MOST_SAMPLES = 8  # of RoiAlign in each direction
 _SIZES_PX = (64, 517, 8191)  # small, odd, and larger than most images
 
@@ -43,7 +43,8 @@ def size_faults(architecture: Architecture, model: "onnx.ModelProto") -> Iterato
             return
         layers = cost.layer_costs(architecture, size_px, size_px + 1, num_boxes=2)
         expected = sum(layer.elements for layer in layers)
-        if work > _ALLOWED_FACTOR * expected + _ALLOWED_MORE:
+        weights = sum(math.prod(tensor.dims) for tensor in model.graph.initializer)
+        if work > _ALLOWED_FACTOR * expected + 4 * weights + _ALLOWED_MORE:
             yield (
                 f"an image of {size_px} px would make {work:.2g} values, where the architecture "
                 f"makes {expected:.2g}"
@@ -64,7 +65,7 @@ def _weight_faults(graph: "onnx.GraphProto") -> Iterator[str]:
 
 
 def _without_weights(model: "onnx.ModelProto") -> "onnx.ModelProto":
-    """Return a copy whose weights are inputs without values; integers that may be sizes stay."""
+    """Return a copy whose weights are inputs without values; what may be sizes stays."""
     import onnx
 
     lean = onnx.ModelProto(ir_version=model.ir_version)
@@ -73,7 +74,7 @@ def _without_weights(model: "onnx.ModelProto") -> "onnx.ModelProto":
     lean.graph.node.extend(model.graph.node)
     lean.graph.output.extend(model.graph.output)
     for tensor in model.graph.initializer:
-        if tensor.data_type == tensor.INT64 and math.prod(tensor.dims) <= _MOST_INTEGERS:
+        if math.prod(tensor.dims) <= _MOST_IN_A_SIZE:
             lean.graph.initializer.append(tensor)
         else:
             value = onnx.helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims)
@@ -134,7 +135,7 @@ def _effort(node: "onnx.NodeProto") -> int:
     """Return how often a node looks at something for each of its values."""
     attributes = {attribute.name: attribute for attribute in node.attribute}
     if node.op_type == "MaxPool" and "kernel_shape" in attributes:
-        return abs(math.prod(attributes["kernel_shape"].ints))
+        return abs(math.prod(map(int, attributes["kernel_shape"].ints)))
     if node.op_type == "RoiAlign":
         samples = attributes["sampling_ratio"].i if "sampling_ratio" in attributes else 0
         if not 1 <= samples <= _MOST_SAMPLES:
@@ -150,8 +151,9 @@ def _compute_integers(graph: "onnx.GraphProto", feeds: Mapping[str, tuple[int, .
     """
     from onnx import numpy_helper
 
-    constants = {tensor.name for tensor in graph.initializer}
-    known = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    integers = [tensor for tensor in graph.initializer if tensor.data_type == tensor.INT64]
+    known = {tensor.name: numpy_helper.to_array(tensor) for tensor in integers}
+    constants = set(known)
     kept = []
     for node in graph.node:
         attributes = {attribute.name: attribute.i for attribute in node.attribute}
@@ -180,7 +182,7 @@ def _integer_result(operator: str, values: list[Any]) -> Integers:
         result: Integers = np.asarray(_INTEGER_OPERATORS[operator](*values), np.int64)
     except (ValueError, TypeError) as error:
         raise _UnforeseenError("the sizes of its values contradict each other") from error
-    if result.ndim != 1 or result.size > _MOST_INTEGERS or abs(result).max(initial=0) > 2**40:
+    if result.ndim != 1 or result.size > _MOST_IN_A_SIZE or abs(result).max(initial=0) > 2**40:
         raise _UnforeseenError("it computes sizes beyond those of any image")
     return result
 

@@ -19,12 +19,16 @@ from pydantic import (
 
 from tapetum import __version__
 from tapetum.arch import Architecture, cost, spec
+from tapetum.errors import printable
 from tapetum.records import Record, faults_are_ours
 from tapetum.runtime.preparation import Preparation
 from tapetum.runtime.tiles import halo_px
 from tapetum.scores import Scores
 
 __all__ = ["SCHEMA_VERSION", "Manifest"]
+
+MOST_PX = 2**14  # of the side of a training image
+MOST_LETTERS = 255  # of a class name, as of a folder
 
 SCHEMA_VERSION = 3  # 1 had other names for outputs and fields, 2 no preparation
 
@@ -69,7 +73,7 @@ class Manifest(Record):
     colour: Literal["grey", "rgb", "other"]
     value_range: tuple[float, float] = (0.0, 1.0)
     labels: Literal["whole", "boxes", "none"]
-    size_px: PositiveInt
+    size_px: Annotated[int, Field(ge=1, le=MOST_PX)]
     preparation: Preparation
     typical_px: tuple[PositiveInt, PositiveInt] | None = None
     threads: PositiveInt | None = None
@@ -132,6 +136,16 @@ class Manifest(Record):
         """Whether the network returns an image."""
         return self.architecture.decoder is not None
 
+    def with_own_estimates(self) -> Self:
+        """Return a copy whose halo and memory are computed here, not taken from the file.
+
+        A halo that is too small would give wrong pixels, and a memory that is too small would fill
+        the memory of the device.
+        """
+        derived = _derived(self.architecture)
+        names = ("tile_halo_px", "bytes_per_pixel")
+        return self.model_copy(update={name: derived[name] for name in names})
+
     @property
     def classifies(self) -> bool:
         """Whether the network returns labels."""
@@ -147,7 +161,8 @@ class Manifest(Record):
     @model_validator(mode="after")
     def _agrees_with_architecture(self) -> Self:
         expected = _derived(self.architecture)
-        del expected["tile_halo_px"], expected["bytes_per_pixel"]  # estimates, which may improve
+        # Estimates, which may improve; an opened package has those of this version.
+        del expected["tile_halo_px"], expected["bytes_per_pixel"]
         faults = [
             f"{field} is {getattr(self, field)!r} but the architecture says {value!r}"
             for field, value in expected.items()
@@ -163,11 +178,23 @@ class Manifest(Record):
             faults.append(f"images are prepared with {self.preparation.channels} channels")
         if self.labels == "whole" and self.preparation.size_px is None:
             faults.append("labels of whole images need a preparation with a size")
+        if (self.preparation.size_px or 0) > MOST_PX:
+            faults.append(f"images are prepared to more than {MOST_PX:,} px")
+        faults += _name_faults(self.name, *self.class_names)
         if self.tile_halo_px is not None and self.tile_halo_px % self.stride_px:
             faults.append(f"tile_halo_px {self.tile_halo_px} is not a multiple of the stride")
         if faults:
             raise ValueError("; ".join(faults))
         return self
+
+
+def _name_faults(*names: str) -> list[str]:
+    """Return a fault for each name that a list of labels could not show in a line."""
+    return [
+        f"the name {name[:40]!r} is empty, too long, or holds characters that cannot be printed"
+        for name in names
+        if not 0 < len(name) <= MOST_LETTERS or printable(name) != name
+    ]
 
 
 def _derived(architecture: Architecture) -> dict[str, Any]:

@@ -1,10 +1,12 @@
 """The ``.tapetum`` package: one file that describes a network and runs where it is copied to.
 
-A package is a zip file with three members, stored without compression:
+A package is a zip file with these three members and no other, stored without compression:
 
 ``graph.onnx``
     The network as an ONNX graph: inputs ``noisy`` and, for labels of boxes, ``boxes``;
-    outputs ``denoised`` and ``logits``, or one of them.
+    outputs ``denoised`` and ``logits``, or one of them.  Its metadata repeat as JSON the class
+    names (``tapetum.class_names``) and the preparation (``tapetum.preparation``), which the digest
+    of the graph covers thereby.
 ``manifest.json``
     A :class:`Manifest`: inputs and outputs, origin and scores.
 ``CARD.md``
@@ -17,9 +19,10 @@ Faults are found when a package is opened, not when the first image arrives.
 import hashlib
 import json
 import os
+import struct
 import zipfile
-import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -27,8 +30,9 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from tapetum import __version__
+from tapetum.arch import cost
 from tapetum.errors import InputError, PackageError
-from tapetum.records import write_atomically
+from tapetum.records import open_regular, parse_json, write_atomically
 from tapetum.runtime.graphcheck import graph_faults, opset_of
 from tapetum.runtime.manifest import SCHEMA_VERSION, Manifest
 
@@ -38,9 +42,13 @@ if TYPE_CHECKING:  # imported where it is used, so that this module loads quickl
 __all__ = ["SCHEMA_VERSION", "Manifest", "Package", "open_package", "write_package"]
 
 _GRAPH, _MANIFEST, _CARD = "graph.onnx", "manifest.json", "CARD.md"
-# protobuf ends at 2 GiB; real manifests and cards are far below 16 MiB.
-_LIMITS_BYTES = {_GRAPH: 2**31 - 1, _MANIFEST: 2**24, _CARD: 2**24}
-_MAX_EXPANSION = 100  # weights hardly compress: a higher ratio is a zip bomb
+# protobuf ends at 2 GiB; real manifests and cards are far below 4 MiB.
+_LIMITS_BYTES = {_GRAPH: 2**31 - 1, _MANIFEST: 2**22, _CARD: 2**22}
+_METADATA = "tapetum."  # begins the keys of ours in the metadata of a graph
+_FAULTS = (
+    *(zipfile.BadZipFile, zipfile.LargeZipFile, NotImplementedError, RuntimeError, EOFError),
+    *(ArithmeticError, LookupError, ValueError, struct.error),
+)
 
 
 @dataclass(frozen=True)
@@ -65,7 +73,7 @@ def write_package(
 
     Args:
         path: The file; missing folders are made.
-        model: The graph; bytes are kept as they are.
+        model: The graph, as a message or as bytes; it gets the metadata of a package.
         manifest: The description; digest and operator version are filled in.
         card: The text for people, in Markdown.
         check: Called with the complete file before it gets its name; if it raises, an older file
@@ -81,10 +89,10 @@ def write_package(
     if path.exists() and not (overwrite and path.is_file()):
         remedy = "choose another name" if path.is_dir() else "choose another name, or overwrite it"
         raise PackageError(f"{path} exists already", remedy)
-    if isinstance(model, bytes):
-        graph_bytes, model = model, _parse_graph(model, path)
-    else:
-        graph_bytes = model.SerializeToString(deterministic=True)
+    model = _with_metadata(
+        _parse_graph(model, path) if isinstance(model, bytes) else model, manifest
+    )
+    graph_bytes = model.SerializeToString(deterministic=True)
     digest = hashlib.sha256(graph_bytes).hexdigest()
     filled_in = {"graph_sha256": digest, "graph_opset": opset_of(model)}
     complete = manifest.model_copy(update=filled_in)
@@ -112,9 +120,10 @@ def open_package(path: str | Path) -> Package:
         PackageError: Something is missing, damaged, of another version, or does not fit.
     """
     path = Path(path)
-    members = _read_members(path)
-    manifest = _read_manifest(members[_MANIFEST], path)
-    graph_bytes = members[_GRAPH]
+    with _opened(path) as archive:
+        manifest = _read_manifest(archive.read(_MANIFEST), path).with_own_estimates()
+        _require_size(archive.getinfo(_GRAPH), _most_bytes_of_graph(manifest), path)
+        graph_bytes, card_bytes = archive.read(_GRAPH), archive.read(_CARD)
     digest = hashlib.sha256(graph_bytes).hexdigest()
     if digest != manifest.graph_sha256:
         raise PackageError(
@@ -122,9 +131,11 @@ def open_package(path: str | Path) -> Package:
             f"{manifest.graph_sha256[:12] or 'nothing'}...",
             "the file was changed after it was exported: copy or export it again",
         )
-    _check_graph(manifest, _parse_graph(graph_bytes, path), path)
+    model = _parse_graph(graph_bytes, path)
+    _check_graph(manifest, model, path)
+    _require_metadata(manifest, model, path)
     try:
-        card = members[_CARD].decode()
+        card = card_bytes.decode()
     except UnicodeDecodeError as error:
         raise PackageError(f"{_CARD} in {path} is not UTF-8 text", "export it again") from error
     return Package(manifest, graph_bytes, card)
@@ -153,38 +164,93 @@ def _zipped(members: dict[str, bytes]) -> bytes:
     return buffer.getvalue()
 
 
-def _read_members(path: Path) -> dict[str, bytes]:
-    """Return the content of the three members."""
+@contextmanager
+def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
+    """Open a package whose members are checked; what is wrong in the file is an error of ours."""
     try:
-        with zipfile.ZipFile(path) as archive:
+        with open_regular(path) as file, zipfile.ZipFile(file) as archive:
             _check_members(archive.infolist(), path)
-            return {name: archive.read(name) for name in _LIMITS_BYTES}
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError) as error:
-        problem = f"{path} is not a whole package: {error}"
+            yield archive
+    except _FAULTS as error:
+        problem = f"{path} is not a whole package: {str(error) or type(error).__name__}"
         raise PackageError(problem, "copy the file or export it again") from error
-    except (OSError, RuntimeError) as error:  # a password is a RuntimeError to zipfile
-        reason = getattr(error, "strerror", None) or error
+    except OSError as error:
+        reason = error.strerror or error
         raise PackageError(f"cannot read {path}: {reason}", "check the path") from error
+    except InputError as error:
+        raise PackageError(error.problem, error.remedy) from error
 
 
 def _check_members(entries: list[zipfile.ZipInfo], path: Path) -> None:
-    """Refuse missing, doubled or too large members before anything is unpacked."""
+    """Refuse what no package has before anything is read."""
     names = [entry.filename for entry in entries]
     missing = [name for name in _LIMITS_BYTES if name not in names]
     if missing:
         raise PackageError(f"{path} has no {' and no '.join(missing)}", "export the network again")
     for entry in entries:
-        limit_bytes = _LIMITS_BYTES.get(entry.filename)
-        if limit_bytes is None:
-            continue
+        if entry.filename not in _LIMITS_BYTES:
+            problem = f"{path} has a member {entry.filename[:60]!r}, which no package has"
+            raise PackageError(problem, "export the network again")
         if names.count(entry.filename) > 1:
             raise PackageError(f"{path} has two members {entry.filename}", "export it again")
-        limit_bytes = min(limit_bytes, _MAX_EXPANSION * max(entry.compress_size, 1))
-        if entry.file_size > limit_bytes:
+        if entry.compress_type != zipfile.ZIP_STORED or entry.compress_size != entry.file_size:
             raise PackageError(
-                f"{entry.filename} in {path} would unpack from {entry.compress_size:,} to "
-                f"{entry.file_size:,} bytes, which no real package does",
-                "do not trust the file; export the network again",
+                f"{entry.filename} in {path} is compressed, and members of a package are stored",
+                "pack it with 'zip -0', or export the network again",
+            )
+        _require_size(entry, _LIMITS_BYTES[entry.filename], path)
+
+
+def _require_size(entry: zipfile.ZipInfo, most_bytes: int, path: Path) -> None:
+    if entry.file_size > most_bytes:
+        raise PackageError(
+            f"{entry.filename} in {path} has {entry.file_size:,} bytes, and no real package has "
+            f"more than {most_bytes:,} here",
+            "do not trust the file; export the network again",
+        )
+
+
+def _most_bytes_of_graph(manifest: Manifest) -> int:
+    """Return a generous limit: twice the weights of the architecture, and all that is around."""
+    return min(_LIMITS_BYTES[_GRAPH], 2**24 + 8 * cost.parameters(manifest.architecture))
+
+
+def _metadata_of(manifest: Manifest) -> dict[str, str]:
+    """Return the facts that the digest of the graph must cover, as JSON by their key."""
+    facts = manifest.model_dump(mode="json", include={"class_names", "preparation"})
+    return {
+        f"{_METADATA}{name}": json.dumps(value, ensure_ascii=False) for name, value in facts.items()
+    }
+
+
+def _with_metadata(model: "onnx.ModelProto", manifest: Manifest) -> "onnx.ModelProto":
+    """Return a copy of a graph with the facts of its manifest."""
+    import onnx
+
+    others = [entry for entry in model.metadata_props if not entry.key.startswith(_METADATA)]
+    labelled = onnx.ModelProto()
+    labelled.CopyFrom(model)
+    del labelled.metadata_props[:]
+    labelled.metadata_props.extend(others)
+    for key, value in _metadata_of(manifest).items():
+        labelled.metadata_props.add(key=key, value=value)
+    return labelled
+
+
+def _require_metadata(manifest: Manifest, model: "onnx.ModelProto", path: Path) -> None:
+    """Refuse a manifest that says something else than its graph."""
+    found = {entry.key: entry.value for entry in model.metadata_props}
+    for key, text in _metadata_of(manifest).items():
+        source = f"{key} in the graph of {path}"
+        try:
+            is_same = parse_json(found.get(key, ""), source=source) == json.loads(text)
+        except InputError:
+            is_same = False
+        if not is_same:
+            raise PackageError(
+                f"{source} is {found.get(key, 'missing')[:200]}, but the manifest says "
+                f"{text[:200]}",
+                "the file was changed after it was exported: copy or export it again",
             )
 
 
@@ -192,8 +258,8 @@ def _read_manifest(text: bytes, path: Path) -> Manifest:
     """Return the manifest; other schema versions get a sentence of their own."""
     source = f"{_MANIFEST} in {path}"
     try:
-        version = dict(json.loads(text)).get("schema_version")
-    except (ValueError, TypeError, RecursionError) as error:
+        version = dict(parse_json(text, source=source)).get("schema_version")
+    except (ValueError, TypeError, InputError) as error:
         raise PackageError(f"{source} is not a JSON object", "export the network again") from error
     if isinstance(version, int) and version < SCHEMA_VERSION:
         raise PackageError(
