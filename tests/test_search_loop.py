@@ -1,5 +1,6 @@
 """Laws of a whole search: it keeps the target; a kill changes nothing, nor do processes."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -226,6 +227,18 @@ def test_a_folder_is_of_one_request_and_one_table(tmp_path: Path) -> None:
     other = table.model_copy(update={"fixed_ms": table.fixed_ms + 0.1})
     with pytest.raises(RunError, match="another request: table_sha256 was"):
         tiny_search(path, recipe, other, target_ms=tiny_target_ms(table), resume=True)
+
+
+def test_a_search_of_an_older_version_is_not_continued(tmp_path: Path) -> None:
+    """Its checkpoint has other tensors; its request can still be read."""
+    table, recipe, path = tiny_table(), tiny_recipe(epochs=1, warmup_epochs=0), tmp_path / "search"
+    tiny_search(path, recipe, table)
+    request = path / "request.json"
+    old = {**json.loads(request.read_text()), "schema_version": 2}
+    request.write_text(json.dumps(old))
+    assert SEARCHES.open(path).request.recipe == recipe
+    with pytest.raises(RunError, match="another request: schema_version was 2"):
+        tiny_search(path, recipe, table, resume=True)
 
 
 def test_a_loss_that_explodes_ends_the_search(tmp_path: Path) -> None:

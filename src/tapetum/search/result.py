@@ -39,7 +39,7 @@ class SearchRequest(Record):
     """
 
     format: Literal["tapetum-search"] = "tapetum-search"
-    schema_version: Literal[2] = 2
+    schema_version: Literal[2, 3] = 3  # 2: batch norms with a scale, so no checkpoint fits
     recipe: SearchRecipe
     target_ms: PositiveFloat
     space: str
