@@ -3,6 +3,7 @@
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 import safetensors.torch
 import torch
@@ -11,10 +12,13 @@ from tapetum.errors import RunError
 from tapetum.training.checkpoint import (
     EpochRow,
     Position,
+    fits_or_refused,
     read_checkpoint,
+    read_tensors,
     read_weights,
     with_prefix,
     write_checkpoint,
+    write_tensors,
 )
 
 TENSORS = {
@@ -71,7 +75,7 @@ def test_a_damaged_file_is_refused(content: bytes, tmp_path: Path) -> None:
     """With a sentence that names the file."""
     file = tmp_path / "last.safetensors"
     file.write_bytes(content)
-    with pytest.raises(RunError, match=r"the checkpoint .*last\.safetensors cannot be read"):
+    with pytest.raises(RunError, match=r"last\.safetensors cannot be read"):
         read_checkpoint(file, Position[EpochRow])
     with pytest.raises(RunError, match="cannot be read"):
         read_checkpoint(tmp_path / "missing.safetensors", Position[EpochRow])
@@ -92,3 +96,43 @@ def test_the_average_is_preferred_to_the_weights(tmp_path: Path) -> None:
     write_checkpoint(file, {**TENSORS, "average.weight": torch.zeros(1)}, Position[EpochRow]())
     assert read_weights(file).keys() == {"weight"}
     assert with_prefix(TENSORS, "optimizer.").keys() == {"0.step"}
+
+
+def test_no_damage_goes_through(tmp_path: Path) -> None:
+    """With any byte changed, or the end cut off, the file is refused or reads as before."""
+    file = tmp_path / "state.safetensors"
+    write_checkpoint(file, TENSORS, _position())
+    whole, kind = file.read_bytes(), Position[EpochRow]
+    before = read_checkpoint(file, kind)
+    generator = np.random.default_rng(0)
+    for place in (*range(0, len(whole), 7), *range(len(whole) - 30, len(whole))):
+        damaged = bytearray(whole)
+        damaged[place] ^= int(generator.integers(1, 256))
+        for content in (bytes(damaged), whole[:place]):
+            file.write_bytes(content)
+            try:
+                tensors, position = read_checkpoint(file, kind)
+            except RunError:
+                continue
+            assert position == before[1]
+            assert all(tensors[name].equal(tensor) for name, tensor in before[0].items())
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {},
+        {"weight": torch.zeros(1)},
+        {"weight": torch.zeros(2, 3), "bias": torch.zeros(2), "more": torch.zeros(1)},
+    ],
+    ids=len,
+)
+def test_values_of_another_network_are_one_sentence(
+    changed: dict[str, torch.Tensor], tmp_path: Path
+) -> None:
+    """Missing, unknown and misshapen tensors, in a file that is whole."""
+    file = tmp_path / "weights.safetensors"
+    write_tensors(file, changed)
+    state, _ = read_tensors(file)
+    with pytest.raises(RunError, match="do not fit this network"), fits_or_refused(file):
+        torch.nn.Linear(3, 2).load_state_dict(state)

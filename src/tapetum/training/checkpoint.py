@@ -2,24 +2,27 @@
 
 Tensors are named ``<part>.<name>``, such as ``network.*``, ``average.*`` and
 ``optimizer.<parameter>.<moment>``.  Everything else is a :class:`Position`, as JSON in the header
-of the file.  The file is written in one step, so that it cannot contradict itself, and contains no
-pickle.
+of the file, beside a digest of all values: a damaged file is refused.  The file is written in one
+step, so that it cannot contradict itself, and contains no pickle.
 
 No state of a random generator is kept.  Noise, the order of images and torch's generator are made
 from (seed, epoch, index) or (seed, step).
 """
 
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import safetensors
 import safetensors.torch
+import torch
 from pydantic import ConfigDict, Field
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from tapetum.errors import RunError
+from tapetum.errors import InputError, RunError
 from tapetum.records import FiniteOrNone, Record, write_atomically
 from tapetum.training.optimize import moments, restore_optimizer
 
@@ -29,16 +32,28 @@ __all__ = [
     "Part",
     "Position",
     "R",
+    "fits_or_refused",
     "part_settings",
     "part_tensors",
     "read_checkpoint",
+    "read_tensors",
     "read_weights",
     "restore_parts",
     "with_prefix",
     "write_checkpoint",
+    "write_tensors",
 ]
 
 _HEADER_KEY = "tapetum"
+_FAULTS = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
+
+
+class _Header(Record):
+    """What stands beside the tensors: a digest of them and of the position, and the position."""
+
+    sha256: str
+    position: str = ""  # JSON; empty in files of weights alone
+
 
 Part = nn.Module | Optimizer
 
@@ -181,9 +196,15 @@ def restore_parts(
 
 def write_checkpoint(path: Path, tensors: Mapping[str, Tensor], position: Record) -> None:
     """Write the state to ``path`` in one step; a kill leaves the previous file."""
+    write_tensors(path, tensors, position=position.model_dump_json())
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], *, position: str = "") -> None:
+    """Write tensors to a safetensors file in one step, with their digest."""
     dense = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    header = {_HEADER_KEY: position.model_dump_json()}
-    write_atomically(path, safetensors.torch.save(dense, metadata=header))
+    header = _Header(sha256=_digest(dense, position), position=position)
+    metadata = {_HEADER_KEY: header.model_dump_json()}
+    write_atomically(path, safetensors.torch.save(dense, metadata=metadata))
 
 
 def read_checkpoint(path: Path, kind: type[P]) -> tuple[dict[str, Tensor], P]:
@@ -192,28 +213,70 @@ def read_checkpoint(path: Path, kind: type[P]) -> tuple[dict[str, Tensor], P]:
     Raises:
         RunError: The file is missing, damaged, or no checkpoint.
     """
-    tensors, header = _read(path)
-    return tensors, kind.from_json(header, source=str(path))
+    tensors, position = read_tensors(path)
+    if not position:
+        raise RunError(f"{path} is not a checkpoint of Tapetum", "start the work again")
+    try:
+        return tensors, kind.from_json(position, source=str(path))
+    except InputError as error:
+        raise RunError(error.problem, "start the work again") from error
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
     """Return the weights of a training's checkpoint, averaged where the recipe averages them."""
-    tensors, _ = _read(path)
+    tensors, _ = read_tensors(path)
     return with_prefix(tensors, "average.") or with_prefix(tensors, "network.")
 
 
-def _read(path: Path) -> tuple[dict[str, Tensor], str]:
+def read_tensors(path: Path) -> tuple[dict[str, Tensor], str]:
+    """Return the tensors of a file, and the position as JSON; it is empty for weights alone.
+
+    Raises:
+        RunError: The file is missing, damaged, or not one of Tapetum.
+    """
     try:
         with safetensors.safe_open(path, framework="pt") as file:
-            header = file.metadata() or {}
+            metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (OSError, safetensors.SafetensorError) as error:
-        raise RunError(
-            f"the checkpoint {path} cannot be read: {error}", "start the work again"
-        ) from error
-    if _HEADER_KEY not in header:
+    except (OSError, safetensors.SafetensorError, *_FAULTS) as error:
+        raise RunError(f"{path} cannot be read: {error}", "start the work again") from error
+    if _HEADER_KEY not in metadata:
         raise RunError(f"{path} is not a checkpoint of Tapetum", "start the work again")
-    return tensors, header[_HEADER_KEY]
+    try:
+        header = _Header.from_json(metadata[_HEADER_KEY], source=str(path))
+    except InputError as error:
+        raise RunError(error.problem, "start the work again") from error
+    if header.sha256 != _digest(tensors, header.position):
+        problem = f"{path} is damaged: its values are not those that were written"
+        raise RunError(problem, "copy it again, or start the work again")
+    return tensors, header.position
+
+
+@contextmanager
+def fits_or_refused(path: Path) -> Iterator[None]:
+    """Turn what happens where the values of a file fit no network of this kind into one error.
+
+    Raises:
+        RunError: They do not fit.
+    """
+    try:
+        yield
+    except _FAULTS as error:
+        lines = str(error).split("\n")
+        reason = lines[1].strip() if len(lines) > 1 else lines[0]  # torch's first one is general
+        problem = f"the values in {path} do not fit this network: {reason or type(error).__name__}"
+        raise RunError(problem, "start the work again, or restore the file") from error
+
+
+def _digest(tensors: Mapping[str, Tensor], position: str) -> str:
+    """Return the digest of every name, type, shape and value, and of the position."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        if tensor.numel():
+            digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
+    digest.update(position.encode())
+    return digest.hexdigest()
 
 
 def with_prefix(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -17,6 +17,7 @@ from tapetum.training.checkpoint import (
     Part,
     Position,
     R,
+    fits_or_refused,
     part_settings,
     part_tensors,
     read_checkpoint,
@@ -171,8 +172,9 @@ class EpochLoop(ABC, Generic[R]):
                 f"training images, now there are {self.num_images:,}",
                 "restore the images, or choose another --out",
             )
-        restore_parts(self.learner.parts(), tensors, position.settings)
-        self.learner.restore(position.settings)
+        with fits_or_refused(folder.path / self.last):
+            restore_parts(self.learner.parts(), tensors, position.settings)
+            self.learner.restore(position.settings)
         return position
 
     def _open(self, position: Position[R]) -> None:

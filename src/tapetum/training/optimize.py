@@ -73,6 +73,8 @@ class Schedule:
     def restore(self, state: Mapping[str, Any]) -> None:
         """Restore the state that :meth:`state` returned."""
         if self.plateau is not None:
+            if state.keys() != self.plateau.state_dict().keys():
+                raise ValueError("the state of the schedule has other fields")
             self.plateau.load_state_dict(dict(state))
 
 

@@ -18,8 +18,6 @@ torn record after a kill, which TensorBoard skips.
 from pathlib import Path
 from typing import Literal
 
-import safetensors.torch
-
 from tapetum.arch import Architecture, Described
 from tapetum.data import DatasetInfo
 from tapetum.errors import RunError
@@ -27,7 +25,7 @@ from tapetum.nn import TrainableNetwork, build
 from tapetum.provenance import Provenance
 from tapetum.records import Folder, FolderKind, Record
 from tapetum.scores import Scores
-from tapetum.training.checkpoint import EpochRow, read_weights
+from tapetum.training.checkpoint import EpochRow, fits_or_refused, read_tensors, read_weights
 from tapetum.training.process import ProcessSettings
 from tapetum.training.recipe import Recipe
 
@@ -144,8 +142,8 @@ def load_network(
     name = {"final": WEIGHTS, "best": BEST, "last": LAST}[weights]
     if not (path / name).is_file():
         raise RunError(f"the run {path} has no {name} yet", "finish it with --resume")
-    read = safetensors.torch.load_file if weights == "final" else read_weights
-    state, architecture = read(path / name), run.request.architecture
+    state = read_tensors(path / name)[0] if weights == "final" else read_weights(path / name)
+    architecture = run.request.architecture
     if network is None:
         if not isinstance(architecture, Architecture):
             raise RunError(
@@ -153,5 +151,6 @@ def load_network(
                 "pass that module: load_network(path, network=...)",
             )
         network = build(architecture, seed=run.request.recipe.seed)
-    network.load_state_dict(state)
+    with fits_or_refused(path / name):
+        network.load_state_dict(state)
     return network.eval()

@@ -6,7 +6,6 @@ validation is in :mod:`tapetum.training.loop`, which the search shares.
 
 from collections.abc import Iterator, Mapping
 
-import safetensors.torch
 import torch
 from torch import Tensor
 
@@ -15,9 +14,8 @@ from tapetum.errors import DataError
 from tapetum.nn import TrainableNetwork
 from tapetum.progress import ProgressCallback
 from tapetum.provenance import Provenance, stamp
-from tapetum.records import write_atomically
 from tapetum.training.batches import Batch
-from tapetum.training.checkpoint import EpochRow, Position, read_weights
+from tapetum.training.checkpoint import EpochRow, Position, read_weights, write_tensors
 from tapetum.training.compute import Compute
 from tapetum.training.learner import Learner
 from tapetum.training.loop import EpochLoop
@@ -139,7 +137,7 @@ class _Training(EpochLoop[EpochRow]):
             parameters=sum(weight.numel() for weight in self.learner.network.parameters()),
             steps=position.step,
             training_seconds=seconds,
-            images_per_second=position.step * self.recipe.batch_size / seconds,
+            images_per_second=position.step * self.recipe.batch_size / max(seconds, 1e-9),
             num_processes=self.compute.num_processes,
             device=self.compute.process.device,
             process=self.compute.process,
@@ -157,8 +155,7 @@ class _Training(EpochLoop[EpochRow]):
                 sets = (self.train_set, self.val_set)
                 weights, outcome = recalibrate(self.learner, weights, *sets)
                 result = result.model_copy(update={"recalibration": outcome})
-            dense = {name: value.cpu().contiguous() for name, value in weights.items()}
-            write_atomically(self.folder.path / WEIGHTS, safetensors.torch.save(dense))
+            write_tensors(self.folder.path / WEIGHTS, weights)
             self.folder.finish(result)
         self.compute.wait()
         return result
