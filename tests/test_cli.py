@@ -15,8 +15,6 @@ from typer.testing import CliRunner, Result
 from tapetum.allocator import ALLOCATOR_ENVIRONMENT
 from tapetum.cli import TRAINING_COMMANDS, main
 from tapetum.cli.app import app
-from tapetum.runtime import open_package
-from tapetum.runtime.image import read_image
 
 TRAIN = ("train", "unet-s", "--data", "{photos}", "--batch-size", "8", "--out")
 COMMANDS = (
@@ -112,63 +110,6 @@ def test_all_of_a_folder_can_be_scored(package: Path, photos: Path) -> None:
     assert [mean["num_images"] for mean in counts] == [4, 20]
 
 
-def test_predict_writes_a_image_and_a_row_for_each(
-    package: Path, photos: Path, tmp_path: Path
-) -> None:
-    """Each image of a folder comes back denoised, beside its noisy form, with a name."""
-    out = tmp_path / "denoised"
-    result = run("predict", package, photos / "dark", "--out", out, "--add-noise", 0.1, "--json")
-    assert result.exit_code == 0, result.output
-    rows = json.loads(result.stdout)["images"]
-    assert rows == json.loads((out / "predictions.json").read_text())
-    assert len(rows) == 10
-    for row in rows:
-        assert row["labels"][0] in ("bright", "dark")
-        written = [read_image(Path(row[key])) for key in ("denoised", "noisy")]
-        assert [image.pixels.shape for image in written] == [(1, 40, 36)] * 2
-
-
-def test_a_image_that_fails_does_not_stop_the_others(
-    package: Path, photos: Path, tmp_path: Path
-) -> None:
-    """The broken one is named with its reason, the good one is denoised, the code is 2."""
-    broken = tmp_path / "broken.png"
-    broken.write_bytes(b"no image")
-    result = run(
-        "predict", package, broken, photos / "dark" / "dark-0.png", "--out", tmp_path / "out"
-    )
-    assert "broken.png" in sentence(result)
-    assert (tmp_path / "out" / "dark-0.png").is_file()
-
-
-def test_predict_says_when_labels_are_at_another_scale(
-    package: Path, photos: Path, tmp_path: Path
-) -> None:
-    """A folder gets one note, for people and as JSON; images of the validated scale get none."""
-    size_px = open_package(package).manifest.size_px
-    Image.new("L", (size_px, size_px)).save(tmp_path / "same.png")
-    subjects = (photos / "dark", tmp_path / "same.png")
-    told = run("predict", package, *subjects, "--out", tmp_path / "a", "--json")
-    note = json.loads(told.stdout)["notes"][0]
-    assert note.startswith("10 of 11 labels were made at another scale than was validated")
-    assert told.stderr.count(f"note: {note}") == 1
-    quiet = run("predict", package, tmp_path / "same.png", "--out", tmp_path / "b", "--json")
-    assert json.loads(quiet.stdout)["notes"] == []
-    assert "scale" not in quiet.stderr
-
-
-@pytest.mark.parametrize("mode", ["label", "image"])
-def test_a_mode_gives_its_half_alone(
-    package: Path, photos: Path, tmp_path: Path, mode: str
-) -> None:
-    """Label-only writes no image; image-only gives no name."""
-    image = photos / "dark" / "dark-0.png"
-    arguments = ("predict", package, image, "--out", tmp_path / mode, "--mode", mode, "--json")
-    row = json.loads(run(*arguments).stdout)["images"][0]
-    assert bool(row["labels"]) == (mode == "label")
-    assert bool(row["denoised"]) == (mode == "image")
-
-
 @pytest.mark.parametrize("subject", ["trained", "package"])
 def test_info_knows_runs_and_packages(subject: str, request: pytest.FixtureRequest) -> None:
     """Both tell what they are, as JSON too."""
@@ -251,8 +192,8 @@ def test_help_has_an_example_and_json(command: str) -> None:
         (("predict", "{new}", "{photos}/dark", "--out", "{new}"), "cannot read"),
         (("predict", "{photos}/dark/dark-0.png", "{photos}/dark", "--out", "{new}"), "package"),
         (("predict", "{package}", "{empty}", "--out", "{new}"), "no image in"),
-        (("predict", "{package}", "{photos}/dark", "--out", "{photos}/dark"), "replaced"),
-        (("predict", "{package}", "{photos}/dark", "--out", "{trained}"), "not empty"),
+        (("predict", "{package}", "{photos}/dark", "--out", "{photos}/dark"), "replace"),
+        (("predict", "{package}", "{photos}/dark", "--out", "{trained}"), "left alone"),
         (("predict", "{package}", "{photos}/dark", "--out", "{new}", "--threads", "0"), "threads"),
         (
             ("predict", "{package}", "{photos}/dark", "--out", "{new}", "--threads", "9" * 12),

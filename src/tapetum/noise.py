@@ -27,6 +27,7 @@ References:
     (Foi, Trimeche, Katkovnik, Egiazarian, 2008), https://doi.org/10.1109/TIP.2008.2001399.
 """
 
+import hashlib
 from collections.abc import Mapping
 from operator import index
 from typing import Annotated, Any, Literal, Self, SupportsIndex, cast
@@ -49,6 +50,7 @@ __all__ = [
     "Speckle",
     "add_noise",
     "generator_for",
+    "generator_for_image",
     "parse_noise",
 ]
 
@@ -304,6 +306,23 @@ def generator_for(*key: SupportsIndex) -> np.random.Generator:
             raise InputError(problem, "choose from 0 to 2**64 - 1")
         entropy = entropy << 64 | number
     return np.random.Generator(np.random.SFC64(entropy))
+
+
+def generator_for_image(
+    pixels: NDArray[np.float32], seed: int, frame: int = 0
+) -> np.random.Generator:
+    """Return the generator of the noise that is added to an image to score or show it.
+
+    It depends on the values of the image, and so neither on its name nor on the images beside it:
+    scoring and prediction, whole or in parts, see the same noise.
+
+    Args:
+        pixels: The image; its bytes count.
+        seed: Random seed.
+        frame: Number of the frame in its file, since frames may be equal.
+    """
+    digest = hashlib.blake2b(np.ascontiguousarray(pixels).tobytes(), digest_size=8).digest()
+    return generator_for(seed, int.from_bytes(digest), frame)
 
 
 def parse_noise(text: str) -> Noise:

@@ -8,14 +8,14 @@ __all__ = [
     "ADVANCED", "BATCH", "BATCH_SIZE", "BUDGET", "BUDGET_INCLUDES", "DATA", "DATA_ROOT",
     "DECODER_HELP", "DEPTH_HELP", "DOWNLOAD", "EPOCHS", "FOLDER", "FROM_RECIPE", "JSON", "MINUTES",
     "NETWORKS_HELP", "NOISE", "OPERATORS_HELP", "OUT", "OUTPUT", "OVERWRITE", "PACKAGE_THREADS",
-    "PROTOCOL", "RECIPE", "RECIPE_SEED", "RESUME", "RUNTIME", "SEARCH", "SEARCH_EPOCHS",
+    "PROTOCOL", "RECIPE", "RECIPE_SEED", "RESUME", "RUNTIME", "SCALE", "SEARCH", "SEARCH_EPOCHS",
     "SEARCH_RECIPE", "SEED_HELP", "SPACE_HELP", "TARGET_MS", "TEST_COUNT", "THREADS", "TRAINING",
     "TRAIN_COUNT", "UP_HELP", "Decoder", "Includes", "ProtocolName", "RuntimeName", "Up", "option",
 ]  # fmt: skip
 
 # Panels of a help page.
 DATA, BUDGET, SEARCH, TRAINING = "Data", "Budget", "Search", "Training"
-OUTPUT, ADVANCED = "Output", "Advanced"
+OUTPUT, SCALE, ADVANCED = "Output", "Scale", "Advanced"
 
 Decoder = Literal["conv", "mbconv", "mbconv-1", "mbconv-3", "searched"]
 ProtocolName = Literal["benchmark", "camera"]

@@ -1,5 +1,6 @@
 """``tapetum predict``: denoise and classify images with a package, without torch."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -7,86 +8,209 @@ import typer
 
 from tapetum.cli import options
 from tapetum.cli.common import answer, progress_bar, say, table
-from tapetum.cli.options import ADVANCED, DATA, OUTPUT, option
+from tapetum.cli.options import ADVANCED, DATA, OUTPUT, SCALE, option
 
 if TYPE_CHECKING:  # numpy loads with it, and --help must stay quick
     from tapetum.runtime import bulk
 
 __all__ = ["predict"]
 
+EXIT_NOTHING_DONE, EXIT_SOME_FAILED = 2, 3
+MOST_ROWS_SHOWN = 40
+MOST_REASONS_SHOWN = 20
+
+_BOXES = option(
+    None,
+    DATA,
+    r'JSON file of boxes for a package that classifies boxes: {"a.png": '
+    r"\[\[left, top, right, bottom], ...]}, in pixels.",
+)
+_NOISE = option(
+    None,
+    DATA,
+    "Add noise to the images first, such as 0.2 or speckle:0.1, and keep the noisy images.",
+    metavar="SIGMA",
+    shown="no noise",
+)
+_WHITE = option(
+    None,
+    DATA,
+    "Stored value that means white in images of 16 bits or floats, such as 4095.",
+    shown="from the file",
+)
+_FORMAT = option(
+    None,
+    OUTPUT,
+    "File type of the denoised images, such as png, tiff or jpeg.",
+    "--format",
+    shown="that of the image",
+)
+_PROBABILITIES = option(False, OUTPUT, "List the probabilities of all classes.", "--probabilities")
+_ROWS = option(
+    "jsonl", OUTPUT, "Format of the table of predictions; parquet is written beside jsonl."
+)
+_WORKERS = option(
+    None, SCALE, "Number of processes that share the images.", shown="this process alone"
+)
+_SHARD = option(
+    "1/1",
+    SCALE,
+    "Predict a part of the images, such as 3/16; several commands may use one --out.",
+)
+_RAY = option(
+    None,
+    SCALE,
+    "Address of a Ray cluster that shares the images; 'local' starts one.",
+    shown="no cluster",
+)
+_PROVIDER = option(
+    "cpu", ADVANCED, "Execution provider of ONNX Runtime, such as cpu, cuda or openvino."
+)
+_MEMORY = option(1024, ADVANCED, "Memory limit in MiB; larger images are processed in tiles.")
+_MEGAPIXELS = option(
+    None, ADVANCED, "Largest image to open, in megapixels.", shown="what fits half the memory"
+)
+_REJECT = option(0.0, OUTPUT, "Label an image 'unknown' whose confidence is lower, such as 0.6.")
+_MODE = option("both", OUTPUT, "Results to compute: label, image, or both.")
+
 
 def predict(
     package: Path = typer.Argument(..., metavar="PACKAGE", help="A .tapetum file."),
     paths: list[Path] = typer.Argument(..., metavar="PATH...", help="Images or folders of images."),
     *,
-    boxes: Path | None = option(
-        None,
-        DATA,
-        r'JSON file of boxes for a package that classifies boxes: {"a.png": '
-        r"\[\[left, top, right, bottom], ...]}, in pixels.",
-    ),
-    add_noise: str | None = option(
-        None,
-        DATA,
-        "Add noise to the images first, such as 0.2 or speckle:0.1, and keep the noisy images.",
-        metavar="SIGMA",
-        shown="no noise",
-    ),
+    boxes: Path | None = _BOXES,
+    add_noise: str | None = _NOISE,
     seed: int = option(0, DATA, "Random seed of the added noise."),
-    out: Path = option(..., OUTPUT, "Folder for the denoised images."),
-    mode: Literal["both", "label", "image"] = option(
-        "both", OUTPUT, "Results to compute: label, image, or both."
-    ),
+    white: float | None = _WHITE,
+    out: Path = option(..., OUTPUT, "Folder for the denoised images and predictions.jsonl."),
+    mode: Literal["both", "label", "image"] = _MODE,
+    file_format: str | None = _FORMAT,
+    top_k: int = option(1, OUTPUT, "Number of most probable classes to list for each image."),
+    probabilities: bool = _PROBABILITIES,
+    reject_below: float = _REJECT,
+    rows: Literal["jsonl", "parquet"] = _ROWS,
+    resume: bool = options.RESUME,
     overwrite: bool = options.OVERWRITE,
     json: bool = options.JSON,
+    workers: int | None = _WORKERS,
+    shard: str = _SHARD,
+    ray: str | None = _RAY,
     threads: int | None = options.PACKAGE_THREADS,
-    memory: int = option(
-        1024, ADVANCED, "Memory limit in MiB; larger images are processed in tiles."
-    ),
+    provider: str = _PROVIDER,
+    memory: int = _MEMORY,
+    max_megapixels: float | None = _MEGAPIXELS,
 ) -> None:
     """Denoise images and classify them.
+
+    The exit code is 0 if all images were predicted, 3 if some failed, and 2 if nothing was done.
 
     Examples:
 
       tapetum predict photos.tapetum night.png --out denoised
 
       tapetum predict photos.tapetum photos/val --add-noise 0.2 --out denoised --json
+
+      tapetum predict photos.tapetum archive --out denoised --workers 4 --resume
     """
     from tapetum.noise import parse_noise
-    from tapetum.runtime import Predictor, bulk
+    from tapetum.progress import stop_requests
+    from tapetum.runtime import bulk
 
     job = bulk.Job(
+        package=package,
         paths=paths,
         out=out,
+        mode=mode,
         noise=parse_noise(add_noise) if add_noise is not None else None,
         seed=seed,
         boxes=bulk.read_boxes(boxes) if boxes is not None else None,
-        overwrite=overwrite,
+        top_k=top_k,
+        reject_below=reject_below,
+        probabilities=probabilities,
+        file_format=file_format,
+        white=white,
     )
-    predictor = Predictor.open(package, threads=threads, mode=mode, memory_mib=memory)
-    with progress_bar() as tick:
-        rows = bulk.run_job(predictor, job, progress=tick)
-    note = bulk.scale_note(predictor.manifest, rows)
-    if json:
-        notes = [] if note is None else [note]
-        answer({"images": [row.model_dump(mode="json") for row in rows], "notes": notes})
+    execution = bulk.Execution(
+        threads=threads,
+        provider=provider,
+        memory_mib=memory,
+        max_megapixels=max_megapixels,
+        workers=workers,
+        ray=ray,
+        rows=rows,
+    )
+    part = bulk.Shard.parse(shard)
+    with stop_requests() as stop, progress_bar() as tick:
+        summary = bulk.run_job(
+            job,
+            execution,
+            shard=part,
+            resume=resume,
+            overwrite=overwrite,
+            progress=tick,
+            should_stop=stop.is_set,
+        )
+    if summary is None:
+        say(f"stopped; the rows are kept in {out}: continue with --resume", label="note")
+        raise typer.Exit(128 + (stop.signal_number or 0))
+    _show(job, part, summary, as_json=json)
+
+
+def _show(job: "bulk.Job", part: "bulk.Shard", summary: "bulk.Summary", *, as_json: bool) -> None:
+    """Print the result, and exit with a code unless every image was predicted."""
+    from tapetum.runtime import bulk
+
+    if as_json:
+        images = [row.model_dump(mode="json") for row in bulk.read_rows(job.out, part)]
+        answer({"summary": summary.model_dump(mode="json"), "images": images})
     else:
-        header = ("image", "label", "confidence", "ms", "denoised")
-        table(header, [_cells(row) for row in rows if row.error is None])
-    if note is not None:
-        say(note, label="note")
-    failed = [row for row in rows if row.error is not None]
-    for row in failed:
-        say(f"{row.image}: {row.error}", label="error", style="bold red")
-    if failed:
-        raise typer.Exit(2)
+        if summary.num_rows <= MOST_ROWS_SHOWN:
+            header = ("image", "label", "confidence", "ms", "denoised")
+            table(header, [_cells(row) for row in bulk.read_rows(job.out, part)])
+        table(("summary", ""), list(_lines(summary)), numbers=False)
+    if summary.num_failed or summary.num_left_out:
+        _say_reasons(summary, bulk.read_rows(job.out, part), job.out)
+    if summary.num_failed:
+        raise typer.Exit(EXIT_SOME_FAILED if summary.num_images else EXIT_NOTHING_DONE)
 
 
 def _cells(row: "bulk.PredictionRow") -> tuple[str, ...]:
+    frame = f" [{row.frame}]" if row.num_frames > 1 else ""
     return (
-        row.image,
+        row.name + frame,
         " ".join(row.labels) or "-",
         " ".join(f"{confidence:.2f}" for confidence in row.confidences) or "-",
-        f"{row.latency_ms:.1f}",
-        row.denoised or "-",
+        "-" if row.latency_ms is None else f"{row.latency_ms:.1f}",
+        row.error or row.left_out or row.denoised or "-",
     )
+
+
+def _lines(summary: "bulk.Summary") -> Iterator[tuple[str, str]]:
+    yield "images predicted", f"{summary.num_images:,}"
+    yield "files that failed", f"{summary.num_failed:,}"
+    yield "left out", f"{summary.num_left_out:,}"
+    if summary.mean_latency_ms is not None:
+        rest_ms = summary.mean_prepare_ms or 0.0
+        yield "mean latency", f"{summary.mean_latency_ms:.2f} ms, and {rest_ms:.2f} ms to prepare"
+    if summary.files_per_second is not None:
+        yield "speed", f"{summary.files_per_second:.3g} files a second"
+    if summary.labels:
+        counts = (f"{label} {count:,}" for label, count in summary.labels.items())
+        yield "labels", ", ".join(counts)
+
+
+def _say_reasons(summary: "bulk.Summary", rows: "Iterator[bulk.PredictionRow]", out: Path) -> None:
+    """Say why files failed or were left out: all reasons if they are few."""
+    said = 0
+    for row in rows:
+        if row.is_done or said == MOST_REASONS_SHOWN:
+            continue
+        said += 1
+        if row.error is not None:
+            where = "" if row.image in row.error else f"{row.image}: "
+            say(where + row.error, label="error", style="bold red")
+        else:
+            say(f"{row.image}: {row.left_out}", label="left out")
+    more = summary.num_failed + summary.num_left_out - said
+    if more:
+        say(f"and {more:,} more that failed or were left out: see the rows in {out}", label="note")

@@ -62,6 +62,11 @@ class Folder(Generic[Q, R]):
         """Write the result, which marks the end; every other file must be there by then."""
         result.write(self.path / RESULT)
 
+    def reopen(self) -> None:
+        """Begin to continue the work: it has no result, and no temporary files of a kill."""
+        (self.path / RESULT).unlink(missing_ok=True)
+        self.sweep()
+
     def once(self, name: str, kind: type[S], make: Callable[[], S]) -> S:
         """Return the record of a step, kept under a file name; make it where it is missing."""
         path = self.path / name

@@ -9,7 +9,7 @@ import json
 import os
 import stat
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -72,8 +72,15 @@ def walk(folder: Path, *, without: Sequence[Path] = ()) -> Walk:
     return Walk(folder, tuple(files), tuple(left_out))
 
 
-def scan(folder: Path, *, without: Sequence[Path] = ()) -> Iterator[Path | LeftOut]:
+def scan(
+    folder: Path, *, without: Sequence[Path] = (), only: Callable[[Path], bool] | None = None
+) -> Iterator[Path | LeftOut]:
     """Yield what :func:`walk` returns, one by one and in a fixed order, in constant memory.
+
+    Args:
+        folder: The folder.
+        without: Files and folders to leave out.
+        only: Which files to look at; the others are passed over before they are opened.
 
     Raises:
         DataError: There is no such folder, or it cannot be read.
@@ -91,7 +98,7 @@ def scan(folder: Path, *, without: Sequence[Path] = ()) -> Iterator[Path | LeftO
             "check the path and its permissions",
         ) from error
     guard = _Guard(folder.resolve(), {_identity(status): folder}, _resolved(without))
-    yield from _scan(folder, names, guard)
+    yield from _scan(folder, names, guard, only)
 
 
 def display_name(path: Path | str) -> str:
@@ -148,17 +155,19 @@ class _Guard:
         return None if hidden or target in self.without else inside
 
 
-def _scan(folder: Path, names: list[str], guard: _Guard) -> Iterator[Path | LeftOut]:
+def _scan(
+    folder: Path, names: list[str], guard: _Guard, only: Callable[[Path], bool] | None
+) -> Iterator[Path | LeftOut]:
     stack = [_children(folder, names)]  # no recursion, so that no depth of folders is too much
     while stack:
         path = next(stack[-1], None)
         if path is None:
             stack.pop()
             continue
-        entry = _judge(path, guard)
+        entry = _judge(path, guard, only)
         if isinstance(entry, list):
             stack.append(_children(path, entry))
-        else:
+        elif entry is not None:
             yield entry
 
 
@@ -166,11 +175,18 @@ def _children(folder: Path, names: list[str]) -> Iterator[Path]:
     return (folder / name for name in names)
 
 
-def _judge(path: Path, guard: _Guard) -> Path | LeftOut | list[str]:
-    """Return an image file, the names in a folder to visit, or why the path is left out."""
+def _judge(
+    path: Path, guard: _Guard, only: Callable[[Path], bool] | None
+) -> Path | LeftOut | list[str] | None:
+    """Return an image file, the names in a folder to visit, or why the path is left out.
+
+    None stands for a file that is not wanted.
+    """
     try:
         status = path.stat()
         is_folder = stat.S_ISDIR(status.st_mode)
+        if only is not None and not is_folder and not only(path):
+            return None
         reason = system_reason(path.name, is_folder=is_folder)
         if reason is None and guard.without and path.resolve() in guard.without:
             reason = "it is left out on request"

@@ -11,7 +11,7 @@ from torch import nn
 from torch.utils.tensorboard import SummaryWriter
 
 from tapetum.errors import RunError, TrainingError
-from tapetum.progress import ProgressCallback
+from tapetum.progress import ProgressCallback, stop_requests
 from tapetum.records import Folder, write_csv
 from tapetum.training.checkpoint import (
     Part,
@@ -25,7 +25,6 @@ from tapetum.training.checkpoint import (
     write_checkpoint,
 )
 from tapetum.training.compute import Compute
-from tapetum.training.interrupt import stop_requests
 from tapetum.training.recipe import BaseRecipe
 
 __all__ = ["EpochLoop", "Learnable"]

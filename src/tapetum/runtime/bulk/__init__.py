@@ -1,0 +1,32 @@
+"""Predict many images: files in, files and one row for each image out.
+
+``out`` is a folder of long work (:mod:`tapetum.records`)::
+
+    OUT/
+      request.json        what was requested
+      predictions.jsonl   one row for each image, written as it is done
+      a/x.png             the denoised image of a/x.png, in the file type of the input
+      a/x.noisy.png       the same with added noise, if noise was added
+      result.json         counts and speed; written last
+
+A killed job continues where it was: an image that has a row is not predicted again. The images can
+be split into shards, which processes or machines work on independently: each writes rows to a file
+of its own, and the last one joins them.
+"""
+
+from tapetum.runtime.bulk.boxes import read_boxes
+from tapetum.runtime.bulk.job import Execution, Job, Summary
+from tapetum.runtime.bulk.plan import Shard
+from tapetum.runtime.bulk.rows import PredictionRow, read_rows
+from tapetum.runtime.bulk.run import run_job
+
+__all__ = [
+    "Execution",
+    "Job",
+    "PredictionRow",
+    "Shard",
+    "Summary",
+    "read_boxes",
+    "read_rows",
+    "run_job",
+]

@@ -1,0 +1,30 @@
+"""Boxes of images, for networks that classify boxes."""
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tapetum.errors import InputError
+from tapetum.records import read_json
+
+__all__ = ["Boxes", "read_boxes"]
+
+Boxes = dict[str, NDArray[np.float32]]
+"""The boxes of each image, (k, 4): left, top, right, bottom in pixels."""
+
+
+def read_boxes(path: Path) -> Boxes:
+    """Read ``{"image.png": [[left, top, right, bottom], ...]}``; keys may be paths in a folder.
+
+    Raises:
+        InputError: The file is not such JSON.
+    """
+    try:
+        entries = read_json(path)
+        return {name: np.array(rows, dtype=np.float32) for name, rows in entries.items()}
+    except (ValueError, TypeError, AttributeError, OverflowError) as error:
+        raise InputError(
+            f"{path} does not list boxes ({error})",
+            'write {"image.png": [[left, top, right, bottom], ...]}',
+        ) from error

@@ -1,0 +1,99 @@
+"""Workers on a Ray cluster, whose machines see the same files under the same paths."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from tapetum.errors import InputError, MissingExtraError, TapetumError
+from tapetum.runtime.bulk.job import Execution, Job
+from tapetum.runtime.bulk.plan import Shard
+from tapetum.runtime.bulk.pool import DiedError, Start, Worker
+from tapetum.runtime.bulk.shards import open_predictor, predict_shard
+
+__all__ = ["ray_workers"]
+
+LOCAL = "local"
+PIECES_PER_CPU = 4  # so that a slow machine does not hold up the end
+
+
+@contextmanager
+def ray_workers(job: Job, execution: Execution) -> Iterator[tuple[int, Start]]:
+    """Connect to a cluster, and give the number of pieces and how to start each.
+
+    Raises:
+        MissingExtraError: Ray is not installed.
+        InputError: There is no such cluster.
+    """
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    ray: Any  # its functions have few types
+    try:
+        import ray
+    except ImportError as error:
+        raise MissingExtraError.of("ray", "ray") from error
+    with tempfile.TemporaryDirectory(prefix="tapetum-ray-") as place:
+        try:
+            ray.init(**_options(execution, place))
+        except (ConnectionError, RuntimeError, ValueError) as error:
+            raise InputError(
+                f"cannot connect to the Ray cluster {execution.ray!r}: {error}",
+                f"check --ray, or use {LOCAL!r} to start one here",
+            ) from error
+        try:
+            predict = ray.remote(num_cpus=execution.threads or 1, max_retries=0)(_predict)
+
+            def start(shard: Shard, suspect: bool) -> Worker:
+                return _RayWorker(ray, predict.remote(job, execution, shard, suspect))
+
+            cpus = int(ray.cluster_resources().get("CPU", 1))
+            yield PIECES_PER_CPU * max(1, cpus), start
+        finally:
+            ray.shutdown()
+
+
+def _options(execution: Execution, place: str) -> dict[str, Any]:
+    quiet = {"log_to_driver": False, "logging_level": "ERROR"}
+    if execution.ray != LOCAL:
+        return {"address": execution.ray, **quiet}
+    return {
+        "address": LOCAL,
+        "num_cpus": execution.workers,
+        "include_dashboard": False,
+        "_temp_dir": place,
+        **quiet,
+    }
+
+
+def _predict(job: Job, execution: Execution, shard: Shard, suspect: bool) -> bool:
+    """Predict a shard on a machine of the cluster; what has rows is not predicted again."""
+    predictor = open_predictor(job, execution)
+    return predict_shard(
+        predictor, job, execution, shard, should_stop=lambda: False, suspect=suspect
+    )
+
+
+class _RayWorker:
+    """A task of a cluster."""
+
+    def __init__(self, ray: Any, task: Any) -> None:
+        self._ray = ray
+        self._task = task
+
+    def poll(self) -> bool | None:
+        errors = self._ray.exceptions
+        if not self._ray.wait([self._task], timeout=0)[0]:
+            return None
+        try:
+            return bool(self._ray.get(self._task))
+        except errors.TaskCancelledError:
+            return False
+        except errors.RayTaskError as error:
+            if isinstance(error.cause, TapetumError):
+                raise error.cause from error
+            raise
+        except errors.RayError as error:  # its process or its machine was lost
+            raise DiedError from error
+
+    def stop(self) -> None:
+        self._ray.cancel(self._task)

@@ -1,0 +1,139 @@
+"""Predict one file: all its frames in, one file with as many frames out, and a row for each."""
+
+import errno
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tapetum.errors import InputError, TapetumError
+from tapetum.noise import Noise, add_noise, generator_for_image
+from tapetum.runtime.bulk.job import Execution, Job, as_text
+from tapetum.runtime.bulk.plan import Task
+from tapetum.runtime.bulk.rows import PredictionRow
+from tapetum.runtime.image import DecodedImage, output_format, read_frames, write_frames
+from tapetum.runtime.prediction import Prediction
+from tapetum.runtime.predictor import Predictor
+
+__all__ = ["predict_file", "row_of"]
+
+# Where nothing can be written, every other image would fail as well.
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
+
+
+class _Written(NamedTuple):
+    """A file that was written, and what was lost in it."""
+
+    path: str
+    note: str | None
+
+
+def predict_file(
+    predictor: Predictor, job: Job, execution: Execution, task: Task
+) -> list[PredictionRow]:
+    """Predict all frames of a file and write its results.
+
+    Returns:
+        One row for each frame; a single row with the reason where there is no prediction.
+
+    Raises:
+        DataError: No file can be written any more.
+    """
+    if task.left_out is not None:
+        return [row_of(task, left_out=task.left_out)]
+    try:
+        return _predict(predictor, job, execution, task)
+    except MemoryError:
+        return [row_of(task, error="out of memory")]
+    except (TapetumError, OSError) as error:
+        if _is_full(error):
+            raise
+        return [row_of(task, error=str(error))]
+
+
+def row_of(task: Task, **values: Any) -> PredictionRow:
+    """Return a row of a task with some values."""
+    return PredictionRow(name=task.name, image=as_text(task.source), **values)
+
+
+def _predict(
+    predictor: Predictor, job: Job, execution: Execution, task: Task
+) -> list[PredictionRow]:
+    frames = list(
+        read_frames(task.source, white=job.white, max_megapixels=execution.max_megapixels)
+    )
+    written: dict[str, _Written] = {}
+    if job.noise is not None:
+        frames = [_noisy(frame, job.noise, job.seed, at) for at, frame in enumerate(frames)]
+        written["noisy"] = _write(job, task, frames, kind=".noisy")
+    boxes = _boxes_of(predictor, job, task)
+    predictions = [predictor(frame, boxes=boxes) for frame in frames]
+    images = [
+        prediction.denoised.as_file_of(frame)
+        for frame, prediction in zip(frames, predictions, strict=True)
+        if prediction.denoised is not None
+    ]
+    if images:
+        written["denoised"] = _write(job, task, images)
+    notes = [file.note for file in written.values() if file.note]
+    return [
+        row_of(
+            task,
+            frame=number,
+            num_frames=len(frames),
+            height_px=frame.pixels.shape[1],
+            width_px=frame.pixels.shape[2],
+            warnings=tuple(dict.fromkeys([*frame.notes, *notes])),
+            **{name: file.path for name, file in written.items()},
+            **_values(job, prediction),
+        )
+        for number, (frame, prediction) in enumerate(zip(frames, predictions, strict=True))
+    ]
+
+
+def _noisy(frame: DecodedImage, noise: Noise, seed: int, number: int) -> DecodedImage:
+    generator = generator_for_image(frame.pixels, seed, number)
+    return replace(frame, pixels=add_noise(frame.pixels, noise, generator))
+
+
+def _write(job: Job, task: Task, frames: Sequence[DecodedImage], *, kind: str = "") -> _Written:
+    """Write frames to one file."""
+    suffix, note = output_format(
+        frames[0], job.file_format, suffix=task.source.suffix, num_frames=len(frames)
+    )
+    path = task.result(suffix, kind=kind)
+    write_frames(path, frames)
+    return _Written(as_text(path), note)
+
+
+def _values(job: Job, prediction: Prediction) -> dict[str, Any]:
+    """Return the values of a row that come from the prediction."""
+    wants_classes = job.probabilities or job.top_k > 1
+    return {
+        "labels": prediction.labels,
+        "confidences": prediction.confidences,
+        "by_class": prediction.by_class if wants_classes else (),
+        "latency_ms": prediction.latency_ms,
+        "prepare_ms": prediction.prepare_ms,
+        "passes": prediction.passes,
+        "tiled": prediction.tiled,
+    }
+
+
+def _boxes_of(predictor: Predictor, job: Job, task: Task) -> NDArray[np.float32] | None:
+    if not predictor.takes_boxes or job.boxes is None:
+        return None
+    for name in (task.name, task.source.name):
+        if name in job.boxes:
+            return job.boxes[name]
+    raise InputError(
+        f"{predictor.manifest.name} classifies boxes, but none are listed for {task.name}",
+        "add them to the --boxes file",
+    )
+
+
+def _is_full(error: BaseException) -> bool:
+    cause = error.__cause__ if isinstance(error, TapetumError) else error
+    return isinstance(cause, OSError) and cause.errno in _NO_ROOM

@@ -1,0 +1,161 @@
+"""Run a job: alone, shared by workers, or as one shard of commands that do not know each other."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from tapetum.errors import InputError, RunError
+from tapetum.progress import ProgressCallback, silent
+from tapetum.records import Folder
+from tapetum.runtime.bulk.job import KIND, Execution, Job, Request, Summary
+from tapetum.runtime.bulk.lock import hold
+from tapetum.runtime.bulk.plan import WHOLE, Shard, require_images
+from tapetum.runtime.bulk.pool import share
+from tapetum.runtime.bulk.rows import join_rows, path_of, write_parquet
+from tapetum.runtime.bulk.shards import open_predictor, predict_shard
+from tapetum.runtime.bulk.summary import Clock, summary_of
+from tapetum.runtime.image import DecodedImage, output_format
+
+__all__ = ["run_job"]
+
+ALONE = Execution()
+# The workers of a killed command end after their image in hand.
+WAIT_S = 20.0
+
+_Folder = Folder[Request, Summary]
+_Stop = Callable[[], bool]
+
+
+def run_job(
+    job: Job,
+    execution: Execution = ALONE,
+    *,
+    shard: Shard = WHOLE,
+    resume: bool = False,
+    overwrite: bool = False,
+    progress: ProgressCallback = silent,
+    should_stop: _Stop = lambda: False,
+) -> Summary | None:
+    """Predict all images of a job; one that fails does not stop the others.
+
+    Args:
+        job: Which images to predict.
+        execution: How to share the work.
+        shard: The part of the images that this call predicts. Calls for other parts may run at the
+            same time in the same folder; the last one joins their rows.
+        resume: Whether to continue an earlier job of the same request.
+        overwrite: Whether to remove an earlier job at ``job.out``, with all of its results.
+        progress: Called after each image.
+        should_stop: Asked before each image, so that a stop leaves whole images only.
+
+    Returns:
+        The summary, as ``result.json`` keeps it, or that of the shard; None if the work was
+        stopped and can be continued.
+
+    Raises:
+        InputError: There is no image or no such format of files, boxes are missing, or an image
+            lies inside of ``out``.
+        RunError: ``out`` holds something else, or another command is writing to it.
+        PackageError: The package cannot be run.
+    """
+    if shard != WHOLE and (overwrite or execution.is_shared):
+        raise InputError(
+            "a shard is predicted by one process, and never replaces the others",
+            "leave out --overwrite, --workers and --ray, or leave out --shard",
+        )
+    if job.file_format is not None:
+        dot = DecodedImage(np.zeros((1, 1, 1), np.float32), None, 8, "grey")
+        output_format(dot, job.file_format)
+    require_images(job)
+    job = job.absolute()
+    open_predictor(job, execution)  # refuses what cannot work before anything is written
+    folder = _start(job, shard, resume=resume, overwrite=overwrite)
+    clock = Clock(job, shard, progress)
+    if shard == WHOLE:
+        return _whole(folder, job, execution, clock, should_stop)
+    summary = _part(folder, job, execution, shard, resume, clock, should_stop)
+    _finish_after(folder, job, execution, shard)
+    return summary
+
+
+def _start(job: Job, shard: Shard, *, resume: bool, overwrite: bool) -> _Folder:
+    """Make the folder, or open it; an older job is not removed while it runs."""
+    if overwrite and job.out.is_dir():
+        with hold(job.out):
+            return KIND.start(job.out, job.request(), overwrite=True)
+    return KIND.start(job.out, job.request(), resume=resume or shard != WHOLE)
+
+
+def _whole(
+    folder: _Folder, job: Job, execution: Execution, clock: Clock, should_stop: _Stop
+) -> Summary | None:
+    """Predict all images that have no rows yet."""
+    with hold(job.out, wait_s=WAIT_S) as lock:
+        folder.reopen()
+        if execution.is_shared:
+            is_complete = share(job, execution, lock, should_stop=should_stop, tick=clock.tick)
+        else:
+            predictor = open_predictor(job, execution)
+            is_complete = predict_shard(
+                predictor, job, execution, WHOLE, should_stop=should_stop, tick=clock.tick
+            )
+        return _finish(folder, job, execution, clock) if is_complete else None
+
+
+def _part(
+    folder: _Folder,
+    job: Job,
+    execution: Execution,
+    shard: Shard,
+    resume: bool,
+    clock: Clock,
+    should_stop: _Stop,
+) -> Summary | None:
+    """Predict one shard, beside others."""
+    rows = path_of(job.out, shard)
+    with hold(job.out, shared=True, wait_s=WAIT_S):
+        if folder.is_finished:
+            return folder.result()
+        if rows.exists() and not resume:
+            raise RunError(
+                f"shard {shard.index}/{shard.count} in {job.out} has begun already",
+                "continue it with --resume",
+            )
+        rows.touch()
+        with hold(rows):
+            predictor = open_predictor(job, execution)
+            if not predict_shard(
+                predictor, job, execution, shard, should_stop=should_stop, tick=clock.tick
+            ):
+                return None
+            summary = summary_of(job.out, shard, clock)
+            summary.write(_end_of(job.out, shard))
+            return summary
+
+
+def _finish_after(folder: _Folder, job: Job, execution: Execution, shard: Shard) -> None:
+    """Finish the job if this was its last shard."""
+    ends = [_end_of(job.out, Shard(index, shard.count)) for index in range(1, shard.count + 1)]
+    if not all(end.exists() for end in ends):
+        return
+    with hold(job.out, wait_s=WAIT_S):
+        if not folder.is_finished:
+            _finish(folder, job, execution, Clock(job, WHOLE, silent))
+        for end in ends:
+            end.unlink(missing_ok=True)
+
+
+def _finish(folder: _Folder, job: Job, execution: Execution, clock: Clock) -> Summary:
+    """Join the rows and write the summary."""
+    join_rows(job.out)
+    summary = summary_of(job.out, WHOLE, clock)
+    if execution.rows == "parquet":
+        write_parquet(job.out)
+    folder.finish(summary)
+    return summary
+
+
+def _end_of(out: Path, shard: Shard) -> Path:
+    """Return the file that says that a shard is complete."""
+    return out / f"result{shard.suffix}.json"

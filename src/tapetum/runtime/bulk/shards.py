@@ -1,0 +1,76 @@
+"""Predict one shard in this process: image by image, each with its files and its rows."""
+
+from collections.abc import Callable
+
+from tapetum.errors import InputError
+from tapetum.runtime.bulk.files import predict_file, row_of
+from tapetum.runtime.bulk.job import Execution, Job
+from tapetum.runtime.bulk.plan import Shard, plan
+from tapetum.runtime.bulk.rows import DoneImages, RowsFile
+from tapetum.runtime.predictor import Predictor
+
+__all__ = ["open_predictor", "predict_shard"]
+
+_DEADLY = "the process died twice while it predicted this file; it may need more memory"
+
+
+def open_predictor(job: Job, execution: Execution) -> Predictor:
+    """Open the package of a job.
+
+    Raises:
+        InputError: The package does not fit what is requested.
+    """
+    predictor = Predictor.open(
+        job.package,
+        threads=execution.threads or (1 if execution.is_shared else None),
+        mode=job.mode,
+        memory_mib=execution.memory_mib,
+        provider=execution.provider,
+        top_k=None if job.probabilities else job.top_k,
+        reject_below=job.reject_below,
+    )
+    if predictor.takes_boxes and job.boxes is None:  # once, and not for each image
+        manifest = predictor.manifest
+        alone = ", or clean only with --mode image" if manifest.denoises else ""
+        raise InputError(
+            f"{manifest.name} classifies boxes, but none were given",
+            f"list them with --boxes FILE.json{alone}",
+        )
+    return predictor
+
+
+def predict_shard(
+    predictor: Predictor,
+    job: Job,
+    execution: Execution,
+    shard: Shard,
+    *,
+    should_stop: Callable[[], bool],
+    tick: Callable[[int, int], None] = lambda done, new: None,  # noqa: ARG005 - its signature
+    suspect: bool = False,
+) -> bool:
+    """Predict the images of a shard that have no rows yet.
+
+    Args:
+        predictor: The opened package.
+        job: What to predict.
+        execution: Limits.
+        shard: The part of it.
+        should_stop: Asked before each image.
+        tick: Called after each file with the number of files that have rows, and of the new ones.
+        suspect: Whether to skip the first image, because processes died of it.
+
+    Returns:
+        Whether the shard is complete.
+    """
+    done, new = DoneImages(job.out), 0
+    before = done.count(shard)
+    with RowsFile.of(job.out, shard) as rows:
+        for task in plan(job, shard, done=done):
+            if should_stop():
+                return False
+            failed = [row_of(task, error=_DEADLY)] if suspect else None
+            rows.add(failed or predict_file(predictor, job, execution, task))
+            suspect, new = False, new + 1
+            tick(before + new, new)
+    return True

@@ -1,0 +1,63 @@
+"""Progress while a job runs, and the summary of its rows."""
+
+import time
+from collections import Counter
+from pathlib import Path
+
+from tapetum.progress import ProgressCallback
+from tapetum.runtime.bulk.job import Job, Summary
+from tapetum.runtime.bulk.plan import Shard, about_how_many
+from tapetum.runtime.bulk.rows import read_rows
+
+__all__ = ["Clock", "summary_of"]
+
+
+class Clock:
+    """Counts the files of this command, and reports count and rate."""
+
+    def __init__(self, job: Job, shard: Shard, progress: ProgressCallback) -> None:
+        self._progress = progress
+        self._total = about_how_many(job) // shard.count
+        self._start = time.monotonic()
+        self._num_new = 0
+
+    def tick(self, done: int, new: int) -> None:
+        """Report that ``done`` files have rows, ``new`` of them by this command."""
+        self._num_new = new
+        rate = "" if self.rate is None else f", {self.rate:.3g} files a second"
+        self._progress(done, max(done, self._total), f"predicting{rate}")
+
+    @property
+    def seconds(self) -> float:
+        """Time since the beginning of this command."""
+        return time.monotonic() - self._start
+
+    @property
+    def rate(self) -> float | None:
+        """Number of files that this command did in each second; None if there were none."""
+        return self._num_new / max(self.seconds, 1e-9) if self._num_new else None
+
+
+def summary_of(out: Path, shard: Shard, clock: Clock) -> Summary:
+    """Return the summary of the rows of a part of the images."""
+    done, failed, left_out = 0, 0, 0
+    latency_ms = prepare_ms = 0.0
+    labels: Counter[str] = Counter()
+    for row in read_rows(out, shard):
+        failed += row.error is not None
+        left_out += row.left_out is not None
+        if row.is_done:
+            done += 1
+            latency_ms += row.latency_ms or 0.0
+            prepare_ms += row.prepare_ms or 0.0
+            labels.update(row.labels)
+    return Summary(
+        num_images=done,
+        num_failed=failed,
+        num_left_out=left_out,
+        labels=dict(labels.most_common()),
+        mean_latency_ms=latency_ms / done if done else None,
+        mean_prepare_ms=prepare_ms / done if done else None,
+        seconds=clock.seconds,
+        files_per_second=clock.rate,
+    )

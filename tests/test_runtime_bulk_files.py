@@ -1,0 +1,345 @@
+"""Laws of one file among many: it has its place and its row, or the reason why not."""
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from many_images import package_in, save_image
+from tapetum.errors import DataError, InputError
+from tapetum.noise import Gaussian
+from tapetum.runtime import DecodedImage
+from tapetum.runtime.bulk import Execution, Job, PredictionRow, read_boxes, read_rows, run_job
+from tapetum.runtime.image import read_frames, read_image, write_frames, write_image
+
+ONE = Execution(threads=1)
+
+
+@pytest.fixture(scope="module")
+def unet(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A network that denoises grey images."""
+    return package_in(tmp_path_factory.mktemp("package"), "unet-s")
+
+
+@pytest.fixture(scope="module")
+def joint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A network that denoises and classifies whole grey images."""
+    folder = tmp_path_factory.mktemp("package")
+    return package_in(folder, "dc-net-reduced-integrated", num_classes=3, boxes=False)
+
+
+@pytest.fixture(scope="module")
+def boxed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A network that classifies boxes."""
+    return package_in(tmp_path_factory.mktemp("package"), "mb2.5-m")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Two images of one name in two folders, and one of 16 bits."""
+    save_image(tmp_path / "in" / "a" / "x.png", seed=0)
+    save_image(tmp_path / "in" / "b" / "x.png", seed=1)
+    save_image(tmp_path / "in" / "deep.png", seed=2, bit_depth=16)
+    return tmp_path / "in"
+
+
+def rows_of(job: Job) -> dict[str, PredictionRow]:
+    """Run a job of files of one frame; its rows by the name of the image."""
+    run_job(job, ONE)
+    return {row.name: row for row in read_rows(job.out)}
+
+
+def test_a_folder_keeps_its_shape(unet: Path, folder: Path, tmp_path: Path) -> None:
+    """Every image is denoised into the same sub-folder, as deep as it was."""
+    rows = rows_of(Job(package=unet, paths=[folder], out=tmp_path / "out"))
+    assert sorted(rows) == ["a/x.png", "b/x.png", "deep.png"]
+    assert all(row.denoised == str(tmp_path / "out" / name) for name, row in rows.items())
+    assert read_image(tmp_path / "out" / "deep.png").bit_depth == 16
+
+
+def test_names_that_meet_are_told_apart(unet: Path, folder: Path, tmp_path: Path) -> None:
+    """Two images of one name from two places do not replace each other, nor do two folders."""
+    images = [folder / "a" / "x.png", folder / "b" / "x.png"]
+    rows = rows_of(Job(package=unet, paths=images, out=tmp_path / "out"))
+    assert sorted(rows) == ["x-2.png", "x.png"]
+    assert all(row.denoised == str(tmp_path / "out" / name) for name, row in rows.items())
+    folders = [folder / "a", folder / "b"]
+    assert sorted(rows_of(Job(package=unet, paths=folders, out=tmp_path / "two"))) == [
+        "a/x.png",
+        "b/x.png",
+    ]
+
+
+def test_equal_seeds_add_equal_noise(unet: Path, folder: Path, tmp_path: Path) -> None:
+    """Noise depends on image and seed, not on the place of the image among others."""
+    noisy = []
+    for index, (seed, path) in enumerate([(1, folder), (1, folder / "deep.png"), (2, folder)]):
+        job = Job(
+            package=unet,
+            paths=[path],
+            out=tmp_path / str(index),
+            noise=Gaussian(sigma=0.2),
+            seed=seed,
+        )
+        noisy.append(read_image(Path(rows_of(job)["deep.png"].noisy or "")).pixels)
+    assert np.array_equal(noisy[0], noisy[1])
+    assert not np.array_equal(noisy[0], noisy[2])
+
+
+@pytest.mark.parametrize("ending", [".tif", ".gif", ".apng"])
+def test_all_frames_come_back_in_one_file(ending: str, joint: Path, tmp_path: Path) -> None:
+    """Twelve frames in, twelve out, a row for each, with noise too."""
+    frames = np.random.default_rng(0).random((12, 1, 16, 16), dtype=np.float32)
+    images = [DecodedImage(frame, None, 8, "grey") for frame in frames]
+    (tmp_path / "in").mkdir()
+    write_frames(tmp_path / "in" / f"movie{ending}", images)
+    job = Job(
+        package=joint,
+        paths=[tmp_path / "in"],
+        out=tmp_path / "out",
+        noise=Gaussian(sigma=0.1),
+    )
+    summary = run_job(job, ONE)
+    rows = list(read_rows(job.out))
+    assert summary is not None
+    assert summary.num_images == 12
+    assert [row.frame for row in rows] == list(range(12))
+    assert {(row.num_frames, len(row.labels)) for row in rows} == {(12, 1)}
+    for name in ("denoised", "noisy"):
+        written = {getattr(row, name) for row in rows}
+        assert len(written) == 1
+        assert len(list(read_frames(Path(written.pop())))) == 12
+
+
+def test_the_file_type_is_that_of_the_image_or_the_requested_one(
+    unet: Path, tmp_path: Path
+) -> None:
+    """JPEG stays JPEG; images that meet in another type keep their old ending, too."""
+    for name in ("x.jpg", "x.bmp", "y.tif"):
+        save_image(tmp_path / "in" / name)
+    job = Job(package=unet, paths=[tmp_path / "in"], out=tmp_path / "kept")
+    assert {Path(row.denoised or "").name for row in rows_of(job).values()} == {
+        "x.jpg",
+        "x.bmp",
+        "y.tif",
+    }
+    assert read_image(tmp_path / "kept" / "x.jpg").format == "JPEG"
+    job = Job(package=unet, paths=[tmp_path / "in"], out=tmp_path / "png", file_format="png")
+    assert {Path(row.denoised or "").name for row in rows_of(job).values()} == {
+        "x.jpg.png",
+        "x.bmp.png",
+        "y.png",
+    }
+
+
+@pytest.mark.parametrize("names", [("x.png", "x.noisy.png"), ("x.png", "x.tif", "x.noisy.tif")])
+@pytest.mark.parametrize("file_format", [None, "png"])
+def test_no_result_replaces_another(
+    names: tuple[str, ...], file_format: str | None, unet: Path, tmp_path: Path
+) -> None:
+    """Denoised and noisy images all have files of their own, whatever sources are called."""
+    for name in names:
+        save_image(tmp_path / "in" / name)
+    noise = Gaussian(sigma=0.1)
+    rows = rows_of(
+        Job(
+            package=unet,
+            paths=[tmp_path / "in"],
+            out=tmp_path / "out",
+            noise=noise,
+            file_format=file_format,
+        )
+    )
+    written = {name for row in rows.values() for name in (row.denoised, row.noisy)}
+    assert len(written) == 2 * len(names)
+    others = {str(path) for path in (tmp_path / "out").iterdir()} - written
+    assert {Path(name).name for name in others} == {
+        "request.json",
+        "result.json",
+        "predictions.jsonl",
+    }
+
+
+def test_results_are_not_sources(unet: Path, tmp_path: Path) -> None:
+    """Cleaning into a sub-folder again gives the same files, and no row for the results."""
+    save_image(tmp_path / "photos" / "a" / "x.png")
+    job = Job(package=unet, paths=[tmp_path / "photos"], out=tmp_path / "photos" / "clean")
+    run_job(job, ONE)
+    before = sorted(job.out.rglob("*"))
+    run_job(job, ONE, overwrite=True)
+    assert sorted(job.out.rglob("*")) == before
+    assert [row.name for row in read_rows(job.out)] == ["a/x.png"]
+
+
+def test_what_is_left_out_has_a_row_with_its_reason(unet: Path, tmp_path: Path) -> None:
+    """Texts, pipes, broken links, system folders and results of another job.
+
+    An empty file with the ending of an image is a failure.
+    """
+    root = tmp_path / "in"
+    save_image(root / "good.png")
+    save_image(root / "@eaDir" / "thumb.png")
+    (root / "notes.txt").write_text("hello")
+    (root / "empty.png").touch()
+    os.mkfifo(root / "pipe.png")
+    (root / "broken.png").symlink_to("nowhere.png")
+    run_job(Job(package=unet, paths=[root / "good.png"], out=root / "clean"), ONE)
+    summary = run_job(Job(package=unet, paths=[root], out=tmp_path / "out"), ONE)
+    rows = {row.name: row for row in read_rows(tmp_path / "out")}
+    reasons = {name: row.left_out or "" for name, row in rows.items() if row.left_out}
+    words = {
+        "notes.txt": "not an image",
+        "pipe.png": "pipe",
+        "broken.png": "broken link",
+        "@eaDir": "system folder",
+        "clean": "results of",
+    }
+    assert reasons.keys() == words.keys()
+    assert all(words[name] in reason for name, reason in reasons.items())
+    assert summary is not None
+    assert (summary.num_images, summary.num_failed, summary.num_left_out) == (1, 1, 5)
+    assert "empty" in (rows["empty.png"].error or "")
+
+
+def test_one_file_never_stops_a_folder(unet: Path, tmp_path: Path) -> None:
+    """Damaged, sparse and truncated files, pipes and folders without rights cost a row each."""
+    root = tmp_path / "in"
+    good = save_image(root / "good.png")
+    (root / "cut.png").write_bytes(good.read_bytes()[:-40])
+    with (root / "sparse.tif").open("wb") as file:
+        file.write(b"II*\0")
+        file.truncate(200 * 2**30)
+    os.mkfifo(root / "pipe.png")
+    paths = [root / name for name in ("cut.png", "good.png", "sparse.tif", "pipe.png", "none.png")]
+    rows = rows_of(Job(package=unet, paths=paths, out=tmp_path / "out"))
+    failed = {name for name, row in rows.items() if row.error}
+    assert failed == {"cut.png", "sparse.tif", "pipe.png", "none.png"}
+    assert rows["good.png"].is_done
+
+
+@pytest.mark.parametrize("length", [232, 251, 255])
+def test_long_names_are_written(length: int, unet: Path, tmp_path: Path) -> None:
+    """Up to the longest name of a file system, with its noisy twin."""
+    name = "é" * ((length - 4) // 2) + "x" * (length % 2) + ".png"
+    assert len(name.encode()) == length
+    save_image(tmp_path / "in" / name)
+    noise = Gaussian(sigma=0.1)
+    rows = rows_of(Job(package=unet, paths=[tmp_path / "in"], out=tmp_path / "out", noise=noise))
+    assert rows[name].error is None
+    assert Path(rows[name].denoised or "").name == name
+    assert Path(rows[name].noisy or "").is_file()
+
+
+def test_names_of_any_bytes_have_rows(unet: Path, tmp_path: Path) -> None:
+    """Newlines, escape sequences and bytes that are no text are kept apart and readable."""
+    root = tmp_path / "in"
+    save_image(root / "a\n.png")
+    for name in (b"\x1b[31m.png", b"\xff.png", b"\xfe.png"):
+        (root / "a\n.png").with_name(os.fsdecode(name)).write_bytes((root / "a\n.png").read_bytes())
+    rows = rows_of(Job(package=unet, paths=[root], out=tmp_path / "out"))
+    assert set(rows) == {"a\n.png", "\x1b[31m.png", "\\xff.png", "\\xfe.png"}
+    assert all(row.is_done for row in rows.values())
+    assert sorted(os.listdir(os.fsencode(tmp_path / "out")))[:4] == sorted(
+        [b"a\n.png", b"\x1b[31m.png", b"predictions.jsonl", b"request.json"]
+    )
+
+
+def test_a_row_says_what_was_predicted(joint: Path, tmp_path: Path) -> None:
+    """Size, label, confidence, times; all classes and only the best ones where they are wanted."""
+    pixels = np.random.default_rng(0).random((1, 40, 56), dtype=np.float32)
+    write_image(tmp_path / "x.png", DecodedImage(pixels, None, 8, "grey"))
+    names = ("plain", "top", "all", "unsure")
+    options = ({}, {"top_k": 2}, {"probabilities": True}, {"reject_below": 1.0})
+    plain, top, every, unsure = (
+        rows_of(Job(package=joint, paths=[tmp_path / "x.png"], out=tmp_path / name, **values))[
+            "x.png"
+        ]
+        for name, values in zip(names, options, strict=True)
+    )
+    assert (plain.width_px, plain.height_px) == (56, 40)
+    assert (plain.latency_ms or 0) > 0
+    assert plain.by_class == ()
+    assert next(iter(top.by_class[0])) == plain.labels[0]
+    assert len(top.by_class[0]) == 2
+    assert list(every.by_class[0])[:2] == list(top.by_class[0])
+    assert sum(every.by_class[0].values()) == pytest.approx(1)
+    assert unsure.labels == ("unknown",)
+    assert unsure.confidences == plain.confidences
+
+
+def test_a_full_disk_stops_the_job_with_its_reason(
+    unet: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every other image would fail as well; what is done stays done."""
+
+    def full(path: Path, frames: object) -> None:
+        del frames
+        if path.name == "deep.png":
+            raise DataError(f"cannot write {path}") from OSError(28, "No space left on device")
+
+    monkeypatch.setattr("tapetum.runtime.bulk.files.write_frames", full)
+    job = Job(package=unet, paths=[folder], out=tmp_path / "out")
+    with pytest.raises(DataError, match=r"cannot write .*deep\.png"):
+        run_job(job, ONE)
+    assert [row.name for row in read_rows(job.out)] == ["a/x.png", "b/x.png"]
+
+
+def test_boxes_of_one_name_are_told_apart_by_folder(
+    boxed: Path, folder: Path, tmp_path: Path
+) -> None:
+    """The path in the given folder counts first, the file name alone after it."""
+    counts = {"a/x.png": 1, "x.png": 2, "deep.png": 3}
+    boxes = {name: np.float32([[0, 0, 14, 14]] * count) for name, count in counts.items()}
+    rows = rows_of(Job(package=boxed, paths=[folder], out=tmp_path / "out", boxes=boxes))
+    assert [len(row.labels) for row in rows.values()] == [1, 2, 3]
+
+
+def test_boxes_that_are_missing_altogether_stop_the_job(
+    boxed: Path, folder: Path, tmp_path: Path
+) -> None:
+    """One sentence before anything is written, not one for each image."""
+    job = Job(package=boxed, paths=[folder], out=tmp_path / "out")
+    with pytest.raises(InputError, match=r"classifies boxes, .*--boxes FILE\.json$"):
+        run_job(job, ONE)
+    assert not job.out.exists()
+
+
+def test_boxes_are_read_by_the_name_of_the_image(boxed: Path, folder: Path, tmp_path: Path) -> None:
+    """An image with boxes gets a name for each; one without them gets a reason."""
+    (tmp_path / "boxes.json").write_text(json.dumps({"deep.png": [[0, 0, 14, 14]] * 3}))
+    boxes = read_boxes(tmp_path / "boxes.json")
+    rows = rows_of(Job(package=boxed, paths=[folder], out=tmp_path / "out", boxes=boxes))
+    assert len(rows["deep.png"].labels) == 3
+    assert "classifies boxes, but none are listed for a/x.png" in (rows["a/x.png"].error or "")
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"a.png": "left"}', '{"a.png": [[1], [1, 2]]}'])
+def test_a_file_that_lists_no_boxes_is_refused(text: str, tmp_path: Path) -> None:
+    """One sentence with the form that is expected."""
+    (tmp_path / "boxes.json").write_text(text)
+    with pytest.raises(InputError, match=r"does not list boxes .*image\.png|is not JSON"):
+        read_boxes(tmp_path / "boxes.json")
+
+
+@pytest.mark.parametrize("place", [".", ".."])
+def test_images_are_never_replaced_by_their_denoised_form(
+    place: str, unet: Path, folder: Path
+) -> None:
+    """Not even where overwriting was allowed."""
+    before = (folder / "deep.png").read_bytes()
+    job = Job(package=unet, paths=[folder / "deep.png"], out=folder / place)
+    with pytest.raises(InputError, match="choose another --out"):
+        run_job(job, ONE, overwrite=True)
+    assert (folder / "deep.png").read_bytes() == before
+
+
+def test_a_folder_without_an_image_is_refused(unet: Path, tmp_path: Path) -> None:
+    """With the reason for what is there, and before anything is written."""
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "notes.txt").write_text("hello")
+    job = Job(package=unet, paths=[tmp_path / "in"], out=tmp_path / "out")
+    with pytest.raises(DataError, match=r"no image in .*notes\.txt: its content is not an image"):
+        run_job(job, ONE)
+    assert not job.out.exists()

@@ -1,0 +1,330 @@
+"""Laws of long jobs: whatever stops or shares them, the rows are those of an undisturbed run."""
+
+import itertools
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from many_images import package_in, rows_by_name, save_image, save_images
+from tapetum.errors import InputError, RunError
+from tapetum.records import write_atomically
+from tapetum.runtime.bulk import Execution, Job, Shard, read_rows, run_job
+from tapetum.runtime.bulk.lock import hold
+
+ONE, TWO = Execution(threads=1), Execution(workers=2)
+
+
+@pytest.fixture(scope="module")
+def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A network that classifies whole grey images."""
+    return package_in(tmp_path_factory.mktemp("package"), "conv-s", num_classes=3, boxes=False)
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Thirty images, a text and a damaged image."""
+    folder = save_images(tmp_path_factory.mktemp("images"), 30)
+    (folder / "notes.txt").write_text("hello")
+    (folder / "0" / "bad.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    return folder
+
+
+@pytest.fixture
+def job(package: Path, images: Path, tmp_path: Path) -> Job:
+    """All of them."""
+    return Job(package=package, paths=[images], out=tmp_path / "out")
+
+
+@pytest.fixture(scope="module")
+def undisturbed(
+    package: Path, images: Path, tmp_path_factory: pytest.TempPathFactory
+) -> dict[tuple[str, int], object]:
+    """The rows of one run."""
+    out = tmp_path_factory.mktemp("once") / "out"
+    run_job(Job(package=package, paths=[images], out=out), ONE)
+    rows = rows_by_name(out)
+    assert len(rows) == 32
+    return dict(rows)
+
+
+def stop_after(count: int) -> Callable[[], bool]:
+    """A request to stop that comes after some questions."""
+    asked = itertools.count()
+    return lambda: next(asked) >= count
+
+
+def files_in(out: Path) -> set[str]:
+    """The names in a folder."""
+    return {path.name for path in out.iterdir()}
+
+
+def test_a_stopped_job_goes_on(job: Job, undisturbed: dict[tuple[str, int], object]) -> None:
+    """No image is predicted twice, and the rows are those of one run, in its order."""
+    assert run_job(job, ONE, should_stop=stop_after(7)) is None
+    first = list(read_rows(job.out))
+    assert len(first) == 7
+    with pytest.raises(RunError, match="--resume"):
+        run_job(job, ONE)
+    summary = run_job(job, ONE, resume=True)
+    assert summary is not None
+    assert (summary.num_images, summary.num_failed, summary.num_left_out) == (30, 1, 1)
+    assert list(read_rows(job.out))[:7] == first
+    assert list(rows_by_name(job.out).items()) == list(undisturbed.items())
+    assert files_in(job.out) == {"predictions.jsonl", "request.json", "result.json"}
+
+
+@pytest.mark.parametrize("num_bytes", [1, 40, 700])
+def test_a_torn_line_is_done_again(
+    num_bytes: int, job: Job, undisturbed: dict[tuple[str, int], object]
+) -> None:
+    """Wherever a kill or a full disk has cut the rows."""
+    run_job(job, ONE, should_stop=stop_after(9))
+    rows = job.out / "predictions.jsonl"
+    with rows.open("r+b") as file:
+        file.truncate(rows.stat().st_size - num_bytes)
+    write_atomically(job.out / "x", b"")
+    (job.out / "x").rename(job.out / ".0123.part")
+    run_job(job, ONE, resume=True)
+    assert list(rows_by_name(job.out).items()) == list(undisturbed.items())
+    assert files_in(job.out) == {"predictions.jsonl", "request.json", "result.json"}
+
+
+def test_a_finished_job_takes_new_images_alone(package: Path, tmp_path: Path) -> None:
+    """Continued, it predicts what has been added, and says how many rows there are."""
+    folder = save_images(tmp_path / "in", 3)
+    job = Job(package=package, paths=[folder], out=tmp_path / "out")
+    run_job(job, ONE)
+    before = (job.out / "predictions.jsonl").read_bytes()
+    save_image(folder / "0" / "a.png")
+    summary = run_job(job, ONE, resume=True)
+    assert summary is not None
+    assert summary.num_images == 4
+    assert (job.out / "predictions.jsonl").read_bytes().startswith(before)
+
+
+def test_another_request_is_refused(job: Job, tmp_path: Path) -> None:
+    """It names what differs; another spelling of the same folder is the same request."""
+    run_job(job, ONE)
+    other = Job(package=job.package, paths=job.paths, out=job.out, top_k=2)
+    with pytest.raises(RunError, match="top_k was 1, is 2"):
+        run_job(other, ONE, resume=True)
+    spelled = Job(package=job.package, paths=[Path(os.path.relpath(job.paths[0]))], out=job.out)
+    assert run_job(spelled, ONE, resume=True) is not None
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "letter.txt").write_text("dear")
+    mine = Job(package=job.package, paths=job.paths, out=tmp_path / "mine")
+    for options in ({}, {"resume": True}, {"overwrite": True}):
+        with pytest.raises(RunError, match="left alone"):
+            run_job(mine, ONE, **options)
+
+
+@pytest.mark.parametrize("count", [3, 16])
+def test_shards_in_one_folder_become_one_job(
+    count: int, job: Job, undisturbed: dict[tuple[str, int], object]
+) -> None:
+    """The last one joins the rows of all, sorted; each summary counts its own."""
+    sums = []
+    for index in range(1, count + 1):
+        summary = run_job(job, ONE, shard=Shard(index, count))
+        assert summary is not None
+        sums.append(summary.num_rows)
+    assert sum(sums) == 32
+    assert list(rows_by_name(job.out).items()) == list(undisturbed.items())
+    assert files_in(job.out) == {"predictions.jsonl", "request.json", "result.json"}
+
+
+def test_shards_in_folders_of_their_own_add_up(
+    job: Job, tmp_path: Path, undisturbed: dict[tuple[str, int], object]
+) -> None:
+    """Their rows are disjoint, and together those of one run."""
+    rows: dict[tuple[str, int], object] = {}
+    for index in (1, 2):
+        out = tmp_path / str(index)
+        run_job(Job(package=job.package, paths=job.paths, out=out), ONE, shard=Shard(index, 2))
+        found = rows_by_name(out)
+        assert not rows.keys() & found.keys()
+        rows |= found
+    assert rows == undisturbed
+
+
+def test_a_shard_that_has_begun_is_continued_on_request(job: Job) -> None:
+    """It neither begins again nor disturbs the other shards; the whole job takes over its rows."""
+    run_job(job, ONE, shard=Shard(1, 2), should_stop=stop_after(3))
+    with pytest.raises(RunError, match=r"shard 1/2 .*--resume"):
+        run_job(job, ONE, shard=Shard(1, 2))
+    for refused in ({"overwrite": True}, {"execution": TWO}):
+        with pytest.raises(InputError, match="shard"):
+            run_job(job, shard=Shard(1, 2), **refused)
+    assert run_job(job, ONE, shard=Shard(1, 2), resume=True) is not None
+    summary = run_job(job, ONE, resume=True)
+    assert summary is not None
+    assert summary.num_rows == 32
+
+
+def test_workers_share_a_job(job: Job, undisturbed: dict[tuple[str, int], object]) -> None:
+    """The rows are those of one process, in its order, and every file is joined."""
+    summary = run_job(job, TWO)
+    assert summary is not None
+    assert summary.num_rows == 32
+    assert list(rows_by_name(job.out).items()) == list(undisturbed.items())
+    assert files_in(job.out) == {"predictions.jsonl", "request.json", "result.json"}
+
+
+@pytest.mark.slow
+def test_a_job_goes_on_with_other_workers(
+    job: Job, undisturbed: dict[tuple[str, int], object]
+) -> None:
+    """What some processes have done is not done again by others."""
+    assert run_job(job, TWO, should_stop=stop_after(0)) is None
+    run_job(job, ONE, resume=True, should_stop=stop_after(4))
+    run_job(job, Execution(workers=3), resume=True)
+    assert rows_by_name(job.out) == undisturbed
+
+
+@pytest.mark.slow
+def test_a_killed_worker_loses_nothing(
+    package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is started again behind the rows that it has written."""
+    job = Job(package=package, paths=[save_images(tmp_path / "in", 12)], out=tmp_path / "out")
+    started = []
+    real = subprocess.Popen
+
+    def popen(*arguments: object, **options: object) -> "subprocess.Popen[bytes]":
+        process: subprocess.Popen[bytes] = real(*arguments, **options)  # type: ignore[call-overload]
+        started.append(process)
+        if len(started) == 1:
+            process.kill()
+        return process
+
+    monkeypatch.setattr("tapetum.runtime.bulk.pool.subprocess.Popen", popen)
+    summary = run_job(job, TWO)
+    assert summary is not None
+    assert summary.num_images == 12
+    assert len(started) == 3
+
+
+@pytest.mark.slow
+def test_a_file_that_kills_workers_is_passed_over(
+    package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has a row with that reason, and the others are predicted."""
+    folder = save_images(tmp_path / "in", 6)
+    job = Job(package=package, paths=[folder], out=tmp_path / "out")
+    (tmp_path / "path").mkdir()
+    (tmp_path / "path" / "sitecustomize.py").write_text(
+        "import os, tapetum.runtime.bulk.files as files\n"
+        "real = files.read_frames\n"
+        "def deadly(path, **options):\n"
+        "    if path.name == '004.png':\n"
+        "        os.kill(os.getpid(), 9)\n"
+        "    return real(path, **options)\n"
+        "files.read_frames = deadly\n"
+    )
+    search_path = f"{tmp_path / 'path'}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"
+    monkeypatch.setenv("PYTHONPATH", search_path)
+    summary = run_job(job, Execution(workers=1))
+    assert summary is not None
+    assert (summary.num_images, summary.num_failed) == (5, 1)
+    errors = {row.name: row.error for row in read_rows(job.out) if row.error}
+    assert list(errors) == ["1/004.png"]
+    assert "died twice" in (errors["1/004.png"] or "")
+
+
+def test_two_commands_never_write_to_one_folder(job: Job) -> None:
+    """The second is refused, also where the first has a shard of its own."""
+    run_job(job, ONE)
+    with hold(job.out):
+        for options in ({"resume": True}, {"overwrite": True}, {"shard": Shard(1, 2)}):
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr("tapetum.runtime.bulk.run.WAIT_S", 0.1)
+                with pytest.raises(RunError, match="another command is writing to"):
+                    run_job(job, ONE, **options)
+    with hold(job.out, shared=True), hold(job.out, shared=True):
+        pass
+
+
+def test_rows_are_written_as_parquet(job: Job) -> None:
+    """The Parquet file has every field of every row."""
+    parquet = pytest.importorskip("pyarrow.parquet")
+    listed = Job(package=job.package, paths=job.paths, out=job.out, top_k=2)
+    run_job(listed, Execution(threads=1, rows="parquet"))
+    rows = list(read_rows(job.out))
+    table = parquet.read_table(job.out / "predictions.parquet").to_pylist()
+    assert [row["name"] for row in table] == [row.name for row in rows]
+    for found, row in zip(table, rows, strict=True):
+        expected = row.model_dump(mode="json")
+        found["by_class"] = [dict(chances) for chances in found["by_class"]]
+        assert found == expected
+
+
+def command(job: Job, *options: str) -> list[str]:
+    """The command of a job."""
+    arguments = [str(job.package), *map(str, job.paths), "--out", str(job.out), *options]
+    return [sys.executable, "-m", "tapetum", "predict", *arguments]
+
+
+def wait_for_rows(process: "subprocess.Popen[bytes]", out: Path, count: int) -> None:
+    """Wait until a command has written some rows."""
+    while process.poll() is None:
+        paths = out.glob("predictions*.jsonl") if out.exists() else ()
+        if sum(path.read_bytes().count(b"\n") for path in paths) >= count:
+            return
+        time.sleep(0.01)
+    raise AssertionError(process.stderr.read() if process.stderr else "")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("options", [(), ("--workers", "2")])
+def test_a_signal_ends_a_job_after_the_image_in_hand(
+    number: signal.Signals, options: tuple[str, ...], package: Path, tmp_path: Path
+) -> None:
+    """The exit code is that of the signal, and the message says how to continue, which works."""
+    folder = save_images(tmp_path / "in", 900)
+    job = Job(package=package, paths=[folder], out=tmp_path / "out")
+    with subprocess.Popen(command(job, *options), stderr=subprocess.PIPE) as process:
+        wait_for_rows(process, job.out, 5)
+        process.send_signal(number)
+        _, words = process.communicate(timeout=60)
+    assert process.returncode == 128 + number
+    assert b"continue with --resume" in words
+    assert b"Traceback" not in words
+    done = subprocess.run(
+        command(job, "--resume", "--json", *options), capture_output=True, check=True, timeout=120
+    )
+    assert json.loads(done.stdout)["summary"]["num_images"] == 900
+
+
+@pytest.mark.slow
+def test_a_killed_command_with_workers_goes_on(package: Path, tmp_path: Path) -> None:
+    """Its workers end by themselves, and nothing is lost or done twice."""
+    folder = save_images(tmp_path / "in", 600)
+    job = Job(package=package, paths=[folder], out=tmp_path / "out")
+    with subprocess.Popen(command(job, "--workers", "2"), stderr=subprocess.PIPE) as process:
+        wait_for_rows(process, job.out, 5)
+        process.kill()
+    summary = run_job(job, TWO, resume=True)
+    assert summary is not None
+    assert summary.num_images == 600
+    assert len(rows_by_name(job.out)) == 600
+    assert not [path for path in job.out.rglob(".*") if path.suffix == ".part"]
+
+
+@pytest.mark.slow
+def test_a_ray_cluster_shares_a_job(
+    job: Job, undisturbed: dict[tuple[str, int], object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The rows are those of one process."""
+    pytest.importorskip("ray")
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    summary = run_job(job, Execution(ray="local"))
+    assert summary is not None
+    assert rows_by_name(job.out) == undisturbed
