@@ -8,10 +8,9 @@ scale, ``writing`` encodes.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import islice
 from pathlib import Path
 
-from tapetum.errors import DataError, TapetumError
+from tapetum.errors import DataError
 from tapetum.runtime.files.decoded import (
     DecodedImage,
     Metadata,
@@ -20,9 +19,11 @@ from tapetum.runtime.files.decoded import (
     as_colour,
     largest_value,
 )
-from tapetum.runtime.files.facts import ImageFacts, pillow_facts, require_room
-from tapetum.runtime.files.reading import pillow_frames
-from tapetum.runtime.files.source import Source, reasons_in_words
+from tapetum.runtime.files.facts import ImageFacts, require_room
+from tapetum.runtime.files.levels import FoundWhite, find_white_level
+from tapetum.runtime.files.readers import is_image_signature, reader_of
+from tapetum.runtime.files.source import Source, reasons_in_words, signature
+from tapetum.runtime.files.white import with_white
 from tapetum.runtime.files.writing import (
     OutputFormat,
     encode_frames,
@@ -35,6 +36,7 @@ from tapetum.runtime.files.writing import (
 __all__ = [
     "IMAGE_SUFFIXES",
     "DecodedImage",
+    "FoundWhite",
     "ImageFacts",
     "Metadata",
     "OutputFormat",
@@ -44,6 +46,7 @@ __all__ = [
     "decode_image",
     "encode_frames",
     "encode_image",
+    "find_white_level",
     "inspect_image",
     "largest_value",
     "looks_like_image",
@@ -68,16 +71,18 @@ def inspect_image(source: Path | bytes) -> ImageFacts:
         DataError: There is no such file, or it is no image.
     """
     with _named(source), reasons_in_words():
-        return pillow_facts(source)
+        return reader_of(source).facts(source)
 
 
 def looks_like_image(path: Path) -> bool:
-    """Return whether the content of a file is that of an image, whatever its name says."""
+    """Return whether the first bytes of a file are those of an image, whatever its name says.
+
+    The image may still be damaged, or need a package that is not installed; reading says which.
+    """
     try:
-        inspect_image(path)
-    except TapetumError:
+        return is_image_signature(signature(path))
+    except DataError:
         return False
-    return True
 
 
 def read_image(
@@ -110,14 +115,16 @@ def read_frames(
         DataError: There is no such file, or it is not a complete image.
     """
     with _named(path), reasons_in_words():
-        require_room(pillow_facts(path), max_megapixels)
-    frames = pillow_frames(path, white=white)
+        reader = reader_of(path)
+        require_room(reader.facts(path), max_megapixels)
+    frames = reader.frames(path)
     while True:
         with _named(path), reasons_in_words():
             stored = next(frames, None)
-        if stored is None:
+            decoded = None if stored is None else with_white(stored, white).decoded()
+        if decoded is None:
             return
-        yield stored.decoded()
+        yield decoded
 
 
 def decode_image(
@@ -139,8 +146,9 @@ def _first(
     source: Source, white: float | None, frame: int, max_megapixels: float | None
 ) -> DecodedImage:
     with reasons_in_words():
-        require_room(pillow_facts(source), max_megapixels)
-        return next(islice(pillow_frames(source, white=white, only=frame), 1)).decoded()
+        reader = reader_of(source)
+        require_room(reader.facts(source), max_megapixels)
+        return with_white(next(reader.frames(source, only=frame)), white).decoded()
 
 
 @contextmanager

@@ -16,6 +16,7 @@ __all__ = [
     "Samples",
     "StoredImage",
     "as_colour",
+    "divided_by_alpha",
     "largest_value",
 ]
 
@@ -142,16 +143,18 @@ class StoredImage:
 
     Attributes:
         samples: The values, shape (h, w, c).
-        white: The stored value that 1.0 stands for.
         key: Opacity by a key value or colour, shape (h, w); None for others.
+        hints: Values that the file says white may have.
+        white: The stored value that 1.0 stands for; None until it is chosen.
         metadata: What the file says beside the pixels.
         format: Format of the file.
         notes: Sentences on what decoding guessed, clipped or dropped.
     """
 
     samples: Samples
-    white: float
     key: NDArray[np.bool_] | None = None
+    hints: tuple[int, ...] = ()
+    white: float | None = None
     metadata: Metadata = field(default_factory=Metadata)
     format: str | None = None
     notes: tuple[str, ...] = ()
@@ -161,15 +164,21 @@ class StoredImage:
         """Bits per channel; 32 for floats."""
         return {"uint8": 8, "uint16": 16, "float32": 32}[self.samples.dtype.name]  # type: ignore[return-value]
 
+    @property
+    def colours(self) -> Samples:
+        """The samples without alpha."""
+        return self.samples[:, :, : 1 if self.samples.shape[2] < 3 else 3]
+
     def decoded(self) -> DecodedImage:
         """Return the image on the scale [0, 1]."""
+        white = np.float32(self.white or largest_value(self.bit_depth))
         num_colours = 1 if self.samples.shape[2] < 3 else 3
         planes = np.ascontiguousarray(np.moveaxis(self.samples, 2, 0)).astype(np.float32)
         alpha = None if self.key is None else self.key.astype(np.float32)
         if self.samples.shape[2] > num_colours:
             alpha = planes[num_colours] / np.float32(largest_value(self.bit_depth))
         return DecodedImage(
-            pixels=np.clip(planes[:num_colours] / np.float32(self.white), 0, 1),
+            pixels=np.clip(planes[:num_colours] / white, 0, 1),
             alpha=alpha,
             bit_depth=self.bit_depth,
             mode="grey" if num_colours == 1 else "rgb",
@@ -183,6 +192,20 @@ class StoredImage:
 def largest_value(bit_depth: BitDepth) -> float:
     """Return the value of white where nothing else is said: 255, 65535 or 1.0."""
     return _LARGEST[bit_depth]
+
+
+def divided_by_alpha(samples: Samples) -> Samples:
+    """Return samples (h, w, c) whose colours are no longer multiplied by alpha, the last channel.
+
+    Colours of pixels without opacity are black.
+    """
+    largest = {"uint8": 255, "uint16": 65535}.get(samples.dtype.name, 1)
+    alpha = samples[:, :, -1:].astype(np.float64) / largest
+    colours = samples[:, :, :-1] / np.where(alpha > 0, alpha, 1) * (alpha > 0)
+    if samples.dtype.kind == "u":
+        colours = np.rint(np.clip(colours, 0, largest))
+    divided: Samples = np.concatenate([colours.astype(samples.dtype), samples[:, :, -1:]], axis=2)
+    return divided
 
 
 def as_colour(pixels: NDArray[np.float32], channels: int) -> NDArray[np.float32]:

@@ -1,6 +1,7 @@
 """Look at the header of an image file before it is decoded: what it is and what it would cost."""
 
 import os
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -12,7 +13,7 @@ from tapetum.runtime.files.decoded import BitDepth
 from tapetum.runtime.files.metadata import ORIENTATION
 from tapetum.runtime.files.source import Source, opened_by_pillow
 
-__all__ = ["ImageFacts", "frame_indices", "pillow_facts", "require_room"]
+__all__ = ["ImageFacts", "chosen_frames", "frame_indices", "pillow_facts", "require_room"]
 
 _BITS_TAG, _SAMPLE_FORMAT_TAG = 258, 339
 _SUBFILE_TAG, _REDUCED_OR_MASK = 254, 1 | 4
@@ -61,6 +62,19 @@ def pillow_facts(source: Source) -> ImageFacts:
             else 8,
             has_alpha=image.has_transparency_data or rawmode.startswith(("LA", "RGBA")),
         )
+
+
+def chosen_frames(num_frames: int, only: int | None) -> Sequence[int]:
+    """Return the numbers of all frames, or of the one that is wanted.
+
+    Raises:
+        DataError: There is no such frame.
+    """
+    if only is None:
+        return range(num_frames)
+    if not 0 <= only < num_frames:
+        raise DataError(f"it has {num_frames} frames, no frame {only}", "count from 0")
+    return [only]
 
 
 def frame_indices(image: Image.Image) -> list[int]:

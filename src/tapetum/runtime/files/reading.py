@@ -14,16 +14,15 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from tapetum.errors import DataError
-from tapetum.runtime.files.decoded import Samples, StoredImage
-from tapetum.runtime.files.facts import frame_indices
+from tapetum.runtime.files.decoded import Samples, StoredImage, divided_by_alpha
+from tapetum.runtime.files.facts import chosen_frames, frame_indices
 from tapetum.runtime.files.metadata import read_metadata
 from tapetum.runtime.files.source import Source, opened_by_pillow
-from tapetum.runtime.files.white import white_of
 
 __all__ = ["pillow_frames"]
 
-_BITS_TAG, _PHOTOMETRIC_TAG, _PLANAR_TAG, _SAMPLE_FORMAT_TAG = 258, 262, 284, 339
-_WHITE_IS_ZERO, _PLANES_APART, _SIGNED = 0, 2, 2
+_BITS_TAG, _PHOTOMETRIC_TAG, _EXTRA_SAMPLES_TAG, _SAMPLE_FORMAT_TAG = 258, 262, 338, 339
+_WHITE_IS_ZERO, _UNSIGNED, _SIGNED, _ASSOCIATED = 0, 1, 2, 1
 
 # Rawmodes that keep one byte of each 16-bit sample, and the ones that keep the other byte.
 _OTHER_BYTE = {"16B": "16L", "16L": "16B", "16N": "16B"}  # N is little-endian on our machines
@@ -31,26 +30,21 @@ _OTHER_BYTE = {"16B": "16L", "16L": "16B", "16N": "16B"}  # N is little-endian o
 _Decoded = tuple[Samples, NDArray[np.bool_] | None]
 
 
-def pillow_frames(
-    source: Source, *, white: float | None, only: int | None = None
-) -> Iterator[StoredImage]:
+def pillow_frames(source: Source, *, only: int | None = None) -> Iterator[StoredImage]:
     """Decode the frames of a file, or one of them."""
     with opened_by_pillow(source) as image:
         indices = frame_indices(image)
-        if only is not None and only >= len(indices):
-            raise DataError(f"it has {len(indices)} frames, no frame {only}", "count from 0")
         notes = _left_out(image, len(indices))
-        for index in indices if only is None else [indices[only]]:
+        for index in (indices[number] for number in chosen_frames(len(indices), only)):
             image.seek(index)
             samples, key = _decode(source, image, index)
-            chosen = white_of(samples, white, evidence=_evidence(image))
             yield StoredImage(
                 samples=samples,
-                white=chosen.white,
+                hints=_hints(image),
                 key=key,
                 metadata=read_metadata(image),
                 format="JPEG" if image.format == "MPO" else image.format,
-                notes=notes + chosen.notes,
+                notes=notes,
             )
 
 
@@ -67,9 +61,12 @@ def _decode(source: Source, image: Image.Image, index: int) -> _Decoded:
     """Return the samples, (h, w, c), of the current frame, and the alpha of its key."""
     tags: Any = getattr(image, "tag_v2", {})
     _require_unsigned(tags)
-    deep = _deep_rawmode(image, tags)
+    deep = _deep_rawmode(image)
     if deep is not None:
-        return _deep_colour(source, index, deep, image.info.get("transparency"))
+        samples, key = _deep_colour(source, index, deep, image.info.get("transparency"))
+        if samples.shape[2] == 4 and np.max(tags.get(_EXTRA_SAMPLES_TAG, 0)) == _ASSOCIATED:
+            samples = divided_by_alpha(samples)
+        return samples, key
     if image.mode == "F":
         return np.atleast_3d(np.asarray(ImageOps.exif_transpose(image))), None
     if image.mode.startswith("I"):
@@ -77,7 +74,7 @@ def _decode(source: Source, image: Image.Image, index: int) -> _Decoded:
     return _shallow(image), None
 
 
-def _evidence(image: Image.Image) -> tuple[int, ...]:
+def _hints(image: Image.Image) -> tuple[int, ...]:
     """Return the values of white that the file hints at."""
     tags: Any = getattr(image, "tag_v2", {})
     hints = [value for tag in (281, 341) for value in np.atleast_1d(tags.get(tag, ()))]
@@ -102,28 +99,35 @@ def _shallow(image: Image.Image) -> NDArray[np.uint8]:
 
 
 def _deep_grey(image: Image.Image, tags: Any) -> _Decoded:
-    """Return the samples, (h, w, 1), of a 16-bit grey image, and the alpha of its key value."""
-    values = np.asarray(ImageOps.exif_transpose(image))
-    if values.size and (values.min() < 0 or values.max() > 65535):
-        raise DataError("its integers do not fit 16 bits", "save it with 16 bits")
+    """Return the samples, (h, w, 1), of a grey image of integers, and the alpha of its key value.
+
+    Integers above 16 bits become floats, whose white must be given.
+    """
+    values: NDArray[Any] = np.asarray(ImageOps.exif_transpose(image))[:, :, np.newaxis]
+    if max(tags.get(_BITS_TAG, (0,))) == 32 and _sample_format(tags) == _UNSIGNED:
+        values = values.view(np.uint32)  # Pillow knows signed ones only
+    if values.min(initial=0) < 0:
+        raise DataError("its integers are negative", "add an offset, or save it as floats")
+    if values.max(initial=0) > 65535:
+        return values.astype(np.float32), None
     if tags.get(_PHOTOMETRIC_TAG) == _WHITE_IS_ZERO:
         values = 65535 - values  # Pillow inverts 8 bits only
     key = image.info.get("transparency")
-    samples = values.astype(np.uint16)[:, :, np.newaxis]
-    return samples, None if key is None else values != key
+    return values.astype(np.uint16), None if key is None else values[:, :, 0] != key
+
+
+def _sample_format(tags: Any) -> int:
+    return int(np.max(tags.get(_SAMPLE_FORMAT_TAG, _UNSIGNED)))
 
 
 def _require_unsigned(tags: Any) -> None:
     """Refuse signed bytes, which Pillow would read as unsigned ones."""
-    formats, bits = np.atleast_1d(tags.get(_SAMPLE_FORMAT_TAG, 1)), tags.get(_BITS_TAG, (8,))
-    if (formats == _SIGNED).any() and max(bits) <= 8:
+    if _sample_format(tags) == _SIGNED and max(tags.get(_BITS_TAG, (8,))) <= 8:
         raise DataError("its integers are signed", "save it with 8 or 16 bits, unsigned")
 
 
-def _deep_rawmode(image: Image.Image, tags: Any) -> str | None:
+def _deep_rawmode(image: Image.Image) -> str | None:
     """Return Pillow's raw mode of a file with 16-bit colour; None for other files."""
-    if tags.get(_PLANAR_TAG) == _PLANES_APART and max(tags.get(_BITS_TAG, (8,))) > 8:
-        raise DataError("16-bit colour in separate planes cannot be read", "save it as 16-bit PNG")
     for tile in getattr(image, "tile", ()):
         if tile.codec_name.startswith("ppm") and image.mode == "RGB" and tile.args[-1] > 255:
             raise DataError("16-bit colour in a PPM file cannot be read", "save it as 16-bit PNG")

@@ -1,26 +1,36 @@
 """Open the bytes of an image: a file that is checked before it is read, or bytes in memory."""
 
 import functools
+import importlib
 import io
 import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from PIL import Image, UnidentifiedImageError
 
-from tapetum.errors import DataError, TapetumError
+from tapetum.errors import DataError, MissingExtraError, TapetumError
 from tapetum.runtime.files.quiet import collected_warnings
 
-__all__ = ["FORMATS", "Source", "opened", "opened_by_pillow", "reasons_in_words", "signature"]
+__all__ = [
+    "FORMATS",
+    "Source",
+    "add_heif",
+    "extra",
+    "opened",
+    "opened_by_pillow",
+    "reasons_in_words",
+    "signature",
+]
 
 Source = Path | bytes
 """A file, or the bytes of one."""
 
 # An explicit list: a disguised file must not reach a decoder that starts programs (EPS).
-FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "GIF", "WEBP", "PPM", "JPEG2000", "AVIF", "DIB")
+FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "GIF", "WEBP", "PPM", "JPEG2000", "AVIF", "DIB", "HEIF")
 
 _SIGNATURE_BYTES = 132  # as far as DICOM's
 
@@ -78,6 +88,29 @@ def reasons_in_words() -> Iterator[list[str]]:
                 f"it is damaged ({' '.join(str(error).split())[:200] or type(error).__name__})",
                 "copy the file again or leave it out",
             ) from error
+
+
+def extra(module: str, name: str) -> Any:
+    """Import a module of an optional package.
+
+    Raises:
+        DataError: The package is not installed; the remedy names the extra of Tapetum.
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        missing = MissingExtraError.of(module.split(".")[0], name)
+        raise DataError(missing.problem, missing.remedy) from error
+
+
+def add_heif() -> None:
+    """Let Pillow read HEIC files.
+
+    Raises:
+        DataError: The package for them is not installed.
+    """
+    extra("pillow_heif", "heif").register_heif_opener()
+    _formats.cache_clear()
 
 
 @functools.cache

@@ -5,55 +5,51 @@ any range. What a file hints at, or what is given, decides; else it is the large
 type.
 """
 
-from collections.abc import Iterable
-from typing import NamedTuple
+from dataclasses import replace
 
 import numpy as np
 
 from tapetum.errors import DataError
-from tapetum.runtime.files.decoded import Samples, largest_value
+from tapetum.runtime.files.decoded import Samples, StoredImage, largest_value
 
-__all__ = ["WHITE_LEVELS", "WhiteLevel", "smallest_level", "white_of"]
+__all__ = ["WHITE_LEVELS", "smallest_level", "usable_hint", "with_white"]
 
 WHITE_LEVELS = (1023, 4095, 16383, 65535)
 """The largest values of 10, 12, 14 and 16 bits."""
 
 
-class WhiteLevel(NamedTuple):
-    """The stored value of white, and sentences on what follows from it."""
-
-    white: float
-    notes: tuple[str, ...] = ()
-
-
-def white_of(samples: Samples, white: float | None, *, evidence: Iterable[int] = ()) -> WhiteLevel:
-    """Return the white of one image.
+def with_white(stored: StoredImage, white: float | None) -> StoredImage:
+    """Choose the white of an image, with notes on what follows from it.
 
     Args:
-        samples: The stored values, shape (h, w, c).
-        white: What is given. It is for deep files: those of 8 bits keep 255 where it is larger, and
-            integers ignore a white below 1.
-        evidence: Values that the file itself hints at; one that the samples stay below is taken.
+        stored: The image.
+        white: What is given. It is for deep files: those of 8 bits keep 255, and integers ignore a
+            white below 1. Without it, a hint of the file that the values stay below is taken, else
+            the largest value of the type.
 
     Raises:
         DataError: Floats leave the range from 0 to 1, and no white is given.
     """
-    if samples.dtype == np.uint8:
-        return WhiteLevel(white if white is not None and 1 <= white < 255 else 255.0)
-    num_colours = 1 if samples.shape[2] < 3 else 3
-    brightest = float(samples[:, :, :num_colours].max(initial=0))
-    if samples.dtype == np.float32:
-        return _white_of_floats(samples[:, :, :num_colours], brightest, white)
+    if stored.bit_depth == 8:
+        return replace(stored, white=255.0)
+    brightest = float(stored.colours.max(initial=0))
+    if stored.bit_depth == 32:
+        return _with_white_of_floats(stored, brightest, white)
     if white is not None and white >= 1:
-        return WhiteLevel(white, _clipped(samples[:, :, :num_colours], white))
-    hints = [hint for hint in evidence if hint in WHITE_LEVELS and brightest <= hint]
-    if hints:
-        return WhiteLevel(float(min(hints)))
+        return replace(stored, white=white, notes=stored.notes + _clipped(stored.colours, white))
+    if hint := usable_hint(stored, brightest):
+        return replace(stored, white=float(hint))
     level = smallest_level(brightest)
-    if level < largest_value(16) and brightest:
-        note = f"its values stay below {level + 1:,}: if that is the range, give --white {level}"
-        return WhiteLevel(largest_value(16), (note,))
-    return WhiteLevel(largest_value(16))
+    note: tuple[str, ...] = ()
+    if brightest > 0 and level < largest_value(16):
+        note = (f"its values stay below {level + 1:,}: if that is the range, give --white {level}",)
+    return replace(stored, white=largest_value(16), notes=stored.notes + note)
+
+
+def usable_hint(stored: StoredImage, brightest: float) -> int | None:
+    """Return the smallest hint of the file that is a white level and holds its values."""
+    hints = [hint for hint in stored.hints if hint in WHITE_LEVELS and brightest <= hint]
+    return min(hints, default=None)
 
 
 def smallest_level(brightest: float) -> int:
@@ -61,17 +57,20 @@ def smallest_level(brightest: float) -> int:
     return next(level for level in WHITE_LEVELS if brightest <= level)
 
 
-def _white_of_floats(samples: Samples, brightest: float, white: float | None) -> WhiteLevel:
-    if not np.isfinite(samples).all():
+def _with_white_of_floats(
+    stored: StoredImage, brightest: float, white: float | None
+) -> StoredImage:
+    colours = stored.colours
+    if not np.isfinite(stored.samples).all():
         raise DataError("it has values that are not finite", "replace NaN and infinity")
     if white is not None:
-        return WhiteLevel(white, _clipped(samples, white))
-    if brightest > 1 or samples.min(initial=0) < 0:
+        return replace(stored, white=white, notes=stored.notes + _clipped(colours, white))
+    if brightest > 1 or colours.min(initial=0) < 0:
         raise DataError(
-            f"its floats go from {samples.min():.4g} to {brightest:.4g}, not from 0 to 1",
+            f"its floats go from {colours.min():.4g} to {brightest:.4g}, not from 0 to 1",
             f"give the value of white: --white {brightest:.4g}",
         )
-    return WhiteLevel(1.0)
+    return replace(stored, white=1.0)
 
 
 def _clipped(samples: Samples, white: float) -> tuple[str, ...]:

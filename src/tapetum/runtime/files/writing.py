@@ -11,7 +11,8 @@ from PIL import Image, PngImagePlugin
 from tapetum.errors import DataError, nearest
 from tapetum.records import write_atomically
 from tapetum.runtime.files.decoded import DecodedImage, Metadata
-from tapetum.runtime.files.source import reasons_in_words
+from tapetum.runtime.files.npy import encode_npy
+from tapetum.runtime.files.source import add_heif, reasons_in_words
 from tapetum.runtime.files.tiff import encode_tiff
 from tapetum.runtime.png16 import encode_png16
 
@@ -50,6 +51,10 @@ _FORMATS: Mapping[str, _Format] = {
     "DIB": _Format((".dib",), {}),
     "PPM": _Format((".ppm", ".pgm", ".pnm"), {}, (8, 16)),
     "JPEG2000": _Format((".jp2",), {}, (8, 16), alpha=True),
+    "NPY": _Format((".npy",), {}, (8, 16, 32), alpha=True, frames=True, colour_depth=32),
+    "HEIF": _Format(
+        (".heic", ".heif", ".hif"), {"quality": _QUALITY, "chroma": 444}, alpha=True, frames=True
+    ),
     "AVIF": _Format(
         (".avif",), {"quality": _QUALITY, "subsampling": "4:4:4"}, alpha=True, frames=True
     ),
@@ -154,6 +159,8 @@ def encode_frames(frames: Iterable[DecodedImage], suffix: str) -> bytes:
             raise DataError(misfit, f"write a {_refuge(image, len(images))}")
     if name == "TIFF":
         return encode_tiff((image.to_samples(), image.metadata) for image in images)
+    if name == "NPY":
+        return encode_npy([image.to_samples() for image in images])
     if name == "PNG" and images[0].bit_depth == 16:
         return encode_png16(images[0].to_samples().astype(np.uint16), images[0].metadata)
     return _encode_by_pillow(images, name)
@@ -197,6 +204,8 @@ def _loss(image: DecodedImage, name: str) -> str | None:
 
 def _encode_by_pillow(images: Sequence[DecodedImage], name: str) -> bytes:
     file = io.BytesIO()
+    if name == "HEIF":
+        add_heif()
     pictures = [_picture(image) for image in images]
     options = dict(_FORMATS[name].options) | _save_options(images[0].metadata, name)
     if len(images) > 1:

@@ -1,0 +1,106 @@
+"""Find the white level that all deep files of a folder share."""
+
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from tapetum.errors import DataError
+from tapetum.provenance import usable_cores
+from tapetum.runtime.files.decoded import StoredImage, largest_value
+from tapetum.runtime.files.readers import reader_of
+from tapetum.runtime.files.source import reasons_in_words
+from tapetum.runtime.files.white import smallest_level, usable_hint
+
+__all__ = ["FoundWhite", "find_white_level"]
+
+_PERCENTILE = 99.9  # single bright pixels are faults of the sensor
+_MOST_THREADS = 8
+
+
+class FoundWhite(NamedTuple):
+    """The white level of a folder.
+
+    Attributes:
+        white: The stored value that 1.0 stands for; None for the largest value of each file's type.
+        reason: How it was found, a sentence without a full stop; None where there was nothing to
+            find: no file of more than 8 bits.
+    """
+
+    white: float | None
+    reason: str | None
+
+
+def find_white_level(
+    paths: Iterable[Path], progress: Callable[[int], None] | None = None
+) -> FoundWhite:
+    """Find the white level that the files of 16 bits, or of floats, share.
+
+    For integers it is the smallest of 1023, 4095, 16383 and 65535 that holds the largest value of
+    all files, and no file says that it has more bits. Floats from 0 to 1 are taken as they are; for
+    other floats white is the largest of the 99.9th percentiles of the files.
+
+    Files of 8 bits are not decoded, and files that cannot be read are ignored.
+
+    Args:
+        paths: The files.
+        progress: Called after each file with the number of files done.
+
+    Raises:
+        DataError: Floats and integers of different scales are mixed.
+    """
+    integers, floats, num_deep = [0.0], [0.0], 0
+    with ThreadPoolExecutor(min(_MOST_THREADS, usable_cores())) as pool:
+        for done, seen in enumerate(pool.map(_brightest, paths), start=1):
+            num_deep += bool(seen)
+            for is_float, value in seen:
+                (floats if is_float else integers).append(value)
+            if progress is not None:
+                progress(done)
+    level = (
+        float(smallest_level(min(max(integers), largest_value(16)))) if len(integers) > 1 else None
+    )
+    white = max(floats) if max(floats) > 1 else None
+    if level is not None and len(floats) > 1 and (white or level < largest_value(16)):
+        raise DataError(
+            "files of floats and of 16 bits are mixed, and their scales differ",
+            "convert them to one type, or give the value of white with --white",
+        )
+    if level is not None:
+        return _of_integers(level, max(integers), num_deep)
+    if white is not None:
+        reason = f"the {_PERCENTILE}th percentile of floats in {num_deep:,} files is {white:g}"
+        return FoundWhite(white, f"{reason}, so that is white")
+    return FoundWhite(None, "floats lie between 0 and 1" if len(floats) > 1 else None)
+
+
+def _of_integers(level: float, brightest: float, num_deep: int) -> FoundWhite:
+    if level == largest_value(16):
+        return FoundWhite(None, None)
+    bits = int(level + 1).bit_length() - 1
+    return FoundWhite(
+        level,
+        f"{num_deep:,} files of 16 bits have values up to {brightest:g}, which is {bits}-bit data, "
+        f"so white is {level:g}",
+    )
+
+
+def _brightest(path: Path) -> list[tuple[bool, float]]:
+    """Return, for each frame of a deep file, whether it has floats and its brightest value."""
+    with suppress(DataError), reasons_in_words():
+        reader = reader_of(path)
+        if reader.facts(path).bit_depth == 8:
+            return []
+        return [_brightest_of(stored) for stored in reader.frames(path)]
+    return []
+
+
+def _brightest_of(stored: StoredImage) -> tuple[bool, float]:
+    brightest = float(stored.colours.max(initial=0))
+    if stored.bit_depth == 16:
+        return False, float(usable_hint(stored, brightest) or brightest)
+    outside = not 0 <= float(stored.colours.min(initial=0)) <= brightest <= 1
+    return True, float(np.percentile(stored.colours, _PERCENTILE)) if outside else 1.0

@@ -1,0 +1,75 @@
+"""Read and write arrays of numpy as images: (h, w), (h, w, c), or frames of these."""
+
+import io
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tapetum.errors import DataError
+from tapetum.runtime.files.decoded import Samples, StoredImage
+from tapetum.runtime.files.facts import ImageFacts, chosen_frames
+from tapetum.runtime.files.source import Source
+
+__all__ = ["encode_npy", "npy_facts", "npy_frames"]
+
+_DEPTHS = {"uint8": 8, "uint16": 16, "float16": 32, "float32": 32, "float64": 32}
+_CHANNELS = (1, 2, 3, 4)
+
+
+def npy_facts(source: Source) -> ImageFacts:
+    """Return what the header of an array says."""
+    values = _frames(source)
+    frames, height, width, channels = values.shape
+    return ImageFacts(
+        format="NPY",
+        width_px=width,
+        height_px=height,
+        num_frames=frames,
+        mode="grey" if channels < 3 else "rgb",
+        bit_depth=_DEPTHS[values.dtype.name],  # type: ignore[arg-type]
+        has_alpha=channels in (2, 4),
+    )
+
+
+def npy_frames(source: Source, *, only: int | None = None) -> Iterator[StoredImage]:
+    """Read the frames of an array, or one of them; the others stay on the disk."""
+    values = _frames(source)
+    for index in chosen_frames(len(values), only):
+        kind = np.float32 if values.dtype.kind == "f" else values.dtype.newbyteorder("=")
+        samples: Samples = np.array(values[index], kind)
+        yield StoredImage(samples, format="NPY")
+
+
+def encode_npy(frames: Sequence[Samples]) -> bytes:
+    """Encode frames as the bytes of an array: (h, w, c), (h, w) for grey, with n first if many."""
+    stack = np.stack(frames)
+    stack = stack[..., 0] if stack.shape[-1] == 1 else stack
+    file = io.BytesIO()
+    np.save(file, stack if len(frames) > 1 else stack[0], allow_pickle=False)
+    return file.getvalue()
+
+
+def _frames(source: Source) -> NDArray[Any]:
+    """Return the array as frames, (n, h, w, c); a file is mapped, not read."""
+    if isinstance(source, Path):
+        values: NDArray[Any] = np.load(source, mmap_mode="r", allow_pickle=False)
+    else:
+        values = np.load(io.BytesIO(source), allow_pickle=False)
+    if values.dtype.name not in _DEPTHS:
+        raise DataError(f"its numbers are {values.dtype}", "save it as uint8, uint16 or floats")
+    shape = values.shape
+    if len(shape) == 2:
+        return values[np.newaxis, :, :, np.newaxis]
+    if len(shape) == 3 and shape[-1] in _CHANNELS:
+        return values[np.newaxis]
+    if len(shape) == 3 and shape[0] not in _CHANNELS:
+        return values[..., np.newaxis]
+    if len(shape) == 4 and shape[-1] in _CHANNELS:
+        return values
+    raise DataError(
+        f"its shape {shape} is not that of an image",
+        "save it as (h, w) or (h, w, c) with c of 1 to 4, or several of them as (n, h, w, c)",
+    )
