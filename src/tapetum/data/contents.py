@@ -1,6 +1,6 @@
 """The readable images of a folder, before any is decoded."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,13 +10,16 @@ from tapetum.data.parts import find_layout
 from tapetum.data.sizes import TrainingSize, training_size
 from tapetum.data.survey import Surveyed, frames_of, survey
 from tapetum.errors import DataError
-from tapetum.runtime import LeftOut, display_name
+from tapetum.runtime import LeftOut, display_name, image
 
 __all__ = ["Contents", "read_contents"]
 
 
 class Contents(NamedTuple):
-    """The readable images of a folder, each frame of them, and everything that is left out."""
+    """The readable images of a folder, each frame of them, and everything that is left out.
+
+    ``white`` is the stored value that 1.0 stands for in deep files; None for that of their type.
+    """
 
     ask: Ask
     layout: Layout
@@ -25,6 +28,7 @@ class Contents(NamedTuple):
     val: list[ImageFile] | None
     size: TrainingSize
     left_out: list[LeftOut]
+    white: float | None
 
     @property
     def images(self) -> list[ImageFile]:
@@ -65,11 +69,22 @@ def read_contents(
         left_out += more
     sides = [seen[one.path].shorter_side_px for one in [*train, *(val or ())]]
     size = training_size(sides, size_px)
-    contents = Contents(ask, layout, seen, train, val, size, left_out)
+    found = _white_level(ask, seen)
+    if found.reason is not None:
+        layout = layout._replace(notes=(*layout.notes, found.reason))
+    contents = Contents(ask, layout, seen, train, val, size, left_out, found.white)
     if layout.is_paired:
         contents = _large_enough(contents)
     _require_images(contents)
     return contents
+
+
+def _white_level(ask: Ask, seen: Mapping[Path, Surveyed]) -> image.FoundWhite:
+    """Return the white level that is requested, or that the deep files share."""
+    if ask.white is not None:
+        return image.FoundWhite(ask.white, f"white is {ask.white:g}, as requested")
+    deep = [path for path, one in seen.items() if one.facts.bit_depth > 8]
+    return image.find_white_level(deep)
 
 
 def _with_classes(layout: Layout, ask: Ask) -> Layout:

@@ -11,7 +11,7 @@ from pathlib import Path
 from tapetum.data.contents import Contents, read_contents
 from tapetum.data.dataset import Dataset, DatasetInfo
 from tapetum.data.layout import Ask, ImageFile, Layout
-from tapetum.data.loading import DecodedFile, Progress, load_all
+from tapetum.data.loading import DecodedFile, Decoding, Progress, load_all
 from tapetum.data.sides import Sides, divide, drawn_sides
 from tapetum.data.sizes import SMALLEST_PX
 from tapetum.data.splitlist import SplitList, digest_of, list_split
@@ -69,16 +69,17 @@ def open_folder(
     contents = read_contents(root, ask or Ask(), size_px, looking)
     layout, size = contents.layout, contents.size
     is_cut = layout.is_paired or not layout.class_names
+    decoding = Decoding(None if is_cut else _KEPT_RATIO * size.size_px, contents.white)
     loaded, unreadable = load_all(
-        contents.images,
-        largest_px=None if is_cut else _KEPT_RATIO * size.size_px,
-        kept_bytes=kept_bytes,
-        progress=progress,
+        contents.images, decoding, kept_bytes=kept_bytes, progress=progress
     )
     contents = contents.without(unreadable, [one.file for one in loaded])
     channels = channels or (3 if any(image.is_colour for image in loaded) else 1)
     preparation = Preparation(
-        size_px=size.size_px if layout.class_names else None, channels=channels, resize=resize
+        size_px=size.size_px if layout.class_names else None,
+        channels=channels,
+        resize=resize,
+        white=contents.white,
     )
     sides = divide(contents, seed, val_fraction, listed=listed, score_all=score_all)
     train = _chosen(loaded, sides.train)
@@ -157,7 +158,7 @@ def _summary(contents: Contents, sides: Sides) -> FolderSummary:
         sides.train,
         sides.validation,
         size=contents.size,
-        values=look(contents.images, contents.seen),
+        values=look(contents.images, contents.seen, contents.white),
         split=sides.how,
         notes=sides.notes,
         left_out=contents.left_out,

@@ -14,6 +14,7 @@ understood by :mod:`tapetum.data.names`.  A folder that can be read in two ways 
 Only names are looked at, except where two sides have names that classes have too.
 """
 
+import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -114,12 +115,14 @@ class Ask(NamedTuple):
         group_by: ``folder``, or a regular expression on the relative path whose match (or first
             group) names the group of an image; None where each file is its own group.
         class_names: Classes of a trained network, which decide what is a class; empty before.
+        white: Stored value that 1.0 stands for in files of more than 8 bits; None to find it.
     """
 
     layout: LayoutName | None = None
     labels: Path | None = None
     group_by: str | None = None
     class_names: tuple[str, ...] = ()
+    white: float | None = None
 
     def checked(self) -> "Ask":
         """Return the request.
@@ -139,6 +142,8 @@ class Ask(NamedTuple):
                     f"--group-by {self.group_by!r} is no regular expression: {error}",
                     "give 'folder', or an expression such as '^([^_]+)_'",
                 ) from error
+        if self.white is not None and not 0 < self.white < math.inf:
+            raise DataError(f"a white of {self.white:g} is not above 0", "give a positive number")
         return self
 
 

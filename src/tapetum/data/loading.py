@@ -1,12 +1,15 @@
 """Decode the files of a folder in parallel and keep what fits into memory.
 
+Each frame of a stack or animation is an image of its own. Transparent images are composited over
+the background, and values are brought to the scale on which white is the largest value of the type.
 Pillow releases the lock of Python while it decodes, so threads are enough.
 """
 
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -15,10 +18,11 @@ from numpy.typing import NDArray
 from tapetum.data.layout import ImageFile
 from tapetum.errors import DataError
 from tapetum.provenance import usable_cores
-from tapetum.runtime import LeftOut, image, resample
+from tapetum.runtime import DecodedImage, LeftOut, Preparation, image, resample
 
 __all__ = [
     "DecodedFile",
+    "Decoding",
     "Pixels",
     "Progress",
     "decoding_threads",
@@ -41,25 +45,41 @@ class Pixels(NamedTuple):
     noisy: Integers | None
 
 
+class Decoding(NamedTuple):
+    """How files are decoded.
+
+    Attributes:
+        largest_px: Limit of the shorter side; larger images are reduced. None for no limit.
+        white: The stored value that 1.0 stands for in deep files; None for their own.
+        background: Grey level under transparent pixels, in [0, 1].
+    """
+
+    largest_px: int | None = None
+    white: float | None = None
+    background: float = 0.5
+
+
 @dataclass(frozen=True, eq=False)
 class DecodedFile:
-    """A file that can be read.
+    """An image that can be read: a file, or a frame of it.
 
     Args:
         file: The file.
-        height: Height in pixels, after a reduction to ``largest_px``.
+        height: Height in pixels, after a reduction to the limit.
         width: Width in pixels, likewise.
         is_colour: Whether red, green and blue differ anywhere, in the image or its twin.
-        largest_px: Limit of the shorter side; None for no limit.
+        decoding: How it is decoded.
         kept: The pixels; None where memory was full.
+        notes: What decoding guessed, clipped or dropped.
     """
 
     file: ImageFile
     height: int
     width: int
     is_colour: bool
-    largest_px: int | None
+    decoding: Decoding
     kept: Pixels | None
+    notes: tuple[str, ...] = ()
 
     @property
     def shorter_side_px(self) -> int:
@@ -75,7 +95,7 @@ class DecodedFile:
         if self.kept is not None:
             return self.kept
         try:
-            return read_pixels(self.file, self.largest_px)
+            return read_pixels(self.file, self.decoding)
         except DataError as error:
             raise DataError(
                 f"{self.file.path} could be read before, but now {error.problem}", error.remedy
@@ -89,30 +109,30 @@ def decoding_threads() -> int:
 
 def load_all(
     files: Sequence[ImageFile],
+    decoding: Decoding,
     *,
-    largest_px: int | None,
     kept_bytes: int,
     progress: Progress | None = None,
 ) -> tuple[list[DecodedFile], list[LeftOut]]:
-    """Decode every file once; return the readable files, and the others with the reason.
+    """Decode every image once; return the readable ones, and the others with the reason.
 
     Args:
-        files: The files.
-        largest_px: Limit of the shorter side of an image; larger images are reduced.
+        files: The images: files, or frames of files.
+        decoding: How they are decoded.
         kept_bytes: Memory for the images; images beyond it are not kept.
-        progress: Called after every file.
+        progress: Called after every image.
     """
     loaded: list[DecodedFile] = []
     skipped: list[LeftOut] = []
+    memory = _Memory(kept_bytes)
     pool = ThreadPoolExecutor(decoding_threads())
     try:
-        results = pool.map(lambda file: _try_to_read(file, largest_px), files)
-        for done, (file, result) in enumerate(zip(files, results, strict=True), start=1):
-            if isinstance(result, Pixels):
-                kept_bytes -= sum(part.nbytes for part in result if part is not None)
-                loaded.append(_describe(file, result, largest_px, keep=kept_bytes >= 0))
+        results = pool.map(lambda file: _load(file, decoding, memory), files)
+        for done, one in enumerate(results, start=1):
+            if isinstance(one, DecodedFile):
+                loaded.append(one)
             else:
-                skipped.append(result)
+                skipped.append(one)
             if progress is not None:
                 progress(done, len(files))
     finally:
@@ -120,41 +140,81 @@ def load_all(
     return loaded, skipped
 
 
-def read_pixels(file: ImageFile, largest_px: int | None) -> Pixels:
-    """Decode a file and its noisy twin; an error is the reason alone, without the file's name."""
-    clean = _read(file.path, file.frame, largest_px)
-    if file.noisy_path is None:
-        return Pixels(clean, None)
+def read_pixels(file: ImageFile, decoding: Decoding) -> Pixels:
+    """Decode an image and its noisy twin; an error is the reason alone, without the file's name."""
+    return _read(file, decoding)[0]
+
+
+def _load(file: ImageFile, decoding: Decoding, memory: "_Memory") -> DecodedFile | LeftOut:
     try:
-        noisy = _read(file.noisy_path, file.frame, largest_px)
+        pixels, notes = _read(file, decoding)
+    except DataError as error:
+        return LeftOut(file.path, error.problem)
+    height, width = pixels.clean.shape[1:]
+    return DecodedFile(
+        file=file,
+        height=height,
+        width=width,
+        is_colour=any(len(part) > 1 for part in pixels if part is not None),
+        decoding=decoding,
+        kept=pixels if memory.takes(pixels) else None,
+        notes=notes,
+    )
+
+
+def _read(file: ImageFile, decoding: Decoding) -> tuple[Pixels, tuple[str, ...]]:
+    """Return the pixels of an image and its twin, and the notes of its decoding."""
+    clean = image.decode_image(file.path, white=decoding.white, frame=file.frame)
+    if file.noisy_path is None:
+        return Pixels(_kept(file, clean, decoding), None), clean.notes
+    with _of_twin(file):
+        noisy = image.decode_image(file.noisy_path, white=decoding.white, frame=file.frame)
+    if noisy.pixels.shape[1:] != clean.pixels.shape[1:]:
+        problem = f"it is {_size(clean)}, its noisy twin {_size(noisy)}"
+        raise DataError(problem, "give twins the same size")
+    return Pixels(_kept(file, clean, decoding), _kept(file, noisy, decoding)), clean.notes
+
+
+class _Memory:
+    """Memory that threads take from."""
+
+    def __init__(self, size_bytes: int) -> None:
+        self._left = size_bytes
+        self._lock = threading.Lock()
+
+    def takes(self, pixels: Pixels) -> bool:
+        """Whether there is room for pixels; it is theirs then."""
+        size_bytes = sum(part.nbytes for part in pixels if part is not None)
+        with self._lock:
+            fits = size_bytes <= self._left
+            self._left -= size_bytes if fits else 0
+        return fits
+
+
+@contextmanager
+def _of_twin(file: ImageFile) -> Iterator[None]:
+    """Say that an error is that of the noisy twin."""
+    try:
+        yield
     except DataError as error:
         problem = f"its noisy twin {file.noisy_path}: {error.problem}"
         raise DataError(problem, error.remedy) from error
-    if noisy.shape[1:] != clean.shape[1:]:
-        problem = f"it is {_size(clean)}, its noisy twin {_size(noisy)}"
-        raise DataError(problem, "give twins the same size")
-    return Pixels(clean, noisy)
 
 
-def _try_to_read(file: ImageFile, largest_px: int | None) -> Pixels | LeftOut:
-    try:
-        return read_pixels(file, largest_px)
-    except DataError as error:
-        return LeftOut(file.path, error.problem)
-
-
-def _read(path: Path, frame: int, largest_px: int | None) -> Integers:
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise DataError(error.strerror or str(error), "check the file") from error
-    decoded = image.decode_image(content, frame=frame)
-    height, width = decoded.pixels.shape[1:]
-    ratio = 1.0 if largest_px is None else largest_px / min(height, width)
+def _kept(file: ImageFile, decoded: DecodedImage, decoding: Decoding) -> Integers:
+    over = Preparation(channels=len(decoded.pixels), background=decoding.background)
+    pixels = over.colours(decoded)
+    if file.box is not None:
+        left, top, right, bottom = (round(edge) for edge in file.box)
+        pixels = pixels[:, max(0, top) : bottom, max(0, left) : right]
+        if 0 in pixels.shape:
+            raise DataError(f"its box {file.box} lies outside of the image", "correct the box")
+    height, width = pixels.shape[1:]
+    limit_px = decoding.largest_px
+    ratio = 1.0 if limit_px is None else limit_px / min(height, width)
     if ratio < 1:
-        smaller = resample(decoded.pixels, height=round(height * ratio), width=round(width * ratio))
-        decoded = replace(decoded, pixels=smaller, alpha=None)
-    return _without_equal_channels(decoded.to_integers())
+        pixels = resample(pixels, height=round(height * ratio), width=round(width * ratio))
+    return _without_equal_channels(replace(decoded, pixels=pixels, alpha=None).to_integers())
 
 
 def _without_equal_channels(pixels: Integers) -> Integers:
@@ -163,13 +223,5 @@ def _without_equal_channels(pixels: Integers) -> Integers:
     return first.copy() if len(pixels) == 3 and bool((pixels == first).all()) else pixels
 
 
-def _describe(
-    file: ImageFile, pixels: Pixels, largest_px: int | None, *, keep: bool
-) -> DecodedFile:
-    height, width = pixels.clean.shape[1:]
-    num_channels = max(len(part) for part in pixels if part is not None)
-    return DecodedFile(file, height, width, num_channels > 1, largest_px, pixels if keep else None)
-
-
-def _size(pixels: Integers) -> str:
-    return f"{pixels.shape[2]} x {pixels.shape[1]} px"
+def _size(decoded: DecodedImage) -> str:
+    return f"{decoded.pixels.shape[2]} x {decoded.pixels.shape[1]} px"

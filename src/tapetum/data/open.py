@@ -31,6 +31,7 @@ def open_dataset(
     layout: LayoutName | None = None,
     group_by: str | None = None,
     val_fraction: float | None = None,
+    white: float | None = None,
     class_names: tuple[str, ...] = (),
     listed: SplitList | None = None,
     score_all: bool = False,
@@ -53,6 +54,8 @@ def open_dataset(
             on one side of the split.
         val_fraction: Share of the images that validates where the folder has no validation part;
             default 0.2.
+        white: Stored value that 1.0 stands for in files of more than 8 bits; by default it is
+            found (:func:`tapetum.runtime.image.find_white_level`).
         class_names: Classes of a trained network, by which a folder is read for scoring.
         listed: The files of a training (``split.json`` of a run): what trained never validates.
         score_all: Whether the validation part holds all images of the folder, for scoring.
@@ -61,13 +64,14 @@ def open_dataset(
     Raises:
         DataError: The dataset cannot be opened, or an argument has no effect on it.
     """
-    asked = Ask(layout, None if labels is None else Path(labels), group_by, class_names)
+    asked = Ask(layout, None if labels is None else Path(labels), group_by, class_names, white)
     if data in (DIGITS, DIGIT_CROPS):
         of_folders = {
             "labels": labels is not None,
             "layout": layout is not None,
             "group_by": group_by is not None,
             "val_fraction": val_fraction is not None,
+            "white": white is not None,
         }
         _refuse(f"on {data}", **of_folders)
         own_px = IMAGE_PX if data == DIGITS else DigitCrops.size_px

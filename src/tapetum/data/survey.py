@@ -123,8 +123,16 @@ def frames_of(
     return frames, lost
 
 
-def look(images: Sequence[ImageFile], seen: Mapping[Path, Surveyed]) -> Look:
-    """Decode some of the images, evenly spread, to see their colours and values."""
+def look(
+    images: Sequence[ImageFile], seen: Mapping[Path, Surveyed], white: float | None = None
+) -> Look:
+    """Decode some of the images, evenly spread, to see their colours and values.
+
+    Args:
+        images: The images.
+        seen: The files that have the header of an image.
+        white: The stored value that 1.0 stands for in deep files.
+    """
     files = [path for one in images for path in (one.path, one.noisy_path) if path is not None]
     files = [file for file in dict.fromkeys(files) if _is_small(seen[file])]
     places = np.linspace(0, len(files) - 1, min(_NUM_LOOKED, len(files)))
@@ -132,14 +140,14 @@ def look(images: Sequence[ImageFile], seen: Mapping[Path, Surveyed]) -> Look:
     has_colour, num_images = False, 0
     for place in places:
         try:
-            decoded = image.read_image(files[round(float(place))])
+            decoded = image.read_image(files[round(float(place))], white=white)
         except DataError:
             continue  # it is listed where all images are decoded
         num_images += 1
         pixels = decoded.pixels
         has_colour |= len(pixels) == 3 and bool((pixels != pixels[:1]).any())
-        white = float(decoded.white or 2**decoded.bit_depth - 1)
-        lowest, highest = float(pixels.min()) * white, float(pixels.max()) * white
+        scale = decoded.white or 1.0
+        lowest, highest = float(pixels.min()) * scale, float(pixels.max()) * scale
         before = ranges.get(decoded.bit_depth, ValueRange(lowest, highest))
         ranges[decoded.bit_depth] = ValueRange(
             min(before.lowest, lowest), max(before.highest, highest)

@@ -43,6 +43,7 @@ __all__ = [
     "Resolution",
     "StoredImage",
     "as_colour",
+    "decode_frames",
     "decode_image",
     "encode_frames",
     "encode_image",
@@ -101,7 +102,7 @@ def read_image(
         DataError: There is no such file, or it is not a complete image.
     """
     with _named(path):
-        return _first(path, white, frame, max_megapixels)
+        return decode_image(path, white=white, frame=frame, max_megapixels=max_megapixels)
 
 
 def read_frames(
@@ -114,41 +115,52 @@ def read_frames(
     Raises:
         DataError: There is no such file, or it is not a complete image.
     """
-    with _named(path), reasons_in_words():
-        reader = reader_of(path)
-        require_room(reader.facts(path), max_megapixels)
-    frames = reader.frames(path)
+    frames = decode_frames(path, white=white, max_megapixels=max_megapixels)
     while True:
-        with _named(path), reasons_in_words():
-            stored = next(frames, None)
-            decoded = None if stored is None else with_white(stored, white).decoded()
-        if decoded is None:
+        with _named(path):
+            frame = next(frames, None)
+        if frame is None:
             return
-        yield decoded
+        yield frame
 
 
 def decode_image(
-    content: bytes,
+    source: Path | bytes,
     *,
     white: float | None = None,
     frame: int = 0,
     max_megapixels: float | None = None,
 ) -> DecodedImage:
-    """Decode an image from the bytes of its file; the arguments are those of :func:`read_image`.
+    """Decode an image from a file or its bytes; the arguments are those of :func:`read_image`.
 
     Raises:
-        DataError: The bytes are not a complete image; the message has no file name.
+        DataError: The image is not complete; the message does not name the file.
     """
-    return _first(content, white, frame, max_megapixels)
-
-
-def _first(
-    source: Source, white: float | None, frame: int, max_megapixels: float | None
-) -> DecodedImage:
     with reasons_in_words():
         reader = reader_of(source)
         require_room(reader.facts(source), max_megapixels)
         return with_white(next(reader.frames(source, only=frame)), white).decoded()
+
+
+def decode_frames(
+    source: Path | bytes, *, white: float | None = None, max_megapixels: float | None = None
+) -> Iterator[DecodedImage]:
+    """Decode the frames of a file or its bytes, as :func:`decode_image` does with one.
+
+    Raises:
+        DataError: A frame is not complete; the message does not name the file.
+    """
+    with reasons_in_words():
+        reader = reader_of(source)
+        require_room(reader.facts(source), max_megapixels)
+    frames = reader.frames(source)
+    while True:
+        with reasons_in_words():
+            stored = next(frames, None)
+            decoded = None if stored is None else with_white(stored, white).decoded()
+        if decoded is None:
+            return
+        yield decoded
 
 
 @contextmanager

@@ -33,6 +33,11 @@ class FoundWhite(NamedTuple):
     white: float | None
     reason: str | None
 
+    @property
+    def said(self) -> str:
+        """The reason as the end of a sentence; empty where there is none."""
+        return f"; {self.reason}" if self.reason else ""
+
 
 def find_white_level(
     paths: Iterable[Path], progress: Callable[[int], None] | None = None
