@@ -6,6 +6,7 @@ when needed.
 """
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from tapetum.data.contents import Contents, read_contents
@@ -75,25 +76,16 @@ def open_folder(
     )
     contents = contents.without(unreadable, [one.file for one in loaded])
     channels = channels or (3 if any(image.is_colour for image in loaded) else 1)
+    side_px = size.size_px if layout.class_names else None
     preparation = Preparation(
-        size_px=size.size_px if layout.class_names else None,
-        channels=channels,
-        resize=resize,
-        white=contents.white,
+        size_px=side_px, channels=channels, resize=resize, white=contents.white
     )
     sides = divide(contents, seed, val_fraction, listed=listed, score_all=score_all)
     train = _chosen(loaded, sides.train)
     val = _chosen(loaded, sides.validation)
 
-    def part(images: list[DecodedFile], source: str) -> FolderDataset:
-        return FolderDataset(
-            images,
-            class_names=layout.class_names,
-            preparation=preparation,
-            size_px=size.size_px,
-            source=source,
-        )
-
+    names = layout.class_names
+    part = partial(FolderDataset, class_names=names, preparation=preparation, size_px=size.size_px)
     lists = list_split(layout, contents.seen, sides.train, sides.validation, seed=seed)
     info = DatasetInfo(
         source=str(root.resolve()),
@@ -107,25 +99,30 @@ def open_folder(
         num_train=len(train),
         num_validation=len(val),
         seed=seed,
-        split=Split(
-            seed=seed,
-            val_fraction=None if layout.val is not None else val_fraction,
-            group_by=contents.ask.group_by,
-            layout=contents.ask.layout,
-            labels=None if contents.ask.labels is None else str(contents.ask.labels),
-            num_files=len(lists.train) + len(lists.validation),
-            files_sha256=digest_of(lists),
-        ),
+        split=_split(contents, lists, seed, val_fraction),
         typical_px=_typical_px(contents),
         is_paired=layout.is_paired,
     )
     return Dataset(
-        part(train, f"{len(train):,} training images of {root} ({sides.how})"),
-        part(val, f"{len(val):,} validation images of {root} ({sides.how})"),
+        part(train, source=f"{len(train):,} training images of {root} ({sides.how})"),
+        part(val, source=f"{len(val):,} validation images of {root} ({sides.how})"),
         info,
         tuple(contents.left_out),
         summary=_summary(contents, sides),
         split_list=lists,
+    )
+
+
+def _split(contents: Contents, lists: SplitList, seed: int, val_fraction: float) -> Split:
+    ask = contents.ask
+    return Split(
+        seed=seed,
+        val_fraction=None if contents.layout.val is not None else val_fraction,
+        group_by=ask.group_by,
+        layout=ask.layout,
+        labels=None if ask.labels is None else str(ask.labels),
+        num_files=len(lists.train) + len(lists.validation),
+        files_sha256=digest_of(lists),
     )
 
 

@@ -1,5 +1,6 @@
 """Open a dataset: a folder of images, or the two-digit images of the controlled study."""
 
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
@@ -54,8 +55,7 @@ def open_dataset(
             on one side of the split.
         val_fraction: Share of the images that validates where the folder has no validation part;
             default 0.2.
-        white: Stored value that 1.0 stands for in files of more than 8 bits; by default it is
-            found (:func:`tapetum.runtime.image.find_white_level`).
+        white: Stored value that 1.0 stands for in deep files; by default it is found.
         class_names: Classes of a trained network, by which a folder is read for scoring.
         listed: The files of a training (``split.json`` of a run): what trained never validates.
         score_all: Whether the validation part holds all images of the folder, for scoring.
@@ -66,14 +66,8 @@ def open_dataset(
     """
     asked = Ask(layout, None if labels is None else Path(labels), group_by, class_names, white)
     if data in (DIGITS, DIGIT_CROPS):
-        of_folders = {
-            "labels": labels is not None,
-            "layout": layout is not None,
-            "group_by": group_by is not None,
-            "val_fraction": val_fraction is not None,
-            "white": white is not None,
-        }
-        _refuse(f"on {data}", **of_folders)
+        of_folders = {"labels": labels, "layout": layout, "group_by": group_by, "white": white}
+        _refuse_given(f"on {data}", of_folders | {"val_fraction": val_fraction})
         own_px = IMAGE_PX if data == DIGITS else DigitCrops.size_px
         _refuse(
             f"on {data}", size=size_px not in (None, own_px), channels=channels not in (None, 1)
@@ -85,11 +79,9 @@ def open_dataset(
             test_count=TEST_COUNT if test_count is None else test_count,
             seed=seed,
         )
-        if data == DIGITS:
-            return _digits(data, train, test, seed, own_px)
-        return _digits(data, DigitCrops(train), DigitCrops(test), seed, own_px)
-    given = {"train_count": train_count is not None, "test_count": test_count is not None}
-    _refuse("on a folder", **given)
+        cut = (DigitCrops(train), DigitCrops(test)) if data == DIGIT_CROPS else (train, test)
+        return _digits(data, *cut, seed, own_px)
+    _refuse_given("on a folder", {"train_count": train_count, "test_count": test_count})
     root = Path(data)
     if not root.is_dir():
         raise DataError(
@@ -108,6 +100,11 @@ def open_dataset(
         progress=None if progress is None else partial(progress, message="reading images"),
         looking=None if progress is None else partial(progress, message="looking at files"),
     )
+
+
+def _refuse_given(where: str, options: Mapping[str, object]) -> None:
+    """Refuse options with a value, since they would be ignored."""
+    _refuse(where, **{name: value is not None for name, value in options.items()})
 
 
 def _refuse(where: str, **given: bool) -> None:
