@@ -10,7 +10,7 @@ from PIL import Image
 
 from tapetum.data import Augmentation
 from tapetum.data.layout import ImageFile
-from tapetum.data.loading import load_all
+from tapetum.data.loading import Decoding, load_all
 from tapetum.data.views import FolderDataset
 from tapetum.runtime import Preparation, image
 
@@ -39,7 +39,7 @@ def dataset_of(
 ) -> FolderDataset:
     """A dataset of files, as a folder of them is opened."""
     whole = files[0].class_name is not None and files[0].box is None
-    loaded, skipped = load_all(files, largest_px=None, kept_bytes=2**30)
+    loaded, skipped = load_all(files, Decoding(), kept_bytes=2**30)
     assert not skipped
     return FolderDataset(
         loaded,

@@ -79,8 +79,9 @@ def open_dataset(
             test_count=TEST_COUNT if test_count is None else test_count,
             seed=seed,
         )
-        cut = (DigitCrops(train), DigitCrops(test)) if data == DIGIT_CROPS else (train, test)
-        return _digits(data, *cut, seed, own_px)
+        cut = data == DIGIT_CROPS
+        parts = (DigitCrops(train), DigitCrops(test)) if cut else (train, test)
+        return _digits(data, parts, seed, own_px)
     _refuse_given("on a folder", {"train_count": train_count, "test_count": test_count})
     root = Path(data)
     if not root.is_dir():
@@ -114,7 +115,10 @@ def _refuse(where: str, **given: bool) -> None:
         raise DataError(f"{', '.join(idle)} has no effect {where}", "leave it out")
 
 
-def _digits(data: str, train: ImageDataset, test: ImageDataset, seed: int, size_px: int) -> Dataset:
+def _digits(
+    data: str, parts: tuple[ImageDataset, ImageDataset], seed: int, size_px: int
+) -> Dataset:
+    train, test = parts
     info = DatasetInfo(
         source=data,
         description=train.source,
