@@ -78,6 +78,13 @@ def test_a_folder_of_anything_else_is_left_alone(tmp_path: Path) -> None:
         WORK.open(tmp_path)
 
 
+def test_work_that_has_made_nothing_needs_no_resume(tmp_path: Path) -> None:
+    """The same command, or another, starts in a folder that holds nothing but a request."""
+    for epochs in (3, 3, 4):
+        WORK.start(tmp_path / "job", Request(epochs=epochs))
+    assert WORK.open(tmp_path / "job").request == Request(epochs=4)
+
+
 def test_a_step_is_done_once(tmp_path: Path) -> None:
     """The record of a step is made once and read from then on."""
     folder = WORK.start(tmp_path / "job", Request(epochs=3))

@@ -83,11 +83,6 @@ def measure(
     _show(measured, as_json=json)
     if json:
         return
-    if measured.accuracy.is_noisy:
-        say(
-            "the machine was noisy, or the time too short, for precise latencies; stop other "
-            "processes, or give it more --minutes"
-        )
     say(f"wrote {out}; check it: tapetum latency check {out}")
 
 
@@ -176,7 +171,7 @@ def _show(read: "LatencyTable", *, as_json: bool) -> None:
     if as_json:
         records = {"accuracy": accuracy, "baseline": read.baseline, "conditions": read.conditions}
         facts = {name: record.model_dump() for name, record in records.items()}
-        answer({**read.range._asdict(), **facts})
+        answer({**read.range._asdict(), **facts, "is_noisy": accuracy.is_noisy})
         return
     noise = "unknown" if accuracy.noise is None else f"{accuracy.noise:.1%}"
     error = f"mean {accuracy.mean_relative_error:.1%}, worst {accuracy.worst_relative_error:.1%}"

@@ -81,7 +81,7 @@ def train(
         seed: Random seed of weights, order, noise and split.
         size_px: Height and width of the training images; by default the folder decides.
         channels: 1 (grey) or 3 (RGB); by default the folder decides.
-        resume: Whether to continue an interrupted run.
+        resume: Whether to continue an interrupted run; the result of a finished one is returned.
         overwrite: Whether to replace an older run.
         progress: Called after each step.
         digits: Options of the digits; see :class:`tapetum.jobs.DigitOptions`.
@@ -101,9 +101,7 @@ def train(
     dataset = open_logged(data, seed=chosen.seed, progress=progress, **form, **digits)
     network = build(architecture_for(architecture, dataset), seed=chosen.seed)
     if resume:
-        run = RUNS.open(Path(out))  # a mistyped folder must not start a new training
-        if (run.path / REPORT).exists():
-            run.require_unfinished()
+        RUNS.open(Path(out))  # a mistyped folder must not start a new training
     return train_network(
         network,
         chosen,
@@ -134,7 +132,7 @@ def train_network(
         recipe: How to train.
         dataset: Images to train on and to score.
         out: The run's folder.
-        report: Whether to write the report of the run.
+        report: Whether to write the report of the run, where there is none.
         resume: Whether to continue a run of the same request that was interrupted in training or
             after it; the result of a finished and scored run is returned as it is.
         overwrite: Whether to replace an older run.
@@ -164,7 +162,7 @@ def train_network(
         return result
     if result.scores is None:
         result = _scored(run, result, blank, dataset, progress)
-    if report:
+    if report and not (out / REPORT).exists():  # written last
         progress(0, 1, "writing the report")
         write_run_report(out, dataset, network=network)
         progress(1, 1, "writing the report")

@@ -1,5 +1,6 @@
 """Measure a table, while no other timing runs."""
 
+import logging
 from pathlib import Path
 
 from tapetum.arch import Space
@@ -18,6 +19,8 @@ __all__ = ["measure_table"]
 
 CAMPAIGN = FolderKind("latency campaign", Campaign, LatencyTable, "tapetum latency measure")
 SUFFIX = ".campaign"
+
+_log = logging.getLogger(__name__)
 
 
 def measure_table(
@@ -49,7 +52,8 @@ def measure_table(
         progress: Receives each network of each round.
 
     Raises:
-        InputError: The file exists, too few networks could be timed, or another timing is running.
+        InputError: The file exists, too few networks could be timed, or another timing does not
+            end.
         RunError: Unfinished measurements beside ``out`` are of another request.
         MissingExtraError: SciPy is not installed.
     """
@@ -70,6 +74,11 @@ def measure_table(
             "repeat the command to continue, or give it more --minutes",
         )
     table = make_table(space, conditions, measured, provenance)
+    if table.accuracy.is_noisy:
+        _log.warning(
+            "the machine was noisy, or the time too short, for precise latencies; stop other "
+            "processes, or give it more --minutes"
+        )
     table.write(out)
     for path in sorted(folder.path.iterdir(), key=lambda path: path.name == "request.json"):
         path.unlink()  # the request last, so that what a kill leaves can be continued

@@ -8,6 +8,7 @@ A network is prepared anew for each round: the idle threads of a second session 
 can double the latency of the first.
 """
 
+import logging
 import socket
 import statistics
 import sys
@@ -44,6 +45,10 @@ NUM_ROUNDS, PAUSE_S = 10, 1.0
 MOST_PASSES = 100_000  # in one round, so that a clock that stands still cannot hang a measurement
 LOCK_NAME = "tapetum-timing"  # on Linux, in the namespace that has no files
 LOCK_PORT = 21_907  # elsewhere
+LONGEST_WAIT_S = 1_200.0  # for another measurement; a table takes minutes
+SECONDS_BETWEEN_TRIES = 0.25
+
+_log = logging.getLogger(__name__)
 
 
 class PassCount(Record):
@@ -172,7 +177,7 @@ def time_interleaved(
         progress: Receives each network of each round.
 
     Raises:
-        InputError: Another timing is running on this machine.
+        InputError: Another timing is running on this machine, and does not end.
     """
     num_rounds = NUM_ROUNDS if num_rounds is None else num_rounds
     pause_s = PAUSE_S if pause_s is None else pause_s
@@ -185,18 +190,31 @@ def time_interleaved(
 
 @contextmanager
 def timing_lock() -> Iterator[None]:
-    """Hold the one lock that every timing of this machine takes.
+    """Hold the one lock that every timing of this machine takes, and wait while another holds it.
 
     The lock is the address of a socket that nobody connects to.  It needs no file and no rights, is
-    the same for all users, and ends with the process that holds it.
+    the same for all users whatever their temporary folder, and ends with the process that holds it.
+
+    Raises:
+        InputError: Another measurement has not ended within :data:`LONGEST_WAIT_S`.
     """
     is_linux = sys.platform == "linux"
+    begun, has_told = time.monotonic(), False
     with socket.socket(socket.AF_UNIX if is_linux else socket.AF_INET) as lock:
-        try:
-            lock.bind(f"\0{LOCK_NAME}" if is_linux else ("localhost", LOCK_PORT))
-        except OSError as error:
-            raise InputError(
-                "another latency measurement is running on this machine",
-                "wait until it ends, because two at once would slow each other",
-            ) from error
+        while True:
+            try:
+                lock.bind(f"\0{LOCK_NAME}" if is_linux else ("localhost", LOCK_PORT))
+                break
+            except OSError as error:
+                if time.monotonic() - begun >= LONGEST_WAIT_S:
+                    raise InputError(
+                        "another latency measurement is running on this machine",
+                        "repeat the command when it has ended: two at once slow each other",
+                    ) from error
+            if not has_told:
+                has_told = True
+                _log.warning(
+                    "another latency measurement is running on this machine; waiting until it ends"
+                )
+            time.sleep(SECONDS_BETWEEN_TRIES)
         yield

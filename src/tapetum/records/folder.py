@@ -136,7 +136,9 @@ class FolderKind(Generic[Q, R]):
             folder = self.open(path)
             folder.require_same(request)
             return folder
-        if _is_taken(path):
+        if self._is_ours(path) and not _has_begun(path):
+            pass  # the work stopped before it had made anything: nothing is lost
+        elif _is_taken(path):
             self._make_room(path, overwrite=overwrite)
         _remove_aside(path)
         path.resolve().mkdir(parents=True, exist_ok=True)  # follows a link at ``path``
@@ -197,6 +199,12 @@ def _is_taken(path: Path) -> bool:
     if not path.is_dir():
         return path.exists()
     return any(not is_part_file(entry) for entry in path.iterdir())
+
+
+def _has_begun(path: Path) -> bool:
+    """Return whether a folder of ours holds anything but its request."""
+    entries = path.iterdir()
+    return any(entry.name != REQUEST and not is_part_file(entry) for entry in entries)
 
 
 def _remove_aside(path: Path) -> None:
