@@ -20,12 +20,13 @@ from functools import partial
 from pathlib import Path
 
 from tapetum.data import Dataset, open_dataset
-from tapetum.jobs.training import choose_recipe, score
+from tapetum.evaluation import score
+from tapetum.jobs.training import choose_recipe
 from tapetum.nn import build
 from tapetum.noise import PAPER_SIGMAS
 from tapetum.progress import silent
 from tapetum.provenance import stamp
-from tapetum.training import RUNS, Run, network_predict, prepare_process
+from tapetum.training import RUNS, NetworkSubject, Run, network_predict, prepare_process
 from tapetum.training.checkpoint import EpochRow, Position, read_checkpoint, read_weights
 from tapetum_paper.climb import GOAL, Climb, ClimbPoint
 from tapetum_paper.printed_ssim import ssim_as_printed
@@ -76,7 +77,8 @@ def point_of(
     network.load_state_dict(read_weights(checkpoint))
     predict = network_predict(network)
     levels = run.request.recipe.noise.spread()
-    mean = score(predict, images, levels, protocol="benchmark").mean.model_dump()
+    subject = NetworkSubject(network, images.info.preparation)
+    mean = score(subject, images, levels, protocol="benchmark").mean.model_dump()
     printed = ssim_as_printed(predict, images.validation, PAPER_SIGMAS, progress=silent)
     return ClimbPoint(
         **{name: mean[name] for name in ("psnr_db", "ssim", "accuracy")},

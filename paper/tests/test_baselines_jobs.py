@@ -9,12 +9,13 @@ import torch
 from tapetum.arch import NetworkFacts, find_architecture
 from tapetum.data import Dataset, open_dataset
 from tapetum.errors import ArchitectureError, RunError
+from tapetum.evaluation import score
 from tapetum.jobs import export, train_network
 from tapetum.jobs.choose import require_fit
 from tapetum.jobs.run_report import write_run_report
-from tapetum.jobs.training import choose_recipe, score
+from tapetum.jobs.training import choose_recipe
 from tapetum.runtime import DecodedImage, write_image
-from tapetum.training import RUNS, Recipe, Result, load_network, network_predict
+from tapetum.training import RUNS, NetworkSubject, Recipe, Result, load_network
 from tapetum_paper.baselines import build_any, find_baseline
 
 SMALL = "lpienet-0.25x"
@@ -94,8 +95,9 @@ def test_a_run_of_a_baseline_is_a_run(trained: Path, photos: Dataset) -> None:
     assert (run.request.architecture.name, run.request.architecture.kind) == (SMALL, "denoiser")
     noise, scores = run.request.recipe.noise, run.result().scores
     assert scores is not None
-    predict = network_predict(load_network(trained, network=network))
-    again = score(predict, photos, noise.spread(), protocol=noise.protocol)
+    loaded = load_network(trained, network=network)
+    subject = NetworkSubject(loaded, photos.info.preparation)
+    again = score(subject, photos, noise.spread(), protocol=noise.protocol)
     assert again.mean == scores.mean
 
 

@@ -3,7 +3,9 @@
 They are kept with every run and shipped in every package.
 """
 
-from typing import ClassVar
+from typing import Annotated, ClassVar
+
+from pydantic import Field
 
 from tapetum.noise import Gaussian, Noise, Protocol
 from tapetum.records import FiniteOrNone, Record
@@ -20,6 +22,8 @@ class ScoreRow(Record):
         title: The noise in words, ``as given`` for paired images, or ``mean``.
         noise: The added noise; ``None`` for the mean and for paired images.
         num_images: Number of images at this level.
+        num_compared: Number of images whose denoised form was compared with the clean one, where
+            these are fewer; ``None`` where it was all.
         psnr_db: Mean PSNR of the denoised images, in dB.
         ssim: Mean SSIM of the denoised images.
         accuracy: Share of right labels.
@@ -27,11 +31,13 @@ class ScoreRow(Record):
         calibration_error: Expected calibration error.
         noisy_psnr_db: Mean PSNR of the noisy images, in dB.
         noisy_ssim: Mean SSIM of the noisy images.
+        recalls: Share of right labels of each class that occurs, by name.
     """
 
     title: str
     noise: Noise | None
     num_images: int
+    num_compared: int | None = None
     psnr_db: FiniteOrNone = None
     ssim: FiniteOrNone = None
     accuracy: FiniteOrNone = None
@@ -39,6 +45,7 @@ class ScoreRow(Record):
     calibration_error: FiniteOrNone = None
     noisy_psnr_db: FiniteOrNone = None
     noisy_ssim: FiniteOrNone = None
+    recalls: Annotated[dict[str, float], Field(default_factory=dict)]
 
 
 class Scores(Record):
@@ -50,6 +57,9 @@ class Scores(Record):
         source: The origin of the images, for people.
         rows: One row per noise level.
         mean: Mean over the levels, with equal weights.
+        confusion: How often each class was taken for each other, over all levels: true class, then
+            predicted class; counts of 0 are left out.
+        missing_classes: Classes of the network of which the dataset has no image.
     """
 
     HEADER: ClassVar = (
@@ -57,12 +67,16 @@ class Scores(Record):
         *("accuracy %", "macro %", "calibration error"),
     )
 
+    CLASS_HEADER: ClassVar = ("class", "images", "recall %", "most often taken for")
+
     schema_version: int = 1
     protocol: Protocol
     seed: int
     source: str
     rows: tuple[ScoreRow, ...]
     mean: ScoreRow
+    confusion: Annotated[dict[str, dict[str, int]], Field(default_factory=dict)]
+    missing_classes: tuple[str, ...] = ()
 
     def at_sigma(self, sigma: float) -> ScoreRow | None:
         """Return the row of Gaussian noise of a standard deviation; ``None`` if there is none."""
@@ -75,6 +89,47 @@ class Scores(Record):
             f"{self.mean.num_images:,} images at each noise level, protocol {self.protocol}, "
             f"noise seed {self.seed}"
         )
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What a reader must know beside the numbers, in sentences without a full stop."""
+        mean, found = self.mean, []
+        if mean.num_compared is not None:
+            found.append(
+                f"only {mean.num_compared:,} of {mean.num_images:,} images were denoised and "
+                "compared, because all of them have too many pixels; all were classified"
+            )
+        if self.missing_classes:
+            names = ", ".join(map(repr, self.missing_classes))
+            found.append(f"there is no image of {names}: macro scores leave these classes out")
+        common = self._majority()
+        if common is not None:
+            found.append(
+                f"the accuracy is no better than that of answering {common[0]!r} always "
+                f"({common[1]:.1%})"
+            )
+        return tuple(found)
+
+    def class_cells(self) -> tuple[tuple[str, ...], ...]:
+        """Return a row of texts for each class, under ``CLASS_HEADER``; empty without labels."""
+        rows = []
+        for name, recall in self.mean.recalls.items():
+            counts = self.confusion.get(name, {})
+            wrong = {other: count for other, count in counts.items() if other != name}
+            worst = max(wrong, key=wrong.__getitem__, default=None)
+            share = "-" if worst is None else f"{worst} ({wrong[worst] / sum(counts.values()):.1%})"
+            num_images = sum(counts.values()) // len(self.rows)
+            rows.append((name, f"{num_images:,}", show_number(recall, 1, scale=100), share))
+        return tuple(rows)
+
+    def _majority(self) -> tuple[str, float] | None:
+        """Return the most common class and its share where the accuracy is no better."""
+        sums = {name: sum(row.values()) for name, row in self.confusion.items()}
+        if len(sums) < 2 or self.mean.accuracy is None:
+            return None
+        common = max(sums, key=sums.__getitem__)
+        share = sums[common] / sum(sums.values())
+        return (common, share) if self.mean.accuracy <= share else None
 
     def cells(self) -> tuple[tuple[str, ...], ...]:
         """Return a row of texts per noise level and one for the mean, under ``HEADER``."""

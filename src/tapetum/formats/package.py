@@ -15,10 +15,10 @@ from tapetum.formats.parity import Parity, measure_parity
 from tapetum.graph import write_graph
 from tapetum.nn import Network
 from tapetum.records import Record
-from tapetum.runtime import Manifest, Predictor, Preparation, write_package
+from tapetum.runtime import Manifest, Package, Predictor, Preparation, write_package
 from tapetum.scores import Scores
 
-__all__ = ["Exported", "export_network"]
+__all__ = ["Exported", "export_network", "pack"]
 
 
 class Exported(Record):
@@ -69,8 +69,7 @@ def export_network(
         PackageError: ``out`` exists, or the graph does not do what the network does.
     """
     architecture = network.architecture
-    weights = {name: value.numpy() for name, value in network.state_dict().items()}
-    graph_bytes = write_graph(architecture, weights).SerializeToString(deterministic=True)
+    graph_bytes = _graph_of(network)
     parity = measure_parity(network, graph_bytes, size_px=size_px)
     parity.require(architecture.name)
     manifest = Manifest.of(
@@ -93,6 +92,29 @@ def export_network(
         overwrite=overwrite,
     )
     return Exported(path=str(out), size_bytes=out.stat().st_size, parity=parity)
+
+
+def pack(
+    network: Network,
+    *,
+    size_px: int,
+    preparation: Preparation | None = None,
+    class_names: Iterable[str] = (),
+) -> Package:
+    """Return the package of a network without writing a file; the arguments are as above.
+
+    Its graph is that of the file, to the bit, so that both make the same predictions.
+    """
+    manifest = Manifest.of(
+        network.architecture, size_px=size_px, preparation=preparation, class_names=class_names
+    )
+    return Package(manifest, _graph_of(network), card="")
+
+
+def _graph_of(network: Network) -> bytes:
+    """Return the serialised graph of a network."""
+    weights = {name: value.cpu().numpy() for name, value in network.state_dict().items()}
+    return bytes(write_graph(network.architecture, weights).SerializeToString(deterministic=True))
 
 
 def _try(path: Path, network: Network, size_px: int, parity: Parity) -> None:

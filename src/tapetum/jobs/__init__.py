@@ -1,17 +1,22 @@
 """Jobs: what each command of Tapetum does, as functions with plain keyword arguments.
 
-:func:`fit` is the main job: a dataset, a device and a latency budget become a package.
+:func:`fit` is the main job: a dataset, a device and a latency budget become a package. A job loads
+when it is first used: :func:`evaluate` of a package needs no torch.
 """
 
-from tapetum.jobs.choose import DigitOptions
-from tapetum.jobs.controls import control
-from tapetum.jobs.demonstration import demo
-from tapetum.jobs.evaluation import evaluate
-from tapetum.jobs.exporting import export
-from tapetum.jobs.fit_result import FitResult
-from tapetum.jobs.fitting import fit
-from tapetum.jobs.searching import search
-from tapetum.jobs.training import train, train_network
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tapetum.jobs.choose import DigitOptions
+    from tapetum.jobs.controls import control
+    from tapetum.jobs.demonstration import demo
+    from tapetum.jobs.evaluation import evaluate
+    from tapetum.jobs.exporting import export
+    from tapetum.jobs.fit_result import FitResult
+    from tapetum.jobs.fitting import fit
+    from tapetum.jobs.searching import search
+    from tapetum.jobs.training import train, train_network
 
 __all__ = [
     "DigitOptions",
@@ -25,3 +30,22 @@ __all__ = [
     "train",
     "train_network",
 ]
+
+_MODULES = {
+    "DigitOptions": "choose",
+    "FitResult": "fit_result",
+    "control": "controls",
+    "demo": "demonstration",
+    "evaluate": "evaluation",
+    "export": "exporting",
+    "fit": "fitting",
+    "search": "searching",
+    "train": "training",
+    "train_network": "training",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module 'tapetum.jobs' has no attribute {name!r}")
+    return getattr(import_module(f"tapetum.jobs.{_MODULES[name]}"), name)

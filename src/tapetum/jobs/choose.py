@@ -1,6 +1,7 @@
 """Open a dataset, choose an architecture for it, and check that both fit."""
 
 import logging
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypedDict
@@ -8,7 +9,6 @@ from typing import Any, TypedDict
 from tapetum.arch import Architecture, Described, architecture_names, find_architecture
 from tapetum.data import Dataset, digits, open_dataset
 from tapetum.errors import ArchitectureError, DataError, nearest
-from tapetum.training import is_main_process
 
 __all__ = ["DigitOptions", "architecture_for", "is_digits", "open_logged", "require_fit"]
 
@@ -34,7 +34,7 @@ class DigitOptions(TypedDict, total=False):
 def open_logged(data: str | Path, **options: Any) -> Dataset:
     """Open a dataset as :func:`open_dataset` does, and warn of each file that was left out."""
     dataset = open_dataset(str(data), **options)
-    if dataset.skipped and is_main_process():
+    if dataset.skipped and os.environ.get("RANK", "0") == "0":  # of torchrun: say it once
         listed = "".join(f"\n  {path}: {reason}" for path, reason in dataset.skipped)
         LOGGER.warning("%d file(s) were left out:%s", len(dataset.skipped), listed)
     return dataset

@@ -1,24 +1,20 @@
-"""Score a run or a package on images that it was not trained on."""
+"""Score a run or a package on images that it was not trained on; a package needs no torch."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Unpack
 
-import numpy as np
-from numpy.typing import NDArray
-
 from tapetum.arch import Described
 from tapetum.errors import InputError
+from tapetum.evaluation import MAX_MEGAPIXELS, PackageSubject, Subject, score
 from tapetum.jobs.choose import DigitOptions, is_digits, open_logged, require_fit
-from tapetum.jobs.training import score
 from tapetum.noise import PAPER_SIGMAS, Gaussian, Noise, Protocol, parse_noise
 from tapetum.progress import ProgressCallback, silent
-from tapetum.runtime import GraphSession, Package, open_package
+from tapetum.runtime import Package, open_package
 from tapetum.scores import Scores
-from tapetum.training import RUNS, Predict, load_network, network_predict, prepare_process
 
-__all__ = ["TrainedNetwork", "evaluate", "open_trained", "package_predict"]
+__all__ = ["TrainedNetwork", "evaluate", "open_trained"]
 
 
 def evaluate(
@@ -30,12 +26,15 @@ def evaluate(
     part: Literal["validation", "all"] = "validation",
     seed: int | None = None,
     noise_seed: int = 0,
-    size_px: int | None = None,
+    max_megapixels: float | None = MAX_MEGAPIXELS,
     threads: int | None = None,
     progress: ProgressCallback = silent,
     **digits: Unpack[DigitOptions],
 ) -> Scores:
-    """Score a run or a package on the validation images of a dataset.
+    """Score a run or a package on the validation images of a dataset, as a device would run it.
+
+    Each image is prepared, classified and denoised as ``tapetum predict`` does, so that both give
+    the same labels and images.
 
     Example:
         >>> import tapetum
@@ -51,31 +50,33 @@ def evaluate(
         part: ``validation``, or ``all`` images of a folder of which none was trained on.
         seed: Random seed of the split or of the digits; default as trained.
         noise_seed: Random seed of the noise.
-        size_px: Height and width of the images; default as trained.
-        threads: Inference threads of a package; default all cores.
-        progress: Called after each batch.
+        max_megapixels: Limit of the pixels of all images and noise levels, in millions; above it
+            all images are classified but only a random choice is denoised and compared.
+        threads: Inference threads; default all cores.
+        progress: Called after each image.
         digits: Options of the digits; see :class:`tapetum.jobs.DigitOptions`.
 
     Raises:
         InputError: The network or the dataset cannot be opened, or they do not fit.
     """
-    prepare_process()  # before torch starts its threads
     levels = [noise] if isinstance(noise, str | float | int) else noise or ()
     noises = [parse_noise(str(level)) for level in levels]
     network = open_trained(Path(path), threads=threads)
-    form = {"size_px": size_px, "score_all": part == "all"}
+    form: dict[str, object] = {"score_all": part == "all"}
     if not is_digits(data):  # a folder is opened in the form that the network takes
-        form["size_px"] = size_px or network.size_px
-        form["channels"] = network.architecture.image_channels
+        preparation = network.subject.preparation
+        form |= {"size_px": network.size_px, "resize": preparation.resize}
+        form["channels"] = preparation.channels
     seed = network.seed if seed is None else seed
     dataset = open_logged(data, seed=seed, progress=progress, **form, **digits)
     require_fit(network.architecture, dataset, class_names=network.class_names)
     return score(
-        network.predict,
+        network.subject,
         dataset,
         noises or network.noises,
         protocol=protocol or network.protocol,
         seed=noise_seed,
+        max_megapixels=max_megapixels,
         progress=progress,
     )
 
@@ -91,7 +92,7 @@ class TrainedNetwork:
         noises: Noise levels of its training.
         protocol: Noise protocol of its training.
         seed: Random seed of its training, and so of the split of a folder.
-        predict: Runs the network.
+        subject: Runs the network.
     """
 
     architecture: Described
@@ -100,43 +101,29 @@ class TrainedNetwork:
     noises: Sequence[Noise]
     protocol: Protocol
     seed: int
-    predict: Predict
+    subject: Subject
 
 
 def open_trained(path: Path, *, threads: int | None = None) -> TrainedNetwork:
-    """Open the folder of a run, or a package with inference threads, for scoring.
+    """Open the folder of a run, or a package, for scoring.
 
     Raises:
-        InputError: ``path`` is neither, or ``threads`` is given for a run.
+        InputError: ``path`` is neither.
         RunError: The run is not finished.
         PackageError: The package cannot be run.
     """
     if path.is_dir():
-        if threads is not None:
-            raise InputError(f"{path} is a run, and --threads is for packages", "leave it out")
-        return _open_run(path)
+        return _open_run(path, threads)
     if path.is_file():
         return _open_package(open_package(path), threads)
     raise InputError(f"there is no {path}", "give the folder of a run, or a .tapetum file")
 
 
-def package_predict(package: Package, *, threads: int | None = None) -> Predict:
-    """Return a function that runs a package, in the form that scoring takes."""
-    session = GraphSession(package.graph_bytes, threads=threads)
+def _open_run(path: Path, threads: int | None) -> TrainedNetwork:
+    from tapetum.jobs.exporting import subject_of_run  # torch
+    from tapetum.training import RUNS, prepare_process
 
-    def predict(
-        noisy: NDArray[np.float32], boxes: NDArray[np.float32] | None
-    ) -> tuple[NDArray[np.float32] | None, NDArray[np.float32] | None]:
-        feeds = {"noisy": noisy} if boxes is None else {"noisy": noisy, "boxes": boxes}
-        feeds = {name: feeds[name] for name in session.input_names}
-        values = session.run(session.output_names, feeds)
-        outputs = dict(zip(session.output_names, values, strict=True))
-        return outputs.get("denoised"), outputs.get("logits")
-
-    return predict
-
-
-def _open_run(path: Path) -> TrainedNetwork:
+    prepare_process()  # before torch starts its threads
     request = RUNS.open(path).request
     return TrainedNetwork(
         architecture=request.architecture,
@@ -145,7 +132,7 @@ def _open_run(path: Path) -> TrainedNetwork:
         noises=request.recipe.noise.spread(),
         protocol=request.recipe.noise.protocol,
         seed=request.recipe.seed,
-        predict=network_predict(load_network(path)),
+        subject=subject_of_run(path, threads=threads),
     )
 
 
@@ -160,5 +147,5 @@ def _open_package(package: Package, threads: int | None) -> TrainedNetwork:
         noises=noises or [Gaussian(sigma=sigma) for sigma in PAPER_SIGMAS],
         protocol=scores.protocol if scores else "benchmark",
         seed=seed if isinstance(seed, int) else 0,
-        predict=package_predict(package, threads=threads),
+        subject=PackageSubject(package, threads=threads),
     )

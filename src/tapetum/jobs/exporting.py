@@ -2,11 +2,12 @@
 
 from pathlib import Path
 
-from tapetum.formats import Exported, export_network
-from tapetum.nn import Network
-from tapetum.training import RUNS, load_network
+from tapetum.evaluation import PackageSubject, Subject
+from tapetum.formats import Exported, export_network, pack
+from tapetum.nn import Network, TrainableNetwork
+from tapetum.training import RUNS, NetworkSubject, load_network
 
-__all__ = ["export", "export_run"]
+__all__ = ["export", "export_run", "subject_of_run"]
 
 
 def export(run: str | Path, out: str | Path, *, overwrite: bool = False) -> Exported:
@@ -64,3 +65,28 @@ def export_run(
         latency=latency,
         overwrite=overwrite,
     )
+
+
+def subject_of_run(
+    path: Path, *, network: TrainableNetwork | None = None, threads: int | None = None
+) -> Subject:
+    """Return the network of a finished run, as it is scored: as the package that it becomes.
+
+    Args:
+        path: Folder of the run.
+        network: A module to load the weights into; required where it has no architecture. It is
+            scored in torch.
+        threads: Inference threads of the package; by default one per core.
+    """
+    request = RUNS.open(path).request
+    loaded = load_network(path, network=network)
+    preparation = request.data.preparation
+    if not isinstance(loaded, Network):
+        return NetworkSubject(loaded, preparation)
+    package = pack(
+        loaded,
+        size_px=request.data.size_px,
+        preparation=preparation,
+        class_names=request.class_names,
+    )
+    return PackageSubject(package, threads=threads)

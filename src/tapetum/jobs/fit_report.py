@@ -4,7 +4,6 @@ from collections.abc import Mapping
 
 from tapetum.arch import Architecture, cost, spec
 from tapetum.data import Dataset
-from tapetum.jobs.evaluation import package_predict
 from tapetum.jobs.fit_result import NETWORK, FitResult
 from tapetum.jobs.run_report import (
     curve,
@@ -17,9 +16,8 @@ from tapetum.jobs.run_report import (
     score_table,
 )
 from tapetum.report import content, write_report
-from tapetum.runtime import open_package
 from tapetum.search import SearchResult
-from tapetum.training import RUNS, Run
+from tapetum.training import RUNS, Run, load_network, network_predict
 
 __all__ = ["write_fit_report"]
 
@@ -53,7 +51,7 @@ def write_fit_report(fit: FitResult, dataset: Dataset) -> None:
         ),
         diagrams=(_diagram(architecture, fit.request.conditions.height_px),),
         curves=(*level_curves(fit.delivery.scores), learning_curve(run), *_search_curves(search)),
-        examples=example_groups(package_predict(open_package(fit.package)), dataset, run.request),
+        examples=example_groups(network_predict(load_network(run.path)), dataset, run.request),
         commands=tuple(filter(None, (result.provenance.command, fit.delivery.command))),
         facts={
             "conditions": str(fit.request.conditions),

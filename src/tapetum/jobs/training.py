@@ -1,40 +1,35 @@
 """Train one network on a dataset, score it on every noise level, and write its report."""
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Unpack
 
 from tapetum.arch import Architecture
 from tapetum.data import Dataset
+from tapetum.evaluation import score
 from tapetum.jobs.choose import DigitOptions, architecture_for, is_digits, open_logged
+from tapetum.jobs.exporting import subject_of_run
 from tapetum.jobs.run_report import REPORT, write_run_report
 from tapetum.nn import TrainableNetwork, build
-from tapetum.noise import Noise, NoisePlan, Protocol
+from tapetum.noise import NoisePlan, Protocol
 from tapetum.progress import ProgressCallback, silent
 from tapetum.records import write_atomically
-from tapetum.scores import Scores
 from tapetum.training import (
     RUNS,
     Compute,
-    Predict,
     Recipe,
     Request,
     Result,
     Run,
     is_main_process,
-    load_network,
-    network_predict,
     prepare_process,
 )
-from tapetum.training import evaluate as evaluate_network
 from tapetum.training import train as train_weights
 
-__all__ = ["choose_recipe", "score", "train", "train_network"]
+__all__ = ["choose_recipe", "train", "train_network"]
 
 SKIPPED = "skipped.txt"
-LARGEST_BATCH = 64
-LARGE_PX = 256  # images of this side are still scored in the largest batches
 
 
 def train(
@@ -178,36 +173,11 @@ def _scored(
 ) -> Result:
     """Score a trained network and keep the scores in its result."""
     noise = run.request.recipe.noise
-    predict = network_predict(load_network(run.path, network=network))
-    scores = score(predict, dataset, noise.spread(), protocol=noise.protocol, progress=progress)
+    subject = subject_of_run(run.path, network=network)
+    scores = score(subject, dataset, noise.spread(), protocol=noise.protocol, progress=progress)
     scored = result.model_copy(update={"scores": scores})
     run.finish(scored)
     return scored
-
-
-def score(
-    predict: Predict,
-    dataset: Dataset,
-    noises: Sequence[Noise],
-    *,
-    protocol: Protocol,
-    seed: int = 0,
-    progress: ProgressCallback = silent,
-) -> Scores:
-    """Score a network on the validation images of a dataset at some noise levels.
-
-    Paired images bring their own noise, which is the only level then.
-    """
-    size_px = dataset.info.size_px
-    return evaluate_network(
-        predict,
-        dataset.validation,
-        [None] if dataset.info.is_paired else noises,
-        protocol=protocol,
-        batch_size=max(1, min(LARGEST_BATCH, LARGEST_BATCH * LARGE_PX**2 // size_px**2)),
-        seed=seed,
-        progress=progress,
-    )
 
 
 def choose_recipe(

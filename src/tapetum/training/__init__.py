@@ -3,7 +3,7 @@
 from tapetum.training.batches import Batch, evaluation_batches, training_batches
 from tapetum.training.checkpoint import EpochRecord, Position
 from tapetum.training.compute import Compute, is_main_process
-from tapetum.training.evaluate import Predict, evaluate, network_predict
+from tapetum.training.evaluate import NetworkSubject, Predict, network_predict
 from tapetum.training.loop import EpochLoop
 from tapetum.training.process import prepare_process
 from tapetum.training.recipe import BaseRecipe, Recipe
@@ -18,13 +18,13 @@ __all__ = [
     "Compute",
     "EpochLoop",
     "EpochRecord",
+    "NetworkSubject",
     "Position",
     "Predict",
     "Recipe",
     "Request",
     "Result",
     "Run",
-    "evaluate",
     "evaluation_batches",
     "is_main_process",
     "load_network",

@@ -1,31 +1,23 @@
-"""Scores of anything that denoises or classifies noisy images, one row for each noise level.
+"""Torch networks in the forms in which they are scored and shown.
 
-A :data:`Predict` is a plain function: a torch network (:func:`network_predict`), a package under
-ONNX Runtime, or a classical filter.  All get the same noisy images, since the noise depends on the
-seed and on the index of the image alone.
+A network with an architecture is scored as the package that it becomes. Only networks of others
+need :class:`NetworkSubject`. A :data:`Predict` runs batches for reports.
 """
 
 import copy
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from tapetum import metrics, noise
-from tapetum.data import ImageDataset
-from tapetum.errors import InputError
+from tapetum.evaluation import Answer
 from tapetum.nn import TrainableNetwork
-from tapetum.progress import ProgressCallback
-from tapetum.scores import ScoreRow, Scores
-from tapetum.training.batches import Batch, evaluation_batches
+from tapetum.runtime import DecodedImage, Preparation
 from tapetum.training.process import training_device
 
-__all__ = ["Predict", "evaluate", "network_predict"]
-
-_NO_NOISE = noise.Gaussian(sigma=0)
+__all__ = ["NetworkSubject", "Predict", "network_predict"]
 
 Array = NDArray[np.float32]
 Predict = Callable[[Array, Array | None], tuple[Array | None, Array | None]]
@@ -33,56 +25,8 @@ Predict = Callable[[Array, Array | None], tuple[Array | None, Array | None]]
 same shape or ``None``, logits (b, classes) or (b, k, classes) or ``None``)."""
 
 
-def evaluate(
-    predict: Predict,
-    images: ImageDataset,
-    noises: Sequence[noise.Noise | None],
-    *,
-    protocol: noise.Protocol = "benchmark",
-    batch_size: int = 64,
-    seed: int = 0,
-    progress: ProgressCallback | None = None,
-) -> Scores:
-    """Return the scores of ``predict`` on every image at every noise level.
-
-    Args:
-        predict: Denoises, classifies, or both.
-        images: Clean images, with labels where labels are scored.
-        noises: The levels; ``None`` for images that have noisy versions of their own.
-        protocol: How a noisy image is stored.
-        batch_size: Images in one call of ``predict``.
-        seed: Seed of the noise.
-        progress: Called after each batch.
-
-    Raises:
-        InputError: There is no noise level, or no image.
-        DataError: Images are too small for SSIM.
-    """
-    if not noises or not len(images):
-        raise InputError(
-            f"cannot score {len(images)} images on {len(noises)} noise levels",
-            "give at least one of each",
-        )
-    per_level = math.ceil(len(images) / batch_size)
-    rows: list[ScoreRow] = []
-    for place, level in enumerate(noises):
-        tally = _Tally()
-        batches = evaluation_batches(
-            images, level or _NO_NOISE, protocol=protocol, batch_size=batch_size, seed=seed
-        )
-        for done, batch in enumerate(batches, start=place * per_level + 1):
-            tally.add(batch, *_predict_batch(predict, batch))
-            if progress is not None:
-                message = f"scoring, noise level {place + 1} of {len(noises)}"
-                progress(done, per_level * len(noises), message)
-        rows.append(tally.row(level))
-    return Scores(
-        protocol=protocol, seed=seed, source=images.source, rows=tuple(rows), mean=_mean(rows)
-    )
-
-
 def network_predict(network: TrainableNetwork) -> Predict:
-    """Return a function for :func:`evaluate` that runs a copy of a torch network.
+    """Return a function that runs a copy of a torch network on batches.
 
     The copy runs in evaluation mode on the device where networks are trained; its outputs are
     float32.  The network itself is not changed.
@@ -99,60 +43,43 @@ def network_predict(network: TrainableNetwork) -> Predict:
     return predict
 
 
-class _Tally:
-    """The scores of one noise level so far; images themselves are not kept."""
+class NetworkSubject:
+    """A torch network for :func:`tapetum.evaluation.score`; outputs are as those of a package.
 
-    def __init__(self) -> None:
-        self.scores: dict[str, list[NDArray[np.float64]]] = {}
-        self.probabilities: list[NDArray[np.float64]] = []
-        self.labels: list[NDArray[np.int64]] = []
-        self.num_images = 0
+    Args:
+        network: The network; a copy of it is run.
+        preparation: How an image becomes its input.
+    """
 
-    def add(self, batch: Batch, denoised: Array | None, logits: Array | None) -> None:
-        clean = batch.clean.numpy()
-        self.num_images += len(clean)
-        self._compare("noisy_", batch.noisy.numpy(), clean)
-        if denoised is not None:
-            self._compare("", denoised, clean)
-        if logits is not None and batch.labels is not None:
-            self.probabilities.append(_softmax(logits.reshape(-1, logits.shape[-1])))
-            self.labels.append(batch.labels.numpy().ravel())
+    def __init__(self, network: TrainableNetwork, preparation: Preparation) -> None:
+        self.preparation = preparation
+        self._classifies = network.architecture.classifies
+        self._predict = network_predict(network)
 
-    def _compare(self, prefix: str, images: Array, clean: Array) -> None:
-        shown = images.clip(0, 1)
-        self.scores.setdefault(f"{prefix}psnr_db", []).append(metrics.psnr(shown, clean))
-        self.scores.setdefault(f"{prefix}ssim", []).append(metrics.ssim(shown, clean))
+    def predict(
+        self, image: DecodedImage, boxes: Array | None, *, with_image: bool = True
+    ) -> Answer:
+        """Return the outputs for one image; see :meth:`tapetum.evaluation.Subject.predict`."""
+        pixels = self.preparation.colours(image)
+        if not self._classifies or self.preparation.fits(*pixels.shape[1:]):
+            denoised, logits = self._run(pixels, boxes)
+        else:
+            _, logits = self._run(self.preparation.resized(pixels), boxes)
+            denoised = self._run(pixels, boxes)[0] if with_image else None
+        return Answer(
+            None if denoised is None else denoised[0].clip(0, 1),
+            None if logits is None else _softmax(logits.reshape(-1, logits.shape[-1])),
+        )
 
-    def row(self, level: noise.Noise | None) -> ScoreRow:
-        scores = {name: float(np.concatenate(parts).mean()) for name, parts in self.scores.items()}
-        title = "as given" if level is None else level.describe()
-        if self.labels:
-            shares, labels = np.concatenate(self.probabilities), np.concatenate(self.labels)
-            confusion = metrics.confusion_matrix(shares, labels)
-            scores["accuracy"] = metrics.accuracy(confusion)
-            scores["macro_accuracy"] = metrics.macro_accuracy(confusion)
-            scores["calibration_error"] = metrics.expected_calibration_error(shares, labels)
-        return ScoreRow(title=title, noise=level, num_images=self.num_images, **scores)
+    def _run(self, pixels: Array, boxes: Array | None) -> tuple[Array | None, Array | None]:
+        places = None if boxes is None else boxes[np.newaxis]
+        return self._predict(np.ascontiguousarray(pixels[np.newaxis]), places)
 
 
-def _predict_batch(predict: Predict, batch: Batch) -> tuple[Array | None, Array | None]:
-    """Return the denoised images and the logits of a batch."""
-    boxes = None if batch.boxes is None else batch.boxes.numpy()
-    return predict(batch.noisy.numpy(), boxes)
-
-
-def _softmax(logits: Array) -> NDArray[np.float64]:
+def _softmax(logits: Array) -> Array:
     powers = np.exp(logits.astype(np.float64) - logits.max(axis=-1, keepdims=True))
-    shares: NDArray[np.float64] = powers / powers.sum(axis=-1, keepdims=True)
+    shares: Array = (powers / powers.sum(axis=-1, keepdims=True)).astype(np.float32)
     return shares
-
-
-def _mean(rows: Sequence[ScoreRow]) -> ScoreRow:
-    means: dict[str, float | None] = {}
-    for name in ScoreRow.model_fields.keys() - {"title", "noise", "num_images"}:
-        values = [getattr(row, name) for row in rows]
-        means[name] = None if None in values else float(np.mean(values))
-    return ScoreRow(title="mean", noise=None, num_images=rows[0].num_images, **means)
 
 
 def _to_numpy(output: Tensor | None) -> Array | None:

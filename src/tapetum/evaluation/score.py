@@ -1,0 +1,159 @@
+"""Score a network on every image of a dataset at every noise level.
+
+Each image is taken at its own resolution, noise is added to it there, and the network gets what a
+device would get: the label comes from the prepared image, the denoised image is compared with the
+clean one at full resolution. So the scores are those of ``tapetum predict``.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tapetum.data import Dataset, Sample
+from tapetum.errors import InputError
+from tapetum.evaluation.subject import Subject
+from tapetum.evaluation.tally import Tally
+from tapetum.noise import Noise, Protocol, add_noise, generator_for
+from tapetum.progress import ProgressCallback, silent
+from tapetum.runtime import DecodedImage
+from tapetum.scores import ScoreRow, Scores
+
+__all__ = ["MAX_MEGAPIXELS", "score"]
+
+MAX_MEGAPIXELS = 2_000
+"""Denoised pixels of all images and levels, beyond which only some images are denoised."""
+
+_CHOICE_KEY = 4  # a key of its own, so that the choice of images and their noise are independent
+
+
+def score(
+    subject: Subject,
+    dataset: Dataset,
+    noises: Sequence[Noise],
+    *,
+    protocol: Protocol = "benchmark",
+    seed: int = 0,
+    max_megapixels: float | None = MAX_MEGAPIXELS,
+    progress: ProgressCallback = silent,
+) -> Scores:
+    """Return the scores of a network on the validation images of a dataset.
+
+    Every image is classified. Where the images at full resolution, times the noise levels, have
+    more pixels than ``max_megapixels``, only a seeded choice of them is denoised and compared.
+
+    Args:
+        subject: The network.
+        dataset: The dataset; paired images bring their own noise, which is the only level then.
+        noises: The noise levels.
+        protocol: How a noisy image is stored.
+        seed: Seed of the noise, as of ``tapetum predict --add-noise``, and of the choice.
+        max_megapixels: Limit in millions of pixels; None for no limit.
+        progress: Called after each image.
+
+    Raises:
+        InputError: There is no noise level, or no image.
+        DataError: A file cannot be read.
+    """
+    levels: list[Noise | None] = [None] if dataset.info.is_paired else [*noises]
+    images = dataset.validation
+    if not levels or not len(images):
+        raise InputError(
+            f"cannot score {len(images)} images on {len(levels)} noise levels",
+            "give at least one of each",
+        )
+    compared = _compared(dataset, len(levels), max_megapixels, seed)
+    tallies = [Tally(images.class_names) for _ in levels]
+    for index in range(len(images)):
+        sample = images.sample(index)
+        clean = subject.preparation.colours(sample.image) if index in compared else None
+        for level, tally in zip(levels, tallies, strict=True):
+            given = _noisy(sample, level, protocol, seed, index)
+            answer = subject.predict(given, sample.boxes, with_image=clean is not None)
+            noisy = None if clean is None else subject.preparation.colours(given)
+            tally.add(answer, noisy=noisy, clean=clean, labels=sample.labels)
+        progress(index + 1, len(images), "scoring")
+    return _scores(dataset, levels, tallies, protocol=protocol, seed=seed)
+
+
+def _compared(
+    dataset: Dataset, num_levels: int, max_megapixels: float | None, seed: int
+) -> set[int]:
+    """Return the images that are denoised and compared with the clean ones."""
+    num_images = len(dataset.validation)
+    height, width = dataset.info.typical_px or (dataset.info.size_px, dataset.info.size_px)
+    count = num_images
+    if max_megapixels is not None:
+        count = max(1, int(max_megapixels * 1e6 / (height * width * num_levels)))
+    if count >= num_images:
+        return set(range(num_images))
+    order = generator_for(seed, _CHOICE_KEY).permutation(num_images)
+    return set(order[:count].tolist())
+
+
+def _noisy(
+    sample: Sample, level: Noise | None, protocol: Protocol, seed: int, index: int
+) -> DecodedImage:
+    """Return the noisy image that the network gets."""
+    if sample.noisy is not None:
+        return sample.noisy
+    if level is None:
+        return sample.image
+    generator = generator_for(seed, index)
+    pixels = add_noise(sample.image.pixels, level, generator, protocol=protocol)
+    return replace(sample.image, pixels=pixels)
+
+
+def _scores(
+    dataset: Dataset,
+    levels: Sequence[Noise | None],
+    tallies: Sequence[Tally],
+    *,
+    protocol: Protocol,
+    seed: int,
+) -> Scores:
+    rows = [tally.row(level) for level, tally in zip(levels, tallies, strict=True)]
+    counts = [found for tally in tallies if (found := tally.confusion()) is not None]
+    names = dataset.validation.class_names
+    return Scores(
+        protocol=protocol,
+        seed=seed,
+        source=dataset.validation.source,
+        rows=tuple(rows),
+        mean=_mean(rows),
+        confusion=_named(np.sum(counts, axis=0), names) if counts else {},
+        missing_classes=tuple(name for name in names if name not in rows[0].recalls)
+        if counts
+        else (),
+    )
+
+
+def _mean(rows: Sequence[ScoreRow]) -> ScoreRow:
+    """Return the mean over the levels."""
+    fields = ScoreRow.model_fields.keys() - {"title", "noise", "num_images", "num_compared"}
+    means: dict[str, float | None] = {}
+    for name in fields - {"recalls"}:
+        values = [getattr(row, name) for row in rows]
+        means[name] = None if None in values else float(np.mean(values))
+    recalls = {
+        name: float(np.mean([row.recalls[name] for row in rows])) for name in rows[0].recalls
+    }
+    first = rows[0]
+    return ScoreRow(
+        title="mean",
+        noise=None,
+        num_images=first.num_images,
+        num_compared=first.num_compared,
+        recalls=recalls,
+        **means,
+    )
+
+
+def _named(counts: NDArray[np.int64], names: Sequence[str]) -> dict[str, dict[str, int]]:
+    """Return the counts by the names of the classes, without those that are 0."""
+    return {
+        name: {other: count for other, count in zip(names, row.tolist(), strict=True) if count}
+        for name, row in zip(names, counts, strict=True)
+        if row.any()
+    }
