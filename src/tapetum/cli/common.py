@@ -52,6 +52,7 @@ EXIT_BAD_INPUT = 2
 EXIT_CLOSED_PIPE = 141  # as shells report it where nobody reads what a program writes
 STANDARD_OUTPUT = "standard output"
 SECONDS_BETWEEN_LINES = 30.0
+MOST_CLASSES = 20  # in a table on the terminal
 WIDTH_OF_A_FILE = 400  # columns, so that piped output is never cut
 
 _TRAIN = "accelerate jaxtyping jinja2 matplotlib safetensors tensorboard torch torchvision"
@@ -181,9 +182,18 @@ def answer(result: Any) -> None:
 
 
 def show_scores(scores: "Scores | None") -> None:
-    """Print a row for each noise level, and their mean."""
-    if scores is not None:
-        table(scores.HEADER, scores.cells(), title=scores.note)
+    """Print a row for each noise level, their mean, and a row for each class."""
+    if scores is None:
+        return
+    table(scores.HEADER, scores.cells(), title=scores.note)
+    rows = scores.class_cells()
+    if rows:
+        shown = sorted(rows, key=lambda row: float(row[2]))[:MOST_CLASSES]
+        kept = f", the {MOST_CLASSES} worst of {len(rows):,}" if len(rows) > len(shown) else ""
+        title = f"classes, mean over the noise levels{kept}"
+        table(scores.CLASS_HEADER, shown if kept else rows, title=title)
+    for remark in scores.remarks:
+        say(remark, label="note")
 
 
 def table(
@@ -215,24 +225,28 @@ def table(
         console.print(drawn)
 
 
-def run_job(name: str, arguments: dict[str, Any]) -> Any:
-    """Run a job of :mod:`tapetum.jobs`, which loads torch, and show its progress.
+def run_job(name: str, arguments: dict[str, Any], *, needs_torch: bool = True) -> Any:
+    """Run a job of :mod:`tapetum.jobs`, which usually loads torch, and show its progress.
 
     Exits in all processes of a distributed job but the first, which prints the result.
 
     Args:
         name: Name of the job.
         arguments: Arguments of the command, of which ``json`` is not one of the job.
+        needs_torch: Whether the job loads torch.
     """
-    say("loading torch")  # why nothing happens in the next seconds
+    if needs_torch:
+        say("loading torch")  # why nothing happens in the next seconds
     from tapetum import jobs
-    from tapetum.training import is_main_process
 
     options = {key: value for key, value in arguments.items() if key != "json"}
     with progress_bar() as tick:
         result = getattr(jobs, name)(**options, progress=tick)
-    if not is_main_process():
-        raise typer.Exit
+    if needs_torch:
+        from tapetum.training import is_main_process
+
+        if not is_main_process():
+            raise typer.Exit
     return result
 
 

@@ -7,7 +7,7 @@ import typer
 
 from tapetum.cli import options
 from tapetum.cli.common import answer, run_job, show_scores
-from tapetum.cli.options import DATA, option
+from tapetum.cli.options import ADVANCED, DATA, option
 
 __all__ = ["evaluate"]
 
@@ -25,9 +25,6 @@ def evaluate(
         DATA,
         "Part of the folder to score; choose 'all' only if no image was trained on.",
     ),
-    size_px: int | None = option(
-        None, DATA, "Height and width of the images, in pixels.", "--size", shown=AS_TRAINED
-    ),
     noise: list[str] | None = option(
         None,
         DATA,
@@ -41,12 +38,20 @@ def evaluate(
     ),
     noise_seed: int = option(0, DATA, "Random seed of the noise."),
     json: bool = options.JSON,
+    max_megapixels: float = option(
+        2000.0,
+        ADVANCED,
+        "Limit of the pixels of all images and noise levels, in millions; above it all images are "
+        "classified but only a random choice is denoised and compared.",
+    ),
     threads: int | None = options.PACKAGE_THREADS,
     test_count: int | None = options.TEST_COUNT,
     data_root: Path | None = options.DATA_ROOT,
     download: bool = options.DOWNLOAD,
 ) -> None:
-    """Score a run or a package on images that it was not trained on.
+    """Score a run or a package on images that it was not trained on, as 'predict' runs it.
+
+    A package is scored without torch.
 
     Examples:
 
@@ -54,7 +59,7 @@ def evaluate(
 
       tapetum evaluate photos.tapetum --data photos --noise 0.1 --noise 0.3
     """
-    scores = run_job("evaluate", locals())
+    scores = run_job("evaluate", locals(), needs_torch=path.is_dir())
     if json:
         answer(scores.model_dump(mode="json"))
     else:

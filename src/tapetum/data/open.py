@@ -11,7 +11,7 @@ from tapetum.data.layout import Ask, LayoutName
 from tapetum.data.splitlist import SplitList
 from tapetum.errors import DataError
 from tapetum.progress import ProgressCallback
-from tapetum.runtime import Preparation
+from tapetum.runtime import Preparation, Resize
 
 __all__ = ["open_dataset"]
 
@@ -28,6 +28,7 @@ def open_dataset(
     test_count: int | None = None,
     size_px: int | None = None,
     channels: int | None = None,
+    resize: Resize | None = None,
     labels: Path | None = None,
     layout: LayoutName | None = None,
     group_by: str | None = None,
@@ -49,6 +50,8 @@ def open_dataset(
         test_count: Number of two-digit validation images; default 2,000 (digits only).
         size_px: Height and width of the images; by default the folder decides.
         channels: 1 (grey) or 3 (RGB); by default the folder decides.
+        resize: How a labelled image becomes square: ``squash`` (the default), ``letterbox`` or
+            ``crop``; see :class:`tapetum.runtime.Preparation`.
         labels: A table of labels (:mod:`tapetum.data.labels_file`); by default one in the folder.
         layout: How to read a folder that can be read in two ways (:mod:`tapetum.data.layout`).
         group_by: ``folder`` or a regular expression on the relative path: images of one group stay
@@ -70,7 +73,10 @@ def open_dataset(
         _refuse_given(f"on {data}", of_folders | {"val_fraction": val_fraction})
         own_px = IMAGE_PX if data == DIGITS else DigitCrops.size_px
         _refuse(
-            f"on {data}", size=size_px not in (None, own_px), channels=channels not in (None, 1)
+            f"on {data}",
+            size=size_px not in (None, own_px),
+            channels=channels not in (None, 1),
+            resize=resize is not None,
         )
         train, test = open_digits(
             data_root,
@@ -94,6 +100,7 @@ def open_dataset(
         seed=seed,
         size_px=size_px,
         channels=channels,
+        resize=resize or "squash",
         val_fraction=VAL_FRACTION if val_fraction is None else val_fraction,
         score_all=score_all,
         ask=asked,

@@ -22,7 +22,7 @@ from tapetum.scores import ScoreRow, Scores
 
 __all__ = ["MAX_MEGAPIXELS", "score"]
 
-MAX_MEGAPIXELS = 2_000
+MAX_MEGAPIXELS = 2_000.0
 """Denoised pixels of all images and levels, beyond which only some images are denoised."""
 
 _CHOICE_KEY = 4  # a key of its own, so that the choice of images and their noise are independent

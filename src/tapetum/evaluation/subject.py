@@ -1,6 +1,6 @@
 """What is scored: anything that denoises or classifies one image at a time."""
 
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,7 @@ class Answer(NamedTuple):
     probabilities: _Floats | None
 
 
+@runtime_checkable
 class Subject(Protocol):
     """A network that can be scored."""
 

@@ -1,0 +1,154 @@
+"""The law: what validation says is what ``tapetum predict`` does, to the bit."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from tapetum import metrics
+from tapetum.arch import find_architecture
+from tapetum.data import open_dataset
+from tapetum.evaluation import PackageSubject, score
+from tapetum.formats import pack
+from tapetum.nn import build
+from tapetum.noise import Gaussian
+from tapetum.runtime import Package, Predictor, Preparation, write_package
+from tapetum.runtime.image import read_image
+
+SIZE_PX = 24
+CLASSES = ("bright", "dark", "striped")
+
+
+def drawn(label: int, shape: tuple[int, ...], white: int, seed: int) -> NDArray[Any]:
+    """A noisy image whose class can be seen."""
+    generator = np.random.default_rng(seed)
+    values = generator.uniform(0, 0.3, shape) + (0.6 if label == 0 else 0.1)
+    if label == 2:
+        values[:, ::4] += 0.3
+    kind = np.uint8 if white == 255 else np.uint16
+    return (values.clip(0, 1) * white).round().astype(kind)
+
+
+FORMS = {
+    "smaller": ((16, 16), 255),
+    "equal": ((SIZE_PX, SIZE_PX), 255),
+    "larger": ((70, 70), 255),
+    "wide": ((30, 77), 255),
+    "tall": ((50, 21), 255),
+    "RGB": ((40, 36, 3), 255),
+    "alpha": ((40, 36, 4), 255),
+    "16 bits": ((33, 45), 65535),
+}
+
+
+def folder_of(root: Path, shape: tuple[int, ...], white: int) -> Path:
+    """A folder with a training and a validation part."""
+    for part, count in (("train", 2), ("val", 4)):
+        for label, name in enumerate(CLASSES):
+            place = root / part / name
+            place.mkdir(parents=True)
+            for index in range(count):
+                image = drawn(label, shape, white, 10 * label + index)
+                Image.fromarray(image).save(place / f"{index}.png")
+    return root
+
+
+def packed(
+    channels: int, resize: str = "squash", name: str = "dc-net-reduced-integrated"
+) -> Package:
+    """A network with random weights; whatever it answers, both have to agree."""
+    name = "dc-net-reduced-integrated"
+    architecture = find_architecture(name, channels=channels, num_classes=3, boxes=False)
+    network = build(architecture, seed=3).eval()
+    preparation = Preparation(size_px=SIZE_PX, channels=channels, resize=resize)
+    return pack(network, size_px=SIZE_PX, preparation=preparation, class_names=CLASSES)
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("resize", ["squash", "letterbox", "crop"])
+def test_predict_and_evaluate_agree(form: str, resize: str, tmp_path: Path) -> None:
+    """Accuracy, calibration error, PSNR and SSIM of both are equal, without noise."""
+    shape, white = FORMS[form]
+    channels = 1 if len(shape) == 2 else 3
+    package = packed(channels, resize)
+    folder = folder_of(tmp_path / "data", shape, white)
+    dataset = open_dataset(str(folder), seed=0, size_px=SIZE_PX, resize=resize)
+    row = score(PackageSubject(package, threads=1), dataset, [Gaussian(sigma=0)]).rows[0]
+
+    predictor, preparation = Predictor(package, threads=1), package.manifest.preparation
+    right, psnr_db, ssim = [], [], []
+    for path, answer in predictor.folder(folder / "val"):
+        clean = preparation.colours(read_image(path))[np.newaxis]
+        pixels = answer.pixels if answer.pixels.ndim == 3 else answer.pixels[:, :, np.newaxis]
+        pixels = np.moveaxis(pixels, 2, 0)[np.newaxis]
+        right.append(answer.label == path.parent.name)
+        psnr_db.append(metrics.psnr(pixels, clean)[0])
+        ssim.append(metrics.ssim(pixels, clean)[0])
+    assert row.num_images == len(right) == 12
+    assert row.accuracy == sum(right) / len(right)
+    assert row.psnr_db == np.mean(psnr_db)
+    assert row.ssim == np.mean(ssim)
+
+
+def write(package: Package, path: Path) -> Path:
+    """Writes a package to a file."""
+    write_package(path, package.graph_bytes, package.manifest, "a test")
+    return path
+
+
+BLOCK_TORCH = """
+import sys
+class NoTorch:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in ("torch", "torchvision", "accelerate", "jaxtyping", "safetensors"):
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+sys.meta_path.insert(0, NoTorch())
+"""
+
+
+def run_without_torch(code: str, *arguments: str | Path) -> str:
+    """What a process prints in which importing torch fails."""
+    result = subprocess.run(
+        [sys.executable, "-c", BLOCK_TORCH + code, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
+def test_the_commands_agree_where_torch_is_missing(tmp_path: Path) -> None:
+    """``evaluate`` and ``predict`` of a package run without torch, with the same accuracy."""
+    package = write(packed(1), tmp_path / "p.tapetum")
+    folder = folder_of(tmp_path / "data", (30, 44), 255)
+    code = "from tapetum.cli import main; sys.argv[0] = 'tapetum'; main()"
+    data = ("--data", folder, "--json", "--noise", "0", "--threads", "1")
+    scores = json.loads(run_without_torch(code, "evaluate", package, *data))
+    out = ("--out", tmp_path / "out", "--json", "--threads", "1")
+    rows = json.loads(run_without_torch(code, "predict", package, folder / "val", *out))["images"]
+    right = [row["labels"][0] == Path(row["image"]).parent.name for row in rows]
+    assert scores["rows"][0]["accuracy"] == sum(right) / len(right)
+    assert scores["rows"][0]["num_images"] == len(right) == 12
+
+
+def test_the_public_function_needs_no_torch(tmp_path: Path) -> None:
+    """``tapetum.evaluate`` of a package works where torch is not installed."""
+    package = write(packed(1), tmp_path / "p.tapetum")
+    folder = folder_of(tmp_path / "data", (30, 44), 255)
+    code = "import tapetum; print(tapetum.evaluate(*sys.argv[1:], noise=0.1).mean.num_images)"
+    assert run_without_torch(code, package, folder).strip() == "12"
+
+
+def test_torch_really_is_blocked() -> None:
+    """The same way of importing fails for what needs torch, so the tests above mean something."""
+    code = (
+        "try:\n    import tapetum.nn\nexcept ModuleNotFoundError as error:\n    print(error.name)"
+    )
+    assert run_without_torch(code).strip() == "torch"
