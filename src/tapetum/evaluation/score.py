@@ -20,7 +20,7 @@ from tapetum.progress import ProgressCallback, silent
 from tapetum.runtime import DecodedImage
 from tapetum.scores import ScoreRow, Scores
 
-__all__ = ["MAX_MEGAPIXELS", "score"]
+__all__ = ["score"]
 
 MAX_MEGAPIXELS = 2_000.0
 """Denoised pixels of all images and levels, beyond which only some images are denoised."""

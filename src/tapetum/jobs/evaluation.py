@@ -7,7 +7,7 @@ from typing import Literal, Unpack
 
 from tapetum.arch import Described
 from tapetum.errors import InputError
-from tapetum.evaluation import MAX_MEGAPIXELS, PackageSubject, Subject, score
+from tapetum.evaluation import PackageSubject, Subject, score
 from tapetum.jobs.choose import DigitOptions, is_digits, open_logged, require_fit
 from tapetum.noise import PAPER_SIGMAS, Gaussian, Noise, Protocol, parse_noise
 from tapetum.progress import ProgressCallback, silent
@@ -26,7 +26,7 @@ def evaluate(
     part: Literal["validation", "all"] = "validation",
     seed: int | None = None,
     noise_seed: int = 0,
-    max_megapixels: float | None = MAX_MEGAPIXELS,
+    max_megapixels: float | None = 2_000.0,
     threads: int | None = None,
     progress: ProgressCallback = silent,
     **digits: Unpack[DigitOptions],
