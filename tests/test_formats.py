@@ -11,7 +11,7 @@ from tapetum.errors import PackageError
 from tapetum.formats import Parity, export_network, measure_parity
 from tapetum.graph import write_graph
 from tapetum.nn import Network, build
-from tapetum.runtime import Predictor, open_package
+from tapetum.runtime import GraphSession, Predictor, open_package
 from tapetum.scores import ScoreRow, Scores
 
 
@@ -103,3 +103,17 @@ def test_an_older_package_is_not_replaced_unasked(tmp_path: Path) -> None:
     assert path.read_bytes() == before
     export_network(network_of("unet-s"), path, size_px=32, overwrite=True)
     assert path.read_bytes() != before
+
+
+def test_the_ending_decides_what_is_written(tmp_path: Path) -> None:
+    """``.onnx`` gets a graph that any runtime opens; an unknown ending is refused at once."""
+    network = network_of("unet-s")
+    exported = export_network(network, tmp_path / "p.onnx", size_px=32)
+    assert exported.size_bytes == (tmp_path / "p.onnx").stat().st_size
+    assert GraphSession((tmp_path / "p.onnx").read_bytes()).output_names == ("denoised",)
+    with pytest.raises(PackageError, match="exists already"):
+        export_network(network, tmp_path / "p.onnx", size_px=32)
+    export_network(network, tmp_path / "p.onnx", size_px=32, overwrite=True)
+    with pytest.raises(PackageError, match=r"ends in .tapetum or .onnx, not in .zip"):
+        export_network(network, tmp_path / "p.zip", size_px=32)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["p.onnx"]

@@ -1,4 +1,4 @@
-"""``tapetum export``: write the package of a run."""
+"""``tapetum export``: write the package or the plain graph of a run."""
 
 from pathlib import Path
 
@@ -12,15 +12,19 @@ __all__ = ["export"]
 
 def export(
     run: Path = typer.Argument(..., metavar="RUN", help="Folder of a finished run."),
-    out: Path = options.option(..., options.OUTPUT, "Package to write, such as FILE.tapetum."),
+    out: Path = options.option(..., options.OUTPUT, "File to write: FILE.tapetum or FILE.onnx."),
     overwrite: bool = options.OVERWRITE,
     json: bool = options.JSON,
 ) -> None:
     """Write the package of a run, and check that it computes what the network computes.
 
+    A file that ends in .onnx is a plain graph for other runtimes, which prepares images itself.
+
     Examples:
 
       tapetum export runs/digits --out digits.tapetum
+
+      tapetum export runs/photos --out photos.onnx
     """
     from tapetum import jobs
 
@@ -34,4 +38,5 @@ def export(
             f"parity of {name}: the largest difference is {worst:.1e} in {parity.runtime} "
             f"(tolerance {parity.tolerance:g})"
         )
-    say(f"package: {exported.path}, {exported.size_bytes / 1024:,.0f} KiB")
+    kind = "graph" if out.suffix.lower() == ".onnx" else "package"
+    say(f"{kind}: {exported.path}, {exported.size_bytes / 1024:,.0f} KiB")

@@ -1,4 +1,4 @@
-"""Export a trained network as a package: write, run, compare and open it again."""
+"""Export a trained network as a package or a plain graph: write, run, compare, open again."""
 
 from tapetum.formats.package import Exported, export_network, pack
 from tapetum.formats.parity import Parity, measure_parity

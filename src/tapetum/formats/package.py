@@ -6,16 +6,26 @@ a temporary name, opened as by a user, and compared once more. Only then does it
 
 from collections.abc import Iterable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
 
+from tapetum.errors import PackageError
 from tapetum.formats.card import write_card
 from tapetum.formats.parity import Parity, measure_parity
+from tapetum.formats.standalone import write_standalone
 from tapetum.graph import write_graph
 from tapetum.nn import Network
 from tapetum.records import Record
-from tapetum.runtime import Manifest, Package, Predictor, Preparation, write_package
+from tapetum.runtime import (
+    Manifest,
+    Package,
+    Predictor,
+    Preparation,
+    open_package,
+    write_package,
+)
 from tapetum.scores import Scores
 
 __all__ = ["Exported", "export_network", "pack"]
@@ -25,7 +35,7 @@ class Exported(Record):
     """The result of an export.
 
     Attributes:
-        path: The package.
+        path: The package, or the plain graph.
         size_bytes: Size of the file.
         parity: How far the graph differs from the trained network.
     """
@@ -49,11 +59,11 @@ def export_network(
     latency: str = "",
     overwrite: bool = False,
 ) -> Exported:
-    """Write the package of a trained network.
+    """Write the package of a trained network, or its plain graph where the name ends in ``.onnx``.
 
     Args:
         network: The network, in evaluation mode, on the CPU.
-        out: The package; by convention its name ends in ``.tapetum``.
+        out: The file; its ending, ``.tapetum`` or ``.onnx``, decides what is written.
         size_px: Height and width of the training images.
         preparation: How an image becomes the input of the network; by default labelled images are
             stretched to ``size_px``.
@@ -66,8 +76,10 @@ def export_network(
         overwrite: Whether a file of that name may be replaced.
 
     Raises:
-        PackageError: ``out`` exists, or the graph does not do what the network does.
+        PackageError: ``out`` exists or has another ending, or the graph does not do what the
+            network does.
     """
+    is_plain = _is_plain(out, overwrite=overwrite)
     architecture = network.architecture
     graph_bytes = _graph_of(network)
     parity = measure_parity(network, graph_bytes, size_px=size_px)
@@ -83,14 +95,18 @@ def export_network(
         scores=scores,
         parity=parity.model_dump(mode="json"),
     )
-    write_package(
-        out,
-        graph_bytes,
-        manifest,
-        write_card(manifest, out, latency),
-        check=lambda path: _try(path, network, size_px, parity),
-        overwrite=overwrite,
-    )
+    with TemporaryDirectory() as folder:
+        package = Path(folder) / "model.tapetum" if is_plain else out
+        write_package(
+            package,
+            graph_bytes,
+            manifest,
+            write_card(manifest, out, latency),
+            check=lambda path: _try(path, network, size_px, parity),
+            overwrite=overwrite,
+        )
+        if is_plain:
+            write_standalone(open_package(package), out)
     return Exported(path=str(out), size_bytes=out.stat().st_size, parity=parity)
 
 
@@ -115,6 +131,17 @@ def _graph_of(network: Network) -> bytes:
     """Return the serialised graph of a network."""
     weights = {name: value.cpu().numpy() for name, value in network.state_dict().items()}
     return bytes(write_graph(network.architecture, weights).SerializeToString(deterministic=True))
+
+
+def _is_plain(out: Path, *, overwrite: bool) -> bool:
+    """Return whether a plain graph is requested; refuse other endings and an existing graph."""
+    ending = out.suffix.lower()
+    if ending not in ("", ".tapetum", ".onnx"):
+        problem = f"an export ends in .tapetum or .onnx, not in {ending}"
+        raise PackageError(problem, "choose one of these endings")
+    if ending == ".onnx" and out.exists() and not (overwrite and out.is_file()):
+        raise PackageError(f"{out} exists already", "choose another name, or overwrite it")
+    return ending == ".onnx"
 
 
 def _try(path: Path, network: Network, size_px: int, parity: Parity) -> None:

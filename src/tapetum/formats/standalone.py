@@ -37,7 +37,12 @@ def write_standalone(package: Package, path: Path) -> None:
     """
     content = standalone_graph(package).SerializeToString(deterministic=True)
     _check(package, content)
-    write_atomically(path, content)
+    try:
+        write_atomically(path, content)
+    except OSError as error:
+        raise PackageError(
+            f"cannot write {path}: {error.strerror or error}", "check the folder and its free space"
+        ) from error
 
 
 def standalone_graph(package: Package) -> onnx.ModelProto:

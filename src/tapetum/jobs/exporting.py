@@ -1,4 +1,4 @@
-"""Export a finished run as a package."""
+"""Export a finished run as a package, or as a plain ONNX graph."""
 
 from pathlib import Path
 
@@ -13,6 +13,9 @@ __all__ = ["export", "export_run", "subject_of_run"]
 def export(run: str | Path, out: str | Path, *, overwrite: bool = False) -> Exported:
     """Write the package of a finished run, and check that it computes what the network computes.
 
+    A name that ends in ``.onnx`` gets a plain graph instead, for other runtimes and languages. It
+    prepares images itself, and returns probabilities and the denoised image.
+
     Example:
         >>> import tapetum
         >>> exported = tapetum.export("runs/digits", "digits.tapetum")
@@ -21,12 +24,13 @@ def export(run: str | Path, out: str | Path, *, overwrite: bool = False) -> Expo
 
     Args:
         run: Folder of the run.
-        out: Package to write; its name usually ends in ``.tapetum``.
+        out: File to write; its ending, ``.tapetum`` or ``.onnx``, decides what.
         overwrite: Whether to replace an existing file.
 
     Raises:
         RunError: The run is not finished, or its network has no architecture.
-        PackageError: ``out`` exists, or the graph does not compute what the network computes.
+        PackageError: ``out`` exists or has another ending, or the graph does not compute what the
+            network computes.
     """
     return export_run(Path(run), Path(out), overwrite=overwrite)
 
