@@ -21,7 +21,6 @@ from onnx import TensorProto, helper, numpy_helper
 from tapetum.errors import PackageError
 from tapetum.records import write_atomically
 from tapetum.runtime import GraphSession, Manifest, Package, Predictor, Preparation
-from tapetum.runtime.session import keep_outputs
 
 __all__ = ["standalone_graph", "write_standalone"]
 
@@ -60,11 +59,11 @@ def standalone_graph(package: Package) -> onnx.ModelProto:
         )
     draft = _Draft()
     if manifest.denoises:
-        draft.branch(model, "denoised", "noisy")
+        draft.branch(package, "denoised", "noisy")
         draft.add("Clip", ["denoised/raw", draft.number(0.0), draft.number(1.0)], "denoised")
     if manifest.classifies:
         source = draft.prepared(preparation) if manifest.labels == "whole" else "noisy"
-        draft.branch(model, "logits", source)
+        draft.branch(package, "logits", source)
         draft.add("Softmax", ["logits/raw"], "probabilities", axis=-1)
     return _assembled(draft, manifest, model)
 
@@ -92,9 +91,9 @@ class _Draft:
         """Return the name of a float32 scalar."""
         return self._constant(np.array(value, np.float32))
 
-    def branch(self, model: onnx.ModelProto, output: str, source: str) -> None:
+    def branch(self, package: Package, output: str, source: str) -> None:
         """Add the nodes behind one output of a graph, fed with ``source``; they end in ``/raw``."""
-        graph = keep_outputs(model, [output]).graph
+        graph = onnx.load_model_from_string(package.graph_for([output])).graph
         made = {name for node in graph.node for name in node.output}
         names = {name: f"{output}/{name}" for name in made} | {"noisy": source}
         names[output] = f"{output}/raw"

@@ -2,7 +2,6 @@
 
 import os
 import time
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -10,7 +9,7 @@ from numpy.typing import NDArray
 
 from tapetum.errors import InputError, PackageError
 from tapetum.runtime.package import Package
-from tapetum.runtime.session import GraphSession, keep_outputs
+from tapetum.runtime.session import GraphSession
 from tapetum.runtime.tiles import Limits, Window, copy_core, plan_runs
 
 __all__ = ["Answer", "PackagedNetwork"]
@@ -52,7 +51,7 @@ class PackagedNetwork:
     ) -> None:
         self.manifest = package.manifest
         self.max_pixels = max_pixels
-        self._graph_bytes = package.graph_bytes
+        self._package = package
         self._threads = threads
         self._provider = provider
         self._sessions: dict[tuple[int, tuple[str, ...]], GraphSession] = {}
@@ -68,7 +67,7 @@ class PackagedNetwork:
         found = self._sessions.get(key)
         if found is None:
             opened = GraphSession(
-                self._graph_for(outputs), threads=self._threads, provider=self._provider
+                self._package.graph_for(outputs), threads=self._threads, provider=self._provider
             )
             found = self._sessions.setdefault(key, opened)  # of two threads, the first one counts
         return found
@@ -153,15 +152,6 @@ class PackagedNetwork:
                     f"{self.manifest.name} returned numbers that are not finite",
                     "its weights are damaged: train or export it again",
                 )
-
-    def _graph_for(self, outputs: Sequence[str]) -> bytes:
-        """Return the graph, reduced to some of its outputs if it has more."""
-        if len(outputs) == self.manifest.denoises + self.manifest.classifies:
-            return self._graph_bytes
-        import onnx
-
-        smaller = keep_outputs(onnx.load_model_from_string(self._graph_bytes), outputs)
-        return bytes(smaller.SerializeToString())
 
 
 def _softmax(logits: _Floats) -> _Floats:

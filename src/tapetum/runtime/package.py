@@ -21,7 +21,7 @@ import json
 import os
 import struct
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
@@ -35,6 +35,7 @@ from tapetum.errors import InputError, PackageError
 from tapetum.records import open_regular, parse_json, write_atomically
 from tapetum.runtime.graphcheck import graph_faults, opset_of
 from tapetum.runtime.manifest import SCHEMA_VERSION, Manifest
+from tapetum.runtime.session import keep_outputs
 
 if TYPE_CHECKING:  # imported where it is used, so that this module loads quickly
     import onnx
@@ -58,6 +59,15 @@ class Package:
     manifest: Manifest
     graph_bytes: bytes
     card: str
+
+    def graph_for(self, outputs: Sequence[str]) -> bytes:
+        """Return the graph, reduced to the nodes and weights behind some of its outputs."""
+        if len(outputs) == self.manifest.denoises + self.manifest.classifies:
+            return self.graph_bytes
+        import onnx
+
+        smaller = keep_outputs(onnx.load_model_from_string(self.graph_bytes), outputs)
+        return bytes(smaller.SerializeToString())
 
 
 def write_package(
