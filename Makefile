@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test test-paper check docs paper clean
+.PHONY: help demo test test-paper test-gpu check docs paper clean
 .DELETE_ON_ERROR:
 
 help:
@@ -11,6 +11,7 @@ help:
 	@echo "make test   every check and every quick test"
 	@echo "make paper  set up the reproduction of the paper (paper/README.md)"
 	@echo "make test-paper  the quick tests of the reproduction"
+	@echo "make test-gpu  what only runs on a GPU; skipped without one"
 	@echo "make check  the checks alone: ruff, mypy, import-linter, faces of rooms, codespell"
 	@echo "make docs   build the documentation site into site/; warnings are errors"
 	@echo "make clean  remove the environment, caches and builds; runs/ stays"
@@ -27,6 +28,9 @@ test: check
 # The reproduction of the paper has its own tests and its own pytest settings.
 test-paper: $(VENV)/.dev-installed
 	cd paper && OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE ../$(BIN)/python -m pytest -n 2
+
+test-gpu: $(VENV)/.dev-installed
+	cd paper && ../$(BIN)/python -m pytest tests/test_gpu.py -rs
 
 paper: $(VENV)/.dev-installed
 	@echo "Ready: $(BIN)/python -m tapetum_paper --list"

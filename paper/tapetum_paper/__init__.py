@@ -13,6 +13,7 @@ from tapetum.progress import ProgressCallback, silent
 from tapetum.report import content
 from tapetum_paper.compare import comparison
 from tapetum_paper.controlled import figure_3, figure_9, table_1, table_7, table_8
+from tapetum_paper.effort import Effort, expected_effort
 from tapetum_paper.figures import drawing
 from tapetum_paper.plan import Cell, CellResult, Experiment, Outcome, Scale
 from tapetum_paper.results import gather, time_networks
@@ -35,6 +36,7 @@ __all__ = [
     "ALL",
     "Cell",
     "CellResult",
+    "Effort",
     "Experiment",
     "Outcome",
     "Reproduced",
@@ -87,6 +89,7 @@ def reproduce(
     data_root: Path | None = None,
     download: bool = False,
     times: bool = True,
+    announce: Callable[[Effort], None] | None = None,
     progress: ProgressCallback = silent,
 ) -> Reproduced:
     """Run the unfinished part of an experiment.
@@ -101,6 +104,7 @@ def reproduce(
         download: Whether MNIST may be downloaded.
         times: Whether to measure the latency of all trained networks, where it is a column; no
             other program should run meanwhile.
+        announce: Receives what the unfinished part will cost, before it starts.
         progress: Receives the progress of every step.
 
     Raises:
@@ -109,9 +113,12 @@ def reproduce(
         DataError: The images are missing.
         TrainingError: A training cannot continue; results of other cells are kept.
     """
+    cells = chosen(experiment, only)
+    if announce is not None:
+        announce(expected_effort(experiment, cells, results=results, data_root=data_root))
     done = run_cells(
         experiment,
-        chosen(experiment, only),
+        cells,
         out=out,
         results=results,
         data_root=data_root,

@@ -72,7 +72,8 @@ def reproduce(
 ) -> None:
     """Reproduce one table or figure of the paper and compare the results with it.
 
-    Finished networks are not trained again, and interrupted trainings continue.
+    Finished networks are not trained again, and interrupted trainings continue. The command first
+    prints how many hours and how much disk space the unfinished networks will take.
 
     Examples:
 
@@ -103,6 +104,7 @@ def reproduce(
                 data_root=data_root,
                 download=download,
                 times=times,
+                announce=lambda effort: typer.echo(effort, err=True),
                 progress=progress,
             )
         if as_json:
