@@ -166,13 +166,13 @@ def _read(file: ImageFile, decoding: Decoding) -> tuple[Pixels, tuple[str, ...]]
     """Return the pixels of an image and its twin, and the notes of its decoding."""
     clean = image.decode_image(file.path, white=decoding.white, frame=file.frame)
     if file.noisy_path is None:
-        return Pixels(_kept(file, clean, decoding), None), clean.notes
+        return Pixels(_kept(clean, decoding), None), clean.notes
     with _of_twin(file):
         noisy = image.decode_image(file.noisy_path, white=decoding.white, frame=file.frame)
     if noisy.pixels.shape[1:] != clean.pixels.shape[1:]:
         problem = f"it is {_size(clean)}, its noisy twin {_size(noisy)}"
         raise DataError(problem, "give twins the same size")
-    return Pixels(_kept(file, clean, decoding), _kept(file, noisy, decoding)), clean.notes
+    return Pixels(_kept(clean, decoding), _kept(noisy, decoding)), clean.notes
 
 
 class _Memory:
@@ -201,14 +201,9 @@ def _of_twin(file: ImageFile) -> Iterator[None]:
         raise DataError(problem, error.remedy) from error
 
 
-def _kept(file: ImageFile, decoded: DecodedImage, decoding: Decoding) -> Integers:
+def _kept(decoded: DecodedImage, decoding: Decoding) -> Integers:
     over = Preparation(channels=len(decoded.pixels), background=decoding.background)
     pixels = over.colours(decoded)
-    if file.box is not None:
-        left, top, right, bottom = (round(edge) for edge in file.box)
-        pixels = pixels[:, max(0, top) : bottom, max(0, left) : right]
-        if 0 in pixels.shape:
-            raise DataError(f"its box {file.box} lies outside of the image", "correct the box")
     height, width = pixels.shape[1:]
     limit_px = decoding.largest_px
     ratio = 1.0 if limit_px is None else limit_px / min(height, width)

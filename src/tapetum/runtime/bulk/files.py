@@ -78,6 +78,7 @@ def _predict(
     if images:
         written["denoised"] = _write(job, task, images)
     notes = [file.note for file in written.values() if file.note]
+    notes += [note for image in images for note in image.notes]
     return [
         row_of(
             task,

@@ -106,12 +106,18 @@ class DecodedImage:
             object.__setattr__(self, "white", largest_value(self.bit_depth))
 
     def as_file_of(self, source: "DecodedImage") -> "DecodedImage":
-        """Return this image with the depth, scale, metadata and format of another one's file."""
+        """Return this image with the depth, scale, metadata and format of another one's file.
+
+        A colour profile describes certain channels, so it is left out where they differ.
+        """
+        metadata = source.metadata
+        if self.mode != source.mode:
+            metadata = replace(metadata, icc_profile=None)
         return replace(
             self,
             bit_depth=source.bit_depth,
             white=source.white,
-            metadata=source.metadata,
+            metadata=metadata,
             format=source.format,
         )
 

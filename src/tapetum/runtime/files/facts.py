@@ -156,4 +156,6 @@ def _is_grey(image: Image.Image) -> bool:
         return all(
             colours[i] == colours[i + 1] == colours[i + 2] for i in range(0, len(colours) - 2, step)
         )
+    if str(_first_argument(image)).startswith("LA"):
+        return True
     return image.mode in ("1", "L", "LA", "La", "F") or image.mode.startswith("I")

@@ -44,11 +44,12 @@ def npy_frames(source: Source, *, only: int | None = None) -> Iterator[StoredIma
 
 
 def encode_npy(frames: Sequence[Samples]) -> bytes:
-    """Encode frames as the bytes of an array: (h, w, c), (h, w) for grey, with n first if many."""
-    stack = np.stack(frames)
-    stack = stack[..., 0] if stack.shape[-1] == 1 else stack
+    """Encode frames as the bytes of an array: (n, h, w, c) for many, (h, w) for one of grey."""
+    values = np.stack(frames) if len(frames) > 1 else frames[0]
+    if values.shape[2:] == (1,):
+        values = values[:, :, 0]
     file = io.BytesIO()
-    np.save(file, stack if len(frames) > 1 else stack[0], allow_pickle=False)
+    np.save(file, values, allow_pickle=False)
     return file.getvalue()
 
 

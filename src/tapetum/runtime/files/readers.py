@@ -8,6 +8,7 @@ from tapetum.runtime.files.decoded import StoredImage
 from tapetum.runtime.files.dicom import dicom_facts, dicom_frames, is_dicom
 from tapetum.runtime.files.facts import ImageFacts, pillow_facts
 from tapetum.runtime.files.npy import npy_facts, npy_frames
+from tapetum.runtime.files.pnm import is_deep_pnm, pnm_facts, pnm_frames
 from tapetum.runtime.files.reading import pillow_frames
 from tapetum.runtime.files.source import Source, add_heif, signature
 from tapetum.runtime.files.tiffread import (
@@ -70,6 +71,8 @@ def reader_of(source: Source) -> Reader:
     if head[4:8] == b"ftyp" and head[8:12] in _HEIF_BRANDS:
         add_heif()
         return _PILLOW
+    if is_deep_pnm(head):
+        return Reader(pnm_facts, pnm_frames)
     reason = tiff_reason(source) if head.startswith(TIFF_SIGNATURES) else None
     if reason is None:
         return _PILLOW

@@ -92,7 +92,8 @@ def _shallow(image: Image.Image) -> NDArray[np.uint8]:
     has_alpha = image.has_transparency_data
     target = ("LA" if has_alpha else "L") if is_grey else ("RGBA" if has_alpha else "RGB")
     samples = np.atleast_3d(np.asarray(ImageOps.exif_transpose(image).convert(target)))
-    may_be_grey = image.mode in ("P", "PA") or image.format == "GIF"  # later frames are RGB
+    # Later frames of a GIF are RGB, and a WebP file has no grey.
+    may_be_grey = image.mode in ("P", "PA") or image.format in ("GIF", "WEBP")
     if may_be_grey and (samples[:, :, :3] == samples[:, :, :1]).all():
         samples = samples[:, :, [0, 3]] if has_alpha else samples[:, :, :1]
     return samples
@@ -129,8 +130,6 @@ def _require_unsigned(tags: Any) -> None:
 def _deep_rawmode(image: Image.Image) -> str | None:
     """Return Pillow's raw mode of a file with 16-bit colour; None for other files."""
     for tile in getattr(image, "tile", ()):
-        if tile.codec_name.startswith("ppm") and image.mode == "RGB" and tile.args[-1] > 255:
-            raise DataError("16-bit colour in a PPM file cannot be read", "save it as 16-bit PNG")
         rawmode = tile.args if isinstance(tile.args, str) else (tile.args or ("",))[0]
         if ";16" in str(rawmode) and not image.mode.startswith("I"):
             return str(rawmode)

@@ -10,8 +10,9 @@ from PIL import Image, PngImagePlugin
 
 from tapetum.errors import DataError, nearest
 from tapetum.records import write_atomically
-from tapetum.runtime.files.decoded import DecodedImage, Metadata
+from tapetum.runtime.files.decoded import DecodedImage, Metadata, largest_value
 from tapetum.runtime.files.npy import encode_npy
+from tapetum.runtime.files.pnm import encode_pnm16
 from tapetum.runtime.files.source import add_heif, reasons_in_words
 from tapetum.runtime.files.tiff import encode_tiff
 from tapetum.runtime.png16 import encode_png16
@@ -49,7 +50,7 @@ _FORMATS: Mapping[str, _Format] = {
     "GIF": _Format((".gif",), {}, alpha=True, frames=True),
     "BMP": _Format((".bmp",), {}),
     "DIB": _Format((".dib",), {}),
-    "PPM": _Format((".ppm", ".pgm", ".pnm"), {}, (8, 16)),
+    "PPM": _Format((".ppm", ".pgm", ".pnm"), {}, (8, 16), colour_depth=16),
     "JPEG2000": _Format((".jp2",), {}, (8, 16), alpha=True),
     "NPY": _Format((".npy",), {}, (8, 16, 32), alpha=True, frames=True, colour_depth=32),
     "HEIF": _Format(
@@ -153,12 +154,17 @@ def encode_frames(frames: Iterable[DecodedImage], suffix: str) -> bytes:
     """
     images = list(frames)
     name = _format_of(suffix)
+    if not images:
+        raise DataError("there is no frame to write", "give at least one image")
     for image in images:
         misfit = _misfit(image, name, len(images))
         if misfit is not None:
             raise DataError(misfit, f"write a {_refuge(image, len(images))}")
     if name == "TIFF":
         return encode_tiff((image.to_samples(), image.metadata) for image in images)
+    if name == "PPM" and images[0].bit_depth == 16:
+        samples = images[0].to_samples().astype(np.uint16)
+        return encode_pnm16(samples, images[0].white or largest_value(16))
     if name == "NPY":
         return encode_npy([image.to_samples() for image in images])
     if name == "PNG" and images[0].bit_depth == 16:
@@ -178,7 +184,7 @@ def _misfit(image: DecodedImage, name: str, num_frames: int) -> str | None:
     """Describe what a format cannot keep of an image; None if it keeps depth, alpha and frames."""
     kind = _FORMATS[name]
     deepest = max(kind.depths) if image.mode == "grey" else kind.colour_depth
-    if image.bit_depth > deepest or (name == "PPM" and image.mode == "rgb" and image.bit_depth > 8):
+    if image.bit_depth > deepest:
         what = "floats" if image.bit_depth == 32 else "16 bits"
         return f"{name} cannot keep {what} of {image.mode} here"
     if image.alpha is not None and not kind.alpha:
@@ -207,6 +213,8 @@ def _encode_by_pillow(images: Sequence[DecodedImage], name: str) -> bytes:
     if name == "HEIF":
         add_heif()
     pictures = [_picture(image) for image in images]
+    if name == "WEBP":  # Pillow gives animations of grey images an alpha
+        pictures = [one.convert("RGB") if one.mode == "L" else one for one in pictures]
     options = dict(_FORMATS[name].options) | _save_options(images[0].metadata, name)
     if len(images) > 1:
         durations = [image.metadata.duration_ms or 100 for image in images]
