@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from tapetum.data import Dataset, Samples
 from tapetum.errors import InputError
 from tapetum.evaluation import Answer, score
-from tapetum.noise import Gaussian, Noise, Speckle, add_noise, generator_for
+from tapetum.noise import Gaussian, Noise, Speckle, add_noise, generator_for_image
 from tapetum.runtime import DecodedImage, Preparation
 from tapetum.scores import Scores
 from tiny_training import SIZE_PX, TINY_DATA, Squares
@@ -62,13 +62,14 @@ def test_leaving_the_image_scores_the_noise() -> None:
 
 
 def test_the_noise_is_that_of_predict() -> None:
-    """Noise depends on seed and index alone and is added to the image as it is decoded."""
+    """Noise depends on seed and image alone and is added to the image as it is decoded."""
     subject = Fake()
     scored(subject, Squares(3), LEVELS, seed=5, protocol="camera")
     for place, given in enumerate(subject.given):
         index, level = divmod(place, 2)
         clean = Squares(3).sample(index).image.pixels
-        noisy = add_noise(clean, LEVELS[level], generator_for(5, index), protocol="camera")
+        generator = generator_for_image(clean, 5)
+        noisy = add_noise(clean, LEVELS[level], generator, protocol="camera")
         np.testing.assert_array_equal(given.pixels, noisy)
 
 

@@ -269,6 +269,21 @@ def test_a_row_says_what_was_predicted(joint: Path, tmp_path: Path) -> None:
     assert unsure.confidences == plain.confidences
 
 
+def test_a_white_level_is_that_of_the_request(joint: Path, tmp_path: Path) -> None:
+    """Twelve bits in sixteen are seen on their own scale, and written back on it."""
+    pixels = np.random.default_rng(0).random((1, 32, 32), dtype=np.float32)
+    full = save_image(tmp_path / "full.png", side=32, bit_depth=16)
+    deep = tmp_path / "deep.png"
+    write_image(deep, DecodedImage(pixels, None, 16, "grey", white=4095.0))
+    rows = [
+        rows_of(Job(package=joint, paths=[path], out=tmp_path / path.stem, white=white))[path.name]
+        for path, white in ((full, None), (deep, 4095.0))
+    ]
+    assert rows[0].confidences == pytest.approx(rows[1].confidences, abs=1e-3)
+    denoised = [read_image(Path(row.denoised or ""), white=65535.0).pixels for row in rows]
+    np.testing.assert_allclose(denoised[1] * 65535 / 4095, denoised[0], atol=1e-3)
+
+
 def test_a_full_disk_stops_the_job_with_its_reason(
     unet: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

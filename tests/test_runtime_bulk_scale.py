@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from kills import kill_everywhere
 from many_images import package_in, rows_by_name, save_image, save_images
 from tapetum.errors import InputError, RunError
 from tapetum.records import write_atomically
@@ -94,6 +95,30 @@ def test_a_torn_line_is_done_again(
     run_job(job, ONE, resume=True)
     assert list(rows_by_name(job.out).items()) == list(undisturbed.items())
     assert files_in(job.out) == {"predictions.jsonl", "request.json", "result.json"}
+
+
+def test_a_kill_at_any_step_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wherever it comes, the same request continues, and ends with the same files, bit by bit."""
+    denoiser = package_in(tmp_path, "unet-s")
+    folder = save_images(tmp_path / "in", 4)
+
+    def files_of(out: Path) -> dict[str, bytes]:
+        paths = [path for path in out.rglob("*") if path.is_file() and path.suffix == ".png"]
+        return {path.relative_to(out).as_posix(): path.read_bytes() for path in paths}
+
+    def work(number: int) -> None:
+        out = tmp_path / f"out{number}"
+        run_job(Job(package=denoiser, paths=[folder], out=out), ONE)
+
+    deaths = kill_everywhere(work, monkeypatch)
+    assert deaths > 6
+    whole = tmp_path / f"out{deaths}"
+    for number in range(deaths):
+        out = tmp_path / f"out{number}"
+        run_job(Job(package=denoiser, paths=[folder], out=out), ONE, resume=True)
+        assert files_of(out) == files_of(whole)
+        assert rows_by_name(out) == rows_by_name(whole)
+        assert not list(out.rglob(".*"))
 
 
 def test_a_finished_job_takes_new_images_alone(package: Path, tmp_path: Path) -> None:
@@ -320,11 +345,18 @@ def test_a_killed_command_with_workers_goes_on(package: Path, tmp_path: Path) ->
 
 @pytest.mark.slow
 def test_a_ray_cluster_shares_a_job(
-    job: Job, undisturbed: dict[tuple[str, int], object], monkeypatch: pytest.MonkeyPatch
+    job: Job,
+    tmp_path: Path,
+    undisturbed: dict[tuple[str, int], object],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The rows are those of one process."""
+    """The rows are those of one process, and nothing is left in the home folder."""
     pytest.importorskip("ray")
-    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    (tmp_path / "home").mkdir()
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "0" * 64)  # put back, for the command sets it
+    monkeypatch.delenv("RAY_AUTH_TOKEN")
     summary = run_job(job, Execution(ray="local"))
     assert summary is not None
+    assert not list((tmp_path / "home").iterdir())
     assert rows_by_name(job.out) == undisturbed

@@ -308,21 +308,18 @@ def generator_for(*key: SupportsIndex) -> np.random.Generator:
     return np.random.Generator(np.random.SFC64(entropy))
 
 
-def generator_for_image(
-    pixels: NDArray[np.float32], seed: int, frame: int = 0
-) -> np.random.Generator:
+def generator_for_image(pixels: NDArray[np.float32], seed: int) -> np.random.Generator:
     """Return the generator of the noise that is added to an image to score or show it.
 
     It depends on the values of the image, and so neither on its name nor on the images beside it:
-    scoring and prediction, whole or in parts, see the same noise.
+    scoring and prediction, of a whole folder or of a part, see the same noise.
 
     Args:
         pixels: The image; its bytes count.
         seed: Random seed.
-        frame: Number of the frame in its file, since frames may be equal.
     """
     digest = hashlib.blake2b(np.ascontiguousarray(pixels).tobytes(), digest_size=8).digest()
-    return generator_for(seed, int.from_bytes(digest), frame)
+    return generator_for(seed, int.from_bytes(digest))
 
 
 def parse_noise(text: str) -> Noise:

@@ -10,7 +10,7 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -173,12 +173,27 @@ def say_crowded(threads: int) -> None:
         say(f"{threads} threads share {cores} core{'s' if cores > 1 else ''} here", label="note")
 
 
-def answer(result: Any) -> None:
-    """Print a result as JSON on standard output; bytes that are no text are escaped."""
+def answer(result: Any, *, images: Iterable[Any] | None = None) -> None:
+    """Print a result as JSON on standard output; bytes that are no text are escaped.
+
+    Args:
+        result: The result.
+        images: Entries of a list that follows the fields of the result, printed one by one.
+    """
     with _standard_output():
-        is_unicode = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
-        text = json.dumps(result, indent=2, ensure_ascii=not is_unicode, default=str)
-        sys.stdout.write(text.encode("utf-8", "backslashreplace").decode() + "\n")
+        text = _as_json(result, indent=2)
+        if images is not None:
+            sys.stdout.write(text.removesuffix("\n}") + ',\n  "images": [')
+            for number, image in enumerate(images):
+                sys.stdout.write(f"{',' if number else ''}\n    {_as_json(image)}")
+            text = "\n  ]\n}"
+        sys.stdout.write(text + "\n")
+
+
+def _as_json(value: Any, *, indent: int | None = None) -> str:
+    is_unicode = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
+    text = json.dumps(value, indent=indent, ensure_ascii=not is_unicode, default=str)
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def show_scores(scores: "Scores | None") -> None:

@@ -36,7 +36,7 @@ _WHITE = option(
     None,
     DATA,
     "Stored value that means white in images of 16 bits or floats, such as 4095.",
-    shown="from the file",
+    shown="from the package or the file",
 )
 _FORMAT = option(
     None,
@@ -161,8 +161,8 @@ def _show(job: "bulk.Job", part: "bulk.Shard", summary: "bulk.Summary", *, as_js
     from tapetum.runtime import bulk
 
     if as_json:
-        images = [row.model_dump(mode="json") for row in bulk.read_rows(job.out, part)]
-        answer({"summary": summary.model_dump(mode="json"), "images": images})
+        images = (row.model_dump(mode="json") for row in bulk.read_rows(job.out, part))
+        answer({"summary": summary.model_dump(mode="json")}, images=images)
     else:
         if summary.num_rows <= MOST_ROWS_SHOWN:
             header = ("image", "label", "confidence", "ms", "denoised")

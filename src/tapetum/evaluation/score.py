@@ -15,7 +15,7 @@ from tapetum.data import Dataset, Sample
 from tapetum.errors import InputError
 from tapetum.evaluation.subject import Subject
 from tapetum.evaluation.tally import Tally
-from tapetum.noise import Noise, Protocol, add_noise, generator_for
+from tapetum.noise import Noise, Protocol, add_noise, generator_for, generator_for_image
 from tapetum.progress import ProgressCallback, silent
 from tapetum.runtime import DecodedImage
 from tapetum.scores import ScoreRow, Scores
@@ -69,7 +69,7 @@ def score(
         sample = images.sample(index)
         clean = subject.preparation.colours(sample.image) if index in compared else None
         for level, tally in zip(levels, tallies, strict=True):
-            given = _noisy(sample, level, protocol, seed, index)
+            given = _noisy(sample, level, protocol, seed)
             answer = subject.predict(given, sample.boxes, with_image=clean is not None)
             noisy = None if clean is None else subject.preparation.colours(given)
             tally.add(answer, noisy=noisy, clean=clean, labels=sample.labels)
@@ -92,15 +92,13 @@ def _compared(
     return set(order[:count].tolist())
 
 
-def _noisy(
-    sample: Sample, level: Noise | None, protocol: Protocol, seed: int, index: int
-) -> DecodedImage:
+def _noisy(sample: Sample, level: Noise | None, protocol: Protocol, seed: int) -> DecodedImage:
     """Return the noisy image that the network gets."""
     if sample.noisy is not None:
         return sample.noisy
     if level is None:
         return sample.image
-    generator = generator_for(seed, index)
+    generator = generator_for_image(sample.image.pixels, seed)
     pixels = add_noise(sample.image.pixels, level, generator, protocol=protocol)
     return replace(sample.image, pixels=pixels)
 

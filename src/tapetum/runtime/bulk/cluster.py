@@ -1,6 +1,7 @@
 """Workers on a Ray cluster, whose machines see the same files under the same paths."""
 
 import os
+import secrets
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,6 +28,8 @@ def ray_workers(job: Job, execution: Execution) -> Iterator[tuple[int, Start]]:
         InputError: There is no such cluster.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    if execution.ray == LOCAL:  # else Ray makes a token below the home folder
+        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
     ray: Any  # its functions have few types
     try:
         import ray
@@ -58,7 +61,6 @@ def _options(execution: Execution, place: str) -> dict[str, Any]:
         return {"address": execution.ray, **quiet}
     return {
         "address": LOCAL,
-        "num_cpus": execution.workers,
         "include_dashboard": False,
         "_temp_dir": place,
         **quiet,

@@ -61,20 +61,15 @@ def row_of(task: Task, **values: Any) -> PredictionRow:
 def _predict(
     predictor: Predictor, job: Job, execution: Execution, task: Task
 ) -> list[PredictionRow]:
-    frames = list(
-        read_frames(task.source, white=job.white, max_megapixels=execution.max_megapixels)
-    )
+    white = predictor.manifest.preparation.white
+    frames = list(read_frames(task.source, white=white, max_megapixels=execution.max_megapixels))
     written: dict[str, _Written] = {}
     if job.noise is not None:
-        frames = [_noisy(frame, job.noise, job.seed, at) for at, frame in enumerate(frames)]
+        frames = [_noisy(frame, job.noise, job.seed) for frame in frames]
         written["noisy"] = _write(job, task, frames, kind=".noisy")
     boxes = _boxes_of(predictor, job, task)
     predictions = [predictor(frame, boxes=boxes) for frame in frames]
-    images = [
-        prediction.denoised.as_file_of(frame)
-        for frame, prediction in zip(frames, predictions, strict=True)
-        if prediction.denoised is not None
-    ]
+    images = [each.denoised for each in predictions if each.denoised is not None]
     if images:
         written["denoised"] = _write(job, task, images)
     notes = [file.note for file in written.values() if file.note]
@@ -86,7 +81,7 @@ def _predict(
             num_frames=len(frames),
             height_px=frame.pixels.shape[1],
             width_px=frame.pixels.shape[2],
-            warnings=tuple(dict.fromkeys([*frame.notes, *notes])),
+            warnings=tuple(dict.fromkeys([*(prediction.denoised or frame).notes, *notes])),
             **{name: file.path for name, file in written.items()},
             **_values(job, prediction),
         )
@@ -94,8 +89,8 @@ def _predict(
     ]
 
 
-def _noisy(frame: DecodedImage, noise: Noise, seed: int, number: int) -> DecodedImage:
-    generator = generator_for_image(frame.pixels, seed, number)
+def _noisy(frame: DecodedImage, noise: Noise, seed: int) -> DecodedImage:
+    generator = generator_for_image(frame.pixels, seed)
     return replace(frame, pixels=add_noise(frame.pixels, noise, generator))
 
 

@@ -61,7 +61,7 @@ class Job:
         reject_below: Labels of a lower confidence are ``unknown``.
         probabilities: Whether each row lists the probabilities of all classes.
         file_format: File type of the denoised images, such as ``png``; None for that of the input.
-        white: Stored value that means white, where the package does not say it.
+        white: Stored value that means white; None for what the package or the file says.
     """
 
     package: Path

@@ -1,6 +1,7 @@
 """One command at a time in a folder: a lock that ends with its processes and leaves no file."""
 
 import errno
+import logging
 import os
 import time
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ except ImportError:  # Windows has no such lock
     fcntl = None  # type: ignore[assignment]
 
 _BETWEEN_TRIES_S = 0.05
+_log = logging.getLogger(__name__)
 
 
 @contextmanager
@@ -33,9 +35,11 @@ def hold(path: Path, *, shared: bool = False, wait_s: float = 0.0) -> Iterator[i
     """
     descriptor = os.open(path, os.O_RDONLY)
     try:
-        until = time.monotonic() + wait_s
+        start = time.monotonic()
         while not _is_ours(descriptor, shared=shared):
-            if time.monotonic() >= until:
+            if wait_s and time.monotonic() - start < _BETWEEN_TRIES_S:
+                _log.warning("waiting for another command that writes to %s", path)
+            if time.monotonic() - start >= wait_s:
                 raise RunError(
                     f"another command is writing to {path}", "wait for it, or choose another --out"
                 )

@@ -1,12 +1,15 @@
 """Predict one shard in this process: image by image, each with its files and its rows."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from tapetum.errors import InputError
+from tapetum.records import changed
 from tapetum.runtime.bulk.files import predict_file, row_of
 from tapetum.runtime.bulk.job import Execution, Job
 from tapetum.runtime.bulk.plan import Shard, plan
 from tapetum.runtime.bulk.rows import DoneImages, RowsFile
+from tapetum.runtime.package import open_package
 from tapetum.runtime.predictor import Predictor
 
 __all__ = ["open_predictor", "predict_shard"]
@@ -20,8 +23,15 @@ def open_predictor(job: Job, execution: Execution) -> Predictor:
     Raises:
         InputError: The package does not fit what is requested.
     """
-    predictor = Predictor.open(
-        job.package,
+    package = open_package(job.package)
+    if job.white is not None:
+        preparation = changed(
+            package.manifest.preparation, {"white": job.white}, what="the preparation of images"
+        )
+        manifest = package.manifest.model_copy(update={"preparation": preparation})
+        package = replace(package, manifest=manifest)
+    predictor = Predictor(
+        package,
         threads=execution.threads or (1 if execution.is_shared else None),
         mode=job.mode,
         memory_mib=execution.memory_mib,
