@@ -10,6 +10,7 @@ import typer
 from tapetum import __version__
 from tapetum.cli.benchmark import benchmark
 from tapetum.cli.common import Command
+from tapetum.cli.data import data
 from tapetum.cli.demo import demo
 from tapetum.cli.doctor import doctor
 from tapetum.cli.evaluate import evaluate
@@ -60,7 +61,7 @@ def _main(
     pass
 
 
-commands = (demo, fit, search, train, evaluate, export, predict, benchmark, info, doctor)
+commands = (demo, data, fit, search, train, evaluate, export, predict, benchmark, info, doctor)
 for command in commands:
     app.command(cls=PanelCommand)(command)
 app.add_typer(latency, name="latency")

@@ -20,6 +20,9 @@ def evaluate(
     ),
     *,
     data: str = options.FOLDER,
+    labels: Path | None = options.LABELS,
+    layout: options.LayoutName | None = options.LAYOUT,
+    group_by: str | None = options.GROUP_BY,
     part: Literal["validation", "all"] = option(
         "validation",
         DATA,

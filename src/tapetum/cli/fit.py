@@ -37,6 +37,9 @@ def fit(
     size_px: int | None = _of_table(
         "from DATA", DATA, "Height and width of images, in pixels.", "--size"
     ),
+    labels: Path | None = options.LABELS,
+    layout: options.LayoutName | None = options.LAYOUT,
+    group_by: str | None = options.GROUP_BY,
     noise: str | None = options.NOISE,
     protocol: options.ProtocolName | None = options.PROTOCOL,
     space: str | None = _of_table("dc-nas", SEARCH, options.SPACE_HELP),

@@ -6,17 +6,19 @@ import typer
 
 __all__ = [
     "ADVANCED", "BATCH", "BATCH_SIZE", "BUDGET", "BUDGET_INCLUDES", "DATA", "DATA_ROOT",
-    "DECODER_HELP", "DEPTH_HELP", "DOWNLOAD", "EPOCHS", "FOLDER", "FROM_RECIPE", "JSON", "MINUTES",
-    "NETWORKS_HELP", "NOISE", "OPERATORS_HELP", "OUT", "OUTPUT", "OVERWRITE", "PACKAGE_THREADS",
-    "PROTOCOL", "RECIPE", "RECIPE_SEED", "RESUME", "RUNTIME", "SCALE", "SEARCH", "SEARCH_EPOCHS",
-    "SEARCH_RECIPE", "SEED_HELP", "SPACE_HELP", "TARGET_MS", "TEST_COUNT", "THREADS", "TRAINING",
-    "TRAIN_COUNT", "UP_HELP", "Decoder", "Includes", "ProtocolName", "RuntimeName", "Up", "option",
+    "DECODER_HELP", "DEPTH_HELP", "DOWNLOAD", "EPOCHS", "FOLDER", "FROM_RECIPE", "GROUP_BY",
+    "JSON", "LABELS", "LAYOUT", "MINUTES", "NETWORKS_HELP", "NOISE", "OPERATORS_HELP", "OUT",
+    "OUTPUT", "OVERWRITE", "PACKAGE_THREADS", "PROTOCOL", "RECIPE", "RECIPE_SEED", "RESUME",
+    "RUNTIME", "SCALE", "SEARCH", "SEARCH_EPOCHS", "SEARCH_RECIPE", "SEED_HELP", "SPACE_HELP",
+    "TARGET_MS", "TEST_COUNT", "THREADS", "TRAINING", "TRAIN_COUNT", "UP_HELP", "Decoder",
+    "Includes", "LayoutName", "ProtocolName", "RuntimeName", "Up", "option",
 ]  # fmt: skip
 
 # Panels of a help page.
 DATA, BUDGET, SEARCH, TRAINING = "Data", "Budget", "Search", "Training"
 OUTPUT, SCALE, ADVANCED = "Output", "Scale", "Advanced"
 
+LayoutName = Literal["classes", "leaves", "flat", "pairs", "parts", "pooled"]
 Decoder = Literal["conv", "mbconv", "mbconv-1", "mbconv-3", "searched"]
 ProtocolName = Literal["benchmark", "camera"]
 Includes = Literal["network", "preparation", "call"]
@@ -45,6 +47,27 @@ def option(
 FROM_RECIPE = "from the recipe"
 
 FOLDER = option(..., DATA, "Folder of images, 'digits' or 'digit-crops'.")
+LABELS = option(
+    None,
+    DATA,
+    "Table of labels (CSV) with columns for file and label, and for split and box if wanted.",
+    metavar="FILE",
+    shown="one in the folder",
+)
+LAYOUT = option(
+    None,
+    DATA,
+    "Reading of a folder that can be read in two ways.",
+    shown="by names and structure",
+)
+GROUP_BY = option(
+    None,
+    DATA,
+    "Keep images of one group on one side of the split: 'folder', or a regular expression on the "
+    "path whose first group names it.",
+    metavar="folder|REGEX",
+    shown="each file alone",
+)
 NOISE = option(
     None,
     DATA,

@@ -22,6 +22,9 @@ def search(
     latency: Path = option(
         ..., BUDGET, "Latency table, as written by 'tapetum latency measure'.", metavar="TABLE"
     ),
+    labels: Path | None = options.LABELS,
+    layout: options.LayoutName | None = options.LAYOUT,
+    group_by: str | None = options.GROUP_BY,
     noise: str | None = options.NOISE,
     recipe: str = options.SEARCH_RECIPE,
     loss: Literal["names", "both"] | None = option(

@@ -19,6 +19,9 @@ def train(
     ),
     *,
     data: str = options.FOLDER,
+    labels: Path | None = options.LABELS,
+    layout: options.LayoutName | None = options.LAYOUT,
+    group_by: str | None = options.GROUP_BY,
     size_px: int | None = option(
         None,
         DATA,

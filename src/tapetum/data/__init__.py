@@ -10,13 +10,11 @@ from tapetum.data.dataset import Dataset, DatasetInfo, ImageDataset, Sample, Sam
 from tapetum.data.folder import describe_folder
 from tapetum.data.open import open_dataset
 from tapetum.data.splitlist import SplitList
-from tapetum.data.summary import FolderSummary
 
 __all__ = [
     "Augmentation",
     "Dataset",
     "DatasetInfo",
-    "FolderSummary",
     "ImageDataset",
     "Sample",
     "Samples",

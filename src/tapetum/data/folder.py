@@ -20,7 +20,7 @@ from tapetum.data.summary import FolderSummary, summarise
 from tapetum.data.survey import look
 from tapetum.data.views import FolderDataset
 from tapetum.errors import DataError
-from tapetum.runtime import Preparation, Resize, Split
+from tapetum.runtime import Preparation, Resize, Split, display_name
 
 __all__ = ["VAL_FRACTION", "describe_folder", "open_folder"]
 
@@ -87,40 +87,47 @@ def open_folder(
     names = layout.class_names
     part = partial(FolderDataset, class_names=names, preparation=preparation, size_px=size.size_px)
     lists = list_split(layout, contents.seen, sides.train, sides.validation, seed=seed)
-    info = DatasetInfo(
-        source=str(root.resolve()),
-        description=f"{root}: {len(train):,} training and {len(val):,} validation images "
-        f"({sides.how}), {_kind(layout)}, {'grey' if channels == 1 else 'RGB'}, "
-        f"{size.size_px} x {size.size_px} px",
-        size_px=size.size_px,
-        channels=channels,
-        preparation=preparation,
-        class_names=layout.class_names,
-        num_train=len(train),
-        num_validation=len(val),
-        seed=seed,
-        split=_split(contents, lists, seed, val_fraction),
-        typical_px=_typical_px(contents),
-        is_paired=layout.is_paired,
-    )
     return Dataset(
         part(train, source=f"{len(train):,} training images of {root} ({sides.how})"),
         part(val, source=f"{len(val):,} validation images of {root} ({sides.how})"),
-        info,
+        _info(contents, preparation, sides, _rule(contents, val_fraction, lists)),
         tuple(contents.left_out),
         summary=_summary(contents, sides),
         split_list=lists,
     )
 
 
-def _split(contents: Contents, lists: SplitList, seed: int, val_fraction: float) -> Split:
+def _info(contents: Contents, preparation: Preparation, sides: Sides, split: Split) -> DatasetInfo:
+    """Return the facts that identify a dataset."""
+    layout, size_px = contents.layout, contents.size.size_px
+    colour = "grey" if preparation.channels == 1 else "RGB"
+    return DatasetInfo(
+        source=display_name(layout.root.resolve()),
+        description=f"{display_name(layout.root)}: {len(sides.train):,} training and "
+        f"{len(sides.validation):,} validation images ({sides.how}), {_kind(layout)}, {colour}, "
+        f"{size_px} x {size_px} px",
+        size_px=size_px,
+        channels=preparation.channels,
+        preparation=preparation,
+        class_names=layout.class_names,
+        num_train=len(sides.train),
+        num_validation=len(sides.validation),
+        seed=split.seed,
+        split=split,
+        typical_px=_typical_px(contents),
+        is_paired=layout.is_paired,
+    )
+
+
+def _rule(contents: Contents, val_fraction: float, lists: SplitList) -> Split:
+    """Return how the folder was divided."""
     ask = contents.ask
     return Split(
-        seed=seed,
+        seed=lists.seed,
         val_fraction=None if contents.layout.val is not None else val_fraction,
         group_by=ask.group_by,
         layout=ask.layout,
-        labels=None if ask.labels is None else str(ask.labels),
+        labels=None if ask.labels is None else display_name(ask.labels),
         num_files=len(lists.train) + len(lists.validation),
         files_sha256=digest_of(lists),
     )
@@ -131,20 +138,33 @@ def describe_folder(
     *,
     seed: int = 0,
     size_px: int | None = None,
-    val_fraction: float = VAL_FRACTION,
-    ask: Ask | None = None,
+    labels: Path | None = None,
+    layout: str | None = None,
+    group_by: str | None = None,
     looking: Progress | None = None,
 ) -> FolderSummary:
     """Return what a folder holds and how it is understood, without decoding all of it.
 
-    The arguments are those of :func:`open_folder`.
+    Example:
+        >>> from tapetum.data import describe_folder
+        >>> describe_folder(Path("photos")).train.num_images  # doctest: +SKIP
+        80
+
+    Args:
+        root: The folder.
+        seed: Seed of the split.
+        size_px: The training size; by default that of the images.
+        labels: A table of labels; by default one that lies in the folder.
+        layout: How to read a folder that can be read in two ways.
+        group_by: ``folder`` or a regular expression on the relative path.
+        looking: Called after each file with the number done and the number of all.
 
     Raises:
         DataError: There is no such folder, no readable image, or a reading in doubt.
     """
-    _check_request(size_px, None, val_fraction)
-    contents = read_contents(root, ask or Ask(), size_px, looking)
-    sides = drawn_sides(contents, seed, val_fraction)
+    _check_request(size_px, None, VAL_FRACTION)
+    contents = read_contents(root, Ask(layout, labels, group_by), size_px, looking)
+    sides = drawn_sides(contents, seed, VAL_FRACTION)
     return _summary(contents, sides)
 
 

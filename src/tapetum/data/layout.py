@@ -118,7 +118,7 @@ class Ask(NamedTuple):
         white: Stored value that 1.0 stands for in files of more than 8 bits; None to find it.
     """
 
-    layout: LayoutName | None = None
+    layout: str | None = None
     labels: Path | None = None
     group_by: str | None = None
     class_names: tuple[str, ...] = ()

@@ -1,17 +1,17 @@
 """Open a dataset: a folder of images, or the two-digit images of the controlled study."""
 
-from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from tapetum.data.dataset import Dataset, DatasetInfo, ImageDataset
 from tapetum.data.digits import DIGIT_CROPS, DIGITS, IMAGE_PX, DigitCrops, open_digits
 from tapetum.data.folder import VAL_FRACTION, open_folder
-from tapetum.data.layout import Ask, LayoutName
+from tapetum.data.layout import Ask
 from tapetum.data.splitlist import SplitList
 from tapetum.errors import DataError
 from tapetum.progress import ProgressCallback
-from tapetum.runtime import Preparation, Resize
+from tapetum.runtime import Preparation, Resize, Split
 
 __all__ = ["open_dataset"]
 
@@ -30,11 +30,12 @@ def open_dataset(
     channels: int | None = None,
     resize: Resize | None = None,
     labels: Path | None = None,
-    layout: LayoutName | None = None,
+    layout: str | None = None,
     group_by: str | None = None,
     val_fraction: float | None = None,
     white: float | None = None,
     class_names: tuple[str, ...] = (),
+    like: Split | None = None,
     listed: SplitList | None = None,
     score_all: bool = False,
     progress: ProgressCallback | None = None,
@@ -50,16 +51,14 @@ def open_dataset(
         test_count: Number of two-digit validation images; default 2,000 (digits only).
         size_px: Height and width of the images; by default the folder decides.
         channels: 1 (grey) or 3 (RGB); by default the folder decides.
-        resize: How a labelled image becomes square: ``squash`` (the default), ``letterbox`` or
-            ``crop``; see :class:`tapetum.runtime.Preparation`.
+        resize: How a labelled image becomes square; see :class:`tapetum.runtime.Preparation`.
         labels: A table of labels (:mod:`tapetum.data.labels_file`); by default one in the folder.
         layout: How to read a folder that can be read in two ways (:mod:`tapetum.data.layout`).
-        group_by: ``folder`` or a regular expression on the relative path: images of one group stay
-            on one side of the split.
-        val_fraction: Share of the images that validates where the folder has no validation part;
-            default 0.2.
+        group_by: ``folder`` or a regular expression: what keeps images on one side of the split.
+        val_fraction: Share that validates where the folder has no validation part; default 0.2.
         white: Stored value that 1.0 stands for in deep files; by default it is found.
         class_names: Classes of a trained network, by which a folder is read for scoring.
+        like: How the folder of a training was divided; this one is read and divided alike.
         listed: The files of a training (``split.json`` of a run): what trained never validates.
         score_all: Whether the validation part holds all images of the folder, for scoring.
         progress: Called after each image file that was read.
@@ -67,35 +66,24 @@ def open_dataset(
     Raises:
         DataError: The dataset cannot be opened, or an argument has no effect on it.
     """
+    root = Path(data)
     asked = Ask(layout, None if labels is None else Path(labels), group_by, class_names, white)
     if data in (DIGITS, DIGIT_CROPS):
-        of_folders = {"labels": labels, "layout": layout, "group_by": group_by, "white": white}
-        _refuse_given(f"on {data}", of_folders | {"val_fraction": val_fraction})
-        own_px = IMAGE_PX if data == DIGITS else DigitCrops.size_px
-        _refuse(
-            f"on {data}",
-            size=size_px not in (None, own_px),
-            channels=channels not in (None, 1),
-            resize=resize is not None,
+        _refuse_of_folders(data, asked, size_px=size_px, channels=channels, resize=resize)
+        counts = (
+            TRAIN_COUNT if train_count is None else train_count,
+            TEST_COUNT if test_count is None else test_count,
         )
-        train, test = open_digits(
-            data_root,
-            download=download,
-            train_count=TRAIN_COUNT if train_count is None else train_count,
-            test_count=TEST_COUNT if test_count is None else test_count,
-            seed=seed,
-        )
-        cut = data == DIGIT_CROPS
-        parts = (DigitCrops(train), DigitCrops(test)) if cut else (train, test)
-        return _digits(data, parts, seed, own_px)
-    _refuse_given("on a folder", {"train_count": train_count, "test_count": test_count})
-    root = Path(data)
+        return _open_digits(data, data_root, *counts, download=download, seed=seed)
+    _refuse("on a folder", train_count=train_count is not None, test_count=test_count is not None)
     if not root.is_dir():
         raise DataError(
             f"there is no folder {data!r}",
             "give a folder of images, or the word 'digits' or 'digit-crops'",
         )
-    return open_folder(
+    if like is not None:
+        asked, val_fraction = _alike(root, asked, val_fraction, like)
+    dataset = open_folder(
         root,
         seed=seed,
         size_px=size_px,
@@ -108,11 +96,70 @@ def open_dataset(
         progress=None if progress is None else partial(progress, message="reading images"),
         looking=None if progress is None else partial(progress, message="looking at files"),
     )
+    if like is None or listed is not None or score_all:
+        return dataset
+    return _compared(dataset, like)
 
 
-def _refuse_given(where: str, options: Mapping[str, object]) -> None:
-    """Refuse options with a value, since they would be ignored."""
-    _refuse(where, **{name: value is not None for name, value in options.items()})
+def _refuse_of_folders(
+    data: str, asked: Ask, *, size_px: int | None, channels: int | None, resize: str | None
+) -> None:
+    """Refuse what has no effect on digits."""
+    own_px = IMAGE_PX if data == DIGITS else DigitCrops.size_px
+    _refuse(
+        f"on {data}",
+        size=size_px not in (None, own_px),
+        channels=channels not in (None, 1),
+        labels=asked.labels is not None,
+        layout=asked.layout is not None,
+        group_by=asked.group_by is not None,
+        white=asked.white is not None,
+        resize=resize is not None,
+    )
+
+
+def _open_digits(
+    data: str,
+    data_root: Path | None,
+    train_count: int,
+    test_count: int,
+    *,
+    download: bool,
+    seed: int,
+) -> Dataset:
+    train, test = open_digits(
+        data_root, download=download, train_count=train_count, test_count=test_count, seed=seed
+    )
+    if data == DIGITS:
+        return _digits(data, (train, test), seed, IMAGE_PX)
+    return _digits(data, (DigitCrops(train), DigitCrops(test)), seed, DigitCrops.size_px)
+
+
+def _alike(
+    root: Path, asked: Ask, val_fraction: float | None, like: Split
+) -> tuple[Ask, float | None]:
+    """Return what is asked, with the answers of a training where nothing is asked."""
+    labels = asked.labels
+    if labels is None and like.labels is not None and Path(like.labels).is_relative_to(root):
+        labels = Path(like.labels)
+    asked = asked._replace(
+        layout=asked.layout or like.layout,
+        group_by=asked.group_by or like.group_by,
+        labels=labels,
+    )
+    return asked, val_fraction if val_fraction is not None else like.val_fraction
+
+
+def _compared(dataset: Dataset, like: Split) -> Dataset:
+    """Return a dataset with a note where its files are not those of a training."""
+    split = dataset.info.split
+    if split is None or dataset.summary is None or split.files_sha256 == like.files_sha256:
+        return dataset
+    note = (
+        f"its {split.num_files:,} files are not exactly the {like.num_files:,} of the training; "
+        "images that are still there keep their side of the split"
+    )
+    return replace(dataset, summary=dataset.summary.noted(note))
 
 
 def _refuse(where: str, **given: bool) -> None:

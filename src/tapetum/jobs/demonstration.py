@@ -5,7 +5,7 @@ from typing import Unpack
 
 from tapetum.arch import spaces
 from tapetum.data import Dataset, open_dataset
-from tapetum.jobs.choose import DigitOptions
+from tapetum.jobs.choose import DataOptions
 from tapetum.jobs.fit_result import FitResult
 from tapetum.jobs.fitting import fit
 from tapetum.latency import Conditions, Effort, LatencyTable, Runtime, find_runtime, measure_table
@@ -34,7 +34,7 @@ def demo(
     resume: bool = False,
     overwrite: bool = False,
     progress: ProgressCallback = silent,
-    **digits: Unpack[DigitOptions],
+    **digits: Unpack[DataOptions],
 ) -> FitResult:
     """Fit a small network for single digits to a budget that suits this machine.
 
@@ -52,7 +52,7 @@ def demo(
         resume: Whether to continue an interrupted demo; a finished one is returned as it is.
         overwrite: Whether to replace an older demo.
         progress: Called after each step.
-        digits: Options of the digits; see :class:`tapetum.jobs.DigitOptions`.
+        digits: Options of the digits; see :class:`tapetum.jobs.DataOptions`.
 
     Raises:
         RunError: The folder is taken.

@@ -3,15 +3,16 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Unpack
+from typing import Any, Literal, Unpack
 
 from tapetum.arch import Described
+from tapetum.data import SplitList
 from tapetum.errors import InputError
 from tapetum.evaluation import PackageSubject, Subject, score
-from tapetum.jobs.choose import DigitOptions, is_digits, open_logged, require_fit
+from tapetum.jobs.choose import SPLIT, DataOptions, is_digits, open_logged, require_fit
 from tapetum.noise import PAPER_SIGMAS, Gaussian, Noise, Protocol, parse_noise
 from tapetum.progress import ProgressCallback, silent
-from tapetum.runtime import Package, open_package
+from tapetum.runtime import Package, Split, open_package
 from tapetum.scores import Scores
 
 __all__ = ["TrainedNetwork", "evaluate", "open_trained"]
@@ -29,7 +30,7 @@ def evaluate(
     max_megapixels: float | None = 2_000.0,
     threads: int | None = None,
     progress: ProgressCallback = silent,
-    **digits: Unpack[DigitOptions],
+    **digits: Unpack[DataOptions],
 ) -> Scores:
     """Score a run or a package on the validation images of a dataset, as a device would run it.
 
@@ -54,7 +55,7 @@ def evaluate(
             all images are classified but only a random choice is denoised and compared.
         threads: Inference threads; default all cores.
         progress: Called after each image.
-        digits: Options of the digits; see :class:`tapetum.jobs.DigitOptions`.
+        digits: Options of a folder or of digits; see :class:`tapetum.jobs.DataOptions`.
 
     Raises:
         InputError: The network or the dataset cannot be opened, or they do not fit.
@@ -62,11 +63,12 @@ def evaluate(
     levels = [noise] if isinstance(noise, str | float | int) else noise or ()
     noises = [parse_noise(str(level)) for level in levels]
     network = open_trained(Path(path), threads=threads)
-    form: dict[str, object] = {"score_all": part == "all"}
+    form: dict[str, Any] = {"score_all": part == "all"}
     if not is_digits(data):  # a folder is opened in the form that the network takes
         preparation = network.subject.preparation
         form |= {"size_px": network.size_px, "resize": preparation.resize}
-        form["channels"] = preparation.channels
+        form |= {"channels": preparation.channels, "class_names": network.class_names}
+        form |= {"like": network.split, "listed": network.listed if seed is None else None}
     seed = network.seed if seed is None else seed
     dataset = open_logged(data, seed=seed, progress=progress, **form, **digits)
     require_fit(network.architecture, dataset, class_names=network.class_names)
@@ -92,6 +94,8 @@ class TrainedNetwork:
         noises: Noise levels of its training.
         protocol: Noise protocol of its training.
         seed: Random seed of its training, and so of the split of a folder.
+        split: How the folder of its training was divided; None for digits.
+        listed: The files of its training, which a run keeps.
         subject: Runs the network.
     """
 
@@ -101,6 +105,8 @@ class TrainedNetwork:
     noises: Sequence[Noise]
     protocol: Protocol
     seed: int
+    split: Split | None
+    listed: SplitList | None
     subject: Subject
 
 
@@ -131,8 +137,10 @@ def _open_run(path: Path, threads: int | None) -> TrainedNetwork:
         size_px=request.data.size_px,
         noises=request.recipe.noise.spread(),
         protocol=request.recipe.noise.protocol,
-        seed=request.recipe.seed,
         subject=subject_of_run(path, threads=threads),
+        seed=request.recipe.seed if request.data.split is None else request.data.split.seed,
+        split=request.data.split,
+        listed=SplitList.read(path / SPLIT) if (path / SPLIT).is_file() else None,
     )
 
 
@@ -148,4 +156,6 @@ def _open_package(package: Package, threads: int | None) -> TrainedNetwork:
         protocol=scores.protocol if scores else "benchmark",
         seed=seed if isinstance(seed, int) else 0,
         subject=PackageSubject(package, threads=threads),
+        split=manifest.split,
+        listed=None,
     )

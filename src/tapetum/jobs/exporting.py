@@ -54,6 +54,7 @@ def export_run(
     """
     folder = RUNS.open(path)
     result = folder.result()
+    split = folder.request.data.split
     network = load_network(path)
     assert isinstance(network, Network)  # noqa: S101  (built from the run's architecture)
     return export_network(
@@ -63,6 +64,7 @@ def export_run(
         preparation=folder.request.data.preparation,
         typical_px=folder.request.data.typical_px,
         threads=threads,
+        split=None if split is None else split.model_copy(update={"labels": None}),  # a path
         class_names=folder.request.class_names,
         provenance=result.provenance,
         scores=result.scores,

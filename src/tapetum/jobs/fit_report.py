@@ -7,6 +7,7 @@ from tapetum.data import Dataset
 from tapetum.jobs.fit_result import NETWORK, FitResult
 from tapetum.jobs.run_report import (
     curve,
+    dataset_tables,
     example_groups,
     facts_of,
     learning_curve,
@@ -48,6 +49,7 @@ def write_fit_report(fit: FitResult, dataset: Dataset) -> None:
             *([_comparison(fit)] if fit.request.controls else []),
             score_table(fit.delivery.scores),
             _slots(fit),
+            *dataset_tables(dataset),
         ),
         diagrams=(_diagram(architecture, fit.request.conditions.height_px),),
         curves=(*level_curves(fit.delivery.scores), learning_curve(run), *_search_curves(search)),

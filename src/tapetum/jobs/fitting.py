@@ -25,7 +25,7 @@ from typing import Unpack
 from tapetum.arch import Architecture, Space
 from tapetum.data import Dataset
 from tapetum.errors import InputError
-from tapetum.jobs.choose import DigitOptions
+from tapetum.jobs.choose import DataOptions
 from tapetum.jobs.controls import control
 from tapetum.jobs.exporting import export_run
 from tapetum.jobs.fit_report import write_fit_report
@@ -95,7 +95,7 @@ def fit(
     resume: bool = False,
     overwrite: bool = False,
     progress: ProgressCallback = silent,
-    **digits: Unpack[DigitOptions],
+    **digits: Unpack[DataOptions],
 ) -> FitResult:
     """Search, train and export a network that keeps a latency budget.
 
@@ -137,7 +137,7 @@ def fit(
         resume: Whether to continue a fit of the same request; a finished one is returned.
         overwrite: Whether to replace an older fit.
         progress: Called after each step.
-        digits: Options of the digits; see :class:`tapetum.jobs.DigitOptions`.
+        digits: Options of a folder or of digits; see :class:`tapetum.jobs.DataOptions`.
 
     Raises:
         InputError: The budget is not feasible, or an argument does not fit another.

@@ -31,6 +31,7 @@ from tapetum.training import (
 __all__ = [
     "REPORT",
     "curve",
+    "dataset_tables",
     "example_groups",
     "facts_of",
     "learning_curve",
@@ -71,7 +72,10 @@ def write_run_report(
         lead=f"Trained for {result.training_seconds / 60:.1f} minutes on {dataset.train.source}. "
         f"Scored on {len(dataset.validation):,} others.",
         highlights=score_highlights(result.scores),
-        tables=(score_table(result.scores),) if result.scores else (),
+        tables=(
+            *((score_table(result.scores),) if result.scores else ()),
+            *dataset_tables(dataset),
+        ),
         curves=(*level_curves(result.scores), learning_curve(run)),
         examples=groups,
         commands=(result.provenance.command,),
@@ -90,6 +94,14 @@ def score_table(scores: Scores) -> content.Table:
         note=scores.note,
         highlighted=(len(rows) - 1,),
     )
+
+
+def dataset_tables(dataset: Dataset) -> tuple[content.Table, ...]:
+    """Return the table of what a folder holds and how it was understood; none for digits."""
+    if dataset.summary is None:
+        return ()
+    rows = tuple(dataset.summary.facts().items())
+    return (content.Table("Dataset", ("folder", dataset.summary.folder), rows),)
 
 
 def curve(

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Literal, Unpack
 
-from tapetum.jobs.choose import DigitOptions, is_digits, open_logged
+from tapetum.jobs.choose import DataOptions, is_digits, open_logged
 from tapetum.latency import Budget, LatencyTable
 from tapetum.progress import ProgressCallback, silent
 from tapetum.search import SearchResult, choose_search_recipe
@@ -27,7 +27,7 @@ def search(
     seed: int | None = None,
     resume: bool = False,
     progress: ProgressCallback = silent,
-    **digits: Unpack[DigitOptions],
+    **digits: Unpack[DataOptions],
 ) -> SearchResult:
     """Search the space of a latency table for the network that keeps a budget on a dataset.
 
@@ -44,7 +44,7 @@ def search(
         seed: Random seed of weights, order, noise and split.
         resume: Whether to continue an interrupted search.
         progress: Called after each step.
-        digits: Options of the digits; see :class:`tapetum.jobs.DigitOptions`.
+        digits: Options of a folder or of digits; see :class:`tapetum.jobs.DataOptions`.
 
     Raises:
         InputError: No network keeps the budget, or the table does not fit the dataset.

@@ -8,13 +8,14 @@ from typing import Any, Unpack
 from tapetum.arch import Architecture
 from tapetum.data import Dataset
 from tapetum.evaluation import score
-from tapetum.jobs.choose import DigitOptions, architecture_for, is_digits, open_logged
+from tapetum.jobs.choose import SPLIT, DataOptions, architecture_for, is_digits, open_logged
 from tapetum.jobs.exporting import subject_of_run
 from tapetum.jobs.run_report import REPORT, write_run_report
 from tapetum.nn import TrainableNetwork, build
 from tapetum.noise import NoisePlan, Protocol
 from tapetum.progress import ProgressCallback, silent
 from tapetum.records import write_atomically
+from tapetum.runtime import display_name
 from tapetum.training import (
     RUNS,
     Compute,
@@ -29,7 +30,7 @@ from tapetum.training import train as train_weights
 
 __all__ = ["choose_recipe", "train", "train_network"]
 
-SKIPPED = "skipped.txt"
+SKIPPED, DATA = "skipped.txt", "data.json"
 
 
 def train(
@@ -49,7 +50,7 @@ def train(
     resume: bool = False,
     overwrite: bool = False,
     progress: ProgressCallback = silent,
-    **digits: Unpack[DigitOptions],
+    **digits: Unpack[DataOptions],
 ) -> Result:
     """Train a network on a dataset, score it, and write its report.
 
@@ -79,7 +80,7 @@ def train(
         resume: Whether to continue an interrupted run; the result of a finished one is returned.
         overwrite: Whether to replace an older run.
         progress: Called after each step.
-        digits: Options of the digits; see :class:`tapetum.jobs.DigitOptions`.
+        digits: Options of a folder or of digits; see :class:`tapetum.jobs.DataOptions`.
 
     Returns:
         The result of the training with scores, as in ``result.json``.
@@ -148,9 +149,8 @@ def train_network(
     if run.is_finished:
         result = run.result()
     else:
-        if dataset.skipped and is_main_process():
-            listed = "".join(f"{path}: {reason}\n" for path, reason in dataset.skipped)
-            write_atomically(run.path / SKIPPED, listed.encode())
+        if is_main_process():
+            _keep_files(dataset, run.path)
         parts = (dataset.train, dataset.validation)
         result = train_weights(network, recipe, *parts, run, progress=progress)
     if not is_main_process():
@@ -162,6 +162,17 @@ def train_network(
         write_run_report(out, dataset, network=network)
         progress(1, 1, "writing the report")
     return result
+
+
+def _keep_files(dataset: Dataset, out: Path) -> None:
+    """Keep which files train and which validate, what the folder holds, and what is not used."""
+    if dataset.split_list is not None:
+        dataset.split_list.write(out / SPLIT)
+    if dataset.summary is not None:
+        dataset.summary.write(out / DATA)
+    if dataset.skipped:
+        listed = "".join(f"{display_name(path)}: {reason}\n" for path, reason in dataset.skipped)
+        write_atomically(out / SKIPPED, listed.encode())
 
 
 def _scored(

@@ -22,6 +22,7 @@ from tapetum.arch import Architecture, cost, spec
 from tapetum.errors import printable
 from tapetum.records import Record, faults_are_ours
 from tapetum.runtime.preparation import Preparation
+from tapetum.runtime.split import Split
 from tapetum.runtime.tiles import halo_px
 from tapetum.scores import Scores
 
@@ -53,6 +54,7 @@ class Manifest(Record):
             known.
         threads: Inference threads that the latency budget holds for, which :class:`Predictor` uses
             by default; None for all cores.
+        split: How the folder of the training was divided; None for digits.
         stride_px: Tiles begin at multiples of this.
         tile_halo_px: Overlap that makes tiles exact; None where no overlap does.
         bytes_per_pixel: Approximate memory per pixel while the network runs.
@@ -77,6 +79,7 @@ class Manifest(Record):
     preparation: Preparation
     typical_px: tuple[PositiveInt, PositiveInt] | None = None
     threads: PositiveInt | None = None
+    split: Split | None = None
     stride_px: PositiveInt
     tile_halo_px: NonNegativeInt | None
     bytes_per_pixel: PositiveFloat
@@ -96,6 +99,7 @@ class Manifest(Record):
         preparation: Preparation | None = None,
         typical_px: tuple[int, int] | None = None,
         threads: int | None = None,
+        split: Split | None = None,
         class_names: Iterable[str] = (),
         name: str | None = None,
         provenance: Record | Mapping[str, Any] | None = None,
@@ -125,6 +129,7 @@ class Manifest(Record):
                 preparation=preparation or default,
                 typical_px=typical_px,
                 threads=threads,
+                split=split,
                 provenance=dict(provenance or {}),
                 scores=scores,
                 parity=None if parity is None else dict(parity),

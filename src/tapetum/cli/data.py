@@ -1,0 +1,63 @@
+"""``tapetum data``: what a folder holds and how it is understood."""
+
+import time
+from pathlib import Path
+
+import typer
+
+from tapetum.cli import options
+from tapetum.cli.common import answer, progress_bar, table
+from tapetum.cli.options import DATA, option
+
+__all__ = ["data"]
+
+QUIET_S = 2.0  # a folder that is read faster needs no bar
+
+
+def data(
+    folder: Path = typer.Argument(..., metavar="DIR", help="Folder of images."),
+    *,
+    labels: Path | None = options.LABELS,
+    layout: options.LayoutName | None = options.LAYOUT,
+    group_by: str | None = options.GROUP_BY,
+    size_px: int | None = option(
+        None,
+        DATA,
+        "Height and width of the training images, in pixels.",
+        "--size",
+        shown="from the folder",
+    ),
+    seed: int = option(0, DATA, "Random seed of the split."),
+    json: bool = options.JSON,
+) -> None:
+    """Show what a folder of images holds and how it is understood, before anything is trained.
+
+    Examples:
+
+      tapetum data photos
+
+      tapetum data photos --labels photos/labels.csv --json
+
+    """
+    from tapetum.data import describe_folder
+
+    begin = time.monotonic()
+    with progress_bar() as tick:
+
+        def looking(done: int, total: int) -> None:
+            if time.monotonic() - begin > QUIET_S:
+                tick(done, total, "looking at files")
+
+        summary = describe_folder(
+            folder,
+            labels=labels,
+            layout=layout,
+            group_by=group_by,
+            size_px=size_px,
+            seed=seed,
+            looking=looking,
+        )
+    if json:
+        answer(summary.model_dump(mode="json"))
+        return
+    table(("folder", summary.folder), tuple(summary.facts().items()), numbers=False)
