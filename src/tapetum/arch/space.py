@@ -25,13 +25,14 @@ from functools import cached_property
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
-from pydantic import Field, PositiveFloat, PositiveInt, ValidationError, model_validator
+from pydantic import Field, PositiveInt, ValidationError, model_validator
 
 from tapetum.arch.cost import placed_blocks
 from tapetum.arch.spec import (
     Activation,
     Architecture,
     Block,
+    Channels,
     Conv,
     DecoderLevel,
     InvertedResidual,
@@ -40,6 +41,7 @@ from tapetum.arch.spec import (
     MaxPool,
     Norm,
     Region,
+    StridePx,
     Up,
 )
 from tapetum.errors import ArchitectureError, nearest
@@ -70,7 +72,7 @@ class Candidate(Record):
     """
 
     kernel_px: KernelPx
-    expansion: PositiveFloat
+    expansion: Annotated[float, Field(gt=0, le=64)]
     squeezes: bool = False
 
     @property
@@ -98,13 +100,13 @@ class Slot(Record):
     """
 
     kind: Literal["slot"] = "slot"
-    in_channels: PositiveInt
-    out_channels: PositiveInt
-    stride_px: PositiveInt = 1
+    in_channels: Channels
+    out_channels: Channels
+    stride_px: StridePx = 1
     norm: Norm = "batch"
     activation: Activation = "relu"
     candidates: Annotated[tuple[Candidate, ...], Field(min_length=1)]
-    width_step: PositiveInt = 8
+    width_step: Channels = 8
     may_be_left_out: bool = False
 
     @model_validator(mode="after")
@@ -200,7 +202,7 @@ class SpaceClassifier(Record):
     blocks: Pieces = ()
     pooling: Literal["max", "mean", "flatten"]
     features: PositiveInt
-    num_classes: Annotated[int, Field(ge=2)]
+    num_classes: Annotated[int, Field(ge=2, le=10**6)]
 
 
 class Space(Record):
@@ -225,7 +227,7 @@ class Space(Record):
     format: Literal["tapetum-space"] = "tapetum-space"
     schema_version: Literal[1] = 1
     name: Annotated[str, Field(min_length=1)]
-    image_channels: PositiveInt
+    image_channels: Channels
     encoder: tuple[SpaceLevel, ...] = ()
     decoder: SpaceDecoder | None = None
     classifier: SpaceClassifier | None = None

@@ -22,8 +22,9 @@ def read_boxes(path: Path) -> Boxes:
     """
     try:
         entries = read_json(path)
-        return {name: np.array(rows, dtype=np.float32) for name, rows in entries.items()}
-    except (ValueError, TypeError, AttributeError, OverflowError) as error:
+        with np.errstate(over="raise"):
+            return {name: np.array(rows, dtype=np.float32) for name, rows in entries.items()}
+    except (ValueError, TypeError, AttributeError, ArithmeticError) as error:
         raise InputError(
             f"{path} does not list boxes ({error})",
             'write {"image.png": [[left, top, right, bottom], ...]}',
