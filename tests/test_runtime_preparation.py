@@ -1,6 +1,6 @@
 """The preparation of images: what every part of Tapetum feeds to a network."""
 
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -138,3 +138,25 @@ def test_channels_that_no_file_has_are_refused() -> None:
     """Five channels come as arrays only."""
     with pytest.raises(DataError, match="cannot turn 3 channels into 5"):
         Preparation(channels=5)(image_of(drawn(3, 4, 4)))
+
+
+@pytest.mark.parametrize(
+    ("fields", "text"),
+    [
+        ({}, "at their own size, alpha over grey 0.5"),
+        ({"size_px": 32}, "stretched to 32 x 32 px, alpha over grey 0.5"),
+        (
+            {"size_px": 32, "resize": "letterbox", "white": 4095},
+            "fitted into 32 x 32 px in their proportions, alpha over grey 0.5, 4095 of deep files "
+            "is white",
+        ),
+        (
+            {"size_px": 8, "resize": "crop", "background": 1},
+            "cut to the central square, resized to 8 x 8 px, alpha over grey 1",
+        ),
+    ],
+    ids=str,
+)
+def test_people_can_read_what_is_done(fields: dict[str, Any], text: str) -> None:
+    """Each decision that differs between packages is in the sentence."""
+    assert Preparation(channels=1, **fields).text == text

@@ -84,6 +84,7 @@ def _package_facts(path: Path) -> Facts:
         **_costs(manifest.architecture, manifest.size_px),
         "colour": manifest.colour,
         "labels": manifest.labels,
+        "preparation": manifest.preparation.text,
         "classes": ", ".join(manifest.class_names) or "-",
         "schema version": manifest.schema_version,
         "made by": f"tapetum {manifest.tapetum_version}",

@@ -48,6 +48,8 @@ def _border(manifest: Manifest) -> str:
         f"- Images: {manifest.colour}, {manifest.image_channels} channel(s), any size, values "
         f"in [0, 1]; trained on images of {size_px} x {size_px} px.",
     ]
+    if manifest.classifies:
+        lines.append(f"- Labels: of images {manifest.preparation.text}.")
     if manifest.labels == "boxes":
         lines.append("- Boxes: left, top, right, bottom in pixels; each box gets a label.")
     if manifest.class_names:

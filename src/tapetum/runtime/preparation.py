@@ -58,6 +58,19 @@ class Preparation(Record):
     background: Annotated[float, Field(ge=0, le=1)] = 0.5
     white: PositiveFloat | None = None
 
+    @property
+    def text(self) -> str:
+        """What is done, for people, such as ``stretched to 32 x 32 px, alpha over grey 0.5``."""
+        square = f"{self.size_px} x {self.size_px} px"
+        resize = {
+            "squash": f"stretched to {square}",
+            "letterbox": f"fitted into {square} in their proportions",
+            "crop": f"cut to the central square, resized to {square}",
+        }[self.resize]
+        white = "" if self.white is None else f", {self.white:g} of deep files is white"
+        size = "at their own size" if self.size_px is None else resize
+        return f"{size}, alpha over grey {self.background:g}{white}"
+
     def __call__(self, image: DecodedImage) -> NDArray[np.float32]:
         """Return the input of the network, (c, size_px, size_px), or (c, h, w) without a size.
 
