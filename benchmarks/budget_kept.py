@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from tapetum.arch import spaces
+from tapetum.arch import Architecture, spaces
 from tapetum.errors import InputError
 from tapetum.jobs.match import BELOW, MatchedNetwork, match_target
 from tapetum.latency import (
@@ -32,6 +32,7 @@ from tapetum.latency import (
     LatencyTable,
     Runtime,
     Selection,
+    Timing,
     best_network,
     find_runtime,
     measure_table,
@@ -138,6 +139,12 @@ def main() -> None:
         timing.time = SimpleNamespace(perf_counter_ns=time.thread_time_ns, sleep=time.sleep)
     runtime, provenance = find_runtime("onnxruntime"), stamp(seed=0)
     table = measured(runtime, given.minutes)
+
+    def timed(architecture: Architecture) -> Timing:
+        network = DeployedNetwork.of(architecture)
+        (found,) = time_interleaved([partial(runtime.prepare, network, table.conditions)])
+        return found
+
     targets = [round(ms, 3) for ms in reachable(table, runtime)]
     matches, refused = [], []
     for factor in FACTORS:
@@ -148,14 +155,13 @@ def main() -> None:
             except InputError:
                 refused.append({"price_factor": factor, "target_ms": target_ms})
                 continue
-            match = match_target(budget, partial(prefer, seed), runtime)
+            match = match_target(budget, partial(prefer, seed), timed)
             matches.append((factor, match))
             ratios = [one.timing.median_ms / target_ms for one in match.attempts]
             print(f"prices x {factor}, {target_ms} ms: {ratios}", flush=True)
     rows = []
     for factor, match in matches:
-        network = DeployedNetwork.of(table.space.architecture(match.choices))
-        (delivered,) = time_interleaved([partial(runtime.prepare, network, table.conditions)])
+        delivered = timed(table.space.architecture(match.choices))
         rows.append(row(factor, match, delivered.median_ms))
     result = {
         "summary": summary(rows),

@@ -4,12 +4,17 @@ import math
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from tapetum.arch import Architecture, Space
 from tapetum.latency.conditions import Conditions
 from tapetum.latency.deployed import DeployedNetwork
 from tapetum.latency.timing import ForwardPass
+from tapetum.runtime import Preparation
 from test_latency_table import CONDITIONS, true_ms
+
+DENSE_MS = 1.0  # of the convolutions that stand for the machine's peak
+PREPARE_MS = 0.5  # of any image
 
 
 def without_graph(architecture: Architecture) -> DeployedNetwork:
@@ -22,6 +27,7 @@ class ScriptedRuntime:
 
     name, version = CONDITIONS.runtime, CONDITIONS.runtime_version
     precision, device = CONDITIONS.precision, CONDITIONS.device
+    runs_packages = True
 
     def __init__(
         self, space: Space, monkeypatch: pytest.MonkeyPatch, *, noise: float = 0, factor: float = 1
@@ -33,17 +39,40 @@ class ScriptedRuntime:
         monkeypatch.setattr("tapetum.latency.timing.time.perf_counter_ns", lambda: self.now_ns)
         monkeypatch.setattr("tapetum.latency.timing.time.sleep", lambda _: None)
         monkeypatch.setattr(DeployedNetwork, "of", without_graph)  # writing it takes milliseconds
+        original = Preparation.resized
+
+        def resized(preparation: Preparation, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
+            self.now_ns += round(1e6 * PREPARE_MS)
+            return original(preparation, pixels)
+
+        monkeypatch.setattr(Preparation, "resized", resized)
 
     def prepare(self, network: DeployedNetwork, conditions: Conditions) -> ForwardPass:
         """A pass of the network moves the clock, by another noise each time it is prepared."""
         del conditions
+        return self._pass(1, network)
+
+    def prepare_call(
+        self, network: DeployedNetwork, conditions: Conditions, image: NDArray[np.uint8]
+    ) -> ForwardPass:
+        """A call prepares the image, labels it, and takes a pass of its share of pixels."""
+        height, width, _ = image.shape
+        passes = 1 + height * width / conditions.height_px**2
+        return self._pass(passes, network, more_ms=PREPARE_MS)
+
+    def _pass(self, passes: float, network: DeployedNetwork, *, more_ms: float = 0) -> ForwardPass:
         self.num_prepared += 1
         noise = math.exp(self.noise * self.generator.standard_normal())
         assert network.architecture is not None
-        true = true_ms(self.space, self.space.choices(network.architecture))
-        pass_ns = round(1e6 * noise * self.factor * true)
+        is_dense = network.architecture.name == "dense"
+        true = DENSE_MS if is_dense else self.true_ms(network.architecture)
+        pass_ns = round(1e6 * (noise * self.factor * passes * true + more_ms))
 
         def forward() -> None:
             self.now_ns += pass_ns
 
         return forward
+
+    def true_ms(self, architecture: Architecture) -> float:
+        """What one pass of a network of the space takes."""
+        return true_ms(self.space, self.space.choices(architecture))

@@ -2,11 +2,15 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tapetum.jobs.fit_result import FittedNetwork
+from scripted_runtime import ScriptedRuntime
+from tapetum.jobs.fit_result import Delivery, FittedNetwork
 from tapetum.latency import LatencyTable
+from tapetum.latency.runtimes import RUNTIMES
+from tapetum.latency.timing import timing_lock
 from tapetum.runtime import open_package
 from tapetum.search.recipe import SWIFT_SEARCH
 from test_cli import photos, run, sentence
@@ -15,6 +19,7 @@ from test_latency_table import small_space
 __all__ = ["photos"]  # the fixture
 
 SIZE = 32
+SPACE = small_space(num_slots=2, num_classes=2)
 SHORT = ("--size", SIZE, "--search-epochs", 1, "--epochs", 1, "--batch-size", 2)
 
 
@@ -22,21 +27,26 @@ SHORT = ("--size", SIZE, "--search-epochs", 1, "--epochs", 1, "--batch-size", 2)
 def device(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a space and a table of it, measured here."""
     root = tmp_path_factory.mktemp("device")
-    small_space(num_slots=2, num_classes=2).write(root / "space.json")
-    result = run(
-        *("latency", "measure", "--space", root / "space.json", "--size", SIZE),
-        *("--networks", 60, "--minutes", 0.3, "--max-rounds", 3, "--out", root / "table.json"),
-    )
+    SPACE.write(root / "space.json")
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        script(monkeypatch)
+        result = run(
+            *("latency", "measure", "--space", root / "space.json", "--size", SIZE),
+            *("--networks", 60, "--max-rounds", 3, "--out", root / "table.json"),
+        )
     assert result.exit_code == 0, result.output
     return root
 
 
+def script(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let ONNX Runtime run on a made-up clock, so that no test depends on this machine."""
+    runtime = ScriptedRuntime(SPACE, monkeypatch)
+    monkeypatch.setitem(RUNTIMES, "onnxruntime", runtime)  # type: ignore[arg-type]
+
+
 @pytest.fixture(autouse=True)
-def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Rounds that are not spread in time: what they come to is no law."""
-    monkeypatch.setattr("tapetum.latency.timing.PAUSE_S", 0.0)
-    monkeypatch.setattr("tapetum.jobs.match.MOST_ATTEMPTS", 2)
-    monkeypatch.setattr("tapetum.latency.timing.NUM_ROUNDS", 2)
+def _scripted(monkeypatch: pytest.MonkeyPatch) -> None:
+    script(monkeypatch)
 
 
 def command(photos: Path, device: Path, out: Path, *options: object) -> tuple[object, ...]:
@@ -61,8 +71,11 @@ def test_a_folder_and_a_budget_become_a_package(photos: Path, device: Path, tmp_
     assert open_package(out / "model.tapetum").manifest.scores is not None
     report = (out / "report.html").read_text()
     shown = ("Comparison at the same latency", "random architecture, same latency")
-    for words in (*shown, "Selected blocks", "Probabilities of", "estimated again"):
+    for words in (*shown, "Selected blocks", "estimated again"):
         assert words in report
+    assert "Probability of the likeliest block" in report
+    assert "Probabilities of" not in report
+    assert_latencies_are_everywhere(out, facts, result.stderr + report)
     matched = FittedNetwork.read(out / "match.json").matched
     assert matched is not None
     assert 1 <= len(matched.attempts) <= 2
@@ -76,6 +89,58 @@ def test_a_folder_and_a_budget_become_a_package(photos: Path, device: Path, tmp_
     assert (out / "report.html").exists()
     assert (out / "network" / "weights.safetensors").stat().st_mtime_ns == before
     assert "started with another request" in sentence(run(*requested, "--seed", 3, "--resume"))
+
+
+def assert_latencies_are_everywhere(out: Path, facts: dict[str, Any], told: str) -> None:
+    """The three latencies with the sizes they hold for; those of ``tapetum benchmark``, exactly."""
+    again = run(*("benchmark", out / "model.tapetum", "--seconds", 10, "--json"),
+                *("--target-ms", facts["target_ms"], "--pace-ms", 0))  # fmt: skip
+    benchmark = json.loads(again.stdout)
+    assert benchmark.pop("keeps_target") == facts["keeps_target"]
+    assert benchmark == facts["benchmark"]
+    assert (benchmark["calls"]["width_px"], benchmark["calls"]["height_px"]) == (36, 40)
+    assert again.exit_code == 0
+    assert "the package keeps the budget" in told
+    card = open_package(out / "model.tapetum").card
+    for words in ("one pass of 32 x 32 px", "preparation of an image of 36 x 40 px",
+                  "whole call on an image of 36 x 40 px"):  # fmt: skip
+        assert words in card
+        assert words in told
+
+
+def test_a_missed_budget_is_said_and_ends_with_code_1(
+    photos: Path, device: Path, tmp_path: Path
+) -> None:
+    """Also a tenth or more below it is said, which is no failure."""
+    out = tmp_path / "run"
+    requested = command(photos, device, out, "--search-recipe", quick_search(device))
+    requested = (*requested, "--no-controls", "--resume")
+    assert run(*requested).exit_code == 0
+    result = Delivery.read(out / "result.json")
+    measured, pass_ms = result.benchmark, result.timing.median_ms
+    rows = ((0.8, 1, "misses the budget of"), (0.99, 0, "keeps the budget of"))
+    for share, code, words in (*rows, (2, 0, "stays 50% below the budget of")):
+        target = {"target_ms": share * pass_ms}
+        changed = measured.model_copy(update=target)
+        result.model_copy(update={**target, "benchmark": changed}).write(out / "result.json")
+        told = run(*requested)
+        assert told.exit_code == code, told.output
+        assert words in told.stderr
+        assert run(*requested, "--json").exit_code == code
+        is_exceeded = share != 0.8
+        assert ("the whole call takes" in told.stderr) == is_exceeded
+        assert ("--budget-includes call" in told.stderr) == is_exceeded
+
+
+def test_a_refused_timing_leaves_no_folder(
+    photos: Path, device: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same command works, as it is, as soon as the other measurement has ended."""
+    requested = command(photos, device, tmp_path / "run")
+    monkeypatch.setattr("tapetum.latency.timing.LONGEST_WAIT_S", 0.0)
+    with timing_lock():
+        assert "another latency measurement is running" in sentence(run(*requested))
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize("device_name", ["another processor"])
@@ -106,6 +171,8 @@ def test_the_table_of_another_device_is_believed(
     assert command in open_package(out / "model.tapetum").card
     told = run(*requested, "--out", out, "--resume")
     assert f"copy the package to the device and type there: {command}" in told.stderr
+    refused = sentence(run(*requested, "--out", tmp_path / "o", "--budget-includes", "call"))
+    assert "can only be timed on the device itself" in refused
     refused = sentence(run(*requested, "--out", tmp_path / "other", "--threads", 1))
     assert "--threads is 1, but the latency table was measured with 2" in refused
 

@@ -8,8 +8,9 @@ import pytest
 
 from tapetum.arch import Architecture
 from tapetum.errors import InputError
-from tapetum.search import SearchRequest, choose_search_recipe
+from tapetum.search import choose_search_recipe
 from tapetum.search.recipe import TF_NAS
+from tapetum.search.result import SearchRequest
 from test_cli import photos, run, sentence
 from test_latency_table import small_space, table_of
 

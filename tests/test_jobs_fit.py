@@ -1,13 +1,16 @@
 """The main job from end to end, on a device whose latencies are known."""
 
 import math
+import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from scripted_runtime import ScriptedRuntime
+from scripted_runtime import PREPARE_MS, ScriptedRuntime
 from tapetum.errors import DataError, InputError
 from tapetum.jobs import FitResult, fit
+from tapetum.jobs.device import Overhead
 from tapetum.jobs.match import BELOW
 from tapetum.latency import Budget
 from tapetum.latency.conditions import Conditions
@@ -16,7 +19,7 @@ from tapetum.latency.timing import ForwardPass
 from tapetum.runtime import open_package
 from tapetum.search.recipe import SWIFT_SEARCH
 from test_cli import photos
-from test_latency_table import small_space, true_ms
+from test_latency_table import small_space, table_of, true_ms
 
 __all__ = ["photos"]  # the fixture
 
@@ -68,7 +71,56 @@ def test_the_budget_is_kept_on_a_device_that_drifts(
     assert (1 - DRIFT) * least_ms <= formula_ms <= (1 + DRIFT) * most_ms
     assert delivery.timing.median_ms == pytest.approx(formula_ms, rel=DRIFT)
     assert result.selection.predicted_ms == pytest.approx(formula_ms, rel=2 * DRIFT)
-    assert "The package keeps the budget" in result.report.read_text()
+    assert f"The package keeps the budget of {TARGET_MS:g} ms" in result.report.read_text()
+
+
+@pytest.mark.parametrize("includes", [pytest.param("preparation", marks=pytest.mark.slow), "call"])
+def test_a_budget_includes_what_was_requested(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, includes: str
+) -> None:
+    """The package keeps it, and uses it, by the formula of the device for files of 40 x 36 px."""
+    device = ScriptedRuntime(SPACE, monkeypatch)
+    passes = {"preparation": 1, "call": 1 + 40 * 36 / 32**2}[includes]
+    target_ms = PREPARE_MS + passes * TARGET_MS
+    result = fit_on(device, photos, tmp_path / "fit", budget_includes=includes, target_ms=target_ms)
+    overhead, delivery = result.delivery.overhead, result.delivery
+    assert (overhead.height_px, overhead.width_px) == (40, 36)
+    assert overhead.fixed_ms == pytest.approx(PREPARE_MS)
+    assert overhead.passes == pytest.approx(passes)
+    pass_ms = device.true_ms(open_package(result.package).manifest.architecture)
+    assert delivery.timing is not None
+    assert delivery.timing.median_ms == pytest.approx(PREPARE_MS + passes * pass_ms)
+    assert (1 - BELOW) * target_ms <= delivery.timing.median_ms <= target_ms
+    assert delivery.keeps_target
+    assert "the package keeps the budget" in delivery.verdict[0]
+
+
+def test_a_budget_that_the_preparation_exceeds_leaves_no_folder(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is refused before the table is measured."""
+    device = ScriptedRuntime(SPACE, monkeypatch)
+    with pytest.raises(InputError, match="the preparation of an image of 36 x 40 px alone takes"):
+        fit_on(device, photos, tmp_path / "fit", budget_includes="call", target_ms=PREPARE_MS)
+    assert device.num_prepared == 0
+    assert not (tmp_path / "fit").exists()
+
+
+def test_an_infeasible_budget_names_what_would_keep_it() -> None:
+    """The numbers in the message are feasible, for the whole call and for the network alone."""
+    table, generator = table_of(SPACE), np.random.default_rng(0)
+    fastest_ms = table.range.fastest_ms
+    for _ in range(200):
+        fixed_ms, passes = generator.uniform(0, 50), generator.uniform(0.5, 400)
+        overhead = Overhead(includes="call", fixed_ms=fixed_ms, passes=passes)
+        least_ms = overhead.latency_ms(fastest_ms)
+        assert overhead.budget(table, 1.001 * least_ms).target_ms >= fastest_ms
+        with pytest.raises(InputError, match="no network of small keeps") as refused:
+            overhead.budget(table, generator.uniform(0.01, 0.999) * least_ms)
+        numbers = re.findall(r"([0-9.]+(?:e[+][0-9]+)?) ms or more", refused.value.remedy)
+        whole_ms, network_ms = map(float, numbers)
+        assert overhead.budget(table, whole_ms)
+        assert Overhead().budget(table, network_ms)
 
 
 def test_a_fit_that_was_killed_after_any_step_goes_on(
@@ -77,7 +129,13 @@ def test_a_fit_that_was_killed_after_any_step_goes_on(
     """Stopped before each file that marks the end of a step, it ends with the same network."""
     device = ScriptedRuntime(SPACE, monkeypatch)
     whole = fit_on(device, photos, tmp_path / "whole")
-    stops = ("table.json", "search/result.json", "match.json", "network/report.html")
+    stops = (
+        "table.json",
+        "overhead.json",
+        "search/result.json",
+        "match.json",
+        "network/report.html",
+    )
     for name in (*stops, "model.tapetum", "timing.json", "report.html", "result.json"):
         with monkeypatch.context() as patch:
             refuse_to_write(patch, tmp_path / "killed" / name)

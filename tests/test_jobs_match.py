@@ -2,11 +2,13 @@
 
 import pytest
 
-from scripted_runtime import ScriptedRuntime
+from scripted_runtime import ScriptedRuntime, without_graph
+from tapetum.arch import Architecture
 from tapetum.jobs.match import BELOW, match_target
-from tapetum.latency import Budget, LatencyTable
+from tapetum.latency import Budget, LatencyTable, Timing
+from tapetum.latency.timing import LONG_ROUND, time_passes
 from tapetum.search.derive import derive
-from test_latency_table import small_space, table_of
+from test_latency_table import CONDITIONS, small_space, table_of
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +27,11 @@ def matched_on(table: LatencyTable, device: ScriptedRuntime, target_ms: float): 
     def choose(budget: Budget):  # noqa: ANN202
         return derive(budget, even, {})
 
-    return match_target(Budget.of(table, target_ms), choose, device)
+    def time(architecture: Architecture) -> Timing:
+        forward = device.prepare(without_graph(architecture), CONDITIONS)
+        return Timing.of([time_passes(forward, LONG_ROUND)])
+
+    return match_target(Budget.of(table, target_ms), choose, time)
 
 
 @pytest.mark.parametrize("factor", [0.8, 0.97, 1.0, 1.03, 1.25])

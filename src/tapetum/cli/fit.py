@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from tapetum.cli import options
+from tapetum.cli.benchmark import EXIT_TARGET_MISSED
 from tapetum.cli.common import answer, run_job, say, say_crowded, table
 from tapetum.cli.options import ADVANCED, BUDGET, DATA, SEARCH, TRAINING, option
 
@@ -24,6 +25,7 @@ def fit(
     data: str = typer.Argument(..., help="Folder of images, or 'digit-crops'."),
     *,
     target_ms: float = options.TARGET_MS,
+    budget_includes: options.Includes = options.BUDGET_INCLUDES,
     latency: Path | None = option(
         None,
         BUDGET,
@@ -69,26 +71,34 @@ def fit(
 ) -> None:
     """Search, train and export a network that keeps a latency budget.
 
-    Without --latency the budget holds for this machine, which is measured first.
+    Without --latency the budget holds for this machine, which is measured first.  The exit code is
+    1 if the package misses the budget by more than 2 %.
 
     Examples:
 
       tapetum fit photos --target-ms 8 --out runs/photos
 
+      tapetum fit photos --target-ms 40 --budget-includes call --out runs/whole
+
       tapetum fit photos --target-ms 20 --latency raspberry-pi.json --out runs/pi
     """
     say_crowded(threads or 1)
-    show_fit(run_job("fit", locals()), as_json=json)
+    result = run_job("fit", locals())
+    show_fit(result, as_json=json)
+    if result.delivery.keeps_target is False:
+        raise typer.Exit(EXIT_TARGET_MISSED)
 
 
 def show_fit(result: "FitResult", *, as_json: bool) -> None:
     """Print what a fit has made."""
     if as_json:
         answer(_facts(result))
+    else:
+        table(("", ""), _rows(result), title=str(result.request.conditions), numbers=False)
+    for line in result.delivery.verdict:
+        say(line)
+    if as_json:
         return
-    table(("", ""), _rows(result), title=str(result.request.conditions), numbers=False)
-    if result.delivery.note:
-        say(f"the package does not match the budget: {result.delivery.note}", label="note")
     say(f"package: {result.package}")
     say(f"report: {result.report}")
     if result.delivery.command:
@@ -97,15 +107,17 @@ def show_fit(result: "FitResult", *, as_json: bool) -> None:
 
 def _rows(result: "FitResult") -> list[tuple[str, str]]:
     delivery, mean, timing = result.delivery, result.scores.mean, result.delivery.timing
-    fastest_ms, slowest_ms = result.table.range
+    fastest_ms, slowest_ms = map(delivery.overhead.latency_ms, result.table.range)
     rows = [
         ("latency range of this space", f"{fastest_ms:.3g} to {slowest_ms:.3g} ms"),
-        ("budget", f"{delivery.target_ms:g} ms"),
+        (f"budget, includes {delivery.overhead.includes}", f"{delivery.target_ms:g} ms"),
         ("predicted", f"{delivery.predicted_ms:.3g} ms"),
     ]
     if timing is not None:
         measured = f"{timing.median_ms:.3g} ms, 95th percentile {timing.p95_ms:.3g} ms"
         rows.append(("package, measured", measured))
+    if delivery.benchmark is not None:
+        rows += [(name, f"{ms:.3g} ms") for name, ms in delivery.benchmark.medians]
     if mean.accuracy is not None:
         rows.append(("accuracy", f"{mean.accuracy:.1%}"))
     if mean.psnr_db is not None and mean.ssim is not None:
@@ -114,9 +126,13 @@ def _rows(result: "FitResult") -> list[tuple[str, str]]:
 
 
 def _facts(result: "FitResult") -> dict[str, Any]:
+    timing = result.delivery.timing
     return {
         **result.delivery.model_dump(mode="json"),
+        "timing": None if timing is None else timing.model_dump(),
         "ratio": result.delivery.ratio,
+        "keeps_target": result.delivery.keeps_target,
+        "verdict": list(result.delivery.verdict),
         "selection": result.selection.model_dump(mode="json"),
         "package": str(result.package),
         "report": str(result.report),

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from tapetum.arch import Architecture, cost, spec
 from tapetum.data import Dataset
+from tapetum.jobs.device import SCOPES
 from tapetum.jobs.fit_result import NETWORK, FitResult
 from tapetum.jobs.run_report import (
     curve,
@@ -69,7 +70,8 @@ def _title(fit: FitResult, name: str) -> str:
     delivery = fit.delivery
     if delivery.timing is None:
         return f"{name}: {delivery.predicted_ms:.3g} ms predicted, budget {delivery.target_ms:g} ms"
-    return f"{name}: {delivery.timing.median_ms:.3g} ms, budget {delivery.target_ms:g} ms"
+    budget = f"budget {delivery.target_ms:g} ms{'' if delivery.keeps_target else ', missed'}"
+    return f"{name}: {delivery.timing.median_ms:.3g} ms, {budget}"
 
 
 def _lead(fit: FitResult) -> str:
@@ -79,12 +81,8 @@ def _lead(fit: FitResult) -> str:
             f"The latency is the prediction of the table of {fit.request.conditions.device}. "
             f"Measure the package on that device: {delivery.command}"
         )
-    if delivery.note:
-        return f"The package does not match the budget: {delivery.note}."
-    return (
-        "The package keeps the budget, as measured with its trained weights in the runtime that "
-        "ships."
-    )
+    sentences = [f"{line[0].upper()}{line[1:]}." for line in delivery.verdict]
+    return " ".join([*sentences, "Measured with the trained weights in the runtime that ships."])
 
 
 def _architecture_of(run: Run) -> Architecture:
@@ -129,12 +127,14 @@ def _highlights(fit: FitResult) -> Mapping[str, str]:
 
 def _latencies(fit: FitResult) -> content.Table:
     """Return the way from the budget to the package, in milliseconds."""
-    fastest_ms, slowest_ms = fit.table.range
+    overhead = fit.delivery.overhead
+    fastest_ms, slowest_ms = map(overhead.latency_ms, fit.table.range)
     matched, timing = fit.selection.matched, fit.delivery.timing
+    likeliest = f"{overhead.latency_ms(fit.search.likeliest_ms):.3g}"
     rows = [
         ("range of the search space", f"{fastest_ms:.3g} to {slowest_ms:.3g}", "predicted"),
         ("budget", f"{fit.request.target_ms:.3g}", "requested"),
-        ("likeliest blocks after the search", f"{fit.search.likeliest_ms:.3g}", "predicted"),
+        ("likeliest blocks after the search", likeliest, "predicted"),
     ]
     for number, attempt in enumerate(() if matched is None else matched.attempts):
         name = f"network {number + 1}"
@@ -142,17 +142,28 @@ def _latencies(fit: FitResult) -> content.Table:
         rows.append((name, f"{attempt.predicted_ms:.3g}", "predicted"))
         measured = f"{attempt.timing.median_ms:.3g}"
         rows.append((f"{name}, before training{chosen}", measured, "measured"))
-    if timing is None:
+    if fit.delivery.benchmark is None or timing is None:
         rows.append(("package", f"{fit.delivery.predicted_ms:.3g}", "predicted"))
+        highlighted = len(rows) - 1
     else:
         rows.append(("package, 95th percentile", f"{timing.p95_ms:.3g}", "measured"))
-        rows.append(("package, median", f"{timing.median_ms:.3g}", "measured"))
+        highlighted = len(rows) + list(SCOPES).index(fit.request.includes)
+        rows += [
+            (f"package, median, {name}", f"{ms:.3g}", "measured")
+            for name, ms in fit.delivery.benchmark.medians
+        ]
     accuracy = fit.table.accuracy
     note = (
         f"{fit.request.conditions}. The mean error of the table is "
         f"{accuracy.mean_relative_error:.1%}; nine in ten networks lie within "
         f"{accuracy.interval:.1%} of its predictions."
     )
+    if overhead.includes != "network":
+        note += (
+            f" The budget includes {SCOPES[overhead.includes]} of {overhead.width_px} x "
+            f"{overhead.height_px} px: {overhead.fixed_ms:.3g} ms for the preparation, and "
+            f"{overhead.passes:.3g} times one pass."
+        )
     if timing is not None:
         note += f" Measured latencies are medians of {timing.num_rounds} rounds spread in time."
     return content.Table(
@@ -160,7 +171,7 @@ def _latencies(fit: FitResult) -> content.Table:
         header=("", "ms", "source"),
         rows=tuple(rows),
         note=note,
-        highlighted=(len(rows) - 1,),
+        highlighted=(highlighted,),
     )
 
 
@@ -194,7 +205,7 @@ def _slots(fit: FitResult) -> content.Table:
 
 
 def _search_curves(search: SearchResult) -> tuple[content.Curve, ...]:
-    """Return latency, entropy and architecture parameters against the epoch of the search."""
+    """Return latency, entropy and how decided the slots are, against the epoch of the search."""
     epochs = search.epochs
     x = [float(row.epoch) for row in epochs]
     latencies = {
@@ -207,8 +218,11 @@ def _search_curves(search: SearchResult) -> tuple[content.Curve, ...]:
         curve("Latency during the search", "predicted, ms", x, latencies),
         curve("Entropy of the choices", "entropy, share of the maximum", x, entropy),
     ]
-    for path in search.choices:
-        names = epochs[-1].probabilities[path]
-        lines = {name: [row.probabilities[path][name] for row in epochs] for name in names}
-        curves.append(curve(f"Probabilities of {path}", "probability", x, lines))
-    return tuple(curves)
+    decided = [sorted(max(slot.values()) for slot in row.probabilities.values()) for row in epochs]
+    lines = {
+        "most decided slot": [slots[-1] for slots in decided],
+        "median slot": [slots[len(slots) // 2] for slots in decided],
+        "least decided slot": [slots[0] for slots in decided],
+    }
+    title = "Probability of the likeliest block of a slot"
+    return (*curves, curve(title, "probability", x, lines))

@@ -5,13 +5,14 @@
     FIT/
       request.json        what was requested; written first
       table.json          the latency table
+      overhead.json       what the budget includes beside one pass of the network
       search/             the search (tapetum.search)
       match.json          the network that was selected, and timed before its training
       network/            its training, with a report of its own (tapetum.training)
       control_random/     a random network of the same latency, trained alike
       control_uniform/    a network of one operator of the same latency, trained alike
       model.tapetum       the package
-      timing.json         the latency of the package
+      timing.json         the latencies of the package
       report.html         everything, for people
       result.json         how the fit ended; written last
 
@@ -27,10 +28,12 @@ from tapetum.data import Dataset
 from tapetum.errors import InputError
 from tapetum.jobs.choose import DataOptions
 from tapetum.jobs.controls import control
+from tapetum.jobs.device import SCOPES, BudgetIncludes, Device, Overhead
 from tapetum.jobs.exporting import export_run
 from tapetum.jobs.fit_report import write_fit_report
 from tapetum.jobs.fit_result import (
     NETWORK,
+    OVERHEAD,
     PACKAGE,
     SEARCH,
     SELECTION,
@@ -39,17 +42,17 @@ from tapetum.jobs.fit_result import (
     FitResult,
     FittedNetwork,
 )
-from tapetum.jobs.match import match_target, time_network
+from tapetum.jobs.match import match_target
 from tapetum.jobs.request import FitOptions, FitRequest, open_request
 from tapetum.jobs.run_report import REPORT
 from tapetum.jobs.training import train_network
 from tapetum.latency import (
+    Benchmark,
     Budget,
     DeployedNetwork,
     Effort,
     LatencyTable,
     Runtime,
-    Timing,
     measure_table,
 )
 from tapetum.nn import build
@@ -71,6 +74,7 @@ def fit(
     out: str | Path,
     *,
     target_ms: float,
+    budget_includes: BudgetIncludes = "network",
     latency: str | Path | LatencyTable | None = None,
     space: str | Path | Space | None = None,
     operators: int | None = None,
@@ -112,7 +116,10 @@ def fit(
     Args:
         data: Folder of images, or ``digit-crops``.
         out: New folder for the fit.
-        target_ms: Latency budget of one pass, in milliseconds.
+        target_ms: Latency budget, in milliseconds.
+        budget_includes: ``network`` for one pass of the network, ``preparation`` to include the
+            preparation of a typical image of the dataset, ``call`` to include its denoised image
+            at full resolution as well.
         latency: Latency table of the device, or its path; by default this machine is measured.
         space: Name, path or :class:`Space`; by default that of the table, else ``dc-nas``.
         operators: Candidates of each slot (4, 6 or 8); default 4.
@@ -151,10 +158,16 @@ def fit(
 def _fit(options: FitOptions) -> FitResult:
     request, dataset, table, runtime = open_request(options)
     path = Path(options.out)
+    device = None
+    if runtime is not None:
+        what = (runtime, request.conditions, dataset.info, request.includes)
+        device = Device(*what, progress=options.progress)
+        if options.overwrite or not (path / "result.json").exists():
+            device.require_room(request.space, request.target_ms)  # before there is a folder
     folder = FIT.start(path, request, resume=options.resume, overwrite=options.overwrite)
     if not folder.is_finished:
         folder.sweep()
-        work = _Work(folder, request, dataset, runtime, options.progress)
+        work = _Work(folder, request, dataset, device, options.progress)
         work.finish(work.table(table, Effort(options.networks, options.minutes)))
     return FitResult(
         path,
@@ -173,7 +186,7 @@ class _Work:
     folder: Folder[FitRequest, Delivery]
     request: FitRequest
     dataset: Dataset
-    runtime: Runtime | None
+    device: Device | None
     progress: ProgressCallback
 
     @property
@@ -186,24 +199,37 @@ class _Work:
         if not path.exists() and given is not None:
             given.write(path)
         elif not path.exists():
-            assert self.runtime is not None  # noqa: S101  (without a table this is the device)
-            what = (request.space, self.runtime, request.conditions, path)
+            assert self.device is not None  # noqa: S101  (without a table this is the device)
+            what = (request.space, self.device.runtime, request.conditions, path)
             measure_table(*what, effort=effort, progress=self.progress)
         return LatencyTable.read(path)
 
-    def budget(self, table: LatencyTable) -> Budget:
-        """Return the budget; where it is not feasible, tell how to use the table again."""
+    def overhead(self, table: LatencyTable) -> Overhead:
+        """Return what the budget includes beside one pass, measured once."""
+        device = self.device
+        if device is None:
+            return Overhead()
+        return self.folder.once(OVERHEAD, Overhead, lambda: device.overhead(table))
+
+    def budget(self, table: LatencyTable, overhead: Overhead) -> Budget:
+        """Return the budget of one pass; where there is none, tell how to use the table again."""
         try:
-            return Budget.of(table, self.request.target_ms)
+            return overhead.budget(table, self.request.target_ms)
         except InputError as error:
             again = f"give another --out, and --latency {self.path / TABLE} to measure no more"
             raise InputError(error.problem, f"{error.remedy}; {again}") from error
 
     def finish(self, table: LatencyTable) -> None:
         """Do every step after the table."""
-        budget = self.budget(table)
-        fastest_ms, slowest_ms = table.range
-        self.progress(1, 1, f"latency range of this space: {fastest_ms:.3g} to {slowest_ms:.3g} ms")
+        overhead = self.overhead(table)
+        budget = self.budget(table, overhead)
+        fastest_ms, slowest_ms = map(overhead.latency_ms, table.range)
+        self.progress(
+            1,
+            1,
+            f"latency range of this space, for {SCOPES[overhead.includes]}: {fastest_ms:.3g} to "
+            f"{slowest_ms:.3g} ms",
+        )
         data = self.dataset
         result = search(
             self.path / SEARCH,
@@ -214,26 +240,36 @@ class _Work:
             resume=True,
             progress=self.progress,
         )
-        selection = self.folder.once(SELECTION, FittedNetwork, lambda: self.select(budget, result))
+        selection = self.folder.once(
+            SELECTION, FittedNetwork, lambda: self.select(budget, overhead, result)
+        )
         for name, network in self.networks(table, selection).items():
             self.train(name, network)
         package = self.path / PACKAGE
         if not package.exists():
-            export_run(self.path / NETWORK, package, latency=self.latency(selection))
-        delivery = self.deliver(selection)
+            threads = self.request.conditions.threads
+            latency = self.latency(selection)
+            export_run(self.path / NETWORK, package, latency=latency, threads=threads)
+        delivery = self.deliver(selection, overhead)
         self.progress(0, 1, "writing the report")
         fit = FitResult(self.path, self.request, table, result, selection, delivery)
         write_fit_report(fit, data)
         self.progress(1, 1, "writing the report")
         self.folder.finish(delivery)
 
-    def select(self, budget: Budget, result: SearchResult) -> FittedNetwork:
+    def select(self, budget: Budget, overhead: Overhead, result: SearchResult) -> FittedNetwork:
         """Select the network that is trained, as measured on this device or as predicted."""
-        if self.runtime is None:
+        device = self.device
+        if device is None:
             return FittedNetwork(choices=result.choices, predicted_ms=result.predicted_ms)
-        matched = match_target(budget, result.derive, self.runtime, progress=self.progress)
-        predicted_ms = matched.attempt.predicted_ms
-        return FittedNetwork(choices=matched.choices, predicted_ms=predicted_ms, matched=matched)
+        matched = match_target(budget, result.derive, device.time, overhead=overhead)
+        network = device.call(self.request.space.architecture(matched.choices)).network
+        return FittedNetwork(
+            choices=matched.choices,
+            predicted_ms=overhead.pass_ms(matched.attempt.predicted_ms),
+            matched=matched,
+            benchmark=device.benchmark(network, target_ms=self.request.target_ms),
+        )
 
     def networks(self, table: LatencyTable, selection: FittedNetwork) -> dict[str, Architecture]:
         """Return the networks to train, by folder: the searched one and the controls."""
@@ -261,35 +297,43 @@ class _Work:
         )
 
     def latency(self, selection: FittedNetwork) -> str:
-        """Return the sentence on the latency in the card of the package."""
-        budget = f"The latency budget is {self.request.target_ms:g} ms ({self.request.conditions})."
-        if selection.matched is not None:
-            measured_ms = selection.matched.attempt.timing.median_ms
-            return f"{budget} The network took {measured_ms:.3g} ms before its training."
+        """Return what the card of the package says of the latency."""
+        scope = SCOPES[self.request.includes]
+        budget = (
+            f"The latency budget is {self.request.target_ms:g} ms for {scope} "
+            f"({self.request.conditions})."
+        )
+        if selection.benchmark is not None:
+            rows = [f"- {name}: {ms:.3g} ms" for name, ms in selection.benchmark.medians]
+            return "\n".join([f"{budget} Measured before the training:\n", *rows])
         return (
             f"{budget} The latency table predicts {selection.predicted_ms:.3g} ms. Measure the "
             f"package on its device: `{_benchmark_command(self.request)}`"
         )
 
-    def deliver(self, selection: FittedNetwork) -> Delivery:
+    def deliver(self, selection: FittedNetwork, overhead: Overhead) -> Delivery:
         """Time the package on this device, or say how to time it on its own."""
-        request, package, timing = self.request, self.path / PACKAGE, None
-        note = "" if selection.matched is None else selection.matched.note
-        if self.runtime is not None:
-            what = (self.runtime, request.conditions, self.progress)
-            timing = self.folder.once(
-                "timing.json", Timing, lambda: time_network(DeployedNetwork.open(package), *what)
+        request, package, measured = self.request, self.path / PACKAGE, None
+        device, note = self.device, "" if selection.matched is None else selection.matched.note
+        if device is not None:
+            measured = self.folder.once(
+                "timing.json",
+                Benchmark,
+                lambda: device.benchmark(
+                    DeployedNetwork.open(package), target_ms=request.target_ms
+                ),
             )
-            if not note and timing.median_ms > (1 + Budget.TOLERANCE) * request.target_ms:
-                note = f"the package takes {timing.median_ms:.3g} ms, more than before its training"
+            if not note and not measured.keeps_target:
+                note = "it took less before its training, so the machine is slower now"
         scores = RUNS.open(self.path / NETWORK).result().scores
         assert scores is not None  # noqa: S101  (every training is scored)
         return Delivery(
             target_ms=request.target_ms,
-            predicted_ms=selection.predicted_ms,
-            timing=timing,
+            overhead=overhead,
+            predicted_ms=overhead.latency_ms(selection.predicted_ms),
+            benchmark=measured,
             note=note,
-            command="" if self.runtime else _benchmark_command(request),
+            command="" if device else _benchmark_command(request),
             scores=scores,
         )
 

@@ -7,37 +7,34 @@ measurement, and the knapsack is solved again.
 """
 
 from collections.abc import Callable
-from functools import partial
 
 from pydantic import PositiveFloat
 
-from tapetum.arch import Choice
-from tapetum.latency import (
-    Budget,
-    Conditions,
-    DeployedNetwork,
-    Runtime,
-    Selection,
-    Timing,
-    time_interleaved,
-)
-from tapetum.progress import ProgressCallback, silent
+from tapetum.arch import Architecture, Choice
+from tapetum.jobs.device import Overhead
+from tapetum.latency import Budget, Selection, Timing
 from tapetum.records import Record
 
-__all__ = ["BELOW", "Attempt", "Choose", "MatchedNetwork", "match_target", "time_network"]
+__all__ = ["BELOW", "Attempt", "Choose", "MatchedNetwork", "Time", "match_target"]
 
 BELOW = 0.10  # of the target, by which a delivered network may stay below it
 # Of the target: the machine may drift either way until delivery.
 AIM = 1 + (Budget.TOLERANCE - BELOW) / 2
 NEAR = (0.93, 0.98)  # of the target: a measured network in here is not tried to improve
 MOST_ATTEMPTS = 5
+SMALLEST_MS = 1e-3
 
 Choose = Callable[[Budget], Selection]
 """Return the preferred network among those that keep a budget by the table."""
 
+Time = Callable[[Architecture], Timing]
+"""Time what a budget includes, of a network with random weights."""
+
 
 class Attempt(Record):
     """A network that was timed whole.
+
+    All latencies include what the budget includes.
 
     Attributes:
         aimed_ms: The target that the table was given, in milliseconds.
@@ -79,54 +76,44 @@ class MatchedNetwork(Record):
 
 
 def match_target(
-    budget: Budget, choose: Choose, runtime: Runtime, *, progress: ProgressCallback = silent
+    budget: Budget, choose: Choose, time: Time, *, overhead: Overhead | None = None
 ) -> MatchedNetwork:
     """Time the preferred network, and correct the table's target until the measurement fits.
 
     Args:
-        budget: The requested target, and the prices of the space.
+        budget: What one pass may take, and the prices of the space.
         choose: Solves the knapsack for a budget.
-        runtime: The runtime that computes, under the table's conditions.
-        progress: Receives each round.
+        time: Times what the requested target includes.
+        overhead: What that is beside one pass; by default nothing.
 
     Raises:
         InputError: Another timing is running.
     """
+    overhead = overhead or Overhead()
+    target_ms = overhead.latency_ms(budget.target_ms)
     attempts: list[Attempt] = []
     aimed = budget
     while len(attempts) < MOST_ATTEMPTS:
-        attempts.append(_attempt(aimed, choose(aimed), runtime, progress))
-        ratio = attempts[-1].timing.median_ms / budget.target_ms
-        if NEAR[0] <= ratio <= NEAR[1]:
+        attempts.append(_attempt(aimed, choose(aimed), time, overhead))
+        measured_ms = attempts[-1].timing.median_ms
+        if NEAR[0] <= measured_ms / target_ms <= NEAR[1]:
             break
-        moved = budget.moved_to(aimed.target_ms * AIM / ratio)
+        left = overhead.pass_ms(AIM * target_ms) / max(overhead.pass_ms(measured_ms), SMALLEST_MS)
+        moved = budget.moved_to(aimed.target_ms * left)
         if moved == aimed:
             break
         aimed = moved
-    return _chosen(budget.target_ms, attempts)
+    return _chosen(target_ms, attempts)
 
 
-def _attempt(
-    aimed: Budget, selection: Selection, runtime: Runtime, progress: ProgressCallback
-) -> Attempt:
+def _attempt(aimed: Budget, selection: Selection, time: Time, overhead: Overhead) -> Attempt:
     """Time the network of a selection."""
-    network = DeployedNetwork.of(aimed.table.space.architecture(selection.choices))
-    timing = time_network(network, runtime, aimed.table.conditions, progress)
     return Attempt(
-        aimed_ms=aimed.target_ms,
-        predicted_ms=selection.latency_ms,
-        timing=timing,
+        aimed_ms=overhead.latency_ms(aimed.target_ms),
+        predicted_ms=overhead.latency_ms(selection.latency_ms),
+        timing=time(aimed.table.space.architecture(selection.choices)),
         choices=selection.choices,
     )
-
-
-def time_network(
-    network: DeployedNetwork, runtime: Runtime, conditions: Conditions, progress: ProgressCallback
-) -> Timing:
-    """Time one network, in rounds that are spread over some seconds."""
-    prepare = partial(runtime.prepare, network, conditions)
-    (timing,) = time_interleaved([prepare], progress=progress)
-    return timing
 
 
 def _chosen(target_ms: float, attempts: list[Attempt]) -> MatchedNetwork:

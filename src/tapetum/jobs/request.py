@@ -8,9 +8,10 @@ from pydantic import PositiveFloat
 
 from tapetum.arch import Space, spaces
 from tapetum.data import Dataset, DatasetInfo
-from tapetum.errors import InputError, TapetumError
+from tapetum.errors import InputError, TapetumError, nearest
 from tapetum.jobs.choose import is_digits, open_logged
 from tapetum.jobs.controls import CONTROLS, Control
+from tapetum.jobs.device import SCOPES, BudgetIncludes
 from tapetum.jobs.training import choose_recipe
 from tapetum.latency import Budget, Conditions, Effort, LatencyTable, Runtime, find_runtime
 from tapetum.records import Record
@@ -27,7 +28,9 @@ class FitRequest(Record):
     """What a fit is requested to do.
 
     Attributes:
-        target_ms: Latency budget of one pass, in milliseconds.
+        target_ms: Latency budget, in milliseconds.
+        includes: What the budget includes: one pass of the network, the preparation of a typical
+            image as well, or the whole call.
         space: Search space.
         conditions: Conditions that the budget holds for.
         search_recipe: How to search.
@@ -37,8 +40,9 @@ class FitRequest(Record):
     """
 
     format: Literal["tapetum-fit"] = "tapetum-fit"
-    schema_version: Literal[2] = 2
+    schema_version: Literal[3] = 3
     target_ms: PositiveFloat
+    includes: BudgetIncludes = "network"
     space: Space
     conditions: Conditions
     search_recipe: SearchRecipe
@@ -71,8 +75,10 @@ def open_request(
     space = _choose_space(options, table, dataset.info)
     dataset.train.num_batches(recipe.batch_size)  # refused before anything is measured
     conditions, runtime = _choose_device(options, table, dataset.info)
+    _check_scope(options, conditions, runtime)
     request = FitRequest(
         target_ms=options.target_ms,
+        includes=options.budget_includes,
         space=space,
         conditions=conditions,
         search_recipe=search_recipe,
@@ -152,6 +158,26 @@ def _choose_device(
     except TapetumError:  # this machine does not have the runtime of the table
         return there, None
     return there, runtime if conditions == there else None
+
+
+def _check_scope(options: FitOptions, conditions: Conditions, runtime: Runtime | None) -> None:
+    """Refuse a budget that includes what cannot be timed."""
+    includes = options.budget_includes
+    if includes not in SCOPES:
+        raise InputError(f"a budget includes no {includes!r}", nearest(str(includes), SCOPES))
+    if includes == "network":
+        return
+    remedy = "give --budget-includes network"
+    if runtime is None:
+        raise InputError(
+            f"{SCOPES[includes]} can only be timed on the device itself, and the latency table is "
+            f"of {conditions.device}",
+            f"{remedy}, less what 'tapetum benchmark PACKAGE' shows there for the preparation",
+        )
+    if conditions.batch > 1:
+        raise InputError(f"{SCOPES[includes]} is timed for one image, not for a batch", remedy)
+    if includes == "call" and not runtime.runs_packages:
+        raise InputError(f"a package is not called in {runtime.name}", remedy)
 
 
 def _choose_space(options: FitOptions, table: LatencyTable | None, info: DatasetInfo) -> Space:

@@ -7,6 +7,7 @@ room needs torch.
 
 from tapetum.latency.benchmark import Benchmark, measure_latency
 from tapetum.latency.budget import Budget, Selection, best_network
+from tapetum.latency.calls import Call
 from tapetum.latency.campaign import Effort
 from tapetum.latency.check import Check, check_table
 from tapetum.latency.conditions import Conditions
@@ -19,6 +20,7 @@ from tapetum.latency.timing import Timing, time_interleaved
 __all__ = [
     "Benchmark",
     "Budget",
+    "Call",
     "Check",
     "Conditions",
     "DeployedNetwork",

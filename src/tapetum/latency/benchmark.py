@@ -100,6 +100,19 @@ class Benchmark(Record):
         return None if self.ratio is None else self.ratio <= 1 + Budget.TOLERANCE
 
     @property
+    def medians(self) -> tuple[tuple[str, float], ...]:
+        """What was timed, in words with the size of the image, and its median in milliseconds."""
+        size = f"{self.conditions.width_px} x {self.conditions.height_px} px"
+        rows = [(f"one pass of {size}", self.timing.median_ms)]
+        if self.calls is not None:
+            image = f"an image of {self.calls.size}"
+            rows.append((f"preparation of {image}, and one pass", self.calls.prepared.median_ms))
+            if self.calls.whole is not None:
+                name = f"whole call on {image}, with its denoised image"
+                rows.append((name, self.calls.whole.median_ms))
+        return tuple(rows)
+
+    @property
     def exceeding_call(self) -> Timing | None:
         """The whole call where it misses a target that the compared latency keeps."""
         whole = None if self.calls is None else self.calls.whole
@@ -242,7 +255,7 @@ def _call_timing(call: Call, timings: Mapping[str, Timing]) -> CallTiming:
 
 
 def measure_latency(
-    network: str | Path | Architecture,
+    network: str | Path | Architecture | DeployedNetwork,
     *,
     size_px: int | None = None,
     channels: int | None = None,
@@ -250,7 +263,7 @@ def measure_latency(
     num_classes: int = 100,
     threads: int | None = None,
     batch: int = 1,
-    runtime: str = "onnxruntime",
+    runtime: str | Runtime = "onnxruntime",
     seconds: float = 6.0,
     target_ms: float | None = None,
     includes: Includes = "network",
@@ -277,7 +290,7 @@ def measure_latency(
         threads: Inference threads; by default those of :class:`tapetum.Predictor` for a package,
             else 1.
         batch: Number of images in one pass.
-        runtime: ``onnxruntime`` or ``openvino``.
+        runtime: ``onnxruntime``, ``openvino``, or another :class:`tapetum.latency.Runtime`.
         seconds: Approximate duration of the measurement.
         target_ms: Latency budget to compare with, in milliseconds.
         includes: What the budget includes: ``network`` (one pass), ``preparation`` (that of the
@@ -289,8 +302,11 @@ def measure_latency(
     Raises:
         InputError: The network cannot be opened, or another timing is running.
     """
-    deployed = DeployedNetwork.open(network, channels=channels or CHANNELS, num_classes=num_classes)
-    runner = find_runtime(runtime)
+    deployed = network
+    if not isinstance(deployed, DeployedNetwork):
+        form = {"channels": channels or CHANNELS, "num_classes": num_classes}
+        deployed = DeployedNetwork.open(deployed, **form)
+    runner = find_runtime(runtime) if isinstance(runtime, str) else runtime
     conditions = Conditions.here(
         runner,
         threads=_default_threads(deployed) if threads is None else threads,

@@ -6,6 +6,7 @@ Where the image is larger than the network's size, the last step takes most of t
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -15,7 +16,8 @@ from pydantic import PositiveInt
 from tapetum.latency.conditions import Conditions
 from tapetum.latency.deployed import DeployedNetwork
 from tapetum.latency.runtimes import Runtime
-from tapetum.latency.timing import ForwardPass, Prepare, Timing
+from tapetum.latency.timing import ForwardPass, PassCount, Prepare, Timing, time_interleaved
+from tapetum.progress import ProgressCallback, silent
 from tapetum.records import Record
 from tapetum.runtime import Preparation
 
@@ -25,6 +27,7 @@ Includes = Literal["network", "preparation", "call"]
 """What a latency includes: one pass, the preparation before it as well, or the whole call."""
 
 WHITE = np.float32(255)
+ROUND = PassCount(min_passes=1, min_ms=100)
 
 
 class CallTiming(Record):
@@ -72,6 +75,16 @@ class Call:
         """What :class:`CallTiming` times beside the network, by field."""
         stages: dict[str, Prepare] = {"preparation": self.preparation, "prepared": self.prepared}
         return stages | ({"whole": self.whole} if self.runtime.runs_packages else {})
+
+    def time(self, includes: Includes, progress: ProgressCallback = silent) -> Timing:
+        """Time what a latency includes, in rounds that are spread over some seconds.
+
+        Raises:
+            InputError: Another timing is running, or the runtime runs no packages.
+        """
+        stage = partial(self.stage, includes)
+        (timing,) = time_interleaved([stage], passes=ROUND, progress=progress)
+        return timing
 
     def stage(self, includes: Includes) -> ForwardPass:
         """Load what a latency includes, and return it as one pass."""

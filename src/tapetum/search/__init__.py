@@ -7,11 +7,10 @@ to prefer, and derives the network that meets the target by the latency table ex
 from tapetum.search import widths
 from tapetum.search.loop import search
 from tapetum.search.recipe import SearchRecipe, choose_search_recipe
-from tapetum.search.result import SearchRequest, SearchResult
+from tapetum.search.result import SearchResult
 
 __all__ = [
     "SearchRecipe",
-    "SearchRequest",
     "SearchResult",
     "choose_search_recipe",
     "search",

@@ -1,0 +1,190 @@
+"""This machine as the device of a fit: what a budget includes there, and how it is timed.
+
+A latency that includes more than one pass is taken to be ``fixed_ms + passes * (one pass)``.  Both
+numbers are measured before the search, with one network of middle latency, so that the search
+knows what is left for one pass.  Every network that counts is timed whole afterwards.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
+
+from tapetum.arch import Architecture, Space
+from tapetum.data import DatasetInfo
+from tapetum.errors import InputError
+from tapetum.latency import (
+    Benchmark,
+    Budget,
+    Call,
+    Conditions,
+    DeployedNetwork,
+    LatencyTable,
+    Runtime,
+    Timing,
+    best_network,
+    measure_latency,
+    time_interleaved,
+)
+from tapetum.progress import ProgressCallback, silent
+from tapetum.records import Record
+from tapetum.runtime import Manifest
+
+__all__ = ["SCOPES", "BudgetIncludes", "Device", "Overhead", "image_px"]
+
+BudgetIncludes = Literal["network", "preparation", "call"]
+SCOPES: dict[BudgetIncludes, str] = {
+    "network": "one pass of the network",
+    "preparation": "the preparation of an image and one pass",
+    "call": "the whole call, with the denoised image at full resolution",
+}
+SECONDS = 10.0  # for timing a package or a network with everything that surrounds it
+
+
+class Overhead(Record):
+    """What a budget includes beside one pass of the network.
+
+    Attributes:
+        includes: What the budget includes.
+        height_px: Height of the image that it holds for, in pixels.
+        width_px: Width of that image.
+        fixed_ms: Time that does not depend on the network, in milliseconds.
+        passes: Cost of what depends on it, as a multiple of one pass.
+    """
+
+    includes: BudgetIncludes = "network"
+    height_px: PositiveInt = 1
+    width_px: PositiveInt = 1
+    fixed_ms: NonNegativeFloat = 0.0
+    passes: PositiveFloat = 1.0
+
+    def latency_ms(self, pass_ms: float) -> float:
+        """Return the latency that the budget is compared with, of a network of that pass."""
+        return self.fixed_ms + self.passes * pass_ms
+
+    def pass_ms(self, latency_ms: float) -> float:
+        """Return what such a latency leaves for one pass; 0 or less where nothing is left."""
+        return (latency_ms - self.fixed_ms) / self.passes
+
+    def budget(self, table: LatencyTable, target_ms: float) -> Budget:
+        """Return the budget of one pass that keeps the target.
+
+        Raises:
+            InputError: No network of the table's space keeps it; the message says what would.
+        """
+        if self.includes == "network":
+            return Budget.of(table, target_ms)
+        fastest_ms = table.range.fastest_ms
+        if self.pass_ms(target_ms) >= fastest_ms:
+            return Budget.of(table, self.pass_ms(target_ms))
+        image = f"an image of {self.width_px} x {self.height_px} px"
+        raise InputError(
+            f"no network of {table.space.name} keeps {target_ms:g} ms for "
+            f"{SCOPES[self.includes]}: on {image} the preparation takes {self.fixed_ms:.3g} ms, "
+            f"and the fastest network about {self.passes * fastest_ms:.3g} ms",
+            f"ask for {1.01 * self.latency_ms(fastest_ms):.3g} ms or more, use smaller image "
+            f"files, or give --budget-includes network (there, {1.01 * fastest_ms:.3g} ms or more)",
+        )
+
+
+def image_px(info: DatasetInfo) -> tuple[int, int]:
+    """Return height and width of a dataset's typical image file."""
+    return info.typical_px or (info.size_px, info.size_px)
+
+
+@dataclass(frozen=True)
+class Device:
+    """This machine, as the device that a budget holds for.
+
+    Attributes:
+        runtime: The runtime that computes.
+        conditions: The conditions of one pass.
+        data: The facts of the dataset: how its images are prepared, and how large they are.
+        includes: What the budget includes.
+        progress: Receives each round of a timing.
+    """
+
+    runtime: Runtime
+    conditions: Conditions
+    data: DatasetInfo
+    includes: BudgetIncludes = "network"
+    progress: ProgressCallback = silent
+
+    def call(self, architecture: Architecture) -> Call:
+        """Return the call of a network with random weights."""
+        classifier = architecture.classifier
+        names = map(str, range(0 if classifier is None else classifier.num_classes))
+        manifest = Manifest.of(
+            architecture,
+            size_px=self.data.size_px,
+            preparation=self.data.preparation,
+            typical_px=self.data.typical_px,
+            class_names=names,
+        )
+        network = replace(DeployedNetwork.of(architecture), manifest=manifest)
+        return Call(network, self.runtime, self.conditions, image_px(self.data))
+
+    def time(self, architecture: Architecture) -> Timing:
+        """Time what the budget includes, of a network with random weights."""
+        return self.call(architecture).time(self.includes, self.progress)
+
+    def benchmark(self, network: DeployedNetwork, *, target_ms: float) -> Benchmark:
+        """Time a package as ``tapetum benchmark`` does."""
+        return measure_latency(
+            network,
+            runtime=self.runtime,
+            size_px=self.conditions.height_px,
+            channels=self.conditions.channels,
+            threads=self.conditions.threads,
+            batch=self.conditions.batch,
+            seconds=SECONDS,
+            target_ms=target_ms,
+            includes=self.includes,
+            progress=self.progress,
+        )
+
+    def require_room(self, space: Space, target_ms: float) -> None:
+        """Refuse a target that the preparation alone exceeds, before minutes are spent.
+
+        Raises:
+            InputError: It does so, or another timing is running.
+        """
+        stages = []
+        if self.includes != "network":
+            choices = space.random(np.random.default_rng(0))
+            stages.append(self.call(space.architecture(choices)).preparation)
+        height_px, width_px = image_px(self.data)
+        for timing in time_interleaved(stages, num_rounds=3, pause_s=0.0):  # takes the lock
+            if timing.median_ms >= target_ms:
+                raise InputError(
+                    f"the preparation of an image of {width_px} x {height_px} px alone takes "
+                    f"{timing.median_ms:.3g} ms, and the budget for {SCOPES[self.includes]} is "
+                    f"{target_ms:g} ms",
+                    "raise the target, use smaller image files, or give --budget-includes network",
+                )
+
+    def overhead(self, table: LatencyTable) -> Overhead:
+        """Measure what the budget includes beside one pass."""
+        if self.includes == "network":
+            return Overhead()
+        height_px, width_px = image_px(self.data)
+        middle = best_network(Budget.of(table, table.range.at(0.5)), table.prices)
+        call = self.call(table.space.architecture(middle.choices))
+        stages = [call.preparation]
+        if self.includes == "call":
+            stages += [call.whole, lambda: call.stage("network")]
+        fixed_ms, *rest = (
+            timing.median_ms for timing in time_interleaved(stages, progress=self.progress)
+        )
+        passes = 1.0
+        if rest:
+            whole_ms, pass_ms = rest
+            passes = max(whole_ms - fixed_ms, pass_ms / 2) / pass_ms
+        return Overhead(
+            includes=self.includes,
+            height_px=height_px,
+            width_px=width_px,
+            fixed_ms=fixed_ms,
+            passes=passes,
+        )
