@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from PIL import Image, ImageCms
 from typer.testing import CliRunner, Result
 
 from many_images import package_in, save_image, save_images
@@ -66,6 +67,18 @@ def test_what_is_left_out_is_said_everywhere(package: Path, tmp_path: Path) -> N
     asked = run("predict", package, tmp_path / "in", "--out", tmp_path / "b", "--json")
     rows = {row["name"]: row for row in json.loads(asked.stdout)["images"]}
     assert "not an image" in rows["notes.txt"]["left_out"]
+
+
+def test_what_was_changed_is_said_once(package: Path, tmp_path: Path) -> None:
+    """A warning that several images share has one line with their number."""
+    for index in range(3):
+        image = Image.effect_noise((16, 16), 64).convert("RGB")
+        profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+        image.save(tmp_path / f"{index}.png", icc_profile=profile)
+    paths = sorted(tmp_path.glob("*.png"))
+    result = run("predict", package, *paths, "--out", tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    assert result.stderr.count("note: 3 images: the colour profile was left out") == 1
 
 
 def test_many_images_have_a_summary_and_no_table(package: Path, tmp_path: Path) -> None:

@@ -165,9 +165,11 @@ def _show(job: "bulk.Job", part: "bulk.Shard", summary: "bulk.Summary", *, as_js
         answer({"summary": summary.model_dump(mode="json")}, images=images)
     else:
         if summary.num_rows <= MOST_ROWS_SHOWN:
-            header = ("image", "label", "confidence", "ms", "denoised")
+            header = ("image", "label", "confidence", "ms", "denoised image, or reason")
             table(header, [_cells(row) for row in bulk.read_rows(job.out, part)])
         table(("summary", ""), list(_lines(summary)), numbers=False)
+    for warning, count in list(summary.warnings.items())[:MOST_REASONS_SHOWN]:
+        say(f"{count:,} image{'s' if count > 1 else ''}: {warning}", label="note")
     if summary.num_failed or summary.num_left_out:
         _say_reasons(summary, bulk.read_rows(job.out, part), job.out)
     if summary.num_failed:

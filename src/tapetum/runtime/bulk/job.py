@@ -152,6 +152,7 @@ class Summary(Record):
         num_failed: Files that could not be predicted.
         num_left_out: Files and folders that were left out, because they are no images.
         labels: Number of images, or boxes, of each label; the most frequent first.
+        warnings: Number of images of each warning, the most frequent first; at most a hundred.
         mean_latency_ms: Mean time in the network, in milliseconds.
         mean_prepare_ms: Mean time to prepare an image for the network, in milliseconds.
         seconds: Time of the last command of this job.
@@ -163,6 +164,7 @@ class Summary(Record):
     num_failed: NonNegativeInt = 0
     num_left_out: NonNegativeInt = 0
     labels: Annotated[dict[str, int], Field(default_factory=dict)]
+    warnings: Annotated[dict[str, int], Field(default_factory=dict)]
     mean_latency_ms: FiniteOrNone = None
     mean_prepare_ms: FiniteOrNone = None
     seconds: float = 0.0

@@ -11,6 +11,8 @@ from tapetum.runtime.bulk.rows import read_rows
 
 __all__ = ["Clock", "summary_of"]
 
+MOST_WARNINGS = 100
+
 
 class Clock:
     """Counts the files of this command, and reports count and rate."""
@@ -43,6 +45,7 @@ def summary_of(out: Path, shard: Shard, clock: Clock) -> Summary:
     done, failed, left_out = 0, 0, 0
     latency_ms = prepare_ms = 0.0
     labels: Counter[str] = Counter()
+    warnings: Counter[str] = Counter()
     for row in read_rows(out, shard):
         failed += row.error is not None
         left_out += row.left_out is not None
@@ -51,11 +54,15 @@ def summary_of(out: Path, shard: Shard, clock: Clock) -> Summary:
             latency_ms += row.latency_ms or 0.0
             prepare_ms += row.prepare_ms or 0.0
             labels.update(row.labels)
+            warnings.update(row.warnings)
+            if len(warnings) > 2 * MOST_WARNINGS:  # one for each image would fill the memory
+                warnings = Counter(dict(warnings.most_common(MOST_WARNINGS)))
     return Summary(
         num_images=done,
         num_failed=failed,
         num_left_out=left_out,
         labels=dict(labels.most_common()),
+        warnings=dict(warnings.most_common(MOST_WARNINGS)),
         mean_latency_ms=latency_ms / done if done else None,
         mean_prepare_ms=prepare_ms / done if done else None,
         seconds=clock.seconds,
