@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Literal
 
@@ -9,6 +10,7 @@ import pytest
 
 from tapetum.errors import RunError
 from tapetum.records import Folder, FolderKind, Record, write_atomically
+from tapetum.records.files import is_part_file
 
 
 class Request(Record):
@@ -152,3 +154,41 @@ def test_the_longest_name_can_be_written(tmp_path: Path) -> None:
     path = tmp_path / ("n" * 255)
     write_atomically(path, b"content")
     assert path.read_bytes() == b"content"
+
+
+def test_a_killed_writer_leaves_nothing_for_good(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a kill has left of a file goes when the file is written again."""
+    path = tmp_path / "model.tapetum"
+
+    def die(*_: object, **__: object) -> None:
+        raise _KilledError
+
+    for call in ("fsync", "replace"):
+        with monkeypatch.context() as patch:
+            patch.setattr(os, call, die)
+            patch.setattr(Path, "unlink", die)
+            with pytest.raises(_KilledError):
+                write_atomically(path, b"old content, and longer")
+        (part,) = tmp_path.iterdir()
+        assert is_part_file(part)
+        write_atomically(path, b"content")
+        assert [(entry.name, entry.read_bytes()) for entry in tmp_path.iterdir()] == [
+            (path.name, b"content")
+        ]
+        path.unlink()
+
+
+def test_many_writers_of_one_file_leave_one_whole_file(tmp_path: Path) -> None:
+    """Beside each other they never write into the file of another."""
+    contents = {bytes([letter]) * 50_000 for letter in range(65, 73)}
+
+    def write(content: bytes) -> None:
+        for _ in range(20):
+            write_atomically(tmp_path / "state", content)
+            assert (tmp_path / "state").read_bytes() in contents
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(write, contents))
+    assert [entry.name for entry in tmp_path.iterdir()] == ["state"]

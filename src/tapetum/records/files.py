@@ -5,36 +5,80 @@ any moment leaves either the old file or the new one.
 """
 
 import csv
+import hashlib
 import io
 import os
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
+
+try:
+    import fcntl
+except ImportError:  # not on Windows
+    fcntl = None  # type: ignore[assignment,unused-ignore]
 
 __all__ = ["is_part_file", "named_in_errors", "write_atomically", "write_csv"]
 
 PART_SUFFIX = ".part"
 
 
-def write_atomically(path: Path, content: bytes) -> None:
+def write_atomically(
+    path: Path, content: bytes, *, check: Callable[[Path], None] | None = None
+) -> None:
     """Write ``content`` to ``path`` in one step.
 
     A missing folder is created.  The bytes reach the disk before the name does.  The user's umask
     decides who may read the file.
+
+    Args:
+        path: The file.
+        content: All of its bytes.
+        check: Called with the complete file before it gets its name; if it raises, an older file
+            stays.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Independent of the file's own name, which may be as long as the file system allows.
-    temporary = path.with_name(f".{secrets.token_hex(8)}{PART_SUFFIX}")
-    try:
-        with named_in_errors(path), temporary.open("xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    with named_in_errors(path):
+        file, temporary = _open_part(path)
+    with file:  # and its lock, until it has its name or is gone
+        try:
+            with named_in_errors(path):
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            if fcntl is None:
+                file.close()  # Windows renames no open file
+            if check is not None:
+                check(temporary)
+            os.replace(temporary, path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+
+
+def _open_part(path: Path) -> tuple[BinaryIO, Path]:
+    """Open the temporary file of a target, empty, and return it with its path.
+
+    Each target has one name for it, so that the next writer of the target takes over what a killed
+    one has left behind.  The name is short: that of the target may be as long as the file system
+    allows.  A lock tells whether its writer lives; then another name is taken.
+    """
+    digest = hashlib.sha256(os.fsencode(path.name)).hexdigest()[:16]
+    part = path.with_name(f".{digest}{PART_SUFFIX}")
+    while fcntl is not None:
+        handle = os.open(part, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.path.exists(part) and os.path.samestat(os.fstat(handle), os.stat(part)):
+                os.truncate(handle, 0)
+                return os.fdopen(handle, "wb"), part
+            os.close(handle)  # its writer has just ended: the file has its own name by now
+        except OSError:  # a living writer, or a file system without locks
+            os.close(handle)
+            break
+    part = path.with_name(f".{secrets.token_hex(8)}{PART_SUFFIX}")
+    return part.open("xb"), part
 
 
 @contextmanager

@@ -18,7 +18,6 @@ Faults are found when a package is opened, not when the first image arrives.
 
 import hashlib
 import json
-import os
 import struct
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
@@ -26,7 +25,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from tapetum import __version__
@@ -110,7 +108,7 @@ def write_package(
     text = complete.to_json().encode()
     members = {_GRAPH: graph_bytes, _MANIFEST: text, _CARD: card.encode()}
     try:
-        _write_checked(path, _zipped(members), check)
+        write_atomically(path, _zipped(members), check=check)
     except OSError as error:
         raise PackageError(
             f"cannot write {path}: {error.strerror or error}", "check the folder and its free space"
@@ -149,17 +147,6 @@ def open_package(path: str | Path) -> Package:
     except UnicodeDecodeError as error:
         raise PackageError(f"{_CARD} in {path} is not UTF-8 text", "export it again") from error
     return Package(manifest, graph_bytes, card)
-
-
-def _write_checked(path: Path, content: bytes, check: Callable[[Path], None] | None) -> None:
-    """Write in a hidden folder next to ``path``, check, and only then move the file to ``path``."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
-        temporary = Path(folder) / path.name
-        write_atomically(temporary, content)
-        if check is not None:
-            check(temporary)
-        os.replace(temporary, path)
 
 
 def _zipped(members: dict[str, bytes]) -> bytes:
