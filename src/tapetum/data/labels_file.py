@@ -83,7 +83,7 @@ class LabelsFile(NamedTuple):
         found.notes.append(f"labels come from the table {shown!r}")
         found.leave_out(self.unnamed, f"the table {shown!r} has no row for it")
         for row in self.lost:
-            reason = f"the table {shown!r} names it in row {row.number}, but it is not there"
+            reason = f"row {row.number} of the table {shown!r} names it, but no single image is it"
             found.leave_out([self.base / row.file], reason)
         parts: dict[Part | None, list[ImageFile]] = {}
         for image, split in self._images(found):
@@ -98,7 +98,7 @@ class LabelsFile(NamedTuple):
             part: PartFiles(tuple(files), _present(files, names)) for part, files in parts.items()
         }
 
-    def compare(self, read: Mapping[Part | None, PartFiles], base: Path) -> None:
+    def compare(self, read: Mapping[Part | None, PartFiles], base: Path, found: Findings) -> None:
         """Refuse a table that disagrees with the folders of classes; one that agrees is not used.
 
         Raises:
@@ -108,8 +108,10 @@ class LabelsFile(NamedTuple):
         pairs = {(row.label, by_folder[path]) for row, path in self.rows if path in by_folder}
         labels, classes = {label for label, _ in pairs}, {name for _, name in pairs}
         if len(pairs) == len(labels) == len(classes):  # one to one
+            agrees = LeftOut(self.path, "its labels agree with the folders, which are taken")
+            found.left_out = [agrees if one.path == self.path else one for one in found.left_out]
             return
-        shown = display_name(self.path.relative_to(base))
+        shown = display_name(self.path.name)
         raise doubt(
             base,
             (
@@ -297,9 +299,12 @@ def _matched(path: Path, files: Sequence[Path], base: Path, rows: Sequence[_Row]
             names.setdefault(place, set()).add(file)
             names.setdefault(place.removesuffix(file.suffix), set()).add(file)
     matched, lost = [], []
+    part = meaning(path.stem).part
     for row in rows:
         name = display_name(row.file.replace("\\", "/")).removeprefix("./")
         found = names.get(name) or names.get(name.rpartition("/")[2]) or set()
+        if len(found) > 1 and part is not None:  # train.csv names the images in train/
+            found = {file for file in found if part in _parts_of(file, base)}
         if len(found) == 1:
             matched.append((row, next(iter(found))))
         else:
@@ -307,6 +312,10 @@ def _matched(path: Path, files: Sequence[Path], base: Path, rows: Sequence[_Row]
     used = {file for _, file in matched}
     unnamed = tuple(file for file in files if file not in used)
     return LabelsFile(path, base, tuple(matched), tuple(lost), unnamed)
+
+
+def _parts_of(file: Path, base: Path) -> set[Part | None]:
+    return {meaning(folder).part for folder in file.relative_to(base).parts[:-1]}
 
 
 def _present(files: Sequence[ImageFile], names: Sequence[str]) -> tuple[str, ...]:

@@ -94,7 +94,7 @@ def meaning(name: str) -> Meaning:
         side=sides.pop() if len(sides) == 1 else None,
         is_weak=not any(word in _STRONG for word in sided),
         is_mask=len(lone) == 1 and lone[0] in _MASKS,
-        may_be_mask=len(lone) == 1 and lone[0] in _MAYBE_MASKS,
+        may_be_mask=lone == telling and len(lone) == 1 and lone[0] in _MAYBE_MASKS,
         is_plain=bool(spoken) and all(word in _PLAIN for word in spoken),
         is_counted=len(spoken) == 1 and spoken[0] in _COUNTED and bool(numbers),
         rest=tuple(rest),

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from tapetum.data.groups import group_of
-from tapetum.data.labels_file import LabelsFile, find_labels, read_labels
+from tapetum.data.labels_file import find_labels, read_labels
 from tapetum.data.layout import Ask, Findings, ImageFile, Layout, PartFiles, doubt, examples, quoted
 from tapetum.data.names import Part, meaning, same_name
 from tapetum.data.reading import descend, read_part, without_masks
@@ -15,6 +15,8 @@ from tapetum.runtime import display_name, walk
 __all__ = ["find_layout"]
 
 Parts = dict[Part | None, Node]
+Read = dict[Part | None, PartFiles]
+_SPOKEN: dict[Part, str] = {"train": "training", "val": "validation", "test": "test"}
 
 
 def find_layout(root: Path, ask: Ask | None = None) -> Layout:
@@ -40,36 +42,46 @@ def find_layout(root: Path, ask: Ask | None = None) -> Layout:
     if top.path != root:
         inside = display_name(top.path.relative_to(root))
         found.notes.append(f"the images lie in the folder {inside!r} of it")
-    table = read_labels(ask.labels, walked.files, top.path) if ask.labels else None
-    parts = {} if table else _parts(top, found)
-    if table is None:
-        parts, read, table = _read(parts, top, found, walked.files)
-    if table is not None:
-        read = table.parts(found)
+    if ask.labels is not None:
+        read = read_labels(ask.labels, walked.files, top.path).parts(found)
+    else:
+        found, read = _read(top, found, walked.files)
     return _joined(root, top.path, read, found)
 
 
-def _read(
-    parts: Parts, top: Node, found: Findings, files: tuple[Path, ...]
-) -> tuple[Parts, dict[Part | None, PartFiles], LabelsFile | None]:
-    """Read every part, unless a table in the folder has the labels that folders do not give."""
-    table = None
-    if found.ask.layout is None:
-        table = find_labels(found.left_out, files, top.path)
-    if table is not None and not any(node.children for node in (top, *parts.values())):
-        return parts, {}, table
-    if table is not None and set(top.children) and _is_plain(top):
-        return parts, {}, table
-    read: dict[Part | None, PartFiles] = {}
-    for part, node in parts.items():
-        read[part] = read_part(node, found)
-    if table is not None:
-        table.compare(read, top.path)
-    return parts, read, None
+def _read(top: Node, found: Findings, files: tuple[Path, ...]) -> tuple[Findings, Read]:
+    """Read every part, with the labels of a table in the folder where folders give none."""
+    is_free = found.ask.layout is None
+    table = find_labels(found.left_out, files, top.path) if is_free else None
+    attempt = Findings(found.ask, list(found.notes), list(found.left_out))
+    read: Read = {}
+    try:
+        for part, node in _parts(top, attempt).items():
+            read[part] = read_part(node, attempt)
+    except DataError:
+        if table is None:
+            raise
+        return found, table.parts(found)
+    if table is None or any(part.is_paired for part in read.values()):
+        return attempt, read
+    if any(part.class_names for part in read.values()):
+        table.compare(read, top.path, attempt)
+        return attempt, read
+    labelled = table.parts(found)
+    return found, labelled if None in read or None not in labelled else _by_part(labelled, read)
 
 
-def _is_plain(top: Node) -> bool:
-    return all(meaning(name).is_plain and child.is_leaf for name, child in top.children.items())
+def _by_part(labelled: Read, read: Read) -> Read:
+    """Return labelled images in the parts in which the folder has them."""
+    (whole,) = labelled.values()
+    places = {file.path: name for name, part in read.items() for file in part.files}
+    parts: dict[Part | None, list[ImageFile]] = {}
+    for file in whole.files:
+        parts.setdefault(places.get(file.path, "train"), []).append(file)
+    return {
+        name: PartFiles(tuple(files), tuple(sorted({str(file.class_name) for file in files})))
+        for name, files in parts.items()
+    }
 
 
 def _parts(top: Node, found: Findings) -> Parts:
@@ -94,7 +106,10 @@ def _parts(top: Node, found: Findings) -> Parts:
             raise doubt(
                 top.path,
                 *(
-                    (f"{given!r} is the {part} part", f"move {_rest(roles, part, given)} away")
+                    (
+                        f"{given!r} is the {_SPOKEN[part]} part",
+                        f"move {_rest(roles, part, given)} away",
+                    )
                     for given, theirs in roles.items()
                     if theirs == part
                 ),
@@ -140,8 +155,11 @@ def _parts_among(top: Node, roles: Mapping[str, Part], others: set[str], found: 
     beside = quoted(others) if others else f"{len(top.files):,} images"
     raise doubt(
         top.path,
-        (f"{quoted(roles)} are classes like {beside}", "add --layout classes"),
-        (f"{quoted(roles)} are parts of a dataset", f"move {beside} out of the folder"),
+        (f"{quoted([*roles, *others])} are classes", "add --layout classes"),
+        (
+            f"{quoted(roles)} holds a part of the dataset",
+            f"move {quoted(roles)} or {beside} out of the folder",
+        ),
     )
 
 
@@ -170,7 +188,7 @@ def _crossed(top: Node) -> Parts:
     return parts if all(len(node.children) == 2 for node in parts.values()) else {}
 
 
-def _joined(root: Path, base: Path, read: dict[Part | None, PartFiles], found: Findings) -> Layout:
+def _joined(root: Path, base: Path, read: Read, found: Findings) -> Layout:
     """Bring the parts together: which of them trains, which validates, and their classes."""
     if found.ask.layout == "pooled" or None in read:
         read = {None: _pool(read)}
@@ -210,7 +228,7 @@ def _set_aside(name: str, part: PartFiles, base: Path, found: Findings) -> None:
     found.leave_out([folder], f"its {len(part.files):,} image(s) are the {name} part, set aside")
 
 
-def _pool(read: dict[Part | None, PartFiles]) -> PartFiles:
+def _pool(read: Read) -> PartFiles:
     parts = list(read.values())
     names = {name for part in parts for name in part.class_names}
     files = tuple(file for part in parts for file in part.files)

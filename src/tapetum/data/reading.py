@@ -4,6 +4,7 @@ Every decision that is not obvious is noted; a part that can be read in two ways
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from tapetum.data.layout import Findings, ImageFile, PartFiles, doubt, examples, quoted
@@ -15,6 +16,7 @@ from tapetum.runtime import display_name
 
 __all__ = ["descend", "read_part", "sides_of", "without_masks"]
 
+_NO_CLASS = "it lies next to class folders, so it has no class"
 _UNSURE = 0.5  # correlation below which images are surely no twins
 _MOST = 0.8  # share of files that must be twins, where nothing but names says so
 
@@ -163,7 +165,8 @@ def _doubt_pairs(node: Node, noisy: str, clean: str, why: str) -> DataError:
 def _paired(sides: tuple[Node, Node], found: Findings) -> PartFiles:
     """Return twins of two folders, with the classes that lie in both."""
     noisy, clean = sides
-    labelled = read_part(clean, found)
+    inner = replace(found, ask=found.ask._replace(layout=None))  # the side itself has no pairs
+    labelled = read_part(clean, inner)
     pairs = pair_folders(
         list(noisy.all_files()), noisy.path, [file.path for file in labelled.files], clean.path
     )
@@ -239,35 +242,20 @@ def _leaves(node: Node, found: Findings) -> PartFiles:
             sub = place.path.parent.relative_to(node.path).as_posix()
             group = display_name(sub) if sub != "." else ""
             files += [ImageFile(file, None, place.name, group=group) for file in place.files]
-    found.leave_out(node.files, "it lies next to class folders, so it has no class")
+    found.leave_out(node.files, _NO_CLASS)
     return PartFiles(tuple(files), tuple(sorted({str(file.class_name) for file in files})))
 
 
 def _classes(node: Node, found: Findings) -> PartFiles:
     """Return images whose class is the folder directly in the part."""
-    if found.ask.layout != "classes" and not found.ask.class_names:
-        _refuse_other_folders(node, found)
     _refuse_unreadable_classes(node, found)
-    found.leave_out(node.files, "it lies next to class folders, so it has no class")
     classes = {name: without_masks(child, found) for name, child in node.children.items()}
-    by_names = {name: pair_files(list(child.all_files())) for name, child in classes.items()}
-    counts = {name: child.count() for name, child in classes.items()}
-    paired = [name for name, pairs in by_names.items() if pairs.twins]
-    enough = all(2 * len(by_names[n].twins) >= _MOST * counts[n] for n in by_names)
-    if paired and not enough:
-        names = quoted(set(paired))
-        raise doubt(
-            node.path,
-            (f"classes of pairs: files in {names} are named as twins", "add --layout pairs"),
-            ("classes of clean images", "add --layout classes"),
-        )
-    if paired and found.ask.layout != "classes":
-        if all(len(pairs.twins) == 1 for pairs in by_names.values()) and len(by_names) > 1:
-            found.notes.append("each folder holds one pair, so folders are no classes")
-            return _flat_pairs(node, found)
-        parts = [_named_pairs(by_names[n], classes[n], found, n) for n in by_names]
-        files = tuple(file for part in parts for file in part.files)
-        return PartFiles(files, tuple(classes), is_paired=True)
+    paired = _paired_classes(node, classes, found)
+    if paired is not None:
+        return paired
+    if found.ask.layout != "classes" and not found.ask.class_names:
+        _refuse_other_folders(Node(node.name, node.path, node.files, classes), found)
+    found.leave_out(node.files, _NO_CLASS)
     files = tuple(
         _file(file, child, name) for name, child in classes.items() for file in child.all_files()
     )
@@ -278,6 +266,30 @@ def _classes(node: Node, found: Findings) -> PartFiles:
             "makes them classes, --group-by folder keeps each on one side of the split)"
         )
     return PartFiles(files, tuple(sorted(classes)))
+
+
+def _paired_classes(node: Node, classes: dict[str, Node], found: Findings) -> PartFiles | None:
+    """Return the pairs in folders whose files are named as twins; None where they are not."""
+    if found.ask.layout == "classes":
+        return None
+    pairs = {name: pair_files(list(child.all_files())) for name, child in classes.items()}
+    paired = [name for name, one in pairs.items() if one.twins]
+    if not paired:
+        return None
+    if any(2 * len(pairs[name].twins) < _MOST * classes[name].count() for name in classes):
+        names = quoted(paired)
+        raise doubt(
+            node.path,
+            (f"files in {names} are pairs by their names", "add --layout pairs"),
+            ("classes of clean images", "add --layout classes"),
+        )
+    if len(classes) == 1 or all(len(one.twins) == 1 for one in pairs.values()):
+        found.notes.append("files are pairs by their names, and folders are no classes")
+        return _flat_pairs(node, found)
+    found.leave_out(node.files, _NO_CLASS)
+    parts = [_named_pairs(pairs[name], classes[name], found, name) for name in classes]
+    files = tuple(file for part in parts for file in part.files)
+    return PartFiles(files, tuple(sorted(classes)), is_paired=True)
 
 
 def _refuse_unreadable_classes(node: Node, found: Findings) -> None:
@@ -294,7 +306,8 @@ def _refuse_unreadable_classes(node: Node, found: Findings) -> None:
                 f"the class {display_name(folder.name)!r} has no readable image{examples(lost)}",
                 f"repair its images, or remove {display_name(folder)}",
             )
-        found.leave_out([folder], "it is an empty folder, so it is no class")
+        if not any(path.is_file() for path in folder.rglob("*")):
+            found.leave_out([folder], "it is an empty folder, so it is no class")
 
 
 def _refuse_other_folders(node: Node, found: Findings) -> None:

@@ -72,11 +72,15 @@ class SplitList(Record):
         trained_digests = {file.digest for file in self.train}
         known = {file.path: file for file in (*self.train, *self.validation)}
         validated = {file.path for file in self.validation}
-        trained_again = {path for path in files if seen[path].digest in trained_digests}
         changed = {
             path
             for path, name in files.items()
             if name in known and seen[path].digest != known[name].digest
+        }
+        trained_again = {
+            path
+            for path, name in files.items()
+            if seen[path].digest in trained_digests and (path in changed or name not in validated)
         }
         added = {path for path, name in files.items() if name not in known}
         missing = known.keys() - set(files.values())
