@@ -257,3 +257,33 @@ def test_a_decoded_image_keeps_what_its_file_says(tmp_path: Path) -> None:
     assert isinstance(denoised, DecodedImage)
     assert denoised.format == "PNG"
     assert denoised.metadata.resolution is not None
+
+
+@pytest.mark.parametrize("kind", ["TIFF", "GIF"])
+def test_every_frame_of_a_file_is_predicted(kind: str, tmp_path: Path) -> None:
+    """One prediction for each, also in a folder; a call alone refuses to choose one."""
+    frames = [Image.fromarray(np.full((12, 10), level, np.uint8)) for level in (20, 220, 90)]
+    path = tmp_path / f"movie.{kind.lower()}"
+    frames[0].save(path, kind, save_all=True, append_images=frames[1:])
+    predictor = Predictor(toy(JOINT), threads=1)
+    labels = ["dark", "bright", "dark"]
+    for form in (path, str(path), path.read_bytes(), io.BytesIO(path.read_bytes())):
+        assert [result.label for result in predictor.frames(form)] == labels
+        if not isinstance(form, io.BytesIO):
+            with pytest.raises(InputError, match="several frames; pass it to the method frames"):
+                predictor(form)
+    found = list(predictor.folder(tmp_path))
+    assert [entry for entry, _ in found] == [path] * 3
+    with Image.open(path) as image:
+        image.seek(1)
+        assert predictor(image).label == "bright"
+
+
+def test_an_image_is_a_file_of_one_frame(tmp_path: Path) -> None:
+    """So one loop serves files of both kinds."""
+    Image.fromarray(drawn(8, 8)).save(tmp_path / "one.png")
+    predictor = Predictor(toy(JOINT), threads=1)
+    (result,) = predictor.frames(tmp_path / "one.png")
+    assert result.label == predictor(tmp_path / "one.png").label
+    with pytest.raises(InputError, match="is not an image"):
+        predictor.frames(3)  # type: ignore[arg-type]

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from PIL import Image, ImageOps
 
 from tapetum.errors import DataError, InputError
-from tapetum.runtime.image import IMAGE_SUFFIXES, DecodedImage, decode_image, read_image
+from tapetum.runtime.image import IMAGE_SUFFIXES, DecodedImage, decode_frames, read_frames
 from tapetum.runtime.manifest import Manifest
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "check_boxes",
     "images_in",
     "load",
+    "load_frames",
     "split_batch",
     "type_name",
 ]
@@ -57,31 +58,45 @@ def load(image: ImageLike, manifest: Manifest) -> DecodedImage | NDArray[Any]:
     """Read and decode an image; arrays and decoded images are returned as they are.
 
     Raises:
-        InputError: It is not an image of a known kind, or the network takes arrays only.
+        InputError: It is not an image of a known kind, the network takes arrays only, or the file
+            has several frames.
         DataError: The file cannot be read.
     """
     if isinstance(image, np.ndarray):
         return image
-    if manifest.colour == "other":
-        raise InputError(
-            f"{manifest.name} takes {manifest.image_channels} channels, which no image file has",
-            f"pass an array of shape (h, w, {manifest.image_channels})",
-        )
+    _require_colours(manifest)
     if isinstance(image, DecodedImage):
         return image
-    white = manifest.preparation.white
-    if isinstance(image, Path | str):
-        return read_image(Path(image), white=white)
-    if isinstance(image, bytes | bytearray | memoryview):
-        return decode_image(bytes(image), white=white)
     if isinstance(image, Image.Image):
         return _from_pillow(image)
+    frames = load_frames(image, manifest)
+    first = next(frames)
+    if next(frames, None) is not None:
+        name = str(image) if isinstance(image, Path | str) else "the file"
+        remedy = "pass it to the method frames, which yields each"
+        raise InputError(f"{name} has several frames", remedy)
+    return first
+
+
+def load_frames(image: Any, manifest: Manifest) -> Iterator[DecodedImage]:
+    """Read and decode the frames of a file: a path, bytes, or an open file.
+
+    Raises:
+        InputError: It is not a file, or the network takes arrays only.
+        DataError: The file cannot be read.
+    """
+    _require_colours(manifest)
+    white = manifest.preparation.white
+    if isinstance(image, Path | str):
+        return read_frames(Path(image), white=white)
+    if isinstance(image, bytes | bytearray | memoryview):
+        return decode_frames(bytes(image), white=white)
     if not hasattr(image, "read"):
         raise InputError(f"{type_name(image)} is not an image", f"pass {_TYPES}{_hint(image)}")
     content = image.read()
     if not isinstance(content, bytes):
         raise InputError("the file is open as text", "open it with mode 'rb'")
-    return decode_image(content, white=white)
+    return decode_frames(content, white=white)
 
 
 def as_source(image: DecodedImage | NDArray[Any], manifest: Manifest) -> Source:
@@ -200,6 +215,15 @@ def _walk(folder: Path, without: Path | None) -> Iterator[Path]:
             known = path.suffix.lower() in IMAGE_SUFFIXES and not name.startswith(".")
             if known and path.is_file():
                 yield path
+
+
+def _require_colours(manifest: Manifest) -> None:
+    """Refuse files for networks that are neither grey nor RGB."""
+    if manifest.colour == "other":
+        raise InputError(
+            f"{manifest.name} takes {manifest.image_channels} channels, which no image file has",
+            f"pass an array of shape (h, w, {manifest.image_channels})",
+        )
 
 
 def _of_other_channels(array: NDArray[Any], manifest: Manifest) -> Source:

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Annotated, Any, Literal, NamedTuple, Self
+from typing import Annotated, Any, BinaryIO, Literal, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -30,6 +30,7 @@ from tapetum.runtime.inputs import (
     as_source,
     check_boxes,
     load,
+    load_frames,
     split_batch,
     type_name,
 )
@@ -204,8 +205,8 @@ class Predictor:
         """Denoise and classify one image.
 
         Args:
-            image: A path; the bytes of a file, or an open file; a Pillow image; a
-                :class:`DecodedImage`; or an array of shape (h, w) or (h, w, c), of uint8, uint16,
+            image: A path; the bytes of a file, or an open file; a Pillow image (its current frame);
+                a :class:`DecodedImage`; or an array of shape (h, w) or (h, w, c), of uint8, uint16,
                 or floats on the scale [0, 1] (noise may exceed it). Grey and RGB, with or without
                 alpha, are converted to the channels of the network.
             boxes: Shape (k, 4): left, top, right, bottom in pixels; only for networks that classify
@@ -253,10 +254,24 @@ class Predictor:
             )
         return [self(image, boxes=one) for image, one in zip(batch, boxes, strict=True)]
 
+    def frames(self, image: Path | str | bytes | BinaryIO) -> Iterator[Prediction]:
+        """Predict each frame of a stack or animation, in their order; an image is one frame.
+
+        Args:
+            image: A path, the bytes of a file, or an open file.
+
+        Raises:
+            InputError: It is not a file, or the network classifies boxes, which frames do not have.
+            DataError: The file cannot be read.
+        """
+        self._check_boxes_wanted(given=False)
+        return map(self, load_frames(image, self.manifest))
+
     def folder(self, path: Path | str) -> Iterator[tuple[Path, Prediction | TapetumError]]:
         """Predict the images of a folder and its sub-folders, sorted by name.
 
-        Each file comes with its prediction, or with an error that says why it was left out.
+        Each file comes with its prediction, or with an error that says why it was left out. A file
+        of several frames comes with each of them.
 
         Raises:
             DataError: There is no such folder, or no image in it.
@@ -300,7 +315,8 @@ class Predictor:
                 yield entry.path, DataError(f"{name} was left out: {entry.reason}")
                 continue
             try:
-                yield entry, self(entry)
+                for prediction in self.frames(entry):
+                    yield entry, prediction
             except TapetumError as error:
                 yield entry, error
 
@@ -332,7 +348,7 @@ class Predictor:
         """Put the answers of all passes together."""
         image = pixels = None
         if answers[0].denoised is not None:
-            clipped: _Floats = np.clip(answers[0].denoised, 0, 1)
+            clipped = np.clip(answers[0].denoised, 0, 1, out=answers[0].denoised)
             image, pixels = self._denoised(source, clipped), np.moveaxis(clipped, 0, 2)
             if len(clipped) == 1 and not source.has_flat_axis:
                 pixels = clipped[0]
