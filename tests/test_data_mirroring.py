@@ -99,3 +99,9 @@ def test_images_that_tell_nothing_are_not_mirrored() -> None:
 def test_the_check_has_no_chance_in_it() -> None:
     """The same images give the same answer."""
     assert check_mirror(*drawn("lr", 40)) == check_mirror(*drawn("lr", 40))
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_a_handful_of_images_is_not_mirrored(count: int) -> None:
+    """There is nothing to learn from, and nothing is assumed."""
+    assert check_mirror(*drawn("lr", count)).reason

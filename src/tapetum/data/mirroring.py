@@ -106,7 +106,7 @@ def check_mirror(images: NDArray[np.float32], labels: NDArray[np.int64]) -> Mirr
     folds = _folds(labels, generator)
     for fold in range(_FOLDS):
         learns, tests = folds != fold, folds == fold
-        if tests.any():
+        if tests.any() and learns.any():
             solve = _ridge(plain[learns], labels[learns], num_classes)
             scores[0, tests], scores[1, tests] = solve(plain[tests]), solve(mirrored[tests])
     return _verdict(*(metrics.confusion_matrix(part, labels) for part in scores))

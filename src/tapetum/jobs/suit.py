@@ -1,0 +1,93 @@
+"""Adapt a recipe to the images of a folder: the mirror that is safe, and a batch size that fits."""
+
+import logging
+import os
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from tapetum.data import Dataset
+from tapetum.errors import DataError, InputError
+from tapetum.records import changed
+from tapetum.training import BaseRecipe
+
+__all__ = ["augmentation_of", "suit"]
+
+LOGGER = logging.getLogger("tapetum")
+
+SMALLEST_BATCH = 4  # where the folder has as many images
+FEWEST_STEPS = 8  # of an epoch, where the user did not choose the batch size
+
+R = TypeVar("R", bound=BaseRecipe)
+
+
+def augmentation_of(recipe: R, given: Mapping[str, Any] | None) -> R:
+    """Return a recipe with some random changes of the images replaced; null keeps the recipe's.
+
+    Raises:
+        InputError: A value is impossible.
+    """
+    fields = {name: value for name, value in (given or {}).items() if value is not None}
+    if not fields:
+        return recipe
+    changes = {"augmentation": {**recipe.augmentation.model_dump(), **fields}}
+    return changed(recipe, changes, what=f"recipe {recipe.name!r}")
+
+
+def suit(
+    recipe: R,
+    dataset: Dataset,
+    *,
+    batch_size: int | None,
+    augmentation: Mapping[str, Any] | None,
+    share: float = 1.0,
+) -> R:
+    """Return a recipe that fits the training images, and say what was changed.
+
+    Args:
+        recipe: The recipe.
+        dataset: The dataset.
+        batch_size: The batch size that the user has chosen; None for that of the recipe.
+        augmentation: The random changes that the user has chosen.
+        share: The smallest share of the training images that one kind of step learns from.
+
+    Raises:
+        InputError: The user has chosen random changes of images that have none.
+        DataError: There are too few images.
+    """
+    size = _batch_size(recipe.batch_size, dataset, share, is_chosen=batch_size is not None)
+    decided = dataset.train.augmented(recipe.augmentation).augmentation
+    if decided is None and any(value is not None for value in (augmentation or {}).values()):
+        raise InputError(
+            f"random changes of the images have no effect on {dataset.info.source}",
+            "leave these options out",
+        )
+    changes: dict[str, Any] = {}
+    if decided is not None:
+        _say(f"random changes of training images: {decided.describe()}")
+        changes["augmentation"] = decided
+    if size != recipe.batch_size:
+        num_images = len(dataset.train)
+        _say(f"batches of {size} images instead of {recipe.batch_size}, for {num_images:,} images")
+        changes["batch_size"] = size
+    return recipe.model_copy(update=changes)
+
+
+def _batch_size(wanted: int, dataset: Dataset, share: float, *, is_chosen: bool) -> int:
+    """Return a batch size that fits; by default one that gives an epoch some steps."""
+    num_images = int(share * len(dataset.train))
+    num_processes = int(os.environ.get("WORLD_SIZE", "1"))
+    smallest = 2 * num_processes  # batch norm needs two
+    if num_images < smallest:
+        raise DataError(
+            f"{len(dataset.train):,} training image(s) are too few to learn from", "add images"
+        )
+    size = min(wanted, num_images)
+    has_folder = dataset.train.augmentation is not None
+    if not is_chosen and (has_folder or size < wanted):
+        size = min(size, max(num_images // FEWEST_STEPS, SMALLEST_BATCH))
+    return max(smallest, size // num_processes * num_processes)
+
+
+def _say(text: str) -> None:
+    if os.environ.get("RANK", "0") == "0":  # of torchrun: once
+        LOGGER.warning("%s", text)

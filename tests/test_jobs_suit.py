@@ -1,0 +1,101 @@
+"""A recipe is adapted to the images of a folder, and each change is said."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tapetum.data import Dataset, open_dataset
+from tapetum.errors import DataError, InputError
+from tapetum.jobs.suit import augmentation_of, suit
+from tapetum.training import Recipe
+
+RECIPE = Recipe.named("images")
+
+
+def folder_of(root: Path, count: int, names: tuple[str, ...] = ("cat", "dog")) -> Dataset:
+    """A folder with ``count`` training images and two for validation, opened."""
+    for part, total in (("train", count), ("val", 2)):
+        for index in range(total):
+            place = root / part / names[index % len(names)]
+            place.mkdir(parents=True, exist_ok=True)
+            values = np.random.default_rng(index).integers(0, 256, (20, 20), np.uint8)
+            Image.fromarray(values).save(place / f"{index}.png")
+    return open_dataset(str(root), seed=0)
+
+
+@pytest.mark.parametrize(
+    ("count", "chosen", "expected"),
+    [(6, None, 4), (3, None, 3), (24, None, 4), (100, None, 12), (6, 64, 6), (24, 16, 16)],
+)
+def test_a_batch_that_fits_is_taken(
+    count: int, chosen: int | None, expected: int, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Small folders get small batches, so that an epoch has some steps; a chosen size stays."""
+    dataset = folder_of(tmp_path, count)
+    recipe = RECIPE if chosen is None else RECIPE.adjusted(batch_size=chosen)
+    with caplog.at_level(logging.WARNING):
+        suited = suit(recipe, dataset, batch_size=chosen, augmentation=None)
+    assert suited.batch_size == expected
+    assert dataset.train.num_batches(suited.batch_size) >= 1
+    assert (f"batches of {expected} images" in caplog.text) == (expected != recipe.batch_size)
+
+
+def test_a_large_folder_keeps_the_recipe(tmp_path: Path) -> None:
+    """With enough images nothing is changed."""
+    suited = suit(RECIPE, folder_of(tmp_path, 256), batch_size=None, augmentation=None)
+    assert suited.batch_size == RECIPE.batch_size
+
+
+def test_the_smaller_part_of_a_search_counts(tmp_path: Path) -> None:
+    """A search learns its choices from a share of the images, which has to fill a batch."""
+    dataset = folder_of(tmp_path, 40)
+    assert suit(RECIPE, dataset, batch_size=32, augmentation=None, share=0.2).batch_size == 8
+
+
+def test_one_image_is_too_few(tmp_path: Path) -> None:
+    """Batch normalisation needs two."""
+    with pytest.raises(DataError, match="1 training image"):
+        suit(RECIPE, folder_of(tmp_path, 1, ("cat",)), batch_size=None, augmentation=None)
+
+
+@pytest.mark.parametrize(
+    ("names", "mirror"), [(("left", "right"), "off"), (("a", "b"), "off")], ids=["sides", "letters"]
+)
+def test_the_mirror_is_decided_and_said(
+    names: tuple[str, ...], mirror: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The recipe of the run says what was decided and why."""
+    with caplog.at_level(logging.WARNING):
+        suited = suit(RECIPE, folder_of(tmp_path, 8, names), batch_size=None, augmentation=None)
+    assert suited.augmentation.mirror == mirror
+    assert suited.augmentation.reason
+    assert suited.augmentation.reason in caplog.text
+
+
+def test_the_choice_of_the_user_stays(tmp_path: Path) -> None:
+    """No check overrules it, and it has no other reason."""
+    given: dict[str, Any] = {"mirror": "on", "brightness": 0.1, "crop_scale": None}
+    recipe = augmentation_of(RECIPE, given)
+    dataset = folder_of(tmp_path, 8, ("left", "right"))
+    found = suit(recipe, dataset, batch_size=None, augmentation=given).augmentation
+    assert (found.mirror, found.reason, found.brightness) == ("on", "", 0.1)
+    assert found.crop_scale == RECIPE.augmentation.crop_scale
+
+
+def test_an_impossible_change_is_refused() -> None:
+    """The message names the field."""
+    with pytest.raises(InputError, match="crop_scale"):
+        augmentation_of(RECIPE, {"crop_scale": 1.5})
+
+
+def test_digits_are_never_changed() -> None:
+    """They keep the recipe as it is, and options without effect are refused."""
+    dataset = open_dataset("digits", seed=0, train_count=80, test_count=2)
+    recipe = Recipe.named("quick")
+    assert suit(recipe, dataset, batch_size=None, augmentation=None) == recipe
+    with pytest.raises(InputError, match="no effect on digits"):
+        suit(recipe, dataset, batch_size=None, augmentation={"mirror": "on"})
