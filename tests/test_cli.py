@@ -177,7 +177,6 @@ def test_help_has_an_example_and_json(command: str) -> None:
         ((*TRAIN, "{new}", "--size", "3"), "px"),
         (("train", "unet-s", "--data", "digits", "--out", "{new}", "--size", "64"), "no effect"),
         ((*TRAIN, "n", "--test-count", "9"), "no effect"),
-        (("train", "unet-s", "--data", "digits", "--out", "{new}", "--train-count", "9"), "batch"),
         (("info", "unet-s", "--channels", "0"), "make no network"),
         (("evaluate", "{new}", "--data", "{photos}"), "there is no"),
         (

@@ -42,6 +42,7 @@ def fit(
     labels: Path | None = options.LABELS,
     layout: options.LayoutName | None = options.LAYOUT,
     group_by: str | None = options.GROUP_BY,
+    resize: options.ResizeName | None = options.RESIZE,
     noise: str | None = options.NOISE,
     protocol: options.ProtocolName | None = options.PROTOCOL,
     space: str | None = _of_table("dc-nas", SEARCH, options.SPACE_HELP),
@@ -57,6 +58,11 @@ def fit(
     controls: bool = option(
         True, TRAINING, "Also train a random and a uniform architecture of the same latency."
     ),
+    mirror: options.MirrorName | None = options.MIRROR,
+    vertical_flip: bool | None = options.VERTICAL_FLIP,
+    quarter_turns: bool | None = options.QUARTER_TURNS,
+    crop_scale: float | None = options.CROP_SCALE,
+    brightness: float | None = options.BRIGHTNESS,
     seed: int = option(0, TRAINING, options.SEED_HELP),
     out: Path = options.OUT,
     resume: bool = options.RESUME,
@@ -83,7 +89,7 @@ def fit(
       tapetum fit photos --target-ms 20 --latency raspberry-pi.json --out runs/pi
     """
     say_crowded(threads or 1)
-    result = run_job("fit", locals())
+    result = run_job("fit", options.with_augmentation(locals()))
     show_fit(result, as_json=json)
     if result.delivery.keeps_target is False:
         raise typer.Exit(EXIT_TARGET_MISSED)

@@ -5,13 +5,15 @@ from typing import Any, Literal
 import typer
 
 __all__ = [
-    "ADVANCED", "BATCH", "BATCH_SIZE", "BUDGET", "BUDGET_INCLUDES", "DATA", "DATA_ROOT",
-    "DECODER_HELP", "DEPTH_HELP", "DOWNLOAD", "EPOCHS", "FOLDER", "FROM_RECIPE", "GROUP_BY",
-    "JSON", "LABELS", "LAYOUT", "MINUTES", "NETWORKS_HELP", "NOISE", "OPERATORS_HELP", "OUT",
-    "OUTPUT", "OVERWRITE", "PACKAGE_THREADS", "PROTOCOL", "RECIPE", "RECIPE_SEED", "RESUME",
-    "RUNTIME", "SCALE", "SEARCH", "SEARCH_EPOCHS", "SEARCH_RECIPE", "SEED_HELP", "SPACE_HELP",
-    "TARGET_MS", "TEST_COUNT", "THREADS", "TRAINING", "TRAIN_COUNT", "UP_HELP", "Decoder",
-    "Includes", "LayoutName", "ProtocolName", "RuntimeName", "Up", "option",
+    "ADVANCED", "BATCH", "BATCH_SIZE", "BRIGHTNESS", "BUDGET", "BUDGET_INCLUDES", "CROP_SCALE",
+    "DATA", "DATA_ROOT", "DECODER_HELP", "DEPTH_HELP", "DOWNLOAD", "EPOCHS", "FOLDER",
+    "FROM_RECIPE", "GROUP_BY", "JSON", "LABELS", "LAYOUT", "MINUTES", "MIRROR", "NETWORKS_HELP",
+    "NOISE", "OPERATORS_HELP", "OUT", "OUTPUT", "OVERWRITE", "PACKAGE_THREADS", "PROTOCOL",
+    "QUARTER_TURNS", "RECIPE", "RECIPE_SEED", "RESIZE", "RESUME", "RUNTIME", "SCALE", "SEARCH",
+    "SEARCH_EPOCHS", "SEARCH_RECIPE", "SEED_HELP", "SPACE_HELP", "TARGET_MS", "TEST_COUNT",
+    "THREADS", "TRAINING", "TRAIN_COUNT", "UP_HELP", "VERTICAL_FLIP", "Decoder", "Includes",
+    "LayoutName", "MirrorName", "ProtocolName", "ResizeName", "RuntimeName", "Up", "option",
+    "with_augmentation",
 ]  # fmt: skip
 
 # Panels of a help page.
@@ -19,6 +21,8 @@ DATA, BUDGET, SEARCH, TRAINING = "Data", "Budget", "Search", "Training"
 OUTPUT, SCALE, ADVANCED = "Output", "Scale", "Advanced"
 
 LayoutName = Literal["classes", "leaves", "flat", "pairs", "parts", "pooled"]
+ResizeName = Literal["squash", "letterbox", "crop"]
+MirrorName = Literal["auto", "on", "off"]
 Decoder = Literal["conv", "mbconv", "mbconv-1", "mbconv-3", "searched"]
 ProtocolName = Literal["benchmark", "camera"]
 Includes = Literal["network", "preparation", "call"]
@@ -67,6 +71,37 @@ GROUP_BY = option(
     "path whose first group names it.",
     metavar="folder|REGEX",
     shown="each file alone",
+)
+RESIZE = option(
+    None,
+    DATA,
+    "How a labelled image becomes square: 'squash' stretches the whole image, 'letterbox' keeps "
+    "its proportions, 'crop' takes the central square.",
+    shown="squash",
+)
+MIRROR = option(
+    None,
+    TRAINING,
+    "Mirror training images left to right; 'auto' mirrors where neither the names of the classes "
+    "nor the images speak against it.",
+    shown=FROM_RECIPE,
+)
+VERTICAL_FLIP = option(None, TRAINING, "Flip training images upside down.", shown=FROM_RECIPE)
+QUARTER_TURNS = option(
+    None, TRAINING, "Turn training images by multiples of 90 degrees.", shown=FROM_RECIPE
+)
+CROP_SCALE = option(
+    None,
+    TRAINING,
+    "Smallest part of a labelled image that training sees, as a share of its area; 1 for whole "
+    "images.",
+    shown=FROM_RECIPE,
+)
+BRIGHTNESS = option(
+    None,
+    TRAINING,
+    "Largest relative change of the brightness of training images, such as 0.2.",
+    shown=FROM_RECIPE,
 )
 NOISE = option(
     None,
@@ -146,3 +181,11 @@ OUT = option(..., OUTPUT, "New folder for all results.")
 RESUME = option(False, OUTPUT, "Continue interrupted work.", "--resume")
 OVERWRITE = option(False, OUTPUT, "Replace an older result.", "--overwrite")
 JSON = option(False, OUTPUT, "Print the result as JSON.", "--json")
+
+
+def with_augmentation(arguments: dict[str, Any]) -> dict[str, Any]:
+    """Return the arguments of a command with its random changes of images as one argument."""
+    names = ("mirror", "vertical_flip", "quarter_turns", "crop_scale", "brightness")
+    changes = {name: arguments[name] for name in names}
+    others = {name: value for name, value in arguments.items() if name not in names}
+    return {**others, "augmentation": changes}

@@ -25,6 +25,7 @@ def search(
     labels: Path | None = options.LABELS,
     layout: options.LayoutName | None = options.LAYOUT,
     group_by: str | None = options.GROUP_BY,
+    resize: options.ResizeName | None = options.RESIZE,
     noise: str | None = options.NOISE,
     recipe: str = options.SEARCH_RECIPE,
     loss: Literal["names", "both"] | None = option(
@@ -37,6 +38,11 @@ def search(
     batch_size: int | None = option(
         None, SEARCH, "Number of images in one step.", shown=FROM_RECIPE
     ),
+    mirror: options.MirrorName | None = options.MIRROR,
+    vertical_flip: bool | None = options.VERTICAL_FLIP,
+    quarter_turns: bool | None = options.QUARTER_TURNS,
+    crop_scale: float | None = options.CROP_SCALE,
+    brightness: float | None = options.BRIGHTNESS,
     seed: int | None = options.RECIPE_SEED,
     out: Path = options.OUT,
     resume: bool = options.RESUME,
@@ -54,7 +60,7 @@ def search(
 
       tapetum train runs/search/architecture.json --data photos --out runs/searched
     """
-    result = run_job("search", locals())
+    result = run_job("search", options.with_augmentation(locals()))
     if json:
         answer(result.model_dump(mode="json"))
         return

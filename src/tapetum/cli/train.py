@@ -32,12 +32,18 @@ def train(
     channels: int | None = option(
         None, DATA, "Channels of the images: 1 (grey) or 3 (RGB).", shown="from the folder"
     ),
+    resize: options.ResizeName | None = options.RESIZE,
     noise: str | None = options.NOISE,
     protocol: options.ProtocolName | None = options.PROTOCOL,
     recipe: str | None = options.RECIPE,
     epochs: int | None = options.EPOCHS,
     batch_size: int | None = options.BATCH_SIZE,
     learning_rate: float | None = option(None, TRAINING, "Peak learning rate.", shown=FROM_RECIPE),
+    mirror: options.MirrorName | None = options.MIRROR,
+    vertical_flip: bool | None = options.VERTICAL_FLIP,
+    quarter_turns: bool | None = options.QUARTER_TURNS,
+    crop_scale: float | None = options.CROP_SCALE,
+    brightness: float | None = options.BRIGHTNESS,
     seed: int | None = options.RECIPE_SEED,
     out: Path = options.OUT,
     resume: bool = options.RESUME,
@@ -59,7 +65,7 @@ def train(
       tapetum train unet-s --data photos --noise gaussian:0-0.2 --protocol camera --out runs/camera
 
     """
-    result = run_job("train", locals())
+    result = run_job("train", options.with_augmentation(locals()))
     if json:
         answer(result.model_dump(mode="json"))
         return

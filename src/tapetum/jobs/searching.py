@@ -1,9 +1,11 @@
 """Search the space of a latency table on a dataset."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal, Unpack
+from typing import Any, Literal, Unpack
 
 from tapetum.jobs.choose import DataOptions, is_digits, open_logged
+from tapetum.jobs.suit import augmentation_of, suit_search
 from tapetum.latency import Budget, LatencyTable
 from tapetum.progress import ProgressCallback, silent
 from tapetum.search import SearchResult, choose_search_recipe
@@ -25,6 +27,7 @@ def search(
     batch_size: int | None = None,
     noise: str | None = None,
     seed: int | None = None,
+    augmentation: Mapping[str, Any] | None = None,
     resume: bool = False,
     progress: ProgressCallback = silent,
     **digits: Unpack[DataOptions],
@@ -36,12 +39,13 @@ def search(
         out: New folder for the search.
         latency: Latency table, or its path.
         target_ms: Latency budget of one pass, in milliseconds.
-        recipe: Name or path of a search recipe.  The next five arguments replace fields of it.
+        recipe: Name or path of a search recipe.  The next six arguments replace fields of it.
         loss: Loss of the search: of the classes alone, or of classes and image (equation 3).
         epochs: Number of passes over the training images.
         batch_size: Number of images in one step.
         noise: Noise of the images, such as ``gaussian:0-0.5``.
         seed: Random seed of weights, order, noise and split.
+        augmentation: Random changes of the training images, as in :func:`tapetum.train`.
         resume: Whether to continue an interrupted search.
         progress: Called after each step.
         digits: Options of a folder or of digits; see :class:`tapetum.jobs.DataOptions`.
@@ -55,9 +59,11 @@ def search(
     budget = Budget.of(table, target_ms)
     changes = {"epochs": epochs, "batch_size": batch_size, "seed": seed}
     chosen = choose_search_recipe(str(recipe), loss=loss, noise=noise, changes=changes)
+    chosen = augmentation_of(chosen, augmentation)
     size_px = None if is_digits(data) else table.conditions.height_px
     dataset = open_logged(data, seed=chosen.seed, progress=progress, size_px=size_px, **digits)
-    train, info = dataset.train, dataset.info
+    chosen = suit_search(chosen, dataset, batch_size=batch_size, augmentation=augmentation)
+    train, info = dataset.train.augmented(chosen.augmentation), dataset.info
     return search_space(
         Path(out), chosen, budget, train, data=info, resume=resume, progress=progress
     )

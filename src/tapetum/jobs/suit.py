@@ -8,9 +8,10 @@ from typing import Any, TypeVar
 from tapetum.data import Dataset
 from tapetum.errors import DataError, InputError
 from tapetum.records import changed
+from tapetum.search import SearchRecipe
 from tapetum.training import BaseRecipe
 
-__all__ = ["augmentation_of", "suit"]
+__all__ = ["augmentation_of", "suit", "suit_search"]
 
 LOGGER = logging.getLogger("tapetum")
 
@@ -40,6 +41,7 @@ def suit(
     batch_size: int | None,
     augmentation: Mapping[str, Any] | None,
     share: float = 1.0,
+    quiet: bool = False,
 ) -> R:
     """Return a recipe that fits the training images, and say what was changed.
 
@@ -49,6 +51,7 @@ def suit(
         batch_size: The batch size that the user has chosen; None for that of the recipe.
         augmentation: The random changes that the user has chosen.
         share: The smallest share of the training images that one kind of step learns from.
+        quiet: Whether the random changes have been said already.
 
     Raises:
         InputError: The user has chosen random changes of images that have none.
@@ -63,13 +66,37 @@ def suit(
         )
     changes: dict[str, Any] = {}
     if decided is not None:
-        _say(f"random changes of training images: {decided.describe()}")
+        if not quiet:
+            _say(f"random changes of training images: {decided.describe()}")
         changes["augmentation"] = decided
     if size != recipe.batch_size:
         num_images = len(dataset.train)
         _say(f"batches of {size} images instead of {recipe.batch_size}, for {num_images:,} images")
         changes["batch_size"] = size
     return recipe.model_copy(update=changes)
+
+
+def suit_search(
+    recipe: SearchRecipe,
+    dataset: Dataset,
+    *,
+    batch_size: int | None,
+    augmentation: Mapping[str, Any] | None,
+    quiet: bool = False,
+) -> SearchRecipe:
+    """Return a search recipe that fits the training images; the arguments are as above.
+
+    A search learns weights and choices from different images; the smaller part has to fill a batch.
+    """
+    share = min(recipe.held_out, 1 - recipe.held_out)
+    return suit(
+        recipe,
+        dataset,
+        batch_size=batch_size,
+        augmentation=augmentation,
+        share=share,
+        quiet=quiet,
+    )
 
 
 def _batch_size(wanted: int, dataset: Dataset, share: float, *, is_chosen: bool) -> int:

@@ -11,6 +11,7 @@ from tapetum.evaluation import score
 from tapetum.jobs.choose import SPLIT, DataOptions, architecture_for, is_digits, open_logged
 from tapetum.jobs.exporting import subject_of_run
 from tapetum.jobs.run_report import REPORT, write_run_report
+from tapetum.jobs.suit import augmentation_of, suit
 from tapetum.nn import TrainableNetwork, build
 from tapetum.noise import NoisePlan, Protocol
 from tapetum.progress import ProgressCallback, silent
@@ -45,6 +46,7 @@ def train(
     noise: str | None = None,
     protocol: Protocol | None = None,
     seed: int | None = None,
+    augmentation: Mapping[str, Any] | None = None,
     size_px: int | None = None,
     channels: int | None = None,
     resume: bool = False,
@@ -68,13 +70,15 @@ def train(
         out: New folder for the run.
         architecture: Name, path of a JSON file, or the architecture itself.
         recipe: Name, path of a JSON file, or the recipe itself; default ``quick`` for digits and
-            ``images`` for a folder.  The next six arguments replace fields of it.
+            ``images`` for a folder.  The next seven arguments replace fields of it.
         epochs: Number of passes over the training images.
         batch_size: Number of images in one step.
         learning_rate: Peak learning rate.
         noise: Noise of training and scoring, such as ``gaussian:0-0.5``.
         protocol: ``benchmark`` (unclipped) or ``camera`` (clipped to 8 bits).
         seed: Random seed of weights, order, noise and split.
+        augmentation: Random changes of the training images: fields of
+            :class:`tapetum.data.Augmentation`, such as ``{"mirror": "off"}``.
         size_px: Height and width of the training images; by default the folder decides.
         channels: 1 (grey) or 3 (RGB); by default the folder decides.
         resume: Whether to continue an interrupted run; the result of a finished one is returned.
@@ -93,9 +97,11 @@ def train(
     fields = {"epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate}
     changes = {**fields, "seed": seed}
     chosen = choose_recipe(recipe, data, noise=noise, protocol=protocol, changes=changes)
+    chosen = augmentation_of(chosen, augmentation)
     form = {"size_px": size_px, "channels": channels}
     dataset = open_logged(data, seed=chosen.seed, progress=progress, **form, **digits)
     network = build(architecture_for(architecture, dataset), seed=chosen.seed)
+    chosen = suit(chosen, dataset, batch_size=batch_size, augmentation=augmentation)
     if resume:
         RUNS.open(Path(out))  # a mistyped folder must not start a new training
     return train_network(
