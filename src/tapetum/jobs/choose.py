@@ -9,6 +9,7 @@ from typing import Any, TypedDict
 from tapetum.arch import Architecture, Described, architecture_names, find_architecture
 from tapetum.data import Dataset, digits, open_dataset
 from tapetum.errors import ArchitectureError, DataError, nearest
+from tapetum.runtime import Resize
 
 __all__ = [
     "SPLIT",
@@ -43,7 +44,7 @@ class DataOptions(TypedDict, total=False):
     labels: Path | None
     layout: str | None
     group_by: str | None
-    resize: str | None
+    resize: Resize | None
     train_count: int | None
     test_count: int | None
     data_root: Path | None

@@ -67,6 +67,7 @@ def evaluate(
     if not is_digits(data):  # a folder is opened in the form that the network takes
         preparation = network.subject.preparation
         form |= {"size_px": network.size_px, "resize": preparation.resize}
+        form |= {"white": preparation.white}
         form |= {"channels": preparation.channels, "class_names": network.class_names}
         form |= {"like": network.split, "listed": network.listed if seed is None else None}
     seed = network.seed if seed is None else seed

@@ -105,9 +105,8 @@ def fit(
 ) -> FitResult:
     """Search, train and export a network that keeps a latency budget.
 
-    Without a latency table the budget holds for this machine: a table is measured first, and the
-    network is timed before and after its training.  With a table of another device the fit takes
-    the table's word; ``result.delivery.command`` measures the package there.
+    Without a latency table the budget holds for this machine, which is measured.  With a table of
+    another device the fit takes its word; ``result.delivery.command`` measures the package there.
 
     Example:
         >>> import tapetum
@@ -144,7 +143,7 @@ def fit(
         minutes: Time limit for measuring the table, in minutes.
         seed: Random seed of search, training, noise and split.
         augmentation: Random changes of the training images, as in :func:`tapetum.train`.
-        resume: Whether to continue a fit of the same request; a finished one is returned.
+        resume: Whether to continue a fit of the same request, or return a finished one.
         overwrite: Whether to replace an older fit.
         progress: Called after each step.
         digits: Options of a folder or of digits; see :class:`tapetum.jobs.DataOptions`.
@@ -152,13 +151,13 @@ def fit(
     Raises:
         InputError: The budget is not feasible, or an argument does not fit another.
         RunError: The folder is taken, or holds another request.
-        TrainingError: The search or a training cannot continue; its last good state is kept.
+        TrainingError: The work cannot continue; its last good state is kept.
     """
-    prepare_process()  # before torch starts its threads
     return _fit(FitOptions(**locals()))
 
 
 def _fit(options: FitOptions) -> FitResult:
+    prepare_process()  # before torch starts its threads
     request, dataset, table, runtime = open_request(options)
     path = Path(options.out)
     device = None
