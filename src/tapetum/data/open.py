@@ -43,14 +43,14 @@ def open_dataset(
     """Open a dataset.
 
     Args:
-        data: The path of a folder, or ``digits`` or ``digit-crops`` (:mod:`tapetum.data.digits`).
+        data: A folder, or ``digits`` or ``digit-crops`` (:mod:`tapetum.data.digits`).
         seed: Seed of the split of a folder, or of the composition of digits.
         data_root: Folder with MNIST's idx files (digits only).
         download: Whether MNIST may be downloaded (digits only).
         train_count: Number of two-digit training images; default 30,000 (digits only).
         test_count: Number of two-digit validation images; default 2,000 (digits only).
-        size_px: Height and width of the images; by default the folder decides.
-        channels: 1 (grey) or 3 (RGB); by default the folder decides.
+        size_px: Height and width of the images; by default the folder decides, as for channels.
+        channels: 1 (grey) or 3 (RGB).
         resize: How a labelled image becomes square; see :class:`tapetum.runtime.Preparation`.
         labels: A table of labels (:mod:`tapetum.data.labels_file`); by default one in the folder.
         layout: How to read a folder that can be read in two ways (:mod:`tapetum.data.layout`).
