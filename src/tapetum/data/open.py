@@ -48,9 +48,9 @@ def open_dataset(
         data_root: Folder with MNIST's idx files (digits only).
         download: Whether MNIST may be downloaded (digits only).
         train_count: Number of two-digit training images; default 30,000 (digits only).
-        test_count: Number of two-digit validation images; default 2,000 (digits only).
-        size_px: Height and width of the images; by default the folder decides, as for channels.
-        channels: 1 (grey) or 3 (RGB).
+        test_count: The same for validation; default 2,000.
+        size_px: Height and width of the images; by default the folder decides.
+        channels: 1 (grey) or 3 (RGB); by default the folder decides.
         resize: How a labelled image becomes square; see :class:`tapetum.runtime.Preparation`.
         labels: A table of labels (:mod:`tapetum.data.labels_file`); by default one in the folder.
         layout: How to read a folder that can be read in two ways (:mod:`tapetum.data.layout`).
@@ -96,9 +96,8 @@ def open_dataset(
         progress=None if progress is None else partial(progress, message="reading images"),
         looking=None if progress is None else partial(progress, message="looking at files"),
     )
-    if like is None or listed is not None or score_all:
-        return dataset
-    return _compared(dataset, like)
+    is_chosen = listed is not None or score_all
+    return dataset if like is None or is_chosen else _compared(dataset, like)
 
 
 def _refuse_of_folders(

@@ -105,22 +105,20 @@ def fit(
 ) -> FitResult:
     """Search, train and export a network that keeps a latency budget.
 
-    Without a latency table the budget holds for this machine, which is measured.  With a table of
-    another device the fit takes its word; ``result.delivery.command`` measures the package there.
+    With the table of another device, ``result.delivery.command`` measures the package there.
 
     Example:
         >>> import tapetum
         >>> result = tapetum.fit("photos", "runs/photos", target_ms=8)  # doctest: +SKIP
-        >>> result.package  # doctest: +SKIP
-        PosixPath('runs/photos/model.tapetum')
+        >>> result.package.name  # doctest: +SKIP
+        'model.tapetum'
 
     Args:
         data: Folder of images, or ``digit-crops``.
         out: New folder for the fit.
         target_ms: Latency budget, in milliseconds.
-        budget_includes: ``network`` for one pass of the network, ``preparation`` to include the
-            preparation of a typical image of the dataset, ``call`` to include its denoised image
-            at full resolution as well.
+        budget_includes: ``network`` for one pass of the network, ``preparation`` to include that
+            of a typical image, ``call`` to include its denoised image at full resolution as well.
         latency: Latency table of the device, or its path; by default this machine is measured.
         space: Name, path or :class:`Space`; by default that of the table, else ``dc-nas``.
         operators: Candidates of each slot (4, 6 or 8); default 4.
@@ -150,8 +148,7 @@ def fit(
 
     Raises:
         InputError: The budget is not feasible, or an argument does not fit another.
-        RunError: The folder is taken, or holds another request.
-        TrainingError: The work cannot continue; its last good state is kept.
+        TapetumError: The folder is taken, or the work cannot continue; what is done is kept.
     """
     return _fit(FitOptions(**locals()))
 
