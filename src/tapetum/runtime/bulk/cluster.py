@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from tapetum.errors import InputError, MissingExtraError, TapetumError
+from tapetum.errors import InputError, TapetumError
 from tapetum.runtime.bulk.job import Execution, Job
 from tapetum.runtime.bulk.plan import Shard
 from tapetum.runtime.bulk.pool import DiedError, Start, Worker
@@ -24,17 +24,14 @@ def ray_workers(job: Job, execution: Execution) -> Iterator[tuple[int, Start]]:
     """Connect to a cluster, and give the number of pieces and how to start each.
 
     Raises:
-        MissingExtraError: Ray is not installed.
         InputError: There is no such cluster.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     if execution.ray == LOCAL:  # else Ray makes a token below the home folder
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
-    ray: Any  # its functions have few types
-    try:
-        import ray
-    except ImportError as error:
-        raise MissingExtraError.of("ray", "ray") from error
+    import ray as installed
+
+    ray: Any = installed  # its functions have few types
     with tempfile.TemporaryDirectory(prefix="tapetum-ray-") as place:
         try:
             ray.init(**_options(execution, place))

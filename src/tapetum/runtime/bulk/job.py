@@ -4,12 +4,13 @@ import hashlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 
-from tapetum.errors import InputError, nearest
+from tapetum.errors import InputError, MissingExtraError, nearest
 from tapetum.noise import Noise
 from tapetum.records import FiniteOrNone, FolderKind, Record, faults_are_ours
 from tapetum.runtime.bulk.boxes import Boxes
@@ -137,6 +138,17 @@ class Execution:
             raise InputError("a Ray cluster has workers of its own", "leave out --workers")
         if self.rows not in ROW_FORMATS:
             raise InputError(f"rows cannot be {self.rows!r}", nearest(self.rows, ROW_FORMATS))
+
+    def require_extras(self) -> None:
+        """Refuse what is not installed before any work is done.
+
+        Raises:
+            MissingExtraError: Ray or pyarrow is wanted and missing.
+        """
+        if self.ray is not None and find_spec("ray") is None:
+            raise MissingExtraError.of("ray", "ray")
+        if self.rows == "parquet" and find_spec("pyarrow") is None:
+            raise MissingExtraError.of("pyarrow", "parquet")
 
     @property
     def is_shared(self) -> bool:

@@ -4,35 +4,36 @@ The rows of one file are written together, as its last step. What a kill leaves 
 last complete image is cut off when the job goes on, and that image is predicted again.
 """
 
-import heapq
 import json
 import os
-import secrets
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tapetum.errors import MissingExtraError
+from tapetum.errors import DataError
 from tapetum.records import Record
 from tapetum.runtime.bulk.plan import WHOLE, Shard, digest_of
 
 __all__ = [
+    "ROWS",
+    "STEM",
     "DoneImages",
     "PredictionRow",
     "RowsFile",
-    "join_rows",
+    "blocks",
+    "digests_in",
     "path_of",
     "read_rows",
     "row_files",
-    "write_parquet",
+    "writing",
 ]
 
 STEM, SUFFIX = "predictions", ".jsonl"
 ROWS = STEM + SUFFIX
-_ROWS_AT_ONCE = 10_000  # in a group of a Parquet file
 
 
 class PredictionRow(Record):
@@ -92,8 +93,9 @@ class RowsFile:
     """The rows of one shard, open for more; what a kill has left half-written is cut off."""
 
     def __init__(self, path: Path) -> None:
-        self._file = path.open("ab")
-        self._file.truncate(sum(len(block) for _, block in _blocks(path)))
+        self._path = path
+        self._file = path.open("ab", buffering=0)
+        self._file.truncate(sum(len(block) for _, block in blocks(path)))
 
     @classmethod
     def of(cls, out: Path, shard: Shard) -> Self:
@@ -104,21 +106,26 @@ class RowsFile:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        self._file.close()
+        with self._file, writing(self._path):
+            os.fsync(self._file.fileno())
 
     def add(self, rows: Iterable[PredictionRow]) -> None:
-        """Write all rows of one file; they survive a kill of this process."""
-        self._file.write(b"".join(_line(row) for row in rows))
-        self._file.flush()
+        """Write all rows of one file; they survive a kill of this process.
+
+        Raises:
+            DataError: The disk is full.
+        """
+        left = memoryview(b"".join(_line(row) for row in rows))
+        with writing(self._path):
+            while left:
+                left = left[self._file.write(left) :]
 
 
 class DoneImages:
     """The images that have rows, in 8 bytes each."""
 
     def __init__(self, out: Path) -> None:
-        found = [_digests(path) for path in row_files(out)]
+        found = [digests_in(path) for path in row_files(out)]
         self._digests = np.unique(np.concatenate([np.empty(0, np.uint64), *found]))
 
     def count(self, shard: Shard) -> int:
@@ -148,55 +155,24 @@ def read_rows(out: Path, shard: Shard = WHOLE) -> Iterator[PredictionRow]:
         shard: The part of the images whose rows are wanted.
     """
     for path in row_files(out):
-        for name, block in _blocks(path):
+        for name, block in blocks(path):
             if shard.holds(digest_of(name)):
                 for line in block.splitlines():
-                    yield PredictionRow.model_validate(json.loads(line))
+                    yield PredictionRow.from_json(line, source=f"a row of {path}")
 
 
-def join_rows(out: Path) -> None:
-    """Join the rows of all shards in one file, sorted by name; an image stays once.
-
-    It can be repeated after a kill at any moment: the files of the shards go last.
-    """
-    paths = row_files(out)
-    if paths == [out / ROWS]:
-        return
-    digests = [_digests(path) for path in paths]
-    is_first = np.zeros(sum(map(len, digests)), np.bool_)
-    is_first[np.unique(np.concatenate(digests), return_index=True)[1]] = True
-    flags = np.split(is_first, np.cumsum([len(each) for each in digests])[:-1])
-    sources = [_kept(path, each) for path, each in zip(paths, flags, strict=True)]
-    part = out / f".{secrets.token_hex(8)}.part"
-    with part.open("xb") as file:
-        for _, block in heapq.merge(*sources, key=lambda entry: entry[0].split("/")):
-            file.write(block)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(part, out / ROWS)
-    for path in paths:
-        if path.name != ROWS:
-            path.unlink()
-
-
-def write_parquet(out: Path) -> str:
-    """Write the joined rows as a Parquet file beside them, and return its name.
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Name the file in the error of a full disk.
 
     Raises:
-        MissingExtraError: pyarrow is not installed.
+        DataError: The file cannot be written.
     """
     try:
-        import pyarrow
-        from pyarrow import parquet
-    except ImportError as error:
-        raise MissingExtraError.of("pyarrow", "parquet") from error
-    schema = _schema(pyarrow)
-    name, part = f"{STEM}.parquet", out / f".{secrets.token_hex(8)}.part"
-    with parquet.ParquetWriter(part, schema) as writer:
-        for rows in _groups(read_rows(out)):
-            writer.write_table(pyarrow.Table.from_pylist(rows, schema=schema))
-    os.replace(part, out / name)
-    return name
+        yield
+    except OSError as error:
+        problem = f"cannot write {path}: {error.strerror or error}"
+        raise DataError(problem, "make room, then continue with --resume") from error
 
 
 def _line(row: PredictionRow) -> bytes:
@@ -204,7 +180,7 @@ def _line(row: PredictionRow) -> bytes:
     return json.dumps(values, ensure_ascii=False).encode() + b"\n"
 
 
-def _blocks(path: Path) -> Iterator[tuple[str, bytes]]:
+def blocks(path: Path) -> Iterator[tuple[str, bytes]]:
     """Yield each image whose rows are complete: its name, and its lines.
 
     They end where a line is torn, or where the rows of a file miss some of its frames.
@@ -226,39 +202,11 @@ def _blocks(path: Path) -> Iterator[tuple[str, bytes]]:
 def _parsed(line: bytes) -> dict[str, Any] | None:
     try:
         row = json.loads(line) if line.endswith(b"\n") else None
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return row if isinstance(row, dict) and isinstance(row.get("name"), str) else None
 
 
-def _digests(path: Path) -> NDArray[np.uint64]:
-    return np.fromiter((digest_of(name) for name, _ in _blocks(path)), np.uint64)
-
-
-def _kept(path: Path, flags: NDArray[np.bool_]) -> Iterator[tuple[str, bytes]]:
-    return (entry for entry, flag in zip(_blocks(path), flags, strict=True) if flag)
-
-
-def _groups(rows: Iterator[PredictionRow]) -> Iterator[list[dict[str, Any]]]:
-    group: list[dict[str, Any]] = []
-    for row in rows:
-        values = row.model_dump(mode="json")
-        values["by_class"] = [list(chances.items()) for chances in row.by_class]
-        group.append(values)
-        if len(group) == _ROWS_AT_ONCE:
-            yield group
-            group = []
-    yield group
-
-
-def _schema(pyarrow: Any) -> Any:  # pyarrow has no types
-    text, number, whole = pyarrow.string(), pyarrow.float64(), pyarrow.int32()
-    kinds = {
-        "by_class": pyarrow.list_(pyarrow.map_(text, number)),
-        "confidences": pyarrow.list_(number),
-        **dict.fromkeys(("labels", "warnings"), pyarrow.list_(text)),
-        **dict.fromkeys(("latency_ms", "prepare_ms"), number),
-        **dict.fromkeys(("frame", "num_frames", "width_px", "height_px", "passes"), whole),
-        "tiled": pyarrow.bool_(),
-    }
-    return pyarrow.schema([(name, kinds.get(name, text)) for name in PredictionRow.model_fields])
+def digests_in(path: Path) -> NDArray[np.uint64]:
+    """Return the digest of each image in a file of rows."""
+    return np.fromiter((digest_of(name) for name, _ in blocks(path)), np.uint64)

@@ -9,10 +9,11 @@ from tapetum.errors import InputError, RunError
 from tapetum.progress import ProgressCallback, silent
 from tapetum.records import Folder
 from tapetum.runtime.bulk.job import KIND, Execution, Job, Request, Summary
+from tapetum.runtime.bulk.joining import join_rows, write_parquet
 from tapetum.runtime.bulk.lock import hold
 from tapetum.runtime.bulk.plan import WHOLE, Shard, require_images
 from tapetum.runtime.bulk.pool import share
-from tapetum.runtime.bulk.rows import join_rows, path_of, write_parquet
+from tapetum.runtime.bulk.rows import path_of
 from tapetum.runtime.bulk.shards import open_predictor, predict_shard
 from tapetum.runtime.bulk.summary import Clock, summary_of
 from tapetum.runtime.image import DecodedImage, output_format
@@ -67,13 +68,15 @@ def run_job(
     if job.file_format is not None:
         dot = DecodedImage(np.zeros((1, 1, 1), np.float32), None, 8, "grey")
         output_format(dot, job.file_format)
+    execution.require_extras()
     require_images(job)
     job = job.absolute()
     open_predictor(job, execution)  # refuses what cannot work before anything is written
     folder = _start(job, shard, resume=resume, overwrite=overwrite)
     clock = Clock(job, shard, progress)
     if shard == WHOLE:
-        return _whole(folder, job, execution, clock, should_stop)
+        wait_s = WAIT_S if resume else 0.0
+        return _whole(folder, job, execution, clock, should_stop, wait_s)
     summary = _part(folder, job, execution, shard, resume, clock, should_stop)
     _finish_after(folder, job, execution, shard)
     return summary
@@ -88,10 +91,15 @@ def _start(job: Job, shard: Shard, *, resume: bool, overwrite: bool) -> _Folder:
 
 
 def _whole(
-    folder: _Folder, job: Job, execution: Execution, clock: Clock, should_stop: _Stop
+    folder: _Folder,
+    job: Job,
+    execution: Execution,
+    clock: Clock,
+    should_stop: _Stop,
+    wait_s: float,
 ) -> Summary | None:
     """Predict all images that have no rows yet."""
-    with hold(job.out, wait_s=WAIT_S) as lock:
+    with hold(job.out, wait_s=wait_s) as lock:
         folder.reopen()
         if execution.is_shared:
             is_complete = share(job, execution, lock, should_stop=should_stop, tick=clock.tick)
@@ -116,7 +124,7 @@ def _part(
     rows = path_of(job.out, shard)
     with hold(job.out, shared=True, wait_s=WAIT_S):
         if folder.is_finished:
-            return folder.result()
+            return summary_of(job.out, shard, clock)
         if rows.exists() and not resume:
             raise RunError(
                 f"shard {shard.index}/{shard.count} in {job.out} has begun already",
@@ -142,8 +150,6 @@ def _finish_after(folder: _Folder, job: Job, execution: Execution, shard: Shard)
     with hold(job.out, wait_s=WAIT_S):
         if not folder.is_finished:
             _finish(folder, job, execution, Clock(job, WHOLE, silent))
-        for end in ends:
-            end.unlink(missing_ok=True)
 
 
 def _finish(folder: _Folder, job: Job, execution: Execution, clock: Clock) -> Summary:
@@ -152,6 +158,8 @@ def _finish(folder: _Folder, job: Job, execution: Execution, clock: Clock) -> Su
     summary = summary_of(job.out, WHOLE, clock)
     if execution.rows == "parquet":
         write_parquet(job.out)
+    for end in job.out.glob("result-*-of-*.json"):
+        end.unlink()
     folder.finish(summary)
     return summary
 

@@ -32,7 +32,7 @@ def open_predictor(job: Job, execution: Execution) -> Predictor:
         package = replace(package, manifest=manifest)
     predictor = Predictor(
         package,
-        threads=execution.threads or (1 if execution.is_shared else None),
+        threads=1 if execution.is_shared and execution.threads is None else execution.threads,
         mode=job.mode,
         memory_mib=execution.memory_mib,
         provider=execution.provider,
