@@ -213,14 +213,14 @@ def _encode_by_pillow(images: Sequence[DecodedImage], name: str) -> bytes:
     if name == "HEIF":
         add_heif()
     pictures = [_picture(image) for image in images]
-    if name == "WEBP":  # Pillow gives animations of grey images an alpha
-        pictures = [one.convert("RGB") if one.mode == "L" else one for one in pictures]
     options = dict(_FORMATS[name].options) | _save_options(images[0].metadata, name)
     if len(images) > 1:
         durations = [image.metadata.duration_ms or 100 for image in images]
         loop = images[0].metadata.loop
         options |= {"save_all": True, "append_images": pictures[1:], "duration": durations}
         options |= {} if loop is None else {"loop": loop}
+        # Frames that only store changes would give an image without alpha one.
+        options |= {"kmin": 0, "kmax": 1} if name == "WEBP" else {}
     with reasons_in_words():
         pictures[0].save(file, name, **options)
     return file.getvalue()
