@@ -15,6 +15,7 @@ from tapetum.runtime.files.decoded import (
     DecodedImage,
     Metadata,
     Resolution,
+    Samples,
     StoredImage,
     as_colour,
     largest_value,
@@ -41,6 +42,7 @@ __all__ = [
     "Metadata",
     "OutputFormat",
     "Resolution",
+    "Samples",
     "StoredImage",
     "as_colour",
     "decode_frames",
@@ -54,6 +56,7 @@ __all__ = [
     "output_format",
     "read_frames",
     "read_image",
+    "read_stored",
     "write_frames",
     "write_image",
 ]
@@ -152,7 +155,8 @@ def decode_frames(
     """
     with reasons_in_words():
         reader = reader_of(source)
-        require_room(reader.facts(source), max_megapixels)
+        facts = reader.facts(source)
+        require_room(facts, max_megapixels, num_frames=facts.num_frames)
     frames = reader.frames(source)
     while True:
         with reasons_in_words():
@@ -161,6 +165,22 @@ def decode_frames(
         if decoded is None:
             return
         yield decoded
+
+
+def read_stored(
+    path: Path, *, white: float | None = None, max_megapixels: float | None = None
+) -> StoredImage:
+    """Read a large image as its file stores it; its pixels are converted where they are needed.
+
+    The arguments are those of :func:`read_image`.
+
+    Raises:
+        DataError: There is no such file, or it is not a complete image.
+    """
+    with _named(path), reasons_in_words():
+        reader = reader_of(path)
+        require_room(reader.facts(path), max_megapixels, as_floats=False)
+        return with_white(next(reader.frames(path, only=0)), white)
 
 
 @contextmanager

@@ -12,7 +12,6 @@ The denoised image and the labels of boxes are then the same as for the whole im
 import os
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Annotated, Any, BinaryIO, Literal, NamedTuple, Self
@@ -23,7 +22,7 @@ from pydantic import Field, PositiveInt
 
 from tapetum.errors import DataError, InputError, TapetumError
 from tapetum.records import Record, faults_are_ours
-from tapetum.runtime.image import DecodedImage
+from tapetum.runtime.image import DecodedImage, StoredImage
 from tapetum.runtime.inputs import (
     ImageLike,
     Source,
@@ -34,6 +33,7 @@ from tapetum.runtime.inputs import (
     split_batch,
     type_name,
 )
+from tapetum.runtime.large import denoise_bands, has_bands, prepare_bands
 from tapetum.runtime.manifest import Manifest
 from tapetum.runtime.network import Answer, PackagedNetwork
 from tapetum.runtime.package import Package, open_package
@@ -228,6 +228,43 @@ class Predictor:
         answers = [network.run(*one) for one in passes]
         return self._prediction(source, passes, answers, prepare_ms)
 
+    @property
+    def takes_bands(self) -> bool:
+        """Whether :meth:`predict_stored` is possible."""
+        return has_bands(self.manifest, self.outputs)
+
+    def predict_stored(self, image: StoredImage) -> tuple[Prediction, StoredImage | None]:
+        """Predict an image that is too large for its pixels to be floats all at once.
+
+        Returns:
+            The prediction, without pixels; and the denoised image as its file stores it, None if it
+            was not requested.
+
+        Raises:
+            InputError: The memory limit leaves no room for a tile.
+        """
+        start, network, latency_ms = time.perf_counter(), self._opened(), 0.0
+        denoised = probabilities = None
+        if "denoised" in self.outputs:
+            denoised, latency_ms = denoise_bands(network, image)
+        if "logits" in self.outputs:
+            answer = network.run(("logits",), prepare_bands(self.manifest, image), None)
+            probabilities, latency_ms = answer.probabilities, latency_ms + answer.latency_ms
+        size_px = self.manifest.preparation.size_px
+        return Prediction(
+            denoised=None,
+            pixels=None,
+            labels=self._labels(probabilities),
+            probabilities=probabilities,
+            class_names=self.manifest.class_names,
+            top_k=self._options.top_k,
+            passes=len(self.outputs),
+            label_size_px=None if probabilities is None or not size_px else (size_px, size_px),
+            prepare_ms=1000 * (time.perf_counter() - start) - latency_ms,
+            latency_ms=latency_ms,
+            tiled=True,
+        ), denoised
+
     def predict_many(
         self, images: Any, *, boxes: Sequence[ArrayLike] | None = None
     ) -> list[Prediction]:
@@ -358,9 +395,7 @@ class Predictor:
         return Prediction(
             denoised=image,
             pixels=pixels,
-            labels=labels_of(probabilities, names, self._options.reject_below)
-            if probabilities is not None
-            else (),
+            labels=self._labels(probabilities),
             probabilities=probabilities,
             class_names=names,
             top_k=self._options.top_k,
@@ -371,18 +406,19 @@ class Predictor:
             tiled=any(answer.tiled for answer in answers),
         )
 
+    def _labels(self, probabilities: _Floats | None) -> tuple[str, ...]:
+        if probabilities is None:
+            return ()
+        return labels_of(probabilities, self.manifest.class_names, self._options.reject_below)
+
     def _denoised(self, source: Source, pixels: _Floats) -> DecodedImage | None:
         """Return the image to write: as the given one, with its alpha."""
         colour = self.manifest.colour
         if source.image is None or colour == "other":
             return None
         preparation, image = self.manifest.preparation, source.image
-        if image.mode != colour and image.metadata.icc_profile is not None:
-            note = "the colour profile was left out, because the network changes the channels"
-            metadata = replace(image.metadata, icc_profile=None)
-            image = replace(image, metadata=metadata, notes=(*image.notes, note))
-        restored, white = preparation.restored(pixels, image), preparation.white_of(image)
-        return replace(image, pixels=restored, mode=colour, white=white)
+        restored = preparation.restored(pixels, image)
+        return image.with_pixels(restored, white=preparation.white_of(image))
 
 
 def _outputs(manifest: Manifest, mode: Mode) -> tuple[str, ...]:

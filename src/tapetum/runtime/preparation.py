@@ -156,8 +156,10 @@ class Preparation(Record):
 
     def white_of(self, image: DecodedImage) -> float:
         """Return the stored value that becomes 1.0 in an image."""
-        given = image.white or largest_value(image.bit_depth)
-        return given if self.white is None or image.bit_depth == 8 else self.white
+        largest = largest_value(image.bit_depth)
+        given = image.white or largest
+        is_said = given != largest or image.bit_depth == 8  # of this image, so it counts
+        return given if self.white is None or is_said else self.white
 
     def _scaled(self, image: DecodedImage) -> NDArray[np.float32]:
         """Return the pixels of an image on the scale on which white is 1."""

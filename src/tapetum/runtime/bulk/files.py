@@ -13,7 +13,16 @@ from tapetum.noise import Noise, add_noise, generator_for_image
 from tapetum.runtime.bulk.job import Execution, Job, as_text
 from tapetum.runtime.bulk.plan import Task
 from tapetum.runtime.bulk.rows import PredictionRow
-from tapetum.runtime.image import DecodedImage, output_format, read_frames, write_frames
+from tapetum.runtime.image import (
+    DecodedImage,
+    StoredImage,
+    inspect_image,
+    output_format,
+    read_frames,
+    read_stored,
+    write_frames,
+)
+from tapetum.runtime.large import LARGE_PIXELS
 from tapetum.runtime.prediction import Prediction
 from tapetum.runtime.predictor import Predictor
 
@@ -62,6 +71,8 @@ def _predict(
     predictor: Predictor, job: Job, execution: Execution, task: Task
 ) -> list[PredictionRow]:
     white = predictor.manifest.preparation.white
+    if job.noise is None and predictor.takes_bands and _is_large(task):
+        return [_predict_large(predictor, job, execution, task)]
     frames = list(read_frames(task.source, white=white, max_megapixels=execution.max_megapixels))
     written: dict[str, _Written] = {}
     if job.noise is not None:
@@ -89,12 +100,38 @@ def _predict(
     ]
 
 
+def _is_large(task: Task) -> bool:
+    """Whether a file holds a single image whose floats would take too much memory."""
+    facts = inspect_image(task.source)
+    return facts.num_frames == 1 and facts.width_px * facts.height_px > LARGE_PIXELS
+
+
+def _predict_large(
+    predictor: Predictor, job: Job, execution: Execution, task: Task
+) -> PredictionRow:
+    white, most = predictor.manifest.preparation.white, execution.max_megapixels
+    image = read_stored(task.source, white=white, max_megapixels=most)
+    prediction, denoised = predictor.predict_stored(image)
+    written = None if denoised is None else _write(job, task, [denoised])
+    notes = [] if written is None or written.note is None else [written.note]
+    return row_of(
+        task,
+        height_px=image.samples.shape[0],
+        width_px=image.samples.shape[1],
+        warnings=(*image.notes, *notes),
+        denoised=None if written is None else written.path,
+        **_values(job, prediction),
+    )
+
+
 def _noisy(frame: DecodedImage, noise: Noise, seed: int) -> DecodedImage:
     generator = generator_for_image(frame.pixels, seed)
     return replace(frame, pixels=add_noise(frame.pixels, noise, generator))
 
 
-def _write(job: Job, task: Task, frames: Sequence[DecodedImage], *, kind: str = "") -> _Written:
+def _write(
+    job: Job, task: Task, frames: Sequence[DecodedImage | StoredImage], *, kind: str = ""
+) -> _Written:
     """Write frames to one file."""
     suffix, note = output_format(
         frames[0], job.file_format, suffix=task.source.suffix, num_frames=len(frames)

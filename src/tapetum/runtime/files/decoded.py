@@ -105,6 +105,24 @@ class DecodedImage:
         if self.white is None:
             object.__setattr__(self, "white", largest_value(self.bit_depth))
 
+    @property
+    def has_alpha(self) -> bool:
+        """Whether there is alpha."""
+        return self.alpha is not None
+
+    def with_pixels(self, pixels: NDArray[np.float32], *, white: float) -> "DecodedImage":
+        """Return the image with other pixels, (c, h, w), on the scale of another white.
+
+        A colour profile describes certain channels, so it is left out where they change.
+        """
+        changed = self
+        mode: Literal["grey", "rgb"] = "grey" if len(pixels) == 1 else "rgb"
+        if mode != self.mode and self.metadata.icc_profile is not None:
+            note = "the colour profile was left out, because the network changes the channels"
+            metadata = replace(self.metadata, icc_profile=None)
+            changed = replace(self, metadata=metadata, notes=(*self.notes, note))
+        return replace(changed, pixels=pixels, mode=mode, white=white)
+
     def as_file_of(self, source: "DecodedImage") -> "DecodedImage":
         """Return this image with the depth, scale, metadata and format of another one's file.
 
@@ -171,9 +189,35 @@ class StoredImage:
         return {"uint8": 8, "uint16": 16, "float32": 32}[self.samples.dtype.name]  # type: ignore[return-value]
 
     @property
+    def mode(self) -> Literal["grey", "rgb"]:
+        """The meaning of the channels."""
+        return "grey" if self.samples.shape[2] < 3 else "rgb"
+
+    @property
+    def has_alpha(self) -> bool:
+        """Whether there is alpha."""
+        return self.key is not None or self.samples.shape[2] in (2, 4)
+
+    @property
     def colours(self) -> Samples:
         """The samples without alpha."""
         return self.samples[:, :, : 1 if self.samples.shape[2] < 3 else 3]
+
+    def rows(self, top: int, bottom: int) -> "StoredImage":
+        """Return some rows of the image, without a copy."""
+        key = None if self.key is None else self.key[top:bottom]
+        return replace(self, samples=self.samples[top:bottom], key=key)
+
+    def with_samples(self, samples: Samples) -> "StoredImage":
+        """Return the image with other samples, which include the alpha if there is any."""
+        changed = replace(self, samples=samples, key=None)
+        if changed.mode != self.mode:
+            changed = replace(changed, metadata=replace(self.metadata, icc_profile=None))
+        return changed
+
+    def to_samples(self) -> Samples:
+        """Return the values that a file stores, shape (h, w, c), alpha last."""
+        return self.samples if self.key is None else self.decoded().to_samples()
 
     def decoded(self) -> DecodedImage:
         """Return the image on the scale [0, 1]."""

@@ -97,21 +97,29 @@ def frame_indices(image: Image.Image) -> list[int]:
     return kept or [0]
 
 
-def require_room(facts: ImageFacts, max_megapixels: float | None, *, name: str = "it") -> None:
-    """Raise a :class:`DataError` if decoding the image would fill the memory of this device.
+def require_room(
+    facts: ImageFacts,
+    max_megapixels: float | None,
+    *,
+    num_frames: int = 1,
+    as_floats: bool = True,
+) -> None:
+    """Raise a :class:`DataError` if decoding would fill the memory of this device.
 
     Args:
         facts: What the header says.
-        max_megapixels: The largest image to decode; by default what fits half of the memory.
-        name: The image in the sentence.
+        max_megapixels: The most to decode; by default what fits half of the memory.
+        num_frames: Number of frames that are in memory at once.
+        as_floats: Whether the pixels are converted to floats, all at once.
     """
-    megapixels = facts.width_px * facts.height_px / 1e6
+    megapixels = facts.width_px * facts.height_px * num_frames / 1e6
     limit = max_megapixels
     if limit is None:
-        limit = memory_bytes() / 2 / _bytes_per_pixel(facts) / 1e6
+        limit = memory_bytes() / 2 / _bytes_per_pixel(facts, as_floats=as_floats) / 1e6
     if megapixels > limit:
+        frames = "" if num_frames == 1 else f"{num_frames:,} frames of "
         raise DataError(
-            f"{name} has too many pixels: {facts.width_px} x {facts.height_px}, which is "
+            f"it has too many pixels: {frames}{facts.width_px} x {facts.height_px}, which is "
             f"{megapixels:,.0f} megapixels; the limit is {limit:,.0f}",
             f"make it smaller, or allow it with --max-megapixels {int(megapixels) + 1}",
         )
@@ -127,11 +135,17 @@ def memory_bytes() -> int:
     return min(sizes)
 
 
-def _bytes_per_pixel(facts: ImageFacts) -> int:
-    """Return what decoding takes at its peak: Pillow's image, two copies, and the floats."""
+def _bytes_per_pixel(facts: ImageFacts, *, as_floats: bool) -> int:
+    """Return what it takes to decode, denoise and write a pixel, at its peak.
+
+    Pillow's image and its bytes come first. Then there are the samples of the image and of the
+    result, and as floats: the image, what the network sees, and two forms of the result.
+    """
     channels = (1 if facts.mode == "grey" else 3) + facts.has_alpha
-    held = {1: 1, 2: 4, 3: 4, 4: 4}[channels]
-    return held * (facts.bit_depth // 8 + 1) + channels * (facts.bit_depth // 8 + 4)
+    size_bytes = facts.bit_depth // 8
+    held = {1: 1, 2: 4, 3: 4, 4: 4}[channels] * (2 if facts.bit_depth == 16 else size_bytes)
+    decoding = held + 2 * channels * size_bytes
+    return max(decoding, 3 * channels * size_bytes + 16 * channels * as_floats)
 
 
 def _orientation(image: Image.Image) -> int:

@@ -91,7 +91,8 @@ def _shallow(image: Image.Image) -> NDArray[np.uint8]:
     is_grey = image.mode in ("1", "L", "LA", "La")
     has_alpha = image.has_transparency_data
     target = ("LA" if has_alpha else "L") if is_grey else ("RGBA" if has_alpha else "RGB")
-    samples = np.atleast_3d(np.asarray(ImageOps.exif_transpose(image).convert(target)))
+    ImageOps.exif_transpose(image, in_place=True)
+    samples = np.atleast_3d(np.asarray(image if image.mode == target else image.convert(target)))
     # Later frames of a GIF are RGB, and a WebP file has no grey.
     may_be_grey = image.mode in ("P", "PA") or image.format in ("GIF", "WEBP")
     if may_be_grey and (samples[:, :, :3] == samples[:, :, :1]).all():

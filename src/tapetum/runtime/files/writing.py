@@ -10,7 +10,7 @@ from PIL import Image, PngImagePlugin
 
 from tapetum.errors import DataError, nearest
 from tapetum.records import write_atomically
-from tapetum.runtime.files.decoded import DecodedImage, Metadata, largest_value
+from tapetum.runtime.files.decoded import DecodedImage, Metadata, StoredImage, largest_value
 from tapetum.runtime.files.npy import encode_npy
 from tapetum.runtime.files.pnm import encode_pnm16
 from tapetum.runtime.files.source import add_heif, reasons_in_words
@@ -25,6 +25,9 @@ __all__ = [
     "write_frames",
     "write_image",
 ]
+
+
+AnyImage = DecodedImage | StoredImage
 
 
 class _Format(NamedTuple):
@@ -76,7 +79,7 @@ class OutputFormat(NamedTuple):
 
 
 def output_format(
-    image: DecodedImage, requested: str | None = None, *, suffix: str = "", num_frames: int = 1
+    image: AnyImage, requested: str | None = None, *, suffix: str = "", num_frames: int = 1
 ) -> OutputFormat:
     """Choose the format of a denoised image: the requested one, else that of the file it came from.
 
@@ -107,7 +110,7 @@ def output_format(
     return OutputFormat(suffix if suffix.lower() in suffixes else suffixes[0], _loss(image, name))
 
 
-def write_image(path: Path | str, image: DecodedImage) -> None:
+def write_image(path: Path | str, image: AnyImage) -> None:
     """Write an image in one step, in the format of the path's suffix (PNG without one).
 
     The values are on the scale of :attr:`DecodedImage.white`. Profile, resolution, Exif data and
@@ -119,7 +122,7 @@ def write_image(path: Path | str, image: DecodedImage) -> None:
     write_frames(Path(path), [image])
 
 
-def write_frames(path: Path, frames: Iterable[DecodedImage]) -> None:
+def write_frames(path: Path, frames: Iterable[AnyImage]) -> None:
     """Write the frames of a stack or animation as one file; see :func:`write_image`.
 
     Raises:
@@ -133,7 +136,7 @@ def write_frames(path: Path, frames: Iterable[DecodedImage]) -> None:
         raise DataError(problem, "choose another place") from error
 
 
-def encode_image(image: DecodedImage, suffix: str = ".png") -> bytes:
+def encode_image(image: AnyImage, suffix: str = ".png") -> bytes:
     """Encode an image as the bytes of a file.
 
     Args:
@@ -146,7 +149,7 @@ def encode_image(image: DecodedImage, suffix: str = ".png") -> bytes:
     return encode_frames([image], suffix)
 
 
-def encode_frames(frames: Iterable[DecodedImage], suffix: str) -> bytes:
+def encode_frames(frames: Iterable[AnyImage], suffix: str) -> bytes:
     """Encode images as the bytes of one file; see :func:`encode_image`.
 
     Raises:
@@ -180,14 +183,14 @@ def _format_of(suffix: str) -> str:
     raise DataError(f"images cannot be written as {suffix!r}", nearest(suffix, known))
 
 
-def _misfit(image: DecodedImage, name: str, num_frames: int) -> str | None:
+def _misfit(image: AnyImage, name: str, num_frames: int) -> str | None:
     """Describe what a format cannot keep of an image; None if it keeps depth, alpha and frames."""
     kind = _FORMATS[name]
     deepest = max(kind.depths) if image.mode == "grey" else kind.colour_depth
     if image.bit_depth > deepest:
         what = "floats" if image.bit_depth == 32 else "16 bits"
         return f"{name} cannot keep {what} of {image.mode} here"
-    if image.alpha is not None and not kind.alpha:
+    if image.has_alpha and not kind.alpha:
         return f"{name} cannot keep the image's alpha"
     if num_frames > 1 and not kind.frames:
         return f"{name} holds one image, not {num_frames}"
@@ -196,19 +199,19 @@ def _misfit(image: DecodedImage, name: str, num_frames: int) -> str | None:
     return None
 
 
-def _refuge(image: DecodedImage, num_frames: int) -> str:
+def _refuge(image: AnyImage, num_frames: int) -> str:
     """Return the suffix of a format that keeps the image."""
     return ".tif" if _misfit(image, "PNG", num_frames) else ".png"
 
 
-def _loss(image: DecodedImage, name: str) -> str | None:
+def _loss(image: AnyImage, name: str) -> str | None:
     """Describe what a format changes in an image that fits."""
     if name == "GIF" and image.mode == "rgb":
         return "GIF holds 256 colours a frame, so colours were reduced"
     return None
 
 
-def _encode_by_pillow(images: Sequence[DecodedImage], name: str) -> bytes:
+def _encode_by_pillow(images: Sequence[AnyImage], name: str) -> bytes:
     file = io.BytesIO()
     if name == "HEIF":
         add_heif()
@@ -226,7 +229,7 @@ def _encode_by_pillow(images: Sequence[DecodedImage], name: str) -> bytes:
     return file.getvalue()
 
 
-def _picture(image: DecodedImage) -> Image.Image:
+def _picture(image: AnyImage) -> Image.Image:
     samples = image.to_samples()
     return Image.fromarray(samples[:, :, 0] if samples.shape[2] == 1 else samples)
 
