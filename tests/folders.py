@@ -1,5 +1,6 @@
 """Small folders of images that tests draw."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from zlib import crc32
@@ -15,7 +16,7 @@ def draw(
 ) -> Path:
     """Writes a smooth grey image that depends on the seed, by default on the path, with noise."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    seed = crc32(path.as_posix().encode()) if seed is None else seed
+    seed = crc32(os.fsencode(path)) if seed is None else seed
     coarse = np.random.default_rng(seed).integers(0, 256, (4, 4), np.uint8)
     smooth = Image.fromarray(coarse).resize((side_px, side_px), Image.Resampling.BILINEAR)
     noisy = np.asarray(smooth) + np.random.default_rng(seed + 1).normal(0, noise, (side_px,) * 2)

@@ -69,14 +69,15 @@ def open_folder(
     _check_request(size_px, channels, val_fraction)
     contents = read_contents(root, ask or Ask(), size_px, looking)
     layout, size = contents.layout, contents.size
-    is_cut = layout.is_paired or not layout.class_names
+    has_boxes = any(one.box is not None for one in contents.images)
+    is_cut = layout.is_paired or has_boxes or not layout.class_names
     decoding = Decoding(None if is_cut else _KEPT_RATIO * size.size_px, contents.white)
     loaded, unreadable = load_all(
         contents.images, decoding, kept_bytes=kept_bytes, progress=progress
     )
     contents = contents.without(unreadable, [one.file for one in loaded])
     channels = channels or (3 if any(image.is_colour for image in loaded) else 1)
-    side_px = size.size_px if layout.class_names else None
+    side_px = size.size_px if layout.class_names and not has_boxes else None
     preparation = Preparation(
         size_px=side_px, channels=channels, resize=resize, white=contents.white
     )
@@ -115,6 +116,7 @@ def _info(contents: Contents, preparation: Preparation, sides: Sides, split: Spl
         seed=split.seed,
         split=split,
         typical_px=_typical_px(contents),
+        has_boxes=any(one.box is not None for one in contents.images),
         is_paired=layout.is_paired,
     )
 

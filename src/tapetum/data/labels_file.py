@@ -93,6 +93,11 @@ class LabelsFile(NamedTuple):
                 f"some rows of {shown} have a split and others have none",
                 "give every row a split, or remove the column",
             )
+        if len({file.box is None for files in parts.values() for file in files}) > 1:
+            raise DataError(
+                f"some rows of {shown} have a box and others have none",
+                "give every row a box, or remove the columns",
+            )
         names = sorted({str(file.class_name) for files in parts.values() for file in files})
         return {
             part: PartFiles(tuple(files), _present(files, names)) for part, files in parts.items()

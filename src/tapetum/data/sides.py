@@ -38,7 +38,8 @@ def divide(
     """
     if score_all:
         images = contents.images
-        return Sides([], images, "all of them", _missing(contents.layout, images))
+        notes = (*_trained_on(contents, listed), *_missing(contents.layout, images))
+        return Sides([], images, "all of them", notes)
     if listed is not None:
         paths = paths_of(contents.images, contents.layout)
         chosen, notes = listed.choose(paths, contents.seen)
@@ -57,6 +58,13 @@ def divide(
     if not contents.ask.class_names:
         _require_both(contents, sides)
     return sides
+
+
+def _trained_on(contents: Contents, listed: SplitList | None) -> tuple[str, ...]:
+    """Return a note on the images that are scored though they were trained on."""
+    trained = set() if listed is None else {file.digest for file in listed.train}
+    number = len({one.path for one in contents.images if contents.seen[one.path].digest in trained})
+    return (f"{number:,} of these files were trained on, so scores are too good",) * bool(number)
 
 
 def drawn_sides(contents: Contents, seed: int, val_fraction: float) -> Sides:

@@ -69,7 +69,11 @@ def evaluate(
         form |= {"size_px": network.size_px, "resize": preparation.resize}
         form |= {"white": preparation.white}
         form |= {"channels": preparation.channels, "class_names": network.class_names}
-        form |= {"like": network.split, "listed": network.listed if seed is None else None}
+        form |= {"like": network.split, "listed": network.listed}
+        if seed is not None and network.listed is not None:
+            raise InputError(
+                f"{path} keeps the split of its training, so --seed has no effect", "leave it out"
+            )
     seed = network.seed if seed is None else seed
     dataset = open_logged(data, seed=seed, progress=progress, **form, **digits)
     require_fit(network.architecture, dataset, class_names=network.class_names)

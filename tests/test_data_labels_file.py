@@ -1,0 +1,153 @@
+"""Tables of labels: which are found, how files are named, and what is refused."""
+
+from pathlib import Path
+
+import pytest
+
+from folders import draw_tree
+from tapetum.data.folder import open_folder
+from tapetum.data.layout import Ask, Layout
+from tapetum.data.parts import find_layout
+from tapetum.errors import DataError
+
+
+def labelled(root: Path, table: str, *, name: str = "labels.csv", folder: str = "images") -> Layout:
+    """The layout of a folder with four images and a table."""
+    draw_tree(root, {folder: 4})
+    (root / name).write_text(table)
+    return find_layout(root)
+
+
+def classes(layout: Layout) -> dict[str, str | None]:
+    """The class of each image by its name."""
+    return {one.path.name: one.class_name for one in layout.train}
+
+
+EXPECTED = {"00.png": "a", "01.png": "b", "02.png": "a", "03.png": "b"}
+
+
+@pytest.mark.parametrize("folder", ["images", ""])
+@pytest.mark.parametrize(
+    ("header", "row", "separator"),
+    [
+        *(("file,label", "{}.png,{}", "\n"), ("Filename;Class", "{}.png;{}", "\r\n")),
+        *(("image_id\tdx", "{}\t{}", "\n"), ("Image Name|Category", "{}.png|{}", "\n")),
+        *(
+            ("label,path", "{1},./images\\{0}.png", "\n"),
+            ("\ufefffile,label", '"{}.png","{}"', "\n"),
+        ),
+    ],
+)
+def test_tables_have_many_forms(
+    tmp_path: Path, header: str, row: str, separator: str, folder: str
+) -> None:
+    """Columns, separators and names of files may be any of the usual ones."""
+    rows = [row.format(name[:-4], label) for name, label in EXPECTED.items()]
+    layout = labelled(tmp_path, separator.join([header, *rows, ""]), folder=folder)
+    assert classes(layout) == EXPECTED
+    assert layout.class_names == ("a", "b")
+    assert any("'labels.csv'" in note for note in layout.notes)
+    assert not layout.left_out
+
+
+def test_a_table_may_have_parts(tmp_path: Path) -> None:
+    """A column of splits decides which images validate."""
+    table = "file,label,split\n00.png,a,train\n01.png,b,Training\n02.png,a,val\n03.png,b,valid\n"
+    layout = labelled(tmp_path, table)
+    assert layout.val is not None
+    assert [one.path.name for one in layout.val] == ["02.png", "03.png"]
+
+
+def test_a_table_of_a_part_labels_that_part(tmp_path: Path) -> None:
+    """With train.csv beside train and test, names mean the images in train."""
+    draw_tree(tmp_path, {"train": 4, "test": 2})
+    (tmp_path / "train.csv").write_text("id,label\n00,a\n01,b\n02,a\n03,b\n")
+    layout = find_layout(tmp_path)
+    assert {one.path.parent.name for one in layout.train} == {"train"}
+    assert classes(layout) == EXPECTED
+
+
+@pytest.mark.parametrize(
+    ("header", "box"),
+    [
+        *(("xmin,ymin,xmax,ymax", "1,2,11,12"), ("left,top,right,bottom", "1,2,11,12")),
+        *(("x,y,w,h", "1,2,10,10"), ("bbox", '"[1, 2, 11, 12]"')),
+    ],
+)
+def test_a_table_may_have_boxes(tmp_path: Path, header: str, box: str) -> None:
+    """Each box is an image of its own, and the boxes of a file stay together."""
+    rows = [f"{name},{label},{box}" for name, label in EXPECTED.items()]
+    layout = labelled(tmp_path, "\n".join([f"file,label,{header}", *rows, *rows]))
+    assert len(layout.train) == 4
+    assert {one.box for one in layout.train} == {(1.0, 2.0, 11.0, 12.0)}
+    more = [row.replace("00.png,a,", "00.png,b,").replace("1", "3") for row in rows[:1]]
+    if header != "bbox":
+        (tmp_path / "labels.csv").write_text("\n".join([f"file,label,{header}", *rows, *more]))
+        layout = find_layout(tmp_path)
+        assert len({one.group for one in layout.train}) == 4
+        assert len(layout.train) == 5
+        assert open_folder(tmp_path, seed=0).info.has_boxes
+
+
+def test_what_a_table_does_not_say_is_left_out(tmp_path: Path) -> None:
+    """Images without a row or a label, and rows without an image, are listed."""
+    layout = labelled(tmp_path, "file,label\n00.png,a\n01.png,b\n02.png,\nlost.png,a\n")
+    reasons = {path.name: reason for path, reason in layout.left_out}
+    assert set(reasons) == {"02.png", "03.png", "lost.png"}
+    assert "no label" in reasons["02.png"]
+    assert "no row" in reasons["03.png"]
+    assert "row 5" in reasons["lost.png"]
+
+
+@pytest.mark.parametrize(
+    ("table", "problem"),
+    [
+        ("file,label\n00.png,a\n00.png,b\n01.png,b\n", "two labels for '00.png'"),
+        ("file,label,split\n00.png,a,train\n01.png,b,\n", "others have none"),
+        ("file,label,split\n00.png,a,train\n01.png,b,left\n", "unknown split 'left'"),
+        ("file,label,box\n00.png,a,1 2 3 4\n01.png,b,\n", "have a box and others have none"),
+        ("file,label,box\n00.png,a,1 2 3\n", "no box of four numbers"),
+        ("name,age\n00.png,3\n", "no columns for files and labels"),
+        ("file,label\nx.png,a\n", "names no image"),
+        ("", "is empty"),
+    ],
+)
+def test_a_damaged_table_is_refused(tmp_path: Path, table: str, problem: str) -> None:
+    """A table that was asked for and cannot be used is refused in a sentence."""
+    draw_tree(tmp_path, {"images": 4})
+    (tmp_path / "t.csv").write_text(table)
+    with pytest.raises(DataError, match=problem):
+        find_layout(tmp_path, Ask(labels=tmp_path / "t.csv"))
+    with pytest.raises(DataError, match="cannot read"):
+        find_layout(tmp_path, Ask(labels=tmp_path / "missing.csv"))
+
+
+def test_a_table_that_disagrees_with_folders_is_in_doubt(tmp_path: Path) -> None:
+    """A table beside folders of classes is ignored where both agree, else refused."""
+    draw_tree(tmp_path, {"x": 2, "y": 2})
+    table = tmp_path / "labels.csv"
+    table.write_text("file,label\nx/00.png,0\nx/01.png,0\ny/00.png,1\n")
+    layout = find_layout(tmp_path)
+    assert layout.class_names == ("x", "y")
+    assert "agree with the folders" in dict(layout.left_out)[table]
+    table.write_text("file,label\nx/00.png,0\nx/01.png,1\ny/00.png,1\n")
+    with pytest.raises(DataError, match=r"two ways.*--layout classes.*--labels"):
+        find_layout(tmp_path)
+    assert find_layout(tmp_path, Ask(labels=table)).class_names == ("0", "1")
+    assert find_layout(tmp_path, Ask(layout="classes")).class_names == ("x", "y")
+
+
+def test_two_tables_are_in_doubt(tmp_path: Path) -> None:
+    """Where two tables fit, one has to be named."""
+    draw_tree(tmp_path, {"": 2})
+    for name in ("a.csv", "b.csv"):
+        (tmp_path / name).write_text("file,label\n00.png,a\n01.png,b\n")
+    with pytest.raises(DataError, match=r"--labels .*a\.csv.*--labels .*b\.csv"):
+        find_layout(tmp_path)
+
+
+def test_other_tables_are_left_alone(tmp_path: Path) -> None:
+    """A table without labels, or of other files, is listed as no image."""
+    layout = labelled(tmp_path, "name,age\n00.png,3\n")
+    assert not layout.class_names
+    assert tmp_path / "labels.csv" in dict(layout.left_out)

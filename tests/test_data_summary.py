@@ -1,0 +1,106 @@
+"""What is said of a folder: sizes, values, duplicates, uneven classes, and what is left out."""
+
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from folders import draw, draw_pairs, draw_tree
+from tapetum.data import describe_folder
+from tapetum.data.folder import open_folder
+from tapetum.data.sizes import training_size
+
+
+@pytest.mark.parametrize(
+    ("sides", "size_px"),
+    [
+        *(([160] * 60 + [20], 160), ([160] * 5 + [20], 160), ([160, 20, 160], 160)),
+        *(([50, 44, 90], 40), ([20, 160], 16), ([103] + [200] * 99, 200)),
+        *(([100] * 20 + [200] * 80, 96), ([9] * 4, 16), ([900] * 4, 256), ([33], 32)),
+    ],
+)
+def test_no_odd_image_sets_the_size(sides: list[int], size_px: int) -> None:
+    """The size is what nine of ten images reach, in steps of 8, from 16 to 256."""
+    found = training_size(sides)
+    assert found.size_px == size_px
+    assert f"{size_px} px" in found.rule
+    assert training_size(sides, 64) == (64, "64 px, as given")
+
+
+def test_smaller_images_are_listed_and_used(tmp_path: Path) -> None:
+    """An image below the training size is named, and still trains or validates."""
+    draw_tree(tmp_path, {"a": 5, "b": 5})
+    draw(tmp_path / "a" / "thumb.png", side_px=10)
+    summary = describe_folder(tmp_path)
+    assert summary.size_px == 32
+    assert summary.odd == ("a/thumb.png (10 x 10 px)",)
+    assert summary.train.num_images + summary.validation.num_images == 11
+    assert (summary.sizes.smallest, summary.sizes.largest) == ((10, 10), (32, 32))
+
+
+def test_values_and_depths_are_found(tmp_path: Path) -> None:
+    """Bit depths, colours and the values in use are those of the files."""
+    values = np.linspace(7, 4000, 32 * 32).astype(np.uint16).reshape(32, 32)
+    for index in range(4):
+        Image.fromarray(values).save(draw(tmp_path / f"{index}.png"))
+    summary = describe_folder(tmp_path)
+    assert summary.bit_depths == {16: 4}
+    assert summary.colours["grey"] == 4
+    lowest, highest = summary.ranges[16]
+    assert (lowest, highest) == (pytest.approx(7, abs=1), pytest.approx(4000, abs=1))
+
+
+def test_duplicates_and_uneven_classes_are_said(tmp_path: Path) -> None:
+    """A validation file with the content of a training file is named, and so is a rare class."""
+    draw_tree(tmp_path, {"train/a": 12, "train/b": 2, "val/a": 2, "val/b": 2})
+    shutil.copy(tmp_path / "train/a/03.png", tmp_path / "val/a/00.png")
+    summary = describe_folder(tmp_path)
+    assert summary.duplicates == (("train/a/03.png", "val/a/00.png"),)
+    assert summary.imbalance == 6
+    assert "val/a/00.png = train/a/03.png" in summary.facts()["duplicates"]
+    assert "86%" in summary.facts()["uneven classes"]
+
+
+def test_pairs_are_counted(tmp_path: Path) -> None:
+    """Pairs have a number, and files are counted on both sides."""
+    summary = describe_folder(draw_pairs(tmp_path, "noisy/{}.png", "clean/{}.png", count=5))
+    assert (summary.num_pairs, summary.num_files) == (5, 10)
+    assert "pairs" in summary.layout
+
+
+def test_frames_of_a_file_stay_together(tmp_path: Path) -> None:
+    """Each frame of a stack is an image, and all frames of a file are on one side."""
+    for name in "abcd":
+        frames = [Image.fromarray(np.full((16, 16), 9 * i, np.uint8)) for i in range(3)]
+        frames[0].save(tmp_path / f"{name}.tif", save_all=True, append_images=frames[1:])
+    opened = open_folder(tmp_path, seed=0)
+    assert len(opened.train) + len(opened.validation) == 12
+    assert len(opened.validation) % 3 == 0
+
+
+def test_everything_left_out_has_a_reason(tmp_path: Path) -> None:
+    """The record names all that is left out, and the line counts each reason with examples."""
+    draw_tree(tmp_path, {"a": 3, "b": 3, "a/@eaDir": 1})
+    for index in range(5):
+        (tmp_path / "a" / f"{index}.txt").write_text("notes")
+    summary = describe_folder(tmp_path)
+    assert len(summary.left_out) == 6
+    assert "and 2 more" in summary.facts()["left out"]
+    assert "a/@eaDir" in summary.facts()["left out"]
+
+
+def test_names_that_are_no_text_are_kept(tmp_path: Path) -> None:
+    """Folders and files whose names are not UTF-8 become classes and lists that can be written."""
+    for name in (b"caf\xe9", b"line\nbreak"):
+        for index in range(3):
+            draw(tmp_path / os.fsdecode(name) / os.fsdecode(b"\xff%d.png" % index))
+    opened = open_folder(tmp_path, seed=0)
+    assert opened.info.class_names == ("caf\\xe9", "line\\x0abreak")
+    assert opened.split_list is not None
+    assert opened.summary is not None
+    opened.split_list.write(tmp_path / "split.json")
+    opened.summary.write(tmp_path / "data.json")
+    assert "caf\\\\xe9" in (tmp_path / "split.json").read_text()
