@@ -5,7 +5,7 @@ from pathlib import Path
 
 from tapetum.arch import Space
 from tapetum.errors import InputError
-from tapetum.latency.campaign import FEWEST_NETWORKS, Campaign, Effort, run_campaign
+from tapetum.latency.campaign import FEWEST_NETWORKS, MEDIANS, Campaign, Effort, run_campaign
 from tapetum.latency.conditions import Conditions
 from tapetum.latency.pricing import require_solver
 from tapetum.latency.runtimes import Runtime
@@ -57,13 +57,16 @@ def measure_table(
         RunError: Unfinished measurements beside ``out`` are of another request.
         MissingExtraError: SciPy is not installed.
     """
+    campaign_path = out.with_name(out.name + SUFFIX)
+    if _is_done(out, campaign_path):
+        _remove(campaign_path)
     if out.exists() and not overwrite:
         raise InputError(f"{out} exists already", "give another --out, or --overwrite")
     require_solver()
     provenance = stamp(seed=seed)
     campaign = Campaign(conditions=conditions, space=space, seed=seed)
     with timing_lock():
-        folder = CAMPAIGN.start(out.with_name(out.name + SUFFIX), campaign, resume=True)
+        folder = CAMPAIGN.start(campaign_path, campaign, resume=True)
         measured = run_campaign(
             campaign, runtime, folder.path, effort=effort, passes=passes, progress=progress
         )
@@ -80,7 +83,20 @@ def measure_table(
             "processes, or give it more --minutes"
         )
     table.write(out)
-    for path in sorted(folder.path.iterdir(), key=lambda path: path.name == "request.json"):
-        path.unlink()  # the request last, so that what a kill leaves can be continued
-    folder.path.rmdir()
+    _remove(folder.path)
     return table
+
+
+def _is_done(out: Path, campaign: Path) -> bool:
+    """Return whether a campaign has become the table beside it, and a kill came before its end."""
+    if not out.is_file() or not (campaign / "request.json").is_file():
+        return False
+    log = campaign / MEDIANS
+    return not log.exists() or log.stat().st_mtime_ns <= out.stat().st_mtime_ns
+
+
+def _remove(campaign: Path) -> None:
+    """Remove a campaign; the request last, so that what a kill leaves can be continued."""
+    for path in sorted(campaign.iterdir(), key=lambda path: path.name == "request.json"):
+        path.unlink()
+    campaign.rmdir()

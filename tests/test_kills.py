@@ -1,0 +1,225 @@
+"""Real kills of every long job: what is resumed ends as what was never killed, and leaves nothing.
+
+Each job runs in a process of its own, which is a fork of this one: torch is loaded once.
+"""
+
+import hashlib
+import os
+import signal
+import sys
+import traceback
+import zipfile
+from collections.abc import Callable
+from functools import cache, partial
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+
+from scripted_runtime import ScriptedRuntime
+from tapetum.errors import InputError
+from tapetum.jobs import export, train
+from tapetum.latency import Effort, LatencyTable, measure_table
+from tapetum.records.files import is_part_file
+from tapetum.runtime.bulk import Execution, Job, run_job
+from tapetum.search import SearchResult
+from test_cli import photos
+from test_jobs_fit import SPACE, fit_on
+from test_latency_campaign import SHORT
+from test_latency_table import CONDITIONS
+from tiny_search import tiny_recipe, tiny_search, tiny_table
+
+__all__ = ["photos"]  # the fixture
+
+EVENTS = {"open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate", "os.link"}
+CHANGES = os.O_WRONLY | os.O_RDWR | os.O_CREAT
+
+Essence = dict[str, object]
+
+
+class Work(NamedTuple):
+    """A long job: how it is done or continued, and what must not depend on a kill."""
+
+    do: Callable[[Path, Path, bool], object]
+    essence: Callable[[Path], Essence]
+    kills: int
+
+
+def _train(photos: Path, out: Path, resume: bool) -> None:
+    again = resume and (out / "request.json").exists()
+    options = {"epochs": 1, "batch_size": 8, "seed": 0, "resume": again}
+    train(photos, out, architecture="dc-net-reduced-integrated", **options)
+
+
+@cache
+def search_table() -> LatencyTable:
+    """One table for all processes: its date is part of what a search is requested."""
+    return tiny_table()
+
+
+def _search(_: Path, out: Path, resume: bool) -> None:
+    tiny_search(out, tiny_recipe(epochs=2), search_table(), resume=resume)
+
+
+def _fit(photos: Path, out: Path, resume: bool) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        fit_on(ScriptedRuntime(SPACE, patch), photos, out, resume=resume)
+
+
+def _measure(_: Path, out: Path, resume: bool) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        runtime, effort = ScriptedRuntime(SPACE, patch), Effort(60, max_rounds=3)
+        try:
+            measure_table(SPACE, runtime, CONDITIONS, out, effort=effort, passes=SHORT)
+        except InputError:  # the table is complete, which is said
+            assert resume
+            assert out.exists()
+
+
+def _export(photos: Path, out: Path, resume: bool) -> None:
+    run = photos.with_name("run")
+    if not run.exists():
+        _train(photos, run, False)
+    export(run, out / f"{'n' * 200}.tapetum", overwrite=resume)
+
+
+def _predict(photos: Path, out: Path, resume: bool) -> None:
+    run, package = photos.with_name("run"), photos.with_name("model.tapetum")
+    if not run.exists():
+        _train(photos, run, False)
+    if not package.exists():
+        export(run, package)
+    run_job(Job(package=package, paths=[photos], out=out), Execution(threads=1), resume=resume)
+
+
+def _bytes_of(out: Path, *names: str) -> Essence:
+    return {name: hashlib.sha256((out / name).read_bytes()).hexdigest() for name in names}
+
+
+def _essence_of_search(out: Path) -> Essence:
+    result = SearchResult.read(out / "result.json")
+    rows = [row.model_dump(exclude={"seconds"}) for row in result.epochs]
+    return {"choices": result.choices, "rows": rows, **_bytes_of(out, "architecture.json")}
+
+
+def _essence_of_fit(out: Path) -> Essence:
+    return {
+        **_essence_of_search(out / "search"),
+        **_bytes_of(out, "network/weights.safetensors"),
+        **_graph_of(out / "model.tapetum"),
+    }
+
+
+def _graph_of(package: Path) -> Essence:
+    with zipfile.ZipFile(package) as archive:
+        return {"graph": hashlib.sha256(archive.read("graph.onnx")).hexdigest()}
+
+
+def _images_of(out: Path) -> Essence:
+    names = sorted(path.relative_to(out).as_posix() for path in out.rglob("*.png"))
+    return _bytes_of(out, *names)
+
+
+WORK = {
+    "train": Work(
+        _train,
+        lambda out: _bytes_of(out, "weights.safetensors", "architecture.json", "split.json"),
+        5,
+    ),
+    "search": Work(_search, _essence_of_search, 4),
+    "fit": Work(_fit, _essence_of_fit, 4),
+    "measure": Work(
+        _measure, lambda out: LatencyTable.read(out).model_dump(exclude={"provenance"}), 3
+    ),
+    "export": Work(_export, lambda out: _graph_of(next(out.iterdir())), 2),
+    "predict": Work(_predict, _images_of, 4),
+}
+
+
+def in_a_process(work: Callable[[], object], *, under: Path, die_at: int = 0) -> tuple[int, int]:
+    """Run work in a fork that is killed just before it changes a file for the n-th time.
+
+    Returns:
+        How the process ended, as :class:`subprocess.Popen` says it, and the number of changes.
+    """
+    read, write = os.pipe()
+    child = os.fork()
+    if not child:  # nothing of pytest may run in it
+        status = 1
+        try:
+            os.close(read)
+            count, root = 0, str(under)
+
+            def see(event: str, arguments: tuple[object, ...]) -> None:
+                nonlocal count
+                if event not in EVENTS or not str(arguments[0]).startswith(root):
+                    return
+                if event == "open" and not (
+                    isinstance(arguments[2], int) and arguments[2] & CHANGES
+                ):
+                    return
+                count += 1
+                if count == die_at:
+                    os.kill(os.getpid(), signal.SIGKILL)
+
+            sys.addaudithook(see)
+            work()
+            os.write(write, str(count).encode())
+            status = 0
+        except BaseException:
+            traceback.print_exc()  # pytest shows it where the test fails
+        finally:
+            os._exit(status)
+    os.close(write)
+    with os.fdopen(read) as answer:
+        told = answer.read()
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), int(told or 0)
+
+
+def leftovers(folder: Path) -> list[Path]:
+    """What no finished job leaves: temporary files, and folders of measurements."""
+    return [path for path in folder.rglob("*") if is_part_file(path) or ".campaign" in path.name]
+
+
+def names_in(folder: Path) -> set[str]:
+    """All files but those whose names hold a clock."""
+    paths = (path for path in folder.rglob("*") if "tfevents" not in path.name)
+    return {path.relative_to(folder).as_posix() for path in paths}
+
+
+@pytest.fixture
+def own_photos(photos: Path, tmp_path: Path) -> Path:
+    """The images, in a folder that the jobs of one test share."""
+    link = tmp_path / "photos"
+    link.symlink_to(photos)
+    return link
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="jobs are forked")
+@pytest.mark.parametrize("name", WORK)
+def test_what_was_killed_ends_as_what_was_not(name: str, own_photos: Path, tmp_path: Path) -> None:
+    """Seeded moments, each just before a change of the file system, and a second kill after it."""
+    search_table()  # before any fork
+    do, essence, kills = WORK[name]
+    whole, folder = tmp_path / "whole" / "out", tmp_path / "killed"
+    whole.parent.mkdir()
+    code, changes = in_a_process(lambda: do(own_photos, whole, False), under=whole.parent)
+    assert code == 0
+    expected, names = essence(whole), names_in(whole.parent)
+    generator = np.random.default_rng(0)
+    for number in range(kills):
+        parent = folder / str(number)
+        parent.mkdir(parents=True)
+        out, moment = parent / "out", int(generator.integers(1, changes + 1))
+        code, _ = in_a_process(partial(do, own_photos, out, False), under=parent, die_at=moment)
+        assert code == -signal.SIGKILL, f"kill {moment} of {changes}"
+        again = int(generator.integers(1, changes + 1))
+        resumed = partial(do, own_photos, out, True)
+        in_a_process(resumed, under=parent, die_at=again)
+        code, _ = in_a_process(resumed, under=parent)
+        assert code == 0, f"kills {moment} and {again} of {changes}"
+        assert essence(out) == expected, f"kills {moment} and {again} of {changes}"
+        assert names_in(parent) == names
+        assert leftovers(parent) == []
