@@ -96,6 +96,41 @@ def test_predict_and_evaluate_agree(form: str, resize: str, tmp_path: Path) -> N
     assert row.ssim == np.mean(ssim)
 
 
+def test_predict_and_evaluate_agree_on_boxes(tmp_path: Path) -> None:
+    """A box of a table of labels is a sample: its label comes from the box in the whole image."""
+    folder, rows = tmp_path / "data", ["file,label,split,left,top,right,bottom"]
+    folder.mkdir()
+    for index in range(9):
+        image = drawn(index % 3, (40, 60), 255, index)
+        Image.fromarray(image).save(folder / f"{index}.png")
+        part = "val" if index % 2 else "train"
+        rows.append(f"{index}.png,{CLASSES[index % 3]},{part},{index},2,{index + 20},30")
+        rows.append(f"{index}.png,{CLASSES[(index + 1) % 3]},{part},30,{index},59.5,40")
+    (folder / "labels.csv").write_text("\n".join(rows) + "\n")
+    dataset = open_dataset(str(folder), seed=0, size_px=32)
+    assert dataset.info.has_boxes
+    assert len(dataset.validation) == 8
+
+    network = build(
+        find_architecture("dc-net-reduced-integrated", channels=1, num_classes=3), seed=3
+    )
+    package = pack(
+        network.eval(), size_px=32, preparation=dataset.info.preparation, class_names=CLASSES
+    )
+    row = score(PackageSubject(package, threads=1), dataset, [Gaussian(sigma=0)]).rows[0]
+    predictor = Predictor(package, threads=1)
+    right, psnr_db = [], []
+    for index in range(1, 9, 2):
+        path = folder / f"{index}.png"
+        boxes = [[index, 2, index + 20, 30], [30, index, 59.5, 40]]
+        answer = predictor(path, boxes=boxes)
+        right += [name == CLASSES[(index + k) % 3] for k, name in enumerate(answer.labels)]
+        clean = read_image(path).pixels[np.newaxis]
+        psnr_db += [metrics.psnr(answer.pixels[np.newaxis, np.newaxis], clean)[0]] * 2
+    assert row.accuracy == sum(right) / len(right)
+    assert row.psnr_db == pytest.approx(np.mean(psnr_db), rel=1e-12)
+
+
 def write(package: Package, path: Path) -> Path:
     """Writes a package to a file."""
     write_package(path, package.graph_bytes, package.manifest, "a test")

@@ -103,6 +103,8 @@ def show_fit(result: "FitResult", *, as_json: bool) -> None:
         table(("", ""), _rows(result), title=str(result.request.conditions), numbers=False)
     for line in result.delivery.verdict:
         say(line)
+    for remark in result.scores.remarks:
+        say(remark, label="note")
     if as_json:
         return
     say(f"package: {result.package}")

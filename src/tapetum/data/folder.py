@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
+from tapetum.data.boxes import boxed, inside
 from tapetum.data.contents import Contents, read_contents
 from tapetum.data.dataset import Dataset, DatasetInfo
 from tapetum.data.layout import Ask, ImageFile, Layout
@@ -75,16 +76,17 @@ def open_folder(
     loaded, unreadable = load_all(
         contents.images, decoding, kept_bytes=kept_bytes, progress=progress
     )
-    contents = contents.without(unreadable, [one.file for one in loaded])
+    loaded, outside = inside(loaded)
+    contents = contents.without([*unreadable, *outside], [one.file for one in loaded])
     channels = channels or (3 if any(image.is_colour for image in loaded) else 1)
     side_px = size.size_px if layout.class_names and not has_boxes else None
     preparation = Preparation(
         size_px=side_px, channels=channels, resize=resize, white=contents.white
     )
     sides = divide(contents, seed, val_fraction, listed=listed, score_all=score_all)
-    train = _chosen(loaded, sides.train)
-    val = _chosen(loaded, sides.validation)
-
+    train, val = (_chosen(loaded, side) for side in (sides.train, sides.validation))
+    if has_boxes:
+        train, val = boxed(train), boxed(val)
     names = layout.class_names
     part = partial(FolderDataset, class_names=names, preparation=preparation, size_px=size.size_px)
     lists = list_split(layout, contents.seen, sides.train, sides.validation, seed=seed)

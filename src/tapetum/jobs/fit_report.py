@@ -15,7 +15,7 @@ from tapetum.jobs.run_report import (
     level_curves,
     score_cells,
     score_highlights,
-    score_table,
+    score_tables,
 )
 from tapetum.report import content, write_report
 from tapetum.search import SearchResult
@@ -48,7 +48,7 @@ def write_fit_report(fit: FitResult, dataset: Dataset) -> None:
         tables=(
             _latencies(fit),
             *([_comparison(fit)] if fit.request.controls else []),
-            score_table(fit.delivery.scores),
+            *score_tables(fit.delivery.scores),
             _slots(fit),
             *dataset_tables(dataset),
         ),

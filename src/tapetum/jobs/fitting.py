@@ -105,8 +105,6 @@ def fit(
 ) -> FitResult:
     """Search, train and export a network that keeps a latency budget.
 
-    With the table of another device, ``result.delivery.command`` measures the package there.
-
     Example:
         >>> import tapetum
         >>> result = tapetum.fit("photos", "runs/photos", target_ms=8)  # doctest: +SKIP
@@ -115,7 +113,7 @@ def fit(
 
     Args:
         data: Folder of images, or ``digit-crops``.
-        out: New folder for the fit.
+        out: New folder.
         target_ms: Latency budget, in milliseconds.
         budget_includes: ``network`` for one pass of the network, ``preparation`` to include that
             of a typical image, ``call`` to include its denoised image at full resolution as well.

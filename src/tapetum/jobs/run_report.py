@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from tapetum.data import Dataset
+from tapetum.jobs.choose import is_digits
 from tapetum.metrics import psnr
 from tapetum.nn import TrainableNetwork
 from tapetum.noise import Noise
@@ -38,7 +39,7 @@ __all__ = [
     "level_curves",
     "score_cells",
     "score_highlights",
-    "score_table",
+    "score_tables",
     "shown_levels",
     "write_run_report",
 ]
@@ -73,7 +74,7 @@ def write_run_report(
         f"Scored on {len(dataset.validation):,} others.",
         highlights=score_highlights(result.scores),
         tables=(
-            *((score_table(result.scores),) if result.scores else ()),
+            *score_tables(result.scores),
             *dataset_tables(dataset),
         ),
         curves=(*level_curves(result.scores), learning_curve(run)),
@@ -84,16 +85,23 @@ def write_run_report(
     write_report(out / REPORT, report)
 
 
-def score_table(scores: Scores) -> content.Table:
-    """Return the table of scores: a row for each noise level, and their mean."""
-    rows = scores.cells()
-    return content.Table(
+def score_tables(scores: Scores | None) -> tuple[content.Table, ...]:
+    """Return the scores of each noise level with their mean, and the recall of each class."""
+    if scores is None:
+        return ()
+    rows, classes = scores.cells(), scores.class_cells()
+    remarks = [remark[:1].upper() + remark[1:] for remark in scores.remarks]
+    levels = content.Table(
         title="Scores at each noise level",
         header=scores.HEADER,
         rows=rows,
-        note=scores.note,
+        note=". ".join((scores.note, *remarks)),
         highlighted=(len(rows) - 1,),
     )
+    if not classes:
+        return (levels,)
+    title = "Recall of each class, mean over the noise levels"
+    return levels, content.Table(title=title, header=scores.CLASS_HEADER, rows=classes)
 
 
 def dataset_tables(dataset: Dataset) -> tuple[content.Table, ...]:
@@ -188,6 +196,9 @@ def facts_of(run: Run, result: Result) -> dict[str, str]:
         "recipe": f"{recipe.name}: {recipe.epochs} epochs, batch {recipe.batch_size}, "
         f"{recipe.optimizer} {recipe.learning_rate:g}, {recipe.schedule}, {recipe.precision}, "
         f"seed {recipe.seed}",
+        "random changes": "none"
+        if is_digits(run.request.data.source)
+        else recipe.augmentation.describe(),
         "training": f"{result.steps:,} steps in {result.training_seconds:,.0f} s, "
         f"{result.images_per_second:,.0f} images per second, {result.device}",
         "machine": f"{stamp.cpu}, {stamp.cores} cores, {stamp.memory_gib} GiB, {stamp.platform}",
