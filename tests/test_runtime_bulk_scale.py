@@ -308,11 +308,13 @@ def wait_for_rows(process: "subprocess.Popen[bytes]", out: Path, count: int) -> 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-@pytest.mark.parametrize("options", [(), ("--workers", "2")])
+@pytest.mark.parametrize("options", [(), ("--workers", "2"), ("--ray", "local")])
 def test_a_signal_ends_a_job_after_the_image_in_hand(
     number: signal.Signals, options: tuple[str, ...], package: Path, tmp_path: Path
 ) -> None:
     """The exit code is that of the signal, and the message says how to continue, which works."""
+    if "--ray" in options:
+        pytest.importorskip("ray")
     folder = save_images(tmp_path / "in", 900)
     job = Job(package=package, paths=[folder], out=tmp_path / "out")
     with subprocess.Popen(command(job, *options), stderr=subprocess.PIPE) as process:

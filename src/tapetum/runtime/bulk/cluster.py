@@ -2,7 +2,9 @@
 
 import os
 import secrets
+import signal
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -34,7 +36,8 @@ def ray_workers(job: Job, execution: Execution) -> Iterator[tuple[int, Start]]:
     ray: Any = installed  # its functions have few types
     with tempfile.TemporaryDirectory(prefix="tapetum-ray-") as place:
         try:
-            ray.init(**_options(execution, place))
+            with _own_signals():
+                ray.init(**_options(execution, place))
         except (ConnectionError, RuntimeError, ValueError) as error:
             raise InputError(
                 f"cannot connect to the Ray cluster {execution.ray!r}: {error}",
@@ -50,6 +53,20 @@ def ray_workers(job: Job, execution: Execution) -> Iterator[tuple[int, Start]]:
             yield PIECES_PER_CPU * max(1, cpus), start
         finally:
             ray.shutdown()
+
+
+@contextmanager
+def _own_signals() -> Iterator[None]:
+    """Keep the handlers of Ctrl-C and SIGTERM, which Ray replaces by some that end the process."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
 
 
 def _options(execution: Execution, place: str) -> dict[str, Any]:
