@@ -1,10 +1,10 @@
 """A predictor in threads, in processes, after a fork, and after its end."""
 
 import multiprocessing
-import pickle
 import subprocess
 import sys
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +29,7 @@ def test_a_pickled_predictor_is_the_same_one() -> None:
     """All of its options survive, and it answers the same to the last bit."""
     options = {"threads": 1, "memory_mib": 300, "top_k": 2, "reject_below": 0.5}
     predictor = Predictor(real(JOINT, boxes=False, size_px=32), mode="both", **options)  # type: ignore[arg-type]
-    again = pickle.loads(pickle.dumps(predictor))  # noqa: S301  (our own bytes)
+    again = ForkingPickler.loads(ForkingPickler.dumps(predictor))
     for image in IMAGES:
         one, other = predictor(image), again(image)
         np.testing.assert_array_equal(other.probabilities, one.probabilities)

@@ -7,7 +7,8 @@ import pytest
 from numpy.typing import NDArray
 
 from tapetum.errors import DataError
-from tapetum.runtime import DecodedImage, Preparation, resample
+from tapetum.runtime import DecodedImage, Preparation
+from tapetum.runtime.image import resample
 
 RESIZES: tuple[Literal["squash", "letterbox", "crop"], ...] = ("squash", "letterbox", "crop")
 

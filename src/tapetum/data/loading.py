@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from tapetum.data.layout import ImageFile
 from tapetum.errors import DataError
 from tapetum.provenance import usable_cores
-from tapetum.runtime import DecodedImage, LeftOut, Preparation, image, resample
+from tapetum.runtime import DecodedImage, LeftOut, Preparation, image
 
 __all__ = [
     "DecodedFile",
@@ -208,7 +208,7 @@ def _kept(decoded: DecodedImage, decoding: Decoding) -> Integers:
     limit_px = decoding.largest_px
     ratio = 1.0 if limit_px is None else limit_px / min(height, width)
     if ratio < 1:
-        pixels = resample(pixels, height=round(height * ratio), width=round(width * ratio))
+        pixels = image.resample(pixels, height=round(height * ratio), width=round(width * ratio))
     return _without_equal_channels(replace(decoded, pixels=pixels, alpha=None).to_integers())
 
 

@@ -28,7 +28,7 @@ from tapetum.data.loading import DecodedFile, decoding_threads
 from tapetum.data.mirroring import MOST_IMAGES, THUMBNAIL_PX, check_mirror, reason_of_names
 from tapetum.data.regions import Region, part, window
 from tapetum.noise import generator_for
-from tapetum.runtime import DecodedImage, Preparation, image, resample
+from tapetum.runtime import DecodedImage, Preparation, image
 
 __all__ = ["FolderDataset"]
 
@@ -198,7 +198,7 @@ class FolderDataset(ImageDataset):
         def square(stored: _Stored) -> _Pixels:
             values = image.as_colour(_floats(region.cut(stored)), self.channels)
             if self._preparation.size_px is None:
-                values = resample(values, height=self.size_px, width=self.size_px)
+                values = image.resample(values, height=self.size_px, width=self.size_px)
             return orientation.image(self._preparation.resized(values))
 
         if boxes is not None:
@@ -230,7 +230,7 @@ class FolderDataset(ImageDataset):
             left, top, right, bottom = (round(edge) for edge in box)
             clean = clean[:, top : max(bottom, top + 1), left : max(right, left + 1)]
         values = image.as_colour(_floats(clean), self.channels)
-        return resample(values, height=THUMBNAIL_PX, width=THUMBNAIL_PX)
+        return image.resample(values, height=THUMBNAIL_PX, width=THUMBNAIL_PX)
 
 
 def _labels(

@@ -6,7 +6,7 @@ from tapetum.runtime.manifest import Manifest
 from tapetum.runtime.package import Package, open_package, write_package
 from tapetum.runtime.prediction import Prediction
 from tapetum.runtime.predictor import Predictor
-from tapetum.runtime.preparation import Preparation, Resize, resample
+from tapetum.runtime.preparation import Preparation, Resize
 from tapetum.runtime.session import GraphSession, load_onnxruntime
 from tapetum.runtime.split import Split
 from tapetum.runtime.walk import LeftOut, display_name, walk
@@ -27,7 +27,6 @@ __all__ = [
     "image",
     "load_onnxruntime",
     "open_package",
-    "resample",
     "walk",
     "write_image",
     "write_package",

@@ -23,6 +23,7 @@ from tapetum.runtime.files.decoded import (
 from tapetum.runtime.files.facts import ImageFacts, require_room
 from tapetum.runtime.files.levels import FoundWhite, find_white_level
 from tapetum.runtime.files.readers import is_image_signature, reader_of
+from tapetum.runtime.files.resampling import resample
 from tapetum.runtime.files.source import Source, reasons_in_words, signature
 from tapetum.runtime.files.white import with_white
 from tapetum.runtime.files.writing import (
@@ -57,6 +58,7 @@ __all__ = [
     "read_frames",
     "read_image",
     "read_stored",
+    "resample",
     "write_frames",
     "write_image",
 ]

@@ -12,13 +12,12 @@ from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 from pydantic import Field, PositiveFloat, PositiveInt
 
 from tapetum.records import Record
-from tapetum.runtime.image import DecodedImage, as_colour, largest_value
+from tapetum.runtime.image import DecodedImage, as_colour, largest_value, resample
 
-__all__ = ["Preparation", "Resize", "resample"]
+__all__ = ["Preparation", "Resize"]
 
 Resize = Literal["squash", "letterbox", "crop"]
 """How an image becomes square.
@@ -185,18 +184,3 @@ class Preparation(Record):
             inner_width = max(1, round(width * self.size_px / longest))
         left, top = (self.size_px - inner_width) // 2, (self.size_px - inner_height) // 2
         return left, top, left + inner_width, top + inner_height
-
-
-def resample(pixels: NDArray[np.float32], *, height: int, width: int) -> NDArray[np.float32]:
-    """Resample an image (c, h, w) to another size.
-
-    The filter is linear over an area that grows with the reduction. It neither aliases nor
-    overshoots the range of the image. An image of that size already is returned as it is.
-    """
-    if pixels.shape[1:] == (height, width):
-        return pixels
-    planes = [
-        Image.fromarray(plane).resize((width, height), Image.Resampling.BILINEAR)
-        for plane in np.ascontiguousarray(pixels)
-    ]
-    return np.stack([np.asarray(plane) for plane in planes])
