@@ -14,10 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tapetum.runtime.image import StoredImage
+from tapetum.runtime.image import StoredImage, resample
 from tapetum.runtime.manifest import Manifest
 from tapetum.runtime.network import PackagedNetwork
-from tapetum.runtime.preparation import resample
 
 __all__ = ["LARGE_PIXELS", "denoise_bands", "has_bands", "prepare_bands"]
 
