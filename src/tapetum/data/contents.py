@@ -59,7 +59,12 @@ def read_contents(
     Raises:
         DataError: There is no such folder, no readable image, or a reading in doubt.
     """
-    layout = _with_classes(find_layout(root, ask), ask)
+
+    def finding(number: int) -> None:
+        if looking is not None:
+            looking(number, number + 1)  # nobody knows how many there will be
+
+    layout = _with_classes(find_layout(root, ask, finding=finding), ask)
     seen, lost = survey([*layout.train, *(layout.val or ())], progress=looking)
     train, more = frames_of(layout.train, seen)
     left_out = [*layout.left_out, *lost, *more]

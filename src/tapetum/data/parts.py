@@ -1,6 +1,6 @@
 """Find the parts of a folder and bring their classes together."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from tapetum.data.groups import group_of
@@ -19,19 +19,22 @@ Read = dict[Part | None, PartFiles]
 _SPOKEN: dict[Part, str] = {"train": "training", "val": "validation", "test": "test"}
 
 
-def find_layout(root: Path, ask: Ask | None = None) -> Layout:
+def find_layout(
+    root: Path, ask: Ask | None = None, *, finding: Callable[[int], None] | None = None
+) -> Layout:
     """Sort the images of a folder into parts, classes and pairs.
 
     Args:
         root: The folder.
         ask: How it is requested to be read; by default as it seems.
+        finding: Called now and then with the number of images found so far.
 
     Raises:
         DataError: There is no such folder, it has no image, it can be read in two ways, or its
             parts do not fit together.
     """
     ask = (ask or Ask()).checked()
-    walked = walk(root)
+    walked = walk(root, finding=finding)
     found = Findings(ask, left_out=list(walked.left_out))
     if not walked.files:
         raise DataError(
@@ -206,7 +209,7 @@ def _joined(root: Path, base: Path, read: Read, found: Findings) -> Layout:
         _set_aside("test", val, base, found)
         val = None
     elif val is not None and val_name == "test":
-        found.notes.append("it has no validation part, so the test part is used for it")
+        found.notes.append("the test part validates, because there is no validation part")
     if val is not None:
         val = _alike(root, train, val, found)
     return Layout(

@@ -28,6 +28,7 @@ _SYSTEM_FILES = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r"})
 _TEMPORARY = ("~", ".bak", ".tmp", ".part", ".partial", ".crdownload", ".download")
 _ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar")
 _OUR_ROWS = ("predictions", (".json", ".jsonl", ".parquet"))
+_TOLD_EVERY = 100  # images
 _HEAD_BYTES = 4096  # enough to recognise results of ours
 
 
@@ -52,12 +53,18 @@ class Walk(NamedTuple):
     left_out: tuple[LeftOut, ...]
 
 
-def walk(folder: Path, *, without: Sequence[Path] = ()) -> Walk:
+def walk(
+    folder: Path,
+    *,
+    without: Sequence[Path] = (),
+    finding: Callable[[int], None] | None = None,
+) -> Walk:
     """Find all image files in a folder and its sub-folders.
 
     Args:
         folder: The folder.
         without: Files and folders to leave out.
+        finding: Called now and then with the number of images found so far.
 
     Raises:
         DataError: There is no such folder, or it cannot be read.
@@ -69,6 +76,8 @@ def walk(folder: Path, *, without: Sequence[Path] = ()) -> Walk:
             left_out.append(entry)
         else:
             files.append(entry)
+            if finding is not None and len(files) % _TOLD_EVERY == 0:
+                finding(len(files))
     return Walk(folder, tuple(files), tuple(left_out))
 
 
