@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from scripted_runtime import PREPARE_MS, ScriptedRuntime
-from tapetum.errors import DataError, InputError
+from tapetum.errors import InputError
 from tapetum.jobs import FitResult, fit
 from tapetum.jobs.device import Overhead
 from tapetum.jobs.match import BELOW
@@ -95,14 +95,22 @@ def test_a_budget_includes_what_was_requested(
     assert "the package keeps the budget" in delivery.verdict[0]
 
 
-def test_a_budget_that_the_preparation_exceeds_leaves_no_folder(
-    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("includes", ["network", "preparation", "call"])
+def test_a_budget_far_out_of_reach_is_refused_in_seconds(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, includes: str
 ) -> None:
-    """It is refused before the table is measured."""
+    """Before the table is measured, with the latency of the fastest network; no folder is left."""
     device = ScriptedRuntime(SPACE, monkeypatch)
-    with pytest.raises(InputError, match="the preparation of an image of 36 x 40 px alone takes"):
-        fit_on(device, photos, tmp_path / "fit", budget_includes="call", target_ms=PREPARE_MS)
-    assert device.num_prepared == 0
+    passes = {"network": 1, "preparation": 1, "call": 1 + 40 * 36 / 32**2}[includes]
+    prepare_ms = 0 if includes == "network" else PREPARE_MS
+    least_ms = prepare_ms + passes * table_of(SPACE).range.fastest_ms
+    options = {"budget_includes": includes, "target_ms": least_ms / 2}
+    with pytest.raises(InputError, match="its smallest one takes") as refused:
+        fit_on(device, photos, tmp_path / "fit", **options)
+    found = re.search(r"takes ([0-9.]+) ms", refused.value.problem)
+    assert found is not None
+    assert float(found[1]) == pytest.approx(least_ms, rel=0.1)
+    assert device.num_prepared == 6
     assert not (tmp_path / "fit").exists()
 
 
@@ -160,13 +168,13 @@ def refuse_to_write(patch: pytest.MonkeyPatch, path: Path) -> None:
     patch.setattr("os.replace", stop)
 
 
-def test_too_few_images_are_refused_before_anything_is_measured(
+def test_bad_options_are_refused_before_anything_is_measured(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Minutes of measuring do not precede what is known from the beginning."""
     device = ScriptedRuntime(SPACE, monkeypatch)
-    with pytest.raises(DataError, match="batches of 99"):
-        fit_on(device, photos, tmp_path / "fit", batch_size=99)
+    with pytest.raises(InputError, match="fog"):
+        fit_on(device, photos, tmp_path / "fit", noise="fog:1")
     assert device.num_prepared == 0
     assert not (tmp_path / "fit").exists()
 
@@ -176,6 +184,7 @@ def test_a_budget_that_nothing_keeps_is_refused(
 ) -> None:
     """With the range of the space; the table that was measured stays."""
     device = ScriptedRuntime(SPACE, monkeypatch)
-    with pytest.raises(InputError, match=r"no network of small takes 0\.2 ms"):
-        fit_on(device, photos, tmp_path / "fit", target_ms=0.2)
+    target_ms = 0.9 * table_of(SPACE).range.fastest_ms
+    with pytest.raises(InputError, match=f"no network of small takes {target_ms:g} ms"):
+        fit_on(device, photos, tmp_path / "fit", target_ms=target_ms)
     assert (tmp_path / "fit" / "table.json").exists()

@@ -6,12 +6,12 @@ knows what is left for one pass.  Every network that counts is timed whole after
 """
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Literal
 
-import numpy as np
 from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 
-from tapetum.arch import Architecture, Space
+from tapetum.arch import Architecture, Choice, Slot, Space
 from tapetum.data import DatasetInfo
 from tapetum.errors import InputError
 from tapetum.latency import (
@@ -39,6 +39,7 @@ SCOPES: dict[BudgetIncludes, str] = {
     "preparation": "the preparation of an image and one pass",
     "call": "the whole call, with the denoised image at full resolution",
 }
+FAR = 1.25  # times the target: no other network is so much faster than the smallest
 SECONDS = 10.0  # for timing a package or a network with everything that surrounds it
 
 
@@ -144,25 +145,39 @@ class Device:
             progress=self.progress,
         )
 
-    def require_room(self, space: Space, target_ms: float) -> None:
-        """Refuse a target that the preparation alone exceeds, before minutes are spent.
+    def require_quiet(self) -> None:
+        """Refuse a device on which another timing is running, before there is a folder.
 
         Raises:
-            InputError: It does so, or another timing is running.
+            InputError: It does not end.
         """
-        stages = []
+        time_interleaved([], num_rounds=1)  # takes the lock
+
+    def require_room(self, space: Space, target_ms: float) -> None:
+        """Tell the range of a space in seconds, and refuse a target that is far below it.
+
+        Raises:
+            InputError: The smallest network takes much longer.
+        """
+        calls = [self.call(space.architecture(choices)) for choices in _ends(space)]
+        stages = [partial(call.stage, self.includes) for call in calls]
+        timings = time_interleaved(stages, num_rounds=3, pause_s=0.0)
+        smallest_ms, largest_ms = (timing.median_ms for timing in timings)
+        scope = SCOPES[self.includes]
         if self.includes != "network":
-            choices = space.random(np.random.default_rng(0))
-            stages.append(self.call(space.architecture(choices)).preparation)
-        height_px, width_px = image_px(self.data)
-        for timing in time_interleaved(stages, num_rounds=3, pause_s=0.0):  # takes the lock
-            if timing.median_ms >= target_ms:
-                raise InputError(
-                    f"the preparation of an image of {width_px} x {height_px} px alone takes "
-                    f"{timing.median_ms:.3g} ms, and the budget for {SCOPES[self.includes]} is "
-                    f"{target_ms:g} ms",
-                    "raise the target, use smaller image files, or give --budget-includes network",
-                )
+            height_px, width_px = image_px(self.data)
+            scope += f", for an image of {width_px} x {height_px} px"
+        told = f"smallest and largest network: {smallest_ms:.3g} and {largest_ms:.3g} ms"
+        self.progress(1, 1, f"{told} for {scope}")
+        if smallest_ms > FAR * target_ms:
+            remedy = f"ask for about {smallest_ms:.2g} ms or more, or for smaller images (--size)"
+            if self.includes != "network":
+                remedy += ", use smaller image files, or give --budget-includes network"
+            raise InputError(
+                f"no network of {space.name} keeps {target_ms:g} ms for {scope}: its smallest one "
+                f"takes {smallest_ms:.3g} ms",
+                remedy,
+            )
 
     def overhead(self, table: LatencyTable) -> Overhead:
         """Measure what the budget includes beside one pass."""
@@ -188,3 +203,20 @@ class Device:
             fixed_ms=fixed_ms,
             passes=passes,
         )
+
+
+def _ends(space: Space) -> tuple[dict[str, Choice | None], dict[str, Choice | None]]:
+    """Return the choices of the smallest network of a space, and of the largest."""
+
+    def size(slot: Slot, choice: Choice) -> int:
+        block = slot.block(choice)
+        sides = block.in_channels + block.out_channels + block.kernel_px**2
+        return block.hidden_channels * sides
+
+    smallest: dict[str, Choice | None] = {}
+    largest: dict[str, Choice | None] = {}
+    for path, slot in space.slots.items():
+        choices = sorted(slot.choices(), key=partial(size, slot))
+        smallest[path] = None if slot.may_be_left_out else choices[0]
+        largest[path] = choices[-1]
+    return smallest, largest

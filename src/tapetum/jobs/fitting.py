@@ -160,7 +160,9 @@ def _fit(options: FitOptions) -> FitResult:
         what = (runtime, request.conditions, dataset.info, request.includes)
         device = Device(*what, progress=options.progress)
         if options.overwrite or not (path / "result.json").exists():
-            device.require_room(request.space, request.target_ms)  # before there is a folder
+            device.require_quiet()  # before there is a folder
+            if table is None and not (path / TABLE).exists():
+                device.require_room(request.space, request.target_ms)
     folder = FIT.start(path, request, resume=options.resume, overwrite=options.overwrite)
     if not folder.is_finished:
         folder.sweep()
