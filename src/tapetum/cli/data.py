@@ -20,6 +20,7 @@ def data(
     labels: Path | None = options.LABELS,
     layout: options.LayoutName | None = options.LAYOUT,
     group_by: str | None = options.GROUP_BY,
+    white: str = options.WHITE,
     size_px: int | None = option(
         None,
         DATA,
@@ -53,6 +54,7 @@ def data(
             labels=labels,
             layout=layout,
             group_by=group_by,
+            white=white,
             size_px=size_px,
             seed=seed,
             looking=looking,

@@ -23,6 +23,13 @@ def evaluate(
     labels: Path | None = options.LABELS,
     layout: options.LayoutName | None = options.LAYOUT,
     group_by: str | None = options.GROUP_BY,
+    white: str | None = option(
+        None,
+        DATA,
+        "Stored value that means white in images of more than 8 bits.",
+        metavar="NUMBER",
+        shown=AS_TRAINED,
+    ),
     part: Literal["validation", "all"] = option(
         "validation",
         DATA,

@@ -42,6 +42,7 @@ def fit(
     labels: Path | None = options.LABELS,
     layout: options.LayoutName | None = options.LAYOUT,
     group_by: str | None = options.GROUP_BY,
+    white: str = options.WHITE,
     resize: options.ResizeName | None = options.RESIZE,
     noise: str | None = options.NOISE,
     protocol: options.ProtocolName | None = options.PROTOCOL,

@@ -11,9 +11,9 @@ __all__ = [
     "NOISE", "OPERATORS_HELP", "OUT", "OUTPUT", "OVERWRITE", "PACKAGE_THREADS", "PROTOCOL",
     "QUARTER_TURNS", "RECIPE", "RECIPE_SEED", "RESIZE", "RESUME", "RUNTIME", "SCALE", "SEARCH",
     "SEARCH_EPOCHS", "SEARCH_RECIPE", "SEED_HELP", "SPACE_HELP", "TARGET_MS", "TEST_COUNT",
-    "THREADS", "TRAINING", "TRAIN_COUNT", "UP_HELP", "VERTICAL_FLIP", "Decoder", "Includes",
-    "LayoutName", "MirrorName", "ProtocolName", "ResizeName", "RuntimeName", "Up", "option",
-    "with_augmentation",
+    "THREADS", "TRAINING", "TRAIN_COUNT", "UP_HELP", "VERTICAL_FLIP", "WHITE", "Decoder",
+    "Includes", "LayoutName", "MirrorName", "ProtocolName", "ResizeName", "RuntimeName", "Up",
+    "option", "with_augmentation",
 ]  # fmt: skip
 
 # Panels of a help page.
@@ -71,6 +71,12 @@ GROUP_BY = option(
     "path whose first group names it.",
     metavar="folder|REGEX",
     shown="each file alone",
+)
+WHITE = option(
+    "auto",
+    DATA,
+    "Stored value that means white in images of more than 8 bits, such as 4095 for 12-bit data.",
+    metavar="auto|NUMBER",
 )
 RESIZE = option(
     None,

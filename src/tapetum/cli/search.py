@@ -25,6 +25,7 @@ def search(
     labels: Path | None = options.LABELS,
     layout: options.LayoutName | None = options.LAYOUT,
     group_by: str | None = options.GROUP_BY,
+    white: str = options.WHITE,
     resize: options.ResizeName | None = options.RESIZE,
     noise: str | None = options.NOISE,
     recipe: str = options.SEARCH_RECIPE,

@@ -22,6 +22,7 @@ def train(
     labels: Path | None = options.LABELS,
     layout: options.LayoutName | None = options.LAYOUT,
     group_by: str | None = options.GROUP_BY,
+    white: str = options.WHITE,
     size_px: int | None = option(
         None,
         DATA,

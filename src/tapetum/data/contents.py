@@ -59,6 +59,7 @@ def read_contents(
     Raises:
         DataError: There is no such folder, no readable image, or a reading in doubt.
     """
+    ask = ask.checked()
 
     def finding(number: int) -> None:
         if looking is not None:
@@ -86,10 +87,12 @@ def read_contents(
 
 def _white_level(ask: Ask, seen: Mapping[Path, Surveyed]) -> image.FoundWhite:
     """Return the white level that is requested, or that the deep files share."""
-    if ask.white is not None:
-        return image.FoundWhite(ask.white, f"white is {ask.white:g}, as requested")
     deep = [path for path, one in seen.items() if one.facts.bit_depth > 8]
-    return image.find_white_level(deep)
+    if ask.white == "auto":
+        return image.find_white_level(deep)
+    white = None if ask.white is None else float(ask.white)
+    said = deep and white is not None
+    return image.FoundWhite(white, f"white is {white:g}, as requested" if said else None)
 
 
 def _with_classes(layout: Layout, ask: Ask) -> Layout:

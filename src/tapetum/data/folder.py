@@ -145,6 +145,7 @@ def describe_folder(
     labels: Path | None = None,
     layout: str | None = None,
     group_by: str | None = None,
+    white: float | str | None = "auto",
     looking: Progress | None = None,
 ) -> FolderSummary:
     """Return what a folder holds and how it is understood, without decoding all of it.
@@ -161,13 +162,14 @@ def describe_folder(
         labels: A table of labels; by default one that lies in the folder.
         layout: How to read a folder that can be read in two ways.
         group_by: ``folder`` or a regular expression on the relative path.
+        white: Stored value that 1.0 stands for in files of more than 8 bits; ``auto`` finds it.
         looking: Called after each file with the number done and the number of all.
 
     Raises:
         DataError: There is no such folder, no readable image, or a reading in doubt.
     """
     _check_request(size_px, None, VAL_FRACTION)
-    contents = read_contents(root, Ask(layout, labels, group_by), size_px, looking)
+    contents = read_contents(root, Ask(layout, labels, group_by, white=white), size_px, looking)
     sides = drawn_sides(contents, seed, VAL_FRACTION)
     return _summary(contents, sides)
 

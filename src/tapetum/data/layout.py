@@ -115,14 +115,15 @@ class Ask(NamedTuple):
         group_by: ``folder``, or a regular expression on the relative path whose match (or first
             group) names the group of an image; None where each file is its own group.
         class_names: Classes of a trained network, which decide what is a class; empty before.
-        white: Stored value that 1.0 stands for in files of more than 8 bits; None to find it.
+        white: Stored value that 1.0 stands for in files of more than 8 bits, or ``auto`` to find
+            it; None takes what each file says, or the largest value of its type.
     """
 
     layout: str | None = None
     labels: Path | None = None
     group_by: str | None = None
     class_names: tuple[str, ...] = ()
-    white: float | None = None
+    white: float | str | None = "auto"
 
     def checked(self) -> "Ask":
         """Return the request.
@@ -142,9 +143,18 @@ class Ask(NamedTuple):
                     f"--group-by {self.group_by!r} is no regular expression: {error}",
                     "give 'folder', or an expression such as '^([^_]+)_'",
                 ) from error
-        if self.white is not None and not 0 < self.white < math.inf:
-            raise DataError(f"a white of {self.white:g} is not above 0", "give a positive number")
-        return self
+        if self.white in (None, "auto"):
+            return self
+        try:
+            white = float(str(self.white))
+        except ValueError:
+            white = math.nan
+        if not 0 < white < math.inf:
+            raise DataError(
+                f"a white of {self.white!r} is no number above 0",
+                "give a number such as 4095, or 'auto'",
+            )
+        return self._replace(white=white)
 
 
 @dataclass

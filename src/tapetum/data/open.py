@@ -33,7 +33,7 @@ def open_dataset(
     layout: str | None = None,
     group_by: str | None = None,
     val_fraction: float | None = None,
-    white: float | None = None,
+    white: float | str | None = "auto",
     class_names: tuple[str, ...] = (),
     like: Split | None = None,
     listed: SplitList | None = None,
@@ -56,7 +56,7 @@ def open_dataset(
         layout: How to read a folder that can be read in two ways (:mod:`tapetum.data.layout`).
         group_by: ``folder`` or a regular expression: what keeps images on one side of the split.
         val_fraction: Share that validates where the folder has no validation part; default 0.2.
-        white: Stored value that 1.0 stands for in deep files; by default it is found.
+        white: Stored value that 1.0 stands for in deep files; ``auto`` finds it.
         class_names: Classes of a trained network, by which a folder is read for scoring.
         like: How the folder of a training was divided; this one is read and divided alike.
         listed: The files of a training (``split.json`` of a run): what trained never validates.
@@ -112,7 +112,7 @@ def _refuse_of_folders(
         labels=asked.labels is not None,
         layout=asked.layout is not None,
         group_by=asked.group_by is not None,
-        white=asked.white is not None,
+        white=asked.white != "auto",
         resize=resize is not None,
     )
 

