@@ -106,6 +106,8 @@ def benchmark(
         _show(result)
         if size is None and result.calls is None:
             say(f"timed at {result.conditions.width_px} px; --size gives another side")
+        if image is None and result.calls is not None:
+            say(f"called with an image of {result.calls.size}; --image gives another size")
     if result.keeps_target is False:
         raise typer.Exit(EXIT_TARGET_MISSED)
 
