@@ -14,11 +14,18 @@ from PIL import Image
 from tapetum import metrics
 from tapetum.arch import find_architecture
 from tapetum.data import open_dataset
-from tapetum.evaluation import PackageSubject, score
+from tapetum.evaluation import Answer, PackageSubject, score
 from tapetum.formats import pack
 from tapetum.nn import build
 from tapetum.noise import Gaussian
-from tapetum.runtime import Package, Predictor, Preparation, write_package
+from tapetum.runtime import (
+    DecodedImage,
+    Package,
+    Predictor,
+    Preparation,
+    bulk,
+    write_package,
+)
 from tapetum.runtime.image import read_image
 
 SIZE_PX = 24
@@ -94,6 +101,53 @@ def test_predict_and_evaluate_agree(form: str, resize: str, tmp_path: Path) -> N
     assert row.accuracy == sum(right) / len(right)
     assert row.psnr_db == np.mean(psnr_db)
     assert row.ssim == np.mean(ssim)
+
+
+def test_predict_and_evaluate_agree_with_noise(tmp_path: Path) -> None:
+    """Probabilities and noisy images are equal, whatever shard or process predicts an image."""
+    package = packed(1)
+    folder = folder_of(tmp_path / "data", (40, 33), 255)
+    dataset = open_dataset(str(folder), seed=0, size_px=SIZE_PX)
+    subject = Recorder(package)
+    score(subject, dataset, [Gaussian(sigma=0.2)], seed=7)
+
+    path = tmp_path / "p.tapetum"
+    write_package(path, package.graph_bytes, package.manifest, package.card)
+    job = bulk.Job(
+        package=path,
+        paths=[folder / "val"],
+        out=tmp_path / "out",
+        noise=Gaussian(sigma=0.2),
+        seed=7,
+        probabilities=True,
+    )
+    for index in (1, 2, 3):
+        bulk.run_job(job, bulk.Execution(threads=1), shard=bulk.Shard(index, 3))
+    rows = list(bulk.read_rows(job.out))
+    assert len(rows) == len(subject.given) == 12
+    for row, given, probabilities in zip(rows, subject.given, subject.probabilities, strict=True):
+        assert [row.by_class[0][name] for name in CLASSES] == probabilities[0].tolist()
+        stored = np.rint(given.pixels.clip(0, 1) * 255)
+        np.testing.assert_array_equal(read_image(Path(str(row.noisy))).pixels * 255, stored)
+
+
+class Recorder(PackageSubject):
+    """Keeps what it is given, and its probabilities."""
+
+    def __init__(self, package: Package) -> None:
+        super().__init__(package, threads=1)
+        self.given: list[DecodedImage] = []
+        self.probabilities: list[NDArray[np.float32]] = []
+
+    def predict(
+        self, image: DecodedImage, boxes: NDArray[np.float32] | None, *, with_image: bool = True
+    ) -> Answer:
+        """Answer as a package does."""
+        answer = super().predict(image, boxes, with_image=with_image)
+        assert answer.probabilities is not None
+        self.given.append(image)
+        self.probabilities.append(answer.probabilities)
+        return answer
 
 
 def test_predict_and_evaluate_agree_on_boxes(tmp_path: Path) -> None:
