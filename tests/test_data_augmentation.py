@@ -59,3 +59,4 @@ def test_the_changes_are_described() -> None:
     text = Augmentation(mirror="on", vertical_flip=True, quarter_turns=True, brightness=0.1)
     assert "vertical flip, quarter turns" in text.describe()
     assert "brightness" in text.describe()
+    assert "windows of 64 px" in text.describe(window_px=64)

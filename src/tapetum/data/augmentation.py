@@ -39,12 +39,18 @@ class Augmentation(Record):
     brightness: Fraction = 0.0
     reason: str = ""
 
-    def describe(self) -> str:
-        """Return the changes in words, for people."""
+    def describe(self, *, window_px: int | None = None) -> str:
+        """Return the changes in words, for people.
+
+        Args:
+            window_px: Side of the windows that are cut out of unlabelled images and of images with
+                boxes; None for labelled images.
+        """
         parts = [f"mirror {self.mirror}{f' ({self.reason})' if self.reason else ''}"]
         parts += ["vertical flip"] if self.vertical_flip else []
         parts += ["quarter turns"] if self.quarter_turns else []
-        parts.append(f"crops of at least {self.crop_scale:.0%} of the area")
+        area = f"crops of at least {self.crop_scale:.0%} of the area"
+        parts.append(area if window_px is None else f"windows of {window_px} px anywhere")
         parts += [f"brightness +-{self.brightness:.0%}"] if self.brightness else []
         return ", ".join(parts)
 

@@ -196,9 +196,7 @@ def facts_of(run: Run, result: Result) -> dict[str, str]:
         "recipe": f"{recipe.name}: {recipe.epochs} epochs, batch {recipe.batch_size}, "
         f"{recipe.optimizer} {recipe.learning_rate:g}, {recipe.schedule}, {recipe.precision}, "
         f"seed {recipe.seed}",
-        "random changes": "none"
-        if is_digits(run.request.data.source)
-        else recipe.augmentation.describe(),
+        "random changes": _random_changes(run.request),
         "training": f"{result.steps:,} steps in {result.training_seconds:,.0f} s, "
         f"{result.images_per_second:,.0f} images per second, {result.device}",
         "machine": f"{stamp.cpu}, {stamp.cores} cores, {stamp.memory_gib} GiB, {stamp.platform}",
@@ -213,6 +211,15 @@ def facts_of(run: Run, result: Result) -> dict[str, str]:
             f"loss {recalibration.loss_before:.4f} before, {recalibration.loss_after:.4f} after"
         )
     return facts
+
+
+def _random_changes(request: Request) -> str:
+    """Return the random changes of the training images in words."""
+    data = request.data
+    if is_digits(data.source):
+        return "none"
+    window_px = data.size_px if data.preparation.size_px is None else None
+    return request.recipe.augmentation.describe(window_px=window_px)
 
 
 def score_highlights(scores: Scores | None) -> dict[str, str]:

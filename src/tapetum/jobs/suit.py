@@ -67,7 +67,8 @@ def suit(
     changes: dict[str, Any] = {}
     if decided is not None:
         if not quiet:
-            _say(f"random changes of training images: {decided.describe()}")
+            window_px = dataset.info.size_px if dataset.info.preparation.size_px is None else None
+            _say(f"random changes of training images: {decided.describe(window_px=window_px)}")
         changes["augmentation"] = decided
     if size != recipe.batch_size:
         num_images = len(dataset.train)
