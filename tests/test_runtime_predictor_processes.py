@@ -6,6 +6,7 @@ import sys
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -110,3 +111,10 @@ def test_warming_up_opens_all_that_the_first_image_needs() -> None:
 def test_warming_up_takes_boxes() -> None:
     """Where boxes are classified, one is made up."""
     Predictor(real(JOINT, boxes=True), threads=1).warm_up(64, 48)
+
+
+@pytest.mark.parametrize("size", [(0, 8), (8, -1), ("8", 8), (8.5, 8)], ids=str)
+def test_warming_up_takes_whole_numbers(size: Any) -> None:
+    """Other sizes are refused in a sentence."""
+    with pytest.raises(InputError, match="pass whole numbers of pixels"):
+        Predictor(toy(JOINT), threads=1).warm_up(*size)

@@ -20,6 +20,7 @@ from tapetum.runtime.manifest import Manifest
 __all__ = [
     "ImageLike",
     "Source",
+    "as_path",
     "as_source",
     "check_boxes",
     "images_in",
@@ -321,6 +322,19 @@ def _hint(value: Any) -> str:
     if hasattr(value, "permute"):  # a tensor of torch
         return "; of a tensor (c, h, w), pass tensor.permute(1, 2, 0).numpy()"
     return ""
+
+
+def as_path(path: Any, what: str) -> Path:
+    """Return a path as such; refuse what is none.
+
+    Raises:
+        InputError: It is neither a str nor a Path.
+    """
+    if not isinstance(path, str | os.PathLike):
+        raise InputError(
+            f"{what} is opened by its path, not by {type_name(path)}", "pass a str or Path"
+        )
+    return Path(path)
 
 
 def type_name(value: Any) -> str:

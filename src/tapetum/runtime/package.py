@@ -32,6 +32,7 @@ from tapetum.arch import cost
 from tapetum.errors import InputError, PackageError
 from tapetum.records import open_regular, parse_json, write_atomically
 from tapetum.runtime.graphcheck import graph_faults, opset_of
+from tapetum.runtime.inputs import as_path
 from tapetum.runtime.manifest import SCHEMA_VERSION, Manifest
 from tapetum.runtime.session import keep_outputs
 
@@ -127,7 +128,7 @@ def open_package(path: str | Path) -> Package:
     Raises:
         PackageError: Something is missing, damaged, of another version, or does not fit.
     """
-    path = Path(path)
+    path = as_path(path, "a package")
     with _opened(path) as archive:
         manifest = _read_manifest(archive.read(_MANIFEST), path).with_own_estimates()
         _require_size(archive.getinfo(_GRAPH), _most_bytes_of_graph(manifest), path)

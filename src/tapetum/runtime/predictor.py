@@ -9,7 +9,6 @@ At full resolution an image above the memory limit is cut into tiles (:mod:`tape
 The denoised image and the labels of boxes are then the same as for the whole image.
 """
 
-import os
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -26,6 +25,7 @@ from tapetum.runtime.image import DecodedImage, StoredImage
 from tapetum.runtime.inputs import (
     ImageLike,
     Source,
+    as_path,
     as_source,
     check_boxes,
     load,
@@ -163,7 +163,7 @@ class Predictor:
             InputError: As for the class.
         """
         return cls(
-            open_package(_as_path(path, "a package")),
+            open_package(path),
             threads=threads,
             mode=mode,
             memory_mib=memory_mib,
@@ -315,7 +315,7 @@ class Predictor:
             InputError: The network classifies boxes, which a folder does not have.
         """
         self._check_boxes_wanted(given=False)
-        found = list(scan(_as_path(path, "a folder")))
+        found = list(scan(as_path(path, "a folder")))
         if not any(isinstance(entry, Path) for entry in found):
             raise DataError(f"no image in {path}", "give a folder with images")
         return self._each(found)
@@ -328,6 +328,9 @@ class Predictor:
                 passes of larger images are then warmed up, too.
             width_px: Width of the images to come.
         """
+        for side in (height_px, width_px):
+            if side is not None and (not isinstance(side, int) or side < 1):
+                raise InputError(f"the size is {side!r}", "pass whole numbers of pixels, from 1")
         height, width = height_px or self.manifest.size_px, width_px or self.manifest.size_px
         sizes = {(height, width)}
         if height_px is width_px is None and self.manifest.preparation.size_px is not None:
@@ -441,14 +444,6 @@ def _seen_boxes(boxes: _Floats) -> _Floats:
             "leave it out, or train with another --resize",
         )
     return boxes
-
-
-def _as_path(path: Any, what: str) -> Path:
-    if not isinstance(path, str | os.PathLike):
-        raise InputError(
-            f"{what} is opened by its path, not by {type_name(path)}", "pass a str or Path"
-        )
-    return Path(path)
 
 
 def _opened_again(kind: type[Predictor], package: Package, options: dict[str, Any]) -> Predictor:
