@@ -91,7 +91,7 @@ def test_loops_and_broken_links_are_named(tmp_path: Path) -> None:
     left_out = reasons(tmp_path)
     assert set(left_out) == {"a/loop", "a/self", "broken", "z"}
     assert "broken link" in left_out["broken"]
-    assert "which this folder contains itself" in left_out["z"]
+    assert "so its images are found without it" in left_out["z"]
 
 
 def test_a_folder_is_visited_once(tmp_path: Path) -> None:

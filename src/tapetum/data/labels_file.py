@@ -17,7 +17,8 @@ from typing import NamedTuple
 
 from tapetum.data.layout import Findings, ImageFile, PartFiles, doubt, quoted
 from tapetum.data.names import Part, meaning
-from tapetum.errors import DataError
+from tapetum.errors import DataError, InputError
+from tapetum.records import read_bytes
 from tapetum.runtime import LeftOut, display_name
 
 __all__ = ["LabelsFile", "find_labels", "read_labels"]
@@ -201,7 +202,7 @@ def find_labels(
             continue
         try:
             table = read_labels(path, files, base)
-        except DataError:
+        except InputError:  # of which a DataError is one
             continue
         if len(table.rows) >= _ENOUGH * (len(table.rows) + len(table.lost)):
             tables.append(table)
@@ -221,11 +222,7 @@ def find_labels(
 
 def _cells(path: Path) -> tuple[list[str], list[list[str]]]:
     """Return the heading and the rows of a table."""
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        problem = f"cannot read {display_name(path)}: {error.strerror or error}"
-        raise DataError(problem, "check the path") from error
+    content = read_bytes(path)
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError:

@@ -46,11 +46,11 @@ def stable_split(images: Sequence[ImageFile], *, fraction: float, seed: int) -> 
     for name, groups in sorted(classes.items(), key=lambda item: item[0] or ""):
         if len(groups) == 1:
             validates[next(iter(groups))] = False
-            lone.append(name or "all images")
+            lone.append(name or "the folder")
             continue
         _ensure(groups, validates, draws.__getitem__, side=True)
         _ensure(groups, validates, lambda group: -draws[group], side=False)
-    notes = (f"{quoted(lone)}: one group alone cannot be split, so it only trains",) if lone else ()
+    notes = (f"one group alone cannot be split, so all of {quoted(lone)} trains",) if lone else ()
     return Sides(tuple(validates[one.group] for one in images), notes)
 
 

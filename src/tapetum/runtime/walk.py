@@ -136,6 +136,10 @@ def system_reason(name: str, *, is_folder: bool) -> str | None:
     return None
 
 
+def _shown(inside: Path) -> str:
+    return "the folder itself" if inside == Path() else display_name(inside)
+
+
 @dataclass
 class _Guard:
     """What has been visited and what must not be."""
@@ -149,7 +153,7 @@ class _Guard:
         if path.is_symlink():
             inside = self._seen_elsewhere(path.resolve())
             if inside is not None:
-                return f"it is a link to {display_name(inside)}, which this folder contains itself"
+                return f"it is a link to {_shown(inside)}, so its images are found without it"
         first = self.visited.setdefault(_identity(status), path)
         if first is not path:
             return f"it is the same folder as {display_name(first)}"
