@@ -1,6 +1,5 @@
 """The predictor: what goes in comes out as deep as it was, denoised and named."""
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,6 @@ from packages import CLASSIFIER, DENOISER, JOINT, noise, real, toy
 from tapetum.errors import DataError, InputError, PackageError
 from tapetum.runtime import network as module
 from tapetum.runtime.image import DecodedImage, read_image, write_image
-from tapetum.runtime.inputs import images_in
 from tapetum.runtime.package import Package, write_package
 from tapetum.runtime.predictor import Predictor
 
@@ -294,24 +292,6 @@ def test_a_folder_that_cannot_be_used_is_refused_at_once(tmp_path: Path) -> None
         predictor.folder(tmp_path)
     with pytest.raises(InputError, match="use mode='image'"):
         Predictor(real(JOINT, boxes=True), threads=1).folder(tmp_path)
-
-
-def test_a_folder_that_may_not_be_read_says_so(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A folder or sub-folder without permission is named; it does not count as empty."""
-    locked, scandir = tmp_path / "locked", os.scandir
-    locked.mkdir()
-
-    def guarded(path: str) -> Any:
-        if Path(path) == locked:
-            raise PermissionError(13, "Permission denied", str(path))
-        return scandir(path)
-
-    monkeypatch.setattr(os, "scandir", guarded)
-    for folder in (tmp_path, locked):
-        with pytest.raises(DataError, match=r"cannot read .*locked: Permission denied; change"):
-            images_in(folder)
 
 
 def test_an_answer_of_another_size_is_refused() -> None:

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from PIL import Image, ImageOps
 
 from tapetum.errors import DataError, InputError
-from tapetum.runtime.image import IMAGE_SUFFIXES, DecodedImage, decode_frames, read_frames
+from tapetum.runtime.image import DecodedImage, decode_frames, read_frames
 from tapetum.runtime.manifest import Manifest
 
 __all__ = [
@@ -23,7 +23,6 @@ __all__ = [
     "as_path",
     "as_source",
     "check_boxes",
-    "images_in",
     "load",
     "load_frames",
     "split_batch",
@@ -168,54 +167,6 @@ def check_boxes(boxes: ArrayLike, height_px: int, width_px: int) -> NDArray[np.f
             "pass left < right <= width and top < bottom <= height, in pixels",
         )
     return checked
-
-
-def images_in(folder: Path, *, without: Path | None = None) -> list[Path]:
-    """Return the image files of a folder and its sub-folders, sorted by name, without hidden ones.
-
-    Args:
-        folder: The folder.
-        without: A sub-folder to leave out.
-
-    Raises:
-        DataError: The folder does not exist, cannot be read, or has no image.
-    """
-    try:
-        if not folder.is_dir():
-            raise DataError(f"there is no folder {folder}", "check the path")
-        images = sorted(_walk(folder, None if without is None else without.resolve()))
-    except OSError as error:
-        raise DataError(
-            f"cannot read {error.filename or folder}: {error.strerror or error}",
-            "change its permissions, or give another folder",
-        ) from error
-    if not images:
-        outside = "" if without is None else f" outside of {without}"
-        raise DataError(
-            f"no image in {folder}{outside}",
-            f"known suffixes: {', '.join(sorted(IMAGE_SUFFIXES))}",
-        )
-    return images
-
-
-def _walk(folder: Path, without: Path | None) -> Iterator[Path]:
-    """Return image files in no order; raise OSError if a folder cannot be read."""
-
-    def stop(error: OSError) -> None:  # os.walk would take the folder as empty
-        raise error
-
-    for place, folders, names in os.walk(folder, onerror=stop):
-        here = Path(place)
-        folders[:] = [
-            name
-            for name in folders
-            if not name.startswith(".") and (without is None or (here / name).resolve() != without)
-        ]
-        for name in names:
-            path = here / name
-            known = path.suffix.lower() in IMAGE_SUFFIXES and not name.startswith(".")
-            if known and path.is_file():
-                yield path
 
 
 def _require_colours(manifest: Manifest) -> None:
