@@ -79,7 +79,6 @@ def test_a_search_answers_in_json(
         (("--epochs", "0"), "search recipe 'swift' cannot be changed so"),
         (("--noise", "fog:1"), "fog"),
         (("--latency", "nowhere.json"), "cannot read nowhere.json"),
-        (("--batch-size", "32"), "do not make a batch of 32"),
     ],
     ids=str,
 )
