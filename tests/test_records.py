@@ -11,6 +11,7 @@ from tapetum.errors import InputError
 from tapetum.records import (
     FiniteOrNone,
     Record,
+    as_path,
     changed,
     differences,
     write_atomically,
@@ -147,3 +148,11 @@ def test_differences_are_found_inside_of_lists() -> None:
     house, other = House(rooms=(rooms[0], rooms[0])), House(rooms=(rooms[0], rooms[1]))
     assert differences(house, other) == ["rooms.1.lamp.power_watt was 4, is 6"]
     assert "rooms was" in differences(house, House(rooms=()))[0]
+
+
+@pytest.mark.parametrize("given", [5, None, b"run", ["run"], object()])
+def test_what_is_no_path_is_one_sentence(given: object) -> None:
+    """Whatever type a caller gives, the sentence names it; texts and paths are paths."""
+    with pytest.raises(InputError, match=r"a run is given by its path, not by .*pass a str"):
+        as_path(given, "a run")
+    assert as_path("run", "a run") == as_path(Path("run"), "a run") == Path("run")

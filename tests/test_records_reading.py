@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from tapetum.errors import InputError
-from tapetum.records import Record, parse_json, read_bytes, read_json
+from tapetum.records import Record, parse_json, read_json
+from tapetum.records.reading import read_bytes
 
 
 class Lamp(Record):

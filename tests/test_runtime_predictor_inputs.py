@@ -228,9 +228,9 @@ def test_a_path_goes_to_open(tmp_path: Path) -> None:
     """The class itself takes an opened package, and ``open`` takes a path."""
     with pytest.raises(InputError, match=r"not a str; open a file with Predictor.open\(path\)"):
         Predictor("photos.tapetum")  # type: ignore[arg-type]
-    with pytest.raises(InputError, match="a package is opened by its path, not by an int"):
+    with pytest.raises(InputError, match="a package is given by its path, not by 3 of type int"):
         Predictor.open(3)  # type: ignore[arg-type]
-    with pytest.raises(InputError, match="a folder is opened by its path, not by a list"):
+    with pytest.raises(InputError, match=r"a folder is given by its path, not by .* of type list"):
         Predictor(toy(JOINT), threads=1).folder([tmp_path])  # type: ignore[arg-type]
 
 

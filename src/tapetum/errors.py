@@ -127,6 +127,6 @@ def nearest(word: str, known: Iterable[str]) -> str:
     import difflib
 
     names = sorted(known)
-    close = difflib.get_close_matches(word, names, n=1)
+    close = difflib.get_close_matches(str(word), names, n=1)
     question = f"did you mean {close[0]!r}? " if close else ""
     return f"{question}known: {', '.join(names)}"

@@ -106,7 +106,7 @@ def _info(contents: Contents, preparation: Preparation, sides: Sides, split: Spl
     colour = "grey" if preparation.channels == 1 else "RGB"
     return DatasetInfo(
         source=display_name(layout.root.resolve()),
-        description=f"{display_name(layout.root)}: {len(sides.train):,} training and "
+        description=f"{display_name(layout.root.resolve())}: {len(sides.train):,} training and "
         f"{len(sides.validation):,} validation images ({sides.how}), {_kind(layout)}, {colour}, "
         f"{size_px} x {size_px} px",
         size_px=size_px,

@@ -12,6 +12,7 @@ from tapetum.evaluation import PackageSubject, Subject, score
 from tapetum.jobs.choose import SPLIT, DataOptions, is_digits, open_logged, require_fit
 from tapetum.noise import PAPER_SIGMAS, Gaussian, Noise, Protocol, parse_noise
 from tapetum.progress import ProgressCallback, silent
+from tapetum.records import as_path
 from tapetum.runtime import Package, Split, open_package
 from tapetum.scores import Scores
 
@@ -62,7 +63,7 @@ def evaluate(
     """
     levels = [noise] if isinstance(noise, str | float | int) else noise or ()
     noises = [parse_noise(str(level)) for level in levels]
-    network = open_trained(Path(path), threads=threads)
+    network = open_trained(as_path(path, "a run or a package"), threads=threads)
     given = {name: value for name, value in digits.items() if value is not None}
     form: dict[str, Any] = {"score_all": part == "all"}
     if not is_digits(data):  # a folder is opened in the form that the network takes

@@ -5,6 +5,7 @@ from pathlib import Path
 from tapetum.evaluation import PackageSubject, Subject
 from tapetum.formats import Exported, export_network, pack
 from tapetum.nn import Network, TrainableNetwork
+from tapetum.records import as_path
 from tapetum.training import RUNS, NetworkSubject, load_network
 
 __all__ = ["export", "export_run", "subject_of_run"]
@@ -32,7 +33,8 @@ def export(run: str | Path, out: str | Path, *, overwrite: bool = False) -> Expo
         PackageError: ``out`` exists or has another ending, or the graph does not compute what the
             network computes.
     """
-    return export_run(Path(run), Path(out), overwrite=overwrite)
+    run, out = as_path(run, "a run"), as_path(out, "the file to write")
+    return export_run(run, out, overwrite=overwrite)
 
 
 def export_run(

@@ -59,7 +59,7 @@ from tapetum.latency import (
 from tapetum.nn import build
 from tapetum.noise import Protocol
 from tapetum.progress import ProgressCallback, silent
-from tapetum.records import Folder, FolderKind
+from tapetum.records import Folder, FolderKind, as_path
 from tapetum.search import SearchResult, search
 from tapetum.training import RUNS, Recipe, prepare_process
 
@@ -154,7 +154,7 @@ def fit(
 def _fit(options: FitOptions) -> FitResult:
     prepare_process()  # before torch starts its threads
     request, dataset, table, runtime = open_request(options)
-    path = Path(options.out)
+    path = as_path(options.out, "the folder of a fit")
     device = None
     if runtime is not None:
         what = (runtime, request.conditions, dataset.info, request.includes)

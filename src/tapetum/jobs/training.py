@@ -15,7 +15,7 @@ from tapetum.jobs.suit import augmentation_of, suit
 from tapetum.nn import TrainableNetwork, build
 from tapetum.noise import NoisePlan, Protocol
 from tapetum.progress import ProgressCallback, silent
-from tapetum.records import write_atomically
+from tapetum.records import as_path, write_atomically
 from tapetum.runtime import display_name
 from tapetum.training import (
     RUNS,
@@ -93,6 +93,7 @@ def train(
         InputError: The dataset, the architecture, the recipe or the folder cannot be used.
         TrainingError: The training cannot continue; its last good state is kept.
     """
+    folder = as_path(out, "the folder of a run")
     prepare_process()  # before torch starts its threads
     fields = {"epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate}
     changes = {**fields, "seed": seed}
@@ -103,12 +104,12 @@ def train(
     network = build(architecture_for(architecture, dataset), seed=chosen.seed)
     chosen = suit(chosen, dataset, batch_size=batch_size, augmentation=augmentation)
     if resume:
-        RUNS.open(Path(out))  # a mistyped folder must not start a new training
+        RUNS.open(folder)  # a mistyped folder must not start a new training
     return train_network(
         network,
         chosen,
         dataset,
-        Path(out),
+        folder,
         report=True,
         resume=resume,
         overwrite=overwrite,

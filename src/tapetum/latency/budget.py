@@ -73,8 +73,8 @@ class Budget:
         Raises:
             InputError: The target is not a positive number.
         """
-        if not 0 < target_ms < math.inf:
-            fault = f"a target of {target_ms} ms makes no sense"
+        if not isinstance(target_ms, int | float) or not 0 < target_ms < math.inf:
+            fault = f"a target of {target_ms!r:.40} ms makes no sense"
             raise InputError(fault, "give milliseconds above 0")
 
     def moved_to(self, target_ms: float) -> Self:

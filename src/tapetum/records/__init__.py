@@ -1,6 +1,6 @@
 """Frozen data, files that are never half-written, and folders of long work that survive a kill."""
 
-from tapetum.records.files import write_atomically, write_csv
+from tapetum.records.files import as_path, write_atomically, write_csv
 from tapetum.records.folder import Folder, FolderKind
 from tapetum.records.reading import open_regular, parse_json, read_bytes, read_json
 from tapetum.records.record import (
@@ -17,6 +17,7 @@ __all__ = [
     "Folder",
     "FolderKind",
     "Record",
+    "as_path",
     "changed",
     "describe_faults",
     "differences",

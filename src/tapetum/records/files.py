@@ -12,16 +12,32 @@ import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
+
+from tapetum.errors import InputError
 
 try:
     import fcntl
 except ImportError:  # not on Windows
     fcntl = None  # type: ignore[assignment,unused-ignore]
 
-__all__ = ["is_part_file", "named_in_errors", "write_atomically", "write_csv"]
+__all__ = ["as_path", "is_part_file", "named_in_errors", "write_atomically", "write_csv"]
 
 PART_SUFFIX = ".part"
+
+
+def as_path(value: Any, what: str) -> Path:
+    """Return the path that a caller gave; ``what`` is a noun with its article, in an error.
+
+    Raises:
+        InputError: It is neither a text nor a path.
+    """
+    if not isinstance(value, str | os.PathLike):
+        raise InputError(
+            f"{what} is given by its path, not by {value!r:.60} of type {type(value).__name__}",
+            "pass a str or a Path",
+        )
+    return Path(value)
 
 
 def write_atomically(

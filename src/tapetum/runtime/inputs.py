@@ -4,7 +4,6 @@ Files, bytes, Pillow images and arrays become a :class:`Source`: float32, channe
 channels of the network. Arrays have their channels last, as everywhere outside of Tapetum's rooms.
 """
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
@@ -20,7 +19,6 @@ from tapetum.runtime.manifest import Manifest
 __all__ = [
     "ImageLike",
     "Source",
-    "as_path",
     "as_source",
     "check_boxes",
     "load",
@@ -273,19 +271,6 @@ def _hint(value: Any) -> str:
     if hasattr(value, "permute"):  # a tensor of torch
         return "; of a tensor (c, h, w), pass tensor.permute(1, 2, 0).numpy()"
     return ""
-
-
-def as_path(path: Any, what: str) -> Path:
-    """Return a path as such; refuse what is none.
-
-    Raises:
-        InputError: It is neither a str nor a Path.
-    """
-    if not isinstance(path, str | os.PathLike):
-        raise InputError(
-            f"{what} is opened by its path, not by {type_name(path)}", "pass a str or Path"
-        )
-    return Path(path)
 
 
 def type_name(value: Any) -> str:

@@ -30,9 +30,8 @@ from typing import TYPE_CHECKING
 from tapetum import __version__
 from tapetum.arch import cost
 from tapetum.errors import InputError, PackageError
-from tapetum.records import open_regular, parse_json, write_atomically
+from tapetum.records import as_path, open_regular, parse_json, write_atomically
 from tapetum.runtime.graphcheck import graph_faults, opset_of
-from tapetum.runtime.inputs import as_path
 from tapetum.runtime.manifest import SCHEMA_VERSION, Manifest
 from tapetum.runtime.session import keep_outputs
 

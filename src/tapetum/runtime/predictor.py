@@ -20,12 +20,11 @@ from numpy.typing import ArrayLike, NDArray
 from pydantic import Field, PositiveInt
 
 from tapetum.errors import DataError, InputError, TapetumError
-from tapetum.records import Record, faults_are_ours
+from tapetum.records import Record, as_path, faults_are_ours
 from tapetum.runtime.image import DecodedImage, StoredImage
 from tapetum.runtime.inputs import (
     ImageLike,
     Source,
-    as_path,
     as_source,
     check_boxes,
     load,
