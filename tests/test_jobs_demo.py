@@ -13,6 +13,7 @@ def test_the_budget_is_demonstrated(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     """A table, a search, three trainings, a package that was timed, and a report; in small."""
     monkeypatch.setattr("tapetum.latency.timing.PAUSE_S", 0.0)
     monkeypatch.setattr("tapetum.jobs.match.MOST_ATTEMPTS", 1)
+    monkeypatch.setattr("tapetum.jobs.device.SECONDS", 0.2)
     result = demo(
         tmp_path / "run",
         train_count=160,
