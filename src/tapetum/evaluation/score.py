@@ -6,6 +6,7 @@ clean one at full resolution. So the scores are those of ``tapetum predict``.
 """
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from tapetum.data import Dataset, Sample
 from tapetum.errors import InputError
 from tapetum.evaluation.subject import Subject
-from tapetum.evaluation.tally import Tally
+from tapetum.evaluation.tally import Measured, Tally, measure
 from tapetum.noise import Noise, Protocol, add_noise, generator_for, generator_for_image
 from tapetum.progress import ProgressCallback, silent
 from tapetum.runtime import DecodedImage
@@ -65,16 +66,37 @@ def score(
         )
     compared = _compared(dataset, len(levels), max_megapixels, seed)
     tallies = [Tally(images.class_names) for _ in levels]
-    for index in range(len(images)):
-        sample = images.sample(index)
-        clean = subject.preparation.colours(sample.image) if index in compared else None
-        for level, tally in zip(levels, tallies, strict=True):
-            given = _noisy(sample, level, protocol, seed)
-            answer = subject.predict(given, sample.boxes, with_image=clean is not None)
-            noisy = None if clean is None else subject.preparation.colours(given)
-            tally.add(answer, noisy=noisy, clean=clean, labels=sample.labels)
-        progress(index + 1, len(images), "scoring")
+
+    def measured(index: int) -> list[Measured]:
+        sample, is_compared = images.sample(index), index in compared
+        return [_measured(subject, sample, level, protocol, seed, is_compared) for level in levels]
+
+    pool = ThreadPoolExecutor(subject.threads)
+    try:
+        for done, found in enumerate(pool.map(measured, range(len(images))), start=1):
+            for tally, one_level in zip(tallies, found, strict=True):
+                tally.add(one_level)
+            progress(done, len(images), "scoring")
+    finally:
+        pool.shutdown(cancel_futures=True)  # after an interrupt, do not wait for the rest
     return _scores(dataset, levels, tallies, protocol=protocol, seed=seed)
+
+
+def _measured(
+    subject: Subject,
+    sample: Sample,
+    level: Noise | None,
+    protocol: Protocol,
+    seed: int,
+    is_compared: bool,
+) -> Measured:
+    """Return what is measured on one image at one noise level."""
+    given = _noisy(sample, level, protocol, seed)
+    answer = subject.predict(given, sample.boxes, with_image=is_compared)
+    if not is_compared:
+        return measure(answer, labels=sample.labels)
+    colours = subject.preparation.colours
+    return measure(answer, labels=sample.labels, noisy=colours(given), clean=colours(sample.image))
 
 
 def _compared(

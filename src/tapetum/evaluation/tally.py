@@ -1,6 +1,7 @@
 """The scores of one noise level, image by image; images themselves are not kept."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,9 +11,46 @@ from tapetum.evaluation.subject import Answer
 from tapetum.noise import Noise
 from tapetum.scores import ScoreRow
 
-__all__ = ["Tally"]
+__all__ = ["Measured", "Tally", "measure"]
 
 _Floats = NDArray[np.float32]
+
+
+class Measured(NamedTuple):
+    """What is kept of one image.
+
+    Attributes:
+        scores: Scores of the noisy and of the denoised image; empty where it is not compared.
+        probabilities: Shape (1, classes), or (k, classes) for boxes; None without labels.
+        labels: The true label of the image, or of each box; None without labels.
+    """
+
+    scores: dict[str, float]
+    probabilities: _Floats | None
+    labels: NDArray[np.int64] | None
+
+
+def measure(
+    answer: Answer,
+    *,
+    labels: NDArray[np.int64] | None,
+    noisy: _Floats | None = None,
+    clean: _Floats | None = None,
+) -> Measured:
+    """Compare the answer for one image with the truth.
+
+    Args:
+        answer: The outputs.
+        labels: The true label of the image, or of each box; None without labels.
+        noisy: The noisy image, shape (c, h, w); None where images are not compared.
+        clean: The clean image, likewise.
+    """
+    scores: dict[str, float] = {}
+    if noisy is not None and clean is not None:
+        scores |= _compare("noisy_", noisy, clean)
+        if answer.pixels is not None:
+            scores |= _compare("", answer.pixels, clean)
+    return Measured(scores, answer.probabilities, labels)
 
 
 class Tally:
@@ -24,40 +62,24 @@ class Tally:
 
     def __init__(self, class_names: Sequence[str]) -> None:
         self._class_names = tuple(class_names)
-        self._sums: dict[str, list[float]] = {}
+        self._scores: dict[str, list[float]] = {}
         self._probabilities: list[_Floats] = []
         self._labels: list[NDArray[np.int64]] = []
         self._num_images = self._num_compared = 0
 
-    def add(
-        self,
-        answer: Answer,
-        *,
-        noisy: _Floats | None,
-        clean: _Floats | None,
-        labels: NDArray[np.int64] | None,
-    ) -> None:
-        """Add the answer for one image.
-
-        Args:
-            answer: The outputs.
-            noisy: The noisy image, shape (c, h, w); None where images are not compared.
-            clean: The clean image, likewise.
-            labels: The true label of the image, or of each box; None without labels.
-        """
+    def add(self, image: Measured) -> None:
+        """Add what was measured on one image."""
         self._num_images += 1
-        if noisy is not None and clean is not None:
-            self._num_compared += 1
-            self._compare("noisy_", noisy, clean)
-            if answer.pixels is not None:
-                self._compare("", answer.pixels, clean)
-        if answer.probabilities is not None and labels is not None:
-            self._probabilities.append(answer.probabilities)
-            self._labels.append(labels)
+        self._num_compared += bool(image.scores)
+        for name, value in image.scores.items():
+            self._scores.setdefault(name, []).append(value)
+        if image.probabilities is not None and image.labels is not None:
+            self._probabilities.append(image.probabilities)
+            self._labels.append(image.labels)
 
     def row(self, level: Noise | None) -> ScoreRow:
         """Return the scores as a row."""
-        scores = {name: float(np.mean(values)) for name, values in self._sums.items()}
+        scores = {name: float(np.mean(values)) for name, values in self._scores.items()}
         title = "as given" if level is None else level.describe()
         counted = self._num_compared if self._num_compared < self._num_images else None
         return ScoreRow(
@@ -89,8 +111,10 @@ class Tally:
             "recalls": {name: recall for name, recall in found if recall == recall},
         }
 
-    def _compare(self, prefix: str, image: _Floats, clean: _Floats) -> None:
-        pair = np.clip(image, 0, 1)[np.newaxis], clean[np.newaxis]
-        self._sums.setdefault(f"{prefix}psnr_db", []).append(float(metrics.psnr(*pair)[0]))
-        if min(clean.shape[1:]) >= metrics.SSIM_WINDOW.size_px:
-            self._sums.setdefault(f"{prefix}ssim", []).append(float(metrics.ssim(*pair)[0]))
+
+def _compare(prefix: str, image: _Floats, clean: _Floats) -> dict[str, float]:
+    pair = np.clip(image, 0, 1)[np.newaxis], clean[np.newaxis]
+    scores = {f"{prefix}psnr_db": float(metrics.psnr(*pair)[0])}
+    if min(clean.shape[1:]) >= metrics.SSIM_WINDOW.size_px:
+        scores[f"{prefix}ssim"] = float(metrics.ssim(*pair)[0])
+    return scores

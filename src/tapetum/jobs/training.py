@@ -31,6 +31,8 @@ from tapetum.training import train as train_weights
 
 __all__ = ["choose_recipe", "train", "train_network"]
 
+FINAL_MEGAPIXELS = 250.0  # denoised at the end of a training, all noise levels: some minutes
+
 SKIPPED, DATA = "skipped.txt", "data.json"
 
 
@@ -192,7 +194,14 @@ def _scored(
     """Score a trained network and keep the scores in its result."""
     noise = run.request.recipe.noise
     subject = subject_of_run(run.path, network=network)
-    scores = score(subject, dataset, noise.spread(), protocol=noise.protocol, progress=progress)
+    scores = score(
+        subject,
+        dataset,
+        noise.spread(),
+        protocol=noise.protocol,
+        max_megapixels=FINAL_MEGAPIXELS,
+        progress=progress,
+    )
     scored = result.model_copy(update={"scores": scores})
     run.finish(scored)
     return scored

@@ -51,6 +51,8 @@ class NetworkSubject:
         preparation: How an image becomes its input.
     """
 
+    threads = 1  # torch shares the work on one image among threads of its own
+
     def __init__(self, network: TrainableNetwork, preparation: Preparation) -> None:
         self.preparation = preparation
         self._classifies = network.architecture.classifies
