@@ -8,7 +8,8 @@ import numpy as np
 
 from tapetum.arch import find_architecture
 from tapetum.graph import random_weights, write_graph
-from tapetum.runtime import DecodedImage, Manifest, write_image, write_package
+from tapetum.images import DecodedImage, write_image
+from tapetum.runtime import Manifest, write_package
 from tapetum.runtime.bulk import PredictionRow, read_rows
 
 

@@ -9,8 +9,8 @@ from typer.testing import CliRunner, Result
 
 from many_images import package_in, save_image, save_images
 from tapetum.cli.app import app
+from tapetum.images import read_image
 from tapetum.runtime.bulk import read_rows
-from tapetum.runtime.image import read_image
 
 
 def run(*arguments: object) -> Result:

@@ -12,7 +12,8 @@ from tapetum.data import Augmentation
 from tapetum.data.layout import ImageFile
 from tapetum.data.loading import Decoding, load_all
 from tapetum.data.views import FolderDataset
-from tapetum.runtime import Preparation, image
+from tapetum.images import read_image
+from tapetum.runtime import Preparation
 
 Samples = NDArray[Any]
 NO_CHANGES = Augmentation(mirror="off", crop_scale=1)
@@ -77,9 +78,7 @@ def test_validation_is_the_prepared_image(
     """Validation sees, to the bit, what a device makes of the same file."""
     (file,) = files_of(tmp_path, [stored])
     images = dataset_of([file], size_px=32, channels=channels, resize=resize)
-    expected = Preparation(size_px=32, channels=channels, resize=resize)(
-        image.read_image(file.path)
-    )
+    expected = Preparation(size_px=32, channels=channels, resize=resize)(read_image(file.path))
     for _ in range(2):  # read first, then from memory
         found = images.take([0], epoch=0, seed=0, train=False).images[0]
         np.testing.assert_array_equal(found, expected)
@@ -187,7 +186,7 @@ def test_a_sample_is_the_file(tmp_path: Path) -> None:
     """Scores see the file at its own resolution, with its label, its twin and its box."""
     file = boxed(tmp_path)[1]
     sample = dataset_of([file], size_px=24).sample(0)
-    np.testing.assert_array_equal(sample.image.pixels, image.read_image(file.path).pixels)
+    np.testing.assert_array_equal(sample.image.pixels, read_image(file.path).pixels)
     assert sample.labels is not None
     assert sample.boxes is not None
     assert (sample.labels.tolist(), sample.boxes.tolist()) == ([0], [[40, 30, 52, 38]])

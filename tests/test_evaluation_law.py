@@ -16,17 +16,10 @@ from tapetum.arch import find_architecture
 from tapetum.data import open_dataset
 from tapetum.evaluation import Answer, PackageSubject, score
 from tapetum.formats import pack
+from tapetum.images import DecodedImage, read_image
 from tapetum.nn import build
 from tapetum.noise import Gaussian
-from tapetum.runtime import (
-    DecodedImage,
-    Package,
-    Predictor,
-    Preparation,
-    bulk,
-    write_package,
-)
-from tapetum.runtime.image import read_image
+from tapetum.runtime import Package, Predictor, Preparation, bulk, write_package
 
 SIZE_PX = 24
 CLASSES = ("bright", "dark", "striped")

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from tapetum.data import Dataset, Samples
 from tapetum.errors import InputError
 from tapetum.evaluation import Answer, score
+from tapetum.images import DecodedImage
 from tapetum.noise import Gaussian, Noise, Speckle, add_noise, generator_for_image
-from tapetum.runtime import DecodedImage, Preparation
+from tapetum.runtime import Preparation
 from tapetum.scores import Scores
 from tiny_training import SIZE_PX, TINY_DATA, Squares
 

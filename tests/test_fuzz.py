@@ -22,11 +22,12 @@ from PIL import Image
 from tapetum.arch import Architecture, Space, find_architecture
 from tapetum.data.labels_file import read_labels
 from tapetum.errors import TapetumError
+from tapetum.images import inspect_image, read_frames
+from tapetum.images.reading import looks_like_image
 from tapetum.latency import LatencyTable
 from tapetum.nn import build
 from tapetum.records import read_json
 from tapetum.runtime import Preparation, bulk, open_package
-from tapetum.runtime.image import inspect_image, looks_like_image, read_frames
 from tapetum.training import RUNS, Recipe, Request, load_network
 from tapetum.training.checkpoint import (
     EpochRow,

@@ -8,6 +8,7 @@ import pytest
 from tapetum.arch import find_architecture
 from tapetum.data import open_dataset
 from tapetum.errors import ArchitectureError, DataError, InputError
+from tapetum.images import DecodedImage, write_image
 from tapetum.jobs import export, train, train_network
 from tapetum.jobs.choose import architecture_for, require_fit
 from tapetum.jobs.evaluation import open_trained
@@ -15,7 +16,6 @@ from tapetum.jobs.run_report import shown_levels
 from tapetum.jobs.training import choose_recipe
 from tapetum.nn import build
 from tapetum.noise import Gaussian
-from tapetum.runtime import DecodedImage, write_image
 from tapetum.training import RUNS, network_predict
 
 FEW = {"train_count": 32, "test_count": 8}

@@ -9,10 +9,9 @@ import pytest
 
 from many_images import package_in, save_image
 from tapetum.errors import DataError, InputError
+from tapetum.images import DecodedImage, read_frames, read_image, write_frames, write_image
 from tapetum.noise import Gaussian
-from tapetum.runtime import DecodedImage
 from tapetum.runtime.bulk import Execution, Job, PredictionRow, read_boxes, read_rows, run_job
-from tapetum.runtime.image import read_frames, read_image, write_frames, write_image
 
 ONE = Execution(threads=1)
 

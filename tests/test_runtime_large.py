@@ -8,9 +8,9 @@ from PIL import Image
 
 from many_images import package_in
 from packages import CLASSIFIER, DENOISER, JOINT, real, toy
+from tapetum.images import read_image, read_stored
 from tapetum.runtime import Predictor, Preparation, large
 from tapetum.runtime.bulk import Execution, Job, files, read_rows, run_job
-from tapetum.runtime.image import read_image, read_stored
 
 
 @pytest.fixture(autouse=True)

@@ -11,8 +11,8 @@ from onnx import helper
 
 from packages import CLASSIFIER, DENOISER, JOINT, noise, real, toy
 from tapetum.errors import DataError, InputError, PackageError
+from tapetum.images import DecodedImage, read_image, write_image
 from tapetum.runtime import network as module
-from tapetum.runtime.image import DecodedImage, read_image, write_image
 from tapetum.runtime.package import Package, write_package
 from tapetum.runtime.predictor import Predictor
 

@@ -10,7 +10,8 @@ from PIL import Image, ImageCms
 
 from packages import CLASSIFIER, DENOISER, JOINT, noise, real, toy
 from tapetum.errors import DataError, InputError
-from tapetum.runtime import DecodedImage, Predictor
+from tapetum.images import DecodedImage
+from tapetum.runtime import Predictor
 
 
 def file_bytes(image: Image.Image, kind: str = "PNG") -> bytes:

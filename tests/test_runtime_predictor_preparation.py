@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from packages import DENOISER, JOINT, noise, real, toy
 from tapetum.errors import InputError
-from tapetum.runtime import DecodedImage, GraphSession, Package, Predictor, Preparation, write_image
-from tapetum.runtime.image import read_image
+from tapetum.images import DecodedImage, read_image, write_image
+from tapetum.runtime import GraphSession, Package, Predictor, Preparation
 from tapetum.runtime.session import keep_outputs
 
 SIZE_PX = 32

@@ -7,8 +7,8 @@ import pytest
 from numpy.typing import NDArray
 
 from tapetum.errors import DataError
-from tapetum.runtime import DecodedImage, Preparation
-from tapetum.runtime.image import resample
+from tapetum.images import DecodedImage, resample
+from tapetum.runtime import Preparation
 
 RESIZES: tuple[Literal["squash", "letterbox", "crop"], ...] = ("squash", "letterbox", "crop")
 

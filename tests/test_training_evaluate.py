@@ -9,9 +9,10 @@ import torch
 from tapetum.data import Dataset
 from tapetum.evaluation import PackageSubject, score
 from tapetum.formats import pack
+from tapetum.images import DecodedImage
 from tapetum.nn import build
 from tapetum.noise import Gaussian
-from tapetum.runtime import DecodedImage, Preparation
+from tapetum.runtime import Preparation
 from tapetum.training import RUNS, NetworkSubject, load_network, network_predict
 from tiny_training import SIZE_PX, TINY_DATA, Squares, tiny_architecture, tiny_train
 

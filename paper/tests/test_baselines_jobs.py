@@ -10,11 +10,11 @@ from tapetum.arch import NetworkFacts, find_architecture
 from tapetum.data import Dataset, open_dataset
 from tapetum.errors import ArchitectureError, RunError
 from tapetum.evaluation import score
+from tapetum.images import DecodedImage, write_image
 from tapetum.jobs import export, train_network
 from tapetum.jobs.choose import require_fit
 from tapetum.jobs.run_report import write_run_report
 from tapetum.jobs.training import choose_recipe
-from tapetum.runtime import DecodedImage, write_image
 from tapetum.training import RUNS, NetworkSubject, Recipe, Result, load_network
 from tapetum_paper.baselines import build_any, find_baseline
 

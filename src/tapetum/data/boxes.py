@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from tapetum.data.loading import DecodedFile
-from tapetum.runtime import LeftOut
+from tapetum.images import LeftOut
 
 __all__ = ["boxed", "inside"]
 

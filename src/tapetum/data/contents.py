@@ -10,7 +10,7 @@ from tapetum.data.parts import find_layout
 from tapetum.data.sizes import TrainingSize, training_size
 from tapetum.data.survey import Surveyed, frames_of, survey
 from tapetum.errors import DataError
-from tapetum.runtime import LeftOut, display_name, image
+from tapetum.images import FoundWhite, LeftOut, display_name, find_white_level
 
 __all__ = ["Contents", "read_contents"]
 
@@ -85,14 +85,14 @@ def read_contents(
     return contents
 
 
-def _white_level(ask: Ask, seen: Mapping[Path, Surveyed]) -> image.FoundWhite:
+def _white_level(ask: Ask, seen: Mapping[Path, Surveyed]) -> FoundWhite:
     """Return the white level that is requested, or that the deep files share."""
     deep = [path for path, one in seen.items() if one.facts.bit_depth > 8]
     if ask.white == "auto":
-        return image.find_white_level(deep)
+        return find_white_level(deep)
     white = None if ask.white is None else float(ask.white)
     said = deep and white is not None
-    return image.FoundWhite(white, f"white is {white:g}, as requested" if said else None)
+    return FoundWhite(white, f"white is {white:g}, as requested" if said else None)
 
 
 def _with_classes(layout: Layout, ask: Ask) -> Layout:

@@ -16,8 +16,9 @@ from tapetum.data.augmentation import Augmentation
 from tapetum.data.splitlist import SplitList
 from tapetum.data.summary import FolderSummary
 from tapetum.errors import DataError
+from tapetum.images import DecodedImage, LeftOut
 from tapetum.records import Record
-from tapetum.runtime import DecodedImage, LeftOut, Preparation, Split
+from tapetum.runtime import Preparation, Split
 
 __all__ = ["Dataset", "DatasetInfo", "ImageDataset", "Sample", "Samples", "Skipped"]
 

@@ -21,7 +21,8 @@ from tapetum.data.summary import FolderSummary, summarise
 from tapetum.data.survey import look
 from tapetum.data.views import FolderDataset
 from tapetum.errors import DataError
-from tapetum.runtime import Preparation, Resize, Split, display_name
+from tapetum.images import display_name
+from tapetum.runtime import Preparation, Resize, Split
 
 __all__ = ["VAL_FRACTION", "describe_folder", "open_folder"]
 

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from tapetum.data.layout import ImageFile
-from tapetum.runtime import display_name
+from tapetum.images import display_name
 
 __all__ = ["group_of"]
 

@@ -18,8 +18,8 @@ from typing import NamedTuple
 from tapetum.data.layout import Findings, ImageFile, PartFiles, doubt, quoted
 from tapetum.data.names import Part, meaning
 from tapetum.errors import DataError, InputError
+from tapetum.images import LeftOut, display_name
 from tapetum.records import read_bytes
-from tapetum.runtime import LeftOut, display_name
 
 __all__ = ["LabelsFile", "find_labels", "read_labels"]
 

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from tapetum.errors import DataError
-from tapetum.runtime import LeftOut, display_name
+from tapetum.images import LeftOut, display_name
 
 __all__ = [
     "LAYOUTS",

@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 
 from tapetum.data.layout import ImageFile
 from tapetum.errors import DataError
+from tapetum.images import DecodedImage, LeftOut, decode_image, resample
 from tapetum.provenance import usable_cores
-from tapetum.runtime import DecodedImage, LeftOut, Preparation, image
+from tapetum.runtime import Preparation
 
 __all__ = [
     "DecodedFile",
@@ -164,11 +165,11 @@ def _load(file: ImageFile, decoding: Decoding, memory: "_Memory") -> DecodedFile
 
 def _read(file: ImageFile, decoding: Decoding) -> tuple[Pixels, tuple[str, ...]]:
     """Return the pixels of an image and its twin, and the notes of its decoding."""
-    clean = image.decode_image(file.path, white=decoding.white, frame=file.frame)
+    clean = decode_image(file.path, white=decoding.white, frame=file.frame)
     if file.noisy_path is None:
         return Pixels(_kept(clean, decoding), None), clean.notes
     with _of_twin(file):
-        noisy = image.decode_image(file.noisy_path, white=decoding.white, frame=file.frame)
+        noisy = decode_image(file.noisy_path, white=decoding.white, frame=file.frame)
     if noisy.pixels.shape[1:] != clean.pixels.shape[1:]:
         problem = f"it is {_size(clean)}, its noisy twin {_size(noisy)}"
         raise DataError(problem, "give twins the same size")
@@ -208,7 +209,7 @@ def _kept(decoded: DecodedImage, decoding: Decoding) -> Integers:
     limit_px = decoding.largest_px
     ratio = 1.0 if limit_px is None else limit_px / min(height, width)
     if ratio < 1:
-        pixels = image.resample(pixels, height=round(height * ratio), width=round(width * ratio))
+        pixels = resample(pixels, height=round(height * ratio), width=round(width * ratio))
     return _without_equal_channels(replace(decoded, pixels=pixels, alpha=None).to_integers())
 
 

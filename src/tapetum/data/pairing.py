@@ -13,7 +13,7 @@ import numpy as np
 
 from tapetum.data.names import meaning, unsided, words
 from tapetum.errors import DataError
-from tapetum.runtime import display_name, image
+from tapetum.images import as_colour, display_name, read_image, resample
 
 __all__ = ["SURE", "Pairs", "is_mask_of", "likeness", "pair_files", "pair_folders"]
 
@@ -112,8 +112,8 @@ def likeness(pairs: Pairs) -> float:
 
 
 def _small(path: Path) -> "np.ndarray[tuple[int, ...], np.dtype[np.float32]]":
-    grey = image.as_colour(image.read_image(path).pixels, 1)
-    return image.resample(grey, height=_COMPARED_PX, width=_COMPARED_PX).ravel()
+    grey = as_colour(read_image(path).pixels, 1)
+    return resample(grey, height=_COMPARED_PX, width=_COMPARED_PX).ravel()
 
 
 def _places(files: Iterable[Path], root: Path) -> dict[Path, Path]:

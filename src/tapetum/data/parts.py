@@ -10,7 +10,7 @@ from tapetum.data.names import Part, meaning, same_name
 from tapetum.data.reading import descend, read_part, without_masks
 from tapetum.data.tree import Node, grow
 from tapetum.errors import DataError
-from tapetum.runtime import display_name, walk
+from tapetum.images import display_name, walk
 
 __all__ = ["find_layout"]
 

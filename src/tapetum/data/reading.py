@@ -12,7 +12,7 @@ from tapetum.data.names import meaning, same_name
 from tapetum.data.pairing import SURE, Pairs, is_mask_of, likeness, pair_files, pair_folders
 from tapetum.data.tree import Node
 from tapetum.errors import DataError
-from tapetum.runtime import display_name
+from tapetum.images import display_name
 
 __all__ = ["descend", "read_part", "sides_of", "without_masks"]
 

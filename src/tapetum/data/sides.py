@@ -9,7 +9,7 @@ from tapetum.data.layout import ImageFile, Layout, examples, quoted
 from tapetum.data.splitlist import SplitList, paths_of
 from tapetum.data.splitting import stable_split
 from tapetum.errors import DataError
-from tapetum.runtime import display_name
+from tapetum.images import display_name
 
 __all__ = ["Sides", "divide", "drawn_sides"]
 

@@ -11,8 +11,8 @@ from pydantic import NonNegativeInt, PositiveInt
 from tapetum.data.layout import ImageFile, Layout
 from tapetum.data.sizes import TrainingSize
 from tapetum.data.survey import Look, Surveyed, ValueRange
+from tapetum.images import LeftOut, display_name
 from tapetum.records import Record
-from tapetum.runtime import LeftOut, display_name
 
 __all__ = ["FolderSummary", "summarise"]
 

@@ -12,8 +12,8 @@ import numpy as np
 
 from tapetum.data.layout import ImageFile
 from tapetum.errors import DataError
+from tapetum.images import ImageFacts, LeftOut, inspect_image, read_image
 from tapetum.provenance import usable_cores
-from tapetum.runtime import LeftOut, image
 
 __all__ = ["Look", "Surveyed", "ValueRange", "frames_of", "look", "survey"]
 
@@ -32,7 +32,7 @@ class Surveyed(NamedTuple):
         digest: Digest of its content, in hexadecimal.
     """
 
-    facts: image.ImageFacts
+    facts: ImageFacts
     size_bytes: int
     digest: str
 
@@ -140,7 +140,7 @@ def look(
     has_colour, num_images = False, 0
     for place in places:
         try:
-            decoded = image.read_image(files[round(float(place))], white=white)
+            decoded = read_image(files[round(float(place))], white=white)
         except DataError:
             continue  # it is listed where all images are decoded
         num_images += 1
@@ -161,7 +161,7 @@ def _is_small(one: Surveyed) -> bool:
 
 def _survey(path: Path) -> Surveyed | str:
     try:
-        facts = image.inspect_image(path)
+        facts = inspect_image(path)
         with path.open("rb") as file:
             size_bytes = os.fstat(file.fileno()).st_size
             digest = hashlib.blake2b(digest_size=12)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tapetum.runtime import display_name
+from tapetum.images import display_name
 
 __all__ = ["Node", "grow"]
 

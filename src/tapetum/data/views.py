@@ -27,8 +27,9 @@ from tapetum.data.layout import ImageFile
 from tapetum.data.loading import DecodedFile, decoding_threads
 from tapetum.data.mirroring import MOST_IMAGES, THUMBNAIL_PX, check_mirror, reason_of_names
 from tapetum.data.regions import Region, part, window
+from tapetum.images import DecodedImage, as_colour, read_image, resample
 from tapetum.noise import generator_for
-from tapetum.runtime import DecodedImage, Preparation, image
+from tapetum.runtime import Preparation
 
 __all__ = ["FolderDataset"]
 
@@ -196,9 +197,9 @@ class FolderDataset(ImageDataset):
         """Return a region of an image and its twin as squares of the training size."""
 
         def square(stored: _Stored) -> _Pixels:
-            values = image.as_colour(_floats(region.cut(stored)), self.channels)
+            values = as_colour(_floats(region.cut(stored)), self.channels)
             if self._preparation.size_px is None:
-                values = image.resample(values, height=self.size_px, width=self.size_px)
+                values = resample(values, height=self.size_px, width=self.size_px)
             return orientation.image(self._preparation.resized(values))
 
         if boxes is not None:
@@ -206,7 +207,7 @@ class FolderDataset(ImageDataset):
         return _View(square(clean), None if noisy is None else square(noisy), boxes)
 
     def _read(self, file: ImageFile, path: Path) -> DecodedImage:
-        return image.read_image(path, frame=file.frame, white=self._preparation.white)
+        return read_image(path, frame=file.frame, white=self._preparation.white)
 
     def _decide_mirror(self) -> Augmentation:
         """Decide whether images may be mirrored, with the reason."""
@@ -229,8 +230,8 @@ class FolderDataset(ImageDataset):
         if box is not None:
             left, top, right, bottom = (round(edge) for edge in box)
             clean = clean[:, top : max(bottom, top + 1), left : max(right, left + 1)]
-        values = image.as_colour(_floats(clean), self.channels)
-        return image.resample(values, height=THUMBNAIL_PX, width=THUMBNAIL_PX)
+        values = as_colour(_floats(clean), self.channels)
+        return resample(values, height=THUMBNAIL_PX, width=THUMBNAIL_PX)
 
 
 def _labels(

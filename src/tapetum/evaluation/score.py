@@ -16,9 +16,9 @@ from tapetum.data import Dataset, Sample
 from tapetum.errors import InputError
 from tapetum.evaluation.subject import Subject
 from tapetum.evaluation.tally import Measured, Tally, measure
+from tapetum.images import DecodedImage
 from tapetum.noise import Noise, Protocol, add_noise, generator_for, generator_for_image
 from tapetum.progress import ProgressCallback, silent
-from tapetum.runtime import DecodedImage
 from tapetum.scores import ScoreRow, Scores
 
 __all__ = ["score"]

@@ -5,8 +5,9 @@ from typing import NamedTuple, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from tapetum.images import DecodedImage
 from tapetum.provenance import usable_cores
-from tapetum.runtime import DecodedImage, Package, Predictor, Preparation
+from tapetum.runtime import Package, Predictor, Preparation
 
 __all__ = ["Answer", "PackageSubject", "Subject"]
 

@@ -5,13 +5,13 @@ from typing import Unpack
 
 from tapetum.arch import spaces
 from tapetum.data import Dataset, open_dataset
+from tapetum.images import DecodedImage, write_image
 from tapetum.jobs.choose import DataOptions
 from tapetum.jobs.fit_result import FitResult
 from tapetum.jobs.fitting import fit
 from tapetum.latency import Conditions, Effort, LatencyTable, Runtime, find_runtime, measure_table
 from tapetum.noise import Gaussian, add_noise, generator_for
 from tapetum.progress import ProgressCallback, silent
-from tapetum.runtime import DecodedImage, write_image
 from tapetum.training import prepare_process
 
 __all__ = ["demo"]

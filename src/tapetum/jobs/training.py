@@ -8,6 +8,7 @@ from typing import Any, Unpack
 from tapetum.arch import Architecture
 from tapetum.data import Dataset
 from tapetum.evaluation import score
+from tapetum.images import display_name
 from tapetum.jobs.choose import SPLIT, DataOptions, architecture_for, is_digits, open_logged
 from tapetum.jobs.exporting import subject_of_run
 from tapetum.jobs.run_report import REPORT, write_run_report
@@ -16,7 +17,6 @@ from tapetum.nn import TrainableNetwork, build
 from tapetum.noise import NoisePlan, Protocol
 from tapetum.progress import ProgressCallback, silent
 from tapetum.records import as_path, write_atomically
-from tapetum.runtime import display_name
 from tapetum.training import (
     RUNS,
     Compute,

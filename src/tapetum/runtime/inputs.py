@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from PIL import Image, ImageOps
 
 from tapetum.errors import DataError, InputError
-from tapetum.runtime.image import DecodedImage, decode_frames, read_frames
+from tapetum.images import DecodedImage, decode_frames, read_frames
 from tapetum.runtime.manifest import Manifest
 
 __all__ = [

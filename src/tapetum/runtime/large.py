@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tapetum.runtime.image import StoredImage, resample
+from tapetum.images import StoredImage, resample
 from tapetum.runtime.manifest import Manifest
 from tapetum.runtime.network import PackagedNetwork
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tapetum.runtime.image import DecodedImage
+from tapetum.images import DecodedImage
 
 __all__ = ["UNKNOWN", "Prediction", "labels_of"]
 

@@ -20,8 +20,8 @@ from numpy.typing import ArrayLike, NDArray
 from pydantic import Field, PositiveInt
 
 from tapetum.errors import DataError, InputError, TapetumError
+from tapetum.images import DecodedImage, LeftOut, StoredImage, display_name, scan
 from tapetum.records import Record, as_path, faults_are_ours
-from tapetum.runtime.image import DecodedImage, StoredImage
 from tapetum.runtime.inputs import (
     ImageLike,
     Source,
@@ -37,7 +37,6 @@ from tapetum.runtime.manifest import Manifest
 from tapetum.runtime.network import Answer, PackagedNetwork
 from tapetum.runtime.package import Package, open_package
 from tapetum.runtime.prediction import Prediction, labels_of
-from tapetum.runtime.walk import LeftOut, display_name, scan
 
 __all__ = ["Mode", "Predictor"]
 

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, PositiveFloat, PositiveInt
 
+from tapetum.images import DecodedImage, as_colour, largest_value, resample
 from tapetum.records import Record
-from tapetum.runtime.image import DecodedImage, as_colour, largest_value, resample
 
 __all__ = ["Preparation", "Resize"]
 

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tapetum.evaluation import Answer
+from tapetum.images import DecodedImage
 from tapetum.nn import TrainableNetwork
-from tapetum.runtime import DecodedImage, Preparation
+from tapetum.runtime import Preparation
 from tapetum.training.process import training_device
 
 __all__ = ["NetworkSubject", "Predict", "network_predict"]

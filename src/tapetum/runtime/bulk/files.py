@@ -9,11 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tapetum.errors import InputError, TapetumError
-from tapetum.noise import Noise, add_noise, generator_for_image
-from tapetum.runtime.bulk.job import Execution, Job, as_text
-from tapetum.runtime.bulk.plan import Task
-from tapetum.runtime.bulk.rows import PredictionRow
-from tapetum.runtime.image import (
+from tapetum.images import (
     DecodedImage,
     StoredImage,
     inspect_image,
@@ -22,6 +18,10 @@ from tapetum.runtime.image import (
     read_stored,
     write_frames,
 )
+from tapetum.noise import Noise, add_noise, generator_for_image
+from tapetum.runtime.bulk.job import Execution, Job, as_text
+from tapetum.runtime.bulk.plan import Task
+from tapetum.runtime.bulk.rows import PredictionRow
 from tapetum.runtime.large import LARGE_PIXELS
 from tapetum.runtime.prediction import Prediction
 from tapetum.runtime.predictor import Predictor

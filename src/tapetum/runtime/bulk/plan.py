@@ -19,9 +19,8 @@ from pathlib import Path
 from typing import Self
 
 from tapetum.errors import DataError, InputError
+from tapetum.images import IMAGE_SUFFIXES, LeftOut, scan, system_reason
 from tapetum.runtime.bulk.job import Job, as_text
-from tapetum.runtime.image import IMAGE_SUFFIXES
-from tapetum.runtime.walk import LeftOut, scan, system_reason
 
 __all__ = ["WHOLE", "Shard", "Task", "about_how_many", "digest_of", "plan", "require_images"]
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from tapetum.errors import InputError, RunError
+from tapetum.images import DecodedImage, output_format
 from tapetum.progress import ProgressCallback, silent
 from tapetum.records import Folder
 from tapetum.runtime.bulk.job import KIND, Execution, Job, Request, Summary
@@ -16,7 +17,6 @@ from tapetum.runtime.bulk.pool import share
 from tapetum.runtime.bulk.rows import path_of
 from tapetum.runtime.bulk.shards import open_predictor, predict_shard
 from tapetum.runtime.bulk.summary import Clock, summary_of
-from tapetum.runtime.image import DecodedImage, output_format
 
 __all__ = ["run_job"]
 

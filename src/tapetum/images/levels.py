@@ -9,11 +9,11 @@ from typing import NamedTuple
 import numpy as np
 
 from tapetum.errors import DataError
+from tapetum.images.decoded import StoredImage, largest_value
+from tapetum.images.readers import reader_of
+from tapetum.images.source import reasons_in_words
+from tapetum.images.white import smallest_level, usable_hint
 from tapetum.provenance import usable_cores
-from tapetum.runtime.files.decoded import StoredImage, largest_value
-from tapetum.runtime.files.readers import reader_of
-from tapetum.runtime.files.source import reasons_in_words
-from tapetum.runtime.files.white import smallest_level, usable_hint
 
 __all__ = ["FoundWhite", "find_white_level"]
 

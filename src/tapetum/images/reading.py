@@ -1,66 +1,25 @@
-"""Convert between image files and arrays; every conversion happens behind this module.
-
-Files are grey or RGB, with or without alpha, with palettes, of 8 or 16 bits per channel or floats,
-of one frame or many, and rotated by their Exif tag. The modules of :mod:`tapetum.runtime.files` do
-the work: ``source`` opens, ``facts`` looks at the header, ``reading`` decodes, ``white`` finds the
-scale, ``writing`` encodes.
-"""
+"""Read image files: what they are, their pixels, and the frames of a stack."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from tapetum.errors import DataError
-from tapetum.runtime.files.decoded import (
-    DecodedImage,
-    Metadata,
-    Resolution,
-    Samples,
-    StoredImage,
-    as_colour,
-    largest_value,
-)
-from tapetum.runtime.files.facts import ImageFacts, require_room
-from tapetum.runtime.files.levels import FoundWhite, find_white_level
-from tapetum.runtime.files.readers import is_image_signature, reader_of
-from tapetum.runtime.files.resampling import resample
-from tapetum.runtime.files.source import Source, reasons_in_words, signature
-from tapetum.runtime.files.white import with_white
-from tapetum.runtime.files.writing import (
-    OutputFormat,
-    encode_frames,
-    encode_image,
-    output_format,
-    write_frames,
-    write_image,
-)
+from tapetum.images.decoded import DecodedImage, StoredImage
+from tapetum.images.facts import ImageFacts, require_room
+from tapetum.images.readers import is_image_signature, reader_of
+from tapetum.images.source import Source, reasons_in_words, signature
+from tapetum.images.white import with_white
 
 __all__ = [
     "IMAGE_SUFFIXES",
-    "DecodedImage",
-    "FoundWhite",
-    "ImageFacts",
-    "Metadata",
-    "OutputFormat",
-    "Resolution",
-    "Samples",
-    "StoredImage",
-    "as_colour",
     "decode_frames",
     "decode_image",
-    "encode_frames",
-    "encode_image",
-    "find_white_level",
     "inspect_image",
-    "largest_value",
     "looks_like_image",
-    "output_format",
     "read_frames",
     "read_image",
     "read_stored",
-    "resample",
-    "write_frames",
-    "write_image",
 ]
 
 IMAGE_SUFFIXES = frozenset(

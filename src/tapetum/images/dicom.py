@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tapetum.errors import DataError
-from tapetum.runtime.files.decoded import Metadata, Resolution, Samples, StoredImage
-from tapetum.runtime.files.facts import ImageFacts, chosen_frames
-from tapetum.runtime.files.source import Source, extra, opened
+from tapetum.images.decoded import Metadata, Resolution, Samples, StoredImage
+from tapetum.images.facts import ImageFacts, chosen_frames
+from tapetum.images.source import Source, extra, opened
 
 __all__ = ["dicom_facts", "dicom_frames", "is_dicom"]
 

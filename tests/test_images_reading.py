@@ -12,15 +12,15 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from tapetum.errors import DataError
-from tapetum.runtime.image import (
+from tapetum.images import (
     DecodedImage,
     as_colour,
     decode_image,
-    encode_image,
     output_format,
     read_image,
     write_image,
 )
+from tapetum.images.writing import encode_image
 
 HEIGHT, WIDTH = 13, 17
 

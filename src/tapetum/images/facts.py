@@ -9,9 +9,9 @@ from typing import Any, Literal, NamedTuple
 from PIL import Image
 
 from tapetum.errors import DataError
-from tapetum.runtime.files.decoded import BitDepth
-from tapetum.runtime.files.metadata import ORIENTATION
-from tapetum.runtime.files.source import Source, opened_by_pillow
+from tapetum.images.decoded import BitDepth
+from tapetum.images.metadata import ORIENTATION
+from tapetum.images.source import Source, opened_by_pillow
 
 __all__ = ["ImageFacts", "chosen_frames", "frame_indices", "pillow_facts", "require_room"]
 

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from tapetum.errors import DataError
-from tapetum.runtime.files.decoded import Samples, StoredImage, divided_by_alpha
-from tapetum.runtime.files.facts import chosen_frames, frame_indices
-from tapetum.runtime.files.metadata import read_metadata
-from tapetum.runtime.files.source import Source, opened_by_pillow
+from tapetum.images.decoded import Samples, StoredImage, divided_by_alpha
+from tapetum.images.facts import chosen_frames, frame_indices
+from tapetum.images.metadata import read_metadata
+from tapetum.images.source import Source, opened_by_pillow
 
 __all__ = ["pillow_frames"]
 

@@ -10,16 +10,17 @@ import pytest
 from PIL import Image
 
 from tapetum.errors import DataError
-from tapetum.runtime.files import facts, source
-from tapetum.runtime.image import (
+from tapetum.images import (
     DecodedImage,
     decode_image,
-    encode_image,
+    facts,
     inspect_image,
-    looks_like_image,
     read_frames,
     read_image,
+    source,
 )
+from tapetum.images.reading import looks_like_image
+from tapetum.images.writing import encode_image
 
 HEIC = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(64)
 

@@ -4,14 +4,14 @@ from collections.abc import Iterator
 from typing import NamedTuple, Protocol
 
 from tapetum.errors import DataError
-from tapetum.runtime.files.decoded import StoredImage
-from tapetum.runtime.files.dicom import dicom_facts, dicom_frames, is_dicom
-from tapetum.runtime.files.facts import ImageFacts, pillow_facts
-from tapetum.runtime.files.npy import npy_facts, npy_frames
-from tapetum.runtime.files.pnm import is_deep_pnm, pnm_facts, pnm_frames
-from tapetum.runtime.files.reading import pillow_frames
-from tapetum.runtime.files.source import Source, add_heif, signature
-from tapetum.runtime.files.tiffread import (
+from tapetum.images.decoded import StoredImage
+from tapetum.images.dicom import dicom_facts, dicom_frames, is_dicom
+from tapetum.images.facts import ImageFacts, pillow_facts
+from tapetum.images.npy import npy_facts, npy_frames
+from tapetum.images.pillow import pillow_frames
+from tapetum.images.pnm import is_deep_pnm, pnm_facts, pnm_frames
+from tapetum.images.source import Source, add_heif, signature
+from tapetum.images.tiffread import (
     TIFF_SIGNATURES,
     tiff_facts,
     tiff_frames,

@@ -1,7 +1,7 @@
 """Keep the warnings of image libraries off the terminal, and collect them for each thread.
 
 Pillow's limit of pixels is the same on every device. It is lifted meanwhile, for the limit of
-:mod:`tapetum.runtime.files.facts` follows from the memory.
+:mod:`tapetum.images.facts` follows from the memory.
 """
 
 import ctypes

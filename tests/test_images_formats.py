@@ -1,5 +1,6 @@
 """Files of every format, depth, alpha and number of frames come back as they were written."""
 
+import functools
 import io
 import itertools
 from dataclasses import replace
@@ -13,21 +14,19 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms, PngImagePlugin, TiffImagePlugin
 
 from tapetum.errors import DataError
-from tapetum.runtime.image import (
+from tapetum.images import (
     DecodedImage,
-    Metadata,
-    Resolution,
     decode_image,
-    encode_frames,
-    encode_image,
     inspect_image,
-    looks_like_image,
     output_format,
     read_frames,
     read_image,
     write_frames,
     write_image,
 )
+from tapetum.images.decoded import Metadata, Resolution
+from tapetum.images.reading import looks_like_image
+from tapetum.images.writing import encode_frames, encode_image
 
 HEIGHT, WIDTH = 12, 17
 
@@ -80,6 +79,7 @@ def stored(image: Image.Image, file_format: str, **options: Any) -> bytes:
     return file.getvalue()
 
 
+@functools.cache  # it holds the time
 def profile_of(space: str = "sRGB") -> bytes:
     """A small colour profile."""
     return ImageCms.ImageCmsProfile(ImageCms.createProfile(space)).tobytes()  # type: ignore[arg-type]

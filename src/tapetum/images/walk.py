@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tapetum.errors import DataError
-from tapetum.runtime.image import looks_like_image
+from tapetum.images.reading import looks_like_image
 
 __all__ = ["LeftOut", "Walk", "display_name", "scan", "system_reason", "walk"]
 

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tapetum.errors import DataError
-from tapetum.runtime.files.decoded import StoredImage
-from tapetum.runtime.files.facts import ImageFacts, chosen_frames
-from tapetum.runtime.files.source import Source, opened
+from tapetum.images.decoded import StoredImage
+from tapetum.images.facts import ImageFacts, chosen_frames
+from tapetum.images.source import Source, opened
 
 __all__ = ["encode_pnm16", "is_deep_pnm", "pnm_facts", "pnm_frames"]
 

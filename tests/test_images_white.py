@@ -12,9 +12,8 @@ from PIL import Image
 from packages import DENOISER, toy
 from tapetum.data import open_dataset
 from tapetum.errors import DataError
-from tapetum.runtime import Predictor, Preparation, write_image
-from tapetum.runtime.files import quiet
-from tapetum.runtime.image import find_white_level, read_image
+from tapetum.images import find_white_level, quiet, read_image, write_image
+from tapetum.runtime import Predictor, Preparation
 
 
 def folder_of(root: Path, largest: float, kind: type, *, count: int = 6) -> list[Path]:
@@ -171,7 +170,7 @@ def test_libtiff_prints_nothing(tmp_path: Path) -> None:
     content[200:400] = bytes(200)
     (tmp_path / "x.tif").write_bytes(content)
     code = (
-        "import sys, pathlib\nfrom tapetum.runtime.image import read_image\n"
+        "import sys, pathlib\nfrom tapetum.images import read_image\n"
         "try:\n    read_image(pathlib.Path(sys.argv[1]))\nexcept Exception as e:\n    print(e)"
     )
     ran = subprocess.run(

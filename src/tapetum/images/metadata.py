@@ -4,7 +4,7 @@ from typing import Any
 
 from PIL import Image, TiffImagePlugin
 
-from tapetum.runtime.files.decoded import Metadata, Resolution
+from tapetum.images.decoded import Metadata, Resolution
 
 __all__ = ["ORIENTATION", "read_metadata", "upright_exif"]
 

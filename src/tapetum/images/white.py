@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 
 from tapetum.errors import DataError
-from tapetum.runtime.files.decoded import Samples, StoredImage, largest_value
+from tapetum.images.decoded import Samples, StoredImage, largest_value
 
 __all__ = ["WHITE_LEVELS", "smallest_level", "usable_hint", "with_white"]
 

@@ -19,7 +19,7 @@ import numpy as np
 from PIL import Image, TiffImagePlugin
 
 from tapetum.errors import DataError
-from tapetum.runtime.files.decoded import Metadata, Samples
+from tapetum.images.decoded import Metadata, Samples
 
 __all__ = ["encode_tiff"]
 

@@ -15,7 +15,7 @@ import zlib
 import numpy as np
 from numpy.typing import NDArray
 
-from tapetum.runtime.files.decoded import Metadata
+from tapetum.images.decoded import Metadata
 
 __all__ = ["encode_png16"]
 

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tapetum.errors import DataError
-from tapetum.runtime.files.decoded import Samples, StoredImage
-from tapetum.runtime.files.facts import ImageFacts, chosen_frames
-from tapetum.runtime.files.source import Source
+from tapetum.images.decoded import Samples, StoredImage
+from tapetum.images.facts import ImageFacts, chosen_frames
+from tapetum.images.source import Source
 
 __all__ = ["encode_npy", "npy_facts", "npy_frames"]
 

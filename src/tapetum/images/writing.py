@@ -9,13 +9,13 @@ import numpy as np
 from PIL import Image, PngImagePlugin
 
 from tapetum.errors import DataError, nearest
+from tapetum.images.decoded import DecodedImage, Metadata, StoredImage, largest_value
+from tapetum.images.npy import encode_npy
+from tapetum.images.png16 import encode_png16
+from tapetum.images.pnm import encode_pnm16
+from tapetum.images.source import add_heif, reasons_in_words
+from tapetum.images.tiff import encode_tiff
 from tapetum.records import write_atomically
-from tapetum.runtime.files.decoded import DecodedImage, Metadata, StoredImage, largest_value
-from tapetum.runtime.files.npy import encode_npy
-from tapetum.runtime.files.pnm import encode_pnm16
-from tapetum.runtime.files.source import add_heif, reasons_in_words
-from tapetum.runtime.files.tiff import encode_tiff
-from tapetum.runtime.png16 import encode_png16
 
 __all__ = [
     "OutputFormat",

@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 from PIL import Image, UnidentifiedImageError
 
 from tapetum.errors import DataError, MissingExtraError, TapetumError
-from tapetum.runtime.files.quiet import collected_warnings
+from tapetum.images.quiet import collected_warnings
 
 __all__ = [
     "FORMATS",

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from tapetum.errors import DataError
-from tapetum.runtime.files.decoded import (
+from tapetum.images.decoded import (
     BitDepth,
     Metadata,
     Resolution,
@@ -23,8 +23,8 @@ from tapetum.runtime.files.decoded import (
     divided_by_alpha,
     largest_value,
 )
-from tapetum.runtime.files.facts import ImageFacts, chosen_frames
-from tapetum.runtime.files.source import Source, extra, opened, opened_by_pillow
+from tapetum.images.facts import ImageFacts, chosen_frames
+from tapetum.images.source import Source, extra, opened, opened_by_pillow
 
 __all__ = ["TIFF_SIGNATURES", "tiff_facts", "tiff_frames", "tiff_reason"]
 

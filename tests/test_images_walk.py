@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from tapetum.errors import DataError
-from tapetum.runtime.walk import display_name, scan, walk
+from tapetum.images import display_name, scan, walk
 
 
 def save(path: Path) -> Path:

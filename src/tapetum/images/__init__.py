@@ -1,0 +1,49 @@
+"""Read, write and find image files, without torch; start at :func:`read_image`.
+
+Files are grey or RGB, with or without alpha, with palettes, of 8 or 16 bits per channel or floats,
+of one frame or many, and rotated by their Exif tag. Every conversion happens in this room:
+``source`` opens, ``facts`` looks at the header, ``readers`` chooses the module of a format,
+``white`` finds the scale, ``writing`` encodes, ``walk`` finds the files of a folder.
+"""
+
+from tapetum.images.decoded import DecodedImage, StoredImage, as_colour, largest_value
+from tapetum.images.facts import ImageFacts
+from tapetum.images.levels import FoundWhite, find_white_level
+from tapetum.images.reading import (
+    IMAGE_SUFFIXES,
+    decode_frames,
+    decode_image,
+    inspect_image,
+    read_frames,
+    read_image,
+    read_stored,
+)
+from tapetum.images.resampling import resample
+from tapetum.images.walk import LeftOut, display_name, scan, system_reason, walk
+from tapetum.images.writing import output_format, write_frames, write_image
+
+__all__ = [
+    "IMAGE_SUFFIXES",
+    "DecodedImage",
+    "FoundWhite",
+    "ImageFacts",
+    "LeftOut",
+    "StoredImage",
+    "as_colour",
+    "decode_frames",
+    "decode_image",
+    "display_name",
+    "find_white_level",
+    "inspect_image",
+    "largest_value",
+    "output_format",
+    "read_frames",
+    "read_image",
+    "read_stored",
+    "resample",
+    "scan",
+    "system_reason",
+    "walk",
+    "write_frames",
+    "write_image",
+]
