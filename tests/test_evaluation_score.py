@@ -23,6 +23,7 @@ class Fake:
     """A network that leaves images as they are and gives labels in turn."""
 
     preparation = Preparation(size_px=SIZE_PX, channels=1)
+    threads = 1  # it answers in turn
 
     def __init__(self, labels: Sequence[int] = (0,), *, denoises: bool = True) -> None:
         self.labels = tuple(labels)

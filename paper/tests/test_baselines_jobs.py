@@ -52,7 +52,7 @@ def facts_for(name: str, dataset: Dataset) -> NetworkFacts:
 
 
 def recipe() -> Recipe:
-    """One epoch of three steps."""
+    """One epoch of a few steps."""
     changes = {"epochs": 1, "batch_size": 4, "checkpoint_every_steps": 2}
     return choose_recipe(None, "photos", noise="gaussian:0.2", changes=changes)
 
@@ -107,7 +107,8 @@ def test_the_description_of_a_run_can_be_trained_again(
     """architecture.json says which baseline was trained."""
     facts = NetworkFacts.read(trained / "architecture.json")
     assert facts == facts_for(SMALL, photos)
-    assert _train(facts, photos, tmp_path / "run").steps == 3
+    steps = _train(facts, photos, tmp_path / "run").steps
+    assert steps == photos.train.num_batches(recipe().batch_size)
 
 
 def test_a_baseline_cannot_be_packed(trained: Path, tmp_path: Path) -> None:
