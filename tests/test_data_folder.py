@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from tapetum.data import ImageDataset, loading, views
+from tapetum.data import ImageDataset, threads
 from tapetum.data.folder import open_folder
 from tapetum.data.views import FolderDataset
 from tapetum.errors import DataError
@@ -293,8 +293,8 @@ def test_big_labelled_images_are_kept_small(tmp_path: Path) -> None:
     for index in range(2):
         save(tmp_path / "a" / f"{index}.png", values(200, 300))
     split = open_folder(tmp_path, seed=0, size_px=32)
-    assert split.train._images[0].shorter_side_px == 64
-    assert split.train._images[0].width == 96
+    stored = split.train._images[0]
+    assert (stored.height, stored.width) == (64, 96)
 
 
 def test_full_memory_changes_nothing(tmp_path: Path) -> None:
@@ -306,11 +306,9 @@ def test_full_memory_changes_nothing(tmp_path: Path) -> None:
     np.testing.assert_array_equal(training(reread.train), training(kept.train))
 
 
-@pytest.mark.parametrize(("cores", "threads"), [(1, 1), (3, 3), (64, 8)])
-def test_decoding_threads_are_bounded(
-    cores: int, threads: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Opening and re-reading take a thread for each usable core, and never more than 8."""
+@pytest.mark.parametrize(("cores", "expected"), [(1, 1), (3, 3), (64, 8)])
+def test_threads_are_bounded(cores: int, expected: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files are read in a thread for each usable core, and never in more than 8."""
     asked: list[int] = []
 
     class Recorded(ThreadPoolExecutor):
@@ -318,12 +316,10 @@ def test_decoding_threads_are_bounded(
             asked.append(workers)
             super().__init__(workers)
 
-    monkeypatch.setattr(loading, "usable_cores", lambda: cores)
-    for module in (loading, views):
-        monkeypatch.setattr(module, "ThreadPoolExecutor", Recorded)
-    save_classes(tmp_path, {"a": 2})
-    training(open_folder(tmp_path, seed=0, kept_bytes=0).train)
-    assert asked == [threads, threads]
+    monkeypatch.setattr(threads, "usable_cores", lambda: cores)
+    monkeypatch.setattr(threads, "ThreadPoolExecutor", Recorded)
+    assert threads.in_threads(str, [1, 2]) == ["1", "2"]
+    assert asked == [expected]
 
 
 def test_vanished_file_is_named(tmp_path: Path) -> None:

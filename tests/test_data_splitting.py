@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from folders import draw, draw_tree
+from folders import draw, draw_pairs, draw_tree
 from tapetum.data.folder import open_folder
 from tapetum.data.layout import Ask, ImageFile
 from tapetum.data.open import open_dataset
@@ -21,8 +21,9 @@ def images(names: list[str], class_name: str | None = None) -> list[ImageFile]:
 
 def validating(names: list[str], *, seed: int = 0, fraction: float = 0.2) -> set[str]:
     """The names that validate."""
-    sides = stable_split(images(names), fraction=fraction, seed=seed).validates
-    return {name for name, side in zip(names, sides, strict=True) if side}
+    sides = stable_split(images(names), fraction=fraction, seed=seed)
+    assert len(sides.train) + len(sides.validation) == len(names)
+    return {one.group for one in sides.validation}
 
 
 def names(count: int) -> list[str]:
@@ -53,15 +54,15 @@ def test_a_class_of_two_images_is_on_both_sides(fraction: float) -> None:
     """Where the hash leaves a side of a class empty, the nearest image goes there."""
     for seed in range(5):
         drawn = stable_split(images(["a.png", "b.png"], "x"), fraction=fraction, seed=seed)
-        assert sorted(drawn.validates) == [False, True]
         first = min(("a.png", "b.png"), key=lambda name: draw_number(seed, name))
-        assert drawn.validates == (first == "a.png", first == "b.png")
+        assert [one.group for one in drawn.validation] == [first]
+        assert len(drawn.train) == 1
 
 
 def test_a_lone_image_trains() -> None:
     """A class of one image trains, and that is said."""
     drawn = stable_split(images(["a.png"], "x"), fraction=0.999, seed=0)
-    assert drawn.validates == (False,)
+    assert (len(drawn.train), drawn.validation) == (1, [])
     assert "'x'" in drawn.notes[0]
 
 
@@ -140,6 +141,26 @@ def test_a_copy_of_a_training_image_does_not_validate(tmp_path: Path) -> None:
     (tmp_path / lists.validation[0].path).write_bytes(content)
     files, notes = scored(tmp_path, lists)
     assert lists.validation[0].path not in files
+    assert "hold images that were trained on" in notes
+
+
+def test_the_noisy_twins_are_listed_and_compared(tmp_path: Path) -> None:
+    """The lists hold both files of a pair, and a noisy twin that trained does not validate."""
+    draw_pairs(tmp_path, "noisy/{}.png", "clean/{}.png", count=10)
+    lists = open_folder(tmp_path, seed=0).split_list
+    assert lists is not None
+    assert len(lists.train) + len(lists.validation) == 20
+    expected = {file.path for file in lists.validation}
+    assert {Path(path).parent.name for path in expected} == {"noisy", "clean"}
+    files, notes = scored(tmp_path, lists)
+    assert files == expected
+    assert "file(s)" not in notes
+    name = Path(lists.validation[0].path).name
+    trained_twin = next(file.path for file in lists.train if file.path.startswith("noisy"))
+    (tmp_path / "noisy" / name).write_bytes((tmp_path / trained_twin).read_bytes())
+    files, notes = scored(tmp_path, lists)
+    assert files == expected - {f"noisy/{name}", f"clean/{name}"}
+    assert f"another content than in the training: 'noisy/{name}'" in notes
     assert "hold images that were trained on" in notes
 
 

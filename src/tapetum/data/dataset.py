@@ -20,10 +20,7 @@ from tapetum.images import DecodedImage, LeftOut
 from tapetum.records import Record
 from tapetum.runtime import Preparation, Split
 
-__all__ = ["Dataset", "DatasetInfo", "ImageDataset", "Sample", "Samples", "Skipped"]
-
-Skipped = LeftOut
-"""A file that is not used, and the reason."""
+__all__ = ["Dataset", "DatasetInfo", "ImageDataset", "Sample", "Samples"]
 
 
 class DatasetInfo(Record):
@@ -192,7 +189,7 @@ class Dataset:
     train: ImageDataset
     validation: ImageDataset
     info: DatasetInfo
-    skipped: tuple[Skipped, ...] = ()
+    skipped: tuple[LeftOut, ...] = ()
     summary: FolderSummary | None = None
     split_list: SplitList | None = None
 

@@ -5,20 +5,22 @@ before the training starts.  Decoded images stay in memory, up to a limit; the o
 when needed.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from tapetum.data.boxes import boxed, inside
 from tapetum.data.contents import Contents, read_contents
 from tapetum.data.dataset import Dataset, DatasetInfo
-from tapetum.data.layout import Ask, ImageFile, Layout
-from tapetum.data.loading import DecodedFile, Decoding, Progress, load_all
-from tapetum.data.sides import Sides, divide, drawn_sides
+from tapetum.data.layout import Ask, ImageFile
+from tapetum.data.loading import DecodedFile, Decoding, load_all
+from tapetum.data.sides import divide, drawn_sides
 from tapetum.data.sizes import SMALLEST_PX
 from tapetum.data.splitlist import SplitList, digest_of, list_split
-from tapetum.data.summary import FolderSummary, summarise
-from tapetum.data.survey import look
+from tapetum.data.splitting import Sides
+from tapetum.data.summarising import summarise
+from tapetum.data.summary import FolderSummary, number_of_classes
+from tapetum.data.threads import Progress
 from tapetum.data.views import FolderDataset
 from tapetum.errors import DataError
 from tapetum.images import display_name
@@ -31,6 +33,7 @@ VAL_FRACTION = 0.2
 
 _KEPT_BYTES = 2 * 1024**3
 _KEPT_RATIO = 2  # of the size: labelled images are kept this large, so that crops stay sharp
+_NUM_NOTES = 3  # of what decoding guessed, clipped or dropped
 
 
 def open_folder(
@@ -48,19 +51,19 @@ def open_folder(
     progress: Progress | None = None,
     looking: Progress | None = None,
 ) -> Dataset:
-    """Open a folder of images in one of the layouts of :mod:`tapetum.data.layout`.
+    """Open a folder of images; most arguments are those of :func:`tapetum.data.open_dataset`.
 
     Args:
         root: The folder.
-        seed: Seed of the split, where the folder has no validation part.
+        seed: Seed of the split.
         size_px: Height and width of the images; by default :mod:`tapetum.data.sizes` decides.
         channels: 1 or 3; by default 3 if any image has colour, else 1.
-        resize: How a labelled image becomes square; see :class:`tapetum.runtime.Preparation`.
-        val_fraction: Share of the images that validates, where the folder has no validation part.
+        resize: How a labelled image becomes square.
+        val_fraction: Share of the images that validates.
         kept_bytes: Memory for decoded images, in bytes; the others are read when needed.
-        score_all: Whether the validation part holds all images, for scoring.
+        score_all: Whether the validation part holds all images.
         ask: How the folder is requested to be read, with the classes of a trained network.
-        listed: The files of a training; what trained then never validates.
+        listed: The files of a training.
         progress: Called after each decoded image with the number done and the number of all.
         looking: Called likewise after each file that was looked at.
 
@@ -70,71 +73,29 @@ def open_folder(
     """
     _check_request(size_px, channels, val_fraction)
     contents = read_contents(root, ask or Ask(), size_px, looking)
-    layout, size = contents.layout, contents.size
-    has_boxes = any(one.box is not None for one in contents.images)
-    is_cut = layout.is_paired or has_boxes or not layout.class_names
-    decoding = Decoding(None if is_cut else _KEPT_RATIO * size.size_px, contents.white)
-    loaded, unreadable = load_all(
-        contents.images, decoding, kept_bytes=kept_bytes, progress=progress
-    )
-    loaded, outside = inside(loaded)
-    contents = contents.without([*unreadable, *outside], [one.file for one in loaded])
-    channels = channels or (3 if any(image.is_colour for image in loaded) else 1)
-    side_px = size.size_px if layout.class_names and not has_boxes else None
+    contents, loaded = _decoded(contents, kept_bytes, progress)
     preparation = Preparation(
-        size_px=side_px, channels=channels, resize=resize, white=contents.white
+        size_px=contents.size.size_px if contents.has_whole_labels else None,
+        channels=channels or (3 if any(image.is_colour for image in loaded) else 1),
+        resize=resize,
+        white=contents.white,
     )
     sides = divide(contents, seed, val_fraction, listed=listed, score_all=score_all)
+    lists = list_split(contents, sides, seed)
+    part = partial(
+        FolderDataset,
+        class_names=contents.layout.class_names,
+        preparation=preparation,
+        size_px=contents.size.size_px,
+    )
     train, val = (_chosen(loaded, side) for side in (sides.train, sides.validation))
-    if has_boxes:
-        train, val = boxed(train), boxed(val)
-    names = layout.class_names
-    part = partial(FolderDataset, class_names=names, preparation=preparation, size_px=size.size_px)
-    lists = list_split(layout, contents.seen, sides.train, sides.validation, seed=seed)
     return Dataset(
         part(train, source=f"{len(train):,} training images of {root} ({sides.how})"),
         part(val, source=f"{len(val):,} validation images of {root} ({sides.how})"),
         _info(contents, preparation, sides, _rule(contents, val_fraction, lists)),
-        tuple(contents.left_out),
-        summary=_summary(contents, sides),
+        contents.layout.left_out,
+        summary=summarise(contents, sides),
         split_list=lists,
-    )
-
-
-def _info(contents: Contents, preparation: Preparation, sides: Sides, split: Split) -> DatasetInfo:
-    """Return the facts that identify a dataset."""
-    layout, size_px = contents.layout, contents.size.size_px
-    colour = "grey" if preparation.channels == 1 else "RGB"
-    return DatasetInfo(
-        source=display_name(layout.root.resolve()),
-        description=f"{display_name(layout.root.resolve())}: {len(sides.train):,} training and "
-        f"{len(sides.validation):,} validation images ({sides.how}), {_kind(layout)}, {colour}, "
-        f"{size_px} x {size_px} px",
-        size_px=size_px,
-        channels=preparation.channels,
-        preparation=preparation,
-        class_names=layout.class_names,
-        num_train=len(sides.train),
-        num_validation=len(sides.validation),
-        seed=split.seed,
-        split=split,
-        typical_px=_typical_px(contents),
-        has_boxes=any(one.box is not None for one in contents.images),
-        is_paired=layout.is_paired,
-    )
-
-
-def _rule(contents: Contents, val_fraction: float, lists: SplitList) -> Split:
-    """Return how the folder was divided."""
-    ask = contents.ask
-    return Split(
-        seed=lists.seed,
-        val_fraction=None if contents.layout.val is not None else val_fraction,
-        group_by=ask.group_by,
-        layout=ask.layout,
-        labels=None if ask.labels is None else display_name(ask.labels),
-        num_files=len(lists.train) + len(lists.validation),
-        files_sha256=digest_of(lists),
     )
 
 
@@ -151,42 +112,37 @@ def describe_folder(
 ) -> FolderSummary:
     """Return what a folder holds and how it is understood, without decoding all of it.
 
+    The arguments are those of :func:`open_dataset`, and the errors too.
+
     Example:
         >>> from tapetum.data import describe_folder
         >>> describe_folder(Path("photos")).train.num_images  # doctest: +SKIP
         80
-
-    Args:
-        root: The folder.
-        seed: Seed of the split.
-        size_px: The training size; by default that of the images.
-        labels: A table of labels; by default one that lies in the folder.
-        layout: How to read a folder that can be read in two ways.
-        group_by: ``folder`` or a regular expression on the relative path.
-        white: Stored value that 1.0 stands for in files of more than 8 bits; ``auto`` finds it.
-        looking: Called after each file with the number done and the number of all.
-
-    Raises:
-        DataError: There is no such folder, no readable image, or a reading in doubt.
     """
     _check_request(size_px, None, VAL_FRACTION)
     contents = read_contents(root, Ask(layout, labels, group_by, white=white), size_px, looking)
-    sides = drawn_sides(contents, seed, VAL_FRACTION)
-    return _summary(contents, sides)
+    return summarise(contents, drawn_sides(contents.layout, seed, VAL_FRACTION))
 
 
-def _summary(contents: Contents, sides: Sides) -> FolderSummary:
-    return summarise(
-        contents.layout,
-        contents.seen,
-        sides.train,
-        sides.validation,
-        size=contents.size,
-        values=look(contents.images, contents.seen, contents.white),
-        split=sides.how,
-        notes=sides.notes,
-        left_out=contents.left_out,
+def _decoded(
+    contents: Contents, kept_bytes: int, progress: Progress | None
+) -> tuple[Contents, list[DecodedFile]]:
+    """Decode every image; return them with the contents that are left, and what decoding noted."""
+    is_whole = contents.has_whole_labels and not contents.layout.is_paired
+    largest_px = _KEPT_RATIO * contents.size.size_px if is_whole else None
+    layout = contents.layout
+    loaded, unreadable = load_all(
+        layout.images,
+        Decoding(largest_px, contents.white),
+        kept_bytes=kept_bytes,
+        progress=progress,
     )
+    kept = {one.file for one in loaded}
+    layout = layout.changed(lambda files: (one for one in files if one in kept), unreadable)
+    counts = Counter(note for one in loaded for note in one.notes)
+    notes = [f"{note} ({count:,} image(s))" for note, count in counts.most_common(_NUM_NOTES)]
+    layout = layout._replace(notes=(*layout.notes, *notes))
+    return contents._replace(layout=layout), loaded
 
 
 def _chosen(loaded: Sequence[DecodedFile], side: Sequence[ImageFile]) -> list[DecodedFile]:
@@ -206,14 +162,47 @@ def _check_request(size_px: int | None, channels: int | None, val_fraction: floa
         raise DataError("; ".join(faults), "change these arguments")
 
 
+def _info(contents: Contents, preparation: Preparation, sides: Sides, split: Split) -> DatasetInfo:
+    """Return the facts that identify a dataset."""
+    layout, size_px = contents.layout, contents.size.size_px
+    labels = number_of_classes(layout.class_names) or "no labels"
+    kind = f"{labels}, paired" if layout.is_paired else labels
+    colour = "grey" if preparation.channels == 1 else "RGB"
+    return DatasetInfo(
+        source=display_name(layout.root.resolve()),
+        description=f"{display_name(layout.root.resolve())}: {len(sides.train):,} training and "
+        f"{len(sides.validation):,} validation images ({sides.how}), {kind}, {colour}, "
+        f"{size_px} x {size_px} px",
+        size_px=size_px,
+        channels=preparation.channels,
+        preparation=preparation,
+        class_names=layout.class_names,
+        num_train=len(sides.train),
+        num_validation=len(sides.validation),
+        seed=split.seed,
+        split=split,
+        typical_px=_typical_px(contents),
+        has_boxes=contents.has_boxes,
+        is_paired=layout.is_paired,
+    )
+
+
+def _rule(contents: Contents, val_fraction: float, lists: SplitList) -> Split:
+    """Return how the folder was divided."""
+    ask = contents.ask
+    return Split(
+        seed=lists.seed,
+        val_fraction=None if contents.layout.val is not None else val_fraction,
+        group_by=ask.group_by,
+        layout=ask.layout,
+        labels=None if ask.labels is None else display_name(ask.labels),
+        num_files=len(lists.train) + len(lists.validation),
+        files_sha256=digest_of(lists),
+    )
+
+
 def _typical_px(contents: Contents) -> tuple[int, int]:
     """Return height and width of the file with the median number of pixels."""
-    facts = [contents.seen[one.path].facts for one in contents.images]
+    facts = [contents.seen[one.path].facts for one in contents.layout.images]
     sizes = sorted(((one.height_px, one.width_px) for one in facts), key=lambda hw: hw[0] * hw[1])
     return sizes[len(sizes) // 2]
-
-
-def _kind(layout: Layout) -> str:
-    num_classes = len(layout.class_names)
-    labels = f"{num_classes} {'class' if num_classes == 1 else 'classes'}"
-    return f"{labels if num_classes else 'no labels'}{', paired' if layout.is_paired else ''}"

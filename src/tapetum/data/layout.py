@@ -16,27 +16,17 @@ Only names are looked at, except where two sides have names that classes have to
 
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from tapetum.errors import DataError
 from tapetum.images import LeftOut, display_name
 
-__all__ = [
-    "LAYOUTS",
-    "Ask",
-    "Findings",
-    "ImageFile",
-    "Layout",
-    "LayoutName",
-    "PartFiles",
-    "doubt",
-    "quoted",
-]
+__all__ = ["Ask", "Findings", "ImageFile", "Layout", "PartFiles", "doubt", "examples", "quoted"]
 
-LayoutName = Literal["classes", "leaves", "flat", "pairs", "parts", "pooled"]
+LAYOUTS = ("classes", "leaves", "flat", "pairs", "parts", "pooled")
 """How to read a folder that can be read in two ways.
 
 ``classes``: the folders directly in the folder are classes, whatever their names.  ``leaves``: the
@@ -44,8 +34,6 @@ innermost folders are classes.  ``flat``: all images, without labels.  ``pairs``
 noisy and clean images.  ``parts``: training and validation as they are, without images of classes
 that training lacks.  ``pooled``: all parts together, split anew.
 """
-
-LAYOUTS: tuple[LayoutName, ...] = ("classes", "leaves", "flat", "pairs", "parts", "pooled")
 
 _MOST_NAMED = 3  # files in one error message
 
@@ -68,6 +56,11 @@ class ImageFile(NamedTuple):
     frame: int = 0
     box: tuple[float, float, float, float] | None = None
     group: str = ""
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The file, and that of its noisy twin."""
+        return (self.path,) if self.noisy_path is None else (self.path, self.noisy_path)
 
 
 class PartFiles(NamedTuple):
@@ -104,6 +97,23 @@ class Layout(NamedTuple):
     def key(self, path: Path) -> str:
         """Return the name of a file for splits and lists: relative, in NFC, with slashes."""
         return display_name(path.relative_to(self.base).as_posix())
+
+    @property
+    def images(self) -> tuple[ImageFile, ...]:
+        """All images, those of the validation part last."""
+        return (*self.train, *(self.val or ()))
+
+    def changed(
+        self,
+        change: Callable[[Sequence[ImageFile]], Iterable[ImageFile]],
+        left_out: Iterable[LeftOut] = (),
+    ) -> "Layout":
+        """Return the layout with the images of both parts changed, and more that is left out."""
+        return self._replace(
+            train=tuple(change(self.train)),
+            val=None if self.val is None else tuple(change(self.val)),
+            left_out=(*self.left_out, *left_out),
+        )
 
 
 class Ask(NamedTuple):

@@ -2,12 +2,10 @@
 
 Each frame of a stack or animation is an image of its own. Transparent images are composited over
 the background, and values are brought to the scale on which white is the largest value of the type.
-Pillow releases the lock of Python while it decodes, so threads are enough.
 """
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -16,27 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tapetum.data.layout import ImageFile
+from tapetum.data.threads import Progress, in_threads
 from tapetum.errors import DataError
 from tapetum.images import DecodedImage, LeftOut, decode_image, resample
-from tapetum.provenance import usable_cores
 from tapetum.runtime import Preparation
 
-__all__ = [
-    "DecodedFile",
-    "Decoding",
-    "Pixels",
-    "Progress",
-    "decoding_threads",
-    "load_all",
-    "read_pixels",
-]
+__all__ = ["DecodedFile", "Decoding", "load_all"]
 
 Integers = NDArray[np.uint8] | NDArray[np.uint16]
 """A stored image, (c, h, w); the largest value of the type is white."""
-
-Progress = Callable[[int, int], None]  # files done, all files
-
-_MOST_THREADS = 8  # each holds a whole decoded image
 
 
 class Pixels(NamedTuple):
@@ -82,11 +68,6 @@ class DecodedFile:
     kept: Pixels | None
     notes: tuple[str, ...] = ()
 
-    @property
-    def shorter_side_px(self) -> int:
-        """The smaller one of height and width."""
-        return min(self.height, self.width)
-
     def pixels(self) -> Pixels:
         """Return the pixels, from memory or else from the file.
 
@@ -96,16 +77,11 @@ class DecodedFile:
         if self.kept is not None:
             return self.kept
         try:
-            return read_pixels(self.file, self.decoding)
+            return _read(self.file, self.decoding)[0]
         except DataError as error:
             raise DataError(
                 f"{self.file.path} could be read before, but now {error.problem}", error.remedy
             ) from error
-
-
-def decoding_threads() -> int:
-    """Return the number of files to decode at once: one for each usable core, at most 8."""
-    return min(_MOST_THREADS, usable_cores())
 
 
 def load_all(
@@ -123,27 +99,10 @@ def load_all(
         kept_bytes: Memory for the images; images beyond it are not kept.
         progress: Called after every image.
     """
-    loaded: list[DecodedFile] = []
-    skipped: list[LeftOut] = []
     memory = _Memory(kept_bytes)
-    pool = ThreadPoolExecutor(decoding_threads())
-    try:
-        results = pool.map(lambda file: _load(file, decoding, memory), files)
-        for done, one in enumerate(results, start=1):
-            if isinstance(one, DecodedFile):
-                loaded.append(one)
-            else:
-                skipped.append(one)
-            if progress is not None:
-                progress(done, len(files))
-    finally:
-        pool.shutdown(cancel_futures=True)  # after an interrupt, do not wait for the rest
-    return loaded, skipped
-
-
-def read_pixels(file: ImageFile, decoding: Decoding) -> Pixels:
-    """Decode an image and its noisy twin; an error is the reason alone, without the file's name."""
-    return _read(file, decoding)[0]
+    results = in_threads(lambda file: _load(file, decoding, memory), files, progress)
+    loaded = [one for one in results if isinstance(one, DecodedFile)]
+    return loaded, [one for one in results if isinstance(one, LeftOut)]
 
 
 def _load(file: ImageFile, decoding: Decoding, memory: "_Memory") -> DecodedFile | LeftOut:
@@ -173,7 +132,7 @@ def _read(file: ImageFile, decoding: Decoding) -> tuple[Pixels, tuple[str, ...]]
     if noisy.pixels.shape[1:] != clean.pixels.shape[1:]:
         problem = f"it is {_size(clean)}, its noisy twin {_size(noisy)}"
         raise DataError(problem, "give twins the same size")
-    return Pixels(_kept(clean, decoding), _kept(noisy, decoding)), clean.notes
+    return Pixels(_kept(clean, decoding), _kept(noisy, decoding)), clean.notes + noisy.notes
 
 
 class _Memory:

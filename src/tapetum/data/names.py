@@ -6,9 +6,10 @@ are one part.  Words may also be written together, as in ``groundtruth``.
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
-__all__ = ["Meaning", "Part", "Side", "meaning", "same_name", "unsided", "words"]
+__all__ = ["Meaning", "Part", "Side", "meaning", "renaming", "same_name", "unsided", "words"]
 
 Part = Literal["train", "val", "test"]
 Side = Literal["noisy", "clean"]
@@ -117,6 +118,12 @@ def unsided(name: str) -> tuple[str, ...]:
 def same_name(name: str) -> str:
     """Return the form in which names of classes are compared between parts."""
     return " ".join(unicodedata.normalize("NFC", name).split()).casefold()
+
+
+def renaming(names: Sequence[str], ours: Sequence[str]) -> dict[str, str | None]:
+    """Return what we call each of some classes; None for a class that we do not have."""
+    known = {same_name(name): name for name in ours} | {name: name for name in ours}
+    return {name: known.get(name) or known.get(same_name(name)) for name in names}
 
 
 def _joined(given: list[str]) -> list[str]:

@@ -1,18 +1,18 @@
 """Find the parts of a folder and bring their classes together."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from tapetum.data.groups import group_of
 from tapetum.data.labels_file import find_labels, read_labels
 from tapetum.data.layout import Ask, Findings, ImageFile, Layout, PartFiles, doubt, examples, quoted
-from tapetum.data.names import Part, meaning, same_name
+from tapetum.data.names import Part, meaning, renaming, same_name
 from tapetum.data.reading import descend, read_part, without_masks
+from tapetum.data.splitting import group_of
 from tapetum.data.tree import Node, grow
 from tapetum.errors import DataError
-from tapetum.images import display_name, walk
+from tapetum.images import LeftOut, display_name, walk
 
-__all__ = ["find_layout"]
+__all__ = ["find_layout", "require_images"]
 
 Parts = dict[Part | None, Node]
 Read = dict[Part | None, PartFiles]
@@ -36,11 +36,7 @@ def find_layout(
     ask = (ask or Ask()).checked()
     walked = walk(root, finding=finding)
     found = Findings(ask, left_out=list(walked.left_out))
-    if not walked.files:
-        raise DataError(
-            f"{display_name(root)} has no readable image{examples(found.left_out)}",
-            "give a folder with images, such as CLASS/image.png",
-        )
+    require_images(walked.files, root, found.left_out)
     top = descend(grow(root, walked.files), found)
     if top.path != root:
         inside = display_name(top.path.relative_to(root))
@@ -50,6 +46,15 @@ def find_layout(
     else:
         found, read = _read(top, found, walked.files)
     return _joined(root, top.path, read, found)
+
+
+def require_images(images: Sequence[object], root: Path, left_out: Sequence[LeftOut]) -> None:
+    """Refuse a folder without images."""
+    if not images:
+        raise DataError(
+            f"{display_name(root)} has no readable image{examples(left_out)}",
+            "give a folder with images, such as CLASS/image.png",
+        )
 
 
 def _read(top: Node, found: Findings, files: tuple[Path, ...]) -> tuple[Findings, Read]:
@@ -212,16 +217,22 @@ def _joined(root: Path, base: Path, read: Read, found: Findings) -> Layout:
         found.notes.append("the test part validates, because there is no validation part")
     if val is not None:
         val = _alike(root, train, val, found)
-    return Layout(
+    layout = Layout(
         root=root,
         base=base,
-        train=_grouped(train.files, base, found.ask),
-        val=None if val is None else _grouped(val.files, base, found.ask),
+        train=train.files,
+        val=None if val is None else val.files,
         class_names=train.class_names,
         is_paired=train.is_paired,
         notes=tuple(dict.fromkeys(found.notes)),
         left_out=tuple(found.left_out),
     )
+
+    def grouped(files: Sequence[ImageFile]) -> list[ImageFile]:
+        by = found.ask.group_by
+        return [one._replace(group=group_of(layout.key(one.path), one.group, by)) for one in files]
+
+    return layout.changed(grouped)
 
 
 def _set_aside(name: str, part: PartFiles, base: Path, found: Findings) -> None:
@@ -254,11 +265,7 @@ def _alike(root: Path, train: PartFiles, val: PartFiles, found: Findings) -> Par
         raise DataError(
             f"only one of the parts of {shown} has folders of classes", "give both parts one layout"
         )
-    ours = {same_name(name): name for name in train.class_names}
-    names = {
-        name: name if name in train.class_names else ours.get(same_name(name))
-        for name in val.class_names
-    }
+    names = renaming(val.class_names, train.class_names)
     unknown = sorted(name for name, known in names.items() if known is None)
     if unknown and found.ask.layout != "parts":
         listed, known = quoted(unknown), quoted(train.class_names)
@@ -281,7 +288,3 @@ def _alike(root: Path, train: PartFiles, val: PartFiles, found: Findings) -> Par
         if not file.class_name or names[file.class_name] is not None
     )
     return PartFiles(files, train.class_names, val.is_paired)
-
-
-def _grouped(files: tuple[ImageFile, ...], base: Path, ask: Ask) -> tuple[ImageFile, ...]:
-    return tuple(file._replace(group=group_of(file, base, ask.group_by)) for file in files)

@@ -2,25 +2,15 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from tapetum.data.contents import Contents
 from tapetum.data.layout import ImageFile, Layout, examples, quoted
-from tapetum.data.splitlist import SplitList, paths_of
-from tapetum.data.splitting import stable_split
+from tapetum.data.splitlist import SplitList
+from tapetum.data.splitting import Sides, stable_split
 from tapetum.errors import DataError
 from tapetum.images import display_name
 
-__all__ = ["Sides", "divide", "drawn_sides"]
-
-
-class Sides(NamedTuple):
-    """The images of both parts, where that comes from in a few words, and notes on it."""
-
-    train: list[ImageFile]
-    validation: list[ImageFile]
-    how: str
-    notes: tuple[str, ...] = ()
+__all__ = ["divide", "drawn_sides"]
 
 
 def divide(
@@ -36,47 +26,38 @@ def divide(
     Raises:
         DataError: A side, or a class of the training side, has no image.
     """
+    layout = contents.layout
     if score_all:
-        images = contents.images
-        notes = (*_trained_on(contents, listed), *_missing(contents.layout, images))
+        images = list(layout.images)
+        notes = (*_trained_on(contents, listed), *_missing(layout, images))
         return Sides([], images, "all of them", notes)
-    if listed is not None:
-        paths = paths_of(contents.images, contents.layout)
-        chosen, notes = listed.choose(paths, contents.seen)
-        validation = [one for one in contents.images if one.path in chosen]
-        trained = {file.path for file in listed.train}
-        train = [one for one in contents.images if paths[one.path] in trained]
-        if not validation:
-            raise DataError(
-                f"{contents.layout.root} has no image that may validate: each of them was trained "
-                "on, or is new",
-                "score another folder, or all images with --part all",
-            )
-        notes += _missing(contents.layout, validation)
-        return Sides(train, validation, "as in the training", notes)
-    sides = drawn_sides(contents, seed, val_fraction)
-    if not contents.ask.class_names:
-        _require_both(contents, sides)
-    return sides
+    if listed is None:
+        sides = drawn_sides(layout, seed, val_fraction)
+        if not contents.ask.class_names:
+            _require_both(layout, sides)
+        return sides
+    sides = listed.divide(contents)
+    if not sides.validation:
+        raise DataError(
+            f"{layout.root} has no image that may validate: each of them was trained on, or is new",
+            "score another folder, or all images with --part all",
+        )
+    return sides._replace(notes=(*sides.notes, *_missing(layout, sides.validation)))
+
+
+def drawn_sides(layout: Layout, seed: int, val_fraction: float) -> Sides:
+    """Return the sides as the folder has them, or else as the seed draws them."""
+    if layout.val is not None:
+        return Sides(list(layout.train), list(layout.val), "as given")
+    return stable_split(layout.train, fraction=val_fraction, seed=seed)
 
 
 def _trained_on(contents: Contents, listed: SplitList | None) -> tuple[str, ...]:
     """Return a note on the images that are scored though they were trained on."""
     trained = set() if listed is None else {file.digest for file in listed.train}
-    number = len({one.path for one in contents.images if contents.seen[one.path].digest in trained})
+    files = {path for one in contents.layout.images for path in one.files}
+    number = sum(contents.seen[path].digest in trained for path in files)
     return (f"{number:,} of these files were trained on, so scores are too good",) * bool(number)
-
-
-def drawn_sides(contents: Contents, seed: int, val_fraction: float) -> Sides:
-    """Return the sides as the folder has them, or else as the seed draws them."""
-    if contents.val is not None:
-        return Sides(contents.train, contents.val, "as given")
-    drawn = stable_split(contents.train, fraction=val_fraction, seed=seed)
-    train = [
-        one for one, validates in zip(contents.train, drawn.validates, strict=True) if not validates
-    ]
-    val = [one for one, validates in zip(contents.train, drawn.validates, strict=True) if validates]
-    return Sides(train, val, f"chosen with seed {seed}", drawn.notes)
 
 
 def _missing(layout: Layout, images: Sequence[ImageFile]) -> tuple[str, ...]:
@@ -87,11 +68,11 @@ def _missing(layout: Layout, images: Sequence[ImageFile]) -> tuple[str, ...]:
     return (f"no image is of the class {quoted(map(str, missing))}, so scores are of the others",)
 
 
-def _require_both(contents: Contents, sides: Sides) -> None:
+def _require_both(layout: Layout, sides: Sides) -> None:
     """Refuse a training without images on a side, or without images of a class."""
-    shown, left_out = display_name(contents.layout.root), examples(contents.left_out)
+    shown, left_out = display_name(layout.root), examples(layout.left_out)
     counts = Counter(one.class_name for one in sides.train)
-    poor = [name for name in contents.layout.class_names if not counts[name]]
+    poor = [name for name in layout.class_names if not counts[name]]
     if poor:
         raise DataError(
             f"{shown} has no readable image for training of the class {quoted(poor)}{left_out}",
@@ -100,9 +81,9 @@ def _require_both(contents: Contents, sides: Sides) -> None:
     for images, purpose in ((sides.train, "training"), (sides.validation, "validation")):
         if not images:
             raise DataError(
-                f"{shown} has no image for {purpose}: of {len(contents.images):,} readable "
+                f"{shown} has no image for {purpose}: of {len(layout.images):,} readable "
                 f"image(s) no class has two{left_out}"
-                if contents.val is None
+                if layout.val is None
                 else f"{shown} has no readable image for {purpose}{left_out}",
                 "add images",
             )

@@ -1,19 +1,21 @@
 """The files of a split, as a run keeps them, and what has changed since.
 
-A run keeps ``split.json``: the relative path, size and digest of every file of both parts.  So its
-network is never validated on a file that it was trained on, whatever has been added or renamed.
+A run keeps ``split.json``: the relative path, size and digest of every file of both parts, noisy
+twins too.  So its network is never validated on a file that it was trained on, whatever has been
+added or renamed.
 """
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 from pydantic import NonNegativeInt
 
-from tapetum.data.layout import ImageFile, Layout, quoted
-from tapetum.data.survey import Surveyed
+from tapetum.data.contents import Contents
+from tapetum.data.layout import ImageFile, quoted
+from tapetum.data.splitting import Sides
 from tapetum.records import Record, write_atomically
 
 __all__ = ["SplitList", "digest_of", "list_split"]
@@ -57,72 +59,51 @@ class SplitList(Record):
             lines.append(f'"{name}": [\n{rows}\n]')
         write_atomically(path, ("{\n" + ",\n".join(lines) + "\n}\n").encode())
 
-    def choose(
-        self, files: Mapping[Path, str], seen: Mapping[Path, Surveyed]
-    ) -> tuple[set[Path], tuple[str, ...]]:
-        """Return the files of a folder that may validate, and what differs from the lists.
+    def divide(self, contents: Contents) -> Sides:
+        """Return the images of a folder that trained and those that may validate.
 
         Files that validated are taken.  Where a folder has none of them, it is another one: every
-        file is taken whose content was not trained on.
-
-        Args:
-            files: The relative path of each file of the folder.
-            seen: The files as they are now.
+        file is taken whose content was not trained on.  The notes say what differs from the lists.
         """
-        trained_digests = {file.digest for file in self.train}
-        known = {file.path: file for file in (*self.train, *self.validation)}
+        layout = contents.layout
+        now = {file.path: file.digest for file in _listed(contents, layout.images)}
+        trained = {file.digest for file in self.train}
         validated = {file.path for file in self.validation}
-        changed = {
-            path
-            for path, name in files.items()
-            if name in known and seen[path].digest != known[name].digest
-        }
-        trained_again = {
-            path
-            for path, name in files.items()
-            if seen[path].digest in trained_digests and (path in changed or name not in validated)
-        }
-        added = {path for path, name in files.items() if name not in known}
-        missing = known.keys() - set(files.values())
-        chosen = {path for path, name in files.items() if name in validated} - trained_again
-        notes = []
-        if not chosen:
-            chosen = added - trained_again
-            if chosen:
-                notes.append("no file of it took part in the training, so each of them is scored")
-                return chosen, tuple(notes)
-        for paths, what in (
-            ({files[path] for path in added}, "were added since the training and are not scored"),
-            (set(missing), "of the training are missing"),
-            ({files[path] for path in changed}, "have another content than in the training"),
-            (
-                {files[p] for p in trained_again if files[p] in validated},
-                "of the validation hold images that were trained on, and are not scored",
-            ),
-        ):
-            if paths:
-                notes.append(f"{len(paths):,} file(s) {what}: {quoted(paths)}")
-        return chosen, tuple(notes)
+        known = {file.path: file.digest for file in (*self.train, *self.validation)}
+        added = now.keys() - known
+        changed = {name for name in now.keys() & known if now[name] != known[name]}
+        again = {name for name in changed | (now.keys() - validated) if now[name] in trained}
+        chosen = (now.keys() & validated) - again
+        is_another = not chosen and bool(added - again)
+        notes = _differences(added, known.keys() - now, changed, again & validated)
+        if is_another:
+            chosen = added - again
+            notes = ("no file of it took part in the training, so each of them is scored",)
+        names = {file.path for file in self.train}
+
+        def of(side: set[str]) -> list[ImageFile]:
+            return [one for one in layout.images if set(map(layout.key, one.files)) <= side]
+
+        return Sides(of(names), of(chosen), "as in the training", notes)
 
 
-def list_split(
-    layout: Layout,
-    seen: Mapping[Path, Surveyed],
-    train: Iterable[ImageFile],
-    validation: Iterable[ImageFile],
-    *,
-    seed: int,
-) -> SplitList:
-    """Return the lists of the files of two parts; every file once, sorted."""
+def _differences(
+    added: set[str], missing: set[str], changed: set[str], again: set[str]
+) -> tuple[str, ...]:
+    """Return a sentence for each way in which the files of a folder differ from the lists."""
+    ways = (
+        (added, "were added since the training and are not scored"),
+        (missing, "of the training are missing"),
+        (changed, "have another content than in the training"),
+        (again, "of the validation hold images that were trained on, and are not scored"),
+    )
+    return tuple(f"{len(names):,} file(s) {what}: {quoted(names)}" for names, what in ways if names)
 
-    def listed(images: Iterable[ImageFile]) -> tuple[ListedFile, ...]:
-        paths = {one.path for one in images}
-        rows = (
-            ListedFile(layout.key(path), seen[path].size_bytes, seen[path].digest) for path in paths
-        )
-        return tuple(sorted(rows))
 
-    return SplitList(seed=seed, train=listed(train), validation=listed(validation))
+def list_split(contents: Contents, sides: Sides, seed: int) -> SplitList:
+    """Return the lists of the files of two parts."""
+    train, validation = (_listed(contents, side) for side in (sides.train, sides.validation))
+    return SplitList(seed=seed, train=train, validation=validation)
 
 
 def digest_of(lists: SplitList) -> str:
@@ -134,6 +115,9 @@ def digest_of(lists: SplitList) -> str:
     return digest.hexdigest()
 
 
-def paths_of(images: Sequence[ImageFile], layout: Layout) -> dict[Path, str]:
-    """Return the relative path of each file."""
-    return {one.path: layout.key(one.path) for one in images}
+def _listed(contents: Contents, images: Sequence[ImageFile]) -> tuple[ListedFile, ...]:
+    """Return every file of some images once, sorted."""
+    key, seen = contents.layout.key, contents.seen
+    paths = {path for one in images for path in one.files}
+    rows = (ListedFile(key(path), seen[path].size_bytes, seen[path].digest) for path in paths)
+    return tuple(sorted(rows))

@@ -9,28 +9,42 @@ that side goes there.  It goes back once other images of the class lie there.
 """
 
 import hashlib
+import re
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from tapetum.data.layout import ImageFile, quoted
 
-__all__ = ["Sides", "draw", "stable_split"]
+__all__ = ["Sides", "draw", "group_of", "stable_split"]
 
 
 class Sides(NamedTuple):
-    """The side of each image, and notes on what could not be kept.
+    """The images of both parts, where that comes from in a few words, and notes on it."""
 
-    Attributes:
-        validates: Whether an image validates, in the order of the images.
-        notes: Sentences without a full stop.
+    train: list[ImageFile]
+    validation: list[ImageFile]
+    how: str
+    notes: tuple[str, ...] = ()
+
+
+def group_of(key: str, folder: str, group_by: str | None) -> str:
+    """Return the group of an image: by default its file, so that frames and boxes stay together.
+
+    Args:
+        key: The relative path of the image.
+        folder: The folder that it lies in, below its class.
+        group_by: ``folder``, a regular expression on the relative path, or None.
     """
-
-    validates: tuple[bool, ...]
-    notes: tuple[str, ...]
+    if group_by == "folder":
+        return f"{folder}/" if folder else key
+    match = None if group_by is None else re.search(group_by, key)
+    if match is None:
+        return key
+    return match[1] if match.re.groups and match[1] is not None else match[0]
 
 
 def stable_split(images: Sequence[ImageFile], *, fraction: float, seed: int) -> Sides:
-    """Split images into training and validation.
+    """Split images by their groups.
 
     Args:
         images: Images with their group.
@@ -51,7 +65,9 @@ def stable_split(images: Sequence[ImageFile], *, fraction: float, seed: int) -> 
         _ensure(groups, validates, draws.__getitem__, side=True)
         _ensure(groups, validates, lambda group: -draws[group], side=False)
     notes = (f"one group alone cannot be split, so all of {quoted(lone)} trains",) if lone else ()
-    return Sides(tuple(validates[one.group] for one in images), notes)
+    train = [one for one in images if not validates[one.group]]
+    validation = [one for one in images if validates[one.group]]
+    return Sides(train, validation, f"chosen with seed {seed}", notes)
 
 
 def draw(seed: int, group: str) -> float:

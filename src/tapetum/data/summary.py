@@ -1,22 +1,15 @@
 """What a folder holds and how it was understood, as a record and in short lines for people."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from statistics import median_low
 from typing import Literal, NamedTuple
 
 from pydantic import NonNegativeInt, PositiveInt
 
-from tapetum.data.layout import ImageFile, Layout
-from tapetum.data.sizes import TrainingSize
-from tapetum.data.survey import Look, Surveyed, ValueRange
-from tapetum.images import LeftOut, display_name
+from tapetum.data.survey import ValueRange
 from tapetum.records import Record
 
-__all__ = ["FolderSummary", "summarise"]
+__all__ = ["Duplicate", "FolderSummary", "NotUsed", "PartSummary", "Sizes", "number_of_classes"]
 
-_UNEVEN = 3.0  # ratio of the largest to the smallest class from which a dataset is uneven
 _NUM_SHOWN = 3  # examples of files in one line
 _DEEP_BITS = 16
 
@@ -176,14 +169,12 @@ class FolderSummary(Record):
         return "; ".join(shown) + (looked if self.num_looked < self.num_files else "")
 
     def _left_out(self) -> str:
-        reasons = Counter(reason for _, reason in self.left_out)
-        first: dict[str, list[str]] = {}
+        by_reason: dict[str, list[str]] = {}
         for path, reason in self.left_out:
-            first.setdefault(reason, []).append(path)
-        shown = [
-            f"{count:,}: {reason} ({_some(first[reason])})" for reason, count in reasons.items()
-        ]
-        return "; ".join(shown)
+            by_reason.setdefault(reason, []).append(path)
+        return "; ".join(
+            f"{len(paths):,}: {reason} ({_some(paths)})" for reason, paths in by_reason.items()
+        )
 
     def _duplicates(self) -> str:
         if not self.duplicates:
@@ -206,136 +197,10 @@ class FolderSummary(Record):
         )
 
 
-def summarise(
-    layout: Layout,
-    seen: Mapping[Path, Surveyed],
-    train: Sequence[ImageFile],
-    validation: Sequence[ImageFile],
-    *,
-    size: TrainingSize,
-    values: Look,
-    split: str,
-    notes: Sequence[str] = (),
-    left_out: Sequence[LeftOut] = (),
-) -> FolderSummary:
-    """Return the summary of a folder.
-
-    Args:
-        layout: Its layout.
-        seen: Every readable file.
-        train: The training images.
-        validation: The validation images.
-        size: The training size.
-        values: What decoded images show.
-        split: Where the validation images come from, in a few words.
-        notes: Notes beside those of the layout.
-        left_out: Everything that is not used.
-    """
-    images = [*train, *validation]
-    files = {one.path for one in images}
-    every = files | {one.noisy_path for one in images if one.noisy_path is not None}
-    facts = [seen[file].facts for file in every]
-    colours: Counter[str] = Counter("RGB" if one.mode == "rgb" else "grey" for one in facts)
-    colours += Counter({"transparent": sum(one.has_alpha for one in facts)})
-    shown = {"colour": not values.has_colour and colours["RGB"] > 0}
-    parts = _part(train, layout), _part(validation, layout)
-    return FolderSummary(
-        folder=display_name(layout.root),
-        layout=_layout(layout),
-        notes=(
-            *layout.notes,
-            *notes,
-            *(["files in RGB show grey images"] if shown["colour"] and values.num_images else []),
-        ),
-        split=split,
-        train=parts[0],
-        validation=parts[1],
-        sizes=_sizes([seen[file] for file in files]),
-        size_px=size.size_px,
-        size_rule=size.rule,
-        odd=_smaller(layout, {file: seen[file] for file in files}, size.size_px),
-        colours=dict(colours),
-        bit_depths=dict(Counter(one.bit_depth for one in facts)),
-        ranges=dict(values.ranges),
-        num_looked=values.num_images,
-        formats=dict(Counter(one.format for one in facts)),
-        num_files=len(every),
-        num_pairs=sum(one.noisy_path is not None for one in images),
-        left_out=tuple(NotUsed(_inside(path, layout.root), reason) for path, reason in left_out),
-        duplicates=_duplicates(layout, seen, train, validation),
-        imbalance=_imbalance_of(parts[0].classes),
-    )
-
-
-def _layout(layout: Layout) -> str:
-    kinds = []
-    if layout.is_paired:
-        kinds.append("pairs of noisy and clean images")
-    if layout.class_names:
-        number = len(layout.class_names)
-        kinds.append(f"{number} {'class' if number == 1 else 'classes'}")
-    elif not layout.is_paired:
-        kinds.append("images without labels")
-    parts = "a training and a validation part" if layout.val is not None else "no parts"
-    return f"{' of '.join(kinds)}, {parts}"
-
-
-def _part(images: Sequence[ImageFile], layout: Layout) -> PartSummary:
-    counts = Counter(one.class_name for one in images)
-    return PartSummary(
-        num_images=len(images), classes={name: counts[name] for name in layout.class_names}
-    )
-
-
-def _sizes(files: Sequence[Surveyed]) -> Sizes:
-    ordered = sorted(files, key=lambda one: (one.shorter_side_px, one.facts.width_px))
-    sides = [one.shorter_side_px for one in ordered]
-
-    def size(one: Surveyed) -> tuple[int, int]:
-        return one.facts.width_px, one.facts.height_px
-
-    return Sizes(
-        smallest=size(ordered[0]),
-        median=size(ordered[sides.index(median_low(sides))]),
-        largest=size(ordered[-1]),
-        tenth_px=sides[int(0.1 * len(sides))],
-        ninetieth_px=sides[int(0.9 * (len(sides) - 1))],
-    )
-
-
-def _smaller(layout: Layout, files: Mapping[Path, Surveyed], size_px: int) -> tuple[str, ...]:
-    """Return the files that are smaller than the training size, with their size."""
-    small = {file: one.facts for file, one in files.items() if one.shorter_side_px < size_px}
-    return tuple(
-        sorted(
-            f"{layout.key(file)} ({facts.width_px} x {facts.height_px} px)"
-            for file, facts in small.items()
-        )
-    )
-
-
-def _duplicates(
-    layout: Layout,
-    seen: Mapping[Path, Surveyed],
-    train: Sequence[ImageFile],
-    validation: Sequence[ImageFile],
-) -> tuple[Duplicate, ...]:
-    trained = {seen[one.path].digest: one.path for one in train}
-    paths = sorted({one.path for one in validation if seen[one.path].digest in trained})
-    return tuple(
-        Duplicate(layout.key(trained[seen[path].digest]), layout.key(path)) for path in paths
-    )
-
-
-def _imbalance_of(counts: Mapping[str, int]) -> float | None:
-    present = [count for count in counts.values() if count]
-    if len(present) < 2 or max(present) < _UNEVEN * min(present):
-        return None
-    return max(present) / min(present)
-
-
-def _inside(path: Path, root: Path) -> str:
-    return display_name(path.relative_to(root) if path.is_relative_to(root) else path)
+def number_of_classes(class_names: Sequence[str]) -> str:
+    """Return the number of classes in words; empty without classes."""
+    number = len(class_names)
+    return f"{number} {'class' if number == 1 else 'classes'}" if number else ""
 
 
 def _counts(counts: Mapping[str, int]) -> str:

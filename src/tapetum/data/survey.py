@@ -2,22 +2,19 @@
 
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from tapetum.data.layout import ImageFile
+from tapetum.data.layout import ImageFile, Layout
+from tapetum.data.threads import Progress, in_threads
 from tapetum.errors import DataError
 from tapetum.images import ImageFacts, LeftOut, inspect_image, read_image
-from tapetum.provenance import usable_cores
 
 __all__ = ["Look", "Surveyed", "ValueRange", "frames_of", "look", "survey"]
 
-_MOST_THREADS = 8
 _WHOLE_BYTES = 64 * 2**20  # of larger files only both ends are read for the digest
 _NUM_LOOKED = 48  # images that are decoded to see which values are in use
 _LARGEST_LOOKED_PX = 40_000_000
@@ -41,21 +38,20 @@ class Surveyed(NamedTuple):
         """The smaller one of height and width."""
         return min(self.facts.height_px, self.facts.width_px)
 
+    @property
+    def size(self) -> str:
+        """Width and height in words."""
+        return f"{self.facts.width_px} x {self.facts.height_px} px"
+
 
 class ValueRange(NamedTuple):
-    """The stored values of the images of one bit depth.
-
-    Attributes:
-        lowest: The smallest value.
-        highest: The largest value.
-    """
+    """The lowest and the highest stored value of the images of one bit depth."""
 
     lowest: float
     highest: float
 
 
-@dataclass(frozen=True)
-class Look:
+class Look(NamedTuple):
     """What some images show once they are decoded.
 
     Attributes:
@@ -70,62 +66,48 @@ class Look:
 
 
 def survey(
-    images: Iterable[ImageFile], *, progress: Callable[[int, int], None] | None = None
+    images: Sequence[ImageFile], *, progress: Progress | None = None
 ) -> tuple[dict[Path, Surveyed], list[LeftOut]]:
-    """Look at each file once; return what was seen, and the unreadable files with the reason.
-
-    Args:
-        images: The images; several may be of one file.
-        progress: Called after each file with the number done and the number of all.
-    """
-    files = [path for one in images for path in (one.path, one.noisy_path) if path is not None]
-    files = list(dict.fromkeys(files))
-    seen: dict[Path, Surveyed] = {}
-    lost: list[LeftOut] = []
-    pool = ThreadPoolExecutor(min(_MOST_THREADS, usable_cores()))
-    try:
-        results = zip(files, pool.map(_survey, files), strict=True)
-        for done, (file, result) in enumerate(results, start=1):
-            if isinstance(result, Surveyed):
-                seen[file] = result
-            else:
-                lost.append(LeftOut(file, result))
-            if progress is not None:
-                progress(done, len(files))
-    finally:
-        pool.shutdown(cancel_futures=True)  # after an interrupt, do not wait for the rest
+    """Look at each file once; return what was seen, and the unreadable files with the reason."""
+    files = _files(images)
+    results = dict(zip(files, in_threads(_survey, files, progress), strict=True))
+    seen = {file: found for file, found in results.items() if isinstance(found, Surveyed)}
+    lost = [LeftOut(file, found) for file, found in results.items() if isinstance(found, str)]
     return seen, lost
 
 
-def frames_of(
-    images: Sequence[ImageFile], seen: Mapping[Path, Surveyed]
-) -> tuple[list[ImageFile], list[LeftOut]]:
-    """Return an image for each frame of each file, and the files that cannot be used.
+def frames_of(layout: Layout, seen: Mapping[Path, Surveyed], lost: Sequence[LeftOut]) -> Layout:
+    """Return a layout with an image for each frame of each file that can be used.
 
     Args:
-        images: Images, each of the first frame.
+        layout: Images, each of the first frame.
         seen: The files that have the header of an image.
+        lost: The others.
     """
-    frames: list[ImageFile] = []
-    lost: list[LeftOut] = []
-    for one in images:
-        clean, noisy = seen.get(one.path), seen.get(one.noisy_path or one.path)
-        if clean is None:
-            continue  # the survey has listed it
-        if noisy is None:
-            lost.append(LeftOut(one.path, "its noisy twin cannot be read"))
-            continue
-        number, other = clean.facts.num_frames, noisy.facts.num_frames
-        if number != other:
-            lost.append(LeftOut(one.path, f"it has {number} frames, its noisy twin {other}"))
-            continue
-        frames += [one._replace(frame=frame) for frame in range(1 if one.box else number)]
-    return frames, lost
+    faults = {one.path: _fault(one, seen) for one in layout.images if one.path in seen}
+    lost = [*lost, *(LeftOut(path, fault) for path, fault in faults.items() if fault)]
+
+    def frames(files: Sequence[ImageFile]) -> list[ImageFile]:
+        return [
+            one._replace(frame=frame)
+            for one in files
+            if faults.get(one.path, "unreadable") is None
+            for frame in range(1 if one.box else seen[one.path].facts.num_frames)
+        ]
+
+    return layout.changed(frames, lost)
 
 
-def look(
-    images: Sequence[ImageFile], seen: Mapping[Path, Surveyed], white: float | None = None
-) -> Look:
+def _fault(one: ImageFile, seen: Mapping[Path, Surveyed]) -> str | None:
+    """Return why an image cannot be used with its noisy twin."""
+    twin = seen.get(one.files[-1])
+    if twin is None:
+        return "its noisy twin cannot be read"
+    number, other = seen[one.path].facts.num_frames, twin.facts.num_frames
+    return None if number == other else f"it has {number} frames, its noisy twin {other}"
+
+
+def look(images: Sequence[ImageFile], seen: Mapping[Path, Surveyed], white: float | None) -> Look:
     """Decode some of the images, evenly spread, to see their colours and values.
 
     Args:
@@ -133,8 +115,7 @@ def look(
         seen: The files that have the header of an image.
         white: The stored value that 1.0 stands for in deep files.
     """
-    files = [path for one in images for path in (one.path, one.noisy_path) if path is not None]
-    files = [file for file in dict.fromkeys(files) if _is_small(seen[file])]
+    files = [file for file in _files(images) if _is_small(seen[file])]
     places = np.linspace(0, len(files) - 1, min(_NUM_LOOKED, len(files)))
     ranges: dict[int, ValueRange] = {}
     has_colour, num_images = False, 0
@@ -144,15 +125,17 @@ def look(
         except DataError:
             continue  # it is listed where all images are decoded
         num_images += 1
-        pixels = decoded.pixels
+        pixels, scale = decoded.pixels, decoded.white or 1.0
         has_colour |= len(pixels) == 3 and bool((pixels != pixels[:1]).any())
-        scale = decoded.white or 1.0
         lowest, highest = float(pixels.min()) * scale, float(pixels.max()) * scale
-        before = ranges.get(decoded.bit_depth, ValueRange(lowest, highest))
-        ranges[decoded.bit_depth] = ValueRange(
-            min(before.lowest, lowest), max(before.highest, highest)
-        )
+        known = ranges.get(decoded.bit_depth, (lowest, highest))
+        ranges[decoded.bit_depth] = ValueRange(min(known[0], lowest), max(known[1], highest))
     return Look(num_images, has_colour, ranges)
+
+
+def _files(images: Sequence[ImageFile]) -> list[Path]:
+    """Return every file of some images once."""
+    return list(dict.fromkeys(path for one in images for path in one.files))
 
 
 def _is_small(one: Surveyed) -> bool:
@@ -160,6 +143,7 @@ def _is_small(one: Surveyed) -> bool:
 
 
 def _survey(path: Path) -> Surveyed | str:
+    """Return what the file has, or why it cannot be read."""
     try:
         facts = inspect_image(path)
         with path.open("rb") as file:

@@ -14,7 +14,6 @@ Scores come from files at full resolution (:meth:`FolderDataset.sample`), as a d
 
 import copy
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,9 +23,10 @@ from numpy.typing import NDArray
 from tapetum.data.augmentation import Augmentation, Orientation
 from tapetum.data.dataset import ImageDataset, Sample, Samples
 from tapetum.data.layout import ImageFile
-from tapetum.data.loading import DecodedFile, decoding_threads
+from tapetum.data.loading import DecodedFile
 from tapetum.data.mirroring import MOST_IMAGES, THUMBNAIL_PX, check_mirror, reason_of_names
 from tapetum.data.regions import Region, part, window
+from tapetum.data.threads import in_threads
 from tapetum.images import DecodedImage, as_colour, read_image, resample
 from tapetum.noise import generator_for
 from tapetum.runtime import Preparation
@@ -128,11 +128,7 @@ class FolderDataset(ImageDataset):
             return self._changed(index, generator_for(seed, epoch, index, _CROP_KEY))
 
         kept = [self._images[i].kept is not None if train else i in self._kept for i in indices]
-        if all(kept):
-            views = [view(index) for index in indices]
-        else:
-            with ThreadPoolExecutor(decoding_threads()) as pool:
-                views = list(pool.map(view, indices))
+        views = [view(index) for index in indices] if all(kept) else in_threads(view, indices)
         labels = None if self._labels is None else self._labels[np.asarray(indices)]
         boxes = [one.boxes for one in views if one.boxes is not None]
         twins = [one.noisy for one in views if one.noisy is not None]
