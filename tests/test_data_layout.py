@@ -215,6 +215,29 @@ def test_doubt_is_refused_and_can_be_resolved(
         assert find_layout(tmp_path, Ask(layout=layout)).train
 
 
+@pytest.mark.parametrize(
+    ("names", "classes"),
+    [
+        (("cat.{}.jpg", "dog.{}.jpg"), "'cat', 'dog'"),
+        (("cat_00{}.png", "great_pyrenees_{}.png"), "'cat', 'great pyrenees'"),
+        (("IMG_{}.png", "DSC_{}.png"), ""),
+        (("p1_{}.png", "p2_{}.png"), ""),
+        (("{}.png", "x{}.png"), ""),
+    ],
+)
+def test_classes_in_file_names_are_noted(
+    tmp_path: Path, names: tuple[str, ...], classes: str
+) -> None:
+    """Numbered files of several words may have classes: that is said, and never guessed."""
+    for index in range(3):
+        for name in names:
+            draw(tmp_path / name.format(index))
+    layout = find_layout(tmp_path)
+    assert (layout.class_names, len(layout.train)) == ((), 6)
+    assert [note for note in layout.notes if f"classes {classes}:" in note] == list(layout.notes)
+    assert bool(layout.notes) is bool(classes)
+
+
 def test_two_parts_of_one_kind_are_refused(tmp_path: Path) -> None:
     """With val and valid nobody knows which one validates."""
     draw_tree(tmp_path, {"train/a": 2, "val/a": 2, "valid/a": 2})

@@ -35,24 +35,15 @@ def benchmark(
         shown="as the files of its training, else its own size",
     ),
     size: int | None = option(
-        None,
-        DATA,
-        "Side of the images in one pass, in pixels.",
-        shown="that of the network, or 224",
+        None, DATA, "Side of the images in one pass, in pixels.", shown="as the network, or 224"
     ),
     channels: int | None = option(
-        None,
-        DATA,
-        "Channels of the images: 1 for grey, 3 for RGB.",
-        shown="those of the network, or 3",
+        None, DATA, "Channels of the images: 1 (grey) or 3 (RGB).", shown="as the network, or 3"
     ),
     classes: int = option(100, DATA, "Number of classes of a named architecture."),
     batch: int = options.BATCH,
     threads: int | None = option(
-        None,
-        BUDGET,
-        "Inference threads.",
-        shown="as 'tapetum predict' for a package, else 1",
+        None, BUDGET, "Inference threads.", shown="as 'tapetum predict' for a package, else 1"
     ),
     runtime: options.RuntimeName = options.RUNTIME,
     pace_ms: float = option(
@@ -103,11 +94,7 @@ def benchmark(
     if json:
         answer(result.model_dump(mode="json") | {"keeps_target": result.keeps_target})
     else:
-        _show(result)
-        if size is None and result.calls is None:
-            say(f"timed at {result.conditions.width_px} px; --size gives another side")
-        if image is None and result.calls is not None:
-            say(f"called with an image of {result.calls.size}; --image gives another size")
+        _show(result, is_size_given=size is not None, is_image_given=image is not None)
     if result.keeps_target is False:
         raise typer.Exit(EXIT_TARGET_MISSED)
 
@@ -120,7 +107,7 @@ def _parse_size(text: str) -> tuple[int, int]:
     return int(height), int(width)
 
 
-def _show(result: "Benchmark") -> None:
+def _show(result: "Benchmark", *, is_size_given: bool, is_image_given: bool) -> None:
     header: tuple[str, ...] = ("", "median, ms", "95th percentile, ms")
     paced = result.paced
     if paced is not None:
@@ -139,6 +126,10 @@ def _show(result: "Benchmark") -> None:
     table(("one pass of the network", ""), rows, numbers=False)
     for line in verdict(result):
         say(line)
+    if not is_size_given and result.calls is None:
+        say(f"timed at {result.conditions.width_px} px; --size gives another side")
+    if not is_image_given and result.calls is not None:
+        say(f"called with an image of {result.calls.size}; --image gives another size")
 
 
 def _latencies(result: "Benchmark") -> list[tuple[str, ...]]:

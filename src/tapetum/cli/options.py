@@ -81,7 +81,7 @@ WHITE = option(
 RESIZE = option(
     None,
     DATA,
-    "How a labelled image becomes square: 'squash' stretches the whole image, 'letterbox' keeps "
+    "Way to make a labelled image square: 'squash' stretches the whole image, 'letterbox' keeps "
     "its proportions, 'crop' takes the central square.",
     shown="squash",
 )

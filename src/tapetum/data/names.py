@@ -6,10 +6,21 @@ are one part.  Words may also be written together, as in ``groundtruth``.
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from typing import Literal, NamedTuple
 
-__all__ = ["Meaning", "Part", "Side", "meaning", "renaming", "same_name", "unsided", "words"]
+__all__ = [
+    "Meaning",
+    "Part",
+    "Side",
+    "class_words",
+    "meaning",
+    "renaming",
+    "same_name",
+    "unsided",
+    "words",
+]
 
 Part = Literal["train", "val", "test"]
 Side = Literal["noisy", "clean"]
@@ -52,6 +63,8 @@ _COUNTED = frozenset(
     {"batch", "session", "day", "week", "month", "fold", "run", "patient", "subject", "camera"}
     | {"cam", "folder", "dir", "scene", "video", "sequence", "seq", "take", "lot"}
 )
+_NEARLY = 0.9  # of all names
+_CAMERAS = frozenset({"dsc", "dscn", "dscf", "pxl", "gopr", "mvimg", "dji", "p", "screenshot"})
 _GLUED = ("set", "data", "dataset", "images", "imgs", "img")
 
 
@@ -118,6 +131,22 @@ def unsided(name: str) -> tuple[str, ...]:
 def same_name(name: str) -> str:
     """Return the form in which names of classes are compared between parts."""
     return " ".join(unicodedata.normalize("NFC", name).split()).casefold()
+
+
+def class_words(stems: Iterable[str]) -> list[str]:
+    """Return what looks like classes in numbered names, such as ``cat.0`` and ``dog.1``.
+
+    Nearly every name has a number and a word that others have, too; there are several such words.
+    """
+    counts: Counter[str] = Counter()
+    for stem in stems:
+        spoken = [word for word in words(stem) if not word.isdigit() and word not in _FILLERS]
+        is_numbered = any(letter.isdigit() for letter in stem)
+        is_class = is_numbered and spoken and not _CAMERAS & set(spoken)
+        counts[" ".join(spoken) if is_class else ""] += 1
+    found = {name: count for name, count in counts.items() if name and count > 1}
+    is_clear = len(found) > 1 and sum(found.values()) >= _NEARLY * counts.total()
+    return sorted(found) if is_clear else []
 
 
 def renaming(names: Sequence[str], ours: Sequence[str]) -> dict[str, str | None]:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from tapetum.data.layout import Findings, ImageFile, PartFiles, doubt, examples, quoted
-from tapetum.data.names import meaning, same_name
+from tapetum.data.names import class_words, meaning, same_name
 from tapetum.data.pairing import SURE, Pairs, is_mask_of, likeness, pair_files, pair_folders
 from tapetum.data.tree import Node
 from tapetum.errors import DataError
@@ -189,6 +189,12 @@ def _flat(node: Node, found: Findings) -> PartFiles:
         return PartFiles(tuple(_file(file, node, None) for file in files))
     pairs = pair_files(files)
     if not pairs.twins:
+        classes = class_words(file.stem for file in files)
+        if classes:
+            found.notes.append(
+                f"file names look like the classes {quoted(classes)}: put them into folders, or "
+                "give a table with --labels"
+            )
         return PartFiles(tuple(_file(file, node, None) for file in files))
     if 2 * len(pairs.twins) < _MOST * len(files):
         raise doubt(

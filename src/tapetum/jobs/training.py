@@ -83,13 +83,13 @@ def train(
             :class:`tapetum.data.Augmentation`, such as ``{"mirror": "off"}``.
         size_px: Height and width of the training images; by default the folder decides.
         channels: 1 (grey) or 3 (RGB); by default the folder decides.
-        resume: Whether to continue an interrupted run; the result of a finished one is returned.
+        resume: Whether to continue an interrupted run; a finished one returns its result.
         overwrite: Whether to replace an older run.
         progress: Called after each step.
         digits: Options of a folder or of digits; see :class:`tapetum.jobs.DataOptions`.
 
     Returns:
-        The result of the training with scores, as in ``result.json``.
+        The content of ``result.json``, with scores.
 
     Raises:
         InputError: The dataset, the architecture, the recipe or the folder cannot be used.
@@ -97,26 +97,18 @@ def train(
     """
     folder = as_path(out, "the folder of a run")
     prepare_process()  # before torch starts its threads
-    fields = {"epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate}
-    changes = {**fields, "seed": seed}
+    form = {"size_px": size_px, "channels": channels}
+    changes = {"epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate}
+    changes |= {"seed": seed}
     chosen = choose_recipe(recipe, data, noise=noise, protocol=protocol, changes=changes)
     chosen = augmentation_of(chosen, augmentation)
-    form = {"size_px": size_px, "channels": channels}
     dataset = open_logged(data, seed=chosen.seed, progress=progress, **form, **digits)
     network = build(architecture_for(architecture, dataset), seed=chosen.seed)
     chosen = suit(chosen, dataset, batch_size=batch_size, augmentation=augmentation)
     if resume:
         RUNS.open(folder)  # a mistyped folder must not start a new training
-    return train_network(
-        network,
-        chosen,
-        dataset,
-        folder,
-        report=True,
-        resume=resume,
-        overwrite=overwrite,
-        progress=progress,
-    )
+    given: dict[str, Any] = {"resume": resume, "overwrite": overwrite, "progress": progress}
+    return train_network(network, chosen, dataset, folder, report=True, **given)
 
 
 def train_network(
