@@ -103,7 +103,7 @@ def test_arrays_come_back_in_the_layout_in_which_they_were_given(
         (np.zeros((0, 3)), "is empty"),
         (np.array([["a"]]), "is not an image; pass uint8"),
     ],
-    ids=lambda value: str(value)[:30],
+    ids=lambda value: value[:30] if isinstance(value, str) else type(value).__name__,
 )
 def test_what_is_no_image_is_refused_in_one_sentence(image: Any, fault: str) -> None:
     """The sentence names the likely mistake."""
