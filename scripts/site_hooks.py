@@ -28,7 +28,8 @@ def on_files(files: Files, config: Any) -> Files:
     from house import room_faces
 
     files.append(File.generated(config, "reference/cli.md", content=reference()))
-    described = (Path(config.docs_dir) / "reference" / "api.md").read_text()
+    written = sorted((Path(config.docs_dir) / "reference").glob("*.md"))
+    described = "\n".join(path.read_text() for path in written)
     rooms = rooms_page(room_faces(), but=re.findall(r"^::: (\S+)", described, re.MULTILINE))
     files.append(File.generated(config, "reference/rooms.md", content=rooms))
     return files
