@@ -3,15 +3,18 @@
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from folders import draw, draw_pairs, draw_tree
-from tapetum.data import describe_folder
+from tapetum.data import describe_folder, loading
 from tapetum.data.folder import open_folder
+from tapetum.data.layout import ImageFile
 from tapetum.data.sizes import training_size
+from tapetum.images import decode_frames
 
 
 @pytest.mark.parametrize(
@@ -79,6 +82,29 @@ def test_frames_of_a_file_stay_together(tmp_path: Path) -> None:
     opened = open_folder(tmp_path, seed=0)
     assert len(opened.train) + len(opened.validation) == 12
     assert len(opened.validation) % 3 == 0
+
+
+def test_an_animation_is_decoded_from_its_start_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All frames of a file come from one pass over it."""
+    frames = [
+        Image.fromarray(np.random.default_rng(i).integers(0, 99, (16, 16), np.uint8))
+        for i in range(9)
+    ]
+    frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
+    files = [ImageFile(tmp_path / "a.gif", None, None, number) for number in range(9)]
+    calls: list[Any] = []
+
+    def counted(*args: Any, **options: Any) -> Any:
+        calls.append(options["only"])
+        return decode_frames(*args, **options)
+
+    monkeypatch.setattr(loading, "decode_frames", counted)
+    loaded, lost = loading.load_all(files, loading.Decoding(), kept_bytes=2**20)
+    assert (len(loaded), lost, calls) == (9, [], [list(range(9))])
+    for one, frame in zip(loaded, frames, strict=True):
+        np.testing.assert_array_equal(one.pixels().clean[0], np.asarray(frame))
 
 
 def test_everything_left_out_has_a_reason(tmp_path: Path) -> None:

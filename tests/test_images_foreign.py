@@ -12,7 +12,6 @@ from PIL import Image
 from tapetum.errors import DataError
 from tapetum.images import (
     DecodedImage,
-    decode_image,
     facts,
     inspect_image,
     read_frames,
@@ -20,7 +19,7 @@ from tapetum.images import (
     source,
 )
 from tapetum.images.reading import looks_like_image
-from tapetum.images.writing import encode_image
+from tapetum.images.writing import encode_frames
 
 HEIC = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(64)
 
@@ -63,7 +62,7 @@ def test_photos_of_phones_are_read() -> None:
     """HEIC files are read and written where the package for them is installed."""
     pytest.importorskip("pillow_heif")
     image = DecodedImage(np.full((3, 32, 48), 0.5, np.float32), None, 8, "rgb")
-    again = decode_image(encode_image(image, ".heic"))
+    again = read_image(b"".join(encode_frames([image], ".heic", 1)))
     assert again.format == "HEIF"
     assert np.abs(again.pixels - image.pixels).max() < 0.03
 
@@ -93,10 +92,10 @@ def test_unusual_tiff_needs_an_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     values = np.random.default_rng(0).random((9, 7, 3), dtype=np.float32)
     file = io.BytesIO()
     tifffile.imwrite(file, values, photometric="rgb")
-    np.testing.assert_array_equal(decode_image(file.getvalue()).to_samples(), values)
+    np.testing.assert_array_equal(read_image(file.getvalue()).to_samples(), values)
     monkeypatch.setattr(source, "importlib", _Without())
     with pytest.raises(DataError, match=r"this needs tifffile.*\[tiff\]"):
-        decode_image(file.getvalue())
+        read_image(file.getvalue())
 
 
 class _Without:
@@ -129,13 +128,13 @@ def test_a_sparse_giant_costs_nothing(tmp_path: Path) -> None:
 def test_memory_sets_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     """A file that would fill half of the memory is refused before it is decoded, unless allowed."""
     image = DecodedImage(np.zeros((3, 1000, 1000), np.float32), None, 8, "rgb")
-    content = encode_image(image)
+    content = b"".join(encode_frames([image], ".png", 1))
     monkeypatch.setattr(facts, "memory_bytes", lambda: 50_000_000)
     with pytest.raises(DataError, match=r"too many pixels: 1000 x 1000.*--max-megapixels 2"):
-        decode_image(content)
-    assert decode_image(content, max_megapixels=2).pixels.shape == (3, 1000, 1000)
+        read_image(content)
+    assert read_image(content, max_megapixels=2).pixels.shape == (3, 1000, 1000)
     with pytest.raises(DataError, match="the limit is 0"):
-        decode_image(content, max_megapixels=0.4)
+        read_image(content, max_megapixels=0.4)
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "RGB"])
@@ -146,7 +145,7 @@ def test_bombs_are_refused_by_their_header(mode: str, monkeypatch: pytest.Monkey
     Image.new(mode, (9000, 9000)).save(file, "PNG")
     assert len(file.getvalue()) < 300_000
     with pytest.raises(DataError, match="too many pixels"):
-        decode_image(file.getvalue())
+        read_image(file.getvalue())
 
 
 def test_many_frames_count_together(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

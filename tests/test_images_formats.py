@@ -3,6 +3,8 @@
 import functools
 import io
 import itertools
+import weakref
+from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -16,7 +18,6 @@ from PIL import Image, ImageCms, PngImagePlugin, TiffImagePlugin
 from tapetum.errors import DataError
 from tapetum.images import (
     DecodedImage,
-    decode_image,
     inspect_image,
     output_format,
     read_frames,
@@ -26,7 +27,7 @@ from tapetum.images import (
 )
 from tapetum.images.decoded import Metadata, Resolution
 from tapetum.images.reading import looks_like_image
-from tapetum.images.writing import encode_frames, encode_image
+from tapetum.images.writing import encode_frames
 
 HEIGHT, WIDTH = 12, 17
 
@@ -92,7 +93,7 @@ def test_lossless_files_return_every_value(
     """Each frame has its pixels, alpha, depth and order after a file without loss."""
     path = tmp_path / f"x{suffix}"
     given = [drawn(mode, depth, has_alpha, seed) for seed in range(num_frames)]
-    write_frames(path, given)
+    write_frames(path, given, num_frames=len(given))
     taken = list(read_frames(path))
     assert len(taken) == num_frames
     for before, after in zip(given, taken, strict=True):
@@ -111,7 +112,8 @@ def test_header_says_what_decoding_finds(
 ) -> None:
     """Size, frames, mode, depth and alpha are known before an image is decoded."""
     path = tmp_path / f"x{suffix}"
-    write_frames(path, [drawn(mode, depth, has_alpha, seed) for seed in range(num_frames)])
+    given = (drawn(mode, depth, has_alpha, seed) for seed in range(num_frames))
+    write_frames(path, given, num_frames=num_frames)
     facts = inspect_image(path)
     assert (facts.height_px, facts.width_px, facts.num_frames) == (HEIGHT, WIDTH, num_frames)
     mode = "rgb" if suffix == ".webp" else mode  # which has no grey
@@ -125,7 +127,8 @@ def test_a_file_type_is_kept(
 ) -> None:
     """An image that was read from a file is written as the same kind of file."""
     path = tmp_path / f"x{suffix}"
-    write_frames(path, [drawn(mode, depth, has_alpha, seed) for seed in range(num_frames)])
+    given = (drawn(mode, depth, has_alpha, seed) for seed in range(num_frames))
+    write_frames(path, given, num_frames=num_frames)
     assert output_format(read_image(path), suffix=suffix, num_frames=num_frames).suffix == suffix
 
 
@@ -195,7 +198,7 @@ def test_what_a_file_says_is_carried_over(suffix: str, depth: int, tmp_path: Pat
         dpi=(300, 150),
         exif=exif,
     )
-    source = decode_image(jpeg)
+    source = read_image(jpeg)
     assert source.pixels.shape == (3, WIDTH, HEIGHT)
     image = replace(source, bit_depth=depth, white=None)
     write_image(tmp_path / f"x{suffix}", image)
@@ -259,7 +262,7 @@ def test_an_animation_keeps_its_time(suffix: str, tmp_path: Path) -> None:
     frames[0].save(
         path, save_all=True, append_images=frames[1:], duration=durations, loop=3, lossless=True
     )
-    write_frames(tmp_path / f"y{suffix}", read_frames(path))
+    write_frames(tmp_path / f"y{suffix}", read_frames(path), num_frames=4)
     again = list(read_frames(tmp_path / f"y{suffix}"))
     assert [frame.metadata.duration_ms for frame in again] == durations
     assert again[0].metadata.loop == 3
@@ -284,10 +287,30 @@ def test_a_few_colours_fit_a_gif(tmp_path: Path) -> None:
 def test_a_stack_says_its_number(tmp_path: Path) -> None:
     """A frame is read by its number, from 0; a number beyond the last is refused."""
     given = [drawn("grey", 16, seed=seed) for seed in range(5)]
-    write_frames(tmp_path / "x.tif", given)
+    write_frames(tmp_path / "x.tif", given, num_frames=len(given))
     np.testing.assert_array_equal(read_image(tmp_path / "x.tif", frame=3).pixels, given[3].pixels)
     with pytest.raises(DataError, match=r"x\.tif: it has 5 frames, no frame 5"):
         read_image(tmp_path / "x.tif", frame=5)
+
+
+@pytest.mark.parametrize("suffix", [".tif", ".npy"])
+def test_stacks_are_written_frame_by_frame(suffix: str, tmp_path: Path) -> None:
+    """A frame is asked for when the one before it is on the disk: two are never held."""
+    held: list[weakref.ref[DecodedImage]] = []
+
+    def frames() -> Iterator[DecodedImage]:
+        for seed in range(6):
+            image = drawn("rgb", 16, seed=seed)
+            held.append(weakref.ref(image))
+            yield image
+            del image
+            assert sum(each() is not None for each in held) <= 2  # one is in the hands of a loop
+
+    write_frames(tmp_path / f"x{suffix}", frames(), num_frames=6)
+    again = list(read_frames(tmp_path / f"x{suffix}"))
+    assert len(again) == 6
+    for seed, frame in enumerate(again):
+        np.testing.assert_array_equal(frame.pixels, drawn("rgb", 16, seed=seed).pixels)
 
 
 def test_smaller_copies_are_no_frames(tmp_path: Path) -> None:
@@ -345,7 +368,7 @@ def test_resolution_goes_to_other_types(tmp_path: Path) -> None:
 def test_wrong_ending_does_not_matter(tmp_path: Path) -> None:
     """The content says what a file is, whatever its name."""
     path = tmp_path / "photo.txt"
-    path.write_bytes(encode_image(drawn("rgb", 8)))
+    path.write_bytes(b"".join(encode_frames([drawn("rgb", 8)], ".png", 1)))
     assert looks_like_image(path)
     assert output_format(read_image(path), suffix=path.suffix).suffix == ".png"
 
@@ -353,14 +376,14 @@ def test_wrong_ending_does_not_matter(tmp_path: Path) -> None:
 def test_frames_of_no_image_are_refused() -> None:
     """A file without any frame cannot be written."""
     with pytest.raises(DataError, match="no frame"):
-        encode_frames([], ".tif")
+        encode_frames([], ".tif", 0)
 
 
 def array_like(values: NDArray[Any]) -> DecodedImage:
     """What is read from an array in a file."""
     file = io.BytesIO()
     np.save(file, values)
-    return decode_image(file.getvalue())
+    return read_image(file.getvalue())
 
 
 def test_an_array_is_an_image() -> None:

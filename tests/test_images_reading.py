@@ -15,12 +15,11 @@ from tapetum.errors import DataError
 from tapetum.images import (
     DecodedImage,
     as_colour,
-    decode_image,
     output_format,
     read_image,
     write_image,
 )
-from tapetum.images.writing import encode_image
+from tapetum.images.writing import encode_frames
 
 HEIGHT, WIDTH = 13, 17
 
@@ -60,14 +59,13 @@ def png_chunk(kind: bytes, content: bytes) -> bytes:
 def png_with_key(values: NDArray[np.uint16], key: tuple[int, ...]) -> bytes:
     """A 16-bit PNG in which one value, or one colour, is transparent."""
     channels = values.shape[2]
-    content = encode_image(
-        DecodedImage(
-            pixels=np.moveaxis(values.astype(np.float32) / np.float32(65535), 2, 0),
-            alpha=None,
-            bit_depth=16,
-            mode="grey" if channels == 1 else "rgb",
-        )
+    written = DecodedImage(
+        pixels=np.moveaxis(values.astype(np.float32) / np.float32(65535), 2, 0),
+        alpha=None,
+        bit_depth=16,
+        mode="grey" if channels == 1 else "rgb",
     )
+    content = b"".join(encode_frames([written], ".png", 1))
     place = content.index(b"IDAT") - 4
     return (
         content[:place] + png_chunk(b"tRNS", struct.pack(f">{channels}H", *key)) + content[place:]
@@ -90,7 +88,7 @@ def test_png_returns_what_was_written(tmp_path: Path, channels: int, bit_depth: 
 
 def test_pillow_agrees_on_our_sixteen_bits() -> None:
     """Pillow opens the 16-bit PNG that we write and sees the high byte of every sample."""
-    content = encode_image(image(3, 16))
+    content = b"".join(encode_frames([image(3, 16)], ".png", 1))
     np.testing.assert_array_equal(
         np.asarray(Image.open(io.BytesIO(content))), samples(3, 16) >> 8, strict=False
     )
@@ -112,7 +110,7 @@ def test_deep_tiff_is_read_whole(channels: int, compression: str | None, byte_or
         photometric="minisblack" if channels == 1 else "rgb",
         extrasamples=["unassalpha"] if channels == 4 else None,
     )
-    read = decode_image(file.getvalue())
+    read = read_image(file.getvalue())
     assert read.bit_depth == 16
     np.testing.assert_array_equal(np.moveaxis(read.to_integers(), 0, 2), values[:, :, :3])
 
@@ -122,7 +120,7 @@ def test_key_value_becomes_alpha(mode: str) -> None:
     """In a 16-bit PNG with a transparent value exactly the pixels of that value are clear."""
     values = samples(1 if mode == "grey" else 3, 16)
     key = tuple(int(value) for value in values[2, 3])
-    read = decode_image(png_with_key(values, key))
+    read = read_image(png_with_key(values, key))
     assert read.alpha is not None
     np.testing.assert_array_equal(read.alpha == 0, (values == np.array(key)).all(axis=2))
 
@@ -135,7 +133,7 @@ def test_palette_is_looked_up(is_grey: bool, has_alpha: bool) -> None:
     image = Image.new("P", (4, 2), color=len(colours) - 1)
     image.putpalette(colours.astype(np.uint8).tobytes())
     options = {"transparency": len(colours) - 1} if has_alpha else {}
-    read = decode_image(file_bytes(image, **options))
+    read = read_image(file_bytes(image, **options))
     assert read.mode == ("grey" if is_grey else "rgb")
     np.testing.assert_array_equal(
         read.to_integers()[:, 0, 0], colours[-1][: 1 if is_grey else 3], strict=False
@@ -163,7 +161,7 @@ def test_exif_turn_is_undone(orientation: int, bit_depth: int) -> None:
     exif = Image.Exif()
     exif[0x0112] = orientation
     image = Image.fromarray(np.ascontiguousarray(stored))
-    read = decode_image(file_bytes(image, exif=exif))
+    read = read_image(file_bytes(image, exif=exif))
     np.testing.assert_array_equal(read.to_integers()[0], upright)
 
 
@@ -183,7 +181,7 @@ def test_exif_turn_is_undone(orientation: int, bit_depth: int) -> None:
 )
 def test_every_usual_kind_is_read(mode: str, file_format: str, expected: str) -> None:
     """Kinds of 8-bit images that cameras and programs write come in as grey or RGB."""
-    read = decode_image(file_bytes(Image.new(mode, (WIDTH, HEIGHT)), file_format))
+    read = read_image(file_bytes(Image.new(mode, (WIDTH, HEIGHT)), file_format))
     assert (read.mode, read.bit_depth, read.pixels.shape[1:]) == (expected, 8, (HEIGHT, WIDTH))
 
 
@@ -213,7 +211,7 @@ def test_too_many_pixels_are_refused() -> None:
     header = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 0, 0, 0, 0)
     content = b"\x89PNG\r\n\x1a\n" + png_chunk(b"IHDR", header) + png_chunk(b"IDAT", b"")
     with pytest.raises(DataError, match="too many pixels"):
-        decode_image(content)
+        read_image(content)
 
 
 def test_missing_file_is_named(tmp_path: Path) -> None:

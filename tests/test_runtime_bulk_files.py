@@ -2,7 +2,10 @@
 
 import json
 import os
+import weakref
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -93,7 +96,7 @@ def test_all_frames_come_back_in_one_file(ending: str, joint: Path, tmp_path: Pa
     frames = np.random.default_rng(0).random((12, 1, 16, 16), dtype=np.float32)
     images = [DecodedImage(frame, None, 8, "grey") for frame in frames]
     (tmp_path / "in").mkdir()
-    write_frames(tmp_path / "in" / f"movie{ending}", images)
+    write_frames(tmp_path / "in" / f"movie{ending}", images, num_frames=12)
     job = Job(
         package=joint,
         paths=[tmp_path / "in"],
@@ -110,6 +113,28 @@ def test_all_frames_come_back_in_one_file(ending: str, joint: Path, tmp_path: Pa
         written = {getattr(row, name) for row in rows}
         assert len(written) == 1
         assert len(list(read_frames(Path(written.pop())))) == 12
+
+
+def test_one_frame_is_in_memory_at_a_time(
+    joint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stack is read, predicted and written frame by frame, whatever its length."""
+    frames, alive, most = [np.full((1, 16, 16), 0.5, np.float32)] * 12, list[Any](), 0
+
+    def watched(*args: Any, **options: Any) -> Iterator[DecodedImage]:
+        nonlocal most
+        for frame in read_frames(*args, **options):
+            alive.append(weakref.ref(frame))
+            most = max(most, sum(each() is not None for each in alive))
+            yield frame
+
+    path = tmp_path / "x.tif"
+    images = (DecodedImage(frame, None, 16, "grey") for frame in frames)
+    write_frames(path, images, num_frames=12)
+    monkeypatch.setattr("tapetum.runtime.bulk.files.read_frames", watched)
+    run_job(Job(package=joint, paths=[path], out=tmp_path / "out"), ONE)
+    assert len(list(read_rows(tmp_path / "out"))) == len(alive) == 12
+    assert most <= 3
 
 
 def test_the_file_type_is_that_of_the_image_or_the_requested_one(
@@ -288,8 +313,8 @@ def test_a_full_disk_stops_the_job_with_its_reason(
 ) -> None:
     """Every other image would fail as well; what is done stays done."""
 
-    def full(path: Path, frames: object) -> None:
-        del frames
+    def full(path: Path, frames: object, num_frames: int) -> None:
+        del frames, num_frames
         if path.name == "deep.png":
             raise DataError(f"cannot write {path}") from OSError(28, "No space left on device")
 

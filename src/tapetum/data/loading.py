@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
@@ -16,13 +17,15 @@ from numpy.typing import NDArray
 from tapetum.data.layout import ImageFile
 from tapetum.data.threads import Progress, in_threads
 from tapetum.errors import DataError
-from tapetum.images import DecodedImage, LeftOut, decode_image, resample
+from tapetum.images import DecodedImage, LeftOut, decode_frames, resample
 from tapetum.runtime import Preparation
 
 __all__ = ["DecodedFile", "Decoding", "load_all"]
 
 Integers = NDArray[np.uint8] | NDArray[np.uint16]
 """A stored image, (c, h, w); the largest value of the type is white."""
+
+_AT_ONCE = 64  # frames of a file: a thread reads the file up to its first one
 
 
 class Pixels(NamedTuple):
@@ -77,7 +80,8 @@ class DecodedFile:
         if self.kept is not None:
             return self.kept
         try:
-            return _read(self.file, self.decoding)[0]
+            streams = _streams([self.file], self.decoding)
+            return _read(self.file, *streams, self.decoding)[0]
         except DataError as error:
             raise DataError(
                 f"{self.file.path} could be read before, but now {error.problem}", error.remedy
@@ -97,17 +101,62 @@ def load_all(
         files: The images: files, or frames of files.
         decoding: How they are decoded.
         kept_bytes: Memory for the images; images beyond it are not kept.
-        progress: Called after every image.
+        progress: Called after every file.
     """
     memory = _Memory(kept_bytes)
-    results = in_threads(lambda file: _load(file, decoding, memory), files, progress)
+    groups = in_threads(
+        lambda frames: _load_frames(frames, decoding, memory), _by_file(files), progress
+    )
+    results = list(chain.from_iterable(groups))
     loaded = [one for one in results if isinstance(one, DecodedFile)]
     return loaded, [one for one in results if isinstance(one, LeftOut)]
 
 
-def _load(file: ImageFile, decoding: Decoding, memory: "_Memory") -> DecodedFile | LeftOut:
+def _by_file(files: Sequence[ImageFile]) -> list[list[ImageFile]]:
+    """Return frames that follow each other in one file together, so that none is decoded twice."""
+    groups: list[list[ImageFile]] = []
+    for file in files:
+        last = groups[-1][-1] if groups else None
+        is_same = last is not None and (last.path, last.noisy_path) == (file.path, file.noisy_path)
+        if last is None or not is_same or file.frame <= last.frame or len(groups[-1]) == _AT_ONCE:
+            groups.append([])
+        groups[-1].append(file)
+    return groups
+
+
+def _streams(
+    frames: Sequence[ImageFile], decoding: Decoding
+) -> tuple[Iterator[DecodedImage], Iterator[DecodedImage] | None]:
+    """Return the decoded frames of a file and of its noisy twin, one by one."""
+    first, numbers = frames[0], [file.frame for file in frames]
+    clean = decode_frames(first.path, white=decoding.white, only=numbers)
+    if first.noisy_path is None:
+        return clean, None
+    return clean, decode_frames(first.noisy_path, white=decoding.white, only=numbers)
+
+
+def _load_frames(
+    frames: Sequence[ImageFile], decoding: Decoding, memory: "_Memory"
+) -> list[DecodedFile | LeftOut]:
+    """Decode the frames of a file; behind a damaged one, each is read on its own."""
+    streams = _streams(frames, decoding)
+    loaded: list[DecodedFile | LeftOut] = []
+    for file in frames:
+        one = _load(file, streams, decoding, memory)
+        if isinstance(one, LeftOut):
+            streams = _streams(frames[len(loaded) + 1 :] or [file], decoding)
+        loaded.append(one)
+    return loaded
+
+
+def _load(
+    file: ImageFile,
+    streams: tuple[Iterator[DecodedImage], Iterator[DecodedImage] | None],
+    decoding: Decoding,
+    memory: "_Memory",
+) -> DecodedFile | LeftOut:
     try:
-        pixels, notes = _read(file, decoding)
+        pixels, notes = _read(file, *streams, decoding)
     except DataError as error:
         return LeftOut(file.path, error.problem)
     height, width = pixels.clean.shape[1:]
@@ -122,13 +171,18 @@ def _load(file: ImageFile, decoding: Decoding, memory: "_Memory") -> DecodedFile
     )
 
 
-def _read(file: ImageFile, decoding: Decoding) -> tuple[Pixels, tuple[str, ...]]:
-    """Return the pixels of an image and its twin, and the notes of its decoding."""
-    clean = decode_image(file.path, white=decoding.white, frame=file.frame)
-    if file.noisy_path is None:
+def _read(
+    file: ImageFile,
+    clean_frames: Iterator[DecodedImage],
+    noisy_frames: Iterator[DecodedImage] | None,
+    decoding: Decoding,
+) -> tuple[Pixels, tuple[str, ...]]:
+    """Return the pixels of the next image and its twin, and the notes of its decoding."""
+    clean = next(clean_frames)
+    if noisy_frames is None:
         return Pixels(_kept(clean, decoding), None), clean.notes
     with _of_twin(file):
-        noisy = decode_image(file.noisy_path, white=decoding.white, frame=file.frame)
+        noisy = next(noisy_frames)
     if noisy.pixels.shape[1:] != clean.pixels.shape[1:]:
         problem = f"it is {_size(clean)}, its noisy twin {_size(noisy)}"
         raise DataError(problem, "give twins the same size")

@@ -12,7 +12,6 @@ from tapetum.images.levels import FoundWhite, find_white_level
 from tapetum.images.reading import (
     IMAGE_SUFFIXES,
     decode_frames,
-    decode_image,
     inspect_image,
     read_frames,
     read_image,
@@ -31,7 +30,6 @@ __all__ = [
     "StoredImage",
     "as_colour",
     "decode_frames",
-    "decode_image",
     "display_name",
     "find_white_level",
     "inspect_image",

@@ -4,7 +4,7 @@ Values are those that the file stores. Signed ones are moved up to start at 0, a
 lowest value is white are inverted. Windows and rescaling to physical units are not applied.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -39,8 +39,8 @@ def dicom_facts(source: Source) -> ImageFacts:
     )
 
 
-def dicom_frames(source: Source, *, only: int | None = None) -> Iterator[StoredImage]:
-    """Decode the frames of a DICOM file, or one of them."""
+def dicom_frames(source: Source, *, only: Sequence[int] | None = None) -> Iterator[StoredImage]:
+    """Decode the frames of a DICOM file, or some of them."""
     header = _header(source)
     kind, bits = str(header.PhotometricInterpretation), int(header.BitsStored)
     if int(header.SamplesPerPixel) not in (1, 3) or kind == "PALETTE COLOR" or bits > 16:

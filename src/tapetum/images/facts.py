@@ -64,17 +64,16 @@ def pillow_facts(source: Source) -> ImageFacts:
         )
 
 
-def chosen_frames(num_frames: int, only: int | None) -> Sequence[int]:
-    """Return the numbers of all frames, or of the one that is wanted.
+def chosen_frames(num_frames: int, only: Sequence[int] | None) -> Sequence[int]:
+    """Return the numbers of all frames, or of those that are wanted.
 
     Raises:
         DataError: There is no such frame.
     """
-    if only is None:
-        return range(num_frames)
-    if not 0 <= only < num_frames:
-        raise DataError(f"it has {num_frames} frames, no frame {only}", "count from 0")
-    return [only]
+    for index in only or ():
+        if not 0 <= index < num_frames:
+            raise DataError(f"it has {num_frames} frames, no frame {index}", "count from 0")
+    return range(num_frames) if only is None else only
 
 
 def frame_indices(image: Image.Image) -> list[int]:

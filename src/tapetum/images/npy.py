@@ -1,7 +1,7 @@
 """Read and write arrays of numpy as images: (h, w), (h, w, c), or frames of these."""
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +34,8 @@ def npy_facts(source: Source) -> ImageFacts:
     )
 
 
-def npy_frames(source: Source, *, only: int | None = None) -> Iterator[StoredImage]:
-    """Read the frames of an array, or one of them; the others stay on the disk."""
+def npy_frames(source: Source, *, only: Sequence[int] | None = None) -> Iterator[StoredImage]:
+    """Read the frames of an array, or some of them; the others stay on the disk."""
     values = _frames(source)
     for index in chosen_frames(len(values), only):
         kind = np.float32 if values.dtype.kind == "f" else values.dtype.newbyteorder("=")
@@ -43,14 +43,23 @@ def npy_frames(source: Source, *, only: int | None = None) -> Iterator[StoredIma
         yield StoredImage(samples, format="NPY")
 
 
-def encode_npy(frames: Sequence[Samples]) -> bytes:
+def encode_npy(frames: Iterable[Samples], num_frames: int) -> Iterator[bytes]:
     """Encode frames as the bytes of an array: (n, h, w, c) for many, (h, w) for one of grey."""
-    values = np.stack(frames) if len(frames) > 1 else frames[0]
-    if values.shape[2:] == (1,):
-        values = values[:, :, 0]
-    file = io.BytesIO()
-    np.save(file, values, allow_pickle=False)
-    return file.getvalue()
+    shape: tuple[int, ...] | None = None
+    for samples in frames:
+        if shape is None:
+            shape = samples.shape
+            flat = shape[:2] if shape[2] == 1 else shape
+            whole = (num_frames, *shape) if num_frames > 1 else flat
+            kind = np.lib.format.dtype_to_descr(samples.dtype)
+            header = io.BytesIO()
+            np.lib.format.write_array_header_1_0(
+                header, {"descr": kind, "fortran_order": False, "shape": whole}
+            )
+            yield header.getvalue()
+        if samples.shape != shape:
+            raise DataError(f"frames have shapes {shape} and {samples.shape}", "write a .tif")
+        yield samples.tobytes()
 
 
 def _frames(source: Source) -> NDArray[Any]:

@@ -6,7 +6,7 @@ in PNG and TIFF, and grey with alpha in PNG. Colour JPEG 2000, AVIF and HEIC are
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -30,8 +30,8 @@ _OTHER_BYTE = {"16B": "16L", "16L": "16B", "16N": "16B"}  # N is little-endian o
 _Decoded = tuple[Samples, NDArray[np.bool_] | None]
 
 
-def pillow_frames(source: Source, *, only: int | None = None) -> Iterator[StoredImage]:
-    """Decode the frames of a file, or one of them."""
+def pillow_frames(source: Source, *, only: Sequence[int] | None = None) -> Iterator[StoredImage]:
+    """Decode the frames of a file, or some of them."""
     with opened_by_pillow(source) as image:
         indices = frame_indices(image)
         notes = _left_out(image, len(indices))

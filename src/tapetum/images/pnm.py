@@ -7,7 +7,7 @@ References:
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,7 +38,7 @@ def pnm_facts(source: Source) -> ImageFacts:
     return ImageFacts("PPM", width, height, 1, "grey" if kind == 5 else "rgb", 16, False)
 
 
-def pnm_frames(source: Source, *, only: int | None = None) -> Iterator[StoredImage]:
+def pnm_frames(source: Source, *, only: Sequence[int] | None = None) -> Iterator[StoredImage]:
     """Read the only frame."""
     kind, width, height, largest, start = _header(source)
     shape = (height, width, 1 if kind == 5 else 3)

@@ -1,6 +1,6 @@
 """Choose the reader of a file by its first bytes."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Protocol
 
 from tapetum.errors import DataError
@@ -32,7 +32,9 @@ _DIB_HEADERS = (b"\x28\0\0\0", b"\x6c\0\0\0", b"\x7c\0\0\0")  # of 40, 108 and 1
 
 
 class _Frames(Protocol):
-    def __call__(self, source: Source, *, only: int | None = None) -> Iterator[StoredImage]: ...
+    def __call__(
+        self, source: Source, *, only: Sequence[int] | None = None
+    ) -> Iterator[StoredImage]: ...
 
 
 class _Facts(Protocol):

@@ -1,6 +1,6 @@
 """Read image files: what they are, their pixels, and the frames of a stack."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,13 +14,15 @@ from tapetum.images.white import with_white
 __all__ = [
     "IMAGE_SUFFIXES",
     "decode_frames",
-    "decode_image",
     "inspect_image",
     "looks_like_image",
     "read_frames",
     "read_image",
     "read_stored",
 ]
+
+WRITTEN_APART = ("TIFF", "NPY", "DICOM")
+"""Formats whose stacks are written frame by frame; those of DICOM become TIFF."""
 
 IMAGE_SUFFIXES = frozenset(
     {".apng", ".avif", ".bmp", ".dib", ".gif", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg"}
@@ -51,12 +53,16 @@ def looks_like_image(path: Path) -> bool:
 
 
 def read_image(
-    path: Path, *, white: float | None = None, frame: int = 0, max_megapixels: float | None = None
+    source: Path | bytes,
+    *,
+    white: float | None = None,
+    frame: int = 0,
+    max_megapixels: float | None = None,
 ) -> DecodedImage:
-    """Read an image file.
+    """Read an image.
 
     Args:
-        path: The file.
+        source: A file, or the bytes of one.
         white: The stored value that 1.0 stands for, in files of 16 bits and floats; by default what
             the file says, or the largest value of its type.
         frame: Which frame of a stack or animation, from 0.
@@ -65,12 +71,12 @@ def read_image(
     Raises:
         DataError: There is no such file, or it is not a complete image.
     """
-    with _named(path):
-        return decode_image(path, white=white, frame=frame, max_megapixels=max_megapixels)
+    with _named(source):
+        return next(decode_frames(source, white=white, max_megapixels=max_megapixels, only=[frame]))
 
 
 def read_frames(
-    path: Path, *, white: float | None = None, max_megapixels: float | None = None
+    source: Path | bytes, *, white: float | None = None, max_megapixels: float | None = None
 ) -> Iterator[DecodedImage]:
     """Read the frames of a stack or animation, one after another; an image is a single frame.
 
@@ -79,46 +85,40 @@ def read_frames(
     Raises:
         DataError: There is no such file, or it is not a complete image.
     """
-    frames = decode_frames(path, white=white, max_megapixels=max_megapixels)
+    frames = decode_frames(source, white=white, max_megapixels=max_megapixels)
     while True:
-        with _named(path):
+        with _named(source):
             frame = next(frames, None)
         if frame is None:
             return
         yield frame
 
 
-def decode_image(
+def decode_frames(
     source: Path | bytes,
     *,
     white: float | None = None,
-    frame: int = 0,
     max_megapixels: float | None = None,
-) -> DecodedImage:
-    """Decode an image from a file or its bytes; the arguments are those of :func:`read_image`.
-
-    Raises:
-        DataError: The image is not complete; the message does not name the file.
-    """
-    with reasons_in_words():
-        reader = reader_of(source)
-        require_room(reader.facts(source), max_megapixels)
-        return with_white(next(reader.frames(source, only=frame)), white).decoded()
-
-
-def decode_frames(
-    source: Path | bytes, *, white: float | None = None, max_megapixels: float | None = None
+    only: Sequence[int] | None = None,
 ) -> Iterator[DecodedImage]:
-    """Decode the frames of a file or its bytes, as :func:`decode_image` does with one.
+    """Read frames as :func:`read_frames` does, with errors that do not name the file.
+
+    Args:
+        source: A file, or the bytes of one.
+        white: As for :func:`read_image`.
+        max_megapixels: As for :func:`read_image`.
+        only: The numbers of the frames to read, for a caller that keeps one at a time; by default
+            all, and an animation must then fit the memory as a whole, as it must to be written.
 
     Raises:
-        DataError: A frame is not complete; the message does not name the file.
+        DataError: A frame is not complete.
     """
     with reasons_in_words():
         reader = reader_of(source)
         facts = reader.facts(source)
-        require_room(facts, max_megapixels, num_frames=facts.num_frames)
-    frames = reader.frames(source)
+        is_apart = only is not None or facts.format in WRITTEN_APART
+        require_room(facts, max_megapixels, num_frames=1 if is_apart else facts.num_frames)
+    frames = reader.frames(source, only=only)
     while True:
         with reasons_in_words():
             stored = next(frames, None)
@@ -141,7 +141,7 @@ def read_stored(
     with _named(path), reasons_in_words():
         reader = reader_of(path)
         require_room(reader.facts(path), max_megapixels, as_floats=False)
-        return with_white(next(reader.frames(path, only=0)), white)
+        return with_white(next(reader.frames(path, only=[0])), white)
 
 
 @contextmanager

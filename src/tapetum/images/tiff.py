@@ -9,10 +9,9 @@ References:
     Adobe Photoshop TIFF Technical Notes (2002), on Deflate.
 """
 
-import io
 import struct
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -30,8 +29,8 @@ _UNITS = {"none": 1, "inch": 2, "cm": 3}
 _MOST_BYTES = 2**32 - 1
 
 
-def encode_tiff(pages: Iterable[tuple[Samples, Metadata]]) -> bytes:
-    """Encode pages as the bytes of a TIFF file.
+def encode_tiff(pages: Iterable[tuple[Samples, Metadata]]) -> Iterator[bytes]:
+    """Encode pages as the bytes of a TIFF file, page by page.
 
     Args:
         pages: Samples of shape (h, w, c), and what the file says beside them; c is 1 (grey),
@@ -40,26 +39,34 @@ def encode_tiff(pages: Iterable[tuple[Samples, Metadata]]) -> bytes:
     Raises:
         DataError: The file would be larger than 4 GiB.
     """
-    file = io.BytesIO()
-    file.write(b"II*\0" + bytes(4))
-    link = 4  # where the place of the next directory is to be written
-    for samples, metadata in pages:
+    place = 8  # of the directory of the page
+    yield b"II*\0" + struct.pack("<I", place)
+    for (samples, metadata), is_last in _marked_last(pages):
         strips, rows_per_strip = _strips(samples)
         directory = _directory(samples, metadata, rows_per_strip)
         directory[TiffImagePlugin.STRIPBYTECOUNTS] = tuple(len(strip) for strip in strips)
         starts = np.cumsum([0, *(len(strip) for strip in strips[:-1])])
         directory[TiffImagePlugin.STRIPOFFSETS] = tuple(starts.tolist())
-        place = file.seek(0, io.SEEK_END)
-        place += file.write(bytes(place % 2))
-        tags = directory.tobytes(place)  # strips follow at once: their offsets count from here
-        if place + len(tags) + sum(map(len, strips)) > _MOST_BYTES:
+        tags = bytearray(directory.tobytes(place))  # strips follow: their offsets count from here
+        end = place + len(tags) + sum(map(len, strips))
+        if end > _MOST_BYTES:
             raise DataError("a TIFF file holds 4 GiB, and this is more", "write .png or .npy")
-        file.write(tags)
-        file.writelines(strips)
-        file.seek(link)
-        file.write(struct.pack("<I", place))
-        link = place + 2 + 12 * struct.unpack_from("<H", tags)[0]
-    return file.getvalue()
+        place = end + end % 2
+        link = 2 + 12 * struct.unpack_from("<H", tags)[0]
+        struct.pack_into("<I", tags, link, 0 if is_last else place)
+        yield from (bytes(tags), *strips, bytes(end % 2))
+
+
+def _marked_last(
+    pages: Iterable[tuple[Samples, Metadata]],
+) -> Iterator[tuple[tuple[Samples, Metadata], bool]]:
+    """Yield each page, and whether it is the last one."""
+    waiting = iter(pages)
+    page = next(waiting, None)
+    while page is not None:
+        following = next(waiting, None)
+        yield page, following is None
+        page = following
 
 
 def _strips(samples: Samples) -> tuple[list[bytes], int]:

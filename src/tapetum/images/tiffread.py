@@ -5,7 +5,7 @@ The package ``tifffile`` does the work. Whether a file needs it, :func:`tiff_rea
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -68,8 +68,8 @@ def tiff_facts(source: Source) -> ImageFacts:
         )
 
 
-def tiff_frames(source: Source, *, only: int | None = None) -> Iterator[StoredImage]:
-    """Decode the frames of a TIFF file, or one of them."""
+def tiff_frames(source: Source, *, only: Sequence[int] | None = None) -> Iterator[StoredImage]:
+    """Decode the frames of a TIFF file, or some of them."""
     with _opened_tiff(source) as tiff:
         count = _num_frames(tiff)
         in_one_piece = count > len(tiff.pages)

@@ -1,7 +1,7 @@
 """Encode images and animations as files."""
 
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,7 +20,6 @@ from tapetum.records import write_atomically
 __all__ = [
     "OutputFormat",
     "encode_frames",
-    "encode_image",
     "output_format",
     "write_frames",
     "write_image",
@@ -113,22 +112,26 @@ def output_format(
 def write_image(path: Path | str, image: AnyImage) -> None:
     """Write an image in one step, in the format of the path's suffix (PNG without one).
 
-    The values are on the scale of :attr:`DecodedImage.white`. Profile, resolution, Exif data and
-    texts are written where the format has a place for them.
+    The values are on the scale of :attr:`DecodedImage.white`, and those outside of [0, 1] are
+    clipped. Profile, resolution, Exif data and texts are written where the format has a place for
+    them.
 
     Raises:
         DataError: The format cannot keep the image's depth or alpha, or the path cannot be written.
     """
-    write_frames(Path(path), [image])
+    write_frames(Path(path), [image], num_frames=1)
 
 
-def write_frames(path: Path, frames: Iterable[AnyImage]) -> None:
+def write_frames(path: Path, frames: Iterable[AnyImage], *, num_frames: int) -> None:
     """Write the frames of a stack or animation as one file; see :func:`write_image`.
+
+    TIFF files and arrays are written frame by frame. The frames of other formats are collected
+    first, as their samples.
 
     Raises:
         DataError: The format cannot keep the images, or the path cannot be written.
     """
-    content = encode_frames(frames, path.suffix.lower() or ".png")
+    content = encode_frames(frames, path.suffix.lower() or ".png", num_frames)
     try:
         write_atomically(path, content)
     except OSError as error:
@@ -136,43 +139,42 @@ def write_frames(path: Path, frames: Iterable[AnyImage]) -> None:
         raise DataError(problem, "choose another place") from error
 
 
-def encode_image(image: AnyImage, suffix: str = ".png") -> bytes:
-    """Encode an image as the bytes of a file.
-
-    Args:
-        image: The image; values outside [0, 1] are clipped.
-        suffix: Lower-case suffix that selects the format.
-
-    Raises:
-        DataError: The format is not supported, or cannot keep the image's depth or alpha.
-    """
-    return encode_frames([image], suffix)
-
-
-def encode_frames(frames: Iterable[AnyImage], suffix: str) -> bytes:
-    """Encode images as the bytes of one file; see :func:`encode_image`.
+def encode_frames(frames: Iterable[AnyImage], suffix: str, num_frames: int) -> Iterator[bytes]:
+    """Encode images as the parts of one file, in the format of a lower-case suffix.
 
     Raises:
         DataError: The format is not supported, or cannot keep the images.
     """
-    images = list(frames)
     name = _format_of(suffix)
-    if not images:
+    if num_frames < 1:
         raise DataError("there is no frame to write", "give at least one image")
-    for image in images:
-        misfit = _misfit(image, name, len(images))
-        if misfit is not None:
-            raise DataError(misfit, f"write a {_refuge(image, len(images))}")
+    images = _fitting(frames, name, num_frames)
     if name == "TIFF":
         return encode_tiff((image.to_samples(), image.metadata) for image in images)
-    if name == "PPM" and images[0].bit_depth == 16:
-        samples = images[0].to_samples().astype(np.uint16)
-        return encode_pnm16(samples, images[0].white or largest_value(16))
     if name == "NPY":
-        return encode_npy([image.to_samples() for image in images])
-    if name == "PNG" and images[0].bit_depth == 16:
-        return encode_png16(images[0].to_samples().astype(np.uint16), images[0].metadata)
-    return _encode_by_pillow(images, name)
+        return encode_npy((image.to_samples() for image in images), num_frames)
+    return _encode_whole(images, name)
+
+
+def _fitting(frames: Iterable[AnyImage], name: str, num_frames: int) -> Iterator[AnyImage]:
+    """Yield the images; refuse one that does not fit the format."""
+    for image in frames:
+        misfit = _misfit(image, name, num_frames)
+        if misfit is not None:
+            raise DataError(misfit, f"write a {_refuge(image, num_frames)}")
+        yield image
+
+
+def _encode_whole(images: Iterator[AnyImage], name: str) -> Iterator[bytes]:
+    """Encode images of a format that is not written frame by frame."""
+    first = next(images)
+    if name == "PPM" and first.bit_depth == 16:
+        samples = first.to_samples().astype(np.uint16)
+        yield encode_pnm16(samples, first.white or largest_value(16))
+    elif name == "PNG" and first.bit_depth == 16:
+        yield encode_png16(first.to_samples().astype(np.uint16), first.metadata)
+    else:
+        yield _encode_by_pillow(first, images, name)
 
 
 def _format_of(suffix: str) -> str:
@@ -211,21 +213,23 @@ def _loss(image: AnyImage, name: str) -> str | None:
     return None
 
 
-def _encode_by_pillow(images: Sequence[AnyImage], name: str) -> bytes:
+def _encode_by_pillow(first: AnyImage, others: Iterable[AnyImage], name: str) -> bytes:
     file = io.BytesIO()
     if name == "HEIF":
         add_heif()
-    pictures = [_picture(image) for image in images]
-    options = dict(_FORMATS[name].options) | _save_options(images[0].metadata, name)
-    if len(images) > 1:
-        durations = [image.metadata.duration_ms or 100 for image in images]
-        loop = images[0].metadata.loop
-        options |= {"save_all": True, "append_images": pictures[1:], "duration": durations}
+    options = dict(_FORMATS[name].options) | _save_options(first.metadata, name)
+    pictures, durations = [], [first.metadata.duration_ms or 100]
+    for image in others:
+        pictures.append(_picture(image))
+        durations.append(image.metadata.duration_ms or 100)
+    if pictures:
+        loop = first.metadata.loop
+        options |= {"save_all": True, "append_images": pictures, "duration": durations}
         options |= {} if loop is None else {"loop": loop}
         # Frames that only store changes would give an image without alpha one.
         options |= {"kmin": 0, "kmax": 1} if name == "WEBP" else {}
     with reasons_in_words():
-        pictures[0].save(file, name, **options)
+        _picture(first).save(file, name, **options)
     return file.getvalue()
 
 

@@ -9,7 +9,7 @@ import hashlib
 import io
 import os
 import secrets
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -41,7 +41,10 @@ def as_path(value: Any, what: str) -> Path:
 
 
 def write_atomically(
-    path: Path, content: bytes, *, check: Callable[[Path], None] | None = None
+    path: Path,
+    content: bytes | Iterable[bytes],
+    *,
+    check: Callable[[Path], None] | None = None,
 ) -> None:
     """Write ``content`` to ``path`` in one step.
 
@@ -50,7 +53,7 @@ def write_atomically(
 
     Args:
         path: The file.
-        content: All of its bytes.
+        content: All of its bytes, or its parts one after another; what they raise, is raised.
         check: Called with the complete file before it gets its name; if it raises, an older file
             stays.
     """
@@ -59,8 +62,10 @@ def write_atomically(
         file, temporary = _open_part(path)
     with file:  # and its lock, until it has its name or is gone
         try:
+            for part in [content] if isinstance(content, bytes) else content:
+                with named_in_errors(path):
+                    file.write(part)
             with named_in_errors(path):
-                file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
             if fcntl is None:

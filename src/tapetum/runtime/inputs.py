@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from PIL import Image, ImageOps
 
 from tapetum.errors import DataError, InputError
-from tapetum.images import DecodedImage, decode_frames, read_frames
+from tapetum.images import DecodedImage, read_frames
 from tapetum.runtime.manifest import Manifest
 
 __all__ = [
@@ -88,13 +88,13 @@ def load_frames(image: Any, manifest: Manifest) -> Iterator[DecodedImage]:
     if isinstance(image, Path | str):
         return read_frames(Path(image), white=white)
     if isinstance(image, bytes | bytearray | memoryview):
-        return decode_frames(bytes(image), white=white)
+        return read_frames(bytes(image), white=white)
     if not hasattr(image, "read"):
         raise InputError(f"{type_name(image)} is not an image", f"pass {_TYPES}{_hint(image)}")
     content = image.read()
     if not isinstance(content, bytes):
         raise InputError("the file is open as text", "open it with mode 'rb'")
-    return decode_frames(content, white=white)
+    return read_frames(content, white=white)
 
 
 def as_source(image: DecodedImage | NDArray[Any], manifest: Manifest) -> Source:

@@ -1,8 +1,9 @@
 """Predict one file: all its frames in, one file with as many frames out, and a row for each."""
 
 import errno
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import replace
+from itertools import chain
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -70,40 +71,48 @@ def row_of(task: Task, **values: Any) -> PredictionRow:
 def _predict(
     predictor: Predictor, job: Job, execution: Execution, task: Task
 ) -> list[PredictionRow]:
-    white = predictor.manifest.preparation.white
-    if job.noise is None and predictor.takes_bands and _is_large(task):
-        return [_predict_large(predictor, job, execution, task)]
-    frames = list(read_frames(task.source, white=white, max_megapixels=execution.max_megapixels))
-    written: dict[str, _Written] = {}
-    if job.noise is not None:
-        frames = [_noisy(frame, job.noise, job.seed) for frame in frames]
-        written["noisy"] = _write(job, task, frames, kind=".noisy")
-    boxes = _boxes_of(predictor, job, task)
-    predictions = [predictor(frame, boxes=boxes) for frame in frames]
-    images = [each.denoised for each in predictions if each.denoised is not None]
-    if images:
-        written["denoised"] = _write(job, task, images)
-    notes = [file.note for file in written.values() if file.note]
-    notes += [note for image in images for note in image.notes]
-    return [
-        row_of(
-            task,
-            frame=number,
-            num_frames=len(frames),
-            height_px=frame.pixels.shape[1],
-            width_px=frame.pixels.shape[2],
-            warnings=tuple(dict.fromkeys([*(prediction.denoised or frame).notes, *notes])),
-            **{name: file.path for name, file in written.items()},
-            **_values(job, prediction),
-        )
-        for number, (frame, prediction) in enumerate(zip(frames, predictions, strict=True))
-    ]
-
-
-def _is_large(task: Task) -> bool:
-    """Whether a file holds a single image whose floats would take too much memory."""
+    """Read, predict and write frame by frame, so that one frame is in memory at a time."""
     facts = inspect_image(task.source)
-    return facts.num_frames == 1 and facts.width_px * facts.height_px > LARGE_PIXELS
+    is_large = facts.num_frames == 1 and facts.width_px * facts.height_px > LARGE_PIXELS
+    if is_large and job.noise is None and predictor.takes_bands:
+        return [_predict_large(predictor, job, execution, task)]
+    boxes, rows = _boxes_of(predictor, job, task), list[dict[str, Any]]()
+
+    def denoised() -> Iterator[DecodedImage]:
+        for number, frame in enumerate(_frames(predictor, job, execution, task)):
+            prediction = predictor(frame, boxes=boxes)
+            height, width = frame.pixels.shape[1:]
+            shown = prediction.denoised or frame
+            rows.append(
+                {"frame": number, "height_px": height, "width_px": width, "warnings": shown.notes}
+                | _values(job, prediction)
+            )
+            if prediction.denoised is not None:
+                yield prediction.denoised
+
+    written: dict[str, _Written] = {}
+    if job.noise is not None:  # equal seeds add equal noise, so it is added again below
+        noisy = _frames(predictor, job, execution, task)
+        written["noisy"] = _write(job, task, noisy, facts.num_frames, kind=".noisy")
+    images = denoised()
+    first = next(images, None)  # without images all labels are there now
+    if first is not None:
+        written["denoised"] = _write(job, task, chain([first], images), facts.num_frames)
+    notes = [file.note for file in written.values() if file.note]
+    notes += [note for row in rows for note in row["warnings"]] if "denoised" in written else []
+    paths = {name: file.path for name, file in written.items()}
+    for row in rows:
+        row["warnings"] = tuple(dict.fromkeys([*row["warnings"], *notes]))
+    return [row_of(task, num_frames=len(rows), **row, **paths) for row in rows]
+
+
+def _frames(
+    predictor: Predictor, job: Job, execution: Execution, task: Task
+) -> Iterator[DecodedImage]:
+    """Read the frames of a file, with the noise of the job."""
+    white, most = predictor.manifest.preparation.white, execution.max_megapixels
+    for frame in read_frames(task.source, white=white, max_megapixels=most):
+        yield frame if job.noise is None else _noisy(frame, job.noise, job.seed)
 
 
 def _predict_large(
@@ -112,7 +121,7 @@ def _predict_large(
     white, most = predictor.manifest.preparation.white, execution.max_megapixels
     image = read_stored(task.source, white=white, max_megapixels=most)
     prediction, denoised = predictor.predict_stored(image)
-    written = None if denoised is None else _write(job, task, [denoised])
+    written = None if denoised is None else _write(job, task, iter([denoised]), 1)
     notes = [] if written is None or written.note is None else [written.note]
     return row_of(
         task,
@@ -130,14 +139,20 @@ def _noisy(frame: DecodedImage, noise: Noise, seed: int) -> DecodedImage:
 
 
 def _write(
-    job: Job, task: Task, frames: Sequence[DecodedImage | StoredImage], *, kind: str = ""
+    job: Job,
+    task: Task,
+    frames: Iterator[DecodedImage | StoredImage],
+    num_frames: int,
+    *,
+    kind: str = "",
 ) -> _Written:
     """Write frames to one file."""
+    first = next(frames)
     suffix, note = output_format(
-        frames[0], job.file_format, suffix=task.source.suffix, num_frames=len(frames)
+        first, job.file_format, suffix=task.source.suffix, num_frames=num_frames
     )
     path = task.result(suffix, kind=kind)
-    write_frames(path, frames)
+    write_frames(path, chain([first], frames), num_frames=num_frames)
     return _Written(as_text(path), note)
 
 
