@@ -15,9 +15,8 @@ import pytest
 from kills import kill_everywhere
 from many_images import package_in, rows_by_name, save_image, save_images
 from tapetum.errors import InputError, RunError
-from tapetum.records import write_atomically
+from tapetum.records import hold, write_atomically
 from tapetum.runtime.bulk import Execution, Job, Shard, read_rows, run_job
-from tapetum.runtime.bulk.lock import hold
 
 ONE, TWO = Execution(threads=1), Execution(workers=2)
 

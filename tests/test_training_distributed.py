@@ -127,11 +127,14 @@ def test_processes_that_do_not_train_together_are_noticed(monkeypatch: pytest.Mo
 def test_starting_a_run_makes_or_opens_its_folder(tmp_path: Path) -> None:
     """A new run is made, a started one is opened to resume, and not made twice."""
     request = Request(architecture=tiny_architecture(), recipe=RECIPE, data=TINY_DATA)
-    started = Compute().start(RUNS, tmp_path / "run", request)
-    assert Compute().start(RUNS, tmp_path / "run", request, resume=True) == started
+    with Compute().work(RUNS, tmp_path / "run", request) as started:
+        (started.path / "weights").touch()
+    with Compute().work(RUNS, tmp_path / "run", request, resume=True) as again:
+        assert again == started
     with pytest.raises(RunError, match="already contains a run"):
-        Compute().start(RUNS, tmp_path / "run", request)
-    assert Compute().start(RUNS, tmp_path / "other", request, resume=True).request == request
+        Compute().work(RUNS, tmp_path / "run", request).__enter__()
+    with Compute().work(RUNS, tmp_path / "other", request, resume=True) as other:
+        assert other.request == request
 
 
 def _through(norm: nn.Module, x: Tensor) -> tuple[Tensor, ...]:

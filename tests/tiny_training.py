@@ -123,9 +123,9 @@ def tiny_train(
     recipe = recipe or tiny_recipe()
     architecture = architecture or tiny_architecture(boxes=with_boxes)
     request = Request(architecture=architecture, recipe=recipe, data=TINY_DATA)
-    run = Compute().start(RUNS, path, request, resume=resume)
     sets = (Squares(16, with_boxes=with_boxes), Squares(8, with_boxes=with_boxes))
-    return train(build(architecture, seed=recipe.seed), recipe, *sets, run, **options)
+    with Compute().work(RUNS, path, request, resume=resume) as run:
+        return train(build(architecture, seed=recipe.seed), recipe, *sets, run, **options)
 
 
 def learn_in_double(recipe: Recipe) -> dict[str, Tensor]:

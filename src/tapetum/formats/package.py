@@ -17,7 +17,7 @@ from tapetum.formats.parity import Parity, measure_parity
 from tapetum.formats.standalone import write_standalone
 from tapetum.graph import write_graph
 from tapetum.nn import Network
-from tapetum.records import Record
+from tapetum.records import Record, hold_name
 from tapetum.runtime import (
     Manifest,
     Package,
@@ -83,35 +83,36 @@ def export_network(
             network does.
     """
     is_plain = _is_plain(out, overwrite=overwrite)
-    architecture = network.architecture
-    graph_bytes = _graph_of(network)
-    parity = measure_parity(network, graph_bytes, size_px=size_px)
-    parity.require(architecture.name)
-    manifest = Manifest.of(
-        architecture,
-        size_px=size_px,
-        preparation=preparation,
-        typical_px=typical_px,
-        threads=threads,
-        split=split,
-        class_names=class_names,
-        provenance=provenance,
-        scores=scores,
-        parity=parity.model_dump(mode="json"),
-    )
-    with TemporaryDirectory() as folder:
-        package = Path(folder) / "model.tapetum" if is_plain else out
-        write_package(
-            package,
-            graph_bytes,
-            manifest,
-            write_card(manifest, out, latency),
-            check=lambda path: _try(path, network, size_px, parity),
-            overwrite=overwrite,
+    with hold_name(out):
+        architecture = network.architecture
+        graph_bytes = _graph_of(network)
+        parity = measure_parity(network, graph_bytes, size_px=size_px)
+        parity.require(architecture.name)
+        manifest = Manifest.of(
+            architecture,
+            size_px=size_px,
+            preparation=preparation,
+            typical_px=typical_px,
+            threads=threads,
+            split=split,
+            class_names=class_names,
+            provenance=provenance,
+            scores=scores,
+            parity=parity.model_dump(mode="json"),
         )
-        if is_plain:
-            write_standalone(open_package(package), out)
-    return Exported(path=str(out), size_bytes=out.stat().st_size, parity=parity)
+        with TemporaryDirectory() as folder:
+            package = Path(folder) / "model.tapetum" if is_plain else out
+            write_package(
+                package,
+                graph_bytes,
+                manifest,
+                write_card(manifest, out, latency),
+                check=lambda path: _try(path, network, size_px, parity),
+                overwrite=overwrite,
+            )
+            if is_plain:
+                write_standalone(open_package(package), out)
+        return Exported(path=str(out), size_bytes=out.stat().st_size, parity=parity)
 
 
 def pack(

@@ -163,11 +163,12 @@ def _fit(options: FitOptions) -> FitResult:
             device.require_quiet()  # before there is a folder
             if table is None and not (path / TABLE).exists():
                 device.require_room(request.space, request.target_ms)
-    folder = FIT.start(path, request, resume=options.resume, overwrite=options.overwrite)
-    if not folder.is_finished:
-        folder.sweep()
-        work = _Work(folder, request, dataset, device, options.progress)
-        work.finish(work.table(table, Effort(options.networks, options.minutes)))
+    again = {"resume": options.resume, "overwrite": options.overwrite}
+    with FIT.work(path, request, **again) as folder:
+        if not folder.is_finished:
+            folder.sweep()
+            work = _Work(folder, request, dataset, device, options.progress)
+            work.finish(work.table(table, Effort(options.networks, options.minutes)))
     return FitResult(
         path,
         request,

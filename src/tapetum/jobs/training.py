@@ -145,15 +145,27 @@ def train_network(
     """
     request = Request(architecture=network.architecture, recipe=recipe, data=dataset.info)
     dataset.train.num_batches(recipe.batch_size)  # refused before there is a folder
-    run = Compute().start(RUNS, out, request, resume=resume, overwrite=overwrite)
-    blank = copy.deepcopy(network)
+    with Compute().work(RUNS, out, request, resume=resume, overwrite=overwrite) as run:
+        return _train(run, network, dataset, progress, report=report)
+
+
+def _train(
+    run: Run,
+    network: TrainableNetwork,
+    dataset: Dataset,
+    progress: ProgressCallback,
+    *,
+    report: bool,
+) -> Result:
+    """Do what is missing in the folder of a run."""
+    blank, out = copy.deepcopy(network), run.path
     if run.is_finished:
         result = run.result()
     else:
         if is_main_process():
-            _keep_files(dataset, run.path)
+            _keep_files(dataset, out)
         parts = (dataset.train, dataset.validation)
-        result = train_weights(network, recipe, *parts, run, progress=progress)
+        result = train_weights(network, run.request.recipe, *parts, run, progress=progress)
     if not is_main_process():
         return result
     if result.scores is None:

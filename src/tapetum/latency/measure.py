@@ -5,15 +5,22 @@ from pathlib import Path
 
 from tapetum.arch import Space
 from tapetum.errors import InputError
-from tapetum.latency.campaign import FEWEST_NETWORKS, MEDIANS, Campaign, Effort, run_campaign
+from tapetum.latency.campaign import (
+    FEWEST_NETWORKS,
+    MEDIANS,
+    Campaign,
+    Effort,
+    Measurements,
+    run_campaign,
+)
 from tapetum.latency.conditions import Conditions
 from tapetum.latency.pricing import require_solver
 from tapetum.latency.runtimes import Runtime
 from tapetum.latency.table import LatencyTable, make_table
 from tapetum.latency.timing import SHORT_ROUND, PassCount, timing_lock
 from tapetum.progress import ProgressCallback, silent
-from tapetum.provenance import stamp
-from tapetum.records import FolderKind
+from tapetum.provenance import Provenance, stamp
+from tapetum.records import FolderKind, hold
 
 __all__ = ["measure_table"]
 
@@ -58,32 +65,42 @@ def measure_table(
         MissingExtraError: SciPy is not installed.
     """
     campaign_path = out.with_name(out.name + SUFFIX)
-    if _is_done(out, campaign_path):
-        _remove(campaign_path)
+    if campaign_path.is_dir():
+        with hold(campaign_path):
+            if _is_done(out, campaign_path):
+                _remove(campaign_path)
     if out.exists() and not overwrite:
         raise InputError(f"{out} exists already", "give another --out, or --overwrite")
     require_solver()
     provenance = stamp(seed=seed)
     campaign = Campaign(conditions=conditions, space=space, seed=seed)
-    with timing_lock():
-        folder = CAMPAIGN.start(campaign_path, campaign, resume=True)
-        measured = run_campaign(
-            campaign, runtime, folder.path, effort=effort, passes=passes, progress=progress
-        )
+    with CAMPAIGN.work(campaign_path, campaign, resume=True) as folder:
+        with timing_lock():
+            measured = run_campaign(
+                campaign, runtime, folder.path, effort=effort, passes=passes, progress=progress
+            )
+        table = _table(measured, campaign, effort, provenance)
+        table.write(out)
+        _remove(folder.path)
+    return table
+
+
+def _table(
+    measured: Measurements, campaign: Campaign, effort: Effort, provenance: Provenance
+) -> LatencyTable:
+    """Return the table that explains what was measured, or say that it is too little."""
     if len(measured.samples) < FEWEST_NETWORKS:
         raise InputError(
             f"only {len(measured.samples)} networks could be timed in {effort.minutes:g} minutes, "
             f"and a table needs {FEWEST_NETWORKS}",
             "repeat the command to continue, or give it more --minutes",
         )
-    table = make_table(space, conditions, measured, provenance)
+    table = make_table(campaign.space, campaign.conditions, measured, provenance)
     if table.accuracy.is_noisy:
         _log.warning(
             "the machine was noisy, or the time too short, for precise latencies; stop other "
             "processes, or give it more --minutes"
         )
-    table.write(out)
-    _remove(folder.path)
     return table
 
 

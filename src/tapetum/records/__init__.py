@@ -2,6 +2,7 @@
 
 from tapetum.records.files import as_path, write_atomically, write_csv
 from tapetum.records.folder import Folder, FolderKind
+from tapetum.records.lock import hold, hold_name
 from tapetum.records.reading import open_regular, parse_json, read_bytes, read_json
 from tapetum.records.record import (
     FiniteOrNone,
@@ -22,6 +23,8 @@ __all__ = [
     "describe_faults",
     "differences",
     "faults_are_ours",
+    "hold",
+    "hold_name",
     "open_regular",
     "parse_json",
     "read_bytes",

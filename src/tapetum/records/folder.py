@@ -14,13 +14,15 @@ Whatever lies between the two files must be safe to do again.
 import hashlib
 import os
 import shutil
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Generic, TypeVar
 
 from tapetum.errors import InputError, RunError
 from tapetum.records.files import is_part_file
+from tapetum.records.lock import hold
 from tapetum.records.reading import read_json
 from tapetum.records.record import Record, differences
 
@@ -35,11 +37,19 @@ REQUEST, RESULT = "request.json", "result.json"
 
 @dataclass(frozen=True)
 class Folder(Generic[Q, R]):
-    """A folder of long work; see the module's description for its files."""
+    """A folder of long work; see the module's description for its files.
+
+    Attributes:
+        kind: The kind of the work.
+        path: The folder.
+        request: What was requested.
+        lock: The descriptor that keeps other commands out, which child processes may inherit.
+    """
 
     kind: "FolderKind[Q, R]"
     path: Path
     request: Q
+    lock: int | None = field(default=None, compare=False)
 
     @property
     def is_finished(self) -> bool:
@@ -116,10 +126,18 @@ class FolderKind(Generic[Q, R]):
     result_type: type[R]
     command: str
 
-    def start(
-        self, path: Path, request: Q, *, resume: bool = False, overwrite: bool = False
-    ) -> Folder[Q, R]:
-        """Create the folder of new work, or open it to continue.
+    @contextmanager
+    def work(
+        self,
+        path: Path,
+        request: Q,
+        *,
+        resume: bool = False,
+        overwrite: bool = False,
+        shared: bool = False,
+        wait_s: float = 0.0,
+    ) -> Iterator[Folder[Q, R]]:
+        """Create the folder of new work, or open it to continue, and keep other commands out of it.
 
         Args:
             path: The folder; missing parents are created.
@@ -128,22 +146,40 @@ class FolderKind(Generic[Q, R]):
                 starts.
             overwrite: Whether to remove older work of this kind at ``path``, with everything in its
                 folder.  A folder of anything else is never touched.
+            shared: Whether others that say so too may work in the folder at the same time.
+            wait_s: How long to wait for another command, in seconds.
 
         Raises:
-            RunError: The folder is taken, holds another request, or cannot be replaced.
+            RunError: The folder is taken, holds another request, cannot be replaced, or another
+                command is writing to it.
         """
-        if self._is_ours(path) and resume and not overwrite:
-            folder = self.open(path)
-            folder.require_same(request)
-            return folder
-        if self._is_ours(path) and not _has_begun(path):
-            pass  # the work stopped before it had made anything: nothing is lost
-        elif _is_taken(path):
-            self._make_room(path, overwrite=overwrite)
-        _remove_aside(path)
-        path.resolve().mkdir(parents=True, exist_ok=True)  # follows a link at ``path``
-        request.write(path / REQUEST)
-        return Folder(self, path, request)
+        with ExitStack() as locks:
+
+            def lock() -> int | None:
+                return locks.enter_context(hold(path, shared=shared, wait_s=wait_s))
+
+            if not path.exists():
+                path.resolve().mkdir(parents=True, exist_ok=True)  # follows a link at ``path``
+            held = lock() if path.is_dir() else None
+            if self._is_ours(path) and resume and not overwrite:
+                folder = self.open(path)
+                folder.require_same(request)
+                yield replace(folder, lock=held)
+                return
+            if self._is_ours(path) and not _has_begun(path):
+                pass  # the work stopped before it had made anything: nothing is lost
+            elif _is_taken(path):
+                self._make_room(path, overwrite=overwrite)
+                path.resolve().mkdir(parents=True, exist_ok=True)
+                held = lock()
+            _remove_aside(path)
+            request.write(path / REQUEST)
+            yield Folder(self, path, request, held)
+
+    def start(self, path: Path, request: Q, **options: bool) -> Folder[Q, R]:
+        """Create or open a folder as :meth:`work` does, and keep nobody out of it."""
+        with self.work(path, request, **options) as folder:
+            return replace(folder, lock=None)
 
     def open(self, path: Path) -> Folder[Q, R]:
         """Open the folder of work that has begun, finished or not.

@@ -74,15 +74,15 @@ def search(
     _require_searchable(budget.table.space, images)
     _split(images, recipe)  # refused before there is a folder
     compute = Compute()
-    folder = compute.start(SEARCHES, path, request, resume=resume)
-    if folder.is_finished:
-        return folder.result()
-    provenance = stamp(seed=recipe.seed)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(recipe.seed)
-        searching = _Searching(folder, compute, budget, images)
-        position = searching.run(Position[SearchEpoch], progress)
-    return searching.finish(position, provenance)
+    with compute.work(SEARCHES, path, request, resume=resume) as folder:
+        if folder.is_finished:
+            return folder.result()
+        provenance = stamp(seed=recipe.seed)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(recipe.seed)
+            searching = _Searching(folder, compute, budget, images)
+            position = searching.run(Position[SearchEpoch], progress)
+        return searching.finish(position, provenance)
 
 
 def _require_searchable(space: Space, images: ImageDataset) -> None:

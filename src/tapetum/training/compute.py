@@ -19,6 +19,7 @@ References:
 
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -75,14 +76,14 @@ class Compute:
         self.rank = int(self.accelerator.process_index)
         self.is_main = bool(self.accelerator.is_main_process)
 
-    def start(
+    @contextmanager
+    def work(
         self, kind: FolderKind[Q, R], path: Path, request: Q, **options: bool
-    ) -> Folder[Q, R]:
-        """Start or continue a folder as ``kind.start`` does; only the main process writes."""
-        if self.is_main:
-            kind.start(path, request, **options)
-        self.wait()
-        return kind.open(path)
+    ) -> Iterator[Folder[Q, R]]:
+        """Start or continue a folder as ``kind.work`` does; only the main process writes."""
+        with kind.work(path, request, **options) if self.is_main else nullcontext():
+            self.wait()
+            yield kind.open(path)
 
     def mean(self, values: Mapping[str, Tensor | float]) -> dict[str, float]:
         """Return the mean of each value over the processes; every process gets the same."""

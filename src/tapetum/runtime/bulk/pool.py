@@ -60,7 +60,7 @@ Start = Callable[[Shard, bool], Worker]
 def share(
     job: Job,
     execution: Execution,
-    lock: int,
+    lock: int | None,
     *,
     should_stop: Callable[[], bool],
     tick: Callable[[int, int], None],
@@ -191,14 +191,14 @@ class _LocalWorker:
     """A process on this machine; it ends when this one closes its input, or dies."""
 
     def __init__(
-        self, job: Job, execution: Execution, shard: Shard, suspect: bool, lock: int
+        self, job: Job, execution: Execution, shard: Shard, suspect: bool, lock: int | None
     ) -> None:
         self._process = subprocess.Popen(
             # -P: the current folder must not provide modules.
             [sys.executable, "-P", "-m", "tapetum.runtime.bulk.worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            pass_fds=(lock,),
+            pass_fds=() if lock is None else (lock,),
             start_new_session=True,  # Ctrl-C is for the command, which asks its workers to end
         )
         self._input = cast("IO[bytes]", self._process.stdin)

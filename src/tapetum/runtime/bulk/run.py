@@ -8,10 +8,9 @@ import numpy as np
 from tapetum.errors import InputError, RunError
 from tapetum.images import DecodedImage, output_format
 from tapetum.progress import ProgressCallback, silent
-from tapetum.records import Folder
+from tapetum.records import Folder, hold
 from tapetum.runtime.bulk.job import KIND, Execution, Job, Request, Summary
 from tapetum.runtime.bulk.joining import join_rows, write_parquet
-from tapetum.runtime.bulk.lock import hold
 from tapetum.runtime.bulk.plan import WHOLE, Shard, require_images
 from tapetum.runtime.bulk.pool import share
 from tapetum.runtime.bulk.rows import path_of
@@ -72,43 +71,31 @@ def run_job(
     require_images(job)
     job = job.absolute()
     open_predictor(job, execution)  # refuses what cannot work before anything is written
-    folder = _start(job, shard, resume=resume, overwrite=overwrite)
     clock = Clock(job, shard, progress)
     if shard == WHOLE:
         wait_s = WAIT_S if resume else 0.0
-        return _whole(folder, job, execution, clock, should_stop, wait_s)
-    summary = _part(folder, job, execution, shard, resume, clock, should_stop)
+        options = {"resume": resume, "overwrite": overwrite}
+        with KIND.work(job.out, job.request(), **options, wait_s=wait_s) as folder:
+            return _whole(folder, job, execution, clock, should_stop)
+    with KIND.work(job.out, job.request(), resume=True, shared=True, wait_s=WAIT_S) as folder:
+        summary = _part(folder, job, execution, shard, resume, clock, should_stop)
     _finish_after(folder, job, execution, shard)
     return summary
 
 
-def _start(job: Job, shard: Shard, *, resume: bool, overwrite: bool) -> _Folder:
-    """Make the folder, or open it; an older job is not removed while it runs."""
-    if overwrite and job.out.is_dir():
-        with hold(job.out):
-            return KIND.start(job.out, job.request(), overwrite=True)
-    return KIND.start(job.out, job.request(), resume=resume or shard != WHOLE)
-
-
 def _whole(
-    folder: _Folder,
-    job: Job,
-    execution: Execution,
-    clock: Clock,
-    should_stop: _Stop,
-    wait_s: float,
+    folder: _Folder, job: Job, execution: Execution, clock: Clock, should_stop: _Stop
 ) -> Summary | None:
     """Predict all images that have no rows yet."""
-    with hold(job.out, wait_s=wait_s) as lock:
-        folder.reopen()
-        if execution.is_shared:
-            is_complete = share(job, execution, lock, should_stop=should_stop, tick=clock.tick)
-        else:
-            predictor = open_predictor(job, execution)
-            is_complete = predict_shard(
-                predictor, job, execution, WHOLE, should_stop=should_stop, tick=clock.tick
-            )
-        return _finish(folder, job, execution, clock) if is_complete else None
+    folder.reopen()
+    if execution.is_shared:
+        is_complete = share(job, execution, folder.lock, should_stop=should_stop, tick=clock.tick)
+    else:
+        predictor = open_predictor(job, execution)
+        is_complete = predict_shard(
+            predictor, job, execution, WHOLE, should_stop=should_stop, tick=clock.tick
+        )
+    return _finish(folder, job, execution, clock) if is_complete else None
 
 
 def _part(
@@ -122,24 +109,23 @@ def _part(
 ) -> Summary | None:
     """Predict one shard, beside others."""
     rows = path_of(job.out, shard)
-    with hold(job.out, shared=True, wait_s=WAIT_S):
-        if folder.is_finished:
-            return summary_of(job.out, shard, clock)
-        if rows.exists() and not resume:
-            raise RunError(
-                f"shard {shard.index}/{shard.count} in {job.out} has begun already",
-                "continue it with --resume",
-            )
-        rows.touch()
-        with hold(rows):
-            predictor = open_predictor(job, execution)
-            if not predict_shard(
-                predictor, job, execution, shard, should_stop=should_stop, tick=clock.tick
-            ):
-                return None
-            summary = summary_of(job.out, shard, clock)
-            summary.write(_end_of(job.out, shard))
-            return summary
+    if folder.is_finished:
+        return summary_of(job.out, shard, clock)
+    if rows.exists() and not resume:
+        raise RunError(
+            f"shard {shard.index}/{shard.count} in {job.out} has begun already",
+            "continue it with --resume",
+        )
+    rows.touch()
+    with hold(rows):
+        predictor = open_predictor(job, execution)
+        if not predict_shard(
+            predictor, job, execution, shard, should_stop=should_stop, tick=clock.tick
+        ):
+            return None
+        summary = summary_of(job.out, shard, clock)
+        summary.write(_end_of(job.out, shard))
+        return summary
 
 
 def _finish_after(folder: _Folder, job: Job, execution: Execution, shard: Shard) -> None:
