@@ -21,10 +21,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+from tapetum.data.names import same_name
 from tapetum.errors import DataError
 from tapetum.images import LeftOut, display_name
 
-__all__ = ["Ask", "Findings", "ImageFile", "Layout", "PartFiles", "doubt", "examples", "quoted"]
+__all__ = [
+    "AS_CLASSES",
+    "Ask",
+    "Box",
+    "Findings",
+    "ImageFile",
+    "Layout",
+    "PartFiles",
+    "as_classes",
+    "doubt",
+    "examples",
+    "quoted",
+]
 
 LAYOUTS = ("classes", "leaves", "flat", "pairs", "parts", "pooled")
 """How to read a folder that can be read in two ways.
@@ -34,6 +47,10 @@ innermost folders are classes.  ``flat``: all images, without labels.  ``pairs``
 noisy and clean images.  ``parts``: training and validation as they are, without images of classes
 that training lacks.  ``pooled``: all parts together, split anew.
 """
+
+AS_CLASSES = "add --layout classes"
+
+Box = tuple[float, float, float, float]
 
 _MOST_NAMED = 3  # files in one error message
 
@@ -54,7 +71,7 @@ class ImageFile(NamedTuple):
     noisy_path: Path | None
     class_name: str | None
     frame: int = 0
-    box: tuple[float, float, float, float] | None = None
+    box: Box | None = None
     group: str = ""
 
     @property
@@ -69,6 +86,12 @@ class PartFiles(NamedTuple):
     files: tuple[ImageFile, ...]
     class_names: tuple[str, ...] = ()
     is_paired: bool = False
+
+    @classmethod
+    def labelled(cls, files: Iterable[ImageFile]) -> "PartFiles":
+        """Return labelled images with the classes that they have."""
+        files = tuple(files)
+        return cls(files, tuple(sorted({str(file.class_name) for file in files})))
 
 
 class Layout(NamedTuple):
@@ -153,18 +176,19 @@ class Ask(NamedTuple):
                     f"--group-by {self.group_by!r} is no regular expression: {error}",
                     "give 'folder', or an expression such as '^([^_]+)_'",
                 ) from error
+        return self._replace(white=self._checked_white())
+
+    def _checked_white(self) -> float | str | None:
         if self.white in (None, "auto"):
-            return self
+            return self.white
         try:
             white = float(str(self.white))
         except ValueError:
             white = math.nan
         if not 0 < white < math.inf:
-            raise DataError(
-                f"a white of {self.white!r} is no number above 0",
-                "give a number such as 4095, or 'auto'",
-            )
-        return self._replace(white=white)
+            problem = f"a white of {self.white!r} is no number above 0"
+            raise DataError(problem, "give a number such as 4095, or 'auto'")
+        return white
 
 
 @dataclass
@@ -174,6 +198,10 @@ class Findings:
     ask: Ask
     notes: list[str] = field(default_factory=list)
     left_out: list[LeftOut] = field(default_factory=list)
+
+    def knows(self, name: str) -> bool:
+        """Return whether a trained network has a class of this name."""
+        return same_name(name) in map(same_name, self.ask.class_names)
 
     def leave_out(self, paths: Sequence[Path], reason: str) -> None:
         """Note files or folders that are not used."""
@@ -190,9 +218,13 @@ def doubt(folder: Path, *readings: tuple[str, str]) -> DataError:
     listed = "; ".join(f"({number}) {reading}" for number, (reading, _) in enumerate(readings, 1))
     choices = "; ".join(f"for ({number}) {how}" for number, (_, how) in enumerate(readings, 1))
     ways = {2: "two", 3: "three"}.get(len(readings), "several")
-    return DataError(
-        f"{display_name(folder)} can be read in {ways} ways: {listed}", f"choose: {choices}"
-    )
+    problem = f"{display_name(folder)} can be read in {ways} ways: {listed}"
+    return DataError(problem, f"choose: {choices}")
+
+
+def as_classes(names: Iterable[str]) -> tuple[str, str]:
+    """Return the reading that some folders are classes, and how to choose it."""
+    return f"{quoted(names)} are classes", AS_CLASSES
 
 
 def quoted(names: Iterable[str]) -> str:

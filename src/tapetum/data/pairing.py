@@ -15,7 +15,7 @@ from tapetum.data.names import meaning, unsided, words
 from tapetum.errors import DataError
 from tapetum.images import as_colour, display_name, read_image, resample
 
-__all__ = ["SURE", "Pairs", "is_mask_of", "likeness", "pair_files", "pair_folders"]
+__all__ = ["SURE", "Pairs", "likeness", "pair_files", "pair_folders"]
 
 _Key = tuple[str, ...]
 
@@ -84,17 +84,6 @@ def _pair_files(files: Sequence[Path], *, weak: bool) -> Pairs:
     plain = [file for key, group in sides[""].items() if key in sides["clean"] for file in group]
     pairs = _match(sides["noisy"], clean)
     return pairs._replace(lone_clean=(*pairs.lone_clean, *plain))
-
-
-def is_mask_of(file: Path, stems: frozenset[str]) -> bool:
-    """Return whether a file is called like a mask of another file, such as ``a_mask.png``."""
-    given = words(file.stem)
-    while given and given[-1].isdigit():
-        given = given[:-1]
-    if not given or given[-1] not in ("mask", "masks", "seg", "segmentation", "annotation"):
-        return False
-    stem = file.stem[: file.stem.casefold().rindex(given[-1])].rstrip("_-. ")
-    return stem in stems
 
 
 def likeness(pairs: Pairs) -> float:

@@ -5,8 +5,9 @@ from pathlib import Path
 
 from tapetum.data.labels_file import find_labels, read_labels
 from tapetum.data.layout import Ask, Findings, ImageFile, Layout, PartFiles, doubt, examples, quoted
+from tapetum.data.masks import without_masks
 from tapetum.data.names import Part, meaning, renaming, same_name
-from tapetum.data.reading import descend, read_part, without_masks
+from tapetum.data.reading import descend, read_part
 from tapetum.data.splitting import group_of
 from tapetum.data.tree import Node, grow
 from tapetum.errors import DataError

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tapetum.data.layout import ImageFile
 from tapetum.images import display_name
 
 __all__ = ["Node", "grow"]
@@ -27,13 +28,22 @@ class Node:
 
     def all_files(self) -> Iterator[Path]:
         """Yield the images in this folder and below it."""
-        yield from self.files
-        for child in self.children.values():
-            yield from child.all_files()
+        for place in self.places():
+            yield from place.files
 
     def count(self) -> int:
         """Return the number of images in this folder and below it."""
-        return len(self.files) + sum(child.count() for child in self.children.values())
+        return sum(1 for _ in self.all_files())
+
+    def places(self) -> list["Node"]:
+        """Return this folder and all below it."""
+        return [self, *(place for child in self.children.values() for place in child.places())]
+
+    def image(self, file: Path, class_name: str | None = None) -> ImageFile:
+        """Return an image in this class or part; its group is the outermost folder below it."""
+        inside = file.parts[len(self.path.parts) :]  # folders of one name may be several on disk
+        group = display_name(inside[0]) if len(inside) > 1 else ""
+        return ImageFile(file, None, class_name, group=group)
 
     @property
     def is_leaf(self) -> bool:

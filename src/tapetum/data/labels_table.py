@@ -1,0 +1,122 @@
+"""The rows of a table of labels: a CSV file whose columns have the usual names in any case.
+
+Cells are separated by commas, semicolons, tabs or bars.  A box is given by its edges, by a corner
+with width and height, or by four numbers in one cell.
+"""
+
+import csv
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from tapetum.data.layout import Box, quoted
+from tapetum.errors import DataError
+from tapetum.images import display_name
+from tapetum.records import read_bytes
+
+__all__ = ["Row", "read_rows"]
+
+_COLUMNS: Mapping[str, frozenset[str]] = {
+    "file": frozenset(
+        {"file", "filename", "filepath", "filenames", "files", "image", "imagename", "imagepath"}
+        | {"images", "imageid", "imagefile", "img", "imgname", "imgpath", "path", "name", "id"}
+        | {"photo", "picture"}
+    ),
+    "label": frozenset(
+        {"label", "labels", "class", "classname", "classes", "category", "target", "diagnosis"}
+        | {"dx", "y", "species", "type", "tag", "grade", "defect", "labelname"}
+    ),
+    "split": frozenset({"split", "part", "set", "subset", "phase", "usage", "partition"}),
+    "left": frozenset({"left", "xmin", "x1", "x0", "x", "bboxx", "boxleft"}),
+    "top": frozenset({"top", "ymin", "y1", "y0", "y", "bboxy", "boxtop"}),
+    "right": frozenset({"right", "xmax", "x2", "boxright"}),
+    "bottom": frozenset({"bottom", "ymax", "y2", "boxbottom"}),
+    "width": frozenset({"w", "boxwidth", "bboxwidth", "bboxw"}),
+    "height": frozenset({"h", "boxheight", "bboxheight", "bboxh"}),
+    "box": frozenset({"box", "bbox", "boundingbox"}),
+}
+_EDGES = ("left", "top", "right", "bottom")
+_CORNER_AND_SIZE = ("left", "top", "width", "height")
+
+
+class Row(NamedTuple):
+    """A row of a table, with its number in the file; an empty text where a cell is empty."""
+
+    number: int
+    file: str
+    label: str
+    split: str
+    box: Box | None
+
+
+def read_rows(path: Path) -> list[Row]:
+    """Read the rows that name a file.
+
+    Raises:
+        InputError: The table cannot be read, or has no columns for files and labels.
+    """
+    header, *rows = _cells(path)
+    columns = _columns(header)
+    if not {"file", "label"} <= columns.keys():
+        raise DataError(
+            f"{display_name(path)} has no columns for files and labels, but {quoted(header)}",
+            "name two of its columns 'file' and 'label'",
+        )
+    read = []
+    for number, cells in enumerate(rows, start=2):
+        cells += [""] * (len(header) - len(cells))
+        given = {column: cells[place].strip() for column, place in columns.items()}
+        if given["file"]:
+            split = given.get("split", "")
+            read.append(Row(number, given["file"], given["label"], split, _box(given, number)))
+    return read
+
+
+def _cells(path: Path) -> list[list[str]]:
+    """Return the cells of each row, those of the heading first."""
+    content = read_bytes(path)
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        text = content.decode("cp1252", "replace")
+    separator = max(",;\t|", key=text.partition("\n")[0].count)
+    try:
+        rows = list(csv.reader(text.splitlines(), delimiter=separator))
+    except csv.Error as error:
+        raise DataError(f"{display_name(path)} is no table: {error}", "save it as CSV") from error
+    if not rows:
+        raise DataError(f"{display_name(path)} is empty", "give a table of files and labels")
+    return rows
+
+
+def _columns(header: Sequence[str]) -> dict[str, int]:
+    """Return the place of each known column."""
+    plain = ["".join(c for c in name.casefold() if c.isalnum()) for name in header]
+    columns = {}
+    for column, names in _COLUMNS.items():
+        place = next((place for place, name in enumerate(plain) if name in names), None)
+        if place is not None:
+            columns[column] = place
+    if columns.get("label") == columns.get("top") and "left" in columns:
+        columns.pop("label", None)  # a column y beside x is the edge of a box
+    return columns
+
+
+def _box(given: Mapping[str, str], number: int) -> Box | None:
+    """Return the box of a row, None where it has none."""
+    has_size = False
+    if given.get("box"):
+        texts = given["box"].strip("[]()").replace(",", " ").split()
+    else:
+        has_size = not given.keys() >= set(_EDGES)
+        texts = [given.get(name, "") for name in (_CORNER_AND_SIZE if has_size else _EDGES)]
+        if not any(texts) or (has_size and not given.keys() >= set(_CORNER_AND_SIZE)):
+            return None
+    try:
+        left, top, right, bottom = (float(text) for text in texts)
+    except ValueError as error:
+        raise DataError(
+            f"row {number} of the table has no box of four numbers: {' '.join(texts)!r}",
+            "give left, top, right and bottom in pixels",
+        ) from error
+    return (left, top, left + right, top + bottom) if has_size else (left, top, right, bottom)
