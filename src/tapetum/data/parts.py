@@ -4,7 +4,17 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from tapetum.data.labels_file import find_labels, read_labels
-from tapetum.data.layout import Ask, Findings, ImageFile, Layout, PartFiles, doubt, examples, quoted
+from tapetum.data.layout import (
+    Ask,
+    Findings,
+    ImageFile,
+    Layout,
+    PartFiles,
+    as_classes,
+    doubt,
+    examples,
+    quoted,
+)
 from tapetum.data.masks import without_masks
 from tapetum.data.names import Part, meaning, renaming, same_name
 from tapetum.data.reading import descend, read_part
@@ -87,18 +97,14 @@ def _by_part(labelled: Read, read: Read) -> Read:
     parts: dict[Part | None, list[ImageFile]] = {}
     for file in whole.files:
         parts.setdefault(places.get(file.path, "train"), []).append(file)
-    return {
-        name: PartFiles(tuple(files), tuple(sorted({str(file.class_name) for file in files})))
-        for name, files in parts.items()
-    }
+    return {name: PartFiles.labelled(files) for name, files in parts.items()}
 
 
 def _parts(top: Node, found: Findings) -> Parts:
     """Return the folder of each part; the folder itself, under None, without parts."""
     if found.ask.layout in ("classes", "leaves"):
         return {None: top}
-    top = without_masks(top, found)
-    top = descend(top, found)
+    top = descend(without_masks(top, found), found)
     crossed = _crossed(top)
     if crossed:
         return crossed
@@ -109,21 +115,8 @@ def _parts(top: Node, found: Findings) -> Parts:
         return {None: top}
     if others or top.files:
         return _parts_among(top, roles, others, found)
-    parts: Parts = {}
-    for name, part in roles.items():
-        if part in parts:
-            raise doubt(
-                top.path,
-                *(
-                    (
-                        f"{given!r} is the {_SPOKEN[part]} part",
-                        f"move {_rest(roles, part, given)} away",
-                    )
-                    for given, theirs in roles.items()
-                    if theirs == part
-                ),
-            )
-        parts[part] = top.children[name]
+    _refuse_two_of_one_kind(top, roles)
+    parts: Parts = {part: top.children[name] for name, part in roles.items()}
     if len(parts) == 1:
         return {None: next(iter(parts.values()))}
     if "train" not in parts and found.ask.layout != "pooled":
@@ -135,10 +128,15 @@ def _parts(top: Node, found: Findings) -> Parts:
     return parts
 
 
-def _rest(roles: Mapping[str, Part], part: Part, given: str) -> str:
-    return ", ".join(
-        repr(name) for name, theirs in roles.items() if theirs == part and name != given
-    )
+def _refuse_two_of_one_kind(top: Node, roles: Mapping[str, Part]) -> None:
+    for part in roles.values():
+        names = {name for name, theirs in roles.items() if theirs == part}
+        if len(names) > 1:
+            ways = (
+                (f"{name!r} is the {_SPOKEN[part]} part", f"move {quoted(names - {name})} away")
+                for name in sorted(names)
+            )
+            raise doubt(top.path, *ways)
 
 
 def _parts_among(top: Node, roles: Mapping[str, Part], others: set[str], found: Findings) -> Parts:
@@ -151,24 +149,19 @@ def _parts_among(top: Node, roles: Mapping[str, Part], others: set[str], found: 
         found.notes.append(f"the folders beside {quoted(roles)} are the training part")
         return {"train": top.subset(others), part: as_parts[part]}
     if "train" in as_parts and len(as_parts) > 1 and not are_leaves:
-        found.leave_out(
-            [top.children[name].path for name in sorted(others)],
-            "it lies beside the parts of the dataset",
-        )
-        found.leave_out(top.files, "it lies beside the parts of the dataset")
+        beside = [*(top.children[name].path for name in sorted(others)), *top.files]
+        found.leave_out(beside, "it lies beside the parts of the dataset")
         return as_parts
     is_class = are_leaves and (set(as_parts) == {"train"} or _has_opposite(roles, others))
     if is_class and others:
         found.notes.append(f"the folder {quoted(roles)} is taken for a class, like its neighbours")
         return {None: top}
-    beside = quoted(others) if others else f"{len(top.files):,} images"
+    rest = quoted(others) if others else f"{len(top.files):,} images"
+    away = f"move {quoted(roles)} or {rest} out of the folder"
     raise doubt(
         top.path,
-        (f"{quoted([*roles, *others])} are classes", "add --layout classes"),
-        (
-            f"{quoted(roles)} holds a part of the dataset",
-            f"move {quoted(roles)} or {beside} out of the folder",
-        ),
+        as_classes([*roles, *others]),
+        (f"{quoted(roles)} holds a part of the dataset", away),
     )
 
 
@@ -210,9 +203,9 @@ def _joined(root: Path, base: Path, read: Read, found: Findings) -> Layout:
             "check its layout",
         )
     if "val" in read and "test" in read:
-        _set_aside("test", read["test"], base, found)
-    if val is not None and val_name == "test" and _has_other_kind(train, val):
-        _set_aside("test", val, base, found)
+        _set_test_aside(read["test"], base, found)
+    if val is not None and val_name == "test" and _other_kind(train, val):
+        _set_test_aside(val, base, found)
         val = None
     elif val is not None and val_name == "test":
         found.notes.append("the test part validates, because there is no validation part")
@@ -236,11 +229,10 @@ def _joined(root: Path, base: Path, read: Read, found: Findings) -> Layout:
     return layout.changed(grouped)
 
 
-def _set_aside(name: str, part: PartFiles, base: Path, found: Findings) -> None:
-    folder = base
-    if part.files:
-        folder = base / part.files[0].path.relative_to(base).parts[0]
-    found.leave_out([folder], f"its {len(part.files):,} image(s) are the {name} part, set aside")
+def _set_test_aside(part: PartFiles, base: Path, found: Findings) -> None:
+    folders = {base / file.path.relative_to(base).parts[0] for file in part.files[:1]}
+    reason = f"its {len(part.files):,} image(s) are the test part, set aside"
+    found.leave_out(list(folders or {base}), reason)
 
 
 def _pool(read: Read) -> PartFiles:
@@ -250,42 +242,36 @@ def _pool(read: Read) -> PartFiles:
     return PartFiles(files, tuple(sorted(names)), all(part.is_paired for part in parts))
 
 
-def _has_other_kind(train: PartFiles, val: PartFiles) -> bool:
-    return train.is_paired != val.is_paired or bool(train.class_names) != bool(val.class_names)
+def _other_kind(train: PartFiles, val: PartFiles) -> str:
+    """Return what one part has and the other has not; empty where both are of one kind."""
+    if train.is_paired != val.is_paired:
+        return "noisy and clean images"
+    return "folders of classes" if bool(train.class_names) != bool(val.class_names) else ""
 
 
 def _alike(root: Path, train: PartFiles, val: PartFiles, found: Findings) -> PartFiles:
     """Return the validation part with the names of classes that training has."""
-    shown = display_name(root)
-    if train.is_paired != val.is_paired:
-        raise DataError(
-            f"only one of the parts of {shown} has noisy and clean images",
-            "give both parts one layout",
-        )
-    if bool(train.class_names) != bool(val.class_names):
-        raise DataError(
-            f"only one of the parts of {shown} has folders of classes", "give both parts one layout"
-        )
+    kind = _other_kind(train, val)
+    if kind:
+        problem = f"only one of the parts of {display_name(root)} has {kind}"
+        raise DataError(problem, "give both parts one layout")
     names = renaming(val.class_names, train.class_names)
-    unknown = sorted(name for name, known in names.items() if known is None)
+    unknown = {name for name, known in names.items() if known is None}
     if unknown and found.ask.layout != "parts":
-        listed, known = quoted(unknown), quoted(train.class_names)
+        alone = f"training has images of {quoted(train.class_names)} alone"
         raise doubt(
             root,
-            (
-                f"training has images of {known} alone, so validation goes without {listed}",
-                "add --layout parts",
-            ),
+            (f"{alone}, so validation goes without {quoted(unknown)}", "add --layout parts"),
             ("the images of all parts belong together and are split anew", "add --layout pooled"),
         )
-    lost = [file for file in val.files if file.class_name and names[file.class_name] is None]
-    found.leave_out([file.path for file in lost], "training has no image of its class")
+    lost = [file.path for file in val.files if file.class_name in unknown]
+    found.leave_out(lost, "training has no image of its class")
     missing = sorted(set(train.class_names) - set(names.values()))
     if missing:
         found.notes.append(f"validation has no image of the class {quoted(missing)}")
     files = tuple(
         file._replace(class_name=names[file.class_name] if file.class_name else None)
         for file in val.files
-        if not file.class_name or names[file.class_name] is not None
+        if file.class_name not in unknown
     )
     return PartFiles(files, train.class_names, val.is_paired)
