@@ -6,7 +6,6 @@ the background, and values are brought to the scale on which white is the larges
 
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import chain
 from typing import NamedTuple
@@ -25,6 +24,8 @@ __all__ = ["DecodedFile", "Decoding", "load_all"]
 Integers = NDArray[np.uint8] | NDArray[np.uint16]
 """A stored image, (c, h, w); the largest value of the type is white."""
 
+Streams = tuple[Iterator[DecodedImage], ...]  # of the image and its noisy twin
+
 _AT_ONCE = 64  # frames of a file: a thread reads the file up to its first one
 
 
@@ -41,12 +42,10 @@ class Decoding(NamedTuple):
     Attributes:
         largest_px: Limit of the shorter side; larger images are reduced. None for no limit.
         white: The stored value that 1.0 stands for in deep files; None for their own.
-        background: Grey level under transparent pixels, in [0, 1].
     """
 
     largest_px: int | None = None
     white: float | None = None
-    background: float = 0.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,8 +79,7 @@ class DecodedFile:
         if self.kept is not None:
             return self.kept
         try:
-            streams = _streams([self.file], self.decoding)
-            return _read(self.file, *streams, self.decoding)[0]
+            return _read(self.file, _streams([self.file], self.decoding), self.decoding)[0]
         except DataError as error:
             raise DataError(
                 f"{self.file.path} could be read before, but now {error.problem}", error.remedy
@@ -97,11 +95,7 @@ def load_all(
 ) -> tuple[list[DecodedFile], list[LeftOut]]:
     """Decode every image once; return the readable ones, and the others with the reason.
 
-    Args:
-        files: The images: files, or frames of files.
-        decoding: How they are decoded.
-        kept_bytes: Memory for the images; images beyond it are not kept.
-        progress: Called after every file.
+    Images beyond ``kept_bytes`` of memory are not kept.
     """
     memory = _Memory(kept_bytes)
     groups = in_threads(
@@ -124,15 +118,12 @@ def _by_file(files: Sequence[ImageFile]) -> list[list[ImageFile]]:
     return groups
 
 
-def _streams(
-    frames: Sequence[ImageFile], decoding: Decoding
-) -> tuple[Iterator[DecodedImage], Iterator[DecodedImage] | None]:
+def _streams(frames: Sequence[ImageFile], decoding: Decoding) -> Streams:
     """Return the decoded frames of a file and of its noisy twin, one by one."""
-    first, numbers = frames[0], [file.frame for file in frames]
-    clean = decode_frames(first.path, white=decoding.white, only=numbers)
-    if first.noisy_path is None:
-        return clean, None
-    return clean, decode_frames(first.noisy_path, white=decoding.white, only=numbers)
+    numbers = [file.frame for file in frames]
+    return tuple(
+        decode_frames(path, white=decoding.white, only=numbers) for path in frames[0].files
+    )
 
 
 def _load_frames(
@@ -150,13 +141,10 @@ def _load_frames(
 
 
 def _load(
-    file: ImageFile,
-    streams: tuple[Iterator[DecodedImage], Iterator[DecodedImage] | None],
-    decoding: Decoding,
-    memory: "_Memory",
+    file: ImageFile, streams: Streams, decoding: Decoding, memory: "_Memory"
 ) -> DecodedFile | LeftOut:
     try:
-        pixels, notes = _read(file, *streams, decoding)
+        pixels, notes = _read(file, streams, decoding)
     except DataError as error:
         return LeftOut(file.path, error.problem)
     height, width = pixels.clean.shape[1:]
@@ -172,17 +160,17 @@ def _load(
 
 
 def _read(
-    file: ImageFile,
-    clean_frames: Iterator[DecodedImage],
-    noisy_frames: Iterator[DecodedImage] | None,
-    decoding: Decoding,
+    file: ImageFile, streams: Streams, decoding: Decoding
 ) -> tuple[Pixels, tuple[str, ...]]:
     """Return the pixels of the next image and its twin, and the notes of its decoding."""
-    clean = next(clean_frames)
-    if noisy_frames is None:
+    clean = next(streams[0])
+    if file.noisy_path is None:
         return Pixels(_kept(clean, decoding), None), clean.notes
-    with _of_twin(file):
-        noisy = next(noisy_frames)
+    try:
+        noisy = next(streams[1])
+    except DataError as error:
+        problem = f"its noisy twin {file.noisy_path}: {error.problem}"
+        raise DataError(problem, error.remedy) from error
     if noisy.pixels.shape[1:] != clean.pixels.shape[1:]:
         problem = f"it is {_size(clean)}, its noisy twin {_size(noisy)}"
         raise DataError(problem, "give twins the same size")
@@ -205,31 +193,17 @@ class _Memory:
         return fits
 
 
-@contextmanager
-def _of_twin(file: ImageFile) -> Iterator[None]:
-    """Say that an error is that of the noisy twin."""
-    try:
-        yield
-    except DataError as error:
-        problem = f"its noisy twin {file.noisy_path}: {error.problem}"
-        raise DataError(problem, error.remedy) from error
-
-
 def _kept(decoded: DecodedImage, decoding: Decoding) -> Integers:
-    over = Preparation(channels=len(decoded.pixels), background=decoding.background)
-    pixels = over.colours(decoded)
+    """Return an image as it is kept: reduced to the limit, with one channel where it is grey."""
+    pixels = Preparation(channels=len(decoded.pixels)).colours(decoded)
     height, width = pixels.shape[1:]
     limit_px = decoding.largest_px
     ratio = 1.0 if limit_px is None else limit_px / min(height, width)
     if ratio < 1:
         pixels = resample(pixels, height=round(height * ratio), width=round(width * ratio))
-    return _without_equal_channels(replace(decoded, pixels=pixels, alpha=None).to_integers())
-
-
-def _without_equal_channels(pixels: Integers) -> Integers:
-    """Return one channel if all are equal: many grey images are stored as colour."""
-    first = pixels[:1]
-    return first.copy() if len(pixels) == 3 and bool((pixels == first).all()) else pixels
+    stored = replace(decoded, pixels=pixels, alpha=None).to_integers()
+    is_grey = len(stored) == 3 and bool((stored == stored[:1]).all())  # many are stored as colour
+    return stored[:1].copy() if is_grey else stored
 
 
 def _size(decoded: DecodedImage) -> str:

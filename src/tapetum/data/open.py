@@ -3,19 +3,26 @@
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
-from tapetum.data.dataset import Dataset, DatasetInfo, ImageDataset
-from tapetum.data.digits import DIGIT_CROPS, DIGITS, IMAGE_PX, DigitCrops, open_digits
+from tapetum.data.dataset import Dataset, DatasetInfo
+from tapetum.data.digits import (
+    DIGIT_CROPS,
+    DIGITS,
+    IMAGE_PX,
+    DigitCrops,
+    DigitDataset,
+    open_digits,
+)
 from tapetum.data.folder import VAL_FRACTION, open_folder
 from tapetum.data.layout import Ask
+from tapetum.data.mnist import DIGIT_PX
 from tapetum.data.splitlist import SplitList
 from tapetum.errors import DataError
 from tapetum.progress import ProgressCallback
 from tapetum.runtime import Preparation, Resize, Split
 
 __all__ = ["open_dataset"]
-
-TRAIN_COUNT, TEST_COUNT = 30_000, 2_000
 
 
 def open_dataset(
@@ -66,16 +73,18 @@ def open_dataset(
     Raises:
         DataError: The dataset cannot be opened, or an argument has no effect on it.
     """
-    root = Path(data)
     asked = Ask(layout, None if labels is None else Path(labels), group_by, class_names, white)
     if data in (DIGITS, DIGIT_CROPS):
-        _refuse_of_folders(data, asked, size_px=size_px, channels=channels, resize=resize)
-        counts = (
-            TRAIN_COUNT if train_count is None else train_count,
-            TEST_COUNT if test_count is None else test_count,
-        )
-        return _open_digits(data, data_root, *counts, download=download, seed=seed)
+        given = {"size": size_px, "channels": channels, "resize": resize}
+        _refuse_of_folders(data, asked, given)
+        counts = {"train_count": train_count, "test_count": test_count}
+        chosen: dict[str, Any] = {
+            name: count for name, count in counts.items() if count is not None
+        }
+        digits = open_digits(data_root, download=download, seed=seed, **chosen)
+        return _dataset_of_digits(data, *digits, seed=seed)
     _refuse("on a folder", train_count=train_count is not None, test_count=test_count is not None)
+    root = Path(data)
     if not root.is_dir():
         raise DataError(
             f"there is no folder {data!r}",
@@ -100,40 +109,6 @@ def open_dataset(
     return dataset if like is None or is_chosen else _compared(dataset, like)
 
 
-def _refuse_of_folders(
-    data: str, asked: Ask, *, size_px: int | None, channels: int | None, resize: str | None
-) -> None:
-    """Refuse what has no effect on digits."""
-    own_px = IMAGE_PX if data == DIGITS else DigitCrops.size_px
-    _refuse(
-        f"on {data}",
-        size=size_px not in (None, own_px),
-        channels=channels not in (None, 1),
-        labels=asked.labels is not None,
-        layout=asked.layout is not None,
-        group_by=asked.group_by is not None,
-        white=asked.white != "auto",
-        resize=resize is not None,
-    )
-
-
-def _open_digits(
-    data: str,
-    data_root: Path | None,
-    train_count: int,
-    test_count: int,
-    *,
-    download: bool,
-    seed: int,
-) -> Dataset:
-    train, test = open_digits(
-        data_root, download=download, train_count=train_count, test_count=test_count, seed=seed
-    )
-    if data == DIGITS:
-        return _digits(data, (train, test), seed, IMAGE_PX)
-    return _digits(data, (DigitCrops(train), DigitCrops(test)), seed, DigitCrops.size_px)
-
-
 def _alike(
     root: Path, asked: Ask, val_fraction: float | None, like: Split
 ) -> tuple[Ask, float | None]:
@@ -146,7 +121,7 @@ def _alike(
         group_by=asked.group_by or like.group_by,
         labels=labels,
     )
-    return asked, val_fraction if val_fraction is not None else like.val_fraction
+    return asked, like.val_fraction if val_fraction is None else val_fraction
 
 
 def _compared(dataset: Dataset, like: Split) -> Dataset:
@@ -161,6 +136,14 @@ def _compared(dataset: Dataset, like: Split) -> Dataset:
     return replace(dataset, summary=dataset.summary.noted(note))
 
 
+def _refuse_of_folders(data: str, asked: Ask, given: dict[str, Any]) -> None:
+    """Refuse what has no effect on digits."""
+    own = {"size": IMAGE_PX if data == DIGITS else DIGIT_PX, "channels": 1}
+    idle = {name: value not in (None, own.get(name)) for name, value in given.items()}
+    asks = {name: getattr(asked, name) is not None for name in ("labels", "layout", "group_by")}
+    _refuse(f"on {data}", **idle, **asks, white=asked.white != "auto")
+
+
 def _refuse(where: str, **given: bool) -> None:
     """Refuse options that would be ignored."""
     idle = [f"--{name.replace('_', '-')}" for name, is_given in given.items() if is_given]
@@ -168,23 +151,22 @@ def _refuse(where: str, **given: bool) -> None:
         raise DataError(f"{', '.join(idle)} has no effect {where}", "leave it out")
 
 
-def _digits(
-    data: str, parts: tuple[ImageDataset, ImageDataset], seed: int, size_px: int
-) -> Dataset:
-    train, test = parts
+def _dataset_of_digits(data: str, train: DigitDataset, test: DigitDataset, *, seed: int) -> Dataset:
+    """Return two-digit images, or their single digits, with the facts that identify them."""
+    has_boxes = data == DIGITS
+    size_px = IMAGE_PX if has_boxes else DIGIT_PX
+    parts = [part if has_boxes else DigitCrops(part) for part in (train, test)]
     info = DatasetInfo(
         source=data,
-        description=train.source,
+        description=parts[0].source,
         size_px=size_px,
-        channels=train.channels,
-        preparation=Preparation(
-            size_px=None if data == DIGITS else size_px, channels=train.channels
-        ),
+        channels=1,
+        preparation=Preparation(size_px=None if has_boxes else size_px, channels=1),
         class_names=train.class_names,
-        num_train=len(train),
-        num_validation=len(test),
+        num_train=len(parts[0]),
+        num_validation=len(parts[1]),
         seed=seed,
         typical_px=(size_px, size_px),
-        has_boxes=data == DIGITS,
+        has_boxes=has_boxes,
     )
-    return Dataset(train, test, info)
+    return Dataset(parts[0], parts[1], info)
