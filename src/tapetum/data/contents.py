@@ -20,12 +20,8 @@ __all__ = ["Contents", "read_contents"]
 class Contents(NamedTuple):
     """The readable images of a folder.
 
-    Attributes:
-        ask: How the folder is requested to be read.
-        layout: Its images, each frame of a file for itself, and everything that is left out.
-        seen: What the header of each file says.
-        size: The training size.
-        white: The stored value that 1.0 stands for in deep files; None for that of their type.
+    The layout has each frame of a file for itself. ``white`` is the stored value that 1.0 stands
+    for in deep files; None for that of their type.
     """
 
     ask: Ask
@@ -47,12 +43,6 @@ class Contents(NamedTuple):
 
 def read_contents(root: Path, ask: Ask, size_px: int | None, looking: Progress | None) -> Contents:
     """Find the layout of a folder, look at its files, and choose the training size.
-
-    Args:
-        root: The folder.
-        ask: How it is requested to be read.
-        size_px: The training size that was requested, if any.
-        looking: Called after each file with the number done and the number of all.
 
     Raises:
         DataError: There is no such folder, no readable image, or a reading in doubt.

@@ -53,19 +53,8 @@ def open_folder(
 ) -> Dataset:
     """Open a folder of images; most arguments are those of :func:`tapetum.data.open_dataset`.
 
-    Args:
-        root: The folder.
-        seed: Seed of the split.
-        size_px: Height and width of the images; by default :mod:`tapetum.data.sizes` decides.
-        channels: 1 or 3; by default 3 if any image has colour, else 1.
-        resize: How a labelled image becomes square.
-        val_fraction: Share of the images that validates.
-        kept_bytes: Memory for decoded images, in bytes; the others are read when needed.
-        score_all: Whether the validation part holds all images.
-        ask: How the folder is requested to be read, with the classes of a trained network.
-        listed: The files of a training.
-        progress: Called after each decoded image with the number done and the number of all.
-        looking: Called likewise after each file that was looked at.
+    ``kept_bytes`` is the memory for decoded images; the others are read when needed.  ``progress``
+    is called after each decoded image, ``looking`` after each file that was looked at.
 
     Raises:
         DataError: There is no such folder, no readable image, a class without one, a reading in

@@ -28,12 +28,7 @@ _ENOUGH = 0.5  # share of rows whose file must be there, before a table is taken
 class LabelsFile(NamedTuple):
     """A table of labels with the images that it names.
 
-    Attributes:
-        path: The table.
-        base: The folder of the images.
-        rows: Rows whose image is there, each with it.
-        lost: Rows whose image is missing.
-        unnamed: Images that no row names.
+    ``lost`` are the rows whose image is missing, ``unnamed`` the images that no row names.
     """
 
     path: Path
@@ -124,12 +119,7 @@ class LabelsFile(NamedTuple):
 
 
 def read_labels(path: Path, files: Sequence[Path], base: Path) -> LabelsFile:
-    """Read a table of labels.
-
-    Args:
-        path: The table.
-        files: All images of the folder.
-        base: The folder of the images.
+    """Read a table of labels for the images of the folder ``base``.
 
     Raises:
         DataError: The table cannot be read, has no such columns, or names none of the images.

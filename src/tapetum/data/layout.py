@@ -50,29 +50,20 @@ that training lacks.  ``pooled``: all parts together, split anew.
 
 AS_CLASSES = "add --layout classes"
 
-Box = tuple[float, float, float, float]
+Box = tuple[float, float, float, float]  # left, top, right, bottom in pixels
 
 _MOST_NAMED = 3  # files in one error message
 
 
 class ImageFile(NamedTuple):
-    """A clean image: a file, a frame of it, or a box in it.
-
-    Attributes:
-        path: The file.
-        noisy_path: The file of its noisy twin; None where noise is added later.
-        class_name: Its class, if any.
-        frame: Number of the frame in the file, from 0.
-        box: Left, top, right, bottom in pixels; None for the whole image.
-        group: Images of one group stay on one side of a split.
-    """
+    """A clean image: a file, a frame of it, or a box in it."""
 
     path: Path
-    noisy_path: Path | None
+    noisy_path: Path | None  # None where noise is added later
     class_name: str | None
     frame: int = 0
-    box: Box | None = None
-    group: str = ""
+    box: Box | None = None  # None for the whole image
+    group: str = ""  # images of one group stay on one side of a split
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -140,11 +131,11 @@ class Layout(NamedTuple):
 
 
 class Ask(NamedTuple):
-    """How a folder is requested to be read.
+    """How a folder is requested to be read; the defaults decide by names and structure.
 
     Attributes:
-        layout: The reading to take; None to decide by names and structure.
-        labels: A table of labels; None to take one that lies in the folder.
+        layout: The reading to take.
+        labels: A table of labels.
         group_by: ``folder``, or a regular expression on the relative path whose match (or first
             group) names the group of an image; None where each file is its own group.
         class_names: Classes of a trained network, which decide what is a class; empty before.

@@ -52,14 +52,8 @@ class Decoding(NamedTuple):
 class DecodedFile:
     """An image that can be read: a file, or a frame of it.
 
-    Args:
-        file: The file.
-        height: Height in pixels, after a reduction to the limit.
-        width: Width in pixels, likewise.
-        is_colour: Whether red, green and blue differ anywhere, in the image or its twin.
-        decoding: How it is decoded.
-        kept: The pixels; None where memory was full.
-        notes: What decoding guessed, clipped or dropped.
+    Height and width are those after a reduction to the limit.  Colour counts in the image and its
+    twin.  The pixels are not kept where memory was full.  Notes say what decoding guessed.
     """
 
     file: ImageFile

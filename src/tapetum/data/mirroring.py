@@ -52,12 +52,9 @@ _KEY = 3  # a key of its own, so that the check and the training are independent
 
 
 class MirrorCheck(NamedTuple):
-    """How a small classifier does on images and on their mirror images.
+    """The macro accuracy of a small classifier on unseen images, and on them mirrored.
 
-    Attributes:
-        accuracy: Macro accuracy on images that it has not seen.
-        mirrored: Macro accuracy on the same images, mirrored.
-        reason: Why images should not be mirrored; empty where nothing speaks against it.
+    The reason against mirroring is empty where nothing speaks against it.
     """
 
     accuracy: float

@@ -10,17 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Literal, NamedTuple
 
-__all__ = [
-    "Meaning",
-    "Part",
-    "Side",
-    "class_words",
-    "meaning",
-    "renaming",
-    "same_name",
-    "unsided",
-    "words",
-]
+__all__ = ["Meaning", "Part", "class_words", "meaning", "renaming", "same_name", "unsided", "words"]
 
 Part = Literal["train", "val", "test"]
 Side = Literal["noisy", "clean"]
@@ -69,27 +59,16 @@ _GLUED = ("set", "data", "dataset", "images", "imgs", "img")
 
 
 class Meaning(NamedTuple):
-    """The meaning of a name.
-
-    Attributes:
-        part: The part of a dataset, if any.
-        side: The side of a pair, if any.
-        is_weak: Whether the side is a word that may as well name a class.
-        is_mask: Whether masks or annotations have such a name.
-        may_be_mask: Whether masks may have it, and classes as well.
-        is_plain: Whether it only says that there are images.
-        is_counted: Whether it numbers sessions, batches or the like.
-        rest: The other words.
-    """
+    """The meaning of a name."""
 
     part: Part | None
     side: Side | None
-    is_weak: bool
+    is_weak: bool  # the side is a word that may as well name a class
     is_mask: bool
-    may_be_mask: bool
-    is_plain: bool
-    is_counted: bool
-    rest: tuple[str, ...]
+    may_be_mask: bool  # or a class
+    is_plain: bool  # it only says that there are images
+    is_counted: bool  # it numbers sessions, batches or the like
+    rest: tuple[str, ...]  # the other words
 
 
 def meaning(name: str) -> Meaning:

@@ -26,13 +26,7 @@ _COMPARED_PX = 16
 
 
 class Pairs(NamedTuple):
-    """Twins, and the files without one.
-
-    Attributes:
-        twins: Clean and noisy file of each pair.
-        lone_clean: Clean files without a noisy twin.
-        lone_noisy: Noisy files without a clean twin.
-    """
+    """Twins, the clean file first, and the files without one."""
 
     twins: tuple[tuple[Path, Path], ...]
     lone_clean: tuple[Path, ...]
@@ -54,9 +48,8 @@ def pair_folders(
     equal names without the words that all names of one side share.
     """
     places = _places(noisy, noisy_root), _places(clean, clean_root)
-    rules = _whole_name, _without_sides
-    tried = [_match(*(_keyed(side, rule) for side in places)) for rule in rules]
-    tried.append(_match(*(_keyed(side, _without_shared(side)) for side in places)))
+    rules = (_whole, _whole), (unsided, unsided), tuple(map(_without_shared, places))
+    tried = [_match(*map(_keyed, places, both)) for both in rules]
     return next((pairs for pairs in tried if pairs.is_convincing), tried[0])
 
 
@@ -111,33 +104,23 @@ def _places(files: Iterable[Path], root: Path) -> dict[Path, Path]:
     return {file: Path(display_name(Path(*file.parts[depth:]).with_suffix(""))) for file in files}
 
 
-def _keyed(places: dict[Path, Path], key: Callable[[Path], _Key]) -> dict[_Key, list[Path]]:
+def _keyed(places: dict[Path, Path], rule: Callable[[str], _Key]) -> dict[_Key, list[Path]]:
+    """Return the files by their folders and what a rule makes of their names."""
     keyed: dict[_Key, list[Path]] = {}
     for file, place in places.items():
-        keyed.setdefault(key(place), []).append(file)
+        keyed.setdefault((*place.parts[:-1], *rule(place.name)), []).append(file)
     return keyed
 
 
-def _whole_name(place: Path) -> _Key:
-    return (*_folders(place), place.name)
+def _whole(name: str) -> _Key:
+    return (name,)
 
 
-def _without_sides(place: Path) -> _Key:
-    return (*_folders(place), *unsided(place.name))
-
-
-def _without_shared(places: dict[Path, Path]) -> Callable[[Path], _Key]:
+def _without_shared(places: dict[Path, Path]) -> Callable[[str], _Key]:
     """Return the rule that leaves out the words that all names share."""
     counts = Counter(word for place in places.values() for word in set(words(place.name)))
     shared = {word for word, count in counts.items() if count == len(places) > 1}
-    return lambda place: (
-        *_folders(place),
-        *(word for word in words(place.name) if word not in shared),
-    )
-
-
-def _folders(place: Path) -> _Key:
-    return place.parts[:-1]
+    return lambda name: tuple(word for word in words(name) if word not in shared)
 
 
 def _match(noisy: dict[_Key, list[Path]], clean: dict[_Key, list[Path]]) -> Pairs:

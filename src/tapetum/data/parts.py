@@ -35,10 +35,7 @@ def find_layout(
 ) -> Layout:
     """Sort the images of a folder into parts, classes and pairs.
 
-    Args:
-        root: The folder.
-        ask: How it is requested to be read; by default as it seems.
-        finding: Called now and then with the number of images found so far.
+    ``finding`` is called now and then with the number of images found so far.
 
     Raises:
         DataError: There is no such folder, it has no image, it can be read in two ways, or its

@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Region", "part", "window"]
+from tapetum.data.layout import Box
 
-Box = tuple[float, float, float, float]
+__all__ = ["Region", "part", "window"]
 
 
 class Region(NamedTuple):
@@ -34,11 +34,7 @@ class Region(NamedTuple):
 def part(height: int, width: int, *, smallest: float, generator: np.random.Generator) -> Region:
     """Return a random region with the proportions of the image.
 
-    Args:
-        height: Height of the image, in pixels.
-        width: Width of the image.
-        smallest: The smallest share of the area; the share is drawn uniformly up to 1.
-        generator: Draws size and place.
+    Its share of the area is drawn uniformly from the smallest up to 1.
     """
     side = sqrt(generator.uniform(smallest, 1))
     inner = max(1, round(side * height)), max(1, round(side * width))
@@ -55,14 +51,8 @@ def window(
 ) -> Region:
     """Return a square window of ``size_px``, or less where the image is smaller.
 
-    The window is larger where a box would not fit, and contains the box.
-
-    Args:
-        height: Height of the image, in pixels.
-        width: Width of the image.
-        size_px: Side of the window.
-        box: Left, top, right, bottom of a box in pixels.
-        generator: Draws the place; by default the middle of the image, or of the box.
+    The window is larger where a box would not fit, and contains the box.  The generator draws the
+    place; without one, it is the middle of the image, or of the box.
     """
     left, top, right, bottom = (width / 2, height / 2) * 2 if box is None else box
     side = max(size_px, ceil(right - left), ceil(bottom - top)) if box else size_px

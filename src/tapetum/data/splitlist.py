@@ -22,13 +22,7 @@ __all__ = ["SplitList", "digest_of", "list_split"]
 
 
 class ListedFile(NamedTuple):
-    """A file of a split.
-
-    Attributes:
-        path: Relative to the images' folder, in NFC, with slashes.
-        size_bytes: Size of the file.
-        digest: Digest of its content, in hexadecimal.
-    """
+    """A file of a split: its path relative to the folder, its size and digest."""
 
     path: str
     size_bytes: NonNegativeInt
@@ -36,13 +30,7 @@ class ListedFile(NamedTuple):
 
 
 class SplitList(Record):
-    """The files that trained and those that validated.
-
-    Attributes:
-        seed: Seed of the split.
-        train: Files that trained.
-        validation: Files that validated.
-    """
+    """The files that trained and those that validated, with the seed of the split."""
 
     format: Literal["tapetum-split"] = "tapetum-split"
     schema_version: Literal[1] = 1

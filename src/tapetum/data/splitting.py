@@ -28,12 +28,9 @@ class Sides(NamedTuple):
 
 
 def group_of(key: str, folder: str, group_by: str | None) -> str:
-    """Return the group of an image: by default its file, so that frames and boxes stay together.
+    """Return the group of an image: its folder, what matches in its path, or the path itself.
 
-    Args:
-        key: The relative path of the image.
-        folder: The folder that it lies in, below its class.
-        group_by: ``folder``, a regular expression on the relative path, or None.
+    The path is the default, so that frames and boxes of a file stay together.
     """
     if group_by == "folder":
         return f"{folder}/" if folder else key
@@ -44,13 +41,7 @@ def group_of(key: str, folder: str, group_by: str | None) -> str:
 
 
 def stable_split(images: Sequence[ImageFile], *, fraction: float, seed: int) -> Sides:
-    """Split images by their groups.
-
-    Args:
-        images: Images with their group.
-        fraction: Share that validates, more than 0 and below 1.
-        seed: Seed of the hash.
-    """
+    """Split images by their groups; the fraction, between 0 and 1, validates."""
     draws = {one.group: draw(seed, one.group) for one in images}
     validates = {group: value < fraction for group, value in draws.items()}
     classes: dict[str | None, set[str]] = {}

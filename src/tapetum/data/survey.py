@@ -21,13 +21,7 @@ _LARGEST_LOOKED_PX = 40_000_000
 
 
 class Surveyed(NamedTuple):
-    """A file that has the header of an image.
-
-    Attributes:
-        facts: What the header says.
-        size_bytes: Size of the file.
-        digest: Digest of its content, in hexadecimal.
-    """
+    """A file with the header of an image: what it says, and a digest of the content."""
 
     facts: ImageFacts
     size_bytes: int
@@ -52,13 +46,7 @@ class ValueRange(NamedTuple):
 
 
 class Look(NamedTuple):
-    """What some images show once they are decoded.
-
-    Attributes:
-        num_images: Number of images that were decoded.
-        has_colour: Whether red, green and blue differ anywhere.
-        ranges: The values in use by bit depth.
-    """
+    """What some images show once they are decoded: colours, and values by bit depth."""
 
     num_images: int
     has_colour: bool
@@ -77,13 +65,7 @@ def survey(
 
 
 def frames_of(layout: Layout, seen: Mapping[Path, Surveyed], lost: Sequence[LeftOut]) -> Layout:
-    """Return a layout with an image for each frame of each file that can be used.
-
-    Args:
-        layout: Images, each of the first frame.
-        seen: The files that have the header of an image.
-        lost: The others.
-    """
+    """Return a layout with an image for each frame of each file that was not lost."""
     faults = {one.path: _fault(one, seen) for one in layout.images if one.path in seen}
     lost = [*lost, *(LeftOut(path, fault) for path, fault in faults.items() if fault)]
 
@@ -108,13 +90,7 @@ def _fault(one: ImageFile, seen: Mapping[Path, Surveyed]) -> str | None:
 
 
 def look(images: Sequence[ImageFile], seen: Mapping[Path, Surveyed], white: float | None) -> Look:
-    """Decode some of the images, evenly spread, to see their colours and values.
-
-    Args:
-        images: The images.
-        seen: The files that have the header of an image.
-        white: The stored value that 1.0 stands for in deep files.
-    """
+    """Decode some of the images, evenly spread, to see their colours and values."""
     files = [file for file in _files(images) if _is_small(seen[file])]
     places = np.linspace(0, len(files) - 1, min(_NUM_LOOKED, len(files)))
     ranges: dict[int, ValueRange] = {}

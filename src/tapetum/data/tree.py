@@ -14,11 +14,8 @@ __all__ = ["Node", "grow"]
 class Node:
     """A folder with images in it or below it.
 
-    Attributes:
-        name: Its name, in NFC and without spaces around it.
-        path: Where it lies.
-        files: The images directly in it.
-        children: The folders in it that contain images, by name.
+    Its name is in NFC and without spaces around it.  ``files`` are the images directly in it, and
+    ``children`` the folders in it that contain images, by name.
     """
 
     name: str
@@ -63,8 +60,7 @@ def grow(root: Path, files: tuple[Path, ...]) -> Node:
     """
     top = Node(display_name(root.name), root)
     for file in files:
-        node = top
-        here = root
+        node, here = top, root
         for part in file.relative_to(root).parts[:-1]:
             here = here / part
             name = display_name(part).strip() or display_name(part)
