@@ -153,9 +153,7 @@ def _load(
     )
 
 
-def _read(
-    file: ImageFile, streams: Streams, decoding: Decoding
-) -> tuple[Pixels, tuple[str, ...]]:
+def _read(file: ImageFile, streams: Streams, decoding: Decoding) -> tuple[Pixels, tuple[str, ...]]:
     """Return the pixels of the next image and its twin, and the notes of its decoding."""
     clean = next(streams[0])
     if file.noisy_path is None:
