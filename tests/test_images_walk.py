@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from tapetum.errors import DataError
-from tapetum.images import display_name, scan, walk
+from tapetum.images import LeftOut, display_name, scan
 
 
 def save(path: Path) -> Path:
@@ -19,15 +19,22 @@ def save(path: Path) -> Path:
     return path
 
 
+def images_in(folder: Path) -> list[Path]:
+    """The images that a walk finds, in its order."""
+    return [entry for entry in scan(folder) if isinstance(entry, Path)]
+
+
 def found(folder: Path) -> set[str]:
     """The paths of the images that a walk finds, relative to the folder."""
-    return {path.relative_to(folder).as_posix() for path in walk(folder).files}
+    return {path.relative_to(folder).as_posix() for path in images_in(folder)}
 
 
 def reasons(folder: Path) -> dict[str, str]:
     """The reason of everything that a walk leaves out, by its path in the folder."""
     return {
-        entry.path.relative_to(folder).as_posix(): entry.reason for entry in walk(folder).left_out
+        entry.path.relative_to(folder).as_posix(): entry.reason
+        for entry in scan(folder)
+        if isinstance(entry, LeftOut)
     }
 
 
@@ -139,7 +146,7 @@ def test_what_is_not_wanted_is_left_out(tmp_path: Path) -> None:
     """A folder given as ``without`` is not visited."""
     save(tmp_path / "a.png")
     save(tmp_path / "out" / "a.png")
-    assert [path.name for path in walk(tmp_path, without=[tmp_path / "out"]).files] == ["a.png"]
+    assert next(scan(tmp_path, without=[tmp_path / "out"])) == tmp_path / "a.png"
 
 
 def test_names_outside_of_utf8_are_found_and_shown(tmp_path: Path) -> None:
@@ -147,7 +154,7 @@ def test_names_outside_of_utf8_are_found_and_shown(tmp_path: Path) -> None:
     strange = os.fsdecode(os.fsencode(tmp_path / "caf") + b"\xe9.png")
     save(Path(strange))
     save(tmp_path / "a\n\x1b[2J.png")
-    names = [display_name(path.name) for path in walk(tmp_path).files]
+    names = [display_name(path.name) for path in images_in(tmp_path)]
     assert names == ["a\\x0a\\x1b[2J.png", "caf\\xe9.png"]
 
 
@@ -159,14 +166,13 @@ def test_the_order_is_that_of_the_names(tmp_path: Path) -> None:
     save(deep / "x.png")
     for name in ("b/1.png", "a/2.png", "a/1.png", "c.png"):
         save(tmp_path / name)
-    names = [path.name for path in walk(tmp_path).files]
+    names = [path.name for path in images_in(tmp_path)]
     assert names == ["1.png", "2.png", "1.png", "c.png", "x.png"]
-    assert list(scan(tmp_path)) == list(walk(tmp_path).files)
 
 
 def test_a_folder_that_is_none_is_refused(tmp_path: Path) -> None:
     """A missing folder and a file are refused in a sentence."""
     with pytest.raises(DataError, match="is missing"):
-        walk(tmp_path / "missing")
+        list(scan(tmp_path / "missing"))
     with pytest.raises(DataError, match="is a file"):
-        walk(save(tmp_path / "a.png"))
+        list(scan(save(tmp_path / "a.png")))

@@ -43,7 +43,7 @@ from tapetum.errors import InputError
 from tapetum.metrics import SSIM_WINDOW
 from tapetum.records import Record
 
-__all__ = ["EQUATION_1", "EQUATION_2", "EQUATION_3", "LossWeights", "joint_loss"]
+__all__ = ["EQUATION_1", "EQUATION_3", "LossWeights", "joint_loss"]
 
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 

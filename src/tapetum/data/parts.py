@@ -21,9 +21,11 @@ from tapetum.data.reading import descend, read_part
 from tapetum.data.splitting import group_of
 from tapetum.data.tree import Node, grow
 from tapetum.errors import DataError
-from tapetum.images import LeftOut, display_name, walk
+from tapetum.images import LeftOut, display_name, scan
 
 __all__ = ["find_layout", "require_images"]
+
+_TOLD_EVERY = 100  # images
 
 Parts = dict[Part | None, Node]
 Read = dict[Part | None, PartFiles]
@@ -42,18 +44,31 @@ def find_layout(
             parts do not fit together.
     """
     ask = (ask or Ask()).checked()
-    walked = walk(root, finding=finding)
-    found = Findings(ask, left_out=list(walked.left_out))
-    require_images(walked.files, root, found.left_out)
-    top = descend(grow(root, walked.files), found)
+    found = Findings(ask)
+    files = _walked(root, found, finding)
+    require_images(files, root, found.left_out)
+    top = descend(grow(root, files), found)
     if top.path != root:
         inside = display_name(top.path.relative_to(root))
         found.notes.append(f"the images lie in the folder {inside!r} of it")
     if ask.labels is not None:
-        read = read_labels(ask.labels, walked.files, top.path).parts(found)
+        read = read_labels(ask.labels, files, top.path).parts(found)
     else:
-        found, read = _read(top, found, walked.files)
+        found, read = _read(top, found, files)
     return _joined(root, top.path, read, found)
+
+
+def _walked(root: Path, found: Findings, finding: Callable[[int], None] | None) -> tuple[Path, ...]:
+    """Return the image files of a folder, and note what is left out."""
+    files: list[Path] = []
+    for entry in scan(root):
+        if isinstance(entry, LeftOut):
+            found.left_out.append(entry)
+            continue
+        files.append(entry)
+        if finding is not None and len(files) % _TOLD_EVERY == 0:
+            finding(len(files))
+    return tuple(files)
 
 
 def require_images(images: Sequence[object], root: Path, left_out: Sequence[LeftOut]) -> None:

@@ -6,11 +6,10 @@ of one frame or many, and rotated by their Exif tag. Every conversion happens in
 ``white`` finds the scale, ``writing`` encodes, ``walk`` finds the files of a folder.
 """
 
-from tapetum.images.decoded import DecodedImage, StoredImage, as_colour, largest_value
+from tapetum.images.decoded import DecodedImage, StoredImage, as_colour
 from tapetum.images.facts import ImageFacts
 from tapetum.images.levels import FoundWhite, find_white_level
 from tapetum.images.reading import (
-    IMAGE_SUFFIXES,
     decode_frames,
     inspect_image,
     read_frames,
@@ -18,11 +17,10 @@ from tapetum.images.reading import (
     read_stored,
 )
 from tapetum.images.resampling import resample
-from tapetum.images.walk import LeftOut, display_name, scan, system_reason, walk
+from tapetum.images.walk import LeftOut, display_name, scan, should_be_image
 from tapetum.images.writing import output_format, write_frames, write_image
 
 __all__ = [
-    "IMAGE_SUFFIXES",
     "DecodedImage",
     "FoundWhite",
     "ImageFacts",
@@ -33,15 +31,13 @@ __all__ = [
     "display_name",
     "find_white_level",
     "inspect_image",
-    "largest_value",
     "output_format",
     "read_frames",
     "read_image",
     "read_stored",
     "resample",
     "scan",
-    "system_reason",
-    "walk",
+    "should_be_image",
     "write_frames",
     "write_image",
 ]

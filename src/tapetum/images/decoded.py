@@ -110,6 +110,11 @@ class DecodedImage:
         """Whether there is alpha."""
         return self.alpha is not None
 
+    @property
+    def full_scale(self) -> float:
+        """The largest value of the type of its file: 255, 65535 or 1.0."""
+        return largest_value(self.bit_depth)
+
     def with_pixels(self, pixels: NDArray[np.float32], *, white: float) -> "DecodedImage":
         """Return the image with other pixels, (c, h, w), on the scale of another white.
 
@@ -123,29 +128,15 @@ class DecodedImage:
             changed = replace(self, metadata=metadata, notes=(*self.notes, note))
         return replace(changed, pixels=pixels, mode=mode, white=white)
 
-    def as_file_of(self, source: "DecodedImage") -> "DecodedImage":
-        """Return this image with the depth, scale, metadata and format of another one's file.
-
-        A colour profile describes certain channels, so it is left out where they differ.
-        """
-        metadata = source.metadata
-        if self.mode != source.mode:
-            metadata = replace(metadata, icc_profile=None)
-        return replace(
-            self,
-            bit_depth=source.bit_depth,
-            white=source.white,
-            metadata=metadata,
-            format=source.format,
-        )
-
     def to_integers(self) -> NDArray[np.uint8] | NDArray[np.uint16]:
         """Return the pixels as integers of the full scale of their type, shape (c, h, w).
 
         They are clipped and rounded, to 8 bits for files of 8 bits, else to 16. White is the
         largest value of the type, whatever :attr:`white` is.
         """
-        return _to_integers(self.pixels, 8 if self.bit_depth == 8 else 16)
+        largest = np.float32(255 if self.bit_depth == 8 else 65535)
+        scaled: NDArray[np.float32] = np.rint(np.clip(self.pixels, 0, 1) * largest)
+        return scaled.astype(np.uint8) if self.bit_depth == 8 else scaled.astype(np.uint16)
 
     def to_samples(self) -> Samples:
         """Return the values that a file stores, shape (h, w, c), alpha last, clipped to white."""
@@ -278,10 +269,3 @@ def as_colour(pixels: NDArray[np.float32], channels: int) -> NDArray[np.float32]
         return np.repeat(pixels, 3, axis=-3)
     grey: NDArray[np.float32] = np.einsum("...chw,c->...hw", pixels, _LUMA)
     return grey[..., np.newaxis, :, :]
-
-
-def _to_integers(
-    values: NDArray[np.float32], bit_depth: int
-) -> NDArray[np.uint8] | NDArray[np.uint16]:
-    scaled: NDArray[np.float32] = np.rint(np.clip(values, 0, 1) * np.float32(2**bit_depth - 1))
-    return scaled.astype(np.uint8) if bit_depth == 8 else scaled.astype(np.uint16)

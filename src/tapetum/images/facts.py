@@ -13,7 +13,14 @@ from tapetum.images.decoded import BitDepth
 from tapetum.images.metadata import ORIENTATION
 from tapetum.images.source import Source, opened_by_pillow
 
-__all__ = ["ImageFacts", "chosen_frames", "frame_indices", "pillow_facts", "require_room"]
+__all__ = [
+    "ImageFacts",
+    "chosen_frames",
+    "frame_indices",
+    "pillow_facts",
+    "rawmode_of",
+    "require_room",
+]
 
 _BITS_TAG, _SAMPLE_FORMAT_TAG = 258, 339
 _SUBFILE_TAG, _REDUCED_OR_MASK = 254, 1 | 4
@@ -48,7 +55,7 @@ def pillow_facts(source: Source) -> ImageFacts:
         width, height = image.size
         if _orientation(image) >= 5:
             width, height = height, width
-        rawmode = str(_first_argument(image))
+        rawmode = rawmode_of(image)
         return ImageFacts(
             format=image.format or "",
             width_px=width,
@@ -156,9 +163,10 @@ def _orientation(image: Image.Image) -> int:
     return 1
 
 
-def _first_argument(image: Image.Image) -> Any:
+def rawmode_of(image: Image.Image) -> str:
+    """Return Pillow's name for the samples of an opened file; empty if it does not say."""
     for tile in getattr(image, "tile", ()):
-        return tile.args if isinstance(tile.args, str) else (tile.args or ("",))[0]
+        return str(tile.args if isinstance(tile.args, str) else (tile.args or ("",))[0])
     return ""
 
 
@@ -169,6 +177,6 @@ def _is_grey(image: Image.Image) -> bool:
         return all(
             colours[i] == colours[i + 1] == colours[i + 2] for i in range(0, len(colours) - 2, step)
         )
-    if str(_first_argument(image)).startswith("LA"):
+    if rawmode_of(image).startswith("LA"):
         return True
     return image.mode in ("1", "L", "LA", "La", "F") or image.mode.startswith("I")

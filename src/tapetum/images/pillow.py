@@ -15,7 +15,7 @@ from PIL import Image, ImageOps
 
 from tapetum.errors import DataError
 from tapetum.images.decoded import Samples, StoredImage, divided_by_alpha
-from tapetum.images.facts import chosen_frames, frame_indices
+from tapetum.images.facts import chosen_frames, frame_indices, rawmode_of
 from tapetum.images.metadata import read_metadata
 from tapetum.images.source import Source, opened_by_pillow
 
@@ -130,11 +130,8 @@ def _require_unsigned(tags: Any) -> None:
 
 def _deep_rawmode(image: Image.Image) -> str | None:
     """Return Pillow's raw mode of a file with 16-bit colour; None for other files."""
-    for tile in getattr(image, "tile", ()):
-        rawmode = tile.args if isinstance(tile.args, str) else (tile.args or ("",))[0]
-        if ";16" in str(rawmode) and not image.mode.startswith("I"):
-            return str(rawmode)
-    return None
+    rawmode = rawmode_of(image)
+    return rawmode if ";16" in rawmode and not image.mode.startswith("I") else None
 
 
 def _deep_colour(

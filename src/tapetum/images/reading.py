@@ -12,7 +12,6 @@ from tapetum.images.source import Source, reasons_in_words, signature
 from tapetum.images.white import with_white
 
 __all__ = [
-    "IMAGE_SUFFIXES",
     "decode_frames",
     "inspect_image",
     "looks_like_image",
@@ -23,12 +22,6 @@ __all__ = [
 
 WRITTEN_APART = ("TIFF", "NPY", "DICOM")
 """Formats whose stacks are written frame by frame; those of DICOM become TIFF."""
-
-IMAGE_SUFFIXES = frozenset(
-    {".apng", ".avif", ".bmp", ".dib", ".gif", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg"}
-    | {".pbm", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp"}
-)
-"""Lower-case suffixes of usual image files; what a file is, its content says."""
 
 
 def inspect_image(source: Path | bytes) -> ImageFacts:

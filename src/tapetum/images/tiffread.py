@@ -23,7 +23,7 @@ from tapetum.images.decoded import (
     divided_by_alpha,
     largest_value,
 )
-from tapetum.images.facts import ImageFacts, chosen_frames
+from tapetum.images.facts import ImageFacts, chosen_frames, rawmode_of
 from tapetum.images.source import Source, extra, opened, opened_by_pillow
 
 __all__ = ["TIFF_SIGNATURES", "tiff_facts", "tiff_frames", "tiff_reason"]
@@ -98,11 +98,9 @@ def _opened_tiff(source: Source) -> Iterator[Any]:
 
 def _rawmode_is_foreign(image: Image.Image) -> bool:
     """Whether Pillow opens 16-bit samples whose low bytes it cannot give."""
-    for tile in getattr(image, "tile", ()):
-        rawmode = tile.args if isinstance(tile.args, str) else (tile.args or ("",))[0]
-        deep = ";16" in str(rawmode) and not image.mode.startswith("I")
-        return deep and not re.fullmatch(r"(RGB|RGBX|RGBA);16[BLN]", str(rawmode))
-    return False
+    rawmode = rawmode_of(image)
+    deep = ";16" in rawmode and not image.mode.startswith("I")
+    return deep and not re.fullmatch(r"(RGB|RGBX|RGBA);16[BLN]", rawmode)
 
 
 def _num_frames(tiff: Any) -> int:

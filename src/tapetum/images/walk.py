@@ -17,7 +17,7 @@ from typing import NamedTuple
 from tapetum.errors import DataError
 from tapetum.images.reading import looks_like_image
 
-__all__ = ["LeftOut", "Walk", "display_name", "scan", "system_reason", "walk"]
+__all__ = ["LeftOut", "display_name", "scan", "should_be_image"]
 
 _SYSTEM_FOLDERS = frozenset(
     {"@eadir", "@recycle", "@recently-snapshot", "@tmp", "#recycle", "#snapshot", "$recycle.bin"}
@@ -26,9 +26,12 @@ _SYSTEM_FOLDERS = frozenset(
 )
 _SYSTEM_FILES = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r"})
 _TEMPORARY = ("~", ".bak", ".tmp", ".part", ".partial", ".crdownload", ".download")
+_IMAGE_SUFFIXES = frozenset(
+    {".apng", ".avif", ".bmp", ".dib", ".gif", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg"}
+    | {".pbm", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp"}
+)
 _ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar")
 _OUR_ROWS = ("predictions", (".json", ".jsonl", ".parquet"))
-_TOLD_EVERY = 100  # images
 _HEAD_BYTES = 4096  # enough to recognise results of ours
 
 
@@ -39,52 +42,12 @@ class LeftOut(NamedTuple):
     reason: str
 
 
-class Walk(NamedTuple):
-    """What a folder contains.
-
-    Attributes:
-        folder: The folder.
-        files: The image files, sorted by name.
-        left_out: Other files and folders, each with the reason.
-    """
-
-    folder: Path
-    files: tuple[Path, ...]
-    left_out: tuple[LeftOut, ...]
-
-
-def walk(
-    folder: Path,
-    *,
-    without: Sequence[Path] = (),
-    finding: Callable[[int], None] | None = None,
-) -> Walk:
-    """Find all image files in a folder and its sub-folders.
-
-    Args:
-        folder: The folder.
-        without: Files and folders to leave out.
-        finding: Called now and then with the number of images found so far.
-
-    Raises:
-        DataError: There is no such folder, or it cannot be read.
-    """
-    files: list[Path] = []
-    left_out: list[LeftOut] = []
-    for entry in scan(folder, without=without):
-        if isinstance(entry, LeftOut):
-            left_out.append(entry)
-        else:
-            files.append(entry)
-            if finding is not None and len(files) % _TOLD_EVERY == 0:
-                finding(len(files))
-    return Walk(folder, tuple(files), tuple(left_out))
-
-
 def scan(
     folder: Path, *, without: Sequence[Path] = (), only: Callable[[Path], bool] | None = None
 ) -> Iterator[Path | LeftOut]:
-    """Yield what :func:`walk` returns, one by one and in a fixed order, in constant memory.
+    """Yield the image files of a folder and its sub-folders, and what is left out with the reason.
+
+    The order is fixed by the names. The memory is that of the names in one folder and its parents.
 
     Args:
         folder: The folder.
@@ -106,7 +69,9 @@ def scan(
             f"cannot read {display_name(folder)}: {error.strerror or error}",
             "check the path and its permissions",
         ) from error
-    guard = _Guard(folder.resolve(), {_identity(status): folder}, _resolved(without))
+    excluded = frozenset(path.resolve() for path in without)
+    visited = {(status.st_dev, status.st_ino): folder}
+    guard = _Guard(folder.resolve(), visited, excluded)
     yield from _scan(folder, names, guard, only)
 
 
@@ -122,7 +87,14 @@ def display_name(path: Path | str) -> str:
     )
 
 
-def system_reason(name: str, *, is_folder: bool) -> str | None:
+def should_be_image(path: Path) -> bool:
+    """Return whether a file has the ending of an image, so that it is damaged if it is none."""
+    if path.suffix.lower() not in _IMAGE_SUFFIXES or not path.is_file():
+        return False
+    return _system_reason(path.name, is_folder=False) is None
+
+
+def _system_reason(name: str, *, is_folder: bool) -> str | None:
     """Return why a name is left out whatever its content, None if it is not."""
     plain = name.casefold().rstrip()
     if name.startswith("."):
@@ -134,10 +106,6 @@ def system_reason(name: str, *, is_folder: bool) -> str | None:
     if plain.endswith(_TEMPORARY) or name.startswith("~$"):
         return "it is a backup or an unfinished file"
     return None
-
-
-def _shown(inside: Path) -> str:
-    return "the folder itself" if inside == Path() else display_name(inside)
 
 
 @dataclass
@@ -153,8 +121,9 @@ class _Guard:
         if path.is_symlink():
             inside = self._seen_elsewhere(path.resolve())
             if inside is not None:
-                return f"it is a link to {_shown(inside)}, so its images are found without it"
-        first = self.visited.setdefault(_identity(status), path)
+                where = "the folder itself" if inside == Path() else display_name(inside)
+                return f"it is a link to {where}, so its images are found without it"
+        first = self.visited.setdefault((status.st_dev, status.st_ino), path)
         if first is not path:
             return f"it is the same folder as {display_name(first)}"
         return None
@@ -164,14 +133,14 @@ class _Guard:
         if not target.is_relative_to(self.root):
             return None
         inside = target.relative_to(self.root)
-        hidden = any(system_reason(part, is_folder=True) for part in inside.parts)
+        hidden = any(_system_reason(part, is_folder=True) for part in inside.parts)
         return None if hidden or target in self.without else inside
 
 
 def _scan(
     folder: Path, names: list[str], guard: _Guard, only: Callable[[Path], bool] | None
 ) -> Iterator[Path | LeftOut]:
-    stack = [_children(folder, names)]  # no recursion, so that no depth of folders is too much
+    stack = [map(folder.joinpath, names)]  # no recursion, so that no depth of folders is too much
     while stack:
         path = next(stack[-1], None)
         if path is None:
@@ -179,13 +148,9 @@ def _scan(
             continue
         entry = _judge(path, guard, only)
         if isinstance(entry, list):
-            stack.append(_children(path, entry))
+            stack.append(map(path.joinpath, entry))
         elif entry is not None:
             yield entry
-
-
-def _children(folder: Path, names: list[str]) -> Iterator[Path]:
-    return (folder / name for name in names)
 
 
 def _judge(
@@ -200,7 +165,7 @@ def _judge(
         is_folder = stat.S_ISDIR(status.st_mode)
         if only is not None and not is_folder and not only(path):
             return None
-        reason = system_reason(path.name, is_folder=is_folder)
+        reason = _system_reason(path.name, is_folder=is_folder)
         if reason is None and guard.without and path.resolve() in guard.without:
             reason = "it is left out on request"
         if reason is not None:
@@ -269,11 +234,3 @@ def _head(path: Path) -> bytes:
 def _names(folder: Path) -> list[str]:
     """Return the names in a folder in an order that does not depend on the file system."""
     return sorted(os.listdir(folder), key=lambda name: (unicodedata.normalize("NFC", name), name))
-
-
-def _identity(status: os.stat_result) -> tuple[int, int]:
-    return status.st_dev, status.st_ino
-
-
-def _resolved(paths: Sequence[Path]) -> frozenset[Path]:
-    return frozenset(path.resolve() for path in paths)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, PositiveFloat, PositiveInt
 
-from tapetum.images import DecodedImage, as_colour, largest_value, resample
+from tapetum.images import DecodedImage, as_colour, resample
 from tapetum.records import Record
 
 __all__ = ["Preparation", "Resize"]
@@ -155,14 +155,13 @@ class Preparation(Record):
 
     def white_of(self, image: DecodedImage) -> float:
         """Return the stored value that becomes 1.0 in an image."""
-        largest = largest_value(image.bit_depth)
-        given = image.white or largest
-        is_said = given != largest or image.bit_depth == 8  # of this image, so it counts
+        given = image.white or image.full_scale
+        is_said = given != image.full_scale or image.bit_depth == 8  # of this image, so it counts
         return given if self.white is None or is_said else self.white
 
     def _scaled(self, image: DecodedImage) -> NDArray[np.float32]:
         """Return the pixels of an image on the scale on which white is 1."""
-        given = image.white or largest_value(image.bit_depth)
+        given = image.white or image.full_scale
         white = self.white_of(image)
         return image.pixels if given == white else image.pixels * np.float32(given / white)
 

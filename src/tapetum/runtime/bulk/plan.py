@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Self
 
 from tapetum.errors import DataError, InputError
-from tapetum.images import IMAGE_SUFFIXES, LeftOut, scan, system_reason
+from tapetum.images import LeftOut, scan, should_be_image
 from tapetum.runtime.bulk.job import Job, as_text
 
 __all__ = ["WHOLE", "Shard", "Task", "about_how_many", "digest_of", "plan", "require_images"]
@@ -214,20 +214,11 @@ def _tasks_in(
         name = name_of(source)
         if not is_wanted(name) or (is_inside and _is_same(source, job.out)):
             continue
-        if reason is not None and _should_be_image(source):
+        if reason is not None and should_be_image(source):
             reason = None  # predicting it says what is wrong with it
         yield Task(
             source, name, job.out / place / source.relative_to(folder), source.parent, reason
         )
-
-
-def _should_be_image(source: Path) -> bool:
-    """Return whether a file has the ending of an image, so that it is damaged if it is none."""
-    return (
-        source.suffix.lower() in IMAGE_SUFFIXES
-        and source.is_file()
-        and system_reason(source.name, is_folder=False) is None
-    )
 
 
 def _is_same(path: Path | str, out: Path) -> bool:
