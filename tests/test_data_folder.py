@@ -188,7 +188,7 @@ def test_images_are_found_below_classes(tmp_path: Path) -> None:
 
 def test_missing_folder_is_an_error(tmp_path: Path) -> None:
     """A root that is missing or a file is named."""
-    with pytest.raises(DataError, match=r"nowhere is missing"):
+    with pytest.raises(DataError, match=r"there is no folder .*nowhere"):
         open_folder(tmp_path / "nowhere", seed=0)
     save(tmp_path / "a.png")
     with pytest.raises(DataError, match=r"a\.png is a file"):

@@ -172,7 +172,7 @@ def test_the_order_is_that_of_the_names(tmp_path: Path) -> None:
 
 def test_a_folder_that_is_none_is_refused(tmp_path: Path) -> None:
     """A missing folder and a file are refused in a sentence."""
-    with pytest.raises(DataError, match="is missing"):
+    with pytest.raises(DataError, match="there is no folder"):
         list(scan(tmp_path / "missing"))
     with pytest.raises(DataError, match="is a file"):
         list(scan(save(tmp_path / "a.png")))

@@ -250,11 +250,12 @@ def run_job(name: str, arguments: dict[str, Any], *, needs_torch: bool = True) -
         arguments: Arguments of the command, of which ``json`` is not one of the job.
         needs_torch: Whether the job loads torch.
     """
-    if needs_torch:
-        say("loading torch")  # why nothing happens in the next seconds
     from tapetum import jobs
 
     options = {key: value for key, value in arguments.items() if key != "json"}
+    if needs_torch:
+        jobs.refuse_early(name, options)
+        say("loading torch")  # why nothing happens in the next seconds
     with progress_bar() as tick:
         result = getattr(jobs, name)(**options, progress=tick)
     if needs_torch:

@@ -28,6 +28,7 @@ def export(
     """
     from tapetum import jobs
 
+    jobs.refuse_early("export", {"run": run, "out": out})
     exported = jobs.export(run, out, overwrite=overwrite)
     if json:
         answer(exported.model_dump(mode="json"))

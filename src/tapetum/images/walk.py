@@ -58,7 +58,7 @@ def scan(
         DataError: There is no such folder, or it cannot be read.
     """
     if not os.path.lexists(folder):
-        raise DataError(f"{display_name(folder)} is missing", "give a folder of images")
+        raise DataError(f"there is no folder {display_name(folder)}", "give a folder of images")
     try:
         status = folder.stat()
         if not stat.S_ISDIR(status.st_mode):

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from tapetum.jobs.choose import DataOptions
     from tapetum.jobs.controls import control
     from tapetum.jobs.demonstration import demo
+    from tapetum.jobs.early import refuse_early
     from tapetum.jobs.evaluation import evaluate
     from tapetum.jobs.exporting import export
     from tapetum.jobs.fit_result import FitResult
@@ -26,6 +27,7 @@ __all__ = [
     "evaluate",
     "export",
     "fit",
+    "refuse_early",
     "search",
     "train",
     "train_network",
@@ -39,6 +41,7 @@ _MODULES = {
     "evaluate": "evaluation",
     "export": "exporting",
     "fit": "fitting",
+    "refuse_early": "early",
     "search": "searching",
     "train": "training",
     "train_network": "training",

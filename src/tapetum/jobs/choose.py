@@ -17,6 +17,7 @@ __all__ = [
     "architecture_for",
     "is_digits",
     "open_logged",
+    "read_architecture",
     "require_fit",
 ]
 
@@ -81,7 +82,13 @@ def architecture_for(architecture: str | Path | Architecture, dataset: Dataset) 
     return architecture
 
 
-def _named(name: str, dataset: Dataset) -> Architecture:
+def read_architecture(name: str) -> Architecture | None:
+    """Return the architecture of a JSON file; None for a name that exists.
+
+    Raises:
+        ArchitectureError: No architecture has this name.
+        InputError: The file cannot be read.
+    """
     if name.endswith(".json"):
         return Architecture.read(Path(name))
     if name not in architecture_names():
@@ -89,6 +96,13 @@ def _named(name: str, dataset: Dataset) -> Architecture:
             f"there is no architecture {name!r}",
             f"{nearest(name, architecture_names())}; or give a .json file",
         )
+    return None
+
+
+def _named(name: str, dataset: Dataset) -> Architecture:
+    read = read_architecture(name)
+    if read is not None:
+        return read
     return find_architecture(
         name,
         channels=dataset.info.channels,

@@ -62,10 +62,7 @@ class Folder(Generic[Q, R]):
         Raises:
             RunError: The work is not finished.
         """
-        if not self.is_finished:
-            raise RunError(
-                f"the {self.kind.name} in {self.path} is not finished", "continue it with --resume"
-            )
+        self.kind.require_finished(self.path)
         return self.kind.result_type.read(self.path / RESULT)
 
     def finish(self, result: R) -> None:
@@ -188,12 +185,44 @@ class FolderKind(Generic[Q, R]):
             RunError: There is no such work at ``path``.
             InputError: Its request is damaged.
         """
+        self.require_begun(path)
+        return Folder(self, path, self.request_type.read(path / REQUEST))
+
+    def require_begun(self, path: Path) -> None:
+        """Raise a :class:`~tapetum.errors.RunError` if no such work has begun at ``path``."""
         if not (path / REQUEST).is_file():
             raise RunError(
                 f"{path} is not the folder of a {self.name}: it has no {REQUEST}",
                 f"give a folder that '{self.command} --out' has made",
             )
-        return Folder(self, path, self.request_type.read(path / REQUEST))
+
+    def require_finished(self, path: Path) -> None:
+        """Raise a :class:`~tapetum.errors.RunError` if the work at ``path`` has no result."""
+        if not (path / RESULT).is_file():
+            raise RunError(
+                f"the {self.name} in {path} is not finished", "continue it with --resume"
+            )
+
+    def require_free(self, path: Path, *, resume: bool = False, overwrite: bool = False) -> None:
+        """Raise a :class:`~tapetum.errors.RunError` if a folder is taken.
+
+        Args:
+            path: The folder.
+            resume: Whether older work of this kind may be continued there.
+            overwrite: Whether it may be replaced.
+        """
+        if not _is_taken(path):
+            return
+        if not self._is_ours(path):
+            raise RunError(
+                f"{path} exists and is not the folder of a {self.name}, so it is left alone",
+                "choose another --out",
+            )
+        if _has_begun(path) and not resume and not overwrite:
+            raise RunError(
+                f"{path} already contains a {self.name}",
+                "continue it with --resume, replace it with --overwrite, or choose another --out",
+            )
 
     def _is_ours(self, path: Path) -> bool:
         """Return whether the folder holds such work, of whatever version."""
@@ -206,16 +235,7 @@ class FolderKind(Generic[Q, R]):
 
     def _make_room(self, path: Path, *, overwrite: bool) -> None:
         """Put older work aside in one step if that is allowed; anything else is an error."""
-        if not self._is_ours(path):
-            raise RunError(
-                f"{path} exists and is not the folder of a {self.name}, so it is left alone",
-                "choose another --out",
-            )
-        if not overwrite:
-            raise RunError(
-                f"{path} already contains a {self.name}",
-                "continue it with --resume, replace it with --overwrite, or choose another --out",
-            )
+        self.require_free(path, overwrite=overwrite)
         if Path.cwd().is_relative_to(path.resolve()):
             raise RunError(
                 f"the {self.name} in {path} contains the current folder",

@@ -1,0 +1,106 @@
+"""Refuse at once what a job would refuse after torch is loaded, which takes seconds."""
+
+import os
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Literal
+
+from tapetum.data import describe_folder
+from tapetum.jobs.choose import is_digits, read_architecture
+from tapetum.latency import Budget, Effort, LatencyTable
+from tapetum.noise import NoisePlan
+from tapetum.records import FolderKind, Record
+
+__all__ = ["RUN", "refuse_early"]
+
+LONGEST_S = 1.0  # for a look at the folder, which the job reads again
+
+
+class _RunRequest(Record):
+    format: Literal["tapetum-run"] = "tapetum-run"
+
+
+class _SearchRequest(Record):
+    format: Literal["tapetum-search"] = "tapetum-search"
+
+
+class _FitRequest(Record):
+    format: Literal["tapetum-fit"] = "tapetum-fit"
+
+
+# As the rooms of torch have them; those know all fields of a request.
+RUN = FolderKind("run", _RunRequest, Record, "tapetum train")
+SEARCH = FolderKind("search", _SearchRequest, Record, "tapetum search")
+FIT = FolderKind("fit", _FitRequest, Record, "tapetum fit")
+
+_KINDS: Mapping[str, FolderKind[Any, Any]] = {
+    "train": RUN,
+    "search": SEARCH,
+    "fit": FIT,
+    "demo": FIT,
+}
+
+
+def refuse_early(job: str, options: Mapping[str, Any]) -> None:
+    """Refuse options of a job without torch; the job itself checks them all.
+
+    Args:
+        job: Name of the job, such as ``train``.
+        options: Its arguments.
+
+    Raises:
+        TapetumError: As the job would raise it.
+    """
+    if os.environ.get("RANK", "0") != "0":  # of torchrun: the main process makes the folder
+        return
+    kind = _KINDS.get(job)
+    if kind is not None:
+        _refuse_folder(kind, options)
+    if options.get("architecture") is not None:
+        read_architecture(str(options["architecture"]))
+    if options.get("noise"):
+        NoisePlan.parse(options["noise"])
+    if job == "export":
+        RUN.require_begun(options["run"])
+        RUN.require_finished(options["run"])
+    if job in ("search", "fit"):
+        _refuse_target(options)
+    if job in ("train", "search", "fit") and not is_digits(options["data"]):
+        _refuse_data(options)
+
+
+def _refuse_folder(kind: FolderKind[Any, Any], options: Mapping[str, Any]) -> None:
+    """Refuse a folder in which the work can neither start nor continue."""
+    resume, overwrite = bool(options.get("resume")), bool(options.get("overwrite"))
+    if kind is RUN and resume:
+        kind.require_begun(options["out"])
+    kind.require_free(options["out"], resume=resume, overwrite=overwrite)
+
+
+def _refuse_target(options: Mapping[str, Any]) -> None:
+    """Refuse a latency target that no network of the table keeps, and a table in vain."""
+    Budget.require_positive(options["target_ms"])
+    if options["latency"] is not None:
+        Budget.of(LatencyTable.read(Path(options["latency"])), options["target_ms"])
+    else:
+        Effort(options["networks"], options["minutes"])
+
+
+class _LargeError(Exception):
+    """A folder is large."""
+
+
+def _refuse_data(options: Mapping[str, Any]) -> None:
+    """Refuse a folder that cannot be understood; a look at a large one is broken off."""
+    begun = time.monotonic()
+
+    def looking(done: int, total: int) -> None:
+        if done < total and time.monotonic() - begun > LONGEST_S:
+            raise _LargeError
+
+    names = ("labels", "layout", "group_by", "white", "size_px")
+    with suppress(_LargeError):
+        given = {name: options[name] for name in names if options.get(name) is not None}
+        describe_folder(Path(options["data"]), **given, looking=looking)

@@ -1,0 +1,93 @@
+"""Laws of haste: what cannot work is refused before torch is loaded."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tapetum.jobs.early import FIT, RUN, SEARCH
+from tapetum.jobs.fitting import FIT as FITS
+from tapetum.latency import LatencyTable
+from tapetum.records import FolderKind
+from tapetum.search.result import SEARCHES
+from tapetum.training import RUNS
+from test_cli import photos
+from tiny_search import tiny_table
+
+__all__ = ["photos"]  # the fixture
+
+# Answers each command line of standard input with its exit code and its messages.
+WITHOUT_TORCH = """
+import json, sys
+sys.modules.update(dict.fromkeys(("torch", "accelerate", "torchvision"), None))
+from typer.testing import CliRunner
+from tapetum.cli.app import app
+for line in sys.stdin:
+    done = CliRunner().invoke(app, json.loads(line))
+    print(json.dumps([done.exit_code, done.stderr]))
+"""
+
+
+def train(architecture: str = "unet-s", data: str = "{photos}", out: str = "{new}") -> list[str]:
+    """A command line."""
+    return ["train", architecture, "--data", data, "--out", out]
+
+
+FIT_IT = ["fit", "{photos}", "--out", "{new}", "--target-ms"]
+SEARCH_IT = ["search", "{photos}", "--out", "{new}", "--latency", "{table}", "--target-ms"]
+
+REFUSED = {
+    "there is no folder missing": train(data="missing"),
+    "there is no architecture 'unet-x'; did you mean 'unet-s'?": train("unet-x"),
+    "has no readable image": train(data="{empty}"),
+    "already contains a run": train(out="{run}"),
+    "is not the folder of a run, so it is left alone": train(out="{photos}"),
+    "it has no request.json": [*train(), "--resume"],
+    "noise": [*train(), "--noise", "gauss"],
+    "below 16 px": [*train(), "--size", "2"],
+    "a target of 0.0 ms makes no sense": [*FIT_IT, "0"],
+    "no network of": [*SEARCH_IT, "1e-9"],
+    "is not finished": ["export", "{run}", "--out", "{new}.tapetum"],
+    "there is no folder nowhere": [*SEARCH_IT[:1], "nowhere", *SEARCH_IT[2:], "1000"],
+    "is not installed": train(),
+}
+
+
+def test_what_cannot_work_is_refused_without_torch(photos: Path, tmp_path: Path) -> None:
+    """Folders, names, options and targets have their sentences, and nothing is made."""
+    places = {name: str(tmp_path / name) for name in ("empty", "run", "new", "table")}
+    Path(places["empty"]).mkdir()
+    Path(places["run"]).mkdir()
+    (tmp_path / "run" / "request.json").write_text('{"format": "tapetum-run"}')
+    (tmp_path / "run" / "metrics.csv").write_text("")
+    table: LatencyTable = tiny_table()
+    table.write(Path(places["table"]))
+    lines = [[word.format(photos=photos, **places) for word in line] for line in REFUSED.values()]
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_TORCH],
+        input="".join(f"{json.dumps(line)}\n" for line in lines),
+        capture_output=True,
+        text=True,
+        check=True,
+        env=os.environ | {"COLUMNS": "400"},
+    )
+    for words, answer in zip(REFUSED, done.stdout.splitlines(), strict=True):
+        code, said = json.loads(answer)
+        assert words in said
+        assert code == 2
+        assert said.count("error:") == 1
+    assert not Path(places["new"]).exists()
+
+
+@pytest.mark.parametrize(("early", "kind"), [(RUN, RUNS), (SEARCH, SEARCHES), (FIT, FITS)])
+def test_folders_have_the_same_names_early(
+    early: FolderKind[Any, Any], kind: FolderKind[Any, Any]
+) -> None:
+    """What is refused early is what would be refused late."""
+    assert (early.name, early.command) == (kind.name, kind.command)
+    formats = [one.request_type.model_fields["format"].default for one in (early, kind)]
+    assert formats[0] == formats[1]
