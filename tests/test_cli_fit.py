@@ -57,6 +57,7 @@ def command(photos: Path, device: Path, out: Path, *options: object) -> tuple[ob
     return ("fit", photos, *(part for pair in asked.items() for part in pair), *SHORT, *options)
 
 
+@pytest.mark.slow
 def test_a_folder_and_a_budget_become_a_package(photos: Path, device: Path, tmp_path: Path) -> None:
     """With controls, a page, and the latency of the package; nothing is done twice."""
     out = tmp_path / "run"

@@ -131,6 +131,7 @@ def test_an_infeasible_budget_names_what_would_keep_it() -> None:
         assert Overhead().budget(table, network_ms)
 
 
+@pytest.mark.slow
 def test_a_fit_that_was_killed_after_any_step_goes_on(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -137,10 +137,9 @@ class ImageDataset(ABC):
         )
 
     def augmented(self, augmentation: Augmentation) -> "ImageDataset":
-        """Return the dataset with other random changes of its training images.
+        """Return the dataset with other random changes; a mirror that is ``auto`` is decided.
 
-        A mirror that is ``auto`` is decided. Composed images have no random changes: they are
-        returned as they are.
+        Composed images have no random changes: they are returned as they are.
         """
         del augmentation
         return self

@@ -160,13 +160,8 @@ def open_digits(
 ) -> tuple[DigitDataset, DigitDataset]:
     """Find digits and compose images for training and testing; no digit is in both.
 
-    Args:
-        data_root: Folder with MNIST's idx files; None without one.
-        download: Whether MNIST may be downloaded.
-        train_count: Number of training images.
-        test_count: Number of test images.
-        seed: Random seed of digits, grey values and places.
-        blend: How digit and background are blended; see :class:`DigitDataset`.
+    The first two arguments are those of :func:`tapetum.data.mnist.find_digits`, the others those
+    of :class:`DigitDataset`.
 
     Raises:
         DataError: The digits cannot be found or read.

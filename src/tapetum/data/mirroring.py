@@ -89,12 +89,7 @@ def reason_of_names(class_names: Sequence[str]) -> str:
 
 
 def check_mirror(images: NDArray[np.float32], labels: NDArray[np.int64]) -> MirrorCheck:
-    """Compare a quick classifier on images and on their mirror images.
-
-    Args:
-        images: Thumbnails, shape (n, c, 32, 32), in [0, 1].
-        labels: Their classes, shape (n,), from 0.
-    """
+    """Compare a quick classifier on thumbnails (n, c, 32, 32) and on their mirror images."""
     generator = generator_for(0, _KEY)
     patches = _draw_patches(images, generator)
     plain, mirrored = _features(images, patches), _features(images[:, :, :, ::-1], patches)

@@ -78,12 +78,9 @@ def _require_both(layout: Layout, sides: Sides) -> None:
             f"{shown} has no readable image for training of the class {quoted(poor)}{left_out}",
             "add images or remove empty class folders",
         )
+    few = f"of {len(layout.images):,} readable image(s) no class has two{left_out}"
     for images, purpose in ((sides.train, "training"), (sides.validation, "validation")):
+        if not images and layout.val is None:
+            raise DataError(f"{shown} has no image for {purpose}: {few}", "add images")
         if not images:
-            raise DataError(
-                f"{shown} has no image for {purpose}: of {len(layout.images):,} readable "
-                f"image(s) no class has two{left_out}"
-                if layout.val is None
-                else f"{shown} has no readable image for {purpose}{left_out}",
-                "add images",
-            )
+            raise DataError(f"{shown} has no readable image for {purpose}{left_out}", "add images")

@@ -35,8 +35,8 @@ def training_size(shorter_sides_px: Sequence[int], given_px: int | None = None) 
     if not place and len(sides) > 2 and sides[0] < _ODD * sides[1]:
         place = 1
     side = sides[place]
-    whose = "every image" if sides[0] == side else "nine of ten images"
-    whose = "every image but one" if place == 1 and sides[0] < side else whose
+    whose = "every image but one" if place == 1 else "nine of ten images"
+    whose = "every image" if sides[0] == side else whose
     reached = f"the shorter side of {whose} is at least {side} px"
     rounded = side // 8 * 8
     if rounded > LARGEST_DEFAULT_PX:

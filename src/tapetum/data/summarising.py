@@ -5,17 +5,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import median_low
 
+from tapetum.data import summary
 from tapetum.data.contents import Contents
 from tapetum.data.layout import ImageFile, Layout
 from tapetum.data.splitting import Sides
-from tapetum.data.summary import (
-    Duplicate,
-    FolderSummary,
-    NotUsed,
-    PartSummary,
-    Sizes,
-    number_of_classes,
-)
+from tapetum.data.summary import FolderSummary, number_of_classes
 from tapetum.data.survey import Surveyed, look
 from tapetum.images import display_name
 
@@ -59,7 +53,7 @@ def summarise(contents: Contents, sides: Sides) -> FolderSummary:
         num_files=len(every),
         num_pairs=sum(one.noisy_path is not None for one in images),
         left_out=tuple(
-            NotUsed(_inside(path, layout.root), reason) for path, reason in layout.left_out
+            summary.NotUsed(_inside(path, layout.root), reason) for path, reason in layout.left_out
         ),
         duplicates=_duplicates(contents, sides),
         imbalance=_imbalance(train.classes),
@@ -78,21 +72,21 @@ def _layout(layout: Layout) -> str:
     return f"{' of '.join(kinds)}, {parts}"
 
 
-def _part(images: Sequence[ImageFile], layout: Layout) -> PartSummary:
+def _part(images: Sequence[ImageFile], layout: Layout) -> summary.PartSummary:
     counts = Counter(one.class_name for one in images)
-    return PartSummary(
+    return summary.PartSummary(
         num_images=len(images), classes={name: counts[name] for name in layout.class_names}
     )
 
 
-def _sizes(files: Sequence[Surveyed]) -> Sizes:
+def _sizes(files: Sequence[Surveyed]) -> summary.Sizes:
     ordered = sorted(files, key=lambda one: (one.shorter_side_px, one.facts.width_px))
     sides = [one.shorter_side_px for one in ordered]
 
     def size(one: Surveyed) -> tuple[int, int]:
         return one.facts.width_px, one.facts.height_px
 
-    return Sizes(
+    return summary.Sizes(
         smallest=size(ordered[0]),
         median=size(ordered[sides.index(median_low(sides))]),
         largest=size(ordered[-1]),
@@ -107,11 +101,11 @@ def _smaller(layout: Layout, files: Mapping[Path, Surveyed], size_px: int) -> tu
     return tuple(sorted(f"{layout.key(file)} ({one.size})" for file, one in small.items()))
 
 
-def _duplicates(contents: Contents, sides: Sides) -> tuple[Duplicate, ...]:
+def _duplicates(contents: Contents, sides: Sides) -> tuple[summary.Duplicate, ...]:
     key, seen = contents.layout.key, contents.seen
     trained = {seen[one.path].digest: one.path for one in sides.train}
     paths = sorted({one.path for one in sides.validation if seen[one.path].digest in trained})
-    return tuple(Duplicate(key(trained[seen[path].digest]), key(path)) for path in paths)
+    return tuple(summary.Duplicate(key(trained[seen[path].digest]), key(path)) for path in paths)
 
 
 def _imbalance(counts: Mapping[str, int]) -> float | None:

@@ -108,11 +108,7 @@ class FolderSummary(Record):
         return self.model_copy(update={"notes": (*self.notes, note)})
 
     def facts(self, *, brief: bool = False) -> dict[str, str]:
-        """Return the facts by name, each in a line.
-
-        Args:
-            brief: Whether to leave out what is as usual.
-        """
+        """Return the facts by name, each in a line; in brief without those that are as usual."""
         lines = {
             "layout": "; ".join([self.layout, *self.notes]),
             "images": f"{self.train.num_images:,} training and {self.validation.num_images:,} "
@@ -129,17 +125,16 @@ class FolderSummary(Record):
             "uneven classes": self._imbalance(),
         }
         usual = {"files", "image sizes", "colours", "bits"} if brief else set()
-        if brief and self._is_deep():
-            usual.remove("bits")
+        if any(bits >= _DEEP_BITS for bits in self.bit_depths):
+            usual.discard("bits")
         return {name: line for name, line in lines.items() if line and name not in usual}
 
     def _class_counts(self) -> str:
-        names = dict.fromkeys([*self.train.classes, *self.validation.classes])
+        others = self.validation.classes
         shown = [
-            f"{name} {self.train.classes.get(name, 0):,} + {self.validation.classes.get(name, 0):,}"
-            for name in names
+            f"{name} {count:,} + {others[name]:,}" for name, count in self.train.classes.items()
         ]
-        return ", ".join(shown) if shown else "none: for networks that only denoise"
+        return ", ".join(shown) or "none: for networks that only denoise"
 
     def _files(self) -> str:
         pairs = f", {self.num_pairs:,} pairs of noisy and clean images" if self.num_pairs else ""
@@ -150,13 +145,8 @@ class FolderSummary(Record):
         if sizes.smallest == sizes.largest:
             return "{} x {} px".format(*sizes.smallest)
         return (
-            "{} x {} to {} x {} px".format(*sizes.smallest, *sizes.largest)
-            + ", median {} x {}".format(*sizes.median)
-            + f", nine of ten with a shorter side from {sizes.tenth_px} px"
-        )
-
-    def _is_deep(self) -> bool:
-        return any(bits >= _DEEP_BITS for bits in self.bit_depths)
+            "{} x {} to {} x {} px, median {} x {}, nine of ten with a shorter side from {} px"
+        ).format(*sizes.smallest, *sizes.largest, *sizes.median, sizes.tenth_px)
 
     def _bits(self) -> str:
         shown = []
@@ -190,7 +180,7 @@ class FolderSummary(Record):
             return ""
         counts = self.train.classes
         largest = max(counts, key=counts.__getitem__)
-        share = counts[largest] / max(1, sum(counts.values()))
+        share = counts[largest] / self.train.num_images
         return (
             f"{largest!r} has {share:.0%} of the training images, {self.imbalance:.3g} times the "
             "smallest class; look at the recall of each class"

@@ -51,14 +51,8 @@ class _View(NamedTuple):
 class FolderDataset(ImageDataset):
     """Images of a folder.
 
-    Args:
-        images: The decoded files; all of them labelled or none, all of them paired or none, all of
-            them with a box or none.
-        class_names: The name of each label; empty without labels.
-        preparation: How an image becomes the input of a network; its size is that of labelled
-            images.
-        size_px: Height and width of the images that :meth:`take` returns.
-        source: The origin of the images, in a sentence for people.
+    All of them are labelled or none, all of them paired or none, all of them with a box or none.
+    :meth:`take` returns images of ``size_px``; the preparation has that of labelled ones.
     """
 
     def __init__(
@@ -102,11 +96,7 @@ class FolderDataset(ImageDataset):
         return self._augmentation
 
     def sample(self, index: int) -> Sample:
-        """Return an image as its file has it; see :meth:`ImageDataset.sample`.
-
-        Raises:
-            DataError: The file cannot be read.
-        """
+        """Return an image as its file has it; see :meth:`ImageDataset.sample`."""
         file = self._images[index].file
         return Sample(
             image=self._read(file, file.path),
@@ -116,11 +106,7 @@ class FolderDataset(ImageDataset):
         )
 
     def take(self, indices: Sequence[int], *, epoch: int, seed: int, train: bool) -> Samples:
-        """Return the images of some indices; see :meth:`ImageDataset.take`.
-
-        Raises:
-            DataError: A file that has to be read again cannot be read.
-        """
+        """Return the images of some indices; see :meth:`ImageDataset.take`."""
 
         def view(index: int) -> _View:
             if not train:
