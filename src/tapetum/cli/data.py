@@ -21,13 +21,7 @@ def data(
     layout: options.LayoutName | None = options.LAYOUT,
     group_by: str | None = options.GROUP_BY,
     white: str = options.WHITE,
-    size_px: int | None = option(
-        None,
-        DATA,
-        "Height and width of the training images, in pixels.",
-        "--size",
-        shown="from the folder",
-    ),
+    size_px: int | None = options.SIZE,
     seed: int = option(0, DATA, "Random seed of the split."),
     json: bool = options.JSON,
 ) -> None:

@@ -10,7 +10,7 @@ __all__ = [
     "FROM_RECIPE", "GROUP_BY", "JSON", "LABELS", "LAYOUT", "MINUTES", "MIRROR", "NETWORKS_HELP",
     "NOISE", "OPERATORS_HELP", "OUT", "OUTPUT", "OVERWRITE", "PACKAGE_THREADS", "PROTOCOL",
     "QUARTER_TURNS", "RECIPE", "RECIPE_SEED", "RESIZE", "RESUME", "RUNTIME", "SCALE", "SEARCH",
-    "SEARCH_EPOCHS", "SEARCH_RECIPE", "SEED_HELP", "SPACE_HELP", "TARGET_MS", "TEST_COUNT",
+    "SEARCH_EPOCHS", "SEARCH_RECIPE", "SEED_HELP", "SIZE", "SPACE_HELP", "TARGET_MS", "TEST_COUNT",
     "THREADS", "TRAINING", "TRAIN_COUNT", "UP_HELP", "VERTICAL_FLIP", "WHITE", "Decoder",
     "Includes", "LayoutName", "MirrorName", "ProtocolName", "ResizeName", "RuntimeName", "Up",
     "option", "with_augmentation",
@@ -77,6 +77,13 @@ WHITE = option(
     DATA,
     "Stored value that means white in images of more than 8 bits, such as 4095 for 12-bit data.",
     metavar="auto|NUMBER",
+)
+SIZE = option(
+    None,
+    DATA,
+    "Height and width of the training images, in pixels.",
+    "--size",
+    shown="from the folder",
 )
 RESIZE = option(
     None,

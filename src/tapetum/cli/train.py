@@ -23,13 +23,7 @@ def train(
     layout: options.LayoutName | None = options.LAYOUT,
     group_by: str | None = options.GROUP_BY,
     white: str = options.WHITE,
-    size_px: int | None = option(
-        None,
-        DATA,
-        "Height and width of the training images, in pixels.",
-        "--size",
-        shown="from the folder",
-    ),
+    size_px: int | None = options.SIZE,
     channels: int | None = option(
         None, DATA, "Channels of the images: 1 (grey) or 3 (RGB).", shown="from the folder"
     ),
