@@ -12,7 +12,6 @@ The denoised image and the labels of boxes are then the same as for the whole im
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Annotated, Any, BinaryIO, Literal, NamedTuple, Self
 
 import numpy as np
@@ -177,12 +176,7 @@ class Predictor:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:

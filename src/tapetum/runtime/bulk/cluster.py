@@ -70,15 +70,9 @@ def _own_signals() -> Iterator[None]:
 
 
 def _options(execution: Execution, place: str) -> dict[str, Any]:
-    quiet = {"log_to_driver": False, "logging_level": "ERROR"}
-    if execution.ray != LOCAL:
-        return {"address": execution.ray, **quiet}
-    return {
-        "address": LOCAL,
-        "include_dashboard": False,
-        "_temp_dir": place,
-        **quiet,
-    }
+    quiet = {"address": execution.ray, "log_to_driver": False, "logging_level": "ERROR"}
+    own = {"include_dashboard": False, "_temp_dir": place}
+    return quiet | own if execution.ray == LOCAL else quiet
 
 
 def _predict(job: Job, execution: Execution, shard: Shard, suspect: bool) -> bool:

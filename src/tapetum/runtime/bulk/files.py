@@ -158,16 +158,10 @@ def _write(
 
 def _values(job: Job, prediction: Prediction) -> dict[str, Any]:
     """Return the values of a row that come from the prediction."""
-    wants_classes = job.probabilities or job.top_k > 1
-    return {
-        "labels": prediction.labels,
-        "confidences": prediction.confidences,
-        "by_class": prediction.by_class if wants_classes else (),
-        "latency_ms": prediction.latency_ms,
-        "prepare_ms": prediction.prepare_ms,
-        "passes": prediction.passes,
-        "tiled": prediction.tiled,
-    }
+    names = ["labels", "confidences", "latency_ms", "prepare_ms", "passes", "tiled"]
+    if job.probabilities or job.top_k > 1:
+        names.append("by_class")
+    return {name: getattr(prediction, name) for name in names}
 
 
 def _boxes_of(predictor: Predictor, job: Job, task: Task) -> NDArray[np.float32] | None:

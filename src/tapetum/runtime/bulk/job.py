@@ -93,19 +93,17 @@ class Job:
         Raises:
             InputError: A number is out of its range, or the package cannot be read.
         """
+        shared = {name: getattr(self, name) for name in Request.model_fields if hasattr(self, name)}
         with faults_are_ours("this cannot be predicted", "correct these options"):
             return Request(
                 inputs=tuple(as_text(_absolute(path)) for path in self.paths),
                 package_sha256=_digest_of(self.package),
-                mode=self.mode,
-                noise=self.noise,
-                seed=self.seed,
                 boxes_sha256=None if self.boxes is None else _digest_of_boxes(self.boxes),
-                top_k=self.top_k,
-                reject_below=self.reject_below,
-                probabilities=self.probabilities,
-                file_format=self.file_format,
-                white=self.white,
+                **{
+                    name: getattr(self, name)
+                    for name in Request.model_fields
+                    if hasattr(self, name)
+                },
             )
 
 

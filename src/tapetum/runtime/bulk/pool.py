@@ -99,16 +99,17 @@ def _supervise(
     """Run a worker for each shard; start those again that die."""
     counter, deaths = _RowCounter(job.out), Counter[tuple[Shard, int]]()
     done = before = counter.count()
-    running = {shard: start(shard, False) for shard in _shards(count)}
+    shards = [Shard(index, count) for index in range(1, count + 1)]
+    running = {shard: start(shard, False) for shard in shards}
     is_complete = True
     try:
         while running:
             time.sleep(_BETWEEN_LOOKS_S)
             stops = should_stop()
-            if stops:
-                _stop(running.values())
             for shard in list(running):
                 worker = running.pop(shard)
+                if stops:
+                    worker.stop()
                 try:
                     state = worker.poll()
                 except DiedError:
@@ -129,20 +130,12 @@ def _supervise(
 
 def _wait_for(workers: Iterable[Worker]) -> None:
     """Let workers end after their images in hand; an error is on its way already."""
-    _stop(workers)
+    for worker in workers:
+        worker.stop()
     for worker in workers:
         with suppress(DiedError, TapetumError):
             while worker.poll() is None:
                 time.sleep(_BETWEEN_LOOKS_S)
-
-
-def _shards(count: int) -> list[Shard]:
-    return [Shard(index, count) for index in range(1, count + 1)]
-
-
-def _stop(workers: Iterable[Worker]) -> None:
-    for worker in workers:
-        worker.stop()
 
 
 def _must_pass_over(job: Job, shard: Shard, deaths: Counter[tuple[Shard, int]]) -> bool:
