@@ -84,12 +84,7 @@ def open_dataset(
         digits = open_digits(data_root, download=download, seed=seed, **chosen)
         return _dataset_of_digits(data, *digits, seed=seed)
     _refuse("on a folder", train_count=train_count is not None, test_count=test_count is not None)
-    root = Path(data)
-    if not root.is_dir():
-        raise DataError(
-            f"there is no folder {data!r}",
-            "give a folder of images, or the word 'digits' or 'digit-crops'",
-        )
+    root = _folder(data)
     if like is not None:
         asked, val_fraction = _alike(root, asked, val_fraction, like)
     dataset = open_folder(
@@ -107,6 +102,13 @@ def open_dataset(
     )
     is_chosen = listed is not None or score_all
     return dataset if like is None or is_chosen else _compared(dataset, like)
+
+
+def _folder(data: str) -> Path:
+    if not Path(data).is_dir():
+        remedy = "give a folder of images, or the word 'digits' or 'digit-crops'"
+        raise DataError(f"there is no folder {data!r}", remedy)
+    return Path(data)
 
 
 def _alike(

@@ -99,11 +99,7 @@ class Job:
                 inputs=tuple(as_text(_absolute(path)) for path in self.paths),
                 package_sha256=_digest_of(self.package),
                 boxes_sha256=None if self.boxes is None else _digest_of_boxes(self.boxes),
-                **{
-                    name: getattr(self, name)
-                    for name in Request.model_fields
-                    if hasattr(self, name)
-                },
+                **shared,
             )
 
 
