@@ -22,9 +22,7 @@ __all__ = [
     "require_room",
 ]
 
-_BITS_TAG, _SAMPLE_FORMAT_TAG = 258, 339
 _SUBFILE_TAG, _REDUCED_OR_MASK = 254, 1 | 4
-_TILE_TAGS = (322, 323)
 
 
 class ImageFacts(NamedTuple):

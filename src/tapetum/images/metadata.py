@@ -1,16 +1,19 @@
 """Read what a file says beside its pixels: profile, resolution, scale, Exif data and texts."""
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Literal
 
 from PIL import Image, TiffImagePlugin
 
 from tapetum.images.decoded import Metadata, Resolution
 
-__all__ = ["ORIENTATION", "read_metadata", "upright_exif"]
+__all__ = ["ORIENTATION", "UNITS", "read_metadata", "upright_exif"]
 
 ORIENTATION = 0x0112
 _DESCRIPTION, _X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT = 270, 282, 283, 296
-_UNITS = {1: "none", 2: "inch", 3: "cm"}
+UNITS: Mapping[int, Literal["none", "inch", "cm"]] = {1: "none", 2: "inch", 3: "cm"}
+"""Of a resolution, by the number in a TIFF file."""
+
 # Of TIFF 6.0 and Exif: what a person wrote or a camera said, never the structure of the file.
 _KEPT_TIFF_TAGS = (271, 272, 305, 306, 315, 316, 33432, 34665, 34853)
 
@@ -54,8 +57,8 @@ def _resolution(info: dict[Any, Any], tags: Any) -> Resolution | None:
     """Return the resolution; Pillow invents one of 1 dpi for TIFF files without."""
     if tags:
         x, y = _number(tags.get(_X_RESOLUTION)), _number(tags.get(_Y_RESOLUTION))
-        unit = _UNITS.get(tags.get(_RESOLUTION_UNIT, 2), "none")
-        return Resolution(x, y, unit) if x and y else None  # type: ignore[arg-type]
+        unit = UNITS.get(tags.get(_RESOLUTION_UNIT, 2), "none")
+        return Resolution(x, y, unit) if x and y else None
     dpi = info.get("dpi")
     if not isinstance(dpi, tuple) or len(dpi) != 2:
         return None

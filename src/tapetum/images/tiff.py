@@ -19,13 +19,14 @@ from PIL import Image, TiffImagePlugin
 
 from tapetum.errors import DataError
 from tapetum.images.decoded import Metadata, Samples
+from tapetum.images.metadata import UNITS
 
 __all__ = ["encode_tiff"]
 
 _STRIP_BYTES = 1 << 18
 _DEFLATE, _UNASSOCIATED_ALPHA = 8, 2
 _UNSIGNED, _FLOAT = 1, 3
-_UNITS = {"none": 1, "inch": 2, "cm": 3}
+_UNIT_NUMBERS = {unit: number for number, unit in UNITS.items()}
 _MOST_BYTES = 2**32 - 1
 
 
@@ -100,7 +101,7 @@ def _directory(
         x, y, unit = metadata.resolution
         tags[TiffImagePlugin.X_RESOLUTION] = x
         tags[TiffImagePlugin.Y_RESOLUTION] = y
-        tags[TiffImagePlugin.RESOLUTION_UNIT] = _UNITS[unit]
+        tags[TiffImagePlugin.RESOLUTION_UNIT] = _UNIT_NUMBERS[unit]
     if metadata.description is not None:
         tags[TiffImagePlugin.IMAGEDESCRIPTION] = metadata.description
     if metadata.icc_profile is not None:

@@ -24,6 +24,7 @@ from tapetum.images.decoded import (
     largest_value,
 )
 from tapetum.images.facts import ImageFacts, chosen_frames, rawmode_of
+from tapetum.images.metadata import UNITS
 from tapetum.images.source import Source, extra, opened, opened_by_pillow
 
 __all__ = ["TIFF_SIGNATURES", "tiff_facts", "tiff_frames", "tiff_reason"]
@@ -31,7 +32,6 @@ __all__ = ["TIFF_SIGNATURES", "tiff_facts", "tiff_frames", "tiff_reason"]
 TIFF_SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 _BITS_TAG, _DESCRIPTION_TAG, _PLANAR_TAG, _PLANES_APART = 258, 270, 284, 2
-_UNITS = {1: "none", 2: "inch", 3: "cm"}
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB = 0, 1, 2
 _ASSOCIATED = 1
 
@@ -151,8 +151,8 @@ def _metadata(page: Any) -> Metadata:
     resolution = None
     if 282 in tags and 283 in tags:
         x, y = (value[0] / value[1] if value[1] else 0.0 for value in (tags[282], tags[283]))
-        unit = _UNITS.get(int(tags.get(296, 2)), "none")
-        resolution = Resolution(x, y, unit) if x > 0 and y > 0 else None  # type: ignore[arg-type]
+        unit = UNITS.get(int(tags.get(296, 2)), "none")
+        resolution = Resolution(x, y, unit) if x > 0 and y > 0 else None
     profile, description = tags.get(34675), tags.get(_DESCRIPTION_TAG)
     return Metadata(
         icc_profile=profile if isinstance(profile, bytes) else None,
