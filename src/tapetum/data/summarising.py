@@ -23,7 +23,7 @@ def summarise(contents: Contents, sides: Sides) -> FolderSummary:
     layout, seen = contents.layout, contents.seen
     images = [*sides.train, *sides.validation]
     files = {one.path: seen[one.path] for one in images}
-    every = {path for one in images for path in one.files}
+    every = dict.fromkeys(path for one in images for path in one.files)  # in a fixed order
     facts = [seen[file].facts for file in every]
     values = look(layout.images, seen, contents.white)
     colours: Counter[str] = Counter("RGB" if one.mode == "rgb" else "grey" for one in facts)
