@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-CALLS = ("replace", "mkdir")
+CALLS = ("replace", "mkdir", "unlink", "rename", "rmdir")
+MANY = 10**6
 
 
 class KilledError(BaseException):
@@ -20,16 +21,32 @@ def kill_everywhere(work: Callable[[int], object], monkeypatch: pytest.MonkeyPat
         The number of calls that died, all of them until the work came to its end.
     """
     for step in itertools.count():
-        left = [step]
-        with monkeypatch.context() as patch:
-            for call in CALLS:
-                patch.setattr(os, call, _dying(getattr(os, call), left))
-            try:
-                work(step)
-            except KilledError:
-                continue
-        return step
+        if not dies_at(step, lambda: work(step), monkeypatch):  # noqa: B023 - called at once
+            return step
     raise AssertionError
+
+
+def dies_at(step: int, work: Callable[[], object], monkeypatch: pytest.MonkeyPatch) -> bool:
+    """Do work that dies in its n-th call to the file system; return whether it came so far."""
+    left = [step]
+    with monkeypatch.context() as patch:
+        for call in CALLS:
+            patch.setattr(os, call, _dying(getattr(os, call), left))
+        try:
+            work()
+        except KilledError:
+            return True
+    return False
+
+
+def count_steps(work: Callable[[], object], monkeypatch: pytest.MonkeyPatch) -> int:
+    """Do work, and return the number of its calls to the file system."""
+    left = [MANY]
+    with monkeypatch.context() as patch:
+        for call in CALLS:
+            patch.setattr(os, call, _dying(getattr(os, call), left))
+        work()
+    return MANY - left[0]
 
 
 def _dying(original: Callable[..., object], left: list[int]) -> Callable[..., object]:

@@ -1,9 +1,11 @@
 """Real kills of every long job: what is resumed ends as what was never killed, and leaves nothing.
 
-Each job runs in a process of its own, which is a fork of this one: torch is loaded once.
+Each job runs in a process of its own, which is a fork of this one: torch is loaded once.  In the
+usual tests it dies in this process instead, by an exception.
 """
 
 import hashlib
+import importlib
 import os
 import signal
 import sys
@@ -16,7 +18,9 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
+from PIL import Image
 
+from kills import count_steps, dies_at
 from scripted_runtime import ScriptedRuntime
 from tapetum.errors import InputError, RunError
 from tapetum.jobs import export, train
@@ -30,6 +34,8 @@ from test_jobs_fit import SPACE, fit_on
 from test_latency_campaign import SHORT
 from test_latency_table import CONDITIONS
 from tiny_search import tiny_recipe, tiny_search, tiny_table
+from tiny_training import tiny_recipe as tiny_training_recipe
+from tiny_training import tiny_train
 
 __all__ = ["photos"]  # the fixture
 
@@ -130,12 +136,37 @@ WORK = {
         5,
     ),
     "search": Work(_search, _essence_of_search, 4),
-    "fit": Work(_fit, _essence_of_fit, 4),
+    "fit": Work(_fit, _essence_of_fit, 3),
     "measure": Work(
         _measure, lambda out: LatencyTable.read(out).model_dump(exclude={"provenance"}), 3
     ),
     "export": Work(_export, lambda out: _graph_of(next(out.iterdir())), 2),
-    "predict": Work(_predict, _images_of, 4),
+    "predict": Work(_predict, _images_of, 3),
+}
+
+
+def _tiny_train(_: Path, out: Path, resume: bool) -> None:
+    tiny_train(out, tiny_training_recipe(epochs=1, checkpoint_every_steps=2), resume=resume)
+
+
+def _tiny_search(_: Path, out: Path, resume: bool) -> None:
+    recipe = tiny_recipe(epochs=1, warmup_epochs=0, checkpoint_every_steps=2)
+    tiny_search(out, recipe, search_table(), resume=resume)
+
+
+def _tiny_export(photos: Path, out: Path, resume: bool) -> None:
+    run = photos.with_name("run")
+    if not run.exists():
+        _tiny_train(photos, run, False)
+    export(run, out / EXPORTED, overwrite=resume)
+
+
+SMALL_WORK = {
+    "train": Work(_tiny_train, lambda out: _bytes_of(out, "weights.safetensors"), 2),
+    "search": Work(_tiny_search, _essence_of_search, 2),
+    "export": Work(_tiny_export, WORK["export"].essence, 3),
+    "measure": WORK["measure"]._replace(kills=3),
+    "predict": WORK["predict"]._replace(kills=2),
 }
 
 
@@ -203,7 +234,9 @@ def own_photos(photos: Path, tmp_path: Path) -> Path:
 @pytest.mark.parametrize("name", WORK)
 def test_what_was_killed_ends_as_what_was_not(name: str, own_photos: Path, tmp_path: Path) -> None:
     """Seeded moments, each just before a change of the file system, and a second kill after it."""
-    search_table()  # before any fork
+    search_table()  # before any fork, as what each process would import again
+    importlib.import_module("matplotlib.figure")
+    Image.init()
     do, essence, kills = WORK[name]
     whole, folder = tmp_path / "whole" / "out", tmp_path / "killed"
     whole.parent.mkdir()
@@ -225,6 +258,28 @@ def test_what_was_killed_ends_as_what_was_not(name: str, own_photos: Path, tmp_p
         assert essence(out) == expected, f"kills {moment} and {again} of {changes}"
         assert names_in(parent) == names
         assert leftovers(parent) == []
+
+
+@pytest.mark.parametrize("name", SMALL_WORK)
+def test_a_job_that_died_ends_as_one_that_did_not(
+    name: str, own_photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At seeded calls of the file system; nothing is cleaned up after such a death."""
+    do, essence, kills = SMALL_WORK[name]
+    whole = tmp_path / "whole" / "out"
+    whole.parent.mkdir()
+    if name in ("export", "predict"):  # what they start from
+        do(own_photos, tmp_path / "first", False)
+    steps = count_steps(lambda: do(own_photos, whole, False), monkeypatch)
+    generator = np.random.default_rng(0)
+    for step in generator.choice(steps, kills, replace=False).tolist():
+        out = tmp_path / f"killed{step}" / "out"
+        out.parent.mkdir()
+        assert dies_at(step, partial(do, own_photos, out, False), monkeypatch)
+        do(own_photos, out, True)
+        assert essence(out) == essence(whole), f"call {step} of {steps}"
+        assert names_in(out.parent) == names_in(whole.parent)
+        assert leftovers(out.parent) == []
 
 
 @pytest.mark.parametrize("name", WORK)

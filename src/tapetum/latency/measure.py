@@ -106,8 +106,10 @@ def _table(
 
 def _is_done(out: Path, campaign: Path) -> bool:
     """Return whether a campaign has become the table beside it, and a kill came before its end."""
-    if not out.is_file() or not (campaign / "request.json").is_file():
+    if not out.is_file():
         return False
+    if not (campaign / "request.json").is_file():  # removed last
+        return not any(campaign.iterdir())
     log = campaign / MEDIANS
     return not log.exists() or log.stat().st_mtime_ns <= out.stat().st_mtime_ns
 

@@ -62,8 +62,10 @@ def hold_name(path: Path) -> Iterator[None]:
         yield
     finally:
         if descriptor is not None:
-            lock.unlink(missing_ok=True)
-            os.close(descriptor)
+            try:
+                lock.unlink(missing_ok=True)
+            finally:
+                os.close(descriptor)
 
 
 def _held(
