@@ -19,7 +19,6 @@ from tapetum.latency.conditions import Conditions
 from tapetum.latency.deployed import DeployedNetwork
 from tapetum.latency.runtimes import RUNTIMES, OnnxRuntime
 from tapetum.latency.timing import ForwardPass, time_paced
-from tapetum.provenance import usable_cores
 from tapetum.runtime import GraphSession, Manifest, Preparation, write_package
 from test_cli import run, sentence
 
@@ -194,10 +193,11 @@ def test_predictor_and_benchmark_use_the_same_threads(
         original(self, *given, threads=threads, **more)
 
     monkeypatch.setattr(GraphSession, "__init__", init)
+    monkeypatch.setattr("tapetum.provenance.usable_cores", lambda: 4)
     Predictor.open(package)
     Predictor.open(package, threads=3)
-    assert used == [stored, 3]
-    assert timed(package).conditions.threads == (stored or usable_cores())
+    assert used == [stored or 4, 3]
+    assert timed(package).conditions.threads == (stored or 4)
     assert timed(package, threads=3).conditions.threads == 3
 
 

@@ -11,7 +11,16 @@ import pytest
 
 import tapetum
 from tapetum import provenance
-from tapetum.provenance import Provenance, _quota_of_cores, stamp, usable_cores
+from tapetum.errors import InputError
+from tapetum.provenance import (
+    Provenance,
+    _note_fewer,
+    _quota_of_cores,
+    require_cores,
+    stamp,
+    usable_cores,
+    within_cores,
+)
 
 
 @pytest.fixture
@@ -213,3 +222,19 @@ def test_a_containers_quota_limits_the_cores(text: str, cores: int, tmp_path: Pa
     assert _quota_of_cores(tmp_path / "cpu.max") == cores
     assert _quota_of_cores(tmp_path / "missing") == 1 << 16
     assert usable_cores() >= 1
+
+
+def test_threads_never_exceed_the_cores(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A request is refused; what a package wants is reduced, and that is said once."""
+    monkeypatch.setattr("tapetum.provenance.usable_cores", lambda: 2)
+    _note_fewer.cache_clear()
+    require_cores(2)
+    for count in (0, 3, 1000):
+        with pytest.raises(InputError, match=f"{count} threads.*2 cores; use 1 to 2"):
+            require_cores(count)
+    assert [within_cores(threads) for threads in (None, 1, 2, 8, 8)] == [2, 1, 2, 2, 2]
+    assert [record.message for record in caplog.records] == [
+        "the package's latency holds for 8 threads, but only 2 cores can be used here"
+    ]

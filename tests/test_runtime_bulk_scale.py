@@ -208,7 +208,7 @@ def test_a_job_goes_on_with_other_workers(
     """What some processes have done is not done again by others."""
     assert run_job(job, TWO, should_stop=stop_after(0)) is None
     run_job(job, ONE, resume=True, should_stop=stop_after(4))
-    run_job(job, Execution(workers=3), resume=True)
+    run_job(job, Execution(workers=2), resume=True)
     assert rows_by_name(job.out) == undisturbed
 
 

@@ -4,6 +4,7 @@ A stamp never fails: unknown facts are None. Versions are read from the metadata
 that nothing is imported.
 """
 
+import logging
 import os
 import platform
 import shlex
@@ -11,13 +12,15 @@ import subprocess
 import sys
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 
 import tapetum
+from tapetum.errors import InputError
 from tapetum.records import Record
 
-__all__ = ["Provenance", "cpu_model", "stamp", "usable_cores"]
+__all__ = ["Provenance", "cpu_model", "require_cores", "stamp", "usable_cores", "within_cores"]
 
 PACKAGES = (
     *("accelerate", "numpy", "onnx", "onnxruntime", "openvino", "pillow", "pydantic"),
@@ -25,6 +28,8 @@ PACKAGES = (
 )
 CPUINFO = Path("/proc/cpuinfo")
 GIT_TIMEOUT_S = 5.0
+
+_log = logging.getLogger(__name__)
 
 
 class Provenance(Record):
@@ -130,6 +135,42 @@ def usable_cores() -> int:
     """Return the number of cores that this process may use: its affinity and container quota."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return max(1, min(cores or 1, _quota_of_cores(Path("/sys/fs/cgroup/cpu.max"))))
+
+
+def require_cores(count: int, what: str = "threads") -> None:
+    """Refuse more threads or processes than :func:`usable_cores`; they would only wait.
+
+    Raises:
+        InputError: There are more of them than cores, or none.
+    """
+    cores = usable_cores()
+    if not 1 <= count <= cores:
+        raise InputError(
+            f"{count} {what} were requested, but this process may use {_in_words(cores)}",
+            f"use 1 to {cores}" if cores > 1 else "use 1",
+        )
+
+
+def within_cores(threads: int | None) -> int:
+    """Return the threads that a package wants, at most one for each core; None: all cores."""
+    cores = usable_cores()
+    if threads is not None and threads > cores:
+        _note_fewer(threads, cores)
+    return min(threads or cores, cores)
+
+
+@cache
+def _note_fewer(threads: int, cores: int) -> None:
+    """Warn once that a package runs on fewer threads than its latency holds for."""
+    _log.warning(
+        "the package's latency holds for %d threads, but only %s can be used here",
+        threads,
+        _in_words(cores),
+    )
+
+
+def _in_words(cores: int) -> str:
+    return f"{cores} core{'s' if cores > 1 else ''}"
 
 
 def _quota_of_cores(path: Path) -> int:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from tapetum.cli import options
-from tapetum.cli.common import answer, progress_bar, say, say_crowded, table
+from tapetum.cli.common import answer, progress_bar, say, table
 from tapetum.cli.options import ADVANCED, BUDGET, DATA, option
 from tapetum.errors import InputError
 
@@ -74,7 +74,6 @@ def benchmark(
     """
     from tapetum.latency import measure_latency
 
-    say_crowded(threads or 1)
     with progress_bar() as tick:
         result = measure_latency(
             network,
@@ -121,7 +120,7 @@ def _show(result: "Benchmark", *, is_size_given: bool, is_image_given: bool) -> 
         rows += [
             ("multiply-adds", f"{result.multiply_adds / 1e6:.1f} M per image"),
             ("rate", f"{result.giga_multiply_adds_per_second:.1f} G multiply-adds per second"),
-            ("share of the machine's peak", f"{result.peak_share:.0%}"),
+            ("share of the machine's peak", _share(result.peak_share)),
         ]
     table(("one pass of the network", ""), rows, numbers=False)
     for line in verdict(result):
@@ -130,6 +129,12 @@ def _show(result: "Benchmark", *, is_size_given: bool, is_image_given: bool) -> 
         say(f"timed at {result.conditions.width_px} px; --size gives another side")
     if not is_image_given and result.calls is not None:
         say(f"called with an image of {result.calls.size}; --image gives another size")
+
+
+def _share(share: float | None) -> str:
+    """Return a share of the peak; above 1 its own timing was slowed down."""
+    above = "; the peak was measured while the machine was busy" if (share or 0) > 1 else ""
+    return "-" if share is None else f"{share:.0%}{above}"
 
 
 def _latencies(result: "Benchmark") -> list[tuple[str, ...]]:

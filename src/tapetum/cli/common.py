@@ -31,7 +31,7 @@ from rich.text import Text
 from typer.core import TyperCommand
 
 from tapetum.cli.signals import exit_code, was_received
-from tapetum.errors import MissingExtraError, TapetumError, printable
+from tapetum.errors import InputError, MissingExtraError, TapetumError, printable
 from tapetum.progress import ProgressCallback
 
 if TYPE_CHECKING:  # numpy loads with them, and --help must stay quick
@@ -43,7 +43,6 @@ __all__ = [
     "progress_bar",
     "run_job",
     "say",
-    "say_crowded",
     "show_scores",
     "table",
 ]
@@ -51,6 +50,8 @@ __all__ = [
 EXIT_BAD_INPUT = 2
 EXIT_CLOSED_PIPE = 141  # as shells report it where nobody reads what a program writes
 STANDARD_OUTPUT = "standard output"
+EMPTY = "tapetum.empty"  # in the context of a command
+END_OF_SEEDS = 2**31  # as of a recipe
 SECONDS_BETWEEN_LINES = 30.0
 MOST_CLASSES = 20  # in a table on the terminal
 WIDTH_OF_A_FILE = 400  # columns, so that piped output is never cut
@@ -62,10 +63,27 @@ _EXTRAS = {"mlxtend": "demo", "scipy": "measure", **dict.fromkeys(_TRAIN.split()
 class Command(TyperCommand):
     """A command that prints an expected error as one sentence, or as JSON."""
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Remember an empty argument: a path would take it for the current folder."""
+        ctx.meta[EMPTY] = any(not arg or (arg[:2] == "--" and arg[-1] == "=") for arg in args)
+        return super().parse_args(ctx, args)
+
     def invoke(self, ctx: Any) -> Any:
         """Run the command; exit with code 2 after an expected error, with 130 after Ctrl-C."""
         with _errors_in_one_sentence(as_json=ctx.params["json"]):
+            _refuse_impossible(ctx)
             return super().invoke(ctx)
+
+
+def _refuse_impossible(ctx: Any) -> None:
+    """Refuse what no command can take: an empty argument, and a seed out of range."""
+    if ctx.meta[EMPTY]:
+        raise InputError("an argument is empty", "give it a value, or leave it out")
+    for name in ("seed", "noise_seed"):
+        seed = ctx.params.get(name)
+        if seed is not None and not 0 <= seed < END_OF_SEEDS:
+            option = f"--{name.replace('_', '-')}"
+            raise InputError(f"{option} is {seed}", f"use 0 to {END_OF_SEEDS - 1}")
 
 
 @contextmanager
@@ -162,15 +180,6 @@ def say(text: str, *, label: str = "", style: str = "") -> None:
     line.append(printable(text), style="none")
     with suppress(OSError):  # there is no other place to tell that it cannot be written
         _Console(stderr=True, highlight=False, soft_wrap=True).print(line)
-
-
-def say_crowded(threads: int) -> None:
-    """Warn where threads have to share cores, which no deployment would do."""
-    from tapetum.provenance import usable_cores
-
-    cores = usable_cores()
-    if threads > cores:
-        say(f"{threads} threads share {cores} core{'s' if cores > 1 else ''} here", label="note")
 
 
 def answer(result: Any, *, images: Iterable[Any] | None = None) -> None:

@@ -7,7 +7,7 @@ import typer
 
 from tapetum.cli import options
 from tapetum.cli.benchmark import EXIT_TARGET_MISSED
-from tapetum.cli.common import answer, run_job, say, say_crowded, table
+from tapetum.cli.common import answer, run_job, say, table
 from tapetum.cli.options import ADVANCED, BUDGET, DATA, SEARCH, TRAINING, option
 
 if TYPE_CHECKING:  # torch loads with it, and --help must stay quick
@@ -89,7 +89,6 @@ def fit(
 
       tapetum fit photos --target-ms 20 --latency raspberry-pi.json --out runs/pi
     """
-    say_crowded(threads or 1)
     result = run_job("fit", options.with_augmentation(locals()))
     show_fit(result, as_json=json)
     if result.delivery.keeps_target is False:

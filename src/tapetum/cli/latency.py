@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from tapetum.cli import options
-from tapetum.cli.common import Command, answer, progress_bar, say, say_crowded, table
+from tapetum.cli.common import Command, answer, progress_bar, say, table
 from tapetum.cli.options import ADVANCED, DATA, OUTPUT, SEARCH, option
 
 if TYPE_CHECKING:  # numpy loads with it, and --help must stay quick
@@ -71,7 +71,6 @@ def measure(
         learns_depth=learns_depth,
     )
     opened, chosen = spaces.open_space(space, frame), find_runtime(runtime)
-    say_crowded(threads)
     conditions = Conditions.here(
         chosen, threads=threads, batch=batch, channels=opened.image_channels, size_px=size
     )

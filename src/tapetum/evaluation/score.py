@@ -64,6 +64,8 @@ def score(
             f"cannot score {len(images)} images on {len(levels)} noise levels",
             "give at least one of each",
         )
+    if max_megapixels is not None and not max_megapixels > 0:
+        raise InputError(f"the limit is {max_megapixels:g} megapixels", "give more than 0")
     compared = _compared(dataset, len(levels), max_megapixels, seed)
     tallies = [Tally(images.class_names) for _ in levels]
 

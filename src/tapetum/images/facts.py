@@ -124,9 +124,13 @@ def require_room(
         frames = "" if num_frames == 1 else f"{num_frames:,} frames of "
         raise DataError(
             f"it has too many pixels: {frames}{facts.width_px} x {facts.height_px}, which is "
-            f"{megapixels:,.0f} megapixels; the limit is {limit:,.0f}",
+            f"{_in_digits(megapixels)} megapixels; the limit is {_in_digits(limit)}",
             f"make it smaller, or allow it with --max-megapixels {int(megapixels) + 1}",
         )
+
+
+def _in_digits(megapixels: float) -> str:
+    return f"{megapixels:,.0f}" if megapixels >= 100 else f"{megapixels:.3g}"
 
 
 def memory_bytes() -> int:

@@ -11,6 +11,7 @@ from tapetum.data import describe_folder
 from tapetum.jobs.choose import is_digits, read_architecture
 from tapetum.latency import Budget, Effort, LatencyTable
 from tapetum.noise import NoisePlan
+from tapetum.provenance import require_cores
 from tapetum.records import FolderKind, Record
 
 __all__ = ["RUN", "refuse_early"]
@@ -60,6 +61,8 @@ def refuse_early(job: str, options: Mapping[str, Any]) -> None:
         _refuse_folder(kind, options)
     if options.get("architecture") is not None:
         read_architecture(str(options["architecture"]))
+    if options.get("threads") is not None and options.get("latency") is None:
+        require_cores(options["threads"])  # a latency table may be of a larger device
     if options.get("noise"):
         NoisePlan.parse(options["noise"])
     if job == "export":

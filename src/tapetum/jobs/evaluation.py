@@ -12,6 +12,7 @@ from tapetum.evaluation import PackageSubject, Subject, score
 from tapetum.jobs.choose import SPLIT, DataOptions, is_digits, open_logged, require_fit
 from tapetum.noise import PAPER_SIGMAS, Gaussian, Noise, Protocol, parse_noise
 from tapetum.progress import ProgressCallback, silent
+from tapetum.provenance import require_cores
 from tapetum.records import as_path
 from tapetum.runtime import Package, Split, open_package
 from tapetum.scores import Scores
@@ -121,10 +122,12 @@ def open_trained(path: Path, *, threads: int | None = None) -> TrainedNetwork:
     """Open the folder of a run, or a package, for scoring.
 
     Raises:
-        InputError: ``path`` is neither.
+        InputError: ``path`` is neither, or there are more threads than cores.
         RunError: The run is not finished.
         PackageError: The package cannot be run.
     """
+    if threads is not None:
+        require_cores(threads)
     if path.is_dir():
         return _open_run(path, threads)
     if path.is_file():

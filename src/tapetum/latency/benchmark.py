@@ -25,7 +25,7 @@ from tapetum.latency.timing import (
     timing_lock,
 )
 from tapetum.progress import ProgressCallback, silent
-from tapetum.provenance import usable_cores
+from tapetum.provenance import within_cores
 from tapetum.records import Record
 
 __all__ = ["Benchmark", "Paced", "benchmark_network", "measure_latency"]
@@ -331,4 +331,4 @@ def _default_threads(network: DeployedNetwork) -> int:
     """Return the threads that :class:`tapetum.Predictor` uses for a package; else 1."""
     if network.manifest is None:
         return 1
-    return network.manifest.threads or usable_cores()
+    return within_cores(network.manifest.threads)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import Field, PositiveInt
 
 from tapetum.errors import InputError
+from tapetum.provenance import require_cores
 from tapetum.records import Record, faults_are_ours
 from tapetum.runtime import GraphSession
 
@@ -52,6 +53,7 @@ class Conditions(Record):
         Raises:
             InputError: A number is not possible.
         """
+        require_cores(threads)
         with faults_are_ours("no latency can be measured under these conditions"):
             return cls(
                 device=runtime.device,

@@ -20,6 +20,7 @@ from pydantic import Field, PositiveInt
 
 from tapetum.errors import DataError, InputError, TapetumError
 from tapetum.images import DecodedImage, LeftOut, StoredImage, display_name, scan
+from tapetum.provenance import within_cores
 from tapetum.records import Record, as_path, faults_are_ours
 from tapetum.runtime.inputs import (
     ImageLike,
@@ -83,8 +84,8 @@ class Predictor:
 
     Args:
         package: An opened package.
-        threads: Threads that share the work; by default those that the package's latency budget
-            holds for, else one per core.
+        threads: Threads that share the work, at most one per core; by default those that the
+            package's latency budget holds for, else one per core.
         mode: ``both`` returns all that the package can; ``label`` and ``image`` skip the other
             branch and its cost.
         memory_mib: Memory limit of a run in MiB, the image itself not counted; larger images are
@@ -134,7 +135,7 @@ class Predictor:
         self.max_pixels = max_pixels or max(1, by_memory)
         self._network: PackagedNetwork | None = PackagedNetwork(
             package,
-            threads=package.manifest.threads if threads is None else threads,
+            threads=within_cores(package.manifest.threads) if threads is None else threads,
             provider=provider,
             max_pixels=self.max_pixels,
         )

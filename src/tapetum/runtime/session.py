@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tapetum.errors import InputError, PackageError
-from tapetum.provenance import usable_cores
+from tapetum.provenance import require_cores, usable_cores
 from tapetum.runtime.providers import full_name, placement, placement_text, with_options
 
 if TYPE_CHECKING:  # imported where they are used, so that this module loads quickly
@@ -48,16 +48,16 @@ class GraphSession:
 
     Raises:
         PackageError: ONNX Runtime does not accept the graph.
-        InputError: ``threads`` is below one, or above what any processor has; or the provider is
-            not there, does not start, or runs nothing of the graph.
+        InputError: ``threads`` is below one or above the usable cores; or the provider is not
+            there, does not start, or runs nothing of the graph.
     """
 
-    MOST_THREADS: ClassVar = 1024  # more would take all memory
+    MOST_THREADS: ClassVar = 1024  # of any device
 
     def __init__(self, model: bytes, *, threads: int | None = None, provider: str = "cpu") -> None:
         onnxruntime = load_onnxruntime()
-        if threads is not None and not 1 <= threads <= self.MOST_THREADS:
-            raise InputError(f"{threads} threads were requested", f"use 1 to {self.MOST_THREADS}")
+        if threads is not None:
+            require_cores(threads)
         self.threads = threads or usable_cores()
         name = full_name(provider, onnxruntime.get_available_providers())
         try:

@@ -12,6 +12,7 @@ from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 
 from tapetum.errors import InputError, MissingExtraError, nearest
 from tapetum.noise import Noise
+from tapetum.provenance import require_cores
 from tapetum.records import FiniteOrNone, FolderKind, Record, faults_are_ours
 from tapetum.runtime.bulk.boxes import Boxes
 from tapetum.runtime.predictor import Mode
@@ -126,10 +127,12 @@ class Execution:
     rows: str = "jsonl"
 
     def __post_init__(self) -> None:
-        if self.workers is not None and not 1 <= self.workers <= 1024:
-            raise InputError(f"{self.workers} workers were requested", "use 1 to 1024")
+        if self.workers is not None:
+            require_cores(self.workers, "workers")
         if self.workers is not None and self.ray is not None:
             raise InputError("a Ray cluster has workers of its own", "leave out --workers")
+        if self.max_megapixels is not None and not self.max_megapixels > 0:
+            raise InputError(f"the limit is {self.max_megapixels:g} megapixels", "give more than 0")
         if self.rows not in ROW_FORMATS:
             raise InputError(f"rows cannot be {self.rows!r}", nearest(self.rows, ROW_FORMATS))
 
