@@ -93,10 +93,10 @@ def test_what_a_table_does_not_say_is_left_out(tmp_path: Path) -> None:
     """Images without a row or a label, and rows without an image, are listed."""
     layout = labelled(tmp_path, "file,label\n00.png,a\n01.png,b\n02.png,\nlost.png,a\n")
     reasons = {path.name: reason for path, reason in layout.left_out}
-    assert set(reasons) == {"02.png", "03.png", "lost.png"}
+    assert set(reasons) == {"02.png", "03.png", "labels.csv"}
     assert "no label" in reasons["02.png"]
     assert "no row" in reasons["03.png"]
-    assert "row 5" in reasons["lost.png"]
+    assert "row 5: 'lost.png'" in reasons["labels.csv"]
 
 
 @pytest.mark.parametrize(
@@ -152,3 +152,14 @@ def test_other_tables_are_left_alone(tmp_path: Path) -> None:
     layout = labelled(tmp_path, "name,age\n00.png,3\n")
     assert not layout.class_names
     assert tmp_path / "labels.csv" in dict(layout.left_out)
+
+
+def test_rows_without_an_image_are_named_together(tmp_path: Path) -> None:
+    """However many rows name no image, they are one entry of what is left out."""
+    draw_tree(tmp_path, {"images": 2})
+    rows = "".join(f"x/{number}.png,b\n" for number in range(3_000))
+    (tmp_path / "labels.csv").write_text(f"file,label\n00.png,a\n01.png,b\n{rows}")
+    layout = find_layout(tmp_path, Ask(labels=tmp_path / "labels.csv"))
+    (reason,) = [one.reason for one in layout.left_out if one.path.suffix == ".csv"]
+    assert "3,000 row(s)" in reason
+    assert "row 4, 5, 6: 'x/0.png'" in reason

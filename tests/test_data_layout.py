@@ -23,6 +23,10 @@ def counts(layout: Layout) -> tuple[int, int | None]:
         *(("train", "dev"), ("train", "eval"), ("Training", "Testing"), ("train", "test")),
         *(("training_set", "test_set"), ("trainset", "testset"), ("train2017", "val2017")),
         *(("photos_train", "photos_val"), ("train images", "Test-Images")),
+        *(("Trainingsdaten", "Validierungsdaten"), ("entraînement", "validation")),
+        *(("entrenamiento", "validación"), ("treino", "validacao"), ("addestramento", "test")),
+        *(("jeu d'entrainement", "jeu de test"), ("Trainingsbilder", "Testbilder")),
+        *(("train_images", "images_val"), ("Träning", "Validering"), ("trainset", "valset")),
     ],
 )
 def test_parts_have_many_names(tmp_path: Path, train: str, val: str) -> None:
@@ -91,6 +95,23 @@ def test_names_are_compared_without_form_case_and_spaces(tmp_path: Path) -> None
     assert layout.class_names == ("Ring", "disc", composed)
     assert layout.val is not None
     assert {one.class_name for one in layout.val} == {"Ring", "disc", composed}
+
+
+def test_spaces_around_the_name_of_a_class_are_said(tmp_path: Path) -> None:
+    """A class goes without the spaces around the name of its folder, and a note says so."""
+    layout = find_layout(draw_tree(tmp_path, {"  two  spaces": 2, "disc": 2}))
+    assert layout.class_names == ("disc", "two  spaces")
+    assert any("'  two  spaces'" in note for note in layout.notes)
+
+
+@pytest.mark.parametrize("names", [("lernen", "pruefen"), ("train", "training"), ("val", "test")])
+def test_parts_in_doubt_hint_at_their_usual_names(tmp_path: Path, names: tuple[str, str]) -> None:
+    """Folders that may be parts are refused with the advice to rename them."""
+    draw_tree(tmp_path, {f"{part}/{name}": 2 for part in names for name in "ab"})
+    with pytest.raises(DataError) as refused:
+        find_layout(tmp_path)
+    assert "rename" in refused.value.remedy
+    assert "'train'" in refused.value.remedy
 
 
 @pytest.mark.parametrize(
@@ -208,7 +229,7 @@ def test_doubt_is_refused_and_can_be_resolved(
 ) -> None:
     """A folder with two readings is refused, and each named option reads it."""
     draw_tree(tmp_path, tree)
-    with pytest.raises(DataError, match="can be read in two ways") as caught:
+    with pytest.raises(DataError, match=r"can be read in (two|three) ways") as caught:
         find_layout(tmp_path)
     for layout in choices:
         assert f"--layout {layout}" in str(caught.value)
@@ -282,3 +303,17 @@ def test_impossible_requests_are_refused(tmp_path: Path, ask: Ask, problem: str)
     """An unknown layout and a damaged expression are refused before a file is looked at."""
     with pytest.raises(DataError, match=problem):
         find_layout(tmp_path, ask)
+
+
+@pytest.mark.parametrize(("group_by", "said"), [("z(.)", "for 4 of 4"), ("folder", "no group")])
+def test_groups_that_are_not_found_are_said(tmp_path: Path, group_by: str, said: str) -> None:
+    """A note names the images for which --group-by finds no group."""
+    draw_tree(tmp_path, {"a": 2, "b": 2})
+    assert any(said in note for note in find_layout(tmp_path, Ask(group_by=group_by)).notes)
+
+
+def test_groups_have_no_effect_on_given_parts(tmp_path: Path) -> None:
+    """A note says that --group-by does nothing where the folder has its own parts."""
+    draw_tree(tmp_path, {f"{part}/{name}": 2 for part in ("train", "val") for name in "ab"})
+    notes = find_layout(tmp_path, Ask(group_by="^(.)")).notes
+    assert any("--group-by ^(.) has no effect" in note for note in notes)

@@ -52,7 +52,7 @@ def test_one_file_sets_white_for_all(tmp_path: Path) -> None:
 
 def test_eight_bits_are_not_looked_at(tmp_path: Path) -> None:
     """Files of 8 bits have white at 255, and nothing is to be said."""
-    assert find_white_level(folder_of(tmp_path, 200, np.uint8)) == (None, None)
+    assert find_white_level(folder_of(tmp_path, 200, np.uint8)) == (None, None, None)
 
 
 def test_floats_are_taken_or_scaled(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from tapetum.data.sizes import TrainingSize, training_size
 from tapetum.data.survey import Surveyed, frames_of, survey
 from tapetum.data.threads import Progress
 from tapetum.errors import DataError
-from tapetum.images import LeftOut, find_white_level
+from tapetum.images import FoundWhite, LeftOut, find_white_level
 
 __all__ = ["Contents", "read_contents"]
 
@@ -21,7 +21,8 @@ class Contents(NamedTuple):
     """The readable images of a folder.
 
     The layout has each frame of a file for itself. ``white`` is the stored value that 1.0 stands
-    for in deep files; None for that of their type.
+    for in deep files; None for that of their type.  ``brightest`` is the largest value of files of
+    16 bits, where every one of them was looked at.
     """
 
     ask: Ask
@@ -29,6 +30,7 @@ class Contents(NamedTuple):
     seen: dict[Path, Surveyed]
     size: TrainingSize
     white: float | None
+    brightest: float | None = None
 
     @property
     def has_boxes(self) -> bool:
@@ -57,23 +59,23 @@ def read_contents(root: Path, ask: Ask, size_px: int | None, looking: Progress |
     seen, lost = survey(layout.images, progress=looking)
     layout = inside(frames_of(layout, seen, lost), seen)
     size = training_size([seen[one.path].shorter_side_px for one in layout.images], size_px)
-    white, note = _white_level(ask, seen)
-    layout = layout._replace(notes=(*layout.notes, *note))
+    found = _white_level(ask, seen)
+    notes = () if found.reason is None else (found.reason,)
+    layout = layout._replace(notes=(*layout.notes, *notes))
     if layout.is_paired:
         layout = _without_small(layout, seen, size.size_px)
     require_images(layout.images, root, layout.left_out)
-    return Contents(ask, layout, seen, size, white)
+    return Contents(ask, layout, seen, size, found.white, found.brightest)
 
 
-def _white_level(ask: Ask, seen: Mapping[Path, Surveyed]) -> tuple[float | None, tuple[str, ...]]:
-    """Return the white level that is requested or that the deep files share, with a note."""
+def _white_level(ask: Ask, seen: Mapping[Path, Surveyed]) -> FoundWhite:
+    """Return the white level that is requested or that the deep files share."""
     deep = [path for path, one in seen.items() if one.facts.bit_depth > 8]
     if ask.white == "auto":
-        found = find_white_level(deep)
-        return found.white, () if found.reason is None else (found.reason,)
+        return find_white_level(deep)
     white = None if ask.white is None else float(ask.white)
     is_used = white is not None and deep
-    return white, (f"white is {white:g}, as requested",) if is_used else ()
+    return FoundWhite(white, f"white is {white:g}, as requested" if is_used else None)
 
 
 def _with_known_classes(layout: Layout, ask: Ask) -> Layout:

@@ -22,6 +22,7 @@ from tapetum.images import LeftOut, display_name
 __all__ = ["LabelsFile", "find_labels", "read_labels"]
 
 _SUFFIXES = (".csv", ".tsv", ".tab")
+_NUM_SHOWN = 3  # rows in one sentence
 _ENOUGH = 0.5  # share of rows whose file must be there, before a table is taken unasked
 
 
@@ -51,9 +52,14 @@ class LabelsFile(NamedTuple):
         found.left_out = [entry for entry in found.left_out if entry.path != self.path]
         found.notes.append(f"labels come from the table {self.name!r}")
         found.leave_out(self.unnamed, f"the table {self.name!r} has no row for it")
-        for row in self.lost:
-            names_it = f"row {row.number} of the table {self.name!r} names it"
-            found.leave_out([self.base / row.file], f"{names_it}, but no single image is it")
+        if self.lost:
+            shown = self.lost[:_NUM_SHOWN]
+            numbers = ", ".join(f"{row.number:,}" for row in shown)
+            found.leave_out(
+                [self.path],
+                f"{len(self.lost):,} row(s) of the table name no single image, such as row "
+                f"{numbers}: {shown[0].file!r}",
+            )
         parts: dict[Part | None, list[ImageFile]] = {}
         for image, split in self._images(found):
             parts.setdefault(self._part(split), []).append(image)
@@ -88,7 +94,7 @@ class LabelsFile(NamedTuple):
         labels: dict[tuple[Path, Box | None], Row] = {}
         for row, path in self.rows:
             if not row.label:
-                found.leave_out([path], f"row {row.number} of the table gives it no label")
+                found.leave_out([path], f"the table {self.name!r} gives it no label")
                 continue
             first = labels.setdefault((path, row.box), row)
             if (first.label, first.split) != (row.label, row.split):

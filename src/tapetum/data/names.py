@@ -16,7 +16,14 @@ Part = Literal["train", "val", "test"]
 Side = Literal["noisy", "clean"]
 
 _PARTS: dict[str, Part] = {
-    **dict.fromkeys(("train", "training", "trn"), "train"),
+    **dict.fromkeys(("train", "training", "trn", "trainings", "trainieren", "trening"), "train"),
+    **dict.fromkeys(("entrainement", "apprentissage", "entrenamiento", "treino"), "train"),
+    **dict.fromkeys(("treinamento", "addestramento", "allenamento", "traning"), "train"),
+    **dict.fromkeys(("træning", "treningowe", "treningowy", "trenovaci"), "train"),
+    **dict.fromkeys(("validierung", "validierungs", "validieren", "validacion"), "val"),
+    **dict.fromkeys(("validacao", "validazione", "convalida", "validatie", "validering"), "val"),
+    **dict.fromkeys(("walidacja", "walidacyjne", "walidacyjny", "validace", "validacni"), "val"),
+    **dict.fromkeys(("testen", "teste", "testes", "prueba", "pruebas", "testowe"), "test"),
     **dict.fromkeys(("val", "valid", "validation", "validate", "validating"), "val"),
     **dict.fromkeys(("dev", "devel", "development", "eval", "evaluation", "holdout"), "val"),
     **dict.fromkeys(("test", "testing", "tests", "tst"), "test"),
@@ -48,6 +55,11 @@ _PLAIN = frozenset(
     | {"data", "dataset", "datasets", "frame", "frames", "file", "files", "jpegimages"}
     | {"jpg", "jpeg", "png", "tif", "tiff"}
 )
+# Words around those of parts, such as ``Bilder``, ``jeu de`` and ``conjunto de``.
+_AROUND = frozenset(
+    {"daten", "datensatz", "bilder", "bild", "jeu", "donnees", "conjunto", "datos", "imagenes"}
+    | {"dados", "imagens", "dati", "immagini", "beelden", "de", "d", "des", "di", "do", "da"}
+)
 _FILLERS = _PLAIN | {"set", "sets", "folder", "split", "part", "sample", "samples", "subset"}
 _COUNTED = frozenset(
     {"batch", "session", "day", "week", "month", "fold", "run", "patient", "subject", "camera"}
@@ -55,7 +67,7 @@ _COUNTED = frozenset(
 )
 _NEARLY = 0.9  # of all names
 _CAMERAS = frozenset({"dsc", "dscn", "dscf", "pxl", "gopr", "mvimg", "dji", "p", "screenshot"})
-_GLUED = ("set", "data", "dataset", "images", "imgs", "img")
+_GLUED = ("set", "data", "dataset", "images", "image", "imgs", "img", "daten", "satz", "bilder")
 
 
 class Meaning(NamedTuple):
@@ -73,7 +85,7 @@ class Meaning(NamedTuple):
 
 def meaning(name: str) -> Meaning:
     """Return the meaning of the name of a file or folder."""
-    given = _joined(words(name))
+    given = _joined(words(_unaccented(name)))
     numbers = [word for word in given if word.isdigit()]
     spoken = [word for word in given if not word.isdigit()]
     telling = [word for word in spoken if word not in _FILLERS]
@@ -81,6 +93,7 @@ def meaning(name: str) -> Meaning:
     sided = [word for word in telling if word in _STRONG or word in _WEAK]
     sides = {_STRONG.get(word) or _WEAK[word] for word in sided}
     rest = [word for word in telling if word not in _PARTS and word not in sided]
+    rest = [word for word in rest if not parts or word not in _AROUND]
     lone = [word for word in telling if word not in _PARTS]
     return Meaning(
         part=parts.pop() if len(parts) == 1 else None,
@@ -92,6 +105,12 @@ def meaning(name: str) -> Meaning:
         is_counted=len(spoken) == 1 and spoken[0] in _COUNTED and bool(numbers),
         rest=tuple(rest),
     )
+
+
+def _unaccented(name: str) -> str:
+    """Return a name without accents."""
+    letters = unicodedata.normalize("NFD", name)
+    return "".join(letter for letter in letters if not unicodedata.combining(letter))
 
 
 def words(name: str) -> list[str]:

@@ -1,5 +1,6 @@
 """Find the parts of a folder and bring their classes together."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -134,7 +135,10 @@ def _parts(top: Node, found: Findings) -> Parts:
     if "train" not in parts and found.ask.layout != "pooled":
         raise doubt(
             top.path,
-            ("it has a validation and a test part, but none for training", "give one of them"),
+            (
+                "it has a validation and a test part, but none for training",
+                "give one of them, or rename a part to 'train'",
+            ),
             ("all its images may be split anew", "add --layout pooled"),
         )
     return parts
@@ -148,7 +152,8 @@ def _refuse_two_of_one_kind(top: Node, roles: Mapping[str, Part]) -> None:
                 (f"{name!r} is the {_SPOKEN[part]} part", f"move {quoted(names - {name})} away")
                 for name in sorted(names)
             )
-            raise doubt(top.path, *ways)
+            renamed = ("each is a part of its own", "rename them to 'train', 'val' and 'test'")
+            raise doubt(top.path, *ways, renamed)
 
 
 def _parts_among(top: Node, roles: Mapping[str, Part], others: set[str], found: Findings) -> Parts:
@@ -169,7 +174,7 @@ def _parts_among(top: Node, roles: Mapping[str, Part], others: set[str], found: 
         found.notes.append(f"the folder {quoted(roles)} is taken for a class, like its neighbours")
         return {None: top}
     rest = quoted(others) if others else f"{len(top.files):,} images"
-    away = f"move {quoted(roles)} or {rest} out of the folder"
+    away = f"move {quoted(roles)} or {rest} out of the folder, or name the parts 'train' and 'val'"
     raise doubt(
         top.path,
         as_classes([*roles, *others]),
@@ -238,7 +243,30 @@ def _joined(root: Path, base: Path, read: Read, found: Findings) -> Layout:
         by = found.ask.group_by
         return [one._replace(group=group_of(layout.key(one.path), one.group, by)) for one in files]
 
-    return layout.changed(grouped)
+    return _with_note_on_groups(layout.changed(grouped), found.ask.group_by)
+
+
+def _with_note_on_groups(layout: Layout, group_by: str | None) -> Layout:
+    """Return the layout with a note where ``--group-by`` has no effect, or on few images alone."""
+    if group_by is None:
+        return layout
+    by_path = group_by != "folder"
+    alone = [
+        one
+        for one in layout.images
+        if one.group == (key := layout.key(one.path)) and not (by_path and re.search(group_by, key))
+    ]
+    if layout.val is not None:
+        note = f"--group-by {group_by} has no effect, because the folder has its own parts"
+    elif alone:
+        note = (
+            f"--group-by {group_by} finds no group for {len(alone):,} of "
+            f"{len(layout.images):,} images, such as {layout.key(alone[0].path)!r}: each is a "
+            "group of its own"
+        )
+    else:
+        return layout
+    return layout._replace(notes=(*layout.notes, note))
 
 
 def _set_test_aside(part: PartFiles, base: Path, found: Findings) -> None:

@@ -109,6 +109,7 @@ def _classes(node: Node, found: Findings) -> PartFiles:
     files = (
         child.image(file, name) for name, child in classes.items() for file in child.all_files()
     )
+    _note_spaces(node, found)
     has_folders = [name for name, child in classes.items() if child.children]
     if has_folders and found.ask.group_by is None:
         found.notes.append(
@@ -116,6 +117,15 @@ def _classes(node: Node, found: Findings) -> PartFiles:
             "makes them classes, --group-by folder keeps each on one side of the split)"
         )
     return PartFiles(tuple(files), tuple(sorted(classes)))
+
+
+def _note_spaces(node: Node, found: Findings) -> None:
+    """Note class folders with spaces around their names, which the classes go without."""
+    files = (file for child in node.children.values() for file in child.all_files())
+    names = {display_name(file.parts[len(node.path.parts)]) for file in files}
+    spaced = [name for name in names if name != name.strip()]
+    if spaced:
+        found.notes.append(f"the classes are named without the spaces around {quoted(spaced)}")
 
 
 def _refuse_unreadable_classes(node: Node, found: Findings) -> None:
@@ -154,4 +164,5 @@ def _refuse_other_folders(node: Node, found: Findings) -> None:
             node.path,
             (f"the classes are {quoted(node.children)}", f"{AS_CLASSES}, or --group-by folder"),
             (f"the classes are {quoted(shared)}, in each of them", "add --layout leaves"),
+            ("the folders are parts of the dataset", "rename them to 'train' and 'val'"),
         )

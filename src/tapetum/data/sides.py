@@ -78,7 +78,8 @@ def _require_both(layout: Layout, sides: Sides) -> None:
             f"{shown} has no readable image for training of the class {quoted(poor)}{left_out}",
             "add images or remove empty class folders",
         )
-    few = f"of {len(layout.images):,} readable image(s) no class has two{left_out}"
+    no_two = "no class has two" if layout.class_names else "none is left for it"
+    few = f"of {len(layout.images):,} readable image(s) {no_two}{left_out}"
     for images, purpose in ((sides.train, "training"), (sides.validation, "validation")):
         if not images and layout.val is None:
             raise DataError(f"{shown} has no image for {purpose}: {few}", "add images")

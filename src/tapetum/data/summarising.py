@@ -10,11 +10,12 @@ from tapetum.data.contents import Contents
 from tapetum.data.layout import ImageFile, Layout
 from tapetum.data.splitting import Sides
 from tapetum.data.summary import FolderSummary, number_of_classes
-from tapetum.data.survey import Surveyed, look
+from tapetum.data.survey import Surveyed, ValueRange, look
 from tapetum.images import display_name
 
 __all__ = ["summarise"]
 
+_DEEP_BITS = 16
 _UNEVEN = 3.0  # ratio of the largest to the smallest class from which a dataset is uneven
 
 
@@ -47,7 +48,7 @@ def summarise(contents: Contents, sides: Sides) -> FolderSummary:
         odd=_smaller(layout, files, contents.size.size_px),
         colours=dict(colours),
         bit_depths=dict(Counter(one.bit_depth for one in facts)),
-        ranges=dict(values.ranges),
+        ranges=_ranges(values.ranges, contents.brightest),
         num_looked=values.num_images,
         formats=dict(Counter(one.format for one in facts)),
         num_files=len(every),
@@ -58,6 +59,15 @@ def summarise(contents: Contents, sides: Sides) -> FolderSummary:
         duplicates=_duplicates(contents, sides),
         imbalance=_imbalance(train.classes),
     )
+
+
+def _ranges(looked: Mapping[int, ValueRange], brightest: float | None) -> dict[int, ValueRange]:
+    """Return the values in use; those of 16 bits up to the largest of all files, if it is known."""
+    ranges = dict(looked)
+    if brightest is not None and _DEEP_BITS in ranges:
+        lowest, highest = ranges[_DEEP_BITS]
+        ranges[_DEEP_BITS] = ValueRange(lowest, max(highest, brightest))
+    return ranges
 
 
 def _layout(layout: Layout) -> str:

@@ -49,6 +49,7 @@ class Look(NamedTuple):
     """What some images show once they are decoded: colours, and values by bit depth."""
 
     num_images: int
+    damaged: tuple[Path, ...]
     has_colour: bool
     ranges: Mapping[int, ValueRange]
 
@@ -86,7 +87,10 @@ def _fault(one: ImageFile, seen: Mapping[Path, Surveyed]) -> str | None:
     if twin is None:
         return "its noisy twin cannot be read"
     number, other = seen[one.path].facts.num_frames, twin.facts.num_frames
-    return None if number == other else f"it has {number} frames, its noisy twin {other}"
+    if number != other:
+        return f"it has {number} frames, its noisy twin {other}"
+    size, other_size = seen[one.path].size, twin.size
+    return None if size == other_size else f"it is {size}, its noisy twin {other_size}"
 
 
 def look(images: Sequence[ImageFile], seen: Mapping[Path, Surveyed], white: float | None) -> Look:
@@ -94,19 +98,21 @@ def look(images: Sequence[ImageFile], seen: Mapping[Path, Surveyed], white: floa
     files = [file for file in _files(images) if _is_small(seen[file])]
     places = np.linspace(0, len(files) - 1, min(_NUM_LOOKED, len(files)))
     ranges: dict[int, ValueRange] = {}
-    has_colour, num_images = False, 0
+    has_colour, num_images, damaged = False, 0, []
     for place in places:
+        path = files[round(float(place))]
         try:
-            decoded = read_image(files[round(float(place))], white=white)
+            decoded = read_image(path, white=white)
         except DataError:
-            continue  # it is listed where all images are decoded
+            damaged.append(path)
+            continue
         num_images += 1
         pixels, scale = decoded.pixels, decoded.white or 1.0
         has_colour |= len(pixels) == 3 and bool((pixels != pixels[:1]).any())
         lowest, highest = float(pixels.min()) * scale, float(pixels.max()) * scale
         known = ranges.get(decoded.bit_depth, (lowest, highest))
         ranges[decoded.bit_depth] = ValueRange(min(known[0], lowest), max(known[1], highest))
-    return Look(num_images, has_colour, ranges)
+    return Look(num_images, tuple(damaged), has_colour, ranges)
 
 
 def _files(images: Sequence[ImageFile]) -> list[Path]:

@@ -28,10 +28,12 @@ class FoundWhite(NamedTuple):
         white: The stored value that 1.0 stands for; None for the largest value of each file's type.
         reason: How it was found, a sentence without a full stop; None where there was nothing to
             find: no file of more than 8 bits.
+        brightest: The largest stored value of the files of 16 bits; None where there are none.
     """
 
     white: float | None
     reason: str | None
+    brightest: float | None = None
 
     @property
     def said(self) -> str:
@@ -57,12 +59,13 @@ def find_white_level(
     Raises:
         DataError: Floats and integers of different scales are mixed.
     """
-    integers, floats, num_deep = [0.0], [0.0], 0
+    integers, floats, num_deep, brightest = [0.0], [0.0], 0, 0.0
     with ThreadPoolExecutor(min(_MOST_THREADS, usable_cores())) as pool:
         for done, seen in enumerate(pool.map(_brightest, paths), start=1):
             num_deep += bool(seen)
-            for is_float, value in seen:
+            for is_float, value, largest in seen:
                 (floats if is_float else integers).append(value)
+                brightest = brightest if is_float else max(brightest, largest)
             if progress is not None:
                 progress(done)
     level = (
@@ -75,7 +78,7 @@ def find_white_level(
             "convert them to one type, or give the value of white with --white",
         )
     if level is not None:
-        return _of_integers(level, max(integers), num_deep)
+        return _of_integers(level, brightest, num_deep)
     if white is not None:
         reason = f"the {_PERCENTILE}th percentile of floats in {num_deep:,} files is {white:g}"
         return FoundWhite(white, f"{reason}, so that is white")
@@ -84,17 +87,18 @@ def find_white_level(
 
 def _of_integers(level: float, brightest: float, num_deep: int) -> FoundWhite:
     if level == largest_value(16):
-        return FoundWhite(None, None)
+        return FoundWhite(None, None, brightest)
     bits = int(level + 1).bit_length() - 1
     return FoundWhite(
         level,
         f"{num_deep:,} files of 16 bits have values up to {brightest:g}, which is {bits}-bit data, "
         f"so white is {level:g}",
+        brightest,
     )
 
 
-def _brightest(path: Path) -> list[tuple[bool, float]]:
-    """Return, for each frame of a deep file, whether it has floats and its brightest value."""
+def _brightest(path: Path) -> list[tuple[bool, float, float]]:
+    """Return of each frame of a deep file whether it has floats, its level and largest value."""
     with suppress(DataError), reasons_in_words():
         reader = reader_of(path)
         if reader.facts(path).bit_depth == 8:
@@ -103,9 +107,10 @@ def _brightest(path: Path) -> list[tuple[bool, float]]:
     return []
 
 
-def _brightest_of(stored: StoredImage) -> tuple[bool, float]:
+def _brightest_of(stored: StoredImage) -> tuple[bool, float, float]:
     brightest = float(stored.colours.max(initial=0))
     if stored.bit_depth == 16:
-        return False, float(usable_hint(stored, brightest) or brightest)
+        return False, float(usable_hint(stored, brightest) or brightest), brightest
     outside = not 0 <= float(stored.colours.min(initial=0)) <= brightest <= 1
-    return True, float(np.percentile(stored.colours, _PERCENTILE)) if outside else 1.0
+    level = float(np.percentile(stored.colours, _PERCENTILE)) if outside else 1.0
+    return True, level, brightest
