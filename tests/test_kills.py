@@ -22,7 +22,7 @@ from PIL import Image
 
 from kills import count_steps, dies_at
 from scripted_runtime import ScriptedRuntime
-from tapetum.errors import InputError, RunError
+from tapetum.errors import InputError, RunError, TapetumError
 from tapetum.jobs import export, train
 from tapetum.latency import Effort, LatencyTable, measure_table
 from tapetum.records import hold, hold_name
@@ -280,6 +280,33 @@ def test_a_job_that_died_ends_as_one_that_did_not(
         assert essence(out) == essence(whole), f"call {step} of {steps}"
         assert names_in(out.parent) == names_in(whole.parent)
         assert leftovers(out.parent) == []
+
+
+def _with_small_files(work: Callable[[], object], limit: int) -> None:
+    """Do work on a disk that is full; only an error that names a file is let through."""
+    import resource  # not on Windows
+
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+    with pytest.raises((OSError, TapetumError)) as caught:
+        work()
+    assert "/out" in str(getattr(caught.value, "filename", None) or caught.value)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="jobs are forked")
+@pytest.mark.parametrize("limit", [100, 3000])
+@pytest.mark.parametrize("name", SMALL_WORK)
+def test_a_full_disk_is_told_with_the_file(
+    name: str, limit: int, own_photos: Path, tmp_path: Path
+) -> None:
+    """Whatever could not be written, its path is in the sentence; nothing temporary is left."""
+    do, _, _ = SMALL_WORK[name]
+    search_table()
+    if name in ("export", "predict"):
+        assert in_a_process(partial(do, own_photos, tmp_path / "x", False), under=tmp_path)[0] == 0
+    out = tmp_path / "full" / "out"
+    work = partial(_with_small_files, partial(do, own_photos, out, False), limit)
+    assert in_a_process(work, under=tmp_path)[0] == 0
+    assert not [path for path in tmp_path.rglob("*") if is_part_file(path)]
 
 
 @pytest.mark.parametrize("name", WORK)

@@ -34,7 +34,7 @@ from tapetum.latency.rounds import faster_half_mean, relative_noise
 from tapetum.latency.runtimes import Runtime
 from tapetum.latency.timing import PassCount, time_passes
 from tapetum.progress import ProgressCallback
-from tapetum.records import Record
+from tapetum.records import Record, named_in_errors
 
 __all__ = ["LOW_NOISE", "Campaign", "Effort", "Measurements", "draw", "run_campaign"]
 
@@ -122,18 +122,17 @@ def run_campaign(
     """Time networks until they are precise, or the effort is spent; go on from a log."""
     log = folder / MEDIANS
     medians, pace = _read_log(log), _Pace(effort)
-    with log.open("a") as file:
-        for number, index in _schedule(campaign, medians, pace):
-            network = DeployedNetwork.of(campaign.space.architecture(draw(campaign, index)))
-            forward = runtime.prepare(network, campaign.conditions)
-            median_ms = statistics.median(time_passes(forward, passes))
-            line = RoundMedian(round_number=number, index=index, median_ms=median_ms)
+    for number, index in _schedule(campaign, medians, pace):
+        network = DeployedNetwork.of(campaign.space.architecture(draw(campaign, index)))
+        forward = runtime.prepare(network, campaign.conditions)
+        median_ms = statistics.median(time_passes(forward, passes))
+        line = RoundMedian(round_number=number, index=index, median_ms=median_ms)
+        with named_in_errors(log), log.open("a") as file:
             file.write(line.model_dump_json() + "\n")
-            file.flush()
-            medians[number, index] = median_ms
-            pace.count_one()
-            total = max(FEWEST_ROUNDS, number + 1) * pace.num_networks
-            progress(len(medians), total, f"timing random networks, round {number + 1}")
+        medians[number, index] = median_ms
+        pace.count_one()
+        total = max(FEWEST_ROUNDS, number + 1) * pace.num_networks
+        progress(len(medians), total, f"timing random networks, round {number + 1}")
     return _pool(campaign, medians)
 
 

@@ -1,6 +1,6 @@
 """Frozen data, files that are never half-written, and folders of long work that survive a kill."""
 
-from tapetum.records.files import as_path, write_atomically, write_csv
+from tapetum.records.files import as_path, named_in_errors, write_atomically, write_csv
 from tapetum.records.folder import Folder, FolderKind
 from tapetum.records.lock import hold, hold_name
 from tapetum.records.reading import open_regular, parse_json, read_bytes, read_json
@@ -25,6 +25,7 @@ __all__ = [
     "faults_are_ours",
     "hold",
     "hold_name",
+    "named_in_errors",
     "open_regular",
     "parse_json",
     "read_bytes",

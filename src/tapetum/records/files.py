@@ -10,7 +10,7 @@ import io
 import os
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -75,6 +75,8 @@ def write_atomically(
             os.replace(temporary, path)
         except BaseException:
             temporary.unlink(missing_ok=True)
+            with suppress(OSError):
+                file.close()  # a full disk would fail once more, without a name
             raise
 
 
