@@ -10,10 +10,11 @@ import pytest
 from PIL import Image
 
 from folders import draw, draw_pairs, draw_tree
-from tapetum.data import describe_folder, loading
+from tapetum.data import describe_folder, folder, loading
 from tapetum.data.folder import open_folder
 from tapetum.data.layout import ImageFile
 from tapetum.data.sizes import training_size
+from tapetum.errors import DataError
 from tapetum.images import decode_frames
 
 
@@ -130,3 +131,63 @@ def test_names_that_are_no_text_are_kept(tmp_path: Path) -> None:
     opened.split_list.write(tmp_path / "split.json")
     opened.summary.write(tmp_path / "data.json")
     assert "caf\\\\xe9" in (tmp_path / "split.json").read_text()
+
+
+def test_twins_of_other_sizes_are_refused_as_in_training(tmp_path: Path) -> None:
+    """Where all twins differ in size, the description and the training say so, and no classes."""
+    for index in range(4):
+        draw(tmp_path / "noisy" / f"{index}.png", side_px=24)
+        draw(tmp_path / "clean" / f"{index}.png", side_px=32)
+    for opening in (describe_folder, lambda root: open_folder(root, seed=0)):
+        with pytest.raises(DataError, match="its noisy twin 24 x 24 px") as refused:
+            opening(tmp_path)
+        assert "class" not in refused.value.problem
+
+
+def test_one_image_in_two_classes_is_named(tmp_path: Path) -> None:
+    """Files of equal content in two classes of one part are named; those of one class are not."""
+    draw_tree(tmp_path, {"train/a": 4, "train/b": 4, "val/a": 2, "val/b": 2})
+    shutil.copy(tmp_path / "train/a/01.png", tmp_path / "train/b/02.png")
+    shutil.copy(tmp_path / "train/a/00.png", tmp_path / "train/a/03.png")
+    summary = describe_folder(tmp_path)
+    assert summary.conflicts == (("train/a/01.png", "train/b/02.png"),)
+    assert "train/a/01.png = train/b/02.png" in summary.facts()["two classes"]
+
+
+def test_damaged_pixels_are_found_as_in_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A truncated file is left out of a small folder; of a large one is said what was decoded."""
+    draw_tree(tmp_path, {"a": 30, "b": 30})
+    damaged = tmp_path / "a" / "07.png"
+    damaged.write_bytes(damaged.read_bytes()[:-60])
+    summary = describe_folder(tmp_path)
+    trained = open_folder(tmp_path, seed=0)
+    assert summary.left_out == trained.summary.left_out if trained.summary else False
+    assert [one.path for one in summary.left_out] == ["a/07.png"]
+    assert summary.facts()["pixels"] == "pixels of all 59 files were decoded"
+    monkeypatch.setattr(folder, "_DECODED_PX", 0)
+    assert "of 60 files were decoded" in describe_folder(tmp_path).facts()["pixels"]
+
+
+def test_a_description_has_every_file(tmp_path: Path) -> None:
+    """Each used file stands in the description with its part, class and side of a pair."""
+    for name in ("a", "b"):
+        draw_pairs(tmp_path, f"noisy/{name}/{{}}.png", f"clean/{name}/{{}}.png")
+    summary = describe_folder(tmp_path)
+    assert len(summary.files) == summary.num_files == 16
+    part = next(one.part for one in summary.files if one.path == "clean/a/0.png")
+    assert ("noisy/a/0.png", part, "a", "noisy") in summary.files
+    validating = [one for one in summary.files if one.part == "validation"]
+    assert len(validating) == 2 * summary.validation.num_images
+
+
+def test_the_largest_value_is_that_of_every_file(tmp_path: Path) -> None:
+    """The range and the note on white name one maximum, though only some images are decoded."""
+    for index in range(60):
+        values = np.full((16, 16), 500, np.uint16)
+        values[0, 0] = 3263 if index == 1 else 600
+        Image.fromarray(values).save(draw(tmp_path / f"{index:02}.png"))
+    summary = describe_folder(tmp_path)
+    assert summary.ranges[16].highest == pytest.approx(3263, abs=1)
+    assert any("up to 3263" in note for note in summary.notes)

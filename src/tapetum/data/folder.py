@@ -14,11 +14,12 @@ from tapetum.data.contents import Contents, read_contents
 from tapetum.data.dataset import Dataset, DatasetInfo
 from tapetum.data.layout import Ask, ImageFile
 from tapetum.data.loading import DecodedFile, Decoding, load_all
+from tapetum.data.parts import require_images
 from tapetum.data.sides import divide, drawn_sides
 from tapetum.data.sizes import SMALLEST_PX
 from tapetum.data.splitlist import SplitList, digest_of, list_split
 from tapetum.data.splitting import Sides
-from tapetum.data.summarising import summarise
+from tapetum.data.summarising import summarise, used_files
 from tapetum.data.summary import FolderSummary, number_of_classes
 from tapetum.data.threads import Progress
 from tapetum.data.views import FolderDataset
@@ -33,6 +34,7 @@ VAL_FRACTION = 0.2
 
 _KEPT_BYTES = 2 * 1024**3
 _KEPT_RATIO = 2  # of the size: labelled images are kept this large, so that crops stay sharp
+_DECODED_PX = 300_000_000  # a description decodes every image of a folder up to this size
 _NUM_NOTES = 3  # of what decoding guessed, clipped or dropped
 
 
@@ -99,7 +101,7 @@ def describe_folder(
     white: float | str | None = "auto",
     looking: Progress | None = None,
 ) -> FolderSummary:
-    """Return what a folder holds and how it is understood, without decoding all of it.
+    """Return what a folder holds and how it is understood; a small folder is decoded for it.
 
     The arguments are those of :func:`open_dataset`, and the errors too.
 
@@ -110,7 +112,27 @@ def describe_folder(
     """
     _check_request(size_px, None, VAL_FRACTION)
     contents = read_contents(root, Ask(layout, labels, group_by, white=white), size_px, looking)
-    return summarise(contents, drawn_sides(contents.layout, seed, VAL_FRACTION))
+    num_px = sum(
+        one.facts.height_px * one.facts.width_px * one.facts.num_frames
+        for one in contents.seen.values()
+    )
+    is_small = num_px <= _DECODED_PX
+    if is_small:
+        contents, _ = _decoded(contents, 0, looking)
+        require_images(contents.layout.images, root, contents.layout.left_out)
+    sides = _described_sides(contents, seed)
+    found = summarise(contents, sides, all_decoded=is_small)
+    return found.model_copy(update={"files": used_files(contents.layout, sides)})
+
+
+def _described_sides(contents: Contents, seed: int) -> Sides:
+    """Return the sides of a training, with a note where it would be refused."""
+    try:
+        return divide(contents, seed, VAL_FRACTION, listed=None, score_all=False)
+    except DataError as error:
+        sides = drawn_sides(contents.layout, seed, VAL_FRACTION)
+        note = f"it cannot be trained on: {error.problem}"
+        return sides._replace(notes=(*sides.notes, note))
 
 
 def _decoded(

@@ -4,23 +4,27 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import median_low
+from typing import Literal
 
 from tapetum.data import summary
 from tapetum.data.contents import Contents
-from tapetum.data.layout import ImageFile, Layout
+from tapetum.data.layout import ImageFile, Layout, quoted
 from tapetum.data.splitting import Sides
 from tapetum.data.summary import FolderSummary, number_of_classes
 from tapetum.data.survey import Surveyed, ValueRange, look
 from tapetum.images import display_name
 
-__all__ = ["summarise"]
+__all__ = ["summarise", "used_files"]
 
 _DEEP_BITS = 16
 _UNEVEN = 3.0  # ratio of the largest to the smallest class from which a dataset is uneven
 
 
-def summarise(contents: Contents, sides: Sides) -> FolderSummary:
-    """Return the summary of a folder that is divided into two sides."""
+def summarise(contents: Contents, sides: Sides, *, all_decoded: bool = True) -> FolderSummary:
+    """Return the summary of a folder that is divided into two sides.
+
+    ``all_decoded`` says whether the files that cannot be decoded are left out.
+    """
     layout, seen = contents.layout, contents.seen
     images = [*sides.train, *sides.validation]
     files = {one.path: seen[one.path] for one in images}
@@ -38,6 +42,7 @@ def summarise(contents: Contents, sides: Sides) -> FolderSummary:
             *layout.notes,
             *sides.notes,
             *(("files in RGB show grey images",) if is_grey else ()),
+            *_damaged(layout, values.damaged),
         ),
         split=sides.how,
         train=train,
@@ -57,6 +62,8 @@ def summarise(contents: Contents, sides: Sides) -> FolderSummary:
             summary.NotUsed(_inside(path, layout.root), reason) for path, reason in layout.left_out
         ),
         duplicates=_duplicates(contents, sides),
+        conflicts=_conflicts(contents),
+        all_decoded=all_decoded,
         imbalance=_imbalance(train.classes),
     )
 
@@ -116,6 +123,38 @@ def _duplicates(contents: Contents, sides: Sides) -> tuple[summary.Duplicate, ..
     trained = {seen[one.path].digest: one.path for one in sides.train}
     paths = sorted({one.path for one in sides.validation if seen[one.path].digest in trained})
     return tuple(summary.Duplicate(key(trained[seen[path].digest]), key(path)) for path in paths)
+
+
+def _conflicts(contents: Contents) -> tuple[tuple[str, ...], ...]:
+    """Return the files of equal content whose classes differ, each group in order."""
+    layout = contents.layout
+    classes: dict[str, dict[Path, str | None]] = {}
+    for one in layout.images:
+        if one.box is None:
+            classes.setdefault(contents.seen[one.path].digest, {})[one.path] = one.class_name
+    groups = (group for group in classes.values() if len(set(group.values())) > 1)
+    return tuple(sorted(tuple(sorted(map(layout.key, group))) for group in groups))
+
+
+def _damaged(layout: Layout, damaged: Sequence[Path]) -> tuple[str, ...]:
+    """Return a note on the damaged files among those that were looked at."""
+    names = quoted(map(layout.key, damaged))
+    return (f"{len(damaged):,} of the decoded files cannot be read: {names}",) * bool(damaged)
+
+
+def used_files(layout: Layout, sides: Sides) -> tuple[summary.UsedFile, ...]:
+    """Return every file in use, sorted by part and path."""
+    found: set[summary.UsedFile] = set()
+    parts: tuple[tuple[Literal["train", "validation"], list[ImageFile]], ...]
+    parts = (("train", sides.train), ("validation", sides.validation))
+    for part, images in parts:
+        for one in images:
+            side: Literal["clean"] | None = None if one.noisy_path is None else "clean"
+            found.add(summary.UsedFile(layout.key(one.path), part, one.class_name, side))
+            if one.noisy_path is not None:
+                noisy = layout.key(one.noisy_path)
+                found.add(summary.UsedFile(noisy, part, one.class_name, "noisy"))
+    return tuple(sorted(found, key=lambda one: (one.part, one.path, one.class_name or "")))
 
 
 def _imbalance(counts: Mapping[str, int]) -> float | None:

@@ -8,8 +8,17 @@ from pydantic import NonNegativeInt, PositiveInt
 from tapetum.data.survey import ValueRange
 from tapetum.records import Record
 
-__all__ = ["Duplicate", "FolderSummary", "NotUsed", "PartSummary", "Sizes", "number_of_classes"]
+__all__ = [
+    "Duplicate",
+    "FolderSummary",
+    "NotUsed",
+    "PartSummary",
+    "Sizes",
+    "UsedFile",
+    "number_of_classes",
+]
 
+_MOST_REASONS = 8  # in one line
 _NUM_SHOWN = 3  # examples of files in one line
 _DEEP_BITS = 16
 
@@ -53,6 +62,15 @@ class Duplicate(NamedTuple):
     validation: str
 
 
+class UsedFile(NamedTuple):
+    """A file that is used, with its part, its class, and its side where it belongs to a pair."""
+
+    path: str
+    part: Literal["train", "validation"]
+    class_name: str | None
+    side: Literal["noisy", "clean"] | None
+
+
 class FolderSummary(Record):
     """What a folder holds and how it was understood.
 
@@ -76,6 +94,10 @@ class FolderSummary(Record):
         num_pairs: Number of pairs of a noisy and a clean image.
         left_out: Everything that is not used.
         duplicates: Training and validation files of equal content.
+        conflicts: Files of equal content in different classes, each group by itself.
+        all_decoded: Whether every file was decoded, so that damaged ones are left out.
+        files: Every file in use, where the summary is of ``tapetum data``; empty in reports, beside
+            which ``split.json`` has them.
         imbalance: Ratio of the largest to the smallest class of the training part, if classes are
             uneven.
     """
@@ -101,6 +123,9 @@ class FolderSummary(Record):
     num_pairs: NonNegativeInt
     left_out: tuple[NotUsed, ...]
     duplicates: tuple[Duplicate, ...]
+    conflicts: tuple[tuple[str, ...], ...] = ()
+    all_decoded: bool = False
+    files: tuple[UsedFile, ...] = ()
     imbalance: float | None = None
 
     def noted(self, note: str) -> "FolderSummary":
@@ -115,6 +140,7 @@ class FolderSummary(Record):
             f"validation ({self.split})",
             "classes": self._class_counts(),
             "files": self._files(),
+            "pixels": self._decoded(),
             "image sizes": self._size_range(),
             "colours": _counts(self.colours),
             "bits": self._bits(),
@@ -122,9 +148,10 @@ class FolderSummary(Record):
             "smaller than that": _some(self.odd),
             "left out": self._left_out(),
             "duplicates": self._duplicates(),
+            "two classes": self._conflicts(),
             "uneven classes": self._imbalance(),
         }
-        usual = {"files", "image sizes", "colours", "bits"} if brief else set()
+        usual = {"files", "pixels", "image sizes", "colours", "bits"} if brief else set()
         if any(bits >= _DEEP_BITS for bits in self.bit_depths):
             usual.discard("bits")
         return {name: line for name, line in lines.items() if line and name not in usual}
@@ -139,6 +166,20 @@ class FolderSummary(Record):
     def _files(self) -> str:
         pairs = f", {self.num_pairs:,} pairs of noisy and clean images" if self.num_pairs else ""
         return f"{self.num_files:,} ({_counts(self.formats)}){pairs}"
+
+    def _decoded(self) -> str:
+        if self.all_decoded:
+            return f"pixels of all {self.num_files:,} files were decoded"
+        return (
+            f"pixels of {self.num_looked:,} of {self.num_files:,} files were decoded; of "
+            "the others only the header was read"
+        )
+
+    def _conflicts(self) -> str:
+        if not self.conflicts:
+            return ""
+        groups = [" = ".join(group[:_NUM_SHOWN]) for group in self.conflicts]
+        return f"{len(groups):,} image(s) lie in more than one class: {_some(groups)}"
 
     def _size_range(self) -> str:
         sizes = self.sizes
@@ -155,16 +196,18 @@ class FolderSummary(Record):
             values = self.ranges.get(bits)
             used = f", values {values.lowest:,.4g} to {values.highest:,.6g}" if values else ""
             shown.append(f"{name} in {count:,} file(s){used}")
-        looked = f" (values of {self.num_looked:,} images)"
-        return "; ".join(shown) + (looked if self.num_looked < self.num_files else "")
+        return "; ".join(shown)
 
     def _left_out(self) -> str:
         by_reason: dict[str, list[str]] = {}
         for path, reason in self.left_out:
             by_reason.setdefault(reason, []).append(path)
-        return "; ".join(
-            f"{len(paths):,}: {reason} ({_some(paths)})" for reason, paths in by_reason.items()
-        )
+        shown = [
+            f"{len(paths):,}: {reason} ({_some(paths)})"
+            for reason, paths in list(by_reason.items())[:_MOST_REASONS]
+        ]
+        more = len(by_reason) - _MOST_REASONS
+        return "; ".join(shown) + (f"; and {more:,} more reasons (--json has all)" * (more > 0))
 
     def _duplicates(self) -> str:
         if not self.duplicates:
