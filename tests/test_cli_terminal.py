@@ -80,8 +80,10 @@ def test_an_interrupt_is_one_sentence(
 
 TRAIN = ("train", "unet-s", "--data", "digits", "--out", "none", "--epochs", "0")
 
+# A shell lets what it starts in the background ignore Ctrl-C; the child hears it all the same.
 CHILD = """
-import sys, time
+import signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from tapetum.cli import main
 import tapetum.cli.doctor as command
 def doctor(*, json: bool = False) -> None:
