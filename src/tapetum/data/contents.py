@@ -64,6 +64,9 @@ def read_contents(root: Path, ask: Ask, size_px: int | None, looking: Progress |
     layout = layout._replace(notes=(*layout.notes, *notes))
     if layout.is_paired:
         layout = _without_small(layout, seen, size.size_px)
+    if layout.is_paired:
+        remedy = "give twins that can be read and have one size"
+        require_images(layout.images, root, layout.left_out, remedy)
     require_images(layout.images, root, layout.left_out)
     return Contents(ask, layout, seen, size, found.white, found.brightest)
 

@@ -72,12 +72,17 @@ def _walked(root: Path, found: Findings, finding: Callable[[int], None] | None) 
     return tuple(files)
 
 
-def require_images(images: Sequence[object], root: Path, left_out: Sequence[LeftOut]) -> None:
+def require_images(
+    images: Sequence[object],
+    root: Path,
+    left_out: Sequence[LeftOut],
+    remedy: str = "give a folder with images, such as CLASS/image.png",
+) -> None:
     """Refuse a folder without images."""
     if not images:
         raise DataError(
             f"{display_name(root)} has no readable image{examples(left_out)}",
-            "give a folder with images, such as CLASS/image.png",
+            remedy,
         )
 
 
