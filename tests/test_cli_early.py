@@ -46,7 +46,6 @@ REFUSED = {
     "has no readable image": train(data="{empty}"),
     "already contains a run": train(out="{run}"),
     "is not the folder of a run, so it is left alone": train(out="{photos}"),
-    "it has no request.json": [*train(), "--resume"],
     "noise": [*train(), "--noise", "gauss"],
     "below 16 px": [*train(), "--size", "2"],
     "a target of 0.0 ms makes no sense": [*FIT_IT, "0"],

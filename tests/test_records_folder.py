@@ -192,3 +192,13 @@ def test_many_writers_of_one_file_leave_one_whole_file(tmp_path: Path) -> None:
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(write, contents))
     assert [entry.name for entry in tmp_path.iterdir()] == ["state"]
+
+
+def test_a_resume_of_nothing_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Work that was killed before its request, or that is mistyped, starts from the beginning."""
+    WORK.note_start(tmp_path / "job")
+    assert "holds no job to resume: it starts from the beginning" in caplog.text
+    caplog.clear()
+    WORK.start(tmp_path / "job", Request(epochs=3), resume=True)
+    WORK.note_start(tmp_path / "job")
+    assert not caplog.text

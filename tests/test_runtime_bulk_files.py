@@ -354,7 +354,9 @@ def test_boxes_are_read_by_the_name_of_the_image(boxed: Path, folder: Path, tmp_
     assert "classifies boxes, but none are listed for a/x.png" in (rows["a/x.png"].error or "")
 
 
-@pytest.mark.parametrize("text", ["{", "[]", '{"a.png": "left"}', '{"a.png": [[1], [1, 2]]}'])
+@pytest.mark.parametrize(
+    "text", ["{", "[]", '{"a.png": "left"}', '{"a.png": [[1], [1, 2]]}', '{"a.png": [[1, 2, 3]]}']
+)
 def test_a_file_that_lists_no_boxes_is_refused(text: str, tmp_path: Path) -> None:
     """One sentence with the form that is expected."""
     (tmp_path / "boxes.json").write_text(text)
@@ -382,3 +384,35 @@ def test_a_folder_without_an_image_is_refused(unet: Path, tmp_path: Path) -> Non
     with pytest.raises(DataError, match=r"no image in .*notes\.txt: its content is not an image"):
         run_job(job, ONE)
     assert not job.out.exists()
+
+
+def test_boxes_without_effect_are_refused(joint: Path, folder: Path, tmp_path: Path) -> None:
+    """A network that labels whole images does not pass over boxes without a word."""
+    boxes = {"deep.png": np.ones((1, 4), np.float32)}
+    with pytest.raises(InputError, match=r"boxes were given.*leave out --boxes"):
+        run_job(Job(package=joint, paths=[folder], out=tmp_path / "out", boxes=boxes), ONE)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_job_in_vain_makes_room_for_the_next(unet: Path, folder: Path, tmp_path: Path) -> None:
+    """After a mistyped name the corrected command works; anything else in the folder is kept."""
+    wrong = Job(package=unet, paths=[tmp_path / "none.png"], out=tmp_path / "out")
+    right = Job(package=unet, paths=[folder / "deep.png"], out=tmp_path / "out")
+    assert rows_of(wrong)["none.png"].error
+    (right.out / "mine.txt").touch()
+    with pytest.raises(InputError, match="already contains"):
+        run_job(right, ONE)
+    (right.out / "mine.txt").unlink()
+    assert rows_of(right)["deep.png"].error is None
+    with pytest.raises(InputError, match="already contains"):
+        run_job(wrong, ONE)
+
+
+def test_a_change_of_colour_is_a_warning_of_the_row(unet: Path, tmp_path: Path) -> None:
+    """A network for grey makes a grey image of an RGB file, and says so."""
+    pixels = np.full((3, 16, 16), 0.5, np.float32)
+    write_image(tmp_path / "rgb.png", DecodedImage(pixels, None, 8, "rgb"))
+    rows = rows_of(Job(package=unet, paths=[tmp_path / "rgb.png"], out=tmp_path / "out"))
+    assert rows["rgb.png"].warnings == (
+        "the denoised image is grey, as the network is, and not RGB",
+    )

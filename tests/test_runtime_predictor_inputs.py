@@ -10,7 +10,7 @@ from PIL import Image, ImageCms
 
 from packages import CLASSIFIER, DENOISER, JOINT, noise, real, toy
 from tapetum.errors import DataError, InputError
-from tapetum.images import DecodedImage
+from tapetum.images import DecodedImage, write_image
 from tapetum.runtime import Predictor
 
 
@@ -247,7 +247,8 @@ def test_a_profile_of_other_channels_is_left_out_with_a_note(tmp_path: Path) -> 
     assert other is not None
     assert (same.metadata.icc_profile, same.notes) == (profile, ())
     assert other.metadata.icc_profile is None
-    assert "colour profile was left out" in other.notes[0]
+    assert "is grey, as the network is, and not RGB" in other.notes[0]
+    assert "colour profile was left out" in other.notes[1]
 
 
 def test_a_decoded_image_keeps_what_its_file_says(tmp_path: Path) -> None:
@@ -288,3 +289,39 @@ def test_an_image_is_a_file_of_one_frame(tmp_path: Path) -> None:
     assert result.label == predictor(tmp_path / "one.png").label
     with pytest.raises(InputError, match="is not an image"):
         predictor.frames(3)  # type: ignore[arg-type]
+
+
+def test_arrays_of_any_byte_order_are_read_and_masked_values_refused() -> None:
+    """What numpy can hold is read as its values, or refused with the way out."""
+    predictor = Predictor(toy(DENOISER), threads=1)
+    image = drawn(8, 8, dtype=np.uint16)
+    wanted, swapped = predictor(image).pixels, predictor(image.astype(">u2")).pixels
+    assert wanted is not None
+    assert swapped is not None
+    np.testing.assert_array_equal(swapped, wanted)
+    unmasked = predictor(np.ma.array(image)).pixels
+    np.testing.assert_array_equal(unmasked, wanted)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match=r"masked values.*filled"):
+        predictor(np.ma.array(image, mask=image > image.mean()))
+
+
+def test_white_of_32_bit_integers_is_said() -> None:
+    """They do not say themselves whether 255 is white."""
+    warnings = Predictor(toy(DENOISER), threads=1)(Image.new("I", (8, 8), 200)).warnings
+    assert warnings == ("its integers of 32 bits were read as 16 bits, with 65535 for white",)
+
+
+def test_a_closed_file_is_refused(tmp_path: Path) -> None:
+    """One sentence instead of an error of Python."""
+    with (tmp_path / "x.png").open("w+b") as file:
+        pass
+    with pytest.raises(InputError, match="cannot be read"):
+        Predictor(toy(DENOISER), threads=1)(file)
+
+
+@pytest.mark.parametrize("image", [None, np.zeros((8, 8))])
+def test_only_decoded_images_are_written(image: Any, tmp_path: Path) -> None:
+    """Anything else is refused in one sentence, and no file is left."""
+    with pytest.raises(InputError, match="to write is a DecodedImage"):
+        write_image(tmp_path / "x.png", image)
+    assert not list(tmp_path.iterdir())

@@ -120,13 +120,12 @@ class DecodedImage:
 
         A colour profile describes certain channels, so it is left out where they change.
         """
-        changed = self
         mode: Literal["grey", "rgb"] = "grey" if len(pixels) == 1 else "rgb"
-        if mode != self.mode and self.metadata.icc_profile is not None:
-            note = "the colour profile was left out, because the network changes the channels"
-            metadata = replace(self.metadata, icc_profile=None)
-            changed = replace(self, metadata=metadata, notes=(*self.notes, note))
-        return replace(changed, pixels=pixels, mode=mode, white=white)
+        notes, metadata = _changed_colour(self, mode), self.metadata
+        if notes:
+            metadata = replace(metadata, icc_profile=None)
+        notes = (*self.notes, *notes)
+        return replace(self, pixels=pixels, mode=mode, white=white, metadata=metadata, notes=notes)
 
     def to_integers(self) -> NDArray[np.uint8] | NDArray[np.uint16]:
         """Return the pixels as integers of the full scale of their type, shape (c, h, w).
@@ -202,8 +201,9 @@ class StoredImage:
     def with_samples(self, samples: Samples) -> "StoredImage":
         """Return the image with other samples, which include the alpha if there is any."""
         changed = replace(self, samples=samples, key=None)
-        if changed.mode != self.mode:
-            changed = replace(changed, metadata=replace(self.metadata, icc_profile=None))
+        if notes := _changed_colour(self, changed.mode):
+            metadata = replace(self.metadata, icc_profile=None)
+            changed = replace(changed, metadata=metadata, notes=(*self.notes, *notes))
         return changed
 
     def to_samples(self) -> Samples:
@@ -228,6 +228,16 @@ class StoredImage:
             format=self.format,
             notes=self.notes,
         )
+
+
+def _changed_colour(image: DecodedImage | StoredImage, mode: str) -> tuple[str, ...]:
+    """Return what is said where a network of another ``mode`` has changed an image."""
+    if mode == image.mode:
+        return ()
+    names = {"grey": "grey", "rgb": "RGB"}
+    change = f"the denoised image is {names[mode]}, as the network is, and not {names[image.mode]}"
+    profile = "the colour profile was left out, because the network changes the channels"
+    return (change,) if image.metadata.icc_profile is None else (change, profile)
 
 
 def largest_value(bit_depth: BitDepth) -> float:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image, PngImagePlugin
 
-from tapetum.errors import DataError, nearest
+from tapetum.errors import DataError, InputError, nearest
 from tapetum.images.decoded import DecodedImage, Metadata, StoredImage, largest_value
 from tapetum.images.npy import encode_npy
 from tapetum.images.png16 import encode_png16
@@ -117,6 +117,7 @@ def write_image(path: Path | str, image: AnyImage) -> None:
     them.
 
     Raises:
+        InputError: It is not a decoded image.
         DataError: The format cannot keep the image's depth or alpha, or the path cannot be written.
     """
     write_frames(Path(path), [image], num_frames=1)
@@ -159,6 +160,11 @@ def encode_frames(frames: Iterable[AnyImage], suffix: str, num_frames: int) -> I
 def _fitting(frames: Iterable[AnyImage], name: str, num_frames: int) -> Iterator[AnyImage]:
     """Yield the images; refuse one that does not fit the format."""
     for image in frames:
+        if not isinstance(image, DecodedImage | StoredImage):
+            raise InputError(
+                f"an image to write is a DecodedImage, not {type(image).__name__}",
+                "write the field 'denoised' of a prediction, or wrap an array in DecodedImage",
+            )
         misfit = _misfit(image, name, num_frames)
         if misfit is not None:
             raise DataError(misfit, f"write a {_refuge(image, num_frames)}")

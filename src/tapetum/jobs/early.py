@@ -14,7 +14,7 @@ from tapetum.noise import NoisePlan
 from tapetum.provenance import require_cores
 from tapetum.records import FolderKind, Record
 
-__all__ = ["RUN", "refuse_early"]
+__all__ = ["RUN", "SEARCH", "refuse_early"]
 
 LONGEST_S = 1.0  # for a look at the folder, which the job reads again
 
@@ -77,8 +77,6 @@ def refuse_early(job: str, options: Mapping[str, Any]) -> None:
 def _refuse_folder(kind: FolderKind[Any, Any], options: Mapping[str, Any]) -> None:
     """Refuse a folder in which the work can neither start nor continue."""
     resume, overwrite = bool(options.get("resume")), bool(options.get("overwrite"))
-    if kind is RUN and resume:
-        kind.require_begun(options["out"])
     kind.require_free(options["out"], resume=resume, overwrite=overwrite)
 
 

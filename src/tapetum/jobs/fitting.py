@@ -163,6 +163,8 @@ def _fit(options: FitOptions) -> FitResult:
             device.require_quiet()  # before there is a folder
             if table is None and not (path / TABLE).exists():
                 device.require_room(request.space, request.target_ms)
+    if options.resume:
+        FIT.note_start(path)
     again = {"resume": options.resume, "overwrite": options.overwrite}
     with FIT.work(path, request, **again) as folder:
         if not folder.is_finished:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, Literal, Unpack
 
 from tapetum.jobs.choose import DataOptions, is_digits, open_logged
+from tapetum.jobs.early import SEARCH
 from tapetum.jobs.suit import augmentation_of, suit_search
 from tapetum.latency import Budget, LatencyTable
 from tapetum.progress import ProgressCallback, silent
@@ -64,6 +65,8 @@ def search(
     dataset = open_logged(data, seed=chosen.seed, progress=progress, size_px=size_px, **digits)
     chosen = suit_search(chosen, dataset, batch_size=batch_size, augmentation=augmentation)
     train, info = dataset.train.augmented(chosen.augmentation), dataset.info
+    if resume:
+        SEARCH.note_start(Path(out))
     return search_space(
         Path(out), chosen, budget, train, data=info, resume=resume, progress=progress
     )

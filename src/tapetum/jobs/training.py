@@ -106,7 +106,7 @@ def train(
     network = build(architecture_for(architecture, dataset), seed=chosen.seed)
     chosen = suit(chosen, dataset, batch_size=batch_size, augmentation=augmentation)
     if resume:
-        RUNS.open(folder)  # a mistyped folder must not start a new training
+        RUNS.note_start(folder)
     given: dict[str, Any] = {"resume": resume, "overwrite": overwrite, "progress": progress}
     return train_network(network, chosen, dataset, folder, report=True, **given)
 

@@ -12,6 +12,7 @@ Whatever lies between the two files must be safe to do again.
 """
 
 import hashlib
+import logging
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -31,6 +32,8 @@ __all__ = ["Folder", "FolderKind"]
 Q = TypeVar("Q", bound=Record)
 R = TypeVar("R", bound=Record)
 S = TypeVar("S", bound=Record)
+
+_log = logging.getLogger(__name__)
 
 REQUEST, RESULT = "request.json", "result.json"
 
@@ -187,6 +190,11 @@ class FolderKind(Generic[Q, R]):
         """
         self.require_begun(path)
         return Folder(self, path, self.request_type.read(path / REQUEST))
+
+    def note_start(self, path: Path) -> None:
+        """Say that there is nothing to resume at ``path``, if no such work has begun there."""
+        if not (path / REQUEST).is_file():
+            _log.warning("%s holds no %s to resume: it starts from the beginning", path, self.name)
 
     def require_begun(self, path: Path) -> None:
         """Raise a :class:`~tapetum.errors.RunError` if no such work has begun at ``path``."""

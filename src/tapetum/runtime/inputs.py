@@ -5,6 +5,7 @@ channels of the network. Arrays have their channels last, as everywhere outside 
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
@@ -61,12 +62,12 @@ def load(image: ImageLike, manifest: Manifest) -> DecodedImage | NDArray[Any]:
         DataError: The file cannot be read.
     """
     if isinstance(image, np.ndarray):
-        return image
+        return _plain(image)
     _require_colours(manifest)
     if isinstance(image, DecodedImage):
         return image
     if isinstance(image, Image.Image):
-        return _from_pillow(image)
+        return _from_pillow(image, manifest.preparation.white)
     frames = load_frames(image, manifest)
     first = next(frames)
     if next(frames, None) is not None:
@@ -91,7 +92,10 @@ def load_frames(image: Any, manifest: Manifest) -> Iterator[DecodedImage]:
         return read_frames(bytes(image), white=white)
     if not hasattr(image, "read"):
         raise InputError(f"{type_name(image)} is not an image", f"pass {_TYPES}{_hint(image)}")
-    content = image.read()
+    try:
+        content = image.read()
+    except (OSError, ValueError) as error:
+        raise InputError(f"the file cannot be read: {error}", "open it with mode 'rb'") from error
     if not isinstance(content, bytes):
         raise InputError("the file is open as text", "open it with mode 'rb'")
     return read_frames(content, white=white)
@@ -176,6 +180,15 @@ def _require_colours(manifest: Manifest) -> None:
         )
 
 
+def _plain(array: NDArray[Any]) -> NDArray[Any]:
+    """Return an array in the byte order of this machine; masked values are refused."""
+    if isinstance(array, np.ma.MaskedArray):
+        if np.ma.is_masked(array):
+            raise InputError("the array has masked values", "fill them: array.filled(0)")
+        array = array.data
+    return array.astype(array.dtype.newbyteorder("="), copy=False)
+
+
 def _of_other_channels(array: NDArray[Any], manifest: Manifest) -> Source:
     """Return an array for a network that is neither grey nor RGB."""
     channels = manifest.image_channels
@@ -234,8 +247,8 @@ def _unit_range(values: NDArray[Any], white: float | None) -> NDArray[np.float32
     return values.astype(np.float32)
 
 
-def _from_pillow(image: Image.Image) -> NDArray[Any]:
-    """Return the samples of a Pillow image as an array, upright."""
+def _from_pillow(image: Image.Image, white: float | None) -> DecodedImage | NDArray[Any]:
+    """Return the samples of a Pillow image as an array, upright; with notes where it has any."""
     try:
         image = ImageOps.exif_transpose(image)
         if image.mode == "F":
@@ -244,7 +257,8 @@ def _from_pillow(image: Image.Image) -> NDArray[Any]:
             values = np.asarray(image)
             if values.size and (values.min() < 0 or values.max() > np.iinfo(np.uint16).max):
                 raise InputError("its integers do not fit 16 bits", "pass a uint16 array")
-            return values.astype(np.uint16)
+            values = values.astype(np.uint16)
+            return values if image.mode != "I" else _with_note(values, white)
         colours = "L" if image.mode in ("1", "L", "LA", "La") else "RGB"
         colours += "A" if image.has_transparency_data else ""
         samples = np.asarray(image.convert(colours))
@@ -253,6 +267,12 @@ def _from_pillow(image: Image.Image) -> NDArray[Any]:
         return samples
     except (OSError, ValueError, SyntaxError) as error:  # it is decoded only now
         raise DataError(f"the Pillow image cannot be decoded: {error}", "open it again") from error
+
+
+def _with_note(values: NDArray[np.uint16], white: float | None) -> DecodedImage:
+    """Return an image of 32-bit integers, which do not say what is white."""
+    note = f"its integers of 32 bits were read as 16 bits, with {white or 65535:g} for white"
+    return replace(_from_array(values, white), notes=(note,))
 
 
 def _shape_hint(array: NDArray[Any], channels: set[int]) -> str:

@@ -39,6 +39,7 @@ class Prediction:
             milliseconds.
         latency_ms: Time in the network, all passes together, in milliseconds.
         tiled: Whether the image was cut into tiles to denoise it or to classify its boxes.
+        warnings: Sentences on what was guessed, clipped, converted or dropped.
     """
 
     denoised: DecodedImage | None
@@ -52,6 +53,7 @@ class Prediction:
     prepare_ms: float
     latency_ms: float
     tiled: bool
+    warnings: tuple[str, ...] = ()
 
     @property
     def label(self) -> str | None:

@@ -400,6 +400,7 @@ class Predictor:
             prepare_ms=prepare_ms,
             latency_ms=sum(answer.latency_ms for answer in answers),
             tiled=any(answer.tiled for answer in answers),
+            warnings=() if (shown := image or source.image) is None else shown.notes,
         )
 
     def _labels(self, probabilities: _Floats | None) -> tuple[str, ...]:

@@ -23,7 +23,11 @@ def read_boxes(path: Path) -> Boxes:
     try:
         entries = read_json(path)
         with np.errstate(over="raise"):
-            return {name: np.array(rows, dtype=np.float32) for name, rows in entries.items()}
+            boxes = {name: np.array(rows, dtype=np.float32) for name, rows in entries.items()}
+        for name, rows in boxes.items():
+            if rows.size and (rows.ndim != 2 or rows.shape[1] != 4):
+                raise ValueError(f"{name}: a box has four numbers")
+        return boxes
     except (ValueError, TypeError, AttributeError, ArithmeticError) as error:
         raise InputError(
             f"{path} does not list boxes ({error})",

@@ -82,10 +82,8 @@ def _predict(
         for number, frame in enumerate(_frames(predictor, job, execution, task)):
             prediction = predictor(frame, boxes=boxes)
             height, width = frame.pixels.shape[1:]
-            shown = prediction.denoised or frame
             rows.append(
-                {"frame": number, "height_px": height, "width_px": width, "warnings": shown.notes}
-                | _values(job, prediction)
+                {"frame": number, "height_px": height, "width_px": width} | _values(job, prediction)
             )
             if prediction.denoised is not None:
                 yield prediction.denoised
@@ -127,9 +125,8 @@ def _predict_large(
         task,
         height_px=image.samples.shape[0],
         width_px=image.samples.shape[1],
-        warnings=(*image.notes, *notes),
         denoised=None if written is None else written.path,
-        **_values(job, prediction),
+        **_values(job, prediction) | {"warnings": (*(denoised or image).notes, *notes)},
     )
 
 
@@ -158,7 +155,7 @@ def _write(
 
 def _values(job: Job, prediction: Prediction) -> dict[str, Any]:
     """Return the values of a row that come from the prediction."""
-    names = ["labels", "confidences", "latency_ms", "prepare_ms", "passes", "tiled"]
+    names = ["labels", "confidences", "latency_ms", "prepare_ms", "passes", "tiled", "warnings"]
     if job.probabilities or job.top_k > 1:
         names.append("by_class")
     return {name: getattr(prediction, name) for name in names}

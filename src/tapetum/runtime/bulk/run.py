@@ -1,6 +1,7 @@
 """Run a job: alone, shared by workers, or as one shard of commands that do not know each other."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from tapetum.runtime.bulk.job import KIND, Execution, Job, Request, Summary
 from tapetum.runtime.bulk.joining import join_rows, write_parquet
 from tapetum.runtime.bulk.plan import WHOLE, Shard, require_images
 from tapetum.runtime.bulk.pool import share
-from tapetum.runtime.bulk.rows import path_of
+from tapetum.runtime.bulk.rows import path_of, row_files
 from tapetum.runtime.bulk.shards import open_predictor, predict_shard
 from tapetum.runtime.bulk.summary import Clock, summary_of
 
@@ -45,7 +46,8 @@ def run_job(
         shard: The part of the images that this call predicts. Calls for other parts may run at the
             same time in the same folder; the last one joins their rows.
         resume: Whether to continue an earlier job of the same request.
-        overwrite: Whether to remove an earlier job at ``job.out``, with all of its results.
+        overwrite: Whether to remove an earlier job at ``job.out``, with all of its results; one
+            that has predicted nothing always makes room.
         progress: Called after each image.
         should_stop: Asked before each image, so that a stop leaves whole images only.
 
@@ -74,13 +76,26 @@ def run_job(
     clock = Clock(job, shard, progress)
     if shard == WHOLE:
         wait_s = WAIT_S if resume else 0.0
-        options = {"resume": resume, "overwrite": overwrite}
+        if resume:
+            KIND.note_start(job.out)
+        is_in_vain = not resume and _is_in_vain(job.out)
+        options = {"resume": resume, "overwrite": overwrite or is_in_vain}
         with KIND.work(job.out, job.request(), **options, wait_s=wait_s) as folder:
             return _whole(folder, job, execution, clock, should_stop)
     with KIND.work(job.out, job.request(), resume=True, shared=True, wait_s=WAIT_S) as folder:
         summary = _part(folder, job, execution, shard, resume, clock, should_stop)
     _finish_after(folder, job, execution, shard)
     return summary
+
+
+def _is_in_vain(out: Path) -> bool:
+    """Return whether an earlier job has ended here without a prediction, so nothing is lost."""
+    own = {"request.json", "result.json", *(path.name for path in row_files(out))}
+    if not (out / "result.json").is_file() or {path.name for path in out.iterdir()} - own:
+        return False
+    with suppress(InputError):
+        return KIND.open(out).result().num_images == 0
+    return False
 
 
 def _whole(

@@ -39,6 +39,11 @@ def open_predictor(job: Job, execution: Execution) -> Predictor:
         top_k=None if job.probabilities else job.top_k,
         reject_below=job.reject_below,
     )
+    if job.boxes is not None and not predictor.takes_boxes:
+        raise InputError(
+            f"boxes were given, but {predictor.manifest.name} labels none with --mode {job.mode}",
+            "leave out --boxes",
+        )
     if predictor.takes_boxes and job.boxes is None:  # once, and not for each image
         manifest = predictor.manifest
         alone = ", or clean only with --mode image" if manifest.denoises else ""
