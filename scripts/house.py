@@ -156,8 +156,8 @@ def measures() -> list[tuple[str, str, str]]:
     """Return name, limit and value of each measure of the project."""
     faces, functions = room_faces(), function_lengths()
     return [
-        ("lines of src/tapetum", "19,000", f"{count_lines():,}"),
-        ("public names of all rooms", "160", f"{sum(map(len, faces.values()))}"),
+        ("lines of src/tapetum", "30,000", f"{count_lines():,}"),
+        ("public names of all rooms", "197", f"{sum(map(len, faces.values()))}"),
         ("imports between rooms", "", f"{len(list(cross_imports()))}"),
         ("  that bypass a face", "0", f"{len(bypasses())}"),
         ("  the same, from the paper project", "0", f"{len(bypasses(PAPER))}"),
