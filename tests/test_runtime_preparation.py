@@ -1,5 +1,6 @@
 """The preparation of images: what every part of Tapetum feeds to a network."""
 
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -8,6 +9,7 @@ from numpy.typing import NDArray
 
 from tapetum.errors import DataError
 from tapetum.images import DecodedImage, resample
+from tapetum.noise import Gaussian, add_noise, generator_for_image
 from tapetum.runtime import Preparation
 
 RESIZES: tuple[Literal["squash", "letterbox", "crop"], ...] = ("squash", "letterbox", "crop")
@@ -161,3 +163,15 @@ def test_channels_that_no_file_has_are_refused() -> None:
 def test_people_can_read_what_is_done(fields: dict[str, Any], text: str) -> None:
     """Each decision that differs between packages is in the sentence."""
     assert Preparation(channels=1, **fields).text == text
+
+
+def test_a_grey_image_stored_as_rgb_gets_one_noise_not_three() -> None:
+    """Noise of sigma 0.1 has that deviation in the network, however the file stores grey."""
+    grey = DecodedImage(np.full((1, 96, 96), 0.5, np.float32), None, 8, "grey")
+    stored = DecodedImage(np.repeat(grey.pixels, 3, axis=0), None, 8, "rgb")
+    preparation = Preparation(channels=1)
+    given = preparation.in_channels(stored)
+    assert np.allclose(given.pixels, grey.pixels)
+    noisy = add_noise(given.pixels, Gaussian(sigma=0.1), generator_for_image(given.pixels, 0))
+    seen = preparation.colours(replace(given, pixels=noisy))
+    assert abs(float((seen - grey.pixels).std()) - 0.1) < 0.005

@@ -19,6 +19,7 @@ from tapetum.evaluation.tally import Measured, Tally, measure
 from tapetum.images import DecodedImage
 from tapetum.noise import Noise, Protocol, add_noise, generator_for, generator_for_image
 from tapetum.progress import ProgressCallback, silent
+from tapetum.runtime import Preparation
 from tapetum.scores import ScoreRow, Scores
 
 __all__ = ["score"]
@@ -93,7 +94,7 @@ def _measured(
     is_compared: bool,
 ) -> Measured:
     """Return what is measured on one image at one noise level."""
-    given = _noisy(sample, level, protocol, seed)
+    given = _noisy(subject.preparation, sample, level, protocol, seed)
     answer = subject.predict(given, sample.boxes, with_image=is_compared)
     if not is_compared:
         return measure(answer, labels=sample.labels)
@@ -116,15 +117,17 @@ def _compared(
     return set(order[:count].tolist())
 
 
-def _noisy(sample: Sample, level: Noise | None, protocol: Protocol, seed: int) -> DecodedImage:
+def _noisy(
+    preparation: Preparation, sample: Sample, level: Noise | None, protocol: Protocol, seed: int
+) -> DecodedImage:
     """Return the noisy image that the network gets."""
     if sample.noisy is not None:
         return sample.noisy
     if level is None:
         return sample.image
-    generator = generator_for_image(sample.image.pixels, seed)
-    pixels = add_noise(sample.image.pixels, level, generator, protocol=protocol)
-    return replace(sample.image, pixels=pixels)
+    image = preparation.in_channels(sample.image)
+    generator = generator_for_image(image.pixels, seed)
+    return replace(image, pixels=add_noise(image.pixels, level, generator, protocol=protocol))
 
 
 def _scores(

@@ -8,6 +8,7 @@ Resampling is linear over an area that grows with the reduction. It neither alia
 the range of the image.
 """
 
+from dataclasses import replace
 from typing import Annotated, Literal
 
 import numpy as np
@@ -90,6 +91,15 @@ class Preparation(Record):
         if image.alpha is not None:
             pixels = image.alpha * pixels + (1 - image.alpha) * np.float32(self.background)
         return as_colour(pixels, self.channels)
+
+    def in_channels(self, image: DecodedImage) -> DecodedImage:
+        """Return an image with the channels of the network, and with its alpha.
+
+        Noise is added to this image, as in training. On the equal channels of a grey image that is
+        stored as RGB it would be drawn three times, and average out.
+        """
+        mode: Literal["grey", "rgb"] = "grey" if self.channels == 1 else "rgb"
+        return replace(image, pixels=as_colour(image.pixels, self.channels), mode=mode)
 
     def restored(self, denoised: NDArray[np.float32], image: DecodedImage) -> NDArray[np.float32]:
         """Return the pixels that show a denoised image where they are stored with its alpha.

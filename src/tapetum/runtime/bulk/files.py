@@ -110,7 +110,10 @@ def _frames(
     """Read the frames of a file, with the noise of the job."""
     white, most = predictor.manifest.preparation.white, execution.max_megapixels
     for frame in read_frames(task.source, white=white, max_megapixels=most):
-        yield frame if job.noise is None else _noisy(frame, job.noise, job.seed)
+        if job.noise is not None:
+            frame = predictor.manifest.preparation.in_channels(frame)
+            frame = _noisy(frame, job.noise, job.seed)
+        yield frame
 
 
 def _predict_large(
