@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
+from tapetum.cli.app import app
 from tapetum.jobs.early import FIT, RUN, SEARCH
 from tapetum.jobs.fitting import FIT as FITS
 from tapetum.latency import LatencyTable
@@ -90,3 +92,15 @@ def test_folders_have_the_same_names_early(
     assert (early.name, early.command) == (kind.name, kind.command)
     formats = [one.request_type.model_fields["format"].default for one in (early, kind)]
     assert formats[0] == formats[1]
+
+
+@pytest.mark.parametrize(
+    ("levels", "sentence"),
+    [(["0", "speckle:0.1"], "there is no missing"), (["0", "gauss"], "'gauss'")],
+)
+def test_the_levels_of_a_scoring_are_read_one_by_one(levels: list[str], sentence: str) -> None:
+    """Possible noise levels pass, and an impossible one is named."""
+    options = [word for level in levels for word in ("--noise", level)]
+    done = CliRunner().invoke(app, ["evaluate", "missing", "--data", "missing", *options])
+    assert done.exit_code == 2
+    assert sentence in " ".join(done.stderr.split())

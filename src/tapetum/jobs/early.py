@@ -10,7 +10,7 @@ from typing import Any, Literal
 from tapetum.data import describe_folder
 from tapetum.jobs.choose import is_digits, read_architecture
 from tapetum.latency import Budget, Effort, LatencyTable
-from tapetum.noise import NoisePlan
+from tapetum.noise import NoisePlan, parse_noise
 from tapetum.provenance import require_cores
 from tapetum.records import FolderKind, Record
 
@@ -63,8 +63,7 @@ def refuse_early(job: str, options: Mapping[str, Any]) -> None:
         read_architecture(str(options["architecture"]))
     if options.get("threads") is not None and options.get("latency") is None:
         require_cores(options["threads"])  # a latency table may be of a larger device
-    if options.get("noise"):
-        NoisePlan.parse(options["noise"])
+    _refuse_noise(options.get("noise"))
     if job == "export":
         RUN.require_begun(options["run"])
         RUN.require_finished(options["run"])
@@ -72,6 +71,15 @@ def refuse_early(job: str, options: Mapping[str, Any]) -> None:
         _refuse_target(options)
     if job in ("train", "search", "fit") and not is_digits(options["data"]):
         _refuse_data(options)
+
+
+def _refuse_noise(noise: str | list[str] | None) -> None:
+    """Refuse noise that cannot be read: the range of a training, or the levels of a scoring."""
+    if isinstance(noise, str):
+        NoisePlan.parse(noise)
+    else:
+        for level in noise or ():
+            parse_noise(level)
 
 
 def _refuse_folder(kind: FolderKind[Any, Any], options: Mapping[str, Any]) -> None:
