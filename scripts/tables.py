@@ -49,10 +49,11 @@ def _two_datasets(depth: str) -> str:
             shown = (f"{sigma:g}", _db(row["noisy_psnr_db"]), _db(row["psnr_db"]))
             rows.append((title, minutes, *shown, _percent(row["accuracy"])))
     header = ("dataset", "training", "noise sigma", "noisy dB", "denoised dB", "accuracy")
-    cores = _read("steel")["provenance"]["cores"]
+    made = _read("steel")["provenance"]
     return (
-        f"{_table(header, rows)}\n\nValidation images of 128 px, training on {cores} cores, "
-        f"one seed. Files: [steel.json]({depth}results/steel.json), "
+        f"{_table(header, rows)}\n\nValidation images scored at 128 px, training on "
+        f"{made['cores']} cores, one seed, commit {made['commit'][:7]}. Later commits score the "
+        f"denoised image at the size of its file. Files: [steel.json]({depth}results/steel.json), "
         f"[photos.json]({depth}results/photos.json)."
     )
 
