@@ -18,7 +18,7 @@ Side = Literal["noisy", "clean"]
 _PARTS: dict[str, Part] = {
     **dict.fromkeys(("train", "training", "trn", "trainings", "trainieren", "trening"), "train"),
     **dict.fromkeys(("entrainement", "apprentissage", "entrenamiento", "treino"), "train"),
-    **dict.fromkeys(("treinamento", "addestramento", "allenamento"), "train"),
+    **dict.fromkeys(("treinamento", "addestramento", "allenamento", "traning"), "train"),
     **dict.fromkeys(("træning", "treningowe", "treningowy", "trenovaci"), "train"),
     **dict.fromkeys(("validierung", "validierungs", "validieren", "validacion"), "val"),
     **dict.fromkeys(("validacao", "validazione", "convalida", "validatie", "validering"), "val"),
