@@ -98,8 +98,8 @@ def decode_frames(
 
     Args:
         source: A file, or the bytes of one.
-        white: As for :func:`read_image`.
-        max_megapixels: As for :func:`read_image`.
+        white: See :func:`read_image`.
+        max_megapixels: See :func:`read_image`.
         only: The numbers of the frames to read, for a caller that keeps one at a time; by default
             all, and an animation must then fit the memory as a whole, as it must to be written.
 

@@ -147,8 +147,8 @@ def sampled_mixture(
     Args:
         alphas: The alphas, which get a gradient.
         widths: Width of every candidate.
-        temperature: As for :func:`gumbel_softmax`.
-        generator: As for :func:`gumbel_softmax`.
+        temperature: See :func:`gumbel_softmax`.
+        generator: See :func:`gumbel_softmax`.
         count: Number of candidates of each slot: those with the largest samples, their shares
             scaled to sum to 1; all candidates where ``None`` (as published).
     """

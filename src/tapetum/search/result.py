@@ -97,8 +97,8 @@ class SearchResult(Record):
         choices: Choice in each slot of the searched network.
         predicted_ms: Latency of the network by the table.
         target_ms: Latency target.
-        likeliest_ms: As in the last epoch.
-        widths_ended: As in the last epoch.
+        likeliest_ms: Value of the last epoch; see :class:`SearchEpoch`.
+        widths_ended: Value of the last epoch; see :class:`SearchEpoch`.
         epochs: How the search went.
         seconds: Search time in seconds, without pauses.
         images_per_second: Images that trained the weights, per second.
