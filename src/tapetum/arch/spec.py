@@ -40,6 +40,8 @@ __all__ = [
     "Conv",
     "Decoder",
     "DecoderLevel",
+    "Downsample",
+    "FusedInvertedResidual",
     "InvertedResidual",
     "Level",
     "MaxPool",
@@ -47,6 +49,7 @@ __all__ = [
     "Norm",
     "PixelShuffle",
     "Region",
+    "ResidualConv",
     "TransposedConv",
     "Up",
     "Whole",
@@ -65,7 +68,7 @@ StridePx = Annotated[int, Field(ge=1, le=64)]
 MOST_STRIDE_PX, MOST_LEVELS, MOST_BLOCKS = 1024, 16, 256
 
 KernelPx = Annotated[int, Field(ge=1, le=101), AfterValidator(_with_a_centre)]
-Activation = Literal["relu", "silu", "none"]
+Activation = Literal["relu", "silu", "hard_swish", "none"]
 Norm = Literal["batch", "group", "none"]
 Kind = Literal["denoiser", "classifier", "integrated", "sequential"]
 KINDS: dict[str, Kind] = {"noisy": "classifier", "encoder": "integrated", "denoised": "sequential"}
@@ -109,6 +112,80 @@ class InvertedResidual(Record):
         return self.stride_px == 1 and self.in_channels == self.out_channels
 
 
+class ResidualConv(Record):
+    r"""A convolution to whose result the input is added before the activation.
+
+    .. math:: y = \phi(x + \nu(W * x))
+
+    The graph holds one convolution: the identity is folded into its kernel, like the normalisation
+    (Ding et al., RepVGG, 2021, https://arxiv.org/abs/2101.03697).
+    """
+
+    kind: Literal["residual_conv"] = "residual_conv"
+    channels: Channels
+    kernel_px: KernelPx = 3
+    norm: Literal["batch", "none"] = "batch"
+    activation: Activation = "relu"
+
+    @property
+    def in_channels(self) -> int:
+        """Channels of the input."""
+        return self.channels
+
+    @property
+    def out_channels(self) -> int:
+        """Channels of the output, the same."""
+        return self.channels
+
+    @property
+    def stride_px(self) -> int:
+        """Always 1: the size stays."""
+        return 1
+
+
+class FusedInvertedResidual(Record):
+    """Fused MBConv: a full convolution that expands, and a linear 1x1 projection.
+
+    The input is added where stride and channels allow it; the squeeze-and-excitation is that of
+    :class:`InvertedResidual` (Tan & Le, EfficientNetV2, 2021, https://arxiv.org/abs/2104.00298).
+    """
+
+    kind: Literal["fused_inverted_residual"] = "fused_inverted_residual"
+    in_channels: Channels
+    hidden_channels: Channels
+    out_channels: Channels
+    squeeze_channels: Channels | None = None
+    kernel_px: KernelPx = 3
+    stride_px: StridePx = 1
+    norm: Norm = "batch"
+    activation: Activation = "relu"
+
+    @property
+    def is_residual(self) -> bool:
+        """Whether the input is added to the output."""
+        return self.stride_px == 1 and self.in_channels == self.out_channels
+
+
+class Downsample(Record):
+    """A convolution that halves height and width (stride 2) with an even kernel.
+
+    A kernel of 2 px reads each place once; one of 4 px, with a margin of 1, suits the first layer.
+    An odd last row or column is dropped, as in :class:`MaxPool`.
+    """
+
+    kind: Literal["downsample"] = "downsample"
+    in_channels: Channels
+    out_channels: Channels
+    kernel_px: Literal[2, 4] = 2
+    norm: Norm = "batch"
+    activation: Activation = "relu"
+
+    @property
+    def stride_px(self) -> int:
+        """Always 2."""
+        return 2
+
+
 class MaxPool(Record):
     """The maximum of each window of ``size_px``; a last partial window is dropped."""
 
@@ -141,7 +218,10 @@ class PixelShuffle(Record):
 
 
 Up = Annotated[TransposedConv | NearestConv | PixelShuffle, Field(discriminator="kind")]
-Block = Annotated[Conv | InvertedResidual | MaxPool, Field(discriminator="kind")]
+Block = Annotated[
+    Conv | ResidualConv | InvertedResidual | FusedInvertedResidual | Downsample | MaxPool,
+    Field(discriminator="kind"),
+]
 
 
 class Level(Record):
@@ -160,27 +240,33 @@ class DecoderLevel(Record):
 
     Args:
         up: The upsampling.
-        skip_level: The encoder level whose output is concatenated behind ``up``; None for none.
+        skip_level: The encoder level whose output is joined with that of ``up``; None for none.
+        join: Whether the two are concatenated, or added, which needs as many channels in both.
         blocks: Blocks on the joined maps; none of them changes the size.
     """
 
     up: Up
     skip_level: Annotated[int, Field(ge=0)] | None = None
+    join: Literal["concatenate", "add"] = "concatenate"
     blocks: Annotated[tuple[Block, ...], Field(max_length=MOST_BLOCKS)] = ()
 
 
 class Decoder(Record):
-    """The decoder: from feature maps to an image.
+    r"""The decoder: from feature maps to an image.
 
     Args:
         blocks: Blocks on the deepest map; none of them changes the size.
         levels: Levels, the deepest first.
-        output: Projection to the channels of an image.
+        output: Projection to the channels of an image, and of the gate; None where the last level
+            has just these.
+        gated: Whether the last channel is a gate :math:`g`, by which the noisy image :math:`x` is
+            added to the others, :math:`r`: the image is :math:`r + \sigma(g) x`.
     """
 
     blocks: Annotated[tuple[Block, ...], Field(max_length=MOST_BLOCKS)] = ()
     levels: Annotated[tuple[DecoderLevel, ...], Field(max_length=MOST_LEVELS)]
-    output: Conv
+    output: Conv | None
+    gated: bool = False
 
 
 class Whole(Record):
@@ -355,16 +441,26 @@ def _decoder_faults(architecture: Architecture) -> list[str]:
                 faults.append(
                     f"{where} is at 1/{stride_px} but its skip_level {skip} at 1/{strides[skip]}"
                 )
-            channels += widths[skip]
+            if level.join == "concatenate":
+                channels += widths[skip]
+            elif widths[skip] != channels:
+                faults.append(f"{where} adds {widths[skip]} channels to {channels}")
         channels = chain(level.blocks, channels, where, faults)
         if stride_of(level.blocks) != 1:
             faults.append(f"{where}.blocks change the size")
     if stride_px != 1:
         faults.append(f"the decoder ends at 1/{stride_px} of the image: add levels")
-    ends = (channels, architecture.image_channels)
-    if (decoder.output.in_channels, decoder.output.out_channels) != ends:
-        faults.append(f"decoder.output must map {ends[0]} to {ends[1]} channels")
-    return faults
+    return faults + _output_faults(decoder, channels, architecture.image_channels + decoder.gated)
+
+
+def _output_faults(decoder: Decoder, before: int, after: int) -> list[str]:
+    output = decoder.output
+    if output is None:
+        same = before == after
+        return [] if same else [f"the decoder ends with {before} channels instead of {after}"]
+    if (output.in_channels, output.out_channels, output.stride_px) != (before, after, 1):
+        return [f"decoder.output must map {before} to {after} channels and keep the size"]
+    return []
 
 
 def _classifier_faults(architecture: Architecture) -> list[str]:
@@ -392,8 +488,8 @@ def _classifier_faults(architecture: Architecture) -> list[str]:
 def size_after(blocks: Iterable[Block], size_px: int) -> int:
     """Return height or width after ``blocks``, from ``size_px`` before them."""
     for block in blocks:
-        if isinstance(block, MaxPool):
-            size_px //= block.size_px
+        if isinstance(block, MaxPool | Downsample):
+            size_px //= stride_of([block])
         else:
             size_px = -(-size_px // block.stride_px)  # odd kernel, padded by its half: rounds up
     return size_px
