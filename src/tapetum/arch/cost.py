@@ -67,9 +67,7 @@ def layer_costs(
     for path, block, size in placed_blocks(architecture, height, width):
         layers += block_costs(block, size, path)
     if architecture.classifier is not None:
-        num_classes = architecture.classifier.num_classes
-        weights = architecture.classifier.features * num_classes
-        layers.append(LayerCost("classifier.linear", weights, weights + num_classes, num_classes))
+        layers += _linear_costs(architecture.classifier)
     if architecture.classifies_boxes:
         layers = [_times(num_boxes, layer) for layer in layers]
     return layers
@@ -93,7 +91,8 @@ def placed_blocks(architecture: Architecture, height: int, width: int) -> Iterat
             yield f"decoder.levels.{index}.up", step.up, size
             size = (2 * size[0], 2 * size[1])
             yield from _placed(step.blocks, size, f"decoder.levels.{index}.blocks")
-        yield "decoder.output", architecture.decoder.output, size
+        if architecture.decoder.output is not None:
+            yield "decoder.output", architecture.decoder.output, size
     if architecture.classifier is not None:
         region = architecture.classifier.region
         size = deepest if architecture.kind == "integrated" else (height, width)
@@ -122,18 +121,21 @@ def reach_px(architecture: Architecture) -> int:
         stride_px //= 2
         reach += stride_px * isinstance(step.up, spec.NearestConv)
         reach += sum(_radius(block) for block in step.blocks) * stride_px
-    return reach + _radius(architecture.decoder.output)
+    output = architecture.decoder.output
+    return reach if output is None else reach + _radius(output)
 
 
 def bytes_per_pixel(architecture: Architecture) -> float:
     """Return the approximate memory of a forward pass per pixel of the image, in float32.
 
-    It is the maps that wait for the decoder, and thrice the largest (input, output, own layout).
+    It is the maps that wait for the decoder, the noisy image where it waits for a gate, and thrice
+    the largest map (input, output, own layout).
     """
     size_px = 64 * architecture.stride_px
     layers = layer_costs(architecture, size_px, size_px)
     largest = max(layer.elements for layer in layers)
-    waiting, stride_px = 0.0, 1
+    is_gated = architecture.decoder is not None and architecture.decoder.gated
+    waiting, stride_px = float(architecture.image_channels * is_gated), 1
     for width, level in zip(spec.level_channels(architecture), architecture.encoder, strict=True):
         stride_px *= level.stride_px
         waiting += width / stride_px**2
@@ -145,6 +147,11 @@ def _after(blocks: Sequence[spec.Block], size: Size) -> Size:
 
 
 def _radius(block: spec.Block) -> int:
+    """Return how far from its place an output reads, to the farther side, in places of the input.
+
+    Output ``i`` of a stride ``s`` is at place ``s i``: a maximum reads from there to the right
+    and below, an even kernel one place further there than to the left and above.
+    """
     return block.size_px - 1 if isinstance(block, spec.MaxPool) else block.kernel_px // 2
 
 
@@ -172,16 +179,32 @@ def block_costs(block: spec.Block | spec.Up, size: Size, path: str) -> Iterator[
     normed = block.norm != "none"
     out = _after([block], size)
     before, after, kernel_px = block.in_channels, block.out_channels, block.kernel_px
-    if isinstance(block, spec.Conv):
+    if isinstance(block, spec.Conv | spec.Downsample | spec.ResidualConv):
+        path = f"{path}.filter" if isinstance(block, spec.ResidualConv) else path
         yield _conv_cost(path, before, after, out, kernel_px=kernel_px, normed=normed)
         return
     hidden, one = block.hidden_channels, (1, 1)
-    yield _conv_cost(f"{path}.expand", before, hidden, size, normed=normed)
-    yield _conv_cost(f"{path}.depthwise", 1, hidden, out, kernel_px=kernel_px, normed=normed)
+    if isinstance(block, spec.FusedInvertedResidual):
+        yield _conv_cost(f"{path}.expand", before, hidden, out, kernel_px=kernel_px, normed=normed)
+    else:
+        yield _conv_cost(f"{path}.expand", before, hidden, size, normed=normed)
+        yield _conv_cost(f"{path}.depthwise", 1, hidden, out, kernel_px=kernel_px, normed=normed)
     if (squeezed := block.squeeze_channels) is not None:
         yield _conv_cost(f"{path}.weigh.squeeze", hidden, squeezed, one, normed=False)
         yield _conv_cost(f"{path}.weigh.excite", squeezed, hidden, one, normed=False)
     yield _conv_cost(f"{path}.project", hidden, after, out, normed=normed)
+
+
+def _linear_costs(classifier: spec.Classifier) -> Iterator[LayerCost]:
+    """Return the cost of the linear layers of a classifier."""
+    features, hidden = classifier.features, classifier.hidden_features
+    if hidden is not None:
+        weights = features * hidden
+        yield LayerCost("classifier.hidden", weights, weights + hidden, hidden)
+        features = hidden
+    weights = features * classifier.num_classes
+    biases = classifier.num_classes
+    yield LayerCost("classifier.linear", weights, weights + biases, biases)
 
 
 def _up_cost(up: spec.Up, size: Size, path: str) -> LayerCost:

@@ -1,20 +1,26 @@
-"""The families of architectures that the paper studies.
+"""The families of architectures that the paper studies, and one of common classifiers.
 
 * :func:`unet`: denoisers of base width ``b``, depth ``d``, channel multiplier ``m`` and
   ``c`` convolutions per level (paper, appendix A.2 and figure 2).
 * :func:`small_classifier`: two convolution blocks, a global max-pool, a linear layer (A.1).
 * :func:`integrated`, :func:`sequential`: the two ways of joining them (section 3.1).
+
+:func:`mobile_classifier` is a family of others: inverted residuals between two convolutions.
 """
 
+from collections.abc import Sequence
 from functools import partial
 from itertools import pairwise
+from typing import NamedTuple
 
 from tapetum.arch import spec
 from tapetum.arch.spec import Architecture
 from tapetum.errors import ArchitectureError
 from tapetum.records import faults_are_ours
 
-__all__ = ["integrated", "sequential", "small_classifier", "unet"]
+__all__ = [
+    *("Bottleneck", "integrated", "mobile_classifier", "sequential", "small_classifier", "unet"),
+]
 
 DIGIT_PX = 28  # the side of an MNIST digit: the box of the controlled study
 FEATURE_BOX_PX = 4  # a 28 px box spans 3.5 places of a map at 1/8
@@ -112,6 +118,61 @@ def small_classifier(
             ),
             pooling="max",
             features=second,
+            num_classes=num_classes,
+        ),
+    )
+
+
+class Bottleneck(NamedTuple):
+    """One inverted residual of :func:`mobile_classifier`, without the channels of its input."""
+
+    hidden_channels: int
+    out_channels: int
+    kernel_px: int
+    stride_px: int
+    squeeze_channels: int | None
+    activation: spec.Activation
+
+
+@_numbers_checked()
+def mobile_classifier(
+    name: str,
+    *,
+    bottlenecks: Sequence[Bottleneck],
+    features: int,
+    hidden_features: int,
+    channels: int = 1,
+    num_classes: int = 10,
+    boxes: bool = True,
+) -> Architecture:
+    """Return a classifier like MobileNetV3 (Howard et al., 2019, https://arxiv.org/abs/1905.02244).
+
+    Args:
+        name: Name of the architecture.
+        bottlenecks: The inverted residuals, after a convolution of stride 2 to 16 channels.
+        features: Channels of the last convolution, whose mean is the pooled vector.
+        hidden_features: Length of the hidden vector before the classes.
+        channels: Channels of the image.
+        num_classes: Number of classes.
+        boxes: Whether it classifies boxes of 28 px or the whole image.
+    """
+    conv = partial(spec.Conv, activation="hard_swish")
+    blocks: list[spec.Block] = [conv(in_channels=channels, out_channels=16, stride_px=2)]
+    before = 16
+    for numbers in bottlenecks:
+        blocks.append(spec.InvertedResidual(in_channels=before, **numbers._asdict()))
+        before = numbers.out_channels
+    blocks.append(conv(in_channels=before, out_channels=features, kernel_px=1))
+    return Architecture(
+        name=name,
+        image_channels=channels,
+        classifier=spec.Classifier(
+            source="noisy",
+            region=_region(boxes, DIGIT_PX),
+            blocks=tuple(blocks),
+            pooling="mean",
+            features=features,
+            hidden_features=hidden_features,
             num_classes=num_classes,
         ),
     )

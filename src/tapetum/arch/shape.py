@@ -207,6 +207,6 @@ class Shape(Record):
         kind = spec.FusedInvertedResidual if self.operator == "fused" else spec.InvertedResidual
         return kind(
             **ends,
-            hidden_channels=round(self.expansion * before),
+            hidden_channels=max(1, round(self.expansion * before)),
             squeeze_channels=max(1, before // SQUEEZE) if self.squeezes else None,
         )

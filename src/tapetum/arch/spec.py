@@ -290,7 +290,7 @@ Region = Annotated[Whole | Boxes, Field(discriminator="kind")]
 
 
 class Classifier(Record):
-    """A classifier: blocks, one vector per region, a linear layer.
+    """A classifier: blocks, one vector per region, one or two linear layers.
 
     Args:
         source: Its input: the noisy image, the deepest encoder level, or the denoised image.
@@ -298,6 +298,8 @@ class Classifier(Record):
         blocks: Blocks on the region.
         pooling: How the region becomes one vector; ``flatten`` keeps every place, for boxes only.
         features: Length of that vector.
+        hidden_features: Length of a hidden vector after it, activated by a hard swish, as in
+            MobileNetV3; None for a linear layer alone.
         num_classes: Number of classes.
     """
 
@@ -306,6 +308,7 @@ class Classifier(Record):
     blocks: Annotated[tuple[Block, ...], Field(max_length=MOST_BLOCKS)] = ()
     pooling: Literal["max", "mean", "flatten"]
     features: PositiveInt
+    hidden_features: Channels | None = None
     num_classes: Annotated[int, Field(ge=2, le=10**6)]
 
 

@@ -22,9 +22,7 @@ def weight_shapes(architecture: Architecture) -> Shapes:
     for path, block, _ in cost.placed_blocks(architecture, 1, 1):
         shapes.update(_block(block, path))
     if architecture.classifier is not None:
-        num_classes = architecture.classifier.num_classes
-        shapes["classifier.linear.weight"] = (num_classes, architecture.classifier.features)
-        shapes["classifier.linear.bias"] = (num_classes,)
+        shapes |= _linear(architecture.classifier)
     return shapes
 
 
@@ -74,15 +72,41 @@ def _block(block: spec.Block | spec.Up, path: str) -> Shapes:
             return _conv(path, (after, before, 3, 3), "none")
         case spec.PixelShuffle():
             return _conv(path, (4 * after, before, 1, 1), "none")
-        case spec.Conv():
+        case spec.Conv() | spec.Downsample():
             return _conv(path, (after, before, block.kernel_px, block.kernel_px), block.norm)
-    hidden, kernel_px = block.hidden_channels, block.kernel_px
-    shapes = _conv(f"{path}.expand", (hidden, before, 1, 1), block.norm)
-    shapes |= _conv(f"{path}.depthwise", (hidden, 1, kernel_px, kernel_px), block.norm)
+        case spec.ResidualConv():
+            shape = (after, before, block.kernel_px, block.kernel_px)
+            return _conv(f"{path}.filter", shape, block.norm)
+        case spec.InvertedResidual() | spec.FusedInvertedResidual():
+            return _inverted_residual(block, path)
+
+
+def _inverted_residual(
+    block: spec.InvertedResidual | spec.FusedInvertedResidual, path: str
+) -> Shapes:
+    before, hidden, after = block.in_channels, block.hidden_channels, block.out_channels
+    kernel = (block.kernel_px, block.kernel_px)
+    if isinstance(block, spec.FusedInvertedResidual):
+        shapes = _conv(f"{path}.expand", (hidden, before, *kernel), block.norm)
+    else:
+        shapes = _conv(f"{path}.expand", (hidden, before, 1, 1), block.norm)
+        shapes |= _conv(f"{path}.depthwise", (hidden, 1, *kernel), block.norm)
     if (squeezed := block.squeeze_channels) is not None:
         shapes |= _conv(f"{path}.weigh.squeeze", (squeezed, hidden, 1, 1), "none")
         shapes |= _conv(f"{path}.weigh.excite", (hidden, squeezed, 1, 1), "none")
     return shapes | _conv(f"{path}.project", (after, hidden, 1, 1), block.norm)
+
+
+def _linear(classifier: spec.Classifier) -> Shapes:
+    before, hidden = classifier.features, classifier.hidden_features
+    shapes: Shapes = {}
+    if hidden is not None:
+        shapes["classifier.hidden.weight"] = (hidden, before)
+        shapes["classifier.hidden.bias"] = (hidden,)
+        before = hidden
+    shapes["classifier.linear.weight"] = (classifier.num_classes, before)
+    shapes["classifier.linear.bias"] = (classifier.num_classes,)
+    return shapes
 
 
 def _conv(path: str, shape: tuple[int, ...], norm: str) -> Shapes:

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from tapetum.arch import Architecture, spec
 from tapetum.errors import ArchitectureError
-from tapetum.graph.fold import EPSILON, fold_batch_norm
+from tapetum.graph.fold import EPSILON, fold_batch_norm, fold_identity
 from tapetum.graph.sheet import Dimension, Sheet
 from tapetum.graph.weights import check_weights
 
@@ -81,7 +81,7 @@ class _Writer:
             features = self._encode(self._pad(noisy, size))
             source = features[-1]
             if needs_image:
-                denoised = self._crop(self._decode(features), size)
+                denoised = self._finish(self._decode(features), noisy, size)
                 source = source if self.architecture.kind == "integrated" else denoised
                 if "denoised" in wanted:
                     self.sheet.output("denoised", denoised, image)
@@ -104,11 +104,29 @@ class _Writer:
         pads = node("Concat", [integers(*[0] * 6), missing], path="pad", axis=0)
         return node("Pad", [noisy, pads], path="pad", mode="edge")
 
-    def _crop(self, image: str, size: str) -> str:
+    def _finish(self, decoded: str, noisy: str, size: str) -> str:
+        """Crop to the size of the noisy image, and add what the gate lets through."""
+        decoder = self.architecture.decoder
+        assert decoder is not None  # noqa: S101  (only called where there is one)
+        if decoder.gated:
+            return self._add_gated(decoded, noisy, size)
         if self.architecture.stride_px == 1:
-            return image
+            return decoded
         zero, axes = self.sheet.integers(0, 0), self.sheet.integers(2, 3)
-        return self.sheet.node("Slice", [image, zero, size, axes], path="crop")
+        return self.sheet.node("Slice", [decoded, zero, size, axes], path="crop")
+
+    def _add_gated(self, decoded: str, noisy: str, size: str) -> str:
+        """Cut the image and its gate out of the padded map, which takes no crop of its own."""
+        node, integers = self.sheet.node, self.sheet.integers
+        channels, axes = self.architecture.image_channels, integers(1, 2, 3)
+
+        def cut(first: int, end: int) -> str:
+            ends = node("Concat", [integers(end), size], path="gate", axis=0)
+            return node("Slice", [decoded, integers(first, 0, 0), ends, axes], path="gate")
+
+        rest = cut(0, channels)
+        share = node("Sigmoid", [cut(channels, channels + 1)], path="gate")
+        return node("Add", [rest, node("Mul", [noisy, share], path="gate")], path="gate")
 
     def _encode(self, value: str) -> list[str]:
         features = []
@@ -125,10 +143,16 @@ class _Writer:
             path = f"decoder.levels.{index}"
             value = self._upsample(level.up, value, f"{path}.up")
             if level.skip_level is not None:
-                joined = [value, features[level.skip_level]]
-                value = self.sheet.node("Concat", joined, path=path, axis=1)
+                value = self._join([value, features[level.skip_level]], level.join, path)
             value = self._blocks(level.blocks, value, f"{path}.blocks")
+        if decoder.output is None:
+            return value
         return self._block(decoder.output, value, "decoder.output")
+
+    def _join(self, maps: Sequence[str], join: str, path: str) -> str:
+        if join == "add":
+            return self.sheet.node("Add", maps, path=path)
+        return self.sheet.node("Concat", maps, path=path, axis=1)
 
     def _upsample(self, up: spec.Up, value: str, path: str) -> str:
         match up:
@@ -158,8 +182,10 @@ class _Writer:
         if classifier.pooling in operators:
             value = self.sheet.node(operators[classifier.pooling], [value], path="classifier")
         value = self.sheet.node("Flatten", [value], path="classifier", axis=1)
-        linear = [self._weight(f"classifier.linear.{name}") for name in ("weight", "bias")]
-        value = self.sheet.node("Gemm", [value, *linear], path="classifier.linear", transB=1)
+        if classifier.hidden_features is not None:
+            value = self._linear(value, "classifier.hidden")
+            value = self._activate(value, "hard_swish", "classifier.hidden")
+        value = self._linear(value, "classifier.linear")
         if isinstance(region, spec.Boxes):
             shape = ("n", "k", classifier.num_classes)
             counts = self.sheet.node("Shape", ["boxes"], path="classifier", start=0, end=2)
@@ -167,6 +193,10 @@ class _Writer:
             target = self.sheet.node("Concat", full, path="classifier", axis=0)
             value = self.sheet.node("Reshape", [value, target], path="classifier")
         self.sheet.output("logits", value, shape)
+
+    def _linear(self, value: str, path: str) -> str:
+        parameters = [self._weight(f"{path}.{name}") for name in ("weight", "bias")]
+        return self.sheet.node("Gemm", [value, *parameters], path=path, transB=1)
 
     def _cut(self, source: str, region: spec.Boxes) -> str:
         """Resample every box; the graph computes the index of its image."""
@@ -200,18 +230,29 @@ class _Writer:
                 size = [block.size_px] * 2
                 node = partial(self.sheet.node, "MaxPool", [value], path=path)
                 return node(kernel_shape=size, strides=size)
-            case spec.Conv():
+            case spec.Conv() | spec.Downsample():
                 conv = partial(self._conv, norm=block.norm, activation=block.activation)
                 return conv(value, path, stride_px=block.stride_px)
-            case spec.InvertedResidual():
+            case spec.ResidualConv():
+                conv = partial(self._conv, norm=block.norm, activation=block.activation)
+                return conv(value, f"{path}.filter", is_residual=True)
+            case spec.InvertedResidual() | spec.FusedInvertedResidual():
                 return self._inverted_residual(block, value, path)
 
-    def _inverted_residual(self, block: spec.InvertedResidual, value: str, path: str) -> str:
+    def _inverted_residual(
+        self,
+        block: spec.InvertedResidual | spec.FusedInvertedResidual,
+        value: str,
+        path: str,
+    ) -> str:
         norm, activation = block.norm, block.activation
         conv = partial(self._conv, norm=norm, activation=activation)
         stride_px, groups = block.stride_px, block.hidden_channels
-        hidden = conv(value, f"{path}.expand")
-        hidden = conv(hidden, f"{path}.depthwise", stride_px=stride_px, groups=groups)
+        if isinstance(block, spec.FusedInvertedResidual):
+            hidden = conv(value, f"{path}.expand", stride_px=stride_px)
+        else:
+            hidden = conv(value, f"{path}.expand")
+            hidden = conv(hidden, f"{path}.depthwise", stride_px=stride_px, groups=groups)
         if block.squeeze_channels is not None:
             hidden = self._weigh(hidden, f"{path}.weigh", activation=activation)
         result = self._conv(hidden, f"{path}.project", norm=norm, activation="none")
@@ -234,29 +275,36 @@ class _Writer:
         *,
         stride_px: int = 1,
         groups: int = 1,
+        is_residual: bool = False,
         norm: str,
         activation: str,
     ) -> str:
-        weight = self.weights[f"{path}.conv.weight"]
-        parameters = [self.sheet.weight(f"{path}.conv.weight", weight)]
-        if norm == "none":
-            parameters.append(self._weight(f"{path}.conv.bias"))
-        elif norm == "batch":
-            names = ("weight", "bias", "running_mean", "running_var")
-            folded = fold_batch_norm(weight, {n: self.weights[f"{path}.norm.{n}"] for n in names})
-            parameters = [
-                self.sheet.weight(f"{path}.conv.{name}", array)
-                for name, array in zip(("weight", "bias"), folded, strict=True)
-            ]
-        kernel_px = weight.shape[-1]
+        arrays = self._folded(path, norm)
+        if is_residual:
+            arrays["weight"] = fold_identity(arrays["weight"])
+        parameters = [
+            self.sheet.weight(f"{path}.conv.{name}", array) for name, array in arrays.items()
+        ]
+        kernel_px = arrays["weight"].shape[-1]
         shape = {"kernel_shape": [kernel_px] * 2, "strides": [stride_px] * 2}
-        pads = [kernel_px // 2] * 4
+        pads = [(kernel_px - 1) // 2] * 4
         value = self.sheet.node(
             "Conv", [value, *parameters], path=path, **shape, pads=pads, group=groups
         )
         if norm == "group":
             value = self._group_norm(value, f"{path}.norm")
         return self._activate(value, activation, path)
+
+    def _folded(self, path: str, norm: str) -> dict[str, NDArray[np.float32]]:
+        """Return weight and bias of a convolution, which include a batch normalisation."""
+        weight = self.weights[f"{path}.conv.weight"]
+        if norm == "group":
+            return {"weight": weight}
+        if norm == "none":
+            return {"weight": weight, "bias": self.weights[f"{path}.conv.bias"]}
+        names = ("weight", "bias", "running_mean", "running_var")
+        folded = fold_batch_norm(weight, {n: self.weights[f"{path}.norm.{n}"] for n in names})
+        return dict(zip(("weight", "bias"), folded, strict=True))
 
     def _group_norm(self, value: str, path: str) -> str:
         """Write one group as an instance normalisation, which every runtime has."""
@@ -276,6 +324,8 @@ class _Writer:
     def _activate(self, value: str, activation: str, path: str) -> str:
         if activation == "relu":
             return self.sheet.node("Relu", [value], path=path)
+        if activation == "hard_swish":
+            return self.sheet.node("HardSwish", [value], path=path)
         if activation == "silu":
             gate = self.sheet.node("Sigmoid", [value], path=path)
             return self.sheet.node("Mul", [value, gate], path=path)

@@ -3,11 +3,13 @@ r"""The blocks that networks are made of.
 .. math::
     \text{ConvNorm} &: \quad y = \phi(\nu(W * x)) \\
     \text{SqueezeExcite} &: \quad y = x \cdot s(R(\phi(Q(\operatorname{mean}_{h, w} x)))) \\
-    \text{InvertedResidual} &: \quad y = [x +] \, P([S] (\phi(D_k(\phi(E(x))))))
+    \text{ResidualConv} &: \quad y = \phi(x + \nu(W * x)) \\
+    \text{InvertedResidual} &: \quad y = [x +] \, P([S] (\phi(D_k(\phi(E(x)))))) \\
+    \text{FusedInvertedResidual} &: \quad y = [x +] \, P([S] (\phi(E_k(x))))
 
 with :math:`\nu` a normalisation, :math:`\phi` an activation, :math:`E` and :math:`P` 1x1
-convolutions, :math:`D_k` a depth-wise one of side :math:`k`; :math:`Q` and :math:`R` 1x1 ones with
-few channels in between, :math:`s` the sigmoid.
+convolutions, :math:`D_k` a depth-wise and :math:`E_k` a full one of side :math:`k`; :math:`Q` and
+:math:`R` 1x1 ones with few channels in between, :math:`s` the sigmoid.
 
 References:
     | MobileNetV2: Inverted Residuals and Linear Bottlenecks (Sandler et al., 2018)
@@ -15,6 +17,12 @@ References:
 
     | Squeeze-and-Excitation Networks (Hu et al., 2018)
     | https://arxiv.org/abs/1709.01507
+
+    | EfficientNetV2: Smaller Models and Faster Training (Tan & Le, 2021)
+    | https://arxiv.org/abs/2104.00298
+
+    | RepVGG: Making VGG-style ConvNets Great Again (Ding et al., 2021)
+    | https://arxiv.org/abs/2101.03697
 """
 
 from functools import partial
@@ -27,7 +35,9 @@ from tapetum.nn.norm import RowBatchNorm2d
 
 __all__ = [
     "ConvNorm",
+    "FusedInvertedResidual",
     "InvertedResidual",
+    "ResidualConv",
     "SqueezeExcite",
     "activate",
     "normalise",
@@ -45,8 +55,8 @@ def normalise(norm: str, channels: int) -> nn.Module:
 
 
 def activate(activation: str) -> nn.Module:
-    """Return an activation layer by name: ``relu``, ``silu`` (swish) or ``none``."""
-    kinds = {"relu": nn.ReLU, "silu": nn.SiLU}
+    """Return an activation layer by name: ``relu``, ``silu``, ``hard_swish`` or ``none``."""
+    kinds = {"relu": nn.ReLU, "silu": nn.SiLU, "hard_swish": nn.Hardswish}
     return kinds[activation](inplace=True) if activation in kinds else nn.Identity()
 
 
@@ -56,11 +66,11 @@ class ConvNorm(nn.Module):
     Args:
         in_channels: Input channels.
         out_channels: Output channels.
-        kernel_px: Side of the kernel, odd.
-        stride_px: Factor by which height and width shrink, rounded up.
+        kernel_px: Side of the kernel; an even one needs stride 2.
+        stride_px: Factor by which height and width shrink, rounded up; down with an even kernel.
         groups: Groups of channels; the number of channels for a depth-wise convolution.
         norm: ``batch``, ``group`` or ``none``; the convolution has a bias only with ``none``.
-        activation: ``relu``, ``silu`` or ``none``.
+        activation: As in :func:`activate`.
     """
 
     def __init__(
@@ -80,7 +90,7 @@ class ConvNorm(nn.Module):
             out_channels,
             kernel_px,
             stride=stride_px,
-            padding=kernel_px // 2,
+            padding=(kernel_px - 1) // 2,
             groups=groups,
             bias=norm == "none",
         )
@@ -90,6 +100,32 @@ class ConvNorm(nn.Module):
     def forward(self, x: Float[Tensor, "b c_in h w"]) -> Float[Tensor, "b c_out h_out w_out"]:
         """Filter, normalise and activate."""
         y: Tensor = self.activation(self.norm(self.conv(x)))
+        return y
+
+
+class ResidualConv(nn.Module):
+    """A convolution to whose normalised result the input is added before the activation.
+
+    Args:
+        channels: Channels of input and output.
+        kernel_px: Side of the kernel, odd.
+        norm: As in :class:`ConvNorm`.
+        activation: As in :func:`activate`.
+    """
+
+    def __init__(
+        self, channels: int, *, kernel_px: int = 3, norm: str = "batch", activation: str = "relu"
+    ) -> None:
+        super().__init__()
+        self.filter = ConvNorm(
+            channels, channels, kernel_px=kernel_px, norm=norm, activation="none"
+        )
+        self.activation = activate(activation)
+
+    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+        """Filter, add the input and activate."""
+        # In place: neither a convolution nor a normalisation needs its result for the gradient.
+        y: Tensor = self.activation(self.filter(x).add_(x))
         return y
 
 
@@ -159,6 +195,53 @@ class InvertedResidual(nn.Module):
         """Expand, filter and project; add the input where shapes allow it."""
         y: Tensor = self.project(self.weigh(self.depthwise(self.expand(x))))
         return x + y if self.is_residual else y
+
+
+class FusedInvertedResidual(nn.Module):
+    """Expand by a full convolution and project back (fused MBConv).
+
+    Args:
+        in_channels: Input channels.
+        hidden_channels: Channels between the two convolutions.
+        out_channels: Output channels.
+        kernel_px: Side of the first kernel, odd.
+        stride_px: Factor by which height and width shrink, rounded up.
+        squeeze_channels: As in :class:`InvertedResidual`.
+        norm: As in :class:`ConvNorm`.
+        activation: Activation after the expansion; the projection is linear.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        hidden_channels: int,
+        out_channels: int,
+        *,
+        kernel_px: int = 3,
+        stride_px: int = 1,
+        squeeze_channels: int | None = None,
+        norm: str = "batch",
+        activation: str = "relu",
+    ) -> None:
+        super().__init__()
+        conv = partial(ConvNorm, norm=norm)
+        self.expand = conv(
+            in_channels,
+            hidden_channels,
+            kernel_px=kernel_px,
+            stride_px=stride_px,
+            activation=activation,
+        )
+        self.weigh: nn.Module = nn.Identity()
+        if squeeze_channels is not None:
+            self.weigh = SqueezeExcite(hidden_channels, squeeze_channels, activation=activation)
+        self.project = conv(hidden_channels, out_channels, kernel_px=1, activation="none")
+        self.is_residual = stride_px == 1 and in_channels == out_channels
+
+    def forward(self, x: Float[Tensor, "b c_in h w"]) -> Float[Tensor, "b c_out h_out w_out"]:
+        """Expand and project; add the input where shapes allow it."""
+        y: Tensor = self.project(self.weigh(self.expand(x)))
+        return y.add_(x) if self.is_residual else y
 
 
 def pad_to_stride(x: Float[Tensor, "b c h w"], stride_px: int) -> Float[Tensor, "b c h_pad w_pad"]:

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from tapetum.arch import spec
-from tapetum.nn.blocks import ConvNorm, InvertedResidual
+from tapetum.nn.blocks import ConvNorm, FusedInvertedResidual, InvertedResidual, ResidualConv
 from tapetum.nn.heads import Classifier
 from tapetum.nn.network import Network
 from tapetum.nn.unet import Decoder, DecoderLevel, Encoder
@@ -45,8 +45,14 @@ def build_block(block: spec.Block) -> nn.Module:
     match block:
         case spec.Conv():
             return ConvNorm(**arguments)
+        case spec.ResidualConv():
+            return ResidualConv(**arguments)
         case spec.InvertedResidual():
             return InvertedResidual(**arguments)
+        case spec.FusedInvertedResidual():
+            return FusedInvertedResidual(**arguments)
+        case spec.Downsample():
+            return ConvNorm(**arguments, stride_px=block.stride_px)
         case spec.MaxPool():
             return nn.MaxPool2d(block.size_px)
 
@@ -77,10 +83,16 @@ def _build_decoder(decoder: spec.Decoder | None) -> Decoder | None:
     if decoder is None:
         return None
     levels = [
-        DecoderLevel(build_up(level.up), _build_blocks(level.blocks), skip_level=level.skip_level)
+        DecoderLevel(
+            build_up(level.up),
+            _build_blocks(level.blocks),
+            skip_level=level.skip_level,
+            join=level.join,
+        )
         for level in decoder.levels
     ]
-    return Decoder(_build_blocks(decoder.blocks), levels, build_block(decoder.output))
+    output = nn.Identity() if decoder.output is None else build_block(decoder.output)
+    return Decoder(_build_blocks(decoder.blocks), levels, output)
 
 
 def _build_classifier(architecture: spec.Architecture) -> Classifier | None:
@@ -92,6 +104,7 @@ def _build_classifier(architecture: spec.Architecture) -> Classifier | None:
         _build_blocks(classifier.blocks),
         pooling=classifier.pooling,
         features=classifier.features,
+        hidden_features=classifier.hidden_features,
         num_classes=classifier.num_classes,
         box_px=region.size_px if isinstance(region, spec.Boxes) else None,
         stride_px=architecture.stride_px if classifier.source == "encoder" else 1,
@@ -102,7 +115,8 @@ def _initialise(network: Network) -> None:
     """Initialise every convolution as proposed by He et al., and the projection small.
 
     If the first images are far beyond [0, 1], the last activations of the decoder die and never
-    recover. The projection to an image therefore begins small.
+    recover. The projection to an image therefore begins small. Where a decoder has no output layer,
+    its last upsampling is this projection. A gate, which is one of its channels, begins near 1/2.
 
     References:
         Delving Deep into Rectifiers (He et al., 2015), https://arxiv.org/abs/1502.01852
@@ -117,5 +131,10 @@ def _initialise(network: Network) -> None:
             nn.init.zeros_(module.bias)
     if network.decoder is not None:
         with torch.no_grad():
-            for parameter in network.decoder.output.parameters():
+            for parameter in _projection(network.decoder).parameters():
                 parameter.mul_(FIRST_IMAGE_SCALE)
+
+
+def _projection(decoder: Decoder) -> nn.Module:
+    """Return the last layer with weights: without an output layer it makes the image."""
+    return [layer for layer in decoder.modules() if any(True for _ in layer.parameters(False))][-1]

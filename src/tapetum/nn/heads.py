@@ -28,6 +28,7 @@ class Classifier(nn.Module):
         blocks: Modules that process the map, or the boxes.
         pooling: As in :func:`pool`; ``flatten`` for boxes only.
         features: Length of the pooled vector.
+        hidden_features: Length of a hidden vector between it and the classes; ``None`` for none.
         num_classes: Number of classes.
         box_px: Height and width to which each box is resampled; ``None`` for the whole image.
         stride_px: Image pixels per place of the input map.
@@ -40,6 +41,7 @@ class Classifier(nn.Module):
         pooling: str,
         features: int,
         num_classes: int,
+        hidden_features: int | None = None,
         box_px: int | None = None,
         stride_px: int = 1,
     ) -> None:
@@ -47,14 +49,18 @@ class Classifier(nn.Module):
         self.blocks = blocks
         self.pooling = pooling
         self.box_px, self.stride_px = box_px, stride_px
-        self.linear = nn.Linear(features, num_classes)
+        self.hidden = None if hidden_features is None else nn.Linear(features, hidden_features)
+        self.linear = nn.Linear(hidden_features or features, num_classes)
 
     def forward(
         self, x: Float[Tensor, "b c h w"], boxes: Float[Tensor, "b k 4"] | None = None
     ) -> Float[Tensor, "b *k classes"]:
         """Return the logits; with boxes (left, top, right, bottom, in image pixels), of each."""
         x = x if boxes is None else self._cut(x, boxes)
-        logits: Tensor = self.linear(pool(self.blocks(x), self.pooling))
+        vector = pool(self.blocks(x), self.pooling)
+        if self.hidden is not None:
+            vector = nn.functional.hardswish(self.hidden(vector))
+        logits: Tensor = self.linear(vector)
         return logits if boxes is None else logits.view(*boxes.shape[:2], -1)
 
     def _cut(

@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from typing import NamedTuple
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -80,6 +81,7 @@ class Network(TrainableNetwork):
         self.encoder = encoder
         self.decoder = decoder
         self.classifier = classifier
+        self.is_gated = architecture.decoder is not None and architecture.decoder.gated
 
     def forward(
         self, noisy: Float[Tensor, "b c h w"], boxes: Float[Tensor, "b k 4"] | None = None
@@ -98,6 +100,8 @@ class Network(TrainableNetwork):
         features = self.encoder(pad_to_stride(noisy, self.architecture.stride_px))
         height, width = noisy.shape[-2:]
         image = self.decoder(features)[..., :height, :width]
+        if self.is_gated:
+            image = _add_gated(image, noisy)
         source = features[-1] if self.architecture.kind == "integrated" else image
         return Outputs(image, self._classify(source, boxes))
 
@@ -129,3 +133,13 @@ class Network(TrainableNetwork):
             )
         logits: Tensor = self.classifier(x, boxes if takes_boxes else None)
         return logits
+
+
+def _add_gated(
+    decoded: Float[Tensor, "b c_and_gate h w"], noisy: Float[Tensor, "b c h w"]
+) -> Float[Tensor, "b c h w"]:
+    """Add the share of the noisy image that the last channel of ``decoded`` lets through."""
+    # One split, since the gradient of each slice would be a whole map of zeros; and first in the
+    # type of the image, since torch converts a part of the channels ten times as slowly.
+    rest, gate = torch.split(decoded.to(noisy.dtype), [noisy.shape[1], 1], dim=1)
+    return torch.addcmul(rest, gate.sigmoid(), noisy)

@@ -35,19 +35,28 @@ class Encoder(nn.Module):
 
 
 class DecoderLevel(nn.Module):
-    """Double the size, concatenate the encoder's feature map of that size, and mix the two.
+    """Double the size, join the encoder's feature map of that size, and mix the two.
 
     Args:
         up: Module that doubles height and width.
         blocks: Modules that process the joined maps, without changing the size.
-        skip_level: Index of the encoder level to concatenate; ``None`` for none.
+        skip_level: Index of the encoder level to join; ``None`` for none.
+        join: ``concatenate``, or ``add`` for maps of as many channels.
     """
 
-    def __init__(self, up: nn.Module, blocks: nn.Sequential, *, skip_level: int | None) -> None:
+    def __init__(
+        self,
+        up: nn.Module,
+        blocks: nn.Sequential,
+        *,
+        skip_level: int | None,
+        join: str = "concatenate",
+    ) -> None:
         super().__init__()
         self.up = up
         self.blocks = blocks
         self.skip_level = skip_level
+        self.join = join
 
     def forward(
         self, x: Float[Tensor, "b c_in h w"], features: Sequence[Tensor]
@@ -55,9 +64,14 @@ class DecoderLevel(nn.Module):
         """Process one level; ``features`` are the encoder's maps, the finest first."""
         y = self.up(x)
         if self.skip_level is not None:
-            y = torch.cat([y, _with_dense_gradient(features[self.skip_level])], dim=1)
+            y = self._joined(y, features[self.skip_level])
         mixed: Tensor = self.blocks(y)
         return mixed
+
+    def _joined(self, y: Tensor, skip: Tensor) -> Tensor:
+        if self.join == "add":
+            return y + skip
+        return torch.cat([y, _with_dense_gradient(skip)], dim=1)
 
 
 def _with_dense_gradient(skip: Tensor) -> Tensor:
@@ -83,7 +97,8 @@ class Decoder(nn.Module):
     Args:
         blocks: Modules that process the deepest feature map first.
         levels: Decoder levels, the deepest first.
-        output: Module that projects to the channels of an image.
+        output: Module that projects to the channels of an image; the identity where the last level
+            returns these.
     """
 
     def __init__(

@@ -24,9 +24,9 @@ _DOMAINS = ("", "ai.onnx")  # two names of the standard operators
 _OPERATORS = frozenset(
     (
         *("Add", "Concat", "Conv", "ConvTranspose", "CumSum", "DepthToSpace", "Div", "Expand"),
-        *("Flatten", "Gemm", "GlobalAveragePool", "GlobalMaxPool", "Identity"),
-        *("InstanceNormalization", "MaxPool", "Mul", "Pad", "Relu", "Reshape", "Resize"),
-        *("RoiAlign", "Shape", "Sigmoid", "Slice", "Sub"),
+        *("Flatten", "Gemm", "GlobalAveragePool", "GlobalMaxPool", "HardSwish"),
+        *("Identity", "InstanceNormalization", "MaxPool", "Mul", "Pad", "Relu", "Reshape"),
+        *("Resize", "RoiAlign", "Shape", "Sigmoid", "Slice", "Sub"),
         *("DequantizeLinear", "QuantizeLinear"),
     )
 )

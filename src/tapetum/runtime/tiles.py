@@ -98,7 +98,8 @@ def halo_px(architecture: Architecture) -> int | None:
     blocks = [block for level in architecture.encoder for block in level.blocks]
     blocks += architecture.decoder.blocks
     blocks += [block for level in architecture.decoder.levels for block in level.blocks]
-    if any(_sees_all(block) for block in (*blocks, architecture.decoder.output)):
+    output = architecture.decoder.output
+    if any(_sees_all(block) for block in blocks) or (output is not None and _sees_all(output)):
         return None
     margin_px = 1 if architecture.classifies_boxes else 0
     return _round_up(cost.reach_px(architecture) + margin_px, architecture.stride_px)
@@ -233,8 +234,9 @@ def _grown(part: Sequence[float], height_px: int, width_px: int, limits: Limits)
 def _sees_all(block: spec.Block) -> bool:
     if isinstance(block, spec.MaxPool):
         return False
-    weighs = isinstance(block, spec.InvertedResidual) and block.squeeze_channels is not None
-    return weighs or block.norm == "group"
+    if isinstance(block, spec.InvertedResidual | spec.FusedInvertedResidual):
+        return block.squeeze_channels is not None or block.norm == "group"
+    return block.norm == "group"
 
 
 def _round_down(length_px: float, multiple_px: int) -> int:
