@@ -4,8 +4,17 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from drawn_shapes import draw_architecture, joint
 from tapetum.arch import Architecture, architecture_names, find_architecture
-from tapetum.arch.cost import bytes_per_pixel, layer_costs, multiply_adds, parameters, reach_px
+from tapetum.arch.cost import (
+    block_costs,
+    bytes_per_pixel,
+    layer_costs,
+    multiply_adds,
+    parameters,
+    reach_px,
+)
+from tapetum.arch.spec import Downsample, FusedInvertedResidual, ResidualConv
 from tapetum.nn import build
 from test_graph_writer import upsampling_by
 
@@ -88,3 +97,60 @@ def test_every_way_to_double_is_counted(kind: str) -> None:
     assert parameters(architecture) == sum(weight.numel() for weight in network.parameters())
     reach = reach_px(architecture)
     assert reach / 2 < changed_px(architecture) <= reach
+
+
+@pytest.mark.parametrize("seed", range(25))
+def test_the_cost_of_a_drawn_network_is_that_of_torch(seed: int) -> None:
+    """Multiply-adds and weights, with any block, joint, gate and branch, odd sizes included."""
+    architecture = draw_architecture(seed)
+    network = build(architecture, seed=0).eval()
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        network(torch.zeros(1, architecture.image_channels, 45, 61))
+    assert counter.get_total_flops() == 2 * multiply_adds(architecture, 45, 61)
+    assert parameters(architecture) == sum(weight.numel() for weight in network.parameters())
+
+
+def test_the_new_blocks_cost_what_a_count_by_hand_gives() -> None:
+    """Multiply-adds, parameters and elements of each, for an input of 8 x 6."""
+    sizes = {"in_channels": 3, "out_channels": 5}
+    fused = FusedInvertedResidual(**sizes, hidden_channels=7, stride_px=2, squeeze_channels=2)
+    costs = {
+        ResidualConv(channels=3): [(9 * 3 * 3 * 48, 81 + 6, 3 * 48)],
+        Downsample(**sizes, kernel_px=4, norm="none"): [(16 * 15 * 12, 240 + 5, 5 * 12)],
+        fused: [
+            (9 * 3 * 7 * 12, 189 + 14, 7 * 12),
+            (14, 14 + 2, 2),
+            (14, 14 + 7, 7),
+            (35 * 12, 35 + 10, 5 * 12),
+        ],
+    }
+    for block, expected in costs.items():
+        assert [tuple(layer)[1:] for layer in block_costs(block, (8, 6), "")] == expected
+
+
+@pytest.mark.parametrize("operator", ["residual_conv", "fused", "mbconv"])
+@pytest.mark.parametrize("stem", ["half", "full"])
+@pytest.mark.parametrize("down", ["strided_conv", "max_pool"])
+@pytest.mark.parametrize("up", ["pixel_shuffle", "nearest_conv"])
+def test_no_pixel_of_a_cell_changes_anything_beyond_the_reach(
+    operator: str, stem: str, down: str, up: str
+) -> None:
+    """Even kernels and maxima reach farther to one side, which depends on the place in the cell."""
+    architecture = joint(operator=operator, stem=stem, down=down, up=up)
+    network = build(architecture, seed=0).eval()
+    noisy = torch.zeros(1, 3, 128, 128)
+    farthest = 0
+    with torch.no_grad():
+        before = network(noisy).image
+        for place in range(64, 64 + architecture.stride_px):
+            noisy.zero_()[..., place, place] = 100
+            changed = (network(noisy).image != before).nonzero()[:, 2:]
+            farthest = max(farthest, int((changed - place).abs().amax()))
+    assert reach_px(architecture) / 2 < farthest <= reach_px(architecture)
+
+
+def test_a_gate_takes_memory_but_no_reach() -> None:
+    """It is local, and the noisy image waits for it."""
+    plain, gated = (joint(gated=gated) for gated in (False, True))
+    assert reach_px(plain) == reach_px(gated)
+    assert bytes_per_pixel(gated) >= bytes_per_pixel(plain) + 3 * 4

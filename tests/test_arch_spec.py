@@ -3,9 +3,19 @@
 import pytest
 from pydantic import ValidationError
 
+from drawn_shapes import joint
 from tapetum.arch import Architecture, architecture_names, find_architecture
 from tapetum.arch.families import unet
-from tapetum.arch.spec import Boxes, Conv, InvertedResidual, MaxPool, size_after, stride_of
+from tapetum.arch.spec import (
+    Boxes,
+    Conv,
+    Downsample,
+    InvertedResidual,
+    MaxPool,
+    ResidualConv,
+    size_after,
+    stride_of,
+)
 from tapetum.errors import InputError
 
 
@@ -91,6 +101,46 @@ def test_an_even_kernel_is_refused() -> None:
         Conv(in_channels=1, out_channels=1, kernel_px=2)
     with pytest.raises(ValidationError, match="has no centre"):
         InvertedResidual(in_channels=1, hidden_channels=1, out_channels=1, kernel_px=4)
+    with pytest.raises(ValidationError, match="has no centre"):
+        ResidualConv(channels=1, kernel_px=2)
+
+
+def test_a_level_that_halves_has_a_kernel_of_2_or_4() -> None:
+    """An odd kernel of stride 2 is a plain convolution, which rounds up."""
+    with pytest.raises(ValidationError, match="Input should be 2 or 4"):
+        Downsample(in_channels=1, out_channels=1, kernel_px=3)
+
+
+def test_what_cannot_be_folded_is_refused() -> None:
+    """A group norm depends on the image, so that no kernel can hold it and the identity."""
+    with pytest.raises(ValidationError, match="'batch' or 'none'"):
+        ResidualConv(channels=1, norm="group")
+
+
+def test_only_maps_of_as_many_channels_are_added() -> None:
+    """A sum needs equal maps, a concatenation does not."""
+    data = joint(join="concatenate").model_dump()
+    data["decoder"]["levels"][0]["up"]["out_channels"] = 5
+    data["decoder"]["levels"][0]["blocks"][0]["in_channels"] = 5 + 6
+    assert Architecture.model_validate(data).decoder is not None
+    data["decoder"]["levels"][0]["join"] = "add"
+    with pytest.raises(ValidationError, match=r"decoder\.levels\.0 adds 6 channels to 5"):
+        Architecture.model_validate(data)
+
+
+@pytest.mark.parametrize(
+    ("stem", "fault"),
+    [
+        ("half", "the decoder ends with 4 channels instead of 3"),
+        ("full", r"decoder\.output must map 6 to 3 channels"),
+    ],
+)
+def test_a_decoder_ends_with_the_channels_of_image_and_gate(stem: str, fault: str) -> None:
+    """With or without an output layer; the gate takes one channel more."""
+    data = joint(stem=stem).model_dump()
+    data["decoder"]["gated"] = False
+    with pytest.raises(ValidationError, match=fault):
+        Architecture.model_validate(data)
 
 
 def test_a_file_of_another_schema_is_refused() -> None:
@@ -107,6 +157,9 @@ def test_sizes_round_up_at_strides_and_down_at_pools() -> None:
     strided = Conv(in_channels=1, out_channels=1, stride_px=2)
     assert size_after([strided], 45) == 23
     assert size_after([MaxPool()], 45) == 22
+    for kernel_px in (2, 4):
+        halved = Downsample(in_channels=1, out_channels=1, kernel_px=kernel_px)
+        assert [size_after([halved], size_px) for size_px in (44, 45)] == [22, 22]
     assert stride_of([strided, MaxPool(size_px=3)]) == 6
 
 

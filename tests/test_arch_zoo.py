@@ -3,7 +3,7 @@
 import pytest
 
 from tapetum.arch import find_architecture
-from tapetum.arch.cost import multiply_adds
+from tapetum.arch.cost import multiply_adds, parameters
 from tapetum.arch.spec import level_channels
 from tapetum.arch.zoo import DENOISERS, architecture_names
 from tapetum.errors import ArchitectureError
@@ -20,6 +20,14 @@ def test_unet_s_has_the_widths_of_its_numbers() -> None:
     """Base 8 and multiplier 1.5 give 8, 12, 18 and 27 channels."""
     assert level_channels(find_architecture("unet-s")) == [8, 12, 18, 27]
     assert DENOISERS["unet-s"].multiplier == 1.5
+
+
+def test_the_small_mobilenet_costs_what_its_paper_says() -> None:
+    """56 million multiply-adds at 224 px and 2.5 million parameters (Howard et al., 2019)."""
+    network = find_architecture("mobilenet-v3-small", channels=3, num_classes=1000, boxes=False)
+    # The expansion layer of the first block, which the original leaves out, takes 3.2 million.
+    assert multiply_adds(network, 224, 224) - 16 * 16 * 112**2 == pytest.approx(56e6, rel=0.02)
+    assert parameters(network) == pytest.approx(2.5e6, rel=0.02)
 
 
 @pytest.mark.parametrize("name", architecture_names())

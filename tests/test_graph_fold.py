@@ -1,10 +1,11 @@
 """The law of folding: one convolution does what two layers did."""
 
 import numpy as np
+import pytest
 import torch
 from torch import nn
 
-from tapetum.graph.fold import fold_batch_norm
+from tapetum.graph.fold import fold_batch_norm, fold_identity
 
 
 def test_the_folded_convolution_equals_both_layers() -> None:
@@ -25,3 +26,16 @@ def test_the_folded_convolution_equals_both_layers() -> None:
         difference = (folded(image) - norm(conv(image))).abs().max().item()
     assert weight.dtype == bias.dtype == np.float32
     assert difference < 1e-5
+
+
+@pytest.mark.parametrize("kernel_px", [1, 3, 5])
+def test_the_folded_identity_adds_the_input(kernel_px: int) -> None:
+    """One convolution is the sum of the image and the convolution before."""
+    torch.manual_seed(0)
+    weight = torch.randn(4, 4, kernel_px, kernel_px)
+    before = weight.clone()
+    folded = torch.from_numpy(fold_identity(weight.numpy()))
+    image = torch.rand(1, 4, 9, 7)
+    sums = image + nn.functional.conv2d(image, weight, padding="same")
+    torch.testing.assert_close(nn.functional.conv2d(image, folded, padding="same"), sums)
+    assert torch.equal(weight, before)

@@ -7,6 +7,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from drawn_shapes import draw_architecture, joint, trained
 from tapetum.arch import Architecture, architecture_names, find_architecture
 from tapetum.arch.families import unet
 from tapetum.errors import ArchitectureError
@@ -105,7 +106,7 @@ def test_no_normalisation_is_left_in_the_graph() -> None:
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("activation", ["silu", "none"])
+@pytest.mark.parametrize("activation", ["silu", "hard_swish", "none"])
 def test_other_activations_equal_the_network_too(activation: str) -> None:
     """What no named architecture uses yet is written right as well."""
     data = unet("test", base_width=4, depth=2, multiplier=2, convs=2, expansion=2).model_dump()
@@ -158,6 +159,45 @@ def test_every_way_to_double_equals_the_network(kind: str) -> None:
         assert expected is not None
         found = run_graph(model, noisy=noisy)["denoised"]
         assert np.abs(found - expected.numpy()).max() <= TOLERANCE
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_the_graph_of_a_drawn_network_equals_it(seed: int) -> None:
+    """Every block, stem, joint, gate and branch, at odd sizes, in grey and RGB."""
+    architecture = draw_architecture(seed)
+    network, weights = trained(architecture), random_weights(architecture, seed=1)
+    state = network.state_dict()
+    shapes = {key: tuple(v.shape) for key, v in state.items() if "num_batches" not in key}
+    assert weight_shapes(architecture) == shapes
+    model = write_graph(architecture, weights)
+    for count, height, width in (*SIZES, (1, 16 + seed, 75 - seed)):
+        noisy = inputs_for(count, architecture.image_channels, height, width)["noisy"]
+        with torch.no_grad():
+            expected = network(torch.from_numpy(noisy))
+        found = run_graph(model, noisy=noisy)
+        for output, value in zip(("denoised", "logits"), expected, strict=True):
+            assert (value is None) == (output not in found)
+            if value is not None:
+                np.testing.assert_allclose(found[output], value.numpy(), rtol=1e-4, atol=1e-4)
+
+
+def test_an_identity_is_part_of_its_convolution() -> None:
+    """Nothing but one convolution and one activation is left of a residual convolution."""
+    architecture = joint(encoder_depths=(2, 2), decoder_depths=(1,), join="concatenate")
+    model = write_graph(architecture, random_weights(architecture, seed=0))
+    operators = [node.op_type for node in model.graph.node if ".levels." in node.name]
+    # Two stems, four residual convolutions and one that mixes; two upsamplings without activation.
+    assert sorted(set(operators)) == ["Concat", "Conv", "DepthToSpace", "Relu"]
+    assert (operators.count("Conv"), operators.count("Relu")) == (9, 7)
+
+
+def test_a_gate_cuts_the_padded_image_once() -> None:
+    """The image and its gate are cut out at the size of the noisy image, without another crop."""
+    architecture = joint(gated=True)
+    model = write_graph(architecture, random_weights(architecture, seed=0), outputs=["denoised"])
+    operators = [node.op_type for node in model.graph.node if node.name.startswith("gate")]
+    assert sorted(operators) == ["Add", "Concat", "Concat", "Mul", "Sigmoid", "Slice", "Slice"]
+    assert not [node for node in model.graph.node if node.name.startswith("crop")]
 
 
 def upsampling_by(kind: str) -> Architecture:

@@ -1,9 +1,19 @@
 """What every block owes: shape, gradients, save and load, both strides, odd sizes."""
 
 import pytest
+import safetensors.torch
 import torch
 
-from tapetum.arch.spec import Block, Conv, InvertedResidual, MaxPool, size_after
+from tapetum.arch.spec import (
+    Block,
+    Conv,
+    Downsample,
+    FusedInvertedResidual,
+    InvertedResidual,
+    MaxPool,
+    ResidualConv,
+    size_after,
+)
 from tapetum.nn.blocks import SqueezeExcite
 from tapetum.nn.build import build_block
 
@@ -25,7 +35,30 @@ BLOCKS: list[Block] = [
             norm=norm,
             activation="silu",
         ),
+        FusedInvertedResidual(
+            in_channels=4, hidden_channels=10, out_channels=4, stride_px=stride_px, norm=norm
+        ),
+        FusedInvertedResidual(
+            in_channels=4,
+            hidden_channels=10,
+            out_channels=5,
+            squeeze_channels=3,
+            kernel_px=5,
+            stride_px=stride_px,
+            norm=norm,
+            activation="hard_swish",
+        ),
     )
+]
+BLOCKS += [
+    Downsample(in_channels=4, out_channels=6, kernel_px=kernel_px, norm=norm)
+    for kernel_px in (2, 4)
+    for norm in ("batch", "group", "none")
+]
+BLOCKS += [
+    ResidualConv(channels=4, kernel_px=kernel_px, norm=norm, activation=activation)
+    for kernel_px, activation in ((1, "relu"), (3, "hard_swish"), (5, "silu"))
+    for norm in ("batch", "none")
 ]
 
 
@@ -51,16 +84,17 @@ def test_every_parameter_gets_a_finite_gradient(block: Block) -> None:
 
 @pytest.mark.parametrize("block", BLOCKS, ids=str)
 def test_loaded_weights_give_the_same_output(block: Block) -> None:
-    """State that is saved and loaded elsewhere changes nothing."""
+    """State that is saved to a file and loaded elsewhere changes nothing."""
     one, two = build_block(block).eval(), build_block(block).eval()
-    two.load_state_dict(one.state_dict())
+    two.load_state_dict(safetensors.torch.load(safetensors.torch.save(one.state_dict())))
     image = torch.rand(1, 4, 9, 9)
     assert torch.equal(one(image), two(image))
 
 
-def test_a_silent_inverted_residual_is_the_identity() -> None:
+@pytest.mark.parametrize("kind", [InvertedResidual, FusedInvertedResidual])
+def test_a_silent_inverted_residual_is_the_identity(kind: type[InvertedResidual]) -> None:
     """With a projection of nothing, the input comes through unchanged."""
-    block = InvertedResidual(in_channels=4, hidden_channels=8, out_channels=4, norm="none")
+    block = kind(in_channels=4, hidden_channels=8, out_channels=4, norm="none")
     module = build_block(block)
     with torch.no_grad():
         for parameter in module.project.parameters():
@@ -86,3 +120,33 @@ def test_a_squeeze_and_excitation_multiplies_whole_channels() -> None:
     ratio = SqueezeExcite(5, 2, activation="relu")(x) / x
     assert torch.allclose(ratio, ratio[..., :1, :1].expand_as(ratio))
     assert ((ratio > 0) & (ratio < 1)).all()
+
+
+@pytest.mark.parametrize("channels", [4, 16])
+def test_a_residual_convolution_adds_its_input_before_the_activation(channels: int) -> None:
+    """In training too, with either kernel of the batch norm, and leaves its input as it was."""
+    module = build_block(ResidualConv(channels=channels))
+    x = torch.randn(2, channels, 6, 5).contiguous(memory_format=torch.channels_last)
+    before = x.clone()
+    filtered = torch.nn.functional.batch_norm(
+        module.filter.conv(x), None, None, module.filter.norm.weight, training=True
+    )
+    torch.testing.assert_close(module(x), (x + filtered).relu())
+    assert torch.equal(x, before)
+
+
+def test_a_kernel_of_2_px_reads_each_place_once() -> None:
+    """Every place of the input changes one place of the output, that of its own cell."""
+    module = build_block(Downsample(in_channels=1, out_channels=1, norm="none", activation="none"))
+    influence = torch.autograd.functional.jacobian(module, torch.rand(1, 1, 4, 6))[0, 0, :, :, 0, 0]
+    for row, column in torch.cartesian_prod(torch.arange(4), torch.arange(6)).tolist():
+        changed = influence[:, :, row, column].nonzero().tolist()
+        assert changed == [[row // 2, column // 2]]
+
+
+def test_a_kernel_of_4_px_reads_one_place_around_its_cell() -> None:
+    """Its margin of 1 px lies on both sides."""
+    block = Downsample(in_channels=1, out_channels=1, kernel_px=4, norm="none", activation="none")
+    influence = torch.autograd.functional.jacobian(build_block(block), torch.rand(1, 1, 8, 8))
+    read = influence[0, 0, 1, 2, 0, 0].nonzero()
+    assert (read.amin(0).tolist(), read.amax(0).tolist()) == ([1, 3], [4, 6])

@@ -3,10 +3,12 @@
 import pytest
 import torch
 
+from drawn_shapes import draw_architecture, joint, trained
 from tapetum.arch import architecture_names, find_architecture
 from tapetum.errors import InputError
 from tapetum.nn import Network, build
 from tapetum.nn.network import pad_to_stride
+from tapetum.nn.unet import DecoderLevel
 
 SMALL = [
     name for name in architecture_names() if "baseline" not in name and name != "unet-original"
@@ -119,3 +121,76 @@ def test_the_label_alone_is_that_of_the_whole_network() -> None:
         noisy = torch.rand(2, 1, 33, 40)
         with torch.no_grad():
             torch.testing.assert_close(network.label(noisy), network(noisy).logits)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_every_parameter_of_a_drawn_network_learns(seed: int) -> None:
+    """With any block, joint, gate and branch; odd sizes included."""
+    network = build(draw_architecture(seed), seed=0)
+    outputs = network(torch.rand(3, network.architecture.image_channels, 37, 50))
+    sum(output.square().mean() for output in outputs if output is not None).backward()
+    for path, parameter in network.named_parameters():
+        assert parameter.grad is not None, path
+        assert parameter.grad.isfinite().all(), path
+
+
+@pytest.mark.parametrize("stem", ["half", "full"])
+@pytest.mark.parametrize(("gate", "share"), [(-100.0, 0.0), (0.0, 0.5), (100.0, 1.0)])
+def test_the_gate_adds_its_share_of_the_noisy_image(stem: str, gate: float, share: float) -> None:
+    """The image is what the other channels say, and the noisy one as far as the gate opens."""
+    network = build(joint(stem=stem, up="transposed_conv"), seed=0).eval()
+    last = network.decoder.levels[-1].up if stem == "half" else network.decoder.output.conv
+    with torch.no_grad():
+        last.weight.zero_()
+        last.bias.copy_(torch.tensor([0.1, 0.2, 0.3, gate]))
+        noisy = torch.rand(2, 3, 13, 18)
+        image = network(noisy).image
+    torch.testing.assert_close(image, torch.tensor([0.1, 0.2, 0.3])[:, None, None] + share * noisy)
+
+
+@pytest.mark.parametrize("join", ["add", "concatenate"])
+def test_a_level_joins_both_maps(join: str) -> None:
+    """One sum, or one map behind the other."""
+    level = DecoderLevel(
+        torch.nn.Upsample(scale_factor=2), torch.nn.Sequential(), skip_level=1, join=join
+    )
+    x, skip = torch.rand(1, 2, 3, 4), torch.rand(1, 2, 6, 8)
+    expected = level.up(x) + skip if join == "add" else torch.cat([level.up(x), skip], dim=1)
+    assert torch.equal(level(x, [torch.zeros(0), skip]), expected)
+
+
+@pytest.mark.parametrize("stem", ["half", "full"])
+@pytest.mark.parametrize("up", ["pixel_shuffle", "transposed_conv", "nearest_conv"])
+def test_the_first_images_are_small(stem: str, up: str) -> None:
+    """Whichever layer makes the image begins at a tenth of the size of the others."""
+    decoder = build(joint(stem=stem, up=up, widths=(32, 64)), seed=0).decoder
+    weights = [value for name, value in decoder.named_parameters() if name.endswith("weight")]
+    first, last = (weight.std() * weight[0].numel() ** 0.5 for weight in (weights[0], weights[-1]))
+    assert last < 0.25 * first
+
+
+def test_the_label_alone_skips_the_decoder_of_a_drawn_network() -> None:
+    """The label does not depend on it."""
+    network = trained(joint())
+    noisy = torch.rand(2, 3, 33, 40)
+    with torch.no_grad():
+        expected = network(noisy).logits
+        network.decoder = None
+        torch.testing.assert_close(network.label(noisy), expected)
+
+
+@pytest.mark.parametrize("gated", [True, False])
+def test_a_training_step_keeps_the_channels_last(gated: bool) -> None:
+    """No layer in between converts the layout, and a gated image has the type of the noisy one."""
+    network = build(joint(gated=gated), seed=0).to(memory_format=torch.channels_last)
+    noisy = torch.rand(2, 3, 32, 32).contiguous(memory_format=torch.channels_last)
+    layouts = []
+    for module in network.modules():
+        module.register_forward_hook(lambda _module, _inputs, output: layouts.append(output))
+    with torch.autocast("cpu", torch.bfloat16):
+        image = network(noisy).image
+    maps = [value for value in (*layouts, image) if isinstance(value, torch.Tensor)]
+    maps = [value for value in maps if value.dim() == 4 and value.shape[1] > 1]
+    assert len(maps) > 10
+    assert all(value.is_contiguous(memory_format=torch.channels_last) for value in maps)
+    assert image.dtype == (torch.float32 if gated else torch.bfloat16)

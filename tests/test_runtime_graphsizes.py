@@ -11,6 +11,7 @@ import pytest
 from onnx import numpy_helper
 from onnx.helper import make_node
 
+from drawn_shapes import draw_architecture
 from tapetum.arch import Architecture, architecture_names, find_architecture
 from tapetum.arch.spaces import Frame, find_space, space_names
 from tapetum.errors import InputError, PackageError
@@ -141,10 +142,11 @@ def of_spaces() -> list[Architecture]:
     return [space.architecture(space.random_of_any_size(generator)) for space in spaces]
 
 
-def test_the_graphs_of_every_space_pass() -> None:
+def test_the_graphs_of_every_space_and_shape_pass() -> None:
     """Whatever a search finds is within the limits by a wide margin, and foreseen as a whole."""
     named = [find_architecture(name, num_classes=3) for name in architecture_names()[:12]]
-    for architecture in (*of_spaces(), *named):
+    drawn = [draw_architecture(seed) for seed in range(20)]
+    for architecture in (*of_spaces(), *named, *drawn):
         graph = write_graph(architecture, random_weights(architecture, seed=0))
         assert list(size_faults(architecture, graph)) == []
 

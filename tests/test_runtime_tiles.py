@@ -6,11 +6,13 @@ import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
+from drawn_shapes import joint
 from tapetum.arch.spec import (
     Architecture,
     Conv,
     Decoder,
     DecoderLevel,
+    FusedInvertedResidual,
     InvertedResidual,
     Level,
     TransposedConv,
@@ -140,6 +142,44 @@ def test_the_halo_holds_all_that_a_pixel_changes(name: str) -> None:
     assert np.abs(changed - centre).max() <= halo
 
 
+@pytest.mark.parametrize("operator", ["residual_conv", "conv", "fused", "mbconv"])
+@pytest.mark.parametrize(
+    "joints",
+    [
+        {"stem": "half", "down": "strided_conv", "up": "pixel_shuffle", "join": "add"},
+        {"stem": "full", "down": "max_pool", "up": "nearest_conv", "join": "concatenate"},
+        {
+            "stem": "half",
+            "down": "max_pool",
+            "up": "transposed_conv",
+            "join": "add",
+            "gated": False,
+        },
+    ],
+    ids=str,
+)
+def test_tiles_of_every_block_and_joint_equal_the_whole(
+    operator: str, joints: dict[str, object]
+) -> None:
+    """A large image is the same in pieces, with a halo of the reach that the layers have."""
+    architecture = joint(
+        operator=operator,
+        widths=(4, 6, 8),
+        encoder_depths=(1, 1, 1),
+        decoder_depths=(1, 1),
+        **joints,
+    )
+    halo = halo_px(architecture)
+    assert halo is not None
+    model = write_graph(architecture, random_weights(architecture, seed=0), outputs=["denoised"])
+    session = GraphSession(model.SerializeToString(), threads=1)
+    pixels = np.random.default_rng(1).random((3, 2 * halo + 70, 3 * halo + 41), dtype=np.float32)
+    whole = session.run(["denoised"], {"noisy": pixels[np.newaxis]})[0][0]
+    limits = Limits(halo, architecture.stride_px, (2 * halo + 40) ** 2)
+    assert len(plan_tiles(*pixels.shape[1:], limits)) > 3
+    np.testing.assert_allclose(run_tiled(session, pixels, limits), whole, atol=1e-4)
+
+
 def test_a_network_that_sees_all_places_has_no_halo() -> None:
     """Where a layer normalises over the whole image, or only it gets a label, there is none."""
     plain = Conv(in_channels=4, out_channels=4)
@@ -148,6 +188,7 @@ def test_a_network_that_sees_all_places_has_no_halo() -> None:
         plain,
         Conv(in_channels=4, out_channels=4, norm="group"),
         InvertedResidual(in_channels=4, hidden_channels=4, out_channels=4, squeeze_channels=2),
+        FusedInvertedResidual(in_channels=4, hidden_channels=4, out_channels=4, squeeze_channels=2),
     ):
         for first, last in ((block, plain), (plain, block)):
             denoiser = Architecture(

@@ -1,0 +1,77 @@
+"""Laws of the shapes: they describe valid networks, and the plain one of the paper among them."""
+
+import pytest
+from pydantic import ValidationError
+
+from drawn_shapes import draw_architecture, draw_shape, joint
+from tapetum.arch import Architecture, Branch, Shape, find_architecture
+from tapetum.arch.spec import Conv, FusedInvertedResidual, level_channels
+
+
+def test_the_network_of_the_paper_is_a_shape() -> None:
+    """Full resolution, two convolutions a level, maxima, transposed and concatenated."""
+    network = find_architecture("dc-net-medium-integrated", channels=3, num_classes=7, boxes=False)
+    shape = Shape(
+        widths=(16, 32, 64, 128),
+        encoder_depths=(1, 1, 1, 1),
+        decoder_depths=(2, 2, 2),
+        operator="conv",
+        stem="full",
+        down="max_pool",
+        up="transposed_conv",
+        join="concatenate",
+        gated=False,
+        branch=Branch(operator="mbconv", widths=(256, 512)),
+    )
+    assert shape.architecture(network.name, image_channels=3, num_classes=7) == network
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_a_shape_gives_a_network_of_its_widths_and_stride(seed: int) -> None:
+    """Levels, stride and kind follow from the numbers; JSON gives both back."""
+    shape, network = draw_shape(seed), draw_architecture(seed)
+    assert tuple(level_channels(network)) == shape.widths
+    assert network.stride_px == shape.stride_px
+    assert network.kind == ("denoiser" if network.num_classes is None else "integrated")
+    assert Shape.from_json(shape.to_json(), source="memory") == shape
+    assert Architecture.from_json(network.to_json(), source="memory") == network
+
+
+def test_a_deeper_shape_has_more_blocks() -> None:
+    """Depths count the blocks after a change of size, 0 included."""
+    shallow = joint(encoder_depths=(0, 0), decoder_depths=(0,))
+    deep = joint(encoder_depths=(2, 3), decoder_depths=(4,))
+    blocks = [[len(level.blocks) for level in network.encoder] for network in (shallow, deep)]
+    assert blocks == [[1, 1], [3, 4]]
+    assert [len(level.blocks) for level in deep.decoder.levels] == [4, 0]
+    assert [len(level.blocks) for level in shallow.decoder.levels] == [0, 0]
+
+
+def test_a_narrow_expansion_keeps_a_channel() -> None:
+    """No block is without channels inside."""
+    block = joint(operator="fused", expansion=0.01).encoder[0].blocks[1]
+    assert isinstance(block, FusedInvertedResidual)
+    assert block.hidden_channels == 1
+
+
+def test_only_a_full_stem_needs_an_output_layer() -> None:
+    """At half resolution the last upsampling returns the image and its gate."""
+    half, full = joint(stem="half").decoder, joint(stem="full").decoder
+    assert half.output is None
+    assert half.levels[-1].up.out_channels == 4
+    assert full.output == Conv(
+        in_channels=6, out_channels=4, kernel_px=1, norm="none", activation="none"
+    )
+
+
+@pytest.mark.parametrize(
+    ("numbers", "fault"),
+    [
+        ({"encoder_depths": (1,)}, "2 levels need 2 encoder depths and 1 decoder depths"),
+        ({"squeezes": True}, "a residual_conv block has no squeeze-and-excitation"),
+    ],
+)
+def test_contradictions_are_refused(numbers: dict[str, object], fault: str) -> None:
+    """Each in one sentence."""
+    with pytest.raises(ValidationError, match=fault):
+        joint(**numbers)
