@@ -19,7 +19,7 @@ from tapetum.formats import pack
 from tapetum.images import DecodedImage, read_image
 from tapetum.nn import build
 from tapetum.noise import Gaussian
-from tapetum.runtime import Package, Predictor, Preparation, bulk, write_package
+from tapetum.runtime import Manifest, Package, Predictor, Preparation, bulk, write_package
 
 SIZE_PX = 24
 CLASSES = ("bright", "dark", "striped")
@@ -67,7 +67,10 @@ def packed(
     architecture = find_architecture(name, channels=channels, num_classes=3, boxes=False)
     network = build(architecture, seed=3).eval()
     preparation = Preparation(size_px=SIZE_PX, channels=channels, resize=resize)
-    return pack(network, size_px=SIZE_PX, preparation=preparation, class_names=CLASSES)
+    manifest = Manifest.of(
+        architecture, size_px=SIZE_PX, preparation=preparation, class_names=CLASSES
+    )
+    return pack(network, manifest)
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -161,9 +164,13 @@ def test_predict_and_evaluate_agree_on_boxes(tmp_path: Path) -> None:
     network = build(
         find_architecture("dc-net-reduced-integrated", channels=1, num_classes=3), seed=3
     )
-    package = pack(
-        network.eval(), size_px=32, preparation=dataset.info.preparation, class_names=CLASSES
+    manifest = Manifest.of(
+        network.architecture,
+        size_px=32,
+        preparation=dataset.info.preparation,
+        class_names=CLASSES,
     )
+    package = pack(network.eval(), manifest)
     row = score(PackageSubject(package, threads=1), dataset, [Gaussian(sigma=0)]).rows[0]
     predictor = Predictor(package, threads=1)
     right, psnr_db = [], []

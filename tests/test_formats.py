@@ -11,7 +11,7 @@ from tapetum.errors import PackageError
 from tapetum.formats import Parity, export_network, measure_parity
 from tapetum.graph import write_graph
 from tapetum.nn import Network, build
-from tapetum.runtime import GraphSession, Predictor, open_package
+from tapetum.runtime import GraphSession, Manifest, Predictor, open_package
 from tapetum.scores import ScoreRow, Scores
 
 
@@ -28,7 +28,8 @@ def test_what_ships_does_what_was_trained(name: str, boxes: bool, tmp_path: Path
     """The package gives the network's own denoised image."""
     network = network_of(name, boxes=boxes)
     classes = [str(digit) for digit in range(10)] if network.classifier else []
-    exported = export_network(network, tmp_path / "p.tapetum", size_px=64, class_names=classes)
+    manifest = Manifest.of(network.architecture, size_px=64, class_names=classes)
+    exported = export_network(network, tmp_path / "p.tapetum", manifest)
     assert exported.parity.worst <= 1e-4
     predictor = Predictor.open(tmp_path / "p.tapetum", mode="image")
     image = np.random.default_rng(0).random((60, 50), dtype=np.float32)
@@ -47,7 +48,9 @@ def test_the_card_tells_people_what_it_is(tmp_path: Path) -> None:
     """Size, border, scores and commands are in the text."""
     row = ScoreRow(title="gaussian 0.2", noise=None, num_images=4, psnr_db=30.125, accuracy=0.5)
     scores = Scores(protocol="camera", seed=0, source="four", rows=(row,), mean=row)
-    export_network(network_of("unet-s"), tmp_path / "p.tapetum", size_px=64, scores=scores)
+    network = network_of("unet-s")
+    manifest = Manifest.of(network.architecture, size_px=64, scores=scores)
+    export_network(network, tmp_path / "p.tapetum", manifest)
     card = open_package(tmp_path / "p.tapetum").card
     assert "36,618 parameters" in card
     assert "| gaussian 0.2 | - | 30.12 | - | - | 50.0 | - | - |" in card
@@ -96,24 +99,27 @@ def test_what_is_not_a_number_is_no_parity() -> None:
 def test_an_older_package_is_not_replaced_unasked(tmp_path: Path) -> None:
     """The old file stays as it was until overwriting is allowed."""
     path = tmp_path / "p.tapetum"
-    export_network(network_of("unet-s"), path, size_px=64)
+    network = network_of("unet-s")
+    large, small = (Manifest.of(network.architecture, size_px=size_px) for size_px in (64, 32))
+    export_network(network, path, large)
     before = path.read_bytes()
     with pytest.raises(PackageError, match="exists already"):
-        export_network(network_of("unet-s"), path, size_px=32)
+        export_network(network, path, small)
     assert path.read_bytes() == before
-    export_network(network_of("unet-s"), path, size_px=32, overwrite=True)
+    export_network(network, path, small, overwrite=True)
     assert path.read_bytes() != before
 
 
 def test_the_ending_decides_what_is_written(tmp_path: Path) -> None:
     """``.onnx`` gets a graph that any runtime opens; an unknown ending is refused at once."""
     network = network_of("unet-s")
-    exported = export_network(network, tmp_path / "p.onnx", size_px=32)
+    manifest = Manifest.of(network.architecture, size_px=32)
+    exported = export_network(network, tmp_path / "p.onnx", manifest)
     assert exported.size_bytes == (tmp_path / "p.onnx").stat().st_size
     assert GraphSession((tmp_path / "p.onnx").read_bytes()).output_names == ("denoised",)
     with pytest.raises(PackageError, match="exists already"):
-        export_network(network, tmp_path / "p.onnx", size_px=32)
-    export_network(network, tmp_path / "p.onnx", size_px=32, overwrite=True)
+        export_network(network, tmp_path / "p.onnx", manifest)
+    export_network(network, tmp_path / "p.onnx", manifest, overwrite=True)
     with pytest.raises(PackageError, match=r"ends in .tapetum or .onnx, not in .zip"):
-        export_network(network, tmp_path / "p.zip", size_px=32)
+        export_network(network, tmp_path / "p.zip", manifest)
     assert [entry.name for entry in tmp_path.iterdir()] == ["p.onnx"]

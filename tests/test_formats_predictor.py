@@ -11,7 +11,7 @@ from tapetum.arch import find_architecture
 from tapetum.errors import PackageError
 from tapetum.formats import Parity, export_network, package
 from tapetum.nn import Network, build
-from tapetum.runtime import open_package
+from tapetum.runtime import Manifest, open_package
 from tapetum.runtime.network import PackagedNetwork
 
 
@@ -32,7 +32,9 @@ def test_the_bytes_that_were_measured_are_shipped(
         return measure(network, graph_bytes, size_px=size_px)
 
     monkeypatch.setattr(package, "measure_parity", recorded)
-    export_network(network_of("unet-s"), tmp_path / "p.tapetum", size_px=32)
+    network = network_of("unet-s")
+    manifest = Manifest.of(network.architecture, size_px=32)
+    export_network(network, tmp_path / "p.tapetum", manifest)
     shipped = open_package(tmp_path / "p.tapetum").graph_bytes
     graphs = [onnx.load_model_from_string(content).graph for content in (*measured, shipped)]
     assert graphs[0] == graphs[1]
@@ -60,9 +62,8 @@ def test_a_package_that_answers_otherwise_is_not_left(
     monkeypatch.setattr(PackagedNetwork, "run", corrupted)
     network = network_of(name)
     classes = [str(digit) for digit in range(10)] if network.classifier else []
+    manifest = Manifest.of(network.architecture, size_px=32, class_names=classes)
     with pytest.raises(PackageError, match="differs from the network"):
-        export_network(
-            network, tmp_path / "p.tapetum", size_px=32, class_names=classes, overwrite=True
-        )
+        export_network(network, tmp_path / "p.tapetum", manifest, overwrite=True)
     left = {entry.name: entry.read_bytes() for entry in tmp_path.iterdir()}
     assert left == ({} if is_new else {"p.tapetum": b"older"})

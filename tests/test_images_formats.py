@@ -110,7 +110,7 @@ def test_lossless_files_return_every_value(
 def test_header_says_what_decoding_finds(
     suffix: str, mode: str, depth: int, has_alpha: bool, num_frames: int, tmp_path: Path
 ) -> None:
-    """Size, frames, mode, depth and alpha are known before an image is decoded."""
+    """Size, frames, mode, depth and alpha are known before decoding; the file type is kept."""
     path = tmp_path / f"x{suffix}"
     given = (drawn(mode, depth, has_alpha, seed) for seed in range(num_frames))
     write_frames(path, given, num_frames=num_frames)
@@ -119,16 +119,6 @@ def test_header_says_what_decoding_finds(
     mode = "rgb" if suffix == ".webp" else mode  # which has no grey
     assert (facts.mode, facts.bit_depth, facts.has_alpha) == (mode, depth, has_alpha)
     assert looks_like_image(path)
-
-
-@pytest.mark.parametrize(("suffix", "mode", "depth", "has_alpha", "num_frames"), KINDS)
-def test_a_file_type_is_kept(
-    suffix: str, mode: str, depth: int, has_alpha: bool, num_frames: int, tmp_path: Path
-) -> None:
-    """An image that was read from a file is written as the same kind of file."""
-    path = tmp_path / f"x{suffix}"
-    given = (drawn(mode, depth, has_alpha, seed) for seed in range(num_frames))
-    write_frames(path, given, num_frames=num_frames)
     assert output_format(read_image(path), suffix=suffix, num_frames=num_frames).suffix == suffix
 
 

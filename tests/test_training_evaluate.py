@@ -12,7 +12,7 @@ from tapetum.formats import pack
 from tapetum.images import DecodedImage
 from tapetum.nn import build
 from tapetum.noise import Gaussian
-from tapetum.runtime import Preparation
+from tapetum.runtime import Manifest, Preparation
 from tapetum.training import RUNS, NetworkSubject, load_network, network_predict
 from tiny_training import SIZE_PX, TINY_DATA, Squares, tiny_architecture, tiny_train
 
@@ -31,7 +31,10 @@ def test_a_network_and_its_package_score_alike(with_boxes: bool) -> None:
     how = preparation(boxes=with_boxes)
     images = Squares(6, with_boxes=with_boxes)
     dataset = Dataset(images, images, TINY_DATA)
-    package = pack(network, size_px=SIZE_PX, preparation=how, class_names=Squares.class_names)
+    manifest = Manifest.of(
+        network.architecture, size_px=SIZE_PX, preparation=how, class_names=Squares.class_names
+    )
+    package = pack(network, manifest)
     one, two = (
         score(subject, dataset, LEVELS)
         for subject in (NetworkSubject(network, how), PackageSubject(package, threads=1))

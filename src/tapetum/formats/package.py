@@ -4,7 +4,6 @@ The bytes of the graph run in ONNX Runtime against the trained network. The pack
 a temporary name, opened as by a user, and compared once more. Only then does it get its name.
 """
 
-from collections.abc import Iterable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -22,12 +21,9 @@ from tapetum.runtime import (
     Manifest,
     Package,
     Predictor,
-    Preparation,
-    Split,
     open_package,
     write_package,
 )
-from tapetum.scores import Scores
 
 __all__ = ["Exported", "export_network", "pack"]
 
@@ -49,15 +45,8 @@ class Exported(Record):
 def export_network(
     network: Network,
     out: Path,
+    manifest: Manifest,
     *,
-    size_px: int,
-    preparation: Preparation | None = None,
-    typical_px: tuple[int, int] | None = None,
-    threads: int | None = None,
-    split: Split | None = None,
-    class_names: Iterable[str] = (),
-    provenance: Record | None = None,
-    scores: Scores | None = None,
     latency: str = "",
     overwrite: bool = False,
 ) -> Exported:
@@ -66,15 +55,7 @@ def export_network(
     Args:
         network: The network, in evaluation mode, on the CPU.
         out: The file; its ending, ``.tapetum`` or ``.onnx``, decides what is written.
-        size_px: Height and width of the training images.
-        preparation: How an image becomes the input of the network; by default labelled images are
-            stretched to ``size_px``.
-        typical_px: Height and width of a typical image file of the training.
-        threads: Inference threads that a latency budget holds for; None without one.
-        split: How the folder of the training was divided.
-        class_names: The name of each logit.
-        provenance: Provenance of the training.
-        scores: Scores of the network.
+        manifest: The description of the network; its parity is measured here.
         latency: A sentence on the latency of the network, for the card.
         overwrite: Whether a file of that name may be replaced.
 
@@ -82,24 +63,12 @@ def export_network(
         PackageError: ``out`` exists or has another ending, or the graph does not do what the
             network does.
     """
-    is_plain = _is_plain(out, overwrite=overwrite)
+    is_plain, size_px = _is_plain(out, overwrite=overwrite), manifest.size_px
     with hold_name(out):
-        architecture = network.architecture
         graph_bytes = _graph_of(network)
         parity = measure_parity(network, graph_bytes, size_px=size_px)
-        parity.require(architecture.name)
-        manifest = Manifest.of(
-            architecture,
-            size_px=size_px,
-            preparation=preparation,
-            typical_px=typical_px,
-            threads=threads,
-            split=split,
-            class_names=class_names,
-            provenance=provenance,
-            scores=scores,
-            parity=parity.model_dump(mode="json"),
-        )
+        parity.require(network.architecture.name)
+        manifest = manifest.model_copy(update={"parity": parity.model_dump(mode="json")})
         with TemporaryDirectory() as folder:
             package = Path(folder) / "model.tapetum" if is_plain else out
             write_package(
@@ -115,20 +84,15 @@ def export_network(
         return Exported(path=str(out), size_bytes=out.stat().st_size, parity=parity)
 
 
-def pack(
-    network: Network,
-    *,
-    size_px: int,
-    preparation: Preparation | None = None,
-    class_names: Iterable[str] = (),
-) -> Package:
-    """Return the package of a network without writing a file; the arguments are as above.
+def pack(network: Network, manifest: Manifest) -> Package:
+    """Return the package of a network without writing a file.
 
     Its graph is that of the file, to the bit, so that both make the same predictions.
+
+    Args:
+        network: The network, in evaluation mode, on the CPU.
+        manifest: The description of the network.
     """
-    manifest = Manifest.of(
-        network.architecture, size_px=size_px, preparation=preparation, class_names=class_names
-    )
     return Package(manifest, _graph_of(network), card="")
 
 

@@ -6,6 +6,7 @@ from tapetum.evaluation import PackageSubject, Subject
 from tapetum.formats import Exported, export_network, pack
 from tapetum.nn import Network, TrainableNetwork
 from tapetum.records import as_path
+from tapetum.runtime import Manifest
 from tapetum.training import RUNS, NetworkSubject, load_network
 
 __all__ = ["export", "export_run", "subject_of_run"]
@@ -55,24 +56,21 @@ def export_run(
         overwrite: Whether to replace an existing file.
     """
     folder = RUNS.open(path)
-    result = folder.result()
-    split = folder.request.data.split
+    data, result = folder.request.data, folder.result()
     network = load_network(path)
     assert isinstance(network, Network)  # noqa: S101  (built from the run's architecture)
-    return export_network(
-        network,
-        out,
-        size_px=folder.request.data.size_px,
-        preparation=folder.request.data.preparation,
-        typical_px=folder.request.data.typical_px,
+    manifest = Manifest.of(
+        network.architecture,
+        size_px=data.size_px,
+        preparation=data.preparation,
+        typical_px=data.typical_px,
         threads=threads,
-        split=None if split is None else split.model_copy(update={"labels": None}),  # a path
+        split=data.split and data.split.model_copy(update={"labels": None}),  # a path
         class_names=folder.request.class_names,
         provenance=result.provenance,
         scores=result.scores,
-        latency=latency,
-        overwrite=overwrite,
     )
+    return export_network(network, out, manifest, latency=latency, overwrite=overwrite)
 
 
 def subject_of_run(
@@ -88,13 +86,12 @@ def subject_of_run(
     """
     request = RUNS.open(path).request
     loaded = load_network(path, network=network)
-    preparation = request.data.preparation
     if not isinstance(loaded, Network):
-        return NetworkSubject(loaded, preparation)
-    package = pack(
-        loaded,
+        return NetworkSubject(loaded, request.data.preparation)
+    manifest = Manifest.of(
+        loaded.architecture,
         size_px=request.data.size_px,
-        preparation=preparation,
+        preparation=request.data.preparation,
         class_names=request.class_names,
     )
-    return PackageSubject(package, threads=threads)
+    return PackageSubject(pack(loaded, manifest), threads=threads)

@@ -12,7 +12,7 @@ The denoised image and the labels of boxes are then the same as for the whole im
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any, BinaryIO, Literal, NamedTuple, Self
+from typing import Annotated, Any, BinaryIO, Literal, NamedTuple, Self, TypedDict, Unpack
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -48,8 +48,20 @@ _ARENA_FACTOR = 2.0
 _Floats = NDArray[np.float32]
 
 
+class PredictorOptions(TypedDict, total=False):
+    """The options of :class:`Predictor`, for those that pass them on."""
+
+    threads: int | None
+    mode: Mode
+    memory_mib: int
+    max_pixels: int | None
+    provider: str
+    top_k: int | None
+    reject_below: float
+
+
 class _Options(Record):
-    """The arguments of a predictor beside its package."""
+    """The same with their ranges; a pickled predictor keeps them."""
 
     threads: PositiveInt | None
     mode: Mode
@@ -142,34 +154,19 @@ class Predictor:
         self._network.session(self.outputs)  # its faults are found now, not at the first image
 
     @classmethod
-    def open(
-        cls,
-        path: Path | str,
-        *,
-        threads: int | None = None,
-        mode: Mode = "both",
-        memory_mib: int = 1024,
-        max_pixels: int | None = None,
-        provider: str = "cpu",
-        top_k: int | None = None,
-        reject_below: float = 0.0,
-    ) -> Self:
-        """Open and check a ``.tapetum`` file; the arguments are those of the class.
+    def open(cls, path: Path | str, **options: Unpack[PredictorOptions]) -> Self:
+        """Open and check a ``.tapetum`` file.
+
+        Args:
+            path: The file.
+            options: As for the class: ``threads``, ``mode``, ``memory_mib``, ``max_pixels``,
+                ``provider``, ``top_k`` and ``reject_below``.
 
         Raises:
             PackageError: The file is not a complete package that this version can run.
             InputError: As for the class.
         """
-        return cls(
-            open_package(path),
-            threads=threads,
-            mode=mode,
-            memory_mib=memory_mib,
-            max_pixels=max_pixels,
-            provider=provider,
-            top_k=top_k,
-            reject_below=reject_below,
-        )
+        return cls(open_package(path), **options)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _opened_again, (type(self), self._package, self._options.model_dump())
