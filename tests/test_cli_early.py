@@ -11,12 +11,14 @@ import pytest
 from typer.testing import CliRunner
 
 from tapetum.cli.app import app
-from tapetum.jobs.early import FIT, RUN, SEARCH
+from tapetum.jobs.early import FIT, RECIPES, RUN, SEARCH, SEARCH_RECIPES
 from tapetum.jobs.fitting import FIT as FITS
 from tapetum.latency import LatencyTable
 from tapetum.records import FolderKind
+from tapetum.search import recipe as searching
 from tapetum.search.result import SEARCHES
 from tapetum.training import RUNS
+from tapetum.training import recipe as training
 from test_cli import photos
 from tiny_search import tiny_table
 
@@ -49,6 +51,10 @@ REFUSED = {
     "already contains a run": train(out="{run}"),
     "is not the folder of a run, so it is left alone": train(out="{photos}"),
     "noise": [*train(), "--noise", "gauss"],
+    "no recipe is called 'publish'; did you mean 'published'?": [*train(), "--recipe", "publish"],
+    "no search recipe is called 'tfnas'": [*SEARCH_IT, "1000", "--recipe", "tfnas"],
+    "no search recipe is called 'fast'": [*FIT_IT, "3", "--search-recipe", "fast"],
+    "cannot read mine.json": [*train(), "--recipe", "mine.json"],
     "below 16 px": [*train(), "--size", "2"],
     "a target of 0.0 ms makes no sense": [*FIT_IT, "0"],
     "no network of": [*SEARCH_IT, "1e-9"],
@@ -92,6 +98,12 @@ def test_folders_have_the_same_names_early(
     assert (early.name, early.command) == (kind.name, kind.command)
     formats = [one.request_type.model_fields["format"].default for one in (early, kind)]
     assert formats[0] == formats[1]
+
+
+def test_recipes_have_the_same_names_early() -> None:
+    """No recipe is refused that the job would take."""
+    for early, late in ((RECIPES, training.RECIPES), (SEARCH_RECIPES, searching.SEARCH_RECIPES)):
+        assert list(early) == [recipe.name for recipe in late]
 
 
 @pytest.mark.parametrize(

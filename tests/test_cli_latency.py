@@ -3,6 +3,7 @@
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -217,6 +218,27 @@ def test_a_target_is_compared_with_the_median(
     answered = run(*command, "--json")
     assert answered.exit_code == code
     assert json.loads(answered.stdout)["keeps_target"] == (code == 0)
+
+
+@pytest.mark.parametrize(("dense_ms", "is_busy"), [(1, False), (10_000, True)])
+def test_a_share_above_the_peak_has_its_reason(
+    folder: Path, dense_ms: int, is_busy: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No network exceeds the peak of the machine, so the peak was measured while it was busy."""
+    clock = [0]
+    monkeypatch.setattr("tapetum.latency.timing.time.perf_counter_ns", lambda: clock[0])
+
+    def scripted(*given: Any) -> ForwardPass:
+        step_ms = 1 if given[-1].width_px == SIZE else dense_ms
+        return lambda: clock.__setitem__(0, clock[0] + 1_000_000 * step_ms)
+
+    monkeypatch.setattr(OnnxRuntime, "prepare", scripted)
+    result = run("benchmark", folder / "network.json", "--size", SIZE, "--pace-ms", 0)
+    assert result.exit_code == 0, result.output
+    (line,) = (line for line in result.stdout.splitlines() if "share of the machine's peak" in line)
+    percent = int(re.findall(r"(\d+)%", line)[0])
+    assert (percent > 100) == is_busy
+    assert ("the peak was measured while the machine was busy" in line) == is_busy
 
 
 def test_a_package_is_timed_at_its_own_size(tmp_path: Path) -> None:

@@ -170,6 +170,18 @@ def test_damaged_pixels_are_found_as_in_training(
     assert "of 60 files were decoded" in describe_folder(tmp_path).facts()["pixels"]
 
 
+def test_damaged_pixels_of_every_pair_have_their_remedy(tmp_path: Path) -> None:
+    """Where all pairs are damaged behind their headers, no folders of classes are proposed."""
+    draw_pairs(tmp_path, "noisy/{}.png", "clean/{}.png", count=2)
+    for damaged in (tmp_path / "noisy").iterdir():
+        damaged.write_bytes(damaged.read_bytes()[:-60])
+    with pytest.raises(DataError) as raised:
+        describe_folder(tmp_path)
+    assert "has no readable image" in raised.value.problem
+    assert "its noisy twin" in raised.value.problem
+    assert raised.value.remedy == "copy the files again, or add images"
+
+
 def test_a_description_has_every_file(tmp_path: Path) -> None:
     """Each used file stands in the description with its part, class and side of a pair."""
     for name in ("a", "b"):

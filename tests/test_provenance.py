@@ -1,26 +1,35 @@
 """Laws of the stamp: it tells the truth where it can, and never fails."""
 
 import os
+import re
 import subprocess
 import sys
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 import tapetum
+from folders import draw_tree
 from tapetum import provenance
+from tapetum.data import describe_folder, open_dataset
 from tapetum.errors import InputError
 from tapetum.provenance import (
     Provenance,
     _note_fewer,
     _quota_of_cores,
     require_cores,
+    require_seed,
     stamp,
     usable_cores,
     within_cores,
 )
+from tapetum.runtime import bulk
+from tiny_package import CLASS_NAMES, tiny_package
 
 
 @pytest.fixture
@@ -222,6 +231,38 @@ def test_a_containers_quota_limits_the_cores(text: str, cores: int, tmp_path: Pa
     assert _quota_of_cores(tmp_path / "cpu.max") == cores
     assert _quota_of_cores(tmp_path / "missing") == 1 << 16
     assert usable_cores() >= 1
+
+
+@pytest.mark.parametrize("seed", [-1, 2**31])
+def test_seeds_out_of_range_have_one_sentence(seed: int, tmp_path: Path) -> None:
+    """Every function that draws refuses them with it, and makes nothing."""
+    folder, out = tmp_path / "photos", tmp_path / "out"
+    draw_tree(folder, dict.fromkeys(CLASS_NAMES, 4))
+    package = tiny_package(tmp_path / "p.tapetum")
+    calls: list[Callable[[], object]] = [
+        lambda: tapetum.train(folder, out, architecture="unet-s", seed=seed),
+        lambda: tapetum.fit(folder, out, target_ms=3, seed=seed),
+        lambda: tapetum.evaluate(package, folder, seed=seed),
+        lambda: tapetum.evaluate(package, folder, noise=0.1, noise_seed=seed),
+        lambda: describe_folder(folder, seed=seed),
+        lambda: open_dataset("digits", seed=seed),
+        lambda: bulk.Job(package=package, paths=[folder], out=out, seed=seed),
+    ]
+    for call in calls:
+        with pytest.raises(InputError) as raised:
+            call()
+        assert raised.value.problem.endswith(f"is {seed!r}")
+        assert raised.value.remedy == "use a whole number from 0 to 2147483647"
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("seed", [-1, 2**31, 1.5, "1", np.float32(1)])
+def test_a_seed_is_a_whole_number(seed: Any) -> None:
+    """Of any integer type, and None for a default; other values are named."""
+    for possible in (None, 0, 2**31 - 1, np.int64(7)):
+        require_seed(possible)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match=re.escape(f"seed is {seed!r}; use a whole number")):
+        require_seed(seed)
 
 
 def test_threads_never_exceed_the_cores(

@@ -394,8 +394,10 @@ def test_boxes_without_effect_are_refused(joint: Path, folder: Path, tmp_path: P
     assert not (tmp_path / "out").exists()
 
 
-def test_a_job_in_vain_makes_room_for_the_next(unet: Path, folder: Path, tmp_path: Path) -> None:
-    """After a mistyped name the corrected command works; anything else in the folder is kept."""
+def test_a_job_in_vain_makes_room_for_the_next(
+    unet: Path, folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """After a mistyped name the corrected command works and says so; all else is kept."""
     wrong = Job(package=unet, paths=[tmp_path / "none.png"], out=tmp_path / "out")
     right = Job(package=unet, paths=[folder / "deep.png"], out=tmp_path / "out")
     assert rows_of(wrong)["none.png"].error
@@ -403,7 +405,9 @@ def test_a_job_in_vain_makes_room_for_the_next(unet: Path, folder: Path, tmp_pat
     with pytest.raises(InputError, match="already contains"):
         run_job(right, ONE)
     (right.out / "mine.txt").unlink()
+    assert not caplog.messages
     assert rows_of(right)["deep.png"].error is None
+    assert caplog.messages == [f"the earlier job in {right.out} predicted no image: it is replaced"]
     with pytest.raises(InputError, match="already contains"):
         run_job(wrong, ONE)
 

@@ -14,13 +14,23 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cache
 from importlib import metadata
+from operator import index
 from pathlib import Path
+from typing import SupportsIndex
 
 import tapetum
 from tapetum.errors import InputError
 from tapetum.records import Record
 
-__all__ = ["Provenance", "cpu_model", "require_cores", "stamp", "usable_cores", "within_cores"]
+__all__ = [
+    "Provenance",
+    "cpu_model",
+    "require_cores",
+    "require_seed",
+    "stamp",
+    "usable_cores",
+    "within_cores",
+]
 
 PACKAGES = (
     *("accelerate", "numpy", "onnx", "onnxruntime", "openvino", "pillow", "pydantic"),
@@ -28,6 +38,7 @@ PACKAGES = (
 )
 CPUINFO = Path("/proc/cpuinfo")
 GIT_TIMEOUT_S = 5.0
+END_OF_SEEDS = 2**31  # torch and numpy both take these
 
 _log = logging.getLogger(__name__)
 
@@ -149,6 +160,21 @@ def require_cores(count: int, what: str = "threads") -> None:
             f"{count} {what} were requested, but this process may use {_in_words(cores)}",
             f"use 1 to {cores}" if cores > 1 else "use 1",
         )
+
+
+def require_seed(seed: int | None, what: str = "seed") -> None:
+    """Refuse what no job takes as a random seed; None, for a default, is taken.
+
+    Args:
+        seed: The seed, from 0 to 2**31 - 1.
+        what: Name of the argument, for the sentence.
+
+    Raises:
+        InputError: It is out of that range, or no whole number.
+    """
+    is_whole = isinstance(seed, SupportsIndex)
+    if seed is not None and not (is_whole and 0 <= index(seed) < END_OF_SEEDS):
+        raise InputError(f"{what} is {seed!r}", f"use a whole number from 0 to {END_OF_SEEDS - 1}")
 
 
 def within_cores(threads: int | None) -> int:

@@ -51,7 +51,6 @@ EXIT_BAD_INPUT = 2
 EXIT_CLOSED_PIPE = 141  # as shells report it where nobody reads what a program writes
 STANDARD_OUTPUT = "standard output"
 EMPTY = "tapetum.empty"  # in the context of a command
-END_OF_SEEDS = 2**31  # as of a recipe
 SECONDS_BETWEEN_LINES = 30.0
 MOST_CLASSES = 20  # in a table on the terminal
 WIDTH_OF_A_FILE = 400  # columns, so that piped output is never cut
@@ -79,11 +78,12 @@ def _refuse_impossible(ctx: Any) -> None:
     """Refuse what no command can take: an empty argument, and a seed out of range."""
     if ctx.meta[EMPTY]:
         raise InputError("an argument is empty", "give it a value, or leave it out")
-    for name in ("seed", "noise_seed"):
-        seed = ctx.params.get(name)
-        if seed is not None and not 0 <= seed < END_OF_SEEDS:
-            option = f"--{name.replace('_', '-')}"
-            raise InputError(f"{option} is {seed}", f"use 0 to {END_OF_SEEDS - 1}")
+    seeds = {name: ctx.params.get(name) for name in ("seed", "noise_seed")}
+    if any(seed is not None for seed in seeds.values()):
+        from tapetum.provenance import require_seed
+
+        for name, seed in seeds.items():
+            require_seed(seed, f"--{name.replace('_', '-')}")
 
 
 @contextmanager

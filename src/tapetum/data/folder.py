@@ -25,6 +25,7 @@ from tapetum.data.threads import Progress
 from tapetum.data.views import FolderDataset
 from tapetum.errors import DataError
 from tapetum.images import display_name
+from tapetum.provenance import require_seed
 from tapetum.runtime import Preparation, Resize, Split
 
 __all__ = ["VAL_FRACTION", "describe_folder", "open_folder"]
@@ -110,6 +111,7 @@ def describe_folder(
         >>> describe_folder(Path("photos")).train.num_images  # doctest: +SKIP
         80
     """
+    require_seed(seed)
     _check_request(size_px, None, VAL_FRACTION)
     contents = read_contents(root, Ask(layout, labels, group_by, white=white), size_px, looking)
     num_px = sum(
@@ -119,7 +121,8 @@ def describe_folder(
     is_small = num_px <= _DECODED_PX
     if is_small:
         contents, _ = _decoded(contents, 0, looking)
-        require_images(contents.layout.images, root, contents.layout.left_out)
+        remedy = "copy the files again, or add images"  # there were some before their pixels
+        require_images(contents.layout.images, root, contents.layout.left_out, remedy)
     sides = _described_sides(contents, seed)
     found = summarise(contents, sides, all_decoded=is_small)
     return found.model_copy(update={"files": used_files(contents.layout, sides)})

@@ -20,6 +20,7 @@ from tapetum.data.mnist import DIGIT_PX
 from tapetum.data.splitlist import SplitList
 from tapetum.errors import DataError
 from tapetum.progress import ProgressCallback
+from tapetum.provenance import require_seed
 from tapetum.runtime import Preparation, Resize, Split
 
 __all__ = ["open_dataset"]
@@ -73,6 +74,7 @@ def open_dataset(
     Raises:
         DataError: The dataset cannot be opened, or an argument has no effect on it.
     """
+    require_seed(seed)
     asked = Ask(layout, None if labels is None else Path(labels), group_by, class_names, white)
     if data in (DIGITS, DIGIT_CROPS):
         given = {"size": size_px, "channels": channels, "resize": resize}

@@ -19,6 +19,7 @@ from tapetum.evaluation.tally import Measured, Tally, measure
 from tapetum.images import DecodedImage
 from tapetum.noise import Noise, Protocol, add_noise, generator_for, generator_for_image
 from tapetum.progress import ProgressCallback, silent
+from tapetum.provenance import require_seed
 from tapetum.runtime import Preparation
 from tapetum.scores import ScoreRow, Scores
 
@@ -58,6 +59,7 @@ def score(
         InputError: There is no noise level, or no image.
         DataError: A file cannot be read.
     """
+    require_seed(seed, "the seed of the noise")
     levels: list[Noise | None] = [None] if dataset.info.is_paired else [*noises]
     images = dataset.validation
     if not levels or not len(images):

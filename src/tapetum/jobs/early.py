@@ -8,13 +8,18 @@ from pathlib import Path
 from typing import Any, Literal
 
 from tapetum.data import describe_folder
+from tapetum.errors import InputError, nearest
 from tapetum.jobs.choose import is_digits, read_architecture
 from tapetum.latency import Budget, Effort, LatencyTable
 from tapetum.noise import NoisePlan, parse_noise
 from tapetum.provenance import require_cores
-from tapetum.records import FolderKind, Record
+from tapetum.records import FolderKind, Record, read_json
 
 __all__ = ["RUN", "SEARCH", "refuse_early"]
+
+# Names of the rooms of torch, for --recipe and --search-recipe.
+RECIPES = ("published", "quick", "swift", "images")
+SEARCH_RECIPES = ("swift", "tf-nas")
 
 LONGEST_S = 1.0  # for a look at the folder, which the job reads again
 
@@ -64,6 +69,7 @@ def refuse_early(job: str, options: Mapping[str, Any]) -> None:
     if options.get("threads") is not None and options.get("latency") is None:
         require_cores(options["threads"])  # a latency table may be of a larger device
     _refuse_noise(options.get("noise"))
+    _refuse_recipes(job, options)
     if job == "export":
         RUN.require_begun(options["run"])
         RUN.require_finished(options["run"])
@@ -80,6 +86,19 @@ def _refuse_noise(noise: str | list[str] | None) -> None:
     else:
         for level in noise or ():
             parse_noise(level)
+
+
+def _refuse_recipes(job: str, options: Mapping[str, Any]) -> None:
+    """Refuse a recipe without a name that is known, and a file that cannot be read."""
+    given = {"recipe": options.get("recipe"), "search recipe": options.get("search_recipe")}
+    if job == "search":
+        given = {"search recipe": options.get("recipe")}
+    for what, name in given.items():
+        known = RECIPES if what == "recipe" else SEARCH_RECIPES
+        if name is not None and name.endswith(".json"):
+            read_json(Path(name))
+        elif name is not None and name not in known:
+            raise InputError(f"no {what} is called {name!r}", nearest(name, known))
 
 
 def _refuse_folder(kind: FolderKind[Any, Any], options: Mapping[str, Any]) -> None:

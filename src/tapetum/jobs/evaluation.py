@@ -68,11 +68,7 @@ def evaluate(
     given = {name: value for name, value in digits.items() if value is not None}
     form: dict[str, Any] = {"score_all": part == "all"}
     if not is_digits(data):  # a folder is opened in the form that the network takes
-        preparation = network.subject.preparation
-        form |= {"size_px": network.size_px, "resize": preparation.resize}
-        form |= {"white": preparation.white}
-        form |= {"channels": preparation.channels, "class_names": network.class_names}
-        form |= {"like": network.split, "listed": network.listed}
+        form |= network.form()
         if seed is not None and network.listed is not None:
             raise InputError(
                 f"{path} keeps the split of its training, so --seed has no effect", "leave it out"
@@ -116,6 +112,19 @@ class TrainedNetwork:
     split: Split | None
     listed: SplitList | None
     subject: Subject
+
+    def form(self) -> dict[str, Any]:
+        """Return the options that open a folder as it was opened for the training."""
+        preparation = self.subject.preparation
+        return {
+            "size_px": self.size_px,
+            "resize": preparation.resize,
+            "white": preparation.white,
+            "channels": preparation.channels,
+            "class_names": self.class_names,
+            "like": self.split,
+            "listed": self.listed,
+        }
 
 
 def open_trained(path: Path, *, threads: int | None = None) -> TrainedNetwork:

@@ -9,6 +9,7 @@ from tapetum.jobs.early import SEARCH
 from tapetum.jobs.suit import augmentation_of, suit_search
 from tapetum.latency import Budget, LatencyTable
 from tapetum.progress import ProgressCallback, silent
+from tapetum.provenance import require_seed
 from tapetum.search import SearchResult, choose_search_recipe
 from tapetum.search import search as search_space
 from tapetum.training import prepare_process
@@ -56,6 +57,7 @@ def search(
         TrainingError: The search cannot continue; its last good state is kept.
     """
     prepare_process()  # before torch starts its threads
+    require_seed(seed)
     table = latency if isinstance(latency, LatencyTable) else LatencyTable.read(Path(latency))
     budget = Budget.of(table, target_ms)
     changes = {"epochs": epochs, "batch_size": batch_size, "seed": seed}

@@ -16,6 +16,7 @@ from tapetum.jobs.suit import augmentation_of, suit
 from tapetum.nn import TrainableNetwork, build
 from tapetum.noise import NoisePlan, Protocol
 from tapetum.progress import ProgressCallback, silent
+from tapetum.provenance import require_seed
 from tapetum.records import as_path, write_atomically
 from tapetum.training import (
     RUNS,
@@ -231,6 +232,7 @@ def choose_recipe(
     Raises:
         InputError: The recipe does not exist, or a value is impossible.
     """
+    require_seed((changes or {}).get("seed"))
     if recipe is None:
         recipe = "quick" if is_digits(data) else "images"
     if not isinstance(recipe, Recipe):

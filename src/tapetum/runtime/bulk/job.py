@@ -12,7 +12,7 @@ from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 
 from tapetum.errors import InputError, MissingExtraError, nearest
 from tapetum.noise import Noise
-from tapetum.provenance import require_cores
+from tapetum.provenance import require_cores, require_seed
 from tapetum.records import FiniteOrNone, FolderKind, Record, faults_are_ours
 from tapetum.runtime.bulk.boxes import Boxes
 from tapetum.runtime.predictor import Mode
@@ -78,6 +78,9 @@ class Job:
     probabilities: bool = False
     file_format: str | None = None
     white: float | None = None
+
+    def __post_init__(self) -> None:
+        require_seed(self.seed)
 
     def absolute(self) -> Self:
         """Return the same job with paths that hold in other processes."""

@@ -1,5 +1,6 @@
 """Run a job: alone, shared by workers, or as one shard of commands that do not know each other."""
 
+import logging
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -23,6 +24,8 @@ __all__ = ["run_job"]
 ALONE = Execution()
 # The workers of a killed command end after their image in hand.
 WAIT_S = 20.0
+
+_log = logging.getLogger(__name__)
 
 _Folder = Folder[Request, Summary]
 _Stop = Callable[[], bool]
@@ -78,7 +81,9 @@ def run_job(
         wait_s = WAIT_S if resume else 0.0
         if resume:
             KIND.note_start(job.out)
-        is_in_vain = not resume and _is_in_vain(job.out)
+        is_in_vain = not resume and not overwrite and _is_in_vain(job.out)
+        if is_in_vain:
+            _log.warning("the earlier job in %s predicted no image: it is replaced", job.out)
         options = {"resume": resume, "overwrite": overwrite or is_in_vain}
         with KIND.work(job.out, job.request(), **options, wait_s=wait_s) as folder:
             return _whole(folder, job, execution, clock, should_stop)
