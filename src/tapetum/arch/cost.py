@@ -16,6 +16,7 @@ from tapetum.arch.spec import Architecture
 
 __all__ = [
     "LayerCost",
+    "Placed",
     "block_costs",
     "bytes_per_pixel",
     "layer_costs",

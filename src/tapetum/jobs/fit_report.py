@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping
 
-from tapetum.arch import Architecture, cost, spec
+from tapetum.arch import Architecture
 from tapetum.data import Dataset
 from tapetum.jobs.device import SCOPES
+from tapetum.jobs.diagram import network_diagram
 from tapetum.jobs.fit_result import NETWORK, FitResult
 from tapetum.jobs.run_report import (
     curve,
@@ -28,7 +29,6 @@ TITLES = {
     "control_random": "random architecture, same latency",
     "control_uniform": "uniform architecture (one operator), same latency",
 }
-TONES = ("convolution", "MBConv, kernel 3", "MBConv, kernel 5", "with squeeze-and-excitation")
 
 
 def write_fit_report(fit: FitResult, dataset: Dataset) -> None:
@@ -52,7 +52,7 @@ def write_fit_report(fit: FitResult, dataset: Dataset) -> None:
             _slots(fit),
             *dataset_tables(dataset),
         ),
-        diagrams=(_diagram(architecture, fit.request.conditions.height_px),),
+        diagrams=(network_diagram(architecture, fit.request.conditions.height_px),),
         curves=(*level_curves(fit.delivery.scores), learning_curve(run), *_search_curves(search)),
         examples=example_groups(network_predict(load_network(run.path)), dataset, run.request),
         commands=tuple(filter(None, (result.provenance.command, fit.delivery.command))),
@@ -89,29 +89,6 @@ def _architecture_of(run: Run) -> Architecture:
     architecture = run.request.architecture
     assert isinstance(architecture, Architecture)  # noqa: S101  (a space makes architectures)
     return architecture
-
-
-def _diagram(architecture: Architecture, size_px: int) -> content.Diagram:
-    """Return a network as bars: the kind, the width and the image size of each block."""
-    bars = tuple(
-        _bar(block, height_px)
-        for _, block, (height_px, _) in cost.placed_blocks(architecture, size_px, size_px)
-        if isinstance(block, spec.Conv | spec.InvertedResidual)
-    )
-    title, label = "Architecture of the network", "channels (hidden channels of an MBConv)"
-    return content.Diagram(title, label, bars, TONES)
-
-
-def _bar(block: spec.Conv | spec.InvertedResidual, height_px: int) -> content.Bar:
-    widths, squeeze = [block.in_channels, block.out_channels], ""
-    width, tone = block.out_channels, 0
-    if isinstance(block, spec.InvertedResidual):
-        width, tone = block.hidden_channels, 1 if block.kernel_px == 3 else 2
-        widths.insert(1, width)
-        if block.squeeze_channels is not None:
-            squeeze, tone = " squeeze", 3
-    label = f"k{block.kernel_px}{squeeze}: {' to '.join(map(str, widths))}"
-    return content.Bar(label, f"{height_px} px", float(width), tone)
 
 
 def _highlights(fit: FitResult) -> Mapping[str, str]:

@@ -9,8 +9,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from tapetum.arch import Architecture
 from tapetum.data import Dataset
 from tapetum.jobs.choose import is_digits
+from tapetum.jobs.diagram import network_diagram
 from tapetum.metrics import psnr
 from tapetum.nn import TrainableNetwork
 from tapetum.noise import Noise
@@ -77,12 +79,20 @@ def write_run_report(
             *score_tables(result.scores),
             *dataset_tables(dataset),
         ),
+        diagrams=_diagrams(request),
         curves=(*level_curves(result.scores), learning_curve(run)),
         examples=groups,
         commands=(result.provenance.command,),
         facts=facts_of(run, result),
     )
     write_report(out / REPORT, report)
+
+
+def _diagrams(request: Request) -> tuple[content.Diagram, ...]:
+    """Return the diagram of the network, whose layers are known where it has an architecture."""
+    if not isinstance(request.architecture, Architecture):
+        return ()
+    return (network_diagram(request.architecture, request.data.size_px),)
 
 
 def score_tables(scores: Scores | None) -> tuple[content.Table, ...]:

@@ -59,7 +59,14 @@ def draw_network(diagram: Diagram, *, prefix: str) -> str:
         axes = figure.subplots()
         for place, bar in enumerate(diagram.bars):
             axes.barh(place, bar.length, height=0.75, color=_SERIES[bar.tone])
-            axes.text(bar.length, place, f" {bar.label}", va="center", fontsize=7)
+            axes.annotate(
+                bar.label,
+                (bar.length, place),
+                xytext=(3, 0),  # a space before the label would be dropped in SVG
+                textcoords="offset points",
+                va="center",
+                fontsize=7,
+            )
         axes.set_yticks(*_headings(diagram))
         axes.set(xlabel=diagram.length_label, ylim=(len(diagram.bars) - 0.4, -0.6))
         axes.set_xlim(0, 1.25 * max(bar.length for bar in diagram.bars))
