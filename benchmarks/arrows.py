@@ -27,7 +27,7 @@ SIZE_PX = 48
 def draw_arrow(points_left: bool, generator: np.random.Generator) -> Image.Image:
     """A bright arrow at a random place on a dark, noisy ground."""
     canvas = Image.new("L", (SIZE_PX, SIZE_PX), 40)
-    x, y = generator.integers(4, 16), generator.integers(12, 28)
+    x, y = int(generator.integers(4, 16)), int(generator.integers(12, 28))
     outline = [(0, 0), (16, 0), (16, -8), (28, 4), (16, 16), (16, 8), (0, 8)]
     shown = [(x + (28 - a if points_left else a), y + b) for a, b in outline]
     ImageDraw.Draw(canvas).polygon(shown, fill=230)
