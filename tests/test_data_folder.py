@@ -90,10 +90,10 @@ def test_each_class_is_split_by_the_seed(tmp_path: Path) -> None:
     save_classes(tmp_path, {"a": 30, "b": 30})
     splits = [open_folder(tmp_path, seed=seed, val_fraction=0.3) for seed in (0, 0, 1)]
     assert all(10 <= len(split.validation) <= 26 for split in splits)
-    chosen = [{image.file.path for image in split.validation._images} for split in splits]
+    chosen = [{image.file.path for image in split.validation.images} for split in splits]
     assert chosen[0] == chosen[1]
     assert chosen[0] != chosen[2]
-    assert not chosen[0] & {image.file.path for image in splits[0].train._images}
+    assert not chosen[0] & {image.file.path for image in splits[0].train.images}
     assert "seed 0" in splits[0].info.description
 
 
@@ -293,7 +293,7 @@ def test_big_labelled_images_are_kept_small(tmp_path: Path) -> None:
     for index in range(2):
         save(tmp_path / "a" / f"{index}.png", values(200, 300))
     split = open_folder(tmp_path, seed=0, size_px=32)
-    stored = split.train._images[0]
+    stored = split.train.images[0]
     assert (stored.height, stored.width) == (64, 96)
 
 
@@ -302,7 +302,7 @@ def test_full_memory_changes_nothing(tmp_path: Path) -> None:
     save_classes(tmp_path, {"a": 6, "b": 4})
     kept = open_folder(tmp_path, seed=0, size_px=24)
     reread = open_folder(tmp_path, seed=0, size_px=24, kept_bytes=2500)
-    assert sum(image.kept is not None for image in reread.train._images) <= 2
+    assert sum(image.kept is not None for image in reread.train.images) <= 2
     np.testing.assert_array_equal(training(reread.train), training(kept.train))
 
 

@@ -10,6 +10,7 @@ from tapetum.data.dataset import Dataset, DatasetInfo, ImageDataset, Sample, Sam
 from tapetum.data.folder import describe_folder
 from tapetum.data.open import open_dataset
 from tapetum.data.splitlist import SplitList
+from tapetum.data.store import open_stored, store_images
 
 __all__ = [
     "Augmentation",
@@ -22,4 +23,6 @@ __all__ = [
     "describe_folder",
     "digits",
     "open_dataset",
+    "open_stored",
+    "store_images",
 ]

@@ -20,7 +20,7 @@ from tapetum.images import DecodedImage, LeftOut
 from tapetum.records import Record
 from tapetum.runtime import Preparation, Split
 
-__all__ = ["Dataset", "DatasetInfo", "ImageDataset", "Sample", "Samples"]
+__all__ = ["Dataset", "DatasetInfo", "ImageDataset", "Sample", "Samples", "Subset"]
 
 
 class DatasetInfo(Record):
@@ -164,7 +164,7 @@ class ImageDataset(ABC):
 
     def subset(self, indices: Sequence[int]) -> "ImageDataset":
         """Return a dataset of some images, in the order of their indices."""
-        return _Subset(self, indices)
+        return Subset(self, indices)
 
 
 @dataclass(frozen=True)
@@ -188,30 +188,32 @@ class Dataset:
     split_list: SplitList | None = None
 
 
-class _Subset(ImageDataset):
+class Subset(ImageDataset):
+    """Some images of another dataset, in the order of their indices in it."""
+
     def __init__(self, images: ImageDataset, indices: Sequence[int]) -> None:
         self.channels = images.channels
         self.class_names = images.class_names
         self.source = images.source
-        self._images = images
-        self._indices = tuple(indices)
+        self.images = images
+        self.indices = tuple(indices)
 
     def __len__(self) -> int:
-        return len(self._indices)
+        return len(self.indices)
 
     def take(self, indices: Sequence[int], *, epoch: int, seed: int, train: bool) -> Samples:
-        chosen = [self._indices[index] for index in indices]
-        return self._images.take(chosen, epoch=epoch, seed=seed, train=train)
+        chosen = [self.indices[index] for index in indices]
+        return self.images.take(chosen, epoch=epoch, seed=seed, train=train)
 
     def sample(self, index: int) -> Sample:
-        return self._images.sample(self._indices[index])
+        return self.images.sample(self.indices[index])
 
     def augmented(self, augmentation: Augmentation) -> ImageDataset:
-        return _Subset(self._images.augmented(augmentation), self._indices)
+        return Subset(self.images.augmented(augmentation), self.indices)
 
     @property
     def augmentation(self) -> Augmentation | None:
-        return self._images.augmentation
+        return self.images.augmentation
 
 
 def _decoded(pixels: NDArray[np.float32]) -> DecodedImage:

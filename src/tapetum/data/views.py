@@ -68,16 +68,16 @@ class FolderDataset(ImageDataset):
         self.channels = preparation.channels
         self.size_px = size_px
         self.source = source
-        self._preparation = preparation
-        self._images = tuple(images)
-        self._labels = _labels(self._images, class_names)
+        self.preparation = preparation
+        self.images = tuple(images)
+        self._labels = _labels(self.images, class_names)
         self._augmentation = Augmentation(mirror="off")
         self._mirror: Augmentation | None = None  # what was decided for ``auto``
         self._kept: dict[int, _View] = {}
         self._room_bytes = _KEPT_BYTES
 
     def __len__(self) -> int:
-        return len(self._images)
+        return len(self.images)
 
     def augmented(self, augmentation: Augmentation) -> "FolderDataset":
         """Return the dataset with other random changes; see :meth:`ImageDataset.augmented`."""
@@ -97,7 +97,7 @@ class FolderDataset(ImageDataset):
 
     def sample(self, index: int) -> Sample:
         """Return an image as its file has it; see :meth:`ImageDataset.sample`."""
-        file = self._images[index].file
+        file = self.images[index].file
         return Sample(
             image=self._read(file, file.path),
             noisy=None if file.noisy_path is None else self._read(file, file.noisy_path),
@@ -113,7 +113,7 @@ class FolderDataset(ImageDataset):
                 return self._prepared(index)
             return self._changed(index, generator_for(seed, epoch, index, _CROP_KEY))
 
-        kept = [self._images[i].kept is not None if train else i in self._kept for i in indices]
+        kept = [self.images[i].kept is not None if train else i in self._kept for i in indices]
         views = [view(index) for index in indices] if all(kept) else in_threads(view, indices)
         labels = None if self._labels is None else self._labels[np.asarray(indices)]
         boxes = [one.boxes for one in views if one.boxes is not None]
@@ -129,13 +129,13 @@ class FolderDataset(ImageDataset):
         """Return an image as a device prepares it, from memory where there is room for it."""
         if index in self._kept:
             return self._kept[index]
-        sample, prepare = self.sample(index), self._preparation
+        sample, prepare = self.sample(index), self.preparation
         clean = prepare.colours(sample.image)
         noisy = None if sample.noisy is None else prepare.colours(sample.noisy)
         height, width = clean.shape[1:]
         region = Region(0, 0, width, height)
         if prepare.size_px is None:
-            box = self._images[index].file.box
+            box = self.images[index].file.box
             region = window(height, width, size_px=self.size_px, box=box)
         view = self._view(region, clean, noisy, sample.boxes, Orientation())
         self._room_bytes -= sum(part.nbytes for part in view if part is not None)
@@ -145,7 +145,7 @@ class FolderDataset(ImageDataset):
 
     def _changed(self, index: int, generator: np.random.Generator) -> _View:
         """Return a random view of an image."""
-        stored, changes = self._images[index], self._augmentation
+        stored, changes = self.images[index], self._augmentation
         clean, noisy = stored.pixels()
         height, width = clean.shape[1:]
         if self._is_cut(stored.file, generator):
@@ -162,7 +162,7 @@ class FolderDataset(ImageDataset):
 
     def _is_cut(self, file: ImageFile, generator: np.random.Generator) -> bool:
         """Whether training sees a window of an image instead of the prepared image."""
-        if self._preparation.size_px is None:
+        if self.preparation.size_px is None:
             return True
         return file.noisy_path is not None and bool(generator.integers(2))
 
@@ -178,16 +178,16 @@ class FolderDataset(ImageDataset):
 
         def square(stored: _Stored) -> _Pixels:
             values = as_colour(_floats(region.cut(stored)), self.channels)
-            if self._preparation.size_px is None:
+            if self.preparation.size_px is None:
                 values = resample(values, height=self.size_px, width=self.size_px)
-            return orientation.image(self._preparation.resized(values))
+            return orientation.image(self.preparation.resized(values))
 
         if boxes is not None:
             boxes = orientation.boxes(region.boxes(boxes, self.size_px), self.size_px)
         return _View(square(clean), None if noisy is None else square(noisy), boxes)
 
     def _read(self, file: ImageFile, path: Path) -> DecodedImage:
-        return read_image(path, frame=file.frame, white=self._preparation.white)
+        return read_image(path, frame=file.frame, white=self.preparation.white)
 
     def _decide_mirror(self) -> Augmentation:
         """Decide whether images may be mirrored, with the reason."""
@@ -205,7 +205,7 @@ class FolderDataset(ImageDataset):
         return Augmentation(mirror="off" if found.reason else "on", reason=found.describe())
 
     def _thumbnail(self, index: int) -> _Pixels:
-        stored = self._images[index]
+        stored = self.images[index]
         clean, box = stored.pixels().clean, stored.file.box
         if box is not None:
             left, top, right, bottom = (round(edge) for edge in box)

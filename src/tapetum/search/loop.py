@@ -24,7 +24,7 @@ from tapetum.search.recipe import SearchRecipe
 from tapetum.search.result import SEARCHES, SearchEpoch, SearchRequest, SearchResult
 from tapetum.search.searcher import Searcher
 from tapetum.search.widths import Scaled
-from tapetum.training import Batch, Compute, EpochLoop, Position, look, training_batches
+from tapetum.training import Batch, Compute, EpochLoop, Length, Position, look, training_batches
 
 __all__ = ["search"]
 
@@ -123,15 +123,17 @@ class _Searching(EpochLoop[SearchEpoch]):
         self.folder, self.budget, self.recipe = folder, budget, recipe
         self.num_images, self.compute = len(images), compute
         self.for_weights, self.for_alphas = _split(images, recipe)
-        self.steps_per_epoch = self.for_weights.num_batches(recipe.batch_size)
+        steps = self.for_weights.num_batches(recipe.batch_size)
+        self.length = Length(recipe.epochs * steps, steps)
         self.steps_held_out = self.for_alphas.num_batches(recipe.batch_size)
-        total_steps = recipe.epochs * self.steps_per_epoch
-        self.learner = Searcher(budget, recipe, compute, total_steps=total_steps)
+        self.learner = Searcher(
+            budget, recipe, compute, total_steps=self.length.total_steps
+        )
 
     def step(self, position: Position[SearchEpoch]) -> dict[str, float]:
         """Take a step of the weights and, when it is due, one of the architecture parameters."""
         step, epoch = position.step, position.epoch
-        batch = self._batch(self.for_weights, step, self.steps_per_epoch, key=0)
+        batch = self._batch(self.for_weights, step, self.length.steps_per_epoch, key=0)
         losses = self.learner.weight_step(batch, step=step, epoch=epoch)
         every = self.recipe.alphas_every_steps
         if epoch >= self.recipe.warmup_epochs and step % every == every - 1:
@@ -183,7 +185,7 @@ class _Searching(EpochLoop[SearchEpoch]):
             self.for_alphas,
             self.recipe,
             count=self.recipe.judged_images,
-            statistics=itertools.islice(batches, min(STATISTICS_BATCHES, self.steps_per_epoch)),
+            statistics=itertools.islice(batches, min(STATISTICS_BATCHES, self.length.steps_per_epoch)),
         )
         return self.compute.mean(scores)
 

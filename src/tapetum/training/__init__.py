@@ -4,6 +4,7 @@ from tapetum.training.batches import Batch, evaluation_batches, training_batches
 from tapetum.training.checkpoint import EpochRecord, Position
 from tapetum.training.compute import Compute, is_main_process
 from tapetum.training.evaluate import NetworkSubject, Predict, network_predict
+from tapetum.training.length import Length
 from tapetum.training.loop import EpochLoop
 from tapetum.training.process import prepare_process
 from tapetum.training.recipe import BaseRecipe, Recipe
@@ -18,6 +19,7 @@ __all__ = [
     "Compute",
     "EpochLoop",
     "EpochRecord",
+    "Length",
     "NetworkSubject",
     "Position",
     "Predict",

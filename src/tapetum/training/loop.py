@@ -25,6 +25,7 @@ from tapetum.training.checkpoint import (
     write_checkpoint,
 )
 from tapetum.training.compute import Compute
+from tapetum.training.length import Length
 from tapetum.training.recipe import BaseRecipe
 
 __all__ = ["EpochLoop", "Learnable"]
@@ -64,7 +65,7 @@ class EpochLoop(ABC, Generic[R]):
         compute: Where the work is done.
         learner: The state that the steps move.
         num_images: Number of training images; must be the same as when the work began.
-        steps_per_epoch: Steps of one epoch.
+        length: How many steps there are, and where epochs end.
     """
 
     title = best = events = ""
@@ -75,7 +76,7 @@ class EpochLoop(ABC, Generic[R]):
     compute: Compute
     learner: Learnable
     num_images: int
-    steps_per_epoch: int
+    length: Length
     _writer: SummaryWriter | None = None
 
     @abstractmethod
@@ -99,7 +100,7 @@ class EpochLoop(ABC, Generic[R]):
                 checkpoint is kept.
         """
         position, governor = self._start(kind), self.compute.governor
-        total = self.recipe.epochs * self.steps_per_epoch
+        length = self.length
         then = time.perf_counter()
 
         def lap() -> float:
@@ -109,8 +110,8 @@ class EpochLoop(ABC, Generic[R]):
 
         self._open(position)
         with self._writer or nullcontext(), stop_requests() as stop, closing(governor):
-            while position.epoch < self.recipe.epochs:
-                if position.step_in_epoch == self.steps_per_epoch:
+            while position.epoch < length.epochs:
+                if position.step == length.end_of(position.epoch):
                     row = self.end_epoch(position)
                     position = position.after_epoch(row, seconds=lap())
                     self._after_epoch(position)
@@ -125,14 +126,14 @@ class EpochLoop(ABC, Generic[R]):
                 if must_stop:
                     self._save(position)
                     raise TrainingError(
-                        f"interrupted after step {position.step:,} of {total:,}; "
+                        f"interrupted after step {position.step:,} of {length.total_steps:,}; "
                         f"the state is kept in {self.folder.path}",
                         "run the same command again with --resume to continue",
                     )
                 if progress is not None and self.compute.is_main:
-                    epoch = f"epoch {position.epoch + 1} of {self.recipe.epochs}"
+                    epoch = f"epoch {position.epoch + 1} of {length.epochs}"
                     loss = f"loss {position.means()['loss']:.4f}"
-                    progress(position.step, total, f"{self.title}{epoch}, {loss}")
+                    progress(position.step, length.total_steps, f"{self.title}{epoch}, {loss}")
         return position
 
     def require_finite(self, losses: Mapping[str, float], position: Position[R]) -> None:

@@ -88,6 +88,9 @@ class Recipe(BaseRecipe):
     """How a network is trained; :class:`BaseRecipe` has further fields.
 
     Attributes:
+        steps: Number of steps, which the schedule spans; ``None`` lets ``epochs`` decide. An epoch
+            is then as many whole passes over the images as leave at most 40 epochs, and the last
+            one ends with the last step.
         optimizer: Adam (Kingma & Ba, 2015), AdamW (Loshchilov & Hutter, 2019), or SGD.
         learning_rate: Peak learning rate.
         schedule: ``plateau`` lowers the rate by ``plateau_factor`` when the validation loss has not
@@ -106,6 +109,7 @@ class Recipe(BaseRecipe):
             again at the end; they are kept where the validation loss is no higher.
     """
 
+    steps: PositiveInt | None = None
     optimizer: Literal["adam", "adamw", "sgd"] = "adamw"
     learning_rate: PositiveFloat = 1e-3
     schedule: Literal["plateau", "cosine", "one-cycle", "constant"] = "constant"
@@ -125,6 +129,12 @@ class Recipe(BaseRecipe):
         if self.schedule == "plateau" and self.warmup > 0:
             raise ValueError("a plateau schedule has no warmup; leave it out, or use 'cosine'")
         return self
+
+    @property
+    def length(self) -> str:
+        """How long the training is, in words, such as ``40 epochs``."""
+        count, unit = (self.epochs, "epoch") if self.steps is None else (self.steps, "step")
+        return f"{count:,} {unit}{'' if count == 1 else 's'}"
 
     @staticmethod
     def named(name: str) -> "Recipe":

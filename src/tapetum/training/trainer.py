@@ -18,6 +18,7 @@ from tapetum.training.batches import Batch
 from tapetum.training.checkpoint import EpochRow, Position, read_weights, write_tensors
 from tapetum.training.compute import Compute
 from tapetum.training.learner import Learner
+from tapetum.training.length import Length
 from tapetum.training.loop import EpochLoop
 from tapetum.training.recipe import Recipe
 from tapetum.training.run import BEST, LAST, WEIGHTS, Result, Run
@@ -93,21 +94,22 @@ class _Training(EpochLoop[EpochRow]):
         recipe = run.request.recipe
         self.folder, self.recipe, self.compute = run, recipe, compute
         self.train_set, self.val_set, self.num_images = train_set, val_set, len(train_set)
-        self.steps_per_epoch = train_set.num_batches(recipe.batch_size)
+        self.length = Length.of(recipe, train_set.num_batches(recipe.batch_size))
         self.learner = Learner(
             network,
             recipe,
             compute,
-            total_steps=recipe.epochs * self.steps_per_epoch,
+            total_steps=self.length.total_steps,
             has_labels=bool(train_set.class_names),
         )
         self._batches: Iterator[Batch] | None = None
 
     def step(self, position: Position[EpochRow]) -> dict[str, float]:
         """Move the weights by one batch."""
-        if self._batches is None or position.step_in_epoch == 0:
+        number, place = self.length.place(position.step)
+        if self._batches is None or place == 0:
             self._batches = self.compute.batches(
-                self.recipe, self.train_set, position.epoch, first_step=position.step_in_epoch
+                self.recipe, self.train_set, number, first_step=place
             )
         loss, terms = self.learner.losses(next(self._batches), step=position.step)
         losses = self.compute.mean({"loss": loss, **terms})
@@ -153,7 +155,9 @@ class _Training(EpochLoop[EpochRow]):
                 weights = read_weights(self.folder.path / BEST)
             if self.recipe.recalibration_batches:
                 sets = (self.train_set, self.val_set)
-                weights, outcome = recalibrate(self.learner, weights, *sets)
+                weights, outcome = recalibrate(
+                    self.learner, weights, *sets, passes=self.length.passes
+                )
                 result = result.model_copy(update={"recalibration": outcome})
             write_tensors(self.folder.path / WEIGHTS, weights)
             self.folder.finish(result)

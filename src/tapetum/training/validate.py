@@ -141,11 +141,17 @@ def _array(values: Tensor) -> NDArray[np.float32]:
 
 
 def recalibrate(
-    learner: Learner, weights: Mapping[str, Tensor], train_set: ImageDataset, val_set: ImageDataset
+    learner: Learner,
+    weights: Mapping[str, Tensor],
+    train_set: ImageDataset,
+    val_set: ImageDataset,
+    *,
+    passes: int,
 ) -> tuple[Mapping[str, Tensor], Recalibration]:
     """Return the weights with new batch statistics where these are no worse, in one process.
 
-    The statistics are those of batches of an epoch after the last one; held-out images decide.
+    The statistics are those of batches after the ``passes`` of the training; held-out images
+    decide.
     """
     recipe, compute = learner.recipe, learner.compute
     network = copy.deepcopy(learner.unshared)
@@ -155,7 +161,7 @@ def recalibrate(
     network.to(compute.device).eval()
     judge = partial(look, network, val_set, recipe, compute, count=recipe.validation_images)
     before = judge()["loss"]
-    batches = compute.batches(recipe, train_set, recipe.epochs, alone=True)
+    batches = compute.batches(recipe, train_set, passes, alone=True)
     after = judge(statistics=islice(batches, recipe.recalibration_batches))["loss"]
     outcome = Recalibration(loss_before=before, loss_after=after)
     return (network.state_dict() if outcome.is_kept else weights), outcome
