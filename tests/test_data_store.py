@@ -18,9 +18,7 @@ def _assert_same(one: ImageDataset, other: ImageDataset, *, train: bool) -> None
         other.channels,
     )
     indices = [2, 0, len(one) - 1]
-    parts, others = (
-        data.take(indices, epoch=3, seed=1, train=train) for data in (one, other)
-    )
+    parts, others = (data.take(indices, epoch=3, seed=1, train=train) for data in (one, other))
     for part, same in zip(parts, others, strict=True):
         assert (part is None) == (same is None)
         assert part is None or np.array_equal(part, same)

@@ -202,17 +202,21 @@ class Subset(ImageDataset):
         return len(self.indices)
 
     def take(self, indices: Sequence[int], *, epoch: int, seed: int, train: bool) -> Samples:
+        """Return some of these images; see :meth:`ImageDataset.take`."""
         chosen = [self.indices[index] for index in indices]
         return self.images.take(chosen, epoch=epoch, seed=seed, train=train)
 
     def sample(self, index: int) -> Sample:
+        """Return an image as its file has it; see :meth:`ImageDataset.sample`."""
         return self.images.sample(self.indices[index])
 
     def augmented(self, augmentation: Augmentation) -> ImageDataset:
+        """Return the same images with other random changes."""
         return Subset(self.images.augmented(augmentation), self.indices)
 
     @property
     def augmentation(self) -> Augmentation | None:
+        """The random changes of training images; None where there are none."""
         return self.images.augmentation
 
 

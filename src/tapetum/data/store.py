@@ -43,6 +43,13 @@ class _Place(Record):
     shape: tuple[int, int, int]
     dtype: Literal["uint8", "uint16"]
 
+    @classmethod
+    def at(cls, offset: int, array: NDArray[Any]) -> "_Place":
+        """Return the place of an array (c, h, w) that begins there."""
+        return cls.model_validate(
+            {"offset": offset, "shape": array.shape, "dtype": array.dtype.name}
+        )
+
     def of(self, pixels: NDArray[np.uint8]) -> NDArray[Any]:
         """Return the array, a view of the file."""
         size_bytes = int(np.prod(self.shape)) * np.dtype(self.dtype).itemsize
@@ -95,7 +102,8 @@ class _ArrayDataset(ImageDataset):
         """Return copies of the images of some indices."""
         del epoch, seed, train
         rows = np.asarray(indices, dtype=np.int64)
-        return Samples(*(None if part is None else part[rows] for part in self._arrays))
+        parts = self._arrays._asdict().items()
+        return Samples(**{name: None if part is None else part[rows] for name, part in parts})
 
 
 def store_images(
@@ -141,8 +149,8 @@ def open_stored(folder: Path) -> ImageDataset:
     """
     stored = _Stored.read(folder / _INDEX)
     if stored.files is None:
-        arrays = (_mapped(_npy(folder, name)) for name in Samples._fields)
-        return _ArrayDataset(stored, Samples(*arrays))  # type: ignore[arg-type]
+        arrays: dict[str, Any] = {name: _mapped(_npy(folder, name)) for name in Samples._fields}
+        return _ArrayDataset(stored, Samples(**arrays))
     assert stored.preparation is not None  # noqa: S101  (files have both)
     assert stored.size_px is not None  # noqa: S101
     pixels = np.zeros(0, np.uint8)
@@ -173,15 +181,14 @@ def _write_pixels(
 
     def parts() -> Iterator[bytes]:
         offset = 0
-        for index in indices:
-            one, places = images.images[index], []
-            pixels = one.pixels() if offset < room_bytes else Pixels(np.zeros(0, np.uint8), None)
-            size_bytes = sum(part.nbytes for part in pixels if part is not None)
-            for part in pixels if 0 < size_bytes <= room_bytes - offset else ():
-                if part is None:
-                    continue
-                shape, dtype = part.shape, part.dtype.name
-                places.append(_Place(offset=offset, shape=shape, dtype=dtype))  # type: ignore[arg-type]
+        for one in (images.images[index] for index in indices):
+            pixels = one.pixels() if offset < room_bytes else None
+            arrays = [part for part in pixels or () if part is not None]
+            if sum(part.nbytes for part in arrays) > room_bytes - offset:
+                arrays = []
+            places = []
+            for part in arrays:
+                places.append(_Place.at(offset, part))
                 content = part.tobytes() + b"\0" * (part.nbytes % 2)  # 16-bit values stay aligned
                 offset += len(content)
                 yield content

@@ -1,18 +1,26 @@
-"""Search: the network of a space that is best on a dataset within a latency budget.
+"""Search: the network that is best on a dataset within a latency budget.
 
+:func:`race` trains several candidates of equal latency for equal minutes and keeps the best.
 :func:`search` trains a supernet that contains every network of the space, learns which candidates
 to prefer, and derives the network that meets the target by the latency table exactly.
 """
 
 from tapetum.search import widths
 from tapetum.search.loop import search
+from tapetum.search.race import RACES, RaceResult, race
 from tapetum.search.recipe import SearchRecipe, choose_search_recipe
 from tapetum.search.result import SearchResult
+from tapetum.search.utility import Doubling, Prefer
 
 __all__ = [
+    "RACES",
+    "Doubling",
+    "Prefer",
+    "RaceResult",
     "SearchRecipe",
     "SearchResult",
     "choose_search_recipe",
+    "race",
     "search",
     "widths",
 ]

@@ -126,9 +126,7 @@ class _Searching(EpochLoop[SearchEpoch]):
         steps = self.for_weights.num_batches(recipe.batch_size)
         self.length = Length(recipe.epochs * steps, steps)
         self.steps_held_out = self.for_alphas.num_batches(recipe.batch_size)
-        self.learner = Searcher(
-            budget, recipe, compute, total_steps=self.length.total_steps
-        )
+        self.learner = Searcher(budget, recipe, compute, total_steps=self.length.total_steps)
 
     def step(self, position: Position[SearchEpoch]) -> dict[str, float]:
         """Take a step of the weights and, when it is due, one of the architecture parameters."""
@@ -180,12 +178,13 @@ class _Searching(EpochLoop[SearchEpoch]):
             seed=2 * self.recipe.seed,
             epoch=epoch,
         )
+        count = min(STATISTICS_BATCHES, self.length.steps_per_epoch)
         scores = look(
             network,
             self.for_alphas,
             self.recipe,
             count=self.recipe.judged_images,
-            statistics=itertools.islice(batches, min(STATISTICS_BATCHES, self.length.steps_per_epoch)),
+            statistics=itertools.islice(batches, count),
         )
         return self.compute.mean(scores)
 

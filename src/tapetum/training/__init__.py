@@ -9,6 +9,7 @@ from tapetum.training.loop import EpochLoop
 from tapetum.training.process import prepare_process
 from tapetum.training.recipe import BaseRecipe, Recipe
 from tapetum.training.run import RUNS, Request, Result, Run, load_network
+from tapetum.training.short import ShortTraining
 from tapetum.training.trainer import train
 from tapetum.training.validate import look
 
@@ -27,6 +28,7 @@ __all__ = [
     "Request",
     "Result",
     "Run",
+    "ShortTraining",
     "evaluation_batches",
     "is_main_process",
     "load_network",

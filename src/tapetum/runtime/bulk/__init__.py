@@ -15,6 +15,7 @@ of its own, and the last one joins them.
 """
 
 from tapetum.runtime.bulk.boxes import read_boxes
+from tapetum.runtime.bulk.cluster import num_cpus, ray_cluster
 from tapetum.runtime.bulk.job import Execution, Job, Summary
 from tapetum.runtime.bulk.plan import Shard
 from tapetum.runtime.bulk.rows import PredictionRow, read_rows
@@ -26,6 +27,8 @@ __all__ = [
     "PredictionRow",
     "Shard",
     "Summary",
+    "num_cpus",
+    "ray_cluster",
     "read_boxes",
     "read_rows",
     "run_job",

@@ -15,7 +15,7 @@ from tapetum.runtime.bulk.plan import Shard
 from tapetum.runtime.bulk.pool import DiedError, Start, Worker
 from tapetum.runtime.bulk.shards import open_predictor, predict_shard
 
-__all__ = ["ray_workers"]
+__all__ = ["num_cpus", "ray_cluster", "ray_workers"]
 
 LOCAL = "local"
 PIECES_PER_CPU = 4  # so that a slow machine does not hold up the end
@@ -28,8 +28,29 @@ def ray_workers(job: Job, execution: Execution) -> Iterator[tuple[int, Start]]:
     Raises:
         InputError: There is no such cluster.
     """
+    assert execution.ray is not None  # noqa: S101  (the caller looked)
+    with ray_cluster(execution.ray) as ray:
+        predict = ray.remote(num_cpus=execution.threads or 1, max_retries=0)(_predict)
+
+        def start(shard: Shard, suspect: bool) -> Worker:
+            return _RayWorker(ray, predict.remote(job, execution, shard, suspect))
+
+        yield PIECES_PER_CPU * num_cpus(ray), start
+
+
+@contextmanager
+def ray_cluster(address: str, *, cpus: int | None = None) -> Iterator[Any]:
+    """Connect to a Ray cluster, or start one, and give Ray's module.
+
+    Args:
+        address: Address of the cluster; ``local`` starts one here, which ends with the context.
+        cpus: Number of tasks at once of one that is started here; by default one a core.
+
+    Raises:
+        InputError: There is no such cluster.
+    """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    if execution.ray == LOCAL:  # else Ray makes a token below the home folder
+    if address == LOCAL:  # else Ray makes a token below the home folder
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
     import ray as installed
 
@@ -37,22 +58,21 @@ def ray_workers(job: Job, execution: Execution) -> Iterator[tuple[int, Start]]:
     with tempfile.TemporaryDirectory(prefix="tapetum-ray-") as place:
         try:
             with _own_signals():
-                ray.init(**_options(execution, place))
+                ray.init(**_options(address, place, cpus))
         except (ConnectionError, RuntimeError, ValueError) as error:
             raise InputError(
-                f"cannot connect to the Ray cluster {execution.ray!r}: {error}",
+                f"cannot connect to the Ray cluster {address!r}: {error}",
                 f"check --ray, or use {LOCAL!r} to start one here",
             ) from error
         try:
-            predict = ray.remote(num_cpus=execution.threads or 1, max_retries=0)(_predict)
-
-            def start(shard: Shard, suspect: bool) -> Worker:
-                return _RayWorker(ray, predict.remote(job, execution, shard, suspect))
-
-            cpus = int(ray.cluster_resources().get("CPU", 1))
-            yield PIECES_PER_CPU * max(1, cpus), start
+            yield ray
         finally:
             ray.shutdown()
+
+
+def num_cpus(ray: Any) -> int:
+    """Return the number of tasks of one thread that a connected cluster runs at once."""
+    return max(1, int(ray.cluster_resources().get("CPU", 1)))
 
 
 @contextmanager
@@ -69,10 +89,10 @@ def _own_signals() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _options(execution: Execution, place: str) -> dict[str, Any]:
-    quiet = {"address": execution.ray, "log_to_driver": False, "logging_level": "ERROR"}
-    own = {"include_dashboard": False, "_temp_dir": place}
-    return quiet | own if execution.ray == LOCAL else quiet
+def _options(address: str, place: str, cpus: int | None) -> dict[str, Any]:
+    quiet = {"address": address, "log_to_driver": False, "logging_level": "ERROR"}
+    own = {"include_dashboard": False, "_temp_dir": place, "num_cpus": cpus}
+    return quiet | own if address == LOCAL else quiet
 
 
 def _predict(job: Job, execution: Execution, shard: Shard, suspect: bool) -> bool:

@@ -1,0 +1,140 @@
+"""How fast networks train here, so that equal minutes become a fixed number of steps.
+
+Steps are timed once, before the race. On a machine that is busy then, the candidates must stay
+comparable:
+
+- *They take turns*: a step of each, then again a step of each, so that a busy minute hits all.
+- *Processor time counts*, not the clock on the wall: a process that waits for a core is not slower.
+  How much longer the wall clock ran is one factor, the same for all candidates.
+- *The median* of the turns is taken, and then that of all workers, which measure at the same time:
+  so they share caches and memory as they will in the race.
+
+On an accelerator, which works while the process waits, the wall clock is read instead.
+"""
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import median
+from typing import Literal
+
+from pydantic import PositiveFloat
+
+from tapetum.arch import Architecture
+from tapetum.data import open_stored
+from tapetum.nn import build
+from tapetum.records import Record
+from tapetum.training import Recipe, ShortTraining
+
+__all__ = ["Pace", "Paces", "Pacing", "joined"]
+
+FEWEST_TURNS, MOST_TURNS = 2, 5
+_MANY_STEPS = 1_000_000  # of the schedule: its rate is still low, so that no loss diverges
+
+
+class Pace(Record):
+    """How fast one network trains.
+
+    Attributes:
+        step_s: Seconds of a step; None where none could be taken.
+        begin_s: Seconds to build the network and take the first step, beyond those of a step.
+        fault: Why no step could be taken; empty otherwise.
+    """
+
+    step_s: PositiveFloat | None = None
+    begin_s: float = 0.0
+    fault: str = ""
+
+
+class Paces(Record):
+    """How fast several networks train, in seconds of the wall clock of a worker.
+
+    Attributes:
+        paces: One for each network.
+        waiting: Seconds of the wall clock for each second of the processor, which are part of the
+            paces; far above 1 on a busy machine.
+    """
+
+    paces: tuple[Pace, ...]
+    waiting: float
+
+
+class Pacing(Record):
+    """A measurement of the pace: a task for a worker.
+
+    Attributes:
+        kind: Tells it from other tasks.
+        architectures: The networks.
+        recipe: How they will be trained.
+        train: Folder of stored images to train on.
+        seconds: Time for all turns; two are taken in any case.
+        out: File for the result.
+    """
+
+    kind: Literal["pace"] = "pace"
+    architectures: tuple[Architecture, ...]
+    recipe: Recipe
+    train: Path
+    seconds: float
+    out: Path
+
+    def perform(self) -> Paces:
+        """Return the paces in this process."""
+        runners = [_Runner(architecture, self) for architecture in self.architectures]
+        start, start_cpu = time.perf_counter(), time.process_time()
+        for turn in range(MOST_TURNS):
+            if turn >= FEWEST_TURNS and time.perf_counter() - start > self.seconds:
+                break
+            for runner in runners:
+                runner.take_step()
+        wall_s, cpu_s = time.perf_counter() - start, time.process_time() - start_cpu
+        on_cpu = all(runner.on_cpu for runner in runners)
+        waiting = wall_s / max(cpu_s, 1e-9) if on_cpu else 1.0
+        return Paces(paces=tuple(runner.pace(waiting) for runner in runners), waiting=waiting)
+
+
+class _Runner:
+    """A network that takes steps while its time is taken."""
+
+    def __init__(self, architecture: Architecture, pacing: Pacing) -> None:
+        self.times: list[float] = []
+        self.fault, self.on_cpu = "", True
+        start = time.process_time()
+        try:
+            recipe = pacing.recipe.adjusted(steps=_MANY_STEPS)
+            network = build(architecture, seed=recipe.seed)
+            self.training = ShortTraining(network, recipe, open_stored(pacing.train))
+            self.on_cpu = self.training.compute.device.type == "cpu"
+            self.training.step()
+        except Exception as error:  # whatever a candidate does, the others go on
+            self.fault = str(error) or type(error).__name__
+        self.first_s = time.process_time() - start
+
+    def take_step(self) -> None:
+        if self.fault:
+            return
+        clock = time.process_time if self.on_cpu else time.perf_counter
+        start = clock()
+        self.training.step()
+        self.times.append(clock() - start)
+
+    def pace(self, waiting: float) -> Pace:
+        if self.fault:
+            return Pace(fault=self.fault)
+        step_s = median(self.times)
+        return Pace(step_s=step_s * waiting, begin_s=max(0.0, self.first_s - step_s) * waiting)
+
+
+def joined(measured: Sequence[Paces]) -> Paces:
+    """Return the medians over workers that measured the same networks; a fault of one is kept."""
+    return Paces(
+        paces=tuple(_median(each) for each in zip(*(one.paces for one in measured), strict=True)),
+        waiting=median(one.waiting for one in measured),
+    )
+
+
+def _median(paces: Sequence[Pace]) -> Pace:
+    steps = [pace.step_s for pace in paces if pace.step_s is not None]
+    if len(steps) < len(paces):
+        return next(pace for pace in paces if pace.fault)
+    return Pace(step_s=median(steps), begin_s=median(pace.begin_s for pace in paces))

@@ -1,0 +1,77 @@
+"""A training in memory, step by step: no folder, no checkpoint, no validation."""
+
+import math
+from collections.abc import Iterator
+from itertools import islice
+
+from tapetum.data import ImageDataset
+from tapetum.errors import TrainingError
+from tapetum.nn import TrainableNetwork
+from tapetum.training.batches import Batch
+from tapetum.training.compute import Compute
+from tapetum.training.learner import Learner
+from tapetum.training.length import Length
+from tapetum.training.recipe import Recipe
+from tapetum.training.validate import reestimate_statistics
+
+__all__ = ["ShortTraining"]
+
+STATISTICS_SHARE = 20  # one batch for the statistics after so many steps, at most
+
+
+class ShortTraining:
+    """The training of a network by a recipe, in one process.
+
+    Args:
+        network: The network, with fresh weights; trained in place.
+        recipe: How to train it.
+        images: Images to learn from.
+
+    Attributes:
+        length: How many steps there are.
+        steps: Number of steps taken.
+    """
+
+    def __init__(self, network: TrainableNetwork, recipe: Recipe, images: ImageDataset) -> None:
+        self.recipe, self.compute = recipe, Compute()
+        self.images = images.augmented(recipe.augmentation)
+        self.length = Length.of(recipe, images.num_batches(recipe.batch_size))
+        self.steps = 0
+        self._learner = Learner(
+            network,
+            recipe,
+            self.compute,
+            total_steps=self.length.total_steps,
+            has_labels=bool(images.class_names),
+        )
+        self._batches: Iterator[Batch] = iter(())
+
+    def step(self) -> None:
+        """Move the weights by one batch.
+
+        Raises:
+            TrainingError: The loss is not finite.
+        """
+        number, place = self.length.place(self.steps)
+        if place == 0:
+            self._batches = self.compute.batches(self.recipe, self.images, number)
+        loss, _ = self._learner.losses(next(self._batches), step=self.steps)
+        if not math.isfinite(loss.item()):
+            raise TrainingError(
+                f"the loss is {loss.item()} at step {self.steps + 1:,}",
+                "lower the learning_rate, or the clip_norm",
+            )
+        self._learner.descend(loss, step=self.steps)
+        self.steps += 1
+
+    def finish(self) -> TrainableNetwork:
+        """Return the network that is kept, the average where there is one, in evaluation mode.
+
+        Where the recipe estimates batch statistics again, so does this, on few batches.
+        """
+        network = self._learner.kept_network
+        count = min(self.recipe.recalibration_batches, self.steps // STATISTICS_SHARE)
+        if count:
+            batches = self.compute.batches(self.recipe, self.images, self.length.passes)
+            reestimate_statistics(network, islice(batches, count))
+        return network.eval()

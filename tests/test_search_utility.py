@@ -1,0 +1,172 @@
+"""Which candidate is best, in one number, and how certain that is."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from tapetum.nn import Outputs
+from tapetum.noise import NoisePlan
+from tapetum.search.judge import MOST_DB, Measures, judge
+from tapetum.search.utility import Doubling, Prefer, order, utilities
+from tiny_race import Dots, tiny_recipe
+
+DOUBLING = Doubling()
+
+
+def _measures(
+    accuracy: float | None = None, psnr_db: float | None = None, n: int = 100
+) -> Measures:
+    """Every image alike, but for the labels that are right."""
+    right = None if accuracy is None else tuple(float(i < accuracy * n) for i in range(n))
+    decibels = None if psnr_db is None else (psnr_db,) * n
+    return Measures(num_images=n, num_views=n, balanced=right, decibels=decibels)
+
+
+def _winner(measured: dict[str, Measures], prefer: Prefer = "balanced") -> str:
+    return order(measured, prefer=prefer, doubling=DOUBLING)[0].name
+
+
+class _Answers(nn.Module):
+    """Says one class with a certain share of errors, and returns the image unchanged."""
+
+    def __init__(self, logits: Any = None, *, has_image: bool = True) -> None:
+        super().__init__()
+        self.logits, self.has_image = logits, has_image
+
+    def forward(self, noisy: Any, boxes: Any) -> Outputs:
+        del boxes
+        logits = None if self.logits is None else self.logits(noisy)
+        return Outputs(noisy if self.has_image else None, logits)
+
+
+def _always(which: int) -> Any:
+    return lambda noisy: torch.eye(2)[which].expand(len(noisy), 2)
+
+
+class _Uneven(Dots):
+    """Three of four images are of the first class."""
+
+    def take(self, indices: Any, **options: Any) -> Any:
+        """Labels the dots anew."""
+        samples = super().take(indices, **options)
+        labels = np.array([index % 4 == 3 for index in indices], np.int64)
+        return samples._replace(labels=labels)
+
+
+def test_the_mean_over_images_is_the_utility_of_the_means() -> None:
+    """Accuracy and PSNR, each in units of a doubling, weighed alike."""
+    measures = _measures(0.7, 24.0)
+    expected = 0.5 * 0.7 / DOUBLING.accuracy + 0.5 * 24.0 / DOUBLING.psnr_db
+    each = utilities(measures, prefer="balanced", doubling=DOUBLING)
+    assert each.mean() == pytest.approx(expected)
+
+
+def test_what_a_doubling_buys_is_worth_the_same_in_both_scores() -> None:
+    """A candidate ahead by one doubling in accuracy equals one ahead by one in PSNR."""
+    measured = {
+        "label": _measures(0.7 + 0.01, 22.0),
+        "image": _measures(0.7, 22.0 + 0.01 / DOUBLING.accuracy * DOUBLING.psnr_db),
+    }
+    first, second = order(measured, prefer="balanced", doubling=DOUBLING)
+    assert first.utility == pytest.approx(second.utility)
+    assert _winner(measured, "label") == "label"
+    assert _winner(measured, "image") == "image"
+
+
+def test_one_score_alone_decides_where_the_other_is_missing() -> None:
+    """A denoiser has no labels, a classifier no image, whatever the user prefers."""
+    denoisers = {"worse": _measures(None, 22.0), "better": _measures(None, 22.1)}
+    classifiers = {"worse": _measures(0.5), "better": _measures(0.6)}
+    for prefer in ("label", "balanced", "image"):
+        assert _winner(denoisers, prefer) == "better"  # type: ignore[arg-type]
+        assert _winner(classifiers, prefer) == "better"  # type: ignore[arg-type]
+
+
+def test_a_measured_doubling_replaces_the_stated_one() -> None:
+    """Where decibels are cheap they count less."""
+    measured = {"label": _measures(0.71, 22.0), "image": _measures(0.7, 22.3)}
+    assert _winner(measured) == "image"
+    cheap = Doubling(accuracy=0.014, psnr_db=3.5)
+    assert order(measured, prefer="balanced", doubling=cheap)[0].name == "label"
+
+
+def test_candidates_within_one_standard_error_are_ties() -> None:
+    """The error is that of the difference, image by image: common ups and downs do not count."""
+    generator = np.random.default_rng(0)
+    hard = generator.normal(22, 5, 400)  # differs from image to image, for all candidates
+    little = generator.normal(0, 0.1, 400)
+
+    def measured(by_image: Any) -> Measures:
+        values = tuple(by_image.tolist())
+        return Measures(num_images=400, num_views=400, decibels=values)
+
+    places = order(
+        {
+            "best": measured(hard + 0.1),
+            "tied": measured(hard + 0.1 + little - little.mean() - 0.002),
+            "behind": measured(hard),
+        },
+        prefer="image",
+        doubling=DOUBLING,
+    )
+    assert [place.name for place in places] == ["best", "tied", "behind"]
+    assert [place.is_tied for place in places] == [True, True, False]
+    assert places[1].behind_error == pytest.approx(0.1 / 20 / DOUBLING.psnr_db, rel=0.1)
+
+
+def test_always_the_most_frequent_class_is_worth_as_little_as_always_another() -> None:
+    """Plain accuracy praises it with 75 %; averaged over classes it is a half."""
+    frequent, rare = (
+        judge(_Answers(_always(which)), _Uneven(40), tiny_recipe(), views=40)
+        for which in (0, 1)  # type: ignore[arg-type]
+    )
+    assert (frequent.accuracy, rare.accuracy) == (0.75, 0.25)
+    assert frequent.macro_accuracy == rare.macro_accuracy == 0.5
+    assert frequent.balanced is not None
+    assert np.mean(frequent.balanced) == pytest.approx(0.5)
+
+
+def test_the_error_of_an_accuracy_is_binomial_over_images() -> None:
+    """However many noise levels each image is seen at."""
+
+    def is_bright(noisy: Any) -> Any:
+        return noisy.mean((1, 2, 3))[:, None] * torch.tensor([0.0, 1.0])
+
+    one, five = (
+        judge(_Answers(is_bright), Dots(100), tiny_recipe(), views=views)
+        for views in (100, 500)  # type: ignore[arg-type]
+    )
+    assert (one.num_views, five.num_views) == (100, 500)
+    assert one.accuracy == five.accuracy == 0.5
+    assert one.accuracy_error == pytest.approx((0.5 * 0.5 / 100) ** 0.5)
+    assert five.accuracy_error == pytest.approx(one.accuracy_error)
+    assert one.macro_accuracy_error is not None
+    assert one.macro_accuracy_error > 0  # though no image of a class was wrong
+
+
+def test_views_are_dealt_to_all_levels_of_the_noise() -> None:
+    """An unchanged image has the PSNR of the noise; the mean is over the levels."""
+    recipe = tiny_recipe(noise=NoisePlan(kind="gaussian", levels=(0.02, 0.05)))
+    for views in (50, 100):
+        seen = judge(_Answers(), Dots(50), recipe, views=views)  # type: ignore[arg-type]
+        assert seen.num_views == views
+        assert seen.psnr_db == pytest.approx(-10 * np.log10(0.02 * 0.05), abs=0.2)
+        assert seen.accuracy is None
+
+
+def test_a_perfect_image_is_worth_no_more_than_the_cap() -> None:
+    """Without noise the unchanged image would be worth infinitely much."""
+    recipe = tiny_recipe(noise=NoisePlan(kind="gaussian", levels=(0.0,)))
+    seen = judge(_Answers(), Dots(10), recipe, views=10)  # type: ignore[arg-type]
+    assert (seen.psnr_db, seen.psnr_error_db) == (MOST_DB, 0.0)
+
+
+def test_a_classifier_alone_has_no_psnr() -> None:
+    """And images without labels no accuracy."""
+    seen = judge(_Answers(_always(0), has_image=False), Dots(10), tiny_recipe(), views=10)  # type: ignore[arg-type]
+    assert seen.psnr_db is None
+    assert seen.decibels is None
+    assert seen.accuracy == 0.5
