@@ -103,7 +103,8 @@ class _ArrayDataset(ImageDataset):
         del epoch, seed, train
         rows = np.asarray(indices, dtype=np.int64)
         parts = self._arrays._asdict().items()
-        return Samples(**{name: None if part is None else part[rows] for name, part in parts})
+        taken: dict[str, Any] = {n: None if part is None else part[rows] for n, part in parts}
+        return Samples(**taken)
 
 
 def store_images(
