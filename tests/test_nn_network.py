@@ -180,9 +180,10 @@ def test_the_label_alone_skips_the_decoder_of_a_drawn_network() -> None:
 
 
 @pytest.mark.parametrize("gated", [True, False])
-def test_a_training_step_keeps_the_channels_last(gated: bool) -> None:
+@pytest.mark.parametrize("up", ["pixel_shuffle", "transposed_conv", "nearest_conv"])
+def test_a_training_step_keeps_the_channels_last(up: str, gated: bool) -> None:
     """No layer in between converts the layout, and a gated image has the type of the noisy one."""
-    network = build(joint(gated=gated), seed=0).to(memory_format=torch.channels_last)
+    network = build(joint(up=up, gated=gated), seed=0).to(memory_format=torch.channels_last)
     noisy = torch.rand(2, 3, 32, 32).contiguous(memory_format=torch.channels_last)
     layouts = []
     for module in network.modules():
