@@ -1,5 +1,6 @@
 """A race picks the candidate that is better, and ends the same however often it is killed."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -145,6 +146,27 @@ def test_a_candidate_that_fails_leaves_the_race(tmp_path: Path) -> None:
     assert (result.winner, result.order[-1]) == ("seeing", odd.name)
     assert result.rungs[0].entries[-1].fault
     assert any(note.startswith(f"{odd.name} left the race") for note in result.notes)
+
+
+def test_a_candidate_without_a_pace_does_not_race(tmp_path: Path) -> None:
+    """The others do, also where it was the first one."""
+    result = race_here(tmp_path / "race", (blind("odd"), blind(), seeing(width=2), blind("third")))
+    assert sorted(result.order) == ["blind", "seeing", "third"]
+    assert "odd cannot be trained: odd" in result.notes
+
+
+def test_ctrl_c_keeps_what_has_ended(tmp_path: Path, undisturbed: Path) -> None:
+    """The message says how to go on, and the race ends as if nothing had happened."""
+
+    def press(done: int, total: int, message: str) -> None:
+        del done, total, message
+        os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(TrainingError, match="interrupted"):
+        race_here(tmp_path / "race", field(), progress=press)
+    assert _rung_files(tmp_path / "race")
+    result = race_here(tmp_path / "race", field(), resume=True)
+    assert _facts(result) == _facts(RACES.open(undisturbed).result())
 
 
 def test_a_race_without_a_sound_candidate_is_an_error(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from tapetum.noise import NoisePlan, generator_for
 from tapetum.progress import ProgressCallback, silent
 from tapetum.search import RaceResult, race
 from tapetum.search.pace import Pace, Paces, Pacing
-from tapetum.search.race import _Racing
+from tapetum.search.starting import Starter
 from tapetum.search.work import Work, perform
 from tapetum.training import Recipe
 
@@ -123,11 +123,12 @@ class Here:
     def perform(self, work: Work) -> None:
         """Performs a piece, or writes the pace."""
         if isinstance(work, Pacing):
-            pace = Pace(step_s=self.step_s)
-            paces = Paces(paces=(pace,) * len(work.architectures), waiting=1.0)
-            paces.write(work.out)
+            Paces(paces=tuple(map(self._pace, work.architectures)), waiting=1.0).write(work.out)
         else:
             perform(work)
+
+    def _pace(self, network: Architecture) -> Pace:
+        return Pace(fault="odd") if network.name == "odd" else Pace(step_s=self.step_s)
 
     def stop(self) -> None:
         """Has nothing to end."""
@@ -152,15 +153,15 @@ def race_here(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "open_workers", open_workers)
         patch.setattr("tapetum.search.plan.fewest_steps", lambda _: 10)
-        patch.setattr(module, "_Racing", _Timeless)
+        patch.setattr(module, "Starter", _Timeless)
         recipe = recipe or tiny_recipe()
         sets = (Dots(64), Dots(32, seed=1))
         options: dict[str, Any] = {"minutes": 1.0, "resume": resume, "progress": progress}
         return race(path, candidates, recipe, *sets, **options)
 
 
-class _Timeless(_Racing):
-    """A race whose preparation takes no time."""
+class _Timeless(Starter):
+    """A preparation that takes no time."""
 
     def _seconds_left(self) -> float:
         return 60 * self.request.minutes

@@ -7,7 +7,8 @@ to prefer, and derives the network that meets the target by the latency table ex
 
 from tapetum.search import widths
 from tapetum.search.loop import search
-from tapetum.search.race import RACES, RaceResult, race
+from tapetum.search.race import race
+from tapetum.search.race_records import RACES, RaceResult
 from tapetum.search.recipe import SearchRecipe, choose_search_recipe
 from tapetum.search.result import SearchResult
 from tapetum.search.utility import Doubling, Prefer

@@ -21,7 +21,7 @@ from typing import Literal
 from pydantic import PositiveFloat
 
 from tapetum.arch import Architecture
-from tapetum.data import open_stored
+from tapetum.data import ImageDataset, open_stored
 from tapetum.nn import build
 from tapetum.records import Record
 from tapetum.training import Recipe, ShortTraining
@@ -80,7 +80,8 @@ class Pacing(Record):
 
     def perform(self) -> Paces:
         """Return the paces in this process."""
-        runners = [_Runner(architecture, self) for architecture in self.architectures]
+        images = open_stored(self.train)
+        runners = [_Runner(one, self.recipe, images) for one in self.architectures]
         start, start_cpu = time.perf_counter(), time.process_time()
         for turn in range(MOST_TURNS):
             if turn >= FEWEST_TURNS and time.perf_counter() - start > self.seconds:
@@ -96,14 +97,14 @@ class Pacing(Record):
 class _Runner:
     """A network that takes steps while its time is taken."""
 
-    def __init__(self, architecture: Architecture, pacing: Pacing) -> None:
+    def __init__(self, architecture: Architecture, recipe: Recipe, images: ImageDataset) -> None:
         self.times: list[float] = []
         self.fault, self.on_cpu = "", True
         start = time.process_time()
         try:
-            recipe = pacing.recipe.adjusted(steps=_MANY_STEPS)
+            recipe = recipe.adjusted(steps=_MANY_STEPS)
             network = build(architecture, seed=recipe.seed)
-            self.training = ShortTraining(network, recipe, open_stored(pacing.train))
+            self.training = ShortTraining(network, recipe, images)
             self.on_cpu = self.training.compute.device.type == "cpu"
             self.training.step()
         except Exception as error:  # whatever a candidate does, the others go on

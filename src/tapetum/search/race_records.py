@@ -1,0 +1,124 @@
+"""What is stored of a race: its request, its rungs and its result."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, PositiveFloat
+
+from tapetum.arch import Architecture
+from tapetum.provenance import Provenance
+from tapetum.records import FolderKind, Record
+from tapetum.search.utility import Doubling, Prefer
+from tapetum.training import Recipe
+
+__all__ = ["RACES", "Entry", "RaceRequest", "RaceResult", "Rung"]
+
+
+class RaceRequest(Record):
+    """What was requested of a race.
+
+    Attributes:
+        candidates: In the order of the caller's hopes; the first one is taken where there is no
+            time for a race.
+        recipe: How candidates are trained; the race decides about the steps.
+        minutes: Time for everything, in minutes.
+        prefer: The score that counts more.
+        doubling: What a doubling of the latency buys.
+        train: What trains, in a sentence, and the number of images.
+        held_out: What judges.
+    """
+
+    format: Literal["tapetum-race"] = "tapetum-race"
+    schema_version: Literal[1] = 1
+    candidates: Annotated[tuple[Architecture, ...], Field(min_length=1)]
+    recipe: Recipe
+    minutes: PositiveFloat
+    prefer: Prefer
+    doubling: Doubling
+    train: tuple[str, int]
+    held_out: tuple[str, int]
+
+
+class Entry(Record):
+    """A candidate in a rung.
+
+    Attributes:
+        name: Name of the candidate.
+        steps: Number of steps that it trained for; 0 where it failed.
+        utility: In doublings of the latency; comparable within a rung. None where it failed.
+        behind: How far it is behind the best of the rung.
+        behind_error: Standard error of ``behind``.
+        is_tied: Whether it is behind by one standard error at most.
+        accuracy: Share of right labels; None where it has none.
+        accuracy_error: Its standard error.
+        macro_accuracy: Accuracy of each class, averaged over classes, which the utility counts.
+        macro_accuracy_error: Its standard error.
+        psnr_db: Mean PSNR, each view of an image counting at most 40 dB.
+        psnr_error_db: Its standard error over images.
+        fault: Why its training failed; empty otherwise.
+    """
+
+    name: str
+    steps: int = 0
+    utility: float | None = None
+    behind: float | None = None
+    behind_error: float | None = None
+    is_tied: bool = False
+    accuracy: float | None = None
+    accuracy_error: float | None = None
+    macro_accuracy: float | None = None
+    macro_accuracy_error: float | None = None
+    psnr_db: float | None = None
+    psnr_error_db: float | None = None
+    fault: str = ""
+
+
+class Rung(Record):
+    """A rung of a race.
+
+    Attributes:
+        seconds: Time of each candidate, training and judging, as it was planned.
+        num_images: Number of held-out images that judged.
+        num_views: Number of images times the noise levels that each was seen at.
+        entries: The candidates, the best first.
+    """
+
+    seconds: float
+    num_images: int
+    num_views: int
+    entries: tuple[Entry, ...]
+
+
+class RaceResult(Record):
+    """How a race ended.
+
+    Attributes:
+        winner: Name of the best candidate.
+        ties: Names of the others of the last rung that may as well be the best: behind by one
+            standard error at most.
+        order: Names of all candidates that raced, the best first: who came further is better.
+        rungs: The rungs, the shortest first; none where there was no time for a race.
+        notes: What was left out or went wrong, in sentences.
+        minutes: Time that was requested, in minutes.
+        seconds: Time of the last command of this race, in seconds.
+        workers: Number of candidates that trained at the same time.
+        steps_per_second: How fast each candidate trains here, by its name.
+        waiting: Seconds of the wall clock for each second of the processor, while the pace was
+            measured; far above 1 on a busy machine.
+        provenance: When, where and with what.
+    """
+
+    schema_version: Literal[1] = 1
+    winner: str
+    ties: tuple[str, ...] = ()
+    order: tuple[str, ...]
+    rungs: tuple[Rung, ...] = ()
+    notes: tuple[str, ...] = ()
+    minutes: float
+    seconds: float
+    workers: int
+    steps_per_second: dict[str, float]
+    waiting: float
+    provenance: Provenance
+
+
+RACES = FolderKind("race", RaceRequest, RaceResult, "tapetum fit")

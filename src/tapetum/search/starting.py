@@ -1,0 +1,145 @@
+"""The start of a race: who races, and how many steps fit into its minutes."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+from tapetum.arch import Architecture
+from tapetum.errors import TrainingError
+from tapetum.records import Record
+from tapetum.search import plan
+from tapetum.search.pace import Pace, Paces, Pacing, joined
+from tapetum.search.race_records import RaceRequest
+from tapetum.search.work import Work
+from tapetum.search.workers import Workers, perform_all
+
+__all__ = ["Start", "Starter"]
+
+PACE_SHARE = 0.04  # of the minutes go to the turns of measuring the pace
+BUSY = 1.3  # seconds of the wall clock for one of the processor
+
+
+class Start(Record):
+    """What is known when the race begins: from here on it depends on no clock.
+
+    Attributes:
+        names: Names of the candidates that race; a single one where there is no time for a race.
+        paces: Their paces.
+        seconds: Time that is left for the rungs.
+        workers: Number of candidates that train at the same time.
+        notes: What was left out.
+    """
+
+    names: tuple[str, ...]
+    paces: Paces
+    seconds: float
+    workers: int
+    notes: tuple[str, ...]
+
+
+@dataclass
+class Starter:
+    """Prepares a race.
+
+    Args:
+        request: What was requested.
+        pool: The workers that will train.
+        images: Folder of the stored images.
+        fewest_steps: Steps below which a first rung says nothing.
+        folder: Folder for the measured paces.
+        started: When the race began, by the monotonic clock.
+    """
+
+    request: RaceRequest
+    pool: Workers
+    images: Path
+    fewest_steps: int
+    folder: Path
+    started: float
+
+    def prepare(self) -> Start:
+        """Choose who races by the pace of the first candidate, then measure that of all of them."""
+        request, notes = self.request, []
+        candidates = request.candidates[: plan.MOST]
+        first = self._paces(candidates[:1])
+        measured, count = first, self._how_many(len(candidates), first.paces)
+        if count > 1:
+            measured = self._paces(candidates[:count])
+            sound = [pace for pace in measured.paces if not pace.fault]
+            count = self._how_many(len(sound), sound)
+        chosen = [
+            (one.name, pace)
+            for one, pace in zip(candidates, measured.paces, strict=False)
+            if not pace.fault
+        ][:count]
+        notes += [
+            f"{one.name} cannot be trained: {pace.fault}"
+            for one, pace in zip(candidates, measured.paces, strict=False)
+            if pace.fault
+        ]
+        if not chosen:
+            raise TrainingError(f"no candidate can be trained: {notes[0]}", "choose others")
+        notes += self._notes(len(chosen), measured.waiting)
+        return Start(
+            names=tuple(name for name, _ in chosen),
+            paces=measured.model_copy(update={"paces": tuple(pace for _, pace in chosen)}),
+            seconds=self._seconds_left(),
+            workers=self.pool.size,
+            notes=tuple(notes),
+        )
+
+    def _seconds_left(self) -> float:
+        return max(0.0, 60 * self.request.minutes - (time.monotonic() - self.started))
+
+    def _how_many(self, available: int, paces: Sequence[Pace]) -> int:
+        """Return how many candidates of such paces can race; all of them if nothing is known."""
+        known = [pace.step_s for pace in paces if pace.step_s is not None]
+        if not known:
+            return available
+        return plan.how_many(
+            available,
+            self._seconds_left(),
+            workers=self.pool.size,
+            step_s=median(known),
+            steps=self.fewest_steps,
+        )
+
+    def _notes(self, count: int, waiting: float) -> list[str]:
+        """Return in sentences what is left out, and what disturbs."""
+        notes, available = [], len(self.request.candidates)
+        why = f"{self.request.minutes:g} minutes of {self.pool.size} worker(s)"
+        if count == 1 < available:
+            notes.append(
+                f"there is no race: {why} are too few for {min(plan.FEWEST, available)} candidates "
+                f"and {self.fewest_steps} steps of each; the first candidate is taken"
+            )
+        elif count < available:
+            notes.append(f"{count} of {available} candidates race: {why} are too few for more")
+        if waiting > BUSY:
+            notes.append(
+                f"the machine is busy: a second of the processor took {waiting:.1f} s; "
+                "all candidates train for fewer steps"
+            )
+        return notes
+
+    def _paces(self, architectures: tuple[Architecture, ...]) -> Paces:
+        """Return the paces of networks, as all workers measure them at the same time."""
+        works = [
+            Pacing(
+                architectures=architectures,
+                recipe=self.request.recipe,
+                train=self.images,
+                seconds=PACE_SHARE * 60 * self.request.minutes if len(architectures) > 1 else 0,
+                out=self.folder / f"{len(architectures)}-{worker:02}.json",
+            )
+            for worker in range(self.pool.size)
+        ]
+
+        def give_up(work: Work, fault: str) -> None:
+            del work
+            raise TrainingError(f"the pace cannot be measured: {fault}", "use fewer workers")
+
+        perform_all(self.pool, works, tick=lambda _: None, give_up=give_up)
+        return joined([Paces.read(work.out) for work in works])
