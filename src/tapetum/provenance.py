@@ -25,6 +25,7 @@ from tapetum.records import Record
 __all__ = [
     "Provenance",
     "cpu_model",
+    "has_int8_instructions",
     "require_cores",
     "require_seed",
     "stamp",
@@ -132,14 +133,27 @@ def cpu_model() -> str:
 
 def _cpu_model(cpuinfo: Path) -> str:
     """Return the processor from Linux's file, else from Python."""
-    try:
-        lines = cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        lines = []
-    fields = {key.strip(): text.strip() for key, _, text in (line.partition(":") for line in lines)}
+    fields = _cpu_fields(cpuinfo)
     # ARM kernels give the board (as "Model") instead of the processor.
     names = [fields.get(key, "") for key in ("model name", "Model", "Hardware")]
     return next(filter(None, names), "") or platform.processor() or platform.machine() or "unknown"
+
+
+def has_int8_instructions() -> bool:
+    """Return whether this processor multiplies bytes without an overflow; unknown ones do not."""
+    if platform.machine().lower() in ("arm64", "aarch64"):
+        return True
+    flags = _cpu_fields(CPUINFO).get("flags", "").split()
+    return not {"avx512_vnni", "avx_vnni"}.isdisjoint(flags)
+
+
+def _cpu_fields(cpuinfo: Path) -> dict[str, str]:
+    """Return the fields of Linux's file, those of the last core; empty where it is missing."""
+    try:
+        lines = cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return {}
+    return {key.strip(): text.strip() for key, _, text in (line.partition(":") for line in lines)}
 
 
 def usable_cores() -> int:

@@ -5,7 +5,7 @@ from pathlib import Path
 import typer
 
 from tapetum.cli import options
-from tapetum.cli.common import answer, say
+from tapetum.cli.common import answer, progress_bar, say
 
 __all__ = ["export"]
 
@@ -13,6 +13,18 @@ __all__ = ["export"]
 def export(
     run: Path = typer.Argument(..., metavar="RUN", help="Folder of a finished run."),
     out: Path = options.option(..., options.OUTPUT, "File to write: FILE.tapetum or FILE.onnx."),
+    precision: options.PrecisionName = options.option(
+        "fp32",
+        options.OUTPUT,
+        "Number format of the package: 'int8' is calibrated on the training images and measured "
+        "against fp32; 'auto' takes the better one.",
+    ),
+    data: str | None = options.option(
+        None,
+        options.DATA,
+        "Folder of the training images for int8.",
+        shown="as in the training",
+    ),
     overwrite: bool = options.OVERWRITE,
     json: bool = options.JSON,
 ) -> None:
@@ -25,11 +37,16 @@ def export(
       tapetum export runs/digits --out digits.tapetum
 
       tapetum export runs/photos --out photos.onnx
+
+      tapetum export runs/photos --out photos.tapetum --precision auto
     """
     from tapetum import jobs
 
     jobs.refuse_early("export", {"run": run, "out": out})
-    exported = jobs.export(run, out, overwrite=overwrite)
+    with progress_bar() as tick:
+        exported = jobs.export(
+            run, out, precision=precision, data=data, overwrite=overwrite, progress=tick
+        )
     if json:
         answer(exported.model_dump(mode="json"))
         return
@@ -39,5 +56,7 @@ def export(
             f"parity of {name}: the largest difference is {worst:.1e} in {parity.runtime} "
             f"(tolerance {parity.tolerance:g})"
         )
+    if exported.precision is not None:
+        say(exported.precision.text)
     kind = "graph" if out.suffix.lower() == ".onnx" else "package"
     say(f"{kind}: {exported.path}, {exported.size_bytes / 1024:,.0f} KiB")

@@ -86,6 +86,7 @@ def _package_facts(path: Path) -> Facts:
         "labels": manifest.labels,
         "preparation": manifest.preparation.text,
         "classes": ", ".join(manifest.class_names) or "-",
+        "precision": manifest.precision,
         "schema version": manifest.schema_version,
         "made by": f"tapetum {manifest.tapetum_version}",
         "made on": manifest.provenance.get("date", "-"),

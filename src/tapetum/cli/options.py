@@ -12,8 +12,8 @@ __all__ = [
     "QUARTER_TURNS", "RECIPE", "RECIPE_SEED", "RESIZE", "RESUME", "RUNTIME", "SCALE", "SEARCH",
     "SEARCH_EPOCHS", "SEARCH_RECIPE", "SEED_HELP", "SIZE", "SPACE_HELP", "TARGET_MS", "TEST_COUNT",
     "THREADS", "TRAINING", "TRAIN_COUNT", "UP_HELP", "VERTICAL_FLIP", "WHITE", "Decoder",
-    "Includes", "LayoutName", "MirrorName", "ProtocolName", "ResizeName", "RuntimeName", "Up",
-    "option", "with_augmentation",
+    "Includes", "LayoutName", "MirrorName", "PrecisionName", "ProtocolName", "ResizeName",
+    "RuntimeName", "Up", "option", "with_augmentation",
 ]  # fmt: skip
 
 # Panels of a help page.
@@ -27,6 +27,7 @@ Decoder = Literal["conv", "mbconv", "mbconv-1", "mbconv-3", "searched"]
 ProtocolName = Literal["benchmark", "camera"]
 Includes = Literal["network", "preparation", "call"]
 RuntimeName = Literal["onnxruntime", "openvino"]
+PrecisionName = Literal["fp32", "int8", "auto"]
 Up = Literal["transposed_conv", "nearest_conv", "pixel_shuffle"]
 
 

@@ -1,6 +1,6 @@
 """Scores of a network on a dataset, image by image, as a device would compute them."""
 
-from tapetum.evaluation.score import score
+from tapetum.evaluation.score import noisy_image, score
 from tapetum.evaluation.subject import Answer, PackageSubject, Subject
 
-__all__ = ["Answer", "PackageSubject", "Subject", "score"]
+__all__ = ["Answer", "PackageSubject", "Subject", "noisy_image", "score"]

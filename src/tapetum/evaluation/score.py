@@ -23,7 +23,7 @@ from tapetum.provenance import require_seed
 from tapetum.runtime import Preparation
 from tapetum.scores import ScoreRow, Scores
 
-__all__ = ["score"]
+__all__ = ["noisy_image", "score"]
 
 MAX_MEGAPIXELS = 2_000.0
 """Denoised pixels of all images and levels, beyond which only some images are denoised."""
@@ -96,7 +96,7 @@ def _measured(
     is_compared: bool,
 ) -> Measured:
     """Return what is measured on one image at one noise level."""
-    given = _noisy(subject.preparation, sample, level, protocol, seed)
+    given = noisy_image(subject.preparation, sample, level, protocol=protocol, seed=seed)
     answer = subject.predict(given, sample.boxes, with_image=is_compared)
     if not is_compared:
         return measure(answer, labels=sample.labels)
@@ -119,10 +119,23 @@ def _compared(
     return set(order[:count].tolist())
 
 
-def _noisy(
-    preparation: Preparation, sample: Sample, level: Noise | None, protocol: Protocol, seed: int
+def noisy_image(
+    preparation: Preparation,
+    sample: Sample,
+    level: Noise | None,
+    *,
+    protocol: Protocol = "benchmark",
+    seed: int = 0,
 ) -> DecodedImage:
-    """Return the noisy image that the network gets."""
+    """Return the noisy image that the network gets.
+
+    Args:
+        preparation: That of the network, whose channels the noise is added to.
+        sample: A clean image; a paired one brings its own noise.
+        level: The noise; None for none.
+        protocol: How a noisy image is stored.
+        seed: Seed of the noise, which also depends on the pixels.
+    """
     if sample.noisy is not None:
         return sample.noisy
     if level is None:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from tapetum.arch import cost
 from tapetum.formats.parity import Parity
+from tapetum.formats.precision import PrecisionChoice
 from tapetum.runtime import Manifest
 
 __all__ = ["write_card"]
@@ -26,7 +27,7 @@ def write_card(manifest: Manifest, path: Path, latency: str) -> str:
     """
     parts = [_heading(manifest), _border(manifest), _scores(manifest)]
     parts.append(f"## Latency\n\n{latency}" if latency else "")
-    parts += [_usage(manifest, path), _origin(manifest)]
+    parts += [_precision(manifest), _usage(manifest, path), _origin(manifest)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -63,7 +64,17 @@ def _scores(manifest: Manifest) -> str:
         return ""
     lines = [scores.HEADER, ["---", *["---:"] * (len(scores.HEADER) - 1)]]
     rows = [f"| {' | '.join(cells)} |" for cells in (*lines, *scores.cells())]
-    return "\n".join(["## Scores", "", *rows, "", f"{scores.note}."])
+    in_fp32 = " These are the scores in fp32." if manifest.precision != "fp32" else ""
+    return "\n".join(["## Scores", "", *rows, "", f"{scores.note}.{in_fp32}"])
+
+
+def _precision(manifest: Manifest) -> str:
+    """Return what the network is computed in, where int8 was considered."""
+    measured = manifest.provenance.get("precision")
+    if measured is not None:
+        text = PrecisionChoice.model_validate(measured).text
+        return f"## Precision\n\n{text[0].upper()}{text[1:]}."
+    return "" if manifest.precision == "fp32" else f"## Precision\n\n{manifest.precision}."
 
 
 def _usage(manifest: Manifest, path: Path) -> str:
@@ -88,6 +99,9 @@ def _origin(manifest: Manifest) -> str:
     )
     if manifest.parity:
         parity = Parity.model_validate(manifest.parity)
-        text += f"\n- The graph differs from the trained network by at most {parity.worst:.1e} "
+        where = "" if manifest.precision == "fp32" else " in fp32"
+        text += (
+            f"\n- The graph differs{where} from the trained network by at most {parity.worst:.1e} "
+        )
         text += f"({parity.runtime})."
     return text

@@ -4,6 +4,8 @@ The bytes of the graph run in ONNX Runtime against the trained network. The pack
 a temporary name, opened as by a user, and compared once more. Only then does it get its name.
 """
 
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -13,6 +15,7 @@ import torch
 from tapetum.errors import PackageError
 from tapetum.formats.card import write_card
 from tapetum.formats.parity import Parity, measure_parity
+from tapetum.formats.precision import PrecisionChoice
 from tapetum.formats.standalone import write_standalone
 from tapetum.graph import write_graph
 from tapetum.nn import Network
@@ -34,12 +37,15 @@ class Exported(Record):
     Attributes:
         path: The package, or the plain graph.
         size_bytes: Size of the file.
-        parity: How far the graph differs from the trained network.
+        parity: How far the graph differs from the trained network, in fp32.
+        precision: The comparison of fp32 and int8, and what was written; None where only fp32 was
+            asked for.
     """
 
     path: str
     size_bytes: int
     parity: Parity
+    precision: PrecisionChoice | None = None
 
 
 def export_network(
@@ -48,6 +54,7 @@ def export_network(
     manifest: Manifest,
     *,
     latency: str = "",
+    lower: Callable[[Package], tuple[Package, PrecisionChoice]] | None = None,
     overwrite: bool = False,
 ) -> Exported:
     """Write the package of a trained network, or its plain graph where the name ends in ``.onnx``.
@@ -57,6 +64,8 @@ def export_network(
         out: The file; its ending, ``.tapetum`` or ``.onnx``, decides what is written.
         manifest: The description of the network; its parity is measured here.
         latency: A sentence on the latency of the network, for the card.
+        lower: Decides whether the package is in int8, such as :func:`choose_precision`; by default
+            it is in fp32.
         overwrite: Whether a file of that name may be replaced.
 
     Raises:
@@ -64,24 +73,37 @@ def export_network(
             network does.
     """
     is_plain, size_px = _is_plain(out, overwrite=overwrite), manifest.size_px
+    if is_plain and lower is not None:
+        raise PackageError(
+            "a plain graph is for every runtime, and int8 is made for onnxruntime",
+            "export int8 as .tapetum, or the plain graph in fp32",
+        )
     with hold_name(out):
         graph_bytes = _graph_of(network)
         parity = measure_parity(network, graph_bytes, size_px=size_px)
         parity.require(network.architecture.name)
         manifest = manifest.model_copy(update={"parity": parity.model_dump(mode="json")})
+        choice, shipped = None, Package(manifest, graph_bytes, card="")
+        if lower is not None:
+            shipped, choice = lower(shipped)
+            origin = shipped.manifest.provenance | {"precision": choice.model_dump(mode="json")}
+            noted = shipped.manifest.model_copy(update={"provenance": origin})
+            shipped = replace(shipped, manifest=noted)
         with TemporaryDirectory() as folder:
             package = Path(folder) / "model.tapetum" if is_plain else out
             write_package(
                 package,
-                graph_bytes,
-                manifest,
-                write_card(manifest, out, latency),
+                shipped.graph_bytes,
+                shipped.manifest,
+                write_card(shipped.manifest, out, latency),
                 check=lambda path: _try(path, network, size_px, parity),
                 overwrite=overwrite,
             )
             if is_plain:
                 write_standalone(open_package(package), out)
-        return Exported(path=str(out), size_bytes=out.stat().st_size, parity=parity)
+        return Exported(
+            path=str(out), size_bytes=out.stat().st_size, parity=parity, precision=choice
+        )
 
 
 def pack(network: Network, manifest: Manifest) -> Package:
@@ -120,6 +142,8 @@ def _try(path: Path, network: Network, size_px: int, parity: Parity) -> None:
     predictor = Predictor.open(path, max_pixels=size_px**2)
     boxes = np.array([[0, 0, size_px, size_px]], dtype=np.float32)
     answer = predictor(image, boxes=boxes if predictor.takes_boxes else None)
+    if predictor.manifest.precision != "fp32":  # what it loses was measured on real images
+        return
     with torch.inference_mode():
         denoised, logits = network(
             torch.from_numpy(image).permute(2, 0, 1)[None],

@@ -1,6 +1,7 @@
 """Write an architecture and its weights as an ONNX graph, without torch."""
 
+from tapetum.graph.quantise import Quantiser, Ranges
 from tapetum.graph.weights import random_weights
 from tapetum.graph.writer import write_graph
 
-__all__ = ["random_weights", "write_graph"]
+__all__ = ["Quantiser", "Ranges", "random_weights", "write_graph"]

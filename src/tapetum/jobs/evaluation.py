@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Literal, Unpack
 
 from tapetum.arch import Described
-from tapetum.data import SplitList
+from tapetum.data import Dataset, SplitList
 from tapetum.errors import InputError
 from tapetum.evaluation import PackageSubject, Subject, score
 from tapetum.jobs.choose import SPLIT, DataOptions, is_digits, open_logged, require_fit
@@ -17,7 +17,7 @@ from tapetum.records import as_path
 from tapetum.runtime import Package, Split, open_package
 from tapetum.scores import Scores
 
-__all__ = ["TrainedNetwork", "evaluate", "open_trained"]
+__all__ = ["TrainedNetwork", "evaluate", "open_images_of", "open_trained"]
 
 
 def evaluate(
@@ -65,17 +65,14 @@ def evaluate(
     levels = [noise] if isinstance(noise, str | float | int) else noise or ()
     noises = [parse_noise(str(level)) for level in levels]
     network = open_trained(as_path(path, "a run or a package"), threads=threads)
+    if seed is not None and network.listed is not None and not is_digits(data):
+        raise InputError(
+            f"{path} keeps the split of its training, so --seed has no effect", "leave it out"
+        )
     given = {name: value for name, value in digits.items() if value is not None}
-    form: dict[str, Any] = {"score_all": part == "all"}
-    if not is_digits(data):  # a folder is opened in the form that the network takes
-        form |= network.form()
-        if seed is not None and network.listed is not None:
-            raise InputError(
-                f"{path} keeps the split of its training, so --seed has no effect", "leave it out"
-            )
     seed = network.seed if seed is None else seed
-    dataset = open_logged(data, seed=seed, progress=progress, **(form | given))
-    require_fit(network.architecture, dataset, class_names=network.class_names)
+    options = {"score_all": part == "all", "seed": seed, "progress": progress, **given}
+    dataset = open_images_of(network, data, **options)
     return score(
         network.subject,
         dataset,
@@ -85,6 +82,23 @@ def evaluate(
         max_megapixels=max_megapixels,
         progress=progress,
     )
+
+
+def open_images_of(network: "TrainedNetwork", data: str | Path, **options: Any) -> Dataset:
+    """Open a dataset in the form that a trained network takes, divided as in its training.
+
+    Args:
+        network: The network.
+        data: Folder of images, ``digits`` or ``digit-crops``.
+        options: Arguments of :func:`tapetum.data.open_dataset`.
+
+    Raises:
+        InputError: The dataset cannot be opened, or does not fit the network.
+    """
+    form = {} if is_digits(data) else network.form()
+    dataset = open_logged(data, **({"seed": network.seed} | form | options))
+    require_fit(network.architecture, dataset, class_names=network.class_names)
+    return dataset
 
 
 @dataclass(frozen=True)

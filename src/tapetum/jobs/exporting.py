@@ -1,10 +1,16 @@
 """Export a finished run as a package, or as a plain ONNX graph."""
 
+from functools import partial
 from pathlib import Path
+from typing import Literal
 
+from tapetum.data import Dataset
 from tapetum.evaluation import PackageSubject, Subject
-from tapetum.formats import Exported, export_network, pack
+from tapetum.formats import Exported, choose_precision, export_network, pack
+from tapetum.jobs.choose import is_digits
+from tapetum.jobs.evaluation import open_images_of, open_trained
 from tapetum.nn import Network, TrainableNetwork
+from tapetum.progress import ProgressCallback, silent
 from tapetum.records import as_path
 from tapetum.runtime import Manifest
 from tapetum.training import RUNS, NetworkSubject, load_network
@@ -12,7 +18,18 @@ from tapetum.training import RUNS, NetworkSubject, load_network
 __all__ = ["export", "export_run", "subject_of_run"]
 
 
-def export(run: str | Path, out: str | Path, *, overwrite: bool = False) -> Exported:
+Asked = Literal["fp32", "int8", "auto"]
+
+
+def export(
+    run: str | Path,
+    out: str | Path,
+    *,
+    precision: Asked = "fp32",
+    data: str | Path | None = None,
+    overwrite: bool = False,
+    progress: ProgressCallback = silent,
+) -> Exported:
     """Write the package of a finished run, and check that it computes what the network computes.
 
     A name that ends in ``.onnx`` gets a plain graph instead, for other runtimes and languages. It
@@ -27,15 +44,36 @@ def export(run: str | Path, out: str | Path, *, overwrite: bool = False) -> Expo
     Args:
         run: Folder of the run.
         out: File to write; its ending, ``.tapetum`` or ``.onnx``, decides what.
+        precision: ``fp32``; ``int8``, which is calibrated on the training images of the run, and
+            whose loss is measured on its validation images; or ``auto``, which is int8 where that
+            is at least 10 % faster on this device and loses less than 0.5 points and 0.1 dB.
+        data: The folder of the training, where it has moved; used for int8 only.
         overwrite: Whether to replace an existing file.
+        progress: Called while int8 is measured.
 
     Raises:
+        InputError: The images of the training cannot be opened, or are too few for int8.
         RunError: The run is not finished, or its network has no architecture.
         PackageError: ``out`` exists or has another ending, or the graph does not compute what the
             network computes.
     """
     run, out = as_path(run, "a run"), as_path(out, "the file to write")
-    return export_run(run, out, overwrite=overwrite)
+    dataset = None
+    if precision != "fp32":
+        dataset = _images_of(run, data, progress)
+    return export_run(
+        run, out, precision=precision, dataset=dataset, overwrite=overwrite, progress=progress
+    )
+
+
+def _images_of(path: Path, data: str | Path | None, progress: ProgressCallback) -> Dataset:
+    """Open the images that a run was trained and validated on."""
+    info = RUNS.open(path).request.data
+    given = info.source if data is None else data
+    counts = {"train_count": info.num_train, "test_count": info.num_validation}
+    return open_images_of(
+        open_trained(path), given, progress=progress, **(counts if is_digits(given) else {})
+    )
 
 
 def export_run(
@@ -44,7 +82,10 @@ def export_run(
     *,
     latency: str = "",
     threads: int | None = None,
+    precision: Asked = "fp32",
+    dataset: Dataset | None = None,
     overwrite: bool = False,
+    progress: ProgressCallback = silent,
 ) -> Exported:
     """Write the package of a finished run, with what its card says of the latency.
 
@@ -53,7 +94,10 @@ def export_run(
         out: Package to write.
         latency: Text on the latency.
         threads: Inference threads that a latency budget holds for; None without one.
+        precision: As for :func:`export`.
+        dataset: The images of the run; needed unless the precision is ``fp32``.
         overwrite: Whether to replace an existing file.
+        progress: Called while int8 is measured.
     """
     folder = RUNS.open(path)
     data, result = folder.request.data, folder.result()
@@ -70,7 +114,19 @@ def export_run(
         provenance=result.provenance,
         scores=result.scores,
     )
-    return export_network(network, out, manifest, latency=latency, overwrite=overwrite)
+    lower = None
+    if precision != "fp32":
+        assert dataset is not None  # noqa: S101  (of the callers)
+        noise = folder.request.recipe.noise
+        lower = partial(
+            choose_precision,
+            dataset=dataset,
+            noises=noise.spread(),
+            asked=precision,
+            protocol=noise.protocol,
+            progress=progress,
+        )
+    return export_network(network, out, manifest, latency=latency, lower=lower, overwrite=overwrite)
 
 
 def subject_of_run(

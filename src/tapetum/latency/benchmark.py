@@ -64,7 +64,8 @@ class Benchmark(Record):
         images_per_second: Throughput of whole batches, one after the other.
         multiply_adds: Multiply-adds of one image; ``None`` for a graph of unknown origin.
         giga_multiply_adds_per_second: Rate of multiply-adds; ``None`` as above.
-        peak_share: That rate over the rate of dense 3x3 convolutions; ``None`` as above.
+        peak_share: That rate over the rate of dense 3x3 convolutions in the same precision;
+            ``None`` as above.
         target_ms: The latency that was requested, in milliseconds.
         includes: What the requested latency includes.
     """
@@ -146,7 +147,11 @@ def benchmark_network(
     dense_conditions = conditions.model_copy(update=image)
     stages: dict[str, Prepare] = {
         NETWORK: partial(runtime.prepare, network, conditions),
-        DENSE: partial(runtime.prepare, DeployedNetwork.of(dense), dense_conditions),
+        DENSE: partial(
+            runtime.prepare,
+            DeployedNetwork.of(dense, precision=network.precision),
+            dense_conditions,
+        ),
         **({} if call is None else call.stages),
     }
     with timing_lock():
@@ -313,7 +318,7 @@ def measure_latency(
         batch=batch,
         channels=(deployed.channels or CHANNELS) if channels is None else channels,
         size_px=(deployed.size_px or SIZE_PX) if size_px is None else size_px,
-    )
+    ).of(deployed)
     return benchmark_network(
         deployed,
         runner,

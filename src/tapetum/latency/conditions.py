@@ -14,6 +14,7 @@ from tapetum.records import Record, faults_are_ours
 from tapetum.runtime import GraphSession
 
 if TYPE_CHECKING:
+    from tapetum.latency.deployed import DeployedNetwork
     from tapetum.latency.runtimes import Runtime
 
 __all__ = ["Conditions"]
@@ -66,6 +67,12 @@ class Conditions(Record):
                 height_px=size_px,
                 width_px=size_px,
             )
+
+    def of(self, network: "DeployedNetwork") -> "Conditions":
+        """Return these conditions in the precision of a network, where that is not fp32."""
+        if network.precision == "fp32":
+            return self
+        return self.model_copy(update={"precision": network.precision})
 
     def __str__(self) -> str:
         thread = "thread" if self.threads == 1 else "threads"

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from tapetum.arch import Architecture, architecture_names, find_architecture, spec
 from tapetum.errors import InputError, nearest
-from tapetum.graph import random_weights, write_graph
+from tapetum.graph import Quantiser, random_weights, write_graph
 from tapetum.latency.conditions import Conditions
-from tapetum.runtime import Manifest, open_package
+from tapetum.runtime import Manifest, Precision, open_package
 
 __all__ = ["NUM_BOXES", "DeployedNetwork", "Feeds", "dense_architecture"]
 
@@ -33,6 +33,7 @@ class DeployedNetwork:
         architecture: The network's architecture; ``None`` for a graph of unknown origin.
         size_px: Side of the images that the network is for; ``None`` where it is not known.
         manifest: The description of its package; ``None`` where it is no package.
+        precision: Number format of its computation.
     """
 
     graph: bytes
@@ -40,6 +41,7 @@ class DeployedNetwork:
     architecture: Architecture | None = None
     size_px: int | None = None
     manifest: Manifest | None = None
+    precision: Precision = "fp32"
 
     @classmethod
     def open(
@@ -80,10 +82,23 @@ class DeployedNetwork:
         return cls.of(find_architecture(name, **size, boxes=False))
 
     @classmethod
-    def of(cls, architecture: Architecture) -> Self:
-        """Return the graph of an architecture as it would ship, with random weights."""
+    def of(cls, architecture: Architecture, *, precision: Precision = "fp32") -> Self:
+        """Return the graph of an architecture as it would ship, with random weights.
+
+        Args:
+            architecture: The architecture.
+            precision: ``int8`` gives the nodes of :func:`tapetum.formats.quantise`, with made-up
+                ranges, since only the latency counts.
+
+        Raises:
+            PackageError: No layer of the network can be in int8.
+        """
         model = write_graph(architecture, random_weights(architecture, seed=0))
-        return cls(model.SerializeToString(), _inputs_of(model.graph), architecture)
+        if precision == "int8":
+            quantiser = Quantiser(model)
+            model = quantiser.quantised(quantiser.plausible_ranges())
+        graph = model.SerializeToString()
+        return cls(graph, _inputs_of(model.graph), architecture, precision=precision)
 
     @classmethod
     def of_graph(cls, graph: bytes, architecture: Architecture | None = None) -> Self:
@@ -96,11 +111,13 @@ class DeployedNetwork:
         from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
         try:
-            inputs = _inputs_of(onnx.load_model_from_string(graph).graph)
+            parsed = onnx.load_model_from_string(graph).graph
         except DecodeError as error:
             raise InputError("the file is no ONNX graph", "export the network again") from error
+        inputs = _inputs_of(parsed)
         fixed = next((shape[3] for shape in inputs.values() if len(shape) == 4), None)
-        return cls(graph, inputs, architecture, fixed)
+        is_int8 = any("QuantizeLinear" in node.op_type for node in parsed.node)
+        return cls(graph, inputs, architecture, fixed, precision="int8" if is_int8 else "fp32")
 
     @property
     def channels(self) -> int | None:

@@ -126,7 +126,13 @@ class OpenVino(Runtime):
 
         Raises:
             MissingExtraError: OpenVINO is not installed.
+            InputError: The network is in int8, or OpenVINO does not compute in fp32 here.
         """
+        if network.precision != "fp32":
+            raise InputError(
+                f"a network in {network.precision} is for onnxruntime, not for {self.name}",
+                "use the runtime onnxruntime, or export the network in fp32",
+            )
         core = _openvino().Core()
         options = {
             "INFERENCE_PRECISION_HINT": "f32",

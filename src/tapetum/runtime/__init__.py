@@ -1,7 +1,7 @@
 """Open and run packages on a device, without torch; start at :class:`Predictor`."""
 
 from tapetum.runtime import bulk
-from tapetum.runtime.manifest import Manifest
+from tapetum.runtime.manifest import Manifest, Precision
 from tapetum.runtime.package import Package, open_package, write_package
 from tapetum.runtime.prediction import Prediction
 from tapetum.runtime.predictor import Predictor
@@ -13,6 +13,7 @@ __all__ = [
     "GraphSession",
     "Manifest",
     "Package",
+    "Precision",
     "Prediction",
     "Predictor",
     "Preparation",

@@ -9,6 +9,9 @@ is foreseen (:mod:`tapetum.runtime.graphsizes`), so that it cannot fill the memo
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from tapetum.runtime.graphsizes import size_faults
 from tapetum.runtime.manifest import Manifest
 from tapetum.runtime.session import as_text, fits
@@ -20,6 +23,8 @@ __all__ = ["graph_faults", "opset_of"]
 
 _DOMAINS = ("", "ai.onnx")  # two names of the standard operators
 
+_PAIR = ("DequantizeLinear", "QuantizeLinear")  # around what is computed in int8
+
 # A test compares this with what the writer emits, quantization aside.
 _OPERATORS = frozenset(
     (
@@ -27,7 +32,7 @@ _OPERATORS = frozenset(
         *("Flatten", "Gemm", "GlobalAveragePool", "GlobalMaxPool", "HardSwish"),
         *("Identity", "InstanceNormalization", "MaxPool", "Mul", "Pad", "Relu", "Reshape"),
         *("Resize", "RoiAlign", "Shape", "Sigmoid", "Slice", "Sub"),
-        *("DequantizeLinear", "QuantizeLinear"),
+        *_PAIR,
     )
 )
 _ATTRIBUTE_FIELDS = frozenset(("name", "type", "doc_string", "f", "i", "s", "floats", "ints"))
@@ -45,6 +50,7 @@ def graph_faults(manifest: Manifest, model: "onnx.ModelProto") -> list[str]:
         *_opset_faults(manifest, model),
         *_border_faults(manifest, model.graph),
         *_foreign_parts(model),
+        *_precision_faults(manifest, model.graph),
     ]
     if faults:
         return faults
@@ -148,6 +154,28 @@ def _foreign_parts(model: "onnx.ModelProto") -> Iterator[str]:
         yield "its weights point to a file outside the package"
     if any(tensor.data_type not in _WEIGHT_TYPES for tensor in graph.initializer):
         yield "it holds weights of a type that no package uses"
+
+
+def _precision_faults(manifest: Manifest, graph: "onnx.GraphProto") -> Iterator[str]:
+    """Return the faults of int8: another precision than the manifest says, or impossible scales."""
+    from onnx import numpy_helper
+
+    pairs = [node for node in graph.node if node.op_type in _PAIR]
+    found = "int8" if pairs else "fp32"
+    if found != manifest.precision:
+        yield f"it is in {found} but the manifest says {manifest.precision}"
+    stored = {tensor.name: tensor for tensor in graph.initializer}
+    scales = {node.input[1] for node in pairs if len(node.input) > 1}
+    if any(not set(node.input[1:]) <= stored.keys() for node in pairs):
+        yield "a scale of int8 is computed"
+    elif any(stored[name].data_type != stored[name].FLOAT for name in scales):
+        yield "a scale of int8 is no float32"
+    elif not all(_is_scale(numpy_helper.to_array(stored[name])) for name in scales):
+        yield "a scale of int8 is not a positive number"
+
+
+def _is_scale(values: NDArray[np.float32]) -> bool:
+    return bool((np.isfinite(values) & (values > 0)).all())
 
 
 def _operator(node: "onnx.NodeProto") -> str:

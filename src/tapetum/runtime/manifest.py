@@ -26,7 +26,10 @@ from tapetum.runtime.split import Split
 from tapetum.runtime.tiles import halo_px
 from tapetum.scores import Scores
 
-__all__ = ["SCHEMA_VERSION", "Manifest"]
+__all__ = ["SCHEMA_VERSION", "Manifest", "Precision"]
+
+Precision = Literal["fp32", "int8"]
+"""What a graph is computed in; in ``int8`` some layers stay in fp32."""
 
 MOST_PX = 2**14  # of the side of a training image
 MOST_LETTERS = 255  # of a class name, as of a folder
@@ -58,6 +61,7 @@ class Manifest(Record):
         stride_px: Tiles begin at multiples of this.
         tile_halo_px: Overlap that makes tiles exact; None where no overlap does.
         bytes_per_pixel: Approximate memory per pixel while the network runs.
+        precision: What the graph is computed in: ``fp32``, or ``int8`` where that is possible.
         graph_sha256: Digest of ``graph.onnx``, in hexadecimal; filled in by :func:`write_package`.
         graph_opset: Version of the ONNX operators; filled in by :func:`write_package`.
         tapetum_version: Version of Tapetum that wrote the package.
@@ -83,6 +87,7 @@ class Manifest(Record):
     stride_px: PositiveInt
     tile_halo_px: NonNegativeInt | None
     bytes_per_pixel: PositiveFloat
+    precision: Precision = "fp32"
     graph_sha256: str = ""
     graph_opset: NonNegativeInt = 0
     tapetum_version: str = __version__

@@ -1,0 +1,252 @@
+"""Decide between fp32 and int8 by what they cost and give on this device.
+
+Both packages are timed in turn, and scored on the same held-out images with the same noise. int8
+ships where it is clearly faster and loses nothing that a user would see.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from statistics import fmean
+from typing import Literal
+
+from tapetum.data import Dataset, ImageDataset
+from tapetum.evaluation import PackageSubject, score
+from tapetum.formats.quantise import calibration_samples, quantise
+from tapetum.latency import Conditions, DeployedNetwork, Timing, find_runtime, time_interleaved
+from tapetum.noise import Noise, Protocol, generator_for
+from tapetum.progress import ProgressCallback, silent
+from tapetum.provenance import within_cores
+from tapetum.records import Record
+from tapetum.runtime import Package, Precision
+from tapetum.scores import Scores
+
+__all__ = ["Measured", "PrecisionChoice", "choose_precision", "compare_precisions"]
+
+LEAST_SPEED_UP = 1.1
+MOST_POINTS, MOST_DB = 0.5, 0.1
+MOST_PREDICTIONS = 4_000  # of each package: images times noise levels
+MOST_MEGAPIXELS = 8.0  # denoised at full resolution
+
+_CHOICE_KEY = 6  # a key of its own, so that the choice and the noise are independent
+
+
+class Measured(Record):
+    """What one precision takes and gives.
+
+    Attributes:
+        timing: Latency of one pass at the size of the training images.
+        accuracy: Share of right labels, the mean over the noise levels; ``None`` without labels.
+        psnr_db: PSNR, likewise, over the levels where both precisions have one; ``None`` without
+            an image.
+    """
+
+    timing: Timing
+    accuracy: float | None
+    psnr_db: float | None
+
+
+class PrecisionChoice(Record):
+    """The comparison of a network in fp32 and in int8, and what follows from it.
+
+    Attributes:
+        asked: What was asked for: a precision, or ``auto``.
+        conditions: Conditions of both timings, but for the precision.
+        fp32: The network in fp32.
+        int8: The network in int8.
+        num_images: Held-out images that both were scored on.
+    """
+
+    asked: Literal["fp32", "int8", "auto"]
+    conditions: Conditions
+    fp32: Measured
+    int8: Measured
+    num_images: int
+
+    @property
+    def speed_up(self) -> float:
+        """How many times as fast int8 is."""
+        return self.fp32.timing.median_ms / self.int8.timing.median_ms
+
+    @property
+    def lost_points(self) -> float | None:
+        """Points of accuracy that int8 loses; negative where it gains some."""
+        if self.fp32.accuracy is None or self.int8.accuracy is None:
+            return None
+        return 100 * (self.fp32.accuracy - self.int8.accuracy)
+
+    @property
+    def lost_db(self) -> float | None:
+        """PSNR that int8 loses, in dB; negative where it gains some."""
+        if self.fp32.psnr_db is None or self.int8.psnr_db is None:
+            return None
+        return self.fp32.psnr_db - self.int8.psnr_db
+
+    @property
+    def faults(self) -> tuple[str, ...]:
+        """What speaks against int8, in words."""
+        found = []
+        if self.speed_up < 1:
+            found.append("it is slower here")
+        elif self.speed_up < LEAST_SPEED_UP:
+            found.append(f"it is less than {LEAST_SPEED_UP - 1:.0%} faster here")
+        if (self.lost_points or 0) >= MOST_POINTS:
+            found.append(f"it loses {MOST_POINTS:g} points or more")
+        if (self.lost_db or 0) >= MOST_DB:
+            found.append(f"it loses {MOST_DB:g} dB or more")
+        return tuple(found)
+
+    @property
+    def precision(self) -> Precision:
+        """What ships: what was asked for; for ``auto`` int8 where nothing speaks against it."""
+        if self.asked != "auto":
+            return self.asked
+        return "fp32" if self.faults else "int8"
+
+    @property
+    def text(self) -> str:
+        """The comparison and the decision, in one sentence."""
+        changes = [
+            f"{name} by {-lost:+.{digits}f} {unit}"
+            for lost, name, digits, unit in (
+                (self.lost_points, "the accuracy", 1, "points"),
+                (self.lost_db, "the PSNR", 2, "dB"),
+            )
+            if lost is not None
+        ]
+        against = f", although {' and '.join(self.faults)}" if self.faults else ""
+        if self.asked == "auto" and self.faults:
+            against = f", since {' and '.join(self.faults)}"
+        return (
+            f"one pass takes {self.int8.timing.median_ms:.3g} ms in int8 and "
+            f"{self.fp32.timing.median_ms:.3g} ms in fp32 ({self.speed_up:.2f} times as fast); "
+            f"int8 changes {' and '.join(changes)} on {self.num_images:,} held-out images: "
+            f"{self.precision} is used{against}"
+        )
+
+
+def choose_precision(
+    package: Package,
+    dataset: Dataset,
+    noises: Sequence[Noise],
+    *,
+    asked: Literal["int8", "auto"] = "auto",
+    protocol: Protocol = "benchmark",
+    seed: int = 0,
+    threads: int | None = None,
+    progress: ProgressCallback = silent,
+) -> tuple[Package, PrecisionChoice]:
+    """Put a package into int8, compare both, and return what ships.
+
+    Args:
+        package: The package in fp32.
+        dataset: The images of the user: int8 is calibrated on the training part, and the loss is
+            measured on the validation part.
+        noises: The noise levels that the network is scored at.
+        asked: ``int8`` ships in any case; ``auto`` where it is at least 10 % faster on this device
+            and loses less than 0.5 points and 0.1 dB.
+        protocol: How a noisy image is stored.
+        seed: Seed of the noise and of the choice of images.
+        threads: Inference threads; by default those of the package.
+        progress: Called after each image and each timing.
+
+    Raises:
+        InputError: There are too few images.
+        PackageError: No layer of the network can be in int8.
+        DataError: A file cannot be read.
+    """
+    samples = calibration_samples(package, dataset.train, noises, protocol=protocol, seed=seed)
+    quantised = quantise(package, samples)
+    choice = compare_precisions(
+        package,
+        quantised,
+        dataset,
+        noises,
+        asked=asked,
+        protocol=protocol,
+        seed=seed,
+        threads=threads,
+        progress=progress,
+    )
+    return (quantised if choice.precision == "int8" else package), choice
+
+
+def compare_precisions(
+    package: Package,
+    quantised: Package,
+    dataset: Dataset,
+    noises: Sequence[Noise],
+    *,
+    asked: Literal["fp32", "int8", "auto"] = "auto",
+    protocol: Protocol = "benchmark",
+    seed: int = 0,
+    threads: int | None = None,
+    progress: ProgressCallback = silent,
+) -> PrecisionChoice:
+    """Time and score a package in fp32 and in int8; the arguments are as above."""
+    packages: Mapping[Precision, Package] = {"fp32": package, "int8": quantised}
+    few = replace(dataset, validation=_some(dataset.validation, len(noises), seed))
+    scored = {
+        name: score(
+            PackageSubject(one),
+            few,
+            noises,
+            protocol=protocol,
+            seed=seed,
+            max_megapixels=MOST_MEGAPIXELS,
+            progress=progress,
+        )
+        for name, one in packages.items()
+    }
+    conditions, timings = _timed(packages, threads, progress)
+    both_have = [
+        row.psnr_db is not None and other.psnr_db is not None
+        for row, other in zip(scored["fp32"].rows, scored["int8"].rows, strict=True)
+    ]
+    measured = {name: _measured(timings[name], scored[name], both_have) for name in packages}
+    return PrecisionChoice(
+        asked=asked,
+        conditions=conditions,
+        fp32=measured["fp32"],
+        int8=measured["int8"],
+        num_images=len(few.validation),
+    )
+
+
+def _some(images: ImageDataset, num_levels: int, seed: int) -> ImageDataset:
+    """Return a seeded choice of the images, all where they are few."""
+    count = max(1, MOST_PREDICTIONS // max(1, num_levels))
+    if count >= len(images):
+        return images
+    order = generator_for(seed, _CHOICE_KEY).permutation(len(images))
+    return images.subset(sorted(order[:count].tolist()))
+
+
+def _timed(
+    packages: Mapping[Precision, Package], threads: int | None, progress: ProgressCallback
+) -> tuple[Conditions, dict[Precision, Timing]]:
+    """Time one pass of each package, interleaved."""
+    manifest, runtime = packages["fp32"].manifest, find_runtime("onnxruntime")
+    conditions = Conditions.here(
+        runtime,
+        threads=within_cores(manifest.threads) if threads is None else threads,
+        batch=1,
+        channels=manifest.image_channels,
+        size_px=manifest.size_px,
+    )
+    prepared = [
+        partial(runtime.prepare, DeployedNetwork.of_graph(package.graph_bytes), conditions)
+        for package in packages.values()
+    ]
+    timings = time_interleaved(prepared, pause_s=0.1, progress=progress)
+    return conditions, dict(zip(packages, timings, strict=True))
+
+
+def _measured(timing: Timing, scores: Scores, counts: Sequence[bool]) -> Measured:
+    found = [row.psnr_db for row, is_used in zip(scores.rows, counts, strict=True) if is_used]
+    decibels = [psnr_db for psnr_db in found if psnr_db is not None]
+    return Measured(
+        timing=timing,
+        accuracy=scores.mean.accuracy,
+        psnr_db=fmean(decibels) if decibels else None,
+    )
