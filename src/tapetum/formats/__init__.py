@@ -2,16 +2,14 @@
 
 from tapetum.formats.package import Exported, export_network, pack
 from tapetum.formats.parity import Parity, measure_parity
-from tapetum.formats.precision import PrecisionChoice, choose_precision, compare_precisions
-from tapetum.formats.quantise import calibration_samples, quantise
+from tapetum.formats.precision import PrecisionChoice, choose_precision
+from tapetum.formats.quantise import quantise
 
 __all__ = [
     "Exported",
     "Parity",
     "PrecisionChoice",
-    "calibration_samples",
     "choose_precision",
-    "compare_precisions",
     "export_network",
     "measure_parity",
     "pack",

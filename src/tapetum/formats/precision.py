@@ -12,7 +12,7 @@ from typing import Literal
 
 from tapetum.data import Dataset, ImageDataset
 from tapetum.evaluation import PackageSubject, score
-from tapetum.formats.quantise import calibration_samples, quantise
+from tapetum.formats.quantise import quantise
 from tapetum.latency import Conditions, DeployedNetwork, Timing, find_runtime, time_interleaved
 from tapetum.noise import Noise, Protocol, generator_for
 from tapetum.progress import ProgressCallback, silent
@@ -155,8 +155,7 @@ def choose_precision(
         PackageError: No layer of the network can be in int8.
         DataError: A file cannot be read.
     """
-    samples = calibration_samples(package, dataset.train, noises, protocol=protocol, seed=seed)
-    quantised = quantise(package, samples)
+    quantised = quantise(package, dataset.train, noises, protocol=protocol, seed=seed)
     choice = compare_precisions(
         package,
         quantised,

@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 from tapetum.data import ImageDataset, Sample
 from tapetum.errors import InputError, PackageError
 from tapetum.evaluation import noisy_image
-from tapetum.graph import Quantiser, Ranges
+from tapetum.graph import Quantiser
 from tapetum.noise import Noise, Protocol, generator_for
 from tapetum.runtime import GraphSession, Package
 
-__all__ = ["FEWEST_IMAGES", "NUM_IMAGES", "calibration_samples", "quantise"]
+__all__ = ["FEWEST_IMAGES", "NUM_IMAGES", "quantise"]
 
 NUM_IMAGES = 96
 FEWEST_IMAGES = 8
@@ -32,7 +32,7 @@ _Floats = NDArray[np.float32]
 _Feeds = dict[str, _Floats]
 
 
-def calibration_samples(
+def quantise(
     package: Package,
     images: ImageDataset,
     noises: Sequence[Noise],
@@ -40,21 +40,25 @@ def calibration_samples(
     protocol: Protocol = "benchmark",
     num_images: int = NUM_IMAGES,
     seed: int = 0,
-) -> Iterator[Sample]:
-    """Yield noisy images of a dataset, with every noise level in turn.
-
-    A dataset of fewer images is repeated, with other noise each time.
+    is_reduced: bool | None = None,
+    threads: int | None = None,
+) -> Package:
+    """Return a package in int8: static, with one scale for each channel of a weight.
 
     Args:
-        package: The package that will see them.
+        package: The package in fp32.
         images: The training images of the user; paired ones bring their own noise.
         noises: The noise levels that the network is made for.
         protocol: How a noisy image is stored.
-        num_images: Number of images.
+        num_images: Number of noisy images; a dataset of fewer is repeated, with other noise.
         seed: Seed of the choice and of the noise.
+        is_reduced: Whether weights have 7 bits; by default where this processor needs them.
+        threads: Threads that run the network; by default one per core.
 
     Raises:
         InputError: There are too few images, or no noise level.
+        PackageError: The package is in int8 already, no layer of it can be, or it returns numbers
+            that are not finite.
         DataError: A file cannot be read.
     """
     if len(images) < FEWEST_IMAGES or not noises:
@@ -63,37 +67,18 @@ def calibration_samples(
             f"are {len(images)} and {len(noises)}",
             "add images, or use the network in fp32",
         )
-    order = generator_for(seed, _CHOICE_KEY).permutation(len(images)).tolist()
-    for count in range(num_images):
-        turn, place = divmod(count, len(order))
-        sample, level = images.sample(order[place]), noises[(count + turn) % len(noises)]
-        preparation = package.manifest.preparation
-        noisy = noisy_image(preparation, sample, level, protocol=protocol, seed=seed + turn)
-        yield sample._replace(noisy=noisy)
-
-
-def quantise(
-    package: Package,
-    samples: Iterable[Sample],
-    *,
-    is_reduced: bool | None = None,
-    threads: int | None = None,
-) -> Package:
-    """Return a package in int8 (static, one scale for each channel of a weight).
-
-    Args:
-        package: The package in fp32.
-        samples: Noisy images that are typical of its use; see :func:`calibration_samples`.
-        is_reduced: Whether weights have 7 bits; by default where this processor needs them.
-        threads: Threads that run the network; by default one per core.
-
-    Raises:
-        PackageError: The package is in int8 already, no layer of it can be, or it returns numbers
-            that are not finite.
-        InputError: There is no image.
-    """
     quantiser = Quantiser(onnx.load_model_from_string(package.graph_bytes))
-    ranges = _observed(package, quantiser.values, samples, threads)
+    order = generator_for(seed, _CHOICE_KEY).permutation(len(images)).tolist()
+
+    def samples() -> Iterator[Sample]:
+        for count in range(num_images):
+            turn, place = divmod(count, len(order))
+            sample, level = images.sample(order[place]), noises[(count + turn) % len(noises)]
+            preparation = package.manifest.preparation
+            noisy = noisy_image(preparation, sample, level, protocol=protocol, seed=seed + turn)
+            yield sample._replace(noisy=noisy)
+
+    ranges = _observed(package, quantiser.values, samples(), threads)
     model = quantiser.quantised(ranges, is_reduced=is_reduced)
     manifest = package.manifest.model_copy(update={"precision": "int8", "graph_sha256": ""})
     return replace(
@@ -106,7 +91,7 @@ def _observed(
     values: Sequence[str],
     samples: Iterable[Sample],
     threads: int | None,
-) -> Ranges:
+) -> dict[str, tuple[float, float]]:
     """Return the range of each value over all images, as the network is run on a device."""
     observers: dict[tuple[str, ...], _Observer] = {}
     limits: dict[str, tuple[float, float]] = {}
@@ -118,8 +103,6 @@ def _observed(
             for name, (low, high) in observers[outputs].ranges(feeds).items():
                 lowest, highest = limits.get(name, (low, high))
                 limits[name] = min(low, lowest), max(high, highest)
-    if not limits:
-        raise InputError("there is no image to calibrate int8 with", "give some images")
     return limits
 
 

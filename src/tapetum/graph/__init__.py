@@ -1,7 +1,7 @@
 """Write an architecture and its weights as an ONNX graph, without torch."""
 
-from tapetum.graph.quantise import Quantiser, Ranges
+from tapetum.graph.quantise import Quantiser
 from tapetum.graph.weights import random_weights
 from tapetum.graph.writer import write_graph
 
-__all__ = ["Quantiser", "Ranges", "random_weights", "write_graph"]
+__all__ = ["Quantiser", "random_weights", "write_graph"]

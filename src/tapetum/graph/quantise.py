@@ -80,7 +80,7 @@ class Quantiser:
 
     def plausible_ranges(self) -> Ranges:
         """Return made-up ranges, for a graph with random weights that is only timed."""
-        low = {name: 0.0 if self._is_positive(name) else -4.0 for name in self.values}
+        low = {name: 0.0 if self._is_positive(name) else -3.0 for name in self.values}
         return {name: (low[name], 4.0) for name in self.values}
 
     def quantised(self, ranges: Ranges, *, is_reduced: bool | None = None) -> onnx.ModelProto:
