@@ -22,3 +22,12 @@ def own_timing_lock() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("tapetum.latency.timing.LOCK_NAME", f"tapetum-test-{os.getpid()}")
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def any_share_of_the_core() -> Iterator[None]:
+    """Tests that run beside each other share the cores: no pass is thrown away for it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tapetum.latency.timing.FULL_SHARE", 0.0)
+        patch.setattr("tapetum.latency.timing.QUIET_SHARE", 0.0)
+        yield

@@ -1,6 +1,8 @@
 """A made-up runtime whose clock the test turns: every latency is known, whatever the machine."""
 
 import math
+from collections.abc import Sequence
+from itertools import cycle
 
 import numpy as np
 import pytest
@@ -23,26 +25,39 @@ def without_graph(architecture: Architecture) -> DeployedNetwork:
 
 
 class ScriptedRuntime:
-    """Moves the clock of timings by the true latency of each network, times a factor and noise."""
+    """Moves the clock of timings by the true latency of each network, times a factor and noise.
+
+    Another process takes the core during a pass for the next of ``waits_ms``, over and over.
+    """
 
     name, version = CONDITIONS.runtime, CONDITIONS.runtime_version
     precision, device = CONDITIONS.precision, CONDITIONS.device
-    runs_packages = True
+    runs_packages = uses_cores = True
 
     def __init__(
-        self, space: Space, monkeypatch: pytest.MonkeyPatch, *, noise: float = 0, factor: float = 1
+        self,
+        space: Space,
+        monkeypatch: pytest.MonkeyPatch,
+        *,
+        noise: float = 0,
+        factor: float = 1,
+        waits_ms: Sequence[float] = (0.0,),
     ) -> None:
         self.space, self.noise, self.factor = space, noise, factor
         self.generator = np.random.default_rng(0)
         self.now_ns = 0
+        self.cpu_ns = 0
+        self.waits_ms = cycle(waits_ms)
         self.num_prepared = 0
         monkeypatch.setattr("tapetum.latency.timing.time.perf_counter_ns", lambda: self.now_ns)
+        for clock in ("thread_time_ns", "process_time_ns"):
+            monkeypatch.setattr(f"tapetum.latency.timing.time.{clock}", lambda: self.cpu_ns)
         monkeypatch.setattr("tapetum.latency.timing.time.sleep", lambda _: None)
         monkeypatch.setattr(DeployedNetwork, "of", without_graph)  # writing it takes milliseconds
         original = Preparation.resized
 
         def resized(preparation: Preparation, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
-            self.now_ns += round(1e6 * PREPARE_MS)
+            self.advance(round(1e6 * PREPARE_MS))
             return original(preparation, pixels)
 
         monkeypatch.setattr(Preparation, "resized", resized)
@@ -69,9 +84,15 @@ class ScriptedRuntime:
         pass_ns = round(1e6 * (noise * self.factor * passes * true + more_ms))
 
         def forward() -> None:
-            self.now_ns += pass_ns
+            self.advance(pass_ns)
+            self.now_ns += round(1e6 * next(self.waits_ms))
 
         return forward
+
+    def advance(self, pass_ns: int) -> None:
+        """Let the processor work for so long."""
+        self.now_ns += pass_ns
+        self.cpu_ns += pass_ns
 
     def true_ms(self, architecture: Architecture) -> float:
         """What one pass of a network of the space takes."""

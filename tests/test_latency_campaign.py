@@ -298,6 +298,24 @@ def test_too_little_time_keeps_the_measurements(
         measured(effort=effort(100))
 
 
+def test_a_table_of_a_shared_core_is_not_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is refused after some seconds, and the next measurement repeats every network."""
+    monkeypatch.setattr("tapetum.latency.timing.QUIET_SHARE", 0.9)
+    space, out = small_space(), tmp_path / "table.json"
+    busy = ScriptedRuntime(space, monkeypatch, waits_ms=[100.0])
+    with pytest.raises(
+        InputError, match=r"this core is shared: \d+ %; a latency table .* not kept"
+    ):
+        table_on(busy, out)
+    assert busy.num_prepared == 60
+    assert not out.exists()
+    quiet = ScriptedRuntime(space, monkeypatch)
+    table_on(quiet, out)
+    assert quiet.num_prepared == 3 * 120
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
@@ -336,7 +354,7 @@ def test_a_graph_is_timed_under_the_runtime_that_ships() -> None:
     fastest = []
     for size_px in (32, 256):
         conditions = Conditions.here(runtime, threads=1, batch=1, channels=1, size_px=size_px)
-        fastest.append(min(time_passes(runtime.prepare(network, conditions), passes)))
+        fastest.append(min(time_passes(runtime.prepare(network, conditions), passes).passes_ms))
     assert fastest[0] < fastest[1]
 
 

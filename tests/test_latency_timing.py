@@ -5,7 +5,9 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from functools import partial
+from itertools import cycle
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +20,10 @@ from tapetum.latency.rounds import faster_half_mean, relative_noise
 from tapetum.latency.timing import (
     ForwardPass,
     PassCount,
+    Round,
     Timing,
+    shared_core,
+    time_interleaved,
     time_passes,
     time_rounds,
     timing_lock,
@@ -30,8 +35,8 @@ SHORT = PassCount(warmups=1, warmup_ms=0, min_passes=3, min_ms=0)
 def test_a_known_sleep_is_timed_right() -> None:
     """A pass is never shorter than its sleep."""
     passes = time_passes(lambda: time.sleep(0.02), SHORT)
-    assert len(passes) == 3
-    assert min(passes) >= 20
+    assert len(passes.passes_ms) == 3
+    assert min(passes.passes_ms) >= 20
     assert Timing.of([passes]).median_ms >= 20
 
 
@@ -41,11 +46,11 @@ def test_a_block_is_long_enough_in_passes_and_in_time() -> None:
     passes = time_passes(
         lambda: calls.append(0), PassCount(warmups=4, warmup_ms=0, min_passes=7, min_ms=0)
     )
-    assert (len(passes), len(calls)) == (7, 11)
+    assert (len(passes.passes_ms), len(calls)) == (7, 11)
     passes = time_passes(
         lambda: time.sleep(0.001), PassCount(warmups=1, warmup_ms=0, min_passes=1, min_ms=20)
     )
-    assert sum(passes) >= 20
+    assert sum(passes.passes_ms) >= 20
 
 
 def test_everything_has_its_turn_in_every_round() -> None:
@@ -64,12 +69,101 @@ def test_everything_has_its_turn_in_every_round() -> None:
 
 def test_rounds_are_pooled_by_their_medians() -> None:
     """One disturbed pass, or one disturbed round, does not move the latency."""
-    found = Timing.of([[1, 1, 9], [1, 1, 1], [50, 60, 70]])
+    found = Timing.of(list(map(Round, ([1, 1, 9], [1, 1, 1], [50, 60, 70]))))
     assert found.median_ms == 1
     assert found.p95_ms == 70
     assert (found.num_rounds, found.num_passes) == (3, 9)
-    assert Timing.of([[2, 2], [2, 2]]).spread == 0
-    assert Timing.of([[1], [2], [3]]).spread == pytest.approx(0.5)
+    assert Timing.of([Round([2, 2]), Round([2, 2])]).spread == 0
+    assert Timing.of([Round([1]), Round([2]), Round([3])]).spread == pytest.approx(0.5)
+
+
+class Core:
+    """A core whose clocks the test turns: every pass works for 1 ms, then others take it away."""
+
+    def __init__(
+        self, monkeypatch: pytest.MonkeyPatch, waits_ms: Sequence[float], *, helpers: int = 0
+    ) -> None:
+        self.wall_ns = self.caller_ns = self.process_ns = 0
+        self.waits_ms, self.helpers = cycle(waits_ms), helpers
+        for name, clock in {
+            "perf_counter_ns": lambda: self.wall_ns,
+            "thread_time_ns": lambda: self.caller_ns,
+            "process_time_ns": lambda: self.process_ns,
+        }.items():
+            monkeypatch.setattr(f"tapetum.latency.timing.time.{name}", clock)
+        monkeypatch.setattr(timing, "FULL_SHARE", 0.95)
+        monkeypatch.setattr(timing, "QUIET_SHARE", 0.9)
+
+    def forward(self) -> None:
+        """Work for 1 ms with all threads, then wait for the core."""
+        self.caller_ns += 1_000_000
+        self.process_ns += (1 + self.helpers) * 1_000_000
+        self.wall_ns += 1_000_000 + round(1e6 * next(self.waits_ms))
+
+
+def test_preempted_passes_are_thrown_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half of all passes wait 2 ms for the core: the other half counts, as many as requested."""
+    core = Core(monkeypatch, [0, 2])
+    found = time_passes(core.forward, PassCount(warmups=1, warmup_ms=0, min_passes=5, min_ms=20))
+    assert found.passes_ms == [1.0] * 20
+    assert found.num_preempted == 20
+    assert found.core_share == pytest.approx(0.5)
+
+
+def test_a_shared_core_is_told_in_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """With the share that we got, over the passes that count and those that do not."""
+    core = Core(monkeypatch, [2 * (1 / 0.45 - 1), 0])
+    passes = PassCount(warmups=2, warmup_ms=0, min_passes=10, min_ms=0)
+    (found,) = time_interleaved([lambda: core.forward], num_rounds=2, pause_s=0, passes=passes)
+    assert found.median_ms == found.p95_ms == 1.0
+    assert found.num_preempted == found.num_passes
+    assert shared_core([found.core_share]) == "this core is shared: 45 %"
+    assert "this core is shared: 45 %" in caplog.text
+
+
+def test_a_core_of_our_own_is_not_called_shared(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One pass of fifty waits: it does not count, and nothing is said."""
+    core = Core(monkeypatch, [2, *[0] * 49])
+    (found,) = time_interleaved([lambda: core.forward], num_rounds=2, pause_s=0)
+    assert found.num_preempted > 0
+    assert shared_core([found.core_share]) == ""
+    assert not caplog.text
+
+
+def test_timing_ends_where_every_pass_is_preempted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After four times as many; those that got most of the core count."""
+    core = Core(monkeypatch, [3, 1, 2])
+    found = time_passes(core.forward, PassCount(warmups=3, warmup_ms=0, min_passes=4, min_ms=0))
+    assert found.passes_ms == [2.0] * 4
+    assert found.num_preempted == 12
+
+
+@pytest.mark.parametrize(("wait_ms", "num_preempted"), [(0.0, 0), (1.0, 10)])
+@pytest.mark.parametrize("helpers", [0, 1])
+def test_more_threads_than_one_are_watched_alike(
+    helpers: int, wait_ms: float, num_preempted: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The time of a process with two busy threads is twice that of the wall, and half of it ours.
+
+    With a helper that sleeps, the calling thread alone shows that nobody interrupts.
+    """
+    core = Core(monkeypatch, [wait_ms, 0], helpers=helpers)
+    found = time_passes(core.forward, PassCount(min_passes=10, min_ms=0), threads=2)
+    assert found.num_preempted == num_preempted
+    assert found.core_share == pytest.approx(1 if not wait_ms else 2 / 3, abs=0.02)
+
+
+def test_a_gpu_is_not_watched(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The processor sleeps while it computes, and that is no pre-emption."""
+    core = Core(monkeypatch, [5])
+    found = time_passes(core.forward, SHORT, threads=None)
+    assert found.passes_ms == [6.0] * 3
+    assert found.core_share is None
+    assert shared_core([None]) == ""
 
 
 def test_two_timings_never_overlap(monkeypatch: pytest.MonkeyPatch) -> None:

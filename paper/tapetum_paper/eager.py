@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from tapetum.errors import InputError
-from tapetum.latency import Conditions, DeployedNetwork, Runtime, Timing
+from tapetum.latency import Conditions, DeployedNetwork, Round, Runtime, Timing
 from tapetum.nn import TrainableNetwork, build
 from tapetum.provenance import cpu_model
 
@@ -36,6 +36,11 @@ class EagerTorch(Runtime):
     def device(self) -> str:
         """Model of the GPU, or of the processor."""
         return torch.cuda.get_device_name() if torch.cuda.is_available() else cpu_model()
+
+    @property
+    def uses_cores(self) -> bool:
+        """Whether the processor computes."""
+        return not torch.cuda.is_available()
 
     def prepare(self, network: DeployedNetwork, conditions: Conditions) -> ForwardPass:
         """Return a function that runs the network once.
@@ -84,7 +89,7 @@ def time_as_the_paper(forward: ForwardPass, *, warmups: int = 100, passes: int =
         begun = time.perf_counter()
         forward()
         durations.append(1000 * (time.perf_counter() - begun))
-    return Timing.of([durations[warmups:]])
+    return Timing.of([Round(durations[warmups:])])
 
 
 def _inputs(

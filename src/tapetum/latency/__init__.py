@@ -15,7 +15,7 @@ from tapetum.latency.deployed import DeployedNetwork
 from tapetum.latency.measure import measure_table
 from tapetum.latency.runtimes import Runtime, find_runtime
 from tapetum.latency.table import LatencyTable
-from tapetum.latency.timing import Timing, time_interleaved
+from tapetum.latency.timing import Round, Timing, shared_core, time_interleaved
 
 __all__ = [
     "Benchmark",
@@ -26,6 +26,7 @@ __all__ = [
     "DeployedNetwork",
     "Effort",
     "LatencyTable",
+    "Round",
     "Runtime",
     "Selection",
     "Timing",
@@ -34,5 +35,6 @@ __all__ = [
     "find_runtime",
     "measure_latency",
     "measure_table",
+    "shared_core",
     "time_interleaved",
 ]

@@ -14,7 +14,7 @@ from tapetum.latency.budget import Budget
 from tapetum.latency.calls import Call, CallTiming, Includes
 from tapetum.latency.conditions import Conditions
 from tapetum.latency.deployed import NUM_BOXES, DeployedNetwork, dense_architecture
-from tapetum.latency.runtimes import Runtime, find_runtime
+from tapetum.latency.runtimes import Runtime, find_runtime, watched_threads
 from tapetum.latency.timing import (
     ForwardPass,
     PassCount,
@@ -23,6 +23,7 @@ from tapetum.latency.timing import (
     time_paced,
     time_rounds,
     timing_lock,
+    timings_of,
 )
 from tapetum.progress import ProgressCallback, silent
 from tapetum.provenance import within_cores
@@ -155,7 +156,7 @@ def benchmark_network(
         **({} if call is None else call.stages),
     }
     with timing_lock():
-        timings = _time_stages(stages, seconds, progress)
+        timings = _time_stages(stages, seconds, watched_threads(runtime, conditions), progress)
         paced = _time_paced(stages, timings, pace_ms, progress) if pace_ms else None
     timing = timings[NETWORK]
     num_multiply_adds = rate = share = None
@@ -211,15 +212,19 @@ def _call(
 
 
 def _time_stages(
-    stages: Mapping[str, Prepare], seconds: float, progress: ProgressCallback
+    stages: Mapping[str, Prepare],
+    seconds: float,
+    threads: int | None,
+    progress: ProgressCallback,
 ) -> dict[str, Timing]:
     """Time everything in turn, in fewer rounds where one call takes long."""
     slowest_s = _seconds_of(list(stages.values())[-1]())  # the whole call, where there is one
     affordable = int(seconds / (2 * slowest_s)) if slowest_s > 0 else NUM_ROUNDS
     num_rounds = min(max(affordable, FEWEST_ROUNDS), NUM_ROUNDS)
     passes = PassCount(min_passes=1, min_ms=1000 * seconds / (len(stages) * num_rounds))
-    rounds = time_rounds(list(stages.values()), passes, num_rounds=num_rounds, progress=progress)
-    return dict(zip(stages, map(Timing.of, rounds), strict=True))
+    again = {"num_rounds": num_rounds, "threads": threads}
+    rounds = time_rounds(list(stages.values()), passes, **again, progress=progress)
+    return dict(zip(stages, timings_of(rounds), strict=True))
 
 
 def _seconds_of(forward: ForwardPass) -> float:
@@ -240,8 +245,8 @@ def _time_paced(
     names = [name for name in names if timings[name].median_ms < pace_ms]
     found = {}
     for done, name in enumerate(names, start=1):
-        passes = time_paced(stages[name](), pace_ms=pace_ms, num_passes=NUM_PACED)
-        found[name] = Timing.of([passes])
+        paced = time_paced(stages[name](), pace_ms=pace_ms, num_passes=NUM_PACED)
+        found[name] = Timing.of([paced])
         progress(done, len(names), f"paced: one image each {pace_ms:g} ms")
     if NETWORK not in found:
         return None

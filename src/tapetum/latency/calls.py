@@ -15,7 +15,7 @@ from pydantic import PositiveInt
 
 from tapetum.latency.conditions import Conditions
 from tapetum.latency.deployed import DeployedNetwork
-from tapetum.latency.runtimes import Runtime
+from tapetum.latency.runtimes import Runtime, watched_threads
 from tapetum.latency.timing import ForwardPass, PassCount, Prepare, Timing, time_interleaved
 from tapetum.progress import ProgressCallback, silent
 from tapetum.records import Record
@@ -83,7 +83,8 @@ class Call:
             InputError: Another timing is running, or the runtime runs no packages.
         """
         stage = partial(self.stage, includes)
-        (timing,) = time_interleaved([stage], passes=ROUND, progress=progress)
+        threads = watched_threads(self.runtime, self.conditions)
+        (timing,) = time_interleaved([stage], passes=ROUND, threads=threads, progress=progress)
         return timing
 
     def stage(self, includes: Includes) -> ForwardPass:

@@ -14,10 +14,9 @@ The folder goes when the table is written.
 """
 
 import math
-import statistics
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count, takewhile
 from pathlib import Path
@@ -31,8 +30,8 @@ from tapetum.latency.conditions import Conditions
 from tapetum.latency.deployed import DeployedNetwork
 from tapetum.latency.pricing import Sample
 from tapetum.latency.rounds import faster_half_mean, relative_noise
-from tapetum.latency.runtimes import Runtime
-from tapetum.latency.timing import PassCount, time_passes
+from tapetum.latency.runtimes import Runtime, watched_threads
+from tapetum.latency.timing import PassCount, shared_core, time_passes
 from tapetum.progress import ProgressCallback
 from tapetum.records import Record, named_in_errors
 
@@ -84,11 +83,12 @@ class Campaign(Record):
 
 
 class RoundMedian(Record):
-    """A line of the log: the median latency of a network in a round."""
+    """A line of the log: the median latency of a network in a round, and the share of the core."""
 
     round_number: int
     index: int
     median_ms: float
+    core_share: float | None = None
 
 
 class Measurements(NamedTuple):
@@ -119,21 +119,43 @@ def run_campaign(
     passes: PassCount,
     progress: ProgressCallback,
 ) -> Measurements:
-    """Time networks until they are precise, or the effort is spent; go on from a log."""
-    log = folder / MEDIANS
-    medians, pace = _read_log(log), _Pace(effort)
+    """Time networks until they are precise, or the effort is spent; go on from a log.
+
+    Raises:
+        InputError: The core is shared with other processes.
+    """
+    log, threads = folder / MEDIANS, watched_threads(runtime, campaign.conditions)
+    medians, pace, shares = _read_log(log), _Pace(effort), list[float | None]()
     for number, index in _schedule(campaign, medians, pace):
         network = DeployedNetwork.of(campaign.space.architecture(draw(campaign, index)))
         forward = runtime.prepare(network, campaign.conditions)
-        median_ms = statistics.median(time_passes(forward, passes))
-        line = RoundMedian(round_number=number, index=index, median_ms=median_ms)
+        timed = time_passes(forward, passes, threads=threads)
+        where = {"round_number": number, "index": index}
+        line = RoundMedian(**where, median_ms=timed.median_ms, core_share=timed.core_share)
         with named_in_errors(log), log.open("a") as file:
             file.write(line.model_dump_json() + "\n")
-        medians[number, index] = median_ms
+        medians[number, index] = timed.median_ms
+        shares.append(timed.core_share)
         pace.count_one()
+        if len(shares) in (NUM_TIMED_FOR_PACE, FEWEST_ROUNDS * NUM_TIMED_FOR_PACE):
+            _require_quiet(shares)  # not after minutes
         total = max(FEWEST_ROUNDS, number + 1) * pace.num_networks
         progress(len(medians), total, f"timing random networks, round {number + 1}")
+    _require_quiet(shares)
     return _pool(campaign, medians)
+
+
+def _require_quiet(shares: Sequence[float | None]) -> None:
+    """Refuse a table that is measured while other processes take the core.
+
+    Raises:
+        InputError: They got a tenth of the core or more.
+    """
+    if shared := shared_core(shares):
+        raise InputError(
+            f"{shared}; a latency table measured so is not kept",
+            "end the other processes, or wait until they have ended, and repeat the command",
+        )
 
 
 class _Pace:
@@ -179,7 +201,10 @@ def _pool(campaign: Campaign, medians: Mapping[tuple[int, int], float]) -> Measu
 
 
 def _read_log(log: Path) -> Medians:
-    """Return the medians of a log; a line that a kill or a full disk has torn does not count."""
+    """Return the medians of a log.
+
+    A line that a kill or a full disk has torn does not count, nor does one of a shared core.
+    """
     if not log.exists():
         return {}
     text = log.read_text(errors="replace")
@@ -192,5 +217,6 @@ def _read_log(log: Path) -> Medians:
             read = RoundMedian.from_json(line, source=str(log))
         except InputError:
             continue
-        medians[read.round_number, read.index] = read.median_ms
+        if not shared_core([read.core_share]):
+            medians[read.round_number, read.index] = read.median_ms
     return medians

@@ -4,7 +4,6 @@ The same rounds give two errors to compare the table's with: that of an affine f
 multiply-adds, and the difference of two measurements, which no prediction can beat.
 """
 
-import statistics
 from collections.abc import Sequence
 from functools import partial
 from typing import NamedTuple
@@ -19,9 +18,16 @@ from tapetum.latency.campaign import Campaign, draw
 from tapetum.latency.conditions import Conditions
 from tapetum.latency.deployed import DeployedNetwork
 from tapetum.latency.rounds import faster_half_mean, relative_noise
-from tapetum.latency.runtimes import Runtime
+from tapetum.latency.runtimes import Runtime, watched_threads
 from tapetum.latency.table import LatencyTable
-from tapetum.latency.timing import SHORT_ROUND, ForwardPass, PassCount, time_rounds, timing_lock
+from tapetum.latency.timing import (
+    SHORT_ROUND,
+    ForwardPass,
+    PassCount,
+    time_rounds,
+    timing_lock,
+    timings_of,
+)
 from tapetum.progress import ProgressCallback, silent
 from tapetum.records import Record
 
@@ -142,8 +148,11 @@ def check_table(
     num_rounds = 2 * min(max(table.accuracy.num_rounds, FEWEST_ROUNDS), MOST_ROUNDS)
     networks = [partial(_prepare, table, runtime, choices) for choices in drawn]
     with timing_lock():
-        rounds = time_rounds(networks, passes, num_rounds=num_rounds, progress=progress)
-    medians = [[statistics.median(durations) for durations in network] for network in rounds]
+        threads = watched_threads(runtime, conditions)
+        again = {"num_rounds": num_rounds, "threads": threads}
+        rounds = time_rounds(networks, passes, **again, progress=progress)
+    timings_of(rounds)  # warns of a shared core
+    medians = [[one.median_ms for one in network] for network in rounds]
     noise = relative_noise(medians, num_rounds=num_rounds // 2) or 0.0
     checked = tuple(map(partial(_checked, table), drawn, medians))
     return Check(networks=checked, interval=table.accuracy.interval_at(noise), noise=noise)

@@ -59,8 +59,8 @@ def measure_table(
         progress: Receives each network of each round.
 
     Raises:
-        InputError: The file exists, too few networks could be timed, or another timing does not
-            end.
+        InputError: The file exists, too few networks could be timed, other processes take the
+            core, or another timing does not end.
         RunError: Unfinished measurements beside ``out`` are of another request.
         MissingExtraError: SciPy is not installed.
     """

@@ -19,7 +19,7 @@ from tapetum.latency.deployed import DeployedNetwork
 from tapetum.latency.timing import ForwardPass
 from tapetum.provenance import cpu_model
 
-__all__ = ["RUNTIMES", "OnnxRuntime", "OpenVino", "Runtime", "find_runtime"]
+__all__ = ["RUNTIMES", "OnnxRuntime", "OpenVino", "Runtime", "find_runtime", "watched_threads"]
 
 
 class Runtime(Protocol):
@@ -42,6 +42,11 @@ class Runtime(Protocol):
     def device(self) -> str:
         """Model of the processor, or of the GPU, that computes."""
         return cpu_model()
+
+    @property
+    def uses_cores(self) -> bool:
+        """Whether the processor computes, whose time tells pre-empted passes; else a GPU does."""
+        return True
 
     @property
     def runs_packages(self) -> bool:
@@ -153,6 +158,11 @@ class OpenVino(Runtime):
 
 
 RUNTIMES: Mapping[str, Runtime] = {"onnxruntime": OnnxRuntime(), "openvino": OpenVino()}
+
+
+def watched_threads(runtime: Runtime, conditions: Conditions) -> int | None:
+    """Return the threads whose time tells pre-empted passes; None where a GPU computes."""
+    return conditions.threads if runtime.uses_cores else None
 
 
 def find_runtime(name: str) -> Runtime:

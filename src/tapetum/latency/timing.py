@@ -1,4 +1,4 @@
-"""Time forward passes on a machine that other processes share.
+r"""Time forward passes on a machine that other processes share.
 
 Single passes are disturbed, always upwards, so the passes of one round count by their median.  The
 speed of the whole machine drifts by several per cent within seconds.  So networks that are compared
@@ -6,6 +6,21 @@ are timed interleaved (A B C A B C), in rounds that are spread in time.
 
 A network is prepared anew for each round: the idle threads of a second session in memory spin and
 can double the latency of the first.
+
+Where another process takes the core in the middle of a pass, the pass is *pre-empted*: its duration
+on the wall is longer than the time that the processor worked for it.  Such passes do not count, and
+others are run instead, up to a limit.  The share of the core that all passes got, counted or not,
+stays with the result (:attr:`Timing.core_share`), and a shared core is reported.
+
+The processor's time of a pass with ``threads`` inference threads is
+
+.. math::
+    c = \max(c_\text{caller}, \; c_\text{process} / n_\text{threads}) .
+
+The calling thread works on every layer, and runtimes let it spin while it waits for the others: if
+nobody interrupts it, its time is that of the wall, whatever the number of threads.  Where a runtime
+computes in threads of its own, the mean over the threads of the process tells the same.
+Networks on a GPU have no such measure.
 """
 
 import logging
@@ -13,11 +28,11 @@ import socket
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Self
+from typing import NamedTuple, Self
 
-from pydantic import NonNegativeFloat, PositiveInt
+from pydantic import NonNegativeFloat, NonNegativeInt, PositiveInt
 
 from tapetum.errors import InputError
 from tapetum.progress import ProgressCallback, silent
@@ -27,12 +42,15 @@ __all__ = [
     "ForwardPass",
     "PassCount",
     "Prepare",
+    "Round",
     "Timing",
+    "shared_core",
     "time_interleaved",
     "time_paced",
     "time_passes",
     "time_rounds",
     "timing_lock",
+    "timings_of",
 ]
 
 ForwardPass = Callable[[], object]
@@ -42,6 +60,9 @@ Prepare = Callable[[], ForwardPass]
 """Load a network; what it holds is freed with the forward pass that it returns."""
 
 NUM_ROUNDS, PAUSE_S = 10, 1.0
+FULL_SHARE = 0.95  # of the core; a pass that got less was pre-empted
+QUIET_SHARE = 0.9  # of the core; where all passes together got less, the machine is busy
+PATIENCE = 4  # times the passes and the time of a round are spent on a core that is shared
 MOST_PASSES = 100_000  # in one round, so that a clock that stands still cannot hang a measurement
 LOCK_NAME = "tapetum-timing"  # on Linux, in the namespace that has no files
 LOCK_PORT = 21_907  # elsewhere
@@ -64,6 +85,32 @@ PACED_WARM_UP = PassCount(min_passes=1, min_ms=0)
 SHORT_ROUND, LONG_ROUND = PassCount(), PassCount(min_passes=5, min_ms=100)
 
 
+class Round(NamedTuple):
+    """The passes of one network in one round.
+
+    Attributes:
+        passes_ms: Duration of each pass that counts, in milliseconds.
+        num_preempted: Number of passes that do not count, because another process took the core.
+        wall_ms: Duration of all passes together, counted or not.
+        cpu_ms: Time that the processor worked for them; None where that is not measured.
+    """
+
+    passes_ms: Sequence[float]
+    num_preempted: int = 0
+    wall_ms: float = 0.0
+    cpu_ms: float | None = None
+
+    @property
+    def median_ms(self) -> float:
+        """The median of the passes that count."""
+        return statistics.median(self.passes_ms)
+
+    @property
+    def core_share(self) -> float | None:
+        """The share of the core that the passes got; None where it is not measured."""
+        return _core_share([self])
+
+
 class Timing(Record):
     """The latency of one network.
 
@@ -75,6 +122,10 @@ class Timing(Record):
             round.
         num_rounds: Number of rounds.
         num_passes: Number of passes in all rounds together.
+        num_preempted: Number of passes that were thrown away, because another process took the
+            core.
+        core_share: Share of the core that the passes got, thrown away or not; None where it is not
+            measured.
     """
 
     median_ms: float
@@ -83,12 +134,14 @@ class Timing(Record):
     spread: float
     num_rounds: int
     num_passes: int
+    num_preempted: NonNegativeInt = 0
+    core_share: float | None = None
 
     @classmethod
-    def of(cls, rounds: Sequence[Sequence[float]]) -> Self:
-        """Return the timing of the passes of each round, in milliseconds."""
-        medians = [statistics.median(passes) for passes in rounds]
-        passes = sorted(pass_ms for in_round in rounds for pass_ms in in_round)
+    def of(cls, rounds: Sequence[Round]) -> Self:
+        """Return the timing of some rounds of one network."""
+        medians = [one.median_ms for one in rounds]
+        passes = sorted(pass_ms for one in rounds for pass_ms in one.passes_ms)
         median = statistics.median(medians)
         spread = 0.0
         if len(medians) > 1:
@@ -101,38 +154,103 @@ class Timing(Record):
             spread=spread,
             num_rounds=len(rounds),
             num_passes=len(passes),
+            num_preempted=sum(one.num_preempted for one in rounds),
+            core_share=_core_share(rounds),
         )
 
 
-def time_passes(forward: ForwardPass, passes: PassCount) -> list[float]:
-    """Return the duration of each pass of one round, in milliseconds, without the warm-up."""
-    _time_passes(forward, at_least=passes.warmups, at_least_ms=passes.warmup_ms)
-    return _time_passes(forward, at_least=passes.min_passes, at_least_ms=passes.min_ms)
+def _core_share(rounds: Sequence[Round]) -> float | None:
+    """Return the share of the core that some rounds got together."""
+    pairs = [(one.cpu_ms, one.wall_ms) for one in rounds if one.cpu_ms is not None]
+    wall_ms = sum(wall_ms for _, wall_ms in pairs)
+    return min(1.0, sum(cpu_ms for cpu_ms, _ in pairs) / wall_ms) if wall_ms > 0 else None
 
 
-def _time_passes(forward: ForwardPass, *, at_least: int, at_least_ms: float) -> list[float]:
-    durations: list[float] = []
-    total_ms = 0.0
-    while len(durations) < at_least or (total_ms < at_least_ms and len(durations) < MOST_PASSES):
-        start = time.perf_counter_ns()
-        forward()
-        durations.append((time.perf_counter_ns() - start) / 1e6)
-        total_ms += durations[-1]
-    return durations
+def shared_core(shares: Iterable[float | None]) -> str:
+    """Return ``this core is shared: 45 %``, or nothing where the core was ours.
+
+    Args:
+        shares: The share of the core in each of several timings; their mean counts.
+    """
+    known = [share for share in shares if share is not None]
+    if not known or statistics.fmean(known) >= QUIET_SHARE:
+        return ""
+    return f"this core is shared: {100 * statistics.fmean(known):.0f} %"
 
 
-def time_paced(forward: ForwardPass, *, pace_ms: float, num_passes: int) -> list[float]:
-    """Return the duration of passes that begin ``pace_ms`` apart, as for the frames of a camera.
+def time_passes(forward: ForwardPass, passes: PassCount, *, threads: int | None = 1) -> Round:
+    """Time one round, without the warm-up and without pre-empted passes.
+
+    Args:
+        forward: Runs one pass.
+        passes: The passes of the round.  On a shared core at most :data:`PATIENCE` times as many
+            are run; where still too few were left alone, those that got most of the core count.
+        threads: Inference threads; None where the processor does not compute, as with a GPU.
+    """
+    _time_passes(forward, at_least=passes.warmups, at_least_ms=passes.warmup_ms, threads=None)
+    least = {"at_least": passes.min_passes, "at_least_ms": passes.min_ms}
+    timed = _time_passes(forward, **least, threads=threads)
+    kept = [one for one in timed if not one.is_preempted]
+    if len(kept) < passes.min_passes:
+        kept = sorted(timed, key=lambda one: one.share, reverse=True)[: passes.min_passes]
+    return Round(
+        passes_ms=[one.wall_ms for one in kept],
+        num_preempted=len(timed) - len(kept),
+        wall_ms=sum(one.wall_ms for one in timed),
+        cpu_ms=None if threads is None else sum(one.share * one.wall_ms for one in timed),
+    )
+
+
+class _Pass(NamedTuple):
+    """One pass: its duration, and the share of the core that it got."""
+
+    wall_ms: float
+    share: float
+
+    @property
+    def is_preempted(self) -> bool:
+        return self.share < FULL_SHARE
+
+
+def _time_passes(
+    forward: ForwardPass, *, at_least: int, at_least_ms: float, threads: int | None
+) -> list[_Pass]:
+    timed: list[_Pass] = []
+    num_kept, kept_ms, total_ms = 0, 0.0, 0.0
+    while num_kept < at_least or (kept_ms < at_least_ms and len(timed) < MOST_PASSES):
+        if len(timed) >= PATIENCE * at_least and total_ms >= PATIENCE * at_least_ms:
+            break
+        timed.append(_time_pass(forward, threads))
+        total_ms += timed[-1].wall_ms
+        if not timed[-1].is_preempted:
+            num_kept, kept_ms = num_kept + 1, kept_ms + timed[-1].wall_ms
+    return timed
+
+
+def _time_pass(forward: ForwardPass, threads: int | None) -> _Pass:
+    caller_ns, process_ns = time.thread_time_ns(), time.process_time_ns()
+    start_ns = time.perf_counter_ns()
+    forward()
+    wall_ns = time.perf_counter_ns() - start_ns
+    if threads is None or wall_ns == 0:
+        return _Pass(wall_ns / 1e6, 1.0)
+    process_ns, caller_ns = time.process_time_ns() - process_ns, time.thread_time_ns() - caller_ns
+    return _Pass(wall_ns / 1e6, min(1.0, max(caller_ns, process_ns / threads) / wall_ns))
+
+
+def time_paced(forward: ForwardPass, *, pace_ms: float, num_passes: int) -> Round:
+    """Time passes that begin ``pace_ms`` apart, as for the frames of a camera.
 
     Between two of them the caches of the processor lose what the network needs, and its cores and
-    threads fall asleep.  So each pass takes longer than in a row.
+    threads fall asleep.  So each pass takes longer than in a row.  All of them count, pre-empted or
+    not.
     """
     durations = [0.0]
     time_passes(forward, PACED_WARM_UP)
     for _ in range(num_passes):
         time.sleep(max(0.0, pace_ms - durations[-1]) / 1000)
-        durations += _time_passes(forward, at_least=1, at_least_ms=0)
-    return durations[1:]
+        durations.append(_time_pass(forward, None).wall_ms)
+    return Round(durations[1:])
 
 
 def time_rounds(
@@ -141,22 +259,23 @@ def time_rounds(
     *,
     num_rounds: int,
     pause_s: float = 0.0,
+    threads: int | None = 1,
     progress: ProgressCallback = silent,
-) -> list[list[list[float]]]:
+) -> list[list[Round]]:
     """Time several networks as :func:`time_interleaved` does, without the lock.
 
     Returns:
-        For each network and each round, the duration of each pass in milliseconds.
+        The rounds of each network.
     """
-    durations: list[list[list[float]]] = [[] for _ in networks]
+    rounds: list[list[Round]] = [[] for _ in networks]
     for round_number in range(num_rounds):
         if round_number and pause_s:
             time.sleep(pause_s)
         for index, prepare in enumerate(networks):
-            durations[index].append(time_passes(prepare(), passes))
+            rounds[index].append(time_passes(prepare(), passes, threads=threads))
             done = round_number * len(networks) + index + 1
             progress(done, num_rounds * len(networks), "timing")
-    return durations
+    return rounds
 
 
 def time_interleaved(
@@ -165,6 +284,7 @@ def time_interleaved(
     num_rounds: int | None = None,
     pause_s: float | None = None,
     passes: PassCount = LONG_ROUND,
+    threads: int | None = 1,
     progress: ProgressCallback = silent,
 ) -> list[Timing]:
     """Return the latency of each of several networks, timed interleaved while nothing else is.
@@ -174,6 +294,7 @@ def time_interleaved(
         num_rounds: Number of rounds; 10 by default.
         pause_s: Seconds between two rounds, which spread them in time; 1 by default.
         passes: Passes of each network in each round.
+        threads: Inference threads; None where the processor does not compute, as with a GPU.
         progress: Receives each network of each round.
 
     Raises:
@@ -183,9 +304,22 @@ def time_interleaved(
     pause_s = PAUSE_S if pause_s is None else pause_s
     with timing_lock():
         rounds = time_rounds(
-            networks, passes, num_rounds=num_rounds, pause_s=pause_s, progress=progress
+            networks,
+            passes,
+            num_rounds=num_rounds,
+            pause_s=pause_s,
+            threads=threads,
+            progress=progress,
         )
-    return [Timing.of(durations) for durations in rounds]
+    return timings_of(rounds)
+
+
+def timings_of(rounds: Iterable[Sequence[Round]]) -> list[Timing]:
+    """Return the timing of each network, and warn where the core was shared."""
+    timings = [Timing.of(one) for one in rounds]
+    if shared := shared_core(timing.core_share for timing in timings):
+        _log.warning("%s; passes that were interrupted do not count", shared)
+    return timings
 
 
 @contextmanager
