@@ -2,13 +2,14 @@
 
 :mod:`~tapetum.arch.spec` holds the parts of an architecture, :mod:`~tapetum.arch.cost` counts
 operations and parameters, :mod:`~tapetum.arch.families` and :mod:`~tapetum.arch.zoo` make named
-architectures, :mod:`~tapetum.arch.shape` makes fast ones from a few numbers, and
+architectures, :mod:`~tapetum.arch.shape` makes fast ones from a few numbers,
 :mod:`~tapetum.arch.spaces` makes the search spaces of the paper.
 """
 
 from tapetum.arch import cost, families, spaces, spec, zoo
 from tapetum.arch.facts import Described, NetworkFacts
 from tapetum.arch.shape import Branch, Shape
+from tapetum.arch.shapes import ShapeSpace, distance
 from tapetum.arch.space import Candidate, Choice, Choices, Slot, Space
 from tapetum.arch.spec import Architecture
 from tapetum.arch.zoo import architecture_names, find_architecture
@@ -22,10 +23,12 @@ __all__ = [
     "Described",
     "NetworkFacts",
     "Shape",
+    "ShapeSpace",
     "Slot",
     "Space",
     "architecture_names",
     "cost",
+    "distance",
     "families",
     "find_architecture",
     "spaces",

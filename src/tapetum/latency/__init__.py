@@ -15,7 +15,9 @@ from tapetum.latency.deployed import DeployedNetwork
 from tapetum.latency.measure import measure_table
 from tapetum.latency.runtimes import Runtime, find_runtime
 from tapetum.latency.table import LatencyTable
-from tapetum.latency.timing import Round, Timing, shared_core, time_interleaved
+from tapetum.latency.timing import Round, Timing, time_interleaved
+from tapetum.latency.vector import WidthProbe, probe_widths
+from tapetum.latency.whole import NetworkTimer, TimedShapes, TimeNetworks
 
 __all__ = [
     "Benchmark",
@@ -26,15 +28,19 @@ __all__ = [
     "DeployedNetwork",
     "Effort",
     "LatencyTable",
+    "NetworkTimer",
     "Round",
     "Runtime",
     "Selection",
+    "TimeNetworks",
+    "TimedShapes",
     "Timing",
+    "WidthProbe",
     "best_network",
     "check_table",
     "find_runtime",
     "measure_latency",
     "measure_table",
-    "shared_core",
+    "probe_widths",
     "time_interleaved",
 ]

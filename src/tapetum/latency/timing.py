@@ -158,6 +158,11 @@ class Timing(Record):
             core_share=_core_share(rounds),
         )
 
+    @property
+    def shared(self) -> str:
+        """``this core is shared: 45 %``, with the share that we got; empty where it was ours."""
+        return shared_core([self.core_share])
+
 
 def _core_share(rounds: Sequence[Round]) -> float | None:
     """Return the share of the core that some rounds got together."""
@@ -184,17 +189,19 @@ def time_passes(forward: ForwardPass, passes: PassCount, *, threads: int | None 
     Args:
         forward: Runs one pass.
         passes: The passes of the round.  On a shared core at most :data:`PATIENCE` times as many
-            are run; where still too few were left alone, those that got most of the core count.
+            are run; where still too few were left alone, the processor's time of those that got
+            most of the core counts.
         threads: Inference threads; None where the processor does not compute, as with a GPU.
     """
     _time_passes(forward, at_least=passes.warmups, at_least_ms=passes.warmup_ms, threads=None)
     least = {"at_least": passes.min_passes, "at_least_ms": passes.min_ms}
     timed = _time_passes(forward, **least, threads=threads)
-    kept = [one for one in timed if not one.is_preempted]
+    kept = [one.wall_ms for one in timed if not one.is_preempted]
     if len(kept) < passes.min_passes:
-        kept = sorted(timed, key=lambda one: one.share, reverse=True)[: passes.min_passes]
+        best = sorted(timed, key=lambda one: one.share, reverse=True)[: passes.min_passes]
+        kept = [one.share * one.wall_ms for one in best]
     return Round(
-        passes_ms=[one.wall_ms for one in kept],
+        passes_ms=kept,
         num_preempted=len(timed) - len(kept),
         wall_ms=sum(one.wall_ms for one in timed),
         cpu_ms=None if threads is None else sum(one.share * one.wall_ms for one in timed),

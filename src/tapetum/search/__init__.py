@@ -1,5 +1,6 @@
 """Search: the network that is best on a dataset within a latency budget.
 
+:func:`propose` finds different networks of one measured latency.
 :func:`race` trains several candidates of equal latency for equal minutes and keeps the best.
 :func:`search` trains a supernet that contains every network of the space, learns which candidates
 to prefer, and derives the network that meets the target by the latency table exactly.
@@ -7,6 +8,7 @@ to prefer, and derives the network that meets the target by the latency table ex
 
 from tapetum.search import widths
 from tapetum.search.loop import search
+from tapetum.search.proposals import Candidate, FeasibleRange, Proposal, feasible_range, propose
 from tapetum.search.race import race
 from tapetum.search.race_records import RACES, RaceResult
 from tapetum.search.recipe import SearchRecipe, choose_search_recipe
@@ -15,12 +17,17 @@ from tapetum.search.utility import Doubling, Prefer
 
 __all__ = [
     "RACES",
+    "Candidate",
     "Doubling",
+    "FeasibleRange",
     "Prefer",
+    "Proposal",
     "RaceResult",
     "SearchRecipe",
     "SearchResult",
     "choose_search_recipe",
+    "feasible_range",
+    "propose",
     "race",
     "search",
     "widths",

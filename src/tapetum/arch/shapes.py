@@ -1,0 +1,325 @@
+r"""The space of fast shapes: draw them, scale them, and tell how different two of them are.
+
+A :class:`ShapeSpace` holds what a runtime and a dataset decide: the grid of widths, the size and
+the channels of an image, and the number of classes. Everything else is free. Shapes of the space
+differ in the number of levels, in widths, depths, blocks, changes of size, joints and branch.
+
+Widths are the knob that moves a shape to a latency (:meth:`ShapeSpace.scaled`); single steps of
+the grid, then of the depths, correct the rest (:meth:`ShapeSpace.neighbours`).
+"""
+
+import math
+from collections.abc import Iterator
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import Field, PositiveInt
+
+from tapetum.arch.shape import Branch, Depth, Shape, Stem
+from tapetum.arch.spec import Architecture, Channels
+from tapetum.records import Record
+
+__all__ = ["ShapeSpace", "distance"]
+
+# Widths of three levels at some multiply-adds for each pixel of an image; between two rows, their
+# logarithms are interpolated. The second and the third row were trained (half-size UNets of 45 and
+# of 232 million multiply-adds at 64 px, benchmarks of 2026-11-28); the others continue their line.
+RULE: tuple[tuple[float, tuple[int, int, int]], ...] = (
+    (1.0e3, (8, 8, 16)),
+    (3.7e3, (16, 16, 32)),
+    (1.1e4, (16, 48, 96)),
+    (5.7e4, (48, 96, 160)),
+    (5.4e5, (160, 320, 512)),
+)
+RULE_DEPTH = 2  # blocks of each level, in encoder and decoder
+DEEPER_PX = (128, 320)  # from each of these sizes on, a level more than three
+GROWTH = 1.5  # of the width, in such a level
+LEAST_DEEPEST_PX, MOST_DEEPEST_PX = 4, 16  # side of the deepest map of a drawn shape
+PLAIN_WIDTHS = (16, 16, 32, 64, 64)  # of the plain networks, before they are scaled
+PLAIN_EXPANSION = 3
+LEAST_EXPANSION = 2  # of shapes that are made flatter
+# How much two shapes differ if one of these does.
+WEIGHTS: dict[str, float] = {
+    "operator": 1.0,
+    "stem": 0.7,
+    "join": 0.4,
+    "gated": 0.3,
+    "down": 0.3,
+    "up": 0.3,
+    "squeezes": 0.3,
+    "expansion": 0.2,
+}
+BRANCH_WEIGHTS: dict[str, float] = {"operator": 0.3, "pooling": 0.2, "stride_px": 0.1}
+
+
+class ShapeSpace(Record):
+    """The shapes that a runtime executes quickly, for one dataset.
+
+    Example:
+        >>> import numpy as np
+        >>> from tapetum.arch import ShapeSpace
+        >>> space = ShapeSpace(width_step=16, size_px=64, image_channels=3, num_classes=10)
+        >>> shape = space.draw(np.random.default_rng(0))
+        >>> all(width % 16 == 0 for width in shape.widths)
+        True
+
+    Attributes:
+        width_step: Every width is a multiple of this: channels in one vector of the runtime.
+        size_px: Side of the images, in pixels.
+        image_channels: 1 for grey images, 3 for RGB.
+        num_classes: Number of classes; None for denoisers, whose branch has no effect.
+        most_levels: The most levels.
+        most_width: The most channels of a level.
+        most_depth: The most blocks of a level, in encoder and decoder each.
+        squeezes: Whether some shapes have squeeze-and-excitations.
+    """
+
+    width_step: Literal[4, 8, 16]
+    size_px: PositiveInt
+    image_channels: Channels
+    num_classes: Annotated[int, Field(ge=2)] | None
+    most_levels: Annotated[int, Field(ge=1, le=8)] = 5
+    most_width: Annotated[int, Field(ge=16)] = 512
+    most_depth: Depth = 4
+    squeezes: bool = True
+
+    def architecture(self, shape: Shape, name: str = "shape") -> Architecture:
+        """Return the network of a shape, layer by layer."""
+        return shape.architecture(
+            name, image_channels=self.image_channels, num_classes=self.num_classes
+        )
+
+    def levels(self, stem: Stem) -> int:
+        """Return the most levels: the deepest map keeps 4 px, but one level is always possible."""
+        halvings = int(math.log2(max(1, self.size_px // LEAST_DEEPEST_PX)))
+        return max(1, min(self.most_levels, halvings + (stem == "full")))
+
+    def draw(self, generator: np.random.Generator) -> Shape:
+        """Return a random shape, whose deepest map is 4 to 16 px wide where the image allows it.
+
+        Deep ones are drawn more often than flat ones.
+        """
+        chance = generator.random
+
+        def pick(*values: str) -> str:
+            return values[int(generator.integers(len(values)))]
+
+        stem: Stem = "half" if chance() < 0.5 else "full"
+        most = self.levels(stem)
+        least = math.ceil(math.log2(max(1.0, self.size_px / MOST_DEEPEST_PX))) + (stem == "full")
+        least = max(1, min(least, most))
+        levels = max(least, 1 + int(generator.choice(most, p=_rising(most))))
+        operator = pick("residual_conv", "conv", "fused", "mbconv")
+        expands = operator in ("fused", "mbconv")
+        return self._made(
+            widths=self._draw_widths(levels, generator),
+            encoder_depths=generator.integers(0, 4, levels).tolist(),
+            decoder_depths=generator.integers(0, 3, levels - 1).tolist(),
+            operator=operator,
+            expansion=int(generator.integers(2, 5)) if expands else 2,
+            squeezes=bool(expands and self.squeezes and chance() < 0.3),
+            stem=stem,
+            down=pick("strided_conv", "max_pool"),
+            up=pick("pixel_shuffle", "transposed_conv", "nearest_conv"),
+            join=pick("add", "concatenate"),
+            gated=bool(chance() < 0.7),
+            branch=self._draw_branch(generator),
+        )
+
+    def plain(self, operator: Literal["conv", "mbconv"] = "conv") -> Shape:
+        """Return the plain network that others are compared with, before it is scaled.
+
+        ``conv`` is the DC-Net of the paper with widths on the grid: one convolution a level at full
+        resolution, max-pooling, transposed convolutions, concatenation, and a branch of two MBConv
+        blocks. ``mbconv`` has MBConv blocks in place of the convolutions.
+        """
+        levels = min(4, self.levels("full"))
+        widths = PLAIN_WIDTHS[:levels]
+        return self._made(
+            widths=widths,
+            encoder_depths=(0,) * levels,
+            decoder_depths=(1,) * (levels - 1),
+            operator=operator,
+            expansion=PLAIN_EXPANSION if operator == "mbconv" else 2,
+            stem="full",
+            down="max_pool",
+            up="transposed_conv",
+            join="concatenate",
+            gated=False,
+            branch=Branch(operator="mbconv", widths=(widths[-1],) * 2, pooling="max"),
+        )
+
+    def rule(self, multiply_adds: float) -> Shape:
+        """Return the shape of the scaling rule for about so many multiply-adds of one image."""
+        levels = 3 + sum(self.size_px >= size_px for size_px in DEEPER_PX)
+        widths = list(_rule_widths(multiply_adds / self.size_px**2))
+        while len(widths) < levels:
+            widths.append(GROWTH * widths[-1])
+        levels = min(levels, self.levels("half"))
+        deepest = widths[levels - 1]
+        return self._made(
+            widths=widths[:levels],
+            encoder_depths=(min(RULE_DEPTH, self.most_depth),) * levels,
+            decoder_depths=(min(RULE_DEPTH, self.most_depth),) * (levels - 1),
+            branch=Branch(widths=(self._on_grid(deepest),) * 2),
+        )
+
+    def smallest(self) -> Shape:
+        """Return the smallest shape: one level of the narrowest width and no blocks."""
+        return self._made(
+            widths=(self.width_step,),
+            encoder_depths=(0,),
+            decoder_depths=(),
+            operator="conv",
+            gated=False,
+        )
+
+    def largest(self) -> Shape:
+        """Return the largest useful shape, the end of the scaling rule."""
+        return self.rule(RULE[-1][0] * self.size_px**2)
+
+    def scaled(self, shape: Shape, factor: float) -> Shape:
+        """Return a shape with every width multiplied by a factor, on the grid."""
+        branch = self._branch(shape.branch, factor)
+        return self._with(shape, widths=self._widths(shape.widths, factor), branch=branch)
+
+    def flatter(self, shape: Shape) -> Shape | None:
+        """Return a shape with a block less; then a lower expansion, no branch, a level less.
+
+        None where nothing is left to take away.
+        """
+        for name in ("encoder_depths", "decoder_depths"):
+            depths, least = getattr(shape, name), self._least_depth(shape, name)
+            index = int(np.argmax(depths)) if depths else 0
+            if depths and depths[index] > least:
+                return self._with(shape, **{name: _changed(depths, index, -1)})
+        if shape.operator in ("fused", "mbconv") and shape.expansion > LEAST_EXPANSION:
+            return self._with(shape, expansion=shape.expansion - 1)
+        if shape.branch.widths:
+            branch = shape.branch.model_copy(update={"widths": shape.branch.widths[:-1]})
+            return self._with(shape, branch=branch)
+        if len(shape.widths) == 1:
+            return None
+        return self._with(
+            shape,
+            widths=shape.widths[:-1],
+            encoder_depths=shape.encoder_depths[:-1],
+            decoder_depths=shape.decoder_depths[:-1],
+        )
+
+    def neighbours(self, shape: Shape, by: Literal["width", "depth"]) -> list[Shape]:
+        """Return the shapes with one width a step of the grid away, or one depth a block away."""
+        if by == "width":
+            found = list(self._steps(shape, "widths", self.width_step, self.width_step))
+            return [one for one in found if _widens(one) or not _widens(shape)]
+        depths = ("encoder_depths", "decoder_depths")
+        steps = (self._steps(shape, name, 1, self._least_depth(shape, name)) for name in depths)
+        return [one for some in steps for one in some]
+
+    def _steps(self, shape: Shape, name: str, step: int, least: int) -> Iterator[Shape]:
+        """Return the shapes in which one of some numbers is a step lower or higher."""
+        values = getattr(shape, name)
+        most = self.most_width if name == "widths" else self.most_depth
+        for index, value in enumerate(values):
+            for change in (-step, step):
+                if least <= value + change <= most:
+                    yield self._with(shape, **{name: _changed(values, index, change)})
+
+    def _least_depth(self, shape: Shape, name: str) -> int:
+        """Return the fewest blocks: after a concatenation one brings the channels back."""
+        return int(name == "decoder_depths" and shape.join == "concatenate")
+
+    def _made(self, **values: object) -> Shape:
+        """Return a shape of this space, with widths on the grid and no number without effect."""
+        values["widths"] = self._widths(values["widths"], 1.0)  # type: ignore[arg-type]
+        values.setdefault("up", "pixel_shuffle")
+        if values.get("join") == "concatenate":
+            values["decoder_depths"] = [max(1, depth) for depth in values["decoder_depths"]]  # type: ignore[attr-defined]
+        if self.num_classes is None:
+            values["branch"] = Branch()
+        elif "branch" in values:
+            values["branch"] = self._branch(values["branch"], 1.0)  # type: ignore[arg-type]
+        return Shape.model_validate(values)
+
+    def _with(self, shape: Shape, **changes: object) -> Shape:
+        return self._made(
+            **{**shape.model_dump(exclude={"branch"}), "branch": shape.branch} | changes
+        )
+
+    def _branch(self, branch: Branch, factor: float) -> Branch:
+        return branch.model_copy(update={"widths": self._widths(branch.widths, factor)})
+
+    def _widths(self, widths: tuple[float, ...], factor: float) -> tuple[int, ...]:
+        return tuple(self._on_grid(factor * width) for width in widths)
+
+    def _on_grid(self, width: float) -> int:
+        """Return the nearest width on the grid, between one step and the most."""
+        step = self.width_step
+        most = self.most_width // step
+        return step * max(1, min(most, round(width / step)))
+
+    def _draw_widths(self, levels: int, generator: np.random.Generator) -> list[float]:
+        width = self.width_step * 2 ** generator.uniform(0, 2)
+        growths = 2 ** generator.uniform(0, 1.2, levels)
+        return [width * growth for growth in np.cumprod(growths) / growths[0]]
+
+    def _draw_branch(self, generator: np.random.Generator) -> Branch:
+        depth = int(generator.integers(0, 3))
+        width = self._on_grid(32 * 2 ** generator.uniform(0, 2))
+        return Branch(
+            operator="conv" if generator.random() < 0.5 else "mbconv",
+            widths=(width,) * depth,
+            stride_px=1 if generator.random() < 0.5 else 2,
+            pooling="mean" if generator.random() < 0.5 else "max",
+        )
+
+
+def distance(one: Shape, other: Shape) -> float:
+    """Return how different two shapes are: 0 for equal ones, 1 for another kind of block alone.
+
+    Widths are compared in octaves at each resolution, depths in blocks.
+    """
+    kinds = sum(w * (getattr(one, name) != getattr(other, name)) for name, w in WEIGHTS.items())
+    first, second = one.branch, other.branch
+    kinds += sum(
+        w * (getattr(first, name) != getattr(second, name)) for name, w in BRANCH_WEIGHTS.items()
+    )
+    branch = 0.15 * abs(len(first.widths) - len(second.widths))
+    octaves = float(np.abs(_octaves(one) - _octaves(other)).sum())
+    blocks = abs(_num_blocks(one) - _num_blocks(other))
+    return kinds + branch + octaves / 8 + 0.05 * blocks
+
+
+def _octaves(shape: Shape) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
+    """Return the logarithm of the width at full resolution, half of it, and so on; 0 for none."""
+    profile = np.zeros(10)
+    first = int(shape.stem == "half")
+    profile[first : first + len(shape.widths)] = np.log2(shape.widths)
+    return profile
+
+
+def _num_blocks(shape: Shape) -> int:
+    return sum(shape.encoder_depths) + sum(shape.decoder_depths)
+
+
+def _widens(shape: Shape) -> bool:
+    """Return whether no level is narrower than the one before."""
+    return list(shape.widths) == sorted(shape.widths)
+
+
+def _changed(values: tuple[int, ...], index: int, change: int) -> tuple[int, ...]:
+    return (*values[:index], values[index] + change, *values[index + 1 :])
+
+
+def _rising(count: int) -> list[float]:
+    """Return probabilities that rise evenly from the first to the last."""
+    total = count * (count + 1) / 2
+    return [number / total for number in range(1, count + 1)]
+
+
+def _rule_widths(multiply_adds_per_pixel: float) -> tuple[float, ...]:
+    """Return the widths of three levels, interpolated in :data:`RULE`."""
+    costs = np.log([cost for cost, _ in RULE])
+    at = math.log(max(multiply_adds_per_pixel, 1.0))
+    columns = np.log([widths for _, widths in RULE]).T
+    return tuple(float(np.exp(np.interp(at, costs, column))) for column in columns)

@@ -1,0 +1,198 @@
+"""Time many networks whole, quickly: a tenth of a second each, in the runtime that ships.
+
+A graph is written with random weights, opened and timed: latency does not depend on the weights.
+The speed of a machine drifts slowly, so a small network, the *anchor*, is timed before and after
+each of them, and what the machine was slower than on average is taken out. Several rounds need no
+anchor: there the networks take turns.
+"""
+
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal, Protocol, Self
+
+from tapetum.arch import Architecture, Shape, ShapeSpace
+from tapetum.errors import InputError
+from tapetum.latency.calls import Includes
+from tapetum.latency.conditions import Conditions
+from tapetum.latency.deployed import DeployedNetwork
+from tapetum.latency.model import LatencyModel, fit_latency_model
+from tapetum.latency.runtimes import Runtime, watched_threads
+from tapetum.latency.timing import (
+    PassCount,
+    Prepare,
+    Round,
+    Timing,
+    time_passes,
+    time_rounds,
+    timing_lock,
+    timings_of,
+)
+from tapetum.progress import ProgressCallback, silent
+from tapetum.records import Record
+
+__all__ = ["NetworkTimer", "TimeNetworks", "TimedShape", "TimedShapes"]
+
+QUICK = PassCount(warmup_ms=10, min_ms=80)
+ANCHOR = PassCount(warmup_ms=5, min_ms=20)
+NUM_NEAR = 3  # anchors on each side, whose median tells the speed
+
+
+class TimeNetworks(Protocol):
+    """A function that times networks as they would ship."""
+
+    def __call__(self, networks: Sequence[Architecture], *, num_rounds: int = 1) -> list[Timing]:
+        """Return the latency of each network.
+
+        Args:
+            networks: The networks, each with random weights.
+            num_rounds: 1 for a quick timing; more for networks that take turns.
+        """
+
+
+@dataclass(frozen=True)
+class NetworkTimer(TimeNetworks):
+    """Times networks on this machine.
+
+    Attributes:
+        open: Writes the graph of a network, and returns what loads it.
+        anchor: A small network that is timed in between, to tell how the machine drifts.
+        threads: Inference threads; None where a GPU computes.
+        progress: Receives each network of each round.
+    """
+
+    open: Callable[[Architecture], Prepare]
+    anchor: Architecture
+    threads: int | None = 1
+    progress: ProgressCallback = silent
+
+    @classmethod
+    def of(
+        cls,
+        runtime: Runtime,
+        conditions: Conditions,
+        anchor: Architecture,
+        progress: ProgressCallback = silent,
+    ) -> Self:
+        """Return a timer of one pass of a network; see :class:`Call` for what surrounds a pass."""
+
+        def open_alone(network: Architecture) -> Prepare:
+            return partial(runtime.prepare, DeployedNetwork.of(network), conditions)
+
+        return cls(open_alone, anchor, watched_threads(runtime, conditions), progress)
+
+    def __call__(self, networks: Sequence[Architecture], *, num_rounds: int = 1) -> list[Timing]:
+        """Return the latency of each network; see :class:`TimeNetworks`.
+
+        Raises:
+            InputError: Another timing is running on this machine, and does not end.
+        """
+        with timing_lock():
+            if num_rounds == 1:
+                return timings_of([one] for one in self._time_quickly(networks))
+            prepared = [self.open(network) for network in networks]
+            again = {"num_rounds": num_rounds, "threads": self.threads}
+            return timings_of(time_rounds(prepared, QUICK, **again, progress=self.progress))
+
+    def _time_quickly(self, networks: Sequence[Architecture]) -> list[Round]:
+        """Return one round of each network, at the mean speed of the machine."""
+        anchor, rounds = self.open(self.anchor), list[Round]()
+        speeds = [self._anchor_ms(anchor)]
+        for done, network in enumerate(networks, start=1):
+            rounds.append(time_passes(self.open(network)(), QUICK, threads=self.threads))
+            speeds.append(self._anchor_ms(anchor))
+            self.progress(done, len(networks), "timing candidates")
+        return [_at(one, slower) for one, slower in zip(rounds, _slowness(speeds), strict=True)]
+
+    def _anchor_ms(self, anchor: Prepare) -> float:
+        return time_passes(anchor(), ANCHOR, threads=self.threads).median_ms
+
+
+def _slowness(anchors_ms: Sequence[float]) -> list[float]:
+    """Return how much slower than on average the machine was between two anchors each."""
+    usual = statistics.median(anchors_ms)
+    near = [anchors_ms[max(0, i - NUM_NEAR) : i + NUM_NEAR] for i in range(1, len(anchors_ms))]
+    return [statistics.median(some) / usual for some in near]
+
+
+def _at(timed: Round, slower: float) -> Round:
+    """Return a round as it would be at the mean speed."""
+    return timed._replace(passes_ms=[pass_ms / slower for pass_ms in timed.passes_ms])
+
+
+class TimedShape(Record):
+    """A shape and its latency."""
+
+    shape: Shape
+    timing: Timing
+
+
+class TimedShapes(Record):
+    """Shapes that were timed on a device, which several targets share.
+
+    Attributes:
+        conditions: The conditions that the latencies hold for.
+        includes: What the latencies include: one pass, the preparation as well, or the whole call.
+        space: The space of the shapes.
+        shapes: The shapes with their latencies, each once.
+    """
+
+    format: Literal["tapetum-timed-shapes"] = "tapetum-timed-shapes"
+    schema_version: Literal[1] = 1
+    conditions: Conditions
+    includes: Includes = "network"
+    space: ShapeSpace
+    shapes: tuple[TimedShape, ...] = ()
+
+    def find(self, shape: Shape) -> Timing | None:
+        """Return the latency of a shape; None where it was not timed."""
+        return next((one.timing for one in self.shapes if one.shape == shape), None)
+
+    def timed(
+        self, shapes: Sequence[Shape], time: TimeNetworks, *, num_rounds: int = 1
+    ) -> "TimedShapes":
+        """Return a copy that has a latency of each of some shapes.
+
+        Args:
+            shapes: The shapes. Those that are known from as many rounds are not timed again.
+            time: Times their networks.
+            num_rounds: The number of rounds.
+        """
+        unique = [shape for i, shape in enumerate(shapes) if shape not in shapes[:i]]
+        known = {one.shape: one for one in self.shapes}
+        new = [s for s in unique if s not in known or known[s].timing.num_rounds < num_rounds]
+        if not new:
+            return self
+        found = time([self.space.architecture(shape) for shape in new], num_rounds=num_rounds)
+        known |= {s: TimedShape(shape=s, timing=t) for s, t in zip(new, found, strict=True)}
+        return self.model_copy(update={"shapes": tuple(known.values())})
+
+    def model(self) -> LatencyModel:
+        """Return a model of the latencies of this space, fitted to those that are known.
+
+        Raises:
+            InputError: No shape was timed.
+        """
+        if not self.shapes:
+            raise InputError("no shape was timed", "time some shapes first")
+        return fit_latency_model(
+            [self.space.architecture(one.shape) for one in self.shapes],
+            [one.timing.median_ms for one in self.shapes],
+            height_px=self.conditions.height_px,
+            width_px=self.conditions.width_px,
+            width_step=self.space.width_step,
+        )
+
+    def require_same(self, other: "TimedShapes", *, what: str) -> None:
+        """Refuse latencies of other conditions, scopes or spaces; ``what`` names them in the error.
+
+        Raises:
+            InputError: One of them differs.
+        """
+        self.conditions.require_same(other.conditions, what=what)
+        if (self.includes, self.space) != (other.includes, other.space):
+            raise InputError(
+                f"{what} holds shapes of another space, or latencies of {self.includes}",
+                "time shapes again for this budget",
+            )

@@ -1,0 +1,420 @@
+"""Propose networks of one latency that are as different as possible.
+
+Many shapes are drawn, and a model that is fitted to the shapes timed so far moves each to the
+target: widths first, then single steps of widths and depths. The most different ones are timed
+whole, corrected by what was measured, and timed once more, taking turns. A proposal is what was
+*measured* between 10 % below and 2 % above the target.
+
+The scaling rule and the plain networks are always among them, so that a race knows what it has to
+beat.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+
+import numpy as np
+
+from tapetum.arch import Architecture, Shape, ShapeSpace, cost, distance
+from tapetum.errors import InputError
+from tapetum.latency import Budget, Conditions, TimedShapes, TimeNetworks, Timing
+from tapetum.progress import ProgressCallback, silent
+from tapetum.provenance import usable_cores
+from tapetum.records import Record
+
+__all__ = ["Candidate", "FeasibleRange", "Proposal", "feasible_range", "propose"]
+
+LEAST, MOST, AIM = 0.9, 1 + Budget.TOLERANCE, 0.97  # measured latency over the target
+QUICK_LEAST, QUICK_MOST = 0.93, 1.0  # of a quick timing, which is a few per cent off
+ROUGHLY = (0.7, 1.1)  # predicted over aimed, of a drawn shape before its single steps
+NEAR = 0.02  # relative distance from the aim at which single steps end
+NUM_RUNGS = 10  # shapes of the feasible range
+NUM_DRAWN = 160
+SPARE = 1.4  # times as many shapes are timed as are proposed
+QUICK_TRIES, FINAL_TRIES = 5, 4
+FINAL_ROUNDS = 5
+SCALINGS, STEPS = 6, 24  # at most, when a shape is moved
+FEWEST_PLAIN_LEVELS = 3  # a plain network with fewer is not what a user would pick
+RULE, PLAIN, PLAIN_MBCONV = "rule", "plain-dc-net", "plain-mbconv"
+FIXED = {RULE, PLAIN, PLAIN_MBCONV}
+
+
+class Candidate(Record):
+    """A proposed network and its measured latency."""
+
+    name: str
+    shape: Shape
+    timing: Timing
+
+
+class FeasibleRange(Record):
+    """The measured latencies that the shapes of a space span.
+
+    Attributes:
+        fastest_ms: Latency of the smallest shape.
+        slowest_ms: Latency of the largest shape that was timed.
+        is_whole: Whether that is the largest of the space; else larger ones were not timed.
+        num_timed: Number of shapes that were timed.
+    """
+
+    fastest_ms: float
+    slowest_ms: float
+    is_whole: bool
+    num_timed: int
+
+    def __str__(self) -> str:
+        open_end = "" if self.is_whole else "at least "
+        return f"{self.fastest_ms:.2g} to {open_end}{self.slowest_ms:.3g} ms"
+
+
+class Proposal(Record):
+    """Networks of one latency.
+
+    Attributes:
+        target_ms: The target, in milliseconds.
+        candidates: The networks, the rule and the plain ones first.
+        timed: Everything that was timed so far, for the next target.
+        range: The latencies that are feasible.
+        notes: What differs from the request, each in a sentence; empty if nothing does.
+    """
+
+    target_ms: float
+    candidates: tuple[Candidate, ...]
+    timed: TimedShapes
+    range: FeasibleRange
+    notes: tuple[str, ...] = ()
+
+
+def feasible_range(
+    timed: TimedShapes,
+    time: TimeNetworks,
+    *,
+    longest_ms: float = math.inf,
+    progress: ProgressCallback = silent,
+) -> tuple[FeasibleRange, TimedShapes]:
+    """Time about ten shapes, from the smallest up.
+
+    Args:
+        timed: What was timed before; shapes that are known are not timed again.
+        time: Times networks.
+        longest_ms: Where to stop: larger networks are not timed.
+        progress: Receives each shape.
+
+    Returns:
+        The range, and all that was timed.
+    """
+    rungs = _rungs(timed.space)
+    for done, shape in enumerate(rungs, start=1):
+        timed = timed.timed([shape], time)
+        last = timed.find(shape)
+        assert last is not None  # noqa: S101  (it was timed just now)
+        progress(done, len(rungs), f"timing the feasible range: {last.median_ms:.3g} ms")
+        if last.median_ms > longest_ms:
+            break
+    known = [found.median_ms for shape in rungs if (found := timed.find(shape)) is not None]
+    found = FeasibleRange(
+        fastest_ms=min(known),
+        slowest_ms=max(known),
+        is_whole=timed.find(rungs[-1]) is not None,
+        num_timed=len(known),
+    )
+    return found, timed
+
+
+def propose(
+    timed: TimedShapes,
+    time: TimeNetworks,
+    target_ms: float,
+    *,
+    count: int = 12,
+    seed: int = 0,
+    progress: ProgressCallback = silent,
+) -> Proposal:
+    """Return different networks whose measured latency meets a target.
+
+    Args:
+        timed: What was timed before under the same conditions; at first only the space.
+        time: Times networks.
+        target_ms: Highest latency, in milliseconds.
+        count: Number of networks.
+        seed: Random seed of the drawn shapes.
+        progress: Receives each step.
+
+    Raises:
+        InputError: Not even the smallest network meets the target; the message says what would.
+    """
+    Budget.require_positive(target_ms)
+    span, timed = feasible_range(timed, time, longest_ms=1.5 * target_ms, progress=progress)
+    if span.fastest_ms > MOST * target_ms:
+        raise _refusal(timed, span, target_ms)
+    notes, reachable_ms = [], target_ms
+    if span.is_whole and span.slowest_ms < AIM * target_ms:
+        reachable_ms = span.slowest_ms / AIM
+        notes.append(
+            f"the largest useful network takes {span.slowest_ms:.3g} ms, less than {target_ms:g} "
+            f"ms: the candidates are as large as that"
+        )
+    work = _Work(timed, time, reachable_ms, progress)
+    work.start(count, np.random.default_rng(seed))
+    work.time_quickly()
+    candidates = work.finish(count)
+    if missing := [name for name in (RULE, PLAIN, PLAIN_MBCONV) if name not in _names(candidates)]:
+        notes.append(f"no network of this latency for: {', '.join(missing)}")
+    if len(candidates) < count:
+        notes.append(
+            f"{len(candidates)} different networks instead of {count} meet {target_ms:g} ms: "
+            f"widths are multiples of {timed.space.width_step} here"
+        )
+    if below := [one for one in candidates if one.timing.median_ms < LEAST * reachable_ms]:
+        notes.append(
+            f"{len(below)} of them are more than 10 % below {target_ms:g} ms, since the next "
+            f"larger network exceeds it"
+        )
+    return Proposal(
+        target_ms=target_ms,
+        candidates=candidates,
+        timed=work.timed,
+        range=span,
+        notes=tuple(notes),
+    )
+
+
+@dataclass(frozen=True)
+class _Contestant:
+    """A shape on its way to the target, and its measured over its predicted latency.
+
+    Each move begins at ``base``, so that its proportions are kept.
+    """
+
+    name: str
+    base: Shape
+    shape: Shape
+    ratio: float = 1.0
+    measured_ms: float = math.nan
+
+
+class _Work:
+    """The state of a proposal: what was timed, and the contestants."""
+
+    def __init__(
+        self, timed: TimedShapes, time: TimeNetworks, target_ms: float, progress: ProgressCallback
+    ) -> None:
+        self.timed, self.time, self.target_ms = timed, time, target_ms
+        self.progress = progress
+        self.space, self.contestants = timed.space, list[_Contestant]()
+        self.predict = timed.model().predict
+
+    def start(self, count: int, generator: np.random.Generator) -> None:
+        """Choose the contestants: the rule, the plain networks, and the most different drawn."""
+        aim_ms, predict = AIM * self.target_ms, _predictor(self.space, self.predict)
+        fixed = {RULE: self._rule(predict, aim_ms), PLAIN: self.space.plain()}
+        fixed[PLAIN_MBCONV] = self.space.plain("mbconv")
+
+        def scaled(base: Shape) -> Shape:
+            return _scaled_to(self.space, base, predict, aim_ms)
+
+        least = min(FEWEST_PLAIN_LEVELS, self.space.levels("full"))
+        self.contestants = [
+            _Contestant(name, base, shape)
+            for name, base in fixed.items()
+            if len((shape := scaled(base)).widths) >= least or name == RULE
+        ]
+        drawn = {scaled(base): base for base in _draws(self.space, generator)}
+        low, high = ROUGHLY
+        near = [
+            shape
+            for shape, base in drawn.items()
+            if low * aim_ms <= predict(shape) <= high * aim_ms
+            and len(shape.widths) == len(base.widths)
+        ]
+        given = [one.shape for one in self.contestants]
+        wanted = max(0, math.ceil(SPARE * count) - len(given))
+        for number, shape in enumerate(_most_different(near or list(drawn), given, wanted), 1):
+            self.contestants.append(_Contestant(f"drawn-{number:02}", drawn[shape], shape))
+
+    def _rule(self, predict: "_Predict", aim_ms: float) -> Shape:
+        """Return the shape of the scaling rule that is nearest to the target."""
+        costs = np.geomspace(1e2, 1e6, 60) * self.space.size_px**2
+        shapes = dict.fromkeys(self.space.rule(float(cost)) for cost in costs)
+        return min(shapes, key=lambda shape: abs(math.log(predict(shape) / aim_ms)))
+
+    def time_quickly(self) -> None:
+        """Move the contestants to the target and time them, until they are near it."""
+        for number in range(QUICK_TRIES):
+            before = self.contestants
+            self.contestants = [
+                one if self._is_near(one, QUICK_LEAST, QUICK_MOST) else self._moved(one)
+                for one in before
+            ]
+            if self.contestants == before:
+                return
+            self._time(num_rounds=1)
+            self.progress(number + 1, QUICK_TRIES, "timing candidates near the target")
+
+    def finish(self, count: int) -> tuple[Candidate, ...]:
+        """Time the contestants taking turns, and return those that meet the target."""
+        for number in range(FINAL_TRIES):
+            self._time(num_rounds=FINAL_ROUNDS)
+            self.progress(number + 1, FINAL_TRIES, "timing candidates in turns")
+            outside = [one for one in self.contestants if not self._is_near(one, LEAST, MOST)]
+            if len(self.contestants) - len(outside) >= count and not _names(outside) & FIXED:
+                break
+            if number + 1 < FINAL_TRIES:
+                self.contestants = [
+                    self._moved(one) if one in outside else one for one in self.contestants
+                ]
+        return self._candidates(count)
+
+    def _candidates(self, count: int) -> tuple[Candidate, ...]:
+        """Return the contestants that meet the target, or else those that come next below it."""
+        unique = list({one.shape: one for one in reversed(self.contestants)}.values())[::-1]
+        found = [one for one in unique if self._is_near(one, LEAST, MOST)]
+        if not found:
+            found = [one for one in [*unique, self._smallest()] if self._is_near(one, 0.0, MOST)]
+            found = sorted(found, key=lambda one: one.measured_ms, reverse=True)
+        if not found:  # the machine has become slower since the range was measured
+            span, _ = feasible_range(self.timed, self.time, longest_ms=1.5 * self.target_ms)
+            raise _refusal(self.timed, span, self.target_ms)
+        fixed = [one for one in found if one.name in FIXED]
+        rest = {one.shape: one for one in found if one.name not in FIXED}
+        others = _most_different(list(rest), [one.shape for one in fixed], count - len(fixed))
+        chosen = [*fixed, *(rest[shape] for shape in others)][:count]
+        return tuple(
+            Candidate(name=one.name, shape=one.shape, timing=timing)
+            for one in chosen
+            if (timing := self.timed.find(one.shape)) is not None
+        )
+
+    def _smallest(self) -> _Contestant:
+        shape = self.space.smallest()
+        self.timed = self.timed.timed([shape], self.time, num_rounds=FINAL_ROUNDS)
+        return self._measured(_Contestant("smallest", shape, shape))
+
+    def _time(self, *, num_rounds: int) -> None:
+        """Time the contestants that were not timed as often, and refit the model."""
+        shapes = [one.shape for one in self.contestants]
+        self.timed = self.timed.timed(shapes, self.time, num_rounds=num_rounds)
+        self.predict = self.timed.model().predict
+        self.contestants = [self._measured(one) for one in self.contestants]
+
+    def _measured(self, one: _Contestant) -> _Contestant:
+        timing = self.timed.find(one.shape)
+        assert timing is not None  # noqa: S101  (it was timed just now)
+        ratio = timing.median_ms / _predictor(self.space, self.predict)(one.shape)
+        return replace(one, ratio=ratio, measured_ms=timing.median_ms)
+
+    def _is_near(self, one: _Contestant, least: float, most: float) -> bool:
+        return least * self.target_ms <= one.measured_ms <= most * self.target_ms
+
+    def _moved(self, one: _Contestant) -> _Contestant:
+        """Return a contestant whose shape is predicted at the aim, corrected by its own ratio."""
+        predict = _predictor(self.space, self.predict, one.ratio)
+        shape = _moved(self.space, one.base, predict, AIM * self.target_ms)
+        return replace(one, shape=shape)
+
+
+_Predict = Callable[[Shape], float]
+
+
+def _draws(space: ShapeSpace, generator: np.random.Generator) -> list[Shape]:
+    return [space.draw(generator) for _ in range(NUM_DRAWN)]
+
+
+def _names(some: Iterable[Candidate | _Contestant]) -> set[str]:
+    return {one.name for one in some}
+
+
+def _rungs(space: ShapeSpace) -> list[Shape]:
+    """Return about ten shapes from the smallest to the largest: those of the scaling rule."""
+    smallest, largest = space.smallest(), space.largest()
+    size = (space.size_px, space.size_px)
+    ends = [cost.multiply_adds(space.architecture(one), *size) for one in (smallest, largest)]
+    between = [space.rule(float(some)) for some in np.geomspace(*ends, NUM_RUNGS)[1:-1]]
+    return list(dict.fromkeys([smallest, *between, largest]))
+
+
+def _predictor(
+    space: ShapeSpace, predict: Callable[[Architecture], float], ratio: float = 1.0
+) -> _Predict:
+    """Return a function from a shape to its predicted latency."""
+    return cache(lambda shape: ratio * predict(space.architecture(shape)))
+
+
+def _scaled_to(space: ShapeSpace, shape: Shape, predict: _Predict, aim_ms: float) -> Shape:
+    """Return a shape with its widths scaled to a latency; flatter, where they cannot be smaller."""
+    most_ms = MOST / AIM * aim_ms
+    while predict(space.scaled(shape, 0)) > most_ms and (flatter := space.flatter(shape)):
+        shape = flatter
+    factor, best = 1.0, space.scaled(shape, 0)
+    for _ in range(SCALINGS):
+        scaled = space.scaled(shape, factor)
+        scaled_ms = predict(scaled)
+        if predict(best) < scaled_ms <= most_ms:
+            best = scaled
+        factor *= (aim_ms / scaled_ms) ** 0.5
+    return best
+
+
+def _moved(space: ShapeSpace, shape: Shape, predict: _Predict, aim_ms: float) -> Shape:
+    """Return a shape near a latency: scaled, then enlarged in single steps, of widths if possible.
+
+    Where the grid is too coarse, a block is added instead.
+    """
+    best, most_ms = _scaled_to(space, shape, predict, aim_ms), QUICK_MOST / AIM * aim_ms
+    for _ in range(STEPS):
+        best_ms = predict(best)
+        if best_ms >= (1 - NEAR) * aim_ms:
+            break
+        for by in ("width", "depth"):
+            larger = {one: predict(one) for one in space.neighbours(best, by)}
+            larger = {one: ms for one, ms in larger.items() if best_ms < ms <= most_ms}
+            if larger:
+                break
+        else:
+            break
+        best = min(larger, key=lambda one: (_unlikeness(one, shape), -larger[one]))
+    return best
+
+
+def _unlikeness(one: Shape, base: Shape) -> float:
+    """Return how far the proportions of the widths are from those of another shape."""
+    ratios = [math.log2(a / b) for a, b in zip(one.widths, base.widths, strict=False)]
+    return round(max(ratios) - min(ratios), 6)
+
+
+def _most_different(shapes: Sequence[Shape], given: Sequence[Shape], count: int) -> list[Shape]:
+    """Return shapes, each as far as possible from the given ones and those chosen before."""
+    left, chosen = list(dict.fromkeys(shapes)), list[Shape]()
+    nearest = [min((distance(one, other) for other in given), default=math.inf) for one in left]
+    while left and len(chosen) < count:
+        index = int(np.argmax(nearest))
+        if nearest[index] <= 0:
+            break
+        chosen.append(left.pop(index))
+        nearest.pop(index)
+        nearest = [
+            min(near, distance(one, chosen[-1])) for one, near in zip(left, nearest, strict=True)
+        ]
+    return chosen
+
+
+def _refusal(timed: TimedShapes, span: FeasibleRange, target_ms: float) -> InputError:
+    """Return the error of a target that no network meets, with what would meet it."""
+    conditions = timed.conditions
+    return InputError(
+        f"no network meets {target_ms:g} ms: the smallest one takes {span.fastest_ms:.3g} ms for "
+        f"images of {conditions.width_px} px ({conditions})",
+        f"ask for {1.05 * span.fastest_ms:.2g} ms or more, or use {_what_helps(conditions)}",
+    )
+
+
+def _what_helps(conditions: Conditions) -> str:
+    """Return what makes the smallest network faster, as options of the command."""
+    helps = ["smaller images (--size)"]
+    if conditions.threads < usable_cores():
+        helps.append("more threads (--threads)")
+    if conditions.precision == "fp32" and conditions.runtime == "onnxruntime":
+        helps.append("--precision int8")
+    helps.append("another --runtime")
+    return f"{', '.join(helps[:-1])} or {helps[-1]}"

@@ -1,0 +1,167 @@
+"""Laws of the space of fast shapes: what is drawn, scaled, made flatter and compared."""
+
+from typing import Literal
+
+import numpy as np
+import pytest
+
+from tapetum.arch import Shape, ShapeSpace, cost, distance
+
+
+def space(**changes: object) -> ShapeSpace:
+    """A space for colour images of 64 px and ten classes."""
+    fields = {"width_step": 16, "size_px": 64, "image_channels": 3, "num_classes": 10, **changes}
+    return ShapeSpace.model_validate(fields)
+
+
+def drawn(given: ShapeSpace, count: int, *, seed: int = 0) -> list[Shape]:
+    """Random shapes of a space."""
+    generator = np.random.default_rng(seed)
+    return [given.draw(generator) for _ in range(count)]
+
+
+def multiply_adds(given: ShapeSpace, shape: Shape) -> int:
+    """The cost of one image."""
+    return cost.multiply_adds(given.architecture(shape), given.size_px, given.size_px)
+
+
+@pytest.mark.parametrize("step", [4, 8, 16])
+def test_every_width_lies_on_the_grid(step: int) -> None:
+    """Of levels and branch, drawn, scaled or made flatter."""
+    given = space(width_step=step)
+    shapes = [*drawn(given, 30), given.plain(), given.plain("mbconv"), given.rule(45e6)]
+    shapes += [given.scaled(shape, 0.7) for shape in shapes]
+    shapes += [flat for shape in shapes if (flat := given.flatter(shape)) is not None]
+    widths = {width for shape in shapes for width in (*shape.widths, *shape.branch.widths)}
+    assert all(width % step == 0 and step <= width <= given.most_width for width in widths)
+
+
+@pytest.mark.parametrize("num_classes", [None, 10])
+@pytest.mark.parametrize("size_px", [5, 12, 32, 224])
+def test_every_shape_is_a_network_for_images_of_the_size(
+    size_px: int, num_classes: int | None
+) -> None:
+    """Its deepest map keeps 4 px where the image has them, and it classifies where asked to."""
+    given = space(size_px=size_px, num_classes=num_classes)
+    for shape in [*drawn(given, 40), given.smallest(), given.largest(), given.plain()]:
+        network = given.architecture(shape)
+        assert network.num_classes == num_classes
+        assert network.denoises
+        assert len(shape.widths) == 1 or size_px // network.stride_px >= 4
+
+
+def test_draws_differ_in_everything() -> None:
+    """All operators, stems, joints and depths of the net are among a hundred of them."""
+    shapes = drawn(space(), 100)
+    for name in ("operator", "stem", "down", "up", "join", "gated", "squeezes"):
+        assert len({getattr(shape, name) for shape in shapes}) == {"operator": 4, "up": 3}.get(
+            name, 2
+        )
+    assert {len(shape.widths) for shape in shapes} == {2, 3, 4, 5}
+    assert {shape.branch.pooling for shape in shapes} == {"mean", "max"}
+
+
+def test_the_same_seed_draws_the_same_shapes() -> None:
+    """And another seed draws others."""
+    assert drawn(space(), 5) == drawn(space(), 5)
+    assert drawn(space(), 5) != drawn(space(), 5, seed=1)
+
+
+def test_a_space_without_squeezes_draws_none() -> None:
+    """For tiles of large images, which a squeeze makes inexact."""
+    assert not any(shape.squeezes for shape in drawn(space(squeezes=False), 60))
+
+
+def test_shapes_and_spaces_survive_json() -> None:
+    """To the last field."""
+    for shape in drawn(space(), 20):
+        assert Shape.from_json(shape.to_json(), source="memory") == shape
+    assert ShapeSpace.from_json(space().to_json(), source="memory") == space()
+
+
+def test_the_plain_network_is_the_dc_net_on_the_grid() -> None:
+    """One convolution a level at full resolution: widths 16, 16, 32 and 64."""
+    shape = space().plain()
+    assert shape.widths == (16, 16, 32, 64)
+    network = space().architecture(shape)
+    kinds = [[block.kind for block in level.blocks] for level in network.encoder]
+    assert kinds == [["conv"], *[["max_pool", "conv"]] * 3]
+    assert network.decoder is not None
+    assert {level.up.kind for level in network.decoder.levels} == {"transposed_conv"}
+    assert network.classifier is not None
+    assert [block.kind for block in network.classifier.blocks] == ["inverted_residual"] * 2
+    assert space().plain("mbconv").operator == "mbconv"
+
+
+@pytest.mark.parametrize(("millions", "widths"), [(45, (16, 48, 96)), (232, (48, 96, 160))])
+def test_the_rule_repeats_the_networks_that_it_was_made_from(
+    millions: int, widths: tuple[int, ...]
+) -> None:
+    """Their widths, and their multiply-adds within 10 %."""
+    shape = space().rule(1e6 * millions)
+    assert shape.widths == widths
+    assert multiply_adds(space(), shape) == pytest.approx(1e6 * millions, rel=0.1)
+
+
+def test_the_rule_has_more_levels_for_larger_images() -> None:
+    """Three up to 96 px, five from 320 px on."""
+    levels = [len(space(size_px=size).rule(1e9).widths) for size in (64, 128, 320)]
+    assert levels == [3, 4, 5]
+
+
+@pytest.mark.parametrize("shape", drawn(space(), 10), ids=lambda shape: shape.operator)
+def test_a_shape_is_scaled_by_its_widths_alone(shape: Shape) -> None:
+    """A larger factor costs more, and nothing but widths changes."""
+    given = space()
+    costs = [multiply_adds(given, given.scaled(shape, factor)) for factor in (0.5, 1, 2)]
+    assert costs == sorted(costs)
+    assert costs[0] < costs[2]
+    scaled = given.scaled(shape, 2)
+    names = set(Shape.model_fields) - {"widths", "branch"}
+    assert all(getattr(scaled, name) == getattr(shape, name) for name in names)
+
+
+@pytest.mark.parametrize("shape", drawn(space(), 10), ids=lambda shape: shape.operator)
+def test_making_a_shape_flatter_ends_at_one_bare_level(shape: Shape) -> None:
+    """No step costs more, and no block is left."""
+    given, steps = space(), [shape]
+    while (flatter := given.flatter(steps[-1])) is not None:
+        steps.append(flatter)
+    costs = [multiply_adds(given, one) for one in steps]
+    assert costs == sorted(costs, reverse=True)
+    assert costs[0] > costs[-1]
+    last = steps[-1]
+    assert (last.encoder_depths, last.decoder_depths, last.branch.widths) == ((0,), (), ())
+
+
+@pytest.mark.parametrize("by", ["width", "depth"])
+def test_neighbours_are_one_step_away(by: Literal["width", "depth"]) -> None:
+    """In one width or one depth."""
+    for shape in drawn(space(), 10):
+        for other in space().neighbours(shape, by):
+            pairs = [
+                *zip(shape.widths, other.widths, strict=True),
+                *zip(shape.encoder_depths, other.encoder_depths, strict=True),
+                *zip(shape.decoder_depths, other.decoder_depths, strict=True),
+            ]
+            changes = [abs(a - b) for a, b in pairs if a != b]
+            assert changes == [16 if by == "width" else 1]
+
+
+def test_the_smallest_shape_costs_least_and_the_largest_most() -> None:
+    """Of a hundred: less than a million multiply-adds, and more than two billion."""
+    given = space()
+    costs = [multiply_adds(given, given.scaled(shape, 0.5)) for shape in drawn(given, 50)]
+    assert multiply_adds(given, given.smallest()) < min(1e6, *costs)
+    assert multiply_adds(given, given.largest()) > 2e9
+
+
+def test_distance_is_a_distance() -> None:
+    """Zero for equal shapes, the same both ways, and more for two changes than for one."""
+    one, other = drawn(space(), 2)
+    assert distance(one, one) == 0
+    assert distance(one, other) == distance(other, one) > 0
+    plain = space().plain()
+    wider = space().scaled(plain, 2)
+    both = wider.model_copy(update={"stem": "half"})
+    assert 0 < distance(plain, wider) < distance(plain, both)
