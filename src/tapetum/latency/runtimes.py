@@ -45,7 +45,7 @@ class Runtime(Protocol):
 
     @property
     def uses_cores(self) -> bool:
-        """Whether the processor computes, whose time tells pre-empted passes; else a GPU does."""
+        """Whether the processor computes, whose time tells preempted passes; else a GPU does."""
         return True
 
     @property
@@ -161,7 +161,7 @@ RUNTIMES: Mapping[str, Runtime] = {"onnxruntime": OnnxRuntime(), "openvino": Ope
 
 
 def watched_threads(runtime: Runtime, conditions: Conditions) -> int | None:
-    """Return the threads whose time tells pre-empted passes; None where a GPU computes."""
+    """Return the threads whose time tells preempted passes; None where a GPU computes."""
     return conditions.threads if runtime.uses_cores else None
 
 

@@ -7,7 +7,7 @@ are timed interleaved (A B C A B C), in rounds that are spread in time.
 A network is prepared anew for each round: the idle threads of a second session in memory spin and
 can double the latency of the first.
 
-Where another process takes the core in the middle of a pass, the pass is *pre-empted*: its duration
+Where another process takes the core in the middle of a pass, the pass is *preempted*: its duration
 on the wall is longer than the time that the processor worked for it.  Such passes do not count, and
 others are run instead, up to a limit.  The share of the core that all passes got, counted or not,
 stays with the result (:attr:`Timing.core_share`), and a shared core is reported.
@@ -60,7 +60,7 @@ Prepare = Callable[[], ForwardPass]
 """Load a network; what it holds is freed with the forward pass that it returns."""
 
 NUM_ROUNDS, PAUSE_S = 10, 1.0
-FULL_SHARE = 0.95  # of the core; a pass that got less was pre-empted
+FULL_SHARE = 0.95  # of the core; a pass that got less was preempted
 QUIET_SHARE = 0.9  # of the core; where all passes together got less, the machine is busy
 PATIENCE = 4  # times the passes and the time of a round are spent on a core that is shared
 MOST_PASSES = 100_000  # in one round, so that a clock that stands still cannot hang a measurement
@@ -184,7 +184,7 @@ def shared_core(shares: Iterable[float | None]) -> str:
 
 
 def time_passes(forward: ForwardPass, passes: PassCount, *, threads: int | None = 1) -> Round:
-    """Time one round, without the warm-up and without pre-empted passes.
+    """Time one round, without the warm-up and without preempted passes.
 
     Args:
         forward: Runs one pass.
@@ -249,7 +249,7 @@ def time_paced(forward: ForwardPass, *, pace_ms: float, num_passes: int) -> Roun
     """Time passes that begin ``pace_ms`` apart, as for the frames of a camera.
 
     Between two of them the caches of the processor lose what the network needs, and its cores and
-    threads fall asleep.  So each pass takes longer than in a row.  All of them count, pre-empted or
+    threads fall asleep.  So each pass takes longer than in a row.  All of them count, preempted or
     not.
     """
     durations = [0.0]
