@@ -287,7 +287,7 @@ def distance(one: Shape, other: Shape) -> float:
     branch = 0.15 * abs(len(first.widths) - len(second.widths))
     octaves = float(np.abs(_octaves(one) - _octaves(other)).sum())
     blocks = abs(_num_blocks(one) - _num_blocks(other))
-    return kinds + branch + octaves / 8 + 0.05 * blocks
+    return float(kinds + branch + octaves / 8 + 0.05 * blocks)
 
 
 def _octaves(shape: Shape) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":

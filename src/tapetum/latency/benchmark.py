@@ -222,8 +222,9 @@ def _time_stages(
     affordable = int(seconds / (2 * slowest_s)) if slowest_s > 0 else NUM_ROUNDS
     num_rounds = min(max(affordable, FEWEST_ROUNDS), NUM_ROUNDS)
     passes = PassCount(min_passes=1, min_ms=1000 * seconds / (len(stages) * num_rounds))
-    again = {"num_rounds": num_rounds, "threads": threads}
-    rounds = time_rounds(list(stages.values()), passes, **again, progress=progress)
+    rounds = time_rounds(
+        list(stages.values()), passes, num_rounds=num_rounds, threads=threads, progress=progress
+    )
     return dict(zip(stages, timings_of(rounds), strict=True))
 
 

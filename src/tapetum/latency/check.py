@@ -148,9 +148,13 @@ def check_table(
     num_rounds = 2 * min(max(table.accuracy.num_rounds, FEWEST_ROUNDS), MOST_ROUNDS)
     networks = [partial(_prepare, table, runtime, choices) for choices in drawn]
     with timing_lock():
-        threads = watched_threads(runtime, conditions)
-        again = {"num_rounds": num_rounds, "threads": threads}
-        rounds = time_rounds(networks, passes, **again, progress=progress)
+        rounds = time_rounds(
+            networks,
+            passes,
+            num_rounds=num_rounds,
+            threads=watched_threads(runtime, conditions),
+            progress=progress,
+        )
     timings_of(rounds)  # warns of a shared core
     medians = [[one.median_ms for one in network] for network in rounds]
     noise = relative_noise(medians, num_rounds=num_rounds // 2) or 0.0

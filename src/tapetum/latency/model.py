@@ -151,7 +151,8 @@ def _rates(rows: Array, latencies: Array, typical: Array) -> Array:
         for feature in range(len(typical)):
             off = target[feature] - gram[feature] @ share
             share[feature] = max(0.0, share[feature] + off / gram[feature, feature])
-    return share * speed * typical
+    rates: Array = share * speed * typical
+    return rates
 
 
 def _held_out_error(rows: Array, latencies: Array, typical: Array) -> float:

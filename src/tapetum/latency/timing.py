@@ -193,9 +193,8 @@ def time_passes(forward: ForwardPass, passes: PassCount, *, threads: int | None 
             most of the core counts.
         threads: Inference threads; None where the processor does not compute, as with a GPU.
     """
-    _time_passes(forward, at_least=passes.warmups, at_least_ms=passes.warmup_ms, threads=None)
-    least = {"at_least": passes.min_passes, "at_least_ms": passes.min_ms}
-    timed = _time_passes(forward, **least, threads=threads)
+    _time_passes(forward, passes.warmups, passes.warmup_ms, threads=None)
+    timed = _time_passes(forward, passes.min_passes, passes.min_ms, threads=threads)
     kept = [one.wall_ms for one in timed if not one.is_preempted]
     if len(kept) < passes.min_passes:
         best = sorted(timed, key=lambda one: one.share, reverse=True)[: passes.min_passes]
@@ -220,7 +219,7 @@ class _Pass(NamedTuple):
 
 
 def _time_passes(
-    forward: ForwardPass, *, at_least: int, at_least_ms: float, threads: int | None
+    forward: ForwardPass, at_least: int, at_least_ms: float, *, threads: int | None
 ) -> list[_Pass]:
     timed: list[_Pass] = []
     num_kept, kept_ms, total_ms = 0, 0.0, 0.0

@@ -92,8 +92,15 @@ class NetworkTimer(TimeNetworks):
             if num_rounds == 1:
                 return timings_of([one] for one in self._time_quickly(networks))
             prepared = [self.open(network) for network in networks]
-            again = {"num_rounds": num_rounds, "threads": self.threads}
-            return timings_of(time_rounds(prepared, QUICK, **again, progress=self.progress))
+            return timings_of(
+                time_rounds(
+                    prepared,
+                    QUICK,
+                    num_rounds=num_rounds,
+                    threads=self.threads,
+                    progress=self.progress,
+                )
+            )
 
     def _time_quickly(self, networks: Sequence[Architecture]) -> list[Round]:
         """Return one round of each network, at the mean speed of the machine."""

@@ -112,7 +112,7 @@ def feasible_range(
         progress(done, len(rungs), f"timing the feasible range: {last.median_ms:.3g} ms")
         if last.median_ms > longest_ms:
             break
-    known = [found.median_ms for shape in rungs if (found := timed.find(shape)) is not None]
+    known = [one.median_ms for shape in rungs if (one := timed.find(shape)) is not None]
     found = FeasibleRange(
         fastest_ms=min(known),
         slowest_ms=max(known),
@@ -330,7 +330,7 @@ def _rungs(space: ShapeSpace) -> list[Shape]:
     smallest, largest = space.smallest(), space.largest()
     size = (space.size_px, space.size_px)
     ends = [cost.multiply_adds(space.architecture(one), *size) for one in (smallest, largest)]
-    between = [space.rule(float(some)) for some in np.geomspace(*ends, NUM_RUNGS)[1:-1]]
+    between = [space.rule(float(some)) for some in np.geomspace(ends[0], ends[1], NUM_RUNGS)[1:-1]]
     return list(dict.fromkeys([smallest, *between, largest]))
 
 
