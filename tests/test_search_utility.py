@@ -7,11 +7,12 @@ import pytest
 import torch
 from torch import nn
 
-from tapetum.nn import Outputs
+from tapetum.nn import Outputs, build
 from tapetum.noise import NoisePlan
 from tapetum.search.judge import MOST_DB, Measures, judge
 from tapetum.search.utility import Doubling, Prefer, order, utilities
 from tiny_race import Dots, tiny_recipe
+from tiny_training import Squares, tiny_architecture
 
 DOUBLING = Doubling()
 
@@ -162,6 +163,15 @@ def test_a_perfect_image_is_worth_no_more_than_the_cap() -> None:
     recipe = tiny_recipe(noise=NoisePlan(kind="gaussian", levels=(0.0,)))
     seen = judge(_Answers(), Dots(10), recipe, views=10)  # type: ignore[arg-type]
     assert (seen.psnr_db, seen.psnr_error_db) == (MOST_DB, 0.0)
+
+
+def test_labels_of_boxes_count_one_by_one() -> None:
+    """A network for boxes gets those of each image."""
+    network = build(tiny_architecture(boxes=True), seed=0).eval()
+    seen = judge(network, Squares(10, with_boxes=True), tiny_recipe(), views=20)
+    assert (seen.num_images, seen.num_views) == (10, 20)
+    assert seen.balanced is not None
+    assert np.mean(seen.balanced) == pytest.approx(seen.macro_accuracy)
 
 
 def test_a_classifier_alone_has_no_psnr() -> None:

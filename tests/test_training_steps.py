@@ -106,4 +106,13 @@ def test_a_run_of_an_earlier_version_is_read(tmp_path: Path) -> None:
     assert values["recipe"].pop("steps") is None
     old = RUNS.request_type.model_validate(values)
     assert old == RUNS.open(tmp_path / "run").request
-    assert (old.recipe.steps, old.recipe.length) == (None, "1 epoch")
+    assert (old.recipe.steps, old.recipe.duration) == (None, "1 epoch")
+
+
+def test_epochs_that_are_asked_for_replace_the_steps_of_a_recipe() -> None:
+    """Otherwise they would have no effect, and nothing would say so."""
+    recipe = tiny_recipe(steps=1_200)
+    assert recipe.duration == "1,200 steps"
+    assert recipe.adjusted(epochs=3).duration == "3 epochs"
+    assert recipe.adjusted(epochs=3, steps=5).duration == "5 steps"
+    assert recipe.adjusted(batch_size=8).duration == "1,200 steps"

@@ -203,7 +203,7 @@ def facts_of(run: Run, result: Result) -> dict[str, str]:
     facts = {
         "dataset": run.request.data.description,
         "architecture": f"{run.request.architecture.name}, {result.parameters:,} parameters",
-        "recipe": f"{recipe.name}: {recipe.length}, batch {recipe.batch_size}, "
+        "recipe": f"{recipe.name}: {recipe.duration}, batch {recipe.batch_size}, "
         f"{recipe.optimizer} {recipe.learning_rate:g}, {recipe.schedule}, {recipe.precision}, "
         f"seed {recipe.seed}",
         "random changes": _random_changes(run.request),

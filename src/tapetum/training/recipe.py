@@ -131,7 +131,7 @@ class Recipe(BaseRecipe):
         return self
 
     @property
-    def length(self) -> str:
+    def duration(self) -> str:
         """How long the training is, in words, such as ``40 epochs``."""
         count, unit = (self.epochs, "epoch") if self.steps is None else (self.steps, "step")
         return f"{count:,} {unit}{'' if count == 1 else 's'}"
@@ -149,7 +149,7 @@ class Recipe(BaseRecipe):
         return recipes[name]
 
     def adjusted(self, **changes: Any) -> "Recipe":
-        """Return the recipe with some fields changed.
+        """Return the recipe with some fields changed; new ``epochs`` replace its steps.
 
         Raises:
             InputError: A field is unknown, or its value is not possible.
@@ -159,6 +159,8 @@ class Recipe(BaseRecipe):
             raise InputError(
                 f"a recipe has no {unknown[0]!r}", nearest(unknown[0], Recipe.model_fields)
             )
+        if changes.get("epochs") is not None:
+            changes = {"steps": None, **changes}
         return changed(self, changes, what=f"recipe {self.name!r}")
 
     def suited(self) -> "Recipe":
