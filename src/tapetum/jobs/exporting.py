@@ -1,18 +1,17 @@
 """Export a finished run as a package, or as a plain ONNX graph."""
 
-from functools import partial
 from pathlib import Path
 from typing import Literal
 
 from tapetum.data import Dataset
 from tapetum.evaluation import PackageSubject, Subject
-from tapetum.formats import Exported, choose_precision, export_network, pack
+from tapetum.formats import Exported, PrecisionChoice, choose_precision, export_network, pack
 from tapetum.jobs.choose import is_digits
 from tapetum.jobs.evaluation import open_images_of, open_trained
 from tapetum.nn import Network, TrainableNetwork
 from tapetum.progress import ProgressCallback, silent
 from tapetum.records import as_path
-from tapetum.runtime import Manifest
+from tapetum.runtime import Manifest, Package
 from tapetum.training import RUNS, NetworkSubject, load_network
 
 __all__ = ["export", "export_run", "subject_of_run"]
@@ -58,11 +57,8 @@ def export(
             network computes.
     """
     run, out = as_path(run, "a run"), as_path(out, "the file to write")
-    dataset = None
-    if precision != "fp32":
-        dataset = _images_of(run, data, progress)
     return export_run(
-        run, out, precision=precision, dataset=dataset, overwrite=overwrite, progress=progress
+        run, out, precision=precision, data=data, overwrite=overwrite, progress=progress
     )
 
 
@@ -83,7 +79,7 @@ def export_run(
     latency: str = "",
     threads: int | None = None,
     precision: Asked = "fp32",
-    dataset: Dataset | None = None,
+    data: str | Path | Dataset | None = None,
     overwrite: bool = False,
     progress: ProgressCallback = silent,
 ) -> Exported:
@@ -95,37 +91,38 @@ def export_run(
         latency: Text on the latency.
         threads: Inference threads that a latency budget holds for; None without one.
         precision: As for :func:`export`.
-        dataset: The images of the run; needed unless the precision is ``fp32``.
+        data: The images of the training, or their folder; by default opened where it was.
         overwrite: Whether to replace an existing file.
         progress: Called while int8 is measured.
     """
     folder = RUNS.open(path)
-    data, result = folder.request.data, folder.result()
+    info, result = folder.request.data, folder.result()
     network = load_network(path)
     assert isinstance(network, Network)  # noqa: S101  (built from the run's architecture)
     manifest = Manifest.of(
         network.architecture,
-        size_px=data.size_px,
-        preparation=data.preparation,
-        typical_px=data.typical_px,
+        size_px=info.size_px,
+        preparation=info.preparation,
+        typical_px=info.typical_px,
         threads=threads,
-        split=data.split and data.split.model_copy(update={"labels": None}),  # a path
+        split=info.split and info.split.model_copy(update={"labels": None}),  # a path
         class_names=folder.request.class_names,
         provenance=result.provenance,
         scores=result.scores,
     )
-    lower = None
-    if precision != "fp32":
-        assert dataset is not None  # noqa: S101  (of the callers)
+
+    def lowered(package: Package) -> tuple[Package, PrecisionChoice]:
         noise = folder.request.recipe.noise
-        lower = partial(
-            choose_precision,
-            dataset=dataset,
-            noises=noise.spread(),
-            asked=precision,
+        return choose_precision(
+            package,
+            data if isinstance(data, Dataset) else _images_of(path, data, progress),
+            noise.spread(),
+            asked="int8" if precision == "int8" else "auto",
             protocol=noise.protocol,
             progress=progress,
         )
+
+    lower = None if precision == "fp32" else lowered
     return export_network(network, out, manifest, latency=latency, lower=lower, overwrite=overwrite)
 
 
