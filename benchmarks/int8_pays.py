@@ -105,7 +105,8 @@ def compared(rounds: int, threads: int) -> dict[str, Any]:
         partial(runtime.prepare, DeployedNetwork.of(known[name], precision=precision), conditions)
         for name, precision in timed
     ]
-    timings = dict(zip(timed, time_interleaved(prepared, num_rounds=rounds), strict=True))
+    taken = time_interleaved(prepared, num_rounds=rounds, threads=threads)
+    timings = dict(zip(timed, taken, strict=True))
     return {
         "conditions": conditions.model_dump(mode="json", exclude={"precision"}),
         "networks": {name: row(name, known[name], timings) for name in known},

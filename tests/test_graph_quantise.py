@@ -8,6 +8,7 @@ import onnx
 import pytest
 from numpy.typing import NDArray
 from onnx import numpy_helper
+from onnx.reference import ReferenceEvaluator
 from onnxruntime.quantization import QuantType
 from onnxruntime.quantization.calibrate import CalibrationMethod, TensorData, TensorsData
 from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
@@ -16,7 +17,7 @@ from drawn_shapes import draw_architecture
 from tapetum.arch import Architecture, Shape, find_architecture
 from tapetum.errors import PackageError
 from tapetum.graph import Quantiser, random_weights, write_graph
-from tapetum.runtime import GraphSession, load_onnxruntime
+from tapetum.runtime import GraphSession, load_onnxruntime, session
 
 FLOAT_LAYERS = ("Conv", "ConvTranspose", "Gemm")
 SIZES = ("Shape", "Div", "Expand", "CumSum")
@@ -208,3 +209,23 @@ def test_a_network_without_inner_layers_stays_float() -> None:
     shape = Shape(widths=(8,), encoder_depths=(0,), decoder_depths=())
     with pytest.raises(PackageError, match="no layer of the network can be in int8"):
         Quantiser(written(shape.architecture("tiny", image_channels=3, num_classes=None)))
+
+
+@pytest.mark.parametrize("has_instructions", [True, False])
+def test_large_sums_do_not_overflow(
+    has_instructions: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The runtime computes what the pairs say where every product is the largest possible."""
+    monkeypatch.setattr(session, "has_int8_instructions", lambda: has_instructions)
+    shape = Shape(widths=(8,), encoder_depths=(1,), decoder_depths=(), operator="conv")
+    architecture = shape.architecture("most", image_channels=1, num_classes=None)
+    weights = {
+        name: np.full_like(value, 0.0 if "bias" in name or "mean" in name else 1.0)
+        for name, value in random_weights(architecture, seed=0).items()
+    }
+    quantiser = Quantiser(write_graph(architecture, weights))
+    model = quantiser.quantised(dict.fromkeys(quantiser.values, (0.0, 1000.0)), is_reduced=False)
+    noisy = np.full((1, 1, 6, 6), 500, np.float32)
+    (given,) = GraphSession(model.SerializeToString()).run(["denoised"], {"noisy": noisy})
+    (wanted,) = ReferenceEvaluator(model).run(["denoised"], {"noisy": noisy})
+    assert np.allclose(given, wanted, rtol=1e-3)

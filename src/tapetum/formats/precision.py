@@ -237,7 +237,7 @@ def _timed(
         partial(runtime.prepare, DeployedNetwork.of_graph(package.graph_bytes), conditions)
         for package in packages.values()
     ]
-    timings = time_interleaved(prepared, pause_s=0.1, progress=progress)
+    timings = time_interleaved(prepared, pause_s=0.1, threads=conditions.threads, progress=progress)
     return conditions, dict(zip(packages, timings, strict=True))
 
 

@@ -58,7 +58,7 @@ def export(
     """
     run, out = as_path(run, "a run"), as_path(out, "the file to write")
     return export_run(
-        run, out, precision=precision, data=data, overwrite=overwrite, progress=progress
+        run, out, precision=precision, dataset=data, overwrite=overwrite, progress=progress
     )
 
 
@@ -79,7 +79,7 @@ def export_run(
     latency: str = "",
     threads: int | None = None,
     precision: Asked = "fp32",
-    data: str | Path | Dataset | None = None,
+    dataset: str | Path | Dataset | None = None,
     overwrite: bool = False,
     progress: ProgressCallback = silent,
 ) -> Exported:
@@ -91,7 +91,7 @@ def export_run(
         latency: Text on the latency.
         threads: Inference threads that a latency budget holds for; None without one.
         precision: As for :func:`export`.
-        data: The images of the training, or their folder; by default opened where it was.
+        dataset: The images of the training, or their folder; by default opened where it was.
         overwrite: Whether to replace an existing file.
         progress: Called while int8 is measured.
     """
@@ -115,7 +115,7 @@ def export_run(
         noise = folder.request.recipe.noise
         return choose_precision(
             package,
-            data if isinstance(data, Dataset) else _images_of(path, data, progress),
+            dataset if isinstance(dataset, Dataset) else _images_of(path, dataset, progress),
             noise.spread(),
             asked="int8" if precision == "int8" else "auto",
             protocol=noise.protocol,
