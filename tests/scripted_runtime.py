@@ -12,16 +12,16 @@ from tapetum.arch import Architecture, Space
 from tapetum.latency.conditions import Conditions
 from tapetum.latency.deployed import DeployedNetwork
 from tapetum.latency.timing import ForwardPass
-from tapetum.runtime import Preparation
+from tapetum.runtime import Precision, Preparation
 from test_latency_table import CONDITIONS, true_ms
 
 DENSE_MS = 1.0  # of the convolutions that stand for the machine's peak
 PREPARE_MS = 0.5  # of any image
 
 
-def without_graph(architecture: Architecture) -> DeployedNetwork:
+def without_graph(architecture: Architecture, *, precision: Precision = "fp32") -> DeployedNetwork:
     """A network of which only the architecture matters."""
-    return DeployedNetwork(b"", {}, architecture)
+    return DeployedNetwork(b"", {}, architecture, precision=precision)
 
 
 class ScriptedRuntime:

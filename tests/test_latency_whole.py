@@ -14,6 +14,7 @@ from tapetum.latency import (
     NetworkTimer,
     TimedShapes,
     Timing,
+    find_runtime,
     probe_widths,
 )
 from tapetum.latency.deployed import DeployedNetwork
@@ -200,3 +201,26 @@ def test_the_grid_of_widths_is_measured(
     assert set(found.rates) == set(WIDTHS)
     assert f"widths are multiples of {step} (" in str(found)
     assert runtime.now_ns < 2e9
+
+
+def test_shapes_that_were_timed_on_a_shared_core_say_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the mean share, and after a new start as well."""
+    monkeypatch.setattr("tapetum.latency.timing.QUIET_SHARE", 0.9)
+
+    def time(networks: Sequence[Architecture], *, num_rounds: int = 1) -> list[Timing]:
+        rounds = [Round([2.0], num_preempted=1, wall_ms=10.0, cpu_ms=4.5)] * num_rounds
+        return [Timing.of(rounds) for _ in networks]
+
+    timed = TimedShapes(conditions=HERE, space=SPACE).timed(shapes(2), time)
+    assert timed.shared == "this core is shared: 45 %"
+    assert TimedShapes.from_json(timed.to_json(), source="memory").shared == timed.shared
+    assert TimedShapes(conditions=HERE, space=SPACE).timed(shapes(2), by_formula).shared == ""
+
+
+def test_a_network_without_a_layer_for_int8_is_timed_in_fp32() -> None:
+    """The smallest shape has none: it would ship so."""
+    runtime = find_runtime("onnxruntime")
+    conditions = HERE.model_copy(update={"precision": "int8"})
+    timer = NetworkTimer.of(runtime, conditions, named(1))
+    for shape in (SPACE.smallest(), SPACE.plain()):
+        assert timer.open(SPACE.architecture(shape))()() is not None

@@ -11,7 +11,7 @@ from pydantic import Field, PositiveInt
 from tapetum.errors import InputError
 from tapetum.provenance import require_cores
 from tapetum.records import Record, faults_are_ours
-from tapetum.runtime import GraphSession
+from tapetum.runtime import GraphSession, Precision
 
 if TYPE_CHECKING:
     from tapetum.latency.deployed import DeployedNetwork
@@ -73,6 +73,11 @@ class Conditions(Record):
         if network.precision == "fp32":
             return self
         return self.model_copy(update={"precision": network.precision})
+
+    @property
+    def ships(self) -> Precision:
+        """The precision of the graphs that are timed under these conditions."""
+        return "int8" if self.precision == "int8" else "fp32"
 
     def __str__(self) -> str:
         thread = "thread" if self.threads == 1 else "threads"

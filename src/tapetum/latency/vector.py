@@ -65,7 +65,7 @@ def probe_widths(runtime: Runtime, conditions: Conditions) -> WidthProbe:
     prepared = []
     for width, chain in chains.items():
         at = conditions.model_copy(update={**size, "channels": width})
-        prepared.append(partial(runtime.prepare, DeployedNetwork.of(chain), at))
+        prepared.append(partial(runtime.prepare, DeployedNetwork.of(chain, precision=at.ships), at))
     with timing_lock():
         threads = watched_threads(runtime, conditions)
         rounds = time_rounds(prepared, PASSES, num_rounds=NUM_ROUNDS, threads=threads)

@@ -13,7 +13,7 @@ from functools import partial
 from typing import Literal, Protocol, Self
 
 from tapetum.arch import Architecture, Shape, ShapeSpace
-from tapetum.errors import InputError
+from tapetum.errors import InputError, PackageError
 from tapetum.latency.calls import Includes
 from tapetum.latency.conditions import Conditions
 from tapetum.latency.deployed import DeployedNetwork
@@ -24,13 +24,14 @@ from tapetum.latency.timing import (
     Prepare,
     Round,
     Timing,
+    shared_core,
     time_passes,
     time_rounds,
     timing_lock,
-    timings_of,
 )
 from tapetum.progress import ProgressCallback, silent
 from tapetum.records import Record
+from tapetum.runtime import Precision
 
 __all__ = ["NetworkTimer", "TimeNetworks", "TimedShape", "TimedShapes"]
 
@@ -78,7 +79,7 @@ class NetworkTimer(TimeNetworks):
         """Return a timer of one pass of a network; see :class:`Call` for what surrounds a pass."""
 
         def open_alone(network: Architecture) -> Prepare:
-            return partial(runtime.prepare, DeployedNetwork.of(network), conditions)
+            return partial(runtime.prepare, _deployed(network, conditions.ships), conditions)
 
         return cls(open_alone, anchor, watched_threads(runtime, conditions), progress)
 
@@ -90,17 +91,16 @@ class NetworkTimer(TimeNetworks):
         """
         with timing_lock():
             if num_rounds == 1:
-                return timings_of([one] for one in self._time_quickly(networks))
+                return [Timing.of([one]) for one in self._time_quickly(networks)]
             prepared = [self.open(network) for network in networks]
-            return timings_of(
-                time_rounds(
-                    prepared,
-                    QUICK,
-                    num_rounds=num_rounds,
-                    threads=self.threads,
-                    progress=self.progress,
-                )
+            rounds = time_rounds(
+                prepared,
+                QUICK,
+                num_rounds=num_rounds,
+                threads=self.threads,
+                progress=self.progress,
             )
+        return [Timing.of(one) for one in rounds]
 
     def _time_quickly(self, networks: Sequence[Architecture]) -> list[Round]:
         """Return one round of each network, at the mean speed of the machine."""
@@ -114,6 +114,14 @@ class NetworkTimer(TimeNetworks):
 
     def _anchor_ms(self, anchor: Prepare) -> float:
         return time_passes(anchor(), ANCHOR, threads=self.threads).median_ms
+
+
+def _deployed(network: Architecture, precision: Precision) -> DeployedNetwork:
+    """Return a network in a precision; in fp32, as it would ship, where it has no layer for it."""
+    try:
+        return DeployedNetwork.of(network, precision=precision)
+    except PackageError:
+        return DeployedNetwork.of(network)
 
 
 def _slowness(anchors_ms: Sequence[float]) -> list[float]:
@@ -151,6 +159,11 @@ class TimedShapes(Record):
     includes: Includes = "network"
     space: ShapeSpace
     shapes: tuple[TimedShape, ...] = ()
+
+    @property
+    def shared(self) -> str:
+        """``this core is shared: 45 %``, over all of them; empty where the core was ours."""
+        return shared_core(one.timing.core_share for one in self.shapes)
 
     def find(self, shape: Shape) -> Timing | None:
         """Return the latency of a shape; None where it was not timed."""

@@ -161,6 +161,8 @@ def propose(
     candidates = work.finish(count)
     if missing := [name for name in (RULE, PLAIN, PLAIN_MBCONV) if name not in _names(candidates)]:
         notes.append(f"no network of this latency for: {', '.join(missing)}")
+    if shared := work.timed.shared:
+        notes.append(f"{shared}; passes that were interrupted do not count")
     if len(candidates) < count:
         notes.append(
             f"{len(candidates)} different networks instead of {count} meet {target_ms:g} ms: "
