@@ -10,7 +10,7 @@ from torch import nn
 from tapetum.nn import Outputs, build
 from tapetum.noise import NoisePlan
 from tapetum.search.judge import MOST_DB, Measures, judge
-from tapetum.search.utility import Doubling, Prefer, order, utilities
+from tapetum.search.utility import SEED_DB, Doubling, Prefer, order, utilities
 from tiny_race import Dots, tiny_recipe
 from tiny_training import Squares, tiny_architecture
 
@@ -95,7 +95,10 @@ def test_a_measured_doubling_replaces_the_stated_one() -> None:
 
 
 def test_candidates_within_one_standard_error_are_ties() -> None:
-    """The error is that of the difference, image by image: common ups and downs do not count."""
+    """The error is that of the difference, image by image: common ups and downs do not count.
+
+    The seeds of two trainings add to it.
+    """
     generator = np.random.default_rng(0)
     hard = generator.normal(22, 5, 400)  # differs from image to image, for all candidates
     little = generator.normal(0, 0.1, 400)
@@ -115,7 +118,10 @@ def test_candidates_within_one_standard_error_are_ties() -> None:
     )
     assert [place.name for place in places] == ["best", "tied", "behind"]
     assert [place.is_tied for place in places] == [True, True, False]
-    assert places[1].behind_error == pytest.approx(0.1 / 20 / DOUBLING.psnr_db, rel=0.1)
+    of_images, of_seeds = 0.1 / 20, 2**0.5 * SEED_DB
+    expected = np.hypot(of_images, of_seeds) / DOUBLING.psnr_db
+    assert places[1].behind_error == pytest.approx(expected, rel=0.01)
+    assert places[2].behind_error == pytest.approx(of_seeds / DOUBLING.psnr_db)
 
 
 def test_always_the_most_frequent_class_is_worth_as_little_as_always_another() -> None:

@@ -46,7 +46,7 @@ class Entry(Record):
         steps: Number of steps that it trained for; 0 where it failed.
         utility: In doublings of the latency; comparable within a rung. None where it failed.
         behind: How far it is behind the best of the rung.
-        behind_error: Standard error of ``behind``.
+        behind_error: Standard error of ``behind``, from the images and the seeds of trainings.
         is_tied: Whether it is behind by one standard error at most.
         accuracy: Share of right labels; None where it has none.
         accuracy_error: Its standard error.

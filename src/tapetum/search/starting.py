@@ -81,7 +81,8 @@ class Starter:
         ]
         if not chosen:
             raise TrainingError(f"no candidate can be trained: {notes[0]}", "choose others")
-        notes += self._notes(len(chosen), measured.waiting)
+        faults = len(notes)
+        notes += self._notes(len(request.candidates) - faults, len(chosen), measured.waiting)
         return Start(
             names=tuple(name for name, _ in chosen),
             paces=measured.model_copy(update={"paces": tuple(pace for _, pace in chosen)}),
@@ -106,9 +107,9 @@ class Starter:
             steps=self.fewest_steps,
         )
 
-    def _notes(self, count: int, waiting: float) -> list[str]:
-        """Return in sentences what is left out, and what disturbs."""
-        notes, available = [], len(self.request.candidates)
+    def _notes(self, available: int, count: int, waiting: float) -> list[str]:
+        """Return in sentences what is left out for lack of time, and what disturbs."""
+        notes = []
         why = f"{self.request.minutes:g} minutes of {self.pool.size} worker(s)"
         if count == 1 < available:
             notes.append(

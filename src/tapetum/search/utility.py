@@ -11,6 +11,7 @@ The accuracy is averaged over classes: a network that always says the most frequ
 little.
 """
 
+import math
 from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
@@ -21,11 +22,14 @@ from pydantic import PositiveFloat
 from tapetum.records import Record
 from tapetum.search.judge import Measures
 
-__all__ = ["Doubling", "Place", "Prefer", "order", "utilities"]
+__all__ = ["SEED_ACCURACY", "SEED_DB", "Doubling", "Place", "Prefer", "order", "utilities"]
 
 Prefer = Literal["label", "balanced", "image"]
 
 _LABEL_WEIGHTS: dict[Prefer, float] = {"label": 0.8, "balanced": 0.5, "image": 0.2}
+
+SEED_ACCURACY, SEED_DB = 0.0125, 0.05
+"""Standard deviation of both scores over the seeds of a training (Imagenette at 64 px)."""
 
 
 class Doubling(Record):
@@ -42,6 +46,17 @@ class Doubling(Record):
     accuracy: PositiveFloat = 0.014
     psnr_db: PositiveFloat = 0.35
 
+    def weights(self, prefer: Prefer, *, labels: bool, images: bool) -> tuple[float, float]:
+        """Return the utility of an accuracy of 1, and that of a decibel.
+
+        Args:
+            prefer: The score that counts more.
+            labels: Whether there is an accuracy; without it the PSNR alone counts.
+            images: Whether there is a PSNR; without it the accuracy alone counts.
+        """
+        weight = _LABEL_WEIGHTS[prefer] if labels and images else float(labels)
+        return weight / self.accuracy, (1 - weight) / self.psnr_db
+
 
 class Place(NamedTuple):
     """A candidate in an order.
@@ -50,7 +65,8 @@ class Place(NamedTuple):
         name: Name of the candidate.
         utility: In doublings of the latency.
         behind: How much the best one is ahead.
-        behind_error: Standard error of that, from the images that both were judged on.
+        behind_error: Standard error of that: from the images that both were judged on, and from
+            the seeds of both trainings.
     """
 
     name: str
@@ -69,16 +85,13 @@ def utilities(measures: Measures, *, prefer: Prefer, doubling: Doubling) -> NDAr
 
     A network with one score alone, or images without labels, are judged by that score alone.
     """
-    weight = _LABEL_WEIGHTS[prefer]
-    if measures.balanced is None:
-        weight = 0.0
-    elif measures.decibels is None:
-        weight = 1.0
+    labels, images = measures.balanced is not None, measures.decibels is not None
+    per_accuracy, per_db = doubling.weights(prefer, labels=labels, images=images)
     total = np.zeros(measures.num_images)
     if measures.balanced is not None:
-        total += weight * np.asarray(measures.balanced) / doubling.accuracy
+        total += per_accuracy * np.asarray(measures.balanced)
     if measures.decibels is not None:
-        total += (1 - weight) * np.asarray(measures.decibels) / doubling.psnr_db
+        total += per_db * np.asarray(measures.decibels)
     return total
 
 
@@ -96,10 +109,18 @@ def order(
         name: utilities(one, prefer=prefer, doubling=doubling) for name, one in measured.items()
     }
     names = sorted(each, key=lambda name: -each[name].mean())  # stable
-    return tuple(_place(name, each[name], each[names[0]]) for name in names)
+    places = []
+    for name in names:
+        ahead = each[names[0]] - each[name]
+        of_images = ahead.std(ddof=1) / math.sqrt(len(ahead)) if len(ahead) > 1 else 0.0
+        of_seeds = _seed_error(measured[name], prefer, doubling)
+        error = math.hypot(of_images, math.sqrt(2) * of_seeds)
+        places.append(Place(name, float(each[name].mean()), float(ahead.mean()), error))
+    return tuple(places)
 
 
-def _place(name: str, mine: NDArray[np.float64], best: NDArray[np.float64]) -> Place:
-    ahead = best - mine
-    error = ahead.std(ddof=1) / np.sqrt(len(ahead)) if len(ahead) > 1 else 0.0
-    return Place(name, float(mine.mean()), float(ahead.mean()), float(error))
+def _seed_error(measures: Measures, prefer: Prefer, doubling: Doubling) -> float:
+    """Return by how much another seed of the training would change the utility."""
+    labels, images = measures.balanced is not None, measures.decibels is not None
+    per_accuracy, per_db = doubling.weights(prefer, labels=labels, images=images)
+    return math.hypot(per_accuracy * SEED_ACCURACY, per_db * SEED_DB)
