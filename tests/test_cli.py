@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,9 @@ from typer.testing import CliRunner, Result
 from tapetum.allocator import ALLOCATOR_ENVIRONMENT
 from tapetum.cli import TRAINING_COMMANDS, main
 from tapetum.cli.app import app
+from tapetum.formats import precision
+from tapetum.latency import time_interleaved
+from tapetum.latency.timing import PassCount
 
 TRAIN = ("train", "unet-s", "--data", "{photos}", "--batch-size", "8", "--out")
 COMMANDS = (
@@ -70,6 +74,26 @@ def package(trained: Path) -> Path:
     assert result.exit_code == 0, result.output
     assert "parity of denoised" in result.stderr
     return out
+
+
+def test_int8_is_said_wherever_its_package_is_shown(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The export says what is lost and gained; info and benchmark name the precision."""
+    quick = PassCount(min_passes=1, min_ms=0)
+    few = partial(time_interleaved, num_rounds=1, passes=quick)
+    monkeypatch.setattr(precision, "time_interleaved", lambda networks, **_: few(networks))
+    out = tmp_path / "p.tapetum"
+    done = run("export", trained, "--out", out, "--precision", "int8")
+    assert done.exit_code == 0, done.output
+    assert "held-out images: int8 is used" in done.stderr
+    facts = json.loads(run("info", out, "--json").stdout)
+    assert facts["precision"] == "int8"
+    timed = run("benchmark", out, "--seconds", "0.05", "--pace-ms", "0", "--json", "--threads", "1")
+    assert json.loads(timed.stdout)["conditions"]["precision"] == "int8"
+    assert "for every runtime" in sentence(
+        run("export", trained, "--out", tmp_path / "p.onnx", "--precision", "int8")
+    )
 
 
 def test_a_run_holds_all_that_was_promised(trained: Path) -> None:

@@ -205,10 +205,10 @@ def test_a_timed_candidate_has_the_nodes_that_ship(name: str) -> None:
 
 
 def test_few_images_are_refused() -> None:
-    """Seven images say too little of what a value can be; eight are repeated with other noise."""
+    """Three images say too little of what a value can be; four are repeated with other noise."""
     package = package_of("unet-s")
-    with pytest.raises(InputError, match="at least 8 images and one noise level, and there are 7"):
-        lowered(package, count=7)
+    with pytest.raises(InputError, match="at least 4 images and one noise level, and there are 3"):
+        lowered(package, count=3)
     with pytest.raises(InputError, match="one noise level, and there are 8 and 0"):
         quantise(package, Waves(8, 3, (32, 32), boxes=False), ())
 

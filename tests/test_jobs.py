@@ -1,21 +1,26 @@
 """Laws of the main job: what is opened, what fits, what is scored, what is resumed."""
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tapetum.arch import find_architecture
+from tapetum.arch import Shape, find_architecture
 from tapetum.data import open_dataset
-from tapetum.errors import ArchitectureError, DataError, InputError
+from tapetum.errors import ArchitectureError, DataError, InputError, PackageError
+from tapetum.formats import precision
 from tapetum.images import DecodedImage, write_image
 from tapetum.jobs import export, train, train_network
 from tapetum.jobs.choose import architecture_for, require_fit
 from tapetum.jobs.evaluation import open_trained
 from tapetum.jobs.run_report import shown_levels
 from tapetum.jobs.training import choose_recipe
+from tapetum.latency import time_interleaved
+from tapetum.latency.timing import PassCount
 from tapetum.nn import build
 from tapetum.noise import Gaussian
+from tapetum.runtime import open_package
 from tapetum.training import RUNS, network_predict
 
 FEW = {"train_count": 32, "test_count": 8}
@@ -90,6 +95,47 @@ def test_a_paired_folder_is_scored_as_it_was_given(tmp_path: Path) -> None:
     assert result.scores.mean.noisy_psnr_db == pytest.approx(20, abs=1)
     exported = export(tmp_path / "run", tmp_path / "p.tapetum")
     assert exported.parity.worst <= 1e-4
+
+
+def test_a_run_ships_in_int8_with_its_own_images(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are found where the training had them, or where the user says that they are now."""
+    quick = partial(time_interleaved, num_rounds=1, passes=PassCount(min_passes=1, min_ms=0))
+    monkeypatch.setattr(precision, "time_interleaved", lambda networks, **_: quick(networks))
+    root, run = make_pair(tmp_path / "pairs"), tmp_path / "run"
+    images = open_dataset(str(root), seed=0)
+    recipe = choose_recipe(None, "pairs", changes={"epochs": 1, "batch_size": 4})
+    train_network(build(architecture_for("unet-s", images), seed=0), recipe, images, run)
+    exported = export(run, tmp_path / "p.tapetum", precision="int8")
+    assert open_package(tmp_path / "p.tapetum").manifest.precision == "int8"
+    assert exported.precision is not None
+    assert exported.precision.num_images == images.info.num_validation
+    assert abs(exported.precision.lost_db) < 0.5
+    root.rename(tmp_path / "moved")
+    with pytest.raises(DataError, match="there is no folder"):
+        export(run, tmp_path / "q.tapetum", precision="int8")
+    assert not (tmp_path / "q.tapetum").exists()
+    export(run, tmp_path / "q.tapetum", precision="int8", data=tmp_path / "moved")
+    first, second = (open_package(tmp_path / f"{name}.tapetum") for name in "pq")
+    assert first.manifest.graph_sha256 == second.manifest.graph_sha256
+
+
+def test_auto_ships_fp32_where_int8_is_not_possible(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A network without inner layers is written all the same, and the reason is said."""
+    images = open_dataset(str(make_pair(tmp_path / "pairs")), seed=0)
+    shape = Shape(widths=(8,), encoder_depths=(0,), decoder_depths=())
+    architecture = shape.architecture("tiny", image_channels=1, num_classes=None)
+    recipe = choose_recipe(None, "pairs", changes={"epochs": 1, "batch_size": 4})
+    train_network(build(architecture, seed=0), recipe, images, tmp_path / "run")
+    exported = export(tmp_path / "run", tmp_path / "p.tapetum", precision="auto")
+    assert exported.precision is None
+    assert open_package(tmp_path / "p.tapetum").manifest.precision == "fp32"
+    assert "fp32 is used, since int8 is not possible: no layer of the network" in caplog.text
+    with pytest.raises(PackageError, match="no layer of the network can be in int8"):
+        export(tmp_path / "run", tmp_path / "q.tapetum", precision="int8")
 
 
 def test_what_was_left_out_is_listed_in_the_run(tmp_path: Path) -> None:

@@ -54,7 +54,7 @@ def export_network(
     manifest: Manifest,
     *,
     latency: str = "",
-    lower: Callable[[Package], tuple[Package, PrecisionChoice]] | None = None,
+    lower: Callable[[Package], tuple[Package, PrecisionChoice | None]] | None = None,
     overwrite: bool = False,
 ) -> Exported:
     """Write the package of a trained network, or its plain graph where the name ends in ``.onnx``.
@@ -86,6 +86,7 @@ def export_network(
         choice, shipped = None, Package(manifest, graph_bytes, card="")
         if lower is not None:
             shipped, choice = lower(shipped)
+        if choice is not None:
             origin = shipped.manifest.provenance | {"precision": choice.model_dump(mode="json")}
             noted = shipped.manifest.model_copy(update={"provenance": origin})
             shipped = replace(shipped, manifest=noted)

@@ -23,7 +23,7 @@ from tapetum.runtime import GraphSession, Package
 __all__ = ["FEWEST_IMAGES", "NUM_IMAGES", "quantise"]
 
 NUM_IMAGES = 96
-FEWEST_IMAGES = 8
+FEWEST_IMAGES = 4
 MOST_SIDE_PX = 256  # of the part of an image that is denoised: larger parts hold nothing new
 
 _CHOICE_KEY = 5  # a key of its own, so that this choice and the noise are independent

@@ -1,12 +1,14 @@
 """Export a finished run as a package, or as a plain ONNX graph."""
 
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
 from tapetum.data import Dataset
+from tapetum.errors import InputError
 from tapetum.evaluation import PackageSubject, Subject
 from tapetum.formats import Exported, PrecisionChoice, choose_precision, export_network, pack
-from tapetum.jobs.choose import is_digits
+from tapetum.jobs.choose import LOGGER, is_digits
 from tapetum.jobs.evaluation import open_images_of, open_trained
 from tapetum.nn import Network, TrainableNetwork
 from tapetum.progress import ProgressCallback, silent
@@ -15,7 +17,6 @@ from tapetum.runtime import Manifest, Package
 from tapetum.training import RUNS, NetworkSubject, load_network
 
 __all__ = ["export", "export_run", "subject_of_run"]
-
 
 Asked = Literal["fp32", "int8", "auto"]
 
@@ -111,16 +112,18 @@ def export_run(
         scores=result.scores,
     )
 
-    def lowered(package: Package) -> tuple[Package, PrecisionChoice]:
-        noise = folder.request.recipe.noise
-        return choose_precision(
-            package,
-            dataset if isinstance(dataset, Dataset) else _images_of(path, dataset, progress),
-            noise.spread(),
-            asked="int8" if precision == "int8" else "auto",
-            protocol=noise.protocol,
-            progress=progress,
-        )
+    def lowered(package: Package) -> tuple[Package, PrecisionChoice | None]:
+        given, noise = dataset, folder.request.recipe.noise
+        if not isinstance(given, Dataset):
+            given = _images_of(path, given, progress)
+        choose = partial(choose_precision, protocol=noise.protocol, progress=progress)
+        if precision == "int8":
+            return choose(package, given, noise.spread(), asked="int8")
+        try:
+            return choose(package, given, noise.spread())
+        except InputError as error:
+            LOGGER.warning("fp32 is used, since int8 is not possible: %s", error.problem)
+            return package, None
 
     lower = None if precision == "fp32" else lowered
     return export_network(network, out, manifest, latency=latency, lower=lower, overwrite=overwrite)
