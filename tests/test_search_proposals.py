@@ -151,6 +151,9 @@ def test_what_does_not_help_is_not_recommended(monkeypatch: pytest.MonkeyPatch) 
         propose(START.model_copy(update={"conditions": conditions}), by_formula, 0.05)
     assert "--threads" not in refused.value.remedy
     assert "int8" not in refused.value.remedy
+    assert "--budget-includes" not in refused.value.remedy
+    with pytest.raises(InputError, match=r"or --budget-includes network$"):
+        propose(START.model_copy(update={"includes": "call"}), by_formula, 0.05)
 
 
 def test_a_target_that_only_the_smallest_network_meets_works() -> None:

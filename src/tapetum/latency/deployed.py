@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tapetum.arch import Architecture, architecture_names, find_architecture, spec
-from tapetum.errors import InputError, nearest
+from tapetum.errors import InputError, PackageError, nearest
 from tapetum.graph import Quantiser, random_weights, write_graph
 from tapetum.latency.conditions import Conditions
 from tapetum.runtime import Manifest, Precision, open_package
@@ -88,15 +88,16 @@ class DeployedNetwork:
         Args:
             architecture: The architecture.
             precision: ``int8`` gives the nodes of :func:`tapetum.formats.quantise`, with made-up
-                ranges, since only the latency counts.
-
-        Raises:
-            PackageError: No layer of the network can be in int8.
+                ranges, since only the latency counts. A network without a layer for it, such as
+                the smallest shape, stays in fp32.
         """
         model = write_graph(architecture, random_weights(architecture, seed=0))
         if precision == "int8":
-            quantiser = Quantiser(model)
-            model = quantiser.quantised(quantiser.plausible_ranges())
+            try:
+                quantiser = Quantiser(model)
+                model = quantiser.quantised(quantiser.plausible_ranges())
+            except PackageError:
+                precision = "fp32"
         graph = model.SerializeToString()
         return cls(graph, _inputs_of(model.graph), architecture, precision=precision)
 

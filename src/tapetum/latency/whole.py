@@ -13,7 +13,7 @@ from functools import partial
 from typing import Literal, Protocol, Self
 
 from tapetum.arch import Architecture, Shape, ShapeSpace
-from tapetum.errors import InputError, PackageError
+from tapetum.errors import InputError
 from tapetum.latency.calls import Includes
 from tapetum.latency.conditions import Conditions
 from tapetum.latency.deployed import DeployedNetwork
@@ -31,7 +31,6 @@ from tapetum.latency.timing import (
 )
 from tapetum.progress import ProgressCallback, silent
 from tapetum.records import Record
-from tapetum.runtime import Precision
 
 __all__ = ["NetworkTimer", "TimeNetworks", "TimedShape", "TimedShapes"]
 
@@ -79,7 +78,8 @@ class NetworkTimer(TimeNetworks):
         """Return a timer of one pass of a network; see :class:`Call` for what surrounds a pass."""
 
         def open_alone(network: Architecture) -> Prepare:
-            return partial(runtime.prepare, _deployed(network, conditions.ships), conditions)
+            deployed = DeployedNetwork.of(network, precision=conditions.ships)
+            return partial(runtime.prepare, deployed, conditions)
 
         return cls(open_alone, anchor, watched_threads(runtime, conditions), progress)
 
@@ -114,14 +114,6 @@ class NetworkTimer(TimeNetworks):
 
     def _anchor_ms(self, anchor: Prepare) -> float:
         return time_passes(anchor(), ANCHOR, threads=self.threads).median_ms
-
-
-def _deployed(network: Architecture, precision: Precision) -> DeployedNetwork:
-    """Return a network in a precision; in fp32, as it would ship, where it has no layer for it."""
-    try:
-        return DeployedNetwork.of(network, precision=precision)
-    except PackageError:
-        return DeployedNetwork.of(network)
 
 
 def _slowness(anchors_ms: Sequence[float]) -> list[float]:

@@ -18,7 +18,7 @@ import numpy as np
 
 from tapetum.arch import Architecture, Shape, ShapeSpace, cost, distance
 from tapetum.errors import InputError
-from tapetum.latency import Budget, Conditions, TimedShapes, TimeNetworks, Timing
+from tapetum.latency import Budget, TimedShapes, TimeNetworks, Timing
 from tapetum.progress import ProgressCallback, silent
 from tapetum.provenance import usable_cores
 from tapetum.records import Record
@@ -407,16 +407,18 @@ def _refusal(timed: TimedShapes, span: FeasibleRange, target_ms: float) -> Input
     return InputError(
         f"no network meets {target_ms:g} ms: the smallest one takes {span.fastest_ms:.3g} ms for "
         f"images of {conditions.width_px} px ({conditions})",
-        f"ask for {1.05 * span.fastest_ms:.2g} ms or more, or use {_what_helps(conditions)}",
+        f"ask for {1.05 * span.fastest_ms:.2g} ms or more, or use {_what_helps(timed)}",
     )
 
 
-def _what_helps(conditions: Conditions) -> str:
+def _what_helps(timed: TimedShapes) -> str:
     """Return what makes the smallest network faster, as options of the command."""
-    helps = ["smaller images (--size)"]
+    conditions, helps = timed.conditions, ["smaller images (--size)"]
     if conditions.threads < usable_cores():
         helps.append("more threads (--threads)")
     if conditions.precision == "fp32" and conditions.runtime == "onnxruntime":
         helps.append("--precision int8")
     helps.append("another --runtime")
+    if timed.includes != "network":
+        helps.append("--budget-includes network")
     return f"{', '.join(helps[:-1])} or {helps[-1]}"
