@@ -11,8 +11,9 @@ import pytest
 from typer.testing import CliRunner
 
 from tapetum.cli.app import app
-from tapetum.jobs.early import FIT, RECIPES, RUN, SEARCH, SEARCH_RECIPES
-from tapetum.jobs.fitting import FIT as FITS
+from tapetum.jobs.early import FIT, FRONT, RECIPES, RUN, SEARCH, SEARCH_RECIPES
+from tapetum.jobs.fit_result import FIT as FITS
+from tapetum.jobs.front import FRONT as FRONTS
 from tapetum.latency import LatencyTable
 from tapetum.records import FolderKind
 from tapetum.search import recipe as searching
@@ -90,7 +91,9 @@ def test_what_cannot_work_is_refused_without_torch(photos: Path, tmp_path: Path)
     assert not Path(places["new"]).exists()
 
 
-@pytest.mark.parametrize(("early", "kind"), [(RUN, RUNS), (SEARCH, SEARCHES), (FIT, FITS)])
+@pytest.mark.parametrize(
+    ("early", "kind"), [(RUN, RUNS), (SEARCH, SEARCHES), (FIT, FITS), (FRONT, FRONTS)]
+)
 def test_folders_have_the_same_names_early(
     early: FolderKind[Any, Any], kind: FolderKind[Any, Any]
 ) -> None:

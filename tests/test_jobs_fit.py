@@ -41,7 +41,13 @@ def fit_on(device: ScriptedRuntime, photos: Path, out: Path, **options: object) 
     """A fit of one epoch on twenty small images."""
     recipe = out.with_name("search.json")
     SWIFT_SEARCH.model_copy(update={"batch_size": 2, "warmup_epochs": 0, "epochs": 1}).write(recipe)
-    settings = {"target_ms": TARGET_MS, "networks": 60, "controls": False, "batch_size": 4}
+    settings = {
+        "method": "tf-nas",
+        "target_ms": TARGET_MS,
+        "networks": 60,
+        "controls": False,
+        "batch_size": 4,
+    }
     return fit(
         photos,
         out,
@@ -83,7 +89,7 @@ def test_a_budget_includes_what_was_requested(
     passes = {"preparation": 1, "call": 1 + 40 * 36 / 32**2}[includes]
     target_ms = PREPARE_MS + passes * TARGET_MS
     result = fit_on(device, photos, tmp_path / "fit", budget_includes=includes, target_ms=target_ms)
-    overhead, delivery = result.delivery.overhead, result.delivery
+    overhead, delivery = Overhead.read(tmp_path / "fit" / "overhead.json"), result.delivery
     assert (overhead.height_px, overhead.width_px) == (40, 36)
     assert overhead.fixed_ms == pytest.approx(PREPARE_MS)
     assert overhead.passes == pytest.approx(passes)
@@ -142,6 +148,7 @@ def test_a_fit_that_was_killed_after_any_step_goes_on(
         "table.json",
         "overhead.json",
         "search/result.json",
+        "matched.json",
         "match.json",
         "network/report.html",
     )

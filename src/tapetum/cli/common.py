@@ -134,10 +134,19 @@ def _fail(error: TapetumError, *, as_json: bool) -> None:
 
 
 class _Warnings(logging.Handler):
-    """Prints what the jobs warn of, such as files that were left out."""
+    """Prints what the jobs warn of, such as files that were left out.
+
+    Of the notes on a shared core, which every timing makes, it prints the first in a row.
+    """
+
+    shared = "this core is shared"
+    last = ""
 
     def emit(self, record: logging.LogRecord) -> None:
-        say(record.getMessage(), label="note")
+        message = record.getMessage()
+        if not (message.startswith(self.shared) and self.last.startswith(self.shared)):
+            say(message, label="note")
+        self.last = message
 
 
 def _show_warnings() -> None:

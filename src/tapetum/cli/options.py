@@ -7,13 +7,14 @@ import typer
 __all__ = [
     "ADVANCED", "BATCH", "BATCH_SIZE", "BRIGHTNESS", "BUDGET", "BUDGET_INCLUDES", "CROP_SCALE",
     "DATA", "DATA_ROOT", "DECODER_HELP", "DEPTH_HELP", "DOWNLOAD", "EPOCHS", "FOLDER",
-    "FROM_RECIPE", "GROUP_BY", "JSON", "LABELS", "LAYOUT", "MINUTES", "MIRROR", "NETWORKS_HELP",
-    "NOISE", "OPERATORS_HELP", "OUT", "OUTPUT", "OVERWRITE", "PACKAGE_THREADS", "PROTOCOL",
-    "QUARTER_TURNS", "RECIPE", "RECIPE_SEED", "RESIZE", "RESUME", "RUNTIME", "SCALE", "SEARCH",
-    "SEARCH_EPOCHS", "SEARCH_RECIPE", "SEED_HELP", "SIZE", "SPACE_HELP", "TARGET_MS", "TEST_COUNT",
-    "THREADS", "TRAINING", "TRAIN_COUNT", "UP_HELP", "VERTICAL_FLIP", "WHITE", "Decoder",
-    "Includes", "LayoutName", "MirrorName", "PrecisionName", "ProtocolName", "ResizeName",
-    "RuntimeName", "Up", "option", "with_augmentation",
+    "FROM_RECIPE", "GROUP_BY", "JSON", "LABELS", "LAYOUT", "MINUTES", "MINUTES_HELP", "MIRROR",
+    "NETWORKS_HELP", "NOISE", "OPERATORS_HELP", "OUT", "OUTPUT", "OVERWRITE", "PACKAGE_THREADS",
+    "PROTOCOL", "QUARTER_TURNS", "RECIPE", "RECIPE_SEED", "RESIZE", "RESUME", "RUNTIME", "SCALE",
+    "SEARCH", "SEARCH_EPOCHS", "SEARCH_EPOCHS_HELP", "SEARCH_RECIPE", "SEARCH_RECIPE_HELP",
+    "SEED_HELP", "SIZE", "SPACE_HELP", "TARGET_MS", "TEST_COUNT", "THREADS", "TRAINING",
+    "TRAIN_COUNT", "UP_HELP", "VERTICAL_FLIP", "WHITE", "Decoder", "Includes", "LayoutName",
+    "MirrorName", "PrecisionName", "ProtocolName", "ResizeName", "RuntimeName", "Up", "option",
+    "with_augmentation",
 ]  # fmt: skip
 
 # Panels of a help page.
@@ -164,19 +165,18 @@ PACKAGE_THREADS = option(
     shown="those of its latency budget, else all cores",
 )
 NETWORKS_HELP = "Number of random networks that are timed for the latency table."
-MINUTES = option(6.0, ADVANCED, "Time limit for measuring the latency table, in minutes.")
+MINUTES_HELP = "Time limit for measuring the latency table, in minutes."
+MINUTES = option(6.0, ADVANCED, MINUTES_HELP)
 
 SPACE_HELP = "Search space: c-nas, d-nas, dc-nas, dc-nas-seq, or a JSON file."
 OPERATORS_HELP = "Number of candidates of each slot: 4, 6 or 8."
 DECODER_HELP = "Blocks of the decoder (d-nas and dc-nas)."
 UP_HELP = "Upsampling of the decoder (d-nas and dc-nas)."
 DEPTH_HELP = "Let the search leave out slots that keep the image size (TF-NAS)."
-SEARCH_RECIPE = option(
-    "swift", SEARCH, "Search recipe: swift, tf-nas (as published), or a JSON file."
-)
-SEARCH_EPOCHS = option(
-    None, SEARCH, "Number of passes over the training images in the search.", shown=FROM_RECIPE
-)
+SEARCH_RECIPE_HELP = "Search recipe: swift, tf-nas (as published), or a JSON file."
+SEARCH_RECIPE = option("swift", SEARCH, SEARCH_RECIPE_HELP)
+SEARCH_EPOCHS_HELP = "Number of passes over the training images in the search."
+SEARCH_EPOCHS = option(None, SEARCH, SEARCH_EPOCHS_HELP, shown=FROM_RECIPE)
 
 RECIPE = option(
     None,

@@ -16,17 +16,22 @@ if TYPE_CHECKING:
     from tapetum.jobs.exporting import export
     from tapetum.jobs.fit_result import FitResult
     from tapetum.jobs.fitting import fit
+    from tapetum.jobs.front import Front, fit_front
+    from tapetum.jobs.methods import parse_targets
     from tapetum.jobs.searching import search
     from tapetum.jobs.training import train, train_network
 
 __all__ = [
     "DataOptions",
     "FitResult",
+    "Front",
     "control",
     "demo",
     "evaluate",
     "export",
     "fit",
+    "fit_front",
+    "parse_targets",
     "refuse_early",
     "search",
     "train",
@@ -36,11 +41,14 @@ __all__ = [
 _MODULES = {
     "DataOptions": "choose",
     "FitResult": "fit_result",
+    "Front": "front",
     "control": "controls",
     "demo": "demonstration",
     "evaluate": "evaluation",
     "export": "exporting",
     "fit": "fitting",
+    "fit_front": "front",
+    "parse_targets": "methods",
     "refuse_early": "early",
     "search": "searching",
     "train": "training",

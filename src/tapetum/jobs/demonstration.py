@@ -3,13 +3,13 @@
 from pathlib import Path
 from typing import Unpack
 
-from tapetum.arch import spaces
+from tapetum.arch import find_architecture
 from tapetum.data import Dataset, open_dataset
 from tapetum.images import DecodedImage, write_image
 from tapetum.jobs.choose import DataOptions
-from tapetum.jobs.fit_result import FitResult
+from tapetum.jobs.fit_result import FIT, FitResult
 from tapetum.jobs.fitting import fit
-from tapetum.latency import Conditions, Effort, LatencyTable, Runtime, find_runtime, measure_table
+from tapetum.latency import Runtime, find_runtime, measure_latency
 from tapetum.noise import Gaussian, add_noise, generator_for
 from tapetum.progress import ProgressCallback, silent
 from tapetum.training import prepare_process
@@ -18,8 +18,7 @@ __all__ = ["demo"]
 
 DATA = "digit-crops"
 SEED = 0
-SHARE = 0.4  # position of the budget between the fastest and the slowest network
-MINUTES = 1.5  # for the latency table
+NETWORK, SECONDS = "dc-net-reduced-integrated", 3.0  # whose latency is the budget
 TRAIN_COUNT, TEST_COUNT = 1_300, 400  # two-digit images, cut into single digits
 IMAGES, NUM_IMAGES, SIGMA = "images", 8, 0.4  # noisy images to try the package on
 
@@ -27,16 +26,15 @@ IMAGES, NUM_IMAGES, SIGMA = "images", 8, 0.4  # noisy images to try the package 
 def demo(
     out: str | Path = "runs/demo",
     *,
-    search_epochs: int = 4,
-    epochs: int = 3,
-    networks: int = 120,
+    search_minutes: float = 2.0,
+    epochs: int = 6,
     runtime: Runtime | None = None,
     resume: bool = False,
     overwrite: bool = False,
     progress: ProgressCallback = silent,
     **digits: Unpack[DataOptions],
 ) -> FitResult:
-    """Fit a small network for single digits to a budget that suits this machine.
+    """Fit a small network for single digits to what the smallest DC-Net of the paper takes here.
 
     Example:
         >>> import tapetum.jobs
@@ -44,10 +42,9 @@ def demo(
         PosixPath('runs/demo/model.tapetum')
 
     Args:
-        out: New folder for the fit; its latency table lies beside it (``OUT-table.json``).
-        search_epochs: Number of epochs of the search.
+        out: New folder for the fit.
+        search_minutes: Time of the race, in minutes.
         epochs: Number of epochs of each training.
-        networks: Number of random networks that are timed for the table.
         runtime: Inference runtime; default ONNX Runtime.
         resume: Whether to continue an interrupted demo; a finished one is returned as it is.
         overwrite: Whether to replace an older demo.
@@ -62,15 +59,19 @@ def demo(
     out, device = Path(out), runtime or find_runtime("onnxruntime")
     digits = {"train_count": TRAIN_COUNT, "test_count": TEST_COUNT, **digits}
     dataset = open_dataset(DATA, seed=SEED, **digits)
-    table = _table(out.with_name(f"{out.name}-table.json"), dataset, device, networks, progress)
+    if resume and (out / "request.json").exists():
+        target_ms = FIT.open(out).request.target_ms
+    else:
+        FIT.require_free(out, resume=resume, overwrite=overwrite)
+        target_ms = _target_ms(dataset, device, progress)
     result = fit(
         DATA,
         out,
-        target_ms=round(table.range.at(SHARE), 2),
-        latency=table,
+        target_ms=target_ms,
         runtime=device,
-        search_epochs=search_epochs,
+        search_minutes=search_minutes,
         epochs=epochs,
+        controls=True,
         seed=SEED,
         resume=resume,
         overwrite=overwrite,
@@ -81,28 +82,21 @@ def demo(
     return result
 
 
-def _table(
-    path: Path, dataset: Dataset, device: Runtime, networks: int, progress: ProgressCallback
-) -> LatencyTable:
-    """Return the table of an earlier demo on this machine, or measure one."""
+def _target_ms(dataset: Dataset, device: Runtime, progress: ProgressCallback) -> float:
+    """Return the budget: what the smallest DC-Net of the paper takes on this machine."""
     info = dataset.info
-    conditions = Conditions.here(
-        device, threads=1, batch=1, channels=info.channels, size_px=info.size_px
+    network = find_architecture(
+        NETWORK, channels=info.channels, num_classes=len(info.class_names), boxes=False
     )
-    if path.exists():
-        table = LatencyTable.read(path)
-        if table.conditions == conditions:
-            return table
-    frame = spaces.Frame(
-        operators=4,
-        image_px=info.size_px,
-        image_channels=info.channels,
-        num_classes=len(info.class_names),
+    measured = measure_latency(
+        network,
+        runtime=device,
+        size_px=info.size_px,
+        channels=info.channels,
+        seconds=SECONDS,
+        progress=progress,
     )
-    effort, space = Effort(networks, MINUTES), spaces.open_space("dc-nas", frame)
-    return measure_table(
-        space, device, conditions, path, effort=effort, overwrite=True, progress=progress
-    )
+    return float(f"{measured.timing.median_ms:.2g}")
 
 
 def _write_images(folder: Path, dataset: Dataset) -> None:

@@ -11,7 +11,7 @@ from typing import Literal
 
 from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 
-from tapetum.arch import Architecture, Choice, Slot, Space
+from tapetum.arch import Architecture, Choice, ShapeSpace, Slot, Space
 from tapetum.data import DatasetInfo
 from tapetum.errors import InputError
 from tapetum.latency import (
@@ -21,6 +21,7 @@ from tapetum.latency import (
     Conditions,
     DeployedNetwork,
     LatencyTable,
+    NetworkTimer,
     Runtime,
     Timing,
     best_network,
@@ -29,7 +30,7 @@ from tapetum.latency import (
 )
 from tapetum.progress import ProgressCallback, silent
 from tapetum.records import Record
-from tapetum.runtime import Manifest
+from tapetum.runtime import Manifest, Precision
 
 __all__ = ["SCOPES", "BudgetIncludes", "Device", "Overhead", "image_px"]
 
@@ -112,6 +113,11 @@ class Device:
     includes: BudgetIncludes = "network"
     progress: ProgressCallback = silent
 
+    def in_precision(self, precision: str) -> "Device":
+        """Return the device for networks of a number format; ``auto`` is that of the runtime."""
+        chosen = "int8" if precision == "int8" else self.runtime.precision
+        return replace(self, conditions=self.conditions.model_copy(update={"precision": chosen}))
+
     def call(self, architecture: Architecture) -> Call:
         """Return the call of a network with random weights."""
         classifier = architecture.classifier
@@ -123,8 +129,20 @@ class Device:
             typical_px=self.data.typical_px,
             class_names=names,
         )
-        network = replace(DeployedNetwork.of(architecture), manifest=manifest)
+        precision: Precision = "int8" if self.conditions.precision == "int8" else "fp32"
+        deployed = DeployedNetwork.of(architecture, precision=precision)
+        network = replace(deployed, manifest=manifest)
         return Call(network, self.runtime, self.conditions, image_px(self.data))
+
+    def timer(self, space: ShapeSpace) -> NetworkTimer:
+        """Return what times many networks, each with what the budget includes.
+
+        Args:
+            space: Its smallest network tells how the machine drifts.
+        """
+        anchor = space.architecture(space.smallest())
+        timer = NetworkTimer.of(self.runtime, self.conditions, anchor)
+        return replace(timer, open=lambda one: partial(self.call(one).stage, self.includes))
 
     def time(self, architecture: Architecture) -> Timing:
         """Time what the budget includes, of a network with random weights."""

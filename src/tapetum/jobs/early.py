@@ -10,7 +10,8 @@ from typing import Any, Literal
 from tapetum.data import describe_folder
 from tapetum.errors import InputError, nearest
 from tapetum.jobs.choose import is_digits, read_architecture
-from tapetum.latency import Budget, Effort, LatencyTable
+from tapetum.jobs.methods import effort_of, require_method
+from tapetum.latency import Budget, LatencyTable
 from tapetum.noise import NoisePlan, parse_noise
 from tapetum.provenance import require_cores
 from tapetum.records import FolderKind, Record, read_json
@@ -36,15 +37,21 @@ class _FitRequest(Record):
     format: Literal["tapetum-fit"] = "tapetum-fit"
 
 
+class _FrontRequest(Record):
+    format: Literal["tapetum-front"] = "tapetum-front"
+
+
 # As the rooms of torch have them; those know all fields of a request.
 RUN = FolderKind("run", _RunRequest, Record, "tapetum train")
 SEARCH = FolderKind("search", _SearchRequest, Record, "tapetum search")
 FIT = FolderKind("fit", _FitRequest, Record, "tapetum fit")
+FRONT = FolderKind("fit of several budgets", _FrontRequest, Record, "tapetum fit")
 
 _KINDS: Mapping[str, FolderKind[Any, Any]] = {
     "train": RUN,
     "search": SEARCH,
     "fit": FIT,
+    "fit_front": FRONT,
     "demo": FIT,
 }
 
@@ -73,9 +80,11 @@ def refuse_early(job: str, options: Mapping[str, Any]) -> None:
     if job == "export":
         RUN.require_begun(options["run"])
         RUN.require_finished(options["run"])
+    if job in ("fit", "fit_front"):
+        require_method(options)
     if job in ("search", "fit"):
         _refuse_target(options)
-    if job in ("train", "search", "fit") and not is_digits(options["data"]):
+    if job in ("train", "search", "fit", "fit_front") and not is_digits(options["data"]):
         _refuse_data(options)
 
 
@@ -112,8 +121,8 @@ def _refuse_target(options: Mapping[str, Any]) -> None:
     Budget.require_positive(options["target_ms"])
     if options["latency"] is not None:
         Budget.of(LatencyTable.read(Path(options["latency"])), options["target_ms"])
-    else:
-        Effort(options["networks"], options["minutes"])
+    elif "networks" in options:
+        effort_of(options["networks"], options["minutes"])
 
 
 class _LargeError(Exception):

@@ -3,46 +3,77 @@
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from tapetum.arch import Choice
-from tapetum.jobs.device import SCOPES, Overhead
-from tapetum.jobs.match import BELOW, MatchedNetwork
+from tapetum.arch import Architecture
+from tapetum.jobs.device import SCOPES, BudgetIncludes
+from tapetum.jobs.match import BELOW
 from tapetum.jobs.request import FitRequest
 from tapetum.jobs.run_report import REPORT
-from tapetum.latency import Benchmark, LatencyTable, Timing
-from tapetum.records import Record
+from tapetum.latency import Benchmark, Timing
+from tapetum.records import FolderKind, Record
 from tapetum.scores import Scores
-from tapetum.search import SearchResult
 
 __all__ = [
+    "CONTROLS",
+    "FIT",
     "NETWORK",
-    "OVERHEAD",
+    "NETWORK_FP32",
     "PACKAGE",
-    "SEARCH",
     "SELECTION",
-    "TABLE",
+    "Control",
+    "Controls",
     "Delivery",
     "FitResult",
     "FittedNetwork",
 ]
 
-TABLE, SEARCH, SELECTION, NETWORK = "table.json", "search", "match.json", "network"
-OVERHEAD, PACKAGE = "overhead.json", "model.tapetum"
+SELECTION, CONTROLS = "match.json", "controls.json"
+NETWORK, NETWORK_FP32, PACKAGE = "network", "network_fp32", "model.tapetum"
 
 
 class FittedNetwork(Record):
     """The network that is trained.
 
     Attributes:
-        choices: The choice for each slot of the space.
-        predicted_ms: Latency of one pass by the table, in milliseconds.
-        matched: How it was timed before its training; None where the device is another machine.
-        benchmark: One pass, and what surrounds it, before its training; None as above.
+        architecture: The network.
+        predicted_ms: Predicted latency, with what the budget includes, in milliseconds.
+        benchmark: Its latencies before the training; None where the device is another machine.
+        note: Why it misses the budget, or leaves much of it; empty where it keeps it.
     """
 
-    choices: dict[str, Choice | None]
+    architecture: Architecture
     predicted_ms: float
-    matched: MatchedNetwork | None = None
     benchmark: Benchmark | None = None
+    note: str = ""
+
+    @property
+    def latency_ms(self) -> float:
+        """The latency with what the budget includes: measured, or else predicted."""
+        measured = self.benchmark
+        return self.predicted_ms if measured is None else measured.compared.median_ms
+
+
+class Control(Record):
+    """Networks that are trained like the chosen one, for comparison.
+
+    Attributes:
+        title: What they are, for people.
+        networks: The network by the folder of its training; a pair has two, which share the work.
+        latency_ms: Latency of all together, with what the budget includes, in milliseconds.
+        is_measured: Whether that was measured, or predicted.
+        may_ship: Whether the package is made of this network where it is better.
+    """
+
+    title: str
+    networks: dict[str, Architecture]
+    latency_ms: float
+    is_measured: bool
+    may_ship: bool = False
+
+
+class Controls(Record):
+    """The controls of a fit, the most similar first."""
+
+    controls: tuple[Control, ...] = ()
 
 
 class Delivery(Record):
@@ -50,24 +81,31 @@ class Delivery(Record):
 
     Attributes:
         target_ms: Latency budget, in milliseconds.
-        overhead: What the budget includes beside one pass of the network.
-        predicted_ms: Latency by the table, with what the budget includes, in milliseconds.
+        includes: What the budget includes.
+        predicted_ms: Predicted latency, with what the budget includes, in milliseconds.
         benchmark: Measured latencies of the package with its trained weights; None where the
             device is another machine.
         note: Why the network that was selected misses the budget, or leaves much of it.
         command: The command that measures the package on another device; empty where it was
             measured here.
-        scores: Scores of the searched network.
+        scores: Scores of the package.
+        architecture: The network of the package.
+        run: Folder of its training: ``network``, a better control, or ``network_fp32`` where int8
+            loses too much.
+        remarks: Sentences on the delivery that a user must know, without a full stop.
     """
 
-    schema_version: Literal[2] = 2
+    schema_version: Literal[3] = 3
     target_ms: float
-    overhead: Overhead
+    includes: BudgetIncludes
     predicted_ms: float
     benchmark: Benchmark | None
     note: str = ""
     command: str = ""
     scores: Scores
+    architecture: Architecture
+    run: str = NETWORK
+    remarks: tuple[str, ...] = ()
 
     @property
     def timing(self) -> Timing | None:
@@ -81,20 +119,24 @@ class Delivery(Record):
 
     @property
     def keeps_target(self) -> bool | None:
-        """Whether the median is at most 2 % above the target; None where it was not measured."""
-        return None if self.benchmark is None else self.benchmark.keeps_target
+        """Whether the median is at most 2 % above the target and 10 % below it.
+
+        None where it was not measured.
+        """
+        if self.benchmark is None or self.ratio is None:
+            return None
+        return bool(self.benchmark.keeps_target) and self.ratio >= 1 - BELOW
 
     @property
     def verdict(self) -> tuple[str, ...]:
         """Sentences that say whether the budget is kept, without a full stop."""
         if self.timing is None or self.ratio is None or self.benchmark is None:
             return ()
-        scope = SCOPES[self.overhead.includes]
-        takes = f"{self.timing.median_ms:.3g} ms for {scope}"
+        takes = f"{self.timing.median_ms:.3g} ms for {SCOPES[self.includes]}"
         budget, why = f"the budget of {self.target_ms:g} ms", self.note and f": {self.note}"
-        if not self.keeps_target:
+        if not self.benchmark.keeps_target:
             line = f"the package misses {budget}: {takes}, {self.ratio - 1:.0%} above it{why}"
-        elif self.ratio < 1 - BELOW:
+        elif not self.keeps_target:
             line = f"the package stays {1 - self.ratio:.0%} below {budget}: {takes}{why}"
         else:
             line = f"the package keeps {budget}: {takes}"
@@ -113,24 +155,38 @@ def _exceeding(benchmark: Benchmark) -> tuple[str, ...]:
     )
 
 
+FIT = FolderKind("fit", FitRequest, Delivery, "tapetum fit")
+
+
 class FitResult(NamedTuple):
     """The folder of a finished fit, opened.
 
     Attributes:
         path: The folder.
         request: What was requested.
-        table: The latency table.
-        search: How the search ended.
-        selection: The network that was trained.
+        selection: The network that was chosen.
+        controls: The networks that were trained for comparison.
         delivery: Latency and scores of the package.
     """
 
     path: Path
     request: FitRequest
-    table: LatencyTable
-    search: SearchResult
     selection: FittedNetwork
+    controls: Controls
     delivery: Delivery
+
+    @classmethod
+    def open(cls, path: Path) -> "FitResult":
+        """Open the folder of a finished fit.
+
+        Raises:
+            RunError: It is none, or it is not finished.
+        """
+        folder = FIT.open(path)
+        delivery, kept = folder.result(), path / CONTROLS
+        controls = Controls.read(kept) if kept.exists() else Controls()
+        selection = FittedNetwork.read(path / SELECTION)
+        return cls(path, folder.request, selection, controls, delivery)
 
     @property
     def package(self) -> Path:
@@ -144,11 +200,5 @@ class FitResult(NamedTuple):
 
     @property
     def scores(self) -> Scores:
-        """Scores of the searched network."""
+        """Scores of the package."""
         return self.delivery.scores
-
-    @property
-    def runs(self) -> dict[str, Path]:
-        """The folder of each training: ``network`` and the controls."""
-        names = [NETWORK, *(f"control_{kind}" for kind in self.request.controls)]
-        return {name: self.path / name for name in names}

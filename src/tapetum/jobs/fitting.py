@@ -1,16 +1,13 @@
-"""Search, train and export a network that keeps a latency budget on a device.
+"""Find, train and export a network that keeps a latency budget on a device.
 
 ::
 
     FIT/
       request.json        what was requested; written first
-      table.json          the latency table
-      overhead.json       what the budget includes beside one pass of the network
-      search/             the search (tapetum.search)
-      match.json          the network that was selected, and timed before its training
+      ...                 how the network was chosen (tapetum.jobs.fit_race, fit_tfnas)
+      match.json          the network that was chosen, and timed before its training
       network/            its training, with a report of its own (tapetum.training)
-      control_random/     a random network of the same latency, trained alike
-      control_uniform/    a network of one operator of the same latency, trained alike
+      control_*/          networks that are trained alike, for comparison
       model.tapetum       the package
       timing.json         the latencies of the package
       report.html         everything, for people
@@ -19,55 +16,64 @@
 Each step keeps its result and is not repeated: a fit that is killed at any moment continues.
 """
 
+import inspect
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Unpack
 
 from tapetum.arch import Architecture, Space
-from tapetum.data import Dataset
-from tapetum.errors import InputError
+from tapetum.evaluation import PackageSubject, score
+from tapetum.formats import PrecisionChoice
 from tapetum.jobs.choose import DataOptions
-from tapetum.jobs.controls import control
-from tapetum.jobs.device import SCOPES, BudgetIncludes, Device, Overhead
+from tapetum.jobs.compare import best_run, scores_of
+from tapetum.jobs.device import SCOPES, BudgetIncludes
 from tapetum.jobs.exporting import export_run
+from tapetum.jobs.fit_race import Race, look_at_shapes
 from tapetum.jobs.fit_report import write_fit_report
 from tapetum.jobs.fit_result import (
+    CONTROLS,
+    FIT,
     NETWORK,
-    OVERHEAD,
+    NETWORK_FP32,
     PACKAGE,
-    SEARCH,
     SELECTION,
-    TABLE,
+    Controls,
     Delivery,
     FitResult,
     FittedNetwork,
 )
-from tapetum.jobs.match import match_target
-from tapetum.jobs.request import FitOptions, FitRequest, open_request
+from tapetum.jobs.fit_tfnas import TfNas, look_at_space
+from tapetum.jobs.fit_work import FitWork, Method
+from tapetum.jobs.methods import FitOptions, MethodName, effort_of
+from tapetum.jobs.plan import Plan
+from tapetum.jobs.request import AskedPrecision, FitRequest, OpenedRequest, open_request
+from tapetum.jobs.request_tfnas import TfNasSettings
 from tapetum.jobs.run_report import REPORT
-from tapetum.jobs.training import train_network
+from tapetum.jobs.training import FINAL_MEGAPIXELS, train_network
 from tapetum.latency import (
     Benchmark,
-    Budget,
     DeployedNetwork,
-    Effort,
     LatencyTable,
     Runtime,
-    measure_table,
+    TimedShapes,
 )
 from tapetum.nn import build
 from tapetum.noise import Protocol
 from tapetum.progress import ProgressCallback, silent
-from tapetum.records import Folder, FolderKind, as_path
-from tapetum.search import SearchResult, search
-from tapetum.training import RUNS, Recipe, prepare_process
+from tapetum.records import as_path
+from tapetum.runtime import open_package
+from tapetum.scores import Scores
+from tapetum.search import Prefer
+from tapetum.training import Recipe, prepare_process
 
-__all__ = ["fit"]
+__all__ = ["fit", "fit_opened", "fit_options"]
 
-CONTROL_SEED = 11
+PRECISION, SELECTION_FP32 = "precision.json", "match_fp32.json"
 
-FIT = FolderKind("fit", FitRequest, Delivery, "tapetum fit")
+_log = logging.getLogger("tapetum")
 
 
 def fit(
@@ -75,35 +81,42 @@ def fit(
     out: str | Path,
     *,
     target_ms: float,
+    method: MethodName = "race",
     budget_includes: BudgetIncludes = "network",
+    threads: int | None = None,
+    batch: int | None = None,
+    runtime: str | Runtime | None = None,
+    precision: AskedPrecision | None = None,
+    prefer: Prefer | None = None,
+    search_minutes: float | None = None,
+    total_minutes: float | None = None,
+    workers: int | None = None,
+    ray: str | None = None,
+    size_px: int | None = None,
+    recipe: str | Path | Recipe | None = None,
+    epochs: int | None = None,
+    batch_size: int | None = None,
+    noise: str | None = None,
+    protocol: Protocol | None = None,
+    controls: bool | None = None,
+    seed: int = 0,
+    augmentation: Mapping[str, Any] | None = None,
     latency: str | Path | LatencyTable | None = None,
     space: str | Path | Space | None = None,
     operators: int | None = None,
     decoder: str | None = None,
     up: str | None = None,
     learns_depth: bool | None = None,
-    size_px: int | None = None,
-    threads: int | None = None,
-    batch: int | None = None,
-    runtime: str | Runtime | None = None,
-    search_recipe: str | Path = "swift",
+    search_recipe: str | Path | None = None,
     search_epochs: int | None = None,
-    recipe: str | Path | Recipe | None = None,
-    epochs: int | None = None,
-    batch_size: int | None = None,
-    noise: str | None = None,
-    protocol: Protocol | None = None,
-    controls: bool = True,
-    networks: int = 300,
-    minutes: float = 6.0,
-    seed: int = 0,
-    augmentation: Mapping[str, Any] | None = None,
+    networks: int | None = None,
+    minutes: float | None = None,
     resume: bool = False,
     overwrite: bool = False,
     progress: ProgressCallback = silent,
     **digits: Unpack[DataOptions],
 ) -> FitResult:
-    """Search, train and export a network that keeps a latency budget.
+    """Find, train and export a network that keeps a latency budget.
 
     Example:
         >>> import tapetum
@@ -115,30 +128,42 @@ def fit(
         data: Folder of images, or ``digit-crops``.
         out: New folder.
         target_ms: Latency budget, in milliseconds.
+        method: ``race`` trains fast networks of that latency against each other, ``none`` takes the
+            scaling rule's network, ``tf-nas`` is the published search.
         budget_includes: ``network`` for one pass of the network, ``preparation`` to include that
             of a typical image, ``call`` to include its denoised image at full resolution as well.
-        latency: Latency table of the device, or its path; by default this machine is measured.
-        space: Name, path or :class:`Space`; by default that of the table, else ``dc-nas``.
-        operators: Candidates of each slot (4, 6 or 8); default 4.
-        decoder: Blocks of the decoder; default ``conv``.
-        up: Upsampling of the decoder; default ``transposed_conv``.
-        learns_depth: Whether the search may leave slots out; default False.
-        size_px: Height and width of the images; by default that of the table, else of the folder.
         threads: Inference threads on the device; by default those of the table, else 1.
         batch: Images in one pass on the device; by default that of the table, else 1.
         runtime: Inference runtime; by default that of the table, else ``onnxruntime``.
-        search_recipe: Search recipe: a name or a path.
-        search_epochs: Number of epochs of the search; by default the recipe's.
+        precision: Number format of the package: ``fp32``, ``int8``, or ``auto`` (the default) for
+            int8 where it pays. For ``race`` and ``none``.
+        prefer: ``label``, ``balanced`` (the default) or ``image``: which score counts more. For
+            ``race`` and ``none``.
+        search_minutes: Time of the race, in minutes; by default that of the final training.
+        total_minutes: Time of everything, in minutes: race and training are shortened to fit. For
+            ``race`` and ``none``.
+        workers: Trainings of a race at the same time; by default one per core.
+        ray: Address of a Ray cluster that trains the candidates of a race.
+        size_px: Height and width of the images; by default that of the table, else of the folder.
         recipe: Training recipe: a name, a path or the recipe itself.
         epochs: Number of epochs of each training; by default the recipe's.
         batch_size: Number of images in a training step; by default the recipe's.
         noise: Noise, such as ``gaussian:0-0.5``; by default the recipe's.
         protocol: ``benchmark`` (unclipped) or ``camera`` (clipped to 8 bits).
-        controls: Whether to train a random and a uniform network of the same latency as well.
-        networks: Number of random networks that are timed for the table.
-        minutes: Time limit for measuring the table, in minutes.
+        controls: Whether to train other networks for comparison; by default for ``tf-nas``.
         seed: Random seed of search, training, noise and split.
         augmentation: Random changes of the training images, as in :func:`tapetum.train`.
+        latency: Latency table of the device, or its path; by default this machine is measured.
+            This and what follows is for ``tf-nas``.
+        space: Name, path or :class:`Space`; by default that of the table, else ``dc-nas``.
+        operators: Candidates of each slot (4, 6 or 8); default 4.
+        decoder: Blocks of the decoder; default ``conv``.
+        up: Upsampling of the decoder; default ``transposed_conv``.
+        learns_depth: Whether the search may leave slots out; default False.
+        search_recipe: Search recipe: a name or a path; default ``swift``.
+        search_epochs: Number of epochs of the search; by default the recipe's.
+        networks: Number of random networks that are timed for the table; default 300.
+        minutes: Time limit for measuring the table, in minutes; default 6.
         resume: Whether to continue a fit of the same request, or return a finished one.
         overwrite: Whether to replace an older fit.
         progress: Called after each step.
@@ -148,196 +173,216 @@ def fit(
         InputError: The budget is not feasible, or an argument does not fit another.
         TapetumError: The folder is taken, or the work cannot continue; what is done is kept.
     """
-    return _fit(FitOptions(**locals()))
-
-
-def _fit(options: FitOptions) -> FitResult:
     prepare_process()  # before torch starts its threads
-    request, dataset, table, runtime = open_request(options)
-    path = as_path(options.out, "the folder of a fit")
-    device = None
-    if runtime is not None:
-        what = (runtime, request.conditions, dataset.info, request.includes)
-        device = Device(*what, progress=options.progress)
-        if options.overwrite or not (path / "result.json").exists():
-            device.require_quiet()  # before there is a folder
-            if table is None and not (path / TABLE).exists():
-                device.require_room(request.space, request.target_ms)
-    if options.resume:
+    options = FitOptions(**locals())
+    path = as_path(out, "the folder of a fit")
+    return fit_opened(open_request(options), path, options)
+
+
+def fit_options(*arguments: Any, **named: Any) -> FitOptions:
+    """Return the arguments of :func:`fit` with its defaults.
+
+    Raises:
+        TypeError: :func:`fit` has no such argument.
+    """
+    bound = inspect.signature(fit).bind(*arguments, **named)
+    bound.apply_defaults()
+    return FitOptions(**bound.arguments)
+
+
+def fit_opened(
+    opened: OpenedRequest, path: Path, options: FitOptions, *, shared: Path | None = None
+) -> FitResult:
+    """Do the work of a fit, or what is left of it.
+
+    Args:
+        opened: The request.
+        path: Folder of the fit.
+        options: How to start, and how to work: ``resume``, ``overwrite``, ``progress``, and what
+            does not change the result.
+        shared: Folder of what several fits share.
+    """
+    request, device = opened.request, opened.device
+    finished = (path / "result.json").exists() and not options.overwrite
+    looked = None
+    if device is not None and not finished:  # before there is a folder
+        device.require_quiet()
+        if isinstance(request.method, TfNasSettings):
+            look_at_space(opened, path, overwrite=options.overwrite)
+        else:
+            looked = look_at_shapes(opened, path, shared, overwrite=options.overwrite)
+    if options.resume and shared is None:
         FIT.note_start(path)
     again = {"resume": options.resume, "overwrite": options.overwrite}
     with FIT.work(path, request, **again) as folder:
         if not folder.is_finished:
             folder.sweep()
-            work = _Work(folder, request, dataset, device, options.progress)
-            work.finish(work.table(table, Effort(options.networks, options.minutes)))
-    return FitResult(
-        path,
-        request,
-        LatencyTable.read(path / TABLE),
-        SearchResult.read(path / SEARCH / "result.json"),
-        FittedNetwork.read(path / SELECTION),
-        folder.result(),
-    )
+            work = FitWork(folder, opened.dataset, device, options.progress, shared)
+            _Steps(work, _method(work, opened, options, looked)).finish()
+    return FitResult.open(path)
+
+
+def _method(
+    work: FitWork,
+    opened: OpenedRequest,
+    options: FitOptions,
+    looked: tuple[Plan, TimedShapes] | None,
+) -> Method:
+    """Return the way in which the network is chosen."""
+    if isinstance(work.request.method, TfNasSettings):
+        return TfNas(work, opened.table, effort_of(options.networks, options.minutes))
+    assert looked is not None  # noqa: S101  (shapes are timed on this machine)
+    return Race(work, looked, options.workers, options.ray)
 
 
 @dataclass(frozen=True)
-class _Work:
-    """The steps of a fit; each one keeps its result in the folder and is not repeated."""
+class _Steps:
+    """The steps of a fit that all methods share; each one keeps its result."""
 
-    folder: Folder[FitRequest, Delivery]
-    request: FitRequest
-    dataset: Dataset
-    device: Device | None
-    progress: ProgressCallback
+    work: FitWork
+    method: Method
 
-    @property
-    def path(self) -> Path:
-        return self.folder.path
+    def finish(self) -> None:
+        """Do every step."""
+        folder, progress = self.work.folder, self.work.progress
+        self.method.prepare()
+        chosen = folder.once(SELECTION, FittedNetwork, self.method.choose)
+        self.train(NETWORK, chosen.architecture)
+        controls = self.controls(chosen)
+        delivery = self.deliver(chosen, controls)
+        progress(0, 1, "writing the report")
+        fit = FitResult(self.work.path, self.work.request, chosen, controls, delivery)
+        write_fit_report(fit, self.work.dataset, self.method.sections(fit))
+        progress(1, 1, "writing the report")
+        folder.finish(delivery)
 
-    def table(self, given: LatencyTable | None, effort: Effort) -> LatencyTable:
-        """Keep the given latency table, or measure one."""
-        path, request = self.path / TABLE, self.request
-        if not path.exists() and given is not None:
-            given.write(path)
-        elif not path.exists():
-            assert self.device is not None  # noqa: S101  (without a table this is the device)
-            what = (request.space, self.device.runtime, request.conditions, path)
-            measure_table(*what, effort=effort, progress=self.progress)
-        return LatencyTable.read(path)
-
-    def overhead(self, table: LatencyTable) -> Overhead:
-        """Return what the budget includes beside one pass, measured once."""
-        device = self.device
-        if device is None:
-            return Overhead()
-        return self.folder.once(OVERHEAD, Overhead, lambda: device.overhead(table))
-
-    def budget(self, table: LatencyTable, overhead: Overhead) -> Budget:
-        """Return the budget of one pass; where there is none, tell how to use the table again."""
-        try:
-            return overhead.budget(table, self.request.target_ms)
-        except InputError as error:
-            again = f"give another --out, and --latency {self.path / TABLE} to measure no more"
-            raise InputError(error.problem, f"{error.remedy}; {again}") from error
-
-    def finish(self, table: LatencyTable) -> None:
-        """Do every step after the table."""
-        overhead = self.overhead(table)
-        budget = self.budget(table, overhead)
-        fastest_ms, slowest_ms = map(overhead.latency_ms, table.range)
-        self.progress(
-            1,
-            1,
-            f"latency range of this space, for {SCOPES[overhead.includes]}: {fastest_ms:.3g} to "
-            f"{slowest_ms:.3g} ms",
-        )
-        data = self.dataset
-        result = search(
-            self.path / SEARCH,
-            self.request.search_recipe,
-            budget,
-            data.train.augmented(self.request.search_recipe.augmentation),
-            data=data.info,
-            resume=True,
-            progress=self.progress,
-        )
-        selection = self.folder.once(
-            SELECTION, FittedNetwork, lambda: self.select(budget, overhead, result)
-        )
-        for name, network in self.networks(table, selection).items():
-            self.train(name, network)
-        package = self.path / PACKAGE
-        if not package.exists():
-            threads = self.request.conditions.threads
-            latency = self.latency(selection)
-            export_run(self.path / NETWORK, package, latency=latency, threads=threads)
-        delivery = self.deliver(selection, overhead)
-        self.progress(0, 1, "writing the report")
-        fit = FitResult(self.path, self.request, table, result, selection, delivery)
-        write_fit_report(fit, data)
-        self.progress(1, 1, "writing the report")
-        self.folder.finish(delivery)
-
-    def select(self, budget: Budget, overhead: Overhead, result: SearchResult) -> FittedNetwork:
-        """Select the network that is trained, as measured on this device or as predicted."""
-        device = self.device
-        if device is None:
-            return FittedNetwork(choices=result.choices, predicted_ms=result.predicted_ms)
-        matched = match_target(budget, result.derive, device.time, overhead=overhead)
-        network = device.call(self.request.space.architecture(matched.choices)).network
-        return FittedNetwork(
-            choices=matched.choices,
-            predicted_ms=overhead.pass_ms(matched.attempt.predicted_ms),
-            matched=matched,
-            benchmark=device.benchmark(network, target_ms=self.request.target_ms),
-        )
-
-    def networks(self, table: LatencyTable, selection: FittedNetwork) -> dict[str, Architecture]:
-        """Return the networks to train, by folder: the searched one and the controls."""
-        space, limit_ms = self.request.space, selection.predicted_ms
-        name = f"{space.name}-{self.request.target_ms:g}ms"
-        networks = {NETWORK: space.architecture(selection.choices, name=name)}
-        for kind in self.request.controls:
-            choices = control(kind, table, limit_ms=limit_ms, seed=CONTROL_SEED)
-            networks[f"control_{kind}"] = space.architecture(choices, name=f"control-{kind}")
-        return networks
+    def controls(self, chosen: FittedNetwork) -> Controls:
+        """Choose and train the networks for comparison."""
+        if not self.work.request.controls:
+            return Controls()
+        make = partial(self.method.controls, chosen)
+        controls = self.work.folder.once(CONTROLS, Controls, make)
+        for control in controls.controls:
+            for name, network in control.networks.items():
+                self.train(name, network)
+        return controls
 
     def train(self, name: str, network: Architecture) -> None:
         """Train and score a network, and write its report."""
-        out, recipe = self.path / name, self.request.recipe
+        out, recipe = self.work.path / name, self.method.recipe()
         if (out / REPORT).exists():  # written last
             return
         train_network(
             build(network, seed=recipe.seed),
             recipe,
-            self.dataset,
+            self.work.dataset,
             out,
             report=True,
             resume=(out / "request.json").exists(),
-            progress=self.progress,
+            progress=self.work.progress,
         )
 
-    def latency(self, selection: FittedNetwork) -> str:
-        """Return what the card of the package says of the latency."""
-        scope = SCOPES[self.request.includes]
-        budget = (
-            f"The latency budget is {self.request.target_ms:g} ms for {scope} "
-            f"({self.request.conditions})."
-        )
-        if selection.benchmark is not None:
-            rows = [f"- {name}: {ms:.3g} ms" for name, ms in selection.benchmark.medians]
-            return "\n".join([f"{budget} Measured before the training:\n", *rows])
-        return (
-            f"{budget} The latency table predicts {selection.predicted_ms:.3g} ms. Measure the "
-            f"package on its device: `{_benchmark_command(self.request)}`"
-        )
-
-    def deliver(self, selection: FittedNetwork, overhead: Overhead) -> Delivery:
-        """Time the package on this device, or say how to time it on its own."""
-        request, package, measured = self.request, self.path / PACKAGE, None
-        device, note = self.device, "" if selection.matched is None else selection.matched.note
+    def deliver(self, chosen: FittedNetwork, controls: Controls) -> Delivery:
+        """Export the best network, and time the package or say how to time it on its own."""
+        request, device, package = self.work.request, self.work.device, self.work.path / PACKAGE
+        run, remarks = best_run(self.work.path, controls, request)
+        choice = self.export(run, chosen)
+        if choice is not None:
+            remarks = (*remarks, choice.text)
+        if choice is not None and choice.precision == "fp32":
+            chosen, run = self.train_in_fp32(chosen), NETWORK_FP32
+        measured = None
         if device is not None:
-            measured = self.folder.once(
-                "timing.json",
-                Benchmark,
-                lambda: device.benchmark(
-                    DeployedNetwork.open(package), target_ms=request.target_ms
-                ),
-            )
-            if not note and not measured.keeps_target:
-                note = "it took less before its training, so the machine is slower now"
-        scores = RUNS.open(self.path / NETWORK).result().scores
-        assert scores is not None  # noqa: S101  (every training is scored)
+            opened = DeployedNetwork.open(package)
+            make = partial(device.benchmark, opened, target_ms=request.target_ms)
+            measured = self.work.folder.once("timing.json", Benchmark, make)
+            if measured.compared.shared:
+                remarks = (*remarks, f"when the package was timed: {measured.compared.shared}")
+        note = chosen.note
+        if not note and measured is not None and not measured.keeps_target:
+            note = "it took less before its training, so the machine is slower now"
         return Delivery(
             target_ms=request.target_ms,
-            overhead=overhead,
-            predicted_ms=overhead.latency_ms(selection.predicted_ms),
+            includes=request.includes,
+            predicted_ms=chosen.predicted_ms,
             benchmark=measured,
             note=note,
             command="" if device else _benchmark_command(request),
-            scores=scores,
+            scores=self.scores(run),
+            architecture=open_package(package).manifest.architecture,
+            run=run,
+            remarks=remarks,
         )
+
+    def export(self, run: str, chosen: FittedNetwork) -> PrecisionChoice | None:
+        """Write the package; return what int8 gains and loses where it was tried."""
+        asked, kept = self.method.precision(), self.work.path / PRECISION
+        package = self.work.path / PACKAGE
+        if not package.exists() or (asked != "fp32" and not kept.exists()):
+            choice = self.write(run, chosen, asked)
+            if choice is not None:
+                choice.write(kept)
+        return PrecisionChoice.read(kept) if kept.exists() else None
+
+    def write(
+        self, run: str, chosen: FittedNetwork, precision: AskedPrecision
+    ) -> PrecisionChoice | None:
+        """Write the package of a training."""
+        request = self.work.request
+        is_chosen = run in (NETWORK, NETWORK_FP32)
+        return export_run(
+            self.work.path / run,
+            self.work.path / PACKAGE,
+            latency=_latency_card(request, chosen if is_chosen else None),
+            threads=request.conditions.threads,
+            precision=precision,
+            dataset=self.work.dataset,
+            overwrite=True,
+            progress=self.work.progress,
+        ).precision
+
+    def train_in_fp32(self, chosen: FittedNetwork) -> FittedNetwork:
+        """Train and export a narrower network in fp32, since int8 loses too much."""
+        _log.warning("int8 loses too much here: a narrower network is trained for fp32")
+        make = partial(self.method.fall_back, chosen)
+        narrower = self.work.folder.once(SELECTION_FP32, FittedNetwork, make)
+        self.train(NETWORK_FP32, narrower.architecture)
+        shipped = open_package(self.work.path / PACKAGE).manifest.architecture
+        if shipped != narrower.architecture:
+            self.write(NETWORK_FP32, narrower, "fp32")
+        return narrower
+
+    def scores(self, run: str) -> Scores:
+        """Return the scores of the package: those of its training, unless it is in int8."""
+        package = open_package(self.work.path / PACKAGE)
+        if package.manifest.precision == "fp32":
+            return scores_of(self.work.path / run)
+        noise = self.method.recipe().noise
+        make = partial(
+            score,
+            PackageSubject(package),
+            self.work.dataset,
+            noise.spread(),
+            protocol=noise.protocol,
+            max_megapixels=FINAL_MEGAPIXELS,
+            progress=self.work.progress,
+        )
+        return self.work.folder.once("scores.json", Scores, make)
+
+
+def _latency_card(request: FitRequest, chosen: FittedNetwork | None) -> str:
+    """Return what the card of the package says of the latency."""
+    scope = SCOPES[request.includes]
+    budget = f"The latency budget is {request.target_ms:g} ms for {scope} ({request.conditions})."
+    if chosen is None:
+        return f"{budget} Measure the package: `{_benchmark_command(request)}`"
+    if chosen.benchmark is not None:
+        rows = [f"- {name}: {ms:.3g} ms" for name, ms in chosen.benchmark.medians]
+        return "\n".join([f"{budget} Measured before the training:\n", *rows])
+    return (
+        f"{budget} The latency table predicts {chosen.predicted_ms:.3g} ms. Measure the package "
+        f"on its device: `{_benchmark_command(request)}`"
+    )
 
 
 def _benchmark_command(request: FitRequest) -> str:

@@ -18,7 +18,7 @@ from tapetum.nn import TrainableNetwork
 from tapetum.noise import Noise
 from tapetum.records import write_atomically
 from tapetum.report import contact_sheet, content, write_report
-from tapetum.scores import Scores, show_number
+from tapetum.scores import ScoreRow, Scores, show_number
 from tapetum.training import (
     RUNS,
     Batch,
@@ -39,7 +39,7 @@ __all__ = [
     "facts_of",
     "learning_curve",
     "level_curves",
-    "score_cells",
+    "mean_cells",
     "score_highlights",
     "score_tables",
     "shown_levels",
@@ -236,14 +236,15 @@ def score_highlights(scores: Scores | None) -> dict[str, str]:
     """Return the mean scores by name, for the head of a report."""
     if scores is None:
         return {}
-    accuracy, psnr_db, ssim = score_cells(scores)
-    shown = {"PSNR, dB": psnr_db, "SSIM": ssim, "accuracy, %": accuracy}
+    accuracy, psnr_db, ssim = mean_cells(scores.mean)
+    macro = show_number(scores.mean.macro_accuracy, 1, scale=100)
+    shown = {"accuracy, %": accuracy, "mean recall of the classes, %": macro}
+    shown |= {"PSNR, dB": psnr_db, "SSIM": ssim}
     return {name: value for name, value in shown.items() if value != "-"}
 
 
-def score_cells(scores: Scores) -> tuple[str, str, str]:
+def mean_cells(mean: ScoreRow) -> tuple[str, str, str]:
     """Return the mean accuracy in %, PSNR in dB, and SSIM, as texts."""
-    mean = scores.mean
     accuracy = show_number(mean.accuracy, 1, scale=100)
     return accuracy, show_number(mean.psnr_db, 2), show_number(mean.ssim, 3)
 

@@ -30,7 +30,7 @@ from tapetum.training import (
 )
 from tapetum.training import train as train_weights
 
-__all__ = ["choose_recipe", "train", "train_network"]
+__all__ = ["FINAL_MEGAPIXELS", "choose_recipe", "train", "train_network"]
 
 FINAL_MEGAPIXELS = 250.0  # denoised at the end of a training, all noise levels: some minutes
 

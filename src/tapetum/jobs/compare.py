@@ -1,0 +1,98 @@
+"""Compare the network of a fit with the networks that were trained alike."""
+
+import math
+from pathlib import Path
+
+from tapetum.jobs.fit_result import NETWORK, Control, Controls
+from tapetum.jobs.request import FitRequest, ShapeSettings
+from tapetum.scores import ScoreRow, Scores, show_number
+from tapetum.search import Doubling, Prefer
+from tapetum.training import RUNS
+
+__all__ = ["best_run", "control_means", "scores_of"]
+
+# How much trainings of one network with several seeds differ, one standard deviation.
+SEED_ACCURACY, SEED_DB = 0.0125, 0.05
+
+
+def scores_of(run: Path) -> Scores:
+    """Return the scores of a finished training."""
+    scores = RUNS.open(run).result().scores
+    assert scores is not None  # noqa: S101  (every training of a fit is scored)
+    return scores
+
+
+def control_means(path: Path, control: Control) -> ScoreRow:
+    """Return the mean scores of a control; of a pair, each network has the scores of its task.
+
+    Args:
+        path: Folder of the fit.
+        control: The control, whose networks have been trained.
+    """
+    first, *others = (scores_of(path / name).mean for name in control.networks)
+    for other in others:
+        found = other.model_dump(exclude_none=True)
+        missing = {name: value for name, value in found.items() if getattr(first, name) is None}
+        first = first.model_copy(update=missing)
+    return first
+
+
+def best_run(path: Path, controls: Controls, request: FitRequest) -> tuple[str, tuple[str, ...]]:
+    """Return the folder of the training to deliver, and what to say of the controls.
+
+    That is the chosen network, unless a control that may ship is better by more than the noise.
+    """
+    ours, best, said = scores_of(path / NETWORK).mean, NETWORK, []
+    prefer = request.method.prefer if isinstance(request.method, ShapeSettings) else "balanced"
+    for control in controls.controls:
+        theirs = control_means(path, control)
+        better_by, error = gain(ours, theirs, prefer)
+        if better_by <= error:
+            continue
+        scores = f"{_scores(theirs)} against {_scores(ours)}"
+        what = f"{control.title} is better than the chosen network ({scores})"
+        if control.may_ship and best == NETWORK:
+            (best,) = control.networks
+            what += ", so it is delivered"
+        said.append(what)
+    return best, tuple(said)
+
+
+def gain(ours: ScoreRow, theirs: ScoreRow, prefer: Prefer) -> tuple[float, float]:
+    """Return how much better the second scores are, and the standard error of that.
+
+    Both are in doublings of the latency, as in a race. The error has a part of the images and one
+    of the seed of a training.
+    """
+    accuracies = (ours.macro_accuracy, theirs.macro_accuracy)
+    decibels = (ours.psnr_db, theirs.psnr_db)
+    labels, images = None not in accuracies, None not in decibels
+    per_accuracy, per_db = Doubling().weights(prefer, labels=labels, images=images)
+    value = variance = 0.0
+    if labels:
+        value += per_accuracy * _rise(accuracies)
+        variance += per_accuracy**2 * (_variance(ours) + _variance(theirs) + 2 * SEED_ACCURACY**2)
+    if images:
+        value += per_db * _rise(decibels)
+        variance += 2 * (per_db * SEED_DB) ** 2
+    return value, math.sqrt(variance)
+
+
+def _rise(pair: tuple[float | None, float | None]) -> float:
+    first, second = pair
+    return (second or 0.0) - (first or 0.0)
+
+
+def _variance(mean: ScoreRow) -> float:
+    """Return the variance of an accuracy, from the number of images."""
+    share = mean.macro_accuracy or 0.0
+    return share * (1 - share) / max(1, mean.num_images)
+
+
+def _scores(mean: ScoreRow) -> str:
+    shown = []
+    if mean.accuracy is not None:
+        shown.append(f"{show_number(mean.accuracy, 1, scale=100)} %")
+    if mean.psnr_db is not None:
+        shown.append(f"{show_number(mean.psnr_db, 2)} dB")
+    return ", ".join(shown)

@@ -1,0 +1,98 @@
+"""What every step of a fit works with, and what a way to choose the network has to provide."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from tapetum.data import Dataset
+from tapetum.jobs.device import Device
+from tapetum.jobs.fit_result import Controls, Delivery, FitResult, FittedNetwork
+from tapetum.jobs.request import AskedPrecision, FitRequest
+from tapetum.progress import ProgressCallback
+from tapetum.records import Folder
+from tapetum.report import content
+from tapetum.training import Recipe
+
+__all__ = ["FitWork", "Method", "Sections"]
+
+
+@dataclass(frozen=True)
+class FitWork:
+    """The folder of a fit and what its steps need.
+
+    Attributes:
+        folder: The folder; each step keeps its result there and is not repeated.
+        dataset: The images.
+        device: This machine as the device of the budget; None where that is another machine.
+        progress: Called after each step.
+        shared: Folder of what several fits share, such as the training of a control; None where
+            this is the only one.
+    """
+
+    folder: Folder[FitRequest, Delivery]
+    dataset: Dataset
+    device: Device | None
+    progress: ProgressCallback
+    shared: Path | None = None
+
+    @property
+    def path(self) -> Path:
+        """The folder."""
+        return self.folder.path
+
+    @property
+    def request(self) -> FitRequest:
+        """What was requested."""
+        return self.folder.request
+
+
+@dataclass(frozen=True)
+class Sections:
+    """What a method adds to the report of a fit.
+
+    Attributes:
+        range: Latency of the fastest and of the slowest network, with what the budget includes, and
+            whether that was ``measured`` or ``predicted``.
+        rows: Rows of the table of latencies: name, milliseconds, source.
+        tables: Tables on the choice.
+        curves: Plots.
+        facts: Names and values at the end of the report.
+        note: Sentences below the table of latencies.
+    """
+
+    range: tuple[str, str]
+    rows: tuple[tuple[str, str, str], ...]
+    tables: tuple[content.Table, ...]
+    curves: tuple[content.Curve, ...]
+    facts: Mapping[str, str]
+    note: str = ""
+
+
+class Method(Protocol):
+    """A way to choose the network that a fit trains."""
+
+    def prepare(self) -> None:
+        """Time what the choice needs, and say what is feasible.
+
+        Raises:
+            InputError: No network keeps the budget.
+        """
+
+    def recipe(self) -> Recipe:
+        """Return how the chosen network and the controls are trained."""
+
+    def choose(self) -> FittedNetwork:
+        """Return the network to train."""
+
+    def precision(self) -> AskedPrecision:
+        """Return the number format of the package; ``auto`` is int8 unless it loses too much."""
+
+    def fall_back(self, chosen: FittedNetwork) -> FittedNetwork:
+        """Return the chosen network as narrow as fp32 needs, where int8 loses too much."""
+
+    def controls(self, chosen: FittedNetwork) -> Controls:
+        """Return the networks that are trained for comparison."""
+
+    def sections(self, fit: FitResult) -> Sections:
+        """Return what the report of a finished fit says of the choice."""

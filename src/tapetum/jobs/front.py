@@ -1,0 +1,118 @@
+"""Fit several latency budgets at once, and show what each millisecond buys.
+
+::
+
+    FRONT/
+      request.json     the budgets and what the fits have in common
+      1ms/ 2ms/ ...    a fit of each budget (tapetum.jobs.fitting)
+      report.html      accuracy and PSNR over latency
+      result.json      written last
+
+The fits share what is timed, and the controls that do not depend on the budget.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from tapetum.errors import InputError
+from tapetum.jobs.fit_result import FitResult
+from tapetum.jobs.fitting import fit_opened, fit_options
+from tapetum.jobs.front_report import front_cells, write_front_report
+from tapetum.jobs.request import FitRequest, open_request
+from tapetum.jobs.run_report import REPORT
+from tapetum.records import FolderKind, Record, as_path
+from tapetum.training import prepare_process
+
+__all__ = ["FRONT", "Front", "fit_front"]
+
+
+class FrontRequest(Record):
+    """What fits of several budgets are requested to do.
+
+    Attributes:
+        targets_ms: The latency budgets, in milliseconds.
+        fit: The request of the fit of the first budget.
+    """
+
+    format: Literal["tapetum-front"] = "tapetum-front"
+    schema_version: Literal[1] = 1
+    targets_ms: tuple[float, ...]
+    fit: FitRequest
+
+
+class FrontResult(Record):
+    """The folders of the finished fits, in the order of their budgets."""
+
+    schema_version: Literal[1] = 1
+    fits: tuple[str, ...]
+
+
+FRONT = FolderKind("fit of several budgets", FrontRequest, FrontResult, "tapetum fit")
+
+
+class Front(NamedTuple):
+    """Finished fits of several budgets.
+
+    Attributes:
+        path: The folder.
+        fits: The fit of each budget, the smallest budget first.
+    """
+
+    path: Path
+    fits: tuple[FitResult, ...]
+
+    @property
+    def report(self) -> Path:
+        """The report on all of them."""
+        return self.path / REPORT
+
+    def cells(self) -> list[tuple[str, ...]]:
+        """Return a row of texts for each network: name, budget, latency and scores."""
+        return front_cells(self.fits)
+
+
+def fit_front(
+    data: str | Path, out: str | Path, *, target_ms: Sequence[float], **options: Any
+) -> Front:
+    """Fit several latency budgets, with shared timings, and write one report on all of them.
+
+    Args:
+        data: Folder of images, or ``digit-crops``.
+        out: New folder, with one folder inside for each budget.
+        target_ms: Latency budgets, in milliseconds.
+        options: As in :func:`tapetum.fit`; the total time is that of all fits together.
+
+    Raises:
+        InputError: A budget is not feasible, or an option does not fit another.
+        TapetumError: The folder is taken, or the work cannot continue; what is done is kept.
+    """
+    prepare_process()  # before torch starts its threads
+    targets = tuple(sorted(target_ms))
+    given = fit_options(data, out, target_ms=targets[0], **options)
+    if given.method == "tf-nas":
+        raise InputError(
+            "the method tf-nas fits one budget at a time",
+            "give one --target-ms, and the table of the first fit to the next with --latency",
+        )
+    if given.total_minutes is not None:
+        given.total_minutes /= len(targets)
+    path, opened = as_path(out, "the folder of a fit"), open_request(given)
+    if given.resume:
+        FRONT.note_start(path)
+    request = FrontRequest(targets_ms=targets, fit=opened.request)
+    again = {"resume": given.resume, "overwrite": given.overwrite}
+    with FRONT.work(path, request, **again) as folder:
+        folder.sweep()
+        given.resume, given.overwrite = True, False
+        fits = []
+        for target in targets:
+            changed = opened.request.model_copy(update={"target_ms": target})
+            one = replace(opened, request=changed)
+            fits.append(fit_opened(one, path / f"{target:g}ms", given, shared=path))
+        front = Front(path, tuple(fits))
+        if not folder.is_finished:
+            write_front_report(front.report, front.fits)
+            folder.finish(FrontResult(fits=tuple(fit.path.name for fit in fits)))
+    return front

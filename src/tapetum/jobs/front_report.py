@@ -1,0 +1,127 @@
+"""Scores over latency: what was delivered, beside what a user could pick by hand."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+from tapetum.jobs.compare import control_means, scores_of
+from tapetum.jobs.diagram import network_diagram
+from tapetum.jobs.fit_result import NETWORK, FitResult
+from tapetum.jobs.run_report import mean_cells
+from tapetum.report import content, write_report
+from tapetum.scores import ScoreRow
+
+__all__ = ["CELLS", "front_cells", "front_curves", "write_front_report"]
+
+DELIVERED = "delivered"
+CELLS = ("network", "budget, ms", "ms", "accuracy, %", "PSNR, dB", "SSIM")
+
+
+class _Point(NamedTuple):
+    """A network with its latency and its mean scores."""
+
+    title: str
+    target_ms: float
+    latency_ms: float
+    mean: ScoreRow
+
+
+def _points(fits: Sequence[FitResult]) -> list[_Point]:
+    """Return the delivered networks and their controls, fit by fit."""
+    points = []
+    for fit in fits:
+        delivery, target_ms = fit.delivery, fit.request.target_ms
+        timing = delivery.timing
+        latency_ms = delivery.predicted_ms if timing is None else timing.median_ms
+        points.append(_Point(DELIVERED, target_ms, latency_ms, delivery.scores.mean))
+        if delivery.run != NETWORK:
+            chosen_ms = fit.selection.latency_ms
+            mean = scores_of(fit.path / NETWORK).mean
+            points.append(_Point("chosen, not delivered", target_ms, chosen_ms, mean))
+        for control in fit.controls.controls:
+            if delivery.run not in control.networks:
+                mean = control_means(fit.path, control)
+                points.append(_Point(control.title, target_ms, control.latency_ms, mean))
+    return points
+
+
+def front_cells(fits: Sequence[FitResult]) -> list[tuple[str, ...]]:
+    """Return a row of texts for each network, under :data:`CELLS`."""
+    return [
+        (point.title, f"{point.target_ms:g}", f"{point.latency_ms:.3g}", *mean_cells(point.mean))
+        for point in _points(fits)
+    ]
+
+
+def front_curves(fits: Sequence[FitResult]) -> tuple[content.Curve, ...]:
+    """Return plots of accuracy and of PSNR over latency; none where there is one point."""
+    points = sorted(_points(fits), key=lambda point: point.latency_ms)
+    if len(points) < 2:
+        return ()
+    curves = []
+    for title, label, field, scale in (
+        ("Accuracy over latency", "accuracy, %", "accuracy", 100),
+        ("PSNR over latency", "PSNR, dB", "psnr_db", 1),
+    ):
+        lines = {
+            name: _line(points, name, field, scale)
+            for name in dict.fromkeys(point.title for point in points)
+        }
+        if all(value is None for line in lines.values() for value in line):
+            continue
+        series = tuple(content.Series(name, tuple(y)) for name, y in lines.items())
+        x = tuple(point.latency_ms for point in points)
+        curves.append(content.Curve(title, "latency, ms", label, x, series))
+    return tuple(curves)
+
+
+def _line(points: Sequence[_Point], title: str, field: str, scale: int) -> list[float | None]:
+    """Return a score of the networks of one title, and None for every other point."""
+    values = [getattr(point.mean, field) if point.title == title else None for point in points]
+    return [None if value is None else scale * value for value in values]
+
+
+def write_front_report(path: Path, fits: Sequence[FitResult]) -> None:
+    """Write the report on fits of several budgets.
+
+    Args:
+        path: The file.
+        fits: The finished fits, the smallest budget first.
+    """
+    first, cells = fits[0], front_cells(fits)
+    delivered = tuple(index for index, row in enumerate(cells) if row[0] == DELIVERED)
+    dataset = Path(first.request.data.source).name
+    budgets = f"{first.request.target_ms:g} to {fits[-1].request.target_ms:g} ms"
+    networks = content.Table(
+        title="Networks",
+        header=CELLS,
+        rows=tuple(cells),
+        note=f"{first.request.conditions}. {scores_of(first.path / NETWORK).note}.",
+        highlighted=delivered,
+    )
+    report = content.Report(
+        title=f"{dataset}: {len(fits)} networks of {budgets}",
+        lead="One package for each latency budget. Each has a report of its own in its folder.",
+        tables=(networks, _packages(fits)),
+        diagrams=tuple(_diagram(fit) for fit in fits),
+        curves=front_curves(fits),
+    )
+    write_report(path, report)
+
+
+def _packages(fits: Sequence[FitResult]) -> content.Table:
+    """Return the file of each budget, and whether it keeps the budget."""
+    rows = []
+    for fit in fits:
+        lines = (*fit.delivery.verdict, *fit.delivery.remarks)
+        file = f"{fit.path.name}/{fit.package.name}"
+        rows.append((f"{fit.request.target_ms:g} ms", file, "; ".join(lines)))
+    return content.Table("Packages", ("budget", "package", "measured"), tuple(rows))
+
+
+def _diagram(fit: FitResult) -> content.Diagram:
+    """Return the delivered network as bars."""
+    size_px = fit.request.conditions.height_px
+    drawn = network_diagram(fit.delivery.architecture, size_px)
+    return replace(drawn, title=f"Network for {fit.request.target_ms:g} ms")

@@ -1,0 +1,119 @@
+"""Time the winner of a race once more before its training, and correct its width if it drifted.
+
+Latency does not depend on the weights, but the speed of a machine drifts. The winner was timed
+before the race; where it has left the budget since, it is timed taking turns with its neighbours in
+width and depth, and the one nearest to the aim is trained.
+"""
+
+from collections.abc import Sequence
+
+from pydantic import PositiveFloat
+
+from tapetum.arch import Shape
+from tapetum.jobs.match import AIM, BELOW
+from tapetum.latency import Budget, TimedShapes, TimeNetworks, Timing
+from tapetum.records import Record
+
+__all__ = ["MatchedShape", "match_shape"]
+
+NEAR = (0.92, 1.0)  # of the target: a winner that is still in here is taken as it is
+SCALES = tuple(round(0.4 * 1.1**power, 3) for power in range(15))  # of all widths together
+NUM_NEIGHBOURS, NUM_ROUNDS, NUM_TRIES = 5, 6, 3
+
+
+class Attempt(Record):
+    """A shape and its latency, with what the budget includes."""
+
+    shape: Shape
+    timing: Timing
+
+
+class MatchedShape(Record):
+    """The shape that will be trained.
+
+    Attributes:
+        target_ms: The requested latency, in milliseconds.
+        attempts: The shapes that were timed, in order.
+        chosen: Index of the attempt that was chosen.
+        note: Why it misses the budget or leaves much of it; empty where it keeps it.
+    """
+
+    target_ms: PositiveFloat
+    attempts: tuple[Attempt, ...]
+    chosen: int
+    note: str = ""
+
+    @property
+    def attempt(self) -> Attempt:
+        """The attempt that was chosen."""
+        return self.attempts[self.chosen]
+
+
+def match_shape(
+    timed: TimedShapes, time: TimeNetworks, shape: Shape, target_ms: float
+) -> MatchedShape:
+    """Time a shape, and its neighbours where it does not keep the target.
+
+    Args:
+        timed: What was timed before.
+        time: Times networks.
+        shape: The shape.
+        target_ms: The latency that it should have.
+
+    Raises:
+        InputError: Another timing is running.
+    """
+    space = timed.space
+
+    def time_all(shapes: Sequence[Shape]) -> list[Attempt]:
+        timings = time([space.architecture(one) for one in shapes], num_rounds=NUM_ROUNDS)
+        return [Attempt(shape=one, timing=it) for one, it in zip(shapes, timings, strict=True)]
+
+    attempts, tried, last = time_all([shape]), {shape}, 0
+    for _ in range(NUM_TRIES):
+        best = attempts[_best(attempts, target_ms, last)]
+        if NEAR[0] <= best.timing.median_ms / target_ms <= NEAR[1]:
+            break
+        others = _neighbours(timed, best, target_ms, tried)
+        if not others:
+            break
+        tried |= set(others)
+        last = len(attempts)  # what took turns is compared
+        attempts += time_all([best.shape, *others])
+    chosen = _best(attempts, target_ms, last)
+    ratio = attempts[chosen].timing.median_ms / target_ms
+    note = ""
+    if ratio > 1 + Budget.TOLERANCE:
+        note = "no network that was timed keeps it"
+    elif ratio < 1 - BELOW:
+        note = "the next larger network exceeds it"
+    return MatchedShape(target_ms=target_ms, attempts=tuple(attempts), chosen=chosen, note=note)
+
+
+def _neighbours(
+    timed: TimedShapes, best: Attempt, target_ms: float, tried: set[Shape]
+) -> list[Shape]:
+    """Return the untried neighbours of a shape that are predicted nearest to the aim."""
+    space, shape, model = timed.space, best.shape, timed.model()
+
+    def predict(one: Shape) -> float:
+        return model.predict(space.architecture(one))
+
+    correction = best.timing.median_ms / predict(shape)
+    near = [*space.neighbours(shape, "width"), *space.neighbours(shape, "depth")]
+    near += [space.scaled(shape, scale) for scale in SCALES]
+    unique = [one for one in dict.fromkeys(near) if one not in tried]
+    unique.sort(key=lambda one: abs(correction * predict(one) - AIM * target_ms))
+    return unique[:NUM_NEIGHBOURS]
+
+
+def _best(attempts: Sequence[Attempt], target_ms: float, first: int) -> int:
+    """Return the index of the attempt nearest to the aim that keeps the target, or the fastest.
+
+    Attempts before ``first`` do not count.
+    """
+    medians = {index: attempts[index].timing.median_ms for index in range(first, len(attempts))}
+    keeps = [index for index, ms in medians.items() if ms <= target_ms]
+    if not keeps:
+        return min(medians, key=medians.__getitem__)
+    return min(keeps, key=lambda index: abs(medians[index] - AIM * target_ms))

@@ -1,0 +1,109 @@
+"""The ways in which a fit chooses its network, and the options that belong to each of them."""
+
+import math
+from collections.abc import Mapping
+from types import SimpleNamespace
+from typing import Any, Literal, get_args
+
+from tapetum.errors import InputError, nearest
+from tapetum.latency import Budget, Effort
+
+__all__ = ["METHODS", "FitOptions", "MethodName", "effort_of", "parse_targets", "require_method"]
+
+MethodName = Literal["race", "tf-nas", "none"]
+FitOptions = SimpleNamespace  # the arguments of tapetum.fit, which names and describes them
+METHODS: tuple[MethodName, ...] = get_args(MethodName)
+
+NETWORKS, MINUTES = 300, 6.0  # of a latency table
+
+_TF_NAS: tuple[MethodName, ...] = ("tf-nas",)
+_SHAPES: tuple[MethodName, ...] = ("race", "none")
+_RACE: tuple[MethodName, ...] = ("race",)
+
+# The methods that an option belongs to, by the name of the argument; every other is for all.
+_METHODS_OF: Mapping[str, tuple[str, tuple[MethodName, ...]]] = {
+    "latency": ("--latency", _TF_NAS),
+    "space": ("--space", _TF_NAS),
+    "operators": ("--operators", _TF_NAS),
+    "decoder": ("--decoder", _TF_NAS),
+    "up": ("--up", _TF_NAS),
+    "learns_depth": ("--learn-depth", _TF_NAS),
+    "search_recipe": ("--search-recipe", _TF_NAS),
+    "search_epochs": ("--search-epochs", _TF_NAS),
+    "networks": ("--networks", _TF_NAS),
+    "minutes": ("--minutes", _TF_NAS),
+    "search_minutes": ("--search-minutes", _RACE),
+    "workers": ("--workers", _RACE),
+    "ray": ("--ray", _RACE),
+    "total_minutes": ("--total-minutes", _SHAPES),
+    "prefer": ("--prefer", _SHAPES),
+    "precision": ("--precision", _SHAPES),
+}
+
+
+def require_method(options: Mapping[str, Any]) -> None:
+    """Refuse an unknown method, and an option of another method.
+
+    Args:
+        options: Arguments of a fit; those that are None were not given.
+
+    Raises:
+        InputError: The method does not exist, an option belongs to another one, or a number of
+            minutes or workers is impossible.
+    """
+    method = options["method"]
+    if method not in METHODS:
+        raise InputError(f"there is no method {method!r}", nearest(str(method), METHODS))
+    for name, (option, methods) in _METHODS_OF.items():
+        if options.get(name) is None or method in methods:
+            continue
+        theirs = " or ".join(methods)
+        raise InputError(
+            f"{option} is an option of the method {theirs}, but this fit uses {method}",
+            f"leave {option} out, or give --method {methods[0]}",
+        )
+    for name in ("search_minutes", "total_minutes"):
+        value = options.get(name)
+        if value is not None and not 0 < value < math.inf:
+            option = _METHODS_OF[name][0]
+            raise InputError(f"{option} must be greater than 0 (got {value:g})", "give minutes")
+    runtime = getattr(options.get("runtime"), "name", options.get("runtime"))
+    if options.get("precision") == "int8" and runtime not in (None, "onnxruntime"):
+        fault = f"a package in int8 runs in onnxruntime, not in {runtime}"
+        raise InputError(fault, "leave --precision or --runtime out")
+    workers = options.get("workers")
+    if workers is not None and workers < 1:
+        raise InputError(f"--workers must be at least 1 (got {workers})", "give a number of cores")
+
+
+def parse_targets(text: str | float) -> tuple[float, ...]:
+    """Return the latency budgets of ``--target-ms``, in milliseconds and in order.
+
+    Args:
+        text: A number, or several with commas between them, such as ``1,2,4``.
+
+    Raises:
+        InputError: One of them is no latency, or occurs twice.
+    """
+    try:
+        targets = tuple(float(part) for part in str(text).split(","))
+    except ValueError as error:
+        raise InputError(
+            f"--target-ms {text!r} is not a list of milliseconds", "give 8, or 1,2,4,8"
+        ) from error
+    for target_ms in targets:
+        Budget.require_positive(target_ms)
+    if len(set(targets)) < len(targets):
+        raise InputError(f"--target-ms {text} names a budget twice", "give each budget once")
+    return targets
+
+
+def effort_of(networks: int | None, minutes: float | None) -> Effort:
+    """Return how much is timed for a latency table.
+
+    Raises:
+        InputError: That is too little, or no number.
+    """
+    return Effort(
+        NETWORKS if networks is None else networks, MINUTES if minutes is None else minutes
+    )

@@ -1,0 +1,93 @@
+"""What the report of a fit shows of its race: every rung, who left, scores and ties."""
+
+from collections.abc import Sequence
+
+from tapetum.report import content
+from tapetum.scores import show_number
+from tapetum.search import Candidate, RaceResult
+
+__all__ = ["race_curves", "race_tables"]
+
+CELLS = ("candidate", "ms", "rung", "training steps", "accuracy, %", "PSNR, dB", "behind", "")
+KINDS = {
+    "rule": "scaling rule",
+    "plain-dc-net": "plain DC-Net",
+    "plain-mbconv": "plain MBConv network",
+    "smallest": "smallest network",
+}
+MOST_LINES = 8  # of a plot
+
+
+def title_of(name: str) -> str:
+    """Return the name of a candidate for people."""
+    return KINDS.get(name, name.replace("-", " "))
+
+
+def race_tables(result: RaceResult, candidates: Sequence[Candidate]) -> tuple[content.Table, ...]:
+    """Return each candidate with its last rung, the best first; none where nobody raced."""
+    if not result.rungs:
+        return ()
+    latencies = {one.name: one.timing.median_ms for one in candidates}
+    rows = [_cells(result, name, latencies[name]) for name in result.order]
+    rung = result.rungs[-1]
+    note = (
+        f"Equal training minutes in each rung, {rung.seconds / 60:.2g} in the last; the best third "
+        f"goes on and starts afresh. Judged by {rung.num_images:,} images that did not train. "
+        "'behind' is the distance from the best of the rung, in doublings of the latency, with "
+        "its standard error. Scores of different rungs do not compare."
+    )
+    return (content.Table("Race", CELLS, tuple(rows), " ".join((note, *result.notes)), (0,)),)
+
+
+def _cells(result: RaceResult, name: str, latency_ms: float) -> tuple[str, ...]:
+    """Return the row of a candidate, with its scores in the last rung that it reached."""
+    number, entry = [
+        (number, entry)
+        for number, rung in enumerate(result.rungs, start=1)
+        for entry in rung.entries
+        if entry.name == name
+    ][-1]
+    ended = "winner" if entry.name == result.winner else ""
+    if entry.name in result.ties:
+        ended = "tied with the winner"
+    elif entry.fault:
+        ended = "failed"
+    behind = "-"
+    if entry.behind is not None and entry.behind_error is not None:
+        behind = f"{entry.behind:.2f} ± {entry.behind_error:.2f}"
+    return (
+        title_of(entry.name),
+        f"{latency_ms:.3g}",
+        f"{number} of {len(result.rungs)}",
+        f"{entry.steps:,}",
+        _with_error(entry.macro_accuracy, entry.macro_accuracy_error, 1, scale=100),
+        _with_error(entry.psnr_db, entry.psnr_error_db, 2),
+        behind,
+        ended,
+    )
+
+
+def _with_error(value: float | None, error: float | None, digits: int, *, scale: int = 1) -> str:
+    """Return a score with its standard error."""
+    text = show_number(value, digits, scale=scale)
+    return text if value is None or error is None else f"{text} ± {scale * error:.{digits}f}"
+
+
+def race_curves(result: RaceResult) -> tuple[content.Curve, ...]:
+    """Return the utility of each candidate rung by rung, relative to the best of the rung."""
+    if not result.rungs:
+        return ()
+    rungs = tuple(float(number) for number in range(1, len(result.rungs) + 1))
+    shown = result.order[:MOST_LINES]
+    series = []
+    for name in shown:
+        found = [
+            next((entry.behind for entry in rung.entries if entry.name == name), None)
+            for rung in result.rungs
+        ]
+        lines = tuple(None if value is None else -value for value in found)
+        series.append(content.Series(title_of(name), lines))
+    more = len(result.order) - len(shown)
+    note = f"The best {len(shown)}; {more} more left in the first rung." if more else ""
+    title, label = "Race, rung by rung", "behind the best, doublings of the latency"
+    return (content.Curve(title, "rung", label, rungs, tuple(series), note),)

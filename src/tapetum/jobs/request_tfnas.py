@@ -1,0 +1,121 @@
+"""What a fit by the published search is requested to do: a space, a table and a search recipe."""
+
+from pathlib import Path
+from typing import Literal
+
+from tapetum.arch import Space, spaces
+from tapetum.data import Dataset, DatasetInfo
+from tapetum.errors import InputError
+from tapetum.jobs.methods import FitOptions, effort_of
+from tapetum.jobs.suit import suit_search
+from tapetum.latency import Budget, LatencyTable
+from tapetum.records import Record
+from tapetum.search import SearchRecipe, choose_search_recipe
+from tapetum.training import Recipe
+
+__all__ = ["TfNasSettings", "choose_settings", "choose_table"]
+
+
+class TfNasSettings(Record):
+    """How the published search chooses a network.
+
+    Attributes:
+        space: Search space.
+        search_recipe: How to search.
+    """
+
+    method: Literal["tf-nas"] = "tf-nas"
+    space: Space
+    search_recipe: SearchRecipe
+
+
+def choose_settings(
+    options: FitOptions, table: LatencyTable | None, dataset: Dataset, training: Recipe
+) -> TfNasSettings:
+    """Return the space and the search recipe, for the noise and the changes of the training.
+
+    Raises:
+        InputError: The space does not exist, or the table does not fit it or the dataset.
+    """
+    space = _choose_space(options, table, dataset.info)
+    changes = {"epochs": options.search_epochs, "seed": options.seed}
+    if options.noise is None:
+        changes["noise"] = training.noise.model_dump()
+    name = str(options.search_recipe or "swift")
+    recipe = choose_search_recipe(name, noise=options.noise, changes=changes)
+    recipe = recipe.model_copy(update={"augmentation": training.augmentation})
+    given = {"augmentation": options.augmentation, "batch_size": None, "quiet": True}
+    return TfNasSettings(space=space, search_recipe=suit_search(recipe, dataset, **given))
+
+
+def choose_table(options: FitOptions) -> LatencyTable | None:
+    """Return the given latency table; None where this machine is to be measured."""
+    if options.latency is None:
+        effort_of(options.networks, options.minutes)  # refuses what would be in vain
+        return None
+    given = options.latency
+    table = given if isinstance(given, LatencyTable) else LatencyTable.read(Path(given))
+    Budget.of(table, options.target_ms)
+    conditions = table.conditions
+    measured = {
+        "--size": (options.size_px, conditions.height_px),
+        "--threads": (options.threads, conditions.threads),
+        "--batch": (options.batch, conditions.batch),
+        "--runtime": (getattr(options.runtime, "name", options.runtime), conditions.runtime),
+    }
+    wrong = [
+        f"{option} is {value}, but the latency table was measured with {theirs}"
+        for option, (value, theirs) in measured.items()
+        if value not in (None, theirs)
+    ]
+    if wrong:
+        raise InputError(
+            "; ".join(wrong),
+            "leave the option out, or measure another table with 'tapetum latency measure'",
+        )
+    return table
+
+
+def _choose_space(options: FitOptions, table: LatencyTable | None, info: DatasetInfo) -> Space:
+    """Return the search space for a dataset: as requested, else that of the table."""
+    if table is not None:
+        _require_form(table, info)
+    given = (options.space, options.operators, options.decoder, options.up, options.learns_depth)
+    if table is not None and all(value is None for value in given):
+        return table.space
+    space = options.space or "dc-nas"
+    if not isinstance(space, Space):
+        frame = spaces.Frame(
+            operators=4 if options.operators is None else options.operators,
+            image_px=info.size_px,
+            image_channels=info.channels,
+            num_classes=max(2, len(info.class_names)),
+            learns_depth=bool(options.learns_depth),
+            decoder=options.decoder or "conv",
+            up=options.up or "transposed_conv",
+        )
+        space = spaces.open_space(str(space), frame)
+    if table is not None and table.space != space:
+        raise InputError(
+            f"the latency table was not measured for the space that was requested, {space.name}",
+            "leave out --space and its options to search the space of the table, or measure "
+            "another table with 'tapetum latency measure'",
+        )
+    return space
+
+
+def _require_form(table: LatencyTable, info: DatasetInfo) -> None:
+    """Refuse a table for images or classes that the dataset does not have."""
+    conditions, classifier = table.conditions, table.space.classifier
+    ours = {"channels": info.channels, "px": info.size_px, "classes": len(info.class_names)}
+    theirs = {"channels": conditions.channels, "px": conditions.height_px}
+    theirs["classes"] = ours["classes"] if classifier is None else classifier.num_classes
+    wrong = [
+        f"{theirs[name]} {name}, not {ours[name]}" for name in ours if ours[name] != theirs[name]
+    ]
+    if wrong:
+        raise InputError(
+            f"the latency table does not fit the dataset: it is for {'; '.join(wrong)}",
+            f"measure another: tapetum latency measure --size {ours['px']} --channels "
+            f"{ours['channels']} --classes {ours['classes']}",
+        )

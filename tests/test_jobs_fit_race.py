@@ -1,0 +1,267 @@
+"""A fit of fast networks from end to end, on a device whose latencies are known."""
+
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from scripted_runtime import PREPARE_MS
+from shape_runtime import ShapeRuntime, formula_ms, race_in_this_process
+from tapetum.data import open_dataset
+from tapetum.errors import InputError
+from tapetum.jobs import FitResult, fit, fit_front
+from tapetum.jobs.fit_race import split_for_race
+from tapetum.jobs.match import BELOW
+from tapetum.latency import Budget
+from tapetum.runtime import open_package
+from tapetum.search import RACES
+from test_cli import photos
+from test_jobs_fit import refuse_to_write
+from tiny_race import Dots
+
+__all__ = ["photos"]  # the fixture
+
+TARGET_MS = 0.1
+
+
+@pytest.fixture(autouse=True)
+def _race_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    race_in_this_process(monkeypatch)
+
+
+def fit_on(device: ShapeRuntime, data: Path, out: Path, **options: object) -> FitResult:
+    """A fit of one epoch on some small images, with a race of some steps."""
+    settings = {"target_ms": TARGET_MS, "search_minutes": 1.0, "batch_size": 4, "epochs": 1}
+    settings |= {"precision": "fp32", "size_px": device.size_px}
+    return fit(data, out, runtime=device, **(settings | options))
+
+
+def is_kept(result: FitResult) -> bool:
+    """Whether the package takes what was requested, by the formula of the device."""
+    architecture = open_package(result.package).manifest.architecture
+    ms = formula_ms(architecture, result.request.data.size_px)
+    return 1 - BELOW <= ms / result.request.target_ms <= 1 + Budget.TOLERANCE
+
+
+def test_the_winner_of_a_race_is_delivered(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every file is there, the budget is kept by the formula, and the report shows the race."""
+    result = fit_on(ShapeRuntime(monkeypatch), photos, tmp_path / "fit")
+    raced = RACES.open(tmp_path / "fit" / "race").result()
+    assert len(raced.order) == 4
+    assert is_kept(result)
+    assert result.delivery.keeps_target
+    names = {path.name for path in result.path.iterdir()}
+    assert names >= {"plan.json", "timings.json", "candidates.json", "race", "matched.json"}
+    candidates = json.loads((result.path / "candidates.json").read_text())["candidates"]
+    shape = next(one["shape"] for one in candidates if one["name"] == raced.winner)
+    matched = json.loads((result.path / "matched.json").read_text())
+    assert matched["attempts"][matched["chosen"]]["shape"] == shape
+    report = result.report.read_text()
+    for words in ("Race", "scaling rule", "plain DC-Net", "Race, rung by rung"):
+        assert words in report
+
+
+def test_without_a_race_the_scaling_rule_decides(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One network is proposed, that of the rule, and trained at once."""
+    result = fit_on(
+        ShapeRuntime(monkeypatch), photos, tmp_path / "fit", method="none", search_minutes=None
+    )
+    assert not (result.path / "race").exists()
+    candidates = json.loads((result.path / "candidates.json").read_text())["candidates"]
+    assert [one["name"] for one in candidates] == ["rule"]
+    assert is_kept(result)
+
+
+@pytest.mark.parametrize("includes", ["preparation", "call"])
+def test_a_budget_includes_what_was_requested(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, includes: str
+) -> None:
+    """Every candidate is timed with it: the package keeps it by the formula of the device."""
+    passes = {"preparation": 1, "call": 1 + 40 * 36 / 32**2}[includes]
+    target_ms = PREPARE_MS + passes * TARGET_MS
+    options = {"budget_includes": includes, "target_ms": target_ms}
+    result = fit_on(
+        ShapeRuntime(monkeypatch),
+        photos,
+        tmp_path / "fit",
+        method="none",
+        search_minutes=None,
+        **options,
+    )
+    assert result.delivery.keeps_target
+    pass_ms = formula_ms(open_package(result.package).manifest.architecture, 32)
+    assert 1 - BELOW <= (PREPARE_MS + passes * pass_ms) / target_ms <= 1 + Budget.TOLERANCE
+
+
+def test_a_denoiser_is_fitted_where_there_are_no_labels(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A flat folder gives a network without a branch."""
+    draw(tmp_path / "flat", {"": 12})
+    result = fit_on(ShapeRuntime(monkeypatch), tmp_path / "flat", tmp_path / "fit")
+    manifest = open_package(result.package).manifest
+    assert manifest.denoises
+    assert not manifest.classifies
+    assert result.scores.mean.accuracy is None
+    assert result.scores.mean.psnr_db is not None
+
+
+def test_three_classes_with_five_images_in_all_are_enough(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The smallest folder is fitted, with what can be said of it."""
+    draw(tmp_path / "tiny", {"a": 2, "b": 2, "c": 1})
+    result = fit_on(ShapeRuntime(monkeypatch), tmp_path / "tiny", tmp_path / "fit", batch_size=None)
+    assert is_kept(result)
+    assert open_package(result.package).manifest.class_names == ("a", "b", "c")
+
+
+def draw(root: Path, counts: dict[str, int]) -> None:
+    """Writes grey images of random brightness into a folder for each class."""
+    generator = np.random.default_rng(0)
+    for name, count in counts.items():
+        (root / name).mkdir(parents=True, exist_ok=True)
+        for index in range(count):
+            pixels = generator.integers(0, 256, (36, 36)).astype(np.uint8)
+            Image.fromarray(pixels).save(root / name / f"{index}.png")
+
+
+def test_a_budget_that_only_the_smallest_shape_keeps_is_kept(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There is no race then, and the reason is said."""
+    device = ShapeRuntime(monkeypatch)
+    smallest_ms = refused_ms(device, photos, tmp_path / "refused")
+    result = fit_on(device, photos, tmp_path / "fit", target_ms=1.005 * smallest_ms)
+    assert is_kept(result)
+    assert result.delivery.keeps_target
+
+
+def refused_ms(device: ShapeRuntime, data: Path, out: Path) -> float:
+    """The latency of the smallest network, from the refusal of a budget below it."""
+    with pytest.raises(InputError, match="the smallest one takes") as refused:
+        fit_on(device, data, out, target_ms=0.0201)
+    found = re.search(r"takes ([0-9.]+) ms", refused.value.problem)
+    assert found is not None
+    return float(found[1])
+
+
+def test_a_budget_out_of_reach_names_what_would_keep_it(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before there is a folder: smaller images, threads, int8 or another runtime."""
+    with pytest.raises(InputError, match=r"no network meets 0\.0201 ms") as refused:
+        fit_on(ShapeRuntime(monkeypatch), photos, tmp_path / "fit", target_ms=0.0201)
+    assert "--size" in refused.value.remedy
+    assert "--runtime" in refused.value.remedy
+    assert not (tmp_path / "fit").exists()
+
+
+def test_a_time_that_is_too_short_is_refused_with_the_least(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In minutes; a little more than that is enough."""
+    device = ShapeRuntime(monkeypatch)
+    with pytest.raises(InputError, match="is too short") as refused:
+        fit_on(device, photos, tmp_path / "fit", total_minutes=0.001)
+    found = re.search(r"give ([0-9.]+) minutes", refused.value.remedy)
+    assert found is not None
+    assert not (tmp_path / "fit").exists()
+
+
+def test_several_budgets_share_what_was_timed(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One folder for each, one file of timings, and one report over latency."""
+    device = ShapeRuntime(monkeypatch)
+    options = {"method": "none", "batch_size": 4, "epochs": 1, "size_px": 32, "precision": "fp32"}
+    front = fit_front(photos, tmp_path / "front", target_ms=[0.2, 0.1], runtime=device, **options)
+    assert [one.request.target_ms for one in front.fits] == [0.1, 0.2]
+    assert all(map(is_kept, front.fits))
+    assert (tmp_path / "front" / "timings.json").exists()
+    assert not (tmp_path / "front" / "0.1ms" / "timings.json").exists()
+    report = front.report.read_text()
+    assert "Accuracy over latency" in report
+    assert "0.2ms/model.tapetum" in report
+    again = fit_front(
+        photos, tmp_path / "front", target_ms=[0.2, 0.1], runtime=device, resume=True, **options
+    )
+    assert again == front
+
+
+def test_controls_are_trained_alike_and_a_better_plain_network_is_delivered(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The package holds the plain DC-Net where it is better by more than the noise."""
+    monkeypatch.setattr("tapetum.jobs.compare.gain", lambda *_: (2.0, 1.0))
+    result = fit_on(
+        ShapeRuntime(monkeypatch),
+        photos,
+        tmp_path / "fit",
+        method="none",
+        search_minutes=None,
+        controls=True,
+    )
+    titles = [control.title for control in result.controls.controls]
+    assert titles == ["plain DC-Net of the same latency", "MobileNetV3-small and UNet-S"]
+    assert result.delivery.run == "control_dc-net"
+    assert open_package(result.package).manifest.architecture.name == "plain-dc-net"
+    assert "so it is delivered" in result.delivery.remarks[0]
+    assert "MobileNetV3-small and UNet-S is better" in result.delivery.remarks[1]
+    report = result.report.read_text()
+    for words in ("Comparison", "MobileNetV3-small and UNet-S", "Accuracy over latency"):
+        assert words in report
+
+
+@pytest.mark.slow
+def test_a_fit_by_race_that_was_killed_after_any_step_goes_on(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stopped before each file that marks the end of a step, it ends with the same network."""
+    device = ShapeRuntime(monkeypatch)
+    whole = fit_on(device, photos, tmp_path / "whole")
+    stops = (
+        *("timings.json", "plan.json", "candidates.json", "race/rung-1/00.json"),
+        *("race/result.json", "matched.json", "match.json", "network/report.html"),
+        *("model.tapetum", "timing.json", "report.html", "result.json"),
+    )
+    for name in stops:
+        with monkeypatch.context() as patch:
+            refuse_to_write(patch, tmp_path / "killed" / name)
+            with pytest.raises(KeyboardInterrupt):
+                fit_on(device, photos, tmp_path / "killed", resume=True)
+    resumed = fit_on(device, photos, tmp_path / "killed", resume=True)
+    assert resumed.selection.architecture == whole.selection.architecture
+    assert resumed.delivery.scores == whole.delivery.scores
+
+
+def test_the_images_that_judge_a_race_do_not_train_in_it(photos: Path) -> None:
+    """And the two parts are all training images; where these are few, the validation judges."""
+    dataset = open_dataset(str(photos), seed=0)
+    for count in (3, 19, 20, 40):
+        few = replace(dataset, train=Dots(count))
+        train, held_out = split_for_race(few)
+        if count < 20:
+            assert (train, held_out) == (few.train, few.validation)
+            continue
+        assert len(held_out) == count // 5
+        assert sorted([*train.indices, *held_out.indices]) == list(range(count))
+
+
+def test_an_option_of_another_method_is_refused(tmp_path: Path) -> None:
+    """In a sentence that names the method it belongs to."""
+    with pytest.raises(InputError, match="--latency is an option of the method tf-nas") as refused:
+        fit(tmp_path, tmp_path / "fit", target_ms=1, latency="table.json")
+    assert "give --method tf-nas" in refused.value.remedy
+    with pytest.raises(InputError, match="--prefer is an option of the method race or none"):
+        fit(tmp_path, tmp_path / "fit", target_ms=1, method="tf-nas", prefer="label")
+    with pytest.raises(InputError, match="no method 'magic'"):
+        fit(tmp_path, tmp_path / "fit", target_ms=1, method="magic")  # type: ignore[arg-type]
