@@ -8,7 +8,7 @@ import typer
 from tapetum.cli import options
 from tapetum.cli.benchmark import EXIT_TARGET_MISSED
 from tapetum.cli.common import answer, run_job, say, table
-from tapetum.cli.options import BUDGET, DATA, SEARCH, TRAINING, option
+from tapetum.cli.options import BUDGET, DATA, OUTPUT, SEARCH, TRAINING, option
 
 if TYPE_CHECKING:  # torch loads with it, and --help must stay quick
     from tapetum.jobs import FitResult, Front
@@ -118,6 +118,13 @@ def fit(
     out: Path = options.OUT,
     resume: bool = options.RESUME,
     overwrite: bool = options.OVERWRITE,
+    beside: list[Path] | None = option(
+        None,
+        OUTPUT,
+        "Finished fit of the same images to show in the report, such as one by tf-nas; repeatable.",
+        metavar="FIT",
+        shown="none",
+    ),
     json: bool = options.JSON,
     train_count: int | None = options.TRAIN_COUNT,
     test_count: int | None = options.TEST_COUNT,

@@ -1,6 +1,6 @@
 """The report of a fit: the budget, the package, and the reasons to believe both."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from tapetum.data import Dataset
 from tapetum.jobs.compare import control_means, scores_of
@@ -25,13 +25,16 @@ from tapetum.training import RUNS, load_network, network_predict
 __all__ = ["write_fit_report"]
 
 
-def write_fit_report(fit: FitResult, dataset: Dataset, sections: Sections) -> None:
+def write_fit_report(
+    fit: FitResult, dataset: Dataset, sections: Sections, beside: Sequence[FitResult] = ()
+) -> None:
     """Write ``report.html``.
 
     Args:
         fit: The fit; everything but its report and ``result.json`` is in its folder.
         dataset: The dataset that it was made for.
         sections: What the method says of its choice.
+        beside: Earlier fits of the same images, to compare with.
     """
     run = RUNS.open(fit.path / fit.delivery.run)
     result, architecture = run.result(), fit.delivery.architecture
@@ -48,7 +51,7 @@ def write_fit_report(fit: FitResult, dataset: Dataset, sections: Sections) -> No
         ),
         diagrams=(network_diagram(architecture, fit.request.conditions.height_px),),
         curves=(
-            *front_curves([fit]),
+            *front_curves([fit], beside),
             *sections.curves,
             *level_curves(fit.delivery.scores),
             learning_curve(run),

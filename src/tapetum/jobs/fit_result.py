@@ -1,9 +1,11 @@
 """What a fit leaves in its folder, opened."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 from tapetum.arch import Architecture
+from tapetum.errors import InputError
 from tapetum.jobs.device import SCOPES, BudgetIncludes
 from tapetum.jobs.match import BELOW
 from tapetum.jobs.request import FitRequest
@@ -24,6 +26,7 @@ __all__ = [
     "Delivery",
     "FitResult",
     "FittedNetwork",
+    "open_beside",
 ]
 
 SELECTION, CONTROLS = "match.json", "controls.json"
@@ -202,3 +205,24 @@ class FitResult(NamedTuple):
     def scores(self) -> Scores:
         """Scores of the package."""
         return self.delivery.scores
+
+
+def open_beside(paths: Sequence[str | Path] | None, request: FitRequest) -> tuple[FitResult, ...]:
+    """Open earlier fits that a report compares with.
+
+    Args:
+        paths: Their folders; None for none.
+        request: The request of the fit that they are compared with.
+
+    Raises:
+        RunError: One of them is no fit, or is not finished.
+        InputError: One of them was made for other images.
+    """
+    fits = tuple(FitResult.open(Path(path)) for path in paths or ())
+    for fit in fits:
+        if fit.request.data != request.data:
+            raise InputError(
+                f"the fit in {fit.path} was made for other images, or another split of them",
+                "give fits of the same folder, size and seed with --beside",
+            )
+    return fits

@@ -28,6 +28,7 @@ class FitWork:
         progress: Called after each step.
         shared: Folder of what several fits share, such as the training of a control; None where
             this is the only one.
+        beside: Earlier fits of the same images, which the report compares with.
     """
 
     folder: Folder[FitRequest, Delivery]
@@ -35,6 +36,7 @@ class FitWork:
     device: Device | None
     progress: ProgressCallback
     shared: Path | None = None
+    beside: tuple[FitResult, ...] = ()
 
     @property
     def path(self) -> Path:

@@ -18,7 +18,7 @@ Each step keeps its result and is not repeated: a fit that is killed at any mome
 
 import inspect
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -44,6 +44,7 @@ from tapetum.jobs.fit_result import (
     Delivery,
     FitResult,
     FittedNetwork,
+    open_beside,
 )
 from tapetum.jobs.fit_tfnas import TfNas, look_at_space
 from tapetum.jobs.fit_work import FitWork, Method
@@ -99,6 +100,7 @@ def fit(
     noise: str | None = None,
     protocol: Protocol | None = None,
     controls: bool | None = None,
+    beside: Sequence[str | Path] = (),
     seed: int = 0,
     augmentation: Mapping[str, Any] | None = None,
     latency: str | Path | LatencyTable | None = None,
@@ -151,6 +153,8 @@ def fit(
         noise: Noise, such as ``gaussian:0-0.5``; by default the recipe's.
         protocol: ``benchmark`` (unclipped) or ``camera`` (clipped to 8 bits).
         controls: Whether to train other networks for comparison; by default for ``tf-nas``.
+        beside: Folders of finished fits of the same images, which the report compares with, such as
+            those of the published search.
         seed: Random seed of search, training, noise and split.
         augmentation: Random changes of the training images, as in :func:`tapetum.train`.
         latency: Latency table of the device, or its path; by default this machine is measured.
@@ -204,7 +208,7 @@ def fit_opened(
     """
     request, device = opened.request, opened.device
     finished = (path / "result.json").exists() and not options.overwrite
-    looked = None
+    looked, beside = None, open_beside(options.beside, request)
     if device is not None and not finished:  # before there is a folder
         device.require_quiet()
         if isinstance(request.method, TfNasSettings):
@@ -217,7 +221,7 @@ def fit_opened(
     with FIT.work(path, request, **again) as folder:
         if not folder.is_finished:
             folder.sweep()
-            work = FitWork(folder, opened.dataset, device, options.progress, shared)
+            work = FitWork(folder, opened.dataset, device, options.progress, shared, beside)
             _Steps(work, _method(work, opened, options, looked)).finish()
     return FitResult.open(path)
 
@@ -252,7 +256,7 @@ class _Steps:
         delivery = self.deliver(chosen, controls)
         progress(0, 1, "writing the report")
         fit = FitResult(self.work.path, self.work.request, chosen, controls, delivery)
-        write_fit_report(fit, self.work.dataset, self.method.sections(fit))
+        write_fit_report(fit, self.work.dataset, self.method.sections(fit), self.work.beside)
         progress(1, 1, "writing the report")
         folder.finish(delivery)
 

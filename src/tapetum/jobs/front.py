@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from tapetum.errors import InputError
-from tapetum.jobs.fit_result import FitResult
+from tapetum.jobs.fit_result import FitResult, open_beside
 from tapetum.jobs.fitting import fit_opened, fit_options
 from tapetum.jobs.front_report import front_cells, write_front_report
 from tapetum.jobs.request import FitRequest, open_request
@@ -58,10 +58,12 @@ class Front(NamedTuple):
     Attributes:
         path: The folder.
         fits: The fit of each budget, the smallest budget first.
+        beside: Earlier fits of the same images, to compare with.
     """
 
     path: Path
     fits: tuple[FitResult, ...]
+    beside: tuple[FitResult, ...] = ()
 
     @property
     def report(self) -> Path:
@@ -70,7 +72,7 @@ class Front(NamedTuple):
 
     def cells(self) -> list[tuple[str, ...]]:
         """Return a row of texts for each network: name, budget, latency and scores."""
-        return front_cells(self.fits)
+        return front_cells(self.fits, self.beside)
 
 
 def fit_front(
@@ -99,6 +101,7 @@ def fit_front(
     if given.total_minutes is not None:
         given.total_minutes /= len(targets)
     path, opened = as_path(out, "the folder of a fit"), open_request(given)
+    beside = open_beside(given.beside, opened.request)
     if given.resume:
         FRONT.note_start(path)
     request = FrontRequest(targets_ms=targets, fit=opened.request)
@@ -111,8 +114,8 @@ def fit_front(
             changed = opened.request.model_copy(update={"target_ms": target})
             one = replace(opened, request=changed)
             fits.append(fit_opened(one, path / f"{target:g}ms", given, shared=path))
-        front = Front(path, tuple(fits))
+        front = Front(path, tuple(fits), beside)
         if not folder.is_finished:
-            write_front_report(front.report, front.fits)
+            write_front_report(front.report, front.fits, beside)
             folder.finish(FrontResult(fits=tuple(fit.path.name for fit in fits)))
     return front

@@ -27,36 +27,46 @@ class _Point(NamedTuple):
     mean: ScoreRow
 
 
-def _points(fits: Sequence[FitResult]) -> list[_Point]:
-    """Return the delivered networks and their controls, fit by fit."""
+def _points(fits: Sequence[FitResult], beside: Sequence[FitResult] = ()) -> list[_Point]:
+    """Return the delivered networks and their controls, fit by fit, and those of earlier fits."""
     points = []
     for fit in fits:
-        delivery, target_ms = fit.delivery, fit.request.target_ms
-        timing = delivery.timing
-        latency_ms = delivery.predicted_ms if timing is None else timing.median_ms
-        points.append(_Point(DELIVERED, target_ms, latency_ms, delivery.scores.mean))
-        if delivery.run != NETWORK:
-            chosen_ms = fit.selection.latency_ms
-            mean = scores_of(fit.path / NETWORK).mean
-            points.append(_Point("chosen, not delivered", target_ms, chosen_ms, mean))
+        points.append(_delivered(DELIVERED, fit))
+        if fit.delivery.run != NETWORK:
+            chosen_ms, mean = fit.selection.latency_ms, scores_of(fit.path / NETWORK).mean
+            points.append(_Point("chosen, not delivered", fit.request.target_ms, chosen_ms, mean))
         for control in fit.controls.controls:
-            if delivery.run not in control.networks:
-                mean = control_means(fit.path, control)
-                points.append(_Point(control.title, target_ms, control.latency_ms, mean))
+            if fit.delivery.run not in control.networks:
+                where = (fit.request.target_ms, control.latency_ms)
+                points.append(_Point(control.title, *where, control_means(fit.path, control)))
+    for fit in beside:
+        is_published = fit.request.method.method == "tf-nas"
+        points.append(_delivered("published search" if is_published else fit.path.name, fit))
     return points
 
 
-def front_cells(fits: Sequence[FitResult]) -> list[tuple[str, ...]]:
+def _delivered(title: str, fit: FitResult) -> _Point:
+    """Return the delivered network of a fit."""
+    delivery, timing = fit.delivery, fit.delivery.timing
+    latency_ms = delivery.predicted_ms if timing is None else timing.median_ms
+    return _Point(title, fit.request.target_ms, latency_ms, delivery.scores.mean)
+
+
+def front_cells(
+    fits: Sequence[FitResult], beside: Sequence[FitResult] = ()
+) -> list[tuple[str, ...]]:
     """Return a row of texts for each network, under :data:`CELLS`."""
     return [
         (point.title, f"{point.target_ms:g}", f"{point.latency_ms:.3g}", *mean_cells(point.mean))
-        for point in _points(fits)
+        for point in _points(fits, beside)
     ]
 
 
-def front_curves(fits: Sequence[FitResult]) -> tuple[content.Curve, ...]:
+def front_curves(
+    fits: Sequence[FitResult], beside: Sequence[FitResult] = ()
+) -> tuple[content.Curve, ...]:
     """Return plots of accuracy and of PSNR over latency; none where there is one point."""
-    points = sorted(_points(fits), key=lambda point: point.latency_ms)
+    points = sorted(_points(fits, beside), key=lambda point: point.latency_ms)
     if len(points) < 2:
         return ()
     curves = []
@@ -82,14 +92,17 @@ def _line(points: Sequence[_Point], title: str, field: str, scale: int) -> list[
     return [None if value is None else scale * value for value in values]
 
 
-def write_front_report(path: Path, fits: Sequence[FitResult]) -> None:
+def write_front_report(
+    path: Path, fits: Sequence[FitResult], beside: Sequence[FitResult] = ()
+) -> None:
     """Write the report on fits of several budgets.
 
     Args:
         path: The file.
         fits: The finished fits, the smallest budget first.
+        beside: Earlier fits of the same images, to compare with.
     """
-    first, cells = fits[0], front_cells(fits)
+    first, cells = fits[0], front_cells(fits, beside)
     delivered = tuple(index for index, row in enumerate(cells) if row[0] == DELIVERED)
     dataset = Path(first.request.data.source).name
     budgets = f"{first.request.target_ms:g} to {fits[-1].request.target_ms:g} ms"
@@ -105,7 +118,7 @@ def write_front_report(path: Path, fits: Sequence[FitResult]) -> None:
         lead="One package for each latency budget. Each has a report of its own in its folder.",
         tables=(networks, _packages(fits)),
         diagrams=tuple(_diagram(fit) for fit in fits),
-        curves=front_curves(fits),
+        curves=front_curves(fits, beside),
     )
     write_report(path, report)
 
