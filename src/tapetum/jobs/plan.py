@@ -106,7 +106,7 @@ class Plan(Record):
             "feasible here: %s for %s, %s, from %d networks that were timed (%s)",
             *(self.range, scope, self.precision, self.range.num_timed, request.conditions),
         )
-        length = request.recipe.length if self.steps is None else f"{self.steps:,} steps"
+        length = request.recipe.duration if self.steps is None else f"{self.steps:,} steps"
         _log.warning("plan: %s (trainings of %s)", self.minutes, length)
         if not request.controls:
             more = shown(self.controls_minutes)
