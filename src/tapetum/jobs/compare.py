@@ -6,13 +6,10 @@ from pathlib import Path
 from tapetum.jobs.fit_result import NETWORK, Control, Controls
 from tapetum.jobs.request import FitRequest, ShapeSettings
 from tapetum.scores import ScoreRow, Scores, show_number
-from tapetum.search import Doubling, Prefer
+from tapetum.search import SEED_ACCURACY, SEED_DB, Doubling, Prefer
 from tapetum.training import RUNS
 
 __all__ = ["best_run", "control_means", "scores_of"]
-
-# How much trainings of one network with several seeds differ, one standard deviation.
-SEED_ACCURACY, SEED_DB = 0.0125, 0.05
 
 
 def scores_of(run: Path) -> Scores:

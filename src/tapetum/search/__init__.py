@@ -13,10 +13,12 @@ from tapetum.search.race import race
 from tapetum.search.race_records import RACES, RaceResult
 from tapetum.search.recipe import SearchRecipe, choose_search_recipe
 from tapetum.search.result import SearchResult
-from tapetum.search.utility import Doubling, Prefer
+from tapetum.search.utility import SEED_ACCURACY, SEED_DB, Doubling, Prefer
 
 __all__ = [
     "RACES",
+    "SEED_ACCURACY",
+    "SEED_DB",
     "Candidate",
     "Doubling",
     "FeasibleRange",
