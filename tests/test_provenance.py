@@ -279,3 +279,25 @@ def test_threads_never_exceed_the_cores(
     assert [record.message for record in caplog.records] == [
         "the package's latency holds for 8 threads, but only 2 cores can be used here"
     ]
+
+
+@pytest.mark.parametrize(
+    ("machine", "flags", "expected"),
+    [
+        ("x86_64", "fpu avx2 avx512f avx512_vnni", True),
+        ("x86_64", "fpu avx2 avx_vnni", True),
+        ("x86_64", "fpu avx2 avx512f", False),
+        ("aarch64", "", True),
+        ("riscv64", "", False),
+    ],
+)
+def test_int8_instructions_are_read_from_the_processor(
+    machine: str, flags: str, expected: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """AVX2 and AVX-512 alone overflow; what is not known counts as without."""
+    (tmp_path / "cpuinfo").write_text(f"model name : a chip\nflags : {flags}\n")
+    monkeypatch.setattr(provenance, "CPUINFO", tmp_path / "cpuinfo")
+    monkeypatch.setattr(provenance.platform, "machine", lambda: machine)
+    assert provenance.has_int8_instructions() is expected
+    monkeypatch.setattr(provenance, "CPUINFO", tmp_path / "missing")
+    assert provenance.has_int8_instructions() is (machine == "aarch64")
