@@ -1,0 +1,46 @@
+"""Laws of the time that a training is expected to take."""
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from tapetum.jobs import pace
+
+
+class _Training:
+    """A training whose steps take scripted seconds, one thread or several."""
+
+    compute = SimpleNamespace(device=torch.device("cpu"))
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *, together_s: float) -> None:
+        self.together_s, self.wall_s, self.cpu_s, self.threads = together_s, 0.0, 0.0, 2
+        monkeypatch.setattr(torch, "get_num_threads", lambda: self.threads)
+        monkeypatch.setattr(torch, "set_num_threads", lambda count: setattr(self, "threads", count))
+        clocks = SimpleNamespace(
+            perf_counter=lambda: self.wall_s,
+            process_time=lambda: self.cpu_s,
+            monotonic=lambda: self.wall_s,
+        )
+        monkeypatch.setattr(pace, "time", clocks)
+
+    def step(self) -> None:
+        self.wall_s += 3.0 if self.threads == 1 else self.together_s  # a neighbour takes two thirds
+        self.cpu_s += 1.0
+
+
+@pytest.mark.parametrize(("together_s", "expected_s"), [(0.6, 0.6), (100.0, 1.0)])
+def test_a_busy_neighbour_does_not_lengthen_the_plan(
+    together_s: float, expected_s: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A step takes the time of all threads, but at most the processor time of one."""
+    training = _Training(monkeypatch, together_s=together_s)
+    assert pace._step_seconds(training) == pytest.approx(expected_s)  # type: ignore[arg-type]
+    assert training.threads == 2
+
+
+def test_threads_that_are_held_up_are_tried_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One step of a hundred seconds is not repeated."""
+    training = _Training(monkeypatch, together_s=100.0)
+    pace._step_seconds(training)  # type: ignore[arg-type]
+    assert training.wall_s < 2 * 100.0
