@@ -414,6 +414,23 @@ def test_half_as_quick_as_dense_convolutions_is_half_of_the_peak(
     )
 
 
+def test_a_benchmark_on_a_shared_core_says_so(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Every second pass is interrupted: the others count, and the share is told and kept."""
+    monkeypatch.setattr("tapetum.latency.timing.FULL_SHARE", 0.95)
+    monkeypatch.setattr("tapetum.latency.timing.QUIET_SHARE", 0.9)
+    space = small_space()
+    architecture = space.architecture(space.random(np.random.default_rng(0)))
+    runtime = ScriptedRuntime(space, monkeypatch, waits_ms=[0.0, 5.0])
+    network = DeployedNetwork.of(architecture)
+    found = benchmark_network(network, runtime, CONDITIONS, seconds=0.2).timing
+    assert found.median_ms == pytest.approx(runtime.true_ms(architecture))
+    assert found.num_preempted > 0
+    assert found.shared.startswith("this core is shared: ")
+    assert "this core is shared: " in caplog.text
+
+
 def test_a_graph_of_boxes_gets_boxes(tmp_path: Path) -> None:
     """Two in each image, inside of it."""
     find_architecture("dc-net-reduced-integrated").write(tmp_path / "boxes.json")
