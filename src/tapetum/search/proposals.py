@@ -10,7 +10,7 @@ beat.
 """
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 
@@ -148,30 +148,17 @@ def propose(
     span, timed = feasible_range(timed, time, longest_ms=1.5 * target_ms, progress=progress)
     if span.fastest_ms > MOST * target_ms:
         raise _refusal(timed, span, target_ms)
-    notes, reachable_ms = [], target_ms
-    if span.is_whole and span.slowest_ms < AIM * target_ms:
-        reachable_ms = span.slowest_ms / AIM
-        notes.append(
-            f"the largest useful network takes {span.slowest_ms:.3g} ms, less than {target_ms:g} "
-            f"ms: the candidates are as large as that"
-        )
-    work = _Work(timed, time, reachable_ms, progress)
+    too_large = span.is_whole and span.slowest_ms < AIM * target_ms
+    work = _Work(timed, time, span.slowest_ms / AIM if too_large else target_ms, progress)
     work.start(count, np.random.default_rng(seed))
     work.time_quickly()
     candidates = work.finish(count)
-    if missing := [name for name in (RULE, PLAIN, PLAIN_MBCONV) if name not in _names(candidates)]:
-        notes.append(f"no network of this latency for: {', '.join(missing)}")
-    if shared := work.timed.shared:
-        notes.append(f"{shared}; passes that were interrupted do not count")
-    if len(candidates) < count:
-        notes.append(
-            f"{len(candidates)} different networks instead of {count} meet {target_ms:g} ms: "
-            f"widths are multiples of {timed.space.width_step} here"
-        )
-    if below := [one for one in candidates if one.timing.median_ms < LEAST * reachable_ms]:
-        notes.append(
-            f"{len(below)} of them are more than 10 % below {target_ms:g} ms, since the next "
-            f"larger network exceeds it"
+    notes = list(_notes(work, candidates, count, target_ms))
+    if too_large:
+        notes.insert(
+            0,
+            f"the largest useful network takes {span.slowest_ms:.3g} ms, less than {target_ms:g} "
+            f"ms: the candidates are as large as that",
         )
     return Proposal(
         target_ms=target_ms,
@@ -180,6 +167,28 @@ def propose(
         range=span,
         notes=tuple(notes),
     )
+
+
+def _notes(
+    work: "_Work", candidates: Sequence[Candidate], count: int, target_ms: float
+) -> Iterator[str]:
+    """Return what differs from the request, each in a sentence."""
+    wanted, names = (RULE, PLAIN, PLAIN_MBCONV)[:count], _names(candidates)
+    if missing := [name for name in wanted if name not in names]:
+        yield f"no network of this latency for: {', '.join(missing)}"
+    if work.timed.shared:
+        yield f"{work.timed.shared}; passes that were interrupted do not count"
+    if (found := len(candidates)) < count:
+        yield (
+            f"{found} different network{'s' * (found > 1)} instead of {count} meet {target_ms:g} "
+            f"ms: widths are multiples of {work.space.width_step} here"
+        )
+    least_ms = LEAST * work.target_ms
+    if below := sum(one.timing.median_ms < least_ms for one in candidates):
+        yield (
+            f"{below} of {found} networks take less than 90 % of {target_ms:g} ms, since the next "
+            f"larger one exceeds it"
+        )
 
 
 @dataclass(frozen=True)
