@@ -62,6 +62,9 @@ _EXTRAS = {"mlxtend": "demo", "scipy": "measure", **dict.fromkeys(_TRAIN.split()
 class Command(TyperCommand):
     """A command that prints an expected error as one sentence, or as JSON."""
 
+    def __init__(self, name: str | None, *, help: str | None = None, **settings: Any) -> None:  # noqa: A002
+        super().__init__(name, help=_on_one_line_each(help or ""), **settings)
+
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Remember an empty argument: a path would take it for the current folder."""
         ctx.meta[EMPTY] = any(not arg or (arg[:2] == "--" and arg[-1] == "=") for arg in args)
@@ -72,6 +75,14 @@ class Command(TyperCommand):
         with _errors_in_one_sentence(as_json=ctx.params["json"]):
             _refuse_impossible(ctx)
             return super().invoke(ctx)
+
+
+def _on_one_line_each(text: str) -> str:
+    """Return a help text with each paragraph on one line, which the terminal wraps."""
+    paragraphs = text.split("\n\n")
+    return "\n\n".join(
+        part if part.startswith(" ") else part.replace("\n", " ") for part in paragraphs
+    )
 
 
 def _refuse_impossible(ctx: Any) -> None:
