@@ -1,5 +1,6 @@
 """``tapetum fit``: find, train and export a network that keeps a latency budget."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -25,28 +26,74 @@ def _of_table(default: str, panel: str, text: str, *names: str) -> Any:
     return option(None, panel, text, *names, shown=f"as in TABLE, else {default}")
 
 
+TARGETS_MS = option(
+    ...,
+    BUDGET,
+    "Latency budget, in milliseconds. Several, such as 1,2,4,8, give a package each.",
+    metavar="MS[,MS...]",
+)
+PRECISION = option(
+    None,
+    BUDGET,
+    "Number format of the package; 'auto' is int8 where it pays.",
+    shown="auto",
+)
+SIZE = _of_table("from DATA", DATA, "Height and width of images, in pixels.", "--size")
+METHOD = option(
+    "race",
+    SEARCH,
+    "Way to choose the network: 'race' trains fast networks of that latency against each "
+    "other, 'none' takes the network of the scaling rule, 'tf-nas' is the published search.",
+    "--method",
+    "--search",
+)
+PREFER = option(None, SEARCH, "Score that counts more in the choice.", shown="balanced")
+SEARCH_MINUTES = option(
+    None, SEARCH, "Time of the race, in minutes.", shown="as the final training"
+)
+TOTAL_MINUTES = option(
+    None,
+    SEARCH,
+    "Time of everything, in minutes: race and trainings are shortened to fit.",
+    shown="no limit",
+)
+WORKERS = option(None, SEARCH, "Trainings of the race at the same time.", shown="one per core")
+RAY = option(None, SEARCH, "Ray cluster that trains in the race.", metavar="ADDRESS", shown="none")
+CONTROLS = option(
+    None,
+    TRAINING,
+    "Also train other networks to compare with: a plain DC-Net of the same latency, and "
+    "MobileNetV3-small with UNet-S; for tf-nas a random and a uniform architecture.",
+    "--controls/--no-controls",
+    shown="on for tf-nas",
+)
+LATENCY = option(
+    None,
+    TF_NAS,
+    "Latency table of the device, as written by 'tapetum latency measure'.",
+    metavar="TABLE",
+    shown="measure this machine",
+)
+SEARCH_EPOCHS = option(None, TF_NAS, options.SEARCH_EPOCHS_HELP, shown=options.FROM_RECIPE)
+BESIDE = option(
+    None,
+    OUTPUT,
+    "Finished fit of the same images to show in the report, such as one by tf-nas; repeatable.",
+    metavar="FIT",
+    shown="none",
+)
+
+
 def fit(
     data: str = typer.Argument(..., help="Folder of images, or 'digit-crops'."),
     *,
-    target_ms: str = option(
-        ...,
-        BUDGET,
-        "Latency budget, in milliseconds. Several, such as 1,2,4,8, give a package each.",
-        metavar="MS[,MS...]",
-    ),
+    target_ms: str = TARGETS_MS,
     budget_includes: options.Includes = options.BUDGET_INCLUDES,
     threads: int | None = _of_table("1", BUDGET, "Inference threads on the device."),
     batch: int | None = _of_table("1", BUDGET, "Number of images in one pass."),
     runtime: options.RuntimeName | None = _of_table("onnxruntime", BUDGET, "Inference runtime."),
-    precision: options.PrecisionName | None = option(
-        None,
-        BUDGET,
-        "Number format of the package; 'auto' is int8 where it pays.",
-        shown="auto",
-    ),
-    size_px: int | None = _of_table(
-        "from DATA", DATA, "Height and width of images, in pixels.", "--size"
-    ),
+    precision: options.PrecisionName | None = PRECISION,
+    size_px: int | None = SIZE,
     labels: Path | None = options.LABELS,
     layout: options.LayoutName | None = options.LAYOUT,
     group_by: str | None = options.GROUP_BY,
@@ -54,77 +101,36 @@ def fit(
     resize: options.ResizeName | None = options.RESIZE,
     noise: str | None = options.NOISE,
     protocol: options.ProtocolName | None = options.PROTOCOL,
-    method: MethodName = option(
-        "race",
-        SEARCH,
-        "Way to choose the network: 'race' trains fast networks of that latency against each "
-        "other, 'none' takes the network of the scaling rule, 'tf-nas' is the published search.",
-        "--method",
-        "--search",
-    ),
-    prefer: PreferName | None = option(
-        None, SEARCH, "Score that counts more in the choice.", shown="balanced"
-    ),
-    search_minutes: float | None = option(
-        None, SEARCH, "Time of the race, in minutes.", shown="as the final training"
-    ),
-    total_minutes: float | None = option(
-        None,
-        SEARCH,
-        "Time of everything, in minutes: race and trainings are shortened to fit.",
-        shown="no limit",
-    ),
-    workers: int | None = option(
-        None, SEARCH, "Trainings of the race at the same time.", shown="one per core"
-    ),
-    ray: str | None = option(
-        None, SEARCH, "Ray cluster that trains in the race.", metavar="ADDRESS", shown="none"
-    ),
+    method: MethodName = METHOD,
+    prefer: PreferName | None = PREFER,
+    search_minutes: float | None = SEARCH_MINUTES,
+    total_minutes: float | None = TOTAL_MINUTES,
+    workers: int | None = WORKERS,
+    ray: str | None = RAY,
     recipe: str | None = options.RECIPE,
     epochs: int | None = options.EPOCHS,
     batch_size: int | None = options.BATCH_SIZE,
-    controls: bool | None = option(
-        None,
-        TRAINING,
-        "Also train other networks to compare with: a plain DC-Net of the same latency, and "
-        "MobileNetV3-small with UNet-S; for tf-nas a random and a uniform architecture.",
-        "--controls/--no-controls",
-        shown="on for tf-nas",
-    ),
+    controls: bool | None = CONTROLS,
     mirror: options.MirrorName | None = options.MIRROR,
     vertical_flip: bool | None = options.VERTICAL_FLIP,
     quarter_turns: bool | None = options.QUARTER_TURNS,
     crop_scale: float | None = options.CROP_SCALE,
     brightness: float | None = options.BRIGHTNESS,
     seed: int = option(0, TRAINING, options.SEED_HELP),
-    latency: Path | None = option(
-        None,
-        TF_NAS,
-        "Latency table of the device, as written by 'tapetum latency measure'.",
-        metavar="TABLE",
-        shown="measure this machine",
-    ),
+    latency: Path | None = LATENCY,
     space: str | None = _of_table("dc-nas", TF_NAS, options.SPACE_HELP),
     operators: int | None = _of_table("4", TF_NAS, options.OPERATORS_HELP),
     decoder: options.Decoder | None = _of_table("conv", TF_NAS, options.DECODER_HELP),
     up: options.Up | None = _of_table("transposed_conv", TF_NAS, options.UP_HELP),
     learns_depth: bool | None = _of_table("off", TF_NAS, options.DEPTH_HELP, "--learn-depth"),
     search_recipe: str | None = option(None, TF_NAS, options.SEARCH_RECIPE_HELP, shown="swift"),
-    search_epochs: int | None = option(
-        None, TF_NAS, options.SEARCH_EPOCHS_HELP, shown=options.FROM_RECIPE
-    ),
+    search_epochs: int | None = SEARCH_EPOCHS,
     networks: int | None = option(None, TF_NAS, options.NETWORKS_HELP, shown="300"),
     minutes: float | None = option(None, TF_NAS, options.MINUTES_HELP, shown="6"),
     out: Path = options.OUT,
     resume: bool = options.RESUME,
     overwrite: bool = options.OVERWRITE,
-    beside: list[Path] | None = option(
-        None,
-        OUTPUT,
-        "Finished fit of the same images to show in the report, such as one by tf-nas; repeatable.",
-        metavar="FIT",
-        shown="none",
-    ),
+    beside: list[Path] | None = BESIDE,
     json: bool = options.JSON,
     train_count: int | None = options.TRAIN_COUNT,
     test_count: int | None = options.TEST_COUNT,
@@ -147,19 +153,23 @@ def fit(
 
       tapetum fit photos --target-ms 20 --method tf-nas --latency pi.json --out runs/pi
     """
-    given = options.with_augmentation(locals())
-    from tapetum.jobs import parse_targets
-
-    targets = parse_targets(target_ms)
-    if len(targets) == 1:
-        results = [run_job("fit", {**given, "target_ms": targets[0]})]
-        show_fit(results[0], as_json=json)
-    else:
-        front = run_job("fit_front", {**given, "target_ms": targets})
-        show_front(front, as_json=json)
-        results = list(front.fits)
+    results = _fit_and_show(options.with_augmentation(locals()))
     if any(result.delivery.keeps_target is False for result in results):
         raise typer.Exit(EXIT_TARGET_MISSED)
+
+
+def _fit_and_show(given: dict[str, Any]) -> "Sequence[FitResult]":
+    """Fit one budget, or several, and print what was made."""
+    from tapetum.jobs import parse_targets
+
+    targets, as_json = parse_targets(given["target_ms"]), given["json"]
+    if len(targets) == 1:
+        result = run_job("fit", {**given, "target_ms": targets[0]})
+        show_fit(result, as_json=as_json)
+        return [result]
+    front = run_job("fit_front", {**given, "target_ms": targets})
+    show_front(front, as_json=as_json)
+    return list(front.fits)
 
 
 def show_fit(result: "FitResult", *, as_json: bool) -> None:
@@ -186,6 +196,8 @@ def _rows(result: "FitResult") -> list[tuple[str, str]]:
         (f"budget, includes {delivery.includes}", f"{delivery.target_ms:g} ms"),
         ("predicted", f"{delivery.predicted_ms:.3g} ms"),
     ]
+    if result.selection.benchmark is not None:
+        rows[-1] = ("network before its training", f"{result.selection.latency_ms:.3g} ms")
     if timing is not None:
         measured = f"{timing.median_ms:.3g} ms, 95th percentile {timing.p95_ms:.3g} ms"
         rows.append(("package, measured", measured))
@@ -193,6 +205,8 @@ def _rows(result: "FitResult") -> list[tuple[str, str]]:
         rows += [(name, f"{ms:.3g} ms") for name, ms in delivery.benchmark.medians]
     if mean.accuracy is not None:
         rows.append(("accuracy", f"{mean.accuracy:.1%}"))
+    if mean.macro_accuracy is not None:
+        rows.append(("mean recall of the classes", f"{mean.macro_accuracy:.1%}"))
     if mean.psnr_db is not None and mean.ssim is not None:
         rows.append(("denoised images", f"{mean.psnr_db:.2f} dB, SSIM {mean.ssim:.3f}"))
     return rows

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from tapetum.jobs.fitting import fit
     from tapetum.jobs.front import Front, fit_front
     from tapetum.jobs.methods import parse_targets
+    from tapetum.jobs.request_tfnas import TfNasOptions
     from tapetum.jobs.searching import search
     from tapetum.jobs.training import train, train_network
 
@@ -25,6 +26,7 @@ __all__ = [
     "DataOptions",
     "FitResult",
     "Front",
+    "TfNasOptions",
     "control",
     "demo",
     "evaluate",
@@ -42,6 +44,7 @@ _MODULES = {
     "DataOptions": "choose",
     "FitResult": "fit_result",
     "Front": "front",
+    "TfNasOptions": "request_tfnas",
     "control": "controls",
     "demo": "demonstration",
     "evaluate": "evaluation",

@@ -24,7 +24,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Unpack
 
-from tapetum.arch import Architecture, Space
+from tapetum.arch import Architecture
 from tapetum.evaluation import PackageSubject, score
 from tapetum.formats import PrecisionChoice
 from tapetum.jobs.choose import DataOptions
@@ -51,13 +51,12 @@ from tapetum.jobs.fit_work import FitWork, Method
 from tapetum.jobs.methods import FitOptions, MethodName, effort_of
 from tapetum.jobs.plan import Plan
 from tapetum.jobs.request import AskedPrecision, FitRequest, OpenedRequest, open_request
-from tapetum.jobs.request_tfnas import TfNasSettings
+from tapetum.jobs.request_tfnas import TfNasOptions, TfNasSettings
 from tapetum.jobs.run_report import REPORT
 from tapetum.jobs.training import FINAL_MEGAPIXELS, train_network
 from tapetum.latency import (
     Benchmark,
     DeployedNetwork,
-    LatencyTable,
     Runtime,
     TimedShapes,
 )
@@ -71,6 +70,11 @@ from tapetum.search import Prefer
 from tapetum.training import Recipe, prepare_process
 
 __all__ = ["fit", "fit_opened", "fit_options"]
+
+
+class OtherOptions(DataOptions, TfNasOptions, total=False):
+    """Options of the data, and of the method tf-nas."""
+
 
 PRECISION, SELECTION_FP32 = "precision.json", "match_fp32.json"
 
@@ -103,28 +107,16 @@ def fit(
     beside: Sequence[str | Path] = (),
     seed: int = 0,
     augmentation: Mapping[str, Any] | None = None,
-    latency: str | Path | LatencyTable | None = None,
-    space: str | Path | Space | None = None,
-    operators: int | None = None,
-    decoder: str | None = None,
-    up: str | None = None,
-    learns_depth: bool | None = None,
-    search_recipe: str | Path | None = None,
-    search_epochs: int | None = None,
-    networks: int | None = None,
-    minutes: float | None = None,
     resume: bool = False,
     overwrite: bool = False,
     progress: ProgressCallback = silent,
-    **digits: Unpack[DataOptions],
+    **others: Unpack[OtherOptions],
 ) -> FitResult:
     """Find, train and export a network that keeps a latency budget.
 
     Example:
         >>> import tapetum
         >>> result = tapetum.fit("photos", "runs/photos", target_ms=8)  # doctest: +SKIP
-        >>> result.package.name  # doctest: +SKIP
-        'model.tapetum'
 
     Args:
         data: Folder of images, or ``digit-crops``.
@@ -137,13 +129,10 @@ def fit(
         threads: Inference threads on the device; by default those of the table, else 1.
         batch: Images in one pass on the device; by default that of the table, else 1.
         runtime: Inference runtime; by default that of the table, else ``onnxruntime``.
-        precision: Number format of the package: ``fp32``, ``int8``, or ``auto`` (the default) for
-            int8 where it pays. For ``race`` and ``none``.
-        prefer: ``label``, ``balanced`` (the default) or ``image``: which score counts more. For
-            ``race`` and ``none``.
+        precision: Format of the package: ``fp32``, ``int8``, or ``auto`` for int8 where it pays.
+        prefer: The score that counts more: ``label``, ``balanced`` (the default) or ``image``.
         search_minutes: Time of the race, in minutes; by default that of the final training.
-        total_minutes: Time of everything, in minutes: race and training are shortened to fit. For
-            ``race`` and ``none``.
+        total_minutes: Time of everything, in minutes: race and trainings are shortened to fit.
         workers: Trainings of a race at the same time; by default one per core.
         ray: Address of a Ray cluster that trains the candidates of a race.
         size_px: Height and width of the images; by default that of the table, else of the folder.
@@ -153,33 +142,22 @@ def fit(
         noise: Noise, such as ``gaussian:0-0.5``; by default the recipe's.
         protocol: ``benchmark`` (unclipped) or ``camera`` (clipped to 8 bits).
         controls: Whether to train other networks for comparison; by default for ``tf-nas``.
-        beside: Folders of finished fits of the same images, which the report compares with, such as
-            those of the published search.
+        beside: Folders of finished fits of the same images, which the report compares with.
         seed: Random seed of search, training, noise and split.
         augmentation: Random changes of the training images, as in :func:`tapetum.train`.
-        latency: Latency table of the device, or its path; by default this machine is measured.
-            This and what follows is for ``tf-nas``.
-        space: Name, path or :class:`Space`; by default that of the table, else ``dc-nas``.
-        operators: Candidates of each slot (4, 6 or 8); default 4.
-        decoder: Blocks of the decoder; default ``conv``.
-        up: Upsampling of the decoder; default ``transposed_conv``.
-        learns_depth: Whether the search may leave slots out; default False.
-        search_recipe: Search recipe: a name or a path; default ``swift``.
-        search_epochs: Number of epochs of the search; by default the recipe's.
-        networks: Number of random networks that are timed for the table; default 300.
-        minutes: Time limit for measuring the table, in minutes; default 6.
         resume: Whether to continue a fit of the same request, or return a finished one.
         overwrite: Whether to replace an older fit.
         progress: Called after each step.
-        digits: Options of a folder or of digits; see :class:`tapetum.jobs.DataOptions`.
+        others: Options of a folder or of digits (:class:`tapetum.jobs.DataOptions`), and those of
+            the method tf-nas (:class:`tapetum.jobs.TfNasOptions`).
 
     Raises:
         InputError: The budget is not feasible, or an argument does not fit another.
         TapetumError: The folder is taken, or the work cannot continue; what is done is kept.
     """
+    given = locals()
     prepare_process()  # before torch starts its threads
-    options = FitOptions(**locals())
-    path = as_path(out, "the folder of a fit")
+    options, path = _with_others(given), as_path(out, "the folder of a fit")
     return fit_opened(open_request(options), path, options)
 
 
@@ -191,7 +169,19 @@ def fit_options(*arguments: Any, **named: Any) -> FitOptions:
     """
     bound = inspect.signature(fit).bind(*arguments, **named)
     bound.apply_defaults()
-    return FitOptions(**bound.arguments)
+    return _with_others(bound.arguments)
+
+
+def _with_others(arguments: Mapping[str, Any]) -> FitOptions:
+    """Return the arguments of :func:`fit`, with the options of a method and of data by name."""
+    others = arguments["others"]
+    of_method = {name: others.get(name) for name in TfNasOptions.__optional_keys__}
+    digits = {name: value for name, value in others.items() if name not in of_method}
+    known = DataOptions.__optional_keys__
+    for name in digits:
+        if name not in known:
+            raise TypeError(f"fit() got an unexpected keyword argument {name!r}")
+    return FitOptions(**{**arguments, **of_method, "digits": digits})
 
 
 def fit_opened(

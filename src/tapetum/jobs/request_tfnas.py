@@ -1,7 +1,7 @@
 """What a fit by the published search is requested to do: a space, a table and a search recipe."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypedDict
 
 from tapetum.arch import Space, spaces
 from tapetum.data import Dataset, DatasetInfo
@@ -13,7 +13,35 @@ from tapetum.records import Record
 from tapetum.search import SearchRecipe, choose_search_recipe
 from tapetum.training import Recipe
 
-__all__ = ["TfNasSettings", "choose_settings", "choose_table"]
+__all__ = ["TfNasOptions", "TfNasSettings", "choose_settings", "choose_table"]
+
+
+class TfNasOptions(TypedDict, total=False):
+    """Options of the method tf-nas, the published search.
+
+    Attributes:
+        latency: Latency table of the device, or its path; by default this machine is measured.
+        space: Name, path or :class:`Space`; by default that of the table, else ``dc-nas``.
+        operators: Candidates of each slot (4, 6 or 8); default 4.
+        decoder: Blocks of the decoder; default ``conv``.
+        up: Upsampling of the decoder; default ``transposed_conv``.
+        learns_depth: Whether the search may leave slots out; default False.
+        search_recipe: Search recipe: a name or a path; default ``swift``.
+        search_epochs: Number of epochs of the search; by default the recipe's.
+        networks: Number of random networks that are timed for the table; default 300.
+        minutes: Time limit for measuring the table, in minutes; default 6.
+    """
+
+    latency: str | Path | LatencyTable | None
+    space: str | Path | Space | None
+    operators: int | None
+    decoder: str | None
+    up: str | None
+    learns_depth: bool | None
+    search_recipe: str | Path | None
+    search_epochs: int | None
+    networks: int | None
+    minutes: float | None
 
 
 class TfNasSettings(Record):
