@@ -23,7 +23,7 @@ from tapetum.jobs.fit_result import Control, Controls, FitResult, FittedNetwork
 from tapetum.jobs.fit_work import FitWork, Sections
 from tapetum.jobs.match_shape import MatchedShape, match_shape
 from tapetum.jobs.plan import LONGEST, Plan, make_plan, network_of_pair, pair_of, untimed
-from tapetum.jobs.race_report import race_curves, race_tables
+from tapetum.jobs.race_report import race_curves, race_tables, sentences
 from tapetum.jobs.request import AskedPrecision, OpenedRequest, ShapeSettings
 from tapetum.latency import TimedShapes, TimeNetworks
 from tapetum.records import Record
@@ -259,7 +259,7 @@ class Race:
             tables=tables,
             curves=curves,
             facts=facts,
-            note=" ".join(f"{note[0].upper()}{note[1:]}." for note in notes),
+            note=" ".join(sentences(notes)),
         )
 
 

@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 
+from tapetum.arch import Shape
 from tapetum.report import content
 from tapetum.scores import show_number
 from tapetum.search import Candidate, RaceResult
 
-__all__ = ["race_curves", "race_tables"]
+__all__ = ["race_curves", "race_tables", "sentences"]
 
 CELLS = ("candidate", "ms", "rung", "training steps", "accuracy, %", "PSNR, dB", "behind", "")
 KINDS = {
@@ -23,12 +24,18 @@ def title_of(name: str) -> str:
     return KINDS.get(name, name.replace("-", " "))
 
 
+def described(shape: Shape) -> str:
+    """Return a shape in a few words, such as ``conv 16-48-96``."""
+    widths = "-".join(map(str, shape.widths))
+    return f"{shape.operator.replace('_', ' ')} {widths}, {shape.stem} size"
+
+
 def race_tables(result: RaceResult, candidates: Sequence[Candidate]) -> tuple[content.Table, ...]:
     """Return each candidate with its last rung, the best first; none where nobody raced."""
     if not result.rungs:
         return ()
-    latencies = {one.name: one.timing.median_ms for one in candidates}
-    rows = [_cells(result, name, latencies[name]) for name in result.order]
+    by_name = {one.name: one for one in candidates}
+    rows = [_cells(result, by_name[name]) for name in result.order]
     rung = result.rungs[-1]
     note = (
         f"Equal training minutes in each rung, {rung.seconds / 60:.2g} in the last; the best third "
@@ -36,16 +43,18 @@ def race_tables(result: RaceResult, candidates: Sequence[Candidate]) -> tuple[co
         "'behind' is the distance from the best of the rung, in doublings of the latency, with "
         "its standard error. Scores of different rungs do not compare."
     )
-    return (content.Table("Race", CELLS, tuple(rows), " ".join((note, *result.notes)), (0,)),)
+    return (
+        content.Table("Race", CELLS, tuple(rows), " ".join((note, *sentences(result.notes))), (0,)),
+    )
 
 
-def _cells(result: RaceResult, name: str, latency_ms: float) -> tuple[str, ...]:
+def _cells(result: RaceResult, candidate: Candidate) -> tuple[str, ...]:
     """Return the row of a candidate, with its scores in the last rung that it reached."""
     number, entry = [
         (number, entry)
         for number, rung in enumerate(result.rungs, start=1)
         for entry in rung.entries
-        if entry.name == name
+        if entry.name == candidate.name
     ][-1]
     ended = "winner" if entry.name == result.winner else ""
     if entry.name in result.ties:
@@ -56,8 +65,8 @@ def _cells(result: RaceResult, name: str, latency_ms: float) -> tuple[str, ...]:
     if entry.behind is not None and entry.behind_error is not None:
         behind = f"{entry.behind:.2f} ± {entry.behind_error:.2f}"
     return (
-        title_of(entry.name),
-        f"{latency_ms:.3g}",
+        f"{title_of(entry.name)}: {described(candidate.shape)}",
+        f"{candidate.timing.median_ms:.3g}",
         f"{number} of {len(result.rungs)}",
         f"{entry.steps:,}",
         _with_error(entry.macro_accuracy, entry.macro_accuracy_error, 1, scale=100),
@@ -65,6 +74,11 @@ def _cells(result: RaceResult, name: str, latency_ms: float) -> tuple[str, ...]:
         behind,
         ended,
     )
+
+
+def sentences(notes: Sequence[str]) -> list[str]:
+    """Return notes without a full stop as sentences."""
+    return [f"{note[0].upper()}{note[1:]}." for note in notes]
 
 
 def _with_error(value: float | None, error: float | None, digits: int, *, scale: int = 1) -> str:
@@ -89,5 +103,5 @@ def race_curves(result: RaceResult) -> tuple[content.Curve, ...]:
         series.append(content.Series(title_of(name), lines))
     more = len(result.order) - len(shown)
     note = f"The best {len(shown)}; {more} more left in the first rung." if more else ""
-    title, label = "Race, rung by rung", "behind the best, doublings of the latency"
+    title, label = "Race, rung by rung", "behind the best, doublings"
     return (content.Curve(title, "rung", label, rungs, tuple(series), note),)
