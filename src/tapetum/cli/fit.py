@@ -177,7 +177,7 @@ def show_fit(result: "FitResult", *, as_json: bool) -> None:
     if as_json:
         answer(_facts(result))
     else:
-        table(("", ""), _rows(result), title=str(result.request.conditions), numbers=False)
+        table(("", ""), _rows(result), title=str(result.conditions), numbers=False)
     for line in (*result.delivery.verdict, *result.delivery.remarks):
         say(line)
     for remark in result.scores.remarks:

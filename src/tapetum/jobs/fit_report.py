@@ -59,7 +59,7 @@ def write_fit_report(
         examples=example_groups(network_predict(load_network(run.path)), dataset, run.request),
         commands=tuple(filter(None, (result.provenance.command, fit.delivery.command))),
         facts={
-            "conditions": str(fit.request.conditions),
+            "conditions": str(fit.conditions),
             **sections.facts,
             **facts_of(run, result),
         },
@@ -116,7 +116,7 @@ def _latencies(fit: FitResult, sections: Sections) -> content.Table:
             (f"package, median, {name}", f"{ms:.3g}", "measured")
             for name, ms in fit.delivery.benchmark.medians
         ]
-    notes = [f"{fit.request.conditions}.", sections.note]
+    notes = [f"{fit.conditions}.", sections.note]
     if timing is not None:
         notes.append(f"Measured latencies are medians of {timing.num_rounds} rounds.")
     return content.Table(

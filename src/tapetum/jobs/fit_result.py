@@ -10,7 +10,7 @@ from tapetum.jobs.device import SCOPES, BudgetIncludes
 from tapetum.jobs.match import BELOW
 from tapetum.jobs.request import FitRequest
 from tapetum.jobs.run_report import REPORT
-from tapetum.latency import Benchmark, Timing
+from tapetum.latency import Benchmark, Conditions, Timing
 from tapetum.records import FolderKind, Record
 from tapetum.scores import Scores
 
@@ -190,6 +190,12 @@ class FitResult(NamedTuple):
         controls = Controls.read(kept) if kept.exists() else Controls()
         selection = FittedNetwork.read(path / SELECTION)
         return cls(path, folder.request, selection, controls, delivery)
+
+    @property
+    def conditions(self) -> Conditions:
+        """The conditions of the latency of the package, measured or predicted."""
+        measured = self.delivery.benchmark
+        return self.request.conditions if measured is None else measured.conditions
 
     @property
     def package(self) -> Path:

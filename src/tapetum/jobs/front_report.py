@@ -110,7 +110,7 @@ def write_front_report(
         title="Networks",
         header=CELLS,
         rows=tuple(cells),
-        note=f"{first.request.conditions}. {scores_of(first.path / NETWORK).note}.",
+        note=f"{first.conditions}. {scores_of(first.path / NETWORK).note}.",
         highlighted=delivered,
     )
     report = content.Report(

@@ -13,7 +13,7 @@ from tapetum.jobs.device import SCOPES, Device, image_px
 from tapetum.jobs.pace import training_minutes
 from tapetum.jobs.request import FitRequest, OpenedRequest, ShapeSettings
 from tapetum.jobs.training import FINAL_MEGAPIXELS
-from tapetum.latency import Budget, TimedShapes, TimeNetworks, probe_widths
+from tapetum.latency import Budget, Conditions, TimedShapes, TimeNetworks, probe_widths
 from tapetum.progress import ProgressCallback
 from tapetum.provenance import usable_cores
 from tapetum.records import Record
@@ -85,7 +85,7 @@ class Plan(Record):
 
     Attributes:
         range: The latencies that are feasible, with what the budget includes.
-        precision: Number format of the package.
+        conditions: The conditions that these hold for, with the number format of the package.
         minutes: The time of each stage.
         controls_minutes: What the trainings for comparison take, or would take.
         num_candidates: Number of networks that are proposed.
@@ -93,18 +93,23 @@ class Plan(Record):
     """
 
     range: FeasibleRange
-    precision: Precision
+    conditions: Conditions
     minutes: Minutes
     controls_minutes: NonNegativeFloat
     num_candidates: PositiveInt
     steps: PositiveInt | None = None
 
+    @property
+    def precision(self) -> Precision:
+        """Number format of the package."""
+        return "int8" if self.conditions.precision == "int8" else "fp32"
+
     def say(self, request: FitRequest) -> None:
         """Print the plan."""
         scope = SCOPES[request.includes]
         _log.warning(
-            "feasible here: %s for %s, %s, from %d networks that were timed (%s)",
-            *(self.range, scope, self.precision, self.range.num_timed, request.conditions),
+            "feasible here: %s for %s, from %d networks that were timed (%s)",
+            *(self.range, scope, self.range.num_timed, self.conditions),
         )
         length = request.recipe.duration if self.steps is None else f"{self.steps:,} steps"
         _log.warning("plan: %s (trainings of %s)", self.minutes, length)
@@ -181,7 +186,6 @@ class _Planning:
             span, timed = self.range(untimed(self.device.in_precision("int8")))
         if span.fastest_ms > (1 + Budget.TOLERANCE) * target_ms:
             propose(timed, self.timer(timed), target_ms, count=1)  # says what would keep it
-        precision: Precision = "int8" if timed.conditions.precision == "int8" else "fp32"
         minutes, controls, count = self.minutes(timed)
         length = Length.of(
             self.request.recipe,
@@ -190,7 +194,7 @@ class _Planning:
         minutes, steps = fitted(minutes, length.total_steps, self.settings.total_minutes)
         plan = Plan(
             range=span,
-            precision=precision,
+            conditions=timed.conditions,
             minutes=minutes,
             controls_minutes=controls,
             num_candidates=count,
