@@ -26,6 +26,24 @@ def test_the_network_of_the_paper_is_a_shape() -> None:
     assert shape.architecture(network.name, image_channels=3, num_classes=7) == network
 
 
+def test_the_network_of_the_paper_for_boxes_is_a_shape() -> None:
+    """Its branch has no effect: boxes are read from the deepest level by one linear layer."""
+    network = find_architecture("dc-net-medium-integrated", channels=1, num_classes=10, boxes=True)
+    shape = Shape(
+        widths=(16, 32, 64, 128),
+        encoder_depths=(1, 1, 1, 1),
+        decoder_depths=(2, 2, 2),
+        operator="conv",
+        stem="full",
+        down="max_pool",
+        up="transposed_conv",
+        join="concatenate",
+        gated=False,
+        branch=Branch(widths=(256,)),
+    )
+    assert shape.architecture(network.name, image_channels=1, num_classes=10, boxes=True) == network
+
+
 @pytest.mark.parametrize("seed", range(40))
 def test_a_shape_gives_a_network_of_its_widths_and_stride(seed: int) -> None:
     """Levels, stride and kind follow from the numbers; JSON gives both back."""

@@ -5,7 +5,7 @@ from typing import Literal
 import numpy as np
 import pytest
 
-from tapetum.arch import Shape, ShapeSpace, cost, distance
+from tapetum.arch import Branch, Shape, ShapeSpace, cost, distance
 
 
 def space(**changes: object) -> ShapeSpace:
@@ -48,6 +48,27 @@ def test_every_shape_is_a_network_for_images_of_the_size(
         assert network.num_classes == num_classes
         assert network.denoises
         assert len(shape.widths) == 1 or size_px // network.stride_px >= 4
+
+
+@pytest.mark.parametrize("size_px", [12, 96, 224])
+def test_a_box_of_28_px_keeps_its_places_in_every_shape(size_px: int) -> None:
+    """The stride is 8 px at most, drawn, scaled, plain or of the rule; no branch has widths."""
+    given = space(size_px=size_px, boxes=True)
+    shapes = [*drawn(given, 40), given.smallest(), given.largest(), given.rule(45e6)]
+    shapes += [given.plain(), given.plain("mbconv")]
+    shapes += [given.scaled(shape, 0.7) for shape in shapes]
+    for shape in shapes:
+        network = given.architecture(shape)
+        assert network.stride_px <= 8
+        assert network.classifies_boxes
+        assert shape.branch == Branch()
+
+
+def test_images_with_boxes_reach_the_stride_of_the_network_of_the_paper() -> None:
+    """The rule and the plain networks use all levels that boxes allow."""
+    given = space(size_px=96, boxes=True)
+    for shape in (given.plain(), given.plain("mbconv"), given.rule(45e6)):
+        assert shape.stride_px == 8
 
 
 def test_draws_differ_in_everything() -> None:

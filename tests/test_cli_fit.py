@@ -228,8 +228,8 @@ def test_bad_input_gets_one_sentence(
     assert not (tmp_path / "run").exists()
 
 
-def test_images_with_boxes_are_refused(tmp_path: Path) -> None:
+def test_the_published_search_refuses_boxes(tmp_path: Path) -> None:
     """With what to give instead."""
-    refused = run("fit", "digits", "--target-ms", 5, "--train-count", 8, "--test-count", 2,
-                  "--out", tmp_path / "run")  # fmt: skip
+    refused = run("fit", "digits", "--method", "tf-nas", "--target-ms", 5, "--train-count", 8,
+                  "--test-count", 2, "--out", tmp_path / "run")  # fmt: skip
     assert "digit-crops" in sentence(refused)

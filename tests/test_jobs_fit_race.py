@@ -16,6 +16,7 @@ from tapetum.errors import InputError
 from tapetum.jobs import FitResult, fit, fit_front
 from tapetum.jobs.fit_race import split_for_race
 from tapetum.jobs.match import BELOW
+from tapetum.jobs.plan import network_of_pair, pair_of
 from tapetum.latency import Budget
 from tapetum.runtime import open_package
 from tapetum.search import RACES
@@ -33,7 +34,7 @@ def _race_here(monkeypatch: pytest.MonkeyPatch) -> None:
     race_in_this_process(monkeypatch)
 
 
-def fit_on(device: ShapeRuntime, data: Path, out: Path, **options: object) -> FitResult:
+def fit_on(device: ShapeRuntime, data: Path | str, out: Path, **options: object) -> FitResult:
     """A fit of one epoch on some small images, with a race of some steps."""
     settings = {"target_ms": TARGET_MS, "search_minutes": 1.0, "batch_size": 4, "epochs": 1}
     settings |= {"precision": "fp32", "size_px": device.size_px}
@@ -99,6 +100,45 @@ def test_a_budget_includes_what_was_requested(
     assert result.delivery.keeps_target
     pass_ms = formula_ms(open_package(result.package).manifest.architecture, 32)
     assert 1 - BELOW <= (PREPARE_MS + passes * pass_ms) / target_ms <= 1 + Budget.TOLERANCE
+
+
+def test_networks_race_where_labels_belong_to_boxes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The package denoises whole images and labels the boxes in them."""
+    device = ShapeRuntime(monkeypatch, size_px=96)
+    options = {"target_ms": 0.3, "size_px": None, "train_count": 12, "test_count": 2}
+    result = fit_on(device, "digits", tmp_path / "fit", **options)
+    manifest = open_package(result.package).manifest
+    assert is_kept(result)
+    assert manifest.denoises
+    assert manifest.labels == "boxes"
+    assert result.scores.mean.accuracy is not None
+
+
+@pytest.mark.parametrize(("data", "has_boxes"), [("digits", True), ("digit-crops", False)])
+def test_the_pair_for_comparison_classifies_what_the_dataset_does(
+    data: str, has_boxes: bool
+) -> None:
+    """Boxes where labels belong to boxes, else whole images."""
+    info = open_dataset(data, seed=0, train_count=4, test_count=2).info
+    classifier, denoiser = (network_of_pair(name, info) for name in pair_of(info))
+    assert classifier.classifies_boxes == has_boxes
+    assert not denoiser.classifies
+
+
+def test_a_folder_with_boxes_is_fitted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its table names a box in each image; the images have a size of their own."""
+    draw(tmp_path / "boxed", {"images": 12})
+    rows = [f"{index}.png,{'ab'[index % 2]},4,5,30,{28 + index % 3}" for index in range(12)]
+    table = ["file,label,left,top,right,bottom", *rows]
+    (tmp_path / "boxed" / "labels.csv").write_text("\n".join(table))
+    result = fit_on(
+        ShapeRuntime(monkeypatch), tmp_path / "boxed", tmp_path / "fit", method="none",
+        search_minutes=None,
+    )  # fmt: skip
+    assert is_kept(result)
+    assert open_package(result.package).manifest.labels == "boxes"
 
 
 def test_a_denoiser_is_fitted_where_there_are_no_labels(

@@ -15,6 +15,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from tapetum.arch import spec
+from tapetum.arch.families import FEATURE_BOX_PX
 from tapetum.arch.spec import Architecture, Channels
 from tapetum.records import Record
 
@@ -89,7 +90,7 @@ class Shape(Record):
         up: How the decoder doubles the size.
         join: How the decoder joins the map of the encoder.
         gated: Whether the image is the output plus a learned share of the noisy image.
-        branch: Classification branch.
+        branch: Classification branch; without effect where labels belong to boxes.
     """
 
     widths: Annotated[tuple[Channels, ...], Field(min_length=1, max_length=8)]
@@ -123,7 +124,7 @@ class Shape(Record):
         return int(2 ** (len(self.widths) - (self.stem == "full")))
 
     def architecture(
-        self, name: str, *, image_channels: int, num_classes: int | None
+        self, name: str, *, image_channels: int, num_classes: int | None, boxes: bool = False
     ) -> Architecture:
         """Return the network of this shape, layer by layer.
 
@@ -131,13 +132,17 @@ class Shape(Record):
             name: Name of the architecture.
             image_channels: 1 for grey images, 3 for RGB.
             num_classes: Number of classes; None for a denoiser, which has no branch.
+            boxes: Whether it classifies boxes instead of the whole image. Each box is resampled to
+                4 x 4 places of the deepest level and read by one linear layer, as in
+                :func:`tapetum.arch.families.integrated`.
         """
+        classifier = self._classifier_of_boxes if boxes else self._classifier
         return Architecture(
             name=name,
             image_channels=image_channels,
             encoder=tuple(self._encoder(image_channels)),
             decoder=self._decoder(image_channels),
-            classifier=None if num_classes is None else self._classifier(num_classes),
+            classifier=None if num_classes is None else classifier(num_classes),
         )
 
     def _encoder(self, image_channels: int) -> Iterator[spec.Level]:
@@ -186,6 +191,15 @@ class Shape(Record):
             blocks=tuple(self.branch.blocks(deepest)),
             pooling=self.branch.pooling,
             features=self.branch.widths[-1] if self.branch.widths else deepest,
+            num_classes=num_classes,
+        )
+
+    def _classifier_of_boxes(self, num_classes: int) -> spec.Classifier:
+        return spec.Classifier(
+            source="encoder",
+            region=spec.Boxes(size_px=FEATURE_BOX_PX),
+            pooling="flatten",
+            features=self.widths[-1] * FEATURE_BOX_PX**2,
             num_classes=num_classes,
         )
 

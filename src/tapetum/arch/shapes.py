@@ -35,6 +35,7 @@ RULE_DEPTH = 2  # blocks of each level, in encoder and decoder
 DEEPER_PX = (128, 320)  # from each of these sizes on, a level more than three
 GROWTH = 1.5  # of the width, in such a level
 LEAST_DEEPEST_PX, MOST_DEEPEST_PX = 4, 16  # side of the deepest map of a drawn shape
+BOXES_STRIDE_PX = 8  # at most, as in the DC-Net: a box of 28 px has 3.5 places of the deepest map
 PLAIN_WIDTHS = (16, 16, 32, 64, 64)  # of the plain networks, before they are scaled
 PLAIN_EXPANSION = 3
 LEAST_EXPANSION = 2  # of shapes that are made flatter
@@ -68,6 +69,8 @@ class ShapeSpace(Record):
         size_px: Side of the images, in pixels.
         image_channels: 1 for grey images, 3 for RGB.
         num_classes: Number of classes; None for denoisers, whose branch has no effect.
+        boxes: Whether labels belong to boxes. A pixel of the deepest map is then at most 8 px wide,
+            so that a box of 28 px keeps 3.5 of them, and branches have no effect.
         most_levels: The most levels.
         most_width: The most channels of a level.
         most_depth: The most blocks of a level, in encoder and decoder each.
@@ -78,6 +81,7 @@ class ShapeSpace(Record):
     size_px: PositiveInt
     image_channels: Channels
     num_classes: Annotated[int, Field(ge=2)] | None
+    boxes: bool = False
     most_levels: Annotated[int, Field(ge=1, le=8)] = 5
     most_width: Annotated[int, Field(ge=16)] = 512
     most_depth: Depth = 4
@@ -86,12 +90,20 @@ class ShapeSpace(Record):
     def architecture(self, shape: Shape, name: str = "shape") -> Architecture:
         """Return the network of a shape, layer by layer."""
         return shape.architecture(
-            name, image_channels=self.image_channels, num_classes=self.num_classes
+            name,
+            image_channels=self.image_channels,
+            num_classes=self.num_classes,
+            boxes=self.boxes,
         )
 
     def levels(self, stem: Stem) -> int:
-        """Return the most levels: the deepest map keeps 4 px, but one level is always possible."""
+        """Return the most levels: the deepest map keeps 4 px, but one level is always possible.
+
+        Where labels belong to boxes, its stride is at most 8 px.
+        """
         halvings = int(math.log2(max(1, self.size_px // LEAST_DEEPEST_PX)))
+        if self.boxes:
+            halvings = min(halvings, int(math.log2(BOXES_STRIDE_PX)))
         return max(1, min(self.most_levels, halvings + (stem == "full")))
 
     def draw(self, generator: np.random.Generator) -> Shape:
@@ -235,7 +247,7 @@ class ShapeSpace(Record):
         values.setdefault("up", "pixel_shuffle")
         if values.get("join") == "concatenate":
             values["decoder_depths"] = [max(1, depth) for depth in values["decoder_depths"]]  # type: ignore[attr-defined]
-        if self.num_classes is None:
+        if self.num_classes is None or self.boxes:
             values["branch"] = Branch()
         elif "branch" in values:
             values["branch"] = self._branch(values["branch"], 1.0)  # type: ignore[arg-type]

@@ -150,6 +150,7 @@ def untimed(device: Device) -> TimedShapes:
         size_px=info.size_px,
         image_channels=info.channels,
         num_classes=max(2, len(info.class_names)) if info.class_names else None,
+        boxes=info.has_boxes,
     )
     return TimedShapes(conditions=device.conditions, includes=device.includes, space=space)
 
@@ -294,7 +295,9 @@ def pair_of(info: DatasetInfo) -> tuple[str, ...]:
 def network_of_pair(name: str, info: DatasetInfo) -> Architecture:
     """Return one of these networks for a dataset."""
     num_classes = max(2, len(info.class_names))
-    return find_architecture(name, channels=info.channels, num_classes=num_classes, boxes=False)
+    return find_architecture(
+        name, channels=info.channels, num_classes=num_classes, boxes=info.has_boxes
+    )
 
 
 def _num_candidates(final: float, search: float, recipe: Recipe, dataset: Dataset) -> int:

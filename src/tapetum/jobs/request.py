@@ -105,10 +105,11 @@ def open_request(options: FitOptions) -> OpenedRequest:
     dataset = open_logged(
         options.data, seed=options.seed, progress=options.progress, **form, **options.digits
     )
-    if dataset.info.has_boxes:
+    if options.method == "tf-nas" and dataset.info.has_boxes:
         raise InputError(
-            "a fit makes networks that classify whole images, but this dataset has boxes",
-            "give a folder of images, or 'digit-crops'",
+            "--method tf-nas makes networks that classify whole images, but the labels of this "
+            "dataset belong to boxes",
+            "leave out --method, or give a folder of images, or 'digit-crops'",
         )
     given = {"augmentation": options.augmentation, "batch_size": options.batch_size}
     recipe = suit(recipe, dataset, **given)
