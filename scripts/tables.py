@@ -10,9 +10,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import equal_latency_table
+
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "results"
-PAGES = ("README.md", "docs/concepts.md", "docs/examples.md")
+PAGES = ("README.md", "docs/concepts.md", "docs/equal_latency.md", "docs/examples.md")
 SECTION = re.compile(r"(<!-- begin: (\w+) -->\n).*?(<!-- end: \2 -->)", re.DOTALL)
 
 
@@ -28,6 +30,8 @@ def filled(page: str) -> str:
 def _render(name: str, depth: str) -> str:
     if name == "two_datasets":
         return _two_datasets(depth)
+    if name == "equal_latency":
+        return equal_latency_table.render(ROOT, depth)
     result = _read(name)
     return _search_speed(result, depth) if name == "search_speed" else _levels(name, result, depth)
 

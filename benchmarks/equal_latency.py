@@ -1,0 +1,448 @@
+r"""Is what ``tapetum fit`` delivers better than what a user would pick by hand, at equal latency?
+
+Latencies are fractions of that of a DC-Net of base width 20 ("x of b20"), which is timed beside
+all others in the same rounds: ONNX Runtime, one thread, batch 1. For each dataset, budget and seed
+these networks are trained for equal minutes of one core, by the recipe of ``tapetum fit``, and
+scored on the validation images:
+
+- ``fit``: the network that ``tapetum fit`` chooses, by a race of half of these minutes;
+- ``rule``: the network of ``tapetum fit --method none``, the scaling rule;
+- ``plain``, ``mbconv``: a DC-Net with one convolution, or MBConv block, a level, on the grid of
+  widths that this processor is fast at, in the latency of the budget;
+- ``pair``: MobileNetV3-small and UNet-S, each trained for half of the minutes; their latencies are
+  added, and are the same for every budget;
+- ``published``: the network that the published search found on Imagenette (``paper/results``), with
+  the channels and classes of the dataset.
+
+Every step leaves a file in the folder of ``--out`` and is not repeated, so the command continues
+after a kill. Several processes may share that folder if their datasets or seeds differ. All cells
+that are there go into the result.
+
+    python benchmarks/equal_latency.py --data-root DATA --out runs/equal_latency --core 0 \
+        --json benchmarks/results/equal_latency.json
+"""
+
+import argparse
+import hashlib
+import json
+import math
+import os
+import statistics
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from tapetum.allocator import relaunch_environment
+from tapetum.arch import Architecture, cost, families, find_architecture
+from tapetum.evaluation import score
+from tapetum.jobs.exporting import export_run, subject_of_run
+from tapetum.jobs.fit_race import Race, look_at_shapes
+from tapetum.jobs.fit_result import FIT, SELECTION, FittedNetwork
+from tapetum.jobs.fit_work import FitWork
+from tapetum.jobs.fitting import fit_options
+from tapetum.jobs.pace import training_minutes
+from tapetum.jobs.request import OpenedRequest, open_request
+from tapetum.latency import Conditions, DeployedNetwork, find_runtime
+from tapetum.latency.timing import LONG_ROUND, time_rounds, timing_lock
+from tapetum.nn import build
+from tapetum.progress import silent
+from tapetum.provenance import stamp
+from tapetum.records import write_atomically
+from tapetum.search import RaceResult
+from tapetum.training import RUNS, Compute, Recipe, Request, prepare_process, train
+
+ROOT = Path(__file__).resolve().parents[1]
+PUBLISHED = ROOT / "paper" / "results" / "reproduction" / "small" / "old_search"
+SIZES_PX = {"imagenette128": 64, "neu_cls": 128, "digit-crops": None, "drawn": 32}
+DATASETS = tuple(SIZES_PX)[:3]
+BUDGETS = (0.9, 0.45, 0.225)  # x of b20: where the published DC-NAS S lies, a half, a quarter
+BASE, PAIR, INT8 = "b20", ("mobilenet-v3-small", "unet-s"), "int8"
+ROWS = {"fit": "fit", "rule": "rule", "plain": "plain-dc-net", "mbconv": "plain-mbconv"}
+NUM_ROUNDS, FEWEST_STEPS, TRIED_STEPS = 10, 4, 1000
+MOST_COMPARED_MEGAPIXELS = 40.0  # denoised and compared; all images are classified
+
+Made = dict[str, Any]
+
+
+def once(path: Path, make: Callable[[], Made]) -> Made:
+    """Return what a file holds; where there is none it is made first."""
+    if not path.exists():
+        made = make()
+        if not path.exists():  # nor has another process written it
+            write_atomically(path, (json.dumps(made, indent=2) + "\n").encode())
+    read: Made = json.loads(path.read_text())
+    return read
+
+
+def base_20(channels: int, num_classes: int) -> Architecture:
+    """Return the network that latencies are compared with."""
+    size: Made = {"base_width": 20, "depth": 4, "multiplier": 1.5, "convs": 2}
+    denoiser = families.unet("unet", **size, channels=channels)
+    return families.integrated(denoiser, BASE, num_classes=num_classes, boxes=False)
+
+
+def published(seed: int, channels: int, num_classes: int) -> Architecture:
+    """Return a network of the published search for other channels and classes."""
+    path = PUBLISHED / f"dc-nas-s_study_seed{seed % 2}.json"
+    known = json.loads(path.read_text())["trained"]
+    known["image_channels"] = known["encoder"][0]["blocks"][0]["in_channels"] = channels
+    known["decoder"]["output"]["out_channels"] = channels
+    known["classifier"]["num_classes"] = num_classes
+    return Architecture.model_validate(known)
+
+
+@dataclass(frozen=True)
+class Bench:
+    """One dataset and one seed.
+
+    Attributes:
+        asked: The options of the command.
+        name: Name of the dataset.
+        seed: Seed of the race, the trainings and the composition of digits.
+    """
+
+    asked: argparse.Namespace
+    name: str
+    seed: int
+
+    @property
+    def folder(self) -> Path:
+        """What was made with this dataset."""
+        return Path(self.asked.out / self.name)
+
+    @cached_property
+    def opened(self) -> OpenedRequest:
+        """A fit of this dataset, with its images."""
+        return self.request(1.0)
+
+    def request(self, target_ms: float) -> OpenedRequest:
+        """Open the request of a fit as the command ``tapetum fit`` does."""
+        data = self.name if self.name == "digit-crops" else self.asked.data_root / self.name
+        options = fit_options(
+            data,
+            self.folder,
+            target_ms=target_ms,
+            size_px=SIZES_PX[self.name],
+            precision="fp32",
+            search_minutes=self.asked.minutes / 2,
+            seed=self.seed,
+        )
+        return open_request(options)
+
+    @property
+    def recipe(self) -> Recipe:
+        """The recipe of a fit of this dataset."""
+        return self.opened.request.recipe
+
+    @property
+    def facts(self) -> dict[str, int]:
+        """What every network of this dataset has."""
+        info = self.opened.dataset.info
+        return {"channels": info.channels, "num_classes": len(info.class_names)}
+
+    @cached_property
+    def others(self) -> dict[str, Architecture]:
+        """The networks that are the same for every budget."""
+        pair = {name: find_architecture(name, **self.facts, boxes=False) for name in PAIR}
+        base = base_20(**self.facts)
+        return {BASE: base, "published": published(self.seed, **self.facts), **pair}
+
+    def timed(self, networks: Mapping[str, DeployedNetwork]) -> dict[str, dict[str, float]]:
+        """Time networks that take turns, and compare them with b20."""
+        runtime, info = find_runtime("onnxruntime"), self.opened.dataset.info
+        form = {"channels": info.channels, "size_px": info.size_px}
+        conditions = Conditions.here(runtime, threads=1, batch=1, **form)
+        prepared = [partial(runtime.prepare, one, conditions) for one in networks.values()]
+        rounds = 2 if self.asked.tiny else NUM_ROUNDS
+        with timing_lock():
+            timed = time_rounds(prepared, LONG_ROUND, num_rounds=rounds)
+        found = {
+            name: {
+                "median_ms": statistics.median(one.median_ms for one in its),
+                "min_ms": min(min(one.passes_ms) for one in its),
+            }
+            for name, its in zip(networks, timed, strict=True)
+        }
+        return {
+            name: {
+                **ms,
+                "x_of_b20": ms["median_ms"] / found[BASE]["median_ms"],
+                "x_of_b20_by_minima": ms["min_ms"] / found[BASE]["min_ms"],
+            }
+            for name, ms in found.items()
+        }
+
+    def base_ms(self) -> float:
+        """Return the latency of b20, which turns budgets into milliseconds, measured once."""
+
+        def make() -> Made:
+            return self.timed({BASE: DeployedNetwork.of(self.others[BASE])})
+
+        return float(once(self.folder / "base.json", make)[BASE]["median_ms"])
+
+    def run(self, budget: float) -> None:
+        """Choose, time, train and score the networks of a budget."""
+        stem = f"{budget:g}x_seed{self.seed}_{self.asked.minutes:g}min"
+        chosen = once(
+            self.folder / f"{stem}_networks.json",
+            lambda: self.choose(self.folder / f"{stem}_fit", budget * self.base_ms()),
+        )
+        networks = {
+            row: Architecture.model_validate(one) for row, one in chosen["networks"].items()
+        }
+        graphs = {
+            name: DeployedNetwork.of(one) for name, one in (self.others | networks).items()
+        } | {INT8: DeployedNetwork.of(networks["fit"], precision="int8")}
+        latencies = once(self.folder / f"{stem}_latencies.json", lambda: self.timed(graphs))
+        facts = {
+            "dataset": self.name,
+            "budget_x_of_b20": budget,
+            "target_ms": budget * self.base_ms(),
+            "seed": self.seed,
+        }
+        for row in (*ROWS, "pair", "published", INT8):
+
+            def make(row: str = row) -> Made:
+                found = self.cell(row, networks, latencies)
+                print(self.name, f"{budget:g} x, seed {self.seed}, {row}:", shown(found))
+                return {**facts, "row": row, **found}
+
+            once(self.folder / "cells" / f"{stem}_{row}.json", make)
+
+    def choose(self, folder: Path, target_ms: float) -> Made:
+        """Return the network that a fit trains, and those that it has to beat."""
+        opened = self.request(target_ms)
+        looked = look_at_shapes(opened, folder, None, overwrite=False)
+        with FIT.work(folder, opened.request, resume=True) as kept:
+            work = FitWork(kept, opened.dataset, opened.device, silent)
+            race = Race(work, looked, workers=1)
+            race.prepare()
+            chosen = kept.once(SELECTION, FittedNetwork, race.choose)
+        found, space = race.candidates(), race.timings.space
+        by_name = {one.name: space.architecture(one.shape) for one in found.candidates}
+        known = {row: by_name[name] for row, name in ROWS.items() if name in by_name}
+        raced = RaceResult.read(folder / "race" / "result.json")
+        return {
+            "target_ms": target_ms,
+            "winner": raced.winner,
+            "candidates": len(by_name),
+            "raced": len(raced.rungs[0].entries) if raced.rungs else 0,
+            "race_minutes": raced.seconds / 60,
+            "notes": [*found.notes, *raced.notes],
+            "networks": {
+                row: one.model_dump(mode="json")
+                for row, one in ({"fit": chosen.architecture} | known).items()
+            },
+        }
+
+    def cell(
+        self, row: str, networks: Mapping[str, Architecture], latencies: Mapping[str, Made]
+    ) -> Made:
+        """Return latency and scores of a row."""
+        minutes = self.asked.minutes
+        if row in ROWS and row not in networks:
+            return {"missing": "no such network of this latency"}
+        if row == "pair":
+            label, image = (self.trained(self.others[name], minutes / 2) for name in PAIR)
+            summed = {name: sum(latencies[one][name] for one in PAIR) for name in latencies[BASE]}
+            return summed | _joined(label, image)
+        if row == INT8:
+            trained = self.trained(networks["fit"], minutes)
+            return latencies[INT8] | self.lowered(networks["fit"], trained)
+        network = networks.get(row) or self.others[row]
+        return latencies[row] | self.trained(network, minutes)
+
+    def trained(self, network: Architecture, minutes: float) -> Made:
+        """Train a network for some minutes and score it; an equal network is not trained twice."""
+        return once(self.place(network, minutes, ".json"), partial(self._train, network, minutes))
+
+    def place(self, network: Architecture, minutes: float, ending: str) -> Path:
+        """Return the path of what belongs to a training."""
+        same = network.model_copy(update={"name": ""}).model_dump_json()
+        digest = hashlib.sha256(same.encode()).hexdigest()[:12]
+        stem = f"{digest}_seed{self.seed}_{minutes:g}min"
+        return self.folder / "trainings" / f"{stem}{ending}"
+
+    def _train(self, network: Architecture, minutes: float) -> Made:
+        run, dataset = self.place(network, minutes, ""), self.opened.dataset
+        pace = once(
+            self.place(network, minutes, "_pace.json"),
+            lambda: {"steps": self.num_steps(network, minutes)},
+        )
+        recipe = self.recipe.adjusted(steps=pace["steps"])
+        request = Request(architecture=network, recipe=recipe, data=dataset.info)
+        with Compute().work(RUNS, run, request, resume=True) as folder:
+            parts = (dataset.train, dataset.validation)
+            result = (
+                folder.result()
+                if folder.is_finished
+                else train(build(network, seed=recipe.seed), recipe, *parts, folder)
+            )
+        scores = score(
+            subject_of_run(run, threads=1),
+            dataset,
+            recipe.noise.spread(),
+            protocol=recipe.noise.protocol,
+            max_megapixels=MOST_COMPARED_MEGAPIXELS,
+        ).mean
+        found = scores.model_dump(include={"accuracy", "macro_accuracy", "psnr_db", "num_images"})
+        if scores.accuracy is not None:  # the levels share the images, which counts them once
+            spread = scores.accuracy * (1 - scores.accuracy)
+            found["accuracy_standard_error"] = math.sqrt(spread / scores.num_images)
+        return {
+            **found,
+            "num_compared": scores.num_compared or scores.num_images,
+            "minutes": result.training_seconds / 60,
+            "steps": result.steps,
+            "images_per_second": result.images_per_second,
+            "parameters": result.parameters,
+            "multiply_adds": cost.multiply_adds(network, *[dataset.info.size_px] * 2),
+            "provenance": result.provenance.model_dump(mode="json"),
+        }
+
+    def num_steps(self, network: Architecture, minutes: float) -> int:
+        """Return the steps that take so many minutes here, by the median of some tries."""
+        parts = self.opened.dataset.train, len(self.opened.dataset.validation)
+
+        def takes(steps: int) -> float:
+            recipe = self.recipe.adjusted(steps=steps)
+            return training_minutes(network, recipe, parts[0], num_validation=parts[1])
+
+        steps = max(FEWEST_STEPS, int(TRIED_STEPS * minutes / takes(TRIED_STEPS)))
+        median = statistics.median(takes(steps) for _ in range(5))
+        return max(FEWEST_STEPS, round(steps * minutes / median))
+
+    def lowered(self, network: Architecture, trained: Made) -> Made:
+        """Put a trained network into int8, and return its scores and what it loses."""
+        minutes = self.asked.minutes
+        exported = export_run(
+            self.place(network, minutes, ""),
+            self.place(network, minutes, ".tapetum"),
+            precision="int8",
+            threads=1,
+            dataset=self.opened.dataset,
+            overwrite=True,
+        ).precision
+        assert exported is not None  # noqa: S101  (int8 was asked for)
+        lost_points, lost_db = exported.lost_points or 0.0, exported.lost_db or 0.0
+        return {
+            "accuracy": trained["accuracy"] - lost_points / 100,
+            "psnr_db": trained["psnr_db"] - lost_db,
+            "lost_points": lost_points,
+            "lost_db": lost_db,
+            "num_images": exported.num_images,
+            "minutes": trained["minutes"],
+            "provenance": stamp(seed=self.seed).model_dump(mode="json"),
+        }
+
+
+def _joined(label: Made, image: Made) -> Made:
+    """Return the scores of a classifier and of a denoiser that share the work."""
+    return {
+        **label,
+        "psnr_db": image["psnr_db"],
+        "num_compared": image["num_compared"],
+        **{
+            name: label[name] + image[name]
+            for name in ("minutes", "steps", "parameters", "multiply_adds")
+        },
+    }
+
+
+def shown(found: Made) -> str:
+    """Return a cell in words."""
+    if "missing" in found:
+        return str(found["missing"])
+    return (
+        f"{found['x_of_b20']:.2f} x, {100 * found['accuracy']:.1f} %, {found['psnr_db']:.2f} dB "
+        f"after {found['minutes']:.1f} minutes"
+    )
+
+
+def draw_images(folder: Path) -> None:
+    """Draw three kinds of stripes, for ``--tiny``."""
+    generator = np.random.default_rng(0)
+    ramp = np.linspace(0, 2 * np.pi, 32)
+    for part, count in (("train", 20), ("val", 4)):
+        for index, name in enumerate(("across", "down", "slanted")):
+            (folder / part / name).mkdir(parents=True, exist_ok=True)
+            for number in range(count):
+                phase = generator.uniform(0, 2 * np.pi)
+                waves = (index != 0) * ramp[:, None] + (index != 1) * ramp[None, :]
+                pixels = np.uint8(127 + 100 * np.sin(3 * waves + phase))
+                image = Image.fromarray(np.stack([pixels] * 3, axis=-1))
+                image.save(folder / part / name / f"{number}.png")
+
+
+def collect(asked: argparse.Namespace) -> Made:
+    """Return all cells that are there."""
+    cells = [json.loads(path.read_text()) for path in sorted(asked.out.glob("*/cells/*.json"))]
+    chosen = {
+        f"{path.parent.name}/{path.name.removesuffix('_networks.json')}": {
+            name: value
+            for name, value in json.loads(path.read_text()).items()
+            if name != "networks"
+        }
+        for path in sorted(asked.out.glob("*/*_networks.json"))
+    }
+    return {
+        "command": " ".join(["python", *sys.argv]),
+        "requested_minutes": asked.minutes,
+        "cells": cells,
+        "races": chosen,
+        "provenance": stamp().model_dump(mode="json"),
+    }
+
+
+def options() -> argparse.Namespace:
+    """Return the options of the command."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--out", type=Path, required=True, help="folder of everything")
+    parser.add_argument("--json", type=Path, help="also write the result here")
+    parser.add_argument("--data-root", type=Path, help="folder of imagenette128 and neu_cls")
+    parser.add_argument("--datasets", nargs="+", choices=DATASETS, default=DATASETS)
+    parser.add_argument("--budgets", nargs="+", type=float, default=BUDGETS, help="x of b20")
+    parser.add_argument("--seeds", nargs="+", type=int, default=(0, 1, 2))
+    parser.add_argument("--minutes", type=float, default=6.0, help="of each training")
+    parser.add_argument("--core", type=int, help="the only core to use")
+    parser.add_argument("--tiny", action="store_true", help="drawn images, for a minute")
+    asked = parser.parse_args()
+    if asked.tiny:
+        asked.datasets, asked.budgets, asked.seeds, asked.minutes = ["drawn"], [0.9], [0], 0.02
+        asked.data_root = asked.out / "images"
+    elif asked.data_root is None and set(asked.datasets) != {"digit-crops"}:
+        parser.error("imagenette128 and neu_cls need --data-root")
+    return asked
+
+
+def main() -> None:
+    """Run the cells that are missing, and write all of them."""
+    asked = options()
+    if asked.core is not None:
+        os.sched_setaffinity(0, {asked.core})
+    environment = relaunch_environment()
+    if environment is not None:
+        os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environment)  # noqa: S606
+    prepare_process(threads=1)
+    if asked.tiny:
+        draw_images(asked.data_root / "drawn")
+    for seed in asked.seeds:
+        for name in asked.datasets:
+            bench = Bench(asked, name, seed)
+            for budget in asked.budgets:
+                bench.run(budget)
+                if asked.json is not None:
+                    text = json.dumps(collect(asked), indent=2) + "\n"
+                    write_atomically(asked.json, text.encode())
+
+
+if __name__ == "__main__":
+    main()

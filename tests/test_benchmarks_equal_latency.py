@@ -1,0 +1,79 @@
+"""The benchmark at equal latency: it continues after a kill, and its table adds nothing."""
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import equal_latency_table
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+ROWS = set(equal_latency_table.ROWS)
+
+
+def start(out: Path) -> "subprocess.Popen[bytes]":
+    """Start the benchmark on drawn images."""
+    script = ROOT / "benchmarks" / "equal_latency.py"
+    arguments = ["--tiny", "--out", str(out), "--json", str(out / "all.json")]
+    return subprocess.Popen([sys.executable, str(script), *arguments], stderr=subprocess.DEVNULL)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_a_killed_benchmark_continues_and_repeats_no_cell(tmp_path: Path) -> None:
+    """What was there at the kill stays as it was, and all rows are there in the end."""
+    first, begun = start(tmp_path), time.monotonic()
+    while not list(tmp_path.glob("*/cells/*.json")) and time.monotonic() - begun < 900:
+        assert first.poll() is None
+        time.sleep(0.1)
+    first.kill()
+    first.wait()
+    kept = {path: path.read_bytes() for path in tmp_path.glob("*/**/*.json")}
+    assert start(tmp_path).wait() == 0
+    cells = json.loads((tmp_path / "all.json").read_text())["cells"]
+    assert {cell["row"] for cell in cells} == ROWS
+    for cell in cells:
+        assert "missing" in cell or (0 <= cell["accuracy"] <= 1 and cell["x_of_b20"] > 0)
+    done = [path for path in kept if path.parent.name in ("cells", "drawn")]
+    assert done
+    assert all(path.read_bytes() == kept[path] for path in done)
+
+
+def cell(row: str, accuracy: float, psnr_db: float) -> equal_latency_table.Cell:
+    """A cell of one dataset and budget."""
+    place = {"dataset": "neu_cls", "budget_x_of_b20": 0.45, "x_of_b20": 0.44}
+    scores = {"accuracy": accuracy, "psnr_db": psnr_db, "minutes": 6.0}
+    return {**place, **scores, "row": row}
+
+
+def rendered(tmp_path: Path, cells: list[equal_latency_table.Cell]) -> str:
+    """The tables of some cells."""
+    path = tmp_path / equal_latency_table.FILE
+    path.parent.mkdir(parents=True)
+    made = {"cpu": "a processor", "commit": "0123456789"}
+    whole = {"cells": cells, "requested_minutes": 6.0, "provenance": made}
+    path.write_text(json.dumps(whole))
+    study = tmp_path / equal_latency_table.STUDY / "dc-nas-s_study_seed0.json"
+    study.parent.mkdir(parents=True)
+    mean = {"accuracy": 0.5, "psnr_db": 20.0}
+    study.write_text(json.dumps({"result": {"scores": {"mean": mean}}}))
+    return equal_latency_table.render(tmp_path, "../")
+
+
+def test_a_row_of_the_table_is_the_mean_and_the_deviation_of_its_seeds(tmp_path: Path) -> None:
+    """The deviation of 60, 61 and 62 is 1; cells that are not there are ``not run``."""
+    fits = [cell("fit", 0.60 + 0.01 * seed, 22.0 + 0.1 * seed) for seed in range(3)]
+    page = rendered(tmp_path, fits)
+    assert "| `tapetum fit` | not run | 0.44 x: 61.0 ± 1.0 %, 22.10 ± 0.10 dB | not run |" in page
+    assert "| plain DC-Net | not run | not run | not run |" in page
+
+
+def test_a_gain_has_the_standard_error_of_both_means(tmp_path: Path) -> None:
+    """Both means of two seeds that differ by 2 have the error 1, their difference the root of 2."""
+    fits = [cell("fit", 0.60, 22.0), cell("fit", 0.62, 22.0)]
+    plain = [cell("plain", 0.50, 21.5), cell("plain", 0.52, 21.5)]
+    page = rendered(tmp_path, [*fits, *plain])
+    assert "| Steel surfaces | 0.45 x | +10.0 ± 1.4 | +0.50 ± 0.00 |" in page
+    assert "(2 of 3 seeds)" in page
