@@ -55,10 +55,6 @@ def rendered(tmp_path: Path, cells: list[equal_latency_table.Cell]) -> str:
     made = {"cpu": "a processor", "commit": "0123456789"}
     whole = {"cells": cells, "requested_minutes": 6.0, "provenance": made}
     path.write_text(json.dumps(whole))
-    study = tmp_path / equal_latency_table.STUDY / "dc-nas-s_study_seed0.json"
-    study.parent.mkdir(parents=True)
-    mean = {"accuracy": 0.5, "psnr_db": 20.0}
-    study.write_text(json.dumps({"result": {"scores": {"mean": mean}}}))
     return equal_latency_table.render(tmp_path, "../")
 
 
