@@ -63,7 +63,8 @@ SIZES_PX = {"imagenette128": 64, "neu_cls": 128, "digit-crops": None, "drawn": 3
 DATASETS = tuple(SIZES_PX)[:3]
 BUDGETS = (0.9, 0.45, 0.225)  # x of b20: where the published DC-NAS S lies, a half, a quarter
 BASE, PAIR, INT8 = "b20", ("mobilenet-v3-small", "unet-s"), "int8"
-ROWS = {"fit": "fit", "rule": "rule", "plain": "plain-dc-net", "mbconv": "plain-mbconv"}
+OF_BUDGET = {"fit": "fit", "rule": "rule", "plain": "plain-dc-net", "mbconv": "plain-mbconv"}
+ROWS = (*OF_BUDGET, "pair", "published", INT8)
 NUM_ROUNDS, FEWEST_STEPS, TRIED_STEPS = 10, 4, 1000
 MOST_COMPARED_MEGAPIXELS = 40.0  # denoised and compared; all images are classified
 
@@ -206,7 +207,7 @@ class Bench:
             "target_ms": budget * self.base_ms(),
             "seed": self.seed,
         }
-        for row in (*ROWS, "pair", "published", INT8):
+        for row in self.asked.rows:
 
             def make(row: str = row) -> Made:
                 found = self.cell(row, networks, latencies)
@@ -226,7 +227,7 @@ class Bench:
             chosen = kept.once(SELECTION, FittedNetwork, race.choose)
         found, space = race.candidates(), race.timings.space
         by_name = {one.name: space.architecture(one.shape) for one in found.candidates}
-        known = {row: by_name[name] for row, name in ROWS.items() if name in by_name}
+        known = {row: by_name[name] for row, name in OF_BUDGET.items() if name in by_name}
         raced = RaceResult.read(folder / "race" / "result.json")
         return {
             "target_ms": target_ms,
@@ -246,7 +247,7 @@ class Bench:
     ) -> Made:
         """Return latency and scores of a row."""
         minutes = self.asked.minutes
-        if row in ROWS and row not in networks:
+        if row in OF_BUDGET and row not in networks:
             return {"missing": "no such network of this latency"}
         if row == "pair":
             label, image = (self.trained(self.others[name], minutes / 2) for name in PAIR)
@@ -411,6 +412,7 @@ def options() -> argparse.Namespace:
     parser.add_argument("--datasets", nargs="+", choices=DATASETS, default=DATASETS)
     parser.add_argument("--budgets", nargs="+", type=float, default=BUDGETS, help="x of b20")
     parser.add_argument("--seeds", nargs="+", type=int, default=(0, 1, 2))
+    parser.add_argument("--rows", nargs="+", choices=ROWS, default=ROWS)
     parser.add_argument("--minutes", type=float, default=6.0, help="of each training")
     parser.add_argument("--core", type=int, help="the only core to use")
     parser.add_argument("--tiny", action="store_true", help="drawn images, for a minute")
