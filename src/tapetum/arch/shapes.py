@@ -21,20 +21,18 @@ from tapetum.records import Record
 
 __all__ = ["ShapeSpace", "distance"]
 
-# Widths of three levels at some multiply-adds for each pixel of an image; between two rows, their
-# logarithms are interpolated. The second and the third row were trained (half-size UNets of 45 and
-# of 232 million multiply-adds at 64 px, benchmarks of 2026-11-28); the others continue their line.
-RULE: tuple[tuple[float, tuple[int, int, int]], ...] = (
-    (1.0e3, (8, 8, 16)),
-    (3.7e3, (16, 16, 32)),
-    (1.1e4, (16, 48, 96)),
-    (5.7e4, (48, 96, 160)),
-    (5.4e5, (160, 320, 512)),
+# Widths of five levels at some multiply-adds for each pixel of an image; between two rows, their
+# logarithms are interpolated. The third and the fourth row were trained on Imagenette at
+# 64 px (37 and 207 million multiply-adds); the others continue their line.
+RULE: tuple[tuple[float, tuple[int, int, int, int, int]], ...] = (
+    (9.1e2, (8, 8, 16, 32, 48)),
+    (3.4e3, (16, 16, 32, 64, 96)),
+    (9.0e3, (16, 32, 64, 128, 192)),
+    (5.0e4, (48, 96, 128, 192, 256)),
+    (5.4e5, (160, 320, 448, 512, 512)),
 )
-RULE_DEPTH = 2  # blocks of each level, in encoder and decoder
-DEEPER_PX = (128, 320)  # from each of these sizes on, a level more than three
-GROWTH = 1.5  # of the width, in such a level
-LEAST_DEEPEST_PX, MOST_DEEPEST_PX = 4, 16  # side of the deepest map of a drawn shape
+RULE_ENCODER_DEPTHS, RULE_DECODER_DEPTHS = (1, 2, 2, 2, 1), (1, 2, 2, 1)
+LEAST_DEEPEST_PX, MOST_DEEPEST_PX = 2, 16  # side of the deepest map of a drawn shape
 BOXES_STRIDE_PX = 8  # at most, as in the DC-Net: a box of 28 px has 3.5 places of the deepest map
 PLAIN_WIDTHS = (16, 16, 32, 64, 64)  # of the plain networks, before they are scaled
 PLAIN_EXPANSION = 3
@@ -97,7 +95,7 @@ class ShapeSpace(Record):
         )
 
     def levels(self, stem: Stem) -> int:
-        """Return the most levels: the deepest map keeps 4 px, but one level is always possible.
+        """Return the most levels: the deepest map keeps 2 px, but one level is always possible.
 
         Where labels belong to boxes, its stride is at most 8 px.
         """
@@ -163,17 +161,11 @@ class ShapeSpace(Record):
 
     def rule(self, multiply_adds: float) -> Shape:
         """Return the shape of the scaling rule for about so many multiply-adds of one image."""
-        levels = 3 + sum(self.size_px >= size_px for size_px in DEEPER_PX)
-        widths = list(_rule_widths(multiply_adds / self.size_px**2))
-        while len(widths) < levels:
-            widths.append(GROWTH * widths[-1])
-        levels = min(levels, self.levels("half"))
-        deepest = widths[levels - 1]
+        levels = min(len(RULE_ENCODER_DEPTHS), self.levels("half"))
         return self._made(
-            widths=widths[:levels],
-            encoder_depths=(min(RULE_DEPTH, self.most_depth),) * levels,
-            decoder_depths=(min(RULE_DEPTH, self.most_depth),) * (levels - 1),
-            branch=Branch(widths=(self._on_grid(deepest),) * 2),
+            widths=_rule_widths(multiply_adds / self.size_px**2)[:levels],
+            encoder_depths=RULE_ENCODER_DEPTHS[:levels],
+            decoder_depths=RULE_DECODER_DEPTHS[: levels - 1],
         )
 
     def smallest(self) -> Shape:
@@ -330,7 +322,7 @@ def _rising(count: int) -> list[float]:
 
 
 def _rule_widths(multiply_adds_per_pixel: float) -> tuple[float, ...]:
-    """Return the widths of three levels, interpolated in :data:`RULE`."""
+    """Return the widths of five levels, interpolated in :data:`RULE`."""
     costs = np.log([cost for cost, _ in RULE])
     at = math.log(max(multiply_adds_per_pixel, 1.0))
     columns = np.log([widths for _, widths in RULE]).T
