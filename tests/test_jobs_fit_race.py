@@ -223,6 +223,7 @@ def test_several_budgets_share_what_was_timed(
     """One folder for each, one file of timings, and one report over latency."""
     device = ShapeRuntime(monkeypatch)
     options = {"method": "none", "batch_size": 4, "epochs": 1, "size_px": 32, "precision": "fp32"}
+    options["controls"] = True
     front = fit_front(photos, tmp_path / "front", target_ms=[0.2, 0.1], runtime=device, **options)
     assert [one.request.target_ms for one in front.fits] == [0.1, 0.2]
     assert all(map(is_kept, front.fits))
@@ -231,6 +232,11 @@ def test_several_budgets_share_what_was_timed(
     report = front.report.read_text()
     assert "Accuracy over latency" in report
     assert "0.2ms/model.tapetum" in report
+    trained = sorted(
+        path.parent.name for path in (tmp_path / "front").rglob("control_*/report.html")
+    )
+    assert trained == ["control_dc-net"] * 2 + ["control_mobilenet-v3-small", "control_unet-s"]
+    assert front.fits[0].controls.controls[1] == front.fits[1].controls.controls[1]
     again = fit_front(
         photos, tmp_path / "front", target_ms=[0.2, 0.1], runtime=device, resume=True, **options
     )

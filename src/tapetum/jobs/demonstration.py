@@ -18,7 +18,7 @@ __all__ = ["demo"]
 
 DATA = "digit-crops"
 SEED = 0
-NETWORK, SECONDS = "dc-net-reduced-integrated", 3.0  # whose latency is the budget
+NETWORK, SHARE, SECONDS = "dc-net-reduced-integrated", 0.5, 3.0  # half of its latency
 TRAIN_COUNT, TEST_COUNT = 1_300, 400  # two-digit images, cut into single digits
 IMAGES, NUM_IMAGES, SIGMA = "images", 8, 0.4  # noisy images to try the package on
 
@@ -34,7 +34,7 @@ def demo(
     progress: ProgressCallback = silent,
     **digits: Unpack[DataOptions],
 ) -> FitResult:
-    """Fit a small network for single digits to what the smallest DC-Net of the paper takes here.
+    """Fit a network for single digits to half of what the smallest DC-Net of the paper takes here.
 
     Example:
         >>> import tapetum.jobs
@@ -83,7 +83,7 @@ def demo(
 
 
 def _target_ms(dataset: Dataset, device: Runtime, progress: ProgressCallback) -> float:
-    """Return the budget: what the smallest DC-Net of the paper takes on this machine."""
+    """Return the budget: half of what the smallest DC-Net of the paper takes on this machine."""
     info = dataset.info
     network = find_architecture(
         NETWORK, channels=info.channels, num_classes=len(info.class_names), boxes=False
@@ -96,7 +96,7 @@ def _target_ms(dataset: Dataset, device: Runtime, progress: ProgressCallback) ->
         seconds=SECONDS,
         progress=progress,
     )
-    return float(f"{measured.timing.median_ms:.2g}")
+    return float(f"{SHARE * measured.timing.median_ms:.2g}")
 
 
 def _write_images(folder: Path, dataset: Dataset) -> None:

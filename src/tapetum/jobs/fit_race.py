@@ -10,13 +10,13 @@ Files in the folder of the fit::
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import cast
 
-from tapetum.arch import Shape
+from tapetum.arch import Architecture, Shape
 from tapetum.data import Dataset, ImageDataset
 from tapetum.jobs.device import Device
 from tapetum.jobs.fit_result import Control, Controls, FitResult, FittedNetwork
@@ -35,6 +35,7 @@ __all__ = ["Race", "look_at_shapes"]
 
 PLAN, TIMINGS, CANDIDATES = "plan.json", "timings.json", "candidates.json"
 RACE, MATCHED, MATCHED_FP32 = "race", "matched.json", "matched_fp32.json"
+PAIR = "pair.json"  # what a user would pick by hand; fits of several budgets share it
 PLAIN = "plain-dc-net"  # among the candidates
 CONTROL_ROUNDS = 6
 # One training image in five judges the race, where there are enough.
@@ -201,38 +202,41 @@ class Race:
         )
 
     def controls(self, chosen: FittedNetwork) -> Controls:
-        """Return the plain DC-Net of the same latency, and the pair that a user would pick."""
+        """Return the plain DC-Net of the same latency, and what a user would pick by hand."""
         del chosen
-        plain = next((one for one in self.candidates().candidates if one.name == PLAIN), None)
-        space, info = self.timings.space, self.work.dataset.info
-        networks = {}
-        if plain is not None:
-            networks["control_dc-net"] = space.architecture(plain.shape, PLAIN)
-        for name in pair_of(info):
-            networks[f"control_{name}"] = network_of_pair(name, info)
-        timings = self.time(list(networks.values()), num_rounds=CONTROL_ROUNDS)
-        medians = dict(zip(networks, (one.median_ms for one in timings), strict=True))
-        pair = [name for name in networks if name != "control_dc-net"]
-        controls = []
-        if plain is not None:
-            controls.append(
-                Control(
-                    title="plain DC-Net of the same latency",
-                    networks={"control_dc-net": networks["control_dc-net"]},
-                    latency_ms=medians["control_dc-net"],
-                    is_measured=True,
-                    may_ship=True,
-                )
-            )
-        controls.append(
-            Control(
-                title="MobileNetV3-small and UNet-S" if len(pair) == 2 else "UNet-S",
-                networks={name: networks[name] for name in pair},
-                latency_ms=sum(medians[name] for name in pair),
-                is_measured=True,
-            )
+        plain = [self.plain(one) for one in self.candidates().candidates if one.name == PLAIN]
+        path = (self.work.shared or self.work.path) / PAIR
+        if not path.exists():
+            self.pair().write(path)
+        return Controls(controls=(*plain, Control.read(path)))
+
+    def plain(self, candidate: Candidate) -> Control:
+        """Return the plain DC-Net of the race."""
+        network = self.timings.space.architecture(candidate.shape, PLAIN)
+        return Control(
+            title="plain DC-Net of the same latency",
+            networks={"control_dc-net": network},
+            latency_ms=self.latency_ms([network]),
+            is_measured=True,
+            may_ship=True,
         )
-        return Controls(controls=tuple(controls))
+
+    def pair(self) -> Control:
+        """Return MobileNetV3-small and UNet-S, which fits of several budgets train once."""
+        folder, info = "../" if self.work.shared else "", self.work.dataset.info
+        names = pair_of(info)
+        networks = {f"{folder}control_{name}": network_of_pair(name, info) for name in names}
+        return Control(
+            title="MobileNetV3-small and UNet-S" if len(names) == 2 else "UNet-S",
+            networks=networks,
+            latency_ms=self.latency_ms(list(networks.values())),
+            is_measured=True,
+        )
+
+    def latency_ms(self, networks: Sequence[Architecture]) -> float:
+        """Return the measured latency of networks that run one after the other."""
+        timings = self.time(networks, num_rounds=CONTROL_ROUNDS)
+        return sum(timing.median_ms for timing in timings)
 
     def sections(self, fit: FitResult) -> Sections:
         """Return the race, and the way to the latency."""

@@ -125,12 +125,17 @@ def write_front_report(
 
 def _packages(fits: Sequence[FitResult]) -> content.Table:
     """Return the file of each budget, and whether it keeps the budget."""
-    rows = []
+    rows, notes = [], []
     for fit in fits:
-        lines = (*fit.delivery.verdict, *fit.delivery.remarks)
+        delivery, timing = fit.delivery, fit.delivery.timing
+        measured = ("-", "-") if timing is None else (timing.median_ms, timing.p95_ms)
+        latencies = (one if isinstance(one, str) else f"{one:.3g}" for one in measured)
+        kept = {None: "not measured", True: "kept", False: "not kept"}[delivery.keeps_target]
         file = f"{fit.path.name}/{fit.package.name}"
-        rows.append((f"{fit.request.target_ms:g} ms", file, "; ".join(lines)))
-    return content.Table("Packages", ("budget", "package", "measured"), tuple(rows))
+        rows.append((f"{delivery.target_ms:g} ms", file, *latencies, kept))
+        notes += [f"{delivery.target_ms:g} ms: {remark}." for remark in delivery.remarks]
+    header = ("budget", "package", "median, ms", "95th percentile, ms", "")
+    return content.Table("Packages", header, tuple(rows), " ".join(notes))
 
 
 def _diagram(fit: FitResult) -> content.Diagram:
