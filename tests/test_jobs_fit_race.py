@@ -4,6 +4,7 @@ import json
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,15 +14,19 @@ from scripted_runtime import PREPARE_MS
 from shape_runtime import ShapeRuntime, formula_ms, race_in_this_process
 from tapetum.data import open_dataset
 from tapetum.errors import InputError
+from tapetum.formats import Exported, PrecisionChoice
+from tapetum.formats.precision import Measured
 from tapetum.jobs import FitResult, fit, fit_front
+from tapetum.jobs.exporting import export_run
 from tapetum.jobs.fit_race import split_for_race
 from tapetum.jobs.match import BELOW
 from tapetum.jobs.plan import network_of_pair, pair_of
-from tapetum.latency import Budget
+from tapetum.latency import Budget, Round, Timing
 from tapetum.runtime import open_package
 from tapetum.search import RACES
 from test_cli import photos
 from test_jobs_fit import refuse_to_write
+from test_latency_table import CONDITIONS
 from tiny_race import Dots
 
 __all__ = ["photos"]  # the fixture
@@ -265,6 +270,56 @@ def test_controls_are_trained_alike_and_a_better_plain_network_is_delivered(
     report = result.report.read_text()
     for words in ("Comparison", "MobileNetV3-small and UNet-S", "Accuracy over latency"):
         assert words in report
+
+
+def test_a_narrower_network_ships_in_fp32_where_int8_loses_too_much(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Candidates are timed in int8, which pays here; the package keeps the budget in fp32."""
+    monkeypatch.setattr("tapetum.jobs.fitting.export_run", lossy_export)
+    device = ShapeRuntime(monkeypatch)
+    options = {"method": "none", "search_minutes": None, "precision": "auto", "resume": True}
+    result = fit_on(device, photos, tmp_path / "fit", **options)
+    in_int8_ms = formula_ms(result.selection.architecture, 32)
+    assert in_int8_ms > 1.5 * TARGET_MS
+    assert result.delivery.run == "network_fp32"
+    assert is_kept(result)
+    assert result.delivery.keeps_target
+    assert "fp32 is used, since it loses 0.1 dB or more" in result.delivery.remarks[0]
+    again = fit_on(device, photos, tmp_path / "fit", **options)
+    assert again.delivery == result.delivery
+
+
+def lossy_export(run: Path, out: Path, *, precision: str, dataset: object, **more: Any) -> Exported:
+    """Exports in fp32, and says that int8 would lose half a decibel."""
+    del dataset
+    exported = export_run(run, out, **more)
+    if precision == "fp32":
+        return exported
+    timing = Timing.of([Round([1.0])])
+    choice = PrecisionChoice(
+        asked="auto",
+        conditions=CONDITIONS,
+        fp32=Measured(timing=Timing.of([Round([2.0])]), accuracy=0.9, psnr_db=30.0),
+        int8=Measured(timing=timing, accuracy=0.9, psnr_db=29.5),
+        num_images=4,
+    )
+    return exported.model_copy(update={"precision": choice})
+
+
+def test_an_earlier_fit_is_shown_beside(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the same images; another split is refused."""
+    device = ShapeRuntime(monkeypatch)
+    options = {"method": "none", "search_minutes": None}
+    earlier = fit_on(device, photos, tmp_path / "earlier", **options)
+    beside = {"beside": [earlier.path], "target_ms": 2 * TARGET_MS}
+    later = fit_on(device, photos, tmp_path / "later", **options, **beside)
+    assert "earlier" in later.report.read_text()
+    with pytest.raises(InputError, match="made for other images"):
+        fit_on(device, photos, tmp_path / "other", **options, **beside, seed=1)
+    assert not (tmp_path / "other").exists()
 
 
 @pytest.mark.slow

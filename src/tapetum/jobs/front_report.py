@@ -128,8 +128,9 @@ def _packages(fits: Sequence[FitResult]) -> content.Table:
     rows, notes = [], []
     for fit in fits:
         delivery, timing = fit.delivery, fit.delivery.timing
-        measured = ("-", "-") if timing is None else (timing.median_ms, timing.p95_ms)
-        latencies = (one if isinstance(one, str) else f"{one:.3g}" for one in measured)
+        latencies = ("-", "-")
+        if timing is not None:
+            latencies = (f"{timing.median_ms:.3g}", f"{timing.p95_ms:.3g}")
         kept = {None: "not measured", True: "kept", False: "not kept"}[delivery.keeps_target]
         file = f"{fit.path.name}/{fit.package.name}"
         rows.append((f"{delivery.target_ms:g} ms", file, *latencies, kept))
