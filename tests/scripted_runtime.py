@@ -1,6 +1,7 @@
 """A made-up runtime whose clock the test turns: every latency is known, whatever the machine."""
 
 import math
+import os
 from collections.abc import Sequence
 from itertools import cycle
 
@@ -53,6 +54,8 @@ class ScriptedRuntime:
         for clock in ("thread_time_ns", "process_time_ns"):
             monkeypatch.setattr(f"tapetum.latency.timing.time.{clock}", lambda: self.cpu_ns)
         monkeypatch.setattr("tapetum.latency.timing.time.sleep", lambda _: None)
+        # Nothing is timed here, so nobody has to wait for a real measurement.
+        monkeypatch.setattr("tapetum.latency.timing.LOCK_NAME", f"scripted-{os.getpid()}")
         monkeypatch.setattr(DeployedNetwork, "of", without_graph)  # writing it takes milliseconds
         original = Preparation.resized
 
