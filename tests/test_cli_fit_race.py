@@ -70,6 +70,8 @@ def test_several_budgets_get_a_package_each(photos: Path, tmp_path: Path) -> Non
         (("--search-minutes", 0), "--search-minutes must be greater than 0"),
         (("--total-minutes", -1), "--total-minutes must be greater than 0"),
         (("--workers", 0), "--workers must be at least 1"),
+        (("--beside", "nowhere"), "is not the folder of a fit"),
+        (("--precision", "int8", "--runtime", "openvino"), "runs in onnxruntime, not in openvino"),
     ],
     ids=str,
 )

@@ -16,6 +16,8 @@ def test_the_budget_is_demonstrated(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr("tapetum.latency.timing.PAUSE_S", 0.0)
     monkeypatch.setattr("tapetum.jobs.match_shape.NUM_TRIES", 1)
     monkeypatch.setattr("tapetum.jobs.device.SECONDS", 0.2)
+    monkeypatch.setattr("tapetum.formats.precision.MOST_POINTS", 100.0)  # after so few steps
+    monkeypatch.setattr("tapetum.formats.precision.MOST_DB", 100.0)
     small = {"train_count": 160, "test_count": 8, "epochs": 1, "search_minutes": 1.0}
     result = demo(tmp_path / "run", **small)
     assert result.report == tmp_path / "run" / "report.html"

@@ -82,6 +82,9 @@ def refuse_early(job: str, options: Mapping[str, Any]) -> None:
         RUN.require_finished(options["run"])
     if job in ("fit", "fit_front"):
         require_method(options)
+        for path in options.get("beside") or ():
+            FIT.require_begun(path)
+            FIT.require_finished(path)
     if job in ("search", "fit"):
         _refuse_target(options)
     if job in ("train", "search", "fit", "fit_front") and not is_digits(options["data"]):
