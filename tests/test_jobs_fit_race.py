@@ -114,6 +114,7 @@ def test_networks_race_where_labels_belong_to_boxes(
     device = ShapeRuntime(monkeypatch, size_px=96)
     options = {"target_ms": 0.3, "size_px": None, "train_count": 12, "test_count": 2}
     result = fit_on(device, "digits", tmp_path / "fit", **options)
+    assert len(RACES.open(tmp_path / "fit" / "race").result().order) > 1
     manifest = open_package(result.package).manifest
     assert is_kept(result)
     assert manifest.denoises
