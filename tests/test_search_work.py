@@ -12,7 +12,7 @@ import pytest
 
 from tapetum.arch import find_architecture
 from tapetum.data import store_images
-from tapetum.errors import InputError
+from tapetum.errors import InputError, TapetumError
 from tapetum.search.pace import Pace, Paces, Pacing, joined
 from tapetum.search.work import Outcome, Piece, Task, Work, perform
 from tapetum.search.workers import DiedError, Workers, open_workers, perform_all
@@ -152,6 +152,35 @@ class _Deadly:
 
     def stop(self) -> None:
         """Has nothing to end."""
+
+
+class _Stopped:
+    """Workers of which one cannot write; the other is at work until it is stopped."""
+
+    size = 2
+
+    def __init__(self) -> None:
+        self.is_stopped = threading.Event()
+
+    def perform(self, work: Work) -> None:
+        """Fails at the first piece."""
+        if work.out.name.startswith("0"):
+            raise TapetumError("the disk is full", "free some space")
+        self.is_stopped.wait()
+        raise DiedError
+
+    def stop(self) -> None:
+        """Ends the other."""
+        self.is_stopped.set()
+
+
+def test_a_worker_that_is_stopped_is_not_called_killed(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The reason of the stop is the only thing that is said."""
+    with pytest.raises(TapetumError, match="the disk is full"):
+        _perform_all(_Stopped(), pieces(tmp_path, count=2))
+    assert not caplog.messages
 
 
 def test_a_piece_that_kills_every_worker_is_given_up(tmp_path: Path) -> None:

@@ -102,11 +102,12 @@ def perform_all(
         TapetumError: A result cannot be written.
         TrainingError: Ctrl-C was pressed.
     """
+    is_over = threading.Event()
     with ThreadPoolExecutor(workers.size) as threads, stop_requests() as stop:
         waiting: dict[Future[str], Work] = {}
         try:
             for work in works:
-                waiting[threads.submit(_insist, workers, work)] = work
+                waiting[threads.submit(_insist, workers, work, is_over)] = work
             while waiting:
                 done, _ = wait(waiting, _BETWEEN_LOOKS_S, FIRST_COMPLETED)
                 for future in done:
@@ -121,12 +122,13 @@ def perform_all(
                         "run the same command again with --resume to continue",
                     )
         except BaseException:
+            is_over.set()
             threads.shutdown(wait=False, cancel_futures=True)
             workers.stop()
             raise
 
 
-def _insist(workers: Workers, work: Work) -> str:
+def _insist(workers: Workers, work: Work, is_over: threading.Event) -> str:
     """Perform work again when its worker dies; return why it cannot be performed, or nothing."""
     for death in range(1, MOST_DEATHS + 1):
         if work.out.exists():
@@ -134,6 +136,8 @@ def _insist(workers: Workers, work: Work) -> str:
         try:
             workers.perform(work)
         except DiedError:
+            if is_over.is_set():  # it was stopped
+                return ""
             _log.warning("a worker was killed at %s (%d)", work.out.name, death)
         else:
             return ""
