@@ -41,3 +41,16 @@ def test_a_level_is_found_by_its_sigma() -> None:
     scores = Scores(protocol="camera", seed=0, source="seven", rows=rows, mean=mean)
     assert scores.at_sigma(0.4) is rows[1]
     assert scores.at_sigma(0.3) is None
+
+
+def test_a_denoiser_that_harms_is_named_with_its_levels() -> None:
+    """A level without one of the two numbers is not compared."""
+    decibels = {0.0: (40.0, None), 0.1: (19.0, 20.0), 0.2: (18.0, 14.0)}
+    rows = tuple(
+        ScoreRow(title=f"gaussian {s}", noise=None, num_images=7, psnr_db=ours, noisy_psnr_db=noisy)
+        for s, (ours, noisy) in decibels.items()
+    )
+    mean = ScoreRow(title="mean", noise=None, num_images=7)
+    scores = Scores(protocol="camera", seed=0, source="seven", rows=rows, mean=mean)
+    (remark,) = scores.remarks
+    assert remark == "denoised images are worse than the noisy ones (noise: gaussian 0.1)"

@@ -102,6 +102,11 @@ class Scores(Record):
         if self.missing_classes:
             names = ", ".join(map(repr, self.missing_classes))
             found.append(f"there is no image of {names}: macro scores leave these classes out")
+        pairs = [(row, row.psnr_db, row.noisy_psnr_db) for row in self.rows]
+        harmed = [row.title for row, ours, noisy in pairs if ours and noisy and ours < noisy]
+        if harmed:
+            where = ", ".join(harmed)
+            found.append(f"denoised images are worse than the noisy ones (noise: {where})")
         common = self._majority()
         if common is not None:
             found.append(
