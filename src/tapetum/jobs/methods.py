@@ -2,11 +2,13 @@
 
 import math
 from collections.abc import Mapping
+from importlib.util import find_spec
 from types import SimpleNamespace
 from typing import Any, Literal, get_args
 
-from tapetum.errors import InputError, nearest
+from tapetum.errors import InputError, MissingExtraError, nearest
 from tapetum.latency import Budget, Effort
+from tapetum.provenance import require_cores
 
 __all__ = ["METHODS", "FitOptions", "MethodName", "effort_of", "parse_targets", "require_method"]
 
@@ -72,8 +74,10 @@ def require_method(options: Mapping[str, Any]) -> None:
         fault = f"a package in int8 runs in onnxruntime, not in {runtime}"
         raise InputError(fault, "leave --precision or --runtime out")
     workers = options.get("workers")
-    if workers is not None and workers < 1:
-        raise InputError(f"--workers must be at least 1 (got {workers})", "give a number of cores")
+    if workers is not None:
+        require_cores(workers, "workers")
+    if options.get("ray") is not None and find_spec("ray") is None:
+        raise MissingExtraError.of("ray", "ray")
 
 
 def parse_targets(text: str | float) -> tuple[float, ...]:
