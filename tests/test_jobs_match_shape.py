@@ -74,3 +74,12 @@ def test_a_budget_out_of_reach_is_said() -> None:
     """With the fastest of what was timed."""
     matched = match_shape(known(), Clock(then=40.0), WINNER, target_ms())
     assert "no network that was timed keeps it" in matched.note
+
+
+def test_a_network_as_large_as_is_useful_is_not_enlarged() -> None:
+    """However much of the budget it leaves, and the reason is said."""
+    clock = Clock()
+    matched = match_shape(known(), clock, WINNER, 10 * target_ms(), largest_ms=target_ms())
+    assert matched.attempt.shape == WINNER
+    assert clock.num_calls == 1
+    assert "the largest useful network takes" in matched.note

@@ -5,6 +5,7 @@ before the race; where it has left the budget since, it is timed taking turns wi
 width and depth, and the one nearest to the aim is trained.
 """
 
+import math
 from collections.abc import Sequence
 
 from pydantic import PositiveFloat
@@ -50,7 +51,12 @@ class MatchedShape(Record):
 
 
 def match_shape(
-    timed: TimedShapes, time: TimeNetworks, shape: Shape, target_ms: float
+    timed: TimedShapes,
+    time: TimeNetworks,
+    shape: Shape,
+    target_ms: float,
+    *,
+    largest_ms: float = math.inf,
 ) -> MatchedShape:
     """Time a shape, and its neighbours where it does not keep the target.
 
@@ -59,6 +65,7 @@ def match_shape(
         time: Times networks.
         shape: The shape.
         target_ms: The latency that it should have.
+        largest_ms: Latency of the largest useful network: a shape as large as that stays as it is.
 
     Raises:
         InputError: Another timing is running.
@@ -70,6 +77,9 @@ def match_shape(
         return [Attempt(shape=one, timing=it) for one, it in zip(shapes, timings, strict=True)]
 
     attempts, tried, last = time_all([shape]), {shape}, 0
+    if largest_ms < NEAR[0] * target_ms:
+        note = f"the largest useful network takes {largest_ms:.3g} ms"
+        return MatchedShape(target_ms=target_ms, attempts=tuple(attempts), chosen=0, note=note)
     while attempts[-1].timing.median_ms > NEAR[1] * target_ms and len(attempts) < NUM_TRIES:
         attempts += time_all([shape])  # others only make it slower, so the fastest counts
     for _ in range(NUM_TRIES):
