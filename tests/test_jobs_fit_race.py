@@ -20,6 +20,7 @@ from tapetum.jobs import FitResult, fit, fit_front
 from tapetum.jobs.exporting import export_run
 from tapetum.jobs.fit_race import split_for_race
 from tapetum.jobs.match import BELOW
+from tapetum.jobs.match_shape import MatchedShape
 from tapetum.jobs.plan import network_of_pair, pair_of
 from tapetum.latency import Budget, Round, Timing
 from tapetum.runtime import open_package
@@ -167,6 +168,7 @@ def test_three_classes_with_five_images_in_all_are_enough(
     draw(tmp_path / "tiny", {"a": 2, "b": 2, "c": 1})
     result = fit_on(ShapeRuntime(monkeypatch), tmp_path / "tiny", tmp_path / "fit", batch_size=None)
     assert is_kept(result)
+    assert "the validation images judge the race" in result.report.read_text()
     assert open_package(result.package).manifest.class_names == ("a", "b", "c")
 
 
@@ -291,6 +293,22 @@ def test_a_narrower_network_ships_in_fp32_where_int8_loses_too_much(
     assert again.delivery == result.delivery
 
 
+@pytest.mark.slow
+def test_the_plain_network_is_narrowed_for_fp32_where_it_would_have_shipped(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was better than the chosen network, and int8 loses too much."""
+    monkeypatch.setattr("tapetum.jobs.compare.gain", lambda *_: (2.0, 1.0))
+    monkeypatch.setattr("tapetum.jobs.fitting.export_run", lossy_export)
+    options = {"method": "none", "search_minutes": None, "precision": "auto", "controls": True}
+    result = fit_on(ShapeRuntime(monkeypatch), photos, tmp_path / "fit", **options)
+    shape = MatchedShape.read(result.path / "matched_fp32.json").attempt.shape
+    assert (shape.stem, shape.down, shape.gated) == ("full", "max_pool", False)
+    assert result.delivery.run == "network_fp32"
+    assert is_kept(result)
+    assert "narrower network in fp32" in result.report.read_text()
+
+
 def lossy_export(run: Path, out: Path, *, precision: str, dataset: object, **more: Any) -> Exported:
     """Exports in fp32, and says that int8 would lose half a decibel."""
     del dataset
@@ -356,6 +374,13 @@ def test_the_images_that_judge_a_race_do_not_train_in_it(photos: Path) -> None:
             continue
         assert len(held_out) == count // 5
         assert sorted([*train.indices, *held_out.indices]) == list(range(count))
+
+
+def test_labels_that_take_turns_are_all_among_the_images_that_judge(photos: Path) -> None:
+    """Every fifth image would be of one class, where five classes take turns."""
+    dataset = replace(open_dataset(str(photos), seed=0), train=Dots(500))
+    _, held_out = split_for_race(dataset)
+    assert {index % 5 for index in held_out.indices} == set(range(5))
 
 
 def test_an_option_of_another_method_is_refused(tmp_path: Path) -> None:

@@ -107,7 +107,7 @@ class PrecisionChoice(Record):
     def text(self) -> str:
         """The comparison and the decision, in one sentence."""
         changes = [
-            f"{name} by {-lost:+.{digits}f} {unit}"
+            f"{name} by {-lost:+z.{digits}f} {unit}"
             for lost, name, digits, unit in (
                 (self.lost_points, "the accuracy", 1, "points"),
                 (self.lost_db, "the PSNR", 2, "dB"),

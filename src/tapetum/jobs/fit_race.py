@@ -10,9 +10,11 @@ Files in the folder of the fit::
 """
 
 import logging
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import cast
 
@@ -26,6 +28,7 @@ from tapetum.jobs.plan import LONGEST, Plan, make_plan, network_of_pair, pair_of
 from tapetum.jobs.race_report import race_curves, race_tables, sentences
 from tapetum.jobs.request import AskedPrecision, OpenedRequest, ShapeSettings
 from tapetum.latency import TimedShapes, TimeNetworks
+from tapetum.noise import generator_for
 from tapetum.records import Record
 from tapetum.report import content
 from tapetum.search import Candidate, RaceResult, feasible_range, propose, race
@@ -36,10 +39,15 @@ __all__ = ["Race", "look_at_shapes"]
 PLAN, TIMINGS, CANDIDATES = "plan.json", "timings.json", "candidates.json"
 RACE, MATCHED, MATCHED_FP32 = "race", "matched.json", "matched_fp32.json"
 PAIR = "pair.json"  # what a user would pick by hand; fits of several budgets share it
-PLAIN = "plain-dc-net"  # among the candidates
+PLAIN, PLAIN_RUN = "plain-dc-net", "control_dc-net"  # among the candidates, and its training
 CONTROL_ROUNDS = 6
 # One training image in five judges the race, where there are enough.
 HELD_OUT_SHARE, MOST_HELD_OUT, FEWEST_TO_SPLIT = 5, 500, 20
+SPLIT_KEY = 7  # of its own, so that this choice and the noise are independent
+SEEN_TWICE = (
+    f"with fewer than {FEWEST_TO_SPLIT} training images, the validation images judge the race, so "
+    "the scores on them are a little too good"
+)
 
 _log = logging.getLogger("tapetum")
 
@@ -140,10 +148,12 @@ class Race:
 
     def matched(self, shape: Shape, timed: TimedShapes, device: Device, file: str) -> FittedNetwork:
         """Return the network of a shape, timed once more and corrected where it has drifted."""
-        target_ms = self.work.request.target_ms
+        target_ms, largest = self.work.request.target_ms, timed.find(timed.space.largest())
+        largest_ms = math.inf if largest is None else largest.median_ms
 
         def match() -> MatchedShape:
-            return match_shape(timed, device.timer(timed.space), shape, target_ms)
+            time = device.timer(timed.space)
+            return match_shape(timed, time, shape, target_ms, largest_ms=largest_ms)
 
         matched = self.work.folder.once(file, MatchedShape, match)
         network = timed.space.architecture(matched.attempt.shape, f"fast-{target_ms:g}ms")
@@ -154,14 +164,16 @@ class Race:
             note=matched.note,
         )
 
-    def fall_back(self, chosen: FittedNetwork) -> FittedNetwork:
-        """Return the chosen network as narrow as fp32 needs, where int8 loses too much."""
+    def fall_back(self, chosen: FittedNetwork, run: str) -> FittedNetwork:
+        """Return the network of a training as narrow as fp32 needs."""
         del chosen
         assert self.work.device is not None  # noqa: S101  (shapes are timed on this machine)
         device = self.work.device.in_precision("fp32")
         timed, longest_ms = untimed(device), LONGEST * self.work.request.target_ms
         _, timed = feasible_range(timed, device.timer(timed.space), longest_ms=longest_ms)
         shape = MatchedShape.read(self.work.path / MATCHED).attempt.shape
+        if run == PLAIN_RUN:
+            shape = next(one.shape for one in self.candidates().candidates if one.name == PLAIN)
         return self.matched(shape, timed, device, MATCHED_FP32)
 
     def candidates(self) -> Candidates:
@@ -185,6 +197,8 @@ class Race:
         """Train the candidates against each other; one part of the training images judges them."""
         space = self.timings.space
         train, held_out = split_for_race(self.work.dataset)
+        if held_out is self.work.dataset.validation:
+            _log.warning(SEEN_TWICE)
         recipe = self.work.request.recipe
         batch_size = min(recipe.batch_size, len(train))
         return race(
@@ -215,7 +229,7 @@ class Race:
         network = self.timings.space.architecture(candidate.shape, PLAIN)
         return Control(
             title="plain DC-Net of the same latency",
-            networks={"control_dc-net": network},
+            networks={PLAIN_RUN: network},
             latency_ms=self.latency_ms([network]),
             is_measured=True,
             may_ship=True,
@@ -253,6 +267,8 @@ class Race:
             result = RaceResult.read(fit.path / RACE / "result.json")
             tables, curves = race_tables(result, found.candidates), race_curves(result)
             notes += [] if tables else result.notes
+            if tables and len(self.work.dataset.train) < FEWEST_TO_SPLIT:
+                notes.append(SEEN_TWICE)
             facts["race"] = (
                 f"{len(found.candidates)} candidates, {result.seconds / 60:.1f} minutes, "
                 f"{result.workers} at the same time"
@@ -286,6 +302,9 @@ def split_for_race(dataset: Dataset) -> tuple[ImageDataset, ImageDataset]:
     if len(train) < FEWEST_TO_SPLIT:
         return train, dataset.validation
     count = min(len(train) // HELD_OUT_SHARE, MOST_HELD_OUT)
-    held_out = {place * len(train) // count for place in range(count)}
+    bounds = [place * len(train) // count for place in range(count + 1)]
+    # One of each few neighbours, so that no class is left out; drawn, since labels may take turns.
+    generator = generator_for(dataset.info.seed, SPLIT_KEY)
+    held_out = {int(generator.integers(*some)) for some in pairwise(bounds)}
     rest = [index for index in range(len(train)) if index not in held_out]
     return train.subset(rest), train.subset(sorted(held_out))

@@ -6,7 +6,7 @@ from tapetum.data import Dataset
 from tapetum.jobs.compare import control_means, scores_of
 from tapetum.jobs.device import SCOPES
 from tapetum.jobs.diagram import network_diagram
-from tapetum.jobs.fit_result import NETWORK, FitResult
+from tapetum.jobs.fit_result import NETWORK, NETWORK_FP32, FitResult
 from tapetum.jobs.fit_work import Sections
 from tapetum.jobs.front_report import front_curves
 from tapetum.jobs.run_report import (
@@ -141,6 +141,9 @@ def _comparison(fit: FitResult) -> content.Table:
         )
     ]
     delivered = 0
+    if delivery.run == NETWORK_FP32 and delivery.timing is not None:
+        delivered, takes = len(rows), f"{delivery.timing.median_ms:.3g}"
+        rows.append(("narrower network in fp32", takes, *mean_cells(delivery.scores.mean)))
     for control in fit.controls.controls:
         if delivery.run in control.networks:
             delivered = len(rows)

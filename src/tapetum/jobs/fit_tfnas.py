@@ -145,8 +145,9 @@ class TfNas:
             note=matched.note,
         )
 
-    def fall_back(self, chosen: FittedNetwork) -> FittedNetwork:
+    def fall_back(self, chosen: FittedNetwork, run: str) -> FittedNetwork:
         """Return the network: it is for fp32."""
+        del run
         return chosen
 
     def match(self, result: SearchResult, device: Device) -> MatchedNetwork:

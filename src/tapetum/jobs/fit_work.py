@@ -90,8 +90,8 @@ class Method(Protocol):
     def precision(self) -> AskedPrecision:
         """Return the number format of the package; ``auto`` is int8 unless it loses too much."""
 
-    def fall_back(self, chosen: FittedNetwork) -> FittedNetwork:
-        """Return the chosen network as narrow as fp32 needs, where int8 loses too much."""
+    def fall_back(self, chosen: FittedNetwork, run: str) -> FittedNetwork:
+        """Return the network of a training as narrow as fp32 needs, where int8 does not ship."""
 
     def controls(self, chosen: FittedNetwork) -> Controls:
         """Return the networks that are trained for comparison."""

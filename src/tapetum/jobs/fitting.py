@@ -284,7 +284,8 @@ class _Steps:
         if choice is not None:
             remarks = (*remarks, choice.text)
         if choice is not None and choice.precision == "fp32":
-            chosen, run = self.train_in_fp32(chosen), NETWORK_FP32
+            _log.warning("%s; a narrower network is trained for fp32", choice.text)
+            chosen, run = self.train_in_fp32(chosen, run), NETWORK_FP32
         measured = None
         if device is not None:
             opened = DeployedNetwork.open(package)
@@ -335,10 +336,9 @@ class _Steps:
             progress=self.work.progress,
         ).precision
 
-    def train_in_fp32(self, chosen: FittedNetwork) -> FittedNetwork:
-        """Train and export a narrower network in fp32, since int8 loses too much."""
-        _log.warning("int8 loses too much here: a narrower network is trained for fp32")
-        make = partial(self.method.fall_back, chosen)
+    def train_in_fp32(self, chosen: FittedNetwork, run: str) -> FittedNetwork:
+        """Train and export a narrower network in fp32, since int8 does not ship."""
+        make = partial(self.method.fall_back, chosen, run)
         narrower = self.work.folder.once(SELECTION_FP32, FittedNetwork, make)
         self.train(NETWORK_FP32, narrower.architecture)
         shipped = open_package(self.work.path / PACKAGE).manifest.architecture
@@ -367,7 +367,10 @@ class _Steps:
 def _latency_card(request: FitRequest, chosen: FittedNetwork | None) -> str:
     """Return what the card of the package says of the latency."""
     scope = SCOPES[request.includes]
-    budget = f"The latency budget is {request.target_ms:g} ms for {scope} ({request.conditions})."
+    conditions = request.conditions
+    if chosen is not None and chosen.benchmark is not None:
+        conditions = chosen.benchmark.conditions  # in the precision that ships
+    budget = f"The latency budget is {request.target_ms:g} ms for {scope} ({conditions})."
     if chosen is None:
         return f"{budget} Measure the package: `{_benchmark_command(request)}`"
     if chosen.benchmark is not None:
