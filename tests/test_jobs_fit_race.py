@@ -172,6 +172,19 @@ def test_three_classes_with_five_images_in_all_are_enough(
     assert open_package(result.package).manifest.class_names == ("a", "b", "c")
 
 
+@pytest.mark.slow
+def test_images_that_are_too_few_for_int8_get_a_narrower_network_in_fp32(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Networks were timed in int8, which pays here, but three images cannot calibrate it."""
+    draw(tmp_path / "tiny", {"a": 2, "b": 2, "c": 1})
+    options = {"method": "none", "search_minutes": None, "precision": "auto", "batch_size": None}
+    result = fit_on(ShapeRuntime(monkeypatch), tmp_path / "tiny", tmp_path / "fit", **options)
+    assert result.delivery.run == "network_fp32"
+    manifest = open_package(result.package).manifest
+    assert formula_ms(manifest.architecture, 32) <= (1 + Budget.TOLERANCE) * TARGET_MS
+
+
 def draw(root: Path, counts: dict[str, int]) -> None:
     """Writes grey images of random brightness into a folder for each class."""
     generator = np.random.default_rng(0)

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from tapetum.data import Dataset
-from tapetum.errors import InputError
+from tapetum.errors import InputError, PackageError
 from tapetum.evaluation import PackageSubject, Subject
 from tapetum.formats import Exported, PrecisionChoice, choose_precision, export_network, pack
 from tapetum.jobs.choose import LOGGER, is_digits
@@ -121,7 +121,7 @@ def export_run(
             return choose(package, given, noise.spread(), asked="int8")
         try:
             return choose(package, given, noise.spread())
-        except InputError as error:
+        except (InputError, PackageError) as error:
             LOGGER.warning("fp32 is used, since int8 is not possible: %s", error.problem)
             return package, None
 

@@ -64,7 +64,7 @@ from tapetum.nn import build
 from tapetum.noise import Protocol
 from tapetum.progress import ProgressCallback, silent
 from tapetum.records import as_path
-from tapetum.runtime import open_package
+from tapetum.runtime import Manifest, open_package
 from tapetum.scores import Scores
 from tapetum.search import Prefer
 from tapetum.training import Recipe, prepare_process
@@ -283,8 +283,9 @@ class _Steps:
         choice = self.export(run, chosen)
         if choice is not None:
             remarks = (*remarks, choice.text)
-        if choice is not None and choice.precision == "fp32":
-            _log.warning("%s; a narrower network is trained for fp32", choice.text)
+        if self.method.precision() != "fp32" and self.shipped.precision == "fp32":
+            why = "" if choice is None else f"{choice.text}; "
+            _log.warning("%sa narrower network is trained for fp32", why)
             chosen, run = self.train_in_fp32(chosen, run), NETWORK_FP32
         measured = None
         if device is not None:
@@ -304,10 +305,15 @@ class _Steps:
             note=note,
             command="" if device else _benchmark_command(request),
             scores=self.scores(run),
-            architecture=open_package(package).manifest.architecture,
+            architecture=self.shipped.architecture,
             run=run,
             remarks=remarks,
         )
+
+    @property
+    def shipped(self) -> Manifest:
+        """The description of the package."""
+        return open_package(self.work.path / PACKAGE).manifest
 
     def export(self, run: str, chosen: FittedNetwork) -> PrecisionChoice | None:
         """Write the package; return what int8 gains and loses where it was tried."""
@@ -341,8 +347,7 @@ class _Steps:
         make = partial(self.method.fall_back, chosen, run)
         narrower = self.work.folder.once(SELECTION_FP32, FittedNetwork, make)
         self.train(NETWORK_FP32, narrower.architecture)
-        shipped = open_package(self.work.path / PACKAGE).manifest.architecture
-        if shipped != narrower.architecture:
+        if self.shipped.architecture != narrower.architecture:
             self.write(NETWORK_FP32, narrower, "fp32")
         return narrower
 
