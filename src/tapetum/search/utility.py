@@ -28,7 +28,8 @@ Prefer = Literal["label", "balanced", "image"]
 
 _LABEL_WEIGHTS: dict[Prefer, float] = {"label": 0.8, "balanced": 0.5, "image": 0.2}
 
-SEED_ACCURACY, SEED_DB = 0.0125, 0.05
+SEED_ACCURACY = 0.0125
+SEED_DB = 0.05
 """Standard deviation of both scores over the seeds of a training (Imagenette at 64 px)."""
 
 
