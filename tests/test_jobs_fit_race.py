@@ -293,6 +293,7 @@ def test_a_narrower_network_ships_in_fp32_where_int8_loses_too_much(
 ) -> None:
     """Candidates are timed in int8, which pays here; the package keeps the budget in fp32."""
     monkeypatch.setattr("tapetum.jobs.fitting.export_run", lossy_export)
+    monkeypatch.setattr("tapetum.jobs.fitting.gain", lambda *_: (0.0, 1.0))
     device = ShapeRuntime(monkeypatch)
     options = {"method": "none", "search_minutes": None, "precision": "auto", "resume": True}
     result = fit_on(device, photos, tmp_path / "fit", **options)
@@ -304,6 +305,22 @@ def test_a_narrower_network_ships_in_fp32_where_int8_loses_too_much(
     assert "fp32 is used, since it loses 0.1 dB or more" in result.delivery.remarks[0]
     again = fit_on(device, photos, tmp_path / "fit", **options)
     assert again.delivery == result.delivery
+
+
+def test_int8_ships_where_the_narrower_network_in_fp32_is_worse(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it loses is little beside that, and the report says so."""
+    monkeypatch.setattr("tapetum.jobs.fitting.export_run", lossy_export)
+    monkeypatch.setattr("tapetum.jobs.fitting.gain", lambda *_: (2.0, 1.0))
+    device = ShapeRuntime(monkeypatch)
+    options = {"method": "none", "search_minutes": None, "precision": "auto", "resume": True}
+    result = fit_on(device, photos, tmp_path / "fit", **options)
+    assert result.delivery.run == "network"
+    manifest = open_package(result.package).manifest
+    assert (manifest.precision, manifest.architecture) == ("int8", result.selection.architecture)
+    assert result.delivery.remarks[1].startswith("int8 ships all the same: a narrower network")
+    assert "ships all the same" in result.report.read_text()
 
 
 @pytest.mark.slow
@@ -322,9 +339,13 @@ def test_the_plain_network_is_narrowed_for_fp32_where_it_would_have_shipped(
     assert "narrower network in fp32" in result.report.read_text()
 
 
-def lossy_export(run: Path, out: Path, *, precision: str, dataset: object, **more: Any) -> Exported:
-    """Exports in fp32, and says that int8 would lose half a decibel."""
-    del dataset
+def lossy_export(run: Path, out: Path, *, precision: str, dataset: Any, **more: Any) -> Exported:
+    """Exports in fp32 where it may, and says that int8 would lose half a decibel."""
+    if precision == "int8":
+        timings = {"fp32": Timing.of([Round([2.0])]), "int8": Timing.of([Round([1.0])])}
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("tapetum.formats.precision._timed", lambda *_: (CONDITIONS, timings))
+            return export_run(run, out, precision="int8", dataset=dataset, **more)
     exported = export_run(run, out, **more)
     if precision == "fp32":
         return exported

@@ -9,7 +9,9 @@ from tapetum.scores import ScoreRow, Scores, show_number
 from tapetum.search import SEED_ACCURACY, SEED_DB, Doubling, Prefer
 from tapetum.training import RUNS
 
-__all__ = ["best_run", "control_means", "scores_of"]
+__all__ = [
+    *("best_run", "control_means", "gain", "preference_of", "scores_of", "show_scores"),
+]
 
 
 def scores_of(run: Path) -> Scores:
@@ -40,19 +42,24 @@ def best_run(path: Path, controls: Controls, request: FitRequest) -> tuple[str, 
     That is the chosen network, unless a control that may ship is better by more than the noise.
     """
     ours, best, said = scores_of(path / NETWORK).mean, NETWORK, []
-    prefer = request.method.prefer if isinstance(request.method, ShapeSettings) else "balanced"
+    prefer = preference_of(request)
     for control in controls.controls:
         theirs = control_means(path, control)
         better_by, error = gain(ours, theirs, prefer)
         if better_by <= error:
             continue
-        scores = f"{_scores(theirs)} against {_scores(ours)}"
+        scores = f"{show_scores(theirs)} against {show_scores(ours)}"
         what = f"{control.title} is better than the chosen network ({scores})"
         if control.may_ship and best == NETWORK:
             (best,) = control.networks
             what += ", so it is delivered"
         said.append(what)
     return best, tuple(said)
+
+
+def preference_of(request: FitRequest) -> Prefer:
+    """Return the score that counts more in a fit."""
+    return request.method.prefer if isinstance(request.method, ShapeSettings) else "balanced"
 
 
 def gain(ours: ScoreRow, theirs: ScoreRow, prefer: Prefer) -> tuple[float, float]:
@@ -86,7 +93,8 @@ def _variance(mean: ScoreRow) -> float:
     return share * (1 - share) / max(1, mean.num_images)
 
 
-def _scores(mean: ScoreRow) -> str:
+def show_scores(mean: ScoreRow) -> str:
+    """Return the accuracy and the PSNR in words."""
     shown = []
     if mean.accuracy is not None:
         shown.append(f"{show_number(mean.accuracy, 1, scale=100)} %")

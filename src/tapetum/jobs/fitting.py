@@ -28,7 +28,7 @@ from tapetum.arch import Architecture
 from tapetum.evaluation import PackageSubject, score
 from tapetum.formats import PrecisionChoice
 from tapetum.jobs.choose import DataOptions
-from tapetum.jobs.compare import best_run, scores_of
+from tapetum.jobs.compare import best_run, gain, preference_of, scores_of, show_scores
 from tapetum.jobs.device import SCOPES, BudgetIncludes
 from tapetum.jobs.exporting import export_run
 from tapetum.jobs.fit_race import Race, look_at_shapes
@@ -283,10 +283,16 @@ class _Steps:
         choice = self.export(run, chosen)
         if choice is not None:
             remarks = (*remarks, choice.text)
-        if self.method.precision() != "fp32" and self.shipped.precision == "fp32":
+        if self.method.precision() != "fp32" and (choice is None or choice.precision == "fp32"):
             why = "" if choice is None else f"{choice.text}; "
             _log.warning("%sa narrower network is trained for fp32", why)
-            chosen, run = self.train_in_fp32(chosen, run), NETWORK_FP32
+            narrower = self.train_in_fp32(chosen, run)
+            kept = "" if choice is None else self.keep_int8(run, chosen)
+            if kept:
+                remarks = (*remarks, kept)
+            else:
+                self.write(NETWORK_FP32, narrower, "fp32")
+                chosen, run = narrower, NETWORK_FP32
         measured = None
         if device is not None:
             opened = DeployedNetwork.open(package)
@@ -343,13 +349,29 @@ class _Steps:
         ).precision
 
     def train_in_fp32(self, chosen: FittedNetwork, run: str) -> FittedNetwork:
-        """Train and export a narrower network in fp32, since int8 does not ship."""
+        """Train a narrower network in fp32, since int8 loses too much or gains too little."""
         make = partial(self.method.fall_back, chosen, run)
         narrower = self.work.folder.once(SELECTION_FP32, FittedNetwork, make)
         self.train(NETWORK_FP32, narrower.architecture)
-        if self.shipped.architecture != narrower.architecture:
-            self.write(NETWORK_FP32, narrower, "fp32")
         return narrower
+
+    def keep_int8(self, run: str, chosen: FittedNetwork) -> str:
+        """Write the package in int8, and say why it ships after all; empty where it does not.
+
+        What int8 loses is compared with the same network in fp32, which is too slow for the budget.
+        The narrower one may lose more.
+        """
+        self.write(run, chosen, "int8")
+        int8, fp32 = self.scores(run).mean, scores_of(self.work.path / NETWORK_FP32).mean
+        better_by, error = gain(fp32, int8, preference_of(self.work.request))
+        if better_by <= error:
+            return ""
+        said = (
+            "int8 ships all the same: a narrower network in fp32 of the same latency is worse "
+            f"({show_scores(fp32)} against {show_scores(int8)})"
+        )
+        _log.warning("%s", said)
+        return said
 
     def scores(self, run: str) -> Scores:
         """Return the scores of the package: those of its training, unless it is in int8."""
