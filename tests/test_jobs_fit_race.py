@@ -21,7 +21,7 @@ from tapetum.jobs.exporting import export_run
 from tapetum.jobs.fit_race import split_for_race
 from tapetum.jobs.match import BELOW
 from tapetum.jobs.match_shape import MatchedShape
-from tapetum.jobs.plan import network_of_pair, pair_of
+from tapetum.jobs.plan import Plan, network_of_pair, pair_of
 from tapetum.latency import Budget, Round, Timing
 from tapetum.runtime import open_package
 from tapetum.search import RACES
@@ -72,6 +72,19 @@ def test_the_winner_of_a_race_is_delivered(
     report = result.report.read_text()
     for words in ("Race", "scaling rule", "plain DC-Net", "Race, rung by rung"):
         assert words in report
+
+
+def test_a_race_that_would_be_too_short_is_not_planned(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is said before the work, and the network of the scaling rule is trained."""
+    device = ShapeRuntime(monkeypatch)
+    monkeypatch.setattr("tapetum.jobs.plan.how_many", lambda *_, **__: 1)
+    result = fit_on(device, photos, tmp_path / "fit", method="race")
+    assert Plan.read(result.path / "plan.json").minutes.race == 0
+    assert not (result.path / "race").exists()
+    assert "no race is planned" in caplog.text
+    assert is_kept(result)
 
 
 def test_without_a_race_the_scaling_rule_decides(

@@ -141,7 +141,7 @@ class Race:
         for note in found.notes:
             _log.warning("%s", note)
         shape = found.candidates[0].shape
-        if self.settings.method == "race":
+        if self.plan.minutes.race:
             winner = self.race(found).winner
             shape = next(one.shape for one in found.candidates if one.name == winner)
         return self.matched(shape, self.timings, self.device, MATCHED)
@@ -263,7 +263,7 @@ class Race:
             "feasible": f"{span}, {span.num_timed} networks timed",
             "plan": str(self.plan.minutes),
         }
-        if self.settings.method == "race":
+        if self.plan.minutes.race:
             result = RaceResult.read(fit.path / RACE / "result.json")
             tables, curves = race_tables(result, found.candidates), race_curves(result)
             notes += [] if tables else result.notes

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pydantic import NonNegativeFloat, PositiveInt
 
 from tapetum.arch import Architecture, ShapeSpace, cost, find_architecture
-from tapetum.data import Dataset, DatasetInfo
+from tapetum.data import DatasetInfo
 from tapetum.errors import InputError
 from tapetum.jobs.device import SCOPES, Device, image_px
 from tapetum.jobs.pace import training_minutes
@@ -18,8 +18,8 @@ from tapetum.progress import ProgressCallback
 from tapetum.provenance import usable_cores
 from tapetum.records import Record
 from tapetum.runtime import Precision
-from tapetum.search import FeasibleRange, feasible_range, propose
-from tapetum.training import Length, Recipe
+from tapetum.search import FeasibleRange, feasible_range, fewest_steps, how_many, propose
+from tapetum.training import Length
 
 __all__ = ["Minutes", "Plan", "make_plan", "network_of_pair", "pair_of", "untimed"]
 
@@ -28,8 +28,7 @@ LEAST_SHARE = 0.1  # of race and trainings, to which a total time may shorten th
 PAYS = 0.85  # of the latency in fp32, below which int8 ships where it may
 NUM_ROUNDS = 3
 LONGEST = 1.5  # times the budget: larger networks are not timed
-FEWEST, MOST = 6, 24  # candidates of a race
-RUNG_STEPS, RUNGS = 200, 3  # of each candidate in a first rung, and rungs of equal minutes
+MOST = 24  # candidates of a race
 FIT_MS, DECODE_MS = 600.0, 3.0  # of timing a candidate until it fits; of an image in scoring
 EXPORT_MINUTES, FINAL_TIMING_MINUTES = 0.2, 0.7
 
@@ -187,12 +186,12 @@ class _Planning:
             span, timed = self.range(untimed(self.device.in_precision("int8")))
         if span.fastest_ms > (1 + Budget.TOLERANCE) * target_ms:
             propose(timed, self.timer(timed), target_ms, count=1)  # says what would keep it
-        minutes, controls, count = self.minutes(timed)
-        length = Length.of(
-            self.request.recipe,
-            self.opened.dataset.train.num_batches(self.request.recipe.batch_size),
-        )
-        minutes, steps = fitted(minutes, length.total_steps, self.settings.total_minutes)
+        minutes, controls = self.minutes(timed)
+        num_batches = self.opened.dataset.train.num_batches(self.request.recipe.batch_size)
+        num_steps = Length.of(self.request.recipe, num_batches).total_steps
+        step_s = 60 * minutes.training / num_steps
+        minutes, steps = fitted(minutes, num_steps, self.settings.total_minutes)
+        minutes, count = self.racing(minutes, step_s, fewest_steps(num_batches))
         plan = Plan(
             range=span,
             conditions=timed.conditions,
@@ -235,8 +234,30 @@ class _Planning:
         near = min(shapes, key=lambda one: abs(math.log(one.timing.median_ms / target_ms)))
         return timed.space.architecture(near.shape), near.timing.median_ms
 
-    def minutes(self, timed: TimedShapes) -> tuple[Minutes, float, int]:
-        """Return the time of each stage, of the controls, and the number of candidates."""
+    def racing(self, minutes: Minutes, step_s: float, num_steps: int) -> tuple[Minutes, int]:
+        """Return the number of candidates, and no minutes for a race that would be too short.
+
+        Args:
+            minutes: The time of each stage.
+            step_s: Seconds of a step of a training.
+            num_steps: Steps of each candidate, at least.
+        """
+        fewest = 1 + self.request.controls  # the rule's network, and the plain one
+        if self.settings.method != "race":
+            return minutes, fewest
+        race_s, workers = 60 * minutes.race, usable_cores()
+        count = how_many(MOST, race_s, workers=workers, step_s=step_s, steps=num_steps)
+        if count > 1:
+            return minutes, count
+        _log.warning(
+            "no race is planned: %s are too few to train some networks for %d steps each, so the "
+            "scaling rule chooses; more --search-minutes or --total-minutes allow one",
+            *(shown(minutes.race), num_steps),
+        )
+        return minutes.model_copy(update={"race": 0.0}), fewest
+
+    def minutes(self, timed: TimedShapes) -> tuple[Minutes, float]:
+        """Return the time of each stage, and that of the controls."""
         request, dataset = self.request, self.opened.dataset
         (network, network_ms), recipe = self.nearest(timed), request.recipe
         self.progress(0, 1, "timing some steps of a training")
@@ -245,10 +266,9 @@ class _Planning:
         )
         self.progress(1, 1, "timing some steps of a training")
         final = one * request.target_ms / network_ms
-        search, count = 0.0, 1 + request.controls  # the rule's network, and the plain one
+        search, count = 0.0, 1
         if self.settings.method == "race":
-            search = self.settings.search_minutes or final
-            count = _num_candidates(final, search, recipe, dataset)
+            search, count = self.settings.search_minutes or final, MOST
         passes = self.controls(timed, network)
         scoring = self.scoring(request.target_ms)
         controls = (final + scoring) * passes
@@ -261,7 +281,7 @@ class _Planning:
             scoring=scoring,
             export=EXPORT_MINUTES,
         )
-        return minutes, controls, count
+        return minutes, controls
 
     def controls(self, timed: TimedShapes, network: Architecture) -> float:
         """Return the multiply-adds of the controls, over those of a network of the budget."""
@@ -298,14 +318,6 @@ def network_of_pair(name: str, info: DatasetInfo) -> Architecture:
     return find_architecture(
         name, channels=info.channels, num_classes=num_classes, boxes=info.has_boxes
     )
-
-
-def _num_candidates(final: float, search: float, recipe: Recipe, dataset: Dataset) -> int:
-    """Return how many candidates have enough steps in a race of some minutes."""
-    steps = Length.of(recipe, dataset.train.num_batches(recipe.batch_size)).total_steps
-    step_s = 60 * final / steps * usable_cores()  # of one thread
-    affordable = 60 * search * usable_cores() / (RUNGS * RUNG_STEPS * step_s)
-    return int(min(max(affordable, FEWEST), MOST))
 
 
 def fitted(minutes: Minutes, num_steps: int, total: float | None) -> tuple[Minutes, int | None]:

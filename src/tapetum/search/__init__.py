@@ -8,6 +8,7 @@ to prefer, and derives the network that meets the target by the latency table ex
 
 from tapetum.search import widths
 from tapetum.search.loop import search
+from tapetum.search.plan import fewest_steps, how_many
 from tapetum.search.proposals import Candidate, FeasibleRange, Proposal, feasible_range, propose
 from tapetum.search.race import race
 from tapetum.search.race_records import RACES, RaceResult
@@ -29,6 +30,8 @@ __all__ = [
     "SearchResult",
     "choose_search_recipe",
     "feasible_range",
+    "fewest_steps",
+    "how_many",
     "propose",
     "race",
     "search",

@@ -110,7 +110,7 @@ class Starter:
     def _notes(self, available: int, count: int, waiting: float) -> list[str]:
         """Return in sentences what is left out for lack of time, and what disturbs."""
         notes = []
-        why = f"{self.request.minutes:g} minutes of {self.pool.size} worker(s)"
+        why = f"{self.request.minutes:.2g} minutes of {self.pool.size} worker(s)"
         if count == 1 < available:
             notes.append(
                 f"there is no race: {why} are too few for {min(plan.FEWEST, available)} candidates "
