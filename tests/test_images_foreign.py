@@ -166,3 +166,15 @@ def test_an_array_larger_than_its_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "x.npy").write_bytes(content[:100] + struct.pack("<I", 0))
     with pytest.raises(DataError, match=r"x\.npy: it is damaged"):
         read_image(tmp_path / "x.npy")
+
+
+def test_what_was_read_before_changes_no_message() -> None:
+    """A file of no format is refused in the same words before and after a HEIC file."""
+    pytest.importorskip("pillow_heif")
+    messages = []
+    for _ in range(2):
+        with pytest.raises(DataError) as refused:
+            read_image(b"no image at all")
+        messages.append(str(refused.value))
+        source.add_heif()
+    assert messages[0] == messages[1]
