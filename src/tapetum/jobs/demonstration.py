@@ -27,7 +27,7 @@ def demo(
     out: str | Path = "runs/demo",
     *,
     search_minutes: float = 2.0,
-    epochs: int = 6,
+    epochs: int = 16,
     runtime: Runtime | None = None,
     resume: bool = False,
     overwrite: bool = False,
