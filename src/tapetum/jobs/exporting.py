@@ -16,16 +16,16 @@ from tapetum.records import as_path
 from tapetum.runtime import Manifest, Package
 from tapetum.training import RUNS, NetworkSubject, load_network
 
-__all__ = ["export", "export_run", "subject_of_run"]
+__all__ = ["AskedPrecision", "export", "export_run", "subject_of_run"]
 
-Asked = Literal["fp32", "int8", "auto"]
+AskedPrecision = Literal["fp32", "int8", "auto"]
 
 
 def export(
     run: str | Path,
     out: str | Path,
     *,
-    precision: Asked = "fp32",
+    precision: AskedPrecision = "fp32",
     data: str | Path | None = None,
     overwrite: bool = False,
     progress: ProgressCallback = silent,
@@ -79,7 +79,7 @@ def export_run(
     *,
     latency: str = "",
     threads: int | None = None,
-    precision: Asked = "fp32",
+    precision: AskedPrecision = "fp32",
     dataset: str | Path | Dataset | None = None,
     overwrite: bool = False,
     progress: ProgressCallback = silent,
@@ -91,7 +91,7 @@ def export_run(
         out: Package to write.
         latency: Text on the latency.
         threads: Inference threads that a latency budget holds for; None without one.
-        precision: As for :func:`export`.
+        precision: ``fp32``, ``int8``, or ``auto`` for int8 where it pays.
         dataset: The images of the training, or their folder; by default opened where it was.
         overwrite: Whether to replace an existing file.
         progress: Called while int8 is measured.

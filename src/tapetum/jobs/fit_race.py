@@ -21,12 +21,13 @@ from typing import cast
 from tapetum.arch import Architecture, Shape
 from tapetum.data import Dataset, ImageDataset
 from tapetum.jobs.device import Device
+from tapetum.jobs.exporting import AskedPrecision
 from tapetum.jobs.fit_result import Control, Controls, FitResult, FittedNetwork
 from tapetum.jobs.fit_work import FitWork, Sections
 from tapetum.jobs.match_shape import MatchedShape, match_shape
 from tapetum.jobs.plan import LONGEST, Plan, make_plan, network_of_pair, pair_of, untimed
 from tapetum.jobs.race_report import race_curves, race_tables, sentences
-from tapetum.jobs.request import AskedPrecision, OpenedRequest, ShapeSettings
+from tapetum.jobs.request import OpenedRequest, ShapeSettings
 from tapetum.latency import TimedShapes, TimeNetworks
 from tapetum.noise import generator_for
 from tapetum.records import Record

@@ -17,10 +17,11 @@ from tapetum.errors import InputError
 from tapetum.jobs.controls import CONTROLS, control
 from tapetum.jobs.controls import Control as ControlKind
 from tapetum.jobs.device import SCOPES, Device, Overhead
+from tapetum.jobs.exporting import AskedPrecision
 from tapetum.jobs.fit_result import Control, Controls, FitResult, FittedNetwork
 from tapetum.jobs.fit_work import FitWork, Sections
 from tapetum.jobs.match import MatchedNetwork, match_target
-from tapetum.jobs.request import AskedPrecision, OpenedRequest
+from tapetum.jobs.request import OpenedRequest
 from tapetum.jobs.request_tfnas import TfNasSettings
 from tapetum.jobs.run_report import curve
 from tapetum.latency import Budget, Effort, LatencyTable, measure_table

@@ -7,8 +7,9 @@ from typing import Protocol
 
 from tapetum.data import Dataset
 from tapetum.jobs.device import Device
+from tapetum.jobs.exporting import AskedPrecision
 from tapetum.jobs.fit_result import Controls, Delivery, FitResult, FittedNetwork
-from tapetum.jobs.request import AskedPrecision, FitRequest
+from tapetum.jobs.request import FitRequest
 from tapetum.progress import ProgressCallback
 from tapetum.records import Folder
 from tapetum.report import content

@@ -30,7 +30,7 @@ from tapetum.formats import PrecisionChoice
 from tapetum.jobs.choose import DataOptions
 from tapetum.jobs.compare import best_run, gain, preference_of, scores_of, show_scores
 from tapetum.jobs.device import SCOPES, BudgetIncludes
-from tapetum.jobs.exporting import export_run
+from tapetum.jobs.exporting import AskedPrecision, export_run
 from tapetum.jobs.fit_race import Race, look_at_shapes
 from tapetum.jobs.fit_report import write_fit_report
 from tapetum.jobs.fit_result import (
@@ -50,7 +50,7 @@ from tapetum.jobs.fit_tfnas import TfNas, look_at_space
 from tapetum.jobs.fit_work import FitWork, Method
 from tapetum.jobs.methods import FitOptions, MethodName, effort_of
 from tapetum.jobs.plan import Plan
-from tapetum.jobs.request import AskedPrecision, FitRequest, OpenedRequest, open_request
+from tapetum.jobs.request import FitRequest, OpenedRequest, open_request
 from tapetum.jobs.request_tfnas import TfNasOptions, TfNasSettings
 from tapetum.jobs.run_report import REPORT
 from tapetum.jobs.training import FINAL_MEGAPIXELS, train_network

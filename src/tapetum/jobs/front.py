@@ -84,7 +84,7 @@ def fit_front(
         data: Folder of images, or ``digit-crops``.
         out: New folder, with one folder inside for each budget.
         target_ms: Latency budgets, in milliseconds.
-        options: As in :func:`tapetum.fit`; the total time is that of all fits together.
+        options: The options of :func:`tapetum.fit`; the total time is that of all fits together.
 
     Raises:
         InputError: A budget is not feasible, or an option does not fit another.

@@ -9,6 +9,7 @@ from tapetum.data import Dataset, DatasetInfo
 from tapetum.errors import InputError, TapetumError, nearest
 from tapetum.jobs.choose import is_digits, open_logged
 from tapetum.jobs.device import SCOPES, BudgetIncludes, Device
+from tapetum.jobs.exporting import AskedPrecision
 from tapetum.jobs.methods import FitOptions, MethodName, require_method
 from tapetum.jobs.request_tfnas import TfNasSettings, choose_settings, choose_table
 from tapetum.jobs.suit import augmentation_of, suit
@@ -18,9 +19,8 @@ from tapetum.records import Record
 from tapetum.search import Prefer
 from tapetum.training import Recipe
 
-__all__ = ["AskedPrecision", "FitRequest", "OpenedRequest", "ShapeSettings", "open_request"]
+__all__ = ["FitRequest", "OpenedRequest", "ShapeSettings", "open_request"]
 
-AskedPrecision = Literal["auto", "fp32", "int8"]
 RECALIBRATION_BATCHES = 50
 
 

@@ -70,7 +70,7 @@ class ConvNorm(nn.Module):
         stride_px: Factor by which height and width shrink, rounded up; down with an even kernel.
         groups: Groups of channels; the number of channels for a depth-wise convolution.
         norm: ``batch``, ``group`` or ``none``; the convolution has a bias only with ``none``.
-        activation: As in :func:`activate`.
+        activation: ``relu``, ``silu``, ``hard_swish`` or ``none``.
     """
 
     def __init__(
@@ -109,8 +109,8 @@ class ResidualConv(nn.Module):
     Args:
         channels: Channels of input and output.
         kernel_px: Side of the kernel, odd.
-        norm: As in :class:`ConvNorm`.
-        activation: As in :func:`activate`.
+        norm: ``batch``, ``group`` or ``none``.
+        activation: ``relu``, ``silu``, ``hard_swish`` or ``none``.
     """
 
     def __init__(
@@ -158,7 +158,7 @@ class InvertedResidual(nn.Module):
         stride_px: Factor by which height and width shrink, rounded up.
         squeeze_channels: Channels of the :class:`SqueezeExcite` after the filter; ``None`` for
             none.
-        norm: As in :class:`ConvNorm`.
+        norm: ``batch``, ``group`` or ``none``.
         activation: Activation after expansion and filter; the projection is linear.
     """
 
@@ -206,8 +206,8 @@ class FusedInvertedResidual(nn.Module):
         out_channels: Output channels.
         kernel_px: Side of the first kernel, odd.
         stride_px: Factor by which height and width shrink, rounded up.
-        squeeze_channels: As in :class:`InvertedResidual`.
-        norm: As in :class:`ConvNorm`.
+        squeeze_channels: Channels of the :class:`SqueezeExcite` between them; ``None`` for none.
+        norm: ``batch``, ``group`` or ``none``.
         activation: Activation after the expansion; the projection is linear.
     """
 
