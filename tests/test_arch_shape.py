@@ -8,10 +8,9 @@ from tapetum.arch import Architecture, Branch, Shape, find_architecture
 from tapetum.arch.spec import Conv, FusedInvertedResidual, level_channels
 
 
-def test_the_network_of_the_paper_is_a_shape() -> None:
-    """Full resolution, two convolutions a level, maxima, transposed and concatenated."""
-    network = find_architecture("dc-net-medium-integrated", channels=3, num_classes=7, boxes=False)
-    shape = Shape(
+def medium(branch: Branch) -> Shape:
+    """Return the medium DC-Net of the paper as a shape, with a branch."""
+    return Shape(
         widths=(16, 32, 64, 128),
         encoder_depths=(1, 1, 1, 1),
         decoder_depths=(2, 2, 2),
@@ -21,26 +20,21 @@ def test_the_network_of_the_paper_is_a_shape() -> None:
         up="transposed_conv",
         join="concatenate",
         gated=False,
-        branch=Branch(operator="mbconv", widths=(256, 512)),
+        branch=branch,
     )
+
+
+def test_the_network_of_the_paper_is_a_shape() -> None:
+    """Full resolution, two convolutions a level, maxima, transposed and concatenated."""
+    network = find_architecture("dc-net-medium-integrated", channels=3, num_classes=7, boxes=False)
+    shape = medium(Branch(operator="mbconv", widths=(256, 512)))
     assert shape.architecture(network.name, image_channels=3, num_classes=7) == network
 
 
 def test_the_network_of_the_paper_for_boxes_is_a_shape() -> None:
     """Its branch has no effect: boxes are read from the deepest level by one linear layer."""
     network = find_architecture("dc-net-medium-integrated", channels=1, num_classes=10, boxes=True)
-    shape = Shape(
-        widths=(16, 32, 64, 128),
-        encoder_depths=(1, 1, 1, 1),
-        decoder_depths=(2, 2, 2),
-        operator="conv",
-        stem="full",
-        down="max_pool",
-        up="transposed_conv",
-        join="concatenate",
-        gated=False,
-        branch=Branch(widths=(256,)),
-    )
+    shape = medium(Branch(widths=(256,)))
     assert shape.architecture(network.name, image_channels=1, num_classes=10, boxes=True) == network
 
 
