@@ -11,26 +11,12 @@ import pytest
 
 from kills import kill_everywhere
 from tapetum.errors import RunError, TrainingError
-from tapetum.progress import ProgressCallback
 from tapetum.training import Recipe, load_network
 from tapetum.training.checkpoint import EpochRow, Position, read_checkpoint
 from tapetum.training.run import LAST
-from tiny_training import resumable_recipe, tiny_recipe, tiny_train
+from tiny_training import StoppedError, resumable_recipe, stop_at, tiny_recipe, tiny_train
 
 SCRIPT = Path(__file__).with_name("tiny_training.py")
-
-
-class _StoppedError(Exception):
-    pass
-
-
-def _stop_at(step: int) -> ProgressCallback:
-    def progress(done: int, total: int, message: str) -> None:
-        del total, message
-        if done == step:
-            raise _StoppedError
-
-    return progress
 
 
 def _kill(run: Path, *options: str) -> None:
@@ -138,8 +124,8 @@ def test_every_optimizer_and_schedule_resumes_to_the_same_bits(
 ) -> None:
     """It does not matter where a run stops, nor whether there was a checkpoint yet."""
     tiny_train(tmp_path / "whole", recipe)
-    with pytest.raises(_StoppedError):
-        tiny_train(tmp_path / "stopped", recipe, progress=_stop_at(step))
+    with pytest.raises(StoppedError):
+        tiny_train(tmp_path / "stopped", recipe, progress=stop_at(step))
     tiny_train(tmp_path / "stopped", recipe, resume=True)
     _assert_same(tmp_path / "stopped", tmp_path / "whole")
 
@@ -170,16 +156,16 @@ def test_a_finished_run_is_not_resumed(undisturbed: Path) -> None:
 
 def test_another_request_is_not_resumed(tmp_path: Path) -> None:
     """Resuming with another recipe is refused, and the fields that differ are named."""
-    with pytest.raises(_StoppedError):
-        tiny_train(tmp_path / "run", tiny_recipe(), progress=_stop_at(5))
+    with pytest.raises(StoppedError):
+        tiny_train(tmp_path / "run", tiny_recipe(), progress=stop_at(5))
     with pytest.raises(RunError, match=r"recipe\.epochs was 2, is 3.*recipe\.seed was 0, is 1"):
         tiny_train(tmp_path / "run", tiny_recipe(epochs=3, seed=1), resume=True)
 
 
 def test_an_unfinished_run_has_weights_to_look_at(tmp_path: Path) -> None:
     """A stopped run has no final weights, but those of its checkpoints."""
-    with pytest.raises(_StoppedError):
-        tiny_train(tmp_path / "run", tiny_recipe(), progress=_stop_at(5))
+    with pytest.raises(StoppedError):
+        tiny_train(tmp_path / "run", tiny_recipe(), progress=stop_at(5))
     with pytest.raises(RunError, match="--resume"):
         load_network(tmp_path / "run")
     best = load_network(tmp_path / "run", weights="best")

@@ -5,27 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from tapetum.progress import ProgressCallback
 from tapetum.records import parse_json
 from tapetum.training import RUNS, Length, Recipe, load_network
 from tapetum.training.length import MOST_EPOCHS
 from tapetum.training.optimize import learning_rate_factor
-from tiny_training import Squares, tiny_recipe, tiny_train
+from tiny_training import Squares, StoppedError, stop_at, tiny_recipe, tiny_train
 
 STEPS_PER_PASS = 4  # of the tiny training: sixteen images, batches of four
-
-
-class _StoppedError(Exception):
-    pass
-
-
-def _stop_at(step: int) -> ProgressCallback:
-    def progress(done: int, total: int, message: str) -> None:
-        del total, message
-        if done == step:
-            raise _StoppedError
-
-    return progress
 
 
 def _counted(steps: int) -> Recipe:
@@ -81,8 +67,8 @@ def test_the_schedule_spans_the_steps(tmp_path: Path) -> None:
 def test_a_stopped_training_resumes_to_the_same_bits(step: int, tmp_path: Path) -> None:
     """Before a checkpoint, at the end of an epoch, and in the cut epoch."""
     tiny_train(tmp_path / "whole", _counted(10))
-    with pytest.raises(_StoppedError):
-        tiny_train(tmp_path / "stopped", _counted(10), progress=_stop_at(step))
+    with pytest.raises(StoppedError):
+        tiny_train(tmp_path / "stopped", _counted(10), progress=stop_at(step))
     tiny_train(tmp_path / "stopped", _counted(10), resume=True)
     first, second = (tmp_path / name / "weights.safetensors" for name in ("whole", "stopped"))
     assert first.read_bytes() == second.read_bytes()

@@ -20,11 +20,27 @@ from tapetum.arch import Architecture, find_architecture
 from tapetum.data import DatasetInfo, ImageDataset, Samples
 from tapetum.nn import build
 from tapetum.noise import NoisePlan
+from tapetum.progress import ProgressCallback
 from tapetum.training import RUNS, Recipe, Request, Result, is_main_process, train, training_batches
 from tapetum.training.compute import Compute
 from tapetum.training.learner import Learner
 
 SIZE_PX = 32
+
+
+class StoppedError(Exception):
+    """A training was stopped by :func:`stop_at`."""
+
+
+def stop_at(step: int) -> ProgressCallback:
+    """Return a callback that ends a training after a step, from 1."""
+
+    def progress(done: int, total: int, message: str) -> None:
+        del total, message
+        if done == step:
+            raise StoppedError
+
+    return progress
 
 
 class Squares(ImageDataset):
