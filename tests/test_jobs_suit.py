@@ -99,3 +99,49 @@ def test_digits_are_never_changed() -> None:
     assert suit(recipe, dataset, batch_size=None, augmentation=None) == recipe
     with pytest.raises(InputError, match="no effect on digits"):
         suit(recipe, dataset, batch_size=None, augmentation={"mirror": "on"})
+
+
+def uneven_folder(root: Path, counts: dict[str, int], size_px: int = 20) -> Dataset:
+    """A folder with so many training images of each class, and one of each for validation."""
+    for name, count in counts.items():
+        for index in range(count + 1):
+            place = root / ("train" if index else "val") / name
+            place.mkdir(parents=True, exist_ok=True)
+            values = np.random.default_rng(index).integers(0, 256, (size_px, size_px), np.uint8)
+            Image.fromarray(values).save(place / f"{index}.png")
+    return open_dataset(str(root), seed=0)
+
+
+@pytest.mark.parametrize(
+    ("counts", "batch_size", "balance"),
+    [((8, 8), 4, "none"), ((12, 4), 4, "loss"), ((23, 1), 4, "sampling"), ((23, 1), 24, "loss")],
+)
+def test_uneven_classes_are_balanced_and_said(
+    counts: tuple[int, int],
+    batch_size: int,
+    balance: str,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """By the loss where most batches hold the smallest class, else by sampling."""
+    dataset = uneven_folder(tmp_path, dict(zip(("cat", "dog"), counts, strict=True)))
+    with caplog.at_level(logging.WARNING):
+        suited = suit(
+            RECIPE.adjusted(batch_size=batch_size),
+            dataset,
+            batch_size=batch_size,
+            augmentation=None,
+        )
+    assert suited.balance == balance
+    assert bool(suited.class_weights) == (balance != "none")
+    assert ("classes are uneven" in caplog.text) == (balance != "none")
+    assert ("75 % to 25 %" in caplog.text) == (counts == (12, 4))
+
+
+def test_what_the_user_asks_of_uneven_classes_is_done(tmp_path: Path) -> None:
+    """Without balance all images count alike; a denoiser has no labels to balance."""
+    dataset = uneven_folder(tmp_path, {"cat": 12, "dog": 3})
+    given = {"batch_size": None, "augmentation": None}
+    assert suit(RECIPE.adjusted(balance="none"), dataset, **given).class_weights == ()
+    assert suit(RECIPE.adjusted(balance="sampling"), dataset, **given).sampling_weights
+    assert suit(RECIPE, dataset, **given, classifies=False).balance == "none"

@@ -253,3 +253,16 @@ def test_weights_tell_what_they_look_at(name: str, outputs: tuple[Tensor, ...]) 
     assert weights.uses_image == (image.grad is not None)
     assert weights.uses_labels == (logits.grad is not None)
     assert weights.uses_image != weights.uses_labels
+
+
+def test_weights_of_classes_scale_the_loss_of_their_images() -> None:
+    """The mean is over the images, so that the halves of a batch have the mean of the batch."""
+    logits, labels = torch.randn((6, 3), generator=torch.manual_seed(0)), torch.arange(6) % 3
+    weights = (2.0, 0.5, 0.0)
+    alone = torch.stack([cross_entropy(logits[i : i + 1], labels[i : i + 1]) for i in range(6)])
+    found = cross_entropy(logits, labels, class_weights=weights)
+    torch.testing.assert_close(found, (alone * torch.tensor(weights)[labels]).mean())
+    halves = [
+        cross_entropy(logits[i : i + 3], labels[i : i + 3], class_weights=weights) for i in (0, 3)
+    ]
+    torch.testing.assert_close(found, torch.stack(halves).mean())

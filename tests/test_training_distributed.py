@@ -27,7 +27,14 @@ from tiny_training import (
 SCRIPT = Path(__file__).with_name("tiny_training.py")
 TWO_PROCESSES = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")
 RECIPE = tiny_recipe(
-    epochs=1, batch_size=4, optimizer="sgd", learning_rate=0.01, ema_decay=0.5, clip_norm=1.0
+    epochs=1,
+    batch_size=4,
+    optimizer="sgd",
+    learning_rate=0.01,
+    ema_decay=0.5,
+    clip_norm=1.0,
+    balance="sampling",
+    class_weights=(3.0, 1.0, 1.0, 0.5),
 )
 
 

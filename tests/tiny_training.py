@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import safetensors.torch
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from tapetum.arch import Architecture, find_architecture
@@ -56,6 +57,11 @@ class Squares(ImageDataset):
 
     def __len__(self) -> int:
         return self.count
+
+    @property
+    def labels(self) -> NDArray[np.int64] | None:
+        """The quarter of each square."""
+        return None if self.with_boxes else np.arange(self.count) % 4
 
     def take(self, indices: Sequence[int], *, epoch: int, seed: int, train: bool) -> Samples:
         """Draws the images; nothing is random."""
@@ -107,7 +113,7 @@ def tiny_recipe(**changes: Any) -> Recipe:
 
 
 def resumable_recipe() -> Recipe:
-    """Has every kind of state: moments, an average, a schedule, layouts of memory."""
+    """Has every kind of state: moments, an average, a schedule, layouts of memory, a sampler."""
     return tiny_recipe(
         epochs=3,
         optimizer="adamw",
@@ -117,13 +123,18 @@ def resumable_recipe() -> Recipe:
         ema_decay=0.9,
         clip_norm=1.0,
         channels_last=True,
+        balance="sampling",
+        class_weights=(3.0, 1.0, 1.0, 0.5),
         keep="best",
     )
 
 
 def double_recipe() -> Recipe:
     """Adam would show any difference at once: it divides by the gradient's size."""
-    return tiny_recipe(optimizer="adamw", batch_size=8, clip_norm=1.0)
+    weights = (3.0, 1.0, 1.0, 0.5)
+    return tiny_recipe(
+        optimizer="adamw", batch_size=8, clip_norm=1.0, balance="loss", class_weights=weights
+    )
 
 
 def tiny_train(

@@ -29,7 +29,7 @@ References:
     (Charbonnier, Blanc-Féraud, Aubert, Barlaud, 1994), https://doi.org/10.1109/ICIP.1994.413553.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Annotated
 
@@ -143,10 +143,22 @@ def log_mse(
 
 
 def cross_entropy(
-    logits: Float[Tensor, "*n classes"], labels: Int[Tensor, "*n"], *, label_smoothing: float = 0.0
+    logits: Float[Tensor, "*n classes"],
+    labels: Int[Tensor, "*n"],
+    *,
+    label_smoothing: float = 0.0,
+    class_weights: Sequence[float] = (),
 ) -> Float[Tensor, ""]:
-    """Return the mean cross-entropy over all images, or over all boxes of all images."""
-    return F.cross_entropy(logits.flatten(0, -2), labels.flatten(), label_smoothing=label_smoothing)
+    """Return the mean cross-entropy over all images, or over all boxes of all images.
+
+    The sum of weighted values is divided by their number, not by the sum of their weights as in
+    torch: so the shares of a batch in several processes have the mean of the batch.
+    """
+    rows, classes = logits.flatten(0, -2), labels.flatten()
+    if not class_weights:
+        return F.cross_entropy(rows, classes, label_smoothing=label_smoothing)
+    values = F.cross_entropy(rows, classes, label_smoothing=label_smoothing, reduction="none")
+    return (values * rows.new_tensor(class_weights)[classes]).mean()
 
 
 _IMAGE_TERMS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
@@ -164,6 +176,7 @@ def joint_loss(
     *,
     weights: LossWeights,
     label_smoothing: float = 0.0,
+    class_weights: Sequence[float] = (),
 ) -> tuple[Float[Tensor, ""], dict[str, Tensor]]:
     """Return the loss of the outputs of a network.
 
@@ -174,6 +187,7 @@ def joint_loss(
         labels: The true classes; ``None`` where they are unknown.
         weights: Weights of the terms.
         label_smoothing: Share of the target, from 0 to 1, spread evenly over all classes.
+        class_weights: Weight of the cross-entropy of each class; empty for equal weights.
 
     Returns:
         The loss and its terms, by the names of ``weights``, not weighted and without gradient.  A
@@ -187,7 +201,11 @@ def joint_loss(
     if logits is not None and labels is not None:
         logits = _at_least_float32(logits)
         terms["cross_entropy"] = partial(
-            cross_entropy, logits, labels, label_smoothing=label_smoothing
+            cross_entropy,
+            logits,
+            labels,
+            label_smoothing=label_smoothing,
+            class_weights=class_weights,
         )
     if image is not None:
         image = _at_least_float32(image)

@@ -116,6 +116,7 @@ def fit(
     quarter_turns: bool | None = options.QUARTER_TURNS,
     crop_scale: float | None = options.CROP_SCALE,
     brightness: float | None = options.BRIGHTNESS,
+    balance: options.BalanceName | None = options.BALANCE,
     seed: int = option(0, TRAINING, options.SEED_HELP),
     latency: Path | None = LATENCY,
     space: str | None = _of_table("dc-nas", TF_NAS, options.SPACE_HELP),

@@ -5,16 +5,16 @@ from typing import Any, Literal
 import typer
 
 __all__ = [
-    "ADVANCED", "BATCH", "BATCH_SIZE", "BRIGHTNESS", "BUDGET", "BUDGET_INCLUDES", "CROP_SCALE",
-    "DATA", "DATA_ROOT", "DECODER_HELP", "DEPTH_HELP", "DOWNLOAD", "EPOCHS", "FOLDER",
+    "ADVANCED", "BALANCE", "BATCH", "BATCH_SIZE", "BRIGHTNESS", "BUDGET", "BUDGET_INCLUDES",
+    "CROP_SCALE", "DATA", "DATA_ROOT", "DECODER_HELP", "DEPTH_HELP", "DOWNLOAD", "EPOCHS", "FOLDER",
     "FROM_RECIPE", "GROUP_BY", "JSON", "LABELS", "LAYOUT", "MINUTES", "MINUTES_HELP", "MIRROR",
     "NETWORKS_HELP", "NOISE", "OPERATORS_HELP", "OUT", "OUTPUT", "OVERWRITE", "PACKAGE_THREADS",
     "PROTOCOL", "QUARTER_TURNS", "RECIPE", "RECIPE_SEED", "RESIZE", "RESUME", "RUNTIME", "SCALE",
     "SEARCH", "SEARCH_EPOCHS", "SEARCH_EPOCHS_HELP", "SEARCH_RECIPE", "SEARCH_RECIPE_HELP",
     "SEED_HELP", "SIZE", "SPACE_HELP", "TARGET_MS", "TEST_COUNT", "THREADS", "TRAINING",
-    "TRAIN_COUNT", "UP_HELP", "VERTICAL_FLIP", "WHITE", "Decoder", "Includes", "LayoutName",
-    "MirrorName", "PrecisionName", "ProtocolName", "ResizeName", "RuntimeName", "Up", "option",
-    "with_augmentation",
+    "TRAIN_COUNT", "UP_HELP", "VERTICAL_FLIP", "WHITE", "BalanceName", "Decoder", "Includes",
+    "LayoutName", "MirrorName", "PrecisionName", "ProtocolName", "ResizeName", "RuntimeName", "Up",
+    "option", "with_augmentation",
 ]  # fmt: skip
 
 # Panels of a help page.
@@ -24,6 +24,7 @@ OUTPUT, SCALE, ADVANCED = "Output", "Scale", "Advanced"
 LayoutName = Literal["classes", "leaves", "flat", "pairs", "parts", "pooled"]
 ResizeName = Literal["squash", "letterbox", "crop"]
 MirrorName = Literal["auto", "on", "off"]
+BalanceName = Literal["auto", "none", "loss", "sampling"]
 Decoder = Literal["conv", "mbconv", "mbconv-1", "mbconv-3", "searched"]
 ProtocolName = Literal["benchmark", "camera"]
 Includes = Literal["network", "preparation", "call"]
@@ -116,6 +117,13 @@ BRIGHTNESS = option(
     None,
     TRAINING,
     "Largest relative change of the brightness of training images, such as 0.2.",
+    shown=FROM_RECIPE,
+)
+BALANCE = option(
+    None,
+    TRAINING,
+    "Make uneven classes count alike: weights in the 'loss', or 'sampling' of the images; 'auto' "
+    "chooses by the images.",
     shown=FROM_RECIPE,
 )
 NOISE = option(

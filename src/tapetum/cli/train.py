@@ -39,6 +39,7 @@ def train(
     quarter_turns: bool | None = options.QUARTER_TURNS,
     crop_scale: float | None = options.CROP_SCALE,
     brightness: float | None = options.BRIGHTNESS,
+    balance: options.BalanceName | None = options.BALANCE,
     seed: int | None = options.RECIPE_SEED,
     out: Path = options.OUT,
     resume: bool = options.RESUME,

@@ -114,6 +114,11 @@ class ImageDataset(ABC):
     @abstractmethod
     def __len__(self) -> int: ...
 
+    @property
+    def labels(self) -> NDArray[np.int64] | None:
+        """The label of each image, (n,); None without labels, or where images are composed."""
+        return None
+
     @abstractmethod
     def take(self, indices: Sequence[int], *, epoch: int, seed: int, train: bool) -> Samples:
         """Return the images of some indices.
@@ -205,6 +210,12 @@ class Subset(ImageDataset):
         """Return some of these images; see :meth:`ImageDataset.take`."""
         chosen = [self.indices[index] for index in indices]
         return self.images.take(chosen, epoch=epoch, seed=seed, train=train)
+
+    @property
+    def labels(self) -> NDArray[np.int64] | None:
+        """The labels of these images."""
+        labels = self.images.labels
+        return None if labels is None else labels[list(self.indices)]
 
     def sample(self, index: int) -> Sample:
         """Return an image as its file has it; see :meth:`ImageDataset.sample`."""

@@ -79,6 +79,11 @@ class FolderDataset(ImageDataset):
     def __len__(self) -> int:
         return len(self.images)
 
+    @property
+    def labels(self) -> NDArray[np.int64] | None:
+        """The label of each image, or of its box; None without labels."""
+        return self._labels
+
     def augmented(self, augmentation: Augmentation) -> "FolderDataset":
         """Return the dataset with other random changes; see :meth:`ImageDataset.augmented`."""
         if augmentation.mirror == "auto":

@@ -67,7 +67,7 @@ from tapetum.records import as_path
 from tapetum.runtime import Manifest, open_package
 from tapetum.scores import Scores
 from tapetum.search import Prefer
-from tapetum.training import Recipe, prepare_process
+from tapetum.training import Balance, Recipe, prepare_process
 
 __all__ = ["fit", "fit_opened", "fit_options"]
 
@@ -107,6 +107,7 @@ def fit(
     beside: Sequence[str | Path] = (),
     seed: int = 0,
     augmentation: Mapping[str, Any] | None = None,
+    balance: Balance | None = None,
     resume: bool = False,
     overwrite: bool = False,
     progress: ProgressCallback = silent,
@@ -145,6 +146,7 @@ def fit(
         beside: Folders of finished fits of the same images, which the report compares with.
         seed: Random seed of search, training, noise and split.
         augmentation: Random changes of the training images, as in :func:`tapetum.train`.
+        balance: What makes uneven classes count alike, as in :func:`tapetum.train`.
         resume: Whether to continue a fit of the same request, or return a finished one.
         overwrite: Whether to replace an older fit.
         progress: Called after each step.

@@ -148,7 +148,8 @@ def _choose_shapes(options: FitOptions) -> ShapeSettings:
 def _choose_recipe(options: FitOptions) -> Recipe:
     """Return the recipe of the trainings; they estimate batch statistics again at their end."""
     changes: dict[str, Any] = {"epochs": options.epochs, "batch_size": options.batch_size}
-    changes |= {"seed": options.seed, "recalibration_batches": RECALIBRATION_BATCHES}
+    changes |= {"seed": options.seed, "balance": options.balance}
+    changes |= {"recalibration_batches": RECALIBRATION_BATCHES}
     given: dict[str, Any] = {"noise": options.noise, "protocol": options.protocol}
     recipe = choose_recipe(options.recipe, options.data, changes=changes, **given)
     return augmentation_of(recipe, options.augmentation)

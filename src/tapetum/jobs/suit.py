@@ -1,4 +1,4 @@
-"""Adapt a recipe to the images of a folder: the mirror that is safe, and a batch size that fits."""
+"""Adapt a recipe to the images of a folder: a safe mirror, a batch size that fits, even classes."""
 
 import logging
 import os
@@ -9,7 +9,7 @@ from tapetum.data import Dataset
 from tapetum.errors import DataError, InputError
 from tapetum.records import changed
 from tapetum.search import SearchRecipe
-from tapetum.training import BaseRecipe
+from tapetum.training import BaseRecipe, class_weights
 
 __all__ = ["augmentation_of", "suit", "suit_search"]
 
@@ -17,6 +17,13 @@ LOGGER = logging.getLogger("tapetum")
 
 SMALLEST_BATCH = 4  # where the folder has as many images
 FEWEST_STEPS = 8  # of an epoch, where the user did not choose the batch size
+
+UNBALANCED: Mapping[str, Any] = {"balance": "none", "class_weights": ()}
+BALANCES = {
+    "loss": "the loss is weighted by class",
+    "sampling": "images of small classes are drawn more often",
+    "none": "all images count alike",
+}
 
 R = TypeVar("R", bound=BaseRecipe)
 
@@ -41,6 +48,7 @@ def suit(
     batch_size: int | None,
     augmentation: Mapping[str, Any] | None,
     share: float = 1.0,
+    classifies: bool = True,
     quiet: bool = False,
 ) -> R:
     """Return a recipe that fits the training images, and say what was changed.
@@ -51,6 +59,7 @@ def suit(
         batch_size: The batch size that the user has chosen; None for that of the recipe.
         augmentation: The random changes that the user has chosen.
         share: The smallest share of the training images that one kind of step learns from.
+        classifies: Whether labels are learnt, so that uneven classes matter.
         quiet: Whether the random changes have been said already.
 
     Raises:
@@ -74,7 +83,8 @@ def suit(
         num_images = len(dataset.train)
         _say(f"batches of {size} images instead of {recipe.batch_size}, for {num_images:,} images")
         changes["batch_size"] = size
-    return recipe.model_copy(update=changes)
+    suited = recipe.model_copy(update=changes)
+    return _balanced(suited, dataset) if classifies else suited.model_copy(update=UNBALANCED)
 
 
 def suit_search(
@@ -114,6 +124,31 @@ def _batch_size(wanted: int, dataset: Dataset, share: float, *, is_chosen: bool)
     if not is_chosen and (has_folder or size < wanted):
         size = min(size, max(num_images // FEWEST_STEPS, SMALLEST_BATCH))
     return max(smallest, size // num_processes * num_processes)
+
+
+def _balanced(recipe: R, dataset: Dataset) -> R:
+    """Return a recipe with the weights of the classes, where these are uneven or it asks for it."""
+    summary = dataset.summary
+    if summary is None or not summary.train.classes:
+        return recipe.model_copy(update=UNBALANCED)
+    num_images = summary.train.num_images
+    counts = list(summary.train.classes.values())
+    fewest = min(count for count in counts if count)
+    is_uneven, how = summary.imbalance is not None, recipe.balance
+    if how == "auto" and not is_uneven:
+        how = "none"
+    elif how == "auto":  # a weighted loss is jumpy where most batches lack the smallest class
+        how = "loss" if recipe.batch_size * fewest >= num_images else "sampling"
+    if is_uneven:
+        largest, smallest = (_percent(count / num_images) for count in (max(counts), fewest))
+        _say(f"classes are uneven, {largest} to {smallest} of the training images: {BALANCES[how]}")
+    if how == "none":
+        return recipe.model_copy(update=UNBALANCED)
+    return recipe.model_copy(update={"balance": how, "class_weights": class_weights(counts)})
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.{0 if share >= 0.01 else 1}f} %"
 
 
 def _say(text: str) -> None:

@@ -20,6 +20,7 @@ from tapetum.provenance import require_seed
 from tapetum.records import as_path, write_atomically
 from tapetum.training import (
     RUNS,
+    Balance,
     Compute,
     Recipe,
     Request,
@@ -50,6 +51,7 @@ def train(
     protocol: Protocol | None = None,
     seed: int | None = None,
     augmentation: Mapping[str, Any] | None = None,
+    balance: Balance | None = None,
     size_px: int | None = None,
     channels: int | None = None,
     resume: bool = False,
@@ -73,7 +75,7 @@ def train(
         out: New folder for the run.
         architecture: Name, path of a JSON file, or the architecture itself.
         recipe: Name, path of a JSON file, or the recipe itself; default ``quick`` for digits and
-            ``images`` for a folder.  The next seven arguments replace fields of it.
+            ``images`` for a folder.  The next eight arguments replace fields of it.
         epochs: Number of passes over the training images.
         batch_size: Number of images in one step.
         learning_rate: Peak learning rate.
@@ -82,6 +84,8 @@ def train(
         seed: Random seed of weights, order, noise and split.
         augmentation: Random changes of the training images: fields of
             :class:`tapetum.data.Augmentation`, such as ``{"mirror": "off"}``.
+        balance: What makes uneven classes count alike: weights in the ``loss``, ``sampling`` of the
+            images, or ``none``; ``auto`` chooses by the images.
         size_px: Height and width of the training images; by default the folder decides.
         channels: 1 (grey) or 3 (RGB); by default the folder decides.
         resume: Whether to continue an interrupted run; a finished one returns its result.
@@ -99,13 +103,23 @@ def train(
     folder = as_path(out, "the folder of a run")
     prepare_process()  # before torch starts its threads
     form = {"size_px": size_px, "channels": channels}
-    changes = {"epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate}
-    changes |= {"seed": seed}
+    changes: dict[str, Any] = {
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "learning_rate": learning_rate,
+    }
+    changes |= {"seed": seed, "balance": balance}
     chosen = choose_recipe(recipe, data, noise=noise, protocol=protocol, changes=changes)
     chosen = augmentation_of(chosen, augmentation)
     dataset = open_logged(data, seed=chosen.seed, progress=progress, **form, **digits)
     network = build(architecture_for(architecture, dataset), seed=chosen.seed)
-    chosen = suit(chosen, dataset, batch_size=batch_size, augmentation=augmentation)
+    chosen = suit(
+        chosen,
+        dataset,
+        batch_size=batch_size,
+        augmentation=augmentation,
+        classifies=network.architecture.classifies,
+    )
     if resume:
         RUNS.note_start(folder)
     given: dict[str, Any] = {"resume": resume, "overwrite": overwrite, "progress": progress}

@@ -6,7 +6,7 @@ brings its own noisy images.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -17,12 +17,11 @@ from torch import Tensor
 from tapetum.data import ImageDataset, Samples
 from tapetum.errors import DataError
 from tapetum.noise import Noise, NoisePlan, Protocol, add_noise, generator_for
+from tapetum.training.sampler import Draw, draws_of_pass
 
 __all__ = ["Batch", "evaluation_batches", "training_batches"]
 
-_SHUFFLE_KEY = 2  # a key of its own, so that order and noise are independent
-
-_AddNoise = Callable[[NDArray[np.float32], int], NDArray[np.float32]]
+_AddNoise = Callable[[NDArray[np.float32], Any], NDArray[np.float32]]
 
 
 class Batch(NamedTuple):
@@ -51,6 +50,7 @@ def training_batches(
     first_step: int = 0,
     rank: int = 0,
     world_size: int = 1,
+    weights: Sequence[float] = (),
 ) -> Iterator[Batch]:
     """Iterate over one epoch of shuffled, noisy batches, or over the share of one process.
 
@@ -63,9 +63,12 @@ def training_batches(
         first_step: Steps to skip when a run is resumed.
         rank: The number of this process, from 0.
         world_size: Number of processes that share a batch; each gets a contiguous part.
+        weights: How often an image of each class is drawn, in proportion; empty for each image
+            once in an epoch.
 
     Raises:
-        DataError: The dataset does not fill one batch, or the processes cannot share it evenly.
+        DataError: The dataset does not fill one batch, the processes cannot share it evenly, or
+            images without labels have weights.
     """
     steps = range(first_step, images.num_batches(batch_size))
     if batch_size % world_size:
@@ -73,20 +76,37 @@ def training_batches(
             f"a batch of {batch_size} cannot be shared by {world_size} processes",
             f"choose a batch size that is a multiple of {world_size}",
         )
-    order = generator_for(seed, epoch, _SHUFFLE_KEY, 0).permutation(len(images))
+    draws = draws_of_pass(images, seed=seed, epoch=epoch, weights=weights)
     share = batch_size // world_size
 
-    def corrupt(clean: NDArray[np.float32], index: int) -> NDArray[np.float32]:
-        generator = generator_for(seed, epoch, index)
+    def corrupt(clean: NDArray[np.float32], draw: Draw) -> NDArray[np.float32]:
+        generator = generator_for(seed, draw.epoch, draw.image)
         return add_noise(clean, plan.draw(generator), generator, protocol=plan.protocol)
 
     def batch(step: int) -> Batch:
         start = step * batch_size + rank * share
-        indices = order[start : start + share].tolist()
-        clean = images.take(indices, epoch=epoch, seed=seed, train=True)
-        return _to_batch(clean, indices, corrupt)
+        drawn = draws[start : start + share]
+        return _to_batch(_taken(images, drawn, seed), drawn, corrupt)
 
     return (batch(step) for step in steps)
+
+
+def _taken(images: ImageDataset, draws: Sequence[Draw], seed: int) -> Samples:
+    """Return the images of some draws, in their order."""
+    epochs = np.array([draw.epoch for draw in draws])
+    parts, places = [], []
+    for epoch in np.unique(epochs).tolist():
+        where = np.flatnonzero(epochs == epoch)
+        indices = [draws[place].image for place in where.tolist()]
+        parts.append(images.take(indices, epoch=epoch, seed=seed, train=True))
+        places.append(where)
+    if len(parts) == 1:
+        return parts[0]
+    order = np.argsort(np.concatenate(places))
+    joined: dict[str, Any] = {}
+    for name, column in zip(Samples._fields, zip(*parts, strict=True), strict=True):
+        joined[name] = None if column[0] is None else np.concatenate(column)[order]
+    return Samples(**joined)
 
 
 def evaluation_batches(
@@ -118,10 +138,10 @@ def evaluation_batches(
     return (batch(start) for start in range(0, len(images), batch_size))
 
 
-def _to_batch(clean: Samples, indices: Sequence[int], corrupt: _AddNoise) -> Batch:
+def _to_batch(clean: Samples, drawn: Sequence[Any], corrupt: _AddNoise) -> Batch:
     noisy = clean.noisy
     if noisy is None:
-        noisy = np.stack(list(map(corrupt, clean.images, indices)))
+        noisy = np.stack(list(map(corrupt, clean.images, drawn)))
     return Batch(
         noisy=torch.from_numpy(noisy),
         clean=torch.from_numpy(clean.images),

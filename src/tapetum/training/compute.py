@@ -123,6 +123,7 @@ class Compute:
             first_step=first_step,
             rank=0 if alone else self.rank,
             world_size=1 if alone else self.num_processes,
+            weights=recipe.sampling_weights,
         )
         return (self.move(share, channels_last=recipe.channels_last) for share in shares)
 

@@ -32,9 +32,10 @@ from tapetum.records import Record, changed
 from tapetum.training.batches import Batch
 from tapetum.training.process import bf16_pays
 
-__all__ = ["IMAGES", "PUBLISHED", "QUICK", "RECIPES", "SWIFT", "BaseRecipe", "Recipe"]
+__all__ = ["IMAGES", "PUBLISHED", "QUICK", "RECIPES", "SWIFT", "Balance", "BaseRecipe", "Recipe"]
 
 Fraction = Annotated[float, Field(ge=0, lt=1)]
+Balance = Literal["auto", "none", "loss", "sampling"]
 
 
 class BaseRecipe(Record):
@@ -52,6 +53,10 @@ class BaseRecipe(Record):
         loss: Weights of the loss.
         noise: Noise of the images.
         augmentation: Random changes of the training images; composed digits have none.
+        balance: What makes uneven classes count alike: weights in the ``loss``, ``sampling`` of
+            the images, or ``none``. The images decide about ``auto`` (:mod:`tapetum.jobs`).
+        class_weights: The weight of each class in the loss, or of its images in the sampling; also
+            that in the validation loss. Set with the balance; empty for equal weights.
         seed: Random seed of weights, order of images, and noise.
         checkpoint_every_steps: Steps between checkpoints; a kill loses at most as many.
     """
@@ -70,17 +75,31 @@ class BaseRecipe(Record):
     loss: LossWeights = EQUATION_1
     noise: NoisePlan
     augmentation: Augmentation = Augmentation()
+    balance: Balance = "none"
+    class_weights: tuple[PositiveFloat, ...] = ()
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     checkpoint_every_steps: PositiveInt = 100
 
-    def loss_of(self, outputs: Outputs, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return the loss of a network's outputs for a batch, and its terms."""
+    @property
+    def sampling_weights(self) -> tuple[float, ...]:
+        """The weight of each class in the choice of training images; empty for equal weights."""
+        return self.class_weights if self.balance == "sampling" else ()
+
+    def loss_of(
+        self, outputs: Outputs, batch: Batch, *, held_out: bool = False
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the loss of a network's outputs for a batch, and its terms.
+
+        Held-out images are never sampled, so that there the weights count in the loss.
+        """
+        is_weighted = held_out or self.balance == "loss"
         return joint_loss(
             *outputs,
             batch.clean,
             batch.labels,
             weights=self.loss,
             label_smoothing=self.label_smoothing,
+            class_weights=self.class_weights if is_weighted else (),
         )
 
 
@@ -221,6 +240,7 @@ IMAGES = Recipe(
     noise=NoisePlan(kind="gaussian", low=0.0, high=0.5),
     precision="bf16",
     channels_last=True,
+    balance="auto",
     recalibration_batches=50,
 )
 

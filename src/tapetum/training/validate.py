@@ -127,7 +127,7 @@ def _dealt_batches(images: ImageDataset, recipe: BaseRecipe, *, count: int) -> I
 
 def _measures(network: TrainableNetwork, batch: Batch, recipe: BaseRecipe) -> dict[str, float]:
     outputs = network(batch.noisy, batch.boxes)
-    means = {"loss": float(recipe.loss_of(outputs, batch)[0])}
+    means = {"loss": float(recipe.loss_of(outputs, batch, held_out=True)[0])}
     if outputs.image is not None:
         means["psnr_db"] = float(metrics.psnr(_array(outputs.image), _array(batch.clean)).mean())
     if outputs.logits is not None and batch.labels is not None:
