@@ -10,7 +10,7 @@ from tapetum.arch import Architecture
 from tapetum.errors import InputError
 from tapetum.search import choose_search_recipe
 from tapetum.search.recipe import TF_NAS
-from tapetum.search.result import SearchRequest
+from tapetum.search.result import SEARCHES
 from test_cli import photos, run, sentence
 from test_latency_table import small_space, table_of
 
@@ -124,5 +124,5 @@ def test_a_folder_may_be_named_like_digits(
     command = ("search", tmp_path / "digits-of-mine", "--latency", table_file, *RECIPE)
     result = run(*command, "--target-ms", target_ms, "--out", tmp_path / "search")
     assert result.exit_code == 0, result.output
-    request = SearchRequest.read(tmp_path / "search" / "request.json")
+    request = SEARCHES.open(tmp_path / "search").request
     assert request.data.size_px == 32

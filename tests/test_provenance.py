@@ -28,6 +28,7 @@ from tapetum.provenance import (
     usable_cores,
     within_cores,
 )
+from tapetum.records import checkout as checkout_of
 from tapetum.runtime import bulk
 from tiny_package import CLASS_NAMES, tiny_package
 
@@ -86,32 +87,32 @@ def test_stamp_round_trips_through_json() -> None:
 def test_clean_checkout(checkout: Path) -> None:
     """A checkout without changes has a commit and is not dirty."""
     commit = git(checkout, "rev-parse", "HEAD")
-    assert provenance._checkout(checkout) == (commit, False)
+    assert checkout_of(checkout) == (commit, False)
 
 
 @pytest.mark.parametrize("name", ["__init__.py", "new.py"])
 def test_dirty_checkout(checkout: Path, name: str) -> None:
     """A changed or a new source file makes the checkout dirty."""
     (checkout / name).write_text("changed = True\n")
-    assert provenance._checkout(checkout)[1] is True
+    assert checkout_of(checkout)[1] is True
 
 
 def test_results_do_not_make_a_checkout_dirty(checkout: Path) -> None:
     """Files outside the source, such as a run folder, say nothing about the source."""
     (checkout.parents[1] / "result.json").write_text("{}")
-    assert provenance._checkout(checkout)[1] is False
+    assert checkout_of(checkout)[1] is False
 
 
 def test_no_checkout(tmp_path: Path) -> None:
     """Source outside any checkout has no commit."""
-    assert provenance._checkout(tmp_path) == (None, None)
+    assert checkout_of(tmp_path) == (None, None)
 
 
 def test_installed_in_the_checkout_of_another(checkout: Path) -> None:
     """A copy inside another project's checkout does not claim that project's commit."""
     installed = checkout.parents[1] / ".venv" / "site-packages" / "tapetum"
     installed.mkdir(parents=True)
-    assert provenance._checkout(installed) == (None, None)
+    assert checkout_of(installed) == (None, None)
 
 
 def test_checkout_without_commits(tmp_path: Path) -> None:
@@ -119,7 +120,7 @@ def test_checkout_without_commits(tmp_path: Path) -> None:
     package = tmp_path / "src" / "tapetum"
     package.mkdir(parents=True)
     git(tmp_path, "init", "--quiet")
-    assert provenance._checkout(package) == (None, None)
+    assert checkout_of(package) == (None, None)
 
 
 def test_another_repository_in_the_environment(
@@ -129,13 +130,13 @@ def test_another_repository_in_the_environment(
     git(tmp_path, "init", "--quiet", "other")
     commit = git(checkout, "rev-parse", "HEAD")
     monkeypatch.setenv("GIT_DIR", str(tmp_path / "other" / ".git"))
-    assert provenance._checkout(checkout) == (commit, False)
+    assert checkout_of(checkout) == (commit, False)
 
 
 def test_no_git(checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine without git still stamps."""
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert provenance._checkout(checkout) == (None, None)
+    assert checkout_of(checkout) == (None, None)
     assert stamp().commit is None
 
 

@@ -1,6 +1,7 @@
 """Laws of resumable folders: request first, result last, and every kill can be continued."""
 
 import contextlib
+import json
 import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,12 +12,13 @@ import pytest
 from tapetum.errors import RunError
 from tapetum.records import Folder, FolderKind, Record, write_atomically
 from tapetum.records.files import is_part_file
+from tapetum.records.version import made_by
 
 
 class Request(Record):
     """What was requested."""
 
-    format: Literal["test-work"] = "test-work"
+    format: Literal["tapetum-test"] = "tapetum-test"
     epochs: int
 
 
@@ -202,3 +204,59 @@ def test_a_resume_of_nothing_is_said(tmp_path: Path, caplog: pytest.LogCaptureFi
     WORK.start(tmp_path / "job", Request(epochs=3), resume=True)
     WORK.note_start(tmp_path / "job")
     assert not caplog.text
+
+
+class Step(Record):
+    """What a step has found."""
+
+    schema_version: Literal[2] = 2
+    found: int = 1
+
+
+@pytest.mark.parametrize(
+    ("maker", "said"),
+    [
+        ("tapetum 9.9.9 (commit 1234567)", "by tapetum 9.9.9"),
+        (None, "by an older version of tapetum"),
+    ],
+)
+@pytest.mark.parametrize("file", ["request.json", "step.json", "race/pieces/one.json"])
+def test_a_folder_of_another_version_says_which_one(
+    tmp_path: Path, maker: str | None, said: str, file: str
+) -> None:
+    """Whatever file it is: both versions, and what to do, instead of the fields that differ."""
+    path = tmp_path / "job"
+    WORK.start(path, Request(epochs=3))
+    request = json.loads((path / "request.json").read_text())
+    assert request.pop("made_by") == made_by()
+    if maker:
+        request["made_by"] = maker
+    (path / "request.json").write_text(json.dumps(request))
+    (path / file).parent.mkdir(parents=True, exist_ok=True)
+    values = {**(request if file == "request.json" else {}), "schema_version": 1, "old": True}
+    (path / file).write_text(json.dumps(values))
+    with pytest.raises(RunError) as raised:
+        WORK.open(path).once(file, Step, Step)
+    for part in (said, made_by(), "--overwrite", "another --out", "finished packages still work"):
+        assert part in str(raised.value)
+    assert "fields" not in str(raised.value)
+
+
+def test_a_damaged_file_of_this_version_is_called_damaged(tmp_path: Path) -> None:
+    """Nobody has to look for another version, nor correct fields by hand."""
+    folder = WORK.start(tmp_path / "job", Request(epochs=3))
+    (folder.path / "step.json").write_text("{}")
+    assert folder.once("step.json", Step, Step) == Step()
+    (folder.path / "step.json").write_text('{"found": "much"}')
+    with pytest.raises(RunError, match=r"step\.json is damaged: .*found.*--overwrite"):
+        folder.once("step.json", Step, Step)
+
+
+def test_another_request_of_another_version_names_it(tmp_path: Path) -> None:
+    """A default that has changed since is not taken for a wish of the user."""
+    path = tmp_path / "job"
+    WORK.start(path, Request(epochs=3))
+    request = json.loads((path / "request.json").read_text()) | {"made_by": "tapetum 0.0.1"}
+    (path / "request.json").write_text(json.dumps(request))
+    with pytest.raises(RunError, match=r"started by tapetum 0\.0\.1 with another request"):
+        WORK.start(path, Request(epochs=4), resume=True)

@@ -8,7 +8,6 @@ import logging
 import os
 import platform
 import shlex
-import subprocess
 import sys
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -20,7 +19,7 @@ from typing import SupportsIndex
 
 import tapetum
 from tapetum.errors import InputError
-from tapetum.records import Record
+from tapetum.records import Record, checkout
 
 __all__ = [
     "Provenance",
@@ -38,7 +37,6 @@ PACKAGES = (
     *("safetensors", "scipy", "timm", "torch", "torchvision"),
 )
 CPUINFO = Path("/proc/cpuinfo")
-GIT_TIMEOUT_S = 5.0
 END_OF_SEEDS = 2**31  # torch and numpy both take these
 
 _log = logging.getLogger(__name__)
@@ -78,7 +76,7 @@ class Provenance(Record):
 
 def stamp(*, seed: int | None = None) -> Provenance:
     """Return the provenance of a result of this process, with its random seed if it has one."""
-    commit, dirty = _checkout(Path(tapetum.__file__).resolve().parent)
+    commit, dirty = checkout(Path(tapetum.__file__).resolve().parent)
     return Provenance(
         tapetum=tapetum.__version__,
         commit=commit,
@@ -93,37 +91,6 @@ def stamp(*, seed: int | None = None) -> Provenance:
         date=datetime.now(UTC).isoformat(timespec="seconds"),
         seed=seed,
     )
-
-
-def _checkout(package: Path) -> tuple[str | None, bool | None]:
-    """Return the commit of the source in ``package``, and whether the source differs from it."""
-    answer = _git(package, "rev-parse", "--show-toplevel", "HEAD")
-    top, _, commit = (answer or "").partition("\n")
-    # An installed copy may lie inside the checkout of another project.
-    if not commit or Path(top).resolve() / "src" / package.name != package:
-        return None, None
-    changes = _git(package, "status", "--porcelain", "--", ".")
-    return commit, None if changes is None else changes != ""
-
-
-def _git(folder: Path, *arguments: str) -> str | None:
-    """Return the output of git; None if it is missing, fails or hangs."""
-    # A hook of another repository sets GIT_DIR; optional locks would disturb other processes.
-    environment = {key: text for key, text in os.environ.items() if not key.startswith("GIT_")}
-    environment["GIT_OPTIONAL_LOCKS"] = "0"
-    try:
-        done = subprocess.run(  # noqa: S603 - the arguments are ours
-            ["git", "-C", str(folder), *arguments],  # noqa: S607 - the user's own git
-            capture_output=True,
-            check=True,
-            encoding="utf-8",
-            errors="replace",
-            env=environment,
-            timeout=GIT_TIMEOUT_S,
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return done.stdout.strip()
 
 
 def cpu_model() -> str:

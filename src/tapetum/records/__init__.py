@@ -12,6 +12,7 @@ from tapetum.records.record import (
     differences,
     faults_are_ours,
 )
+from tapetum.records.version import checkout
 
 __all__ = [
     "FiniteOrNone",
@@ -20,6 +21,7 @@ __all__ = [
     "Record",
     "as_path",
     "changed",
+    "checkout",
     "describe_faults",
     "differences",
     "faults_are_ours",

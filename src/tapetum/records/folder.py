@@ -3,7 +3,7 @@
 ::
 
     FOLDER/
-      request.json   what was requested; written first, in one step
+      request.json   what was requested, and by which version; written first, in one step
       ...            what the work writes; each part can be written again
       result.json    how the work ended; written last, in one step
 
@@ -12,6 +12,7 @@ Whatever lies between the two files must be safe to do again.
 """
 
 import hashlib
+import json
 import logging
 import os
 import shutil
@@ -22,10 +23,11 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from tapetum.errors import InputError, RunError
-from tapetum.records.files import is_part_file
+from tapetum.records.files import is_part_file, write_atomically
 from tapetum.records.lock import hold
 from tapetum.records.reading import read_json
-from tapetum.records.record import Record, differences
+from tapetum.records.record import Record, differences, in_its_version
+from tapetum.records.version import MADE_BY, REQUEST, made_by, maker
 
 __all__ = ["Folder", "FolderKind"]
 
@@ -35,7 +37,7 @@ S = TypeVar("S", bound=Record)
 
 _log = logging.getLogger(__name__)
 
-REQUEST, RESULT = "request.json", "result.json"
+RESULT = "result.json"
 
 
 @dataclass(frozen=True)
@@ -97,8 +99,9 @@ class Folder(Generic[Q, R]):
     def require_same(self, request: Q) -> None:
         """Raise a :class:`~tapetum.errors.RunError` that names each field that differs."""
         if changes := differences(self.request, request):
+            other = "" if (by := maker(self.path / REQUEST)) in (None, made_by()) else f" by {by}"
             raise RunError(
-                f"the {self.kind.name} in {self.path} was started with another request: "
+                f"the {self.kind.name} in {self.path} was started{other} with another request: "
                 f"{'; '.join(changes)}",
                 "request the same again, or choose another --out",
             )
@@ -173,7 +176,7 @@ class FolderKind(Generic[Q, R]):
                 path.resolve().mkdir(parents=True, exist_ok=True)
                 held = lock()
             _remove_aside(path)
-            request.write(path / REQUEST)
+            _write_request(path, request)
             yield Folder(self, path, request, held)
 
     def start(self, path: Path, request: Q, **options: bool) -> Folder[Q, R]:
@@ -189,7 +192,12 @@ class FolderKind(Generic[Q, R]):
             InputError: Its request is damaged.
         """
         self.require_begun(path)
-        return Folder(self, path, self.request_type.read(path / REQUEST))
+        values = read_json(path / REQUEST)
+        if isinstance(values, dict):
+            values.pop(MADE_BY, None)
+        with in_its_version(path / REQUEST):
+            request = self.request_type.from_values(values, source=str(path / REQUEST))
+        return Folder(self, path, request)
 
     def note_start(self, path: Path) -> None:
         """Say that there is nothing to resume at ``path``, if no such work has begun there."""
@@ -257,6 +265,12 @@ class FolderKind(Generic[Q, R]):
                 f"the {self.name} in {path} cannot be replaced: {error.strerror or error}",
                 "choose another --out",
             ) from error
+
+
+def _write_request(path: Path, request: Record) -> None:
+    """Write what is requested, and the version that begins the work."""
+    values = {MADE_BY: made_by(), **json.loads(request.to_json())}
+    write_atomically(path / REQUEST, (json.dumps(values, indent=2) + "\n").encode())
 
 
 def _is_taken(path: Path) -> bool:

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 from tapetum.errors import InputError
 from tapetum.records.files import write_atomically
 from tapetum.records.reading import parse_json, read_bytes
+from tapetum.records.version import describe_unreadable
 
 __all__ = ["FiniteOrNone", "Record", "changed", "describe_faults", "differences", "faults_are_ours"]
 
@@ -51,7 +52,11 @@ class Record(BaseModel):
             InputError: The text is no JSON, or does not describe such a record; all faults at once.
         """
         finite = cls.model_config.get("ser_json_inf_nan") != "constants"
-        values = parse_json(text, source=source, finite=finite)
+        return cls.from_values(parse_json(text, source=source, finite=finite), source=source)
+
+    @classmethod
+    def from_values(cls, values: Any, *, source: str) -> Self:
+        """Read a record from the values of JSON text, as :meth:`from_json` does."""
         problem = f"{source} does not describe a {cls.__name__}"
         try:
             with faults_are_ours(problem, "correct these fields"):
@@ -65,9 +70,11 @@ class Record(BaseModel):
         """Read a record from a JSON file.
 
         Raises:
-            InputError: There is no such file, or it does not describe such a record.
+            InputError: There is no such file, or it does not describe such a record. In a folder of
+                long work the error says which version wrote it.
         """
-        return cls.from_json(read_bytes(path), source=str(path))
+        with in_its_version(path):
+            return cls.from_json(read_bytes(path), source=str(path))
 
 
 def describe_faults(error: ValidationError) -> str:
@@ -96,6 +103,17 @@ def faults_are_ours(
         yield
     except ValidationError as error:
         raise kind(f"{problem}: {describe_faults(error)}", remedy) from error
+
+
+@contextmanager
+def in_its_version(path: Path) -> Iterator[None]:
+    """Say which version wrote the folder of a file whose fields this version does not know."""
+    try:
+        yield
+    except InputError as error:
+        if not isinstance(error.__cause__, ValidationError):
+            raise
+        raise describe_unreadable(path, error) from error.__cause__
 
 
 def differences(then: Record, now: Record) -> list[str]:
