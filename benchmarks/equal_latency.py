@@ -228,14 +228,15 @@ class Bench:
         found, space = race.candidates(), race.timings.space
         by_name = {one.name: space.architecture(one.shape) for one in found.candidates}
         known = {row: by_name[name] for row, name in OF_BUDGET.items() if name in by_name}
-        raced = RaceResult.read(folder / "race" / "result.json")
+        path = folder / "race" / "result.json"
+        raced = RaceResult.read(path) if path.exists() else None  # it may be too short for one
         return {
             "target_ms": target_ms,
-            "winner": raced.winner,
+            "winner": raced.winner if raced else None,
             "candidates": len(by_name),
-            "raced": len(raced.rungs[0].entries) if raced.rungs else 0,
-            "race_minutes": raced.seconds / 60,
-            "notes": [*found.notes, *raced.notes],
+            "raced": len(raced.rungs[0].entries) if raced and raced.rungs else 0,
+            "race_minutes": raced.seconds / 60 if raced else 0.0,
+            "notes": [*found.notes, *(raced.notes if raced else ())],
             "networks": {
                 row: one.model_dump(mode="json")
                 for row, one in ({"fit": chosen.architecture} | known).items()

@@ -32,7 +32,7 @@ from tapetum.latency import TimedShapes, TimeNetworks
 from tapetum.noise import generator_for
 from tapetum.records import Record
 from tapetum.report import content
-from tapetum.search import Candidate, RaceResult, feasible_range, propose, race
+from tapetum.search import Candidate, Proposal, RaceResult, feasible_range, propose, race
 from tapetum.training import Recipe
 
 __all__ = ["Race", "look_at_shapes"]
@@ -178,7 +178,12 @@ class Race:
         return self.matched(shape, timed, device, MATCHED_FP32)
 
     def candidates(self) -> Candidates:
-        """Return networks of the budget's latency, proposed and timed once."""
+        """Return networks of the budget's latency, proposed and timed once.
+
+        What was timed for them is kept after them: a fit that is killed in between proposes the
+        same ones again.
+        """
+        made: list[Proposal] = []
 
         def make() -> Candidates:
             proposal = propose(
@@ -189,10 +194,13 @@ class Race:
                 seed=self.work.request.recipe.seed,
                 progress=self.work.progress,
             )
-            proposal.timed.write((self.work.shared or self.work.path) / TIMINGS)
+            made.append(proposal)
             return Candidates(candidates=proposal.candidates, notes=proposal.notes)
 
-        return self.work.folder.once(CANDIDATES, Candidates, make)
+        found = self.work.folder.once(CANDIDATES, Candidates, make)
+        for proposal in made:
+            proposal.timed.write((self.work.shared or self.work.path) / TIMINGS)
+        return found
 
     def race(self, found: Candidates) -> RaceResult:
         """Train the candidates against each other; one part of the training images judges them."""
