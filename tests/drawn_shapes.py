@@ -31,6 +31,7 @@ def draw_shape(seed: int) -> Shape:
     draws = Draws(seed)
     levels = draws.any_of(1, 2, 3, 4)
     operator = draws.any_of("residual_conv", "conv", "fused", "mbconv")
+    stem = draws.any_of("half", "full")
     return Shape(
         widths=draws.numbers(levels, range(2, 13)),
         encoder_depths=draws.numbers(levels, range(3)),
@@ -38,7 +39,8 @@ def draw_shape(seed: int) -> Shape:
         operator=operator,
         expansion=draws.any_of(0.1, 1.5, 3.0),
         squeezes=operator in ("fused", "mbconv") and draws.any_of(True, False),
-        stem=draws.any_of("half", "full"),
+        stem=stem,
+        detail_channels=draws.any_of(None, 5) if stem == "half" else None,
         down=draws.any_of("strided_conv", "max_pool"),
         up=draws.any_of("pixel_shuffle", "transposed_conv", "nearest_conv"),
         join=draws.any_of("add", "concatenate"),

@@ -5,7 +5,7 @@ from pydantic import ValidationError
 
 from drawn_shapes import draw_architecture, draw_shape, joint
 from tapetum.arch import Architecture, Branch, Shape, find_architecture
-from tapetum.arch.spec import Conv, FusedInvertedResidual, level_channels
+from tapetum.arch.spec import Conv, FusedInvertedResidual, level_channels, projection
 
 
 def medium(branch: Branch) -> Shape:
@@ -42,7 +42,8 @@ def test_the_network_of_the_paper_for_boxes_is_a_shape() -> None:
 def test_a_shape_gives_a_network_of_its_widths_and_stride(seed: int) -> None:
     """Levels, stride and kind follow from the numbers; JSON gives both back."""
     shape, network = draw_shape(seed), draw_architecture(seed)
-    assert tuple(level_channels(network)) == shape.widths
+    details = [] if shape.detail_channels is None else [shape.detail_channels]
+    assert level_channels(network) == [*details, *shape.widths]
     assert network.stride_px == shape.stride_px
     assert network.kind == ("denoiser" if network.num_classes is None else "integrated")
     assert Shape.from_json(shape.to_json(), source="memory") == shape
@@ -71,14 +72,25 @@ def test_only_a_full_stem_needs_an_output_layer() -> None:
     half, full = joint(stem="half").decoder, joint(stem="full").decoder
     assert half.output is None
     assert half.levels[-1].up.out_channels == 4
-    assert full.output == Conv(
-        in_channels=6, out_channels=4, kernel_px=1, norm="none", activation="none"
-    )
+    assert full.output == projection(6, 4)
+
+
+def test_details_are_added_before_the_output() -> None:
+    """The half stem reads a map at full resolution, which joins the last upsampling."""
+    shape = {"widths": (6, 8), "encoder_depths": (1, 1), "decoder_depths": (1,)}
+    network = joint(**shape, detail_channels=12, join="concatenate")
+    assert network.stride_px == joint(**shape).stride_px == 4
+    assert network.encoder[0].blocks == (Conv(in_channels=3, out_channels=12),)
+    assert [level.skip_level for level in network.decoder.levels] == [1, 0]
+    last = network.decoder.levels[-1]
+    assert (last.up.out_channels, last.join, last.blocks) == (12, "add", ())
+    assert network.decoder.output == projection(12, 4)
 
 
 @pytest.mark.parametrize(
     ("numbers", "fault"),
     [
+        ({"stem": "full", "detail_channels": 12}, "detail_channels belong to the half stem"),
         ({"encoder_depths": (1,)}, "2 levels need 2 encoder depths and 1 decoder depths"),
         ({"squeezes": True}, "a residual_conv block has no squeeze-and-excitation"),
     ],

@@ -33,6 +33,7 @@ def test_every_width_lies_on_the_grid(step: int) -> None:
     shapes += [given.scaled(shape, 0.7) for shape in shapes]
     shapes += [flat for shape in shapes if (flat := given.flatter(shape)) is not None]
     widths = {width for shape in shapes for width in (*shape.widths, *shape.branch.widths)}
+    widths |= {shape.detail_channels or step for shape in shapes}
     assert all(width % step == 0 and step <= width <= given.most_width for width in widths)
 
 
@@ -74,7 +75,7 @@ def test_images_with_boxes_reach_the_stride_of_the_network_of_the_paper() -> Non
 def test_draws_differ_in_everything() -> None:
     """All operators, stems, joints and depths of the net are among a hundred of them."""
     shapes = drawn(space(), 100)
-    for name in ("operator", "stem", "down", "up", "join", "gated", "squeezes"):
+    for name in ("operator", "stem", "down", "up", "join", "gated", "squeezes", "detail_channels"):
         assert len({getattr(shape, name) for shape in shapes}) == {"operator": 4, "up": 3}.get(
             name, 2
         )

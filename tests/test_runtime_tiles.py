@@ -154,6 +154,7 @@ def test_the_halo_holds_all_that_a_pixel_changes(name: str) -> None:
             "up": "transposed_conv",
             "join": "add",
             "gated": False,
+            "detail_channels": 5,
         },
     ],
     ids=str,

@@ -85,6 +85,9 @@ class Shape(Record):
             tiles of a large image are not exact.
         stem: ``half`` begins with a 4 px convolution of stride 2, so that the finest level is at
             half resolution; ``full`` begins with a 3 px convolution at full resolution.
+        detail_channels: Channels of a map at full resolution before a ``half`` stem, by a 3 px
+            convolution of the image. The finest level is entered from it as any other level, and it
+            is added before the output. None: without such a map.
         down: How a level halves the size of the one before: a 2 px convolution of stride 2, or a
             maximum, after which the first block (or a 3 px convolution) changes the channels.
         up: How the decoder doubles the size.
@@ -105,6 +108,7 @@ class Shape(Record):
     join: Join = "add"
     gated: bool = True
     branch: Branch = Branch()
+    detail_channels: Channels | None = None
 
     @model_validator(mode="after")
     def _has_a_depth_for_each_level(self) -> Self:
@@ -116,6 +120,8 @@ class Shape(Record):
             )
         if self.squeezes and self.operator not in ("fused", "mbconv"):
             raise ValueError(f"a {self.operator} block has no squeeze-and-excitation")
+        if self.detail_channels is not None and self.stem == "full":
+            raise ValueError("detail_channels belong to the half stem: the full one has such a map")
         return self
 
     @property
@@ -146,9 +152,13 @@ class Shape(Record):
         )
 
     def _encoder(self, image_channels: int) -> Iterator[spec.Level]:
-        before = image_channels
-        for index, (width, depth) in enumerate(zip(self.widths, self.encoder_depths, strict=True)):
-            first = self._enter(before, width) if index else self._stem(image_channels, width)
+        before = self.detail_channels
+        if before is not None:
+            yield spec.Level(blocks=(spec.Conv(in_channels=image_channels, out_channels=before),))
+        for width, depth in zip(self.widths, self.encoder_depths, strict=True):
+            first = (
+                self._stem(image_channels, width) if before is None else self._enter(before, width)
+            )
             yield spec.Level(blocks=(*first, *self._blocks(width, depth)))
             before = width
 
@@ -167,12 +177,20 @@ class Shape(Record):
     def _decoder(self, image_channels: int) -> spec.Decoder:
         levels = [self._level(index) for index in reversed(range(len(self.widths) - 1))]
         output_channels, finest = image_channels + self.gated, self.widths[0]
-        output: spec.Conv | None = spec.projection(finest, output_channels)
-        if self.stem == "half":
-            last = UPS[self.up](in_channels=finest, out_channels=output_channels)
-            levels.append(spec.DecoderLevel(up=last))
+        if self.stem == "full":
+            output = spec.projection(finest, output_channels)
+        elif self.detail_channels is None:
             output = None
+            levels.append(self._last_level(output_channels))
+        else:
+            output = spec.projection(self.detail_channels, output_channels)
+            levels.append(self._last_level(self.detail_channels, skip_level=0, join="add"))
         return spec.Decoder(levels=tuple(levels), output=output, gated=self.gated)
+
+    def _last_level(self, channels: int, **joint: object) -> spec.DecoderLevel:
+        """Return the level that goes from half to full resolution."""
+        up = UPS[self.up](in_channels=self.widths[0], out_channels=channels)
+        return spec.DecoderLevel.model_validate({"up": up, **joint})
 
     def _level(self, index: int) -> spec.DecoderLevel:
         width, depth = self.widths[index], self.decoder_depths[index]
@@ -181,7 +199,8 @@ class Shape(Record):
             # The first block brings the joined channels back to the width of the level.
             blocks = (self._mix(2 * width, width), *blocks[1:])
         up = UPS[self.up](in_channels=self.widths[index + 1], out_channels=width)
-        return spec.DecoderLevel(up=up, skip_level=index, join=self.join, blocks=blocks)
+        skip = index + (self.detail_channels is not None)
+        return spec.DecoderLevel(up=up, skip_level=skip, join=self.join, blocks=blocks)
 
     def _classifier(self, num_classes: int) -> spec.Classifier:
         deepest = self.widths[-1]

@@ -37,6 +37,7 @@ BOXES_STRIDE_PX = 8  # at most, as in the DC-Net: a box of 28 px has 3.5 places 
 PLAIN_WIDTHS = (16, 16, 32, 64, 64)  # of the plain networks, before they are scaled
 PLAIN_EXPANSION = 3
 LEAST_EXPANSION = 2  # of shapes that are made flatter
+DETAIL_CHANNELS = 12  # rounded to the grid: 16 on one of 16, which take as long
 # How much two shapes differ if one of these does.
 WEIGHTS: dict[str, float] = {
     "operator": 1.0,
@@ -94,6 +95,11 @@ class ShapeSpace(Record):
             boxes=self.boxes,
         )
 
+    @property
+    def detail_channels(self) -> int:
+        """Channels of a map at full resolution before a half stem; see :class:`Shape`."""
+        return self._on_grid(DETAIL_CHANNELS)
+
     def levels(self, stem: Stem) -> int:
         """Return the most levels: the deepest map keeps 2 px, but one level is always possible.
 
@@ -134,6 +140,7 @@ class ShapeSpace(Record):
             join=pick("add", "concatenate"),
             gated=bool(chance() < 0.7),
             branch=self._draw_branch(generator),
+            detail_channels=self.detail_channels if stem == "half" and chance() < 0.3 else None,
         )
 
     def plain(self, operator: Literal["conv", "mbconv"] = "conv") -> Shape:
@@ -188,9 +195,9 @@ class ShapeSpace(Record):
         return self._with(shape, widths=self._widths(shape.widths, factor), branch=branch)
 
     def flatter(self, shape: Shape) -> Shape | None:
-        """Return a shape with a block less; then a lower expansion, no branch, a level less.
+        """Return a shape with a block less; then a lower expansion, no branch, no map of details.
 
-        None where nothing is left to take away.
+        At last with a level less; None where nothing is left to take away.
         """
         for name in ("encoder_depths", "decoder_depths"):
             depths, least = getattr(shape, name), self._least_depth(shape, name)
@@ -202,6 +209,8 @@ class ShapeSpace(Record):
         if shape.branch.widths:
             branch = shape.branch.model_copy(update={"widths": shape.branch.widths[:-1]})
             return self._with(shape, branch=branch)
+        if shape.detail_channels is not None:
+            return self._with(shape, detail_channels=None)
         if len(shape.widths) == 1:
             return None
         return self._with(
@@ -298,6 +307,7 @@ def _octaves(shape: Shape) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
     """Return the logarithm of the width at full resolution, half of it, and so on; 0 for none."""
     profile = np.zeros(10)
     first = int(shape.stem == "half")
+    profile[0] = math.log2(shape.detail_channels or 1)
     profile[first : first + len(shape.widths)] = np.log2(shape.widths)
     return profile
 

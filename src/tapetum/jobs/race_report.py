@@ -25,9 +25,10 @@ def title_of(name: str) -> str:
 
 
 def described(shape: Shape) -> str:
-    """Return a shape in a few words, such as ``conv 16-48-96``."""
-    widths = "-".join(map(str, shape.widths))
-    return f"{shape.operator.replace('_', ' ')} {widths}, {shape.stem} size"
+    """Return a shape in a few words, such as ``conv 16-48-96, half size``."""
+    words = f"{shape.operator.replace('_', ' ')} {'-'.join(map(str, shape.widths))}"
+    details = "" if shape.detail_channels is None else f" and {shape.detail_channels} at full size"
+    return f"{words}, {shape.stem} size{details}"
 
 
 def race_tables(result: RaceResult, candidates: Sequence[Candidate]) -> tuple[content.Table, ...]:
