@@ -267,6 +267,36 @@ def test_plan_draws_uniformly() -> None:
     assert sigmas.var() == pytest.approx(0.4**2 / 12, rel=0.08)
 
 
+@pytest.mark.parametrize("power", [1.0, 2.0, 3.0])
+def test_a_power_draws_weak_noise_more_often(power: float) -> None:
+    """A share u of all levels lies below the power of u, on the way from low to high."""
+    plan = NoisePlan(low=0.1, high=0.6, power=power)
+    generator = generator_for(20)
+    sigmas = np.array([plan.draw(generator).sigma for _ in range(3000)])
+    for share in (0.25, 0.5, 0.75):
+        level = 0.1 + 0.5 * share**power
+        assert np.mean(sigmas < level) == pytest.approx(share, abs=0.03)
+
+
+@pytest.mark.parametrize("noise", EVERY_KIND, ids=lambda noise: noise.kind)
+def test_a_share_of_the_images_stays_clean(noise: Noise) -> None:
+    """Whatever the kind, they are not changed at all."""
+    gain = getattr(noise, "gain", None)
+    plan = NoisePlan(kind=noise.kind, low=0.2, high=0.3, gain=gain, clean=0.25)
+    image = np.full((1, 4, 4), 0.5, np.float32)
+    generator = generator_for(21)
+    drawn = [add_noise(image, plan.draw(generator), generator) for _ in range(1000)]
+    assert np.mean([np.array_equal(one, image) for one in drawn]) == pytest.approx(0.25, abs=0.04)
+
+
+def test_another_noise_is_drawn_in_the_same_proportions() -> None:
+    """A user names kind and levels; power, share of clean images and protocol are the recipe's."""
+    plan = NoisePlan(low=0, high=0.5, power=2, clean=0.1, protocol="camera")
+    found = plan.replaced("speckle:0.1-0.3")
+    assert found == plan.model_copy(update={"kind": "speckle", "low": 0.1, "high": 0.3})
+    assert found.describe() == "speckle 0.1 to 0.3, weak noise more often, 10% of the images without"
+
+
 @pytest.mark.parametrize("noise", EVERY_KIND, ids=lambda noise: noise.kind)
 def test_plan_of_one_level(noise: Noise) -> None:
     """A plan of one level draws just that noise, for every kind."""

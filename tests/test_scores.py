@@ -13,9 +13,9 @@ def test_a_table_has_a_row_for_each_level_and_one_for_the_mean() -> None:
     scores = Scores(protocol="camera", seed=3, source="seven", rows=(row,), mean=mean)
     cells = scores.cells()
     assert [line[0] for line in cells] == ["gaussian 0.2", "mean"]
-    assert all(len(line) == len(Scores.HEADER) for line in cells)
-    assert cells[0][Scores.HEADER.index("accuracy %")] == "50.0"
-    assert cells[0][Scores.HEADER.index("PSNR dB")] == "-"
+    assert all(len(line) == len(scores.header) for line in cells)
+    assert cells[0][scores.header.index("accuracy %")] == "50.0"
+    assert cells[0][scores.header.index("PSNR dB")] == "-"
     assert scores.note == "7 images at each noise level, protocol camera, noise seed 3"
 
 
@@ -43,14 +43,44 @@ def test_a_level_is_found_by_its_sigma() -> None:
     assert scores.at_sigma(0.3) is None
 
 
-def test_a_denoiser_that_harms_is_named_with_its_levels() -> None:
-    """A level without one of the two numbers is not compared."""
-    decibels = {0.0: (40.0, None), 0.1: (19.0, 20.0), 0.2: (18.0, 14.0)}
-    rows = tuple(
-        ScoreRow(title=f"gaussian {s}", noise=None, num_images=7, psnr_db=ours, noisy_psnr_db=noisy)
-        for s, (ours, noisy) in decibels.items()
-    )
+def scores_of(*rows: ScoreRow) -> Scores:
+    """Scores of some levels."""
     mean = ScoreRow(title="mean", noise=None, num_images=7)
-    scores = Scores(protocol="camera", seed=0, source="seven", rows=rows, mean=mean)
+    return Scores(protocol="camera", seed=0, source="seven", rows=rows, mean=mean)
+
+
+def row_at(sigma: float, psnr_db: float, noisy_psnr_db: float | None, **filters: float) -> ScoreRow:
+    """The scores of a denoiser at one level."""
+    noise = Gaussian(sigma=sigma)
+    return ScoreRow(
+        title=noise.describe(),
+        noise=noise,
+        num_images=7,
+        psnr_db=psnr_db,
+        noisy_psnr_db=noisy_psnr_db,
+        filters_db=filters,
+    )
+
+
+def test_a_denoiser_that_harms_is_named_with_its_levels() -> None:
+    """By how much; a level without one of the two numbers is not compared."""
+    scores = scores_of(row_at(0.0, 50.0, None), row_at(0.1, 19.0, 20.0), row_at(0.2, 18.0, 14.0))
     (remark,) = scores.remarks
-    assert remark == "denoised images are worse than the noisy ones (noise: gaussian 0.1)"
+    expected = "at noise gaussian 0.1 the network's image is worse than the noisy image by 1.0 dB"
+    assert remark == expected
+
+
+def test_a_filter_that_is_better_is_named() -> None:
+    """In the remarks, and in columns that only such scores have."""
+    scores = scores_of(row_at(0.1, 25.0, 20.0, wavelet=26.5), row_at(0.2, 24.0, 14.0, wavelet=23.0))
+    (remark,) = scores.remarks
+    assert remark == "at noise gaussian 0.1 the network's image is worse than wavelet by 1.5 dB"
+    column = scores.header.index("wavelet dB")
+    assert [line[column] for line in scores.cells()] == ["26.50", "23.00", "-"]
+    assert "wavelet dB" not in scores_of(row_at(0.1, 25.0, 20.0)).header
+
+
+def test_a_clean_image_that_changes_is_told() -> None:
+    """Where it is more than a step of 8 bits."""
+    (remark,) = scores_of(row_at(0.0, 31.27, None)).remarks
+    assert remark == "an image without noise comes back with 31.3 dB"

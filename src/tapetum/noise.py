@@ -164,16 +164,29 @@ _MODELS: Mapping[str, type[_Model]] = {
 
 
 class NoisePlan(Record):
-    """The noise of a training: one kind, with a level that is drawn for each image.
+    r"""The noise of a training: one kind, with a level that is drawn for each image.
 
-    The level is sigma, or the fraction of salt-and-pepper. It is drawn from ``levels``, or
-    uniformly from ``low`` to ``high``. Only ``poisson-gaussian`` has a ``gain``.
+    With :math:`u` uniform in [0, 1], the level is
+
+    .. math:: \text{low} + (\text{high} - \text{low})\, u^\text{power}
+
+    Attributes:
+        kind: Kind of the noise.
+        levels: The levels, of which each is as likely; None for a range.
+        low: The weakest level of a range: sigma, or the fraction of salt-and-pepper.
+        high: The strongest level of a range.
+        power: 1 draws all levels of the range equally often; 2 draws weak noise more often.
+        clean: Share of the images that get no noise at all.
+        gain: Value of one photon, for ``poisson-gaussian`` only.
+        protocol: How a noisy image is stored.
     """
 
     kind: NoiseKind = "gaussian"
     levels: Annotated[tuple[Sigma, ...], Field(min_length=1)] | None = None
     low: Sigma | None = None
     high: Sigma | None = None
+    power: Annotated[float, Field(ge=1, le=8)] = 1.0
+    clean: Fraction = 0.0
     gain: Gain | None = None
     protocol: Protocol = "benchmark"
 
@@ -196,11 +209,37 @@ class NoisePlan(Record):
         with faults_are_ours(f"{text!r} is not a noise for training", remedy):
             return cls.model_validate(fields)
 
+    def replaced(self, text: str) -> Self:
+        """Return the plan with the noise of a text, drawn in the proportions of this plan.
+
+        Args:
+            text: As for :meth:`parse`.
+
+        Raises:
+            InputError: The text is not such a noise.
+        """
+        kept = {"power": self.power, "clean": self.clean, "protocol": self.protocol}
+        return self.parse(text).model_copy(update=kept)
+
+    def describe(self) -> str:
+        """Return the noise in words, such as ``gaussian 0 to 0.5, 10% of the images without``."""
+        if self.levels is not None:
+            shown = ", ".join(f"{level:g}" for level in self.levels)
+        else:
+            low, high = self._bounds
+            shown = f"{low:g} to {high:g}" if low < high else f"{low:g}"
+        often = ", weak noise more often" if self.power > 1 and self.levels is None else ""
+        clean = f", {self.clean:.0%} of the images without" if self.clean else ""
+        return f"{self.kind} {shown}{often}{clean}"
+
     def draw(self, generator: np.random.Generator) -> Noise:
-        """Draw a noise at a random level."""
+        """Draw a noise at a random level, or none."""
+        if self.clean and generator.random() < self.clean:
+            return Gaussian(sigma=0.0)
         if self.levels is not None:
             return self.at(self.levels[generator.integers(len(self.levels))])
-        return self.at(generator.uniform(*self._bounds))
+        low, high = self._bounds
+        return self.at(low + (high - low) * generator.random() ** self.power)
 
     def at(self, level: float) -> Noise:
         """Return the noise at one level."""

@@ -13,6 +13,10 @@ from tapetum.records import FiniteOrNone, Record
 __all__ = ["ScoreRow", "Scores", "show_number"]
 
 
+VISIBLE_DB = 0.05  # as it is printed, to a tenth
+FAITHFUL_DB = 45.0  # errors of about one step of 8 bits
+
+
 class ScoreRow(Record):
     """Scores at one noise level, or their mean over the levels.
 
@@ -32,6 +36,8 @@ class ScoreRow(Record):
         noisy_psnr_db: Mean PSNR of the noisy images, in dB.
         noisy_ssim: Mean SSIM of the noisy images.
         recalls: Share of right labels of each class that occurs, by name.
+        filters_db: PSNR of classical filters on the same noisy images, in dB, by name. They run on
+            some of the images only; the difference to the network there is added to ``psnr_db``.
     """
 
     title: str
@@ -46,6 +52,13 @@ class ScoreRow(Record):
     noisy_psnr_db: FiniteOrNone = None
     noisy_ssim: FiniteOrNone = None
     recalls: Annotated[dict[str, float], Field(default_factory=dict)]
+    filters_db: Annotated[dict[str, float], Field(default_factory=dict)]
+
+    @property
+    def rivals(self) -> dict[str, float]:
+        """PSNR in dB of the noisy image and of the classical filters, as far as they are known."""
+        noisy = {} if self.noisy_psnr_db is None else {"the noisy image": self.noisy_psnr_db}
+        return noisy | self.filters_db
 
 
 class Scores(Record):
@@ -61,11 +74,6 @@ class Scores(Record):
             predicted class; counts of 0 are left out.
         missing_classes: Classes of the network of which the dataset has no image.
     """
-
-    HEADER: ClassVar = (
-        *("noise", "noisy dB", "PSNR dB", "noisy SSIM", "SSIM"),
-        *("accuracy %", "macro %", "calibration error"),
-    )
 
     CLASS_HEADER: ClassVar = ("class", "images", "recall %", "most often taken for")
 
@@ -102,11 +110,10 @@ class Scores(Record):
         if self.missing_classes:
             names = ", ".join(map(repr, self.missing_classes))
             found.append(f"there is no image of {names}: macro scores leave these classes out")
-        pairs = [(row, row.psnr_db, row.noisy_psnr_db) for row in self.rows]
-        harmed = [row.title for row, ours, noisy in pairs if ours and noisy and ours < noisy]
-        if harmed:
-            where = ", ".join(harmed)
-            found.append(f"denoised images are worse than the noisy ones (noise: {where})")
+        clean = self.at_sigma(0.0)
+        if clean is not None and clean.psnr_db is not None and clean.psnr_db < FAITHFUL_DB:
+            found.append(f"an image without noise comes back with {clean.psnr_db:.1f} dB")
+        found += [remark for row in self.rows if (remark := _loss(row))]
         common = self._majority()
         if common is not None:
             found.append(
@@ -136,12 +143,21 @@ class Scores(Record):
         share = sums[common] / sum(sums.values())
         return (common, share) if self.mean.accuracy <= share else None
 
+    @property
+    def header(self) -> tuple[str, ...]:
+        """The titles of the columns of :meth:`cells`."""
+        return (
+            *("noise", "noisy dB", *(f"{name} dB" for name in self._filters), "PSNR dB"),
+            *("noisy SSIM", "SSIM", "accuracy %", "macro %", "calibration error"),
+        )
+
     def cells(self) -> tuple[tuple[str, ...], ...]:
-        """Return a row of texts per noise level and one for the mean, under ``HEADER``."""
+        """Return a row of texts per noise level and one for the mean, under ``header``."""
         return tuple(
             (
                 row.title,
                 show_number(row.noisy_psnr_db, 2),
+                *(show_number(row.filters_db.get(name), 2) for name in self._filters),
                 show_number(row.psnr_db, 2),
                 show_number(row.noisy_ssim, 3),
                 show_number(row.ssim, 3),
@@ -151,6 +167,21 @@ class Scores(Record):
             )
             for row in (*self.rows, self.mean)
         )
+
+    @property
+    def _filters(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(name for row in self.rows for name in row.filters_db))
+
+
+def _loss(row: ScoreRow) -> str:
+    """Return where the network is visibly worse than its input or a filter; empty if nowhere."""
+    if row.psnr_db is None:
+        return ""
+    ahead = {name: rival_db - row.psnr_db for name, rival_db in row.rivals.items()}
+    names = [f"{name} by {db:.1f} dB" for name, db in ahead.items() if db >= VISIBLE_DB]
+    if not names:
+        return ""
+    return f"at noise {row.title} the network's image is worse than {' and '.join(names)}"
 
 
 def show_number(value: float | None, digits: int, *, scale: int = 1) -> str:

@@ -229,7 +229,7 @@ def show_scores(scores: "Scores | None") -> None:
     """Print a row for each noise level, their mean, and a row for each class."""
     if scores is None:
         return
-    table(scores.HEADER, scores.cells(), title=scores.note)
+    table(scores.header, scores.cells(), title=scores.note)
     rows = scores.class_cells()
     if rows:
         shown = sorted(rows, key=lambda row: float(row[2]))[:MOST_CLASSES]

@@ -5,7 +5,7 @@ device would get: the label comes from the prepared image, the denoised image is
 clean one at full resolution. So the scores are those of ``tapetum predict``.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from tapetum.data import Dataset, Sample
 from tapetum.errors import InputError
+from tapetum.evaluation.filters import FILTERED_IMAGES, has_filters
 from tapetum.evaluation.subject import Subject
 from tapetum.evaluation.tally import Measured, Tally, measure
 from tapetum.images import DecodedImage
@@ -39,6 +40,7 @@ def score(
     protocol: Protocol = "benchmark",
     seed: int = 0,
     max_megapixels: float | None = MAX_MEGAPIXELS,
+    filters: bool = False,
     progress: ProgressCallback = silent,
 ) -> Scores:
     """Return the scores of a network on the validation images of a dataset.
@@ -53,6 +55,8 @@ def score(
         protocol: How a noisy image is stored.
         seed: Seed of the noise, as of ``tapetum predict --add-noise``, and of the choice.
         max_megapixels: Limit in millions of pixels; None for no limit.
+        filters: Whether to run two classical filters on some images of each level, for comparison,
+            where their packages are installed.
         progress: Called after each image.
 
     Raises:
@@ -70,11 +74,12 @@ def score(
     if max_megapixels is not None and not max_megapixels > 0:
         raise InputError(f"the limit is {max_megapixels:g} megapixels", "give more than 0")
     compared = _compared(dataset, len(levels), max_megapixels, seed)
+    filtered = _chosen(compared, FILTERED_IMAGES, seed) if filters and has_filters() else set()
     tallies = [Tally(images.class_names) for _ in levels]
 
     def measured(index: int) -> list[Measured]:
-        sample, is_compared = images.sample(index), index in compared
-        return [_measured(subject, sample, level, protocol, seed, is_compared) for level in levels]
+        sample, kinds = images.sample(index), (index in compared, index in filtered)
+        return [_measured(subject, sample, level, protocol, seed, *kinds) for level in levels]
 
     pool = ThreadPoolExecutor(subject.threads)
     try:
@@ -94,6 +99,7 @@ def _measured(
     protocol: Protocol,
     seed: int,
     is_compared: bool,
+    is_filtered: bool,
 ) -> Measured:
     """Return what is measured on one image at one noise level."""
     given = noisy_image(subject.preparation, sample, level, protocol=protocol, seed=seed)
@@ -101,7 +107,13 @@ def _measured(
     if not is_compared:
         return measure(answer, labels=sample.labels)
     colours = subject.preparation.colours
-    return measure(answer, labels=sample.labels, noisy=colours(given), clean=colours(sample.image))
+    return measure(
+        answer,
+        labels=sample.labels,
+        noisy=colours(given),
+        clean=colours(sample.image),
+        filters=is_filtered,
+    )
 
 
 def _compared(
@@ -113,10 +125,15 @@ def _compared(
     count = num_images
     if max_megapixels is not None:
         count = max(1, int(max_megapixels * 1e6 / (height * width * num_levels)))
-    if count >= num_images:
-        return set(range(num_images))
-    order = generator_for(seed, _CHOICE_KEY).permutation(num_images)
-    return set(order[:count].tolist())
+    return _chosen(range(num_images), count, seed)
+
+
+def _chosen(images: Collection[int], count: int, seed: int) -> set[int]:
+    """Return a random choice of images; all of them where they are no more than ``count``."""
+    if count >= len(images):
+        return set(images)
+    order = generator_for(seed, _CHOICE_KEY).permutation(len(images))
+    return set(np.array(sorted(images))[order[:count]].tolist())
 
 
 def noisy_image(
@@ -173,11 +190,16 @@ def _mean(rows: Sequence[ScoreRow]) -> ScoreRow:
     """Return the mean over the levels."""
     fields = ScoreRow.model_fields.keys() - {"title", "noise", "num_images", "num_compared"}
     means: dict[str, float | None] = {}
-    for name in fields - {"recalls"}:
+    for name in fields - {"recalls", "filters_db"}:
         values = [getattr(row, name) for row in rows]
         means[name] = None if None in values else float(np.mean(values))
     recalls = {
         name: float(np.mean([row.recalls[name] for row in rows])) for name in rows[0].recalls
+    }
+    filters_db = {
+        name: float(np.mean([row.filters_db[name] for row in rows]))
+        for name in rows[0].filters_db
+        if all(name in row.filters_db for row in rows)
     }
     first = rows[0]
     return ScoreRow(
@@ -186,6 +208,7 @@ def _mean(rows: Sequence[ScoreRow]) -> ScoreRow:
         num_images=first.num_images,
         num_compared=first.num_compared,
         recalls=recalls,
+        filters_db=filters_db,
         **means,
     )
 

@@ -1,12 +1,13 @@
 """The scores of one noise level, image by image; images themselves are not kept."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tapetum import metrics
+from tapetum.evaluation.filters import gains_of_filters
 from tapetum.evaluation.subject import Answer
 from tapetum.noise import Noise
 from tapetum.scores import ScoreRow
@@ -23,11 +24,14 @@ class Measured(NamedTuple):
         scores: Scores of the noisy and of the denoised image; empty where it is not compared.
         probabilities: Shape (1, classes), or (k, classes) for boxes; None without labels.
         labels: The true label of the image, or of each box; None without labels.
+        gains: As of :func:`~tapetum.evaluation.filters.gains_of_filters`; empty where the filters
+            were not run.
     """
 
     scores: dict[str, float]
     probabilities: _Floats | None
     labels: NDArray[np.int64] | None
+    gains: Mapping[str, float] = {}
 
 
 def measure(
@@ -36,6 +40,7 @@ def measure(
     labels: NDArray[np.int64] | None,
     noisy: _Floats | None = None,
     clean: _Floats | None = None,
+    filters: bool = False,
 ) -> Measured:
     """Compare the answer for one image with the truth.
 
@@ -44,13 +49,16 @@ def measure(
         labels: The true label of the image, or of each box; None without labels.
         noisy: The noisy image, shape (c, h, w); None where images are not compared.
         clean: The clean image, likewise.
+        filters: Whether to run the classical filters too.
     """
     scores: dict[str, float] = {}
+    gains: dict[str, float] = {}
     if noisy is not None and clean is not None:
         scores |= _compare("noisy_", noisy, clean)
         if answer.pixels is not None:
             scores |= _compare("", answer.pixels, clean)
-    return Measured(scores, answer.probabilities, labels)
+            gains = gains_of_filters(noisy, answer.pixels, clean) if filters else {}
+    return Measured(scores, answer.probabilities, labels, gains)
 
 
 class Tally:
@@ -63,6 +71,7 @@ class Tally:
     def __init__(self, class_names: Sequence[str]) -> None:
         self._class_names = tuple(class_names)
         self._scores: dict[str, list[float]] = {}
+        self._gains: dict[str, list[float]] = {}
         self._probabilities: list[_Floats] = []
         self._labels: list[NDArray[np.int64]] = []
         self._num_images = self._num_compared = 0
@@ -73,6 +82,8 @@ class Tally:
         self._num_compared += bool(image.scores)
         for name, value in image.scores.items():
             self._scores.setdefault(name, []).append(value)
+        for name, value in image.gains.items():
+            self._gains.setdefault(name, []).append(value)
         if image.probabilities is not None and image.labels is not None:
             self._probabilities.append(image.probabilities)
             self._labels.append(image.labels)
@@ -87,6 +98,7 @@ class Tally:
             noise=level,
             num_images=self._num_images,
             num_compared=counted,
+            filters_db={name: scores["psnr_db"] + np.mean(v) for name, v in self._gains.items()},
             **scores,
             **self._label_scores(),
         )

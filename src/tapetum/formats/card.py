@@ -62,10 +62,11 @@ def _scores(manifest: Manifest) -> str:
     scores = manifest.scores
     if scores is None:
         return ""
-    lines = [scores.HEADER, ["---", *["---:"] * (len(scores.HEADER) - 1)]]
+    lines = [scores.header, ["---", *["---:"] * (len(scores.header) - 1)]]
     rows = [f"| {' | '.join(cells)} |" for cells in (*lines, *scores.cells())]
     in_fp32 = " These are the scores in fp32." if manifest.precision != "fp32" else ""
-    return "\n".join(["## Scores", "", *rows, "", f"{scores.note}.{in_fp32}"])
+    remarks = "".join(f"\n- {remark[:1].upper()}{remark[1:]}." for remark in scores.remarks)
+    return "\n".join(["## Scores", "", *rows, "", f"{scores.note}.{in_fp32}", remarks]).rstrip()
 
 
 def _precision(manifest: Manifest) -> str:

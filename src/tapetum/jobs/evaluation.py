@@ -80,6 +80,7 @@ def evaluate(
         protocol=protocol or network.protocol,
         seed=noise_seed,
         max_megapixels=max_megapixels,
+        filters=True,
         progress=progress,
     )
 

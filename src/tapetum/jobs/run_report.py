@@ -103,7 +103,7 @@ def score_tables(scores: Scores | None) -> tuple[content.Table, ...]:
     remarks = [remark[:1].upper() + remark[1:] for remark in scores.remarks]
     levels = content.Table(
         title="Scores at each noise level",
-        header=scores.HEADER,
+        header=scores.header,
         rows=rows,
         note=". ".join((scores.note, *remarks)),
         highlighted=(len(rows) - 1,),

@@ -14,7 +14,7 @@ from tapetum.jobs.exporting import subject_of_run
 from tapetum.jobs.run_report import REPORT, write_run_report
 from tapetum.jobs.suit import augmentation_of, suit
 from tapetum.nn import TrainableNetwork, build
-from tapetum.noise import NoisePlan, Protocol
+from tapetum.noise import Protocol
 from tapetum.progress import ProgressCallback, silent
 from tapetum.provenance import require_seed
 from tapetum.records import as_path, write_atomically
@@ -219,6 +219,7 @@ def _scored(
         noise.spread(),
         protocol=noise.protocol,
         max_megapixels=FINAL_MEGAPIXELS,
+        filters=True,
         progress=progress,
     )
     scored = result.model_copy(update={"scores": scores})
@@ -254,6 +255,6 @@ def choose_recipe(
         recipe = Recipe.read(Path(name)) if name.endswith(".json") else Recipe.named(name)
     fields = {field: value for field, value in (changes or {}).items() if value is not None}
     if noise is not None or protocol is not None:
-        plan = recipe.noise if noise is None else NoisePlan.parse(noise)
+        plan = recipe.noise if noise is None else recipe.noise.replaced(noise)
         fields["noise"] = plan.model_dump() | ({"protocol": protocol} if protocol else {})
     return recipe.adjusted(**fields).suited()

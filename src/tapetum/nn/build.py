@@ -15,6 +15,8 @@ from tapetum.nn.upsampling import NearestConv, PixelShuffle, TransposedConvUp
 __all__ = ["build", "build_block", "build_up"]
 
 FIRST_IMAGE_SCALE = 0.1
+FIRST_REST_SCALE = 0.01  # beside the noisy image that a gate lets through
+FIRST_GATE = 4.0  # its sigmoid is 0.98
 
 
 def build(architecture: spec.Architecture, *, seed: int) -> Network:
@@ -116,7 +118,8 @@ def _initialise(network: Network) -> None:
 
     If the first images are far beyond [0, 1], the last activations of the decoder die and never
     recover. The projection to an image therefore begins small. Where a decoder has no output layer,
-    its last upsampling is this projection. A gate, which is one of its channels, begins near 1/2.
+    its last upsampling is this projection. A gate, which is one of its channels, begins open and
+    the rest even smaller, so that the first images are nearly the noisy ones.
 
     References:
         Delving Deep into Rectifiers (He et al., 2015), https://arxiv.org/abs/1502.01852
@@ -130,9 +133,14 @@ def _initialise(network: Network) -> None:
         if isinstance(module, nn.Conv2d | nn.ConvTranspose2d) and module.bias is not None:
             nn.init.zeros_(module.bias)
     if network.decoder is not None:
+        projection = _projection(network.decoder)
         with torch.no_grad():
-            for parameter in _projection(network.decoder).parameters():
-                parameter.mul_(FIRST_IMAGE_SCALE)
+            for parameter in projection.parameters():
+                parameter.mul_(FIRST_REST_SCALE if network.is_gated else FIRST_IMAGE_SCALE)
+            if network.is_gated:
+                # One bias for each channel, or four in a row that a pixel shuffle arranges.
+                maps = projection.bias.view(network.architecture.image_channels + 1, -1)
+                maps[-1] = FIRST_GATE
 
 
 def _projection(decoder: Decoder) -> nn.Module:
