@@ -10,9 +10,9 @@ from tapetum.noise import Gaussian, add_noise, generator_for
 def smooth(channels: int, size_px: int = 48) -> np.ndarray:
     """A smooth image."""
     y, x = np.mgrid[:size_px, :size_px] / size_px
-    return np.stack([0.5 + 0.4 * np.sin(4 * x + c) * np.cos(3 * y) for c in range(channels)]).astype(
-        np.float32
-    )
+    return np.stack(
+        [0.5 + 0.4 * np.sin(4 * x + c) * np.cos(3 * y) for c in range(channels)]
+    ).astype(np.float32)
 
 
 @pytest.mark.parametrize("name", FILTERS)

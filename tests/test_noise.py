@@ -294,7 +294,9 @@ def test_another_noise_is_drawn_in_the_same_proportions() -> None:
     plan = NoisePlan(low=0, high=0.5, power=2, clean=0.1, protocol="camera")
     found = plan.replaced("speckle:0.1-0.3")
     assert found == plan.model_copy(update={"kind": "speckle", "low": 0.1, "high": 0.3})
-    assert found.describe() == "speckle 0.1 to 0.3, weak noise more often, 10% of the images without"
+    assert (
+        found.describe() == "speckle 0.1 to 0.3, weak noise more often, 10% of the images without"
+    )
 
 
 @pytest.mark.parametrize("noise", EVERY_KIND, ids=lambda noise: noise.kind)
@@ -338,6 +340,8 @@ def test_a_plan_is_spread_over_its_levels() -> None:
     assert [level.sigma for level in given] == [0.1, 0.3]
     ranged = NoisePlan(kind="gaussian", low=0.0, high=0.5).spread(3)
     assert [level.sigma for level in ranged] == [0.0, 0.25, 0.5]
+    weak = NoisePlan(kind="gaussian", low=0.0, high=0.5, power=2).spread()
+    assert [level.sigma for level in weak] == [0.0, 0.02, 0.08, 0.18, 0.32, 0.5]
 
 
 @pytest.mark.parametrize("text", ["0.2", "poisson-gaussian:0.01,0.02", "salt-and-pepper:0.05"])

@@ -254,10 +254,16 @@ class NoisePlan(Record):
                 return SaltAndPepper(fraction=level)
 
     def spread(self, count: int = 6) -> list[Noise]:
-        """Return the noises to score: all levels, or ``count`` over the range, with its ends."""
+        """Return the noises to score: all levels, or ``count`` over the range, with its ends.
+
+        Each step between them is as likely in training: weak noise has more levels where it is
+        drawn more often.
+        """
         if self.levels is not None:
             return [self.at(level) for level in self.levels]
-        return [self.at(round(float(level), 4)) for level in np.linspace(*self._bounds, count)]
+        low, high = self._bounds
+        shares = np.linspace(0, 1, count) ** self.power
+        return [self.at(round(float(low + (high - low) * share), 4)) for share in shares]
 
     @property
     def _bounds(self) -> tuple[float, float]:

@@ -10,11 +10,12 @@ from pydantic import Field
 from tapetum.noise import Gaussian, Noise, Protocol
 from tapetum.records import FiniteOrNone, Record
 
-__all__ = ["ScoreRow", "Scores", "show_number"]
+__all__ = ["FAITHFUL_DB", "ScoreRow", "Scores", "show_number"]
 
 
 VISIBLE_DB = 0.05  # as it is printed, to a tenth
-FAITHFUL_DB = 45.0  # errors of about one step of 8 bits
+FAITHFUL_DB = 45.0
+"""PSNR from which an image counts as unchanged: errors of about one step of 8 bits."""
 
 
 class ScoreRow(Record):

@@ -57,18 +57,17 @@ def gains_of_filters(noisy: _Floats, denoised: _Floats, clean: _Floats) -> dict[
 
 def wavelet(noisy: _Floats) -> _Floats:
     """Return an image (c, h, w) after BayesShrink, colours as luma and chroma."""
-    from skimage.restoration import denoise_wavelet
-
-    return _run(denoise_wavelet, noisy, rescale_sigma=True, convert2ycbcr=len(noisy) == 3)
+    return _run(
+        _restoration().denoise_wavelet, noisy, rescale_sigma=True, convert2ycbcr=len(noisy) == 3
+    )
 
 
 def non_local_means(noisy: _Floats) -> _Floats:
     """Return an image (c, h, w) after non-local means, its strength from the estimated noise."""
-    from skimage.restoration import denoise_nl_means, estimate_sigma
-
-    sigma = float(np.mean(estimate_sigma(np.moveaxis(noisy, 0, -1), channel_axis=-1)))
+    restoration = _restoration()
+    sigma = float(np.mean(restoration.estimate_sigma(np.moveaxis(noisy, 0, -1), channel_axis=-1)))
     settings = {"patch_size": 5, "patch_distance": 6, "fast_mode": True}
-    return _run(denoise_nl_means, noisy, h=0.8 * sigma, sigma=sigma, **settings)
+    return _run(restoration.denoise_nl_means, noisy, h=0.8 * sigma, sigma=sigma, **settings)
 
 
 FILTERS: dict[str, Callable[[_Floats], _Floats]] = {
@@ -77,7 +76,15 @@ FILTERS: dict[str, Callable[[_Floats], _Floats]] = {
 }
 
 
-def _run(denoise: Callable[..., Any], noisy: _Floats, **settings: object) -> _Floats:
+def _restoration() -> Any:
+    from skimage import restoration  # slow, and optional
+
+    return restoration
+
+
+def _run(
+    denoise: Callable[..., NDArray[Any]], noisy: _Floats, **settings: object
+) -> NDArray[np.float32]:
     # A flat image has no noise to estimate, and a small one few wavelet levels: both warn.
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")

@@ -139,8 +139,8 @@ def _initialise(network: Network) -> None:
                 parameter.mul_(FIRST_REST_SCALE if network.is_gated else FIRST_IMAGE_SCALE)
             if network.is_gated:
                 # One bias for each channel, or four in a row that a pixel shuffle arranges.
-                maps = projection.bias.view(network.architecture.image_channels + 1, -1)
-                maps[-1] = FIRST_GATE
+                bias = projection.get_parameter("bias")
+                bias.view(network.architecture.image_channels + 1, -1)[-1] = FIRST_GATE
 
 
 def _projection(decoder: Decoder) -> nn.Module:
