@@ -40,11 +40,12 @@ RECIPE = tiny_recipe(
 
 @pytest.fixture(scope="module")
 def together(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with what two processes learnt: ``run`` and ``double.safetensors``."""
+    """A folder with what two processes learnt: two runs, and ``double.safetensors``."""
     folder = tmp_path_factory.mktemp("together")
     RECIPE.write(folder / "recipe.json")
-    options = ("--recipe", "recipe.json", "--architecture", "unet-s", "--double")
-    command = (sys.executable, *TWO_PROCESSES, SCRIPT, "run", *options, "double.safetensors")
+    options = ("--recipe", "recipe.json", "--architecture", "unet-s", "--timed", "timed")
+    double = ("--double", "double.safetensors")
+    command = (sys.executable, *TWO_PROCESSES, SCRIPT, "run", *options, *double)
     ended = subprocess.run(command, check=False, cwd=folder, capture_output=True, text=True)
     assert ended.returncode == 0, ended.stderr
     return folder
@@ -73,6 +74,13 @@ def test_two_processes_and_one_take_the_same_steps(together: Path) -> None:
     weights = learn_in_double(double_recipe())
     theirs = safetensors.torch.load_file(together / "double.safetensors")
     assert _distance(weights, theirs) < 1e-9
+
+
+def test_the_main_process_decides_when_the_time_is_over(together: Path) -> None:
+    """Of two clocks the main one counts, and one process alone would take the same steps."""
+    result = RUNS.open(together / "timed").result()
+    assert (result.num_processes, result.training_seconds) == (2, 8.0)
+    assert result.steps == 13
 
 
 @pytest.mark.usefixtures("alone")

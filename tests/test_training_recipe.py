@@ -35,7 +35,7 @@ def test_adjusting_changes_what_was_asked_and_checks_it() -> None:
     """A change is validated like a recipe that was written by hand."""
     assert QUICK.adjusted(epochs=3).epochs == 3
     assert QUICK.adjusted(epochs=3).learning_rate == QUICK.learning_rate
-    with pytest.raises(InputError, match=r"epochs: .*greater than 0.*batch_size"):
+    with pytest.raises(InputError, match=r"batch_size: .*epochs: .*greater than 0"):
         QUICK.adjusted(epochs=0, batch_size=1)
     with pytest.raises(InputError, match="no 'epoch'; did you mean 'epochs'"):
         QUICK.adjusted(epoch=3)

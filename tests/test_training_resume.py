@@ -158,7 +158,7 @@ def test_another_request_is_not_resumed(tmp_path: Path) -> None:
     """Resuming with another recipe is refused, and the fields that differ are named."""
     with pytest.raises(StoppedError):
         tiny_train(tmp_path / "run", tiny_recipe(), progress=stop_at(5))
-    with pytest.raises(RunError, match=r"recipe\.epochs was 2, is 3.*recipe\.seed was 0, is 1"):
+    with pytest.raises(RunError, match=r"recipe\.seed was 0, is 1.*recipe\.epochs was 2, is 3"):
         tiny_train(tmp_path / "run", tiny_recipe(epochs=3, seed=1), resume=True)
 
 

@@ -1,16 +1,15 @@
 """A training that is counted in steps instead of epochs."""
 
 import csv
-import json
 from pathlib import Path
 
 import pytest
 
-from tapetum.records import parse_json
-from tapetum.training import RUNS, Length, Recipe, load_network
-from tapetum.training.length import MOST_EPOCHS
+from tapetum.errors import InputError
+from tapetum.training import Length, Recipe, load_network
+from tapetum.training.length import MOST_ROUNDS
 from tapetum.training.optimize import learning_rate_factor
-from tiny_training import Squares, StoppedError, stop_at, tiny_recipe, tiny_train
+from tiny_training import StoppedError, stop_at, tiny_recipe, tiny_train
 
 STEPS_PER_PASS = 4  # of the tiny training: sixteen images, batches of four
 
@@ -26,24 +25,22 @@ def _rows(run: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-@pytest.mark.parametrize("per_pass", [1, 2, 3, 39, 40, 41, 700])
+@pytest.mark.parametrize("held_out", [5, 100, 1_000])
 @pytest.mark.parametrize("steps", [1, 2, 39, 40, 41, 79, 999, 5_000])
-def test_epochs_divide_the_steps_without_a_rest(steps: int, per_pass: int) -> None:
-    """Epochs follow each other, end with the last step, are whole passes, and are few."""
-    length = Length.of(tiny_recipe(steps=steps), per_pass)
+def test_epochs_divide_the_steps_without_a_rest(steps: int, held_out: int) -> None:
+    """Epochs follow each other, end with the last step, and are neither many nor very few."""
+    length = Length.of(tiny_recipe(steps=steps, validation_images=1_000), 3, held_out=held_out)
     ends = [0, *(length.end_of(epoch) for epoch in range(length.epochs))]
     assert ends == sorted(set(ends))
     assert ends[-1] == steps == length.total_steps
-    assert all(end % per_pass == 0 for end in ends[:-1])
-    assert length.epochs <= MOST_EPOCHS
-    assert length.place(steps - 1)[0] == length.passes - 1
+    assert min(steps, 5) <= length.epochs <= MOST_ROUNDS
 
 
-def test_a_training_ends_after_its_steps_in_the_middle_of_an_epoch(tmp_path: Path) -> None:
-    """Ten steps of four a pass make two whole epochs and half of one, which is validated too."""
-    result = tiny_train(tmp_path / "run", _counted(10))
-    assert result.steps == 10
-    assert [int(row["step"]) for row in _rows(tmp_path / "run")] == [4, 8, 10]
+def test_a_training_ends_after_its_steps_in_the_middle_of_a_pass(tmp_path: Path) -> None:
+    """Eleven steps of four a pass are taken and validated, the last one too."""
+    result = tiny_train(tmp_path / "run", _counted(11))
+    assert result.steps == 11
+    assert [int(row["step"]) for row in _rows(tmp_path / "run")] == [3, 6, 9, 11]
     assert load_network(tmp_path / "run").architecture.num_classes == 4
 
 
@@ -66,7 +63,7 @@ def test_the_schedule_spans_the_steps(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("step", [2, 4, 9])
 def test_a_stopped_training_resumes_to_the_same_bits(step: int, tmp_path: Path) -> None:
-    """Before a checkpoint, at the end of an epoch, and in the cut epoch."""
+    """Before a checkpoint, before a validation, and at the end."""
     tiny_train(tmp_path / "whole", _counted(10))
     with pytest.raises(StoppedError):
         tiny_train(tmp_path / "stopped", _counted(10), progress=stop_at(step))
@@ -75,33 +72,44 @@ def test_a_stopped_training_resumes_to_the_same_bits(step: int, tmp_path: Path) 
     assert first.read_bytes() == second.read_bytes()
 
 
-def test_a_small_folder_is_validated_now_and_then(tmp_path: Path) -> None:
-    """Ninety steps of two a pass make epochs of two passes, and each pass has its own order."""
-    length = Length.of(tiny_recipe(steps=90), 2)
-    assert (length.passes_per_epoch, length.epochs) == (2, 23)
-    recipe = tiny_recipe(steps=90, batch_size=8)
-    tiny_train(tmp_path / "run", recipe)
-    assert len(Squares(16)) // recipe.batch_size == 2
-    assert [int(row["step"]) for row in _rows(tmp_path / "run")] == [*range(4, 92, 4), 90]
+@pytest.mark.parametrize("trained", [500, 3_000, 30_000, 300_000])
+@pytest.mark.parametrize("held_out", [20, 360, 5_000])
+def test_validation_is_a_small_part_of_a_training(trained: int, held_out: int) -> None:
+    """It sees at most a fifth as many images, each at half the price, and as many as that pays."""
+    recipe = tiny_recipe(steps=trained // 10, batch_size=10, validation_images=1_000)
+    length = Length.of(recipe, 7, held_out=held_out)
+    seen = length.epochs * length.validation_images
+    assert seen <= trained / 5
+    assert length.validation_images == min(held_out, 1_000) or seen > 0.8 * trained / 5
 
 
-def test_a_run_of_an_earlier_version_is_read(tmp_path: Path) -> None:
-    """Its request knows no steps; epochs decide."""
-    tiny_train(tmp_path / "run", tiny_recipe(epochs=1))
-    request = tmp_path / "run" / "request.json"
-    values = parse_json(request.read_bytes(), source="request")
-    assert values["recipe"].pop("steps") is None
-    now = RUNS.open(tmp_path / "run").request
-    request.write_text(json.dumps(values))
-    old = RUNS.open(tmp_path / "run").request
-    assert old == now
-    assert (old.recipe.steps, old.recipe.duration) == (None, "1 epoch")
+def test_many_epochs_share_a_validation_where_nothing_depends_on_it() -> None:
+    """A run of 240 passes has twenty rows; a plateau and the best weights need each of them."""
+    assert Length.of(tiny_recipe(epochs=240), 2).epochs == 20
+    assert Length.of(tiny_recipe(epochs=20), 2).epochs == 20
+    for change in ({"schedule": "plateau"}, {"keep": "best"}):
+        assert Length.of(tiny_recipe(epochs=240, **change), 2).epochs == 240
 
 
-def test_epochs_that_are_asked_for_replace_the_steps_of_a_recipe() -> None:
+def test_a_recipe_without_a_length_takes_forty_passes_or_a_thousand_steps() -> None:
+    """Ninety images in batches of 32 would be eighty steps."""
+    recipe = tiny_recipe(epochs=None)
+    assert Length.of(recipe, 2).total_steps == 1_000
+    assert Length.of(recipe, 26).total_steps == 1_040
+    assert recipe.duration == "40 passes, 1,000 steps at least"
+
+
+def test_a_length_that_is_asked_for_replaces_that_of_a_recipe() -> None:
     """Otherwise they would have no effect, and nothing would say so."""
     recipe = tiny_recipe(steps=1_200)
     assert recipe.duration == "1,200 steps"
     assert recipe.adjusted(epochs=3).duration == "3 epochs"
-    assert recipe.adjusted(epochs=3, steps=5).duration == "5 steps"
+    assert recipe.adjusted(minutes=1).adjusted(steps=5).duration == "5 steps"
+    assert recipe.adjusted(minutes=2.5).duration == "2.5 minutes"
     assert recipe.adjusted(batch_size=8).duration == "1,200 steps"
+
+
+def test_two_lengths_are_refused() -> None:
+    """One of them would have no effect."""
+    with pytest.raises(InputError, match="minutes and epochs are two lengths"):
+        tiny_recipe().adjusted(minutes=1, epochs=2)

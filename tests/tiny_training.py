@@ -7,7 +7,7 @@ a few drawn images; the two options end the process by a real SIGKILL.
 import argparse
 import os
 import signal
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +23,10 @@ from tapetum.nn import build
 from tapetum.noise import NoisePlan
 from tapetum.progress import ProgressCallback
 from tapetum.training import RUNS, Recipe, Request, Result, is_main_process, train, training_batches
+from tapetum.training.checkpoint import EpochRow, Position
 from tapetum.training.compute import Compute
 from tapetum.training.learner import Learner
+from tapetum.training.trainer import _Training
 
 SIZE_PX = 32
 
@@ -99,10 +101,11 @@ def tiny_architecture(
 
 
 def tiny_recipe(**changes: Any) -> Recipe:
-    """Two epochs of four steps."""
+    """Two epochs of four steps, if no length is given."""
+    length = {} if {"minutes", "steps", "epochs"} & changes.keys() else {"epochs": 2}
     fields: dict[str, Any] = {
         "name": "tiny",
-        "epochs": 2,
+        **length,
         "batch_size": 4,
         "learning_rate": 3e-3,
         "noise": NoisePlan(kind="gaussian", levels=(0.1, 0.3)),
@@ -180,6 +183,34 @@ def learn_in_double(recipe: Recipe) -> dict[str, Tensor]:
     return learner.network.state_dict()
 
 
+def script_time(
+    set_attribute: Callable[[Any, str, Any], None],
+    pace_s: Callable[[int], float],
+    *,
+    validation_s: float,
+) -> None:
+    """Lets trainings read a clock on which each step and each validation takes what is given.
+
+    Args:
+        set_attribute: Such as ``monkeypatch.setattr``.
+        pace_s: Gives the seconds of a step, which is counted from 0.
+        validation_s: Seconds of a validation.
+    """
+    now, step, end_epoch = [0.0], _Training.step, _Training.end_epoch
+
+    def timed_step(training: _Training, position: Position[EpochRow]) -> dict[str, float]:
+        now[0] += pace_s(position.step)
+        return step(training, position)
+
+    def timed_end(training: _Training, position: Position[EpochRow]) -> EpochRow:
+        now[0] += validation_s
+        return end_epoch(training, position)
+
+    set_attribute(_Training, "clock", staticmethod(lambda: now[0]))
+    set_attribute(_Training, "step", timed_step)
+    set_attribute(_Training, "end_epoch", timed_end)
+
+
 def die_at(step: int) -> Any:
     """A progress callback that kills the process after ``step`` steps."""
 
@@ -214,6 +245,7 @@ def main() -> None:
     parser.add_argument("--recipe", type=Path)
     parser.add_argument("--architecture", default="dc-net-reduced-integrated")
     parser.add_argument("--double", type=Path, help="also learn in double, and write the weights")
+    parser.add_argument("--timed", type=Path, help="also train 8 s, on a clock of each process")
     asked = parser.parse_args()
     if asked.die_while_writing:
         die_while_writing(asked.die_while_writing)
@@ -229,6 +261,10 @@ def main() -> None:
         weights = learn_in_double(double_recipe())
         if is_main_process():
             safetensors.torch.save_file(weights, asked.double)
+    if asked.timed:
+        a_step_s = 0.5 if is_main_process() else 0.125
+        script_time(setattr, lambda _: a_step_s, validation_s=a_step_s)
+        tiny_train(asked.timed, tiny_recipe(minutes=8 / 60, schedule="cosine"))
 
 
 if __name__ == "__main__":

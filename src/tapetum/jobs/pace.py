@@ -32,11 +32,11 @@ def training_minutes(
         train: The training images.
         num_validation: Number of validation images.
     """
-    length = Length.of(recipe, train.num_batches(recipe.batch_size))
+    length = Length.of(recipe, train.num_batches(recipe.batch_size), held_out=num_validation)
     network = build(architecture, seed=recipe.seed)
     training = ShortTraining(network, recipe.adjusted(steps=MANY_STEPS), train)
     step_s = _step_seconds(training)
-    validated = length.epochs * min(num_validation, recipe.validation_images)
+    validated = length.epochs * length.validation_images
     steps = length.total_steps + VALIDATION * validated / recipe.batch_size
     return steps * step_s / 60
 

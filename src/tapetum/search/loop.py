@@ -111,6 +111,7 @@ class _Searching(EpochLoop[SearchEpoch]):
     title, last, table = "search, ", "checkpoint.safetensors", "epochs.csv"
     recipe: SearchRecipe
     learner: Searcher
+    length: Length
 
     def __init__(
         self,
@@ -124,7 +125,7 @@ class _Searching(EpochLoop[SearchEpoch]):
         self.num_images, self.compute = len(images), compute
         self.for_weights, self.for_alphas = _split(images, recipe)
         steps = self.for_weights.num_batches(recipe.batch_size)
-        self.length = Length(recipe.epochs * steps, steps)
+        self.length = Length(recipe.epochs * steps, steps, steps)
         self.steps_held_out = self.for_alphas.num_batches(recipe.batch_size)
         self.learner = Searcher(budget, recipe, compute, total_steps=self.length.total_steps)
 

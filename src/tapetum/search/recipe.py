@@ -30,6 +30,7 @@ class SearchRecipe(BaseRecipe):
     """How to search; :class:`~tapetum.training.BaseRecipe` has further fields.
 
     Attributes:
+        epochs: Passes over the images that train the weights.
         warmup_epochs: First epochs, which train the weights alone.
         held_out: Share of the images that trains the alphas alone.
         learning_rate: Initial learning rate of the weights (SGD); it falls along a cosine.
@@ -52,6 +53,7 @@ class SearchRecipe(BaseRecipe):
         judged_images: Number of held-out images on which the network of an epoch is scored.
     """
 
+    epochs: PositiveInt
     warmup_epochs: Annotated[int, Field(ge=0)]
     batch_size: Annotated[int, Field(ge=2)]
     held_out: Fraction = 0.2

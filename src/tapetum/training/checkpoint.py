@@ -85,6 +85,7 @@ class EpochRow(EpochRecord):
         train: Means over the epoch's steps: ``loss`` and its terms.
         validation: ``loss``, and ``psnr_db`` and ``accuracy`` where the network has such an output.
             The PSNR is ``None`` if it is infinite because an image was restored exactly.
+        validation_images: Number of images of the validation.
         seconds: Time of training and validation, without pauses between a kill and a resume.
     """
 
@@ -93,6 +94,7 @@ class EpochRow(EpochRecord):
     learning_rate: float
     train: dict[str, float]
     validation: dict[str, FiniteOrNone]
+    validation_images: int = 0
     seconds: float
 
     @property
@@ -114,6 +116,8 @@ class Position(Record, Generic[R]):
         sums: Sums of the losses over the steps of the unfinished epoch.
         counts: Number of values in each sum.
         seconds: Time spent on the unfinished epoch.
+        total_seconds: Time since the beginning, without pauses between a kill and a resume.
+        validation_seconds: Time of the last validation.
         rows: One row for each whole epoch.
         num_images: Number of training images, to notice when the dataset has changed.
         settings: Plain data of the learner, such as the optimizer's parameter groups.
@@ -128,6 +132,8 @@ class Position(Record, Generic[R]):
     sums: dict[str, float] = Field(default_factory=dict)
     counts: dict[str, int] = Field(default_factory=dict)
     seconds: float = 0.0
+    total_seconds: float = 0.0
+    validation_seconds: float = 0.0
     rows: tuple[R, ...] = ()
     num_images: int = 0
     settings: dict[str, Any] = Field(default_factory=dict)
@@ -151,14 +157,21 @@ class Position(Record, Generic[R]):
             "sums": self.sums | {k: self.sums.get(k, 0.0) + v for k, v in losses.items()},
             "counts": self.counts | {name: self.counts.get(name, 0) + 1 for name in losses},
             "seconds": self.seconds + seconds,
+            "total_seconds": self.total_seconds + seconds,
         }
         return self.model_copy(update=changes)
 
     def after_epoch(self, row: R, *, seconds: float) -> "Position[R]":
         """Return the position at the start of the next epoch; the row gets the whole time."""
         row = row.model_copy(update={"seconds": self.seconds + seconds})
+        changes = {
+            "epoch": self.epoch + 1,
+            "rows": (*self.rows, row),
+            "total_seconds": self.total_seconds + seconds,
+            "validation_seconds": seconds,
+        }
         fresh = {"step_in_epoch": 0, "sums": {}, "counts": {}, "seconds": 0.0}
-        return self.model_copy(update={"epoch": self.epoch + 1, "rows": (*self.rows, row), **fresh})
+        return self.model_copy(update={**changes, **fresh})
 
 
 P = TypeVar("P", bound=Record)

@@ -26,7 +26,7 @@ from typing import Any, TypeVar
 import torch
 import torch.distributed as dist
 from accelerate import Accelerator, PartialState
-from accelerate.utils import DistributedDataParallelKwargs
+from accelerate.utils import DistributedDataParallelKwargs, broadcast_object_list
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -94,6 +94,14 @@ class Compute:
     def any(self, flag: bool) -> bool:
         """Return whether the flag is set in any process."""
         return flag if self.num_processes == 1 else self.mean({"flag": flag})["flag"] > 0
+
+    def of_main(self, value: float) -> float:
+        """Return the value of the main process, exactly."""
+        if self.num_processes > 1:
+            values = [value]
+            broadcast_object_list(values)
+            value = values[0]
+        return value
 
     def wait(self) -> None:
         """Wait for all processes."""

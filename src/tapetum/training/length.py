@@ -1,59 +1,177 @@
-"""How long a training or a search is: the one place where steps are counted."""
+"""How long a training or a search is: the one place where steps and minutes are counted.
+
+A training of a fixed number of steps is exactly reproducible. A training of some minutes takes as
+many steps as fit in: the share of its time that is used drives the learning rate, so that the
+schedule is complete at the minute that was asked for, also where the machine becomes slower or
+faster on the way. Everything is computed from the :class:`~tapetum.training.Position`, which is
+part of a checkpoint, so that a resumed training decides as one that never stopped.
+
+Validation takes about a tenth of either at most: it is seldom, and on fewer images where there are
+more than that pays for.
+"""
 
 from typing import NamedTuple
 
-from tapetum.training.recipe import Recipe
+from tapetum.errors import InputError
+from tapetum.training.checkpoint import EpochRow, Position, R
+from tapetum.training.recipe import DEFAULT_PASSES, FEWEST_STEPS, Recipe
 
-__all__ = ["MOST_EPOCHS", "Length"]
+__all__ = ["Length", "TimedLength", "length_of"]
 
-MOST_EPOCHS = 40
-"""A training that is counted in steps validates at most so often."""
+VALIDATION_SHARE = 0.1  # of a training that is counted in steps or minutes, at most
+VALIDATED_COST = 0.5  # time of an image in validation, over that of one in training
+FEWEST_ROUNDS, MOST_ROUNDS = 5, 20  # validations of a training
+FEWEST_VALIDATED = 16  # images of a validation, where there are as many
+
+UNKNOWN = 1e9  # steps of a training whose first one is not taken yet
 
 
 class Length(NamedTuple):
-    """A number of steps, divided into epochs.
+    """A fixed number of steps, divided into epochs: an epoch ends with a validation.
 
     Attributes:
         total_steps: Steps from the beginning to the end.
         steps_per_pass: Steps in which every image is seen once.
-        passes_per_epoch: Passes over the images from one validation to the next.
+        steps_per_epoch: Steps of each epoch but the last, which may be cut.
+        validation_images: Number of images to validate on after each epoch.
     """
 
     total_steps: int
     steps_per_pass: int
-    passes_per_epoch: int = 1
+    steps_per_epoch: int
+    validation_images: int = 0
 
     @classmethod
-    def of(cls, recipe: Recipe, steps_per_pass: int) -> "Length":
-        """Return the length of a training by a recipe, whose steps come before its epochs.
+    def of(cls, recipe: Recipe, steps_per_pass: int, *, held_out: int | None = None) -> "Length":
+        """Return the length of a training that a recipe counts in steps or epochs.
 
-        Where the images are few, many short passes make an epoch, so that validation takes a
-        small share of the time.
+        Epochs are passes over the images, and more than twenty passes share a validation each
+        where neither schedule nor kept weights depend on it.
+
+        Args:
+            recipe: The recipe.
+            steps_per_pass: Steps in which every image is seen once.
+            held_out: Number of images that there are to validate on; by default enough.
+
+        Raises:
+            InputError: The recipe counts in minutes.
         """
-        if recipe.steps is None:
-            return cls(recipe.epochs * steps_per_pass, steps_per_pass)
-        passes = -(-recipe.steps // steps_per_pass)
-        return cls(recipe.steps, steps_per_pass, -(-passes // MOST_EPOCHS))
-
-    @property
-    def steps_per_epoch(self) -> int:
-        """Steps of each epoch but the last, which may be cut."""
-        return self.passes_per_epoch * self.steps_per_pass
+        images = min(recipe.validation_images, held_out or recipe.validation_images)
+        if recipe.epochs is not None:
+            passes = 1 if recipe.heeds_validation else -(-recipe.epochs // MOST_ROUNDS)
+            steps = recipe.epochs * steps_per_pass
+            return cls(steps, steps_per_pass, passes * steps_per_pass, images)
+        if recipe.minutes is not None:
+            raise InputError(
+                f"a training of {recipe.duration} has no fixed number of steps", "give steps"
+            )
+        steps = recipe.steps or max(DEFAULT_PASSES * steps_per_pass, FEWEST_STEPS)
+        rounds, images = _affordable(steps * recipe.batch_size, images)
+        return cls(steps, steps_per_pass, -(-steps // rounds), images)
 
     @property
     def epochs(self) -> int:
         """Number of epochs; the last one may be cut."""
         return -(-self.total_steps // self.steps_per_epoch)
 
-    @property
-    def passes(self) -> int:
-        """Number of passes over the images; the last one may be cut."""
-        return -(-self.total_steps // self.steps_per_pass)
-
     def end_of(self, epoch: int) -> int:
         """Return the number of steps at the end of an epoch, which is counted from 0."""
         return min((epoch + 1) * self.steps_per_epoch, self.total_steps)
 
-    def place(self, step: int) -> tuple[int, int]:
-        """Return the pass of a step and its place in the pass, all counted from 0."""
-        return divmod(step, self.steps_per_pass)
+    def is_over(self, position: Position[R]) -> bool:
+        """Return whether all steps are taken and validated."""
+        return position.epoch >= self.epochs
+
+    def ends_epoch(self, position: Position[R]) -> bool:
+        """Return whether a validation comes next."""
+        return position.step == self.end_of(position.epoch)
+
+    def num_validated(self, position: Position[EpochRow]) -> int:  # noqa: ARG002 - as with minutes
+        """Return the number of images to validate on."""
+        return self.validation_images
+
+    def expected_steps(self, position: Position[R]) -> int:  # noqa: ARG002 - as with minutes
+        """Return the number of all steps."""
+        return self.total_steps
+
+    def seconds_left(self, position: Position[R]) -> float:
+        """Return the seconds to the end, at the pace of the steps that were taken."""
+        pace_s = position.total_seconds / max(position.step, 1)
+        return pace_s * (self.total_steps - position.step)
+
+
+class TimedLength(NamedTuple):
+    """As many steps as some minutes allow, validation included.
+
+    Attributes:
+        seconds: Time from the beginning to the end of the last validation.
+        steps_per_pass: Steps in which every image is seen once.
+        batch_size: Images in one step.
+        held_out: Number of images that validation may use.
+    """
+
+    seconds: float
+    steps_per_pass: int
+    batch_size: int
+    held_out: int
+
+    def share(self, position: Position[R]) -> float:
+        """Return the used share of the time, apart from that which the last validation will take.
+
+        At 1 there are no steps any more.
+        """
+        return position.total_seconds / max(self.seconds - position.validation_seconds, 1e-9)
+
+    def is_over(self, position: Position[R]) -> bool:
+        """Return whether the time is used and the last step validated."""
+        return position.step > 0 and position.step_in_epoch == 0 and self.share(position) >= 1
+
+    def ends_epoch(self, position: Position[R]) -> bool:
+        """Return whether a validation comes next.
+
+        It does after a twentieth of the time, but never before steps have taken nine times as long
+        as the validation before, and not shortly before the last one.
+        """
+        share = self.share(position)
+        if position.step_in_epoch == 0:
+            return False
+        if share >= 1:
+            return True
+        paid_s = position.validation_seconds * (1 / VALIDATION_SHARE - 1)
+        pause_s = max(self.seconds / MOST_ROUNDS, paid_s)
+        return position.seconds >= pause_s and share < 1 - 0.5 / MOST_ROUNDS
+
+    def num_validated(self, position: Position[EpochRow]) -> int:
+        """Return the number of images to validate on, which the first validation decides."""
+        if position.rows:
+            return position.rows[0].validation_images
+        trained = self.expected_steps(position) * self.batch_size
+        return _affordable(trained, self.held_out)[1]
+
+    def expected_steps(self, position: Position[R]) -> float:
+        """Return the number of all steps, at the pace of those that were taken."""
+        return position.step / min(self.share(position), 1.0) if position.step else UNKNOWN
+
+    def seconds_left(self, position: Position[R]) -> float:
+        """Return the seconds to the end."""
+        return max(self.seconds - position.total_seconds, 0.0)
+
+
+def _affordable(trained: int | float, held_out: int) -> tuple[int, int]:
+    """Return how often a training validates, and on how many of the held-out images.
+
+    Args:
+        trained: Number of images that the training sees.
+        held_out: Number of images that validation may use.
+    """
+    paid = VALIDATION_SHARE * trained / VALIDATED_COST
+    rounds = int(min(max(paid / held_out, FEWEST_ROUNDS), MOST_ROUNDS))
+    return rounds, min(held_out, max(int(paid / rounds), FEWEST_VALIDATED))
+
+
+def length_of(recipe: Recipe, steps_per_pass: int, *, held_out: int) -> Length | TimedLength:
+    """Return the length of a training by any recipe; the arguments are those of ``Length.of``."""
+    if recipe.minutes is None:
+        return Length.of(recipe, steps_per_pass, held_out=held_out)
+    held_out = min(recipe.validation_images, held_out)
+    return TimedLength(60 * recipe.minutes, steps_per_pass, recipe.batch_size, held_out)

@@ -3,9 +3,9 @@
 import math
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import closing, nullcontext
-from typing import Any, Generic, Protocol, runtime_checkable
+from typing import Any, ClassVar, Generic, Protocol, runtime_checkable
 
 from torch import nn
 from torch.utils.tensorboard import SummaryWriter
@@ -25,7 +25,7 @@ from tapetum.training.checkpoint import (
     write_checkpoint,
 )
 from tapetum.training.compute import Compute
-from tapetum.training.length import Length
+from tapetum.training.length import Length, TimedLength
 from tapetum.training.recipe import BaseRecipe
 
 __all__ = ["EpochLoop", "Learnable"]
@@ -66,6 +66,7 @@ class EpochLoop(ABC, Generic[R]):
         learner: The state that the steps move.
         num_images: Number of training images; must be the same as when the work began.
         length: How many steps there are, and where epochs end.
+        clock: Returns the time in seconds.
     """
 
     title = best = events = ""
@@ -76,7 +77,8 @@ class EpochLoop(ABC, Generic[R]):
     compute: Compute
     learner: Learnable
     num_images: int
-    length: Length
+    length: Length | TimedLength
+    clock: ClassVar[Callable[[], float]] = time.perf_counter
     _writer: SummaryWriter | None = None
 
     @abstractmethod
@@ -100,18 +102,18 @@ class EpochLoop(ABC, Generic[R]):
                 checkpoint is kept.
         """
         position, governor = self._start(kind), self.compute.governor
-        length = self.length
-        then = time.perf_counter()
+        length, clock = self.length, type(self).clock
+        then = clock()
 
         def lap() -> float:
             nonlocal then
-            before, then = then, time.perf_counter()
-            return then - before
+            before, then = then, clock()
+            return self.compute.of_main(then - before)
 
         self._open(position)
         with self._writer or nullcontext(), stop_requests() as stop, closing(governor):
-            while position.epoch < length.epochs:
-                if position.step == length.end_of(position.epoch):
+            while not length.is_over(position):
+                if length.ends_epoch(position):
                     row = self.end_epoch(position)
                     position = position.after_epoch(row, seconds=lap())
                     self._after_epoch(position)
@@ -126,15 +128,25 @@ class EpochLoop(ABC, Generic[R]):
                 if must_stop:
                     self._save(position)
                     raise TrainingError(
-                        f"interrupted after step {position.step:,} of {length.total_steps:,}; "
+                        f"interrupted after step {position.step:,} of {self._total(position):,}; "
                         f"the state is kept in {self.folder.path}",
                         "run the same command again with --resume to continue",
                     )
                 if progress is not None and self.compute.is_main:
-                    epoch = f"epoch {position.epoch + 1} of {length.epochs}"
-                    loss = f"loss {position.means()['loss']:.4f}"
-                    progress(position.step, length.total_steps, f"{self.title}{epoch}, {loss}")
+                    told = self.title + self.describe(position)
+                    progress(position.step, self._total(position), told)
         return position
+
+    def _total(self, position: Position[R]) -> int:
+        """Return the number of steps that are expected in all."""
+        return max(round(self.length.expected_steps(position)), position.step)
+
+    def describe(self, position: Position[R]) -> str:
+        """Return how far the work has come, for people."""
+        epoch = f"epoch {position.epoch + 1}"
+        if isinstance(self.length, Length):
+            epoch += f" of {self.length.epochs}"
+        return f"{epoch}, loss {position.means()['loss']:.4f}"
 
     def require_finite(self, losses: Mapping[str, float], position: Position[R]) -> None:
         """Refuse to continue with a loss that is not finite: training can only get worse.
@@ -225,5 +237,5 @@ class EpochLoop(ABC, Generic[R]):
 
     def _write_events(self, group: str, row: Mapping[str, Any], position: Position[R]) -> None:
         for name, value in row.items():
-            if self._writer is not None and isinstance(value, float) and name != "seconds":
+            if self._writer is not None and isinstance(value, float) and "seconds" not in name:
                 self._writer.add_scalar(f"{group}/{name}", value, position.step)

@@ -35,10 +35,13 @@ _END_OF_CYCLE = 1e-4 / 25
 
 
 class Schedule:
-    """Sets the learning rate of an optimizer by a recipe, over ``total_steps`` steps."""
+    """Sets the learning rate of an optimizer by a recipe, over ``total_steps`` steps.
+
+    In a training that is counted in minutes, ``total_steps`` is what is expected at each step.
+    """
 
     def __init__(
-        self, recipe: Recipe, optimizer: torch.optim.Optimizer, *, total_steps: int
+        self, recipe: Recipe, optimizer: torch.optim.Optimizer, *, total_steps: int | float
     ) -> None:
         self.recipe, self.optimizer, self.total_steps = recipe, optimizer, total_steps
         self.plateau: ReduceLROnPlateau | None = None
@@ -78,7 +81,7 @@ class Schedule:
             self.plateau.load_state_dict(dict(state))
 
 
-def learning_rate_factor(recipe: Recipe, step: int, *, total_steps: int) -> float:
+def learning_rate_factor(recipe: Recipe, step: int, *, total_steps: int | float) -> float:
     r"""Return the learning rate of a step, relative to the recipe's.
 
     With :math:`t` the share of steps done and :math:`w` the warm-up, the rate rises while

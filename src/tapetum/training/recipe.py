@@ -37,13 +37,15 @@ __all__ = ["IMAGES", "PUBLISHED", "QUICK", "RECIPES", "SWIFT", "Balance", "BaseR
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 Balance = Literal["auto", "none", "loss", "sampling"]
 
+LENGTHS = ("minutes", "steps", "epochs")
+DEFAULT_PASSES, FEWEST_STEPS = 40, 1_000  # of a recipe that gives none of them
+
 
 class BaseRecipe(Record):
     """What a recipe for training and one for a search have in common.
 
     Attributes:
         name: Name of the recipe.
-        epochs: Passes over the images that train the weights.
         batch_size: Images in one step, over all processes together.
         momentum: Momentum of SGD.
         weight_decay: Weight decay of the weights; in a training not of normalisations and biases.
@@ -65,7 +67,6 @@ class BaseRecipe(Record):
 
     schema_version: Literal[1] = 1
     name: Annotated[str, Field(min_length=1)]
-    epochs: PositiveInt
     batch_size: Annotated[int, Field(ge=2)] = 64  # batch norm needs two
     momentum: Fraction = 0.9
     weight_decay: NonNegativeFloat = 0.0
@@ -106,10 +107,13 @@ class BaseRecipe(Record):
 class Recipe(BaseRecipe):
     """How a network is trained; :class:`BaseRecipe` has further fields.
 
+    One of ``minutes``, ``steps`` and ``epochs`` is the length of the training, which the schedule
+    spans.  Where none is given, 40 passes over the images are, or 1,000 steps if these are more.
+
     Attributes:
-        steps: Number of steps, which the schedule spans; ``None`` lets ``epochs`` decide. An epoch
-            is then as many whole passes over the images as leave at most 40 epochs, and the last
-            one ends with the last step.
+        minutes: Time for steps and validation on the machine that trains.
+        steps: Number of steps.
+        epochs: Number of passes over the images.
         optimizer: Adam (Kingma & Ba, 2015), AdamW (Loshchilov & Hutter, 2019), or SGD.
         learning_rate: Peak learning rate.
         schedule: ``plateau`` lowers the rate by ``plateau_factor`` when the validation loss has not
@@ -128,7 +132,9 @@ class Recipe(BaseRecipe):
             again at the end; they are kept where the validation loss is no higher.
     """
 
+    minutes: PositiveFloat | None = None
     steps: PositiveInt | None = None
+    epochs: PositiveInt | None = None
     optimizer: Literal["adam", "adamw", "sgd"] = "adamw"
     learning_rate: PositiveFloat = 1e-3
     schedule: Literal["plateau", "cosine", "one-cycle", "constant"] = "constant"
@@ -143,6 +149,9 @@ class Recipe(BaseRecipe):
 
     @model_validator(mode="after")
     def _has_no_option_without_effect(self) -> "Recipe":
+        lengths = [name for name in LENGTHS if getattr(self, name) is not None]
+        if len(lengths) > 1:
+            raise ValueError(f"{' and '.join(lengths)} are two lengths of one training; give one")
         if self.schedule == "one-cycle" and self.warmup == 0:
             raise ValueError("a one-cycle schedule needs a warmup, such as 0.3")
         if self.schedule == "plateau" and self.warmup > 0:
@@ -152,8 +161,20 @@ class Recipe(BaseRecipe):
     @property
     def duration(self) -> str:
         """How long the training is, in words, such as ``40 epochs``."""
-        count, unit = (self.epochs, "epoch") if self.steps is None else (self.steps, "step")
-        return f"{count:,} {unit}{'' if count == 1 else 's'}"
+        for unit, count in self.length.items():
+            if count is not None:
+                return f"{count:,g} {unit[:-1] if count == 1 else unit}"
+        return f"{DEFAULT_PASSES} passes, {FEWEST_STEPS:,} steps at least"
+
+    @property
+    def length(self) -> dict[str, int | float | None]:
+        """The fields of which one is the length of the training."""
+        return {name: getattr(self, name) for name in LENGTHS}
+
+    @property
+    def heeds_validation(self) -> bool:
+        """Whether the weights that are kept depend on the validations."""
+        return self.schedule == "plateau" or self.keep == "best"
 
     @staticmethod
     def named(name: str) -> "Recipe":
@@ -168,7 +189,7 @@ class Recipe(BaseRecipe):
         return recipes[name]
 
     def adjusted(self, **changes: Any) -> "Recipe":
-        """Return the recipe with some fields changed; new ``epochs`` replace its steps.
+        """Return the recipe with some fields changed; a new length replaces the old one.
 
         Raises:
             InputError: A field is unknown, or its value is not possible.
@@ -178,8 +199,8 @@ class Recipe(BaseRecipe):
             raise InputError(
                 f"a recipe has no {unknown[0]!r}", nearest(unknown[0], Recipe.model_fields)
             )
-        if changes.get("epochs") is not None:
-            changes = {"steps": None, **changes}
+        if any(changes.get(name) is not None for name in LENGTHS):
+            changes = {**dict.fromkeys(LENGTHS), **changes}
         return changed(self, changes, what=f"recipe {self.name!r}")
 
     def suited(self) -> "Recipe":
@@ -228,7 +249,6 @@ SWIFT = QUICK.model_copy(
 
 IMAGES = Recipe(
     name="images",
-    epochs=40,
     batch_size=32,
     learning_rate=2e-3,
     weight_decay=1e-2,

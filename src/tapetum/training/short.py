@@ -52,7 +52,7 @@ class ShortTraining:
         Raises:
             TrainingError: The loss is not finite.
         """
-        number, place = self.length.place(self.steps)
+        number, place = divmod(self.steps, self.length.steps_per_pass)
         if place == 0:
             self._batches = self.compute.batches(self.recipe, self.images, number)
         loss, _ = self._learner.losses(next(self._batches), step=self.steps)
@@ -72,6 +72,7 @@ class ShortTraining:
         network = self._learner.kept_network
         count = min(self.recipe.recalibration_batches, self.steps // STATISTICS_SHARE)
         if count:
-            batches = self.compute.batches(self.recipe, self.images, self.length.passes)
+            number = -(-self.steps // self.length.steps_per_pass)
+            batches = self.compute.batches(self.recipe, self.images, number)
             reestimate_statistics(network, islice(batches, count))
         return network.eval()

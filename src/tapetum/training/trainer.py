@@ -18,7 +18,7 @@ from tapetum.training.batches import Batch
 from tapetum.training.checkpoint import EpochRow, Position, read_weights, write_tensors
 from tapetum.training.compute import Compute
 from tapetum.training.learner import Learner
-from tapetum.training.length import Length
+from tapetum.training.length import length_of
 from tapetum.training.loop import EpochLoop
 from tapetum.training.recipe import Recipe
 from tapetum.training.run import BEST, LAST, WEIGHTS, Result, Run
@@ -94,31 +94,34 @@ class _Training(EpochLoop[EpochRow]):
         recipe = run.request.recipe
         self.folder, self.recipe, self.compute = run, recipe, compute
         self.train_set, self.val_set, self.num_images = train_set, val_set, len(train_set)
-        self.length = Length.of(recipe, train_set.num_batches(recipe.batch_size))
+        steps_per_pass = train_set.num_batches(recipe.batch_size)
+        self.length = length_of(recipe, steps_per_pass, held_out=len(val_set))
         self.learner = Learner(
             network,
             recipe,
             compute,
-            total_steps=self.length.total_steps,
+            total_steps=1,  # set before each step
             has_labels=bool(train_set.class_names),
         )
         self._batches: Iterator[Batch] | None = None
 
     def step(self, position: Position[EpochRow]) -> dict[str, float]:
         """Move the weights by one batch."""
-        number, place = self.length.place(position.step)
+        number, place = divmod(position.step, self.length.steps_per_pass)
         if self._batches is None or place == 0:
             self._batches = self.compute.batches(
                 self.recipe, self.train_set, number, first_step=place
             )
         loss, terms = self.learner.losses(next(self._batches), step=position.step)
         losses = self.compute.mean({"loss": loss, **terms})
+        self.learner.schedule.total_steps = self.length.expected_steps(position)
         self.learner.descend(loss, step=position.step)
         return losses
 
     def end_epoch(self, position: Position[EpochRow]) -> EpochRow:
         """Validate, and lower the learning rate where the schedule says so."""
-        validation = validate(self.learner, self.val_set)
+        num_validated = self.length.num_validated(position)
+        validation = validate(self.learner, self.val_set, count=num_validated)
         self.require_finite(validation, position)
         row = EpochRow(
             epoch=position.epoch + 1,
@@ -126,6 +129,7 @@ class _Training(EpochLoop[EpochRow]):
             learning_rate=self.learner.schedule.rate,
             train=position.means(),
             validation=dict(validation),
+            validation_images=num_validated,
             seconds=position.seconds,
         )
         self.learner.schedule.after_epoch(validation["loss"])
@@ -133,7 +137,7 @@ class _Training(EpochLoop[EpochRow]):
 
     def finish(self, position: Position[EpochRow], provenance: Provenance) -> Result:
         """Write the weights, then the result, which marks the run as finished."""
-        seconds = sum(row.seconds for row in position.rows)
+        seconds = position.total_seconds
         keeps_best = self.recipe.keep == "best"
         result = Result(
             parameters=sum(weight.numel() for weight in self.learner.network.parameters()),
@@ -154,9 +158,13 @@ class _Training(EpochLoop[EpochRow]):
             if keeps_best:
                 weights = read_weights(self.folder.path / BEST)
             if self.recipe.recalibration_batches:
-                sets = (self.train_set, self.val_set)
                 weights, outcome = recalibrate(
-                    self.learner, weights, *sets, passes=self.length.passes
+                    self.learner,
+                    weights,
+                    self.train_set,
+                    self.val_set,
+                    passes=-(-position.step // self.length.steps_per_pass),
+                    count=position.rows[-1].validation_images,
                 )
                 result = result.model_copy(update={"recalibration": outcome})
             write_tensors(self.folder.path / WEIGHTS, weights)

@@ -32,7 +32,7 @@ __all__ = ["look", "recalibrate", "reestimate_statistics", "validate"]
 _LEVELS_OF_A_RANGE = 5
 
 
-def validate(learner: Learner, images: ImageDataset) -> dict[str, float]:
+def validate(learner: Learner, images: ImageDataset, *, count: int) -> dict[str, float]:
     """Validate the weights that would be kept, in float32.
 
     Each process looks at all images, but rounding may differ between processes.  They agree on the
@@ -40,16 +40,15 @@ def validate(learner: Learner, images: ImageDataset) -> dict[str, float]:
 
     Args:
         learner: Has the network.
-        images: At most the recipe's ``validation_images`` of them are used, evenly spread.
+        images: Images that were held out.
+        count: Number of images to use at most, evenly spread.
 
     Returns:
         Means over the images: ``loss``; ``psnr_db`` and ``accuracy`` where the network has such
         an output and the images have labels.  Every process gets the same.
     """
     network, recipe = learner.kept_network.eval(), learner.recipe
-    return learner.compute.mean(
-        look(network, images, recipe, learner.compute, count=recipe.validation_images)
-    )
+    return learner.compute.mean(look(network, images, recipe, learner.compute, count=count))
 
 
 @torch.no_grad()
@@ -147,11 +146,12 @@ def recalibrate(
     val_set: ImageDataset,
     *,
     passes: int,
+    count: int,
 ) -> tuple[Mapping[str, Tensor], Recalibration]:
     """Return the weights with new batch statistics where these are no worse, in one process.
 
-    The statistics are those of batches after the ``passes`` of the training; held-out images
-    decide.
+    The statistics are those of batches after the ``passes`` of the training; ``count`` held-out
+    images decide.
     """
     recipe, compute = learner.recipe, learner.compute
     network = copy.deepcopy(learner.unshared)
@@ -159,7 +159,7 @@ def recalibrate(
     if recipe.channels_last:
         network.to(memory_format=torch.channels_last)
     network.to(compute.device).eval()
-    judge = partial(look, network, val_set, recipe, compute, count=recipe.validation_images)
+    judge = partial(look, network, val_set, recipe, compute, count=count)
     before = judge()["loss"]
     batches = compute.batches(recipe, train_set, passes, alone=True)
     after = judge(statistics=islice(batches, recipe.recalibration_batches))["loss"]
