@@ -174,14 +174,14 @@ def test_the_first_images_are_small(stem: str, up: str) -> None:
 @pytest.mark.parametrize("up", ["pixel_shuffle", "transposed_conv", "nearest_conv"])
 @pytest.mark.parametrize("sigma", [0.0, 1.0])
 def test_a_fresh_gated_network_returns_its_input(stem: str, up: str, sigma: float) -> None:
-    """Within 25 dB at the first step of a training, whatever the noise."""
+    """Within 20 dB at the first step of a training, whatever the noise."""
     generator = torch.Generator().manual_seed(0)
     clean = torch.rand((8, 3, 32, 32), generator=generator)
     noisy = clean + sigma * torch.randn(clean.shape, generator=generator)
     network = build(joint(stem=stem, up=up, widths=(32, 64)), seed=0)
     with torch.no_grad():
         error = network(noisy).image - noisy
-    assert error.square().mean() < 3e-3 * noisy.square().mean()
+    assert error.square().mean() < 1e-2 * noisy.square().mean()
 
 
 def test_the_label_alone_skips_the_decoder_of_a_drawn_network() -> None:
