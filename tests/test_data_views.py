@@ -117,6 +117,18 @@ def test_unlabelled_images_keep_their_resolution(tmp_path: Path) -> None:
         assert np.abs(windows - view).max(axis=(1, 2)).min() < 1e-6
 
 
+def test_a_recipe_may_cut_smaller_windows(tmp_path: Path) -> None:
+    """Of images without labels; others, and validation, keep the training size."""
+    stored = [values(40, 50)] * 4
+    wanted = Augmentation(mirror="off", window_px=24)
+    unlabelled = dataset_of(files_of(tmp_path, stored, None), size_px=32).augmented(wanted)
+    assert training(unlabelled).shape[2:] == (24, 24)
+    assert unlabelled.take([0], epoch=0, seed=0, train=False).images.shape[2:] == (32, 32)
+    labelled = dataset_of(files_of(tmp_path, stored), size_px=32).augmented(wanted)
+    assert training(labelled).shape[2:] == (32, 32)
+    assert wanted.window_of(16, has_labels=False) == 16
+
+
 def test_small_unlabelled_images_are_enlarged(tmp_path: Path) -> None:
     """An image below the size is enlarged, so that every image has the size."""
     images = dataset_of(files_of(tmp_path, [values(20, 33)] * 3, None), size_px=32)

@@ -28,6 +28,9 @@ class Augmentation(Record):
         quarter_turns: Whether images are turned by multiples of 90 degrees.
         crop_scale: The smallest part of an image that is cut out, as a share of its area; 1 keeps
             whole images. Unlabelled and paired images are cut at their own resolution instead.
+        window_px: Side of the windows that are cut out of unlabelled images, at most the training
+            size; None for the training size. Small windows of many images teach more in the same
+            time.
         brightness: Largest relative change of the brightness.
         reason: Why ``auto`` became on or off; empty where the user has decided.
     """
@@ -36,8 +39,16 @@ class Augmentation(Record):
     vertical_flip: bool = False
     quarter_turns: bool = False
     crop_scale: Annotated[float, Field(gt=0, le=1)] = 0.64
+    window_px: Annotated[int, Field(ge=16)] | None = None
     brightness: Fraction = 0.0
     reason: str = ""
+
+    def window_of(self, size_px: int, *, has_labels: bool) -> int:
+        """Return the side of the windows that are cut out, for training images of ``size_px``.
+
+        Labelled images keep that size, which the classifier has to know.
+        """
+        return size_px if has_labels else min(self.window_px or size_px, size_px)
 
     def describe(self, *, window_px: int | None = None) -> str:
         """Return the changes in words, for people.

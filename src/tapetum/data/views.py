@@ -6,8 +6,8 @@ of a random region with the proportions of the image; the recipe says how small 
 
 *Unlabelled and paired images, and images with boxes*, keep their own resolution, since resampling
 would change their texture and average away the noise of a given twin. Training sees random windows
-of ``size_px``, or, where a pair is labelled, such a window as often as the prepared image. Smaller
-images are enlarged.
+of ``size_px``, or, where a pair is labelled, such a window as often as the prepared image. The
+recipe may ask for smaller windows of images without labels. Smaller images are enlarged.
 
 Scores come from files at full resolution (:meth:`FolderDataset.sample`), as a device sees them.
 """
@@ -142,7 +142,7 @@ class FolderDataset(ImageDataset):
         if prepare.size_px is None:
             box = self.images[index].file.box
             region = window(height, width, size_px=self.size_px, box=box)
-        view = self._view(region, clean, noisy, sample.boxes, Orientation())
+        view = self._view(region, clean, noisy, sample.boxes, Orientation(), self.size_px)
         self._room_bytes -= sum(part.nbytes for part in view if part is not None)
         if self._room_bytes >= 0:
             self._kept[index] = view
@@ -153,13 +153,14 @@ class FolderDataset(ImageDataset):
         stored, changes = self.images[index], self._augmentation
         clean, noisy = stored.pixels()
         height, width = clean.shape[1:]
+        size_px = changes.window_of(self.size_px, has_labels=bool(self.class_names))
         if self._is_cut(stored.file, generator):
             box = stored.file.box
-            region = window(height, width, size_px=self.size_px, box=box, generator=generator)
+            region = window(height, width, size_px=size_px, box=box, generator=generator)
         else:
             region = part(height, width, smallest=changes.crop_scale, generator=generator)
         orientation = changes.draw(generator)
-        view = self._view(region, clean, noisy, _boxes(stored.file), orientation)
+        view = self._view(region, clean, noisy, _boxes(stored.file), orientation, size_px)
         gain = changes.draw_gain(generator, float(view.clean.max()))
         return view._replace(
             clean=view.clean * gain, noisy=None if view.noisy is None else view.noisy * gain
@@ -178,17 +179,18 @@ class FolderDataset(ImageDataset):
         noisy: _Stored | None,
         boxes: _Pixels | None,
         orientation: Orientation,
+        size_px: int,
     ) -> _View:
-        """Return a region of an image and its twin as squares of the training size."""
+        """Return a region of an image and its twin as squares, and its box in them."""
 
         def square(stored: _Stored) -> _Pixels:
             values = as_colour(_floats(region.cut(stored)), self.channels)
             if self.preparation.size_px is None:
-                values = resample(values, height=self.size_px, width=self.size_px)
+                values = resample(values, height=size_px, width=size_px)
             return orientation.image(self.preparation.resized(values))
 
         if boxes is not None:
-            boxes = orientation.boxes(region.boxes(boxes, self.size_px), self.size_px)
+            boxes = orientation.boxes(region.boxes(boxes, size_px), size_px)
         return _View(square(clean), None if noisy is None else square(noisy), boxes)
 
     def _read(self, file: ImageFile, path: Path) -> DecodedImage:

@@ -13,6 +13,7 @@ from tapetum.arch import Architecture
 from tapetum.data import Dataset
 from tapetum.jobs.choose import is_digits
 from tapetum.jobs.diagram import network_diagram
+from tapetum.jobs.suit import describe_changes
 from tapetum.metrics import psnr
 from tapetum.nn import TrainableNetwork
 from tapetum.noise import Noise
@@ -228,8 +229,7 @@ def _random_changes(request: Request) -> str:
     data = request.data
     if is_digits(data.source):
         return "none"
-    window_px = data.size_px if data.preparation.size_px is None else None
-    return request.recipe.augmentation.describe(window_px=window_px)
+    return describe_changes(request.recipe.augmentation, data)
 
 
 def score_highlights(scores: Scores | None) -> dict[str, str]:

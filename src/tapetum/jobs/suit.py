@@ -5,13 +5,13 @@ import os
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from tapetum.data import Dataset
+from tapetum.data import Augmentation, Dataset, DatasetInfo
 from tapetum.errors import DataError, InputError
 from tapetum.records import changed
 from tapetum.search import SearchRecipe
 from tapetum.training import BaseRecipe, class_weights
 
-__all__ = ["augmentation_of", "suit", "suit_search"]
+__all__ = ["augmentation_of", "describe_changes", "suit", "suit_search"]
 
 LOGGER = logging.getLogger("tapetum")
 
@@ -26,6 +26,14 @@ BALANCES = {
 }
 
 R = TypeVar("R", bound=BaseRecipe)
+
+
+def describe_changes(augmentation: Augmentation, data: DatasetInfo) -> str:
+    """Return the random changes of the training images of a folder in words."""
+    window_px = None
+    if data.preparation.size_px is None:
+        window_px = augmentation.window_of(data.size_px, has_labels=bool(data.class_names))
+    return augmentation.describe(window_px=window_px)
 
 
 def augmentation_of(recipe: R, given: Mapping[str, Any] | None) -> R:
@@ -76,8 +84,7 @@ def suit(
     changes: dict[str, Any] = {}
     if decided is not None:
         if not quiet:
-            window_px = dataset.info.size_px if dataset.info.preparation.size_px is None else None
-            _say(f"random changes of training images: {decided.describe(window_px=window_px)}")
+            _say(f"random changes of training images: {describe_changes(decided, dataset.info)}")
         changes["augmentation"] = decided
     if size != recipe.batch_size:
         num_images = len(dataset.train)
