@@ -388,6 +388,7 @@ class _Steps:
             noise.spread(),
             protocol=noise.protocol,
             max_megapixels=FINAL_MEGAPIXELS,
+            filters=True,
             progress=self.work.progress,
         )
         return self.work.folder.once("scores.json", Scores, make)

@@ -82,6 +82,8 @@ def suit(
             "leave these options out",
         )
     changes: dict[str, Any] = {}
+    if not quiet and not dataset.info.is_paired:
+        _say(f"noise of training images: {recipe.noise.describe()}")
     if decided is not None:
         if not quiet:
             _say(f"random changes of training images: {describe_changes(decided, dataset.info)}")
