@@ -1,6 +1,7 @@
 """What a terminal gets: safe text, one sentence, and the exit code that shells expect."""
 
 import errno
+import io
 import json
 import os
 import signal
@@ -10,9 +11,11 @@ from pathlib import Path
 
 import pytest
 import typer
+from rich.console import Console
+from rich.progress import Progress
 from typer.testing import CliRunner, Result
 
-from tapetum.cli.common import Command, answer, progress_bar, say, table
+from tapetum.cli.common import Command, _Bars, answer, progress_bar, say, table
 from tapetum.records import write_atomically
 
 ODD = "a\x1b[31m\n[bold]b\udce9\u202e.png"
@@ -35,6 +38,53 @@ def test_names_are_shown_and_not_obeyed(capsys: pytest.CaptureFixture[str]) -> N
     shown = capsys.readouterr()
     assert shown.err == f"note: {SAFE}\nreading {SAFE}: 1 of 2\n"
     assert [line.count(SAFE) for line in shown.out.splitlines()] == [1, 1, 2]
+
+
+def test_a_log_tells_stages_and_what_is_left(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A step says when it begins and ends, and every half minute how long the rest will take."""
+    clock = iter([0.0, 0.0, 60.0, 61.0, 80.0, 80.0, 85.0])
+    monkeypatch.setattr("tapetum.cli.common.time.monotonic", lambda: next(clock))
+    with progress_bar() as tick:
+        tick(0, 2, "stage 1 of 2: race, about 4 min left in all")
+        tick(0, 6, "timing 0.3 ms")
+        tick(2, 6, "timing 0.4 ms")
+        tick(3, 6, "timing 0.5 ms")
+        tick(6, 6, "timing 0.6 ms")
+        tick(0, 1, "writing the report")
+        tick(1, 1, "writing the report")
+    assert capsys.readouterr().err.splitlines() == [
+        "stage 1 of 2: race, about 4 min left in all",
+        "timing 0.3 ms: 0 of 6",
+        "timing 0.4 ms: 2 of 6, about 2 min left",
+        "timing 0.6 ms: 6 of 6",
+        "writing the report",
+        "writing the report: done",
+    ]
+
+
+def test_a_terminal_shows_one_step_at_a_time() -> None:
+    """What has ended leaves the screen: a line where it took long, and none where it did not."""
+    screen = Console(file=io.StringIO(), force_terminal=True, width=120, highlight=False)
+    clock = [0.0]
+    with Progress(console=screen, get_time=lambda: clock[0], auto_refresh=False) as progress:
+        bars = _Bars(progress)
+        for message, seconds in (("looking", 0.5), ("timing 3 ms", 9.0), ("writing", 0.0)):
+            bars(0, 2, message)
+            clock[0] += seconds
+            bars(2, 2, message)
+        bars(0, 2, "writing")  # begins again: a step of its own
+        assert [task.description for task in progress.tasks] == ["working", "writing"]
+        assert progress.tasks[-1].completed == 0
+        bars(1, 2, "stage 2 of 2: package, about 1 min left in all")
+        assert [task.description for task in progress.tasks] == ["stage 2 of 2: package"]
+    file = screen.file
+    assert isinstance(file, io.StringIO)
+    lines = file.getvalue()
+    assert "timing: took 9 s" in lines
+    assert "looking: took" not in lines
+    assert "stage 2 of 2: package, about 1 min left in all" in lines
 
 
 def test_json_keeps_every_name(capsys: pytest.CaptureFixture[str]) -> None:

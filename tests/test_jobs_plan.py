@@ -5,7 +5,7 @@ import re
 import pytest
 
 from tapetum.errors import InputError
-from tapetum.jobs.plan import Minutes, fitted, shown
+from tapetum.jobs.plan import Minutes, fitted
 
 MINUTES = Minutes(timing=1, race=10, training=10, controls=20, scoring=1, export=1)
 
@@ -35,8 +35,3 @@ def test_the_least_time_that_is_named_is_enough() -> None:
     least = float(found[1])
     assert fitted(MINUTES, 400, least)[0].total <= least
     assert least == pytest.approx(7, abs=0.1)
-
-
-def test_times_are_shown_in_their_unit() -> None:
-    """Seconds, minutes or hours."""
-    assert [shown(value) for value in (0.5, 1, 12.3, 150)] == ["30 s", "1 min", "12 min", "2.5 h"]

@@ -199,7 +199,7 @@ def test_the_grid_of_widths_is_measured(
     found = probe_widths(runtime, HERE)  # type: ignore[arg-type]
     assert found.width_step == step
     assert set(found.rates) == set(WIDTHS)
-    assert f"widths are multiples of {step} (" in str(found)
+    assert f"channel counts are multiples of {step}, " in str(found)
     assert runtime.now_ns < 2e9
 
 

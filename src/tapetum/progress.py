@@ -1,13 +1,25 @@
 """What a long job and its caller tell each other: progress, and requests to stop."""
 
+import re
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from types import FrameType
 from typing import Protocol, runtime_checkable
 
-__all__ = ["ProgressCallback", "silent", "stop_requests"]
+__all__ = [
+    "ProgressCallback",
+    "Stages",
+    "in_words",
+    "is_heading",
+    "named",
+    "silent",
+    "step",
+    "stop_requests",
+]
+
+_HEADING = re.compile(r"(stage|budget) \d+ of \d+: ")
 
 
 @runtime_checkable
@@ -20,6 +32,63 @@ class ProgressCallback(Protocol):
 
 def silent(done: int, total: int, message: str) -> None:
     """Ignore progress."""
+
+
+def named(progress: ProgressCallback, message: str) -> ProgressCallback:
+    """Return a callback that says ``message``, whatever the job says that gets it."""
+
+    def tick(done: int, total: int, message: str, said: str = message) -> None:
+        del message
+        progress(done, total, said)
+
+    return tick
+
+
+@contextmanager
+def step(progress: ProgressCallback, message: str) -> Iterator[None]:
+    """Say what is being done in the next seconds, of which nobody knows how many there will be."""
+    progress(0, 1, message)
+    yield
+    progress(1, 1, message)
+
+
+class Stages:
+    """The stages of a long job: each is announced with its number and the time that is left.
+
+    An announcement is a message such as ``stage 2 of 4: race, about 6 min left in all``.
+
+    Args:
+        progress: Receives the announcements.
+        minutes: The stages in their order, and how long each is expected to take, in minutes; None
+            where nobody knows.
+    """
+
+    def __init__(self, progress: ProgressCallback, minutes: Mapping[str, float | None]) -> None:
+        self.progress = progress
+        self.minutes = minutes
+
+    def begin(self, name: str) -> None:
+        """Announce a stage, and how long it and those after it are expected to take."""
+        number, total = list(self.minutes).index(name), len(self.minutes)
+        left, known = 0.0, True
+        for minutes in list(self.minutes.values())[number:]:
+            left, known = left + (minutes or 0.0), known and minutes is not None
+        when = f", about {in_words(left)} left in all" if known else ""
+        self.progress(number, total, f"stage {number + 1} of {total}: {name}{when}")
+
+
+def is_heading(message: str) -> bool:
+    """Return whether a message announces a stage, of which the next messages are a part."""
+    return _HEADING.match(message) is not None
+
+
+def in_words(minutes: float) -> str:
+    """Return a time in words, such as ``3.5 min`` or ``2.1 h``."""
+    if minutes < 1:
+        return f"{60 * minutes:.0f} s"
+    if minutes < 100:
+        return f"{minutes:.0f} min" if minutes >= 10 else f"{minutes:.2g} min"
+    return f"{minutes / 60:.1f} h"
 
 
 class StopRequest(threading.Event):

@@ -8,6 +8,7 @@ import errno
 import json
 import logging
 import os
+import re
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -21,7 +22,8 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
-    TaskID,
+    SpinnerColumn,
+    Task,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
@@ -32,7 +34,7 @@ from typer.core import TyperCommand
 
 from tapetum.cli.signals import exit_code, was_received
 from tapetum.errors import InputError, MissingExtraError, TapetumError, printable
-from tapetum.progress import ProgressCallback
+from tapetum.progress import ProgressCallback, in_words, is_heading
 
 if TYPE_CHECKING:  # numpy loads with them, and --help must stay quick
     from tapetum.scores import Scores
@@ -52,6 +54,7 @@ EXIT_CLOSED_PIPE = 141  # as shells report it where nobody reads what a program 
 STANDARD_OUTPUT = "standard output"
 EMPTY = "tapetum.empty"  # in the context of a command
 SECONDS_BETWEEN_LINES = 30.0
+SECONDS_OF_A_LINE = 2.0  # a shorter step leaves none behind
 MOST_CLASSES = 20  # in a table on the terminal
 WIDTH_OF_A_FILE = 400  # columns, so that piped output is never cut
 
@@ -297,47 +300,118 @@ def run_job(name: str, arguments: dict[str, Any], *, needs_torch: bool = True) -
 
 @contextmanager
 def progress_bar() -> Iterator[ProgressCallback]:
-    """Show the progress of a job on standard error: a bar for each stage, or lines in a log."""
+    """Show the progress of a job on standard error: a bar for each step, or lines in a log."""
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     if not console.is_terminal:
         yield _Lines(console)
         return
     columns = (
+        SpinnerColumn(),
         TextColumn("{task.description}"),
-        BarColumn(bar_width=30),
-        MofNCompleteColumn(),
+        _Bar(bar_width=30),
+        _Counts(),
         TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
+        _Left(),
     )
-    with Progress(*columns, console=console) as progress:
-        tasks: dict[str, TaskID] = {}
+    with Progress(*columns, console=console, transient=True) as progress:
+        yield _Bars(progress)
 
-        def tick(done: int, total: int, message: str) -> None:
-            stage, message = _stage(message), escape(printable(message))
-            if stage not in tasks:
-                tasks[stage] = progress.add_task(message, total=total)
-            progress.update(tasks[stage], completed=done, total=total, description=message)
 
-        yield tick
+class _Bar(BarColumn):
+    """The bar of a step; a stage has none, since nobody knows when it ends."""
+
+    def render(self, task: Task) -> Any:
+        return "" if task.total is None else super().render(task)
+
+
+class _Counts(MofNCompleteColumn):
+    """How much of a step is done."""
+
+    def render(self, task: Task) -> Text:
+        return Text() if task.total in (None, 1) else super().render(task)
+
+
+class _Left(TimeRemainingColumn):
+    """The time that a step still takes."""
+
+    def render(self, task: Task) -> Text:
+        if task.total in (None, 1) or task.time_remaining is None:
+            return Text()
+        return super().render(task).append(" left")
+
+
+class _Bars:
+    """Shows the bar of the current step, above the stage of the job, whose time goes on.
+
+    A step of more than some seconds leaves a line behind, and so does each stage.
+    """
+
+    def __init__(self, progress: Progress) -> None:
+        self.progress = progress
+        self.stage = progress.add_task("working", total=None)
+        self.step: Task | None = None
+        self.name = ""
+
+    def __call__(self, done: int, total: int, message: str) -> None:
+        shown = escape(printable(message))
+        if is_heading(message):
+            self._end()
+            self.progress.reset(self.stage, total=None, description=shown.split(",")[0])
+            self.progress.console.print(shown, style="bold")
+            return
+        if self.step is not None and (_step(message) != self.name or done < self.step.completed):
+            self._end()
+        if self.step is None:
+            self.name = _step(message)
+            added = self.progress.add_task(shown, total=total)
+            self.step = self.progress.tasks[-1]
+            assert self.step.id == added  # noqa: S101  (tasks are kept in their order)
+        self.progress.update(self.step.id, completed=done, total=total, description=shown)
+
+    def _end(self) -> None:
+        """Remove the bar of a step, and say how long it took if that was long."""
+        if self.step is None:
+            return
+        elapsed_s = self.step.finished_time or self.step.elapsed or 0.0
+        if elapsed_s >= SECONDS_OF_A_LINE:
+            self.progress.console.print(f"{escape(self.name)}: took {in_words(elapsed_s / 60)}")
+        self.progress.remove_task(self.step.id)
+        self.step = None
 
 
 class _Lines:
-    """Prints a line at the beginning and the end of a stage, and every half minute between."""
+    """Prints a line at the beginning and the end of a step, and every half minute between."""
 
     def __init__(self, console: Console) -> None:
         self.console = console
-        self.stage = ""
-        self.printed_at = 0.0
+        self.name = ""
+        self.begun_at = self.printed_at = 0.0
+        self.first = 0
 
     def __call__(self, done: int, total: int, message: str) -> None:
-        now = time.monotonic()
-        begins, ends = _stage(message) != self.stage, done == total
+        now, shown = time.monotonic(), escape(printable(message))
+        if is_heading(message):
+            self.name = ""
+            self.console.print(shown)
+            return
+        begins, ends = _step(message) != self.name, done == total
+        if begins:
+            self.name, self.begun_at, self.first = _step(message), now, done
         if begins or ends or now - self.printed_at >= SECONDS_BETWEEN_LINES:
-            self.stage, self.printed_at = _stage(message), now
-            self.console.print(f"{escape(printable(message))}: {done} of {total}")
+            self.printed_at = now
+            self.console.print(f"{shown}{self._counts(done, total, now - self.begun_at)}")
+
+    def _counts(self, done: int, total: int, elapsed_s: float) -> str:
+        """Return how much is done, and how long the rest takes at the same pace."""
+        if total == 1:
+            return "" if done == 0 else ": done"
+        left = ""
+        if self.first < done < total and elapsed_s >= 1:
+            left_s = elapsed_s * (total - done) / (done - self.first)
+            left = f", about {in_words(left_s / 60)} left"
+        return f": {done} of {total}{left}"
 
 
-def _stage(message: str) -> str:
-    """Return the stage of a message: its first word, as in ``epoch 3 of 4, loss 0.12``."""
-    return message.split()[0]
+def _step(message: str) -> str:
+    """Return the step of a message: its words before the first number, as in ``epoch 3 of 4``."""
+    return re.split(r"[:,\d]", message, maxsplit=1)[0].strip()

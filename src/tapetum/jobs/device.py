@@ -28,7 +28,7 @@ from tapetum.latency import (
     measure_latency,
     time_interleaved,
 )
-from tapetum.progress import ProgressCallback, silent
+from tapetum.progress import ProgressCallback, named, silent
 from tapetum.records import Record
 from tapetum.runtime import Manifest, Precision
 
@@ -148,8 +148,10 @@ class Device:
         """Time what the budget includes, of a network with random weights."""
         return self.call(architecture).time(self.includes, self.progress)
 
-    def benchmark(self, network: DeployedNetwork, *, target_ms: float) -> Benchmark:
-        """Time a package as ``tapetum benchmark`` does."""
+    def benchmark(
+        self, network: DeployedNetwork, *, target_ms: float, what: str = "the chosen network"
+    ) -> Benchmark:
+        """Time a network as ``tapetum benchmark`` does; ``what`` it is, is said meanwhile."""
         return measure_latency(
             network,
             runtime=self.runtime,
@@ -160,7 +162,7 @@ class Device:
             seconds=SECONDS,
             target_ms=target_ms,
             includes=self.includes,
-            progress=self.progress,
+            progress=named(self.progress, f"timing {what} against the budget, in rounds"),
         )
 
     def require_quiet(self) -> None:

@@ -30,6 +30,7 @@ from tapetum.jobs.race_report import race_curves, race_tables, sentences
 from tapetum.jobs.request import OpenedRequest, ShapeSettings
 from tapetum.latency import TimedShapes, TimeNetworks
 from tapetum.noise import generator_for
+from tapetum.progress import Stages
 from tapetum.records import Record
 from tapetum.report import content
 from tapetum.search import Candidate, Proposal, RaceResult, feasible_range, propose, race
@@ -42,6 +43,7 @@ RACE, MATCHED, MATCHED_FP32 = "race", "matched.json", "matched_fp32.json"
 PAIR = "pair.json"  # what a user would pick by hand; fits of several budgets share it
 PLAIN, PLAIN_RUN = "plain-dc-net", "control_dc-net"  # among the candidates, and its training
 CONTROL_ROUNDS = 6
+TIMING, RACING = "timing networks near the budget", "race"  # stages
 # One training image in five judges the race, where there are enough.
 HELD_OUT_SHARE, MOST_HELD_OUT, FEWEST_TO_SPLIT = 5, 500, 20
 SPLIT_KEY = 7  # of its own, so that this choice and the noise are independent
@@ -120,6 +122,18 @@ class Race:
         """What times networks."""
         return self.device.timer(self.timings.space)
 
+    @cached_property
+    def stages(self) -> Stages:
+        """The stages of the plan."""
+        minutes = self.plan.minutes
+        race = {RACING: minutes.race} if minutes.race else {}
+        return self.work.stages(
+            {TIMING: minutes.timing, **race},
+            training=minutes.training + minutes.scoring,
+            controls=minutes.controls,
+            packaging=minutes.export,
+        )
+
     def prepare(self) -> None:
         """Keep what was timed for the plan, and say the plan."""
         path = (self.work.shared or self.work.path) / TIMINGS
@@ -138,11 +152,13 @@ class Race:
 
     def choose(self) -> FittedNetwork:
         """Propose networks of the budget's latency, and return the best one, timed once more."""
+        self.stages.begin(TIMING)
         found = self.candidates()
         for note in found.notes:
             _log.warning("%s", note)
         shape = found.candidates[0].shape
         if self.plan.minutes.race:
+            self.stages.begin(RACING)
             winner = self.race(found).winner
             shape = next(one.shape for one in found.candidates if one.name == winner)
         return self.matched(shape, self.timings, self.device, MATCHED)

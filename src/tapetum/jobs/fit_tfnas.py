@@ -25,12 +25,14 @@ from tapetum.jobs.request import OpenedRequest
 from tapetum.jobs.request_tfnas import TfNasSettings
 from tapetum.jobs.run_report import curve
 from tapetum.latency import Budget, Effort, LatencyTable, measure_table
+from tapetum.progress import Stages
 from tapetum.report import content
 from tapetum.search import SearchResult, search
 from tapetum.training import Recipe
 
 __all__ = ["MATCHED", "OVERHEAD", "SEARCH", "TABLE", "TfNas", "look_at_space"]
 
+MEASURING, SEARCHING = "latency table", "search"  # stages
 TABLE, OVERHEAD, SEARCH, MATCHED = "table.json", "overhead.json", "search", "matched.json"
 CONTROL_SEED = 11
 TITLES: Mapping[ControlKind, str] = {
@@ -94,9 +96,15 @@ class TfNas:
             again = f"give another --out, and --latency {path} to measure no more"
             raise InputError(error.problem, f"{error.remedy}; {again}") from error
 
+    @property
+    def stages(self) -> Stages:
+        """The stages, of which nobody knows how long they take."""
+        return self.work.stages({MEASURING: None, SEARCHING: None})
+
     def prepare(self) -> None:
         """Keep the given latency table, or measure one; refuse a budget that no network keeps."""
         path, request = self.work.path / TABLE, self.work.request
+        self.stages.begin(MEASURING)
         if not path.exists() and self.given is not None:
             self.given.write(path)
         elif not path.exists():
@@ -123,6 +131,7 @@ class TfNas:
     def choose(self) -> FittedNetwork:
         """Search, and match the network to the budget by timing it."""
         data, recipe = self.work.dataset, self.settings.search_recipe
+        self.stages.begin(SEARCHING)
         result = search(
             self.work.path / SEARCH,
             recipe,

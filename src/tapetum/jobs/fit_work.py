@@ -10,12 +10,15 @@ from tapetum.jobs.device import Device
 from tapetum.jobs.exporting import AskedPrecision
 from tapetum.jobs.fit_result import Controls, Delivery, FitResult, FittedNetwork
 from tapetum.jobs.request import FitRequest
-from tapetum.progress import ProgressCallback
+from tapetum.progress import ProgressCallback, Stages
 from tapetum.records import Folder
 from tapetum.report import content
 from tapetum.training import Recipe
 
-__all__ = ["FitWork", "Method", "Sections"]
+__all__ = ["COMPARING", "PACKAGING", "TRAINING", "FitWork", "Method", "Sections"]
+
+# Stages of every fit, behind those of its method.
+TRAINING, COMPARING, PACKAGING = "final training", "trainings to compare with", "package and report"
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,26 @@ class FitWork:
     progress: ProgressCallback
     shared: Path | None = None
     beside: tuple[FitResult, ...] = ()
+
+    def stages(
+        self,
+        choosing: Mapping[str, float | None],
+        *,
+        training: float | None = None,
+        controls: float | None = None,
+        packaging: float | None = None,
+    ) -> Stages:
+        """Return the stages of a fit, with the minutes that each is expected to take.
+
+        Args:
+            choosing: The stages in which a method chooses the network, with their minutes.
+            training: Minutes of the final training.
+            controls: Minutes of the trainings to compare with.
+            packaging: Minutes of everything after the trainings.
+        """
+        compared = {COMPARING: controls} if self.request.controls else {}
+        later = {TRAINING: training, **compared, PACKAGING: packaging}
+        return Stages(self.progress, {**choosing, **later})
 
     @property
     def path(self) -> Path:
@@ -74,6 +97,10 @@ class Sections:
 
 class Method(Protocol):
     """A way to choose the network that a fit trains."""
+
+    @property
+    def stages(self) -> Stages:
+        """The stages of the fit, which are announced as they begin."""
 
     def prepare(self) -> None:
         """Time what the choice needs, and say what is feasible.

@@ -47,7 +47,7 @@ from tapetum.jobs.fit_result import (
     open_beside,
 )
 from tapetum.jobs.fit_tfnas import TfNas, look_at_space
-from tapetum.jobs.fit_work import FitWork, Method
+from tapetum.jobs.fit_work import COMPARING, PACKAGING, TRAINING, FitWork, Method
 from tapetum.jobs.methods import FitOptions, MethodName, effort_of
 from tapetum.jobs.plan import Plan
 from tapetum.jobs.request import FitRequest, OpenedRequest, open_request
@@ -62,7 +62,7 @@ from tapetum.latency import (
 )
 from tapetum.nn import build
 from tapetum.noise import Protocol
-from tapetum.progress import ProgressCallback, silent
+from tapetum.progress import ProgressCallback, silent, step
 from tapetum.records import as_path
 from tapetum.runtime import Manifest, open_package
 from tapetum.scores import Scores
@@ -243,19 +243,21 @@ class _Steps:
         folder, progress = self.work.folder, self.work.progress
         self.method.prepare()
         chosen = folder.once(SELECTION, FittedNetwork, self.method.choose)
+        self.method.stages.begin(TRAINING)
         self.train(NETWORK, chosen.architecture)
         controls = self.controls(chosen)
+        self.method.stages.begin(PACKAGING)
         delivery = self.deliver(chosen, controls)
-        progress(0, 1, "writing the report")
-        fit = FitResult(self.work.path, self.work.request, chosen, controls, delivery)
-        write_fit_report(fit, self.work.dataset, self.method.sections(fit), self.work.beside)
-        progress(1, 1, "writing the report")
+        with step(progress, "writing the report"):
+            fit = FitResult(self.work.path, self.work.request, chosen, controls, delivery)
+            write_fit_report(fit, self.work.dataset, self.method.sections(fit), self.work.beside)
         folder.finish(delivery)
 
     def controls(self, chosen: FittedNetwork) -> Controls:
         """Choose and train the networks for comparison."""
         if not self.work.request.controls:
             return Controls()
+        self.method.stages.begin(COMPARING)
         make = partial(self.method.controls, chosen)
         controls = self.work.folder.once(CONTROLS, Controls, make)
         for control in controls.controls:
@@ -298,7 +300,8 @@ class _Steps:
         measured = None
         if device is not None:
             opened = DeployedNetwork.open(package)
-            make = partial(device.benchmark, opened, target_ms=request.target_ms)
+            target_ms = request.target_ms
+            make = partial(device.benchmark, opened, target_ms=target_ms, what="the package")
             measured = self.work.folder.once("timing.json", Benchmark, make)
             if measured.compared.shared:
                 remarks = (*remarks, f"when the package was timed: {measured.compared.shared}")
@@ -339,16 +342,17 @@ class _Steps:
         """Write the package of a training."""
         request = self.work.request
         is_chosen = run in (NETWORK, NETWORK_FP32)
-        return export_run(
-            self.work.path / run,
-            self.work.path / PACKAGE,
-            latency=_latency_card(request, chosen if is_chosen else None),
-            threads=request.conditions.threads,
-            precision=precision,
-            dataset=self.work.dataset,
-            overwrite=True,
-            progress=self.work.progress,
-        ).precision
+        with step(self.work.progress, "exporting the package, and comparing it with the training"):
+            return export_run(
+                self.work.path / run,
+                self.work.path / PACKAGE,
+                latency=_latency_card(request, chosen if is_chosen else None),
+                threads=request.conditions.threads,
+                precision=precision,
+                dataset=self.work.dataset,
+                overwrite=True,
+                progress=self.work.progress,
+            ).precision
 
     def train_in_fp32(self, chosen: FittedNetwork, run: str) -> FittedNetwork:
         """Train a narrower network in fp32, since int8 loses too much or gains too little."""

@@ -110,7 +110,9 @@ def fit_front(
         folder.sweep()
         given.resume, given.overwrite = True, False
         fits = []
-        for target in targets:
+        for number, target in enumerate(targets):
+            said = f"budget {number + 1} of {len(targets)}: {target:g} ms"
+            given.progress(number, len(targets), said)
             changed = opened.request.model_copy(update={"target_ms": target})
             one = replace(opened, request=changed)
             fits.append(fit_opened(one, path / f"{target:g}ms", given, shared=path))

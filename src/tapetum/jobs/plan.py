@@ -14,7 +14,7 @@ from tapetum.jobs.pace import training_minutes
 from tapetum.jobs.request import FitRequest, OpenedRequest, ShapeSettings
 from tapetum.jobs.training import FINAL_MEGAPIXELS
 from tapetum.latency import Budget, Conditions, TimedShapes, TimeNetworks, probe_widths
-from tapetum.progress import ProgressCallback
+from tapetum.progress import ProgressCallback, in_words, step
 from tapetum.provenance import usable_cores
 from tapetum.records import Record
 from tapetum.runtime import Precision
@@ -72,11 +72,11 @@ class Minutes(Record):
     def __str__(self) -> str:
         names = {"training": "final training"}
         parts = [
-            f"{names.get(name, name)} {shown(minutes)}"
+            f"{names.get(name, name)} {in_words(minutes)}"
             for name, minutes in self.model_dump().items()
             if minutes > 0
         ]
-        return f"{', '.join(parts)}; {shown(self.total)} in all"
+        return f"{', '.join(parts)}; {in_words(self.total)} in all"
 
 
 class Plan(Record):
@@ -113,15 +113,8 @@ class Plan(Record):
         length = request.recipe.duration if self.steps is None else f"{self.steps:,} steps"
         _log.warning("plan: %s (trainings of %s)", self.minutes, length)
         if not request.controls:
-            more = shown(self.controls_minutes)
+            more = in_words(self.controls_minutes)
             _log.warning("not planned: --controls, trainings for comparison, takes %s more", more)
-
-
-def shown(minutes: float) -> str:
-    """Return a time in words, such as ``3.5 min`` or ``2.1 h``."""
-    if minutes < 1:
-        return f"{60 * minutes:.0f} s"
-    return f"{minutes:.2g} min" if minutes < 100 else f"{minutes / 60:.1f} h"
 
 
 def make_plan(opened: OpenedRequest, known: TimedShapes | None) -> tuple[Plan, TimedShapes]:
@@ -142,8 +135,10 @@ def make_plan(opened: OpenedRequest, known: TimedShapes | None) -> tuple[Plan, T
 
 def untimed(device: Device) -> TimedShapes:
     """Return the space of shapes on a device, in which nothing was timed; widths are probed."""
-    probe, info = probe_widths(device.runtime, device.conditions), device.data
-    _log.warning("%s", probe)
+    info = device.data
+    with step(device.progress, "looking for the channel counts that are fast here"):
+        probe = probe_widths(device.runtime, device.conditions)
+    _log.warning("%s: %s", device.conditions.precision, probe)
     space = ShapeSpace(
         width_step=probe.width_step,
         size_px=info.size_px,
@@ -214,9 +209,10 @@ class _Planning:
         if self.request.conditions.runtime != "onnxruntime":
             return False
         near, _ = self.nearest(timed)
-        (float_timing,) = self.timer(timed)([near], num_rounds=NUM_ROUNDS)
         int8 = timed.model_copy(update={"conditions": self.device.in_precision("int8").conditions})
-        (int8_timing,) = self.timer(int8)([near], num_rounds=NUM_ROUNDS)
+        with step(self.progress, "comparing int8 with fp32"):
+            (float_timing,) = self.timer(timed)([near], num_rounds=NUM_ROUNDS)
+            (int8_timing,) = self.timer(int8)([near], num_rounds=NUM_ROUNDS)
         ratio = int8_timing.median_ms / float_timing.median_ms
         pays = ratio < PAYS
         _log.warning(
@@ -252,7 +248,7 @@ class _Planning:
         _log.warning(
             "no race is planned: %s are too few to train some networks for %d steps each, so the "
             "scaling rule chooses; more --search-minutes or --total-minutes allow one",
-            *(shown(minutes.race), num_steps),
+            *(in_words(minutes.race), num_steps),
         )
         return minutes.model_copy(update={"race": 0.0}), fewest
 
@@ -260,11 +256,10 @@ class _Planning:
         """Return the time of each stage, and that of the controls."""
         request, dataset = self.request, self.opened.dataset
         (network, network_ms), recipe = self.nearest(timed), request.recipe
-        self.progress(0, 1, "timing some steps of a training")
-        one = training_minutes(
-            network, recipe, dataset.train, num_validation=len(dataset.validation)
-        )
-        self.progress(1, 1, "timing some steps of a training")
+        with step(self.progress, "timing some steps of a training"):
+            one = training_minutes(
+                network, recipe, dataset.train, num_validation=len(dataset.validation)
+            )
         final = one * request.target_ms / network_ms
         search, count = 0.0, 1
         if self.settings.method == "race":
@@ -332,8 +327,9 @@ def fitted(minutes: Minutes, num_steps: int, total: float | None) -> tuple[Minut
     if share < LEAST_SHARE:
         least = minutes.fixed + LEAST_SHARE * minutes.learning
         raise InputError(
-            f"--total-minutes {total:g} is too short: without race and training everything takes "
-            f"{shown(minutes.fixed)}, and these need a tenth of {shown(minutes.learning)} at least",
+            f"--total-minutes {total:g} is too short: timing, scoring and export take "
+            f"{in_words(minutes.fixed)}, and the trainings need at least "
+            f"{in_words(LEAST_SHARE * minutes.learning)} more",
             f"give {math.ceil(10 * least) / 10:g} minutes or more, or fewer --epochs",
         )
     shorter = {name: share * getattr(minutes, name) for name in ("race", "training", "controls")}

@@ -15,7 +15,7 @@ from tapetum.jobs.run_report import REPORT, write_run_report
 from tapetum.jobs.suit import augmentation_of, suit
 from tapetum.nn import TrainableNetwork, build
 from tapetum.noise import Protocol
-from tapetum.progress import ProgressCallback, silent
+from tapetum.progress import ProgressCallback, silent, step
 from tapetum.provenance import require_seed
 from tapetum.records import as_path, write_atomically
 from tapetum.training import (
@@ -186,9 +186,8 @@ def _train(
     if result.scores is None:
         result = _scored(run, result, blank, dataset, progress)
     if report and not (out / REPORT).exists():  # written last
-        progress(0, 1, "writing the report")
-        write_run_report(out, dataset, network=network)
-        progress(1, 1, "writing the report")
+        with step(progress, "writing the report"):
+            write_run_report(out, dataset, network=network)
     return result
 
 

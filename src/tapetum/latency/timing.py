@@ -280,7 +280,7 @@ def time_rounds(
         for index, prepare in enumerate(networks):
             rounds[index].append(time_passes(prepare(), passes, threads=threads))
             done = round_number * len(networks) + index + 1
-            progress(done, num_rounds * len(networks), "timing")
+            progress(done, num_rounds * len(networks), "timing in rounds")
     return rounds
 
 

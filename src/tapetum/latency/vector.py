@@ -44,9 +44,10 @@ class WidthProbe(Record):
     rates: dict[WidthStep, float]
 
     def __str__(self) -> str:
-        rates = ", ".join(f"{rate:.0f} at multiples of {step}" for step, rate in self.rates.items())
+        rates = ", ".join(f"{rate:.0f} at {step}" for step, rate in self.rates.items())
         return (
-            f"widths are multiples of {self.width_step} (billion multiply-adds a second: {rates})"
+            f"channel counts are multiples of {self.width_step}, the finest grid that is fast on "
+            f"this machine (billion multiply-adds a second: {rates})"
         )
 
 

@@ -1,0 +1,48 @@
+"""Laws of progress: stages are numbered, and their time adds up."""
+
+from tapetum.progress import Stages, in_words, is_heading, named, step
+
+Told = list[tuple[int, int, str]]
+
+
+def test_times_are_shown_in_their_unit() -> None:
+    """Seconds, minutes or hours."""
+    shown = [in_words(minutes) for minutes in (0.5, 1, 2.52, 12.3, 150)]
+    assert shown == ["30 s", "1 min", "2.5 min", "12 min", "2.5 h"]
+
+
+def test_a_stage_has_a_number_and_the_time_that_is_left() -> None:
+    """The time of a stage and of all that follow it; none where a later one is unknown."""
+    told: Told = []
+
+    def tick(done: int, total: int, message: str) -> None:
+        told.append((done, total, message))
+
+    stages = Stages(tick, {"timing": 1.0, "race": 4.0, "training": 5.0})
+    stages.begin("timing")
+    stages.begin("training")
+    Stages(tick, {"timing": 1.0, "search": None}).begin("timing")
+    assert told == [
+        (0, 3, "stage 1 of 3: timing, about 10 min left in all"),
+        (2, 3, "stage 3 of 3: training, about 5 min left in all"),
+        (0, 2, "stage 1 of 2: timing"),
+    ]
+    assert all(is_heading(message) for _, _, message in told)
+    assert not is_heading("epoch 3 of 4")
+
+
+def test_what_is_done_is_said_in_the_words_of_the_caller() -> None:
+    """A timing of anything is a step of its own; one without a count begins and ends."""
+    told: Told = []
+
+    def tick(done: int, total: int, message: str) -> None:
+        told.append((done, total, message))
+
+    named(tick, "timing the package")(3, 10, message="timing")
+    with step(tick, "writing the report"):
+        pass
+    assert told == [
+        (3, 10, "timing the package"),
+        (0, 1, "writing the report"),
+        (1, 1, "writing the report"),
+    ]
