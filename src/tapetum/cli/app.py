@@ -18,7 +18,7 @@ from tapetum.cli.export import export
 from tapetum.cli.fit import fit
 from tapetum.cli.info import info
 from tapetum.cli.latency import latency
-from tapetum.cli.options import OUTPUT
+from tapetum.cli.options import LESS
 from tapetum.cli.predict import predict
 from tapetum.cli.search import search
 from tapetum.cli.train import train
@@ -42,7 +42,7 @@ class PanelCommand(Command):
         """Return ``--help``, in a panel instead of in one of its own at the top."""
         option = super().get_help_option(ctx)
         if option is not None:
-            option.rich_help_panel = OUTPUT
+            option.rich_help_panel = LESS
         return option
 
 

@@ -6,7 +6,7 @@ import typer
 
 from tapetum.cli import options
 from tapetum.cli.common import answer, progress_bar, say, table
-from tapetum.cli.options import ADVANCED, BUDGET, DATA, option
+from tapetum.cli.options import LESS, MAIN, option
 from tapetum.errors import InputError
 
 if TYPE_CHECKING:  # numpy loads with it, and --help must stay quick
@@ -24,32 +24,46 @@ def benchmark(
         help="A .tapetum, .json or .onnx file, or a name that `tapetum info` lists.",
     ),
     target_ms: float | None = option(
-        None, BUDGET, "Latency to compare with, in milliseconds; exit code 1 if it is missed."
+        None,
+        MAIN,
+        "Latency to compare with, in milliseconds; exit code 1 if it is missed.",
+        rule=options.a_number(float, 8, above=0),
     ),
-    budget_includes: options.Includes = options.BUDGET_INCLUDES,
     image: str | None = option(
         None,
-        DATA,
-        "Height and width of the image that a package is called with, in pixels.",
+        MAIN,
+        "Height and width of the image that a package is called with.",
         metavar="HxW",
-        shown="as the files of its training, else its own size",
+        shown="as in its training",
     ),
+    threads: int | None = option(
+        None, MAIN, "Threads of the network.", rule=options.COUNT, shown="as the package, or 1"
+    ),
+    budget_includes: options.Includes = options.BUDGET_INCLUDES,
+    batch: int = options.BATCH,
+    runtime: options.RuntimeName = options.RUNTIME,
     size: int | None = option(
-        None, DATA, "Side of the images in one pass, in pixels.", shown="as the network, or 224"
+        None,
+        LESS,
+        "Side of the images in one pass, in pixels.",
+        rule=options.COUNT,
+        shown="as the network, or 224",
     ),
     channels: int | None = option(
-        None, DATA, "Channels of the images: 1 (grey) or 3 (RGB).", shown="as the network, or 3"
+        None, LESS, "Channels of the images: 1 (grey) or 3 (RGB).", rule=options.CHANNELS
     ),
-    classes: int = option(100, DATA, "Number of classes of a named architecture."),
-    batch: int = options.BATCH,
-    threads: int | None = option(
-        None, BUDGET, "Inference threads.", shown="as 'tapetum predict' for a package, else 1"
+    classes: int = option(
+        100, LESS, "Number of classes of a named architecture.", rule=options.CLASSES
     ),
-    runtime: options.RuntimeName = options.RUNTIME,
     pace_ms: float = option(
-        100.0, ADVANCED, "Also time 30 images that come so far apart, in milliseconds; 0: none."
+        100.0,
+        LESS,
+        "Also time images that come so far apart, in milliseconds; 0: none.",
+        rule=options.a_number(float, 100, least=0),
     ),
-    seconds: float = option(6.0, ADVANCED, "Approximate duration of the other timings."),
+    seconds: float = option(
+        6.0, LESS, "Approximate duration of the other timings.", rule=options.SECONDS
+    ),
     json: bool = options.JSON,
 ) -> None:
     """Time one network on this machine, and the whole call of a package.

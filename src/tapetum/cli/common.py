@@ -62,6 +62,9 @@ _TRAIN = "accelerate jaxtyping jinja2 matplotlib safetensors tensorboard torch t
 _EXTRAS = {"mlxtend": "demo", "scipy": "measure", **dict.fromkeys(_TRAIN.split(), "train")}
 
 
+UsageError: Any = typer.BadParameter.__mro__[1]  # of click, or of the copy in newer typers
+
+
 class Command(TyperCommand):
     """A command that prints an expected error as one sentence, or as JSON."""
 
@@ -71,13 +74,44 @@ class Command(TyperCommand):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Remember an empty argument: a path would take it for the current folder."""
         ctx.meta[EMPTY] = any(not arg or (arg[:2] == "--" and arg[-1] == "=") for arg in args)
-        return super().parse_args(ctx, args)
+        given = list(args)
+        try:
+            return super().parse_args(ctx, args)
+        except UsageError as error:
+            _fail(_misuse(error, given, ctx.command_path), as_json="--json" in given)
+            raise
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command; exit with code 2 after an expected error, with 130 after Ctrl-C."""
         with _errors_in_one_sentence(as_json=ctx.params["json"]):
-            _refuse_impossible(ctx)
+            if ctx.meta[EMPTY]:
+                raise InputError("an argument is empty", "give it a value, or leave it out")
             return super().invoke(ctx)
+
+
+def _misuse(error: Any, given: list[str], command: str) -> InputError:
+    """Return the error for options that cannot be: what was given, and what is possible."""
+    names = getattr(getattr(error, "param", None), "opts", ())
+    help_page = f"'{command} --help' lists all options"
+    if not isinstance(error, typer.BadParameter) or not error.message or not names:
+        problem = error.format_message().strip().rstrip(".")
+        return InputError(f"{problem[:1].lower()}{problem[1:]}", help_page)
+    name, value = _as_typed(names, given)
+    problem = f"{name} {value}".rstrip() + " is not possible"
+    choices = re.findall(r"'([^']*)'", error.message.partition("is not one of")[2])
+    if choices:
+        return InputError(problem, f"give one of {', '.join(choices)}, such as {name} {choices[0]}")
+    remedy = error.message.rstrip(".")
+    return InputError(problem, remedy.replace("such as ", f"such as {name} "))
+
+
+def _as_typed(names: Sequence[str], given: Sequence[str]) -> tuple[str, str]:
+    """Return the name of an option and its last value as they were typed; an argument has none."""
+    for place, word in reversed(list(enumerate(given))):
+        name, has_value, value = word.partition("=")
+        if name in names:
+            return name, value if has_value else "".join(given[place + 1 : place + 2])
+    return names[0], ""
 
 
 def _on_one_line_each(text: str) -> str:
@@ -86,18 +120,6 @@ def _on_one_line_each(text: str) -> str:
     return "\n\n".join(
         part if part.startswith(" ") else part.replace("\n", " ") for part in paragraphs
     )
-
-
-def _refuse_impossible(ctx: Any) -> None:
-    """Refuse what no command can take: an empty argument, and a seed out of range."""
-    if ctx.meta[EMPTY]:
-        raise InputError("an argument is empty", "give it a value, or leave it out")
-    seeds = {name: ctx.params.get(name) for name in ("seed", "noise_seed")}
-    if any(seed is not None for seed in seeds.values()):
-        from tapetum.provenance import require_seed
-
-        for name, seed in seeds.items():
-            require_seed(seed, f"--{name.replace('_', '-')}")
 
 
 @contextmanager

@@ -7,7 +7,7 @@ import typer
 
 from tapetum.cli import options
 from tapetum.cli.common import answer, progress_bar, table
-from tapetum.cli.options import DATA, option
+from tapetum.cli.options import LESS, option
 
 __all__ = ["data"]
 
@@ -22,7 +22,7 @@ def data(
     group_by: str | None = options.GROUP_BY,
     white: str = options.WHITE,
     size_px: int | None = options.SIZE,
-    seed: int = option(0, DATA, "Random seed of the split."),
+    seed: int = option(0, LESS, "Random seed of the split.", rule=options.SEED),
     json: bool = options.JSON,
 ) -> None:
     """Show what a folder of images holds and how it is understood, before anything is trained.

@@ -10,7 +10,7 @@ __all__ = ["demo"]
 
 
 def demo(
-    out: Path = options.option(Path("runs/demo"), options.OUTPUT, "Folder for all results."),
+    out: Path = options.option(Path("runs/demo"), options.MAIN, "Folder for all results."),
     resume: bool = options.RESUME,
     overwrite: bool = options.OVERWRITE,
     json: bool = options.JSON,

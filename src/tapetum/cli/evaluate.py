@@ -7,7 +7,7 @@ import typer
 
 from tapetum.cli import options
 from tapetum.cli.common import answer, run_job, show_scores
-from tapetum.cli.options import ADVANCED, DATA, option
+from tapetum.cli.options import IMAGES, LESS, MAIN, option
 
 __all__ = ["evaluate"]
 
@@ -20,41 +20,46 @@ def evaluate(
     ),
     *,
     data: str = options.FOLDER,
+    noise: list[str] | None = option(
+        None,
+        MAIN,
+        "Noise level, such as 0.2 or speckle:0.1; repeatable.",
+        rule=options.LEVEL,
+        shown=AS_TRAINED,
+    ),
+    part: Literal["validation", "all"] = option(
+        "validation",
+        MAIN,
+        "Part of the folder: validation, or all if no image was trained on.",
+        metavar="NAME",
+    ),
     labels: Path | None = options.LABELS,
     layout: options.LayoutName | None = options.LAYOUT,
     group_by: str | None = options.GROUP_BY,
     white: str | None = option(
         None,
-        DATA,
-        "Stored value that means white in images of more than 8 bits.",
-        metavar="NUMBER",
-        shown=AS_TRAINED,
-    ),
-    part: Literal["validation", "all"] = option(
-        "validation",
-        DATA,
-        "Part of the folder to score; choose 'all' only if no image was trained on.",
-    ),
-    noise: list[str] | None = option(
-        None,
-        DATA,
-        "Noise level, such as 0.2 or speckle:0.1; repeat the option for several levels.",
-        metavar="LEVEL",
+        IMAGES,
+        "Stored value that means white, such as 4095 for 12-bit images.",
+        rule=options.WHITE_RULE,
         shown=AS_TRAINED,
     ),
     protocol: options.ProtocolName | None = options.PROTOCOL,
     seed: int | None = option(
-        None, DATA, "Random seed of the split of the folder, or of the digits.", shown=AS_TRAINED
+        None,
+        LESS,
+        "Random seed of the split, or of the digits.",
+        rule=options.SEED,
+        shown=AS_TRAINED,
     ),
-    noise_seed: int = option(0, DATA, "Random seed of the noise."),
-    json: bool = options.JSON,
+    noise_seed: int = option(0, LESS, "Random seed of the noise.", rule=options.SEED),
     max_megapixels: float = option(
         2000.0,
-        ADVANCED,
-        "Limit of the pixels of all images and noise levels, in millions; above it all images are "
-        "classified but only a random choice is denoised and compared.",
+        LESS,
+        "Megapixels of all images above which only a random choice is denoised.",
+        rule=options.a_number(float, 2000, above=0),
     ),
     threads: int | None = options.PACKAGE_THREADS,
+    json: bool = options.JSON,
     test_count: int | None = options.TEST_COUNT,
     data_root: Path | None = options.DATA_ROOT,
     download: bool = options.DOWNLOAD,

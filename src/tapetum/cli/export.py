@@ -12,17 +12,17 @@ __all__ = ["export"]
 
 def export(
     run: Path = typer.Argument(..., metavar="RUN", help="Folder of a finished run."),
-    out: Path = options.option(..., options.OUTPUT, "File to write: FILE.tapetum or FILE.onnx."),
+    out: Path = options.option(..., options.MAIN, "File to write: FILE.tapetum or FILE.onnx."),
     precision: options.PrecisionName = options.option(
         "fp32",
-        options.OUTPUT,
-        "Number format of the package: 'int8' is calibrated on the training images and measured "
-        "against fp32; 'auto' takes the better one.",
+        options.MAIN,
+        "Number format: fp32, int8 (measured against fp32), or auto for the better one.",
+        metavar="NAME",
     ),
     data: str | None = options.option(
         None,
-        options.DATA,
-        "Folder of the training images for int8.",
+        options.MAIN,
+        "Folder of the training images, which int8 needs.",
         shown="as in the training",
     ),
     overwrite: bool = options.OVERWRITE,

@@ -9,78 +9,87 @@ import typer
 from tapetum.cli import options
 from tapetum.cli.benchmark import EXIT_TARGET_MISSED
 from tapetum.cli.common import answer, run_job, say, table
-from tapetum.cli.options import BUDGET, DATA, OUTPUT, SEARCH, TRAINING, option
+from tapetum.cli.options import BUDGET, LESS, MAIN, TRAINING, option
 
 if TYPE_CHECKING:  # torch loads with it, and --help must stay quick
     from tapetum.jobs import FitResult, Front
 
 __all__ = ["fit", "show_fit"]
 
-TF_NAS = "Method tf-nas"  # panel of its options
+TF_NAS = "Less common: the published search (--method tf-nas)"  # panel of its options
 MethodName = Literal["race", "tf-nas", "none"]
 PreferName = Literal["label", "balanced", "image"]
 
-
-def _of_table(default: str, panel: str, text: str, *names: str) -> Any:
-    """Return an option that follows the latency table where there is one."""
-    return option(None, panel, text, *names, shown=f"as in TABLE, else {default}")
-
-
 TARGETS_MS = option(
     ...,
-    BUDGET,
-    "Latency budget, in milliseconds. Several, such as 1,2,4,8, give a package each.",
+    MAIN,
+    "Latency budget, in milliseconds; several, such as 1,2,4,8, give a package each.",
     metavar="MS[,MS...]",
 )
 PRECISION = option(
     None,
     BUDGET,
-    "Number format of the package; 'auto' is int8 where it pays.",
+    "Number format of the package: fp32, int8, or auto for int8 where it pays.",
+    metavar="NAME",
     shown="auto",
 )
-SIZE = _of_table("from DATA", DATA, "Height and width of images, in pixels.", "--size")
+RUNTIME = option(
+    None, BUDGET, "Program that runs the network: onnxruntime or openvino.", metavar="NAME"
+)
 METHOD = option(
     "race",
-    SEARCH,
-    "Way to choose the network: 'race' trains fast networks of that latency against each "
-    "other, 'none' takes the network of the scaling rule, 'tf-nas' is the published search.",
+    TRAINING,
+    "Way to choose the network: race (trains candidates), none (at once), or tf-nas.",
     "--method",
     "--search",
+    metavar="NAME",
 )
-PREFER = option(None, SEARCH, "Score that counts more in the choice.", shown="balanced")
+PREFER = option(
+    None,
+    TRAINING,
+    "Score that counts more: label, balanced or image.",
+    metavar="NAME",
+    shown="balanced",
+)
 SEARCH_MINUTES = option(
-    None, SEARCH, "Time of the race, in minutes.", shown="as the final training"
+    None,
+    TRAINING,
+    "Time of the race, in minutes.",
+    rule=options.MINUTES,
+    shown="as the final training",
 )
 TOTAL_MINUTES = option(
     None,
-    SEARCH,
+    MAIN,
     "Time of everything, in minutes: race and trainings are shortened to fit.",
-    shown="no limit",
+    rule=options.MINUTES,
 )
-WORKERS = option(None, SEARCH, "Trainings of the race at the same time.", shown="one per core")
-RAY = option(None, SEARCH, "Ray cluster that trains in the race.", metavar="ADDRESS", shown="none")
+WORKERS = option(
+    None, LESS, "Trainings of the race at the same time.", rule=options.COUNT, shown="one per core"
+)
+RAY = option(None, LESS, "Ray cluster that trains in the race.", metavar="ADDRESS")
 CONTROLS = option(
-    None,
-    TRAINING,
-    "Also train other networks to compare with: a plain DC-Net of the same latency, and "
-    "MobileNetV3-small with UNet-S; for tf-nas a random and a uniform architecture.",
-    "--controls/--no-controls",
-    shown="on for tf-nas",
+    None, TRAINING, "Also train usual networks, to compare with.", "--controls/--no-controls"
 )
 LATENCY = option(
     None,
     TF_NAS,
-    "Latency table of the device, as written by 'tapetum latency measure'.",
+    "Latency table of the device, from 'tapetum latency measure'.",
     metavar="TABLE",
-    shown="measure this machine",
+    shown="this machine",
 )
-SEARCH_EPOCHS = option(None, TF_NAS, options.SEARCH_EPOCHS_HELP, shown=options.FROM_RECIPE)
+OPERATORS = option(None, TF_NAS, options.OPERATORS_HELP, rule=options.OPERATORS)
+DECODER = option(None, TF_NAS, options.DECODER_HELP, metavar="NAME")
+UP = option(None, TF_NAS, options.UP_HELP, metavar="NAME")
+DEPTH = option(None, TF_NAS, options.DEPTH_HELP, "--learn-depth")
+SEARCH_EPOCHS = option(None, TF_NAS, options.SEARCH_EPOCHS_HELP, rule=options.EPOCH_RULE)
+NETWORKS = option(None, TF_NAS, options.NETWORKS_HELP, rule=options.NETWORKS, shown="300")
+MINUTES = option(None, TF_NAS, options.TABLE_MINUTES, rule=options.MINUTES, shown="6")
 BESIDE = option(
     None,
-    OUTPUT,
-    "Finished fit of the same images to show in the report, such as one by tf-nas; repeatable.",
+    LESS,
+    "Finished fit of the same images to show in the report; repeatable.",
     metavar="FIT",
-    shown="none",
 )
 
 
@@ -88,55 +97,55 @@ def fit(
     data: str = typer.Argument(..., help="Folder of images, or 'digit-crops'."),
     *,
     target_ms: str = TARGETS_MS,
+    out: Path = options.OUT,
+    total_minutes: float | None = TOTAL_MINUTES,
+    size_px: int | None = options.SIZE,
+    noise: str | None = options.NOISE,
+    resume: bool = options.RESUME,
+    overwrite: bool = options.OVERWRITE,
     budget_includes: options.Includes = options.BUDGET_INCLUDES,
-    threads: int | None = _of_table("1", BUDGET, "Inference threads on the device."),
-    batch: int | None = _of_table("1", BUDGET, "Number of images in one pass."),
-    runtime: options.RuntimeName | None = _of_table("onnxruntime", BUDGET, "Inference runtime."),
     precision: options.PrecisionName | None = PRECISION,
-    size_px: int | None = SIZE,
+    threads: int | None = option(None, BUDGET, "Threads of the network.", rule=options.COUNT),
+    batch: int | None = option(None, BUDGET, "Number of images in one pass.", rule=options.COUNT),
+    runtime: options.RuntimeName | None = RUNTIME,
     labels: Path | None = options.LABELS,
     layout: options.LayoutName | None = options.LAYOUT,
     group_by: str | None = options.GROUP_BY,
     white: str = options.WHITE,
     resize: options.ResizeName | None = options.RESIZE,
-    noise: str | None = options.NOISE,
-    protocol: options.ProtocolName | None = options.PROTOCOL,
     method: MethodName = METHOD,
     prefer: PreferName | None = PREFER,
     search_minutes: float | None = SEARCH_MINUTES,
-    total_minutes: float | None = TOTAL_MINUTES,
-    workers: int | None = WORKERS,
-    ray: str | None = RAY,
     recipe: str | None = options.RECIPE,
     epochs: int | None = options.EPOCHS,
     batch_size: int | None = options.BATCH_SIZE,
+    balance: options.BalanceName | None = options.BALANCE,
     controls: bool | None = CONTROLS,
     mirror: options.MirrorName | None = options.MIRROR,
     vertical_flip: bool | None = options.VERTICAL_FLIP,
     quarter_turns: bool | None = options.QUARTER_TURNS,
     crop_scale: float | None = options.CROP_SCALE,
     brightness: float | None = options.BRIGHTNESS,
-    balance: options.BalanceName | None = options.BALANCE,
-    seed: int = option(0, TRAINING, options.SEED_HELP),
-    latency: Path | None = LATENCY,
-    space: str | None = _of_table("dc-nas", TF_NAS, options.SPACE_HELP),
-    operators: int | None = _of_table("4", TF_NAS, options.OPERATORS_HELP),
-    decoder: options.Decoder | None = _of_table("conv", TF_NAS, options.DECODER_HELP),
-    up: options.Up | None = _of_table("transposed_conv", TF_NAS, options.UP_HELP),
-    learns_depth: bool | None = _of_table("off", TF_NAS, options.DEPTH_HELP, "--learn-depth"),
-    search_recipe: str | None = option(None, TF_NAS, options.SEARCH_RECIPE_HELP, shown="swift"),
-    search_epochs: int | None = SEARCH_EPOCHS,
-    networks: int | None = option(None, TF_NAS, options.NETWORKS_HELP, shown="300"),
-    minutes: float | None = option(None, TF_NAS, options.MINUTES_HELP, shown="6"),
-    out: Path = options.OUT,
-    resume: bool = options.RESUME,
-    overwrite: bool = options.OVERWRITE,
+    protocol: options.ProtocolName | None = options.PROTOCOL,
+    workers: int | None = WORKERS,
+    ray: str | None = RAY,
     beside: list[Path] | None = BESIDE,
+    seed: int = option(0, LESS, options.SEED_HELP, rule=options.SEED),
     json: bool = options.JSON,
     train_count: int | None = options.TRAIN_COUNT,
     test_count: int | None = options.TEST_COUNT,
     data_root: Path | None = options.DATA_ROOT,
     download: bool = options.DOWNLOAD,
+    latency: Path | None = LATENCY,
+    space: str | None = option(None, TF_NAS, options.SPACE_HELP),
+    operators: int | None = OPERATORS,
+    decoder: options.Decoder | None = DECODER,
+    up: options.Up | None = UP,
+    learns_depth: bool | None = DEPTH,
+    search_recipe: str | None = option(None, TF_NAS, options.SEARCH_RECIPE_HELP),
+    search_epochs: int | None = SEARCH_EPOCHS,
+    networks: int | None = NETWORKS,
+    minutes: float | None = MINUTES,
 ) -> None:
     """Find, train and export a network that keeps a latency budget.
 

@@ -4,7 +4,7 @@ import typer
 
 from tapetum.cli import options
 from tapetum.cli.common import answer, table
-from tapetum.cli.options import DATA, option
+from tapetum.cli.options import MAIN, option
 
 __all__ = ["info"]
 
@@ -16,10 +16,12 @@ def info(
         help="Architecture, run or package; without it, architectures are listed.",
     ),
     size_px: int = option(
-        96, DATA, "Height and width of the image for the cost, in pixels.", "--size"
+        96, MAIN, "Side of the image for the cost, in pixels.", "--size", rule=options.SIDE
     ),
-    channels: int = option(1, DATA, "Channels of the image: 1 (grey) or 3 (RGB)."),
-    classes: int = option(10, DATA, "Number of classes."),
+    channels: int = option(
+        1, MAIN, "Channels of the image: 1 (grey) or 3 (RGB).", rule=options.CHANNELS
+    ),
+    classes: int = option(10, MAIN, "Number of classes.", rule=options.CLASSES),
     json: bool = options.JSON,
 ) -> None:
     """Describe an architecture, a run or a package, with its cost.

@@ -7,7 +7,7 @@ import typer
 
 from tapetum.cli import options
 from tapetum.cli.common import Command, answer, progress_bar, say, table
-from tapetum.cli.options import ADVANCED, DATA, OUTPUT, SEARCH, option
+from tapetum.cli.options import LESS, MAIN, option
 
 if TYPE_CHECKING:  # numpy loads with it, and --help must stay quick
     from tapetum.latency import Check, LatencyTable
@@ -27,24 +27,26 @@ TABLE = typer.Argument(
 
 @latency.command("measure", cls=Command)
 def measure(
-    out: Path = option(..., OUTPUT, "JSON file to write the table to."),
-    space: str = option("dc-nas", SEARCH, options.SPACE_HELP),
-    operators: int = option(8, SEARCH, options.OPERATORS_HELP),
-    decoder: options.Decoder = option("conv", SEARCH, options.DECODER_HELP),
-    up: options.Up = option("transposed_conv", SEARCH, options.UP_HELP),
-    learns_depth: bool = option(False, SEARCH, options.DEPTH_HELP, "--learn-depth"),
-    size: int = option(224, DATA, "Side of the images, in pixels."),
-    channels: int = option(3, DATA, "Channels of the images: 1 for grey, 3 for RGB."),
-    classes: int = option(100, DATA, "Number of classes."),
-    batch: int = options.BATCH,
-    threads: int = options.THREADS,
-    runtime: options.RuntimeName = options.RUNTIME,
-    networks: int = option(400, ADVANCED, options.NETWORKS_HELP),
-    minutes: float = options.MINUTES,
-    max_rounds: int = option(
-        50, ADVANCED, "The most times that each network is timed, however noisy the machine is."
+    out: Path = option(..., MAIN, "JSON file to write the table to."),
+    space: str = option("dc-nas", MAIN, options.SPACE_HELP),
+    size: int = option(224, MAIN, "Side of the images, in pixels.", rule=options.SIDE),
+    channels: int = option(
+        3, MAIN, "Channels of the images: 1 (grey) or 3 (RGB).", rule=options.CHANNELS
     ),
+    classes: int = option(100, MAIN, "Number of classes.", rule=options.CLASSES),
+    minutes: float = option(6.0, MAIN, options.TABLE_MINUTES, rule=options.MINUTES),
     overwrite: bool = options.OVERWRITE,
+    threads: int = options.THREADS,
+    batch: int = options.BATCH,
+    runtime: options.RuntimeName = options.RUNTIME,
+    operators: int = option(8, LESS, options.OPERATORS_HELP, rule=options.OPERATORS),
+    decoder: options.Decoder = option("conv", LESS, options.DECODER_HELP, metavar="NAME"),
+    up: options.Up = option("transposed_conv", LESS, options.UP_HELP, metavar="NAME"),
+    learns_depth: bool = option(False, LESS, options.DEPTH_HELP, "--learn-depth"),
+    networks: int = option(400, LESS, options.NETWORKS_HELP, rule=options.NETWORKS),
+    max_rounds: int = option(
+        50, LESS, "The most times that each network is timed.", rule=options.COUNT
+    ),
     json: bool = options.JSON,
 ) -> None:
     """Time random networks of a search space, and fit a price to every block in it.
@@ -131,9 +133,9 @@ def predict(
 @latency.command("check", cls=Command)
 def check(
     file: Path = TABLE,
-    networks: int = option(40, ADVANCED, "Number of new random networks to time."),
+    networks: int = option(40, MAIN, "Number of new random networks to time.", rule=options.COUNT),
     plot: Path | None = option(
-        None, OUTPUT, "PNG file for a plot of measured over predicted latency."
+        None, MAIN, "PNG file for a plot of measured over predicted latency."
     ),
     json: bool = options.JSON,
 ) -> None:

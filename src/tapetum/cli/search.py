@@ -7,7 +7,7 @@ import typer
 
 from tapetum.cli import options
 from tapetum.cli.common import answer, run_job, say, table
-from tapetum.cli.options import BUDGET, FROM_RECIPE, SEARCH, option
+from tapetum.cli.options import MAIN, TRAINING, option
 
 if TYPE_CHECKING:  # torch loads with it, and --help must stay quick
     from tapetum.search import SearchResult
@@ -20,33 +20,31 @@ def search(
     *,
     target_ms: float = options.TARGET_MS,
     latency: Path = option(
-        ..., BUDGET, "Latency table, as written by 'tapetum latency measure'.", metavar="TABLE"
+        ..., MAIN, "Latency table, from 'tapetum latency measure'.", metavar="TABLE"
     ),
+    out: Path = options.OUT,
+    noise: str | None = options.NOISE,
+    resume: bool = options.RESUME,
+    recipe: str = options.SEARCH_RECIPE,
+    loss: Literal["names", "both"] | None = option(
+        None,
+        TRAINING,
+        "Loss of the search: names (the classes alone) or both (with the image).",
+        metavar="NAME",
+    ),
+    epochs: int | None = options.SEARCH_EPOCHS,
+    batch_size: int | None = options.BATCH_SIZE,
     labels: Path | None = options.LABELS,
     layout: options.LayoutName | None = options.LAYOUT,
     group_by: str | None = options.GROUP_BY,
     white: str = options.WHITE,
     resize: options.ResizeName | None = options.RESIZE,
-    noise: str | None = options.NOISE,
-    recipe: str = options.SEARCH_RECIPE,
-    loss: Literal["names", "both"] | None = option(
-        None,
-        SEARCH,
-        "Loss of the search: of the classes alone, or of classes and image (equation 3).",
-        shown=FROM_RECIPE,
-    ),
-    epochs: int | None = options.SEARCH_EPOCHS,
-    batch_size: int | None = option(
-        None, SEARCH, "Number of images in one step.", shown=FROM_RECIPE
-    ),
     mirror: options.MirrorName | None = options.MIRROR,
     vertical_flip: bool | None = options.VERTICAL_FLIP,
     quarter_turns: bool | None = options.QUARTER_TURNS,
     crop_scale: float | None = options.CROP_SCALE,
     brightness: float | None = options.BRIGHTNESS,
     seed: int | None = options.RECIPE_SEED,
-    out: Path = options.OUT,
-    resume: bool = options.RESUME,
     json: bool = options.JSON,
     train_count: int | None = options.TRAIN_COUNT,
     test_count: int | None = options.TEST_COUNT,

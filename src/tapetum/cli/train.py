@@ -6,7 +6,7 @@ import typer
 
 from tapetum.cli import options
 from tapetum.cli.common import answer, run_job, say, show_scores
-from tapetum.cli.options import DATA, FROM_RECIPE, TRAINING, option
+from tapetum.cli.options import IMAGES, TRAINING, option
 
 __all__ = ["train"]
 
@@ -19,31 +19,31 @@ def train(
     ),
     *,
     data: str = options.FOLDER,
+    out: Path = options.OUT,
+    size_px: int | None = options.SIZE,
+    noise: str | None = options.NOISE,
+    resume: bool = options.RESUME,
+    overwrite: bool = options.OVERWRITE,
+    recipe: str | None = options.RECIPE,
+    epochs: int | None = options.EPOCHS,
+    batch_size: int | None = options.BATCH_SIZE,
+    learning_rate: float | None = option(None, TRAINING, "Peak learning rate.", rule=options.RATE),
+    balance: options.BalanceName | None = options.BALANCE,
     labels: Path | None = options.LABELS,
     layout: options.LayoutName | None = options.LAYOUT,
     group_by: str | None = options.GROUP_BY,
     white: str = options.WHITE,
-    size_px: int | None = options.SIZE,
     channels: int | None = option(
-        None, DATA, "Channels of the images: 1 (grey) or 3 (RGB).", shown="from the folder"
+        None, IMAGES, "Channels of the images: 1 (grey) or 3 (RGB).", rule=options.CHANNELS
     ),
     resize: options.ResizeName | None = options.RESIZE,
-    noise: str | None = options.NOISE,
-    protocol: options.ProtocolName | None = options.PROTOCOL,
-    recipe: str | None = options.RECIPE,
-    epochs: int | None = options.EPOCHS,
-    batch_size: int | None = options.BATCH_SIZE,
-    learning_rate: float | None = option(None, TRAINING, "Peak learning rate.", shown=FROM_RECIPE),
     mirror: options.MirrorName | None = options.MIRROR,
     vertical_flip: bool | None = options.VERTICAL_FLIP,
     quarter_turns: bool | None = options.QUARTER_TURNS,
     crop_scale: float | None = options.CROP_SCALE,
     brightness: float | None = options.BRIGHTNESS,
-    balance: options.BalanceName | None = options.BALANCE,
+    protocol: options.ProtocolName | None = options.PROTOCOL,
     seed: int | None = options.RECIPE_SEED,
-    out: Path = options.OUT,
-    resume: bool = options.RESUME,
-    overwrite: bool = options.OVERWRITE,
     json: bool = options.JSON,
     train_count: int | None = options.TRAIN_COUNT,
     test_count: int | None = options.TEST_COUNT,
