@@ -170,8 +170,9 @@ def _a_noise_level(text: str) -> None:
     except InputError as error:
         raise InputError(
             error.problem,
-            "give a level on the scale from 0 to 1 (25 of 255 is 0.098), as 0.2 or KIND:LEVEL, where "
-            "KIND is gaussian, speckle, salt-and-pepper, or poisson-gaussian (as poisson-gaussian:GAIN,LEVEL)",
+            "give a level on the scale from 0 to 1 (25 of 255 is 0.098), as 0.2 or KIND:LEVEL, "
+            "where KIND is gaussian, speckle, salt-and-pepper, or poisson-gaussian (as "
+            "poisson-gaussian:GAIN,LEVEL)",
         ) from error
 
 
