@@ -23,7 +23,7 @@ import numpy as np
 
 from tapetum.arch import Architecture, spaces
 from tapetum.errors import InputError
-from tapetum.jobs.match import BELOW, MatchedNetwork, match_target
+from tapetum.jobs.match import MatchedNetwork, match_target
 from tapetum.latency import (
     Budget,
     Conditions,
@@ -99,7 +99,7 @@ def summary(rows: list[dict[str, Any]]) -> dict[str, dict[str, int]]:
     for name in ("table_alone", "matched", "delivered"):
         ratios = [one["over_target"][name] for one in rows]
         kept = [ratio for ratio in ratios if ratio <= 1 + Budget.TOLERANCE]
-        used = [ratio for ratio in kept if ratio >= 1 - BELOW]
+        used = [ratio for ratio in kept if ratio >= 1 - Budget.BELOW]
         counts[name] = {"of": len(ratios), "kept": len(kept), "kept_and_used": len(used)}
     return counts
 

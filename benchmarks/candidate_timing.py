@@ -63,8 +63,8 @@ def left_out(timed: TimedShapes) -> list[float]:
     predictions = []
     for index, one in enumerate(timed.shapes):
         others = timed.shapes[:index] + timed.shapes[index + 1 :]
-        model = timed.model_copy(update={"shapes": others}).model()
-        predictions.append(model.predict(timed.space.architecture(one.shape)))
+        predict = timed.model_copy(update={"shapes": others}).predictor()
+        predictions.append(predict(one.shape))
     return predictions
 
 
@@ -81,7 +81,7 @@ def at_size(size_px: int, count: int, width_step: int, threads: int) -> dict[str
     long = start.timed(shapes, timer, num_rounds=LONG_ROUNDS)
     quick_ms = [one.timing.median_ms for one in quick.shapes]
     long_ms = [one.timing.median_ms for one in long.shapes]
-    model = quick.model()
+    of_model, of_multiply_adds = quick.held_out_errors()
     return {
         "conditions": conditions.model_dump(),
         "latencies_ms": [round(min(long_ms), 3), round(max(long_ms), 3)],
@@ -90,8 +90,8 @@ def at_size(size_px: int, count: int, width_step: int, threads: int) -> dict[str
         "quick_over_long": relative_errors(quick_ms, long_ms),
         "model_over_quick": relative_errors(left_out(quick), quick_ms),
         "model_over_long": relative_errors(left_out(quick), long_ms),
-        "multiply_adds_mean_error": round(model.multiply_adds_error, 4),
-        "model_mean_error": round(model.relative_error, 4),
+        "multiply_adds_mean_error": round(of_multiply_adds, 4),
+        "model_mean_error": round(of_model, 4),
         "core_share": round(
             statistics.fmean(one.timing.core_share or 0.0 for one in (*quick.shapes, *long.shapes)),
             3,

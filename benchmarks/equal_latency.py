@@ -49,7 +49,8 @@ from tapetum.jobs.fitting import fit_options
 from tapetum.jobs.pace import training_minutes
 from tapetum.jobs.request import OpenedRequest, open_request
 from tapetum.latency import Conditions, DeployedNetwork, find_runtime
-from tapetum.latency.timing import LONG_ROUND, time_rounds, timing_lock
+from tapetum.latency.lock import timing_lock
+from tapetum.latency.timing import LONG_ROUND, time_rounds
 from tapetum.nn import build
 from tapetum.progress import silent
 from tapetum.provenance import stamp

@@ -55,7 +55,7 @@ class ScriptedRuntime:
             monkeypatch.setattr(f"tapetum.latency.timing.time.{clock}", lambda: self.cpu_ns)
         monkeypatch.setattr("tapetum.latency.timing.time.sleep", lambda _: None)
         # Nothing is timed here, so nobody has to wait for a real measurement.
-        monkeypatch.setattr("tapetum.latency.timing.LOCK_NAME", f"scripted-{os.getpid()}")
+        monkeypatch.setattr("tapetum.latency.lock.LOCK_NAME", f"scripted-{os.getpid()}")
         monkeypatch.setattr(DeployedNetwork, "of", without_graph)  # writing it takes milliseconds
         original = Preparation.resized
 

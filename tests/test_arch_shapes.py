@@ -1,7 +1,5 @@
 """Laws of the space of fast shapes: what is drawn, scaled, made flatter and compared."""
 
-from typing import Literal
-
 import numpy as np
 import pytest
 
@@ -83,6 +81,17 @@ def test_draws_differ_in_everything() -> None:
     assert {shape.branch.pooling for shape in shapes} == {"mean", "max"}
 
 
+def test_without_blocks_their_kind_is_the_same() -> None:
+    """So that two shapes of one network are equal."""
+    bare = {"encoder_depths": (0,) * 5, "decoder_depths": (0,) * 4}
+    found = {
+        space().changed(space().rule(45e6), **bare, operator=operator, down=down)
+        for operator in ("residual_conv", "conv", "mbconv")
+        for down in ("strided_conv", "max_pool")
+    }
+    assert len(found) == 4  # after a maximum, one block changes the channels
+
+
 def test_the_same_seed_draws_the_same_shapes() -> None:
     """And another seed draws others."""
     assert drawn(space(), 5) == drawn(space(), 5)
@@ -156,20 +165,6 @@ def test_making_a_shape_flatter_ends_at_one_bare_level(shape: Shape) -> None:
     assert costs[0] > costs[-1]
     last = steps[-1]
     assert (last.encoder_depths, last.decoder_depths, last.branch.widths) == ((0,), (), ())
-
-
-@pytest.mark.parametrize("by", ["width", "depth"])
-def test_neighbours_are_one_step_away(by: Literal["width", "depth"]) -> None:
-    """In one width or one depth."""
-    for shape in drawn(space(), 10):
-        for other in space().neighbours(shape, by):
-            pairs = [
-                *zip(shape.widths, other.widths, strict=True),
-                *zip(shape.encoder_depths, other.encoder_depths, strict=True),
-                *zip(shape.decoder_depths, other.decoder_depths, strict=True),
-            ]
-            changes = [abs(a - b) for a, b in pairs if a != b]
-            assert changes == [16 if by == "width" else 1]
 
 
 def test_the_smallest_shape_costs_least_and_the_largest_most() -> None:

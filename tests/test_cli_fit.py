@@ -10,8 +10,8 @@ from scripted_runtime import ScriptedRuntime
 from tapetum.jobs.fit_result import Delivery
 from tapetum.jobs.match import MatchedNetwork
 from tapetum.latency import LatencyTable
+from tapetum.latency.lock import timing_lock
 from tapetum.latency.runtimes import RUNTIMES
-from tapetum.latency.timing import timing_lock
 from tapetum.runtime import open_package
 from tapetum.search.recipe import SWIFT_SEARCH
 from test_cli import photos, run, sentence
@@ -142,7 +142,7 @@ def test_a_refused_timing_leaves_no_folder(
 ) -> None:
     """The same command works, as it is, as soon as the other measurement has ended."""
     requested = command(photos, device, tmp_path / "run")
-    monkeypatch.setattr("tapetum.latency.timing.LONGEST_WAIT_S", 0.0)
+    monkeypatch.setattr("tapetum.latency.lock.LONGEST_WAIT_S", 0.0)
     with timing_lock():
         assert "another latency measurement is running" in sentence(run(*requested))
     assert not (tmp_path / "run").exists()

@@ -11,7 +11,6 @@ from scripted_runtime import PREPARE_MS, ScriptedRuntime
 from tapetum.errors import InputError
 from tapetum.jobs import FitResult, fit
 from tapetum.jobs.device import Overhead
-from tapetum.jobs.match import BELOW
 from tapetum.latency import Budget
 from tapetum.latency.conditions import Conditions
 from tapetum.latency.deployed import DeployedNetwork
@@ -70,7 +69,7 @@ def test_the_budget_is_kept_on_a_device_that_drifts(
     assert not delivery.note
     assert not delivery.command
     assert delivery.timing is not None
-    least_ms, most_ms = (1 - BELOW) * TARGET_MS, (1 + Budget.TOLERANCE) * TARGET_MS
+    least_ms, most_ms = (1 - Budget.BELOW) * TARGET_MS, (1 + Budget.TOLERANCE) * TARGET_MS
     assert least_ms <= delivery.timing.median_ms <= most_ms
     architecture = open_package(result.package).manifest.architecture
     formula_ms = true_ms(SPACE, SPACE.choices(architecture))
@@ -96,7 +95,7 @@ def test_a_budget_includes_what_was_requested(
     pass_ms = device.true_ms(open_package(result.package).manifest.architecture)
     assert delivery.timing is not None
     assert delivery.timing.median_ms == pytest.approx(PREPARE_MS + passes * pass_ms)
-    assert (1 - BELOW) * target_ms <= delivery.timing.median_ms <= target_ms
+    assert (1 - Budget.BELOW) * target_ms <= delivery.timing.median_ms <= target_ms
     assert delivery.keeps_target
     assert "the package keeps the budget" in delivery.verdict[0]
 

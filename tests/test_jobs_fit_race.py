@@ -19,7 +19,6 @@ from tapetum.formats.precision import Measured
 from tapetum.jobs import FitResult, fit, fit_front
 from tapetum.jobs.exporting import export_run
 from tapetum.jobs.fit_race import split_for_race
-from tapetum.jobs.match import BELOW
 from tapetum.jobs.match_shape import MatchedShape
 from tapetum.jobs.plan import Plan, network_of_pair, pair_of
 from tapetum.latency import Budget, Round, Timing
@@ -51,7 +50,7 @@ def is_kept(result: FitResult) -> bool:
     """Whether the package takes what was requested, by the formula of the device."""
     architecture = open_package(result.package).manifest.architecture
     ms = formula_ms(architecture, result.request.data.size_px)
-    return 1 - BELOW <= ms / result.request.target_ms <= 1 + Budget.TOLERANCE
+    return 1 - Budget.BELOW <= ms / result.request.target_ms <= 1 + Budget.TOLERANCE
 
 
 def test_the_winner_of_a_race_is_delivered(
@@ -118,7 +117,7 @@ def test_a_budget_includes_what_was_requested(
     )
     assert result.delivery.keeps_target
     pass_ms = formula_ms(open_package(result.package).manifest.architecture, 32)
-    assert 1 - BELOW <= (PREPARE_MS + passes * pass_ms) / target_ms <= 1 + Budget.TOLERANCE
+    assert 1 - Budget.BELOW <= (PREPARE_MS + passes * pass_ms) / target_ms <= 1 + Budget.TOLERANCE
 
 
 def test_networks_race_where_labels_belong_to_boxes(

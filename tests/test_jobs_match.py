@@ -4,7 +4,7 @@ import pytest
 
 from scripted_runtime import ScriptedRuntime, without_graph
 from tapetum.arch import Architecture
-from tapetum.jobs.match import BELOW, match_target
+from tapetum.jobs.match import match_target
 from tapetum.latency import Budget, LatencyTable, Timing
 from tapetum.latency.timing import LONG_ROUND, time_passes
 from tapetum.search.derive import derive
@@ -57,7 +57,7 @@ def test_a_machine_that_drifts_until_the_delivery_keeps_the_budget(
     fastest, slowest = table.range
     target_ms = factor * (fastest + slowest) / 2
     delivered_ms = drift * matched_on(table, device, target_ms).attempt.timing.median_ms
-    assert (1 - BELOW) * target_ms <= delivered_ms <= (1 + Budget.TOLERANCE) * target_ms
+    assert (1 - Budget.BELOW) * target_ms <= delivered_ms <= (1 + Budget.TOLERANCE) * target_ms
 
 
 def test_a_budget_beyond_reach_is_told(

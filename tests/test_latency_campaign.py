@@ -306,7 +306,7 @@ def test_a_table_of_a_shared_core_is_not_kept(
     space, out = small_space(), tmp_path / "table.json"
     busy = ScriptedRuntime(space, monkeypatch, waits_ms=[100.0])
     with pytest.raises(
-        InputError, match=r"this core is shared: \d+ %; a latency table .* not kept"
+        InputError, match=r"our passes got \d+ % of it; a latency table .* not kept"
     ):
         table_on(busy, out)
     assert busy.num_prepared == 60
@@ -427,8 +427,8 @@ def test_a_benchmark_on_a_shared_core_says_so(
     found = benchmark_network(network, runtime, CONDITIONS, seconds=0.2).timing
     assert found.median_ms == pytest.approx(runtime.true_ms(architecture))
     assert found.num_preempted > 0
-    assert found.shared.startswith("this core is shared: ")
-    assert "this core is shared: " in caplog.text
+    assert found.shared.startswith("another process uses this core: ")
+    assert "another process uses this core: " in caplog.text
 
 
 def test_a_graph_of_boxes_gets_boxes(tmp_path: Path) -> None:

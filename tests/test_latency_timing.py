@@ -15,7 +15,8 @@ import pytest
 from scipy.stats import norm  # type: ignore[import-untyped,unused-ignore]
 
 from tapetum.errors import InputError
-from tapetum.latency import timing
+from tapetum.latency import lock, timing
+from tapetum.latency.lock import timing_lock
 from tapetum.latency.rounds import faster_half_mean, relative_noise
 from tapetum.latency.timing import (
     ForwardPass,
@@ -26,7 +27,6 @@ from tapetum.latency.timing import (
     time_interleaved,
     time_passes,
     time_rounds,
-    timing_lock,
 )
 
 SHORT = PassCount(warmups=1, warmup_ms=0, min_passes=3, min_ms=0)
@@ -119,8 +119,8 @@ def test_a_shared_core_is_told_in_one_sentence(
     (found,) = time_interleaved([lambda: core.forward], num_rounds=2, pause_s=0, passes=passes)
     assert found.median_ms == found.p95_ms == 1.0
     assert found.num_preempted == found.num_passes
-    assert found.shared == "this core is shared: 45 %"
-    assert "this core is shared: 45 %" in caplog.text
+    assert found.shared == "another process uses this core: our passes got 45 % of it"
+    assert "another process uses this core: our passes got 45 % of it" in caplog.text
 
 
 def test_a_core_of_our_own_is_not_called_shared(
@@ -168,7 +168,7 @@ def test_a_gpu_is_not_watched(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_two_timings_never_overlap(monkeypatch: pytest.MonkeyPatch) -> None:
     """The second is refused while the first is running without end, and not afterwards."""
-    monkeypatch.setattr(timing, "LONGEST_WAIT_S", 0)
+    monkeypatch.setattr(lock, "LONGEST_WAIT_S", 0)
     refused = pytest.raises(InputError, match="another latency measurement is running")
     with timing_lock(), refused, timing_lock():
         pass
@@ -184,13 +184,13 @@ def test_the_lock_ends_with_the_process_that_holds_it(
     if is_other_user and (os.name != "posix" or os.getuid() != 0):
         pytest.skip("only root can become another user")
     code = (
-        "import os, sys, time; from tapetum.latency import timing\n"
-        "timing.LOCK_NAME = sys.argv[1]\n"
+        "import os, sys, time; from tapetum.latency import lock\n"
+        "lock.LOCK_NAME = sys.argv[1]\n"
         f"{'os.setuid(65534)' if is_other_user else ''}\n"
-        "with timing.timing_lock(): print('held', flush=True); time.sleep(60)\n"
+        "with lock.timing_lock(): print('held', flush=True); time.sleep(60)\n"
     )
     with subprocess.Popen(
-        [sys.executable, "-c", code, timing.LOCK_NAME],
+        [sys.executable, "-c", code, lock.LOCK_NAME],
         stdout=subprocess.PIPE,
         env={**os.environ, "TMPDIR": str(tmp_path)},
         text=True,

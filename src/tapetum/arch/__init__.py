@@ -7,9 +7,10 @@ architectures, :mod:`~tapetum.arch.shape` makes fast ones from a few numbers,
 """
 
 from tapetum.arch import cost, families, spaces, spec, zoo
+from tapetum.arch.distance import distance
 from tapetum.arch.facts import Described, NetworkFacts
 from tapetum.arch.shape import Branch, Shape
-from tapetum.arch.shapes import ShapeSpace, distance
+from tapetum.arch.shapes import ShapeSpace
 from tapetum.arch.space import Candidate, Choice, Choices, Slot, Space
 from tapetum.arch.spec import Architecture
 from tapetum.arch.zoo import architecture_names, find_architecture

@@ -1,16 +1,16 @@
-r"""The space of fast shapes: draw them, scale them, and tell how different two of them are.
+r"""The space of fast shapes: draw them and scale them.
 
 A :class:`ShapeSpace` holds what a runtime and a dataset decide: the grid of widths, the size and
 the channels of an image, and the number of classes. Everything else is free. Shapes of the space
 differ in the number of levels, in widths, depths, blocks, changes of size, joints and branch.
 
 Widths are the knob that moves a shape to a latency (:meth:`ShapeSpace.scaled`); single steps of
-the grid, then of the depths, correct the rest (:meth:`ShapeSpace.neighbours`).
+widths, depths and other numbers correct the rest (:mod:`tapetum.arch.steps`).
 """
 
 import math
-from collections.abc import Iterator
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import Field, PositiveInt
@@ -19,7 +19,7 @@ from tapetum.arch.shape import Branch, Depth, Shape, Stem
 from tapetum.arch.spec import Architecture, Channels
 from tapetum.records import Record
 
-__all__ = ["ShapeSpace", "distance"]
+__all__ = ["ShapeSpace"]
 
 # Widths of five levels at some multiply-adds for each pixel of an image; between two rows, their
 # logarithms are interpolated. The third and the fourth row were trained on Imagenette at
@@ -37,19 +37,9 @@ BOXES_STRIDE_PX = 8  # at most, as in the DC-Net: a box of 28 px has 3.5 places 
 PLAIN_WIDTHS = (16, 16, 32, 64, 64)  # of the plain networks, before they are scaled
 PLAIN_EXPANSION = 3
 LEAST_EXPANSION = 2  # of shapes that are made flatter
+FEW_LEVELS = 3  # a shape keeps as many before it is changed in kind
+QUICK = {"down": "strided_conv", "up": "pixel_shuffle", "join": "add"}
 DETAIL_CHANNELS = 12  # rounded to the grid: 16 on one of 16, which take as long
-# How much two shapes differ if one of these does.
-WEIGHTS: dict[str, float] = {
-    "operator": 1.0,
-    "stem": 0.7,
-    "join": 0.4,
-    "gated": 0.3,
-    "down": 0.3,
-    "up": 0.3,
-    "squeezes": 0.3,
-    "expansion": 0.2,
-}
-BRANCH_WEIGHTS: dict[str, float] = {"operator": 0.3, "pooling": 0.2, "stride_px": 0.1}
 
 
 class ShapeSpace(Record):
@@ -192,51 +182,37 @@ class ShapeSpace(Record):
     def scaled(self, shape: Shape, factor: float) -> Shape:
         """Return a shape with every width multiplied by a factor, on the grid."""
         branch = self._branch(shape.branch, factor)
-        return self._with(shape, widths=self._widths(shape.widths, factor), branch=branch)
+        return self.changed(shape, widths=self._widths(shape.widths, factor), branch=branch)
 
     def flatter(self, shape: Shape) -> Shape | None:
         """Return a shape with a block less; then a lower expansion, no branch, no map of details.
 
-        At last with a level less; None where nothing is left to take away.
+        Then with a level less down to three, with quicker changes of size and joints, and at last
+        with fewer levels. None where nothing is left to take away.
         """
         for name in ("encoder_depths", "decoder_depths"):
             depths, least = getattr(shape, name), self._least_depth(shape, name)
             index = int(np.argmax(depths)) if depths else 0
             if depths and depths[index] > least:
-                return self._with(shape, **{name: _changed(depths, index, -1)})
+                fewer = (*depths[:index], depths[index] - 1, *depths[index + 1 :])
+                return self.changed(shape, **{name: fewer})
         if shape.operator in ("fused", "mbconv") and shape.expansion > LEAST_EXPANSION:
-            return self._with(shape, expansion=shape.expansion - 1)
+            return self.changed(shape, expansion=shape.expansion - 1)
         if shape.branch.widths:
             branch = shape.branch.model_copy(update={"widths": shape.branch.widths[:-1]})
-            return self._with(shape, branch=branch)
+            return self.changed(shape, branch=branch)
         if shape.detail_channels is not None:
-            return self._with(shape, detail_channels=None)
+            return self.changed(shape, detail_channels=None)
+        if len(shape.widths) <= FEW_LEVELS and not QUICK.items() <= shape.model_dump().items():
+            return self.changed(shape, **QUICK)
         if len(shape.widths) == 1:
             return None
-        return self._with(
+        return self.changed(
             shape,
             widths=shape.widths[:-1],
             encoder_depths=shape.encoder_depths[:-1],
             decoder_depths=shape.decoder_depths[:-1],
         )
-
-    def neighbours(self, shape: Shape, by: Literal["width", "depth"]) -> list[Shape]:
-        """Return the shapes with one width a step of the grid away, or one depth a block away."""
-        if by == "width":
-            found = list(self._steps(shape, "widths", self.width_step, self.width_step))
-            return [one for one in found if _widens(one) or not _widens(shape)]
-        depths = ("encoder_depths", "decoder_depths")
-        steps = (self._steps(shape, name, 1, self._least_depth(shape, name)) for name in depths)
-        return [one for some in steps for one in some]
-
-    def _steps(self, shape: Shape, name: str, step: int, least: int) -> Iterator[Shape]:
-        """Return the shapes in which one of some numbers is a step lower or higher."""
-        values = getattr(shape, name)
-        most = self.most_width if name == "widths" else self.most_depth
-        for index, value in enumerate(values):
-            for change in (-step, step):
-                if least <= value + change <= most:
-                    yield self._with(shape, **{name: _changed(values, index, change)})
 
     def _least_depth(self, shape: Shape, name: str) -> int:
         """Return the fewest blocks: after a concatenation one brings the channels back."""
@@ -248,13 +224,16 @@ class ShapeSpace(Record):
         values.setdefault("up", "pixel_shuffle")
         if values.get("join") == "concatenate":
             values["decoder_depths"] = [max(1, depth) for depth in values["decoder_depths"]]  # type: ignore[attr-defined]
+        if _has_no_block(values):
+            values |= {"operator": "conv", "expansion": LEAST_EXPANSION, "squeezes": False}
         if self.num_classes is None or self.boxes:
             values["branch"] = Branch()
         elif "branch" in values:
             values["branch"] = self._branch(values["branch"], 1.0)  # type: ignore[arg-type]
         return Shape.model_validate(values)
 
-    def _with(self, shape: Shape, **changes: object) -> Shape:
+    def changed(self, shape: Shape, **changes: object) -> Shape:
+        """Return a shape with other numbers, on the grid, without numbers that have no effect."""
         return self._made(
             **{**shape.model_dump(exclude={"branch"}), "branch": shape.branch} | changes
         )
@@ -287,42 +266,10 @@ class ShapeSpace(Record):
         )
 
 
-def distance(one: Shape, other: Shape) -> float:
-    """Return how different two shapes are: 0 for equal ones, 1 for another kind of block alone.
-
-    Widths are compared in octaves at each resolution, depths in blocks.
-    """
-    kinds = sum(w * (getattr(one, name) != getattr(other, name)) for name, w in WEIGHTS.items())
-    first, second = one.branch, other.branch
-    kinds += sum(
-        w * (getattr(first, name) != getattr(second, name)) for name, w in BRANCH_WEIGHTS.items()
-    )
-    branch = 0.15 * abs(len(first.widths) - len(second.widths))
-    octaves = float(np.abs(_octaves(one) - _octaves(other)).sum())
-    blocks = abs(_num_blocks(one) - _num_blocks(other))
-    return float(kinds + branch + octaves / 8 + 0.05 * blocks)
-
-
-def _octaves(shape: Shape) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
-    """Return the logarithm of the width at full resolution, half of it, and so on; 0 for none."""
-    profile = np.zeros(10)
-    first = int(shape.stem == "half")
-    profile[0] = math.log2(shape.detail_channels or 1)
-    profile[first : first + len(shape.widths)] = np.log2(shape.widths)
-    return profile
-
-
-def _num_blocks(shape: Shape) -> int:
-    return sum(shape.encoder_depths) + sum(shape.decoder_depths)
-
-
-def _widens(shape: Shape) -> bool:
-    """Return whether no level is narrower than the one before."""
-    return list(shape.widths) == sorted(shape.widths)
-
-
-def _changed(values: tuple[int, ...], index: int, change: int) -> tuple[int, ...]:
-    return (*values[:index], values[index] + change, *values[index + 1 :])
+def _has_no_block(numbers: Mapping[str, Any]) -> bool:
+    """Return whether the kind of block has no effect."""
+    mixes = numbers.get("down") == "max_pool" or numbers.get("join") == "concatenate"
+    return not (mixes or any(numbers["encoder_depths"]) or any(numbers["decoder_depths"]))
 
 
 def _rising(count: int) -> list[float]:

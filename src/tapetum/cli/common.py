@@ -175,7 +175,7 @@ class _Warnings(logging.Handler):
     Of the notes on a shared core, which every timing makes, it prints the first in a row.
     """
 
-    shared = "this core is shared"
+    shared = "another process uses this core"
     last = ""
 
     def emit(self, record: logging.LogRecord) -> None:

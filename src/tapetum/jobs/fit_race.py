@@ -33,7 +33,7 @@ from tapetum.noise import generator_for
 from tapetum.progress import Stages
 from tapetum.records import Record
 from tapetum.report import content
-from tapetum.search import Candidate, Proposal, RaceResult, feasible_range, propose, race
+from tapetum.search import PLAIN, Candidate, Proposal, RaceResult, feasible_range, propose, race
 from tapetum.training import Recipe
 
 __all__ = ["Race", "look_at_shapes"]
@@ -41,7 +41,7 @@ __all__ = ["Race", "look_at_shapes"]
 PLAN, TIMINGS, CANDIDATES = "plan.json", "timings.json", "candidates.json"
 RACE, MATCHED, MATCHED_FP32 = "race", "matched.json", "matched_fp32.json"
 PAIR = "pair.json"  # what a user would pick by hand; fits of several budgets share it
-PLAIN, PLAIN_RUN = "plain-dc-net", "control_dc-net"  # among the candidates, and its training
+PLAIN_RUN = "control_dc-net"  # the training of the plain network among the candidates
 CONTROL_ROUNDS = 6
 TIMING, RACING = "timing networks near the budget", "race"  # stages
 # One training image in five judges the race, where there are enough.

@@ -7,10 +7,9 @@ from typing import Literal, NamedTuple
 from tapetum.arch import Architecture
 from tapetum.errors import InputError
 from tapetum.jobs.device import SCOPES, BudgetIncludes
-from tapetum.jobs.match import BELOW
 from tapetum.jobs.request import FitRequest
 from tapetum.jobs.run_report import REPORT
-from tapetum.latency import Benchmark, Conditions, Timing
+from tapetum.latency import Benchmark, Budget, Conditions, Timing
 from tapetum.records import FolderKind, Record
 from tapetum.scores import Scores
 
@@ -128,7 +127,7 @@ class Delivery(Record):
         """
         if self.benchmark is None or self.ratio is None:
             return None
-        return bool(self.benchmark.keeps_target) and self.ratio >= 1 - BELOW
+        return bool(self.benchmark.keeps_target) and self.ratio >= 1 - Budget.BELOW
 
     @property
     def verdict(self) -> tuple[str, ...]:

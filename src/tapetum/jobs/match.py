@@ -15,11 +15,8 @@ from tapetum.jobs.device import Overhead
 from tapetum.latency import Budget, Selection, Timing
 from tapetum.records import Record
 
-__all__ = ["BELOW", "Attempt", "Choose", "MatchedNetwork", "Time", "match_target"]
+__all__ = ["Attempt", "Choose", "MatchedNetwork", "Time", "match_target"]
 
-BELOW = 0.10  # of the target, by which a delivered network may stay below it
-# Of the target: the machine may drift either way until delivery.
-AIM = 1 + (Budget.TOLERANCE - BELOW) / 2
 NEAR = (0.93, 0.98)  # of the target: a measured network in here is not tried to improve
 MOST_ATTEMPTS = 5
 SMALLEST_MS = 1e-3
@@ -98,7 +95,9 @@ def match_target(
         measured_ms = attempts[-1].timing.median_ms
         if NEAR[0] <= measured_ms / target_ms <= NEAR[1]:
             break
-        left = overhead.pass_ms(AIM * target_ms) / max(overhead.pass_ms(measured_ms), SMALLEST_MS)
+        left = overhead.pass_ms(Budget.AIM * target_ms) / max(
+            overhead.pass_ms(measured_ms), SMALLEST_MS
+        )
         moved = budget.moved_to(aimed.target_ms * left)
         if moved == aimed:
             break
@@ -125,7 +124,7 @@ def _chosen(target_ms: float, attempts: list[Attempt]) -> MatchedNetwork:
         allowed = medians[chosen] <= (1 + Budget.TOLERANCE) * target_ms
         note = "" if allowed else f"no network that was timed takes {target_ms:g} ms or less"
     else:
-        chosen = min(keeps, key=lambda index: abs(medians[index] - AIM * target_ms))
-        allowed = medians[chosen] >= (1 - BELOW) * target_ms
+        chosen = min(keeps, key=lambda index: abs(medians[index] - Budget.AIM * target_ms))
+        allowed = medians[chosen] >= (1 - Budget.BELOW) * target_ms
         note = "" if allowed else "the slowest network of the space that keeps the target"
     return MatchedNetwork(target_ms=target_ms, attempts=tuple(attempts), chosen=chosen, note=note)

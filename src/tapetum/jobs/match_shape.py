@@ -11,14 +11,13 @@ from collections.abc import Sequence
 from pydantic import PositiveFloat
 
 from tapetum.arch import Shape
-from tapetum.jobs.match import AIM, BELOW
 from tapetum.latency import Budget, TimedShapes, TimeNetworks, Timing
 from tapetum.records import Record
+from tapetum.search import nearby
 
 __all__ = ["MatchedShape", "match_shape"]
 
 NEAR = (0.92, 1.0)  # of the target: a winner that is still in here is taken as it is
-SCALES = tuple(round(0.4 * 1.1**power, 3) for power in range(15))  # of all widths together
 NUM_NEIGHBOURS, NUM_ROUNDS, NUM_TRIES = 5, 6, 3
 
 
@@ -76,7 +75,7 @@ def match_shape(
         timings = time([space.architecture(one) for one in shapes], num_rounds=NUM_ROUNDS)
         return [Attempt(shape=one, timing=it) for one, it in zip(shapes, timings, strict=True)]
 
-    attempts, tried, last = time_all([shape]), {shape}, 0
+    attempts, last = time_all([shape]), 0
     if largest_ms < NEAR[0] * target_ms:
         note = f"the largest useful network takes {largest_ms:.3g} ms"
         return MatchedShape(target_ms=target_ms, attempts=tuple(attempts), chosen=0, note=note)
@@ -86,10 +85,9 @@ def match_shape(
         best = attempts[_best(attempts, target_ms, last)]
         if NEAR[0] <= best.timing.median_ms / target_ms <= NEAR[1]:
             break
-        others = _neighbours(timed, best, target_ms, tried)
+        others = _neighbours(timed, attempts, best, target_ms)
         if not others:
             break
-        tried |= set(others)
         last = len(attempts)  # what took turns is compared
         attempts += time_all([best.shape, *others])
     chosen = _best(attempts, target_ms, last)
@@ -97,26 +95,34 @@ def match_shape(
     note = ""
     if ratio > 1 + Budget.TOLERANCE:
         note = "no network that was timed keeps it"
-    elif ratio < 1 - BELOW:
+    elif ratio < 1 - Budget.BELOW:
         note = "the next larger network exceeds it"
     return MatchedShape(target_ms=target_ms, attempts=tuple(attempts), chosen=chosen, note=note)
 
 
 def _neighbours(
-    timed: TimedShapes, best: Attempt, target_ms: float, tried: set[Shape]
+    timed: TimedShapes, attempts: Sequence[Attempt], best: Attempt, target_ms: float
 ) -> list[Shape]:
-    """Return the untried neighbours of a shape that are predicted nearest to the aim."""
-    space, shape, model = timed.space, best.shape, timed.model()
+    """Return untried shapes near the aim that resemble the best attempt.
 
-    def predict(one: Shape) -> float:
-        return model.predict(space.architecture(one))
-
-    correction = best.timing.median_ms / predict(shape)
-    near = [*space.neighbours(shape, "width"), *space.neighbours(shape, "depth")]
-    near += [space.scaled(shape, scale) for scale in SCALES]
-    unique = [one for one in dict.fromkeys(near) if one not in tried]
-    unique.sort(key=lambda one: abs(correction * predict(one) - AIM * target_ms))
-    return unique[:NUM_NEIGHBOURS]
+    The model learns from all attempts, by how much the machine has drifted since the winner of the
+    race was timed.
+    """
+    winner, now_ms = attempts[0].shape, {one.shape: one.timing.median_ms for one in attempts}
+    before = timed.find(winner)
+    before_ms = timed.predictor()(winner) if before is None else before.median_ms
+    drift = now_ms[winner] / before_ms
+    predict = timed.predictor({shape: ms / drift for shape, ms in now_ms.items()})
+    correction = best.timing.median_ms / predict(best.shape)
+    return nearby(
+        timed.space,
+        best.shape,
+        lambda one: correction * predict(one),
+        Budget.AIM * target_ms,
+        most_ms=target_ms,
+        count=NUM_NEIGHBOURS,
+        without=now_ms,
+    )
 
 
 def _best(attempts: Sequence[Attempt], target_ms: float, first: int) -> int:
@@ -128,4 +134,4 @@ def _best(attempts: Sequence[Attempt], target_ms: float, first: int) -> int:
     keeps = [index for index, ms in medians.items() if ms <= target_ms]
     if not keeps:
         return min(medians, key=medians.__getitem__)
-    return min(keeps, key=lambda index: abs(medians[index] - AIM * target_ms))
+    return min(keeps, key=lambda index: abs(medians[index] - Budget.AIM * target_ms))

@@ -14,6 +14,7 @@ from tapetum.latency.budget import Budget
 from tapetum.latency.calls import Call, CallTiming, Includes
 from tapetum.latency.conditions import Conditions
 from tapetum.latency.deployed import NUM_BOXES, DeployedNetwork, dense_architecture
+from tapetum.latency.lock import timing_lock
 from tapetum.latency.runtimes import Runtime, find_runtime, watched_threads
 from tapetum.latency.timing import (
     ForwardPass,
@@ -22,7 +23,6 @@ from tapetum.latency.timing import (
     Timing,
     time_paced,
     time_rounds,
-    timing_lock,
     timings_of,
 )
 from tapetum.progress import ProgressCallback, silent

@@ -43,9 +43,13 @@ class Budget:
         table: The prices of the space, under the conditions that the target holds for.
         target_ms: The highest latency of one pass, in milliseconds.
         TOLERANCE: Share of the target by which a measured median may exceed it.
+        BELOW: Share of the target by which it may stay below it.
+        AIM: Share of the target that a network should take: a machine may drift either way.
     """
 
     TOLERANCE: ClassVar[float] = 0.02
+    BELOW: ClassVar[float] = 0.10
+    AIM: ClassVar[float] = 0.96
     table: LatencyTable
     target_ms: float
 

@@ -17,6 +17,7 @@ from tapetum.errors import InputError
 from tapetum.latency.campaign import Campaign, draw
 from tapetum.latency.conditions import Conditions
 from tapetum.latency.deployed import DeployedNetwork
+from tapetum.latency.lock import timing_lock
 from tapetum.latency.rounds import faster_half_mean, relative_noise
 from tapetum.latency.runtimes import Runtime, watched_threads
 from tapetum.latency.table import LatencyTable
@@ -25,7 +26,6 @@ from tapetum.latency.timing import (
     ForwardPass,
     PassCount,
     time_rounds,
-    timing_lock,
     timings_of,
 )
 from tapetum.progress import ProgressCallback, silent

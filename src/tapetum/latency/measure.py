@@ -14,10 +14,11 @@ from tapetum.latency.campaign import (
     run_campaign,
 )
 from tapetum.latency.conditions import Conditions
+from tapetum.latency.lock import timing_lock
 from tapetum.latency.pricing import require_solver
 from tapetum.latency.runtimes import Runtime
 from tapetum.latency.table import LatencyTable, make_table
-from tapetum.latency.timing import SHORT_ROUND, PassCount, timing_lock
+from tapetum.latency.timing import SHORT_ROUND, PassCount
 from tapetum.progress import ProgressCallback, silent
 from tapetum.provenance import Provenance, stamp
 from tapetum.records import FolderKind, hold

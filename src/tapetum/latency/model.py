@@ -15,16 +15,12 @@ apart.
 The model only proposes networks. Each one that counts is timed.
 """
 
-from collections.abc import Sequence
-
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import NonNegativeFloat
 
 from tapetum.arch import Architecture, cost, spec
-from tapetum.records import Record
 
-__all__ = ["LatencyModel", "fit_latency_model"]
+__all__ = ["features_of", "fit_rates", "held_out_error"]
 
 Array = NDArray[np.float64]
 
@@ -41,68 +37,15 @@ LARGE = 4  # pixels of the image for each place of a large map, at most
 NUM_FOLDS = 5
 
 
-class LatencyModel(Record):
-    """A latency as a sum of features, fitted to networks that were timed.
-
-    Attributes:
-        width_step: Channels in one vector of the runtime.
-        height_px: Height of the images, in pixels.
-        width_px: Width of the images, in pixels.
-        rates: Milliseconds for one unit of each feature.
-        num_networks: Number of networks that the rates were fitted to.
-        relative_error: Mean error on networks, each predicted from the others.
-        multiply_adds_error: The same for an affine function of multiply-adds, to compare with.
-    """
-
-    width_step: int
-    height_px: int
-    width_px: int
-    rates: dict[str, NonNegativeFloat]
-    num_networks: int
-    relative_error: float
-    multiply_adds_error: float
-
-    def predict(self, architecture: Architecture) -> float:
-        """Return the predicted latency of a network, in milliseconds."""
-        features = _features(architecture, self.height_px, self.width_px, self.width_step)
-        return float(features @ [self.rates[name] for name in FEATURES])
-
-
-def fit_latency_model(
-    networks: Sequence[Architecture],
-    latencies_ms: Sequence[float],
-    *,
-    height_px: int,
-    width_px: int,
-    width_step: int,
-) -> LatencyModel:
-    """Fit the rates to networks that were timed; one network is enough, ten are good.
+def features_of(architecture: Architecture, height: int, width: int, step: int) -> Array:
+    """Return the features of a network, in the order of :data:`FEATURES`.
 
     Args:
-        networks: The networks.
-        latencies_ms: The latency of each, in milliseconds.
-        height_px: Height of the images.
-        width_px: Width of the images.
-        width_step: Channels in one vector of the runtime.
+        architecture: The network.
+        height: Height of the image, in pixels.
+        width: Width of the image, in pixels.
+        step: Channels in one vector of the runtime.
     """
-    size = (height_px, width_px)
-    rows = np.stack([_features(network, *size, width_step) for network in networks])
-    latencies = np.array(latencies_ms, dtype=np.float64)
-    totals = np.array([cost.multiply_adds(network, *size) for network in networks])
-    affine = np.stack([np.ones(len(rows)), totals / 1e6], axis=1)
-    return LatencyModel(
-        width_step=width_step,
-        height_px=height_px,
-        width_px=width_px,
-        rates=dict(zip(FEATURES, _rates(rows, latencies, TYPICAL).tolist(), strict=True)),
-        num_networks=len(rows),
-        relative_error=_held_out_error(rows, latencies, TYPICAL),
-        multiply_adds_error=_held_out_error(affine, latencies, np.array([0.1, 0.03])),
-    )
-
-
-def _features(architecture: Architecture, height: int, width: int, step: int) -> Array:
-    """Return the features of one image, in the order of :data:`FEATURES`."""
     counts = dict.fromkeys(FEATURES, 0.0) | {"call": 1.0}
     for path, block, size in cost.placed_blocks(architecture, height, width):
         is_large = height * width <= LARGE * size[0] * size[1]
@@ -140,8 +83,14 @@ def _round_up(width: int, step: int) -> int:
     return -(-width // step) * step
 
 
-def _rates(rows: Array, latencies: Array, typical: Array) -> Array:
-    """Return the rates, zero or more, with the least squared relative errors."""
+def fit_rates(rows: Array, latencies: Array, typical: Array = TYPICAL) -> Array:
+    """Return milliseconds for one unit of each feature, with the least squared relative errors.
+
+    Args:
+        rows: The features of each network that was timed; one is enough, ten are good.
+        latencies: The latency of each, in milliseconds.
+        typical: What the rates are like.
+    """
     relative = rows * typical / latencies[:, None]
     sums = relative.sum(1)
     speed = sums.sum() / (sums**2).sum()  # of this machine: the typical rates times it fit best
@@ -157,13 +106,13 @@ def _rates(rows: Array, latencies: Array, typical: Array) -> Array:
     return rates
 
 
-def _held_out_error(rows: Array, latencies: Array, typical: Array) -> float:
+def held_out_error(rows: Array, latencies: Array, typical: Array = TYPICAL) -> float:
     """Return the mean relative error of networks, each predicted from the other folds."""
     folds = np.arange(len(rows)) % min(NUM_FOLDS, len(rows))
     errors = np.zeros(len(rows))
     for fold in set(folds.tolist()):
         is_out = folds == fold
         known = ~is_out if len(rows) > 1 else is_out
-        rates = _rates(rows[known], latencies[known], typical)
+        rates = fit_rates(rows[known], latencies[known], typical)
         errors[is_out] = rows[is_out] @ rates / latencies[is_out] - 1
     return float(np.abs(errors).mean())

@@ -24,17 +24,14 @@ Networks on a GPU have no such measure.
 """
 
 import logging
-import socket
 import statistics
-import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple, Self
 
 from pydantic import NonNegativeFloat, NonNegativeInt, PositiveInt
 
-from tapetum.errors import InputError
+from tapetum.latency.lock import timing_lock
 from tapetum.progress import ProgressCallback, silent
 from tapetum.records import Record
 
@@ -49,7 +46,6 @@ __all__ = [
     "time_paced",
     "time_passes",
     "time_rounds",
-    "timing_lock",
     "timings_of",
 ]
 
@@ -64,10 +60,6 @@ FULL_SHARE = 0.95  # of the core; a pass that got less was preempted
 QUIET_SHARE = 0.9  # of the core; where all passes together got less, the machine is busy
 PATIENCE = 4  # times the passes and the time of a round are spent on a core that is shared
 MOST_PASSES = 100_000  # in one round, so that a clock that stands still cannot hang a measurement
-LOCK_NAME = "tapetum-timing"  # on Linux, in the namespace that has no files
-LOCK_PORT = 21_907  # elsewhere
-LONGEST_WAIT_S = 1_200.0  # for another measurement; a table takes minutes
-SECONDS_BETWEEN_TRIES = 0.25
 
 _log = logging.getLogger(__name__)
 
@@ -160,7 +152,7 @@ class Timing(Record):
 
     @property
     def shared(self) -> str:
-        """``this core is shared: 45 %``, with the share that we got; empty where it was ours."""
+        """A sentence that the core was shared; empty where it was ours."""
         return shared_core([self.core_share])
 
 
@@ -172,7 +164,7 @@ def _core_share(rounds: Sequence[Round]) -> float | None:
 
 
 def shared_core(shares: Iterable[float | None]) -> str:
-    """Return ``this core is shared: 45 %``, or nothing where the core was ours.
+    """Say that the core was shared, and our share of it; return nothing where it was ours.
 
     Args:
         shares: The share of the core in each of several timings; their mean counts.
@@ -180,7 +172,8 @@ def shared_core(shares: Iterable[float | None]) -> str:
     known = [share for share in shares if share is not None]
     if not known or statistics.fmean(known) >= QUIET_SHARE:
         return ""
-    return f"this core is shared: {100 * statistics.fmean(known):.0f} %"
+    share = 100 * statistics.fmean(known)
+    return f"another process uses this core: our passes got {share:.0f} % of it"
 
 
 def time_passes(forward: ForwardPass, passes: PassCount, *, threads: int | None = 1) -> Round:
@@ -326,35 +319,3 @@ def timings_of(rounds: Iterable[Sequence[Round]]) -> list[Timing]:
     if shared := shared_core(timing.core_share for timing in timings):
         _log.warning("%s; passes that were interrupted do not count", shared)
     return timings
-
-
-@contextmanager
-def timing_lock() -> Iterator[None]:
-    """Hold the one lock that every timing of this machine takes, and wait while another holds it.
-
-    The lock is the address of a socket that nobody connects to.  It needs no file and no rights, is
-    the same for all users whatever their temporary folder, and ends with the process that holds it.
-
-    Raises:
-        InputError: Another measurement has not ended within :data:`LONGEST_WAIT_S`.
-    """
-    is_linux = sys.platform == "linux"
-    begun, has_told = time.monotonic(), False
-    with socket.socket(socket.AF_UNIX if is_linux else socket.AF_INET) as lock:
-        while True:
-            try:
-                lock.bind(f"\0{LOCK_NAME}" if is_linux else ("localhost", LOCK_PORT))
-                break
-            except OSError as error:
-                if time.monotonic() - begun >= LONGEST_WAIT_S:
-                    raise InputError(
-                        "another latency measurement is running on this machine",
-                        "repeat the command when it has ended: two at once slow each other",
-                    ) from error
-            if not has_told:
-                has_told = True
-                _log.warning(
-                    "another latency measurement is running on this machine; waiting until it ends"
-                )
-            time.sleep(SECONDS_BETWEEN_TRIES)
-        yield

@@ -18,8 +18,9 @@ from typing import Literal
 from tapetum.arch import Architecture, cost, spec
 from tapetum.latency.conditions import Conditions
 from tapetum.latency.deployed import DeployedNetwork
+from tapetum.latency.lock import timing_lock
 from tapetum.latency.runtimes import Runtime, watched_threads
-from tapetum.latency.timing import PassCount, Round, time_rounds, timing_lock
+from tapetum.latency.timing import PassCount, Round, time_rounds
 from tapetum.records import Record
 
 __all__ = ["WidthProbe", "probe_widths"]

@@ -7,17 +7,20 @@ anchor: there the networks take turns.
 """
 
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from typing import Literal, Protocol, Self
 
-from tapetum.arch import Architecture, Shape, ShapeSpace
+import numpy as np
+
+from tapetum.arch import Architecture, Shape, ShapeSpace, cost
 from tapetum.errors import InputError
 from tapetum.latency.calls import Includes
 from tapetum.latency.conditions import Conditions
 from tapetum.latency.deployed import DeployedNetwork
-from tapetum.latency.model import LatencyModel, fit_latency_model
+from tapetum.latency.lock import timing_lock
+from tapetum.latency.model import Array, features_of, fit_rates, held_out_error
 from tapetum.latency.runtimes import Runtime, watched_threads
 from tapetum.latency.timing import (
     PassCount,
@@ -27,7 +30,6 @@ from tapetum.latency.timing import (
     shared_core,
     time_passes,
     time_rounds,
-    timing_lock,
 )
 from tapetum.progress import ProgressCallback, silent
 from tapetum.records import Record
@@ -36,6 +38,7 @@ __all__ = ["NetworkTimer", "TimeNetworks", "TimedShape", "TimedShapes"]
 
 QUICK = PassCount(warmup_ms=10, min_ms=80)
 ANCHOR = PassCount(warmup_ms=5, min_ms=20)
+FEWEST_QUIET = 10  # shapes, of which the others do not count
 NUM_NEAR = 3  # anchors on each side, whose median tells the speed
 
 
@@ -154,7 +157,7 @@ class TimedShapes(Record):
 
     @property
     def shared(self) -> str:
-        """``this core is shared: 45 %``, over all of them; empty where the core was ours."""
+        """A sentence that the core was shared, over all of them; empty where it was ours."""
         return shared_core(one.timing.core_share for one in self.shapes)
 
     def find(self, shape: Shape) -> Timing | None:
@@ -167,34 +170,60 @@ class TimedShapes(Record):
         """Return a copy that has a latency of each of some shapes.
 
         Args:
-            shapes: The shapes. Those that are known from as many rounds are not timed again.
+            shapes: The shapes. Those that are known from as many rounds are not timed again, unless
+                the core was shared then.
             time: Times their networks.
             num_rounds: The number of rounds.
         """
-        unique = [shape for i, shape in enumerate(shapes) if shape not in shapes[:i]]
-        known = {one.shape: one for one in self.shapes}
-        new = [s for s in unique if s not in known or known[s].timing.num_rounds < num_rounds]
+        known = {one.shape: one.timing for one in self.shapes}
+        new = [
+            shape
+            for shape in dict.fromkeys(shapes)
+            if (old := known.get(shape)) is None or old.num_rounds < num_rounds or old.shared
+        ]
         if not new:
             return self
         found = time([self.space.architecture(shape) for shape in new], num_rounds=num_rounds)
-        known |= {s: TimedShape(shape=s, timing=t) for s, t in zip(new, found, strict=True)}
-        return self.model_copy(update={"shapes": tuple(known.values())})
+        known |= dict(zip(new, found, strict=True))
+        pairs = tuple(TimedShape(shape=shape, timing=timing) for shape, timing in known.items())
+        return self.model_copy(update={"shapes": pairs})
 
-    def model(self) -> LatencyModel:
-        """Return a model of the latencies of this space, fitted to those that are known.
+    def predictor(self, also_ms: Mapping[Shape, float] = {}) -> Callable[[Shape], float]:
+        """Return a function that predicts the latency of a shape, fitted to those that are known.
+
+        Where ten shapes had the core for themselves when they were timed, no others count.
+
+        Args:
+            also_ms: Latencies of other shapes, which count as well.
 
         Raises:
             InputError: No shape was timed.
         """
-        if not self.shapes:
+        quiet = [one for one in self.shapes if not one.timing.shared]
+        known = quiet if len(quiet) >= FEWEST_QUIET else self.shapes
+        latencies = {one.shape: one.timing.median_ms for one in known} | dict(also_ms)
+        if not latencies:
             raise InputError("no shape was timed", "time some shapes first")
-        return fit_latency_model(
-            [self.space.architecture(one.shape) for one in self.shapes],
-            [one.timing.median_ms for one in self.shapes],
-            height_px=self.conditions.height_px,
-            width_px=self.conditions.width_px,
-            width_step=self.space.width_step,
-        )
+        rows = np.stack([self._features(shape) for shape in latencies])
+        rates = fit_rates(rows, np.array(list(latencies.values())))
+        return lambda shape: float(self._features(shape) @ rates)
+
+    def held_out_errors(self) -> tuple[float, float]:
+        """Return the mean relative error of the model, and of multiply-adds alone.
+
+        Each shape is predicted from others.
+        """
+        rows = np.stack([self._features(one.shape) for one in self.shapes])
+        latencies = np.array([one.timing.median_ms for one in self.shapes])
+        height, width = self.conditions.height_px, self.conditions.width_px
+        networks = [self.space.architecture(one.shape) for one in self.shapes]
+        millions = [cost.multiply_adds(one, height, width) / 1e6 for one in networks]
+        affine = np.stack([np.ones(len(rows)), millions], axis=1)
+        by_cost = held_out_error(affine, latencies, np.array([0.1, 0.03]))
+        return held_out_error(rows, latencies), by_cost
+
+    def _features(self, shape: Shape) -> Array:
+        return _features(self.space, shape, self.conditions.height_px, self.conditions.width_px)
 
     def require_same(self, other: "TimedShapes", *, what: str) -> None:
         """Refuse latencies of other conditions, scopes or spaces; ``what`` names them in the error.
@@ -208,3 +237,9 @@ class TimedShapes(Record):
                 f"{what} holds shapes of another space, or latencies of {self.includes}",
                 "time shapes again for this budget",
             )
+
+
+@lru_cache(maxsize=10_000)
+def _features(space: ShapeSpace, shape: Shape, height: int, width: int) -> Array:
+    """Return the features of a shape; a proposal asks for those of the same shapes repeatedly."""
+    return features_of(space.architecture(shape), height, width, space.width_step)

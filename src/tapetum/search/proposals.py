@@ -1,40 +1,36 @@
 """Propose networks of one latency that are as different as possible.
 
 Many shapes are drawn, and a model that is fitted to the shapes timed so far moves each to the
-target: widths first, then single steps of widths and depths. The most different ones are timed
-whole, corrected by what was measured, and timed once more, taking turns. A proposal is what was
-*measured* between 10 % below and 2 % above the target.
+target (:mod:`tapetum.search.nearby`). The most different ones are timed whole, corrected by what
+was measured, and timed once more, taking turns. A proposal is what was *measured* between 10 %
+below and 2 % above the target.
 
 The scaling rule and the plain networks are always among them, so that a race knows what it has to
 beat.
 """
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
 
 import numpy as np
 
-from tapetum.arch import Architecture, Shape, ShapeSpace, cost, distance
-from tapetum.errors import InputError
+from tapetum.arch import Shape, distance
 from tapetum.latency import Budget, TimedShapes, TimeNetworks, Timing
 from tapetum.progress import ProgressCallback, silent
-from tapetum.provenance import usable_cores
 from tapetum.records import Record
+from tapetum.search.feasible import FeasibleRange, feasible_range, refusal
+from tapetum.search.nearby import nearby, scaled_to
 
-__all__ = ["Candidate", "FeasibleRange", "Proposal", "feasible_range", "propose"]
+__all__ = ["PLAIN", "PLAIN_MBCONV", "RULE", "Candidate", "Proposal", "propose"]
 
-LEAST, MOST, AIM = 0.9, 1 + Budget.TOLERANCE, 0.97  # measured latency over the target
+LEAST, MOST = 1 - Budget.BELOW, 1 + Budget.TOLERANCE  # measured latency over the target
 QUICK_LEAST, QUICK_MOST = 0.93, 1.0  # of a quick timing, which is a few per cent off
 ROUGHLY = (0.7, 1.1)  # predicted over aimed, of a drawn shape before its single steps
-NEAR = 0.02  # relative distance from the aim at which single steps end
-NUM_RUNGS = 10  # shapes of the feasible range
 NUM_DRAWN = 160
 SPARE = 1.4  # times as many shapes are timed as are proposed
 QUICK_TRIES, FINAL_TRIES = 5, 4
 FINAL_ROUNDS = 5
-SCALINGS, STEPS = 6, 24  # at most, when a shape is moved
 FEWEST_PLAIN_LEVELS = 3  # a plain network with fewer is not what a user would pick
 RULE, PLAIN, PLAIN_MBCONV = "rule", "plain-dc-net", "plain-mbconv"
 FIXED = {RULE, PLAIN, PLAIN_MBCONV}
@@ -46,26 +42,6 @@ class Candidate(Record):
     name: str
     shape: Shape
     timing: Timing
-
-
-class FeasibleRange(Record):
-    """The measured latencies that the shapes of a space span.
-
-    Attributes:
-        fastest_ms: Latency of the smallest shape.
-        slowest_ms: Latency of the largest shape that was timed.
-        is_whole: Whether that is the largest of the space; else larger ones were not timed.
-        num_timed: Number of shapes that were timed.
-    """
-
-    fastest_ms: float
-    slowest_ms: float
-    is_whole: bool
-    num_timed: int
-
-    def __str__(self) -> str:
-        open_end = "" if self.is_whole else "at least "
-        return f"{self.fastest_ms:.2g} to {open_end}{self.slowest_ms:.3g} ms"
 
 
 class Proposal(Record):
@@ -84,42 +60,6 @@ class Proposal(Record):
     timed: TimedShapes
     range: FeasibleRange
     notes: tuple[str, ...] = ()
-
-
-def feasible_range(
-    timed: TimedShapes,
-    time: TimeNetworks,
-    *,
-    longest_ms: float = math.inf,
-    progress: ProgressCallback = silent,
-) -> tuple[FeasibleRange, TimedShapes]:
-    """Time about ten shapes, from the smallest up.
-
-    Args:
-        timed: What was timed before; shapes that are known are not timed again.
-        time: Times networks.
-        longest_ms: Where to stop: larger networks are not timed.
-        progress: Receives each shape.
-
-    Returns:
-        The range, and all that was timed.
-    """
-    rungs = _rungs(timed.space)
-    for done, shape in enumerate(rungs, start=1):
-        timed = timed.timed([shape], time)
-        last = timed.find(shape)
-        assert last is not None  # noqa: S101  (it was timed just now)
-        progress(done, len(rungs), f"timing the feasible range: {last.median_ms:.3g} ms")
-        if last.median_ms > longest_ms:
-            break
-    known = [one.median_ms for shape in rungs if (one := timed.find(shape)) is not None]
-    found = FeasibleRange(
-        fastest_ms=min(known),
-        slowest_ms=max(known),
-        is_whole=timed.find(rungs[-1]) is not None,
-        num_timed=len(known),
-    )
-    return found, timed
 
 
 def propose(
@@ -147,9 +87,9 @@ def propose(
     Budget.require_positive(target_ms)
     span, timed = feasible_range(timed, time, longest_ms=1.5 * target_ms, progress=progress)
     if span.fastest_ms > MOST * target_ms:
-        raise _refusal(timed, span, target_ms)
-    too_large = span.is_whole and span.slowest_ms < AIM * target_ms
-    work = _Work(timed, time, span.slowest_ms / AIM if too_large else target_ms, progress)
+        raise refusal(timed, span, target_ms)
+    too_large = span.is_whole and span.slowest_ms < Budget.AIM * target_ms
+    work = _Work(timed, time, span.slowest_ms / Budget.AIM if too_large else target_ms, progress)
     work.start(count, np.random.default_rng(seed))
     work.time_quickly()
     candidates = work.finish(count)
@@ -214,29 +154,32 @@ class _Work:
         self.timed, self.time, self.target_ms = timed, time, target_ms
         self.progress = progress
         self.space, self.contestants = timed.space, list[_Contestant]()
-        self.predict = timed.model().predict
+        self.predict = timed.predictor()
 
     def start(self, count: int, generator: np.random.Generator) -> None:
         """Choose the contestants: the rule, the plain networks, and the most different drawn."""
-        aim_ms, predict = AIM * self.target_ms, _predictor(self.space, self.predict)
-        fixed = {RULE: self._rule(predict, aim_ms), PLAIN: self.space.plain()}
+        aim_ms, most_ms = Budget.AIM * self.target_ms, MOST * self.target_ms
+        fixed = {RULE: self._rule(aim_ms), PLAIN: self.space.plain()}
         fixed[PLAIN_MBCONV] = self.space.plain("mbconv")
 
         def scaled(base: Shape) -> Shape:
-            return _scaled_to(self.space, base, predict, aim_ms)
+            return scaled_to(self.space, base, self.predict, aim_ms, most_ms=most_ms)
 
-        least = min(FEWEST_PLAIN_LEVELS, self.space.levels("full"))
+        def is_like(shape: Shape, base: Shape) -> bool:
+            least = min(FEWEST_PLAIN_LEVELS, self.space.levels("full"))
+            return len(shape.widths) >= least and shape.join == base.join
+
         self.contestants = [
             _Contestant(name, base, shape)
             for name, base in fixed.items()
-            if len((shape := scaled(base)).widths) >= least or name == RULE
+            if (shape := scaled(base)) and (name == RULE or is_like(shape, base))
         ]
-        drawn = {scaled(base): base for base in _draws(self.space, generator)}
+        drawn = {scaled(base): base for base in map(self.space.draw, [generator] * NUM_DRAWN)}
         low, high = ROUGHLY
         near = [
             shape
             for shape, base in drawn.items()
-            if low * aim_ms <= predict(shape) <= high * aim_ms
+            if low * aim_ms <= self.predict(shape) <= high * aim_ms
             and len(shape.widths) == len(base.widths)
         ]
         given = [one.shape for one in self.contestants]
@@ -244,11 +187,11 @@ class _Work:
         for number, shape in enumerate(_most_different(near or list(drawn), given, wanted), 1):
             self.contestants.append(_Contestant(f"drawn-{number:02}", drawn[shape], shape))
 
-    def _rule(self, predict: "_Predict", aim_ms: float) -> Shape:
+    def _rule(self, aim_ms: float) -> Shape:
         """Return the shape of the scaling rule that is nearest to the target."""
         costs = np.geomspace(1e2, 1e6, 60) * self.space.size_px**2
         shapes = dict.fromkeys(self.space.rule(float(cost)) for cost in costs)
-        return min(shapes, key=lambda shape: abs(math.log(predict(shape) / aim_ms)))
+        return min(shapes, key=lambda shape: abs(math.log(self.predict(shape) / aim_ms)))
 
     def time_quickly(self) -> None:
         """Move the contestants to the target and time them, until they are near it."""
@@ -286,7 +229,7 @@ class _Work:
             found = sorted(found, key=lambda one: one.measured_ms, reverse=True)
         if not found:  # the machine has become slower since the range was measured
             span, _ = feasible_range(self.timed, self.time, longest_ms=1.5 * self.target_ms)
-            raise _refusal(self.timed, span, self.target_ms)
+            raise refusal(self.timed, span, self.target_ms)
         fixed = [one for one in found if one.name in FIXED]
         rest = {one.shape: one for one in found if one.name not in FIXED}
         others = _most_different(list(rest), [one.shape for one in fixed], count - len(fixed))
@@ -306,13 +249,13 @@ class _Work:
         """Time the contestants that were not timed as often, and refit the model."""
         shapes = [one.shape for one in self.contestants]
         self.timed = self.timed.timed(shapes, self.time, num_rounds=num_rounds)
-        self.predict = self.timed.model().predict
+        self.predict = self.timed.predictor()
         self.contestants = [self._measured(one) for one in self.contestants]
 
     def _measured(self, one: _Contestant) -> _Contestant:
         timing = self.timed.find(one.shape)
         assert timing is not None  # noqa: S101  (it was timed just now)
-        ratio = timing.median_ms / _predictor(self.space, self.predict)(one.shape)
+        ratio = timing.median_ms / self.predict(one.shape)
         return replace(one, ratio=ratio, measured_ms=timing.median_ms)
 
     def _is_near(self, one: _Contestant, least: float, most: float) -> bool:
@@ -320,78 +263,18 @@ class _Work:
 
     def _moved(self, one: _Contestant) -> _Contestant:
         """Return a contestant whose shape is predicted at the aim, corrected by its own ratio."""
-        predict = _predictor(self.space, self.predict, one.ratio)
-        shape = _moved(self.space, one.base, predict, AIM * self.target_ms)
-        return replace(one, shape=shape)
-
-
-_Predict = Callable[[Shape], float]
-
-
-def _draws(space: ShapeSpace, generator: np.random.Generator) -> list[Shape]:
-    return [space.draw(generator) for _ in range(NUM_DRAWN)]
+        near = nearby(
+            self.space,
+            one.base,
+            lambda shape: one.ratio * self.predict(shape),
+            Budget.AIM * self.target_ms,
+            most_ms=QUICK_MOST * self.target_ms,
+        )
+        return replace(one, shape=near[0] if near else one.shape)
 
 
 def _names(some: Iterable[Candidate | _Contestant]) -> set[str]:
     return {one.name for one in some}
-
-
-def _rungs(space: ShapeSpace) -> list[Shape]:
-    """Return about ten shapes from the smallest to the largest: those of the scaling rule."""
-    smallest, largest = space.smallest(), space.largest()
-    size = (space.size_px, space.size_px)
-    ends = [cost.multiply_adds(space.architecture(one), *size) for one in (smallest, largest)]
-    between = [space.rule(float(some)) for some in np.geomspace(ends[0], ends[1], NUM_RUNGS)[1:-1]]
-    return list(dict.fromkeys([smallest, *between, largest]))
-
-
-def _predictor(
-    space: ShapeSpace, predict: Callable[[Architecture], float], ratio: float = 1.0
-) -> _Predict:
-    """Return a function from a shape to its predicted latency."""
-    return cache(lambda shape: ratio * predict(space.architecture(shape)))
-
-
-def _scaled_to(space: ShapeSpace, shape: Shape, predict: _Predict, aim_ms: float) -> Shape:
-    """Return a shape with its widths scaled to a latency; flatter, where they cannot be smaller."""
-    most_ms = MOST / AIM * aim_ms
-    while predict(space.scaled(shape, 0)) > most_ms and (flatter := space.flatter(shape)):
-        shape = flatter
-    factor, best = 1.0, space.scaled(shape, 0)
-    for _ in range(SCALINGS):
-        scaled = space.scaled(shape, factor)
-        scaled_ms = predict(scaled)
-        if predict(best) < scaled_ms <= most_ms:
-            best = scaled
-        factor *= (aim_ms / scaled_ms) ** 0.5
-    return best
-
-
-def _moved(space: ShapeSpace, shape: Shape, predict: _Predict, aim_ms: float) -> Shape:
-    """Return a shape near a latency: scaled, then enlarged in single steps, of widths if possible.
-
-    Where the grid is too coarse, a block is added instead.
-    """
-    best, most_ms = _scaled_to(space, shape, predict, aim_ms), QUICK_MOST / AIM * aim_ms
-    for _ in range(STEPS):
-        best_ms = predict(best)
-        if best_ms >= (1 - NEAR) * aim_ms:
-            break
-        for by in ("width", "depth"):
-            larger = {one: predict(one) for one in space.neighbours(best, by)}
-            larger = {one: ms for one, ms in larger.items() if best_ms < ms <= most_ms}
-            if larger:
-                break
-        else:
-            break
-        best = min(larger, key=lambda one: (_unlikeness(one, shape), -larger[one]))
-    return best
-
-
-def _unlikeness(one: Shape, base: Shape) -> float:
-    """Return how far the proportions of the widths are from those of another shape."""
-    ratios = [math.log2(a / b) for a, b in zip(one.widths, base.widths, strict=False)]
-    return round(max(ratios) - min(ratios), 6)
 
 
 def _most_different(shapes: Sequence[Shape], given: Sequence[Shape], count: int) -> list[Shape]:
@@ -408,26 +291,3 @@ def _most_different(shapes: Sequence[Shape], given: Sequence[Shape], count: int)
             min(near, distance(one, chosen[-1])) for one, near in zip(left, nearest, strict=True)
         ]
     return chosen
-
-
-def _refusal(timed: TimedShapes, span: FeasibleRange, target_ms: float) -> InputError:
-    """Return the error of a target that no network meets, with what would meet it."""
-    conditions = timed.conditions
-    return InputError(
-        f"no network meets {target_ms:g} ms: the smallest one takes {span.fastest_ms:.3g} ms for "
-        f"images of {conditions.width_px} px ({conditions})",
-        f"ask for {1.05 * span.fastest_ms:.2g} ms or more, or use {_what_helps(timed)}",
-    )
-
-
-def _what_helps(timed: TimedShapes) -> str:
-    """Return what makes the smallest network faster, as options of the command."""
-    conditions, helps = timed.conditions, ["smaller images (--size)"]
-    if conditions.threads < usable_cores():
-        helps.append("more threads (--threads)")
-    if conditions.precision == "fp32" and conditions.runtime == "onnxruntime":
-        helps.append("--precision int8")
-    helps.append("another --runtime")
-    if timed.includes != "network":
-        helps.append("--budget-includes network")
-    return f"{', '.join(helps[:-1])} or {helps[-1]}"
