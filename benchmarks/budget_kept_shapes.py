@@ -20,11 +20,11 @@ from typing import Any
 
 import numpy as np
 
-from tapetum.arch import Shape, ShapeSpace, distance
+from tapetum.arch import Shape, ShapeSpace, distance, nearby
 from tapetum.jobs.match_shape import match_shape
 from tapetum.latency import Budget, Conditions, NetworkTimer, TimedShapes, find_runtime
 from tapetum.provenance import stamp
-from tapetum.search import feasible_range, nearby
+from tapetum.search import feasible_range
 
 TARGETS_MS = (0.25, 0.5, 1.0, 2.0, 4.0)
 FACTORS = (0.75, 0.9, 1.08, 1.25)  # of the latency of a shape: its budget

@@ -9,6 +9,7 @@ architectures, :mod:`~tapetum.arch.shape` makes fast ones from a few numbers,
 from tapetum.arch import cost, families, spaces, spec, zoo
 from tapetum.arch.distance import distance
 from tapetum.arch.facts import Described, NetworkFacts
+from tapetum.arch.nearby import nearby
 from tapetum.arch.shape import Branch, Shape
 from tapetum.arch.shapes import ShapeSpace
 from tapetum.arch.space import Candidate, Choice, Choices, Slot, Space
@@ -32,6 +33,7 @@ __all__ = [
     "distance",
     "families",
     "find_architecture",
+    "nearby",
     "spaces",
     "spec",
     "zoo",

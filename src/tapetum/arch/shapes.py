@@ -9,7 +9,7 @@ widths, depths and other numbers correct the rest (:mod:`tapetum.arch.steps`).
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -39,6 +39,7 @@ PLAIN_EXPANSION = 3
 LEAST_EXPANSION = 2  # of shapes that are made flatter
 FEW_LEVELS = 3  # a shape keeps as many before it is changed in kind
 QUICK = {"down": "strided_conv", "up": "pixel_shuffle", "join": "add"}
+SCALINGS = 6
 DETAIL_CHANNELS = 12  # rounded to the grid: 16 on one of 16, which take as long
 
 
@@ -213,6 +214,26 @@ class ShapeSpace(Record):
             encoder_depths=shape.encoder_depths[:-1],
             decoder_depths=shape.decoder_depths[:-1],
         )
+
+    def scaled_to(
+        self,
+        shape: Shape,
+        predict: Callable[[Shape], float],
+        aim_ms: float,
+        *,
+        most_ms: float,
+    ) -> Shape:
+        """Return a shape with widths scaled to a latency; flatter, if they cannot be smaller."""
+        while predict(self.scaled(shape, 0)) > most_ms and (flatter := self.flatter(shape)):
+            shape = flatter
+        factor, best = 1.0, self.scaled(shape, 0)
+        for _ in range(SCALINGS):
+            scaled = self.scaled(shape, factor)
+            scaled_ms = predict(scaled)
+            if predict(best) < scaled_ms <= most_ms:
+                best = scaled
+            factor *= (aim_ms / scaled_ms) ** 0.5
+        return best
 
     def _least_depth(self, shape: Shape, name: str) -> int:
         """Return the fewest blocks: after a concatenation one brings the channels back."""

@@ -14,8 +14,14 @@ from tapetum.arch.shapes import ShapeSpace
 __all__ = ["Step", "stepped", "steps_from"]
 
 Number = Literal[
-    *("widths", "encoder_depths", "decoder_depths", "expansion"),
-    *("branch_width", "branch_depth", "details", "levels"),
+    "widths",
+    "encoder_depths",
+    "decoder_depths",
+    "expansion",
+    "branch_width",
+    "branch_depth",
+    "details",
+    "levels",
 ]
 PER_LEVEL: tuple[Number, ...] = ("widths", "encoder_depths", "decoder_depths")
 # Levels come last, so that the index of a level still holds when another step is taken.

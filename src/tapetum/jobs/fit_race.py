@@ -33,7 +33,7 @@ from tapetum.noise import generator_for
 from tapetum.progress import Stages
 from tapetum.records import Record
 from tapetum.report import content
-from tapetum.search import PLAIN, Candidate, Proposal, RaceResult, feasible_range, propose, race
+from tapetum.search import Candidate, Proposal, RaceResult, feasible_range, propose, race
 from tapetum.training import Recipe
 
 __all__ = ["Race", "look_at_shapes"]
@@ -190,7 +190,7 @@ class Race:
         _, timed = feasible_range(timed, device.timer(timed.space), longest_ms=longest_ms)
         shape = MatchedShape.read(self.work.path / MATCHED).attempt.shape
         if run == PLAIN_RUN:
-            shape = next(one.shape for one in self.candidates().candidates if one.name == PLAIN)
+            shape = next(one.shape for one in self.candidates().candidates if one.is_plain)
         return self.matched(shape, timed, device, MATCHED_FP32)
 
     def candidates(self) -> Candidates:
@@ -243,7 +243,7 @@ class Race:
     def controls(self, chosen: FittedNetwork) -> Controls:
         """Return the plain DC-Net of the same latency, and what a user would pick by hand."""
         del chosen
-        plain = [self.plain(one) for one in self.candidates().candidates if one.name == PLAIN]
+        plain = [self.plain(one) for one in self.candidates().candidates if one.is_plain]
         path = (self.work.shared or self.work.path) / PAIR
         if not path.exists():
             self.pair().write(path)
@@ -251,7 +251,7 @@ class Race:
 
     def plain(self, candidate: Candidate) -> Control:
         """Return the plain DC-Net of the race."""
-        network = self.timings.space.architecture(candidate.shape, PLAIN)
+        network = self.timings.space.architecture(candidate.shape, candidate.name)
         return Control(
             title="plain DC-Net of the same latency",
             networks={PLAIN_RUN: network},

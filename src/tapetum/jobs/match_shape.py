@@ -10,10 +10,9 @@ from collections.abc import Sequence
 
 from pydantic import PositiveFloat
 
-from tapetum.arch import Shape
+from tapetum.arch import Shape, nearby
 from tapetum.latency import Budget, TimedShapes, TimeNetworks, Timing
 from tapetum.records import Record
-from tapetum.search import nearby
 
 __all__ = ["MatchedShape", "match_shape"]
 

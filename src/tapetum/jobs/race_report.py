@@ -5,15 +5,15 @@ from collections.abc import Sequence
 from tapetum.arch import Shape
 from tapetum.report import content
 from tapetum.scores import show_number
-from tapetum.search import PLAIN, PLAIN_MBCONV, RULE, Candidate, RaceResult
+from tapetum.search import Candidate, RaceResult
 
 __all__ = ["race_curves", "race_tables", "sentences"]
 
 CELLS = ("candidate", "ms", "rung", "training steps", "accuracy, %", "PSNR, dB", "behind", "")
 KINDS = {
-    RULE: "scaling rule",
-    PLAIN: "plain DC-Net",
-    PLAIN_MBCONV: "plain MBConv network",
+    "rule": "scaling rule",
+    "plain-dc-net": "plain DC-Net",
+    "plain-mbconv": "plain MBConv network",
     "smallest": "smallest network",
 }
 MOST_LINES = 8  # of a plot

@@ -16,7 +16,7 @@ from tapetum.latency.measure import measure_table
 from tapetum.latency.runtimes import Runtime, find_runtime
 from tapetum.latency.table import LatencyTable
 from tapetum.latency.timing import Round, Timing, time_interleaved
-from tapetum.latency.vector import WidthProbe, probe_widths
+from tapetum.latency.vector import probe_widths
 from tapetum.latency.whole import NetworkTimer, TimedShapes, TimeNetworks
 
 __all__ = [
@@ -35,7 +35,6 @@ __all__ = [
     "TimeNetworks",
     "TimedShapes",
     "Timing",
-    "WidthProbe",
     "best_network",
     "check_table",
     "find_runtime",

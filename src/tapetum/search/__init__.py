@@ -9,9 +9,8 @@ to prefer, and derives the network that meets the target by the latency table ex
 from tapetum.search import widths
 from tapetum.search.feasible import FeasibleRange, feasible_range
 from tapetum.search.loop import search
-from tapetum.search.nearby import nearby
 from tapetum.search.plan import fewest_steps, how_many
-from tapetum.search.proposals import PLAIN, PLAIN_MBCONV, RULE, Candidate, Proposal, propose
+from tapetum.search.proposals import Candidate, Proposal, propose
 from tapetum.search.race import race
 from tapetum.search.race_records import RACES, RaceResult
 from tapetum.search.recipe import SearchRecipe, choose_search_recipe
@@ -19,10 +18,7 @@ from tapetum.search.result import SearchResult
 from tapetum.search.utility import SEED_ACCURACY, SEED_DB, Doubling, Prefer
 
 __all__ = [
-    "PLAIN",
-    "PLAIN_MBCONV",
     "RACES",
-    "RULE",
     "SEED_ACCURACY",
     "SEED_DB",
     "Candidate",
@@ -37,7 +33,6 @@ __all__ = [
     "feasible_range",
     "fewest_steps",
     "how_many",
-    "nearby",
     "propose",
     "race",
     "search",

@@ -1,7 +1,7 @@
 """Propose networks of one latency that are as different as possible.
 
 Many shapes are drawn, and a model that is fitted to the shapes timed so far moves each to the
-target (:mod:`tapetum.search.nearby`). The most different ones are timed whole, corrected by what
+target (:func:`tapetum.arch.nearby`). The most different ones are timed whole, corrected by what
 was measured, and timed once more, taking turns. A proposal is what was *measured* between 10 %
 below and 2 % above the target.
 
@@ -15,14 +15,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from tapetum.arch import Shape, distance
+from tapetum.arch import Shape, distance, nearby
 from tapetum.latency import Budget, TimedShapes, TimeNetworks, Timing
 from tapetum.progress import ProgressCallback, silent
 from tapetum.records import Record
 from tapetum.search.feasible import FeasibleRange, feasible_range, refusal
-from tapetum.search.nearby import nearby, scaled_to
 
-__all__ = ["PLAIN", "PLAIN_MBCONV", "RULE", "Candidate", "Proposal", "propose"]
+__all__ = ["Candidate", "Proposal", "propose"]
 
 LEAST, MOST = 1 - Budget.BELOW, 1 + Budget.TOLERANCE  # measured latency over the target
 QUICK_LEAST, QUICK_MOST = 0.93, 1.0  # of a quick timing, which is a few per cent off
@@ -42,6 +41,11 @@ class Candidate(Record):
     name: str
     shape: Shape
     timing: Timing
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is the plain DC-Net that users compare with."""
+        return self.name == PLAIN
 
 
 class Proposal(Record):
@@ -163,7 +167,7 @@ class _Work:
         fixed[PLAIN_MBCONV] = self.space.plain("mbconv")
 
         def scaled(base: Shape) -> Shape:
-            return scaled_to(self.space, base, self.predict, aim_ms, most_ms=most_ms)
+            return self.space.scaled_to(base, self.predict, aim_ms, most_ms=most_ms)
 
         def is_like(shape: Shape, base: Shape) -> bool:
             least = min(FEWEST_PLAIN_LEVELS, self.space.levels("full"))

@@ -3,9 +3,8 @@
 import numpy as np
 import pytest
 
-from tapetum.arch import Shape, distance
+from tapetum.arch import Shape, distance, nearby
 from tapetum.latency import Budget
-from tapetum.search import nearby
 from test_arch_shapes import drawn
 from test_latency_whole import SPACE, formula_ms
 

@@ -11,15 +11,13 @@ from itertools import combinations_with_replacement
 
 import numpy as np
 
-from tapetum.arch import Shape, ShapeSpace, distance
+from tapetum.arch.distance import distance
+from tapetum.arch.shape import Shape
+from tapetum.arch.shapes import ShapeSpace
 from tapetum.arch.steps import stepped, steps_from
 
-__all__ = ["Predict", "nearby", "scaled_to"]
+__all__ = ["nearby"]
 
-Predict = Callable[[Shape], float]
-"""Return the predicted latency of a shape, in milliseconds."""
-
-SCALINGS = 6
 FAR = 0.1  # from the aim: a shape that is farther is scaled first
 MOST_STEPS = 3
 MISS = 5.0  # units of distance for one of relative latency: 2 % off count as much as two blocks
@@ -29,7 +27,7 @@ NUM_PREDICTED = 6  # combinations of each number of steps that are predicted who
 def nearby(
     space: ShapeSpace,
     shape: Shape,
-    predict: Predict,
+    predict: Callable[[Shape], float],
     aim_ms: float,
     *,
     most_ms: float,
@@ -41,7 +39,7 @@ def nearby(
     Args:
         space: The space of the shapes.
         shape: The shape that they should resemble.
-        predict: Predicts latencies.
+        predict: Callable[[Shape], float]s latencies.
         aim_ms: The latency, in milliseconds.
         most_ms: The highest predicted latency.
         count: The number of shapes, at most.
@@ -49,38 +47,22 @@ def nearby(
     """
     start = shape
     if abs(predict(shape) / aim_ms - 1) > FAR:
-        start = scaled_to(space, shape, predict, aim_ms, most_ms=most_ms)
+        start = space.scaled_to(shape, predict, aim_ms, most_ms=most_ms)
     single = steps_from(space, start)
-    steps, start_ms = list(single), predict(start)
+    known, start_ms = list(single), predict(start)
     gains_ms = np.array([predict(one) - start_ms for one in single.values()])
     unlike = np.array([distance(start, one) for one in single.values()])
     found = {start: None}
     for size in range(1, MOST_STEPS + 1):
-        rows = np.array(list(combinations_with_replacement(range(len(steps)), size)), dtype=int)
+        rows = np.array(list(combinations_with_replacement(range(len(known)), size)), dtype=int)
         misses = np.abs((start_ms + gains_ms[rows].sum(axis=1)) / aim_ms - 1)
         order = np.argsort(unlike[rows].sum(axis=1) + MISS * misses, kind="stable")
         for row in rows[order[: NUM_PREDICTED + count]]:
-            if (one := stepped(space, start, [steps[index] for index in row])) is not None:
-                found[one] = None
+            one = stepped(space, start, [known[index] for index in row])
+            found |= {} if one is None else {one: None}
     near = [one for one in found if one not in without and predict(one) <= most_ms]
 
     def rank(one: Shape) -> float:
         return distance(start, one) + MISS * abs(predict(one) / aim_ms - 1)
 
     return sorted(near, key=rank)[:count]
-
-
-def scaled_to(
-    space: ShapeSpace, shape: Shape, predict: Predict, aim_ms: float, *, most_ms: float
-) -> Shape:
-    """Return a shape with its widths scaled to a latency; flatter, where they cannot be smaller."""
-    while predict(space.scaled(shape, 0)) > most_ms and (flatter := space.flatter(shape)):
-        shape = flatter
-    factor, best = 1.0, space.scaled(shape, 0)
-    for _ in range(SCALINGS):
-        scaled = space.scaled(shape, factor)
-        scaled_ms = predict(scaled)
-        if predict(best) < scaled_ms <= most_ms:
-            best = scaled
-        factor *= (aim_ms / scaled_ms) ** 0.5
-    return best
