@@ -1,11 +1,12 @@
 """Recipes are data: they can be stored, changed and refused."""
 
+import numpy as np
 import pytest
 from pydantic import ValidationError
 
 from tapetum.errors import InputError
 from tapetum.losses import EQUATION_1
-from tapetum.noise import PAPER_SIGMAS
+from tapetum.noise import PAPER_SIGMAS, generator_for
 from tapetum.training.recipe import PUBLISHED, QUICK, RECIPES, Recipe
 from tiny_training import tiny_recipe
 
@@ -58,3 +59,12 @@ def test_bf16_is_kept_only_where_it_pays(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr("tapetum.training.recipe.bf16_pays", lambda: False)
     assert QUICK.suited() == QUICK.adjusted(precision="fp32")
     assert PUBLISHED.suited() == PUBLISHED
+
+
+def test_the_default_training_shows_weak_noise_and_none() -> None:
+    """A third of its images has less noise than 0.05, and at least a tenth has none."""
+    plan = Recipe.named("images").noise
+    generator = generator_for(0)
+    sigmas = np.array([plan.draw(generator).sigma for _ in range(2000)])
+    assert np.mean(sigmas == 0) >= 0.08
+    assert np.mean(sigmas < 0.05) >= 0.33

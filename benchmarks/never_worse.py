@@ -1,0 +1,149 @@
+r"""Does a denoiser of the default training ever make an image worse?
+
+Trains networks on one thread by the recipe of a folder, with a fixed number of steps, and scores
+them at eleven levels from sigma 0 to 1 and at 0.02 and 0.05, beside the noisy image, wavelet and
+non-local means.
+
+- ``joint``: labels and images of Imagenette at 64 px, sigma from 0 to 1, two shapes of the scaling
+  rule.
+- ``pairs``: 125 pairs of 256 px for training and 35 of other scenes, with the noise of a camera
+  (Poisson-Gaussian, 8 bits, 29.8 dB) on crops of CBSD68, and a shape with a map of details.
+
+A run that was stopped continues.
+
+    OMP_NUM_THREADS=1 python benchmarks/never_worse.py --data-root DATA --work RUNS \
+        --json benchmarks/results/never_worse.json
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+import tapetum
+from tapetum.arch import Shape
+from tapetum.noise import PoissonGaussian, add_noise, generator_for
+from tapetum.provenance import stamp
+from tapetum.training import Recipe
+
+SIZE_PX, PAIR_PX = 64, 256
+LEVELS = (0.0, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
+MEAN_LEVELS = tuple(level for level in LEVELS if level not in (0.02, 0.05))
+CAMERA = PoissonGaussian(gain=0.0018, sigma=0.018)
+HELD_OUT_SCENES, NUM_TRAIN, NUM_HELD_OUT = 14, 125, 35
+FIVE: dict[str, Any] = {"encoder_depths": (1, 2, 2, 2, 1), "decoder_depths": (1, 2, 2, 1)}
+THREE: dict[str, Any] = {"encoder_depths": (1, 1, 1), "decoder_depths": (1, 1)}
+NETWORKS = {
+    "joint": {
+        "16-32-64-128-192": Shape(widths=(16, 32, 64, 128, 192), **FIVE),
+        "32-64-96-160-224": Shape(widths=(32, 64, 96, 160, 224), **FIVE),
+    },
+    "pairs": {"32-64-96": Shape(widths=(32, 64, 96), detail_channels=12, **THREE)},
+}
+STEPS = {"joint": 11_000, "pairs": 6_000}  # 15 and 5 minutes of a core, the smaller network
+
+
+def pairs_of(root: Path, out: Path) -> Path:
+    """Write crops of CBSD68 with their noisy twins, scene by scene, and return the folder."""
+    files = sorted((root / "denoise" / "cbsd68").iterdir())
+    order = np.random.default_rng(0).permutation(len(files)).tolist()
+    counts = {"train": 0, "val": 0}
+    limits = {"train": NUM_TRAIN, "val": NUM_HELD_OUT}
+    for place, index in enumerate(order):
+        part = "val" if place < HELD_OUT_SCENES else "train"
+        image = np.asarray(Image.open(files[index]).convert("RGB"))
+        room = image.shape[0] - PAIR_PX, image.shape[1] - PAIR_PX
+        for third in range(3):
+            number = counts[part]
+            if number == limits[part]:
+                break
+            counts[part] += 1
+            top, left = (round(side * third / 2) for side in room)
+            clean = image[top : top + PAIR_PX, left : left + PAIR_PX]
+            values = clean.astype(np.float32) / 255
+            noisy = add_noise(values, CAMERA, generator_for(index, third), protocol="camera")
+            for name, pixels in (("clean", clean), ("noisy", np.rint(noisy * 255))):
+                path = out / part / name / f"{number:03d}.png"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                if not path.exists():
+                    Image.fromarray(pixels.astype(np.uint8)).save(path)
+    return out
+
+
+def trained(task: str, name: str, data: Path, work: Path, *, seed: int, steps: int) -> Any:
+    """Train and score once, or return what is there."""
+    is_joint = task == "joint"
+    network = NETWORKS[task][name].architecture(
+        name, image_channels=3, num_classes=10 if is_joint else None
+    )
+    recipe = Recipe.named("images").adjusted(steps=steps)
+    run = work / f"{task}_{name}_{steps}_seed{seed}"
+    result = tapetum.train(
+        data,
+        run,
+        architecture=network,
+        recipe=recipe,
+        size_px=SIZE_PX if is_joint else PAIR_PX,
+        noise="gaussian:0-1" if is_joint else None,
+        seed=seed,
+        resume=(run / "request.json").exists(),
+    )
+    levels = LEVELS if is_joint else None
+    scores = tapetum.evaluate(run, data=data, noise=levels)
+    return {"task": task, "network": name, "seed": seed, "steps": steps} | row_of(result, scores)
+
+
+def row_of(result: Any, scores: Any) -> dict[str, Any]:
+    """Return what is kept of a training and its scores."""
+    counted = [row for row in scores.rows if row.noise is None or row.noise.sigma in MEAN_LEVELS]
+    accuracies = [row.accuracy for row in counted if row.accuracy is not None]
+    return {
+        "minutes": round(result.training_seconds / 60, 2),
+        "psnr_db": float(np.mean([row.psnr_db for row in counted])),
+        "accuracy": float(np.mean(accuracies)) if accuracies else None,
+        "levels": {
+            row.title: {
+                "noisy_db": row.noisy_psnr_db,
+                **{f"{name}_db": value for name, value in row.filters_db.items()},
+                "network_db": row.psnr_db,
+            }
+            for row in scores.rows
+        },
+        "remarks": scores.remarks,
+    }
+
+
+def main() -> None:
+    """Print the result, and write it where that is wanted."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data-root", type=Path, required=True, help="has imagenette128, denoise")
+    parser.add_argument("--work", type=Path, required=True, help="folder for pairs and runs")
+    parser.add_argument("--tasks", nargs="+", default=list(NETWORKS), choices=list(NETWORKS))
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--steps", type=int, help="instead of those of each task")
+    parser.add_argument("--json", type=Path, help="also write the result here")
+    asked = parser.parse_args()
+    folders = {
+        "joint": asked.data_root / "imagenette128",
+        "pairs": pairs_of(asked.data_root, asked.work / "pairs"),
+    }
+    rows = []
+    for task in asked.tasks:
+        for name in NETWORKS[task]:
+            for seed in asked.seeds:
+                steps = asked.steps or STEPS[task]
+                rows.append(trained(task, name, folders[task], asked.work, seed=seed, steps=steps))
+                text = json.dumps(
+                    {"rows": rows, "provenance": stamp(seed=seed).model_dump(mode="json")}, indent=2
+                )
+                if asked.json is not None:
+                    asked.json.write_text(text + "\n")
+                sys.stdout.write(json.dumps(rows[-1]) + "\n")
+
+
+if __name__ == "__main__":
+    main()
