@@ -98,8 +98,50 @@ def test_a_class_without_images_is_named() -> None:
 
 def test_an_answer_that_is_always_the_same_is_said() -> None:
     """An accuracy that the most common class alone would give is no achievement."""
-    remarks = scored(Fake([1]), Squares(6)).remarks
-    assert any("no better than that of answering" in remark for remark in remarks)
+    (remark,) = scored(Fake([0]), Squares(6)).remarks
+    assert remark == (
+        "the network classifies every image as north-west: no better than the majority class "
+        "(33.3 %)"
+    )
+
+
+class Sure(Fake):
+    """Knows the quarter half of the time, and is always sure of its answer."""
+
+    def predict(
+        self, image: DecodedImage, boxes: NDArray[np.float32] | None, *, with_image: bool = True
+    ) -> Answer:
+        """The quarter of the square in every other answer, another one else; 0.97 for both."""
+        place = len(self.given)
+        answer = super().predict(image, boxes, with_image=with_image)
+        probabilities = np.full((1, 4), 0.01, np.float32)
+        probabilities[0, (place // 2 + place % 3) % 4] = 0.97
+        return answer._replace(probabilities=probabilities)
+
+
+def test_probabilities_are_calibrated_where_that_is_wanted() -> None:
+    """Rows have the error after scaling; labels and their order are the same."""
+    plain = scored(Sure(), Squares(60))
+    scaled = scored(Sure(), Squares(60), calibrates=True)
+    assert plain.calibration is None
+    assert plain.temperature == 1 < scaled.temperature
+    assert scaled.calibration is not None
+    assert scaled.calibration.error_before == pytest.approx(0.97 - plain.mean.accuracy, abs=1e-4)
+    assert scaled.mean.calibration_error < 0.1 < plain.mean.calibration_error
+    assert scaled.confusion == plain.confusion
+    assert scaled.calibration.text in scaled.remarks
+
+
+def test_the_most_certain_mistakes_are_listed_once_an_image() -> None:
+    """With image, level, both classes and the probability; right answers are no mistakes."""
+    subject = Fake([0, 1, 1, 3, 0, 2, 3, 3])  # of images 0 to 3, each at two levels
+    found = scored(subject, Squares(4), num_mistakes=2).mistakes
+    assert [(one.image, one.level, one.true_name, one.name) for one in found] == [
+        (2, 0, "south-west", "north-west"),
+        (0, 1, "north-west", "north-east"),
+    ]
+    assert found[0].probability == pytest.approx(0.7)
+    assert scored(Fake([0, 1, 1, 3, 0, 2, 3, 3]), Squares(4)).mistakes == ()
 
 
 def test_boxes_are_scored_together() -> None:

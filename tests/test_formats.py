@@ -12,7 +12,7 @@ from tapetum.formats import Parity, export_network, measure_parity
 from tapetum.graph import write_graph
 from tapetum.nn import Network, build
 from tapetum.runtime import GraphSession, Manifest, Predictor, open_package
-from tapetum.scores import ScoreRow, Scores
+from tapetum.scores import Calibration, ScoreRow, Scores
 
 
 def network_of(name: str, *, boxes: bool = True) -> Network:
@@ -123,3 +123,30 @@ def test_the_ending_decides_what_is_written(tmp_path: Path) -> None:
     with pytest.raises(PackageError, match=r"ends in .tapetum or .onnx, not in .zip"):
         export_network(network, tmp_path / "p.zip", manifest)
     assert [entry.name for entry in tmp_path.iterdir()] == ["p.onnx"]
+
+
+def test_every_form_has_the_calibrated_probabilities(tmp_path: Path) -> None:
+    """The package and the plain graph divide the logits by the temperature of the scores."""
+    network, temperature = network_of("dc-net-reduced-integrated", boxes=False), 2.5
+    calibration = Calibration(
+        temperature=temperature, num_images=60, error_before=0.2, error_after=0.02
+    )
+    row = ScoreRow(title="mean", noise=None, num_images=60)
+    scores = Scores(
+        protocol="camera", seed=0, source="", rows=(row,), mean=row, calibration=calibration
+    )
+    classes = [str(digit) for digit in range(10)]
+    manifest = Manifest.of(network.architecture, size_px=32, class_names=classes, scores=scores)
+    exported = export_network(network, tmp_path / "p.tapetum", manifest)
+    export_network(network, tmp_path / "p.onnx", manifest)
+    image = np.random.default_rng(0).random((1, 1, 32, 32), dtype=np.float32)
+    with torch.no_grad():
+        expected = (network(torch.from_numpy(image)).logits / temperature).softmax(dim=1).numpy()
+    package = Predictor.open(tmp_path / "p.tapetum")(image[0, 0]).probabilities
+    plain = GraphSession((tmp_path / "p.onnx").read_bytes()).run(
+        ("probabilities",), {"noisy": image}
+    )
+    np.testing.assert_allclose(package, expected, atol=1e-5)
+    np.testing.assert_allclose(plain[0], expected, atol=1e-5)
+    assert "calibrated by the temperature 2.50" in exported.remarks[0]
+    assert "calibrated by the temperature 2.50" in open_package(tmp_path / "p.tapetum").card

@@ -49,12 +49,12 @@ def choice_of(
         conditions=CONDITIONS,
         fp32=Measured(
             timing=took(speed_up),
-            accuracy=None if points is None else 0.75,
+            macro_accuracy=None if points is None else 0.75,
             psnr_db=None if db is None else 30,
         ),
         int8=Measured(
             timing=took(1),
-            accuracy=None if points is None else 0.75 - points / 100,
+            macro_accuracy=None if points is None else 0.75 - points / 100,
             psnr_db=None if db is None else 30 - db,
         ),
         num_images=100,
@@ -91,8 +91,9 @@ def test_what_was_asked_for_ships_and_its_faults_are_said() -> None:
     assert choice.precision == "int8"
     assert choice.text == (
         "one pass takes 1 ms in int8 and 0.5 ms in fp32 (0.50 times as fast); int8 changes the "
-        "accuracy by -1.0 points and the PSNR by -0.20 dB on 100 held-out images: int8 is used, "
-        "although it is slower here and it loses 0.5 points or more and it loses 0.1 dB or more"
+        "macro accuracy by -1.0 points and the PSNR by -0.20 dB on 100 held-out images: int8 is "
+        "used, although it is slower here and it loses 0.5 points or more and it loses 0.1 dB or "
+        "more"
     )
 
 
@@ -125,7 +126,7 @@ def test_both_are_scored_on_the_same_images(monkeypatch: pytest.MonkeyPatch) -> 
     int8 = quantise(package, dataset.train, NOISES)
     for one, measured in ((package, choice.fp32), (int8, choice.int8)):
         scores = score(PackageSubject(one, threads=1), dataset, NOISES)
-        assert measured.accuracy == scores.mean.accuracy
+        assert measured.macro_accuracy == scores.mean.macro_accuracy
         assert measured.psnr_db == pytest.approx(scores.mean.psnr_db)
     assert choice.speed_up == 2
     assert used.manifest.precision == choice.precision

@@ -206,3 +206,15 @@ def upsampling_by(kind: str) -> Architecture:
     for level in data["decoder"]["levels"]:
         level["up"]["kind"] = kind
     return Architecture.model_validate(data)
+
+
+@pytest.mark.parametrize("boxes", [True, False])
+def test_a_temperature_divides_the_logits_and_nothing_else(boxes: bool) -> None:
+    """By one rounded division, which cannot change the order of the classes."""
+    architecture = find_architecture("dc-net-reduced-integrated", boxes=boxes)
+    weights = random_weights(architecture, seed=1)
+    feeds = inputs_for(2, 1, 40, 48)
+    plain = run_graph(write_graph(architecture, weights), **feeds)
+    scaled = run_graph(write_graph(architecture, weights, temperature=1.7), **feeds)
+    np.testing.assert_array_equal(scaled["denoised"], plain["denoised"])
+    np.testing.assert_array_equal(scaled["logits"], plain["logits"] / np.float32(1.7))

@@ -365,8 +365,8 @@ def lossy_export(run: Path, out: Path, *, precision: str, dataset: Any, **more: 
     choice = PrecisionChoice(
         asked="auto",
         conditions=CONDITIONS,
-        fp32=Measured(timing=Timing.of([Round([2.0])]), accuracy=0.9, psnr_db=30.0),
-        int8=Measured(timing=timing, accuracy=0.9, psnr_db=29.5),
+        fp32=Measured(timing=Timing.of([Round([2.0])]), macro_accuracy=0.9, psnr_db=30.0),
+        int8=Measured(timing=timing, macro_accuracy=0.9, psnr_db=29.5),
         num_images=4,
     )
     return exported.model_copy(update={"precision": choice})

@@ -24,11 +24,13 @@ from tapetum.report.content import (
     Example,
     ExampleGroup,
     ExampleLabel,
+    Matrix,
+    Mistake,
     Report,
     Series,
     Table,
 )
-from tapetum.report.plots import plot
+from tapetum.report.plots import draw_matrix, plot
 from tapetum.report.write import render
 
 WITHOUT_END = {"img", "meta"}
@@ -105,6 +107,9 @@ def page(example: Example) -> Report:
         diagrams=(diagram,),
         curves=(curve, replace(curve, title="Again")),
         examples=(ExampleGroup("σ = 0.5", (example,)),),
+        matrices=(
+            Matrix("Who is who", "given", "true", ("cat", "dog"), ((0.9, 0.1), (0.0, 1.0)), "Ten."),
+        ),
         commands=("tapetum demo",),
         facts={"machine": "two cores"},
     )
@@ -133,7 +138,18 @@ def test_every_part_is_shown(page: Report) -> None:
     """All words of a page reach its reader."""
     words = Reader(render(page)).words
     expected = ["Two digits", "It denoises and names.", "27.0 dB", "ours", "29.9", "sigma", "Again"]
-    expected += ["σ = 0.5", "first", "tapetum demo", "two cores", "27.2\N{NO-BREAK SPACE}dB"]
+    expected += [
+        "Who is who",
+        "given",
+        "cat",
+        "90.0",
+        "Ten.",
+        "σ = 0.5",
+        "first",
+        "tapetum demo",
+        "two cores",
+        "27.2\N{NO-BREAK SPACE}dB",
+    ]
     assert [part for part in expected if part not in words] == []
 
 
@@ -157,6 +173,26 @@ def test_wrong_answers_differ_by_more_than_colour(page: Report) -> None:
     words = " ".join(reader.words.split())
     assert "✓right: 7 98 %" in words
     assert "✗wrong: 3 61 %; true label: 8" in words
+
+
+def test_a_mistake_shows_both_classes_its_probability_and_its_images(page: Report) -> None:
+    """A classifier has no denoised image."""
+    one = Mistake(pixels(4), pixels(5), "dog", "cat", 0.97, "image 5")
+    with_both = replace(page, examples=(), mistakes=(one,))
+    reader = Reader(render(with_both))
+    assert len(reader.attributes("src")) == 2
+    assert "✗wrong: cat 97 %; true label: dog image 5" in " ".join(reader.words.split())
+    alone = replace(with_both, mistakes=(replace(one, denoised=None),))
+    assert len(Reader(render(alone)).attributes("src")) == 1
+
+
+def test_a_matrix_shows_its_shares_and_leaves_out_what_is_zero(page: Report) -> None:
+    """Each cell has its percents; the diagonal has another colour."""
+    svg = draw_matrix(page.matrices[0], prefix="m-")
+    assert re.findall(r">(\d+)</text>", svg) == ["90", "10", "100"]
+    assert svg.count("var(--series-0)") == 2
+    assert svg.count("var(--series-1)") == 1
+    assert "<image" not in svg
 
 
 def test_images_keep_their_pixels(page: Report, example: Example) -> None:
@@ -190,7 +226,7 @@ def test_plots_share_no_ids(page: Report) -> None:
 def test_plots_take_their_colours_from_the_page(page: Report) -> None:
     """No colour of a plot is fixed, so that it can be read by day and by night."""
     svg = re.findall(r"<svg.*?</svg>", render(page), re.DOTALL)
-    assert len(svg) == len(page.curves) + len(page.diagrams)
+    assert len(svg) == len(page.curves) + len(page.diagrams) + len(page.matrices)
     assert not re.search(r"#[0-9a-f]{6}\b", "".join(svg))
 
 
@@ -215,7 +251,8 @@ def test_a_network_is_drawn_block_by_block(page: Report) -> None:
 
 def test_what_was_not_measured_is_left_blank(page: Report) -> None:
     """No value and an infinite value leave a gap, in the plot and in its numbers."""
-    numbers = re.search(r"<details>.*?</details>", render(page), re.DOTALL)
+    text = render(replace(page, matrices=()))
+    numbers = re.search(r"<details>.*?</details>", text, re.DOTALL)
     assert numbers
     assert re.findall(r"<td>(.*?)</td>", numbers[0]) == ["40", "", "30", "", "20", "22"]
 

@@ -2,6 +2,8 @@
 
 import math
 
+import pytest
+
 from tapetum.noise import Gaussian, Speckle
 from tapetum.scores import ScoreRow, Scores, show_number
 
@@ -84,3 +86,45 @@ def test_a_clean_image_that_changes_is_told() -> None:
     """Where it is more than a step of 8 bits."""
     (remark,) = scores_of(row_at(0.0, 31.27, None)).remarks
     assert remark == "an image without noise comes back with 31.3 dB"
+
+
+def labels_of(confusion: dict[str, dict[str, int]]) -> Scores:
+    """The scores of such predictions."""
+    total = sum(sum(row.values()) for row in confusion.values())
+    right = sum(row.get(name, 0) for name, row in confusion.items())
+    mean = ScoreRow(title="mean", noise=None, num_images=total, accuracy=right / total)
+    fields = {"protocol": "camera", "seed": 0, "source": "counts", "rows": (mean,), "mean": mean}
+    return Scores(**fields, confusion=confusion)
+
+
+@pytest.mark.parametrize(
+    ("confusion", "expected"),
+    [
+        (
+            {"Free": {"Free": 695}, "Crack": {"Free": 305}},
+            "the network classifies every image as Free: no better than the majority class "
+            "(69.5 %)",
+        ),
+        (
+            {"Free": {"Free": 695}, "Crack": {"Free": 304, "Crack": 1}},
+            "the network classifies 99.9 % of all images as Free: hardly better (69.6 %) than the "
+            "majority class (69.5 %)",
+        ),
+        (
+            {"Free": {"Crack": 695}, "Crack": {"Crack": 305}},
+            "the network classifies every image as Crack: no better than the majority class "
+            "(69.5 %)",
+        ),
+        (
+            {"Free": {"Free": 500, "Crack": 195}, "Crack": {"Free": 155, "Crack": 150}},
+            "the labels are no better than Free for every image (69.5 %)",
+        ),
+        ({"Free": {"Free": 690, "Crack": 5}, "Crack": {"Free": 200, "Crack": 105}}, None),
+        ({"Free": {"Free": 7}}, None),
+    ],
+)
+def test_one_class_for_all_images_is_said_where_it_is_so(
+    confusion: dict[str, dict[str, int]], expected: str | None
+) -> None:
+    """And only there: with its name, and the share of the majority class."""
+    assert labels_of(confusion).remarks == (() if expected is None else (expected,))

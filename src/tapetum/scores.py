@@ -3,15 +3,28 @@
 They are kept with every run and shipped in every package.
 """
 
+from collections import Counter
 from typing import Annotated, ClassVar
 
-from pydantic import Field
+from pydantic import Field, PositiveFloat
 
 from tapetum.noise import Gaussian, Noise, Protocol
 from tapetum.records import FiniteOrNone, Record
 
-__all__ = ["FAITHFUL_DB", "ScoreRow", "Scores", "show_number"]
+__all__ = [
+    "FAITHFUL_DB",
+    "FEWEST_CALIBRATED",
+    "Calibration",
+    "Mistake",
+    "ScoreRow",
+    "Scores",
+    "show_number",
+]
 
+FEWEST_CALIBRATED = 50
+"""Fewer held-out images say too little about how certain a network may be."""
+
+_ONE_CLASS = 0.98  # of all predictions: a network that gives no other class, but for accidents
 
 VISIBLE_DB = 0.05  # as it is printed, to a tenth
 FAITHFUL_DB = 45.0
@@ -62,6 +75,61 @@ class ScoreRow(Record):
         return noisy | self.filters_db
 
 
+class Calibration(Record):
+    """How the probabilities of a network were made to say how often they are right.
+
+    Attributes:
+        temperature: What all logits are divided by; 1 where that is of no use.
+        num_images: Number of held-out images that it was chosen on, at all noise levels.
+        error_before: Expected calibration error over all levels without it.
+        error_after: The same where each half of the images is scaled by the temperature of the
+            other half; None where there are too few images.
+    """
+
+    temperature: PositiveFloat = 1.0
+    num_images: int
+    error_before: float
+    error_after: float | None = None
+
+    @property
+    def text(self) -> str:
+        """What was done, and what it changes, in a sentence without a full stop."""
+        if self.error_after is None:
+            return (
+                f"the probabilities are not calibrated, since {self.num_images:,} held-out images "
+                f"are too few: {FEWEST_CALIBRATED} are needed"
+            )
+        if self.temperature == 1:
+            return (
+                "the probabilities are left as they are: their expected calibration error is "
+                f"{self.error_before:.3f}, and a temperature would not lower it"
+            )
+        return (
+            f"the probabilities are calibrated by the temperature {self.temperature:.2f}: the "
+            f"expected calibration error falls from {self.error_before:.3f} to "
+            f"{self.error_after:.3f} (each half of {self.num_images:,} held-out images scaled by "
+            "the temperature of the other half)"
+        )
+
+
+class Mistake(Record):
+    """A wrong label with a high probability.
+
+    Attributes:
+        image: Index of the image in the dataset.
+        level: Index of the noise level.
+        true_name: The true class.
+        name: The predicted class.
+        probability: Its probability.
+    """
+
+    image: int
+    level: int
+    true_name: str
+    name: str
+    probability: float
+
+
 class Scores(Record):
     """Scores of a network on a dataset.
 
@@ -74,6 +142,10 @@ class Scores(Record):
         confusion: How often each class was taken for each other, over all levels: true class, then
             predicted class; counts of 0 are left out.
         missing_classes: Classes of the network of which the dataset has no image.
+        calibration: How the probabilities were calibrated on these images, at the end of a
+            training; None where they were taken as they are.
+        mistakes: The wrong labels that the network is most certain of, one for an image; empty
+            where they were not wanted.
     """
 
     CLASS_HEADER: ClassVar = ("class", "images", "recall %", "most often taken for")
@@ -86,10 +158,17 @@ class Scores(Record):
     mean: ScoreRow
     confusion: Annotated[dict[str, dict[str, int]], Field(default_factory=dict)]
     missing_classes: tuple[str, ...] = ()
+    calibration: Calibration | None = None
+    mistakes: tuple[Mistake, ...] = ()
 
     def at_sigma(self, sigma: float) -> ScoreRow | None:
         """Return the row of Gaussian noise of a standard deviation; ``None`` if there is none."""
         return next((row for row in self.rows if row.noise == Gaussian(sigma=sigma)), None)
+
+    @property
+    def temperature(self) -> float:
+        """What the logits of the network are divided by; 1 where they are taken as they are."""
+        return 1.0 if self.calibration is None else self.calibration.temperature
 
     @property
     def note(self) -> str:
@@ -115,12 +194,9 @@ class Scores(Record):
         if clean is not None and clean.psnr_db is not None and clean.psnr_db < FAITHFUL_DB:
             found.append(f"an image without noise comes back with {clean.psnr_db:.1f} dB")
         found += [remark for row in self.rows if (remark := _loss(row))]
-        common = self._majority()
-        if common is not None:
-            found.append(
-                f"the accuracy is no better than that of answering {common[0]!r} always "
-                f"({common[1]:.1%})"
-            )
+        found += [remark for remark in (self._one_class(),) if remark]
+        if self.calibration is not None:
+            found.append(self.calibration.text)
         return tuple(found)
 
     def class_cells(self) -> tuple[tuple[str, ...], ...]:
@@ -135,14 +211,27 @@ class Scores(Record):
             rows.append((name, f"{num_images:,}", show_number(recall, 1, scale=100), share))
         return tuple(rows)
 
-    def _majority(self) -> tuple[str, float] | None:
-        """Return the most common class and its share where the accuracy is no better."""
-        sums = {name: sum(row.values()) for name, row in self.confusion.items()}
-        if len(sums) < 2 or self.mean.accuracy is None:
-            return None
-        common = max(sums, key=sums.__getitem__)
-        share = sums[common] / sum(sums.values())
-        return (common, share) if self.mean.accuracy <= share else None
+    def _one_class(self) -> str:
+        """Say that the network gives one class alone, or that this would do as well; else empty."""
+        true = {name: sum(row.values()) for name, row in self.confusion.items()}
+        if len(true) < 2 or self.mean.accuracy is None:
+            return ""
+        given: Counter[str] = Counter()
+        for row in self.confusion.values():
+            given.update(row)
+        total, (name, count) = given.total(), given.most_common(1)[0]
+        majority = max(true, key=true.__getitem__)
+        share, accuracy = true[majority] / total, self.mean.accuracy
+        better = "no better" if accuracy <= share else f"hardly better ({_percent(accuracy)})"
+        if count >= _ONE_CLASS * total:
+            every = "every image" if count == total else f"{_percent(count / total)} of all images"
+            return (
+                f"the network classifies {every} as {name}: {better} than the majority class "
+                f"({_percent(share)})"
+            )
+        if accuracy > share:
+            return ""
+        return f"the labels are no better than {majority} for every image ({_percent(share)})"
 
     @property
     def header(self) -> tuple[str, ...]:
@@ -183,6 +272,10 @@ def _loss(row: ScoreRow) -> str:
     if not names:
         return ""
     return f"at noise {row.title} the network's image is worse than {' and '.join(names)}"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %"
 
 
 def show_number(value: float | None, digits: int, *, scale: int = 1) -> str:

@@ -58,5 +58,7 @@ def export(
         )
     if exported.precision is not None:
         say(exported.precision.text)
+    for remark in exported.remarks:
+        say(remark, label="note")
     kind = "graph" if out.suffix.lower() == ".onnx" else "package"
     say(f"{kind}: {exported.path}, {exported.size_bytes / 1024:,.0f} KiB")

@@ -216,7 +216,7 @@ def _rows(result: "FitResult") -> list[tuple[str, str]]:
     if mean.accuracy is not None:
         rows.append(("accuracy", f"{mean.accuracy:.1%}"))
     if mean.macro_accuracy is not None:
-        rows.append(("mean recall of the classes", f"{mean.macro_accuracy:.1%}"))
+        rows.append(("macro accuracy", f"{mean.macro_accuracy:.1%}"))
     if mean.psnr_db is not None and mean.ssim is not None:
         rows.append(("denoised images", f"{mean.psnr_db:.2f} dB, SSIM {mean.ssim:.3f}"))
     return rows

@@ -150,6 +150,7 @@ class FolderSummary(Record):
             "duplicates": self._duplicates(),
             "two classes": self._conflicts(),
             "uneven classes": self._imbalance(),
+            "missing classes": self._missing(),
         }
         usual = {"files", "pixels", "image sizes", "colours", "bits"} if brief else set()
         if any(bits >= _DEEP_BITS for bits in self.bit_depths):
@@ -228,6 +229,15 @@ class FolderSummary(Record):
             f"{largest!r} has {share:.0%} of the training images, {self.imbalance:.3g} times the "
             "smallest class; look at the recall of each class"
         )
+
+    def _missing(self) -> str:
+        """Return the classes that a part has no image of."""
+        parts = {"training": self.train.classes, "validation": self.validation.classes}
+        missing = {
+            part: ", ".join(repr(name) for name, count in counts.items() if not count)
+            for part, counts in parts.items()
+        }
+        return "; ".join(f"no {part} image of {names}" for part, names in missing.items() if names)
 
 
 def number_of_classes(class_names: Sequence[str]) -> str:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from tapetum.data import Dataset, Sample
 from tapetum.errors import InputError
+from tapetum.evaluation.calibrating import Labelled, calibrate
 from tapetum.evaluation.filters import FILTERED_IMAGES, has_filters
 from tapetum.evaluation.subject import Subject
 from tapetum.evaluation.tally import Measured, Tally, measure
@@ -22,7 +23,7 @@ from tapetum.noise import Noise, Protocol, add_noise, generator_for, generator_f
 from tapetum.progress import ProgressCallback, silent
 from tapetum.provenance import require_seed
 from tapetum.runtime import Preparation
-from tapetum.scores import ScoreRow, Scores
+from tapetum.scores import Calibration, Mistake, ScoreRow, Scores
 
 __all__ = ["noisy_image", "score"]
 
@@ -41,6 +42,8 @@ def score(
     seed: int = 0,
     max_megapixels: float | None = MAX_MEGAPIXELS,
     filters: bool = False,
+    calibrates: bool = False,
+    num_mistakes: int = 0,
     progress: ProgressCallback = silent,
 ) -> Scores:
     """Return the scores of a network on the validation images of a dataset.
@@ -57,11 +60,15 @@ def score(
         max_megapixels: Limit in millions of pixels; None for no limit.
         filters: Whether to run two classical filters on some images of each level, for comparison,
             where their packages are installed.
+        calibrates: Whether a temperature is fitted to the probabilities, which are scaled by it
+            before they are scored.
+        num_mistakes: Number of mistakes to list, at most.
         progress: Called after each image.
 
     Raises:
         InputError: There is no noise level, or no image.
         DataError: A file cannot be read.
+        MissingExtraError: scipy is not installed and a temperature is wanted.
     """
     require_seed(seed, "the seed of the noise")
     levels: list[Noise | None] = [None] if dataset.info.is_paired else [*noises]
@@ -89,7 +96,31 @@ def score(
             progress(done, len(images), "scoring")
     finally:
         pool.shutdown(cancel_futures=True)  # after an interrupt, do not wait for the rest
-    return _scores(dataset, levels, tallies, protocol=protocol, seed=seed)
+    calibration = _calibrate(tallies) if calibrates else None
+    scores = _scores(dataset, levels, tallies, protocol=protocol, seed=seed)
+    added = {"calibration": calibration, "mistakes": _worst(tallies, num_mistakes)}
+    return scores.model_copy(update=added)
+
+
+def _calibrate(tallies: Sequence[Tally]) -> Calibration | None:
+    """Scale all predictions by the temperature of all levels; None where nothing is classified."""
+    found = [labelled for tally in tallies if (labelled := tally.labelled) is not None]
+    if not found:
+        return None
+    calibration = calibrate(Labelled.joined(found))
+    if calibration.temperature != 1:
+        for tally in tallies:
+            tally.temper(calibration.temperature)
+    return calibration
+
+
+def _worst(tallies: Sequence[Tally], count: int) -> tuple[Mistake, ...]:
+    """Return the most certain mistakes of all levels, at most one for an image."""
+    every = [one for level, tally in enumerate(tallies) for one in tally.mistakes(level)]
+    worst: dict[int, Mistake] = {}
+    for one in sorted(every, key=lambda one: -one.probability):
+        worst.setdefault(one.image, one)
+    return tuple(worst.values())[:count]
 
 
 def _measured(

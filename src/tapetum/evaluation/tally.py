@@ -7,10 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tapetum import metrics
+from tapetum.evaluation.calibrating import Labelled
 from tapetum.evaluation.filters import gains_of_filters
 from tapetum.evaluation.subject import Answer
 from tapetum.noise import Noise
-from tapetum.scores import ScoreRow
+from tapetum.scores import Mistake, ScoreRow
 
 __all__ = ["Measured", "Tally", "measure"]
 
@@ -74,10 +75,12 @@ class Tally:
         self._gains: dict[str, list[float]] = {}
         self._probabilities: list[_Floats] = []
         self._labels: list[NDArray[np.int64]] = []
+        self._images: list[NDArray[np.int64]] = []
         self._num_images = self._num_compared = 0
 
     def add(self, image: Measured) -> None:
         """Add what was measured on one image."""
+        index = self._num_images
         self._num_images += 1
         self._num_compared += bool(image.scores)
         for name, value in image.scores.items():
@@ -87,6 +90,37 @@ class Tally:
         if image.probabilities is not None and image.labels is not None:
             self._probabilities.append(image.probabilities)
             self._labels.append(image.labels)
+            self._images.append(np.full(len(image.labels), index))
+
+    @property
+    def labelled(self) -> Labelled | None:
+        """The predictions so far; None where nothing is classified."""
+        if not self._labels:
+            return None
+        columns = zip(self._images, self._probabilities, self._labels, strict=True)
+        return Labelled.joined([Labelled(*row) for row in columns])
+
+    def temper(self, temperature: float) -> None:
+        """Divide the logits of all predictions so far by a temperature."""
+        self._probabilities = [metrics.tempered(one, temperature) for one in self._probabilities]
+
+    def mistakes(self, level: int) -> list[Mistake]:
+        """Return the wrong labels of this noise level, the most certain ones first."""
+        found = self.labelled
+        if found is None:
+            return []
+        predicted, certain = found.probabilities.argmax(axis=1), found.probabilities.max(axis=1)
+        wrong = np.flatnonzero(predicted != found.labels)
+        return [
+            Mistake(
+                image=int(found.images[place]),
+                level=level,
+                true_name=self._class_names[found.labels[place]],
+                name=self._class_names[predicted[place]],
+                probability=float(certain[place]),
+            )
+            for place in wrong[np.argsort(-certain[wrong], kind="stable")].tolist()
+        ]
 
     def row(self, level: Noise | None) -> ScoreRow:
         """Return the scores as a row."""
@@ -105,16 +139,14 @@ class Tally:
 
     def confusion(self) -> NDArray[np.int64] | None:
         """Return the counts of true class by predicted class; None where nothing is classified."""
-        if not self._labels:
-            return None
-        probabilities = np.concatenate(self._probabilities)
-        return metrics.confusion_matrix(probabilities, np.concatenate(self._labels))
+        found = self.labelled
+        return found and metrics.confusion_matrix(found.probabilities, found.labels)
 
     def _label_scores(self) -> dict[str, object]:
-        confusion = self.confusion()
-        if confusion is None:
+        labelled, confusion = self.labelled, self.confusion()
+        if labelled is None or confusion is None:
             return {}
-        shares, labels = np.concatenate(self._probabilities), np.concatenate(self._labels)
+        _, shares, labels = labelled
         found = zip(self._class_names, metrics.recalls(confusion).tolist(), strict=True)
         return {
             "accuracy": metrics.accuracy(confusion),

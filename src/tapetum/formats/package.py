@@ -40,12 +40,14 @@ class Exported(Record):
         parity: How far the graph differs from the trained network, in fp32.
         precision: The comparison of fp32 and int8, and what was written; None where only fp32 was
             asked for.
+        remarks: What a user must know of its scores, in sentences without a full stop.
     """
 
     path: str
     size_bytes: int
     parity: Parity
     precision: PrecisionChoice | None = None
+    remarks: tuple[str, ...] = ()
 
 
 def export_network(
@@ -79,8 +81,10 @@ def export_network(
             "export int8 as .tapetum, or the plain graph in fp32",
         )
     with hold_name(out):
-        graph_bytes = _graph_of(network)
-        parity = measure_parity(network, graph_bytes, size_px=size_px)
+        graph_bytes = _graph_of(network, manifest)
+        parity = measure_parity(
+            network, graph_bytes, size_px=size_px, temperature=manifest.temperature
+        )
         parity.require(network.architecture.name)
         manifest = manifest.model_copy(update={"parity": parity.model_dump(mode="json")})
         choice, shipped = None, Package(manifest, graph_bytes, card="")
@@ -103,7 +107,11 @@ def export_network(
             if is_plain:
                 write_standalone(open_package(package), out)
         return Exported(
-            path=str(out), size_bytes=out.stat().st_size, parity=parity, precision=choice
+            path=str(out),
+            size_bytes=out.stat().st_size,
+            parity=parity,
+            precision=choice,
+            remarks=() if manifest.scores is None else manifest.scores.remarks,
         )
 
 
@@ -116,13 +124,14 @@ def pack(network: Network, manifest: Manifest) -> Package:
         network: The network, in evaluation mode, on the CPU.
         manifest: The description of the network.
     """
-    return Package(manifest, _graph_of(network), card="")
+    return Package(manifest, _graph_of(network, manifest), card="")
 
 
-def _graph_of(network: Network) -> bytes:
-    """Return the serialised graph of a network."""
+def _graph_of(network: Network, manifest: Manifest) -> bytes:
+    """Return the serialised graph of a network, with its temperature."""
     weights = {name: value.cpu().numpy() for name, value in network.state_dict().items()}
-    return bytes(write_graph(network.architecture, weights).SerializeToString(deterministic=True))
+    graph = write_graph(network.architecture, weights, temperature=manifest.temperature)
+    return bytes(graph.SerializeToString(deterministic=True))
 
 
 def _is_plain(out: Path, *, overwrite: bool) -> bool:
@@ -155,7 +164,8 @@ def _try(path: Path, network: Network, size_px: int, parity: Parity) -> None:
         wanted = denoised[0].clamp(0, 1).permute(1, 2, 0).numpy()
         differences["denoised"] = float(np.abs(answer.pixels - wanted).max())
     if logits is not None and answer.probabilities is not None:
-        shares = logits.reshape(-1, logits.shape[-1]).softmax(dim=1).numpy()
+        rows = logits.reshape(-1, logits.shape[-1]) / predictor.manifest.temperature
+        shares = rows.softmax(dim=1).numpy()
         differences["probabilities"] = float(np.abs(answer.probabilities - shares).max())
     measured = {"max_difference": differences, "sizes_px": ((size_px, size_px),), "num_images": 1}
     parity.model_copy(update=measured).require(network.architecture.name)

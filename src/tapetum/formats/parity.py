@@ -66,6 +66,7 @@ def measure_parity(
     size_px: int,
     any_size: bool = True,
     in_proportion: bool = False,
+    temperature: float = 1.0,
     seed: int = 0,
 ) -> Parity:
     """Run network and graph on the same random images.
@@ -77,6 +78,7 @@ def measure_parity(
         any_size: Whether the graph takes images of other sizes.
         in_proportion: Whether differences are divided by values beyond 1: float32 has seven digits,
             and the logits of a deep network are in the tens.
+        temperature: What the graph divides the logits of the network by.
         seed: Random seed of the images and boxes.
     """
     session = GraphSession(graph_bytes)
@@ -86,7 +88,7 @@ def measure_parity(
     for height, width in sizes_px:
         feeds = _random_feeds(network, height, width, generator)
         given = session.run(session.output_names, feeds)
-        wanted = _run_network(network, feeds)
+        wanted = _run_network(network, feeds, temperature)
         for name, value in zip(session.output_names, given, strict=True):
             worst[name] = max(worst[name], float(np.abs(value - wanted[name]).max()))
             largest = max(largest, float(np.abs(wanted[name]).max()))
@@ -114,9 +116,9 @@ def _random_feeds(
 
 
 def _run_network(
-    network: TrainableNetwork, feeds: dict[str, NDArray[np.float32]]
+    network: TrainableNetwork, feeds: dict[str, NDArray[np.float32]], temperature: float
 ) -> dict[str, NDArray[np.float32]]:
     with torch.inference_mode():
         image, logits = network(*(torch.from_numpy(value) for value in feeds.values()))
-    outputs = {"denoised": image, "logits": logits}
+    outputs = {"denoised": image, "logits": None if logits is None else logits / temperature}
     return {name: value.numpy() for name, value in outputs.items() if value is not None}

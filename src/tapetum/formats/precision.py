@@ -36,13 +36,14 @@ class Measured(Record):
 
     Attributes:
         timing: Latency of one pass at the size of the training images.
-        accuracy: Share of right labels, the mean over the noise levels; ``None`` without labels.
+        macro_accuracy: Accuracy of each class, averaged over the classes and the noise levels;
+            ``None`` without labels.
         psnr_db: PSNR, likewise, at most 45 dB a level, over the levels where both precisions have
             one; ``None`` without an image.
     """
 
     timing: Timing
-    accuracy: float | None
+    macro_accuracy: float | None
     psnr_db: float | None
 
 
@@ -70,10 +71,10 @@ class PrecisionChoice(Record):
 
     @property
     def lost_points(self) -> float | None:
-        """Points of accuracy that int8 loses; negative where it gains some."""
-        if self.fp32.accuracy is None or self.int8.accuracy is None:
+        """Points of macro accuracy that int8 loses; negative where it gains some."""
+        if self.fp32.macro_accuracy is None or self.int8.macro_accuracy is None:
             return None
-        return 100 * (self.fp32.accuracy - self.int8.accuracy)
+        return 100 * (self.fp32.macro_accuracy - self.int8.macro_accuracy)
 
     @property
     def lost_db(self) -> float | None:
@@ -109,7 +110,7 @@ class PrecisionChoice(Record):
         changes = [
             f"{name} by {-lost:+z.{digits}f} {unit}"
             for lost, name, digits, unit in (
-                (self.lost_points, "the accuracy", 1, "points"),
+                (self.lost_points, "the macro accuracy", 1, "points"),
                 (self.lost_db, "the PSNR", 2, "dB"),
             )
             if lost is not None
@@ -247,6 +248,6 @@ def _measured(timing: Timing, scores: Scores, counts: Sequence[bool]) -> Measure
     decibels = [min(psnr_db, FAITHFUL_DB) for psnr_db in found if psnr_db is not None]
     return Measured(
         timing=timing,
-        accuracy=scores.mean.accuracy,
+        macro_accuracy=scores.mean.macro_accuracy,
         psnr_db=fmean(decibels) if decibels else None,
     )

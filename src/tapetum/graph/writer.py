@@ -37,7 +37,11 @@ def output_names(architecture: Architecture) -> tuple[str, ...]:
 
 
 def write_graph(
-    architecture: Architecture, weights: Weights, *, outputs: Sequence[str] = ()
+    architecture: Architecture,
+    weights: Weights,
+    *,
+    outputs: Sequence[str] = (),
+    temperature: float = 1.0,
 ) -> onnx.ModelProto:
     """Write a network as an ONNX graph.
 
@@ -45,6 +49,8 @@ def write_graph(
         architecture: The architecture.
         weights: Weights by the names of the trained network's ``state_dict``; others are ignored.
         outputs: Some of :func:`output_names`; by default all. Nodes of the others are left out.
+        temperature: What the logits are divided by, so that the probabilities are calibrated in
+            every runtime and format.
 
     Raises:
         ArchitectureError: Weights do not fit, or the network does not have such an output.
@@ -57,15 +63,16 @@ def write_graph(
             f"{architecture.name} has no output {', '.join(sorted(unknown))}",
             f"it has {', '.join(available)}",
         )
-    return _Writer(architecture, weights).write(wanted)
+    return _Writer(architecture, weights, temperature).write(wanted)
 
 
 class _Writer:
     """Writes one network; each method writes one part and returns the name of its value."""
 
-    def __init__(self, architecture: Architecture, weights: Weights) -> None:
+    def __init__(self, architecture: Architecture, weights: Weights, temperature: float) -> None:
         self.architecture = architecture
         self.weights = weights
+        self.temperature = temperature
         self.sheet = Sheet()
 
     def write(self, wanted: Sequence[str]) -> onnx.ModelProto:
@@ -186,6 +193,11 @@ class _Writer:
             value = self._linear(value, "classifier.hidden")
             value = self._activate(value, "hard_swish", "classifier.hidden")
         value = self._linear(value, "classifier.linear")
+        if self.temperature != 1:
+            # A node of its own: rounded weights could change the order of two classes.
+            divisor = np.array(self.temperature, np.float32)
+            stored = self.sheet.weight("classifier.temperature", divisor)
+            value = self.sheet.node("Div", [value, stored], path="classifier")
         if isinstance(region, spec.Boxes):
             shape = ("n", "k", classifier.num_classes)
             counts = self.sheet.node("Shape", ["boxes"], path="classifier", start=0, end=2)

@@ -94,10 +94,13 @@ def _variance(mean: ScoreRow) -> float:
 
 
 def show_scores(mean: ScoreRow) -> str:
-    """Return the accuracy and the PSNR in words."""
+    """Return the accuracy and the PSNR in words, with the macro accuracy where it differs."""
     shown = []
     if mean.accuracy is not None:
-        shown.append(f"{show_number(mean.accuracy, 1, scale=100)} %")
+        accuracy, macro = (
+            show_number(share, 1, scale=100) for share in (mean.accuracy, mean.macro_accuracy)
+        )
+        shown.append(f"{accuracy} %" if macro == accuracy else f"{accuracy} % (macro {macro} %)")
     if mean.psnr_db is not None:
         shown.append(f"{show_number(mean.psnr_db, 2)} dB")
     return ", ".join(shown)

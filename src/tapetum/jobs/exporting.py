@@ -109,7 +109,7 @@ def export_run(
         split=info.split and info.split.model_copy(update={"labels": None}),  # a path
         class_names=folder.request.class_names,
         provenance=result.provenance,
-        scores=result.scores,
+        scores=result.scores and result.scores.model_copy(update={"mistakes": ()}),  # of the report
     )
 
     def lowered(package: Package) -> tuple[Package, PrecisionChoice | None]:
@@ -140,14 +140,17 @@ def subject_of_run(
             scored in torch.
         threads: Inference threads of the package; by default one per core.
     """
-    request = RUNS.open(path).request
+    run = RUNS.open(path)
+    request, scores = run.request, run.result().scores
     loaded = load_network(path, network=network)
     if not isinstance(loaded, Network):
-        return NetworkSubject(loaded, request.data.preparation)
+        temperature = 1.0 if scores is None else scores.temperature
+        return NetworkSubject(loaded, request.data.preparation, temperature=temperature)
     manifest = Manifest.of(
         loaded.architecture,
         size_px=request.data.size_px,
         preparation=request.data.preparation,
         class_names=request.class_names,
+        scores=scores,
     )
     return PackageSubject(pack(loaded, manifest), threads=threads)

@@ -6,9 +6,11 @@ from tapetum.data import Dataset
 from tapetum.jobs.compare import control_means, scores_of
 from tapetum.jobs.device import SCOPES
 from tapetum.jobs.diagram import network_diagram
+from tapetum.jobs.exporting import subject_of_run
 from tapetum.jobs.fit_result import NETWORK, NETWORK_FP32, FitResult
 from tapetum.jobs.fit_work import Sections
 from tapetum.jobs.front_report import front_curves
+from tapetum.jobs.label_report import label_matrices, mistake_images
 from tapetum.jobs.run_report import (
     dataset_tables,
     example_groups,
@@ -38,6 +40,8 @@ def write_fit_report(
     """
     run = RUNS.open(fit.path / fit.delivery.run)
     result, architecture = run.result(), fit.delivery.architecture
+    scores = fit.delivery.scores
+    predict = network_predict(load_network(run.path), temperature=scores.temperature)
     report = content.Report(
         title=_title(fit, architecture.name),
         lead=_lead(fit),
@@ -56,7 +60,9 @@ def write_fit_report(
             *level_curves(fit.delivery.scores),
             learning_curve(run),
         ),
-        examples=example_groups(network_predict(load_network(run.path)), dataset, run.request),
+        examples=example_groups(predict, dataset, run.request),
+        matrices=label_matrices(scores),
+        mistakes=mistake_images(scores, dataset, subject_of_run(run.path)),
         commands=tuple(filter(None, (result.provenance.command, fit.delivery.command))),
         facts={
             "conditions": str(fit.conditions),

@@ -48,6 +48,7 @@ from tapetum.jobs.fit_result import (
 )
 from tapetum.jobs.fit_tfnas import TfNas, look_at_space
 from tapetum.jobs.fit_work import COMPARING, PACKAGING, TRAINING, FitWork, Method
+from tapetum.jobs.label_report import NUM_MISTAKES
 from tapetum.jobs.methods import FitOptions, MethodName, effort_of
 from tapetum.jobs.plan import Plan
 from tapetum.jobs.request import FitRequest, OpenedRequest, open_request
@@ -385,16 +386,21 @@ class _Steps:
         if package.manifest.precision == "fp32":
             return scores_of(self.work.path / run)
         noise = self.method.recipe().noise
-        make = partial(
-            score,
-            PackageSubject(package),
-            self.work.dataset,
-            noise.spread(),
-            protocol=noise.protocol,
-            max_megapixels=FINAL_MEGAPIXELS,
-            filters=True,
-            progress=self.work.progress,
-        )
+
+        def make() -> Scores:
+            found = score(
+                PackageSubject(package),
+                self.work.dataset,
+                noise.spread(),
+                protocol=noise.protocol,
+                max_megapixels=FINAL_MEGAPIXELS,
+                filters=True,
+                num_mistakes=NUM_MISTAKES,
+                progress=self.work.progress,
+            )
+            calibration = scores_of(self.work.path / run).calibration  # is in the graph
+            return found.model_copy(update={"calibration": calibration})
+
         return self.work.folder.once("scores.json", Scores, make)
 
 

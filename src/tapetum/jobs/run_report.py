@@ -13,7 +13,9 @@ from tapetum.arch import Architecture
 from tapetum.data import Dataset
 from tapetum.jobs.choose import is_digits
 from tapetum.jobs.diagram import network_diagram
-from tapetum.jobs.suit import describe_changes
+from tapetum.jobs.exporting import subject_of_run
+from tapetum.jobs.label_report import label_matrices, mistake_images
+from tapetum.jobs.suit import describe_balance, describe_changes
 from tapetum.metrics import psnr
 from tapetum.nn import TrainableNetwork
 from tapetum.noise import Noise
@@ -65,7 +67,8 @@ def write_run_report(
     """
     run = RUNS.open(out)
     result, request = run.result(), run.request
-    predict = network_predict(load_network(out, network=network))
+    temperature = 1.0 if result.scores is None else result.scores.temperature
+    predict = network_predict(load_network(out, network=network), temperature=temperature)
     groups = example_groups(predict, dataset, request)
     if groups:
         middle = groups[len(groups) // 2]
@@ -83,6 +86,8 @@ def write_run_report(
         diagrams=_diagrams(request),
         curves=(*level_curves(result.scores), learning_curve(run)),
         examples=groups,
+        matrices=label_matrices(result.scores),
+        mistakes=mistake_images(result.scores, dataset, subject_of_run(out, network=network)),
         commands=(result.provenance.command,),
         facts=facts_of(run, result),
     )
@@ -143,10 +148,13 @@ def level_curves(scores: Scores | None) -> tuple[content.Curve, ...]:
     if len(rows) < 2 or len(x) < len(rows):
         return ()
     psnr_db, noisy_psnr_db = [row.psnr_db for row in rows], [row.noisy_psnr_db for row in rows]
-    percent = [None if row.accuracy is None else 100 * row.accuracy for row in rows]
+    accuracy, macro = (
+        [None if share is None else 100 * share for share in shares]
+        for shares in ([row.accuracy for row in rows], [row.macro_accuracy for row in rows])
+    )
     plots = {
         "PSNR, dB": ("PSNR by noise level", {"denoised": psnr_db, "noisy": noisy_psnr_db}),
-        "accuracy, %": ("Accuracy by noise level", {"accuracy": percent}),
+        "accuracy, %": ("Accuracy by noise level", {"accuracy": accuracy, "macro accuracy": macro}),
     }
     return tuple(
         curve(title, label, x, lines, x_label="noise level")
@@ -215,6 +223,8 @@ def facts_of(run: Run, result: Result) -> dict[str, str]:
         f"Python {stamp.python}, {packages}",
         "date": stamp.date,
     }
+    if run.request.class_names:
+        facts["classes"] = describe_balance(recipe)
     recalibration = result.recalibration
     if recalibration is not None:
         facts["batch statistics"] = (
@@ -238,7 +248,7 @@ def score_highlights(scores: Scores | None) -> dict[str, str]:
         return {}
     accuracy, psnr_db, ssim = mean_cells(scores.mean)
     macro = show_number(scores.mean.macro_accuracy, 1, scale=100)
-    shown = {"accuracy, %": accuracy, "mean recall of the classes, %": macro}
+    shown = {"accuracy, %": accuracy, "macro accuracy, %": macro}
     shown |= {"PSNR, dB": psnr_db, "SSIM": ssim}
     return {name: value for name, value in shown.items() if value != "-"}
 

@@ -11,7 +11,7 @@ from tapetum.records import changed
 from tapetum.search import SearchRecipe
 from tapetum.training import BaseRecipe, class_weights
 
-__all__ = ["augmentation_of", "describe_changes", "suit", "suit_search"]
+__all__ = ["augmentation_of", "describe_balance", "describe_changes", "suit", "suit_search"]
 
 LOGGER = logging.getLogger("tapetum")
 
@@ -94,6 +94,12 @@ def suit(
         changes["batch_size"] = size
     suited = recipe.model_copy(update=changes)
     return _balanced(suited, dataset) if classifies else suited.model_copy(update=UNBALANCED)
+
+
+def describe_balance(recipe: BaseRecipe) -> str:
+    """Return how much the classes count, in words."""
+    text = BALANCES["none" if recipe.balance == "auto" else recipe.balance]
+    return f"{text} ({recipe.balance})" if recipe.class_weights else text
 
 
 def suit_search(

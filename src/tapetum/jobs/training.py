@@ -11,6 +11,7 @@ from tapetum.evaluation import score
 from tapetum.images import display_name
 from tapetum.jobs.choose import SPLIT, DataOptions, architecture_for, is_digits, open_logged
 from tapetum.jobs.exporting import subject_of_run
+from tapetum.jobs.label_report import NUM_MISTAKES
 from tapetum.jobs.run_report import REPORT, write_run_report
 from tapetum.jobs.suit import augmentation_of, suit
 from tapetum.nn import TrainableNetwork, build
@@ -219,6 +220,8 @@ def _scored(
         protocol=noise.protocol,
         max_megapixels=FINAL_MEGAPIXELS,
         filters=True,
+        calibrates=True,
+        num_mistakes=NUM_MISTAKES,
         progress=progress,
     )
     scored = result.model_copy(update={"scores": scores})

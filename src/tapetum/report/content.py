@@ -11,7 +11,7 @@ from tapetum.errors import InputError
 
 __all__ = [
     *("Bar", "Box", "Curve", "Diagram", "Example", "ExampleGroup", "ExampleLabel"),
-    *("Report", "Series", "Table"),
+    *("Matrix", "Mistake", "Report", "Series", "Table"),
 ]
 
 Box = tuple[float, float, float, float]
@@ -126,6 +126,48 @@ class Table:
 
 
 @dataclass(frozen=True)
+class Matrix:
+    """A square of shares, from 0 to 1, drawn in shades.
+
+    Args:
+        title: Title of the picture.
+        x_label: Meaning of the columns.
+        y_label: Meaning of the rows.
+        names: Name of each row and column.
+        shares: Rows from top to bottom.
+        note: What the shares are.
+    """
+
+    title: str
+    x_label: str
+    y_label: str
+    names: tuple[str, ...]
+    shares: tuple[tuple[float, ...], ...]
+    note: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Mistake:
+    """A wrong label with its images of shape (c, h, w); there is no denoised one of a classifier.
+
+    Args:
+        noisy: The image that the network got.
+        denoised: What it made of it.
+        true_name: The true class.
+        name: The predicted class.
+        probability: Its probability.
+        caption: Which image it is.
+    """
+
+    noisy: NDArray[np.float32]
+    denoised: NDArray[np.float32] | None
+    true_name: str
+    name: str
+    probability: float
+    caption: str
+
+
+@dataclass(frozen=True)
 class Bar:
     """One part of a network.
 
@@ -167,6 +209,8 @@ class Report:
         diagrams: Diagrams of networks.
         curves: Plots.
         examples: Images, one group per noise level.
+        matrices: Confusion matrices.
+        mistakes: Wrong labels with their images.
         commands: The commands that reproduce the report.
         facts: Names and values, such as those of a provenance.
     """
@@ -178,5 +222,7 @@ class Report:
     diagrams: tuple[Diagram, ...] = ()
     curves: tuple[Curve, ...] = ()
     examples: tuple[ExampleGroup, ...] = ()
+    matrices: tuple[Matrix, ...] = ()
+    mistakes: tuple[Mistake, ...] = ()
     commands: tuple[str, ...] = ()
     facts: Mapping[str, str] = field(default_factory=dict)

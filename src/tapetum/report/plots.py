@@ -7,15 +7,16 @@ from pathlib import Path
 from typing import Any
 
 from tapetum.records import write_atomically
-from tapetum.report.content import Curve, Diagram
+from tapetum.report.content import Curve, Diagram, Matrix
 from tapetum.report.extra import drawing_extra
 
-__all__ = ["draw_network", "plot", "write_scatter"]
+__all__ = ["draw_matrix", "draw_network", "plot", "write_scatter"]
 
 # matplotlib draws in these colours; the style of the report replaces them, light or dark.
 _INK, _LINE = "#010203", "#010204"
 _SERIES = ("#010210", "#010211", "#010212", "#010213")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+_MOST_LETTERS = 18  # of a name beside a matrix
 _DASHES = ("-", "--", ":", "-.")
 # Without date, creator and kind matplotlib writes no metadata.
 _BLANK = dict.fromkeys(("Creator", "Date", "Format", "Type"))
@@ -74,6 +75,39 @@ def draw_network(diagram: Diagram, *, prefix: str) -> str:
         handles = [Patch(color=_SERIES[tone], label=diagram.tones[tone]) for tone in used]
         figure.legend(handles=handles, loc="outside upper left", ncols=4)
         return _svg(figure, prefix)
+
+
+def draw_matrix(matrix: Matrix, *, prefix: str) -> str:
+    """Draw a matrix as an ``<svg>`` element whose ids start with ``prefix``.
+
+    Shades are drawn, not embedded as pixels; where there is room, each says its percents.
+    """
+    with drawing_extra():
+        import matplotlib
+        from matplotlib.figure import Figure
+        from matplotlib.patches import Rectangle
+    count = len(matrix.names)
+    with matplotlib.rc_context({**_plot_style(), "axes.grid": False}):
+        side = 1.6 + 0.34 * max(count, 6)
+        figure = Figure(figsize=(side, side), layout="constrained")
+        axes = figure.subplots()
+        for y, row in enumerate(matrix.shares):
+            for x, share in enumerate(row):
+                if not share:
+                    continue
+                corner, tone = (x - 0.5, y - 0.5), _SERIES[0 if x == y else 1]
+                axes.add_patch(Rectangle(corner, 1, 1, facecolor=tone, alpha=0.75 * share))
+                axes.annotate(f"{100 * share:.0f}", (x, y), ha="center", va="center", fontsize=7)
+        names = [_shortened(name) for name in matrix.names]
+        axes.set_xticks(range(count), names, rotation=90)
+        axes.set_yticks(range(count), names)
+        limits = {"xlim": (-0.5, count - 0.5), "ylim": (count - 0.5, -0.5)}
+        axes.set(xlabel=matrix.x_label, ylabel=matrix.y_label, aspect="equal", **limits)
+        return _svg(figure, prefix)
+
+
+def _shortened(name: str) -> str:
+    return name if len(name) <= _MOST_LETTERS else f"{name[: _MOST_LETTERS - 1]}…"
 
 
 def _headings(diagram: Diagram) -> tuple[list[int], list[str]]:

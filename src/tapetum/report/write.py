@@ -4,10 +4,10 @@ from importlib import resources
 from pathlib import Path
 
 from tapetum.records import write_atomically
-from tapetum.report.content import Curve, Report, Table
+from tapetum.report.content import Curve, Matrix, Report, Table
 from tapetum.report.extra import drawing_extra
 from tapetum.report.images import data_uri, decibels, percent, placed_on
-from tapetum.report.plots import draw_network, plot
+from tapetum.report.plots import draw_matrix, draw_network, plot
 
 __all__ = ["render", "write_report"]
 
@@ -29,7 +29,7 @@ def render(report: Report) -> str:
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    filters = (data_uri, decibels, percent, placed_on, values)
+    filters = (data_uri, decibels, percent, placed_on, shares, values)
     environment.filters |= {function.__name__: function for function in filters}
     template = resources.files("tapetum.report").joinpath("report.html.j2")
     plots = [plot(curve, prefix=f"plot{index}-") for index, curve in enumerate(report.curves)]
@@ -37,8 +37,12 @@ def render(report: Report) -> str:
         draw_network(diagram, prefix=f"network{index}-")
         for index, diagram in enumerate(report.diagrams)
     ]
+    matrices = [
+        draw_matrix(matrix, prefix=f"matrix{index}-")
+        for index, matrix in enumerate(report.matrices)
+    ]
     return environment.from_string(template.read_text(encoding="utf-8")).render(
-        report=report, plots=plots, networks=networks
+        report=report, plots=plots, networks=networks, matrices=matrices
     )
 
 
@@ -51,3 +55,13 @@ def values(curve: Curve) -> Table:
     )
     header = (curve.x_label, *(series.name for series in curve.series))
     return Table(title=curve.title, header=header, rows=rows)
+
+
+def shares(matrix: Matrix) -> Table:
+    """Return the numbers behind a matrix, in percent."""
+    rows = tuple(
+        (name, *(f"{100 * share:.1f}" for share in row))
+        for name, row in zip(matrix.names, matrix.shares, strict=True)
+    )
+    header = (f"{matrix.y_label} \\ {matrix.x_label}, %", *matrix.names)
+    return Table(title=matrix.title, header=header, rows=rows)

@@ -142,6 +142,11 @@ class Manifest(Record):
             )
 
     @property
+    def temperature(self) -> float:
+        """What the graph divides the logits by, so that the probabilities are calibrated."""
+        return 1.0 if self.scores is None else self.scores.temperature
+
+    @property
     def denoises(self) -> bool:
         """Whether the network returns an image."""
         return self.architecture.decoder is not None

@@ -26,11 +26,15 @@ Predict = Callable[[Array, Array | None], tuple[Array | None, Array | None]]
 same shape or ``None``, logits (b, classes) or (b, k, classes) or ``None``)."""
 
 
-def network_predict(network: TrainableNetwork) -> Predict:
+def network_predict(network: TrainableNetwork, *, temperature: float = 1.0) -> Predict:
     """Return a function that runs a copy of a torch network on batches.
 
     The copy runs in evaluation mode on the device where networks are trained; its outputs are
     float32.  The network itself is not changed.
+
+    Args:
+        network: The network.
+        temperature: What its logits are divided by.
     """
     device = training_device()
     scored = copy.deepcopy(network).to(device).eval()
@@ -39,7 +43,8 @@ def network_predict(network: TrainableNetwork) -> Predict:
     def predict(noisy: Array, boxes: Array | None) -> tuple[Array | None, Array | None]:
         places = None if boxes is None else torch.from_numpy(boxes).to(device)
         outputs = scored(torch.from_numpy(noisy).to(device), places)
-        return _to_numpy(outputs.image), _to_numpy(outputs.logits)
+        logits = None if outputs.logits is None else outputs.logits / temperature
+        return _to_numpy(outputs.image), _to_numpy(logits)
 
     return predict
 
@@ -50,14 +55,17 @@ class NetworkSubject:
     Args:
         network: The network; a copy of it is run.
         preparation: How an image becomes its input.
+        temperature: What its logits are divided by.
     """
 
     threads = 1  # torch shares the work on one image among threads of its own
 
-    def __init__(self, network: TrainableNetwork, preparation: Preparation) -> None:
+    def __init__(
+        self, network: TrainableNetwork, preparation: Preparation, *, temperature: float = 1.0
+    ) -> None:
         self.preparation = preparation
         self._classifies = network.architecture.classifies
-        self._predict = network_predict(network)
+        self._predict = network_predict(network, temperature=temperature)
 
     def predict(
         self, image: DecodedImage, boxes: Array | None, *, with_image: bool = True

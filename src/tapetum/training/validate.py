@@ -44,8 +44,9 @@ def validate(learner: Learner, images: ImageDataset, *, count: int) -> dict[str,
         count: Number of images to use at most, evenly spread.
 
     Returns:
-        Means over the images: ``loss``; ``psnr_db`` and ``accuracy`` where the network has such
-        an output and the images have labels.  Every process gets the same.
+        Means over the images: ``loss``; ``psnr_db``, and ``accuracy`` with ``macro_accuracy``,
+        where the network has such an output and the images have labels.  Classes that are balanced
+        in training are balanced in the loss.  Every process gets the same.
     """
     network, recipe = learner.kept_network.eval(), learner.recipe
     return learner.compute.mean(look(network, images, recipe, learner.compute, count=count))
@@ -77,14 +78,22 @@ def look(
     if statistics:
         reestimate_statistics(network, statistics)
     sums: dict[str, float] = {}
+    counts: list[NDArray[np.int64]] = []
     num_images = 0
     for batch in _dealt_batches(images, recipe, count=count):
         if compute is not None:
             batch = compute.move(batch, channels_last=recipe.channels_last)
-        for name, mean in _measures(network, batch, recipe).items():
+        means, confusion = _measures(network, batch, recipe)
+        for name, mean in means.items():
             sums[name] = sums.get(name, 0.0) + mean * len(batch.clean)
+        counts += [] if confusion is None else [confusion]
         num_images += len(batch.clean)
-    return {name: total / num_images for name, total in sums.items()}
+    found = {name: total / num_images for name, total in sums.items()}
+    if counts:
+        whole = np.sum(counts, axis=0)
+        found["accuracy"] = metrics.accuracy(whole)
+        found["macro_accuracy"] = metrics.macro_accuracy(whole)
+    return found
 
 
 @torch.no_grad()
@@ -124,15 +133,17 @@ def _dealt_batches(images: ImageDataset, recipe: BaseRecipe, *, count: int) -> I
             )
 
 
-def _measures(network: TrainableNetwork, batch: Batch, recipe: BaseRecipe) -> dict[str, float]:
+def _measures(
+    network: TrainableNetwork, batch: Batch, recipe: BaseRecipe
+) -> tuple[dict[str, float], NDArray[np.int64] | None]:
+    """Return the mean loss and PSNR of a batch, and its confusion matrix."""
     outputs = network(batch.noisy, batch.boxes)
     means = {"loss": float(recipe.loss_of(outputs, batch, held_out=True)[0])}
     if outputs.image is not None:
         means["psnr_db"] = float(metrics.psnr(_array(outputs.image), _array(batch.clean)).mean())
-    if outputs.logits is not None and batch.labels is not None:
-        confusion = metrics.confusion_matrix(_array(outputs.logits), batch.labels.cpu().numpy())
-        means["accuracy"] = metrics.accuracy(confusion)
-    return means
+    if outputs.logits is None or batch.labels is None:
+        return means, None
+    return means, metrics.confusion_matrix(_array(outputs.logits), batch.labels.cpu().numpy())
 
 
 def _array(values: Tensor) -> NDArray[np.float32]:
