@@ -7,7 +7,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
-from tapetum.arch import find_architecture
+from tapetum.arch import Architecture, find_architecture
 from tapetum.graph import random_weights, write_graph
 from tapetum.runtime import Manifest, Package, Preparation
 
@@ -64,8 +64,15 @@ def real(
 ) -> Package:
     """A package with a named network of random weights."""
     architecture = find_architecture(name, num_classes=10, **options)
+    return package_of(architecture, size_px=size_px, preparation=preparation)
+
+
+def package_of(
+    architecture: Architecture, *, size_px: int, preparation: Preparation | None = None
+) -> Package:
+    """A package with a network of random weights."""
     model = write_graph(architecture, random_weights(architecture, seed=0))
-    names = [str(digit) for digit in range(10)] if architecture.classifier else []
+    names = [str(number) for number in range(architecture.num_classes or 0)]
     manifest = Manifest.of(
         architecture, size_px=size_px, class_names=names, preparation=preparation
     )

@@ -78,7 +78,13 @@ def test_draws_differ_in_everything() -> None:
             name, 2
         )
     assert {len(shape.widths) for shape in shapes} == {2, 3, 4, 5}
-    assert {shape.branch.pooling for shape in shapes} == {"mean", "max"}
+    branches = [shape.branch for shape in shapes]
+    assert {branch.pooling for branch in branches} == {"mean", "max"}
+    assert {branch.operator for branch in branches} == {"conv", "mbconv"}
+    assert {branch.stride_px for branch in branches} == {1, 2}
+    assert {len(branch.widths) for branch in branches} == {0, 1, 2}
+    for depths in ("encoder_depths", "decoder_depths"):
+        assert {0, 1, 2} <= {depth for shape in shapes for depth in getattr(shape, depths)}
 
 
 def test_without_blocks_their_kind_is_the_same() -> None:

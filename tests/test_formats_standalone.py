@@ -8,7 +8,8 @@ import numpy as np
 import onnx
 import pytest
 
-from packages import CLASSIFIER, DENOISER, JOINT, noise, real, toy
+from drawn_shapes import draw_architecture
+from packages import CLASSIFIER, DENOISER, JOINT, noise, package_of, real, toy
 from tapetum.errors import PackageError
 from tapetum.formats import standalone
 from tapetum.formats.standalone import standalone_graph, write_standalone
@@ -75,6 +76,21 @@ def test_boxes_and_denoisers_are_plain_graphs_too(tmp_path: Path) -> None:
     package = toy(DENOISER, gain=3)
     found = outputs_of(session_of(package, tmp_path / "two.onnx"), image)
     np.testing.assert_array_equal(found["denoised"][0, 0], np.clip(3 * image[:, :, 0], 0, 1))
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_drawn_networks_are_plain_graphs_too(seed: int, tmp_path: Path) -> None:
+    """Every kind of block, stem, joint and branch gives the image and the label of its package."""
+    network = draw_architecture(seed)
+    package = package_of(network, size_px=SIZE_PX)
+    image = noise(41, 38, network.image_channels)
+    found = outputs_of(session_of(package, tmp_path / "one.onnx"), image)
+    wanted = Predictor(package, threads=1)(image)
+    assert wanted.pixels is not None
+    denoised = np.moveaxis(found["denoised"][0], 0, 2)
+    np.testing.assert_allclose(denoised, wanted.pixels.reshape(denoised.shape), atol=1e-4)
+    if network.classifies:
+        np.testing.assert_allclose(found["probabilities"], wanted.probabilities, atol=1e-4)
 
 
 def test_the_graph_says_its_classes_and_preparation() -> None:

@@ -221,6 +221,38 @@ def test_shapes_that_were_timed_on_a_shared_core_say_so(monkeypatch: pytest.Monk
     assert TimedShapes(conditions=HERE, space=SPACE).timed(shapes(2), by_formula).shared == ""
 
 
+def shared_by_formula(networks: Sequence[Architecture], *, num_rounds: int = 1) -> list[Timing]:
+    """Time networks three times as slowly, on a core of which they get less than half."""
+    return [
+        Timing.of([Round([3 * formula_ms(one)], wall_ms=10.0, cpu_ms=4.5)] * num_rounds)
+        for one in networks
+    ]
+
+
+def test_a_shape_that_was_timed_on_a_shared_core_is_timed_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Until it has the core for itself."""
+    monkeypatch.setattr("tapetum.latency.timing.QUIET_SHARE", 0.9)
+    (shape,) = shapes(1)
+    busy = TimedShapes(conditions=HERE, space=SPACE).timed([shape], shared_by_formula)
+    quiet = busy.timed([shape], by_formula)
+    assert len(quiet.shapes) == 1
+    assert quiet.shapes[0].timing.median_ms < busy.shapes[0].timing.median_ms
+    assert quiet.timed([shape], shared_by_formula) is quiet
+
+
+def test_shapes_that_were_timed_on_a_shared_core_do_not_decide(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Where ten others were not: predictions are as if the former were unknown."""
+    monkeypatch.setattr("tapetum.latency.timing.QUIET_SHARE", 0.9)
+    quiet = TimedShapes(conditions=HERE, space=SPACE).timed(shapes(12), by_formula)
+    mixed = quiet.timed(shapes(12, seed=1), shared_by_formula)
+    for shape in shapes(5, seed=2):
+        assert mixed.predictor()(shape) == quiet.predictor()(shape)
+
+
 def test_a_network_without_a_layer_for_int8_is_timed_in_fp32() -> None:
     """The smallest shape has none: it would ship so."""
     runtime = find_runtime("onnxruntime")

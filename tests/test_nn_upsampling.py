@@ -1,10 +1,41 @@
-"""The law of the transposed convolution: the numbers and the state of torch's own."""
+"""Laws of the ways to double a map, and of the transposed convolution, which equals torch's."""
 
 import pytest
 import torch
 from torch import nn
 
+from tapetum.arch.spec import NearestConv, PixelShuffle, TransposedConv, Up
+from tapetum.nn.build import build_up
 from tapetum.nn.upsampling import TransposedConvUp
+
+UPS = [kind(in_channels=3, out_channels=2) for kind in (TransposedConv, NearestConv, PixelShuffle)]
+
+
+@pytest.mark.parametrize("up", UPS, ids=lambda up: up.kind)
+def test_every_way_to_double_learns_and_is_kept(up: Up) -> None:
+    """Odd sizes double, each parameter gets a finite gradient, and loaded weights give the same."""
+    one, two = build_up(up), build_up(up)
+    x = torch.rand(2, 3, 5, 7)
+    y = one(x)
+    assert y.shape == (2, 2, 10, 14)
+    y.square().sum().backward()
+    gradients = [parameter.grad for parameter in one.parameters()]
+    assert len(gradients) == 2
+    assert all(bool(g.isfinite().all() and g.abs().sum() > 0) for g in gradients)
+    two.load_state_dict(one.state_dict())
+    assert torch.equal(two(x), y)
+
+
+@pytest.mark.parametrize("up", UPS, ids=lambda up: up.kind)
+def test_a_place_reaches_no_farther_than_its_kernel(up: Up) -> None:
+    """Its own 2 x 2 places, and one more around them where a filter follows."""
+    module, x = build_up(up), torch.zeros(1, 3, 5, 5)
+    before = module(x)
+    x[..., 2, 2] = 1
+    rows = (module(x) != before).nonzero()[:, 2:]
+    margin = 1 if isinstance(up, NearestConv) else 0
+    assert int(rows.min()) == 4 - margin
+    assert int(rows.max()) == 5 + margin
 
 
 @pytest.mark.parametrize("layout", [torch.channels_last, torch.contiguous_format])

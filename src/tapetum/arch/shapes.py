@@ -38,7 +38,7 @@ PLAIN_WIDTHS = (16, 16, 32, 64, 64)  # of the plain networks, before they are sc
 PLAIN_EXPANSION = 3
 LEAST_EXPANSION = 2  # of shapes that are made flatter
 FEW_LEVELS = 3  # a shape keeps as many before it is changed in kind
-QUICK = {"down": "strided_conv", "up": "pixel_shuffle", "join": "add"}
+QUICK = {"down": "strided_conv", "up": "transposed_conv", "join": "add"}
 SCALINGS = 6
 DETAIL_CHANNELS = 12  # rounded to the grid: 16 on one of 16, which take as long
 
@@ -242,7 +242,7 @@ class ShapeSpace(Record):
     def _made(self, **values: object) -> Shape:
         """Return a shape of this space, with widths on the grid and no number without effect."""
         values["widths"] = self._widths(values["widths"], 1.0)  # type: ignore[arg-type]
-        values.setdefault("up", "pixel_shuffle")
+        values.setdefault("up", "transposed_conv")
         if values.get("join") == "concatenate":
             values["decoder_depths"] = [max(1, depth) for depth in values["decoder_depths"]]  # type: ignore[attr-defined]
         if _has_no_block(values):

@@ -41,6 +41,7 @@ __all__ = [
     "Decoder",
     "DecoderLevel",
     "Downsample",
+    "Expanding",
     "FusedInvertedResidual",
     "InvertedResidual",
     "Level",
@@ -89,14 +90,14 @@ class Conv(Record):
     activation: Activation = "relu"
 
 
-class InvertedResidual(Record):
-    """MBConv: a 1x1 expansion, a depth-wise filter, a linear 1x1 projection.
+class Expanding(Record):
+    """What :class:`InvertedResidual` and :class:`FusedInvertedResidual` have in common.
 
-    The input is added where stride and channels allow it. With ``squeeze_channels`` the filtered
+    The input is added where stride and channels allow it. With ``squeeze_channels`` the hidden
     channels are scaled by a squeeze-and-excitation (Hu et al., https://arxiv.org/abs/1709.01507).
     """
 
-    kind: Literal["inverted_residual"] = "inverted_residual"
+    kind: str
     in_channels: Channels
     hidden_channels: Channels
     out_channels: Channels
@@ -110,6 +111,21 @@ class InvertedResidual(Record):
     def is_residual(self) -> bool:
         """Whether the input is added to the output."""
         return self.stride_px == 1 and self.in_channels == self.out_channels
+
+
+class InvertedResidual(Expanding):
+    """MBConv: a 1x1 expansion, a depth-wise filter, a linear 1x1 projection."""
+
+    kind: Literal["inverted_residual"] = "inverted_residual"
+
+
+class FusedInvertedResidual(Expanding):
+    """Fused MBConv: a full convolution that expands, and a linear 1x1 projection.
+
+    Tan & Le, EfficientNetV2, 2021, https://arxiv.org/abs/2104.00298.
+    """
+
+    kind: Literal["fused_inverted_residual"] = "fused_inverted_residual"
 
 
 class ResidualConv(Record):
@@ -141,29 +157,6 @@ class ResidualConv(Record):
     def stride_px(self) -> int:
         """Always 1: the size stays."""
         return 1
-
-
-class FusedInvertedResidual(Record):
-    """Fused MBConv: a full convolution that expands, and a linear 1x1 projection.
-
-    The input is added where stride and channels allow it; the squeeze-and-excitation is that of
-    :class:`InvertedResidual` (Tan & Le, EfficientNetV2, 2021, https://arxiv.org/abs/2104.00298).
-    """
-
-    kind: Literal["fused_inverted_residual"] = "fused_inverted_residual"
-    in_channels: Channels
-    hidden_channels: Channels
-    out_channels: Channels
-    squeeze_channels: Channels | None = None
-    kernel_px: KernelPx = 3
-    stride_px: StridePx = 1
-    norm: Norm = "batch"
-    activation: Activation = "relu"
-
-    @property
-    def is_residual(self) -> bool:
-        """Whether the input is added to the output."""
-        return self.stride_px == 1 and self.in_channels == self.out_channels
 
 
 class Downsample(Record):

@@ -78,7 +78,8 @@ def quantise(
             noisy = noisy_image(preparation, sample, level, protocol=protocol, seed=seed + turn)
             yield sample._replace(noisy=noisy)
 
-    ranges = _observed(package, quantiser.values, samples(), threads)
+    observed = replace(package, graph_bytes=quantiser.model.SerializeToString())
+    ranges = _observed(observed, quantiser.values, samples(), threads)
     model = quantiser.quantised(ranges, is_reduced=is_reduced)
     manifest = package.manifest.model_copy(update={"precision": "int8", "graph_sha256": ""})
     return replace(

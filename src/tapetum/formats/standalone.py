@@ -170,7 +170,7 @@ class _Draft:
         return self.add("Slice", [values, self.integers(index), self.integers(index + 1)])
 
     def _constant(self, value: NDArray[Any]) -> str:
-        name = f"{value.dtype}/{value.tolist()}"
+        name = f"prepare/{value.dtype}/{value.tolist()}"  # the network has constants of its own
         self.constants[name] = numpy_helper.from_array(value, name)
         return name
 

@@ -7,7 +7,8 @@ what lies between two pairs. Values are unsigned, each with a scale :math:`s` an
 
 The first convolution behind an image stays in float, and so does the last one before an output,
 with all that follows it: in int8 these cost 0.2 to 0.3 dB. A transposed convolution has no int8
-form in onnxruntime. Sizes are integers and are not touched.
+form in onnxruntime: it becomes a 1x1 convolution and a pixel shuffle, which are the same. Sizes are
+integers and are not touched.
 
 The ``QDQQuantizer`` of onnxruntime inserts the same nodes, which a test compares. It takes up to
 seconds for a network, and a candidate that is only timed has a tenth of one.
@@ -28,6 +29,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from tapetum.errors import PackageError
+from tapetum.graph.shuffle import shuffled
 from tapetum.provenance import has_int8_instructions
 
 __all__ = ["Quantiser", "Ranges"]
@@ -50,12 +52,15 @@ class Quantiser:
     Args:
         model: A graph in float, as :func:`tapetum.graph.write_graph` writes it; it is not changed.
 
+    Attributes:
+        model: The graph in float whose values are put into int8: with pixel shuffles.
+
     Raises:
         PackageError: The graph is in int8 already, or no layer of it can be.
     """
 
     def __init__(self, model: onnx.ModelProto) -> None:
-        self._model = model
+        self.model = model = shuffled(model, kept=_before_outputs(model))
         self._weights = {tensor.name: tensor for tensor in model.graph.initializer}
         self._writers = {name: node for node in model.graph.node for name in node.output}
         self._readers: dict[str, list[onnx.NodeProto]] = defaultdict(list)
@@ -100,7 +105,7 @@ class Quantiser:
             sheet.prepare(name, ranges[self._source(name)])
             if name not in self._writers:
                 sheet.add_pair(name)
-        for node in self._model.graph.node:
+        for node in self.model.graph.node:
             copied = onnx.NodeProto()
             copied.CopyFrom(node)
             is_int8 = node.name in self._in_int8
@@ -115,33 +120,20 @@ class Quantiser:
             for name in node.output:
                 if name in sheet.scales:
                     sheet.add_pair(name)
-        return sheet.filled_into(self._model)
+        return sheet.filled_into(self.model)
 
     @cached_property
     def _in_int8(self) -> dict[str, onnx.NodeProto]:
         """The nodes that are computed in int8, by name."""
-        kept = self._before_outputs() | self._behind_images()
+        kept = _before_outputs(self.model) | self._behind_images()
         return {
             node.name: node
-            for node in self._model.graph.node
+            for node in self.model.graph.node
             if node.op_type in _COMPUTED | _MOVED
             and node.name not in kept
             and self._is_float(node)
             and not any(name in self._weights for name in self._data(node))
         }
-
-    def _before_outputs(self) -> set[str]:
-        """Return the nodes from the last weights to the outputs, these weights included."""
-        found: set[str] = set()
-        waiting = [value.name for value in self._model.graph.output]
-        while waiting:
-            node = self._writers.get(waiting.pop())
-            if node is None or node.name in found:
-                continue
-            found.add(node.name)
-            if node.op_type not in _WEIGHTED:
-                waiting.extend(node.input)
-        return found
 
     def _behind_images(self) -> set[str]:
         """Return the nodes from an image, noisy or denoised, to the first weights."""
@@ -162,7 +154,7 @@ class Quantiser:
     @cached_property
     def _floats(self) -> frozenset[str]:
         """The values of type float32."""
-        inferred = onnx.shape_inference.infer_shapes(self._model).graph
+        inferred = onnx.shape_inference.infer_shapes(self.model).graph
         return frozenset(
             value.name
             for value in (*inferred.input, *inferred.value_info, *inferred.output)
@@ -195,6 +187,21 @@ class Quantiser:
     def _is_positive(self, name: str) -> bool:
         writer = self._writers.get(self._source(name))
         return writer is not None and writer.op_type in _POSITIVE
+
+
+def _before_outputs(model: onnx.ModelProto) -> set[str]:
+    """Return the nodes from the last weights to the outputs, these weights included."""
+    writers = {name: node for node in model.graph.node for name in node.output}
+    found: set[str] = set()
+    waiting = [value.name for value in model.graph.output]
+    while waiting:
+        node = writers.get(waiting.pop())
+        if node is None or node.name in found:
+            continue
+        found.add(node.name)
+        if node.op_type not in _WEIGHTED:
+            waiting.extend(node.input)
+    return found
 
 
 class _Int8Sheet:

@@ -81,9 +81,7 @@ def _block(block: spec.Block | spec.Up, path: str) -> Shapes:
             return _inverted_residual(block, path)
 
 
-def _inverted_residual(
-    block: spec.InvertedResidual | spec.FusedInvertedResidual, path: str
-) -> Shapes:
+def _inverted_residual(block: spec.Expanding, path: str) -> Shapes:
     before, hidden, after = block.in_channels, block.hidden_channels, block.out_channels
     kernel = (block.kernel_px, block.kernel_px)
     if isinstance(block, spec.FusedInvertedResidual):

@@ -253,7 +253,7 @@ class _Writer:
 
     def _inverted_residual(
         self,
-        block: spec.InvertedResidual | spec.FusedInvertedResidual,
+        block: spec.Expanding,
         value: str,
         path: str,
     ) -> str:

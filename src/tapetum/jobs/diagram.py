@@ -83,7 +83,7 @@ def _joint(architecture: Architecture, index: int, group: str) -> Iterator[conte
 
 
 def _bar(block: Filter, group: str) -> content.Bar:
-    if isinstance(block, spec.InvertedResidual | spec.FusedInvertedResidual):
+    if isinstance(block, spec.Expanding):
         widths = _arrows(block.in_channels, block.hidden_channels, block.out_channels)
         tone = MBCONV if block.squeeze_channels is None else SQUEEZE
         return content.Bar(f"{_words(block)}: {widths}", group, float(block.hidden_channels), tone)
@@ -99,7 +99,7 @@ def _words(block: Filter) -> str:
         words.append(f"stride {block.stride_px}")
     if isinstance(block, spec.FusedInvertedResidual):
         words.append("fused")
-    if isinstance(block, spec.InvertedResidual | spec.FusedInvertedResidual):
+    if isinstance(block, spec.Expanding):
         is_residual = block.is_residual
         if block.squeeze_channels is not None:
             words.append("squeeze")

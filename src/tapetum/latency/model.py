@@ -68,7 +68,7 @@ def _kind(
     """Return the feature that counts a layer, and its channels rounded up over its channels."""
     assert not isinstance(block, spec.MaxPool)  # noqa: S101  (it has no layers)
     before, after = block.in_channels, block.out_channels
-    if isinstance(block, spec.InvertedResidual | spec.FusedInvertedResidual):
+    if isinstance(block, spec.Expanding):
         hidden = block.hidden_channels
         if path.endswith(".depthwise"):
             return "depth-wise", _round_up(hidden, step) / hidden

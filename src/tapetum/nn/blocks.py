@@ -5,7 +5,7 @@ r"""The blocks that networks are made of.
     \text{SqueezeExcite} &: \quad y = x \cdot s(R(\phi(Q(\operatorname{mean}_{h, w} x)))) \\
     \text{ResidualConv} &: \quad y = \phi(x + \nu(W * x)) \\
     \text{InvertedResidual} &: \quad y = [x +] \, P([S] (\phi(D_k(\phi(E(x)))))) \\
-    \text{FusedInvertedResidual} &: \quad y = [x +] \, P([S] (\phi(E_k(x))))
+    \text{InvertedResidual, fused} &: \quad y = [x +] \, P([S] (\phi(E_k(x))))
 
 with :math:`\nu` a normalisation, :math:`\phi` an activation, :math:`E` and :math:`P` 1x1
 convolutions, :math:`D_k` a depth-wise and :math:`E_k` a full one of side :math:`k`; :math:`Q` and
@@ -35,7 +35,6 @@ from tapetum.nn.norm import RowBatchNorm2d
 
 __all__ = [
     "ConvNorm",
-    "FusedInvertedResidual",
     "InvertedResidual",
     "ResidualConv",
     "SqueezeExcite",
@@ -148,18 +147,20 @@ class SqueezeExcite(nn.Module):
 
 
 class InvertedResidual(nn.Module):
-    """Expand, filter each channel on its own, and project back (MBConv).
+    """Expand, filter, and project back: MBConv, or fused MBConv.
 
     Args:
         in_channels: Input channels.
-        hidden_channels: Channels of the depth-wise filter.
+        hidden_channels: Channels between expansion and projection.
         out_channels: Output channels.
-        kernel_px: Side of the depth-wise kernel, odd.
+        kernel_px: Side of the filter's kernel, odd.
         stride_px: Factor by which height and width shrink, rounded up.
-        squeeze_channels: Channels of the :class:`SqueezeExcite` after the filter; ``None`` for
-            none.
+        squeeze_channels: Channels of the :class:`SqueezeExcite` before the projection; ``None``
+            for none.
         norm: ``batch``, ``group`` or ``none``.
         activation: Activation after expansion and filter; the projection is linear.
+        is_fused: Whether one full convolution expands and filters, in place of a 1 x 1 expansion
+            and a filter of each channel on its own.
     """
 
     def __init__(
@@ -173,17 +174,16 @@ class InvertedResidual(nn.Module):
         squeeze_channels: int | None = None,
         norm: str = "batch",
         activation: str = "relu",
+        is_fused: bool = False,
     ) -> None:
         super().__init__()
         conv = partial(ConvNorm, norm=norm, activation=activation)
-        self.expand = conv(in_channels, hidden_channels, kernel_px=1)
-        self.depthwise = conv(
-            hidden_channels,
-            hidden_channels,
-            kernel_px=kernel_px,
-            stride_px=stride_px,
-            groups=hidden_channels,
-        )
+        filtering = partial(conv, kernel_px=kernel_px, stride_px=stride_px)
+        expand = filtering if is_fused else partial(conv, kernel_px=1)
+        self.expand = expand(in_channels, hidden_channels)
+        self.depthwise: nn.Module = nn.Identity()
+        if not is_fused:
+            self.depthwise = filtering(hidden_channels, hidden_channels, groups=hidden_channels)
         self.weigh: nn.Module = nn.Identity()
         if squeeze_channels is not None:
             self.weigh = SqueezeExcite(hidden_channels, squeeze_channels, activation=activation)
@@ -194,53 +194,6 @@ class InvertedResidual(nn.Module):
     def forward(self, x: Float[Tensor, "b c_in h w"]) -> Float[Tensor, "b c_out h_out w_out"]:
         """Expand, filter and project; add the input where shapes allow it."""
         y: Tensor = self.project(self.weigh(self.depthwise(self.expand(x))))
-        return x + y if self.is_residual else y
-
-
-class FusedInvertedResidual(nn.Module):
-    """Expand by a full convolution and project back (fused MBConv).
-
-    Args:
-        in_channels: Input channels.
-        hidden_channels: Channels between the two convolutions.
-        out_channels: Output channels.
-        kernel_px: Side of the first kernel, odd.
-        stride_px: Factor by which height and width shrink, rounded up.
-        squeeze_channels: Channels of the :class:`SqueezeExcite` between them; ``None`` for none.
-        norm: ``batch``, ``group`` or ``none``.
-        activation: Activation after the expansion; the projection is linear.
-    """
-
-    def __init__(
-        self,
-        in_channels: int,
-        hidden_channels: int,
-        out_channels: int,
-        *,
-        kernel_px: int = 3,
-        stride_px: int = 1,
-        squeeze_channels: int | None = None,
-        norm: str = "batch",
-        activation: str = "relu",
-    ) -> None:
-        super().__init__()
-        conv = partial(ConvNorm, norm=norm)
-        self.expand = conv(
-            in_channels,
-            hidden_channels,
-            kernel_px=kernel_px,
-            stride_px=stride_px,
-            activation=activation,
-        )
-        self.weigh: nn.Module = nn.Identity()
-        if squeeze_channels is not None:
-            self.weigh = SqueezeExcite(hidden_channels, squeeze_channels, activation=activation)
-        self.project = conv(hidden_channels, out_channels, kernel_px=1, activation="none")
-        self.is_residual = stride_px == 1 and in_channels == out_channels
-
-    def forward(self, x: Float[Tensor, "b c_in h w"]) -> Float[Tensor, "b c_out h_out w_out"]:
-        """Expand and project; add the input where shapes allow it."""
-        y: Tensor = self.project(self.weigh(self.expand(x)))
         return y.add_(x) if self.is_residual else y
 
 

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from tapetum.arch import spec
-from tapetum.nn.blocks import ConvNorm, FusedInvertedResidual, InvertedResidual, ResidualConv
+from tapetum.nn.blocks import ConvNorm, InvertedResidual, ResidualConv
 from tapetum.nn.heads import Classifier
 from tapetum.nn.network import Network
 from tapetum.nn.unet import Decoder, DecoderLevel, Encoder
@@ -52,7 +52,7 @@ def build_block(block: spec.Block) -> nn.Module:
         case spec.InvertedResidual():
             return InvertedResidual(**arguments)
         case spec.FusedInvertedResidual():
-            return FusedInvertedResidual(**arguments)
+            return InvertedResidual(**arguments, is_fused=True)
         case spec.Downsample():
             return ConvNorm(**arguments, stride_px=block.stride_px)
         case spec.MaxPool():

@@ -234,7 +234,7 @@ def _grown(part: Sequence[float], height_px: int, width_px: int, limits: Limits)
 def _sees_all(block: spec.Block) -> bool:
     if isinstance(block, spec.MaxPool):
         return False
-    if isinstance(block, spec.InvertedResidual | spec.FusedInvertedResidual):
+    if isinstance(block, spec.Expanding):
         return block.squeeze_channels is not None or block.norm == "group"
     return block.norm == "group"
 

@@ -26,7 +26,7 @@ References:
 
 import functools
 from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
@@ -97,9 +97,10 @@ class ElasticBlock(nn.Module):
     def copy_to(self, into: blocks.InvertedResidual, part: Part) -> None:
         """Copy the weights of a part into a separate block."""
         width, kernel = part.hidden_channels, self.candidates[part.candidate].kernel_px
+        depthwise = cast("blocks.ConvNorm", into.depthwise)
         norms = (
             (into.expand, self.expand_norm),
-            (into.depthwise, self.depthwise_norms[self.kernels.index(kernel)]),
+            (depthwise, self.depthwise_norms[self.kernels.index(kernel)]),
             (into.project, self.project_norms[self.names.index(part.candidate)]),
         )
         with torch.no_grad():
@@ -108,7 +109,7 @@ class ElasticBlock(nn.Module):
                     known = norm.state_dict()[name]
                     value.copy_(known[: len(value)] if value.ndim else known)
             into.expand.conv.weight.copy_(self.expand.weight[:width])
-            into.depthwise.conv.weight.copy_(self._kernel(kernel, width))
+            depthwise.conv.weight.copy_(self._kernel(kernel, width))
             into.project.conv.weight.copy_(self.project.weight[:, :width])
             if isinstance(gate := into.weigh, blocks.SqueezeExcite):
                 gate.squeeze.conv.weight.copy_(self.squeeze.weight[:, :width])
