@@ -1,6 +1,7 @@
 """The report of a fit: the budget, the package, and the reasons to believe both."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from tapetum.data import Dataset
 from tapetum.jobs.compare import control_means, scores_of
@@ -12,6 +13,7 @@ from tapetum.jobs.fit_work import Sections
 from tapetum.jobs.front_report import front_curves
 from tapetum.jobs.label_report import label_matrices, mistake_images
 from tapetum.jobs.run_report import (
+    as_sentences,
     dataset_tables,
     example_groups,
     facts_of,
@@ -43,9 +45,11 @@ def write_fit_report(
     scores = fit.delivery.scores
     predict = network_predict(load_network(run.path), temperature=scores.temperature)
     report = content.Report(
-        title=_title(fit, architecture.name),
+        title=_title(fit),
         lead=_lead(fit),
         highlights=_highlights(fit),
+        advice=_advice(fit),
+        usage=_usage(fit),
         tables=(
             _latencies(fit, sections),
             *([_comparison(fit)] if fit.controls.controls else []),
@@ -63,7 +67,7 @@ def write_fit_report(
         examples=example_groups(predict, dataset, run.request),
         matrices=label_matrices(scores),
         mistakes=mistake_images(scores, dataset, subject_of_run(run.path)),
-        commands=tuple(filter(None, (result.provenance.command, fit.delivery.command))),
+        commands=(result.provenance.command,),
         facts={
             "conditions": str(fit.conditions),
             **sections.facts,
@@ -73,12 +77,13 @@ def write_fit_report(
     write_report(fit.report, report)
 
 
-def _title(fit: FitResult, name: str) -> str:
+def _title(fit: FitResult) -> str:
     delivery = fit.delivery
+    name = Path(fit.request.data.source).name
     if delivery.timing is None:
-        return f"{name}: {delivery.predicted_ms:.3g} ms predicted, budget {delivery.target_ms:g} ms"
-    budget = f"budget {delivery.target_ms:g} ms{'' if delivery.keeps_target else ', not kept'}"
-    return f"{name}: {delivery.timing.median_ms:.3g} ms, {budget}"
+        return f"{name}: a network of {delivery.predicted_ms:.3g} ms, as predicted"
+    kept = "keeps" if delivery.keeps_target else "misses"
+    return f"{name}: a network that {kept} {delivery.target_ms:g} ms"
 
 
 def _lead(fit: FitResult) -> str:
@@ -86,21 +91,32 @@ def _lead(fit: FitResult) -> str:
     if delivery.timing is None:
         return (
             f"The latency is the prediction of the table of {fit.request.conditions.device}. "
-            f"Measure the package on that device: {delivery.command}"
+            "Measure the package on that device."
         )
-    lines = (*delivery.verdict, *delivery.remarks)
-    sentences = [f"{line[0].upper()}{line[1:]}." for line in lines]
-    return " ".join([*sentences, "Measured with the trained weights in the runtime that ships."])
+    return as_sentences(delivery.verdict[:1])[0]
+
+
+def _advice(fit: FitResult) -> tuple[str, ...]:
+    """Return what a reader should know before the package is used."""
+    delivery = fit.delivery
+    lines = (*delivery.verdict[1:], *delivery.scores.remarks, *delivery.remarks)
+    return as_sentences(tuple(dict.fromkeys(lines)))
+
+
+def _usage(fit: FitResult) -> tuple[str, ...]:
+    """Return the commands that use the package."""
+    predict = f"tapetum predict {fit.package} FOLDER --out denoised"
+    return tuple(filter(None, (predict, fit.delivery.command)))
 
 
 def _highlights(fit: FitResult) -> Mapping[str, str]:
     delivery = fit.delivery
-    shown = {"budget, ms": f"{delivery.target_ms:g}"}
+    budget = f"budget {delivery.target_ms:g}"
     if delivery.timing is None:
-        shown["predicted, ms"] = f"{delivery.predicted_ms:.3g}"
+        shown = {f"predicted, ms ({budget})": f"{delivery.predicted_ms:.3g}"}
     else:
-        shown["median, ms"] = f"{delivery.timing.median_ms:.3g}"
-        shown["95th percentile, ms"] = f"{delivery.timing.p95_ms:.3g}"
+        state = "kept" if delivery.keeps_target else "not kept"
+        shown = {f"latency, ms ({budget}, {state})": f"{delivery.timing.median_ms:.3g}"}
     return shown | score_highlights(delivery.scores)
 
 
@@ -124,7 +140,10 @@ def _latencies(fit: FitResult, sections: Sections) -> content.Table:
         ]
     notes = [f"{fit.conditions}.", sections.note]
     if timing is not None:
-        notes.append(f"Measured latencies are medians of {timing.num_rounds} rounds.")
+        notes.append(
+            f"Measured latencies are medians of {timing.num_rounds} rounds, with the trained "
+            "weights in the runtime that ships."
+        )
     return content.Table(
         title="Latency",
         header=("", "ms", "source"),

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from tapetum.jobs.compare import control_means, scores_of
 from tapetum.jobs.diagram import network_diagram
 from tapetum.jobs.fit_result import NETWORK, FitResult
-from tapetum.jobs.run_report import mean_cells
+from tapetum.jobs.run_report import as_sentences, mean_cells
 from tapetum.report import content, write_report
 from tapetum.scores import ScoreRow
 
@@ -115,7 +115,14 @@ def write_front_report(
     )
     report = content.Report(
         title=f"{dataset}: {len(fits)} networks of {budgets}",
-        lead="One package for each latency budget. Each has a report of its own in its folder.",
+        lead=_lead(fits),
+        highlights={_budget(fit): _scores(fit) for fit in fits},
+        advice=tuple(
+            f"{fit.request.target_ms:g} ms: {sentence}"
+            for fit in fits
+            for sentence in as_sentences(fit.delivery.scores.remarks + fit.delivery.remarks)
+        ),
+        usage=(f"tapetum predict {first.package} FOLDER --out denoised",),
         tables=(networks, _packages(fits)),
         diagrams=tuple(_diagram(fit) for fit in fits),
         curves=front_curves(fits, beside),
@@ -123,9 +130,29 @@ def write_front_report(
     write_report(path, report)
 
 
+def _lead(fits: Sequence[FitResult]) -> str:
+    kept = sum(fit.delivery.keeps_target is True for fit in fits)
+    measured = any(fit.delivery.keeps_target is not None for fit in fits)
+    told = f"{kept} of {len(fits)} packages keep their budget. " if measured else ""
+    return f"{told}Each has a report of its own in its folder."
+
+
+def _budget(fit: FitResult) -> str:
+    """Return a budget and whether it is kept."""
+    kept = {None: "not measured", True: "kept", False: "not kept"}[fit.delivery.keeps_target]
+    return f"budget {fit.request.target_ms:g} ms: {kept}"
+
+
+def _scores(fit: FitResult) -> str:
+    """Return the mean scores of a package, in their units."""
+    accuracy, psnr_db, _ = mean_cells(fit.delivery.scores.mean)
+    shown = ((accuracy, "%"), (psnr_db, "dB"))
+    return ", ".join(f"{value} {unit}" for value, unit in shown if value != "-")
+
+
 def _packages(fits: Sequence[FitResult]) -> content.Table:
     """Return the file of each budget, and whether it keeps the budget."""
-    rows, notes = [], []
+    rows = []
     for fit in fits:
         delivery, timing = fit.delivery, fit.delivery.timing
         latencies = ("-", "-")
@@ -134,9 +161,8 @@ def _packages(fits: Sequence[FitResult]) -> content.Table:
         kept = {None: "not measured", True: "kept", False: "not kept"}[delivery.keeps_target]
         file = f"{fit.path.name}/{fit.package.name}"
         rows.append((f"{delivery.target_ms:g} ms", file, *latencies, kept))
-        notes += [f"{delivery.target_ms:g} ms: {remark}." for remark in delivery.remarks]
     header = ("budget", "package", "median, ms", "95th percentile, ms", "")
-    return content.Table("Packages", header, tuple(rows), " ".join(notes))
+    return content.Table("Packages", header, tuple(rows))
 
 
 def _diagram(fit: FitResult) -> content.Diagram:

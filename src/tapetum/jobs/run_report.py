@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from tapetum.arch import Architecture
-from tapetum.data import Dataset
+from tapetum.data import Dataset, ImageDataset
 from tapetum.jobs.choose import is_digits
 from tapetum.jobs.diagram import network_diagram
 from tapetum.jobs.exporting import subject_of_run
@@ -36,6 +36,7 @@ from tapetum.training import (
 
 __all__ = [
     "REPORT",
+    "as_sentences",
     "curve",
     "dataset_tables",
     "example_groups",
@@ -45,12 +46,14 @@ __all__ = [
     "mean_cells",
     "score_highlights",
     "score_tables",
+    "shown_images",
     "shown_levels",
     "write_run_report",
 ]
 
 REPORT = "report.html"
-NUM_EXAMPLES = 4  # images at each noise level
+NUM_EXAMPLES = 4  # images at each noise level, where there are few classes
+MOST_EXAMPLES = 8  # one of each class, where there are more
 SEED = 1  # of the noise of the examples, other than that of the scores
 NUM_LEVELS = 3  # noise levels with images
 
@@ -79,6 +82,11 @@ def write_run_report(
         lead=f"Trained for {result.training_seconds / 60:.1f} minutes on {dataset.train.source}. "
         f"Scored on {len(dataset.validation):,} others.",
         highlights=score_highlights(result.scores),
+        advice=as_sentences(() if result.scores is None else result.scores.remarks),
+        usage=(
+            f"tapetum export {out} --out {out.name}.tapetum",
+            f"tapetum predict {out.name}.tapetum FOLDER --out denoised",
+        ),
         tables=(
             *score_tables(result.scores),
             *dataset_tables(dataset),
@@ -190,18 +198,32 @@ def example_groups(
     Paired images are shown once, with their own noise; a network that does not denoise gives none.
     """
     noise, is_paired = request.recipe.noise, dataset.info.is_paired
-    places = np.linspace(0, len(dataset.validation) - 1, NUM_EXAMPLES)
-    shown = dataset.validation.subset(sorted({round(float(place)) for place in places}))
+    shown = dataset.validation.subset(shown_images(dataset.validation))
     levels = shown_levels(noise.spread())
     groups = []
     for level in levels[:1] if is_paired else levels:
         batches = evaluation_batches(
-            shown, level, protocol=noise.protocol, batch_size=NUM_EXAMPLES, seed=SEED
+            shown, level, protocol=noise.protocol, batch_size=len(shown), seed=SEED
         )
         title = "Noise of the dataset" if is_paired else level.describe()
         examples = _examples(predict, next(batches), request.class_names)
         groups.append(content.ExampleGroup(title, examples))
     return tuple(group for group in groups if group.examples)
+
+
+def shown_images(images: ImageDataset) -> list[int]:
+    """Return the indices of a few images: evenly spread, and one of each class where these are few.
+
+    The image of a class is the one in the middle of its images.
+    """
+    places = np.linspace(0, len(images) - 1, NUM_EXAMPLES)
+    spread, labels = [round(float(place)) for place in places], images.labels
+    if labels is None or labels.ndim != 1:
+        return sorted(set(spread))
+    classes = np.unique(labels)[:MOST_EXAMPLES]
+    found = [np.flatnonzero(labels == one) for one in classes]
+    chosen = [int(one[len(one) // 2]) for one in found]
+    return sorted(set(chosen + spread[: max(0, NUM_EXAMPLES - len(chosen))]))
 
 
 def facts_of(run: Run, result: Result) -> dict[str, str]:
@@ -246,11 +268,16 @@ def score_highlights(scores: Scores | None) -> dict[str, str]:
     """Return the mean scores by name, for the head of a report."""
     if scores is None:
         return {}
-    accuracy, psnr_db, ssim = mean_cells(scores.mean)
+    accuracy, psnr_db, _ = mean_cells(scores.mean)
     macro = show_number(scores.mean.macro_accuracy, 1, scale=100)
     shown = {"accuracy, %": accuracy, "macro accuracy, %": macro}
-    shown |= {"PSNR, dB": psnr_db, "SSIM": ssim}
+    shown |= {"denoised images (PSNR), dB": psnr_db}
     return {name: value for name, value in shown.items() if value != "-"}
+
+
+def as_sentences(remarks: Sequence[str]) -> tuple[str, ...]:
+    """Return remarks with a capital letter and a full stop."""
+    return tuple(f"{remark[:1].upper()}{remark[1:].rstrip('.')}." for remark in remarks)
 
 
 def mean_cells(mean: ScoreRow) -> tuple[str, str, str]:

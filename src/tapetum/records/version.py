@@ -51,8 +51,8 @@ def describe_unreadable(path: Path, error: InputError) -> InputError:
     if writer == made_by():
         return RunError(f"{path} is damaged: {error.problem}", again)
     return RunError(
-        f"{path} was written by {writer}, and this is {made_by()}, which cannot read it or "
-        "continue",
+        f"{path} was written by {writer}, and this is {made_by()}, which cannot read or "
+        "continue it",
         again,
     )
 

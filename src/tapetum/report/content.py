@@ -203,8 +203,10 @@ class Report:
 
     Args:
         title: The heading.
-        lead: One or two sentences with the result.
-        highlights: The most important numbers, each under its name.
+        lead: One sentence with the result.
+        highlights: The few numbers that matter, each under its name.
+        advice: Sentences on what a reader should know before the result is used.
+        usage: Commands or lines of Python that use the result.
         tables: Tables of results.
         diagrams: Diagrams of networks.
         curves: Plots.
@@ -218,6 +220,8 @@ class Report:
     title: str
     lead: str
     highlights: Mapping[str, str] = field(default_factory=dict)
+    advice: tuple[str, ...] = ()
+    usage: tuple[str, ...] = ()
     tables: tuple[Table, ...] = ()
     diagrams: tuple[Diagram, ...] = ()
     curves: tuple[Curve, ...] = ()

@@ -18,6 +18,7 @@ _SERIES = ("#010210", "#010211", "#010212", "#010213")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 _MOST_LETTERS = 18  # of a name beside a matrix
 _DASHES = ("-", "--", ":", "-.")
+LEAST_SPAN = {"%": 20.0, "dB": 3.0}  # of the vertical axis, by the unit of its label
 # Without date, creator and kind matplotlib writes no metadata.
 _BLANK = dict.fromkeys(("Creator", "Date", "Format", "Type"))
 
@@ -42,11 +43,20 @@ def plot(curve: Curve, *, prefix: str) -> str:
                 linestyle=_DASHES[(index + index // len(_SERIES)) % len(_DASHES)],
             )
         axes.set(xlabel=curve.x_label, ylabel=curve.y_label)
+        _widen(axes, LEAST_SPAN.get(curve.y_label.rpartition(" ")[2], 0.0))
         if all(float(x).is_integer() for x in curve.x):  # epochs are whole numbers
             axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True, min_n_ticks=1))
         if len(curve.series) > 1:
             figure.legend(loc="outside upper left", ncols=2)
         return _svg(figure, prefix)
+
+
+def _widen(axes: Any, span: float) -> None:
+    """Let the vertical axis span at least so much, so that noise does not look like a result."""
+    low, high = axes.get_ylim()
+    if high - low < span:
+        middle = (low + high) / 2
+        axes.set_ylim(middle - span / 2, middle + span / 2)
 
 
 def draw_network(diagram: Diagram, *, prefix: str) -> str:
