@@ -29,9 +29,9 @@ def test_a_folder_and_a_budget_become_a_package(photos: Path, tmp_path: Path) ->
     result = run(*requested, "--json")
     assert result.exit_code == 0, result.output
     told = result.stderr
-    assert told.index("feasible here: ") < told.index("plan: timing")
+    assert told.index("possible here: ") < told.index("plan: timing")
     assert told.index("plan: timing") < told.index("epoch 1 of 1")
-    assert "not planned: --controls" in told
+    assert "not planned: trainings to compare with (--controls)" in told
     facts = json.loads(result.stdout)
     assert facts["keeps_target"]
     assert facts["timing"]["median_ms"] <= 1.02 * facts["target_ms"]

@@ -69,7 +69,7 @@ def test_the_winner_of_a_race_is_delivered(
     matched = json.loads((result.path / "matched.json").read_text())
     assert matched["attempts"][matched["chosen"]]["shape"] == shape
     report = result.report.read_text()
-    for words in ("Race", "scaling rule", "plain DC-Net", "Race, rung by rung"):
+    for words in ("Race", "default network", "plain DC-Net", "Race, round by round"):
         assert words in report
 
 

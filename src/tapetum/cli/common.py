@@ -172,7 +172,7 @@ def _fail(error: TapetumError, *, as_json: bool) -> None:
 class _Warnings(logging.Handler):
     """Prints what the jobs warn of, such as files that were left out.
 
-    Of the notes on a shared core, which every timing makes, it prints the first in a row.
+    Of the notes on a busy machine, which every timing makes, it prints the first in a row.
     """
 
     shared = "another process uses this core"

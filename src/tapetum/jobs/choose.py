@@ -9,6 +9,7 @@ from typing import Any, TypedDict
 from tapetum.arch import Architecture, Described, architecture_names, find_architecture
 from tapetum.data import Dataset, digits, open_dataset
 from tapetum.errors import ArchitectureError, DataError, nearest
+from tapetum.jobs.few_images import few_images
 from tapetum.runtime import Resize
 
 __all__ = [
@@ -55,12 +56,20 @@ class DataOptions(TypedDict, total=False):
     download: bool
 
 
-def open_logged(data: str | Path, **options: Any) -> Dataset:
-    """Open a dataset as :func:`open_dataset` does, and print what a folder holds."""
+def open_logged(data: str | Path, *, trains: bool = True, **options: Any) -> Dataset:
+    """Open a dataset as :func:`open_dataset` does, and print what a folder holds.
+
+    Args:
+        data: As for :func:`open_dataset`.
+        trains: Whether a network learns from the images; then they may be too few.
+        options: As for :func:`open_dataset`.
+    """
     dataset = open_dataset(str(data), **options)
     if dataset.summary is not None and os.environ.get("RANK", "0") == "0":  # of torchrun
         for name, line in dataset.summary.facts(brief=True).items():
             LOGGER.warning("%s: %s", name, line)
+        for sentence in few_images(dataset) if trains else ():
+            LOGGER.warning("%s", sentence)
     return dataset
 
 

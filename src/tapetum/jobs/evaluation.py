@@ -97,7 +97,7 @@ def open_images_of(network: "TrainedNetwork", data: str | Path, **options: Any) 
         InputError: The dataset cannot be opened, or does not fit the network.
     """
     form = {} if is_digits(data) else network.form()
-    dataset = open_logged(data, **({"seed": network.seed} | form | options))
+    dataset = open_logged(data, trains=False, **({"seed": network.seed} | form | options))
     require_fit(network.architecture, dataset, class_names=network.class_names)
     return dataset
 

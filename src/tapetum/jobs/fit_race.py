@@ -173,7 +173,7 @@ class Race:
             return match_shape(timed, time, shape, target_ms, largest_ms=largest_ms)
 
         matched = self.work.folder.once(file, MatchedShape, match)
-        network = timed.space.architecture(matched.attempt.shape, f"fast-{target_ms:g}ms")
+        network = timed.space.architecture(matched.attempt.shape, f"network-for-{target_ms:g}ms")
         return FittedNetwork(
             architecture=network,
             predicted_ms=matched.attempt.timing.median_ms,
@@ -285,7 +285,7 @@ class Race:
         curves: tuple[content.Curve, ...] = ()
         notes = list(found.notes)
         facts = {
-            "feasible": f"{span}, {span.num_timed} networks timed",
+            "possible latencies": f"{span}, {span.num_timed} networks timed",
             "plan": str(self.plan.minutes),
         }
         if self.plan.minutes.race:

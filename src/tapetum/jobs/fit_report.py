@@ -8,6 +8,7 @@ from tapetum.jobs.compare import control_means, scores_of
 from tapetum.jobs.device import SCOPES
 from tapetum.jobs.diagram import network_diagram
 from tapetum.jobs.exporting import subject_of_run
+from tapetum.jobs.few_images import few_images
 from tapetum.jobs.fit_result import NETWORK, NETWORK_FP32, FitResult
 from tapetum.jobs.fit_work import Sections
 from tapetum.jobs.front_report import front_curves
@@ -48,7 +49,7 @@ def write_fit_report(
         title=_title(fit),
         lead=_lead(fit),
         highlights=_highlights(fit),
-        advice=_advice(fit),
+        advice=_advice(fit, dataset),
         usage=_usage(fit),
         tables=(
             _latencies(fit, sections),
@@ -96,10 +97,15 @@ def _lead(fit: FitResult) -> str:
     return as_sentences(delivery.verdict[:1])[0]
 
 
-def _advice(fit: FitResult) -> tuple[str, ...]:
+def _advice(fit: FitResult, dataset: Dataset) -> tuple[str, ...]:
     """Return what a reader should know before the package is used."""
     delivery = fit.delivery
-    lines = (*delivery.verdict[1:], *delivery.scores.remarks, *delivery.remarks)
+    lines = (
+        *delivery.verdict[1:],
+        *delivery.scores.remarks,
+        *few_images(dataset),
+        *delivery.remarks,
+    )
     return as_sentences(tuple(dict.fromkeys(lines)))
 
 

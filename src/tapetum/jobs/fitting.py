@@ -125,7 +125,7 @@ def fit(
         out: New folder.
         target_ms: Latency budget, in milliseconds.
         method: ``race`` trains fast networks of that latency against each other, ``none`` takes the
-            scaling rule's network, ``tf-nas`` is the published search.
+            default network of that latency, ``tf-nas`` is the published search.
         budget_includes: ``network`` for one pass of the network, ``preparation`` to include that
             of a typical image, ``call`` to include its denoised image at full resolution as well.
         threads: Inference threads on the device; by default those of the table, else 1.

@@ -107,14 +107,14 @@ class Plan(Record):
         """Print the plan."""
         scope = SCOPES[request.includes]
         _log.warning(
-            "feasible here: %s for %s, from %d networks that were timed (%s)",
+            "possible here: %s for %s, from %d networks that were timed (%s)",
             *(self.range, scope, self.range.num_timed, self.conditions),
         )
         length = request.recipe.duration if self.steps is None else f"{self.steps:,} steps"
         _log.warning("plan: %s (trainings of %s)", self.minutes, length)
         if not request.controls:
             more = in_words(self.controls_minutes)
-            _log.warning("not planned: --controls, trainings for comparison, takes %s more", more)
+            _log.warning("not planned: trainings to compare with (--controls) take %s more", more)
 
 
 def make_plan(opened: OpenedRequest, known: TimedShapes | None) -> tuple[Plan, TimedShapes]:
@@ -247,7 +247,8 @@ class _Planning:
             return minutes, count
         _log.warning(
             "no race is planned: %s are too few to train some networks for %d steps each, so the "
-            "scaling rule chooses; more --search-minutes or --total-minutes allow one",
+            "default network of this latency is trained at once; more --search-minutes or "
+            "--total-minutes allow a race",
             *(in_words(minutes.race), num_steps),
         )
         return minutes.model_copy(update={"race": 0.0}), fewest

@@ -9,9 +9,9 @@ from tapetum.search import Candidate, RaceResult
 
 __all__ = ["race_curves", "race_tables", "sentences"]
 
-CELLS = ("candidate", "ms", "rung", "training steps", "accuracy, %", "PSNR, dB", "behind", "")
+CELLS = ("candidate", "ms", "round", "training steps", "accuracy, %", "PSNR, dB", "behind", "")
 KINDS = {
-    "rule": "scaling rule",
+    "rule": "default network",
     "plain-dc-net": "plain DC-Net",
     "plain-mbconv": "plain MBConv network",
     "smallest": "smallest network",
@@ -39,10 +39,12 @@ def race_tables(result: RaceResult, candidates: Sequence[Candidate]) -> tuple[co
     rows = [_cells(result, by_name[name]) for name in result.order]
     rung = result.rungs[-1]
     note = (
-        f"Equal training minutes in each rung, {rung.seconds / 60:.2g} in the last; the best third "
-        f"goes on and starts afresh. Judged by {rung.num_images:,} images that did not train. "
-        "'behind' is the distance from the best of the rung, in doublings of the latency, with "
-        "its standard error. Scores of different rungs do not compare."
+        f"Equal training minutes in each round, {rung.seconds / 60:.2g} in the last; the best "
+        f"third goes on and starts afresh. Judged by {rung.num_images:,} images that did not "
+        "train. "
+        "'behind' is the distance from the best of the round: how often the latency would have to "
+        "double to make up for it, with its standard error. Scores of different rounds do not "
+        "compare."
     )
     return (
         content.Table("Race", CELLS, tuple(rows), " ".join((note, *sentences(result.notes))), (0,)),
@@ -103,6 +105,6 @@ def race_curves(result: RaceResult) -> tuple[content.Curve, ...]:
         lines = tuple(None if value is None else -value for value in found)
         series.append(content.Series(title_of(name), lines))
     more = len(result.order) - len(shown)
-    note = f"The best {len(shown)}; {more} more left in the first rung." if more else ""
-    title, label = "Race, rung by rung", "behind the best, doublings"
+    note = f"The best {len(shown)}; {more} more left in the first round." if more else ""
+    title, label = "Race, round by round", "behind the best, doublings"
     return (content.Curve(title, "rung", label, rungs, tuple(series), note),)

@@ -111,6 +111,11 @@ def open_request(options: FitOptions) -> OpenedRequest:
             "dataset belong to boxes",
             "leave out --method, or give a folder of images, or 'digit-crops'",
         )
+    if options.prefer == "label" and not dataset.info.class_names:
+        raise InputError(
+            "--prefer label has no effect: these images have no labels",
+            "leave --prefer out, or sort the images into a folder for each class",
+        )
     given = {"augmentation": options.augmentation, "batch_size": options.batch_size}
     recipe = suit(recipe, dataset, **given)
     if options.method == "tf-nas":

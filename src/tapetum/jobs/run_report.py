@@ -14,6 +14,7 @@ from tapetum.data import Dataset, ImageDataset
 from tapetum.jobs.choose import is_digits
 from tapetum.jobs.diagram import network_diagram
 from tapetum.jobs.exporting import subject_of_run
+from tapetum.jobs.few_images import few_images
 from tapetum.jobs.label_report import label_matrices, mistake_images
 from tapetum.jobs.suit import describe_balance, describe_changes
 from tapetum.metrics import psnr
@@ -82,7 +83,9 @@ def write_run_report(
         lead=f"Trained for {result.training_seconds / 60:.1f} minutes on {dataset.train.source}. "
         f"Scored on {len(dataset.validation):,} others.",
         highlights=score_highlights(result.scores),
-        advice=as_sentences(() if result.scores is None else result.scores.remarks),
+        advice=as_sentences(
+            (*(() if result.scores is None else result.scores.remarks), *few_images(dataset))
+        ),
         usage=(
             f"tapetum export {out} --out {out.name}.tapetum",
             f"tapetum predict {out.name}.tapetum FOLDER --out denoised",

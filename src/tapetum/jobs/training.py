@@ -103,7 +103,7 @@ def train(
     """
     folder = as_path(out, "the folder of a run")
     prepare_process()  # before torch starts its threads
-    form = {"size_px": size_px, "channels": channels}
+    form: dict[str, Any] = {"size_px": size_px, "channels": channels}
     changes: dict[str, Any] = {
         "epochs": epochs,
         "batch_size": batch_size,

@@ -119,13 +119,13 @@ def _notes(
     """Return what differs from the request, each in a sentence."""
     wanted, names = (RULE, PLAIN, PLAIN_MBCONV)[:count], _names(candidates)
     if missing := [name for name in wanted if name not in names]:
-        yield f"no network of this latency for: {', '.join(missing)}"
+        yield f"not among the candidates, since none has this latency: {', '.join(missing)}"
     if work.timed.shared:
         yield f"{work.timed.shared}; passes that were interrupted do not count"
     if (found := len(candidates)) < count:
         yield (
             f"{found} different network{'s' * (found > 1)} instead of {count} meet {target_ms:g} "
-            f"ms: widths are multiples of {work.space.width_step} here"
+            f"ms, since channel counts are multiples of {work.space.width_step}"
         )
     least_ms = LEAST * work.target_ms
     if below := sum(one.timing.median_ms < least_ms for one in candidates):
@@ -208,13 +208,13 @@ class _Work:
             if self.contestants == before:
                 return
             self._time(num_rounds=1)
-            self.progress(number + 1, QUICK_TRIES, "timing candidates near the target")
+            self.progress(number + 1, QUICK_TRIES, "timing networks near the budget")
 
     def finish(self, count: int) -> tuple[Candidate, ...]:
         """Time the contestants taking turns, and return those that meet the target."""
         for number in range(FINAL_TRIES):
             self._time(num_rounds=FINAL_ROUNDS)
-            self.progress(number + 1, FINAL_TRIES, "timing candidates in turns")
+            self.progress(number + 1, FINAL_TRIES, "timing the candidates in turns")
             outside = [one for one in self.contestants if not self._is_near(one, LEAST, MOST)]
             if len(self.contestants) - len(outside) >= count and not _names(outside) & FIXED:
                 break
