@@ -22,6 +22,7 @@ from tapetum.nn import build
 from tapetum.noise import Gaussian
 from tapetum.runtime import open_package
 from tapetum.training import RUNS, network_predict
+from tiny_training import StoppedError
 
 FEW = {"train_count": 32, "test_count": 8}
 
@@ -72,6 +73,28 @@ def test_a_recipe_is_chosen_by_the_data_and_changed_by_wish() -> None:
         "camera",
     )
     assert folder == folder.suited()
+
+
+def test_a_length_is_chosen_once_and_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Where nobody gives one; a run that is resumed keeps it, whatever the pace is then."""
+    paces = iter([0.1])
+    monkeypatch.setattr("tapetum.jobs.training.step_seconds", lambda *_: next(paces))
+    monkeypatch.setattr("tapetum.training.length.FEWEST_STEPS", 3)
+    monkeypatch.setattr("tapetum.training.length.DEFAULT_PASSES", 1)
+    recipe = choose_recipe("quick", "digits").model_copy(update={"epochs": None, "batch_size": 8})
+    work = partial(train, "digits", tmp_path / "run", architecture="mb1-s", recipe=recipe, **FEW)
+
+    def stop(done: int, total: int, message: str) -> None:
+        assert total == 4 or not message.startswith("training")
+        if done == 2 and message.startswith("training"):
+            raise StoppedError
+
+    with caplog.at_level("WARNING"), pytest.raises(StoppedError):
+        work(progress=stop)
+    assert "the training takes 4 steps, about" in caplog.text
+    assert work(resume=True).steps == 4
 
 
 def test_a_recipe_comes_back_from_its_file(tmp_path: Path) -> None:

@@ -36,12 +36,21 @@ def test_a_batch_that_fits_is_taken(
 ) -> None:
     """Small folders get small batches, so that an epoch has some steps; a chosen size stays."""
     dataset = folder_of(tmp_path, count)
-    recipe = RECIPE if chosen is None else RECIPE.adjusted(batch_size=chosen)
+    recipe = RECIPE.adjusted(epochs=2)
+    recipe = recipe if chosen is None else recipe.adjusted(batch_size=chosen)
     with caplog.at_level(logging.WARNING):
         suited = suit(recipe, dataset, batch_size=chosen, augmentation=None)
     assert suited.batch_size == expected
     assert dataset.train.num_batches(suited.batch_size) >= 1
     assert (f"batches of {expected} images" in caplog.text) == (expected != recipe.batch_size)
+
+
+def test_a_training_counted_in_steps_has_the_batches_of_its_recipe(tmp_path: Path) -> None:
+    """A small folder has few steps a pass, but the number of steps is the same."""
+    dataset = folder_of(tmp_path, 34)
+    for recipe in (RECIPE, RECIPE.adjusted(minutes=1)):
+        suited = suit(recipe, dataset, batch_size=None, augmentation=None)
+        assert suited.batch_size == RECIPE.batch_size
 
 
 def test_a_large_folder_keeps_the_recipe(tmp_path: Path) -> None:

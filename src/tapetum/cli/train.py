@@ -6,7 +6,7 @@ import typer
 
 from tapetum.cli import options
 from tapetum.cli.common import answer, run_job, say, show_scores
-from tapetum.cli.options import IMAGES, TRAINING, option
+from tapetum.cli.options import IMAGES, MAIN, TRAINING, option
 
 __all__ = ["train"]
 
@@ -24,7 +24,16 @@ def train(
     noise: str | None = options.NOISE,
     resume: bool = options.RESUME,
     overwrite: bool = options.OVERWRITE,
+    minutes: float | None = option(
+        None,
+        MAIN,
+        "Minutes of training; by default images and network decide.",
+        rule=options.MINUTES,
+    ),
     recipe: str | None = options.RECIPE,
+    steps: int | None = option(
+        None, TRAINING, "Steps of training, exactly reproducible.", rule=options.COUNT
+    ),
     epochs: int | None = options.EPOCHS,
     batch_size: int | None = options.BATCH_SIZE,
     learning_rate: float | None = option(None, TRAINING, "Peak learning rate.", rule=options.RATE),
@@ -56,7 +65,7 @@ def train(
 
       tapetum train dc-net-reduced-integrated --data digits --out runs/digits
 
-      tapetum train dc-net-medium-integrated --data photos --size 128 --out runs/photos
+      tapetum train dc-net-medium-integrated --data photos --minutes 10 --out runs/photos
 
       tapetum train unet-s --data photos --noise gaussian:0-0.2 --protocol camera --out runs/camera
 

@@ -8,10 +8,10 @@ import torch
 
 from tapetum.arch import Architecture
 from tapetum.data import ImageDataset
-from tapetum.nn import build
+from tapetum.nn import TrainableNetwork, build
 from tapetum.training import Length, Recipe, ShortTraining
 
-__all__ = ["training_minutes"]
+__all__ = ["step_seconds", "training_minutes"]
 
 NUM_STEPS = 4  # the first is a warm-up
 LONGEST_S = 6.0
@@ -33,12 +33,15 @@ def training_minutes(
         num_validation: Number of validation images.
     """
     length = Length.of(recipe, train.num_batches(recipe.batch_size), held_out=num_validation)
-    network = build(architecture, seed=recipe.seed)
-    training = ShortTraining(network, recipe.adjusted(steps=MANY_STEPS), train)
-    step_s = _step_seconds(training)
+    step_s = step_seconds(build(architecture, seed=recipe.seed), recipe, train)
     validated = length.epochs * length.validation_images
     steps = length.total_steps + VALIDATION * validated / recipe.batch_size
     return steps * step_s / 60
+
+
+def step_seconds(network: TrainableNetwork, recipe: Recipe, train: ImageDataset) -> float:
+    """Return how long a step of a training takes here; the network is trained a little."""
+    return _step_seconds(ShortTraining(network, recipe.adjusted(steps=MANY_STEPS), train))
 
 
 def _step_seconds(training: ShortTraining) -> float:

@@ -175,13 +175,14 @@ def level_curves(scores: Scores | None) -> tuple[content.Curve, ...]:
 
 
 def learning_curve(run: Run) -> content.Curve:
-    """Return the loss against the epoch, in training and in validation."""
+    """Return the loss against the step, in training and in validation."""
     with (run.path / "metrics.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    epoch, training, validation = (
-        [float(row[name]) for row in rows] for name in ("epoch", "train_loss", "validation_loss")
+    step, training, validation = (
+        [float(row[name]) for row in rows] for name in ("step", "train_loss", "validation_loss")
     )
-    return curve("Loss by epoch", "loss", epoch, {"training": training, "validation": validation})
+    lines = {"training": training, "validation": validation}
+    return curve("Loss by step", "loss", step, lines, x_label="step")
 
 
 def shown_levels(noises: Sequence[Noise]) -> list[Noise]:

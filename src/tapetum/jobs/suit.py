@@ -16,7 +16,7 @@ __all__ = ["augmentation_of", "describe_balance", "describe_changes", "suit", "s
 LOGGER = logging.getLogger("tapetum")
 
 SMALLEST_BATCH = 4  # where the folder has as many images
-FEWEST_STEPS = 8  # of an epoch, where the user did not choose the batch size
+FEWEST_STEPS = 8  # of an epoch, where epochs are the length and nobody chose the batch size
 
 UNBALANCED: Mapping[str, Any] = {"balance": "none", "class_weights": ()}
 BALANCES = {
@@ -74,7 +74,9 @@ def suit(
         InputError: The user has chosen random changes of images that have none.
         DataError: There are too few images.
     """
-    size = _batch_size(recipe.batch_size, dataset, share, is_chosen=batch_size is not None)
+    has_epochs = getattr(recipe, "epochs", None) is not None
+    keeps = batch_size is not None or not has_epochs
+    size = _batch_size(recipe.batch_size, dataset, share, keeps=keeps)
     decided = dataset.train.augmented(recipe.augmentation).augmentation
     if decided is None and any(value is not None for value in (augmentation or {}).values()):
         raise InputError(
@@ -125,8 +127,8 @@ def suit_search(
     )
 
 
-def _batch_size(wanted: int, dataset: Dataset, share: float, *, is_chosen: bool) -> int:
-    """Return a batch size that fits; by default one that gives an epoch some steps."""
+def _batch_size(wanted: int, dataset: Dataset, share: float, *, keeps: bool) -> int:
+    """Return a batch size that fits; one that gives an epoch some steps, unless it ``keeps``."""
     num_images = int(share * len(dataset.train))
     num_processes = int(os.environ.get("WORLD_SIZE", "1"))
     smallest = 2 * num_processes  # batch norm needs two
@@ -136,7 +138,7 @@ def _batch_size(wanted: int, dataset: Dataset, share: float, *, is_chosen: bool)
         )
     size = min(wanted, num_images)
     has_folder = dataset.train.augmentation is not None
-    if not is_chosen and (has_folder or size < wanted):
+    if not keeps and (has_folder or size < wanted):
         size = min(size, max(num_images // FEWEST_STEPS, SMALLEST_BATCH))
     return max(smallest, size // num_processes * num_processes)
 

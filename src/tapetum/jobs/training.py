@@ -1,6 +1,7 @@
 """Train one network on a dataset, score it on every noise level, and write its report."""
 
 import copy
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Unpack
@@ -12,6 +13,7 @@ from tapetum.images import display_name
 from tapetum.jobs.choose import SPLIT, DataOptions, architecture_for, is_digits, open_logged
 from tapetum.jobs.exporting import subject_of_run
 from tapetum.jobs.label_report import NUM_MISTAKES
+from tapetum.jobs.pace import step_seconds
 from tapetum.jobs.run_report import REPORT, write_run_report
 from tapetum.jobs.suit import augmentation_of, suit
 from tapetum.nn import TrainableNetwork, build
@@ -23,6 +25,7 @@ from tapetum.training import (
     RUNS,
     Balance,
     Compute,
+    Length,
     Recipe,
     Request,
     Result,
@@ -36,6 +39,8 @@ __all__ = ["FINAL_MEGAPIXELS", "choose_recipe", "train", "train_network"]
 
 FINAL_MEGAPIXELS = 250.0  # denoised at the end of a training, all noise levels: some minutes
 
+LOGGER = logging.getLogger("tapetum")
+
 SKIPPED, DATA = "skipped.txt", "data.json"
 
 
@@ -45,6 +50,8 @@ def train(
     *,
     architecture: str | Path | Architecture,
     recipe: str | Path | Recipe | None = None,
+    minutes: float | None = None,
+    steps: int | None = None,
     epochs: int | None = None,
     batch_size: int | None = None,
     learning_rate: float | None = None,
@@ -76,8 +83,12 @@ def train(
         out: New folder for the run.
         architecture: Name, path of a JSON file, or the architecture itself.
         recipe: Name, path of a JSON file, or the recipe itself; default ``quick`` for digits and
-            ``images`` for a folder.  The next eight arguments replace fields of it.
-        epochs: Number of passes over the training images.
+            ``images`` for a folder.  The next arguments, up to ``balance``, replace fields of it.
+        minutes: Length of the training, on this machine.  Of ``minutes``, ``steps`` and ``epochs``
+            one may be given; where the recipe has none either, the images and the pace of the
+            network decide (:meth:`tapetum.training.Length.default`).
+        steps: Length in steps, which is exactly reproducible.
+        epochs: Length in passes over the training images.
         batch_size: Number of images in one step.
         learning_rate: Peak learning rate.
         noise: Noise of training and scoring, such as ``gaussian:0-0.5``.
@@ -104,11 +115,8 @@ def train(
     folder = as_path(out, "the folder of a run")
     prepare_process()  # before torch starts its threads
     form: dict[str, Any] = {"size_px": size_px, "channels": channels}
-    changes: dict[str, Any] = {
-        "epochs": epochs,
-        "batch_size": batch_size,
-        "learning_rate": learning_rate,
-    }
+    changes: dict[str, Any] = {"minutes": minutes, "steps": steps, "epochs": epochs}
+    changes |= {"batch_size": batch_size, "learning_rate": learning_rate}
     changes |= {"seed": seed, "balance": balance}
     chosen = choose_recipe(recipe, data, noise=noise, protocol=protocol, changes=changes)
     chosen = augmentation_of(chosen, augmentation)
@@ -123,8 +131,36 @@ def train(
     )
     if resume:
         RUNS.note_start(folder)
+        chosen = _as_before(chosen, folder)
+    if not chosen.has_length:
+        chosen = _with_length(chosen, network, dataset, progress)
     given: dict[str, Any] = {"resume": resume, "overwrite": overwrite, "progress": progress}
     return train_network(network, chosen, dataset, folder, report=True, **given)
+
+
+def _as_before(recipe: Recipe, folder: Path) -> Recipe:
+    """Return a recipe with the length that a run has chosen already, where none is requested."""
+    if recipe.has_length or not RUNS.exists(folder):
+        return recipe
+    return recipe.adjusted(**RUNS.open(folder).request.recipe.length)
+
+
+def _with_length(
+    recipe: Recipe, network: TrainableNetwork, dataset: Dataset, progress: ProgressCallback
+) -> Recipe:
+    """Return a recipe with the default length, and say why; several processes keep it as it is.
+
+    They would have to agree on a pace.
+    """
+    if Compute().num_processes > 1:
+        return recipe
+    progress(0, 1, "timing some steps")
+    step_s = step_seconds(copy.deepcopy(network), recipe, dataset.train)
+    progress(1, 1, "timing some steps")
+    steps_per_pass = dataset.train.num_batches(recipe.batch_size)
+    chosen = Length.default(len(dataset.train), steps_per_pass=steps_per_pass, step_s=step_s)
+    LOGGER.warning("the training takes %s", chosen.reason)
+    return chosen.given_to(recipe)
 
 
 def train_network(

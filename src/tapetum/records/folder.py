@@ -199,14 +199,18 @@ class FolderKind(Generic[Q, R]):
             request = self.request_type.from_values(values, source=str(path / REQUEST))
         return Folder(self, path, request)
 
+    def exists(self, path: Path) -> bool:
+        """Return whether work has begun at ``path``."""
+        return (path / REQUEST).is_file()
+
     def note_start(self, path: Path) -> None:
         """Say that there is nothing to resume at ``path``, if no such work has begun there."""
-        if not (path / REQUEST).is_file():
+        if not self.exists(path):
             _log.warning("%s holds no %s to resume: it starts from the beginning", path, self.name)
 
     def require_begun(self, path: Path) -> None:
         """Raise a :class:`~tapetum.errors.RunError` if no such work has begun at ``path``."""
-        if not (path / REQUEST).is_file():
+        if not self.exists(path):
             raise RunError(
                 f"{path} is not the folder of a {self.name}: it has no {REQUEST}",
                 f"give a folder that '{self.command} --out' has made",

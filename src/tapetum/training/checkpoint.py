@@ -76,15 +76,16 @@ class EpochRecord(Record):
 
 
 class EpochRow(EpochRecord):
-    """How one epoch of a training went.
+    """How a training went from one validation to the next.
 
     Attributes:
-        epoch: Number of the epoch, from 1.
+        epoch: Number of the validation, from 1.
         step: Steps since the beginning of the run.
         learning_rate: Learning rate of the epoch's last step.
         train: Means over the epoch's steps: ``loss`` and its terms.
-        validation: ``loss``, and ``psnr_db`` and ``accuracy`` where the network has such an output.
-            The PSNR is ``None`` if it is infinite because an image was restored exactly.
+        validation: ``loss``; ``psnr_db``, ``gain_db`` and ``accuracy`` where the network has such
+            an output, as :func:`~tapetum.training.validate.validate` returns them.  The PSNR is
+            ``None`` if it is infinite because an image was restored exactly.
         validation_images: Number of images of the validation.
         seconds: Time of training and validation, without pauses between a kill and a resume.
     """

@@ -16,14 +16,37 @@ from tapetum.errors import InputError
 from tapetum.training.checkpoint import EpochRow, Position, R
 from tapetum.training.recipe import DEFAULT_PASSES, FEWEST_STEPS, Recipe
 
-__all__ = ["Length", "TimedLength", "length_of"]
+__all__ = ["DefaultLength", "Length", "TimedLength", "length_of"]
 
 VALIDATION_SHARE = 0.1  # of a training that is counted in steps or minutes, at most
 VALIDATED_COST = 0.5  # time of an image in validation, over that of one in training
 FEWEST_ROUNDS, MOST_ROUNDS = 5, 20  # validations of a training
 FEWEST_VALIDATED = 16  # images of a validation, where there are as many
 
+MOST_MINUTES = 15.0  # of a default length, where these are as many steps as it has at least
 UNKNOWN = 1e9  # steps of a training whose first one is not taken yet
+
+
+class DefaultLength(NamedTuple):
+    """How long a training is where nobody says so.
+
+    Attributes:
+        steps: Number of steps.
+        minutes: What they take, with validation, in minutes.
+        is_timed: Whether the minutes decide, rather than the steps.
+        reason: The length, and in brackets why.
+    """
+
+    steps: int
+    minutes: float
+    is_timed: bool
+    reason: str
+
+    def given_to(self, recipe: Recipe) -> Recipe:
+        """Return a recipe with this length."""
+        if self.is_timed:
+            return recipe.adjusted(minutes=self.minutes)
+        return recipe.adjusted(steps=self.steps)
 
 
 class Length(NamedTuple):
@@ -68,6 +91,37 @@ class Length(NamedTuple):
         steps = recipe.steps or max(DEFAULT_PASSES * steps_per_pass, FEWEST_STEPS)
         rounds, images = _affordable(steps * recipe.batch_size, images)
         return cls(steps, steps_per_pass, -(-steps // rounds), images)
+
+    @staticmethod
+    def default(num_images: int, *, steps_per_pass: int, step_s: float) -> "DefaultLength":
+        """Choose the length of a training by the images and the pace of the network.
+
+        It is forty passes over the images, but at least 1,000 steps, and at most 15 minutes where
+        these are as many.  A small folder needs the steps: 90 images of steel gave 34 % and 21 dB
+        after 80 steps, 57 % and 26.5 dB after 960.  The minutes suffice for a large one: 7,500
+        photographs of 64 px gave 65 % and 22.8 dB in 24 passes, 12 minutes of one core.
+
+        Args:
+            num_images: Number of training images.
+            steps_per_pass: Steps in which every image is seen once.
+            step_s: Seconds of a step, as measured on this machine.
+        """
+        step_minutes = step_s / (1 - VALIDATION_SHARE) / 60
+        passes, affordable = DEFAULT_PASSES * steps_per_pass, int(MOST_MINUTES / step_minutes)
+        steps = max(min(passes, affordable), FEWEST_STEPS)
+        minutes, is_timed = steps * step_minutes, passes > affordable >= FEWEST_STEPS
+        length = f"{steps:,} steps, about {minutes:.2g} minutes here"
+        why = f"{DEFAULT_PASSES} passes over {num_images:,} images"
+        if is_timed:
+            minutes, length = MOST_MINUTES, f"{MOST_MINUTES:g} minutes, about {steps:,} steps here"
+            why += f" would take {passes * step_minutes:.0f}; the maximum is {MOST_MINUTES:g}"
+        elif steps > passes:
+            why += f" would be {passes:,}; the minimum is {FEWEST_STEPS:,}"
+        elif steps < passes:
+            why = (
+                f"{MOST_MINUTES:g} minutes would be {affordable:,}; the minimum is {FEWEST_STEPS:,}"
+            )
+        return DefaultLength(steps, minutes, is_timed, f"{length} ({why})")
 
     @property
     def epochs(self) -> int:

@@ -143,22 +143,25 @@ class EpochLoop(ABC, Generic[R]):
 
     def describe(self, position: Position[R]) -> str:
         """Return how far the work has come, for people."""
-        epoch = f"epoch {position.epoch + 1}"
-        if isinstance(self.length, Length):
-            epoch += f" of {self.length.epochs}"
-        return f"{epoch}, loss {position.means()['loss']:.4f}"
+        passes = [
+            -(-steps // self.length.steps_per_pass)
+            for steps in (position.step, self._total(position))
+        ]
+        return f"epoch {passes[0]} of {passes[1]}, loss {position.means()['loss']:.4f}"
 
     def require_finite(self, losses: Mapping[str, float], position: Position[R]) -> None:
         """Refuse to continue with a loss that is not finite: training can only get worse.
 
         Args:
-            losses: By name; a PSNR may be infinite.
+            losses: By name; a PSNR may be infinite, and what is compared with it.
             position: Before the step.
 
         Raises:
             TrainingError: A loss is not finite.
         """
-        if not all(math.isfinite(loss) for name, loss in losses.items() if name != "psnr_db"):
+        if not all(
+            math.isfinite(loss) for name, loss in losses.items() if not name.endswith("_db")
+        ):
             raise self._error(
                 f"the loss is {losses['loss']} at step {position.step + 1:,} "
                 f"(epoch {position.epoch + 1})"

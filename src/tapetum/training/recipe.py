@@ -172,6 +172,11 @@ class Recipe(BaseRecipe):
         return {name: getattr(self, name) for name in LENGTHS}
 
     @property
+    def has_length(self) -> bool:
+        """Whether the recipe says how long the training is."""
+        return any(self.length.values())
+
+    @property
     def heeds_validation(self) -> bool:
         """Whether the weights that are kept depend on the validations."""
         return self.schedule == "plateau" or self.keep == "best"

@@ -118,6 +118,15 @@ class _Training(EpochLoop[EpochRow]):
         self.learner.descend(loss, step=position.step)
         return losses
 
+    def describe(self, position: Position[EpochRow]) -> str:
+        """Return how far the training is, for people: also the scores of the last validation."""
+        told = super().describe(position)
+        if self.recipe.epochs is None:
+            told = f"training, loss {position.means()['loss']:.4f}"
+        left_s = self.length.seconds_left(position)
+        told += f", {left_s / 60:.1f} minutes left" if left_s >= 60 else f", {left_s:.0f} s left"
+        return told + (_held_out(position.rows[-1].validation) if position.rows else "")
+
     def end_epoch(self, position: Position[EpochRow]) -> EpochRow:
         """Validate, and lower the learning rate where the schedule says so."""
         num_validated = self.length.num_validated(position)
@@ -171,3 +180,12 @@ class _Training(EpochLoop[EpochRow]):
             self.folder.finish(result)
         self.compute.wait()
         return result
+
+
+def _held_out(validation: Mapping[str, float | None]) -> str:
+    """Return the scores of a validation in words, with a comma before them."""
+    accuracy, psnr_db, gain_db = map(validation.get, ("macro_accuracy", "psnr_db", "gain_db"))
+    scores = [] if accuracy is None else [f"macro accuracy {accuracy:.1%}"]
+    scores += [] if psnr_db is None else [f"{psnr_db:.2f} dB"]
+    scores += [] if gain_db is None else [f"{gain_db:+.2f} dB to the noisy images"]
+    return f", held out: {', '.join(scores)}" if scores else ""

@@ -45,8 +45,9 @@ def validate(learner: Learner, images: ImageDataset, *, count: int) -> dict[str,
 
     Returns:
         Means over the images: ``loss``; ``psnr_db``, and ``accuracy`` with ``macro_accuracy``,
-        where the network has such an output and the images have labels.  Classes that are balanced
-        in training are balanced in the loss.  Every process gets the same.
+        where the network has such an output and the images have labels; ``gain_db``, how far the
+        PSNR is above that of the noisy image, over the images with noise.  Classes that are
+        balanced in training are balanced in the loss.  Every process gets the same.
     """
     network, recipe = learner.kept_network.eval(), learner.recipe
     return learner.compute.mean(look(network, images, recipe, learner.compute, count=count))
@@ -78,17 +79,17 @@ def look(
     if statistics:
         reestimate_statistics(network, statistics)
     sums: dict[str, float] = {}
+    num_images: dict[str, int] = {}
     counts: list[NDArray[np.int64]] = []
-    num_images = 0
     for batch in _dealt_batches(images, recipe, count=count):
         if compute is not None:
             batch = compute.move(batch, channels_last=recipe.channels_last)
         means, confusion = _measures(network, batch, recipe)
         for name, mean in means.items():
             sums[name] = sums.get(name, 0.0) + mean * len(batch.clean)
+            num_images[name] = num_images.get(name, 0) + len(batch.clean)
         counts += [] if confusion is None else [confusion]
-        num_images += len(batch.clean)
-    found = {name: total / num_images for name, total in sums.items()}
+    found = {name: total / num_images[name] for name, total in sums.items()}
     if counts:
         whole = np.sum(counts, axis=0)
         found["accuracy"] = metrics.accuracy(whole)
@@ -140,7 +141,11 @@ def _measures(
     outputs = network(batch.noisy, batch.boxes)
     means = {"loss": float(recipe.loss_of(outputs, batch, held_out=True)[0])}
     if outputs.image is not None:
-        means["psnr_db"] = float(metrics.psnr(_array(outputs.image), _array(batch.clean)).mean())
+        pair = (_array(outputs.image), _array(batch.noisy))
+        after, before = (metrics.psnr(image, _array(batch.clean)) for image in pair)
+        means["psnr_db"] = float(after.mean())
+        if np.isfinite(before).all():  # a batch has one noise level, which may be none
+            means["gain_db"] = float((after - before).mean())
     if outputs.logits is None or batch.labels is None:
         return means, None
     return means, metrics.confusion_matrix(_array(outputs.logits), batch.labels.cpu().numpy())
