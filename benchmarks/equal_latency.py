@@ -41,12 +41,13 @@ from PIL import Image
 from tapetum.allocator import relaunch_environment
 from tapetum.arch import Architecture, cost, families, find_architecture
 from tapetum.evaluation import score
+from tapetum.jobs.durations import training_minutes
 from tapetum.jobs.exporting import export_run, subject_of_run
-from tapetum.jobs.fit_race import Race, look_at_shapes
+from tapetum.jobs.fit_race import Race
 from tapetum.jobs.fit_result import FIT, SELECTION, FittedNetwork
 from tapetum.jobs.fit_work import FitWork
 from tapetum.jobs.fitting import fit_options
-from tapetum.jobs.pace import training_minutes
+from tapetum.jobs.look import look_at_shapes
 from tapetum.jobs.request import OpenedRequest, open_request
 from tapetum.latency import Conditions, DeployedNetwork, find_runtime
 from tapetum.latency.lock import timing_lock
@@ -55,7 +56,7 @@ from tapetum.nn import build
 from tapetum.progress import silent
 from tapetum.provenance import stamp
 from tapetum.records import write_atomically
-from tapetum.search import RaceResult
+from tapetum.search import RaceResult, step_seconds
 from tapetum.training import RUNS, Compute, Recipe, Request, prepare_process, train
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -220,7 +221,7 @@ class Bench:
     def choose(self, folder: Path, target_ms: float) -> Made:
         """Return the network that a fit trains, and those that it has to beat."""
         opened = self.request(target_ms)
-        looked = look_at_shapes(opened, folder, None, overwrite=False)
+        looked = look_at_shapes(opened, [target_ms], folder, overwrite=False, workers=1)
         with FIT.work(folder, opened.request, resume=True) as kept:
             work = FitWork(kept, opened.dataset, opened.device, silent)
             race = Race(work, looked, workers=1)
@@ -315,7 +316,12 @@ class Bench:
 
         def takes(steps: int) -> float:
             recipe = self.recipe.adjusted(steps=steps)
-            return training_minutes(network, recipe, parts[0], num_validation=parts[1])
+            return training_minutes(
+                step_seconds(build(network, seed=recipe.seed), recipe, parts[0]),
+                recipe,
+                num_batches=parts[0].num_batches(recipe.batch_size),
+                num_validation=parts[1],
+            )
 
         steps = max(FEWEST_STEPS, int(TRIED_STEPS * minutes / takes(TRIED_STEPS)))
         median = statistics.median(takes(steps) for _ in range(5))

@@ -52,4 +52,4 @@ def race_in_this_process(monkeypatch: pytest.MonkeyPatch, *, step_s: float = 1.0
     monkeypatch.setattr(module, "open_workers", open_workers)
     monkeypatch.setattr(module, "Starter", _Timeless)
     monkeypatch.setattr("tapetum.search.plan.fewest_steps", lambda _: 3)
-    monkeypatch.setattr("tapetum.jobs.plan.how_many", lambda *_, **__: 4)
+    monkeypatch.setattr("tapetum.jobs.planning.how_many", lambda *_, **__: 4)

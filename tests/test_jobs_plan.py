@@ -5,33 +5,87 @@ import re
 import pytest
 
 from tapetum.errors import InputError
-from tapetum.jobs.plan import Minutes, fitted
+from tapetum.jobs.deadline import Deadline
+from tapetum.jobs.plan import Minutes, share_of, shortened
+from tapetum.training import Length, Recipe
 
 MINUTES = Minutes(timing=1, race=10, training=10, controls=20, scoring=1, export=1)
+LARGER = Minutes(timing=2, race=30, training=30, scoring=2, export=1)
 
 
 def test_a_plan_without_a_limit_is_not_changed() -> None:
     """Nor one that is shorter than the limit: nothing is made longer."""
     for total in (None, 43, 100):
-        assert fitted(MINUTES, 400, total) == (MINUTES, None)
+        assert share_of([MINUTES], total) == 1
+    recipe = Recipe.named("quick")
+    assert shortened(recipe, 1, 50) is recipe
 
 
-@pytest.mark.parametrize("total", [8, 13, 23, 42])
-def test_race_and_trainings_are_shortened_alike(total: float) -> None:
-    """Everything takes the time that was given, and the steps of a training follow its share."""
-    minutes, steps = fitted(MINUTES, 400, total)
-    assert minutes.total == pytest.approx(total)
-    assert minutes.fixed == MINUTES.fixed
-    assert minutes.race == minutes.training == pytest.approx(minutes.controls / 2)
-    assert steps == int(400 * minutes.training / MINUTES.training)
+@pytest.mark.parametrize("total", [21, 43, 107])
+@pytest.mark.parametrize("used", [0, 2.5])
+def test_race_and_trainings_of_all_budgets_are_shortened_alike(total: float, used: float) -> None:
+    """Everything takes the time that was given, less what has passed."""
+    share = share_of([MINUTES, LARGER], total, used)
+    first, second = MINUTES.shortened(share), LARGER.shortened(share)
+    assert used + (first + second).total == pytest.approx(total)
+    assert (first + second).fixed == MINUTES.fixed + LARGER.fixed
+    assert second.race == pytest.approx(3 * first.race)
+    recipe = shortened(Recipe.named("quick"), share, 50)
+    whole = Length.of(Recipe.named("quick"), 50).total_steps
+    assert Length.of(recipe, 50).total_steps == int(share * whole)
 
 
 def test_the_least_time_that_is_named_is_enough() -> None:
     """A tenth of race and trainings; anything below is refused."""
     with pytest.raises(InputError, match="is too short") as refused:
-        fitted(MINUTES, 400, 6.9)
+        share_of([MINUTES], 8.9, 2)
     found = re.search(r"give ([0-9.]+) minutes", refused.value.remedy)
     assert found is not None
     least = float(found[1])
-    assert fitted(MINUTES, 400, least)[0].total <= least
-    assert least == pytest.approx(7, abs=0.1)
+    assert 2 + MINUTES.shortened(share_of([MINUTES], least, 2)).total <= least
+    assert least == pytest.approx(9, abs=0.1)
+
+
+class _Clock:
+    """A clock that stands still until it is moved."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now_s = 100.0
+        monkeypatch.setattr("tapetum.jobs.deadline.time.monotonic", lambda: self.now_s)
+
+
+def test_a_wait_shortens_what_is_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of all budgets alike, so that the end stays where it was; a note says why."""
+    clock = _Clock(monkeypatch)
+    deadline = Deadline((MINUTES + LARGER).total, 100 + 60 * (MINUTES + LARGER).total, LARGER)
+    assert deadline.allow("race", MINUTES).share == 1
+    assert not deadline.allow("race", MINUTES).note
+    clock.now_s += 60 * 20  # another measurement
+    allowed = deadline.allow("race", MINUTES)
+    assert allowed.share == pytest.approx(1 - 20 / (MINUTES + LARGER).learning)
+    shorter = MINUTES.shortened(allowed.share) + LARGER.shortened(allowed.share)
+    assert shorter.total == pytest.approx(deadline.left)
+    assert allowed.note.startswith("the race has 80% of its planned length, since")
+    assert "88 min of --total-minutes 108 are left for 1.8 h" in allowed.note
+    clock.now_s += 60 * 1_000
+    assert deadline.allow("race", MINUTES).share == pytest.approx(0.1)
+
+
+def test_a_time_that_was_exceeded_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By how much; the fits that come later need their own time."""
+    clock = _Clock(monkeypatch)
+    deadline = Deadline(100, 100 + 60 * 100, LARGER)
+    clock.now_s += 60 * (100 - LARGER.total)
+    assert not deadline.exceeded
+    clock.now_s += 60 * 12
+    assert "took 12 min longer than --total-minutes 100 leaves it" in deadline.exceeded
+
+
+def test_a_fallback_gets_what_is_left_or_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A third of the training at least: a shorter one would be in vain."""
+    clock = _Clock(monkeypatch)
+    fallback = Minutes(training=9, scoring=0.5, export=0.5)
+    deadline = Deadline(20, 100 + 60 * 20, Minutes(training=5))
+    for passed, share in ((0, 1), (5, 1), (8, 2 / 3), (11, 1 / 3), (11.1, 0), (30, 0)):
+        clock.now_s = 100 + 60 * passed
+        assert deadline.allow_fallback(fallback).share == pytest.approx(share)

@@ -54,6 +54,20 @@ def test_finished_work_is_not_resumed(tmp_path: Path) -> None:
         folder.require_unfinished()
 
 
+def test_finished_work_goes_on_as_a_larger_request(tmp_path: Path) -> None:
+    """What was made stays; work of any other request is left as it is."""
+    path = tmp_path / "job"
+    folder = WORK.start(path, Request(epochs=3))
+    (path / "half.txt").write_text("half")
+    folder.finish(Result(loss=0.5))
+    WORK.extend(path, Request(epochs=9), smaller=Request(epochs=4))
+    assert WORK.open(path).result() == Result(loss=0.5)
+    WORK.extend(path, Request(epochs=6), smaller=Request(epochs=3))
+    with WORK.work(path, Request(epochs=6), resume=True) as larger:
+        assert not larger.is_finished
+        assert (path / "half.txt").read_text() == "half"
+
+
 def test_older_work_stays_unless_it_may_go(tmp_path: Path) -> None:
     """New work in the same folder needs --resume for the same request, or --overwrite."""
     path = tmp_path / "job"

@@ -1,6 +1,7 @@
 """A race picks the candidate that is better, and ends the same however often it is killed."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -11,10 +12,12 @@ import pytest
 
 from kills import kill_everywhere
 from tapetum.arch import Architecture, find_architecture
+from tapetum.data import ImageDataset
 from tapetum.errors import InputError, RunError, TrainingError
 from tapetum.progress import ProgressCallback
 from tapetum.search import RACES, RaceResult, plan
-from tiny_race import blind, field, race_here, seeing, tiny_recipe
+from tapetum.search.pace import Pace
+from tiny_race import Here, blind, field, race_here, seeing, tiny_recipe
 
 SCRIPT = Path(__file__).with_name("tiny_race.py")
 
@@ -182,7 +185,43 @@ def test_without_time_the_first_candidate_is_taken(tmp_path: Path) -> None:
     """And a note says so."""
     result = race_here(tmp_path / "race", field(), step_s=60.0)
     assert (result.winner, result.order, result.rungs) == ("blind-1", ("blind-1",), ())
-    assert any("there is no race" in note for note in result.notes)
+    (note,) = result.notes
+    assert "there is no race" in note
+    minutes = float(re.findall(r"3 need ([0-9.]+)", note)[0])
+    again = race_here(tmp_path / "again", field()[:3], step_s=60.0, minutes=1.05 * minutes)
+    assert len(again.order) == 3
+
+
+def test_a_recipe_without_an_average_is_judged_by_one(tmp_path: Path, undisturbed: Path) -> None:
+    """The last weights of a short training say less."""
+    race_here(tmp_path / "race", field()[:1], recipe=tiny_recipe(ema_decay=None))
+    assert RACES.open(tmp_path / "race").request.recipe.ema_decay == 0.999
+    assert RACES.open(undisturbed).request.recipe.ema_decay == 0.9
+
+
+def test_images_without_room_are_missing_in_the_race_and_in_its_notes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not only in the log."""
+    module = sys.modules["tapetum.search.race"]
+    store = module.store_images
+
+    def store_some(images: ImageDataset, folder: Path, **options: Any) -> int:
+        return store(images.subset(range(len(images) // 2)), folder, **options)
+
+    monkeypatch.setattr(module, "store_images", store_some)
+    result = race_here(tmp_path / "race", (blind(),))
+    assert result.notes == ("the race sees 32 of 64 images: no more have room",)
+
+
+def test_a_passing_fault_is_not_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where no candidate could be timed, the same race works as soon as one can."""
+    with monkeypatch.context() as patch:
+        patch.setattr(Here, "_pace", lambda *_: Pace(fault="no memory is left"))
+        with pytest.raises(TrainingError, match="no memory is left"):
+            race_here(tmp_path / "race", field()[:3])
+    assert not list((tmp_path / "race" / "paces").glob("*.json"))
+    assert len(race_here(tmp_path / "race", field()[:3], resume=True).order) == 3
 
 
 def test_with_little_time_the_first_candidates_race(tmp_path: Path) -> None:

@@ -13,9 +13,10 @@ import pytest
 from tapetum.arch import find_architecture
 from tapetum.data import store_images
 from tapetum.errors import InputError, TapetumError
+from tapetum.runtime.bulk import DiedError
 from tapetum.search.pace import Pace, Paces, Pacing, joined
 from tapetum.search.work import Outcome, Piece, Task, Work, perform
-from tapetum.search.workers import DiedError, Workers, open_workers, perform_all
+from tapetum.search.workers import Workers, open_workers, perform_all
 from tiny_race import Dots, blind, seeing, tiny_recipe
 
 HERE = Path(__file__).parent

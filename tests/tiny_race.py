@@ -140,6 +140,7 @@ def race_here(
     *,
     step_s: float = 0.25,
     recipe: Recipe | None = None,
+    minutes: float = 1.0,
     resume: bool = False,
     progress: ProgressCallback = silent,
 ) -> RaceResult:
@@ -156,7 +157,7 @@ def race_here(
         patch.setattr(module, "Starter", _Timeless)
         recipe = recipe or tiny_recipe()
         sets = (Dots(64), Dots(32, seed=1))
-        options: dict[str, Any] = {"minutes": 1.0, "resume": resume, "progress": progress}
+        options: dict[str, Any] = {"minutes": minutes, "resume": resume, "progress": progress}
         return race(path, candidates, recipe, *sets, **options)
 
 

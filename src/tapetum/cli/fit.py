@@ -61,15 +61,25 @@ SEARCH_MINUTES = option(
 TOTAL_MINUTES = option(
     None,
     MAIN,
-    "Time of everything, in minutes: race and trainings are shortened to fit.",
+    "Time of everything, in minutes, for all budgets: race and trainings are shortened to fit.",
     rule=options.MINUTES,
 )
 WORKERS = option(
     None, LESS, "Trainings of the race at the same time.", rule=options.COUNT, shown="one per core"
 )
 RAY = option(None, LESS, "Ray cluster that trains in the race.", metavar="ADDRESS")
+MINUTES = option(
+    None,
+    TRAINING,
+    "Length of the final training, in minutes on this machine.",
+    rule=options.MINUTES,
+    shown="from DATA and the network",
+)
 CONTROLS = option(
-    None, TRAINING, "Also train usual networks, to compare with.", "--controls/--no-controls"
+    None,
+    TRAINING,
+    "Also train usual networks, to compare with; --resume adds them to a finished fit.",
+    "--controls/--no-controls",
 )
 LATENCY = option(
     None,
@@ -84,7 +94,7 @@ UP = option(None, TF_NAS, options.UP_HELP, metavar="NAME")
 DEPTH = option(None, TF_NAS, options.DEPTH_HELP, "--learn-depth")
 SEARCH_EPOCHS = option(None, TF_NAS, options.SEARCH_EPOCHS_HELP, rule=options.EPOCH_RULE)
 NETWORKS = option(None, TF_NAS, options.NETWORKS_HELP, rule=options.NETWORKS, shown="300")
-MINUTES = option(None, TF_NAS, options.TABLE_MINUTES, rule=options.MINUTES, shown="6")
+TABLE_MINUTES = option(None, TF_NAS, options.TABLE_MINUTES, rule=options.MINUTES, shown="6")
 BESIDE = option(
     None,
     LESS,
@@ -117,6 +127,7 @@ def fit(
     prefer: PreferName | None = PREFER,
     search_minutes: float | None = SEARCH_MINUTES,
     recipe: str | None = options.RECIPE,
+    minutes: float | None = MINUTES,
     epochs: int | None = options.EPOCHS,
     batch_size: int | None = options.BATCH_SIZE,
     balance: options.BalanceName | None = options.BALANCE,
@@ -145,7 +156,7 @@ def fit(
     search_recipe: str | None = option(None, TF_NAS, options.SEARCH_RECIPE_HELP),
     search_epochs: int | None = SEARCH_EPOCHS,
     networks: int | None = NETWORKS,
-    minutes: float | None = MINUTES,
+    table_minutes: float | None = TABLE_MINUTES,
 ) -> None:
     """Find, train and export a network that keeps a latency budget.
 

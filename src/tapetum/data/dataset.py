@@ -14,6 +14,7 @@ from pydantic import PositiveInt, model_validator
 
 from tapetum.data.augmentation import Augmentation
 from tapetum.data.splitlist import SplitList
+from tapetum.data.splitting import draw, validating_groups
 from tapetum.data.summary import FolderSummary
 from tapetum.errors import DataError
 from tapetum.images import DecodedImage, LeftOut
@@ -21,6 +22,8 @@ from tapetum.records import Record
 from tapetum.runtime import Preparation, Split
 
 __all__ = ["Dataset", "DatasetInfo", "ImageDataset", "Sample", "Samples", "Subset"]
+
+_HOLD_OUT = "hold out"  # a key of its own, so that this and the validation are independent
 
 
 class DatasetInfo(Record):
@@ -154,6 +157,10 @@ class ImageDataset(ABC):
         """The random changes of training images; None where there are none."""
         return None
 
+    def groups(self) -> list[tuple[str, str | None]]:
+        """Return group and class name of each image: images of a group belong on one side."""
+        return [(str(index), None) for index in range(len(self))]
+
     def num_batches(self, batch_size: int) -> int:
         """Return the number of whole batches; the last incomplete batch is dropped.
 
@@ -192,6 +199,25 @@ class Dataset:
     summary: FolderSummary | None = None
     split_list: SplitList | None = None
 
+    def hold_out(self, fraction: float) -> tuple[ImageDataset, ImageDataset]:
+        """Return two parts of the training images, the second of about a fraction of them.
+
+        Images of one group, frames of one file and equal files lie on one side, which depends on
+        the seed of the dataset and their own name or content alone. A class with one group trains.
+        """
+        files = () if self.split_list is None else self.split_list.train
+        contents = {file.path: file.digest for file in files}
+        found = [(contents.get(group, group), name) for group, name in self.train.groups()]
+
+        def draw_again(group: str) -> float:
+            return draw(self.info.seed, f"{_HOLD_OUT}\0{group}")
+
+        validates, _ = validating_groups(found, fraction=fraction, draw=draw_again)
+        sides: dict[bool, list[int]] = {False: [], True: []}
+        for index, (group, _) in enumerate(found):
+            sides[validates[group]].append(index)
+        return self.train.subset(sides[False]), self.train.subset(sides[True])
+
 
 class Subset(ImageDataset):
     """Some images of another dataset, in the order of their indices in it."""
@@ -220,6 +246,11 @@ class Subset(ImageDataset):
     def sample(self, index: int) -> Sample:
         """Return an image as its file has it; see :meth:`ImageDataset.sample`."""
         return self.images.sample(self.indices[index])
+
+    def groups(self) -> list[tuple[str, str | None]]:
+        """Return group and class name of each of these images."""
+        groups = self.images.groups()
+        return [groups[index] for index in self.indices]
 
     def augmented(self, augmentation: Augmentation) -> ImageDataset:
         """Return the same images with other random changes."""

@@ -10,12 +10,13 @@ that side goes there.  It goes back once other images of the class lie there.
 
 import hashlib
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import NamedTuple
 
 from tapetum.data.layout import ImageFile, quoted
 
-__all__ = ["Sides", "draw", "group_of", "stable_split"]
+__all__ = ["Sides", "draw", "group_of", "stable_split", "validating_groups"]
 
 
 class Sides(NamedTuple):
@@ -42,11 +43,29 @@ def group_of(key: str, folder: str, group_by: str | None) -> str:
 
 def stable_split(images: Sequence[ImageFile], *, fraction: float, seed: int) -> Sides:
     """Split images by their groups; the fraction, between 0 and 1, validates."""
-    draws = {one.group: draw(seed, one.group) for one in images}
-    validates = {group: value < fraction for group, value in draws.items()}
+    found = ((one.group, one.class_name) for one in images)
+    validates, lone = validating_groups(found, fraction=fraction, draw=partial(draw, seed))
+    notes = (f"one group alone cannot be split, so all of {quoted(lone)} trains",) if lone else ()
+    train = [one for one in images if not validates[one.group]]
+    validation = [one for one in images if validates[one.group]]
+    return Sides(train, validation, f"chosen with seed {seed}", notes)
+
+
+def validating_groups(
+    images: Iterable[tuple[str, str | None]], *, fraction: float, draw: Callable[[str], float]
+) -> tuple[dict[str, bool], list[str]]:
+    """Return whether each group validates, and the classes that have one group alone, which trains.
+
+    Args:
+        images: Group and class name of each image.
+        fraction: The share that validates.
+        draw: Returns a number in [0, 1) for a group.
+    """
     classes: dict[str | None, set[str]] = {}
-    for one in images:
-        classes.setdefault(one.class_name, set()).add(one.group)
+    for group, class_name in images:
+        classes.setdefault(class_name, set()).add(group)
+    draws = {group: draw(group) for groups in classes.values() for group in groups}
+    validates = {group: value < fraction for group, value in draws.items()}
     lone = []
     for name, groups in sorted(classes.items(), key=lambda item: item[0] or ""):
         if len(groups) == 1:
@@ -55,10 +74,7 @@ def stable_split(images: Sequence[ImageFile], *, fraction: float, seed: int) -> 
             continue
         _ensure(groups, validates, draws.__getitem__, side=True)
         _ensure(groups, validates, lambda group: -draws[group], side=False)
-    notes = (f"one group alone cannot be split, so all of {quoted(lone)} trains",) if lone else ()
-    train = [one for one in images if not validates[one.group]]
-    validation = [one for one in images if validates[one.group]]
-    return Sides(train, validation, f"chosen with seed {seed}", notes)
+    return validates, lone
 
 
 def draw(seed: int, group: str) -> float:

@@ -100,6 +100,11 @@ class FolderDataset(ImageDataset):
         """The random changes of training images."""
         return self._augmentation
 
+    def groups(self) -> list[tuple[str, str | None]]:
+        """Return group and class name of each image; see :meth:`ImageDataset.groups`."""
+        files = (one.file for one in self.images)
+        return [(file.group or str(file.path), file.class_name) for file in files]
+
     def sample(self, index: int) -> Sample:
         """Return an image as its file has it; see :meth:`ImageDataset.sample`."""
         file = self.images[index].file

@@ -3,9 +3,10 @@
 from tapetum.formats.package import Exported, export_network, pack
 from tapetum.formats.parity import Parity, measure_parity
 from tapetum.formats.precision import PrecisionChoice, choose_precision
-from tapetum.formats.quantise import quantise
+from tapetum.formats.quantise import FEWEST_IMAGES, quantise
 
 __all__ = [
+    "FEWEST_IMAGES",
     "Exported",
     "Parity",
     "PrecisionChoice",

@@ -125,7 +125,7 @@ def _refuse_target(options: Mapping[str, Any]) -> None:
     if options["latency"] is not None:
         Budget.of(LatencyTable.read(Path(options["latency"])), options["target_ms"])
     elif "networks" in options:
-        effort_of(options["networks"], options["minutes"])
+        effort_of(options["networks"], options["table_minutes"])
 
 
 class _LargeError(Exception):

@@ -2,11 +2,12 @@
 
 Files in the folder of the fit::
 
-    timings.json     the shapes that were timed; fits of several budgets share it
-    plan.json        what is feasible, and how long each stage takes
     candidates.json  networks of the budget's latency
+    allowed_*.json   what the total time left for a stage when it began
     race/            the race (tapetum.search)
     matched.json     the winner, and its neighbours where it had drifted, timed before the training
+
+Fits of several budgets share timings and plan, which lie in the folder above.
 """
 
 import logging
@@ -14,42 +15,42 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
 from pathlib import Path
 from typing import cast
 
 from tapetum.arch import Architecture, Shape
 from tapetum.data import Dataset, ImageDataset
+from tapetum.jobs.deadline import Allowance
 from tapetum.jobs.device import Device
 from tapetum.jobs.exporting import AskedPrecision
-from tapetum.jobs.fit_result import Control, Controls, FitResult, FittedNetwork
+from tapetum.jobs.fit_result import NETWORK, Control, Controls, FitResult, FittedNetwork
 from tapetum.jobs.fit_work import FitWork, Sections
+from tapetum.jobs.look import PLAN, Looked, timings_name
 from tapetum.jobs.match_shape import MatchedShape, match_shape
-from tapetum.jobs.plan import LONGEST, Plan, make_plan, network_of_pair, pair_of, untimed
-from tapetum.jobs.race_report import race_curves, race_tables, sentences
-from tapetum.jobs.request import OpenedRequest, ShapeSettings
+from tapetum.jobs.pair import network_of_pair, pair_of
+from tapetum.jobs.plan import Plan, Plans
+from tapetum.jobs.race_report import beside_plain, race_curves, race_tables, sentences
+from tapetum.jobs.request import ShapeSettings
 from tapetum.latency import TimedShapes, TimeNetworks
-from tapetum.noise import generator_for
-from tapetum.progress import Stages
+from tapetum.progress import Stages, in_words
 from tapetum.records import Record
 from tapetum.report import content
-from tapetum.search import Candidate, Proposal, RaceResult, feasible_range, propose, race
-from tapetum.training import Recipe
+from tapetum.search import Candidate, Proposal, RaceResult, propose, race
+from tapetum.training import RUNS, Recipe
 
-__all__ = ["Race", "look_at_shapes"]
+__all__ = ["Race", "split_for_race"]
 
-PLAN, TIMINGS, CANDIDATES = "plan.json", "timings.json", "candidates.json"
+CANDIDATES = "candidates.json"
 RACE, MATCHED, MATCHED_FP32 = "race", "matched.json", "matched_fp32.json"
 PAIR = "pair.json"  # what a user would pick by hand; fits of several budgets share it
 PLAIN_RUN = "control_dc-net"  # the training of the plain network among the candidates
 CONTROL_ROUNDS = 6
 TIMING, RACING = "timing networks near the budget", "race"  # stages
 # One training image in five judges the race, where there are enough.
-HELD_OUT_SHARE, MOST_HELD_OUT, FEWEST_TO_SPLIT = 5, 500, 20
-SPLIT_KEY = 7  # of its own, so that this choice and the noise are independent
+HELD_OUT_SHARE, MOST_HELD_OUT, FEWEST_TO_SPLIT = 0.2, 500, 20
 SEEN_TWICE = (
-    f"with fewer than {FEWEST_TO_SPLIT} training images, the validation images judge the race, so "
-    "the scores on them are a little too good"
+    f"with fewer than {FEWEST_TO_SPLIT} training images, or one group of them, the validation "
+    "images judge the race, so the scores on them are a little too good"
 )
 
 _log = logging.getLogger("tapetum")
@@ -62,36 +63,19 @@ class Candidates(Record):
     notes: tuple[str, ...] = ()
 
 
-def look_at_shapes(
-    opened: OpenedRequest, path: Path, shared: Path | None, *, overwrite: bool
-) -> tuple[Plan, TimedShapes]:
-    """Return the plan of a fit and what was timed for it, before there is a folder.
-
-    What is in the folder of a fit that is continued is read instead.
-
-    Raises:
-        InputError: No network keeps the budget, or nothing fits into the total time.
-    """
-    timings = (shared or path) / TIMINGS
-    known = None if overwrite or not timings.exists() else TimedShapes.read(timings)
-    if known is not None and (path / PLAN).exists():
-        return Plan.read(path / PLAN), known
-    return make_plan(opened, known)
-
-
 @dataclass(frozen=True)
 class Race:
     """Fast networks, chosen by a race or by the scaling rule.
 
     Attributes:
         work: The folder and what its steps need.
-        looked: The plan, and what was timed for it.
+        looked: The plan and what was timed for it; None where the shared folder has both.
         workers: Trainings of the race at the same time; None for one a core.
         ray: Address of a Ray cluster that trains them; None for none.
     """
 
     work: FitWork
-    looked: tuple[Plan, TimedShapes]
+    looked: Looked | None
     workers: int | None = None
     ray: str | None = None
 
@@ -100,10 +84,20 @@ class Race:
         """The options of the method."""
         return cast("ShapeSettings", self.work.request.method)
 
+    @property
+    def folder(self) -> Path:
+        """Where the plan and the timings are kept, which fits of several budgets share."""
+        return self.work.shared or self.work.path
+
     @cached_property
+    def plans(self) -> Plans:
+        """The plans of all budgets."""
+        return Plans.read(self.folder / PLAN)
+
+    @property
     def plan(self) -> Plan:
         """What is feasible, and how long everything takes."""
-        return self.work.folder.once(PLAN, Plan, lambda: self.looked[0])
+        return self.plans.of(self.work.request.target_ms)
 
     @property
     def device(self) -> Device:
@@ -115,7 +109,7 @@ class Race:
     @property
     def timings(self) -> TimedShapes:
         """The shapes that were timed."""
-        return TimedShapes.read((self.work.shared or self.work.path) / TIMINGS)
+        return TimedShapes.read(self.folder / timings_name(self.plan.precision))
 
     @property
     def time(self) -> TimeNetworks:
@@ -136,15 +130,23 @@ class Race:
 
     def prepare(self) -> None:
         """Keep what was timed for the plan, and say the plan."""
-        path = (self.work.shared or self.work.path) / TIMINGS
-        if not path.exists():
-            self.looked[1].write(path)
-        self.plan.say(self.work.request)
+        if self.looked is not None:
+            self.looked.keep(self.folder)
+            self.plans.say(self.work.request)
+
+    @property
+    def allowance(self) -> Allowance:
+        """What the total time leaves for each stage."""
+        return Allowance(
+            self.work.folder,
+            self.plans,
+            self.work.request.target_ms,
+            self.work.started_s,
+        )
 
     def recipe(self) -> Recipe:
-        """Return the recipe, in as many steps as fit into the total time."""
-        recipe, steps = self.work.request.recipe, self.plan.steps
-        return recipe if steps is None else recipe.adjusted(steps=steps)
+        """Return the recipe, for as long as the total time allows."""
+        return self.allowance.recipe()
 
     def precision(self) -> AskedPrecision:
         """Return what was requested where candidates were timed in int8, else fp32."""
@@ -181,13 +183,16 @@ class Race:
             note=matched.note,
         )
 
+    def fallback_recipe(self) -> Recipe | None:
+        """Return how a network in fp32 is trained; None where the total time leaves too little."""
+        return self.allowance.fallback_recipe()
+
     def fall_back(self, chosen: FittedNetwork, run: str) -> FittedNetwork:
         """Return the network of a training as narrow as fp32 needs."""
         del chosen
         assert self.work.device is not None  # noqa: S101  (shapes are timed on this machine)
         device = self.work.device.in_precision("fp32")
-        timed, longest_ms = untimed(device), LONGEST * self.work.request.target_ms
-        _, timed = feasible_range(timed, device.timer(timed.space), longest_ms=longest_ms)
+        timed = TimedShapes.read(self.folder / timings_name("fp32"))
         shape = MatchedShape.read(self.work.path / MATCHED).attempt.shape
         if run == PLAIN_RUN:
             shape = next(one.shape for one in self.candidates().candidates if one.is_plain)
@@ -215,7 +220,7 @@ class Race:
 
         found = self.work.folder.once(CANDIDATES, Candidates, make)
         for proposal in made:
-            proposal.timed.write((self.work.shared or self.work.path) / TIMINGS)
+            proposal.timed.write(self.folder / timings_name(self.plan.precision))
         return found
 
     def race(self, found: Candidates) -> RaceResult:
@@ -223,7 +228,7 @@ class Race:
         space = self.timings.space
         train, held_out = split_for_race(self.work.dataset)
         if held_out is self.work.dataset.validation:
-            _log.warning(SEEN_TWICE)
+            _log.warning("%s", SEEN_TWICE)
         recipe = self.work.request.recipe
         batch_size = min(recipe.batch_size, len(train))
         return race(
@@ -232,7 +237,7 @@ class Race:
             recipe.adjusted(batch_size=batch_size),
             train,
             held_out,
-            minutes=self.plan.minutes.race,
+            minutes=self.allowance.race_minutes(),
             prefer=self.settings.prefer,
             workers=self.workers,
             ray=self.ray,
@@ -244,7 +249,7 @@ class Race:
         """Return the plain DC-Net of the same latency, and what a user would pick by hand."""
         del chosen
         plain = [self.plain(one) for one in self.candidates().candidates if one.is_plain]
-        path = (self.work.shared or self.work.path) / PAIR
+        path = self.folder / PAIR
         if not path.exists():
             self.pair().write(path)
         return Controls(controls=(*plain, Control.read(path)))
@@ -266,16 +271,57 @@ class Race:
         names = pair_of(info)
         networks = {f"{folder}control_{name}": network_of_pair(name, info) for name in names}
         return Control(
-            title="MobileNetV3-small and UNet-S" if len(names) == 2 else "UNet-S",
+            title=self.pair_title,
             networks=networks,
             latency_ms=self.latency_ms(list(networks.values())),
             is_measured=True,
         )
 
+    def lead(self, path: Path) -> Iterator[str]:
+        """Yield what must be known of the scores, and what was not trained for comparison."""
+        if self.precision() == "auto":
+            yield (
+                "int8 or fp32 was decided on the validation images, so the scores on them are a "
+                "little too good"
+            )
+        if not self.work.request.controls:
+            yield self.not_run(path)
+
+    def not_run(self, path: Path) -> str:
+        """Say which networks were not trained for comparison, and the command that does it."""
+        command = RUNS.open(path / NETWORK).result().provenance.command
+        given = command if command.startswith("tapetum fit ") else "the same command"
+        for option in (" --resume", " --overwrite"):
+            given = given.replace(option, "")
+        return (
+            "not trained to the end beside it: the plain DC-Net of the same latency, and "
+            f"{self.pair_title}; in about {in_words(self.plan.controls_minutes)} this adds them, "
+            f"and repeats nothing: {given} --resume --controls"
+        )
+
+    @property
+    def pair_title(self) -> str:
+        """The pair for people."""
+        is_whole = len(pair_of(self.work.dataset.info)) == 2
+        return "MobileNetV3-small and UNet-S" if is_whole else "UNet-S"
+
     def latency_ms(self, networks: Sequence[Architecture]) -> float:
         """Return the measured latency of networks that run one after the other."""
         timings = self.time(networks, num_rounds=CONTROL_ROUNDS)
         return sum(timing.median_ms for timing in timings)
+
+    def remarks(self) -> tuple[str, ...]:
+        """Return what the plain network reached in the race, and what the total time cut."""
+        found, result = self.candidates().candidates, self.raced
+        plain = next((one for one in found if one.is_plain), None)
+        said = [] if plain is None or result is None else [beside_plain(result, plain)]
+        return (*filter(None, said), *self.allowance.remarks())
+
+    @property
+    def raced(self) -> RaceResult | None:
+        """How the race ended; None where there was none."""
+        path = self.work.path / RACE / "result.json"
+        return RaceResult.read(path) if path.exists() else None
 
     def sections(self, fit: FitResult) -> Sections:
         """Return the race, and the way to the latency."""
@@ -288,11 +334,12 @@ class Race:
             "possible latencies": f"{span}, {span.num_timed} networks timed",
             "plan": str(self.plan.minutes),
         }
-        if self.plan.minutes.race:
-            result = RaceResult.read(fit.path / RACE / "result.json")
+        notes += self.plan.notes
+        if (result := self.raced) is not None:
             tables, curves = race_tables(result, found.candidates), race_curves(result)
             notes += [] if tables else result.notes
-            if tables and len(self.work.dataset.train) < FEWEST_TO_SPLIT:
+            _, held_out = split_for_race(self.work.dataset)
+            if tables and held_out is self.work.dataset.validation:
                 notes.append(SEEN_TWICE)
             facts["race"] = (
                 f"{len(found.candidates)} candidates, {result.seconds / 60:.1f} minutes, "
@@ -304,6 +351,7 @@ class Race:
             tables=tables,
             curves=curves,
             facts=facts,
+            lead=tuple(self.lead(fit.path)),
             note=" ".join(sentences(notes)),
         )
 
@@ -321,15 +369,11 @@ def split_for_race(dataset: Dataset) -> tuple[ImageDataset, ImageDataset]:
     """Return the images that a race learns from, and those that judge it.
 
     The latter are training images, so that the final scores, on the validation images, are not too
-    good. Where there are few, all of them train and the validation images judge.
+    good. Where there are few, or all of one group, they train and the validation images judge.
     """
-    train = dataset.train
-    if len(train) < FEWEST_TO_SPLIT:
-        return train, dataset.validation
-    count = min(len(train) // HELD_OUT_SHARE, MOST_HELD_OUT)
-    bounds = [place * len(train) // count for place in range(count + 1)]
-    # One of each few neighbours, so that no class is left out; drawn, since labels may take turns.
-    generator = generator_for(dataset.info.seed, SPLIT_KEY)
-    held_out = {int(generator.integers(*some)) for some in pairwise(bounds)}
-    rest = [index for index in range(len(train)) if index not in held_out]
-    return train.subset(rest), train.subset(sorted(held_out))
+    count = len(dataset.train)
+    if count >= FEWEST_TO_SPLIT:
+        train, held_out = dataset.hold_out(min(HELD_OUT_SHARE, MOST_HELD_OUT / count))
+        if len(held_out):
+            return train, held_out
+    return dataset.train, dataset.validation

@@ -49,7 +49,7 @@ def write_fit_report(
         title=_title(fit),
         lead=_lead(fit),
         highlights=_highlights(fit),
-        advice=_advice(fit, dataset),
+        advice=_advice(fit, dataset, sections),
         usage=_usage(fit),
         tables=(
             _latencies(fit, sections),
@@ -97,7 +97,7 @@ def _lead(fit: FitResult) -> str:
     return as_sentences(delivery.verdict[:1])[0]
 
 
-def _advice(fit: FitResult, dataset: Dataset) -> tuple[str, ...]:
+def _advice(fit: FitResult, dataset: Dataset, sections: Sections) -> tuple[str, ...]:
     """Return what a reader should know before the package is used."""
     delivery = fit.delivery
     lines = (
@@ -105,6 +105,7 @@ def _advice(fit: FitResult, dataset: Dataset) -> tuple[str, ...]:
         *delivery.scores.remarks,
         *few_images(dataset),
         *delivery.remarks,
+        *sections.lead,
     )
     return as_sentences(tuple(dict.fromkeys(lines)))
 
@@ -185,7 +186,23 @@ def _comparison(fit: FitResult) -> content.Table:
         title="Comparison",
         header=("network", "ms", "accuracy, %", "PSNR, dB", "SSIM"),
         rows=tuple(rows),
-        note=f"All were trained alike: recipe {recipe.name}, seed {recipe.seed}. With one seed "
-        "each, differences of a percentage point or less are not significant.",
+        note=f"{_lengths(fit)}: recipe {recipe.name}, seed {recipe.seed}. With one seed each, "
+        "differences of a percentage point or less are not significant. What ships is chosen on "
+        "the validation images, so its scores are a little too good.",
         highlighted=(delivered,),
     )
+
+
+def _lengths(fit: FitResult) -> str:
+    """Say how long the networks were trained; a total time can cut some of them."""
+    runs = {NETWORK: "the chosen network"}
+    for control in fit.controls.controls:
+        runs |= dict.fromkeys(control.networks, control.title)
+    if fit.delivery.run == NETWORK_FP32:
+        runs[NETWORK_FP32] = "the narrower network"
+    lengths = {
+        title: RUNS.open(fit.path / run).request.recipe.duration for run, title in runs.items()
+    }
+    if len(set(lengths.values())) == 1:
+        return f"All were trained alike, for {lengths['the chosen network']}"
+    return "Trained for " + ", ".join(f"{length} ({title})" for title, length in lengths.items())

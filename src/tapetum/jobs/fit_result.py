@@ -10,6 +10,7 @@ from tapetum.jobs.device import SCOPES, BudgetIncludes
 from tapetum.jobs.request import FitRequest
 from tapetum.jobs.run_report import REPORT
 from tapetum.latency import Benchmark, Budget, Conditions, Timing
+from tapetum.noise import NoisePlan
 from tapetum.records import FolderKind, Record
 from tapetum.scores import Scores
 
@@ -221,13 +222,36 @@ def open_beside(paths: Sequence[str | Path] | None, request: FitRequest) -> tupl
 
     Raises:
         RunError: One of them is no fit, or is not finished.
-        InputError: One of them was made for other images.
+        InputError: The scores of one of them do not compare; the message says why.
     """
     fits = tuple(FitResult.open(Path(path)) for path in paths or ())
     for fit in fits:
-        if fit.request.data != request.data:
+        if others := _differences(fit.request, request):
             raise InputError(
-                f"the fit in {fit.path} was made for other images, or another split of them",
-                "give fits of the same folder, size and seed with --beside",
+                f"the fit in {fit.path} was made for {' and '.join(others)}, so its scores do not "
+                "compare",
+                "give fits of the same folder, size, seed, noise and protocol with --beside",
             )
     return fits
+
+
+def _differences(theirs: FitRequest, ours: FitRequest) -> list[str]:
+    """Return what the scores of two fits hold for and do not share, in words."""
+    found, form = [], {"size_px", "channels", "preparation"}
+    images = [one.data.model_dump(exclude={*form, "description"}) for one in (theirs, ours)]
+    forms = [one.data.model_dump(include=form) for one in (theirs, ours)]
+    if images[0] != images[1]:
+        found.append("other images, or another split of them")
+    if forms[0] != forms[1]:
+        found.append("another size or preparation of the images")
+    our_noise, their_noise = ours.recipe.noise, theirs.recipe.noise
+    if their_noise.protocol != our_noise.protocol:
+        found.append(f"the protocol {their_noise.protocol}, not {our_noise.protocol}")
+    if their_noise.spread() != our_noise.spread() and not ours.data.is_paired:
+        found.append(f"other noise ({_levels(their_noise)}, not {_levels(our_noise)})")
+    return found
+
+
+def _levels(noise: NoisePlan) -> str:
+    """Return the noise levels of the scores, such as ``gaussian sigma 0, gaussian sigma 0.1``."""
+    return ", ".join(one.describe() for one in noise.spread())

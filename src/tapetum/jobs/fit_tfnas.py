@@ -155,6 +155,14 @@ class TfNas:
             note=matched.note,
         )
 
+    def fallback_recipe(self) -> Recipe:
+        """Return the recipe that was requested."""
+        return self.recipe()
+
+    def remarks(self) -> tuple[str, ...]:
+        """Return nothing: the report has all of the search."""
+        return ()
+
     def fall_back(self, chosen: FittedNetwork, run: str) -> FittedNetwork:
         """Return the network: it is for fp32."""
         del run

@@ -5,11 +5,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from tapetum.arch import Architecture
 from tapetum.data import Dataset
 from tapetum.jobs.device import Device
 from tapetum.jobs.exporting import AskedPrecision
 from tapetum.jobs.fit_result import Controls, Delivery, FitResult, FittedNetwork
 from tapetum.jobs.request import FitRequest
+from tapetum.jobs.run_report import REPORT
+from tapetum.jobs.training import train_network
+from tapetum.nn import build
 from tapetum.progress import ProgressCallback, Stages
 from tapetum.records import Folder
 from tapetum.report import content
@@ -33,6 +37,7 @@ class FitWork:
         shared: Folder of what several fits share, such as the training of a control; None where
             this is the only one.
         beside: Earlier fits of the same images, which the report compares with.
+        started_s: When the command began, by the monotonic clock.
     """
 
     folder: Folder[FitRequest, Delivery]
@@ -41,6 +46,7 @@ class FitWork:
     progress: ProgressCallback
     shared: Path | None = None
     beside: tuple[FitResult, ...] = ()
+    started_s: float = 0.0
 
     def stages(
         self,
@@ -72,6 +78,21 @@ class FitWork:
         """What was requested."""
         return self.folder.request
 
+    def train(self, name: str, network: Architecture, recipe: Recipe) -> None:
+        """Train and score a network in a folder of its own, with a report, unless it is there."""
+        out = self.path / name
+        if (out / REPORT).exists():  # written last
+            return
+        train_network(
+            build(network, seed=recipe.seed),
+            recipe,
+            self.dataset,
+            out,
+            report=True,
+            resume=(out / "request.json").exists(),
+            progress=self.progress,
+        )
+
 
 @dataclass(frozen=True)
 class Sections:
@@ -85,6 +106,7 @@ class Sections:
         curves: Plots.
         facts: Names and values at the end of the report.
         note: Sentences below the table of latencies.
+        lead: Sentences at the beginning, without a full stop.
     """
 
     range: tuple[str, str]
@@ -93,6 +115,7 @@ class Sections:
     curves: tuple[content.Curve, ...]
     facts: Mapping[str, str]
     note: str = ""
+    lead: tuple[str, ...] = ()
 
 
 class Method(Protocol):
@@ -118,11 +141,17 @@ class Method(Protocol):
     def precision(self) -> AskedPrecision:
         """Return the number format of the package; ``auto`` is int8 unless it loses too much."""
 
+    def fallback_recipe(self) -> Recipe | None:
+        """Return how that of :meth:`fall_back` is trained; None where there is no time for it."""
+
     def fall_back(self, chosen: FittedNetwork, run: str) -> FittedNetwork:
         """Return the network of a training as narrow as fp32 needs, where int8 does not ship."""
 
     def controls(self, chosen: FittedNetwork) -> Controls:
         """Return the networks that are trained for comparison."""
+
+    def remarks(self) -> tuple[str, ...]:
+        """Return sentences on the choice that a user must know, without a full stop."""
 
     def sections(self, fit: FitResult) -> Sections:
         """Return what the report of a finished fit says of the choice."""

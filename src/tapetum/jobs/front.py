@@ -4,11 +4,14 @@
 
     FRONT/
       request.json     the budgets and what the fits have in common
+      plan.json        what is feasible, and how long each stage of each fit takes
+      timings_*.json   the shapes that were timed
       1ms/ 2ms/ ...    a fit of each budget (tapetum.jobs.fitting)
       report.html      accuracy and PSNR over latency
       result.json      written last
 
-The fits share what is timed, and the controls that do not depend on the budget.
+All budgets are planned before the work of the first one begins. The fits share what is timed, and
+the controls that do not depend on the budget.
 """
 
 from collections.abc import Sequence
@@ -18,7 +21,7 @@ from typing import Any, Literal, NamedTuple
 
 from tapetum.errors import InputError
 from tapetum.jobs.fit_result import FitResult, open_beside
-from tapetum.jobs.fitting import fit_opened, fit_options
+from tapetum.jobs.fitting import fit_opened, fit_options, look
 from tapetum.jobs.front_report import front_cells, write_front_report
 from tapetum.jobs.request import FitRequest, open_request
 from tapetum.jobs.run_report import REPORT
@@ -87,27 +90,36 @@ def fit_front(
         options: The options of :func:`tapetum.fit`; the total time is that of all fits together.
 
     Raises:
-        InputError: A budget is not feasible, or an option does not fit another.
+        InputError: A budget is not feasible, which is known before the first one is fitted, or an
+            option does not fit another.
         TapetumError: The folder is taken, or the work cannot continue; what is done is kept.
     """
-    prepare_process()  # before torch starts its threads
     targets = tuple(sorted(target_ms))
     given = fit_options(data, out, target_ms=targets[0], **options)
+    prepare_process()  # before torch starts its threads
     if given.method == "tf-nas":
         raise InputError(
             "the method tf-nas fits one budget at a time",
             "give one --target-ms, and the table of the first fit to the next with --latency",
         )
-    if given.total_minutes is not None:
-        given.total_minutes /= len(targets)
     path, opened = as_path(out, "the folder of a fit"), open_request(given)
-    beside = open_beside(given.beside, opened.request)
+    beside, looked = open_beside(given.beside, opened.request), None
+    if given.overwrite or not (path / "result.json").exists():  # before there is a folder
+        assert opened.device is not None  # noqa: S101  (shapes are timed on this machine)
+        opened.device.require_quiet()
+        looked = look(opened, targets, path, given)
     if given.resume:
         FRONT.note_start(path)
     request = FrontRequest(targets_ms=targets, fit=opened.request)
+    if given.resume and not given.overwrite:  # controls may be added to fits without them
+        smaller = opened.request.model_copy(update={"controls": False})
+        FRONT.extend(path, request, smaller=request.model_copy(update={"fit": smaller}))
     again = {"resume": given.resume, "overwrite": given.overwrite}
     with FRONT.work(path, request, **again) as folder:
         folder.sweep()
+        if looked is not None:
+            looked.keep(path)
+            looked.plans.say(request.fit)
         given.resume, given.overwrite = True, False
         fits = []
         for number, target in enumerate(targets):

@@ -33,7 +33,7 @@ _METHODS_OF: Mapping[str, tuple[str, tuple[MethodName, ...]]] = {
     "search_recipe": ("--search-recipe", _TF_NAS),
     "search_epochs": ("--search-epochs", _TF_NAS),
     "networks": ("--networks", _TF_NAS),
-    "minutes": ("--minutes", _TF_NAS),
+    "table_minutes": ("--table-minutes", _TF_NAS),
     "search_minutes": ("--search-minutes", _RACE),
     "workers": ("--workers", _RACE),
     "ray": ("--ray", _RACE),
@@ -74,9 +74,12 @@ def require_method(options: Mapping[str, Any]) -> None:
         fault = f"a package in int8 runs in onnxruntime, not in {runtime}"
         raise InputError(fault, "leave --precision or --runtime out")
     workers = options.get("workers")
-    if workers is not None:
+    ray = options.get("ray")
+    if workers is not None and ray is None:
         require_cores(workers, "workers")
-    if options.get("ray") is not None and find_spec("ray") is None:
+    if workers is not None and workers < 1:
+        raise InputError(f"--workers must be 1 or more (got {workers})", "leave --workers out")
+    if ray is not None and find_spec("ray") is None:
         raise MissingExtraError.of("ray", "ray")
 
 

@@ -7,7 +7,7 @@ from tapetum.report import content
 from tapetum.scores import show_number
 from tapetum.search import Candidate, RaceResult
 
-__all__ = ["race_curves", "race_tables", "sentences"]
+__all__ = ["beside_plain", "race_curves", "race_tables", "sentences"]
 
 CELLS = ("candidate", "ms", "round", "training steps", "accuracy, %", "PSNR, dB", "behind", "")
 KINDS = {
@@ -76,6 +76,25 @@ def _cells(result: RaceResult, candidate: Candidate) -> tuple[str, ...]:
         _with_error(entry.psnr_db, entry.psnr_error_db, 2),
         behind,
         ended,
+    )
+
+
+def beside_plain(result: RaceResult, plain: Candidate) -> str:
+    """Say what the plain network reached in the race, where the winner raced against it."""
+    if result.winner == plain.name:
+        return "the plain DC-Net won the race" if result.rungs else ""
+    found = [
+        entries
+        for rung in result.rungs
+        if plain.name in (entries := {one.name: one for one in rung.entries if not one.fault})
+        and result.winner in entries
+    ]
+    if not found:
+        return ""
+    ours, theirs = found[-1][result.winner], found[-1][plain.name]
+    return (
+        f"in the race, after equal minutes, the plain DC-Net of the same latency "
+        f"({plain.timing.median_ms:.3g} ms) reached {theirs.shown}, the winner {ours.shown}"
     )
 
 

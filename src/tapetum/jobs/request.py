@@ -7,6 +7,7 @@ from pydantic import Field, PositiveFloat
 
 from tapetum.data import Dataset, DatasetInfo
 from tapetum.errors import InputError, TapetumError, nearest
+from tapetum.formats import FEWEST_IMAGES
 from tapetum.jobs.choose import is_digits, open_logged
 from tapetum.jobs.device import SCOPES, BudgetIncludes, Device
 from tapetum.jobs.exporting import AskedPrecision
@@ -121,7 +122,7 @@ def open_request(options: FitOptions) -> OpenedRequest:
     if options.method == "tf-nas":
         method: ShapeSettings | TfNasSettings = choose_settings(options, table, dataset, recipe)
     else:
-        method = _choose_shapes(options)
+        method = _choose_shapes(options, dataset)
     conditions, runtime = _choose_device(options, table, dataset.info)
     _check_scope(options, conditions, runtime)
     request = FitRequest(
@@ -140,7 +141,13 @@ def open_request(options: FitOptions) -> OpenedRequest:
     return OpenedRequest(request, dataset, device, table)
 
 
-def _choose_shapes(options: FitOptions) -> ShapeSettings:
+def _choose_shapes(options: FitOptions, dataset: Dataset) -> ShapeSettings:
+    count = len(dataset.train)
+    if options.precision == "int8" and count < FEWEST_IMAGES:
+        raise InputError(
+            f"int8 is calibrated on {FEWEST_IMAGES} training images or more, and there are {count}",
+            "add images, or leave --precision out",
+        )
     return ShapeSettings(
         method=options.method,
         search_minutes=options.search_minutes,
@@ -152,7 +159,8 @@ def _choose_shapes(options: FitOptions) -> ShapeSettings:
 
 def _choose_recipe(options: FitOptions) -> Recipe:
     """Return the recipe of the trainings; they estimate batch statistics again at their end."""
-    changes: dict[str, Any] = {"epochs": options.epochs, "batch_size": options.batch_size}
+    changes: dict[str, Any] = {"minutes": options.minutes, "epochs": options.epochs}
+    changes |= {"batch_size": options.batch_size}
     changes |= {"seed": options.seed, "balance": options.balance}
     changes |= {"recalibration_batches": RECALIBRATION_BATCHES}
     given: dict[str, Any] = {"noise": options.noise, "protocol": options.protocol}

@@ -29,7 +29,7 @@ class TfNasOptions(TypedDict, total=False):
         search_recipe: Search recipe: a name or a path; default ``swift``.
         search_epochs: Number of epochs of the search; by default the recipe's.
         networks: Number of random networks that are timed for the table; default 300.
-        minutes: Time limit for measuring the table, in minutes; default 6.
+        table_minutes: Time limit for measuring the table, in minutes; default 6.
     """
 
     latency: str | Path | LatencyTable | None
@@ -41,7 +41,7 @@ class TfNasOptions(TypedDict, total=False):
     search_recipe: str | Path | None
     search_epochs: int | None
     networks: int | None
-    minutes: float | None
+    table_minutes: float | None
 
 
 class TfNasSettings(Record):
@@ -79,7 +79,7 @@ def choose_settings(
 def choose_table(options: FitOptions) -> LatencyTable | None:
     """Return the given latency table; None where this machine is to be measured."""
     if options.latency is None:
-        effort_of(options.networks, options.minutes)  # refuses what would be in vain
+        effort_of(options.networks, options.table_minutes)  # refuses what would be in vain
         return None
     given = options.latency
     table = given if isinstance(given, LatencyTable) else LatencyTable.read(Path(given))

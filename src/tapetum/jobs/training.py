@@ -13,7 +13,6 @@ from tapetum.images import display_name
 from tapetum.jobs.choose import SPLIT, DataOptions, architecture_for, is_digits, open_logged
 from tapetum.jobs.exporting import subject_of_run
 from tapetum.jobs.label_report import NUM_MISTAKES
-from tapetum.jobs.pace import step_seconds
 from tapetum.jobs.run_report import REPORT, write_run_report
 from tapetum.jobs.suit import augmentation_of, suit
 from tapetum.nn import TrainableNetwork, build
@@ -21,6 +20,7 @@ from tapetum.noise import Protocol
 from tapetum.progress import ProgressCallback, silent, step
 from tapetum.provenance import require_seed
 from tapetum.records import as_path, write_atomically
+from tapetum.search import step_seconds
 from tapetum.training import (
     RUNS,
     Balance,

@@ -184,6 +184,18 @@ class FolderKind(Generic[Q, R]):
         with self.work(path, request, **options) as folder:
             return replace(folder, lock=None)
 
+    def extend(self, path: Path, request: Q, *, smaller: Q) -> None:
+        """Let work of a smaller request, finished or not, continue as that of a larger one.
+
+        Nothing happens where the folder holds other work, or the requests are equal.
+        """
+        if request == smaller or not self._is_ours(path):
+            return
+        with hold(path):
+            if self.open(path).request == smaller:
+                (path / RESULT).unlink(missing_ok=True)
+                _write_request(path, request)
+
     def open(self, path: Path) -> Folder[Q, R]:
         """Open the folder of work that has begun, finished or not.
 

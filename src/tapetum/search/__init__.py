@@ -9,7 +9,8 @@ to prefer, and derives the network that meets the target by the latency table ex
 from tapetum.search import widths
 from tapetum.search.feasible import FeasibleRange, feasible_range
 from tapetum.search.loop import search
-from tapetum.search.plan import fewest_steps, how_many
+from tapetum.search.pace import step_seconds
+from tapetum.search.plan import fewest_steps, how_many, needed_seconds
 from tapetum.search.proposals import Candidate, Proposal, propose
 from tapetum.search.race import race
 from tapetum.search.race_records import RACES, RaceResult
@@ -33,8 +34,10 @@ __all__ = [
     "feasible_range",
     "fewest_steps",
     "how_many",
+    "needed_seconds",
     "propose",
     "race",
     "search",
+    "step_seconds",
     "widths",
 ]

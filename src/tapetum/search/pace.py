@@ -13,23 +13,28 @@ On an accelerator, which works while the process waits, the wall clock is read i
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Literal
 
+import torch
 from pydantic import PositiveFloat
 
 from tapetum.arch import Architecture
 from tapetum.data import ImageDataset, open_stored
-from tapetum.nn import build
+from tapetum.nn import TrainableNetwork, build
 from tapetum.records import Record
 from tapetum.training import Recipe, ShortTraining
 
-__all__ = ["Pace", "Paces", "Pacing", "joined"]
+__all__ = ["Pace", "Paces", "Pacing", "joined", "step_seconds"]
 
 FEWEST_TURNS, MOST_TURNS = 2, 5
+NUM_STEPS = 4  # alone; the first is a warm-up
+LONGEST_S = 6.0
 _MANY_STEPS = 1_000_000  # of the schedule: its rate is still low, so that no loss diverges
+
+_Clock = Callable[[], float]
 
 
 class Pace(Record):
@@ -99,6 +104,11 @@ class Pacing(Record):
         )
 
 
+def _endless(network: TrainableNetwork, recipe: Recipe, images: ImageDataset) -> ShortTraining:
+    """Return a training of which some steps are to be taken."""
+    return ShortTraining(network, recipe.adjusted(steps=_MANY_STEPS), images)
+
+
 class _Runner:
     """A network that takes steps while its time is taken."""
 
@@ -107,9 +117,8 @@ class _Runner:
         self.fault, self.on_cpu = "", True
         start = time.process_time()
         try:
-            recipe = recipe.adjusted(steps=_MANY_STEPS)
             network = build(architecture, seed=recipe.seed)
-            self.training = ShortTraining(network, recipe, images)
+            self.training = _endless(network, recipe, images)
             self.on_cpu = self.training.compute.device.type == "cpu"
             self.training.step()
         except Exception as error:  # whatever a candidate does, the others go on
@@ -145,3 +154,44 @@ def _median(paces: Sequence[Pace]) -> Pace:
     if len(steps) < len(paces):
         return next(pace for pace in paces if pace.fault)
     return Pace(step_s=median(steps), begin_s=median(pace.begin_s for pace in paces))
+
+
+def step_seconds(network: TrainableNetwork, recipe: Recipe, train: ImageDataset) -> float:
+    """Return the time of a training step here, with all threads or one where they are held up.
+
+    Beside another busy program the threads of a step wait for each other, and it can take a hundred
+    times as long. A training notices that and takes fewer threads, so one thread is the most that
+    is expected. Its processor time counts, which a busy machine does not change.
+
+    Args:
+        network: The network, which is trained a little.
+        recipe: How it is trained.
+        train: The training images.
+    """
+    return _step_seconds(_endless(network, recipe, train))
+
+
+def _step_seconds(training: ShortTraining) -> float:
+    if training.compute.device.type != "cpu":
+        return _median_seconds(training, time.perf_counter)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    alone_s = _median_seconds(training, time.process_time)
+    torch.set_num_threads(threads)
+    if threads == 1:
+        return alone_s
+    return min(alone_s, _median_seconds(training, time.perf_counter, longest_s=alone_s))
+
+
+def _median_seconds(
+    training: ShortTraining, clock: _Clock, *, longest_s: float = LONGEST_S
+) -> float:
+    """Return the median time of some steps; a first step of more than ``longest_s`` is enough."""
+    begun, seconds = time.monotonic(), list[float]()
+    while len(seconds) < NUM_STEPS and (len(seconds) < 2 or time.monotonic() - begun < LONGEST_S):
+        start = clock()
+        training.step()
+        seconds.append(clock() - start)
+        if seconds[0] > 2 * longest_s:
+            return seconds[0]
+    return median(seconds[1:])

@@ -20,6 +20,7 @@ __all__ = [
     "fewest_steps",
     "first_seconds",
     "how_many",
+    "needed_seconds",
     "rungs",
 ]
 
@@ -44,9 +45,12 @@ def rungs(count: int) -> tuple[int, ...]:
 
 def first_seconds(seconds: float, count: int, *, workers: int) -> float:
     """Return the length of the first rung of one candidate, so that the race fills its seconds."""
-    sizes = rungs(count)
-    turns = sum(-(-size // workers) * 3.0**rung for rung, size in enumerate(sizes))
-    return seconds / max(turns, 1)
+    return seconds / max(_turns(count, workers), 1)
+
+
+def _turns(count: int, workers: int) -> float:
+    """Return the length of a race in first rungs of one candidate."""
+    return sum(-(-size // workers) * 3.0**rung for rung, size in enumerate(rungs(count)))
 
 
 def fewest_steps(steps_per_pass: int) -> int:
@@ -68,8 +72,13 @@ def how_many(available: int, seconds: float, *, workers: int, step_s: float, ste
         step_s: Seconds of a typical step.
         steps: Steps of the first rung, at least.
     """
-    needed_s = steps * step_s / (1 - JUDGE_SHARE)
     for count in range(min(available, MOST), min(available, FEWEST) - 1, -1):
-        if count > 1 and first_seconds(seconds, count, workers=workers) >= needed_s:
+        needed_s = needed_seconds(count, workers=workers, step_s=step_s, steps=steps)
+        if count > 1 and needed_s <= seconds:
             return count
     return 1
+
+
+def needed_seconds(count: int, *, workers: int, step_s: float, steps: int) -> float:
+    """Return the time of a race of so many candidates; the other arguments are as above."""
+    return _turns(count, workers) * steps * step_s / (1 - JUDGE_SHARE)

@@ -26,7 +26,7 @@ from pathlib import Path
 from statistics import median
 
 from tapetum.arch import Architecture
-from tapetum.data import ImageDataset, store_images
+from tapetum.data import ImageDataset, open_stored, store_images
 from tapetum.errors import DataError, InputError, TrainingError
 from tapetum.progress import ProgressCallback, silent
 from tapetum.provenance import Provenance, stamp
@@ -43,6 +43,7 @@ from tapetum.training import Recipe
 __all__ = ["race"]
 
 MOST_JUDGED = 500  # held-out images
+EMA_DECAY = 0.999  # in the long run; it starts low
 VIEWS_A_STEP = 2  # views of held-out images in the time of a training image
 
 DATA = "data"
@@ -73,7 +74,8 @@ def race(
     Args:
         path: Folder of the race.
         candidates: Networks for these images, with names of their own; the most promising first.
-        recipe: How to train them. Their average is judged where the recipe has an ``ema_decay``.
+        recipe: How to train them. The average of their weights is judged; a recipe without an
+            ``ema_decay`` gets one, since the last weights of a short training say less.
         train: Images to learn from.
         held_out: Images to judge by; 500 of them at most, evenly spread. The winner's scores on
             them are a little too good: report others.
@@ -96,7 +98,10 @@ def race(
     start = time.monotonic()
     train = train.augmented(recipe.augmentation)
     # Decided once, where it is ``auto``.
-    recipe = recipe.adjusted(augmentation=train.augmentation or recipe.augmentation)
+    recipe = recipe.adjusted(
+        augmentation=train.augmentation or recipe.augmentation,
+        ema_decay=EMA_DECAY if recipe.ema_decay is None else recipe.ema_decay,
+    )
     train.num_batches(recipe.batch_size)  # refused before there is a folder
     _require_names(candidates)
     with faults_are_ours("this is no race", "correct these arguments"):
@@ -157,11 +162,6 @@ class _Racing:
             _log.warning("%s", note)
         names = [entry.name for rung in reversed(rungs) for entry in rung.entries] or [*going]
         ties = [entry.name for entry in rungs[-1].entries if entry.is_tied] if rungs else []
-        speeds = {
-            name: 1 / pace.step_s
-            for name, pace in zip(start.names, start.paces.paces, strict=True)
-            if pace.step_s is not None
-        }
         return RaceResult(
             winner=names[0],
             ties=tuple(name for name in ties if name != names[0]),
@@ -171,17 +171,22 @@ class _Racing:
             minutes=self.request.minutes,
             seconds=time.monotonic() - self.start,
             workers=start.workers,
-            steps_per_second=speeds,
             waiting=start.paces.waiting,
             provenance=provenance,
         )
 
     def _starter(self) -> Starter:
         steps_per_pass = self.train.num_batches(self.request.recipe.batch_size)
+        images, _ = self._stored()
+        seen, every = len(open_stored(images)), len(self.train)
+        notes: tuple[str, ...] = ()
+        if seen < every:
+            notes = (f"the race sees {seen:,} of {every:,} images: no more have room",)
         return Starter(
             request=self.request,
             pool=self.pool,
-            images=self._stored()[0],
+            images=images,
+            notes=notes,
             fewest_steps=plan.fewest_steps(steps_per_pass),
             folder=self.folder.path / "paces",
             started=self.start,
@@ -190,11 +195,7 @@ class _Racing:
     def _stored(self) -> tuple[Path, Path]:
         """Return the folders of the images, which are written where they are missing."""
         train, held_out = (self.folder.path / DATA / name for name in ("train", "held-out"))
-        stored = store_images(self.train, train)
-        if stored < len(self.train):
-            _log.warning(
-                "the race sees %d of %d images: no more have room", stored, len(self.train)
-            )
+        store_images(self.train, train)
         count = min(MOST_JUDGED, len(self.held_out))
         if not count:
             raise DataError("there are no images to judge by", "give at least one")

@@ -71,6 +71,13 @@ class Entry(Record):
     psnr_error_db: float | None = None
     fault: str = ""
 
+    @property
+    def shown(self) -> str:
+        """The scores for people, such as ``71.2 % and 26.13 dB``."""
+        label, image = self.macro_accuracy, self.psnr_db
+        parts = [] if label is None else [f"{100 * label:.1f} %"]
+        return " and ".join([*parts, *([] if image is None else [f"{image:.2f} dB"])])
+
 
 class Rung(Record):
     """A rung of a race.
@@ -101,13 +108,12 @@ class RaceResult(Record):
         minutes: Time that was requested, in minutes.
         seconds: Time of the last command of this race, in seconds.
         workers: Number of candidates that trained at the same time.
-        steps_per_second: How fast each candidate trains here, by its name.
         waiting: Seconds of the wall clock for each second of the processor, while the pace was
             measured; far above 1 on a busy machine.
         provenance: When, where and with what.
     """
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = 2
     winner: str
     ties: tuple[str, ...] = ()
     order: tuple[str, ...]
@@ -116,7 +122,6 @@ class RaceResult(Record):
     minutes: float
     seconds: float
     workers: int
-    steps_per_second: dict[str, float]
     waiting: float
     provenance: Provenance
 

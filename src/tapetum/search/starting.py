@@ -50,6 +50,7 @@ class Starter:
         fewest_steps: Steps below which a first rung says nothing.
         folder: Folder for the measured paces.
         started: When the race began, by the monotonic clock.
+        notes: What is to be said of the images.
     """
 
     request: RaceRequest
@@ -58,6 +59,7 @@ class Starter:
     fewest_steps: int
     folder: Path
     started: float
+    notes: tuple[str, ...] = ()
 
     def prepare(self) -> Start:
         """Choose who races by the pace of the first candidate, then measure that of all of them."""
@@ -82,13 +84,19 @@ class Starter:
         if not chosen:
             raise TrainingError(f"no candidate can be trained: {notes[0]}", "choose others")
         faults = len(notes)
-        notes += self._notes(len(request.candidates) - faults, len(chosen), measured.waiting)
+        known = [pace.step_s for _, pace in chosen if pace.step_s is not None]
+        notes += self._too_few(len(request.candidates) - faults, len(chosen), median(known))
+        if measured.waiting > BUSY:
+            notes.append(
+                f"the machine is busy: a second of the processor took {measured.waiting:.1f} s; "
+                "all candidates train for fewer steps"
+            )
         return Start(
             names=tuple(name for name, _ in chosen),
             paces=measured.model_copy(update={"paces": tuple(pace for _, pace in chosen)}),
             seconds=self._seconds_left(),
             workers=self.pool.size,
-            notes=tuple(notes),
+            notes=(*self.notes, *notes),
         )
 
     def _seconds_left(self) -> float:
@@ -107,23 +115,23 @@ class Starter:
             steps=self.fewest_steps,
         )
 
-    def _notes(self, available: int, count: int, waiting: float) -> list[str]:
-        """Return in sentences what is left out for lack of time, and what disturbs."""
-        notes = []
-        why = f"{self.request.minutes:.2g} minutes of {self.pool.size} worker(s)"
-        if count == 1 < available:
-            notes.append(
-                f"there is no race: {why} are too few for {min(plan.FEWEST, available)} candidates "
-                f"and {self.fewest_steps} steps of each; the first candidate is taken"
-            )
-        elif count < available:
-            notes.append(f"{count} of {available} candidates race: {why} are too few for more")
-        if waiting > BUSY:
-            notes.append(
-                f"the machine is busy: a second of the processor took {waiting:.1f} s; "
-                "all candidates train for fewer steps"
-            )
-        return notes
+    def _too_few(self, available: int, count: int, step_s: float) -> list[str]:
+        """Return in a sentence what is left out for lack of time, and how much is needed."""
+        if count == available:
+            return []
+        wanted = min(plan.FEWEST, available) if count == 1 else available
+        rungs_s = plan.needed_seconds(
+            wanted, workers=self.pool.size, step_s=step_s, steps=self.fewest_steps
+        )
+        used_s = 60 * self.request.minutes - self._seconds_left()
+        few = f"{self.request.minutes:.2g} minutes of {self.pool.size} worker(s) are too few for"
+        need = f"{wanted} need {(used_s + rungs_s) / 60:.2g}"
+        if count > 1:
+            return [f"{count} of {available} candidates race: {few} more, and {need}"]
+        return [
+            f"there is no race: {few} some candidates and {self.fewest_steps} steps of each, and "
+            f"{need}; the first candidate is taken"
+        ]
 
     def _paces(self, architectures: tuple[Architecture, ...]) -> Paces:
         """Return the paces of networks, as all workers measure them at the same time."""
@@ -140,7 +148,12 @@ class Starter:
 
         def give_up(work: Work, fault: str) -> None:
             del work
-            raise TrainingError(f"the pace cannot be measured: {fault}", "use fewer workers")
+            remedy = f"use fewer workers than {self.pool.size}, or free some memory"
+            raise TrainingError(f"the pace cannot be measured: {fault}", remedy)
 
         perform_all(self.pool, works, tick=lambda _: None, give_up=give_up)
-        return joined([Paces.read(work.out) for work in works])
+        measured = [Paces.read(work.out) for work in works]
+        for work, paces in zip(works, measured, strict=True):
+            if any(pace.fault for pace in paces.paces):
+                work.out.unlink()  # another try may go well
+        return joined(measured)

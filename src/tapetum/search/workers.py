@@ -26,16 +26,11 @@ from tapetum.runtime import bulk
 from tapetum.search.work import Task, Work, perform
 from tapetum.training import prepare_process
 
-__all__ = ["DiedError", "Workers", "open_workers", "perform_all"]
+__all__ = ["Workers", "open_workers", "perform_all"]
 
-MOST_DEATHS = 3  # of one piece
 _BETWEEN_LOOKS_S = 0.1
 _OF_TORCHRUN = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE")
 _log = logging.getLogger(__name__)
-
-
-class DiedError(Exception):
-    """A worker has ended without a word."""
 
 
 class Workers(Protocol):
@@ -47,7 +42,7 @@ class Workers(Protocol):
         """Perform work in the next free worker; called by as many threads as there are workers.
 
         Raises:
-            DiedError: The worker was killed.
+            bulk.DiedError: The worker was killed.
             TapetumError: The result cannot be written.
         """
 
@@ -60,17 +55,18 @@ def open_workers(workers: int | None = None, ray: str | None = None) -> Iterator
     """Start workers, which end with the context.
 
     Args:
-        workers: Number of processes on this machine; by default one a core.
+        workers: Number of processes on this machine, by default one a core; or of tasks at once
+            on the cluster, by default as many as it has cores.
         ray: Address of a Ray cluster whose machines see the same files under the same paths;
-            ``local`` starts one here, with so many workers.
+            ``local`` starts one here.
 
     Raises:
         InputError: There are not so many cores, or there is no such cluster.
         MissingExtraError: Ray is wanted and missing.
     """
-    if workers is not None:
-        require_cores(workers, "workers")
     if ray is None:
+        if workers is not None:
+            require_cores(workers, "workers")
         here = _LocalWorkers(workers or usable_cores())
         try:
             yield here
@@ -80,7 +76,7 @@ def open_workers(workers: int | None = None, ray: str | None = None) -> Iterator
     if find_spec("ray") is None:
         raise MissingExtraError.of("ray", "ray")
     with bulk.ray_cluster(ray, cpus=workers) as cluster:
-        yield _RayWorkers(cluster)
+        yield _RayWorkers(cluster, workers)
 
 
 def perform_all(
@@ -130,18 +126,18 @@ def perform_all(
 
 def _insist(workers: Workers, work: Work, is_over: threading.Event) -> str:
     """Perform work again when its worker dies; return why it cannot be performed, or nothing."""
-    for death in range(1, MOST_DEATHS + 1):
+    for death in range(1, bulk.MOST_DEATHS + 1):
         if work.out.exists():
             return ""
         try:
             workers.perform(work)
-        except DiedError:
+        except bulk.DiedError:
             if is_over.is_set():  # it was stopped
                 return ""
             _log.warning("a worker was killed at %s (%d)", work.out.name, death)
         else:
             return ""
-    return f"its worker was killed {MOST_DEATHS} times; it may need more memory"
+    return f"its worker was killed {bulk.MOST_DEATHS} times; it may need more memory"
 
 
 class _LocalWorkers:
@@ -186,7 +182,7 @@ class _Process:
             answer = b""
         if not answer.endswith(b"\n"):
             self._end()
-            raise DiedError
+            raise bulk.DiedError
         words = json.loads(answer)
         if words:
             raise TapetumError(**words)
@@ -198,7 +194,7 @@ class _Process:
     def _started(self) -> "subprocess.Popen[bytes]":
         with self._lock:
             if self._is_stopped:
-                raise DiedError
+                raise bulk.DiedError
             if self._running is None:
                 core = [] if self._core is None else [str(self._core)]
                 self._running = subprocess.Popen(  # noqa: S603 - the command is ours
@@ -226,8 +222,8 @@ class _Process:
 class _RayWorkers:
     """Tasks of a Ray cluster, one a core."""
 
-    def __init__(self, ray: Any) -> None:
-        self.size = bulk.num_cpus(ray)
+    def __init__(self, ray: Any, most: int | None) -> None:
+        self.size = min(bulk.num_cpus(ray), most or sys.maxsize)
         self._ray = ray
         self._remote = ray.remote(num_cpus=1, max_retries=0)(_perform_with_one_thread)
         self._tasks: set[Any] = set()
@@ -235,7 +231,7 @@ class _RayWorkers:
 
     def perform(self, work: Work) -> None:
         if self._is_stopped:
-            raise DiedError
+            raise bulk.DiedError
         errors, task = self._ray.exceptions, self._remote.remote(work)
         self._tasks.add(task)
         try:
@@ -245,7 +241,7 @@ class _RayWorkers:
                 raise error.cause from error
             raise
         except errors.RayError as error:  # its process or its machine was lost
-            raise DiedError from error
+            raise bulk.DiedError from error
         finally:
             self._tasks.discard(task)
 

@@ -18,10 +18,13 @@ from tapetum.runtime.bulk.boxes import read_boxes
 from tapetum.runtime.bulk.cluster import num_cpus, ray_cluster
 from tapetum.runtime.bulk.job import Execution, Job, Summary
 from tapetum.runtime.bulk.plan import Shard
+from tapetum.runtime.bulk.pool import MOST_DEATHS, DiedError
 from tapetum.runtime.bulk.rows import PredictionRow, read_rows
 from tapetum.runtime.bulk.run import run_job
 
 __all__ = [
+    "MOST_DEATHS",
+    "DiedError",
     "Execution",
     "Job",
     "PredictionRow",

@@ -22,12 +22,13 @@ from tapetum.runtime.bulk.message import Message
 from tapetum.runtime.bulk.plan import Shard
 from tapetum.runtime.bulk.rows import path_of, row_files
 
-__all__ = ["DiedError", "Start", "Worker", "share"]
+__all__ = ["MOST_DEATHS", "DiedError", "Start", "Worker", "share"]
 
 COMPLETE, BAD_INPUT, STOPPED = 0, 2, 3
 """Exit codes of a worker."""
 
-MOST_DEATHS = 3  # in a row
+MOST_DEATHS = 3
+"""Of workers at one piece of work, in a row; then it is given up."""
 FIRST_FRAME = b'"frame": 0,'
 
 _BETWEEN_LOOKS_S = 0.1

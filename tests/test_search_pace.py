@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from tapetum.jobs import pace
+from tapetum.search import pace
 
 
 class _Training:

@@ -1,0 +1,197 @@
+"""How long each stage of a fit takes here: by some training steps, and by multiply-adds."""
+
+import math
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from tapetum.arch import Architecture, cost
+from tapetum.data import ImageDataset
+from tapetum.jobs.device import image_px
+from tapetum.jobs.pair import network_of_pair, pair_of
+from tapetum.jobs.plan import FINAL_TIMING_MINUTES, Minutes
+from tapetum.jobs.request import OpenedRequest, ShapeSettings
+from tapetum.jobs.training import FINAL_MEGAPIXELS
+from tapetum.latency import TimedShapes
+from tapetum.nn import build
+from tapetum.progress import ProgressCallback, step
+from tapetum.runtime import Precision
+from tapetum.search import step_seconds
+from tapetum.training import Length, Recipe
+
+__all__ = [
+    *("FEWEST_PROPOSED", "MOST_PROPOSED", "Draft", "Durations", "TimedPrecisions"),
+    *("nearest", "training_minutes"),
+]
+
+TimedPrecisions = dict[Precision, TimedShapes]
+"""What was timed, by the number format of the package."""
+
+MOST_PROPOSED = 24  # candidates of a race
+FEWEST_PROPOSED = 2  # without one: the network of the rule, and the plain one beside it
+VALIDATION = 0.35  # time of an image in validation, over that in training
+FIT_MS, DECODE_MS = 600.0, 3.0  # of timing a candidate until it fits; of an image in scoring
+EXPORT_MINUTES, INT8_MINUTES = 0.2, 0.4  # of the package, and of its calibration and comparison
+
+
+def training_minutes(
+    step_s: float, recipe: Recipe, *, num_batches: int, num_validation: int
+) -> float:
+    """Return how long a whole training takes, with its validation, in minutes.
+
+    Args:
+        step_s: Seconds of a step.
+        recipe: How it is trained.
+        num_batches: Steps in a pass over the images.
+        num_validation: Number of validation images.
+    """
+    if recipe.minutes is not None:
+        return recipe.minutes
+    length = Length.of(recipe, num_batches, held_out=num_validation)
+    validated = length.epochs * length.validation_images
+    return step_s * (length.total_steps + VALIDATION * validated / recipe.batch_size) / 60
+
+
+class Draft(NamedTuple):
+    """The stages of a budget, whole, how it trains and why so long, and what a race needs."""
+
+    target_ms: float
+    recipe: Recipe
+    reason: str
+    minutes: Minutes
+    controls: float
+    fallback: Minutes
+    step_s: float
+
+
+def with_length(recipe: Recipe, train: ImageDataset, step_s: float) -> tuple[Recipe, str]:
+    """Return a recipe with a length, and why it has this one where nobody has given it."""
+    if recipe.has_length:
+        return recipe, ""
+    steps_per_pass = train.num_batches(recipe.batch_size)
+    chosen = Length.default(len(train), steps_per_pass=steps_per_pass, step_s=step_s)
+    return chosen.given_to(recipe), f"each training takes {chosen.reason}"
+
+
+def nearest(timed: TimedShapes, target_ms: float) -> tuple[Architecture, float]:
+    """Return the network whose latency is nearest to a budget, and its latency."""
+    near = min(timed.shapes, key=lambda one: abs(math.log(one.timing.median_ms / target_ms)))
+    return timed.space.architecture(near.shape), near.timing.median_ms
+
+
+@dataclass(frozen=True)
+class Durations:
+    """How long the stages of fits take that differ in their budgets.
+
+    Attributes:
+        opened: The request of one of them.
+        settings: Its options of the method.
+        progress: Receives each measurement.
+    """
+
+    opened: OpenedRequest
+    settings: ShapeSettings
+    progress: ProgressCallback
+    steps_s: dict[Architecture, float] = field(default_factory=dict)
+
+    def step_s(self, network: Architecture) -> float:
+        """Return the time of a training step of a network, measured once."""
+        if network not in self.steps_s:
+            recipe, train = self.opened.request.recipe, self.opened.dataset.train
+            fresh = build(network, seed=recipe.seed)
+            with step(self.progress, "timing some steps of a training"):
+                self.steps_s[network] = step_seconds(fresh, recipe, train)
+        return self.steps_s[network]
+
+    def draft(
+        self,
+        target_ms: float,
+        precision: Precision,
+        timed: TimedPrecisions,
+        *,
+        race: bool = True,
+        with_pair: bool = True,
+    ) -> Draft:
+        """Return the stages of a budget, whole.
+
+        Args:
+            target_ms: The budget.
+            precision: The number format of the package.
+            timed: What was timed.
+            race: Whether a race is planned, where the method has one.
+            with_pair: Whether the pair is trained with this budget.
+        """
+        near, near_ms = nearest(timed[precision], target_ms)
+        step_s = self.step_s(near) * target_ms / near_ms
+        dataset = self.opened.dataset
+        recipe, reason = with_length(self.opened.request.recipe, dataset.train, step_s)
+        is_timed = recipe.minutes is not None or self.settings.total_minutes is not None
+        final = training_minutes(
+            step_s,
+            recipe,
+            num_batches=dataset.train.num_batches(recipe.batch_size),
+            num_validation=len(dataset.validation),
+        )
+        scoring, is_int8 = self.scoring(target_ms), precision == "int8"
+        races = race and self.settings.method == "race"
+        controls = self.controls(near, final, scoring, with_pair=with_pair, is_timed=is_timed)
+        count = MOST_PROPOSED if races else FEWEST_PROPOSED
+        minutes = Minutes(
+            timing=FINAL_TIMING_MINUTES + count * FIT_MS * max(1.0, target_ms / 20) / 60_000,
+            race=(self.settings.search_minutes or final) if races else 0.0,
+            training=final,
+            controls=controls if self.opened.request.controls else 0.0,
+            scoring=(1 + is_int8) * scoring,
+            export=EXPORT_MINUTES + is_int8 * (INT8_MINUTES + 2 * scoring),
+        )
+        fallback = Minutes()
+        if is_int8 and self.settings.precision == "auto":
+            less = self.work_of(timed["fp32"], target_ms) / self.work_of(timed["int8"], target_ms)
+            fallback = Minutes(
+                timing=FINAL_TIMING_MINUTES,
+                training=final if is_timed else less * final,
+                scoring=scoring,
+                export=EXPORT_MINUTES,
+            )
+        return Draft(target_ms, recipe, reason, minutes, controls, fallback, step_s)
+
+    def work_of(self, timed: TimedShapes, target_ms: float) -> float:
+        """Return about how many multiply-adds a network of a budget has."""
+        near, near_ms = nearest(timed, target_ms)
+        return self._multiply_adds(near) * target_ms / near_ms
+
+    def controls(
+        self, near: Architecture, final: float, scoring: float, *, with_pair: bool, is_timed: bool
+    ) -> float:
+        """Return the time of the trainings for comparison, with their scores.
+
+        Args:
+            near: A network of about the budget.
+            final: The time of its training.
+            scoring: The time of scoring it.
+            with_pair: Whether the pair is trained with this budget.
+            is_timed: Whether trainings take equal minutes, rather than equal steps.
+        """
+        info, ours = self.opened.dataset.info, self._multiply_adds(near)
+        total = final + scoring  # the plain network of the same latency
+        for name in pair_of(info) if with_pair else ():
+            times = self._multiply_adds(network_of_pair(name, info)) / ours
+            total += final * (1.0 if is_timed else times) + scoring * times
+        return total
+
+    def _multiply_adds(self, network: Architecture) -> int:
+        size_px = self.opened.dataset.info.size_px
+        return cost.multiply_adds(network, size_px, size_px)
+
+    def scoring(self, pass_ms: float) -> float:
+        """Return the time of scoring one network, in minutes."""
+        dataset, recipe = self.opened.dataset, self.opened.request.recipe
+        height_px, width_px = image_px(dataset.info)
+        num_views = len(dataset.validation) * (
+            1 if dataset.info.is_paired else len(recipe.noise.spread())
+        )
+        num_pixels = height_px * width_px
+        num_denoised = min(num_views, 1e6 * FINAL_MEGAPIXELS / num_pixels)
+        whole = num_pixels / dataset.info.size_px**2
+        decode_ms = DECODE_MS * max(1.0, num_pixels / 128**2)
+        total_ms = num_views * (pass_ms + decode_ms) + num_denoised * (whole * pass_ms + decode_ms)
+        return total_ms / 60_000

@@ -1,0 +1,249 @@
+"""Deliver a fit: export the best network, ship int8 or fp32, and time the package.
+
+Files in the folder of the fit::
+
+    shipped.json     the training that the package is made of; another one is exported anew
+    precision.json   what int8 gains and loses
+    match_fp32.json  a narrower network for fp32, where int8 loses too much
+    network_fp32/    its training
+    scores.json      scores of a package in int8
+"""
+
+import logging
+import shutil
+from dataclasses import dataclass
+from functools import partial
+
+from tapetum.evaluation import PackageSubject, score
+from tapetum.formats import PrecisionChoice
+from tapetum.jobs.compare import best_run, gain, preference_of, scores_of, show_scores
+from tapetum.jobs.device import SCOPES
+from tapetum.jobs.exporting import AskedPrecision, export_run
+from tapetum.jobs.fit_result import (
+    NETWORK,
+    NETWORK_FP32,
+    PACKAGE,
+    Controls,
+    Delivery,
+    FittedNetwork,
+)
+from tapetum.jobs.fit_work import FitWork, Method
+from tapetum.jobs.label_report import NUM_MISTAKES
+from tapetum.jobs.request import FitRequest
+from tapetum.jobs.training import FINAL_MEGAPIXELS
+from tapetum.latency import Benchmark, DeployedNetwork
+from tapetum.progress import step
+from tapetum.records import Record
+from tapetum.runtime import Manifest, open_package
+from tapetum.scores import Scores
+
+__all__ = ["Shipping"]
+
+PRECISION, SELECTION_FP32, TIMING = "precision.json", "match_fp32.json", "timing.json"
+SHIPPED, SCORES = "shipped.json", "scores.json"
+OF_A_RUN = (
+    *(PACKAGE, PRECISION, TIMING, SCORES, SELECTION_FP32, NETWORK_FP32),
+    *("matched_fp32.json", "allowed_fallback.json"),
+)
+
+_log = logging.getLogger("tapetum")
+
+
+class Shipped(Record):
+    """The training that the package is made of, by its folder."""
+
+    run: str
+
+
+@dataclass(frozen=True)
+class Shipping:
+    """The delivery of one fit.
+
+    Attributes:
+        work: The folder and what its steps need.
+        method: The way in which the network was chosen.
+        chosen: The network.
+        controls: The networks that were trained for comparison.
+    """
+
+    work: FitWork
+    method: Method
+    chosen: FittedNetwork
+    controls: Controls
+
+    def deliver(self) -> Delivery:
+        """Export the best network, and time the package or say how to time it on its own."""
+        request, device, chosen = self.work.request, self.work.device, self.chosen
+        run, remarks = best_run(self.work.path, self.controls, request)
+        self.begin(run)
+        choice = self.export(run)
+        if choice is not None:
+            remarks = (*remarks, choice.text)
+        if self.method.precision() != "fp32" and (choice is None or choice.precision == "fp32"):
+            chosen, run, said = self.fall_back(run, choice)
+            remarks = (*remarks, said)
+        measured = None
+        if device is not None:
+            opened = DeployedNetwork.open(self.work.path / PACKAGE)
+            target_ms = request.target_ms
+            make = partial(device.benchmark, opened, target_ms=target_ms, what="the package")
+            measured = self.work.folder.once(TIMING, Benchmark, make)
+            if measured.compared.shared:
+                remarks = (*remarks, f"when the package was timed: {measured.compared.shared}")
+        note = chosen.note
+        if not note and measured is not None and not measured.keeps_target:
+            note = "it took less before its training, so the machine is slower now"
+        scores = self.scores(run)
+        return Delivery(
+            target_ms=request.target_ms,
+            includes=request.includes,
+            predicted_ms=chosen.predicted_ms,
+            benchmark=measured,
+            note=note,
+            command="" if device else _benchmark_command(request),
+            scores=scores,
+            architecture=self.shipped.architecture,
+            run=run,
+            remarks=tuple(filter(None, (*remarks, *self.method.remarks()))),
+        )
+
+    def begin(self, run: str) -> None:
+        """Remove what was made of another training: a control that came later can be better."""
+        path = self.work.path / SHIPPED
+        if path.exists() and Shipped.read(path).run != run:
+            for name in OF_A_RUN:
+                kept = self.work.path / name
+                shutil.rmtree(kept) if kept.is_dir() else kept.unlink(missing_ok=True)
+            path.unlink()
+        self.work.folder.once(SHIPPED, Shipped, lambda: Shipped(run=run))
+
+    @property
+    def shipped(self) -> Manifest:
+        """The description of the package."""
+        return open_package(self.work.path / PACKAGE).manifest
+
+    def export(self, run: str) -> PrecisionChoice | None:
+        """Write the package; return what int8 gains and loses where it was tried."""
+        asked, kept = self.method.precision(), self.work.path / PRECISION
+        package = self.work.path / PACKAGE
+        if not package.exists() or (asked != "fp32" and not kept.exists()):
+            choice = self.write(run, self.chosen, asked)
+            if choice is not None:
+                choice.write(kept)
+        return PrecisionChoice.read(kept) if kept.exists() else None
+
+    def write(
+        self, run: str, chosen: FittedNetwork, precision: AskedPrecision
+    ) -> PrecisionChoice | None:
+        """Write the package of a training."""
+        request = self.work.request
+        is_chosen = run in (NETWORK, NETWORK_FP32)
+        with step(self.work.progress, "exporting the package, and comparing it with the training"):
+            return export_run(
+                self.work.path / run,
+                self.work.path / PACKAGE,
+                latency=_latency_card(request, chosen if is_chosen else None),
+                threads=request.conditions.threads,
+                precision=precision,
+                dataset=self.work.dataset,
+                overwrite=True,
+                progress=self.work.progress,
+            ).precision
+
+    def fall_back(self, run: str, choice: PrecisionChoice | None) -> tuple[FittedNetwork, str, str]:
+        """Train a narrower network in fp32, where int8 loses too much, gains too little or fails.
+
+        What int8 loses is compared with the same network in fp32, which is too slow for the budget.
+        The narrower one may lose more: then int8 ships all the same.
+
+        Args:
+            run: Folder of the training whose package is in question.
+            choice: What int8 gains and loses; None where it is not possible.
+
+        Returns:
+            The network that ships, the folder of its training, and what to say of it.
+        """
+        recipe = self.method.fallback_recipe()
+        if recipe is None and choice is not None:
+            self.write(run, self.chosen, "int8")
+            said = (
+                f"int8 ships although {' and '.join(choice.faults)}: --total-minutes leaves no "
+                "time to train a narrower network in fp32; --precision fp32 plans for it"
+            )
+            _log.warning("%s", said)
+            return self.chosen, run, said
+        why = "" if choice is None else f"{choice.text}; "
+        _log.warning("%sa narrower network is trained for fp32", why)
+        make = partial(self.method.fall_back, self.chosen, run)
+        narrower = self.work.folder.once(SELECTION_FP32, FittedNetwork, make)
+        self.work.train(NETWORK_FP32, narrower.architecture, recipe or self.method.recipe())
+        kept = "" if choice is None else self.keep_int8(run)
+        if kept:
+            return self.chosen, run, kept
+        self.write(NETWORK_FP32, narrower, "fp32")
+        return narrower, NETWORK_FP32, ""
+
+    def keep_int8(self, run: str) -> str:
+        """Write the package in int8, and say why it ships after all; empty where it does not."""
+        self.write(run, self.chosen, "int8")
+        int8, fp32 = self.scores(run).mean, scores_of(self.work.path / NETWORK_FP32).mean
+        better_by, error = gain(fp32, int8, preference_of(self.work.request))
+        if better_by <= error:
+            return ""
+        said = (
+            "int8 ships all the same: a narrower network in fp32 of the same latency is worse "
+            f"({show_scores(fp32)} against {show_scores(int8)})"
+        )
+        _log.warning("%s", said)
+        return said
+
+    def scores(self, run: str) -> Scores:
+        """Return the scores of the package: those of its training, unless it is in int8."""
+        package = open_package(self.work.path / PACKAGE)
+        if package.manifest.precision == "fp32":
+            return scores_of(self.work.path / run)
+        noise = self.method.recipe().noise
+
+        def make() -> Scores:
+            found = score(
+                PackageSubject(package),
+                self.work.dataset,
+                noise.spread(),
+                protocol=noise.protocol,
+                max_megapixels=FINAL_MEGAPIXELS,
+                filters=True,
+                num_mistakes=NUM_MISTAKES,
+                progress=self.work.progress,
+            )
+            calibration = scores_of(self.work.path / run).calibration  # is in the graph
+            return found.model_copy(update={"calibration": calibration})
+
+        return self.work.folder.once(SCORES, Scores, make)
+
+
+def _latency_card(request: FitRequest, chosen: FittedNetwork | None) -> str:
+    """Return what the card of the package says of the latency."""
+    scope = SCOPES[request.includes]
+    conditions = request.conditions
+    if chosen is not None and chosen.benchmark is not None:
+        conditions = chosen.benchmark.conditions  # in the precision that ships
+    budget = f"The latency budget is {request.target_ms:g} ms for {scope} ({conditions})."
+    if chosen is None:
+        return f"{budget} Measure the package: `{_benchmark_command(request)}`"
+    if chosen.benchmark is not None:
+        rows = [f"- {name}: {ms:.3g} ms" for name, ms in chosen.benchmark.medians]
+        return "\n".join([f"{budget} Measured before the training:\n", *rows])
+    return (
+        f"{budget} The latency table predicts {chosen.predicted_ms:.3g} ms. Measure the package "
+        f"on its device: `{_benchmark_command(request)}`"
+    )
+
+
+def _benchmark_command(request: FitRequest) -> str:
+    """Return the command that measures the package on the device of the budget."""
+    given = [f"--target-ms {request.target_ms:g}"]
+    for name, default in (("threads", 1), ("batch", 1), ("runtime", "onnxruntime")):
+        value = getattr(request.conditions, name)
+        if value != default:
+            given.append(f"--{name} {value}")
+    return f"tapetum benchmark {PACKAGE} {' '.join(given)}"

@@ -1,0 +1,282 @@
+"""Plan fits before their work: time about ten networks, and a training for some steps."""
+
+import logging
+import math
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property, partial, reduce
+from operator import add
+from typing import Any
+
+from tapetum.arch import ShapeSpace
+from tapetum.errors import InputError
+from tapetum.formats import FEWEST_IMAGES
+from tapetum.jobs.device import Device
+from tapetum.jobs.durations import (
+    FEWEST_PROPOSED,
+    MOST_PROPOSED,
+    Draft,
+    Durations,
+    TimedPrecisions,
+    nearest,
+)
+from tapetum.jobs.plan import Plan, Plans, share_of, significant
+from tapetum.jobs.request import FitRequest, OpenedRequest, ShapeSettings
+from tapetum.latency import Budget, TimedShapes, TimeNetworks, probe_widths, time_interleaved
+from tapetum.progress import ProgressCallback, in_words, step
+from tapetum.provenance import usable_cores
+from tapetum.runtime import Precision
+from tapetum.search import (
+    FeasibleRange,
+    feasible_range,
+    fewest_steps,
+    how_many,
+    needed_seconds,
+    propose,
+)
+from tapetum.training import Recipe
+
+__all__ = ["make_plans"]
+
+PAYS = 0.85  # of the latency in fp32, below which int8 ships where it may
+NUM_ROUNDS = 3
+LONGEST = 1.5  # times the largest budget: larger networks are not timed
+ENOUGH, FEWEST = 9, 3  # candidates of a race
+
+_log = logging.getLogger("tapetum")
+
+
+def make_plans(
+    opened: OpenedRequest,
+    targets: Sequence[float],
+    known: Mapping[Precision, TimedShapes],
+    *,
+    workers: int | None = None,
+    started_s: float | None = None,
+) -> tuple[Plans, TimedPrecisions]:
+    """Time about ten networks, train some for a few steps, and plan a fit of each budget.
+
+    Args:
+        opened: The request of one of the fits.
+        targets: The budgets, in milliseconds, in order.
+        known: Shapes that were timed before, by precision.
+        workers: Trainings of a race at the same time; None for one a core.
+        started_s: When the total time began, by the monotonic clock; by default now.
+
+    Returns:
+        The plans, and all shapes that were timed.
+
+    Raises:
+        InputError: No network keeps one of the budgets, or not all of this fits into the total
+            time.
+    """
+    started_s = time.monotonic() if started_s is None else started_s
+    planning = _Planning(opened, tuple(targets), workers or usable_cores(), dict(known))
+    return planning.plans(started_s), planning.timed
+
+
+def untimed(device: Device) -> TimedShapes:
+    """Return the space of shapes on a device, in which nothing was timed; widths are probed."""
+    info = device.data
+    with step(device.progress, "looking for the channel counts that are fast here"):
+        probe = probe_widths(device.runtime, device.conditions)
+    _log.warning("%s: %s", device.conditions.precision, probe)
+    space = ShapeSpace(
+        width_step=probe.width_step,
+        size_px=info.size_px,
+        image_channels=info.channels,
+        num_classes=max(2, len(info.class_names)) if info.class_names else None,
+        boxes=info.has_boxes,
+    )
+    return TimedShapes(conditions=device.conditions, includes=device.includes, space=space)
+
+
+@dataclass(frozen=True)
+class _Planning:
+    """Requests that differ in their budgets, while they are planned."""
+
+    opened: OpenedRequest
+    targets: tuple[float, ...]
+    workers: int
+    timed: TimedPrecisions
+    ranges: dict[Precision, FeasibleRange] = field(default_factory=dict)
+
+    @cached_property
+    def durations(self) -> Durations:
+        return Durations(self.opened, self.settings, self.progress)
+
+    @property
+    def request(self) -> FitRequest:
+        return self.opened.request
+
+    @property
+    def settings(self) -> ShapeSettings:
+        assert isinstance(self.request.method, ShapeSettings)  # noqa: S101
+        return self.request.method
+
+    @property
+    def progress(self) -> ProgressCallback:
+        return self.device.progress
+
+    @property
+    def device(self) -> Device:
+        assert self.opened.device is not None  # noqa: S101  (shapes are timed on this machine)
+        return self.opened.device
+
+    @property
+    def num_batches(self) -> int:
+        return self.opened.dataset.train.num_batches(self.request.recipe.batch_size)
+
+    def plans(self, started_s: float) -> Plans:
+        precisions = self.precisions()
+        self.require_feasible(precisions)
+        total, first = self.settings.total_minutes, self.targets[0]
+
+        def draft(target_ms: float, *, race: bool = True) -> Draft:
+            given = {"race": race, "with_pair": target_ms == first}
+            return self.durations.draft(target_ms, precisions[target_ms], self.timed, **given)
+
+        drafts = [draft(one) for one in self.targets]
+        used = (time.monotonic() - started_s) / 60  # other measurements were waited for, too
+        share = share_of([one.minutes for one in drafts], total, used)
+        notes = {one.target_ms: tuple(self.few(drafts, one, share, used)) for one in drafts}
+        kept = [
+            one if self.count(one, share) > 1 else draft(one.target_ms, race=False)
+            for one in drafts
+        ]
+        share = share_of([one.minutes for one in kept], total, used)
+        return Plans(
+            plans=tuple(
+                Plan(
+                    target_ms=one.target_ms,
+                    range=self.ranges[precisions[one.target_ms]],
+                    conditions=self.timed[precisions[one.target_ms]].conditions,
+                    minutes=one.minutes.shortened(share),
+                    controls_minutes=share * one.controls,
+                    fallback=one.fallback.shortened(share),
+                    num_candidates=max(self.count(one, share), FEWEST_PROPOSED),
+                    recipe=self.recipe(one, share),
+                    notes=(*filter(None, [one.reason]), *notes[one.target_ms]),
+                )
+                for one in kept
+            ),
+            total_minutes=total,
+            used_minutes=used,
+            num_batches=self.num_batches,
+        )
+
+    def recipe(self, draft: Draft, share: float) -> Recipe:
+        """Return how networks are trained; in minutes where there is a total time to keep."""
+        if self.settings.total_minutes is None:
+            return draft.recipe
+        return draft.recipe.adjusted(minutes=significant(share * draft.minutes.training))
+
+    def precisions(self) -> dict[float, Precision]:
+        """Return the number format of the package of each budget."""
+        asked = self.settings.precision
+        first: Precision = "int8" if asked == "int8" else "fp32"
+        self.measure(first)
+        chosen = dict.fromkeys(self.targets, first)
+        if asked == "auto" and self.may_be_int8:
+            chosen |= {one: "int8" for one in self.targets if self.int8_pays(one)}
+        for precision in set(chosen.values()) - {first}:
+            self.measure(precision)
+        return chosen
+
+    def measure(self, precision: Precision) -> None:
+        """Time shapes from the smallest up to the largest that a budget needs."""
+        timed = self.timed.get(precision) or untimed(self.device.in_precision(precision))
+        self.ranges[precision], self.timed[precision] = feasible_range(
+            timed,
+            self.timer(timed),
+            longest_ms=LONGEST * max(self.targets),
+            progress=self.progress,
+        )
+
+    def timer(self, timed: TimedShapes) -> TimeNetworks:
+        return self.device.in_precision(timed.conditions.precision).timer(timed.space)
+
+    @property
+    def may_be_int8(self) -> bool:
+        """Whether int8 can run here, and enough images can calibrate it."""
+        is_enough = len(self.opened.dataset.train) >= FEWEST_IMAGES
+        return self.request.conditions.runtime == "onnxruntime" and is_enough
+
+    def int8_pays(self, target_ms: float) -> bool:
+        """Return whether a network of about the budget is much faster in int8, in turns."""
+        near, _ = nearest(self.timed["fp32"], target_ms)
+        calls = [self.device.in_precision(one).call(near) for one in ("fp32", "int8")]
+        includes, threads = self.request.includes, self.request.conditions.threads
+        with step(self.progress, "comparing int8 with fp32"):
+            fp32, int8 = time_interleaved(
+                [partial(call.stage, includes) for call in calls],
+                num_rounds=NUM_ROUNDS,
+                pause_s=0.0,
+                threads=threads,
+            )
+        ratio = int8.median_ms / fp32.median_ms
+        pays = ratio < PAYS
+        _log.warning(
+            "for %g ms: int8 takes %.0f %% of the time of fp32 here (a network of %.3g ms), so %s",
+            *(target_ms, 100 * ratio, fp32.median_ms),
+            "networks are timed in int8, which ships unless it loses too much on the validation "
+            "images"
+            if pays
+            else "fp32 ships",
+        )
+        return pays
+
+    def require_feasible(self, precisions: Mapping[float, Precision]) -> None:
+        """Refuse budgets that no network keeps; the message says what would keep the first."""
+        fastest = {one: self.ranges[precisions[one]].fastest_ms for one in self.targets}
+        kept = [one for one in self.targets if fastest[one] <= (1 + Budget.TOLERANCE) * one]
+        for target_ms in self.targets:
+            if target_ms in kept:
+                continue
+            timed = self.timed[precisions[target_ms]]
+            try:
+                propose(timed, self.timer(timed), target_ms, count=1)
+            except InputError as error:
+                if not kept:
+                    raise
+                others = ",".join(f"{one:g}" for one in kept)
+                remedy = f"{error.remedy}; the other budgets are feasible: --target-ms {others}"
+                raise InputError(error.problem, remedy) from error
+
+    def count(self, draft: Draft, share: float) -> int:
+        """Return the number of candidates of a race; 1 where there is none, or it is too short."""
+        race_s = 60 * share * draft.minutes.race
+        return how_many(MOST_PROPOSED, race_s, **self.pace(draft)) if race_s else 1
+
+    def pace(self, draft: Draft) -> dict[str, Any]:
+        """Return what decides how many networks can race."""
+        steps = fewest_steps(self.num_batches)
+        return {"workers": self.workers, "step_s": draft.step_s, "steps": steps}
+
+    def few(
+        self, drafts: Sequence[Draft], draft: Draft, share: float, used: float
+    ) -> Iterator[str]:
+        """Say that few networks race, or none, and which minutes would allow more."""
+        if not (race := draft.minutes.race) or (count := self.count(draft, share)) >= ENOUGH:
+            return
+        wanted = FEWEST if count == 1 else ENOUGH
+        needed = needed_seconds(wanted, **self.pace(draft)) / 60
+        allows = f"--search-minutes {_up(needed)}"
+        if needed <= race:  # the total time is what shortens it
+            every = reduce(add, (one.minutes for one in drafts)).shortened(needed / race)
+            allows = f"--total-minutes {_up(used + every.total)}"
+        have, need = in_words(share * race), f"{wanted} need {in_words(needed)} ({allows})"
+        if count > 1:
+            yield f"{count} candidates race for {draft.target_ms:g} ms in {have}; {need}"
+        else:
+            yield (
+                f"no race is planned for {draft.target_ms:g} ms, so the default network of this "
+                f"latency is trained at once: {have} are too few to train some networks for "
+                f"{fewest_steps(self.num_batches)} steps each; {need}"
+            )
+
+
+def _up(minutes: float) -> str:
+    """Return minutes for an option, rounded up."""
+    return f"{math.ceil(10 * minutes) / 10:g}"
