@@ -311,6 +311,27 @@ def test_each_budget_gets_the_precision_that_pays_there(
     assert any(line.startswith("if int8 loses 0.5 points or 0.1 dB or more: up") for line in lines)
 
 
+def test_the_length_of_the_trainings_is_planned_with_its_reason(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the images, by the minutes that were given, or by what a total time leaves."""
+    device = ShapeRuntime(monkeypatch)
+
+    def plans(**given: float) -> Plans:
+        options = {"batch_size": 4, "size_px": 32, "target_ms": 0.1, "precision": "fp32", **given}
+        opened = open_request(fit_options(photos, tmp_path, runtime=device, **options))
+        return make_plans(opened, [0.1], {})[0]
+
+    (by_images,) = plans().plans
+    assert by_images.recipe.steps == 1_000
+    assert by_images.notes[0].startswith("each training takes 1,000 steps, about")
+    (by_minutes,) = plans(minutes=7.0).plans
+    assert by_minutes.recipe.minutes == by_minutes.minutes.training == by_minutes.minutes.race == 7
+    in_all = plans(minutes=7.0, total_minutes=6.0)
+    assert in_all.used_minutes + in_all.minutes.total == pytest.approx(6)
+    assert in_all.plans[0].recipe.minutes == pytest.approx(in_all.minutes.training, rel=0.01)
+
+
 def test_the_pair_is_planned_once(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
