@@ -159,8 +159,26 @@ def test_info_lists_and_describes_architectures(tmp_path: Path) -> None:
 def test_doctor_tells_what_is_installed() -> None:
     """The report of the machine is JSON when asked for."""
     found = json.loads(run("doctor", "--json").stdout)
-    assert {"machine", "packages", "runtime", "training"} <= set(found)
+    assert {"machine", "packages", "runtime", "training", "missing"} <= set(found)
     assert run("doctor").exit_code == 0
+
+
+def test_doctor_says_what_to_do_for_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In words for people: no key of the JSON, and a command for each thing that is missing."""
+
+    def find(name: str) -> object:
+        return None if name in ("ray", "mlxtend") else object()
+
+    monkeypatch.setattr("tapetum.cli.doctor.find_spec", find)
+    told = run("doctor").stdout
+    for line in told.splitlines():
+        if line.startswith("share work on a Ray cluster"):
+            assert "no, ray is missing: " in line
+            assert "pip install '.[ray]'" in line
+        if line.startswith("demo on"):
+            assert "pip install '.[demo]'" in line
+    assert told.count("pip install") == 2
+    assert "_" not in told.partition("INSTALLED PACKAGES")[0].partition("operating system")[0]
 
 
 @pytest.mark.parametrize("command", COMMANDS)

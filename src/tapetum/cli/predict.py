@@ -177,7 +177,7 @@ def _show(job: "bulk.Job", part: "bulk.Shard", summary: "bulk.Summary", *, as_js
         if summary.num_rows <= MOST_ROWS_SHOWN:
             header = ("image", "label", "confidence", "ms", "denoised image, or reason")
             table(header, [_cells(row) for row in bulk.read_rows(job.out, part)])
-        table(("summary", ""), list(_lines(summary)), numbers=False)
+        table(("summary", ""), list(_lines(summary, job.mode)), numbers=False)
     for warning, count in list(summary.warnings.items())[:MOST_REASONS_SHOWN]:
         say(f"{count:,} image{'s' if count > 1 else ''}: {warning}", label="note")
     if summary.num_failed or summary.num_left_out:
@@ -197,13 +197,26 @@ def _cells(row: "bulk.PredictionRow") -> tuple[str, ...]:
     )
 
 
-def _lines(summary: "bulk.Summary") -> Iterator[tuple[str, str]]:
+def _lines(summary: "bulk.Summary", mode: str) -> Iterator[tuple[str, str]]:
     yield "images predicted", f"{summary.num_images:,}"
     yield "files that failed", f"{summary.num_failed:,}"
     yield "left out", f"{summary.num_left_out:,}"
     if summary.mean_latency_ms is not None:
-        rest_ms = summary.mean_prepare_ms or 0.0
-        yield "mean latency", f"{summary.mean_latency_ms:.2f} ms, and {rest_ms:.2f} ms to prepare"
+        network_ms, rest_ms = summary.mean_latency_ms, summary.mean_prepare_ms or 0.0
+        passes = {
+            "label": "one pass, for the label",
+            "image": "the denoised image at full resolution",
+            "both": "the label, and the denoised image at full resolution",
+        }[mode]
+        yield "mean time in the network", f"{network_ms:.2f} ms an image: {passes}"
+        yield "mean time to prepare", f"{rest_ms:.2f} ms an image, without reading and writing"
+        yield (
+            "not the latency budget",
+            (
+                "which holds for one pass at the training size, unless --budget-includes said more: "
+                "'tapetum benchmark' shows each"
+            ),
+        )
     if summary.files_per_second is not None:
         yield "speed", f"{summary.files_per_second:.3g} files a second"
     if summary.labels:
