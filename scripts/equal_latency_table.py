@@ -1,4 +1,4 @@
-"""Renders the tables of ``docs/equal_latency.md`` from the result of the benchmark."""
+"""Renders the tables of README and ``docs/equal_latency.md`` from the result of the benchmark."""
 
 import json
 import statistics
@@ -30,6 +30,7 @@ ROWS = {
     "pair": "MobileNetV3-small and UNet-S",
     "published": "published DC-NAS S",
 }
+HEADLINE_ROWS, HEADLINE_BUDGET = ("fit", "plain", "pair", "published"), 0.45
 NOT_RUN = "not run"
 
 Cell = dict[str, Any]
@@ -42,8 +43,7 @@ def render(root: Path, depth: str) -> str:
         root: The repository.
         depth: The way from the page to it.
     """
-    path = root / FILE
-    result = json.loads(path.read_text()) if path.exists() else {"cells": []}
+    result = _read(root)
     cells = result["cells"]
     parts = [f"### {title}\n\n{_table(name, cells)}" for name, title in DATASETS.items()]
     parts += [f"### Fit against the plain DC-Net\n\n{_gains(cells)}", _study(root, depth)]
@@ -55,6 +55,35 @@ def render(root: Path, depth: str) -> str:
             f"{made['commit'][:7]}. File: [equal_latency.json]({depth}{FILE})."
         )
     return "\n\n".join(parts)
+
+
+def render_headline(root: Path, depth: str) -> str:
+    """Return one table of the networks that a user would compare, at one budget.
+
+    Args:
+        root: The repository.
+        depth: The way from the page to it.
+    """
+    cells = _read(root)["cells"]
+    header = ("network", *(title.rpartition(", ")[0] for title in DATASETS.values()))
+    rows = [
+        (ROWS[row], *(_shown(_found(cells, name, HEADLINE_BUDGET, row)) for name in DATASETS))
+        for row in HEADLINE_ROWS
+    ]
+    seeds = len({cell["seed"] for cell in cells if "seed" in cell})
+    spread = f", mean ± standard deviation of {seeds} seeds" if seeds > 1 else ""
+    return (
+        f"{_lines(header, rows)}\n\nLatency as a fraction of that of a DC-Net of base width 20, "
+        f"timed in the same run; accuracy and PSNR over all noise levels{spread}. "
+        f"[All budgets and networks]({depth}docs/equal_latency.md)."
+    )
+
+
+def _read(root: Path) -> dict[str, Any]:
+    """Return the result of the benchmark; one without cells where it was not run."""
+    path = root / FILE
+    result: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {"cells": []}
+    return result
 
 
 def _table(dataset: str, cells: Sequence[Cell]) -> str:

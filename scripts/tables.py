@@ -28,8 +28,8 @@ def filled(page: str) -> str:
 
 
 def _render(name: str, depth: str) -> str:
-    if name == "two_datasets":
-        return _two_datasets(depth)
+    if name == "headline":
+        return equal_latency_table.render_headline(ROOT, depth)
     if name == "equal_latency":
         return equal_latency_table.render(ROOT, depth)
     result = _read(name)
@@ -39,27 +39,6 @@ def _render(name: str, depth: str) -> str:
 def _read(name: str) -> dict[str, Any]:
     result: dict[str, Any] = json.loads((RESULTS / f"{name}.json").read_text())
     return result
-
-
-def _two_datasets(depth: str) -> str:
-    """Render both trainings on real images at three noise levels."""
-    rows = []
-    for name, title in (("steel", "steel surfaces, 6 classes"), ("photos", "photos, 10 classes")):
-        result = _read(name)
-        minutes = f"{result['training_seconds'] / 60:.0f} minutes"
-        levels = {row["noise"]["sigma"]: row for row in result["scores"]["rows"]}
-        for sigma in (0.1, 0.2, 0.4):
-            row = levels[sigma]
-            shown = (f"{sigma:g}", _db(row["noisy_psnr_db"]), _db(row["psnr_db"]))
-            rows.append((title, minutes, *shown, _percent(row["accuracy"])))
-    header = ("dataset", "training", "noise sigma", "noisy dB", "denoised dB", "accuracy")
-    made = _read("steel")["provenance"]
-    return (
-        f"{_table(header, rows)}\n\nValidation images scored at 128 px, training on "
-        f"{made['cores']} cores, one seed, commit {made['commit'][:7]}. Later commits score the "
-        f"denoised image at the size of its file. Files: [steel.json]({depth}results/steel.json), "
-        f"[photos.json]({depth}results/photos.json)."
-    )
 
 
 def _levels(name: str, result: dict[str, Any], depth: str) -> str:

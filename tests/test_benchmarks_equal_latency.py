@@ -66,6 +66,17 @@ def test_a_row_of_the_table_is_the_mean_and_the_deviation_of_its_seeds(tmp_path:
     assert "| plain DC-Net | not run | not run | not run |" in page
 
 
+def test_the_headline_has_one_budget_and_says_what_was_not_run(tmp_path: Path) -> None:
+    """The networks that a user compares, over their seeds, beside the images they were not run on."""
+    fits = [{**cell("fit", 0.60 + 0.01 * seed, 22.0), "seed": seed} for seed in range(3)]
+    rendered(tmp_path, [*fits, cell("mbconv", 0.9, 30.0)])
+    page = equal_latency_table.render_headline(tmp_path, "")
+    assert "| `tapetum fit` | not run | 0.44 x: 61.0 ± 1.0 %, 22.00 ± 0.00 dB | not run |" in page
+    assert "| published DC-NAS S | not run | not run | not run |" in page
+    assert "deviation of 3 seeds" in page
+    assert "MBConv" not in page
+
+
 def test_a_gain_has_the_standard_error_of_both_means(tmp_path: Path) -> None:
     """Both means of two seeds that differ by 2 have the error 1, their difference the root of 2."""
     fits = [cell("fit", 0.60, 22.0), cell("fit", 0.62, 22.0)]

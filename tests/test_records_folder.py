@@ -272,5 +272,7 @@ def test_another_request_of_another_version_names_it(tmp_path: Path) -> None:
     WORK.start(path, Request(epochs=3))
     request = json.loads((path / "request.json").read_text()) | {"made_by": "tapetum 0.0.1"}
     (path / "request.json").write_text(json.dumps(request))
-    with pytest.raises(RunError, match=r"started by tapetum 0\.0\.1 with another request"):
+    with pytest.raises(
+        RunError, match=r"started by tapetum 0\.0\.1 with another request.*--overwrite"
+    ):
         WORK.start(path, Request(epochs=4), resume=True)

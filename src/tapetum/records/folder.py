@@ -27,7 +27,7 @@ from tapetum.records.files import is_part_file, write_atomically
 from tapetum.records.lock import hold
 from tapetum.records.reading import read_json
 from tapetum.records.record import Record, differences, in_its_version
-from tapetum.records.version import MADE_BY, REQUEST, made_by, maker
+from tapetum.records.version import AGAIN, MADE_BY, REQUEST, made_by, maker
 
 __all__ = ["Folder", "FolderKind"]
 
@@ -99,11 +99,13 @@ class Folder(Generic[Q, R]):
     def require_same(self, request: Q) -> None:
         """Raise a :class:`~tapetum.errors.RunError` that names each field that differs."""
         if changes := differences(self.request, request):
-            other = "" if (by := maker(self.path / REQUEST)) in (None, made_by()) else f" by {by}"
+            by = maker(self.path / REQUEST)
+            is_ours = by in (None, made_by())
+            started = "was started" if is_ours else f"was started by {by}"
             raise RunError(
-                f"the {self.kind.name} in {self.path} was started{other} with another request: "
+                f"the {self.kind.name} in {self.path} {started} with another request: "
                 f"{'; '.join(changes)}",
-                "request the same again, or choose another --out",
+                "request the same again, or choose another --out" if is_ours else AGAIN,
             )
 
     def sweep(self) -> None:

@@ -11,8 +11,9 @@ from typing import Any
 import tapetum
 from tapetum.errors import InputError, RunError
 
-__all__ = ["MADE_BY", "REQUEST", "checkout", "describe_unreadable", "made_by", "maker"]
+__all__ = ["AGAIN", "MADE_BY", "REQUEST", "checkout", "describe_unreadable", "made_by", "maker"]
 
+AGAIN = "start again with --overwrite or in another --out; finished packages still work"
 MADE_BY = "made_by"  # beside the fields of a request
 REQUEST = "request.json"
 GIT_TIMEOUT_S = 5.0
@@ -47,13 +48,12 @@ def describe_unreadable(path: Path, error: InputError) -> InputError:
     writer = maker(path)
     if writer is None:
         return error
-    again = "start again with --overwrite or in another --out; finished packages still work"
     if writer == made_by():
-        return RunError(f"{path} is damaged: {error.problem}", again)
+        return RunError(f"{path} is damaged: {error.problem}", AGAIN)
     return RunError(
         f"{path} was written by {writer}, and this is {made_by()}, which cannot read or "
         "continue it",
-        again,
+        AGAIN,
     )
 
 
