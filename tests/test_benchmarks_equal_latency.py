@@ -67,7 +67,7 @@ def test_a_row_of_the_table_is_the_mean_and_the_deviation_of_its_seeds(tmp_path:
 
 
 def test_the_headline_has_one_budget_and_says_what_was_not_run(tmp_path: Path) -> None:
-    """The networks that a user compares, over their seeds, beside the images they were not run on."""
+    """The networks that a user compares, over their seeds; other cells are ``not run``."""
     fits = [{**cell("fit", 0.60 + 0.01 * seed, 22.0), "seed": seed} for seed in range(3)]
     rendered(tmp_path, [*fits, cell("mbconv", 0.9, 30.0)])
     page = equal_latency_table.render_headline(tmp_path, "")

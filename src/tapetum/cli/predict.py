@@ -213,8 +213,8 @@ def _lines(summary: "bulk.Summary", mode: str) -> Iterator[tuple[str, str]]:
         yield (
             "not the latency budget",
             (
-                "which holds for one pass at the training size, unless --budget-includes said more: "
-                "'tapetum benchmark' shows each"
+                "which holds for one pass at the training size, unless --budget-includes said "
+                "more: 'tapetum benchmark' shows each"
             ),
         )
     if summary.files_per_second is not None:
