@@ -3,8 +3,14 @@
 import numpy as np
 import pytest
 
-from tapetum.evaluation.calibrating import Labelled, calibrate, fit_temperature
-from tapetum.metrics import expected_calibration_error, negative_log_likelihood, tempered
+from tapetum.evaluation.calibrating import (
+    Labelled,
+    calibrate,
+    fit_temperature,
+    negative_log_likelihood,
+    tempered,
+)
+from tapetum.metrics import expected_calibration_error
 
 NUM_IMAGES = 600
 

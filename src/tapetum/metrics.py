@@ -39,11 +39,9 @@ __all__ = [
     "confusion_matrix",
     "expected_calibration_error",
     "macro_accuracy",
-    "negative_log_likelihood",
     "psnr",
     "recalls",
     "ssim",
-    "tempered",
 ]
 
 
@@ -71,7 +69,6 @@ class _SsimWindow(NamedTuple):
 
 SSIM_WINDOW = _SsimWindow()
 
-_LEAST_PROBABILITY = 1e-45  # the smallest positive float32
 _TILE_PX = 64  # SSIM is computed in tiles of this side, which stay in the cache
 
 _Images = NDArray[np.floating[Any]]
@@ -187,34 +184,6 @@ def expected_calibration_error(
     bins = np.clip(np.ceil(confidence * num_bins).astype(np.int64), 1, num_bins) - 1
     gaps = np.bincount(bins, weights=is_right - confidence)
     return float(np.abs(gaps).sum() / len(is_right))
-
-
-def negative_log_likelihood(probabilities: _Images, labels: NDArray[np.integer[Any]]) -> float:
-    """Return the mean negative logarithm of the probability of the true class.
-
-    Args:
-        probabilities: The probability of each class, shape (n, classes).
-        labels: Index of the true class, shape (n,).
-    """
-    of_truth = probabilities[np.arange(len(labels)), labels].astype(np.float64)
-    return float(-np.log(np.maximum(of_truth, _LEAST_PROBABILITY)).mean())
-
-
-def tempered(probabilities: _Images, temperature: float) -> NDArray[np.float32]:
-    r"""Return the probabilities of logits that are divided by a temperature.
-
-    .. math:: \mathrm{softmax}(z / T) = \mathrm{softmax}(\ln \mathrm{softmax}(z) / T)
-
-    The order of the classes stays.
-
-    Args:
-        probabilities: The probability of each class, shape (..., classes).
-        temperature: Above 1 they become less certain.
-    """
-    logits = np.log(np.maximum(probabilities.astype(np.float64), _LEAST_PROBABILITY)) / temperature
-    powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    shares: NDArray[np.float32] = (powers / powers.sum(axis=-1, keepdims=True)).astype(np.float32)
-    return shares
 
 
 def _similarity(a: _Images, b: _Images) -> _Maps:

@@ -13,16 +13,12 @@ from tapetum.records import FiniteOrNone, Record
 
 __all__ = [
     "FAITHFUL_DB",
-    "FEWEST_CALIBRATED",
     "Calibration",
     "Mistake",
     "ScoreRow",
     "Scores",
     "show_number",
 ]
-
-FEWEST_CALIBRATED = 50
-"""Fewer held-out images say too little about how certain a network may be."""
 
 _ONE_CLASS = 0.98  # of all predictions: a network that gives no other class, but for accidents
 
@@ -86,6 +82,9 @@ class Calibration(Record):
             other half; None where there are too few images.
     """
 
+    FEWEST_IMAGES: ClassVar = 50
+    """Fewer held-out images say too little about how certain a network may be."""
+
     temperature: PositiveFloat = 1.0
     num_images: int
     error_before: float
@@ -97,7 +96,7 @@ class Calibration(Record):
         if self.error_after is None:
             return (
                 f"the probabilities are not calibrated, since {self.num_images:,} held-out images "
-                f"are too few: {FEWEST_CALIBRATED} are needed"
+                f"are too few: {self.FEWEST_IMAGES} are needed"
             )
         if self.temperature == 1:
             return (

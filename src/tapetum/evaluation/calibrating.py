@@ -18,17 +18,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tapetum.errors import MissingExtraError
-from tapetum.metrics import expected_calibration_error, negative_log_likelihood, tempered
+from tapetum.metrics import expected_calibration_error
 from tapetum.noise import generator_for
-from tapetum.scores import FEWEST_CALIBRATED, Calibration
+from tapetum.scores import Calibration
 
-__all__ = ["Labelled", "calibrate", "fit_temperature"]
+__all__ = ["Labelled", "calibrate", "fit_temperature", "negative_log_likelihood", "tempered"]
 
 LOWEST, HIGHEST = 0.1, 10.0
+
+_LEAST_PROBABILITY = 1e-45  # the smallest positive float32
 
 _HALVES_KEY = 8  # a key of its own, so that the halves and the noise are independent
 
 _Floats = NDArray[np.float32]
+_Labels = NDArray[np.int64]
 
 
 class Labelled(NamedTuple):
@@ -81,7 +84,7 @@ def calibrate(found: Labelled) -> Calibration:
     """
     before = expected_calibration_error(found.probabilities, found.labels)
     images = np.unique(found.images)
-    if len(images) < FEWEST_CALIBRATED:
+    if len(images) < Calibration.FEWEST_IMAGES:
         return Calibration(num_images=len(images), error_before=before)
     chosen = generator_for(0, _HALVES_KEY).permutation(images)[: len(images) // 2]
     is_first = np.isin(found.images, chosen)
@@ -95,3 +98,31 @@ def calibrate(found: Labelled) -> Calibration:
         error_before=before,
         error_after=after,
     )
+
+
+def negative_log_likelihood(probabilities: _Floats, labels: _Labels) -> float:
+    """Return the mean negative logarithm of the probability of the true class.
+
+    Args:
+        probabilities: The probability of each class, shape (n, classes).
+        labels: Index of the true class, shape (n,).
+    """
+    of_truth = probabilities[np.arange(len(labels)), labels].astype(np.float64)
+    return float(-np.log(np.maximum(of_truth, _LEAST_PROBABILITY)).mean())
+
+
+def tempered(probabilities: _Floats, temperature: float) -> _Floats:
+    r"""Return the probabilities of logits that are divided by a temperature.
+
+    .. math:: \mathrm{softmax}(z / T) = \mathrm{softmax}(\ln \mathrm{softmax}(z) / T)
+
+    The order of the classes stays.
+
+    Args:
+        probabilities: The probability of each class, shape (..., classes).
+        temperature: Above 1 they become less certain.
+    """
+    logits = np.log(np.maximum(probabilities.astype(np.float64), _LEAST_PROBABILITY)) / temperature
+    powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    shares: _Floats = (powers / powers.sum(axis=-1, keepdims=True)).astype(np.float32)
+    return shares

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tapetum import metrics
-from tapetum.evaluation.calibrating import Labelled
+from tapetum.evaluation.calibrating import Labelled, tempered
 from tapetum.evaluation.filters import gains_of_filters
 from tapetum.evaluation.subject import Answer
 from tapetum.noise import Noise
@@ -102,7 +102,7 @@ class Tally:
 
     def temper(self, temperature: float) -> None:
         """Divide the logits of all predictions so far by a temperature."""
-        self._probabilities = [metrics.tempered(one, temperature) for one in self._probabilities]
+        self._probabilities = [tempered(one, temperature) for one in self._probabilities]
 
     def mistakes(self, level: int) -> list[Mistake]:
         """Return the wrong labels of this noise level, the most certain ones first."""

@@ -9,7 +9,7 @@ from tapetum.data import Augmentation, Dataset, DatasetInfo
 from tapetum.errors import DataError, InputError
 from tapetum.records import changed
 from tapetum.search import SearchRecipe
-from tapetum.training import BaseRecipe, class_weights
+from tapetum.training import BaseRecipe
 
 __all__ = ["augmentation_of", "describe_balance", "describe_changes", "suit", "suit_search"]
 
@@ -18,7 +18,6 @@ LOGGER = logging.getLogger("tapetum")
 SMALLEST_BATCH = 4  # where the folder has as many images
 FEWEST_STEPS = 8  # of an epoch, where epochs are the length and nobody chose the batch size
 
-UNBALANCED: Mapping[str, Any] = {"balance": "none", "class_weights": ()}
 BALANCES = {
     "loss": "the loss is weighted by class",
     "sampling": "images of small classes are drawn more often",
@@ -95,7 +94,7 @@ def suit(
         _say(f"batches of {size} images instead of {recipe.batch_size}, for {num_images:,} images")
         changes["batch_size"] = size
     suited = recipe.model_copy(update=changes)
-    return _balanced(suited, dataset) if classifies else suited.model_copy(update=UNBALANCED)
+    return _balanced(suited, dataset) if classifies else suited.balanced("none", ())
 
 
 def describe_balance(recipe: BaseRecipe) -> str:
@@ -147,7 +146,7 @@ def _balanced(recipe: R, dataset: Dataset) -> R:
     """Return a recipe with the weights of the classes, where these are uneven or it asks for it."""
     summary = dataset.summary
     if summary is None or not summary.train.classes:
-        return recipe.model_copy(update=UNBALANCED)
+        return recipe.balanced("none", ())
     num_images = summary.train.num_images
     counts = list(summary.train.classes.values())
     fewest = min(count for count in counts if count)
@@ -159,9 +158,7 @@ def _balanced(recipe: R, dataset: Dataset) -> R:
     if is_uneven:
         largest, smallest = (_percent(count / num_images) for count in (max(counts), fewest))
         _say(f"classes are uneven, {largest} to {smallest} of the training images: {BALANCES[how]}")
-    if how == "none":
-        return recipe.model_copy(update=UNBALANCED)
-    return recipe.model_copy(update={"balance": how, "class_weights": class_weights(counts)})
+    return recipe.balanced(how, counts)
 
 
 def _percent(share: float) -> str:

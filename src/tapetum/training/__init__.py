@@ -9,7 +9,6 @@ from tapetum.training.loop import EpochLoop
 from tapetum.training.process import prepare_process
 from tapetum.training.recipe import Balance, BaseRecipe, Recipe
 from tapetum.training.run import RUNS, Request, Result, Run, load_network
-from tapetum.training.sampler import class_weights
 from tapetum.training.short import ShortTraining
 from tapetum.training.trainer import train
 from tapetum.training.validate import look
@@ -31,7 +30,6 @@ __all__ = [
     "Result",
     "Run",
     "ShortTraining",
-    "class_weights",
     "evaluation_batches",
     "is_main_process",
     "load_network",

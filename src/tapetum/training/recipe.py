@@ -11,7 +11,8 @@ dataset and the version of Tapetum it determines the weights.  Four recipes have
 Change one with ``Recipe.named("quick").adjusted(epochs=3)``.
 """
 
-from typing import Annotated, Any, Literal
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import (
     ConfigDict,
@@ -31,11 +32,13 @@ from tapetum.noise import PAPER_SIGMAS, NoisePlan
 from tapetum.records import Record, changed
 from tapetum.training.batches import Batch
 from tapetum.training.process import bf16_pays
+from tapetum.training.sampler import class_weights
 
 __all__ = ["IMAGES", "PUBLISHED", "QUICK", "RECIPES", "SWIFT", "Balance", "BaseRecipe", "Recipe"]
 
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 Balance = Literal["auto", "none", "loss", "sampling"]
+B = TypeVar("B", bound="BaseRecipe")
 
 LENGTHS = ("minutes", "steps", "epochs")
 DEFAULT_PASSES, FEWEST_STEPS = 40, 1_000  # of a recipe that gives none of them
@@ -80,6 +83,11 @@ class BaseRecipe(Record):
     class_weights: tuple[PositiveFloat, ...] = ()
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     checkpoint_every_steps: PositiveInt = 100
+
+    def balanced(self: B, how: Balance, counts: Sequence[int]) -> B:
+        """Return the recipe with a balance for training images of so many of each class."""
+        weights = () if how == "none" else class_weights(counts)
+        return self.model_copy(update={"balance": how, "class_weights": weights})
 
     @property
     def sampling_weights(self) -> tuple[float, ...]:
