@@ -70,6 +70,21 @@ def test_a_winner_that_has_drifted_is_corrected(factor: float) -> None:
     assert not matched.note
 
 
+def test_a_little_above_the_budget_is_better_than_far_below_it() -> None:
+    """Where nothing lies between: up to 2 % above counts as kept, as for the package."""
+    shape, other = WINNER, SPACE.smallest()
+    ratios = {shape: 1.01, other: 0.7}
+
+    def time(networks: Sequence[Architecture], *, num_rounds: int = 1) -> list[Timing]:
+        del num_rounds
+        known = {SPACE.architecture(one): ratio for one, ratio in ratios.items()}
+        return [Timing.of([round_of(target_ms() * known.get(one, 0.7))]) for one in networks]
+
+    matched = match_shape(known(), time, shape, target_ms())
+    assert matched.attempt.shape == shape
+    assert not matched.note
+
+
 def test_a_budget_out_of_reach_is_said() -> None:
     """With the fastest of what was timed."""
     matched = match_shape(known(), Clock(then=40.0), WINNER, target_ms())

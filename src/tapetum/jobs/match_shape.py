@@ -95,14 +95,14 @@ def match_shape(
     if ratio > 1 + Budget.TOLERANCE:
         note = "no network that was timed keeps it"
     elif ratio < 1 - Budget.BELOW:
-        note = "the next larger network exceeds it"
+        note = "all other networks that were timed use less of it, or exceed it"
     return MatchedShape(target_ms=target_ms, attempts=tuple(attempts), chosen=chosen, note=note)
 
 
 def _neighbours(
     timed: TimedShapes, attempts: Sequence[Attempt], best: Attempt, target_ms: float
 ) -> list[Shape]:
-    """Return untried shapes near the aim that resemble the best attempt.
+    """Return untried shapes near the aim that resemble the best attempt, of different latency.
 
     The model learns from all attempts, by how much the machine has drifted since the winner of the
     race was timed.
@@ -113,24 +113,35 @@ def _neighbours(
     drift = now_ms[winner] / before_ms
     predict = timed.predictor({shape: ms / drift for shape, ms in now_ms.items()})
     correction = best.timing.median_ms / predict(best.shape)
-    return nearby(
+    found = nearby(
         timed.space,
         best.shape,
         lambda one: correction * predict(one),
         Budget.AIM * target_ms,
         most_ms=target_ms,
-        count=NUM_NEIGHBOURS,
+        count=4 * NUM_NEIGHBOURS,
         without=now_ms,
     )
+    # Of those that are predicted alike, one tells enough.
+    different = {round(200 * correction * predict(one) / target_ms): one for one in found[::-1]}
+    return [one for one in found if one in different.values()][:NUM_NEIGHBOURS]
 
 
 def _best(attempts: Sequence[Attempt], target_ms: float, first: int) -> int:
-    """Return the index of the attempt nearest to the aim that keeps the target, or the fastest.
+    """Return the index of the attempt that keeps and uses the target best, or of the fastest.
 
-    Attempts before ``first`` do not count.
+    Those up to the target come before those within the tolerance above it, and these before those
+    that leave too much of it. Attempts before ``first`` do not count.
     """
-    medians = {index: attempts[index].timing.median_ms for index in range(first, len(attempts))}
-    keeps = [index for index, ms in medians.items() if ms <= target_ms]
+    ratios = {
+        index: attempts[index].timing.median_ms / target_ms for index in range(first, len(attempts))
+    }
+    keeps = [index for index, ratio in ratios.items() if ratio <= 1 + Budget.TOLERANCE]
     if not keeps:
-        return min(medians, key=medians.__getitem__)
-    return min(keeps, key=lambda index: abs(medians[index] - Budget.AIM * target_ms))
+        return min(ratios, key=ratios.__getitem__)
+
+    def order(index: int) -> tuple[bool, bool, float]:
+        ratio = ratios[index]
+        return ratio < 1 - Budget.BELOW, ratio > 1, abs(ratio - Budget.AIM)
+
+    return min(keeps, key=order)
