@@ -6,7 +6,9 @@ predictions that propose, and timings that decide. At the end all networks are t
 taking turns. A budget is kept and used between 2 % above and 10 % below.
 
 `predicted` counts the budgets for which a network is predicted in there: a busy machine spoils
-timings, but not these. `unlike` is the distance from the drawn shape: a block counts 0.05.
+timings, but not these. `drift` is how much slower all networks are at the end than when they were
+matched, and `without_drift` leaves that out. `unlike` is the distance from the drawn shape: a block
+counts 0.05.
 
     python benchmarks/budget_kept_shapes.py --json benchmarks/results/budget_kept_shapes.json
 """
@@ -86,10 +88,14 @@ def run(size_px: int, shapes_each: int, width_step: int) -> dict[str, Any]:
     for row, timing in zip(rows, last, strict=True):
         row["delivered"] = round(timing.median_ms / row["target_ms"], 4)
         row["core_share"] = timing.core_share
-    names = ("predicted", "matched", "delivered")
+    drift = statistics.median(row["delivered"] / row["matched"] for row in rows)
+    for row in rows:
+        row["without_drift"] = round(row["delivered"] / drift, 4)
+    names = ("predicted", "matched", "delivered", "without_drift")
     ratios = {name: [row[name] for row in rows if row[name] is not None] for name in names}
     return {
         "summary": {name: counted(some) for name, some in ratios.items()},
+        "drift": round(drift, 3),
         "unlike": round(statistics.median(row["unlike"] for row in rows), 3),
         "rows": rows,
         "conditions": conditions.model_dump(),
@@ -107,7 +113,7 @@ def main() -> None:
     given = parser.parse_args()
     result = run(given.size, given.shapes, given.width_step)
     result |= {"note": given.note, "provenance": stamp(seed=0).model_dump(mode="json")}
-    print(json.dumps({name: result[name] for name in ("summary", "unlike")}, indent=2))
+    print(json.dumps({name: result[name] for name in ("summary", "drift", "unlike")}, indent=2))
     if given.json is not None:
         given.json.parent.mkdir(parents=True, exist_ok=True)
         given.json.write_text(json.dumps(result, indent=2) + "\n")
