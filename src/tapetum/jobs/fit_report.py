@@ -131,7 +131,7 @@ def _latencies(fit: FitResult, sections: Sections) -> content.Table:
     """Return the way from the budget to the package, in milliseconds."""
     timing = fit.delivery.timing
     rows = [
-        ("feasible", *sections.range),
+        ("possible here", *sections.range),
         ("budget", f"{fit.request.target_ms:.3g}", "requested"),
         *sections.rows,
     ]
