@@ -82,6 +82,16 @@ def test_a_filter_that_is_better_is_named() -> None:
     assert "wavelet dB" not in scores_of(row_at(0.1, 25.0, 20.0)).header
 
 
+def test_levels_at_which_a_network_harms_share_a_sentence() -> None:
+    """One for each rival, with the most that is lost: a reader looks at it for seconds."""
+    rows = [row_at(0.1, 19.0, 20.0, wavelet=25.0), row_at(0.2, 12.0, 14.0, wavelet=10.0)]
+    assert scores_of(*rows).remarks == (
+        "at noise gaussian 0.1, gaussian 0.2 the network's image is worse than the noisy image by "
+        "up to 2.0 dB",
+        "at noise gaussian 0.1 the network's image is worse than wavelet by 6.0 dB",
+    )
+
+
 def test_a_clean_image_that_changes_is_told() -> None:
     """Where it is more than a step of 8 bits."""
     (remark,) = scores_of(row_at(0.0, 31.27, None)).remarks

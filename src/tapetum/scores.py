@@ -4,6 +4,7 @@ They are kept with every run and shipped in every package.
 """
 
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from typing import Annotated, ClassVar
 
 from pydantic import Field, PositiveFloat
@@ -192,7 +193,7 @@ class Scores(Record):
         clean = self.at_sigma(0.0)
         if clean is not None and clean.psnr_db is not None and clean.psnr_db < FAITHFUL_DB:
             found.append(f"an image without noise comes back with {clean.psnr_db:.1f} dB")
-        found += [remark for row in self.rows if (remark := _loss(row))]
+        found += _losses(self.rows)
         found += [remark for remark in (self._one_class(),) if remark]
         if self.calibration is not None:
             found.append(self.calibration.text)
@@ -262,15 +263,21 @@ class Scores(Record):
         return tuple(dict.fromkeys(name for row in self.rows for name in row.filters_db))
 
 
-def _loss(row: ScoreRow) -> str:
-    """Return where the network is visibly worse than its input or a filter; empty if nowhere."""
-    if row.psnr_db is None:
-        return ""
-    ahead = {name: rival_db - row.psnr_db for name, rival_db in row.rivals.items()}
-    names = [f"{name} by {db:.1f} dB" for name, db in ahead.items() if db >= VISIBLE_DB]
-    if not names:
-        return ""
-    return f"at noise {row.title} the network's image is worse than {' and '.join(names)}"
+def _losses(rows: Sequence[ScoreRow]) -> Iterator[str]:
+    """Yield, for each rival, at which levels the network is visibly worse, and by how much."""
+    losses: dict[str, dict[str, float]] = {}
+    for row in rows:
+        if row.psnr_db is None:
+            continue
+        where = "with the given noise" if row.noise is None else f"at noise {row.title}"
+        for name, rival_db in row.rivals.items():
+            if rival_db - row.psnr_db >= VISIBLE_DB:
+                losses.setdefault(name, {})[where] = rival_db - row.psnr_db
+    for name, by_level in losses.items():
+        first, *others = by_level
+        levels = ", ".join([first, *(where.removeprefix("at noise ") for where in others)])
+        most = f"{'up to ' if others else ''}{max(by_level.values()):.1f} dB"
+        yield f"{levels} the network's image is worse than {name} by {most}"
 
 
 def _percent(share: float) -> str:

@@ -32,8 +32,13 @@ def few_images(dataset: Dataset) -> Iterator[str]:
         yield from _small_classes(labels, dataset.info.class_names)
     if num_validation < FEW_VALIDATION:
         yield (
-            f"few images to score: {num_validation}, so an accuracy is uncertain by about "
-            f"{_points(num_validation):.0f} points either way"
+            f"few images to score: {num_validation}, so "
+            + (
+                "scores are uncertain"
+                if labels is None
+                else f"an accuracy is uncertain by about {_points(num_validation):.0f} points "
+                "either way"
+            )
         )
 
 

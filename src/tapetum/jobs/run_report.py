@@ -20,6 +20,7 @@ from tapetum.jobs.suit import describe_balance, describe_changes
 from tapetum.metrics import psnr
 from tapetum.nn import TrainableNetwork
 from tapetum.noise import Noise
+from tapetum.progress import in_words
 from tapetum.records import write_atomically
 from tapetum.report import contact_sheet, content, write_report
 from tapetum.scores import ScoreRow, Scores, show_number
@@ -80,7 +81,7 @@ def write_run_report(
         write_atomically(out / "examples.png", contact_sheet(captioned))
     report = content.Report(
         title=f"{request.architecture.name} on {Path(request.data.source).name}",
-        lead=f"Trained for {result.training_seconds / 60:.1f} minutes on {dataset.train.source}. "
+        lead=f"Trained for {in_words(result.training_seconds / 60)} on {dataset.train.source}. "
         f"Scored on {len(dataset.validation):,} others.",
         highlights=score_highlights(result.scores),
         advice=as_sentences(
@@ -117,12 +118,11 @@ def score_tables(scores: Scores | None) -> tuple[content.Table, ...]:
     if scores is None:
         return ()
     rows, classes = scores.cells(), scores.class_cells()
-    remarks = [remark[:1].upper() + remark[1:] for remark in scores.remarks]
     levels = content.Table(
         title="Scores at each noise level",
         header=scores.header,
         rows=rows,
-        note=". ".join((scores.note, *remarks)),
+        note=scores.note,
         highlighted=(len(rows) - 1,),
     )
     if not classes:
