@@ -3,6 +3,7 @@
 import errno
 import io
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -15,7 +16,7 @@ from rich.console import Console
 from rich.progress import Progress
 from typer.testing import CliRunner, Result
 
-from tapetum.cli.common import Command, _Bars, answer, progress_bar, say, table
+from tapetum.cli.common import Command, _Bars, _Warnings, answer, progress_bar, say, table
 from tapetum.records import write_atomically
 
 ODD = "a\x1b[31m\n[bold]b\udce9\u202e.png"
@@ -85,6 +86,21 @@ def test_a_terminal_shows_one_step_at_a_time() -> None:
     assert "timing: took 9 s" in lines
     assert "looking: took" not in lines
     assert "stage 2 of 2: package, about 1 min left in all" in lines
+
+
+def test_a_note_of_every_timing_is_printed_once_in_a_row(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Others are printed as often as they come."""
+    notes = _Warnings()
+    waiting, shared = "another latency measurement is running", "another process uses this core: 4"
+    for message in (waiting, waiting, shared, f"{shared}2 %", "few images", "few images", waiting):
+        notes.emit(logging.LogRecord("tapetum", 30, "", 0, message, None, None))
+    told = ("another latency", "another process", "few images", "few images", "another latency")
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.startswith(f"note: {text}") for line, text in zip(lines, told, strict=True)] == [
+        True
+    ] * 5
 
 
 def test_json_keeps_every_name(capsys: pytest.CaptureFixture[str]) -> None:

@@ -162,7 +162,10 @@ def test_a_target_that_only_the_smallest_network_meets_works() -> None:
     made = propose(START, by_formula, smallest_ms, count=8)
     assert SPACE.smallest().widths in {one.shape.widths for one in made.candidates}
     assert all(ms <= 1.02 * smallest_ms for ms in medians(made))
-    assert any("since none has this latency: rule, plain-dc-net" in note for note in made.notes)
+    assert any(
+        "since none has this latency: the default network, the plain DC-Net" in note
+        for note in made.notes
+    )
     assert any("instead of 8 meet" in note for note in made.notes)
 
 

@@ -172,17 +172,18 @@ def _fail(error: TapetumError, *, as_json: bool) -> None:
 class _Warnings(logging.Handler):
     """Prints what the jobs warn of, such as files that were left out.
 
-    Of the notes on a busy machine, which every timing makes, it prints the first in a row.
+    Of notes that every timing makes, such as those on a busy machine, it prints the first in a row.
     """
 
-    shared = "another process uses this core"
+    repeated = ("another process uses this core", "another latency measurement")
     last = ""
 
     def emit(self, record: logging.LogRecord) -> None:
         message = record.getMessage()
-        if not (message.startswith(self.shared) and self.last.startswith(self.shared)):
+        kind = next((each for each in self.repeated if message.startswith(each)), message)
+        if kind != self.last or kind == message:
             say(message, label="note")
-        self.last = message
+        self.last = kind
 
 
 def _show_warnings() -> None:

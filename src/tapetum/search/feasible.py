@@ -59,7 +59,11 @@ def feasible_range(
         timed = timed.timed([shape], time)
         last = timed.find(shape)
         assert last is not None  # noqa: S101  (it was timed just now)
-        progress(done, len(rungs), f"timing the feasible range: {last.median_ms:.3g} ms")
+        progress(
+            done,
+            len(rungs),
+            f"timing small to large networks, the last took {last.median_ms:.3g} ms",
+        )
         if last.median_ms > longest_ms:
             break
     known = [one.median_ms for shape in rungs if (one := timed.find(shape)) is not None]

@@ -32,6 +32,11 @@ QUICK_TRIES, FINAL_TRIES = 5, 4
 FINAL_ROUNDS = 5
 FEWEST_PLAIN_LEVELS = 3  # a plain network with fewer is not what a user would pick
 RULE, PLAIN, PLAIN_MBCONV = "rule", "plain-dc-net", "plain-mbconv"
+TITLES = {
+    RULE: "the default network",
+    PLAIN: "the plain DC-Net",
+    PLAIN_MBCONV: "the plain MBConv network",
+}
 FIXED = {RULE, PLAIN, PLAIN_MBCONV}
 
 
@@ -119,7 +124,8 @@ def _notes(
     """Return what differs from the request, each in a sentence."""
     wanted, names = (RULE, PLAIN, PLAIN_MBCONV)[:count], _names(candidates)
     if missing := [name for name in wanted if name not in names]:
-        yield f"not among the candidates, since none has this latency: {', '.join(missing)}"
+        titles = ", ".join(TITLES[name] for name in missing)
+        yield f"not among the candidates, since none has this latency: {titles}"
     if work.timed.shared:
         yield f"{work.timed.shared}; passes that were interrupted do not count"
     if (found := len(candidates)) < count:
