@@ -12,10 +12,11 @@ __all__ = ["train"]
 
 
 def train(
-    architecture: str = typer.Argument(
-        ...,
+    architecture: str | None = typer.Argument(
+        None,
         metavar="ARCH",
-        help="Name of an architecture ('tapetum info' lists them) or JSON file.",
+        help="Name of an architecture ('tapetum info' lists them) or JSON file; by default that of "
+        "--start.",
     ),
     *,
     data: str = options.FOLDER,
@@ -29,6 +30,9 @@ def train(
         MAIN,
         "Minutes of training; by default images and network decide.",
         rule=options.MINUTES,
+    ),
+    start: str | None = option(
+        None, MAIN, "Finished run or package whose weights are the start.", metavar="PATH"
     ),
     recipe: str | None = options.RECIPE,
     steps: int | None = option(
@@ -66,6 +70,8 @@ def train(
       tapetum train dc-net-reduced-integrated --data digits --out runs/digits
 
       tapetum train dc-net-medium-integrated --data photos --minutes 10 --out runs/photos
+
+      tapetum train --start runs/photos --data others --minutes 5 --out runs/others
 
       tapetum train unet-s --data photos --noise gaussian:0-0.2 --protocol camera --out runs/camera
 

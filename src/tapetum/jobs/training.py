@@ -8,12 +8,14 @@ from typing import Any, Unpack
 
 from tapetum.arch import Architecture
 from tapetum.data import Dataset
+from tapetum.errors import InputError
 from tapetum.evaluation import score
 from tapetum.images import display_name
 from tapetum.jobs.choose import SPLIT, DataOptions, architecture_for, is_digits, open_logged
 from tapetum.jobs.exporting import subject_of_run
 from tapetum.jobs.label_report import NUM_MISTAKES
 from tapetum.jobs.run_report import REPORT, write_run_report
+from tapetum.jobs.start import open_source, start_from
 from tapetum.jobs.suit import augmentation_of, suit
 from tapetum.nn import TrainableNetwork, build
 from tapetum.noise import Protocol
@@ -30,6 +32,7 @@ from tapetum.training import (
     Request,
     Result,
     Run,
+    Start,
     is_main_process,
     prepare_process,
 )
@@ -48,7 +51,8 @@ def train(
     data: str | Path,
     out: str | Path,
     *,
-    architecture: str | Path | Architecture,
+    architecture: str | Path | Architecture | None = None,
+    start: str | Path | None = None,
     recipe: str | Path | Recipe | None = None,
     minutes: float | None = None,
     steps: int | None = None,
@@ -81,7 +85,10 @@ def train(
     Args:
         data: Folder of images, ``digits`` or ``digit-crops``.
         out: New folder for the run.
-        architecture: Name, path of a JSON file, or the architecture itself.
+        architecture: Name, path of a JSON file, or the architecture itself; by default that of
+            ``start``, with the classes of the images.
+        start: Folder of a finished run, or a package in fp32, whose weights the training begins
+            with, as far as layers are the same.
         recipe: Name, path of a JSON file, or the recipe itself; default ``quick`` for digits and
             ``images`` for a folder.  The next arguments, up to ``balance``, replace fields of it.
         minutes: Length of the training, on this machine.  Of ``minutes``, ``steps`` and ``epochs``
@@ -121,7 +128,13 @@ def train(
     chosen = choose_recipe(recipe, data, noise=noise, protocol=protocol, changes=changes)
     chosen = augmentation_of(chosen, augmentation)
     dataset = open_logged(data, seed=chosen.seed, progress=progress, **form, **digits)
-    network = build(architecture_for(architecture, dataset), seed=chosen.seed)
+    source = None if start is None else open_source(start)
+    wanted = architecture
+    if wanted is None and source is not None:
+        wanted = source.suited(dataset)
+    elif wanted is None:
+        raise InputError("no architecture is given", "name one, or give --start a run or a package")
+    network = build(architecture_for(wanted, dataset), seed=chosen.seed)
     chosen = suit(
         chosen,
         dataset,
@@ -135,6 +148,8 @@ def train(
     if not chosen.has_length:
         chosen = _with_length(chosen, network, dataset, progress)
     given: dict[str, Any] = {"resume": resume, "overwrite": overwrite, "progress": progress}
+    if source is not None:
+        given["start"] = start_from(network, source, dataset, chosen)
     return train_network(network, chosen, dataset, folder, report=True, **given)
 
 
@@ -169,6 +184,7 @@ def train_network(
     dataset: Dataset,
     out: Path,
     *,
+    start: Start | None = None,
     report: bool = False,
     resume: bool = False,
     overwrite: bool = False,
@@ -177,10 +193,11 @@ def train_network(
     """Train a network, score it on every noise level, and keep both in a run folder.
 
     Args:
-        network: The network, with fresh weights; it is trained in place.
+        network: The network, with fresh weights or those of ``start``; it is trained in place.
         recipe: How to train.
         dataset: Images to train on and to score.
         out: The run's folder.
+        start: The network that the weights are from.
         report: Whether to write the report of the run, where there is none.
         resume: Whether to continue a run of the same request that was interrupted in training or
             after it; the result of a finished and scored run is returned as it is.
@@ -195,7 +212,9 @@ def train_network(
         DataError: A part of the dataset is too small.
         TrainingError: The training cannot continue; its last good state is kept.
     """
-    request = Request(architecture=network.architecture, recipe=recipe, data=dataset.info)
+    request = Request(
+        architecture=network.architecture, recipe=recipe, data=dataset.info, start=start
+    )
     dataset.train.num_batches(recipe.batch_size)  # refused before there is a folder
     with Compute().work(RUNS, out, request, resume=resume, overwrite=overwrite) as run:
         return _train(run, network, dataset, progress, report=report)

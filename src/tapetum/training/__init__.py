@@ -8,7 +8,7 @@ from tapetum.training.length import Length
 from tapetum.training.loop import EpochLoop
 from tapetum.training.process import prepare_process
 from tapetum.training.recipe import Balance, BaseRecipe, Recipe
-from tapetum.training.run import RUNS, Request, Result, Run, load_network
+from tapetum.training.run import RUNS, Request, Result, Run, Start, load_network
 from tapetum.training.short import ShortTraining
 from tapetum.training.trainer import train
 from tapetum.training.validate import look
@@ -30,6 +30,7 @@ __all__ = [
     "Result",
     "Run",
     "ShortTraining",
+    "Start",
     "evaluation_batches",
     "is_main_process",
     "load_network",

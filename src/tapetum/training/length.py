@@ -148,11 +148,6 @@ class Length(NamedTuple):
         """Return the number of all steps."""
         return self.total_steps
 
-    def seconds_left(self, position: Position[R]) -> float:
-        """Return the seconds to the end, at the pace of the steps that were taken."""
-        pace_s = position.total_seconds / max(position.step, 1)
-        return pace_s * (self.total_steps - position.step)
-
 
 class TimedLength(NamedTuple):
     """As many steps as some minutes allow, validation included.
@@ -205,10 +200,6 @@ class TimedLength(NamedTuple):
     def expected_steps(self, position: Position[R]) -> float:
         """Return the number of all steps, at the pace of those that were taken."""
         return position.step / min(self.share(position), 1.0) if position.step else UNKNOWN
-
-    def seconds_left(self, position: Position[R]) -> float:
-        """Return the seconds to the end."""
-        return max(self.seconds - position.total_seconds, 0.0)
 
 
 def _affordable(trained: int | float, held_out: int) -> tuple[int, int]:

@@ -139,7 +139,7 @@ class EpochLoop(ABC, Generic[R]):
 
     def _total(self, position: Position[R]) -> int:
         """Return the number of steps that are expected in all."""
-        return max(round(self.length.expected_steps(position)), position.step)
+        return max(math.ceil(self.length.expected_steps(position)), position.step)
 
     def describe(self, position: Position[R]) -> str:
         """Return how far the work has come, for people."""

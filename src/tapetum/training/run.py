@@ -38,6 +38,7 @@ __all__ = [
     "Request",
     "Result",
     "Run",
+    "Start",
     "load_network",
 ]
 
@@ -46,14 +47,37 @@ BEST = "checkpoints/best.safetensors"
 WEIGHTS = "weights.safetensors"
 
 
+class Start(Record):
+    """The trained network whose weights a training begins with.
+
+    Attributes:
+        source: Name of the run or the package.
+        sha256: Digest of its weights, in hexadecimal.
+        taken: Layers that have its weights.
+        fresh: Layers that have random weights.
+    """
+
+    source: str
+    sha256: str
+    taken: tuple[str, ...]
+    fresh: tuple[str, ...]
+
+    def describe(self) -> str:
+        """Return what was taken, in words."""
+        count = len(self.taken) + len(self.fresh)
+        left = f"; fresh: {', '.join(self.fresh)}" if self.fresh else ""
+        return f"{len(self.taken)} of {count} layers start from {self.source}{left}"
+
+
 class Request(Record):
-    """What was requested of a training."""
+    """What was requested of a training; ``start`` is the network that it begins with."""
 
     format: Literal["tapetum-run"] = "tapetum-run"
     schema_version: Literal[1] = 1
     architecture: Described
     recipe: Recipe
     data: DatasetInfo
+    start: Start | None = None
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -94,6 +118,7 @@ class Result(Record):
         best_epoch: Epoch with the lowest validation loss, from 1.
         kept_epoch: Epoch whose weights are in ``weights.safetensors``.
         last: The last row of ``metrics.csv``.
+        start: The network that the training began with; ``None`` for random weights.
         recalibration: What new batch statistics have changed; ``None`` where none were estimated.
         scores: Scores of the kept weights on each noise level; ``None`` until evaluated.
         provenance: When, where and with what the training was started, or resumed last.
@@ -111,6 +136,7 @@ class Result(Record):
     best_epoch: int
     kept_epoch: int
     last: EpochRow
+    start: Start | None = None
     recalibration: Recalibration | None = None
     scores: Scores | None = None
     provenance: Provenance

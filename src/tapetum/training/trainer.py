@@ -119,12 +119,10 @@ class _Training(EpochLoop[EpochRow]):
         return losses
 
     def describe(self, position: Position[EpochRow]) -> str:
-        """Return how far the training is, for people: also the scores of the last validation."""
+        """Return how far the training is, for people, and the scores of the last validation."""
         told = super().describe(position)
         if self.recipe.epochs is None:
             told = f"training, loss {position.means()['loss']:.4f}"
-        left_s = self.length.seconds_left(position)
-        told += f", {left_s / 60:.1f} minutes left" if left_s >= 60 else f", {left_s:.0f} s left"
         return told + (_held_out(position.rows[-1].validation) if position.rows else "")
 
     def end_epoch(self, position: Position[EpochRow]) -> EpochRow:
@@ -160,6 +158,7 @@ class _Training(EpochLoop[EpochRow]):
             best_epoch=position.best_epoch,
             kept_epoch=position.best_epoch if keeps_best else position.epoch,
             last=position.rows[-1],
+            start=self.folder.request.start,
             provenance=provenance,
         )
         if self.compute.is_main:

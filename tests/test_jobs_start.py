@@ -1,0 +1,133 @@
+"""A training that starts from the weights of a run or a package."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tapetum.arch import Architecture
+from tapetum.data import Dataset, open_dataset
+from tapetum.errors import InputError
+from tapetum.graph import random_weights, unfold_weights, write_graph
+from tapetum.jobs import export, train
+from tapetum.jobs.choose import architecture_for
+from tapetum.jobs.start import open_source, start_from
+from tapetum.nn import TrainableNetwork, build
+from tapetum.training import Recipe, load_network
+
+FEW = {"train_count": 16, "test_count": 4}
+RECIPE = Recipe.named("quick").adjusted(batch_size=8)
+SHORT = {"steps": 2, "batch_size": 8, **FEW}
+
+
+@pytest.fixture(scope="module")
+def dataset() -> Dataset:
+    """Sixteen images with two digits each."""
+    return open_dataset("digits", seed=0, **FEW)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run on these digits."""
+    path = tmp_path_factory.mktemp("start") / "run"
+    train("digits", path, architecture="dc-net-reduced-integrated", **SHORT)
+    return path
+
+
+@pytest.fixture(scope="module")
+def package(run: Path) -> Path:
+    """The package of the run."""
+    export(run, run.parent / "run.tapetum")
+    return run.parent / "run.tapetum"
+
+
+def _fresh(architecture: Architecture) -> TrainableNetwork:
+    return build(architecture, seed=7).eval()
+
+
+@torch.no_grad()
+def _outputs(network: TrainableNetwork) -> list[torch.Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    noisy = torch.rand(8, 1, 96, 96, generator=generator)
+    boxes = torch.tensor([[[4.0, 4.0, 40.0, 40.0]]]).repeat(8, 1, 1)
+    outputs = network(noisy, boxes)
+    return [output for output in outputs if output is not None]
+
+
+@pytest.mark.parametrize("origin", ["run", "package"])
+def test_the_started_network_gives_the_outputs_of_its_source(
+    origin: str, run: Path, package: Path, dataset: Dataset
+) -> None:
+    """All layers are taken, and those of a package get the scale that training divides by."""
+    source = open_source(run if origin == "run" else package)
+    network = _fresh(source.suited(dataset))
+    start = start_from(network, source, dataset, RECIPE)
+    assert start.fresh == ()
+    expected = _outputs(load_network(run))
+    for mine, theirs in zip(_outputs(network.eval()), expected, strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=1e-3, atol=1e-4)
+
+
+def test_batch_norms_of_a_package_know_the_scale_of_their_inputs(
+    package: Path, dataset: Dataset
+) -> None:
+    """With the statistics of a batch the outputs are nearly those with the stored ones."""
+    source = open_source(package)
+    network = _fresh(source.architecture)
+    start_from(network, source, dataset, RECIPE)
+    norms = [norm for norm in network.modules() if isinstance(norm, torch.nn.BatchNorm2d)]
+    assert norms
+    assert all(float(norm.running_var.max()) != pytest.approx(1.0, abs=1e-4) for norm in norms)
+
+
+@pytest.mark.parametrize("name", ["dc-net-reduced-integrated", "mb1-s", "unet-s", "mb2.5-m"])
+def test_unfolded_weights_fold_to_the_same_graph(name: str, dataset: Dataset) -> None:
+    """Also where the logits are divided by a temperature."""
+    import onnx
+
+    architecture = architecture_for(name, dataset)
+    weights = random_weights(architecture, seed=0)
+    graph = write_graph(architecture, weights, temperature=2.0).graph
+    constants = {one.name: onnx.numpy_helper.to_array(one) for one in graph.initializer}
+    again = write_graph(architecture, unfold_weights(architecture, constants)).graph
+    for one in again.initializer:
+        expected = constants[one.name]
+        if one.name.startswith("classifier.linear."):
+            expected = expected / 2
+        np.testing.assert_allclose(onnx.numpy_helper.to_array(one), expected, rtol=1e-4, atol=1e-6)
+
+
+def test_other_classes_get_a_new_last_layer(run: Path, dataset: Dataset, tmp_path: Path) -> None:
+    """Everything else is taken; the request and the result say so."""
+    source = open_source(run)._replace(class_names=("a", "b"))
+    network = _fresh(source.architecture)
+    start = start_from(network, source, dataset, RECIPE)
+    assert start.fresh == ("classifier.linear",)
+    classifier = source.architecture.classifier
+    assert classifier is not None
+    fewer = classifier.model_copy(update={"num_classes": 3})
+    smaller = source._replace(
+        architecture=source.architecture.model_copy(update={"classifier": fewer})
+    )
+    assert smaller.suited(dataset) == source.architecture
+    result = train("digits", tmp_path / "next", start=run, noise="gaussian:0-0.2", **SHORT)
+    assert result.start is not None
+    assert (result.start.source, result.start.fresh) == (run.name, ())
+    assert "layers start from run" in (tmp_path / "next" / "report.html").read_text()
+
+
+def test_a_source_without_a_layer_that_fits_is_refused(run: Path, dataset: Dataset) -> None:
+    """Otherwise the option would have no effect."""
+    network = _fresh(architecture_for("mb1-s", dataset))
+    source = open_source(run)
+    source = source._replace(weights={f"x.{k}": v for k, v in source.weights.items()})
+    with pytest.raises(InputError, match="no layer of run fits"):
+        start_from(network, source, dataset, RECIPE)
+
+
+def test_an_architecture_is_needed_without_a_start(tmp_path: Path) -> None:
+    """The sentence names both ways."""
+    with pytest.raises(InputError, match="no architecture is given; name one, or give --start"):
+        train("digits", tmp_path / "run", **SHORT)
+    assert not (tmp_path / "run").exists()
