@@ -369,6 +369,7 @@ def test_several_budgets_share_what_was_timed(
     )
     assert trained == ["control_dc-net"] * 2 + ["control_mobilenet-v3-small", "control_unet-s"]
     assert front.fits[0].controls.controls[1] == front.fits[1].controls.controls[1]
+    del options["controls"]  # the folder says it
     again = fit_front(
         photos, tmp_path / "front", target_ms=[0.2, 0.1], runtime=device, resume=True, **options
     )

@@ -30,6 +30,7 @@ MOST_PROPOSED = 24  # candidates of a race
 FEWEST_PROPOSED = 2  # without one: the network of the rule, and the plain one beside it
 VALIDATION = 0.35  # time of an image in validation, over that in training
 FIT_MS, DECODE_MS = 600.0, 3.0  # of timing a candidate until it fits; of an image in scoring
+FILTERED, FILTER_MS = 10, 200.0  # images of each level that classical filters denoise, too
 EXPORT_MINUTES, INT8_MINUTES = 0.2, 0.4  # of the package, and of its calibration and comparison
 
 
@@ -193,5 +194,6 @@ class Durations:
         num_denoised = min(num_views, 1e6 * FINAL_MEGAPIXELS / num_pixels)
         whole = num_pixels / dataset.info.size_px**2
         decode_ms = DECODE_MS * max(1.0, num_pixels / 128**2)
+        num_filtered = min(num_views, FILTERED * num_views / len(dataset.validation))
         total_ms = num_views * (pass_ms + decode_ms) + num_denoised * (whole * pass_ms + decode_ms)
-        return total_ms / 60_000
+        return (total_ms + num_filtered * FILTER_MS) / 60_000

@@ -18,7 +18,7 @@ Each step keeps its result and is not repeated: a fit that is killed at any mome
 
 import inspect
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Unpack
@@ -43,7 +43,7 @@ from tapetum.records import as_path
 from tapetum.search import Prefer
 from tapetum.training import Balance, Recipe, prepare_process
 
-__all__ = ["fit", "fit_opened", "fit_options", "look"]
+__all__ = ["continued", "fit", "fit_opened", "fit_options", "look"]
 
 
 class OtherOptions(DataOptions, TfNasOptions, total=False):
@@ -173,7 +173,7 @@ def fit_opened(
             does not change the result.
         shared: Folder of what several fits share.
     """
-    opened = replace(opened, request=_continued(path, opened.request, options))
+    opened = continued(opened, options, lambda: FIT.open(path).request)
     request, device = opened.request, opened.device
     finished = (path / "result.json").exists() and not options.overwrite
     looked, beside = None, open_beside(options.beside, request)
@@ -213,15 +213,24 @@ def look(
     )
 
 
-def _continued(path: Path, request: FitRequest, options: FitOptions) -> FitRequest:
-    """Return the request of a fit that goes on: it keeps its networks for comparison."""
+def continued(
+    opened: OpenedRequest, options: FitOptions, kept: Callable[[], FitRequest]
+) -> OpenedRequest:
+    """Return the request of a fit that goes on: it keeps its networks for comparison.
+
+    Args:
+        opened: The request.
+        options: The options; where they say nothing of controls, the folder does.
+        kept: Reads the request of the folder.
+    """
     if not options.resume or options.controls is not None:
-        return request
+        return opened
     try:
-        kept = FIT.open(path).request
+        controls = kept().controls
     except TapetumError:  # there is none, or another kind of folder, which is refused later
-        return request
-    return request.model_copy(update={"controls": kept.controls})
+        return opened
+    request = opened.request.model_copy(update={"controls": controls})
+    return replace(opened, request=request)
 
 
 def _method(

@@ -21,7 +21,7 @@ from typing import Any, Literal, NamedTuple
 
 from tapetum.errors import InputError
 from tapetum.jobs.fit_result import FitResult, open_beside
-from tapetum.jobs.fitting import fit_opened, fit_options, look
+from tapetum.jobs.fitting import continued, fit_opened, fit_options, look
 from tapetum.jobs.front_report import front_cells, write_front_report
 from tapetum.jobs.request import FitRequest, open_request
 from tapetum.jobs.run_report import REPORT
@@ -102,7 +102,8 @@ def fit_front(
             "the method tf-nas fits one budget at a time",
             "give one --target-ms, and the table of the first fit to the next with --latency",
         )
-    path, opened = as_path(out, "the folder of a fit"), open_request(given)
+    path = as_path(out, "the folder of a fit")
+    opened = continued(open_request(given), given, lambda: FRONT.open(path).request.fit)
     beside, looked = open_beside(given.beside, opened.request), None
     if given.overwrite or not (path / "result.json").exists():  # before there is a folder
         assert opened.device is not None  # noqa: S101  (shapes are timed on this machine)
