@@ -77,11 +77,12 @@ class Shipping:
         run, remarks = best_run(self.work.path, self.controls, request)
         self.begin(run)
         choice = self.export(run)
-        if choice is not None:
-            remarks = (*remarks, choice.text)
+        said = ""
         if self.method.precision() != "fp32" and (choice is None or choice.precision == "fp32"):
             chosen, run, said = self.fall_back(run, choice)
-            remarks = (*remarks, said)
+        if choice is not None:
+            shipped = {"asked": "int8"} if said else {}  # although something speaks against it
+            remarks = (*remarks, choice.model_copy(update=shipped).text, said)
         measured = None
         if device is not None:
             opened = DeployedNetwork.open(self.work.path / PACKAGE)
