@@ -104,7 +104,7 @@ def test_a_run_holds_all_that_was_promised(trained: Path) -> None:
         "weights.safetensors", "result.json", "report.html",
     }  # fmt: skip
     scores = json.loads((trained / "result.json").read_text())["scores"]
-    assert [row["noise"]["sigma"] for row in scores["rows"]] == [0, 0.04, 0.08, 0.12, 0.16, 0.2]
+    assert [row["noise"]["sigma"] for row in scores["rows"]] == [0, 0.008, 0.032, 0.072, 0.128, 0.2]
 
 
 def test_a_run_and_its_package_score_alike(trained: Path, package: Path, photos: Path) -> None:

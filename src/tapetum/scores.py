@@ -13,7 +13,6 @@ from tapetum.noise import Gaussian, Noise, Protocol
 from tapetum.records import FiniteOrNone, Record
 
 __all__ = [
-    "FAITHFUL_DB",
     "Calibration",
     "Mistake",
     "ScoreRow",
@@ -64,6 +63,11 @@ class ScoreRow(Record):
     noisy_ssim: FiniteOrNone = None
     recalls: Annotated[dict[str, float], Field(default_factory=dict)]
     filters_db: Annotated[dict[str, float], Field(default_factory=dict)]
+
+    @property
+    def seen_psnr_db(self) -> float | None:
+        """The PSNR of the denoised images, at most 45 dB: beyond that nothing can be seen."""
+        return None if self.psnr_db is None else min(self.psnr_db, FAITHFUL_DB)
 
     @property
     def rivals(self) -> dict[str, float]:

@@ -19,7 +19,7 @@ from tapetum.progress import ProgressCallback, silent
 from tapetum.provenance import within_cores
 from tapetum.records import Record
 from tapetum.runtime import Package, Precision
-from tapetum.scores import FAITHFUL_DB, Scores
+from tapetum.scores import Scores
 
 __all__ = ["Measured", "PrecisionChoice", "choose_precision", "compare_precisions"]
 
@@ -243,9 +243,9 @@ def _timed(
 
 
 def _measured(timing: Timing, scores: Scores, counts: Sequence[bool]) -> Measured:
-    found = [row.psnr_db for row, is_used in zip(scores.rows, counts, strict=True) if is_used]
     # Without noise fp32 may have 58 dB and int8 52: neither can be seen.
-    decibels = [min(psnr_db, FAITHFUL_DB) for psnr_db in found if psnr_db is not None]
+    found = [row.seen_psnr_db for row, is_used in zip(scores.rows, counts, strict=True) if is_used]
+    decibels = [psnr_db for psnr_db in found if psnr_db is not None]
     return Measured(
         timing=timing,
         macro_accuracy=scores.mean.macro_accuracy,

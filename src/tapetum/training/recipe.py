@@ -263,11 +263,11 @@ SWIFT = QUICK.model_copy(
 IMAGES = Recipe(
     name="images",
     batch_size=32,
-    learning_rate=2e-3,
+    learning_rate=3e-3,
     weight_decay=1e-2,
     schedule="one-cycle",
-    warmup=0.2,
-    label_smoothing=0.05,
+    warmup=0.3,
+    label_smoothing=0.1,
     ema_decay=0.999,
     clip_norm=1.0,
     # Weak noise and none often enough, so that a denoiser leaves a clean image as it is.
