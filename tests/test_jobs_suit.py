@@ -154,3 +154,20 @@ def test_what_the_user_asks_of_uneven_classes_is_done(tmp_path: Path) -> None:
     assert suit(RECIPE.adjusted(balance="none"), dataset, **given).class_weights == ()
     assert suit(RECIPE.adjusted(balance="sampling"), dataset, **given).sampling_weights
     assert suit(RECIPE, dataset, **given, classifies=False).balance == "none"
+
+
+def test_pairs_also_learn_from_the_logarithm_of_the_error(tmp_path: Path) -> None:
+    """By the recipe of a folder, and it is in the recipe of the run; other images do not."""
+    for part, total in (("train", 6), ("val", 2)):
+        for twin in ("noisy", "clean"):
+            for index in range(total):
+                place = tmp_path / "pairs" / part / twin
+                place.mkdir(parents=True, exist_ok=True)
+                values = np.random.default_rng(index).integers(0, 256, (20, 20), np.uint8)
+                Image.fromarray(values).save(place / f"{index}.png")
+    pairs = open_dataset(str(tmp_path / "pairs"), seed=0)
+    given: dict[str, Any] = {"batch_size": None, "augmentation": None}
+    assert suit(RECIPE, pairs, **given).loss.log_mse > 0
+    own = RECIPE.adjusted(name="own")
+    assert suit(own, pairs, **given).loss == own.loss
+    assert suit(RECIPE, folder_of(tmp_path / "images", 6), **given).loss == RECIPE.loss
