@@ -9,7 +9,7 @@ from tapetum.jobs.device import SCOPES
 from tapetum.jobs.diagram import network_diagram
 from tapetum.jobs.exporting import subject_of_run
 from tapetum.jobs.few_images import few_images
-from tapetum.jobs.fit_result import NETWORK, NETWORK_FP32, FitResult
+from tapetum.jobs.fit_result import NETWORK, NETWORK_FP32, Delivery, FitResult
 from tapetum.jobs.fit_work import Sections
 from tapetum.jobs.front_report import front_curves
 from tapetum.jobs.label_report import label_matrices, mistake_images
@@ -83,8 +83,14 @@ def _title(fit: FitResult) -> str:
     name = Path(fit.request.data.source).name
     if delivery.timing is None:
         return f"{name}: a network of {delivery.predicted_ms:.3g} ms, as predicted"
-    kept = "keeps" if delivery.keeps_target else "misses"
-    return f"{name}: a network that {kept} {delivery.target_ms:g} ms"
+    return f"{name}: a network {_state(delivery)} {delivery.target_ms:g} ms"
+
+
+def _state(delivery: Delivery) -> str:
+    """Return how the latency stands to the budget, as it is followed by it."""
+    if delivery.keeps_target:
+        return "that keeps"
+    return "above" if (delivery.ratio or 0) > 1 else "far below"
 
 
 def _lead(fit: FitResult) -> str:
@@ -123,7 +129,7 @@ def _highlights(fit: FitResult) -> Mapping[str, str]:
         shown = {f"predicted, ms ({budget})": f"{delivery.predicted_ms:.3g}"}
     else:
         state = "kept" if delivery.keeps_target else "not kept"
-        shown = {f"latency, ms ({budget}, {state})": f"{delivery.timing.median_ms:.3g}"}
+        shown = {f"latency, ms ({budget}: {state})": f"{delivery.timing.median_ms:.3g}"}
     return shown | score_highlights(delivery.scores)
 
 
