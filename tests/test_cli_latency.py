@@ -114,7 +114,6 @@ def test_a_network_of_another_space_is_refused(folder: Path) -> None:
     [
         (("--space", "cnas"), "no space 'cnas'"),
         (("--space", "nowhere.json"), "cannot read nowhere.json"),
-        (("--operators", "5", "--space", "c-nas"), "no space with 5 operators"),
     ],
 )
 def test_bad_input_gets_one_sentence(options: tuple[str, ...], words: str, tmp_path: Path) -> None:

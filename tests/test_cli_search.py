@@ -74,9 +74,7 @@ def test_a_search_answers_in_json(
     ("options", "words"),
     [
         (("--target-ms", "0.01"), "no network of small takes 0.01 ms"),
-        (("--target-ms", "-1"), "makes no sense"),
         (("--recipe", "swfit"), "no search recipe is called 'swfit'"),
-        (("--epochs", "0"), "search recipe 'swift' cannot be changed so"),
         (("--noise", "fog:1"), "fog"),
         (("--latency", "nowhere.json"), "cannot read nowhere.json"),
     ],

@@ -27,9 +27,9 @@ def test_the_bytes_that_were_measured_are_shipped(
     measured: list[bytes] = []
     measure = package.measure_parity
 
-    def recorded(network: Network, graph_bytes: bytes, *, size_px: int) -> Parity:
+    def recorded(network: Network, graph_bytes: bytes, **settings: Any) -> Parity:
         measured.append(graph_bytes)
-        return measure(network, graph_bytes, size_px=size_px)
+        return measure(network, graph_bytes, **settings)
 
     monkeypatch.setattr(package, "measure_parity", recorded)
     network = network_of("unet-s")

@@ -101,7 +101,6 @@ def tiny_recipe(**changes: Any) -> Recipe:
     """Batches of sixteen with little noise."""
     fields: dict[str, Any] = {
         "name": "tiny",
-        "epochs": 1,
         "batch_size": 16,
         "learning_rate": 1e-2,
         "schedule": "one-cycle",
