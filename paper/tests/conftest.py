@@ -19,5 +19,5 @@ import pytest
 def own_timing_lock() -> Iterator[None]:
     """Tests that run beside each other measure without waiting for one another."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("tapetum.latency.timing.LOCK_NAME", f"tapetum-test-{os.getpid()}")
+        patch.setattr("tapetum.latency.lock.LOCK_NAME", f"tapetum-test-{os.getpid()}")
         yield
