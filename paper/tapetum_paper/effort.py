@@ -74,6 +74,7 @@ def expected_effort(
             costs[network.name] = _cost(network, cell)
         per_image, weight_bytes = costs[network.name]
         count = _count_images(cell, data_root)
+        assert cell.recipe.epochs is not None  # noqa: S101  (the paper counts in epochs)
         seconds += per_image * count * cell.recipe.epochs
         state_bytes += FILES * STATES * weight_bytes
         if isinstance(cell.network, Searched):
