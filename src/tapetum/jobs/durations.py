@@ -26,6 +26,7 @@ __all__ = [
 TimedPrecisions = dict[Precision, TimedShapes]
 """What was timed, by the number format of the package."""
 
+MOST_MINUTES = 10.0  # of a final training: a race takes as long again
 MOST_PROPOSED = 24  # candidates of a race
 FEWEST_PROPOSED = 2  # without one: the network of the rule, and the plain one beside it
 VALIDATION = 0.35  # time of an image in validation, over that in training
@@ -69,7 +70,9 @@ def with_length(recipe: Recipe, train: ImageDataset, step_s: float) -> tuple[Rec
     if recipe.has_length:
         return recipe, ""
     steps_per_pass = train.num_batches(recipe.batch_size)
-    chosen = Length.default(len(train), steps_per_pass=steps_per_pass, step_s=step_s)
+    chosen = Length.default(
+        len(train), steps_per_pass=steps_per_pass, step_s=step_s, most_minutes=MOST_MINUTES
+    )
     return chosen.given_to(recipe), f"each training takes {chosen.reason}"
 
 

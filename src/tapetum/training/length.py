@@ -93,10 +93,16 @@ class Length(NamedTuple):
         return cls(steps, steps_per_pass, -(-steps // rounds), images)
 
     @staticmethod
-    def default(num_images: int, *, steps_per_pass: int, step_s: float) -> "DefaultLength":
+    def default(
+        num_images: int,
+        *,
+        steps_per_pass: int,
+        step_s: float,
+        most_minutes: float = MOST_MINUTES,
+    ) -> "DefaultLength":
         """Choose the length of a training by the images and the pace of the network.
 
-        It is forty passes over the images, but at least 1,000 steps, and at most 15 minutes where
+        It is forty passes over the images, but at least 1,000 steps, and at most some minutes where
         these are as many.  A small folder needs the steps: 90 images of steel gave 34 % and 21 dB
         after 80 steps, 57 % and 26.5 dB after 960.  The minutes suffice for a large one: 7,500
         photographs of 64 px gave 65 % and 22.8 dB in 24 passes, 12 minutes of one core.
@@ -105,21 +111,22 @@ class Length(NamedTuple):
             num_images: Number of training images.
             steps_per_pass: Steps in which every image is seen once.
             step_s: Seconds of a step, as measured on this machine.
+            most_minutes: The minutes that suffice.
         """
         step_minutes = step_s / (1 - VALIDATION_SHARE) / 60
-        passes, affordable = DEFAULT_PASSES * steps_per_pass, int(MOST_MINUTES / step_minutes)
+        passes, affordable = DEFAULT_PASSES * steps_per_pass, int(most_minutes / step_minutes)
         steps = max(min(passes, affordable), FEWEST_STEPS)
         minutes, is_timed = steps * step_minutes, passes > affordable >= FEWEST_STEPS
         length = f"{steps:,} steps, about {minutes:.2g} minutes here"
         why = f"{DEFAULT_PASSES} passes over {num_images:,} images"
         if is_timed:
-            minutes, length = MOST_MINUTES, f"{MOST_MINUTES:g} minutes, about {steps:,} steps here"
-            why += f" would take {passes * step_minutes:.0f}; the maximum is {MOST_MINUTES:g}"
+            minutes, length = most_minutes, f"{most_minutes:g} minutes, about {steps:,} steps here"
+            why += f" would take {passes * step_minutes:.0f}; the maximum is {most_minutes:g}"
         elif steps > passes:
             why += f" would be {passes:,}; the minimum is {FEWEST_STEPS:,}"
         elif steps < passes:
             why = (
-                f"{MOST_MINUTES:g} minutes would be {affordable:,}; the minimum is {FEWEST_STEPS:,}"
+                f"{most_minutes:g} minutes would be {affordable:,}; the minimum is {FEWEST_STEPS:,}"
             )
         return DefaultLength(steps, minutes, is_timed, f"{length} ({why})")
 
