@@ -213,7 +213,7 @@ class NoisePlan(Record):
         """Return the plan with the noise of a text, drawn in the proportions of this plan.
 
         Args:
-            text: As for :meth:`parse`.
+            text: A noise that :meth:`parse` reads, such as ``gaussian:0-0.5``.
 
         Raises:
             InputError: The text is not such a noise.

@@ -25,8 +25,8 @@ class Measured(NamedTuple):
         scores: Scores of the noisy and of the denoised image; empty where it is not compared.
         probabilities: Shape (1, classes), or (k, classes) for boxes; None without labels.
         labels: The true label of the image, or of each box; None without labels.
-        gains: As of :func:`~tapetum.evaluation.filters.gains_of_filters`; empty where the filters
-            were not run.
+        gains: What :func:`~tapetum.evaluation.filters.gains_of_filters` returns, in dB; empty where
+            the filters were not run.
     """
 
     scores: dict[str, float]

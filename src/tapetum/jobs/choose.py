@@ -60,9 +60,9 @@ def open_logged(data: str | Path, *, trains: bool = True, **options: Any) -> Dat
     """Open a dataset as :func:`open_dataset` does, and print what a folder holds.
 
     Args:
-        data: As for :func:`open_dataset`.
+        data: Folder of images, ``digits`` or ``digit-crops``.
         trains: Whether a network learns from the images; then they may be too few.
-        options: As for :func:`open_dataset`.
+        options: Options that :func:`open_dataset` takes.
     """
     dataset = open_dataset(str(data), **options)
     if dataset.summary is not None and os.environ.get("RANK", "0") == "0":  # of torchrun

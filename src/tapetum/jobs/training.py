@@ -15,7 +15,7 @@ from tapetum.jobs.choose import SPLIT, DataOptions, architecture_for, is_digits,
 from tapetum.jobs.exporting import subject_of_run
 from tapetum.jobs.label_report import NUM_MISTAKES
 from tapetum.jobs.run_report import REPORT, write_run_report
-from tapetum.jobs.start import open_source, start_from
+from tapetum.jobs.start import Source, open_source, start_from
 from tapetum.jobs.suit import augmentation_of, suit
 from tapetum.nn import TrainableNetwork, build
 from tapetum.noise import Protocol
@@ -129,12 +129,7 @@ def train(
     chosen = augmentation_of(chosen, augmentation)
     dataset = open_logged(data, seed=chosen.seed, progress=progress, **form, **digits)
     source = None if start is None else open_source(start)
-    wanted = architecture
-    if wanted is None and source is not None:
-        wanted = source.suited(dataset)
-    elif wanted is None:
-        raise InputError("no architecture is given", "name one, or give --start a run or a package")
-    network = build(architecture_for(wanted, dataset), seed=chosen.seed)
+    network = build(_wanted(architecture, source, dataset), seed=chosen.seed)
     chosen = suit(
         chosen,
         dataset,
@@ -147,10 +142,20 @@ def train(
         chosen = _as_before(chosen, folder)
     if not chosen.has_length:
         chosen = _with_length(chosen, network, dataset, progress)
+    begun = None if source is None else start_from(network, source, dataset, chosen)
     given: dict[str, Any] = {"resume": resume, "overwrite": overwrite, "progress": progress}
-    if source is not None:
-        given["start"] = start_from(network, source, dataset, chosen)
-    return train_network(network, chosen, dataset, folder, report=True, **given)
+    return train_network(network, chosen, dataset, folder, report=True, start=begun, **given)
+
+
+def _wanted(
+    architecture: str | Path | Architecture | None, source: Source | None, dataset: Dataset
+) -> Architecture:
+    """Return the architecture that was given, or that of the weights to start with."""
+    if architecture is None and source is not None:
+        architecture = source.suited(dataset)
+    if architecture is None:
+        raise InputError("no architecture is given", "name one, or give --start a run or a package")
+    return architecture_for(architecture, dataset)
 
 
 def _as_before(recipe: Recipe, folder: Path) -> Recipe:

@@ -153,7 +153,7 @@ class EpochLoop(ABC, Generic[R]):
         """Refuse to continue with a loss that is not finite: training can only get worse.
 
         Args:
-            losses: By name; a PSNR may be infinite, and what is compared with it.
+            losses: Losses by name. A PSNR may be infinite, and so may its gain over noisy images.
             position: Before the step.
 
         Raises:
