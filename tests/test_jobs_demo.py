@@ -23,9 +23,7 @@ def test_the_budget_is_demonstrated(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert result.report == tmp_path / "run" / "report.html"
     assert result.report.exists()
     assert result.delivery.timing.median_ms > 0
-    plain, pair = "plain DC-Net of the same latency", "MobileNetV3-small and UNet-S"
-    titles = [control.title for control in result.controls.controls]
-    assert titles in ([plain, pair], [pair])  # the grid may have no plain network so quick
+    assert len(result.controls.controls) == 2
     assert result.scores.mean.accuracy is not None
     assert result.scores.mean.psnr_db is not None
     images = sorted((tmp_path / "run" / "images").iterdir())
