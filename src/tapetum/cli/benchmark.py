@@ -16,6 +16,27 @@ __all__ = ["benchmark"]
 
 EXIT_TARGET_MISSED = 1
 
+_TARGET_MS = option(
+    None,
+    MAIN,
+    "Latency to compare with, in milliseconds; exit code 1 if it is missed.",
+    rule=options.a_number(float, 8, above=0),
+)
+_IMAGE = option(
+    None,
+    MAIN,
+    "Height and width of the image that a package is called with.",
+    metavar="HxW",
+    shown="as in its training",
+)
+_SIZE = option(
+    None,
+    LESS,
+    "Side of the images in one pass, in pixels.",
+    rule=options.COUNT,
+    shown="as the network, or 224",
+)
+
 
 def benchmark(
     network: str = typer.Argument(
@@ -23,32 +44,15 @@ def benchmark(
         metavar="PACKAGE|ARCH|GRAPH.onnx",
         help="A .tapetum, .json or .onnx file, or a name that `tapetum info` lists.",
     ),
-    target_ms: float | None = option(
-        None,
-        MAIN,
-        "Latency to compare with, in milliseconds; exit code 1 if it is missed.",
-        rule=options.a_number(float, 8, above=0),
-    ),
-    image: str | None = option(
-        None,
-        MAIN,
-        "Height and width of the image that a package is called with.",
-        metavar="HxW",
-        shown="as in its training",
-    ),
+    target_ms: float | None = _TARGET_MS,
+    image: str | None = _IMAGE,
     threads: int | None = option(
         None, MAIN, "Threads of the network.", rule=options.COUNT, shown="as the package, or 1"
     ),
     budget_includes: options.Includes = options.BUDGET_INCLUDES,
     batch: int = options.BATCH,
     runtime: options.RuntimeName = options.RUNTIME,
-    size: int | None = option(
-        None,
-        LESS,
-        "Side of the images in one pass, in pixels.",
-        rule=options.COUNT,
-        shown="as the network, or 224",
-    ),
+    size: int | None = _SIZE,
     channels: int | None = option(
         None, LESS, "Channels of the images: 1 (grey) or 3 (RGB).", rule=options.CHANNELS
     ),
