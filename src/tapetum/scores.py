@@ -13,6 +13,7 @@ from tapetum.noise import Gaussian, Noise, Protocol
 from tapetum.records import FiniteOrNone, Record
 
 __all__ = [
+    "SEEN_DB",
     "Calibration",
     "Mistake",
     "ScoreRow",
@@ -25,6 +26,10 @@ _ONE_CLASS = 0.98  # of all predictions: a network that gives no other class, bu
 VISIBLE_DB = 0.05  # as it is printed, to a tenth
 FAITHFUL_DB = 45.0
 """PSNR from which an image counts as unchanged: errors of about one step of 8 bits."""
+
+SEEN_DB = 40.0
+"""An image is worth no more where networks are compared: beyond, nobody sees a difference, and
+clean images would decide."""
 
 
 class ScoreRow(Record):
@@ -66,8 +71,8 @@ class ScoreRow(Record):
 
     @property
     def seen_psnr_db(self) -> float | None:
-        """The PSNR of the denoised images, at most 45 dB: beyond that nothing can be seen."""
-        return None if self.psnr_db is None else min(self.psnr_db, FAITHFUL_DB)
+        """The PSNR of the denoised images, at most 40 dB: beyond that nothing can be seen."""
+        return None if self.psnr_db is None else min(self.psnr_db, SEEN_DB)
 
     @property
     def rivals(self) -> dict[str, float]:

@@ -38,7 +38,7 @@ class Measured(Record):
         timing: Latency of one pass at the size of the training images.
         macro_accuracy: Accuracy of each class, averaged over the classes and the noise levels;
             ``None`` without labels.
-        psnr_db: PSNR, likewise, at most 45 dB a level, over the levels where both precisions have
+        psnr_db: PSNR, likewise, at most 40 dB a level, over the levels where both precisions have
             one; ``None`` without an image.
     """
 
@@ -243,7 +243,7 @@ def _timed(
 
 
 def _measured(timing: Timing, scores: Scores, counts: Sequence[bool]) -> Measured:
-    # Without noise fp32 may have 58 dB and int8 52: neither can be seen.
+    # Without noise fp32 may have 58 dB and int8 48: neither can be seen.
     found = [row.seen_psnr_db for row, is_used in zip(scores.rows, counts, strict=True) if is_used]
     decibels = [psnr_db for psnr_db in found if psnr_db is not None]
     return Measured(

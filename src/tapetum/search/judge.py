@@ -17,12 +17,10 @@ from tapetum import metrics
 from tapetum.data import ImageDataset
 from tapetum.nn import TrainableNetwork
 from tapetum.records import Record
+from tapetum.scores import SEEN_DB
 from tapetum.training import Batch, Compute, Recipe, evaluation_batches
 
-__all__ = ["MOST_DB", "Measures", "judge", "num_levels"]
-
-MOST_DB = 40.0
-"""A view is worth no more: beyond, nobody sees a difference, and clean images would decide."""
+__all__ = ["Measures", "judge", "num_levels"]
 
 _LEVELS_OF_A_RANGE = 5
 
@@ -86,7 +84,7 @@ def judge(
         seen.rows.append(np.asarray(rows))
         if image is not None:
             decibels = metrics.psnr(_array(image), batch.clean.numpy())
-            seen.decibels.append(np.minimum(decibels, MOST_DB))
+            seen.decibels.append(np.minimum(decibels, SEEN_DB))
         if logits is not None and batch.labels is not None:
             seen.labels.append(batch.labels.numpy().reshape(len(rows), -1))
             seen.guesses.append(_array(logits).argmax(-1).reshape(len(rows), -1))

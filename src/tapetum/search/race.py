@@ -67,6 +67,9 @@ def race(
 ) -> RaceResult:
     """Return the order of candidates after training them for equal minutes.
 
+    The first candidate is in every rung, and wins where the best of the last one is ahead of it by
+    less than one standard error.
+
     With few minutes fewer candidates race, in the order in which they are given; where the first
     rung of three would have too few steps (:func:`tapetum.search.plan.fewest_steps`), the first one
     wins without a race, and a note says so.
@@ -152,7 +155,7 @@ class _Racing:
         going: tuple[str, ...] = start.names
         sizes = plan.rungs(len(going))
         for number, size in enumerate(sizes):
-            rung = self._rung(start, going[:size], number)
+            rung = self._rung(start, _going_on(going, size, start.names[0]), number)
             notes += [f"{e.name} left the race: {e.fault}" for e in rung.entries if e.fault]
             rungs.append(rung)
             going = tuple(entry.name for entry in rung.entries if not entry.fault)
@@ -162,9 +165,11 @@ class _Racing:
             _log.warning("%s", note)
         names = [entry.name for rung in reversed(rungs) for entry in rung.entries] or [*going]
         ties = [entry.name for entry in rungs[-1].entries if entry.is_tied] if rungs else []
+        # A chance of the held-out images does not replace what was best on other datasets.
+        winner = start.names[0] if start.names[0] in ties else names[0]
         return RaceResult(
-            winner=names[0],
-            ties=tuple(name for name in ties if name != names[0]),
+            winner=winner,
+            ties=tuple(name for name in ties if name != winner),
             order=tuple(dict.fromkeys(names)),
             rungs=tuple(rungs),
             notes=tuple(notes),
@@ -259,6 +264,12 @@ class _Racing:
             )
             for name in names
         ]
+
+
+def _going_on(names: tuple[str, ...], size: int, first: str) -> tuple[str, ...]:
+    """Return the candidates of a rung: the best of the one before, and always the first one."""
+    best = names[:size]
+    return best if first in best or first not in names else (*best[: size - 1], first)
 
 
 def _ordered(outcomes: Sequence[Outcome], request: RaceRequest, seconds: float) -> Rung:

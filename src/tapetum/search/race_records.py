@@ -99,7 +99,7 @@ class RaceResult(Record):
     """How a race ended.
 
     Attributes:
-        winner: Name of the best candidate.
+        winner: Name of the best candidate; of the first one where that is among those tied.
         ties: Names of the others of the last rung that may as well be the best: behind by one
             standard error at most.
         order: Names of all candidates that raced, the best first: who came further is better.
