@@ -13,7 +13,6 @@ from tapetum.noise import Gaussian, Noise, Protocol
 from tapetum.records import FiniteOrNone, Record
 
 __all__ = [
-    "SEEN_DB",
     "Calibration",
     "Mistake",
     "ScoreRow",
