@@ -40,8 +40,9 @@ def race_tables(result: RaceResult, candidates: Sequence[Candidate]) -> tuple[co
     rung = result.rungs[-1]
     note = (
         f"Equal training minutes in each round, {rung.seconds / 60:.2g} in the last; the best "
-        f"third goes on and starts afresh. Judged by {rung.num_images:,} images that did not "
-        "train. "
+        "third goes on and starts afresh. The network of the scaling rule always goes on, and wins "
+        "where the best is ahead by less than one standard error. Judged by "
+        f"{rung.num_images:,} images that did not train. "
         "'behind' is the distance from the best of the round: how often the latency would have to "
         "double to make up for it, with its standard error. Scores of different rounds do not "
         "compare."

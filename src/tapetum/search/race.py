@@ -165,7 +165,7 @@ class _Racing:
             _log.warning("%s", note)
         names = [entry.name for rung in reversed(rungs) for entry in rung.entries] or [*going]
         ties = [entry.name for entry in rungs[-1].entries if entry.is_tied] if rungs else []
-        # A chance of the held-out images does not replace what was best on other datasets.
+        # A difference within the noise is no reason to give up the most promising candidate.
         winner = start.names[0] if start.names[0] in ties else names[0]
         return RaceResult(
             winner=winner,
