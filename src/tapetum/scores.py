@@ -13,6 +13,7 @@ from tapetum.noise import Gaussian, Noise, Protocol
 from tapetum.records import FiniteOrNone, Record
 
 __all__ = [
+    "SEEN_DB",
     "Calibration",
     "Mistake",
     "ScoreRow",
