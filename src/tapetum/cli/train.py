@@ -41,6 +41,13 @@ def train(
     epochs: int | None = options.EPOCHS,
     batch_size: int | None = options.BATCH_SIZE,
     learning_rate: float | None = option(None, TRAINING, "Peak learning rate.", rule=options.RATE),
+    patience: float | None = option(
+        None,
+        TRAINING,
+        "Minutes of flat held-out scores, after which the training turns to its end.",
+        rule=options.MINUTES,
+        shown="never",
+    ),
     balance: options.BalanceName | None = options.BALANCE,
     labels: Path | None = options.LABELS,
     layout: options.LayoutName | None = options.LAYOUT,

@@ -251,6 +251,8 @@ def facts_of(run: Run, result: Result) -> dict[str, str]:
     }
     if run.request.class_names:
         facts["classes"] = describe_balance(recipe)
+    if result.early_end is not None:
+        facts["early end"] = result.early_end.describe()
     if result.start is not None:
         facts["start"] = f"{result.start.describe()} ({result.start.sha256[:12]})"
     recalibration = result.recalibration

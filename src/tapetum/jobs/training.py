@@ -59,6 +59,7 @@ def train(
     epochs: int | None = None,
     batch_size: int | None = None,
     learning_rate: float | None = None,
+    patience: float | None = None,
     noise: str | None = None,
     protocol: Protocol | None = None,
     seed: int | None = None,
@@ -98,6 +99,8 @@ def train(
         epochs: Length in passes over the training images.
         batch_size: Number of images in one step.
         learning_rate: Peak learning rate.
+        patience: Minutes of flat held-out scores after which the training turns to its end, as
+            :class:`tapetum.training.Recipe` says; by default those of the recipe, which has none.
         noise: Noise of training and scoring, such as ``gaussian:0-0.5``.
         protocol: ``benchmark`` (unclipped) or ``camera`` (clipped to 8 bits).
         seed: Random seed of weights, order, noise and split.
@@ -124,6 +127,7 @@ def train(
     form: dict[str, Any] = {"size_px": size_px, "channels": channels}
     changes: dict[str, Any] = {"minutes": minutes, "steps": steps, "epochs": epochs}
     changes |= {"batch_size": batch_size, "learning_rate": learning_rate}
+    changes |= {"patience_minutes": patience}
     changes |= {"seed": seed, "balance": balance}
     chosen = choose_recipe(recipe, data, noise=noise, protocol=protocol, changes=changes)
     chosen = augmentation_of(chosen, augmentation)

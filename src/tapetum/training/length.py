@@ -139,6 +139,10 @@ class Length(NamedTuple):
         """Return the number of steps at the end of an epoch, which is counted from 0."""
         return min((epoch + 1) * self.steps_per_epoch, self.total_steps)
 
+    def share_after(self, step: int, seconds: float) -> float:  # noqa: ARG002 - as with minutes
+        """Return the share of the training that some steps are."""
+        return step / self.total_steps
+
     def is_over(self, position: Position[R]) -> bool:
         """Return whether all steps are taken and validated."""
         return position.epoch >= self.epochs
@@ -170,6 +174,10 @@ class TimedLength(NamedTuple):
     steps_per_pass: int
     batch_size: int
     held_out: int
+
+    def share_after(self, step: int, seconds: float) -> float:  # noqa: ARG002 - as with steps
+        """Return the share of the time that some seconds are."""
+        return seconds / self.seconds
 
     def share(self, position: Position[R]) -> float:
         """Return the used share of the time, apart from that which the last validation will take.

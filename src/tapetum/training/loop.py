@@ -102,7 +102,7 @@ class EpochLoop(ABC, Generic[R]):
                 checkpoint is kept.
         """
         position, governor = self._start(kind), self.compute.governor
-        length, clock = self.length, type(self).clock
+        clock = type(self).clock
         then = clock()
 
         def lap() -> float:
@@ -112,8 +112,8 @@ class EpochLoop(ABC, Generic[R]):
 
         self._open(position)
         with self._writer or nullcontext(), stop_requests() as stop, closing(governor):
-            while not length.is_over(position):
-                if length.ends_epoch(position):
+            while not self.length.is_over(position):
+                if self.length.ends_epoch(position):
                     row = self.end_epoch(position)
                     position = position.after_epoch(row, seconds=lap())
                     self._after_epoch(position)

@@ -130,6 +130,10 @@ class Recipe(BaseRecipe):
         warmup: Share of all steps during which the rate rises.
         plateau_patience: Number of epochs.
         plateau_factor: Factor below 1.
+        patience_minutes: Where held-out scores are flat for so long after the warm-up, the training
+            ends after as much time again, with a whole schedule, or at once where the schedule is
+            constant or a plateau (:mod:`tapetum.training.patience`); ``None`` for never.  The clock
+            decides then, so that a run is no longer exactly reproducible.
         ema_decay: Decay per step of the average of the weights that is kept in the end; ``None``
             keeps the weights themselves.
         clip_norm: Limit of the norm of the gradient.
@@ -149,6 +153,7 @@ class Recipe(BaseRecipe):
     warmup: Fraction = 0.0
     plateau_patience: Annotated[int, Field(ge=0)] = 10
     plateau_factor: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    patience_minutes: PositiveFloat | None = None
     ema_decay: Fraction | None = None
     clip_norm: PositiveFloat | None = None
     keep: Literal["last", "best"] = "last"

@@ -26,6 +26,7 @@ from tapetum.provenance import Provenance
 from tapetum.records import Folder, FolderKind, Record
 from tapetum.scores import Scores
 from tapetum.training.checkpoint import EpochRow, fits_or_refused, read_tensors, read_weights
+from tapetum.training.patience import EarlyEnd
 from tapetum.training.process import ProcessSettings
 from tapetum.training.recipe import Recipe
 
@@ -119,6 +120,8 @@ class Result(Record):
         kept_epoch: Epoch whose weights are in ``weights.safetensors``.
         last: The last row of ``metrics.csv``.
         start: The network that the training began with; ``None`` for random weights.
+        early_end: When held-out scores had been flat for the recipe's patience; ``None`` where the
+            training took the time or the steps that were asked for.
         recalibration: What new batch statistics have changed; ``None`` where none were estimated.
         scores: Scores of the kept weights on each noise level; ``None`` until evaluated.
         provenance: When, where and with what the training was started, or resumed last.
@@ -137,6 +140,7 @@ class Result(Record):
     kept_epoch: int
     last: EpochRow
     start: Start | None = None
+    early_end: EarlyEnd | None = None
     recalibration: Recalibration | None = None
     scores: Scores | None = None
     provenance: Provenance

@@ -4,6 +4,7 @@ What a step does is in :mod:`tapetum.training.learner`; the order of steps, chec
 validation is in :mod:`tapetum.training.loop`, which the search shares.
 """
 
+import logging
 from collections.abc import Iterator, Mapping
 
 import torch
@@ -20,11 +21,14 @@ from tapetum.training.compute import Compute
 from tapetum.training.learner import Learner
 from tapetum.training.length import length_of
 from tapetum.training.loop import EpochLoop
+from tapetum.training.patience import EarlyEnd
 from tapetum.training.recipe import Recipe
 from tapetum.training.run import BEST, LAST, WEIGHTS, Result, Run
 from tapetum.training.validate import recalibrate, validate
 
 __all__ = ["train"]
+
+_log = logging.getLogger("tapetum")
 
 
 def train(
@@ -82,6 +86,7 @@ class _Training(EpochLoop[EpochRow]):
     last, best, table, events = LAST, BEST, "metrics.csv", "events"
     recipe: Recipe
     learner: Learner
+    _early_end: EarlyEnd | None
 
     def __init__(
         self,
@@ -96,6 +101,7 @@ class _Training(EpochLoop[EpochRow]):
         self.train_set, self.val_set, self.num_images = train_set, val_set, len(train_set)
         steps_per_pass = train_set.num_batches(recipe.batch_size)
         self.length = length_of(recipe, steps_per_pass, held_out=len(val_set))
+        self._asked, self._early_end = self.length, None
         self.learner = Learner(
             network,
             recipe,
@@ -142,6 +148,24 @@ class _Training(EpochLoop[EpochRow]):
         self.learner.schedule.after_epoch(validation["loss"])
         return row
 
+    def _open(self, position: Position[EpochRow]) -> None:
+        super()._open(position)
+        self._end_early(position)
+
+    def _after_epoch(self, position: Position[EpochRow]) -> None:
+        super()._after_epoch(position)
+        was_early = self._early_end is not None
+        self._end_early(position)
+        if self._early_end is not None and not was_early and self.compute.is_main:
+            _log.warning("%s", self._early_end.describe())
+
+    def _end_early(self, position: Position[EpochRow]) -> None:
+        """Shorten the training where held-out scores have been flat for long enough."""
+        early = EarlyEnd.of(position.rows, self.recipe, self._asked)
+        shorter = self._asked if early is None else early.shorten(self._asked)
+        if shorter != self._asked:
+            self.length, self._early_end = shorter, early
+
     def finish(self, position: Position[EpochRow], provenance: Provenance) -> Result:
         """Write the weights, then the result, which marks the run as finished."""
         seconds = position.total_seconds
@@ -159,6 +183,7 @@ class _Training(EpochLoop[EpochRow]):
             kept_epoch=position.best_epoch if keeps_best else position.epoch,
             last=position.rows[-1],
             start=self.folder.request.start,
+            early_end=self._early_end,
             provenance=provenance,
         )
         if self.compute.is_main:
