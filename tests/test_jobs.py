@@ -78,7 +78,10 @@ def test_a_recipe_is_chosen_by_the_data_and_changed_by_wish() -> None:
 def test_a_length_is_chosen_once_and_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Where nobody gives one; a run that is resumed keeps it, whatever the pace is then."""
+    """Where nobody gives one; a run that is resumed keeps it, whatever the pace is then.
+
+    Terminal and report give the reason.
+    """
     paces = iter([0.1])
     monkeypatch.setattr("tapetum.jobs.training.step_seconds", lambda *_: next(paces))
     monkeypatch.setattr("tapetum.training.length.FEWEST_STEPS", 3)
@@ -95,6 +98,7 @@ def test_a_length_is_chosen_once_and_said(
         work(progress=stop)
     assert "the training takes 4 steps, about" in caplog.text
     assert work(resume=True).steps == 4
+    assert "4 steps, about" in (tmp_path / "run" / "report.html").read_text()
 
 
 def test_a_recipe_comes_back_from_its_file(tmp_path: Path) -> None:

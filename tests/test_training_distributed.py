@@ -40,12 +40,12 @@ RECIPE = tiny_recipe(
 
 @pytest.fixture(scope="module")
 def together(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with what two processes learnt: two runs, and ``double.safetensors``."""
+    """What two processes did: two runs, ``double.safetensors``, and the pace of each."""
     folder = tmp_path_factory.mktemp("together")
     RECIPE.write(folder / "recipe.json")
     options = ("--recipe", "recipe.json", "--architecture", "unet-s", "--timed", "timed")
-    double = ("--double", "double.safetensors")
-    command = (sys.executable, *TWO_PROCESSES, SCRIPT, "run", *options, *double)
+    more = ("--double", "double.safetensors", "--pace", "pace")
+    command = (sys.executable, *TWO_PROCESSES, SCRIPT, "run", *options, *more)
     ended = subprocess.run(command, check=False, cwd=folder, capture_output=True, text=True)
     assert ended.returncode == 0, ended.stderr
     return folder
@@ -81,6 +81,13 @@ def test_the_main_process_decides_when_the_time_is_over(together: Path) -> None:
     result = RUNS.open(together / "timed").result()
     assert (result.num_processes, result.training_seconds) == (2, 8.0)
     assert result.steps == 13
+
+
+def test_processes_agree_on_the_pace_of_the_main_one(together: Path) -> None:
+    """So all of them choose the same default length."""
+    first, second = ((together / f"pace.{rank}").read_text() for rank in (0, 1))
+    assert first == second
+    assert float(first) > 0
 
 
 @pytest.mark.usefixtures("alone")

@@ -61,9 +61,7 @@ def test_flat_scores_end_a_training_early_with_a_whole_schedule(
     assert "instead of after 0.266667 minutes" in result.early_end.describe()
 
 
-def test_scores_that_still_improve_use_the_whole_time(
-    script: Script, tmp_path: Path
-) -> None:
+def test_scores_that_still_improve_use_the_whole_time(script: Script, tmp_path: Path) -> None:
     """Also where a single validation gains less than counts."""
     script(0.06)
     result = tiny_train(tmp_path / "run", _recipe())
@@ -71,9 +69,7 @@ def test_scores_that_still_improve_use_the_whole_time(
     assert result.early_end is None
 
 
-def test_without_patience_a_training_never_ends_early(
-    script: Script, tmp_path: Path
-) -> None:
+def test_without_patience_a_training_never_ends_early(script: Script, tmp_path: Path) -> None:
     """That is the default."""
     script(0.0)
     result = tiny_train(tmp_path / "run", _recipe(minutes=0.1, patience_minutes=None))
@@ -81,9 +77,7 @@ def test_without_patience_a_training_never_ends_early(
     assert {recipe.patience_minutes for recipe in RECIPES} == {None}
 
 
-def test_a_constant_rate_ends_at_once(
-    script: Script, tmp_path: Path
-) -> None:
+def test_a_constant_rate_ends_at_once(script: Script, tmp_path: Path) -> None:
     """Nothing is gained by going on."""
     script(0.0)
     result = tiny_train(tmp_path / "run", _recipe(schedule="constant", warmup=0.0, steps=60))
@@ -94,9 +88,7 @@ def test_a_constant_rate_ends_at_once(
     )
 
 
-def test_a_training_of_steps_takes_fewer(
-    script: Script, tmp_path: Path
-) -> None:
+def test_a_training_of_steps_takes_fewer(script: Script, tmp_path: Path) -> None:
     """As many as fit into the patience at the pace so far; the last one is validated."""
     script(0.0)
     result = tiny_train(tmp_path / "run", _recipe(steps=60))
@@ -107,9 +99,7 @@ def test_a_training_of_steps_takes_fewer(
 
 
 @pytest.mark.slow
-def test_an_early_end_resumes_to_the_same_bits(
-    script: Script, tmp_path: Path
-) -> None:
+def test_an_early_end_resumes_to_the_same_bits(script: Script, tmp_path: Path) -> None:
     """Stopped just before the scores are flat long enough, and after the schedule has turned."""
     script(0.0)
     whole = tiny_train(tmp_path / "whole", _recipe())

@@ -22,6 +22,7 @@ from tapetum.data import DatasetInfo, ImageDataset, Samples
 from tapetum.nn import build
 from tapetum.noise import NoisePlan
 from tapetum.progress import ProgressCallback
+from tapetum.search import step_seconds
 from tapetum.training import RUNS, Recipe, Request, Result, is_main_process, train, training_batches
 from tapetum.training.checkpoint import EpochRow, Position
 from tapetum.training.compute import Compute
@@ -245,6 +246,7 @@ def main() -> None:
     parser.add_argument("--recipe", type=Path)
     parser.add_argument("--architecture", default="dc-net-reduced-integrated")
     parser.add_argument("--double", type=Path, help="also learn in double, and write the weights")
+    parser.add_argument("--pace", type=Path, help="also time a step, and write it by process")
     parser.add_argument("--timed", type=Path, help="also train 8 s, on a clock of each process")
     asked = parser.parse_args()
     if asked.die_while_writing:
@@ -261,6 +263,10 @@ def main() -> None:
         weights = learn_in_double(double_recipe())
         if is_main_process():
             safetensors.torch.save_file(weights, asked.double)
+    if asked.pace:
+        network = build(tiny_architecture(asked.architecture), seed=recipe.seed)
+        step_s, rank = step_seconds(network, recipe, Squares(16)), Compute().rank
+        asked.pace.with_suffix(f".{rank}").write_text(repr(step_s))
     if asked.timed:
         a_step_s = 0.5 if is_main_process() else 0.125
         script_time(setattr, lambda _: a_step_s, validation_s=a_step_s)

@@ -249,6 +249,8 @@ def facts_of(run: Run, result: Result) -> dict[str, str]:
         f"Python {stamp.python}, {packages}",
         "date": stamp.date,
     }
+    if run.request.length_reason:
+        facts["length"] = run.request.length_reason
     if run.request.class_names:
         facts["classes"] = describe_balance(recipe)
     if result.early_end is not None:

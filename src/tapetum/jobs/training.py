@@ -141,14 +141,17 @@ def train(
         augmentation=augmentation,
         classifies=network.architecture.classifies,
     )
+    reason = ""
     if resume:
         RUNS.note_start(folder)
-        chosen = _as_before(chosen, folder)
+        chosen, reason = _as_before(chosen, folder)
     if not chosen.has_length:
-        chosen = _with_length(chosen, network, dataset, progress)
+        chosen, reason = _with_length(chosen, network, dataset, progress)
     begun = None if source is None else start_from(network, source, dataset, chosen)
     given: dict[str, Any] = {"resume": resume, "overwrite": overwrite, "progress": progress}
-    return train_network(network, chosen, dataset, folder, report=True, start=begun, **given)
+    return train_network(
+        network, chosen, dataset, folder, report=True, start=begun, reason=reason, **given
+    )
 
 
 def _wanted(
@@ -162,29 +165,29 @@ def _wanted(
     return architecture_for(architecture, dataset)
 
 
-def _as_before(recipe: Recipe, folder: Path) -> Recipe:
-    """Return a recipe with the length that a run has chosen already, where none is requested."""
+def _as_before(recipe: Recipe, folder: Path) -> tuple[Recipe, str]:
+    """Return a recipe with the length that a run has chosen already, and why.
+
+    Where a length is requested it stays, and there is no reason.
+    """
     if recipe.has_length or not RUNS.exists(folder):
-        return recipe
-    return recipe.adjusted(**RUNS.open(folder).request.recipe.length)
+        return recipe, ""
+    request = RUNS.open(folder).request
+    return recipe.adjusted(**request.recipe.length), request.length_reason
 
 
 def _with_length(
     recipe: Recipe, network: TrainableNetwork, dataset: Dataset, progress: ProgressCallback
-) -> Recipe:
-    """Return a recipe with the default length, and say why; several processes keep it as it is.
-
-    They would have to agree on a pace.
-    """
-    if Compute().num_processes > 1:
-        return recipe
+) -> tuple[Recipe, str]:
+    """Return a recipe with the default length, and why; processes agree on the pace of one."""
     progress(0, 1, "timing some steps")
     step_s = step_seconds(copy.deepcopy(network), recipe, dataset.train)
     progress(1, 1, "timing some steps")
     steps_per_pass = dataset.train.num_batches(recipe.batch_size)
     chosen = Length.default(len(dataset.train), steps_per_pass=steps_per_pass, step_s=step_s)
-    LOGGER.warning("the training takes %s", chosen.reason)
-    return chosen.given_to(recipe)
+    if is_main_process():
+        LOGGER.warning("the training takes %s", chosen.reason)
+    return chosen.given_to(recipe), chosen.reason
 
 
 def train_network(
@@ -194,6 +197,7 @@ def train_network(
     out: Path,
     *,
     start: Start | None = None,
+    reason: str = "",
     report: bool = False,
     resume: bool = False,
     overwrite: bool = False,
@@ -207,6 +211,7 @@ def train_network(
         dataset: Images to train on and to score.
         out: The run's folder.
         start: The network that the weights are from.
+        reason: Why the training is as long as it is, where nobody has chosen that.
         report: Whether to write the report of the run, where there is none.
         resume: Whether to continue a run of the same request that was interrupted in training or
             after it; the result of a finished and scored run is returned as it is.
@@ -222,7 +227,11 @@ def train_network(
         TrainingError: The training cannot continue; its last good state is kept.
     """
     request = Request(
-        architecture=network.architecture, recipe=recipe, data=dataset.info, start=start
+        architecture=network.architecture,
+        recipe=recipe,
+        data=dataset.info,
+        start=start,
+        length_reason=reason,
     )
     dataset.train.num_batches(recipe.batch_size)  # refused before there is a folder
     with Compute().work(RUNS, out, request, resume=resume, overwrite=overwrite) as run:

@@ -159,6 +159,8 @@ def _median(paces: Sequence[Pace]) -> Pace:
 def step_seconds(network: TrainableNetwork, recipe: Recipe, train: ImageDataset) -> float:
     """Return the time of a training step here, with all threads or one where they are held up.
 
+    Several processes that train together get the wall-clock time of the main one.
+
     Beside another busy program the threads of a step wait for each other, and it can take a hundred
     times as long. A training notices that and takes fewer threads, so one thread is the most that
     is expected. Its processor time counts, which a busy machine does not change.
@@ -168,7 +170,10 @@ def step_seconds(network: TrainableNetwork, recipe: Recipe, train: ImageDataset)
         recipe: How it is trained.
         train: The training images.
     """
-    return _step_seconds(_endless(network, recipe, train))
+    training = _endless(network, recipe, train)
+    if training.compute.num_processes > 1:
+        return training.compute.of_main(_seconds_together(training))
+    return _step_seconds(training)
 
 
 def _step_seconds(training: ShortTraining) -> float:
@@ -181,6 +186,16 @@ def _step_seconds(training: ShortTraining) -> float:
     if threads == 1:
         return alone_s
     return min(alone_s, _median_seconds(training, time.perf_counter, longest_s=alone_s))
+
+
+def _seconds_together(training: ShortTraining) -> float:
+    """Return the median time of as many steps as every other process takes."""
+    seconds = list[float]()
+    for _ in range(NUM_STEPS):
+        start = time.perf_counter()
+        training.step()
+        seconds.append(time.perf_counter() - start)
+    return median(seconds[1:])
 
 
 def _median_seconds(

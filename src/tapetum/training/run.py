@@ -71,7 +71,15 @@ class Start(Record):
 
 
 class Request(Record):
-    """What was requested of a training; ``start`` is the network that it begins with."""
+    """What was requested of a training.
+
+    Attributes:
+        architecture: The network.
+        recipe: How to train it.
+        data: The facts that identify the dataset.
+        start: The network that the training begins with; ``None`` for random weights.
+        length_reason: Why the training is as long as it is, where images and network decided.
+    """
 
     format: Literal["tapetum-run"] = "tapetum-run"
     schema_version: Literal[1] = 1
@@ -79,6 +87,7 @@ class Request(Record):
     recipe: Recipe
     data: DatasetInfo
     start: Start | None = None
+    length_reason: str = ""
 
     @property
     def class_names(self) -> tuple[str, ...]:
