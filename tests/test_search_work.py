@@ -9,10 +9,12 @@ import time
 from pathlib import Path
 
 import pytest
+from safetensors.torch import save_file
 
 from tapetum.arch import find_architecture
 from tapetum.data import store_images
 from tapetum.errors import InputError, TapetumError
+from tapetum.nn import build
 from tapetum.runtime.bulk import DiedError
 from tapetum.search.pace import Pace, Paces, Pacing, joined
 from tapetum.search.work import Outcome, Piece, Task, Work, perform
@@ -71,6 +73,20 @@ def test_a_piece_is_the_same_at_every_call(tmp_path: Path, here: list[Outcome]) 
         perform(work)
         assert _outcome(work) == expected
     assert here[0].measures != here[1].measures
+
+
+def test_a_piece_begins_with_the_weights_that_it_is_given(tmp_path: Path) -> None:
+    """With a rate of almost nothing it ends with their scores, whatever its seed is."""
+    (piece,) = pieces(tmp_path, count=1, steps=1)
+    still = {"learning_rate": 1e-12, "ema_decay": None, "recalibration_batches": 0}
+    recipe, file = piece.recipe.adjusted(**still), tmp_path / "weights.safetensors"
+    save_file(build(piece.architecture, seed=7).state_dict(), file)
+    begun = piece.model_copy(update={"recipe": recipe, "weights": file}).perform()
+    seventh = piece.model_copy(update={"recipe": recipe.adjusted(seed=7)}).perform()
+    assert begun.measures is not None
+    assert seventh.measures is not None
+    assert begun.measures.psnr_db == pytest.approx(seventh.measures.psnr_db, abs=0.05)
+    assert begun.measures.psnr_db != pytest.approx(piece.perform().measures.psnr_db, abs=0.05)  # type: ignore[union-attr]
 
 
 def test_a_piece_that_has_its_result_is_not_performed(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from tapetum.arch import cost, families, spaces, spec, zoo
 from tapetum.arch.distance import distance
 from tapetum.arch.facts import Described, NetworkFacts
 from tapetum.arch.nearby import nearby
+from tapetum.arch.recognise import shape_of
 from tapetum.arch.shape import Branch, Shape
 from tapetum.arch.shapes import ShapeSpace
 from tapetum.arch.space import Candidate, Choice, Choices, Slot, Space
@@ -34,6 +35,7 @@ __all__ = [
     "families",
     "find_architecture",
     "nearby",
+    "shape_of",
     "spaces",
     "spec",
     "zoo",

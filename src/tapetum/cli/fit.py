@@ -75,6 +75,12 @@ MINUTES = option(
     rule=options.MINUTES,
     shown="from DATA and the network",
 )
+START = option(
+    None,
+    MAIN,
+    "Finished run or package whose network takes part, and starts from its weights.",
+    metavar="PATH",
+)
 CONTROLS = option(
     None,
     TRAINING,
@@ -111,6 +117,7 @@ def fit(
     total_minutes: float | None = TOTAL_MINUTES,
     size_px: int | None = options.SIZE,
     noise: str | None = options.NOISE,
+    start: str | None = START,
     resume: bool = options.RESUME,
     overwrite: bool = options.OVERWRITE,
     budget_includes: options.Includes = options.BUDGET_INCLUDES,

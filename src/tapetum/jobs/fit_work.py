@@ -12,12 +12,13 @@ from tapetum.jobs.exporting import AskedPrecision
 from tapetum.jobs.fit_result import Controls, Delivery, FitResult, FittedNetwork
 from tapetum.jobs.request import FitRequest
 from tapetum.jobs.run_report import REPORT
+from tapetum.jobs.start import Source, start_from
 from tapetum.jobs.training import train_network
-from tapetum.nn import build
+from tapetum.nn import TrainableNetwork, build
 from tapetum.progress import ProgressCallback, Stages
 from tapetum.records import Folder
 from tapetum.report import content
-from tapetum.training import Recipe
+from tapetum.training import Recipe, Start
 
 __all__ = ["COMPARING", "PACKAGING", "TRAINING", "FitWork", "Method", "Sections"]
 
@@ -38,6 +39,7 @@ class FitWork:
             this is the only one.
         beside: Earlier fits of the same images, which the report compares with.
         started_s: When the command began, by the monotonic clock.
+        source: The trained network that a candidate starts from; None for none.
     """
 
     folder: Folder[FitRequest, Delivery]
@@ -47,6 +49,7 @@ class FitWork:
     shared: Path | None = None
     beside: tuple[FitResult, ...] = ()
     started_s: float = 0.0
+    source: Source | None = None
 
     def stages(
         self,
@@ -83,15 +86,24 @@ class FitWork:
         out = self.path / name
         if (out / REPORT).exists():  # written last
             return
+        module, start = self.begin(network, recipe)
         train_network(
-            build(network, seed=recipe.seed),
+            module,
             recipe,
             self.dataset,
             out,
+            start=start,
             report=True,
             resume=(out / "request.json").exists(),
             progress=self.progress,
         )
+
+    def begin(self, network: Architecture, recipe: Recipe) -> tuple[TrainableNetwork, Start | None]:
+        """Return a network before its training, with the weights of the source where it is it."""
+        module = build(network, seed=recipe.seed)
+        if self.source is None or not self.source.has_layers_of(network):
+            return module, None
+        return module, start_from(module, self.source, self.dataset, recipe)
 
 
 @dataclass(frozen=True)

@@ -74,6 +74,7 @@ def fit(
     noise: str | None = None,
     protocol: Protocol | None = None,
     controls: bool | None = None,
+    start: str | Path | None = None,
     beside: Sequence[str | Path] = (),
     seed: int = 0,
     augmentation: Mapping[str, Any] | None = None,
@@ -118,6 +119,8 @@ def fit(
         protocol: ``benchmark`` (unclipped) or ``camera`` (clipped to 8 bits).
         controls: Whether to train other networks for comparison; by default for ``tf-nas``. They
             can be added later, with ``resume``.
+        start: Folder of a finished run, or a package in fp32: its network is the first candidate,
+            and trains from its weights, as far as layers are the same.
         beside: Folders of finished fits of the same images, which the report compares with.
         seed: Random seed of search, training, noise and split.
         augmentation: Random changes of the training images, as in :func:`tapetum.train`.
@@ -193,7 +196,7 @@ def fit_opened(
             folder.sweep()
             work = FitWork(
                 *(folder, opened.dataset, device, options.progress),
-                *(shared, beside, options.started_s),
+                *(shared, beside, options.started_s, opened.source),
             )
             Steps(work, _method(work, opened, options, looked)).finish()
     return FitResult.open(path)

@@ -55,6 +55,7 @@ def match_shape(
     target_ms: float,
     *,
     largest_ms: float = math.inf,
+    keeps: bool = False,
 ) -> MatchedShape:
     """Time a shape, and its neighbours where it does not keep the target.
 
@@ -64,6 +65,7 @@ def match_shape(
         shape: The shape.
         target_ms: The latency that it should have.
         largest_ms: Latency of the largest useful network: a shape as large as that stays as it is.
+        keeps: Whether the shape stays as it is in any case.
 
     Raises:
         InputError: Another timing is running.
@@ -80,7 +82,7 @@ def match_shape(
         return MatchedShape(target_ms=target_ms, attempts=tuple(attempts), chosen=0, note=note)
     while attempts[-1].timing.median_ms > NEAR[1] * target_ms and len(attempts) < NUM_TRIES:
         attempts += time_all([shape])  # others only make it slower, so the fastest counts
-    for _ in range(NUM_TRIES):
+    for _ in range(0 if keeps else NUM_TRIES):
         best = attempts[_best(attempts, target_ms, last)]
         if NEAR[0] <= best.timing.median_ms / target_ms <= NEAR[1]:
             break

@@ -38,6 +38,7 @@ _METHODS_OF: Mapping[str, tuple[str, tuple[MethodName, ...]]] = {
     "workers": ("--workers", _RACE),
     "ray": ("--ray", _RACE),
     "total_minutes": ("--total-minutes", _SHAPES),
+    "start": ("--start", _SHAPES),
     "prefer": ("--prefer", _SHAPES),
     "precision": ("--precision", _SHAPES),
 }

@@ -32,6 +32,7 @@ from tapetum.search import (
     feasible_range,
     fewest_steps,
     how_many,
+    keeps_budget,
     needed_seconds,
     propose,
 )
@@ -131,6 +132,7 @@ class _Planning:
     def plans(self, started_s: float) -> Plans:
         precisions = self.precisions()
         self.require_feasible(precisions)
+        self.require_start(precisions)
         total, first = self.settings.total_minutes, self.targets[0]
 
         def draft(target_ms: float, *, race: bool = True) -> Draft:
@@ -243,6 +245,25 @@ class _Planning:
                 others = ",".join(f"{one:g}" for one in kept)
                 remedy = f"{error.remedy}; the other budgets are feasible: --target-ms {others}"
                 raise InputError(error.problem, remedy) from error
+
+    def require_start(self, precisions: Mapping[float, Precision]) -> None:
+        """Refuse a network to start from that keeps none of the budgets."""
+        source = self.opened.source
+        if source is None:
+            return
+        for precision in set(precisions.values()):
+            timed = self.timed[precision]
+            timed = timed.timed([source.shape], self.timer(timed), num_rounds=NUM_ROUNDS)
+            self.timed[precision] = timed
+        takes = {one: self.timed[precisions[one]].find(source.shape) for one in self.targets}
+        known = {one: timing.median_ms for one, timing in takes.items() if timing is not None}
+        if not any(keeps_budget(ms, target_ms) for target_ms, ms in known.items()):
+            ms = known[self.targets[0]]
+            raise InputError(
+                f"the network of {source.name} takes {ms:.3g} ms here, so it cannot start from its "
+                f"weights within {' or '.join(f'{one:g}' for one in self.targets)} ms",
+                f"give --target-ms {ms / Budget.AIM:.3g}, or leave --start out",
+            )
 
     def count(self, draft: Draft, share: float) -> int:
         """Return the number of candidates of a race; 1 where there is none, or it is too short."""

@@ -15,6 +15,7 @@ KINDS = {
     "plain-dc-net": "plain DC-Net",
     "plain-mbconv": "plain MBConv network",
     "smallest": "smallest network",
+    "start": "network to start from",
 }
 MOST_LINES = 8  # of a plot
 
@@ -40,8 +41,8 @@ def race_tables(result: RaceResult, candidates: Sequence[Candidate]) -> tuple[co
     rung = result.rungs[-1]
     note = (
         f"Equal training minutes in each round, {rung.seconds / 60:.2g} in the last; the best "
-        "third goes on and starts afresh. The network of the scaling rule always goes on, and wins "
-        "where the best is ahead by less than one standard error. Judged by "
+        f"third goes on and starts afresh. The {title_of(candidates[0].name)} always goes on, and "
+        "wins where the best is ahead by less than one standard error. Judged by "
         f"{rung.num_images:,} images that did not train. "
         "'behind' is the distance from the best of the round: how often the latency would have to "
         "double to make up for it, with its standard error. Scores of different rounds do not "

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, PositiveFloat
 
+from tapetum.arch import Shape
 from tapetum.data import Dataset, DatasetInfo
 from tapetum.errors import InputError, TapetumError, nearest
 from tapetum.formats import FEWEST_IMAGES
@@ -13,6 +14,7 @@ from tapetum.jobs.device import SCOPES, BudgetIncludes, Device
 from tapetum.jobs.exporting import AskedPrecision
 from tapetum.jobs.methods import FitOptions, MethodName, require_method
 from tapetum.jobs.request_tfnas import TfNasSettings, choose_settings, choose_table
+from tapetum.jobs.start import Source, open_source
 from tapetum.jobs.suit import augmentation_of, suit
 from tapetum.jobs.training import choose_recipe
 from tapetum.latency import Budget, Conditions, LatencyTable, Runtime, find_runtime
@@ -43,6 +45,21 @@ class ShapeSettings(Record):
     precision: AskedPrecision = "auto"
 
 
+class Origin(Record):
+    """The trained network that a fit starts from: its name, its weights' digest, its shape."""
+
+    name: str
+    sha256: str
+    shape: Shape
+
+    @classmethod
+    def of(cls, source: Source | None) -> "Origin | None":
+        """Return the origin of a source, which has to be a network that a fit can train."""
+        if source is None:
+            return None
+        return cls(name=source.name, sha256=source.sha256, shape=source.shape)
+
+
 class FitRequest(Record):
     """What a fit is requested to do.
 
@@ -55,6 +72,7 @@ class FitRequest(Record):
         recipe: How to train the chosen network and the controls.
         data: The facts that identify the dataset.
         controls: Whether networks are trained for comparison.
+        start: The network whose weights one candidate begins with; None for none.
     """
 
     format: Literal["tapetum-fit"] = "tapetum-fit"
@@ -66,6 +84,7 @@ class FitRequest(Record):
     recipe: Recipe
     data: DatasetInfo
     controls: bool = False
+    start: Origin | None = None
 
     @property
     def method_name(self) -> MethodName:
@@ -82,12 +101,14 @@ class OpenedRequest:
         dataset: Its dataset.
         device: This machine, as the device of the budget; None where that is another one.
         table: The latency table that was given.
+        source: The network that one candidate starts from.
     """
 
     request: FitRequest
     dataset: Dataset
     device: Device | None
     table: LatencyTable | None = None
+    source: Source | None = None
 
 
 def open_request(options: FitOptions) -> OpenedRequest:
@@ -100,6 +121,7 @@ def open_request(options: FitOptions) -> OpenedRequest:
     require_method(vars(options))
     table = choose_table(options) if options.method == "tf-nas" else None
     recipe = _choose_recipe(options)
+    source = None if options.start is None else open_source(options.start)
     form: dict[str, Any] = {"size_px": options.size_px}
     if table is not None and not is_digits(options.data):  # digits have a form of their own
         form |= {"size_px": table.conditions.height_px, "channels": table.conditions.channels}
@@ -133,12 +155,13 @@ def open_request(options: FitOptions) -> OpenedRequest:
         recipe=recipe,
         data=dataset.info,
         controls=options.method == "tf-nas" if options.controls is None else options.controls,
+        start=Origin.of(source),
     )
     device = None
     if runtime is not None:
         what = (runtime, conditions, dataset.info, request.includes)
         device = Device(*what, progress=options.progress)
-    return OpenedRequest(request, dataset, device, table)
+    return OpenedRequest(request, dataset, device, table, source)
 
 
 def _choose_shapes(options: FitOptions, dataset: Dataset) -> ShapeSettings:

@@ -13,7 +13,7 @@ import onnx
 import torch
 from torch import Tensor, nn
 
-from tapetum.arch import Architecture
+from tapetum.arch import Architecture, Shape, shape_of
 from tapetum.data import Dataset
 from tapetum.errors import InputError, RunError
 from tapetum.graph import unfold_weights
@@ -49,6 +49,29 @@ class Source(NamedTuple):
     class_names: tuple[str, ...]
     weights: dict[str, Tensor]
     is_folded: bool
+
+    @property
+    def shape(self) -> Shape:
+        """The shape of the architecture.
+
+        Raises:
+            InputError: It has none, so that no fit trains such a network.
+        """
+        shape = shape_of(self.architecture)
+        if shape is None:
+            raise InputError(
+                f"{self.name} is no network that a fit can train: {self.architecture.name} is not "
+                "made of the blocks that it chooses from",
+                "leave --start out, or train it further with 'tapetum train --start'",
+            )
+        return shape
+
+    def has_layers_of(self, architecture: Architecture) -> bool:
+        """Return whether this is the same network, apart from images, branch and classes."""
+        shape = shape_of(architecture)
+        return shape is not None and self.shape == shape.model_copy(
+            update={"branch": self.shape.branch}
+        )
 
     def suited(self, dataset: Dataset) -> Architecture:
         """Return the architecture with as many classes as a dataset has."""

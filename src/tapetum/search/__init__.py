@@ -11,7 +11,7 @@ from tapetum.search.feasible import FeasibleRange, feasible_range
 from tapetum.search.loop import search
 from tapetum.search.pace import step_seconds
 from tapetum.search.plan import fewest_steps, how_many, needed_seconds
-from tapetum.search.proposals import Candidate, Proposal, propose
+from tapetum.search.proposals import Candidate, Proposal, keeps_budget, propose
 from tapetum.search.race import race
 from tapetum.search.race_records import RACES, RaceResult
 from tapetum.search.recipe import SearchRecipe, choose_search_recipe
@@ -34,6 +34,7 @@ __all__ = [
     "feasible_range",
     "fewest_steps",
     "how_many",
+    "keeps_budget",
     "needed_seconds",
     "propose",
     "race",

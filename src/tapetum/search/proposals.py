@@ -21,7 +21,7 @@ from tapetum.progress import ProgressCallback, silent
 from tapetum.records import Record
 from tapetum.search.feasible import FeasibleRange, feasible_range, refusal
 
-__all__ = ["Candidate", "Proposal", "propose"]
+__all__ = ["Candidate", "Proposal", "keeps_budget", "propose"]
 
 LEAST, MOST = 1 - Budget.BELOW, 1 + Budget.TOLERANCE  # measured latency over the target
 QUICK_LEAST, QUICK_MOST = 0.93, 1.0  # of a quick timing, which is a few per cent off
@@ -69,6 +69,11 @@ class Proposal(Record):
     timed: TimedShapes
     range: FeasibleRange
     notes: tuple[str, ...] = ()
+
+
+def keeps_budget(measured_ms: float, target_ms: float) -> bool:
+    """Return whether a network of a latency keeps and uses a budget as a candidate has to."""
+    return LEAST * target_ms <= measured_ms <= MOST * target_ms
 
 
 def propose(

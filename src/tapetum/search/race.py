@@ -16,11 +16,12 @@ scores in the middle of a long schedule say little about its end. Minutes are tu
 the pace of each candidate before a rung begins; from then on the race depends on no clock.
 """
 
+import hashlib
 import logging
 import shutil
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -58,6 +59,7 @@ def race(
     held_out: ImageDataset,
     *,
     minutes: float,
+    weights: Mapping[str, Path] = {},
     prefer: Prefer = "balanced",
     doubling: Doubling = Doubling(),  # noqa: B008  (frozen)
     workers: int | None = None,
@@ -83,6 +85,7 @@ def race(
         held_out: Images to judge by; 500 of them at most, evenly spread. The winner's scores on
             them are a little too good: report others.
         minutes: Time for everything, in minutes of the wall clock.
+        weights: Files of the weights that some candidates begin with in each rung, by name.
         prefer: The score that counts four times as much; ``balanced`` for both alike.
         doubling: What a doubling of the latency buys, the unit of both scores.
         workers: Number of candidates that train at the same time; by default one a core.
@@ -116,12 +119,16 @@ def race(
             doubling=doubling,
             train=(train.source, len(train)),
             held_out=(held_out.source, len(held_out)),
+            weights={
+                name: hashlib.sha256(file.read_bytes()).hexdigest()
+                for name, file in weights.items()
+            },
         )
     with RACES.work(path.absolute(), request, resume=resume) as folder:
         if not folder.is_finished:
             folder.reopen()
             with open_workers(workers, ray) as pool:
-                racing = _Racing(folder, pool, train, held_out, progress, start)
+                racing = _Racing(folder, pool, train, held_out, weights, progress, start)
                 folder.finish(racing.run(stamp(seed=recipe.seed)))
         shutil.rmtree(folder.path / DATA, ignore_errors=True)
         return folder.result()
@@ -141,6 +148,7 @@ class _Racing:
     pool: Workers
     train: ImageDataset
     held_out: ImageDataset
+    weights: Mapping[str, Path]
     progress: ProgressCallback
     start: float
 
@@ -257,6 +265,7 @@ class _Racing:
             Piece(
                 architecture=request.candidates[numbers[name]],
                 recipe=recipe.adjusted(steps=max(1, int(training_s / known[name]))),
+                weights=self.weights.get(name),
                 train=train,
                 held_out=held_out,
                 views=max(1, views),

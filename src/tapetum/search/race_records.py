@@ -25,6 +25,7 @@ class RaceRequest(Record):
         doubling: What a doubling of the latency buys.
         train: What trains, in a sentence, and the number of images.
         held_out: What judges.
+        weights: Digests of the weights that some candidates begin with, by name.
     """
 
     format: Literal["tapetum-race"] = "tapetum-race"
@@ -36,6 +37,7 @@ class RaceRequest(Record):
     doubling: Doubling
     train: tuple[str, int]
     held_out: tuple[str, int]
+    weights: dict[str, str] = Field(default_factory=dict)
 
 
 class Entry(Record):

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeInt, PositiveInt
+from safetensors.torch import load_file
 
 from tapetum.arch import Architecture
 from tapetum.data import open_stored
@@ -48,6 +49,7 @@ class Piece(Record):
         kind: Tells it from other tasks.
         architecture: The candidate.
         recipe: How to train it, with the number of steps.
+        weights: File of the weights that it begins with; None for random ones.
         train: Folder of stored images to train on.
         held_out: Folder of stored images to judge it by.
         views: How often it may run on a held-out image.
@@ -57,6 +59,7 @@ class Piece(Record):
     kind: Literal["train"] = "train"
     architecture: Architecture
     recipe: Recipe
+    weights: Path | None = None
     train: Path
     held_out: Path
     views: PositiveInt
@@ -67,6 +70,8 @@ class Piece(Record):
         start = time.perf_counter()
         try:
             network = build(self.architecture, seed=self.recipe.seed)
+            if self.weights is not None:
+                network.load_state_dict(load_file(self.weights))
             training = ShortTraining(network, self.recipe, open_stored(self.train))
             while training.steps < training.length.total_steps:
                 training.step()
