@@ -244,10 +244,11 @@ def refused_ms(device: ShapeRuntime, data: Path, out: Path) -> float:
 def test_a_budget_out_of_reach_names_what_would_keep_it(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Before there is a folder: smaller images, threads, int8 or another runtime."""
+    """Before there is a folder: smaller images, threads and int8, each with its latency."""
     with pytest.raises(InputError, match=r"no network meets 0\.0201 ms") as refused:
         fit_on(ShapeRuntime(monkeypatch), photos, tmp_path / "fit", target_ms=0.0201)
-    assert "--size" in refused.value.remedy
+    assert "--size 24 (" in refused.value.remedy
+    assert re.search(r"--precision int8 \(0\.0\d+ ms\)", refused.value.remedy)
     assert "--runtime" in refused.value.remedy
     assert not (tmp_path / "fit").exists()
 

@@ -18,6 +18,7 @@ __all__ = [
     "Mistake",
     "ScoreRow",
     "Scores",
+    "filled_columns",
     "show_number",
 ]
 
@@ -189,8 +190,11 @@ class Scores(Record):
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """What a reader must know beside the numbers, in sentences without a full stop."""
-        mean, found = self.mean, []
+        """What a reader must know beside the numbers, in sentences without a full stop.
+
+        That the labels are useless comes first.
+        """
+        mean, found = self.mean, [remark for remark in (self._one_class(),) if remark]
         if mean.num_compared is not None:
             found.append(
                 f"only {mean.num_compared:,} of {mean.num_images:,} images were denoised and "
@@ -203,7 +207,6 @@ class Scores(Record):
         if clean is not None and clean.psnr_db is not None and clean.psnr_db < FAITHFUL_DB:
             found.append(f"an image without noise comes back with {clean.psnr_db:.1f} dB")
         found += _losses(self.rows)
-        found += [remark for remark in (self._one_class(),) if remark]
         if self.calibration is not None:
             found.append(self.calibration.text)
         return tuple(found)
@@ -244,15 +247,19 @@ class Scores(Record):
 
     @property
     def header(self) -> tuple[str, ...]:
-        """The titles of the columns of :meth:`cells`."""
-        return (
-            *("noise", "noisy dB", *(f"{name} dB" for name in self._filters), "PSNR dB"),
-            *("noisy SSIM", "SSIM", "accuracy %", "macro %", "calibration error"),
-        )
+        """The titles of the columns of :meth:`cells`; scores that no level has get no column."""
+        return self._table()[0]
 
     def cells(self) -> tuple[tuple[str, ...], ...]:
         """Return a row of texts per noise level and one for the mean, under ``header``."""
-        return tuple(
+        return self._table()[1:]
+
+    def _table(self) -> tuple[tuple[str, ...], ...]:
+        header = (
+            *("noise", "noisy dB", *(f"{name} dB" for name in self._filters), "PSNR dB"),
+            *("noisy SSIM", "SSIM", "accuracy %", "macro accuracy %", "calibration error"),
+        )
+        rows = (
             (
                 row.title,
                 show_number(row.noisy_psnr_db, 2),
@@ -266,6 +273,7 @@ class Scores(Record):
             )
             for row in (*self.rows, self.mean)
         )
+        return filled_columns((header, *rows))
 
     @property
     def _filters(self) -> tuple[str, ...]:
@@ -291,6 +299,13 @@ def _losses(rows: Sequence[ScoreRow]) -> Iterator[str]:
 
 def _percent(share: float) -> str:
     return f"{100 * share:.1f} %"
+
+
+def filled_columns(rows: Sequence[tuple[str, ...]]) -> tuple[tuple[str, ...], ...]:
+    """Return a header and its rows without the columns in which no row has a value."""
+    first, *others = zip(*rows, strict=True)
+    columns = [first, *(column for column in others if set(column[1:]) - {"-", ""})]
+    return tuple(zip(*columns, strict=True))
 
 
 def show_number(value: float | None, digits: int, *, scale: int = 1) -> str:

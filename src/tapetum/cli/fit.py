@@ -259,8 +259,7 @@ def show_front(front: "Front", *, as_json: bool) -> None:
     if as_json:
         answer({"fits": [_facts(result) for result in front.fits], "report": str(front.report)})
     else:
-        header = ("network", "budget, ms", "ms", "accuracy, %", "PSNR, dB", "SSIM")
-        table(header, front.cells())
+        table(front.table.header, front.table.rows)
     for result in front.fits:
         for line in (*result.delivery.verdict, *result.delivery.remarks):
             say(f"{result.path.name}: {line}")

@@ -14,6 +14,7 @@ from tapetum.jobs.fit_work import Sections
 from tapetum.jobs.front_report import front_curves
 from tapetum.jobs.label_report import label_matrices, mistake_images
 from tapetum.jobs.run_report import (
+    MEANS,
     as_sentences,
     dataset_tables,
     example_groups,
@@ -25,6 +26,7 @@ from tapetum.jobs.run_report import (
     score_tables,
 )
 from tapetum.report import content, write_report
+from tapetum.scores import filled_columns
 from tapetum.training import RUNS, load_network, network_predict
 
 __all__ = ["write_fit_report"]
@@ -188,10 +190,11 @@ def _comparison(fit: FitResult) -> content.Table:
         means = control_means(fit.path, control)
         rows.append((control.title, f"{control.latency_ms:.3g}", *mean_cells(means)))
     recipe = fit.request.recipe
+    header, *filled = filled_columns((("network", "ms", *MEANS), *rows))
     return content.Table(
         title="Comparison",
-        header=("network", "ms", "accuracy, %", "PSNR, dB", "SSIM"),
-        rows=tuple(rows),
+        header=header,
+        rows=tuple(filled),
         note=f"{_lengths(fit)}: recipe {recipe.name}, seed {recipe.seed}. With one seed each, "
         "differences of a percentage point or less are not significant. What ships is chosen on "
         "the validation images, so its scores are a little too good.",

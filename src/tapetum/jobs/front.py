@@ -22,10 +22,11 @@ from typing import Any, Literal, NamedTuple
 from tapetum.errors import InputError
 from tapetum.jobs.fit_result import FitResult, open_beside
 from tapetum.jobs.fitting import continued, fit_opened, fit_options, look
-from tapetum.jobs.front_report import front_cells, write_front_report
+from tapetum.jobs.front_report import front_table, write_front_report
 from tapetum.jobs.request import FitRequest, open_request
 from tapetum.jobs.run_report import REPORT
 from tapetum.records import FolderKind, Record, as_path
+from tapetum.report import content
 from tapetum.training import prepare_process
 
 __all__ = ["FRONT", "Front", "fit_front"]
@@ -73,9 +74,10 @@ class Front(NamedTuple):
         """The report on all of them."""
         return self.path / REPORT
 
-    def cells(self) -> list[tuple[str, ...]]:
-        """Return a row of texts for each network: name, budget, latency and scores."""
-        return front_cells(self.fits, self.beside)
+    @property
+    def table(self) -> content.Table:
+        """All networks: name, budget, latency, scores, and whether they are delivered."""
+        return front_table(self.fits, self.beside)
 
 
 def fit_front(

@@ -8,58 +8,89 @@ from typing import NamedTuple
 from tapetum.jobs.compare import control_means, scores_of
 from tapetum.jobs.diagram import network_diagram
 from tapetum.jobs.fit_result import NETWORK, FitResult
-from tapetum.jobs.run_report import as_sentences, mean_cells
+from tapetum.jobs.run_report import MEANS, as_sentences, mean_cells
 from tapetum.report import content, write_report
-from tapetum.scores import ScoreRow
+from tapetum.scores import ScoreRow, filled_columns
 
-__all__ = ["CELLS", "front_cells", "front_curves", "write_front_report"]
+__all__ = ["front_curves", "front_table", "write_front_report"]
 
-DELIVERED = "delivered"
-CELLS = ("network", "budget, ms", "ms", "accuracy, %", "PSNR, dB", "SSIM")
+DELIVERED, CHOSEN = "delivered", "chosen network"
+CELLS = ("network", "budget, ms", "latency, ms", *MEANS, DELIVERED)
+YES = "yes"
 
 
 class _Point(NamedTuple):
-    """A network with its latency and its mean scores."""
+    """A network with its budget, if it was made for one, its latency and its mean scores."""
 
     title: str
-    target_ms: float
+    target_ms: float | None
     latency_ms: float
     mean: ScoreRow
+    delivered: str = "no"
+
+    @property
+    def line(self) -> str:
+        """The line of a plot that the network is on."""
+        return DELIVERED if self.delivered == YES else self.title
 
 
 def _points(fits: Sequence[FitResult], beside: Sequence[FitResult] = ()) -> list[_Point]:
-    """Return the delivered networks and their controls, fit by fit, and those of earlier fits."""
-    points = []
+    """Return the networks of each fit and their controls, each once, and those of earlier fits."""
+    points, seen = [], set[Path]()
     for fit in fits:
-        points.append(_delivered(DELIVERED, fit))
+        points.append(_delivered(_title(fit), fit, YES))
         if fit.delivery.run != NETWORK:
             chosen_ms, mean = fit.selection.latency_ms, scores_of(fit.path / NETWORK).mean
-            points.append(_Point("chosen, not delivered", fit.request.target_ms, chosen_ms, mean))
+            points.append(_Point(CHOSEN, fit.request.target_ms, chosen_ms, mean))
         for control in fit.controls.controls:
-            if fit.delivery.run not in control.networks:
-                where = (fit.request.target_ms, control.latency_ms)
-                points.append(_Point(control.title, *where, control_means(fit.path, control)))
+            runs = {(fit.path / run).resolve() for run in control.networks}
+            if fit.delivery.run in control.networks or runs <= seen:
+                continue
+            seen |= runs
+            target_ms = fit.request.target_ms if control.may_ship else None
+            mean = control_means(fit.path, control)
+            points.append(_Point(control.title, target_ms, control.latency_ms, mean))
     for fit in beside:
         is_published = fit.request.method.method == "tf-nas"
-        points.append(_delivered("published search" if is_published else fit.path.name, fit))
+        title = "published search" if is_published else fit.path.name
+        points.append(_delivered(title, fit, "earlier fit"))
     return points
 
 
-def _delivered(title: str, fit: FitResult) -> _Point:
+def _title(fit: FitResult) -> str:
+    """Return what kind of network a fit has delivered."""
+    if fit.delivery.run == NETWORK:
+        return CHOSEN
+    controls = fit.controls.controls
+    found = (one.title for one in controls if fit.delivery.run in one.networks)
+    return next(found, "narrower network in fp32")
+
+
+def _delivered(title: str, fit: FitResult, delivered: str) -> _Point:
     """Return the delivered network of a fit."""
     delivery, timing = fit.delivery, fit.delivery.timing
     latency_ms = delivery.predicted_ms if timing is None else timing.median_ms
-    return _Point(title, fit.request.target_ms, latency_ms, delivery.scores.mean)
+    return _Point(title, fit.request.target_ms, latency_ms, delivery.scores.mean, delivered)
 
 
-def front_cells(
-    fits: Sequence[FitResult], beside: Sequence[FitResult] = ()
-) -> list[tuple[str, ...]]:
-    """Return a row of texts for each network, under :data:`CELLS`."""
-    return [
-        (point.title, f"{point.target_ms:g}", f"{point.latency_ms:.3g}", *mean_cells(point.mean))
-        for point in _points(fits, beside)
-    ]
+def front_table(fits: Sequence[FitResult], beside: Sequence[FitResult] = ()) -> content.Table:
+    """Return the table of all networks: budget, latency, mean scores, and which are delivered."""
+    first, points = fits[0], _points(fits, beside)
+    header, *rows = filled_columns((CELLS, *map(_cells, points)))
+    return content.Table(
+        title="Networks",
+        header=header,
+        rows=tuple(rows),
+        note=f"{first.conditions}. {scores_of(first.path / NETWORK).note}.",
+        highlighted=tuple(i for i, point in enumerate(points) if point.delivered == YES),
+    )
+
+
+def _cells(point: _Point) -> tuple[str, ...]:
+    """Return the row of a network, under :data:`CELLS`."""
+    budget = "-" if point.target_ms is None else f"{point.target_ms:g}"
+    scores = mean_cells(point.mean)
+    return point.title, budget, f"{point.latency_ms:.3g}", *scores, point.delivered
 
 
 def front_curves(
@@ -71,12 +102,12 @@ def front_curves(
         return ()
     curves = []
     for title, label, field, scale in (
-        ("Accuracy over latency", "accuracy, %", "accuracy", 100),
+        ("Accuracy over latency", "macro accuracy, %", "macro_accuracy", 100),
         ("PSNR over latency", "PSNR, dB", "psnr_db", 1),
     ):
         lines = {
             name: _line(points, name, field, scale)
-            for name in dict.fromkeys(point.title for point in points)
+            for name in dict.fromkeys(point.line for point in points)
         }
         if all(value is None for line in lines.values() for value in line):
             continue
@@ -88,7 +119,7 @@ def front_curves(
 
 def _line(points: Sequence[_Point], title: str, field: str, scale: int) -> list[float | None]:
     """Return a score of the networks of one title, and None for every other point."""
-    values = [getattr(point.mean, field) if point.title == title else None for point in points]
+    values = [getattr(point.mean, field) if point.line == title else None for point in points]
     return [None if value is None else scale * value for value in values]
 
 
@@ -102,17 +133,9 @@ def write_front_report(
         fits: The finished fits, the smallest budget first.
         beside: Earlier fits of the same images, to compare with.
     """
-    first, cells = fits[0], front_cells(fits, beside)
-    delivered = tuple(index for index, row in enumerate(cells) if row[0] == DELIVERED)
+    first = fits[0]
     dataset = Path(first.request.data.source).name
     budgets = f"{first.request.target_ms:g} to {fits[-1].request.target_ms:g} ms"
-    networks = content.Table(
-        title="Networks",
-        header=CELLS,
-        rows=tuple(cells),
-        note=f"{first.conditions}. {scores_of(first.path / NETWORK).note}.",
-        highlighted=delivered,
-    )
     report = content.Report(
         title=f"{dataset}: {len(fits)} networks of {budgets}",
         lead=_lead(fits),
@@ -123,7 +146,7 @@ def write_front_report(
             for sentence in as_sentences(fit.delivery.scores.remarks + fit.delivery.remarks)
         ),
         usage=(f"tapetum predict {first.package} FOLDER --out denoised",),
-        tables=(networks, _packages(fits)),
+        tables=(front_table(fits, beside), _packages(fits)),
         diagrams=tuple(_diagram(fit) for fit in fits),
         curves=front_curves(fits, beside),
     )
@@ -144,8 +167,8 @@ def _budget(fit: FitResult) -> str:
 
 
 def _scores(fit: FitResult) -> str:
-    """Return the mean scores of a package, in their units."""
-    accuracy, psnr_db, _ = mean_cells(fit.delivery.scores.mean)
+    """Return the macro accuracy and the PSNR of a package, in their units."""
+    _, accuracy, psnr_db, _ = mean_cells(fit.delivery.scores.mean)
     shown = ((accuracy, "%"), (psnr_db, "dB"))
     return ", ".join(f"{value} {unit}" for value, unit in shown if value != "-")
 

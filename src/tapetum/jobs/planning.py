@@ -22,6 +22,7 @@ from tapetum.jobs.durations import (
     nearest,
 )
 from tapetum.jobs.plan import Plan, Plans, share_of, significant
+from tapetum.jobs.remedies import timed_remedies
 from tapetum.jobs.request import FitRequest, OpenedRequest, ShapeSettings
 from tapetum.latency import Budget, TimedShapes, TimeNetworks, probe_widths, time_interleaved
 from tapetum.progress import ProgressCallback, in_words, step
@@ -230,7 +231,7 @@ class _Planning:
         return pays
 
     def require_feasible(self, precisions: Mapping[float, Precision]) -> None:
-        """Refuse budgets that no network keeps; the message says what would keep the first."""
+        """Refuse budgets that no network keeps; the message says what keeps the first."""
         fastest = {one: self.ranges[precisions[one]].fastest_ms for one in self.targets}
         kept = [one for one in self.targets if fastest[one] <= (1 + Budget.TOLERANCE) * one]
         for target_ms in self.targets:
@@ -240,10 +241,11 @@ class _Planning:
             try:
                 propose(timed, self.timer(timed), target_ms, count=1)
             except InputError as error:
-                if not kept:
-                    raise
-                others = ",".join(f"{one:g}" for one in kept)
-                remedy = f"{error.remedy}; the other budgets are feasible: --target-ms {others}"
+                device = self.device.in_precision(timed.conditions.precision)
+                remedy = timed_remedies(device, timed.space, target_ms, fastest[target_ms])
+                if kept:
+                    others = ",".join(f"{one:g}" for one in kept)
+                    remedy += f"; the other budgets are feasible: --target-ms {others}"
                 raise InputError(error.problem, remedy) from error
 
     def require_start(self, precisions: Mapping[float, Precision]) -> None:

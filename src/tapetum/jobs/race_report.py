@@ -4,12 +4,12 @@ from collections.abc import Sequence
 
 from tapetum.arch import Shape
 from tapetum.report import content
-from tapetum.scores import show_number
+from tapetum.scores import filled_columns, show_number
 from tapetum.search import Candidate, RaceResult
 
 __all__ = ["beside_plain", "race_curves", "race_tables", "sentences"]
 
-CELLS = ("candidate", "ms", "round", "training steps", "accuracy, %", "PSNR, dB", "behind", "")
+CELLS = ("candidate", "ms", "round", "steps", "macro accuracy, %", "PSNR, dB", "behind")
 KINDS = {
     "rule": "default network",
     "plain-dc-net": "plain DC-Net",
@@ -33,23 +33,27 @@ def described(shape: Shape) -> str:
 
 
 def race_tables(result: RaceResult, candidates: Sequence[Candidate]) -> tuple[content.Table, ...]:
-    """Return each candidate with its last rung, the best first; none where nobody raced."""
+    """Return each candidate with its last rung, the winner first; none where nobody raced."""
     if not result.rungs:
         return ()
     by_name = {one.name: one for one in candidates}
-    rows = [_cells(result, by_name[name]) for name in result.order]
+    order = sorted(result.order, key=lambda name: name != result.winner)
+    header, *rows = filled_columns((CELLS, *(_cells(result, by_name[name]) for name in order)))
     rung = result.rungs[-1]
     note = (
         f"Equal training minutes in each round, {rung.seconds / 60:.2g} in the last; the best "
         f"third goes on and starts afresh. The {title_of(candidates[0].name)} always goes on, and "
         "wins where the best is ahead by less than one standard error. Judged by "
-        f"{rung.num_images:,} images that did not train. "
+        f"{rung.num_images:,} images that did not train; equal files are on one side, near copies "
+        "are not looked for (--group-by keeps them on one side). "
         "'behind' is the distance from the best of the round: how often the latency would have to "
         "double to make up for it, with its standard error. Scores of different rounds do not "
         "compare."
     )
     return (
-        content.Table("Race", CELLS, tuple(rows), " ".join((note, *sentences(result.notes))), (0,)),
+        content.Table(
+            "Race", header, tuple(rows), " ".join((note, *sentences(result.notes))), (0,)
+        ),
     )
 
 
@@ -61,23 +65,24 @@ def _cells(result: RaceResult, candidate: Candidate) -> tuple[str, ...]:
         for entry in rung.entries
         if entry.name == candidate.name
     ][-1]
-    ended = "winner" if entry.name == result.winner else ""
-    if entry.name in result.ties:
-        ended = "tied with the winner"
+    title = title_of(entry.name)
+    if entry.name == result.winner:
+        title += " (winner)"
+    elif entry.name in result.ties:
+        title += " (tied with the winner)"
     elif entry.fault:
-        ended = "failed"
+        title += " (failed)"
     behind = "-"
     if entry.behind is not None and entry.behind_error is not None:
         behind = f"{entry.behind:.2f} ± {entry.behind_error:.2f}"
     return (
-        f"{title_of(entry.name)}: {described(candidate.shape)}",
+        f"{title}: {described(candidate.shape)}",
         f"{candidate.timing.median_ms:.3g}",
         f"{number} of {len(result.rungs)}",
         f"{entry.steps:,}",
         _with_error(entry.macro_accuracy, entry.macro_accuracy_error, 1, scale=100),
         _with_error(entry.psnr_db, entry.psnr_error_db, 2),
         behind,
-        ended,
     )
 
 

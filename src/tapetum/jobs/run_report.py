@@ -37,6 +37,7 @@ from tapetum.training import (
 )
 
 __all__ = [
+    "MEANS",
     "REPORT",
     "as_sentences",
     "curve",
@@ -54,6 +55,7 @@ __all__ = [
 ]
 
 REPORT = "report.html"
+MEANS = ("accuracy, %", "macro accuracy, %", "PSNR, dB", "SSIM")
 NUM_EXAMPLES = 4  # images at each noise level, where there are few classes
 MOST_EXAMPLES = 8  # one of each class, where there are more
 SEED = 1  # of the noise of the examples, other than that of the scores
@@ -278,11 +280,9 @@ def score_highlights(scores: Scores | None) -> dict[str, str]:
     """Return the mean scores by name, for the head of a report."""
     if scores is None:
         return {}
-    accuracy, psnr_db, _ = mean_cells(scores.mean)
-    macro = show_number(scores.mean.macro_accuracy, 1, scale=100)
-    shown = {"accuracy, %": accuracy, "macro accuracy, %": macro}
-    shown |= {"denoised images (PSNR), dB": psnr_db}
-    return {name: value for name, value in shown.items() if value != "-"}
+    names = (*MEANS[:2], "denoised images (PSNR), dB")
+    shown = zip(names, mean_cells(scores.mean), strict=False)  # without SSIM
+    return {name: value for name, value in shown if value != "-"}
 
 
 def as_sentences(remarks: Sequence[str]) -> tuple[str, ...]:
@@ -290,10 +290,11 @@ def as_sentences(remarks: Sequence[str]) -> tuple[str, ...]:
     return tuple(f"{remark[:1].upper()}{remark[1:].rstrip('.')}." for remark in remarks)
 
 
-def mean_cells(mean: ScoreRow) -> tuple[str, str, str]:
-    """Return the mean accuracy in %, PSNR in dB, and SSIM, as texts."""
-    accuracy = show_number(mean.accuracy, 1, scale=100)
-    return accuracy, show_number(mean.psnr_db, 2), show_number(mean.ssim, 3)
+def mean_cells(mean: ScoreRow) -> tuple[str, ...]:
+    """Return the mean scores as texts, under :data:`MEANS`."""
+    labels = (mean.accuracy, mean.macro_accuracy)
+    images = show_number(mean.psnr_db, 2), show_number(mean.ssim, 3)
+    return *(show_number(share, 1, scale=100) for share in labels), *images
 
 
 def _examples(

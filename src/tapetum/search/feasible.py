@@ -8,7 +8,6 @@ from tapetum.arch import Shape, ShapeSpace, cost
 from tapetum.errors import InputError
 from tapetum.latency import TimedShapes, TimeNetworks
 from tapetum.progress import ProgressCallback, silent
-from tapetum.provenance import usable_cores
 from tapetum.records import Record
 
 __all__ = ["FeasibleRange", "feasible_range", "refusal"]
@@ -86,23 +85,10 @@ def _rungs(space: ShapeSpace) -> list[Shape]:
 
 
 def refusal(timed: TimedShapes, span: FeasibleRange, target_ms: float) -> InputError:
-    """Return the error of a target that no network meets, with what would meet it."""
+    """Return the error of a target that no network meets, with one that the smallest meets."""
     conditions = timed.conditions
     return InputError(
         f"no network meets {target_ms:g} ms: the smallest one takes {span.fastest_ms:.3g} ms for "
         f"images of {conditions.width_px} px ({conditions})",
-        f"ask for {1.05 * span.fastest_ms:.2g} ms or more, or use {_what_helps(timed)}",
+        f"ask for {1.05 * span.fastest_ms:.2g} ms or more, or use smaller images",
     )
-
-
-def _what_helps(timed: TimedShapes) -> str:
-    """Return what makes the smallest network faster, as options of the command."""
-    conditions, helps = timed.conditions, ["smaller images (--size)"]
-    if conditions.threads < usable_cores():
-        helps.append("more threads (--threads)")
-    if conditions.precision == "fp32" and conditions.runtime == "onnxruntime":
-        helps.append("--precision int8")
-    helps.append("another --runtime")
-    if timed.includes != "network":
-        helps.append("--budget-includes network")
-    return f"{', '.join(helps[:-1])} or {helps[-1]}"

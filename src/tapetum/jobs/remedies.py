@@ -1,0 +1,73 @@
+"""What would keep a budget that no network keeps, with the latency that each remedy gives."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+
+from tapetum.arch import ShapeSpace
+from tapetum.jobs.device import Device
+from tapetum.latency import Budget
+from tapetum.provenance import usable_cores
+
+__all__ = ["timed_remedies"]
+
+SIZE_STEP_PX = 8
+NUM_ROUNDS = 3
+
+
+def timed_remedies(device: Device, space: ShapeSpace, target_ms: float, fastest_ms: float) -> str:
+    """Time the smallest network with other options, and say which of them keep a budget.
+
+    Args:
+        device: The device, in the precision of the budget.
+        space: The space of the smallest network.
+        target_ms: The budget, in milliseconds.
+        fastest_ms: What its smallest network takes.
+    """
+    smallest = space.architecture(space.smallest())
+    size_px = _smaller_px(space.size_px, target_ms / fastest_ms)
+    enough, others = list[str](), list[str]()
+    for option, changed in _changes(device, size_px):
+        (timing,) = changed.timer(space)([smallest], num_rounds=NUM_ROUNDS)
+        keeps = timing.median_ms <= (1 + Budget.TOLERANCE) * target_ms
+        (enough if keeps else others).append(f"{option} ({timing.median_ms:.2g} ms)")
+    told = f"ask for {1.05 * fastest_ms:.2g} ms or more"
+    if enough:
+        told += f", or give {' or '.join(enough)}: timed here, with the smallest network"
+    if others:
+        told += f"; timed, but not enough: {', '.join(others)}"
+    return f"{told}; another --runtime was not timed"
+
+
+def _smaller_px(size_px: int, ratio: float) -> int:
+    """Return a size at which the latency may fall by a ratio, if it follows the pixels."""
+    wanted = math.floor(size_px * math.sqrt(ratio) / SIZE_STEP_PX) * SIZE_STEP_PX
+    return max(min(wanted, size_px - SIZE_STEP_PX), SIZE_STEP_PX)
+
+
+def _changes(device: Device, size_px: int) -> Iterator[tuple[str, Device]]:
+    """Yield each option that may help, and the device with it."""
+    conditions, cores = device.conditions, usable_cores()
+    if size_px < conditions.height_px:
+        yield f"--size {size_px}", _at_size(device, size_px)
+    if conditions.threads < cores:
+        more = conditions.model_copy(update={"threads": cores})
+        yield f"--threads {cores}", replace(device, conditions=more)
+    if conditions.precision == "fp32" and conditions.runtime == "onnxruntime":
+        yield "--precision int8", device.in_precision("int8")
+    if device.includes != "network":
+        yield "--budget-includes network", replace(device, includes="network")
+
+
+def _at_size(device: Device, size_px: int) -> Device:
+    """Return the device for images of another size."""
+    preparation = device.data.preparation
+    if preparation.size_px is not None:
+        preparation = preparation.model_copy(update={"size_px": size_px})
+    changes = {"size_px": size_px, "preparation": preparation}
+    size = {"height_px": size_px, "width_px": size_px}
+    return replace(
+        device,
+        data=device.data.model_copy(update=changes),
+        conditions=device.conditions.model_copy(update=size),
+    )
