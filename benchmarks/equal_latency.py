@@ -8,7 +8,8 @@ scored on the validation images:
 - ``fit``: the network that ``tapetum fit`` chooses, by a race of half of these minutes;
 - ``rule``: the network of ``tapetum fit --method none``, the scaling rule;
 - ``plain``, ``mbconv``: a DC-Net with one convolution, or MBConv block, a level, on the grid of
-  widths that this processor is fast at, in the latency of the budget;
+  widths that this processor is fast at, in the latency of the budget (the largest plain one below
+  it, where the grid has none);
 - ``pair``: MobileNetV3-small and UNet-S, each trained for half of the minutes; their latencies are
   added, and are the same for every budget;
 - ``published``: the network that the published search found on Imagenette (``paper/results``), with
@@ -230,6 +231,7 @@ class Bench:
         found, space = race.candidates(), race.timings.space
         by_name = {one.name: space.architecture(one.shape) for one in found.candidates}
         known = {row: by_name[name] for row, name in OF_BUDGET.items() if name in by_name}
+        known.setdefault("plain", self.nearest_plain(race, target_ms))
         path = folder / "race" / "result.json"
         raced = RaceResult.read(path) if path.exists() else None  # it may be too short for one
         return {
@@ -244,6 +246,12 @@ class Bench:
                 for row, one in ({"fit": chosen.architecture} | known).items()
             },
         }
+
+    def nearest_plain(self, race: Race, target_ms: float) -> Architecture:
+        """Return the largest plain DC-Net below a budget that no grid of widths meets."""
+        predict, space = race.timings.predictor(), race.timings.space
+        shape = space.scaled_to(space.plain(), predict, target_ms, most_ms=target_ms)
+        return space.architecture(shape, OF_BUDGET["plain"])
 
     def cell(
         self, row: str, networks: Mapping[str, Architecture], latencies: Mapping[str, Made]

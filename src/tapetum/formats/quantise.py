@@ -1,9 +1,10 @@
 """Turn a package into int8, with the ranges that its values have on noisy images of the user.
 
 The weights alone do not say how large the values between two layers become. So the network in float
-looks at some images, with noise of every level that it is made for, and the smallest and largest
-number of each value is kept. The pairs of nodes that say so are those of
-:class:`tapetum.graph.Quantiser`, which a candidate that is only timed has as well.
+looks at some images, with noise of every level that it is made for. The smallest and largest number
+of each value is kept, and what convolutions read at some places, by which their weights are rounded
+(:mod:`tapetum.graph.rounding`). The nodes are those of :class:`tapetum.graph.Quantiser`, which a
+candidate that is only timed has as well.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -26,7 +27,7 @@ NUM_IMAGES = 96
 FEWEST_IMAGES = 4
 MOST_SIDE_PX = 256  # of the part of an image that is denoised: larger parts hold nothing new
 
-_CHOICE_KEY = 5  # a key of its own, so that this choice and the noise are independent
+_CHOICE_KEY, _PLACES_KEY = 5, 6  # keys of their own, so that choices and noise are independent
 
 _Floats = NDArray[np.float32]
 _Feeds = dict[str, _Floats]
@@ -79,36 +80,48 @@ def quantise(
             yield sample._replace(noisy=noisy)
 
     observed = replace(package, graph_bytes=quantiser.model.SerializeToString())
-    ranges = _observed(observed, quantiser.values, samples(), threads)
-    model = quantiser.quantised(ranges, is_reduced=is_reduced)
+    moments, places = quantiser.moments(), generator_for(seed, _PLACES_KEY)
+    limits: dict[str, tuple[float, float]] = {}
+    for values in _values(observed, quantiser.values, samples(), threads):
+        for name, value in values.items():
+            limits[name] = _widened(limits.get(name), value)
+        for one in moments.values():
+            if one.source in values:
+                one.add(values[one.source], places)
+    model = quantiser.quantised(limits, moments, is_reduced=is_reduced)
     manifest = package.manifest.model_copy(update={"precision": "int8", "graph_sha256": ""})
     return replace(
         package, manifest=manifest, graph_bytes=model.SerializeToString(deterministic=True)
     )
 
 
-def _observed(
+def _values(
     package: Package,
-    values: Sequence[str],
+    names: Sequence[str],
     samples: Iterable[Sample],
     threads: int | None,
-) -> dict[str, tuple[float, float]]:
-    """Return the range of each value over all images, as the network is run on a device."""
+) -> Iterator[dict[str, _Floats]]:
+    """Yield the values of each run over the images, as the network is run on a device."""
     observers: dict[tuple[str, ...], _Observer] = {}
-    limits: dict[str, tuple[float, float]] = {}
     for sample in samples:
         for outputs, feeds in _runs(package, sample):
             if outputs not in observers:
-                graph = package.graph_for(outputs)
-                observers[outputs] = _Observer(graph, values, threads)
-            for name, (low, high) in observers[outputs].ranges(feeds).items():
-                lowest, highest = limits.get(name, (low, high))
-                limits[name] = min(low, lowest), max(high, highest)
-    return limits
+                observers[outputs] = _Observer(package.graph_for(outputs), names, threads)
+            yield observers[outputs].values(feeds)
+
+
+def _widened(limits: tuple[float, float] | None, value: _Floats) -> tuple[float, float]:
+    """Return limits that also hold a value."""
+    low, high = float(value.min()), float(value.max())
+    if not np.isfinite((low, high)).all():
+        raise PackageError(
+            "the network makes numbers that are not finite", "train or export it again"
+        )
+    return (low, high) if limits is None else (min(low, limits[0]), max(high, limits[1]))
 
 
 class _Observer:
-    """A graph in float that tells the range of its inner values.
+    """A graph in float that gives its inner values.
 
     Args:
         graph: The serialised graph.
@@ -125,19 +138,10 @@ class _Observer:
             model.graph.output[-1].type.tensor_type.elem_type = onnx.TensorProto.FLOAT
         self._session = GraphSession(model.SerializeToString(), threads=threads)
 
-    def ranges(self, feeds: _Feeds) -> dict[str, tuple[float, float]]:
-        """Return the range of each value for one input."""
-        found = {}
+    def values(self, feeds: _Feeds) -> dict[str, _Floats]:
+        """Return the values for one input, by name."""
         fitting = {name: feeds[name] for name in self._session.input_names}
-        values = self._session.run(self._names, fitting)
-        for name, value in zip(self._names, values, strict=True):
-            low, high = float(value.min()), float(value.max())
-            if not np.isfinite((low, high)).all():
-                raise PackageError(
-                    "the network makes numbers that are not finite", "train or export it again"
-                )
-            found[name] = low, high
-        return found
+        return dict(zip(self._names, self._session.run(self._names, fitting), strict=True))
 
 
 def _runs(package: Package, sample: Sample) -> Iterator[tuple[tuple[str, ...], _Feeds]]:

@@ -21,6 +21,7 @@ References:
 from collections import defaultdict
 from collections.abc import Mapping
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from tapetum.errors import PackageError
+from tapetum.graph.rounding import Moments
 from tapetum.graph.shuffle import shuffled
 from tapetum.provenance import has_int8_instructions
 
@@ -88,11 +90,27 @@ class Quantiser:
         low = {name: 0.0 if self._is_positive(name) else -3.0 for name in self.values}
         return {name: (low[name], 4.0) for name in self.values}
 
-    def quantised(self, ranges: Ranges, *, is_reduced: bool | None = None) -> onnx.ModelProto:
+    def moments(self) -> dict[str, Moments]:
+        """Return what is to be known of the inputs of each convolution, by its name; yet empty."""
+        return {
+            name: Moments(node, tuple(self._weights[node.input[1]].dims))
+            for name, node in self._in_int8.items()
+            if node.op_type == "Conv"
+        }
+
+    def quantised(
+        self,
+        ranges: Ranges,
+        moments: Mapping[str, Moments] = MappingProxyType({}),
+        *,
+        is_reduced: bool | None = None,
+    ) -> onnx.ModelProto:
         """Return the graph in int8.
 
         Args:
             ranges: The range of each of :attr:`values`.
+            moments: What convolutions read, by their names: their weights are rounded by it, and
+                those of others to the nearest number.
             is_reduced: Whether weights have 7 bits; by default where this processor has no int8
                 instructions. It adds two products in 16 bits then, which 8 bits overflow, or takes
                 a slower way.
@@ -113,7 +131,7 @@ class Quantiser:
                 if name in sheet.scales and (is_int8 or name in made):
                     copied.input[index] = sheet.dequantised(name)
             if is_int8 and node.op_type == "Conv":
-                names = sheet.add_weights(node, self._weights)
+                names = sheet.add_weights(node, self._weights, moments.get(node.name))
                 del copied.input[1:]
                 copied.input.extend(names)
             sheet.nodes.append(copied)
@@ -236,7 +254,10 @@ class _Int8Sheet:
         self._node("DequantizeLinear", [stored, *numbers], self.dequantised(name))
 
     def add_weights(
-        self, node: onnx.NodeProto, weights: Mapping[str, onnx.TensorProto]
+        self,
+        node: onnx.NodeProto,
+        weights: Mapping[str, onnx.TensorProto],
+        moments: Moments | None,
     ) -> list[str]:
         """Add weight and bias of a convolution in int8, and return their names."""
         weight = numpy_helper.to_array(weights[node.input[1]])
@@ -247,11 +268,18 @@ class _Int8Sheet:
         if bias is not None:  # its scale is the product of the others, and has to hold it
             scale = np.maximum(scale, np.abs(bias) / input_scale / MOST_BIAS)
         scale = np.where(scale > np.finfo(np.float32).tiny, scale, 1).astype(np.float32)
-        rounded = np.rint(weight / scale.reshape(-1, *[1] * (weight.ndim - 1)))
+        steps = scale.reshape(-1, *[1] * (weight.ndim - 1))
+        rounded = np.rint(weight / steps)
+        if moments is not None and moments.count:
+            rounded = moments.rounded(weight, scale, self._most_weight)
+            bias = None if bias is None else bias + moments.mean_of(weight - rounded * steps)
         names = [self._stored_weight(node.input[1], rounded.astype(np.int8), scale)]
         if bias is not None:
             scale = scale * input_scale
-            whole = np.rint(bias.astype(np.float64) / scale).astype(np.int32)
+            limit = np.iinfo(np.int32).max
+            whole = np.clip(np.rint(bias.astype(np.float64) / scale), -limit, limit).astype(
+                np.int32
+            )
             names.append(self._stored_weight(node.input[2], whole, scale))
         return names
 
