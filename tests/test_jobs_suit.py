@@ -85,6 +85,16 @@ def test_the_mirror_is_decided_and_said(
     assert suited.augmentation.reason in caplog.text
 
 
+def test_the_check_for_a_mirror_is_a_step(tmp_path: Path) -> None:
+    """It takes seconds, and only where nobody has chosen."""
+    dataset, said = folder_of(tmp_path, 8), list[str]()
+    for mirror in ("auto", "off"):
+        recipe = augmentation_of(RECIPE, {"mirror": mirror})
+        fields = {"batch_size": None, "augmentation": None}
+        suit(recipe, dataset, **fields, progress=lambda _, __, what: said.append(what))
+    assert said == 2 * ["checking whether images may be mirrored"]
+
+
 def test_the_choice_of_the_user_stays(tmp_path: Path) -> None:
     """No check overrules it, and it has no other reason."""
     given: dict[str, Any] = {"mirror": "on", "brightness": 0.1, "crop_scale": None}

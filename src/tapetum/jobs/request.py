@@ -140,7 +140,7 @@ def open_request(options: FitOptions) -> OpenedRequest:
             "leave --prefer out, or sort the images into a folder for each class",
         )
     given = {"augmentation": options.augmentation, "batch_size": options.batch_size}
-    recipe = suit(recipe, dataset, **given)
+    recipe = suit(recipe, dataset, progress=options.progress, **given)
     if options.method == "tf-nas":
         method: ShapeSettings | TfNasSettings = choose_settings(options, table, dataset, recipe)
     else:

@@ -65,7 +65,9 @@ def search(
     chosen = augmentation_of(chosen, augmentation)
     size_px = None if is_digits(data) else table.conditions.height_px
     dataset = open_logged(data, seed=chosen.seed, progress=progress, size_px=size_px, **digits)
-    chosen = suit_search(chosen, dataset, batch_size=batch_size, augmentation=augmentation)
+    chosen = suit_search(
+        chosen, dataset, batch_size=batch_size, augmentation=augmentation, progress=progress
+    )
     train, info = dataset.train.augmented(chosen.augmentation), dataset.info
     if resume:
         SEARCH.note_start(Path(out))

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from tapetum.data import Augmentation, Dataset, DatasetInfo
 from tapetum.errors import DataError, InputError
+from tapetum.progress import ProgressCallback, silent, step
 from tapetum.records import changed
 from tapetum.search import SearchRecipe
 from tapetum.training import BaseRecipe
@@ -60,6 +61,7 @@ def suit(
     share: float = 1.0,
     classifies: bool = True,
     quiet: bool = False,
+    progress: ProgressCallback = silent,
 ) -> R:
     """Return a recipe that fits the training images, and say what was changed.
 
@@ -71,6 +73,7 @@ def suit(
         share: The smallest share of the training images that one kind of step learns from.
         classifies: Whether labels are learnt, so that uneven classes matter.
         quiet: Whether the random changes have been said already.
+        progress: Receives the check whether images may be mirrored, which takes seconds.
 
     Raises:
         InputError: The user has chosen random changes of images that have none.
@@ -79,7 +82,9 @@ def suit(
     has_epochs = getattr(recipe, "epochs", None) is not None
     keeps = batch_size is not None or not has_epochs
     size = _batch_size(recipe.batch_size, dataset, share, keeps=keeps)
-    decided = dataset.train.augmented(recipe.augmentation).augmentation
+    looks = recipe.augmentation.mirror == "auto" and dataset.train.augmentation is not None
+    with step(progress if looks else silent, "checking whether images may be mirrored"):
+        decided = dataset.train.augmented(recipe.augmentation).augmentation
     if decided is None and any(value is not None for value in (augmentation or {}).values()):
         raise InputError(
             f"random changes of the images have no effect on {dataset.info.source}",
@@ -117,6 +122,7 @@ def suit_search(
     batch_size: int | None,
     augmentation: Mapping[str, Any] | None,
     quiet: bool = False,
+    progress: ProgressCallback = silent,
 ) -> SearchRecipe:
     """Return a search recipe that fits the training images; the arguments are as above.
 
@@ -130,6 +136,7 @@ def suit_search(
         augmentation=augmentation,
         share=share,
         quiet=quiet,
+        progress=progress,
     )
 
 

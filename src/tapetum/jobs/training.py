@@ -140,6 +140,7 @@ def train(
         batch_size=batch_size,
         augmentation=augmentation,
         classifies=network.architecture.classifies,
+        progress=progress,
     )
     reason = ""
     if resume:
