@@ -7,7 +7,6 @@ defaults decide about the mirror; the accuracy on clean images is kept for both 
 """
 
 import argparse
-import json
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 import tapetum
+from result_file import add_json_option, as_text, write_result
 from tapetum.provenance import stamp
 
 NAMES = (("left", "right"), ("forward", "back"))
@@ -57,7 +57,7 @@ def accuracy_of(place: Path, names: tuple[str, str], epochs: int) -> float | Non
 def main() -> None:
     """Print the result, and write it where that is wanted."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--json", type=Path, help="also write the result here")
+    add_json_option(parser)
     parser.add_argument("--epochs", type=int, default=EPOCHS)
     asked = parser.parse_args()
     result: dict[str, Any] = {
@@ -72,11 +72,8 @@ def main() -> None:
             accuracy = accuracy_of(Path(place), names, asked.epochs)
         result["accuracy"]["-".join(names)] = accuracy
     result["provenance"] = stamp(seed=0).model_dump(mode="json")
-    text = json.dumps(result, indent=2) + "\n"
-    print(text)
-    if asked.json is not None:
-        asked.json.parent.mkdir(parents=True, exist_ok=True)
-        asked.json.write_text(text)
+    print(as_text(result))
+    write_result(result, asked.json)
 
 
 if __name__ == "__main__":

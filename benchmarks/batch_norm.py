@@ -7,15 +7,14 @@ Command:  python benchmarks/batch_norm.py [--json FILE]
 """
 
 import argparse
-import json
 import statistics
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
+from result_file import add_json_option, write_result
 from tapetum.arch import find_architecture
 from tapetum.nn import RowBatchNorm2d, build
 from tapetum.training import prepare_process
@@ -75,7 +74,7 @@ def step(*, rows: bool) -> Callable[[], object]:
 def main() -> None:
     """Prints a row for each shape and one for a whole step."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--json", type=Path, help="also write the result here")
+    add_json_option(parser)
     out = parser.parse_args().json
     settings = prepare_process()
     result: dict[str, object] = {"settings": settings.model_dump(), "rounds": ROUNDS}
@@ -87,9 +86,7 @@ def main() -> None:
     result["training step"] = compare(step(rows=False), step(rows=True))
     for name, found in result.items():
         print(f"{name}: {found}")
-    if out is not None:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(json.dumps(result, indent=2) + "\n")
+    write_result(result, out)
 
 
 if __name__ == "__main__":

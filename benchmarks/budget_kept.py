@@ -11,7 +11,6 @@ Command:  python benchmarks/budget_kept.py [--minutes 1] [--cpu-time] [--note 'w
 """
 
 import argparse
-import json
 import time
 from functools import partial
 from pathlib import Path
@@ -21,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from result_file import as_text, write_result
 from tapetum.arch import Architecture, spaces
 from tapetum.errors import InputError
 from tapetum.jobs.match import MatchedNetwork, match_target
@@ -177,8 +177,8 @@ def main() -> None:
         "note": given.note,
         "provenance": provenance.model_dump(mode="json"),
     }
-    OUT.write_text(json.dumps(result, indent=2) + "\n")
-    print(json.dumps(result["summary"], indent=2))
+    write_result(result, OUT)
+    print(as_text(result["summary"]))
 
 
 if __name__ == "__main__":

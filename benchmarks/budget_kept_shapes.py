@@ -17,11 +17,11 @@ import argparse
 import json
 import statistics
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from result_file import add_json_option, write_result
 from tapetum.arch import Shape, ShapeSpace, distance, nearby
 from tapetum.jobs.match_shape import match_shape
 from tapetum.latency import Budget, Conditions, NetworkTimer, TimedShapes, find_runtime
@@ -105,7 +105,7 @@ def run(size_px: int, shapes_each: int, width_step: int) -> dict[str, Any]:
 def main() -> None:
     """Print the result, and write it where that is wanted."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--json", type=Path, help="also write the result here")
+    add_json_option(parser)
     parser.add_argument("--size", type=int, default=64, help="side of the images, in pixels")
     parser.add_argument("--shapes", type=int, default=4, help="shapes for each latency")
     parser.add_argument("--width-step", type=int, default=16)
@@ -114,9 +114,7 @@ def main() -> None:
     result = run(given.size, given.shapes, given.width_step)
     result |= {"note": given.note, "provenance": stamp(seed=0).model_dump(mode="json")}
     print(json.dumps({name: result[name] for name in ("summary", "drift", "unlike")}, indent=2))
-    if given.json is not None:
-        given.json.parent.mkdir(parents=True, exist_ok=True)
-        given.json.write_text(json.dumps(result, indent=2) + "\n")
+    write_result(result, given.json)
 
 
 if __name__ == "__main__":

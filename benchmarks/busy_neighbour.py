@@ -11,7 +11,6 @@ Command:  python benchmarks/busy_neighbour.py [--rounds 5] [--seconds 20] [--jso
 """
 
 import argparse
-import json
 import os
 import signal
 import statistics
@@ -19,7 +18,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
+
+from result_file import add_json_option, write_result
 
 BATCH, NUM_BATCHES, SEED = 8, 16, 0
 WAYS = ("all threads", "governed")
@@ -122,7 +122,7 @@ def _round(
 def main() -> None:
     """Measure, print the ratios, and write them where that is requested."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--json", type=Path, help="also write the result here")
+    add_json_option(parser)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=20.0, help="length of a turn")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
@@ -152,7 +152,7 @@ def main() -> None:
             "images_per_second": rounds,
             "provenance": stamp(seed=SEED).model_dump(mode="json"),
         }
-        options.json.write_text(json.dumps(result, indent=2) + "\n")
+        write_result(result, options.json)
 
 
 if __name__ == "__main__":

@@ -13,11 +13,11 @@ import json
 import statistics
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from result_file import add_json_option, write_result
 from tapetum.arch import Shape, ShapeSpace, cost
 from tapetum.latency import (
     Conditions,
@@ -106,7 +106,7 @@ def at_size(size_px: int, count: int, width_step: int, threads: int) -> dict[str
 def main() -> None:
     """Print the result, and write it where that is wanted."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--json", type=Path, help="also write the result here")
+    add_json_option(parser)
     parser.add_argument("--count", type=int, default=40, help="shapes for each size")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--note", default="", help="what else was running on the machine")
@@ -124,15 +124,12 @@ def main() -> None:
         },
         "provenance": stamp(seed=0).model_dump(mode="json"),
     }
-    text = json.dumps(result, indent=2) + "\n"
     shown = {
         size: {key: value for key, value in one.items() if key not in ("shapes", "conditions")}
         for size, one in result["sizes"].items()
     }
     print(json.dumps({"widths": result["widths"], **shown}, indent=2))
-    if given.json is not None:
-        given.json.parent.mkdir(parents=True, exist_ok=True)
-        given.json.write_text(text)
+    write_result(result, given.json)
 
 
 if __name__ == "__main__":

@@ -39,6 +39,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from result_file import add_json_option, as_text
 from tapetum.allocator import relaunch_environment
 from tapetum.arch import Architecture, cost, families, find_architecture
 from tapetum.evaluation import score
@@ -79,7 +80,7 @@ def once(path: Path, make: Callable[[], Made]) -> Made:
     if not path.exists():
         made = make()
         if not path.exists():  # nor has another process written it
-            write_atomically(path, (json.dumps(made, indent=2) + "\n").encode())
+            write_atomically(path, as_text(made).encode())
     read: Made = json.loads(path.read_text())
     return read
 
@@ -423,7 +424,7 @@ def options() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--out", type=Path, required=True, help="folder of everything")
-    parser.add_argument("--json", type=Path, help="also write the result here")
+    add_json_option(parser)
     parser.add_argument("--data-root", type=Path, help="folder of imagenette128 and neu_cls")
     parser.add_argument("--datasets", nargs="+", choices=DATASETS, default=DATASETS)
     parser.add_argument("--budgets", nargs="+", type=float, default=BUDGETS, help="x of b20")
@@ -458,8 +459,7 @@ def main() -> None:
             for budget in asked.budgets:
                 bench.run(budget)
                 if asked.json is not None:
-                    text = json.dumps(collect(asked), indent=2) + "\n"
-                    write_atomically(asked.json, text.encode())
+                    write_atomically(asked.json, as_text(collect(asked)).encode())
 
 
 if __name__ == "__main__":

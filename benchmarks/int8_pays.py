@@ -10,15 +10,14 @@ shared. ``of_base_20`` is the latency over that of a DC-Net of base width 20 in 
 """
 
 import argparse
-import json
 import sys
 from collections.abc import Mapping
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from result_file import add_json_option, as_text, write_result
 from tapetum.arch import Architecture, Branch, Shape, cost, families, find_architecture, spaces
 from tapetum.latency import Conditions, DeployedNetwork, Timing, find_runtime, time_interleaved
 from tapetum.provenance import stamp
@@ -131,17 +130,14 @@ def row(name: str, network: Architecture, timings: Mapping[Network, Timing]) -> 
 def main() -> None:
     """Print the result, and write it where that is wanted."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--json", type=Path, help="also write the result here")
+    add_json_option(parser)
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--threads", type=int, default=1)
     asked = parser.parse_args()
     result = compared(asked.rounds, asked.threads)
     result |= {"rounds": asked.rounds, "provenance": stamp(seed=0).model_dump(mode="json")}
-    text = json.dumps(result, indent=2) + "\n"
-    sys.stdout.write(text)
-    if asked.json is not None:
-        asked.json.parent.mkdir(parents=True, exist_ok=True)
-        asked.json.write_text(text)
+    sys.stdout.write(as_text(result))
+    write_result(result, asked.json)
 
 
 if __name__ == "__main__":

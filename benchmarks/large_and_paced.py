@@ -22,6 +22,7 @@ import numpy as np
 from PIL import Image
 
 import tapetum
+from result_file import add_json_option, as_text, write_result
 from tapetum.arch import find_architecture
 from tapetum.graph import random_weights, write_graph
 from tapetum.images import inspect_image
@@ -109,7 +110,7 @@ def _ratios(found: Any) -> dict[str, float]:
 def main() -> None:
     """Print the result, and write it where that is wanted."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--json", type=Path, help="also write the result here")
+    add_json_option(parser)
     parser.add_argument("--width", type=int, default=WIDTH_PX)
     parser.add_argument("--height", type=int, default=HEIGHT_PX)
     parser.add_argument("--seconds", type=float, default=6.0, help="of the timings back to back")
@@ -125,11 +126,8 @@ def main() -> None:
             "paced": time_at_pace(package, asked.seconds),
             "provenance": stamp().model_dump(mode="json"),
         }
-    text = json.dumps(result, indent=2) + "\n"
-    print(text)
-    if asked.json is not None:
-        asked.json.parent.mkdir(parents=True, exist_ok=True)
-        asked.json.write_text(text)
+    print(as_text(result))
+    write_result(result, asked.json)
 
 
 if __name__ == "__main__":

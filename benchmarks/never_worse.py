@@ -25,6 +25,7 @@ import numpy as np
 from PIL import Image
 
 import tapetum
+from result_file import add_json_option, write_result
 from tapetum.arch import Shape
 from tapetum.noise import PoissonGaussian, add_noise, generator_for
 from tapetum.provenance import stamp
@@ -125,7 +126,7 @@ def main() -> None:
     parser.add_argument("--tasks", nargs="+", default=list(NETWORKS), choices=list(NETWORKS))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--steps", type=int, help="instead of those of each task")
-    parser.add_argument("--json", type=Path, help="also write the result here")
+    add_json_option(parser)
     asked = parser.parse_args()
     folders = {
         "joint": asked.data_root / "imagenette128",
@@ -137,11 +138,8 @@ def main() -> None:
             for seed in asked.seeds:
                 steps = asked.steps or STEPS[task]
                 rows.append(trained(task, name, folders[task], asked.work, seed=seed, steps=steps))
-                text = json.dumps(
-                    {"rows": rows, "provenance": stamp(seed=seed).model_dump(mode="json")}, indent=2
-                )
-                if asked.json is not None:
-                    asked.json.write_text(text + "\n")
+                provenance = stamp(seed=seed).model_dump(mode="json")
+                write_result({"rows": rows, "provenance": provenance}, asked.json)
                 sys.stdout.write(json.dumps(rows[-1]) + "\n")
 
 

@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from result_file import add_json_option, as_text, write_result
 from tapetum.arch import find_architecture
 from tapetum.graph import random_weights, write_graph
 from tapetum.provenance import stamp
@@ -147,7 +148,7 @@ def comparable(out: Path) -> list[dict[str, Any]]:
 def main() -> None:
     """Print the result, and write it where that is wanted."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--json", type=Path, help="also write the result here")
+    add_json_option(parser)
     parser.add_argument("--images", type=int, default=20_000)
     parser.add_argument("--workers", type=int, default=2)
     asked = parser.parse_args()
@@ -175,11 +176,8 @@ def main() -> None:
             "files_left": sorted(path.name for path in (place / "killed").rglob(".*")),
             "provenance": stamp().model_dump(mode="json"),
         }
-    text = json.dumps(result, indent=2) + "\n"
-    print(text)
-    if asked.json is not None:
-        asked.json.parent.mkdir(parents=True, exist_ok=True)
-        asked.json.write_text(text)
+    print(as_text(result))
+    write_result(result, asked.json)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from result_file import add_json_option, write_result
 from tapetum.arch import Architecture, Shape
 
 SEED = 0
@@ -99,7 +100,7 @@ def main() -> None:
     """Measure, print the cost, and write it where that is requested."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", type=Path, help="folder of images")
-    parser.add_argument("--json", type=Path, help="also write the result here")
+    add_json_option(parser)
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--candidates", type=int, default=24)
     parser.add_argument("--size", type=int, default=64, help="side of the images in pixels")
@@ -115,7 +116,7 @@ def main() -> None:
         )
     if options.json:
         result = {"command": " ".join(["python", *sys.argv]), "seed": SEED, **cost}
-        options.json.write_text(json.dumps(result, indent=2) + "\n")
+        write_result(result, options.json)
 
 
 if __name__ == "__main__":

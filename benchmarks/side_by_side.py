@@ -6,7 +6,6 @@ machine drifts, so they take turns and what counts is the ratio of the medians. 
 """
 
 import argparse
-import json
 import os
 import statistics
 import subprocess
@@ -15,6 +14,8 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
+
+from result_file import add_json_option, write_result
 
 PLAIN = "plain"  # the way that the others are compared with, in an environment that is not tuned
 
@@ -50,7 +51,7 @@ def run(
         steps: In a turn.
     """
     parser = argparse.ArgumentParser(description=doc)
-    parser.add_argument("--json", type=Path, help="also write the result here")
+    add_json_option(parser)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--rounds", type=int, default=9, help="turns of each way")
     parser.add_argument("--worker", choices=ways, help=argparse.SUPPRESS)
@@ -117,5 +118,4 @@ def _tell(
         }
         print(f"{name:14}", result["loops"][name])
     result["provenance"] = stamp(seed=0).model_dump(mode="json")
-    if path:
-        path.write_text(json.dumps(result, indent=2) + "\n")
+    write_result(result, path)
