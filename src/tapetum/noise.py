@@ -265,6 +265,10 @@ class NoisePlan(Record):
         shares = np.linspace(0, 1, count) ** self.power
         return [self.at(round(float(low + (high - low) * share), 4)) for share in shares]
 
+    def validated(self) -> list[Noise]:
+        """Return the noises of a quick validation: all levels, or five over the range."""
+        return self.spread(5)
+
     @property
     def _bounds(self) -> tuple[float, float]:
         return cast("float", self.low), cast("float", self.high)  # validated without levels

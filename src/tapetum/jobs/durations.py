@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from tapetum.arch import Architecture, cost
 from tapetum.data import ImageDataset
+from tapetum.evaluation import FILTERED_IMAGES
 from tapetum.jobs.device import image_px
 from tapetum.jobs.pair import network_of_pair, pair_of
 from tapetum.jobs.plan import FINAL_TIMING_MINUTES, Minutes
@@ -29,9 +30,8 @@ TimedPrecisions = dict[Precision, TimedShapes]
 MOST_MINUTES = 10.0  # of a final training: a race takes as long again
 MOST_PROPOSED = 24  # candidates of a race
 FEWEST_PROPOSED = 2  # without one: the network of the rule, and the plain one beside it
-VALIDATION = 0.35  # time of an image in validation, over that in training
 FIT_MS, DECODE_MS = 600.0, 3.0  # of timing a candidate until it fits; of an image in scoring
-FILTERED, FILTER_MS = 10, 200.0  # images of each level that classical filters denoise, too
+FILTER_MS = 200.0  # of an image in classical filters
 EXPORT_MINUTES, INT8_MINUTES = 0.2, 0.4  # of the package, and of its calibration and comparison
 
 
@@ -49,8 +49,7 @@ def training_minutes(
     if recipe.minutes is not None:
         return recipe.minutes
     length = Length.of(recipe, num_batches, held_out=num_validation)
-    validated = length.epochs * length.validation_images
-    return step_s * (length.total_steps + VALIDATION * validated / recipe.batch_size) / 60
+    return length.seconds(step_s, recipe.batch_size) / 60
 
 
 class Draft(NamedTuple):
@@ -197,6 +196,6 @@ class Durations:
         num_denoised = min(num_views, 1e6 * FINAL_MEGAPIXELS / num_pixels)
         whole = num_pixels / dataset.info.size_px**2
         decode_ms = DECODE_MS * max(1.0, num_pixels / 128**2)
-        num_filtered = min(num_views, FILTERED * num_views / len(dataset.validation))
+        num_filtered = min(num_views, FILTERED_IMAGES * num_views / len(dataset.validation))
         total_ms = num_views * (pass_ms + decode_ms) + num_denoised * (whole * pass_ms + decode_ms)
         return (total_ms + num_filtered * FILTER_MS) / 60_000

@@ -375,7 +375,8 @@ class Race:
         }
         notes += self.plan.notes
         if (result := self.raced) is not None:
-            tables, curves = race_tables(result, found.candidates), race_curves(result)
+            tables = race_tables(result, found.candidates)
+            curves = race_curves(result, found.candidates)
             notes += [] if tables else result.notes
             _, held_out = split_for_race(self.work.dataset)
             if tables and held_out is self.work.dataset.validation:

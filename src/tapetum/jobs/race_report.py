@@ -10,19 +10,7 @@ from tapetum.search import Candidate, RaceResult
 __all__ = ["beside_plain", "race_curves", "race_tables", "sentences"]
 
 CELLS = ("candidate", "ms", "round", "steps", "macro accuracy, %", "PSNR, dB", "behind")
-KINDS = {
-    "rule": "default network",
-    "plain-dc-net": "plain DC-Net",
-    "plain-mbconv": "plain MBConv network",
-    "smallest": "smallest network",
-    "start": "network to start from",
-}
 MOST_LINES = 8  # of a plot
-
-
-def title_of(name: str) -> str:
-    """Return the name of a candidate for people."""
-    return KINDS.get(name, name.replace("-", " "))
 
 
 def described(shape: Shape) -> str:
@@ -42,7 +30,7 @@ def race_tables(result: RaceResult, candidates: Sequence[Candidate]) -> tuple[co
     rung = result.rungs[-1]
     note = (
         f"Equal training minutes in each round, {rung.seconds / 60:.2g} in the last; the best "
-        f"third goes on and starts afresh. The {title_of(candidates[0].name)} always goes on, and "
+        f"third goes on and starts afresh. The {candidates[0].title} always goes on, and "
         "wins where the best is ahead by less than one standard error. Judged by "
         f"{rung.num_images:,} images that did not train; equal files are on one side, near copies "
         "are not looked for (--group-by keeps them on one side). "
@@ -65,7 +53,7 @@ def _cells(result: RaceResult, candidate: Candidate) -> tuple[str, ...]:
         for entry in rung.entries
         if entry.name == candidate.name
     ][-1]
-    title = title_of(entry.name)
+    title = candidate.title
     if entry.name == result.winner:
         title += " (winner)"
     elif entry.name in result.ties:
@@ -116,12 +104,12 @@ def _with_error(value: float | None, error: float | None, digits: int, *, scale:
     return text if value is None or error is None else f"{text} ± {scale * error:.{digits}f}"
 
 
-def race_curves(result: RaceResult) -> tuple[content.Curve, ...]:
+def race_curves(result: RaceResult, candidates: Sequence[Candidate]) -> tuple[content.Curve, ...]:
     """Return the utility of each candidate rung by rung, relative to the best of the rung."""
     if not result.rungs:
         return ()
     rungs = tuple(float(number) for number in range(1, len(result.rungs) + 1))
-    shown = result.order[:MOST_LINES]
+    shown, titles = result.order[:MOST_LINES], {one.name: one.title for one in candidates}
     series = []
     for name in shown:
         found = [
@@ -129,7 +117,7 @@ def race_curves(result: RaceResult) -> tuple[content.Curve, ...]:
             for rung in result.rungs
         ]
         lines = tuple(None if value is None else -value for value in found)
-        series.append(content.Series(title_of(name), lines))
+        series.append(content.Series(titles[name], lines))
     more = len(result.order) - len(shown)
     note = f"The best {len(shown)}; {more} more left in the first round." if more else ""
     title, label = "Race, round by round", "behind the best, doublings"

@@ -22,8 +22,6 @@ from tapetum.training import Batch, Compute, Recipe, evaluation_batches
 
 __all__ = ["Measures", "judge", "num_levels"]
 
-_LEVELS_OF_A_RANGE = 5
-
 _Values = NDArray[np.float64]
 
 
@@ -62,7 +60,7 @@ class Measures(Record):
 def num_levels(recipe: Recipe, images: ImageDataset) -> int:
     """Return the number of noise levels at which an image can be judged; 1 for pairs."""
     is_paired = images.take([0], epoch=0, seed=0, train=False).noisy is not None
-    return 1 if is_paired else len(recipe.noise.spread(_LEVELS_OF_A_RANGE))
+    return 1 if is_paired else len(recipe.noise.validated())
 
 
 @torch.no_grad()
@@ -99,7 +97,7 @@ def _views(
     each = max(1, min(views // count, levels))
     # Evenly spread: the first ones of a folder would be of one class.
     chosen = [place * len(images) // count for place in range(count)]
-    for number, noise in enumerate(recipe.noise.spread(_LEVELS_OF_A_RANGE)[:levels]):
+    for number, noise in enumerate(recipe.noise.validated()[:levels]):
         # In turn, so that every level meets images from all over the dataset.
         rows = [row for row in range(count) if (number - row) % levels < each]
         batches = evaluation_batches(

@@ -31,11 +31,13 @@ SPARE = 1.4  # times as many shapes are timed as are proposed
 QUICK_TRIES, FINAL_TRIES = 5, 4
 FINAL_ROUNDS = 5
 FEWEST_PLAIN_LEVELS = 3  # a plain network with fewer is not what a user would pick
-RULE, PLAIN, PLAIN_MBCONV = "rule", "plain-dc-net", "plain-mbconv"
+RULE, PLAIN, PLAIN_MBCONV, SMALLEST = "rule", "plain-dc-net", "plain-mbconv", "smallest"
 TITLES = {
-    RULE: "the default network",
-    PLAIN: "the plain DC-Net",
-    PLAIN_MBCONV: "the plain MBConv network",
+    RULE: "default network",
+    PLAIN: "plain DC-Net",
+    PLAIN_MBCONV: "plain MBConv network",
+    SMALLEST: "smallest network",
+    "start": "network to start from",
 }
 FIXED = {RULE, PLAIN, PLAIN_MBCONV}
 
@@ -46,6 +48,11 @@ class Candidate(Record):
     name: str
     shape: Shape
     timing: Timing
+
+    @property
+    def title(self) -> str:
+        """Its name for people."""
+        return TITLES.get(self.name, self.name.replace("-", " "))
 
     @property
     def is_plain(self) -> bool:
@@ -129,7 +136,7 @@ def _notes(
     """Return what differs from the request, each in a sentence."""
     wanted, names = (RULE, PLAIN, PLAIN_MBCONV)[:count], _names(candidates)
     if missing := [name for name in wanted if name not in names]:
-        titles = ", ".join(TITLES[name] for name in missing)
+        titles = ", ".join(f"the {TITLES[name]}" for name in missing)
         yield f"not among the candidates, since none has this latency: {titles}"
     if work.timed.shared:
         yield f"{work.timed.shared}; passes that were interrupted do not count"
@@ -258,7 +265,7 @@ class _Work:
     def _smallest(self) -> _Contestant:
         shape = self.space.smallest()
         self.timed = self.timed.timed([shape], self.time, num_rounds=FINAL_ROUNDS)
-        return self._measured(_Contestant("smallest", shape, shape))
+        return self._measured(_Contestant(SMALLEST, shape, shape))
 
     def _time(self, *, num_rounds: int) -> None:
         """Time the contestants that were not timed as often, and refit the model."""

@@ -19,7 +19,7 @@ from tapetum.training.recipe import DEFAULT_PASSES, FEWEST_STEPS, Recipe
 __all__ = ["DefaultLength", "Length", "TimedLength", "length_of"]
 
 VALIDATION_SHARE = 0.1  # of a training that is counted in steps or minutes, at most
-VALIDATED_COST = 0.5  # time of an image in validation, over that of one in training
+VALIDATED_COST = 0.35  # time of an image in validation, over that of one in training
 FEWEST_ROUNDS, MOST_ROUNDS = 5, 20  # validations of a training
 FEWEST_VALIDATED = 16  # images of a validation, where there are as many
 
@@ -134,6 +134,11 @@ class Length(NamedTuple):
     def epochs(self) -> int:
         """Number of epochs; the last one may be cut."""
         return -(-self.total_steps // self.steps_per_epoch)
+
+    def seconds(self, step_s: float, batch_size: int) -> float:
+        """Return the time of all steps and validations, by the time of a step."""
+        validated = self.epochs * self.validation_images
+        return step_s * (self.total_steps + VALIDATED_COST * validated / batch_size)
 
     def end_of(self, epoch: int) -> int:
         """Return the number of steps at the end of an epoch, which is counted from 0."""

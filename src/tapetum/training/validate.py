@@ -29,8 +29,6 @@ from tapetum.training.run import Recalibration
 
 __all__ = ["look", "recalibrate", "reestimate_statistics", "validate"]
 
-_LEVELS_OF_A_RANGE = 5
-
 
 def validate(learner: Learner, images: ImageDataset, *, count: int) -> dict[str, float]:
     """Validate the weights that would be kept, in float32.
@@ -121,7 +119,7 @@ def _dealt_batches(images: ImageDataset, recipe: BaseRecipe, *, count: int) -> I
     count = min(len(images), count)
     # Evenly spread: the first ones of a folder would be of one class.
     chosen = [index * len(images) // count for index in range(count)]
-    levels = recipe.noise.spread(_LEVELS_OF_A_RANGE)
+    levels = recipe.noise.validated()
     for place, level in enumerate(levels):
         dealt = chosen[place :: len(levels)]
         if dealt:
