@@ -84,7 +84,7 @@ def test_validation_is_a_small_part_of_a_training(trained: int, held_out: int) -
     validation_s = 0.35 * length.epochs * length.validation_images
     assert validation_s <= 0.1 * trained
     assert length.validation_images == min(held_out, 1_000) or validation_s > 0.08 * trained
-    assert length.seconds(10, batch_size=10) == pytest.approx(trained + validation_s)
+    assert length.seconds(10.0, batch_size=10) == pytest.approx(trained + validation_s)
 
 
 def test_many_epochs_share_a_validation_where_nothing_depends_on_it() -> None:
