@@ -4,7 +4,6 @@ Files in the folder of the fit::
 
     candidates.json  networks of the budget's latency
     allowed_*.json   what the total time left for a stage when it began
-    start.safetensors  weights that a candidate begins with
     race/            the race (tapetum.search)
     matched.json     the winner, and its neighbours where it had drifted, timed before the training
 
@@ -19,14 +18,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import cast
 
-from safetensors.torch import save
-
 from tapetum.arch import Architecture, Shape
 from tapetum.data import Dataset, ImageDataset
 from tapetum.jobs.deadline import Allowance
 from tapetum.jobs.device import Device
 from tapetum.jobs.exporting import AskedPrecision
 from tapetum.jobs.fit_result import NETWORK, Control, Controls, FitResult, FittedNetwork
+from tapetum.jobs.fit_start import START, say_start, start_weights, with_start
 from tapetum.jobs.fit_work import FitWork, Sections
 from tapetum.jobs.look import PLAN, Looked, timings_name
 from tapetum.jobs.match_shape import MatchedShape, match_shape
@@ -36,16 +34,15 @@ from tapetum.jobs.race_report import beside_plain, race_curves, race_tables, sen
 from tapetum.jobs.request import ShapeSettings
 from tapetum.latency import TimedShapes, TimeNetworks
 from tapetum.progress import Stages, in_words
-from tapetum.records import Record, write_atomically
+from tapetum.records import Record
 from tapetum.report import content
-from tapetum.search import Candidate, Proposal, RaceResult, keeps_budget, propose, race
-from tapetum.training import RUNS, Recipe, Request
+from tapetum.search import Candidate, Proposal, RaceResult, propose, race
+from tapetum.training import RUNS, Recipe
 
 __all__ = ["Race", "split_for_race"]
 
 CANDIDATES = "candidates.json"
 RACE, MATCHED, MATCHED_FP32 = "race", "matched.json", "matched_fp32.json"
-START, WEIGHTS = "start", "start.safetensors"  # the candidate with the user's own weights
 PAIR = "pair.json"  # what a user would pick by hand; fits of several budgets share it
 PLAIN_RUN = "control_dc-net"  # the training of the plain network among the candidates
 CONTROL_ROUNDS = 6
@@ -229,35 +226,13 @@ class Race:
                 progress=self.work.progress,
             )
             made.append(proposal)
-            return self.with_start(proposal)
+            candidates, notes = with_start(proposal, self.work.source)
+            return Candidates(candidates=candidates, notes=notes)
 
         found = self.work.folder.once(CANDIDATES, Candidates, make)
         for proposal in made:
             proposal.timed.write(self.folder / timings_name(self.plan.precision))
         return found
-
-    def with_start(self, proposal: Proposal) -> Candidates:
-        """Return what was proposed, with the network to start from before it where it fits."""
-        candidates, notes, source = proposal.candidates, proposal.notes, self.work.source
-        if source is None or (timing := proposal.timed.find(source.shape)) is None:
-            return Candidates(candidates=candidates, notes=notes)
-        if not keeps_budget(timing.median_ms, proposal.target_ms):
-            takes = f"the network of {source.name} takes {timing.median_ms:.3g} ms"
-            left_out = f"{takes}, so nothing starts from its weights for {proposal.target_ms:g} ms"
-            return Candidates(candidates=candidates, notes=(*notes, left_out))
-        others = tuple(one for one in candidates if one.shape != source.shape)
-        start = Candidate(name=START, shape=source.shape, timing=timing)
-        return Candidates(candidates=(start, *others), notes=notes)
-
-    def weights(self, found: Candidates, recipe: Recipe) -> dict[str, Path]:
-        """Write the weights that a candidate begins with, and return the file by its name."""
-        if found.candidates[0].name != START:
-            return {}
-        path = self.work.path / WEIGHTS
-        if not path.exists():
-            network = self.timings.space.architecture(found.candidates[0].shape, START)
-            write_atomically(path, save(self.work.begin(network, recipe)[0].state_dict()))
-        return {START: path}
 
     def race(self, found: Candidates) -> RaceResult:
         """Train the candidates against each other; one part of the training images judges them."""
@@ -274,7 +249,7 @@ class Race:
             train,
             held_out,
             minutes=self.allowance.race_minutes(),
-            weights=self.weights(found, recipe),
+            weights=start_weights(self.work, found.candidates, space, recipe),
             prefer=self.settings.prefer,
             workers=self.workers,
             ray=self.ray,
@@ -353,7 +328,8 @@ class Race:
         plain = next((one for one in found if one.is_plain), None)
         said = [] if plain is None or result is None else [beside_plain(result, plain)]
         if self.work.source is not None:
-            said.append(started(self.work.source.name, RUNS.open(self.work.path / NETWORK).request))
+            begun = RUNS.open(self.work.path / NETWORK).request
+            said.append(say_start(self.work.source, begun))
         return (*filter(None, said), *self.allowance.remarks())
 
     @property
@@ -394,13 +370,6 @@ class Race:
             lead=tuple(self.lead(fit.path)),
             note=" ".join(sentences(notes)),
         )
-
-
-def started(source: str, request: Request) -> str:
-    """Say whether the final training began with the weights of a source."""
-    if request.start is not None:
-        return request.start.describe()
-    return f"the final training began with random weights: another network won than {source}"
 
 
 def _attempts(matched: MatchedShape) -> Iterator[tuple[str, str, str]]:
