@@ -92,6 +92,13 @@ def test_levels_at_which_a_network_harms_share_a_sentence() -> None:
     )
 
 
+def test_a_loss_at_all_levels_is_said_without_a_list() -> None:
+    """A list of three levels or more says no more."""
+    rows = [row_at(sigma, 19.0, None, wavelet=20 + sigma) for sigma in (0.1, 0.2, 0.3)]
+    expected = "at every noise level the network's image is worse than wavelet by up to 1.3 dB"
+    assert scores_of(*rows).remarks == (expected,)
+
+
 def test_a_clean_image_that_changes_is_told() -> None:
     """Where it is more than a step of 8 bits."""
     (remark,) = scores_of(row_at(0.0, 31.27, None)).remarks

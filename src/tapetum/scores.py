@@ -283,6 +283,7 @@ class Scores(Record):
 def _losses(rows: Sequence[ScoreRow]) -> Iterator[str]:
     """Yield, for each rival, at which levels the network is visibly worse, and by how much."""
     losses: dict[str, dict[str, float]] = {}
+    num_compared = sum(row.psnr_db is not None for row in rows)
     for row in rows:
         if row.psnr_db is None:
             continue
@@ -293,6 +294,8 @@ def _losses(rows: Sequence[ScoreRow]) -> Iterator[str]:
     for name, by_level in losses.items():
         first, *others = by_level
         levels = ", ".join([first, *(where.removeprefix("at noise ") for where in others)])
+        if len(by_level) == num_compared > 2:
+            levels = "at every noise level"
         most = f"{'up to ' if others else ''}{max(by_level.values()):.1f} dB"
         yield f"{levels} the network's image is worse than {name} by {most}"
 

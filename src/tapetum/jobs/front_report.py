@@ -1,12 +1,10 @@
 """Scores over latency: what was delivered, beside what a user could pick by hand."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 from tapetum.jobs.compare import control_means, scores_of
-from tapetum.jobs.diagram import network_diagram
 from tapetum.jobs.fit_result import NETWORK, FitResult
 from tapetum.jobs.run_report import MEANS, as_sentences, mean_cells
 from tapetum.report import content, write_report
@@ -139,7 +137,7 @@ def write_front_report(
     report = content.Report(
         title=f"{dataset}: {len(fits)} networks of {budgets}",
         lead=_lead(fits),
-        highlights={_budget(fit): _scores(fit) for fit in fits},
+        highlights={_tile(fit): _scores(fit) for fit in fits},
         advice=tuple(
             f"{fit.request.target_ms:g} ms: {sentence}"
             for fit in fits
@@ -147,7 +145,6 @@ def write_front_report(
         ),
         usage=(f"tapetum predict {first.package} FOLDER --out denoised",),
         tables=(front_table(fits, beside), _packages(fits)),
-        diagrams=tuple(_diagram(fit) for fit in fits),
         curves=front_curves(fits, beside),
     )
     write_report(path, report)
@@ -160,10 +157,13 @@ def _lead(fits: Sequence[FitResult]) -> str:
     return f"{told}Each has a report of its own in its folder."
 
 
-def _budget(fit: FitResult) -> str:
-    """Return a budget and whether it is kept."""
+def _tile(fit: FitResult) -> str:
+    """Return a budget, whether it is kept, and which scores are shown."""
     kept = {None: "not measured", True: "kept", False: "not kept"}[fit.delivery.keeps_target]
-    return f"budget {fit.request.target_ms:g} ms: {kept}"
+    mean = fit.delivery.scores.mean
+    shown = {"macro accuracy": mean.macro_accuracy, "PSNR": mean.psnr_db}
+    names = " and ".join(name for name, value in shown.items() if value is not None)
+    return f"{names} (budget {fit.request.target_ms:g} ms: {kept})"
 
 
 def _scores(fit: FitResult) -> str:
@@ -186,10 +186,3 @@ def _packages(fits: Sequence[FitResult]) -> content.Table:
         rows.append((f"{delivery.target_ms:g} ms", file, *latencies, kept))
     header = ("budget", "package", "median, ms", "95th percentile, ms", "")
     return content.Table("Packages", header, tuple(rows))
-
-
-def _diagram(fit: FitResult) -> content.Diagram:
-    """Return the delivered network as bars."""
-    size_px = fit.request.conditions.height_px
-    drawn = network_diagram(fit.delivery.architecture, size_px)
-    return replace(drawn, title=f"Network for {fit.request.target_ms:g} ms")

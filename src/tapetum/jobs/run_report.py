@@ -138,7 +138,7 @@ def dataset_tables(dataset: Dataset) -> tuple[content.Table, ...]:
     if dataset.summary is None:
         return ()
     rows = tuple(dataset.summary.facts().items())
-    return (content.Table("Dataset", ("folder", dataset.summary.folder), rows),)
+    return (content.Table("Dataset", ("folder", dataset.summary.folder), rows, is_prose=True),)
 
 
 def curve(

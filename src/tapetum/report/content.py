@@ -104,6 +104,7 @@ class Table:
         rows: One text per column.
         note: The facts that are needed to compare the rows.
         highlighted: Indices of the rows that stand out.
+        is_prose: Whether the cells are sentences, which wrap, instead of numbers.
 
     Raises:
         InputError: A row has another number of columns than the header.
@@ -114,6 +115,7 @@ class Table:
     rows: tuple[tuple[str, ...], ...]
     note: str = ""
     highlighted: tuple[int, ...] = ()
+    is_prose: bool = False
 
     def __post_init__(self) -> None:
         for index, row in enumerate(self.rows):

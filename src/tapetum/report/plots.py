@@ -16,7 +16,7 @@ __all__ = ["draw_matrix", "draw_network", "plot", "write_scatter"]
 _INK, _LINE = "#010203", "#010204"
 _SERIES = ("#010210", "#010211", "#010212", "#010213")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
-_MOST_LETTERS = 18  # of a name beside a matrix
+_MOST_LETTERS = 18  # of a name beside a matrix, or of one of two names in a line of a legend
 _DASHES = ("-", "--", ":", "-.")
 LEAST_SPAN = {"%": 20.0, "dB": 3.0}  # of the vertical axis, by the unit of its label
 # Without date, creator and kind matplotlib writes no metadata.
@@ -47,7 +47,8 @@ def plot(curve: Curve, *, prefix: str) -> str:
         if all(float(x).is_integer() for x in curve.x):  # epochs are whole numbers
             axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True, min_n_ticks=1))
         if len(curve.series) > 1:
-            figure.legend(loc="outside upper left", ncols=2)
+            is_wide = any(len(series.name) > _MOST_LETTERS for series in curve.series)
+            figure.legend(loc="outside upper left", ncols=1 if is_wide else 2)
         return _svg(figure, prefix)
 
 
