@@ -365,6 +365,9 @@ def test_several_budgets_share_what_was_timed(
     report = front.report.read_text()
     assert "Accuracy over latency" in report
     assert "0.2ms/model.tapetum" in report
+    names = [row[0] for row in front.table.rows]
+    assert names.count("MobileNetV3-small and UNet-S") == 1  # which both fits share
+    assert {"macro accuracy, %", "PSNR, dB", "delivered"} <= set(front.table.header)
     trained = sorted(
         path.parent.name for path in (tmp_path / "front").rglob("control_*/report.html")
     )
