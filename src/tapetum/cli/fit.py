@@ -110,7 +110,7 @@ BESIDE = option(
 
 
 def fit(
-    data: str = typer.Argument(..., help="Folder of images, or 'digit-crops'."),
+    data: str = typer.Argument(..., metavar="DATA", help="Folder of images, or 'digit-crops'."),
     *,
     target_ms: str = TARGETS_MS,
     out: Path = options.OUT,

@@ -15,7 +15,7 @@ if TYPE_CHECKING:  # numpy loads with it, and --help must stay quick
 __all__ = ["latency"]
 
 latency = typer.Typer(
-    help="Measure the latency of blocks on this device, and predict that of whole networks.",
+    help="Time networks of a search space on this device, and predict the latency of others.",
     no_args_is_help=True,
     rich_markup_mode="rich",
 )

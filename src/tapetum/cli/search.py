@@ -16,7 +16,9 @@ __all__ = ["search"]
 
 
 def search(
-    data: str = typer.Argument(..., help="Folder of images, 'digits' or 'digit-crops'."),
+    data: str = typer.Argument(
+        ..., metavar="DATA", help="Folder of images, 'digits' or 'digit-crops'."
+    ),
     *,
     target_ms: float = options.TARGET_MS,
     latency: Path = option(
@@ -29,7 +31,7 @@ def search(
     loss: Literal["names", "both"] | None = option(
         None,
         TRAINING,
-        "Loss of the search: names (the classes alone) or both (with the image).",
+        "Loss of the search: 'names' for that of the labels alone, or 'both' for labels and image.",
         metavar="NAME",
     ),
     epochs: int | None = options.SEARCH_EPOCHS,

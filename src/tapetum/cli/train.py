@@ -44,7 +44,7 @@ def train(
     patience: float | None = option(
         None,
         TRAINING,
-        "Minutes of flat held-out scores, after which the training turns to its end.",
+        "Minutes without better held-out scores, after which the training is brought to its end.",
         rule=options.MINUTES,
         shown="never",
     ),
