@@ -17,7 +17,7 @@ from tapetum.training import prepare_process
 __all__ = ["demo"]
 
 DATA = "digit-crops"
-SEED = 0
+SEED, RECIPE, NOISE = 0, "images", "gaussian:0-1"
 NETWORK, SHARE, SECONDS = "dc-net-reduced-integrated", 0.5, 3.0  # half of its latency
 TRAIN_COUNT, TEST_COUNT = 1_300, 400  # two-digit images, cut into single digits
 IMAGES, NUM_IMAGES, SIGMA = "images", 8, 0.4  # noisy images to try the package on
@@ -70,6 +70,8 @@ def demo(
         target_ms=target_ms,
         runtime=device,
         search_minutes=search_minutes,
+        recipe=RECIPE,
+        noise=NOISE,
         epochs=epochs,
         controls=True,
         seed=SEED,
