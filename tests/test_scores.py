@@ -76,7 +76,8 @@ def test_a_filter_that_is_better_is_named() -> None:
     """In the remarks, and in columns that only such scores have."""
     scores = scores_of(row_at(0.1, 25.0, 20.0, wavelet=26.5), row_at(0.2, 24.0, 14.0, wavelet=23.0))
     (remark,) = scores.remarks
-    assert remark == "at noise gaussian 0.1 the network's image is worse than wavelet by 1.5 dB"
+    expected = "at noise gaussian 0.1 the network's image is worse than wavelet denoising by 1.5 dB"
+    assert remark == expected
     column = scores.header.index("wavelet dB")
     assert [line[column] for line in scores.cells()] == ["26.50", "23.00", "-"]
     assert "wavelet dB" not in scores_of(row_at(0.1, 25.0, 20.0)).header
@@ -88,14 +89,16 @@ def test_levels_at_which_a_network_harms_share_a_sentence() -> None:
     assert scores_of(*rows).remarks == (
         "at noise gaussian 0.1, gaussian 0.2 the network's image is worse than the noisy image by "
         "up to 2.0 dB",
-        "at noise gaussian 0.1 the network's image is worse than wavelet by 6.0 dB",
+        "at noise gaussian 0.1 the network's image is worse than wavelet denoising by 6.0 dB",
     )
 
 
 def test_a_loss_at_all_levels_is_said_without_a_list() -> None:
     """A list of three levels or more says no more."""
     rows = [row_at(sigma, 19.0, None, wavelet=20 + sigma) for sigma in (0.1, 0.2, 0.3)]
-    expected = "at every noise level the network's image is worse than wavelet by up to 1.3 dB"
+    expected = (
+        "at every noise level the network's image is worse than wavelet denoising by up to 1.3 dB"
+    )
     assert scores_of(*rows).remarks == (expected,)
 
 

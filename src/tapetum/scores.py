@@ -79,7 +79,7 @@ class ScoreRow(Record):
     def rivals(self) -> dict[str, float]:
         """PSNR in dB of the noisy image and of the classical filters, as far as they are known."""
         noisy = {} if self.noisy_psnr_db is None else {"the noisy image": self.noisy_psnr_db}
-        return noisy | self.filters_db
+        return noisy | {f"{name} denoising": db for name, db in self.filters_db.items()}
 
 
 class Calibration(Record):

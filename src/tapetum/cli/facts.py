@@ -11,8 +11,17 @@ __all__ = ["describe", "list_architectures"]
 
 Facts = dict[str, Any]
 RECIPE_FIELDS = (
-    "name", "epochs", "batch_size", "optimizer", "learning_rate", "schedule", "precision"
+    "name", "duration", "batch_size", "optimizer", "learning_rate", "schedule", "precision"
 )  # fmt: skip
+SCORES = {
+    "accuracy": "accuracy",
+    "macro_accuracy": "macro accuracy",
+    "calibration_error": "calibration error",
+    "psnr_db": "PSNR in dB",
+    "ssim": "SSIM",
+    "noisy_psnr_db": "PSNR in dB of the noisy images",
+    "noisy_ssim": "SSIM of the noisy images",
+}
 
 
 def list_architectures(size_px: int, *, channels: int, num_classes: int) -> list[Facts]:
@@ -64,8 +73,9 @@ def _run_facts(path: Path) -> Facts:
     request = run.request
     facts: Facts = {"run": str(path), "state": "finished" if run.is_finished else "unfinished"}
     facts |= _costs(request.architecture, request.data.size_px)
-    facts |= {f"data {key}": value for key, value in request.data.model_dump().items()}
-    facts |= {f"recipe {key}": getattr(request.recipe, key) for key in RECIPE_FIELDS}
+    facts |= {"data": request.data.description, "preparation": request.data.preparation.text}
+    recipe = {key: getattr(request.recipe, key) for key in RECIPE_FIELDS}
+    facts |= {f"recipe {key.replace('_', ' ')}": value for key, value in recipe.items()}
     if run.is_finished:
         result = run.result()
         facts["training minutes"] = round(result.training_seconds / 60, 2)
@@ -112,7 +122,7 @@ def _costs(architecture: Described, size_px: int) -> Facts:
 
 
 def _means(scores: Scores | None) -> Facts:
-    row = {} if scores is None else scores.mean.model_dump()
+    found = {} if scores is None else {key: getattr(scores.mean, key) for key in SCORES}
     return {
-        f"mean {key}": round(value, 4) for key, value in row.items() if isinstance(value, float)
+        f"mean {SCORES[key]}": round(value, 4) for key, value in found.items() if value is not None
     }
