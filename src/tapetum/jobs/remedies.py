@@ -1,7 +1,7 @@
 """What would keep a budget that no network keeps, with the latency that each remedy gives."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from tapetum.arch import ShapeSpace
@@ -11,7 +11,7 @@ from tapetum.provenance import usable_cores
 
 __all__ = ["timed_remedies"]
 
-SIZE_STEP_PX = 8
+SIZE_STEP_PX, LEAST_PX = 8, 16
 NUM_ROUNDS = 3
 
 
@@ -25,9 +25,9 @@ def timed_remedies(device: Device, space: ShapeSpace, target_ms: float, fastest_
         fastest_ms: What its smallest network takes.
     """
     smallest = space.architecture(space.smallest())
-    size_px = _smaller_px(space.size_px, target_ms / fastest_ms)
+    sizes_px = _smaller_px(space.size_px, target_ms / fastest_ms)
     enough, others = list[str](), list[str]()
-    for option, changed in _changes(device, size_px):
+    for option, changed in _changes(device, sizes_px):
         (timing,) = changed.timer(space)([smallest], num_rounds=NUM_ROUNDS)
         keeps = timing.median_ms <= (1 + Budget.TOLERANCE) * target_ms
         (enough if keeps else others).append(f"{option} ({timing.median_ms:.2g} ms)")
@@ -39,16 +39,20 @@ def timed_remedies(device: Device, space: ShapeSpace, target_ms: float, fastest_
     return f"{told}; another --runtime was not timed"
 
 
-def _smaller_px(size_px: int, ratio: float) -> int:
-    """Return a size at which the latency may fall by a ratio, if it follows the pixels."""
-    wanted = math.floor(size_px * math.sqrt(ratio) / SIZE_STEP_PX) * SIZE_STEP_PX
-    return max(min(wanted, size_px - SIZE_STEP_PX), SIZE_STEP_PX)
+def _smaller_px(size_px: int, ratio: float) -> list[int]:
+    """Return a size at which the latency falls by a ratio if it follows the pixels, and half of it.
+
+    A part of the latency does not depend on the pixels, so the first one can be too large.
+    """
+    wanted = min(size_px * math.sqrt(ratio), size_px - SIZE_STEP_PX)
+    found = [math.floor(one / SIZE_STEP_PX) * SIZE_STEP_PX for one in (wanted, wanted / 2)]
+    return [one for one in dict.fromkeys(found) if one >= LEAST_PX]
 
 
-def _changes(device: Device, size_px: int) -> Iterator[tuple[str, Device]]:
+def _changes(device: Device, sizes_px: Sequence[int]) -> Iterator[tuple[str, Device]]:
     """Yield each option that may help, and the device with it."""
     conditions, cores = device.conditions, usable_cores()
-    if size_px < conditions.height_px:
+    for size_px in sizes_px:
         yield f"--size {size_px}", _at_size(device, size_px)
     if conditions.threads < cores:
         more = conditions.model_copy(update={"threads": cores})
