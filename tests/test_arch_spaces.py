@@ -1,5 +1,6 @@
 """Laws of the paper's spaces: their layout, and that every form of their networks agrees."""
 
+from itertools import cycle
 from pathlib import Path
 
 import numpy as np
@@ -72,18 +73,18 @@ def test_small_images_keep_their_first_places(name: str, image_px: int, stride_p
         assert 2 ** len(space.decoder.levels) == stride_px / 2
 
 
-@pytest.mark.parametrize("learns_depth", [True, False])
 @pytest.mark.parametrize("name", space_names())
-def test_the_forms_of_a_network_agree(name: str, learns_depth: bool) -> None:
+def test_the_forms_of_a_network_agree(name: str) -> None:
     """Torch, ONNX, weights, parameters and cost of random networks are those of one another."""
-    for seed in range(2):
+    for seed, learns_depth in enumerate((True, False)):
         require_agreement(draw(name, SMALL._replace(learns_depth=learns_depth), seed=seed))
 
 
-@pytest.mark.parametrize("up", UPS)
-@pytest.mark.parametrize("decoder", DECODERS)
+@pytest.mark.parametrize(
+    ("decoder", "up"), list(zip(DECODERS, cycle(UPS), strict=False)), ids="-".join
+)
 def test_every_decoder_agrees_with_itself(decoder: str, up: str) -> None:
-    """All forms of a network with each decoder and each way to double."""
+    """All forms of a network with each decoder, and with each way to double."""
     require_agreement(draw("dc-nas", SMALL._replace(decoder=decoder, up=up)))
 
 

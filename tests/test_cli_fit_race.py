@@ -1,13 +1,18 @@
 """What a user of ``tapetum fit`` sees of a race: the plan, the result, and what is refused."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
+from typer.testing import Result
 
-from shape_runtime import ShapeRuntime, race_in_this_process
+from shape_runtime import ShapeRuntime, formula_ms, race_in_this_process
+from tapetum.jobs.fit_result import Delivery
+from tapetum.latency import Budget
 from tapetum.latency.runtimes import RUNTIMES
 from tapetum.runtime import open_package
+from tapetum.search import RACES
 from test_cli import photos, run, sentence
 
 __all__ = ["photos"]  # the fixture
@@ -17,16 +22,32 @@ SHORT = ("--size", 32, "--epochs", 1, "--batch-size", 4, "--precision", "fp32")
 
 @pytest.fixture(autouse=True)
 def _scripted(monkeypatch: pytest.MonkeyPatch) -> None:
+    script(monkeypatch)
+
+
+def script(patch: pytest.MonkeyPatch) -> None:
     """ONNX Runtime runs on a made-up clock, and races compute in this process."""
-    monkeypatch.setitem(RUNTIMES, "onnxruntime", ShapeRuntime(monkeypatch))  # type: ignore[arg-type]
-    race_in_this_process(monkeypatch)
+    patch.setitem(RUNTIMES, "onnxruntime", ShapeRuntime(patch))  # type: ignore[arg-type]
+    race_in_this_process(patch)
 
 
-def test_a_folder_and_a_budget_become_a_package(photos: Path, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def fitted(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Result]:
+    """The folder of a fit by a race, and what the command said."""
+    out = tmp_path_factory.mktemp("fitted") / "run"
+    with pytest.MonkeyPatch.context() as patch:
+        script(patch)
+        return out, run(*command(photos, out), "--json")
+
+
+def command(photos: Path, out: Path) -> tuple[object, ...]:
+    """A fit to a tenth of a millisecond."""
+    return ("fit", photos, "--target-ms", 0.1, "--search-minutes", 1, "--out", out, *SHORT)
+
+
+def test_a_folder_and_a_budget_become_a_package(fitted: tuple[Path, Result], photos: Path) -> None:
     """After a plan, with the race in the report; the exit code says that the budget is kept."""
-    out = tmp_path / "run"
-    requested = ("fit", photos, "--target-ms", 0.1, "--search-minutes", 1, "--out", out, *SHORT)
-    result = run(*requested, "--json")
+    out, result = fitted
     assert result.exit_code == 0, result.output
     told = result.stderr
     assert told.index("possible here: ") < told.index("plan: 4 candidates, timing")
@@ -37,24 +58,32 @@ def test_a_folder_and_a_budget_become_a_package(photos: Path, tmp_path: Path) ->
     assert facts["timing"]["median_ms"] <= 1.02 * facts["target_ms"]
     assert "the package keeps the budget of 0.1 ms" in told
     assert open_package(out / "model.tapetum").manifest.scores is not None
-    again = run(*requested, "--resume")
+    again = run(*command(photos, out), "--resume")
     assert again.exit_code == 0
     assert "budget, includes network" in again.stdout
 
 
-def test_several_budgets_get_a_package_each(photos: Path, tmp_path: Path) -> None:
-    """And one table, of which JSON has all."""
-    out = tmp_path / "run"
-    requested = ("fit", photos, "--target-ms", "0.2,0.1", "--search", "none", "--out", out, *SHORT)
-    result = run(*requested)
-    assert result.exit_code == 0, result.output
-    assert "budget, ms" in result.stdout
-    assert result.stdout.count("delivered") == 2
-    assert (out / "0.1ms" / "model.tapetum").exists()
-    assert (out / "report.html").exists()
-    again = run(*requested, "--resume", "--json")
-    assert [one["target_ms"] for one in json.loads(again.stdout)["fits"]] == [0.1, 0.2]
-    assert "already contains a fit of several budgets" in sentence(run(*requested))
+def test_the_winner_of_a_race_is_delivered(fitted: tuple[Path, Result]) -> None:
+    """Every file is there, the budget is kept by the formula, and the report shows the race."""
+    out, _ = fitted
+    raced = RACES.open(out / "race").result()
+    assert len(raced.order) == 4
+    pass_ms = formula_ms(open_package(out / "model.tapetum").manifest.architecture, 32)
+    assert 1 - Budget.BELOW <= pass_ms / 0.1 <= 1 + Budget.TOLERANCE
+    names = {path.name for path in out.iterdir()}
+    assert names >= {"plan.json", "timings_fp32.json", "candidates.json", "race", "matched.json"}
+    candidates = json.loads((out / "candidates.json").read_text())["candidates"]
+    shape = next(one["shape"] for one in candidates if one["name"] == raced.winner)
+    matched = json.loads((out / "matched.json").read_text())
+    assert matched["attempts"][matched["chosen"]]["shape"] == shape
+    report = (out / "report.html").read_text()
+    for words in ("Race", "default network", "plain DC-Net", "Race, round by round"):
+        assert words in report
+    (said,) = Delivery.read(out / "result.json").remarks
+    reached = r"after equal minutes, the plain DC-Net .* reached [0-9.]+ % and [0-9.]+ dB, the wi"
+    assert said == "the plain DC-Net won the race" or re.search(reached, said)
+    assert f"{said[0].upper()}{said[1:]}" in report
+    assert "this adds them, and repeats nothing: the same command --resume --controls" in report
 
 
 @pytest.mark.parametrize(

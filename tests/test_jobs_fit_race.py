@@ -1,9 +1,13 @@
 """A fit of fast networks from end to end, on a device whose latencies are known."""
 
+import io
 import json
+import logging
 import re
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from shutil import copytree
 from typing import Any
 
 import numpy as np
@@ -16,7 +20,7 @@ from tapetum.data import open_dataset
 from tapetum.errors import InputError, RunError
 from tapetum.formats import Exported, PrecisionChoice
 from tapetum.formats.precision import Measured
-from tapetum.jobs import FitResult, fit, fit_front
+from tapetum.jobs import FitResult, Front, fit, fit_front
 from tapetum.jobs.exporting import export_run
 from tapetum.jobs.fit_race import split_for_race
 from tapetum.jobs.fitting import fit_options
@@ -26,10 +30,11 @@ from tapetum.jobs.plan import Plans
 from tapetum.jobs.planning import make_plans
 from tapetum.jobs.request import open_request
 from tapetum.latency import Budget, DeployedNetwork, Round, Timing
+from tapetum.latency.runtimes import RUNTIMES
 from tapetum.latency.timing import ForwardPass
 from tapetum.runtime import open_package
 from tapetum.search import RACES
-from test_cli import photos
+from test_cli import photos, run, sentence
 from test_jobs_fit import refuse_to_write
 from test_latency_table import CONDITIONS
 from tiny_race import Dots
@@ -51,36 +56,35 @@ def fit_on(device: ShapeRuntime, data: Path | str, out: Path, **options: object)
     return fit(data, out, runtime=device, **(settings | options))
 
 
+UNRACED = {"method": "none", "search_minutes": None}
+AUTO = {**UNRACED, "precision": "auto", "resume": True}
+
+
+@pytest.fixture(scope="module")
+def unraced(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[FitResult]:
+    """A fit of the network of the scaling rule, without trainings for comparison."""
+    with pytest.MonkeyPatch.context() as patch:
+        out = tmp_path_factory.mktemp("unraced") / "earlier"
+        yield fit_on(ShapeRuntime(patch), photos, out, **UNRACED)
+
+
+@pytest.fixture(scope="module")
+def trained_for_int8(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A fit that tries int8 and was stopped before its package was written."""
+    out = tmp_path_factory.mktemp("int8") / "fit"
+    with pytest.MonkeyPatch.context() as patch:
+        device = ShapeRuntime(patch)
+        refuse_to_write(patch, out / "model.tapetum")
+        with pytest.raises(KeyboardInterrupt):
+            fit_on(device, photos, out, **AUTO)
+    return out
+
+
 def is_kept(result: FitResult) -> bool:
     """Whether the package takes what was requested, by the formula of the device."""
     architecture = open_package(result.package).manifest.architecture
     ms = formula_ms(architecture, result.request.data.size_px)
     return 1 - Budget.BELOW <= ms / result.request.target_ms <= 1 + Budget.TOLERANCE
-
-
-def test_the_winner_of_a_race_is_delivered(
-    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Every file is there, the budget is kept by the formula, and the report shows the race."""
-    result = fit_on(ShapeRuntime(monkeypatch), photos, tmp_path / "fit")
-    raced = RACES.open(tmp_path / "fit" / "race").result()
-    assert len(raced.order) == 4
-    assert is_kept(result)
-    assert result.delivery.keeps_target
-    names = {path.name for path in result.path.iterdir()}
-    assert names >= {"plan.json", "timings_fp32.json", "candidates.json", "race", "matched.json"}
-    candidates = json.loads((result.path / "candidates.json").read_text())["candidates"]
-    shape = next(one["shape"] for one in candidates if one["name"] == raced.winner)
-    matched = json.loads((result.path / "matched.json").read_text())
-    assert matched["attempts"][matched["chosen"]]["shape"] == shape
-    report = result.report.read_text()
-    for words in ("Race", "default network", "plain DC-Net", "Race, round by round"):
-        assert words in report
-    (said,) = result.delivery.remarks
-    reached = r"after equal minutes, the plain DC-Net .* reached [0-9.]+ % and [0-9.]+ dB, the wi"
-    assert said == "the plain DC-Net won the race" or re.search(reached, said)
-    assert f"{said[0].upper()}{said[1:]}" in report
-    assert "this adds them, and repeats nothing: the same command --resume --controls" in report
 
 
 def test_a_race_that_would_be_too_short_is_not_planned(
@@ -98,20 +102,15 @@ def test_a_race_that_would_be_too_short_is_not_planned(
     assert is_kept(result)
 
 
-def test_without_a_race_the_scaling_rule_decides(
-    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_a_race_the_scaling_rule_decides(unraced: FitResult) -> None:
     """Its network is proposed, and the plain one beside it; the first is trained at once."""
-    result = fit_on(
-        ShapeRuntime(monkeypatch), photos, tmp_path / "fit", method="none", search_minutes=None
-    )
-    assert not (result.path / "race").exists()
-    candidates = json.loads((result.path / "candidates.json").read_text())["candidates"]
+    assert not (unraced.path / "race").exists()
+    candidates = json.loads((unraced.path / "candidates.json").read_text())["candidates"]
     assert [one["name"] for one in candidates] == ["rule", "plain-dc-net"]
-    assert is_kept(result)
+    assert is_kept(unraced)
 
 
-@pytest.mark.parametrize("includes", ["preparation", "call"])
+@pytest.mark.parametrize("includes", [pytest.param("preparation", marks=pytest.mark.slow), "call"])
 def test_a_budget_includes_what_was_requested(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, includes: str
 ) -> None:
@@ -123,8 +122,7 @@ def test_a_budget_includes_what_was_requested(
         ShapeRuntime(monkeypatch),
         photos,
         tmp_path / "fit",
-        method="none",
-        search_minutes=None,
+        **UNRACED,
         **options,
     )
     assert result.delivery.keeps_target
@@ -202,7 +200,7 @@ def test_images_that_are_too_few_for_int8_are_fitted_in_fp32(
     """Three images cannot calibrate it: refused at once where it was asked for."""
     draw(tmp_path / "tiny", {"a": 2, "b": 2, "c": 1})
     device = ShapeRuntime(monkeypatch)
-    options = {"method": "none", "search_minutes": None, "batch_size": None}
+    options = {**UNRACED, "batch_size": None}
     with pytest.raises(InputError, match="calibrated on 4 training images or more"):
         fit_on(device, tmp_path / "tiny", tmp_path / "fit", **options, precision="int8")
     assert device.num_prepared == 0
@@ -344,58 +342,85 @@ def test_the_pair_is_planned_once(
     assert first > 2 * second > 0
 
 
+@pytest.fixture(scope="module")
+def front(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Front, str]]:
+    """Fits of two budgets with their trainings for comparison, and what was told of them."""
+    path, told = tmp_path_factory.mktemp("front") / "front", io.StringIO()
+    handler, logger = logging.StreamHandler(told), logging.getLogger("tapetum")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(logger, "level", logging.INFO)
+        logger.addHandler(handler)
+        made = fit_budgets(ShapeRuntime(patch), photos, path, controls=True)
+        logger.removeHandler(handler)
+        yield made, told.getvalue()
+
+
+def fit_budgets(device: ShapeRuntime, data: Path, out: Path, **options: object) -> Front:
+    """Fits of two budgets without a race."""
+    settings = {"method": "none", "batch_size": 4, "epochs": 1, "size_px": 32, "precision": "fp32"}
+    return fit_front(data, out, target_ms=[0.2, 0.1], runtime=device, **(settings | options))
+
+
 def test_several_budgets_share_what_was_timed(
-    photos: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
+    front: tuple[Front, str], photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One folder for each, one file of timings, one plan, and one report over latency."""
-    device = ShapeRuntime(monkeypatch)
-    options = {"method": "none", "batch_size": 4, "epochs": 1, "size_px": 32, "precision": "fp32"}
-    options["controls"] = True
-    front = fit_front(photos, tmp_path / "front", target_ms=[0.2, 0.1], runtime=device, **options)
-    assert [one.request.target_ms for one in front.fits] == [0.1, 0.2]
-    assert all(map(is_kept, front.fits))
-    assert len(re.findall("possible here", caplog.text)) == 1
-    planned = [caplog.text.index(f"plan for {target} ms (fp32)") for target in (0.1, 0.2)]
+    made, told = front
+    assert [one.request.target_ms for one in made.fits] == [0.1, 0.2]
+    assert all(map(is_kept, made.fits))
+    assert len(re.findall("possible here", told)) == 1
+    planned = [told.index(f"plan for {target} ms (fp32)") for target in (0.1, 0.2)]
     assert planned[0] < planned[1]
-    assert (tmp_path / "front" / "timings_fp32.json").exists()
-    assert not (tmp_path / "front" / "0.1ms" / "timings_fp32.json").exists()
-    report = front.report.read_text()
+    assert (made.path / "timings_fp32.json").exists()
+    assert not (made.path / "0.1ms" / "timings_fp32.json").exists()
+    report = made.report.read_text()
     assert "Accuracy over latency" in report
     assert "0.2ms/model.tapetum" in report
-    names = [row[0] for row in front.table.rows]
+    names = [row[0] for row in made.table.rows]
     assert names.count("MobileNetV3-small and UNet-S") == 1  # which both fits share
-    assert {"macro accuracy, %", "PSNR, dB", "delivered"} <= set(front.table.header)
-    trained = sorted(
-        path.parent.name for path in (tmp_path / "front").rglob("control_*/report.html")
-    )
+    assert {"macro accuracy, %", "PSNR, dB", "delivered"} <= set(made.table.header)
+    trained = sorted(path.parent.name for path in made.path.rglob("control_*/report.html"))
     assert trained == ["control_dc-net"] * 2 + ["control_mobilenet-v3-small", "control_unet-s"]
-    assert front.fits[0].controls.controls[1] == front.fits[1].controls.controls[1]
-    del options["controls"]  # the folder says it
-    again = fit_front(
-        photos, tmp_path / "front", target_ms=[0.2, 0.1], runtime=device, resume=True, **options
-    )
-    assert again == front
+    assert made.fits[0].controls.controls[1] == made.fits[1].controls.controls[1]
+    assert fit_budgets(ShapeRuntime(monkeypatch), photos, made.path, resume=True) == made
+
+
+def test_the_command_shows_several_budgets_in_one_table(
+    front: tuple[Front, str], photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of which JSON has all."""
+    monkeypatch.setitem(RUNTIMES, "onnxruntime", ShapeRuntime(monkeypatch))  # type: ignore[arg-type]
+    size = ("--size", 32, "--epochs", 1, "--batch-size", 4, "--precision", "fp32")
+    requested = ("fit", photos, "--target-ms", "0.2,0.1", "--search", "none", *size)
+    requested = (*requested, "--out", front[0].path)
+    result = run(*requested, "--resume")
+    assert result.exit_code == 0, result.output
+    assert "budget, ms" in result.stdout
+    assert result.stdout.count("delivered") == 2
+    again = run(*requested, "--resume", "--json")
+    assert [one["target_ms"] for one in json.loads(again.stdout)["fits"]] == [0.1, 0.2]
+    assert "already contains a fit of several budgets" in sentence(run(*requested))
 
 
 def test_controls_can_be_added_and_a_better_plain_network_is_delivered(
-    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    unraced: FitResult, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing is trained twice, and the package becomes the plain DC-Net where it is better."""
     monkeypatch.setattr("tapetum.jobs.compare.gain", lambda *_: (2.0, 1.0))
-    device, options = ShapeRuntime(monkeypatch), {"method": "none", "search_minutes": None}
-    before = fit_on(device, photos, tmp_path / "fit", **options)
-    assert not before.controls.controls
-    assert open_package(before.package).manifest.architecture.name == "network-for-0.1ms"
+    device = ShapeRuntime(monkeypatch)
+    assert not unraced.controls.controls
+    copytree(unraced.path, tmp_path / "fit")
+    assert (
+        open_package(tmp_path / "fit" / "model.tapetum").manifest.architecture.name
+        == "network-for-0.1ms"
+    )
     weights = tmp_path / "fit" / "network" / "weights.safetensors"
     trained_ns = weights.stat().st_mtime_ns
-    result = fit_on(device, photos, tmp_path / "fit", **options, controls=True, resume=True)
+    result = fit_on(device, photos, tmp_path / "fit", **UNRACED, controls=True, resume=True)
     assert weights.stat().st_mtime_ns == trained_ns
-    assert fit_on(device, photos, tmp_path / "fit", **options, resume=True) == result
+    assert fit_on(device, photos, tmp_path / "fit", **UNRACED, resume=True) == result
     with pytest.raises(RunError, match="controls"):
-        fit_on(device, photos, tmp_path / "fit", **options, controls=False, resume=True)
+        fit_on(device, photos, tmp_path / "fit", **UNRACED, controls=False, resume=True)
     titles = [control.title for control in result.controls.controls]
     assert titles == ["plain DC-Net of the same latency", "MobileNetV3-small and UNet-S"]
     assert result.delivery.run == "control_dc-net"
@@ -408,33 +433,33 @@ def test_controls_can_be_added_and_a_better_plain_network_is_delivered(
 
 
 def test_a_narrower_network_ships_in_fp32_where_int8_loses_too_much(
-    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    trained_for_int8: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Candidates are timed in int8, which pays here; the package keeps the budget in fp32."""
     monkeypatch.setattr("tapetum.jobs.fit_delivery.export_run", lossy_export)
     monkeypatch.setattr("tapetum.jobs.fit_delivery.gain", lambda *_: (0.0, 1.0))
     device = ShapeRuntime(monkeypatch)
-    options = {"method": "none", "search_minutes": None, "precision": "auto", "resume": True}
-    result = fit_on(device, photos, tmp_path / "fit", **options)
+    copytree(trained_for_int8, tmp_path / "fit")
+    result = fit_on(device, photos, tmp_path / "fit", **AUTO)
     in_int8_ms = formula_ms(result.selection.architecture, 32)
     assert in_int8_ms > 1.5 * TARGET_MS
     assert result.delivery.run == "network_fp32"
     assert is_kept(result)
     assert result.delivery.keeps_target
     assert "fp32 is used, since it loses 0.1 dB or more" in result.delivery.remarks[0]
-    again = fit_on(device, photos, tmp_path / "fit", **options)
+    again = fit_on(device, photos, tmp_path / "fit", **AUTO)
     assert again.delivery == result.delivery
 
 
 def test_int8_ships_where_the_narrower_network_in_fp32_is_worse(
-    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    trained_for_int8: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What it loses is little beside that, and the report says so."""
     monkeypatch.setattr("tapetum.jobs.fit_delivery.export_run", lossy_export)
     monkeypatch.setattr("tapetum.jobs.fit_delivery.gain", lambda *_: (2.0, 1.0))
     device = ShapeRuntime(monkeypatch)
-    options = {"method": "none", "search_minutes": None, "precision": "auto", "resume": True}
-    result = fit_on(device, photos, tmp_path / "fit", **options)
+    copytree(trained_for_int8, tmp_path / "fit")
+    result = fit_on(device, photos, tmp_path / "fit", **AUTO)
     assert result.delivery.run == "network"
     manifest = open_package(result.package).manifest
     assert (manifest.precision, manifest.architecture) == ("int8", result.selection.architecture)
@@ -443,13 +468,13 @@ def test_int8_ships_where_the_narrower_network_in_fp32_is_worse(
 
 
 def test_int8_ships_where_no_time_is_left_for_a_network_in_fp32(
-    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    trained_for_int8: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With what it loses, and the option that would have avoided it."""
     monkeypatch.setattr("tapetum.jobs.fit_delivery.export_run", lossy_export)
     monkeypatch.setattr("tapetum.jobs.fit_race.Race.fallback_recipe", lambda _: None)
-    options = {"method": "none", "search_minutes": None, "precision": "auto"}
-    result = fit_on(ShapeRuntime(monkeypatch), photos, tmp_path / "fit", **options)
+    copytree(trained_for_int8, tmp_path / "fit")
+    result = fit_on(ShapeRuntime(monkeypatch), photos, tmp_path / "fit", **AUTO)
     assert open_package(result.package).manifest.precision == "int8"
     said = "int8 ships although it loses 0.1 dB or more: --total-minutes leaves no time"
     assert result.delivery.remarks[1].startswith(said)
@@ -463,8 +488,7 @@ def test_the_plain_network_is_narrowed_for_fp32_where_it_would_have_shipped(
     """It was better than the chosen network, and int8 loses too much."""
     monkeypatch.setattr("tapetum.jobs.compare.gain", lambda *_: (2.0, 1.0))
     monkeypatch.setattr("tapetum.jobs.fit_delivery.export_run", lossy_export)
-    options = {"method": "none", "search_minutes": None, "precision": "auto", "controls": True}
-    result = fit_on(ShapeRuntime(monkeypatch), photos, tmp_path / "fit", **options)
+    result = fit_on(ShapeRuntime(monkeypatch), photos, tmp_path / "fit", **AUTO, controls=True)
     shape = MatchedShape.read(result.path / "matched_fp32.json").attempt.shape
     assert (shape.stem, shape.down, shape.gated) == ("full", "max_pool", False)
     assert result.delivery.run == "network_fp32"
@@ -494,14 +518,12 @@ def lossy_export(run: Path, out: Path, *, precision: str, dataset: Any, **more: 
 
 
 def test_an_earlier_fit_is_shown_beside(
-    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    unraced: FitResult, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of the same images; another split is refused."""
     device = ShapeRuntime(monkeypatch)
-    options = {"method": "none", "search_minutes": None}
-    earlier = fit_on(device, photos, tmp_path / "earlier", **options)
-    beside = {"beside": [earlier.path], "target_ms": 2 * TARGET_MS}
-    later = fit_on(device, photos, tmp_path / "later", **options, **beside)
+    beside = {**UNRACED, "beside": [unraced.path], "target_ms": 2 * TARGET_MS}
+    later = fit_on(device, photos, tmp_path / "later", **beside)
     assert "earlier" in later.report.read_text()
     for changed, words in (
         ({"seed": 1}, "made for other images"),
@@ -510,7 +532,7 @@ def test_an_earlier_fit_is_shown_beside(
         ({"noise": "gaussian:0-0.3"}, "other noise"),
     ):
         with pytest.raises(InputError, match=words):
-            fit_on(device, photos, tmp_path / "other", **options, **beside, **changed)
+            fit_on(device, photos, tmp_path / "other", **beside, **changed)
     assert not (tmp_path / "other").exists()
 
 

@@ -1,8 +1,6 @@
-"""Laws of a whole search: it keeps the target; a kill changes nothing, nor do processes."""
+"""Laws of a whole search: it keeps the target; a kill changes nothing."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -32,8 +30,6 @@ from tiny_search import (
 from tiny_training import Squares
 
 STEPS_PER_EPOCH = 4
-SCRIPT = Path(__file__).with_name("tiny_search.py")
-TWO_PROCESSES = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")
 
 
 class KilledError(Exception):
@@ -169,20 +165,6 @@ def test_a_step_is_told_with_the_epoch_that_it_belongs_to(tmp_path: Path) -> Non
     assert told[-1][0] == 1
     begins = [message.split(", loss")[0] for _, message in told]
     assert begins == [f"search, epoch {1 + (done > 0.5)} of 2" for done, _ in told]
-
-
-def test_two_processes_find_what_one_finds(tmp_path: Path) -> None:
-    """With the same batches, up to rounding."""
-    ours = tiny_search(tmp_path / "one", tiny_recipe(epochs=2))
-    command = (sys.executable, *TWO_PROCESSES, SCRIPT, "two")
-    ended = subprocess.run(command, check=False, cwd=tmp_path, capture_output=True, text=True)
-    assert ended.returncode == 0, ended.stderr
-    theirs = SEARCHES.open(tmp_path / "two").result()
-    assert theirs.choices == ours.choices
-    for one, other in zip(ours.epochs, theirs.epochs, strict=True):
-        assert one.means == pytest.approx(other.means, rel=1e-3)
-        for path, probabilities in one.probabilities.items():
-            assert probabilities == pytest.approx(other.probabilities[path], rel=1e-3)
 
 
 def test_a_joint_space_is_searched_with_both_losses(tmp_path: Path) -> None:

@@ -57,7 +57,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize("seed", [0, *(pytest.param(s, marks=pytest.mark.slow) for s in (1, 2))])
 def test_a_race_picks_the_candidate_that_can_see_the_label(seed: int, tmp_path: Path) -> None:
     """A network that sees 3 x 3 pixels cannot tell the classes apart, by construction."""
     candidates = (blind(), blind("blind-too"), seeing(width=4))
@@ -121,11 +121,11 @@ def test_a_race_leaves_no_images_behind(undisturbed: Path) -> None:
     assert [Path(file).parent.name for file in files[6:]] == ["rung-2", "rung-2"]
 
 
-@pytest.mark.parametrize("pieces", [1, 6, 7])
+@pytest.mark.parametrize("pieces", [1, 7])
 def test_a_stopped_race_resumes_to_the_same_result(
     pieces: int, tmp_path: Path, undisturbed: Path
 ) -> None:
-    """In the first rung, between the rungs, and in the last one."""
+    """In the first rung, and in the last one."""
     with pytest.raises(_StoppedError):
         race_here(tmp_path / "race", field(), progress=_stop_after(pieces))
     result = race_here(tmp_path / "race", field(), resume=True)

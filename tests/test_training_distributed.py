@@ -13,8 +13,10 @@ from torch import Tensor, nn
 
 from tapetum.errors import RunError, TrainingError
 from tapetum.nn import build
+from tapetum.search.result import SEARCHES
 from tapetum.training import RUNS, Request, is_main_process
 from tapetum.training.compute import Compute, SharedBatchNorm2d
+from tiny_search import short_search
 from tiny_training import (
     TINY_DATA,
     double_recipe,
@@ -40,11 +42,11 @@ RECIPE = tiny_recipe(
 
 @pytest.fixture(scope="module")
 def together(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What two processes did: two runs, ``double.safetensors``, and the pace of each."""
+    """What two processes did: two runs, a search, ``double.safetensors``, the pace of each."""
     folder = tmp_path_factory.mktemp("together")
     RECIPE.write(folder / "recipe.json")
     options = ("--recipe", "recipe.json", "--architecture", "unet-s", "--timed", "timed")
-    more = ("--double", "double.safetensors", "--pace", "pace")
+    more = ("--double", "double.safetensors", "--pace", "pace", "--search", "search")
     command = (sys.executable, *TWO_PROCESSES, SCRIPT, "run", *options, *more)
     ended = subprocess.run(command, check=False, cwd=folder, capture_output=True, text=True)
     assert ended.returncode == 0, ended.stderr
@@ -88,6 +90,16 @@ def test_processes_agree_on_the_pace_of_the_main_one(together: Path) -> None:
     first, second = ((together / f"pace.{rank}").read_text() for rank in (0, 1))
     assert first == second
     assert float(first) > 0
+
+
+def test_two_processes_find_what_one_finds(together: Path, tmp_path: Path) -> None:
+    """A search with the same batches, up to rounding."""
+    ours, theirs = short_search(tmp_path / "one"), SEARCHES.open(together / "search").result()
+    assert theirs.choices == ours.choices
+    for one, other in zip(ours.epochs, theirs.epochs, strict=True):
+        assert one.means == pytest.approx(other.means, rel=1e-3)
+        for path, probabilities in one.probabilities.items():
+            assert probabilities == pytest.approx(other.probabilities[path], rel=1e-3)
 
 
 @pytest.mark.usefixtures("alone")

@@ -30,6 +30,7 @@ def test_denormals_are_flushed_and_the_settings_tell() -> None:
     assert int((torch.tensor([1e-39]) * 1).view(torch.int32)) == 0
 
 
+@pytest.mark.slow
 def test_choosing_a_precision_leaves_the_threads_to_be_prepared() -> None:
     """A recipe may be suited to the machine first: every thread still flushes denormals after."""
     environment = {**os.environ, "OMP_NUM_THREADS": "2"}

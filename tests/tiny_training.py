@@ -247,6 +247,7 @@ def main() -> None:
     parser.add_argument("--architecture", default="dc-net-reduced-integrated")
     parser.add_argument("--double", type=Path, help="also learn in double, and write the weights")
     parser.add_argument("--pace", type=Path, help="also time a step, and write it by process")
+    parser.add_argument("--search", type=Path, help="also search")
     parser.add_argument("--timed", type=Path, help="also train 8 s, on a clock of each process")
     asked = parser.parse_args()
     if asked.die_while_writing:
@@ -267,6 +268,10 @@ def main() -> None:
         network = build(tiny_architecture(asked.architecture), seed=recipe.seed)
         step_s, rank = step_seconds(network, recipe, Squares(16)), Compute().rank
         asked.pace.with_suffix(f".{rank}").write_text(repr(step_s))
+    if asked.search:
+        from tiny_search import short_search  # which imports this module
+
+        short_search(asked.search)
     if asked.timed:
         a_step_s = 0.5 if is_main_process() else 0.125
         script_time(setattr, lambda _: a_step_s, validation_s=a_step_s)
