@@ -22,8 +22,9 @@ demo: $(VENV)/.demo-installed
 	$(BIN)/tapetum demo --resume
 
 # Two workers of one thread each: threads that wait must not spin beside a busy neighbour.
+# Each takes half of the files, so that few fixtures of a file are made twice.
 test: check
-	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n 2
+	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n 2 --dist worksteal
 
 # The reproduction of the paper has its own tests and its own pytest settings.
 test-paper: $(VENV)/.dev-installed

@@ -7,12 +7,20 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
-from tapetum.arch import Architecture, find_architecture
+from tapetum.arch import Architecture, architecture_names, find_architecture
 from tapetum.graph import random_weights, write_graph
 from tapetum.runtime import Manifest, Package, Preparation
 
 CLASS_NAMES = ("dark", "bright")
 JOINT, DENOISER, CLASSIFIER = "dc-net-reduced-integrated", "unet-s", "mb2.5-s"
+
+
+def named_with_boxes() -> list[tuple[str, bool]]:
+    """Every named architecture without boxes, and those that classify also with them."""
+    found = [(name, False) for name in architecture_names()]
+    return found + [
+        (n, True) for n, _ in found if find_architecture(n, boxes=True).classifies_boxes
+    ]
 
 
 def toy(

@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from drawn_shapes import draw_architecture, joint, trained
+from packages import named_with_boxes
 from tapetum.arch import Architecture, architecture_names, find_architecture
 from tapetum.arch.families import unet
 from tapetum.errors import ArchitectureError
@@ -51,8 +52,7 @@ def inputs_for(count: int, channels: int, height: int, width: int) -> dict[str, 
     return {"noisy": noisy, "boxes": boxes}
 
 
-@pytest.mark.parametrize("boxes", [True, False])
-@pytest.mark.parametrize("name", architecture_names())
+@pytest.mark.parametrize(("name", "boxes"), named_with_boxes())
 def test_the_graph_equals_the_network(name: str, boxes: bool) -> None:
     """Every named architecture gives the same outputs in both forms, odd sizes included."""
     network = make(name, channels=1 if boxes else 3, boxes=boxes)

@@ -14,7 +14,8 @@ import pytest
 from onnx import TensorProto
 
 import tapetum.graph
-from tapetum.arch.zoo import architecture_names, find_architecture
+from packages import named_with_boxes
+from tapetum.arch.zoo import find_architecture
 from tapetum.errors import InputError, PackageError
 from tapetum.graph import random_weights, write_graph
 from tapetum.runtime import graphcheck
@@ -377,8 +378,7 @@ def test_a_graph_that_does_not_fit_is_refused(
         open_package(path)
 
 
-@pytest.mark.parametrize("boxes", [True, False])
-@pytest.mark.parametrize("name", architecture_names())
+@pytest.mark.parametrize(("name", "boxes"), named_with_boxes())
 def test_every_named_architecture_opens(name: str, boxes: bool, tmp_path: Path) -> None:
     """What is refused in the graphs of others is in none of ours."""
     architecture = find_architecture(name, num_classes=3, boxes=boxes)
