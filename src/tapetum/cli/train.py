@@ -32,7 +32,11 @@ def train(
         rule=options.MINUTES,
     ),
     start: str | None = option(
-        None, MAIN, "Finished run or package whose weights are the start.", metavar="PATH"
+        None,
+        MAIN,
+        "Finished run or package whose weights are the start; or fresh, auto, efficientnet-lite0.",
+        metavar="PATH",
+        shown="fresh",
     ),
     recipe: str | None = options.RECIPE,
     steps: int | None = option(

@@ -2,7 +2,7 @@
 
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from tapetum.data import Dataset
 from tapetum.errors import InputError, PackageError
@@ -14,7 +14,7 @@ from tapetum.nn import Network, TrainableNetwork
 from tapetum.progress import ProgressCallback, silent
 from tapetum.records import as_path
 from tapetum.runtime import Manifest, Package
-from tapetum.training import RUNS, NetworkSubject, load_network
+from tapetum.training import RUNS, NetworkSubject, Result, load_network
 
 __all__ = ["AskedPrecision", "export", "export_run", "subject_of_run"]
 
@@ -108,7 +108,7 @@ def export_run(
         threads=threads,
         split=info.split and info.split.model_copy(update={"labels": None}),  # a path
         class_names=folder.request.class_names,
-        provenance=result.provenance,
+        provenance=_origin(result),
         scores=result.scores and result.scores.model_copy(update={"mistakes": ()}),  # of the report
     )
 
@@ -154,3 +154,10 @@ def subject_of_run(
         scores=scores,
     )
     return PackageSubject(pack(loaded, manifest), threads=threads)
+
+
+def _origin(result: Result) -> dict[str, Any]:
+    """Return the provenance of a run, with the weights of others that it began with."""
+    origin = result.provenance.model_dump(mode="json")
+    weights = {} if result.start is None else result.start.origin
+    return origin | ({"pretrained": weights} if weights else {})

@@ -258,7 +258,9 @@ def facts_of(run: Run, result: Result) -> dict[str, str]:
     if result.early_end is not None:
         facts["early end"] = result.early_end.describe()
     if result.start is not None:
-        facts["start"] = f"{result.start.describe()} ({result.start.sha256[:12]})"
+        facts["start"] = f"{result.start.describe()} (sha256 {result.start.sha256})"
+        if result.start.hint:
+            facts["pretrained features"] = result.start.hint
     recalibration = result.recalibration
     if recalibration is not None:
         facts["batch statistics"] = (

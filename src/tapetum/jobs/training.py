@@ -14,6 +14,7 @@ from tapetum.images import display_name
 from tapetum.jobs.choose import SPLIT, DataOptions, architecture_for, is_digits, open_logged
 from tapetum.jobs.exporting import subject_of_run
 from tapetum.jobs.label_report import NUM_MISTAKES
+from tapetum.jobs.pretrained import begin_pretrained, is_start_name
 from tapetum.jobs.run_report import REPORT, write_run_report
 from tapetum.jobs.start import Source, open_source, start_from
 from tapetum.jobs.suit import augmentation_of, suit
@@ -89,7 +90,9 @@ def train(
         architecture: Name, path of a JSON file, or the architecture itself; by default that of
             ``start``, with the classes of the images.
         start: Folder of a finished run, or a package in fp32, whose weights the training begins
-            with, as far as layers are the same.
+            with, as far as layers are the same; or ``efficientnet-lite0``, from whose blocks those
+            of a network of MBConv blocks start; ``auto`` for that where the extra ``pretrained`` is
+            installed and the folder is small; ``fresh`` for random weights, as by default.
         recipe: Name, path of a JSON file, or the recipe itself; default ``quick`` for digits and
             ``images`` for a folder.  The next arguments, up to ``balance``, replace fields of it.
         minutes: Length of the training, on this machine.  Of ``minutes``, ``steps`` and ``epochs``
@@ -132,7 +135,7 @@ def train(
     chosen = choose_recipe(recipe, data, noise=noise, protocol=protocol, changes=changes)
     chosen = augmentation_of(chosen, augmentation)
     dataset = open_logged(data, seed=chosen.seed, progress=progress, **form, **digits)
-    source = None if start is None else open_source(start)
+    source = None if start is None or is_start_name(start) else open_source(start)
     network = build(_wanted(architecture, source, dataset), seed=chosen.seed)
     chosen = suit(
         chosen,
@@ -148,7 +151,10 @@ def train(
         chosen, reason = _as_before(chosen, folder)
     if not chosen.has_length:
         chosen, reason = _with_length(chosen, network, dataset, progress)
-    begun = None if source is None else start_from(network, source, dataset, chosen)
+    if source is not None:
+        begun = start_from(network, source, dataset, chosen)
+    else:
+        begun = begin_pretrained(str(start or "fresh"), network, dataset, chosen)
     given: dict[str, Any] = {"resume": resume, "overwrite": overwrite, "progress": progress}
     return train_network(
         network, chosen, dataset, folder, report=True, start=begun, reason=reason, **given

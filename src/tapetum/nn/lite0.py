@@ -133,9 +133,7 @@ def _blocks(weights: Mapping[str, Tensor]) -> tuple[Lite0Block, ...]:
         reduction *= stride_px
         has_expansion = f"{place}_expand_conv.weight" in weights
         expand = _filter(weights, f"{place}_expand_conv", f"{place}_bn0") if has_expansion else None
-        depthwise = _filter(
-            weights, f"{place}_depthwise_conv", f"{place}_bn1", stride_px=stride_px
-        )
+        depthwise = _filter(weights, f"{place}_depthwise_conv", f"{place}_bn1", stride_px=stride_px)
         depthwise = depthwise._replace(groups=len(depthwise.weight))
         project = _filter(weights, f"{place}_project_conv", f"{place}_bn2")
         blocks.append(Lite0Block(expand, depthwise, project, reduction))

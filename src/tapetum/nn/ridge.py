@@ -35,11 +35,12 @@ SHIFT = 2.0  # standard deviations that components are moved up before an activa
 
 
 def can_start(network: nn.Module) -> bool:
-    """Return whether the encoder of a network has MBConv blocks with batch normalisation."""
+    """Return whether a network of grey or RGB images has MBConv blocks in its encoder."""
     return (
         isinstance(network, Network)
+        and network.architecture.image_channels in (1, 3)
         and network.encoder is not None
-        and any(_is_mbconv(one) for level in network.encoder.levels for one in level)
+        and any(map(_is_mbconv, network.encoder.levels.modules()))
     )
 
 
@@ -65,7 +66,7 @@ def start_from_lite0(
     for part in _parts(network):
         reduction *= _stride(part.blocks)
         ours = [name for name, block in part.blocks if not isinstance(block, nn.MaxPool2d)]
-        goals = iter(_spread(places, first, len(ours), reduction, is_last=part.is_last))
+        goals = iter(_spread(places, first, len(ours), reduction, part))
         for name, block in part.blocks:
             if isinstance(block, nn.MaxPool2d):
                 x = block(x)
@@ -83,7 +84,8 @@ class _Part(NamedTuple):
     """A level of the encoder, or the branch, with the names of its blocks."""
 
     blocks: list[tuple[str, nn.Module]]
-    is_last: bool
+    is_first: bool = False
+    is_last: bool = False
 
 
 class _Place(NamedTuple):
@@ -110,7 +112,10 @@ class _Place(NamedTuple):
 def _places(teacher: Lite0, clean: Tensor) -> list[_Place]:
     images = teacher.prepared(clean)
     fine = Filter(teacher.stem.weight, teacher.stem.bias)  # for a map at full resolution
-    places = [_Place(None, images, fine(images), 1)]
+    after = fine(images)
+    places = [_Place(None, images, after, 1)]
+    x, block = activated(after), teacher.blocks[0]
+    places.append(_Place(block, x, block(x), 1))
     after = teacher.stem(images)
     places.append(_Place(None, images, after, 2))
     x = activated(after)
@@ -126,7 +131,7 @@ def _parts(network: Network) -> Iterator[_Part]:
     for number, level in enumerate(network.encoder.levels):
         assert isinstance(level, nn.Sequential)  # noqa: S101  (built so)
         blocks = [(f"encoder.levels.{number}.{at}", one) for at, one in enumerate(level)]
-        yield _Part(blocks, is_last=False)
+        yield _Part(blocks, is_first=number == 0)
     classifier = network.classifier
     if classifier is not None and classifier.box_px is None:
         blocks = [(f"classifier.blocks.{at}", one) for at, one in enumerate(classifier.blocks)]
@@ -141,17 +146,23 @@ def _stride(blocks: Sequence[tuple[str, nn.Module]]) -> int:
             if isinstance(module, nn.Conv2d):
                 stride_px *= int(module.stride[0])
             elif isinstance(module, nn.MaxPool2d):
-                stride_px *= int(module.kernel_size)
+                stride_px *= int(module.kernel_size)  # type: ignore[arg-type]  # a square
     return stride_px
 
 
 def _spread(
-    places: Sequence[_Place], first: int, count: int, reduction: int, *, is_last: bool
+    places: Sequence[_Place], first: int, count: int, reduction: int, part: _Part
 ) -> list[int]:
     """Return the places that some blocks start from, evenly spread; the last one at the end."""
     deepest = min(reduction, places[-1].reduction)
-    near = [number for number, one in enumerate(places) if one.reduction == deepest]
-    if is_last:  # all that is left
+    near = [
+        number
+        for number, one in enumerate(places)
+        if one.reduction == deepest and (part.is_first or one.block is not None)
+    ]
+    if part.is_first and count == 1:
+        near = near[:1]
+    if part.is_last:  # all that is left
         near = list(range(first + 1, len(places))) or near
     return [near[-(-(number + 1) * len(near) // count) - 1] for number in range(count)]
 
@@ -210,7 +221,8 @@ def _start_mbconv(
 
 
 def _size_after(conv: nn.Conv2d, x: Tensor) -> torch.Size:
-    return conv(x[:1]).shape[-2:]
+    y: Tensor = conv(x[:1])
+    return y.shape[-2:]
 
 
 def _resized(y: Tensor, size: Sequence[int]) -> Tensor:
@@ -218,7 +230,7 @@ def _resized(y: Tensor, size: Sequence[int]) -> Tensor:
     if tuple(y.shape[-2:]) == tuple(size):
         return y
     if y.shape[-1] > size[-1]:
-        return F.adaptive_avg_pool2d(y, list(size))
+        return F.adaptive_avg_pool2d(y, (size[0], size[1]))
     return F.interpolate(y, size=list(size), mode="nearest")
 
 
@@ -265,11 +277,11 @@ def _regress(
         rest: Factor of the outputs beyond the target; None leaves them as they are.
     """
     conv = layer.conv
-    kernel = [int(one) for one in conv.kernel_size]
-    if kernel == [1, 1] and conv.stride[0] == 1:
+    kernel_px = int(conv.kernel_size[0])
+    if kernel_px == 1 and conv.stride[0] == 1:
         rows = _rows(x)
     else:
-        patches = F.unfold(x, kernel, padding=int(conv.padding[0]), stride=int(conv.stride[0]))
+        patches = F.unfold(x, kernel_px, padding=int(conv.padding[0]), stride=int(conv.stride[0]))
         rows = _rows(patches[..., None])
     goals = _rows(target)
     inner, wanted = rows - rows.mean(0), goals - goals.mean(0)
@@ -286,7 +298,7 @@ def _regress_each(layer: ConvNorm, x: Tensor, target: Tensor) -> None:
     conv, count = layer.conv, target.shape[1]
     kernel_px = int(conv.kernel_size[0])
     patches = F.unfold(x[:, :count], kernel_px, padding=kernel_px // 2, stride=int(conv.stride[0]))
-    patches = patches.unflatten(1, (count, -1)).permute(1, 0, 3, 2).flatten(1, 2)  # c, places, k k
+    patches = patches.view(len(x), count, kernel_px**2, -1).permute(1, 0, 3, 2).flatten(1, 2)
     goals = target.movedim(1, 0).flatten(1)
     step = max(1, goals.shape[1] // MOST_ROWS)
     inner, wanted = patches[:, ::step], goals[:, ::step, None]

