@@ -151,10 +151,11 @@ def train(
         chosen, reason = _as_before(chosen, folder)
     if not chosen.has_length:
         chosen, reason = _with_length(chosen, network, dataset, progress)
+    begun: Start | None = None
     if source is not None:
         begun = start_from(network, source, dataset, chosen)
-    else:
-        begun = begin_pretrained(str(start or "fresh"), network, dataset, chosen)
+    elif start is not None:
+        begun = begin_pretrained(str(start), network, dataset, chosen)
     given: dict[str, Any] = {"resume": resume, "overwrite": overwrite, "progress": progress}
     return train_network(
         network, chosen, dataset, folder, report=True, start=begun, reason=reason, **given
