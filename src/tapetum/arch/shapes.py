@@ -36,6 +36,8 @@ LEAST_DEEPEST_PX, MOST_DEEPEST_PX = 2, 16  # side of the deepest map of a drawn 
 BOXES_STRIDE_PX = 8  # at most, as in the DC-Net: a box of 28 px has 3.5 places of the deepest map
 PLAIN_WIDTHS = (16, 16, 32, 64, 64)  # of the plain networks, before they are scaled
 PLAIN_EXPANSION = 3
+MOBILE_WIDTHS, MOBILE_EXPANSION = (16, 16, 32, 64, 96), 3  # of the network like Lite0
+MOBILE_ENCODER_DEPTHS, MOBILE_DECODER_DEPTHS = (0, 0, 1, 1, 1), (0, 0, 1, 1)
 LEAST_EXPANSION = 2  # of shapes that are made flatter
 FEW_LEVELS = 3  # a shape keeps as many before it is changed in kind
 QUICK = {"down": "strided_conv", "up": "transposed_conv", "join": "add"}
@@ -155,6 +157,23 @@ class ShapeSpace(Record):
             join="concatenate",
             gated=False,
             branch=Branch(operator="mbconv", widths=(widths[-1],) * 2, pooling="max"),
+        )
+
+    def mobile(self) -> Shape:
+        """Return a network whose encoder is like EfficientNet-Lite0, before it is scaled.
+
+        It can start from Lite0's blocks: its levels shrink an image as those do, and begin with an
+        MBConv block after a maximum.
+        """
+        levels = min(len(MOBILE_WIDTHS), self.levels("full"))
+        return self._made(
+            widths=MOBILE_WIDTHS[:levels],
+            encoder_depths=MOBILE_ENCODER_DEPTHS[:levels],
+            decoder_depths=MOBILE_DECODER_DEPTHS[: levels - 1],
+            operator="mbconv",
+            expansion=MOBILE_EXPANSION,
+            stem="full",
+            down="max_pool",
         )
 
     def rule(self, multiply_adds: float) -> Shape:

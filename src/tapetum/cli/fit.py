@@ -78,8 +78,9 @@ MINUTES = option(
 START = option(
     None,
     MAIN,
-    "Finished run or package whose network takes part, and starts from its weights.",
+    "Finished run or package whose network takes part; or auto, efficientnet-lite0, fresh.",
     metavar="PATH",
+    shown="auto",
 )
 CONTROLS = option(
     None,

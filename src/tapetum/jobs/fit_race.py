@@ -30,6 +30,8 @@ from tapetum.jobs.look import PLAN, Looked, timings_name
 from tapetum.jobs.match_shape import MatchedShape, match_shape
 from tapetum.jobs.pair import network_of_pair, pair_of
 from tapetum.jobs.plan import Plan, Plans
+from tapetum.jobs.pretrained import NAME as PRETRAINED
+from tapetum.jobs.pretrained import linear_hint
 from tapetum.jobs.race_report import beside_plain, race_curves, race_tables, sentences
 from tapetum.jobs.request import ShapeSettings
 from tapetum.latency import TimedShapes, TimeNetworks
@@ -223,6 +225,7 @@ class Race:
                 self.work.request.target_ms,
                 count=self.plan.num_candidates,
                 seed=self.work.request.recipe.seed,
+                with_mobile=self.work.pretrained is not None,
                 progress=self.work.progress,
             )
             made.append(proposal)
@@ -329,7 +332,13 @@ class Race:
         said = [] if plain is None or result is None else [beside_plain(result, plain)]
         if self.work.source is not None:
             begun = RUNS.open(self.work.path / NETWORK).request
-            said.append(say_start(self.work.source, begun))
+            said.append(say_start(self.work.source.name, begun))
+        if self.work.pretrained is not None:
+            begun = RUNS.open(self.work.path / NETWORK).request
+            said += [
+                say_start(PRETRAINED, begun),
+                linear_hint(self.work.pretrained, self.work.dataset),
+            ]
         return (*filter(None, said), *self.allowance.remarks())
 
     @property

@@ -2,7 +2,7 @@
 
 Files in the folder of the fit::
 
-    start.safetensors  the weights that the candidate begins with
+    start_*.safetensors  the weights that a candidate begins with
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ from tapetum.training import Recipe, Request
 
 __all__ = ["START", "say_start", "start_weights", "with_start"]
 
-START, WEIGHTS = "start", "start.safetensors"
+START = "start"
 
 
 def with_start(
@@ -45,18 +45,21 @@ def with_start(
 def start_weights(
     work: FitWork, candidates: Sequence[Candidate], space: ShapeSpace, recipe: Recipe
 ) -> dict[str, Path]:
-    """Write the weights that a candidate begins with, and return the file by its name."""
-    if candidates[0].name != START:
-        return {}
-    path = work.path / WEIGHTS
-    if not path.exists():
-        network, _ = work.begin(space.architecture(candidates[0].shape, START), recipe)
-        write_atomically(path, save(network.state_dict()))
-    return {START: path}
+    """Write the weights that candidates begin with, and return the files by their names."""
+    files = {}
+    for one in candidates:
+        path = work.path / f"start_{one.name}.safetensors"
+        if not path.exists():
+            network, start = work.begin(space.architecture(one.shape, one.name), recipe)
+            if start is None:
+                continue
+            write_atomically(path, save(network.state_dict()))
+        files[one.name] = path
+    return files
 
 
-def say_start(source: Source, request: Request) -> str:
+def say_start(source: str, request: Request) -> str:
     """Say whether the final training began with the weights of a source."""
     if request.start is not None:
         return request.start.describe()
-    return f"the final training began with random weights: another network won than {source.name}"
+    return f"the final training began with random weights: another network won than {source}"

@@ -10,6 +10,7 @@ from tapetum.data import Dataset
 from tapetum.jobs.device import Device
 from tapetum.jobs.exporting import AskedPrecision
 from tapetum.jobs.fit_result import Controls, Delivery, FitResult, FittedNetwork
+from tapetum.jobs.pretrained import Pretrained
 from tapetum.jobs.request import FitRequest
 from tapetum.jobs.run_report import REPORT
 from tapetum.jobs.start import Source, start_from
@@ -40,6 +41,7 @@ class FitWork:
         beside: Earlier fits of the same images, which the report compares with.
         started_s: When the command began, by the monotonic clock.
         source: The trained network that a candidate starts from; None for none.
+        pretrained: What networks of MBConv blocks start from; None for random weights.
     """
 
     folder: Folder[FitRequest, Delivery]
@@ -50,6 +52,7 @@ class FitWork:
     beside: tuple[FitResult, ...] = ()
     started_s: float = 0.0
     source: Source | None = None
+    pretrained: Pretrained | None = None
 
     def stages(
         self,
@@ -99,8 +102,10 @@ class FitWork:
         )
 
     def begin(self, network: Architecture, recipe: Recipe) -> tuple[TrainableNetwork, Start | None]:
-        """Return a network before its training, with the weights of the source where it is it."""
+        """Return a network before its training, with the weights of others where it has some."""
         module = build(network, seed=recipe.seed)
+        if self.pretrained is not None:
+            return module, self.pretrained.begin(module, self.dataset, recipe)
         if self.source is None or not self.source.has_layers_of(network):
             return module, None
         return module, start_from(module, self.source, self.dataset, recipe)

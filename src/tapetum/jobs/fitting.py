@@ -120,7 +120,10 @@ def fit(
         controls: Whether to train other networks for comparison; by default for ``tf-nas``. They
             can be added later, with ``resume``.
         start: Folder of a finished run, or a package in fp32: its network is the first candidate,
-            and trains from its weights, as far as layers are the same.
+            and trains from its weights, as far as layers are the same. Or ``efficientnet-lite0``:
+            candidates of MBConv blocks, one of them like it, start from its blocks; ``auto``, the
+            default, for that where the extra ``pretrained`` is installed and the folder is small;
+            ``fresh`` for random weights.
         beside: Folders of finished fits of the same images, which the report compares with.
         seed: Random seed of search, training, noise and split.
         augmentation: Random changes of the training images, as in :func:`tapetum.train`.
@@ -196,7 +199,9 @@ def fit_opened(
             folder.sweep()
             work = FitWork(
                 *(folder, opened.dataset, device, options.progress),
-                *(shared, beside, options.started_s, opened.source),
+                *(shared, beside, options.started_s),
+                source=opened.source,
+                pretrained=opened.pretrained,
             )
             Steps(work, _method(work, opened, options, looked)).finish()
     return FitResult.open(path)

@@ -18,8 +18,8 @@ from tapetum.nn import Lite0, Network, TrainableNetwork, can_start, open_lite0, 
 from tapetum.training import Compute, Recipe, Start, is_main_process
 
 __all__ = [
-    *("NAME", "Pretrained", "StartName", "begin_pretrained", "is_start_name", "linear_hint"),
-    "pretrained_for",
+    *("NAME", "Pretrained", "StartName", "begin_pretrained", "choose_pretrained"),
+    *("is_start_name", "linear_hint", "pretrained_for"),
 ]
 
 LOGGER = logging.getLogger("tapetum")
@@ -116,6 +116,22 @@ def pretrained_for(start: str, dataset: Dataset) -> tuple[Pretrained | None, str
         )
     why = "as requested" if start == NAME else f"{count:,} training images are few"
     return Pretrained(open_lite0(path, SHA256), SHA256), f"weights of {NAME}: {why}"
+
+
+def choose_pretrained(start: str, dataset: Dataset) -> Pretrained | None:
+    """Return what the candidates of a fit start from, and print why; None for random weights.
+
+    Without the extra a fit that did not ask for it says nothing.
+
+    Raises:
+        InputError: As in :func:`pretrained_for`.
+    """
+    source, reason = pretrained_for(start, dataset)
+    if reason and (source is not None or weights_file() is not None):
+        LOGGER.warning("candidates of MBConv blocks start with %s", reason)
+    if source is not None and (hint := linear_hint(source, dataset)):
+        LOGGER.warning("%s", hint)
+    return source
 
 
 def begin_pretrained(

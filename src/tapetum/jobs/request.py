@@ -13,6 +13,7 @@ from tapetum.jobs.choose import is_digits, open_logged
 from tapetum.jobs.device import SCOPES, BudgetIncludes, Device
 from tapetum.jobs.exporting import AskedPrecision
 from tapetum.jobs.methods import FitOptions, MethodName, require_method
+from tapetum.jobs.pretrained import Pretrained, choose_pretrained, is_start_name
 from tapetum.jobs.request_tfnas import TfNasSettings, choose_settings, choose_table
 from tapetum.jobs.start import Source, open_source
 from tapetum.jobs.suit import augmentation_of, suit
@@ -73,6 +74,8 @@ class FitRequest(Record):
         data: The facts that identify the dataset.
         controls: Whether networks are trained for comparison.
         start: The network whose weights one candidate begins with; None for none.
+        pretrained: Digest of the weights that candidates of MBConv blocks start from; empty for
+            none.
     """
 
     format: Literal["tapetum-fit"] = "tapetum-fit"
@@ -85,6 +88,7 @@ class FitRequest(Record):
     data: DatasetInfo
     controls: bool = False
     start: Origin | None = None
+    pretrained: str = ""
 
     @property
     def method_name(self) -> MethodName:
@@ -102,6 +106,7 @@ class OpenedRequest:
         device: This machine, as the device of the budget; None where that is another one.
         table: The latency table that was given.
         source: The network that one candidate starts from.
+        pretrained: What candidates of MBConv blocks start from.
     """
 
     request: FitRequest
@@ -109,6 +114,7 @@ class OpenedRequest:
     device: Device | None
     table: LatencyTable | None = None
     source: Source | None = None
+    pretrained: Pretrained | None = None
 
 
 def open_request(options: FitOptions) -> OpenedRequest:
@@ -121,7 +127,8 @@ def open_request(options: FitOptions) -> OpenedRequest:
     require_method(vars(options))
     table = choose_table(options) if options.method == "tf-nas" else None
     recipe = _choose_recipe(options)
-    source = None if options.start is None else open_source(options.start)
+    start = "auto" if options.start is None else str(options.start)
+    source = None if is_start_name(start) else open_source(start)
     form: dict[str, Any] = {"size_px": options.size_px}
     if table is not None and not is_digits(options.data):  # digits have a form of their own
         form |= {"size_px": table.conditions.height_px, "channels": table.conditions.channels}
@@ -145,6 +152,9 @@ def open_request(options: FitOptions) -> OpenedRequest:
         method: ShapeSettings | TfNasSettings = choose_settings(options, table, dataset, recipe)
     else:
         method = _choose_shapes(options, dataset)
+    pretrained = None
+    if options.method != "tf-nas" and source is None:
+        pretrained = choose_pretrained(start, dataset)
     conditions, runtime = _choose_device(options, table, dataset.info)
     _check_scope(options, conditions, runtime)
     request = FitRequest(
@@ -156,12 +166,13 @@ def open_request(options: FitOptions) -> OpenedRequest:
         data=dataset.info,
         controls=options.method == "tf-nas" if options.controls is None else options.controls,
         start=Origin.of(source),
+        pretrained="" if pretrained is None else pretrained.sha256,
     )
     device = None
     if runtime is not None:
         what = (runtime, conditions, dataset.info, request.includes)
         device = Device(*what, progress=options.progress)
-    return OpenedRequest(request, dataset, device, table, source)
+    return OpenedRequest(request, dataset, device, table, source, pretrained)
 
 
 def _choose_shapes(options: FitOptions, dataset: Dataset) -> ShapeSettings:

@@ -32,14 +32,16 @@ QUICK_TRIES, FINAL_TRIES = 5, 4
 FINAL_ROUNDS = 5
 FEWEST_PLAIN_LEVELS = 3  # a plain network with fewer is not what a user would pick
 RULE, PLAIN, PLAIN_MBCONV, SMALLEST = "rule", "plain-dc-net", "plain-mbconv", "smallest"
+MOBILE = "mobile"
 TITLES = {
     RULE: "default network",
     PLAIN: "plain DC-Net",
     PLAIN_MBCONV: "plain MBConv network",
     SMALLEST: "smallest network",
+    MOBILE: "network like EfficientNet-Lite0",
     "start": "network to start from",
 }
-FIXED = {RULE, PLAIN, PLAIN_MBCONV}
+FIXED = {RULE, MOBILE, PLAIN, PLAIN_MBCONV}
 
 
 class Candidate(Record):
@@ -90,6 +92,7 @@ def propose(
     *,
     count: int = 12,
     seed: int = 0,
+    with_mobile: bool = False,
     progress: ProgressCallback = silent,
 ) -> Proposal:
     """Return different networks whose measured latency meets a target.
@@ -100,6 +103,7 @@ def propose(
         target_ms: Highest latency, in milliseconds.
         count: Number of networks.
         seed: Random seed of the drawn shapes.
+        with_mobile: Whether a network like EfficientNet-Lite0 is among them.
         progress: Receives each step.
 
     Raises:
@@ -111,7 +115,7 @@ def propose(
         raise refusal(timed, span, target_ms)
     too_large = span.is_whole and span.slowest_ms < Budget.AIM * target_ms
     work = _Work(timed, time, span.slowest_ms / Budget.AIM if too_large else target_ms, progress)
-    work.start(count, np.random.default_rng(seed))
+    work.start(count, np.random.default_rng(seed), with_mobile=with_mobile)
     work.time_quickly()
     candidates = work.finish(count)
     notes = list(_notes(work, candidates, count, target_ms))
@@ -178,10 +182,13 @@ class _Work:
         self.space, self.contestants = timed.space, list[_Contestant]()
         self.predict = timed.predictor()
 
-    def start(self, count: int, generator: np.random.Generator) -> None:
+    def start(
+        self, count: int, generator: np.random.Generator, *, with_mobile: bool = False
+    ) -> None:
         """Choose the contestants: the rule, the plain networks, and the most different drawn."""
         aim_ms, most_ms = Budget.AIM * self.target_ms, MOST * self.target_ms
-        fixed = {RULE: self._rule(aim_ms), PLAIN: self.space.plain()}
+        mobile = {MOBILE: self.space.mobile()} if with_mobile else {}
+        fixed = {RULE: self._rule(aim_ms), **mobile, PLAIN: self.space.plain()}
         fixed[PLAIN_MBCONV] = self.space.plain("mbconv")
 
         def scaled(base: Shape) -> Shape:
