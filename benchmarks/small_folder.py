@@ -1,0 +1,143 @@
+"""Trains on 15 images a class of steel, with and without the extra ``pretrained``.
+
+Six classes of surface defects at 64 px, 90 images to learn from and 360 held out; the score is the
+mean over noise of sigma 0, 0.2 and 0.5. A half-size network starts from random weights, and a
+network of MBConv blocks (``ShapeSpace.mobile``) from random weights and from EfficientNet-Lite0.
+All train for equal minutes of one core: on a shared machine its processor time counts, which is
+turned into steps by the pace of some steps. A run that was stopped continues.
+
+    python benchmarks/small_folder.py --data-root DATA --work RUNS --seeds 0 1 2 \
+        --json benchmarks/results/small_folder.json
+"""
+
+import argparse
+import copy
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import tapetum
+from result_file import write_result
+from tapetum.arch import Architecture, Branch, Shape, ShapeSpace
+from tapetum.data import open_dataset
+from tapetum.nn import build
+from tapetum.provenance import stamp
+from tapetum.training import Recipe, ShortTraining
+
+NUM_TRAIN, NUM_CLASSES, SIZE_PX, MINUTES = 15, 6, 64, 3.0
+LEVELS = ("0", "0.2", "0.5")
+PACED_STEPS = 12
+TRAINING_SHARE = 0.9  # of the time; the rest is validation
+SPACE = ShapeSpace(width_step=16, size_px=SIZE_PX, image_channels=1, num_classes=NUM_CLASSES)
+HALF = Shape(
+    widths=(16, 48, 96),
+    encoder_depths=(1, 1, 1),
+    decoder_depths=(1, 1),
+    branch=Branch(widths=(96,)),
+)
+CASES = {
+    "half": (HALF, "fresh"),
+    "mobile": (SPACE.mobile(), "fresh"),
+    "mobile-pretrained": (SPACE.mobile(), "efficientnet-lite0"),
+}
+
+
+def small_folder(root: Path, out: Path) -> Path:
+    """Link the first images of each class and all held-out ones into a folder, and return it."""
+    for part, most in (("train", NUM_TRAIN), ("val", None)):
+        for kind in sorted((root / "neu_cls" / part).iterdir()):
+            place = out / part / kind.name
+            place.mkdir(parents=True, exist_ok=True)
+            for file in sorted(kind.iterdir())[:most]:
+                link = place / file.name
+                if not link.is_symlink():
+                    link.symlink_to(file.absolute())
+    return out
+
+
+def steps_of(network: Architecture, data: Path, minutes: float) -> int:
+    """Return how many steps some minutes of one core are."""
+    dataset = open_dataset(data, seed=0, size_px=SIZE_PX)
+    recipe = Recipe.named("images").adjusted(steps=PACED_STEPS + 3).suited()
+    training = ShortTraining(copy.deepcopy(build(network, seed=0)), recipe, dataset.train)
+    for _ in range(3):
+        training.step()
+    start = time.process_time()
+    for _ in range(PACED_STEPS):
+        training.step()
+    step_s = (time.process_time() - start) / PACED_STEPS
+    return int(60 * TRAINING_SHARE * minutes / step_s)
+
+
+def trained(data: Path, out: Path, case: str, seed: int, steps: int) -> dict[str, Any]:
+    """Train and score once, or return what is there."""
+    shape, start = CASES[case]
+    run = out / f"{case}_{seed}"
+    result = tapetum.train(
+        data,
+        run,
+        architecture=SPACE.architecture(shape, case),
+        start=start,
+        steps=steps,
+        size_px=SIZE_PX,
+        seed=seed,
+        resume=(run / "request.json").exists(),
+    )
+    scores = tapetum.evaluate(run, data, noise=LEVELS)
+    return {
+        "case": case,
+        "seed": seed,
+        "steps": result.steps,
+        "accuracy": scores.mean.accuracy,
+        "psnr_db": scores.mean.psnr_db,
+        "training_seconds": round(result.training_seconds, 1),
+        "start": None if result.start is None else result.start.origin,
+        "hint": None if result.start is None else result.start.hint,
+    }
+
+
+def summary(rows: list[dict[str, Any]]) -> Mapping[str, Any]:
+    """Return the means over the seeds of each case."""
+    found = {}
+    for case in dict.fromkeys(row["case"] for row in rows):
+        ours = [row for row in rows if row["case"] == case]
+        found[case] = {
+            name: float(np.mean([row[name] for row in ours])) for name in ("accuracy", "psnr_db")
+        }
+    return found
+
+
+def main() -> None:
+    """Print the result, and write it where that is wanted."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data-root", type=Path, required=True, help="has neu_cls")
+    parser.add_argument("--work", type=Path, required=True, help="folder for images and runs")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--cases", nargs="+", default=["half", "mobile-pretrained"], choices=CASES)
+    parser.add_argument("--minutes", type=float, default=MINUTES)
+    parser.add_argument("--json", type=Path, help="also write the result here")
+    asked = parser.parse_args()
+    data, rows = small_folder(asked.data_root, asked.work / "images"), list[dict[str, Any]]()
+    steps = {
+        case: steps_of(SPACE.architecture(CASES[case][0], case), data, asked.minutes)
+        for case in asked.cases
+    }
+    for seed in asked.seeds:
+        for case in asked.cases:
+            rows.append(trained(data, asked.work, case, seed, steps[case]))
+            result = {
+                "images": {"train": NUM_TRAIN * NUM_CLASSES, "size_px": SIZE_PX},
+                "minutes": asked.minutes,
+                "sigmas": LEVELS,
+                "mean": summary(rows),
+                "runs": rows,
+                "provenance": stamp(seed=asked.seeds[0]).model_dump(mode="json"),
+            }
+            write_result(result, asked.json)  # after each training, which takes minutes
+
+
+if __name__ == "__main__":
+    main()
