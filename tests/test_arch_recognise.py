@@ -14,7 +14,13 @@ def test_the_shape_of_a_drawn_network_is_found(num_classes: int | None, boxes: b
         width_step=8, size_px=64, image_channels=3, num_classes=num_classes, boxes=boxes
     )
     generator = np.random.default_rng(0)
-    shapes = [space.plain(), space.plain("mbconv"), space.rule(3e7), space.smallest()]
+    shapes = [
+        space.plain(),
+        space.plain("mbconv"),
+        space.mobile(),
+        space.rule(3e7),
+        space.smallest(),
+    ]
     for shape in [*shapes, *(space.draw(generator) for _ in range(60))]:
         network = space.architecture(shape, "mine")
         found = shape_of(network)

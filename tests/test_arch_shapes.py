@@ -27,7 +27,13 @@ def multiply_adds(given: ShapeSpace, shape: Shape) -> int:
 def test_every_width_lies_on_the_grid(step: int) -> None:
     """Of levels and branch, drawn, scaled or made flatter."""
     given = space(width_step=step)
-    shapes = [*drawn(given, 30), given.plain(), given.plain("mbconv"), given.rule(45e6)]
+    shapes = [
+        *drawn(given, 30),
+        given.plain(),
+        given.plain("mbconv"),
+        given.rule(45e6),
+        given.mobile(),
+    ]
     shapes += [given.scaled(shape, 0.7) for shape in shapes]
     shapes += [flat for shape in shapes if (flat := given.flatter(shape)) is not None]
     widths = {width for shape in shapes for width in (*shape.widths, *shape.branch.widths)}
