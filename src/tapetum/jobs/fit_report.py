@@ -109,8 +109,8 @@ def _advice(fit: FitResult, dataset: Dataset, sections: Sections) -> tuple[str, 
     """Return what a reader should know before the package is used."""
     delivery = fit.delivery
     lines = (
-        *delivery.verdict[1:],
         *delivery.scores.remarks,
+        *delivery.verdict[1:],
         *few_images(dataset),
         *delivery.remarks,
         *sections.lead,
