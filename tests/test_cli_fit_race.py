@@ -110,3 +110,12 @@ def test_bad_options_are_refused_at_once(
     assert words in sentence(result)
     assert "loading torch" not in result.stderr
     assert not (tmp_path / "run").exists()
+
+
+def test_a_fit_stands_for_the_run_that_ships(fitted: tuple[Path, Result], tmp_path: Path) -> None:
+    """The commands that take a run take the folder of a fit too."""
+    out, _ = fitted
+    graph = tmp_path / "photos.onnx"
+    assert run("export", out, "--out", graph).exit_code == 0
+    assert graph.stat().st_size > 0
+    assert json.loads(run("info", out, "--json").stdout)["run"] == str(out / "network")

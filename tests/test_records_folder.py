@@ -96,6 +96,14 @@ def test_a_folder_of_anything_else_is_left_alone(tmp_path: Path) -> None:
         WORK.open(tmp_path)
 
 
+def test_work_of_another_kind_is_not_called_damaged(tmp_path: Path) -> None:
+    """The request of another command says so by its format."""
+    (tmp_path / "request.json").write_text('{"format": "tapetum-other", "schema_version": 1}')
+    assert not WORK.is_at(tmp_path)
+    with pytest.raises(RunError, match=f"not the folder of a {WORK.name}: .* of another kind"):
+        WORK.open(tmp_path)
+
+
 def test_work_that_has_made_nothing_needs_no_resume(tmp_path: Path) -> None:
     """The same command, or another, starts in a folder that holds nothing but a request."""
     for epochs in (3, 3, 4):

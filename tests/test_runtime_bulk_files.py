@@ -345,6 +345,14 @@ def test_boxes_that_are_missing_altogether_stop_the_job(
     assert not job.out.exists()
 
 
+def test_paths_that_do_not_exist_are_no_job(unet: Path, tmp_path: Path) -> None:
+    """All of them are named, and nothing is written."""
+    job = Job(package=unet, paths=[tmp_path / "a", tmp_path / "b"], out=tmp_path / "out")
+    with pytest.raises(InputError, match=r"there is no .*/a and no .*/b; check the path"):
+        run_job(job, ONE)
+    assert not job.out.exists()
+
+
 def test_boxes_are_read_by_the_name_of_the_image(boxed: Path, folder: Path, tmp_path: Path) -> None:
     """An image with boxes gets a name for each; one without them gets a reason."""
     (tmp_path / "boxes.json").write_text(json.dumps({"deep.png": [[0, 0, 14, 14]] * 3}))
@@ -397,7 +405,8 @@ def test_boxes_without_effect_are_refused(joint: Path, folder: Path, tmp_path: P
 def test_a_job_in_vain_makes_room_for_the_next(
     unet: Path, folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """After a mistyped name the corrected command works and says so; all else is kept."""
+    """After a file that is no image the corrected command works and says so; all else is kept."""
+    (tmp_path / "none.png").write_text("no image")
     wrong = Job(package=unet, paths=[tmp_path / "none.png"], out=tmp_path / "out")
     right = Job(package=unet, paths=[folder / "deep.png"], out=tmp_path / "out")
     assert rows_of(wrong)["none.png"].error

@@ -67,11 +67,12 @@ def describe(subject: str, size_px: int, *, channels: int, num_classes: int) -> 
 
 def _run_facts(path: Path) -> Facts:
     """Return the request of a run and its state."""
+    from tapetum.jobs.fit_result import run_at
     from tapetum.training import RUNS
 
-    run = RUNS.open(path)
+    run = RUNS.open(run_at(path))
     request = run.request
-    facts: Facts = {"run": str(path), "state": "finished" if run.is_finished else "unfinished"}
+    facts: Facts = {"run": str(run.path), "state": "finished" if run.is_finished else "unfinished"}
     facts |= _costs(request.architecture, request.data.size_px)
     facts |= {"data": request.data.description, "preparation": request.data.preparation.text}
     recipe = {key: getattr(request.recipe, key) for key in RECIPE_FIELDS}

@@ -161,9 +161,11 @@ def open_trained(path: Path, *, threads: int | None = None) -> TrainedNetwork:
 
 def _open_run(path: Path, threads: int | None) -> TrainedNetwork:
     from tapetum.jobs.exporting import subject_of_run  # torch
+    from tapetum.jobs.fit_result import run_at
     from tapetum.training import RUNS, prepare_process
 
     prepare_process()  # before torch starts its threads
+    path = run_at(path)
     request = RUNS.open(path).request
     return TrainedNetwork(
         architecture=request.architecture,

@@ -57,7 +57,9 @@ def export(
         PackageError: ``out`` exists or has another ending, or the graph does not compute what the
             network computes.
     """
-    run, out = as_path(run, "a run"), as_path(out, "the file to write")
+    from tapetum.jobs.fit_result import run_at  # imports this module
+
+    run, out = run_at(as_path(run, "a run")), as_path(out, "the file to write")
     return export_run(
         run, out, precision=precision, dataset=data, overwrite=overwrite, progress=progress
     )

@@ -27,6 +27,7 @@ __all__ = [
     "FitResult",
     "FittedNetwork",
     "open_beside",
+    "run_at",
 ]
 
 SELECTION, CONTROLS = "match.json", "controls.json"
@@ -159,6 +160,18 @@ def _exceeding(benchmark: Benchmark) -> tuple[str, ...]:
 
 
 FIT = FolderKind("fit", FitRequest, Delivery, "tapetum fit")
+
+
+def run_at(path: Path) -> Path:
+    """Return the folder of a run: that of the network that ships, where a fit is given.
+
+    Raises:
+        RunError: The fit is not finished.
+    """
+    if not FIT.is_at(path):
+        return path
+    FIT.require_finished(path)
+    return path / FIT.open(path).result().run
 
 
 class FitResult(NamedTuple):

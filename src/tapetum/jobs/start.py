@@ -83,15 +83,17 @@ class Source(NamedTuple):
 
 
 def open_source(path: str | Path) -> Source:
-    """Open the folder of a finished run, or a package in fp32.
+    """Open the folder of a finished run or fit, or a package in fp32.
 
     Raises:
         RunError: The folder holds no finished run, or one of a module without an architecture.
         PackageError: The file is no package.
         InputError: The weights of the package are rounded to int8.
     """
+    from tapetum.jobs.fit_result import run_at  # imports this module
+
     path = Path(path)
-    return _run(path) if path.is_dir() else _package(path)
+    return _run(run_at(path)) if path.is_dir() else _package(path)
 
 
 def _name(path: Path) -> str:

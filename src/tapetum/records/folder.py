@@ -166,12 +166,12 @@ class FolderKind(Generic[Q, R]):
             if not path.exists():
                 path.resolve().mkdir(parents=True, exist_ok=True)  # follows a link at ``path``
             held = lock() if path.is_dir() else None
-            if self._is_ours(path) and resume and not overwrite:
+            if self.is_at(path) and resume and not overwrite:
                 folder = self.open(path)
                 folder.require_same(request)
                 yield replace(folder, lock=held)
                 return
-            if self._is_ours(path) and not _has_begun(path):
+            if self.is_at(path) and not _has_begun(path):
                 pass  # the work stopped before it had made anything: nothing is lost
             elif _is_taken(path):
                 self._make_room(path, overwrite=overwrite)
@@ -191,7 +191,7 @@ class FolderKind(Generic[Q, R]):
 
         Nothing happens where the folder holds other work, or the requests are equal.
         """
-        if request == smaller or not self._is_ours(path):
+        if request == smaller or not self.is_at(path):
             return
         with hold(path):
             if self.open(path).request == smaller:
@@ -202,13 +202,18 @@ class FolderKind(Generic[Q, R]):
         """Open the folder of work that has begun, finished or not.
 
         Raises:
-            RunError: There is no such work at ``path``.
+            RunError: There is no such work at ``path``, or it is of another kind.
             InputError: Its request is damaged.
         """
         self.require_begun(path)
         values = read_json(path / REQUEST)
         if isinstance(values, dict):
             values.pop(MADE_BY, None)
+            if values.get("format", self._format) != self._format:
+                raise RunError(
+                    f"{path} is not the folder of a {self.name}: its {REQUEST} is of another kind",
+                    f"give a folder that '{self.command} --out' has made",
+                )
         with in_its_version(path / REQUEST):
             request = self.request_type.from_values(values, source=str(path / REQUEST))
         return Folder(self, path, request)
@@ -247,7 +252,7 @@ class FolderKind(Generic[Q, R]):
         """
         if not _is_taken(path):
             return
-        if not self._is_ours(path):
+        if not self.is_at(path):
             raise RunError(
                 f"{path} exists and is not the folder of a {self.name}, so it is left alone",
                 "choose another --out",
@@ -258,14 +263,17 @@ class FolderKind(Generic[Q, R]):
                 "continue it with --resume, replace it with --overwrite, or choose another --out",
             )
 
-    def _is_ours(self, path: Path) -> bool:
+    def is_at(self, path: Path) -> bool:
         """Return whether the folder holds such work, of whatever version."""
         try:
             request = read_json(path / REQUEST)
         except InputError:
             return False
-        expected = self.request_type.model_fields["format"].default
-        return isinstance(request, dict) and request.get("format") == expected
+        return isinstance(request, dict) and request.get("format") == self._format
+
+    @property
+    def _format(self) -> object:
+        return self.request_type.model_fields["format"].default
 
     def _make_room(self, path: Path, *, overwrite: bool) -> None:
         """Put older work aside in one step if that is allowed; anything else is an error."""

@@ -95,8 +95,12 @@ class Job:
         """Return what tells this job from others, wherever it is typed.
 
         Raises:
-            InputError: A number is out of its range, or the package cannot be read.
+            InputError: A number is out of its range, or the package or a path cannot be read.
         """
+        if not any(os.path.lexists(path) for path in self.paths):
+            raise InputError(
+                f"there is no {' and no '.join(map(str, self.paths))}", "check the path"
+            )
         shared = {name: getattr(self, name) for name in Request.model_fields if hasattr(self, name)}
         with faults_are_ours("this cannot be predicted", "correct these options"):
             return Request(
