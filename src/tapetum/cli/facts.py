@@ -67,7 +67,7 @@ def describe(subject: str, size_px: int, *, channels: int, num_classes: int) -> 
 
 def _run_facts(path: Path) -> Facts:
     """Return the request of a run and its state."""
-    from tapetum.jobs.fit_result import run_at
+    from tapetum.jobs import run_at
     from tapetum.training import RUNS
 
     run = RUNS.open(run_at(path))

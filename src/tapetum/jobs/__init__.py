@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from tapetum.jobs.early import refuse_early
     from tapetum.jobs.evaluation import evaluate
     from tapetum.jobs.exporting import export
-    from tapetum.jobs.fit_result import FitResult
+    from tapetum.jobs.fit_result import FitResult, run_at
     from tapetum.jobs.fitting import fit
     from tapetum.jobs.front import Front, fit_front
     from tapetum.jobs.methods import parse_targets
@@ -35,6 +35,7 @@ __all__ = [
     "fit_front",
     "parse_targets",
     "refuse_early",
+    "run_at",
     "search",
     "train",
     "train_network",
@@ -53,6 +54,7 @@ _MODULES = {
     "fit_front": "front",
     "parse_targets": "methods",
     "refuse_early": "early",
+    "run_at": "fit_result",
     "search": "searching",
     "train": "training",
     "train_network": "training",
