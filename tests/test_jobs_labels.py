@@ -1,5 +1,6 @@
 """Labels from the folder to the report: few images, uneven classes, mistakes."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 from PIL import Image
 
 from tapetum.data import Dataset, DatasetInfo, open_dataset
-from tapetum.jobs import train
+from tapetum.jobs import evaluate, export, train
 from tapetum.jobs.label_report import MOST_CLASSES, label_matrices, mistake_images
 from tapetum.runtime import Preparation
 from tapetum.scores import Mistake, ScoreRow, Scores
@@ -46,6 +47,21 @@ def test_five_images_of_three_classes_train(
     assert "Confusion matrix" in report
     assert report.count("true label:") >= len(result.scores.mistakes) > 0
     assert "classes are uneven" not in caplog.text
+    caplog.clear()
+    package = export(tmp_path / "run", tmp_path / "few.tapetum").path
+    evaluate(package, data, noise=0)
+    assert "--part all" not in caplog.text  # these are the images that were held out
+    others = folder_of(tmp_path / "others", {"ant": 6, "bee": 5, "fly": 5})
+    evaluate(package, others, noise=0)
+    assert re.search("scored: [1-9] of 16 images, .* --part all", caplog.text)
+
+
+def test_all_images_of_a_folder_may_be_scored(tmp_path: Path) -> None:
+    """Then no class is said to be missing, since none trains."""
+    data = str(folder_of(tmp_path, {"ant": 3, "bee": 2}))
+    opened = open_dataset(data, seed=0, score_all=True)
+    assert opened.summary is not None
+    assert "missing classes" not in opened.summary.facts()
 
 
 def test_a_class_that_a_part_lacks_is_named(tmp_path: Path) -> None:

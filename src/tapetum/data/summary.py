@@ -236,6 +236,7 @@ class FolderSummary(Record):
         missing = {
             part: ", ".join(repr(name) for name, count in counts.items() if not count)
             for part, counts in parts.items()
+            if any(counts.values())  # all images may be scored, and none trains
         }
         return "; ".join(f"no {part} image of {names}" for part, names in missing.items() if names)
 

@@ -9,7 +9,7 @@ from tapetum.arch import Described
 from tapetum.data import Dataset, SplitList
 from tapetum.errors import InputError
 from tapetum.evaluation import PackageSubject, Subject, score
-from tapetum.jobs.choose import SPLIT, DataOptions, is_digits, open_logged, require_fit
+from tapetum.jobs.choose import LOGGER, SPLIT, DataOptions, is_digits, open_logged, require_fit
 from tapetum.noise import PAPER_SIGMAS, Gaussian, Noise, Protocol, parse_noise
 from tapetum.progress import ProgressCallback, silent
 from tapetum.provenance import require_cores
@@ -73,6 +73,13 @@ def evaluate(
     seed = network.seed if seed is None else seed
     options = {"score_all": part == "all", "seed": seed, "progress": progress, **given}
     dataset = open_images_of(network, data, **options)
+    if len(dataset.train) and _is_another(dataset.info.split, network.split):
+        LOGGER.warning(
+            "scored: %s of %s images, the part that a training would hold out; all of them with "
+            "--part all, if the network was trained on none",
+            f"{len(dataset.validation):,}",
+            f"{len(dataset.train) + len(dataset.validation):,}",
+        )
     return score(
         network.subject,
         dataset,
@@ -83,6 +90,13 @@ def evaluate(
         filters=True,
         progress=progress,
     )
+
+
+def _is_another(split: Split | None, trained: Split | None) -> bool:
+    """Return whether a folder was divided here, and is not the one that was trained on."""
+    if split is None or split.val_fraction is None:
+        return False
+    return trained is None or split.files_sha256 != trained.files_sha256
 
 
 def open_images_of(network: "TrainedNetwork", data: str | Path, **options: Any) -> Dataset:
