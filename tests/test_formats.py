@@ -53,7 +53,7 @@ def test_the_card_tells_people_what_it_is(tmp_path: Path) -> None:
     export_network(network, tmp_path / "p.tapetum", manifest)
     card = open_package(tmp_path / "p.tapetum").card
     assert "36,618 parameters" in card
-    assert "| gaussian 0.2 | - | 30.12 | - | - | 50.0 | - | - |" in card
+    assert "| gaussian 0.2 | 30.12 | 50.0 |" in card
     assert "protocol camera" in card
     assert "tapetum predict p.tapetum" in card
 

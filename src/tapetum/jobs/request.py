@@ -129,23 +129,7 @@ def open_request(options: FitOptions) -> OpenedRequest:
     recipe = _choose_recipe(options)
     start = "auto" if options.start is None else str(options.start)
     source = None if is_start_name(start) else open_source(start)
-    form: dict[str, Any] = {"size_px": options.size_px}
-    if table is not None and not is_digits(options.data):  # digits have a form of their own
-        form |= {"size_px": table.conditions.height_px, "channels": table.conditions.channels}
-    dataset = open_logged(
-        options.data, seed=options.seed, progress=options.progress, **form, **options.digits
-    )
-    if options.method == "tf-nas" and dataset.info.has_boxes:
-        raise InputError(
-            "--method tf-nas makes networks that classify whole images, but the labels of this "
-            "dataset belong to boxes",
-            "leave out --method, or give a folder of images, or 'digit-crops'",
-        )
-    if options.prefer == "label" and not dataset.info.class_names:
-        raise InputError(
-            "--prefer label has no effect: these images have no labels",
-            "leave --prefer out, or sort the images into a folder for each class",
-        )
+    dataset = _open_images(options, table)
     given = {"augmentation": options.augmentation, "batch_size": options.batch_size}
     recipe = suit(recipe, dataset, progress=options.progress, **given)
     if options.method == "tf-nas":
@@ -173,6 +157,28 @@ def open_request(options: FitOptions) -> OpenedRequest:
         what = (runtime, conditions, dataset.info, request.includes)
         device = Device(*what, progress=options.progress)
     return OpenedRequest(request, dataset, device, table, source, pretrained)
+
+
+def _open_images(options: FitOptions, table: LatencyTable | None) -> Dataset:
+    """Open the images of a fit, and refuse labels that its options do not fit."""
+    form: dict[str, Any] = {"size_px": options.size_px}
+    if table is not None and not is_digits(options.data):  # digits have a form of their own
+        form |= {"size_px": table.conditions.height_px, "channels": table.conditions.channels}
+    dataset = open_logged(
+        options.data, seed=options.seed, progress=options.progress, **form, **options.digits
+    )
+    if options.method == "tf-nas" and dataset.info.has_boxes:
+        raise InputError(
+            "--method tf-nas makes networks that classify whole images, but the labels of this "
+            "dataset belong to boxes",
+            "leave out --method, or give a folder of images, or 'digit-crops'",
+        )
+    if options.prefer == "label" and not dataset.info.class_names:
+        raise InputError(
+            "--prefer label has no effect: these images have no labels",
+            "leave --prefer out, or sort the images into a folder for each class",
+        )
+    return dataset
 
 
 def _choose_shapes(options: FitOptions, dataset: Dataset) -> ShapeSettings:
