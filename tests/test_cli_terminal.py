@@ -17,6 +17,7 @@ from rich.progress import Progress
 from typer.testing import CliRunner, Result
 
 from tapetum.cli.common import Command, _Bars, _Warnings, answer, progress_bar, say, table
+from tapetum.errors import InterruptedTrainingError
 from tapetum.records import write_atomically
 
 ODD = "a\x1b[31m\n[bold]b\udce9\u202e.png"
@@ -127,6 +128,20 @@ def test_a_full_disk_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert result.exit_code == 2
     assert f"{tmp_path / 'result.json'}: No space left on device" in result.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_interrupted_training_says_how_to_go_on() -> None:
+    """With the exit code of every interrupt."""
+
+    def command(json: bool = False) -> None:
+        del json
+        raise InterruptedTrainingError("interrupted after step 3", "type --resume")
+
+    result = invoke(command)
+    assert (result.exit_code, result.stderr) == (
+        130,
+        "error: interrupted after step 3; type --resume\n",
+    )
 
 
 @pytest.mark.parametrize("turned_into", [KeyboardInterrupt, ImportError, SystemError])

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from kills import kill_everywhere
-from tapetum.errors import RunError, TrainingError
+from tapetum.errors import InterruptedTrainingError, RunError
 from tapetum.training import Recipe, load_network
 from tapetum.training.checkpoint import EpochRow, Position, read_checkpoint
 from tapetum.training.run import LAST
@@ -127,7 +127,7 @@ def test_ctrl_c_keeps_every_step(tmp_path: Path, undisturbed: Path) -> None:
         if done == 4:
             os.kill(os.getpid(), signal.SIGINT)
 
-    with pytest.raises(TrainingError, match=r"interrupted after step 5 of 12.*--resume"):
+    with pytest.raises(InterruptedTrainingError, match=r"interrupted after step 5 of 12.*--resume"):
         tiny_train(run, resumable_recipe(), progress=interrupt)
     assert read_checkpoint(run / LAST, Position[EpochRow])[1].step == 5
     assert signal.getsignal(signal.SIGINT) is before

@@ -12,7 +12,7 @@
     └── TrainingError
 
 Each message says what was requested, what was found and what to do next; the command line prints it
-as one sentence and exits with code 2.
+as one sentence and exits with code 2, or with 130 after Ctrl-C.
 """
 
 import re
@@ -23,6 +23,7 @@ __all__ = [
     "ArchitectureError",
     "DataError",
     "InputError",
+    "InterruptedTrainingError",
     "MissingExtraError",
     "PackageError",
     "RunError",
@@ -117,6 +118,10 @@ class MissingExtraError(TapetumError):
 
 class TrainingError(TapetumError):
     """A training cannot go on; its last good state is kept."""
+
+
+class InterruptedTrainingError(TrainingError):
+    """A signal has ended a training, as it was asked to; its state is kept."""
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

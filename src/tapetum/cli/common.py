@@ -33,7 +33,13 @@ from rich.text import Text
 from typer.core import TyperCommand
 
 from tapetum.cli.signals import exit_code, was_received
-from tapetum.errors import InputError, MissingExtraError, TapetumError, printable
+from tapetum.errors import (
+    InputError,
+    InterruptedTrainingError,
+    MissingExtraError,
+    TapetumError,
+    printable,
+)
 from tapetum.progress import ProgressCallback, in_words, is_heading
 
 if TYPE_CHECKING:  # numpy loads with them, and --help must stay quick
@@ -161,12 +167,13 @@ def _in_our_words(error: Exception) -> TapetumError | None:
 
 def _fail(error: TapetumError, *, as_json: bool) -> None:
     kind = type(error).__name__
+    code = exit_code() if isinstance(error, InterruptedTrainingError) else EXIT_BAD_INPUT
     if as_json:
         with suppress(OSError):  # the error may be that standard output cannot be written
             answer({"error": {"kind": kind, "problem": error.problem, "remedy": error.remedy}})
-            raise typer.Exit(EXIT_BAD_INPUT)
+            raise typer.Exit(code)
     say(str(error), label="error", style="bold red")
-    raise typer.Exit(EXIT_BAD_INPUT)
+    raise typer.Exit(code)
 
 
 class _Warnings(logging.Handler):

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Generic, Protocol, runtime_checkable
 from torch import nn
 from torch.utils.tensorboard import SummaryWriter
 
-from tapetum.errors import RunError, TrainingError
+from tapetum.errors import InterruptedTrainingError, RunError, TrainingError
 from tapetum.progress import ProgressCallback, stop_requests
 from tapetum.records import Folder, write_csv
 from tapetum.training.checkpoint import (
@@ -127,7 +127,7 @@ class EpochLoop(ABC, Generic[R]):
                 self._after_step(position, losses)
                 if must_stop:
                     self._save(position)
-                    raise TrainingError(
+                    raise InterruptedTrainingError(
                         f"interrupted after step {position.step:,} of {self._total(position):,}; "
                         f"the state is kept in {self.folder.path}",
                         "run the same command again with --resume to continue",
