@@ -1,11 +1,13 @@
-"""Shared by the benchmarks: the option ``--json`` and the file it writes."""
+"""Shared by the benchmarks: the option ``--json``, the file it writes, and means over seeds."""
 
 import argparse
 import json
-from collections.abc import Mapping
+import statistics
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-__all__ = ["add_json_option", "as_text", "write_result"]
+__all__ = ["add_json_option", "as_text", "means_of", "write_result"]
 
 
 def add_json_option(parser: argparse.ArgumentParser) -> None:
@@ -23,3 +25,14 @@ def write_result(result: Mapping[str, object], path: Path | None) -> None:
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(as_text(result))
+
+
+def means_of(
+    rows: Sequence[Mapping[str, Any]], by: str, names: Sequence[str]
+) -> dict[str, dict[str, float]]:
+    """Return the means of some numbers over the rows that are alike in ``by``."""
+    found = {}
+    for kind in dict.fromkeys(row[by] for row in rows):
+        alike = [row for row in rows if row[by] == kind]
+        found[kind] = {name: statistics.fmean(row[name] for row in alike) for name in names}
+    return found

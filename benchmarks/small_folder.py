@@ -13,14 +13,11 @@ turned into steps by the pace of some steps. A run that was stopped continues.
 import argparse
 import copy
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 import tapetum
-from result_file import write_result
+from result_file import add_json_option, means_of, write_result
 from tapetum.arch import Architecture, Branch, Shape, ShapeSpace
 from tapetum.data import open_dataset
 from tapetum.nn import build
@@ -99,17 +96,6 @@ def trained(data: Path, out: Path, case: str, seed: int, steps: int) -> dict[str
     }
 
 
-def summary(rows: list[dict[str, Any]]) -> Mapping[str, Any]:
-    """Return the means over the seeds of each case."""
-    found = {}
-    for case in dict.fromkeys(row["case"] for row in rows):
-        ours = [row for row in rows if row["case"] == case]
-        found[case] = {
-            name: float(np.mean([row[name] for row in ours])) for name in ("accuracy", "psnr_db")
-        }
-    return found
-
-
 def main() -> None:
     """Print the result, and write it where that is wanted."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -118,7 +104,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--cases", nargs="+", default=["half", "mobile-pretrained"], choices=CASES)
     parser.add_argument("--minutes", type=float, default=MINUTES)
-    parser.add_argument("--json", type=Path, help="also write the result here")
+    add_json_option(parser)
     asked = parser.parse_args()
     data, rows = small_folder(asked.data_root, asked.work / "images"), list[dict[str, Any]]()
     steps = {
@@ -132,7 +118,7 @@ def main() -> None:
                 "images": {"train": NUM_TRAIN * NUM_CLASSES, "size_px": SIZE_PX},
                 "minutes": asked.minutes,
                 "sigmas": LEVELS,
-                "mean": summary(rows),
+                "mean": means_of(rows, "case", ("accuracy", "psnr_db")),
                 "runs": rows,
                 "provenance": stamp(seed=asked.seeds[0]).model_dump(mode="json"),
             }

@@ -16,13 +16,13 @@ the temperature of the other half. A run that was stopped continues.
 import argparse
 import json
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 import tapetum
+from result_file import add_json_option, as_text, means_of, write_result
 from tapetum.arch import Architecture, Branch, Shape
 from tapetum.provenance import stamp
 
@@ -31,6 +31,7 @@ NUM_TRAIN, NUM_VALIDATION = 830, 520
 SIZE_PX = 64
 EPOCHS = 40
 BALANCES = ("none", "auto")
+MEANS = ("accuracy", "macro_accuracy", "psnr_db", "training_seconds")
 
 
 def network() -> Architecture:
@@ -94,18 +95,6 @@ def trained(data: Path, run: Path, *, balance: str, seed: int, epochs: int) -> d
     }
 
 
-def summary(rows: list[dict[str, Any]]) -> Mapping[str, Any]:
-    """Return the means over the seeds of each balance."""
-    found = {}
-    for asked in dict.fromkeys(row["asked"] for row in rows):
-        ours = [row for row in rows if row["asked"] == asked]
-        found[asked] = {
-            name: float(np.mean([row[name] for row in ours]))
-            for name in ("accuracy", "macro_accuracy", "psnr_db", "training_seconds")
-        }
-    return found
-
-
 def main() -> None:
     """Print the result, and write it where that is wanted."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -114,7 +103,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--balances", nargs="+", default=list(BALANCES))
     parser.add_argument("--epochs", type=int, default=EPOCHS)
-    parser.add_argument("--json", type=Path, help="also write the result here")
+    add_json_option(parser)
     asked = parser.parse_args()
     rows = [
         trained(
@@ -132,15 +121,12 @@ def main() -> None:
         "images": {"train": NUM_TRAIN, "validation": NUM_VALIDATION},
         "size_px": SIZE_PX,
         "epochs": asked.epochs,
-        "mean": summary(rows),
+        "mean": means_of(rows, "asked", MEANS),
         "runs": rows,
         "provenance": stamp(seed=asked.seeds[0]).model_dump(mode="json"),
     }
-    text = json.dumps(result, indent=2) + "\n"
-    sys.stdout.write(text)
-    if asked.json is not None:
-        asked.json.parent.mkdir(parents=True, exist_ok=True)
-        asked.json.write_text(text)
+    sys.stdout.write(as_text(result))
+    write_result(result, asked.json)
 
 
 if __name__ == "__main__":

@@ -5,24 +5,17 @@ from pathlib import Path
 
 import pytest
 
+from few_digits import RECIPE, SHORT, dataset
 from lite0 import write_stand_in
-from tapetum.data import Dataset, open_dataset
+from tapetum.data import Dataset
 from tapetum.errors import InputError
 from tapetum.jobs import export, pretrained, train
 from tapetum.jobs.choose import architecture_for
 from tapetum.nn import build
 from tapetum.runtime import open_package
-from tapetum.training import RUNS, Recipe
+from tapetum.training import RUNS
 
-FEW = {"train_count": 16, "test_count": 4}
-RECIPE = Recipe.named("quick").adjusted(batch_size=8)
-SHORT = {"steps": 2, "batch_size": 8, **FEW}
-
-
-@pytest.fixture(scope="module")
-def dataset() -> Dataset:
-    """Sixteen images with two digits each."""
-    return open_dataset("digits", seed=0, **FEW)
+__all__ = ["dataset"]  # the fixture
 
 
 @pytest.fixture

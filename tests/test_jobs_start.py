@@ -6,25 +6,18 @@ import numpy as np
 import pytest
 import torch
 
+from few_digits import RECIPE, SHORT, dataset
 from tapetum.arch import Architecture
-from tapetum.data import Dataset, open_dataset
+from tapetum.data import Dataset
 from tapetum.errors import InputError
 from tapetum.graph import random_weights, unfold_weights, write_graph
 from tapetum.jobs import export, train
 from tapetum.jobs.choose import architecture_for
 from tapetum.jobs.start import open_source, start_from
 from tapetum.nn import TrainableNetwork, build
-from tapetum.training import Recipe, load_network
+from tapetum.training import load_network
 
-FEW = {"train_count": 16, "test_count": 4}
-RECIPE = Recipe.named("quick").adjusted(batch_size=8)
-SHORT = {"steps": 2, "batch_size": 8, **FEW}
-
-
-@pytest.fixture(scope="module")
-def dataset() -> Dataset:
-    """Sixteen images with two digits each."""
-    return open_dataset("digits", seed=0, **FEW)
+__all__ = ["dataset"]  # the fixture
 
 
 @pytest.fixture(scope="module")

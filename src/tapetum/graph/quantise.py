@@ -269,8 +269,9 @@ class _Int8Sheet:
             scale = np.maximum(scale, np.abs(bias) / input_scale / MOST_BIAS)
         scale = np.where(scale > np.finfo(np.float32).tiny, scale, 1).astype(np.float32)
         steps = scale.reshape(-1, *[1] * (weight.ndim - 1))
-        rounded = np.rint(weight / steps)
-        if moments is not None and moments.count:
+        if moments is None or not moments.count:
+            rounded = np.rint(weight / steps)
+        else:
             rounded = moments.rounded(weight, scale, self._most_weight)
             bias = None if bias is None else bias + moments.mean_of(weight - rounded * steps)
         names = [self._stored_weight(node.input[1], rounded.astype(np.int8), scale)]
