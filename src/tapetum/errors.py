@@ -10,6 +10,7 @@
     │   └── RunError
     ├── MissingExtraError
     └── TrainingError
+        └── InterruptedTrainingError
 
 Each message says what was requested, what was found and what to do next; the command line prints it
 as one sentence and exits with code 2, or with 130 after Ctrl-C.
