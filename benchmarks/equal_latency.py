@@ -3,9 +3,10 @@ r"""Is what ``tapetum fit`` delivers better than what a user would pick by hand,
 Latencies are fractions of that of a DC-Net of base width 20 ("x of b20"), which is timed beside
 all others in the same rounds: ONNX Runtime, one thread, batch 1. For each dataset, budget and seed
 these networks are trained for equal minutes of one core, by the recipe of ``tapetum fit``, and
-scored on the validation images:
+scored on the validation images. The minutes are processor time, so that two of these commands, each
+on a core of its own, stay comparable:
 
-- ``fit``: the network that ``tapetum fit`` chooses, by a race of half of these minutes;
+- ``fit``: the network that ``tapetum fit`` chooses, by a race as long as a training, its default;
 - ``rule``: the network of ``tapetum fit --method none``, the scaling rule;
 - ``plain``, ``mbconv``: a DC-Net with one convolution, or MBConv block, a level, on the grid of
   widths that this processor is fast at, in the latency of the budget (the largest plain one below
@@ -30,6 +31,7 @@ import math
 import os
 import statistics
 import sys
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -70,6 +72,7 @@ BASE, PAIR, INT8 = "b20", ("mobilenet-v3-small", "unet-s"), "int8"
 OF_BUDGET = {"fit": "fit", "rule": "rule", "plain": "plain-dc-net", "mbconv": "plain-mbconv"}
 ROWS = (*OF_BUDGET, "pair", "published", INT8)
 NUM_ROUNDS, FEWEST_STEPS, TRIED_STEPS = 10, 4, 1000
+OF_LEVEL = {"title", "accuracy", "psnr_db", "noisy_psnr_db"}
 MOST_COMPARED_MEGAPIXELS = 40.0  # denoised and compared; all images are classified
 
 Made = dict[str, Any]
@@ -135,7 +138,7 @@ class Bench:
             target_ms=target_ms,
             size_px=SIZES_PX[self.name],
             precision="fp32",
-            search_minutes=self.asked.minutes / 2,
+            search_minutes=self.asked.minutes,
             seed=self.seed,
         )
         return open_request(options)
@@ -284,12 +287,14 @@ class Bench:
 
     def _train(self, network: Architecture, minutes: float) -> Made:
         run, dataset = self.place(network, minutes, ""), self.opened.dataset
+        is_continued = run.exists()
         pace = once(
             self.place(network, minutes, "_pace.json"),
             lambda: {"steps": self.num_steps(network, minutes)},
         )
         recipe = self.recipe.adjusted(steps=pace["steps"])
         request = Request(architecture=network, recipe=recipe, data=dataset.info)
+        begun_s = time.process_time()
         with Compute().work(RUNS, run, request, resume=True) as folder:
             parts = (dataset.train, dataset.validation)
             result = (
@@ -297,14 +302,17 @@ class Bench:
                 if folder.is_finished
                 else train(build(network, seed=recipe.seed), recipe, *parts, folder)
             )
-        scores = score(
+        used_s = time.process_time() - begun_s
+        scored = score(
             subject_of_run(run, threads=1),
             dataset,
             recipe.noise.spread(),
             protocol=recipe.noise.protocol,
             max_megapixels=MOST_COMPARED_MEGAPIXELS,
-        ).mean
+        )
+        scores = scored.mean
         found = scores.model_dump(include={"accuracy", "macro_accuracy", "psnr_db", "num_images"})
+        found["levels"] = [one.model_dump(include=OF_LEVEL) for one in scored.rows]
         if scores.accuracy is not None:  # the levels share the images, which counts them once
             spread = scores.accuracy * (1 - scores.accuracy)
             found["accuracy_standard_error"] = math.sqrt(spread / scores.num_images)
@@ -312,6 +320,7 @@ class Bench:
             **found,
             "num_compared": scores.num_compared or scores.num_images,
             "minutes": result.training_seconds / 60,
+            "processor_minutes": None if is_continued else used_s / 60,
             "steps": result.steps,
             "images_per_second": result.images_per_second,
             "parameters": result.parameters,
@@ -366,6 +375,10 @@ def _joined(label: Made, image: Made) -> Made:
         **label,
         "psnr_db": image["psnr_db"],
         "num_compared": image["num_compared"],
+        "levels": [
+            {**its, "accuracy": classified["accuracy"]}
+            for its, classified in zip(image["levels"], label["levels"], strict=True)
+        ],
         **{
             name: label[name] + image[name]
             for name in ("minutes", "steps", "parameters", "multiply_adds")

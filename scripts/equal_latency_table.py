@@ -2,7 +2,7 @@
 
 import json
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +74,7 @@ def render_headline(root: Path, depth: str) -> str:
     spread = f", mean ± standard deviation of {seeds} seeds" if seeds > 1 else ""
     return (
         f"{_lines(header, rows)}\n\nLatency as a fraction of that of a DC-Net of base width 20, "
-        f"timed in the same run; accuracy and PSNR over all noise levels{spread}. "
+        f"timed in the same run; accuracy over all noise levels, PSNR over those above 0{spread}. "
         f"[All budgets and networks]({depth}docs/equal_latency.md)."
     )
 
@@ -108,15 +108,27 @@ def _shown(seeds: Sequence[Cell]) -> str:
     if not scored:
         return seeds[0]["missing"] if seeds else NOT_RUN
     latency = statistics.median(cell["x_of_b20"] for cell in scored)
-    accuracy = _spread([100 * cell["accuracy"] for cell in scored], 1)
-    decibels = _spread([cell["psnr_db"] for cell in scored], 2)
     few = "" if len(scored) >= 3 else f" ({len(scored)} of 3 seeds)"
+    if "lost_db" in scored[0]:
+        points, decibels = (
+            _spread([-cell[name] for cell in scored], 2, sign="+")
+            for name in ("lost_points", "lost_db")
+        )
+        return f"{latency:.2f} x: {points} points, {decibels} dB{few}"
+    accuracy = _spread([100 * cell["accuracy"] for cell in scored], 1)
+    decibels = _spread([_noisy_db(cell) for cell in scored], 2)
     return f"{latency:.2f} x: {accuracy} %, {decibels} dB{few}"
 
 
-def _spread(values: Sequence[float], digits: int) -> str:
+def _noisy_db(cell: Cell) -> float:
+    """Return the mean PSNR over the levels with noise."""
+    noisy = [one["psnr_db"] for one in cell["levels"] if one["noisy_psnr_db"] is not None]
+    return statistics.fmean(noisy)
+
+
+def _spread(values: Sequence[float], digits: int, *, sign: str = "") -> str:
     """Return the mean with the standard deviation over the seeds."""
-    mean = f"{statistics.fmean(values):.{digits}f}"
+    mean = f"{statistics.fmean(values):{sign}.{digits}f}"
     return mean if len(values) < 2 else f"{mean} ± {statistics.stdev(values):.{digits}f}"
 
 
@@ -131,18 +143,21 @@ def _gains(cells: Sequence[Cell]) -> str:
                 (
                     title.partition(",")[0],
                     f"{budget:g} x",
-                    _gain(ours, theirs, "accuracy", 100, 1),
-                    _gain(ours, theirs, "psnr_db", 1, 2),
+                    _gain(ours, theirs, lambda cell: 100 * cell["accuracy"], 1),
+                    _gain(ours, theirs, _noisy_db, 2),
+                    _gain(ours, theirs, lambda cell: cell["psnr_db"], 2),
                 )
             )
-    return _lines(("images", "budget", "points", "dB"), rows)
+    return _lines(("images", "budget", "points", "dB with noise", "dB at all levels"), rows)
 
 
-def _gain(ours: Sequence[Cell], theirs: Sequence[Cell], name: str, scale: int, digits: int) -> str:
+def _gain(
+    ours: Sequence[Cell], theirs: Sequence[Cell], score: Callable[[Cell], float], digits: int
+) -> str:
     """Return the difference of the means, with its standard error over the seeds."""
     if not ours or not theirs:
         return NOT_RUN
-    both = [[scale * cell[name] for cell in some] for some in (ours, theirs)]
+    both = [[score(cell) for cell in some] for some in (ours, theirs)]
     gain = f"{statistics.fmean(both[0]) - statistics.fmean(both[1]):+.{digits}f}"
     if min(map(len, both)) < 2:
         return gain

@@ -44,7 +44,9 @@ def test_a_killed_benchmark_continues_and_repeats_no_cell(tmp_path: Path) -> Non
 def cell(row: str, accuracy: float, psnr_db: float) -> equal_latency_table.Cell:
     """A cell of one dataset and budget."""
     place = {"dataset": "neu_cls", "budget_x_of_b20": 0.45, "x_of_b20": 0.44}
-    scores = {"accuracy": accuracy, "psnr_db": psnr_db, "minutes": 6.0}
+    levels = [{"psnr_db": 50.0, "noisy_psnr_db": None}, {"psnr_db": psnr_db, "noisy_psnr_db": 15.0}]
+    mean_db = (50.0 + psnr_db) / 2
+    scores = {"accuracy": accuracy, "psnr_db": mean_db, "levels": levels, "minutes": 6.0}
     return {**place, **scores, "row": row}
 
 
@@ -66,6 +68,12 @@ def test_a_row_of_the_table_is_the_mean_and_the_deviation_of_its_seeds(tmp_path:
     assert "| plain DC-Net | not run | not run | not run |" in page
 
 
+def test_a_network_in_int8_shows_what_it_loses(tmp_path: Path) -> None:
+    """A loss has a minus sign."""
+    low = {**cell("int8", 0.6, 22.0), "lost_points": 0.25, "lost_db": -0.01}
+    assert "| 0.44 x: -0.25 points, +0.01 dB (1 of 3 seeds) |" in rendered(tmp_path, [low])
+
+
 def test_the_headline_has_one_budget_and_says_what_was_not_run(tmp_path: Path) -> None:
     """The networks that a user compares, over their seeds; other cells are ``not run``."""
     fits = [{**cell("fit", 0.60 + 0.01 * seed, 22.0), "seed": seed} for seed in range(3)]
@@ -82,5 +90,5 @@ def test_a_gain_has_the_standard_error_of_both_means(tmp_path: Path) -> None:
     fits = [cell("fit", 0.60, 22.0), cell("fit", 0.62, 22.0)]
     plain = [cell("plain", 0.50, 21.5), cell("plain", 0.52, 21.5)]
     page = rendered(tmp_path, [*fits, *plain])
-    assert "| Steel surfaces | 0.45 x | +10.0 ± 1.4 | +0.50 ± 0.00 |" in page
+    assert "| Steel surfaces | 0.45 x | +10.0 ± 1.4 | +0.50 ± 0.00 | +0.25 ± 0.00 |" in page
     assert "(2 of 3 seeds)" in page

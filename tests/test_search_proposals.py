@@ -2,6 +2,7 @@
 
 import math
 import statistics
+import zlib
 from collections.abc import Sequence
 from functools import cache, partial
 
@@ -108,6 +109,23 @@ def test_noise_of_a_timing_does_not_move_proposals_out(off: float) -> None:
     true = [formula_ms(SPACE.architecture(one.shape)) for one in made.candidates]
     assert len(true) == 8
     assert max(abs(ms / 3.0 / 0.96 - 1) for ms in true) < 0.1
+
+
+def test_fixed_networks_are_found_where_the_latency_is_jagged() -> None:
+    """The rule and the plain networks meet the target although the model is 15 % off for each."""
+
+    def jagged(networks: Sequence[Architecture], *, num_rounds: int = 1) -> list[Timing]:
+        off = [
+            zlib.crc32(one.model_copy(update={"name": ""}).model_dump_json().encode())
+            for one in networks
+        ]
+        factors = [math.exp(0.15 * math.cos(one)) for one in off]
+        times = [[Round([formula_ms(one) * by])] for one, by in zip(networks, factors, strict=True)]
+        return [Timing.of(one * num_rounds) for one in times]
+
+    for target_ms in (1.1, 2.2, 4.4):
+        names = [one.name for one in propose(START, jagged, target_ms, count=3).candidates]
+        assert names == ["rule", "plain-dc-net", "plain-mbconv"], target_ms
 
 
 def test_the_range_goes_from_the_smallest_shape_to_the_largest() -> None:

@@ -12,6 +12,7 @@ beat.
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 
 import numpy as np
 
@@ -28,6 +29,7 @@ QUICK_LEAST, QUICK_MOST = 0.93, 1.0  # of a quick timing, which is a few per cen
 ROUGHLY = (0.7, 1.1)  # predicted over aimed, of a drawn shape before its single steps
 NUM_DRAWN = 160
 SPARE = 1.4  # times as many shapes are timed as are proposed
+TRIED_AT_ONCE = 4  # neighbours of a network that has to be among them, of which one is kept
 QUICK_TRIES, FINAL_TRIES = 5, 4
 FINAL_ROUNDS = 5
 FEWEST_PLAIN_LEVELS = 3  # a plain network with fewer is not what a user would pick
@@ -178,6 +180,7 @@ class _Work:
         self, timed: TimedShapes, time: TimeNetworks, target_ms: float, progress: ProgressCallback
     ) -> None:
         self.timed, self.time, self.target_ms = timed, time, target_ms
+        self.aim_ms = Budget.AIM * target_ms
         self.progress = progress
         self.space, self.contestants = timed.space, list[_Contestant]()
         self.predict = timed.predictor()
@@ -186,9 +189,9 @@ class _Work:
         self, count: int, generator: np.random.Generator, *, with_mobile: bool = False
     ) -> None:
         """Choose the contestants: the rule, the plain networks, and the most different drawn."""
-        aim_ms, most_ms = Budget.AIM * self.target_ms, MOST * self.target_ms
+        aim_ms, most_ms = self.aim_ms, MOST * self.target_ms
         mobile = {MOBILE: self.space.mobile()} if with_mobile else {}
-        fixed = {RULE: self._rule(aim_ms), **mobile, PLAIN: self.space.plain()}
+        fixed = {RULE: self._rule(), **mobile, PLAIN: self.space.plain()}
         fixed[PLAIN_MBCONV] = self.space.plain("mbconv")
 
         def scaled(base: Shape) -> Shape:
@@ -216,20 +219,17 @@ class _Work:
         for number, shape in enumerate(_most_different(near or list(drawn), given, wanted), 1):
             self.contestants.append(_Contestant(f"drawn-{number:02}", drawn[shape], shape))
 
-    def _rule(self, aim_ms: float) -> Shape:
+    def _rule(self) -> Shape:
         """Return the shape of the scaling rule that is nearest to the target."""
         costs = np.geomspace(1e2, 1e6, 60) * self.space.size_px**2
         shapes = dict.fromkeys(self.space.rule(float(cost)) for cost in costs)
-        return min(shapes, key=lambda shape: abs(math.log(self.predict(shape) / aim_ms)))
+        return min(shapes, key=lambda shape: abs(math.log(self.predict(shape) / self.aim_ms)))
 
     def time_quickly(self) -> None:
         """Move the contestants to the target and time them, until they are near it."""
         for number in range(QUICK_TRIES):
             before = self.contestants
-            self.contestants = [
-                one if self._is_near(one, QUICK_LEAST, QUICK_MOST) else self._moved(one)
-                for one in before
-            ]
+            self._move([one for one in before if not self._is_near(one, QUICK_LEAST, QUICK_MOST)])
             if self.contestants == before:
                 return
             self._time(num_rounds=1)
@@ -241,12 +241,10 @@ class _Work:
             self._time(num_rounds=FINAL_ROUNDS)
             self.progress(number + 1, FINAL_TRIES, "timing the candidates in turns")
             outside = [one for one in self.contestants if not self._is_near(one, LEAST, MOST)]
-            if len(self.contestants) - len(outside) >= count and not _names(outside) & FIXED:
+            if len(self.contestants) - len(outside) >= count and not FIXED & set(_names(outside)):
                 break
             if number + 1 < FINAL_TRIES:
-                self.contestants = [
-                    self._moved(one) if one in outside else one for one in self.contestants
-                ]
+                self._move(outside)
         return self._candidates(count)
 
     def _candidates(self, count: int) -> tuple[Candidate, ...]:
@@ -279,7 +277,10 @@ class _Work:
         shapes = [one.shape for one in self.contestants]
         self.timed = self.timed.timed(shapes, self.time, num_rounds=num_rounds)
         self.predict = self.timed.predictor()
-        self.contestants = [self._measured(one) for one in self.contestants]
+        measured = [self._measured(one) for one in self.contestants]
+        measured.sort(key=lambda one: abs(math.log(one.measured_ms / self.aim_ms)))
+        nearest = {one.name: one for one in reversed(measured)}
+        self.contestants = [nearest[name] for name in _names(self.contestants)]
 
     def _measured(self, one: _Contestant) -> _Contestant:
         timing = self.timed.find(one.shape)
@@ -290,20 +291,34 @@ class _Work:
     def _is_near(self, one: _Contestant, least: float, most: float) -> bool:
         return least * self.target_ms <= one.measured_ms <= most * self.target_ms
 
-    def _moved(self, one: _Contestant) -> _Contestant:
-        """Return a contestant whose shape is predicted at the aim, corrected by its own ratio."""
+    def _move(self, some: Sequence[_Contestant]) -> None:
+        """Replace some contestants by shapes that are predicted at the aim."""
+        moved = [self._moved(one) if one in some else [one] for one in self.contestants]
+        self.contestants = list(chain.from_iterable(moved))
+
+    def _moved(self, one: _Contestant) -> list[_Contestant]:
+        """Return a contestant at the aim, corrected by its own ratio; several of a fixed one."""
         near = nearby(
             self.space,
             one.base,
             lambda shape: one.ratio * self.predict(shape),
-            Budget.AIM * self.target_ms,
+            self.aim_ms,
             most_ms=QUICK_MOST * self.target_ms,
+            count=TRIED_AT_ONCE if one.name in FIXED else 1,
+            without=self._missed(),
         )
-        return replace(one, shape=near[0] if near else one.shape)
+        return [replace(one, shape=shape) for shape in near] or [one]
+
+    def _missed(self) -> set[Shape]:
+        """Return the shapes that were timed and are too slow or too fast."""
+        low_ms, high_ms = LEAST * self.target_ms, MOST * self.target_ms
+        timed = self.timed.shapes
+        return {one.shape for one in timed if not low_ms <= one.timing.median_ms <= high_ms}
 
 
-def _names(some: Iterable[Candidate | _Contestant]) -> set[str]:
-    return {one.name for one in some}
+def _names(some: Iterable[Candidate | _Contestant]) -> dict[str, None]:
+    """Return the names, each once, in their order."""
+    return dict.fromkeys(one.name for one in some)
 
 
 def _most_different(shapes: Sequence[Shape], given: Sequence[Shape], count: int) -> list[Shape]:
