@@ -163,6 +163,25 @@ def test_ranges_are_those_of_what_the_device_sees() -> None:
     assert scales[1][first] > 2 * scales[0][first]
 
 
+def test_a_freak_pixel_does_not_make_the_steps_of_all_others_larger() -> None:
+    """One pixel of eight images is a hundred times as bright, and every first scale stays."""
+    scales = []
+    for brightness in (1.0, 100.0):
+
+        class Freak(Waves):
+            def take(self, indices: Any, **options: Any) -> Samples:
+                found = super().take(indices, **options)
+                found.images[:, :, 99, 99] *= brightness if 0 in indices else 1.0  # noqa: B023
+                return found
+
+        images = Freak(8, 3, (240, 200), boxes=False)
+        graph = quantise(package_of("unet-s"), images, NOISES[:1], num_images=8).graph_bytes
+        constants = onnx.load_model_from_string(graph).graph.initializer
+        scales.append({t.name: numpy_helper.to_array(t) for t in constants if "Relu" in t.name})
+    first = next(name for name in scales[0] if name.endswith("/scale"))
+    assert scales[1][first] == pytest.approx(scales[0][first], rel=0.2)
+
+
 def test_tiles_give_what_the_whole_image_gives(tmp_path: Path) -> None:
     """Scales do not depend on the tile, so each pixel is rounded as in the whole image."""
     opened = stored(lowered(package_of("unet-s", channels=1)), tmp_path)

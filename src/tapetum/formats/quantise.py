@@ -1,12 +1,14 @@
 """Turn a package into int8, with the ranges that its values have on noisy images of the user.
 
 The weights alone do not say how large the values between two layers become. So the network in float
-looks at some images, with noise of every level that it is made for. The smallest and largest number
-of each value is kept, and what convolutions read at some places, by which their weights are rounded
-(:mod:`tapetum.graph.rounding`). The nodes are those of :class:`tapetum.graph.Quantiser`, which a
+looks at some images, with noise of every level that it is made for. Kept are a sample of the
+numbers of each value, whose range without rare outliers is stored in int8, and what convolutions
+read at some places, by which their weights are rounded (:mod:`tapetum.graph.rounding`). The nodes
+are those of :class:`tapetum.graph.Quantiser`, which a
 candidate that is only timed has as well.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
@@ -25,6 +27,8 @@ __all__ = ["FEWEST_IMAGES", "NUM_IMAGES", "quantise"]
 
 NUM_IMAGES = 96
 FEWEST_IMAGES = 4
+KEPT_NUMBERS = 2000  # of a value, from each image
+OUTLIERS = 0.01  # per cent of the numbers on each side: a wider range has larger steps for all
 MOST_SIDE_PX = 256  # of the part of an image that is denoised: larger parts hold nothing new
 
 _CHOICE_KEY, _PLACES_KEY = 5, 6  # keys of their own, so that choices and noise are independent
@@ -81,14 +85,15 @@ def quantise(
 
     observed = replace(package, graph_bytes=quantiser.model.SerializeToString())
     moments, places = quantiser.moments(), generator_for(seed, _PLACES_KEY)
-    limits: dict[str, tuple[float, float]] = {}
+    kept: dict[str, list[_Floats]] = defaultdict(list)
     for values in _values(observed, quantiser.values, samples(), threads):
         for name, value in values.items():
-            limits[name] = _widened(limits.get(name), value)
+            kept[name].append(_some(value, places))
         for one in moments.values():
             if one.source in values:
                 one.add(values[one.source], places)
-    model = quantiser.quantised(limits, moments, is_reduced=is_reduced)
+    ranges = {name: _range(numbers) for name, numbers in kept.items()}
+    model = quantiser.quantised(ranges, moments, is_reduced=is_reduced)
     manifest = package.manifest.model_copy(update={"precision": "int8", "graph_sha256": ""})
     return replace(
         package, manifest=manifest, graph_bytes=model.SerializeToString(deterministic=True)
@@ -110,14 +115,19 @@ def _values(
             yield observers[outputs].values(feeds)
 
 
-def _widened(limits: tuple[float, float] | None, value: _Floats) -> tuple[float, float]:
-    """Return limits that also hold a value."""
-    low, high = float(value.min()), float(value.max())
-    if not np.isfinite((low, high)).all():
+def _some(value: _Floats, generator: np.random.Generator) -> _Floats:
+    """Return some numbers of a value, by chance."""
+    if not np.isfinite(value).all():
         raise PackageError(
             "the network makes numbers that are not finite", "train or export it again"
         )
-    return (low, high) if limits is None else (min(low, limits[0]), max(high, limits[1]))
+    return value.ravel()[generator.integers(0, value.size, KEPT_NUMBERS)]
+
+
+def _range(numbers: Sequence[_Floats]) -> tuple[float, float]:
+    """Return the range of the numbers of all images, without outliers."""
+    low, high = np.percentile(np.concatenate(numbers), (OUTLIERS, 100 - OUTLIERS))
+    return float(low), float(high)
 
 
 class _Observer:
