@@ -11,14 +11,17 @@ from tapetum.graph import random_weights, write_graph
 from tapetum.images import DecodedImage, write_image
 from tapetum.runtime import Manifest, write_package
 from tapetum.runtime.bulk import PredictionRow, read_rows
+from tapetum.scores import Scores
 
 
-def package_in(folder: Path, name: str, *, channels: int = 1, **options: Any) -> Path:
+def package_in(
+    folder: Path, name: str, *, channels: int = 1, scores: Scores | None = None, **options: Any
+) -> Path:
     """Write a named network with random weights, and return its file."""
     architecture = find_architecture(name, channels=channels, **options)
     classifier = architecture.classifier
     classes = [f"class {index}" for index in range(classifier.num_classes if classifier else 0)]
-    manifest = Manifest.of(architecture, size_px=32, class_names=classes)
+    manifest = Manifest.of(architecture, size_px=32, class_names=classes, scores=scores)
     path = folder / f"{name}-{channels}.tapetum"
     write_package(
         path, write_graph(architecture, random_weights(architecture, seed=0)), manifest, ""

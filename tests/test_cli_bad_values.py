@@ -111,3 +111,15 @@ def test_a_mistyped_option_is_one_sentence(tmp_path: Path) -> None:
         assert result.exit_code == 2
         assert said in result.stderr
         assert "'tapetum fit --help'" in result.stderr or "--help" in result.stderr
+
+
+def test_an_unknown_command_is_one_sentence() -> None:
+    """As any other bad input, also in a group of commands and for an option before the command."""
+    for words, said in (
+        (["fitt"], "there is no command 'tapetum fitt'; did you mean 'fit'? known: benchmark,"),
+        (["latency", "chek"], "there is no command 'tapetum latency chek'; did you mean 'check'?"),
+        (["--verson", "fit"], "no such option: --verson"),
+    ):
+        result = CliRunner().invoke(app, words, prog_name="tapetum")
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert result.stderr.startswith(f"error: {said}")

@@ -159,6 +159,19 @@ def test_an_interrupt_is_one_sentence(
     assert (result.exit_code, result.stderr) == (130, "")  # main says the sentence
 
 
+def test_an_interrupt_says_once_what_is_kept() -> None:
+    """Of the outermost folder, such as that of a fit around a training."""
+
+    def command(json: bool = False) -> None:
+        del json
+        interrupt = KeyboardInterrupt()
+        for folder in ("runs/a/network", "runs/a"):
+            interrupt.add_note(f"what is done is kept in {folder}")
+        raise interrupt
+
+    assert invoke(command).stderr == "note: what is done is kept in runs/a\n"
+
+
 TRAIN = ("train", "unet-s", "--data", "digits", "--train-count", "64", "--test-count", "8")
 
 # A shell lets what it starts in the background ignore Ctrl-C; the child hears it all the same.

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from tapetum.data import Dataset, Samples
 from tapetum.errors import InputError
 from tapetum.evaluation import Answer, score
+from tapetum.evaluation.tally import measure
 from tapetum.images import DecodedImage
 from tapetum.noise import Gaussian, Noise, Speckle, add_noise, generator_for_image
 from tapetum.runtime import Preparation
@@ -255,3 +256,18 @@ def test_an_image_with_alpha_is_compared_over_the_background() -> None:
 
     mean = scored(Grey(), Clear(2), [Gaussian(sigma=0.3)]).mean
     assert mean.psnr_db is None  # infinite: all pixels are hidden, before and after
+
+
+def test_lost_colour_and_contrast_are_shares_of_the_clean_image() -> None:
+    """A network that returns half of each has one half, whatever noise it leaves; grey has none."""
+    generator = np.random.default_rng(0)
+    clean = generator.random((3, 64, 64), np.float32)
+    noise = generator.normal(0, 0.3, clean.shape).astype(np.float32)
+    half = 0.5 + 0.5 * (clean - 0.5)
+    for denoised, share in ((clean, 1.0), (half, 0.5), (half + noise, 0.5), (0 * clean, 0.0)):
+        scores = measure(Answer(denoised, None), labels=None, noisy=clean, clean=clean).scores
+        assert scores["colour_kept"] == pytest.approx(share, abs=0.02)
+        assert scores["contrast_kept"] == pytest.approx(share, abs=0.02)
+    flat = np.full((1, 64, 64), 0.5, np.float32)
+    kept = measure(Answer(flat, None), labels=None, noisy=flat, clean=flat).scores
+    assert not {"colour_kept", "contrast_kept"} & kept.keys()

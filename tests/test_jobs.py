@@ -14,12 +14,10 @@ from tapetum.images import DecodedImage, write_image
 from tapetum.jobs import export, train, train_network
 from tapetum.jobs.choose import architecture_for, require_fit
 from tapetum.jobs.evaluation import open_trained
-from tapetum.jobs.run_report import shown_levels
 from tapetum.jobs.training import choose_recipe
 from tapetum.latency import time_interleaved
 from tapetum.latency.timing import PassCount
 from tapetum.nn import build
-from tapetum.noise import Gaussian
 from tapetum.runtime import open_package
 from tapetum.training import RUNS, network_predict
 from tiny_training import StoppedError
@@ -230,13 +228,6 @@ def test_what_is_neither_run_nor_package_is_refused(tmp_path: Path) -> None:
     """A slip in a path gives a sentence."""
     with pytest.raises(InputError, match=r"give the folder of a run, or a \.tapetum file"):
         open_trained(tmp_path / "nothing")
-
-
-def test_pages_show_the_strongest_noise_and_some_weaker() -> None:
-    """Three levels, evenly spread; images without noise show nothing."""
-    levels = [Gaussian(sigma=step / 10) for step in range(11)]
-    assert [level.sigma for level in shown_levels(levels)] == [0.4, 0.7, 1.0]
-    assert shown_levels(levels[:1]) == levels[:1]
 
 
 def test_predictions_of_a_network_are_arrays() -> None:

@@ -7,13 +7,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tapetum.data import Dataset, DatasetInfo, open_dataset
+from tapetum.data import open_dataset
 from tapetum.jobs import evaluate, export, train
-from tapetum.jobs.label_report import MOST_CLASSES, label_matrices, mistake_images
-from tapetum.runtime import Preparation
-from tapetum.scores import Mistake, ScoreRow, Scores
-from test_evaluation_score import Fake
-from tiny_training import SIZE_PX, Squares
+from tapetum.jobs.label_report import MOST_CLASSES, label_matrices
+from tapetum.scores import ScoreRow, Scores
+from tiny_training import SIZE_PX
 
 
 def folder_of(root: Path, counts: dict[str, int]) -> Path:
@@ -26,12 +24,12 @@ def folder_of(root: Path, counts: dict[str, int]) -> Path:
     return root
 
 
-def scores_of(confusion: dict[str, dict[str, int]], *mistakes: Mistake) -> Scores:
+def scores_of(confusion: dict[str, dict[str, int]]) -> Scores:
     """The scores of such predictions, at one level."""
     recalls = {name: row.get(name, 0) / sum(row.values()) for name, row in confusion.items()}
     row = ScoreRow(title="none", noise=None, num_images=9, recalls=recalls)
     fields = {"protocol": "camera", "seed": 0, "source": "", "rows": (row,), "mean": row}
-    return Scores(**fields, confusion=confusion, mistakes=mistakes)
+    return Scores(**fields, confusion=confusion)
 
 
 def test_five_images_of_three_classes_train(
@@ -89,20 +87,3 @@ def test_of_many_classes_the_worst_are_shown() -> None:
 def test_images_without_labels_have_no_matrix() -> None:
     """Nor any mistakes."""
     assert label_matrices(scores_of({})) == label_matrices(None) == ()
-
-
-def test_a_mistake_is_shown_as_the_network_saw_it() -> None:
-    """At most 256 px large, with the noise and the class of its score."""
-    images = Squares(4)
-    info = DatasetInfo(
-        source="squares", description="", size_px=SIZE_PX, channels=1, num_train=4,
-        num_validation=4, seed=0, class_names=Squares.class_names,
-        preparation=Preparation(size_px=SIZE_PX, channels=1),
-    )  # fmt: skip
-    mistake = Mistake(image=2, level=0, true_name="ant", name="bee", probability=0.8)
-    scores = scores_of({"ant": {"bee": 1}}, mistake)
-    (shown,) = mistake_images(scores, Dataset(images, images, info), Fake())
-    np.testing.assert_array_equal(shown.noisy, images.sample(2).image.pixels)
-    assert shown.denoised is not None
-    assert (shown.true_name, shown.name, shown.probability) == ("ant", "bee", 0.8)
-    assert shown.caption == "validation image 3, noise: none"

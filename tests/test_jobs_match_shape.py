@@ -85,6 +85,24 @@ def test_a_little_above_the_budget_is_better_than_far_below_it() -> None:
     assert not matched.note
 
 
+def test_a_network_that_leaves_much_of_the_budget_names_the_next_larger_one() -> None:
+    """With its latency: between the two lies nothing, since widths are on a grid."""
+    winner = SPACE.architecture(WINNER)
+
+    def time(networks: Sequence[Architecture], *, num_rounds: int = 1) -> list[Timing]:
+        del num_rounds
+        ratios = [1.3 if one == winner else 0.7 for one in networks]
+        return [Timing.of([round_of(ratio * target_ms())]) for ratio in ratios]
+
+    matched = match_shape(known(), time, WINNER, target_ms())
+    assert matched.attempt.shape != WINNER
+    next_ms = f"{1.3 * target_ms():.3g} ms"
+    assert matched.note == (
+        f"the next larger network that was timed takes {next_ms}, since channel counts are "
+        f"multiples of {SPACE.width_step}"
+    )
+
+
 def test_a_budget_out_of_reach_is_said() -> None:
     """With the fastest of what was timed."""
     matched = match_shape(known(), Clock(then=40.0), WINNER, target_ms())

@@ -284,3 +284,20 @@ def test_another_request_of_another_version_names_it(tmp_path: Path) -> None:
         RunError, match=r"started by tapetum 0\.0\.1 with another request.*--overwrite"
     ):
         WORK.start(path, Request(epochs=4), resume=True)
+
+
+@pytest.mark.parametrize("has_begun", [True, False])
+def test_an_interrupt_says_that_work_can_be_continued(has_begun: bool, tmp_path: Path) -> None:
+    """In a note, where there is any work."""
+
+    def work() -> None:
+        with WORK.work(tmp_path / "job", Request(epochs=3)) as folder:
+            if has_begun:
+                (folder.path / "part.txt").touch()
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt) as interrupted:
+        work()
+    notes = getattr(interrupted.value, "__notes__", [])
+    said = f"what is done is kept in {tmp_path / 'job'}; repeat the command with --resume"
+    assert [note.startswith(said) for note in notes] == has_begun * [True]

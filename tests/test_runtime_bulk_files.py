@@ -4,6 +4,7 @@ import json
 import os
 import weakref
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from tapetum.errors import DataError, InputError
 from tapetum.images import DecodedImage, read_frames, read_image, write_frames, write_image
 from tapetum.noise import Gaussian
 from tapetum.runtime.bulk import Execution, Job, PredictionRow, read_boxes, read_rows, run_job
+from tapetum.scores import ScoreRow, Scores
 
 ONE = Execution(threads=1)
 
@@ -429,3 +431,25 @@ def test_a_change_of_colour_is_a_warning_of_the_row(unet: Path, tmp_path: Path) 
     assert rows["rgb.png"].warnings == (
         "the denoised image is grey, as the network is, and not RGB",
     )
+
+
+def test_useless_labels_of_a_package_are_warned_of_in_the_summary(
+    folder: Path, tmp_path: Path
+) -> None:
+    """Once for all images that were labelled, and not where nothing is."""
+    mean = ScoreRow(title="mean", noise=None, num_images=9, accuracy=0.6)
+    confusion = {"class 0": {"class 0": 6}, "class 1": {"class 0": 3}}
+    fields = {"protocol": "camera", "seed": 0, "source": "", "rows": (mean,), "mean": mean}
+    options = {"num_classes": 3, "boxes": False, "scores": Scores(**fields, confusion=confusion)}
+    package = package_in(tmp_path, "dc-net-reduced-integrated", **options)
+    job = Job(package=package, paths=[folder], out=tmp_path / "out")
+    summary = run_job(job, ONE)
+    assert summary is not None
+    said = "do not rely on the label: on held-out images the network classifies every image as"
+    assert [(text.startswith(said), count) for text, count in summary.warnings.items()] == [
+        (True, 3)
+    ]
+    assert not any(row.warnings for row in read_rows(job.out))
+    image = run_job(replace(job, out=tmp_path / "image", mode="image"), ONE)
+    assert image is not None
+    assert not image.warnings

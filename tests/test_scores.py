@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from tapetum.noise import Gaussian, Speckle
+from tapetum.noise import Gaussian, PoissonGaussian, Speckle
 from tapetum.scores import ScoreRow, Scores, show_number
 
 
@@ -67,9 +67,8 @@ def row_at(sigma: float, psnr_db: float, noisy_psnr_db: float | None, **filters:
 def test_a_denoiser_that_harms_is_named_with_its_levels() -> None:
     """By how much; a level without one of the two numbers is not compared."""
     scores = scores_of(row_at(0.0, 50.0, None), row_at(0.1, 19.0, 20.0), row_at(0.2, 18.0, 14.0))
-    (remark,) = scores.remarks
     expected = "at noise gaussian 0.1 the network's image is worse than the noisy image by 1.0 dB"
-    assert remark == expected
+    assert scores.remarks == ("a clean image comes back with 50.0 dB", expected)
 
 
 def test_a_filter_that_is_better_is_named() -> None:
@@ -102,10 +101,39 @@ def test_a_loss_at_all_levels_is_said_without_a_list() -> None:
     assert scores_of(*rows).remarks == (expected,)
 
 
-def test_a_clean_image_that_changes_is_told() -> None:
-    """Where it is more than a step of 8 bits."""
-    (remark,) = scores_of(row_at(0.0, 31.27, None)).remarks
-    assert remark == "an image without noise comes back with 31.3 dB"
+def test_a_headline_has_the_images_of_noisy_levels_alone() -> None:
+    """The clean image, which would lift the mean, is told apart; labels count at all levels."""
+    rows = [row_at(sigma, db, noisy) for sigma, db, noisy in ((0, 52, None), (0.1, 30, 20))]
+    rows.append(row_at(0.2, 26, 14))
+    rows = [row.model_copy(update={"accuracy": 0.9 - row.noise.sigma}) for row in rows]
+    scores = scores_of(*rows).model_copy(update={"mean": ScoreRow.mean_of(rows)})
+    assert scores.mean.psnr_db == pytest.approx(36)
+    assert scores.mean.noisy_psnr_db is None
+    assert (scores.headline.psnr_db, scores.headline.noisy_psnr_db) == (28, 17)
+    assert scores.headline.accuracy == scores.mean.accuracy == pytest.approx(0.8)
+    column = scores.header.index("PSNR dB")
+    assert [line[column] for line in scores.cells()] == ["52.00", "30.00", "26.00", "28.00"]
+    assert scores.note.endswith("; PSNR and SSIM: mean of the noisy images")
+    assert scores.remarks == ("a clean image comes back with 52.0 dB",)
+    assert scores_of(rows[0]).headline.psnr_db is None
+    photons = PoissonGaussian(gain=0.01, sigma=0)
+    assert not rows[0].model_copy(update={"noise": photons}).is_clean
+
+
+def test_faded_images_are_told_with_their_levels() -> None:
+    """Only where less than half of the colour or of the local contrast has come back."""
+    rows = [row_at(sigma, 30, 20) for sigma in (0.1, 0.5, 1.0)]
+    shares = ((0.97, 0.6), (0.5, 0.49), (0.41, 0.3))
+    rows = [
+        row.model_copy(update={"colour_kept": colour, "contrast_kept": contrast})
+        for row, (colour, contrast) in zip(rows, shares, strict=True)
+    ]
+    assert scores_of(*rows).remarks == (
+        "at noise gaussian 1 the denoised images have 41% of the colour of the clean ones: judge "
+        "colours at weaker noise",
+        "at noise gaussian 0.5, gaussian 1 the denoised images have as little as 30% of the local "
+        "contrast of the clean ones: faint details are missing there",
+    )
 
 
 def test_useless_labels_come_first() -> None:
@@ -113,7 +141,7 @@ def test_useless_labels_come_first() -> None:
     scores = labels_of({"Free": {"Free": 695}, "Crack": {"Free": 305}})
     changed = scores.model_copy(update={"rows": (row_at(0.0, 31.27, None),)})
     assert changed.remarks[0].startswith("the network classifies every image as Free")
-    assert changed.remarks[1].startswith("an image without noise comes back with")
+    assert changed.remarks[1].startswith("a clean image comes back with")
 
 
 def labels_of(confusion: dict[str, dict[str, int]]) -> Scores:

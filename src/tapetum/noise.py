@@ -76,6 +76,11 @@ class _Model(Record):
         numbers = self.model_dump(exclude={"kind"}).values()
         return f"{self.kind} {', '.join(f'{number:g}' for number in numbers)}"
 
+    @property
+    def is_nothing(self) -> bool:
+        """Whether it leaves every image as it is."""
+        return not any(self.model_dump(exclude={"kind"}).values())
+
 
 class Gaussian(_Model):
     r"""White noise of one strength everywhere: :math:`y = x + \sigma n`.

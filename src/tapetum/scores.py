@@ -4,9 +4,10 @@ They are kept with every run and shipped in every package.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from typing import Annotated, ClassVar
+from collections.abc import Collection, Iterator, Sequence
+from typing import Annotated, ClassVar, Self
 
+import numpy as np
 from pydantic import Field, PositiveFloat
 
 from tapetum.noise import Gaussian, Noise, Protocol
@@ -25,12 +26,14 @@ __all__ = [
 _ONE_CLASS = 0.98  # of all predictions: a network that gives no other class, but for accidents
 
 VISIBLE_DB = 0.05  # as it is printed, to a tenth
-FAITHFUL_DB = 45.0
-"""PSNR from which an image counts as unchanged: errors of about one step of 8 bits."""
+LEAST_KEPT = 0.5  # of the colour, or of the local contrast, below which it is said
 
 SEEN_DB = 40.0
 """An image is worth no more where networks are compared: beyond, nobody sees a difference, and
 clean images would decide."""
+
+
+_OF_IMAGES = ("psnr_db", "ssim", "noisy_psnr_db", "noisy_ssim", "filters_db")
 
 
 class ScoreRow(Record):
@@ -54,6 +57,9 @@ class ScoreRow(Record):
         recalls: Share of right labels of each class that occurs, by name.
         filters_db: PSNR of classical filters on the same noisy images, in dB, by name. They run on
             some of the images only; the difference to the network there is added to ``psnr_db``.
+        colour_kept: Share of the colour of the clean images that the denoised ones have; ``None``
+            for grey images.
+        contrast_kept: Share of the local contrast, which is the difference of neighbouring pixels.
     """
 
     title: str
@@ -69,6 +75,33 @@ class ScoreRow(Record):
     noisy_ssim: FiniteOrNone = None
     recalls: Annotated[dict[str, float], Field(default_factory=dict)]
     filters_db: Annotated[dict[str, float], Field(default_factory=dict)]
+    colour_kept: FiniteOrNone = None
+    contrast_kept: FiniteOrNone = None
+
+    @classmethod
+    def mean_of(cls, rows: Sequence[Self]) -> Self:
+        """Return the mean over levels, with equal weights; of what a level lacks there is none."""
+        first, known = rows[0], cls.model_fields.keys() - {"title", "noise"}
+        means: dict[str, float | None] = {}
+        for name in known - {"num_images", "num_compared", "recalls", "filters_db"}:
+            values = [getattr(row, name) for row in rows]
+            means[name] = None if None in values else float(np.mean(values))
+        by_name = {
+            field: {
+                name: float(np.mean([one[name] for one in found]))
+                for name in found[0]
+                if all(name in one for one in found)
+            }
+            for field in ("recalls", "filters_db")
+            if (found := [getattr(row, field) for row in rows])
+        }
+        counts = {"num_images": first.num_images, "num_compared": first.num_compared}
+        return cls(title="mean", noise=None, **counts, **by_name, **means)
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether it is the level without any noise."""
+        return self.noise is not None and self.noise.is_nothing
 
     @property
     def seen_psnr_db(self) -> float | None:
@@ -148,7 +181,8 @@ class Scores(Record):
         seed: Random seed of the noise.
         source: The origin of the images, for people.
         rows: One row per noise level.
-        mean: Mean over the levels, with equal weights.
+        mean: Mean over all levels, the one without noise included, with equal weights. People are
+            shown :attr:`headline`.
         confusion: How often each class was taken for each other, over all levels: true class, then
             predicted class; counts of 0 are left out.
         missing_classes: Classes of the network of which the dataset has no image.
@@ -176,6 +210,19 @@ class Scores(Record):
         return next((row for row in self.rows if row.noise == Gaussian(sigma=sigma)), None)
 
     @property
+    def headline(self) -> ScoreRow:
+        """The mean that people are shown: labels at all levels, images at those with noise.
+
+        A network that returns a clean image nearly unchanged has some 50 dB there, which would lift
+        the PSNR of all levels. Without any noise there is no score of images.
+        """
+        noisy = [row for row in self.rows if not row.is_clean]
+        if len(noisy) == len(self.rows):
+            return self.mean
+        images = ScoreRow.mean_of(noisy or [ScoreRow(title="", noise=None, num_images=0)])
+        return self.mean.model_copy(update={name: getattr(images, name) for name in _OF_IMAGES})
+
+    @property
     def temperature(self) -> float:
         """What the logits of the network are divided by; 1 where they are taken as they are."""
         return 1.0 if self.calibration is None else self.calibration.temperature
@@ -186,6 +233,7 @@ class Scores(Record):
         return (
             f"{self.mean.num_images:,} images at each noise level, protocol {self.protocol}, "
             f"noise seed {self.seed}"
+            f"{'; PSNR and SSIM: mean of the noisy images' if self.clean else ''}"
         )
 
     @property
@@ -194,7 +242,8 @@ class Scores(Record):
 
         That the labels are useless comes first.
         """
-        mean, found = self.mean, [remark for remark in (self._one_class(),) if remark]
+        mean, clean = self.mean, self.clean
+        found = [self.label_fault] if self.label_fault else []
         if mean.num_compared is not None:
             found.append(
                 f"only {mean.num_compared:,} of {mean.num_images:,} images were denoised and "
@@ -203,10 +252,9 @@ class Scores(Record):
         if self.missing_classes:
             names = ", ".join(map(repr, self.missing_classes))
             found.append(f"there is no image of {names}: macro scores leave these classes out")
-        clean = self.at_sigma(0.0)
-        if clean is not None and clean.psnr_db is not None and clean.psnr_db < FAITHFUL_DB:
-            found.append(f"an image without noise comes back with {clean.psnr_db:.1f} dB")
-        found += _losses(self.rows)
+        if clean is not None and clean.psnr_db is not None:
+            found.append(f"a clean image comes back with {clean.psnr_db:.1f} dB")
+        found += [*_losses(self.rows), *_faded(self.rows)]
         if self.calibration is not None:
             found.append(self.calibration.text)
         return tuple(found)
@@ -223,8 +271,14 @@ class Scores(Record):
             rows.append((name, f"{num_images:,}", show_number(recall, 1, scale=100), share))
         return tuple(rows)
 
-    def _one_class(self) -> str:
-        """Say that the network gives one class alone, or that this would do as well; else empty."""
+    @property
+    def clean(self) -> ScoreRow | None:
+        """The level without any noise; None where it was not scored."""
+        return next((row for row in self.rows if row.is_clean), None)
+
+    @property
+    def label_fault(self) -> str:
+        """Says that one class for all images would do as well as the labels; else empty."""
         true = {name: sum(row.values()) for name, row in self.confusion.items()}
         if len(true) < 2 or self.mean.accuracy is None:
             return ""
@@ -271,7 +325,7 @@ class Scores(Record):
                 show_number(row.macro_accuracy, 1, scale=100),
                 show_number(row.calibration_error, 3),
             )
-            for row in (*self.rows, self.mean)
+            for row in (*self.rows, self.headline)
         )
         return filled_columns((header, *rows))
 
@@ -287,17 +341,40 @@ def _losses(rows: Sequence[ScoreRow]) -> Iterator[str]:
     for row in rows:
         if row.psnr_db is None:
             continue
-        where = "with the given noise" if row.noise is None else f"at noise {row.title}"
         for name, rival_db in row.rivals.items():
             if rival_db - row.psnr_db >= VISIBLE_DB:
-                losses.setdefault(name, {})[where] = rival_db - row.psnr_db
+                losses.setdefault(name, {})[_level(row)] = rival_db - row.psnr_db
     for name, by_level in losses.items():
-        first, *others = by_level
-        levels = ", ".join([first, *(where.removeprefix("at noise ") for where in others)])
-        if len(by_level) == num_compared > 2:
-            levels = "at every noise level"
-        most = f"{'up to ' if others else ''}{max(by_level.values()):.1f} dB"
+        most = f"{'up to ' if len(by_level) > 1 else ''}{max(by_level.values()):.1f} dB"
+        levels = _levels(by_level, num_compared)
         yield f"{levels} the network's image is worse than {name} by {most}"
+
+
+def _faded(rows: Sequence[ScoreRow]) -> Iterator[str]:
+    """Yield at which levels the denoised images lack colour or local contrast, and what to do."""
+    for field, what, advice in (
+        ("colour_kept", "colour", "judge colours at weaker noise"),
+        ("contrast_kept", "local contrast", "faint details are missing there"),
+    ):
+        shares = {_level(row): getattr(row, field) for row in rows}
+        known = {level: share for level, share in shares.items() if share is not None}
+        lost = {level: share for level, share in known.items() if share < LEAST_KEPT}
+        if lost:
+            least = f"{'as little as ' if len(lost) > 1 else ''}{min(lost.values()):.0%}"
+            has = f"the denoised images have {least} of the {what} of the clean ones"
+            yield f"{_levels(lost, len(known))} {has}: {advice}"
+
+
+def _level(row: ScoreRow) -> str:
+    return "with the given noise" if row.noise is None else f"at noise {row.title}"
+
+
+def _levels(levels: Collection[str], num_all: int) -> str:
+    """Return some of the levels in words."""
+    first, *others = levels
+    if len(levels) == num_all > 2:
+        return "at every noise level"
+    return ", ".join([first, *(level.removeprefix("at noise ") for level in others)])
 
 
 def _percent(share: float) -> str:

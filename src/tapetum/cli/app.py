@@ -9,7 +9,7 @@ import typer
 
 from tapetum import __version__
 from tapetum.cli.benchmark import benchmark
-from tapetum.cli.common import Command
+from tapetum.cli.common import Command, Group
 from tapetum.cli.data import data
 from tapetum.cli.demo import demo
 from tapetum.cli.doctor import doctor
@@ -26,6 +26,7 @@ from tapetum.cli.train import train
 __all__ = ["app"]
 
 app = typer.Typer(
+    cls=Group,
     help="One small network that denoises an image and classifies it within a latency budget.",
     epilog="Start with: tapetum demo",
     no_args_is_help=True,

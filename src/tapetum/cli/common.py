@@ -30,7 +30,7 @@ from rich.progress import (
 )
 from rich.table import Table
 from rich.text import Text
-from typer.core import TyperCommand
+from typer.core import TyperCommand, TyperGroup
 
 from tapetum.cli.signals import exit_code, was_received
 from tapetum.errors import (
@@ -38,6 +38,7 @@ from tapetum.errors import (
     InterruptedTrainingError,
     MissingExtraError,
     TapetumError,
+    nearest,
     printable,
 )
 from tapetum.progress import ProgressCallback, in_words, is_heading
@@ -47,6 +48,7 @@ if TYPE_CHECKING:  # numpy loads with them, and --help must stay quick
 
 __all__ = [
     "Command",
+    "Group",
     "answer",
     "progress_bar",
     "run_job",
@@ -76,6 +78,9 @@ class Command(TyperCommand):
 
     def __init__(self, name: str | None, *, help: str | None = None, **settings: Any) -> None:  # noqa: A002
         super().__init__(name, help=_on_one_line_each(help or ""), **settings)
+        for param in self.params:
+            if param.nargs == -1:  # typer would name the type as Python does
+                param.display_type = lambda ctx: "<path>"  # type: ignore[method-assign]  # noqa: ARG005
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Remember an empty argument: a path would take it for the current folder."""
@@ -93,6 +98,27 @@ class Command(TyperCommand):
             if ctx.meta[EMPTY]:
                 raise InputError("an argument is empty", "give it a value, or leave it out")
             return super().invoke(ctx)
+
+
+class Group(TyperGroup):
+    """A list of commands; what is none of them is refused in one sentence, too."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Refuse an unknown option in front of the command."""
+        given = list(args)
+        try:
+            return super().parse_args(ctx, args)
+        except UsageError as error:
+            if given:  # without any, the help page is shown
+                _fail(_misuse(error, given, ctx.command_path), as_json="--json" in given)
+            raise
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Return the command of a name."""
+        if args[0] not in self.commands:
+            problem = f"there is no command '{ctx.command_path} {args[0]}'"
+            _fail(InputError(problem, nearest(args[0], self.commands)), as_json="--json" in args)
+        return super().resolve_command(ctx, args)
 
 
 def _misuse(error: Any, given: list[str], command: str) -> InputError:
@@ -138,6 +164,8 @@ def _errors_in_one_sentence(*, as_json: bool) -> Iterator[None]:
     except (KeyboardInterrupt, Exception) as error:
         is_ours = isinstance(error, TapetumError)
         if isinstance(error, KeyboardInterrupt) or (was_received() and not is_ours):
+            for note in getattr(error, "__notes__", ())[-1:]:  # of the outermost folder
+                say(note, label="note")
             raise typer.Exit(exit_code()) from error  # main says the sentence
         if isinstance(error, BrokenPipeError) and error.filename == STANDARD_OUTPUT:
             say("standard output was closed by its reader")

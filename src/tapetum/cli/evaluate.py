@@ -76,6 +76,7 @@ def evaluate(
     """
     scores = run_job("evaluate", locals(), needs_torch=path.is_dir())
     if json:
-        answer(scores.model_dump(mode="json"))
+        headline = scores.headline.model_dump(mode="json")
+        answer({**scores.model_dump(mode="json"), "headline": headline})
     else:
         show_scores(scores)

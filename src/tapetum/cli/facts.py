@@ -17,10 +17,10 @@ SCORES = {
     "accuracy": "accuracy",
     "macro_accuracy": "macro accuracy",
     "calibration_error": "calibration error",
-    "psnr_db": "PSNR in dB",
-    "ssim": "SSIM",
-    "noisy_psnr_db": "PSNR in dB of the noisy images",
-    "noisy_ssim": "SSIM of the noisy images",
+    "psnr_db": "PSNR of noisy images in dB",
+    "ssim": "SSIM of noisy images",
+    "noisy_psnr_db": "PSNR in dB before denoising",
+    "noisy_ssim": "SSIM before denoising",
 }
 
 
@@ -123,7 +123,8 @@ def _costs(architecture: Described, size_px: int) -> Facts:
 
 
 def _means(scores: Scores | None) -> Facts:
-    found = {} if scores is None else {key: getattr(scores.mean, key) for key in SCORES}
-    return {
-        f"mean {SCORES[key]}": round(value, 4) for key, value in found.items() if value is not None
-    }
+    if scores is None:
+        return {}
+    found = {f"mean {name}": getattr(scores.headline, key) for key, name in SCORES.items()}
+    found["PSNR of clean images in dB"] = scores.clean and scores.clean.psnr_db
+    return {name: round(value, 4) for name, value in found.items() if value is not None}

@@ -220,7 +220,7 @@ def show_fit(result: "FitResult", *, as_json: bool) -> None:
 
 
 def _rows(result: "FitResult") -> list[tuple[str, str]]:
-    delivery, mean, timing = result.delivery, result.scores.mean, result.delivery.timing
+    delivery, mean, timing = result.delivery, result.scores.headline, result.delivery.timing
     rows = [
         (f"budget, includes {delivery.includes}", f"{delivery.target_ms:g} ms"),
         ("predicted", f"{delivery.predicted_ms:.3g} ms"),
@@ -237,7 +237,7 @@ def _rows(result: "FitResult") -> list[tuple[str, str]]:
     if mean.macro_accuracy is not None:
         rows.append(("macro accuracy", f"{mean.macro_accuracy:.1%}"))
     if mean.psnr_db is not None and mean.ssim is not None:
-        rows.append(("denoised images", f"{mean.psnr_db:.2f} dB, SSIM {mean.ssim:.3f}"))
+        rows.append(("PSNR of noisy images", f"{mean.psnr_db:.2f} dB, SSIM {mean.ssim:.3f}"))
     return rows
 
 
@@ -249,6 +249,7 @@ def _facts(result: "FitResult") -> dict[str, Any]:
         "ratio": result.delivery.ratio,
         "keeps_target": result.delivery.keeps_target,
         "verdict": list(result.delivery.verdict),
+        "headline": result.scores.headline.model_dump(mode="json"),
         "selection": result.selection.model_dump(mode="json"),
         "package": str(result.package),
         "report": str(result.report),

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from tapetum.cli import options
-from tapetum.cli.common import Command, answer, progress_bar, say, table
+from tapetum.cli.common import Command, Group, answer, progress_bar, say, table
 from tapetum.cli.options import LESS, MAIN, option
 
 if TYPE_CHECKING:  # numpy loads with it, and --help must stay quick
@@ -15,6 +15,7 @@ if TYPE_CHECKING:  # numpy loads with it, and --help must stay quick
 __all__ = ["latency"]
 
 latency = typer.Typer(
+    cls=Group,
     help="Time networks of a search space on this device, and predict the latency of others.",
     no_args_is_help=True,
     rich_markup_mode="rich",

@@ -86,7 +86,7 @@ _TOP_K = option(1, MAIN, "Number of most probable classes to list.", rule=option
 
 def predict(
     package: Path = typer.Argument(..., metavar="PACKAGE", help="A .tapetum file."),
-    paths: list[Path] = typer.Argument(..., metavar="PATH...", help="Images or folders of images."),
+    paths: list[Path] = typer.Argument(..., metavar="PATH", help="Images or folders of images."),
     *,
     out: Path = option(..., MAIN, "Folder for the denoised images and predictions.jsonl."),
     mode: Literal["both", "label", "image"] = _MODE,

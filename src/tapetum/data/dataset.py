@@ -92,13 +92,15 @@ class Samples(NamedTuple):
 class Sample(NamedTuple):
     """One clean image at its own resolution, as a device receives it.
 
-    Labels have the shape (1,), or (k,) for k boxes; the rest is as in :class:`Samples`.
+    Labels have the shape (1,), or (k,) for k boxes, and ``name`` is that of the file below all
+    images; the rest is as in :class:`Samples`.
     """
 
     image: DecodedImage
     noisy: DecodedImage | None
     labels: NDArray[np.int64] | None
     boxes: NDArray[np.float32] | None
+    name: str = ""
 
 
 class ImageDataset(ABC):

@@ -113,8 +113,9 @@ def _classes(node: Node, found: Findings) -> PartFiles:
     has_folders = [name for name, child in classes.items() if child.children]
     if has_folders and found.ask.group_by is None:
         found.notes.append(
-            f"folders inside {quoted(has_folders)} are no classes of their own (--layout leaves "
-            "makes them classes, --group-by folder keeps each on one side of the split)"
+            f"folders inside {quoted(has_folders)} are no classes of their own: if each is a lot, "
+            "a patient or a film, --group-by folder keeps it on one side of the split; if each is "
+            "a class, add --layout leaves"
         )
     return PartFiles(tuple(files), tuple(sorted(classes)))
 
@@ -162,7 +163,12 @@ def _refuse_other_folders(node: Node, found: Findings) -> None:
     if is_repeated and found.ask.group_by is None and not has_files:
         raise doubt(
             node.path,
-            (f"the classes are {quoted(node.children)}", f"{AS_CLASSES}, or --group-by folder"),
+            (
+                f"the classes are {quoted(node.children)}, and {quoted(shared)} lots, patients or "
+                "films in each",
+                "add --group-by folder, which keeps each on one side of the split (or "
+                f"{AS_CLASSES}, which divides them)",
+            ),
             (f"the classes are {quoted(shared)}, in each of them", "add --layout leaves"),
             ("the folders are parts of the dataset", "rename them to 'train' and 'val'"),
         )

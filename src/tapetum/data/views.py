@@ -13,6 +13,7 @@ Scores come from files at full resolution (:meth:`FolderDataset.sample`), as a d
 """
 
 import copy
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -27,7 +28,7 @@ from tapetum.data.loading import DecodedFile
 from tapetum.data.mirroring import MOST_IMAGES, THUMBNAIL_PX, check_mirror, reason_of_names
 from tapetum.data.regions import Region, part, window
 from tapetum.data.threads import in_threads
-from tapetum.images import DecodedImage, as_colour, read_image, resample
+from tapetum.images import DecodedImage, as_colour, display_name, read_image, resample
 from tapetum.noise import generator_for
 from tapetum.runtime import Preparation
 
@@ -70,6 +71,7 @@ class FolderDataset(ImageDataset):
         self.source = source
         self.preparation = preparation
         self.images = tuple(images)
+        self._base = os.path.commonpath([one.file.path.parent for one in images] or ["."])
         self._labels = _labels(self.images, class_names)
         self._augmentation = Augmentation(mirror="off")
         self._mirror: Augmentation | None = None  # what was decided for ``auto``
@@ -113,7 +115,13 @@ class FolderDataset(ImageDataset):
             noisy=None if file.noisy_path is None else self._read(file, file.noisy_path),
             labels=None if self._labels is None else self._labels[index : index + 1],
             boxes=_boxes(file),
+            name=self._name(file),
         )
+
+    def _name(self, file: ImageFile) -> str:
+        """Return the name of a file below the folder of all images."""
+        name = display_name(os.path.relpath(file.path, self._base))
+        return f"{name} [{file.frame}]" if file.frame else name
 
     def take(self, indices: Sequence[int], *, epoch: int, seed: int, train: bool) -> Samples:
         """Return the images of some indices; see :meth:`ImageDataset.take`."""

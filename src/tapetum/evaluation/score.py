@@ -209,38 +209,11 @@ def _scores(
         seed=seed,
         source=dataset.validation.source,
         rows=tuple(rows),
-        mean=_mean(rows),
+        mean=ScoreRow.mean_of(rows),
         confusion=_named(np.sum(counts, axis=0), names) if counts else {},
         missing_classes=tuple(name for name in names if name not in rows[0].recalls)
         if counts
         else (),
-    )
-
-
-def _mean(rows: Sequence[ScoreRow]) -> ScoreRow:
-    """Return the mean over the levels."""
-    fields = ScoreRow.model_fields.keys() - {"title", "noise", "num_images", "num_compared"}
-    means: dict[str, float | None] = {}
-    for name in fields - {"recalls", "filters_db"}:
-        values = [getattr(row, name) for row in rows]
-        means[name] = None if None in values else float(np.mean(values))
-    recalls = {
-        name: float(np.mean([row.recalls[name] for row in rows])) for name in rows[0].recalls
-    }
-    filters_db = {
-        name: float(np.mean([row.filters_db[name] for row in rows]))
-        for name in rows[0].filters_db
-        if all(name in row.filters_db for row in rows)
-    }
-    first = rows[0]
-    return ScoreRow(
-        title="mean",
-        noise=None,
-        num_images=first.num_images,
-        num_compared=first.num_compared,
-        recalls=recalls,
-        filters_db=filters_db,
-        **means,
     )
 
 

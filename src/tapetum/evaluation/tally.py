@@ -15,6 +15,8 @@ from tapetum.scores import Mistake, ScoreRow
 
 __all__ = ["Measured", "Tally", "measure"]
 
+LEAST_COLOUR, LEAST_STEP = 0.01, 0.002  # mean of an image with any, of a range from 0 to 1
+
 _Floats = NDArray[np.float32]
 
 
@@ -57,7 +59,7 @@ def measure(
     if noisy is not None and clean is not None:
         scores |= _compare("noisy_", noisy, clean)
         if answer.pixels is not None:
-            scores |= _compare("", answer.pixels, clean)
+            scores |= _compare("", answer.pixels, clean) | _kept(answer.pixels, clean)
             gains = gains_of_filters(noisy, answer.pixels, clean) if filters else {}
     return Measured(scores, answer.probabilities, labels, gains)
 
@@ -162,3 +164,30 @@ def _compare(prefix: str, image: _Floats, clean: _Floats) -> dict[str, float]:
     if min(clean.shape[1:]) >= metrics.SSIM_WINDOW.size_px:
         scores[f"{prefix}ssim"] = float(metrics.ssim(*pair)[0])
     return scores
+
+
+def _kept(denoised: _Floats, clean: _Floats) -> dict[str, float]:
+    """Return which share of the colour and of the local contrast of a clean image has come back.
+
+    Both count in the direction of the clean image alone: noise that is left over adds nothing. An
+    image without colour, or a flat one, has no share.
+    """
+    found = {}
+    for name, part, least in (
+        ("colour_kept", _colour, LEAST_COLOUR),
+        ("contrast_kept", _steps, LEAST_STEP),
+    ):
+        ours, true = part(denoised), part(clean)
+        if true.size and (strength := float(np.abs(true).mean())) >= least:
+            found[name] = float((ours * np.sign(true)).mean()) / strength
+    return found
+
+
+def _colour(image: _Floats) -> _Floats:
+    """Return how much each channel differs from grey."""
+    return image - image.mean(axis=0)
+
+
+def _steps(image: _Floats) -> _Floats:
+    """Return the differences of neighbouring pixels."""
+    return np.concatenate([np.diff(image, axis=axis).ravel() for axis in (1, 2)])

@@ -22,13 +22,13 @@ def scores_of(run: Path) -> Scores:
 
 
 def control_means(path: Path, control: Control) -> ScoreRow:
-    """Return the mean scores of a control; of a pair, each network has the scores of its task.
+    """Return the headline of a control; of a pair, each network has the scores of its task.
 
     Args:
         path: Folder of the fit.
         control: The control, whose networks have been trained.
     """
-    first, *others = (scores_of(path / name).mean for name in control.networks)
+    first, *others = (scores_of(path / name).headline for name in control.networks)
     for other in others:
         found = other.model_dump(exclude_none=True)
         missing = {name: value for name, value in found.items() if getattr(first, name) is None}
@@ -41,7 +41,7 @@ def best_run(path: Path, controls: Controls, request: FitRequest) -> tuple[str, 
 
     That is the chosen network, unless a control that may ship is better by more than the noise.
     """
-    ours, best, said = scores_of(path / NETWORK).mean, NETWORK, []
+    ours, best, said = scores_of(path / NETWORK).headline, NETWORK, []
     prefer = preference_of(request)
     for control in controls.controls:
         theirs = control_means(path, control)
@@ -94,7 +94,7 @@ def _variance(mean: ScoreRow) -> float:
 
 
 def show_scores(mean: ScoreRow) -> str:
-    """Return the accuracy and the PSNR in words, with the macro accuracy where it differs."""
+    """Return a headline in words, with the macro accuracy where that differs from the accuracy."""
     shown = []
     if mean.accuracy is not None:
         accuracy, macro = (

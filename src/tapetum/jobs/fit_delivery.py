@@ -31,7 +31,7 @@ from tapetum.jobs.fit_work import FitWork, Method
 from tapetum.jobs.label_report import NUM_MISTAKES
 from tapetum.jobs.request import FitRequest
 from tapetum.jobs.training import FINAL_MEGAPIXELS
-from tapetum.latency import Benchmark, DeployedNetwork
+from tapetum.latency import Benchmark, Budget, DeployedNetwork
 from tapetum.progress import step
 from tapetum.records import Record
 from tapetum.runtime import Manifest, open_package
@@ -82,7 +82,8 @@ class Shipping:
             chosen, run, said = self.fall_back(run, choice)
         if choice is not None:
             shipped = {"asked": "int8"} if said else {}  # although something speaks against it
-            remarks = (*remarks, choice.model_copy(update=shipped).text, said)
+            text = choice.model_copy(update=shipped).text
+            remarks = (*remarks, f"{text}: {said}" if said else text)
         measured = None
         if device is not None:
             opened = DeployedNetwork.open(self.work.path / PACKAGE)
@@ -91,22 +92,38 @@ class Shipping:
             measured = self.work.folder.once(TIMING, Benchmark, make)
             if measured.compared.shared:
                 remarks = (*remarks, f"when the package was timed: {measured.compared.shared}")
-        note = chosen.note
-        if not note and measured is not None and not measured.keeps_target:
-            note = "it took less before its training, so the machine is slower now"
         scores = self.scores(run)
         return Delivery(
             target_ms=request.target_ms,
             includes=request.includes,
             predicted_ms=chosen.predicted_ms,
             benchmark=measured,
-            note=note,
+            note=self.note(chosen, run, measured),
             command="" if device else _benchmark_command(request),
             scores=scores,
             architecture=self.shipped.architecture,
             run=run,
             remarks=tuple(filter(None, (*remarks, *self.method.remarks()))),
         )
+
+    def note(self, chosen: FittedNetwork, run: str, measured: Benchmark | None) -> str:
+        """Return why the package misses the budget, or leaves much of it; empty where it does not.
+
+        Args:
+            chosen: The network that was selected for the precision that ships.
+            run: Folder of the training of the package.
+            measured: The latency of the package; None where it was not measured.
+        """
+        shipped = next((one for one in self.controls.controls if run in one.networks), None)
+        note, before_ms = "" if shipped else chosen.note, (shipped or chosen).latency_ms
+        if note or measured is None or measured.ratio is None:
+            return note
+        if shipped and before_ms < (1 - Budget.BELOW) * self.work.request.target_ms:
+            return f"the {shipped.title} uses less of it, and scored better"
+        before = f"it took {before_ms:.3g} ms before its training, so the machine is"
+        if measured.ratio < 1 - Budget.BELOW:
+            return f"{before} faster now"
+        return "" if measured.keeps_target else f"{before} slower now"
 
     def begin(self, run: str) -> None:
         """Remove what was made of another training: a control that came later can be better."""
@@ -168,10 +185,10 @@ class Shipping:
         if recipe is None and choice is not None:
             self.write(run, self.chosen, "int8")
             said = (
-                f"int8 ships although {' and '.join(choice.faults)}: --total-minutes leaves no "
-                "time to train a narrower network in fp32; --precision fp32 plans for it"
+                "--total-minutes leaves no time to train a narrower network in fp32; --precision "
+                "fp32 plans for it"
             )
-            _log.warning("%s", said)
+            _log.warning("int8 ships although %s: %s", " and ".join(choice.faults), said)
             return self.chosen, run, said
         why = "" if choice is None else f"{choice.text}; "
         _log.warning("%sa narrower network is trained for fp32", why)
@@ -187,15 +204,16 @@ class Shipping:
     def keep_int8(self, run: str) -> str:
         """Write the package in int8, and say why it ships after all; empty where it does not."""
         self.write(run, self.chosen, "int8")
-        int8, fp32 = self.scores(run).mean, scores_of(self.work.path / NETWORK_FP32).mean
+        int8 = self.scores(run).headline
+        fp32 = scores_of(self.work.path / NETWORK_FP32).headline
         better_by, error = gain(fp32, int8, preference_of(self.work.request))
         if better_by <= error:
             return ""
         said = (
-            "int8 ships all the same: a narrower network in fp32 of the same latency is worse "
+            "a narrower network in fp32 of the same latency is worse "
             f"({show_scores(fp32)} against {show_scores(int8)})"
         )
-        _log.warning("%s", said)
+        _log.warning("int8 ships all the same: %s", said)
         return said
 
     def scores(self, run: str) -> Scores:

@@ -32,7 +32,13 @@ from tapetum.jobs.pair import network_of_pair, pair_of
 from tapetum.jobs.plan import Plan, Plans
 from tapetum.jobs.pretrained import NAME as PRETRAINED
 from tapetum.jobs.pretrained import linear_hint
-from tapetum.jobs.race_report import beside_plain, race_curves, race_tables, sentences
+from tapetum.jobs.race_report import (
+    beside_plain,
+    described,
+    race_curves,
+    race_tables,
+    sentences,
+)
 from tapetum.jobs.request import ShapeSettings
 from tapetum.latency import TimedShapes, TimeNetworks
 from tapetum.progress import Stages, in_words
@@ -230,6 +236,9 @@ class Race:
             )
             made.append(proposal)
             candidates, notes = with_start(proposal, self.work.source)
+            if not self.plan.minutes.race:
+                one = candidates[0]
+                notes += (f"trained without a race: the {one.title} ({described(one.shape)})",)
             return Candidates(candidates=candidates, notes=notes)
 
         found = self.work.folder.once(CANDIDATES, Candidates, make)
@@ -356,9 +365,8 @@ class Race:
         notes = list(found.notes)
         facts = {
             "possible latencies": f"{span}, {span.num_timed} networks timed",
-            "plan": str(self.plan.minutes),
+            "plan": "; ".join([str(self.plan.minutes), *self.plan.notes]),
         }
-        notes += self.plan.notes
         if (result := self.raced) is not None:
             tables = race_tables(result, found.candidates)
             curves = race_curves(result, found.candidates)

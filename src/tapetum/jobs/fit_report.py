@@ -4,20 +4,20 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tapetum.data import Dataset
+from tapetum.evaluation import PackageSubject
 from tapetum.jobs.compare import control_means, scores_of
 from tapetum.jobs.device import SCOPES
 from tapetum.jobs.diagram import network_diagram
-from tapetum.jobs.exporting import subject_of_run
+from tapetum.jobs.examples import example_groups, mistake_images
 from tapetum.jobs.few_images import few_images
-from tapetum.jobs.fit_result import NETWORK, NETWORK_FP32, Delivery, FitResult
+from tapetum.jobs.fit_result import NETWORK, NETWORK_FP32, FitResult
 from tapetum.jobs.fit_work import Sections
 from tapetum.jobs.front_report import front_curves
-from tapetum.jobs.label_report import label_matrices, mistake_images
+from tapetum.jobs.label_report import label_matrices
 from tapetum.jobs.run_report import (
     MEANS,
     as_sentences,
     dataset_tables,
-    example_groups,
     facts_of,
     learning_curve,
     level_curves,
@@ -26,8 +26,9 @@ from tapetum.jobs.run_report import (
     score_tables,
 )
 from tapetum.report import content, write_report
+from tapetum.runtime import open_package
 from tapetum.scores import filled_columns
-from tapetum.training import RUNS, load_network, network_predict
+from tapetum.training import RUNS
 
 __all__ = ["write_fit_report"]
 
@@ -46,7 +47,7 @@ def write_fit_report(
     run = RUNS.open(fit.path / fit.delivery.run)
     result, architecture = run.result(), fit.delivery.architecture
     scores = fit.delivery.scores
-    predict = network_predict(load_network(run.path), temperature=scores.temperature)
+    subject = PackageSubject(open_package(fit.package))
     report = content.Report(
         title=_title(fit),
         lead=_lead(fit),
@@ -67,9 +68,9 @@ def write_fit_report(
             *level_curves(fit.delivery.scores),
             learning_curve(run),
         ),
-        examples=example_groups(predict, dataset, run.request),
+        examples=example_groups(scores, dataset, subject),
         matrices=label_matrices(scores),
-        mistakes=mistake_images(scores, dataset, subject_of_run(run.path)),
+        mistakes=mistake_images(scores, dataset, subject),
         commands=(result.provenance.command,),
         facts={
             "conditions": str(fit.conditions),
@@ -85,14 +86,8 @@ def _title(fit: FitResult) -> str:
     name = Path(fit.request.data.source).name
     if delivery.timing is None:
         return f"{name}: a network of {delivery.predicted_ms:.3g} ms, as predicted"
-    return f"{name}: a network {_state(delivery)} {delivery.target_ms:g} ms"
-
-
-def _state(delivery: Delivery) -> str:
-    """Return how the latency stands to the budget, as it is followed by it."""
-    if delivery.keeps_target:
-        return "that keeps"
-    return "above" if (delivery.ratio or 0) > 1 else "far below"
+    state = "that keeps" if delivery.keeps_target else delivery.state.removesuffix(" it")
+    return f"{name}: a network {state} {delivery.target_ms:g} ms"
 
 
 def _lead(fit: FitResult) -> str:
@@ -130,8 +125,7 @@ def _highlights(fit: FitResult) -> Mapping[str, str]:
     if delivery.timing is None:
         shown = {f"predicted, ms ({budget})": f"{delivery.predicted_ms:.3g}"}
     else:
-        state = "kept" if delivery.keeps_target else "not kept"
-        shown = {f"latency, ms ({budget}: {state})": f"{delivery.timing.median_ms:.3g}"}
+        shown = {f"latency, ms ({budget}: {delivery.state})": f"{delivery.timing.median_ms:.3g}"}
     return shown | score_highlights(delivery.scores)
 
 
@@ -177,13 +171,13 @@ def _comparison(fit: FitResult) -> content.Table:
         (
             "chosen network",
             f"{chosen_ms:.3g}",
-            *mean_cells(scores_of(fit.path / NETWORK).mean),
+            *mean_cells(scores_of(fit.path / NETWORK).headline),
         )
     ]
     delivered = 0
     if delivery.run == NETWORK_FP32 and delivery.timing is not None:
         delivered, takes = len(rows), f"{delivery.timing.median_ms:.3g}"
-        rows.append(("narrower network in fp32", takes, *mean_cells(delivery.scores.mean)))
+        rows.append(("narrower network in fp32", takes, *mean_cells(delivery.scores.headline)))
     for control in fit.controls.controls:
         if delivery.run in control.networks:
             delivered = len(rows)

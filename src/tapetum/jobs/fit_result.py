@@ -132,6 +132,15 @@ class Delivery(Record):
         return bool(self.benchmark.keeps_target) and self.ratio >= 1 - Budget.BELOW
 
     @property
+    def state(self) -> str:
+        """How the measured latency stands to the budget, in few words."""
+        if self.ratio is None:
+            return "not measured"
+        if self.keeps_target:
+            return "kept"
+        return f"{abs(self.ratio - 1):.0%} {'above' if self.ratio > 1 else 'below'} it"
+
+    @property
     def verdict(self) -> tuple[str, ...]:
         """Sentences that say whether the budget is kept, without a full stop."""
         if self.timing is None or self.ratio is None or self.benchmark is None:

@@ -38,7 +38,7 @@ def _points(fits: Sequence[FitResult], beside: Sequence[FitResult] = ()) -> list
     for fit in fits:
         points.append(_delivered(_title(fit), fit, YES))
         if fit.delivery.run != NETWORK:
-            chosen_ms, mean = fit.selection.latency_ms, scores_of(fit.path / NETWORK).mean
+            chosen_ms, mean = fit.selection.latency_ms, scores_of(fit.path / NETWORK).headline
             points.append(_Point(CHOSEN, fit.request.target_ms, chosen_ms, mean))
         for control in fit.controls.controls:
             runs = {(fit.path / run).resolve() for run in control.networks}
@@ -68,7 +68,7 @@ def _delivered(title: str, fit: FitResult, delivered: str) -> _Point:
     """Return the delivered network of a fit."""
     delivery, timing = fit.delivery, fit.delivery.timing
     latency_ms = delivery.predicted_ms if timing is None else timing.median_ms
-    return _Point(title, fit.request.target_ms, latency_ms, delivery.scores.mean, delivered)
+    return _Point(title, fit.request.target_ms, latency_ms, delivery.scores.headline, delivered)
 
 
 def front_table(fits: Sequence[FitResult], beside: Sequence[FitResult] = ()) -> content.Table:
@@ -101,7 +101,7 @@ def front_curves(
     curves = []
     for title, label, field, scale in (
         ("Accuracy over latency", "macro accuracy, %", "macro_accuracy", 100),
-        ("PSNR over latency", "PSNR, dB", "psnr_db", 1),
+        ("PSNR over latency", "PSNR of noisy images, dB", "psnr_db", 1),
     ):
         lines = {
             name: _line(points, name, field, scale)
@@ -159,16 +159,15 @@ def _lead(fits: Sequence[FitResult]) -> str:
 
 def _tile(fit: FitResult) -> str:
     """Return a budget, whether it is kept, and which scores are shown."""
-    kept = {None: "not measured", True: "kept", False: "not kept"}[fit.delivery.keeps_target]
-    mean = fit.delivery.scores.mean
-    shown = {"macro accuracy": mean.macro_accuracy, "PSNR": mean.psnr_db}
+    mean = fit.delivery.scores.headline
+    shown = {"macro accuracy": mean.macro_accuracy, "PSNR of noisy images": mean.psnr_db}
     names = " and ".join(name for name, value in shown.items() if value is not None)
-    return f"{names} (budget {fit.request.target_ms:g} ms: {kept})"
+    return f"{names} (budget {fit.request.target_ms:g} ms: {fit.delivery.state})"
 
 
 def _scores(fit: FitResult) -> str:
     """Return the macro accuracy and the PSNR of a package, in their units."""
-    _, accuracy, psnr_db, _ = mean_cells(fit.delivery.scores.mean)
+    _, accuracy, psnr_db, _ = mean_cells(fit.delivery.scores.headline)
     shown = ((accuracy, "%"), (psnr_db, "dB"))
     return ", ".join(f"{value} {unit}" for value, unit in shown if value != "-")
 
@@ -181,8 +180,7 @@ def _packages(fits: Sequence[FitResult]) -> content.Table:
         latencies = ("-", "-")
         if timing is not None:
             latencies = (f"{timing.median_ms:.3g}", f"{timing.p95_ms:.3g}")
-        kept = {None: "not measured", True: "kept", False: "not kept"}[delivery.keeps_target]
         file = f"{fit.path.name}/{fit.package.name}"
-        rows.append((f"{delivery.target_ms:g} ms", file, *latencies, kept))
+        rows.append((f"{delivery.target_ms:g} ms", file, *latencies, delivery.state))
     header = ("budget", "package", "median, ms", "95th percentile, ms", "")
     return content.Table("Packages", header, tuple(rows))

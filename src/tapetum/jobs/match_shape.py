@@ -97,8 +97,21 @@ def match_shape(
     if ratio > 1 + Budget.TOLERANCE:
         note = "no network that was timed keeps it"
     elif ratio < 1 - Budget.BELOW:
-        note = "all other networks that were timed use less of it, or exceed it"
+        larger = [one for one in attempts if one.shape != attempts[chosen].shape]
+        note = _why_below([] if keeps else larger, target_ms, space.width_step)
     return MatchedShape(target_ms=target_ms, attempts=tuple(attempts), chosen=chosen, note=note)
+
+
+def _why_below(others: Sequence[Attempt], target_ms: float, width_step: int) -> str:
+    """Say which of the other networks is the next larger one, where one exceeds the target."""
+    times = [one.timing.median_ms for one in others]
+    above = [ms for ms in times if ms > (1 + Budget.TOLERANCE) * target_ms]
+    if not above:
+        return "no other network that was timed uses more of it"
+    return (
+        f"the next larger network that was timed takes {min(above):.3g} ms, since channel counts "
+        f"are multiples of {width_step}"
+    )
 
 
 def _neighbours(

@@ -167,7 +167,7 @@ class Plans(Record):
         for one in self.plans:
             which = "" if len(self.plans) == 1 else f" for {one.target_ms:g} ms ({one.precision})"
             race = f"{one.num_candidates} candidates, " if one.minutes.race else ""
-            yield f"plan{which}: {race}{one.minutes} (trainings of {one.recipe.duration})"
+            yield f"plan{which}: {race}{one.minutes}"
             yield from one.notes
         if len(self.plans) > 1:
             yield f"all {len(self.plans)} budgets: {in_words(self.minutes.total)}"

@@ -160,7 +160,7 @@ class _Planning:
                     fallback=one.fallback.shortened(share),
                     num_candidates=max(self.count(one, share), FEWEST_PROPOSED),
                     recipe=self.recipe(one, share),
-                    notes=(*filter(None, [one.reason]), *notes[one.target_ms]),
+                    notes=(*filter(None, [self.reason(one, share)]), *notes[one.target_ms]),
                 )
                 for one in kept
             ),
@@ -174,6 +174,13 @@ class _Planning:
         if self.settings.total_minutes is None:
             return draft.recipe
         return draft.recipe.adjusted(minutes=significant(share * draft.minutes.training))
+
+    def reason(self, draft: Draft, share: float) -> str:
+        """Return why trainings are as long as they are; empty where that was asked for."""
+        if share >= 1:
+            return draft.reason
+        total = f"--total-minutes {self.settings.total_minutes:g}"
+        return f"{total} shortens each training to {share:.0%} of its length"
 
     def precisions(self) -> dict[float, Precision]:
         """Return the number format of the package of each budget."""
@@ -294,9 +301,8 @@ class _Planning:
             yield f"{count} candidates race for {draft.target_ms:g} ms in {have}; {need}"
         else:
             yield (
-                f"no race is planned for {draft.target_ms:g} ms, so the default network of this "
-                f"latency is trained at once: {have} are too few to train some networks for "
-                f"{fewest_steps(self.num_batches)} steps each; {need}"
+                f"no race is planned for {draft.target_ms:g} ms: {have} are too few to train some "
+                f"networks for {fewest_steps(self.num_batches)} steps each; {need}"
             )
 
 

@@ -4,12 +4,13 @@ from collections.abc import Sequence
 
 from tapetum.arch import Shape
 from tapetum.report import content
-from tapetum.scores import filled_columns, show_number
+from tapetum.scores import SEEN_DB, filled_columns, show_number
 from tapetum.search import Candidate, RaceResult
 
 __all__ = ["beside_plain", "race_curves", "race_tables", "sentences"]
 
-CELLS = ("candidate", "ms", "round", "steps", "macro accuracy, %", "PSNR, dB", "behind")
+SCORES = ("macro accuracy, %", "PSNR of all levels, dB")
+CELLS = ("candidate", "ms", "round", "steps", *SCORES, "behind")
 MOST_LINES = 8  # of a plot
 
 
@@ -34,6 +35,7 @@ def race_tables(result: RaceResult, candidates: Sequence[Candidate]) -> tuple[co
         "wins where the best is ahead by less than one standard error. Judged by "
         f"{rung.num_images:,} images that did not train; equal files are on one side, near copies "
         "are not looked for (--group-by keeps them on one side). "
+        f"Here the PSNR counts at most {SEEN_DB:g} dB for an image, and clean images count, too. "
         "'behind' is the distance from the best of the round: how often the latency would have to "
         "double to make up for it, with its standard error. Scores of different rounds do not "
         "compare."

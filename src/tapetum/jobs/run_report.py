@@ -2,39 +2,24 @@
 
 import csv
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
-
 from tapetum.arch import Architecture
-from tapetum.data import Dataset, ImageDataset
+from tapetum.data import Dataset
 from tapetum.jobs.choose import is_digits
 from tapetum.jobs.diagram import network_diagram
+from tapetum.jobs.examples import example_groups, mistake_images
 from tapetum.jobs.exporting import subject_of_run
 from tapetum.jobs.few_images import few_images
-from tapetum.jobs.label_report import label_matrices, mistake_images
+from tapetum.jobs.label_report import label_matrices
 from tapetum.jobs.suit import describe_balance, describe_changes
-from tapetum.metrics import psnr
 from tapetum.nn import TrainableNetwork
 from tapetum.noise import Noise
 from tapetum.progress import in_words
 from tapetum.records import write_atomically
 from tapetum.report import contact_sheet, content, write_report
 from tapetum.scores import ScoreRow, Scores, show_number
-from tapetum.training import (
-    RUNS,
-    Batch,
-    Predict,
-    Request,
-    Result,
-    Run,
-    evaluation_batches,
-    load_network,
-    network_predict,
-)
+from tapetum.training import RUNS, Request, Result, Run
 
 __all__ = [
     "MEANS",
@@ -42,24 +27,17 @@ __all__ = [
     "as_sentences",
     "curve",
     "dataset_tables",
-    "example_groups",
     "facts_of",
     "learning_curve",
     "level_curves",
     "mean_cells",
     "score_highlights",
     "score_tables",
-    "shown_images",
-    "shown_levels",
     "write_run_report",
 ]
 
 REPORT = "report.html"
-MEANS = ("accuracy, %", "macro accuracy, %", "PSNR, dB", "SSIM")
-NUM_EXAMPLES = 4  # images at each noise level, where there are few classes
-MOST_EXAMPLES = 8  # one of each class, where there are more
-SEED = 1  # of the noise of the examples, other than that of the scores
-NUM_LEVELS = 3  # noise levels with images
+MEANS = ("accuracy, %", "macro accuracy, %", "PSNR of noisy images, dB", "SSIM of noisy images")
 
 
 def write_run_report(
@@ -74,13 +52,10 @@ def write_run_report(
     """
     run = RUNS.open(out)
     result, request = run.result(), run.request
-    temperature = 1.0 if result.scores is None else result.scores.temperature
-    predict = network_predict(load_network(out, network=network), temperature=temperature)
-    groups = example_groups(predict, dataset, request)
+    subject = subject_of_run(out, network=network)
+    groups = example_groups(result.scores, dataset, subject)
     if groups:
-        middle = groups[len(groups) // 2]
-        captioned = [replace(example, caption=middle.title) for example in middle.examples]
-        write_atomically(out / "examples.png", contact_sheet(captioned))
+        write_atomically(out / "examples.png", contact_sheet(groups[len(groups) // 2].examples))
     report = content.Report(
         title=f"{request.architecture.name} on {Path(request.data.source).name}",
         lead=f"Trained for {in_words(result.training_seconds / 60)} on {dataset.train.source}. "
@@ -101,7 +76,7 @@ def write_run_report(
         curves=(*level_curves(result.scores), learning_curve(run)),
         examples=groups,
         matrices=label_matrices(result.scores),
-        mistakes=mistake_images(result.scores, dataset, subject_of_run(out, network=network)),
+        mistakes=mistake_images(result.scores, dataset, subject),
         commands=(result.provenance.command,),
         facts=facts_of(run, result),
     )
@@ -187,51 +162,6 @@ def learning_curve(run: Run) -> content.Curve:
     return curve("Loss by step", "loss", step, lines, x_label="step")
 
 
-def shown_levels(noises: Sequence[Noise]) -> list[Noise]:
-    """Return a few evenly spread levels with the strongest; a level without noise is left out."""
-    noisy = [noise for noise in noises if _level(noise) > 0]
-    if not noisy:
-        return list(noises[:1])
-    places = np.linspace(len(noisy) - 1, 0, NUM_LEVELS + 1)[:-1]
-    return [noisy[index] for index in sorted({round(float(place)) for place in places})]
-
-
-def example_groups(
-    predict: Predict, dataset: Dataset, request: Request
-) -> tuple[content.ExampleGroup, ...]:
-    """Return the same few validation images at some noise levels, before and after.
-
-    Paired images are shown once, with their own noise; a network that does not denoise gives none.
-    """
-    noise, is_paired = request.recipe.noise, dataset.info.is_paired
-    shown = dataset.validation.subset(shown_images(dataset.validation))
-    levels = shown_levels(noise.spread())
-    groups = []
-    for level in levels[:1] if is_paired else levels:
-        batches = evaluation_batches(
-            shown, level, protocol=noise.protocol, batch_size=len(shown), seed=SEED
-        )
-        title = "Noise of the dataset" if is_paired else level.describe()
-        examples = _examples(predict, next(batches), request.class_names)
-        groups.append(content.ExampleGroup(title, examples))
-    return tuple(group for group in groups if group.examples)
-
-
-def shown_images(images: ImageDataset) -> list[int]:
-    """Return the indices of a few images: evenly spread, and one of each class where these are few.
-
-    The image of a class is the one in the middle of its images.
-    """
-    places = np.linspace(0, len(images) - 1, NUM_EXAMPLES)
-    spread, labels = [round(float(place)) for place in places], images.labels
-    if labels is None or labels.ndim != 1:
-        return sorted(set(spread))
-    classes = np.unique(labels)[:MOST_EXAMPLES]
-    found = [np.flatnonzero(labels == one) for one in classes]
-    chosen = [int(one[len(one) // 2]) for one in found]
-    return sorted(set(chosen + spread[: max(0, NUM_EXAMPLES - len(chosen))]))
-
-
 def facts_of(run: Run, result: Result) -> dict[str, str]:
     """Return dataset, recipe, machine and versions of a run, for the end of a report."""
     stamp, recipe = result.provenance, run.request.recipe
@@ -282,8 +212,7 @@ def score_highlights(scores: Scores | None) -> dict[str, str]:
     """Return the mean scores by name, for the head of a report."""
     if scores is None:
         return {}
-    names = (*MEANS[:2], "denoised images (PSNR), dB")
-    shown = zip(names, mean_cells(scores.mean), strict=False)  # without SSIM
+    shown = zip(MEANS[:3], mean_cells(scores.headline), strict=False)  # without SSIM
     return {name: value for name, value in shown if value != "-"}
 
 
@@ -293,54 +222,10 @@ def as_sentences(remarks: Sequence[str]) -> tuple[str, ...]:
 
 
 def mean_cells(mean: ScoreRow) -> tuple[str, ...]:
-    """Return the mean scores as texts, under :data:`MEANS`."""
+    """Return the scores of a headline as texts, under :data:`MEANS`."""
     labels = (mean.accuracy, mean.macro_accuracy)
     images = show_number(mean.psnr_db, 2), show_number(mean.ssim, 3)
     return *(show_number(share, 1, scale=100) for share in labels), *images
-
-
-def _examples(
-    predict: Predict, batch: Batch, class_names: Sequence[str]
-) -> tuple[content.Example, ...]:
-    boxes = None if batch.boxes is None else batch.boxes.numpy()
-    denoised, logits = predict(batch.noisy.numpy(), boxes)
-    if denoised is None:
-        return ()
-    clean = batch.clean.numpy()
-    before, after = psnr(batch.noisy.numpy(), clean), psnr(denoised, clean)
-    return tuple(
-        content.Example(
-            noisy=batch.noisy[index].numpy(),
-            denoised=denoised[index].clip(0, 1),
-            truth=batch.clean[index].numpy(),
-            caption=f"image {index + 1}",
-            labels=_labels(batch, logits, index, class_names),
-            psnr_db=float(after[index]),
-            noisy_psnr_db=float(before[index]),
-        )
-        for index in range(len(denoised))
-    )
-
-
-def _labels(
-    batch: Batch, logits: NDArray[np.float32] | None, index: int, class_names: Sequence[str]
-) -> tuple[content.ExampleLabel, ...]:
-    """Return the labels of one image of a batch, from left to right."""
-    if logits is None or batch.labels is None:
-        return ()
-    scores = torch.from_numpy(logits[index]).reshape(-1, len(class_names)).softmax(dim=1)
-    truth = batch.labels[index].reshape(-1).tolist()
-    boxes = [None] * len(truth) if batch.boxes is None else batch.boxes[index].tolist()
-    labels = [
-        content.ExampleLabel(
-            name=class_names[int(row.argmax())],
-            true_name=class_names[true],
-            confidence=float(row.max()),
-            box=None if box is None else (box[0], box[1], box[2], box[3]),
-        )
-        for row, true, box in zip(scores, truth, boxes, strict=True)
-    ]
-    return tuple(sorted(labels, key=lambda label: label.box or ()))
 
 
 def _level(noise: Noise) -> float:

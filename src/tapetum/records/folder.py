@@ -158,7 +158,7 @@ class FolderKind(Generic[Q, R]):
             RunError: The folder is taken, holds another request, cannot be replaced, or another
                 command is writing to it.
         """
-        with ExitStack() as locks:
+        with _said_to_resume(path), ExitStack() as locks:
 
             def lock() -> int | None:
                 return locks.enter_context(hold(path, shared=shared, wait_s=wait_s))
@@ -291,6 +291,19 @@ class FolderKind(Generic[Q, R]):
                 f"the {self.name} in {path} cannot be replaced: {error.strerror or error}",
                 "choose another --out",
             ) from error
+
+
+@contextmanager
+def _said_to_resume(path: Path) -> Iterator[None]:
+    """Note in an interrupt that the work can be continued, where some of it is kept."""
+    try:
+        yield
+    except KeyboardInterrupt as interrupt:
+        if path.is_dir() and _has_begun(path):
+            interrupt.add_note(
+                f"what is done is kept in {path}; repeat the command with --resume to continue"
+            )
+        raise
 
 
 def _write_request(path: Path, request: Record) -> None:

@@ -169,6 +169,7 @@ class Summary(Record):
         num_left_out: Files and folders that were left out, because they are no images.
         labels: Number of images, or boxes, of each label; the most frequent first.
         warnings: Number of images of each warning, the most frequent first; at most a hundred.
+            That the labels of the package are useless comes before them.
         mean_latency_ms: Mean time in the network, in milliseconds.
         mean_prepare_ms: Mean time to prepare an image for the network, in milliseconds.
         seconds: Time of the last command of this job.

@@ -130,7 +130,7 @@ def _part(
     """Predict one shard, beside others."""
     rows = path_of(job.out, shard)
     if folder.is_finished:
-        return summary_of(job.out, shard, clock)
+        return summary_of(job, shard, clock)
     if rows.exists() and not resume:
         raise RunError(
             f"shard {shard.index}/{shard.count} in {job.out} has begun already",
@@ -143,7 +143,7 @@ def _part(
             predictor, job, execution, shard, should_stop=should_stop, tick=clock.tick
         ):
             return None
-        summary = summary_of(job.out, shard, clock)
+        summary = summary_of(job, shard, clock)
         summary.write(_end_of(job.out, shard))
         return summary
 
@@ -161,7 +161,7 @@ def _finish_after(folder: _Folder, job: Job, execution: Execution, shard: Shard)
 def _finish(folder: _Folder, job: Job, execution: Execution, clock: Clock) -> Summary:
     """Join the rows and write the summary."""
     join_rows(job.out)
-    summary = summary_of(job.out, WHOLE, clock)
+    summary = summary_of(job, WHOLE, clock)
     if execution.rows == "parquet":
         write_parquet(job.out)
     for end in job.out.glob("result-*-of-*.json"):

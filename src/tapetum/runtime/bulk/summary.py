@@ -2,12 +2,12 @@
 
 import time
 from collections import Counter
-from pathlib import Path
 
 from tapetum.progress import ProgressCallback
 from tapetum.runtime.bulk.job import Job, Summary
 from tapetum.runtime.bulk.plan import Shard, about_how_many
 from tapetum.runtime.bulk.rows import read_rows
+from tapetum.runtime.package import open_package
 
 __all__ = ["Clock", "summary_of"]
 
@@ -40,13 +40,16 @@ class Clock:
         return self._num_new / max(self.seconds, 1e-9) if self._num_new else None
 
 
-def summary_of(out: Path, shard: Shard, clock: Clock) -> Summary:
-    """Return the summary of the rows of a part of the images."""
+def summary_of(job: Job, shard: Shard, clock: Clock) -> Summary:
+    """Return the summary of the rows of a part of the images.
+
+    Labels that were useless on the held-out images of the package are warned of first.
+    """
     done, failed, left_out = 0, 0, 0
     latency_ms = prepare_ms = 0.0
     labels: Counter[str] = Counter()
     warnings: Counter[str] = Counter()
-    for row in read_rows(out, shard):
+    for row in read_rows(job.out, shard):
         failed += row.error is not None
         left_out += row.left_out is not None
         if row.is_done:
@@ -57,12 +60,15 @@ def summary_of(out: Path, shard: Shard, clock: Clock) -> Summary:
             warnings.update(row.warnings)
             if len(warnings) > 2 * MOST_WARNINGS:  # one for each image would fill the memory
                 warnings = Counter(dict(warnings.most_common(MOST_WARNINGS)))
+    scores = open_package(job.package).manifest.scores if labels else None
+    fault = scores and scores.label_fault
+    useless = {f"do not rely on the label: on held-out images {fault}": done} if fault else {}
     return Summary(
         num_images=done,
         num_failed=failed,
         num_left_out=left_out,
         labels=dict(labels.most_common()),
-        warnings=dict(warnings.most_common(MOST_WARNINGS)),
+        warnings={**useless, **dict(warnings.most_common(MOST_WARNINGS))},
         mean_latency_ms=latency_ms / done if done else None,
         mean_prepare_ms=prepare_ms / done if done else None,
         seconds=clock.seconds,
