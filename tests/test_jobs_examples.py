@@ -13,15 +13,16 @@ from tapetum.noise import Gaussian
 from tapetum.scores import Mistake, ScoreRow, Scores
 from test_evaluation_score import Fake
 
-HEIGHT_PX, WIDTH_PX = 2 * MOST_PX, 3 * MOST_PX
+HEIGHT_PX, WIDTH_PX = 288, 432
+SHOWN = (1, round(HEIGHT_PX * MOST_PX / WIDTH_PX), MOST_PX)
 LEVELS = [Gaussian(sigma=sigma) for sigma in (0.0, 0.1, 0.3)]
 
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
-    """Ten wide images in two classes, some of which validate."""
+    """Eight wide images in four classes, of each of which one validates."""
     root = tmp_path_factory.mktemp("photos")
-    for number, name in enumerate(2 * ["ant", "bee"] + ["ant"]):
+    for number, name in enumerate(2 * ["ant", "bee", "cat", "dog"]):
         (root / name / "film").mkdir(parents=True, exist_ok=True)
         pixels = np.random.default_rng(number).integers(0, 256, (HEIGHT_PX, WIDTH_PX), np.uint8)
         Image.fromarray(pixels).save(root / name / "film" / f"{number}.png")
@@ -48,14 +49,14 @@ def test_examples_have_the_psnr_of_the_scores_and_keep_their_proportions(
         assert mean_db == pytest.approx(row.psnr_db)
         example = group.examples[0]
         for pixels in (example.noisy, example.denoised, example.truth):
-            assert pixels.shape == (1, 2 * MOST_PX // 3, MOST_PX)
+            assert pixels.shape == SHOWN
         assert example.caption.endswith(f".png, noise: {row.title}")
 
 
 def test_a_mistake_is_shown_as_the_network_saw_it(photos: Dataset, scores: Scores) -> None:
     """With the noise and the class of its score, and its file below the folder."""
     (shown,) = mistake_images(scores, photos, Fake())
-    assert shown.noisy.shape == (1, 2 * MOST_PX // 3, MOST_PX)
+    assert shown.noisy.shape == SHOWN
     assert (shown.true_name, shown.name, shown.probability) == ("ant", "bee", 0.8)
     name = shown.caption.removesuffix(", noise: gaussian 0.1")
     assert list(Path(photos.info.source).rglob(name.rpartition("/")[2]))

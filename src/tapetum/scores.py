@@ -4,8 +4,8 @@ They are kept with every run and shipped in every package.
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
-from typing import Annotated, ClassVar, Self
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Any, ClassVar, Self
 
 import numpy as np
 from pydantic import Field, PositiveFloat
@@ -81,22 +81,16 @@ class ScoreRow(Record):
     @classmethod
     def mean_of(cls, rows: Sequence[Self]) -> Self:
         """Return the mean over levels, with equal weights; of what a level lacks there is none."""
-        first, known = rows[0], cls.model_fields.keys() - {"title", "noise"}
-        means: dict[str, float | None] = {}
-        for name in known - {"num_images", "num_compared", "recalls", "filters_db"}:
+        means: dict[str, Any] = {}
+        for name in cls.model_fields.keys() - {"title", "noise", "num_images", "num_compared"}:
             values = [getattr(row, name) for row in rows]
-            means[name] = None if None in values else float(np.mean(values))
-        by_name = {
-            field: {
-                name: float(np.mean([one[name] for one in found]))
-                for name in found[0]
-                if all(name in one for one in found)
-            }
-            for field in ("recalls", "filters_db")
-            if (found := [getattr(row, field) for row in rows])
-        }
-        counts = {"num_images": first.num_images, "num_compared": first.num_compared}
-        return cls(title="mean", noise=None, **counts, **by_name, **means)
+            if isinstance(values[0], dict):
+                kept = [key for key in values[0] if all(key in one for one in values)]
+                means[name] = {key: float(np.mean([one[key] for one in values])) for key in kept}
+            else:
+                means[name] = None if None in values else float(np.mean(values))
+        counts = rows[0].model_dump(include={"num_images", "num_compared"})
+        return cls(title="mean", noise=None, **counts, **means)
 
     @property
     def is_clean(self) -> bool:
@@ -109,10 +103,13 @@ class ScoreRow(Record):
         return None if self.psnr_db is None else min(self.psnr_db, SEEN_DB)
 
     @property
-    def rivals(self) -> dict[str, float]:
-        """PSNR in dB of the noisy image and of the classical filters, as far as they are known."""
+    def behind_db(self) -> dict[str, float]:
+        """How much better the noisy image and the classical filters are, in dB, where known."""
+        if self.psnr_db is None:
+            return {}
         noisy = {} if self.noisy_psnr_db is None else {"the noisy image": self.noisy_psnr_db}
-        return noisy | {f"{name} denoising": db for name, db in self.filters_db.items()}
+        rivals = noisy | {f"{name} denoising": db for name, db in self.filters_db.items()}
+        return {name: db - self.psnr_db for name, db in rivals.items()}
 
 
 class Calibration(Record):
@@ -336,18 +333,12 @@ class Scores(Record):
 
 def _losses(rows: Sequence[ScoreRow]) -> Iterator[str]:
     """Yield, for each rival, at which levels the network is visibly worse, and by how much."""
-    losses: dict[str, dict[str, float]] = {}
-    num_compared = sum(row.psnr_db is not None for row in rows)
-    for row in rows:
-        if row.psnr_db is None:
-            continue
-        for name, rival_db in row.rivals.items():
-            if rival_db - row.psnr_db >= VISIBLE_DB:
-                losses.setdefault(name, {})[_level(row)] = rival_db - row.psnr_db
-    for name, by_level in losses.items():
-        most = f"{'up to ' if len(by_level) > 1 else ''}{max(by_level.values()):.1f} dB"
-        levels = _levels(by_level, num_compared)
-        yield f"{levels} the network's image is worse than {name} by {most}"
+    for name in dict.fromkeys(name for row in rows for name in row.behind_db):
+        lost = [row for row in rows if row.behind_db.get(name, 0.0) >= VISIBLE_DB]
+        if lost:
+            most_db = max(row.behind_db[name] for row in lost)
+            most = f"{'up to ' if len(lost) > 1 else ''}{most_db:.1f} dB"
+            yield f"{_levels(lost, rows)} the network's image is worse than {name} by {most}"
 
 
 def _faded(rows: Sequence[ScoreRow]) -> Iterator[str]:
@@ -356,25 +347,22 @@ def _faded(rows: Sequence[ScoreRow]) -> Iterator[str]:
         ("colour_kept", "colour", "judge colours at weaker noise"),
         ("contrast_kept", "local contrast", "faint details are missing there"),
     ):
-        shares = {_level(row): getattr(row, field) for row in rows}
-        known = {level: share for level, share in shares.items() if share is not None}
-        lost = {level: share for level, share in known.items() if share < LEAST_KEPT}
+        shares = [1.0 if (share := getattr(row, field)) is None else share for row in rows]
+        lost = [row for row, share in zip(rows, shares, strict=True) if share < LEAST_KEPT]
         if lost:
-            least = f"{'as little as ' if len(lost) > 1 else ''}{min(lost.values()):.0%}"
+            least = f"{'as little as ' if len(lost) > 1 else ''}{max(0.0, min(shares)):.0%}"
             has = f"the denoised images have {least} of the {what} of the clean ones"
-            yield f"{_levels(lost, len(known))} {has}: {advice}"
+            yield f"{_levels(lost, rows)} {has}: {advice}"
 
 
-def _level(row: ScoreRow) -> str:
-    return "with the given noise" if row.noise is None else f"at noise {row.title}"
-
-
-def _levels(levels: Collection[str], num_all: int) -> str:
-    """Return some of the levels in words."""
-    first, *others = levels
-    if len(levels) == num_all > 2:
+def _levels(some: Sequence[ScoreRow], rows: Sequence[ScoreRow]) -> str:
+    """Return some of the noise levels in words."""
+    if some[0].noise is None:
+        return "with the given noise"
+    titles, noisy = [row.title for row in some], {row.title for row in rows if not row.is_clean}
+    if len(noisy) > 2 and noisy <= set(titles):
         return "at every noise level"
-    return ", ".join([first, *(level.removeprefix("at noise ") for level in others)])
+    return f"at noise {', '.join(titles)}"
 
 
 def _percent(share: float) -> str:

@@ -32,14 +32,9 @@ from tapetum.jobs.pair import network_of_pair, pair_of
 from tapetum.jobs.plan import Plan, Plans
 from tapetum.jobs.pretrained import NAME as PRETRAINED
 from tapetum.jobs.pretrained import linear_hint
-from tapetum.jobs.race_report import (
-    beside_plain,
-    described,
-    race_curves,
-    race_tables,
-    sentences,
-)
+from tapetum.jobs.race_report import beside_plain, described, race_curves, race_tables
 from tapetum.jobs.request import ShapeSettings
+from tapetum.jobs.run_report import as_sentences
 from tapetum.latency import TimedShapes, TimeNetworks
 from tapetum.progress import Stages, in_words
 from tapetum.records import Record
@@ -385,7 +380,7 @@ class Race:
             curves=curves,
             facts=facts,
             lead=tuple(self.lead(fit.path)),
-            note=" ".join(sentences(notes)),
+            note=" ".join(as_sentences(notes)),
         )
 
 

@@ -146,7 +146,7 @@ class Delivery(Record):
         if self.timing is None or self.ratio is None or self.benchmark is None:
             return ()
         takes = f"{self.timing.median_ms:.3g} ms for {SCOPES[self.includes]}"
-        budget, why = f"the budget of {self.target_ms:g} ms", self.note and f": {self.note}"
+        budget, why = f"the budget of {self.target_ms:g} ms", self.note and f" ({self.note})"
         if not self.benchmark.keeps_target:
             line = f"the package misses {budget}: {takes}, {self.ratio - 1:.0%} above it{why}"
         elif not self.keeps_target:

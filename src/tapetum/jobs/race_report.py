@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 
 from tapetum.arch import Shape
+from tapetum.jobs.run_report import as_sentences
 from tapetum.report import content
 from tapetum.scores import SEEN_DB, filled_columns, show_number
 from tapetum.search import Candidate, RaceResult
 
-__all__ = ["beside_plain", "race_curves", "race_tables", "sentences"]
+__all__ = ["beside_plain", "race_curves", "race_tables"]
 
 SCORES = ("macro accuracy, %", "PSNR of all levels, dB")
 CELLS = ("candidate", "ms", "round", "steps", *SCORES, "behind")
@@ -42,7 +43,7 @@ def race_tables(result: RaceResult, candidates: Sequence[Candidate]) -> tuple[co
     )
     return (
         content.Table(
-            "Race", header, tuple(rows), " ".join((note, *sentences(result.notes))), (0,)
+            "Race", header, tuple(rows), " ".join((note, *as_sentences(result.notes))), (0,)
         ),
     )
 
@@ -93,11 +94,6 @@ def beside_plain(result: RaceResult, plain: Candidate) -> str:
         f"in the race, after equal minutes, the plain DC-Net of the same latency "
         f"({plain.timing.median_ms:.3g} ms) reached {theirs.shown}, the winner {ours.shown}"
     )
-
-
-def sentences(notes: Sequence[str]) -> list[str]:
-    """Return notes without a full stop as sentences."""
-    return [f"{note[0].upper()}{note[1:]}." for note in notes]
 
 
 def _with_error(value: float | None, error: float | None, digits: int, *, scale: int = 1) -> str:
