@@ -101,7 +101,7 @@ def test_a_race_that_would_be_too_short_is_not_planned(
     assert Plans.read(result.path / "plan.json").minutes.race == 0
     assert not (result.path / "race").exists()
     assert re.search(
-        r"no race is planned for 0\.1 ms, .*; 3 need .*-minutes [0-9.]+\)", caplog.text
+        r"no race is planned for 0\.1 ms: .*; 3 need .*-minutes [0-9.]+\)", caplog.text
     )
     assert is_kept(result)
 
@@ -333,6 +333,10 @@ def test_the_length_of_the_trainings_is_planned_with_its_reason(
     in_all = plans(minutes=7.0, total_minutes=6.0)
     assert in_all.used_minutes + in_all.minutes.total == pytest.approx(6)
     assert in_all.plans[0].recipe.minutes == pytest.approx(in_all.minutes.training, rel=0.01)
+    (said,) = (note for note in in_all.plans[0].notes if "each training" in note)
+    share = re.fullmatch(r"--total-minutes 6 shortens each training to (\d+)% of its length", said)
+    assert share is not None
+    assert in_all.minutes.training == pytest.approx(7 * int(share[1]) / 100, rel=0.05)
 
 
 def test_the_pair_is_planned_once(

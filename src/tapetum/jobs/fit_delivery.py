@@ -107,13 +107,7 @@ class Shipping:
         )
 
     def note(self, chosen: FittedNetwork, run: str, measured: Benchmark | None) -> str:
-        """Return why the package misses the budget, or leaves much of it; empty where it does not.
-
-        Args:
-            chosen: The network that was selected for the precision that ships.
-            run: Folder of the training of the package.
-            measured: The latency of the package; None where it was not measured.
-        """
+        """Return why the package misses the budget, or leaves much of it; else nothing."""
         shipped = next((one for one in self.controls.controls if run in one.networks), None)
         note, before_ms = "" if shipped else chosen.note, (shipped or chosen).latency_ms
         if note or measured is None or measured.ratio is None:
