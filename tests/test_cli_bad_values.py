@@ -117,7 +117,10 @@ def test_an_unknown_command_is_one_sentence() -> None:
     """As any other bad input, also in a group of commands and for an option before the command."""
     for words, said in (
         (["fitt"], "there is no command 'tapetum fitt'; did you mean 'fit'? known: benchmark,"),
-        (["latency", "chek"], "there is no command 'tapetum latency chek'; did you mean 'check'?"),
+        (
+            ["latency", "checks"],
+            "there is no command 'tapetum latency checks'; did you mean 'check'?",
+        ),
         (["--verson", "fit"], "no such option: --verson"),
     ):
         result = CliRunner().invoke(app, words, prog_name="tapetum")

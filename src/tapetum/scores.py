@@ -26,7 +26,7 @@ __all__ = [
 _ONE_CLASS = 0.98  # of all predictions: a network that gives no other class, but for accidents
 
 VISIBLE_DB = 0.05  # as it is printed, to a tenth
-LEAST_KEPT = 0.5  # of the colour, or of the local contrast, below which it is said
+LEAST_COLOUR, LEAST_CONTRAST = 0.8, 0.25  # that are kept: good filters lose less colour
 
 SEEN_DB = 40.0
 """An image is worth no more where networks are compared: beyond, nobody sees a difference, and
@@ -343,15 +343,15 @@ def _losses(rows: Sequence[ScoreRow]) -> Iterator[str]:
 
 def _faded(rows: Sequence[ScoreRow]) -> Iterator[str]:
     """Yield at which levels the denoised images lack colour or local contrast, and what to do."""
-    for field, what, advice in (
-        ("colour_kept", "colour", "judge colours at weaker noise"),
-        ("contrast_kept", "local contrast", "faint details are missing there"),
+    for field, least, what, advice in (
+        ("colour_kept", LEAST_COLOUR, "colour", "judge colours at weaker noise"),
+        ("contrast_kept", LEAST_CONTRAST, "local contrast", "faint details are missing there"),
     ):
         shares = [1.0 if (share := getattr(row, field)) is None else share for row in rows]
-        lost = [row for row, share in zip(rows, shares, strict=True) if share < LEAST_KEPT]
+        lost = [row for row, share in zip(rows, shares, strict=True) if share < least]
         if lost:
-            least = f"{'as little as ' if len(lost) > 1 else ''}{max(0.0, min(shares)):.0%}"
-            has = f"the denoised images have {least} of the {what} of the clean ones"
+            share = f"{'as little as ' if len(lost) > 1 else ''}{max(0.0, min(shares)):.0%}"
+            has = f"the denoised images have {share} of the {what} of the clean ones"
             yield f"{_levels(lost, rows)} {has}: {advice}"
 
 

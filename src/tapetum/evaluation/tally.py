@@ -169,23 +169,18 @@ def _compare(prefix: str, image: _Floats, clean: _Floats) -> dict[str, float]:
 def _kept(denoised: _Floats, clean: _Floats) -> dict[str, float]:
     """Return which share of the colour and of the local contrast of a clean image has come back.
 
-    Both count in the direction of the clean image alone: noise that is left over adds nothing. An
-    image without colour, or a flat one, has no share.
+    Only what has the direction of the clean image counts: noise that is left over adds nothing.
+    Vivid colours weigh more than pale ones, and faint steps as much as strong ones. An image
+    without colour, or a flat one, has no share.
     """
     found = {}
-    for name, part, least in (
-        ("colour_kept", _colour, LEAST_COLOUR),
-        ("contrast_kept", _steps, LEAST_STEP),
-    ):
-        ours, true = part(denoised), part(clean)
-        if true.size and (strength := float(np.abs(true).mean())) >= least:
-            found[name] = float((ours * np.sign(true)).mean()) / strength
+    ours, true = (image - image.mean(axis=0) for image in (denoised, clean))
+    if float(np.abs(true).mean()) >= LEAST_COLOUR:
+        found["colour_kept"] = float((ours * true).mean() / np.square(true).mean())
+    ours, true = _steps(denoised), _steps(clean)
+    if true.size and (strength := float(np.abs(true).mean())) >= LEAST_STEP:
+        found["contrast_kept"] = float((ours * np.sign(true)).mean()) / strength
     return found
-
-
-def _colour(image: _Floats) -> _Floats:
-    """Return how much each channel differs from grey."""
-    return image - image.mean(axis=0)
 
 
 def _steps(image: _Floats) -> _Floats:
