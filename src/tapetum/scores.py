@@ -216,7 +216,8 @@ class Scores(Record):
         noisy = [row for row in self.rows if not row.is_clean]
         if len(noisy) == len(self.rows):
             return self.mean
-        images = ScoreRow.mean_of(noisy or [ScoreRow(title="", noise=None, num_images=0)])
+        nothing = ScoreRow(title="", noise=None, num_images=0, recalls={}, filters_db={})
+        images = ScoreRow.mean_of(noisy or [nothing])
         return self.mean.model_copy(update={name: getattr(images, name) for name in _OF_IMAGES})
 
     @property

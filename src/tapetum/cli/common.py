@@ -80,7 +80,7 @@ class Command(TyperCommand):
         super().__init__(name, help=_on_one_line_each(help or ""), **settings)
         for param in self.params:
             if param.nargs == -1:  # typer would name the type as Python does
-                param.display_type = lambda ctx: "<path>"  # type: ignore[method-assign]  # noqa: ARG005
+                setattr(param, "display_type", lambda _: "<path>")  # noqa: B010 - unknown to its base
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Remember an empty argument: a path would take it for the current folder."""

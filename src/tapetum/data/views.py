@@ -71,7 +71,7 @@ class FolderDataset(ImageDataset):
         self.source = source
         self.preparation = preparation
         self.images = tuple(images)
-        self._base = os.path.commonpath([one.file.path.parent for one in images] or ["."])
+        self._base = os.path.commonpath([one.file.path.parent for one in images] or [Path()])
         self._labels = _labels(self.images, class_names)
         self._augmentation = Augmentation(mirror="off")
         self._mirror: Augmentation | None = None  # what was decided for ``auto``

@@ -66,7 +66,9 @@ def mistake_images(
 ) -> tuple[content.Mistake, ...]:
     """Return the worst mistakes with their images; see :func:`example_groups`."""
     found = []
-    for one in () if scores is None else scores.mistakes:
+    if scores is None:
+        return ()
+    for one in scores.mistakes:
         row = scores.rows[one.level]
         shown = _shown(one.image, row, scores, dataset, subject)
         pixels = shown.answer.pixels
@@ -160,7 +162,8 @@ def _labels(one: _Shown, class_names: Sequence[str]) -> tuple[content.ExampleLab
 
 def _scale(pixels: _Pixels) -> float:
     """Return the scale at which an image is small enough for a page."""
-    return min(1.0, MOST_PX / max(pixels.shape[1:]))
+    longest_px: int = max(pixels.shape[1:])
+    return min(1.0, MOST_PX / longest_px)
 
 
 def _fitted(pixels: _Pixels) -> _Pixels:
