@@ -41,6 +41,7 @@ __all__ = [
     "macro_accuracy",
     "psnr",
     "recalls",
+    "softmax",
     "ssim",
 ]
 
@@ -54,11 +55,7 @@ class _SsimWindow(NamedTuple):
     c2: float = 0.03**2
 
     def require(self, height: int, width: int) -> None:
-        """Refuse images that are smaller than the window.
-
-        Raises:
-            DataError: A side is too short.
-        """
+        """Refuse images that are smaller than the window."""
         if min(height, width) < self.size_px:
             raise DataError(
                 f"SSIM needs images of {self.size_px} x {self.size_px} px, but these have "
@@ -135,6 +132,13 @@ def recalls(confusion: _Counts) -> NDArray[np.float64]:
     num_images = confusion.sum(axis=1).astype(np.float64)
     num_images[num_images == 0] = np.nan
     shares: NDArray[np.float64] = np.diagonal(confusion) / num_images
+    return shares
+
+
+def softmax(logits: _Images) -> NDArray[np.float32]:
+    """Return probabilities along the last axis; subtracting the largest logit prevents overflow."""
+    powers = np.exp(logits.astype(np.float64) - logits.max(axis=-1, keepdims=True))
+    shares: NDArray[np.float32] = (powers / powers.sum(axis=-1, keepdims=True)).astype(np.float32)
     return shares
 
 

@@ -8,12 +8,13 @@ from tapetum.data import digits
 from tapetum.data.augmentation import Augmentation
 from tapetum.data.dataset import Dataset, DatasetInfo, ImageDataset, Sample, Samples
 from tapetum.data.folder import describe_folder
-from tapetum.data.open import open_dataset
+from tapetum.data.open import DataOptions, open_dataset
 from tapetum.data.splitlist import SplitList
 from tapetum.data.store import open_stored, store_images
 
 __all__ = [
     "Augmentation",
+    "DataOptions",
     "Dataset",
     "DatasetInfo",
     "ImageDataset",

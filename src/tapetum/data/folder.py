@@ -9,10 +9,11 @@ from collections import Counter
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import Unpack
 
 from tapetum.data.contents import Contents, read_contents
 from tapetum.data.dataset import Dataset, DatasetInfo
-from tapetum.data.layout import Ask, ImageFile
+from tapetum.data.layout import Ask, FolderOptions, ImageFile
 from tapetum.data.loading import DecodedFile, Decoding, load_all
 from tapetum.data.parts import require_images
 from tapetum.data.sides import divide, drawn_sides
@@ -58,10 +59,6 @@ def open_folder(
 
     ``kept_bytes`` is the memory for decoded images; the others are read when needed.  ``progress``
     is called after each decoded image, ``looking`` after each file that was looked at.
-
-    Raises:
-        DataError: There is no such folder, no readable image, a class without one, a reading in
-            doubt, or an impossible request.
     """
     _check_request(size_px, channels, val_fraction)
     contents = read_contents(root, ask or Ask(), size_px, looking)
@@ -96,15 +93,12 @@ def describe_folder(
     *,
     seed: int = 0,
     size_px: int | None = None,
-    labels: Path | None = None,
-    layout: str | None = None,
-    group_by: str | None = None,
-    white: float | str | None = "auto",
     looking: Progress | None = None,
+    **options: Unpack[FolderOptions],
 ) -> FolderSummary:
     """Return what a folder holds and how it is understood; a small folder is decoded for it.
 
-    The arguments are those of :func:`open_dataset`, and the errors too.
+    Options and errors are those of :func:`open_dataset`.
 
     Example:
         >>> from tapetum.data import describe_folder
@@ -113,7 +107,7 @@ def describe_folder(
     """
     require_seed(seed)
     _check_request(size_px, None, VAL_FRACTION)
-    contents = read_contents(root, Ask(layout, labels, group_by, white=white), size_px, looking)
+    contents = read_contents(root, Ask(**options), size_px, looking)
     num_px = sum(
         one.facts.height_px * one.facts.width_px * one.facts.num_frames
         for one in contents.seen.values()

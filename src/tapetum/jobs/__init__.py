@@ -20,13 +20,14 @@ if TYPE_CHECKING:
     from tapetum.jobs.methods import parse_targets
     from tapetum.jobs.request_tfnas import TfNasOptions
     from tapetum.jobs.searching import search
-    from tapetum.jobs.training import train, train_network
+    from tapetum.jobs.training import TrainingOptions, train, train_network
 
 __all__ = [
     "DataOptions",
     "FitResult",
     "Front",
     "TfNasOptions",
+    "TrainingOptions",
     "control",
     "demo",
     "evaluate",
@@ -46,6 +47,7 @@ _MODULES = {
     "FitResult": "fit_result",
     "Front": "front",
     "TfNasOptions": "request_tfnas",
+    "TrainingOptions": "training",
     "control": "controls",
     "demo": "demonstration",
     "evaluate": "evaluation",

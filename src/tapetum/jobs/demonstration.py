@@ -4,9 +4,8 @@ from pathlib import Path
 from typing import Unpack
 
 from tapetum.arch import find_architecture
-from tapetum.data import Dataset, open_dataset
+from tapetum.data import DataOptions, Dataset, open_dataset
 from tapetum.images import DecodedImage, write_image
-from tapetum.jobs.choose import DataOptions
 from tapetum.jobs.fit_result import FIT, FitResult
 from tapetum.jobs.fitting import fit
 from tapetum.latency import Runtime, find_runtime, measure_latency

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any, Literal, Unpack
 
 from tapetum.arch import Described
-from tapetum.data import Dataset, SplitList
+from tapetum.data import DataOptions, Dataset, SplitList
 from tapetum.errors import InputError
 from tapetum.evaluation import PackageSubject, Subject, score
-from tapetum.jobs.choose import LOGGER, SPLIT, DataOptions, is_digits, open_logged, require_fit
+from tapetum.jobs.choose import LOGGER, SPLIT, is_digits, open_logged, require_fit
 from tapetum.noise import PAPER_SIGMAS, Gaussian, Noise, Protocol, parse_noise
 from tapetum.progress import ProgressCallback, silent
 from tapetum.provenance import require_cores
@@ -100,16 +100,7 @@ def _is_another(split: Split | None, trained: Split | None) -> bool:
 
 
 def open_images_of(network: "TrainedNetwork", data: str | Path, **options: Any) -> Dataset:
-    """Open a dataset in the form that a trained network takes, divided as in its training.
-
-    Args:
-        network: The network.
-        data: Folder of images, ``digits`` or ``digit-crops``.
-        options: Arguments of :func:`tapetum.data.open_dataset`.
-
-    Raises:
-        InputError: The dataset cannot be opened, or does not fit the network.
-    """
+    """Open a dataset in the form that a trained network takes, divided as in its training."""
     form = {} if is_digits(data) else network.form()
     dataset = open_logged(data, trains=False, **({"seed": network.seed} | form | options))
     require_fit(network.architecture, dataset, class_names=network.class_names)
@@ -157,13 +148,7 @@ class TrainedNetwork:
 
 
 def open_trained(path: Path, *, threads: int | None = None) -> TrainedNetwork:
-    """Open the folder of a run, or a package, for scoring.
-
-    Raises:
-        InputError: ``path`` is neither, or there are more threads than cores.
-        RunError: The run is not finished.
-        PackageError: The package cannot be run.
-    """
+    """Open the folder of a finished run, or a package, for scoring."""
     if threads is not None:
         require_cores(threads)
     if path.is_dir():

@@ -23,8 +23,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Unpack
 
+from tapetum.data import DataOptions
 from tapetum.errors import TapetumError
-from tapetum.jobs.choose import DataOptions
 from tapetum.jobs.device import BudgetIncludes
 from tapetum.jobs.exporting import AskedPrecision
 from tapetum.jobs.fit_race import Race
@@ -36,18 +36,18 @@ from tapetum.jobs.look import Looked, look_at_shapes
 from tapetum.jobs.methods import FitOptions, MethodName, effort_of
 from tapetum.jobs.request import FitRequest, OpenedRequest, open_request
 from tapetum.jobs.request_tfnas import TfNasOptions, TfNasSettings
+from tapetum.jobs.training import TrainingOptions
 from tapetum.latency import Runtime
-from tapetum.noise import Protocol
 from tapetum.progress import ProgressCallback, silent
 from tapetum.records import as_path
 from tapetum.search import Prefer
-from tapetum.training import Balance, Recipe, prepare_process
+from tapetum.training import prepare_process
 
 __all__ = ["continued", "fit", "fit_opened", "fit_options", "look"]
 
 
-class OtherOptions(DataOptions, TfNasOptions, total=False):
-    """Options of the data, and of the method tf-nas."""
+class OtherOptions(TrainingOptions, TfNasOptions, total=False):
+    """Options of the trainings, of the data, and of the method tf-nas."""
 
 
 def fit(
@@ -66,19 +66,10 @@ def fit(
     total_minutes: float | None = None,
     workers: int | None = None,
     ray: str | None = None,
-    size_px: int | None = None,
-    recipe: str | Path | Recipe | None = None,
-    minutes: float | None = None,
-    epochs: int | None = None,
-    batch_size: int | None = None,
-    noise: str | None = None,
-    protocol: Protocol | None = None,
     controls: bool | None = None,
     start: str | Path | None = None,
     beside: Sequence[str | Path] = (),
     seed: int = 0,
-    augmentation: Mapping[str, Any] | None = None,
-    balance: Balance | None = None,
     resume: bool = False,
     overwrite: bool = False,
     progress: ProgressCallback = silent,
@@ -109,14 +100,6 @@ def fit(
         workers: Trainings of a race at the same time; by default one per core, here or in the Ray
             cluster.
         ray: Address of a Ray cluster that trains the candidates of a race.
-        size_px: Height and width of the images; by default that of the table, else of the folder.
-        recipe: Training recipe: a name, a path or the recipe itself.
-        minutes: Length of the final training, and of each one for comparison, in minutes; by
-            default the images and the network decide, unless the recipe has a length.
-        epochs: The same length, in passes over the images.
-        batch_size: Number of images in a training step; by default the recipe's.
-        noise: Noise, such as ``gaussian:0-0.5``; by default the recipe's.
-        protocol: ``benchmark`` (unclipped) or ``camera`` (clipped to 8 bits).
         controls: Whether to train other networks for comparison; by default for ``tf-nas``. They
             can be added later, with ``resume``.
         start: Folder of a finished run, or a package in fp32: its network is the first candidate,
@@ -126,13 +109,14 @@ def fit(
             ``fresh`` for random weights.
         beside: Folders of finished fits of the same images, which the report compares with.
         seed: Random seed of search, training, noise and split.
-        augmentation: Random changes of the training images, as in :func:`tapetum.train`.
-        balance: What makes uneven classes count alike, as in :func:`tapetum.train`.
         resume: Whether to continue a fit of the same request, or return a finished one.
         overwrite: Whether to replace an older fit.
         progress: Called after each step.
-        others: Options of a folder or of digits (:class:`tapetum.jobs.DataOptions`), and those of
-            the method tf-nas (:class:`tapetum.jobs.TfNasOptions`).
+        others: ``recipe``, ``minutes``, ``epochs``, ``batch_size``, ``noise``, ``protocol``,
+            ``augmentation``, ``balance``, ``size_px`` and those of the data, as in
+            :func:`tapetum.train` (:class:`tapetum.jobs.TrainingOptions`), for the final training
+            and each one for comparison; and those of the method tf-nas
+            (:class:`tapetum.jobs.TfNasOptions`).
 
     Raises:
         InputError: The budget is not feasible, or an argument does not fit another.
@@ -144,27 +128,20 @@ def fit(
 
 
 def fit_options(*arguments: Any, **named: Any) -> FitOptions:
-    """Return the arguments of :func:`fit` with its defaults.
-
-    Raises:
-        TypeError: :func:`fit` has no such argument.
-    """
+    """Return the arguments of :func:`fit` with its defaults."""
     bound = inspect.signature(fit).bind(*arguments, **named)
     bound.apply_defaults()
     return _with_others(bound.arguments)
 
 
 def _with_others(arguments: Mapping[str, Any]) -> FitOptions:
-    """Return the arguments of :func:`fit`, with the options of a method and of data by name."""
+    """Return the arguments of :func:`fit`, all by name; those that were not given are None."""
     others = arguments["others"]
-    of_method = {name: others.get(name) for name in TfNasOptions.__optional_keys__}
-    digits = {name: value for name, value in others.items() if name not in of_method}
-    known = DataOptions.__optional_keys__
-    for name in digits:
-        if name not in known:
-            raise TypeError(f"fit() got an unexpected keyword argument {name!r}")
-    more = {"digits": digits, "started_s": time.monotonic()}
-    return FitOptions(**{**arguments, **of_method, **more})
+    for name in others.keys() - OtherOptions.__optional_keys__:
+        raise TypeError(f"fit() got an unexpected keyword argument {name!r}")
+    digits = {name: others[name] for name in DataOptions.__optional_keys__ & others.keys()}
+    given = {**arguments, **dict.fromkeys(OtherOptions.__optional_keys__), **others}
+    return FitOptions(**given, digits=digits, started_s=time.monotonic())
 
 
 def fit_opened(

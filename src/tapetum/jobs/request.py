@@ -12,12 +12,12 @@ from tapetum.formats import FEWEST_IMAGES
 from tapetum.jobs.choose import is_digits, open_logged
 from tapetum.jobs.device import SCOPES, BudgetIncludes, Device
 from tapetum.jobs.exporting import AskedPrecision
-from tapetum.jobs.methods import FitOptions, MethodName, require_method
+from tapetum.jobs.methods import FitOptions, require_method
 from tapetum.jobs.pretrained import Pretrained, choose_pretrained, is_start_name
 from tapetum.jobs.request_tfnas import TfNasSettings, choose_settings, choose_table
 from tapetum.jobs.start import Source, open_source
-from tapetum.jobs.suit import augmentation_of, suit
-from tapetum.jobs.training import choose_recipe
+from tapetum.jobs.suit import suit
+from tapetum.jobs.training import recipe_of
 from tapetum.latency import Budget, Conditions, LatencyTable, Runtime, find_runtime
 from tapetum.records import Record
 from tapetum.search import Prefer
@@ -90,11 +90,6 @@ class FitRequest(Record):
     start: Origin | None = None
     pretrained: str = ""
 
-    @property
-    def method_name(self) -> MethodName:
-        """Name of the method."""
-        return self.method.method
-
 
 @dataclass(frozen=True)
 class OpenedRequest:
@@ -118,15 +113,13 @@ class OpenedRequest:
 
 
 def open_request(options: FitOptions) -> OpenedRequest:
-    """Open what the options of a fit name.
-
-    Raises:
-        InputError: The budget is not feasible, or an option does not fit another.
-    """
+    """Open what the options of a fit name."""
     Budget.require_positive(options.target_ms)
     require_method(vars(options))
     table = choose_table(options) if options.method == "tf-nas" else None
-    recipe = _choose_recipe(options)
+    # The trainings estimate batch statistics again at their end.
+    changes = {"seed": options.seed, "recalibration_batches": RECALIBRATION_BATCHES}
+    recipe = recipe_of(options.data, vars(options), **changes)
     start = "auto" if options.start is None else str(options.start)
     source = None if is_start_name(start) else open_source(start)
     dataset = _open_images(options, table)
@@ -195,17 +188,6 @@ def _choose_shapes(options: FitOptions, dataset: Dataset) -> ShapeSettings:
         prefer=options.prefer or "balanced",
         precision=options.precision or "auto",
     )
-
-
-def _choose_recipe(options: FitOptions) -> Recipe:
-    """Return the recipe of the trainings; they estimate batch statistics again at their end."""
-    changes: dict[str, Any] = {"minutes": options.minutes, "epochs": options.epochs}
-    changes |= {"batch_size": options.batch_size}
-    changes |= {"seed": options.seed, "balance": options.balance}
-    changes |= {"recalibration_batches": RECALIBRATION_BATCHES}
-    given: dict[str, Any] = {"noise": options.noise, "protocol": options.protocol}
-    recipe = choose_recipe(options.recipe, options.data, changes=changes, **given)
-    return augmentation_of(recipe, options.augmentation)
 
 
 def _choose_device(

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Unpack
 
-from tapetum.jobs.choose import DataOptions, is_digits, open_logged
+from tapetum.data import DataOptions
+from tapetum.jobs.choose import is_digits, open_logged
 from tapetum.jobs.early import SEARCH
 from tapetum.jobs.suit import augmentation_of, suit_search
 from tapetum.latency import Budget, LatencyTable

@@ -1,17 +1,16 @@
 """Train one network on a dataset, score it on every noise level, and write its report."""
 
 import copy
-import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Unpack
 
 from tapetum.arch import Architecture
-from tapetum.data import Dataset
+from tapetum.data import DataOptions, Dataset
 from tapetum.errors import InputError
 from tapetum.evaluation import score
 from tapetum.images import display_name
-from tapetum.jobs.choose import SPLIT, DataOptions, architecture_for, is_digits, open_logged
+from tapetum.jobs.choose import SPLIT, architecture_for, is_digits, open_logged, say
 from tapetum.jobs.exporting import subject_of_run
 from tapetum.jobs.label_report import NUM_MISTAKES
 from tapetum.jobs.pretrained import begin_pretrained, is_start_name
@@ -39,13 +38,49 @@ from tapetum.training import (
 )
 from tapetum.training import train as train_weights
 
-__all__ = ["FINAL_MEGAPIXELS", "choose_recipe", "train", "train_network"]
+__all__ = [
+    "FINAL_MEGAPIXELS", "TrainingOptions", "choose_recipe", "recipe_of", "train", "train_network",
+]  # fmt: skip
 
 FINAL_MEGAPIXELS = 250.0  # denoised at the end of a training, all noise levels: some minutes
 
-LOGGER = logging.getLogger("tapetum")
-
 SKIPPED, DATA = "skipped.txt", "data.json"
+
+
+class TrainingOptions(DataOptions, total=False):
+    """How a network is trained, and on which images: options of ``train`` and of ``fit``.
+
+    Those of the images are ``size_px`` and :class:`tapetum.jobs.DataOptions`.
+
+    Attributes:
+        recipe: Name, path of a JSON file, or the recipe itself; by default ``quick`` for digits and
+            ``images`` for a folder.  The next options, up to ``balance``, replace fields of it.
+        minutes: Length of the training, in minutes on this machine.  Where the recipe has no length
+            either, the images and the pace of the network decide
+            (:meth:`tapetum.training.Length.default`).
+        epochs: The same length, in passes over the training images.
+        batch_size: Number of images in one step.
+        noise: Noise of training and scoring, such as ``gaussian:0-0.5``.
+        protocol: ``benchmark`` (unclipped) or ``camera`` (clipped to 8 bits).
+        augmentation: Random changes of the training images: fields of
+            :class:`tapetum.data.Augmentation`, such as ``{"mirror": "off"}``.
+        balance: What makes uneven classes count alike: weights in the ``loss``, ``sampling`` of the
+            images, or ``none``; ``auto`` chooses by the images.
+        size_px: Height and width of the training images; by default the folder decides.
+    """
+
+    recipe: str | Path | Recipe | None
+    minutes: float | None
+    epochs: int | None
+    batch_size: int | None
+    noise: str | None
+    protocol: Protocol | None
+    augmentation: Mapping[str, Any] | None
+    balance: Balance | None
+    size_px: int | None
+
+
+_OF_RECIPE = TrainingOptions.__optional_keys__ - DataOptions.__optional_keys__ - {"size_px"}
 
 
 def train(
@@ -54,24 +89,15 @@ def train(
     *,
     architecture: str | Path | Architecture | None = None,
     start: str | Path | None = None,
-    recipe: str | Path | Recipe | None = None,
-    minutes: float | None = None,
     steps: int | None = None,
-    epochs: int | None = None,
-    batch_size: int | None = None,
     learning_rate: float | None = None,
     patience: float | None = None,
-    noise: str | None = None,
-    protocol: Protocol | None = None,
     seed: int | None = None,
-    augmentation: Mapping[str, Any] | None = None,
-    balance: Balance | None = None,
-    size_px: int | None = None,
     channels: int | None = None,
     resume: bool = False,
     overwrite: bool = False,
     progress: ProgressCallback = silent,
-    **digits: Unpack[DataOptions],
+    **options: Unpack[TrainingOptions],
 ) -> Result:
     """Train a network on a dataset, score it, and write its report.
 
@@ -93,30 +119,18 @@ def train(
             with, as far as layers are the same; or ``efficientnet-lite0``, from whose blocks those
             of a network of MBConv blocks start; ``auto`` for that where the extra ``pretrained`` is
             installed and the folder is small; ``fresh`` for random weights, as by default.
-        recipe: Name, path of a JSON file, or the recipe itself; default ``quick`` for digits and
-            ``images`` for a folder.  The next arguments, up to ``balance``, replace fields of it.
-        minutes: Length of the training, on this machine.  Of ``minutes``, ``steps`` and ``epochs``
-            one may be given; where the recipe has none either, the images and the pace of the
-            network decide (:meth:`tapetum.training.Length.default`).
-        steps: Length in steps, which is exactly reproducible.
-        epochs: Length in passes over the training images.
-        batch_size: Number of images in one step.
+        steps: Length in steps, which is exactly reproducible; instead of ``minutes`` or ``epochs``.
         learning_rate: Peak learning rate.
         patience: Minutes of flat held-out scores after which the training turns to its end, as
             :class:`tapetum.training.Recipe` says; by default those of the recipe, which has none.
-        noise: Noise of training and scoring, such as ``gaussian:0-0.5``.
-        protocol: ``benchmark`` (unclipped) or ``camera`` (clipped to 8 bits).
         seed: Random seed of weights, order, noise and split.
-        augmentation: Random changes of the training images: fields of
-            :class:`tapetum.data.Augmentation`, such as ``{"mirror": "off"}``.
-        balance: What makes uneven classes count alike: weights in the ``loss``, ``sampling`` of the
-            images, or ``none``; ``auto`` chooses by the images.
-        size_px: Height and width of the training images; by default the folder decides.
         channels: 1 (grey) or 3 (RGB); by default the folder decides.
         resume: Whether to continue an interrupted run; a finished one returns its result.
         overwrite: Whether to replace an older run.
         progress: Called after each step.
-        digits: Options of a folder or of digits; see :class:`tapetum.jobs.DataOptions`.
+        options: ``recipe``, ``minutes``, ``epochs``, ``batch_size``, ``noise``, ``protocol``,
+            ``augmentation``, ``balance``, ``size_px`` and those of the data; see
+            :class:`tapetum.jobs.TrainingOptions`.
 
     Returns:
         The content of ``result.json``, with scores.
@@ -127,21 +141,17 @@ def train(
     """
     folder = as_path(out, "the folder of a run")
     prepare_process()  # before torch starts its threads
-    form: dict[str, Any] = {"size_px": size_px, "channels": channels}
-    changes: dict[str, Any] = {"minutes": minutes, "steps": steps, "epochs": epochs}
-    changes |= {"batch_size": batch_size, "learning_rate": learning_rate}
-    changes |= {"patience_minutes": patience}
-    changes |= {"seed": seed, "balance": balance}
-    chosen = choose_recipe(recipe, data, noise=noise, protocol=protocol, changes=changes)
-    chosen = augmentation_of(chosen, augmentation)
-    dataset = open_logged(data, seed=chosen.seed, progress=progress, **form, **digits)
+    changes = {"steps": steps, "learning_rate": learning_rate, "patience_minutes": patience}
+    chosen = recipe_of(data, options, **changes, seed=seed)
+    images: dict[str, Any] = {n: value for n, value in options.items() if n not in _OF_RECIPE}
+    dataset = open_logged(data, seed=chosen.seed, channels=channels, progress=progress, **images)
     source = None if start is None or is_start_name(start) else open_source(start)
     network = build(_wanted(architecture, source, dataset), seed=chosen.seed)
     chosen = suit(
         chosen,
         dataset,
-        batch_size=batch_size,
-        augmentation=augmentation,
+        batch_size=options.get("batch_size"),
+        augmentation=options.get("augmentation"),
         classifies=network.architecture.classifies,
         progress=progress,
     )
@@ -193,8 +203,7 @@ def _with_length(
     progress(1, 1, "timing some steps")
     steps_per_pass = dataset.train.num_batches(recipe.batch_size)
     chosen = Length.default(len(dataset.train), steps_per_pass=steps_per_pass, step_s=step_s)
-    if is_main_process():
-        LOGGER.warning("the training takes %s", chosen.reason)
+    say(f"the training takes {chosen.reason}")
     return chosen.given_to(recipe), chosen.reason
 
 
@@ -310,6 +319,14 @@ def _scored(
     return scored
 
 
+def recipe_of(data: str | Path, options: Mapping[str, Any], **changes: Any) -> Recipe:
+    """Return the recipe of trainings with some :class:`TrainingOptions`, with more changes."""
+    changes |= {name: options.get(name) for name in ("minutes", "epochs", "batch_size", "balance")}
+    given: dict[str, Any] = {name: options.get(name) for name in ("noise", "protocol")}
+    recipe = choose_recipe(options.get("recipe"), data, changes=changes, **given)
+    return augmentation_of(recipe, options.get("augmentation"))
+
+
 def choose_recipe(
     recipe: str | Path | Recipe | None,
     data: str | Path,
@@ -318,18 +335,7 @@ def choose_recipe(
     protocol: Protocol | None = None,
     changes: Mapping[str, Any] | None = None,
 ) -> Recipe:
-    """Return a recipe with some fields replaced, in the precision that is fast on this machine.
-
-    Args:
-        recipe: As in :func:`train`.
-        data: The dataset, which decides the default.
-        noise: Replaces the recipe's noise, as in :func:`train`.
-        protocol: Replaces the recipe's protocol.
-        changes: Values by field; null keeps the recipe's value.
-
-    Raises:
-        InputError: The recipe does not exist, or a value is impossible.
-    """
+    """Return a recipe with some fields replaced (null keeps one), in the precision that is fast."""
     require_seed((changes or {}).get("seed"))
     if recipe is None:
         recipe = "quick" if is_digits(data) else "images"
