@@ -8,19 +8,7 @@ import typer
 
 from tapetum.errors import InputError
 
-__all__ = [
-    "BALANCE", "BATCH", "BATCH_SIZE", "BRIGHTNESS", "BUDGET", "BUDGET_INCLUDES", "CHANGES",
-    "CHANNELS", "CLASSES", "COUNT", "CROP_SCALE", "DATA_ROOT", "DECODER_HELP", "DEPTH_HELP",
-    "DOWNLOAD", "EPOCHS", "EPOCH_RULE", "FOLDER", "GROUP_BY", "IMAGES", "JSON", "LABELS", "LAYOUT",
-    "LESS", "LEVEL", "MAIN", "MINUTES", "MIRROR", "NETWORKS", "NETWORKS_HELP", "NOISE", "OPERATORS",
-    "OPERATORS_HELP", "OUT", "OVERWRITE", "PACKAGE_THREADS", "PROTOCOL", "QUARTER_TURNS", "RATE",
-    "RECIPE", "RECIPE_SEED", "RESIZE", "RESUME", "RUNTIME", "SCALE", "SEARCH_EPOCHS",
-    "SEARCH_EPOCHS_HELP", "SEARCH_RECIPE", "SEARCH_RECIPE_HELP", "SECONDS", "SEED", "SEED_HELP",
-    "SIDE", "SIZE", "SPACE_HELP", "TABLE_MINUTES", "TARGET_MS", "TEST_COUNT", "THREADS", "TRAINING",
-    "TRAIN_COUNT", "UP_HELP", "VERTICAL_FLIP", "WHITE", "WHITE_RULE", "BalanceName", "Decoder",
-    "Includes", "LayoutName", "MirrorName", "PrecisionName", "ProtocolName", "ResizeName",
-    "RuntimeName", "Up", "a_number", "a_text", "option", "with_augmentation",
-]  # fmt: skip
+__all__ = ["a_number", "a_text", "option", "with_augmentation"]  # and what is upper case
 
 # Panels of a help page, in the order in which they stand there.
 MAIN, BUDGET, IMAGES = "Main options", "Budget", "Images"
@@ -82,16 +70,7 @@ def a_number(
     most: float | None = None,
     among: tuple[int, ...] = (),
 ) -> Rule:
-    """Return the rule of an option that is a number; what breaks it is told what is possible.
-
-    Args:
-        kind: Whole numbers, or any.
-        example: A value for the sentence.
-        least: The smallest number.
-        above: What every number exceeds.
-        most: The largest number.
-        among: The only numbers.
-    """
+    """Return the rule of an option that is a number; what breaks it is told what is possible."""
     bounds = [f"{least:g} or more"] if least is not None else []
     bounds += [f"above {above:g}"] if above is not None else []
     bounds += [f"at most {most:,.10g}"] if most is not None else []
@@ -119,13 +98,7 @@ def a_number(
 
 
 def a_text(metavar: str, example: str, check: Callable[[str], object]) -> Rule:
-    """Return the rule of an option with a syntax of its own.
-
-    Args:
-        metavar: The syntax, for the help page.
-        example: A value for the sentence.
-        check: Raises an :class:`~tapetum.errors.InputError` where a text is impossible.
-    """
+    """Return the rule of an option with a syntax of its own."""
 
     def parse(text: str) -> str:
         try:

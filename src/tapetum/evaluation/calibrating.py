@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tapetum.errors import MissingExtraError
-from tapetum.metrics import expected_calibration_error
+from tapetum.metrics import expected_calibration_error, softmax
 from tapetum.noise import generator_for
 from tapetum.scores import Calibration
 
@@ -123,6 +123,4 @@ def tempered(probabilities: _Floats, temperature: float) -> _Floats:
         temperature: Above 1 they become less certain.
     """
     logits = np.log(np.maximum(probabilities.astype(np.float64), _LEAST_PROBABILITY)) / temperature
-    powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    shares: _Floats = (powers / powers.sum(axis=-1, keepdims=True)).astype(np.float32)
-    return shares
+    return softmax(logits)

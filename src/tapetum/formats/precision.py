@@ -21,7 +21,7 @@ from tapetum.records import Record
 from tapetum.runtime import Package, Precision
 from tapetum.scores import Scores
 
-__all__ = ["Measured", "PrecisionChoice", "choose_precision", "compare_precisions"]
+__all__ = ["Measured", "PrecisionChoice", "choose_precision"]
 
 LEAST_SPEED_UP = 1.1
 MOST_POINTS, MOST_DB = 0.5, 0.1
@@ -133,7 +133,6 @@ def choose_precision(
     *,
     asked: Literal["int8", "auto"] = "auto",
     protocol: Protocol = "benchmark",
-    seed: int = 0,
     threads: int | None = None,
     progress: ProgressCallback = silent,
 ) -> tuple[Package, PrecisionChoice]:
@@ -147,7 +146,6 @@ def choose_precision(
         asked: ``int8`` ships in any case; ``auto`` where it is at least 10 % faster on this device
             and loses less than 0.5 points and 0.1 dB.
         protocol: How a noisy image is stored.
-        seed: Seed of the noise and of the choice of images.
         threads: Inference threads; by default those of the package.
         progress: Called after each image and each timing.
 
@@ -156,43 +154,15 @@ def choose_precision(
         PackageError: No layer of the network can be in int8.
         DataError: A file cannot be read.
     """
-    quantised = quantise(package, dataset.train, noises, protocol=protocol, seed=seed)
-    choice = compare_precisions(
-        package,
-        quantised,
-        dataset,
-        noises,
-        asked=asked,
-        protocol=protocol,
-        seed=seed,
-        threads=threads,
-        progress=progress,
-    )
-    return (quantised if choice.precision == "int8" else package), choice
-
-
-def compare_precisions(
-    package: Package,
-    quantised: Package,
-    dataset: Dataset,
-    noises: Sequence[Noise],
-    *,
-    asked: Literal["fp32", "int8", "auto"] = "auto",
-    protocol: Protocol = "benchmark",
-    seed: int = 0,
-    threads: int | None = None,
-    progress: ProgressCallback = silent,
-) -> PrecisionChoice:
-    """Time and score a package in fp32 and in int8; the arguments are as above."""
+    quantised = quantise(package, dataset.train, noises, protocol=protocol)
     packages: Mapping[Precision, Package] = {"fp32": package, "int8": quantised}
-    few = replace(dataset, validation=_some(dataset.validation, len(noises), seed))
+    few = replace(dataset, validation=_some(dataset.validation, len(noises)))
     scored = {
         name: score(
             PackageSubject(one),
             few,
             noises,
             protocol=protocol,
-            seed=seed,
             max_megapixels=MOST_MEGAPIXELS,
             progress=progress,
         )
@@ -204,21 +174,22 @@ def compare_precisions(
         for row, other in zip(scored["fp32"].rows, scored["int8"].rows, strict=True)
     ]
     measured = {name: _measured(timings[name], scored[name], both_have) for name in packages}
-    return PrecisionChoice(
+    choice = PrecisionChoice(
         asked=asked,
         conditions=conditions,
         fp32=measured["fp32"],
         int8=measured["int8"],
         num_images=len(few.validation),
     )
+    return packages[choice.precision], choice
 
 
-def _some(images: ImageDataset, num_levels: int, seed: int) -> ImageDataset:
-    """Return a seeded choice of the images, all where they are few."""
+def _some(images: ImageDataset, num_levels: int) -> ImageDataset:
+    """Return a choice of the images, all where they are few."""
     count = max(1, MOST_PREDICTIONS // max(1, num_levels))
     if count >= len(images):
         return images
-    order = generator_for(seed, _CHOICE_KEY).permutation(len(images))
+    order = generator_for(0, _CHOICE_KEY).permutation(len(images))
     return images.subset(sorted(order[:count].tolist()))
 
 

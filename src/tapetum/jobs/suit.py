@@ -1,20 +1,18 @@
 """Adapt a recipe to the images of a folder: a safe mirror, a batch size that fits, even classes."""
 
-import logging
 import os
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from tapetum.data import Augmentation, Dataset, DatasetInfo
 from tapetum.errors import DataError, InputError
+from tapetum.jobs.choose import say
 from tapetum.progress import ProgressCallback, silent, step
 from tapetum.records import changed
 from tapetum.search import SearchRecipe
 from tapetum.training import BaseRecipe
 
 __all__ = ["augmentation_of", "describe_balance", "describe_changes", "suit", "suit_search"]
-
-LOGGER = logging.getLogger("tapetum")
 
 SMALLEST_BATCH = 4  # where the folder has as many images
 # Of the denoisers of pairs it gains 1 dB; where clean images are seen too, weak noise is left as it
@@ -40,11 +38,7 @@ def describe_changes(augmentation: Augmentation, data: DatasetInfo) -> str:
 
 
 def augmentation_of(recipe: R, given: Mapping[str, Any] | None) -> R:
-    """Return a recipe with some random changes of the images replaced; null keeps the recipe's.
-
-    Raises:
-        InputError: A value is impossible.
-    """
+    """Return a recipe with some random changes of the images replaced; null keeps the recipe's."""
     fields = {name: value for name, value in (given or {}).items() if value is not None}
     if not fields:
         return recipe
@@ -74,10 +68,6 @@ def suit(
         classifies: Whether labels are learnt, so that uneven classes matter.
         quiet: Whether the random changes have been said already.
         progress: Receives the check whether images may be mirrored, which takes seconds.
-
-    Raises:
-        InputError: The user has chosen random changes of images that have none.
-        DataError: There are too few images.
     """
     has_epochs = getattr(recipe, "epochs", None) is not None
     keeps = batch_size is not None or not has_epochs
@@ -92,18 +82,18 @@ def suit(
         )
     changes: dict[str, Any] = {}
     if not quiet and not dataset.info.is_paired:
-        _say(f"noise of training images: {recipe.noise.describe()}")
+        say(f"noise of training images: {recipe.noise.describe()}")
     if decided is not None:
         if not quiet:
-            _say(f"random changes of training images: {describe_changes(decided, dataset.info)}")
+            say(f"random changes of training images: {describe_changes(decided, dataset.info)}")
         changes["augmentation"] = decided
     if size != recipe.batch_size:
         num_images = len(dataset.train)
-        _say(f"batches of {size} images instead of {recipe.batch_size}, for {num_images:,} images")
+        say(f"batches of {size} images instead of {recipe.batch_size}, for {num_images:,} images")
         changes["batch_size"] = size
     if recipe.name == "images" and dataset.info.is_paired and not dataset.info.class_names:
         if not quiet:
-            _say("loss: for pairs also the logarithm of each image's error")
+            say("loss: for pairs also the logarithm of each image's error")
         changes["loss"] = recipe.loss.model_copy(update={"log_mse": LOG_MSE_OF_PAIRS})
     suited = recipe.model_copy(update=changes)
     return _balanced(suited, dataset) if classifies else suited.balanced("none", ())
@@ -171,14 +161,9 @@ def _balanced(recipe: R, dataset: Dataset) -> R:
         how = "loss" if recipe.batch_size * fewest >= num_images else "sampling"
     if is_uneven:
         largest, smallest = (_percent(count / num_images) for count in (max(counts), fewest))
-        _say(f"classes are uneven, {largest} to {smallest} of the training images: {BALANCES[how]}")
+        say(f"classes are uneven, {largest} to {smallest} of the training images: {BALANCES[how]}")
     return recipe.balanced(how, counts)
 
 
 def _percent(share: float) -> str:
     return f"{100 * share:.{0 if share >= 0.01 else 1}f} %"
-
-
-def _say(text: str) -> None:
-    if os.environ.get("RANK", "0") == "0":  # of torchrun: once
-        LOGGER.warning("%s", text)

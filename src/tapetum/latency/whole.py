@@ -31,7 +31,6 @@ from tapetum.latency.timing import (
     time_passes,
     time_rounds,
 )
-from tapetum.progress import ProgressCallback, silent
 from tapetum.records import Record
 
 __all__ = ["NetworkTimer", "TimeNetworks", "TimedShape", "TimedShapes"]
@@ -62,57 +61,38 @@ class NetworkTimer(TimeNetworks):
         open: Writes the graph of a network, and returns what loads it.
         anchor: A small network that is timed in between, to tell how the machine drifts.
         threads: Inference threads; None where a GPU computes.
-        progress: Receives each network of each round.
     """
 
     open: Callable[[Architecture], Prepare]
     anchor: Architecture
     threads: int | None = 1
-    progress: ProgressCallback = silent
 
     @classmethod
-    def of(
-        cls,
-        runtime: Runtime,
-        conditions: Conditions,
-        anchor: Architecture,
-        progress: ProgressCallback = silent,
-    ) -> Self:
+    def of(cls, runtime: Runtime, conditions: Conditions, anchor: Architecture) -> Self:
         """Return a timer of one pass of a network; see :class:`Call` for what surrounds a pass."""
 
         def open_alone(network: Architecture) -> Prepare:
             deployed = DeployedNetwork.of(network, precision=conditions.ships)
             return partial(runtime.prepare, deployed, conditions)
 
-        return cls(open_alone, anchor, watched_threads(runtime, conditions), progress)
+        return cls(open_alone, anchor, watched_threads(runtime, conditions))
 
     def __call__(self, networks: Sequence[Architecture], *, num_rounds: int = 1) -> list[Timing]:
-        """Return the latency of each network; see :class:`TimeNetworks`.
-
-        Raises:
-            InputError: Another timing is running on this machine, and does not end.
-        """
+        """Return the latency of each network; see :class:`TimeNetworks`."""
         with timing_lock():
             if num_rounds == 1:
                 return [Timing.of([one]) for one in self._time_quickly(networks)]
             prepared = [self.open(network) for network in networks]
-            rounds = time_rounds(
-                prepared,
-                QUICK,
-                num_rounds=num_rounds,
-                threads=self.threads,
-                progress=self.progress,
-            )
+            rounds = time_rounds(prepared, QUICK, num_rounds=num_rounds, threads=self.threads)
         return [Timing.of(one) for one in rounds]
 
     def _time_quickly(self, networks: Sequence[Architecture]) -> list[Round]:
         """Return one round of each network, at the mean speed of the machine."""
         anchor, rounds = self.open(self.anchor), list[Round]()
         speeds = [self._anchor_ms(anchor)]
-        for done, network in enumerate(networks, start=1):
+        for network in networks:
             rounds.append(time_passes(self.open(network)(), QUICK, threads=self.threads))
             speeds.append(self._anchor_ms(anchor))
-            self.progress(done, len(networks), "timing candidates")
         return [_at(one, slower) for one, slower in zip(rounds, _slowness(speeds), strict=True)]
 
     def _anchor_ms(self, anchor: Prepare) -> float:

@@ -236,7 +236,8 @@ class FolderKind(Generic[Q, R]):
             )
 
     def require_finished(self, path: Path) -> None:
-        """Raise a :class:`~tapetum.errors.RunError` if the work at ``path`` has no result."""
+        """Raise a :class:`~tapetum.errors.RunError` if no work at ``path`` has a result."""
+        self.require_begun(path)
         if not (path / RESULT).is_file():
             raise RunError(
                 f"the {self.name} in {path} is not finished", "continue it with --resume"

@@ -106,15 +106,13 @@ class Manifest(Record):
         threads: int | None = None,
         split: Split | None = None,
         class_names: Iterable[str] = (),
-        name: str | None = None,
         provenance: Record | Mapping[str, Any] | None = None,
         scores: Scores | None = None,
-        parity: Mapping[str, Any] | None = None,
     ) -> Self:
         """Return the manifest of an architecture, with the fields that follow from it.
 
-        The arguments are those of the class; the name is by default that of the architecture, and
-        the preparation stretches labelled images to ``size_px``.
+        The arguments are those of the class; by default the preparation stretches labelled images
+        to ``size_px``.
 
         Raises:
             InputError: Something does not fit the architecture; all faults at once.
@@ -127,7 +125,7 @@ class Manifest(Record):
             label_px = size_px if fields["labels"] == "whole" else None
             default = Preparation(size_px=label_px, channels=architecture.image_channels)
             return cls(
-                name=name or architecture.name,
+                name=architecture.name,
                 architecture=architecture,
                 class_names=tuple(class_names),
                 size_px=size_px,
@@ -137,7 +135,6 @@ class Manifest(Record):
                 split=split,
                 provenance=dict(provenance or {}),
                 scores=scores,
-                parity=None if parity is None else dict(parity),
                 **fields,
             )
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from tapetum import metrics
 from tapetum.errors import InputError, PackageError
 from tapetum.runtime.package import Package
 from tapetum.runtime.session import GraphSession
@@ -57,12 +58,7 @@ class PackagedNetwork:
         self._sessions: dict[tuple[int, tuple[str, ...]], GraphSession] = {}
 
     def session(self, outputs: tuple[str, ...]) -> GraphSession:
-        """Return the session of a graph with these outputs alone.
-
-        Raises:
-            PackageError: ONNX Runtime does not accept the graph.
-            InputError: The threads or the provider are not possible.
-        """
+        """Return the session of a graph with these outputs alone."""
         key = (os.getpid(), outputs)
         found = self._sessions.get(key)
         if found is None:
@@ -73,17 +69,7 @@ class PackagedNetwork:
         return found
 
     def run(self, outputs: tuple[str, ...], pixels: _Floats, boxes: _Floats | None) -> Answer:
-        """Run the network on an image, in tiles where it is above the limit.
-
-        Args:
-            outputs: Names of the requested outputs.
-            pixels: Shape (c, h, w).
-            boxes: Shape (k, 4), in pixels; None where boxes are not classified.
-
-        Raises:
-            InputError: The image is too large for the memory limit and cannot be tiled.
-            PackageError: The graph returns what it must not.
-        """
+        """Run the network on an image (c, h, w) and its boxes (k, 4), in tiles above the limit."""
         height, width = pixels.shape[1:]
         limits = self._limits(height, width, outputs)
         runs = plan_runs(height, width, boxes, limits, with_image="denoised" in outputs)
@@ -132,7 +118,7 @@ class PackagedNetwork:
         found = dict(zip(outputs, values, strict=True))
         self._check_answer(feeds, found)
         logits, denoised = found.get("logits"), found.get("denoised")
-        rows = None if logits is None else _softmax(logits.reshape(-1, logits.shape[-1]))
+        rows = None if logits is None else metrics.softmax(logits.reshape(-1, logits.shape[-1]))
         return Answer(None if denoised is None else denoised[0], rows, latency_ms)
 
     def _check_answer(self, feeds: dict[str, _Floats], found: dict[str, _Floats]) -> None:
@@ -152,10 +138,3 @@ class PackagedNetwork:
                     f"{self.manifest.name} returned numbers that are not finite",
                     "its weights are damaged: train or export it again",
                 )
-
-
-def _softmax(logits: _Floats) -> _Floats:
-    """Return probabilities along the last axis; subtracting the largest logit prevents overflow."""
-    powers = np.exp(logits.astype(np.float64) - logits.max(axis=-1, keepdims=True))
-    shares: _Floats = (powers / powers.sum(axis=-1, keepdims=True)).astype(np.float32)
-    return shares

@@ -11,6 +11,7 @@ The denoised image and the labels of boxes are then the same as for the whole im
 
 import time
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO, Literal, NamedTuple, Self, TypedDict, Unpack
 
@@ -169,7 +170,7 @@ class Predictor:
         return cls(open_package(path), **options)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _opened_again, (type(self), self._package, self._options.model_dump())
+        return partial(type(self), self._package, **self._options.model_dump()), ()
 
     def __enter__(self) -> Self:
         return self
@@ -435,8 +436,3 @@ def _seen_boxes(boxes: _Floats) -> _Floats:
             "leave it out, or train with another --resize",
         )
     return boxes
-
-
-def _opened_again(kind: type[Predictor], package: Package, options: dict[str, Any]) -> Predictor:
-    """Open a predictor that was pickled."""
-    return kind(package, **options)

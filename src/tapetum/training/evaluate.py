@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from tapetum import metrics
 from tapetum.evaluation import Answer
 from tapetum.images import DecodedImage
 from tapetum.nn import TrainableNetwork
@@ -79,18 +80,12 @@ class NetworkSubject:
             denoised = self._run(pixels, boxes)[0] if with_image else None
         return Answer(
             None if denoised is None else denoised[0].clip(0, 1),
-            None if logits is None else _softmax(logits.reshape(-1, logits.shape[-1])),
+            None if logits is None else metrics.softmax(logits.reshape(-1, logits.shape[-1])),
         )
 
     def _run(self, pixels: Array, boxes: Array | None) -> tuple[Array | None, Array | None]:
         places = None if boxes is None else boxes[np.newaxis]
         return self._predict(np.ascontiguousarray(pixels[np.newaxis]), places)
-
-
-def _softmax(logits: Array) -> Array:
-    powers = np.exp(logits.astype(np.float64) - logits.max(axis=-1, keepdims=True))
-    shares: Array = (powers / powers.sum(axis=-1, keepdims=True)).astype(np.float32)
-    return shares
 
 
 def _to_numpy(output: Tensor | None) -> Array | None:
