@@ -92,11 +92,7 @@ def in_words(minutes: float) -> str:
 
 
 class StopRequest(threading.Event):
-    """Set when the user asks the job to stop.
-
-    Attributes:
-        signal_number: The signal that asked, if any.
-    """
+    """Set when the user asks the job to stop."""
 
     signal_number: int | None = None
 

@@ -250,13 +250,7 @@ def _standard_output() -> Iterator[None]:
 
 
 def say(text: str, *, label: str = "", style: str = "") -> None:
-    """Print a line on standard error; brackets are not markup.
-
-    Args:
-        text: The line.
-        label: A word in front of the line, such as ``error``.
-        style: Style of the label.
-    """
+    """Print a line on standard error, behind a label such as ``error``; brackets are no markup."""
     line = Text(f"{label}: ", style=style) if label else Text()
     line.append(printable(text), style="none")
     with suppress(OSError):  # there is no other place to tell that it cannot be written
@@ -266,9 +260,7 @@ def say(text: str, *, label: str = "", style: str = "") -> None:
 def answer(result: Any, *, images: Iterable[Any] | None = None) -> None:
     """Print a result as JSON on standard output; bytes that are no text are escaped.
 
-    Args:
-        result: The result.
-        images: Entries of a list that follows the fields of the result, printed one by one.
+    Entries of a list ``images`` follow the fields of the result, and are printed one by one.
     """
     with _standard_output():
         text = _as_json(result, indent=2)

@@ -13,13 +13,7 @@ __all__ = ["doctor"]
 
 
 class Ability(NamedTuple):
-    """Something that a user may want to do.
-
-    Attributes:
-        name: What it is.
-        modules: What it imports.
-        extra: The extra of Tapetum that installs these.
-    """
+    """Something that a user may want to do."""
 
     name: str
     modules: tuple[str, ...]

@@ -44,11 +44,7 @@ def list_architectures(size_px: int, *, channels: int, num_classes: int) -> list
 
 
 def describe(subject: str, size_px: int, *, channels: int, num_classes: int) -> Facts:
-    """Return facts and cost of a run, of a package, or of an architecture (a name or JSON file).
-
-    Raises:
-        ArchitectureError: No architecture, run or package has this name.
-    """
+    """Return facts and cost of a run, of a package, or of an architecture (a name or JSON file)."""
     path = Path(subject)
     if path.is_dir():
         return _run_facts(path)

@@ -44,11 +44,7 @@ class Contents(NamedTuple):
 
 
 def read_contents(root: Path, ask: Ask, size_px: int | None, looking: Progress | None) -> Contents:
-    """Find the layout of a folder, look at its files, and choose the training size.
-
-    Raises:
-        DataError: There is no such folder, no readable image, or a reading in doubt.
-    """
+    """Find the layout of a folder, look at its files, and choose the training size."""
     ask = ask.checked()
 
     def finding(number: int) -> None:
@@ -82,11 +78,7 @@ def _white_level(ask: Ask, seen: Mapping[Path, Surveyed]) -> FoundWhite:
 
 
 def _with_known_classes(layout: Layout, ask: Ask) -> Layout:
-    """Return a layout with the classes of a trained network, if there is one.
-
-    Raises:
-        DataError: The folder has a class that the network does not know.
-    """
+    """Return a layout with the classes of a trained network, if there is one."""
     if not ask.class_names or not layout.class_names:
         return layout
     names = renaming(layout.class_names, ask.class_names)

@@ -162,9 +162,6 @@ def open_digits(
 
     The first two arguments are those of :func:`tapetum.data.mnist.find_digits`, the others those
     of :class:`DigitDataset`.
-
-    Raises:
-        DataError: The digits cannot be found or read.
     """
     digits = find_digits(data_root, download=download)
     part = partial(DigitDataset, source=digits.description, blend=blend)

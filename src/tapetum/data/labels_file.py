@@ -44,11 +44,7 @@ class LabelsFile(NamedTuple):
         return display_name(self.path.name)
 
     def parts(self, found: Findings) -> dict[Part | None, PartFiles]:
-        """Return the images of each part that the table names, or of all under None.
-
-        Raises:
-            DataError: An image has two labels, or a part has an unknown name.
-        """
+        """Return the images of each part that the table names, or of all under None."""
         found.left_out = [entry for entry in found.left_out if entry.path != self.path]
         found.notes.append(f"labels come from the table {self.name!r}")
         found.leave_out(self.unnamed, f"the table {self.name!r} has no row for it")
@@ -69,11 +65,7 @@ class LabelsFile(NamedTuple):
         return {part: PartFiles.labelled(files) for part, files in parts.items()}
 
     def compare(self, read: Mapping[Part | None, PartFiles], base: Path, found: Findings) -> None:
-        """Refuse a table that disagrees with the folders of classes; one that agrees is not used.
-
-        Raises:
-            DataError: The table and the folders label images in different ways.
-        """
+        """Refuse a table that disagrees with folders of classes; one that agrees is not used."""
         by_folder = {file.path: file.class_name for part in read.values() for file in part.files}
         pairs = {(row.label, by_folder[path]) for row, path in self.rows if path in by_folder}
         labels, classes = {label for label, _ in pairs}, {str(name) for _, name in pairs}
@@ -125,11 +117,7 @@ class LabelsFile(NamedTuple):
 
 
 def read_labels(path: Path, files: Sequence[Path], base: Path) -> LabelsFile:
-    """Read a table of labels for the images of the folder ``base``.
-
-    Raises:
-        DataError: The table cannot be read, has no such columns, or names none of the images.
-    """
+    """Read a table of labels for the images of the folder ``base``."""
     table = _matched(path, files, base, read_rows(path))
     if not table.rows:
         named = f"; its first file is {table.lost[0].file!r}" if table.lost else ""
@@ -143,11 +131,7 @@ def read_labels(path: Path, files: Sequence[Path], base: Path) -> LabelsFile:
 def find_labels(
     left_out: Sequence[LeftOut], files: Sequence[Path], base: Path
 ) -> LabelsFile | None:
-    """Return the table of labels that lies in a folder, None where there is none.
-
-    Raises:
-        DataError: There are several.
-    """
+    """Return the one table of labels that lies in a folder, None where there is none."""
     tables = []
     for path, _ in left_out:
         if path.suffix.lower() not in _SUFFIXES or not path.is_file():

@@ -65,11 +65,7 @@ class DecodedFile:
     notes: tuple[str, ...] = ()
 
     def pixels(self) -> Pixels:
-        """Return the pixels, from memory or else from the file.
-
-        Raises:
-            DataError: The file cannot be read any more.
-        """
+        """Return the pixels, from memory or else from the file."""
         if self.kept is not None:
             return self.kept
         try:

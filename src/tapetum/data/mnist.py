@@ -77,11 +77,7 @@ def find_digits(data_root: Path | None, *, download: bool = False) -> DigitSourc
 
 
 def read_idx(path: Path) -> NDArray[np.uint8]:
-    """Read an idx file of unsigned bytes, gzipped or not.
-
-    Raises:
-        DataError: The file cannot be read, or is no such file.
-    """
+    """Read an idx file of unsigned bytes, gzipped or not."""
     try:
         content = path.read_bytes()
         if content.startswith(b"\x1f\x8b"):

@@ -39,10 +39,6 @@ def find_layout(
     """Sort the images of a folder into parts, classes and pairs.
 
     ``finding`` is called now and then with the number of images found so far.
-
-    Raises:
-        DataError: There is no such folder, it has no image, it can be read in two ways, or its
-            parts do not fit together.
     """
     ask = (ask or Ask()).checked()
     found = Findings(ask)

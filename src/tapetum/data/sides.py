@@ -21,11 +21,7 @@ def divide(
     listed: SplitList | None,
     score_all: bool,
 ) -> Sides:
-    """Return the images that train and those that validate.
-
-    Raises:
-        DataError: A side, or a class of the training side, has no image.
-    """
+    """Return the images that train and those that validate."""
     layout = contents.layout
     if score_all:
         images = list(layout.images)

@@ -54,13 +54,7 @@ def stable_split(images: Sequence[ImageFile], *, fraction: float, seed: int) -> 
 def validating_groups(
     images: Iterable[tuple[str, str | None]], *, fraction: float, draw: Callable[[str], float]
 ) -> tuple[dict[str, bool], list[str]]:
-    """Return whether each group validates, and the classes that have one group alone, which trains.
-
-    Args:
-        images: Group and class name of each image.
-        fraction: The share that validates.
-        draw: Returns a number in [0, 1) for a group.
-    """
+    """Return whether each group validates, and the classes with one group alone, which trains."""
     classes: dict[str | None, set[str]] = {}
     for group, class_name in images:
         classes.setdefault(class_name, set()).add(group)

@@ -18,13 +18,7 @@ _WHAT = {
 
 
 def write_card(manifest: Manifest, path: Path, latency: str) -> str:
-    """Return the card of a package, in Markdown.
-
-    Args:
-        manifest: The manifest of the package.
-        path: The file of the package, for the commands.
-        latency: A sentence on the latency of the network; empty where it is not known.
-    """
+    """Return the card of a package, in Markdown; ``latency`` is a sentence, or empty."""
     parts = [_heading(manifest), _border(manifest), _scores(manifest)]
     parts.append(f"## Latency\n\n{latency}" if latency else "")
     parts += [_precision(manifest), _usage(manifest, path), _origin(manifest)]

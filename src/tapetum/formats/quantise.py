@@ -131,13 +131,7 @@ def _range(numbers: Sequence[_Floats]) -> tuple[float, float]:
 
 
 class _Observer:
-    """A graph in float that gives its inner values.
-
-    Args:
-        graph: The serialised graph.
-        values: Names of values, of which the graph may hold some.
-        threads: Threads that run the graph.
-    """
+    """A graph in float that gives its inner values."""
 
     def __init__(self, graph: bytes, values: Sequence[str], threads: int | None) -> None:
         model = onnx.load_model_from_string(graph)

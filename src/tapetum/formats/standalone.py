@@ -29,11 +29,7 @@ _SIDES = (2, 3)  # the axes of height and width
 
 
 def write_standalone(package: Package, path: Path) -> None:
-    """Write a package as an ONNX graph, checked against the predictor.
-
-    Raises:
-        PackageError: The package cannot be written so, or the graph gives other results.
-    """
+    """Write a package as an ONNX graph, checked against the predictor."""
     content = standalone_graph(package).SerializeToString(deterministic=True)
     _check(package, content)
     try:
@@ -45,11 +41,7 @@ def write_standalone(package: Package, path: Path) -> None:
 
 
 def standalone_graph(package: Package) -> onnx.ModelProto:
-    """Return the graph of a package with the preparation of images inside.
-
-    Raises:
-        PackageError: The network classifies boxes of prepared images.
-    """
+    """Return the graph of a package with the preparation of images inside."""
     manifest, model = package.manifest, onnx.load_model_from_string(package.graph_bytes)
     preparation = manifest.preparation
     if manifest.labels == "boxes" and preparation.size_px is not None:

@@ -20,12 +20,7 @@ DOUBLES = {"kernel_shape": [2, 2], "strides": [2, 2]}
 
 
 def shuffled(model: onnx.ModelProto, *, kept: Collection[str] = ()) -> onnx.ModelProto:
-    """Return a graph with a 1x1 convolution and a pixel shuffle for each transposed convolution.
-
-    Args:
-        model: The graph, which is not changed.
-        kept: Names of nodes that stay as they are.
-    """
+    """Return a graph with a 1x1 convolution and a pixel shuffle for each transposed convolution."""
     result = onnx.ModelProto()
     result.CopyFrom(model)
     graph = result.graph

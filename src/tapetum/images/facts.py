@@ -70,11 +70,7 @@ def pillow_facts(source: Source) -> ImageFacts:
 
 
 def chosen_frames(num_frames: int, only: Sequence[int] | None) -> Sequence[int]:
-    """Return the numbers of all frames, or of those that are wanted.
-
-    Raises:
-        DataError: There is no such frame.
-    """
+    """Return the numbers of all frames, or of those that are wanted."""
     for index in only or ():
         if not 0 <= index < num_frames:
             raise DataError(f"it has {num_frames} frames, no frame {index}", "count from 0")

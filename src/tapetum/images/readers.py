@@ -60,11 +60,7 @@ def is_image_signature(head: bytes) -> bool:
 
 
 def reader_of(source: Source) -> Reader:
-    """Return the reader of a file.
-
-    Raises:
-        DataError: There is no such file, or the package that reads it is missing.
-    """
+    """Return the reader of a file."""
     head = signature(source)
     if head.startswith(_NPY):
         return Reader(npy_facts, npy_frames)

@@ -37,11 +37,7 @@ _SIGNATURE_BYTES = 132  # as far as DICOM's
 
 @contextmanager
 def opened(source: Source) -> Iterator[BinaryIO]:
-    """Open a source to read; only a regular file is opened.
-
-    Raises:
-        DataError: There is no such file, it is not a regular file, or it is empty.
-    """
+    """Open a source to read; only a regular file is opened."""
     if isinstance(source, bytes):
         if not source:
             raise DataError("the file is empty", "copy it again")
@@ -106,11 +102,7 @@ def extra(module: str, name: str) -> Any:
 
 
 def add_heif() -> None:
-    """Let Pillow read HEIC files.
-
-    Raises:
-        DataError: The package for them is not installed.
-    """
+    """Let Pillow read HEIC files."""
     extra("pillow_heif", "heif").register_heif_opener()
     _formats.cache_clear()
 

@@ -111,11 +111,7 @@ def _num_frames(tiff: Any) -> int:
 
 
 def _kind_of(page: Any) -> _Kind:
-    """Return what a page holds.
-
-    Raises:
-        DataError: It is neither grey nor RGB, or its numbers are of another type.
-    """
+    """Return what a page holds."""
     samples, dtype = int(page.samplesperpixel), np.dtype(page.dtype or "V1")
     extras = [int(kind) for kind in page.extrasamples]
     num_colours = samples - len(extras)

@@ -26,9 +26,6 @@ def with_white(stored: StoredImage, white: float | None) -> StoredImage:
         white: What is given. It is for deep files: those of 8 bits keep 255, and integers ignore a
             white below 1. Without it, a hint of the file that the values stay below is taken, else
             the largest value of the type.
-
-    Raises:
-        DataError: Floats leave the range from 0 to 1, and no white is given.
     """
     if stored.bit_depth == 8:
         return replace(stored, white=255.0)

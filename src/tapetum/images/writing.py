@@ -141,11 +141,7 @@ def write_frames(path: Path, frames: Iterable[AnyImage], *, num_frames: int) -> 
 
 
 def encode_frames(frames: Iterable[AnyImage], suffix: str, num_frames: int) -> Iterator[bytes]:
-    """Encode images as the parts of one file, in the format of a lower-case suffix.
-
-    Raises:
-        DataError: The format is not supported, or cannot keep the images.
-    """
+    """Encode images as the parts of one file, in the format of a lower-case suffix."""
     name = _format_of(suffix)
     if num_frames < 1:
         raise DataError("there is no frame to write", "give at least one image")

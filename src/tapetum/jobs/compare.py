@@ -22,12 +22,7 @@ def scores_of(run: Path) -> Scores:
 
 
 def control_means(path: Path, control: Control) -> ScoreRow:
-    """Return the headline of a control; of a pair, each network has the scores of its task.
-
-    Args:
-        path: Folder of the fit.
-        control: The control, whose networks have been trained.
-    """
+    """Return the headline of a control; of a pair, each network has the scores of its task."""
     first, *others = (scores_of(path / name).headline for name in control.networks)
     for other in others:
         found = other.model_dump(exclude_none=True)

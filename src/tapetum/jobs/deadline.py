@@ -105,14 +105,7 @@ class Deadline:
 
 @dataclass(frozen=True)
 class Allowance:
-    """What the total time leaves for the stages of a fit; each is decided once, and kept.
-
-    Attributes:
-        folder: The folder of the fit.
-        plans: The plans of all budgets.
-        target_ms: The budget.
-        started_s: When the command began, by the monotonic clock.
-    """
+    """What the total time leaves for the stages of a fit; each is decided once, and kept."""
 
     folder: Folder[Any, Any]
     plans: Plans

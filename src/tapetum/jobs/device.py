@@ -70,11 +70,7 @@ class Overhead(Record):
         return (latency_ms - self.fixed_ms) / self.passes
 
     def budget(self, table: LatencyTable, target_ms: float) -> Budget:
-        """Return the budget of one pass that keeps the target.
-
-        Raises:
-            InputError: No network of the table's space keeps it; the message says what would.
-        """
+        """Return the budget of one pass that keeps the target; an error says what would be kept."""
         if self.includes == "network":
             return Budget.of(table, target_ms)
         fastest_ms = table.range.fastest_ms
@@ -166,19 +162,11 @@ class Device:
         )
 
     def require_quiet(self) -> None:
-        """Refuse a device on which another timing is running, before there is a folder.
-
-        Raises:
-            InputError: It does not end.
-        """
+        """Refuse a device on which another timing is running, before there is a folder."""
         time_interleaved([], num_rounds=1)  # takes the lock
 
     def require_room(self, space: Space, target_ms: float) -> None:
-        """Tell the range of a space in seconds, and refuse a target that is far below it.
-
-        Raises:
-            InputError: The smallest network takes much longer.
-        """
+        """Tell the range of a space in seconds, and refuse a target that is far below it."""
         calls = [self.call(space.architecture(choices)) for choices in _ends(space)]
         stages = [partial(call.stage, self.includes) for call in calls]
         timings = time_interleaved(stages, num_rounds=3, pause_s=0.0)

@@ -38,14 +38,7 @@ EXPORT_MINUTES, INT8_MINUTES = 0.2, 0.4  # of the package, and of its calibratio
 def training_minutes(
     step_s: float, recipe: Recipe, *, num_batches: int, num_validation: int
 ) -> float:
-    """Return how long a whole training takes, with its validation, in minutes.
-
-    Args:
-        step_s: Seconds of a step.
-        recipe: How it is trained.
-        num_batches: Steps in a pass over the images.
-        num_validation: Number of validation images.
-    """
+    """Return how long a whole training takes, with its validation, in minutes."""
     if recipe.minutes is not None:
         return recipe.minutes
     length = Length.of(recipe, num_batches, held_out=num_validation)
@@ -83,13 +76,7 @@ def nearest(timed: TimedShapes, target_ms: float) -> tuple[Architecture, float]:
 
 @dataclass(frozen=True)
 class Durations:
-    """How long the stages of fits take that differ in their budgets.
-
-    Attributes:
-        opened: The request of one of them.
-        settings: Its options of the method.
-        progress: Receives each measurement.
-    """
+    """How long the stages of fits take that differ in their budgets."""
 
     opened: OpenedRequest
     settings: ShapeSettings

@@ -88,15 +88,8 @@ def export_run(
 ) -> Exported:
     """Write the package of a finished run, with what its card says of the latency.
 
-    Args:
-        path: Folder of the run.
-        out: Package to write.
-        latency: Text on the latency.
-        threads: Inference threads that a latency budget holds for; None without one.
-        precision: ``fp32``, ``int8``, or ``auto`` for int8 where it pays.
-        dataset: The images of the training, or their folder; by default opened where it was.
-        overwrite: Whether to replace an existing file.
-        progress: Called while int8 is measured.
+    The other arguments are those of :func:`export`; ``threads`` are those of the latency budget,
+    and the dataset may be opened already.
     """
     folder = RUNS.open(path)
     info, result = folder.request.data, folder.result()

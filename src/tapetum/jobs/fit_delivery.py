@@ -57,14 +57,7 @@ class Shipped(Record):
 
 @dataclass(frozen=True)
 class Shipping:
-    """The delivery of one fit.
-
-    Attributes:
-        work: The folder and what its steps need.
-        method: The way in which the network was chosen.
-        chosen: The network.
-        controls: The networks that were trained for comparison.
-    """
+    """The delivery of one fit."""
 
     work: FitWork
     method: Method

@@ -236,16 +236,7 @@ class FitResult(NamedTuple):
 
 
 def open_beside(paths: Sequence[str | Path] | None, request: FitRequest) -> tuple[FitResult, ...]:
-    """Open earlier fits that a report compares with.
-
-    Args:
-        paths: Their folders; None for none.
-        request: The request of the fit that they are compared with.
-
-    Raises:
-        RunError: One of them is no fit, or is not finished.
-        InputError: The scores of one of them do not compare; the message says why.
-    """
+    """Open earlier fits that a report compares with; refuse scores that do not compare."""
     fits = tuple(FitResult.open(Path(path)) for path in paths or ())
     for fit in fits:
         if others := _differences(fit.request, request):

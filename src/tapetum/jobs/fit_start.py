@@ -25,12 +25,7 @@ START = "start"
 def with_start(
     proposal: Proposal, source: Source | None
 ) -> tuple[tuple[Candidate, ...], tuple[str, ...]]:
-    """Return candidates and notes, with the network to start from before them where it fits.
-
-    Args:
-        proposal: What was proposed; the network to start from was timed before.
-        source: The network to start from; None for none.
-    """
+    """Return candidates and notes, with the network to start from before them where it fits."""
     candidates, notes = proposal.candidates, proposal.notes
     if source is None or (timing := proposal.timed.find(source.shape)) is None:
         return candidates, notes

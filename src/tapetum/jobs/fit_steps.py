@@ -21,12 +21,7 @@ __all__ = ["Steps"]
 
 @dataclass(frozen=True)
 class Steps:
-    """The steps of one fit.
-
-    Attributes:
-        work: The folder and what its steps need.
-        method: The way to choose the network.
-    """
+    """The steps of one fit."""
 
     work: FitWork
     method: Method

@@ -42,11 +42,7 @@ TITLES: Mapping[ControlKind, str] = {
 
 
 def look_at_space(opened: OpenedRequest, path: Path, *, overwrite: bool) -> None:
-    """Refuse a budget that is far below the space, before there is a folder and a table.
-
-    Raises:
-        InputError: The smallest network takes much longer.
-    """
+    """Refuse a budget that is far below the space, before there is a folder and a table."""
     has_table = opened.table is not None or ((path / TABLE).exists() and not overwrite)
     if opened.device is not None and not has_table:
         space = cast("TfNasSettings", opened.request.method).space
@@ -55,13 +51,7 @@ def look_at_space(opened: OpenedRequest, path: Path, *, overwrite: bool) -> None
 
 @dataclass(frozen=True)
 class TfNas:
-    """The published search.
-
-    Attributes:
-        work: The folder and what its steps need.
-        given: A latency table to use instead of measuring one.
-        effort: How much is timed for a table.
-    """
+    """The published search."""
 
     work: FitWork
     given: LatencyTable | None

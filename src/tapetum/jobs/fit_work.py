@@ -62,14 +62,7 @@ class FitWork:
         controls: float | None = None,
         packaging: float | None = None,
     ) -> Stages:
-        """Return the stages of a fit, with the minutes that each is expected to take.
-
-        Args:
-            choosing: The stages in which a method chooses the network, with their minutes.
-            training: Minutes of the final training.
-            controls: Minutes of the trainings to compare with.
-            packaging: Minutes of everything after the trainings.
-        """
+        """Return the stages of a fit, with the minutes of each; ``choosing`` come first."""
         compared = {COMPARING: controls} if self.request.controls else {}
         later = {TRAINING: training, **compared, PACKAGING: packaging}
         return Stages(self.progress, {**choosing, **later})

@@ -61,9 +61,6 @@ def look_at_shapes(
         overwrite: Whether what is in the folder will be removed.
         workers: Trainings of a race at the same time; None for one a core.
         started_s: When the total time began, by the monotonic clock; by default now.
-
-    Raises:
-        InputError: No network keeps a budget, or not everything fits into the total time.
     """
     precisions: tuple[Precision, ...] = get_args(Precision)
     known: TimedPrecisions = {}

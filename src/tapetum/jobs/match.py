@@ -75,17 +75,7 @@ class MatchedNetwork(Record):
 def match_target(
     budget: Budget, choose: Choose, time: Time, *, overhead: Overhead | None = None
 ) -> MatchedNetwork:
-    """Time the preferred network, and correct the table's target until the measurement fits.
-
-    Args:
-        budget: What one pass may take, and the prices of the space.
-        choose: Solves the knapsack for a budget.
-        time: Times what the requested target includes.
-        overhead: What that is beside one pass; by default nothing.
-
-    Raises:
-        InputError: Another timing is running.
-    """
+    """Time the preferred network, and correct the table's target until the measurement fits."""
     overhead = overhead or Overhead()
     target_ms = overhead.latency_ms(budget.target_ms)
     attempts: list[Attempt] = []

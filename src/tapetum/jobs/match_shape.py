@@ -66,9 +66,6 @@ def match_shape(
         target_ms: The latency that it should have.
         largest_ms: Latency of the largest useful network: a shape as large as that stays as it is.
         keeps: Whether the shape stays as it is in any case.
-
-    Raises:
-        InputError: Another timing is running.
     """
     space = timed.space
 

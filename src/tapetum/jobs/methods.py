@@ -45,15 +45,7 @@ _METHODS_OF: Mapping[str, tuple[str, tuple[MethodName, ...]]] = {
 
 
 def require_method(options: Mapping[str, Any]) -> None:
-    """Refuse an unknown method, and an option of another method.
-
-    Args:
-        options: Arguments of a fit; those that are None were not given.
-
-    Raises:
-        InputError: The method does not exist, an option belongs to another one, or a number of
-            minutes or workers is impossible.
-    """
+    """Refuse an unknown method, and an option of another method."""
     method = options["method"]
     if method not in METHODS:
         raise InputError(f"there is no method {method!r}", nearest(str(method), METHODS))
@@ -107,11 +99,7 @@ def parse_targets(text: str | float) -> tuple[float, ...]:
 
 
 def effort_of(networks: int | None, minutes: float | None) -> Effort:
-    """Return how much is timed for a latency table.
-
-    Raises:
-        InputError: That is too little, or no number.
-    """
+    """Return how much is timed for a latency table."""
     return Effort(
         NETWORKS if networks is None else networks, MINUTES if minutes is None else minutes
     )

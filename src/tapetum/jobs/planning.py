@@ -59,19 +59,11 @@ def make_plans(
 ) -> tuple[Plans, TimedPrecisions]:
     """Time about ten networks, train some for a few steps, and plan a fit of each budget.
 
-    Args:
-        opened: The request of one of the fits.
-        targets: The budgets, in milliseconds, in order.
-        known: Shapes that were timed before, by precision.
-        workers: Trainings of a race at the same time; None for one a core.
-        started_s: When the total time began, by the monotonic clock; by default now.
+    The arguments are those of :func:`tapetum.jobs.look.look_at_shapes`; shapes that are ``known``
+    were timed before.
 
     Returns:
         The plans, and all shapes that were timed.
-
-    Raises:
-        InputError: No network keeps one of the budgets, or not all of this fits into the total
-            time.
     """
     started_s = time.monotonic() if started_s is None else started_s
     planning = _Planning(opened, tuple(targets), workers or usable_cores(), dict(known))

@@ -45,12 +45,7 @@ class TfNasOptions(TypedDict, total=False):
 
 
 class TfNasSettings(Record):
-    """How the published search chooses a network.
-
-    Attributes:
-        space: Search space.
-        search_recipe: How to search.
-    """
+    """How the published search chooses a network."""
 
     method: Literal["tf-nas"] = "tf-nas"
     space: Space
@@ -60,11 +55,7 @@ class TfNasSettings(Record):
 def choose_settings(
     options: FitOptions, table: LatencyTable | None, dataset: Dataset, training: Recipe
 ) -> TfNasSettings:
-    """Return the space and the search recipe, for the noise and the changes of the training.
-
-    Raises:
-        InputError: The space does not exist, or the table does not fit it or the dataset.
-    """
+    """Return the space and the search recipe, for the noise and the changes of the training."""
     space = _choose_space(options, table, dataset.info)
     changes = {"epochs": options.search_epochs, "seed": options.seed}
     if options.noise is None:

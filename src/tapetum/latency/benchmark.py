@@ -187,11 +187,7 @@ def _call(
     image_px: tuple[int, int] | None,
     includes: Includes,
 ) -> Call | None:
-    """Return the call to time; None where a network is no package, or runs on batches.
-
-    Raises:
-        InputError: The target includes a call that cannot be timed, or the image is empty.
-    """
+    """Return the call to time; None where a network is no package, or runs on batches."""
     if image_px is not None and min(image_px) < 1:
         raise InputError(f"an image of {image_px[0]} x {image_px[1]} px is empty", "give 1 or more")
     manifest = network.manifest

@@ -119,11 +119,7 @@ def run_campaign(
     passes: PassCount,
     progress: ProgressCallback,
 ) -> Measurements:
-    """Time networks until they are precise, or the effort is spent; go on from a log.
-
-    Raises:
-        InputError: The core is shared with other processes.
-    """
+    """Time networks until they are precise, or the effort is spent; go on from a log."""
     log, threads = folder / MEDIANS, watched_threads(runtime, campaign.conditions)
     medians, pace, shares = _read_log(log), _Pace(effort), list[float | None]()
     for number, index in _schedule(campaign, medians, pace):
@@ -146,11 +142,7 @@ def run_campaign(
 
 
 def _require_quiet(shares: Sequence[float | None]) -> None:
-    """Refuse a table that is measured while other processes take the core.
-
-    Raises:
-        InputError: They got a tenth of the core or more.
-    """
+    """Refuse a table that is measured while other processes take the core."""
     if shared := shared_core(shares):
         raise InputError(
             f"{shared}; a latency table measured so is not kept",

@@ -127,12 +127,7 @@ class OpenVino(Runtime):
         return str(_openvino().__version__).split("-")[0]
 
     def prepare(self, network: DeployedNetwork, conditions: Conditions) -> ForwardPass:
-        """Load a network; see :class:`Runtime`.
-
-        Raises:
-            MissingExtraError: OpenVINO is not installed.
-            InputError: The network is in int8, or OpenVINO does not compute in fp32 here.
-        """
+        """Load a network; see :class:`Runtime`."""
         if network.precision != "fp32":
             raise InputError(
                 f"a network in {network.precision} is for onnxruntime, not for {self.name}",

@@ -39,12 +39,7 @@ def checkout(package: Path) -> tuple[str | None, bool | None]:
 
 
 def describe_unreadable(path: Path, error: InputError) -> InputError:
-    """Return the error for a file that does not fit its record, as its folder explains it.
-
-    Args:
-        path: The file; its folder, or one above it, may be that of long work.
-        error: What is wrong with the file itself.
-    """
+    """Return the error for a file that does not fit its record, as its folder explains it."""
     writer = maker(path)
     if writer is None:
         return error

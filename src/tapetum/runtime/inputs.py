@@ -54,13 +54,7 @@ class Source(NamedTuple):
 
 
 def load(image: ImageLike, manifest: Manifest) -> DecodedImage | NDArray[Any]:
-    """Read and decode an image; arrays and decoded images are returned as they are.
-
-    Raises:
-        InputError: It is not an image of a known kind, the network takes arrays only, or the file
-            has several frames.
-        DataError: The file cannot be read.
-    """
+    """Read and decode an image; arrays and decoded images are returned as they are."""
     if isinstance(image, np.ndarray):
         return _plain(image)
     _require_colours(manifest)
@@ -78,12 +72,7 @@ def load(image: ImageLike, manifest: Manifest) -> DecodedImage | NDArray[Any]:
 
 
 def load_frames(image: Any, manifest: Manifest) -> Iterator[DecodedImage]:
-    """Read and decode the frames of a file: a path, bytes, or an open file.
-
-    Raises:
-        InputError: It is not a file, or the network takes arrays only.
-        DataError: The file cannot be read.
-    """
+    """Read and decode the frames of a file: a path, bytes, or an open file."""
     _require_colours(manifest)
     white = manifest.preparation.white
     if isinstance(image, Path | str):
@@ -102,11 +91,7 @@ def load_frames(image: Any, manifest: Manifest) -> Iterator[DecodedImage]:
 
 
 def as_source(image: DecodedImage | NDArray[Any], manifest: Manifest) -> Source:
-    """Convert an image to the colours of the network, as described at :meth:`Predictor.__call__`.
-
-    Raises:
-        InputError: The array has another shape, type or range.
-    """
+    """Convert an image to the colours of the network; see :meth:`Predictor.__call__`."""
     preparation = manifest.preparation
     has_flat_axis = False
     if isinstance(image, np.ndarray):
@@ -120,11 +105,7 @@ def as_source(image: DecodedImage | NDArray[Any], manifest: Manifest) -> Source:
 
 
 def split_batch(images: Any) -> list[Any]:
-    """Return the images of a batch: a list or tuple, or an array of shape (n, h, w[, c]).
-
-    Raises:
-        InputError: It is a single image, or something else.
-    """
+    """Return the images of a batch: a list or tuple, or an array of shape (n, h, w[, c])."""
     if isinstance(images, np.ndarray):
         is_one = images.ndim == 2 or (images.ndim == 3 and images.shape[2] <= _MOST_CHANNELS)
         if is_one or images.ndim not in (3, 4):
@@ -143,11 +124,7 @@ def split_batch(images: Any) -> list[Any]:
 
 
 def check_boxes(boxes: ArrayLike, height_px: int, width_px: int) -> NDArray[np.float32]:
-    """Return boxes as a network takes them, shape (k, 4): left, top, right, bottom in pixels.
-
-    Raises:
-        InputError: The shape is another, there is no box, or a box is empty or leaves the image.
-    """
+    """Return boxes as a network takes them, shape (k, 4): left, top, right, bottom in pixels."""
     remedy = "pass numbers of shape (k, 4): left, top, right, bottom in pixels"
     try:
         given = np.asarray(boxes)

@@ -39,12 +39,7 @@ def has_bands(manifest: Manifest, outputs: tuple[str, ...]) -> bool:
 
 
 def denoise_bands(network: PackagedNetwork, image: StoredImage) -> tuple[StoredImage, float]:
-    """Return the denoised image as it is stored, and the time in the network in milliseconds.
-
-    Raises:
-        InputError: The memory limit leaves no room for a tile.
-        PackageError: The graph returns what it must not.
-    """
+    """Return the denoised image as it is stored, and the time in the network in milliseconds."""
     manifest, latency_ms = network.manifest, 0.0
     preparation, halo_px = manifest.preparation, manifest.tile_halo_px or 0
     height = image.samples.shape[0]

@@ -46,15 +46,7 @@ _PACKAGES = {
 
 
 def full_name(provider: str, available: Sequence[str]) -> str:
-    """Return ONNX Runtime's name of a provider.
-
-    Args:
-        provider: A name of :data:`PROVIDERS`, in any case.
-        available: The providers of this ONNX Runtime, by their full names.
-
-    Raises:
-        InputError: There is no such provider, or this ONNX Runtime does not have it.
-    """
+    """Return ONNX Runtime's name of a provider, whose short name may be in any case."""
     short = provider.lower()
     if short not in PROVIDERS:
         raise InputError(f"there is no provider {provider!r}", nearest(short, PROVIDERS))
@@ -79,9 +71,6 @@ def placement(session: Any, name: str) -> dict[str, int]:
     """Return how many operators each provider runs, by its short name.
 
     Versions of ONNX Runtime that do not say it give a count of zero.
-
-    Raises:
-        InputError: The requested provider did not start, or runs nothing of the graph.
     """
     started = session.get_providers()
     counts = Counter[str]()

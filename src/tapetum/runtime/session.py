@@ -132,15 +132,7 @@ class GraphSession:
 
 
 def keep_outputs(model: "onnx.ModelProto", outputs: Iterable[str]) -> "onnx.ModelProto":
-    """Return a copy of a graph, reduced to the nodes, weights and inputs that some outputs need.
-
-    Args:
-        model: A graph of a package, without inner graphs; it is not changed.
-        outputs: Names of the outputs to keep.
-
-    Raises:
-        InputError: The graph has no such output.
-    """
+    """Return a copy of a graph, reduced to the nodes, weights and inputs that some outputs need."""
     import onnx
 
     wanted, graph = list(outputs), model.graph

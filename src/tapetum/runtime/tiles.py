@@ -106,11 +106,7 @@ def halo_px(architecture: Architecture) -> int | None:
 
 
 def plan_tiles(height_px: int, width_px: int, limits: Limits) -> list[Tile]:
-    """Return the tiles of least work whose windows keep the limits, in reading order.
-
-    Raises:
-        InputError: The limit leaves no room for a core next to its halo.
-    """
+    """Return the tiles of least work whose windows keep the limits, in reading order."""
     if height_px * width_px <= limits.max_pixels:
         whole = Window(0, 0, width_px, height_px)
         return [Tile(whole, whole)]
@@ -141,9 +137,6 @@ def plan_runs(
         boxes: Shape (k, 4), in pixels; None where boxes are not classified.
         limits: The limits of every window.
         with_image: Whether tiles without boxes are needed.
-
-    Raises:
-        InputError: The limit leaves no room for a core, or for a box, next to its halo.
     """
     tiles = plan_tiles(height_px, width_px, limits)
     if boxes is None:

@@ -222,11 +222,7 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], *, position: str = 
 
 
 def read_checkpoint(path: Path, kind: type[P]) -> tuple[dict[str, Tensor], P]:
-    """Return the tensors of a checkpoint, dense and on the CPU, and its position.
-
-    Raises:
-        RunError: The file is missing, damaged, or no checkpoint.
-    """
+    """Return the tensors of a checkpoint, dense and on the CPU, and its position."""
     tensors, position = read_tensors(path)
     if not position:
         raise RunError(f"{path} is not a checkpoint of Tapetum", "start the work again")
@@ -243,11 +239,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], str]:
-    """Return the tensors of a file, and the position as JSON; it is empty for weights alone.
-
-    Raises:
-        RunError: The file is missing, damaged, or not one of Tapetum.
-    """
+    """Return the tensors of a file, and the position as JSON; it is empty for weights alone."""
     try:
         with safetensors.safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
@@ -268,11 +260,7 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], str]:
 
 @contextmanager
 def fits_or_refused(path: Path) -> Iterator[None]:
-    """Turn what happens where the values of a file fit no network of this kind into one error.
-
-    Raises:
-        RunError: They do not fit.
-    """
+    """Turn what happens where the values of a file fit no network of this kind into one error."""
     try:
         yield
     except _FAULTS as error:

@@ -223,12 +223,7 @@ class TimedLength(NamedTuple):
 
 
 def _affordable(trained: int | float, held_out: int) -> tuple[int, int]:
-    """Return how often a training validates, and on how many of the held-out images.
-
-    Args:
-        trained: Number of images that the training sees.
-        held_out: Number of images that validation may use.
-    """
+    """Return how often a training validates, and on how many of the held-out images."""
     paid = VALIDATION_SHARE * trained / VALIDATED_COST
     rounds = int(min(max(paid / held_out, FEWEST_ROUNDS), MOST_ROUNDS))
     return rounds, min(held_out, max(int(paid / rounds), FEWEST_VALIDATED))

@@ -160,10 +160,6 @@ class Average:
 
     The decay starts low, so that a short training does not keep its initial weights.  Statistics of
     batch norms are copied: they are averages already.
-
-    Args:
-        network: The network, which is copied.
-        decay: Decay of each step, in the long run.
     """
 
     def __init__(self, network: TrainableNetwork, decay: float) -> None:

@@ -48,11 +48,6 @@ class EarlyEnd(Record):
         """Return the early end of a training; None where it has none.
 
         The time of the warm-up does not count: with a rising rate scores may well be flat.
-
-        Args:
-            rows: The validations so far.
-            recipe: The recipe.
-            length: The length that was asked for.
         """
         if recipe.patience_minutes is None:
             return None

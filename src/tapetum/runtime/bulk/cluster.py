@@ -23,11 +23,7 @@ PIECES_PER_CPU = 4  # so that a slow machine does not hold up the end
 
 @contextmanager
 def ray_workers(job: Job, execution: Execution) -> Iterator[tuple[int, Start]]:
-    """Connect to a cluster, and give the number of pieces and how to start each.
-
-    Raises:
-        InputError: There is no such cluster.
-    """
+    """Connect to a cluster, and give the number of pieces and how to start each."""
     assert execution.ray is not None  # noqa: S101  (the caller looked)
     with ray_cluster(execution.ray) as ray:
         predict = ray.remote(num_cpus=execution.threads or 1, max_retries=0)(_predict)

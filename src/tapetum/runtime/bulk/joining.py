@@ -31,9 +31,6 @@ def join_rows(out: Path) -> None:
     """Join the rows of all shards in one file, sorted by name; an image stays once.
 
     It can be repeated after a kill at any moment: the files of the shards go last.
-
-    Raises:
-        DataError: The disk is full.
     """
     paths = row_files(out)
     if paths == [out / ROWS]:
@@ -54,11 +51,7 @@ def join_rows(out: Path) -> None:
 
 
 def write_parquet(out: Path) -> None:
-    """Write the joined rows as a Parquet file beside them.
-
-    Raises:
-        DataError: The disk is full.
-    """
+    """Write the joined rows as a Parquet file beside them."""
     import pyarrow
     from pyarrow import parquet
 

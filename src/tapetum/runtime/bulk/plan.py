@@ -112,16 +112,7 @@ def digest_of(name: str) -> int:
 
 
 def plan(job: Job, shard: Shard, *, done: Container[int] = ()) -> Iterator[Task]:
-    """Yield the tasks of a part of the job.
-
-    Args:
-        job: The job.
-        shard: The part.
-        done: Digests of names to pass over.
-
-    Raises:
-        DataError: A folder cannot be read.
-    """
+    """Yield the tasks of a part of the job, without those whose digests are done."""
 
     def is_wanted(name: str) -> bool:
         digest = digest_of(name)
@@ -153,11 +144,7 @@ def about_how_many(job: Job) -> int:
 
 
 def require_images(job: Job) -> None:
-    """Refuse a job without an image, and one that writes among the images that it reads.
-
-    Raises:
-        InputError: No image was given or found, or one lies inside of ``out``.
-    """
+    """Refuse a job without an image, and one that writes among the images that it reads."""
     if not job.paths:
         raise InputError("no image was given", "give image files, or folders of them")
     out = job.out.resolve()

@@ -140,11 +140,7 @@ def _wait_for(workers: Iterable[Worker]) -> None:
 
 
 def _must_pass_over(job: Job, shard: Shard, deaths: Counter[tuple[Shard, int]]) -> bool:
-    """Count a death, and return whether the image in hand was fatal before.
-
-    Raises:
-        RunError: The worker dies without predicting anything.
-    """
+    """Count a death, and return whether the image in hand was fatal before."""
     rows = path_of(job.out, shard)
     key = shard, rows.stat().st_size if rows.exists() else 0
     deaths[key] += 1

@@ -110,11 +110,7 @@ class RowsFile:
             os.fsync(self._file.fileno())
 
     def add(self, rows: Iterable[PredictionRow]) -> None:
-        """Write all rows of one file; they survive a kill of this process.
-
-        Raises:
-            DataError: The disk is full.
-        """
+        """Write all rows of one file; they survive a kill of this process."""
         left = memoryview(b"".join(_line(row) for row in rows))
         with writing(self._path):
             while left:
@@ -163,11 +159,7 @@ def read_rows(out: Path, shard: Shard = WHOLE) -> Iterator[PredictionRow]:
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Name the file in the error of a full disk.
-
-    Raises:
-        DataError: The file cannot be written.
-    """
+    """Name the file in the error of a full disk."""
     try:
         yield
     except OSError as error:

@@ -18,11 +18,7 @@ _DEADLY = "the process died twice while it predicted this file; it may need more
 
 
 def open_predictor(job: Job, execution: Execution) -> Predictor:
-    """Open the package of a job.
-
-    Raises:
-        InputError: The package does not fit what is requested.
-    """
+    """Open the package of a job."""
     package = open_package(job.package)
     if job.white is not None:
         preparation = changed(
