@@ -36,38 +36,40 @@ _SIZE = option(
     rule=options.COUNT,
     shown="as the network, or 224",
 )
+_NETWORK = typer.Argument(
+    ...,
+    metavar="PACKAGE|ARCH|GRAPH.onnx",
+    help="A .tapetum, .json or .onnx file, or a name that `tapetum info` lists.",
+)
+_THREADS = option(
+    None, MAIN, "Threads of the network.", rule=options.COUNT, shown="as the package, or 1"
+)
+_CHANNELS = option(
+    None, LESS, "Channels of the images: 1 (grey) or 3 (RGB).", rule=options.CHANNELS
+)
+_CLASSES = option(100, LESS, "Number of classes of a named architecture.", rule=options.CLASSES)
+_PACE_MS = option(
+    100.0,
+    LESS,
+    "Also time images that come so far apart, in milliseconds; 0: none.",
+    rule=options.a_number(float, 100, least=0),
+)
+_SECONDS = option(6.0, LESS, "Approximate duration of the other timings.", rule=options.SECONDS)
 
 
 def benchmark(
-    network: str = typer.Argument(
-        ...,
-        metavar="PACKAGE|ARCH|GRAPH.onnx",
-        help="A .tapetum, .json or .onnx file, or a name that `tapetum info` lists.",
-    ),
+    network: str = _NETWORK,
     target_ms: float | None = _TARGET_MS,
     image: str | None = _IMAGE,
-    threads: int | None = option(
-        None, MAIN, "Threads of the network.", rule=options.COUNT, shown="as the package, or 1"
-    ),
+    threads: int | None = _THREADS,
     budget_includes: options.Includes = options.BUDGET_INCLUDES,
     batch: int = options.BATCH,
     runtime: options.RuntimeName = options.RUNTIME,
     size: int | None = _SIZE,
-    channels: int | None = option(
-        None, LESS, "Channels of the images: 1 (grey) or 3 (RGB).", rule=options.CHANNELS
-    ),
-    classes: int = option(
-        100, LESS, "Number of classes of a named architecture.", rule=options.CLASSES
-    ),
-    pace_ms: float = option(
-        100.0,
-        LESS,
-        "Also time images that come so far apart, in milliseconds; 0: none.",
-        rule=options.a_number(float, 100, least=0),
-    ),
-    seconds: float = option(
-        6.0, LESS, "Approximate duration of the other timings.", rule=options.SECONDS
-    ),
+    channels: int | None = _CHANNELS,
+    classes: int = _CLASSES,
+    pace_ms: float = _PACE_MS,
+    seconds: float = _SECONDS,
     json: bool = options.JSON,
 ) -> None:
     """Time one network on this machine, and the whole call of a package.

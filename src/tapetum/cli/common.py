@@ -300,14 +300,7 @@ def table(
     title: str = "",
     numbers: bool = True,
 ) -> None:
-    """Print a table on standard output.
-
-    Args:
-        header: The heading of each column.
-        rows: The cells of each row.
-        title: The title above the table.
-        numbers: Whether the columns after the first hold numbers, which are aligned to the right.
-    """
+    """Print a table on standard output; ``numbers``, behind the first column, are to the right."""
     shown = Text(printable(title)) if title else None
     drawn = Table(title=shown, title_justify="left", box=None, pad_edge=False)
     for index, heading in enumerate(header):

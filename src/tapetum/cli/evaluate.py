@@ -13,6 +13,40 @@ __all__ = ["evaluate"]
 
 AS_TRAINED = "as trained"
 
+NOISE = option(
+    None,
+    MAIN,
+    "Noise level, such as 0.2 or speckle:0.1; repeatable.",
+    rule=options.LEVEL,
+    shown=AS_TRAINED,
+)
+PART = option(
+    "validation",
+    MAIN,
+    "Part of the folder: validation, or all if no image was trained on.",
+    metavar="NAME",
+)
+WHITE = option(
+    None,
+    IMAGES,
+    "Stored value that means white, such as 4095 for 12-bit images.",
+    rule=options.WHITE_RULE,
+    shown=AS_TRAINED,
+)
+SEED = option(
+    None,
+    LESS,
+    "Random seed of the split, or of the digits.",
+    rule=options.SEED,
+    shown=AS_TRAINED,
+)
+MEGAPIXELS = option(
+    2000.0,
+    LESS,
+    "Megapixels of all images above which only a random choice is denoised.",
+    rule=options.a_number(float, 2000, above=0),
+)
+
 
 def evaluate(
     path: Path = typer.Argument(
@@ -20,44 +54,16 @@ def evaluate(
     ),
     *,
     data: str = options.FOLDER,
-    noise: list[str] | None = option(
-        None,
-        MAIN,
-        "Noise level, such as 0.2 or speckle:0.1; repeatable.",
-        rule=options.LEVEL,
-        shown=AS_TRAINED,
-    ),
-    part: Literal["validation", "all"] = option(
-        "validation",
-        MAIN,
-        "Part of the folder: validation, or all if no image was trained on.",
-        metavar="NAME",
-    ),
+    noise: list[str] | None = NOISE,
+    part: Literal["validation", "all"] = PART,
     labels: Path | None = options.LABELS,
     layout: options.LayoutName | None = options.LAYOUT,
     group_by: str | None = options.GROUP_BY,
-    white: str | None = option(
-        None,
-        IMAGES,
-        "Stored value that means white, such as 4095 for 12-bit images.",
-        rule=options.WHITE_RULE,
-        shown=AS_TRAINED,
-    ),
+    white: str | None = WHITE,
     protocol: options.ProtocolName | None = options.PROTOCOL,
-    seed: int | None = option(
-        None,
-        LESS,
-        "Random seed of the split, or of the digits.",
-        rule=options.SEED,
-        shown=AS_TRAINED,
-    ),
+    seed: int | None = SEED,
     noise_seed: int = option(0, LESS, "Random seed of the noise.", rule=options.SEED),
-    max_megapixels: float = option(
-        2000.0,
-        LESS,
-        "Megapixels of all images above which only a random choice is denoised.",
-        rule=options.a_number(float, 2000, above=0),
-    ),
+    max_megapixels: float = MEGAPIXELS,
     threads: int | None = options.PACKAGE_THREADS,
     json: bool = options.JSON,
     test_count: int | None = options.TEST_COUNT,

@@ -11,13 +11,38 @@ from tapetum.cli.options import IMAGES, MAIN, TRAINING, option
 __all__ = ["train"]
 
 
+ARCHITECTURE = typer.Argument(
+    None,
+    metavar="ARCH",
+    help="Name of an architecture ('tapetum info' lists them) or JSON file; by default that of "
+    "--start.",
+)
+MINUTES = option(
+    None, MAIN, "Minutes of training; by default images and network decide.", rule=options.MINUTES
+)
+START = option(
+    None,
+    MAIN,
+    "Finished run or package whose weights are the start; or fresh, auto, efficientnet-lite0.",
+    metavar="PATH",
+    shown="fresh",
+)
+STEPS = option(None, TRAINING, "Steps of training, exactly reproducible.", rule=options.COUNT)
+LEARNING_RATE = option(None, TRAINING, "Peak learning rate.", rule=options.RATE)
+PATIENCE = option(
+    None,
+    TRAINING,
+    "Minutes without better held-out scores, after which the training is brought to its end.",
+    rule=options.MINUTES,
+    shown="never",
+)
+CHANNELS = option(
+    None, IMAGES, "Channels of the images: 1 (grey) or 3 (RGB).", rule=options.CHANNELS
+)
+
+
 def train(
-    architecture: str | None = typer.Argument(
-        None,
-        metavar="ARCH",
-        help="Name of an architecture ('tapetum info' lists them) or JSON file; by default that of "
-        "--start.",
-    ),
+    architecture: str | None = ARCHITECTURE,
     *,
     data: str = options.FOLDER,
     out: Path = options.OUT,
@@ -25,41 +50,20 @@ def train(
     noise: str | None = options.NOISE,
     resume: bool = options.RESUME,
     overwrite: bool = options.OVERWRITE,
-    minutes: float | None = option(
-        None,
-        MAIN,
-        "Minutes of training; by default images and network decide.",
-        rule=options.MINUTES,
-    ),
-    start: str | None = option(
-        None,
-        MAIN,
-        "Finished run or package whose weights are the start; or fresh, auto, efficientnet-lite0.",
-        metavar="PATH",
-        shown="fresh",
-    ),
+    minutes: float | None = MINUTES,
+    start: str | None = START,
     recipe: str | None = options.RECIPE,
-    steps: int | None = option(
-        None, TRAINING, "Steps of training, exactly reproducible.", rule=options.COUNT
-    ),
+    steps: int | None = STEPS,
     epochs: int | None = options.EPOCHS,
     batch_size: int | None = options.BATCH_SIZE,
-    learning_rate: float | None = option(None, TRAINING, "Peak learning rate.", rule=options.RATE),
-    patience: float | None = option(
-        None,
-        TRAINING,
-        "Minutes without better held-out scores, after which the training is brought to its end.",
-        rule=options.MINUTES,
-        shown="never",
-    ),
+    learning_rate: float | None = LEARNING_RATE,
+    patience: float | None = PATIENCE,
     balance: options.BalanceName | None = options.BALANCE,
     labels: Path | None = options.LABELS,
     layout: options.LayoutName | None = options.LAYOUT,
     group_by: str | None = options.GROUP_BY,
     white: str = options.WHITE,
-    channels: int | None = option(
-        None, IMAGES, "Channels of the images: 1 (grey) or 3 (RGB).", rule=options.CHANNELS
-    ),
+    channels: int | None = CHANNELS,
     resize: options.ResizeName | None = options.RESIZE,
     mirror: options.MirrorName | None = options.MIRROR,
     vertical_flip: bool | None = options.VERTICAL_FLIP,

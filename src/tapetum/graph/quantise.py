@@ -230,7 +230,6 @@ class _Int8Sheet:
         self.scales: dict[str, np.float32] = {}
         self._most_weight = most_weight
         self._constants: list[onnx.TensorProto] = []
-        self._replaced: set[str] = set()
 
     def prepare(self, name: str, limits: tuple[float, float]) -> None:
         """Store scale and zero point of a value; the range includes 0, which has to be exact."""

@@ -24,12 +24,7 @@ _FILTER_UP = 2
 
 
 def encode_png16(samples: NDArray[np.uint16], metadata: Metadata | None = None) -> bytes:
-    """Encode samples as the bytes of a 16-bit PNG file.
-
-    Args:
-        samples: Shape (h, w, c); c is 1 (grey), 2 (grey, alpha), 3 (RGB) or 4 (RGB, alpha).
-        metadata: What the file says beside the samples.
-    """
+    """Encode samples (h, w, c), grey or RGB with or without alpha, as a 16-bit PNG file."""
     height, width, channels = samples.shape
     header = struct.pack(">IIBBBBB", width, height, 16, _COLOUR_TYPES[channels], 0, 0, 0)
     rows = samples.astype(">u2").reshape(height, width * channels).view(np.uint8)

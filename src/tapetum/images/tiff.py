@@ -31,11 +31,7 @@ _MOST_BYTES = 2**32 - 1
 
 
 def encode_tiff(pages: Iterable[tuple[Samples, Metadata]]) -> Iterator[bytes]:
-    """Encode pages as the bytes of a TIFF file, page by page.
-
-    Args:
-        pages: Samples of shape (h, w, c), and what the file says beside them; c is 1 (grey),
-            2 (grey, alpha), 3 (RGB) or 4 (RGB, alpha).
+    """Encode pages of samples (h, w, c), grey or RGB with or without alpha, as a TIFF file.
 
     Raises:
         DataError: The file would be larger than 4 GiB.

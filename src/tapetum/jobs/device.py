@@ -131,12 +131,8 @@ class Device:
         return Call(network, self.runtime, self.conditions, image_px(self.data))
 
     def timer(self, space: ShapeSpace) -> NetworkTimer:
-        """Return what times many networks, each with what the budget includes.
-
-        Args:
-            space: Its smallest network tells how the machine drifts.
-        """
-        anchor = space.architecture(space.smallest())
+        """Return what times many networks, each with what the budget includes."""
+        anchor = space.architecture(space.smallest())  # tells how the machine drifts
         timer = NetworkTimer.of(self.runtime, self.conditions, anchor)
         return replace(timer, open=lambda one: partial(self.call(one).stage, self.includes))
 

@@ -147,15 +147,7 @@ def _with_others(arguments: Mapping[str, Any]) -> FitOptions:
 def fit_opened(
     opened: OpenedRequest, path: Path, options: FitOptions, *, shared: Path | None = None
 ) -> FitResult:
-    """Do the work of a fit, or what is left of it.
-
-    Args:
-        opened: The request.
-        path: Folder of the fit.
-        options: How to start, and how to work: ``resume``, ``overwrite``, ``progress``, and what
-            does not change the result.
-        shared: Folder of what several fits share.
-    """
+    """Do the work of a fit, or what is left of it; several fits share the folder ``shared``."""
     opened = continued(opened, options, lambda: FIT.open(path).request)
     request, device = opened.request, opened.device
     finished = (path / "result.json").exists() and not options.overwrite
@@ -201,12 +193,9 @@ def look(
 def continued(
     opened: OpenedRequest, options: FitOptions, kept: Callable[[], FitRequest]
 ) -> OpenedRequest:
-    """Return the request of a fit that goes on: it keeps its networks for comparison.
+    """Return the request of a fit that goes on.
 
-    Args:
-        opened: The request.
-        options: The options; where they say nothing of controls, the folder does.
-        kept: Reads the request of the folder.
+    Where the options say nothing of networks for comparison, the request that was ``kept`` does.
     """
     if not options.resume or options.controls is not None:
         return opened

@@ -16,14 +16,7 @@ NUM_ROUNDS = 3
 
 
 def timed_remedies(device: Device, space: ShapeSpace, target_ms: float, fastest_ms: float) -> str:
-    """Time the smallest network with other options, and say which of them keep a budget.
-
-    Args:
-        device: The device, in the precision of the budget.
-        space: The space of the smallest network.
-        target_ms: The budget, in milliseconds.
-        fastest_ms: What its smallest network takes.
-    """
+    """Time the smallest network with other options, and say which keep a budget that it misses."""
     smallest = space.architecture(space.smallest())
     sizes_px = _smaller_px(space.size_px, target_ms / fastest_ms)
     enough, others = list[str](), list[str]()

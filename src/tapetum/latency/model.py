@@ -40,11 +40,7 @@ NUM_FOLDS = 5
 def features_of(architecture: Architecture, height: int, width: int, step: int) -> Array:
     """Return the features of a network, in the order of :data:`FEATURES`.
 
-    Args:
-        architecture: The network.
-        height: Height of the image, in pixels.
-        width: Width of the image, in pixels.
-        step: Channels in one vector of the runtime.
+    Channels that fill one vector of the runtime are a ``step``.
     """
     counts = dict.fromkeys(FEATURES, 0.0) | {"call": 1.0}
     for path, block, size in cost.placed_blocks(architecture, height, width):
@@ -86,10 +82,7 @@ def _round_up(width: int, step: int) -> int:
 def fit_rates(rows: Array, latencies: Array, typical: Array = TYPICAL) -> Array:
     """Return milliseconds for one unit of each feature, with the least squared relative errors.
 
-    Args:
-        rows: The features of each network that was timed; one is enough, ten are good.
-        latencies: The latency of each, in milliseconds.
-        typical: What the rates are like.
+    The features of one network that was timed are enough, those of ten are good.
     """
     relative = rows * typical / latencies[:, None]
     sums = relative.sum(1)

@@ -45,12 +45,7 @@ class TimeNetworks(Protocol):
     """A function that times networks as they would ship."""
 
     def __call__(self, networks: Sequence[Architecture], *, num_rounds: int = 1) -> list[Timing]:
-        """Return the latency of each network.
-
-        Args:
-            networks: The networks, each with random weights.
-            num_rounds: 1 for a quick timing; more for networks that take turns.
-        """
+        """Return the latency of each network: of one quick round, or of several in turns."""
 
 
 @dataclass(frozen=True)

@@ -129,14 +129,7 @@ def plan_runs(
 ) -> list[Run]:
     """Return one run for each tile, and one for each box that no core contains.
 
-    So the network sees each box as in the whole image.
-
-    Args:
-        height_px: Height of the image.
-        width_px: Width of the image.
-        boxes: Shape (k, 4), in pixels; None where boxes are not classified.
-        limits: The limits of every window.
-        with_image: Whether tiles without boxes are needed.
+    So the network sees each box as in the whole image. Tiles without boxes are for the image alone.
     """
     tiles = plan_tiles(height_px, width_px, limits)
     if boxes is None:
