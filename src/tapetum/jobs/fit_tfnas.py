@@ -17,9 +17,8 @@ from tapetum.errors import InputError
 from tapetum.jobs.controls import CONTROLS, control
 from tapetum.jobs.controls import Control as ControlKind
 from tapetum.jobs.device import SCOPES, Device, Overhead
-from tapetum.jobs.exporting import AskedPrecision
 from tapetum.jobs.fit_result import Control, Controls, FitResult, FittedNetwork
-from tapetum.jobs.fit_work import FitWork, Sections
+from tapetum.jobs.fit_work import FitWork, Method, Sections
 from tapetum.jobs.match import MatchedNetwork, match_target
 from tapetum.jobs.request import OpenedRequest
 from tapetum.jobs.request_tfnas import TfNasSettings
@@ -50,8 +49,8 @@ def look_at_space(opened: OpenedRequest, path: Path, *, overwrite: bool) -> None
 
 
 @dataclass(frozen=True)
-class TfNas:
-    """The published search."""
+class TfNas(Method):
+    """The published search, for fp32 as its table is."""
 
     work: FitWork
     given: LatencyTable | None
@@ -114,10 +113,6 @@ class TfNas:
         """Return the recipe that was requested."""
         return self.work.request.recipe
 
-    def precision(self) -> AskedPrecision:
-        """Return fp32, which the table holds for."""
-        return "fp32"
-
     def choose(self) -> FittedNetwork:
         """Search, and match the network to the budget by timing it."""
         data, recipe = self.work.dataset, self.settings.search_recipe
@@ -144,19 +139,6 @@ class TfNas:
             benchmark=device.benchmark(device.call(network).network, target_ms=request.target_ms),
             note=matched.note,
         )
-
-    def fallback_recipe(self) -> Recipe:
-        """Return the recipe that was requested."""
-        return self.recipe()
-
-    def remarks(self) -> tuple[str, ...]:
-        """Return nothing: the report has all of the search."""
-        return ()
-
-    def fall_back(self, chosen: FittedNetwork, run: str) -> FittedNetwork:
-        """Return the network: it is for fp32."""
-        del run
-        return chosen
 
     def match(self, result: SearchResult, device: Device) -> MatchedNetwork:
         """Return the derived network whose measured latency fits the budget."""

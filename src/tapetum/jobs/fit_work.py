@@ -129,7 +129,7 @@ class Sections:
 
 
 class Method(Protocol):
-    """A way to choose the network that a fit trains."""
+    """A way to choose the network that a fit trains; by default in fp32, with nothing to say."""
 
     @property
     def stages(self) -> Stages:
@@ -150,18 +150,23 @@ class Method(Protocol):
 
     def precision(self) -> AskedPrecision:
         """Return the number format of the package; ``auto`` is int8 unless it loses too much."""
+        return "fp32"
 
     def fallback_recipe(self) -> Recipe | None:
         """Return how that of :meth:`fall_back` is trained; None where there is no time for it."""
+        return self.recipe()
 
     def fall_back(self, chosen: FittedNetwork, run: str) -> FittedNetwork:
         """Return the network of a training as narrow as fp32 needs, where int8 does not ship."""
+        del run
+        return chosen
 
     def controls(self, chosen: FittedNetwork) -> Controls:
         """Return the networks that are trained for comparison."""
 
     def remarks(self) -> tuple[str, ...]:
         """Return sentences on the choice that a user must know, without a full stop."""
+        return ()
 
     def sections(self, fit: FitResult) -> Sections:
         """Return what the report of a finished fit says of the choice."""
