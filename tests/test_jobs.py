@@ -1,19 +1,23 @@
 """Laws of the main job: what is opened, what fits, what is scored, what is resumed."""
 
+import inspect
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from tapetum.arch import Shape, find_architecture
-from tapetum.data import open_dataset
+from tapetum.data import DataOptions, open_dataset
 from tapetum.errors import ArchitectureError, DataError, InputError, PackageError
 from tapetum.formats import precision
 from tapetum.images import DecodedImage, write_image
-from tapetum.jobs import export, train, train_network
+from tapetum.jobs import TrainingOptions, evaluate, export, fit, train, train_network
 from tapetum.jobs.choose import architecture_for, require_fit
 from tapetum.jobs.evaluation import open_trained
+from tapetum.jobs.fitting import OtherOptions
 from tapetum.jobs.training import choose_recipe
 from tapetum.latency import time_interleaved
 from tapetum.latency.timing import PassCount
@@ -35,6 +39,16 @@ def make_pair(root: Path) -> Path:
             image = DecodedImage(pixels.clip(0, 1), None, 8, "grey")
             write_image(root / name / f"{index}.png", image)
     return root
+
+
+@pytest.mark.parametrize(
+    ("job", "options"), [(fit, OtherOptions), (train, TrainingOptions), (evaluate, DataOptions)]
+)
+def test_help_shows_every_option_by_name(job: Callable[..., Any], options: type) -> None:
+    """Help on a job names each option that it takes, and no argument that stands for several."""
+    shown = inspect.signature(job).parameters
+    assert options.__annotations__.keys() <= shown.keys()
+    assert not any(parameter.kind is parameter.VAR_KEYWORD for parameter in shown.values())
 
 
 def test_digits_bring_boxes_and_their_identity() -> None:

@@ -1,10 +1,11 @@
 """Open a dataset, choose an architecture for it, and check that both fit."""
 
+import inspect
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, get_args, get_type_hints
 
 from tapetum.arch import Architecture, Described, architecture_names, find_architecture
 from tapetum.data import DataOptions, Dataset, digits, open_dataset
@@ -16,6 +17,7 @@ __all__ = [
     "DataOptions",
     "architecture_for",
     "is_digits",
+    "lists_options",
     "open_logged",
     "read_architecture",
     "require_fit",
@@ -25,6 +27,21 @@ __all__ = [
 SPLIT = "split.json"  # of a run: the files that train and those that validate
 
 LOGGER = logging.getLogger("tapetum")
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def lists_options(job: F) -> F:
+    """Let ``help`` show each option that a job takes as ``**options: Unpack[...]``."""
+    signature = inspect.signature(job)
+    *named, others = signature.parameters.values()
+    (kind,) = get_args(others.annotation)
+    options = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=..., annotation=hint)
+        for name, hint in get_type_hints(kind).items()
+    ]
+    job.__signature__ = signature.replace(parameters=[*named, *options])  # type: ignore[attr-defined]
+    return job
 
 
 def say(text: str) -> None:

@@ -6,6 +6,7 @@ from typing import Unpack
 from tapetum.arch import find_architecture
 from tapetum.data import DataOptions, Dataset, open_dataset
 from tapetum.images import DecodedImage, write_image
+from tapetum.jobs.choose import lists_options
 from tapetum.jobs.fit_result import FIT, FitResult
 from tapetum.jobs.fitting import fit
 from tapetum.latency import Runtime, find_runtime, measure_latency
@@ -22,6 +23,7 @@ TRAIN_COUNT, TEST_COUNT = 1_300, 400  # two-digit images, cut into single digits
 IMAGES, NUM_IMAGES, SIGMA = "images", 8, 0.4  # noisy images to try the package on
 
 
+@lists_options
 def demo(
     out: str | Path = "runs/demo",
     *,

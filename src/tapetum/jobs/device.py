@@ -7,7 +7,6 @@ knows what is left for one pass.  Every network that counts is timed whole after
 
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Literal
 
 from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 
@@ -20,6 +19,7 @@ from tapetum.latency import (
     Call,
     Conditions,
     DeployedNetwork,
+    Includes,
     LatencyTable,
     NetworkTimer,
     Runtime,
@@ -32,10 +32,9 @@ from tapetum.progress import ProgressCallback, named, silent
 from tapetum.records import Record
 from tapetum.runtime import Manifest, Precision
 
-__all__ = ["SCOPES", "BudgetIncludes", "Device", "Overhead", "image_px"]
+__all__ = ["SCOPES", "Device", "Overhead", "image_px"]
 
-BudgetIncludes = Literal["network", "preparation", "call"]
-SCOPES: dict[BudgetIncludes, str] = {
+SCOPES: dict[Includes, str] = {
     "network": "one pass of the network",
     "preparation": "the preparation of an image and one pass",
     "call": "the whole call, with the denoised image at full resolution",
@@ -55,7 +54,7 @@ class Overhead(Record):
         passes: Cost of what depends on it, as a multiple of one pass.
     """
 
-    includes: BudgetIncludes = "network"
+    includes: Includes = "network"
     height_px: PositiveInt = 1
     width_px: PositiveInt = 1
     fixed_ms: NonNegativeFloat = 0.0
@@ -106,7 +105,7 @@ class Device:
     runtime: Runtime
     conditions: Conditions
     data: DatasetInfo
-    includes: BudgetIncludes = "network"
+    includes: Includes = "network"
     progress: ProgressCallback = silent
 
     def in_precision(self, precision: str) -> "Device":

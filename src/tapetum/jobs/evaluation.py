@@ -9,7 +9,14 @@ from tapetum.arch import Described
 from tapetum.data import DataOptions, Dataset, SplitList
 from tapetum.errors import InputError
 from tapetum.evaluation import PackageSubject, Subject, score
-from tapetum.jobs.choose import LOGGER, SPLIT, is_digits, open_logged, require_fit
+from tapetum.jobs.choose import (
+    LOGGER,
+    SPLIT,
+    is_digits,
+    lists_options,
+    open_logged,
+    require_fit,
+)
 from tapetum.noise import PAPER_SIGMAS, Gaussian, Noise, Protocol, parse_noise
 from tapetum.progress import ProgressCallback, silent
 from tapetum.provenance import require_cores
@@ -20,6 +27,7 @@ from tapetum.scores import Scores
 __all__ = ["TrainedNetwork", "evaluate", "open_images_of", "open_trained"]
 
 
+@lists_options
 def evaluate(
     path: str | Path,
     data: str | Path,

@@ -6,10 +6,10 @@ from typing import Literal, NamedTuple
 
 from tapetum.arch import Architecture
 from tapetum.errors import InputError
-from tapetum.jobs.device import SCOPES, BudgetIncludes
+from tapetum.jobs.device import SCOPES
 from tapetum.jobs.request import FitRequest
 from tapetum.jobs.run_report import REPORT
-from tapetum.latency import Benchmark, Budget, Conditions, Timing
+from tapetum.latency import Benchmark, Budget, Conditions, Includes, Timing
 from tapetum.noise import NoisePlan
 from tapetum.records import FolderKind, Record
 from tapetum.scores import Scores
@@ -101,7 +101,7 @@ class Delivery(Record):
 
     schema_version: Literal[3] = 3
     target_ms: float
-    includes: BudgetIncludes
+    includes: Includes
     predicted_ms: float
     benchmark: Benchmark | None
     note: str = ""

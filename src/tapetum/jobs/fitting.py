@@ -16,7 +16,6 @@
 Each step keeps its result and is not repeated: a fit that is killed at any moment continues.
 """
 
-import inspect
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -25,7 +24,7 @@ from typing import Any, Unpack
 
 from tapetum.data import DataOptions
 from tapetum.errors import TapetumError
-from tapetum.jobs.device import BudgetIncludes
+from tapetum.jobs.choose import lists_options
 from tapetum.jobs.exporting import AskedPrecision
 from tapetum.jobs.fit_race import Race
 from tapetum.jobs.fit_result import FIT, FitResult, open_beside
@@ -37,7 +36,7 @@ from tapetum.jobs.methods import FitOptions, MethodName, effort_of
 from tapetum.jobs.request import FitRequest, OpenedRequest, open_request
 from tapetum.jobs.request_tfnas import TfNasOptions, TfNasSettings
 from tapetum.jobs.training import TrainingOptions
-from tapetum.latency import Runtime
+from tapetum.latency import Includes, Runtime
 from tapetum.progress import ProgressCallback, silent
 from tapetum.records import as_path
 from tapetum.search import Prefer
@@ -50,13 +49,14 @@ class OtherOptions(TrainingOptions, TfNasOptions, total=False):
     """Options of the trainings, of the data, and of the method tf-nas."""
 
 
+@lists_options
 def fit(
     data: str | Path,
     out: str | Path,
     *,
     target_ms: float,
     method: MethodName = "race",
-    budget_includes: BudgetIncludes = "network",
+    budget_includes: Includes = "network",
     threads: int | None = None,
     batch: int | None = None,
     runtime: str | Runtime | None = None,
@@ -127,11 +127,13 @@ def fit(
     return fit_opened(open_request(options), path, options)
 
 
-def fit_options(*arguments: Any, **named: Any) -> FitOptions:
+def fit_options(
+    data: str | Path, out: str | Path, *, target_ms: float, **options: Any
+) -> FitOptions:
     """Return the arguments of :func:`fit` with its defaults."""
-    bound = inspect.signature(fit).bind(*arguments, **named)
-    bound.apply_defaults()
-    return _with_others(bound.arguments)
+    given = {**(fit.__kwdefaults__ or {}), "data": data, "out": out, "target_ms": target_ms}
+    others = {name: options.pop(name) for name in options.keys() - given.keys()}
+    return _with_others({**given, **options, "others": others})
 
 
 def _with_others(arguments: Mapping[str, Any]) -> FitOptions:

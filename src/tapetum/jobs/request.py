@@ -10,7 +10,7 @@ from tapetum.data import Dataset, DatasetInfo
 from tapetum.errors import InputError, TapetumError, nearest
 from tapetum.formats import FEWEST_IMAGES
 from tapetum.jobs.choose import is_digits, open_logged
-from tapetum.jobs.device import SCOPES, BudgetIncludes, Device
+from tapetum.jobs.device import SCOPES, Device
 from tapetum.jobs.exporting import AskedPrecision
 from tapetum.jobs.methods import FitOptions, require_method
 from tapetum.jobs.pretrained import Pretrained, choose_pretrained, is_start_name
@@ -18,7 +18,7 @@ from tapetum.jobs.request_tfnas import TfNasSettings, choose_settings, choose_ta
 from tapetum.jobs.start import Source, open_source
 from tapetum.jobs.suit import suit
 from tapetum.jobs.training import recipe_of
-from tapetum.latency import Budget, Conditions, LatencyTable, Runtime, find_runtime
+from tapetum.latency import Budget, Conditions, Includes, LatencyTable, Runtime, find_runtime
 from tapetum.records import Record
 from tapetum.search import Prefer
 from tapetum.training import Recipe
@@ -81,7 +81,7 @@ class FitRequest(Record):
     format: Literal["tapetum-fit"] = "tapetum-fit"
     schema_version: Literal[4] = 4
     target_ms: PositiveFloat
-    includes: BudgetIncludes = "network"
+    includes: Includes = "network"
     method: Annotated[ShapeSettings | TfNasSettings, Field(discriminator="method")]
     conditions: Conditions
     recipe: Recipe

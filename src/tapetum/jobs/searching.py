@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, Literal, Unpack
 
 from tapetum.data import DataOptions
-from tapetum.jobs.choose import is_digits, open_logged
+from tapetum.jobs.choose import is_digits, lists_options, open_logged
 from tapetum.jobs.early import SEARCH
 from tapetum.jobs.suit import augmentation_of, suit_search
 from tapetum.latency import Budget, LatencyTable
@@ -18,6 +18,7 @@ from tapetum.training import prepare_process
 __all__ = ["search"]
 
 
+@lists_options
 def search(
     data: str | Path,
     out: str | Path,

@@ -10,7 +10,14 @@ from tapetum.data import DataOptions, Dataset
 from tapetum.errors import InputError
 from tapetum.evaluation import score
 from tapetum.images import display_name
-from tapetum.jobs.choose import SPLIT, architecture_for, is_digits, open_logged, say
+from tapetum.jobs.choose import (
+    SPLIT,
+    architecture_for,
+    is_digits,
+    lists_options,
+    open_logged,
+    say,
+)
 from tapetum.jobs.exporting import subject_of_run
 from tapetum.jobs.label_report import NUM_MISTAKES
 from tapetum.jobs.pretrained import begin_pretrained, is_start_name
@@ -83,6 +90,7 @@ class TrainingOptions(DataOptions, total=False):
 _OF_RECIPE = TrainingOptions.__optional_keys__ - DataOptions.__optional_keys__ - {"size_px"}
 
 
+@lists_options
 def train(
     data: str | Path,
     out: str | Path,

@@ -7,7 +7,7 @@ room needs torch.
 
 from tapetum.latency.benchmark import Benchmark, measure_latency
 from tapetum.latency.budget import Budget, Selection, best_network
-from tapetum.latency.calls import Call
+from tapetum.latency.calls import Call, Includes
 from tapetum.latency.campaign import Effort
 from tapetum.latency.check import Check, check_table
 from tapetum.latency.conditions import Conditions
@@ -27,6 +27,7 @@ __all__ = [
     "Conditions",
     "DeployedNetwork",
     "Effort",
+    "Includes",
     "LatencyTable",
     "NetworkTimer",
     "Round",
