@@ -84,6 +84,11 @@ class PrecisionChoice(Record):
         return self.fp32.psnr_db - self.int8.psnr_db
 
     @property
+    def most_points(self) -> float:
+        """The loss that is too much: half a point, or one image where there are few."""
+        return max(MOST_POINTS, 100 / self.num_images)
+
+    @property
     def faults(self) -> tuple[str, ...]:
         """What speaks against int8, in words."""
         found = []
@@ -91,8 +96,8 @@ class PrecisionChoice(Record):
             found.append("it is slower here")
         elif self.speed_up < LEAST_SPEED_UP:
             found.append(f"it is less than {LEAST_SPEED_UP - 1:.0%} faster here")
-        if (self.lost_points or 0) >= MOST_POINTS:
-            found.append(f"it loses {MOST_POINTS:g} points or more")
+        if (self.lost_points or 0) >= self.most_points:
+            found.append(f"it loses {self.most_points:.2g} points or more")
         if (self.lost_db or 0) >= MOST_DB:
             found.append(f"it loses {MOST_DB:g} dB or more")
         return tuple(found)
