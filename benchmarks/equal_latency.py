@@ -32,7 +32,7 @@ import os
 import statistics
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -41,11 +41,11 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from result_file import add_json_option, as_text
+from paced import steps_within
+from result_file import add_json_option, as_text, once
 from tapetum.allocator import relaunch_environment
 from tapetum.arch import Architecture, cost, families, find_architecture
 from tapetum.evaluation import score
-from tapetum.jobs.durations import training_minutes
 from tapetum.jobs.exporting import export_run, subject_of_run
 from tapetum.jobs.fit_race import Race
 from tapetum.jobs.fit_result import FIT, SELECTION, FittedNetwork
@@ -60,7 +60,7 @@ from tapetum.nn import build
 from tapetum.progress import silent
 from tapetum.provenance import stamp
 from tapetum.records import write_atomically
-from tapetum.search import RaceResult, step_seconds
+from tapetum.search import RaceResult
 from tapetum.training import RUNS, Compute, Recipe, Request, prepare_process, train
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -71,21 +71,11 @@ BUDGETS = (0.9, 0.45, 0.225)  # x of b20: where the published DC-NAS S lies, a h
 BASE, PAIR, INT8 = "b20", ("mobilenet-v3-small", "unet-s"), "int8"
 OF_BUDGET = {"fit": "fit", "rule": "rule", "plain": "plain-dc-net", "mbconv": "plain-mbconv"}
 ROWS = (*OF_BUDGET, "pair", "published", INT8)
-NUM_ROUNDS, FEWEST_STEPS, TRIED_STEPS = 10, 4, 1000
+NUM_ROUNDS = 10
 OF_LEVEL = {"title", "accuracy", "psnr_db", "noisy_psnr_db"}
 MOST_COMPARED_MEGAPIXELS = 40.0  # denoised and compared; all images are classified
 
 Made = dict[str, Any]
-
-
-def once(path: Path, make: Callable[[], Made]) -> Made:
-    """Return what a file holds; where there is none it is made first."""
-    if not path.exists():
-        made = make()
-        if not path.exists():  # nor has another process written it
-            write_atomically(path, as_text(made).encode())
-    read: Made = json.loads(path.read_text())
-    return read
 
 
 def base_20(channels: int, num_classes: int) -> Architecture:
@@ -290,7 +280,7 @@ class Bench:
         is_continued = run.exists()
         pace = once(
             self.place(network, minutes, "_pace.json"),
-            lambda: {"steps": self.num_steps(network, minutes)},
+            lambda: {"steps": steps_within(minutes, network, self.recipe, dataset)},
         )
         recipe = self.recipe.adjusted(steps=pace["steps"])
         request = Request(architecture=network, recipe=recipe, data=dataset.info)
@@ -327,23 +317,6 @@ class Bench:
             "multiply_adds": cost.multiply_adds(network, *[dataset.info.size_px] * 2),
             "provenance": result.provenance.model_dump(mode="json"),
         }
-
-    def num_steps(self, network: Architecture, minutes: float) -> int:
-        """Return the steps that take so many minutes here, by the median of some tries."""
-        parts = self.opened.dataset.train, len(self.opened.dataset.validation)
-
-        def takes(steps: int) -> float:
-            recipe = self.recipe.adjusted(steps=steps)
-            return training_minutes(
-                step_seconds(build(network, seed=recipe.seed), recipe, parts[0]),
-                recipe,
-                num_batches=parts[0].num_batches(recipe.batch_size),
-                num_validation=parts[1],
-            )
-
-        steps = max(FEWEST_STEPS, int(TRIED_STEPS * minutes / takes(TRIED_STEPS)))
-        median = statistics.median(takes(steps) for _ in range(5))
-        return max(FEWEST_STEPS, round(steps * minutes / median))
 
     def lowered(self, network: Architecture, trained: Made) -> Made:
         """Put a trained network into int8, and return its scores and what it loses."""

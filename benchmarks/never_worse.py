@@ -1,8 +1,8 @@
 r"""Does a denoiser of the default training ever make an image worse?
 
-Trains networks on one thread by the recipe of a folder, with a fixed number of steps, and scores
-them at eleven levels from sigma 0 to 1 and at 0.02 and 0.05, beside the noisy image, wavelet and
-non-local means.
+Trains networks on one thread by the recipe of a folder, for minutes of processor time that are
+turned into steps first. Scores them at eleven levels from sigma 0 to 1 and at 0.02 and 0.05, beside
+the noisy image, wavelet and non-local means.
 
 - ``joint``: labels and images of Imagenette at 64 px, sigma from 0 to 1, two shapes of the scaling
   rule.
@@ -18,6 +18,7 @@ A run that was stopped continues.
 import argparse
 import json
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +26,10 @@ import numpy as np
 from PIL import Image
 
 import tapetum
-from result_file import add_json_option, write_result
+from paced import steps_within
+from result_file import add_json_option, once, write_result
 from tapetum.arch import Shape
+from tapetum.data import open_dataset
 from tapetum.noise import PoissonGaussian, add_noise, generator_for
 from tapetum.provenance import stamp
 from tapetum.training import Recipe
@@ -45,7 +48,7 @@ NETWORKS = {
     },
     "pairs": {"32-64-96": Shape(widths=(32, 64, 96), detail_channels=12, **THREE)},
 }
-STEPS = {"joint": 11_000, "pairs": 6_000}  # 15 and 5 minutes of a core, the smaller network
+MINUTES = {"joint": 15.0, "pairs": 5.0}  # of one core
 
 
 def pairs_of(root: Path, out: Path) -> Path:
@@ -75,27 +78,37 @@ def pairs_of(root: Path, out: Path) -> Path:
     return out
 
 
-def trained(task: str, name: str, data: Path, work: Path, *, seed: int, steps: int) -> Any:
+def trained(task: str, name: str, data: Path, work: Path, *, seed: int, minutes: float) -> Any:
     """Train and score once, or return what is there."""
     is_joint = task == "joint"
     network = NETWORKS[task][name].architecture(
         name, image_channels=3, num_classes=10 if is_joint else None
     )
-    recipe = Recipe.named("images").adjusted(steps=steps)
-    run = work / f"{task}_{name}_{steps}_seed{seed}"
+    recipe, size_px = Recipe.named("images").suited(), SIZE_PX if is_joint else PAIR_PX
+
+    def pace() -> dict[str, int]:
+        dataset = open_dataset(str(data), seed=0, size_px=size_px)
+        return {"steps": steps_within(minutes, network, recipe, dataset)}
+
+    steps = once(work / f"{task}_{name}_{minutes:g}min.json", pace)["steps"]
+    run = work / f"{task}_{name}_{minutes:g}min_seed{seed}"
+    begun_s, is_continued = time.process_time(), run.exists()
     result = tapetum.train(
         data,
         run,
         architecture=network,
         recipe=recipe,
-        size_px=SIZE_PX if is_joint else PAIR_PX,
+        steps=steps,
+        size_px=size_px,
         noise="gaussian:0-1" if is_joint else None,
         seed=seed,
         resume=(run / "request.json").exists(),
     )
+    used = None if is_continued else round((time.process_time() - begun_s) / 60, 2)
     levels = LEVELS if is_joint else None
     scores = tapetum.evaluate(run, data=data, noise=levels)
-    return {"task": task, "network": name, "seed": seed, "steps": steps} | row_of(result, scores)
+    known = {"task": task, "network": name, "seed": seed, "steps": steps}
+    return known | {"processor_minutes": used} | row_of(result, scores)
 
 
 def row_of(result: Any, scores: Any) -> dict[str, Any]:
@@ -125,7 +138,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True, help="folder for pairs and runs")
     parser.add_argument("--tasks", nargs="+", default=list(NETWORKS), choices=list(NETWORKS))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
-    parser.add_argument("--steps", type=int, help="instead of those of each task")
+    parser.add_argument("--minutes", type=float, help="instead of those of each task")
     add_json_option(parser)
     asked = parser.parse_args()
     folders = {
@@ -136,8 +149,9 @@ def main() -> None:
     for task in asked.tasks:
         for name in NETWORKS[task]:
             for seed in asked.seeds:
-                steps = asked.steps or STEPS[task]
-                rows.append(trained(task, name, folders[task], asked.work, seed=seed, steps=steps))
+                minutes = asked.minutes or MINUTES[task]
+                row = trained(task, name, folders[task], asked.work, seed=seed, minutes=minutes)
+                rows.append(row)
                 provenance = stamp(seed=seed).model_dump(mode="json")
                 write_result({"rows": rows, "provenance": provenance}, asked.json)
                 sys.stdout.write(json.dumps(rows[-1]) + "\n")

@@ -1,13 +1,15 @@
-"""Shared by the benchmarks: the option ``--json``, the file it writes, and means over seeds."""
+"""Shared by the benchmarks: the option ``--json``, files of results, and means over seeds."""
 
 import argparse
 import json
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-__all__ = ["add_json_option", "as_text", "means_of", "write_result"]
+from tapetum.records import write_atomically
+
+__all__ = ["add_json_option", "as_text", "means_of", "once", "write_result"]
 
 
 def add_json_option(parser: argparse.ArgumentParser) -> None:
@@ -25,6 +27,16 @@ def write_result(result: Mapping[str, object], path: Path | None) -> None:
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(as_text(result))
+
+
+def once(path: Path, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """Return what a file holds; where there is none it is made first."""
+    if not path.exists():
+        made = make()
+        if not path.exists():  # nor has another process written it
+            write_atomically(path, as_text(made).encode())
+    read: dict[str, Any] = json.loads(path.read_text())
+    return read
 
 
 def means_of(

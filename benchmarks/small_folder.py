@@ -11,23 +11,21 @@ turned into steps by the pace of some steps. A run that was stopped continues.
 """
 
 import argparse
-import copy
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import tapetum
-from result_file import add_json_option, means_of, write_result
-from tapetum.arch import Architecture, Branch, Shape, ShapeSpace
+from paced import steps_within
+from result_file import add_json_option, means_of, once, write_result
+from tapetum.arch import Branch, Shape, ShapeSpace
 from tapetum.data import open_dataset
-from tapetum.nn import build
 from tapetum.provenance import stamp
-from tapetum.training import Recipe, ShortTraining
+from tapetum.training import Recipe
 
 NUM_TRAIN, NUM_CLASSES, SIZE_PX, MINUTES = 15, 6, 64, 3.0
 LEVELS = ("0", "0.2", "0.5")
-PACED_STEPS = 12
-TRAINING_SHARE = 0.9  # of the time; the rest is validation
 SPACE = ShapeSpace(width_step=16, size_px=SIZE_PX, image_channels=1, num_classes=NUM_CLASSES)
 HALF = Shape(
     widths=(16, 48, 96),
@@ -55,24 +53,18 @@ def small_folder(root: Path, out: Path) -> Path:
     return out
 
 
-def steps_of(network: Architecture, data: Path, minutes: float) -> int:
+def steps_of(case: str, data: Path, minutes: float) -> dict[str, int]:
     """Return how many steps some minutes of one core are."""
-    dataset = open_dataset(data, seed=0, size_px=SIZE_PX)
-    recipe = Recipe.named("images").adjusted(steps=PACED_STEPS + 3).suited()
-    training = ShortTraining(copy.deepcopy(build(network, seed=0)), recipe, dataset.train)
-    for _ in range(3):
-        training.step()
-    start = time.process_time()
-    for _ in range(PACED_STEPS):
-        training.step()
-    step_s = (time.process_time() - start) / PACED_STEPS
-    return int(60 * TRAINING_SHARE * minutes / step_s)
+    dataset = open_dataset(str(data), seed=0, size_px=SIZE_PX)
+    network = SPACE.architecture(CASES[case][0], case)
+    return {"steps": steps_within(minutes, network, Recipe.named("images").suited(), dataset)}
 
 
 def trained(data: Path, out: Path, case: str, seed: int, steps: int) -> dict[str, Any]:
     """Train and score once, or return what is there."""
     shape, start = CASES[case]
     run = out / f"{case}_{seed}"
+    begun_s, is_continued = time.process_time(), run.exists()
     result = tapetum.train(
         data,
         run,
@@ -83,6 +75,7 @@ def trained(data: Path, out: Path, case: str, seed: int, steps: int) -> dict[str
         seed=seed,
         resume=(run / "request.json").exists(),
     )
+    used_s = None if is_continued else round(time.process_time() - begun_s, 1)
     scores = tapetum.evaluate(run, data, noise=LEVELS)
     return {
         "case": case,
@@ -90,7 +83,7 @@ def trained(data: Path, out: Path, case: str, seed: int, steps: int) -> dict[str
         "steps": result.steps,
         "accuracy": scores.mean.accuracy,
         "psnr_db": scores.mean.psnr_db,
-        "training_seconds": round(result.training_seconds, 1),
+        "processor_seconds": used_s,
         "start": None if result.start is None else result.start.origin,
         "hint": None if result.start is None else result.start.hint,
     }
@@ -108,7 +101,10 @@ def main() -> None:
     asked = parser.parse_args()
     data, rows = small_folder(asked.data_root, asked.work / "images"), list[dict[str, Any]]()
     steps = {
-        case: steps_of(SPACE.architecture(CASES[case][0], case), data, asked.minutes)
+        case: once(
+            asked.work / f"{case}_{asked.minutes:g}min.json",
+            partial(steps_of, case, data, asked.minutes),
+        )["steps"]
         for case in asked.cases
     }
     for seed in asked.seeds:
