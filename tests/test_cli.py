@@ -16,7 +16,7 @@ from typer.testing import CliRunner, Result
 from tapetum.allocator import ALLOCATOR_ENVIRONMENT
 from tapetum.cli import TRAINING_COMMANDS, main
 from tapetum.cli.app import app
-from tapetum.formats import precision
+from tapetum.formats import Comparison, precision
 from tapetum.latency import time_interleaved
 from tapetum.latency.timing import PassCount
 
@@ -91,9 +91,27 @@ def test_int8_is_said_wherever_its_package_is_shown(
     assert facts["precision"] == "int8"
     timed = run("benchmark", out, "--seconds", "0.05", "--pace-ms", "0", "--json", "--threads", "1")
     assert json.loads(timed.stdout)["conditions"]["precision"] == "int8"
-    assert "for every runtime" in sentence(
+    assert "export int8 as .tapetum" in sentence(
         run("export", trained, "--out", tmp_path / "p.onnx", "--precision", "int8")
     )
+
+
+def test_a_loss_above_its_limit_is_exit_code_1(
+    trained: Path, package: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file is written all the same; run and package are compared on the same images."""
+    limits = ("--max-psnr-drop", "0.5", "--max-accuracy-drop", "2")
+    for source, more in ((trained, ()), (package, ("--data", photos))):
+        done = run("export", source, "--out", tmp_path / f"{source.name}.onnx", *limits, *more)
+        assert done.exit_code == 0, done.output
+        assert "100.0% of the labels are the same, the file loses 0.00 dB" in done.stderr
+    monkeypatch.setattr(Comparison, "lost_db", 0.75)
+    monkeypatch.setattr(Comparison, "lost_points", 1.0)
+    out = tmp_path / "lossy.onnx"
+    done = run("export", trained, "--out", out, *limits, "--json")
+    assert done.exit_code == 1
+    assert json.loads(done.stdout)["exceeded"] == ["0.75 dB are lost, and at most 0.5 may be"]
+    assert out.exists()
 
 
 def test_a_run_holds_all_that_was_promised(trained: Path) -> None:
@@ -213,6 +231,11 @@ def test_help_has_an_example_and_json(command: str) -> None:
         (("evaluate", "{package}", "--data", "{photos}", "--noise", "25"), "scale"),
         (("export", "{new}", "--out", "{new}.tapetum"), "not the folder of a run"),
         (("export", "{trained}", "--out", "{package}"), "exists already"),
+        (("export", "{package}", "--out", "{new}.tapetum"), "is a package already"),
+        (("export", "{package}", "--out", "{new}.zip"), "ends in"),
+        (("export", "{package}", "--out", "{new}.onnx", "--fixed", "9"), "HEIGHTxWIDTH"),
+        (("export", "{package}", "--out", "{new}.onnx", "--opset", "12"), "13 or more"),
+        (("export", "{package}", "--out", "{new}.onnx", "--max-psnr-drop", "1"), "with --data"),
         (("predict", "{new}", "{photos}/dark", "--out", "{new}"), "cannot read"),
         (("predict", "{photos}/dark/dark-0.png", "{photos}/dark", "--out", "{new}"), "package"),
         (("predict", "{package}", "{empty}", "--out", "{new}"), "no image in"),

@@ -11,6 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from tapetum.cli.app import app
+from tapetum.formats import WrittenFile
 from tapetum.jobs.early import FIT, FRONT, RECIPES, RUN, SEARCH, SEARCH_RECIPES
 from tapetum.jobs.fit_result import FIT as FITS
 from tapetum.jobs.front import FRONT as FRONTS
@@ -21,6 +22,7 @@ from tapetum.search.result import SEARCHES
 from tapetum.training import RUNS
 from tapetum.training import recipe as training
 from test_cli import photos
+from tiny_package import tiny_package
 from tiny_search import tiny_table
 
 __all__ = ["photos"]  # the fixture
@@ -88,6 +90,26 @@ def test_what_cannot_work_is_refused_without_torch(photos: Path, tmp_path: Path)
         assert code == 2
         assert said.count("error:") == 1
     assert not Path(places["new"]).exists()
+
+
+def test_a_package_is_exported_without_torch(tmp_path: Path) -> None:
+    """Where only the package is at hand, its other formats are, too."""
+    package, out = tiny_package(tmp_path / "p.tapetum"), tmp_path / "p.onnx"
+    line = ["export", str(package), "--out", str(out), "--fixed", "32x48", "--opset", "16"]
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_TORCH],
+        input=f"{json.dumps(line)}\n",
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    code, said = json.loads(done.stdout)
+    assert code == 0, said
+    assert "on 1 random image(s) of 48 x 32 px: the largest difference is" in said
+    assert "not run on validation images: a package does not keep its images" in said
+    assert WrittenFile.from_json((tmp_path / "p.onnx.json").read_text(), source="it").snippet in (
+        said.replace("    ", "")
+    )
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import torch
 from tapetum.arch import find_architecture
 from tapetum.errors import PackageError
 from tapetum.formats import Parity, export_network, measure_parity
+from tapetum.formats.standalone import standalone_graph
 from tapetum.graph import write_graph
 from tapetum.nn import Network, build
 from tapetum.runtime import GraphSession, Manifest, Predictor, open_package
@@ -110,21 +111,6 @@ def test_an_older_package_is_not_replaced_unasked(tmp_path: Path) -> None:
     assert path.read_bytes() != before
 
 
-def test_the_ending_decides_what_is_written(tmp_path: Path) -> None:
-    """``.onnx`` gets a graph that any runtime opens; an unknown ending is refused at once."""
-    network = network_of("unet-s")
-    manifest = Manifest.of(network.architecture, size_px=32)
-    exported = export_network(network, tmp_path / "p.onnx", manifest)
-    assert exported.size_bytes == (tmp_path / "p.onnx").stat().st_size
-    assert GraphSession((tmp_path / "p.onnx").read_bytes()).output_names == ("denoised",)
-    with pytest.raises(PackageError, match="exists already"):
-        export_network(network, tmp_path / "p.onnx", manifest)
-    export_network(network, tmp_path / "p.onnx", manifest, overwrite=True)
-    with pytest.raises(PackageError, match=r"ends in .tapetum or .onnx, not in .zip"):
-        export_network(network, tmp_path / "p.zip", manifest)
-    assert [entry.name for entry in tmp_path.iterdir()] == ["p.onnx"]
-
-
 def test_every_form_has_the_calibrated_probabilities(tmp_path: Path) -> None:
     """The package and the plain graph divide the logits by the temperature of the scores."""
     network, temperature = network_of("dc-net-reduced-integrated", boxes=False), 2.5
@@ -138,14 +124,12 @@ def test_every_form_has_the_calibrated_probabilities(tmp_path: Path) -> None:
     classes = [str(digit) for digit in range(10)]
     manifest = Manifest.of(network.architecture, size_px=32, class_names=classes, scores=scores)
     exported = export_network(network, tmp_path / "p.tapetum", manifest)
-    export_network(network, tmp_path / "p.onnx", manifest)
     image = np.random.default_rng(0).random((1, 1, 32, 32), dtype=np.float32)
     with torch.no_grad():
         expected = (network(torch.from_numpy(image)).logits / temperature).softmax(dim=1).numpy()
     package = Predictor.open(tmp_path / "p.tapetum")(image[0, 0]).probabilities
-    plain = GraphSession((tmp_path / "p.onnx").read_bytes()).run(
-        ("probabilities",), {"noisy": image}
-    )
+    graph = standalone_graph(open_package(tmp_path / "p.tapetum")).SerializeToString()
+    plain = GraphSession(graph).run(("probabilities",), {"noisy": image})
     np.testing.assert_allclose(package, expected, atol=1e-5)
     np.testing.assert_allclose(plain[0], expected, atol=1e-5)
     assert "calibrated by the temperature 2.50" in exported.remarks[0]

@@ -9,9 +9,17 @@ import pytest
 from tapetum.data import Dataset
 from tapetum.errors import InputError, PackageError
 from tapetum.evaluation import PackageSubject, score
-from tapetum.formats import PrecisionChoice, choose_precision, export_network, quantise
+from tapetum.formats import (
+    PrecisionChoice,
+    Settings,
+    choose_precision,
+    export_network,
+    quantise,
+    write_target,
+)
 from tapetum.formats import precision as module
 from tapetum.formats.precision import Measured
+from tapetum.formats.target_onnx import OnnxTarget
 from tapetum.images import DecodedImage
 from tapetum.latency import Conditions, Timing, measure_latency
 from tapetum.latency.deployed import DeployedNetwork
@@ -157,7 +165,7 @@ def test_only_some_of_many_images_are_scored(monkeypatch: pytest.MonkeyPatch) ->
 def test_an_export_in_int8_says_so_everywhere(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Manifest, card and result have the precision and the loss; no other runtime gets it."""
+    """Manifest, card and result have the precision and the loss; a plain graph refuses it."""
     quickly(monkeypatch)
     package = package_of("unet-s")
     network = build(package.manifest.architecture, seed=0).eval()
@@ -175,8 +183,8 @@ def test_an_export_in_int8_says_so_everywhere(
     assert stored == exported.precision
     assert "## Precision\n\nOne pass takes 1 ms in int8 and 2 ms in fp32" in opened.card
     assert "The graph differs in fp32 from the trained network" in opened.card
-    with pytest.raises(PackageError, match="a plain graph is for every runtime"):
-        export_network(network, tmp_path / "p.onnx", package.manifest, lower=lower)
+    with pytest.raises(PackageError, match="onnx takes fp32, and int8 was asked for"):
+        write_target(opened, tmp_path / "p.onnx", OnnxTarget(), Settings())
     assert not (tmp_path / "p.onnx").exists()
 
 

@@ -11,8 +11,7 @@ import pytest
 from drawn_shapes import draw_architecture
 from packages import CLASSIFIER, DENOISER, JOINT, noise, package_of, real, toy
 from tapetum.errors import PackageError
-from tapetum.formats import standalone
-from tapetum.formats.standalone import standalone_graph, write_standalone
+from tapetum.formats.standalone import standalone_graph
 from tapetum.runtime import GraphSession, Package, Predictor, Preparation
 
 SIZE_PX = 32
@@ -21,7 +20,7 @@ SIZES = [(32, 32), (20, 20), (75, 75), (40, 25), (25, 90), (33, 64), (200, 3)]
 
 def session_of(package: Package, path: Path) -> GraphSession:
     """ONNX Runtime with the graph file, and nothing else."""
-    write_standalone(package, path)
+    path.write_bytes(standalone_graph(package).SerializeToString())
     return GraphSession(path.read_bytes(), threads=1)
 
 
@@ -107,18 +106,6 @@ def test_weights_are_stored_once() -> None:
     package = real(JOINT, boxes=False, size_px=SIZE_PX)
     content = standalone_graph(package).SerializeToString()
     assert len(content) < 1.2 * len(package.graph_bytes) + 50_000
-
-
-def test_a_graph_that_differs_is_not_written(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The file appears only where it gives the results of the package."""
-    package = toy(JOINT)
-    other = standalone_graph(toy(JOINT, gain=0.5))
-    monkeypatch.setattr(standalone, "standalone_graph", lambda _: other)
-    with pytest.raises(PackageError, match="differs from its package"):
-        write_standalone(package, tmp_path / "one.onnx")
-    assert not list(tmp_path.iterdir())
 
 
 def test_boxes_of_prepared_images_stay_in_packages() -> None:

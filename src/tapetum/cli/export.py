@@ -1,18 +1,66 @@
-"""``tapetum export``: write the package or the plain graph of a run."""
+"""``tapetum export``: write a run or a package in the format of a device."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
 from tapetum.cli import options
 from tapetum.cli.common import answer, progress_bar, say
+from tapetum.errors import InputError
+
+if TYPE_CHECKING:
+    from tapetum.formats import Exported, Parity, WrittenFile
 
 __all__ = ["export"]
 
+EXIT_EXCEEDED = 1
+
+_FORMAT = options.option(
+    None,
+    options.MAIN,
+    "Format of the file.",
+    "--format",
+    metavar="tapetum|onnx",
+    shown="by the ending",
+)
+_FIXED = options.option(
+    None,
+    options.MAIN,
+    "Height and width of all images, for runtimes that need one size.",
+    metavar="HxW",
+    shown="any size",
+)
+_BATCH = options.option(
+    None, options.MAIN, "Images at once.", rule=options.COUNT, shown="any number, 1 with --fixed"
+)
+_OPSET = options.option(
+    None,
+    options.MAIN,
+    "Version of the ONNX operators, for older runtimes.",
+    rule=options.a_number(int, 16, least=13, most=21),
+    shown="18",
+)
+_MAX_PSNR_DROP = options.option(
+    None,
+    options.MAIN,
+    "Largest loss of PSNR on validation images, in dB; exit code 1 if it is exceeded.",
+    rule=options.a_number(float, 0.1, least=0),
+)
+_MAX_ACCURACY_DROP = options.option(
+    None,
+    options.MAIN,
+    "Largest loss of accuracy, in points; exit code 1 if it is exceeded.",
+    rule=options.a_number(float, 0.5, least=0),
+)
+
 
 def export(
-    run: Path = typer.Argument(..., metavar="RUN", help="Folder of a finished run."),
-    out: Path = options.option(..., options.MAIN, "File to write: FILE.tapetum or FILE.onnx."),
+    source: Path = typer.Argument(
+        ..., metavar="RUN|PACKAGE", help="Folder of a finished run, or a .tapetum file."
+    ),
+    out: Path = options.option(..., options.MAIN, "File to write, such as FILE.onnx."),
+    format: str | None = _FORMAT,  # noqa: A002  (the name of the option)
     precision: options.PrecisionName = options.option(
         "fp32",
         options.MAIN,
@@ -22,43 +70,98 @@ def export(
     data: str | None = options.option(
         None,
         options.MAIN,
-        "Folder of the training images, which int8 needs.",
+        "Folder of the training images, to compare on and for int8.",
         shown="as in the training",
     ),
+    fixed: str | None = _FIXED,
+    batch: int | None = _BATCH,
+    opset: int | None = _OPSET,
+    max_psnr_drop: float | None = _MAX_PSNR_DROP,
+    max_accuracy_drop: float | None = _MAX_ACCURACY_DROP,
     overwrite: bool = options.OVERWRITE,
     json: bool = options.JSON,
 ) -> None:
-    """Write the package of a run, and check that it computes what the network computes.
+    """Write a run or a package in the format of a device, and run the file that was written.
 
-    A file that ends in .onnx is a plain graph for other runtimes, which prepares images itself.
+    A .tapetum file is for Tapetum, and a .onnx file is a plain graph for other runtimes, which
+    prepares images itself. It is compared with the package on validation images; FILE.json beside
+    it has the result, and a few lines that use the file.
 
     Examples:
 
       tapetum export runs/digits --out digits.tapetum
 
-      tapetum export runs/photos --out photos.onnx
+      tapetum export photos.tapetum --out photos.onnx --fixed 480x640 --opset 16
 
       tapetum export runs/photos --out photos.tapetum --precision auto
     """
     from tapetum import jobs
 
-    jobs.refuse_early("export", {"run": run, "out": out})
+    jobs.refuse_early("export", {"source": source, "out": out})
     with progress_bar() as tick:
         exported = jobs.export(
-            run, out, precision=precision, data=data, overwrite=overwrite, progress=tick
+            source,
+            out,
+            format=format,
+            precision=precision,
+            data=data,
+            max_psnr_drop=max_psnr_drop,
+            max_accuracy_drop=max_accuracy_drop,
+            overwrite=overwrite,
+            progress=tick,
+            fixed=None if fixed is None else _parse_size(fixed),
+            batch=batch,
+            opset=opset,
         )
     if json:
         answer(exported.model_dump(mode="json"))
-        return
-    parity = exported.parity
+    else:
+        _show(exported)
+    if exported.exceeded:
+        raise typer.Exit(EXIT_EXCEEDED)
+
+
+def _parse_size(text: str) -> tuple[int, int]:
+    """Return height and width of ``480x640``."""
+    height, _, width = text.lower().partition("x")
+    if not (height.isdecimal() and width.isdecimal()):
+        raise InputError(f"--fixed {text} is no size", "give HEIGHTxWIDTH, such as 480x640")
+    return int(height), int(width)
+
+
+def _show(exported: "Exported") -> None:
+    if exported.parity is not None:
+        _show_parity(exported.parity)
+    if exported.precision is not None:
+        say(exported.precision.text)
+    if exported.written is not None:
+        _show_written(exported.written)
+    for remark in exported.remarks:
+        say(remark, label="note")
+    for loss in exported.exceeded:
+        say(loss, label="error")
+    kind = "package" if exported.written is None else exported.written.format
+    say(f"{kind}: {exported.path}, {exported.size_bytes / 1024:,.0f} KiB")
+
+
+def _show_parity(parity: "Parity") -> None:
     for name, worst in parity.max_difference.items():
         say(
             f"parity of {name}: the largest difference is {worst:.1e} in {parity.runtime} "
             f"(tolerance {parity.tolerance:g})"
         )
-    if exported.precision is not None:
-        say(exported.precision.text)
-    for remark in exported.remarks:
-        say(remark, label="note")
-    kind = "graph" if out.suffix.lower() == ".onnx" else "package"
-    say(f"{kind}: {exported.path}, {exported.size_bytes / 1024:,.0f} KiB")
+
+
+def _show_written(written: "WrittenFile") -> None:
+    parity = written.parity
+    shapes = ", ".join(f"{width} x {height}" for height, width in parity.sizes_px)
+    listed = ", ".join(f"{name} {worst:.1e}" for name, worst in parity.max_difference.items())
+    say(
+        f"the file against the package, in {parity.runtime} on {parity.num_images} random "
+        f"image(s) of {shapes} px: the largest difference is {listed}"
+    )
+    if written.comparison is not None:
+        say(written.comparison.text)
+    say(f"use without Tapetum (also in {written.file}.json):")
+    for line in written.snippet.splitlines():
+        say(f"    {line}")

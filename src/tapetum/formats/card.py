@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from tapetum.arch import cost
-from tapetum.formats.parity import Parity
+from tapetum.formats.exported import Parity
 from tapetum.formats.precision import PrecisionChoice
 from tapetum.runtime import Manifest
 

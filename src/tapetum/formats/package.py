@@ -5,49 +5,27 @@ a temporary name, opened as by a user, and compared once more. Only then does it
 """
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
 
-from tapetum.errors import PackageError
 from tapetum.formats.card import write_card
-from tapetum.formats.parity import Parity, measure_parity
+from tapetum.formats.exported import Exported, Parity
+from tapetum.formats.parity import measure_parity
 from tapetum.formats.precision import PrecisionChoice
-from tapetum.formats.standalone import write_standalone
+from tapetum.formats.repacking import noted
 from tapetum.graph import write_graph
 from tapetum.nn import Network
-from tapetum.records import Record, hold_name
+from tapetum.records import hold_name
 from tapetum.runtime import (
     Manifest,
     Package,
     Predictor,
-    open_package,
     write_package,
 )
 
-__all__ = ["Exported", "export_network", "pack"]
-
-
-class Exported(Record):
-    """The result of an export.
-
-    Attributes:
-        path: The package, or the plain graph.
-        size_bytes: Size of the file.
-        parity: How far the graph differs from the trained network, in fp32.
-        precision: The comparison of fp32 and int8, and what was written; None where only fp32 was
-            asked for.
-        remarks: What a user must know of its scores, in sentences without a full stop.
-    """
-
-    path: str
-    size_bytes: int
-    parity: Parity
-    precision: PrecisionChoice | None = None
-    remarks: tuple[str, ...] = ()
+__all__ = ["export_network", "pack"]
 
 
 def export_network(
@@ -59,11 +37,11 @@ def export_network(
     lower: Callable[[Package], tuple[Package, PrecisionChoice | None]] | None = None,
     overwrite: bool = False,
 ) -> Exported:
-    """Write the package of a trained network, or its plain graph where the name ends in ``.onnx``.
+    """Write the package of a trained network.
 
     Args:
         network: The network, in evaluation mode, on the CPU.
-        out: The file; its ending, ``.tapetum`` or ``.onnx``, decides what is written.
+        out: The file.
         manifest: The description of the network; its parity is measured here.
         latency: A sentence on the latency of the network, for the card.
         lower: Decides whether the package is in int8, such as :func:`choose_precision`; by default
@@ -71,15 +49,9 @@ def export_network(
         overwrite: Whether a file of that name may be replaced.
 
     Raises:
-        PackageError: ``out`` exists or has another ending, or the graph does not do what the
-            network does.
+        PackageError: ``out`` exists, or the graph does not do what the network does.
     """
-    is_plain, size_px = _is_plain(out, overwrite=overwrite), manifest.size_px
-    if is_plain and lower is not None:
-        raise PackageError(
-            "a plain graph is for every runtime, and int8 is made for onnxruntime",
-            "export int8 as .tapetum, or the plain graph in fp32",
-        )
+    size_px = manifest.size_px
     with hold_name(out):
         graph_bytes = _graph_of(network, manifest)
         parity = measure_parity(
@@ -91,21 +63,15 @@ def export_network(
         if lower is not None:
             shipped, choice = lower(shipped)
         if choice is not None:
-            origin = shipped.manifest.provenance | {"precision": choice.model_dump(mode="json")}
-            noted = shipped.manifest.model_copy(update={"provenance": origin})
-            shipped = replace(shipped, manifest=noted)
-        with TemporaryDirectory() as folder:
-            package = Path(folder) / "model.tapetum" if is_plain else out
-            write_package(
-                package,
-                shipped.graph_bytes,
-                shipped.manifest,
-                write_card(shipped.manifest, out, latency),
-                check=lambda path: _try(path, network, size_px, parity),
-                overwrite=overwrite,
-            )
-            if is_plain:
-                write_standalone(open_package(package), out)
+            shipped = noted(shipped, choice)
+        write_package(
+            out,
+            shipped.graph_bytes,
+            shipped.manifest,
+            write_card(shipped.manifest, out, latency),
+            check=lambda path: _try(path, network, size_px, parity),
+            overwrite=overwrite,
+        )
         return Exported(
             path=str(out),
             size_bytes=out.stat().st_size,
@@ -132,17 +98,6 @@ def _graph_of(network: Network, manifest: Manifest) -> bytes:
     weights = {name: value.cpu().numpy() for name, value in network.state_dict().items()}
     graph = write_graph(network.architecture, weights, temperature=manifest.temperature)
     return bytes(graph.SerializeToString(deterministic=True))
-
-
-def _is_plain(out: Path, *, overwrite: bool) -> bool:
-    """Return whether a plain graph is requested; refuse other endings and an existing graph."""
-    ending = out.suffix.lower()
-    if ending not in ("", ".tapetum", ".onnx"):
-        problem = f"an export ends in .tapetum or .onnx, not in {ending}"
-        raise PackageError(problem, "choose one of these endings")
-    if ending == ".onnx" and out.exists() and not (overwrite and out.is_file()):
-        raise PackageError(f"{out} exists already", "choose another name, or overwrite it")
-    return ending == ".onnx"
 
 
 def _try(path: Path, network: Network, size_px: int, parity: Parity) -> None:

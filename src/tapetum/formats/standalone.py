@@ -2,15 +2,13 @@
 
 The preparation of images is inside of the graph. It takes a noisy image of any size, (n, channels,
 height, width) in [0, 1], and returns the denoised image at that size, and the probabilities of the
-prepared one. Class names and the preparation stand in the metadata of the graph.
+prepared one. Class names, preparation, noise and origin stand in the metadata of the graph.
 
 The graph holds both branches of the network, and runs them one after the other. Colours, alpha and
 the white level are converted before an image enters it.
 """
 
-import json
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,25 +17,12 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from tapetum.errors import PackageError
-from tapetum.records import write_atomically
-from tapetum.runtime import GraphSession, Manifest, Package, Predictor, Preparation
+from tapetum.formats.facts import facts_of
+from tapetum.runtime import Manifest, Package, Preparation
 
-__all__ = ["standalone_graph", "write_standalone"]
+__all__ = ["standalone_graph"]
 
-_TOLERANCE = 1e-4
 _SIDES = (2, 3)  # the axes of height and width
-
-
-def write_standalone(package: Package, path: Path) -> None:
-    """Write a package as an ONNX graph, checked against the predictor."""
-    content = standalone_graph(package).SerializeToString(deterministic=True)
-    _check(package, content)
-    try:
-        write_atomically(path, content)
-    except OSError as error:
-        raise PackageError(
-            f"cannot write {path}: {error.strerror or error}", "check the folder and its free space"
-        ) from error
 
 
 def standalone_graph(package: Package) -> onnx.ModelProto:
@@ -123,9 +108,10 @@ class _Draft:
         inner = self.add("Max", [rounded, self.integers(1)])
         rest = self.add("Sub", [self.integers(size_px, size_px), inner])
         before = self.add("Div", [rest, self.integers(2)])
-        pads = self.add("Concat", [before, self.add("Sub", [rest, before])], axis=0)
+        none, after = self.integers(0, 0), self.add("Sub", [rest, before])
+        pads = self.add("Concat", [none, before, none, after], axis=0)
         resized = self._resized("noisy", [self._item(inner, index) for index in (0, 1)])
-        return self.add("Pad", [resized, pads, self.number(background), self.integers(*_SIDES)])
+        return self.add("Pad", [resized, pads, self.number(background)])
 
     def _resized(self, image: str, size: Sequence[str]) -> str:
         """Resample an image to height and width, each an int64 of shape (1,).
@@ -184,43 +170,6 @@ def _assembled(draft: _Draft, manifest: Manifest, model: onnx.ModelProto) -> onn
     complete = onnx.ModelProto()
     complete.CopyFrom(model)
     complete.graph.CopyFrom(graph)
-    helper.set_model_props(
-        complete,
-        {
-            "name": manifest.name,
-            "class_names": json.dumps(manifest.class_names, ensure_ascii=False),
-            "preparation": manifest.preparation.model_dump_json(),
-        },
-    )
+    helper.set_model_props(complete, facts_of(manifest))
     onnx.checker.check_model(complete)
     return complete
-
-
-def _check(package: Package, content: bytes) -> None:
-    """Refuse a graph that differs from the predictor, on an image of another size than prepared."""
-    manifest = package.manifest
-    size = (manifest.size_px + 5, manifest.size_px + 11)
-    image = np.random.default_rng(0).random((*size, manifest.image_channels), dtype=np.float32)
-    boxes = np.array([[1, 2, size[1] - 3, size[0] - 4]], np.float32)
-    predictor = Predictor(package, max_pixels=size[0] * size[1])
-    wanted = predictor(image, boxes=boxes if predictor.takes_boxes else None)
-    session = GraphSession(content)
-    feeds = {"noisy": np.moveaxis(image, 2, 0)[np.newaxis].copy(), "boxes": boxes[np.newaxis]}
-    given = dict(
-        zip(
-            session.output_names,
-            session.run(session.output_names, {name: feeds[name] for name in session.input_names}),
-            strict=True,
-        )
-    )
-    worst = 0.0
-    if wanted.pixels is not None:
-        worst = float(np.abs(np.moveaxis(given["denoised"][0], 0, 2) - wanted.pixels).max())
-    if wanted.probabilities is not None:
-        rows = given["probabilities"].reshape(wanted.probabilities.shape)
-        worst = max(worst, float(np.abs(rows - wanted.probabilities).max()))
-    if not worst <= _TOLERANCE:
-        raise PackageError(
-            f"the plain graph of {manifest.name} differs from its package by {worst:.1e}",
-            "nothing was written; report this with the package",
-        )

@@ -11,9 +11,9 @@ if TYPE_CHECKING:
     from tapetum.jobs.choose import DataOptions
     from tapetum.jobs.controls import control
     from tapetum.jobs.demonstration import demo
+    from tapetum.jobs.deploying import export
     from tapetum.jobs.early import refuse_early
     from tapetum.jobs.evaluation import evaluate
-    from tapetum.jobs.exporting import export
     from tapetum.jobs.fit_result import FitResult, run_at
     from tapetum.jobs.fitting import fit
     from tapetum.jobs.front import Front, fit_front
@@ -51,7 +51,7 @@ _MODULES = {
     "control": "controls",
     "demo": "demonstration",
     "evaluate": "evaluation",
-    "export": "exporting",
+    "export": "deploying",
     "fit": "fitting",
     "fit_front": "front",
     "parse_targets": "methods",

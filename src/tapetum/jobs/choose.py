@@ -5,7 +5,7 @@ import logging
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar, get_args, get_type_hints
+from typing import Any, Literal, TypeVar, get_args, get_type_hints
 
 from tapetum.arch import Architecture, Described, architecture_names, find_architecture
 from tapetum.data import DataOptions, Dataset, digits, open_dataset
@@ -14,6 +14,7 @@ from tapetum.jobs.few_images import few_images
 
 __all__ = [
     "SPLIT",
+    "AskedPrecision",
     "DataOptions",
     "architecture_for",
     "is_digits",
@@ -29,6 +30,9 @@ SPLIT = "split.json"  # of a run: the files that train and those that validate
 LOGGER = logging.getLogger("tapetum")
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+AskedPrecision = Literal["fp32", "int8", "auto"]
+"""What a user asks for; ``auto`` is int8 where it pays."""
 
 
 def lists_options(job: F) -> F:

@@ -61,8 +61,8 @@ def refuse_early(job: str, options: Mapping[str, Any]) -> None:
         require_cores(options["threads"])  # a latency table may be of a larger device
     _refuse_noise(options.get("noise"))
     _refuse_recipes(job, options)
-    if job == "export":
-        RUN.require_finished(options["run"])
+    if job == "export" and not options["source"].is_file():
+        RUN.require_finished(options["source"])
     if job in ("fit", "fit_front"):
         require_method(options)
         for path in options.get("beside") or ():

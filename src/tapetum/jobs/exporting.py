@@ -1,71 +1,24 @@
-"""Export a finished run as a package, or as a plain ONNX graph."""
+"""Export a finished run as a package, and score it as the package that it becomes."""
 
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from tapetum.data import Dataset
 from tapetum.errors import InputError, PackageError
 from tapetum.evaluation import PackageSubject, Subject
 from tapetum.formats import Exported, PrecisionChoice, choose_precision, export_network, pack
-from tapetum.jobs.choose import LOGGER, is_digits
+from tapetum.jobs.choose import LOGGER, AskedPrecision, is_digits
 from tapetum.jobs.evaluation import open_images_of, open_trained
 from tapetum.nn import Network, TrainableNetwork
 from tapetum.progress import ProgressCallback, silent
-from tapetum.records import as_path
 from tapetum.runtime import Manifest, Package
 from tapetum.training import RUNS, NetworkSubject, Result, load_network
 
-__all__ = ["AskedPrecision", "export", "export_run", "subject_of_run"]
-
-AskedPrecision = Literal["fp32", "int8", "auto"]
+__all__ = ["AskedPrecision", "export_run", "images_of_run", "subject_of_run"]
 
 
-def export(
-    run: str | Path,
-    out: str | Path,
-    *,
-    precision: AskedPrecision = "fp32",
-    data: str | Path | None = None,
-    overwrite: bool = False,
-    progress: ProgressCallback = silent,
-) -> Exported:
-    """Write the package of a finished run, and check that it computes what the network computes.
-
-    A name that ends in ``.onnx`` gets a plain graph instead, for other runtimes and languages. It
-    prepares images itself, and returns probabilities and the denoised image.
-
-    Example:
-        >>> import tapetum
-        >>> exported = tapetum.export("runs/digits", "digits.tapetum")
-        >>> exported.parity.worst < 1e-4
-        True
-
-    Args:
-        run: Folder of the run.
-        out: File to write; its ending, ``.tapetum`` or ``.onnx``, decides what.
-        precision: ``fp32``; ``int8``, which is calibrated on the training images of the run, and
-            whose loss is measured on its validation images; or ``auto``, which is int8 where that
-            is at least 10 % faster on this device and loses less than 0.5 points and 0.1 dB.
-        data: The folder of the training, where it has moved; used for int8 only.
-        overwrite: Whether to replace an existing file.
-        progress: Called while int8 is measured.
-
-    Raises:
-        InputError: The images of the training cannot be opened, or are too few for int8.
-        RunError: The run is not finished, or its network has no architecture.
-        PackageError: ``out`` exists or has another ending, or the graph does not compute what the
-            network computes.
-    """
-    from tapetum.jobs.fit_result import run_at  # imports this module
-
-    run, out = run_at(as_path(run, "a run")), as_path(out, "the file to write")
-    return export_run(
-        run, out, precision=precision, dataset=data, overwrite=overwrite, progress=progress
-    )
-
-
-def _images_of(path: Path, data: str | Path | None, progress: ProgressCallback) -> Dataset:
+def images_of_run(path: Path, data: str | Path | None, progress: ProgressCallback) -> Dataset:
     """Open the images that a run was trained and validated on."""
     info = RUNS.open(path).request.data
     given = info.source if data is None else data
@@ -110,7 +63,7 @@ def export_run(
     def lowered(package: Package) -> tuple[Package, PrecisionChoice | None]:
         given, noise = dataset, folder.request.recipe.noise
         if not isinstance(given, Dataset):
-            given = _images_of(path, given, progress)
+            given = images_of_run(path, given, progress)
         choose = partial(choose_precision, protocol=noise.protocol, progress=progress)
         if precision == "int8":
             return choose(package, given, noise.spread(), asked="int8")

@@ -1,0 +1,154 @@
+"""What an export returns, as records that need no torch."""
+
+import numpy as np
+
+from tapetum.errors import PackageError
+from tapetum.formats.precision import PrecisionChoice
+from tapetum.records import FiniteOrNone, Record
+
+__all__ = ["TOLERANCE", "Comparison", "Exported", "Parity", "WrittenFile"]
+
+TOLERANCE = 1e-4
+
+
+class Parity(Record):
+    """The difference between two forms of one network, on random images.
+
+    Attributes:
+        max_difference: The largest absolute difference of any value, by output.
+        sizes_px: Heights and widths on which it was measured.
+        num_images: Images of each size.
+        runtime: What ran the written form.
+        tolerance: The largest difference that is allowed.
+    """
+
+    max_difference: dict[str, float]
+    sizes_px: tuple[tuple[int, int], ...]
+    num_images: int
+    runtime: str
+    tolerance: float = TOLERANCE
+
+    @property
+    def worst(self) -> float:
+        """The largest difference of all outputs."""
+        return float(np.max(list(self.max_difference.values())))  # NaN where one is NaN
+
+    def require(self, name: str, *, than: str = "network") -> None:
+        """Refuse a form that does not do what the network does.
+
+        Args:
+            name: Name of the network.
+            than: What the graph was compared with.
+
+        Raises:
+            PackageError: The difference is above the tolerance.
+        """
+        if not self.worst <= self.tolerance:  # so written, NaN fails too
+            listed = ", ".join(f"{key} {value:.1e}" for key, value in self.max_difference.items())
+            raise PackageError(
+                f"the graph of {name} differs from the {than} by more than "
+                f"{self.tolerance:g} ({listed})",
+                f"nothing was written; report this with the {_EVIDENCE[than]}",
+            )
+
+
+_EVIDENCE = {"network": "run's weights.safetensors", "package": "package"}
+
+
+class Comparison(Record):
+    """A written file beside the package that it was made from, on validation images.
+
+    Attributes:
+        num_images: Noisy images that both were run on.
+        size_px: Height and width that they were resized to; None for their own.
+        max_difference: The largest absolute difference of any value, by output.
+        between_db: PSNR of the denoised image of the file against that of the package; None where
+            they are equal or there is none.
+        agreement: Share of the labels that are the same; None without labels.
+        psnr_db: Mean PSNR of the package's and the file's images, of at most 40 dB each.
+        accuracy: Share of right labels of the package and of the file.
+    """
+
+    num_images: int
+    size_px: tuple[int, int] | None = None
+    max_difference: dict[str, float]
+    between_db: FiniteOrNone = None
+    agreement: float | None = None
+    psnr_db: tuple[float, float] | None = None
+    accuracy: tuple[float, float] | None = None
+
+    @property
+    def lost_db(self) -> float | None:
+        """PSNR that the file loses, in dB; negative where it gains some."""
+        return None if self.psnr_db is None else self.psnr_db[0] - self.psnr_db[1]
+
+    @property
+    def lost_points(self) -> float | None:
+        """Points of accuracy that the file loses; negative where it gains some."""
+        return None if self.accuracy is None else 100 * (self.accuracy[0] - self.accuracy[1])
+
+    @property
+    def text(self) -> str:
+        """The comparison in one sentence."""
+        parts = []
+        if "denoised" in self.max_difference:
+            between = "equal" if self.between_db is None else f"{self.between_db:.1f} dB apart"
+            parts.append(f"the denoised images are {between}")
+        if self.agreement is not None:
+            parts.append(f"{self.agreement:.1%} of the labels are the same")
+        if self.lost_db is not None:
+            parts.append(f"the file loses {self.lost_db:z.2f} dB")
+        if self.lost_points is not None:
+            parts.append(f"{self.lost_points:z.1f} points of accuracy are lost")
+        size = "" if self.size_px is None else f" of {self.size_px[1]} x {self.size_px[0]} px"
+        return f"on {self.num_images:,} validation images{size}: {', '.join(parts)}"
+
+
+class WrittenFile(Record):
+    """A file for use without Tapetum; the record stands beside it as ``FILE.json``.
+
+    Attributes:
+        format: Name of the format.
+        file: Name of the file.
+        size_bytes: Its size.
+        sha256: Its digest.
+        metadata: Classes, preparation, noise and origin; they stand in the file as well.
+        parity: How far it differs from the package on random images.
+        comparison: The same on validation images, and what is lost; None without images.
+        snippet: Lines that use it without Tapetum.
+        remarks: What a user must know, in sentences without a full stop.
+    """
+
+    format: str
+    file: str
+    size_bytes: int
+    sha256: str
+    metadata: dict[str, str]
+    parity: Parity
+    comparison: Comparison | None = None
+    snippet: str
+    remarks: tuple[str, ...] = ()
+
+
+class Exported(Record):
+    """The result of an export.
+
+    Attributes:
+        path: The written file.
+        size_bytes: Size of the file.
+        parity: How far the graph of the package differs from the trained network, in fp32;
+            None where a package does not say it.
+        precision: The comparison of fp32 and int8, and what was written; None where only fp32 was
+            asked for.
+        written: The file as it was run, where it is not a package.
+        remarks: What a user must know of its scores, in sentences without a full stop.
+        exceeded: Losses above what was allowed, in words; the file was written all the same.
+    """
+
+    path: str
+    size_bytes: int
+    parity: Parity | None = None
+    precision: PrecisionChoice | None = None
+    written: WrittenFile | None = None
+    remarks: tuple[str, ...] = ()
+    exceeded: tuple[str, ...] = ()

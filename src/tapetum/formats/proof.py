@@ -1,0 +1,236 @@
+"""Run a written file beside the package that it was made from.
+
+Random images of several sizes show whether it computes the same; noisy validation images show what
+it loses.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tapetum.data import Dataset
+from tapetum.evaluation import Answer, noisy_image
+from tapetum.formats.exported import TOLERANCE, Comparison, Parity
+from tapetum.formats.target import Outputs, Run, Settings
+from tapetum.images import resample
+from tapetum.metrics import psnr
+from tapetum.noise import Noise, Protocol, generator_for
+from tapetum.progress import ProgressCallback, silent
+from tapetum.runtime import Package, Predictor
+from tapetum.scores import SEEN_DB
+
+__all__ = ["Examples", "compare_images", "probe"]
+
+MOST_IMAGES = 64
+MOST_MEGAPIXELS = 32.0  # of all images together
+NUM_BOXES = 2
+
+_CHOICE_KEY = 8  # a key of its own, so that the choice and the noise are independent
+
+_Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Validation images, and the noise that they get.
+
+    Attributes:
+        dataset: The dataset.
+        noises: The noise levels of the training; each image gets one of them in turn.
+        protocol: How a noisy image is stored.
+    """
+
+    dataset: Dataset
+    noises: Sequence[Noise]
+    protocol: Protocol = "benchmark"
+
+
+def probe(package: Package, run: Run, settings: Settings) -> Parity:
+    """Run package and file on the same random images, of each size that the file takes.
+
+    Args:
+        package: The package.
+        run: The opened file.
+        settings: What it was written with.
+    """
+    manifest = package.manifest
+    size_px, count = manifest.size_px, settings.batch or 1
+    sizes = ((size_px, size_px), (size_px + 5, size_px + 11))
+    sizes_px = sizes if settings.fixed is None else (settings.fixed,)
+    generator, reference = np.random.default_rng(0), _reference(package)
+    differences = _Differences()
+    for height, width in sizes_px:
+        shape = (count, manifest.image_channels, height, width)
+        images, boxes = generator.random(shape, dtype=np.float32), None
+        if manifest.labels == "boxes":
+            corner = generator.uniform(0, 0.5, (count, NUM_BOXES, 2)) * (width, height)
+            side = generator.uniform(0.2, 0.5, (count, NUM_BOXES, 2)) * (width, height)
+            boxes = np.concatenate([corner, corner + side], axis=2).astype(np.float32)
+        wanted = [
+            reference(image, None if boxes is None else boxes[index])
+            for index, image in enumerate(images)
+        ]
+        for one, given in zip(wanted, _each(run(images, boxes)), strict=True):
+            differences.add(one, given)
+    return Parity(
+        max_difference=differences.largest,
+        sizes_px=sizes_px,
+        num_images=count,
+        runtime=run.runtime,
+        tolerance=TOLERANCE,
+    )
+
+
+def compare_images(
+    package: Package,
+    run: Run,
+    settings: Settings,
+    examples: Examples,
+    *,
+    progress: ProgressCallback = silent,
+) -> Comparison:
+    """Run package and file on up to 64 noisy validation images.
+
+    Args:
+        package: The package.
+        run: The opened file.
+        settings: What it was written with; images are resized to a fixed size.
+        examples: The images and their noise.
+        progress: Called after each image.
+    """
+    reference, differences, tally = _reference(package), _Differences(), _Tally()
+    chosen = _chosen(examples.dataset)
+    for done, index in enumerate(chosen):
+        progress(done, len(chosen), "comparing the file with the package")
+        noisy, clean, boxes, labels = _example(package, examples, index, done, settings)
+        wanted = reference(noisy, boxes)
+        given = _one(run, noisy, boxes, settings.batch or 1)
+        differences.add(wanted, given)
+        tally.add(wanted, given, clean, labels)
+    progress(len(chosen), len(chosen), "comparing the file with the package")
+    return Comparison(
+        num_images=len(chosen),
+        size_px=settings.fixed,
+        max_difference=differences.largest,
+        between_db=differences.between_db,
+        agreement=None if not tally.agrees else fmean(tally.agrees),
+        psnr_db=_means(tally.decibels),
+        accuracy=_means(tally.right),
+    )
+
+
+def _reference(package: Package) -> Callable[[_Floats, _Floats | None], Answer]:
+    """Return what the package gives for an image in its colours, (c, h, w)."""
+    predictor = Predictor(package)
+
+    def run(image: _Floats, boxes: _Floats | None) -> Answer:
+        found = predictor(np.moveaxis(image, 0, 2), boxes=boxes)
+        pixels = None if found.pixels is None else np.moveaxis(found.pixels, 2, 0)
+        return Answer(pixels, found.probabilities)
+
+    return run
+
+
+def _each(outputs: Outputs) -> Iterator[Answer]:
+    """Yield the outputs of each image of a batch, with the probabilities as rows."""
+    count = len(next(value for value in outputs if value is not None))
+    for index in range(count):
+        denoised, rows = (None if value is None else value[index] for value in outputs)
+        yield Answer(denoised, None if rows is None else rows.reshape(-1, rows.shape[-1]))
+
+
+def _one(run: Run, image: _Floats, boxes: _Floats | None, count: int) -> Answer:
+    """Return what a file gives for one image, which fills a batch of a fixed number."""
+    images = np.repeat(image[np.newaxis], count, axis=0)
+    given = None if boxes is None else np.repeat(boxes[np.newaxis], count, axis=0)
+    return next(_each(run(images, given)))
+
+
+def _chosen(dataset: Dataset) -> list[int]:
+    """Return a seeded choice of validation images, fewer where they are large."""
+    height, width = dataset.info.typical_px or (dataset.info.size_px, dataset.info.size_px)
+    most = max(1, min(MOST_IMAGES, int(MOST_MEGAPIXELS * 1e6 / (height * width))))
+    order = generator_for(0, _CHOICE_KEY).permutation(len(dataset.validation))
+    return sorted(order[:most].tolist())
+
+
+def _example(
+    package: Package, examples: Examples, index: int, place: int, settings: Settings
+) -> tuple[_Floats, _Floats, _Floats | None, NDArray[np.int64] | None]:
+    """Return a noisy image, the clean one, its boxes and its labels, at the size of the file."""
+    preparation = package.manifest.preparation
+    sample = examples.dataset.validation.sample(index)
+    level = examples.noises[place % len(examples.noises)] if examples.noises else None
+    given = noisy_image(preparation, sample, level, protocol=examples.protocol)
+    noisy, clean = preparation.colours(given), preparation.colours(sample.image)
+    boxes = sample.boxes if package.manifest.labels == "boxes" else None
+    if settings.fixed is not None:
+        height, width = settings.fixed
+        if boxes is not None:
+            change = np.array([width, height] * 2) / np.array([*clean.shape[:0:-1]] * 2)
+            boxes = (boxes * change).astype(np.float32)
+        noisy, clean = (resample(one, height=height, width=width) for one in (noisy, clean))
+    return noisy, clean, boxes, sample.labels
+
+
+class _Differences:
+    """The largest differences by output, and the error between the denoised images."""
+
+    def __init__(self) -> None:
+        self.largest: dict[str, float] = {}
+        self._errors: list[float] = []
+
+    def add(self, wanted: Answer, given: Answer) -> None:
+        pairs = {
+            "denoised": (wanted.pixels, given.pixels),
+            "probabilities": (wanted.probabilities, given.probabilities),
+        }
+        for name, (one, other) in pairs.items():
+            if one is not None and other is not None:
+                difference = np.abs(one.astype(np.float64) - other)
+                largest = np.maximum(self.largest.get(name, 0.0), difference.max())  # keeps NaN
+                self.largest[name] = float(largest)
+                if name == "denoised":
+                    self._errors.append(float((difference**2).mean()))
+
+    @property
+    def between_db(self) -> float | None:
+        """PSNR of all denoised images against each other; None where they are equal."""
+        error = fmean(self._errors) if self._errors else 0.0
+        return None if error == 0 else float(-10 * np.log10(error))
+
+
+class _Tally:
+    """PSNR and right labels of the package and of the file."""
+
+    def __init__(self) -> None:
+        self.agrees: list[bool] = []
+        self.decibels: list[tuple[float, float]] = []
+        self.right: list[tuple[float, float]] = []
+
+    def add(
+        self, wanted: Answer, given: Answer, clean: _Floats, labels: NDArray[np.int64] | None
+    ) -> None:
+        if wanted.pixels is not None and given.pixels is not None:
+            first, second = (
+                min(SEEN_DB, float(psnr(np.clip(one, 0, 1)[None], clean[None])[0]))
+                for one in (wanted.pixels, given.pixels)
+            )
+            self.decibels.append((first, second))
+        if wanted.probabilities is None or given.probabilities is None:
+            return
+        ours, theirs = wanted.probabilities.argmax(axis=1), given.probabilities.argmax(axis=1)
+        self.agrees += (ours == theirs).tolist()
+        if labels is not None:
+            pairs = np.stack([ours == labels, theirs == labels], axis=1).astype(float)
+            self.right += [(one, other) for one, other in pairs.tolist()]
+
+
+def _means(pairs: Sequence[tuple[float, float]]) -> tuple[float, float] | None:
+    """Return the means of both columns; None without rows."""
+    if not pairs:
+        return None
+    return fmean(one for one, _ in pairs), fmean(other for _, other in pairs)

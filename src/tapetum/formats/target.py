@@ -1,0 +1,110 @@
+"""The seam of the formats: what a package can become for a device without Tapetum.
+
+A format is one module with one :class:`Target`, listed in :mod:`tapetum.formats.targets`. It turns
+a package into the bytes of a file, runs such a file, and says in a few lines how to use it.
+Everything else is shared: the file is run before it gets its name, compared with the package, and
+described beside it.
+"""
+
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Annotated, ClassVar, NamedTuple, Protocol, TypedDict, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, PositiveInt
+
+from tapetum.formats.lowering import NEWEST_OPSET, OLDEST_OPSET
+from tapetum.records import Record
+from tapetum.runtime import Manifest, Package, Precision
+
+__all__ = ["Outputs", "Run", "Settings", "SettingsGiven", "Target"]
+
+_Floats = NDArray[np.float32]
+
+
+class Settings(Record):
+    """What a user may settle of a file; each format names the fields that it follows.
+
+    Attributes:
+        fixed: Height and width of all images; None for any.
+        batch: Images at once; None for any number, where the format can.
+        opset: Version of the ONNX operators.
+    """
+
+    fixed: tuple[PositiveInt, PositiveInt] | None = None
+    batch: PositiveInt | None = None
+    opset: Annotated[int, Field(ge=OLDEST_OPSET, le=NEWEST_OPSET)] | None = None
+
+    @property
+    def given(self) -> frozenset[str]:
+        """The fields that were settled."""
+        return frozenset(name for name, value in self if value is not None)
+
+
+class SettingsGiven(TypedDict, total=False):
+    """The same as options of a function."""
+
+    fixed: tuple[int, int] | None
+    batch: int | None
+    opset: int | None
+
+
+class Outputs(NamedTuple):
+    """What a file returns for a batch.
+
+    Attributes:
+        denoised: Shape (n, c, h, w), in [0, 1]; None where there is no image.
+        probabilities: Shape (n, classes) or (n, k, classes); None without labels.
+    """
+
+    denoised: _Floats | None
+    probabilities: _Floats | None
+
+
+@runtime_checkable
+class Run(Protocol):
+    """A written file, opened."""
+
+    runtime: str
+    """What runs it, with its version."""
+
+    def __call__(self, images: _Floats, boxes: _Floats | None) -> Outputs:
+        """Run the file.
+
+        Args:
+            images: Shape (n, c, h, w), in the colours of the network, about [0, 1].
+            boxes: Shape (n, k, 4), in pixels; None where boxes are not classified.
+        """
+
+
+@runtime_checkable
+class Target(Protocol):
+    """A format."""
+
+    name: ClassVar[str]
+    ending: ClassVar[str]
+    settings: ClassVar[frozenset[str]]
+    """The fields of :class:`Settings` that it follows."""
+    precisions: ClassVar[frozenset[Precision]]
+    """What packages it takes."""
+
+    def require(self, settings: Settings) -> None:
+        """Refuse at once what cannot be written here.
+
+        Raises:
+            MissingExtraError: A converter is not installed; nothing is installed here.
+        """
+
+    def content(self, package: Package, settings: Settings) -> bytes:
+        """Return the file.
+
+        Raises:
+            PackageError: The network cannot be in this format.
+        """
+
+    def opened(self, path: Path) -> AbstractContextManager[Run]:
+        """Open a file that was written."""
+
+    def snippet(self, name: str, manifest: Manifest, settings: Settings) -> str:
+        """Return lines that use the file of a name without Tapetum."""

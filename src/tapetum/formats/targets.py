@@ -1,0 +1,59 @@
+"""The formats that a package can be exported to, beside the package itself."""
+
+from pathlib import Path
+
+from tapetum.errors import InputError, PackageError, nearest
+from tapetum.formats.target import Settings, Target
+from tapetum.formats.target_onnx import OnnxTarget
+
+__all__ = ["PACKAGE", "TARGETS", "find_target", "require_precision"]
+
+PACKAGE = "tapetum"
+TARGETS: tuple[Target, ...] = (OnnxTarget(),)
+
+
+def find_target(name: str | None, out: Path, settings: Settings) -> Target | None:
+    """Return the format of a file; None for a package.
+
+    Args:
+        name: Name of the format; by default the ending decides.
+        out: The file to write.
+        settings: What was settled, which the format must follow.
+
+    Raises:
+        PackageError: Neither name nor ending is that of a format.
+        InputError: The format does not follow a setting.
+    """
+    known = {target.name: target for target in TARGETS}
+    if name is not None and name not in (*known, PACKAGE):
+        raise PackageError(f"there is no format {name!r}", nearest(name, (*known, PACKAGE)))
+    if name is None:
+        endings = {target.ending: target.name for target in TARGETS} | {"": PACKAGE}
+        endings[f".{PACKAGE}"] = PACKAGE
+        name, ending = endings.get(out.suffix.lower()), out.suffix.lower()
+        if name is None:
+            listed = " or ".join(one for one in endings if one)
+            problem = f"an export ends in {listed}, not in {ending}"
+            raise PackageError(problem, "choose one of these endings, or name it with --format")
+    target = known.get(name)
+    follows = frozenset() if target is None else target.settings
+    for field in sorted(settings.given - follows):
+        able = [one.name for one in TARGETS if field in one.settings]
+        option = f"--{field.replace('_', '-')}"
+        raise InputError(f"{option} has no effect on {name}", f"it is for {', '.join(able)}")
+    return target
+
+
+def require_precision(target: Target, precision: str) -> None:
+    """Refuse a precision that a format does not have.
+
+    Raises:
+        PackageError: It does not; ``auto`` needs int8.
+    """
+    asked = "int8" if precision == "auto" else precision
+    if asked not in target.precisions:
+        raise PackageError(
+            f"{target.name} takes {' and '.join(sorted(target.precisions))}, and {precision} was "
+            "asked for: int8 is made for onnxruntime",
+            "export int8 as .tapetum, or this format in fp32",
+        )

@@ -1,0 +1,110 @@
+"""Write the file of a format: run it, compare it, and describe it beside.
+
+The file is written into a hidden folder beside its place and run there under its own name. Only
+then does it move; where it computes something else, nothing is written.
+"""
+
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tapetum.errors import PackageError
+from tapetum.formats.exported import WrittenFile
+from tapetum.formats.facts import facts_of
+from tapetum.formats.proof import Examples, compare_images, probe
+from tapetum.formats.target import Settings, Target
+from tapetum.formats.targets import require_precision
+from tapetum.progress import ProgressCallback, silent
+from tapetum.records import hold_name, write_atomically
+from tapetum.runtime import Package
+
+__all__ = ["require_free", "write_target"]
+
+
+def write_target(
+    package: Package,
+    out: Path,
+    target: Target,
+    settings: Settings,
+    *,
+    examples: Examples | None = None,
+    overwrite: bool = False,
+    progress: ProgressCallback = silent,
+) -> WrittenFile:
+    """Write a package in another format, and its description as ``FILE.json`` beside it.
+
+    Args:
+        package: The package.
+        out: The file to write.
+        target: The format.
+        settings: What the user has settled.
+        examples: Validation images to compare on; None for random images alone.
+        overwrite: Whether both files may be replaced.
+        progress: Called after each image.
+
+    Raises:
+        PackageError: A file exists or cannot be written, or it does not do what the package does.
+        MissingExtraError: The converter is not installed.
+    """
+    require_free(out, overwrite=overwrite)
+    require_precision(target, package.manifest.precision)
+    target.require(settings)
+    content = target.content(package, settings)
+    with hold_name(out), _workshop(out) as folder:
+        draft, beside = folder / out.name, described_at(out)
+        write_atomically(draft, content)
+        with target.opened(draft) as run:
+            parity = probe(package, run, settings)
+            parity.require(package.manifest.name, than="package")
+            comparison = None
+            if examples is not None:
+                comparison = compare_images(package, run, settings, examples, progress=progress)
+        written = WrittenFile(
+            format=target.name,
+            file=out.name,
+            size_bytes=len(content),
+            sha256=hashlib.sha256(content).hexdigest(),
+            metadata=facts_of(package.manifest),
+            parity=parity,
+            comparison=comparison,
+            snippet=target.snippet(out.name, package.manifest, settings),
+        )
+        os.replace(draft, out)
+        write_atomically(beside, written.to_json().encode())
+    return written
+
+
+def described_at(out: Path) -> Path:
+    """Return the place of the description of a file."""
+    return out.with_name(f"{out.name}.json")
+
+
+def require_free(out: Path, *, overwrite: bool) -> None:
+    """Refuse to write over a file unasked.
+
+    Raises:
+        PackageError: The file or its description exists.
+    """
+    for path in (out, described_at(out)):
+        if path.exists() and not (overwrite and path.is_file()):
+            raise PackageError(f"{path} exists already", "choose another name, or overwrite it")
+
+
+@contextmanager
+def _workshop(out: Path) -> Iterator[Path]:
+    """Make a hidden folder beside a file; the next writer of the file removes what a kill left."""
+    digest = hashlib.sha256(os.fsencode(out.name)).hexdigest()[:16]
+    folder = out.with_name(f".{digest}-export.part")
+    try:
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        yield folder
+    except OSError as error:
+        raise PackageError(
+            f"cannot write {out}: {error.strerror or error}", "check the folder and its free space"
+        ) from error
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

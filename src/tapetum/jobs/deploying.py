@@ -1,0 +1,218 @@
+"""Export a run or a package as the file of a format, run it, and say what it loses.
+
+A package needs no torch for that.
+"""
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import NamedTuple, Unpack
+
+from tapetum.data import Dataset
+from tapetum.errors import InputError, PackageError, TapetumError
+from tapetum.formats import (
+    Comparison,
+    Examples,
+    Exported,
+    Parity,
+    PrecisionChoice,
+    Settings,
+    SettingsGiven,
+    choose_precision,
+    find_target,
+    repack,
+    require_free,
+    require_precision,
+    write_target,
+)
+from tapetum.jobs.choose import AskedPrecision, lists_options
+from tapetum.jobs.evaluation import open_images_of, open_trained
+from tapetum.progress import ProgressCallback, silent
+from tapetum.records import as_path, faults_are_ours
+from tapetum.runtime import open_package
+
+__all__ = ["export"]
+
+
+@lists_options
+def export(
+    source: str | Path,
+    out: str | Path,
+    *,
+    format: str | None = None,  # noqa: A002  (as the option)
+    precision: AskedPrecision = "fp32",
+    data: str | Path | None = None,
+    max_psnr_drop: float | None = None,
+    max_accuracy_drop: float | None = None,
+    overwrite: bool = False,
+    progress: ProgressCallback = silent,
+    **settings: Unpack[SettingsGiven],
+) -> Exported:
+    """Write a finished run or a package in the format of a device, and run what was written.
+
+    A package is for Tapetum. Other formats run without it; the file is compared with the package
+    on random images and on up to 64 validation images, and described in ``FILE.json`` beside it.
+
+    Example:
+        >>> import tapetum
+        >>> exported = tapetum.export("runs/digits", "digits.tapetum")
+        >>> exported.parity.worst < 1e-4
+        True
+
+    Args:
+        source: Folder of a run, or a ``.tapetum`` file.
+        out: File to write.
+        format: ``tapetum`` or ``onnx``; by default the ending decides.
+        precision: ``fp32``; ``int8``, which is calibrated on the training images, and whose loss is
+            measured on the validation images; or ``auto``, which is int8 where that is at least
+            10 % faster on this device and loses less than 0.5 points and 0.1 dB.
+        data: The folder of the training; for a run by default where it was.
+        max_psnr_drop: Largest loss of PSNR in dB; a larger one stands in ``exceeded``.
+        max_accuracy_drop: The same for accuracy, in points.
+        overwrite: Whether to replace an existing file.
+        progress: Called while images are compared or int8 is measured.
+        settings: What a format follows: ``fixed`` (height and width of all images), ``batch`` and
+            ``opset`` (13 to 21) for ``onnx``.
+
+    Raises:
+        InputError: Images are needed and cannot be opened, or an option has no effect.
+        MissingExtraError: The format needs something that is not installed.
+        RunError: The run is not finished, or its network has no architecture.
+        PackageError: ``out`` exists, or the file does not compute what the network computes.
+    """
+    source, out = as_path(source, "a run or a package"), as_path(out, "the file to write")
+    with faults_are_ours("the file cannot be written so", "correct these options"):
+        settled = Settings.model_validate(settings)
+    target, limits = find_target(format, out, settled), _Limits(max_psnr_drop, max_accuracy_drop)
+    origin = (_Package if source.is_file() else _Run)(source, data, progress)
+    if target is None:
+        if source.is_file() and precision == "fp32":
+            problem = f"{source} is a package already, and nothing was asked of it"
+            raise PackageError(problem, "copy it, or give --format or --precision int8")
+        exported = origin.package(out, precision, overwrite=overwrite)
+        return limits.applied(exported, exported.precision)
+    require_free(out, overwrite=overwrite)
+    require_precision(target, precision)
+    target.require(settled)
+    examples, missing = origin.examples(is_needed=limits.are_given)
+    with TemporaryDirectory() as folder:
+        exported = origin.package(Path(folder) / "network.tapetum", precision)
+        package = open_package(exported.path)
+    written = write_target(
+        package, out, target, settled, examples=examples, overwrite=overwrite, progress=progress
+    )
+    facts = {"path": str(out), "size_bytes": written.size_bytes, "written": written}
+    facts["remarks"] = (*exported.remarks, *missing)
+    return limits.applied(exported.model_copy(update=facts), written.comparison)
+
+
+class _Limits(NamedTuple):
+    """The largest losses that a user allows: in dB, and in points."""
+
+    most_db: float | None
+    most_points: float | None
+
+    @property
+    def are_given(self) -> bool:
+        return self != (None, None)
+
+    def applied(self, exported: Exported, lost: Comparison | PrecisionChoice | None) -> Exported:
+        """Return the result of an export with what exceeds the limits, or was not measured."""
+        exceeded = []
+        for most, name, unit in (
+            (self.most_db, "lost_db", "dB"),
+            (self.most_points, "lost_points", "points of accuracy"),
+        ):
+            found: float | None = None if lost is None else getattr(lost, name)
+            if most is None:
+                continue
+            if found is None:
+                exceeded.append(f"the loss in {unit} was not measured, and a limit was given")
+            elif not found <= most:
+                exceeded.append(f"{found:.2f} {unit} are lost, and at most {most:g} may be")
+        return exported.model_copy(update={"exceeded": tuple(exceeded)})
+
+
+class _Run:
+    """A finished run as the source of an export."""
+
+    def __init__(self, path: Path, data: str | Path | None, progress: ProgressCallback) -> None:
+        from tapetum.jobs.fit_result import run_at  # torch
+
+        self._path, self._data, self._progress = run_at(path), data, progress
+
+    def package(self, out: Path, precision: AskedPrecision, *, overwrite: bool = False) -> Exported:
+        """Write the package of the run."""
+        from tapetum.jobs.exporting import export_run
+
+        return export_run(
+            self._path,
+            out,
+            precision=precision,
+            dataset=self._data,
+            overwrite=overwrite,
+            progress=self._progress,
+        )
+
+    def examples(self, *, is_needed: bool) -> tuple[Examples | None, tuple[str, ...]]:
+        """Return validation images, or a remark where they have moved and are not needed."""
+        from tapetum.jobs.exporting import images_of_run
+        from tapetum.training import RUNS
+
+        noise = RUNS.open(self._path).request.recipe.noise
+        try:
+            dataset = images_of_run(self._path, self._data, self._progress)
+        except TapetumError as error:
+            if is_needed or self._data is not None:
+                raise
+            return None, (_not_compared(error.problem),)
+        return Examples(dataset, noise.spread(), noise.protocol), ()
+
+
+class _Package:
+    """A package as the source of an export."""
+
+    def __init__(self, path: Path, data: str | Path | None, progress: ProgressCallback) -> None:
+        self._path, self._data, self._progress = path, data, progress
+        self._network = open_trained(path)
+        self._images: Dataset | None = None
+
+    def package(self, out: Path, precision: AskedPrecision, *, overwrite: bool = False) -> Exported:
+        """Write the package in int8 where that was asked for; in fp32 it stays where it is."""
+        package, choice = open_package(self._path), None
+        if precision != "fp32":
+            package, choice = choose_precision(
+                package,
+                self._opened("int8 is calibrated on the images of the training"),
+                self._network.noises,
+                asked=precision,
+                protocol=self._network.protocol,
+                progress=self._progress,
+            )
+            repack(package, choice, out, overwrite=overwrite)
+        manifest, path = package.manifest, self._path if choice is None else out
+        return Exported(
+            path=str(path),
+            size_bytes=path.stat().st_size,
+            parity=None if manifest.parity is None else Parity.model_validate(manifest.parity),
+            precision=choice,
+            remarks=() if manifest.scores is None else manifest.scores.remarks,
+        )
+
+    def examples(self, *, is_needed: bool) -> tuple[Examples | None, tuple[str, ...]]:
+        """Return validation images, or a remark where none were given and none are needed."""
+        if self._data is None and not is_needed:
+            return None, (_not_compared("a package does not keep its images"),)
+        images = self._opened("a loss is measured on validation images")
+        return Examples(images, self._network.noises, self._network.protocol), ()
+
+    def _opened(self, reason: str) -> Dataset:
+        if self._data is None:
+            raise InputError(f"{reason}, and a package does not keep them", "name them with --data")
+        if self._images is None:
+            self._images = open_images_of(self._network, self._data, progress=self._progress)
+        return self._images
+
+
+def _not_compared(reason: str) -> str:
+    """Return the remark that a file was run on random images alone."""
+    return f"the file was not run on validation images: {reason}; name them with --data"

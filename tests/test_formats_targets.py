@@ -1,0 +1,199 @@
+"""Every format: the very file is run before it gets its name, and described beside it."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from packages import CLASSIFIER, DENOISER, JOINT, noise, real, toy
+from tapetum.errors import InputError, PackageError
+from tapetum.formats import (
+    Comparison,
+    Examples,
+    Settings,
+    WrittenFile,
+    find_target,
+    write_target,
+)
+from tapetum.formats.target import Outputs
+from tapetum.formats.target_onnx import OnnxTarget
+from tapetum.noise import Gaussian
+from tapetum.runtime import Package, Predictor, Preparation
+from test_formats_precision import waves
+
+NONE = Settings()
+
+
+def small(name: str = JOINT, channels: int = 1) -> Package:
+    """A package of random weights, whose labels are of images of 32 px."""
+    return real(name, boxes=False, channels=channels, size_px=32)
+
+
+class Twisted(OnnxTarget):
+    """A format whose files compute something else by ``offset``."""
+
+    def __init__(self, offset: float) -> None:
+        self.offset = offset
+
+    @contextmanager
+    def opened(self, path: Path) -> Iterator[Any]:
+        """A file that is off."""
+        with super().opened(path) as run:
+
+            class Off:
+                runtime = "a twisted runtime"
+
+                def __call__(_, images: Any, boxes: Any) -> Outputs:  # noqa: N805
+                    found = run(images, boxes)
+                    return Outputs(found.denoised + self.offset, found.probabilities)
+
+            yield Off()
+
+
+def test_a_file_is_described_beside_it(tmp_path: Path) -> None:
+    """Digest, size, classes, tried shapes and a snippet stand in FILE.json, as returned."""
+    out = tmp_path / "small.onnx"
+    written = write_target(small(), out, OnnxTarget(), NONE)
+    assert (
+        WrittenFile.from_json((tmp_path / "small.onnx.json").read_text(), source="the description")
+        == written
+    )
+    assert written.sha256 == hashlib.sha256(out.read_bytes()).hexdigest()
+    assert written.size_bytes == out.stat().st_size
+    assert json.loads(written.metadata["class_names"]) == [str(number) for number in range(10)]
+    assert written.parity.sizes_px == ((32, 32), (37, 43))
+    assert written.parity.worst <= 1e-5
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["small.onnx", "small.onnx.json"]
+
+
+@pytest.mark.parametrize("offset", [0.01, float("nan")])
+def test_a_file_that_differs_gets_no_name(offset: float, tmp_path: Path) -> None:
+    """An older file stays, and nothing else is left behind."""
+    out = tmp_path / "small.onnx"
+    out.write_text("older")
+    with pytest.raises(PackageError, match="differs from the package"):
+        write_target(small(), out, Twisted(offset), NONE, overwrite=True)
+    assert out.read_text() == "older"
+    assert list(tmp_path.iterdir()) == [out]
+
+
+def test_nothing_is_replaced_unasked(tmp_path: Path) -> None:
+    """Neither the file nor its description."""
+    out = tmp_path / "small.onnx"
+    (tmp_path / "small.onnx.json").write_text("{}")
+    with pytest.raises(PackageError, match=r"small.onnx.json exists already"):
+        write_target(small(), out, OnnxTarget(), NONE)
+    write_target(small(), out, OnnxTarget(), NONE, overwrite=True)
+
+
+@pytest.mark.parametrize(
+    ("settings", "shapes"),
+    [
+        (Settings(fixed=(40, 24)), ((40, 24),)),
+        (Settings(fixed=(40, 24), batch=3), ((40, 24),)),
+        (Settings(batch=2, opset=13), ((32, 32), (37, 43))),
+    ],
+)
+def test_a_file_is_run_in_the_shapes_that_it_takes(
+    settings: Settings, shapes: Any, tmp_path: Path
+) -> None:
+    """Each image of a batch gives what the package gives."""
+    written = write_target(small(), tmp_path / "one.onnx", OnnxTarget(), settings)
+    assert written.parity.sizes_px == shapes
+    assert written.parity.num_images == (settings.batch or 1)
+    assert written.parity.worst <= 1e-5
+
+
+def test_boxes_are_compared_too(tmp_path: Path) -> None:
+    """A network that classifies boxes gets some."""
+    written = write_target(real(JOINT, boxes=True), tmp_path / "one.onnx", OnnxTarget(), NONE)
+    assert set(written.parity.max_difference) == {"denoised", "probabilities"}
+
+
+def test_validation_images_say_what_is_lost(tmp_path: Path) -> None:
+    """An error of the file shows as decibels between the images, and as a loss of PSNR."""
+    package = small()
+    examples = Examples(waves(package, 20), [Gaussian(sigma=0.1)])
+    exact = write_target(package, tmp_path / "a.onnx", OnnxTarget(), NONE, examples=examples)
+    assert exact.comparison is not None
+    assert exact.comparison.num_images == len(examples.dataset.validation)
+    assert exact.comparison.agreement == 1
+    assert exact.comparison.lost_db == pytest.approx(0, abs=1e-4)
+    off = write_target(package, tmp_path / "b.onnx", Twisted(5e-5), NONE, examples=examples)
+    assert off.comparison is not None
+    assert off.comparison.between_db == pytest.approx(20 * np.log10(1 / 5e-5), abs=0.2)
+    assert off.comparison.psnr_db != exact.comparison.psnr_db
+
+
+def test_a_fixed_size_is_what_images_are_compared_at(tmp_path: Path) -> None:
+    """They are resized for the package and the file alike."""
+    package = small()
+    examples = Examples(waves(package, 20), [Gaussian(sigma=0.1)])
+    settings = Settings(fixed=(24, 40), batch=2)
+    written = write_target(package, tmp_path / "a.onnx", OnnxTarget(), settings, examples=examples)
+    assert written.comparison is not None
+    assert written.comparison.size_px == (24, 40)
+    assert written.comparison.max_difference["denoised"] < 1e-5
+
+
+def test_losses_are_differences() -> None:
+    """What the package has less what the file has, in dB and points."""
+    one = Comparison(
+        num_images=4, max_difference={}, psnr_db=(30.0, 29.5), accuracy=(0.75, 0.5), agreement=0.75
+    )
+    assert one.lost_db == 0.5
+    assert one.lost_points == 25
+    assert one.text == (
+        "on 4 validation images: 75.0% of the labels are the same, the file loses 0.50 dB, "
+        "25.0 points of accuracy are lost"
+    )
+
+
+@pytest.mark.parametrize(("name", "channels"), [(JOINT, 3), (CLASSIFIER, 1), (DENOISER, 1)])
+def test_the_snippet_works_as_it_stands(
+    name: str, channels: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its five lines, run beside the file, give the package's image and probabilities."""
+    package = small(name, channels)
+    written = write_target(package, tmp_path / "one.onnx", OnnxTarget(), Settings(fixed=(30, 20)))
+    shape = (30, 20) if channels == 1 else (30, 20, 3)
+    Image.fromarray((noise(*shape) * 255).astype(np.uint8)).save(tmp_path / "IMAGE", format="PNG")
+    monkeypatch.chdir(tmp_path)
+    found: dict[str, Any] = {}
+    assert len(written.snippet.splitlines()) == 5
+    exec(written.snippet, found)  # noqa: S102
+    wanted = Predictor(package)(tmp_path / "IMAGE")
+    if wanted.probabilities is not None:
+        np.testing.assert_allclose(found["probabilities"], wanted.probabilities, atol=1e-5)
+    if wanted.pixels is not None:
+        pixels = np.moveaxis(found["denoised"][0], 0, 2).reshape(wanted.pixels.shape)
+        np.testing.assert_allclose(pixels, wanted.pixels, atol=1e-5)
+
+
+def test_name_or_ending_say_the_format() -> None:
+    """What is neither, and a setting that a format does not follow, are refused."""
+    assert find_target(None, Path("a.tapetum"), NONE) is None
+    assert find_target(None, Path("folder/a"), NONE) is None
+    for name, file in ((None, "a.ONNX"), ("onnx", "a.bin")):
+        target = find_target(name, Path(file), NONE)
+        assert target is not None
+        assert target.name == "onnx"
+    with pytest.raises(PackageError, match=r"ends in .* not in .zip; .*--format"):
+        find_target(None, Path("a.zip"), NONE)
+    with pytest.raises(PackageError, match="there is no format 'onx'; did you mean 'onnx'"):
+        find_target("onx", Path("a"), NONE)
+    with pytest.raises(InputError, match="--opset has no effect on tapetum; it is for onnx"):
+        find_target(None, Path("a.tapetum"), Settings(opset=16))
+
+
+def test_the_preparation_is_in_the_file(tmp_path: Path) -> None:
+    """Whatever the resize is, labels are those of the package on images of another shape."""
+    preparation = Preparation(size_px=16, channels=1, resize="crop", background=0.9)
+    package = toy(CLASSIFIER, scale=1, preparation=preparation)
+    assert write_target(package, tmp_path / "a.onnx", OnnxTarget(), NONE).parity.worst < 1e-5
