@@ -293,8 +293,8 @@ class _Planning:
             yield f"{count} candidates race for {draft.target_ms:g} ms in {have}; {need}"
         else:
             yield (
-                f"no race is planned for {draft.target_ms:g} ms: {have} for it are too few to train "
-                f"some networks for {fewest_steps(self.num_batches)} steps each; {need}"
+                f"no race is planned for {draft.target_ms:g} ms: {have} for it are too few to "
+                f"train some networks for {fewest_steps(self.num_batches)} steps each; {need}"
             )
 
 
