@@ -23,7 +23,7 @@ demo: $(VENV)/.demo-installed
 
 # Two workers of one thread each: threads that wait must not spin beside a busy neighbour.
 # Each takes half of the files, so that few fixtures of a file are made twice.
-test: check
+test: check $(VENV)/.web-installed
 	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n 2 --dist worksteal
 
 # The reproduction of the paper has its own tests and its own pytest settings.
@@ -62,6 +62,13 @@ $(VENV)/.dev-installed: pyproject.toml paper/pyproject.toml | $(VENV)/.created
 	@echo "Installing what the tests need into $(VENV) (once; several minutes on a slow line)"
 	$(BIN)/python -m pip install -e '.[dev]' -e ./paper
 	@touch $@ $(VENV)/.demo-installed $(VENV)/.docs-installed
+
+# What an exported HTML file contains; without it the tests of such files are skipped.
+$(VENV)/.web-installed: | $(VENV)/.created
+	@if command -v npm > /dev/null; then \
+	  npm install --no-audit --no-fund --ignore-scripts --prefix $(VENV) onnxruntime-web@1.30.0 && touch $@ \
+	    || echo "onnxruntime-web could not be installed: the tests of HTML files are skipped"; \
+	else echo "npm is not here: the tests of HTML files are skipped"; fi
 
 # A stamp and not bin/python, which is there even after a set-up that failed half-way.
 $(VENV)/.created:

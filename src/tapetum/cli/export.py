@@ -21,7 +21,7 @@ _FORMAT = options.option(
     options.MAIN,
     "Format of the file.",
     "--format",
-    metavar="tapetum|onnx",
+    metavar="tapetum|onnx|html",
     shown="by the ending",
 )
 _FIXED = options.option(
@@ -40,6 +40,19 @@ _OPSET = options.option(
     "Version of the ONNX operators, for older runtimes.",
     rule=options.a_number(int, 16, least=13, most=21),
     shown="18",
+)
+_TARGET_MS = options.option(
+    None,
+    options.MAIN,
+    "Latency budget that a page shows, in milliseconds.",
+    rule=options.a_number(float, 8, above=0),
+    shown="that of the fit",
+)
+_WEB_RUNTIME = options.option(
+    None,
+    options.MAIN,
+    "Folder of onnxruntime-web, which a page contains.",
+    shown="where npm installed it in this environment",
 )
 _MAX_PSNR_DROP = options.option(
     None,
@@ -76,6 +89,8 @@ def export(
     fixed: str | None = _FIXED,
     batch: int | None = _BATCH,
     opset: int | None = _OPSET,
+    target_ms: float | None = _TARGET_MS,
+    web_runtime: Path | None = _WEB_RUNTIME,
     max_psnr_drop: float | None = _MAX_PSNR_DROP,
     max_accuracy_drop: float | None = _MAX_ACCURACY_DROP,
     overwrite: bool = options.OVERWRITE,
@@ -83,15 +98,17 @@ def export(
 ) -> None:
     """Write a run or a package in the format of a device, and run the file that was written.
 
-    A .tapetum file is for Tapetum, and a .onnx file is a plain graph for other runtimes, which
-    prepares images itself. It is compared with the package on validation images; FILE.json beside
-    it has the result, and a few lines that use the file.
+    A .tapetum file is for Tapetum, a .onnx file is a plain graph for other runtimes, and a .html
+    file is a page that runs the network in a browser, without a server. The file is compared with
+    the package on validation images; FILE.json beside it has the result, and lines that use it.
 
     Examples:
 
       tapetum export runs/digits --out digits.tapetum
 
       tapetum export photos.tapetum --out photos.onnx --fixed 480x640 --opset 16
+
+      tapetum export runs/photos --out photos.html
 
       tapetum export runs/photos --out photos.tapetum --precision auto
     """
@@ -112,6 +129,8 @@ def export(
             fixed=None if fixed is None else _parse_size(fixed),
             batch=batch,
             opset=opset,
+            target_ms=target_ms,
+            web_runtime=web_runtime,
         )
     if json:
         answer(exported.model_dump(mode="json"))

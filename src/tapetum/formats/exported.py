@@ -92,8 +92,10 @@ class Comparison(Record):
         """The comparison in one sentence."""
         parts = []
         if "denoised" in self.max_difference:
-            between = "equal" if self.between_db is None else f"{self.between_db:.1f} dB apart"
-            parts.append(f"the denoised images are {between}")
+            between = (
+                "are equal" if self.between_db is None else f"agree to {self.between_db:.0f} dB"
+            )
+            parts.append(f"the denoised images {between}")
         if self.agreement is not None:
             parts.append(f"{self.agreement:.1%} of the labels are the same")
         if self.lost_db is not None:

@@ -12,7 +12,7 @@ from typing import Annotated, ClassVar, NamedTuple, Protocol, TypedDict, runtime
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, PositiveInt
+from pydantic import Field, PositiveFloat, PositiveInt
 
 from tapetum.formats.lowering import NEWEST_OPSET, OLDEST_OPSET
 from tapetum.records import Record
@@ -30,11 +30,15 @@ class Settings(Record):
         fixed: Height and width of all images; None for any.
         batch: Images at once; None for any number, where the format can.
         opset: Version of the ONNX operators.
+        target_ms: Latency budget that is shown, in milliseconds.
+        web_runtime: Folder with the files of onnxruntime-web.
     """
 
     fixed: tuple[PositiveInt, PositiveInt] | None = None
     batch: PositiveInt | None = None
     opset: Annotated[int, Field(ge=OLDEST_OPSET, le=NEWEST_OPSET)] | None = None
+    target_ms: PositiveFloat | None = None
+    web_runtime: Path | None = None
 
     @property
     def given(self) -> frozenset[str]:
@@ -48,6 +52,8 @@ class SettingsGiven(TypedDict, total=False):
     fixed: tuple[int, int] | None
     batch: int | None
     opset: int | None
+    target_ms: float | None
+    web_runtime: str | Path | None
 
 
 class Outputs(NamedTuple):

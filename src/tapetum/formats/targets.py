@@ -4,12 +4,13 @@ from pathlib import Path
 
 from tapetum.errors import InputError, PackageError, nearest
 from tapetum.formats.target import Settings, Target
+from tapetum.formats.target_html import HtmlTarget
 from tapetum.formats.target_onnx import OnnxTarget
 
 __all__ = ["PACKAGE", "TARGETS", "find_target", "require_precision"]
 
 PACKAGE = "tapetum"
-TARGETS: tuple[Target, ...] = (OnnxTarget(),)
+TARGETS: tuple[Target, ...] = (OnnxTarget(), HtmlTarget())
 
 
 def find_target(name: str | None, out: Path, settings: Settings) -> Target | None:

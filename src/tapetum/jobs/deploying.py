@@ -61,7 +61,7 @@ def export(
     Args:
         source: Folder of a run, or a ``.tapetum`` file.
         out: File to write.
-        format: ``tapetum`` or ``onnx``; by default the ending decides.
+        format: ``tapetum``, ``onnx`` or ``html``; by default the ending decides.
         precision: ``fp32``; ``int8``, which is calibrated on the training images, and whose loss is
             measured on the validation images; or ``auto``, which is int8 where that is at least
             10 % faster on this device and loses less than 0.5 points and 0.1 dB.
@@ -71,7 +71,8 @@ def export(
         overwrite: Whether to replace an existing file.
         progress: Called while images are compared or int8 is measured.
         settings: What a format follows: ``fixed`` (height and width of all images), ``batch`` and
-            ``opset`` (13 to 21) for ``onnx``.
+            ``opset`` (13 to 21) for ``onnx``; ``target_ms``, a budget that is shown, by default
+            that of a fit, and ``web_runtime``, the folder of onnxruntime-web, for ``html``.
 
     Raises:
         InputError: Images are needed and cannot be opened, or an option has no effect.
@@ -90,6 +91,8 @@ def export(
             raise PackageError(problem, "copy it, or give --format or --precision int8")
         exported = origin.package(out, precision, overwrite=overwrite)
         return limits.applied(exported, exported.precision)
+    if settled.target_ms is None and "target_ms" in target.settings:
+        settled = settled.model_copy(update={"target_ms": origin.target_ms})
     require_free(out, overwrite=overwrite)
     require_precision(target, precision)
     target.require(settled)
@@ -127,7 +130,7 @@ class _Limits(NamedTuple):
                 continue
             if found is None:
                 exceeded.append(f"the loss in {unit} was not measured, and a limit was given")
-            elif not found <= most:
+            elif not round(found, 4) <= most:  # float32 has its roundings
                 exceeded.append(f"{found:.2f} {unit} are lost, and at most {most:g} may be")
         return exported.model_copy(update={"exceeded": tuple(exceeded)})
 
@@ -136,9 +139,10 @@ class _Run:
     """A finished run as the source of an export."""
 
     def __init__(self, path: Path, data: str | Path | None, progress: ProgressCallback) -> None:
-        from tapetum.jobs.fit_result import run_at  # torch
+        from tapetum.jobs.fit_result import FIT, run_at  # torch
 
         self._path, self._data, self._progress = run_at(path), data, progress
+        self.target_ms = FIT.open(path).request.target_ms if FIT.is_at(path) else None
 
     def package(self, out: Path, precision: AskedPrecision, *, overwrite: bool = False) -> Exported:
         """Write the package of the run."""
@@ -170,6 +174,8 @@ class _Run:
 
 class _Package:
     """A package as the source of an export."""
+
+    target_ms = None  # it does not keep its budget
 
     def __init__(self, path: Path, data: str | Path | None, progress: ProgressCallback) -> None:
         self._path, self._data, self._progress = path, data, progress

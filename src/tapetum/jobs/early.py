@@ -62,7 +62,8 @@ def refuse_early(job: str, options: Mapping[str, Any]) -> None:
     _refuse_noise(options.get("noise"))
     _refuse_recipes(job, options)
     if job == "export" and not options["source"].is_file():
-        RUN.require_finished(options["source"])
+        kind = FIT if FIT.is_at(options["source"]) else RUN
+        kind.require_finished(options["source"])
     if job in ("fit", "fit_front"):
         require_method(options)
         for path in options.get("beside") or ():

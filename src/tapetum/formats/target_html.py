@@ -1,0 +1,201 @@
+"""One HTML file as a format: a page with the network and its runtime inside.
+
+It opens from a file or from any server, and requests nothing. The graph is the plain one, with the
+preparation of images inside; colours and transparency are converted by the page.
+"""
+
+import base64
+import gzip
+import html
+import json
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from string import Template
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tapetum.errors import PackageError
+from tapetum.formats.chromium import Page, find_chromium, open_page
+from tapetum.formats.facts import facts_of, noise_text, noises_of
+from tapetum.formats.standalone import standalone_graph
+from tapetum.formats.target import Outputs, Settings
+from tapetum.formats.target_onnx import GraphRun
+from tapetum.formats.webruntime import find_web_runtime
+from tapetum.runtime import Manifest, Package, Precision
+
+__all__ = ["HtmlTarget"]
+
+MEMORY_MIB = 512  # of a phone's browser, for the values between the layers
+_PARTS = Path(__file__).with_name("page")
+_WHAT = {
+    (True, True): "Denoises an image and names what is in it.",
+    (True, False): "Denoises an image.",
+    (False, True): "Names what is in a noisy image.",
+}
+_SYMBOLS = {"salt-and-pepper": "fraction"}
+
+_Floats = NDArray[np.float32]
+
+
+class HtmlTarget:
+    """One file for a browser, on a computer or a phone."""
+
+    name: ClassVar[str] = "html"
+    ending: ClassVar[str] = ".html"
+    settings: ClassVar[frozenset[str]] = frozenset(("target_ms", "web_runtime"))
+    precisions: ClassVar[frozenset[Precision]] = frozenset(("fp32",))
+
+    def require(self, settings: Settings) -> None:
+        """Refuse where onnxruntime-web is missing; see :class:`tapetum.formats.target.Target`."""
+        find_web_runtime(settings.web_runtime)
+
+    def content(self, package: Package, settings: Settings) -> bytes:
+        """Return the page.
+
+        Raises:
+            PackageError: The network needs boxes, or is neither for grey nor for RGB.
+        """
+        manifest = package.manifest
+        if manifest.labels == "boxes" or manifest.colour == "other":
+            need = "boxes" if manifest.labels == "boxes" else "other channels than grey or RGB"
+            raise PackageError(
+                f"{manifest.name} needs {need}, which a page does not have", "export it as .onnx"
+            )
+        runtime = find_web_runtime(settings.web_runtime)
+        graph = standalone_graph(package).SerializeToString(deterministic=True)
+        page = Template((_PARTS / "page.html").read_text()).substitute(
+            title=html.escape(manifest.name),
+            what=_WHAT[manifest.denoises, manifest.classifies],
+            style=(_PARTS / "page.css").read_text(),
+            script=(_PARTS / "page.js").read_text(),
+            facts=json.dumps(_shown(manifest, settings)).replace("<", "\\u003c"),
+            facts_list=_listed(manifest),
+            runtime_version=html.escape(runtime.version),
+            runtime=_packed(runtime.module),
+            wasm=_packed(runtime.wasm),
+            model=_packed(graph),
+        )
+        return page.encode()
+
+    @contextmanager
+    def opened(self, path: Path) -> Iterator["GraphRun | _BrowserRun"]:
+        """Open the page in Chromium; where there is none, run the graph that it contains."""
+        program = find_chromium()
+        if program is None:
+            run = GraphRun(_graph_in(path.read_text()))
+            run.runtime += " (no Chromium was found, so that the page itself was not opened)"
+            yield run
+            return
+        with open_page(program, path) as page:
+            yield _BrowserRun(page)
+
+    def snippet(self, name: str, manifest: Manifest, settings: Settings) -> str:  # noqa: ARG002
+        """Return how the page is opened, and how a script of one's own calls it."""
+        return (
+            f"# open {name} in a browser, from a file or from any static server, such as\n"
+            "python3 -m http.server --bind 127.0.0.1\n"
+            "// in a script of the page, on float32 values in base64, channels first:\n"
+            "await tapetum.ready\n"
+            "const { denoised, probabilities } = await tapetum.run(values, height, width)\n"
+        )
+
+
+class _BrowserRun:
+    """A page in Chromium."""
+
+    def __init__(self, page: Page) -> None:
+        self._page = page
+        page.wait_for("window.tapetum")
+        page.evaluate("tapetum.ready")
+        version = page.ask("Browser.getVersion")["product"].replace("/", " ")
+        self.runtime = f"{version} with {page.evaluate(_RUNTIME)}"
+
+    def __call__(self, images: _Floats, boxes: _Floats | None) -> Outputs:  # noqa: ARG002
+        """Run the network of the page; see :class:`tapetum.formats.target.Run`."""
+        denoised, shares = zip(*(self._one(image) for image in images), strict=True)
+        return Outputs(_stacked(denoised), _stacked(shares))
+
+    def _one(self, image: _Floats) -> tuple[_Floats | None, _Floats | None]:
+        _, height, width = image.shape
+        values = base64.b64encode(np.ascontiguousarray(image, "<f4").tobytes()).decode()
+        found = self._page.evaluate(f"tapetum.run('{values}', {height}, {width})")
+        denoised, shares = (
+            None if text is None else np.frombuffer(base64.b64decode(text), "<f4")
+            for text in (found["denoised"], found["probabilities"])
+        )
+        return None if denoised is None else denoised.reshape(image.shape), shares
+
+
+_RUNTIME = "`onnxruntime-web ${JSON.parse(document.getElementById('facts').textContent).runtime}`"
+
+
+def _stacked(values: Sequence[_Floats | None]) -> _Floats | None:
+    """Return arrays as one; None where there are none."""
+    return None if values[0] is None else np.stack([one for one in values if one is not None])
+
+
+def _packed(content: bytes) -> str:
+    """Return bytes as text, the same each time."""
+    return base64.b64encode(gzip.compress(content, 9, mtime=0)).decode()
+
+
+def _graph_in(page: str) -> bytes:
+    found = re.search(r'<script type="text/plain" id="model">([^<]*)</script>', page)
+    assert found is not None  # noqa: S101  (it was written so)
+    return gzip.decompress(base64.b64decode(found[1]))
+
+
+def _shown(manifest: Manifest, settings: Settings) -> dict[str, Any]:
+    """Return what the script of a page knows."""
+    return {
+        "name": manifest.name,
+        "class_names": manifest.class_names,
+        "channels": manifest.image_channels,
+        "background": manifest.preparation.background,
+        "size_px": manifest.size_px,
+        "max_pixels": max(1, int(MEMORY_MIB * 2**20 / manifest.bytes_per_pixel)),
+        "noise": _noise(manifest),
+        "target_ms": settings.target_ms,
+        "runtime": find_web_runtime(settings.web_runtime).version,
+        "metadata": facts_of(manifest),
+    }
+
+
+def _noise(manifest: Manifest) -> dict[str, Any] | None:
+    """Return the noise of the training; None where it is not known, as for noisy pairs."""
+    noises, scores = noises_of(manifest), manifest.scores
+    if not noises or scores is None:
+        return None
+    numbers = [noise.model_dump(exclude={"kind", "gain"}) for noise in noises]
+    highest = max(value for each in numbers for value in each.values())
+    if highest == 0:
+        return None
+    kind = noises[-1].kind
+    return {
+        "kind": kind,
+        "highest": highest,
+        "symbol": _SYMBOLS.get(kind, "sigma"),
+        "gain": getattr(noises[-1], "gain", None),
+        "protocol": scores.protocol,
+    }
+
+
+def _listed(manifest: Manifest) -> str:
+    """Return the facts of a network as the items of a list."""
+    origin = manifest.provenance
+    facts = {
+        "Classes": ", ".join(manifest.class_names),
+        "Images": f"{manifest.colour}, {manifest.preparation.text}",
+        "Noise": noise_text(manifest),
+        "Made": f"{origin.get('date', 'at an unknown time')}, Tapetum {manifest.tapetum_version}",
+    }
+    facts["Licences"] = ", ".join(
+        f"{name}: {licence}" for name, licence in json.loads(facts_of(manifest)["licences"]).items()
+    )
+    return "".join(
+        f"<dt>{name}</dt><dd>{html.escape(text)}</dd>" for name, text in facts.items() if text
+    )
