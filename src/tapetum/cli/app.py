@@ -21,6 +21,7 @@ from tapetum.cli.latency import latency
 from tapetum.cli.options import LESS
 from tapetum.cli.predict import predict
 from tapetum.cli.search import search
+from tapetum.cli.serve import serve
 from tapetum.cli.train import train
 
 __all__ = ["app"]
@@ -62,7 +63,10 @@ def _main(
     pass
 
 
-commands = (demo, data, fit, search, train, evaluate, export, predict, benchmark, info, doctor)
+commands = (
+    *(demo, data, fit, search, train, evaluate, export),
+    *(predict, serve, benchmark, info, doctor),
+)
 for command in commands:
     app.command(cls=PanelCommand)(command)
 app.add_typer(latency, name="latency")

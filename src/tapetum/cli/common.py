@@ -67,7 +67,13 @@ MOST_CLASSES = 20  # in a table on the terminal
 WIDTH_OF_A_FILE = 400  # columns, so that piped output is never cut
 
 _TRAIN = "accelerate jaxtyping jinja2 matplotlib safetensors tensorboard torch torchvision"
-_EXTRAS = {"mlxtend": "demo", "scipy": "measure", **dict.fromkeys(_TRAIN.split(), "train")}
+_SERVE = "fastapi prometheus_client python_multipart starlette uvicorn"
+_EXTRAS = {
+    "mlxtend": "demo",
+    "scipy": "measure",
+    **dict.fromkeys(_TRAIN.split(), "train"),
+    **dict.fromkeys(_SERVE.split(), "serve"),
+}
 
 
 UsageError: Any = typer.BadParameter.__mro__[1]  # of click, or of the copy in newer typers

@@ -239,6 +239,21 @@ RUNTIME = option("onnxruntime", BUDGET, "Program that runs the network: onnxrunt
 PACKAGE_THREADS = option(
     None, LESS, "Threads of the package.", rule=COUNT, shown="as in its budget, else all cores"
 )
+PROVIDER = option(
+    "cpu", LESS, "Execution provider of ONNX Runtime: cpu, cuda, openvino, ...", metavar="NAME"
+)
+MEMORY = option(
+    1024,
+    LESS,
+    "Memory limit in MiB; larger images are processed in tiles.",
+    rule=a_number(int, 1024, least=1),
+)
+REJECT_BELOW = option(
+    0.0,
+    MAIN,
+    "Label an image 'unknown' whose confidence is lower, such as 0.6.",
+    rule=a_number(float, 0.6, least=0, most=1),
+)
 NETWORKS_HELP = "Number of random networks that are timed for the latency table."
 TABLE_MINUTES = "Time limit for measuring the latency table, in minutes."
 

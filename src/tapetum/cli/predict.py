@@ -58,27 +58,12 @@ _SHARD = option(
 _RAY = option(
     None, SCALE, "Ray cluster that shares the images; 'local' starts one.", metavar="ADDRESS"
 )
-_PROVIDER = option(
-    "cpu", LESS, "Execution provider of ONNX Runtime: cpu, cuda, openvino, ...", metavar="NAME"
-)
-_MEMORY = option(
-    1024,
-    LESS,
-    "Memory limit in MiB; larger images are processed in tiles.",
-    rule=options.a_number(int, 1024, least=1),
-)
 _MEGAPIXELS = option(
     None,
     LESS,
     "Largest image to open, in megapixels.",
     rule=options.a_number(float, 100, above=0),
     shown="what fits half the memory",
-)
-_REJECT = option(
-    0.0,
-    MAIN,
-    "Label an image 'unknown' whose confidence is lower, such as 0.6.",
-    rule=options.a_number(float, 0.6, least=0, most=1),
 )
 _MODE = option("both", MAIN, "Results to compute: label, image or both.", metavar="NAME")
 _TOP_K = option(1, MAIN, "Number of most probable classes to list.", rule=options.COUNT)
@@ -93,7 +78,7 @@ def predict(
     file_format: str | None = _FORMAT,
     top_k: int = _TOP_K,
     probabilities: bool = _PROBABILITIES,
-    reject_below: float = _REJECT,
+    reject_below: float = options.REJECT_BELOW,
     resume: bool = options.RESUME,
     overwrite: bool = options.OVERWRITE,
     workers: int | None = _WORKERS,
@@ -105,8 +90,8 @@ def predict(
     white: float | None = _WHITE,
     rows: Literal["jsonl", "parquet"] = _ROWS,
     threads: int | None = options.PACKAGE_THREADS,
-    provider: str = _PROVIDER,
-    memory: int = _MEMORY,
+    provider: str = options.PROVIDER,
+    memory: int = options.MEMORY,
     max_megapixels: float | None = _MEGAPIXELS,
     json: bool = options.JSON,
 ) -> None:

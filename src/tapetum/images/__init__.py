@@ -12,13 +12,14 @@ from tapetum.images.levels import FoundWhite, find_white_level
 from tapetum.images.reading import (
     decode_frames,
     inspect_image,
+    looks_like_image,
     read_frames,
     read_image,
     read_stored,
 )
 from tapetum.images.resampling import resample
 from tapetum.images.walk import LeftOut, display_name, scan, should_be_image
-from tapetum.images.writing import output_format, write_frames, write_image
+from tapetum.images.writing import encode_frames, output_format, write_frames, write_image
 
 __all__ = [
     "DecodedImage",
@@ -29,8 +30,10 @@ __all__ = [
     "as_colour",
     "decode_frames",
     "display_name",
+    "encode_frames",
     "find_white_level",
     "inspect_image",
+    "looks_like_image",
     "output_format",
     "read_frames",
     "read_image",

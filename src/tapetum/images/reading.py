@@ -34,13 +34,13 @@ def inspect_image(source: Path | bytes) -> ImageFacts:
         return reader_of(source).facts(source)
 
 
-def looks_like_image(path: Path) -> bool:
+def looks_like_image(source: Path | bytes) -> bool:
     """Return whether the first bytes of a file are those of an image, whatever its name says.
 
     The image may still be damaged, or need a package that is not installed; reading says which.
     """
     try:
-        return is_image_signature(signature(path))
+        return is_image_signature(signature(source))
     except DataError:
         return False
 
