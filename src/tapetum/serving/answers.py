@@ -181,10 +181,10 @@ def sent(
     Raises:
         HTTPException: 406, as the type cannot keep the image.
     """
-    if kind != "json":
-        return _image_response(MEDIA_TYPES[kind], model, prediction)
-    height, width = image.pixels.shape[1:]
     denoised = prediction.denoised
+    if kind != "json" and denoised is not None:
+        return _image_response(MEDIA_TYPES[kind], model, prediction, denoised)
+    height, width = image.pixels.shape[1:]
     answer = Answer(
         model=model,
         width_px=width,
@@ -202,11 +202,11 @@ def sent(
     return Response(answer.model_dump_json(), media_type="application/json")
 
 
-def _image_response(media_type: str, model: str, prediction: Prediction) -> Response:
-    if prediction.denoised is None:
-        raise refusal(406, f"{model} was asked for labels alone; accept application/json")
+def _image_response(
+    media_type: str, model: str, prediction: Prediction, denoised: DecodedImage
+) -> Response:
     try:
-        content = _file(prediction.denoised, media_type)
+        content = _file(denoised, media_type)
     except DataError as error:
         raise refusal(406, f"{error.problem}; accept application/json or image/tiff") from error
     headers = {

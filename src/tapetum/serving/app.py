@@ -69,7 +69,7 @@ class _Query(BaseModel):
     )
     boxes: str | None = Field(
         None,
-        max_length=100_000,
+        max_length=16_000,  # with its escapes, a line of a request has 64 KiB at most
         description="Boxes to classify, as JSON: [[left, top, right, bottom], ...] in pixels.",
     )
 

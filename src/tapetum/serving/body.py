@@ -100,10 +100,13 @@ async def _from_form(request: Request, limits: Limits) -> bytes:
     except MultiPartException as error:
         remedy = f"send one file, in the field {IMAGE_FIELD!r}"
         raise refusal(422, f"the form cannot be read: {error.message}; {remedy}") from error
-    file = form.get(IMAGE_FIELD)
-    if not isinstance(file, UploadFile):
-        raise refusal(422, f"the form has no file in the field {IMAGE_FIELD!r}; add it")
-    return await file.read()
+    try:
+        file = form.get(IMAGE_FIELD)
+        if not isinstance(file, UploadFile):
+            raise refusal(422, f"the form has no file in the field {IMAGE_FIELD!r}; add it")
+        return await file.read()
+    finally:
+        await form.close()
 
 
 def _too_large(limits: Limits) -> Exception:

@@ -75,14 +75,17 @@ class ServedModel:
         """Return the predictor of a mode; without one, of all that is needed for the response.
 
         Raises:
-            HTTPException: 422, as the package cannot do this.
+            HTTPException: 422 where the package cannot do this, 406 where it gives no image.
         """
         if mode is None:
-            preferred: tuple[Mode, ...] = ("both", "image") if wants_image else ("label", "image")
-            mode = next((each for each in preferred if each in self.predictors), preferred[0])
+            preferred: tuple[Mode, ...] = ("label", "image")
+            preferred = ("both", "image", "label") if wants_image else preferred
+            mode = next(each for each in preferred if each in self.predictors)
         if mode not in self.predictors:
             known = " or ".join(self.predictors)
             raise refusal(422, f"{self.name} cannot do mode={mode}; use mode={known}")
+        if wants_image and mode == "label":
+            raise refusal(406, f"{self.name} was asked for labels alone; accept application/json")
         return self.predictors[mode]
 
     def decode(self, content: bytes, limits: Limits) -> DecodedImage:

@@ -24,9 +24,8 @@ _WEIGHT = 0.1  # of the newest duration in their moving average
 class WorkQueue:
     """Some threads, and a bounded number of requests that wait for them.
 
-    Images do not share passes of the network. On processors a pass over 8 images took 0.87 to 1.08
-    times as long as 8 passes (``benchmarks/results/serving.json``), and would let all wait for the
-    last one.
+    Images do not share passes of the network. On a processor a pass over 8 images takes about as
+    long as 8 passes (``benchmarks/results/serve_load.json``), and all would wait for the last one.
 
     All methods belong to the event loop.
 
