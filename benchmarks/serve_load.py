@@ -128,6 +128,7 @@ class Load:
         seconds: Of each answer, from the request to the whole response.
         health_seconds: The same of ``/healthz``, asked in between.
         unexplained: Refusals without a time to try again.
+        closed: The kinds of the faults behind status 0.
         memory_mib: Memory of the server, once a second.
     """
 
@@ -135,6 +136,7 @@ class Load:
     seconds: list[float] = field(default_factory=list)
     health_seconds: list[float] = field(default_factory=list)
     unexplained: int = 0
+    closed: "Counter[str]" = field(default_factory=Counter)
     memory_mib: list[float] = field(default_factory=list)
 
     async def send(self, client: httpx2.AsyncClient, image: bytes) -> None:
@@ -144,8 +146,9 @@ class Load:
             response = await client.post(
                 "/v1/predict?mode=both", content=image, headers={"Content-Type": "image/png"}
             )
-        except httpx2.TransportError:
+        except httpx2.TransportError as error:
             self.statuses[0] += 1
+            self.closed[type(error).__name__] += 1
             return
         self.statuses[response.status_code] += 1
         if response.status_code == 200:
@@ -266,6 +269,7 @@ async def measured(package: Path, seconds: float) -> dict[str, Any]:
             "seconds": seconds,
             "arrivals_over_capacity": OVERLOAD,
             "statuses": dict(load.statuses),
+            "connections_refused_or_closed": dict(load.closed),
             "refusals_without_retry_after": load.unexplained,
             "throughput_over_capacity": round(throughput / capacity, 3),
             "answers": _quantiles(load.seconds),
@@ -276,6 +280,7 @@ async def measured(package: Path, seconds: float) -> dict[str, Any]:
         },
         "stopped_under_load": {
             "statuses": dict(stopped.statuses),
+            "connections_refused_or_closed": dict(stopped.closed),
             "accepted_by_the_server": accepted,
             "answered_by_the_server": answered,
             "answers_that_clients_got": stopped.statuses[200],

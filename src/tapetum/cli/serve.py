@@ -6,10 +6,11 @@ import typer
 
 from tapetum.cli import options
 from tapetum.cli.common import answer, say
-from tapetum.cli.options import MAIN, SCALE, option
+from tapetum.cli.options import MAIN, option
 
 __all__ = ["serve"]
 
+LOAD = "Load and limits"
 _LOCAL = ("127.0.0.1", "::1", "localhost")
 
 
@@ -30,25 +31,25 @@ def serve(
     ),
     workers: int | None = option(
         None,
-        SCALE,
+        LOAD,
         "Number of images to compute at once.",
         rule=options.COUNT,
         shown="cores over threads",
     ),
     queue: int = option(
-        32, SCALE, "Number of images that may wait.", rule=options.a_number(int, 32, least=0)
+        32, LOAD, "Number of images that may wait.", rule=options.a_number(int, 32, least=0)
     ),
     timeout: float = option(
         30.0,
-        SCALE,
+        LOAD,
         "Time limit for an image to wait and be computed, in seconds.",
         rule=options.a_number(float, 30, above=0),
     ),
     max_mib: float = option(
-        16.0, SCALE, "Largest request, in MiB.", rule=options.a_number(float, 16, above=0)
+        16.0, LOAD, "Largest request, in MiB.", rule=options.a_number(float, 16, above=0)
     ),
     max_megapixels: float = option(
-        16.0, SCALE, "Largest image, in megapixels.", rule=options.a_number(float, 16, above=0)
+        16.0, LOAD, "Largest image, in megapixels.", rule=options.a_number(float, 16, above=0)
     ),
     threads: int | None = options.PACKAGE_THREADS,
     provider: str = options.PROVIDER,

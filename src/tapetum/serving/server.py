@@ -15,6 +15,9 @@ from tapetum.serving.service import Service
 __all__ = ["bind", "serve"]
 
 _BACKLOG = 1024
+# Longer than clients and proxies keep an idle connection (60 s as a rule), so that none of them
+# sends a request on a connection that is being closed here.
+_KEEP_ALIVE_S = 75
 _SECONDS_TO_SEND = 10  # the last responses, to clients that read slowly
 
 
@@ -55,6 +58,7 @@ def serve(service: Service, listener: socket.socket, on_ready: Callable[[], None
         access_log=False,
         server_header=False,
         ws="none",
+        timeout_keep_alive=_KEEP_ALIVE_S,
         timeout_graceful_shutdown=int(seconds),
     )
     asyncio.run(_Server(config, service, on_ready).serve([listener]))

@@ -1,0 +1,149 @@
+"""The server in a process of its own: hostile files, more than it can compute, and a signal."""
+
+import asyncio
+import itertools
+import re
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx2
+import numpy as np
+import pytest
+
+from serve_load import OVERLOAD, Server, counted, draw_image, overloaded, running, steady
+from tiny_package import tiny_package
+from tiny_server import PREDICT, client_of, image_bytes, packages, service_of
+
+SEED = 20_261_129
+MUTATED = 2_000
+
+
+@pytest.fixture(scope="module")
+def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A network that denoises and classifies grey images."""
+    return tiny_package(tmp_path_factory.mktemp("package") / "photos.tapetum")
+
+
+@pytest.fixture(scope="module")
+def server(package: Path) -> Iterator[Server]:
+    """A server of it."""
+    with running(package) as server:
+        yield server
+
+
+def mutated(count: int) -> Iterator[bytes]:
+    """Damaged files of many formats: bytes that are changed, cut out, repeated or cut off."""
+    options = [("PNG", "L"), ("PNG", "I;16"), ("PNG", "RGBA"), ("JPEG", "RGB"), ("TIFF", "F")]
+    options += [("TIFF", "RGB"), ("GIF", "L"), ("WEBP", "RGB"), ("BMP", "RGB"), ("PPM", "L")]
+    options += [("JPEG2000", "L"), ("TIFF", "I;16"), ("AVIF", "RGB")]
+    files = [image_bytes(kind, mode) for kind, mode in options]
+    draw = np.random.default_rng(SEED)
+    for number in range(count):
+        content = bytearray(files[number % len(files)])
+        for _ in range(draw.integers(1, 5)):
+            # Headers are short, so half of the damage is done there.
+            most = min(64, len(content)) if draw.random() < 0.5 else len(content)
+            place, length = int(draw.integers(most)), int(draw.integers(1, 9))
+            damage = draw.integers(4)
+            if damage == 0:
+                content[place : place + length] = draw.bytes(length)
+            elif damage == 1:
+                del content[place : place + length]
+            elif damage == 2:
+                content[place:place] = content[place : place + length] * int(draw.integers(1, 9))
+            elif place > 8:
+                del content[place:]
+        yield bytes(content)
+
+
+@pytest.mark.parametrize(
+    "count", [60, pytest.param(MUTATED, marks=pytest.mark.slow)], ids=["few", "many"]
+)
+def test_no_damaged_file_is_a_fault_of_the_server(count: int) -> None:
+    """Each is answered or refused with 4xx and a problem, and the server is as before."""
+    service = service_of({"grey": packages()["grey"]})
+    seen: Counter[int] = Counter()
+    with client_of(service) as client:
+        for content in mutated(count):
+            answer = ("json", "png", "tiff")[len(content) % 3]
+            response = client.post(f"{PREDICT}?answer={answer}", content=content)
+            seen[response.status_code] += 1
+            assert response.status_code < 500, response.text
+            if response.status_code >= 400:
+                assert response.json()["status"] == response.status_code
+        assert client.post(PREDICT, content=image_bytes()).status_code == 200
+    assert seen[422] > count / 4  # most are recognised and then found to be damaged
+    assert seen[200]
+    assert service.queue.in_flight == 0
+
+
+@pytest.mark.slow
+def test_the_server_does_what_its_openapi_says(server: Server) -> None:
+    """Schemathesis finds no status, type or form of a response that is not described."""
+    # A query or image that fits the schema may still not fit the network.
+    without = "positive_data_acceptance"
+    result = subprocess.run(
+        [
+            *(sys.executable, "-c", "from schemathesis.cli import schemathesis; schemathesis()"),
+            *("run", f"{server.url}/openapi.json", "--exclude-checks", without, "--no-color"),
+            *("--seed", str(SEED), "--max-examples", "150", "--continue-on-failure"),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=280,
+        check=False,
+    )
+    assert result.returncode == 0, re.sub(r"(.)\1{99,}", r"\1...", result.stdout)[-5000:]
+    tested = re.search(r"Tested: (\d+)", result.stdout)
+    assert tested is not None
+    assert int(tested[1]) == 5
+
+
+@pytest.mark.slow
+def test_twice_its_capacity_is_refused_in_part(package: Path) -> None:
+    """What is accepted waits no longer than the queue is long; the memory does not grow."""
+    image, workers, queue, seconds = draw_image(), 2, 8, 60.0
+
+    async def law(server: Server) -> None:
+        ease = await steady(server, image, 5, workers + queue // 2)
+        rate = OVERLOAD * len(ease.seconds) / 5
+        load = await overloaded(server, image, rate, seconds)
+        assert set(load.statuses) == {200, 503}
+        assert not load.unexplained
+        assert load.statuses[503] > 0.2 * load.statuses.total()
+        # Little's law: time in the server is the places over the throughput.
+        longest_mean = (workers + queue) * seconds / load.statuses[200]
+        series = httpx2.get(f"{server.url}/metrics").text
+        total, count = (
+            float(re.findall(rf"^tapetum_request_seconds_{name} (\S+)$", series, re.MULTILINE)[0])
+            for name in ("sum", "count")
+        )
+        assert total / count < 1.2 * longest_mean
+        third = load.memory_mib[len(load.memory_mib) // 3]
+        assert load.memory_mib[-1] < third + 16
+
+    with running(package, "--workers", workers, "--queue", queue) as server:
+        asyncio.run(law(server))
+
+
+@pytest.mark.slow
+def test_sigterm_under_load_loses_nothing_that_was_accepted(package: Path) -> None:
+    """Clients get as many answers as the server accepted images; its exit code is 0."""
+    image = draw_image(256)
+    with running(package, "--workers", 2, "--queue", 30) as server:
+        load = asyncio.run(overloaded(server, image, 120, 4, stop_after=2))
+        accepted, answered = counted(server)
+        assert server.process.returncode == 0, server.said
+    assert accepted == answered == load.statuses[200]
+    assert load.statuses[200] > 30
+    assert load.statuses[0]  # those that came later met no server
+    assert "Traceback" not in server.said
+
+
+def test_damage_is_drawn_from_a_seed() -> None:
+    """So that a file that was a fault once can be made again."""
+    first, again = (list(itertools.islice(mutated(20), 20)) for _ in range(2))
+    assert first == again
