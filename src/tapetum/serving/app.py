@@ -69,7 +69,9 @@ class _Query(BaseModel):
     )
     boxes: str | None = Field(
         None,
-        max_length=16_000,  # with its escapes, a line of a request has 64 KiB at most
+        # A line of a request has 64 KiB at most, and brackets may be escaped by three characters.
+        max_length=16_000,
+        pattern=r"^[\[\]0-9eE+., -]*$",
         description="Boxes to classify, as JSON: [[left, top, right, bottom], ...] in pixels.",
     )
 

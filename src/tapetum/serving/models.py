@@ -80,7 +80,8 @@ class ServedModel:
         if mode is None:
             preferred: tuple[Mode, ...] = ("label", "image")
             preferred = ("both", "image", "label") if wants_image else preferred
-            mode = next(each for each in preferred if each in self.predictors)
+            chosen_mode = next(each for each in preferred if each in self.predictors)
+            return self.predictor(chosen_mode, wants_image=wants_image)
         if mode not in self.predictors:
             known = " or ".join(self.predictors)
             raise refusal(422, f"{self.name} cannot do mode={mode}; use mode={known}")
