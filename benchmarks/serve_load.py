@@ -188,15 +188,16 @@ async def overloaded(
         stop_after: When the server gets SIGTERM, in seconds; it gets none by default.
     """
     load, sent, start = Load(), set[asyncio.Task[None]](), time.monotonic()
+    is_stopping = False
     async with _client(server) as client:
         for number in range(int(rate * seconds)):
             await asyncio.sleep(max(0.0, start + number / rate - time.monotonic()))
             passed = time.monotonic() - start
-            if stop_after is not None and passed >= stop_after:
+            if stop_after is not None and passed >= stop_after and not is_stopping:
                 server.process.terminate()
-                stop_after = None
+                is_stopping = True
             sent.add(asyncio.create_task(load.send(client, image)))
-            if server.process.poll() is None and passed >= len(load.memory_mib):
+            if not is_stopping and passed >= len(load.memory_mib):
                 load.memory_mib.append(server.memory_mib())
                 sent.add(asyncio.create_task(_ask_health(client, load)))
         await asyncio.gather(*sent)
@@ -205,10 +206,7 @@ async def overloaded(
 
 async def _ask_health(client: httpx2.AsyncClient, load: Load) -> None:
     start = time.perf_counter()
-    try:
-        await client.get("/healthz")
-    except httpx2.TransportError:
-        return  # it has been stopped
+    await client.get("/healthz")
     load.health_seconds.append(time.perf_counter() - start)
 
 
