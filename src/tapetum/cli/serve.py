@@ -14,43 +14,48 @@ LOAD = "Load and limits"
 _LOCAL = ("127.0.0.1", "::1", "localhost")
 
 
+_HOST = option("127.0.0.1", MAIN, "Address to listen on; 0.0.0.0 for all.", metavar="HOST")
+_PORT = option(
+    8000, MAIN, "Port; 0 for any free one.", rule=options.a_number(int, 8000, least=0, most=65535)
+)
+_TOKEN_FILE = option(
+    None, MAIN, "File with one token a line, of which a client must send one.", metavar="FILE"
+)
+_WORKERS = option(
+    None,
+    LOAD,
+    "Number of images to compute at once.",
+    rule=options.COUNT,
+    shown="cores over threads",
+)
+_QUEUE = option(
+    32, LOAD, "Number of images that may wait.", rule=options.a_number(int, 32, least=0)
+)
+_TIMEOUT = option(
+    30.0,
+    LOAD,
+    "Time limit for an image to wait and be computed, in seconds.",
+    rule=options.a_number(float, 30, above=0),
+)
+_MIB = option(16.0, LOAD, "Largest request, in MiB.", rule=options.a_number(float, 16, above=0))
+_MEGAPIXELS = option(
+    16.0, LOAD, "Largest image, in megapixels.", rule=options.a_number(float, 16, above=0)
+)
+
+
 def serve(
     packages: list[str] = typer.Argument(
-        ..., metavar="PACKAGE...", help="Packages as FILE.tapetum, or as NAME=FILE.tapetum."
+        ..., metavar="PACKAGE", help="Packages as FILE.tapetum, or as NAME=FILE.tapetum."
     ),
     *,
-    host: str = option("127.0.0.1", MAIN, "Address to listen on; 0.0.0.0 for all.", metavar="HOST"),
-    port: int = option(
-        8000,
-        MAIN,
-        "Port; 0 for any free one.",
-        rule=options.a_number(int, 8000, least=0, most=65535),
-    ),
-    token_file: Path | None = option(
-        None, MAIN, "File with one token a line, of which a client must send one.", metavar="FILE"
-    ),
-    workers: int | None = option(
-        None,
-        LOAD,
-        "Number of images to compute at once.",
-        rule=options.COUNT,
-        shown="cores over threads",
-    ),
-    queue: int = option(
-        32, LOAD, "Number of images that may wait.", rule=options.a_number(int, 32, least=0)
-    ),
-    timeout: float = option(
-        30.0,
-        LOAD,
-        "Time limit for an image to wait and be computed, in seconds.",
-        rule=options.a_number(float, 30, above=0),
-    ),
-    max_mib: float = option(
-        16.0, LOAD, "Largest request, in MiB.", rule=options.a_number(float, 16, above=0)
-    ),
-    max_megapixels: float = option(
-        16.0, LOAD, "Largest image, in megapixels.", rule=options.a_number(float, 16, above=0)
-    ),
+    host: str = _HOST,
+    port: int = _PORT,
+    token_file: Path | None = _TOKEN_FILE,
+    workers: int | None = _WORKERS,
+    queue: int = _QUEUE,
+    timeout: float = _TIMEOUT,
+    max_mib: float = _MIB,
+    max_megapixels: float = _MEGAPIXELS,
     threads: int | None = options.PACKAGE_THREADS,
     provider: str = options.PROVIDER,
     memory: int = options.MEMORY,
