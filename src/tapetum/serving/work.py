@@ -24,8 +24,9 @@ _WEIGHT = 0.1  # of the newest duration in their moving average
 class WorkQueue:
     """Some threads, and a bounded number of requests that wait for them.
 
-    Images do not share passes of the network. On a processor a pass over 8 images takes about as
-    long as 8 passes (``benchmarks/results/serve_load.json``), and all would wait for the last one.
+    Images do not share passes of the network. On a processor a pass over 8 images saves time only
+    where the network is the smallest part of a request (``benchmarks/results/serve_load.json``),
+    and all images would wait for the last one.
 
     All methods belong to the event loop.
 
