@@ -13,7 +13,7 @@ import httpx2
 import numpy as np
 import pytest
 
-from serve_load import OVERLOAD, Server, counted, draw_image, overloaded, running, steady
+from serve_load import OVERLOAD, Server, capacity_of, counted, draw_image, overloaded, running
 from tiny_package import tiny_package
 from tiny_server import PREDICT, client_of, image_bytes, packages, service_of
 
@@ -108,12 +108,11 @@ def test_twice_its_capacity_is_refused_in_part(package: Path) -> None:
     image, workers, queue, seconds = draw_image(), 2, 8, 60.0
 
     async def law(server: Server) -> None:
-        ease = await steady(server, image, 5, workers + queue // 2)
-        rate = OVERLOAD * len(ease.seconds) / 5
-        load = await overloaded(server, image, rate, seconds)
+        capacity = await capacity_of(server, image, workers + queue // 2, 10)
+        load = await overloaded(server, image, OVERLOAD * capacity, seconds)
         assert set(load.statuses) == {200, 503}
         assert not load.unexplained
-        assert load.statuses[503] > 0.2 * load.statuses.total()
+        assert load.statuses[503] > 0.3 * load.statuses.total()
         # Little's law: time in the server is the places over the throughput.
         longest_mean = (workers + queue) * seconds / load.statuses[200]
         series = httpx2.get(f"{server.url}/metrics").text
