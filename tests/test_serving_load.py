@@ -103,7 +103,7 @@ def test_the_server_does_what_its_openapi_says(server: Server) -> None:
 
 
 @pytest.mark.slow
-def test_twice_its_capacity_is_refused_in_part(package: Path) -> None:
+def test_more_than_its_capacity_is_refused(package: Path) -> None:
     """What is accepted waits no longer than the queue is long; the memory does not grow."""
     image, workers, queue, seconds = draw_image(), 2, 8, 60.0
 
@@ -112,7 +112,7 @@ def test_twice_its_capacity_is_refused_in_part(package: Path) -> None:
         load = await overloaded(server, image, OVERLOAD * capacity, seconds)
         assert set(load.statuses) == {200, 503}
         assert not load.unexplained
-        assert load.statuses[503] > 0.3 * load.statuses.total()
+        assert load.statuses[503] > 0.4 * load.statuses.total()
         # Little's law: time in the server is the places over the throughput.
         longest_mean = (workers + queue) * seconds / load.statuses[200]
         series = httpx2.get(f"{server.url}/metrics").text
