@@ -1,7 +1,7 @@
 """Sends a server more than twice the images that it can compute, then stops it under that load.
 
 First the capacity is measured: the answers in a second while more images arrive than it can
-compute. Then images arrive at 2.5 times that rate, whatever the responses: the capacity of a
+compute. Then images arrive at four times that rate, whatever the responses: the capacity of a
 machine that others use varies, and at least half of the images should be too many. At the end
 SIGTERM comes in the middle of such a load. A response is an answer (200), or a refusal that says
 when to try again (503). What the server says it accepted must be what the clients got.
@@ -49,7 +49,7 @@ BATCH = 8
 BATCH_SIDES_PX = (32, 96, 160)
 REPEATS = 25
 QUEUE = 16
-OVERLOAD = 2.5
+OVERLOAD = 4.0
 
 
 def write_network(path: Path, name: str, side_px: int = SIDE_PX) -> None:
