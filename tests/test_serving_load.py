@@ -1,6 +1,7 @@
 """The server in a process of its own: hostile files, more than it can compute, and a signal."""
 
 import asyncio
+import base64
 import itertools
 import re
 import subprocess
@@ -14,7 +15,8 @@ import numpy as np
 import pytest
 
 from serve_load import OVERLOAD, Server, capacity_of, counted, draw_image, overloaded, running
-from tiny_package import tiny_package
+from tapetum.formats.chromium import find_chromium, open_page
+from tiny_package import CLASS_NAMES, tiny_package
 from tiny_server import PREDICT, client_of, image_bytes, packages, service_of
 
 SEED = 20_261_129
@@ -100,6 +102,34 @@ def test_the_server_does_what_its_openapi_says(server: Server) -> None:
     tested = re.search(r"Tested: (\d+)", result.stdout)
     assert tested is not None
     assert int(tested[1]) == 5
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(find_chromium() is None, reason="no Chromium is installed")
+def test_the_page_shows_what_the_server_answers(server: Server, tmp_path: Path) -> None:
+    """In a browser that keeps to its policy; it asks its own server and nobody else."""
+    empty = tmp_path / "empty.html"
+    empty.write_text("<p>")
+    file = base64.b64encode(image_bytes()).decode()
+    choose = f"""(() => {{
+      const bytes = Uint8Array.from(atob("{file}"), (letter) => letter.charCodeAt(0));
+      const chosen = new DataTransfer();
+      chosen.items.add(new File([bytes], "night.png", {{ type: "image/png" }}));
+      const input = document.getElementById("file");
+      input.files = chosen.files;
+      input.dispatchEvent(new Event("change"));
+    }})()"""
+    with open_page(str(find_chromium()), empty) as page:
+        page.go(f"{server.url}/")
+        page.wait_for("document.readyState === 'complete' && document.getElementById('file')")
+        page.evaluate(choose)
+        page.wait_for("document.getElementById('after').naturalWidth === 23")
+        answer = page.evaluate("document.getElementById('answer').textContent")
+        asked = [each for each in page.requests if each.startswith(("http:", "https:"))]
+    assert any(name in answer for name in CLASS_NAMES)
+    assert not page.problems
+    assert asked[0] == f"{server.url}/"
+    assert all(each.startswith(server.url) for each in asked)
 
 
 @pytest.mark.slow
