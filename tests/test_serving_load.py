@@ -83,7 +83,7 @@ def test_no_damaged_file_is_a_fault_of_the_server(count: int) -> None:
 
 
 @pytest.mark.slow
-def test_the_server_does_what_its_openapi_says(server: Server) -> None:
+def test_the_server_does_what_its_openapi_says(server: Server, tmp_path: Path) -> None:
     """Schemathesis finds no status, type or form of a response that is not described."""
     # A query or image that fits the schema may still not fit the network.
     without = "positive_data_acceptance"
@@ -97,6 +97,7 @@ def test_the_server_does_what_its_openapi_says(server: Server) -> None:
         text=True,
         timeout=280,
         check=False,
+        cwd=tmp_path,  # where it keeps what it has found
     )
     assert result.returncode == 0, re.sub(r"(.)\1{99,}", r"\1...", result.stdout)[-5000:]
     tested = re.search(r"Tested: (\d+)", result.stdout)
