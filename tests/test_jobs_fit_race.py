@@ -21,11 +21,11 @@ from tapetum.errors import InputError, RunError
 from tapetum.formats import Exported, PrecisionChoice
 from tapetum.formats.precision import Measured
 from tapetum.jobs import FitResult, Front, fit, fit_front
+from tapetum.jobs.choose import named_architecture, pair_of
 from tapetum.jobs.exporting import export_run
 from tapetum.jobs.fit_race import split_for_race
 from tapetum.jobs.fitting import fit_options
 from tapetum.jobs.match_shape import MatchedShape
-from tapetum.jobs.pair import network_of_pair, pair_of
 from tapetum.jobs.plan import Plans
 from tapetum.jobs.planning import make_plans
 from tapetum.jobs.request import open_request
@@ -155,7 +155,7 @@ def test_the_pair_for_comparison_classifies_what_the_dataset_does(
 ) -> None:
     """Boxes where labels belong to boxes, else whole images."""
     info = open_dataset(data, seed=0, train_count=4, test_count=2).info
-    classifier, denoiser = (network_of_pair(name, info) for name in pair_of(info))
+    classifier, denoiser = (named_architecture(name, info) for name in pair_of(info))
     assert classifier.classifies_boxes == has_boxes
     assert not denoiser.classifies
 

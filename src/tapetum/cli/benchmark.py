@@ -7,7 +7,6 @@ import typer
 from tapetum.cli import options
 from tapetum.cli.common import answer, progress_bar, say, table
 from tapetum.cli.options import LESS, MAIN, option
-from tapetum.errors import InputError
 
 if TYPE_CHECKING:  # numpy loads with it, and --help must stay quick
     from tapetum.latency import Benchmark
@@ -99,7 +98,7 @@ def benchmark(
             network,
             size_px=size,
             channels=channels,
-            image_px=None if image is None else _parse_size(image),
+            image_px=options.parse_size("--image", image),
             num_classes=classes,
             threads=threads,
             batch=batch,
@@ -116,14 +115,6 @@ def benchmark(
         _show(result, is_size_given=size is not None, is_image_given=image is not None)
     if result.keeps_target is False:
         raise typer.Exit(EXIT_TARGET_MISSED)
-
-
-def _parse_size(text: str) -> tuple[int, int]:
-    """Return height and width of ``480x640``."""
-    height, _, width = text.lower().partition("x")
-    if not (height.isdecimal() and width.isdecimal()):
-        raise InputError(f"--image {text} is no size", "give HEIGHTxWIDTH, such as 480x640")
-    return int(height), int(width)
 
 
 def _show(result: "Benchmark", *, is_size_given: bool, is_image_given: bool) -> None:

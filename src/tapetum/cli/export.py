@@ -7,7 +7,6 @@ import typer
 
 from tapetum.cli import options
 from tapetum.cli.common import answer, progress_bar, say
-from tapetum.errors import InputError
 
 if TYPE_CHECKING:
     from tapetum.formats import Exported, Parity, WrittenFile
@@ -126,7 +125,7 @@ def export(
             max_accuracy_drop=max_accuracy_drop,
             overwrite=overwrite,
             progress=tick,
-            fixed=None if fixed is None else _parse_size(fixed),
+            fixed=options.parse_size("--fixed", fixed),
             batch=batch,
             opset=opset,
             target_ms=target_ms,
@@ -138,14 +137,6 @@ def export(
         _show(exported)
     if exported.exceeded:
         raise typer.Exit(EXIT_EXCEEDED)
-
-
-def _parse_size(text: str) -> tuple[int, int]:
-    """Return height and width of ``480x640``."""
-    height, _, width = text.lower().partition("x")
-    if not (height.isdecimal() and width.isdecimal()):
-        raise InputError(f"--fixed {text} is no size", "give HEIGHTxWIDTH, such as 480x640")
-    return int(height), int(width)
 
 
 def _show(exported: "Exported") -> None:

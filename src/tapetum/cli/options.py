@@ -8,7 +8,7 @@ import typer
 
 from tapetum.errors import InputError
 
-__all__ = ["a_number", "a_text", "option", "with_augmentation"]  # and what is upper case
+__all__ = ["a_number", "a_text", "option", "parse_size", "with_augmentation"]  # and constants
 
 # Panels of a help page, in the order in which they stand there.
 MAIN, BUDGET, IMAGES = "Main options", "Budget", "Images"
@@ -110,6 +110,16 @@ def a_text(metavar: str, example: str, check: Callable[[str], object]) -> Rule:
         return text
 
     return {"parser": parse, "metavar": metavar}
+
+
+def parse_size(name: str, text: str | None) -> tuple[int, int] | None:
+    """Return height and width of the value of an option, such as ``480x640``."""
+    if text is None:
+        return None
+    height, _, width = text.lower().partition("x")
+    if not (height.isdecimal() and width.isdecimal()):
+        raise InputError(f"{name} {text} is no size", "give HEIGHTxWIDTH, such as 480x640")
+    return int(height), int(width)
 
 
 COUNT, CLASSES = a_number(int, 1, least=1), a_number(int, 10, least=1)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_type_hints
 
 from tapetum.arch import Architecture, Described, architecture_names, find_architecture
-from tapetum.data import DataOptions, Dataset, digits, open_dataset
+from tapetum.data import DataOptions, Dataset, DatasetInfo, digits, open_dataset
 from tapetum.errors import ArchitectureError, DataError, nearest
 from tapetum.jobs.few_images import few_images
 
@@ -19,12 +19,15 @@ __all__ = [
     "architecture_for",
     "is_digits",
     "lists_options",
+    "named_architecture",
     "open_logged",
+    "pair_of",
     "read_architecture",
     "require_fit",
     "say",
 ]
 
+PAIR = ("mobilenet-v3-small", "unet-s")  # that a user would pick by hand: for label and image
 SPLIT = "split.json"  # of a run: the files that train and those that validate
 
 LOGGER = logging.getLogger("tapetum")
@@ -76,7 +79,8 @@ def is_digits(data: str | Path) -> bool:
 def architecture_for(architecture: str | Path | Architecture, dataset: Dataset) -> Architecture:
     """Return an architecture, with the channels and classes of a dataset where it has a name."""
     if not isinstance(architecture, Architecture):
-        architecture = _named(str(architecture), dataset)
+        name = str(architecture)
+        architecture = read_architecture(name) or named_architecture(name, dataset.info)
     require_fit(architecture, dataset)
     return architecture
 
@@ -93,16 +97,17 @@ def read_architecture(name: str) -> Architecture | None:
     return None
 
 
-def _named(name: str, dataset: Dataset) -> Architecture:
-    read = read_architecture(name)
-    if read is not None:
-        return read
+def named_architecture(name: str, info: DatasetInfo) -> Architecture:
+    """Return the architecture of a name with the channels and classes of a dataset."""
+    num_classes = max(2, len(info.class_names))
     return find_architecture(
-        name,
-        channels=dataset.info.channels,
-        num_classes=max(2, len(dataset.info.class_names)),
-        boxes=dataset.info.has_boxes,
+        name, channels=info.channels, num_classes=num_classes, boxes=info.has_boxes
     )
+
+
+def pair_of(info: DatasetInfo) -> tuple[str, ...]:
+    """Return the names of the pair for a dataset; the denoiser alone where it has no labels."""
+    return PAIR if info.class_names else PAIR[1:]
 
 
 def require_fit(

@@ -3,10 +3,9 @@
 from pathlib import Path
 from typing import Unpack
 
-from tapetum.arch import find_architecture
 from tapetum.data import DataOptions, Dataset, open_dataset
 from tapetum.images import DecodedImage, write_image
-from tapetum.jobs.choose import lists_options
+from tapetum.jobs.choose import lists_options, named_architecture
 from tapetum.jobs.fit_result import FIT, FitResult
 from tapetum.jobs.fitting import fit
 from tapetum.latency import Runtime, find_runtime, measure_latency
@@ -88,11 +87,8 @@ def demo(
 def _target_ms(dataset: Dataset, device: Runtime, progress: ProgressCallback) -> float:
     """Return the budget: half of what the smallest DC-Net of the paper takes on this machine."""
     info = dataset.info
-    network = find_architecture(
-        NETWORK, channels=info.channels, num_classes=len(info.class_names), boxes=False
-    )
     measured = measure_latency(
-        network,
+        named_architecture(NETWORK, info),
         runtime=device,
         size_px=info.size_px,
         channels=info.channels,

@@ -7,8 +7,8 @@ from typing import NamedTuple
 from tapetum.arch import Architecture, cost
 from tapetum.data import ImageDataset
 from tapetum.evaluation import FILTERED_IMAGES
+from tapetum.jobs.choose import named_architecture, pair_of
 from tapetum.jobs.device import image_px
-from tapetum.jobs.pair import network_of_pair, pair_of
 from tapetum.jobs.plan import FINAL_TIMING_MINUTES, Minutes
 from tapetum.jobs.request import OpenedRequest, ShapeSettings
 from tapetum.jobs.training import FINAL_MEGAPIXELS
@@ -164,7 +164,7 @@ class Durations:
         info, ours = self.opened.dataset.info, self._multiply_adds(near)
         total = final + scoring  # the plain network of the same latency
         for name in pair_of(info) if with_pair else ():
-            times = self._multiply_adds(network_of_pair(name, info)) / ours
+            times = self._multiply_adds(named_architecture(name, info)) / ours
             total += final * (1.0 if is_timed else times) + scoring * times
         return total
 

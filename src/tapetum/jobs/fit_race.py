@@ -20,6 +20,7 @@ from typing import cast
 
 from tapetum.arch import Architecture, Shape
 from tapetum.data import Dataset, ImageDataset
+from tapetum.jobs.choose import named_architecture, pair_of
 from tapetum.jobs.deadline import Allowance
 from tapetum.jobs.device import Device
 from tapetum.jobs.exporting import AskedPrecision
@@ -28,7 +29,6 @@ from tapetum.jobs.fit_start import START, say_start, start_weights, with_start
 from tapetum.jobs.fit_work import FitWork, Sections
 from tapetum.jobs.look import PLAN, Looked, timings_name
 from tapetum.jobs.match_shape import MatchedShape, match_shape
-from tapetum.jobs.pair import network_of_pair, pair_of
 from tapetum.jobs.plan import Plan, Plans
 from tapetum.jobs.pretrained import NAME as PRETRAINED
 from tapetum.jobs.pretrained import linear_hint
@@ -288,7 +288,7 @@ class Race:
         """Return MobileNetV3-small and UNet-S, which fits of several budgets train once."""
         folder, info = "../" if self.work.shared else "", self.work.dataset.info
         names = pair_of(info)
-        networks = {f"{folder}control_{name}": network_of_pair(name, info) for name in names}
+        networks = {f"{folder}control_{name}": named_architecture(name, info) for name in names}
         return Control(
             title=self.pair_title,
             networks=networks,
@@ -334,15 +334,12 @@ class Race:
         found, result = self.candidates().candidates, self.raced
         plain = next((one for one in found if one.is_plain), None)
         said = [] if plain is None or result is None else [beside_plain(result, plain)]
+        begun = RUNS.open(self.work.path / NETWORK).request
         if self.work.source is not None:
-            begun = RUNS.open(self.work.path / NETWORK).request
             said.append(say_start(self.work.source.name, begun))
         if self.work.pretrained is not None:
-            begun = RUNS.open(self.work.path / NETWORK).request
-            said += [
-                say_start(PRETRAINED, begun),
-                linear_hint(self.work.pretrained, self.work.dataset),
-            ]
+            hint = linear_hint(self.work.pretrained, self.work.dataset)
+            said += [say_start(PRETRAINED, begun), hint]
         return (*filter(None, said), *self.allowance.remarks())
 
     @property
