@@ -15,12 +15,13 @@ from tapetum.cli.app import app
 FREE = {
     *("--out", "--data", "--labels", "--boxes", "--beside", "--latency", "--data-root", "--plot"),
     *("--group-by", "--recipe", "--search-recipe", "--space", "--ray", "--provider", "--format"),
-    *("--shard", "--image", "--version", "--start"),
+    *("--shard", "--version", "--start"),
 }
 NOT_NUMBERS = ("abc", "-1", "nan", "1e999")
 BAD = {
     "KIND:LOW-HIGH": ("foo", "rain:0-1"),
     "LEVEL": ("foo", "rain:0.1"),
+    "HxW": ("foo", "480", "480x-1"),
     "MS[,MS...]": ("abc", "-1", "1,1"),
 }
 

@@ -25,7 +25,7 @@ _IMAGE = option(
     None,
     MAIN,
     "Height and width of the image that a package is called with.",
-    metavar="HxW",
+    rule=options.PIXELS,
     shown="as in its training",
 )
 _SIZE = option(
@@ -98,7 +98,7 @@ def benchmark(
             network,
             size_px=size,
             channels=channels,
-            image_px=options.parse_size("--image", image),
+            image_px=None if image is None else options.parse_size(image),
             num_classes=classes,
             threads=threads,
             batch=batch,

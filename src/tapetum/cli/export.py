@@ -27,7 +27,7 @@ _FIXED = options.option(
     None,
     options.MAIN,
     "Height and width of all images, for runtimes that need one size.",
-    metavar="HxW",
+    rule=options.PIXELS,
     shown="any size",
 )
 _BATCH = options.option(
@@ -125,7 +125,7 @@ def export(
             max_accuracy_drop=max_accuracy_drop,
             overwrite=overwrite,
             progress=tick,
-            fixed=options.parse_size("--fixed", fixed),
+            fixed=None if fixed is None else options.parse_size(fixed),
             batch=batch,
             opset=opset,
             target_ms=target_ms,

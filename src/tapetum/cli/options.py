@@ -112,13 +112,11 @@ def a_text(metavar: str, example: str, check: Callable[[str], object]) -> Rule:
     return {"parser": parse, "metavar": metavar}
 
 
-def parse_size(name: str, text: str | None) -> tuple[int, int] | None:
-    """Return height and width of the value of an option, such as ``480x640``."""
-    if text is None:
-        return None
+def parse_size(text: str) -> tuple[int, int]:
+    """Return height and width of ``480x640``."""
     height, _, width = text.lower().partition("x")
     if not (height.isdecimal() and width.isdecimal()):
-        raise InputError(f"{name} {text} is no size", "give HEIGHTxWIDTH, such as 480x640")
+        raise InputError("no size of an image", "give HEIGHTxWIDTH")
     return int(height), int(width)
 
 
@@ -170,6 +168,7 @@ def _a_white(text: str) -> None:
             raise InputError("no white level", "give 'auto', or the stored value that means white")
 
 
+PIXELS = a_text("HxW", "480x640", parse_size)
 LEVEL = a_text("LEVEL", "speckle:0.1", _a_noise_level)
 WHITE_RULE = a_text("NUMBER", "4095", _a_white)
 
