@@ -8,6 +8,8 @@ import pytest
 from typer.testing import Result
 
 from shape_runtime import ShapeRuntime, formula_ms, race_in_this_process
+from tapetum.formats import target_html
+from tapetum.formats.webruntime import WebRuntime
 from tapetum.jobs.fit_result import Delivery
 from tapetum.latency import Budget
 from tapetum.latency.runtimes import RUNTIMES
@@ -61,6 +63,19 @@ def test_a_folder_and_a_budget_become_a_package(fitted: tuple[Path, Result], pho
     again = run(*command(photos, out), "--resume")
     assert again.exit_code == 0
     assert "budget, includes network" in again.stdout
+
+
+def test_a_fit_is_exported_with_its_budget(
+    fitted: tuple[Path, Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A page of the folder of a fit contains the network that ships, and says the budget."""
+    monkeypatch.setattr(target_html, "find_chromium", lambda: None)
+    monkeypatch.setattr(
+        target_html, "find_web_runtime", lambda _: WebRuntime("1.2.3", b"module", b"wasm")
+    )
+    done = run("export", fitted[0], "--out", tmp_path / "fit.html", "--max-psnr-drop", 0.1)
+    assert done.exit_code == 0, done.output
+    assert '"target_ms": 0.1' in (tmp_path / "fit.html").read_text()
 
 
 def test_the_winner_of_a_race_is_delivered(fitted: tuple[Path, Result]) -> None:

@@ -23,6 +23,7 @@ from tapetum.images import read_frames
 from tapetum.noise import Gaussian, generator_for, parse_noise
 from tapetum.runtime import Package, Predictor, Preparation
 from tapetum.scores import ScoreRow, Scores
+from test_formats_precision import lowered
 
 FAKE_CAMERA = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
 INSTALLED = Path(sys.prefix) / "node_modules" / "onnxruntime-web"
@@ -56,8 +57,8 @@ def stand_in(tmp_path: Path) -> Settings:
 
 def test_a_page_is_whole_and_the_same_each_time(stand_in: Settings) -> None:
     """It names no address, and nothing in it depends on a clock."""
-    page = HtmlTarget().content(packaged(), stand_in)
-    assert page == HtmlTarget().content(packaged(), stand_in)
+    page = HtmlTarget().contents(packaged(), stand_in)[".html"]
+    assert page == HtmlTarget().contents(packaged(), stand_in)[".html"]
     text = page.decode()
     assert "http://" not in text
     assert "https://" not in text
@@ -80,7 +81,7 @@ def test_a_class_name_is_no_markup(stand_in: Settings) -> None:
     package = packaged()
     names = ("</script><b>", *package.manifest.class_names[1:])
     manifest = package.manifest.model_copy(update={"class_names": names, "name": "<i>x</i>"})
-    text = HtmlTarget().content(replace(package, manifest=manifest), stand_in).decode()
+    text = HtmlTarget().contents(replace(package, manifest=manifest), stand_in)[".html"].decode()
     assert "</script><b>" not in text
     assert "<i>x" not in text
 
@@ -88,10 +89,10 @@ def test_a_class_name_is_no_markup(stand_in: Settings) -> None:
 def test_what_a_page_cannot_do_is_refused(stand_in: Settings, tmp_path: Path) -> None:
     """Boxes, other channels, and a missing runtime, with the command that installs it."""
     with pytest.raises(PackageError, match="needs boxes, which a page does not have"):
-        HtmlTarget().content(real(JOINT, boxes=True), stand_in)
+        HtmlTarget().contents(real(JOINT, boxes=True), stand_in)
     other = package_of(find_architecture(DENOISER, channels=2), size_px=32)
     with pytest.raises(PackageError, match="needs other channels than grey or RGB"):
-        HtmlTarget().content(other, stand_in)
+        HtmlTarget().contents(other, stand_in)
     with pytest.raises(MissingExtraError, match=r"npm install --prefix .* onnxruntime-web@"):
         HtmlTarget().require(Settings(web_runtime=tmp_path / "nowhere"))
 
@@ -105,7 +106,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
     if not INSTALLED.is_dir():
         pytest.skip("onnxruntime-web is not installed (make test installs it with npm)")
     path = tmp_path_factory.mktemp("page") / "page.html"
-    path.write_bytes(HtmlTarget().content(packaged(), Settings(target_ms=7)))
+    path.write_bytes(HtmlTarget().contents(packaged(), Settings(target_ms=7))[".html"])
     with open_page(program, path, *FAKE_CAMERA) as opened:
         opened.wait_for("window.tapetum")
         opened.evaluate("tapetum.ready")
@@ -267,8 +268,10 @@ def test_the_result_can_be_saved(page: Page, tmp_path: Path) -> None:
 
 def test_the_camera_runs_until_it_is_stopped(page: Page) -> None:
     """Frames of the fake camera of Chromium are shown one after another."""
+    page.evaluate("window.earlier = tapetum.numShown")
     page.evaluate("document.getElementById('camera').click()")
-    page.wait_for("tapetum.shown && tapetum.shown.width === 640")
+    found = shown(page)
+    assert found["width"] / found["height"] == pytest.approx(640 / 480, abs=0.02)
     assert page.evaluate("document.getElementById('camera').textContent") == "Stop"
     page.evaluate("window.earlier = tapetum.numShown")
     shown(page)
@@ -296,6 +299,14 @@ def test_nothing_is_requested_from_anywhere(page: Page) -> None:
     assert page.problems == []
     with pytest.raises(PackageError, match="Failed to fetch"):  # its policy forbids it
         page.evaluate("fetch('http://127.0.0.1:9/')")
+
+
+def test_an_int8_network_runs_in_a_page(page: Page, tmp_path: Path) -> None:
+    """Its roundings may fall on the other side, but not more."""
+    del page  # which says that there is a browser
+    package = lowered(real(JOINT, boxes=False, channels=3, size_px=32))
+    written = write_target(package, tmp_path / "page.html", HtmlTarget(), Settings())
+    assert written.parity.worst <= written.parity.tolerance == 0.05
 
 
 def test_the_very_page_is_run(page: Page, tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from tapetum.formats import (
     write_target,
 )
 from tapetum.formats.target import Outputs
-from tapetum.formats.target_onnx import OnnxTarget
+from tapetum.formats.target_onnx import GraphRun, OnnxTarget
 from tapetum.noise import Gaussian
 from tapetum.runtime import Package, Predictor, Preparation
 from test_formats_precision import waves
@@ -56,6 +56,34 @@ class Twisted(OnnxTarget):
             yield Off()
 
 
+class InTwo(OnnxTarget):
+    """A format of two files, one of which needs the other."""
+
+    endings = (".onnx", ".rest")
+
+    def contents(self, package: Package, settings: Settings) -> dict[str, bytes]:
+        """The graph, cut in two."""
+        (whole,) = super().contents(package, settings).values()
+        return {".onnx": whole[:1000], ".rest": whole[1000:]}
+
+    @contextmanager
+    def opened(self, path: Path) -> Iterator[Any]:
+        """Both, put together."""
+        yield GraphRun(path.read_bytes() + path.with_suffix(".rest").read_bytes())
+
+
+def test_a_format_may_have_several_files(tmp_path: Path) -> None:
+    """They lie beside each other when they are run, get their names together, and are kept."""
+    written = write_target(small(), tmp_path / "one.onnx", InTwo(), NONE)
+    names = ["one.onnx", "one.onnx.json", "one.rest"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == names
+    assert set(written.sha256) == {"one.onnx", "one.rest"}
+    (tmp_path / "one.onnx").unlink()
+    (tmp_path / "one.onnx.json").unlink()
+    with pytest.raises(PackageError, match=r"one.rest exists already"):
+        write_target(small(), tmp_path / "one.onnx", InTwo(), NONE)
+
+
 def test_a_file_is_described_beside_it(tmp_path: Path) -> None:
     """Digest, size, classes, tried shapes and a snippet stand in FILE.json, as returned."""
     out = tmp_path / "small.onnx"
@@ -64,7 +92,7 @@ def test_a_file_is_described_beside_it(tmp_path: Path) -> None:
         WrittenFile.from_json((tmp_path / "small.onnx.json").read_text(), source="the description")
         == written
     )
-    assert written.sha256 == hashlib.sha256(out.read_bytes()).hexdigest()
+    assert written.sha256 == {out.name: hashlib.sha256(out.read_bytes()).hexdigest()}
     assert written.size_bytes == out.stat().st_size
     assert json.loads(written.metadata["class_names"]) == [str(number) for number in range(10)]
     assert written.parity.sizes_px == ((32, 32), (37, 43))
@@ -125,6 +153,7 @@ def test_validation_images_say_what_is_lost(tmp_path: Path) -> None:
     assert exact.comparison.num_images == len(examples.dataset.validation)
     assert exact.comparison.agreement == 1
     assert exact.comparison.lost_db == pytest.approx(0, abs=1e-4)
+    assert exact.comparison.ssim == pytest.approx([exact.comparison.ssim[0]] * 2, abs=1e-5)
     off = write_target(package, tmp_path / "b.onnx", Twisted(5e-5), NONE, examples=examples)
     assert off.comparison is not None
     assert off.comparison.between_db == pytest.approx(20 * np.log10(1 / 5e-5), abs=0.2)
@@ -145,13 +174,18 @@ def test_a_fixed_size_is_what_images_are_compared_at(tmp_path: Path) -> None:
 def test_losses_are_differences() -> None:
     """What the package has less what the file has, in dB and points."""
     one = Comparison(
-        num_images=4, max_difference={}, psnr_db=(30.0, 29.5), accuracy=(0.75, 0.5), agreement=0.75
+        num_images=4,
+        max_difference={},
+        agreement=0.75,
+        psnr_db=(30.0, 29.5),
+        ssim=(0.9, 0.88),
+        accuracy=(0.75, 0.5),
     )
     assert one.lost_db == 0.5
     assert one.lost_points == 25
     assert one.text == (
-        "on 4 validation images: 75.0% of the labels are the same, the file loses 0.50 dB, "
-        "25.0 points of accuracy are lost"
+        "on 4 validation images: 75.0% of the labels are the same, the file loses 0.50 dB "
+        "and 0.020 of SSIM and 25.0 points of accuracy"
     )
 
 

@@ -6,9 +6,10 @@ from tapetum.errors import PackageError
 from tapetum.formats.precision import PrecisionChoice
 from tapetum.records import FiniteOrNone, Record
 
-__all__ = ["TOLERANCE", "Comparison", "Exported", "Parity", "WrittenFile"]
+__all__ = ["TOLERANCE", "TOLERANCE_INT8", "Comparison", "Exported", "Parity", "WrittenFile"]
 
 TOLERANCE = 1e-4
+TOLERANCE_INT8 = 0.05  # a rounding that falls on the other side is a step of 8 bits, or some
 
 
 class Parity(Record):
@@ -66,6 +67,7 @@ class Comparison(Record):
             they are equal or there is none.
         agreement: Share of the labels that are the same; None without labels.
         psnr_db: Mean PSNR of the package's and the file's images, of at most 40 dB each.
+        ssim: The same of SSIM; None also where an image is smaller than its window.
         accuracy: Share of right labels of the package and of the file.
     """
 
@@ -75,6 +77,7 @@ class Comparison(Record):
     between_db: FiniteOrNone = None
     agreement: float | None = None
     psnr_db: tuple[float, float] | None = None
+    ssim: tuple[float, float] | None = None
     accuracy: tuple[float, float] | None = None
 
     @property
@@ -98,10 +101,11 @@ class Comparison(Record):
             parts.append(f"the denoised images {between}")
         if self.agreement is not None:
             parts.append(f"{self.agreement:.1%} of the labels are the same")
-        if self.lost_db is not None:
-            parts.append(f"the file loses {self.lost_db:z.2f} dB")
-        if self.lost_points is not None:
-            parts.append(f"{self.lost_points:z.1f} points of accuracy are lost")
+        lost = [] if self.lost_db is None else [f"{self.lost_db:z.2f} dB"]
+        lost += [] if self.ssim is None else [f"{self.ssim[0] - self.ssim[1]:z.3f} of SSIM"]
+        lost += [] if self.lost_points is None else [f"{self.lost_points:z.1f} points of accuracy"]
+        if lost:
+            parts.append(f"the file loses {' and '.join(lost)}")
         size = "" if self.size_px is None else f" of {self.size_px[1]} x {self.size_px[0]} px"
         return f"on {self.num_images:,} validation images{size}: {', '.join(parts)}"
 
@@ -112,8 +116,8 @@ class WrittenFile(Record):
     Attributes:
         format: Name of the format.
         file: Name of the file.
-        size_bytes: Its size.
-        sha256: Its digest.
+        size_bytes: Size of all files.
+        sha256: Digest of each file, by its name.
         metadata: Classes, preparation, noise and origin; they stand in the file as well.
         parity: How far it differs from the package on random images.
         comparison: The same on validation images, and what is lost; None without images.
@@ -124,7 +128,7 @@ class WrittenFile(Record):
     format: str
     file: str
     size_bytes: int
-    sha256: str
+    sha256: dict[str, str]
     metadata: dict[str, str]
     parity: Parity
     comparison: Comparison | None = None

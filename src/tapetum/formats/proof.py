@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from tapetum.data import Dataset
 from tapetum.evaluation import Answer, noisy_image
-from tapetum.formats.exported import TOLERANCE, Comparison, Parity
+from tapetum.formats.exported import TOLERANCE, TOLERANCE_INT8, Comparison, Parity
 from tapetum.formats.target import Outputs, Run, Settings
 from tapetum.images import resample
-from tapetum.metrics import psnr
+from tapetum.metrics import SSIM_WINDOW, psnr, ssim
 from tapetum.noise import Noise, Protocol, generator_for
 from tapetum.progress import ProgressCallback, silent
 from tapetum.runtime import Package, Predictor
@@ -80,7 +80,7 @@ def probe(package: Package, run: Run, settings: Settings) -> Parity:
         sizes_px=sizes_px,
         num_images=count,
         runtime=run.runtime,
-        tolerance=TOLERANCE,
+        tolerance=TOLERANCE if manifest.precision == "fp32" else TOLERANCE_INT8,
     )
 
 
@@ -118,6 +118,7 @@ def compare_images(
         between_db=differences.between_db,
         agreement=None if not tally.agrees else fmean(tally.agrees),
         psnr_db=_means(tally.decibels),
+        ssim=_means(tally.similarities),
         accuracy=_means(tally.right),
     )
 
@@ -204,22 +205,24 @@ class _Differences:
 
 
 class _Tally:
-    """PSNR and right labels of the package and of the file."""
+    """PSNR, SSIM and right labels of the package and of the file."""
 
     def __init__(self) -> None:
         self.agrees: list[bool] = []
         self.decibels: list[tuple[float, float]] = []
+        self.similarities: list[tuple[float, float]] = []
         self.right: list[tuple[float, float]] = []
 
     def add(
         self, wanted: Answer, given: Answer, clean: _Floats, labels: NDArray[np.int64] | None
     ) -> None:
         if wanted.pixels is not None and given.pixels is not None:
-            first, second = (
-                min(SEEN_DB, float(psnr(np.clip(one, 0, 1)[None], clean[None])[0]))
-                for one in (wanted.pixels, given.pixels)
-            )
+            pair = [np.clip(one, 0, 1)[None] for one in (wanted.pixels, given.pixels)]
+            first, second = (min(SEEN_DB, float(psnr(one, clean[None])[0])) for one in pair)
             self.decibels.append((first, second))
+            if min(clean.shape[1:]) >= SSIM_WINDOW.size_px:
+                first, second = (float(ssim(one, clean[None])[0]) for one in pair)
+                self.similarities.append((first, second))
         if wanted.probabilities is None or given.probabilities is None:
             return
         ours, theirs = wanted.probabilities.argmax(axis=1), given.probabilities.argmax(axis=1)

@@ -1,11 +1,12 @@
 """The seam of the formats: what a package can become for a device without Tapetum.
 
 A format is one module with one :class:`Target`, listed in :mod:`tapetum.formats.targets`. It turns
-a package into the bytes of a file, runs such a file, and says in a few lines how to use it.
-Everything else is shared: the file is run before it gets its name, compared with the package, and
-described beside it.
+a package into the bytes of a file or of some files, runs them, and says in a few lines how to use
+them. Everything else is shared: what was written is run before it gets its name, compared with the
+package, and described beside it.
 """
 
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Annotated, ClassVar, NamedTuple, Protocol, TypedDict, runtime_checkable
@@ -89,7 +90,8 @@ class Target(Protocol):
     """A format."""
 
     name: ClassVar[str]
-    ending: ClassVar[str]
+    endings: ClassVar[tuple[str, ...]]
+    """The ending of each of its files; the first one is the file that a user names."""
     settings: ClassVar[frozenset[str]]
     """The fields of :class:`Settings` that it follows."""
     precisions: ClassVar[frozenset[Precision]]
@@ -102,15 +104,15 @@ class Target(Protocol):
             MissingExtraError: A converter is not installed; nothing is installed here.
         """
 
-    def content(self, package: Package, settings: Settings) -> bytes:
-        """Return the file.
+    def contents(self, package: Package, settings: Settings) -> Mapping[str, bytes]:
+        """Return each file by its ending.
 
         Raises:
             PackageError: The network cannot be in this format.
         """
 
     def opened(self, path: Path) -> AbstractContextManager[Run]:
-        """Open a file that was written."""
+        """Open the file that a user names; the others lie beside it."""
 
     def snippet(self, name: str, manifest: Manifest, settings: Settings) -> str:
         """Return lines that use the file of a name without Tapetum."""

@@ -9,7 +9,7 @@ import gzip
 import html
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from string import Template
@@ -45,15 +45,15 @@ class HtmlTarget:
     """One file for a browser, on a computer or a phone."""
 
     name: ClassVar[str] = "html"
-    ending: ClassVar[str] = ".html"
+    endings: ClassVar[tuple[str, ...]] = (".html",)
     settings: ClassVar[frozenset[str]] = frozenset(("target_ms", "web_runtime"))
-    precisions: ClassVar[frozenset[Precision]] = frozenset(("fp32",))
+    precisions: ClassVar[frozenset[Precision]] = frozenset(("fp32", "int8"))
 
     def require(self, settings: Settings) -> None:
         """Refuse where onnxruntime-web is missing; see :class:`tapetum.formats.target.Target`."""
         find_web_runtime(settings.web_runtime)
 
-    def content(self, package: Package, settings: Settings) -> bytes:
+    def contents(self, package: Package, settings: Settings) -> Mapping[str, bytes]:
         """Return the page.
 
         Raises:
@@ -79,7 +79,7 @@ class HtmlTarget:
             wasm=_packed(runtime.wasm),
             model=_packed(graph),
         )
-        return page.encode()
+        return {".html": page.encode()}
 
     @contextmanager
     def opened(self, path: Path) -> Iterator["GraphRun | _BrowserRun"]:

@@ -1,6 +1,6 @@
 """The plain ONNX graph as a format."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -44,7 +44,7 @@ class OnnxTarget:
     """One graph with the preparation of images inside, for any runtime."""
 
     name: ClassVar[str] = "onnx"
-    ending: ClassVar[str] = ".onnx"
+    endings: ClassVar[tuple[str, ...]] = (".onnx",)
     settings: ClassVar[frozenset[str]] = frozenset(("fixed", "batch", "opset"))
 
     precisions: ClassVar[frozenset[Precision]] = frozenset(("fp32",))
@@ -52,7 +52,7 @@ class OnnxTarget:
     def require(self, settings: Settings) -> None:
         """Nothing is needed; see :class:`tapetum.formats.target.Target`."""
 
-    def content(self, package: Package, settings: Settings) -> bytes:
+    def contents(self, package: Package, settings: Settings) -> Mapping[str, bytes]:
         """Return the serialised graph."""
         model = standalone_graph(package)
         if settings.opset is not None:
@@ -63,7 +63,7 @@ class OnnxTarget:
             sizes = {"n": 1, **sizes, "height": height, "width": width}
         if sizes:
             model = folded(model, sizes)
-        return bytes(model.SerializeToString(deterministic=True))
+        return {".onnx": model.SerializeToString(deterministic=True)}
 
     @contextmanager
     def opened(self, path: Path) -> Iterator[GraphRun]:

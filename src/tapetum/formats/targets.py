@@ -29,7 +29,7 @@ def find_target(name: str | None, out: Path, settings: Settings) -> Target | Non
     if name is not None and name not in (*known, PACKAGE):
         raise PackageError(f"there is no format {name!r}", nearest(name, (*known, PACKAGE)))
     if name is None:
-        endings = {target.ending: target.name for target in TARGETS} | {"": PACKAGE}
+        endings = {target.endings[0]: target.name for target in TARGETS} | {"": PACKAGE}
         endings[f".{PACKAGE}"] = PACKAGE
         name, ending = endings.get(out.suffix.lower()), out.suffix.lower()
         if name is None:

@@ -49,14 +49,15 @@ def write_target(
         PackageError: A file exists or cannot be written, or it does not do what the package does.
         MissingExtraError: The converter is not installed.
     """
-    require_free(out, overwrite=overwrite)
+    paths = _paths(out, target)
+    require_free(out, target, overwrite=overwrite)
     require_precision(target, package.manifest.precision)
     target.require(settings)
-    content = target.content(package, settings)
+    contents = target.contents(package, settings)
     with hold_name(out), _workshop(out) as folder:
-        draft, beside = folder / out.name, described_at(out)
-        write_atomically(draft, content)
-        with target.opened(draft) as run:
+        for ending, path in paths.items():
+            write_atomically(folder / path.name, contents[ending])
+        with target.opened(folder / out.name) as run:
             parity = probe(package, run, settings)
             parity.require(package.manifest.name, than="package")
             comparison = None
@@ -65,30 +66,40 @@ def write_target(
         written = WrittenFile(
             format=target.name,
             file=out.name,
-            size_bytes=len(content),
-            sha256=hashlib.sha256(content).hexdigest(),
+            size_bytes=sum(len(content) for content in contents.values()),
+            sha256={
+                path.name: hashlib.sha256(contents[ending]).hexdigest()
+                for ending, path in paths.items()
+            },
             metadata=facts_of(package.manifest),
             parity=parity,
             comparison=comparison,
             snippet=target.snippet(out.name, package.manifest, settings),
         )
-        os.replace(draft, out)
-        write_atomically(beside, written.to_json().encode())
+        for path in paths.values():
+            os.replace(folder / path.name, path)
+        write_atomically(_described_at(out), written.to_json().encode())
     return written
 
 
-def described_at(out: Path) -> Path:
+def _paths(out: Path, target: Target) -> dict[str, Path]:
+    """Return the place of each file by its ending; the first one is that which the user names."""
+    first, *others = target.endings
+    return {first: out, **{ending: out.with_suffix(ending) for ending in others}}
+
+
+def _described_at(out: Path) -> Path:
     """Return the place of the description of a file."""
     return out.with_name(f"{out.name}.json")
 
 
-def require_free(out: Path, *, overwrite: bool) -> None:
+def require_free(out: Path, target: Target, *, overwrite: bool) -> None:
     """Refuse to write over a file unasked.
 
     Raises:
-        PackageError: The file or its description exists.
+        PackageError: A file of the format or its description exists.
     """
-    for path in (out, described_at(out)):
+    for path in (*_paths(out, target).values(), _described_at(out)):
         if path.exists() and not (overwrite and path.is_file()):
             raise PackageError(f"{path} exists already", "choose another name, or overwrite it")
 

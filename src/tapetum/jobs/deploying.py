@@ -10,11 +10,9 @@ from typing import NamedTuple, Unpack
 from tapetum.data import Dataset
 from tapetum.errors import InputError, PackageError, TapetumError
 from tapetum.formats import (
-    Comparison,
     Examples,
     Exported,
     Parity,
-    PrecisionChoice,
     Settings,
     SettingsGiven,
     choose_precision,
@@ -89,11 +87,10 @@ def export(
         if source.is_file() and precision == "fp32":
             problem = f"{source} is a package already, and nothing was asked of it"
             raise PackageError(problem, "copy it, or give --format or --precision int8")
-        exported = origin.package(out, precision, overwrite=overwrite)
-        return limits.applied(exported, exported.precision)
+        return limits.applied(origin.package(out, precision, overwrite=overwrite))
     if settled.target_ms is None and "target_ms" in target.settings:
         settled = settled.model_copy(update={"target_ms": origin.target_ms})
-    require_free(out, overwrite=overwrite)
+    require_free(out, target, overwrite=overwrite)
     require_precision(target, precision)
     target.require(settled)
     examples, missing = origin.examples(is_needed=limits.are_given)
@@ -105,7 +102,7 @@ def export(
     )
     facts = {"path": str(out), "size_bytes": written.size_bytes, "written": written}
     facts["remarks"] = (*exported.remarks, *missing)
-    return limits.applied(exported.model_copy(update=facts), written.comparison)
+    return limits.applied(exported.model_copy(update=facts))
 
 
 class _Limits(NamedTuple):
@@ -118,21 +115,33 @@ class _Limits(NamedTuple):
     def are_given(self) -> bool:
         return self != (None, None)
 
-    def applied(self, exported: Exported, lost: Comparison | PrecisionChoice | None) -> Exported:
+    def applied(self, exported: Exported) -> Exported:
         """Return the result of an export with what exceeds the limits, or was not measured."""
         exceeded = []
         for most, name, unit in (
             (self.most_db, "lost_db", "dB"),
             (self.most_points, "lost_points", "points of accuracy"),
         ):
-            found: float | None = None if lost is None else getattr(lost, name)
             if most is None:
                 continue
+            found = _lost(exported, name)
             if found is None:
                 exceeded.append(f"the loss in {unit} was not measured, and a limit was given")
             elif not round(found, 4) <= most:  # float32 has its roundings
                 exceeded.append(f"{found:.2f} {unit} are lost, and at most {most:g} may be")
         return exported.model_copy(update={"exceeded": tuple(exceeded)})
+
+
+def _lost(exported: Exported, name: str) -> float | None:
+    """Return what int8 and the format lose together; None where one was not measured."""
+    choice, written = exported.precision, exported.written
+    lost: list[float | None] = [0.0]  # a package in fp32 is the network itself
+    if choice is not None and choice.precision == "int8":
+        lost.append(getattr(choice, name))
+    if written is not None:
+        lost.append(None if written.comparison is None else getattr(written.comparison, name))
+    known = [one for one in lost if one is not None]
+    return sum(known) if len(known) == len(lost) else None
 
 
 class _Run:

@@ -5,7 +5,8 @@
   const facts = JSON.parse(byId("facts").textContent);
   const { channels, noise } = facts;
   const UNKNOWN = "unknown";
-  const CAMERA_PX = 640; // longest side of a frame: a live picture must keep up
+  const CAMERA_PX = 640, LEAST_CAMERA_PX = 160; // longest side of a frame: it must keep up
+  const SLOWEST_FRAME_MS = 400;
   const NOISE_STEPS = 100;
   const PASSES = 16, BETWEEN_PASSES_MS = 100;
 
@@ -302,12 +303,15 @@
       return;
     }
     byId("camera").textContent = "Stop";
-    const most = (CAMERA_PX ** 2 * video.videoHeight) / video.videoWidth;
+    const { videoWidth: width, videoHeight: height } = video;
+    const shape = Math.min(width / height, height / width);
+    let side = CAMERA_PX;
     while (stream) {
-      const data = drawn(video, video.videoWidth, video.videoHeight, Math.min(most, facts.max_pixels));
+      const data = drawn(video, width, height, Math.min(side ** 2 * shape, facts.max_pixels));
       image = coloursOf(data.data, data.height, data.width);
       seed++;
       await update();
+      if (result && result.ms > SLOWEST_FRAME_MS) side = Math.max(LEAST_CAMERA_PX, 0.8 * side);
       await new Promise(requestAnimationFrame);
     }
   }
