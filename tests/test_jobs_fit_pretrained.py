@@ -42,7 +42,7 @@ def test_with_the_extra_mbconv_candidates_of_a_small_folder_start_from_its_weigh
     assert any("efficientnet-lite0" in remark for remark in result.delivery.remarks)
 
 
-@pytest.mark.parametrize("start", ["auto", "fresh"])
+@pytest.mark.parametrize("start", ["auto", pytest.param("fresh", marks=pytest.mark.slow)])
 def test_without_the_extra_a_fit_requests_nothing_new(
     start: str,
     device: ShapeRuntime,

@@ -459,6 +459,7 @@ def test_a_narrower_network_ships_in_fp32_where_int8_loses_too_much(
     assert again.delivery == result.delivery
 
 
+@pytest.mark.slow
 def test_int8_ships_where_the_narrower_network_in_fp32_is_worse(
     trained_for_int8: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -475,6 +476,7 @@ def test_int8_ships_where_the_narrower_network_in_fp32_is_worse(
     assert "a narrower network in fp32 of the same latency is worse" in result.report.read_text()
 
 
+@pytest.mark.slow
 def test_int8_ships_where_no_time_is_left_for_a_network_in_fp32(
     trained_for_int8: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -525,6 +527,7 @@ def lossy_export(run: Path, out: Path, *, precision: str, dataset: Any, **more: 
     return exported.model_copy(update={"precision": choice})
 
 
+@pytest.mark.slow
 def test_an_earlier_fit_is_shown_beside(
     unraced: FitResult, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

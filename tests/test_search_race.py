@@ -121,7 +121,7 @@ def test_a_race_leaves_no_images_behind(undisturbed: Path) -> None:
     assert [Path(file).parent.name for file in files[6:]] == ["rung-2", "rung-2"]
 
 
-@pytest.mark.parametrize("pieces", [1, 7])
+@pytest.mark.parametrize("pieces", [pytest.param(1, marks=pytest.mark.slow), 7])
 def test_a_stopped_race_resumes_to_the_same_result(
     pieces: int, tmp_path: Path, undisturbed: Path
 ) -> None:

@@ -94,7 +94,9 @@ def probability_of_the_large_kernel(
     return probability
 
 
-@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize(
+    "seed", [0, *(pytest.param(one, marks=pytest.mark.slow) for one in (1, 2))]
+)
 @pytest.mark.parametrize("recipe_name", ["swift", pytest.param("tf-nas", marks=pytest.mark.slow)])
 def test_the_kernel_that_can_solve_the_task_is_preferred(
     recipe_name: str, seed: int, tmp_path: Path
