@@ -293,10 +293,11 @@ class _Work:
 
     def _move(self, some: Sequence[_Contestant]) -> None:
         """Replace some contestants by shapes that are predicted at the aim."""
-        moved = [self._moved(one) if one in some else [one] for one in self.contestants]
+        missed = self._missed()
+        moved = [self._moved(one, missed) if one in some else [one] for one in self.contestants]
         self.contestants = list(chain.from_iterable(moved))
 
-    def _moved(self, one: _Contestant) -> list[_Contestant]:
+    def _moved(self, one: _Contestant, missed: set[Shape]) -> list[_Contestant]:
         """Return a contestant at the aim, corrected by its own ratio; several of a fixed one."""
         near = nearby(
             self.space,
@@ -305,7 +306,7 @@ class _Work:
             self.aim_ms,
             most_ms=QUICK_MOST * self.target_ms,
             count=TRIED_AT_ONCE if one.name in FIXED else 1,
-            without=self._missed(),
+            without=missed,
         )
         return [replace(one, shape=shape) for shape in near] or [one]
 

@@ -40,7 +40,7 @@ class ServedModel:
     Attributes:
         name: What a request calls it.
         manifest: The manifest of the package.
-        predictors: By mode.
+        predictors: One for each mode that the network has.
         threads: Threads that share the work of one image.
     """
 

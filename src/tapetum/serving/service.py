@@ -15,7 +15,7 @@ class Service:
     """The models of a server, who may use them, and how much at once.
 
     Args:
-        models: By name.
+        models: The packages that are served, by their names.
         limits: What is accepted.
         tokens: Who may ask; by default everyone.
     """
