@@ -31,7 +31,6 @@ import math
 import os
 import statistics
 import sys
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -41,7 +40,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from paced import steps_within
+from paced import processor_minutes, steps_within
 from result_file import add_json_option, as_text, once
 from tapetum.allocator import relaunch_environment
 from tapetum.arch import Architecture, cost, families, find_architecture
@@ -277,22 +276,21 @@ class Bench:
 
     def _train(self, network: Architecture, minutes: float) -> Made:
         run, dataset = self.place(network, minutes, ""), self.opened.dataset
-        is_continued = run.exists()
         pace = once(
             self.place(network, minutes, "_pace.json"),
             lambda: {"steps": steps_within(minutes, network, self.recipe, dataset)},
         )
         recipe = self.recipe.adjusted(steps=pace["steps"])
         request = Request(architecture=network, recipe=recipe, data=dataset.info)
-        begun_s = time.process_time()
-        with Compute().work(RUNS, run, request, resume=True) as folder:
-            parts = (dataset.train, dataset.validation)
-            result = (
-                folder.result()
-                if folder.is_finished
-                else train(build(network, seed=recipe.seed), recipe, *parts, folder)
-            )
-        used_s = time.process_time() - begun_s
+
+        def perform() -> Any:
+            with Compute().work(RUNS, run, request, resume=True) as folder:
+                parts = (dataset.train, dataset.validation)
+                if not folder.is_finished:
+                    train(build(network, seed=recipe.seed), recipe, *parts, folder)
+                return folder.result()
+
+        result, used = processor_minutes(run, perform)
         scored = score(
             subject_of_run(run, threads=1),
             dataset,
@@ -310,7 +308,7 @@ class Bench:
             **found,
             "num_compared": scores.num_compared or scores.num_images,
             "minutes": result.training_seconds / 60,
-            "processor_minutes": None if is_continued else used_s / 60,
+            "processor_minutes": used,
             "steps": result.steps,
             "images_per_second": result.images_per_second,
             "parameters": result.parameters,

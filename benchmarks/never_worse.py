@@ -18,7 +18,6 @@ A run that was stopped continues.
 import argparse
 import json
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +25,7 @@ import numpy as np
 from PIL import Image
 
 import tapetum
-from paced import steps_within
+from paced import processor_minutes, steps_within
 from result_file import add_json_option, once, write_result
 from tapetum.arch import Shape
 from tapetum.data import open_dataset
@@ -92,19 +91,20 @@ def trained(task: str, name: str, data: Path, work: Path, *, seed: int, minutes:
 
     steps = once(work / f"{task}_{name}_{minutes:g}min.json", pace)["steps"]
     run = work / f"{task}_{name}_{minutes:g}min_seed{seed}"
-    begun_s, is_continued = time.process_time(), run.exists()
-    result = tapetum.train(
-        data,
+    result, used = processor_minutes(
         run,
-        architecture=network,
-        recipe=recipe,
-        steps=steps,
-        size_px=size_px,
-        noise="gaussian:0-1" if is_joint else None,
-        seed=seed,
-        resume=(run / "request.json").exists(),
+        lambda: tapetum.train(
+            data,
+            run,
+            architecture=network,
+            recipe=recipe,
+            steps=steps,
+            size_px=size_px,
+            noise="gaussian:0-1" if is_joint else None,
+            seed=seed,
+            resume=(run / "request.json").exists(),
+        ),
     )
-    used = None if is_continued else round((time.process_time() - begun_s) / 60, 2)
     levels = LEVELS if is_joint else None
     scores = tapetum.evaluate(run, data=data, noise=levels)
     known = {"task": task, "network": name, "seed": seed, "steps": steps}

@@ -11,13 +11,12 @@ turned into steps by the pace of some steps. A run that was stopped continues.
 """
 
 import argparse
-import time
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import tapetum
-from paced import steps_within
+from paced import processor_minutes, steps_within
 from result_file import add_json_option, means_of, once, write_result
 from tapetum.arch import Branch, Shape, ShapeSpace
 from tapetum.data import open_dataset
@@ -64,18 +63,19 @@ def trained(data: Path, out: Path, case: str, seed: int, steps: int) -> dict[str
     """Train and score once, or return what is there."""
     shape, start = CASES[case]
     run = out / f"{case}_{seed}"
-    begun_s, is_continued = time.process_time(), run.exists()
-    result = tapetum.train(
-        data,
+    result, used = processor_minutes(
         run,
-        architecture=SPACE.architecture(shape, case),
-        start=start,
-        steps=steps,
-        size_px=SIZE_PX,
-        seed=seed,
-        resume=(run / "request.json").exists(),
+        lambda: tapetum.train(
+            data,
+            run,
+            architecture=SPACE.architecture(shape, case),
+            start=start,
+            steps=steps,
+            size_px=SIZE_PX,
+            seed=seed,
+            resume=(run / "request.json").exists(),
+        ),
     )
-    used_s = None if is_continued else round(time.process_time() - begun_s, 1)
     scores = tapetum.evaluate(run, data, noise=LEVELS)
     return {
         "case": case,
@@ -83,7 +83,7 @@ def trained(data: Path, out: Path, case: str, seed: int, steps: int) -> dict[str
         "steps": result.steps,
         "accuracy": scores.mean.accuracy,
         "psnr_db": scores.mean.psnr_db,
-        "processor_seconds": used_s,
+        "processor_minutes": used,
         "start": None if result.start is None else result.start.origin,
         "hint": None if result.start is None else result.start.hint,
     }

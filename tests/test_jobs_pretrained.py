@@ -11,6 +11,7 @@ from tapetum.data import Dataset
 from tapetum.errors import InputError
 from tapetum.jobs import export, pretrained, train
 from tapetum.jobs.choose import architecture_for
+from tapetum.jobs.start import open_source, start_from
 from tapetum.nn import build
 from tapetum.runtime import open_package
 from tapetum.training import RUNS
@@ -84,9 +85,12 @@ def test_a_network_without_mbconv_blocks_is_refused_where_it_should_start(
 
 
 def test_name_version_digest_and_licence_go_with_the_weights(
-    tmp_path: Path, installed: str
+    tmp_path: Path, installed: str, dataset: Dataset
 ) -> None:
-    """They stand in request, result and report of the run, in the manifest and in the card."""
+    """They stand in request, result and report of the run, in the manifest and in the card.
+
+    A later training that starts from this run, or from its package, names them, too.
+    """
     run, package = tmp_path / "run", tmp_path / "run.tapetum"
     train("digits", run, architecture="unet-s-mb", start="efficientnet-lite0", **SHORT)
     folder = RUNS.open(run)
@@ -102,6 +106,11 @@ def test_name_version_digest_and_licence_go_with_the_weights(
     assert start.origin == expected
     export(run, package)
     assert open_package(package).manifest.provenance["pretrained"] == expected
+    for source in (run, package):
+        network = build(open_source(source).architecture, seed=1)
+        later = start_from(network, open_source(source), dataset, RECIPE)
+        assert later.origin == expected
+        assert "which began with efficientnet-lite0 0.1.0 (Apache-2.0)" in later.describe()
     with zipfile.ZipFile(package) as archive:
         names = [name for name in archive.namelist() if name.endswith(".md")]
         card = archive.read(names[0]).decode()

@@ -165,6 +165,20 @@ def test_views_are_dealt_to_all_levels_of_the_noise() -> None:
         assert seen.accuracy is None
 
 
+@pytest.mark.parametrize(("count", "views"), [(50, 50), (50, 70), (50, 100), (1, 1)])
+def test_clean_views_give_labels_but_no_decibels(count: int, views: int) -> None:
+    """The mean of the images' values is the PSNR of the noisy views, however these are dealt."""
+    recipe = tiny_recipe(noise=NoisePlan(kind="gaussian", levels=(0.0, 0.05)))
+    seen = judge(_Answers(), Dots(count), recipe, views=views)  # type: ignore[arg-type]
+    assert seen.num_views == max(count, views // count * count)
+    assert seen.psnr_db == pytest.approx(-20 * np.log10(0.05), abs=0.5)
+    assert seen.decibels is not None
+    assert len(seen.decibels) == count
+    assert np.mean(seen.decibels) == pytest.approx(seen.psnr_db)
+    assert seen.psnr_error_db is not None
+    assert seen.psnr_error_db < 0.5  # images without a noisy view do not spread it
+
+
 def test_a_perfect_image_is_worth_no_more_than_the_cap() -> None:
     """Without noise the unchanged image would be worth infinitely much."""
     recipe = tiny_recipe(noise=NoisePlan(kind="gaussian", levels=(0.0,)))

@@ -36,7 +36,7 @@ def race_tables(result: RaceResult, candidates: Sequence[Candidate]) -> tuple[co
         "wins where the best is ahead by less than one standard error. Judged by "
         f"{rung.num_images:,} images that did not train; equal files are on one side, near copies "
         "are not looked for (--group-by keeps them on one side). "
-        f"Here the PSNR counts at most {SEEN_DB:g} dB for an image, and clean images count, too. "
+        f"Here the PSNR is that of noisy images, and counts at most {SEEN_DB:g} dB for an image. "
         "'behind' is the distance from the best of the round: how often the latency would have to "
         "double to make up for it, with its standard error. Scores of different rounds do not "
         "compare."

@@ -1,7 +1,7 @@
 """Start a training from the weights of a run or a package, also for other classes or sizes."""
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
@@ -38,6 +38,7 @@ class Source(NamedTuple):
         class_names: The name of each logit.
         weights: The weights, by name.
         is_folded: Whether batch normalisations lost their scales, as in a package.
+        origin: Name, version, digest and licence of the weights of others in it; empty for none.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Source(NamedTuple):
     class_names: tuple[str, ...]
     weights: dict[str, Tensor]
     is_folded: bool
+    origin: Mapping[str, str]
 
     @property
     def shape(self) -> Shape:
@@ -100,7 +102,8 @@ def _run(path: Path) -> Source:
     weights = load_network(path).state_dict()
     digest = hashlib.sha256((path / "weights.safetensors").read_bytes()).hexdigest()
     names = request.class_names
-    return Source(_name(path), digest, request.architecture, names, weights, False)
+    origin = {} if request.start is None else request.start.origin
+    return Source(_name(path), digest, request.architecture, names, weights, False, origin)
 
 
 def _package(path: Path) -> Source:
@@ -116,7 +119,8 @@ def _package(path: Path) -> Source:
     arrays = unfold_weights(manifest.architecture, constants)
     weights = {name: torch.from_numpy(array.copy()) for name, array in arrays.items()}
     names, digest = manifest.class_names, manifest.graph_sha256
-    return Source(_name(path), digest, manifest.architecture, names, weights, True)
+    origin = manifest.provenance.get("pretrained", {})
+    return Source(_name(path), digest, manifest.architecture, names, weights, True, origin)
 
 
 def start_from(
@@ -156,6 +160,7 @@ def start_from(
         sha256=source.sha256,
         taken=tuple(taken),
         fresh=tuple(path for path in mine if path not in taken),
+        inherited=dict(source.origin),
     )
     say(start.describe())
     return start

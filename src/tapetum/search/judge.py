@@ -39,10 +39,13 @@ class Measures(Record):
         accuracy_error: Its standard error.
         macro_accuracy: Accuracy of each class, averaged over the classes.
         macro_accuracy_error: Its standard error.
-        psnr_db: Mean PSNR, each view counting at most 40 dB; None without a decoder.
+        psnr_db: Mean PSNR of the noisy views, each counting at most 40 dB; None without a decoder.
+            Clean views count only where there are no others: a network that copies its input would
+            be ahead by them.
         psnr_error_db: Its standard error over images.
         balanced: For each image a value whose mean is the macro-averaged accuracy.
-        decibels: PSNR of each image.
+        decibels: For each image a value whose mean is the mean PSNR; 0 for an image that was seen
+            without noise alone.
     """
 
     num_images: int
@@ -76,12 +79,13 @@ def judge(
         views: How often the network may run on an image, at least 1.
     """
     compute, seen = Compute(), _Seen()
-    for rows, batch in _views(images, recipe, views):
+    for rows, batch, is_compared in _views(images, recipe, views):
         moved = compute.move(batch, channels_last=recipe.channels_last)
         image, logits = network(moved.noisy, moved.boxes)
         seen.rows.append(np.asarray(rows))
-        if image is not None:
+        if image is not None and is_compared:
             decibels = metrics.psnr(_array(image), batch.clean.numpy())
+            seen.compared.append(np.asarray(rows))
             seen.decibels.append(np.minimum(decibels, SEEN_DB))
         if logits is not None and batch.labels is not None:
             seen.labels.append(batch.labels.numpy().reshape(len(rows), -1))
@@ -91,13 +95,16 @@ def judge(
 
 def _views(
     images: ImageDataset, recipe: Recipe, views: int
-) -> Iterator[tuple[Sequence[int], Batch]]:
-    """Yield batches of noisy images with the number of each image, from 0."""
+) -> Iterator[tuple[Sequence[int], Batch, bool]]:
+    """Yield batches of views with the number of each image, from 0, and whether its PSNR counts."""
     count, levels = min(len(images), views), num_levels(recipe, images)
     each = max(1, min(views // count, levels))
     # Evenly spread: the first ones of a folder would be of one class.
     chosen = [place * len(images) // count for place in range(count)]
-    for number, noise in enumerate(recipe.noise.validated()[:levels]):
+    # Clean ones last: one view alone should be a noisy one.
+    noises = sorted(recipe.noise.validated()[:levels], key=lambda noise: noise.is_nothing)
+    is_all_clean = all(noise.is_nothing for noise in noises)
+    for number, noise in enumerate(noises):
         # In turn, so that every level meets images from all over the dataset.
         rows = [row for row in range(count) if (number - row) % levels < each]
         batches = evaluation_batches(
@@ -109,7 +116,8 @@ def _views(
         )
         for place, batch in enumerate(batches):
             start = place * recipe.batch_size
-            yield rows[start : start + len(batch.clean)], batch
+            here = rows[start : start + len(batch.clean)]
+            yield here, batch, is_all_clean or not noise.is_nothing
 
 
 def _array(values: torch.Tensor) -> NDArray[np.float32]:
@@ -121,6 +129,7 @@ class _Seen:
     """The views of all images, batch by batch: the image of each, and how it was answered."""
 
     rows: list[NDArray[np.int64]] = field(default_factory=list)
+    compared: list[NDArray[np.int64]] = field(default_factory=list)  # those of ``decibels``
     decibels: list[_Values] = field(default_factory=list)
     labels: list[NDArray[np.int64]] = field(default_factory=list)
     guesses: list[NDArray[np.int64]] = field(default_factory=list)
@@ -137,19 +146,24 @@ class _Seen:
 
         scores: dict[str, Any] = {}
         if self.decibels:
-            scores |= _of_decibels(by_image(np.concatenate(self.decibels)))
+            decibels, compared = np.concatenate(self.decibels), np.concatenate(self.compared)
+            scores |= _of_decibels(decibels, compared, len(views))
         if self.labels:
             labels, guesses = np.concatenate(self.labels), np.concatenate(self.guesses)
             scores |= _of_labels(by_image(labels).astype(np.int64), by_image(guesses == labels))
         return Measures(num_images=len(views), num_views=len(rows), **scores)
 
 
-def _of_decibels(decibels: _Values) -> dict[str, Any]:
-    error = decibels.std(ddof=1) / math.sqrt(len(decibels)) if len(decibels) > 1 else 0.0
+def _of_decibels(decibels: _Values, rows: NDArray[np.int64], num_images: int) -> dict[str, Any]:
+    """Return the scores of views of images, of which some may have more than others, or none."""
+    mean, views = decibels.mean(), np.bincount(rows, minlength=num_images)
+    # What a view is above the mean, summed for each image: images with more views weigh more.
+    above = np.bincount(rows, weights=decibels - mean, minlength=num_images) / views.mean()
+    error = above.std(ddof=1) / math.sqrt(num_images) if num_images > 1 else 0.0
     return {
-        "psnr_db": float(decibels.mean()),
+        "psnr_db": float(mean),
         "psnr_error_db": float(error),
-        "decibels": tuple(decibels.tolist()),
+        "decibels": tuple((above + mean * views / views.mean()).tolist()),
     }
 
 

@@ -54,7 +54,7 @@ class Entry(Record):
         accuracy_error: Its standard error.
         macro_accuracy: Accuracy of each class, averaged over classes, which the utility counts.
         macro_accuracy_error: Its standard error.
-        psnr_db: Mean PSNR, each view of an image counting at most 40 dB.
+        psnr_db: Mean PSNR of noisy views, each counting at most 40 dB.
         psnr_error_db: Its standard error over images.
         fault: Why its training failed; empty otherwise.
     """

@@ -16,7 +16,9 @@ torn record after a kill, which TensorBoard skips.
 """
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from tapetum.arch import Architecture, Described
 from tapetum.data import DatasetInfo
@@ -59,6 +61,7 @@ class Start(Record):
         version: Version of the package of the weights; empty for the user's own.
         licence: Licence of these weights; empty for the user's own.
         hint: What these weights tell of the images; empty for nothing.
+        inherited: Origin of the weights of others that the source itself began with.
     """
 
     source: str
@@ -68,19 +71,23 @@ class Start(Record):
     version: str = ""
     licence: str = ""
     hint: str = ""
+    inherited: Annotated[dict[str, str], Field(default_factory=dict)]
 
     def describe(self) -> str:
         """Return what was taken, in words."""
         count = len(self.taken) + len(self.fresh)
         left = f"; fresh: {', '.join(self.fresh)}" if self.fresh else ""
         which = f" {self.version} ({self.licence})" if self.version else ""
+        if self.inherited:
+            name, version, licence = (self.inherited[key] for key in ("name", "version", "licence"))
+            which = f", which began with {name} {version} ({licence})"
         return f"{len(self.taken)} of {count} layers start from {self.source}{which}{left}"
 
     @property
     def origin(self) -> dict[str, str]:
         """Name, version, digest and licence of the weights of others; empty for the user's own."""
         if not self.version:
-            return {}
+            return self.inherited
         return {
             "name": self.source,
             "version": self.version,

@@ -29,6 +29,8 @@ from tapetum.training.run import Recalibration
 
 __all__ = ["look", "recalibrate", "reestimate_statistics", "validate"]
 
+_CLEAN = "clean_psnr_db"
+
 
 def validate(learner: Learner, images: ImageDataset, *, count: int) -> dict[str, float]:
     """Validate the weights that would be kept, in float32.
@@ -42,10 +44,11 @@ def validate(learner: Learner, images: ImageDataset, *, count: int) -> dict[str,
         count: Number of images to use at most, evenly spread.
 
     Returns:
-        Means over the images: ``loss``; ``psnr_db``, and ``accuracy`` with ``macro_accuracy``,
+        Means over the images: ``loss``; ``accuracy`` with ``macro_accuracy``, and ``psnr_db``,
         where the network has such an output and the images have labels; ``gain_db``, how far the
-        PSNR is above that of the noisy image, over the images with noise.  Classes that are
-        balanced in training are balanced in the loss.  Every process gets the same.
+        PSNR is above that of the noisy image.  Both are over the images with noise, and without any
+        such image the PSNR is that of the clean ones.  Classes that are balanced in training are
+        balanced in the loss.  Every process gets the same.
     """
     network, recipe = learner.kept_network.eval(), learner.recipe
     return learner.compute.mean(look(network, images, recipe, learner.compute, count=count))
@@ -88,6 +91,9 @@ def look(
             num_images[name] = num_images.get(name, 0) + len(batch.clean)
         counts += [] if confusion is None else [confusion]
     found = {name: total / num_images[name] for name, total in sums.items()}
+    if _CLEAN in found:
+        clean_db = found.pop(_CLEAN)
+        found.setdefault("psnr_db", clean_db)
     if counts:
         whole = np.sum(counts, axis=0)
         found["accuracy"] = metrics.accuracy(whole)
@@ -141,9 +147,11 @@ def _measures(
     if outputs.image is not None:
         pair = (_array(outputs.image), _array(batch.noisy))
         after, before = (metrics.psnr(image, _array(batch.clean)) for image in pair)
-        means["psnr_db"] = float(after.mean())
         if np.isfinite(before).all():  # a batch has one noise level, which may be none
+            means["psnr_db"] = float(after.mean())
             means["gain_db"] = float((after - before).mean())
+        else:
+            means[_CLEAN] = float(after.mean())
     if outputs.logits is None or batch.labels is None:
         return means, None
     return means, metrics.confusion_matrix(_array(outputs.logits), batch.labels.cpu().numpy())
