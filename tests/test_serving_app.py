@@ -4,6 +4,7 @@ import base64
 import io
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,9 @@ from starlette.testclient import TestClient
 
 from tapetum.errors import InputError
 from tapetum.images import encode_frames, read_image
+from tapetum.noise import Gaussian
 from tapetum.runtime import Package
+from tapetum.scores import ScoreRow, Scores
 from tapetum.serving import Limits, ModelOptions, Service, Tokens, open_models
 from tiny_package import tiny_package
 from tiny_server import (
@@ -373,15 +376,30 @@ def test_each_line_of_a_token_file_counts(tmp_path: Any) -> None:
 
 
 def test_the_page_asks_its_own_server_alone(client: TestClient) -> None:
-    """It names the models, loads nothing from elsewhere, and no other site may frame it."""
+    """It loads nothing from elsewhere, no other site may frame it, and it names no class."""
     response = client.get("/")
     assert response.headers["content-type"].startswith("text/html")
-    policy = response.headers["content-security-policy"]
-    assert "default-src 'none'" in policy
-    assert "connect-src 'self'" in policy
-    assert "frame-ancestors 'none'" in policy
+    assert response.headers["content-security-policy"] == "frame-ancestors 'none'"
+    assert "default-src 'none'; script-src 'unsafe-inline'; connect-src 'self'; " in response.text
     assert not re.search(r"""(src|href)=["']?(https?:)?//""", response.text)
-    assert re.findall(r'data-modes="([^"]+)">grey', response.text) == ["label image both"]
+    names = [
+        name for model in client.get("/v1/models").json()["models"] for name in model["class_names"]
+    ]
+    assert not any(f">{name}<" in response.text for name in names)
+
+
+def test_a_model_says_what_a_page_needs(opened: dict[str, Package]) -> None:
+    """The background under transparent pixels, and the noise that may be added to an image."""
+    row = ScoreRow(title="gaussian 0.5", noise=Gaussian(sigma=0.5), num_images=4)
+    scores = Scores(protocol="benchmark", seed=0, source="four", rows=(row,), mean=row)
+    package = opened["grey"]
+    manifest = package.manifest.model_copy(update={"scores": scores})
+    with client_of(service_of({"a": replace(package, manifest=manifest), "b": package})) as client:
+        first, second = client.get("/v1/models").json()["models"]
+    assert first["background"] == package.manifest.preparation.background
+    noise = {"kind": "gaussian", "highest": 0.5, "symbol": "sigma", "gain": None}
+    assert first["noise"] == {**noise, "protocol": "benchmark"}
+    assert second["noise"] is None
 
 
 def test_openapi_describes_every_status(client: TestClient) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import base64
 import itertools
 import re
+import shutil
 import subprocess
 import sys
 from collections import Counter
@@ -15,11 +16,13 @@ import numpy as np
 import pytest
 
 from serve_load import OVERLOAD, Server, capacity_of, counted, draw_image, overloaded, running
-from tapetum.formats.chromium import find_chromium, open_page
-from tiny_package import CLASS_NAMES, tiny_package
+from tapetum import Predictor
+from tapetum.formats.chromium import Page, find_chromium, open_page
+from tiny_package import tiny_package
 from tiny_server import PREDICT, client_of, image_bytes, packages, service_of
 
 SEED = 20_261_129
+TOKEN = "a-token-of-the-tests-0123456789"  # noqa: S105 - guards nothing
 MUTATED = 2_000
 
 
@@ -107,30 +110,53 @@ def test_the_server_does_what_its_openapi_says(server: Server, tmp_path: Path) -
 
 @pytest.mark.slow
 @pytest.mark.skipif(find_chromium() is None, reason="no Chromium is installed")
-def test_the_page_shows_what_the_server_answers(server: Server, tmp_path: Path) -> None:
-    """In a browser that keeps to its policy; it asks its own server and nobody else."""
-    empty = tmp_path / "empty.html"
-    empty.write_text("<p>")
-    file = base64.b64encode(image_bytes()).decode()
-    choose = f"""(() => {{
-      const bytes = Uint8Array.from(atob("{file}"), (letter) => letter.charCodeAt(0));
-      const chosen = new DataTransfer();
-      chosen.items.add(new File([bytes], "night.png", {{ type: "image/png" }}));
-      const input = document.getElementById("file");
-      input.files = chosen.files;
-      input.dispatchEvent(new Event("change"));
-    }})()"""
-    with open_page(str(find_chromium()), empty) as page:
+def test_the_page_shows_what_the_server_answers(package: Path, tmp_path: Path) -> None:
+    """In a browser that keeps to its policy; it asks its own server and nobody else.
+
+    A wrong token is said, and a right one opens the page. Both networks can be chosen.
+    """
+    (tmp_path / "empty.html").write_text("<p>")
+    (tmp_path / "tokens").write_text(TOKEN)
+    (tmp_path / "night.png").write_bytes(image_bytes())
+    wanted = Predictor.open(package)(tmp_path / "night.png")
+    second = shutil.copy(package, tmp_path / "second.tapetum")
+    with (
+        running(package, second, "--token-file", str(tmp_path / "tokens")) as server,
+        open_page(str(find_chromium()), tmp_path / "empty.html") as page,
+    ):
         page.go(f"{server.url}/")
-        page.wait_for("document.readyState === 'complete' && document.getElementById('file')")
-        page.evaluate(choose)
-        page.wait_for("document.getElementById('after').naturalWidth === 23")
-        answer = page.evaluate("document.getElementById('answer').textContent")
+        page.wait_for("window.tapetum && !document.getElementById('token-box').hidden")
+        _submit(page, "wrong")
+        page.wait_for("/does not know/.test(document.getElementById('state').textContent)")
+        _submit(page, TOKEN)
+        page.evaluate("tapetum.ready")
+        root = page.ask("DOM.getDocument")["root"]["nodeId"]
+        node = page.ask("DOM.querySelector", nodeId=root, selector="#file")["nodeId"]
+        page.ask("DOM.setFileInputFiles", files=[str(tmp_path / "night.png")], nodeId=node)
+        page.wait_for("tapetum.numShown === 1")
+        shown = page.evaluate("tapetum.shown")
+        page.evaluate(
+            "(() => { const it = document.getElementById('network'); it.selectedIndex = 1;"
+            "it.dispatchEvent(new Event('change')); })()"
+        )
+        page.wait_for("tapetum.numShown === 2")
         asked = [each for each in page.requests if each.startswith(("http:", "https:"))]
-    assert any(name in answer for name in CLASS_NAMES)
+    assert shown["label"] == wanted.label
+    np.testing.assert_allclose(shown["probabilities"], wanted.probabilities[0], rtol=1e-6)
+    denoised = np.frombuffer(base64.b64decode(shown["denoised"]), "<f4").reshape(20, 23)
+    np.testing.assert_allclose(denoised, np.clip(wanted.pixels.squeeze(), 0, 1), atol=0.51 / 255)
     assert not page.problems
     assert asked[0] == f"{server.url}/"
     assert all(each.startswith(server.url) for each in asked)
+    assert "model=second" in asked[-1]
+
+
+def _submit(page: Page, token: str) -> None:
+    """Give the page a token."""
+    page.evaluate(
+        f"(() => {{ document.getElementById('token').value = '{token}';"
+        "document.getElementById('token-box').requestSubmit(); })()"
+    )
 
 
 @pytest.mark.slow

@@ -17,8 +17,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from tapetum.errors import PackageError
-from tapetum.formats.facts import facts_of
-from tapetum.runtime import Manifest, Package, Preparation
+from tapetum.runtime import Manifest, Package, Preparation, facts_of
 
 __all__ = ["standalone_graph"]
 

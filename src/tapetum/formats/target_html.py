@@ -12,7 +12,6 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from string import Template
 from typing import Any, ClassVar
 
 import numpy as np
@@ -20,23 +19,21 @@ from numpy.typing import NDArray
 
 from tapetum.errors import PackageError
 from tapetum.formats.chromium import Page, find_chromium, open_page
-from tapetum.formats.facts import facts_of, noise_text, noises_of
 from tapetum.formats.standalone import standalone_graph
 from tapetum.formats.target import Outputs, Settings
 from tapetum.formats.target_onnx import GraphRun
 from tapetum.formats.webruntime import find_web_runtime
-from tapetum.runtime import Manifest, Package, Precision
+from tapetum.report import network_page, runtime_notice
+from tapetum.runtime import AddedNoise, Manifest, Package, Precision, facts_of, noise_text
 
 __all__ = ["HtmlTarget"]
 
 MEMORY_MIB = 512  # of a phone's browser, for the values between the layers
-_PARTS = Path(__file__).with_name("page")
 _WHAT = {
     (True, True): "Denoises an image and names what is in it.",
     (True, False): "Denoises an image.",
     (False, True): "Names what is in a noisy image.",
 }
-_SYMBOLS = {"salt-and-pepper": "fraction"}
 
 _Floats = NDArray[np.float32]
 
@@ -67,17 +64,18 @@ class HtmlTarget:
             )
         runtime = find_web_runtime(settings.web_runtime)
         graph = standalone_graph(package).SerializeToString(deterministic=True)
-        page = Template((_PARTS / "page.html").read_text()).substitute(
-            title=html.escape(manifest.name),
-            what=_WHAT[manifest.denoises, manifest.classifies],
-            style=(_PARTS / "page.css").read_text(),
-            script=(_PARTS / "page.js").read_text(),
-            facts=json.dumps(_shown(manifest, settings)).replace("<", "\\u003c"),
-            facts_list=_listed(manifest),
-            runtime_version=html.escape(runtime.version),
-            runtime=_packed(runtime.module),
-            wasm=_packed(runtime.wasm),
-            model=_packed(graph),
+        page = network_page(
+            manifest.name,
+            f"{_WHAT[manifest.denoises, manifest.classifies]} Nothing leaves this device: the "
+            "network is in the page.",
+            engine="wasm",
+            about=f'<dl class="facts">{_listed(manifest)}</dl>\n{runtime_notice(runtime.version)}',
+            parts={
+                "facts": json.dumps(_shown(manifest, settings)).replace("<", "\\u003c"),
+                "runtime": _packed(runtime.module),
+                "wasm": _packed(runtime.wasm),
+                "model": _packed(graph),
+            },
         )
         return {".html": page.encode()}
 
@@ -151,6 +149,7 @@ def _graph_in(page: str) -> bytes:
 
 def _shown(manifest: Manifest, settings: Settings) -> dict[str, Any]:
     """Return what the script of a page knows."""
+    noise = AddedNoise.of(manifest)
     return {
         "name": manifest.name,
         "class_names": manifest.class_names,
@@ -158,29 +157,10 @@ def _shown(manifest: Manifest, settings: Settings) -> dict[str, Any]:
         "background": manifest.preparation.background,
         "size_px": manifest.size_px,
         "max_pixels": max(1, int(MEMORY_MIB * 2**20 / manifest.bytes_per_pixel)),
-        "noise": _noise(manifest),
+        "noise": None if noise is None else noise.model_dump(),
         "target_ms": settings.target_ms,
         "runtime": find_web_runtime(settings.web_runtime).version,
         "metadata": facts_of(manifest),
-    }
-
-
-def _noise(manifest: Manifest) -> dict[str, Any] | None:
-    """Return the noise of the training; None where it is not known, as for noisy pairs."""
-    noises, scores = noises_of(manifest), manifest.scores
-    if not noises or scores is None:
-        return None
-    numbers = [noise.model_dump(exclude={"kind", "gain"}) for noise in noises]
-    highest = max(value for each in numbers for value in each.values())
-    if highest == 0:
-        return None
-    kind = noises[-1].kind
-    return {
-        "kind": kind,
-        "highest": highest,
-        "symbol": _SYMBOLS.get(kind, "sigma"),
-        "gain": getattr(noises[-1], "gain", None),
-        "protocol": scores.protocol,
     }
 
 

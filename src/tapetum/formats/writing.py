@@ -13,13 +13,12 @@ from pathlib import Path
 
 from tapetum.errors import PackageError
 from tapetum.formats.exported import WrittenFile
-from tapetum.formats.facts import facts_of
 from tapetum.formats.proof import Examples, compare_images, probe
 from tapetum.formats.target import Settings, Target
 from tapetum.formats.targets import require_precision
 from tapetum.progress import ProgressCallback, silent
 from tapetum.records import hold_name, write_atomically
-from tapetum.runtime import Package
+from tapetum.runtime import Package, facts_of
 
 __all__ = ["require_free", "write_target"]
 

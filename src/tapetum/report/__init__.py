@@ -1,4 +1,4 @@
-"""Reports: results, plots and example images in one HTML file.
+"""Reports, and the page that runs a network; each is one HTML file.
 
 A :class:`content.Report` is plain data; :func:`write_report` writes it as one HTML file with inline
 images, plots and style. Equal reports give equal bytes. Right and wrong labels differ in sign, line
@@ -7,13 +7,16 @@ and words, not by colour alone. Templates, plots and fonts need the extra ``trai
 
 from tapetum.report import content
 from tapetum.report.images import contact_sheet, png_of
+from tapetum.report.network_page import network_page, runtime_notice
 from tapetum.report.plots import write_scatter
 from tapetum.report.write import write_report
 
 __all__ = [
     "contact_sheet",
     "content",
+    "network_page",
     "png_of",
+    "runtime_notice",
     "write_report",
     "write_scatter",
 ]

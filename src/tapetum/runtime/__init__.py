@@ -1,6 +1,7 @@
 """Open and run packages on a device, without torch; start at :class:`Predictor`."""
 
 from tapetum.runtime import bulk
+from tapetum.runtime.facts import AddedNoise, facts_of, noise_text
 from tapetum.runtime.manifest import Manifest, Precision
 from tapetum.runtime.package import Package, open_package, write_package
 from tapetum.runtime.prediction import Prediction
@@ -10,6 +11,7 @@ from tapetum.runtime.session import GraphSession, load_onnxruntime
 from tapetum.runtime.split import Split
 
 __all__ = [
+    "AddedNoise",
     "GraphSession",
     "Manifest",
     "Package",
@@ -20,7 +22,9 @@ __all__ = [
     "Resize",
     "Split",
     "bulk",
+    "facts_of",
     "load_onnxruntime",
+    "noise_text",
     "open_package",
     "write_package",
 ]

@@ -10,7 +10,7 @@ from fastapi import Response
 from tapetum.errors import DataError
 from tapetum.images import DecodedImage, encode_frames
 from tapetum.records import Record
-from tapetum.runtime import Prediction
+from tapetum.runtime import AddedNoise, Prediction
 from tapetum.serving.limits import Limits
 from tapetum.serving.models import ServedModel
 from tapetum.serving.problems import refusal
@@ -93,6 +93,8 @@ class ModelFacts(Record):
         provider: What computes.
         threads: Threads that share the work of one image.
         tapetum_version: Version of Tapetum that wrote the package.
+        background: The grey level behind transparent pixels, 0 to 1.
+        noise: The noise that it is made for; null where that is not known.
     """
 
     name: str
@@ -106,6 +108,8 @@ class ModelFacts(Record):
     provider: str
     threads: int
     tapetum_version: str
+    background: float
+    noise: AddedNoise | None
 
     @classmethod
     def of(cls, model: ServedModel) -> Self:
@@ -123,6 +127,8 @@ class ModelFacts(Record):
             provider=model.predictors[modes[0]].provider,
             threads=model.threads,
             tapetum_version=manifest.tapetum_version,
+            background=manifest.preparation.background,
+            noise=AddedNoise.of(manifest),
         )
 
 

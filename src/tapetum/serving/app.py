@@ -16,18 +16,22 @@ from starlette.types import ASGIApp
 from tapetum import __version__
 from tapetum.errors import InputError
 from tapetum.records import Record, parse_json
+from tapetum.report import network_page
 from tapetum.serving.answers import Answer, AnswerKind, ModelFacts, ModelList, chosen_kind, sent
 from tapetum.serving.body import OPENAPI_BODY, image_file, require_possible
 from tapetum.serving.counting import CountRequests
 from tapetum.serving.limits import Limits
 from tapetum.serving.models import Mode, chosen, predict
-from tapetum.serving.page import CONTENT_SECURITY_POLICY, page
 from tapetum.serving.problems import add_handlers, refusal, responses
 from tapetum.serving.service import Service
 from tapetum.serving.tokens import Tokens
 
 __all__ = ["create_app"]
 
+_FOR_PROGRAMS = (
+    '<p>For programs: <a href="openapi.json">openapi.json</a> describes <code>/v1/predict</code>.'
+    "</p>"
+)
 _BINARY = {"schema": {"type": "string", "format": "binary"}}
 _ANSWER: dict[int | str, dict[str, Any]] = {
     200: {
@@ -108,11 +112,16 @@ def create_app(service: Service) -> ASGIApp:
 def _open_routes(service: Service) -> APIRouter:
     """Return what needs no token: the page, and what looks after a server."""
     router = APIRouter()
-    shown = page((model.name, tuple(model.predictors)) for model in service.models.values())
+    shown = network_page(
+        "Try an image",
+        "Images are sent to this server, which denoises and classifies them.",
+        engine="server",
+        about=_FOR_PROGRAMS,
+    )
 
     @router.get("/", response_class=HTMLResponse, include_in_schema=False)
     async def root() -> HTMLResponse:
-        return HTMLResponse(shown, headers={"Content-Security-Policy": CONTENT_SECURITY_POLICY})
+        return HTMLResponse(shown, headers={"Content-Security-Policy": "frame-ancestors 'none'"})
 
     @router.get("/healthz", summary="Whether the server lives.")
     async def healthz() -> Status:

@@ -1,13 +1,53 @@
-"""What every format says about the network in it, as texts by their key."""
+"""What files, pages and servers say about a network, from its manifest."""
 
 import json
+from typing import Self
 
-from tapetum.noise import Noise
-from tapetum.runtime import Manifest
+from tapetum.noise import Noise, Protocol
+from tapetum.records import Record
+from tapetum.runtime.manifest import Manifest
 
-__all__ = ["facts_of", "noise_text", "noises_of"]
+__all__ = ["AddedNoise", "facts_of", "noise_text"]
 
+_SYMBOLS = {"salt-and-pepper": "fraction"}
 _ORIGIN = ("tapetum", "commit", "date", "seed", "pretrained")  # no paths and no machine
+
+
+class AddedNoise(Record):
+    """The noise that a network was scored with, for a page that adds it to a clean image.
+
+    Attributes:
+        kind: Kind of the noise, as in :mod:`tapetum.noise`.
+        highest: The largest value of its number.
+        symbol: Name of this number.
+        gain: Value of one photon, where the noise has photons.
+        protocol: Whether values are clipped to 8 bits.
+    """
+
+    kind: str
+    highest: float
+    symbol: str
+    gain: float | None
+    protocol: Protocol
+
+    @classmethod
+    def of(cls, manifest: Manifest) -> Self | None:
+        """Return the noise of a network; None where it is not known, as for noisy pairs."""
+        noises, scores = _noises_of(manifest), manifest.scores
+        if not noises or scores is None:
+            return None
+        numbers = [noise.model_dump(exclude={"kind", "gain"}) for noise in noises]
+        highest = max(value for each in numbers for value in each.values())
+        if highest == 0:
+            return None
+        kind = noises[-1].kind
+        return cls(
+            kind=kind,
+            highest=highest,
+            symbol=_SYMBOLS.get(kind, "sigma"),
+            gain=getattr(noises[-1], "gain", None),
+            protocol=scores.protocol,
+        )
 
 
 def facts_of(manifest: Manifest) -> dict[str, str]:
@@ -27,7 +67,7 @@ def facts_of(manifest: Manifest) -> dict[str, str]:
     }
 
 
-def noises_of(manifest: Manifest) -> tuple[Noise, ...]:
+def _noises_of(manifest: Manifest) -> tuple[Noise, ...]:
     """Return the noise levels that a network was scored at, which span those of its training."""
     rows = () if manifest.scores is None else manifest.scores.rows
     return tuple(row.noise for row in rows if row.noise is not None)
@@ -35,7 +75,7 @@ def noises_of(manifest: Manifest) -> tuple[Noise, ...]:
 
 def noise_text(manifest: Manifest) -> str:
     """Return the noise that a network is made for, such as ``gaussian 0 to gaussian 0.5``."""
-    noises = noises_of(manifest)
+    noises = _noises_of(manifest)
     if not noises:
         return "not known"
     ends = dict.fromkeys(noise.describe() for noise in (noises[0], noises[-1]))

@@ -1,16 +1,14 @@
 "use strict";
-// Everything that the page needs stands in it; nothing is requested from anywhere.
+// Shows images and what a network makes of them. The engine, which stands before, runs the network.
 (() => {
   const byId = (id) => document.getElementById(id);
-  const facts = JSON.parse(byId("facts").textContent);
-  const { channels, noise } = facts;
   const UNKNOWN = "unknown";
   const CAMERA_PX = 640, LEAST_CAMERA_PX = 160; // longest side of a frame: it must keep up
   const SLOWEST_FRAME_MS = 400;
   const NOISE_STEPS = 100;
-  const PASSES = 16, BETWEEN_PASSES_MS = 100;
 
-  let session, ort;
+  let networks = [], facts, channels, noise; // all there are, and the chosen one
+  let chosen = null; // the file of the image
   let image = null; // {colours, height, width}: the clean image in the colours of the network
   let result = null; // what the network made of it
   let stream = null;
@@ -24,61 +22,16 @@
   const inMs = (ms) => `${ms < 100 ? ms.toPrecision(2) : Math.round(ms)} ms`;
   const bytesOf = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
 
-  async function unpacked(id) {
-    const element = byId(id);
-    const packed = new Blob([bytesOf(element.textContent)]);
-    element.remove(); // several megabytes of text
-    const stream = packed.stream().pipeThrough(new DecompressionStream("gzip"));
-    return new Response(stream).arrayBuffer();
-  }
-
-  async function open() {
-    const address = URL.createObjectURL(new Blob([await unpacked("runtime")], { type: "text/javascript" }));
-    ort = await import(address);
-    URL.revokeObjectURL(address);
-    ort.env.wasm.numThreads = 1; // more need headers of a server
-    ort.env.wasm.wasmBinary = await unpacked("wasm");
-    session = await ort.InferenceSession.create(await unpacked("model"), {
-      executionProviders: ["wasm"],
-      graphOptimizationLevel: "all",
-      extra: { session: { set_denormal_as_zero: "1" } },
-    });
-    await pass(); // the first one is slower
-  }
-
-  const pass = () => {
-    const side = facts.size_px;
-    return compute(new Float32Array(channels * side * side).fill(0.5), side, side);
-  };
-
-  // Browsers make a program faster while it runs: the last passes count.
-  async function timePasses() {
-    const times = [];
-    for (let i = 0; i < PASSES; i++) {
-      times.push((await pass()).ms);
-      await new Promise((done) => setTimeout(done, BETWEEN_PASSES_MS));
-    }
-    const ms = middle(times.slice(-5));
-    byId("pass").textContent = inMs(ms);
-    byId("pass").classList.toggle("over", facts.target_ms !== null && ms > facts.target_ms);
-  }
-
-  let last = Promise.resolve(); // a session runs one image at a time
-  const compute = (...given) => {
-    last = last.catch(() => {}).then(() => computed(...given));
+  let last = Promise.resolve(); // one image at a time
+  const inTurn = (work) => {
+    last = last.catch(() => {}).then(work);
     return last;
   };
+  const compute = (given) => inTurn(() => engine.run(given, facts, { paint: draw, decoded }));
 
-  async function computed(pixels, height, width) {
-    const noisy = new ort.Tensor("float32", pixels, [1, channels, height, width]);
-    const start = performance.now();
-    const found = await session.run({ noisy });
-    const ms = performance.now() - start;
-    return {
-      ms, height, width,
-      denoised: found.denoised && found.denoised.data,
-      probabilities: found.probabilities && found.probabilities.data,
-    };
+  function showPass(ms) {
+    byId("pass").textContent = inMs(ms);
+    byId("pass").classList.toggle("over", facts.target_ms !== null && ms > facts.target_ms);
   }
 
   // Images ------------------------------------------------------------------------------------
@@ -126,6 +79,8 @@
   async function show(file) {
     stop();
     say("");
+    chosen = file;
+    if (!facts) return; // it is shown as soon as there is a network
     let found;
     try {
       found = await decoded(file);
@@ -133,8 +88,9 @@
       say(`${file.name || "This"} is not an image that the browser can read.`);
       return;
     }
-    if (found.reduced) say(`The image is shown at ${found.width} × ${found.height}: a browser has little memory.`);
+    if (found.reduced) say(`The image is shown at ${found.width} × ${found.height}: ${engine.limit}.`);
     image = found;
+    if (!found.reduced) image.file = file;
     seed = 1 + Math.floor(Math.random() * 2 ** 31);
     await update();
   }
@@ -160,21 +116,21 @@
     return count;
   }
 
-  function spoil(clean, level, noise = facts.noise) {
-    if (!noise || level === 0) return clean;
+  function spoil(clean, level, model = noise) {
+    if (!model || level === 0) return clean;
     const uniform = generator(seed), noisy = new Float32Array(clean.length);
     for (let i = 0; i < clean.length; i++) {
       const x = clean[i];
-      if (noise.kind === "gaussian") noisy[i] = x + level * normal(uniform);
-      else if (noise.kind === "speckle") noisy[i] = x * (1 + level * normal(uniform));
-      else if (noise.kind === "poisson-gaussian")
-        noisy[i] = noise.gain * poisson(Math.max(0, x) / noise.gain, uniform) + level * normal(uniform);
+      if (model.kind === "gaussian") noisy[i] = x + level * normal(uniform);
+      else if (model.kind === "speckle") noisy[i] = x * (1 + level * normal(uniform));
+      else if (model.kind === "poisson-gaussian")
+        noisy[i] = model.gain * poisson(Math.max(0, x) / model.gain, uniform) + level * normal(uniform);
       else {
         const lot = uniform();
         noisy[i] = lot < level / 2 ? 0 : lot >= 1 - level / 2 ? 1 : x;
       }
     }
-    if (noise.protocol === "camera")
+    if (model.protocol === "camera")
       for (let i = 0; i < noisy.length; i++) noisy[i] = Math.round(255 * Math.min(1, Math.max(0, noisy[i]))) / 255;
     return noisy;
   }
@@ -186,7 +142,7 @@
   const say = (text) => { byId("message").textContent = text; };
   const percent = (share) => `${(100 * share).toFixed(share > 0.9995 || share < 0.0005 ? 0 : 1)} %`;
 
-  function paint(canvas, pixels, height, width) {
+  function draw(canvas, pixels, height, width) {
     const count = height * width, data = new ImageData(width, height);
     for (let i = 0; i < count; i++) {
       for (let c = 0; c < 3; c++) {
@@ -197,11 +153,15 @@
     }
     canvas.width = width;
     canvas.height = height;
+    canvas.getContext("2d").putImageData(data, 0, 0);
+  }
+
+  function paint(canvas, pixels, height, width) {
+    draw(canvas, pixels, height, width);
     // A small image is enlarged, so that it can be seen.
     const factor = Math.max(1, Math.min(6, Math.floor(byId("stage").clientWidth / width), Math.floor((0.7 * innerHeight) / height)));
     canvas.style.width = `${width * factor}px`;
     canvas.classList.toggle("pixels", factor > 1);
-    canvas.getContext("2d").putImageData(data, 0, 0);
   }
 
   function divide() {
@@ -241,6 +201,7 @@
     if (recentMs.length > 9) recentMs.shift();
     byId("ms").textContent = inMs(middle(recentMs));
     byId("ms-name").textContent = `this image, ${result.width} × ${result.height}`;
+    if (result.passMs) showPass(result.passMs);
   }
 
   function showResult(noisy) {
@@ -260,16 +221,16 @@
 
   // One run at a time; what changed meanwhile is run once more.
   async function update() {
-    if (!image || !session) return;
+    if (!image || !facts) return;
     if (running) { pending = true; return; }
     running = true;
     try {
       do {
         pending = false;
-        const { colours, height, width } = image;
+        const { colours, height, width, file } = image;
         if (result && (result.height !== height || result.width !== width)) recentMs.length = 0;
         const noisy = spoil(colours, level());
-        result = await compute(noisy, height, width);
+        result = await compute({ colours: noisy, height, width, file: level() ? null : file });
         result.noisy = noisy;
         showResult(noisy);
       } while (pending);
@@ -357,26 +318,45 @@
     });
   }
 
-  function prepare() {
-    byId("pass-name").textContent = `an image of ${facts.size_px} × ${facts.size_px}`;
+  // Chooses one of the networks. An image is converted anew, since colours may differ.
+  function use(index) {
+    facts = networks[index];
+    ({ channels, noise } = facts);
+    byId("pass-name").textContent = engine.passMs ? `an image of ${facts.size_px} × ${facts.size_px}` : "network, on the server";
     byId("noise-box").hidden = !noise;
     if (noise) byId("noise-name").textContent = `Added noise (${noise.kind})`;
     byId("budget-box").hidden = facts.target_ms === null;
     if (facts.target_ms !== null) byId("budget").textContent = `${facts.target_ms} ms`;
+    byId("label-box").hidden = true;
+    result = null;
+    image = null;
+    return chosen ? show(chosen) : null;
   }
 
-  prepare();
+  function offer() {
+    byId("network-box").hidden = networks.length < 2;
+    byId("network").replaceChildren(...networks.map((one) => {
+      const option = document.createElement("option");
+      option.textContent = one.name;
+      return option;
+    }));
+    byId("network").addEventListener("change", (event) => use(event.target.selectedIndex));
+  }
+
   connect();
-  const ready = open().then(() => {
+  const ready = engine.open().then((found) => {
+    networks = found;
+    offer();
     byId("state").textContent = "Ready";
     byId("hint").hidden = false;
     byId("camera").disabled = !(navigator.mediaDevices && navigator.mediaDevices.getUserMedia);
-    timePasses();
-    return update(); // an image may have been chosen meanwhile
+    const shown = use(0); // an image may have been chosen meanwhile
+    if (engine.passMs) engine.passMs(inTurn).then(showPass);
+    return shown;
   });
   ready.catch((error) => {
     byId("state").textContent = "The network could not be opened";
-    say(`${error.message || error} – a current browser with WebAssembly is needed.`);
+    say(`${error.message || error} – ${engine.fault}.`);
   });
 
   // For programs: the same network on raw values, as base64 of float32, channels first.
@@ -390,7 +370,7 @@
     spoil: (text, level, noise) => packed(spoil(new Float32Array(bytesOf(text).buffer), level, noise)),
     async run(text, height, width) {
       await ready;
-      const found = await compute(new Float32Array(bytesOf(text).buffer), height, width);
+      const found = await compute({ colours: new Float32Array(bytesOf(text).buffer), height, width });
       return {
         denoised: found.denoised ? packed(found.denoised) : null,
         probabilities: found.probabilities ? packed(found.probabilities) : null,
