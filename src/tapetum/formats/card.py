@@ -99,8 +99,8 @@ def _origin(manifest: Manifest) -> str:
             f"\n- The graph differs{where} from the trained network by at most {parity.worst:.1e} "
         )
         text += f"({parity.runtime})."
-    weights = origin.get("pretrained")
-    if isinstance(weights, dict):
+    weights = manifest.pretrained
+    if weights:
         text += (
             f"\n- The training began with the weights of {weights['name']} {weights['version']} "
             f"({weights['licence']}, sha256 {weights['sha256']})."

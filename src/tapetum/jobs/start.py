@@ -119,7 +119,7 @@ def _package(path: Path) -> Source:
     arrays = unfold_weights(manifest.architecture, constants)
     weights = {name: torch.from_numpy(array.copy()) for name, array in arrays.items()}
     names, digest = manifest.class_names, manifest.graph_sha256
-    origin = manifest.provenance.get("pretrained", {})
+    origin = manifest.pretrained
     return Source(_name(path), digest, manifest.architecture, names, weights, True, origin)
 
 

@@ -85,7 +85,5 @@ def noise_text(manifest: Manifest) -> str:
 
 def _licences(manifest: Manifest) -> dict[str, str]:
     """Return the licence of each part that others made."""
-    weights = manifest.provenance.get("pretrained")
-    if not isinstance(weights, dict):
-        return {}
-    return {f"{weights['name']} {weights['version']}": str(weights["licence"])}
+    weights = manifest.pretrained
+    return {f"{weights['name']} {weights['version']}": weights["licence"]} if weights else {}

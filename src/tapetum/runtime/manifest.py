@@ -163,6 +163,17 @@ class Manifest(Record):
         """Whether the network returns labels."""
         return self.labels != "none"
 
+    @property
+    def pretrained(self) -> dict[str, str]:
+        """Name, version, digest and licence of the weights that the training began with.
+
+        Empty where it began with random weights, or where one of the four is missing.
+        """
+        stored = self.provenance.get("pretrained")
+        known = stored if isinstance(stored, dict) else {}
+        found = {name: text for name in _OF_WEIGHTS if isinstance(text := known.get(name), str)}
+        return found if len(found) == len(_OF_WEIGHTS) else {}
+
     @field_validator("value_range")
     @classmethod
     def _is_unit_range(cls, value: tuple[float, float]) -> tuple[float, float]:
@@ -198,6 +209,9 @@ class Manifest(Record):
         if faults:
             raise ValueError("; ".join(faults))
         return self
+
+
+_OF_WEIGHTS = ("name", "version", "sha256", "licence")
 
 
 def _name_faults(*names: str) -> list[str]:

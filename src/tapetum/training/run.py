@@ -16,7 +16,7 @@ torn record after a kill, which TensorBoard skips.
 """
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field
 
@@ -71,7 +71,7 @@ class Start(Record):
     version: str = ""
     licence: str = ""
     hint: str = ""
-    inherited: Annotated[dict[str, str], Field(default_factory=dict)]
+    inherited: dict[str, str] = Field(default_factory=dict)
 
     def describe(self) -> str:
         """Return what was taken, in words."""
