@@ -16,6 +16,7 @@ FREE = {
     *("--out", "--data", "--labels", "--boxes", "--beside", "--latency", "--data-root", "--plot"),
     *("--group-by", "--recipe", "--search-recipe", "--space", "--ray", "--provider", "--format"),
     *("--shard", "--version", "--start", "--token-file", "--web-runtime", "--host"),
+    "--source",
 }
 NOT_NUMBERS = ("abc", "-1", "nan", "1e999")
 BAD = {

@@ -69,6 +69,7 @@ WIDTH_OF_A_FILE = 400  # columns, so that piped output is never cut
 _TRAIN = "accelerate jaxtyping jinja2 matplotlib safetensors tensorboard torch torchvision"
 _SERVE = "fastapi prometheus_client python_multipart starlette uvicorn"
 _EXTRAS = {
+    "av": "video",
     "mlxtend": "demo",
     "scipy": "measure",
     **dict.fromkeys(_TRAIN.split(), "train"),

@@ -38,6 +38,7 @@ ABILITIES = (
     Ability("read HEIC and HEIF images", ("pillow_heif",), "heif"),
     Ability("read DICOM images", ("pydicom",), "dicom"),
     Ability("write predictions as Parquet", ("pyarrow",), "parquet"),
+    Ability("predict videos", ("av",), "video"),
     Ability("serve packages over HTTP", ("fastapi", "uvicorn", "prometheus_client"), "serve"),
     Ability("share work on a Ray cluster", ("ray",), "ray"),
 )

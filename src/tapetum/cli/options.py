@@ -13,7 +13,7 @@ __all__ = ["a_number", "a_text", "option", "parse_size", "with_augmentation"]  #
 # Panels of a help page, in the order in which they stand there.
 MAIN, BUDGET, IMAGES = "Main options", "Budget", "Images"
 TRAINING, CHANGES = "Search and training", "Random changes of the training images"
-SCALE, LESS = "Large folders", "Less common"
+VIDEO, SCALE, LESS = "Videos", "Large folders", "Less common"
 
 LayoutName = Literal["classes", "leaves", "flat", "pairs", "parts", "pooled"]
 ResizeName = Literal["squash", "letterbox", "crop"]

@@ -8,7 +8,8 @@ import typer
 
 from tapetum.cli import options
 from tapetum.cli.common import answer, progress_bar, say, table
-from tapetum.cli.options import LESS, MAIN, SCALE, option
+from tapetum.cli.options import LESS, MAIN, SCALE, VIDEO, option
+from tapetum.cli.predict_video import predict_source, refuse_mixed
 
 if TYPE_CHECKING:  # numpy loads with it, and --help must stay quick
     from tapetum.runtime import bulk
@@ -19,6 +20,11 @@ EXIT_NOTHING_DONE, EXIT_SOME_FAILED = 2, 3
 MOST_ROWS_SHOWN = 40
 MOST_REASONS_SHOWN = 20
 
+_OUT = option(
+    ...,
+    MAIN,
+    "Folder for the denoised images and predictions.jsonl; of a video, the file to write.",
+)
 _BOXES = option(
     None,
     LESS,
@@ -67,13 +73,35 @@ _MEGAPIXELS = option(
 )
 _MODE = option("both", MAIN, "Results to compute: label, image or both.", metavar="NAME")
 _TOP_K = option(1, MAIN, "Number of most probable classes to list.", rule=options.COUNT)
+_SOURCE = option(
+    None, VIDEO, "Video file, number of a camera or URL, instead of images.", metavar="SOURCE"
+)
+_EVERY = option(
+    1, VIDEO, "Predict one frame of so many, and leave the others out.", rule=options.COUNT
+)
+_STABILISE = option(
+    0.0,
+    VIDEO,
+    "Time over which the label is averaged, in seconds.",
+    rule=options.a_number(float, 0.5, least=0),
+)
+_SECONDS = option(
+    None,
+    VIDEO,
+    "Length of the source to predict, in seconds.",
+    rule=options.SECONDS,
+    shown="to its end, or to Ctrl-C",
+)
 
 
 def predict(
+    context: typer.Context,
     package: Path = typer.Argument(..., metavar="PACKAGE", help="A .tapetum file."),
-    paths: list[Path] = typer.Argument(..., metavar="PATH", help="Images or folders of images."),
+    paths: list[Path] | None = typer.Argument(
+        None, metavar="PATH", help="Images or folders of images.", show_default=False
+    ),
     *,
-    out: Path = option(..., MAIN, "Folder for the denoised images and predictions.jsonl."),
+    out: Path = _OUT,
     mode: Literal["both", "label", "image"] = _MODE,
     file_format: str | None = _FORMAT,
     top_k: int = _TOP_K,
@@ -81,6 +109,10 @@ def predict(
     reject_below: float = options.REJECT_BELOW,
     resume: bool = options.RESUME,
     overwrite: bool = options.OVERWRITE,
+    source: str | None = _SOURCE,
+    every: int = _EVERY,
+    stabilise_label: float = _STABILISE,
+    seconds: float | None = _SECONDS,
     workers: int | None = _WORKERS,
     shard: str = _SHARD,
     ray: str | None = _RAY,
@@ -95,9 +127,10 @@ def predict(
     max_megapixels: float | None = _MEGAPIXELS,
     json: bool = options.JSON,
 ) -> None:
-    """Denoise images and classify them.
+    """Denoise images, or a video, and classify them.
 
-    The exit code is 0 if all images were predicted, 3 if some failed, and 2 if nothing was done.
+    The exit code is 0 if all images were predicted, 3 if some failed or the video is cut off, and 2
+    if nothing was done.
 
     Examples:
 
@@ -106,14 +139,19 @@ def predict(
       tapetum predict photos.tapetum photos/val --add-noise 0.2 --out denoised --json
 
       tapetum predict photos.tapetum archive --out denoised --workers 4 --resume
+
+      tapetum predict photos.tapetum --source night.mp4 --out denoised.mp4 --stabilise-label 0.5
     """
+    refuse_mixed(context, source, paths)
+    if source is not None:
+        predict_source(locals())
+        return
     from tapetum.noise import parse_noise
-    from tapetum.progress import stop_requests
     from tapetum.runtime import bulk
 
     job = bulk.Job(
         package=package,
-        paths=paths,
+        paths=paths or [],
         out=out,
         mode=mode,
         noise=parse_noise(add_noise) if add_noise is not None else None,
@@ -135,6 +173,22 @@ def predict(
         rows=rows,
     )
     part = bulk.Shard.parse(shard)
+    summary = _run(job, execution, part, resume=resume, overwrite=overwrite)
+    _show(job, part, summary, as_json=json)
+
+
+def _run(
+    job: "bulk.Job",
+    execution: "bulk.Execution",
+    part: "bulk.Shard",
+    *,
+    resume: bool,
+    overwrite: bool,
+) -> "bulk.Summary":
+    """Predict the images, and exit where that was stopped."""
+    from tapetum.progress import stop_requests
+    from tapetum.runtime import bulk
+
     with stop_requests() as stop, progress_bar() as tick:
         summary = bulk.run_job(
             job,
@@ -146,9 +200,9 @@ def predict(
             should_stop=stop.is_set,
         )
     if summary is None:
-        say(f"stopped; the rows are kept in {out}: continue with --resume", label="note")
+        say(f"stopped; the rows are kept in {job.out}: continue with --resume", label="note")
         raise typer.Exit(128 + (stop.signal_number or 0))
-    _show(job, part, summary, as_json=json)
+    return summary
 
 
 def _show(job: "bulk.Job", part: "bulk.Shard", summary: "bulk.Summary", *, as_json: bool) -> None:

@@ -21,7 +21,14 @@ try:
 except ImportError:  # not on Windows
     fcntl = None  # type: ignore[assignment,unused-ignore]
 
-__all__ = ["as_path", "is_part_file", "named_in_errors", "write_atomically", "write_csv"]
+__all__ = [
+    "as_path",
+    "is_part_file",
+    "named_in_errors",
+    "replaced",
+    "write_atomically",
+    "write_csv",
+]
 
 PART_SUFFIX = ".part"
 
@@ -48,23 +55,35 @@ def write_atomically(
 ) -> None:
     """Write ``content`` to ``path`` in one step.
 
-    A missing folder is created.  The bytes reach the disk before the name does.  The user's umask
-    decides who may read the file.
-
     Args:
-        path: The file.
+        path: The file; see :func:`replaced`.
         content: All of its bytes, or its parts one after another; what they raise, is raised.
         check: Called with the complete file before it gets its name; if it raises, an older file
             stays.
+    """
+    with replaced(path, check=check) as file:
+        for part in [content] if isinstance(content, bytes) else content:
+            with named_in_errors(path):
+                file.write(part)
+
+
+@contextmanager
+def replaced(path: Path, *, check: Callable[[Path], None] | None = None) -> Iterator[BinaryIO]:
+    """Open a file for what is to stand at ``path``; it gets its name when all is written.
+
+    A missing folder is created.  The bytes reach the disk before the name does.  The user's umask
+    decides who may read the file.  If the block raises, an older file stays.
+
+    Args:
+        path: The file.
+        check: Called with the complete file before it gets its name.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with named_in_errors(path):
         file, temporary = _open_part(path)
     with file:  # and its lock, until it has its name or is gone
         try:
-            for part in [content] if isinstance(content, bytes) else content:
-                with named_in_errors(path):
-                    file.write(part)
+            yield file
             with named_in_errors(path):
                 file.flush()
                 os.fsync(file.fileno())

@@ -1,6 +1,6 @@
 """Open and run packages on a device, without torch; start at :class:`Predictor`."""
 
-from tapetum.runtime import bulk
+from tapetum.runtime import bulk, video
 from tapetum.runtime.facts import AddedNoise, facts_of, noise_text
 from tapetum.runtime.manifest import Manifest, Precision
 from tapetum.runtime.package import Package, open_package, write_package
@@ -26,5 +26,6 @@ __all__ = [
     "load_onnxruntime",
     "noise_text",
     "open_package",
+    "video",
     "write_package",
 ]

@@ -143,6 +143,7 @@ class Predictor:
         self._package = package
         self.manifest = package.manifest
         self.mode = mode
+        self.reject_below = reject_below
         self.outputs = _outputs(package.manifest, mode)
         by_memory = int(memory_mib * 2**20 / (_ARENA_FACTOR * package.manifest.bytes_per_pixel))
         self.max_pixels = max_pixels or max(1, by_memory)

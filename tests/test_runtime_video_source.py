@@ -1,0 +1,75 @@
+"""Sources: which are live, what of them is shown, and the times of their frames."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from drawn_videos import save_video
+from tapetum.errors import InputError, MissingExtraError
+from tapetum.runtime.video import source
+from tapetum.runtime.video.source import Source
+
+
+def test_a_number_is_a_camera_and_a_path_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Unless the file of that name is meant, as in ``./0``."""
+    monkeypatch.chdir(tmp_path)
+    save_video(tmp_path / "0.mp4", 1).rename(tmp_path / "0")
+    monkeypatch.setattr("sys.platform", "linux")
+    assert source._place("0")[0] == "/dev/video0"
+    assert source._place("./0") == (str(tmp_path / "0"), {})
+    monkeypatch.setattr("sys.platform", "darwin")
+    assert source._place("0")[1]["format"] == "avfoundation"
+    monkeypatch.setattr("sys.platform", "win32")
+    with pytest.raises(InputError, match="cameras have no number"):
+        source._place("0")
+
+
+def test_a_name_of_a_file_is_no_protocol(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """FFmpeg would join the files of ``concat:a|b``; here it is the name of one file."""
+    monkeypatch.chdir(tmp_path)
+    save_video(tmp_path / "x.mkv", 2).rename(tmp_path / "concat:x.mkv")
+    with Source("concat:x.mkv") as opened:
+        assert len(list(opened.events(1, None))) == 2
+
+
+def test_a_password_is_not_shown() -> None:
+    """Neither in the name of a source nor in an error."""
+    with pytest.raises(InputError) as caught:
+        Source("http://me:secret@127.0.0.1:9/x.mp4")
+    assert "secret" not in str(caught.value)
+    assert "http://***@127.0.0.1:9/x.mp4" in str(caught.value)
+
+
+def test_times_begin_at_zero_and_increase(tmp_path: Path) -> None:
+    """Whatever a source says: late beginnings, repeated stamps, jumps back, no stamps."""
+    with Source(str(save_video(tmp_path / "x.mp4", 1))) as opened:
+        opened.start_s = None
+        base = opened._video.time_base
+        stamps = [50.0, 50.1, 50.1, 49.0, None, 50.5]
+        pictures = [
+            SimpleNamespace(pts=None if stamp is None else round(stamp / base)) for stamp in stamps
+        ]
+        times_s = [opened._time_of(picture) for picture in pictures]
+    assert times_s == pytest.approx([0, 0.1, 0.101, 0.102, 0.202, 0.5], abs=0.001)
+    assert len(opened.notes) == 2
+
+
+def test_damaged_packets_are_left_out_and_counted(tmp_path: Path) -> None:
+    """The frames around them are read."""
+    video = save_video(tmp_path / "x.mov", 10, codec="png", pix_fmt="rgb24")
+    parts = video.read_bytes().split(b"\x89PNG")
+    video.write_bytes(b"\x89PNG".join(parts[:5]) + b"\0\0\0\0" + b"\x89PNG".join(parts[5:]))
+    with Source(str(video)) as opened:
+        frames = list(opened.events(1, None))
+    assert len(frames) == 9
+    assert opened.faults == [f"1 damaged packets of {video} were left out"]
+
+
+def test_without_the_extra_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the command that installs it."""
+    monkeypatch.setitem(__import__("sys").modules, "av", None)
+    with pytest.raises(MissingExtraError, match=r"pip install '\.\[video\]'"):
+        Source("x.mp4")
