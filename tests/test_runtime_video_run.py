@@ -1,6 +1,7 @@
 """A video goes in and comes out: frames, times, sound, table, and what is said about them."""
 
 import csv
+import socket
 import threading
 import weakref
 from pathlib import Path
@@ -300,6 +301,33 @@ def test_a_camera_does_not_wait(
     assert (summary.num_read, summary.num_dropped) == (50, 50 - summary.num_denoised)
     assert summary.num_denoised == len(shown(out).frames) <= 2
     assert [row["frame"] for row in rows_of(out.with_suffix(".csv"))][-1] == "49"
+
+
+def test_a_stream_that_falls_silent_is_cut_off(
+    predictor: Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What came until then is kept, and the summary says why it ends."""
+    monkeypatch.setattr(source, "LONGEST_SILENCE_S", 0.5)
+    video = save_video(tmp_path / "in.mkv", 30, codec="ffv1", sound="aac")
+    is_over = threading.Event()
+
+    def serve() -> None:
+        client, _ = server.accept()
+        with client:
+            client.sendall(video.read_bytes()[: video.stat().st_size // 2])
+            is_over.wait(20)
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=serve)
+        thread.start()
+        address = f"tcp://127.0.0.1:{server.getsockname()[1]}"
+        summary = predict_video(predictor, address, tmp_path / "out.mp4")
+        is_over.set()
+        thread.join()
+    assert summary.is_live
+    assert summary.num_read == summary.num_denoised + summary.num_dropped > 5
+    assert any("it was silent for 0.5 s" in fault for fault in summary.faults)
+    assert shown(tmp_path / "out.mp4").sound
 
 
 def test_a_source_without_frames_is_refused(predictor: Predictor, tmp_path: Path) -> None:

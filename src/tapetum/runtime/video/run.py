@@ -66,7 +66,7 @@ class VideoSummary(Record):
 
 def predict_video(
     predictor: Predictor,
-    source: str,
+    source: Path | str,
     out: Path,
     *,
     every: int = 1,
@@ -105,7 +105,10 @@ def predict_video(
     table = out.with_suffix(".csv")
     check_suffix(out)
     _check(predictor, source, out, table, overwrite=overwrite)
-    with Source(source) as opened:
+    if every < 1 or stabilise_s < 0:
+        problem = f"every={every} and stabilise_s={stabilise_s:g} are not possible"
+        raise InputError(problem, "give every from 1, and stabilise_s from 0")
+    with Source(str(source)) as opened:
         events = opened.events(every, seconds)
         if opened.is_live:
             events = newest(paced(events) if opened.is_paced else events, should_stop)
@@ -136,7 +139,9 @@ def predict_video(
         return work.summary(out, table)
 
 
-def _check(predictor: Predictor, source: str, out: Path, table: Path, *, overwrite: bool) -> None:
+def _check(
+    predictor: Predictor, source: Path | str, out: Path, table: Path, *, overwrite: bool
+) -> None:
     manifest = predictor.manifest
     if predictor.takes_boxes or manifest.colour == "other":
         needs = "boxes to classify" if predictor.takes_boxes else "other channels"

@@ -229,5 +229,7 @@ def _quarter_turns(picture: Any) -> int:
 
 def _reason(error: Any) -> str:
     """Return the words of FFmpeg, without the address, which may have a password."""
+    if type(error).__name__ == "ExitError":  # its name for the end of a timeout
+        return f"it was silent for {LONGEST_SILENCE_S:g} s"
     words = error.strerror or type(error).__name__
     return f"{words[:1].lower()}{words[1:]}"
