@@ -303,6 +303,24 @@ def test_a_camera_does_not_wait(
     assert [row["frame"] for row in rows_of(out.with_suffix(".csv"))][-1] == "49"
 
 
+def test_a_camera_is_let_go_at_the_end(
+    predictor: Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where it would go on, and where the work fails: nothing reads it any more."""
+    place = ("testsrc=size=64x48:rate=25", {"format": "lavfi"})
+    monkeypatch.setattr(source, "_place", lambda _: place)
+    calls = iter([False, False])
+    predict_video(predictor, "0", tmp_path / "a.mp4", should_stop=lambda: next(calls, True))
+
+    def fail(*_: object) -> None:
+        raise MemoryError
+
+    with pytest.raises(MemoryError):
+        predict_video(predictor, "0", tmp_path / "b.mp4", progress=fail)
+    assert all(thread.name != "video source" for thread in threading.enumerate())
+    assert len(shown(tmp_path / "a.mp4").frames) >= 1
+
+
 def test_a_stream_that_falls_silent_is_cut_off(
     predictor: Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

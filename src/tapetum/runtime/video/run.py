@@ -4,7 +4,8 @@ import csv
 import io
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
 from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any
@@ -108,10 +109,10 @@ def predict_video(
     if every < 1 or stabilise_s < 0:
         problem = f"every={every} and stabilise_s={stabilise_s:g} are not possible"
         raise InputError(problem, "give every from 1, and stabilise_s from 0")
-    with Source(str(source)) as opened:
-        events = opened.events(every, seconds)
-        if opened.is_live:
-            events = newest(paced(events) if opened.is_paced else events, should_stop)
+    with (
+        Source(str(source)) as opened,
+        closing(_events(opened, every, seconds, should_stop)) as events,  # a reader ends first
+    ):
         work = _Work(predictor, opened, Stabiliser(stabilise_s), probabilities)
         total = opened.about_how_many(seconds)
         sounds, first = _first(events, opened)
@@ -152,6 +153,16 @@ def _check(
     for path in (out, table):
         if path.exists() and not overwrite:
             raise RunError(f"{path} is there already", "replace it with --overwrite")
+
+
+def _events(
+    source: Source, every: int, seconds: float | None, should_stop: Callable[[], bool]
+) -> Generator[Any, None, None]:
+    """Yield what a source gives: all of a file, and of a live one what there is time for."""
+    events = source.events(every, seconds)
+    if source.is_live:
+        events = newest(paced(events) if source.is_paced else events, should_stop)
+    yield from events
 
 
 def _first(events: Iterator[Any], source: Source) -> tuple[list[Any], Frame]:
