@@ -10,7 +10,7 @@ from tapetum.cli.common import answer, progress_bar, say, table
 from tapetum.errors import InputError
 
 if TYPE_CHECKING:  # numpy loads with it, and --help must stay quick
-    from tapetum.runtime.video import VideoSummary
+    from tapetum.runtime import video
 
 __all__ = ["predict_source", "refuse_mixed"]
 
@@ -80,7 +80,7 @@ def predict_source(arguments: Mapping[str, Any]) -> None:
         raise typer.Exit(EXIT_CUT_OFF)
 
 
-def _lines(summary: "VideoSummary") -> Iterator[tuple[str, str]]:
+def _lines(summary: "video.VideoSummary") -> Iterator[tuple[str, str]]:
     yield "frames read", f"{summary.num_read:,}"
     yield "frames denoised", f"{summary.num_denoised:,}"
     if summary.num_skipped:
