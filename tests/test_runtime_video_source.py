@@ -57,6 +57,14 @@ def test_times_begin_at_zero_and_increase(tmp_path: Path) -> None:
     assert len(opened.notes) == 2
 
 
+def test_without_any_time_stamp_the_rate_tells(tmp_path: Path) -> None:
+    """A bare stream of H.264 says no times; the first frame is at zero."""
+    with Source(str(save_video(tmp_path / "x.h264", 3))) as opened:
+        times_s = [frame.time_s for frame in opened.events(1, None)]
+    assert times_s == pytest.approx([number / opened.rate for number in range(3)])
+    assert any("without a time stamp" in note for note in opened.notes)
+
+
 def test_damaged_packets_are_left_out_and_counted(tmp_path: Path) -> None:
     """The frames around them are read."""
     video = save_video(tmp_path / "x.mov", 10, codec="png", pix_fmt="rgb24")

@@ -96,7 +96,7 @@ class Source:
         start, length = self._container.start_time, self._container.duration
         self.start_s = None if start is None else start / av.time_base
         self._length_s = None if length is None or self.is_live else length / av.time_base
-        self._end_s = self._time_s = -SMALLEST_STEP_S
+        self._end_s, self._time_s = 0.0, -1 / self.rate
         self._size: tuple[int, int] | None = None
         self.num_read = self.num_kept = self._num_damaged = 0
         self.notes: dict[str, None] = {}  # ordered, each once
