@@ -32,6 +32,7 @@ import math
 import os
 import statistics
 import sys
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -73,6 +74,7 @@ OF_BUDGET = {"fit": "fit", "rule": "rule", "plain": "plain-dc-net", "mbconv": "p
 ROWS = (*OF_BUDGET, "pair", "published", INT8)
 NUM_ROUNDS = 10
 RACE_CORES = 2
+WAITING_S = 10.0  # for measuring what part of its core this process gets
 OF_LEVEL = {"title", "accuracy", "psnr_db", "noisy_psnr_db"}
 MOST_COMPARED_MEGAPIXELS = 40.0  # denoised and compared; all images are classified
 
@@ -94,6 +96,14 @@ def published(seed: int, channels: int, num_classes: int) -> Architecture:
     known["decoder"]["output"]["out_channels"] = channels
     known["classifier"]["num_classes"] = num_classes
     return Architecture.model_validate(known)
+
+
+def measure_waiting() -> dict[str, float]:
+    """Return the seconds of the clock for each second of the processor, which others use as well."""
+    begun_s, begun_cpu_s = time.perf_counter(), time.process_time()
+    while (wall_s := time.perf_counter() - begun_s) < WAITING_S:
+        pass
+    return {"waiting": wall_s / (time.process_time() - begun_cpu_s)}
 
 
 @dataclass(frozen=True)
@@ -120,8 +130,13 @@ class Bench:
         """A fit of this dataset, with its images."""
         return self.request(1.0)
 
-    def request(self, target_ms: float) -> OpenedRequest:
-        """Open the request of a fit as the command ``tapetum fit`` does."""
+    def request(self, target_ms: float, *, waiting: float = 1.0) -> OpenedRequest:
+        """Open the request of a fit as the command ``tapetum fit`` does.
+
+        Args:
+            target_ms: The budget.
+            waiting: Seconds of the clock for each of the processor, of which a race has as many.
+        """
         data = self.name if self.name == "digit-crops" else self.asked.data_root / self.name
         options = fit_options(
             data,
@@ -129,7 +144,7 @@ class Bench:
             target_ms=target_ms,
             size_px=SIZES_PX[self.name],
             precision="fp32",
-            search_minutes=RACE_CORES * self.asked.minutes,
+            search_minutes=RACE_CORES * self.asked.minutes * waiting,
             seed=self.seed,
         )
         return open_request(options)
@@ -216,7 +231,8 @@ class Bench:
 
     def choose(self, folder: Path, target_ms: float) -> Made:
         """Return the network that a fit trains, and those that it has to beat."""
-        opened = self.request(target_ms)
+        waiting = once(folder.with_name(f"{folder.name}_waiting.json"), measure_waiting)
+        opened = self.request(target_ms, **waiting)
         looked = look_at_shapes(opened, [target_ms], folder, overwrite=False, workers=1)
         with FIT.work(folder, opened.request, resume=True) as kept:
             work = FitWork(kept, opened.dataset, opened.device, silent)
