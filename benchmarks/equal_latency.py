@@ -99,7 +99,7 @@ def published(seed: int, channels: int, num_classes: int) -> Architecture:
 
 
 def measure_waiting() -> dict[str, float]:
-    """Return the seconds of the clock for each second of the processor, which others use as well."""
+    """Return the seconds of the clock for each second of the processor, which others use too."""
     begun_s, begun_cpu_s = time.perf_counter(), time.process_time()
     while (wall_s := time.perf_counter() - begun_s) < WAITING_S:
         pass
