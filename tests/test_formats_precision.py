@@ -183,7 +183,7 @@ def test_an_export_in_int8_says_so_everywhere(
     assert stored == exported.precision
     assert "## Precision\n\nOne pass takes 1 ms in int8 and 2 ms in fp32" in opened.card
     assert "The graph differs in fp32 from the trained network" in opened.card
-    with pytest.raises(PackageError, match="onnx takes fp32, and int8 was asked for"):
+    with pytest.raises(PackageError, match="onnx is written in fp32, and int8 was asked for"):
         write_target(opened, tmp_path / "p.onnx", OnnxTarget(), Settings())
     assert not (tmp_path / "p.onnx").exists()
 

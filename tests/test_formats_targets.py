@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 from PIL import Image
 
@@ -42,12 +43,13 @@ class Twisted(OnnxTarget):
         self.offset = offset
 
     @contextmanager
-    def opened(self, path: Path) -> Iterator[Any]:
+    def opened(self, path: Path, settings: Settings) -> Iterator[Any]:
         """A file that is off."""
-        with super().opened(path) as run:
+        with super().opened(path, settings) as run:
 
             class Off:
                 runtime = "a twisted runtime"
+                threads = 1
 
                 def __call__(_, images: Any, boxes: Any) -> Outputs:  # noqa: N805
                     found = run(images, boxes)
@@ -67,7 +69,7 @@ class InTwo(OnnxTarget):
         return {".onnx": whole[:1000], ".rest": whole[1000:]}
 
     @contextmanager
-    def opened(self, path: Path) -> Iterator[Any]:
+    def opened(self, path: Path, settings: Settings) -> Iterator[Any]:  # noqa: ARG002
         """Both, put together."""
         yield GraphRun(path.read_bytes() + path.with_suffix(".rest").read_bytes())
 
@@ -158,6 +160,22 @@ def test_validation_images_say_what_is_lost(tmp_path: Path) -> None:
     assert off.comparison is not None
     assert off.comparison.between_db == pytest.approx(20 * np.log10(1 / 5e-5), abs=0.2)
     assert off.comparison.psnr_db != exact.comparison.psnr_db
+
+
+def test_at_the_prepared_size_both_branches_share_their_encoder(tmp_path: Path) -> None:
+    """A file for that size has each convolution once; one for another size needs some twice."""
+    package = small()
+    counts = {}
+    for side in (32, 40):
+        out = tmp_path / f"{side}.onnx"
+        write_target(package, out, OnnxTarget(), Settings(fixed=(side, side)))
+        counts[side] = convolutions(out.read_bytes())
+    assert counts[32] == convolutions(package.graph_bytes) < counts[40]
+
+
+def convolutions(graph: bytes) -> int:
+    """How many a graph has."""
+    return sum("Conv" in node.op_type for node in onnx.load_model_from_string(graph).graph.node)
 
 
 def test_a_fixed_size_is_what_images_are_compared_at(tmp_path: Path) -> None:

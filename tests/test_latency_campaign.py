@@ -471,8 +471,8 @@ def test_a_file_that_is_no_graph_is_refused(tmp_path: Path) -> None:
 def test_openvino_leaves_nothing_in_the_home_folder(tmp_path: Path) -> None:
     """Its telemetry is off, in a fresh process with a fresh home; elsewhere it is untouched."""
     code = (
-        "import sys; from tapetum.latency.runtimes import _openvino\n"
-        "_openvino().Core()\n"
+        "import sys; from tapetum.latency.runtimes import load_openvino\n"
+        "load_openvino().Core()\n"
         "print([name for name in sys.modules if name.startswith('openvino_telemetry')])\n"
     )
     home = {"HOME": str(tmp_path), "USERPROFILE": str(tmp_path)}

@@ -1,7 +1,7 @@
 """``tapetum export``: write a run or a package in the format of a device."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import typer
 
@@ -15,13 +15,28 @@ __all__ = ["export"]
 
 EXIT_EXCEEDED = 1
 
+PrecisionName = Literal["fp32", "fp16", "bf16", "int8", "auto"]
+
 _FORMAT = options.option(
     None,
     options.MAIN,
-    "Format of the file.",
+    "Format of the file: tapetum, onnx, openvino, ncnn or html.",
     "--format",
-    metavar="tapetum|onnx|html",
+    metavar="NAME",
     shown="by the ending",
+)
+_PRECISION = options.option(
+    "fp32",
+    options.MAIN,
+    "Number format: fp32, fp16 (smaller), bf16, int8 (measured against fp32), or auto for the "
+    "better one of fp32 and int8.",
+    metavar="NAME",
+)
+_CALIBRATE = options.option(
+    None,
+    options.MAIN,
+    "Folder of images that say the ranges of int8, with the noise of the training.",
+    shown="the training images",
 )
 _FIXED = options.option(
     None,
@@ -73,18 +88,14 @@ def export(
     ),
     out: Path = options.option(..., options.MAIN, "File to write, such as FILE.onnx."),
     format: str | None = _FORMAT,  # noqa: A002  (the name of the option)
-    precision: options.PrecisionName = options.option(
-        "fp32",
-        options.MAIN,
-        "Number format: fp32, int8 (measured against fp32), or auto for the better one.",
-        metavar="NAME",
-    ),
+    precision: PrecisionName = _PRECISION,
     data: str | None = options.option(
         None,
         options.MAIN,
         "Folder of the training images, to compare on and for int8.",
         shown="as in the training",
     ),
+    calibrate: str | None = _CALIBRATE,
     fixed: str | None = _FIXED,
     batch: int | None = _BATCH,
     opset: int | None = _OPSET,
@@ -97,9 +108,10 @@ def export(
 ) -> None:
     """Write a run or a package in the format of a device, and run the file that was written.
 
-    A .tapetum file is for Tapetum, a .onnx file is a plain graph for other runtimes, and a .html
-    file is a page that runs the network in a browser, without a server. The file is compared with
-    the package on validation images; FILE.json beside it has the result, and lines that use it.
+    A .tapetum file is for Tapetum, a .onnx file is a plain graph for other runtimes, a .xml file is
+    for OpenVINO, a .param file is for ncnn, and a .html file is a page that runs the network in a
+    browser, without a server. The file is compared with the package on validation images; FILE.json
+    beside it has the result, and lines that use it.
 
     Examples:
 
@@ -108,6 +120,10 @@ def export(
       tapetum export photos.tapetum --out photos.onnx --fixed 480x640 --opset 16
 
       tapetum export runs/photos --out photos.html
+
+      tapetum export runs/photos --out photos.xml --precision int8
+
+      tapetum export photos.tapetum --out photos.param --fixed 96x96
 
       tapetum export runs/photos --out photos.tapetum --precision auto
     """
@@ -121,6 +137,7 @@ def export(
             format=format,
             precision=precision,
             data=data,
+            calibrate=calibrate,
             max_psnr_drop=max_psnr_drop,
             max_accuracy_drop=max_accuracy_drop,
             overwrite=overwrite,
@@ -166,12 +183,15 @@ def _show_written(written: "WrittenFile") -> None:
     parity = written.parity
     shapes = ", ".join(f"{width} x {height}" for height, width in parity.sizes_px)
     listed = ", ".join(f"{name} {worst:.1e}" for name, worst in parity.max_difference.items())
+    package = "the package in int8" if written.precision == "int8" else "the package"
     say(
-        f"the file against the package, in {parity.runtime} on {parity.num_images} random "
+        f"the file against {package}, in {parity.runtime} on {parity.num_images} random "
         f"image(s) of {shapes} px: the largest difference is {listed}"
     )
     if written.comparison is not None:
         say(written.comparison.text)
+    if written.speed is not None:
+        say(written.speed_text)
     say(f"use without Tapetum (also in {written.file}.json):")
     for line in written.snippet.splitlines():
         say(f"    {line}")

@@ -11,7 +11,7 @@ from tapetum.formats.precision import PrecisionChoice, choose_precision
 from tapetum.formats.proof import Examples
 from tapetum.formats.quantise import FEWEST_IMAGES, quantise
 from tapetum.formats.repacking import repack
-from tapetum.formats.target import Settings, SettingsGiven
+from tapetum.formats.target import FilePrecision, Settings, SettingsGiven
 from tapetum.formats.targets import find_target, require_precision
 from tapetum.formats.writing import require_free, write_target
 
@@ -24,6 +24,7 @@ __all__ = [
     "Comparison",
     "Examples",
     "Exported",
+    "FilePrecision",
     "Parity",
     "PrecisionChoice",
     "Settings",

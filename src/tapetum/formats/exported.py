@@ -3,13 +3,21 @@
 import numpy as np
 
 from tapetum.errors import PackageError
-from tapetum.formats.precision import PrecisionChoice
+from tapetum.formats.precision import PrecisionChoice, faults_of
+from tapetum.formats.target import FilePrecision
+from tapetum.latency import Timing
 from tapetum.records import FiniteOrNone, Record
 
-__all__ = ["TOLERANCE", "TOLERANCE_INT8", "Comparison", "Exported", "Parity", "WrittenFile"]
+__all__ = ["TOLERANCE", "TOLERANCES", "Comparison", "Exported", "Parity", "Speed", "WrittenFile"]
 
 TOLERANCE = 1e-4
-TOLERANCE_INT8 = 0.05  # a rounding that falls on the other side is a step of 8 bits, or some
+TOLERANCES: dict[FilePrecision, float] = {
+    "fp32": TOLERANCE,
+    "fp16": 0.02,
+    "bf16": 0.2,
+    "int8": 0.05,  # a rounding that falls on the other side is a step of 8 bits, or some
+}
+"""How far a file may be from its package on random images, the one in int8 from that in int8."""
 
 
 class Parity(Record):
@@ -110,30 +118,76 @@ class Comparison(Record):
         return f"on {self.num_images:,} validation images{size}: {', '.join(parts)}"
 
 
+class Speed(Record):
+    """A file beside the same network in fp32 and the same format, timed in turn on this machine.
+
+    Attributes:
+        size_px: Height and width of the image.
+        num_images: Images at once.
+        file: Latency of one pass of the file.
+        fp32: Latency of one pass in fp32.
+    """
+
+    size_px: tuple[int, int]
+    num_images: int
+    file: Timing
+    fp32: Timing
+
+    @property
+    def speed_up(self) -> float:
+        """How many times as fast the file is."""
+        return self.fp32.median_ms / self.file.median_ms
+
+
 class WrittenFile(Record):
     """A file for use without Tapetum; the record stands beside it as ``FILE.json``.
 
     Attributes:
         format: Name of the format.
+        precision: What it is computed in; in int8 some layers stay in float.
         file: Name of the file.
         size_bytes: Size of all files.
         sha256: Digest of each file, by its name.
         metadata: Classes, preparation, noise and origin; they stand in the file as well.
         parity: How far it differs from the package on random images.
         comparison: The same on validation images, and what is lost; None without images.
+        speed: How fast it is beside the network in fp32; None for fp32 itself.
         snippet: Lines that use it without Tapetum.
         remarks: What a user must know, in sentences without a full stop.
     """
 
     format: str
+    precision: FilePrecision = "fp32"
     file: str
     size_bytes: int
     sha256: dict[str, str]
     metadata: dict[str, str]
     parity: Parity
     comparison: Comparison | None = None
+    speed: Speed | None = None
     snippet: str
     remarks: tuple[str, ...] = ()
+
+    @property
+    def speed_text(self) -> str:
+        """How fast the file is, in one sentence; empty for fp32."""
+        if self.speed is None:
+            return ""
+        height, width = self.speed.size_px
+        slower = "slower" if self.speed.speed_up < 1 else "faster"
+        return (
+            f"{self.precision} is {slower} than fp32 on this machine: one pass over "
+            f"{self.speed.num_images} image(s) of {width} x {height} px takes "
+            f"{1 / self.speed.speed_up:.2f} times as long on one thread"
+        )
+
+    @property
+    def faults(self) -> tuple[str, ...]:
+        """What speaks against the precision of the file, in words."""
+        if self.speed is None or self.comparison is None:
+            return ()
+        one = self.comparison
+        return faults_of(self.speed.speed_up, one.lost_points, one.lost_db, one.num_images)
 
 
 class Exported(Record):

@@ -21,7 +21,7 @@ from tapetum.records import Record
 from tapetum.runtime import Package, Precision
 from tapetum.scores import Scores
 
-__all__ = ["Measured", "PrecisionChoice", "choose_precision"]
+__all__ = ["Measured", "PrecisionChoice", "choose_precision", "faults_of"]
 
 LEAST_SPEED_UP = 1.1
 MOST_POINTS, MOST_DB = 0.5, 0.1
@@ -84,23 +84,9 @@ class PrecisionChoice(Record):
         return self.fp32.psnr_db - self.int8.psnr_db
 
     @property
-    def most_points(self) -> float:
-        """The loss that is too much: half a point, or one image where there are few."""
-        return max(MOST_POINTS, 100 / self.num_images)
-
-    @property
     def faults(self) -> tuple[str, ...]:
         """What speaks against int8, in words."""
-        found = []
-        if self.speed_up < 1:
-            found.append("it is slower here")
-        elif self.speed_up < LEAST_SPEED_UP:
-            found.append(f"it is less than {LEAST_SPEED_UP - 1:.0%} faster here")
-        if (self.lost_points or 0) >= self.most_points:
-            found.append(f"it loses {self.most_points:.2g} points or more")
-        if (self.lost_db or 0) >= MOST_DB:
-            found.append(f"it loses {MOST_DB:g} dB or more")
-        return tuple(found)
+        return faults_of(self.speed_up, self.lost_points, self.lost_db, self.num_images)
 
     @property
     def precision(self) -> Precision:
@@ -129,6 +115,30 @@ class PrecisionChoice(Record):
             f"int8 changes {' and '.join(changes)} on {self.num_images:,} held-out images: "
             f"{self.precision} is used{against}"
         )
+
+
+def faults_of(
+    speed_up: float, lost_points: float | None, lost_db: float | None, num_images: int
+) -> tuple[str, ...]:
+    """Return what speaks against a lower precision, in words.
+
+    Args:
+        speed_up: How many times as fast it is.
+        lost_points: Points of accuracy that it loses; too much is half a point, or one image where
+            there are few.
+        lost_db: PSNR that it loses, in dB.
+        num_images: Images on which the losses were measured.
+    """
+    found, most_points = [], max(MOST_POINTS, 100 / num_images)
+    if speed_up < 1:
+        found.append("it is slower here")
+    elif speed_up < LEAST_SPEED_UP:
+        found.append(f"it is less than {LEAST_SPEED_UP - 1:.0%} faster here")
+    if (lost_points or 0) >= most_points:
+        found.append(f"it loses {most_points:.2g} points or more")
+    if (lost_db or 0) >= MOST_DB:
+        found.append(f"it loses {MOST_DB:g} dB or more")
+    return tuple(found)
 
 
 def choose_precision(

@@ -1,28 +1,30 @@
 """Run a written file beside the package that it was made from.
 
 Random images of several sizes show whether it computes the same; noisy validation images show what
-it loses.
+it loses. A lower precision is timed beside fp32 in the same format.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from statistics import fmean
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tapetum.data import Dataset
+from tapetum.data import Dataset, ImageDataset
 from tapetum.evaluation import Answer, noisy_image
-from tapetum.formats.exported import TOLERANCE, TOLERANCE_INT8, Comparison, Parity
+from tapetum.formats.exported import TOLERANCES, Comparison, Parity, Speed
 from tapetum.formats.target import Outputs, Run, Settings
 from tapetum.images import resample
+from tapetum.latency import time_interleaved
 from tapetum.metrics import SSIM_WINDOW, psnr, ssim
 from tapetum.noise import Noise, Protocol, generator_for
 from tapetum.progress import ProgressCallback, silent
-from tapetum.runtime import Package, Predictor
+from tapetum.runtime import Manifest, Package, Predictor
 from tapetum.scores import SEEN_DB
 
-__all__ = ["Examples", "compare_images", "probe"]
+__all__ = ["Examples", "compare_images", "compare_speed", "probe"]
 
 MOST_IMAGES = 64
 MOST_MEGAPIXELS = 32.0  # of all images together
@@ -41,11 +43,18 @@ class Examples:
         dataset: The dataset.
         noises: The noise levels of the training; each image gets one of them in turn.
         protocol: How a noisy image is stored.
+        calibration: Images that say the ranges of int8; by default the training images.
     """
 
     dataset: Dataset
     noises: Sequence[Noise]
     protocol: Protocol = "benchmark"
+    calibration: ImageDataset | None = None
+
+    @property
+    def of_calibration(self) -> ImageDataset:
+        """The images that say the ranges of int8."""
+        return self.dataset.train if self.calibration is None else self.calibration
 
 
 def probe(package: Package, run: Run, settings: Settings) -> Parity:
@@ -62,13 +71,8 @@ def probe(package: Package, run: Run, settings: Settings) -> Parity:
     sizes_px = sizes if settings.fixed is None else (settings.fixed,)
     generator, reference = np.random.default_rng(0), _reference(package)
     differences = _Differences()
-    for height, width in sizes_px:
-        shape = (count, manifest.image_channels, height, width)
-        images, boxes = generator.random(shape, dtype=np.float32), None
-        if manifest.labels == "boxes":
-            corner = generator.uniform(0, 0.5, (count, NUM_BOXES, 2)) * (width, height)
-            side = generator.uniform(0.2, 0.5, (count, NUM_BOXES, 2)) * (width, height)
-            boxes = np.concatenate([corner, corner + side], axis=2).astype(np.float32)
+    for size in sizes_px:
+        images, boxes = _random(manifest, count, size, generator)
         wanted = [
             reference(image, None if boxes is None else boxes[index])
             for index, image in enumerate(images)
@@ -80,8 +84,46 @@ def probe(package: Package, run: Run, settings: Settings) -> Parity:
         sizes_px=sizes_px,
         num_images=count,
         runtime=run.runtime,
-        tolerance=TOLERANCE if manifest.precision == "fp32" else TOLERANCE_INT8,
+        tolerance=TOLERANCES[settings.precision],
     )
+
+
+def _random(
+    manifest: Manifest, count: int, size: tuple[int, int], generator: np.random.Generator
+) -> tuple[_Floats, _Floats | None]:
+    """Return random images of a size, with boxes in them where a network classifies those."""
+    height, width = size
+    shape = (count, manifest.image_channels, height, width)
+    images = generator.random(shape, dtype=np.float32)
+    if manifest.labels != "boxes":
+        return images, None
+    corner = generator.uniform(0, 0.5, (count, NUM_BOXES, 2)) * (width, height)
+    side = generator.uniform(0.2, 0.5, (count, NUM_BOXES, 2)) * (width, height)
+    return images, np.concatenate([corner, corner + side], axis=2).astype(np.float32)
+
+
+def compare_speed(
+    run: Run,
+    fp32: Run,
+    manifest: Manifest,
+    settings: Settings,
+    *,
+    progress: ProgressCallback = silent,
+) -> Speed:
+    """Time a file and the same one in fp32 in turn, on one random image or batch.
+
+    Args:
+        run: The opened file.
+        fp32: The same in fp32.
+        manifest: The description of the network.
+        settings: What the file was written with.
+        progress: Called after each timing.
+    """
+    size = settings.fixed or (manifest.size_px, manifest.size_px)
+    images, boxes = _random(manifest, settings.batch or 1, size, np.random.default_rng(0))
+    opened = [partial(partial, one, images, boxes) for one in (run, fp32)]
+    timings = time_interleaved(opened, pause_s=0.1, threads=run.threads, progress=progress)
+    return Speed(size_px=size, num_images=len(images), file=timings[0], fp32=timings[1])
 
 
 def compare_images(

@@ -4,8 +4,9 @@ The preparation of images is inside of the graph. It takes a noisy image of any 
 height, width) in [0, 1], and returns the denoised image at that size, and the probabilities of the
 prepared one. Class names, preparation, noise and origin stand in the metadata of the graph.
 
-The graph holds both branches of the network, and runs them one after the other. Colours, alpha and
-the white level are converted before an image enters it.
+The graph holds both branches of the network, and runs them one after the other: the label is that
+of the prepared image, and the denoised image has the size of the noisy one. Colours, alpha and the
+white level are converted before an image enters it.
 """
 
 from collections.abc import Sequence
@@ -24,8 +25,15 @@ __all__ = ["standalone_graph"]
 _SIDES = (2, 3)  # the axes of height and width
 
 
-def standalone_graph(package: Package) -> onnx.ModelProto:
-    """Return the graph of a package with the preparation of images inside."""
+def standalone_graph(package: Package, size: tuple[int, int] | None = None) -> onnx.ModelProto:
+    """Return the graph of a package with the preparation of images inside.
+
+    Args:
+        package: The package.
+        size: Height and width of all images, where they are known. In the size of the prepared
+            image nothing is resized, so that :func:`tapetum.formats.lowering.folded` lets both
+            branches share what they have in common.
+    """
     manifest, model = package.manifest, onnx.load_model_from_string(package.graph_bytes)
     preparation = manifest.preparation
     if manifest.labels == "boxes" and preparation.size_px is not None:
@@ -38,7 +46,9 @@ def standalone_graph(package: Package) -> onnx.ModelProto:
         draft.branch(package, "denoised", "noisy")
         draft.add("Clip", ["denoised/raw", draft.number(0.0), draft.number(1.0)], "denoised")
     if manifest.classifies:
-        source = draft.prepared(preparation) if manifest.labels == "whole" else "noisy"
+        is_prepared = size is not None and preparation.fits(*size)
+        is_resized = manifest.labels == "whole" and not is_prepared
+        source = draft.prepared(preparation) if is_resized else "noisy"
         draft.branch(package, "logits", source)
         draft.add("Softmax", ["logits/raw"], "probabilities", axis=-1)
     return _assembled(draft, manifest, model)

@@ -9,7 +9,7 @@ package, and described beside it.
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Annotated, ClassVar, NamedTuple, Protocol, TypedDict, runtime_checkable
+from typing import Annotated, ClassVar, Literal, NamedTuple, Protocol, TypedDict, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,9 +17,12 @@ from pydantic import Field, PositiveFloat, PositiveInt
 
 from tapetum.formats.lowering import NEWEST_OPSET, OLDEST_OPSET
 from tapetum.records import Record
-from tapetum.runtime import Manifest, Package, Precision
+from tapetum.runtime import Manifest, Package
 
-__all__ = ["Outputs", "Run", "Settings", "SettingsGiven", "Target"]
+__all__ = ["FilePrecision", "Outputs", "Run", "Settings", "SettingsGiven", "Target"]
+
+FilePrecision = Literal["fp32", "fp16", "bf16", "int8"]
+"""What a file is computed in: ``fp16`` stores weights so, ``bf16`` computes so."""
 
 _Floats = NDArray[np.float32]
 
@@ -33,6 +36,7 @@ class Settings(Record):
         opset: Version of the ONNX operators.
         target_ms: Latency budget that is shown, in milliseconds.
         web_runtime: Folder with the files of onnxruntime-web.
+        precision: What the file is computed in.
     """
 
     fixed: tuple[PositiveInt, PositiveInt] | None = None
@@ -40,11 +44,12 @@ class Settings(Record):
     opset: Annotated[int, Field(ge=OLDEST_OPSET, le=NEWEST_OPSET)] | None = None
     target_ms: PositiveFloat | None = None
     web_runtime: Path | None = None
+    precision: FilePrecision = "fp32"
 
     @property
     def given(self) -> frozenset[str]:
-        """The fields that were settled."""
-        return frozenset(name for name, value in self if value is not None)
+        """The fields that were settled, but for the precision, which each format has."""
+        return frozenset(name for name, value in self if value is not None) - {"precision"}
 
 
 class SettingsGiven(TypedDict, total=False):
@@ -76,6 +81,10 @@ class Run(Protocol):
     runtime: str
     """What runs it, with its version."""
 
+    @property
+    def threads(self) -> int | None:
+        """Threads of this process that compute; None where another process does."""
+
     def __call__(self, images: _Floats, boxes: _Floats | None) -> Outputs:
         """Run the file.
 
@@ -94,8 +103,8 @@ class Target(Protocol):
     """The ending of each of its files; the first one is the file that a user names."""
     settings: ClassVar[frozenset[str]]
     """The fields of :class:`Settings` that it follows."""
-    precisions: ClassVar[frozenset[Precision]]
-    """What packages it takes."""
+    precisions: ClassVar[frozenset[FilePrecision]]
+    """What its files can be computed in; it takes packages in int8 where that is among them."""
 
     def require(self, settings: Settings) -> None:
         """Refuse at once what cannot be written here.
@@ -111,8 +120,8 @@ class Target(Protocol):
             PackageError: The network cannot be in this format.
         """
 
-    def opened(self, path: Path) -> AbstractContextManager[Run]:
-        """Open the file that a user names; the others lie beside it."""
+    def opened(self, path: Path, settings: Settings) -> AbstractContextManager[Run]:
+        """Open the file that a user names, on one thread; the others lie beside it."""
 
     def snippet(self, name: str, manifest: Manifest, settings: Settings) -> str:
         """Return lines that use the file of a name without Tapetum."""

@@ -20,11 +20,11 @@ from numpy.typing import NDArray
 from tapetum.errors import PackageError
 from tapetum.formats.chromium import Page, find_chromium, open_page
 from tapetum.formats.standalone import standalone_graph
-from tapetum.formats.target import Outputs, Settings
+from tapetum.formats.target import FilePrecision, Outputs, Settings
 from tapetum.formats.target_onnx import GraphRun
 from tapetum.formats.webruntime import find_web_runtime
 from tapetum.report import network_page, runtime_notice
-from tapetum.runtime import AddedNoise, Manifest, Package, Precision, facts_of, noise_text
+from tapetum.runtime import AddedNoise, Manifest, Package, facts_of, noise_text
 
 __all__ = ["HtmlTarget"]
 
@@ -44,7 +44,7 @@ class HtmlTarget:
     name: ClassVar[str] = "html"
     endings: ClassVar[tuple[str, ...]] = (".html",)
     settings: ClassVar[frozenset[str]] = frozenset(("target_ms", "web_runtime"))
-    precisions: ClassVar[frozenset[Precision]] = frozenset(("fp32", "int8"))
+    precisions: ClassVar[frozenset[FilePrecision]] = frozenset(("fp32", "int8"))
 
     def require(self, settings: Settings) -> None:
         """Refuse where onnxruntime-web is missing; see :class:`tapetum.formats.target.Target`."""
@@ -80,7 +80,11 @@ class HtmlTarget:
         return {".html": page.encode()}
 
     @contextmanager
-    def opened(self, path: Path) -> Iterator["GraphRun | _BrowserRun"]:
+    def opened(
+        self,
+        path: Path,
+        settings: Settings,  # noqa: ARG002
+    ) -> Iterator["GraphRun | _BrowserRun"]:
         """Open the page in Chromium; where there is none, run the graph that it contains."""
         program = find_chromium()
         if program is None:
@@ -104,6 +108,8 @@ class HtmlTarget:
 
 class _BrowserRun:
     """A page in Chromium."""
+
+    threads = None
 
     def __init__(self, page: Page) -> None:
         self._page = page

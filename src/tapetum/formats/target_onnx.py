@@ -1,4 +1,4 @@
-"""The plain ONNX graph as a format."""
+"""The plain ONNX graph as a format, and what others that start from it share."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -7,16 +7,53 @@ from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
+import onnx
 from numpy.typing import NDArray
 
 from tapetum.formats.lowering import folded, lowered
 from tapetum.formats.standalone import standalone_graph
-from tapetum.formats.target import Outputs, Settings
-from tapetum.runtime import GraphSession, Manifest, Package, Precision
+from tapetum.formats.target import FilePrecision, Outputs, Settings
+from tapetum.runtime import GraphSession, Manifest, Package
 
-__all__ = ["GraphRun", "OnnxTarget"]
+__all__ = ["GraphRun", "OnnxTarget", "feeds_text", "image_lines", "outputs_text", "plain_graph"]
 
 _Floats = NDArray[np.float32]
+
+
+def plain_graph(package: Package, settings: Settings) -> onnx.ModelProto:
+    """Return the plain graph of a package in the operators and the size that a user settled."""
+    model = standalone_graph(package, settings.fixed)
+    if settings.opset is not None:
+        model = lowered(model, settings.opset)
+    sizes = {} if settings.batch is None else {"n": settings.batch}
+    if settings.fixed is not None:
+        height, width = settings.fixed
+        sizes = {"n": 1, **sizes, "height": height, "width": width}
+    return folded(model, sizes) if sizes else model
+
+
+def image_lines(manifest: Manifest, settings: Settings) -> list[str]:
+    """Return two lines of a snippet: an image file as ``image``, and as the array ``x``."""
+    is_grey = manifest.image_channels == 1
+    mode, layout = ("L", "[None, None]") if is_grey else ("RGB", ".transpose(2, 0, 1)[None]")
+    height, width = settings.fixed or (None, None)
+    resize = "" if height is None else f".resize(({width}, {height}))"
+    return [
+        f'image = Image.open("IMAGE").convert("{mode}"){resize}',
+        f"x = np.asarray(image, np.float32){layout} / 255",
+    ]
+
+
+def outputs_text(manifest: Manifest) -> str:
+    """Return the left side of an assignment of the outputs."""
+    names = ["denoised"] * manifest.denoises + ["probabilities"] * manifest.classifies
+    return ", ".join(names) + "," * (len(names) == 1)
+
+
+def feeds_text(manifest: Manifest) -> str:
+    """Return the inputs by their names, with a box where boxes are classified."""
+    boxes = ', "boxes": np.float32([[[10, 12, 38, 40]]])' if manifest.labels == "boxes" else ""
+    return f'{{"noisy": x{boxes}}}'
 
 
 class GraphRun:
@@ -27,7 +64,8 @@ class GraphRun:
     """
 
     def __init__(self, content: bytes) -> None:
-        self._session = GraphSession(content)
+        self.threads = 1
+        self._session = GraphSession(content, threads=self.threads)
         self.runtime = f"onnxruntime {version('onnxruntime')}"
 
     def __call__(self, images: _Floats, boxes: _Floats | None) -> Outputs:
@@ -46,53 +84,26 @@ class OnnxTarget:
     name: ClassVar[str] = "onnx"
     endings: ClassVar[tuple[str, ...]] = (".onnx",)
     settings: ClassVar[frozenset[str]] = frozenset(("fixed", "batch", "opset"))
-
-    precisions: ClassVar[frozenset[Precision]] = frozenset(("fp32",))
+    precisions: ClassVar[frozenset[FilePrecision]] = frozenset(("fp32",))
 
     def require(self, settings: Settings) -> None:
         """Nothing is needed; see :class:`tapetum.formats.target.Target`."""
 
     def contents(self, package: Package, settings: Settings) -> Mapping[str, bytes]:
         """Return the serialised graph."""
-        model = standalone_graph(package)
-        if settings.opset is not None:
-            model = lowered(model, settings.opset)
-        sizes = {} if settings.batch is None else {"n": settings.batch}
-        if settings.fixed is not None:
-            height, width = settings.fixed
-            sizes = {"n": 1, **sizes, "height": height, "width": width}
-        if sizes:
-            model = folded(model, sizes)
-        return {".onnx": model.SerializeToString(deterministic=True)}
+        return {".onnx": plain_graph(package, settings).SerializeToString(deterministic=True)}
 
     @contextmanager
-    def opened(self, path: Path) -> Iterator[GraphRun]:
+    def opened(self, path: Path, settings: Settings) -> Iterator[GraphRun]:  # noqa: ARG002
         """Open the file in ONNX Runtime."""
         yield GraphRun(path.read_bytes())
 
     def snippet(self, name: str, manifest: Manifest, settings: Settings) -> str:
         """Return lines for ONNX Runtime and Pillow."""
-        mode, transpose = (
-            ("L", "[None, None]")
-            if manifest.image_channels == 1
-            else (
-                "RGB",
-                ".transpose(2, 0, 1)[None]",
-            )
-        )
-        height, width = settings.fixed or (None, None)
-        resize = "" if height is None else f".resize(({width}, {height}))"
-        feeds = (
-            '{"noisy": x}'
-            if manifest.labels != "boxes"
-            else ('{"noisy": x, "boxes": np.float32([[[10, 12, 38, 40]]])}')
-        )
-        names = ["denoised"] * manifest.denoises + ["probabilities"] * manifest.classifies
         lines = [
             "import numpy as np, onnxruntime as ort; from PIL import Image",
             f'session = ort.InferenceSession("{name}")',
-            f'image = Image.open("IMAGE").convert("{mode}"){resize}',
-            f"x = np.asarray(image, np.float32){transpose} / 255",
-            f"{', '.join(names)}{',' * (len(names) == 1)} = session.run(None, {feeds})",
+            *image_lines(manifest, settings),
+            f"{outputs_text(manifest)} = session.run(None, {feeds_text(manifest)})",
         ]
         return "\n".join(lines) + "\n"

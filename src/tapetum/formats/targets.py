@@ -5,12 +5,14 @@ from pathlib import Path
 from tapetum.errors import InputError, PackageError, nearest
 from tapetum.formats.target import Settings, Target
 from tapetum.formats.target_html import HtmlTarget
+from tapetum.formats.target_ncnn import NcnnTarget
 from tapetum.formats.target_onnx import OnnxTarget
+from tapetum.formats.target_openvino import OpenVinoTarget
 
 __all__ = ["PACKAGE", "TARGETS", "find_target", "require_precision"]
 
 PACKAGE = "tapetum"
-TARGETS: tuple[Target, ...] = (OnnxTarget(), HtmlTarget())
+TARGETS: tuple[Target, ...] = (OnnxTarget(), OpenVinoTarget(), NcnnTarget(), HtmlTarget())
 
 
 def find_target(name: str | None, out: Path, settings: Settings) -> Target | None:
@@ -53,8 +55,11 @@ def require_precision(target: Target, precision: str) -> None:
     """
     asked = "int8" if precision == "auto" else precision
     if asked not in target.precisions:
+        *others, last = sorted(target.precisions, reverse=True)
+        listed = f"{', '.join(others)} or {last}" if others else last
+        able = [one.name for one in TARGETS if asked in one.precisions]
+        able += [PACKAGE] if asked == "int8" else []
         raise PackageError(
-            f"{target.name} takes {' and '.join(sorted(target.precisions))}, and {precision} was "
-            "asked for: int8 is made for onnxruntime",
-            "export int8 as .tapetum, or this format in fp32",
+            f"{target.name} is written in {listed}, and {precision} was asked for",
+            f"choose one of these; {asked} is for {', '.join(able)}",
         )

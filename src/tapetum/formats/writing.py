@@ -1,20 +1,22 @@
 """Write the file of a format: run it, compare it, and describe it beside.
 
 The file is written into a hidden folder beside its place and run there under its own name. Only
-then does it move; where it computes something else, nothing is written.
+then does it move; where it computes something else, nothing is written. In int8 the network is put
+into int8 first, and what it loses thereby is part of the comparison.
 """
 
 import hashlib
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from tapetum.errors import PackageError
-from tapetum.formats.exported import WrittenFile
-from tapetum.formats.proof import Examples, compare_images, probe
-from tapetum.formats.target import Settings, Target
+from tapetum.errors import InputError, PackageError
+from tapetum.formats.exported import Speed, WrittenFile
+from tapetum.formats.proof import Examples, compare_images, compare_speed, probe
+from tapetum.formats.quantise import quantise
+from tapetum.formats.target import Run, Settings, Target
 from tapetum.formats.targets import require_precision
 from tapetum.progress import ProgressCallback, silent
 from tapetum.records import hold_name, write_atomically
@@ -36,34 +38,41 @@ def write_target(
     """Write a package in another format, and its description as ``FILE.json`` beside it.
 
     Args:
-        package: The package.
+        package: The package; in int8 where its file shall be so without images.
         out: The file to write.
         target: The format.
         settings: What the user has settled.
-        examples: Validation images to compare on; None for random images alone.
+        examples: Images to compare on, and for int8; None for random images alone.
         overwrite: Whether both files may be replaced.
-        progress: Called after each image.
+        progress: Called after each image and each timing.
 
     Raises:
+        InputError: There are no images for int8.
         PackageError: A file exists or cannot be written, or it does not do what the package does.
         MissingExtraError: The converter is not installed.
     """
     paths = _paths(out, target)
     require_free(out, target, overwrite=overwrite)
-    require_precision(target, package.manifest.precision)
+    if package.manifest.precision != "fp32":
+        settings = settings.model_copy(update={"precision": package.manifest.precision})
+    require_precision(target, settings.precision)
     target.require(settings)
-    contents = target.contents(package, settings)
+    source = _in_its_precision(package, settings, examples)
+    contents = target.contents(source, settings)
     with hold_name(out), _workshop(out) as folder:
-        for ending, path in paths.items():
-            write_atomically(folder / path.name, contents[ending])
-        with target.opened(folder / out.name) as run:
-            parity = probe(package, run, settings)
+        first = _placed(contents, paths, folder)
+        with target.opened(first, settings) as run:
+            parity = probe(source, run, settings)
             parity.require(package.manifest.name, than="package")
             comparison = None
             if examples is not None:
                 comparison = compare_images(package, run, settings, examples, progress=progress)
+            speed = None
+            if settings.precision != package.manifest.precision:
+                speed = _beside_fp32(package, run, target, settings, first, progress)
         written = WrittenFile(
             format=target.name,
+            precision=settings.precision,
             file=out.name,
             size_bytes=sum(len(content) for content in contents.values()),
             sha256={
@@ -73,12 +82,45 @@ def write_target(
             metadata=facts_of(package.manifest),
             parity=parity,
             comparison=comparison,
+            speed=speed,
             snippet=target.snippet(out.name, package.manifest, settings),
         )
         for path in paths.values():
             os.replace(folder / path.name, path)
         write_atomically(_described_at(out), written.to_json().encode())
     return written
+
+
+def _in_its_precision(package: Package, settings: Settings, examples: Examples | None) -> Package:
+    """Return the package that a file is made from: in int8 where that was asked for."""
+    if settings.precision != "int8" or package.manifest.precision == "int8":
+        return package
+    if examples is None:
+        raise InputError("int8 is calibrated on images, and there are none", "name their folder")
+    return quantise(package, examples.of_calibration, examples.noises, protocol=examples.protocol)
+
+
+def _placed(contents: Mapping[str, bytes], paths: Mapping[str, Path], folder: Path) -> Path:
+    """Write the files of a format into a folder, and return the one that is opened."""
+    for ending, path in paths.items():
+        write_atomically(folder / path.name, contents[ending])
+    return folder / next(iter(paths.values())).name
+
+
+def _beside_fp32(
+    package: Package,
+    run: Run,
+    target: Target,
+    settings: Settings,
+    path: Path,
+    progress: ProgressCallback,
+) -> Speed:
+    """Time a file and the same one in fp32 in turn."""
+    plain, folder = settings.model_copy(update={"precision": "fp32"}), path.parent / "fp32"
+    folder.mkdir()
+    other = _placed(target.contents(package, plain), _paths(path, target), folder)
+    with target.opened(other, plain) as beside:
+        return compare_speed(run, beside, package.manifest, settings, progress=progress)
 
 
 def _paths(out: Path, target: Target) -> dict[str, Path]:

@@ -3,15 +3,18 @@
 A package needs no torch for that.
 """
 
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple, Unpack
 
-from tapetum.data import Dataset
+from tapetum.data import Dataset, ImageDataset
 from tapetum.errors import InputError, PackageError, TapetumError
 from tapetum.formats import (
     Examples,
     Exported,
+    FilePrecision,
     Parity,
     Settings,
     SettingsGiven,
@@ -22,11 +25,11 @@ from tapetum.formats import (
     require_precision,
     write_target,
 )
-from tapetum.jobs.choose import AskedPrecision, lists_options
+from tapetum.jobs.choose import AskedPrecision, lists_options, open_logged
 from tapetum.jobs.evaluation import open_images_of, open_trained
 from tapetum.progress import ProgressCallback, silent
 from tapetum.records import as_path, faults_are_ours
-from tapetum.runtime import open_package
+from tapetum.runtime import Package, open_package
 
 __all__ = ["export"]
 
@@ -37,8 +40,9 @@ def export(
     out: str | Path,
     *,
     format: str | None = None,  # noqa: A002  (as the option)
-    precision: AskedPrecision = "fp32",
+    precision: AskedPrecision | FilePrecision = "fp32",
     data: str | Path | None = None,
+    calibrate: str | Path | None = None,
     max_psnr_drop: float | None = None,
     max_accuracy_drop: float | None = None,
     overwrite: bool = False,
@@ -59,17 +63,22 @@ def export(
     Args:
         source: Folder of a run, or a ``.tapetum`` file.
         out: File to write.
-        format: ``tapetum``, ``onnx`` or ``html``; by default the ending decides.
-        precision: ``fp32``; ``int8``, which is calibrated on the training images, and whose loss is
-            measured on the validation images; or ``auto``, which is int8 where that is at least
-            10 % faster on this device and loses less than 0.5 points and 0.1 dB.
+        format: ``tapetum``, ``onnx``, ``openvino``, ``ncnn`` or ``html``; by default the ending
+            decides.
+        precision: ``fp32``; ``fp16`` for weights of half the size; ``bf16`` for arithmetic in it;
+            ``int8``, which is calibrated on the training images, and whose loss is measured on the
+            validation images; or ``auto``, which is int8 where that is at least 10 % faster on this
+            device and loses less than 0.5 points and 0.1 dB.
         data: The folder of the training; for a run by default where it was.
+        calibrate: Folder of images that say the ranges of int8 in place of the training images;
+            they get the noise of the training.
         max_psnr_drop: Largest loss of PSNR in dB; a larger one stands in ``exceeded``.
         max_accuracy_drop: The same for accuracy, in points.
         overwrite: Whether to replace an existing file.
         progress: Called while images are compared or int8 is measured.
         settings: What a format follows: ``fixed`` (height and width of all images), ``batch`` and
-            ``opset`` (13 to 21) for ``onnx``; ``target_ms``, a budget that is shown, by default
+            ``opset`` (13 to 21) for ``onnx``, the first two for ``openvino``, and ``fixed`` for
+            ``ncnn``, which needs it; ``target_ms``, a budget that is shown, by default
             that of a fit, and ``web_runtime``, the folder of onnxruntime-web, for ``html``.
 
     Raises:
@@ -84,6 +93,12 @@ def export(
     target, limits = find_target(format, out, settled), _Limits(max_psnr_drop, max_accuracy_drop)
     origin = (_Package if source.is_file() else _Run)(source, data, progress)
     if target is None:
+        if precision == "fp16" or precision == "bf16":
+            problem = f"a package is in fp32 or int8, and {precision} was asked for"
+            raise PackageError(problem, "choose one of these, or another --format")
+        if calibrate is not None:
+            problem = "--calibrate has no effect on a package"
+            raise InputError(problem, "its int8 is calibrated on the training images")
         if source.is_file() and precision == "fp32":
             problem = f"{source} is a package already, and nothing was asked of it"
             raise PackageError(problem, "copy it, or give --format or --precision int8")
@@ -93,13 +108,21 @@ def export(
     require_free(out, target, overwrite=overwrite)
     require_precision(target, precision)
     target.require(settled)
-    examples, missing = origin.examples(is_needed=limits.are_given)
+    is_int8 = precision in ("int8", "auto")
+    if calibrate is not None and not is_int8:
+        raise InputError("--calibrate has no effect on floats", "it is for --precision int8")
+    examples, missing = origin.examples(is_needed=limits.are_given or is_int8)
     with TemporaryDirectory() as folder:
-        exported = origin.package(Path(folder) / "network.tapetum", precision)
+        exported = origin.package(Path(folder) / "network.tapetum", "fp32")
         package = open_package(exported.path)
-    written = write_target(
-        package, out, target, settled, examples=examples, overwrite=overwrite, progress=progress
-    )
+    if examples is not None and calibrate is not None:
+        examples = replace(examples, calibration=_images_of(package, calibrate, progress))
+    write = partial(write_target, package, out, target, examples=examples, progress=progress)
+    first = settled.model_copy(update={"precision": "int8" if is_int8 else precision})
+    written = write(first, overwrite=overwrite)
+    if precision == "auto" and written.faults:
+        missing = (*missing, f"fp32 was written: in int8, {' and '.join(written.faults)}")
+        written = write(settled, overwrite=True)
     facts = {"path": str(out), "size_bytes": written.size_bytes, "written": written}
     facts["remarks"] = (*exported.remarks, *missing)
     return limits.applied(exported.model_copy(update=facts))
@@ -133,15 +156,13 @@ class _Limits(NamedTuple):
 
 
 def _lost(exported: Exported, name: str) -> float | None:
-    """Return what int8 and the format lose together; None where one was not measured."""
+    """Return what was lost; None where it was not measured."""
     choice, written = exported.precision, exported.written
-    lost: list[float | None] = [0.0]  # a package in fp32 is the network itself
-    if choice is not None and choice.precision == "int8":
-        lost.append(getattr(choice, name))
-    if written is not None:
-        lost.append(None if written.comparison is None else getattr(written.comparison, name))
-    known = [one for one in lost if one is not None]
-    return sum(known) if len(known) == len(lost) else None
+    if written is None and (choice is None or choice.precision == "fp32"):
+        return 0.0  # the package is the network itself
+    compared = choice if written is None else written.comparison
+    lost: float | None = getattr(compared, name, None)
+    return lost
 
 
 class _Run:
@@ -226,6 +247,15 @@ class _Package:
         if self._images is None:
             self._images = open_images_of(self._network, self._data, progress=self._progress)
         return self._images
+
+
+def _images_of(package: Package, folder: str | Path, progress: ProgressCallback) -> ImageDataset:
+    """Open all images of a folder in the colours of a network; labels do not matter."""
+    preparation = package.manifest.preparation
+    form = {"channels": preparation.channels, "white": preparation.white}
+    size_px = package.manifest.size_px
+    given = {"seed": 0, "score_all": True, "size_px": size_px, "progress": progress, **form}
+    return open_logged(folder, trains=False, **given).validation
 
 
 def _not_compared(reason: str) -> str:

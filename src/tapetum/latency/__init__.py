@@ -13,7 +13,7 @@ from tapetum.latency.check import Check, check_table
 from tapetum.latency.conditions import Conditions
 from tapetum.latency.deployed import DeployedNetwork
 from tapetum.latency.measure import measure_table
-from tapetum.latency.runtimes import Runtime, find_runtime
+from tapetum.latency.runtimes import Runtime, find_runtime, load_openvino
 from tapetum.latency.table import LatencyTable
 from tapetum.latency.timing import Round, Timing, time_interleaved
 from tapetum.latency.vector import probe_widths
@@ -39,6 +39,7 @@ __all__ = [
     "best_network",
     "check_table",
     "find_runtime",
+    "load_openvino",
     "measure_latency",
     "measure_table",
     "probe_widths",

@@ -19,7 +19,15 @@ from tapetum.latency.deployed import DeployedNetwork
 from tapetum.latency.timing import ForwardPass
 from tapetum.provenance import cpu_model
 
-__all__ = ["RUNTIMES", "OnnxRuntime", "OpenVino", "Runtime", "find_runtime", "watched_threads"]
+__all__ = [
+    "RUNTIMES",
+    "OnnxRuntime",
+    "OpenVino",
+    "Runtime",
+    "find_runtime",
+    "load_openvino",
+    "watched_threads",
+]
 
 
 class Runtime(Protocol):
@@ -124,7 +132,7 @@ class OpenVino(Runtime):
     @property
     def version(self) -> str:
         """Version of the library."""
-        return str(_openvino().__version__).split("-")[0]
+        return str(load_openvino().__version__).split("-")[0]
 
     def prepare(self, network: DeployedNetwork, conditions: Conditions) -> ForwardPass:
         """Load a network; see :class:`Runtime`."""
@@ -133,7 +141,7 @@ class OpenVino(Runtime):
                 f"a network in {network.precision} is for onnxruntime, not for {self.name}",
                 "use the runtime onnxruntime, or export the network in fp32",
             )
-        core = _openvino().Core()
+        core = load_openvino().Core()
         options = {
             "INFERENCE_PRECISION_HINT": "f32",
             "INFERENCE_NUM_THREADS": conditions.threads,
@@ -171,7 +179,7 @@ def find_runtime(name: str) -> Runtime:
     return RUNTIMES[name]
 
 
-def _openvino() -> Any:  # openvino has no types
+def load_openvino() -> Any:  # openvino has no types
     """Return the library, imported without its telemetry.
 
     The import sends an event and writes identifiers into the home folder, and no variable turns
