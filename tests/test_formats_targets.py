@@ -63,9 +63,9 @@ class InTwo(OnnxTarget):
 
     endings = (".onnx", ".rest")
 
-    def contents(self, package: Package, settings: Settings) -> dict[str, bytes]:
+    def contents(self, package: Package, settings: Settings, images: Any = ()) -> dict[str, bytes]:
         """The graph, cut in two."""
-        (whole,) = super().contents(package, settings).values()
+        (whole,) = super().contents(package, settings, images).values()
         return {".onnx": whole[:1000], ".rest": whole[1000:]}
 
     @contextmanager

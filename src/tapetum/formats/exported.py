@@ -8,7 +8,16 @@ from tapetum.formats.target import FilePrecision
 from tapetum.latency import Timing
 from tapetum.records import FiniteOrNone, Record
 
-__all__ = ["TOLERANCE", "TOLERANCES", "Comparison", "Exported", "Parity", "Speed", "WrittenFile"]
+__all__ = [
+    "TOLERANCE",
+    "TOLERANCES",
+    "TOLERANCE_CALIBRATED",
+    "Comparison",
+    "Exported",
+    "Parity",
+    "Speed",
+    "WrittenFile",
+]
 
 TOLERANCE = 1e-4
 TOLERANCES: dict[FilePrecision, float] = {
@@ -18,6 +27,7 @@ TOLERANCES: dict[FilePrecision, float] = {
     "int8": 0.05,  # a rounding that falls on the other side is a step of 8 bits, or some
 }
 """How far a file may be from its package on random images, the one in int8 from that in int8."""
+TOLERANCE_CALIBRATED = 0.3  # of a file in int8, with other ranges, from its package in fp32
 
 
 class Parity(Record):

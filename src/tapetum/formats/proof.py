@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from tapetum.data import Dataset, ImageDataset
 from tapetum.evaluation import Answer, noisy_image
-from tapetum.formats.exported import TOLERANCES, Comparison, Parity, Speed
+from tapetum.formats.exported import TOLERANCE_CALIBRATED, TOLERANCES, Comparison, Parity, Speed
 from tapetum.formats.target import Outputs, Run, Settings
 from tapetum.images import resample
 from tapetum.latency import time_interleaved
@@ -79,12 +79,13 @@ def probe(package: Package, run: Run, settings: Settings) -> Parity:
         ]
         for one, given in zip(wanted, _each(run(images, boxes)), strict=True):
             differences.add(one, given)
+    is_calibrated = settings.precision == "int8" and manifest.precision == "fp32"
     return Parity(
         max_difference=differences.largest,
         sizes_px=sizes_px,
         num_images=count,
         runtime=run.runtime,
-        tolerance=TOLERANCES[settings.precision],
+        tolerance=TOLERANCE_CALIBRATED if is_calibrated else TOLERANCES[settings.precision],
     )
 
 

@@ -23,7 +23,7 @@ from tapetum.graph import Quantiser
 from tapetum.noise import Noise, Protocol, generator_for
 from tapetum.runtime import GraphSession, Package
 
-__all__ = ["FEWEST_IMAGES", "NUM_IMAGES", "quantise"]
+__all__ = ["FEWEST_IMAGES", "NUM_IMAGES", "noisy_samples", "quantise"]
 
 NUM_IMAGES = 96
 FEWEST_IMAGES = 4
@@ -66,27 +66,14 @@ def quantise(
             that are not finite.
         DataError: A file cannot be read.
     """
-    if len(images) < FEWEST_IMAGES or not noises:
-        raise InputError(
-            f"int8 is calibrated on at least {FEWEST_IMAGES} images and one noise level, and there "
-            f"are {len(images)} and {len(noises)}",
-            "add images, or use the network in fp32",
-        )
+    samples = noisy_samples(
+        package, images, noises, protocol=protocol, num_images=num_images, seed=seed
+    )
     quantiser = Quantiser(onnx.load_model_from_string(package.graph_bytes))
-    order = generator_for(seed, _CHOICE_KEY).permutation(len(images)).tolist()
-
-    def samples() -> Iterator[Sample]:
-        for count in range(num_images):
-            turn, place = divmod(count, len(order))
-            sample, level = images.sample(order[place]), noises[(count + turn) % len(noises)]
-            preparation = package.manifest.preparation
-            noisy = noisy_image(preparation, sample, level, protocol=protocol, seed=seed + turn)
-            yield sample._replace(noisy=noisy)
-
     observed = replace(package, graph_bytes=quantiser.model.SerializeToString())
     moments, places = quantiser.moments(), generator_for(seed, _PLACES_KEY)
     kept: dict[str, list[_Floats]] = defaultdict(list)
-    for values in _values(observed, quantiser.values, samples(), threads):
+    for values in _values(observed, quantiser.values, samples, threads):
         for name, value in values.items():
             kept[name].append(_some(value, places))
         for one in moments.values():
@@ -98,6 +85,38 @@ def quantise(
     return replace(
         package, manifest=manifest, graph_bytes=model.SerializeToString(deterministic=True)
     )
+
+
+def noisy_samples(
+    package: Package,
+    images: ImageDataset,
+    noises: Sequence[Noise],
+    *,
+    protocol: Protocol = "benchmark",
+    num_images: int = NUM_IMAGES,
+    seed: int = 0,
+) -> Iterator[Sample]:
+    """Return noisy images that say the ranges of int8; the arguments are those of :func:`quantise`.
+
+    Raises:
+        InputError: There are too few images, or no noise level.
+    """
+    if len(images) < FEWEST_IMAGES or not noises:
+        raise InputError(
+            f"int8 is calibrated on at least {FEWEST_IMAGES} images and one noise level, and there "
+            f"are {len(images)} and {len(noises)}",
+            "add images, or use the network in fp32",
+        )
+    order = generator_for(seed, _CHOICE_KEY).permutation(len(images)).tolist()
+
+    def drawn(count: int) -> Sample:
+        turn, place = divmod(count, len(order))
+        sample, level = images.sample(order[place]), noises[(count + turn) % len(noises)]
+        preparation = package.manifest.preparation
+        noisy = noisy_image(preparation, sample, level, protocol=protocol, seed=seed + turn)
+        return sample._replace(noisy=noisy)
+
+    return map(drawn, range(num_images))
 
 
 def _values(

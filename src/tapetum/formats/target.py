@@ -6,7 +6,7 @@ them. Everything else is shared: what was written is run before it gets its name
 package, and described beside it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal, NamedTuple, Protocol, TypedDict, runtime_checkable
@@ -113,8 +113,18 @@ class Target(Protocol):
             MissingExtraError: A converter is not installed; nothing is installed here.
         """
 
-    def contents(self, package: Package, settings: Settings) -> Mapping[str, bytes]:
+    calibrates: ClassVar[bool]
+    """Whether it puts networks into int8 itself; others take a package in int8."""
+
+    def contents(
+        self, package: Package, settings: Settings, images: Iterable[_Floats] = ()
+    ) -> Mapping[str, bytes]:
         """Return each file by its ending.
+
+        Args:
+            package: The package.
+            settings: What was settled.
+            images: Noisy images, (c, h, w), where it calibrates int8.
 
         Raises:
             PackageError: The network cannot be in this format.

@@ -9,7 +9,7 @@ import gzip
 import html
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
@@ -45,12 +45,18 @@ class HtmlTarget:
     endings: ClassVar[tuple[str, ...]] = (".html",)
     settings: ClassVar[frozenset[str]] = frozenset(("target_ms", "web_runtime"))
     precisions: ClassVar[frozenset[FilePrecision]] = frozenset(("fp32", "int8"))
+    calibrates: ClassVar[bool] = False
 
     def require(self, settings: Settings) -> None:
         """Refuse where onnxruntime-web is missing; see :class:`tapetum.formats.target.Target`."""
         find_web_runtime(settings.web_runtime)
 
-    def contents(self, package: Package, settings: Settings) -> Mapping[str, bytes]:
+    def contents(
+        self,
+        package: Package,
+        settings: Settings,
+        images: Iterable[_Floats] = (),  # noqa: ARG002
+    ) -> Mapping[str, bytes]:
         """Return the page.
 
         Raises:

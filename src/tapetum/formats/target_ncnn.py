@@ -7,7 +7,7 @@ which stand in ``FILE.param.json``.
 
 import os
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -66,6 +66,7 @@ class NcnnTarget:
     endings: ClassVar[tuple[str, ...]] = (".param", ".bin")
     settings: ClassVar[frozenset[str]] = frozenset(("fixed",))
     precisions: ClassVar[frozenset[FilePrecision]] = frozenset(("fp32", "fp16"))
+    calibrates: ClassVar[bool] = False
 
     def require(self, settings: Settings) -> None:
         """Refuse without a size, ncnn or pnnx; see :class:`tapetum.formats.target.Target`."""
@@ -76,7 +77,12 @@ class NcnnTarget:
             )
         _ncnn(), _pnnx()
 
-    def contents(self, package: Package, settings: Settings) -> Mapping[str, bytes]:
+    def contents(
+        self,
+        package: Package,
+        settings: Settings,
+        images: Iterable[_Floats] = (),  # noqa: ARG002
+    ) -> Mapping[str, bytes]:
         """Return layers and weights.
 
         Raises:

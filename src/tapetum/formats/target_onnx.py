@@ -1,6 +1,6 @@
 """The plain ONNX graph as a format, and what others that start from it share."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -85,11 +85,17 @@ class OnnxTarget:
     endings: ClassVar[tuple[str, ...]] = (".onnx",)
     settings: ClassVar[frozenset[str]] = frozenset(("fixed", "batch", "opset"))
     precisions: ClassVar[frozenset[FilePrecision]] = frozenset(("fp32",))
+    calibrates: ClassVar[bool] = False
 
     def require(self, settings: Settings) -> None:
         """Nothing is needed; see :class:`tapetum.formats.target.Target`."""
 
-    def contents(self, package: Package, settings: Settings) -> Mapping[str, bytes]:
+    def contents(
+        self,
+        package: Package,
+        settings: Settings,
+        images: Iterable[_Floats] = (),  # noqa: ARG002
+    ) -> Mapping[str, bytes]:
         """Return the serialised graph."""
         return {".onnx": plain_graph(package, settings).SerializeToString(deterministic=True)}
 

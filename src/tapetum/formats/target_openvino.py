@@ -7,7 +7,7 @@ the same speed. What the rest is computed in is said when a file is opened, not 
 default is bf16 where a processor has it, so that the snippet and the proof state what is meant.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -69,12 +69,18 @@ class OpenVinoTarget:
     endings: ClassVar[tuple[str, ...]] = (".xml", ".bin")
     settings: ClassVar[frozenset[str]] = frozenset(("fixed", "batch"))
     precisions: ClassVar[frozenset[FilePrecision]] = frozenset(("fp32", "fp16", "bf16", "int8"))
+    calibrates: ClassVar[bool] = False
 
     def require(self, settings: Settings) -> None:  # noqa: ARG002
         """Refuse where OpenVINO is missing; see :class:`tapetum.formats.target.Target`."""
         load_openvino()
 
-    def contents(self, package: Package, settings: Settings) -> Mapping[str, bytes]:
+    def contents(
+        self,
+        package: Package,
+        settings: Settings,
+        images: Iterable[_Floats] = (),  # noqa: ARG002
+    ) -> Mapping[str, bytes]:
         """Return layers and weights; the metadata stand among the layers, under ``tapetum``."""
         openvino = load_openvino()
         graph = plain_graph(package, settings).SerializeToString()

@@ -5,6 +5,7 @@ from pathlib import Path
 from tapetum.errors import InputError, PackageError, nearest
 from tapetum.formats.target import Settings, Target
 from tapetum.formats.target_html import HtmlTarget
+from tapetum.formats.target_litert import LiteRtTarget
 from tapetum.formats.target_ncnn import NcnnTarget
 from tapetum.formats.target_onnx import OnnxTarget
 from tapetum.formats.target_openvino import OpenVinoTarget
@@ -12,7 +13,13 @@ from tapetum.formats.target_openvino import OpenVinoTarget
 __all__ = ["PACKAGE", "TARGETS", "find_target", "require_precision"]
 
 PACKAGE = "tapetum"
-TARGETS: tuple[Target, ...] = (OnnxTarget(), OpenVinoTarget(), NcnnTarget(), HtmlTarget())
+TARGETS: tuple[Target, ...] = (
+    OnnxTarget(),
+    OpenVinoTarget(),
+    NcnnTarget(),
+    LiteRtTarget(),
+    HtmlTarget(),
+)
 
 
 def find_target(name: str | None, out: Path, settings: Settings) -> Target | None:

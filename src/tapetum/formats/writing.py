@@ -8,14 +8,17 @@ into int8 first, and what it loses thereby is part of the comparison.
 import hashlib
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from tapetum.errors import InputError, PackageError
 from tapetum.formats.exported import Speed, WrittenFile
 from tapetum.formats.proof import Examples, compare_images, compare_speed, probe
-from tapetum.formats.quantise import quantise
+from tapetum.formats.quantise import noisy_samples, quantise
 from tapetum.formats.target import Run, Settings, Target
 from tapetum.formats.targets import require_precision
 from tapetum.progress import ProgressCallback, silent
@@ -57,8 +60,8 @@ def write_target(
         settings = settings.model_copy(update={"precision": package.manifest.precision})
     require_precision(target, settings.precision)
     target.require(settings)
-    source = _in_its_precision(package, settings, examples)
-    contents = target.contents(source, settings)
+    source, images = _in_its_precision(package, target, settings, examples)
+    contents = target.contents(source, settings, images)
     with hold_name(out), _workshop(out) as folder:
         first = _placed(contents, paths, folder)
         with target.opened(first, settings) as run:
@@ -91,13 +94,20 @@ def write_target(
     return written
 
 
-def _in_its_precision(package: Package, settings: Settings, examples: Examples | None) -> Package:
-    """Return the package that a file is made from: in int8 where that was asked for."""
+def _in_its_precision(
+    package: Package, target: Target, settings: Settings, examples: Examples | None
+) -> tuple[Package, Iterable[NDArray[np.float32]]]:
+    """Return what a file is made from: a package, in int8 or with images that calibrate it."""
     if settings.precision != "int8" or package.manifest.precision == "int8":
-        return package
+        return package, ()
     if examples is None:
         raise InputError("int8 is calibrated on images, and there are none", "name their folder")
-    return quantise(package, examples.of_calibration, examples.noises, protocol=examples.protocol)
+    source = (package, examples.of_calibration, examples.noises)
+    if not target.calibrates:
+        return quantise(*source, protocol=examples.protocol), ()
+    samples = noisy_samples(*source, protocol=examples.protocol)
+    colours = package.manifest.preparation.colours
+    return package, (colours(one.noisy or one.image) for one in samples)
 
 
 def _placed(contents: Mapping[str, bytes], paths: Mapping[str, Path], folder: Path) -> Path:
