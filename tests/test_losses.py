@@ -20,6 +20,7 @@ from tapetum.losses import (
     joint_loss,
     ssim,
     ssim_loss,
+    unbiased_squared_errors,
 )
 
 
@@ -266,3 +267,22 @@ def test_weights_of_classes_scale_the_loss_of_their_images() -> None:
         cross_entropy(logits[i : i + 3], labels[i : i + 3], class_weights=weights) for i in (0, 3)
     ]
     torch.testing.assert_close(found, torch.stack(halves).mean())
+
+
+@pytest.mark.parametrize("gain", [0.0, 0.02])
+def test_errors_without_clean_images_are_those_with_them(gain: float) -> None:
+    """On average over pixels, under Gaussian and under Poisson-Gaussian noise."""
+    generator = torch.Generator().manual_seed(0)
+    clean = 0.3 + 0.4 * torch.rand((4, 1, 128, 128), generator=generator)
+    photons = torch.poisson(clean / gain, generator) * gain if gain else clean
+    noisy = photons + 0.1 * torch.randn(clean.shape, generator=generator)
+
+    def denoise(noisy: Tensor) -> Tensor:
+        return 0.5 * noisy + 0.3 * noisy.square()
+
+    counted = clean > 0.4
+    estimated = unbiased_squared_errors(
+        denoise, noisy, gain * noisy + 0.1**2, counted=counted, generator=generator
+    )
+    true = ((denoise(noisy) - clean).square() * counted).sum((1, 2, 3)) / counted.sum((1, 2, 3))
+    assert estimated.mean().item() == pytest.approx(true.mean().item(), rel=0.03)

@@ -6,9 +6,9 @@ import safetensors.torch
 import torch
 from torch import nn
 
-from tapetum.training import RUNS, Batch
+from tapetum.nn import reestimate_statistics
+from tapetum.training import RUNS
 from tapetum.training.run import WEIGHTS, Recalibration
-from tapetum.training.validate import reestimate_statistics
 from tiny_training import tiny_architecture, tiny_recipe, tiny_train
 
 STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
@@ -33,7 +33,7 @@ def test_new_statistics_are_the_mean_over_batches() -> None:
     network, generator = Normed(), torch.Generator().manual_seed(0)
     images = [torch.randn(4, 1, 8, 8, generator=generator) + shift for shift in (0.0, 1.0, 5.0)]
     network(images[2], None)
-    reestimate_statistics(network, [Batch(noisy, noisy, None, None) for noisy in images[:2]])
+    reestimate_statistics(network, [(noisy, None) for noisy in images[:2]])
     wanted = torch.stack([noisy.mean() for noisy in images[:2]]).mean()
     assert torch.allclose(network.norm.running_mean, wanted)
     assert network.norm.momentum == nn.BatchNorm2d(1).momentum

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from tapetum.runtime import Predictor, open_package
 
     # Not "from tapetum.jobs import": mypy loses its way in the cycle through __version__.
-    evaluate, export, fit, train = jobs.evaluate, jobs.export, jobs.fit, jobs.train
+    calibrate, evaluate, export = jobs.calibrate, jobs.evaluate, jobs.export
+    fit, train = jobs.fit, jobs.train
 
 __all__ = [
     "Architecture",
@@ -29,6 +30,7 @@ __all__ = [
     "TapetumError",
     "__version__",
     "architecture_names",
+    "calibrate",
     "evaluate",
     "export",
     "find_architecture",
@@ -46,6 +48,7 @@ _ROOMS = {
     "Space": "arch",
     "TapetumError": "errors",
     "architecture_names": "arch",
+    "calibrate": "jobs",
     "evaluate": "jobs",
     "export": "jobs",
     "find_architecture": "arch",

@@ -1,4 +1,4 @@
-r"""Training losses: equations 1, 2 and 3 of the paper, and one of ours.
+r"""Losses: equations 1, 2 and 3 of the paper, one of ours, and one that needs no clean image.
 
 .. math::
     L_\mathrm{Char}(\hat x, x) &= \operatorname{mean} \sqrt{(\hat x - x)^2 + \epsilon^2} \\
@@ -21,12 +21,31 @@ The Charbonnier loss is dominated by very noisy images; under this one all image
 task, their weights scaled to sum to 1.  So eq. 1 gives a denoiser the Charbonnier loss and a
 classifier the cross-entropy, as in the paper, and eq. 3 gives a denoiser eq. 2.
 
+:func:`unbiased_squared_errors` needs no clean image.  Where the noise of a noisy image :math:`y` is
+independent from pixel to pixel, with mean 0 and variance :math:`v_i`, Stein's lemma estimates the
+squared error of a denoiser :math:`f` to the clean image :math:`x`,
+
+.. math::
+    \mathrm E \bigl[(f_i(y) - x_i)^2\bigr]
+    = \mathrm E \Bigl[(f_i(y) - y_i)^2
+    + v_i \Bigl(2 \frac{\partial f_i}{\partial y_i} - 1\Bigr)\Bigr],
+
+exactly for Gaussian noise, and up to the second derivative of :math:`f` for Poisson-Gaussian noise,
+with :math:`v_i = g y_i + \sigma^2`.  The derivatives come from a second pass, on the image plus a
+small random pattern.
+
 References:
     Pushing Joint Image Denoising and Classification to the Edge
     (Markhorst, van Gemert, Kayhan, 2024), https://arxiv.org/abs/2409.08943.
 
     Two Deterministic Half-Quadratic Regularization Algorithms for Computed Imaging
     (Charbonnier, Blanc-Féraud, Aubert, Barlaud, 1994), https://doi.org/10.1109/ICIP.1994.413553.
+
+    Monte-Carlo SURE: A Black-Box Optimization of Regularization Parameters for General Denoising
+    Algorithms (Ramani et al., 2008), https://doi.org/10.1109/TIP.2008.2001404.
+
+    An Unbiased Risk Estimator for Image Denoising in the Presence of Mixed Poisson-Gaussian Noise
+    (Le Montagner, Angelini, Olivo-Marin, 2014), https://doi.org/10.1109/TIP.2014.2300821.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -35,7 +54,7 @@ from typing import Annotated
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from pydantic import Field, model_validator
 from torch import Tensor
 
@@ -43,7 +62,7 @@ from tapetum.errors import InputError
 from tapetum.metrics import SSIM_WINDOW
 from tapetum.records import Record
 
-__all__ = ["EQUATION_1", "EQUATION_3", "LossWeights", "joint_loss"]
+__all__ = ["EQUATION_1", "EQUATION_3", "LossWeights", "joint_loss", "unbiased_squared_errors"]
 
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
@@ -214,6 +233,35 @@ def joint_loss(
     values = {name: terms[name]() for name in shares}
     loss = sum((shares[name] * value for name, value in values.items()), start=clean.new_zeros(()))
     return loss, {name: value.detach() for name, value in values.items()}
+
+
+@torch.no_grad()
+def unbiased_squared_errors(
+    denoise: Callable[[Tensor], Tensor],
+    noisy: Float[Tensor, "b c h w"],
+    variance: Float[Tensor, "b c h w"],
+    *,
+    counted: Bool[Tensor, "b c h w"],
+    generator: torch.Generator,
+    step: float = 1e-3,
+) -> Float[Tensor, " b"]:
+    """Return an estimate of the squared error of each denoised image, without the clean one.
+
+    A single estimate may be negative; the mean over many pixels is right.
+
+    Args:
+        denoise: The denoiser.
+        noisy: Noisy images.
+        variance: The variance of the noise at each pixel.
+        counted: Pixels to average over, whose noise is not clipped.
+        generator: Draws the pattern.
+        step: Amplitude of the pattern.
+    """
+    pattern = torch.randint(0, 2, noisy.shape, generator=generator).to(noisy) * 2 - 1
+    denoised = denoise(noisy)
+    slopes = pattern * (denoise(noisy + step * pattern) - denoised) / step
+    errors = (denoised - noisy).square() + variance * (2 * slopes - 1)
+    return (errors * counted).sum(dim=(1, 2, 3)) / counted.sum(dim=(1, 2, 3)).clamp_min(1)
 
 
 def _blur(maps: Float[Tensor, "*n h w"]) -> Float[Tensor, "*n h_out w_out"]:

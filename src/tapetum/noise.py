@@ -44,6 +44,7 @@ __all__ = [
     "Gaussian",
     "Noise",
     "NoisePlan",
+    "PoissonGaussian",
     "Protocol",
     "add_noise",
     "generator_for",

@@ -9,6 +9,7 @@ import typer
 
 from tapetum import __version__
 from tapetum.cli.benchmark import benchmark
+from tapetum.cli.calibrate import calibrate
 from tapetum.cli.common import Command, Group
 from tapetum.cli.data import data
 from tapetum.cli.demo import demo
@@ -65,7 +66,7 @@ def _main(
 
 commands = (
     *(demo, data, fit, search, train, evaluate, export),
-    *(predict, serve, benchmark, info, doctor),
+    *(calibrate, predict, serve, benchmark, info, doctor),
 )
 for command in commands:
     app.command(cls=PanelCommand)(command)

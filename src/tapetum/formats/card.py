@@ -21,7 +21,8 @@ def write_card(manifest: Manifest, path: Path, latency: str) -> str:
     """Return the card of a package, in Markdown; ``latency`` is a sentence, or empty."""
     parts = [_heading(manifest), _border(manifest), _scores(manifest)]
     parts.append(f"## Latency\n\n{latency}" if latency else "")
-    parts += [_precision(manifest), _usage(manifest, path), _origin(manifest)]
+    parts += [_calibration(manifest), _precision(manifest)]
+    parts += [_usage(manifest, path), _origin(manifest)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -61,6 +62,19 @@ def _scores(manifest: Manifest) -> str:
     in_fp32 = " These are the scores in fp32." if manifest.precision != "fp32" else ""
     remarks = "".join(f"\n- {remark[:1].upper()}{remark[1:]}." for remark in scores.remarks)
     return "\n".join(["## Scores", "", *rows, "", f"{scores.note}.{in_fp32}", remarks]).rstrip()
+
+
+def _calibration(manifest: Manifest) -> str:
+    """Return what was changed for another camera, where the scores are of the network before."""
+    found = manifest.provenance.get("calibration")
+    if not isinstance(found, dict):
+        return ""
+    statistics = f"are replaced: {found['reason']}" if found["is_kept"] else "stay"
+    return (
+        f"## Calibration\n\nOn {found['num_estimating']} images of {found['folder']}, decided on "
+        f"{found['num_judging']} others. Batch statistics {statistics}. White level: "
+        f"{found['white_reason']}. The scores above are those before the calibration."
+    )
 
 
 def _precision(manifest: Manifest) -> str:

@@ -1,4 +1,4 @@
-"""Write a package again after its precision was chosen, without the trained network."""
+"""Write a package again after something in it was chosen, without the trained network."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -7,7 +7,7 @@ from tapetum.formats.card import write_card
 from tapetum.formats.precision import PrecisionChoice
 from tapetum.runtime import Package, Predictor, write_package
 
-__all__ = ["noted", "repack"]
+__all__ = ["noted", "repack", "write_again"]
 
 
 def noted(package: Package, choice: PrecisionChoice) -> Package:
@@ -28,12 +28,16 @@ def repack(package: Package, choice: PrecisionChoice, out: Path, *, overwrite: b
     Raises:
         PackageError: The file exists or cannot be written, or it cannot be run.
     """
-    shipped = noted(package, choice)
+    write_again(noted(package, choice), out, overwrite=overwrite)
+
+
+def write_again(package: Package, out: Path, *, overwrite: bool) -> None:
+    """Write a package with a card of its manifest, and run the file once; see :func:`repack`."""
     write_package(
         out,
-        shipped.graph_bytes,
-        shipped.manifest,
-        write_card(shipped.manifest, out, latency=""),
+        package.graph_bytes,
+        package.manifest,
+        write_card(package.manifest, out, latency=""),
         check=lambda path: Predictor.open(path).warm_up(),
         overwrite=overwrite,
     )

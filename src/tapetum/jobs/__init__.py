@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from tapetum.jobs.calibrating import Calibrated, calibrate
     from tapetum.jobs.choose import DataOptions
     from tapetum.jobs.controls import control
     from tapetum.jobs.demonstration import demo
@@ -23,11 +24,13 @@ if TYPE_CHECKING:
     from tapetum.jobs.training import TrainingOptions, train, train_network
 
 __all__ = [
+    "Calibrated",
     "DataOptions",
     "FitResult",
     "Front",
     "TfNasOptions",
     "TrainingOptions",
+    "calibrate",
     "control",
     "demo",
     "evaluate",
@@ -43,11 +46,13 @@ __all__ = [
 ]
 
 _MODULES = {
+    "Calibrated": "calibrating",
     "DataOptions": "choose",
     "FitResult": "fit_result",
     "Front": "front",
     "TfNasOptions": "request_tfnas",
     "TrainingOptions": "training",
+    "calibrate": "calibrating",
     "control": "controls",
     "demo": "demonstration",
     "evaluate": "evaluation",

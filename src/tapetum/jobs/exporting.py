@@ -15,7 +15,7 @@ from tapetum.progress import ProgressCallback, silent
 from tapetum.runtime import Manifest, Package
 from tapetum.training import RUNS, NetworkSubject, Result, load_network
 
-__all__ = ["AskedPrecision", "export_run", "images_of_run", "subject_of_run"]
+__all__ = ["AskedPrecision", "export_run", "images_of_run", "network_of_run", "subject_of_run"]
 
 
 def images_of_run(path: Path, data: str | Path | None, progress: ProgressCallback) -> Dataset:
@@ -45,20 +45,7 @@ def export_run(
     and the dataset may be opened already.
     """
     folder = RUNS.open(path)
-    info, result = folder.request.data, folder.result()
-    network = load_network(path)
-    assert isinstance(network, Network)  # noqa: S101  (built from the run's architecture)
-    manifest = Manifest.of(
-        network.architecture,
-        size_px=info.size_px,
-        preparation=info.preparation,
-        typical_px=info.typical_px,
-        threads=threads,
-        split=info.split and info.split.model_copy(update={"labels": None}),  # a path
-        class_names=folder.request.class_names,
-        provenance=_origin(result),
-        scores=result.scores and result.scores.model_copy(update={"mistakes": ()}),  # of the report
-    )
+    network, manifest = network_of_run(path, threads=threads)
 
     def lowered(package: Package) -> tuple[Package, PrecisionChoice | None]:
         given, noise = dataset, folder.request.recipe.noise
@@ -75,6 +62,30 @@ def export_run(
 
     lower = None if precision == "fp32" else lowered
     return export_network(network, out, manifest, latency=latency, lower=lower, overwrite=overwrite)
+
+
+def network_of_run(path: Path, *, threads: int | None = None) -> tuple[Network, Manifest]:
+    """Return the network of a finished run, and the manifest of its package.
+
+    Args:
+        path: Folder of the run.
+        threads: Inference threads of its latency budget; None for all cores.
+    """
+    folder = RUNS.open(path)
+    info, result = folder.request.data, folder.result()
+    network = load_network(path)
+    assert isinstance(network, Network)  # noqa: S101  (built from the run's architecture)
+    return network, Manifest.of(
+        network.architecture,
+        size_px=info.size_px,
+        preparation=info.preparation,
+        typical_px=info.typical_px,
+        threads=threads,
+        split=info.split and info.split.model_copy(update={"labels": None}),  # a path
+        class_names=folder.request.class_names,
+        provenance=_origin(result),
+        scores=result.scores and result.scores.model_copy(update={"mistakes": ()}),  # of the report
+    )
 
 
 def subject_of_run(

@@ -4,7 +4,7 @@ from tapetum.nn import blocks
 from tapetum.nn.build import build
 from tapetum.nn.lite0 import Lite0, open_lite0
 from tapetum.nn.network import Network, Outputs, TrainableNetwork
-from tapetum.nn.norm import RowBatchNorm2d, first_channels
+from tapetum.nn.norm import RowBatchNorm2d, first_channels, reestimate_statistics
 from tapetum.nn.ridge import can_start, start_from_lite0
 
 __all__ = [
@@ -18,5 +18,6 @@ __all__ = [
     "can_start",
     "first_channels",
     "open_lite0",
+    "reestimate_statistics",
     "start_from_lite0",
 ]

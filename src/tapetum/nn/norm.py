@@ -21,6 +21,7 @@ An input may have fewer channels than the layer: the first ones are used. Networ
 width use this.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -29,7 +30,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-__all__ = ["RowBatchNorm2d", "first_channels"]
+__all__ = ["RowBatchNorm2d", "first_channels", "reestimate_statistics"]
 
 VECTOR_LANES = 16  # floats in the widest register; with more channels torch's kernel is fast
 
@@ -73,6 +74,31 @@ class RowBatchNorm2d(nn.BatchNorm2d):
             momentum = 1 / float(self.num_batches_tracked)
         running_mean[: len(mean)].lerp_(mean, momentum)
         running_variance[: len(mean)].lerp_(variance * (count / max(count - 1, 1)), momentum)
+
+
+@torch.no_grad()
+def reestimate_statistics(
+    network: nn.Module, inputs: Iterable[tuple[Tensor, Tensor | None]]
+) -> None:
+    """Replace the statistics of every batch normalisation by the mean over batches.
+
+    The network is left in evaluation mode.
+
+    Args:
+        network: Takes images and boxes, as a :class:`~tapetum.nn.TrainableNetwork` does.
+        inputs: Images (b, c, h, w) and boxes of each batch, on the network's device.
+    """
+    norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # the plain average of all batches
+    network.train()
+    for noisy, boxes in inputs:
+        network(noisy, boxes)
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
+    network.eval()
 
 
 def first_channels(values: Tensor, x: Tensor) -> Tensor:

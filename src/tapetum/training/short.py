@@ -6,13 +6,12 @@ from itertools import islice
 
 from tapetum.data import ImageDataset
 from tapetum.errors import TrainingError
-from tapetum.nn import TrainableNetwork
+from tapetum.nn import TrainableNetwork, reestimate_statistics
 from tapetum.training.batches import Batch
 from tapetum.training.compute import Compute
 from tapetum.training.learner import Learner
 from tapetum.training.length import Length
 from tapetum.training.recipe import Recipe
-from tapetum.training.validate import reestimate_statistics
 
 __all__ = ["ShortTraining"]
 
@@ -73,6 +72,6 @@ class ShortTraining:
         count = min(self.recipe.recalibration_batches, self.steps // STATISTICS_SHARE)
         if count:
             number = -(-self.steps // self.length.steps_per_pass)
-            batches = self.compute.batches(self.recipe, self.images, number)
-            reestimate_statistics(network, islice(batches, count))
+            batches = islice(self.compute.batches(self.recipe, self.images, number), count)
+            reestimate_statistics(network, ((batch.noisy, batch.boxes) for batch in batches))
         return network.eval()

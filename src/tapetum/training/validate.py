@@ -16,18 +16,18 @@ from itertools import islice
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from tapetum import metrics
 from tapetum.data import ImageDataset
-from tapetum.nn import TrainableNetwork
+from tapetum.nn import TrainableNetwork, reestimate_statistics
 from tapetum.training.batches import Batch, evaluation_batches
 from tapetum.training.compute import Compute
 from tapetum.training.learner import Learner
 from tapetum.training.recipe import BaseRecipe
 from tapetum.training.run import Recalibration
 
-__all__ = ["look", "recalibrate", "reestimate_statistics", "validate"]
+__all__ = ["look", "recalibrate", "validate"]
 
 _CLEAN = "clean_psnr_db"
 
@@ -78,7 +78,7 @@ def look(
         As :func:`validate`.
     """
     if statistics:
-        reestimate_statistics(network, statistics)
+        reestimate_statistics(network, ((batch.noisy, batch.boxes) for batch in statistics))
     sums: dict[str, float] = {}
     num_images: dict[str, int] = {}
     counts: list[NDArray[np.int64]] = []
@@ -99,25 +99,6 @@ def look(
         found["accuracy"] = metrics.accuracy(whole)
         found["macro_accuracy"] = metrics.macro_accuracy(whole)
     return found
-
-
-@torch.no_grad()
-def reestimate_statistics(network: nn.Module, batches: Iterable[Batch]) -> None:
-    """Replace the statistics of every batch normalisation by the mean over batches.
-
-    The batches are on the network's device.  The network is left in evaluation mode.
-    """
-    norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
-    momenta = [norm.momentum for norm in norms]
-    for norm in norms:
-        norm.reset_running_stats()
-        norm.momentum = None  # the plain average of all batches
-    network.train()
-    for batch in batches:
-        network(batch.noisy, batch.boxes)
-    for norm, momentum in zip(norms, momenta, strict=True):
-        norm.momentum = momentum
-    network.eval()
 
 
 def _dealt_batches(images: ImageDataset, recipe: BaseRecipe, *, count: int) -> Iterator[Batch]:

@@ -1,0 +1,346 @@
+"""Suit a trained network to the images of another camera, without labels and clean images.
+
+*What changes.* Batch normalisations keep the mean and variance of each channel on the training
+images. Another camera (darker, another gamma, another noise) moves them. They are estimated again
+on its images; no weight is learnt. This needs the run: in a package each normalisation is folded
+into the convolution before it. What the training images had there can be told from the folded
+weights no more, so a correction would have to guess it, and only the white level of a package can
+be changed.
+
+*What decides.* Half of the images estimates, the other half decides. Per-image losses before and
+after are compared in pairs; the new statistics are kept where the mean difference is more than
+twice its standard error. What loss there is depends on what is known of the images:
+
+- ``clean``: they show no noise. That of the training is added, and the squared error is exact.
+- ``noise`` is given, or the training had one level: the squared error is estimated by Stein's
+  lemma (:func:`tapetum.losses.unbiased_squared_errors`), on the pixels whose noise is not clipped.
+- The training had a range of Gaussian or Poisson-Gaussian noise, and the level in the images is
+  unknown. The estimate is linear in the variance: what is better at both ends of a range is better
+  at all levels between. The range ends where the images could not hide more noise, since the
+  finest detail is noise and texture together. Where the ends disagree, nothing can be told.
+- Other noise, and pairs: no loss of denoised images is known.
+- Images in folders named after the classes of the network: the cross-entropy decides as well.
+
+The entropy of labels, or how much they agree under changes, says little about whether they are
+right, and decides nothing. Stein's lemma takes the noise for independent from pixel to pixel. That
+of files that a phone has denoised and compressed is not.
+
+*The white level* cannot be judged by these losses, whose scale it sets. It is a fact of the files:
+the stored values of both halves have to show the same one. Both losses are under the new level.
+"""
+
+import copy
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tapetum.errors import InputError, PackageError
+from tapetum.formats import export_network, write_again
+from tapetum.images import display_name
+from tapetum.jobs.camera import FEWEST, CameraImages, Viewer, find_images
+from tapetum.jobs.camera_losses import (
+    UNLABELLED,
+    Compared,
+    Prefer,
+    compare,
+    criteria_of,
+    decide,
+    measure,
+)
+from tapetum.jobs.exporting import network_of_run
+from tapetum.jobs.fit_result import run_at
+from tapetum.nn import Network, reestimate_statistics
+from tapetum.noise import Noise, NoisePlan, parse_noise
+from tapetum.progress import ProgressCallback, silent
+from tapetum.provenance import require_seed
+from tapetum.records import Record, as_path, hold_name
+from tapetum.runtime import Manifest, Package, Preparation, open_package
+from tapetum.training import RUNS, prepare_process
+
+__all__ = ["Calibrated", "calibrate"]
+
+BATCH = 32  # images whose statistics are taken together, as in most trainings
+
+
+class Calibrated(Record):
+    """What a calibration has found, and what it has kept.
+
+    Attributes:
+        source: Name of the run or the package.
+        folder: Name of the folder of images.
+        num_estimating: Number of images that statistics were estimated from.
+        num_judging: Number of images that decided.
+        seed: Random seed of the halves and windows.
+        white_before: White level of the preparation; None for what each file says.
+        white_after: The one that the images show.
+        white_reason: How it was found.
+        losses: Losses before and after.
+        labels_changed: Share of the deciding images whose label changes; None without labels.
+        accuracies: Share of right labels before and after; None where the truth is not known.
+        is_kept: Whether the new statistics are kept.
+        reason: Why.
+        notes: What was not used or is not known.
+        path: The package that was written; None where nothing changed or none was asked for.
+    """
+
+    source: str
+    folder: str
+    num_estimating: int
+    num_judging: int
+    seed: int
+    white_before: float | None
+    white_after: float | None
+    white_reason: str
+    losses: tuple[Compared, ...] = ()
+    labels_changed: float | None = None
+    accuracies: tuple[float, float] | None = None
+    is_kept: bool = False
+    reason: str
+    notes: tuple[str, ...] = ()
+    path: str | None = None
+
+    @property
+    def changes(self) -> bool:
+        """Whether the network or its preparation is another one now."""
+        return self.is_kept or self.white_before != self.white_after
+
+    @property
+    def title(self) -> str:
+        """Which images were used, for people."""
+        return (
+            f"estimated on {self.num_estimating} images of {self.folder}, decided on "
+            f"{self.num_judging} others, seed {self.seed}"
+        )
+
+    def cells(self) -> tuple[tuple[str, str, str], ...]:
+        """Return a row of texts for what has a value before and after."""
+        whites = (
+            "as the files say" if white is None else f"{white:g}"
+            for white in (self.white_before, self.white_after)
+        )
+        losses = ((one.name, f"{one.before:.4g}", f"{one.after:.4g}") for one in self.losses)
+        changed = self.labels_changed
+        labels = () if changed is None else (("labels that change", "", f"{changed:.1%}"),)
+        right = self.accuracies and (("accuracy", *(f"{one:.1%}" for one in self.accuracies)),)
+        return (("white level", *whites), *losses, *(right or ()), *labels)
+
+
+@dataclass(frozen=True)
+class _Subject:
+    """What is calibrated: a package, whose statistics are gone, or the network of a run.
+
+    Attributes:
+        manifest: Of the package, or of what the run becomes.
+        package: The package; None for a run.
+        network: The network of the run; None for a package.
+        plan: Noise of the training; None where it is not known.
+        refusal: Why there are no statistics; empty for a run.
+    """
+
+    manifest: Manifest
+    package: Package | None = None
+    network: Network | None = None
+    plan: NoisePlan | None = None
+    refusal: str = ""
+
+    def preparation(self, white: float | None) -> Preparation:
+        """Return the preparation with a white level."""
+        return self.manifest.preparation.model_copy(update={"white": white})
+
+
+def calibrate(
+    source: str | Path,
+    folder: str | Path,
+    *,
+    out: str | Path | None = None,
+    noise: str | float | None = None,
+    clean: bool = False,
+    prefer: Prefer = "balanced",
+    white: str | float = "auto",
+    seed: int = 0,
+    overwrite: bool = False,
+    progress: ProgressCallback = silent,
+) -> Calibrated:
+    """Estimate batch statistics and white level again on images of the target camera.
+
+    The images need no labels. One half estimates, the other half decides; where that cannot tell,
+    the network stays as it is.
+
+    Example:
+        >>> import tapetum
+        >>> found = tapetum.calibrate("runs/photos", "new_camera")  # doctest: +SKIP
+        >>> found.is_kept, found.reason  # doctest: +SKIP
+
+    Args:
+        source: Folder of a finished run or fit; or a ``.tapetum`` file, of which only the white
+            level can be calibrated.
+        folder: Folder of images: 20 at least; of more than 400 a random choice is used.
+        out: The package to write if something changes; None to look only.
+        noise: Noise of these images, such as 0.05; default a range up to what they can hide.
+        clean: Whether these images show no noise, so that the noise of the training is added.
+        prefer: Whose loss decides: ``label``, ``image``, or both (``balanced``), where neither may
+            become worse.
+        white: ``auto``, or the stored value that means white in files of 16 bits and floats.
+        seed: Random seed of halves, windows and added noise.
+        overwrite: Whether an older result may be replaced; never the source.
+        progress: Called after each image.
+
+    Returns:
+        White level and losses before and after, what is kept, and why.
+
+    Raises:
+        InputError: The options contradict each other, or the network labels boxes.
+        DataError: There is no such folder, or no image in it.
+        RunError: The run is not finished, or its network has no architecture.
+        PackageError: ``out`` exists or is the source.
+    """
+    source, folder = as_path(source, "a run or a package"), as_path(folder, "a folder of images")
+    out = None if out is None else as_path(out, "the package to write")
+    require_seed(seed)
+    if clean and noise is not None:
+        raise InputError("images without noise have no noise level", "give one of the two")
+    given = None if noise is None else parse_noise(str(noise))
+    _require_free(out, source, overwrite=overwrite)
+    subject, images = _opened(source, adds_noise=clean), find_images(folder, seed)
+    old = subject.manifest.preparation.white
+    found = Calibrated(
+        source=display_name(source.resolve().name),
+        folder=display_name(folder.resolve().name),
+        num_estimating=len(images.estimating),
+        num_judging=len(images.judging),
+        seed=seed,
+        white_before=old,
+        white_after=old,
+        white_reason="too few images",
+        reason=f"{images.total} images are too few to decide: {FEWEST} are needed",
+        notes=images.notes,
+    )
+    if images.total < FEWEST:
+        return found
+    level, why = images.white_level(old) if white == "auto" else (float(white), "as given")
+    found = found.model_copy(
+        update={"white_after": level, "white_reason": why, "reason": subject.refusal}
+    )
+    if subject.network is not None:
+        added = subject.plan if clean else None
+        viewer = Viewer(subject.preparation(level), subject.manifest.size_px, added, seed)
+        found = _judged(subject, images, viewer, found, given, prefer, progress)
+    if out is None or not found.changes:
+        return found
+    _write(subject, found, out, overwrite=overwrite)
+    return found.model_copy(update={"path": str(out)})
+
+
+def _require_free(out: Path | None, source: Path, *, overwrite: bool) -> None:
+    if out is None or not out.exists():
+        return
+    if source.exists() and out.samefile(source):
+        raise PackageError(f"{out} is what is calibrated", "choose another name")
+    if not (overwrite and out.is_file()):
+        raise PackageError(f"{out} exists already", "choose another name, or overwrite it")
+
+
+def _opened(source: Path, *, adds_noise: bool) -> _Subject:
+    """Open a package or the network of a run."""
+    if source.is_file():
+        package, parent = open_package(source), source.resolve().parent
+        has_run = (parent / "request.json").is_file()
+        run = f"in {display_name(parent.name)}" if has_run else "that it was exported from"
+        refusal = f"a package has them folded into its weights: calibrate the run {run}"
+        return _Subject(package.manifest, package=package, refusal=refusal)
+    if not source.is_dir():
+        raise InputError(f"there is no {source}", "give the folder of a run, or a .tapetum file")
+    prepare_process()  # before torch starts its threads
+    path = run_at(source)
+    RUNS.require_finished(path)
+    request = RUNS.open(path).request
+    network, manifest = network_of_run(path)
+    if manifest.labels == "boxes":
+        raise InputError(
+            f"the network of {source} labels boxes, which images of a camera do not have",
+            "calibrate a network that labels whole images",
+        )
+    if adds_noise and request.data.is_paired:
+        problem = f"{source} was trained on pairs, so that it is not known which noise to add"
+        raise InputError(problem, "leave --clean out")
+    plan = None if request.data.is_paired else request.recipe.noise
+    return _Subject(manifest, network=network, plan=plan)
+
+
+def _judged(
+    subject: _Subject,
+    images: CameraImages,
+    viewer: Viewer,
+    found: Calibrated,
+    given: Noise | None,
+    prefer: Prefer,
+    progress: ProgressCallback,
+) -> Calibrated:
+    """Estimate the statistics of a network in place, and keep the better ones."""
+    network, manifest, notes = subject.network, subject.manifest, list(found.notes)
+    assert network is not None  # noqa: S101  (the caller has looked)
+    views = list(viewer.each(images.judging, notes, progress, "opening images"))
+    if len(views) < FEWEST // 2:
+        reason = f"only {len(views)} of the images that decide can be read"
+        return found.model_copy(update={"reason": reason, "notes": tuple(notes)})
+    criteria = criteria_of(
+        views, manifest, given=given, plan=subject.plan, is_clean=viewer.added is not None
+    )
+    before = measure(network, views, criteria, seed=found.seed)
+    old = copy.deepcopy(network.state_dict())
+    seen = viewer.each(images.estimating, notes, progress, "estimating statistics")
+    reestimate_statistics(network, _batches(view.whole for view in seen))
+    after = measure(network, views, criteria, seed=found.seed)
+    losses = compare(before, after)
+    is_kept, reason = decide(losses, criteria, prefer)
+    if not is_kept:
+        network.load_state_dict(old)
+    changed = [one != other for one, other in zip(before.labels, after.labels, strict=True)]
+    truth = [view.folder_name for view in views] if criteria.class_names else []
+    right = [
+        float(np.mean([manifest.class_names[label] == name for label, name in pairs]))
+        for pairs in (zip(one.labels, truth, strict=True) for one in (before, after) if truth)
+    ]
+    if changed and not criteria.class_names:
+        notes.append(f"labels were not judged, since {UNLABELLED}")
+    return found.model_copy(
+        update={
+            "num_judging": len(views),
+            "losses": losses,
+            "labels_changed": sum(changed) / len(changed) if changed else None,
+            "accuracies": tuple(right) or None,
+            "is_kept": is_kept,
+            "reason": reason,
+            "notes": tuple(notes),
+        }
+    )
+
+
+def _batches(images: Iterable[Tensor]) -> Iterator[tuple[Tensor, None]]:
+    """Yield images in batches, without boxes; one that is left alone has too few values."""
+    images = iter(images)
+    while len(group := list(islice(images, BATCH))) > 1:
+        yield torch.stack(group), None
+
+
+def _write(subject: _Subject, found: Calibrated, out: Path, *, overwrite: bool) -> None:
+    """Write the package of what was kept."""
+    manifest = subject.manifest
+    origin = {"calibration": found.model_dump(mode="json", exclude={"path", "notes"})}
+    manifest = manifest.model_copy(
+        update={
+            "preparation": subject.preparation(found.white_after),
+            "provenance": manifest.provenance | origin,
+        }
+    )
+    if subject.network is not None:
+        export_network(subject.network, out, manifest, overwrite=overwrite)
+        return
+    assert subject.package is not None  # noqa: S101  (it is a package or a run)
+    with hold_name(out):
+        write_again(replace(subject.package, manifest=manifest), out, overwrite=overwrite)
