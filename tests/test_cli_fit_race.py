@@ -113,7 +113,6 @@ def test_the_winner_of_a_race_is_delivered(fitted: tuple[Path, Result]) -> None:
         (("--method", "none", "--search-minutes", 2), "is an option of the method race"),
         (("--workers", 999), "999 workers were requested"),
         (("--beside", "nowhere"), "is not the folder of a fit"),
-        (("--precision", "int8", "--runtime", "openvino"), "runs in onnxruntime, not in openvino"),
     ],
     ids=str,
 )

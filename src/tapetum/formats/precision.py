@@ -13,7 +13,13 @@ from typing import Literal
 from tapetum.data import Dataset, ImageDataset
 from tapetum.evaluation import PackageSubject, score
 from tapetum.formats.quantise import quantise
-from tapetum.latency import Conditions, DeployedNetwork, Timing, find_runtime, time_interleaved
+from tapetum.latency import (
+    Conditions,
+    DeployedNetwork,
+    Timing,
+    find_runtime,
+    time_interleaved,
+)
 from tapetum.noise import Noise, Protocol, generator_for
 from tapetum.progress import ProgressCallback, silent
 from tapetum.provenance import within_cores
@@ -149,6 +155,7 @@ def choose_precision(
     asked: Literal["int8", "auto"] = "auto",
     protocol: Protocol = "benchmark",
     threads: int | None = None,
+    runtime: str = "onnxruntime",
     progress: ProgressCallback = silent,
 ) -> tuple[Package, PrecisionChoice]:
     """Put a package into int8, compare both, and return what ships.
@@ -162,6 +169,7 @@ def choose_precision(
             and loses less than 0.5 points and 0.1 dB.
         protocol: How a noisy image is stored.
         threads: Inference threads; by default those of the package.
+        runtime: What both are timed in: ``onnxruntime`` or ``openvino``.
         progress: Called after each image and each timing.
 
     Raises:
@@ -183,7 +191,7 @@ def choose_precision(
         )
         for name, one in packages.items()
     }
-    conditions, timings = _timed(packages, threads, progress)
+    conditions, timings = _timed(packages, runtime, threads, progress)
     both_have = [
         row.psnr_db is not None and other.psnr_db is not None
         for row, other in zip(scored["fp32"].rows, scored["int8"].rows, strict=True)
@@ -209,10 +217,13 @@ def _some(images: ImageDataset, num_levels: int) -> ImageDataset:
 
 
 def _timed(
-    packages: Mapping[Precision, Package], threads: int | None, progress: ProgressCallback
+    packages: Mapping[Precision, Package],
+    name: str,
+    threads: int | None,
+    progress: ProgressCallback,
 ) -> tuple[Conditions, dict[Precision, Timing]]:
     """Time one pass of each package, interleaved."""
-    manifest, runtime = packages["fp32"].manifest, find_runtime("onnxruntime")
+    manifest, runtime = packages["fp32"].manifest, find_runtime(name)
     conditions = Conditions.here(
         runtime,
         threads=within_cores(manifest.threads) if threads is None else threads,

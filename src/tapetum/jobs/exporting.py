@@ -34,6 +34,7 @@ def export_run(
     *,
     latency: str = "",
     threads: int | None = None,
+    runtime: str = "onnxruntime",
     precision: AskedPrecision = "fp32",
     dataset: str | Path | Dataset | None = None,
     overwrite: bool = False,
@@ -41,8 +42,8 @@ def export_run(
 ) -> Exported:
     """Write the package of a finished run, with what its card says of the latency.
 
-    The other arguments are those of :func:`export`; ``threads`` are those of the latency budget,
-    and the dataset may be opened already.
+    The other arguments are those of :func:`export`; ``threads`` and ``runtime``, in which int8 is
+    timed, are those of the latency budget, and the dataset may be opened already.
     """
     folder = RUNS.open(path)
     network, manifest = network_of_run(path, threads=threads)
@@ -51,7 +52,9 @@ def export_run(
         given, noise = dataset, folder.request.recipe.noise
         if not isinstance(given, Dataset):
             given = images_of_run(path, given, progress)
-        choose = partial(choose_precision, protocol=noise.protocol, progress=progress)
+        choose = partial(
+            choose_precision, protocol=noise.protocol, runtime=runtime, progress=progress
+        )
         if precision == "int8":
             return choose(package, given, noise.spread(), asked="int8")
         try:

@@ -149,6 +149,7 @@ class Shipping:
                 self.work.path / PACKAGE,
                 latency=_latency_card(request, chosen if is_chosen else None),
                 threads=request.conditions.threads,
+                runtime=request.conditions.runtime,
                 precision=precision,
                 dataset=self.work.dataset,
                 overwrite=True,

@@ -10,11 +10,21 @@ from tapetum.errors import InputError, MissingExtraError, nearest
 from tapetum.latency import Budget, Effort
 from tapetum.provenance import require_cores
 
-__all__ = ["METHODS", "FitOptions", "MethodName", "effort_of", "parse_targets", "require_method"]
+__all__ = [
+    "METHODS",
+    "RUN_INT8",
+    "FitOptions",
+    "MethodName",
+    "effort_of",
+    "parse_targets",
+    "require_method",
+]
 
 MethodName = Literal["race", "tf-nas", "none"]
 FitOptions = SimpleNamespace  # the arguments of tapetum.fit, which names and describes them
 METHODS: tuple[MethodName, ...] = get_args(MethodName)
+
+RUN_INT8 = ("onnxruntime", "openvino")  # the runtimes that compute a network in int8
 
 NETWORKS, MINUTES = 300, 6.0  # of a latency table
 
@@ -63,8 +73,8 @@ def require_method(options: Mapping[str, Any]) -> None:
             option = _METHODS_OF[name][0]
             raise InputError(f"{option} must be greater than 0 (got {value:g})", "give minutes")
     runtime = getattr(options.get("runtime"), "name", options.get("runtime"))
-    if options.get("precision") == "int8" and runtime not in (None, "onnxruntime"):
-        fault = f"a package in int8 runs in onnxruntime, not in {runtime}"
+    if options.get("precision") == "int8" and runtime not in (None, *RUN_INT8):
+        fault = f"a network in int8 runs in {' or '.join(RUN_INT8)}, not in {runtime}"
         raise InputError(fault, "leave --precision or --runtime out")
     workers = options.get("workers")
     ray = options.get("ray")

@@ -21,6 +21,7 @@ from tapetum.jobs.durations import (
     TimedPrecisions,
     nearest,
 )
+from tapetum.jobs.methods import RUN_INT8
 from tapetum.jobs.plan import Plan, Plans, share_of, significant
 from tapetum.jobs.remedies import timed_remedies
 from tapetum.jobs.request import FitRequest, OpenedRequest, ShapeSettings
@@ -203,7 +204,7 @@ class _Planning:
     def may_be_int8(self) -> bool:
         """Whether int8 can run here, and enough images can calibrate it."""
         is_enough = len(self.opened.dataset.train) >= FEWEST_IMAGES
-        return self.request.conditions.runtime == "onnxruntime" and is_enough
+        return self.request.conditions.runtime in RUN_INT8 and is_enough
 
     def int8_pays(self, target_ms: float) -> bool:
         """Return whether a network of about the budget is much faster in int8, in turns."""

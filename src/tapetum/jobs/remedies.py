@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from tapetum.arch import ShapeSpace
 from tapetum.jobs.device import Device
+from tapetum.jobs.methods import RUN_INT8
 from tapetum.latency import Budget
 from tapetum.provenance import usable_cores
 
@@ -50,7 +51,7 @@ def _changes(device: Device, sizes_px: Sequence[int]) -> Iterator[tuple[str, Dev
     if conditions.threads < cores:
         more = conditions.model_copy(update={"threads": cores})
         yield f"--threads {cores}", replace(device, conditions=more)
-    if conditions.precision == "fp32" and conditions.runtime == "onnxruntime":
+    if conditions.precision == "fp32" and conditions.runtime in RUN_INT8:
         yield "--precision int8", device.in_precision("int8")
     if device.includes != "network":
         yield "--budget-includes network", replace(device, includes="network")
