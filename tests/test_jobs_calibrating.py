@@ -15,7 +15,7 @@ from tapetum.jobs import calibrate, export
 from tapetum.jobs.camera import FEWEST, find_images
 from tapetum.jobs.camera_losses import LABELS, Compared, Criteria, Prefer, decide
 from tapetum.noise import NoisePlan
-from tapetum.runtime import open_package
+from tapetum.runtime import Predictor, open_package
 from tapetum.training.checkpoint import read_tensors, write_tensors
 from tapetum.training.run import WEIGHTS
 from tiny_training import Squares, tiny_recipe, tiny_train
@@ -48,12 +48,19 @@ def spoilt(run: Path) -> Path:
     return path
 
 
-def draw(root: Path, count: int = 48, *, sigma: float = SIGMA, labelled: bool = False) -> Path:
+def draw(
+    root: Path,
+    count: int = 48,
+    *,
+    sigma: float = SIGMA,
+    dim: float = 1.0,
+    labelled: bool = False,
+) -> Path:
     """Writes noisy images of squares as a camera stores them, in folders of classes or in one."""
     squares, random = Squares(count), np.random.default_rng(0)
     for index, name in enumerate(np.array(Squares.class_names)[squares.labels]):
         clean = squares.take([index], epoch=0, seed=0, train=False).images[0, 0]
-        noisy = clean + random.normal(0, sigma, clean.shape)
+        noisy = dim * clean + random.normal(0, sigma, clean.shape)
         folder = root / name if labelled else root
         folder.mkdir(parents=True, exist_ok=True)
         values = np.rint(noisy.clip(0, 1) * 255).astype(np.uint8)
@@ -92,13 +99,28 @@ def test_the_estimate_is_near_the_true_error(spoilt: Path, tmp_path: Path) -> No
     (estimated,) = calibrate(spoilt, draw(tmp_path / "noisy")).losses
     (true,) = calibrate(spoilt, draw(tmp_path / "clean", sigma=0.0), clean=True).losses
     assert estimated.before == pytest.approx(true.before, rel=0.1)
-    assert estimated.after == pytest.approx(true.after, rel=0.2)
+    assert estimated.after == pytest.approx(true.after, rel=0.3)  # near white, noise is clipped
+
+
+def test_the_brightness_of_the_images_stays(run: Path, tmp_path: Path) -> None:
+    """Statistics of dark images take the brightness out of the features; the output has it."""
+    folder = draw(tmp_path / "camera", dim=0.5, sigma=0.05)
+    found = calibrate(run, folder, noise=0.05, out=tmp_path / "out.tapetum")
+    (loss,) = found.losses
+    assert found.is_kept
+    assert loss.after < 0.8 * loss.before
+    image = np.asarray(Image.open(folder / "00.png")) / 255
+    denoised = Predictor.open(tmp_path / "out.tapetum")(image.astype(np.float32)).pixels
+    assert denoised is not None
+    assert denoised.mean() == pytest.approx(image.mean(), rel=0.15)
 
 
 def test_labels_decide_where_there_are_some(spoilt: Path, tmp_path: Path) -> None:
     """Images in folders named after the classes add the loss of the labels."""
     found = calibrate(spoilt, draw(tmp_path, labelled=True))
     assert [loss.name == LABELS for loss in found.losses] == [False, True]
+    assert found.accuracies is not None
+    assert found.accuracies[1] > found.accuracies[0]
     assert not [note for note in found.notes if "labels were not judged" in note]
 
 
@@ -179,10 +201,10 @@ KNOWN = Criteria((None,), "", ("a", "b"))
         ([loss(-0.5)], "balanced", True, "falls by 50.0 ± 10.0 %"),
         ([loss(-0.1)], "balanced", False, "may be chance"),
         ([loss(0.5)], "balanced", False, "new ones are worse"),
-        ([loss(-0.5), loss(0.5)], "balanced", False, "the losses disagree"),
+        ([loss(-0.5), loss(0.5)], "balanced", False, "--noise LEVEL would decide"),
         ([loss(-0.5), loss(-0.1)], "balanced", False, "may be chance"),
         ([loss(-0.1), loss(-0.5, LABELS)], "balanced", True, LABELS),
-        ([loss(0.5), loss(-0.5, LABELS)], "balanced", False, "--prefer label or image"),
+        ([loss(0.5), loss(-0.5, LABELS)], "balanced", False, "--prefer label or image would"),
         ([loss(0.5), loss(-0.5, LABELS)], "label", True, LABELS),
         ([loss(0.5), loss(-0.5, LABELS)], "image", False, "new ones are worse"),
         ([loss(-0.5)], "label", False, "cannot tell: images do not lie in folders"),

@@ -2,10 +2,11 @@
 
 *What changes.* Batch normalisations keep the mean and variance of each channel on the training
 images. Another camera (darker, another gamma, another noise) moves them. They are estimated again
-on its images; no weight is learnt. This needs the run: in a package each normalisation is folded
-into the convolution before it. What the training images had there can be told from the folded
-weights no more, so a correction would have to guess it, and only the white level of a package can
-be changed.
+on its images. That takes the brightness out of the denoised image too, so its channels get a new
+scale and offset where a squared error is known (:mod:`tapetum.jobs.camera_output`). Nothing else is
+learnt. This needs the run: in a package each normalisation is folded into the convolution before
+it. What the training images had there can be told from the folded weights no more, so a correction
+would have to guess it, and only the white level of a package can be changed.
 
 *What decides.* Half of the images estimates, the other half decides. Per-image losses before and
 after are compared in pairs; the new statistics are kept where the mean difference is more than
@@ -30,9 +31,8 @@ the stored values of both halves have to show the same one. Both losses are unde
 """
 
 import copy
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -42,7 +42,7 @@ from torch import Tensor
 from tapetum.errors import InputError, PackageError
 from tapetum.formats import export_network, write_again
 from tapetum.images import display_name
-from tapetum.jobs.camera import FEWEST, CameraImages, Viewer, find_images
+from tapetum.jobs.camera import FEWEST, CameraImages, View, Viewer, find_images
 from tapetum.jobs.camera_losses import (
     UNLABELLED,
     Compared,
@@ -52,11 +52,12 @@ from tapetum.jobs.camera_losses import (
     decide,
     measure,
 )
+from tapetum.jobs.camera_output import fit_output
 from tapetum.jobs.exporting import network_of_run
 from tapetum.jobs.fit_result import run_at
 from tapetum.nn import Network, reestimate_statistics
 from tapetum.noise import Noise, NoisePlan, parse_noise
-from tapetum.progress import ProgressCallback, silent
+from tapetum.progress import ProgressCallback, silent, step
 from tapetum.provenance import require_seed
 from tapetum.records import Record, as_path, hold_name
 from tapetum.runtime import Manifest, Package, Preparation, open_package
@@ -284,48 +285,41 @@ def _judged(
     """Estimate the statistics of a network in place, and keep the better ones."""
     network, manifest, notes = subject.network, subject.manifest, list(found.notes)
     assert network is not None  # noqa: S101  (the caller has looked)
-    views = list(viewer.each(images.judging, notes, progress, "opening images"))
-    if len(views) < FEWEST // 2:
-        reason = f"only {len(views)} of the images that decide can be read"
+    halves = (images.estimating, images.judging)
+    seen, views = (list(viewer.each(half, notes, progress, "opening images")) for half in halves)
+    found = found.model_copy(update={"num_estimating": len(seen), "num_judging": len(views)})
+    if min(len(seen), len(views)) < FEWEST // 2:
+        reason = "too few of the images can be read"
         return found.model_copy(update={"reason": reason, "notes": tuple(notes)})
-    criteria = criteria_of(
-        views, manifest, given=given, plan=subject.plan, is_clean=viewer.added is not None
-    )
-    before = measure(network, views, criteria, seed=found.seed)
-    old = copy.deepcopy(network.state_dict())
-    seen = viewer.each(images.estimating, notes, progress, "estimating statistics")
-    reestimate_statistics(network, _batches(view.whole for view in seen))
-    after = measure(network, views, criteria, seed=found.seed)
+    is_clean = viewer.added is not None
+    criteria = criteria_of(views, manifest, given=given, plan=subject.plan, is_clean=is_clean)
+    old, before = copy.deepcopy(network.state_dict()), measure(network, views, criteria, found.seed)
+    with step(progress, "estimating statistics"):
+        reestimate_statistics(network, _batches(seen))
+        if criteria.noises:
+            fit_output(network, seen, criteria.noises[-1], seed=found.seed)
+            reestimate_statistics(network, _batches(seen))  # of what reads the denoised image
+    after = measure(network, views, criteria, found.seed)
     losses = compare(before, after)
     is_kept, reason = decide(losses, criteria, prefer)
     if not is_kept:
         network.load_state_dict(old)
-    changed = [one != other for one, other in zip(before.labels, after.labels, strict=True)]
-    truth = [view.folder_name for view in views] if criteria.class_names else []
-    right = [
-        float(np.mean([manifest.class_names[label] == name for label, name in pairs]))
-        for pairs in (zip(one.labels, truth, strict=True) for one in (before, after) if truth)
-    ]
-    if changed and not criteria.class_names:
-        notes.append(f"labels were not judged, since {UNLABELLED}")
-    return found.model_copy(
-        update={
-            "num_judging": len(views),
-            "losses": losses,
-            "labels_changed": sum(changed) / len(changed) if changed else None,
-            "accuracies": tuple(right) or None,
-            "is_kept": is_kept,
-            "reason": reason,
-            "notes": tuple(notes),
-        }
-    )
+    update = {"losses": losses, "is_kept": is_kept, "reason": reason}
+    if manifest.classifies:
+        labels = np.array(manifest.class_names)[[before.labels, after.labels]]
+        update["labels_changed"] = float((labels[0] != labels[1]).mean())
+        if criteria.class_names:
+            right = labels == np.array([view.folder_name for view in views])
+            update["accuracies"] = tuple(right.mean(axis=1).tolist())
+        else:
+            notes.append(f"labels were not judged, since {UNLABELLED}")
+    return found.model_copy(update={**update, "notes": tuple(notes)})
 
 
-def _batches(images: Iterable[Tensor]) -> Iterator[tuple[Tensor, None]]:
+def _batches(views: Sequence[View]) -> Iterator[tuple[Tensor, None]]:
     """Yield images in batches, without boxes; one that is left alone has too few values."""
-    images = iter(images)
-    while len(group := list(islice(images, BATCH))) > 1:
-        yield torch.stack(group), None
+    for start in range(0, len(views) - 1, BATCH):
+        yield torch.stack([view.whole for view in views[start : start + BATCH]]), None
 
 
 def _write(subject: _Subject, found: Calibrated, out: Path, *, overwrite: bool) -> None:

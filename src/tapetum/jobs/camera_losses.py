@@ -21,10 +21,13 @@ __all__ = [
     "Compared",
     "Criteria",
     "Prefer",
+    "Stated",
     "compare",
     "criteria_of",
     "decide",
     "measure",
+    "unclipped",
+    "variance",
 ]
 
 CERTAIN = 2.0  # standard errors
@@ -132,10 +135,10 @@ def _known_noises(
     if not isinstance(low, Stated) or not isinstance(high, Stated):
         return (), f"the squared error cannot be estimated under {low.kind} noise"
     seen = apparent_sigma(views)
-    expected = float(np.mean([float(_variance(low, view.windows).mean()) for view in views]))
+    expected = float(np.mean([float(variance(low, view.windows).mean()) for view in views]))
     if expected**0.5 * LEAST_VISIBLE > seen:
         return (), f"these images have noise of {seen:.3f} at most, and not {low.describe()}"
-    counted = [float(_unclipped(low, view.windows).float().mean()) for view in views]
+    counted = [float(unclipped(low, view.windows).float().mean()) for view in views]
     if np.mean(counted) < LEAST_COUNTED:
         return (), f"{low.describe()} is clipped in nearly all of these images"
     if low == high:
@@ -151,24 +154,24 @@ def _ends(plan: NoisePlan) -> tuple[Noise, Noise]:
     return plan.at(0.0 if plan.clean else min(levels)), plan.at(max(levels))
 
 
-def _variance(noise: Stated, noisy: Tensor) -> Tensor:
+def variance(noise: Stated, noisy: Tensor) -> Tensor:
     """Return the variance of the noise at each pixel."""
     gain = noise.gain if isinstance(noise, PoissonGaussian) else 0.0
     return gain * noisy.clamp(0, 1) + noise.sigma**2
 
 
-def _unclipped(noise: Stated, noisy: Tensor) -> Tensor:
+def unclipped(noise: Stated, noisy: Tensor) -> Tensor:
     """Return the pixels around which the mean is so far from black and white that noise fits.
 
     A pixel itself would be left out the sooner the more noise it has, which would bias the error.
     """
     around = F.avg_pool2d(noisy, 5, stride=1, padding=2, count_include_pad=False)
-    room = CLIPPED * _variance(noise, around).sqrt()
+    room = CLIPPED * variance(noise, around).sqrt()
     return (around >= room) & (around <= 1 - room)
 
 
 @torch.no_grad()
-def measure(network: Network, views: Sequence[View], criteria: Criteria, *, seed: int) -> Measured:
+def measure(network: Network, views: Sequence[View], criteria: Criteria, seed: int) -> Measured:
     """Return the losses of a network in evaluation mode, image by image."""
     losses: dict[str, list[float]] = defaultdict(list)
     labels = []
@@ -199,8 +202,8 @@ def _squared_error(network: Network, view: View, noise: Stated | None, seed: int
     errors = unbiased_squared_errors(
         denoise,
         view.windows,
-        _variance(noise, view.windows),
-        counted=_unclipped(noise, view.windows),
+        variance(noise, view.windows),
+        counted=unclipped(noise, view.windows),
         generator=torch.Generator().manual_seed(seed),
     )
     return float(errors.mean())
@@ -235,7 +238,8 @@ def decide(losses: Sequence[Compared], criteria: Criteria, prefer: Prefer) -> tu
     said = "; ".join(loss.text for loss in losses)
     is_mixed = any(loss.is_worse for loss in counted) and any(loss.is_better for loss in counted)
     if is_mixed:
-        return False, f"the losses disagree, and --prefer label or image decides: {said}"
+        remedy = "--prefer label or image" if labels and prefer == "balanced" else "--noise LEVEL"
+        return False, f"the losses disagree ({remedy} would decide): {said}"
     if any(loss.is_worse for loss in counted):
         return False, f"new ones are worse: {said}"
     decisive = [part for part in (errors, labels) if part and part[0] in counted]
