@@ -28,6 +28,6 @@ def own_timing_lock() -> Iterator[None]:
 def any_share_of_the_core() -> Iterator[None]:
     """Tests that run beside each other share the cores: no pass is thrown away for it."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("tapetum.latency.timing.FULL_SHARE", 0.0)
+        patch.setattr("tapetum.latency.agent.FULL_SHARE", 0.0)
         patch.setattr("tapetum.latency.timing.QUIET_SHARE", 0.0)
         yield

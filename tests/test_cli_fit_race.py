@@ -52,7 +52,7 @@ def test_a_folder_and_a_budget_become_a_package(fitted: tuple[Path, Result], pho
     out, result = fitted
     assert result.exit_code == 0, result.output
     told = result.stderr
-    assert told.index("possible here: ") < told.index("plan: 4 candidates, timing")
+    assert told.index("possible: ") < told.index("plan: 4 candidates, timing")
     assert told.index("plan: 4 candidates, timing") < told.index("epoch 1 of 1")
     assert "not planned: trainings to compare with (--controls)" in told
     facts = json.loads(result.stdout)

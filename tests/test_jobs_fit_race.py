@@ -309,7 +309,7 @@ def test_each_budget_gets_the_precision_that_pays_there(
     }
     assert plans.of(0.1).fallback.total == 0 < plans.of(0.4).fallback.training
     lines = list(plans.lines(opened.request))
-    assert len([line for line in lines if line.startswith("possible here")]) == 2
+    assert len([line for line in lines if line.startswith("possible: ")]) == 2
     assert "all 2 budgets: " in "".join(lines)
     assert any(line.startswith("if int8 loses 0.5 points or 0.1 dB or more: up") for line in lines)
 
@@ -376,7 +376,7 @@ def test_several_budgets_share_what_was_timed(
     made, told = front
     assert [one.request.target_ms for one in made.fits] == [0.1, 0.2]
     assert all(map(is_kept, made.fits))
-    assert len(re.findall("possible here", told)) == 1
+    assert len(re.findall("possible: ", told)) == 1
     planned = [told.index(f"plan for {target} ms (fp32)") for target in (0.1, 0.2)]
     assert planned[0] < planned[1]
     assert (made.path / "timings_fp32.json").exists()

@@ -418,7 +418,7 @@ def test_a_benchmark_on_a_shared_core_says_so(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Every second pass is interrupted: the others count, and the share is told and kept."""
-    monkeypatch.setattr("tapetum.latency.timing.FULL_SHARE", 0.95)
+    monkeypatch.setattr("tapetum.latency.agent.FULL_SHARE", 0.95)
     monkeypatch.setattr("tapetum.latency.timing.QUIET_SHARE", 0.9)
     space = small_space()
     architecture = space.architecture(space.random(np.random.default_rng(0)))

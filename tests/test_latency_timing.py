@@ -15,7 +15,7 @@ import pytest
 from scipy.stats import norm  # type: ignore[import-untyped,unused-ignore]
 
 from tapetum.errors import InputError
-from tapetum.latency import lock, timing
+from tapetum.latency import agent, lock, timing
 from tapetum.latency.lock import timing_lock
 from tapetum.latency.rounds import faster_half_mean, relative_noise
 from tapetum.latency.timing import (
@@ -91,7 +91,7 @@ class Core:
             "process_time_ns": lambda: self.process_ns,
         }.items():
             monkeypatch.setattr(f"tapetum.latency.timing.time.{name}", clock)
-        monkeypatch.setattr(timing, "FULL_SHARE", 0.95)
+        monkeypatch.setattr(agent, "FULL_SHARE", 0.95)
         monkeypatch.setattr(timing, "QUIET_SHARE", 0.9)
 
     def forward(self) -> None:

@@ -6,7 +6,7 @@ architectures, :mod:`~tapetum.arch.shape` makes fast ones from a few numbers,
 :mod:`~tapetum.arch.spaces` makes the search spaces of the paper.
 """
 
-from tapetum.arch import cost, families, spaces, spec, zoo
+from tapetum.arch import cost, families, ladder, spaces, spec, zoo
 from tapetum.arch.distance import distance
 from tapetum.arch.facts import Described, NetworkFacts
 from tapetum.arch.nearby import nearby
@@ -34,6 +34,7 @@ __all__ = [
     "distance",
     "families",
     "find_architecture",
+    "ladder",
     "nearby",
     "shape_of",
     "spaces",

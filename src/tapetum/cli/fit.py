@@ -90,10 +90,10 @@ CONTROLS = option(
 )
 LATENCY = option(
     None,
-    TF_NAS,
-    "Latency table of the device, from 'tapetum latency measure'.",
-    metavar="TABLE",
-    shown="this machine",
+    BUDGET,
+    "Timings of another device; see 'tapetum latency bundle'.",
+    metavar="FILE",
+    shown="this machine is the device",
 )
 OPERATORS = option(None, TF_NAS, options.OPERATORS_HELP, rule=options.OPERATORS)
 DECODER = option(None, TF_NAS, options.DECODER_HELP, metavar="NAME")
@@ -126,6 +126,7 @@ def fit(
     threads: int | None = option(None, BUDGET, "Threads of the network.", rule=options.COUNT),
     batch: int | None = option(None, BUDGET, "Number of images in one pass.", rule=options.COUNT),
     runtime: options.RuntimeName | None = RUNTIME,
+    latency: Path | None = LATENCY,
     labels: Path | None = options.LABELS,
     layout: options.LayoutName | None = options.LAYOUT,
     group_by: str | None = options.GROUP_BY,
@@ -155,7 +156,6 @@ def fit(
     test_count: int | None = options.TEST_COUNT,
     data_root: Path | None = options.DATA_ROOT,
     download: bool = options.DOWNLOAD,
-    latency: Path | None = LATENCY,
     space: str | None = option(None, TF_NAS, options.SPACE_HELP),
     operators: int | None = OPERATORS,
     decoder: options.Decoder | None = DECODER,
@@ -168,9 +168,9 @@ def fit(
 ) -> None:
     """Find, train and export a network that keeps a latency budget.
 
-    The budget holds for this machine, which is timed first; a plan with the time of each step is
-    printed before the work begins. The exit code is 1 if the package is more than 2 % above the
-    budget, or more than 10 % below it.
+    The budget holds for this machine, which is timed first, or for the device of --latency. A plan
+    with the time of each step is printed before the work begins. The exit code is 1 if the package
+    is more than 2 % above the budget, or more than 10 % below it.
 
     Examples:
 
@@ -180,7 +180,7 @@ def fit(
 
       tapetum fit photos --target-ms 8 --total-minutes 20 --out runs/quick
 
-      tapetum fit photos --target-ms 20 --method tf-nas --latency pi.json --out runs/pi
+      tapetum fit photos --target-ms 8 --latency pi.json --out runs/pi
     """
     results = _fit_and_show(options.with_augmentation(locals()))
     if any(result.delivery.keeps_target is False for result in results):
@@ -223,7 +223,7 @@ def _rows(result: "FitResult") -> list[tuple[str, str]]:
     delivery, mean, timing = result.delivery, result.scores.headline, result.delivery.timing
     rows = [
         (f"budget, includes {delivery.includes}", f"{delivery.target_ms:g} ms"),
-        ("predicted", f"{delivery.predicted_ms:.3g} ms"),
+        (result.known_as, f"{delivery.predicted_ms:.3g} ms"),
     ]
     if result.selection.benchmark is not None:
         rows[-1] = ("network before its training", f"{result.selection.latency_ms:.3g} ms")

@@ -1,13 +1,15 @@
 """``tapetum latency``: measure a table of block prices on this device, check it and predict."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from tapetum.cli import options
 from tapetum.cli.common import Command, Group, answer, progress_bar, say, table
 from tapetum.cli.options import LESS, MAIN, option
+from tapetum.errors import InputError
 
 if TYPE_CHECKING:  # numpy loads with it, and --help must stay quick
     from tapetum.latency import Check, LatencyTable
@@ -21,21 +23,93 @@ latency = typer.Typer(
     rich_markup_mode="rich",
 )
 
+CHANNELS = option(3, MAIN, "Channels of the images: 1 (grey) or 3 (RGB).", rule=options.CHANNELS)
+TARGET_MS = option(
+    None,
+    MAIN,
+    "Budget of the fit, in milliseconds: more networks of a race are near it.",
+    rule=options.a_number(float, 8, above=0),
+    shown="any",
+)
 TABLE = typer.Argument(
     ..., metavar="TABLE", help="Latency table that `tapetum latency measure` wrote."
 )
 
 
+@latency.command("bundle", cls=Command)
+def bundle(
+    out: Path = option(..., MAIN, "Archive to write, such as pi.zip."),
+    size: int = option(224, MAIN, "Side of the images in the fit, in pixels.", rule=options.SIDE),
+    channels: int = CHANNELS,
+    classes: int = option(
+        10,
+        MAIN,
+        "Number of classes; 0 for images without labels.",
+        rule=options.a_number(int, 10, least=0),
+    ),
+    target_ms: float | None = TARGET_MS,
+    threads: int = options.THREADS,
+    batch: int = options.BATCH,
+    overwrite: bool = options.OVERWRITE,
+    precision: options.PrecisionName = option(
+        "auto", LESS, "Formats to time: fp32 alone, or auto for int8 as well.", metavar="NAME"
+    ),
+    networks: int = option(400, LESS, "Number of networks, about.", rule=options.NETWORKS),
+    minutes: float = option(
+        20.0, LESS, "Time after which no other round begins on the device.", rule=options.MINUTES
+    ),
+    json: bool = options.JSON,
+) -> None:
+    """Write networks of every size in one file, for a device without Tapetum to time.
+
+    The device needs Python 3.8 or newer, numpy and onnxruntime. There, `python3 pi.zip` times the
+    networks and writes pi.json, which `tapetum fit --latency` takes.
+
+    Examples:
+
+      tapetum latency bundle --size 128 --classes 5 --target-ms 8 --out pi.zip
+
+      tapetum latency bundle --size 96 --channels 1 --threads 4 --out box.zip
+    """
+    from tapetum.jobs import bundle_shapes
+
+    with progress_bar() as tick:
+        job = bundle_shapes(
+            out,
+            size_px=size,
+            channels=channels,
+            num_classes=classes,
+            threads=threads,
+            batch=batch,
+            precision=precision,
+            target_ms=target_ms,
+            networks=networks,
+            minutes=minutes,
+            overwrite=overwrite,
+            progress=tick,
+        )
+    mib = out.stat().st_size / 2**20
+    if json:
+        answer({"bundle": str(out), "networks": len(job.networks), "mib": mib})
+        return
+    say(f"wrote {out}: {len(job.networks):,} networks, {mib:.0f} MiB")
+    result = out.with_suffix(".json").name
+    say(f"on the device: python3 {out.name}  (with numpy and onnxruntime; it writes {result})")
+    say(f"then here: tapetum fit FOLDER --target-ms MS --latency {result} --out RUN")
+
+
 @latency.command("measure", cls=Command)
 def measure(
-    out: Path = option(..., MAIN, "JSON file to write the table to."),
-    space: str = option("dc-nas", MAIN, options.SPACE_HELP),
+    out: Path = option(..., MAIN, "JSON file to write what was measured to."),
+    space: str = option("dc-nas", MAIN, f"{options.SPACE_HELP[:-1]}, or fast for those of a race."),
     size: int = option(224, MAIN, "Side of the images, in pixels.", rule=options.SIDE),
-    channels: int = option(
-        3, MAIN, "Channels of the images: 1 (grey) or 3 (RGB).", rule=options.CHANNELS
-    ),
+    channels: int = CHANNELS,
     classes: int = option(100, MAIN, "Number of classes.", rule=options.CLASSES),
     minutes: float = option(6.0, MAIN, options.TABLE_MINUTES, rule=options.MINUTES),
+    ssh: str | None = option(
+        None, MAIN, "Device to measure, as user@host; for --space fast.", metavar="HOST"
+    ),
+    target_ms: float | None = TARGET_MS,
     overwrite: bool = options.OVERWRITE,
     threads: int = options.THREADS,
     batch: int = options.BATCH,
@@ -48,6 +122,10 @@ def measure(
     max_rounds: int = option(
         50, LESS, "The most times that each network is timed.", rule=options.COUNT
     ),
+    python: str = option("python3", LESS, "Python of the device of --ssh.", metavar="PROGRAM"),
+    ssh_option: list[str] | None = option(
+        None, LESS, "Option of ssh and scp, such as -oPort=2222; can be repeated.", metavar="TEXT"
+    ),
     json: bool = options.JSON,
 ) -> None:
     """Time random networks of a search space, and fit a price to every block in it.
@@ -55,12 +133,23 @@ def measure(
     Each network is timed in several rounds, until the noise of the machine is averaged out or the
     time limit is reached.  A measurement that was killed continues where it stopped.
 
+    With --space fast, the networks of a bundle are timed whole, here or with --ssh on a device; see
+    `tapetum latency bundle`.
+
     Examples:
 
       tapetum latency measure --space c-nas --size 224 --out c-nas.json
 
-      tapetum latency measure --space my-space.json --size 64 --threads 2 --out mine.json
+      tapetum latency measure --space fast --ssh pi@camera --target-ms 8 --out pi.json
     """
+    if space == "fast":
+        _measure_fast(locals())
+        return
+    if ssh is not None:
+        raise InputError(
+            "--ssh is for --space fast: prices of blocks are measured on the device itself",
+            "leave --ssh out, or give --space fast",
+        )
     from tapetum.arch import spaces
     from tapetum.latency import Conditions, Effort, find_runtime, measure_table
 
@@ -86,6 +175,45 @@ def measure(
     if json:
         return
     say(f"wrote {out}; check it: tapetum latency check {out}")
+
+
+def _measure_fast(given: dict[str, Any]) -> None:
+    """Time the networks of a bundle here, or on a device through ssh."""
+    from tapetum.jobs import bundle_shapes
+    from tapetum.latency import bundle as bundles
+
+    out, host = given["out"], given["ssh"]
+    if given["runtime"] != "onnxruntime":
+        raise InputError("--space fast is timed in onnxruntime", "leave --runtime out")
+    if out.exists() and not given["overwrite"]:
+        raise InputError(f"{out} exists already", "give another --out, or --overwrite")
+    with TemporaryDirectory() as folder:
+        bundled = Path(folder) / "bundle.zip"
+        with progress_bar() as tick:
+            bundle_shapes(
+                bundled,
+                size_px=given["size"],
+                channels=given["channels"],
+                num_classes=given["classes"],
+                threads=given["threads"],
+                batch=given["batch"],
+                target_ms=given["target_ms"],
+                networks=given["networks"],
+                minutes=given["minutes"],
+                progress=tick,
+            )
+        if host is None:
+            found = bundles.run_here(bundled, out)
+        else:
+            more = given["ssh_option"] or ()
+            found = bundles.run_over_ssh(bundled, out, host, python=given["python"], options=more)
+    timed = sum(1 for _ in found.timed())
+    if given["json"]:
+        answer({"file": str(out), "device": found.device, "networks": timed})
+        return
+    for precision in found.precisions:
+        say(f"{precision}: {found.widths(precision)}")
+    say(f"wrote {out}: {timed:,} networks timed on {found.device}")
 
 
 @latency.command("range", cls=Command)

@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 from tapetum.arch import Architecture, cost, spec
 from tapetum.errors import ArchitectureError
 
-__all__ = ["check_weights", "random_weights", "weight_shapes"]
+__all__ = ["check_weights", "random_weights", "repeated_weights", "weight_shapes"]
+
+REPEATED = 1024  # values, a fraction of what a compressor looks back
 
 Shapes = dict[str, tuple[int, ...]]
 
@@ -32,6 +34,27 @@ def random_weights(architecture: Architecture, *, seed: int) -> dict[str, NDArra
     return {
         name: _draw(name, shape, generator) for name, shape in weight_shapes(architecture).items()
     }
+
+
+def repeated_weights(architecture: Architecture) -> dict[str, NDArray[np.float32]]:
+    """Return weights that repeat a short pattern: files of them are small once compressed.
+
+    They are for timings, which do not depend on the values.
+    """
+    pattern = np.random.default_rng(0).random(REPEATED, dtype=np.float32) - np.float32(0.5)
+    return {
+        name: _repeated(name, shape, pattern) for name, shape in weight_shapes(architecture).items()
+    }
+
+
+def _repeated(
+    name: str, shape: tuple[int, ...], pattern: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    if len(shape) == 1:  # of a normalisation, which is folded into the weights, or a bias
+        is_scale = name.endswith(("running_var", "norm.weight"))
+        return np.full(shape, 1.0 if is_scale else 0.01, np.float32)
+    fan_in = shape[0] if name.endswith("up.weight") else int(np.prod(shape[1:]))
+    return np.resize(pattern * np.float32((12 / fan_in) ** 0.5), shape)
 
 
 def check_weights(architecture: Architecture, weights: Mapping[str, NDArray[np.float32]]) -> None:

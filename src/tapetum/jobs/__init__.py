@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from tapetum.jobs.bundling import bundle_shapes
     from tapetum.jobs.calibrating import Calibrated, calibrate
     from tapetum.jobs.choose import DataOptions
     from tapetum.jobs.controls import control
@@ -30,6 +31,7 @@ __all__ = [
     "Front",
     "TfNasOptions",
     "TrainingOptions",
+    "bundle_shapes",
     "calibrate",
     "control",
     "demo",
@@ -52,6 +54,7 @@ _MODULES = {
     "Front": "front",
     "TfNasOptions": "request_tfnas",
     "TrainingOptions": "training",
+    "bundle_shapes": "bundling",
     "calibrate": "calibrating",
     "control": "controls",
     "demo": "demonstration",

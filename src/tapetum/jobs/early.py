@@ -13,7 +13,7 @@ from tapetum.data import describe_folder
 from tapetum.errors import InputError, nearest
 from tapetum.jobs.choose import is_digits, read_architecture
 from tapetum.jobs.methods import effort_of, require_method
-from tapetum.latency import Budget, LatencyTable
+from tapetum.latency import Budget, LatencyTable, bundle
 from tapetum.noise import NoisePlan, parse_noise
 from tapetum.provenance import require_cores
 from tapetum.records import FolderKind, Record, read_json
@@ -99,7 +99,9 @@ def _refuse_recipes(job: str, options: Mapping[str, Any]) -> None:
 def _refuse_target(options: Mapping[str, Any]) -> None:
     """Refuse a latency target that no network of the table keeps, and a table in vain."""
     Budget.require_positive(options["target_ms"])
-    if options["latency"] is not None:
+    if options["latency"] is not None and options.get("method") not in (None, "tf-nas"):
+        bundle.DeviceTimings.read(Path(options["latency"]))
+    elif options["latency"] is not None:
         Budget.of(LatencyTable.read(Path(options["latency"])), options["target_ms"])
     elif "networks" in options:
         effort_of(options["networks"], options["table_minutes"])

@@ -29,7 +29,7 @@ from tapetum.jobs.fit_result import (
 )
 from tapetum.jobs.fit_work import FitWork, Method
 from tapetum.jobs.label_report import NUM_MISTAKES
-from tapetum.jobs.request import FitRequest
+from tapetum.jobs.request import FitRequest, ShapeSettings
 from tapetum.jobs.training import FINAL_MEGAPIXELS
 from tapetum.latency import Benchmark, Budget, DeployedNetwork
 from tapetum.progress import step
@@ -232,16 +232,18 @@ def _latency_card(request: FitRequest, chosen: FittedNetwork | None) -> str:
     """Return what the card of the package says of the latency."""
     scope = SCOPES[request.includes]
     conditions = request.conditions
-    if chosen is not None and chosen.benchmark is not None:
-        conditions = chosen.benchmark.conditions  # in the precision that ships
+    if chosen is not None:  # in the precision that ships
+        conditions = chosen.conditions or conditions
     budget = f"The latency budget is {request.target_ms:g} ms for {scope} ({conditions})."
     if chosen is None:
         return f"{budget} Measure the package: `{_benchmark_command(request)}`"
     if chosen.benchmark is not None:
         rows = [f"- {name}: {ms:.3g} ms" for name, ms in chosen.benchmark.medians]
         return "\n".join([f"{budget} Measured before the training:\n", *rows])
+    is_shape = isinstance(request.method, ShapeSettings)
+    how = "The network took" if is_shape else "The latency table predicts"
     return (
-        f"{budget} The latency table predicts {chosen.predicted_ms:.3g} ms. Measure the package "
+        f"{budget} {how} {chosen.predicted_ms:.3g} ms. Measure the package "
         f"on its device: `{_benchmark_command(request)}`"
     )
 

@@ -28,18 +28,25 @@ from tapetum.jobs.fit_result import NETWORK, Control, Controls, FitResult, Fitte
 from tapetum.jobs.fit_start import START, say_start, start_weights, with_start
 from tapetum.jobs.fit_work import FitWork, Sections
 from tapetum.jobs.look import PLAN, Looked, timings_name
-from tapetum.jobs.match_shape import MatchedShape, match_shape
+from tapetum.jobs.match_shape import MatchedShape, match_known, match_shape
 from tapetum.jobs.plan import Plan, Plans
 from tapetum.jobs.pretrained import NAME as PRETRAINED
 from tapetum.jobs.pretrained import linear_hint
 from tapetum.jobs.race_report import beside_plain, described, race_curves, race_tables
 from tapetum.jobs.request import ShapeSettings
 from tapetum.jobs.run_report import as_sentences
-from tapetum.latency import TimedShapes, TimeNetworks
+from tapetum.latency import TimedShapes, Timing
 from tapetum.progress import Stages, in_words
 from tapetum.records import Record
 from tapetum.report import content
-from tapetum.search import Candidate, Proposal, RaceResult, propose, race
+from tapetum.search import (
+    Candidate,
+    Proposal,
+    RaceResult,
+    known,
+    propose,
+    race,
+)
 from tapetum.training import RUNS, Recipe
 
 __all__ = ["Race", "split_for_race"]
@@ -104,21 +111,15 @@ class Race:
         return self.plans.of(self.work.request.target_ms)
 
     @property
-    def device(self) -> Device:
-        """This machine, in the precision that ships."""
+    def device(self) -> Device | None:
+        """This machine, in the precision that ships; None where the device is another one."""
         device = self.work.device
-        assert device is not None  # noqa: S101  (shapes are timed on this machine)
-        return device.in_precision(self.plan.precision)
+        return None if device is None else device.in_precision(self.plan.precision)
 
     @property
     def timings(self) -> TimedShapes:
         """The shapes that were timed."""
         return TimedShapes.read(self.folder / timings_name(self.plan.precision))
-
-    @property
-    def time(self) -> TimeNetworks:
-        """What times networks."""
-        return self.device.timer(self.timings.space)
 
     @cached_property
     def stages(self) -> Stages:
@@ -174,25 +175,34 @@ class Race:
         self,
         shape: Shape,
         timed: TimedShapes,
-        device: Device,
+        device: Device | None,
         file: str,
         *,
         keeps: bool = False,
     ) -> FittedNetwork:
-        """Return the network of a shape, timed once more and corrected where it has drifted."""
+        """Return the network of a shape, timed once more and corrected where it has drifted.
+
+        That of another device is taken as it was timed there.
+        """
         target_ms, largest = self.work.request.target_ms, timed.find(timed.space.largest())
         largest_ms = math.inf if largest is None else largest.median_ms
 
         def match() -> MatchedShape:
+            if device is None:
+                return match_known(timed, shape, target_ms)
             time = device.timer(timed.space)
             return match_shape(timed, time, shape, target_ms, largest_ms=largest_ms, keeps=keeps)
 
         matched = self.work.folder.once(file, MatchedShape, match)
         network = timed.space.architecture(matched.attempt.shape, f"network-for-{target_ms:g}ms")
+        measured = None
+        if device is not None:
+            measured = device.benchmark(device.call(network).network, target_ms=target_ms)
         return FittedNetwork(
             architecture=network,
             predicted_ms=matched.attempt.timing.median_ms,
-            benchmark=device.benchmark(device.call(network).network, target_ms=target_ms),
+            benchmark=measured,
+            conditions=timed.conditions,
             note=matched.note,
         )
 
@@ -203,12 +213,13 @@ class Race:
     def fall_back(self, chosen: FittedNetwork, run: str) -> FittedNetwork:
         """Return the network of a training as narrow as fp32 needs."""
         del chosen
-        assert self.work.device is not None  # noqa: S101  (shapes are timed on this machine)
-        device = self.work.device.in_precision("fp32")
+        device = None if self.work.device is None else self.work.device.in_precision("fp32")
         timed = TimedShapes.read(self.folder / timings_name("fp32"))
         shape = MatchedShape.read(self.work.path / MATCHED).attempt.shape
         if run == PLAIN_RUN:
             shape = next(one.shape for one in self.candidates().candidates if one.is_plain)
+        if device is None:
+            shape = known.similar(timed, shape, self.work.request.target_ms).shape
         return self.matched(shape, timed, device, MATCHED_FP32)
 
     def candidates(self) -> Candidates:
@@ -220,15 +231,7 @@ class Race:
         made: list[Proposal] = []
 
         def make() -> Candidates:
-            proposal = propose(
-                self.timings,
-                self.time,
-                self.work.request.target_ms,
-                count=self.plan.num_candidates,
-                seed=self.work.request.recipe.seed,
-                with_mobile=self.work.pretrained is not None,
-                progress=self.work.progress,
-            )
+            proposal = self.propose()
             made.append(proposal)
             candidates, notes = with_start(proposal, self.work.source)
             if not self.plan.minutes.race:
@@ -240,6 +243,22 @@ class Race:
         for proposal in made:
             proposal.timed.write(self.folder / timings_name(self.plan.precision))
         return found
+
+    def propose(self) -> Proposal:
+        """Propose networks that are timed here, or were on the device."""
+        timed, device, target_ms = self.timings, self.device, self.work.request.target_ms
+        count, with_mobile = self.plan.num_candidates, self.work.pretrained is not None
+        if device is None:
+            return known.propose_known(timed, target_ms, count=count, with_mobile=with_mobile)
+        return propose(
+            timed,
+            device.timer(timed.space),
+            target_ms,
+            count=count,
+            seed=self.work.request.recipe.seed,
+            with_mobile=with_mobile,
+            progress=self.work.progress,
+        )
 
     def race(self, found: Candidates) -> RaceResult:
         """Train the candidates against each other; one part of the training images judges them."""
@@ -269,9 +288,10 @@ class Race:
         del chosen
         plain = [self.plain(one) for one in self.candidates().candidates if one.is_plain]
         path = self.folder / PAIR
-        if not path.exists():
-            self.pair().write(path)
-        return Controls(controls=(*plain, Control.read(path)))
+        if not path.exists() and (pair := self.pair()) is not None:
+            pair.write(path)
+        pairs = (Control.read(path),) if path.exists() else ()
+        return Controls(controls=(*plain, *pairs))
 
     def plain(self, candidate: Candidate) -> Control:
         """Return the plain DC-Net of the race."""
@@ -279,21 +299,25 @@ class Race:
         return Control(
             title="plain DC-Net of the same latency",
             networks={PLAIN_RUN: network},
-            latency_ms=self.latency_ms([network]),
+            latency_ms=self.latency_ms([network]) or candidate.timing.median_ms,
             is_measured=True,
             may_ship=True,
         )
 
-    def pair(self) -> Control:
-        """Return MobileNetV3-small and UNet-S, which fits of several budgets train once."""
+    def pair(self) -> Control | None:
+        """Return MobileNetV3-small and UNet-S, which fits of several budgets train once.
+
+        None where another device has not timed them.
+        """
         folder, info = "../" if self.work.shared else "", self.work.dataset.info
         names = pair_of(info)
         networks = {f"{folder}control_{name}": named_architecture(name, info) for name in names}
+        latency_ms = self.latency_ms(list(networks.values()))
+        if latency_ms is None:
+            _log.warning("%s is left out: the device has not timed it", self.pair_title)
+            return None
         return Control(
-            title=self.pair_title,
-            networks=networks,
-            latency_ms=self.latency_ms(list(networks.values())),
-            is_measured=True,
+            title=self.pair_title, networks=networks, latency_ms=latency_ms, is_measured=True
         )
 
     def lead(self, path: Path) -> Iterator[str]:
@@ -324,10 +348,18 @@ class Race:
         is_whole = len(pair_of(self.work.dataset.info)) == 2
         return "MobileNetV3-small and UNet-S" if is_whole else "UNet-S"
 
-    def latency_ms(self, networks: Sequence[Architecture]) -> float:
-        """Return the measured latency of networks that run one after the other."""
-        timings = self.time(networks, num_rounds=CONTROL_ROUNDS)
-        return sum(timing.median_ms for timing in timings)
+    def latency_ms(self, networks: Sequence[Architecture]) -> float | None:
+        """Return the measured latency of networks that run one after the other.
+
+        None where another device has not timed one of them.
+        """
+        timings: Sequence[Timing | None] = [None]
+        if (device := self.device) is not None:
+            timings = device.timer(self.timings.space)(networks, num_rounds=CONTROL_ROUNDS)
+        elif (there := self.work.timings) is not None:
+            timings = [there.find(one.name, self.plan.precision) for one in networks]
+        found = [one.median_ms for one in timings if one is not None]
+        return sum(found) if len(found) == len(timings) else None
 
     def remarks(self) -> tuple[str, ...]:
         """Return what the plain network reached in the race, and what the total time cut."""

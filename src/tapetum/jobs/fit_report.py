@@ -85,7 +85,7 @@ def _title(fit: FitResult) -> str:
     delivery = fit.delivery
     name = Path(fit.request.data.source).name
     if delivery.timing is None:
-        return f"{name}: a network of {delivery.predicted_ms:.3g} ms, as predicted"
+        return f"{name}: a network of {delivery.predicted_ms:.3g} ms, {fit.known_as}"
     state = "that keeps" if delivery.keeps_target else delivery.state.removesuffix(" it")
     return f"{name}: a network {state} {delivery.target_ms:g} ms"
 
@@ -93,10 +93,13 @@ def _title(fit: FitResult) -> str:
 def _lead(fit: FitResult) -> str:
     delivery = fit.delivery
     if delivery.timing is None:
-        return (
-            f"The latency is the prediction of the table of {fit.request.conditions.device}. "
-            "Measure the package on that device."
+        device = fit.request.conditions.device
+        what = (
+            f"The latency of this network was measured on {device}, with random weights."
+            if fit.was_timed_there
+            else f"The latency is the prediction of the table of {device}."
         )
+        return f"{what} Measure the package on that device."
     return as_sentences(delivery.verdict[:1])[0]
 
 
@@ -123,7 +126,7 @@ def _highlights(fit: FitResult) -> Mapping[str, str]:
     delivery = fit.delivery
     budget = f"budget {delivery.target_ms:g}"
     if delivery.timing is None:
-        shown = {f"predicted, ms ({budget})": f"{delivery.predicted_ms:.3g}"}
+        shown = {f"{fit.known_as}, ms ({budget})": f"{delivery.predicted_ms:.3g}"}
     else:
         shown = {f"latency, ms ({budget}: {delivery.state})": f"{delivery.timing.median_ms:.3g}"}
     return shown | score_highlights(delivery.scores)
@@ -133,12 +136,12 @@ def _latencies(fit: FitResult, sections: Sections) -> content.Table:
     """Return the way from the budget to the package, in milliseconds."""
     timing = fit.delivery.timing
     rows = [
-        ("possible here", *sections.range),
+        ("possible", *sections.range),
         ("budget", f"{fit.request.target_ms:.3g}", "requested"),
         *sections.rows,
     ]
     if fit.delivery.benchmark is None or timing is None:
-        rows.append(("package", f"{fit.delivery.predicted_ms:.3g}", "predicted"))
+        rows.append(("package", f"{fit.delivery.predicted_ms:.3g}", fit.known_as))
         highlighted = len(rows) - 1
     else:
         rows.append(("package, 95th percentile", f"{timing.p95_ms:.3g}", "measured"))

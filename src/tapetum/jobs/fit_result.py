@@ -7,11 +7,12 @@ from typing import Literal, NamedTuple
 from tapetum.arch import Architecture
 from tapetum.errors import InputError
 from tapetum.jobs.device import SCOPES
-from tapetum.jobs.request import FitRequest
+from tapetum.jobs.request import FitRequest, ShapeSettings
 from tapetum.jobs.run_report import REPORT
 from tapetum.latency import Benchmark, Budget, Conditions, Includes, Timing
 from tapetum.noise import NoisePlan
 from tapetum.records import FolderKind, Record
+from tapetum.runtime import open_package
 from tapetum.scores import Scores
 
 __all__ = [
@@ -41,12 +42,14 @@ class FittedNetwork(Record):
         architecture: The network.
         predicted_ms: Predicted latency, with what the budget includes, in milliseconds.
         benchmark: Its latencies before the training; None where the device is another machine.
+        conditions: What the predicted latency holds for; None for what was requested.
         note: Why it misses the budget, or leaves much of it; empty where it keeps it.
     """
 
     architecture: Architecture
     predicted_ms: float
     benchmark: Benchmark | None = None
+    conditions: Conditions | None = None
     note: str = ""
 
     @property
@@ -144,7 +147,8 @@ class Delivery(Record):
     def verdict(self) -> tuple[str, ...]:
         """Sentences that say whether the budget is kept, without a full stop."""
         if self.timing is None or self.ratio is None or self.benchmark is None:
-            return ()
+            takes = f"the network takes {self.predicted_ms:.3g} ms of {self.target_ms:g} ms"
+            return (f"{takes}: {self.note}",) if self.note else ()
         takes = f"{self.timing.median_ms:.3g} ms for {SCOPES[self.includes]}"
         budget, why = f"the budget of {self.target_ms:g} ms", self.note and f" ({self.note})"
         if not self.benchmark.keeps_target:
@@ -217,7 +221,23 @@ class FitResult(NamedTuple):
     def conditions(self) -> Conditions:
         """The conditions of the latency of the package, measured or predicted."""
         measured = self.delivery.benchmark
-        return self.request.conditions if measured is None else measured.conditions
+        if measured is not None:
+            return measured.conditions
+        if not self.was_timed_there:
+            return self.request.conditions
+        shipped = {"precision": open_package(self.package).manifest.precision}
+        return self.request.conditions.model_copy(update=shipped)
+
+    @property
+    def was_timed_there(self) -> bool:
+        """Whether the network was timed whole on another device, before its training."""
+        is_shape = isinstance(self.request.method, ShapeSettings)
+        return self.delivery.benchmark is None and is_shape
+
+    @property
+    def known_as(self) -> str:
+        """How the latency is known where the package was not timed, in few words."""
+        return "timed on the device" if self.was_timed_there else "predicted"
 
     @property
     def package(self) -> Path:

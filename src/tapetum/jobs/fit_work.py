@@ -15,6 +15,7 @@ from tapetum.jobs.request import FitRequest
 from tapetum.jobs.run_report import REPORT
 from tapetum.jobs.start import Source, start_from
 from tapetum.jobs.training import train_network
+from tapetum.latency import bundle
 from tapetum.nn import TrainableNetwork, build
 from tapetum.progress import ProgressCallback, Stages
 from tapetum.records import Folder
@@ -42,6 +43,7 @@ class FitWork:
         started_s: When the command began, by the monotonic clock.
         source: The trained network that a candidate starts from; None for none.
         pretrained: What networks of MBConv blocks start from; None for random weights.
+        timings: Networks that were timed on the device; None where they are timed here.
     """
 
     folder: Folder[FitRequest, Delivery]
@@ -53,6 +55,7 @@ class FitWork:
     started_s: float = 0.0
     source: Source | None = None
     pretrained: Pretrained | None = None
+    timings: bundle.DeviceTimings | None = None
 
     def stages(
         self,

@@ -36,7 +36,7 @@ from tapetum.jobs.methods import FitOptions, MethodName, effort_of
 from tapetum.jobs.request import FitRequest, OpenedRequest, open_request
 from tapetum.jobs.request_tfnas import TfNasOptions, TfNasSettings
 from tapetum.jobs.training import TrainingOptions
-from tapetum.latency import Includes, Runtime
+from tapetum.latency import Includes, LatencyTable, Runtime
 from tapetum.progress import ProgressCallback, silent
 from tapetum.records import as_path
 from tapetum.search import Prefer
@@ -60,6 +60,7 @@ def fit(
     threads: int | None = None,
     batch: int | None = None,
     runtime: str | Runtime | None = None,
+    latency: str | Path | LatencyTable | None = None,
     precision: AskedPrecision | None = None,
     prefer: Prefer | None = None,
     search_minutes: float | None = None,
@@ -89,9 +90,11 @@ def fit(
             default network of that latency, ``tf-nas`` is the published search.
         budget_includes: ``network`` for one pass of the network, ``preparation`` to include that
             of a typical image, ``call`` to include its denoised image at full resolution as well.
-        threads: Inference threads on the device; by default those of the table, else 1.
-        batch: Images in one pass on the device; by default that of the table, else 1.
-        runtime: Inference runtime; by default that of the table, else ``onnxruntime``.
+        threads: Inference threads on the device; by default those of ``latency``, else 1.
+        batch: Images in one pass on the device; by default that of ``latency``, else 1.
+        runtime: Inference runtime; by default that of ``latency``, else ``onnxruntime``.
+        latency: What was measured on another device: the file that a bundle wrote there, or for
+            ``tf-nas`` a latency table; by default this machine is the device.
         precision: Format of the package: ``fp32``, ``int8``, or ``auto`` for int8 where it pays.
         prefer: The score that counts more: ``label``, ``balanced`` (the default) or ``image``.
         search_minutes: Time of the race, in minutes; by default that of the final training.
@@ -154,8 +157,9 @@ def fit_opened(
     request, device = opened.request, opened.device
     finished = (path / "result.json").exists() and not options.overwrite
     looked, beside = None, open_beside(options.beside, request)
-    if device is not None and not finished and shared is None:  # before there is a folder
-        device.require_quiet()
+    if not finished and shared is None:  # before there is a folder
+        if device is not None:
+            device.require_quiet()
         if isinstance(request.method, TfNasSettings):
             look_at_space(opened, path, overwrite=options.overwrite)
         else:
@@ -173,6 +177,7 @@ def fit_opened(
                 *(shared, beside, options.started_s),
                 source=opened.source,
                 pretrained=opened.pretrained,
+                timings=opened.timings,
             )
             Steps(work, _method(work, opened, options, looked)).finish()
     return FitResult.open(path)

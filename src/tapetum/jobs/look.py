@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple, get_args
 
 from tapetum.jobs.durations import TimedPrecisions
+from tapetum.jobs.elsewhere import shapes_for
 from tapetum.jobs.plan import Plans
 from tapetum.jobs.planning import make_plans
 from tapetum.jobs.request import OpenedRequest
@@ -70,4 +71,7 @@ def look_at_shapes(
             known[precision] = TimedShapes.read(path)
     if known and (folder / PLAN).exists():
         return Looked(Plans.read(folder / PLAN), known)
+    if (there := opened.timings) is not None:
+        info = opened.dataset.info
+        known = {one: shapes_for(there, one, info) for one in there.precisions}
     return Looked(*make_plans(opened, targets, known, workers=workers, started_s=started_s))

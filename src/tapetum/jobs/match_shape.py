@@ -14,7 +14,7 @@ from tapetum.arch import Shape, nearby
 from tapetum.latency import Budget, TimedShapes, TimeNetworks, Timing
 from tapetum.records import Record
 
-__all__ = ["MatchedShape", "match_shape"]
+__all__ = ["MatchedShape", "match_known", "match_shape"]
 
 NEAR = (0.92, 1.0)  # of the target: a winner that is still in here is taken as it is
 NUM_NEIGHBOURS, NUM_ROUNDS, NUM_TRIES = 5, 6, 3
@@ -97,6 +97,19 @@ def match_shape(
         larger = [one for one in attempts if one.shape != attempts[chosen].shape]
         note = _why_below([] if keeps else larger, target_ms, space.width_step)
     return MatchedShape(target_ms=target_ms, attempts=tuple(attempts), chosen=chosen, note=note)
+
+
+def match_known(timed: TimedShapes, shape: Shape, target_ms: float) -> MatchedShape:
+    """Return a shape that was timed on another device, as it is."""
+    timing = timed.find(shape)
+    assert timing is not None  # noqa: S101  (only such shapes are proposed)
+    ratio, note = timing.median_ms / target_ms, ""
+    if ratio > 1 + Budget.TOLERANCE:
+        note = "no network that was timed on the device keeps it"
+    elif ratio < 1 - Budget.BELOW:
+        note = "no better network that was timed on the device uses more of it"
+    attempts = (Attempt(shape=shape, timing=timing),)
+    return MatchedShape(target_ms=target_ms, attempts=attempts, chosen=0, note=note)
 
 
 def _why_below(others: Sequence[Attempt], target_ms: float, width_step: int) -> str:

@@ -34,7 +34,6 @@ _RACE: tuple[MethodName, ...] = ("race",)
 
 # The methods that an option belongs to, by the name of the argument; every other is for all.
 _METHODS_OF: Mapping[str, tuple[str, tuple[MethodName, ...]]] = {
-    "latency": ("--latency", _TF_NAS),
     "space": ("--space", _TF_NAS),
     "operators": ("--operators", _TF_NAS),
     "decoder": ("--decoder", _TF_NAS),

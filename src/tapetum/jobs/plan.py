@@ -163,7 +163,7 @@ class Plans(Record):
         scope = SCOPES[request.includes]
         for conditions, span in {str(one.conditions): one.range for one in self.plans}.items():
             timed = f"from {span.num_timed} networks that were timed ({conditions})"
-            yield f"possible here: {span} for {scope}, {timed}"
+            yield f"possible: {span} for {scope}, {timed}"
         for one in self.plans:
             which = "" if len(self.plans) == 1 else f" for {one.target_ms:g} ms ({one.precision})"
             race = f"{one.num_candidates} candidates, " if one.minutes.race else ""

@@ -21,6 +21,7 @@ from tapetum.jobs.durations import (
     TimedPrecisions,
     nearest,
 )
+from tapetum.jobs.elsewhere import int8_ratio
 from tapetum.jobs.methods import RUN_INT8
 from tapetum.jobs.plan import Plan, Plans, share_of, significant
 from tapetum.jobs.remedies import timed_remedies
@@ -35,8 +36,10 @@ from tapetum.search import (
     fewest_steps,
     how_many,
     keeps_budget,
+    known,
     needed_seconds,
     propose,
+    refusal,
 )
 from tapetum.training import Recipe
 
@@ -112,11 +115,16 @@ class _Planning:
 
     @property
     def progress(self) -> ProgressCallback:
-        return self.device.progress
+        return self.opened.progress
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether the device is another machine, on which nothing can be timed now."""
+        return self.opened.device is None
 
     @property
     def device(self) -> Device:
-        assert self.opened.device is not None  # noqa: S101  (shapes are timed on this machine)
+        assert self.opened.device is not None  # noqa: S101  (it is this machine)
         return self.opened.device
 
     @property
@@ -189,6 +197,9 @@ class _Planning:
 
     def measure(self, precision: Precision) -> None:
         """Time shapes from the smallest up to the largest that a budget needs."""
+        if self.is_elsewhere:
+            self.ranges[precision] = known.known_range(self.timed[precision])
+            return
         timed = self.timed.get(precision) or untimed(self.device.in_precision(precision))
         self.ranges[precision], self.timed[precision] = feasible_range(
             timed,
@@ -204,10 +215,30 @@ class _Planning:
     def may_be_int8(self) -> bool:
         """Whether int8 can run here, and enough images can calibrate it."""
         is_enough = len(self.opened.dataset.train) >= FEWEST_IMAGES
-        return self.request.conditions.runtime in RUN_INT8 and is_enough
+        is_there = "int8" in self.timed or not self.is_elsewhere
+        return self.request.conditions.runtime in RUN_INT8 and is_enough and is_there
 
     def int8_pays(self, target_ms: float) -> bool:
-        """Return whether a network of about the budget is much faster in int8, in turns."""
+        """Return whether networks of about the budget are much faster in int8."""
+        timings = self.opened.timings
+        if self.is_elsewhere and timings is not None:
+            ratio = int8_ratio(timings, target_ms)
+        else:
+            ratio = self.measured_ratio(target_ms)
+        pays = ratio is not None and ratio < PAYS
+        if ratio is not None:
+            _log.warning(
+                "for %g ms: int8 takes %.0f %% of the time of fp32 on %s, so %s",
+                *(target_ms, 100 * ratio, "the device" if self.is_elsewhere else "this machine"),
+                "networks are timed in int8, which ships unless it loses too much on the "
+                "validation images"
+                if pays
+                else "fp32 ships",
+            )
+        return pays
+
+    def measured_ratio(self, target_ms: float) -> float:
+        """Return the latency of int8 over that of fp32, of a network of about the budget."""
         near, _ = nearest(self.timed["fp32"], target_ms)
         calls = [self.device.in_precision(one).call(near) for one in ("fp32", "int8")]
         includes, threads = self.request.includes, self.request.conditions.threads
@@ -218,17 +249,7 @@ class _Planning:
                 pause_s=0.0,
                 threads=threads,
             )
-        ratio = int8.median_ms / fp32.median_ms
-        pays = ratio < PAYS
-        _log.warning(
-            "for %g ms: int8 takes %.0f %% of the time of fp32 here (a network of %.3g ms), so %s",
-            *(target_ms, 100 * ratio, fp32.median_ms),
-            "networks are timed in int8, which ships unless it loses too much on the validation "
-            "images"
-            if pays
-            else "fp32 ships",
-        )
-        return pays
+        return int8.median_ms / fp32.median_ms
 
     def require_feasible(self, precisions: Mapping[float, Precision]) -> None:
         """Refuse budgets that no network keeps; the message says what keeps the first."""
@@ -238,6 +259,8 @@ class _Planning:
             if target_ms in kept:
                 continue
             timed = self.timed[precisions[target_ms]]
+            if self.is_elsewhere:
+                raise refusal(timed, self.ranges[precisions[target_ms]], target_ms)
             try:
                 propose(timed, self.timer(timed), target_ms, count=1)
             except InputError as error:

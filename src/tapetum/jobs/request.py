@@ -11,6 +11,7 @@ from tapetum.errors import InputError, TapetumError, nearest
 from tapetum.formats import FEWEST_IMAGES
 from tapetum.jobs.choose import is_digits, open_logged
 from tapetum.jobs.device import SCOPES, Device
+from tapetum.jobs.elsewhere import open_timings
 from tapetum.jobs.exporting import AskedPrecision
 from tapetum.jobs.methods import FitOptions, require_method
 from tapetum.jobs.pretrained import Pretrained, choose_pretrained, is_start_name
@@ -18,7 +19,16 @@ from tapetum.jobs.request_tfnas import TfNasSettings, choose_settings, choose_ta
 from tapetum.jobs.start import Source, open_source
 from tapetum.jobs.suit import suit
 from tapetum.jobs.training import recipe_of
-from tapetum.latency import Budget, Conditions, Includes, LatencyTable, Runtime, find_runtime
+from tapetum.latency import (
+    Budget,
+    Conditions,
+    Includes,
+    LatencyTable,
+    Runtime,
+    bundle,
+    find_runtime,
+)
+from tapetum.progress import ProgressCallback, silent
 from tapetum.records import Record
 from tapetum.search import Prefer
 from tapetum.training import Recipe
@@ -100,39 +110,46 @@ class OpenedRequest:
         dataset: Its dataset.
         device: This machine, as the device of the budget; None where that is another one.
         table: The latency table that was given.
+        timings: Networks that were timed on the device; None where they are timed here.
         source: The network that one candidate starts from.
         pretrained: What candidates of MBConv blocks start from.
+        progress: Called after each step.
     """
 
     request: FitRequest
     dataset: Dataset
     device: Device | None
     table: LatencyTable | None = None
+    timings: bundle.DeviceTimings | None = None
     source: Source | None = None
     pretrained: Pretrained | None = None
+    progress: ProgressCallback = silent
 
 
 def open_request(options: FitOptions) -> OpenedRequest:
     """Open what the options of a fit name."""
     Budget.require_positive(options.target_ms)
     require_method(vars(options))
-    table = choose_table(options) if options.method == "tf-nas" else None
+    is_tf_nas = options.method == "tf-nas"
+    table = choose_table(options) if is_tf_nas else None
+    timings = None if is_tf_nas else open_timings(options)
+    there = table.conditions if table else timings.conditions("fp32") if timings else None
     # The trainings estimate batch statistics again at their end.
     changes = {"seed": options.seed, "recalibration_batches": RECALIBRATION_BATCHES}
     recipe = recipe_of(options.data, vars(options), **changes)
     start = "auto" if options.start is None else str(options.start)
     source = None if is_start_name(start) else open_source(start)
-    dataset = _open_images(options, table)
+    dataset = _open_images(options, there)
     given = {"augmentation": options.augmentation, "batch_size": options.batch_size}
     recipe = suit(recipe, dataset, progress=options.progress, **given)
-    if options.method == "tf-nas":
+    if is_tf_nas:
         method: ShapeSettings | TfNasSettings = choose_settings(options, table, dataset, recipe)
     else:
         method = _choose_shapes(options, dataset)
     pretrained = None
-    if options.method != "tf-nas" and source is None:
+    if not is_tf_nas and source is None:
         pretrained = choose_pretrained(start, dataset)
-    conditions, runtime = _choose_device(options, table, dataset.info)
+    conditions, runtime = _choose_device(options, there, dataset.info)
     _check_scope(options, conditions, runtime)
     request = FitRequest(
         target_ms=options.target_ms,
@@ -141,7 +158,7 @@ def open_request(options: FitOptions) -> OpenedRequest:
         conditions=conditions,
         recipe=recipe,
         data=dataset.info,
-        controls=options.method == "tf-nas" if options.controls is None else options.controls,
+        controls=is_tf_nas if options.controls is None else options.controls,
         start=Origin.of(source),
         pretrained="" if pretrained is None else pretrained.sha256,
     )
@@ -149,14 +166,15 @@ def open_request(options: FitOptions) -> OpenedRequest:
     if runtime is not None:
         what = (runtime, conditions, dataset.info, request.includes)
         device = Device(*what, progress=options.progress)
-    return OpenedRequest(request, dataset, device, table, source, pretrained)
+    opened = (table, timings, source, pretrained, options.progress)
+    return OpenedRequest(request, dataset, device, *opened)
 
 
-def _open_images(options: FitOptions, table: LatencyTable | None) -> Dataset:
+def _open_images(options: FitOptions, there: Conditions | None) -> Dataset:
     """Open the images of a fit, and refuse labels that its options do not fit."""
     form: dict[str, Any] = {"size_px": options.size_px}
-    if table is not None and not is_digits(options.data):  # digits have a form of their own
-        form |= {"size_px": table.conditions.height_px, "channels": table.conditions.channels}
+    if there is not None and not is_digits(options.data):  # digits have a form of their own
+        form |= {"size_px": there.height_px, "channels": there.channels}
     dataset = open_logged(
         options.data, seed=options.seed, progress=options.progress, **form, **options.digits
     )
@@ -191,9 +209,12 @@ def _choose_shapes(options: FitOptions, dataset: Dataset) -> ShapeSettings:
 
 
 def _choose_device(
-    options: FitOptions, table: LatencyTable | None, info: DatasetInfo
+    options: FitOptions, there: Conditions | None, info: DatasetInfo
 ) -> tuple[Conditions, Runtime | None]:
-    """Return the conditions of the budget, and the runtime where they are those of this machine."""
+    """Return the conditions of the budget, and the runtime where they are those of this machine.
+
+    ``there`` are those of the device that was measured; None where this machine is the device.
+    """
 
     def here(threads: int, batch: int, name: str) -> tuple[Conditions, Runtime]:
         runtime = options.runtime or name
@@ -201,10 +222,9 @@ def _choose_device(
         form = {"channels": info.channels, "size_px": info.size_px}
         return Conditions.here(runtime, threads=threads, batch=batch, **form), runtime
 
-    if table is None:
+    if there is None:
         threads = 1 if options.threads is None else options.threads
         return here(threads, 1 if options.batch is None else options.batch, "onnxruntime")
-    there = table.conditions
     try:
         conditions, runtime = here(there.threads, there.batch, there.runtime)
     except TapetumError:  # this machine does not have the runtime of the table

@@ -20,7 +20,6 @@ class TfNasOptions(TypedDict, total=False):
     """Options of the method tf-nas, the published search.
 
     Attributes:
-        latency: Latency table of the device, or its path; by default this machine is measured.
         space: Name, path or :class:`Space`; by default that of the table, else ``dc-nas``.
         operators: Candidates of each slot (4, 6 or 8); default 4.
         decoder: Blocks of the decoder; default ``conv``.
@@ -32,7 +31,6 @@ class TfNasOptions(TypedDict, total=False):
         table_minutes: Time limit for measuring the table, in minutes; default 6.
     """
 
-    latency: str | Path | LatencyTable | None
     space: str | Path | Space | None
     operators: int | None
     decoder: str | None

@@ -5,6 +5,7 @@ search space, and a :class:`Budget` is a target that the table holds for feasibl
 room needs torch.
 """
 
+from tapetum.latency import bundle
 from tapetum.latency.benchmark import Benchmark, measure_latency
 from tapetum.latency.budget import Budget, Selection, best_network
 from tapetum.latency.calls import Call, Includes
@@ -37,6 +38,7 @@ __all__ = [
     "TimedShapes",
     "Timing",
     "best_network",
+    "bundle",
     "check_table",
     "find_runtime",
     "load_openvino",

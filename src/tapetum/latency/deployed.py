@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from tapetum.arch import Architecture, architecture_names, find_architecture, spec
 from tapetum.errors import InputError, PackageError, nearest
-from tapetum.graph import Quantiser, random_weights, write_graph
+from tapetum.graph import Quantiser, random_weights, repeated_weights, write_graph
 from tapetum.latency.conditions import Conditions
 from tapetum.runtime import Manifest, Precision, open_package
 
@@ -82,16 +82,22 @@ class DeployedNetwork:
         return cls.of(find_architecture(name, **size, boxes=False))
 
     @classmethod
-    def of(cls, architecture: Architecture, *, precision: Precision = "fp32") -> Self:
+    def of(
+        cls, architecture: Architecture, *, precision: Precision = "fp32", is_small: bool = False
+    ) -> Self:
         """Return the graph of an architecture as it would ship, with random weights.
 
         Args:
             architecture: The architecture.
+            is_small: Whether the weights repeat, so that the graph can be compressed.
             precision: ``int8`` gives the nodes of :func:`tapetum.formats.quantise`, with made-up
                 ranges, since only the latency counts. A network without a layer for it, such as
                 the smallest shape, stays in fp32.
         """
-        model = write_graph(architecture, random_weights(architecture, seed=0))
+        weights = (
+            repeated_weights(architecture) if is_small else random_weights(architecture, seed=0)
+        )
+        model = write_graph(architecture, weights)
         if precision == "int8":
             try:
                 quantiser = Quantiser(model)

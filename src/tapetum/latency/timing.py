@@ -27,10 +27,11 @@ import logging
 import statistics
 import time
 from collections.abc import Callable, Iterable, Sequence
-from typing import NamedTuple, Self
+from typing import Self
 
 from pydantic import NonNegativeFloat, NonNegativeInt, PositiveInt
 
+from tapetum.latency.agent import Round, core_share, time_pass, time_round
 from tapetum.latency.lock import timing_lock
 from tapetum.progress import ProgressCallback, silent
 from tapetum.records import Record
@@ -56,10 +57,7 @@ Prepare = Callable[[], ForwardPass]
 """Load a network; what it holds is freed with the forward pass that it returns."""
 
 NUM_ROUNDS, PAUSE_S = 10, 1.0
-FULL_SHARE = 0.95  # of the core; a pass that got less was preempted
 QUIET_SHARE = 0.9  # of the core; where all passes together got less, the machine is busy
-PATIENCE = 4  # times the passes and the time of a round are spent on a core that is shared
-MOST_PASSES = 100_000  # in one round, so that a clock that stands still cannot hang a measurement
 
 _log = logging.getLogger(__name__)
 
@@ -75,32 +73,6 @@ class PassCount(Record):
 
 PACED_WARM_UP = PassCount(min_passes=1, min_ms=0)
 SHORT_ROUND, LONG_ROUND = PassCount(), PassCount(min_passes=5, min_ms=100)
-
-
-class Round(NamedTuple):
-    """The passes of one network in one round.
-
-    Attributes:
-        passes_ms: Duration of each pass that counts, in milliseconds.
-        num_preempted: Number of passes that do not count, because another process took the core.
-        wall_ms: Duration of all passes together, counted or not.
-        cpu_ms: Time that the processor worked for them; None where that is not measured.
-    """
-
-    passes_ms: Sequence[float]
-    num_preempted: int = 0
-    wall_ms: float = 0.0
-    cpu_ms: float | None = None
-
-    @property
-    def median_ms(self) -> float:
-        """The median of the passes that count."""
-        return statistics.median(self.passes_ms)
-
-    @property
-    def core_share(self) -> float | None:
-        """The share of the core that the passes got; None where it is not measured."""
-        return _core_share([self])
 
 
 class Timing(Record):
@@ -147,20 +119,13 @@ class Timing(Record):
             num_rounds=len(rounds),
             num_passes=len(passes),
             num_preempted=sum(one.num_preempted for one in rounds),
-            core_share=_core_share(rounds),
+            core_share=core_share(rounds),
         )
 
     @property
     def shared(self) -> str:
         """A sentence that the core was shared; empty where it was ours."""
         return shared_core([self.core_share])
-
-
-def _core_share(rounds: Sequence[Round]) -> float | None:
-    """Return the share of the core that some rounds got together."""
-    pairs = [(one.cpu_ms, one.wall_ms) for one in rounds if one.cpu_ms is not None]
-    wall_ms = sum(wall_ms for _, wall_ms in pairs)
-    return min(1.0, sum(cpu_ms for cpu_ms, _ in pairs) / wall_ms) if wall_ms > 0 else None
 
 
 def shared_core(shares: Iterable[float | None]) -> str:
@@ -181,60 +146,10 @@ def time_passes(forward: ForwardPass, passes: PassCount, *, threads: int | None 
 
     Args:
         forward: Runs one pass.
-        passes: The passes of the round.  On a shared core at most :data:`PATIENCE` times as many
-            are run; where still too few were left alone, the processor's time of those that got
-            most of the core counts.
+        passes: The passes of the round; see :func:`tapetum.latency.agent.time_round`.
         threads: Inference threads; None where the processor does not compute, as with a GPU.
     """
-    _time_passes(forward, passes.warmups, passes.warmup_ms, threads=None)
-    timed = _time_passes(forward, passes.min_passes, passes.min_ms, threads=threads)
-    kept = [one.wall_ms for one in timed if not one.is_preempted]
-    if len(kept) < passes.min_passes:
-        best = sorted(timed, key=lambda one: one.share, reverse=True)[: passes.min_passes]
-        kept = [one.share * one.wall_ms for one in best]
-    return Round(
-        passes_ms=kept,
-        num_preempted=len(timed) - len(kept),
-        wall_ms=sum(one.wall_ms for one in timed),
-        cpu_ms=None if threads is None else sum(one.share * one.wall_ms for one in timed),
-    )
-
-
-class _Pass(NamedTuple):
-    """One pass: its duration, and the share of the core that it got."""
-
-    wall_ms: float
-    share: float
-
-    @property
-    def is_preempted(self) -> bool:
-        return self.share < FULL_SHARE
-
-
-def _time_passes(
-    forward: ForwardPass, at_least: int, at_least_ms: float, *, threads: int | None
-) -> list[_Pass]:
-    timed: list[_Pass] = []
-    num_kept, kept_ms, total_ms = 0, 0.0, 0.0
-    while num_kept < at_least or (kept_ms < at_least_ms and len(timed) < MOST_PASSES):
-        if len(timed) >= PATIENCE * at_least and total_ms >= PATIENCE * at_least_ms:
-            break
-        timed.append(_time_pass(forward, threads))
-        total_ms += timed[-1].wall_ms
-        if not timed[-1].is_preempted:
-            num_kept, kept_ms = num_kept + 1, kept_ms + timed[-1].wall_ms
-    return timed
-
-
-def _time_pass(forward: ForwardPass, threads: int | None) -> _Pass:
-    caller_ns, process_ns = time.thread_time_ns(), time.process_time_ns()
-    start_ns = time.perf_counter_ns()
-    forward()
-    wall_ns = time.perf_counter_ns() - start_ns
-    if threads is None or wall_ns == 0:
-        return _Pass(wall_ns / 1e6, 1.0)
-    process_ns, caller_ns = time.process_time_ns() - process_ns, time.thread_time_ns() - caller_ns
-    return _Pass(wall_ns / 1e6, min(1.0, max(caller_ns, process_ns / threads) / wall_ns))
+    return time_round(forward, **passes.model_dump(), threads=threads)
 
 
 def time_paced(forward: ForwardPass, *, pace_ms: float, num_passes: int) -> Round:
@@ -248,7 +163,7 @@ def time_paced(forward: ForwardPass, *, pace_ms: float, num_passes: int) -> Roun
     time_passes(forward, PACED_WARM_UP)
     for _ in range(num_passes):
         time.sleep(max(0.0, pace_ms - durations[-1]) / 1000)
-        durations.append(_time_pass(forward, None).wall_ms)
+        durations.append(time_pass(forward, None).wall_ms)
     return Round(durations[1:])
 
 

@@ -11,7 +11,7 @@ quarter to a half.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
 from typing import Literal
 
@@ -20,10 +20,10 @@ from tapetum.latency.conditions import Conditions
 from tapetum.latency.deployed import DeployedNetwork
 from tapetum.latency.lock import timing_lock
 from tapetum.latency.runtimes import Runtime, watched_threads
-from tapetum.latency.timing import PassCount, Round, time_rounds
+from tapetum.latency.timing import PassCount, time_rounds
 from tapetum.records import Record
 
-__all__ = ["WidthProbe", "probe_widths"]
+__all__ = ["SIZE_PX", "WIDTHS", "WidthProbe", "chain_of", "probe_of", "probe_widths"]
 
 WidthStep = Literal[4, 8, 16]
 WIDTHS: Mapping[WidthStep, tuple[int, int]] = {16: (32, 48), 8: (24, 40), 4: (20, 28)}
@@ -63,7 +63,7 @@ def probe_widths(runtime: Runtime, conditions: Conditions) -> WidthProbe:
         InputError: Another timing is running on this machine, and does not end.
     """
     size = {"batch": 1, "height_px": SIZE_PX, "width_px": SIZE_PX}
-    chains = {width: _chain(width) for widths in WIDTHS.values() for width in widths}
+    chains = {width: chain_of(width) for widths in WIDTHS.values() for width in widths}
     prepared = []
     for width, chain in chains.items():
         at = conditions.model_copy(update={**size, "channels": width})
@@ -71,7 +71,21 @@ def probe_widths(runtime: Runtime, conditions: Conditions) -> WidthProbe:
     with timing_lock():
         threads = watched_threads(runtime, conditions)
         rounds = time_rounds(prepared, PASSES, num_rounds=NUM_ROUNDS, threads=threads)
-    by_width = dict(zip(chains, map(_giga_per_s, chains.values(), rounds), strict=True))
+    # Noise only slows, and lasts longer than a round.
+    fastest = [min(one.median_ms for one in its) for its in rounds]
+    return probe_of(dict(zip(chains, fastest, strict=True)))
+
+
+def probe_of(fastest_ms: Mapping[int, float]) -> WidthProbe:
+    """Return the grid that follows from latencies.
+
+    Args:
+        fastest_ms: Latency of the chain of each width in its fastest round, in milliseconds.
+    """
+    by_width = {
+        width: cost.multiply_adds(chain_of(width), SIZE_PX, SIZE_PX) / ms / 1e6
+        for width, ms in fastest_ms.items()
+    }
     rates = {
         step: math.prod(by_width[width] for width in widths) ** (1 / len(widths))
         for step, widths in WIDTHS.items()
@@ -86,14 +100,8 @@ def _finest(rates: Mapping[WidthStep, float]) -> WidthStep:
     return 8 if rates[4] < ENOUGH * rates[8] else 4
 
 
-def _giga_per_s(chain: Architecture, rounds: Sequence[Round]) -> float:
-    """Return the rate in the fastest round: noise only slows, and lasts longer than a round."""
-    fastest_ms = min(one.median_ms for one in rounds)
-    return cost.multiply_adds(chain, SIZE_PX, SIZE_PX) / fastest_ms / 1e6
-
-
-def _chain(width: int) -> Architecture:
-    """Return convolutions of one width, from images of as many channels."""
+def chain_of(width: int) -> Architecture:
+    """Return convolutions of one width, on images of as many channels."""
     ends = {"in_channels": width, "out_channels": width}
     classifier = spec.Classifier(
         source="noisy",

@@ -107,10 +107,17 @@ def _at(timed: Round, slower: float) -> Round:
 
 
 class TimedShape(Record):
-    """A shape and its latency."""
+    """A shape and its latency.
+
+    Attributes:
+        shape: The shape.
+        timing: Its latency.
+        family: Name of the family it was scaled from, where it was timed elsewhere; else empty.
+    """
 
     shape: Shape
     timing: Timing
+    family: str = ""
 
 
 class TimedShapes(Record):

@@ -1,13 +1,14 @@
 """Search: the network that is best on a dataset within a latency budget.
 
-:func:`propose` finds different networks of one measured latency.
+:func:`propose` finds different networks of one measured latency, :mod:`~tapetum.search.known` among
+those that were timed on another device.
 :func:`race` trains several candidates of equal latency for equal minutes and keeps the best.
 :func:`search` trains a supernet that contains every network of the space, learns which candidates
 to prefer, and derives the network that meets the target by the latency table exactly.
 """
 
-from tapetum.search import widths
-from tapetum.search.feasible import FeasibleRange, feasible_range
+from tapetum.search import known, widths
+from tapetum.search.feasible import FeasibleRange, feasible_range, refusal
 from tapetum.search.loop import search
 from tapetum.search.pace import step_seconds
 from tapetum.search.plan import fewest_steps, how_many, needed_seconds
@@ -35,9 +36,11 @@ __all__ = [
     "fewest_steps",
     "how_many",
     "keeps_budget",
+    "known",
     "needed_seconds",
     "propose",
     "race",
+    "refusal",
     "search",
     "step_seconds",
     "widths",

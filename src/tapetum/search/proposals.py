@@ -16,13 +16,13 @@ from itertools import chain
 
 import numpy as np
 
-from tapetum.arch import Shape, distance, nearby
+from tapetum.arch import Shape, distance, ladder, nearby
 from tapetum.latency import Budget, TimedShapes, TimeNetworks, Timing
 from tapetum.progress import ProgressCallback, silent
 from tapetum.records import Record
 from tapetum.search.feasible import FeasibleRange, feasible_range, refusal
 
-__all__ = ["Candidate", "Proposal", "keeps_budget", "propose"]
+__all__ = ["Candidate", "Proposal", "keeps_budget", "most_different", "propose"]
 
 LEAST, MOST = 1 - Budget.BELOW, 1 + Budget.TOLERANCE  # measured latency over the target
 QUICK_LEAST, QUICK_MOST = 0.93, 1.0  # of a quick timing, which is a few per cent off
@@ -33,8 +33,8 @@ TRIED_AT_ONCE = 4  # neighbours of a network that has to be among them, of which
 QUICK_TRIES, FINAL_TRIES = 5, 4
 FINAL_ROUNDS = 5
 FEWEST_PLAIN_LEVELS = 3  # a plain network with fewer is not what a user would pick
-RULE, PLAIN, PLAIN_MBCONV, SMALLEST = "rule", "plain-dc-net", "plain-mbconv", "smallest"
-MOBILE = "mobile"
+RULE, PLAIN, PLAIN_MBCONV, MOBILE = ladder.RULE, ladder.PLAIN, ladder.PLAIN_MBCONV, ladder.MOBILE
+SMALLEST = "smallest"
 TITLES = {
     RULE: "default network",
     PLAIN: "plain DC-Net",
@@ -216,7 +216,7 @@ class _Work:
         ]
         given = [one.shape for one in self.contestants]
         wanted = max(0, math.ceil(SPARE * count) - len(given))
-        for number, shape in enumerate(_most_different(near or list(drawn), given, wanted), 1):
+        for number, shape in enumerate(most_different(near or list(drawn), given, wanted), 1):
             self.contestants.append(_Contestant(f"drawn-{number:02}", drawn[shape], shape))
 
     def _rule(self) -> Shape:
@@ -259,7 +259,7 @@ class _Work:
             raise refusal(self.timed, span, self.target_ms)
         fixed = [one for one in found if one.name in FIXED]
         rest = {one.shape: one for one in found if one.name not in FIXED}
-        others = _most_different(list(rest), [one.shape for one in fixed], count - len(fixed))
+        others = most_different(list(rest), [one.shape for one in fixed], count - len(fixed))
         chosen = [*fixed, *(rest[shape] for shape in others)][:count]
         return tuple(
             Candidate(name=one.name, shape=one.shape, timing=timing)
@@ -322,7 +322,7 @@ def _names(some: Iterable[Candidate | _Contestant]) -> dict[str, None]:
     return dict.fromkeys(one.name for one in some)
 
 
-def _most_different(shapes: Sequence[Shape], given: Sequence[Shape], count: int) -> list[Shape]:
+def most_different(shapes: Sequence[Shape], given: Sequence[Shape], count: int) -> list[Shape]:
     """Return shapes, each as far as possible from the given ones and those chosen before."""
     left, chosen = list(dict.fromkeys(shapes)), list[Shape]()
     nearest = [min((distance(one, other) for other in given), default=math.inf) for one in left]

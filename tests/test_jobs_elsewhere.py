@@ -1,0 +1,134 @@
+"""What a device has timed, opened for a fit; what does not fit is refused in one sentence."""
+
+from functools import lru_cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pytest
+
+from few_digits import dataset
+from tapetum.arch import ShapeSpace, ladder
+from tapetum.data import Dataset
+from tapetum.errors import InputError
+from tapetum.jobs import fit
+from tapetum.jobs.elsewhere import int8_ratio, open_timings, shapes_for
+from tapetum.jobs.fitting import fit_options
+from tapetum.latency.bundle import DeviceTimings, Job, write_bundle
+from tapetum.runtime import open_package
+from test_cli import photos
+
+__all__ = ["dataset", "photos"]  # the fixtures
+
+FORM: dict[str, Any] = {"size_px": 28, "image_channels": 1, "num_classes": 10}
+
+
+def timings(path: Path, *, int8: float = 0.5, **changes: Any) -> Path:
+    """What a device found that needs a millisecond for a million multiply-adds.
+
+    Args:
+        path: The folder.
+        int8: Latency of int8 over that of fp32.
+        changes: Other fields of the space.
+    """
+    job = _job(ShapeSpace(width_step=16, **FORM | changes))
+    rounds = [
+        [([one.multiply_adds / 1e6 * (int8 if one.precision == "int8" else 1)], 0, 1.0, 1.0)]
+        for one in job.networks
+    ]
+    found = {"job_sha256": "", "device": "a board", "runtime_version": "1", "cores": 4}
+    file = path / "pi.json"
+    DeviceTimings.model_validate({**found, "job": job, "rounds": rounds}).write(file)
+    return file
+
+
+@lru_cache
+def _job(space: ShapeSpace) -> Job:
+    with TemporaryDirectory() as folder:
+        shapes = ladder.steps(space, 12, budget_ms=1.0)
+        return write_bundle(Path(folder) / "pi.zip", space, shapes.items(), threads=2)
+
+
+def options(latency: Path, **changes: Any) -> Any:
+    """The options of a fit for that device."""
+    return fit_options("digits", "out", target_ms=1.0, latency=latency, **changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"threads": 1}, "--threads is 1, but .* was measured with 2"),
+        ({"size_px": 64}, "--size is 64, but .* was measured with 28"),
+        ({"runtime": "openvino"}, "--runtime is openvino"),
+        ({"start": "earlier"}, "--start with --latency"),
+    ],
+)
+def test_an_option_that_differs_from_what_was_timed_is_refused(
+    changes: dict[str, Any], said: str, tmp_path: Path
+) -> None:
+    """Both values are named; the same ones are welcome."""
+    file = timings(tmp_path)
+    assert open_timings(options(file, threads=2, size_px=28)) is not None
+    with pytest.raises(InputError, match=said):
+        open_timings(options(file, **changes))
+
+
+def test_a_table_of_prices_is_for_the_published_search(tmp_path: Path) -> None:
+    """The message names the command that times whole networks."""
+    (tmp_path / "table.json").write_text('{"format": "tapetum-latency-table"}')
+    with pytest.raises(InputError, match="tapetum latency bundle"):
+        open_timings(options(tmp_path / "table.json"))
+
+
+def test_images_of_another_form_are_refused(tmp_path: Path, dataset: Dataset) -> None:
+    """The command writes a bundle that fits them; another number of classes is no matter."""
+    info = dataset.info
+    known = {"size_px": info.size_px, "image_channels": info.channels, "boxes": info.has_boxes}
+    found = DeviceTimings.read(timings(tmp_path, **known, num_classes=7))
+    space = shapes_for(found, "fp32", info).space
+    assert space.num_classes == (len(info.class_names) or None)
+    other = DeviceTimings.read(timings(tmp_path, **known | {"size_px": info.size_px + 4}))
+    with pytest.raises(InputError, match=f"--size {info.size_px}"):
+        shapes_for(other, "fp32", info)
+
+
+@pytest.mark.parametrize("ratio", [0.4, 1.1])
+def test_int8_is_compared_on_networks_near_the_budget(ratio: float, tmp_path: Path) -> None:
+    """The median over networks that were timed in both formats."""
+    found = DeviceTimings.read(timings(tmp_path, int8=ratio))
+    assert int8_ratio(found, 1.0) == pytest.approx(ratio)
+
+
+def test_a_fit_for_a_device_elsewhere_takes_what_was_timed_there(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is timed here. Package and report say what took how long, and on which device."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("timed here")
+
+    monkeypatch.setattr("tapetum.latency.timing.time_round", refuse)
+    file = timings(tmp_path, size_px=32, num_classes=2)
+    found = DeviceTimings.read(file).shapes("fp32")
+    target_ms = found.shapes[-1].timing.median_ms
+    options = {"method": "none", "precision": "fp32", "batch_size": 4, "epochs": 1}
+    result = fit(photos, tmp_path / "fit", target_ms=target_ms, latency=file, **options)
+    delivery = result.delivery
+    assert delivery.benchmark is None
+    assert 0.9 <= delivery.predicted_ms / target_ms <= 1.02
+    shipped = open_package(result.package).manifest.architecture
+    same = [one for one in found.shapes if one.timing.median_ms == delivery.predicted_ms]
+    assert found.space.architecture(same[0].shape).encoder == shipped.encoder
+    assert delivery.command.startswith("tapetum benchmark model.tapetum --target-ms")
+    assert "--threads 2" in delivery.command
+    text = result.report.read_text()
+    assert "was measured on a board" in text
+    assert "timed on the device" in text
+
+
+def test_a_budget_that_the_device_cannot_keep_is_refused(photos: Path, tmp_path: Path) -> None:
+    """Before there is a folder; the message names the device and the fastest latency there."""
+    file = timings(tmp_path, size_px=32, num_classes=2)
+    with pytest.raises(InputError, match=r"no network meets .* a board"):
+        fit(photos, tmp_path / "fit", target_ms=1e-4, latency=file, epochs=1)
+    assert not (tmp_path / "fit").exists()

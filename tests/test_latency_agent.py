@@ -1,0 +1,79 @@
+"""The program of a bundle agrees with the package that wrote it."""
+
+from typing import Any
+
+import pytest
+
+from tapetum import provenance
+from tapetum.latency import agent
+from tapetum.runtime import load_onnxruntime, session
+
+ENTRIES = ("session.set_denormal_as_zero", "session.x64quantprecision")
+SETTINGS = (
+    "graph_optimization_level",
+    "enable_mem_pattern",
+    "inter_op_num_threads",
+    "intra_op_num_threads",
+)
+
+
+def test_it_names_the_processor_as_the_package_does() -> None:
+    """Otherwise timings of this machine would be taken for those of another."""
+    assert agent.cpu_model() == provenance.cpu_model()
+
+
+@pytest.mark.parametrize("has_int8", [True, False])
+def test_it_runs_networks_as_packages_run(has_int8: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every setting that decides the speed is the same, with and without instructions for int8."""
+    flags = {"flags": "fpu avx512_vnni" if has_int8 else "fpu"}
+    monkeypatch.setattr(agent, "cpu_fields", lambda: flags)
+    monkeypatch.setattr(agent.platform, "machine", lambda: "x86_64")
+    monkeypatch.setattr(session, "has_int8_instructions", lambda: has_int8)
+    theirs = agent.session_options(load_onnxruntime(), 3)
+    ours = session._session_options(3)
+    for name in SETTINGS:
+        assert getattr(theirs, name) == getattr(ours, name)
+    for entry in ENTRIES:
+        assert _entry(theirs, entry) == _entry(ours, entry)
+
+
+def _entry(options: Any, name: str) -> str:
+    """A setting; empty where it was not made."""
+    try:
+        return str(options.get_session_config_entry(name))
+    except RuntimeError:
+        return ""
+
+
+class _Scripted:
+    """Networks that take as long as they have multiply-adds."""
+
+    def __init__(self, count: int, *, longest_ms: float, rounds: int) -> None:
+        networks = [{"precision": "fp32", "multiply_adds": cost} for cost in range(1, count + 1)]
+        self.job = {"networks": networks, "minutes": 1.0, "longest_ms": longest_ms}
+        self.job["most_rounds"] = rounds
+        self.timed: list[int] = []
+
+    def time(self, network: dict[str, Any]) -> agent.Round:
+        """Takes no time itself."""
+        self.timed.append(network["multiply_adds"])
+        return agent.Round([float(network["multiply_adds"])])
+
+
+def test_networks_that_are_much_too_slow_are_left_out(tmp_path: Any) -> None:
+    """From twice the multiply-adds of the first one that is; in every round."""
+    bench = _Scripted(12, longest_ms=3.5, rounds=2)
+    found: dict[str, Any] = {"rounds": [[] for _ in range(12)]}
+    agent.measure(bench, found, str(tmp_path / "out.json"))  # type: ignore[arg-type]
+    assert bench.timed == [*range(1, 9), *range(1, 9)]
+    assert [len(one) for one in found["rounds"]] == [2] * 12
+    assert found["rounds"][8] == [None, None]
+
+
+def test_no_round_begins_after_the_time(tmp_path: Any) -> None:
+    """The first one is finished all the same: without it there would be nothing."""
+    bench = _Scripted(3, longest_ms=9.0, rounds=5)
+    bench.job["minutes"] = 0.0
+    found: dict[str, Any] = {"rounds": [[] for _ in range(3)]}
+    agent.measure(bench, found, str(tmp_path / "out.json"))  # type: ignore[arg-type]
+    assert bench.timed == [1, 2, 3]

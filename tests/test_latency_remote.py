@@ -1,0 +1,138 @@
+"""A bundle that is run on a device through ssh and scp, or here."""
+
+import os
+import shutil
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tapetum.errors import InputError
+from tapetum.latency.bundle import run_here, run_over_ssh
+from test_latency_bundle import write
+
+# Programs under the names of OpenSSH's, for a device that is a folder of this machine.
+SSH = """#!/bin/sh
+while [ "$1" != -- ]; do shift; done
+test "$2" = pi@board || { echo "no route to $2" >&2; exit 255; }
+cd "$DEVICE" && HOME="$DEVICE" exec sh -c "$3"
+"""
+SCP = """#!/bin/sh
+while [ "$1" != -- ]; do shift; done
+cd_() { case "$1" in *:*) echo "$DEVICE/${1#*:}";; *) echo "$1";; esac; }
+exec cp "$(cd_ "$2")" "$(cd_ "$3")"
+"""
+
+
+@pytest.fixture
+def device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The home folder of a device, which ssh reaches as pi@board."""
+    programs, home = tmp_path / "bin", tmp_path / "home"
+    programs.mkdir()
+    home.mkdir()
+    for name, text in {"ssh": SSH, "scp": SCP}.items():
+        (programs / name).write_text(text)
+        (programs / name).chmod(stat.S_IRWXU)
+    monkeypatch.setenv("PATH", f"{programs}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("DEVICE", str(home))
+    return home
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small bundle."""
+    path = tmp_path_factory.mktemp("bundle") / "bundle.zip"
+    write(path)
+    return path
+
+
+def test_the_result_comes_back_and_the_device_is_left_clean(
+    device: Path, bundle: Path, tmp_path: Path
+) -> None:
+    """What was copied there is removed once the result is here."""
+    found = run_over_ssh(bundle, tmp_path / "pi.json", "pi@board", python=sys.executable)
+    assert all(timing.num_rounds == 2 for _, timing in found.timed())
+    assert (tmp_path / "pi.json").exists()
+    assert not any(path.is_file() for path in device.rglob("*"))
+
+
+def test_what_failed_on_the_device_can_be_repeated(
+    device: Path, bundle: Path, tmp_path: Path
+) -> None:
+    """The bundle stays there; nothing is written here."""
+    with pytest.raises(InputError, match="the bundle failed on pi@board"):
+        run_over_ssh(bundle, tmp_path / "pi.json", "pi@board", python="no-python")
+    assert not (tmp_path / "pi.json").exists()
+    assert [path.name for path in device.rglob("*") if path.is_file()] == ["bundle.zip"]
+
+
+@pytest.mark.parametrize(
+    ("host", "said"), [("-oProxyCommand=x", "is no host"), ("other@board", "cannot be reached")]
+)
+@pytest.mark.usefixtures("device")
+def test_a_host_that_is_none_is_refused(host: str, said: str, bundle: Path, tmp_path: Path) -> None:
+    """An option in its place is not passed on."""
+    with pytest.raises(InputError, match=said):
+        run_over_ssh(bundle, tmp_path / "pi.json", host)
+
+
+def test_a_bundle_can_be_run_here(bundle: Path, tmp_path: Path) -> None:
+    """In a process of its own, as on a device."""
+    assert run_here(bundle, tmp_path / "here.json").precisions == ("fp32", "int8")
+
+
+SSHD = "/usr/sbin/sshd"
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[tuple[int, Path]]:
+    """A real server of ssh on this machine, with keys of its own: its port and the user's key."""
+    if not Path(SSHD).exists() or os.geteuid() != 0:
+        pytest.skip(
+            "needs sshd, and the right to start it (Debian: apt-get install openssh-server)"
+        )
+    port = 21_908
+    for name in ("host", "user"):
+        key = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(tmp_path / name)]
+        subprocess.run(key, check=True)
+    shutil.copy(tmp_path / "user.pub", tmp_path / "authorized")
+    settings = {
+        "Port": port,
+        "ListenAddress": "127.0.0.1",
+        "HostKey": tmp_path / "host",
+        "AuthorizedKeysFile": tmp_path / "authorized",
+        "StrictModes": "no",
+        "UsePAM": "no",
+        "PidFile": "none",
+        "PasswordAuthentication": "no",
+        "Subsystem": "sftp internal-sftp",
+    }
+    config = tmp_path / "sshd_config"
+    config.write_text("".join(f"{name} {value}\n" for name, value in settings.items()))
+    Path("/run/sshd").mkdir(exist_ok=True)
+    command = [SSHD, "-D", "-e", "-f", str(config)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE) as process:
+        assert process.stderr is not None
+        said = process.stderr.readline()
+        try:
+            assert b"listening" in said
+            yield port, tmp_path / "user"
+        finally:
+            process.terminate()
+
+
+@pytest.mark.slow
+def test_a_real_server_of_ssh_is_used_in_the_same_way(
+    server: tuple[int, Path], bundle: Path, tmp_path: Path
+) -> None:
+    """With its own port and key, given as options of ssh and scp."""
+    port, key = server
+    hosts = f"-oUserKnownHostsFile={tmp_path / 'known'}"
+    options = [f"-oPort={port}", "-i", str(key), "-oStrictHostKeyChecking=no", hosts]
+    found = run_over_ssh(
+        bundle, tmp_path / "pi.json", "127.0.0.1", python=sys.executable, options=options
+    )
+    assert all(timing.num_rounds == 2 for _, timing in found.timed())
