@@ -22,11 +22,12 @@ from tapetum.formats import (
     find_target,
     write_target,
 )
+from tapetum.formats.exported import Speed
 from tapetum.formats.target import Outputs
 from tapetum.formats.target_onnx import GraphRun, OnnxTarget
 from tapetum.noise import Gaussian
 from tapetum.runtime import Package, Predictor, Preparation
-from test_formats_precision import waves
+from test_formats_precision import took, waves
 
 NONE = Settings()
 
@@ -187,6 +188,20 @@ def test_a_fixed_size_is_what_images_are_compared_at(tmp_path: Path) -> None:
     assert written.comparison is not None
     assert written.comparison.size_px == (24, 40)
     assert written.comparison.max_difference["denoised"] < 1e-5
+
+
+@pytest.mark.parametrize(
+    ("ms", "words"),
+    [(0.5, "int8 is faster than"), (0.99, "int8 is as fast as"), (1.2, "int8 is slower than")],
+)
+def test_a_lower_precision_is_said_to_be_slower_where_it_is(ms: float, words: str) -> None:
+    """In multiples of fp32; where both take the same time but for noise, neither is faster."""
+    speed = Speed(size_px=(40, 30), num_images=1, file=took(ms), fp32=took(1.0))
+    written = WrittenFile.model_construct(precision="int8", speed=speed)
+    assert written.speed_text == (
+        f"{words} fp32 on this machine: one pass over 1 image(s) of 30 x 40 px takes {ms:.2f} "
+        "times as long on one thread"
+    )
 
 
 def test_losses_are_differences() -> None:

@@ -78,6 +78,16 @@ def test_auto_writes_fp32_where_int8_does_not_pay(package: Path, tmp_path: Path)
     assert exported.remarks[-1].startswith("fp32 was written: in int8, it is slower here")
 
 
+def test_auto_writes_fp32_where_int8_is_not_possible(package: Path, tmp_path: Path) -> None:
+    """Such as with too few images, which is said."""
+    pytest.importorskip("openvino")
+    data = draw_tree(tmp_path / "images", {".": 4})
+    exported = export(package, tmp_path / "one.xml", precision="auto", data=data)
+    assert exported.written is not None
+    assert exported.written.precision == "fp32"
+    assert exported.remarks[-1].startswith("fp32 was written: int8 is not possible: int8 is cal")
+
+
 def test_other_images_may_say_the_ranges(package: Path, tmp_path: Path) -> None:
     """int8 that is calibrated on another folder has other ranges, and is compared on the same."""
     pytest.importorskip("openvino")

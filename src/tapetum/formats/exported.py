@@ -27,6 +27,7 @@ TOLERANCES: dict[FilePrecision, float] = {
     "int8": 0.05,  # a rounding that falls on the other side is a step of 8 bits, or some
 }
 """How far a file may be from its package on random images, the one in int8 from that in int8."""
+ALIKE = 0.02  # a difference of times that is none
 TOLERANCE_CALIBRATED = 0.3  # of a file in int8, with other ranges, from its package in fp32
 
 
@@ -184,11 +185,13 @@ class WrittenFile(Record):
         if self.speed is None:
             return ""
         height, width = self.speed.size_px
-        slower = "slower" if self.speed.speed_up < 1 else "faster"
+        ratio = 1 / self.speed.speed_up
+        than = "slower than" if ratio > 1 else "faster than"
+        than = "as fast as" if abs(ratio - 1) < ALIKE else than
         return (
-            f"{self.precision} is {slower} than fp32 on this machine: one pass over "
-            f"{self.speed.num_images} image(s) of {width} x {height} px takes "
-            f"{1 / self.speed.speed_up:.2f} times as long on one thread"
+            f"{self.precision} is {than} fp32 on this machine: one pass over "
+            f"{self.speed.num_images} image(s) of {width} x {height} px takes {ratio:.2f} times as "
+            "long on one thread"
         )
 
     @property

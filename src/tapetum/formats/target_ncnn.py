@@ -40,8 +40,8 @@ class _NcnnRun:
         options = self._net.opt
         options.num_threads = self.threads
         options.use_fp16_storage = options.use_fp16_arithmetic = is_half
-        self._net.load_param(str(path))
-        self._net.load_model(str(path.with_suffix(".bin")))
+        if self._net.load_param(str(path)) or self._net.load_model(str(path.with_suffix(".bin"))):
+            raise PackageError("ncnn cannot load what pnnx wrote", "export the network as .onnx")
         self.runtime = f"ncnn {version('ncnn')}"
 
     def __call__(self, images: _Floats, boxes: _Floats | None) -> Outputs:  # noqa: ARG002

@@ -3,6 +3,7 @@
 A package needs no torch for that.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -18,6 +19,7 @@ from tapetum.formats import (
     Parity,
     Settings,
     SettingsGiven,
+    WrittenFile,
     choose_precision,
     find_target,
     repack,
@@ -94,16 +96,8 @@ def export(
     target, limits = find_target(format, out, settled), _Limits(max_psnr_drop, max_accuracy_drop)
     origin = (_Package if source.is_file() else _Run)(source, data, progress)
     if target is None:
-        if precision == "fp16" or precision == "bf16":
-            problem = f"a package is in fp32 or int8, and {precision} was asked for"
-            raise PackageError(problem, "choose one of these, or another --format")
-        if calibrate is not None:
-            problem = "--calibrate has no effect on a package"
-            raise InputError(problem, "its int8 is calibrated on the training images")
-        if source.is_file() and precision == "fp32":
-            problem = f"{source} is a package already, and nothing was asked of it"
-            raise PackageError(problem, "copy it, or give --format or --precision int8")
-        return limits.applied(origin.package(out, precision, overwrite=overwrite))
+        asked = _asked_of_a_package(source, precision, calibrate)
+        return limits.applied(origin.package(out, asked, overwrite=overwrite))
     if settled.target_ms is None and "target_ms" in target.settings:
         settled = settled.model_copy(update={"target_ms": origin.target_ms})
     require_free(out, target, overwrite=overwrite)
@@ -119,14 +113,45 @@ def export(
     if examples is not None and calibrate is not None:
         examples = replace(examples, calibration=_images_of(package, calibrate, progress))
     write = partial(write_target, package, out, target, examples=examples, progress=progress)
-    first = settled.model_copy(update={"precision": "int8" if is_int8 else precision})
-    written = write(first, overwrite=overwrite)
-    if precision == "auto" and written.faults:
-        missing = (*missing, f"fp32 was written: in int8, {' and '.join(written.faults)}")
-        written = write(settled, overwrite=True)
+    written, against = _written(write, settled, precision, overwrite=overwrite)
     facts = {"path": str(out), "size_bytes": written.size_bytes, "written": written}
-    facts["remarks"] = (*exported.remarks, *missing)
+    facts["remarks"] = (*exported.remarks, *missing, *against)
     return limits.applied(exported.model_copy(update=facts))
+
+
+def _asked_of_a_package(
+    source: Path, precision: AskedPrecision | FilePrecision, calibrate: str | Path | None
+) -> AskedPrecision:
+    """Return the precision of a package; refuse what a package does not have."""
+    if precision == "fp16" or precision == "bf16":
+        problem = f"a package is in fp32 or int8, and {precision} was asked for"
+        raise PackageError(problem, "choose one of these, or another --format")
+    if calibrate is not None:
+        problem = "--calibrate has no effect on a package"
+        raise InputError(problem, "its int8 is calibrated on the training images")
+    if source.is_file() and precision == "fp32":
+        problem = f"{source} is a package already, and nothing was asked of it"
+        raise PackageError(problem, "copy it, or give --format or --precision int8")
+    return precision
+
+
+def _written(
+    write: Callable[..., WrittenFile], settled: Settings, precision: str, *, overwrite: bool
+) -> tuple[WrittenFile, tuple[str, ...]]:
+    """Write a file in its precision; for ``auto`` in fp32 where something speaks against int8."""
+    asked = "int8" if precision == "auto" else precision
+    lower = settled.model_copy(update={"precision": asked})
+    if precision != "auto":
+        return write(lower, overwrite=overwrite), ()
+    try:
+        written = write(lower, overwrite=overwrite)
+    except (InputError, PackageError) as error:
+        reason = f"int8 is not possible: {error.problem}"
+    else:
+        if not written.faults:
+            return written, ()
+        reason, overwrite = f"in int8, {' and '.join(written.faults)}", True
+    return write(settled, overwrite=overwrite), (f"fp32 was written: {reason}",)
 
 
 class _Limits(NamedTuple):
