@@ -91,8 +91,8 @@ def test_int8_is_said_wherever_its_package_is_shown(
     assert facts["precision"] == "int8"
     timed = run("benchmark", out, "--seconds", "0.05", "--pace-ms", "0", "--json", "--threads", "1")
     assert json.loads(timed.stdout)["conditions"]["precision"] == "int8"
-    assert "int8 is for openvino" in sentence(
-        run("export", trained, "--out", tmp_path / "p.onnx", "--precision", "int8")
+    assert "fp16 is for openvino, ncnn" in sentence(
+        run("export", trained, "--out", tmp_path / "p.html", "--precision", "fp16")
     )
 
 

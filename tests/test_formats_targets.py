@@ -28,6 +28,7 @@ from tapetum.formats.target_onnx import GraphRun, OnnxTarget
 from tapetum.noise import Gaussian
 from tapetum.runtime import Package, Predictor, Preparation
 from test_formats_precision import took, waves
+from test_formats_quantise import lowered
 
 NONE = Settings()
 
@@ -129,13 +130,17 @@ def test_nothing_is_replaced_unasked(tmp_path: Path) -> None:
         (Settings(fixed=(40, 24)), ((40, 24),)),
         (Settings(fixed=(40, 24), batch=3), ((40, 24),)),
         (Settings(batch=2, opset=13), ((32, 32), (37, 43))),
+        (Settings(opset=13, precision="int8"), ((32, 32), (37, 43))),
+        (Settings(fixed=(40, 24), precision="int8"), ((40, 24),)),
     ],
 )
 def test_a_file_is_run_in_the_shapes_that_it_takes(
     settings: Settings, shapes: Any, tmp_path: Path
 ) -> None:
-    """Each image of a batch gives what the package gives."""
-    written = write_target(small(), tmp_path / "one.onnx", OnnxTarget(), settings)
+    """Each image of a batch gives what the package gives, also in int8."""
+    package = small() if settings.precision == "fp32" else lowered(small(JOINT, 3))
+    written = write_target(package, tmp_path / "one.onnx", OnnxTarget(), settings)
+    assert written.precision == settings.precision
     assert written.parity.sizes_px == shapes
     assert written.parity.num_images == (settings.batch or 1)
     assert written.parity.worst <= 1e-5

@@ -106,5 +106,5 @@ def test_what_has_no_effect_on_a_precision_is_refused(package: Path, tmp_path: P
         export(package, tmp_path / "a.onnx", calibrate=images)
     with pytest.raises(PackageError, match="a package is in fp32 or int8, and fp16 was asked for"):
         export(package, tmp_path / "a.tapetum", precision="fp16")
-    with pytest.raises(PackageError, match=r"onnx is written in fp32, .*; int8 is for openvino"):
-        export(package, tmp_path / "a.onnx", precision="int8", data=images)
+    with pytest.raises(PackageError, match=r"ncnn is written in fp32 or fp16.*; int8 is for onnx"):
+        export(package, tmp_path / "a.param", fixed=(32, 32), precision="int8", data=images)

@@ -84,7 +84,7 @@ class OnnxTarget:
     name: ClassVar[str] = "onnx"
     endings: ClassVar[tuple[str, ...]] = (".onnx",)
     settings: ClassVar[frozenset[str]] = frozenset(("fixed", "batch", "opset"))
-    precisions: ClassVar[frozenset[FilePrecision]] = frozenset(("fp32",))
+    precisions: ClassVar[frozenset[FilePrecision]] = frozenset(("fp32", "int8"))
     calibrates: ClassVar[bool] = False
 
     def require(self, settings: Settings) -> None:
