@@ -30,7 +30,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     noise = NoisePlan(kind="gaussian", levels=(SIGMA,))
     shape = Shape(widths=(8, 16), encoder_depths=(1, 1), decoder_depths=(1,), gated=False)
     architecture = shape.architecture("tiny", image_channels=1, num_classes=4)
-    recipe = tiny_recipe(noise=noise, epochs=40, batch_size=8, learning_rate=1e-2)
+    recipe = tiny_recipe(noise=noise, epochs=20, batch_size=4, learning_rate=1e-2)
     tiny_train(path, recipe, architecture)
     return path
 
@@ -50,7 +50,7 @@ def spoilt(run: Path) -> Path:
 
 def draw(
     root: Path,
-    count: int = 48,
+    count: int = 32,
     *,
     sigma: float = SIGMA,
     dim: float = 1.0,
@@ -80,7 +80,7 @@ def test_spoilt_statistics_come_back_without_labels(
     assert loss.after < loss.before
     assert loss.after == pytest.approx(wanted.before, rel=0.2)
     kept = open_package(out).manifest.provenance["calibration"]
-    assert (kept["num_estimating"], kept["num_judging"], kept["is_kept"]) == (24, 24, True)
+    assert (kept["num_estimating"], kept["num_judging"], kept["is_kept"]) == (16, 16, True)
     assert str(tmp_path) not in json.dumps(kept)
     assert "Calibration" in open_package(out).card
 
@@ -246,6 +246,7 @@ def test_bad_input_is_one_sentence(run: Path, tmp_path: Path) -> None:
         ((tmp_path / "none", folder), "there is no"),
         ((run, folder, "--out", package), "exists already"),
         ((package, folder, "--out", package, "--overwrite"), "is what is calibrated"),
+        ((package, folder, "--clean"), "has no effect"),
     ):
         result = command(*words)
         assert result.exit_code == 2, words

@@ -208,6 +208,9 @@ def calibrate(
     given = None if noise is None else parse_noise(str(noise))
     _require_free(out, source, overwrite=overwrite)
     subject, images = _opened(source, adds_noise=clean), find_images(folder, seed)
+    if subject.package is not None and (given is not None or clean or prefer != "balanced"):
+        problem = "of a package the white level alone is calibrated, so noise has no effect"
+        raise InputError(problem, "leave out --noise, --clean and --prefer")
     old = subject.manifest.preparation.white
     found = Calibrated(
         source=display_name(source.resolve().name),
