@@ -95,7 +95,7 @@ def export(
         "Folder of the training images, to compare on and for int8.",
         shown="as in the training",
     ),
-    calibrate: str | None = _CALIBRATE,
+    calibrate: Path | None = _CALIBRATE,
     fixed: str | None = _FIXED,
     batch: int | None = _BATCH,
     opset: int | None = _OPSET,
