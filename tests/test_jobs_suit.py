@@ -105,6 +105,23 @@ def test_the_choice_of_the_user_stays(tmp_path: Path) -> None:
     assert found.crop_scale == RECIPE.augmentation.crop_scale
 
 
+@pytest.mark.parametrize(("given", "expected"), [(None, 0.0), (0.2, 0.2)])
+def test_the_brightness_is_changed_for_labels_alone(
+    given: float | None, expected: float, tmp_path: Path
+) -> None:
+    """A denoiser learns nothing from it; who asks for it gets it all the same."""
+    for index in range(12):
+        values = np.random.default_rng(index).integers(0, 256, (20, 20), np.uint8)
+        Image.fromarray(values).save(tmp_path / f"{index}.png")
+    options: dict[str, Any] = {"batch_size": None, "augmentation": {"brightness": given}}
+    recipe = augmentation_of(RECIPE, options["augmentation"])
+    flat = suit(recipe, open_dataset(str(tmp_path), seed=0), **options)
+    assert flat.augmentation.brightness == expected
+    classes = suit(recipe, folder_of(tmp_path / "classes", 8), **options)
+    assert classes.augmentation.brightness == (given or RECIPE.augmentation.brightness)
+    assert RECIPE.augmentation.brightness > 0
+
+
 def test_an_impossible_change_is_refused() -> None:
     """The message names the field."""
     with pytest.raises(InputError, match="crop_scale"):

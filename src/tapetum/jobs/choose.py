@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeVar, get_args, get_type_hints
 from tapetum.arch import Architecture, Described, architecture_names, find_architecture
 from tapetum.data import DataOptions, Dataset, DatasetInfo, digits, open_dataset
 from tapetum.errors import ArchitectureError, DataError, nearest
-from tapetum.jobs.few_images import few_images
+from tapetum.jobs.data_remarks import data_remarks
 
 __all__ = [
     "SPLIT",
@@ -66,7 +66,7 @@ def open_logged(data: str | Path, *, trains: bool = True, **options: Any) -> Dat
     if dataset.summary is not None:
         for name, line in dataset.summary.facts(brief=True).items():
             say(f"{name}: {line}")
-        for sentence in few_images(dataset) if trains else ():
+        for sentence in data_remarks(dataset) if trains else ():
             say(sentence)
     return dataset
 

@@ -6,10 +6,10 @@ from pathlib import Path
 from tapetum.data import Dataset
 from tapetum.evaluation import PackageSubject
 from tapetum.jobs.compare import control_means, scores_of
+from tapetum.jobs.data_remarks import data_remarks
 from tapetum.jobs.device import SCOPES
 from tapetum.jobs.diagram import network_diagram
 from tapetum.jobs.examples import example_groups, mistake_images
-from tapetum.jobs.few_images import few_images
 from tapetum.jobs.fit_result import NETWORK, NETWORK_FP32, FitResult
 from tapetum.jobs.fit_work import Sections
 from tapetum.jobs.front_report import front_curves
@@ -109,7 +109,7 @@ def _advice(fit: FitResult, dataset: Dataset, sections: Sections) -> tuple[str, 
     lines = (
         *delivery.scores.remarks,
         *delivery.verdict[1:],
-        *few_images(dataset),
+        *data_remarks(dataset),
         *delivery.remarks,
         *sections.lead,
     )

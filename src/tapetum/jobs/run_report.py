@@ -7,10 +7,10 @@ from pathlib import Path
 from tapetum.arch import Architecture
 from tapetum.data import Dataset
 from tapetum.jobs.choose import is_digits
+from tapetum.jobs.data_remarks import data_remarks
 from tapetum.jobs.diagram import network_diagram
 from tapetum.jobs.examples import example_groups, mistake_images
 from tapetum.jobs.exporting import subject_of_run
-from tapetum.jobs.few_images import few_images
 from tapetum.jobs.label_report import label_matrices
 from tapetum.jobs.suit import describe_balance, describe_changes
 from tapetum.nn import TrainableNetwork
@@ -62,7 +62,7 @@ def write_run_report(
         f"Scored on {len(dataset.validation):,} others.",
         highlights=score_highlights(result.scores),
         advice=as_sentences(
-            (*(() if result.scores is None else result.scores.remarks), *few_images(dataset))
+            (*(() if result.scores is None else result.scores.remarks), *data_remarks(dataset))
         ),
         usage=(
             f"tapetum export {out} --out {out.name}.tapetum",

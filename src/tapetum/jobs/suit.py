@@ -72,6 +72,8 @@ def suit(
     has_epochs = getattr(recipe, "epochs", None) is not None
     keeps = batch_size is not None or not has_epochs
     size = _batch_size(recipe.batch_size, dataset, share, keeps=keeps)
+    if not dataset.info.class_names and (augmentation or {}).get("brightness") is None:
+        recipe = augmentation_of(recipe, {"brightness": 0.0})  # it is labels that gain by it
     looks = recipe.augmentation.mirror == "auto" and dataset.train.augmentation is not None
     with step(progress if looks else silent, "checking whether images may be mirrored"):
         decided = dataset.train.augmented(recipe.augmentation).augmentation
