@@ -15,6 +15,7 @@ from tapetum.cli.app import app
 FREE = {
     *("--out", "--data", "--labels", "--boxes", "--beside", "--latency", "--data-root", "--plot"),
     *("--group-by", "--recipe", "--search-recipe", "--space", "--ray", "--provider", "--format"),
+    *("--shard", "--version", "--start", "--token-file", "--web-runtime", "--calibrate", "--host"),
     *("--source", "--ssh", "--ssh-option", "--python"),
 }
 NOT_NUMBERS = ("abc", "-1", "nan", "1e999")
