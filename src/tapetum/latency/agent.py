@@ -19,6 +19,11 @@ import time
 import zipfile
 from typing import Any, Callable, NamedTuple, Sequence  # noqa: UP035  (Python 3.8)
 
+__all__ = [
+    *("FORMAT", "JOB", "Bench", "Round", "core_share", "cpu_model", "main", "measure"),
+    *("session_options", "time_pass", "time_round"),
+]
+
 FULL_SHARE = 0.95  # of the core; a pass that got less was preempted
 PATIENCE = 4  # times the passes and the time of a round are spent on a core that is shared
 MOST_PASSES = 100_000  # in one round, so that a clock that stands still cannot hang a measurement
