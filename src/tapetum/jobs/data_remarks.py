@@ -102,14 +102,16 @@ def _brightness(part: ImageDataset) -> dict[int, NDArray[np.float64]]:
         return {}
     classes, counts = np.unique(labels, return_counts=True)
     each = min(MOST_OF_CLASS, MOST_LOOKED_AT // max(1, len(classes)))
-    enough = classes[counts >= FEW_OF_CLASS // 2] if each >= FEW_OF_CLASS // 2 else []
-    return {int(label): _means(part, np.flatnonzero(labels == label), each) for label in enough}
+    if each < FEW_OF_CLASS // 2:
+        return {}
+    enough = classes[counts >= FEW_OF_CLASS // 2].tolist()
+    return {label: _means(part, np.flatnonzero(labels == label).tolist(), each) for label in enough}
 
 
 def _means(part: ImageDataset, of_class: Sequence[int], count: int) -> NDArray[np.float64]:
     """Return the mean value of at most so many images, evenly spread over a class."""
     count = min(count, len(of_class))
-    chosen = [int(of_class[place * len(of_class) // count]) for place in range(count)]
+    chosen = [of_class[place * len(of_class) // count] for place in range(count)]
     images = part.take(chosen, epoch=0, seed=0, train=False).images
     means: NDArray[np.float64] = images.mean((1, 2, 3), dtype=np.float64)
     return means
