@@ -107,7 +107,7 @@ def test_the_winner_of_a_race_is_delivered(fitted: tuple[Path, Result]) -> None:
         (("--target-ms", "1,x"), "is not a list of milliseconds"),
         (("--target-ms", "1,1"), "names a budget twice"),
         (("--target-ms", "1,0"), "makes no sense"),
-        (("--latency", "table.json"), "--latency is an option of the method tf-nas"),
+        (("--latency", "missing.json"), "missing.json"),
         (("--space", "dc-nas"), "--space is an option of the method tf-nas"),
         (("--method", "tf-nas", "--workers", 2), "--workers is an option of the method race"),
         (("--method", "none", "--search-minutes", 2), "is an option of the method race"),

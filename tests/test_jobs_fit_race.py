@@ -626,8 +626,8 @@ def test_one_group_alone_is_judged_by_the_validation_images(photos: Path) -> Non
 
 def test_an_option_of_another_method_is_refused(tmp_path: Path) -> None:
     """In a sentence that names the method it belongs to."""
-    with pytest.raises(InputError, match="--latency is an option of the method tf-nas") as refused:
-        fit(tmp_path, tmp_path / "fit", target_ms=1, latency="table.json")
+    with pytest.raises(InputError, match="--space is an option of the method tf-nas") as refused:
+        fit(tmp_path, tmp_path / "fit", target_ms=1, space="dc-nas")
     assert "give --method tf-nas" in refused.value.remedy
     with pytest.raises(InputError, match="--prefer is an option of the method race or none"):
         fit(tmp_path, tmp_path / "fit", target_ms=1, method="tf-nas", prefer="label")

@@ -208,7 +208,10 @@ def test_a_user_decides_about_telemetry(tmp_path: Path) -> None:
 
 
 def test_one_function_alone_imports_onnxruntime() -> None:
-    """No module of the package can import it before its telemetry is off."""
+    """No module of the package can import it before its telemetry is off.
+
+    The agent of a bundle runs on devices without the package, and turns it off by itself.
+    """
     importers = [
         path.name
         for path in Path(tapetum.__file__).parent.rglob("*.py")
@@ -216,4 +219,4 @@ def test_one_function_alone_imports_onnxruntime() -> None:
         if isinstance(node, ast.Import | ast.ImportFrom)
         and ast.unparse(node).startswith(("import onnxruntime", "from onnxruntime"))
     ]
-    assert importers == ["session.py"]
+    assert sorted(importers) == ["agent.py", "session.py"]
