@@ -96,7 +96,8 @@ def test_images_of_another_form_are_refused(tmp_path: Path, dataset: Dataset) ->
 def test_int8_is_compared_on_networks_near_the_budget(ratio: float, tmp_path: Path) -> None:
     """The median over networks that were timed in both formats."""
     found = DeviceTimings.read(timings(tmp_path, int8=ratio))
-    assert int8_ratio(found, 1.0) == pytest.approx(ratio)
+    fp32, int8 = (found.shapes(one) for one in found.precisions)
+    assert int8_ratio(fp32, int8, 1.0) == pytest.approx(ratio)
 
 
 def test_a_fit_for_a_device_elsewhere_takes_what_was_timed_there(

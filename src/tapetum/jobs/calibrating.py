@@ -136,7 +136,7 @@ class _Subject:
     """What is calibrated: a package, whose statistics are gone, or the network of a run.
 
     Attributes:
-        manifest: Of the package, or of what the run becomes.
+        manifest: Manifest of the package, or of the one that the run becomes.
         package: The package; None for a run.
         network: The network of the run; None for a package.
         plan: Noise of the training; None where it is not known.

@@ -50,7 +50,7 @@ class Compared(Record):
         name: The loss.
         before: Mean with the statistics of the training.
         after: Mean with those of the new images.
-        standard_error: Of the mean difference, over the images.
+        standard_error: Standard error of the mean difference, over the images.
     """
 
     name: str

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from tapetum.data import DatasetInfo
 from tapetum.errors import InputError
-from tapetum.jobs.methods import FitOptions
+from tapetum.jobs.methods import FitOptions, require_as_measured
 from tapetum.latency import TimedShapes, bundle
 from tapetum.records import read_json
 from tapetum.runtime import Precision
@@ -38,19 +38,9 @@ def open_timings(options: FitOptions) -> bundle.DeviceTimings | None:
             "--start with --latency: the network to start from cannot be timed on the device here",
             "leave out one of them",
         )
-    job = timings.job
-    measured = {
-        "--size": (options.size_px, job.space.size_px),
-        "--threads": (options.threads, job.threads),
-        "--batch": (options.batch, job.batch),
-        "--runtime": (getattr(options.runtime, "name", options.runtime), bundle.RUNTIME),
-    }
-    for option, (value, theirs) in measured.items():
-        if value not in (None, theirs):
-            raise InputError(
-                f"{option} is {value}, but {path} was measured with {theirs}",
-                "leave the option out, or write another bundle with 'tapetum latency bundle'",
-            )
+    command = "write another bundle with 'tapetum latency bundle'"
+    there = timings.conditions("fp32")
+    require_as_measured(options, there, what=str(path), command=command)
     if options.precision == "int8" and "int8" not in timings.precisions:
         raise InputError(
             f"{path} has no network in int8", "leave --precision out, or write another bundle"
@@ -90,12 +80,11 @@ def _form(channels: int, size_px: int, has_labels: bool, has_boxes: bool) -> str
     return f"{channels} x {size_px} x {size_px} px with {labels}"
 
 
-def int8_ratio(timings: bundle.DeviceTimings, target_ms: float) -> float | None:
+def int8_ratio(fp32: TimedShapes, int8: TimedShapes, target_ms: float) -> float | None:
     """Return the latency of int8 over that of fp32, of networks of about a budget.
 
     None where no network was timed in both.
     """
-    fp32, int8 = (timings.shapes(one) for one in ("fp32", "int8"))
     known = {one.shape: one.timing.median_ms for one in fp32.shapes}
     pairs = [(known[one.shape], one.timing.median_ms) for one in int8.shapes if one.shape in known]
     pairs.sort(key=lambda pair: max(pair[0] / target_ms, target_ms / pair[0]))

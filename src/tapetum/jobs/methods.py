@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from typing import Any, Literal, get_args
 
 from tapetum.errors import InputError, MissingExtraError, nearest
-from tapetum.latency import Budget, Effort
+from tapetum.latency import Budget, Conditions, Effort
 from tapetum.provenance import require_cores
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "MethodName",
     "effort_of",
     "parse_targets",
+    "require_as_measured",
     "require_method",
 ]
 
@@ -83,6 +84,32 @@ def require_method(options: Mapping[str, Any]) -> None:
         raise InputError(f"--workers must be 1 or more (got {workers})", "leave --workers out")
     if ray is not None and find_spec("ray") is None:
         raise MissingExtraError.of("ray", "ray")
+
+
+def require_as_measured(
+    options: FitOptions, measured: Conditions, *, what: str, command: str
+) -> None:
+    """Refuse options that differ from what was measured on a device.
+
+    Args:
+        options: The options of the fit; None stands for what was measured.
+        measured: The conditions of the measurement.
+        what: What holds it, for the message.
+        command: The command that makes another one.
+    """
+    theirs = {
+        "--size": (options.size_px, measured.height_px),
+        "--threads": (options.threads, measured.threads),
+        "--batch": (options.batch, measured.batch),
+        "--runtime": (getattr(options.runtime, "name", options.runtime), measured.runtime),
+    }
+    wrong = [
+        f"{option} is {value}, but {what} was measured with {known}"
+        for option, (value, known) in theirs.items()
+        if value not in (None, known)
+    ]
+    if wrong:
+        raise InputError("; ".join(wrong), f"leave the option out, or {command}")
 
 
 def parse_targets(text: str | float) -> tuple[float, ...]:

@@ -220,9 +220,8 @@ class _Planning:
 
     def int8_pays(self, target_ms: float) -> bool:
         """Return whether networks of about the budget are much faster in int8."""
-        timings = self.opened.timings
-        if self.is_elsewhere and timings is not None:
-            ratio = int8_ratio(timings, target_ms)
+        if self.is_elsewhere:
+            ratio = int8_ratio(self.timed["fp32"], self.timed["int8"], target_ms)
         else:
             ratio = self.measured_ratio(target_ms)
         pays = ratio is not None and ratio < PAYS

@@ -6,7 +6,7 @@ from typing import Literal, TypedDict
 from tapetum.arch import Space, spaces
 from tapetum.data import Dataset, DatasetInfo
 from tapetum.errors import InputError
-from tapetum.jobs.methods import FitOptions, effort_of
+from tapetum.jobs.methods import FitOptions, effort_of, require_as_measured
 from tapetum.jobs.suit import suit_search
 from tapetum.latency import Budget, LatencyTable
 from tapetum.records import Record
@@ -73,23 +73,8 @@ def choose_table(options: FitOptions) -> LatencyTable | None:
     given = options.latency
     table = given if isinstance(given, LatencyTable) else LatencyTable.read(Path(given))
     Budget.of(table, options.target_ms)
-    conditions = table.conditions
-    measured = {
-        "--size": (options.size_px, conditions.height_px),
-        "--threads": (options.threads, conditions.threads),
-        "--batch": (options.batch, conditions.batch),
-        "--runtime": (getattr(options.runtime, "name", options.runtime), conditions.runtime),
-    }
-    wrong = [
-        f"{option} is {value}, but the latency table was measured with {theirs}"
-        for option, (value, theirs) in measured.items()
-        if value not in (None, theirs)
-    ]
-    if wrong:
-        raise InputError(
-            "; ".join(wrong),
-            "leave the option out, or measure another table with 'tapetum latency measure'",
-        )
+    command = "measure another table with 'tapetum latency measure'"
+    require_as_measured(options, table.conditions, what="the latency table", command=command)
     return table
 
 

@@ -123,7 +123,7 @@ class DeviceTimings(Record):
     @property
     def precisions(self) -> tuple[Precision, ...]:
         """The number formats that were timed, fp32 first."""
-        known = {network.precision for network, _ in self.timed()}
+        known = {network.precision for network, _ in self._known()}
         formats: tuple[Precision, ...] = ("fp32", "int8")
         return tuple(one for one in formats if one in known)
 
