@@ -19,7 +19,8 @@ on a core of its own, stay comparable:
 
 Every step leaves a file in the folder of ``--out`` and is not repeated, so the command continues
 after a kill. Several processes may share that folder if their datasets or seeds differ. All cells
-that are there go into the result.
+that are there go into the result; those that the file of ``--json`` has for the same minutes stay
+in it and are not run again.
 
     python benchmarks/equal_latency.py --data-root DATA --out runs/equal_latency --core 0 \
         --json benchmarks/results/equal_latency.json
@@ -202,7 +203,9 @@ class Bench:
 
     def run(self, budget: float) -> None:
         """Choose, time, train and score the networks of a budget."""
-        stem = f"{budget:g}x_seed{self.seed}_{self.asked.minutes:g}min"
+        stem = stem_of(self.asked.minutes, budget, self.seed)
+        if all((self.folder / "cells" / f"{stem}_{row}.json").exists() for row in self.asked.rows):
+            return
         chosen = once(
             self.folder / f"{stem}_networks.json",
             lambda: self.choose(self.folder / f"{stem}_fit", budget * self.base_ms()),
@@ -385,6 +388,27 @@ def shown(found: Made) -> str:
     )
 
 
+def stem_of(minutes: float, budget: float, seed: int) -> str:
+    """Return how the names of the files of a budget and seed begin."""
+    return f"{budget:g}x_seed{seed}_{minutes:g}min"
+
+
+def earlier(asked: argparse.Namespace) -> Made:
+    """Return the result that was written before, with trainings of as many minutes."""
+    if asked.json is None or not asked.json.exists():
+        return {}
+    found: Made = json.loads(asked.json.read_text())
+    return found if found["requested_minutes"] == asked.minutes else {}
+
+
+def restore(asked: argparse.Namespace) -> None:
+    """Put the cells of an earlier result where they are looked for."""
+    for cell in earlier(asked).get("cells", ()):
+        stem = stem_of(asked.minutes, cell["budget_x_of_b20"], cell["seed"])
+        folder = asked.out / cell["dataset"] / "cells"
+        once(folder / f"{stem}_{cell['row']}.json", lambda cell=cell: cell)
+
+
 def draw_images(folder: Path) -> None:
     """Draw three kinds of stripes, for ``--tiny``."""
     generator = np.random.default_rng(0)
@@ -415,7 +439,7 @@ def collect(asked: argparse.Namespace) -> Made:
         "command": " ".join(["python", *sys.argv]),
         "requested_minutes": asked.minutes,
         "cells": cells,
-        "races": chosen,
+        "races": earlier(asked).get("races", {}) | chosen,
         "provenance": stamp().model_dump(mode="json"),
     }
 
@@ -455,6 +479,7 @@ def main() -> None:
     prepare_process(threads=1)
     if asked.tiny:
         draw_images(asked.data_root / "drawn")
+    restore(asked)
     for seed in asked.seeds:
         for name in asked.datasets:
             bench = Bench(asked, name, seed)

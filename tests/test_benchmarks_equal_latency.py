@@ -1,6 +1,7 @@
 """The benchmark at equal latency: it continues after a kill, and its table adds nothing."""
 
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -39,6 +40,10 @@ def test_a_killed_benchmark_continues_and_repeats_no_cell(tmp_path: Path) -> Non
     done = [path for path in kept if path.parent.name in ("cells", "drawn")]
     assert done
     assert all(path.read_bytes() == kept[path] for path in done)
+    shutil.rmtree(tmp_path / "drawn")
+    assert start(tmp_path).wait() == 0  # the result alone is enough
+    assert {path.name for path in (tmp_path / "drawn").iterdir()} == {"cells"}
+    assert json.loads((tmp_path / "all.json").read_text())["cells"] == cells
 
 
 def cell(row: str, accuracy: float, psnr_db: float) -> equal_latency_table.Cell:

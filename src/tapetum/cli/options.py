@@ -208,7 +208,8 @@ CROP_SCALE = option(
     rule=a_number(float, 0.64, above=0, most=1),
 )  # fmt: skip
 BRIGHTNESS = option(
-    None, CHANGES, "Largest relative change of the brightness, such as 0.2.",
+    None, CHANGES,
+    "Largest relative change of the brightness, such as 0.3 for labels under another light.",
     rule=a_number(float, 0.2, least=0, most=0.9),
 )  # fmt: skip
 BALANCE = option(

@@ -1,14 +1,14 @@
 """Say with figures what a folder lacks: images, or training images like those that validate."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tapetum.data import Dataset, ImageDataset
 
-__all__ = ["data_remarks"]
+__all__ = ["data_remarks", "other_light"]
 
 FEW, FEW_OF_CLASS, FEW_VALIDATION = 100, 20, 100
 MOST_NAMED = 5  # classes in a sentence
@@ -24,7 +24,7 @@ def data_remarks(dataset: Dataset) -> tuple[str, ...]:
     """
     if dataset.summary is None:
         return ()
-    return (*_few_images(dataset), *_other_light(dataset))
+    return (*_few_images(dataset), *_light_remark(other_light(dataset)))
 
 
 def _few_images(dataset: Dataset) -> Iterator[str]:
@@ -70,24 +70,37 @@ def _points(count: int) -> float:
     return 100 / math.sqrt(count) if count else 100.0
 
 
-def _other_light(dataset: Dataset) -> Iterator[str]:
-    """Yield the classes whose validation images are much brighter or darker than the others."""
+def other_light(dataset: Dataset) -> dict[str, float]:
+    """Return the classes whose validation images are much brighter or darker than the others.
+
+    Returns:
+        The mean value of the validation images over that of the training images, by class; classes
+        with few images are left out, and so are composed digits.
+    """
+    if dataset.summary is None:
+        return {}
     train, validation = (_brightness(part) for part in (dataset.train, dataset.validation))
-    found = []
+    found = {}
     for label in sorted(train.keys() & validation.keys()):
         ours, theirs = train[label], validation[label]
         ratio = float(theirs.mean() / max(ours.mean(), 1e-3))
         error = math.hypot(*(one.std() / math.sqrt(len(one)) for one in (ours, theirs)))
         is_certain = abs(theirs.mean() - ours.mean()) > STANDARD_ERRORS * error
         if is_certain and abs(ratio - 1) > OTHER:
-            found.append((abs(ratio - 1), f"{dataset.info.class_names[label]} {_changed(ratio)}"))
+            found[dataset.info.class_names[label]] = ratio
+    return found
+
+
+def _light_remark(found: Mapping[str, float]) -> Iterator[str]:
+    """Yield a sentence on the classes under another light, the largest difference first."""
     if found:
-        named = [text for _, text in sorted(found, reverse=True)]
-        more = f" and {len(named) - MOST_NAMED} more" if len(named) > MOST_NAMED else ""
+        order = sorted(found, key=lambda name: -abs(found[name] - 1))
+        more = f" and {len(order) - MOST_NAMED} more" if len(order) > MOST_NAMED else ""
+        named = ", ".join(f"{name} {_changed(found[name])}" for name in order[:MOST_NAMED])
         yield (
             "validation images have another brightness than training images of their class: "
-            f"{', '.join(named[:MOST_NAMED])}{more}; labels are less certain under another light, "
-            "and training images of both would help"
+            f"{named}{more}; labels are less certain under another light, and training images of "
+            "both would help"
         )
 
 

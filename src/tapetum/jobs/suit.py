@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 from tapetum.data import Augmentation, Dataset, DatasetInfo
 from tapetum.errors import DataError, InputError
 from tapetum.jobs.choose import say
+from tapetum.jobs.data_remarks import other_light
 from tapetum.progress import ProgressCallback, silent, step
 from tapetum.records import changed
 from tapetum.search import SearchRecipe
@@ -72,8 +73,8 @@ def suit(
     has_epochs = getattr(recipe, "epochs", None) is not None
     keeps = batch_size is not None or not has_epochs
     size = _batch_size(recipe.batch_size, dataset, share, keeps=keeps)
-    if not dataset.info.class_names and (augmentation or {}).get("brightness") is None:
-        recipe = augmentation_of(recipe, {"brightness": 0.0})  # it is labels that gain by it
+    if (augmentation or {}).get("brightness") is None and not _needs_brightness(recipe, dataset):
+        recipe = augmentation_of(recipe, {"brightness": 0.0})
     looks = recipe.augmentation.mirror == "auto" and dataset.train.augmentation is not None
     with step(progress if looks else silent, "checking whether images may be mirrored"):
         decided = dataset.train.augmented(recipe.augmentation).augmentation
@@ -130,6 +131,15 @@ def suit_search(
         quiet=quiet,
         progress=progress,
     )
+
+
+def _needs_brightness(recipe: BaseRecipe, dataset: Dataset) -> bool:
+    """Return whether labels gain by the random brightness of a recipe.
+
+    It costs them a little where training and validation images have the same light, and a denoiser
+    learns nothing from it (benchmarks/results/brightness.json).
+    """
+    return bool(recipe.augmentation.brightness and other_light(dataset))
 
 
 def _batch_size(wanted: int, dataset: Dataset, share: float, *, keeps: bool) -> int:

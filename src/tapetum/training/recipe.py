@@ -277,8 +277,8 @@ IMAGES = Recipe(
     clip_norm=1.0,
     # Weak noise and none often enough, so that a denoiser leaves a clean image as it is.
     noise=NoisePlan(kind="gaussian", low=0.0, high=0.5, power=2.0, clean=0.1),
-    # Illumination changes from day to day, and a class is easily told by it: on steel of other
-    # coils 30 % gave 8 points (benchmarks/results/brightness.json).
+    # For classes whose validation images are brighter or darker: on steel of other coils 30 % gave
+    # 8 points (benchmarks/results/brightness.json).  jobs.suit leaves it out elsewhere.
     augmentation=Augmentation(window_px=64, brightness=0.3),
     precision="bf16",
     channels_last=True,
