@@ -68,6 +68,20 @@ def left_out(timed: TimedShapes) -> list[float]:
     return predictions
 
 
+def by_multiply_adds(timed: TimedShapes) -> list[float]:
+    """Return what a straight line through the multiply-adds of all others predicts for each."""
+    size = timed.conditions.height_px, timed.conditions.width_px
+    networks = [timed.space.architecture(one.shape) for one in timed.shapes]
+    millions = np.array([cost.multiply_adds(one, *size) / 1e6 for one in networks])
+    latencies = np.array([one.timing.median_ms for one in timed.shapes])
+    predictions = []
+    for index, x in enumerate(millions):
+        known = np.arange(len(millions)) != index
+        line = np.polyfit(millions[known], latencies[known], 1, w=1 / latencies[known])
+        predictions.append(float(np.polyval(line, x)))
+    return predictions
+
+
 def at_size(size_px: int, count: int, width_step: int, threads: int) -> dict[str, Any]:
     """Time shapes for images of one size quickly and for long."""
     runtime = find_runtime("onnxruntime")
@@ -81,7 +95,6 @@ def at_size(size_px: int, count: int, width_step: int, threads: int) -> dict[str
     long = start.timed(shapes, timer, num_rounds=LONG_ROUNDS)
     quick_ms = [one.timing.median_ms for one in quick.shapes]
     long_ms = [one.timing.median_ms for one in long.shapes]
-    of_model, of_multiply_adds = quick.held_out_errors()
     return {
         "conditions": conditions.model_dump(),
         "latencies_ms": [round(min(long_ms), 3), round(max(long_ms), 3)],
@@ -90,8 +103,7 @@ def at_size(size_px: int, count: int, width_step: int, threads: int) -> dict[str
         "quick_over_long": relative_errors(quick_ms, long_ms),
         "model_over_quick": relative_errors(left_out(quick), quick_ms),
         "model_over_long": relative_errors(left_out(quick), long_ms),
-        "multiply_adds_mean_error": round(of_multiply_adds, 4),
-        "model_mean_error": round(of_model, 4),
+        "multiply_adds_over_quick": relative_errors(by_multiply_adds(quick), quick_ms),
         "core_share": round(
             statistics.fmean(one.timing.core_share or 0.0 for one in (*quick.shapes, *long.shapes)),
             3,

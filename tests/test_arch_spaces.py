@@ -12,14 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from tapetum.arch import Architecture
 from tapetum.arch.cost import multiply_adds, parameters
 from tapetum.arch.space import Space
-from tapetum.arch.spaces import (
-    DECODERS,
-    OPERATORS,
-    UPS,
-    Frame,
-    find_space,
-    space_names,
-)
+from tapetum.arch.spaces import _SPACES, DECODERS, OPERATORS, UPS, Frame, find_space
 from tapetum.arch.spec import InvertedResidual
 from tapetum.errors import ArchitectureError
 from tapetum.graph import random_weights, write_graph
@@ -59,7 +52,7 @@ def test_fewer_operators_are_the_first_of_more() -> None:
         assert {slot.candidates for slot in slots} == {candidates}
 
 
-@pytest.mark.parametrize("name", space_names())
+@pytest.mark.parametrize("name", _SPACES)
 @pytest.mark.parametrize(("image_px", "stride_px"), [(224, 32), (128, 32), (64, 16), (32, 8)])
 def test_small_images_keep_their_first_places(name: str, image_px: int, stride_px: int) -> None:
     """Strides are left out at the beginning, and a decoder climbs back to the image's size."""
@@ -73,7 +66,7 @@ def test_small_images_keep_their_first_places(name: str, image_px: int, stride_p
         assert 2 ** len(space.decoder.levels) == stride_px / 2
 
 
-@pytest.mark.parametrize("name", space_names())
+@pytest.mark.parametrize("name", _SPACES)
 def test_the_forms_of_a_network_agree(name: str) -> None:
     """Torch, ONNX, weights, parameters and cost of random networks are those of one another."""
     for seed, learns_depth in enumerate((True, False)):
@@ -140,7 +133,7 @@ def test_a_joint_network_is_a_denoiser_with_a_branch() -> None:
     assert (*blocks, *both.classifier.blocks) == classifier.blocks
 
 
-@pytest.mark.parametrize("name", space_names())
+@pytest.mark.parametrize("name", _SPACES)
 def test_a_narrower_frame_is_narrower_everywhere(name: str) -> None:
     """All channels shrink alike, onto multiples of 8, and the forms of its networks agree."""
     usual, narrow = (find_space(name, SMALL._replace(width=width)) for width in (1.0, 0.5))

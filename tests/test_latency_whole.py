@@ -131,7 +131,7 @@ def test_shapes_of_other_conditions_or_scopes_are_refused() -> None:
     timed.require_same(timed, what="t.json")
 
 
-def test_the_model_ranks_and_beats_multiply_adds() -> None:
+def test_the_model_predicts_and_ranks() -> None:
     """On shapes that it was not fitted to: within 3 % on average, and nearly in order."""
     timed = TimedShapes(conditions=HERE, space=SPACE).timed(shapes(24), by_formula)
     predict, fresh = timed.predictor(), shapes(30, seed=1)
@@ -140,8 +140,6 @@ def test_the_model_ranks_and_beats_multiply_adds() -> None:
     assert np.abs(predicted / true - 1).mean() < 0.03
     ranks = [np.argsort(np.argsort(values)) for values in (true, predicted)]
     assert np.corrcoef(ranks)[0, 1] > 0.98
-    by_features, by_cost = timed.held_out_errors()
-    assert by_features < 0.05 < by_cost
 
 
 def test_the_model_finds_the_speed_of_a_slow_machine_from_one_network() -> None:

@@ -13,7 +13,7 @@ from onnx.helper import make_node
 
 from drawn_shapes import draw_architecture
 from tapetum.arch import Architecture, architecture_names, find_architecture
-from tapetum.arch.spaces import Frame, find_space, space_names
+from tapetum.arch.spaces import _SPACES, Frame
 from tapetum.errors import InputError, PackageError
 from tapetum.graph import random_weights, write_graph
 from tapetum.runtime import Manifest, open_package
@@ -138,7 +138,7 @@ def of_spaces() -> list[Architecture]:
         Frame(image_px=32, num_classes=3, up="nearest_conv", learns_depth=True),
     ]
     generator = np.random.default_rng(0)
-    spaces = [find_space(name, frame) for name in space_names() for frame in frames]
+    spaces = [make(frame) for make in _SPACES.values() for frame in frames]
     return [space.architecture(space.random_of_any_size(generator)) for space in spaces]
 
 

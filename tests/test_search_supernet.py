@@ -4,16 +4,25 @@ import numpy as np
 import pytest
 import torch
 
-from tapetum.arch.space import Slot, Space
+from tapetum.arch.space import Choices, Slot, Space
 from tapetum.arch.spaces import Frame, open_space
 from tapetum.errors import InputError
 from tapetum.search.mixed import MixedBlock, Part
-from tapetum.search.supernet import Mixture, SuperNet, mixture_of
+from tapetum.search.supernet import Mixture, SuperNet
 from tapetum.search.widths import nominal_widths
 from test_latency_table import CANDIDATES, small_space
 
 IMAGES = torch.rand(4, 1, 32, 32, generator=torch.Generator().manual_seed(0))
 SHARING = pytest.mark.parametrize("shares_weights", [True, False], ids=["shared", "separate"])
+
+
+def mixture_of(choices: Choices) -> Mixture:
+    """The mixture of the network of these choices."""
+    parts = {
+        path: () if choice is None else (Part(choice.candidate, choice.hidden_channels),)
+        for path, choice in choices.items()
+    }
+    return Mixture(parts)
 
 
 def trained(space: Space, *, shares_weights: bool) -> SuperNet:

@@ -50,7 +50,6 @@ __all__ = [
     "dc_nas_seq",
     "find_space",
     "open_space",
-    "space_names",
 ]
 
 _PLAIN = tuple(Candidate(kernel_px=k, expansion=e) for k in (3, 5) for e in (3, 6))
@@ -181,11 +180,6 @@ _SPACES: Mapping[str, Callable[[Frame], Space]] = {
     "dc-nas": dc_nas,
     "dc-nas-seq": dc_nas_seq,
 }
-
-
-def space_names() -> list[str]:
-    """Return the names of the spaces."""
-    return list(_SPACES)
 
 
 def find_space(name: str, frame: Frame | None = None) -> Space:

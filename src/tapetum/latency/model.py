@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from tapetum.arch import Architecture, cost, spec
 
-__all__ = ["features_of", "fit_rates", "held_out_error"]
+__all__ = ["features_of", "fit_rates"]
 
 Array = NDArray[np.float64]
 
@@ -34,7 +34,6 @@ TYPICAL = np.array([0.03, 0.005, 2e-8, 2e-8, 5e-8, 6e-8, 3e-7, 5e-7, 2e-7, 0.02]
 RIDGE = 0.05  # a rate that is off by its typical value costs as much as a relative error of 5 %
 SWEEPS = 200
 LARGE = 4  # pixels of the image for each place of a large map, at most
-NUM_FOLDS = 5
 
 
 def features_of(architecture: Architecture, height: int, width: int, step: int) -> Array:
@@ -79,33 +78,21 @@ def _round_up(width: int, step: int) -> int:
     return -(-width // step) * step
 
 
-def fit_rates(rows: Array, latencies: Array, typical: Array = TYPICAL) -> Array:
+def fit_rates(rows: Array, latencies: Array) -> Array:
     """Return milliseconds for one unit of each feature, with the least squared relative errors.
 
     The features of one network that was timed are enough, those of ten are good.
     """
-    relative = rows * typical / latencies[:, None]
+    relative = rows * TYPICAL / latencies[:, None]
     sums = relative.sum(1)
     speed = sums.sum() / (sums**2).sum()  # of this machine: the typical rates times it fit best
     relative *= speed
-    gram = relative.T @ relative + RIDGE**2 * np.eye(len(typical))
+    gram = relative.T @ relative + RIDGE**2 * np.eye(len(TYPICAL))
     target = relative.sum(0) + RIDGE**2
-    share = np.ones(len(typical))  # of what is typical
+    share = np.ones(len(TYPICAL))  # of what is typical
     for _ in range(SWEEPS):
-        for feature in range(len(typical)):
+        for feature in range(len(TYPICAL)):
             off = target[feature] - gram[feature] @ share
             share[feature] = max(0.0, share[feature] + off / gram[feature, feature])
-    rates: Array = share * speed * typical
+    rates: Array = share * speed * TYPICAL
     return rates
-
-
-def held_out_error(rows: Array, latencies: Array, typical: Array = TYPICAL) -> float:
-    """Return the mean relative error of networks, each predicted from the other folds."""
-    folds = np.arange(len(rows)) % min(NUM_FOLDS, len(rows))
-    errors = np.zeros(len(rows))
-    for fold in set(folds.tolist()):
-        is_out = folds == fold
-        known = ~is_out if len(rows) > 1 else is_out
-        rates = fit_rates(rows[known], latencies[known], typical)
-        errors[is_out] = rows[is_out] @ rates / latencies[is_out] - 1
-    return float(np.abs(errors).mean())

@@ -14,13 +14,13 @@ from typing import Literal, Protocol, Self
 
 import numpy as np
 
-from tapetum.arch import Architecture, Shape, ShapeSpace, cost
+from tapetum.arch import Architecture, Shape, ShapeSpace
 from tapetum.errors import InputError
 from tapetum.latency.calls import Includes
 from tapetum.latency.conditions import Conditions
 from tapetum.latency.deployed import DeployedNetwork
 from tapetum.latency.lock import timing_lock
-from tapetum.latency.model import Array, features_of, fit_rates, held_out_error
+from tapetum.latency.model import Array, features_of, fit_rates
 from tapetum.latency.runtimes import Runtime, watched_threads
 from tapetum.latency.timing import (
     PassCount,
@@ -189,20 +189,6 @@ class TimedShapes(Record):
         rows = np.stack([self._features(shape) for shape in latencies])
         rates = fit_rates(rows, np.array(list(latencies.values())))
         return lambda shape: float(self._features(shape) @ rates)
-
-    def held_out_errors(self) -> tuple[float, float]:
-        """Return the mean relative error of the model, and of multiply-adds alone.
-
-        Each shape is predicted from others.
-        """
-        rows = np.stack([self._features(one.shape) for one in self.shapes])
-        latencies = np.array([one.timing.median_ms for one in self.shapes])
-        height, width = self.conditions.height_px, self.conditions.width_px
-        networks = [self.space.architecture(one.shape) for one in self.shapes]
-        millions = [cost.multiply_adds(one, height, width) / 1e6 for one in networks]
-        affine = np.stack([np.ones(len(rows)), millions], axis=1)
-        by_cost = held_out_error(affine, latencies, np.array([0.1, 0.03]))
-        return held_out_error(rows, latencies), by_cost
 
     def _features(self, shape: Shape) -> Array:
         return _features(self.space, shape, self.conditions.height_px, self.conditions.width_px)

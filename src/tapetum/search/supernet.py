@@ -25,7 +25,7 @@ from tapetum.arch import Choices, Space
 from tapetum.nn import Network, Outputs, blocks, build
 from tapetum.search.mixed import MixedBlock, MixedSequence, Part
 
-__all__ = ["Mixture", "SuperNet", "Widths", "mixture_of"]
+__all__ = ["Mixture", "SuperNet", "Widths"]
 
 Widths = Mapping[str, Mapping[str, int]]
 """Hidden width of each candidate of each slot."""
@@ -42,15 +42,6 @@ class Mixture(NamedTuple):
 
     parts: Mapping[str, Sequence[Part]]
     depths: Mapping[str, Tensor] = MappingProxyType({})
-
-
-def mixture_of(choices: Choices) -> Mixture:
-    """Return the mixture of the network of these choices."""
-    parts = {
-        path: () if choice is None else (Part(choice.candidate, choice.hidden_channels),)
-        for path, choice in choices.items()
-    }
-    return Mixture(parts)
 
 
 class SuperNet(nn.Module):
