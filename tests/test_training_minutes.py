@@ -39,7 +39,7 @@ def _faster(step: int) -> float:
     return STEP_S if step < 12 else STEP_S / 2
 
 
-@pytest.mark.parametrize("pace_s", [_even, _slower, _faster])
+@pytest.mark.parametrize("pace_s", [_even, _slower, pytest.param(_faster, marks=pytest.mark.slow)])
 def test_it_ends_at_its_minute_with_a_whole_schedule(
     pace_s: Callable[[int], float], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -71,7 +71,10 @@ def test_a_stopped_training_resumes_to_the_same_bits(
         assert first.read_bytes() == second.read_bytes()
 
 
-@pytest.mark.parametrize("validation_s", [0.0, 0.125, 1.0])
+@pytest.mark.parametrize(
+    "validation_s",
+    [0.125, *(pytest.param(seconds, marks=pytest.mark.slow) for seconds in (0.0, 1.0))],
+)
 def test_validation_takes_about_a_tenth_of_the_time(
     validation_s: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -61,7 +61,9 @@ def test_the_schedule_spans_the_steps(tmp_path: Path) -> None:
     assert float(_rows(tmp_path / "run")[-1]["learning_rate"]) == pytest.approx(expected)
 
 
-@pytest.mark.parametrize("step", [2, 4, 9])
+@pytest.mark.parametrize(
+    "step", [4, *(pytest.param(step, marks=pytest.mark.slow) for step in (2, 9))]
+)
 def test_a_stopped_training_resumes_to_the_same_bits(step: int, tmp_path: Path) -> None:
     """Before a checkpoint, before a validation, and at the end."""
     tiny_train(tmp_path / "whole", _counted(10))
