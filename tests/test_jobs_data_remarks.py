@@ -11,7 +11,7 @@ from folders import draw_tree
 from tapetum.data import open_dataset
 from tapetum.errors import InputError
 from tapetum.jobs import fit
-from tapetum.jobs.data_remarks import data_remarks
+from tapetum.jobs.data_remarks import data_remarks, other_light
 
 
 def test_small_numbers_are_named(tmp_path: Path) -> None:
@@ -46,6 +46,7 @@ def test_a_class_under_another_light_is_named(tmp_path: Path) -> None:
     (told,) = [text for text in data_remarks(dataset) if "brightness" in text]
     assert re.search(r"dent (3[6-9]|4[0-4])% darker, seam (2[1-9])% brighter;", told)
     assert "rust" not in told
+    assert other_light(dataset) is other_light(dataset)  # computed once
 
 
 def test_little_light_or_few_images_are_no_difference(tmp_path: Path) -> None:

@@ -181,9 +181,9 @@ class ImageDataset(ABC):
         return Subset(self, indices)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Dataset:
-    """An opened dataset.
+    """An opened dataset, which is equal to itself alone.
 
     Attributes:
         train: Training images.

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,7 +71,8 @@ def _points(count: int) -> float:
     return 100 / math.sqrt(count) if count else 100.0
 
 
-def other_light(dataset: Dataset) -> dict[str, float]:
+@lru_cache(maxsize=1)  # a command asks several times, and it takes half a second
+def other_light(dataset: Dataset) -> Mapping[str, float]:
     """Return the classes whose validation images are much brighter or darker than the others.
 
     Returns:
