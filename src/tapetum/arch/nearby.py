@@ -39,7 +39,7 @@ def nearby(
     Args:
         space: The space of the shapes.
         shape: The shape that they should resemble.
-        predict: Callable[[Shape], float]s latencies.
+        predict: Predicts latencies.
         aim_ms: The latency, in milliseconds.
         most_ms: The highest predicted latency.
         count: The number of shapes, at most.

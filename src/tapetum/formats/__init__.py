@@ -10,7 +10,7 @@ from tapetum.formats.exported import Comparison, Exported, Parity, WrittenFile
 from tapetum.formats.precision import PrecisionChoice, choose_precision
 from tapetum.formats.proof import Examples
 from tapetum.formats.quantise import FEWEST_IMAGES, quantise
-from tapetum.formats.repacking import repack, write_again
+from tapetum.formats.repacking import noted, repack
 from tapetum.formats.target import FilePrecision, Settings, SettingsGiven
 from tapetum.formats.targets import find_target, require_precision
 from tapetum.formats.writing import require_free, write_target
@@ -34,12 +34,12 @@ __all__ = [
     "export_network",
     "find_target",
     "measure_parity",
+    "noted",
     "pack",
     "quantise",
     "repack",
     "require_free",
     "require_precision",
-    "write_again",
     "write_target",
 ]
 

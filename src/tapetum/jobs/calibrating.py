@@ -1,46 +1,38 @@
 """Suit a trained network to the images of another camera, without labels and clean images.
 
 *What changes.* Batch normalisations keep the mean and variance of each channel on the training
-images. Another camera (darker, another gamma, another noise) moves them. They are estimated again
-on its images. That takes the brightness out of the denoised image too, so its channels get a new
+images. Another camera (darker, another gamma, another noise) moves them, so they are estimated
+again on its images. That takes the brightness out of the denoised image too: its channels get a new
 scale and offset where a squared error is known (:mod:`tapetum.jobs.camera_output`). Nothing else is
-learnt. This needs the run: in a package each normalisation is folded into the convolution before
-it. What the training images had there can be told from the folded weights no more, so a correction
-would have to guess it, and only the white level of a package can be changed.
+learnt. In a package the statistics are folded into the convolutions, so that nobody can tell them
+from the weights, and only its white level can be changed.
 
-*What decides.* Half of the images estimates, the other half decides. Per-image losses before and
-after are compared in pairs; the new statistics are kept where the mean difference is more than
-twice its standard error. What loss there is depends on what is known of the images:
+*What decides.* Half of the images estimates, the other half decides: the losses of each image
+before and after are compared in pairs. The squared error is exact where noise was added to clean
+images. Otherwise it is estimated by Stein's lemma (:func:`tapetum.losses.unbiased_squared_errors`)
+on the pixels whose noise is not clipped, which takes the noise for independent from pixel to pixel.
+The estimate is linear in the variance: what is better at both ends of a range of levels is better
+between. A range ends where the images could not hide more noise, since their finest detail is noise
+and texture together. Images in folders named after the classes add the cross-entropy. The entropy
+of labels, or how much they agree under changes, says little about whether they are right.
 
-- ``clean``: they show no noise. That of the training is added, and the squared error is exact.
-- ``noise`` is given, or the training had one level: the squared error is estimated by Stein's
-  lemma (:func:`tapetum.losses.unbiased_squared_errors`), on the pixels whose noise is not clipped.
-- The training had a range of Gaussian or Poisson-Gaussian noise, and the level in the images is
-  unknown. The estimate is linear in the variance: what is better at both ends of a range is better
-  at all levels between. The range ends where the images could not hide more noise, since the
-  finest detail is noise and texture together. Where the ends disagree, nothing can be told.
-- Other noise, and pairs: no loss of denoised images is known.
-- Images in folders named after the classes of the network: the cross-entropy decides as well.
-
-The entropy of labels, or how much they agree under changes, says little about whether they are
-right, and decides nothing. Stein's lemma takes the noise for independent from pixel to pixel. That
-of files that a phone has denoised and compressed is not.
-
-*The white level* cannot be judged by these losses, whose scale it sets. It is a fact of the files:
-the stored values of both halves have to show the same one. Both losses are under the new level.
+*The white level* sets the scale of these losses, so they cannot judge it. It is a fact of the
+files: the stored values of both halves have to show the same one. Both losses are under the new
+level.
 """
 
 import copy
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from tapetum.errors import InputError, PackageError
-from tapetum.formats import export_network, write_again
+from tapetum.formats import export_network, repack
 from tapetum.images import display_name
 from tapetum.jobs.camera import FEWEST, CameraImages, View, Viewer, find_images
 from tapetum.jobs.camera_losses import (
@@ -59,8 +51,8 @@ from tapetum.nn import Network, reestimate_statistics
 from tapetum.noise import Noise, NoisePlan, parse_noise
 from tapetum.progress import ProgressCallback, silent, step
 from tapetum.provenance import require_seed
-from tapetum.records import Record, as_path, hold_name
-from tapetum.runtime import Manifest, Package, Preparation, open_package
+from tapetum.records import Record, as_path
+from tapetum.runtime import Manifest, Package, open_package
 from tapetum.training import RUNS, prepare_process
 
 __all__ = ["Calibrated", "calibrate"]
@@ -131,27 +123,18 @@ class Calibrated(Record):
         return (("white level", *whites), *losses, *(right or ()), *labels)
 
 
-@dataclass(frozen=True)
-class _Subject:
-    """What is calibrated: a package, whose statistics are gone, or the network of a run.
+class _Subject(NamedTuple):
+    """What is calibrated.
 
     Attributes:
+        form: The network of a run; of a package, whose statistics are gone, the package.
         manifest: Manifest of the package, or of the one that the run becomes.
-        package: The package; None for a run.
-        network: The network of the run; None for a package.
         plan: Noise of the training; None where it is not known.
-        refusal: Why there are no statistics; empty for a run.
     """
 
+    form: Network | Package
     manifest: Manifest
-    package: Package | None = None
-    network: Network | None = None
     plan: NoisePlan | None = None
-    refusal: str = ""
-
-    def preparation(self, white: float | None) -> Preparation:
-        """Return the preparation with a white level."""
-        return self.manifest.preparation.model_copy(update={"white": white})
 
 
 def calibrate(
@@ -201,17 +184,19 @@ def calibrate(
         PackageError: ``out`` exists or is the source.
     """
     source, folder = as_path(source, "a run or a package"), as_path(folder, "a folder of images")
-    out = None if out is None else as_path(out, "the package to write")
     require_seed(seed)
     if clean and noise is not None:
         raise InputError("images without noise have no noise level", "give one of the two")
     given = None if noise is None else parse_noise(str(noise))
-    _require_free(out, source, overwrite=overwrite)
-    subject, images = _opened(source, adds_noise=clean), find_images(folder, seed)
-    if subject.package is not None and (given is not None or clean or prefer != "balanced"):
+    if out is not None:
+        out = as_path(out, "the package to write")
+        _require_free(out, source, overwrite=overwrite)
+    if source.is_file() and (given is not None or clean or prefer != "balanced"):
         problem = "of a package the white level alone is calibrated, so noise has no effect"
         raise InputError(problem, "leave out --noise, --clean and --prefer")
-    old = subject.manifest.preparation.white
+    subject, images = _opened(source, adds_noise=clean), find_images(folder, seed)
+    preparation = subject.manifest.preparation
+    old = preparation.white
     found = Calibrated(
         source=display_name(source.resolve().name),
         folder=display_name(folder.resolve().name),
@@ -227,36 +212,33 @@ def calibrate(
     if images.total < FEWEST:
         return found
     level, why = images.white_level(old) if white == "auto" else (float(white), "as given")
-    found = found.model_copy(
-        update={"white_after": level, "white_reason": why, "reason": subject.refusal}
-    )
-    if subject.network is not None:
-        added = subject.plan if clean else None
-        viewer = Viewer(subject.preparation(level), subject.manifest.size_px, added, seed)
-        found = _judged(subject, images, viewer, found, given, prefer, progress)
+    preparation = preparation.model_copy(update={"white": level})
+    manifest = subject.manifest.model_copy(update={"preparation": preparation})
+    subject = subject._replace(manifest=manifest)
+    update: dict[str, Any] = {"reason": _folded(source)}
+    if isinstance(subject.form, Network):
+        viewer = Viewer(preparation, manifest.size_px, subject.plan if clean else None, seed)
+        update = _judged(subject, images, viewer, given, prefer, progress)
+    update |= {"white_after": level, "white_reason": why}
+    found = found.model_copy(update=update)
     if out is None or not found.changes:
         return found
     _write(subject, found, out, overwrite=overwrite)
     return found.model_copy(update={"path": str(out)})
 
 
-def _require_free(out: Path | None, source: Path, *, overwrite: bool) -> None:
-    if out is None or not out.exists():
-        return
-    if source.exists() and out.samefile(source):
+def _require_free(out: Path, source: Path, *, overwrite: bool) -> None:
+    if source.exists() and out.exists() and out.samefile(source):
         raise PackageError(f"{out} is what is calibrated", "choose another name")
-    if not (overwrite and out.is_file()):
+    if out.exists() and not (overwrite and out.is_file()):
         raise PackageError(f"{out} exists already", "choose another name, or overwrite it")
 
 
 def _opened(source: Path, *, adds_noise: bool) -> _Subject:
     """Open a package or the network of a run."""
     if source.is_file():
-        package, parent = open_package(source), source.resolve().parent
-        has_run = (parent / "request.json").is_file()
-        run = f"in {display_name(parent.name)}" if has_run else "that it was exported from"
-        refusal = f"a package has them folded into its weights: calibrate the run {run}"
-        return _Subject(package.manifest, package=package, refusal=refusal)
+        package = open_package(source)
+        return _Subject(package, package.manifest)
     if not source.is_dir():
         raise InputError(f"there is no {source}", "give the folder of a run, or a .tapetum file")
     prepare_process()  # before torch starts its threads
@@ -269,54 +251,67 @@ def _opened(source: Path, *, adds_noise: bool) -> _Subject:
             f"the network of {source} labels boxes, which images of a camera do not have",
             "calibrate a network that labels whole images",
         )
-    if adds_noise and request.data.is_paired:
+    if not request.data.is_paired:
+        return _Subject(network, manifest, request.recipe.noise)
+    if adds_noise:
         problem = f"{source} was trained on pairs, so that it is not known which noise to add"
         raise InputError(problem, "leave --clean out")
-    plan = None if request.data.is_paired else request.recipe.noise
-    return _Subject(manifest, network=network, plan=plan)
+    return _Subject(network, manifest)
+
+
+def _folded(package: Path) -> str:
+    """Return why a package keeps its statistics, and which run does not have to."""
+    folder = package.resolve().parent
+    has_run = (folder / "request.json").is_file()
+    run = f"in {display_name(folder.name)}" if has_run else "that it was exported from"
+    return f"a package has them folded into its weights: calibrate the run {run}"
 
 
 def _judged(
     subject: _Subject,
     images: CameraImages,
     viewer: Viewer,
-    found: Calibrated,
     given: Noise | None,
     prefer: Prefer,
     progress: ProgressCallback,
-) -> Calibrated:
-    """Estimate the statistics of a network in place, and keep the better ones."""
-    network, manifest, notes = subject.network, subject.manifest, list(found.notes)
-    assert network is not None  # noqa: S101  (the caller has looked)
-    halves = (images.estimating, images.judging)
-    seen, views = (list(viewer.each(half, notes, progress, "opening images")) for half in halves)
-    found = found.model_copy(update={"num_estimating": len(seen), "num_judging": len(views)})
+) -> dict[str, Any]:
+    """Estimate the statistics of a network in place, keep the better ones, and say what was found.
+
+    The fields of the answer are those of :class:`Calibrated`.
+    """
+    network, manifest, plan = subject
+    assert isinstance(network, Network)  # noqa: S101  (the caller has looked)
+    notes, halves = list(images.notes), (images.estimating, images.judging)
+    seen, views = (list(viewer.each(half, notes, progress)) for half in halves)
+    found: dict[str, Any] = {
+        "num_estimating": len(seen),
+        "num_judging": len(views),
+        "notes": tuple(notes),
+    }
     if min(len(seen), len(views)) < FEWEST // 2:
-        reason = "too few of the images can be read"
-        return found.model_copy(update={"reason": reason, "notes": tuple(notes)})
-    is_clean = viewer.added is not None
-    criteria = criteria_of(views, manifest, given=given, plan=subject.plan, is_clean=is_clean)
-    old, before = copy.deepcopy(network.state_dict()), measure(network, views, criteria, found.seed)
+        return found | {"reason": "too few of the images can be read"}
+    criteria = criteria_of(views, manifest, given=given, plan=plan)
+    old = copy.deepcopy(network.state_dict())
+    before = measure(network, views, criteria, viewer.seed)
     with step(progress, "estimating statistics"):
         reestimate_statistics(network, _batches(seen))
         if criteria.noises:
-            fit_output(network, seen, criteria.noises[-1], seed=found.seed)
+            fit_output(network, seen, criteria.noises[-1], seed=viewer.seed)
             reestimate_statistics(network, _batches(seen))  # of what reads the denoised image
-    after = measure(network, views, criteria, found.seed)
+    after = measure(network, views, criteria, viewer.seed)
     losses = compare(before, after)
     is_kept, reason = decide(losses, criteria, prefer)
     if not is_kept:
         network.load_state_dict(old)
-    update = {"losses": losses, "is_kept": is_kept, "reason": reason}
-    if manifest.classifies:
-        labels = np.array(manifest.class_names)[[before.labels, after.labels]]
-        update["labels_changed"] = float((labels[0] != labels[1]).mean())
-        if criteria.class_names:
-            right = labels == np.array([view.folder_name for view in views])
-            update["accuracies"] = tuple(right.mean(axis=1).tolist())
-        else:
-            notes.append(f"labels were not judged, since {UNLABELLED}")
-    return found.model_copy(update={**update, "notes": tuple(notes)})
+    found |= {"losses": losses, "is_kept": is_kept, "reason": reason}
+    if not manifest.classifies:
+        return found
+    labels = np.array(manifest.class_names)[[before.labels, after.labels]]
+    found["labels_changed"] = float((labels[0] != labels[1]).mean())
+    if not criteria.class_names:
+        return found | {"notes": (*notes, f"labels were not judged, since {UNLABELLED}")}
+    right = labels == np.array([view.folder_name for view in views])
+    return found | {"accuracies": tuple(right.mean(axis=1).tolist())}
 
 
 def _batches(views: Sequence[View]) -> Iterator[tuple[Tensor, None]]:
@@ -327,17 +322,11 @@ def _batches(views: Sequence[View]) -> Iterator[tuple[Tensor, None]]:
 
 def _write(subject: _Subject, found: Calibrated, out: Path, *, overwrite: bool) -> None:
     """Write the package of what was kept."""
-    manifest = subject.manifest
-    origin = {"calibration": found.model_dump(mode="json", exclude={"path", "notes"})}
-    manifest = manifest.model_copy(
-        update={
-            "preparation": subject.preparation(found.white_after),
-            "provenance": manifest.provenance | origin,
-        }
-    )
-    if subject.network is not None:
-        export_network(subject.network, out, manifest, overwrite=overwrite)
-        return
-    assert subject.package is not None  # noqa: S101  (it is a package or a run)
-    with hold_name(out):
-        write_again(replace(subject.package, manifest=manifest), out, overwrite=overwrite)
+    form, manifest = subject.form, subject.manifest
+    kept = found.model_dump(mode="json", exclude={"path", "notes"})
+    origin = manifest.provenance | {"calibration": kept}
+    manifest = manifest.model_copy(update={"provenance": origin})
+    if isinstance(form, Network):
+        export_network(form, out, manifest, overwrite=overwrite)
+    else:
+        repack(replace(form, manifest=manifest), out, overwrite=overwrite)

@@ -5,7 +5,7 @@ names; files of equal content count once. Of a stack the first frame is used.
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -130,16 +130,15 @@ class Viewer:
     seed: int
 
     def each(
-        self, paths: Iterable[Path], notes: list[str], progress: ProgressCallback, message: str
+        self, paths: Sequence[Path], notes: list[str], progress: ProgressCallback
     ) -> Iterator[View]:
         """Yield the view of each file that can be read; the others are noted."""
-        paths = list(paths)
         for done, path in enumerate(paths, start=1):
             try:
                 yield self._view(path)
             except DataError as error:
                 notes.append(error.problem)
-            progress(done, len(paths), message)
+            progress(done, len(paths), "opening images")
 
     def _view(self, path: Path) -> View:
         clean = self.preparation.colours(read_image(path, white=self.preparation.white))

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -59,14 +60,10 @@ class Compared(Record):
     standard_error: float
 
     @property
-    def is_better(self) -> bool:
-        """Whether the new statistics are better beyond doubt."""
-        return self.after - self.before < -CERTAIN * self.standard_error
-
-    @property
-    def is_worse(self) -> bool:
-        """Whether they are worse beyond doubt."""
-        return self.after - self.before > CERTAIN * self.standard_error
+    def sign(self) -> int:
+        """-1 where the loss falls beyond doubt, 1 where it rises, and 0 where nobody can tell."""
+        change, doubt = self.after - self.before, CERTAIN * self.standard_error
+        return int(change > doubt) - int(change < -doubt)
 
     @property
     def text(self) -> str:
@@ -99,12 +96,7 @@ class Measured(NamedTuple):
 
 
 def criteria_of(
-    views: Sequence[View],
-    manifest: Manifest,
-    *,
-    given: Noise | None,
-    plan: NoisePlan | None,
-    is_clean: bool,
+    views: Sequence[View], manifest: Manifest, *, given: Noise | None, plan: NoisePlan | None
 ) -> Criteria:
     """Return what is known of some images.
 
@@ -113,14 +105,13 @@ def criteria_of(
         manifest: The network.
         given: The noise that a user says the images have.
         plan: The noise of the training; None where it is not known.
-        is_clean: Whether the images had no noise, and that of the training was added.
     """
     names = manifest.class_names
     if not all(view.folder_name in names for view in views):
         names = ()
     if not manifest.denoises:
         return Criteria((), f"the network does not denoise, and {UNLABELLED}", names)
-    if is_clean:
+    if views[0].clean is not None:
         return Criteria((None,), "", names)
     return Criteria(*_known_noises(views, given, plan), names)
 
@@ -129,7 +120,10 @@ def _known_noises(
     views: Sequence[View], given: Noise | None, plan: NoisePlan | None
 ) -> tuple[tuple[Stated, ...], str]:
     """Return the noise that images have, or the ends of its range; without any, also why."""
-    low, high = _ends(plan) if given is None and plan is not None else (given, given)
+    low = high = given
+    if given is None and plan is not None:
+        levels = plan.levels or (plan.low or 0.0, plan.high or 0.0)
+        low, high = plan.at(0.0 if plan.clean else min(levels)), plan.at(max(levels))
     if low is None or high is None:
         return (), f"the noise of these images is not known: {UNKNOWN}"
     if not isinstance(low, Stated) or not isinstance(high, Stated):
@@ -146,12 +140,6 @@ def _known_noises(
     sigma = max(0.0, seen**2 - expected + low.sigma**2) ** 0.5
     sigma = float(np.clip(sigma, low.sigma, high.sigma))
     return (low, low.model_copy(update={"sigma": round(sigma, 4)})), ""
-
-
-def _ends(plan: NoisePlan) -> tuple[Noise, Noise]:
-    """Return the weakest and the strongest noise of a training."""
-    levels = plan.levels or (plan.low or 0.0, plan.high or 0.0)
-    return plan.at(0.0 if plan.clean else min(levels)), plan.at(max(levels))
 
 
 def variance(noise: Stated, noisy: Tensor) -> Tensor:
@@ -178,8 +166,8 @@ def measure(network: Network, views: Sequence[View], criteria: Criteria, seed: i
     for view in views:
         for noise in criteria.noises:
             under = "added noise" if noise is None else noise.describe()
-            name = f"squared error under {under}"
-            losses[name].append(_squared_error(network, view, noise, seed))
+            error = _squared_error(network, view, noise, seed)
+            losses[f"squared error under {under}"].append(error)
         logits = network(view.whole[None]).logits
         if logits is not None:
             labels.append(int(logits.argmax()))
@@ -211,18 +199,15 @@ def _squared_error(network: Network, view: View, noise: Stated | None, seed: int
 
 def compare(before: Measured, after: Measured) -> tuple[Compared, ...]:
     """Compare the losses of two networks image by image."""
-    found = []
-    for name, values in before.losses.items():
-        difference = np.subtract(after.losses[name], values)
-        found.append(
-            Compared(
-                name=name,
-                before=float(np.mean(values)),
-                after=float(np.mean(after.losses[name])),
-                standard_error=float(difference.std(ddof=1) / len(values) ** 0.5),
-            )
+    return tuple(
+        Compared(
+            name=name,
+            before=float(np.mean(old)),
+            after=float(np.mean(new)),
+            standard_error=float(np.subtract(new, old).std(ddof=1) / len(old) ** 0.5),
         )
-    return tuple(found)
+        for (name, old), new in zip(before.losses.items(), after.losses.values(), strict=True)
+    )
 
 
 def decide(losses: Sequence[Compared], criteria: Criteria, prefer: Prefer) -> tuple[bool, str]:
@@ -232,17 +217,16 @@ def decide(losses: Sequence[Compared], criteria: Criteria, prefer: Prefer) -> tu
     """
     labels = [loss for loss in losses if loss.name == LABELS]
     errors = [loss for loss in losses if loss.name != LABELS]
-    counted = {"label": labels, "image": errors, "balanced": [*errors, *labels]}[prefer]
-    if not counted:
+    parts = {"label": [labels], "image": [errors], "balanced": [errors, labels]}[prefer]
+    signs = {loss.sign for loss in chain(*parts)}
+    if not signs:
         return False, f"cannot tell: {UNLABELLED if prefer == 'label' else criteria.reason}"
     said = "; ".join(loss.text for loss in losses)
-    is_mixed = any(loss.is_worse for loss in counted) and any(loss.is_better for loss in counted)
-    if is_mixed:
+    if signs >= {-1, 1}:
         remedy = "--prefer label or image" if labels and prefer == "balanced" else "--noise LEVEL"
         return False, f"the losses disagree ({remedy} would decide): {said}"
-    if any(loss.is_worse for loss in counted):
+    if 1 in signs:
         return False, f"new ones are worse: {said}"
-    decisive = [part for part in (errors, labels) if part and part[0] in counted]
-    if any(all(loss.is_better for loss in part) for part in decisive):
+    if any(part and all(loss.sign < 0 for loss in part) for part in parts):
         return True, said
     return False, f"cannot tell: {said}, which may be chance"

@@ -22,6 +22,7 @@ from tapetum.formats import (
     WrittenFile,
     choose_precision,
     find_target,
+    noted,
     repack,
     require_free,
     require_precision,
@@ -250,7 +251,7 @@ class _Package:
                 protocol=self._network.protocol,
                 progress=self._progress,
             )
-            repack(package, choice, out, overwrite=overwrite)
+            repack(noted(package, choice), out, overwrite=overwrite)
         manifest, path = package.manifest, self._path if choice is None else out
         return Exported(
             path=str(path),
