@@ -105,14 +105,17 @@ def test_the_choice_of_the_user_stays(tmp_path: Path) -> None:
     assert found.crop_scale == RECIPE.augmentation.crop_scale
 
 
-def _under_light(root: Path, names: tuple[str, ...], *, validation: float) -> Dataset:
+def _under_light(
+    root: Path, names: tuple[str, ...], *, validation: float, size_px: int = 20
+) -> Dataset:
     """Draw images of a mean of one half for training, and of another one for validation."""
     generator = np.random.default_rng(0)
     for part, level in {"train": 0.5, "val": validation}.items():
         for name in names:
             (root / part / name).mkdir(parents=True)
             for index in range(20):
-                values = generator.normal(255 * level, 20, (20, 20)).clip(0, 255).astype(np.uint8)
+                values = generator.normal(255 * level, 20, (size_px, size_px))
+                values = values.clip(0, 255).astype(np.uint8)
                 Image.fromarray(values).save(root / part / name / f"{index}.png")
     return open_dataset(str(root), seed=0)
 
@@ -136,6 +139,19 @@ def test_the_brightness_is_changed_where_labels_meet_another_light(
         ("same", "no labels"), given or 0.0
     )
     assert RECIPE.augmentation.brightness > 0
+
+
+@pytest.mark.parametrize(
+    ("size_px", "names", "expected"),
+    [(96, ("a", "b"), RECIPE.half_size), (94, ("a", "b"), 0.0), (96, (".",), 0.0)],
+)
+def test_large_images_with_labels_are_halved_at_first(
+    size_px: int, names: tuple[str, ...], expected: float, tmp_path: Path
+) -> None:
+    """Of small ones too little would be left, and denoisers learn from windows."""
+    dataset = _under_light(tmp_path, names, validation=0.5, size_px=size_px)
+    assert suit(RECIPE, dataset, batch_size=None, augmentation=None).half_size == expected
+    assert RECIPE.half_size > 0
 
 
 def test_an_impossible_change_is_refused() -> None:

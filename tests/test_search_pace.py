@@ -12,6 +12,7 @@ class _Training:
     """A training whose steps take scripted seconds, one thread or several."""
 
     compute = SimpleNamespace(device=torch.device("cpu"))
+    length = SimpleNamespace(half_steps=0, total_steps=4)
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *, together_s: float) -> None:
         self.together_s, self.wall_s, self.cpu_s, self.threads = together_s, 0.0, 0.0, 2
@@ -24,7 +25,10 @@ class _Training:
         )
         monkeypatch.setattr(pace, "time", clocks)
 
-    def step(self) -> None:
+    def step(self, *, half_size: bool) -> None:
+        if half_size:
+            self.cpu_s += 0.5
+            return
         self.wall_s += 3.0 if self.threads == 1 else self.together_s  # a neighbour takes two thirds
         self.cpu_s += 1.0
 
@@ -44,3 +48,10 @@ def test_threads_that_are_held_up_are_tried_once(monkeypatch: pytest.MonkeyPatch
     training = _Training(monkeypatch, together_s=100.0)
     pace._step_seconds(training)  # type: ignore[arg-type]
     assert training.wall_s < 2 * 100.0
+
+
+def test_steps_on_small_images_count_by_their_share(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three of four steps take half a second, and the fourth a second."""
+    training = _Training(monkeypatch, together_s=100.0)
+    training.threads, training.length = 1, SimpleNamespace(half_steps=3, total_steps=4)
+    assert pace._step_seconds(training) == pytest.approx(0.625)  # type: ignore[arg-type]

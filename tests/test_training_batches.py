@@ -168,6 +168,21 @@ def test_given_noise_is_taken_as_it_is() -> None:
     assert all(torch.equal(batch.noisy, batch.clean + 2) for batch in batches)
 
 
+@pytest.mark.parametrize("size_px", [(64, 64), (33, 50)])
+def test_a_halved_batch_has_noise_as_strong_as_before(size_px: tuple[int, int]) -> None:
+    """Clean pixels are means of four, boxes follow, and an odd last row is left out."""
+    generator = torch.Generator().manual_seed(0)
+    clean = torch.rand(8, 3, *size_px, generator=generator)
+    noisy = clean + 0.2 * torch.randn(clean.shape, generator=generator)
+    boxes = torch.tensor([[[2.0, 4.0, 12.0, 20.0]]])
+    half = Batch(noisy, clean, labels=None, boxes=boxes).halved()
+    assert half.noisy.shape == half.clean.shape == (8, 3, size_px[0] // 2, size_px[1] // 2)
+    assert torch.allclose(half.clean[0, 0, 3, 5], clean[0, 0, 6:8, 10:12].mean())
+    assert float((half.noisy - half.clean).std()) == pytest.approx(0.2, rel=0.05)
+    assert half.boxes is not None
+    assert half.boxes.tolist() == [[[1.0, 2.0, 6.0, 10.0]]]
+
+
 def test_evaluation_takes_every_image_in_order() -> None:
     """Scores see every image once, in order, the last incomplete batch too."""
     images = Numbered(10)

@@ -60,11 +60,12 @@ def test_a_stopped_training_resumes_to_the_same_bits(
 ) -> None:
     """The time that was used is part of the checkpoint; that of the pause does not count."""
     script_time(monkeypatch.setattr, _slower, validation_s=VALIDATION_S)
-    whole = tiny_train(tmp_path / "whole", _timed())
+    recipe = _timed(half_size=0.3)
+    whole = tiny_train(tmp_path / "whole", recipe)
     for step in (1, 8, 14):  # before a checkpoint, in the middle, and where it is slower
         with pytest.raises(StoppedError):
-            tiny_train(tmp_path / f"{step}", _timed(), progress=stop_at(step))
-        again = tiny_train(tmp_path / f"{step}", _timed(), resume=True)
+            tiny_train(tmp_path / f"{step}", recipe, progress=stop_at(step))
+        again = tiny_train(tmp_path / f"{step}", recipe, resume=True)
         assert (again.steps, again.training_seconds) == (whole.steps, whole.training_seconds)
         assert _rows(tmp_path / f"{step}") == _rows(tmp_path / "whole")
         first, second = (tmp_path / f"{name}/weights.safetensors" for name in ("whole", step))

@@ -66,12 +66,27 @@ def test_the_schedule_spans_the_steps(tmp_path: Path) -> None:
 )
 def test_a_stopped_training_resumes_to_the_same_bits(step: int, tmp_path: Path) -> None:
     """Before a checkpoint, before a validation, and at the end."""
-    tiny_train(tmp_path / "whole", _counted(10))
+    recipe = _counted(10).adjusted(half_size=0.4)
+    tiny_train(tmp_path / "whole", recipe)
     with pytest.raises(StoppedError):
-        tiny_train(tmp_path / "stopped", _counted(10), progress=stop_at(step))
-    tiny_train(tmp_path / "stopped", _counted(10), resume=True)
+        tiny_train(tmp_path / "stopped", recipe, progress=stop_at(step))
+    tiny_train(tmp_path / "stopped", recipe, resume=True)
     first, second = (tmp_path / name / "weights.safetensors" for name in ("whole", "stopped"))
     assert first.read_bytes() == second.read_bytes()
+
+
+def test_a_training_begins_on_images_of_half_the_size() -> None:
+    """Of a hundred steps 73 take 40 % of the time, as each takes a quarter; the rate follows it."""
+    recipe = _counted(100).adjusted(half_size=0.4, batch_size=10)
+    length = Length.of(recipe, STEPS_PER_PASS, held_out=1)
+    assert length.half_steps == 73
+    assert length.share_after(73, 0.0) == pytest.approx(0.4, abs=0.01)
+    assert length.share_after(100, 0.0) == 1
+    assert 73 / length.at_pace(73) == pytest.approx(0.4, abs=0.01)
+    assert length.at_pace(100) == 100
+    validated = 0.35 * length.epochs * length.validation_images / 10
+    mean_s = 0.27 + 0.73 / 4  # of a step, where one of full size takes a second
+    assert length.seconds(mean_s, 10) == pytest.approx(100 * mean_s + validated)
 
 
 @pytest.mark.parametrize("trained", [500, 3_000, 30_000, 300_000])

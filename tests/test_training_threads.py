@@ -97,6 +97,27 @@ def test_threads_stay_where_one_is_no_faster() -> None:
     assert machine.threads == 2
 
 
+def test_larger_images_are_no_busy_neighbour() -> None:
+    """Steps that take four times as long from now on are those of another kind."""
+    machine = Machine(counts_waiting=False)
+    machine.steps_in(10)
+    machine.quiet_ms *= 4
+    machine.governor.forget()
+    machine.steps_in(30)
+    assert machine.governor.used == {2}
+
+
+def test_a_trial_ends_where_steps_become_of_another_kind() -> None:
+    """And its number of threads is not kept."""
+    machine = Machine()
+    machine.is_busy = True
+    while machine.governor.trial is None:
+        machine.step()
+    machine.governor.forget()
+    assert machine.governor.threads == machine.threads == 2
+    machine.steps_in(30)
+
+
 def test_fixed_threads_are_never_changed(monkeypatch: pytest.MonkeyPatch) -> None:
     """``OMP_NUM_THREADS`` fixes them, for trainings that are repeated bit by bit."""
     monkeypatch.setenv("OMP_NUM_THREADS", "1")

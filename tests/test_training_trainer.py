@@ -15,11 +15,21 @@ from tapetum.nn import build
 from tapetum.noise import NoisePlan
 from tapetum.provenance import Provenance
 from tapetum.training import RUNS, Request, load_network, train
+from tapetum.training.batches import Batch
 from tapetum.training.checkpoint import EpochRow, Position, read_checkpoint
 from tapetum.training.compute import Compute
+from tapetum.training.learner import Learner
 from tapetum.training.process import process_settings
 from tapetum.training.run import BEST, LAST, WEIGHTS
-from tiny_training import TINY_DATA, Squares, tiny_architecture, tiny_recipe, tiny_train
+from tiny_training import (
+    SIZE_PX,
+    TINY_DATA,
+    Squares,
+    script_time,
+    tiny_architecture,
+    tiny_recipe,
+    tiny_train,
+)
 
 ARCHITECTURE = tiny_architecture("unet-s")
 GENTLE = tiny_recipe()
@@ -123,6 +133,26 @@ def test_the_average_is_what_is_kept(tmp_path: Path) -> None:
     tensors, _ = read_checkpoint(run.path / LAST, Position[EpochRow])
     assert all(weights[name].equal(tensors[f"average.{name}"]) for name in weights)
     assert any(not weights[name].equal(tensors[f"network.{name}"]) for name in weights)
+
+
+@pytest.mark.parametrize("length", [{"steps": 8}, {"minutes": 0.5}], ids=str)
+def test_a_training_begins_on_small_images(
+    length: dict[str, float], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Half of the time on those of half the size, at four steps in the time of one."""
+    seen = list[int]()
+    losses = Learner.losses
+
+    def spy(self: Learner, batch: Batch, *, step: int) -> Any:
+        seen.append(batch.noisy.shape[-1])
+        return losses(self, batch, step=step)
+
+    monkeypatch.setattr(Learner, "losses", spy)
+    script_time(monkeypatch.setattr, lambda _: 10.0 if SIZE_PX in seen else 2.5, validation_s=0.1)
+    tiny_train(tmp_path / "run", tiny_recipe(**length, half_size=0.5))
+    small = seen.count(SIZE_PX // 2)
+    assert seen == [SIZE_PX // 2] * small + [SIZE_PX] * (len(seen) - small)
+    assert (small, len(seen) - small) == (6, 2 if "steps" in length else 3)
 
 
 def test_the_best_epoch_can_be_kept(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from tapetum.progress import in_words
 from tapetum.records import write_atomically
 from tapetum.report import contact_sheet, content, write_report
 from tapetum.scores import ScoreRow, Scores, show_number
-from tapetum.training import RUNS, Request, Result, Run
+from tapetum.training import RUNS, Recipe, Request, Result, Run
 
 __all__ = [
     "MEANS",
@@ -162,6 +162,12 @@ def learning_curve(run: Run) -> content.Curve:
     return curve("Loss by step", "loss", step, lines, x_label="step")
 
 
+def _half_size(recipe: Recipe) -> str:
+    """Return the share of a training on smaller images in words, with a comma before them."""
+    share = recipe.half_size
+    return f", images of half the size for the first {share:.0%} of the time" if share else ""
+
+
 def facts_of(run: Run, result: Result) -> dict[str, str]:
     """Return dataset, recipe, machine and versions of a run, for the end of a report."""
     stamp, recipe = result.provenance, run.request.recipe
@@ -172,7 +178,7 @@ def facts_of(run: Run, result: Result) -> dict[str, str]:
         "architecture": f"{run.request.architecture.name}, {result.parameters:,} parameters",
         "recipe": f"{recipe.name}: {recipe.duration}, batch {recipe.batch_size}, "
         f"{recipe.optimizer} {recipe.learning_rate:g}, {recipe.schedule}, {recipe.precision}, "
-        f"seed {recipe.seed}",
+        f"seed {recipe.seed}{_half_size(recipe)}",
         "random changes": _random_changes(run.request),
         "training": f"{result.steps:,} steps in {result.training_seconds:,.0f} s, "
         f"{result.images_per_second:,.0f} images per second, {result.device}",

@@ -11,7 +11,7 @@ from tapetum.jobs.data_remarks import other_light
 from tapetum.progress import ProgressCallback, silent, step
 from tapetum.records import changed
 from tapetum.search import SearchRecipe
-from tapetum.training import BaseRecipe
+from tapetum.training import BaseRecipe, Recipe
 
 __all__ = ["augmentation_of", "describe_balance", "describe_changes", "suit", "suit_search"]
 
@@ -19,6 +19,7 @@ SMALLEST_BATCH = 4  # where the folder has as many images
 # Of the denoisers of pairs it gains 1 dB; where clean images are seen too, weak noise is left as it
 # is (paper/docs/log.md).
 LOG_MSE_OF_PAIRS = 0.1
+SMALLEST_PX = 48  # of images of half the size; below, too little of them is left
 FEWEST_STEPS = 8  # of an epoch, where epochs are the length and nobody chose the batch size
 
 BALANCES = {
@@ -98,6 +99,8 @@ def suit(
         if not quiet:
             say("loss: for pairs also the logarithm of each image's error")
         changes["loss"] = recipe.loss.model_copy(update={"log_mse": LOG_MSE_OF_PAIRS})
+    if isinstance(recipe, Recipe) and recipe.half_size:
+        changes["half_size"] = _half_size(recipe, dataset.info, classifies=classifies, quiet=quiet)
     suited = recipe.model_copy(update=changes)
     return _balanced(suited, dataset) if classifies else suited.balanced("none", ())
 
@@ -140,6 +143,22 @@ def _needs_brightness(recipe: BaseRecipe, dataset: Dataset) -> bool:
     learns nothing from it (benchmarks/results/brightness.json).
     """
     return bool(recipe.augmentation.brightness and other_light(dataset))
+
+
+def _half_size(recipe: Recipe, info: DatasetInfo, *, classifies: bool, quiet: bool) -> float:
+    """Return the share of a training on images of half the size: of large ones with labels.
+
+    Denoisers learn from windows, which are small already.
+    """
+    half_px = info.size_px // 2
+    if not classifies or not info.class_names or half_px < SMALLEST_PX:
+        return 0.0
+    if not quiet:
+        say(
+            f"size of training images: {half_px} px for {recipe.half_size:.0%} of the time, then "
+            f"{info.size_px} px"
+        )
+    return recipe.half_size
 
 
 def _batch_size(wanted: int, dataset: Dataset, share: float, *, keeps: bool) -> int:

@@ -6,6 +6,8 @@ comparable:
 - *They take turns*: a step of each, then again a step of each, so that a busy minute hits all.
 - *Processor time counts*, not the clock on the wall: a process that waits for a core is not slower.
   How much longer the wall clock ran is one factor, the same for all candidates.
+- *Both sizes count*: where a training begins with images of half the size, a turn is a step on
+  each, and the mean is by how many there are of them.
 - *The median* of the turns is taken, and then that of all workers, which measure at the same time:
   so they share caches and memory as they will in the race.
 
@@ -109,6 +111,18 @@ def _endless(network: TrainableNetwork, recipe: Recipe, images: ImageDataset) ->
     return ShortTraining(network, recipe.adjusted(steps=_MANY_STEPS), images)
 
 
+def _mean_step_s(training: ShortTraining, clock: _Clock) -> float:
+    """Return the mean time of a step over a whole training, of which the sizes of images differ."""
+    length, mean_s = training.length, 0.0
+    half = length.half_steps / length.total_steps
+    for is_half, share in ((True, half), (False, 1 - half)):
+        if share:
+            start = clock()
+            training.step(half_size=is_half)
+            mean_s += share * (clock() - start)
+    return mean_s
+
+
 class _Runner:
     """A network that takes steps while its time is taken."""
 
@@ -129,9 +143,7 @@ class _Runner:
         if self.fault:
             return
         clock = time.process_time if self.on_cpu else time.perf_counter
-        start = clock()
-        self.training.step()
-        self.times.append(clock() - start)
+        self.times.append(_mean_step_s(self.training, clock))
 
     def pace(self, waiting: float, opening_s: float) -> Pace:
         if self.fault:
@@ -192,9 +204,7 @@ def _seconds_together(training: ShortTraining) -> float:
     """Return the median time of as many steps as every other process takes."""
     seconds = list[float]()
     for _ in range(NUM_STEPS):
-        start = time.perf_counter()
-        training.step()
-        seconds.append(time.perf_counter() - start)
+        seconds.append(_mean_step_s(training, time.perf_counter))
     return median(seconds[1:])
 
 
@@ -204,9 +214,7 @@ def _median_seconds(
     """Return the median time of some steps; a first step of more than ``longest_s`` is enough."""
     begun, seconds = time.monotonic(), list[float]()
     while len(seconds) < NUM_STEPS and (len(seconds) < 2 or time.monotonic() - begun < LONGEST_S):
-        start = clock()
-        training.step()
-        seconds.append(clock() - start)
+        seconds.append(_mean_step_s(training, clock))
         if seconds[0] > 2 * longest_s:
             return seconds[0]
     return median(seconds[1:])

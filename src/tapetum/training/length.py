@@ -24,6 +24,7 @@ FEWEST_ROUNDS, MOST_ROUNDS = 5, 20  # validations of a training
 FEWEST_VALIDATED = 16  # images of a validation, where there are as many
 
 MOST_MINUTES = 15.0  # of a default length, where these are as many steps as it has at least
+HALF_COST = 0.25  # time of a step on images of half the size, over that of one of full size
 UNKNOWN = 1e9  # steps of a training whose first one is not taken yet
 
 
@@ -57,12 +58,14 @@ class Length(NamedTuple):
         steps_per_pass: Steps in which every image is seen once.
         steps_per_epoch: Steps of each epoch but the last, which may be cut.
         validation_images: Number of images to validate on after each epoch.
+        half_steps: Steps at the beginning on images of half the size.
     """
 
     total_steps: int
     steps_per_pass: int
     steps_per_epoch: int
     validation_images: int = 0
+    half_steps: int = 0
 
     @classmethod
     def of(cls, recipe: Recipe, steps_per_pass: int, *, held_out: int | None = None) -> "Length":
@@ -80,17 +83,19 @@ class Length(NamedTuple):
             InputError: The recipe counts in minutes.
         """
         images = min(recipe.validation_images, held_out or recipe.validation_images)
+        half = recipe.half_size / (recipe.half_size + HALF_COST * (1 - recipe.half_size))
         if recipe.epochs is not None:
             passes = 1 if recipe.heeds_validation else -(-recipe.epochs // MOST_ROUNDS)
             steps = recipe.epochs * steps_per_pass
-            return cls(steps, steps_per_pass, passes * steps_per_pass, images)
+            return cls(steps, steps_per_pass, passes * steps_per_pass, images, round(half * steps))
         if recipe.minutes is not None:
             raise InputError(
                 f"a training of {recipe.duration} has no fixed number of steps", "give steps"
             )
         steps = recipe.steps or max(DEFAULT_PASSES * steps_per_pass, FEWEST_STEPS)
-        rounds, images = _affordable(steps * recipe.batch_size, images)
-        return cls(steps, steps_per_pass, -(-steps // rounds), images)
+        length = cls(steps, steps_per_pass, steps, half_steps=round(half * steps))
+        rounds, images = _affordable(length.work(steps) * recipe.batch_size, images)
+        return length._replace(steps_per_epoch=-(-steps // rounds), validation_images=images)
 
     @staticmethod
     def default(
@@ -135,10 +140,18 @@ class Length(NamedTuple):
         """Number of epochs; the last one may be cut."""
         return -(-self.total_steps // self.steps_per_epoch)
 
+    def work(self, step: int) -> float:
+        """Return the work of the first steps; a step on images of full size is 1."""
+        return step - (1 - HALF_COST) * min(step, self.half_steps)
+
+    def is_half(self, position: Position[R]) -> bool:
+        """Return whether the next step is on images of half the size."""
+        return position.step < self.half_steps
+
     def seconds(self, step_s: float, batch_size: int) -> float:
-        """Return the time of all steps and validations, by the time of a step."""
-        validated = self.epochs * self.validation_images
-        return step_s * (self.total_steps + VALIDATED_COST * validated / batch_size)
+        """Return the time of all steps and validations, by the mean time of a step."""
+        validated = VALIDATED_COST * self.epochs * self.validation_images / batch_size
+        return step_s * self.total_steps * (1 + validated / self.work(self.total_steps))
 
     def end_of(self, epoch: int) -> int:
         """Return the number of steps at the end of an epoch, which is counted from 0."""
@@ -146,7 +159,7 @@ class Length(NamedTuple):
 
     def share_after(self, step: int, seconds: float) -> float:  # noqa: ARG002 - as with minutes
         """Return the share of the training that some steps are."""
-        return step / self.total_steps
+        return self.work(step) / self.work(self.total_steps)
 
     def is_over(self, position: Position[R]) -> bool:
         """Return whether all steps are taken and validated."""
@@ -164,6 +177,19 @@ class Length(NamedTuple):
         """Return the number of all steps."""
         return self.total_steps
 
+    def scheduled_steps(self, position: Position[R]) -> int | float:
+        """Return the number of all steps for the learning rate; see :meth:`at_pace`."""
+        return self.at_pace(position.step)
+
+    def at_pace(self, step: int) -> int | float:
+        """Return the number of all steps, if the others took as long as those that were taken.
+
+        So the learning rate depends on the share of the time, as in a training of some minutes.
+        """
+        if not self.half_steps:
+            return self.total_steps
+        return step / self.share_after(step, 0.0) if step else UNKNOWN
+
 
 class TimedLength(NamedTuple):
     """As many steps as some minutes allow, validation included.
@@ -173,12 +199,18 @@ class TimedLength(NamedTuple):
         steps_per_pass: Steps in which every image is seen once.
         batch_size: Images in one step.
         held_out: Number of images that validation may use.
+        half_size: Share of the time in which images have half their size.
     """
 
     seconds: float
     steps_per_pass: int
     batch_size: int
     held_out: int
+    half_size: float = 0.0
+
+    def is_half(self, position: Position[R]) -> bool:
+        """Return whether the next step is on images of half the size."""
+        return self.share(position) < self.half_size
 
     def share_after(self, step: int, seconds: float) -> float:  # noqa: ARG002 - as with steps
         """Return the share of the time that some seconds are."""
@@ -214,12 +246,17 @@ class TimedLength(NamedTuple):
         """Return the number of images to validate on, which the first validation decides."""
         if position.rows:
             return position.rows[0].validation_images
-        trained = self.expected_steps(position) * self.batch_size
+        cost = HALF_COST if self.is_half(position) else 1.0
+        trained = cost * self.expected_steps(position) * self.batch_size
         return _affordable(trained, self.held_out)[1]
 
     def expected_steps(self, position: Position[R]) -> float:
         """Return the number of all steps, at the pace of those that were taken."""
         return position.step / min(self.share(position), 1.0) if position.step else UNKNOWN
+
+    def scheduled_steps(self, position: Position[R]) -> float:
+        """Return the number of all steps for the learning rate: those that are expected."""
+        return self.expected_steps(position)
 
 
 def _affordable(trained: int | float, held_out: int) -> tuple[int, int]:
@@ -234,4 +271,6 @@ def length_of(recipe: Recipe, steps_per_pass: int, *, held_out: int) -> Length |
     if recipe.minutes is None:
         return Length.of(recipe, steps_per_pass, held_out=held_out)
     held_out = min(recipe.validation_images, held_out)
-    return TimedLength(60 * recipe.minutes, steps_per_pass, recipe.batch_size, held_out)
+    return TimedLength(
+        60 * recipe.minutes, steps_per_pass, recipe.batch_size, held_out, recipe.half_size
+    )

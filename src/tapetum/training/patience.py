@@ -47,7 +47,8 @@ class EarlyEnd(Record):
     ) -> "EarlyEnd | None":
         """Return the early end of a training; None where it has none.
 
-        The time of the warm-up does not count: with a rising rate scores may well be flat.
+        The time of the warm-up does not count, nor that with images of half their size: scores
+        may well be flat there.
         """
         if recipe.patience_minutes is None:
             return None
@@ -56,7 +57,7 @@ class EarlyEnd(Record):
         for row in rows:
             seconds += row.seconds
             better = _better(row, best)
-            if better or share < recipe.warmup:  # the rate still rose after the row before
+            if better or share < max(recipe.warmup, recipe.half_size):  # after the row before
                 best, improved_s = best | better, seconds
             share = length.share_after(row.step, seconds)
             if seconds - improved_s >= 60 * recipe.patience_minutes:
@@ -75,7 +76,8 @@ class EarlyEnd(Record):
         more_s = 60 * self.more_minutes
         if isinstance(length, TimedLength):
             return length._replace(seconds=min(length.seconds, self.seconds + more_s))
-        steps = self.step + math.ceil(more_s * self.step / max(self.seconds, 1e-9))
+        pace = length.work(self.step) / max(self.seconds, 1e-9)  # in steps of full size
+        steps = self.step + math.ceil(more_s * pace)
         return length._replace(total_steps=min(length.total_steps, steps))
 
     def describe(self) -> str:

@@ -45,8 +45,11 @@ class ShortTraining:
         )
         self._batches: Iterator[Batch] = iter(())
 
-    def step(self) -> None:
+    def step(self, *, half_size: bool | None = None) -> None:
         """Move the weights by one batch.
+
+        Args:
+            half_size: Whether its images have half their size; by default as the recipe says.
 
         Raises:
             TrainingError: The loss is not finite.
@@ -54,12 +57,15 @@ class ShortTraining:
         number, place = divmod(self.steps, self.length.steps_per_pass)
         if place == 0:
             self._batches = self.compute.batches(self.recipe, self.images, number)
-        loss, _ = self._learner.losses(next(self._batches), step=self.steps)
+        is_half = self.steps < self.length.half_steps if half_size is None else half_size
+        batch = next(self._batches)
+        loss, _ = self._learner.losses(batch.halved() if is_half else batch, step=self.steps)
         if not math.isfinite(loss.item()):
             raise TrainingError(
                 f"the loss is {loss.item()} at step {self.steps + 1:,}",
                 "lower the learning_rate, or the clip_norm",
             )
+        self._learner.schedule.total_steps = self.length.at_pace(self.steps)
         self._learner.descend(loss, step=self.steps)
         self.steps += 1
 

@@ -91,6 +91,14 @@ class ThreadGovernor:
         elif self.home > 0 and len(self.times) == RECENT:
             self._try(self.home - 1)
 
+    def forget(self) -> None:
+        """Forget how long steps took, since those that come are of another kind."""
+        if self.trial is not None:
+            self.trial = None
+            self.set_threads(self.threads)
+        self.times.clear()
+        self.fastest.clear()
+
     def close(self) -> None:
         """Return to all threads."""
         if self.threads != self.rungs[0]:

@@ -110,6 +110,7 @@ class _Training(EpochLoop[EpochRow]):
             has_labels=bool(train_set.class_names),
         )
         self._batches: Iterator[Batch] | None = None
+        self._was_half = False
 
     def step(self, position: Position[EpochRow]) -> dict[str, float]:
         """Move the weights by one batch."""
@@ -118,9 +119,14 @@ class _Training(EpochLoop[EpochRow]):
             self._batches = self.compute.batches(
                 self.recipe, self.train_set, number, first_step=place
             )
-        loss, terms = self.learner.losses(next(self._batches), step=position.step)
+        is_half = self.length.is_half(position)
+        if is_half != self._was_half:
+            self._was_half = is_half
+            self.compute.governor.forget()
+        batch = next(self._batches)
+        loss, terms = self.learner.losses(batch.halved() if is_half else batch, step=position.step)
         losses = self.compute.mean({"loss": loss, **terms})
-        self.learner.schedule.total_steps = self.length.expected_steps(position)
+        self.learner.schedule.total_steps = self.length.scheduled_steps(position)
         self.learner.descend(loss, step=position.step)
         return losses
 
