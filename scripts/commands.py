@@ -81,7 +81,7 @@ def reference() -> str:
         "# Command line",
         "This page is generated from the commands. `tapetum COMMAND --help` prints the same text.",
         "Results go to standard output, messages to standard error. "
-        "Exit codes: 0 for success, 1 for a missed latency target (`tapetum benchmark`), "
+        "Exit codes: 0 for success, 1 for a missed limit (`tapetum benchmark`, `fit`, `export`), "
         "2 for an error that the message explains. "
         "Commands with `--json` print one JSON document.",
     ]

@@ -16,13 +16,14 @@ FREE = {
     *("--out", "--data", "--labels", "--boxes", "--beside", "--latency", "--data-root", "--plot"),
     *("--group-by", "--recipe", "--search-recipe", "--space", "--ray", "--provider", "--format"),
     *("--shard", "--version", "--start", "--token-file", "--web-runtime", "--calibrate", "--host"),
-    *("--source", "--ssh", "--ssh-option", "--python"),
+    *("--source", "--ssh", "--ssh-option", "--python", "--against"),
 }
 NOT_NUMBERS = ("abc", "-1", "nan", "1e999")
 BAD = {
     "KIND:LOW-HIGH": ("foo", "rain:0-1"),
     "LEVEL": ("foo", "rain:0.1"),
     "HxW": ("foo", "480", "480x-1"),
+    "INT[,INT...]": ("abc", "-1", "1,1"),
     "MS[,MS...]": ("abc", "-1", "1,1"),
 }
 

@@ -29,9 +29,9 @@ from tapetum.jobs.match_shape import MatchedShape
 from tapetum.jobs.plan import Plans
 from tapetum.jobs.planning import make_plans
 from tapetum.jobs.request import open_request
-from tapetum.latency import Budget, DeployedNetwork, Round, Timing
+from tapetum.latency import Budget, DeployedNetwork, Timing
 from tapetum.latency.runtimes import RUNTIMES
-from tapetum.latency.timing import ForwardPass
+from tapetum.latency.timing import ForwardPass, Round
 from tapetum.runtime import open_package
 from tapetum.search import RACES
 from test_cli import photos, run, sentence

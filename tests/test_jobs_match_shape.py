@@ -7,7 +7,8 @@ import pytest
 from shape_runtime import formula_ms
 from tapetum.arch import Architecture, ShapeSpace
 from tapetum.jobs.match_shape import match_shape
-from tapetum.latency import Round, TimedShapes, Timing
+from tapetum.latency import TimedShapes, Timing
+from tapetum.latency.timing import Round
 from test_latency_table import CONDITIONS
 
 SIZE_PX = 32

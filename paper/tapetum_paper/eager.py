@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from tapetum.errors import InputError
-from tapetum.latency import Conditions, DeployedNetwork, Round, Runtime, Timing
+from tapetum.latency import Conditions, DeployedNetwork, Runtime, Timing
 from tapetum.nn import TrainableNetwork, build
 from tapetum.provenance import cpu_model
 
@@ -89,7 +89,7 @@ def time_as_the_paper(forward: ForwardPass, *, warmups: int = 100, passes: int =
         begun = time.perf_counter()
         forward()
         durations.append(1000 * (time.perf_counter() - begun))
-    return Timing.of([Round(durations[warmups:])])
+    return Timing.of_passes(durations[warmups:])
 
 
 def _inputs(

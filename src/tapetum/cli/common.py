@@ -4,6 +4,7 @@ Results go to standard output, everything else to standard error, so that the ou
 can be piped.
 """
 
+import csv
 import errno
 import json
 import logging
@@ -11,7 +12,7 @@ import os
 import re
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -50,6 +51,7 @@ __all__ = [
     "Command",
     "Group",
     "answer",
+    "print_rows",
     "progress_bar",
     "run_job",
     "say",
@@ -320,6 +322,20 @@ def table(
         console.width = WIDTH_OF_A_FILE
     with _standard_output():
         console.print(drawn)
+
+
+def print_rows(rows: Sequence[Mapping[str, Any]], *, as_markdown: bool = False) -> None:
+    """Print rows with the same keys on standard output, as CSV or as a table in Markdown."""
+    lines = [list(rows[0]), *(["" if cell is None else str(cell) for cell in row.values()]
+                              for row in rows)]  # fmt: skip
+    with _standard_output():
+        if not as_markdown:
+            csv.writer(sys.stdout, lineterminator="\n").writerows(lines)
+            return
+        lines.insert(1, ["---", *["---:"] * (len(rows[0]) - 1)])
+        for line in lines:
+            cells = (printable(cell).replace("|", "\\|") for cell in line)
+            sys.stdout.write(f"| {' | '.join(cells)} |\n")
 
 
 def run_job(name: str, arguments: dict[str, Any], *, needs_torch: bool = True) -> Any:

@@ -8,7 +8,14 @@ import typer
 
 from tapetum.errors import InputError
 
-__all__ = ["a_number", "a_text", "option", "parse_size", "with_augmentation"]  # and constants
+__all__ = [
+    "a_number",
+    "a_text",
+    "option",
+    "parse_counts",
+    "parse_size",
+    "with_augmentation",
+]  # and constants
 
 # Panels of a help page, in the order in which they stand there.
 MAIN, BUDGET, IMAGES = "Main options", "Budget", "Images"
@@ -118,6 +125,14 @@ def parse_size(text: str) -> tuple[int, int]:
     if not (height.isdecimal() and width.isdecimal()):
         raise InputError("no size of an image", "give HEIGHTxWIDTH")
     return int(height), int(width)
+
+
+def parse_counts(text: str) -> tuple[int, ...]:
+    """Return the numbers of ``1,2``."""
+    words = text.split(",")
+    if not all(word.isdecimal() and int(word) for word in words) or len(set(words)) < len(words):
+        raise InputError("no list of numbers", "give whole numbers above 0, each once")
+    return tuple(map(int, words))
 
 
 COUNT, CLASSES = a_number(int, 1, least=1), a_number(int, 10, least=1)

@@ -18,7 +18,7 @@ from tapetum.evaluation.calibrating import Labelled, calibrate
 from tapetum.evaluation.filters import FILTERED_IMAGES, has_filters
 from tapetum.evaluation.subject import Subject
 from tapetum.evaluation.tally import Measured, Tally, measure
-from tapetum.images import DecodedImage
+from tapetum.images import DecodedImage, resample
 from tapetum.noise import Noise, Protocol, add_noise, generator_for, generator_for_image
 from tapetum.progress import ProgressCallback, silent
 from tapetum.provenance import require_seed
@@ -137,14 +137,11 @@ def _measured(
     answer = subject.predict(given, sample.boxes, with_image=is_compared)
     if not is_compared:
         return measure(answer, labels=sample.labels)
-    colours = subject.preparation.colours
-    return measure(
-        answer,
-        labels=sample.labels,
-        noisy=colours(given),
-        clean=colours(sample.image),
-        filters=is_filtered,
-    )
+    noisy, clean = map(subject.preparation.colours, (given, sample.image))
+    if answer.pixels is not None and answer.pixels.shape != clean.shape:  # a file for one size
+        _, height, width = answer.pixels.shape
+        noisy, clean = (resample(one, height=height, width=width) for one in (noisy, clean))
+    return measure(answer, labels=sample.labels, noisy=noisy, clean=clean, filters=is_filtered)
 
 
 def _compared(

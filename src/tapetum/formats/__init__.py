@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from tapetum.formats.exported import Comparison, Exported, Parity, WrittenFile
+from tapetum.formats.opening import OpenedFile
 from tapetum.formats.precision import PrecisionChoice, choose_precision
 from tapetum.formats.proof import Examples
 from tapetum.formats.quantise import FEWEST_IMAGES, quantise
@@ -25,6 +26,7 @@ __all__ = [
     "Examples",
     "Exported",
     "FilePrecision",
+    "OpenedFile",
     "Parity",
     "PrecisionChoice",
     "Settings",

@@ -4,9 +4,10 @@ import numpy as np
 
 from tapetum.errors import PackageError
 from tapetum.formats.precision import PrecisionChoice, faults_of
-from tapetum.formats.target import FilePrecision
+from tapetum.formats.target import FilePrecision, Settings
 from tapetum.latency import Timing
 from tapetum.records import FiniteOrNone, Record
+from tapetum.runtime import Manifest
 
 __all__ = [
     "TOLERANCE",
@@ -160,6 +161,7 @@ class WrittenFile(Record):
         size_bytes: Size of all files.
         sha256: Digest of each file, by its name.
         metadata: Classes, preparation, noise and origin; they stand in the file as well.
+        manifest: The description of the package, without its origin but the seed.
         parity: How far it differs from the package on random images.
         comparison: The same on validation images, and what is lost; None without images.
         speed: How fast it is beside the network in fp32; None for fp32 itself.
@@ -173,11 +175,22 @@ class WrittenFile(Record):
     size_bytes: int
     sha256: dict[str, str]
     metadata: dict[str, str]
+    manifest: Manifest
     parity: Parity
     comparison: Comparison | None = None
     speed: Speed | None = None
     snippet: str
     remarks: tuple[str, ...] = ()
+
+    @property
+    def settings(self) -> Settings:
+        """What it was written with: one size of image or any, and the images at once."""
+        sizes_px = self.parity.sizes_px
+        return Settings(
+            fixed=sizes_px[0] if len(sizes_px) == 1 else None,
+            batch=self.parity.num_images,
+            precision=self.precision,
+        )
 
     @property
     def speed_text(self) -> str:

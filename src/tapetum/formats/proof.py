@@ -24,7 +24,10 @@ from tapetum.progress import ProgressCallback, silent
 from tapetum.runtime import Manifest, Package, Predictor
 from tapetum.scores import SEEN_DB
 
-__all__ = ["Examples", "compare_images", "compare_speed", "probe"]
+__all__ = [
+    *("Examples", "at_size", "compare_images", "compare_speed", "probe", "random_images"),
+    "run_one",
+]
 
 MOST_IMAGES = 64
 MOST_MEGAPIXELS = 32.0  # of all images together
@@ -72,7 +75,7 @@ def probe(package: Package, run: Run, settings: Settings) -> Parity:
     generator, reference = np.random.default_rng(0), _reference(package)
     differences = _Differences()
     for size in sizes_px:
-        images, boxes = _random(manifest, count, size, generator)
+        images, boxes = random_images(manifest, count, size, generator)
         wanted = [
             reference(image, None if boxes is None else boxes[index])
             for index, image in enumerate(images)
@@ -89,7 +92,7 @@ def probe(package: Package, run: Run, settings: Settings) -> Parity:
     )
 
 
-def _random(
+def random_images(
     manifest: Manifest, count: int, size: tuple[int, int], generator: np.random.Generator
 ) -> tuple[_Floats, _Floats | None]:
     """Return random images of a size, with boxes in them where a network classifies those."""
@@ -121,7 +124,7 @@ def compare_speed(
         progress: Called after each timing.
     """
     size = settings.fixed or (manifest.size_px, manifest.size_px)
-    images, boxes = _random(manifest, settings.batch or 1, size, np.random.default_rng(0))
+    images, boxes = random_images(manifest, settings.batch or 1, size, np.random.default_rng(0))
     opened = [partial(partial, one, images, boxes) for one in (run, fp32)]
     timings = time_interleaved(opened, pause_s=0.1, threads=run.threads, progress=progress)
     return Speed(size_px=size, num_images=len(images), file=timings[0], fp32=timings[1])
@@ -150,7 +153,7 @@ def compare_images(
         progress(done, len(chosen), "comparing the file with the package")
         noisy, clean, boxes, labels = _example(package, examples, index, done, settings)
         wanted = reference(noisy, boxes)
-        given = _one(run, noisy, boxes, settings.batch or 1)
+        given = run_one(run, noisy, boxes, settings.batch or 1)
         differences.add(wanted, given)
         tally.add(wanted, given, clean, labels)
     progress(len(chosen), len(chosen), "comparing the file with the package")
@@ -186,7 +189,7 @@ def _each(outputs: Outputs) -> Iterator[Answer]:
         yield Answer(denoised, None if rows is None else rows.reshape(-1, rows.shape[-1]))
 
 
-def _one(run: Run, image: _Floats, boxes: _Floats | None, count: int) -> Answer:
+def run_one(run: Run, image: _Floats, boxes: _Floats | None, count: int) -> Answer:
     """Return what a file gives for one image, which fills a batch of a fixed number."""
     images = np.repeat(image[np.newaxis], count, axis=0)
     given = None if boxes is None else np.repeat(boxes[np.newaxis], count, axis=0)
@@ -211,13 +214,22 @@ def _example(
     given = noisy_image(preparation, sample, level, protocol=examples.protocol)
     noisy, clean = preparation.colours(given), preparation.colours(sample.image)
     boxes = sample.boxes if package.manifest.labels == "boxes" else None
-    if settings.fixed is not None:
-        height, width = settings.fixed
-        if boxes is not None:
-            change = np.array([width, height] * 2) / np.array([*clean.shape[:0:-1]] * 2)
-            boxes = (boxes * change).astype(np.float32)
-        noisy, clean = (resample(one, height=height, width=width) for one in (noisy, clean))
+    noisy, boxes = at_size(settings.fixed, noisy, boxes)
+    clean, _ = at_size(settings.fixed, clean, None)
     return noisy, clean, boxes, sample.labels
+
+
+def at_size(
+    size: tuple[int, int] | None, image: _Floats, boxes: _Floats | None
+) -> tuple[_Floats, _Floats | None]:
+    """Return an image, (c, h, w), and its boxes at another height and width; None keeps theirs."""
+    if size is None:
+        return image, boxes
+    height, width = size
+    if boxes is not None:
+        change = np.array([width, height] * 2) / np.array([*image.shape[:0:-1]] * 2)
+        boxes = (boxes * change).astype(np.float32)
+    return resample(image, height=height, width=width), boxes
 
 
 class _Differences:

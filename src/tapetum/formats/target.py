@@ -130,8 +130,13 @@ class Target(Protocol):
             PackageError: The network cannot be in this format.
         """
 
-    def opened(self, path: Path, settings: Settings) -> AbstractContextManager[Run]:
-        """Open the file that a user names, on one thread; the others lie beside it."""
+    def opened(
+        self, path: Path, settings: Settings, *, threads: int = 1
+    ) -> AbstractContextManager[Run]:
+        """Open the file that a user names; the others lie beside it.
+
+        But for a page in a browser, what is opened can be run after the context has ended.
+        """
 
     def snippet(self, name: str, manifest: Manifest, settings: Settings) -> str:
         """Return lines that use the file of a name without Tapetum."""

@@ -90,6 +90,8 @@ class HtmlTarget:
         self,
         path: Path,
         settings: Settings,  # noqa: ARG002
+        *,
+        threads: int = 1,  # noqa: ARG002
     ) -> Iterator["GraphRun | _BrowserRun"]:
         """Open the page in Chromium; where there is none, run the graph that it contains."""
         program = find_chromium()

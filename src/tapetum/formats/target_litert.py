@@ -29,6 +29,11 @@ from tapetum.runtime import Manifest, Package, facts_of
 __all__ = ["LiteRtTarget"]
 
 _SIGNATURE = "serving_default"
+_ENVIRONMENT = (
+    "it pins older packages, so give it an environment of its own: python -m venv litert; "
+    "litert/bin/pip install --upgrade pip; litert/bin/pip install '.[litert]'; and work with "
+    "litert/bin/tapetum"
+)
 
 _Floats = NDArray[np.float32]
 
@@ -36,10 +41,13 @@ _Floats = NDArray[np.float32]
 class _LiteRtRun:
     """A file in LiteRT, on the processor."""
 
-    def __init__(self, path: Path) -> None:
-        from ai_edge_litert.interpreter import Interpreter
-
-        self.threads = 1
+    def __init__(self, path: Path, threads: int) -> None:
+        try:
+            from ai_edge_litert.interpreter import Interpreter
+        except ModuleNotFoundError as error:
+            problem = f"this needs LiteRT, and {error.name} is not installed"
+            raise MissingExtraError(problem, _ENVIRONMENT) from error
+        self.threads = threads
         self._run = Interpreter(str(path), num_threads=self.threads).get_signature_runner()
         self.runtime = f"LiteRT {version('ai-edge-litert')}"
 
@@ -88,9 +96,15 @@ class LiteRtTarget:
             return {".tflite": _described(content, facts_of(manifest))}
 
     @contextmanager
-    def opened(self, path: Path, settings: Settings) -> Iterator[_LiteRtRun]:  # noqa: ARG002
+    def opened(
+        self,
+        path: Path,
+        settings: Settings,  # noqa: ARG002
+        *,
+        threads: int = 1,
+    ) -> Iterator[_LiteRtRun]:
         """Open the file in LiteRT."""
-        yield _LiteRtRun(path)
+        yield _LiteRtRun(path, threads)
 
     def snippet(self, name: str, manifest: Manifest, settings: Settings) -> str:
         """Return lines for LiteRT's Python package and Pillow."""
@@ -111,9 +125,7 @@ def _converter() -> Any:  # litert_torch has no types
     except ModuleNotFoundError as error:
         raise MissingExtraError(
             f"this needs the converter of LiteRT, and {error.name} is not installed",
-            "it pins older packages, so give it an environment of its own: python -m venv litert; "
-            "litert/bin/pip install --upgrade pip; litert/bin/pip install '.[litert]'; and export "
-            "with litert/bin/tapetum",
+            _ENVIRONMENT,
         ) from error
     return litert_torch
 

@@ -33,9 +33,9 @@ _Floats = NDArray[np.float32]
 class _NcnnRun:
     """A file in ncnn, on the processor."""
 
-    def __init__(self, path: Path, *, is_half: bool) -> None:
+    def __init__(self, path: Path, threads: int, *, is_half: bool) -> None:
         ncnn = _ncnn()
-        self.threads = 1
+        self.threads = threads
         self._mat, self._net = ncnn.Mat, ncnn.Net()
         options = self._net.opt
         options.num_threads = self.threads
@@ -102,9 +102,9 @@ class NcnnTarget:
             }
 
     @contextmanager
-    def opened(self, path: Path, settings: Settings) -> Iterator[_NcnnRun]:
+    def opened(self, path: Path, settings: Settings, *, threads: int = 1) -> Iterator[_NcnnRun]:
         """Open the file in ncnn; only files in fp16 are computed so, where a processor can."""
-        yield _NcnnRun(path, is_half=settings.precision == "fp16")
+        yield _NcnnRun(path, threads, is_half=settings.precision == "fp16")
 
     def snippet(self, name: str, manifest: Manifest, settings: Settings) -> str:
         """Return lines for ncnn and Pillow."""

@@ -61,10 +61,11 @@ class GraphRun:
 
     Args:
         content: The serialised graph.
+        threads: Inference threads.
     """
 
-    def __init__(self, content: bytes) -> None:
-        self.threads = 1
+    def __init__(self, content: bytes, threads: int = 1) -> None:
+        self.threads = threads
         self._session = GraphSession(content, threads=self.threads)
         self.runtime = f"onnxruntime {version('onnxruntime')}"
 
@@ -100,9 +101,15 @@ class OnnxTarget:
         return {".onnx": plain_graph(package, settings).SerializeToString(deterministic=True)}
 
     @contextmanager
-    def opened(self, path: Path, settings: Settings) -> Iterator[GraphRun]:  # noqa: ARG002
+    def opened(
+        self,
+        path: Path,
+        settings: Settings,  # noqa: ARG002
+        *,
+        threads: int = 1,
+    ) -> Iterator[GraphRun]:
         """Open the file in ONNX Runtime."""
-        yield GraphRun(path.read_bytes())
+        yield GraphRun(path.read_bytes(), threads)
 
     def snippet(self, name: str, manifest: Manifest, settings: Settings) -> str:
         """Return lines for ONNX Runtime and Pillow."""

@@ -35,13 +35,13 @@ def _hint(settings: Settings) -> str:
 class _OpenVinoRun:
     """A file in OpenVINO, on the processor."""
 
-    def __init__(self, path: Path, hint: str) -> None:
+    def __init__(self, path: Path, hint: str, threads: int) -> None:
         openvino = load_openvino()
-        self.threads = 1
+        self.threads = threads
         self._network = openvino.Core().compile_model(
             path,
             "CPU",
-            {"INFERENCE_PRECISION_HINT": hint, "INFERENCE_NUM_THREADS": 1, "NUM_STREAMS": 1},
+            {"INFERENCE_PRECISION_HINT": hint, "INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1},
         )
         found = self._network.get_property("INFERENCE_PRECISION_HINT").to_string()
         if found != hint:
@@ -93,9 +93,9 @@ class OpenVinoTarget:
             return {ending: path.with_suffix(ending).read_bytes() for ending in self.endings}
 
     @contextmanager
-    def opened(self, path: Path, settings: Settings) -> Iterator[_OpenVinoRun]:
+    def opened(self, path: Path, settings: Settings, *, threads: int = 1) -> Iterator[_OpenVinoRun]:
         """Open the file in OpenVINO."""
-        yield _OpenVinoRun(path, _hint(settings))
+        yield _OpenVinoRun(path, _hint(settings), threads)
 
     def snippet(self, name: str, manifest: Manifest, settings: Settings) -> str:
         """Return lines for OpenVINO and Pillow."""

@@ -17,13 +17,14 @@ from numpy.typing import NDArray
 
 from tapetum.errors import InputError, PackageError
 from tapetum.formats.exported import Speed, WrittenFile
+from tapetum.formats.opening import described_at, paths_of
 from tapetum.formats.proof import Examples, compare_images, compare_speed, probe
 from tapetum.formats.quantise import noisy_samples, quantise
 from tapetum.formats.target import Run, Settings, Target
 from tapetum.formats.targets import require_precision
 from tapetum.progress import ProgressCallback, silent
 from tapetum.records import hold_name, write_atomically
-from tapetum.runtime import Package, facts_of
+from tapetum.runtime import Manifest, Package, facts_of
 
 __all__ = ["require_free", "write_target"]
 
@@ -54,7 +55,7 @@ def write_target(
         PackageError: A file exists or cannot be written, or it does not do what the package does.
         MissingExtraError: The converter is not installed.
     """
-    paths = _paths(out, target)
+    paths = paths_of(out, target)
     require_free(out, target, overwrite=overwrite)
     if package.manifest.precision != "fp32":
         settings = settings.model_copy(update={"precision": package.manifest.precision})
@@ -83,6 +84,7 @@ def write_target(
                 for ending, path in paths.items()
             },
             metadata=facts_of(package.manifest),
+            manifest=_without_origin(package.manifest),
             parity=parity,
             comparison=comparison,
             speed=speed,
@@ -90,8 +92,15 @@ def write_target(
         )
         for path in paths.values():
             os.replace(folder / path.name, path)
-        write_atomically(_described_at(out), written.to_json().encode())
+        write_atomically(described_at(out), written.to_json().encode())
     return written
+
+
+def _without_origin(manifest: Manifest) -> Manifest:
+    """Return a manifest without machine and folder of the training; the seed gives its split."""
+    kept = {name: value for name, value in manifest.provenance.items() if name == "seed"}
+    scores = manifest.scores and manifest.scores.model_copy(update={"source": ""})
+    return manifest.model_copy(update={"provenance": kept, "scores": scores})
 
 
 def _in_its_precision(
@@ -128,20 +137,9 @@ def _beside_fp32(
     """Time a file and the same one in fp32 in turn."""
     plain, folder = settings.model_copy(update={"precision": "fp32"}), path.parent / "fp32"
     folder.mkdir()
-    other = _placed(target.contents(package, plain), _paths(path, target), folder)
+    other = _placed(target.contents(package, plain), paths_of(path, target), folder)
     with target.opened(other, plain) as beside:
         return compare_speed(run, beside, package.manifest, settings, progress=progress)
-
-
-def _paths(out: Path, target: Target) -> dict[str, Path]:
-    """Return the place of each file by its ending; the first one is that which the user names."""
-    first, *others = target.endings
-    return {first: out, **{ending: out.with_suffix(ending) for ending in others}}
-
-
-def _described_at(out: Path) -> Path:
-    """Return the place of the description of a file."""
-    return out.with_name(f"{out.name}.json")
 
 
 def require_free(out: Path, target: Target, *, overwrite: bool) -> None:
@@ -150,7 +148,7 @@ def require_free(out: Path, target: Target, *, overwrite: bool) -> None:
     Raises:
         PackageError: A file of the format or its description exists.
     """
-    for path in (*_paths(out, target).values(), _described_at(out)):
+    for path in (*paths_of(out, target).values(), described_at(out)):
         if path.exists() and not (overwrite and path.is_file()):
             raise PackageError(f"{path} exists already", "choose another name, or overwrite it")
 

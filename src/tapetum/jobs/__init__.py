@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from tapetum.jobs.benchmarking import BenchmarkTable, benchmark
     from tapetum.jobs.bundling import bundle_shapes
     from tapetum.jobs.calibrating import Calibrated, calibrate
     from tapetum.jobs.choose import DataOptions
@@ -25,12 +26,14 @@ if TYPE_CHECKING:
     from tapetum.jobs.training import TrainingOptions, train, train_network
 
 __all__ = [
+    "BenchmarkTable",
     "Calibrated",
     "DataOptions",
     "FitResult",
     "Front",
     "TfNasOptions",
     "TrainingOptions",
+    "benchmark",
     "bundle_shapes",
     "calibrate",
     "control",
@@ -48,12 +51,14 @@ __all__ = [
 ]
 
 _MODULES = {
+    "BenchmarkTable": "benchmarking",
     "Calibrated": "calibrating",
     "DataOptions": "choose",
     "FitResult": "fit_result",
     "Front": "front",
     "TfNasOptions": "request_tfnas",
     "TrainingOptions": "training",
+    "benchmark": "benchmarking",
     "bundle_shapes": "bundling",
     "calibrate": "calibrating",
     "control": "controls",

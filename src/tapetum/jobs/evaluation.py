@@ -21,10 +21,13 @@ from tapetum.noise import PAPER_SIGMAS, Gaussian, Noise, Protocol, parse_noise
 from tapetum.progress import ProgressCallback, silent
 from tapetum.provenance import require_cores
 from tapetum.records import as_path
-from tapetum.runtime import Package, Split, open_package
+from tapetum.runtime import Manifest, Split, open_package
 from tapetum.scores import Scores
 
-__all__ = ["TrainedNetwork", "evaluate", "open_images_of", "open_trained"]
+__all__ = [
+    *("TrainedNetwork", "evaluate", "note_part", "open_images_of", "open_trained"),
+    "trained_network",
+]
 
 
 @lists_options
@@ -81,13 +84,7 @@ def evaluate(
     seed = network.seed if seed is None else seed
     options = {"score_all": part == "all", "seed": seed, "progress": progress, **given}
     dataset = open_images_of(network, data, **options)
-    if len(dataset.train) and _is_another(dataset.info.split, network.split):
-        LOGGER.warning(
-            "scored: %s of %s images, the part that a training would hold out; all of them with "
-            "--part all, if the network was trained on none",
-            f"{len(dataset.validation):,}",
-            f"{len(dataset.train) + len(dataset.validation):,}",
-        )
+    note_part(network, dataset)
     return score(
         network.subject,
         dataset,
@@ -98,6 +95,17 @@ def evaluate(
         filters=True,
         progress=progress,
     )
+
+
+def note_part(network: "TrainedNetwork", dataset: Dataset) -> None:
+    """Say which images are scored, where a folder is not the one of the training."""
+    if len(dataset.train) and _is_another(dataset.info.split, network.split):
+        LOGGER.warning(
+            "scored: %s of %s images, the part that a training would hold out; if the network was "
+            "trained on none, score all of them with 'tapetum evaluate --part all'",
+            f"{len(dataset.validation):,}",
+            f"{len(dataset.train) + len(dataset.validation):,}",
+        )
 
 
 def _is_another(split: Split | None, trained: Split | None) -> bool:
@@ -162,7 +170,8 @@ def open_trained(path: Path, *, threads: int | None = None) -> TrainedNetwork:
     if path.is_dir():
         return _open_run(path, threads)
     if path.is_file():
-        return _open_package(open_package(path), threads)
+        package = open_package(path)
+        return trained_network(package.manifest, PackageSubject(package, threads=threads))
     raise InputError(f"there is no {path}", "give the folder of a run, or a .tapetum file")
 
 
@@ -187,8 +196,8 @@ def _open_run(path: Path, threads: int | None) -> TrainedNetwork:
     )
 
 
-def _open_package(package: Package, threads: int | None) -> TrainedNetwork:
-    manifest = package.manifest
+def trained_network(manifest: Manifest, subject: Subject) -> TrainedNetwork:
+    """Return the network of a manifest, which a subject runs, for scoring."""
     scores, seed = manifest.scores, manifest.provenance.get("seed")
     noises = [row.noise for row in scores.rows if row.noise is not None] if scores else []
     return TrainedNetwork(
@@ -198,7 +207,7 @@ def _open_package(package: Package, threads: int | None) -> TrainedNetwork:
         noises=noises or [Gaussian(sigma=sigma) for sigma in PAPER_SIGMAS],
         protocol=scores.protocol if scores else "benchmark",
         seed=seed if isinstance(seed, int) else 0,
-        subject=PackageSubject(package, threads=threads),
+        subject=subject,
         split=manifest.split,
         listed=None,
     )

@@ -6,7 +6,7 @@ room needs torch.
 """
 
 from tapetum.latency import bundle
-from tapetum.latency.benchmark import Benchmark, measure_latency
+from tapetum.latency.benchmark import Benchmark, benchmark_together, measure_latency
 from tapetum.latency.budget import Budget, Selection, best_network
 from tapetum.latency.calls import Call, Includes
 from tapetum.latency.campaign import Effort
@@ -16,7 +16,7 @@ from tapetum.latency.deployed import DeployedNetwork
 from tapetum.latency.measure import measure_table
 from tapetum.latency.runtimes import Runtime, find_runtime, load_openvino
 from tapetum.latency.table import LatencyTable
-from tapetum.latency.timing import Round, Timing, time_interleaved
+from tapetum.latency.timing import Timing, time_interleaved
 from tapetum.latency.vector import probe_widths
 from tapetum.latency.whole import NetworkTimer, TimedShapes, TimeNetworks
 
@@ -31,12 +31,12 @@ __all__ = [
     "Includes",
     "LatencyTable",
     "NetworkTimer",
-    "Round",
     "Runtime",
     "Selection",
     "TimeNetworks",
     "TimedShapes",
     "Timing",
+    "benchmark_together",
     "best_network",
     "bundle",
     "check_table",

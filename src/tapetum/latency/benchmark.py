@@ -1,10 +1,11 @@
-"""Time one network or package, and say how well it uses the machine."""
+"""Time one network or package, or several in turn, and say how well they use the machine."""
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from pydantic import PositiveFloat
 
@@ -12,8 +13,9 @@ from tapetum.arch import Architecture, cost
 from tapetum.errors import InputError
 from tapetum.latency.budget import Budget
 from tapetum.latency.calls import Call, CallTiming, Includes
+from tapetum.latency.clock import fastest_core_mhz, throttling
 from tapetum.latency.conditions import Conditions
-from tapetum.latency.deployed import NUM_BOXES, DeployedNetwork, dense_architecture
+from tapetum.latency.deployed import CHANNELS, NUM_BOXES, DeployedNetwork, dense_architecture
 from tapetum.latency.lock import timing_lock
 from tapetum.latency.runtimes import Runtime, find_runtime, watched_threads
 from tapetum.latency.timing import (
@@ -28,12 +30,12 @@ from tapetum.latency.timing import (
 from tapetum.progress import ProgressCallback, silent
 from tapetum.provenance import within_cores
 from tapetum.records import Record
+from tapetum.runtime import Precision
 
-__all__ = ["Benchmark", "Paced", "benchmark_network", "measure_latency"]
+__all__ = ["Benchmark", "Paced", "benchmark_network", "benchmark_together", "measure_latency"]
 
 NUM_ROUNDS, FEWEST_ROUNDS = 10, 3
 DENSE_PX = 28
-SIZE_PX, CHANNELS = 224, 3  # of a network that does not say
 NUM_PACED = 30
 NETWORK, DENSE = "network", "dense"  # names of what is timed, beside the fields of CallTiming
 
@@ -69,6 +71,8 @@ class Benchmark(Record):
             ``None`` as above.
         target_ms: The latency that was requested, in milliseconds.
         includes: What the requested latency includes.
+        clock_mhz: Lowest and highest clock of the fastest core, read after each round; ``None``
+            where it cannot be read.
     """
 
     conditions: Conditions
@@ -81,6 +85,12 @@ class Benchmark(Record):
     peak_share: float | None
     target_ms: float | None = None
     includes: Includes = "network"
+    clock_mhz: tuple[float, float] | None = None
+
+    @property
+    def throttling(self) -> str:
+        """Whether the clock of the processor fell meanwhile, in words."""
+        return throttling(self.clock_mhz)
 
     @property
     def compared(self) -> Timing:
@@ -136,47 +146,122 @@ def benchmark_network(
     progress: ProgressCallback = silent,
 ) -> Benchmark:
     """Time one network, interleaved with dense convolutions; see :func:`measure_latency`."""
+    _require_sense(seconds, target_ms, pace_ms)
+    call = _call(network, runtime, conditions, image_px, includes)
+    stages: dict[str, Prepare] = {
+        NETWORK: partial(runtime.prepare, network, conditions),
+        DENSE: _dense_stage(runtime, conditions, network.precision),
+        **({} if call is None else call.stages),
+    }
+    last = list(stages.values())[-1]  # the whole call, where there is one
+    threads = [watched_threads(runtime, conditions)] * len(stages)
+    with timing_lock():
+        slowest_s = _seconds_of(last())
+        found = _time_stages(list(stages.values()), seconds, slowest_s, threads, progress)
+        timings = {name: one for name, (one, _) in zip(stages, found, strict=True)}
+        paced = _time_paced(stages, timings, pace_ms, progress) if pace_ms else None
+    return _benchmark(
+        network,
+        conditions,
+        timings[NETWORK],
+        timings[DENSE],
+        calls=None if call is None else _call_timing(call, timings),
+        paced=paced,
+        target_ms=target_ms,
+        includes=includes,
+        clock_mhz=found[0][1],
+    )
+
+
+def benchmark_together(
+    networks: Sequence[tuple[DeployedNetwork, Runtime, Conditions]],
+    *,
+    reference: Runtime,
+    seconds: float = 6.0,
+    target_ms: float | None = None,
+    pace_ms: float = 0.0,
+    progress: ProgressCallback = silent,
+) -> list[Benchmark]:
+    """Time one pass of each of several networks, which take turns in the same rounds.
+
+    Args:
+        networks: Each network with its runtime and its conditions.
+        reference: The runtime of the dense convolutions that are the machine's peak.
+        seconds: Approximate duration of the measurement for each network.
+        target_ms: Latency budget to compare with, in milliseconds.
+        pace_ms: Time between two images for the paced latency, in milliseconds; 0 for none.
+        progress: Called after each network of a round.
+
+    Raises:
+        InputError: A network cannot run under its conditions, or another timing is running.
+    """
+    _require_sense(seconds, target_ms, pace_ms)
+    stages = [partial(runtime.prepare, network, at) for network, runtime, at in networks]
+    threads = [watched_threads(runtime, at) for _, runtime, at in networks]
+    alike = {(at.threads, at.ships): at for _, _, at in networks}
+    dense = [_dense_stage(reference, at, at.ships) for at in alike.values()]
+    threads += [watched_threads(reference, at) for at in alike.values()]
+    with timing_lock():
+        round_s = sum(_seconds_of(stage()) for stage in stages)
+        total_s = seconds * len(networks)
+        found = _time_stages([*stages, *dense], total_s, round_s, threads, progress)
+        paced = [
+            _time_paced({NETWORK: stage}, {NETWORK: timing}, pace_ms, progress) if pace_ms else None
+            for stage, (timing, _) in zip(stages, found, strict=False)
+        ]
+    peaks = dict(zip(alike, found[len(stages) :], strict=True))
+    return [
+        _benchmark(
+            network,
+            at,
+            timing,
+            peaks[at.threads, at.ships][0],
+            paced=at_pace,
+            target_ms=target_ms,
+            clock_mhz=clock_mhz,
+        )
+        for (network, _, at), (timing, clock_mhz), at_pace in zip(
+            networks, found, paced, strict=False
+        )
+    ]
+
+
+def _require_sense(seconds: float, target_ms: float | None, pace_ms: float) -> None:
+    """Refuse a duration, a target or a pace that makes no sense."""
     if not 0 < seconds < math.inf:
         raise InputError(f"no latency can be measured in {seconds:g} seconds", "give more than 0")
     if target_ms is not None:
         Budget.require_positive(target_ms)
     if not 0 <= pace_ms < math.inf:
         raise InputError(f"a pace of {pace_ms:g} ms makes no sense", "give 0 or more")
-    call = _call(network, runtime, conditions, image_px, includes)
-    dense = dense_architecture()
+
+
+def _dense_stage(runtime: Runtime, conditions: Conditions, precision: Precision) -> Prepare:
+    """Return the dense convolutions that stand for the machine's peak."""
     image = {"batch": 1, "channels": 3, "height_px": DENSE_PX, "width_px": DENSE_PX}
-    dense_conditions = conditions.model_copy(update=image)
-    stages: dict[str, Prepare] = {
-        NETWORK: partial(runtime.prepare, network, conditions),
-        DENSE: partial(
-            runtime.prepare,
-            DeployedNetwork.of(dense, precision=network.precision),
-            dense_conditions,
-        ),
-        **({} if call is None else call.stages),
-    }
-    with timing_lock():
-        timings = _time_stages(stages, seconds, watched_threads(runtime, conditions), progress)
-        paced = _time_paced(stages, timings, pace_ms, progress) if pace_ms else None
-    timing = timings[NETWORK]
+    dense = DeployedNetwork.of(dense_architecture(), precision=precision)
+    return partial(runtime.prepare, dense, conditions.model_copy(update=image))
+
+
+def _benchmark(
+    network: DeployedNetwork, conditions: Conditions, timing: Timing, dense: Timing, **others: Any
+) -> Benchmark:
+    """Return the result for a network, with its rate and its share of the peak."""
     num_multiply_adds = rate = share = None
     if network.architecture is not None:
         size = (conditions.height_px, conditions.width_px)
         num_multiply_adds = cost.multiply_adds(network.architecture, *size, num_boxes=NUM_BOXES)
         rate = conditions.batch * num_multiply_adds / timing.median_ms / 1e6
-        dense_multiply_adds = cost.multiply_adds(dense, DENSE_PX, DENSE_PX)
-        share = rate / (dense_multiply_adds / timings[DENSE].median_ms / 1e6)
+        dense_multiply_adds = cost.multiply_adds(dense_architecture(), DENSE_PX, DENSE_PX)
+        share = rate / (dense_multiply_adds / dense.median_ms / 1e6)
     return Benchmark(
         conditions=conditions,
         timing=timing,
-        calls=None if call is None else _call_timing(call, timings),
-        paced=paced,
         images_per_second=1000 * conditions.batch / timing.median_ms,
         multiply_adds=num_multiply_adds,
         giga_multiply_adds_per_second=rate,
         peak_share=share,
-        target_ms=target_ms,
-        includes=includes,
+        **others,
     )
 
 
@@ -208,20 +293,25 @@ def _call(
 
 
 def _time_stages(
-    stages: Mapping[str, Prepare],
+    stages: Sequence[Prepare],
     seconds: float,
-    threads: int | None,
+    round_s: float,
+    threads: Sequence[int | None],
     progress: ProgressCallback,
-) -> dict[str, Timing]:
-    """Time everything in turn, in fewer rounds where one call takes long."""
-    slowest_s = _seconds_of(list(stages.values())[-1]())  # the whole call, where there is one
-    affordable = int(seconds / (2 * slowest_s)) if slowest_s > 0 else NUM_ROUNDS
+) -> list[tuple[Timing, tuple[float, float] | None]]:
+    """Time everything in turn, in fewer rounds where one pass of them takes long (``round_s``)."""
+    affordable = int(seconds / (2 * round_s)) if round_s > 0 else NUM_ROUNDS
     num_rounds = min(max(affordable, FEWEST_ROUNDS), NUM_ROUNDS)
     passes = PassCount(min_passes=1, min_ms=1000 * seconds / (len(stages) * num_rounds))
-    rounds = time_rounds(
-        list(stages.values()), passes, num_rounds=num_rounds, threads=threads, progress=progress
-    )
-    return dict(zip(stages, timings_of(rounds), strict=True))
+    readings: list[list[float]] = [[] for _ in stages]
+
+    def tick(done: int, total: int, message: str) -> None:
+        readings[(done - 1) % len(stages)] += fastest_core_mhz()
+        progress(done, total, message)
+
+    rounds = time_rounds(stages, passes, num_rounds=num_rounds, threads=threads, progress=tick)
+    ranges = [(min(some), max(some)) if some else None for some in readings]
+    return list(zip(timings_of(rounds), ranges, strict=True))
 
 
 def _seconds_of(forward: ForwardPass) -> float:
@@ -314,17 +404,16 @@ def measure_latency(
         form = {"channels": channels or CHANNELS, "num_classes": num_classes}
         deployed = DeployedNetwork.open(deployed, **form)
     runner = find_runtime(runtime) if isinstance(runtime, str) else runtime
-    conditions = Conditions.here(
-        runner,
-        threads=_default_threads(deployed) if threads is None else threads,
-        batch=batch,
-        channels=(deployed.channels or CHANNELS) if channels is None else channels,
-        size_px=(deployed.size_px or SIZE_PX) if size_px is None else size_px,
-    ).of(deployed)
     return benchmark_network(
         deployed,
         runner,
-        conditions,
+        deployed.conditions(
+            runner,
+            threads=_default_threads(deployed) if threads is None else threads,
+            batch=batch,
+            channels=channels,
+            size_px=size_px,
+        ),
         image_px=image_px,
         seconds=seconds,
         target_ms=target_ms,

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,11 +14,15 @@ from tapetum.graph import Quantiser, random_weights, repeated_weights, write_gra
 from tapetum.latency.conditions import Conditions
 from tapetum.runtime import Manifest, Precision, open_package
 
-__all__ = ["NUM_BOXES", "DeployedNetwork", "Feeds", "dense_architecture"]
+if TYPE_CHECKING:
+    from tapetum.latency.runtimes import Runtime
+
+__all__ = ["CHANNELS", "NUM_BOXES", "DeployedNetwork", "Feeds", "dense_architecture"]
 
 Feeds = Mapping[str, NDArray[np.float32]]
 """One array for each input of a graph, by name."""
 
+SIZE_PX, CHANNELS = 224, 3  # of a network that does not say
 NUM_BOXES = 2  # in each image, where a graph takes boxes
 BOX_PX = 28
 
@@ -45,7 +49,7 @@ class DeployedNetwork:
 
     @classmethod
     def open(
-        cls, network: str | Path | Architecture, *, channels: int = 3, num_classes: int = 100
+        cls, network: str | Path | Architecture, *, channels: int = CHANNELS, num_classes: int = 100
     ) -> Self:
         """Open a ``.json``, ``.tapetum`` or ``.onnx`` file, or make a named architecture.
 
@@ -130,6 +134,35 @@ class DeployedNetwork:
     def channels(self) -> int | None:
         """Channels of an image; ``None`` where the graph leaves them free."""
         return next((shape[1] for shape in self.inputs.values() if len(shape) == 4), None)
+
+    def conditions(
+        self,
+        runtime: "Runtime",
+        *,
+        threads: int,
+        batch: int = 1,
+        channels: int | None = None,
+        size_px: int | None = None,
+    ) -> Conditions:
+        """Return the conditions of this machine for the network.
+
+        Args:
+            runtime: The runtime that computes.
+            threads: Inference threads.
+            batch: Number of images in one pass.
+            channels: Channels of the images; by default those of the network, else 3.
+            size_px: Height and width of one pass; by default that of the network, else 224.
+
+        Raises:
+            InputError: A number is not possible.
+        """
+        return Conditions.here(
+            runtime,
+            threads=threads,
+            batch=batch,
+            channels=(self.channels or CHANNELS) if channels is None else channels,
+            size_px=(self.size_px or SIZE_PX) if size_px is None else size_px,
+        ).of(self)
 
     def random_inputs(self, conditions: Conditions) -> Feeds:
         """Return random images, and boxes in them, of the shapes that the graph takes.

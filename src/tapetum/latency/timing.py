@@ -122,6 +122,11 @@ class Timing(Record):
             core_share=core_share(rounds),
         )
 
+    @classmethod
+    def of_passes(cls, passes_ms: Sequence[float]) -> Self:
+        """Return the timing of passes in a row, in milliseconds, of which all count."""
+        return cls.of([Round(passes_ms)])
+
     @property
     def shared(self) -> str:
         """A sentence that the core was shared; empty where it was ours."""
@@ -173,20 +178,23 @@ def time_rounds(
     *,
     num_rounds: int,
     pause_s: float = 0.0,
-    threads: int | None = 1,
+    threads: int | Sequence[int | None] | None = 1,
     progress: ProgressCallback = silent,
 ) -> list[list[Round]]:
     """Time several networks as :func:`time_interleaved` does, without the lock.
+
+    The threads may be one number for each network.
 
     Returns:
         The rounds of each network.
     """
     rounds: list[list[Round]] = [[] for _ in networks]
+    each = threads if isinstance(threads, Sequence) else [threads] * len(networks)
     for round_number in range(num_rounds):
         if round_number and pause_s:
             time.sleep(pause_s)
         for index, prepare in enumerate(networks):
-            rounds[index].append(time_passes(prepare(), passes, threads=threads))
+            rounds[index].append(time_passes(prepare(), passes, threads=each[index]))
             done = round_number * len(networks) + index + 1
             progress(done, num_rounds * len(networks), "timing in rounds")
     return rounds
