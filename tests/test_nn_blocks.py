@@ -14,7 +14,7 @@ from tapetum.arch.spec import (
     ResidualConv,
     size_after,
 )
-from tapetum.nn.blocks import SqueezeExcite
+from tapetum.nn.blocks import ConvNorm, SqueezeExcite
 from tapetum.nn.build import build_block
 
 BLOCKS: list[Block] = [
@@ -150,3 +150,23 @@ def test_a_kernel_of_4_px_reads_one_place_around_its_cell() -> None:
     influence = torch.autograd.functional.jacobian(build_block(block), torch.rand(1, 1, 8, 8))
     read = influence[0, 0, 1, 2, 0, 0].nonzero()
     assert (read.amin(0).tolist(), read.amax(0).tolist()) == ([1, 3], [4, 6])
+
+
+@pytest.mark.parametrize("kernel_px", [3, 5])
+@pytest.mark.parametrize("groups", [1, 32])
+def test_weights_beside_a_map_of_one_pixel_have_no_gradient(kernel_px: int, groups: int) -> None:
+    """Whatever the memory held before: torch leaves it as it is in bf16, at stride 2."""
+    middle = kernel_px // 2
+    for _ in range(5):
+        filter_ = ConvNorm(32, 32, kernel_px=kernel_px, stride_px=2, groups=groups, norm="none")
+        x = torch.randn(32, 32, 1, 1)
+        with torch.autocast("cpu", torch.bfloat16):
+            y = filter_(x)
+        used = [torch.full((32 * 1_024 * k,), torch.nan) for k in range(1, 12)]
+        del used  # its memory is given to the gradient
+        y.float().square().sum().backward()
+        gradient = filter_.conv.weight.grad
+        assert gradient is not None
+        assert gradient[..., middle, middle].abs().sum() > 0
+        gradient[..., middle, middle] = 0.0
+        assert not gradient.any()

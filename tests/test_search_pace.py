@@ -5,7 +5,10 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from tapetum.errors import TrainingError
 from tapetum.search import pace
+from tapetum.training import ShortTraining
+from tiny_training import Squares, tiny_architecture, tiny_recipe
 
 
 class _Training:
@@ -55,3 +58,21 @@ def test_steps_on_small_images_count_by_their_share(monkeypatch: pytest.MonkeyPa
     training = _Training(monkeypatch, together_s=100.0)
     training.threads, training.length = 1, SimpleNamespace(half_steps=3, total_steps=4)
     assert pace._step_seconds(training) == pytest.approx(0.625)  # type: ignore[arg-type]
+
+
+def test_a_fault_in_any_step_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A loss that is not finite at the second step takes one candidate out, and no other."""
+    steps = list[int]()
+
+    def step(training: ShortTraining, **_: bool) -> None:
+        steps.append(training.steps)
+        if len(steps) > 1:
+            raise TrainingError("the loss is nan at step 2", "lower the learning_rate")
+
+    monkeypatch.setattr(ShortTraining, "step", step)
+    runner = pace._Runner(tiny_architecture(), tiny_recipe(), Squares(16))
+    assert not runner.fault
+    runner.take_step()
+    runner.take_step()
+    assert "nan at step 2" in runner.pace(1.0, 0.0).fault
+    assert len(steps) == 2

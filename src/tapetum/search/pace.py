@@ -15,7 +15,8 @@ On an accelerator, which works while the process waits, the wall clock is read i
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 from typing import Literal
@@ -124,26 +125,33 @@ def _mean_step_s(training: ShortTraining, clock: _Clock) -> float:
 
 
 class _Runner:
-    """A network that takes steps while its time is taken."""
+    """A network that takes steps while its time is taken; after a fault it takes none."""
 
     def __init__(self, architecture: Architecture, recipe: Recipe, images: ImageDataset) -> None:
         self.times: list[float] = []
         self.fault, self.on_cpu = "", True
         start = time.process_time()
-        try:
+        with self._faults_kept():
             network = build(architecture, seed=recipe.seed)
             self.training = _endless(network, recipe, images)
             self.on_cpu = self.training.compute.device.type == "cpu"
             self.training.step()
-        except Exception as error:  # whatever a candidate does, the others go on
-            self.fault = str(error) or type(error).__name__
         self.first_s = time.process_time() - start
+
+    @contextmanager
+    def _faults_kept(self) -> Iterator[None]:
+        """Keep a fault as text: whatever a candidate does, the others go on."""
+        try:
+            yield
+        except Exception as error:
+            self.fault = str(error) or type(error).__name__
 
     def take_step(self) -> None:
         if self.fault:
             return
         clock = time.process_time if self.on_cpu else time.perf_counter
-        self.times.append(_mean_step_s(self.training, clock))
+        with self._faults_kept():
+            self.times.append(_mean_step_s(self.training, clock))
 
     def pace(self, waiting: float, opening_s: float) -> Pace:
         if self.fault:
