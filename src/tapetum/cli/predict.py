@@ -10,6 +10,7 @@ from tapetum.cli import options
 from tapetum.cli.common import answer, progress_bar, say, table
 from tapetum.cli.options import LESS, MAIN, SCALE, VIDEO, option
 from tapetum.cli.predict_video import predict_source, refuse_mixed
+from tapetum.progress import stop_requests
 
 if TYPE_CHECKING:  # numpy loads with it, and --help must stay quick
     from tapetum.runtime import bulk
@@ -20,79 +21,6 @@ EXIT_NOTHING_DONE, EXIT_SOME_FAILED = 2, 3
 MOST_ROWS_SHOWN = 40
 MOST_REASONS_SHOWN = 20
 
-_OUT = option(
-    ...,
-    MAIN,
-    "Folder for the denoised images and predictions.jsonl; of a video, the file to write.",
-)
-_BOXES = option(
-    None,
-    LESS,
-    r'JSON file of boxes to classify, in pixels: {"a.png": \[\[left, top, right, bottom], ...]}.',
-    metavar="FILE",
-)
-_NOISE = option(
-    None,
-    LESS,
-    "Add noise first, such as 0.2 or speckle:0.1, and keep the noisy images.",
-    rule=options.LEVEL,
-)
-_WHITE = option(
-    None,
-    LESS,
-    "Stored value that means white in images of 16 bits or floats.",
-    rule=options.a_number(float, 4095, above=0),
-    shown="from the package or the file",
-)
-_FORMAT = option(
-    None,
-    MAIN,
-    "File type of the denoised images: png, tiff, jpeg, ...",
-    "--format",
-    metavar="NAME",
-    shown="that of the image",
-)
-_PROBABILITIES = option(False, MAIN, "List the probabilities of all classes.", "--probabilities")
-_ROWS = option("jsonl", LESS, "Table of predictions: jsonl, or parquet as well.", metavar="NAME")
-_WORKERS = option(
-    None, SCALE, "Number of processes that share the images.", rule=options.COUNT, shown="1"
-)
-_SHARD = option(
-    "1/1", SCALE, "Part of the images, such as 3/16; several commands may use one --out.",
-    metavar="PART",
-)  # fmt: skip
-_RAY = option(
-    None, SCALE, "Ray cluster that shares the images; 'local' starts one.", metavar="ADDRESS"
-)
-_MEGAPIXELS = option(
-    None,
-    LESS,
-    "Largest image to open, in megapixels.",
-    rule=options.a_number(float, 100, above=0),
-    shown="what fits half the memory",
-)
-_MODE = option("both", MAIN, "Results to compute: label, image or both.", metavar="NAME")
-_TOP_K = option(1, MAIN, "Number of most probable classes to list.", rule=options.COUNT)
-_SOURCE = option(
-    None, VIDEO, "Video file, number of a camera or URL, instead of images.", metavar="SOURCE"
-)
-_EVERY = option(
-    1, VIDEO, "Predict one frame of so many, and leave the others out.", rule=options.COUNT
-)
-_STABILISE = option(
-    0.0,
-    VIDEO,
-    "Time over which the label is averaged, in seconds.",
-    rule=options.a_number(float, 0.5, least=0),
-)
-_SECONDS = option(
-    None,
-    VIDEO,
-    "Length of the source to predict, in seconds.",
-    rule=options.SECONDS,
-    shown="to its end, or to Ctrl-C",
-)
-
 
 def predict(
     context: typer.Context,
@@ -101,30 +29,94 @@ def predict(
         None, metavar="PATH", help="Images or folders of images.", show_default=False
     ),
     *,
-    out: Path = _OUT,
-    mode: Literal["both", "label", "image"] = _MODE,
-    file_format: str | None = _FORMAT,
-    top_k: int = _TOP_K,
-    probabilities: bool = _PROBABILITIES,
+    out: Path = option(
+        ...,
+        MAIN,
+        "Folder for the denoised images and predictions.jsonl; of a video, the file to write.",
+    ),
+    mode: Literal["both", "label", "image"] = option(
+        "both", MAIN, "Results to compute: label, image or both.", metavar="NAME"
+    ),
+    file_format: str | None = option(
+        None,
+        MAIN,
+        "File type of the denoised images: png, tiff, jpeg, ...",
+        "--format",
+        metavar="NAME",
+        shown="that of the image",
+    ),
+    top_k: int = option(1, MAIN, "Number of most probable classes to list.", rule=options.COUNT),
+    probabilities: bool = option(
+        False, MAIN, "List the probabilities of all classes.", "--probabilities"
+    ),
     reject_below: float = options.REJECT_BELOW,
     resume: bool = options.RESUME,
     overwrite: bool = options.OVERWRITE,
-    source: str | None = _SOURCE,
-    every: int = _EVERY,
-    stabilise_label: float = _STABILISE,
-    seconds: float | None = _SECONDS,
-    workers: int | None = _WORKERS,
-    shard: str = _SHARD,
-    ray: str | None = _RAY,
-    boxes: Path | None = _BOXES,
-    add_noise: str | None = _NOISE,
+    source: str | None = option(
+        None, VIDEO, "Video file, number of a camera or URL, instead of images.", metavar="SOURCE"
+    ),
+    every: int = option(
+        1, VIDEO, "Predict one frame of so many, and leave the others out.", rule=options.COUNT
+    ),
+    stabilise_label: float = option(
+        0.0,
+        VIDEO,
+        "Time over which the label is averaged, in seconds.",
+        rule=options.a_number(float, 0.5, least=0),
+    ),
+    seconds: float | None = option(
+        None,
+        VIDEO,
+        "Length of the source to predict, in seconds.",
+        rule=options.SECONDS,
+        shown="to its end, or to Ctrl-C",
+    ),
+    workers: int | None = option(
+        None, SCALE, "Number of processes that share the images.", rule=options.COUNT, shown="1"
+    ),
+    shard: str = option(
+        "1/1",
+        SCALE,
+        "Part of the images, such as 3/16; several commands may use one --out.",
+        metavar="PART",
+    ),
+    ray: str | None = option(
+        None, SCALE, "Ray cluster that shares the images; 'local' starts one.", metavar="ADDRESS"
+    ),
+    boxes: Path | None = option(
+        None,
+        LESS,
+        "JSON file of boxes to classify, in pixels: "
+        r'{"a.png": \[\[left, top, right, bottom], ...]}.',
+        metavar="FILE",
+    ),
+    add_noise: str | None = option(
+        None,
+        LESS,
+        "Add noise first, such as 0.2 or speckle:0.1, and keep the noisy images.",
+        rule=options.LEVEL,
+    ),
     seed: int = option(0, LESS, "Random seed of the added noise.", rule=options.SEED),
-    white: float | None = _WHITE,
-    rows: Literal["jsonl", "parquet"] = _ROWS,
+    white: float | None = option(
+        None,
+        LESS,
+        "Stored value that means white in images of 16 bits or floats.",
+        rule=options.a_number(float, 4095, above=0),
+        shown="from the package or the file",
+    ),
+    rows: Literal["jsonl", "parquet"] = option(
+        "jsonl", LESS, "Table of predictions: jsonl, or parquet as well.", metavar="NAME"
+    ),
     threads: int | None = options.PACKAGE_THREADS,
     provider: str = options.PROVIDER,
     memory: int = options.MEMORY,
-    max_megapixels: float | None = _MEGAPIXELS,
+    max_megapixels: float | None = option(
+        None,
+        LESS,
+        "Largest image to open, in megapixels.",
+        rule=options.a_number(float, 100, above=0),
+        shown="what fits half the memory",
+    ),
     json: bool = options.JSON,
 ) -> None:
     """Denoise images, or a video, and classify them.
@@ -173,22 +165,6 @@ def predict(
         rows=rows,
     )
     part = bulk.Shard.parse(shard)
-    summary = _run(job, execution, part, resume=resume, overwrite=overwrite)
-    _show(job, part, summary, as_json=json)
-
-
-def _run(
-    job: "bulk.Job",
-    execution: "bulk.Execution",
-    part: "bulk.Shard",
-    *,
-    resume: bool,
-    overwrite: bool,
-) -> "bulk.Summary":
-    """Predict the images, and exit where that was stopped."""
-    from tapetum.progress import stop_requests
-    from tapetum.runtime import bulk
-
     with stop_requests() as stop, progress_bar() as tick:
         summary = bulk.run_job(
             job,
@@ -200,9 +176,9 @@ def _run(
             should_stop=stop.is_set,
         )
     if summary is None:
-        say(f"stopped; the rows are kept in {job.out}: continue with --resume", label="note")
+        say(f"stopped; the rows are kept in {out}: continue with --resume", label="note")
         raise typer.Exit(128 + (stop.signal_number or 0))
-    return summary
+    _show(job, part, summary, as_json=json)
 
 
 def _show(job: "bulk.Job", part: "bulk.Shard", summary: "bulk.Summary", *, as_json: bool) -> None:

@@ -104,7 +104,6 @@ def predict_video(
         MissingExtraError: PyAV is not installed.
     """
     table = out.with_suffix(".csv")
-    check_suffix(out)
     _check(predictor, source, out, table, overwrite=overwrite)
     if every < 1 or stabilise_s < 0:
         problem = f"every={every} and stabilise_s={stabilise_s:g} are not possible"
@@ -143,6 +142,7 @@ def predict_video(
 def _check(
     predictor: Predictor, source: Path | str, out: Path, table: Path, *, overwrite: bool
 ) -> None:
+    check_suffix(out)
     manifest = predictor.manifest
     if predictor.takes_boxes or manifest.colour == "other":
         needs = "boxes to classify" if predictor.takes_boxes else "other channels"
@@ -245,7 +245,9 @@ class _Work:
             num_denoised=done,
             labels=dict(self._labels.most_common()),
             mean_latency_ms=self._latency_ms / done,
-            p95_latency_ms=_percentile(self._latencies, 0.95),
+            p95_latency_ms=float(
+                np.percentile([*self._latencies.elements()], 95, method="inverted_cdf")
+            ),
             frames_per_second=done / self._seconds,
             warnings=(*useless, *source.notes),
             faults=tuple(source.faults),
@@ -262,16 +264,6 @@ def _as_rgb(denoised: NDArray[np.float32] | None, pixels: NDArray[np.uint8]) -> 
         return pixels
     values = np.rint(denoised * 255).astype(np.uint8)
     return values if values.ndim == 3 else np.repeat(values[:, :, np.newaxis], 3, axis=2)
-
-
-def _percentile(counts: Counter[float], share: float) -> float:
-    """Return the value that a share of all values does not exceed."""
-    left = share * counts.total()
-    for value in sorted(counts):
-        left -= counts[value]
-        if left <= 0:
-            break
-    return value
 
 
 def _line(cells: list[Any]) -> bytes:

@@ -3,9 +3,10 @@
 import re
 import sys
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,7 +52,7 @@ class Frame:
     time_s: float
 
 
-class Source:
+class Source(AbstractContextManager["Source"]):
     """An opened source; as a context manager it is closed at the end.
 
     Attributes:
@@ -103,9 +104,6 @@ class Source:
         self.faults: list[str] = []
         if others := len(streams) - 1 - len(self.sounds):
             self.notes[f"{others} other streams, such as subtitles, are not copied"] = None
-
-    def __enter__(self) -> Self:
-        return self
 
     def __exit__(self, *_: object) -> None:
         self._container.close()
@@ -178,13 +176,12 @@ class Source:
 
     def _time_of(self, picture: Any) -> float:
         """Return the time of a picture, which is later than that of the one before."""
-        time_s = self._time_s + 1 / self.rate
-        if picture.pts is None:
+        if picture.time is None:
             self.notes["frames without a time stamp follow at the rate of the source"] = None
+            time_s = self._time_s + 1 / self.rate
         else:
-            stamp_s = float(picture.pts * self._video.time_base)
-            self.start_s = stamp_s if self.start_s is None else self.start_s
-            time_s = stamp_s - self.start_s
+            self.start_s = picture.time if self.start_s is None else self.start_s
+            time_s = picture.time - self.start_s
         if time_s < self._time_s + SMALLEST_STEP_S:
             self.notes["time stamps that did not increase were moved"] = None
             time_s = self._time_s + SMALLEST_STEP_S

@@ -1,8 +1,9 @@
 """Encode frames as H.264, and copy sound beside them as it is."""
 
+from contextlib import AbstractContextManager
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, BinaryIO, Self
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,7 +32,7 @@ def check_suffix(path: Path) -> None:
         raise InputError(f"{path.name} is no name of a video", f"end it with one of {names}")
 
 
-class Writer:
+class Writer(AbstractContextManager["Writer"]):
     """A video that is being written; as a context manager it is complete at the end.
 
     Args:
@@ -58,9 +59,6 @@ class Writer:
         context.time_base, context.color_range = TICK, LIMITED
         context.colorspace = context.color_primaries = context.color_trc = BT709
         self._sounds = {sound.index: self._like(sound) for sound in source.sounds}
-
-    def __enter__(self) -> Self:
-        return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is None:
