@@ -15,16 +15,31 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, PositiveFloat, PositiveInt
 
+from tapetum.errors import InputError
 from tapetum.formats.lowering import NEWEST_OPSET, OLDEST_OPSET
 from tapetum.records import Record
 from tapetum.runtime import Manifest, Package
 
-__all__ = ["FilePrecision", "Outputs", "Run", "Settings", "SettingsGiven", "Target"]
+__all__ = [
+    "Contents",
+    "FilePrecision",
+    "Floats",
+    "Images",
+    "Outputs",
+    "Run",
+    "Settings",
+    "SettingsGiven",
+    "Target",
+]
 
 FilePrecision = Literal["fp32", "fp16", "bf16", "int8"]
 """What a file is computed in: ``fp16`` stores weights so, ``bf16`` computes so."""
 
-_Floats = NDArray[np.float32]
+Floats = NDArray[np.float32]
+Images = Iterable[Floats]
+
+Contents = Mapping[str, bytes]
+"""Each file of a format by its ending."""
 
 
 class Settings(Record):
@@ -51,6 +66,19 @@ class Settings(Record):
         """The fields that were settled, but for the precision, which each format has."""
         return frozenset(name for name, value in self if value is not None) - {"precision"}
 
+    def size_for(self, what: str) -> tuple[int, int]:
+        """Return height and width of all images, which the files of some format need.
+
+        Raises:
+            InputError: None was given.
+        """
+        if self.fixed is None:
+            raise InputError(
+                f"a file of {what} is for images of one size, and none was given",
+                "give it with --fixed HEIGHTxWIDTH",
+            )
+        return self.fixed
+
 
 class SettingsGiven(TypedDict, total=False):
     """The same as options of a function."""
@@ -70,8 +98,8 @@ class Outputs(NamedTuple):
         probabilities: Shape (n, classes) or (n, k, classes); None without labels.
     """
 
-    denoised: _Floats | None
-    probabilities: _Floats | None
+    denoised: Floats | None
+    probabilities: Floats | None
 
 
 @runtime_checkable
@@ -85,7 +113,7 @@ class Run(Protocol):
     def threads(self) -> int | None:
         """Threads of this process that compute; None where another process does."""
 
-    def __call__(self, images: _Floats, boxes: _Floats | None) -> Outputs:
+    def __call__(self, images: Floats, boxes: Floats | None) -> Outputs:
         """Run the file.
 
         Args:
@@ -106,6 +134,9 @@ class Target(Protocol):
     precisions: ClassVar[frozenset[FilePrecision]]
     """What its files can be computed in; it takes packages in int8 where that is among them."""
 
+    calibrates: ClassVar[bool] = False
+    """Whether it puts networks into int8 itself; others take a package in int8."""
+
     def require(self, settings: Settings) -> None:
         """Refuse at once what cannot be written here.
 
@@ -113,12 +144,7 @@ class Target(Protocol):
             MissingExtraError: A converter is not installed; nothing is installed here.
         """
 
-    calibrates: ClassVar[bool]
-    """Whether it puts networks into int8 itself; others take a package in int8."""
-
-    def contents(
-        self, package: Package, settings: Settings, images: Iterable[_Floats] = ()
-    ) -> Mapping[str, bytes]:
+    def contents(self, package: Package, settings: Settings, images: Images = ()) -> Contents:
         """Return each file by its ending.
 
         Args:

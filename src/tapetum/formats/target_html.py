@@ -9,18 +9,17 @@ import gzip
 import html
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tapetum.errors import PackageError
 from tapetum.formats.chromium import Page, find_chromium, open_page
 from tapetum.formats.standalone import standalone_graph
-from tapetum.formats.target import FilePrecision, Outputs, Settings
+from tapetum.formats.target import Contents, Floats, Images, Outputs, Settings, Target
 from tapetum.formats.target_onnx import GraphRun
 from tapetum.formats.webruntime import find_web_runtime
 from tapetum.report import network_page, runtime_notice
@@ -35,28 +34,20 @@ _WHAT = {
     (False, True): "Names what is in a noisy image.",
 }
 
-_Floats = NDArray[np.float32]
 
-
-class HtmlTarget:
+class HtmlTarget(Target):
     """One file for a browser, on a computer or a phone."""
 
-    name: ClassVar[str] = "html"
-    endings: ClassVar[tuple[str, ...]] = (".html",)
-    settings: ClassVar[frozenset[str]] = frozenset(("target_ms", "web_runtime"))
-    precisions: ClassVar[frozenset[FilePrecision]] = frozenset(("fp32", "int8"))
-    calibrates: ClassVar[bool] = False
+    name = "html"
+    endings = (".html",)
+    settings = frozenset(("target_ms", "web_runtime"))
+    precisions = frozenset(("fp32", "int8"))
 
     def require(self, settings: Settings) -> None:
         """Refuse where onnxruntime-web is missing; see :class:`tapetum.formats.target.Target`."""
         find_web_runtime(settings.web_runtime)
 
-    def contents(
-        self,
-        package: Package,
-        settings: Settings,
-        images: Iterable[_Floats] = (),  # noqa: ARG002
-    ) -> Mapping[str, bytes]:
+    def contents(self, package: Package, settings: Settings, images: Images = ()) -> Contents:
         """Return the page.
 
         Raises:
@@ -87,11 +78,7 @@ class HtmlTarget:
 
     @contextmanager
     def opened(
-        self,
-        path: Path,
-        settings: Settings,  # noqa: ARG002
-        *,
-        threads: int = 1,  # noqa: ARG002
+        self, path: Path, settings: Settings, *, threads: int = 1
     ) -> Iterator["GraphRun | _BrowserRun"]:
         """Open the page in Chromium; where there is none, run the graph that it contains."""
         program = find_chromium()
@@ -103,7 +90,7 @@ class HtmlTarget:
         with open_page(program, path) as page:
             yield _BrowserRun(page)
 
-    def snippet(self, name: str, manifest: Manifest, settings: Settings) -> str:  # noqa: ARG002
+    def snippet(self, name: str, manifest: Manifest, settings: Settings) -> str:
         """Return how the page is opened, and how a script of one's own calls it."""
         return (
             f"# open {name} in a browser, from a file or from any static server, such as\n"
@@ -126,12 +113,12 @@ class _BrowserRun:
         version = page.ask("Browser.getVersion")["product"].replace("/", " ")
         self.runtime = f"{version} with {page.evaluate(_RUNTIME)}"
 
-    def __call__(self, images: _Floats, boxes: _Floats | None) -> Outputs:  # noqa: ARG002
+    def __call__(self, images: Floats, boxes: Floats | None) -> Outputs:
         """Run the network of the page; see :class:`tapetum.formats.target.Run`."""
         denoised, shares = zip(*(self._one(image) for image in images), strict=True)
         return Outputs(_stacked(denoised), _stacked(shares))
 
-    def _one(self, image: _Floats) -> tuple[_Floats | None, _Floats | None]:
+    def _one(self, image: Floats) -> tuple[Floats | None, Floats | None]:
         _, height, width = image.shape
         values = base64.b64encode(np.ascontiguousarray(image, "<f4").tobytes()).decode()
         found = self._page.evaluate(f"tapetum.run('{values}', {height}, {width})")
@@ -145,7 +132,7 @@ class _BrowserRun:
 _RUNTIME = "`onnxruntime-web ${JSON.parse(document.getElementById('facts').textContent).runtime}`"
 
 
-def _stacked(values: Sequence[_Floats | None]) -> _Floats | None:
+def _stacked(values: Sequence[Floats | None]) -> Floats | None:
     """Return arrays as one; None where there are none."""
     return None if values[0] is None else np.stack([one for one in values if one is not None])
 

@@ -9,19 +9,18 @@ alone, and so 0.01 dB and no point, in the same time.
 
 import json
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from importlib.metadata import version
 from io import StringIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from tapetum.errors import InputError, MissingExtraError, PackageError
-from tapetum.formats.target import FilePrecision, Outputs, Settings
+from tapetum.errors import MissingExtraError, PackageError
+from tapetum.formats.target import Contents, Floats, Images, Outputs, Settings, Target
 from tapetum.formats.target_onnx import image_lines, outputs_text
 from tapetum.images import resample
 from tapetum.runtime import Manifest, Package, facts_of
@@ -34,8 +33,6 @@ _ENVIRONMENT = (
     "litert/bin/pip install --upgrade pip; litert/bin/pip install '.[litert]'; and work with "
     "litert/bin/tapetum"
 )
-
-_Floats = NDArray[np.float32]
 
 
 class _LiteRtRun:
@@ -51,33 +48,27 @@ class _LiteRtRun:
         self._run = Interpreter(str(path), num_threads=self.threads).get_signature_runner()
         self.runtime = f"LiteRT {version('ai-edge-litert')}"
 
-    def __call__(self, images: _Floats, boxes: _Floats | None) -> Outputs:  # noqa: ARG002
+    def __call__(self, images: Floats, boxes: Floats | None) -> Outputs:
         """Run the file; see :class:`tapetum.formats.target.Run`."""
         found = self._run(noisy=np.ascontiguousarray(images))
         return Outputs(found.get("denoised"), found.get("probabilities"))
 
 
-class LiteRtTarget:
+class LiteRtTarget(Target):
     """One file for Android and small boards."""
 
-    name: ClassVar[str] = "litert"
-    endings: ClassVar[tuple[str, ...]] = (".tflite",)
-    settings: ClassVar[frozenset[str]] = frozenset(("fixed", "batch"))
-    precisions: ClassVar[frozenset[FilePrecision]] = frozenset(("fp32", "int8"))
-    calibrates: ClassVar[bool] = True
+    name = "litert"
+    endings = (".tflite",)
+    settings = frozenset(("fixed", "batch"))
+    precisions = frozenset(("fp32", "int8"))
+    calibrates = True
 
     def require(self, settings: Settings) -> None:
         """Refuse without a size or the converter; see :class:`tapetum.formats.target.Target`."""
-        if settings.fixed is None:
-            raise InputError(
-                "a file of LiteRT is for images of one size, and none was given",
-                "give it with --fixed HEIGHTxWIDTH",
-            )
+        settings.size_for("LiteRT")
         _converter()
 
-    def contents(
-        self, package: Package, settings: Settings, images: Iterable[_Floats] = ()
-    ) -> Mapping[str, bytes]:
+    def contents(self, package: Package, settings: Settings, images: Images = ()) -> Contents:
         """Return the file, with its metadata.
 
         Raises:
@@ -96,13 +87,7 @@ class LiteRtTarget:
             return {".tflite": _described(content, facts_of(manifest))}
 
     @contextmanager
-    def opened(
-        self,
-        path: Path,
-        settings: Settings,  # noqa: ARG002
-        *,
-        threads: int = 1,
-    ) -> Iterator[_LiteRtRun]:
+    def opened(self, path: Path, settings: Settings, *, threads: int = 1) -> Iterator[_LiteRtRun]:
         """Open the file in LiteRT."""
         yield _LiteRtRun(path, threads)
 
@@ -136,9 +121,9 @@ def _converted(package: Package, settings: Settings) -> bytes:
 
     from tapetum.formats.deployed import DeployedModule
 
-    assert settings.fixed is not None  # noqa: S101  (required)
-    shape = (settings.batch or 1, package.manifest.image_channels, *settings.fixed)
-    module = DeployedModule(package, settings.fixed).eval()
+    size = settings.size_for("LiteRT")
+    shape = (settings.batch or 1, package.manifest.image_channels, *size)
+    module = DeployedModule(package, size).eval()
     converted = _converter().convert(module, sample_kwargs={"noisy": torch.rand(shape)})
     with TemporaryDirectory() as folder:
         path = Path(folder) / "network.tflite"
@@ -146,15 +131,12 @@ def _converted(package: Package, settings: Settings) -> bytes:
         return path.read_bytes()
 
 
-def _in_int8(
-    content: bytes, manifest: Manifest, settings: Settings, images: Iterable[_Floats]
-) -> bytes:
+def _in_int8(content: bytes, manifest: Manifest, settings: Settings, images: Images) -> bytes:
     """Return a file in int8, with ranges from noisy images."""
     from ai_edge_quantizer import quantizer, recipe
     from ai_edge_quantizer.qtyping import TFLOperationName as Operation
 
-    assert settings.fixed is not None  # noqa: S101  (required)
-    height, width = settings.fixed
+    height, width = settings.size_for("LiteRT")
     count = settings.batch or 1
     feeds = [
         {"noisy": np.repeat(resample(one, height=height, width=width)[None], count, axis=0)}

@@ -7,27 +7,24 @@ which stand in ``FILE.param.json``.
 
 import os
 import subprocess
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from tapetum.errors import InputError, MissingExtraError, PackageError
-from tapetum.formats.target import FilePrecision, Outputs, Settings
+from tapetum.errors import MissingExtraError, PackageError
+from tapetum.formats.target import Contents, Floats, Images, Outputs, Settings, Target
 from tapetum.formats.target_onnx import image_lines, outputs_text, plain_graph
 from tapetum.runtime import Manifest, Package
 
 __all__ = ["NcnnTarget"]
 
 _LONGEST_S = 600
-
-_Floats = NDArray[np.float32]
 
 
 class _NcnnRun:
@@ -44,14 +41,14 @@ class _NcnnRun:
             raise PackageError("ncnn cannot load what pnnx wrote", "export the network as .onnx")
         self.runtime = f"ncnn {version('ncnn')}"
 
-    def __call__(self, images: _Floats, boxes: _Floats | None) -> Outputs:  # noqa: ARG002
+    def __call__(self, images: Floats, boxes: Floats | None) -> Outputs:
         """Run the file image by image; see :class:`tapetum.formats.target.Run`."""
         rows = [self._one(image) for image in images]
         found = [np.stack(one) for one in zip(*rows, strict=True)]
         denoised = next((one for one in found if one.ndim == 4), None)
         return Outputs(denoised, next((one for one in found if one.ndim == 2), None))
 
-    def _one(self, image: _Floats) -> list[_Floats]:
+    def _one(self, image: Floats) -> list[Floats]:
         pixels = np.ascontiguousarray(image)  # ncnn reads this memory and does not own it
         with self._net.create_extractor() as extractor:
             extractor.input("in0", self._mat(pixels))
@@ -59,30 +56,20 @@ class _NcnnRun:
             return [np.array(extractor.extract(name)[1]) for name in sorted(names)]
 
 
-class NcnnTarget:
+class NcnnTarget(Target):
     """Two files for phones and single-board computers."""
 
-    name: ClassVar[str] = "ncnn"
-    endings: ClassVar[tuple[str, ...]] = (".param", ".bin")
-    settings: ClassVar[frozenset[str]] = frozenset(("fixed",))
-    precisions: ClassVar[frozenset[FilePrecision]] = frozenset(("fp32", "fp16"))
-    calibrates: ClassVar[bool] = False
+    name = "ncnn"
+    endings = (".param", ".bin")
+    settings = frozenset(("fixed",))
+    precisions = frozenset(("fp32", "fp16"))
 
     def require(self, settings: Settings) -> None:
         """Refuse without a size, ncnn or pnnx; see :class:`tapetum.formats.target.Target`."""
-        if settings.fixed is None:
-            raise InputError(
-                "a file of ncnn is for images of one size, and none was given",
-                "give it with --fixed HEIGHTxWIDTH",
-            )
+        settings.size_for("ncnn")
         _ncnn(), _pnnx()
 
-    def contents(
-        self,
-        package: Package,
-        settings: Settings,
-        images: Iterable[_Floats] = (),  # noqa: ARG002
-    ) -> Mapping[str, bytes]:
+    def contents(self, package: Package, settings: Settings, images: Images = ()) -> Contents:
         """Return layers and weights.
 
         Raises:

@@ -1,23 +1,19 @@
 """The plain ONNX graph as a format, and what others that start from it share."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 import onnx
-from numpy.typing import NDArray
 
 from tapetum.formats.lowering import folded, lowered
 from tapetum.formats.standalone import standalone_graph
-from tapetum.formats.target import FilePrecision, Outputs, Settings
+from tapetum.formats.target import Contents, Floats, Images, Outputs, Settings, Target
 from tapetum.runtime import GraphSession, Manifest, Package
 
 __all__ = ["GraphRun", "OnnxTarget", "feeds_text", "image_lines", "outputs_text", "plain_graph"]
-
-_Floats = NDArray[np.float32]
 
 
 def plain_graph(package: Package, settings: Settings) -> onnx.ModelProto:
@@ -69,7 +65,7 @@ class GraphRun:
         self._session = GraphSession(content, threads=self.threads)
         self.runtime = f"onnxruntime {version('onnxruntime')}"
 
-    def __call__(self, images: _Floats, boxes: _Floats | None) -> Outputs:
+    def __call__(self, images: Floats, boxes: Floats | None) -> Outputs:
         """Run the graph; see :class:`tapetum.formats.target.Run`."""
         names, given = self._session.output_names, {"noisy": np.ascontiguousarray(images)}
         if boxes is not None:
@@ -79,35 +75,23 @@ class GraphRun:
         return Outputs(found.get("denoised"), found.get("probabilities"))
 
 
-class OnnxTarget:
+class OnnxTarget(Target):
     """One graph with the preparation of images inside, for any runtime."""
 
-    name: ClassVar[str] = "onnx"
-    endings: ClassVar[tuple[str, ...]] = (".onnx",)
-    settings: ClassVar[frozenset[str]] = frozenset(("fixed", "batch", "opset"))
-    precisions: ClassVar[frozenset[FilePrecision]] = frozenset(("fp32", "int8"))
-    calibrates: ClassVar[bool] = False
+    name = "onnx"
+    endings = (".onnx",)
+    settings = frozenset(("fixed", "batch", "opset"))
+    precisions = frozenset(("fp32", "int8"))
 
     def require(self, settings: Settings) -> None:
         """Nothing is needed; see :class:`tapetum.formats.target.Target`."""
 
-    def contents(
-        self,
-        package: Package,
-        settings: Settings,
-        images: Iterable[_Floats] = (),  # noqa: ARG002
-    ) -> Mapping[str, bytes]:
+    def contents(self, package: Package, settings: Settings, images: Images = ()) -> Contents:
         """Return the serialised graph."""
         return {".onnx": plain_graph(package, settings).SerializeToString(deterministic=True)}
 
     @contextmanager
-    def opened(
-        self,
-        path: Path,
-        settings: Settings,  # noqa: ARG002
-        *,
-        threads: int = 1,
-    ) -> Iterator[GraphRun]:
+    def opened(self, path: Path, settings: Settings, *, threads: int = 1) -> Iterator[GraphRun]:
         """Open the file in ONNX Runtime."""
         yield GraphRun(path.read_bytes(), threads)
 

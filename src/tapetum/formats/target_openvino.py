@@ -7,24 +7,21 @@ the same speed. What the rest is computed in is said when a file is opened, not 
 default is bf16 where a processor has it, so that the snippet and the proof state what is meant.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tapetum.errors import InputError
-from tapetum.formats.target import FilePrecision, Outputs, Settings
+from tapetum.formats.target import Contents, Floats, Images, Outputs, Settings, Target
 from tapetum.formats.target_onnx import feeds_text, image_lines, outputs_text, plain_graph
 from tapetum.latency import load_openvino
 from tapetum.runtime import Manifest, Package, facts_of
 
 __all__ = ["OpenVinoTarget"]
-
-_Floats = NDArray[np.float32]
 
 
 def _hint(settings: Settings) -> str:
@@ -52,7 +49,7 @@ class _OpenVinoRun:
         self._request = self._network.create_infer_request()
         self.runtime = f"OpenVINO {str(openvino.__version__).split('-')[0]} ({hint})"
 
-    def __call__(self, images: _Floats, boxes: _Floats | None) -> Outputs:
+    def __call__(self, images: Floats, boxes: Floats | None) -> Outputs:
         """Run the file; see :class:`tapetum.formats.target.Run`."""
         feeds = {"noisy": np.ascontiguousarray(images)}
         if boxes is not None:
@@ -62,25 +59,19 @@ class _OpenVinoRun:
         return Outputs(found.get("denoised"), found.get("probabilities"))
 
 
-class OpenVinoTarget:
+class OpenVinoTarget(Target):
     """Two files for Intel processors, and others that OpenVINO runs on."""
 
-    name: ClassVar[str] = "openvino"
-    endings: ClassVar[tuple[str, ...]] = (".xml", ".bin")
-    settings: ClassVar[frozenset[str]] = frozenset(("fixed", "batch"))
-    precisions: ClassVar[frozenset[FilePrecision]] = frozenset(("fp32", "fp16", "bf16", "int8"))
-    calibrates: ClassVar[bool] = False
+    name = "openvino"
+    endings = (".xml", ".bin")
+    settings = frozenset(("fixed", "batch"))
+    precisions = frozenset(("fp32", "fp16", "bf16", "int8"))
 
-    def require(self, settings: Settings) -> None:  # noqa: ARG002
+    def require(self, settings: Settings) -> None:
         """Refuse where OpenVINO is missing; see :class:`tapetum.formats.target.Target`."""
         load_openvino()
 
-    def contents(
-        self,
-        package: Package,
-        settings: Settings,
-        images: Iterable[_Floats] = (),  # noqa: ARG002
-    ) -> Mapping[str, bytes]:
+    def contents(self, package: Package, settings: Settings, images: Images = ()) -> Contents:
         """Return layers and weights; the metadata stand among the layers, under ``tapetum``."""
         openvino = load_openvino()
         graph = plain_graph(package, settings).SerializeToString()
