@@ -14,7 +14,6 @@ from tapetum.arch.families import unet
 from tapetum.errors import ArchitectureError
 from tapetum.graph import random_weights, write_graph
 from tapetum.graph.weights import weight_shapes
-from tapetum.graph.writer import output_names
 from tapetum.nn import Network, build
 
 TOLERANCE = 1e-4
@@ -71,22 +70,6 @@ def test_the_graph_equals_the_network(name: str, boxes: bool) -> None:
                 assert np.abs(results[output] - value.numpy()).max() <= TOLERANCE
 
 
-@pytest.mark.parametrize("name", ["dc-net-reduced-integrated", "dc-net-reduced-sequential"])
-@pytest.mark.parametrize("output", ["denoised", "logits"])
-def test_one_output_alone_is_the_same_and_takes_fewer_nodes(name: str, output: str) -> None:
-    """A graph for one task gives what the whole graph gives, without the other task's nodes."""
-    architecture = find_architecture(name)
-    weights = random_weights(architecture, seed=1)
-    whole, part = (
-        write_graph(architecture, weights, outputs=outputs) for outputs in ((), (output,))
-    )
-    feeds = inputs_for(1, 1, 40, 48)
-    assert np.array_equal(run_graph(part, **feeds)[output], run_graph(whole, **feeds)[output])
-    assert len(part.graph.node) < len(whole.graph.node)
-    asks_for_boxes = "boxes" in {value.name for value in part.graph.input}
-    assert asks_for_boxes == (output == "logits")
-
-
 @pytest.mark.parametrize("name", architecture_names())
 def test_weights_are_named_as_in_the_network(name: str) -> None:
     """Names and shapes are those of the trained network's own state."""
@@ -133,14 +116,6 @@ def test_weights_that_do_not_fit_are_refused() -> None:
     weights["decoder.levels.0.up.bias"] = np.zeros(3, dtype=np.float32)
     with pytest.raises(ArchitectureError, match=r"up\.bias has shape.*conv\.bias is missing"):
         write_graph(architecture, weights)
-
-
-def test_an_output_that_is_not_there_is_refused() -> None:
-    """A denoiser has no names to give."""
-    architecture = find_architecture("unet-s")
-    assert output_names(architecture) == ("denoised",)
-    with pytest.raises(ArchitectureError, match="has no output logits; it has denoised"):
-        write_graph(architecture, random_weights(architecture, seed=0), outputs=["logits"])
 
 
 @pytest.mark.parametrize("kind", ["transposed_conv", "nearest_conv", "pixel_shuffle"])
@@ -194,7 +169,7 @@ def test_an_identity_is_part_of_its_convolution() -> None:
 def test_a_gate_cuts_the_padded_image_once() -> None:
     """The image and its gate are cut out at the size of the noisy image, without another crop."""
     architecture = joint(gated=True)
-    model = write_graph(architecture, random_weights(architecture, seed=0), outputs=["denoised"])
+    model = write_graph(architecture, random_weights(architecture, seed=0))
     operators = [node.op_type for node in model.graph.node if node.name.startswith("gate")]
     assert sorted(operators) == ["Add", "Concat", "Concat", "Mul", "Sigmoid", "Slice", "Slice"]
     assert not [node for node in model.graph.node if node.name.startswith("crop")]

@@ -20,7 +20,7 @@ from tapetum.arch.spec import (
 from tapetum.arch.zoo import find_architecture
 from tapetum.errors import InputError
 from tapetum.graph import random_weights, write_graph
-from tapetum.runtime.session import GraphSession
+from tapetum.runtime.session import GraphSession, keep_outputs
 from tapetum.runtime.tiles import Limits, Window, copy_core, halo_px, plan_runs, plan_tiles
 
 SIZES = [(64, 64), (331, 457), (40, 3000), (3001, 33), (127, 1), (801, 799)]
@@ -130,8 +130,8 @@ def test_the_halo_holds_all_that_a_pixel_changes(name: str) -> None:
     halo = halo_px(architecture)
     assert halo is not None
     assert halo % architecture.stride_px == 0
-    model = write_graph(architecture, random_weights(architecture, seed=0), outputs=["denoised"])
-    session = GraphSession(model.SerializeToString(), threads=1)
+    model = write_graph(architecture, random_weights(architecture, seed=0))
+    session = GraphSession(keep_outputs(model, ["denoised"]).SerializeToString(), threads=1)
     side, centre = 2 * halo + 64, halo + 29
     pixels = np.full((1, 1, side, side), 0.5, np.float32)
     feeds = {"noisy": pixels}
@@ -172,8 +172,8 @@ def test_tiles_of_every_block_and_joint_equal_the_whole(
     )
     halo = halo_px(architecture)
     assert halo is not None
-    model = write_graph(architecture, random_weights(architecture, seed=0), outputs=["denoised"])
-    session = GraphSession(model.SerializeToString(), threads=1)
+    model = write_graph(architecture, random_weights(architecture, seed=0))
+    session = GraphSession(keep_outputs(model, ["denoised"]).SerializeToString(), threads=1)
     pixels = np.random.default_rng(1).random((3, 2 * halo + 70, 3 * halo + 41), dtype=np.float32)
     whole = session.run(["denoised"], {"noisy": pixels[np.newaxis]})[0][0]
     limits = Limits(halo, architecture.stride_px, (2 * halo + 40) ** 2)

@@ -8,6 +8,8 @@ import pytest
 from tapetum.arch import NetworkFacts
 from tapetum.errors import InputError, RunError
 from tapetum.training import RUNS, Request, load_network
+from tapetum.training.checkpoint import read_weights
+from tapetum.training.run import LAST
 from tiny_training import TINY_DATA, tiny_architecture, tiny_recipe, tiny_train
 
 
@@ -95,6 +97,6 @@ def test_a_trained_network_is_loaded(finished: Path) -> None:
     network = load_network(finished)
     assert network.architecture == tiny_architecture()
     assert not network.training
-    last = load_network(finished, weights="last")
+    last = read_weights(finished / LAST)
     for name, value in network.state_dict().items():
-        assert last.state_dict()[name].equal(value)
+        assert last[name].equal(value)

@@ -190,16 +190,12 @@ def _measure_fast(given: dict[str, Any]) -> None:
     with TemporaryDirectory() as folder:
         bundled = Path(folder) / "bundle.zip"
         with progress_bar() as tick:
+            names = ("channels", "threads", "batch", "target_ms", "networks", "minutes")
             bundle_shapes(
                 bundled,
                 size_px=given["size"],
-                channels=given["channels"],
                 num_classes=given["classes"],
-                threads=given["threads"],
-                batch=given["batch"],
-                target_ms=given["target_ms"],
-                networks=given["networks"],
-                minutes=given["minutes"],
+                **{name: given[name] for name in names},
                 progress=tick,
             )
         if host is None:

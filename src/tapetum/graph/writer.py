@@ -20,50 +20,31 @@ import onnx
 from numpy.typing import NDArray
 
 from tapetum.arch import Architecture, spec
-from tapetum.errors import ArchitectureError
 from tapetum.graph.fold import EPSILON, fold_batch_norm, fold_identity
 from tapetum.graph.sheet import Dimension, Sheet
 from tapetum.graph.weights import check_weights
 
-__all__ = ["output_names", "write_graph"]
+__all__ = ["write_graph"]
 
 Weights = Mapping[str, NDArray[np.float32]]
 
 
-def output_names(architecture: Architecture) -> tuple[str, ...]:
-    """Return the outputs of an architecture's graph."""
-    names = ["denoised"] if architecture.decoder is not None else []
-    return (*names, "logits") if architecture.classifier is not None else tuple(names)
-
-
 def write_graph(
-    architecture: Architecture,
-    weights: Weights,
-    *,
-    outputs: Sequence[str] = (),
-    temperature: float = 1.0,
+    architecture: Architecture, weights: Weights, *, temperature: float = 1.0
 ) -> onnx.ModelProto:
     """Write a network as an ONNX graph.
 
     Args:
         architecture: The architecture.
         weights: Weights by the names of the trained network's ``state_dict``; others are ignored.
-        outputs: Some of :func:`output_names`; by default all. Nodes of the others are left out.
         temperature: What the logits are divided by, so that the probabilities are calibrated in
             every runtime and format.
 
     Raises:
-        ArchitectureError: Weights do not fit, or the network does not have such an output.
+        ArchitectureError: Weights do not fit.
     """
     check_weights(architecture, weights)
-    available = output_names(architecture)
-    wanted = tuple(outputs) or available
-    if unknown := set(wanted) - set(available):
-        raise ArchitectureError(
-            f"{architecture.name} has no output {', '.join(sorted(unknown))}",
-            f"it has {', '.join(available)}",
-        )
-    return _Writer(architecture, weights, temperature).write(wanted)
+    return _Writer(architecture, weights, temperature).write()
 
 
 class _Writer:
@@ -75,24 +56,20 @@ class _Writer:
         self.temperature = temperature
         self.sheet = Sheet()
 
-    def write(self, wanted: Sequence[str]) -> onnx.ModelProto:
+    def write(self) -> onnx.ModelProto:
         channels = self.architecture.image_channels
         image: tuple[Dimension, ...] = ("n", channels, "height", "width")
         noisy = self.sheet.input("noisy", image)
         if self.architecture.classifies_boxes:
             self.sheet.input("boxes", ("n", "k", 4))
-        needs_image = "denoised" in wanted or self.architecture.kind == "sequential"
         source = noisy
         if self.architecture.decoder is not None:
             size = self.sheet.node("Shape", [noisy], path="size", start=2)
             features = self._encode(self._pad(noisy, size))
-            source = features[-1]
-            if needs_image:
-                denoised = self._finish(self._decode(features), noisy, size)
-                source = source if self.architecture.kind == "integrated" else denoised
-                if "denoised" in wanted:
-                    self.sheet.output("denoised", denoised, image)
-        if "logits" in wanted:
+            denoised = self._finish(self._decode(features), noisy, size)
+            self.sheet.output("denoised", denoised, image)
+            source = features[-1] if self.architecture.kind == "integrated" else denoised
+        if self.architecture.classifier is not None:
             self._classify(source)
         return self.sheet.model(self.architecture.name)
 

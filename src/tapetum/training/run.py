@@ -27,7 +27,7 @@ from tapetum.nn import TrainableNetwork, build
 from tapetum.provenance import Provenance
 from tapetum.records import Folder, FolderKind, Record
 from tapetum.scores import Scores
-from tapetum.training.checkpoint import EpochRow, fits_or_refused, read_tensors, read_weights
+from tapetum.training.checkpoint import EpochRow, fits_or_refused, read_tensors
 from tapetum.training.patience import EarlyEnd
 from tapetum.training.process import ProcessSettings
 from tapetum.training.recipe import Recipe
@@ -185,29 +185,21 @@ RUNS = FolderKind("run", Request, Result, "tapetum train")
 Run = Folder[Request, Result]
 
 
-def load_network(
-    path: Path,
-    *,
-    weights: Literal["final", "best", "last"] = "final",
-    network: TrainableNetwork | None = None,
-) -> TrainableNetwork:
+def load_network(path: Path, *, network: TrainableNetwork | None = None) -> TrainableNetwork:
     """Return the trained network of a run, in evaluation mode, on the CPU.
 
     Args:
         path: The folder of the run.
-        weights: ``final`` needs a finished run; ``best`` and ``last`` take the weights of a
-            checkpoint, averaged where the recipe averages them.
         network: A module to load the weights into; required where the run was trained from a
             module without an architecture.
 
     Raises:
-        RunError: There is no run at ``path``, or it has no such weights.
+        RunError: There is no finished run at ``path``.
     """
     run = RUNS.open(path)
-    name = {"final": WEIGHTS, "best": BEST, "last": LAST}[weights]
-    if not (path / name).is_file():
-        raise RunError(f"the run {path} has no {name} yet", "finish it with --resume")
-    state = read_tensors(path / name)[0] if weights == "final" else read_weights(path / name)
+    if not (path / WEIGHTS).is_file():
+        raise RunError(f"the run {path} has no {WEIGHTS} yet", "finish it with --resume")
+    state = read_tensors(path / WEIGHTS)[0]
     architecture = run.request.architecture
     if network is None:
         if not isinstance(architecture, Architecture):
@@ -216,6 +208,6 @@ def load_network(
                 "pass that module: load_network(path, network=...)",
             )
         network = build(architecture, seed=run.request.recipe.seed)
-    with fits_or_refused(path / name):
+    with fits_or_refused(path / WEIGHTS):
         network.load_state_dict(state)
     return network.eval()
