@@ -233,6 +233,7 @@ def test_help_has_an_example_and_json(command: str) -> None:
         (("export", "{trained}", "--out", "{package}"), "exists already"),
         (("export", "{package}", "--out", "{new}.tapetum"), "is a package already"),
         (("export", "{package}", "--out", "{new}.zip"), "ends in"),
+        (("export", "{trained}", "--out", "{new}.tapetum", "--finetune", "1"), "no effect on fp32"),
         (("export", "{package}", "--out", "{new}.param"), "--fixed HEIGHTxWIDTH"),
         (("export", "{package}", "--out", "{new}.onnx", "--fixed", "9"), "HEIGHTxWIDTH"),
         (("export", "{package}", "--out", "{new}.onnx", "--opset", "12"), "13 or more"),

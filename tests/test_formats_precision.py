@@ -4,12 +4,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
+from numpy.typing import NDArray
 
 from tapetum.data import Dataset
 from tapetum.errors import PackageError
 from tapetum.evaluation import PackageSubject, score
 from tapetum.formats import (
+    FineTuner,
     PrecisionChoice,
     Settings,
     choose_precision,
@@ -20,6 +23,7 @@ from tapetum.formats import (
 from tapetum.formats import precision as module
 from tapetum.formats.precision import Measured
 from tapetum.formats.target_ncnn import NcnnTarget
+from tapetum.graph import with_weights
 from tapetum.images import DecodedImage
 from tapetum.latency import Conditions, DeployedNetwork, Timing, measure_latency
 from tapetum.latency.runtimes import OnnxRuntime, OpenVino
@@ -121,6 +125,39 @@ def test_the_record_survives_its_file() -> None:
     assert PrecisionChoice.model_validate(choice.model_dump(mode="json")) == choice
 
 
+def gave(points: float, db: float) -> Measured:
+    """int8 that loses so much."""
+    return choice_of(speed_up=2.0, points=points, db=db).int8
+
+
+@pytest.mark.parametrize(
+    ("points", "db", "is_kept"),
+    [(0.2, 0.1, True), (-3.0, 0.3, False), (0.5, 0.0, True), (0.4, 0.2, False), (0.2, 0.2, False)],
+)
+def test_fine_tuned_weights_are_kept_where_they_lose_less(
+    points: float, db: float, is_kept: bool
+) -> None:
+    """Losses count in units of what may be lost; a gain makes up for no loss, and equal is old."""
+    before = choice_of(speed_up=2.0, points=0.2, db=0.2, asked="int8")
+    after = before.finetuned(3, gave(points, db))
+    assert after.finetuning is not None
+    assert after.finetuning.is_kept == is_kept
+    assert after.int8 == (gave(points, db) if is_kept else before.int8)
+    assert after.ships == ("tuned" if is_kept else "int8")
+    assert PrecisionChoice.model_validate(after.model_dump(mode="json")) == after
+    used, unused = ((points, db), (0.2, 0.2)) if is_kept else ((0.2, 0.2), (points, db))
+    said = [
+        f"the macro accuracy by {-p:+z.1f} points and the PSNR by {-d:+z.2f} dB"
+        for p, d in (used, unused)
+    ]
+    how = (
+        "fine-tuned for 3 epochs, without which it changes"
+        if is_kept
+        else "not fine-tuned, since after 3 epochs of that it changes"
+    )
+    assert f"int8 changes {said[0]} on 1,000 held-out images ({how} {said[1]}): " in after.text
+
+
 def waves(package: Package, count: int = 10) -> Dataset:
     """A dataset of waves, whose validation part is its training part."""
     images = Waves(count, package.manifest.image_channels, (32, 32), boxes=False)
@@ -149,6 +186,39 @@ def test_both_are_scored_on_the_same_images(monkeypatch: pytest.MonkeyPatch) -> 
     assert choice.speed_up == 2
     assert used.manifest.precision == choice.precision
     assert choice.num_images == 10
+
+
+def test_the_weights_that_lose_less_ship(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tuner gets the graph in int8, and what it returns ships only where that is better."""
+    quickly(monkeypatch)
+    package = package_of("unet-s")
+    good = lowered(package)
+    blind = {name: 0 * array for name, array in constants_of(package).items()}
+    poor = with_weights(onnx.load_model_from_string(good.graph_bytes), blind).SerializeToString()
+    for first, second in ((good.graph_bytes, poor), (poor, good.graph_bytes)):
+        made = replace(good, graph_bytes=first)
+        monkeypatch.setattr(module, "quantise", lambda *_, made=made, **__: made)
+        given: list[bytes] = []
+
+        def tune(graph: bytes, second: bytes = second, given: list[bytes] = given) -> bytes:
+            given.append(graph)
+            return second
+
+        tuner, options = FineTuner(1, tune), {"asked": "int8", "threads": 1}
+        used, choice = choose_precision(
+            package, waves(package, 4), NOISES, finetuner=tuner, **options
+        )
+        assert given == [first]
+        assert used.graph_bytes == good.graph_bytes
+        assert choice.finetuning is not None
+        assert choice.finetuning.is_kept == (second == good.graph_bytes)
+
+
+def constants_of(package: Package) -> dict[str, NDArray[np.float32]]:
+    """The weights and biases of the layers that int8 rounds."""
+    graph = onnx.load_model_from_string(package.graph_bytes).graph
+    arrays = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    return {name: array for name, array in arrays.items() if name.endswith("conv.weight")}
 
 
 def test_only_some_of_many_images_are_scored(monkeypatch: pytest.MonkeyPatch) -> None:

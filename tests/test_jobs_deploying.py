@@ -108,3 +108,18 @@ def test_what_has_no_effect_on_a_precision_is_refused(package: Path, tmp_path: P
         export(package, tmp_path / "a.tapetum", precision="fp16")
     with pytest.raises(PackageError, match=r"ncnn is written in fp32 or fp16.*; int8 is for onnx"):
         export(package, tmp_path / "a.param", fixed=(32, 32), precision="int8", data=images)
+
+
+def test_a_fine_tuning_that_is_not_possible_is_refused(package: Path, tmp_path: Path) -> None:
+    """It needs a run, int8, a package to write, and an epoch; nothing is written."""
+    run, out = tmp_path / "run", tmp_path / "a.tapetum"
+    run.mkdir()
+    for source, file, precision, epochs, said in (
+        (package, out, "int8", 1, "learns from the images of a run, and .* is a package"),
+        (run, out, "fp32", 1, "has no effect on fp32"),
+        (run, tmp_path / "a.onnx", "int8", 1, "makes a package"),
+        (run, out, "auto", 0, r"must be 1 or more \(got 0\)"),
+    ):
+        with pytest.raises(InputError, match=f"--finetune {said}"):
+            export(source, file, precision=precision, finetune=epochs)
+    assert {path.name for path in tmp_path.iterdir()} == {"one.tapetum", "run"}

@@ -38,6 +38,14 @@ _CALIBRATE = options.option(
     "Folder of images that say the ranges of int8, with the noise of the training.",
     shown="the training images",
 )
+_FINETUNE = options.option(
+    None,
+    options.MAIN,
+    "Passes over the training images of a run in which int8 learns to make up for its rounding; "
+    "kept only where it then loses less.",
+    rule=options.EPOCH_RULE,
+    shown="no training",
+)
 _FIXED = options.option(
     None,
     options.MAIN,
@@ -96,6 +104,7 @@ def export(
         shown="as in the training",
     ),
     calibrate: Path | None = _CALIBRATE,
+    finetune: int | None = _FINETUNE,
     fixed: str | None = _FIXED,
     batch: int | None = _BATCH,
     opset: int | None = _OPSET,
@@ -138,6 +147,7 @@ def export(
             precision=precision,
             data=data,
             calibrate=calibrate,
+            finetune=finetune,
             max_psnr_drop=max_psnr_drop,
             max_accuracy_drop=max_accuracy_drop,
             overwrite=overwrite,

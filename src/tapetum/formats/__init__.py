@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tapetum.formats.exported import Comparison, Exported, Parity, WrittenFile
 from tapetum.formats.opening import OpenedFile
-from tapetum.formats.precision import PrecisionChoice, choose_precision
+from tapetum.formats.precision import FineTuner, PrecisionChoice, choose_precision
 from tapetum.formats.proof import Examples
 from tapetum.formats.quantise import FEWEST_IMAGES, quantise
 from tapetum.formats.repacking import noted, repack
@@ -26,6 +26,7 @@ __all__ = [
     "Examples",
     "Exported",
     "FilePrecision",
+    "FineTuner",
     "OpenedFile",
     "Parity",
     "PrecisionChoice",

@@ -1,14 +1,15 @@
 """Decide between fp32 and int8 by what they cost and give on this device.
 
 Both packages are timed in turn, and scored on the same held-out images with the same noise. int8
-ships where it is clearly faster and loses nothing that a user would see.
+ships where it is clearly faster and loses nothing that a user would see. Weights that were
+fine-tuned for int8 are used where they lose less than those of the training.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from statistics import fmean
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from tapetum.data import Dataset, ImageDataset
 from tapetum.evaluation import PackageSubject, score
@@ -27,7 +28,7 @@ from tapetum.records import Record
 from tapetum.runtime import Package, Precision
 from tapetum.scores import Scores
 
-__all__ = ["Measured", "PrecisionChoice", "choose_precision", "faults_of"]
+__all__ = ["FineTuner", "Measured", "PrecisionChoice", "choose_precision", "faults_of"]
 
 LEAST_SPEED_UP = 1.1
 MOST_POINTS, MOST_DB = 0.5, 0.1
@@ -53,6 +54,29 @@ class Measured(Record):
     psnr_db: float | None
 
 
+class FineTuner(NamedTuple):
+    """Trains the weights of a graph in int8 further, for some passes over the images."""
+
+    epochs: int
+    tune: Callable[[bytes], bytes]
+
+
+class FineTuning(Record):
+    """What further training in int8 has changed.
+
+    Attributes:
+        epochs: Passes over the training images.
+        before: int8 with the weights of the training.
+        after: int8 with the fine-tuned weights.
+        is_kept: Whether these are used, since they lose less.
+    """
+
+    epochs: int
+    before: Measured
+    after: Measured
+    is_kept: bool
+
+
 class PrecisionChoice(Record):
     """The comparison of a network in fp32 and in int8, and what follows from it.
 
@@ -62,6 +86,7 @@ class PrecisionChoice(Record):
         fp32: The network in fp32.
         int8: The network in int8.
         num_images: Held-out images that both were scored on.
+        finetuning: What a fine-tuning of int8 has changed; ``None`` where there was none.
     """
 
     asked: Literal["fp32", "int8", "auto"]
@@ -69,6 +94,7 @@ class PrecisionChoice(Record):
     fp32: Measured
     int8: Measured
     num_images: int
+    finetuning: FineTuning | None = None
 
     @property
     def speed_up(self) -> float:
@@ -90,6 +116,18 @@ class PrecisionChoice(Record):
         return self.fp32.psnr_db - self.int8.psnr_db
 
     @property
+    def loss(self) -> float:
+        """Both losses in one number: 1 for each that is as large as it may be."""
+        return max(self.lost_points or 0, 0) / MOST_POINTS + max(self.lost_db or 0, 0) / MOST_DB
+
+    def finetuned(self, epochs: int, after: Measured) -> "PrecisionChoice":
+        """Return the comparison after a fine-tuning, with the weights that lose less."""
+        tuned = self.model_copy(update={"int8": after})
+        is_kept = tuned.loss < self.loss
+        facts = FineTuning(epochs=epochs, before=self.int8, after=after, is_kept=is_kept)
+        return (tuned if is_kept else self).model_copy(update={"finetuning": facts})
+
+    @property
     def faults(self) -> tuple[str, ...]:
         """What speaks against int8, in words."""
         return faults_of(self.speed_up, self.lost_points, self.lost_db, self.num_images)
@@ -102,9 +140,15 @@ class PrecisionChoice(Record):
         return "fp32" if self.faults else "int8"
 
     @property
-    def text(self) -> str:
-        """The comparison and the decision, in one sentence."""
-        changes = [
+    def ships(self) -> Literal["fp32", "int8", "tuned"]:
+        """The weights that ship: those of a precision, or in int8 the fine-tuned ones."""
+        is_tuned = self.finetuning is not None and self.finetuning.is_kept
+        return "tuned" if is_tuned and self.precision == "int8" else self.precision
+
+    @property
+    def changes(self) -> str:
+        """What int8 changes, in words."""
+        found = [
             f"{name} by {-lost:+z.{digits}f} {unit}"
             for lost, name, digits, unit in (
                 (self.lost_points, "the macro accuracy", 1, "points"),
@@ -112,13 +156,32 @@ class PrecisionChoice(Record):
             )
             if lost is not None
         ]
+        return " and ".join(found)
+
+    @property
+    def finetuning_text(self) -> str:
+        """What a fine-tuning has changed, in words; empty where there was none."""
+        done = self.finetuning
+        if done is None:
+            return ""
+        epochs = f"{done.epochs:,} epoch{'' if done.epochs == 1 else 's'}"
+        unused = done.before if done.is_kept else done.after
+        changes = self.model_copy(update={"int8": unused}).changes
+        if done.is_kept:
+            return f"fine-tuned for {epochs}, without which it changes {changes}"
+        return f"not fine-tuned, since after {epochs} of that it changes {changes}"
+
+    @property
+    def text(self) -> str:
+        """The comparison and the decision, in one sentence."""
+        tuned = f" ({self.finetuning_text})" if self.finetuning else ""
         against = f", although {' and '.join(self.faults)}" if self.faults else ""
         if self.asked == "auto" and self.faults:
             against = f", since {' and '.join(self.faults)}"
         return (
             f"one pass takes {self.int8.timing.median_ms:.3g} ms in int8 and "
             f"{self.fp32.timing.median_ms:.3g} ms in fp32 ({self.speed_up:.2f} times as fast); "
-            f"int8 changes {' and '.join(changes)} on {self.num_images:,} held-out images: "
+            f"int8 changes {self.changes} on {self.num_images:,} held-out images{tuned}: "
             f"{self.precision} is used{against}"
         )
 
@@ -156,6 +219,7 @@ def choose_precision(
     protocol: Protocol = "benchmark",
     threads: int | None = None,
     runtime: str = "onnxruntime",
+    finetuner: FineTuner | None = None,
     progress: ProgressCallback = silent,
 ) -> tuple[Package, PrecisionChoice]:
     """Put a package into int8, compare both, and return what ships.
@@ -170,6 +234,7 @@ def choose_precision(
         protocol: How a noisy image is stored.
         threads: Inference threads; by default those of the package.
         runtime: What both are timed in: ``onnxruntime`` or ``openvino``.
+        finetuner: Tunes the weights of int8; by default they stay.
         progress: Called after each image and each timing.
 
     Raises:
@@ -178,25 +243,21 @@ def choose_precision(
         DataError: A file cannot be read.
     """
     quantised = quantise(package, dataset.train, noises, protocol=protocol)
-    packages: Mapping[Precision, Package] = {"fp32": package, "int8": quantised}
+    packages = {"fp32": package, "int8": quantised}
+    if finetuner is not None:
+        graph_bytes = finetuner.tune(quantised.graph_bytes)
+        packages["tuned"] = replace(quantised, graph_bytes=graph_bytes)
     few = replace(dataset, validation=_some(dataset.validation, len(noises)))
-    scored = {
-        name: score(
-            PackageSubject(one),
-            few,
-            noises,
-            protocol=protocol,
-            max_megapixels=MOST_MEGAPIXELS,
-            progress=progress,
-        )
-        for name, one in packages.items()
+    judge = partial(score, protocol=protocol, max_megapixels=MOST_MEGAPIXELS, progress=progress)
+    scored = {name: judge(PackageSubject(one), few, noises) for name, one in packages.items()}
+    conditions, timings = _timed((package, quantised), runtime, threads, progress)
+    levels = zip(*(scores.rows for scores in scored.values()), strict=True)
+    all_have = [all(row.psnr_db is not None for row in level) for level in levels]
+    times = (*timings, timings[1])  # other weights take as long
+    measured = {
+        name: _measured(timing, scores, all_have)
+        for timing, (name, scores) in zip(times, scored.items(), strict=False)
     }
-    conditions, timings = _timed(packages, runtime, threads, progress)
-    both_have = [
-        row.psnr_db is not None and other.psnr_db is not None
-        for row, other in zip(scored["fp32"].rows, scored["int8"].rows, strict=True)
-    ]
-    measured = {name: _measured(timings[name], scored[name], both_have) for name in packages}
     choice = PrecisionChoice(
         asked=asked,
         conditions=conditions,
@@ -204,7 +265,9 @@ def choose_precision(
         int8=measured["int8"],
         num_images=len(few.validation),
     )
-    return packages[choice.precision], choice
+    if finetuner is not None:
+        choice = choice.finetuned(finetuner.epochs, measured["tuned"])
+    return packages[choice.ships], choice
 
 
 def _some(images: ImageDataset, num_levels: int) -> ImageDataset:
@@ -217,13 +280,13 @@ def _some(images: ImageDataset, num_levels: int) -> ImageDataset:
 
 
 def _timed(
-    packages: Mapping[Precision, Package],
+    packages: Sequence[Package],
     name: str,
     threads: int | None,
     progress: ProgressCallback,
-) -> tuple[Conditions, dict[Precision, Timing]]:
+) -> tuple[Conditions, Sequence[Timing]]:
     """Time one pass of each package, interleaved."""
-    manifest, runtime = packages["fp32"].manifest, find_runtime(name)
+    manifest, runtime = packages[0].manifest, find_runtime(name)
     conditions = Conditions.here(
         runtime,
         threads=within_cores(manifest.threads) if threads is None else threads,
@@ -233,10 +296,10 @@ def _timed(
     )
     prepared = [
         partial(runtime.prepare, DeployedNetwork.of_graph(package.graph_bytes), conditions)
-        for package in packages.values()
+        for package in packages
     ]
     timings = time_interleaved(prepared, pause_s=0.1, threads=conditions.threads, progress=progress)
-    return conditions, dict(zip(packages, timings, strict=True))
+    return conditions, timings
 
 
 def _measured(timing: Timing, scores: Scores, counts: Sequence[bool]) -> Measured:

@@ -46,6 +46,7 @@ def export(
     precision: AskedPrecision | FilePrecision = "fp32",
     data: str | Path | None = None,
     calibrate: str | Path | None = None,
+    finetune: int | None = None,
     max_psnr_drop: float | None = None,
     max_accuracy_drop: float | None = None,
     overwrite: bool = False,
@@ -75,10 +76,12 @@ def export(
         data: The folder of the training; for a run by default where it was.
         calibrate: Folder of images that say the ranges of int8 in place of the training images;
             they get the noise of the training.
+        finetune: Passes over the training images of a run in which int8 learns to make up for its
+            rounding. The new weights are used only where they lose less.
         max_psnr_drop: Largest loss of PSNR in dB; a larger one stands in ``exceeded``.
         max_accuracy_drop: The same for accuracy, in points.
         overwrite: Whether to replace an existing file.
-        progress: Called while images are compared or int8 is measured.
+        progress: Called while images are compared, or int8 is measured or fine-tuned.
         settings: What a format follows: ``fixed`` (height and width of all images), ``batch`` and
             ``opset`` (13 to 21) for ``onnx``, the first two for ``openvino`` and ``litert``, and
             ``fixed`` for ``ncnn``; these last two need it; ``target_ms``, a budget that is shown,
@@ -95,7 +98,10 @@ def export(
     with faults_are_ours("the file cannot be written so", "correct these options"):
         settled = Settings.model_validate(settings)
     target, limits = find_target(format, out, settled), _Limits(max_psnr_drop, max_accuracy_drop)
-    origin = (_Package if source.is_file() else _Run)(source, data, progress)
+    if finetune is not None:
+        _require_finetuning(finetune, source, precision, is_package=target is None)
+    is_file = source.is_file()
+    origin = _Package(source, data, progress) if is_file else _Run(source, data, progress, finetune)
     if target is None:
         asked = _asked_of_a_package(source, precision, calibrate)
         return limits.applied(origin.package(out, asked, overwrite=overwrite))
@@ -134,6 +140,23 @@ def _asked_of_a_package(
         problem = f"{source} is a package already, and nothing was asked of it"
         raise PackageError(problem, "copy it, or give --format or --precision int8")
     return precision
+
+
+def _require_finetuning(epochs: int, source: Path, precision: str, *, is_package: bool) -> None:
+    """Refuse a fine-tuning of int8 that is not possible, or that would have no effect."""
+    if source.is_file():
+        problem = f"learns from the images of a run, and {source} is a package"
+        remedy = "give the folder of its run"
+    elif precision not in ("int8", "auto"):
+        problem, remedy = f"has no effect on {precision}", "it is for --precision int8 or auto"
+    elif not is_package:
+        problem = "makes a package"
+        remedy = "write a .tapetum file with it, and export that file in the other format"
+    elif epochs < 1:
+        problem, remedy = f"must be 1 or more (got {epochs})", "give a number of epochs"
+    else:
+        return
+    raise InputError(f"--finetune {problem}", remedy)
 
 
 def _written(
@@ -195,10 +218,13 @@ def _lost(exported: Exported, name: str) -> float | None:
 class _Run:
     """A finished run as the source of an export."""
 
-    def __init__(self, path: Path, data: str | Path | None, progress: ProgressCallback) -> None:
+    def __init__(
+        self, path: Path, data: str | Path | None, progress: ProgressCallback, epochs: int | None
+    ) -> None:
         from tapetum.jobs.fit_result import FIT, run_at  # torch
 
         self._path, self._data, self._progress = run_at(path), data, progress
+        self._epochs = epochs
         self.target_ms = FIT.open(path).request.target_ms if FIT.is_at(path) else None
 
     def package(self, out: Path, precision: AskedPrecision, *, overwrite: bool = False) -> Exported:
@@ -209,6 +235,7 @@ class _Run:
             self._path,
             out,
             precision=precision,
+            epochs=self._epochs,
             dataset=self._data,
             overwrite=overwrite,
             progress=self._progress,

@@ -7,9 +7,17 @@ from typing import Any
 from tapetum.data import Dataset
 from tapetum.errors import InputError, PackageError
 from tapetum.evaluation import PackageSubject, Subject
-from tapetum.formats import Exported, PrecisionChoice, choose_precision, export_network, pack
+from tapetum.formats import (
+    Exported,
+    FineTuner,
+    PrecisionChoice,
+    choose_precision,
+    export_network,
+    pack,
+)
 from tapetum.jobs.choose import LOGGER, AskedPrecision, is_digits
 from tapetum.jobs.evaluation import open_images_of, open_trained
+from tapetum.jobs.finetuning import finetune
 from tapetum.nn import Network, TrainableNetwork
 from tapetum.progress import ProgressCallback, silent
 from tapetum.runtime import Manifest, Package
@@ -36,6 +44,7 @@ def export_run(
     threads: int | None = None,
     runtime: str = "onnxruntime",
     precision: AskedPrecision = "fp32",
+    epochs: int | None = None,
     dataset: str | Path | Dataset | None = None,
     overwrite: bool = False,
     progress: ProgressCallback = silent,
@@ -43,7 +52,8 @@ def export_run(
     """Write the package of a finished run, with what its card says of the latency.
 
     The other arguments are those of :func:`export`; ``threads`` and ``runtime``, in which int8 is
-    timed, are those of the latency budget, and the dataset may be opened already.
+    timed, are those of the latency budget, ``epochs`` those of a fine-tuning, and the dataset may
+    be opened already.
     """
     folder = RUNS.open(path)
     network, manifest = network_of_run(path, threads=threads)
@@ -52,8 +62,17 @@ def export_run(
         given, noise = dataset, folder.request.recipe.noise
         if not isinstance(given, Dataset):
             given = images_of_run(path, given, progress)
+        finetuner = None
+        if epochs is not None:
+            learning = (folder.request.recipe, given.train)
+            tune = partial(finetune, network, *learning, epochs=epochs, progress=progress)
+            finetuner = FineTuner(epochs, tune)
         choose = partial(
-            choose_precision, protocol=noise.protocol, runtime=runtime, progress=progress
+            choose_precision,
+            protocol=noise.protocol,
+            runtime=runtime,
+            finetuner=finetuner,
+            progress=progress,
         )
         if precision == "int8":
             return choose(package, given, noise.spread(), asked="int8")
