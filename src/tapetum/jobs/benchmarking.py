@@ -248,9 +248,10 @@ def _table(
         said = "; ".join(f"{file.name}: {reasons[file, threads[0]]}" for file in named)
         raise InputError(f"no file can be timed here: {said}")
     ready = [run for run in runs if not reasons[run]]
+    # Before the timing, so that images which do not fit are refused at once.
+    scores, remarks = _scores(dict.fromkeys(file for file, _ in ready), data, options["progress"])
     timed = benchmark_together([file.at(count) for file, count in ready], **options)
     results = dict(zip(ready, timed, strict=True))
-    scores, remarks = _scores(dict.fromkeys(file for file, _ in ready), data, options["progress"])
     rows = {
         run: _row(*run, results.get(run), scores.get(run[0]), reason)
         for run, reason in reasons.items()
