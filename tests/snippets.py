@@ -13,7 +13,12 @@ from tapetum.runtime import Manifest
 
 
 def outputs_of(
-    snippet: str, manifest: Manifest, folder: Path, size: tuple[int, int] = (30, 20)
+    snippet: str,
+    manifest: Manifest,
+    folder: Path,
+    size: tuple[int, int] = (30, 20),
+    *,
+    warnings: str = "error",
 ) -> dict[str, Any]:
     """What a snippet makes of an image in a folder, run by a fresh Python without Tapetum."""
     shape = size if manifest.image_channels == 1 else (*size, 3)
@@ -25,7 +30,7 @@ def outputs_of(
         "import sys; sys.modules['openvino_telemetry'] = None\n"
         f"{snippet}assert 'tapetum' not in sys.modules\nnp.savez('found.npz', {kept})\n"
     )
-    command = [sys.executable, "-W", "error", "-c", program]
+    command = [sys.executable, "-W", warnings, "-c", program]
     subprocess.run(command, cwd=folder, check=True)
     with np.load(folder / "found.npz") as found:
         return dict(found)

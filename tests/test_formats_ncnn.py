@@ -10,7 +10,7 @@ from every_block import every_block
 from packages import CLASSIFIER, JOINT, package_of, real
 from snippets import outputs_of
 from tapetum.errors import InputError, MissingExtraError, PackageError
-from tapetum.formats import Settings, target_ncnn, write_target
+from tapetum.formats import Settings, require_precision, target_ncnn, write_target
 from tapetum.formats.proof import probe
 from tapetum.formats.target_ncnn import NcnnTarget
 from tapetum.runtime import Predictor, Preparation
@@ -68,11 +68,13 @@ def test_weights_of_half_the_size(tmp_path: Path) -> None:
 
 
 def test_what_ncnn_cannot_do_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Any size, boxes, and a missing runtime or converter, with what to do."""
+    """Any size, boxes, int8, and a missing runtime or converter, with what to do."""
     with pytest.raises(InputError, match=r"for images of one size.*--fixed HEIGHTxWIDTH"):
         TARGET.require(Settings())
     with pytest.raises(PackageError, match="classifies boxes"):
         TARGET.contents(real(JOINT, boxes=True), FIXED)
+    with pytest.raises(PackageError, match=r"int8 was asked for: ncnn2table and ncnn2int8.* no "):
+        require_precision(TARGET, "int8")
     monkeypatch.setattr(target_ncnn, "find_spec", lambda _: None)
     with pytest.raises(MissingExtraError, match=r"needs pnnx.*pip install '.\[ncnn\]'"):
         TARGET.require(FIXED)

@@ -41,8 +41,8 @@ _SIZE = option(
 _FILES = typer.Argument(
     ...,
     metavar="FILE",
-    help="Files that 'tapetum export' wrote (.tapetum, .onnx, .xml, .param, .tflite), other .onnx "
-    "files, .json architectures, or names that 'tapetum info' lists.",
+    help="Files that 'tapetum export' wrote (.tapetum, .onnx, .xml, .param, .tflite, .pte), other "
+    ".onnx files, .json architectures, or names that 'tapetum info' lists.",
 )
 _THREADS = option(
     None,

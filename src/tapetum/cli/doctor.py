@@ -36,6 +36,7 @@ ABILITIES = (
     Ability("run networks in OpenVINO, and export them for it", ("openvino",), "openvino"),
     Ability("export networks for ncnn", ("ncnn", "pnnx"), "ncnn"),
     Ability("export networks for LiteRT", ("litert_torch", "ai_edge_quantizer"), "litert"),
+    Ability("export networks for ExecuTorch", ("executorch", "torchao"), "executorch"),
     Ability("read unusual TIFF files", ("tifffile",), "tiff"),
     Ability("read HEIC and HEIF images", ("pillow_heif",), "heif"),
     Ability("read DICOM images", ("pydicom",), "dicom"),

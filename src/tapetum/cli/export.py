@@ -20,7 +20,7 @@ PrecisionName = Literal["fp32", "fp16", "bf16", "int8", "auto"]
 _FORMAT = options.option(
     None,
     options.MAIN,
-    "Format of the file: tapetum, onnx, openvino, ncnn, litert or html.",
+    "Format of the file: tapetum, onnx, openvino, ncnn, litert, executorch or html.",
     "--format",
     metavar="NAME",
     shown="by the ending",
@@ -118,9 +118,10 @@ def export(
     """Write a run or a package in the format of a device, and run the file that was written.
 
     A .tapetum file is for Tapetum, a .onnx file is a plain graph for other runtimes, a .xml file is
-    for OpenVINO, a .param file for ncnn, a .tflite file for LiteRT, and a .html file is a page that
-    runs the network in a browser, without a server. The file is compared with the package on
-    validation images; FILE.json beside it has the result, and lines that use it.
+    for OpenVINO, a .param file for ncnn, a .tflite file for LiteRT, a .pte file for ExecuTorch, and
+    a .html file is a page that runs the network in a browser, without a server. The file is
+    compared with the package on validation images; FILE.json beside it has the result, and lines
+    that use it.
 
     Examples:
 

@@ -44,6 +44,7 @@ class DeployedModule(nn.Module):
             arrays = _resize_of(manifest.preparation, *size)
             for name, array in zip(("rows", "columns", "rest"), arrays, strict=True):
                 self.register_buffer(name, torch.from_numpy(array))
+        self.requires_grad_(False)  # what the network does for gradients alone is not exported
 
     def forward(self, noisy: Float[Tensor, "b c h w"]) -> dict[str, Tensor]:
         """Return what there is of ``denoised`` in [0, 1] and ``probabilities``."""

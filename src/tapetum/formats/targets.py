@@ -4,6 +4,7 @@ from pathlib import Path
 
 from tapetum.errors import InputError, PackageError, nearest
 from tapetum.formats.target import Settings, Target
+from tapetum.formats.target_executorch import ExecuTorchTarget
 from tapetum.formats.target_html import HtmlTarget
 from tapetum.formats.target_litert import LiteRtTarget
 from tapetum.formats.target_ncnn import NcnnTarget
@@ -18,8 +19,12 @@ TARGETS: tuple[Target, ...] = (
     OpenVinoTarget(),
     NcnnTarget(),
     LiteRtTarget(),
+    ExecuTorchTarget(),
     HtmlTarget(),
 )
+_REASONS = {
+    ("ncnn", "int8"): ": ncnn2table and ncnn2int8, which make int8, are in no Python package"
+}
 
 
 def find_target(name: str | None, out: Path, settings: Settings) -> Target | None:
@@ -67,6 +72,7 @@ def require_precision(target: Target, precision: str) -> None:
         able = [one.name for one in TARGETS if asked in one.precisions]
         able += [PACKAGE] if asked == "int8" else []
         raise PackageError(
-            f"{target.name} is written in {listed}, and {precision} was asked for",
+            f"{target.name} is written in {listed}, and {precision} was asked for"
+            + _REASONS.get((target.name, asked), ""),
             f"choose one of these; {asked} is for {', '.join(able)}",
         )

@@ -67,8 +67,8 @@ def export(
     Args:
         source: Folder of a run, or a ``.tapetum`` file.
         out: File to write.
-        format: ``tapetum``, ``onnx``, ``openvino``, ``ncnn``, ``litert`` or ``html``; by default
-            the ending decides.
+        format: ``tapetum``, ``onnx``, ``openvino``, ``ncnn``, ``litert``, ``executorch`` or
+            ``html``; by default the ending decides.
         precision: ``fp32``; ``fp16`` for weights of half the size; ``bf16`` for arithmetic in it;
             ``int8``, which is calibrated on the training images, and whose loss is measured on the
             validation images; or ``auto``, which is int8 where that is at least 10 % faster on this
@@ -83,10 +83,10 @@ def export(
         overwrite: Whether to replace an existing file.
         progress: Called while images are compared, or int8 is measured or fine-tuned.
         settings: What a format follows: ``fixed`` (height and width of all images), ``batch`` and
-            ``opset`` (13 to 21) for ``onnx``, the first two for ``openvino`` and ``litert``, and
-            ``fixed`` for ``ncnn``; these last two need it; ``target_ms``, a budget that is shown,
-            by default that of a fit, and ``web_runtime``, the folder of onnxruntime-web, for
-            ``html``.
+            ``opset`` (13 to 21) for ``onnx``, the first two for ``openvino``, ``litert`` and
+            ``executorch``, and ``fixed`` for ``ncnn``; these last three need it; ``target_ms``, a
+            budget that is shown, by default that of a fit, and ``web_runtime``, the folder of
+            onnxruntime-web, for ``html``.
 
     Raises:
         InputError: Images are needed and cannot be opened, or an option has no effect.

@@ -17,7 +17,7 @@ def pool(x: Float[Tensor, "b c h w"], pooling: str) -> Float[Tensor, "b f"]:
     if pooling == "max":
         return x.amax(dim=(2, 3))
     if pooling == "mean":
-        return x.mean(dim=(2, 3))
+        return x.mean(dim=(2, 3), keepdim=True).flatten(1)  # ExecuTorch hands only this to XNNPACK
     return x.flatten(1)
 
 
