@@ -250,14 +250,11 @@ def choose_precision(
     few = replace(dataset, validation=_some(dataset.validation, len(noises)))
     judge = partial(score, protocol=protocol, max_megapixels=MOST_MEGAPIXELS, progress=progress)
     scored = {name: judge(PackageSubject(one), few, noises) for name, one in packages.items()}
-    conditions, timings = _timed((package, quantised), runtime, threads, progress)
+    conditions, (fp32, int8) = _timed((package, quantised), runtime, threads, progress)
     levels = zip(*(scores.rows for scores in scored.values()), strict=True)
     all_have = [all(row.psnr_db is not None for row in level) for level in levels]
-    times = (*timings, timings[1])  # other weights take as long
-    measured = {
-        name: _measured(timing, scores, all_have)
-        for timing, (name, scores) in zip(times, scored.items(), strict=False)
-    }
+    times = {"fp32": fp32, "int8": int8, "tuned": int8}  # other weights take as long
+    measured = {name: _measured(times[name], scores, all_have) for name, scores in scored.items()}
     choice = PrecisionChoice(
         asked=asked,
         conditions=conditions,
