@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
@@ -15,11 +16,19 @@ CLASS_NAMES = ("dark", "bright")
 JOINT, DENOISER, CLASSIFIER = "dc-net-reduced-integrated", "unet-s", "mb2.5-s"
 
 
-def named_with_boxes() -> list[tuple[str, bool]]:
-    """Every named architecture without boxes, and those that classify also with them."""
-    found = [(name, False) for name in architecture_names()]
-    return found + [
-        (n, True) for n, _ in found if find_architecture(n, boxes=True).classifies_boxes
+def named_with_boxes() -> list[Any]:
+    """Every named architecture without boxes, and those that classify also with them.
+
+    The largest one, which has no other blocks than the others, is for slow tests.
+    """
+    names = architecture_names()
+    found = [(name, False) for name in names]
+    found += [
+        (name, True) for name in names if find_architecture(name, boxes=True).classifies_boxes
+    ]
+    return [
+        pytest.param(*one, marks=pytest.mark.slow) if one[0] == "unet-original" else one
+        for one in found
     ]
 
 

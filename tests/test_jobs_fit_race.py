@@ -134,6 +134,7 @@ def test_a_budget_includes_what_was_requested(
     assert 1 - Budget.BELOW <= (PREPARE_MS + passes * pass_ms) / target_ms <= 1 + Budget.TOLERANCE
 
 
+@pytest.mark.slow
 def test_networks_race_where_labels_belong_to_boxes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -410,6 +411,7 @@ def test_the_command_shows_several_budgets_in_one_table(
     assert "already contains a fit of several budgets" in sentence(run(*requested))
 
 
+@pytest.mark.slow
 def test_controls_can_be_added_and_a_better_plain_network_is_delivered(
     unraced: FitResult, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
