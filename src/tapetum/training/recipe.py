@@ -271,7 +271,7 @@ SWIFT = QUICK.model_copy(
 IMAGES = Recipe(
     name="images",
     batch_size=32,
-    # Twice as many steps in the same minutes: on steel of 128 px they gave 20 points and 0.5 dB
+    # Twice as many steps in the same minutes: on steel of 128 px they gave 22 points and 0.4 dB
     # (benchmarks/results/half_size.json).
     half_size=0.4,
     learning_rate=3e-3,
