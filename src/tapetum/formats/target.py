@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, PositiveFloat, PositiveInt
 
-from tapetum.errors import InputError
+from tapetum.errors import InputError, PackageError
 from tapetum.formats.lowering import NEWEST_OPSET, OLDEST_OPSET
 from tapetum.records import Record
 from tapetum.runtime import Manifest, Package
@@ -30,6 +30,7 @@ __all__ = [
     "Settings",
     "SettingsGiven",
     "Target",
+    "require_plain",
 ]
 
 FilePrecision = Literal["fp32", "fp16", "bf16", "int8"]
@@ -166,3 +167,15 @@ class Target(Protocol):
 
     def snippet(self, name: str, manifest: Manifest, settings: Settings) -> str:
         """Return lines that use the file of a name without Tapetum."""
+
+
+def require_plain(manifest: Manifest, name: str) -> None:
+    """Refuse what converters of torch modules do not write: boxes, and weights in int8.
+
+    Raises:
+        PackageError: The network classifies boxes, or is in int8 already.
+    """
+    if manifest.labels == "boxes" or manifest.precision != "fp32":
+        need = "classifies boxes" if manifest.labels == "boxes" else "is in int8 already"
+        problem = f"{manifest.name} {need}, which is not written for {name}"
+        raise PackageError(problem, "export it as .onnx, or its run in fp32")

@@ -19,8 +19,16 @@ from typing import Any
 
 import numpy as np
 
-from tapetum.errors import MissingExtraError, PackageError
-from tapetum.formats.target import Contents, Floats, Images, Outputs, Settings, Target
+from tapetum.errors import MissingExtraError
+from tapetum.formats.target import (
+    Contents,
+    Floats,
+    Images,
+    Outputs,
+    Settings,
+    Target,
+    require_plain,
+)
 from tapetum.formats.target_onnx import image_lines, outputs_text
 from tapetum.images import resample
 from tapetum.runtime import Manifest, Package, facts_of
@@ -75,10 +83,7 @@ class LiteRtTarget(Target):
             PackageError: The network needs boxes, or its weights are in int8 already.
         """
         manifest = package.manifest
-        if manifest.labels == "boxes" or manifest.precision != "fp32":
-            need = "classifies boxes" if manifest.labels == "boxes" else "is in int8 already"
-            problem = f"{manifest.name} {need}, which is not written for LiteRT"
-            raise PackageError(problem, "export it as .onnx, or its run in fp32")
+        require_plain(manifest, "LiteRT")
         with warnings.catch_warnings(), redirect_stdout(StringIO()), redirect_stderr(StringIO()):
             warnings.simplefilter("ignore")
             content = _converted(package, settings)
