@@ -10,54 +10,34 @@ should not suffer. A run that was stopped continues.
 """
 
 import argparse
-import json
-import sys
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-import tapetum
-from paced import processor_minutes, steps_within
-from result_file import add_json_option, means_of, once, write_result
-from tapetum.arch import Architecture, ShapeSpace
-from tapetum.data import open_dataset
-from tapetum.provenance import stamp
-from tapetum.training import Recipe
+from paced import DATASETS, default_network, kept_steps, trained
+from result_file import Rows, add_json_option
 
-DATASETS = {"neu_cls": (1, 6), "imagenette128": (3, 10)}  # channels and classes
 SIZE_PX, MINUTES = 64, 3.0
 MULTIPLY_ADDS = 100e6  # 0.45 times the latency of a DC-Net of base width 20
 SHARES = (0.0, 0.3)
 MEANS = ("accuracy", "macro_accuracy", "psnr_db")
 
 
-def network(name: str) -> Architecture:
-    """Return the default network of a fit."""
-    channels, classes = DATASETS[name]
-    form = {"size_px": SIZE_PX, "image_channels": channels, "num_classes": classes}
-    space = ShapeSpace(width_step=16, **form)
-    return space.architecture(space.rule(MULTIPLY_ADDS), "rule")
-
-
-def trained(
-    data: Path, work: Path, *, name: str, share: float, seed: int, steps: int
-) -> dict[str, Any]:
+def row(data: Path, work: Path, *, share: float, seed: int) -> dict[str, Any]:
     """Train and score once, or return what is there."""
-    run = work / f"{name}_{share:g}_{seed}"
-    options = {"size_px": SIZE_PX, "steps": steps, "seed": seed}
-    train = partial(
-        tapetum.train,
-        *(data, run),
-        architecture=network(name),
+    network = default_network(data.name, size_px=SIZE_PX, multiply_adds=MULTIPLY_ADDS)
+    pace = work / f"{data.name}_pace.json"
+    result, used = trained(
+        data,
+        work / f"{data.name}_{share:g}_{seed}",
+        architecture=network,
         augmentation={"brightness": share},
-        resume=(run / "request.json").exists(),
-        **options,
+        size_px=SIZE_PX,
+        steps=kept_steps(pace, MINUTES, network, data, size_px=SIZE_PX),
+        seed=seed,
     )
-    result, used = processor_minutes(run, train)
-    assert result.scores is not None  # noqa: S101  (a finished run has them)
+    known = {"case": f"{data.name}, brightness +-{share:.0%}", "seed": seed}
     found = result.scores.headline.model_dump(include=set(MEANS))
-    known = {"case": f"{name}, brightness +-{share:.0%}", "seed": seed, "steps": result.steps}
-    return known | found | {"processor_minutes": used}
+    return known | {"steps": result.steps} | found | {"processor_minutes": used}
 
 
 def main() -> None:
@@ -70,20 +50,11 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     add_json_option(parser)
     asked = parser.parse_args()
-    rows = list[dict[str, Any]]()
+    rows = Rows(asked.json, "case", MEANS)
     for name in asked.datasets:
-        data = asked.data_root / name
-        recipe, opened = Recipe.named("images"), open_dataset(str(data), seed=0, size_px=SIZE_PX)
-        paced = partial(steps_within, MINUTES, network(name), recipe, opened)
-        pace = once(asked.work / f"{name}_pace.json", lambda: {"steps": paced()})  # noqa: B023
         for seed in asked.seeds:
             for share in asked.shares:
-                what = {"name": name, "share": share, "seed": seed}
-                rows.append(trained(data, asked.work, **what, steps=pace["steps"]))
-                sys.stdout.write(json.dumps(rows[-1]) + "\n")
-                mean = means_of(rows, "case", MEANS)
-                made = stamp(seed=seed).model_dump(mode="json")
-                write_result({"mean": mean, "runs": rows, "provenance": made}, asked.json)
+                rows.add(row(asked.data_root / name, asked.work, share=share, seed=seed))
 
 
 if __name__ == "__main__":

@@ -10,32 +10,28 @@ stopped continues.
 """
 
 import argparse
-import json
-import sys
 from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
 import tapetum
-from brightness import DATASETS, network
-from paced import steps_within
-from result_file import add_json_option, means_of, once, write_result
-from tapetum.data import open_dataset
+from brightness import MULTIPLY_ADDS, SIZE_PX
+from paced import DATASETS, default_network, kept_steps, trained
+from result_file import Rows, add_json_option, once
 from tapetum.graph import quantise
-from tapetum.provenance import stamp
-from tapetum.training import Recipe
 
-SIZE_PX, MINUTES, EPOCHS = 64, 3.0, 3
+MINUTES, EPOCHS = 3.0, 3
 BITS = (8, 6, 5)
 MEANS = ("lost_db", "lost_db_finetuned", "lost_points", "lost_points_finetuned")
 
 
-def trained(data: Path, run: Path, *, name: str, seed: int, steps: int) -> Path:
+def trained_run(data: Path, work: Path, *, minutes: float, seed: int) -> Path:
     """Train a network, continue, or find it trained, and return its run."""
-    begun = (run / "request.json").exists()
-    options = {"size_px": SIZE_PX, "steps": steps, "seed": seed, "resume": begun}
-    tapetum.train(data, run, architecture=network(name), **options)
+    run, pace = work / f"{data.name}_{seed}", work / f"{data.name}_pace.json"
+    network = default_network(data.name, size_px=SIZE_PX, multiply_adds=MULTIPLY_ADDS)
+    steps = kept_steps(pace, minutes, network, data, size_px=SIZE_PX)
+    trained(data, run, architecture=network, size_px=SIZE_PX, steps=steps, seed=seed)
     return run
 
 
@@ -68,24 +64,16 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=EPOCHS, help="of the fine-tuning")
     add_json_option(parser)
     asked = parser.parse_args()
-    rows = list[dict[str, Any]]()
+    rows = Rows(asked.json, "case", MEANS)
     for name in asked.datasets:
-        data = asked.data_root / name
-        recipe, opened = Recipe.named("images"), open_dataset(str(data), seed=0, size_px=SIZE_PX)
-        paced = partial(steps_within, asked.minutes, network(name), recipe, opened)
-        pace = once(asked.work / f"{name}_pace.json", lambda: {"steps": paced()})  # noqa: B023
         for seed in asked.seeds:
-            what = {"name": name, "seed": seed, "steps": pace["steps"]}
-            run = trained(data, asked.work / f"{name}_{seed}", **what)
+            data = asked.data_root / name
+            run = trained_run(data, asked.work, minutes=asked.minutes, seed=seed)
             for bits in asked.bits:
                 make = partial(finetuned, run, bits=bits, epochs=asked.epochs)
                 found = once(asked.work / f"{name}_{seed}_{bits}_{asked.epochs}.json", make)
                 known = {"case": f"{name}, {bits} bits", "seed": seed, "epochs": asked.epochs}
-                rows.append(known | found)
-                sys.stdout.write(json.dumps(rows[-1]) + "\n")
-                made = stamp(seed=seed).model_dump(mode="json")
-                mean = means_of(rows, "case", MEANS)
-                write_result({"mean": mean, "runs": rows, "provenance": made}, asked.json)
+                rows.add(known | found)
 
 
 if __name__ == "__main__":

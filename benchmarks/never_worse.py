@@ -16,8 +16,6 @@ A run that was stopped continues.
 """
 
 import argparse
-import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +23,10 @@ import numpy as np
 from PIL import Image
 
 import tapetum
-from paced import processor_minutes, steps_within
-from result_file import add_json_option, once, write_result
+from paced import kept_steps, trained
+from result_file import Rows, add_json_option
 from tapetum.arch import Shape
-from tapetum.data import open_dataset
 from tapetum.noise import PoissonGaussian, add_noise, generator_for
-from tapetum.provenance import stamp
-from tapetum.training import Recipe
 
 SIZE_PX, PAIR_PX = 64, 256
 LEVELS = (0.0, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
@@ -77,41 +72,24 @@ def pairs_of(root: Path, out: Path) -> Path:
     return out
 
 
-def trained(task: str, name: str, data: Path, work: Path, *, seed: int, minutes: float) -> Any:
+def row(task: str, name: str, data: Path, work: Path, *, seed: int, minutes: float) -> Any:
     """Train and score once, or return what is there."""
     is_joint = task == "joint"
     network = NETWORKS[task][name].architecture(
         name, image_channels=3, num_classes=10 if is_joint else None
     )
-    recipe, size_px = Recipe.named("images").suited(), SIZE_PX if is_joint else PAIR_PX
-
-    def pace() -> dict[str, int]:
-        dataset = open_dataset(str(data), seed=0, size_px=size_px)
-        return {"steps": steps_within(minutes, network, recipe, dataset)}
-
-    steps = once(work / f"{task}_{name}_{minutes:g}min.json", pace)["steps"]
-    run = work / f"{task}_{name}_{minutes:g}min_seed{seed}"
-    result, used = processor_minutes(
-        run,
-        lambda: tapetum.train(
-            data,
-            run,
-            architecture=network,
-            recipe=recipe,
-            steps=steps,
-            size_px=size_px,
-            noise="gaussian:0-1" if is_joint else None,
-            seed=seed,
-            resume=(run / "request.json").exists(),
-        ),
-    )
+    size_px, stem = SIZE_PX if is_joint else PAIR_PX, f"{task}_{name}_{minutes:g}min"
+    steps = kept_steps(work / f"{stem}.json", minutes, network, data, size_px=size_px)
+    run, noise = work / f"{stem}_seed{seed}", "gaussian:0-1" if is_joint else None
+    options = {"steps": steps, "size_px": size_px, "noise": noise, "seed": seed}
+    result, used = trained(data, run, architecture=network, **options)
     levels = LEVELS if is_joint else None
     scores = tapetum.evaluate(run, data=data, noise=levels)
-    known = {"task": task, "network": name, "seed": seed, "steps": steps}
-    return known | {"processor_minutes": used} | row_of(result, scores)
+    known = {"case": f"{task}, {name}, {minutes:g} min", "seed": seed, "steps": steps}
+    return known | {"processor_minutes": used} | columns(result, scores)
 
 
-def row_of(result: Any, scores: Any) -> dict[str, Any]:
+def columns(result: Any, scores: Any) -> dict[str, Any]:
     """Return what is kept of a training and its scores."""
     counted = [row for row in scores.rows if row.noise is None or row.noise.sigma in MEAN_LEVELS]
     accuracies = [row.accuracy for row in counted if row.accuracy is not None]
@@ -145,16 +123,13 @@ def main() -> None:
         "joint": asked.data_root / "imagenette128",
         "pairs": pairs_of(asked.data_root, asked.work / "pairs"),
     }
-    rows = []
+    rows = Rows(asked.json, "case", ("psnr_db",))
     for task in asked.tasks:
         for name in NETWORKS[task]:
             for seed in asked.seeds:
                 minutes = asked.minutes or MINUTES[task]
-                row = trained(task, name, folders[task], asked.work, seed=seed, minutes=minutes)
-                rows.append(row)
-                provenance = stamp(seed=seed).model_dump(mode="json")
-                write_result({"rows": rows, "provenance": provenance}, asked.json)
-                sys.stdout.write(json.dumps(rows[-1]) + "\n")
+                what = {"seed": seed, "minutes": minutes}
+                rows.add(row(task, name, folders[task], asked.work, **what))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Turns minutes of one core into steps of a training.
+"""Trains for minutes of one core, which are turned into steps first.
 
 Processor time counts, so that a busy machine changes little, and a training of so many steps can be
 repeated.
@@ -8,19 +8,29 @@ import statistics
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from tapetum.arch import Architecture
-from tapetum.data import Dataset
+import tapetum
+from result_file import once
+from tapetum.arch import Architecture, ShapeSpace
+from tapetum.data import Dataset, open_dataset
 from tapetum.jobs.durations import training_minutes
 from tapetum.nn import build
 from tapetum.search import step_seconds
 from tapetum.training import Recipe
 
-__all__ = ["processor_minutes", "steps_within"]
+__all__ = [
+    "DATASETS",
+    "default_network",
+    "kept_steps",
+    "processor_minutes",
+    "steps_within",
+    "trained",
+]
 
 _Result = TypeVar("_Result")
 
+DATASETS = {"neu_cls": (1, 6), "imagenette128": (3, 10)}  # channels and classes
 FEWEST_STEPS, TRIED_STEPS, NUM_TRIES = 4, 1000, 5
 
 
@@ -47,3 +57,42 @@ def processor_minutes(run: Path, work: Callable[[], _Result]) -> tuple[_Result, 
     result = work()
     used = round((time.process_time() - begun_s) / 60, 2)
     return result, None if is_continued else used
+
+
+def default_network(name: str, *, size_px: int, multiply_adds: float) -> Architecture:
+    """Return the network of the scaling rule for one of the datasets."""
+    channels, classes = DATASETS[name]
+    form = {"size_px": size_px, "image_channels": channels, "num_classes": classes}
+    space = ShapeSpace(width_step=16, **form)
+    return space.architecture(space.rule(multiply_adds), "rule")
+
+
+def kept_steps(
+    path: Path,
+    minutes: float,
+    network: Architecture,
+    data: Path,
+    *,
+    size_px: int,
+    recipe: Recipe | None = None,
+) -> int:
+    """Return the steps of a file, where :func:`steps_within` is kept for the next start."""
+    given = recipe or Recipe.named("images").suited()
+
+    def pace() -> dict[str, int]:
+        dataset = open_dataset(str(data), seed=0, size_px=size_px)
+        return {"steps": steps_within(minutes, network, given, dataset)}
+
+    return int(once(path, pace)["steps"])
+
+
+def trained(data: Path, run: Path, **options: Any) -> tuple[Any, float | None]:
+    """Train, continue a training, or find it finished; return its result and minutes.
+
+    Args:
+        data: The folder of images.
+        run: The folder of the run.
+        options: Those of :func:`tapetum.train`.
+    """
+    is_begun = (run / "request.json").exists()
+    return processor_minutes(run, lambda: tapetum.train(data, run, resume=is_begun, **options))

@@ -3,13 +3,16 @@
 import argparse
 import json
 import statistics
+import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tapetum.provenance import stamp
 from tapetum.records import write_atomically
 
-__all__ = ["add_json_option", "as_text", "means_of", "once", "write_result"]
+__all__ = ["Rows", "add_json_option", "as_text", "once", "write_result"]
 
 
 def add_json_option(parser: argparse.ArgumentParser) -> None:
@@ -39,12 +42,38 @@ def once(path: Path, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     return read
 
 
-def means_of(
-    rows: Sequence[Mapping[str, Any]], by: str, names: Sequence[str]
-) -> dict[str, dict[str, float]]:
-    """Return the means of some numbers over the rows that are alike in ``by``."""
-    found = {}
-    for kind in dict.fromkeys(row[by] for row in rows):
-        alike = [row for row in rows if row[by] == kind]
-        found[kind] = {name: statistics.fmean(row[name] for row in alike) for name in names}
-    return found
+@dataclass
+class Rows:
+    """One row for each training, written after each of them, since that takes minutes.
+
+    Attributes:
+        path: The file of the result, or None.
+        by: The column of which equal values make one mean.
+        means: Columns of which there are means.
+        facts: What all rows share.
+        rows: What was added.
+    """
+
+    path: Path | None
+    by: str
+    means: Sequence[str]
+    facts: Mapping[str, object] = field(default_factory=dict)
+    rows: list[dict[str, Any]] = field(default_factory=list)
+
+    def add(self, row: dict[str, Any]) -> None:
+        """Print a row, which has a seed, and write all of them with their means."""
+        self.rows.append(row)
+        sys.stdout.write(json.dumps(row) + "\n")
+        made = stamp(seed=row["seed"]).model_dump(mode="json")
+        known = {"mean": self.mean(), "runs": self.rows, "provenance": made}
+        write_result({**self.facts, **known}, self.path)
+
+    def mean(self) -> dict[str, dict[str, float]]:
+        """Return the means over the rows that are alike."""
+        found = {}
+        for kind in dict.fromkeys(row[self.by] for row in self.rows):
+            alike = [row for row in self.rows if row[self.by] == kind]
+            found[kind] = {
+                name: statistics.fmean(row[name] for row in alike) for name in self.means
+            }
+        return found

@@ -11,17 +11,13 @@ turned into steps by the pace of some steps. A run that was stopped continues.
 """
 
 import argparse
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import tapetum
-from paced import processor_minutes, steps_within
-from result_file import add_json_option, means_of, once, write_result
+from paced import kept_steps, trained
+from result_file import Rows, add_json_option
 from tapetum.arch import Branch, Shape, ShapeSpace
-from tapetum.data import open_dataset
-from tapetum.provenance import stamp
-from tapetum.training import Recipe
 
 NUM_TRAIN, NUM_CLASSES, SIZE_PX, MINUTES = 15, 6, 64, 3.0
 LEVELS = ("0", "0.2", "0.5")
@@ -52,30 +48,14 @@ def small_folder(root: Path, out: Path) -> Path:
     return out
 
 
-def steps_of(case: str, data: Path, minutes: float) -> dict[str, int]:
-    """Return how many steps some minutes of one core are."""
-    dataset = open_dataset(str(data), seed=0, size_px=SIZE_PX)
-    network = SPACE.architecture(CASES[case][0], case)
-    return {"steps": steps_within(minutes, network, Recipe.named("images").suited(), dataset)}
-
-
-def trained(data: Path, out: Path, case: str, seed: int, steps: int) -> dict[str, Any]:
+def row(data: Path, work: Path, case: str, *, minutes: float, seed: int) -> dict[str, Any]:
     """Train and score once, or return what is there."""
     shape, start = CASES[case]
-    run = out / f"{case}_{seed}"
-    result, used = processor_minutes(
-        run,
-        lambda: tapetum.train(
-            data,
-            run,
-            architecture=SPACE.architecture(shape, case),
-            start=start,
-            steps=steps,
-            size_px=SIZE_PX,
-            seed=seed,
-            resume=(run / "request.json").exists(),
-        ),
-    )
+    network, run = SPACE.architecture(shape, case), work / f"{case}_{seed}"
+    pace = work / f"{case}_{minutes:g}min.json"
+    steps = kept_steps(pace, minutes, network, data, size_px=SIZE_PX)
+    known = {"steps": steps, "size_px": SIZE_PX, "seed": seed}
+    result, used = trained(data, run, architecture=network, start=start, **known)
     scores = tapetum.evaluate(run, data, noise=LEVELS)
     return {
         "case": case,
@@ -99,26 +79,13 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=MINUTES)
     add_json_option(parser)
     asked = parser.parse_args()
-    data, rows = small_folder(asked.data_root, asked.work / "images"), list[dict[str, Any]]()
-    steps = {
-        case: once(
-            asked.work / f"{case}_{asked.minutes:g}min.json",
-            partial(steps_of, case, data, asked.minutes),
-        )["steps"]
-        for case in asked.cases
-    }
+    data = small_folder(asked.data_root, asked.work / "images")
+    images = {"train": NUM_TRAIN * NUM_CLASSES, "size_px": SIZE_PX}
+    facts = {"images": images, "minutes": asked.minutes, "sigmas": LEVELS}
+    rows = Rows(asked.json, "case", ("accuracy", "psnr_db"), facts)
     for seed in asked.seeds:
         for case in asked.cases:
-            rows.append(trained(data, asked.work, case, seed, steps[case]))
-            result = {
-                "images": {"train": NUM_TRAIN * NUM_CLASSES, "size_px": SIZE_PX},
-                "minutes": asked.minutes,
-                "sigmas": LEVELS,
-                "mean": means_of(rows, "case", ("accuracy", "psnr_db")),
-                "runs": rows,
-                "provenance": stamp(seed=asked.seeds[0]).model_dump(mode="json"),
-            }
-            write_result(result, asked.json)  # after each training, which takes minutes
+            rows.add(row(data, asked.work, case, minutes=asked.minutes, seed=seed))
 
 
 if __name__ == "__main__":

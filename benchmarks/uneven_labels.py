@@ -16,18 +16,16 @@ the temperature of the other half. A run that was stopped continues.
 
 import argparse
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-import tapetum
-from result_file import add_json_option, as_text, means_of, write_result
+from paced import trained
+from result_file import Rows, add_json_option
 from tapetum.arch import Architecture, Branch, Shape
 from tapetum.data import Augmentation
 from tapetum.noise import NoisePlan
-from tapetum.provenance import stamp
 from tapetum.training import Recipe
 
 SHARES = (0.70, 0.12, 0.08, 0.06, 0.04)
@@ -78,9 +76,9 @@ def uneven_folder(root: Path, out: Path, *, seed: int) -> Path:
     return folder
 
 
-def trained(data: Path, run: Path, *, balance: str, seed: int, epochs: int) -> dict[str, Any]:
+def row(data: Path, run: Path, *, balance: str, seed: int, epochs: int) -> dict[str, Any]:
     """Train and score once, or return what is there."""
-    result = tapetum.train(
+    result, _ = trained(
         data,
         run,
         architecture=network(),
@@ -89,9 +87,7 @@ def trained(data: Path, run: Path, *, balance: str, seed: int, epochs: int) -> d
         size_px=SIZE_PX,
         seed=seed,
         balance=None if balance == "before" else balance,
-        resume=(run / "request.json").exists(),
     )
-    assert result.scores is not None  # noqa: S101
     scores, recipe = result.scores, json.loads((run / "request.json").read_text())["recipe"]
     mean = scores.mean
     return {
@@ -118,28 +114,14 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=EPOCHS)
     add_json_option(parser)
     asked = parser.parse_args()
-    rows = [
-        trained(
-            uneven_folder(asked.data_root, asked.work, seed=seed),
-            asked.work / f"run_{balance}_{seed}",
-            balance=balance,
-            seed=seed,
-            epochs=asked.epochs,
-        )
-        for seed in asked.seeds
-        for balance in asked.balances
-    ]
-    result = {
-        "shares": SHARES,
-        "images": {"train": NUM_TRAIN, "validation": NUM_VALIDATION},
-        "size_px": SIZE_PX,
-        "epochs": asked.epochs,
-        "mean": means_of(rows, "asked", MEANS),
-        "runs": rows,
-        "provenance": stamp(seed=asked.seeds[0]).model_dump(mode="json"),
-    }
-    sys.stdout.write(as_text(result))
-    write_result(result, asked.json)
+    images = {"train": NUM_TRAIN, "validation": NUM_VALIDATION}
+    facts = {"shares": SHARES, "images": images, "size_px": SIZE_PX, "epochs": asked.epochs}
+    rows = Rows(asked.json, "asked", MEANS, facts)
+    for seed in asked.seeds:
+        data = uneven_folder(asked.data_root, asked.work, seed=seed)
+        for balance in asked.balances:
+            run, what = asked.work / f"run_{balance}_{seed}", {"balance": balance, "seed": seed}
+            rows.add(row(data, run, **what, epochs=asked.epochs))
 
 
 if __name__ == "__main__":
