@@ -10,6 +10,7 @@ should not suffer. A run that was stopped continues.
 """
 
 import argparse
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -50,11 +51,9 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     add_json_option(parser)
     asked = parser.parse_args()
-    rows = Rows(asked.json, "case", MEANS)
-    for name in asked.datasets:
-        for seed in asked.seeds:
-            for share in asked.shares:
-                rows.add(row(asked.data_root / name, asked.work, share=share, seed=seed))
+    rows = Rows(asked.json, MEANS)
+    for name, seed, share in product(asked.datasets, asked.seeds, asked.shares):
+        rows.add(row(asked.data_root / name, asked.work, share=share, seed=seed))
 
 
 if __name__ == "__main__":

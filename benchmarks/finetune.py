@@ -64,7 +64,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=EPOCHS, help="of the fine-tuning")
     add_json_option(parser)
     asked = parser.parse_args()
-    rows = Rows(asked.json, "case", MEANS)
+    rows = Rows(asked.json, MEANS)
     for name in asked.datasets:
         for seed in asked.seeds:
             data = asked.data_root / name

@@ -9,6 +9,7 @@ time, so that there are twice as many steps in all. A run that was stopped conti
 """
 
 import argparse
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -16,22 +17,24 @@ from paced import DATASETS, default_network, kept_steps, trained
 from result_file import Rows, add_json_option
 from tapetum.training import Recipe
 
-SIZE_PX, MINUTES = 128, 3.0
-MULTIPLY_ADDS = 400e6  # 0.45 times the latency of a DC-Net of base width 20
+SIZES_PX, MINUTES = (128,), 3.0
+MULTIPLY_ADDS_A_PIXEL = 24.4e3  # 0.45 times the latency of a DC-Net of base width 20
 SHARES = (0.0, 0.4)
 MEANS = ("accuracy", "macro_accuracy", "psnr_db")
 
 
-def row(data: Path, work: Path, *, share: float, seed: int) -> dict[str, Any]:
+def row(data: Path, work: Path, *, size_px: int, share: float, seed: int) -> dict[str, Any]:
     """Train and score once, or return what is there."""
     recipe = Recipe.named("images").suited().adjusted(half_size=share)
-    network = default_network(data.name, size_px=SIZE_PX, multiply_adds=MULTIPLY_ADDS)
-    stem, form = f"{data.name}_{share:g}", {"size_px": SIZE_PX, "recipe": recipe}
+    affordable = MULTIPLY_ADDS_A_PIXEL * size_px**2
+    network = default_network(data.name, size_px=size_px, multiply_adds=affordable)
+    stem, form = f"{data.name}_{size_px}_{share:g}", {"size_px": size_px, "recipe": recipe}
     steps = kept_steps(work / f"{stem}_pace.json", MINUTES, network, data, **form)
     result, used = trained(
         data, work / f"{stem}_{seed}", architecture=network, steps=steps, seed=seed, **form
     )
-    known = {"case": f"{data.name}, half the size for {share:.0%}", "seed": seed}
+    case = f"{data.name} at {size_px} px, half the size for {share:.0%}"
+    known = {"case": case, "seed": seed}
     found = result.scores.headline.model_dump(include=set(MEANS))
     return known | {"steps": result.steps} | found | {"processor_minutes": used}
 
@@ -42,14 +45,14 @@ def main() -> None:
     parser.add_argument("--data-root", type=Path, required=True)
     parser.add_argument("--work", type=Path, required=True, help="folder for runs")
     parser.add_argument("--datasets", nargs="+", default=list(DATASETS), choices=list(DATASETS))
+    parser.add_argument("--sizes", type=int, nargs="+", default=SIZES_PX, help="in pixels")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     add_json_option(parser)
     asked = parser.parse_args()
-    rows = Rows(asked.json, "case", MEANS)
-    for seed in asked.seeds:
-        for name in asked.datasets:
-            for share in SHARES:
-                rows.add(row(asked.data_root / name, asked.work, share=share, seed=seed))
+    rows = Rows(asked.json, MEANS)
+    for seed, name, size_px, share in product(asked.seeds, asked.datasets, asked.sizes, SHARES):
+        options = {"size_px": size_px, "share": share, "seed": seed}
+        rows.add(row(asked.data_root / name, asked.work, **options))
 
 
 if __name__ == "__main__":

@@ -123,7 +123,7 @@ def main() -> None:
         "joint": asked.data_root / "imagenette128",
         "pairs": pairs_of(asked.data_root, asked.work / "pairs"),
     }
-    rows = Rows(asked.json, "case", ("psnr_db",))
+    rows = Rows(asked.json, ("psnr_db",))
     for task in asked.tasks:
         for name in NETWORKS[task]:
             for seed in asked.seeds:

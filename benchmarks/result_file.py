@@ -42,38 +42,43 @@ def once(path: Path, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     return read
 
 
-@dataclass
+@dataclass(frozen=True)
 class Rows:
     """One row for each training, written after each of them, since that takes minutes.
 
+    Rows of earlier runs of the command stay in the file; an equal case and seed is replaced.
+
     Attributes:
         path: The file of the result, or None.
-        by: The column of which equal values make one mean.
-        means: Columns of which there are means.
+        means: Columns of which there are means over the rows of a ``case``.
         facts: What all rows share.
-        rows: What was added.
+        rows: The rows by case and seed.
     """
 
     path: Path | None
-    by: str
     means: Sequence[str]
     facts: Mapping[str, object] = field(default_factory=dict)
-    rows: list[dict[str, Any]] = field(default_factory=list)
+    rows: dict[tuple[str, int], dict[str, Any]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.path is not None and self.path.exists():
+            earlier = json.loads(self.path.read_text())["runs"]
+            self.rows.update({(row["case"], row["seed"]): row for row in earlier})
 
     def add(self, row: dict[str, Any]) -> None:
-        """Print a row, which has a seed, and write all of them with their means."""
-        self.rows.append(row)
+        """Print a row, which has a case and a seed, and write all of them with their means."""
         sys.stdout.write(json.dumps(row) + "\n")
         made = stamp(seed=row["seed"]).model_dump(mode="json")
-        known = {"mean": self.mean(), "runs": self.rows, "provenance": made}
+        self.rows[row["case"], row["seed"]] = row | {"commit": made["commit"]}
+        known = {"mean": self.mean(), "runs": list(self.rows.values()), "provenance": made}
         write_result({**self.facts, **known}, self.path)
 
     def mean(self) -> dict[str, dict[str, float]]:
-        """Return the means over the rows that are alike."""
+        """Return the means over the seeds of each case."""
         found = {}
-        for kind in dict.fromkeys(row[self.by] for row in self.rows):
-            alike = [row for row in self.rows if row[self.by] == kind]
-            found[kind] = {
+        for case in dict.fromkeys(case for case, _ in self.rows):
+            alike = [row for (other, _), row in self.rows.items() if other == case]
+            found[case] = {
                 name: statistics.fmean(row[name] for row in alike) for name in self.means
             }
         return found

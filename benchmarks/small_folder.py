@@ -82,7 +82,7 @@ def main() -> None:
     data = small_folder(asked.data_root, asked.work / "images")
     images = {"train": NUM_TRAIN * NUM_CLASSES, "size_px": SIZE_PX}
     facts = {"images": images, "minutes": asked.minutes, "sigmas": LEVELS}
-    rows = Rows(asked.json, "case", ("accuracy", "psnr_db"), facts)
+    rows = Rows(asked.json, ("accuracy", "psnr_db"), facts)
     for seed in asked.seeds:
         for case in asked.cases:
             rows.add(row(data, asked.work, case, minutes=asked.minutes, seed=seed))

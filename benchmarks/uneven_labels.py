@@ -91,8 +91,8 @@ def row(data: Path, run: Path, *, balance: str, seed: int, epochs: int) -> dict[
     scores, recipe = result.scores, json.loads((run / "request.json").read_text())["recipe"]
     mean = scores.mean
     return {
+        "case": balance,
         "seed": seed,
-        "asked": balance,
         "balance": recipe["balance"],
         "class_weights": [round(weight, 3) for weight in recipe["class_weights"]],
         "accuracy": mean.accuracy,
@@ -116,7 +116,7 @@ def main() -> None:
     asked = parser.parse_args()
     images = {"train": NUM_TRAIN, "validation": NUM_VALIDATION}
     facts = {"shares": SHARES, "images": images, "size_px": SIZE_PX, "epochs": asked.epochs}
-    rows = Rows(asked.json, "asked", MEANS, facts)
+    rows = Rows(asked.json, MEANS, facts)
     for seed in asked.seeds:
         data = uneven_folder(asked.data_root, asked.work, seed=seed)
         for balance in asked.balances:
