@@ -14,8 +14,9 @@ on a core of its own, stay comparable:
   it, where the grid has none);
 - ``pair``: MobileNetV3-small and UNet-S, each trained for half of the minutes; their latencies are
   added, and are the same for every budget;
-- ``published``: the network that the published search found on Imagenette (``paper/results``), with
-  the channels and classes of the dataset.
+- ``published``, ``random``: the network that the published search found on Imagenette, and one
+  drawn at random from its space in the same latency (``paper/results``), with the channels and
+  classes of the dataset; also the same for every budget.
 
 Every step leaves a file in the folder of ``--out`` and is not repeated, so the command continues
 after a kill. Several processes may share that folder if their datasets or seeds differ. All cells
@@ -72,7 +73,8 @@ DATASETS = tuple(SIZES_PX)[:3]
 BUDGETS = (0.9, 0.45, 0.225)  # x of b20: where the published DC-NAS S lies, a half, a quarter
 BASE, PAIR, INT8 = "b20", ("mobilenet-v3-small", "unet-s"), "int8"
 OF_BUDGET = {"fit": "fit", "rule": "rule", "plain": "plain-dc-net", "mbconv": "plain-mbconv"}
-ROWS = (*OF_BUDGET, "pair", "published", INT8)
+OF_THE_PAPER = {"published": "dc-nas-s", "random": "dc-nas-s-random"}
+ROWS = (*OF_BUDGET, INT8, "pair", *OF_THE_PAPER)
 NUM_ROUNDS = 10
 RACE_CORES = 2
 WAITING_S = 10.0  # for measuring what part of its core this process gets
@@ -89,9 +91,9 @@ def base_20(channels: int, num_classes: int) -> Architecture:
     return families.integrated(denoiser, BASE, num_classes=num_classes, boxes=False)
 
 
-def published(seed: int, channels: int, num_classes: int) -> Architecture:
-    """Return a network of the published search for other channels and classes."""
-    path = PUBLISHED / f"dc-nas-s_study_seed{seed % 2}.json"
+def of_the_paper(name: str, seed: int, channels: int, num_classes: int) -> Architecture:
+    """Return a network of the published space for other channels and classes."""
+    path = PUBLISHED / f"{name}_study_seed{seed % 2}.json"
     known = json.loads(path.read_text())["trained"]
     known["image_channels"] = known["encoder"][0]["blocks"][0]["in_channels"] = channels
     known["decoder"]["output"]["out_channels"] = channels
@@ -165,8 +167,10 @@ class Bench:
     def others(self) -> dict[str, Architecture]:
         """The networks that are the same for every budget."""
         pair = {name: find_architecture(name, **self.facts, boxes=False) for name in PAIR}
-        base = base_20(**self.facts)
-        return {BASE: base, "published": published(self.seed, **self.facts), **pair}
+        papers = {
+            row: of_the_paper(name, self.seed, **self.facts) for row, name in OF_THE_PAPER.items()
+        }
+        return {BASE: base_20(**self.facts), **papers, **pair}
 
     def timed(self, networks: Mapping[str, DeployedNetwork]) -> dict[str, dict[str, float]]:
         """Time networks that take turns, and compare them with b20."""
@@ -195,42 +199,38 @@ class Bench:
 
     def base_ms(self) -> float:
         """Return the latency of b20, which turns budgets into milliseconds, measured once."""
-
-        def make() -> Made:
-            return self.timed({BASE: DeployedNetwork.of(self.others[BASE])})
-
-        return float(once(self.folder / "base.json", make)[BASE]["median_ms"])
+        return float(self.latencies("base", {})[BASE]["median_ms"])
 
     def run(self, budget: float) -> None:
-        """Choose, time, train and score the networks of a budget."""
+        """Fill the cells of a budget that are missing."""
         stem = stem_of(self.asked.minutes, budget, self.seed)
-        if all((self.folder / "cells" / f"{stem}_{row}.json").exists() for row in self.asked.rows):
-            return
-        chosen = once(
-            self.folder / f"{stem}_networks.json",
-            lambda: self.choose(self.folder / f"{stem}_fit", budget * self.base_ms()),
-        )
-        networks = {
-            row: Architecture.model_validate(one) for row, one in chosen["networks"].items()
-        }
-        graphs = {
-            name: DeployedNetwork.of(one) for name, one in (self.others | networks).items()
-        } | {INT8: DeployedNetwork.of(networks["fit"], precision="int8")}
-        latencies = once(self.folder / f"{stem}_latencies.json", lambda: self.timed(graphs))
-        facts = {
+        for row in self.asked.rows:
+            path = self.folder / "cells" / f"{stem}_{row}.json"
+            once(path, partial(self.cell, row, budget, stem))
+
+    def cell(self, row: str, budget: float, stem: str) -> Made:
+        """Return latency and scores of a row, with what they belong to."""
+        if row == "pair" or row in OF_THE_PAPER:
+            networks = {name: DeployedNetwork.of(one) for name, one in self.others.items()}
+            latencies = self.latencies(f"seed{self.seed}_others", networks)
+            found = self.pair(latencies) if row == "pair" else self.alone(row, latencies)
+        else:
+            found = self.of_budget(row, budget, stem)
+        print(self.name, f"{budget:g} x, seed {self.seed}, {row}:", shown(found))
+        return {
             "dataset": self.name,
             "budget_x_of_b20": budget,
             "target_ms": budget * self.base_ms(),
             "seed": self.seed,
+            "row": row,
+            **found,
         }
-        for row in self.asked.rows:
 
-            def make(row: str = row) -> Made:
-                found = self.cell(row, networks, latencies)
-                print(self.name, f"{budget:g} x, seed {self.seed}, {row}:", shown(found))
-                return {**facts, "row": row, **found}
-
-            once(self.folder / "cells" / f"{stem}_{row}.json", make)
+    def latencies(self, stem: str, networks: Mapping[str, DeployedNetwork]) -> dict[str, Made]:
+        """Time some networks beside b20, once."""
+        path = self.folder / f"{stem}_latencies.json"
+        base = {BASE: DeployedNetwork.of(self.others[BASE])}
+        return once(path, lambda: self.timed({**base, **networks}))
 
     def choose(self, folder: Path, target_ms: float) -> Made:
         """Return the network that a fit trains, and those that it has to beat."""
@@ -267,22 +267,32 @@ class Bench:
         shape = space.scaled_to(space.plain(), predict, target_ms, most_ms=target_ms)
         return space.architecture(shape, OF_BUDGET["plain"])
 
-    def cell(
-        self, row: str, networks: Mapping[str, Architecture], latencies: Mapping[str, Made]
-    ) -> Made:
-        """Return latency and scores of a row."""
-        minutes = self.asked.minutes
-        if row in OF_BUDGET and row not in networks:
+    def of_budget(self, row: str, budget: float, stem: str) -> Made:
+        """Return latency and scores of a network that was made for a budget."""
+        chosen = once(
+            self.folder / f"{stem}_networks.json",
+            lambda: self.choose(self.folder / f"{stem}_fit", budget * self.base_ms()),
+        )
+        networks = {
+            name: Architecture.model_validate(one) for name, one in chosen["networks"].items()
+        }
+        graphs = {name: DeployedNetwork.of(one) for name, one in networks.items()}
+        graphs[INT8] = DeployedNetwork.of(networks["fit"], precision="int8")
+        if row not in graphs:
             return {"missing": "no such network of this latency"}
-        if row == "pair":
-            label, image = (self.trained(self.others[name], minutes / 2) for name in PAIR)
-            summed = {name: sum(latencies[one][name] for one in PAIR) for name in latencies[BASE]}
-            return summed | _joined(label, image)
-        if row == INT8:
-            trained = self.trained(networks["fit"], minutes)
-            return latencies[INT8] | self.lowered(networks["fit"], trained)
-        network = networks.get(row) or self.others[row]
-        return latencies[row] | self.trained(network, minutes)
+        latency = self.latencies(stem, graphs)[row]
+        trained = self.trained(networks["fit" if row == INT8 else row], self.asked.minutes)
+        return latency | (self.lowered(networks["fit"], trained) if row == INT8 else trained)
+
+    def alone(self, row: str, latencies: Mapping[str, Made]) -> Made:
+        """Return latency and scores of a network that is the same for every budget."""
+        return latencies[row] | self.trained(self.others[row], self.asked.minutes)
+
+    def pair(self, latencies: Mapping[str, Made]) -> Made:
+        """Return latency and scores of a classifier and a denoiser, one after the other."""
+        label, image = (self.trained(self.others[name], self.asked.minutes / 2) for name in PAIR)
+        summed = {name: sum(latencies[one][name] for one in PAIR) for name in latencies[BASE]}
+        return summed | _joined(label, image)
 
     def trained(self, network: Architecture, minutes: float) -> Made:
         """Train a network for some minutes and score it; an equal network is not trained twice."""

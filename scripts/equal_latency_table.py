@@ -29,6 +29,7 @@ ROWS = {
     "mbconv": "plain MBConv network",
     "pair": "MobileNetV3-small and UNet-S",
     "published": "published DC-NAS S",
+    "random": "random network of the space of DC-NAS",
 }
 HEADLINE_ROWS, HEADLINE_BUDGET = ("fit", "plain", "pair", "published"), 0.45
 NOT_RUN = "not run"
@@ -64,7 +65,7 @@ def render_headline(root: Path, depth: str) -> str:
         root: The repository.
         depth: The way from the page to it.
     """
-    cells = _read(root)["cells"]
+    cells = cells_of(root)
     header = ("network", *(title.rpartition(", ")[0] for title in DATASETS.values()))
     rows = [
         (ROWS[row], *(_shown(_found(cells, name, HEADLINE_BUDGET, row)) for name in DATASETS))
@@ -77,6 +78,11 @@ def render_headline(root: Path, depth: str) -> str:
         f"timed in the same run; accuracy over all noise levels, PSNR over those above 0{spread}. "
         f"[All budgets and networks]({depth}docs/equal_latency.md)."
     )
+
+
+def cells_of(root: Path) -> list[Cell]:
+    """Return the cells of the benchmark; none where it was not run."""
+    return list(_read(root)["cells"])
 
 
 def _read(root: Path) -> dict[str, Any]:
@@ -116,11 +122,11 @@ def _shown(seeds: Sequence[Cell]) -> str:
         )
         return f"{latency:.2f} x: {points} points, {decibels} dB{few}"
     accuracy = _spread([100 * cell["accuracy"] for cell in scored], 1)
-    decibels = _spread([_noisy_db(cell) for cell in scored], 2)
+    decibels = _spread([noisy_db(cell) for cell in scored], 2)
     return f"{latency:.2f} x: {accuracy} %, {decibels} dB{few}"
 
 
-def _noisy_db(cell: Cell) -> float:
+def noisy_db(cell: Cell) -> float:
     """Return the mean PSNR over the levels with noise."""
     noisy = [one["psnr_db"] for one in cell["levels"] if one["noisy_psnr_db"] is not None]
     return statistics.fmean(noisy)
@@ -144,7 +150,7 @@ def _gains(cells: Sequence[Cell]) -> str:
                     title.partition(",")[0],
                     f"{budget:g} x",
                     _gain(ours, theirs, lambda cell: 100 * cell["accuracy"], 1),
-                    _gain(ours, theirs, _noisy_db, 2),
+                    _gain(ours, theirs, noisy_db, 2),
                     _gain(ours, theirs, lambda cell: cell["psnr_db"], 2),
                 )
             )

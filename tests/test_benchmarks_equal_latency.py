@@ -7,6 +7,7 @@ import sys
 import time
 from pathlib import Path
 
+import equal_latency_figure
 import equal_latency_table
 import pytest
 
@@ -97,3 +98,25 @@ def test_a_gain_has_the_standard_error_of_both_means(tmp_path: Path) -> None:
     page = rendered(tmp_path, [*fits, *plain])
     assert "| Steel surfaces | 0.45 x | +10.0 ± 1.4 | +0.50 ± 0.00 | +0.25 ± 0.00 |" in page
     assert "(2 of 3 seeds)" in page
+
+
+def test_the_figure_has_a_point_for_each_budget_and_one_for_what_has_none(tmp_path: Path) -> None:
+    """Two seeds are one point with their deviation; equal networks of two budgets are one too."""
+    both = [
+        {**cell(row, 0.60 + 0.02 * seed, 22.0), "budget_x_of_b20": budget, "x_of_b20": budget}
+        for row in ("fit", "published")
+        for budget in (0.45, 0.9)
+        for seed in range(2)
+    ]
+    rendered(tmp_path, both)
+    (scores,) = equal_latency_figure.curves(tmp_path).values()
+    found = scores["accuracy, %"]
+    fits = [point._replace(deviation=round(point.deviation, 3)) for point in found["fit"]]
+    assert fits == [(0.45, pytest.approx(61.0), 1.414), (0.9, pytest.approx(61.0), 1.414)]
+    assert len(found["published"]) == 1
+    assert found["plain"] == []
+
+
+def test_the_figure_of_the_documents_shows_the_result() -> None:
+    """``scripts/render_docs`` draws it anew after new results."""
+    assert equal_latency_figure.is_current(ROOT)
