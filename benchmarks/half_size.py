@@ -13,7 +13,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from paced import DATASETS, default_network, kept_steps, trained
+from paced import DATASETS, default_network, kept_steps, linked, trained
 from result_file import Rows, add_json_option
 from tapetum.training import Recipe
 
@@ -35,7 +35,7 @@ def row(data: Path, work: Path, *, size_px: int, share: float, seed: int) -> dic
     )
     case = f"{data.name} at {size_px} px, half the size for {share:.0%}"
     known = {"case": case, "seed": seed}
-    found = result.scores.headline.model_dump(include=set(MEANS))
+    found = result.scores.headline.model_dump(include={*MEANS, "num_images"})
     return known | {"steps": result.steps} | found | {"processor_minutes": used}
 
 
@@ -46,13 +46,18 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True, help="folder for runs")
     parser.add_argument("--datasets", nargs="+", default=list(DATASETS), choices=list(DATASETS))
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES_PX, help="in pixels")
+    parser.add_argument("--validation", type=int, help="images of a class to score at most")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     add_json_option(parser)
     asked = parser.parse_args()
     rows = Rows(asked.json, MEANS)
-    for seed, name, size_px, share in product(asked.seeds, asked.datasets, asked.sizes, SHARES):
-        options = {"size_px": size_px, "share": share, "seed": seed}
-        rows.add(row(asked.data_root / name, asked.work, **options))
+    counts = {"train": None, "val": asked.validation}
+    folders = [
+        linked(asked.data_root / name, asked.work / "images" / name, counts)
+        for name in asked.datasets
+    ]
+    for seed, data, size_px, share in product(asked.seeds, folders, asked.sizes, SHARES):
+        rows.add(row(data, asked.work, size_px=size_px, share=share, seed=seed))
 
 
 if __name__ == "__main__":

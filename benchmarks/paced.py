@@ -6,7 +6,7 @@ repeated.
 
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -23,6 +23,7 @@ __all__ = [
     "DATASETS",
     "default_network",
     "kept_steps",
+    "linked",
     "processor_minutes",
     "steps_within",
     "trained",
@@ -57,6 +58,25 @@ def processor_minutes(run: Path, work: Callable[[], _Result]) -> tuple[_Result, 
     result = work()
     used = round((time.process_time() - begun_s) / 60, 2)
     return result, None if is_continued else used
+
+
+def linked(source: Path, out: Path, counts: Mapping[str, int | None]) -> Path:
+    """Link the first images of each class into a folder, and return it.
+
+    Args:
+        source: The folder of a dataset.
+        out: Where the links go.
+        counts: The most images of a class in each part; None for all.
+    """
+    for part, most in counts.items():
+        for kind in sorted((source / part).iterdir()):
+            place = out / part / kind.name
+            place.mkdir(parents=True, exist_ok=True)
+            for file in sorted(kind.iterdir())[:most]:
+                link = place / file.name
+                if not link.is_symlink():
+                    link.symlink_to(file.absolute())
+    return out
 
 
 def default_network(name: str, *, size_px: int, multiply_adds: float) -> Architecture:

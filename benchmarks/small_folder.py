@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import tapetum
-from paced import kept_steps, trained
+from paced import kept_steps, linked, trained
 from result_file import Rows, add_json_option
 from tapetum.arch import Branch, Shape, ShapeSpace
 
 NUM_TRAIN, NUM_CLASSES, SIZE_PX, MINUTES = 15, 6, 64, 3.0
+COUNTS = {"train": NUM_TRAIN, "val": None}  # of each class
 LEVELS = ("0", "0.2", "0.5")
 SPACE = ShapeSpace(width_step=16, size_px=SIZE_PX, image_channels=1, num_classes=NUM_CLASSES)
 HALF = Shape(
@@ -33,19 +34,6 @@ CASES = {
     "mobile": (SPACE.mobile(), "fresh"),
     "mobile-pretrained": (SPACE.mobile(), "efficientnet-lite0"),
 }
-
-
-def small_folder(root: Path, out: Path) -> Path:
-    """Link the first images of each class and all held-out ones into a folder, and return it."""
-    for part, most in (("train", NUM_TRAIN), ("val", None)):
-        for kind in sorted((root / "neu_cls" / part).iterdir()):
-            place = out / part / kind.name
-            place.mkdir(parents=True, exist_ok=True)
-            for file in sorted(kind.iterdir())[:most]:
-                link = place / file.name
-                if not link.is_symlink():
-                    link.symlink_to(file.absolute())
-    return out
 
 
 def row(data: Path, work: Path, case: str, *, minutes: float, seed: int) -> dict[str, Any]:
@@ -79,7 +67,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=MINUTES)
     add_json_option(parser)
     asked = parser.parse_args()
-    data = small_folder(asked.data_root, asked.work / "images")
+    data = linked(asked.data_root / "neu_cls", asked.work / "images", COUNTS)
     images = {"train": NUM_TRAIN * NUM_CLASSES, "size_px": SIZE_PX}
     facts = {"images": images, "minutes": asked.minutes, "sigmas": LEVELS}
     rows = Rows(asked.json, ("accuracy", "psnr_db"), facts)
