@@ -46,6 +46,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True, help="folder for runs")
     parser.add_argument("--datasets", nargs="+", default=list(DATASETS), choices=list(DATASETS))
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES_PX, help="in pixels")
+    parser.add_argument("--shares", type=float, nargs="+", default=SHARES, help="of the time")
     parser.add_argument("--validation", type=int, help="images of a class to score at most")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     add_json_option(parser)
@@ -56,7 +57,7 @@ def main() -> None:
         linked(asked.data_root / name, asked.work / "images" / name, counts)
         for name in asked.datasets
     ]
-    for seed, data, size_px, share in product(asked.seeds, folders, asked.sizes, SHARES):
+    for seed, data, size_px, share in product(asked.seeds, folders, asked.sizes, asked.shares):
         rows.add(row(data, asked.work, size_px=size_px, share=share, seed=seed))
 
 
