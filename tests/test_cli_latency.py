@@ -52,6 +52,27 @@ def measure(root: Path, out: str, *options: object) -> Result:
     )
 
 
+@pytest.mark.parametrize(
+    ("space", "option", "value"),
+    [
+        ("fast", "--max-rounds", 3),
+        ("fast", "--operators", 4),
+        ("fast", "--python", "python3.9"),  # there is no device with another Python
+        ("dc-nas", "--ssh", "pi@camera"),
+        ("dc-nas", "--target-ms", 4),
+    ],
+)
+def test_an_option_without_an_effect_is_refused(
+    tmp_path: Path, space: str, option: str, value: object
+) -> None:
+    """Nothing is measured."""
+    out = tmp_path / "table.json"
+    result = run("latency", "measure", "--space", space, option, value, "--out", out)
+    assert result.exit_code == 2
+    assert f"no {option}" in sentence(result)
+    assert not out.exists()
+
+
 @pytest.mark.parametrize("command", ["measure", "range", "predict", "check"])
 def test_help_has_an_example_and_json(command: str) -> None:
     """Whoever asks gets something to type."""

