@@ -80,15 +80,18 @@ def test_a_table_of_prices_is_for_the_published_search(tmp_path: Path) -> None:
         open_timings(options(tmp_path / "table.json"))
 
 
-def test_images_of_another_form_are_refused(tmp_path: Path, dataset: Dataset) -> None:
-    """The command writes a bundle that fits them; another number of classes is no matter."""
-    info = dataset.info
+@pytest.mark.parametrize(("boxes", "said"), [(True, "labelled boxes"), (False, "--size")])
+def test_images_of_another_form_are_refused(
+    tmp_path: Path, dataset: Dataset, boxes: bool, said: str
+) -> None:
+    """A command writes another bundle, unless the labels are those of boxes."""
+    info = dataset.info.model_copy(update={"has_boxes": boxes})
     known = {"size_px": info.size_px, "image_channels": info.channels, "boxes": info.has_boxes}
     found = DeviceTimings.read(timings(tmp_path, **known, num_classes=7))
     space = shapes_for(found, "fp32", info).space
     assert space.num_classes == (len(info.class_names) or None)
     other = DeviceTimings.read(timings(tmp_path, **known | {"size_px": info.size_px + 4}))
-    with pytest.raises(InputError, match=f"--size {info.size_px}"):
+    with pytest.raises(InputError, match=said):
         shapes_for(other, "fp32", info)
 
 
