@@ -12,7 +12,7 @@ import os
 import re
 import sys
 import time
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -53,7 +53,6 @@ __all__ = [
     "answer",
     "print_rows",
     "progress_bar",
-    "refuse_given",
     "run_job",
     "say",
     "show_scores",
@@ -337,28 +336,6 @@ def print_rows(rows: Sequence[Mapping[str, Any]], *, as_markdown: bool = False) 
         for line in lines:
             cells = (printable(cell).replace("|", "\\|") for cell in line)
             sys.stdout.write(f"| {' | '.join(cells)} |\n")
-
-
-def refuse_given(context: typer.Context, names: Container[str], what: str) -> None:
-    """Refuse options that were given and would have no effect.
-
-    Args:
-        context: Of the command.
-        names: Parameters that may not be given.
-        what: The beginning of the sentence, such as ``a video takes no``.
-
-    Raises:
-        InputError: One of them was given.
-    """
-    given = [
-        param.opts[-1]
-        for param in context.command.params
-        if param.name in names
-        and (origin := context.get_parameter_source(param.name)) is not None
-        and origin.name != "DEFAULT"
-    ]
-    if given:
-        raise InputError(f"{what} {', '.join(given)}", "leave it out")
 
 
 def run_job(name: str, arguments: dict[str, Any], *, needs_torch: bool = True) -> Any:

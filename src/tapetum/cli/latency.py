@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from tapetum.cli import options
-from tapetum.cli.common import Command, Group, answer, progress_bar, refuse_given, say, table
+from tapetum.cli.common import Command, Group, answer, progress_bar, say, table
 from tapetum.cli.options import LESS, MAIN, option
 from tapetum.errors import InputError
 
@@ -147,10 +147,10 @@ def measure(
       tapetum latency measure --space fast --ssh pi@camera --target-ms 8 --out pi.json
     """
     others = FOR_PRICES if space == "fast" else FOR_FAST
-    refuse_given(context, others, f"--space {space} takes no")
+    options.refuse_given(context, others, f"--space {space} takes no")
     if space == "fast":
         if ssh is None:
-            refuse_given(context, FOR_SSH, "a measurement here takes no")
+            options.refuse_given(context, FOR_SSH, "a measurement here takes no")
         _measure_fast(locals())
         return
     from tapetum.arch import spaces

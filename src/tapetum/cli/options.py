@@ -1,7 +1,7 @@
 """Options of the commands; those that several commands share have one name and one help text."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from typing import Any, Literal
 
 import typer
@@ -14,6 +14,7 @@ __all__ = [
     "option",
     "parse_counts",
     "parse_size",
+    "refuse_given",
     "with_augmentation",
 ]  # and constants
 
@@ -314,3 +315,25 @@ def with_augmentation(arguments: dict[str, Any]) -> dict[str, Any]:
     changes = {name: arguments[name] for name in names}
     others = {name: value for name, value in arguments.items() if name not in names}
     return {**others, "augmentation": changes}
+
+
+def refuse_given(context: typer.Context, names: Container[str], what: str) -> None:
+    """Refuse options that were given and would have no effect.
+
+    Args:
+        context: Of the command.
+        names: Parameters that may not be given.
+        what: The beginning of the sentence, such as ``a video takes no``.
+
+    Raises:
+        InputError: One of them was given.
+    """
+    given = [
+        param.opts[-1]
+        for param in context.command.params
+        if param.name in names
+        and (origin := context.get_parameter_source(param.name)) is not None
+        and origin.name != "DEFAULT"
+    ]
+    if given:
+        raise InputError(f"{what} {', '.join(given)}", "leave it out")

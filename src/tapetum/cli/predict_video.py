@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from tapetum.cli.common import answer, progress_bar, refuse_given, say, table
+from tapetum.cli import options
+from tapetum.cli.common import answer, progress_bar, say, table
 from tapetum.errors import InputError
 
 if TYPE_CHECKING:  # numpy loads with it, and --help must stay quick
@@ -32,7 +33,7 @@ def refuse_mixed(context: typer.Context, source: str | None, paths: list[Path] |
     if videos:
         raise InputError(f"{videos[0]} is a video", f"give it as --source {videos[0]}")
     kind, others = ("images take", FOR_VIDEOS) if source is None else ("a video takes", FOR_IMAGES)
-    refuse_given(context, others, f"{kind} no")
+    options.refuse_given(context, others, f"{kind} no")
 
 
 def predict_source(arguments: Mapping[str, Any]) -> None:
