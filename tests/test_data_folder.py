@@ -11,6 +11,7 @@ from PIL import Image
 
 from tapetum.data import ImageDataset, threads
 from tapetum.data.folder import open_folder
+from tapetum.data.layout import Ask
 from tapetum.data.views import FolderDataset
 from tapetum.errors import DataError
 
@@ -44,6 +45,33 @@ def validation(images: FolderDataset, indices: Sequence[int] | None = None) -> N
 def training(images: FolderDataset, *, epoch: int = 0, seed: int = 0) -> NDArray[np.float32]:
     """What a set hands out for training."""
     return images.take(range(len(images)), epoch=epoch, seed=seed, train=True).images
+
+
+@pytest.mark.parametrize("has_boxes", [False, True])
+def test_images_of_one_class_have_no_labels(tmp_path: Path, has_boxes: bool) -> None:
+    """A class that all share teaches nothing: they are images to denoise, each once."""
+    save_classes(tmp_path, {"" if has_boxes else "screw": 5})
+    if has_boxes:
+        boxes = [f"{index:03}.png,screw,{left},2,20,22" for index in range(5) for left in (1, 3)]
+        header = "file,label,left,top,right,bottom"
+        (tmp_path / "labels.csv").write_text("\n".join([header, *boxes]))
+    dataset = open_folder(tmp_path, seed=0)
+    assert len(dataset.train) + len(dataset.validation) == 5
+    assert dataset.info.class_names == ()
+    assert not dataset.info.has_boxes
+    assert dataset.train.labels is None
+    assert dataset.summary is not None
+    assert "so there are no labels to learn" in " ".join(dataset.summary.notes)
+
+
+def test_a_network_keeps_its_classes_where_all_images_are_of_one(tmp_path: Path) -> None:
+    """Its labels can be scored on them."""
+    save_classes(tmp_path, {"nut": 3})
+    ask = Ask(class_names=("bolt", "nut"))
+    dataset = open_folder(tmp_path, seed=0, ask=ask, score_all=True)
+    assert dataset.validation.class_names == ("bolt", "nut")
+    assert dataset.validation.labels is not None
+    assert dataset.validation.labels.tolist() == [1, 1, 1]
 
 
 def test_given_parts_are_kept(tmp_path: Path) -> None:
@@ -290,8 +318,8 @@ def test_channels_follow_the_images(tmp_path: Path) -> None:
 
 def test_big_labelled_images_are_kept_small(tmp_path: Path) -> None:
     """A big image with a name is reduced to twice the size before it is kept."""
-    for index in range(2):
-        save(tmp_path / "a" / f"{index}.png", values(200, 300))
+    for place in ("a/0", "a/1", "b/0", "b/1"):
+        save(tmp_path / f"{place}.png", values(200, 300))
     split = open_folder(tmp_path, seed=0, size_px=32)
     stored = split.train.images[0]
     assert (stored.height, stored.width) == (64, 96)

@@ -51,7 +51,8 @@ def read_contents(root: Path, ask: Ask, size_px: int | None, looking: Progress |
         if looking is not None:
             looking(number, number + 1)  # nobody knows how many there will be
 
-    layout = _with_known_classes(find_layout(root, ask, finding=finding), ask)
+    layout = find_layout(root, ask, finding=finding)
+    layout = _with_known_classes(layout, ask) if ask.class_names else _without_lone_class(layout)
     seen, lost = survey(layout.images, progress=looking)
     layout = inside(frames_of(layout, seen, lost), seen)
     size = training_size([seen[one.path].shorter_side_px for one in layout.images], size_px)
@@ -77,9 +78,21 @@ def _white_level(ask: Ask, seen: Mapping[Path, Surveyed]) -> FoundWhite:
     return FoundWhite(white, f"white is {white:g}, as requested" if is_used else None)
 
 
+def _without_lone_class(layout: Layout) -> Layout:
+    """Return a layout without labels, and with a note on that, where all images have the same."""
+    if len(layout.class_names) != 1:
+        return layout
+    only = quoted(layout.class_names)
+    note = f"all images are of the class {only}, so there are no labels to learn"
+    layout = layout.changed(
+        lambda files: dict.fromkeys(one._replace(class_name=None, box=None) for one in files)
+    )
+    return layout._replace(class_names=(), notes=(*layout.notes, note))
+
+
 def _with_known_classes(layout: Layout, ask: Ask) -> Layout:
-    """Return a layout with the classes of a trained network, if there is one."""
-    if not ask.class_names or not layout.class_names:
+    """Return a layout with the classes of a trained network."""
+    if not layout.class_names:
         return layout
     names = renaming(layout.class_names, ask.class_names)
     unknown = [name for name, known in names.items() if known is None]
