@@ -215,6 +215,19 @@ def test_what_the_user_asks_of_uneven_classes_is_done(tmp_path: Path) -> None:
     assert suit(RECIPE, dataset, **given, classifies=False).balance == "none"
 
 
+@pytest.mark.parametrize("balance", ["loss", "sampling"])
+def test_a_balance_without_classes_is_refused(balance: str, tmp_path: Path) -> None:
+    """Of a denoiser, of images without labels and of digits, which are drawn evenly."""
+    digits = open_dataset("digits", seed=0, train_count=80, test_count=2)
+    given = {"batch_size": None, "augmentation": None}
+    labelled = uneven_folder(tmp_path / "labelled", {"cat": 12, "dog": 3})
+    plain = folder_of(tmp_path / "plain", 6, names=("",))
+    recipe = RECIPE.adjusted(balance=balance)
+    for dataset, classifies in ((labelled, False), (plain, True), (digits, True)):
+        with pytest.raises(InputError, match=f"the balance '{balance}' has no effect"):
+            suit(recipe, dataset, **given, classifies=classifies)
+
+
 def test_pairs_also_learn_from_the_logarithm_of_the_error(tmp_path: Path) -> None:
     """By the recipe of a folder, and it is in the recipe of the run; other images do not."""
     for part, total in (("train", 6), ("val", 2)):

@@ -1,7 +1,7 @@
 """Adapt a recipe to the images of a folder: a safe mirror, a batch size that fits, even classes."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 from tapetum.data import Augmentation, Dataset, DatasetInfo
@@ -102,7 +102,16 @@ def suit(
     if isinstance(recipe, Recipe) and recipe.half_size:
         changes["half_size"] = _half_size(recipe, dataset.info, classifies=classifies, quiet=quiet)
     suited = recipe.model_copy(update=changes)
-    return _balanced(suited, dataset) if classifies else suited.balanced("none", ())
+    summary = dataset.summary
+    if classifies and summary is not None and summary.train.classes:
+        counts = list(summary.train.classes.values())
+        return _balanced(suited, counts, is_uneven=summary.imbalance is not None)
+    if recipe.balance in ("loss", "sampling"):
+        raise InputError(
+            f"the balance {recipe.balance!r} has no effect: no uneven classes are learnt here",
+            "leave --balance out",
+        )
+    return suited.balanced("none", ())
 
 
 def describe_balance(recipe: BaseRecipe) -> str:
@@ -177,15 +186,10 @@ def _batch_size(wanted: int, dataset: Dataset, share: float, *, keeps: bool) -> 
     return max(smallest, size // num_processes * num_processes)
 
 
-def _balanced(recipe: R, dataset: Dataset) -> R:
+def _balanced(recipe: R, counts: Sequence[int], *, is_uneven: bool) -> R:
     """Return a recipe with the weights of the classes, where these are uneven or it asks for it."""
-    summary = dataset.summary
-    if summary is None or not summary.train.classes:
-        return recipe.balanced("none", ())
-    num_images = summary.train.num_images
-    counts = list(summary.train.classes.values())
-    fewest = min(count for count in counts if count)
-    is_uneven, how = summary.imbalance is not None, recipe.balance
+    num_images, fewest = sum(counts), min(count for count in counts if count)
+    how = recipe.balance
     if how == "auto" and not is_uneven:
         how = "none"
     elif how == "auto":  # a weighted loss is jumpy where most batches lack the smallest class
