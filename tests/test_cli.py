@@ -136,8 +136,10 @@ def test_a_run_and_its_package_score_alike(trained: Path, package: Path, photos:
 
 
 def test_evaluating_a_run_again_gives_its_own_scores(trained: Path, photos: Path) -> None:
-    """What was written at the end of the training is what evaluate finds."""
-    again = json.loads(run("evaluate", trained, "--data", photos, "--json").stdout)
+    """What was written at the end of the training is what evaluate finds, and what it says."""
+    result = run("evaluate", trained, "--data", photos, "--json")
+    assert "note: a clean image comes back with" in result.stderr
+    again = json.loads(result.stdout)
     kept = json.loads((trained / "result.json").read_text())["scores"]
     assert again["mean"] == kept["mean"]
 

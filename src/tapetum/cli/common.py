@@ -55,6 +55,7 @@ __all__ = [
     "progress_bar",
     "run_job",
     "say",
+    "say_remarks",
     "show_scores",
     "table",
 ]
@@ -298,7 +299,12 @@ def show_scores(scores: "Scores | None") -> None:
         kept = f", the {MOST_CLASSES} worst of {len(rows):,}" if len(rows) > len(shown) else ""
         title = f"classes, mean over the noise levels{kept}"
         table(scores.CLASS_HEADER, shown if kept else rows, title=title)
-    for remark in scores.remarks:
+    say_remarks(scores)
+
+
+def say_remarks(scores: "Scores | None") -> None:
+    """Print what must be known beside the scores, such as where a denoiser loses."""
+    for remark in () if scores is None else scores.remarks:
         say(remark, label="note")
 
 

@@ -6,7 +6,7 @@ from typing import Literal
 import typer
 
 from tapetum.cli import options
-from tapetum.cli.common import answer, run_job, show_scores
+from tapetum.cli.common import answer, run_job, say_remarks, show_scores
 from tapetum.cli.options import IMAGES, LESS, MAIN, option
 
 __all__ = ["evaluate"]
@@ -84,5 +84,6 @@ def evaluate(
     if json:
         headline = scores.headline.model_dump(mode="json")
         answer({**scores.model_dump(mode="json"), "headline": headline})
+        say_remarks(scores)
     else:
         show_scores(scores)

@@ -8,7 +8,7 @@ import typer
 
 from tapetum.cli import options
 from tapetum.cli.benchmark import EXIT_TARGET_MISSED
-from tapetum.cli.common import answer, run_job, say, table
+from tapetum.cli.common import answer, run_job, say, say_remarks, table
 from tapetum.cli.options import BUDGET, LESS, MAIN, TRAINING, option
 
 if TYPE_CHECKING:  # torch loads with it, and --help must stay quick
@@ -209,8 +209,7 @@ def show_fit(result: "FitResult", *, as_json: bool) -> None:
         table(("", ""), _rows(result), title=str(result.conditions), numbers=False)
     for line in (*result.delivery.verdict, *result.delivery.remarks):
         say(line)
-    for remark in result.scores.remarks:
-        say(remark, label="note")
+    say_remarks(result.scores)
     if as_json:
         return
     say(f"package: {result.package}")
@@ -263,7 +262,8 @@ def show_front(front: "Front", *, as_json: bool) -> None:
     else:
         table(front.table.header, front.table.rows)
     for result in front.fits:
-        for line in (*result.delivery.verdict, *result.delivery.remarks):
+        delivery = result.delivery
+        for line in (*delivery.verdict, *delivery.remarks, *result.scores.remarks):
             say(f"{result.path.name}: {line}")
     if not as_json:
         say(f"packages: {', '.join(str(result.package) for result in front.fits)}")

@@ -5,7 +5,7 @@ from pathlib import Path
 import typer
 
 from tapetum.cli import options
-from tapetum.cli.common import answer, run_job, say, show_scores
+from tapetum.cli.common import answer, run_job, say, say_remarks, show_scores
 from tapetum.cli.options import IMAGES, MAIN, TRAINING, option
 
 __all__ = ["train"]
@@ -94,6 +94,7 @@ def train(
     result = run_job("train", options.with_augmentation(locals()))
     if json:
         answer(result.model_dump(mode="json"))
+        say_remarks(result.scores)
         return
     show_scores(result.scores)
     say(f"report: {out / 'report.html'}")
