@@ -11,6 +11,7 @@ from tapetum.arch import Architecture, ShapeSpace
 from tapetum.jobs.device import Device
 from tapetum.jobs.remedies import timed_remedies
 from tapetum.latency import Conditions, find_runtime
+from tapetum.latency.runtimes import OpenVino
 from tiny_training import TINY_DATA
 
 SPACE = ShapeSpace(width_step=8, size_px=64, image_channels=3, num_classes=4)
@@ -18,7 +19,10 @@ SPACE = ShapeSpace(width_step=8, size_px=64, image_channels=3, num_classes=4)
 
 @dataclass(frozen=True)
 class Formula(Device):
-    """A device of 1 ms for 64 px: half of it in int8 or with four threads, by the pixels else."""
+    """A device of 1 ms for 64 px, by the pixels: half of it in int8 or with four threads.
+
+    OpenVINO takes a quarter.
+    """
 
     def timer(self, space: ShapeSpace) -> Callable[..., Any]:
         """Times by the formula."""
@@ -26,6 +30,7 @@ class Formula(Device):
         here = self.conditions
         share = (here.width_px / 64) ** 2 / here.threads**0.5
         share *= 0.5 if here.precision == "int8" else 1.0
+        share *= 0.25 if self.runtime.name == "openvino" else 1.0
 
         def timed(networks: list[Architecture], *, num_rounds: int) -> list[SimpleNamespace]:
             assert num_rounds > 0
@@ -35,10 +40,16 @@ class Formula(Device):
 
 
 def remedies(
-    target_ms: float, monkeypatch: pytest.MonkeyPatch, *, cores: int = 4, **changes: Any
+    target_ms: float,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    cores: int = 4,
+    spec: object = None,
+    **changes: Any,
 ) -> str:
-    """What is told for a budget, with so many cores."""
+    """What is told for a budget, with so many cores; OpenVINO is there where it has a ``spec``."""
     monkeypatch.setattr("tapetum.jobs.remedies.usable_cores", lambda: cores)
+    monkeypatch.setattr("tapetum.jobs.remedies.find_spec", lambda _: spec)
     runtime = find_runtime("onnxruntime")
     conditions = Conditions.here(runtime, threads=1, batch=1, channels=3, size_px=64)
     precision = changes.pop("precision", "fp32")
@@ -79,3 +90,14 @@ def test_a_budget_of_the_network_alone_is_tried(
     """Only where the budget includes more."""
     assert "--budget-includes network" in remedies(0.6, monkeypatch, includes=includes)
     assert "--budget-includes" not in remedies(0.6, monkeypatch)
+
+
+@pytest.mark.parametrize("includes", ["network", "call"])
+def test_another_runtime_that_is_installed_is_tried(
+    includes: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Unless the budget includes the call of a package, which runs in ONNX Runtime alone."""
+    monkeypatch.setattr(OpenVino, "version", "1")
+    told = remedies(0.3, monkeypatch, spec=object(), includes=includes)
+    assert ("--runtime openvino (0.25 ms)" in told) == (includes == "network")
+    assert ("another --runtime was not timed" in told) == (includes == "call")
