@@ -18,6 +18,8 @@ from tapetum.formats import (
     choose_precision,
     export_network,
     quantise,
+    repack,
+    with_scores,
     write_target,
 )
 from tapetum.formats import precision as module
@@ -289,6 +291,20 @@ def test_predict_gives_what_is_scored() -> None:
         errors.append(-10 * np.log10(np.mean((answer.pixels - clean) ** 2, dtype=np.float64)))
     assert row.accuracy == np.mean(right)
     assert row.psnr_db == pytest.approx(np.mean(errors), abs=1e-4)
+
+
+def test_a_card_says_which_precision_its_scores_are_of(tmp_path: Path) -> None:
+    """Those of the training are in fp32; a package that was scored itself says no such thing."""
+    package, path = lowered(package_of("unet-s")), tmp_path / "p.tapetum"
+    found = score(PackageSubject(package, threads=1), waves(package, 2), [Gaussian(sigma=0.1)])
+    manifest = package.manifest.model_copy(update={"scores": found})
+    repack(replace(package, manifest=manifest), path, overwrite=False)
+    assert "These are the scores in fp32." in open_package(path).card
+    repack(with_scores(package, found), path, latency="4 ms.", overwrite=True)
+    opened = open_package(path)
+    assert opened.manifest.scores == found
+    assert "scores in fp32" not in opened.card
+    assert "## Latency\n\n4 ms." in opened.card
 
 
 def test_a_manifest_keeps_its_precision_when_it_is_copied() -> None:

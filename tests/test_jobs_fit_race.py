@@ -16,14 +16,15 @@ from PIL import Image
 
 from scripted_runtime import PREPARE_MS
 from shape_runtime import INT8_SHARE, ShapeRuntime, formula_ms, race_in_this_process
+from tapetum.arch import ShapeSpace
 from tapetum.data import open_dataset
 from tapetum.errors import InputError, RunError
 from tapetum.formats import Exported, PrecisionChoice
 from tapetum.formats.precision import Measured
 from tapetum.jobs import FitResult, Front, fit, fit_front
 from tapetum.jobs.choose import named_architecture, pair_of
-from tapetum.jobs.exporting import export_run
-from tapetum.jobs.fit_race import split_for_race
+from tapetum.jobs.exporting import AskedPrecision, export_run
+from tapetum.jobs.fit_race import require_precision, split_for_race
 from tapetum.jobs.fitting import fit_options
 from tapetum.jobs.match_shape import MatchedShape
 from tapetum.jobs.plan import Plans
@@ -214,6 +215,22 @@ def test_images_that_are_too_few_for_int8_are_fitted_in_fp32(
     assert is_kept(result)
 
 
+@pytest.mark.parametrize("asked", ["int8", "auto"])
+def test_a_network_without_a_layer_for_int8_is_refused_before_its_training(
+    asked: AskedPrecision,
+) -> None:
+    """Where int8 was asked for; ``auto`` ships it in fp32."""
+    space = ShapeSpace(width_step=8, size_px=32, image_channels=1, num_classes=2)
+    smallest, plain = map(space.architecture, (space.smallest(), space.plain()))
+    deployed = DeployedNetwork.of(smallest, precision="int8")
+    require_precision(DeployedNetwork.of(plain, precision="int8"), asked)
+    if asked == "auto":
+        require_precision(deployed, asked)
+        return
+    with pytest.raises(InputError, match="no layer that can be in int8"):
+        require_precision(deployed, asked)
+
+
 def draw(root: Path, counts: dict[str, int]) -> None:
     """Writes grey images of random brightness into a folder for each class."""
     generator = np.random.default_rng(0)
@@ -397,7 +414,7 @@ def test_several_budgets_share_what_was_timed(
 def test_the_command_shows_several_budgets_in_one_table(
     front: tuple[Front, str], photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of which JSON has all."""
+    """Of which JSON has all; what the scores of each network lack is said beside it."""
     monkeypatch.setitem(RUNTIMES, "onnxruntime", ShapeRuntime(monkeypatch))  # type: ignore[arg-type]
     size = ("--size", 32, "--epochs", 1, "--batch-size", 4, "--precision", "fp32")
     requested = ("fit", photos, "--target-ms", "0.2,0.1", "--search", "none", *size)
@@ -406,6 +423,9 @@ def test_the_command_shows_several_budgets_in_one_table(
     assert result.exit_code == 0, result.output
     assert "budget, ms" in result.stdout
     assert [line.endswith("yes") for line in result.stdout.splitlines()].count(True) == 2
+    for one in front[0].fits:
+        assert one.scores.remarks
+        assert all(f"{one.path.name}: {remark}" in result.stderr for remark in one.scores.remarks)
     again = run(*requested, "--resume", "--json")
     assert [one["target_ms"] for one in json.loads(again.stdout)["fits"]] == [0.1, 0.2]
     assert "already contains a fit of several budgets" in sentence(run(*requested))
@@ -474,6 +494,7 @@ def test_int8_ships_where_the_narrower_network_in_fp32_is_worse(
     assert result.delivery.run == "network"
     manifest = open_package(result.package).manifest
     assert (manifest.precision, manifest.architecture) == ("int8", result.selection.architecture)
+    assert manifest.scores == result.scores.model_copy(update={"mistakes": ()})
     assert "it loses 0.1 dB or more: a narrower network in" in result.delivery.remarks[0]
     assert "a narrower network in fp32 of the same latency is worse" in result.report.read_text()
 

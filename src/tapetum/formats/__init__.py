@@ -11,7 +11,7 @@ from tapetum.formats.opening import OpenedFile
 from tapetum.formats.precision import FineTuner, PrecisionChoice, choose_precision
 from tapetum.formats.proof import Examples
 from tapetum.formats.quantise import FEWEST_IMAGES, quantise
-from tapetum.formats.repacking import noted, repack
+from tapetum.formats.repacking import noted, repack, with_scores
 from tapetum.formats.target import FilePrecision, Settings, SettingsGiven
 from tapetum.formats.targets import find_target, require_precision
 from tapetum.formats.writing import require_free, write_target
@@ -43,6 +43,7 @@ __all__ = [
     "repack",
     "require_free",
     "require_precision",
+    "with_scores",
     "write_target",
 ]
 

@@ -59,7 +59,8 @@ def _scores(manifest: Manifest) -> str:
         return ""
     lines = [scores.header, ["---", *["---:"] * (len(scores.header) - 1)]]
     rows = [f"| {' | '.join(cells)} |" for cells in (*lines, *scores.cells())]
-    in_fp32 = " These are the scores in fp32." if manifest.precision != "fp32" else ""
+    scored_in = manifest.provenance.get("scored_in", "fp32")
+    in_fp32 = " These are the scores in fp32." if manifest.precision != scored_in else ""
     remarks = "".join(f"\n- {remark[:1].upper()}{remark[1:]}." for remark in scores.remarks)
     return "\n".join(["## Scores", "", *rows, "", f"{scores.note}.{in_fp32}", remarks]).rstrip()
 

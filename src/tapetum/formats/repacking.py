@@ -7,8 +7,9 @@ from tapetum.formats.card import write_card
 from tapetum.formats.precision import PrecisionChoice
 from tapetum.records import hold_name
 from tapetum.runtime import Package, Predictor, write_package
+from tapetum.scores import Scores
 
-__all__ = ["noted", "repack"]
+__all__ = ["noted", "repack", "with_scores"]
 
 
 def noted(package: Package, choice: PrecisionChoice) -> Package:
@@ -17,12 +18,21 @@ def noted(package: Package, choice: PrecisionChoice) -> Package:
     return replace(package, manifest=package.manifest.model_copy(update={"provenance": origin}))
 
 
-def repack(package: Package, out: Path, *, overwrite: bool) -> None:
+def with_scores(package: Package, scores: Scores) -> Package:
+    """Return a package with its own scores, in place of those of the network in fp32."""
+    manifest = package.manifest
+    origin = manifest.provenance | {"scored_in": manifest.precision}
+    changes = {"scores": scores.model_copy(update={"mistakes": ()}), "provenance": origin}
+    return replace(package, manifest=manifest.model_copy(update=changes))
+
+
+def repack(package: Package, out: Path, *, latency: str = "", overwrite: bool) -> None:
     """Write a package with a card of its manifest, and run the file once.
 
     Args:
         package: What ships.
         out: The file.
+        latency: What the card says of the latency, or nothing.
         overwrite: Whether a file of that name may be replaced.
 
     Raises:
@@ -33,7 +43,7 @@ def repack(package: Package, out: Path, *, overwrite: bool) -> None:
             out,
             package.graph_bytes,
             package.manifest,
-            write_card(package.manifest, out, latency=""),
+            write_card(package.manifest, out, latency),
             check=lambda path: Predictor.open(path).warm_up(),
             overwrite=overwrite,
         )

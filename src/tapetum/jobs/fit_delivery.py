@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from tapetum.evaluation import PackageSubject, score
-from tapetum.formats import PrecisionChoice
+from tapetum.formats import PrecisionChoice, repack, with_scores
 from tapetum.jobs.compare import best_run, gain, preference_of, scores_of, show_scores
 from tapetum.jobs.device import SCOPES
 from tapetum.jobs.exporting import AskedPrecision, export_run
@@ -142,12 +142,11 @@ class Shipping:
     ) -> PrecisionChoice | None:
         """Write the package of a training."""
         request = self.work.request
-        is_chosen = run in (NETWORK, NETWORK_FP32)
         with step(self.work.progress, "exporting the package, and comparing it with the training"):
             return export_run(
                 self.work.path / run,
                 self.work.path / PACKAGE,
-                latency=_latency_card(request, chosen if is_chosen else None),
+                latency=self.latency(run, chosen),
                 threads=request.conditions.threads,
                 runtime=request.conditions.runtime,
                 precision=precision,
@@ -155,6 +154,11 @@ class Shipping:
                 overwrite=True,
                 progress=self.work.progress,
             ).precision
+
+    def latency(self, run: str, chosen: FittedNetwork) -> str:
+        """Return what the card of the package of a training says of the latency."""
+        is_chosen = run in (NETWORK, NETWORK_FP32)
+        return _latency_card(self.work.request, chosen if is_chosen else None)
 
     def fall_back(self, run: str, choice: PrecisionChoice | None) -> tuple[FittedNetwork, str, str]:
         """Train a narrower network in fp32, where int8 loses too much, gains too little or fails.
@@ -205,7 +209,10 @@ class Shipping:
         return said
 
     def scores(self, run: str) -> Scores:
-        """Return the scores of the package: those of its training, unless it is in int8."""
+        """Return the scores of the package: those of its training, unless it is in int8.
+
+        Those of int8 stand in the package, too.
+        """
         package = open_package(self.work.path / PACKAGE)
         if package.manifest.precision == "fp32":
             return scores_of(self.work.path / run)
@@ -225,7 +232,12 @@ class Shipping:
             calibration = scores_of(self.work.path / run).calibration  # is in the graph
             return found.model_copy(update={"calibration": calibration})
 
-        return self.work.folder.once(SCORES, Scores, make)
+        scores = self.work.folder.once(SCORES, Scores, make)
+        scored = with_scores(package, scores)
+        if scored.manifest != package.manifest:
+            latency = self.latency(run, self.chosen)
+            repack(scored, self.work.path / PACKAGE, latency=latency, overwrite=True)
+        return scores
 
 
 def _latency_card(request: FitRequest, chosen: FittedNetwork | None) -> str:

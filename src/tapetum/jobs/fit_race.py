@@ -20,6 +20,7 @@ from typing import cast
 
 from tapetum.arch import Architecture, Shape
 from tapetum.data import Dataset, ImageDataset
+from tapetum.errors import InputError
 from tapetum.jobs.choose import named_architecture, pair_of
 from tapetum.jobs.deadline import Allowance
 from tapetum.jobs.device import Device
@@ -35,7 +36,7 @@ from tapetum.jobs.pretrained import linear_hint
 from tapetum.jobs.race_report import beside_plain, described, race_curves, race_tables
 from tapetum.jobs.request import ShapeSettings
 from tapetum.jobs.run_report import as_sentences
-from tapetum.latency import TimedShapes, Timing
+from tapetum.latency import DeployedNetwork, TimedShapes, Timing
 from tapetum.progress import Stages, in_words
 from tapetum.records import Record
 from tapetum.report import content
@@ -49,7 +50,7 @@ from tapetum.search import (
 )
 from tapetum.training import RUNS, Recipe
 
-__all__ = ["Race", "split_for_race"]
+__all__ = ["Race", "require_precision", "split_for_race"]
 
 CANDIDATES = "candidates.json"
 RACE, MATCHED, MATCHED_FP32 = "race", "matched.json", "matched_fp32.json"
@@ -197,7 +198,9 @@ class Race:
         network = timed.space.architecture(matched.attempt.shape, f"network-for-{target_ms:g}ms")
         measured = None
         if device is not None:
-            measured = device.benchmark(device.call(network).network, target_ms=target_ms)
+            deployed = device.call(network).network
+            require_precision(deployed, self.settings.precision)
+            measured = device.benchmark(deployed, target_ms=target_ms)
         return FittedNetwork(
             architecture=network,
             predicted_ms=matched.attempt.timing.median_ms,
@@ -410,6 +413,16 @@ class Race:
             facts=facts,
             lead=tuple(self.lead(fit.path)),
             note=" ".join(as_sentences(notes)),
+        )
+
+
+def require_precision(network: DeployedNetwork, asked: AskedPrecision) -> None:
+    """Refuse a network of which nothing can be in int8, where that was asked for."""
+    if asked == "int8" and network.precision != "int8":
+        raise InputError(
+            "networks as small as the budget needs have no layer that can be in int8: the first "
+            "and the last one stay in fp32",
+            "leave --precision out, or give a larger budget",
         )
 
 
