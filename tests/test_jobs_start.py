@@ -1,5 +1,6 @@
 """A training that starts from the weights of a run or a package."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -108,6 +109,22 @@ def test_other_classes_get_a_new_last_layer(run: Path, dataset: Dataset, tmp_pat
     assert result.start is not None
     assert (result.start.source, result.start.fresh) == (run.name, ())
     assert "layers start from run" in (tmp_path / "next" / "report.html").read_text()
+
+
+def test_without_labels_the_classifier_is_left_out(
+    run: Path, dataset: Dataset, caplog: pytest.LogCaptureFixture
+) -> None:
+    """And the image stays what it was; a network that only classifies is refused later."""
+    unlabelled = replace(dataset, info=dataset.info.model_copy(update={"class_names": ()}))
+    source = open_source(run)
+    network = _fresh(source.suited(unlabelled))
+    assert "so the classifier of run is left out" in caplog.text
+    start = start_from(network, source, unlabelled, RECIPE)
+    assert start.fresh == ()
+    (image,) = _outputs(network.eval())
+    torch.testing.assert_close(image, _outputs(load_network(run))[0], rtol=1e-3, atol=1e-4)
+    classifier = source._replace(architecture=architecture_for("mb1-s", dataset))
+    assert classifier.suited(unlabelled) == classifier.architecture
 
 
 def test_a_source_without_a_layer_that_fits_is_refused(run: Path, dataset: Dataset) -> None:

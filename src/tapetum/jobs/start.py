@@ -73,12 +73,20 @@ class Source(NamedTuple):
         )
 
     def suited(self, dataset: Dataset) -> Architecture:
-        """Return the architecture with as many classes as a dataset has."""
-        classifier, count = self.architecture.classifier, len(dataset.info.class_names)
-        if classifier is None or count in (0, classifier.num_classes):
-            return self.architecture
-        changed = classifier.model_copy(update={"num_classes": count})
-        return self.architecture.model_copy(update={"classifier": changed})
+        """Return the architecture with as many classes as a dataset has.
+
+        A network that also denoises has no classifier where there are none.
+        """
+        architecture, count = self.architecture, len(dataset.info.class_names)
+        classifier = architecture.classifier
+        if classifier is None or count == classifier.num_classes:
+            return architecture
+        if not count and architecture.decoder is None:
+            return architecture  # refused later, with the reason
+        if not count:
+            say(f"these images have no labels, so the classifier of {self.name} is left out")
+        changed = classifier.model_copy(update={"num_classes": count}) if count else None
+        return architecture.model_copy(update={"classifier": changed})
 
 
 def open_source(path: str | Path) -> Source:
