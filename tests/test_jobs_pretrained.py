@@ -1,13 +1,16 @@
 """Trainings that start from EfficientNet-Lite0, or do not, and what they say about it."""
 
+import re
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from few_digits import RECIPE, SHORT, dataset
 from lite0 import write_stand_in
-from tapetum.data import Dataset
+from tapetum.data import Dataset, open_dataset
 from tapetum.errors import InputError, MissingExtraError
 from tapetum.jobs import export, pretrained, train
 from tapetum.jobs.choose import architecture_for
@@ -116,3 +119,24 @@ def test_name_version_digest_and_licence_go_with_the_weights(
         card = archive.read(names[0]).decode()
     for text in (card, (run / "report.html").read_text()):
         assert all(value in text for value in expected.values())
+
+
+@pytest.mark.usefixtures("installed")
+def test_the_hint_says_how_many_held_out_images_a_linear_layer_classifies(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All of those that differ in their brightness; of large images it looks at fewer."""
+    generator = np.random.default_rng(0)
+    for name, low in (("dark", 0), ("light", 160)):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        for index in range(20):
+            pixels = generator.integers(low, low + 90, (16, 16), np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "photos" / name / f"{index}.png")
+    photos = open_dataset(str(tmp_path / "photos"), seed=0)
+    source, _ = pretrained.pretrained_for("auto", photos)
+    assert source is not None
+    hint = pretrained.linear_hint(source, photos)
+    assert f"classifies 100% of {len(photos.validation)} held-out images" in hint
+    monkeypatch.setattr(pretrained, "HINT_PIXELS", 16 * 16**2)
+    again = pretrained.linear_hint.__wrapped__(source, photos)
+    assert re.search("classifies [0-9]+% of 4 held-out images", again)

