@@ -221,6 +221,28 @@ def test_a_perfect_image_has_no_mean_psnr() -> None:
     assert scores.mean.psnr_db is None
 
 
+def test_scores_survive_an_image_that_is_restored_exactly() -> None:
+    """With its level nothing is compared, neither the network nor the filters."""
+    pytest.importorskip("skimage")
+    scores = scored(Restoring(), Squares(3), [Gaussian(sigma=0.1)], filters=True)
+    assert scores.rows[0].psnr_db is None
+    assert scores.rows[0].filters_db == {}
+    assert Scores.model_validate_json(scores.model_dump_json()) == scores
+
+
+class Restoring(Fake):
+    """Gives the first of some images as it was, and leaves the others."""
+
+    def predict(
+        self, image: DecodedImage, boxes: NDArray[np.float32] | None, *, with_image: bool = True
+    ) -> Answer:
+        """The clean image for the first, and the noisy one for the others."""
+        is_first = not self.given
+        answer = super().predict(image, boxes, with_image=with_image)
+        clean = Squares(3).sample(0).image.pixels
+        return answer._replace(pixels=clean) if is_first else answer
+
+
 def test_nothing_to_score_is_an_error() -> None:
     """Without levels, or without images."""
     with pytest.raises(InputError, match="0 noise levels"):

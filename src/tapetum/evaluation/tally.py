@@ -1,5 +1,6 @@
 """The scores of one noise level, image by image; images themselves are not kept."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -134,10 +135,19 @@ class Tally:
             noise=level,
             num_images=self._num_images,
             num_compared=counted,
-            filters_db={name: scores["psnr_db"] + np.mean(v) for name, v in self._gains.items()},
+            filters_db=self._filters_db(scores.get("psnr_db", math.inf)),
             **scores,
             **self._label_scores(),
         )
+
+    def _filters_db(self, ours_db: float) -> dict[str, float]:
+        """Return the PSNR of each filter, relative to that of the network; none without that.
+
+        Where the network restores one image exactly, its mean is infinite.
+        """
+        if not math.isfinite(ours_db):
+            return {}
+        return {name: ours_db + float(np.mean(gains)) for name, gains in self._gains.items()}
 
     def confusion(self) -> NDArray[np.int64] | None:
         """Return the counts of true class by predicted class; None where nothing is classified."""
