@@ -183,7 +183,7 @@ def fit(
       tapetum fit photos --target-ms 8 --latency pi.json --out runs/pi
     """
     results = _fit_and_show(options.with_augmentation(locals()))
-    if any(result.delivery.keeps_target is False for result in results):
+    if any(result.misses_budget for result in results):
         raise typer.Exit(EXIT_TARGET_MISSED)
 
 

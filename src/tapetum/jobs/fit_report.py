@@ -99,7 +99,8 @@ def _lead(fit: FitResult) -> str:
             if fit.was_timed_there
             else f"The latency is the prediction of the table of {device}."
         )
-        return f"{what} Measure the package on that device."
+        measure = "Measure the package on that device."
+        return " ".join((what, *as_sentences(delivery.verdict), measure))
     return as_sentences(delivery.verdict[:1])[0]
 
 

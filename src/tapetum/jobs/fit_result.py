@@ -14,6 +14,7 @@ from tapetum.noise import NoisePlan
 from tapetum.records import FolderKind, Record
 from tapetum.runtime import open_package
 from tapetum.scores import Scores
+from tapetum.search import keeps_budget
 
 __all__ = [
     "CONTROLS",
@@ -233,6 +234,14 @@ class FitResult(NamedTuple):
         """Whether the network was timed whole on another device, before its training."""
         is_shape = isinstance(self.request.method, ShapeSettings)
         return self.delivery.benchmark is None and is_shape
+
+    @property
+    def misses_budget(self) -> bool:
+        """Whether a measured latency, here or on the device, is above the budget or far below."""
+        delivery = self.delivery
+        if self.was_timed_there:
+            return not keeps_budget(delivery.predicted_ms, delivery.target_ms)
+        return delivery.keeps_target is False
 
     @property
     def known_as(self) -> str:
