@@ -257,6 +257,12 @@ class Scores(Record):
             found.append(self.calibration.text)
         return tuple(found)
 
+    @property
+    def class_images(self) -> dict[str, int]:
+        """The number of images of each class that occurs, or of its boxes."""
+        counts = {name: sum(row.values()) for name, row in self.confusion.items()}
+        return {name: count // len(self.rows) for name, count in counts.items()}
+
     def class_cells(self) -> tuple[tuple[str, ...], ...]:
         """Return a row of texts for each class, under ``CLASS_HEADER``; empty without labels."""
         rows = []
@@ -265,8 +271,9 @@ class Scores(Record):
             wrong = {other: count for other, count in counts.items() if other != name}
             worst = max(wrong, key=wrong.__getitem__, default=None)
             share = "-" if worst is None else f"{worst} ({wrong[worst] / sum(counts.values()):.1%})"
-            num_images = sum(counts.values()) // len(self.rows)
-            rows.append((name, f"{num_images:,}", show_number(recall, 1, scale=100), share))
+            rows.append(
+                (name, f"{self.class_images[name]:,}", show_number(recall, 1, scale=100), share)
+            )
         return tuple(rows)
 
     @property

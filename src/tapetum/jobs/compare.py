@@ -1,6 +1,7 @@
 """Compare the network of a fit with the networks that were trained alike."""
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 
 from tapetum.jobs.fit_result import NETWORK, Control, Controls
@@ -36,11 +37,11 @@ def best_run(path: Path, controls: Controls, request: FitRequest) -> tuple[str, 
 
     That is the chosen network, unless a control that may ship is better by more than the noise.
     """
-    ours, best, said = scores_of(path / NETWORK).headline, NETWORK, []
-    prefer = preference_of(request)
+    chosen, best, said = scores_of(path / NETWORK), NETWORK, []
+    ours, prefer = chosen.headline, preference_of(request)
     for control in controls.controls:
         theirs = control_means(path, control)
-        better_by, error = gain(ours, theirs, prefer)
+        better_by, error = gain(ours, theirs, prefer, chosen.class_images)
         if better_by <= error:
             continue
         scores = f"{show_scores(theirs)} against {show_scores(ours)}"
@@ -57,11 +58,19 @@ def preference_of(request: FitRequest) -> Prefer:
     return request.method.prefer if isinstance(request.method, ShapeSettings) else "balanced"
 
 
-def gain(ours: ScoreRow, theirs: ScoreRow, prefer: Prefer) -> tuple[float, float]:
+def gain(
+    ours: ScoreRow, theirs: ScoreRow, prefer: Prefer, class_images: Mapping[str, int]
+) -> tuple[float, float]:
     """Return how much better the second scores are, and the standard error of that.
 
     Both are in doublings of the latency, as in a race. The error has a part of the images and one
     of the seed of a training.
+
+    Args:
+        ours: The first scores.
+        theirs: The second scores, on the same images.
+        prefer: The score that counts more.
+        class_images: The number of images of each class.
     """
     accuracies = (ours.macro_accuracy, theirs.macro_accuracy)
     decibels = (ours.psnr_db, theirs.psnr_db)
@@ -70,7 +79,8 @@ def gain(ours: ScoreRow, theirs: ScoreRow, prefer: Prefer) -> tuple[float, float
     value = variance = 0.0
     if labels:
         value += per_accuracy * _rise(accuracies)
-        variance += per_accuracy**2 * (_variance(ours) + _variance(theirs) + 2 * SEED_ACCURACY**2)
+        of_images = _variance(ours, class_images) + _variance(theirs, class_images)
+        variance += per_accuracy**2 * (of_images + 2 * SEED_ACCURACY**2)
     if images:
         value += per_db * _rise(decibels)
         variance += 2 * (per_db * SEED_DB) ** 2
@@ -82,10 +92,17 @@ def _rise(pair: tuple[float | None, float | None]) -> float:
     return (second or 0.0) - (first or 0.0)
 
 
-def _variance(mean: ScoreRow) -> float:
-    """Return the variance of an accuracy, from the number of images."""
-    share = mean.macro_accuracy or 0.0
-    return share * (1 - share) / max(1, mean.num_images)
+def _variance(mean: ScoreRow, class_images: Mapping[str, int]) -> float:
+    """Return the variance of a macro accuracy, from the number of images of each class.
+
+    A class without a mistake is not taken for certain, as in a race.
+    """
+    total = 0.0
+    for name, recall in mean.recalls.items():
+        count = class_images[name]
+        share = (recall * count + 1) / (count + 2)
+        total += share * (1 - share) / count
+    return total / max(1, len(mean.recalls)) ** 2
 
 
 def show_scores(mean: ScoreRow) -> str:

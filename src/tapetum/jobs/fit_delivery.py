@@ -196,9 +196,11 @@ class Shipping:
     def keep_int8(self, run: str) -> str:
         """Write the package in int8, and say why it ships after all; empty where it does not."""
         self.write(run, self.chosen, "int8")
-        int8 = self.scores(run).headline
+        scores = self.scores(run)
+        int8 = scores.headline
         fp32 = scores_of(self.work.path / NETWORK_FP32).headline
-        better_by, error = gain(fp32, int8, preference_of(self.work.request))
+        prefer = preference_of(self.work.request)
+        better_by, error = gain(fp32, int8, prefer, scores.class_images)
         if better_by <= error:
             return ""
         said = (
