@@ -25,7 +25,7 @@ from tapetum.jobs import FitResult, Front, fit, fit_front
 from tapetum.jobs.choose import named_architecture, pair_of
 from tapetum.jobs.exporting import AskedPrecision, export_run
 from tapetum.jobs.fit_race import require_precision, split_for_race
-from tapetum.jobs.fitting import fit_options
+from tapetum.jobs.fitting import fit_options, look
 from tapetum.jobs.match_shape import MatchedShape
 from tapetum.jobs.plan import Plans
 from tapetum.jobs.planning import make_plans
@@ -271,6 +271,19 @@ def test_a_budget_out_of_reach_names_what_would_keep_it(
     assert re.search(r"--precision int8 \(0\.0\d+ ms\)", refused.value.remedy)
     assert "--runtime" in refused.value.remedy
     assert not (tmp_path / "fit").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "workers"),
+    [({}, None), ({"workers": 2}, 2), ({"ray": "local"}, 24), ({"ray": "local", "workers": 3}, 3)],
+)
+def test_a_cluster_is_planned_with_a_worker_for_each_candidate(
+    options: dict[str, Any], workers: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where nobody says how many there are: its size is known when the race begins."""
+    monkeypatch.setattr("tapetum.jobs.fitting.look_at_shapes", lambda *_, **given: given)
+    given: Any = look(None, [1.0], Path("fit"), fit_options("a", "b", target_ms=1.0, **options))  # type: ignore[arg-type]
+    assert given["workers"] == workers
 
 
 def test_a_time_that_is_too_short_is_refused_with_the_least(

@@ -25,6 +25,7 @@ from typing import Any, Unpack
 from tapetum.data import DataOptions
 from tapetum.errors import TapetumError
 from tapetum.jobs.choose import lists_options
+from tapetum.jobs.durations import MOST_PROPOSED
 from tapetum.jobs.exporting import AskedPrecision
 from tapetum.jobs.fit_race import Race
 from tapetum.jobs.fit_result import FIT, FitResult, open_beside
@@ -186,13 +187,18 @@ def fit_opened(
 def look(
     opened: OpenedRequest, targets: Sequence[float], path: Path, options: FitOptions
 ) -> Looked:
-    """Return the plans of fits that differ in their budgets; see :func:`look_at_shapes`."""
+    """Return the plans of fits that differ in their budgets; see :func:`look_at_shapes`.
+
+    How large a Ray cluster is, is not known yet: a worker for each candidate is planned. The race
+    leaves out those that the cluster has no time for.
+    """
+    in_cluster = MOST_PROPOSED if options.ray is not None else None
     return look_at_shapes(
         opened,
         targets,
         path,
         overwrite=options.overwrite,
-        workers=options.workers,
+        workers=options.workers or in_cluster,
         started_s=options.started_s,
     )
 
