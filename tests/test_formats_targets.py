@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from packages import CLASSIFIER, DENOISER, JOINT, noise, real, toy
 from tapetum.errors import InputError, PackageError
@@ -23,14 +23,17 @@ from tapetum.formats import (
     write_target,
 )
 from tapetum.formats.exported import Speed
+from tapetum.formats.proof import at_size
 from tapetum.formats.target import Outputs
-from tapetum.formats.target_onnx import GraphRun, OnnxTarget
+from tapetum.formats.target_onnx import GraphRun, OnnxTarget, image_lines
+from tapetum.images import read_image
 from tapetum.noise import Gaussian
 from tapetum.runtime import Package, Predictor, Preparation
 from test_formats_precision import took, waves
 from test_formats_quantise import lowered
 
 NONE = Settings()
+ORIENTATION, TURNED_RIGHT = 0x0112, 6  # of Exif
 
 
 def small(name: str = JOINT, channels: int = 1) -> Package:
@@ -248,6 +251,28 @@ def test_the_snippet_works_as_it_stands(
         np.testing.assert_allclose(pixels, wanted.pixels, atol=1e-5)
 
 
+@pytest.mark.parametrize(("channels", "white"), [(1, None), (3, None), (1, 4095)])
+def test_the_snippet_reads_an_image_as_predict_does(
+    channels: int, white: float | None, tmp_path: Path
+) -> None:
+    """Turned upright, over the background, with its white level, resized to a fixed size."""
+    preparation = Preparation(size_px=16, channels=channels, background=0.25, white=white)
+    manifest = toy(DENOISER, channels=channels, preparation=preparation).manifest
+    path = tmp_path / ("deep.png" if white else "turned.png")
+    image = Image.fromarray((noise(18, 26, 4) * 255).astype(np.uint8))
+    if white:
+        image = Image.fromarray((noise(18, 26) * white).astype(np.uint16))
+    exif = image.getexif()
+    exif[ORIENTATION] = TURNED_RIGHT
+    image.save(path, exif=exif)
+    lines = "\n".join(image_lines(manifest, Settings(fixed=(20, 12))))
+    found: dict[str, Any] = {"np": np, "Image": Image, "ImageOps": ImageOps}
+    exec(lines.replace("IMAGE", str(path)), found)  # noqa: S102
+    read = read_image(path, white=white)
+    wanted, _ = at_size((20, 12), preparation.colours(read), None)
+    np.testing.assert_allclose(found["x"][0], wanted, atol=1.6 / 255)
+
+
 def test_name_or_ending_say_the_format() -> None:
     """What is neither, and a setting that a format does not follow, are refused."""
     assert find_target(None, Path("a.tapetum"), NONE) is None
@@ -262,6 +287,16 @@ def test_name_or_ending_say_the_format() -> None:
         find_target("onx", Path("a"), NONE)
     with pytest.raises(InputError, match="--opset has no effect on tapetum; it is for onnx"):
         find_target(None, Path("a.tapetum"), Settings(opset=16))
+
+
+@pytest.mark.parametrize("name", ["openvino", "ncnn"])
+def test_a_format_of_two_files_needs_its_ending(name: str) -> None:
+    """Otherwise both files would get one name, or the second one could not be found."""
+    first = {"openvino": ".xml", "ncnn": ".param"}[name]
+    assert find_target(name, Path(f"a{first.upper()}"), NONE) is not None
+    for file in ("a.bin", "a", "a.onnx"):
+        with pytest.raises(PackageError, match=f"and not {file}; end --out with {first}"):
+            find_target(name, Path(file), NONE)
 
 
 def test_the_preparation_is_in_the_file(tmp_path: Path) -> None:

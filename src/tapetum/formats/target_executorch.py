@@ -115,7 +115,7 @@ class ExecuTorchTarget(Target):
     def snippet(self, name: str, manifest: Manifest, settings: Settings) -> str:
         """Return lines for ExecuTorch's Python package, which needs torch, and Pillow."""
         lines = [
-            "import numpy as np, torch; from PIL import Image",
+            "import numpy as np, torch; from PIL import Image, ImageOps",
             "from executorch.runtime import Runtime",
             *image_lines(manifest, settings),
             "x = torch.from_numpy(np.ascontiguousarray(x))",

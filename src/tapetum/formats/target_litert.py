@@ -99,7 +99,7 @@ class LiteRtTarget(Target):
     def snippet(self, name: str, manifest: Manifest, settings: Settings) -> str:
         """Return lines for LiteRT's Python package and Pillow."""
         lines = [
-            "import numpy as np; from PIL import Image",
+            "import numpy as np; from PIL import Image, ImageOps",
             "from ai_edge_litert.interpreter import Interpreter",
             *image_lines(manifest, settings),
             f'found = Interpreter("{name}").get_signature_runner()(noisy=x)',

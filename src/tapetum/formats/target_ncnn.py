@@ -99,7 +99,7 @@ class NcnnTarget(Target):
         count = manifest.denoises + manifest.classifies
         is_half = settings.precision == "fp16"
         lines = [
-            "import ncnn, numpy as np; from PIL import Image",
+            "import ncnn, numpy as np; from PIL import Image, ImageOps",
             "net = ncnn.Net()",
             f"net.opt.use_fp16_storage = net.opt.use_fp16_arithmetic = {is_half}",
             f'net.load_param("{name}"); net.load_model("{weights}"); run = net.create_extractor()',

@@ -29,14 +29,25 @@ def plain_graph(package: Package, settings: Settings) -> onnx.ModelProto:
 
 
 def image_lines(manifest: Manifest, settings: Settings) -> list[str]:
-    """Return two lines of a snippet: an image file as ``image``, and as the array ``x``."""
-    is_grey = manifest.image_channels == 1
-    mode, layout = ("L", "[None, None]") if is_grey else ("RGB", ".transpose(2, 0, 1)[None]")
+    """Return lines of a snippet that read an image file as the array ``x``, as Tapetum does.
+
+    It is turned upright. Transparent pixels are over the background, and the white level of deep
+    grey files counts; Pillow reads colours in 8 bits.
+    """
+    preparation, is_grey = manifest.preparation, manifest.image_channels == 1
     height, width = settings.fixed or (None, None)
-    resize = "" if height is None else f".resize(({width}, {height}))"
+    resize = "" if height is None else f".resize(({width}, {height}), Image.BILINEAR)"
+    opened = 'image = ImageOps.exif_transpose(Image.open("IMAGE"))'
+    if is_grey and preparation.white is not None:
+        white = f"{preparation.white:g}"
+        values = f"np.asarray(image{resize}, np.float32).clip(0, {white})"
+        return [f'{opened}.convert("F")', f"x = {values}[None, None] / {white}"]
+    mode, layout = ("L", "[None, None]") if is_grey else ("RGB", ".transpose(2, 0, 1)[None]")
+    behind = f'Image.new("RGBA", image.size, ({round(255 * preparation.background)},) * 3)'
     return [
-        f'image = Image.open("IMAGE").convert("{mode}"){resize}',
-        f"x = np.asarray(image, np.float32){layout} / 255",
+        f'{opened}.convert("RGBA")',
+        f'image = Image.alpha_composite({behind}, image).convert("{mode}")',
+        f"x = np.asarray(image{resize}, np.float32){layout} / 255",
     ]
 
 
@@ -98,9 +109,9 @@ class OnnxTarget(Target):
     def snippet(self, name: str, manifest: Manifest, settings: Settings) -> str:
         """Return lines for ONNX Runtime and Pillow."""
         lines = [
-            "import numpy as np, onnxruntime as ort; from PIL import Image",
-            f'session = ort.InferenceSession("{name}")',
+            "import numpy as np, onnxruntime as ort; from PIL import Image, ImageOps",
             *image_lines(manifest, settings),
-            f"{outputs_text(manifest)} = session.run(None, {feeds_text(manifest)})",
+            f'{outputs_text(manifest)} = ort.InferenceSession("{name}")'
+            f".run(None, {feeds_text(manifest)})",
         ]
         return "\n".join(lines) + "\n"

@@ -92,9 +92,9 @@ class OpenVinoTarget(Target):
         """Return lines for OpenVINO and Pillow."""
         options = f'{{"INFERENCE_PRECISION_HINT": "{_hint(settings)}"}}'
         lines = [
-            "import numpy as np, openvino as ov; from PIL import Image",
-            f'network = ov.Core().compile_model("{name}", "CPU", {options})',
+            "import numpy as np, openvino as ov; from PIL import Image, ImageOps",
             *image_lines(manifest, settings),
-            f"{outputs_text(manifest)} = network({feeds_text(manifest)}).values()",
+            f'{outputs_text(manifest)} = ov.Core().compile_model("{name}", "CPU", {options})'
+            f"({feeds_text(manifest)}).values()",
         ]
         return "\n".join(lines) + "\n"

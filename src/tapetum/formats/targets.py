@@ -36,7 +36,8 @@ def find_target(name: str | None, out: Path, settings: Settings) -> Target | Non
         settings: What was settled, which the format must follow.
 
     Raises:
-        PackageError: Neither name nor ending is that of a format.
+        PackageError: Neither name nor ending is that of a format, or a format of several files
+            cannot have this name.
         InputError: The format does not follow a setting.
     """
     known = {target.name: target for target in TARGETS}
@@ -51,12 +52,22 @@ def find_target(name: str | None, out: Path, settings: Settings) -> Target | Non
             problem = f"an export ends in {listed}, not in {ending}"
             raise PackageError(problem, "choose one of these endings, or name it with --format")
     target = known.get(name)
+    if target is not None:
+        _require_ending(target, out)
     follows = frozenset() if target is None else target.settings
     for field in sorted(settings.given - follows):
         able = [one.name for one in TARGETS if field in one.settings]
         option = f"--{field.replace('_', '-')}"
         raise InputError(f"{option} has no effect on {name}", f"it is for {', '.join(able)}")
     return target
+
+
+def _require_ending(target: Target, out: Path) -> None:
+    """Refuse a name from which the other files of a format get no names of their own."""
+    first, *others = target.endings
+    if others and out.suffix.lower() != first:
+        problem = f"{target.name} writes {first} and {' and '.join(others)}, and not {out.name}"
+        raise PackageError(problem, f"end --out with {first}")
 
 
 def require_precision(target: Target, precision: str) -> None:
