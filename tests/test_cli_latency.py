@@ -58,7 +58,7 @@ def measure(root: Path, out: str, *options: object) -> Result:
         ("fast", "--max-rounds", 3),
         ("fast", "--operators", 4),
         ("fast", "--python", "python3.9"),  # there is no device with another Python
-        ("dc-nas", "--ssh", "pi@camera"),
+        ("dc-nas", "--ssh-option", "-oPort=2222"),
         ("dc-nas", "--target-ms", 4),
     ],
 )
@@ -139,9 +139,23 @@ def test_a_network_of_another_space_is_refused(folder: Path) -> None:
 )
 def test_bad_input_gets_one_sentence(options: tuple[str, ...], words: str, tmp_path: Path) -> None:
     """And nothing is written."""
-    result = run("latency", "measure", "--out", tmp_path / "t.json", *options)
-    assert words in sentence(result)
+    for command in ("measure", "bundle"):
+        result = run("latency", command, "--out", tmp_path / "t.json", *options)
+        assert words in sentence(result)
     assert not any(tmp_path.iterdir())
+
+
+def test_a_bundle_of_a_published_space_says_what_it_is_for(folder: Path, tmp_path: Path) -> None:
+    """Its networks, and the method of the fit; what is for a race is refused."""
+    given = ("latency", "bundle", "--space", folder / "space.json", "--out", tmp_path / "pi.zip")
+    assert "takes no --target-ms" in sentence(run(*given, "--target-ms", 1))
+    assert "takes no --precision" in sentence(run(*given, "--precision", "fp32"))
+    assert "with 7 networks" in sentence(run(*given, "--networks", 7))
+    assert not any(tmp_path.iterdir())
+    told = run(*given, "--networks", 60).stderr
+    assert "wrote" in told
+    assert "60 networks" in told
+    assert "--method tf-nas --latency pi.json" in told.replace("\n", " ")
 
 
 @pytest.mark.parametrize(

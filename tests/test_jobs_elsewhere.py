@@ -14,9 +14,10 @@ from tapetum.errors import InputError
 from tapetum.jobs import fit
 from tapetum.jobs.elsewhere import int8_ratio, open_timings, shapes_for
 from tapetum.jobs.fitting import fit_options
-from tapetum.latency.bundle import DeviceTimings, Job, write_bundle
+from tapetum.latency.bundle import DeviceTimings, Job, write_block_bundle, write_bundle
 from tapetum.runtime import open_package
 from test_cli import photos
+from test_latency_table import small_space
 
 __all__ = ["dataset", "photos"]  # the fixtures
 
@@ -76,8 +77,12 @@ def test_an_option_that_differs_from_what_was_timed_is_refused(
 def test_a_table_of_prices_is_for_the_published_search(tmp_path: Path) -> None:
     """The message names the command that times whole networks."""
     (tmp_path / "table.json").write_text('{"format": "tapetum-latency-table"}')
-    with pytest.raises(InputError, match="tapetum latency bundle"):
-        open_timings(options(tmp_path / "table.json"))
+    job = write_block_bundle(tmp_path / "a.zip", small_space(), size_px=28, networks=1, threads=1)
+    facts = {"job_sha256": "", "device": "a made-up one", "runtime_version": "1", "job": job}
+    DeviceTimings.model_validate({**facts, "rounds": [[]]}).write(tmp_path / "blocks.json")
+    for name in ("table.json", "blocks.json"):
+        with pytest.raises(InputError, match=f"{name} has prices .* tapetum latency bundle"):
+            open_timings(options(tmp_path / name))
 
 
 @pytest.mark.parametrize(("boxes", "said"), [(True, "labelled boxes"), (False, "--size")])

@@ -4,14 +4,24 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
-from tapetum.arch import ShapeSpace, find_architecture, ladder
+from tapetum.arch import ShapeSpace, Space, find_architecture, ladder
 from tapetum.errors import InputError
-from tapetum.latency.bundle import DeviceTimings, write_bundle
+from tapetum.latency.bundle import (
+    DeviceTimings,
+    open_table,
+    table_of,
+    write_block_bundle,
+    write_bundle,
+)
 from tapetum.latency.timing import PassCount
+from test_latency_table import small_space, true_ms
 
 SPACE = ShapeSpace(width_step=16, size_px=16, image_channels=1, num_classes=3)
 SHAPES = ladder.steps(SPACE, 8, budget_ms=0.3)
@@ -26,11 +36,16 @@ def write(path: Path) -> None:
     )
 
 
+# A device has nothing of this project, which the tests have installed.
+ALONE = "import runpy, sys; sys.modules['tapetum'] = None; del sys.argv[0]; "
+ALONE += "runpy.run_path(sys.argv[0], run_name='__main__')"
+
+
 def run(path: Path, *options: str) -> "subprocess.CompletedProcess[str]":
     """The bundle on a device: isolated from this project, in its own folder."""
     environment = {name: text for name, text in os.environ.items() if not name.startswith("PYTHON")}
     return subprocess.run(
-        [sys.executable, "-I", *options, path.name],
+        [sys.executable, "-I", *options, "-c", ALONE, path.name],
         cwd=path.parent,
         env=environment,
         capture_output=True,
@@ -103,6 +118,56 @@ def test_a_device_without_the_runtime_is_told_what_it_needs(bundle: Path, tmp_pa
     assert done.returncode == 1
     assert "pip install numpy onnxruntime" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def found_on(
+    path: Path, space: Space, share: Callable[[int, int], float] = lambda *_: 1.0
+) -> DeviceTimings:
+    """What a made-up device has timed in three rounds, of which each pass got a share of a core."""
+    job = write_block_bundle(path, space, size_px=32, networks=80, threads=1)
+
+    def timed(index: int, number: int) -> tuple[Any, ...]:
+        got = share(index, number)
+        wall_ms = true_ms(space, job.networks[index].choices or {}) / got
+        return (wall_ms,), 0, wall_ms, got * wall_ms
+
+    rounds = [[timed(index, number) for number in range(3)] for index in range(80)]
+    facts = {"job_sha256": "", "device": "a made-up one", "runtime_version": "1", "job": job}
+    return DeviceTimings.model_validate({**facts, "rounds": rounds})
+
+
+def test_blocks_are_priced_from_what_a_device_has_timed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sums of prices give the latency of other networks; rounds on a shared core do not count."""
+    monkeypatch.setattr("tapetum.latency.timing.QUIET_SHARE", 0.9)
+    space = small_space()
+    found = found_on(tmp_path / "pi.zip", space, lambda _, number: 0.4 if number else 1.0)
+    table = table_of(found, what="pi.json")
+    assert table.conditions == found.conditions("fp32")
+    assert (table.conditions.height_px, table.conditions.channels) == (32, 1)
+    assert table.space == space
+    fresh = np.random.default_rng(7)
+    for choices in (space.random_of_any_size(fresh) for _ in range(20)):
+        assert table.predict(choices).median_ms == pytest.approx(true_ms(space, choices), rel=0.03)
+
+
+def test_a_file_of_a_device_is_as_good_as_its_table(
+    bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both are opened by one name; timings of whole networks, or too few, give no prices."""
+    found = found_on(tmp_path / "pi.zip", small_space())
+    table = table_of(found, what="pi.json")
+    found.write(tmp_path / "pi.json")
+    table.write(tmp_path / "table.json")
+    opened = [open_table(tmp_path / name) for name in ("pi.json", "table.json")]
+    assert opened[0].entries == opened[1].entries == table.entries
+    with pytest.raises(InputError, match="timings of whole networks"):
+        open_table(bundle.with_suffix(".json"))
+    monkeypatch.setattr("tapetum.latency.timing.QUIET_SHARE", 0.9)
+    shared = found_on(tmp_path / "pi.zip", small_space(), lambda index, _: 0.4 if index else 1.0)
+    with pytest.raises(InputError, match=r"only 1 networks of pi\.json .* core of their own"):
+        table_of(shared, what="pi.json")
 
 
 def test_equal_bundles_have_equal_bytes(bundle: Path, tmp_path: Path) -> None:

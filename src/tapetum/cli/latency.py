@@ -1,5 +1,6 @@
 """``tapetum latency``: measure a table of block prices on this device, check it and predict."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,10 @@ from tapetum.cli.options import LESS, MAIN, option
 from tapetum.errors import InputError
 
 if TYPE_CHECKING:  # numpy loads with it, and --help must stay quick
+    from tapetum.arch import Space
     from tapetum.latency import Check, LatencyTable
+    from tapetum.latency.bundle import DeviceTimings, Job
+    from tapetum.progress import ProgressCallback
 
 __all__ = ["latency"]
 
@@ -31,17 +35,27 @@ TARGET_MS = option(
     rule=options.a_number(float, 8, above=0),
     shown="any",
 )
-FOR_PRICES = {"operators", "decoder", "up", "learns_depth", "max_rounds"}
+SPACE_HELP = f"{options.SPACE_HELP[:-1]}; or fast for the networks of a race."
+OPERATORS = option(8, LESS, options.OPERATORS_HELP, rule=options.OPERATORS)
+DECODER = option("conv", LESS, options.DECODER_HELP, metavar="NAME")
+UP = option("transposed_conv", LESS, options.UP_HELP, metavar="NAME")
+LEARNS_DEPTH = option(False, LESS, options.DEPTH_HELP, "--learn-depth")
+FOR_PRICES = {"operators", "decoder", "up", "learns_depth"}
+FOR_FAST = {"target_ms", "precision"}
 FOR_SSH = {"python", "ssh_option"}
-FOR_FAST = {"ssh", "target_ms", *FOR_SSH}
+FOR_HERE = {"max_rounds"}
 TABLE = typer.Argument(
-    ..., metavar="TABLE", help="Latency table that `tapetum latency measure` wrote."
+    ...,
+    metavar="TABLE",
+    help="Latency table that `tapetum latency measure` wrote, or what a device wrote for one.",
 )
 
 
 @latency.command("bundle", cls=Command)
 def bundle(
+    context: typer.Context,
     out: Path = option(..., MAIN, "Archive to write, such as pi.zip."),
+    space: str = option("fast", MAIN, SPACE_HELP),
     size: int = option(224, MAIN, "Side of the images in the fit, in pixels.", rule=options.SIDE),
     channels: int = CHANNELS,
     classes: int = option(
@@ -57,6 +71,10 @@ def bundle(
     precision: options.PrecisionName = option(
         "auto", LESS, "Formats to time: fp32 alone, or auto for int8 as well.", metavar="NAME"
     ),
+    operators: int = OPERATORS,
+    decoder: options.Decoder = DECODER,
+    up: options.Up = UP,
+    learns_depth: bool = LEARNS_DEPTH,
     networks: int = option(400, LESS, "Number of networks, about.", rule=options.NETWORKS),
     minutes: float = option(
         20.0, LESS, "Time after which no other round begins on the device.", rule=options.MINUTES
@@ -66,31 +84,21 @@ def bundle(
     """Write networks of every size in one file, for a device without Tapetum to time.
 
     The device needs Python 3.8 or newer, numpy and onnxruntime. There, `python3 pi.zip` times the
-    networks and writes pi.json, which `tapetum fit --latency` takes.
+    networks and writes pi.json, which `tapetum fit --latency` takes: with --space fast for a race,
+    with a published space for --method tf-nas.
 
     Examples:
 
       tapetum latency bundle --size 128 --classes 5 --target-ms 8 --out pi.zip
 
       tapetum latency bundle --size 96 --channels 1 --threads 4 --out box.zip
-    """
-    from tapetum.jobs import bundle_shapes
 
+      tapetum latency bundle --space dc-nas --operators 4 --size 128 --classes 5 --out blocks.zip
+    """
+    given = locals()
+    _refuse_others(context, space)
     with progress_bar() as tick:
-        job = bundle_shapes(
-            out,
-            size_px=size,
-            channels=channels,
-            num_classes=classes,
-            threads=threads,
-            batch=batch,
-            precision=precision,
-            target_ms=target_ms,
-            networks=networks,
-            minutes=minutes,
-            overwrite=overwrite,
-            progress=tick,
-        )
+        job = _write_bundle(given, out, tick)
     mib = out.stat().st_size / 2**20
     if json:
         answer({"bundle": str(out), "networks": len(job.networks), "mib": mib})
@@ -98,30 +106,63 @@ def bundle(
     say(f"wrote {out}: {len(job.networks):,} networks, {mib:.0f} MiB")
     result = out.with_suffix(".json").name
     say(f"on the device: python3 {out.name}  (with numpy and onnxruntime; it writes {result})")
-    say(f"then here: tapetum fit FOLDER --target-ms MS --latency {result} --out RUN")
+    method = "" if space == "fast" else "--method tf-nas "
+    say(f"then here: tapetum fit FOLDER --target-ms MS {method}--latency {result} --out RUN")
+
+
+def _refuse_others(context: typer.Context, space: str) -> None:
+    """Refuse options that have no effect on the networks of a space."""
+    others = FOR_PRICES if space == "fast" else FOR_FAST
+    options.refuse_given(context, others, f"--space {space} takes no")
+
+
+def _write_bundle(given: Mapping[str, Any], out: Path, tick: "ProgressCallback") -> "Job":
+    """Write the bundle that the options of a command describe."""
+    from tapetum import jobs
+
+    names = ("threads", "batch", "networks", "minutes", "overwrite")
+    shared = {name: given[name] for name in names} | {"size_px": given["size"], "progress": tick}
+    if given["space"] == "fast":
+        form = {"channels": given["channels"], "num_classes": given["classes"]}
+        form |= {"target_ms": given["target_ms"], "precision": given.get("precision", "auto")}
+        return jobs.bundle_shapes(out, **form, **shared)
+    return jobs.bundle_blocks(out, _opened_space(given), **shared)
+
+
+def _opened_space(given: Mapping[str, Any]) -> "Space":
+    """Return the published space that the options of a command describe."""
+    from tapetum.arch import spaces
+
+    frame = spaces.Frame(
+        image_px=given["size"],
+        image_channels=given["channels"],
+        num_classes=given["classes"],
+        **{name: given[name] for name in ("operators", "decoder", "up", "learns_depth")},
+    )
+    return spaces.open_space(given["space"], frame)
 
 
 @latency.command("measure", cls=Command)
 def measure(
     context: typer.Context,
     out: Path = option(..., MAIN, "JSON file to write what was measured to."),
-    space: str = option("dc-nas", MAIN, f"{options.SPACE_HELP[:-1]}, or fast for those of a race."),
+    space: str = option("dc-nas", MAIN, SPACE_HELP),
     size: int = option(224, MAIN, "Side of the images, in pixels.", rule=options.SIDE),
     channels: int = CHANNELS,
     classes: int = option(100, MAIN, "Number of classes.", rule=options.CLASSES),
     minutes: float = option(6.0, MAIN, options.TABLE_MINUTES, rule=options.MINUTES),
     ssh: str | None = option(
-        None, MAIN, "Device to measure, as user@host; for --space fast.", metavar="HOST"
+        None, MAIN, "Device to measure, as user@host, with a bundle.", metavar="HOST"
     ),
     target_ms: float | None = TARGET_MS,
     overwrite: bool = options.OVERWRITE,
     threads: int = options.THREADS,
     batch: int = options.BATCH,
     runtime: options.RuntimeName = options.RUNTIME,
-    operators: int = option(8, LESS, options.OPERATORS_HELP, rule=options.OPERATORS),
-    decoder: options.Decoder = option("conv", LESS, options.DECODER_HELP, metavar="NAME"),
-    up: options.Up = option("transposed_conv", LESS, options.UP_HELP, metavar="NAME"),
-    learns_depth: bool = option(False, LESS, options.DEPTH_HELP, "--learn-depth"),
+    operators: int = OPERATORS,
+    decoder: options.Decoder = DECODER,
+    up: options.Up = UP,
+    learns_depth: bool = LEARNS_DEPTH,
     networks: int = option(400, LESS, options.NETWORKS_HELP, rule=options.NETWORKS),
     max_rounds: int = option(
         50, LESS, "The most times that each network is timed.", rule=options.COUNT
@@ -137,8 +178,8 @@ def measure(
     Each network is timed in several rounds, until the noise of the machine is averaged out or the
     time limit is reached.  A measurement that was killed continues where it stopped.
 
-    With --space fast, the networks of a bundle are timed whole, here or with --ssh on a device; see
-    `tapetum latency bundle`.
+    With --ssh, a bundle times them on a device without Tapetum. With --space fast, the networks of
+    a race are timed whole, here or on a device; see `tapetum latency bundle`.
 
     Examples:
 
@@ -146,26 +187,19 @@ def measure(
 
       tapetum latency measure --space fast --ssh pi@camera --target-ms 8 --out pi.json
     """
-    others = FOR_PRICES if space == "fast" else FOR_FAST
-    options.refuse_given(context, others, f"--space {space} takes no")
-    if space == "fast":
-        if ssh is None:
-            options.refuse_given(context, FOR_SSH, "a measurement here takes no")
-        _measure_fast(locals())
+    given = locals()
+    _refuse_others(context, space)
+    is_bundle = space == "fast" or ssh is not None
+    if is_bundle:
+        options.refuse_given(context, FOR_HERE, "a bundle takes no")
+    if ssh is None:
+        options.refuse_given(context, FOR_SSH, "a measurement here takes no")
+    if is_bundle:
+        _measure_bundle(given)
         return
-    from tapetum.arch import spaces
     from tapetum.latency import Conditions, Effort, find_runtime, measure_table
 
-    frame = spaces.Frame(
-        operators=operators,
-        image_px=size,
-        image_channels=channels,
-        num_classes=classes,
-        decoder=decoder,
-        up=up,
-        learns_depth=learns_depth,
-    )
-    opened, chosen = spaces.open_space(space, frame), find_runtime(runtime)
+    opened, chosen = _opened_space(given), find_runtime(runtime)
     conditions = Conditions.here(
         chosen, threads=threads, batch=batch, channels=opened.image_channels, size_px=size
     )
@@ -180,34 +214,33 @@ def measure(
     say(f"wrote {out}; check it: tapetum latency check {out}")
 
 
-def _measure_fast(given: dict[str, Any]) -> None:
+def _measure_bundle(given: Mapping[str, Any]) -> None:
     """Time the networks of a bundle here, or on a device through ssh."""
-    from tapetum.jobs import bundle_shapes
     from tapetum.latency import bundle as bundles
 
     out, host = given["out"], given["ssh"]
     if given["runtime"] != "onnxruntime":
-        raise InputError("--space fast is timed in onnxruntime", "leave --runtime out")
+        raise InputError("a bundle is timed in onnxruntime", "leave --runtime out")
     if out.exists() and not given["overwrite"]:
         raise InputError(f"{out} exists already", "give another --out, or --overwrite")
     with TemporaryDirectory() as folder:
         bundled = Path(folder) / "bundle.zip"
         with progress_bar() as tick:
-            names = ("channels", "threads", "batch", "target_ms", "networks", "minutes")
-            bundle_shapes(
-                bundled,
-                size_px=given["size"],
-                num_classes=given["classes"],
-                **{name: given[name] for name in names},
-                progress=tick,
-            )
+            _write_bundle(given, bundled, tick)
         if host is None:
             found = bundles.run_here(bundled, out)
         else:
             more = given["ssh_option"] or ()
             found = bundles.run_over_ssh(bundled, out, host, python=given["python"], options=more)
+    if given["space"] != "fast":
+        _show(bundles.table_of(found, what=str(out)), as_json=given["json"])
+        return
+    _show_fast(found, out, as_json=given["json"])
+
+
+def _show_fast(found: "DeviceTimings", out: Path, *, as_json: bool) -> None:
     timed = sum(1 for _ in found.timed())
-    if given["json"]:
+    if as_json:
         answer({"file": str(out), "device": found.device, "networks": timed})
         return
     for precision in found.precisions:
@@ -223,9 +256,9 @@ def range_(file: Path = TABLE, json: bool = options.JSON) -> None:
 
       tapetum latency range c-nas.json
     """
-    from tapetum.latency import LatencyTable
+    from tapetum.latency import bundle
 
-    _show(LatencyTable.read(file), as_json=json)
+    _show(bundle.open_table(file), as_json=json)
 
 
 @latency.command("predict", cls=Command)
@@ -243,9 +276,9 @@ def predict(
       tapetum latency predict c-nas.json architecture.json
     """
     from tapetum.arch import Architecture
-    from tapetum.latency import LatencyTable
+    from tapetum.latency import bundle
 
-    read = LatencyTable.read(file)
+    read = bundle.open_table(file)
     predicted = read.predict_architecture(Architecture.read(architecture))
     if json:
         answer({**predicted._asdict(), "conditions": read.conditions.model_dump()})
@@ -278,9 +311,9 @@ def check(
 
       tapetum latency check c-nas.json --networks 100 --plot check.png
     """
-    from tapetum.latency import LatencyTable, check_table, find_runtime
+    from tapetum.latency import bundle, check_table, find_runtime
 
-    read = LatencyTable.read(file)
+    read = bundle.open_table(file)
     with progress_bar() as tick:
         runtime = find_runtime(read.conditions.runtime)
         result = check_table(read, runtime, num_networks=networks, what=str(file), progress=tick)

@@ -3,15 +3,15 @@
 from pathlib import Path
 from typing import Literal
 
-from tapetum.arch import ShapeSpace, find_architecture, ladder
+from tapetum.arch import ShapeSpace, Space, find_architecture, ladder
 from tapetum.errors import InputError
 from tapetum.jobs.choose import PAIR
-from tapetum.latency import Budget, bundle
+from tapetum.latency import Budget, Effort, bundle
 from tapetum.progress import ProgressCallback, silent
 from tapetum.records import faults_are_ours, hold_name
 from tapetum.runtime import Precision
 
-__all__ = ["bundle_shapes"]
+__all__ = ["bundle_blocks", "bundle_shapes"]
 
 PRECISIONS: dict[str, tuple[Precision, ...]] = {
     "auto": ("fp32", "int8"),
@@ -56,9 +56,7 @@ def bundle_shapes(
     Raises:
         InputError: A number is not possible, or the file exists.
     """
-    out = Path(out)
-    if out.exists() and not overwrite:
-        raise InputError(f"{out} exists already", "choose another name, or overwrite it")
+    out = _free(out, overwrite=overwrite)
     with faults_are_ours("no bundle can be written"):
         space = ShapeSpace(
             width_step=16,
@@ -87,3 +85,52 @@ def bundle_shapes(
             longest_ms=LONGEST_MS if target_ms is None else LONGEST * target_ms,
             progress=progress,
         )
+
+
+def bundle_blocks(
+    out: str | Path,
+    space: Space,
+    *,
+    size_px: int,
+    threads: int = 1,
+    batch: int = 1,
+    networks: int = 400,
+    minutes: float = 20.0,
+    overwrite: bool = False,
+    progress: ProgressCallback = silent,
+) -> bundle.Job:
+    """Write a bundle of random networks of a published space, for the prices of its blocks.
+
+    Args:
+        out: Archive to write, such as ``pi.zip``.
+        space: The space.
+        size_px: Side of the images in a fit, in pixels.
+        threads: Inference threads on the device.
+        batch: Images in one pass.
+        networks: Number of networks.
+        minutes: Time after which no other round begins on the device.
+        overwrite: Whether an older bundle may be replaced.
+        progress: Called after each network.
+
+    Raises:
+        InputError: A number is not possible, or the file exists.
+    """
+    out, effort = _free(out, overwrite=overwrite), Effort(networks, minutes)
+    with hold_name(out):
+        return bundle.write_block_bundle(
+            out,
+            space,
+            size_px=size_px,
+            networks=effort.networks,
+            threads=threads,
+            batch=batch,
+            minutes=effort.minutes,
+            progress=progress,
+        )
+
+
+def _free(out: str | Path, *, overwrite: bool) -> Path:
+    """Return the place of a bundle; refuse to write over one unasked."""
+    if Path(out).exists() and not overwrite:
+        raise InputError(f"{out} exists already", "choose another name, or overwrite it")
+    return Path(out)

@@ -13,7 +13,7 @@ from tapetum.data import describe_folder
 from tapetum.errors import InputError, nearest
 from tapetum.jobs.choose import is_digits, read_architecture
 from tapetum.jobs.methods import effort_of, require_method
-from tapetum.latency import Budget, LatencyTable, bundle
+from tapetum.latency import Budget, bundle
 from tapetum.noise import NoisePlan, parse_noise
 from tapetum.provenance import require_cores
 from tapetum.records import FolderKind, Record, read_json
@@ -102,7 +102,7 @@ def _refuse_target(options: Mapping[str, Any]) -> None:
     if options["latency"] is not None and options.get("method") not in (None, "tf-nas"):
         bundle.DeviceTimings.read(Path(options["latency"]))
     elif options["latency"] is not None:
-        Budget.of(LatencyTable.read(Path(options["latency"])), options["target_ms"])
+        Budget.of(bundle.open_table(Path(options["latency"])), options["target_ms"])
     elif "networks" in options:
         effort_of(options["networks"], options["table_minutes"])
 

@@ -3,6 +3,7 @@
 import statistics
 from pathlib import Path
 
+from tapetum.arch import ShapeSpace
 from tapetum.data import DatasetInfo
 from tapetum.errors import InputError
 from tapetum.jobs.methods import FitOptions, require_as_measured
@@ -26,13 +27,14 @@ def open_timings(options: FitOptions) -> bundle.DeviceTimings | None:
         return None
     path = Path(options.latency)
     stored = read_json(path)
-    if isinstance(stored, dict) and stored.get("format") == "tapetum-latency-table":
+    is_table = isinstance(stored, dict) and stored.get("format") == "tapetum-latency-table"
+    timings = None if is_table else bundle.DeviceTimings.read(path)
+    if timings is None or not isinstance(timings.job.space, ShapeSpace):
         raise InputError(
             f"{path} has prices of blocks, which the method tf-nas needs; --method "
             f"{options.method} needs timings of whole networks",
             "time some on the device: tapetum latency bundle --help",
         )
-    timings = bundle.DeviceTimings.read(path)
     if options.start is not None and str(options.start) not in ("fresh", "auto"):
         raise InputError(
             "--start with --latency: the network to start from cannot be timed on the device here",

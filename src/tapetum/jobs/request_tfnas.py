@@ -8,7 +8,7 @@ from tapetum.data import Dataset, DatasetInfo
 from tapetum.errors import InputError
 from tapetum.jobs.methods import FitOptions, effort_of, require_as_measured
 from tapetum.jobs.suit import suit_search
-from tapetum.latency import Budget, LatencyTable
+from tapetum.latency import Budget, LatencyTable, bundle
 from tapetum.records import Record
 from tapetum.search import SearchRecipe, choose_search_recipe
 from tapetum.training import Recipe
@@ -71,7 +71,7 @@ def choose_table(options: FitOptions) -> LatencyTable | None:
         effort_of(options.networks, options.table_minutes)  # refuses what would be in vain
         return None
     given = options.latency
-    table = given if isinstance(given, LatencyTable) else LatencyTable.read(Path(given))
+    table = given if isinstance(given, LatencyTable) else bundle.open_table(Path(given))
     Budget.of(table, options.target_ms)
     command = "measure another table with 'tapetum latency measure'"
     require_as_measured(options, table.conditions, what="the latency table", command=command)

@@ -8,7 +8,7 @@ from tapetum.data import DataOptions
 from tapetum.jobs.choose import is_digits, lists_options, open_logged
 from tapetum.jobs.early import SEARCH
 from tapetum.jobs.suit import augmentation_of, suit_search
-from tapetum.latency import Budget, LatencyTable
+from tapetum.latency import Budget, LatencyTable, bundle
 from tapetum.progress import ProgressCallback, silent
 from tapetum.provenance import require_seed
 from tapetum.search import SearchResult, choose_search_recipe
@@ -60,7 +60,7 @@ def search(
     """
     prepare_process()  # before torch starts its threads
     require_seed(seed)
-    table = latency if isinstance(latency, LatencyTable) else LatencyTable.read(Path(latency))
+    table = latency if isinstance(latency, LatencyTable) else bundle.open_table(Path(latency))
     budget = Budget.of(table, target_ms)
     changes = {"epochs": epochs, "batch_size": batch_size, "seed": seed}
     chosen = choose_search_recipe(str(recipe), loss=loss, noise=noise, changes=changes)

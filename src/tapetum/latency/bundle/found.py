@@ -5,7 +5,7 @@ from typing import Literal, NamedTuple
 
 from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
-from tapetum.arch import Shape, ShapeSpace
+from tapetum.arch import Choice, Shape, ShapeSpace, Space
 from tapetum.latency.agent import Round
 from tapetum.latency.conditions import Conditions
 from tapetum.latency.timing import PassCount, Timing
@@ -14,11 +14,12 @@ from tapetum.latency.whole import TimedShape, TimedShapes
 from tapetum.records import Record
 from tapetum.runtime import Precision
 
-__all__ = ["NAMED", "RUNTIME", "WIDTH", "Bundled", "DeviceTimings", "Job"]
+__all__ = ["BLOCKS", "NAMED", "RUNTIME", "WIDTH", "Bundled", "DeviceTimings", "Job"]
 
 RUNTIME = "onnxruntime"
 WIDTH = "width"  # the family of what tells the grid of widths
 NAMED = "named"  # the family of networks that are no shapes
+BLOCKS = "blocks"  # the family of networks whose blocks are priced
 
 Boxes = list[list[list[float]]]
 
@@ -35,6 +36,7 @@ class Bundled(Record):
         family: What it is for: a family of shapes, a width, or a named network.
         shape: The shape; None for others.
         name: Name of an architecture, or number of channels.
+        choices: The choice of each slot of the space; None for others.
     """
 
     file: str
@@ -45,6 +47,7 @@ class Bundled(Record):
     family: str
     shape: Shape | None = None
     name: str = ""
+    choices: dict[str, Choice | None] | None = None
 
 
 class Job(Record):
@@ -54,7 +57,8 @@ class Job(Record):
         tapetum: Version that wrote the bundle.
         threads: Inference threads.
         batch: Images in one pass.
-        space: The space of the shapes; its grid of widths is measured on the device.
+        space: The space of the shapes, whose grid of widths is measured on the device; or the space
+            whose blocks are priced.
         networks: From the fewest multiply-adds to the most.
         passes: The passes of each network in each round.
         most_rounds: The most rounds.
@@ -67,7 +71,7 @@ class Job(Record):
     tapetum: str
     threads: PositiveInt
     batch: PositiveInt
-    space: ShapeSpace
+    space: ShapeSpace | Space
     networks: tuple[Bundled, ...]
     passes: PassCount
     most_rounds: PositiveInt
@@ -107,7 +111,8 @@ class DeviceTimings(Record):
 
     def conditions(self, precision: Precision) -> Conditions:
         """Return what the timings in a number format hold for."""
-        space = self.job.space
+        timed = (one for one in self.job.networks if one.family != WIDTH)
+        _, _, height_px, width_px = next(iter(next(timed).images.values()))
         return Conditions(
             device=self.device,
             runtime=RUNTIME,
@@ -115,24 +120,25 @@ class DeviceTimings(Record):
             precision=precision,
             threads=self.job.threads,
             batch=self.job.batch,
-            channels=space.image_channels,
-            height_px=space.size_px,
-            width_px=space.size_px,
+            channels=self.job.space.image_channels,
+            height_px=height_px,
+            width_px=width_px,
         )
 
     @property
     def precisions(self) -> tuple[Precision, ...]:
         """The number formats that were timed, fp32 first."""
-        known = {network.precision for network, _ in self._known()}
+        known = {network.precision for network, _ in self.known()}
         formats: tuple[Precision, ...] = ("fp32", "int8")
         return tuple(one for one in formats if one in known)
 
     def timed(self) -> Iterator[tuple[Bundled, Timing]]:
         """Yield the networks that were timed, with their latencies."""
-        for network, rounds in self._known():
+        for network, rounds in self.known():
             yield network, Timing.of(rounds)
 
-    def _known(self) -> Iterator[tuple[Bundled, list[Round]]]:
+    def known(self) -> Iterator[tuple[Bundled, list[Round]]]:
+        """Yield the networks that were timed, with their rounds."""
         for network, rounds in zip(self.job.networks, self.rounds, strict=True):
             known = [Round(*one) for one in rounds if one is not None]
             if known:
@@ -153,14 +159,15 @@ class DeviceTimings(Record):
         """Return the grid of widths on which the device is fast."""
         fastest_ms = {
             int(network.name): min(one.median_ms for one in rounds)
-            for network, rounds in self._known()
+            for network, rounds in self.known()
             if (network.family, network.precision) == (WIDTH, precision)
         }
         return probe_of(fastest_ms)
 
     def shapes(self, precision: Precision) -> TimedShapes:
         """Return the shapes on that grid, with their latencies."""
-        step = self.widths(precision).width_step
+        space, step = self.job.space, self.widths(precision).width_step
+        assert isinstance(space, ShapeSpace)  # noqa: S101  (the callers have looked)
         shapes = tuple(
             TimedShape(shape=network.shape, timing=timing, family=network.family)
             for network, timing in self.timed()
@@ -170,7 +177,7 @@ class DeviceTimings(Record):
         )
         return TimedShapes(
             conditions=self.conditions(precision),
-            space=self.job.space.model_copy(update={"width_step": step}),
+            space=space.model_copy(update={"width_step": step}),
             shapes=shapes,
         )
 
