@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 from starlette.testclient import TestClient
 
+from serve_hostile import image_bytes
 from tapetum.errors import InputError
 from tapetum.images import encode_frames, read_image
 from tapetum.noise import Gaussian
@@ -22,7 +23,6 @@ from tiny_package import tiny_package
 from tiny_server import (
     PREDICT,
     client_of,
-    image_bytes,
     packages,
     predictor_of,
     service_of,

@@ -5,8 +5,6 @@ import base64
 import itertools
 import re
 import shutil
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,15 +13,20 @@ import httpx2
 import numpy as np
 import pytest
 
+from serve_hostile import (
+    MUTATED,
+    image_bytes,
+    mutated,
+    schemathesis,
+    what_schemathesis_said,
+)
 from serve_load import OVERLOAD, Server, capacity_of, counted, draw_image, overloaded, running
 from tapetum import Predictor
 from tapetum.formats.chromium import Page, find_chromium, open_page
 from tiny_package import tiny_package
-from tiny_server import PREDICT, client_of, image_bytes, packages, service_of
+from tiny_server import PREDICT, client_of, packages, service_of
 
-SEED = 20_261_129
 TOKEN = "a-token-of-the-tests-0123456789"  # noqa: S105 - guards nothing
-MUTATED = 2_000
 
 
 @pytest.fixture(scope="module")
@@ -37,31 +40,6 @@ def server(package: Path) -> Iterator[Server]:
     """A server of it."""
     with running(package) as server:
         yield server
-
-
-def mutated(count: int) -> Iterator[bytes]:
-    """Damaged files of many formats: bytes that are changed, cut out, repeated or cut off."""
-    options = [("PNG", "L"), ("PNG", "I;16"), ("PNG", "RGBA"), ("JPEG", "RGB"), ("TIFF", "F")]
-    options += [("TIFF", "RGB"), ("GIF", "L"), ("WEBP", "RGB"), ("BMP", "RGB"), ("PPM", "L")]
-    options += [("JPEG2000", "L"), ("TIFF", "I;16"), ("AVIF", "RGB")]
-    files = [image_bytes(kind, mode) for kind, mode in options]
-    draw = np.random.default_rng(SEED)
-    for number in range(count):
-        content = bytearray(files[number % len(files)])
-        for _ in range(draw.integers(1, 5)):
-            # Headers are short, so half of the damage is done there.
-            most = min(64, len(content)) if draw.random() < 0.5 else len(content)
-            place, length = int(draw.integers(most)), int(draw.integers(1, 9))
-            damage = draw.integers(4)
-            if damage == 0:
-                content[place : place + length] = draw.bytes(length)
-            elif damage == 1:
-                del content[place : place + length]
-            elif damage == 2:
-                content[place:place] = content[place : place + length] * int(draw.integers(1, 9))
-            elif place > 8:
-                del content[place:]
-        yield bytes(content)
 
 
 @pytest.mark.parametrize(
@@ -88,24 +66,10 @@ def test_no_damaged_file_is_a_fault_of_the_server(count: int) -> None:
 @pytest.mark.slow
 def test_the_server_does_what_its_openapi_says(server: Server, tmp_path: Path) -> None:
     """Schemathesis finds no status, type or form of a response that is not described."""
-    # A query or image that fits the schema may still not fit the network.
-    without = "positive_data_acceptance"
-    result = subprocess.run(
-        [
-            *(sys.executable, "-c", "from schemathesis.cli import schemathesis; schemathesis()"),
-            *("run", f"{server.url}/openapi.json", "--exclude-checks", without, "--no-color"),
-            *("--seed", str(SEED), "--max-examples", "150", "--continue-on-failure"),
-        ],
-        capture_output=True,
-        text=True,
-        timeout=280,
-        check=False,
-        cwd=tmp_path,  # where it keeps what it has found
-    )
-    assert result.returncode == 0, re.sub(r"(.)\1{99,}", r"\1...", result.stdout)[-5000:]
-    tested = re.search(r"Tested: (\d+)", result.stdout)
-    assert tested is not None
-    assert int(tested[1]) == 5
+    done = schemathesis(server, tmp_path)
+    assert done.returncode == 0, re.sub(r"(.)\1{99,}", r"\1...", done.stdout)[-5000:]
+    found = what_schemathesis_said(done.stdout)
+    assert (found["operations"], found["unique_failures"]) == (5, 0)
 
 
 @pytest.mark.slow

@@ -11,9 +11,10 @@ from fastapi import HTTPException
 from starlette.testclient import TestClient
 
 from packages import JOINT, real
+from serve_hostile import image_bytes
 from tapetum.serving import Limits
 from tapetum.serving.work import WorkQueue
-from tiny_server import PREDICT, client_of, image_bytes, service_of
+from tiny_server import PREDICT, client_of, service_of
 
 PNG = {"Content-Type": "image/png"}
 

@@ -1,12 +1,9 @@
 """A server of tiny packages for tests, in this process."""
 
-import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import numpy as np
-from PIL import Image
 from starlette.testclient import TestClient
 
 from packages import CLASSIFIER, DENOISER, JOINT, real
@@ -43,18 +40,6 @@ def client_of(service: Service) -> Iterator[TestClient]:
     """A client that gets the responses of a service, 500 among them."""
     with TestClient(create_app(service), raise_server_exceptions=False) as client:
         yield client
-
-
-def image_bytes(kind: str = "PNG", mode: str = "L", *, side_px: int = 20, **options: Any) -> bytes:
-    """A file with a drawn image: 8 bits, 16 bits (``I;16``) or floats (``F``)."""
-    channels = {"RGB": 3, "RGBA": 4}.get(mode)
-    shape = (side_px, side_px + 3) + (() if channels is None else (channels,))
-    values = np.random.default_rng(0).random(shape)
-    kinds = {"F": (1, np.float32), "I;16": (65535, np.uint16)}
-    scale, dtype = kinds.get(mode, (255, np.uint8))
-    stream = io.BytesIO()
-    Image.fromarray((values * scale).astype(dtype)).save(stream, kind, **options)
-    return stream.getvalue()
 
 
 def predictor_of(package: Package, mode: Any) -> Predictor:
