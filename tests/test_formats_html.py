@@ -230,6 +230,20 @@ def test_noise_and_rejection_have_sliders(page: Page, tmp_path: Path) -> None:
     slide(page, "noise", 0)
 
 
+def test_a_slider_parts_before_from_after(page: Page, tmp_path: Path) -> None:
+    """At a quarter, three quarters of the denoised image are shown, and the line lies there."""
+    Image.fromarray(picture(40, 60, 3)).save(tmp_path / "x.png")
+    choose(page, tmp_path / "x.png")
+    slide(page, "split", 25)
+    clip = page.evaluate("getComputedStyle(document.getElementById('denoised')).clipPath")
+    assert clip == "inset(0px 0px 0px 25%)"
+    place, left, width = page.evaluate(
+        "(() => { const it = document.getElementById('noisy'); return [parseFloat("
+        "document.getElementById('divider').style.left), it.offsetLeft, it.offsetWidth]; })()"
+    )
+    assert place == pytest.approx(left + width / 4 - 1)
+
+
 @pytest.mark.parametrize("protocol", ["benchmark", "camera"])
 @pytest.mark.parametrize(
     "text", ["gaussian:0.2", "poisson-gaussian:0.02,0.05", "speckle:0.3", "salt-and-pepper:0.1"]
