@@ -15,7 +15,7 @@ from tapetum.errors import InputError
 if TYPE_CHECKING:  # numpy loads with it, and --help must stay quick
     from tapetum.arch import Space
     from tapetum.latency import Check, LatencyTable
-    from tapetum.latency.bundle import DeviceTimings, Job
+    from tapetum.latency import bundle as bundles
     from tapetum.progress import ProgressCallback
 
 __all__ = ["latency"]
@@ -116,7 +116,7 @@ def _refuse_others(context: typer.Context, space: str) -> None:
     options.refuse_given(context, others, f"--space {space} takes no")
 
 
-def _write_bundle(given: Mapping[str, Any], out: Path, tick: "ProgressCallback") -> "Job":
+def _write_bundle(given: Mapping[str, Any], out: Path, tick: "ProgressCallback") -> "bundles.Job":
     """Write the bundle that the options of a command describe."""
     from tapetum import jobs
 
@@ -238,7 +238,7 @@ def _measure_bundle(given: Mapping[str, Any]) -> None:
     _show_fast(found, out, as_json=given["json"])
 
 
-def _show_fast(found: "DeviceTimings", out: Path, *, as_json: bool) -> None:
+def _show_fast(found: "bundles.DeviceTimings", out: Path, *, as_json: bool) -> None:
     timed = sum(1 for _ in found.timed())
     if as_json:
         answer({"file": str(out), "device": found.device, "networks": timed})
