@@ -93,10 +93,10 @@ def draw(root: Path) -> None:
 def _draw_panel(axes: Any, rows: dict[str, list[Point]]) -> None:
     """Draw the points of one score of one dataset, with their deviation."""
     for row, (name, style) in LINES.items():
-        latencies, means, deviations = [
-            list(values) for values in zip(*rows[row], strict=True)
-        ] or [[]] * 3
-        axes.errorbar(latencies, means, deviations, fmt=style, label=name, capsize=2, markersize=5)
+        if rows[row]:
+            latencies, means, deviations = zip(*rows[row], strict=True)
+            bars = {"yerr": deviations, "capsize": 2, "markersize": 5}
+            axes.errorbar(latencies, means, fmt=style, label=name, **bars)
     axes.set_xscale("log", base=2)
     axes.xaxis.set_major_formatter("{x:g}")
     axes.grid(alpha=0.3)
