@@ -251,16 +251,20 @@ def test_the_snippet_works_as_it_stands(
         np.testing.assert_allclose(pixels, wanted.pixels, atol=1e-5)
 
 
-@pytest.mark.parametrize(("channels", "white"), [(1, None), (3, None), (1, 4095)])
+@pytest.mark.parametrize(
+    ("channels", "white", "is_deep"),
+    [(1, None, False), (3, None, False), (1, 4095, True), (1, 4095, False)],
+)
 def test_the_snippet_reads_an_image_as_predict_does(
-    channels: int, white: float | None, tmp_path: Path
+    channels: int, white: float | None, is_deep: bool, tmp_path: Path
 ) -> None:
-    """Turned upright, over the background, with its white level, resized to a fixed size."""
+    """Turned upright, over the background, resized; the white level is for deep files alone."""
     preparation = Preparation(size_px=16, channels=channels, background=0.25, white=white)
     manifest = toy(DENOISER, channels=channels, preparation=preparation).manifest
-    path = tmp_path / ("deep.png" if white else "turned.png")
-    image = Image.fromarray((noise(18, 26, 4) * 255).astype(np.uint8))
-    if white:
+    path = tmp_path / ("deep.png" if is_deep else "turned.png")
+    alpha = () if white else (4,)
+    image = Image.fromarray((noise(18, 26, *alpha) * 255).astype(np.uint8))
+    if white and is_deep:
         image = Image.fromarray((noise(18, 26) * white).astype(np.uint16))
     exif = image.getexif()
     exif[ORIENTATION] = TURNED_RIGHT

@@ -149,7 +149,7 @@ def test_a_mode_runs_its_own_branch_alone(monkeypatch: pytest.MonkeyPatch) -> No
 )
 def test_a_mode_that_the_package_lacks_is_refused(name: str, mode: Any, remedy: str) -> None:
     """A denoiser has no labels and a classifier no image; the other mode is named."""
-    with pytest.raises(InputError, match=f"use mode='{remedy}'"):
+    with pytest.raises(InputError, match=f"choose the mode '{remedy}'"):
         Predictor(toy(name), mode=mode)
 
 
@@ -159,7 +159,7 @@ def test_boxes_are_asked_for_where_labels_need_them() -> None:
     boxes = np.array([[2, 3, 30, 31], [40, 10, 68, 38]])
     for mode in ("both", "label"):
         predictor = Predictor(package, threads=1, mode=mode)
-        with pytest.raises(InputError, match=r"pass boxes of shape \(k, 4\), or use mode='image"):
+        with pytest.raises(InputError, match=r"of shape \(k, 4\), or choose the mode 'image'"):
             predictor(noise(70, 70))
         result = predictor(noise(70, 70), boxes=boxes)
         assert len(result.labels) == 2
@@ -290,7 +290,7 @@ def test_a_folder_that_cannot_be_used_is_refused_at_once(tmp_path: Path) -> None
         predictor.folder(tmp_path / "none")
     with pytest.raises(DataError, match="no image in"):
         predictor.folder(tmp_path)
-    with pytest.raises(InputError, match="use mode='image'"):
+    with pytest.raises(InputError, match="choose the mode 'image'"):
         Predictor(real(JOINT, boxes=True), threads=1).folder(tmp_path)
 
 

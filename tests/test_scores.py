@@ -82,6 +82,12 @@ def test_a_filter_that_is_better_is_named() -> None:
     assert "wavelet dB" not in scores_of(row_at(0.1, 25.0, 20.0)).header
 
 
+def test_no_rival_is_better_on_a_clean_image() -> None:
+    """A filter that is told that there is no noise returns the image as it is."""
+    scores = scores_of(row_at(0.0, 40.0, None, wavelet=70.0), row_at(0.1, 25.0, 20.0, wavelet=24.0))
+    assert scores.remarks == ("a clean image comes back with 40.0 dB",)
+
+
 def test_levels_at_which_a_network_harms_share_a_sentence() -> None:
     """One for each rival, with the most that is lost: a reader looks at it for seconds."""
     rows = [row_at(0.1, 19.0, 20.0, wavelet=25.0), row_at(0.2, 12.0, 14.0, wavelet=10.0)]
@@ -184,3 +190,13 @@ def test_one_class_for_all_images_is_said_where_it_is_so(
 ) -> None:
     """And only there: with its name, and the share of the majority class."""
     assert labels_of(confusion).remarks == (() if expected is None else (expected,))
+
+
+def test_classes_that_are_never_recognised_are_named() -> None:
+    """A class with one right label is not among them."""
+    counts = {"ok": {"ok": 90, "pits": 10}, "pits": {"pits": 50}, "a": {"ok": 30}, "b": {"a": 9}}
+    scores = labels_of(counts | {"c": {"c": 1, "ok": 9}})
+    recalls = {name: row.get(name, 0) / sum(row.values()) for name, row in scores.confusion.items()}
+    mean = scores.mean.model_copy(update={"recalls": recalls})
+    (remark,) = scores.model_copy(update={"mean": mean}).remarks
+    assert remark == "no image of 'a', 'b' is recognised, at any noise level"

@@ -104,8 +104,11 @@ class ScoreRow(Record):
 
     @property
     def behind_db(self) -> dict[str, float]:
-        """How much better the noisy image and the classical filters are, in dB, where known."""
-        if self.psnr_db is None:
+        """How much better the noisy image and the classical filters are, in dB, where known.
+
+        Without noise there is nothing to compare: both of them return the image as it is.
+        """
+        if self.psnr_db is None or self.is_clean:
             return {}
         noisy = {} if self.noisy_psnr_db is None else {"the noisy image": self.noisy_psnr_db}
         rivals = noisy | {f"{name} denoising": db for name, db in self.filters_db.items()}
@@ -241,7 +244,7 @@ class Scores(Record):
         That the labels are useless comes first.
         """
         mean, clean = self.mean, self.clean
-        found = [self.label_fault] if self.label_fault else []
+        found = [fault for fault in (self.label_fault, self.recall_fault) if fault]
         if mean.num_compared is not None:
             found.append(
                 f"only {mean.num_compared:,} of {mean.num_images:,} images were denoised and "
@@ -303,6 +306,17 @@ class Scores(Record):
         if accuracy > share:
             return ""
         return f"the labels are no better than {majority} for every image ({_percent(share)})"
+
+    @property
+    def recall_fault(self) -> str:
+        """Names the classes of which no image is recognised; else empty.
+
+        Where one class is given to nearly all images, :attr:`label_fault` says more.
+        """
+        lost = [name for name, recall in self.mean.recalls.items() if recall == 0]
+        if not lost or self.label_fault:
+            return ""
+        return f"no image of {', '.join(map(repr, lost))} is recognised, at any noise level"
 
     @property
     def header(self) -> tuple[str, ...]:

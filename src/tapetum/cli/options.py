@@ -137,7 +137,7 @@ def parse_counts(text: str) -> tuple[int, ...]:
 
 
 COUNT, CLASSES = a_number(int, 1, least=1), a_number(int, 10, least=1)
-SIDE, CHANNELS = a_number(int, 128, least=16), a_number(int, 3, among=(1, 3))
+SIDE, CHANNELS = a_number(int, 128, least=16, most=4096), a_number(int, 3, among=(1, 3))
 MINUTES, SECONDS = a_number(float, 10, above=0), a_number(float, 6, above=0)
 SEED, OPERATORS = a_number(int, 0, least=0, most=MOST_SEED), a_number(int, 4, among=(4, 6, 8))
 EPOCH_RULE, NETWORKS = a_number(int, 20, least=1), a_number(int, 300, least=1)

@@ -221,7 +221,7 @@ def _lines(summary: "bulk.Summary", mode: str) -> Iterator[tuple[str, str]]:
         passes = {
             "label": "one pass, for the label",
             "image": "the denoised image at full resolution",
-            "both": "the label, and the denoised image at full resolution",
+            "both": "all that the package gives, images at full resolution",
         }[mode]
         yield "mean time in the network", f"{network_ms:.2f} ms an image: {passes}"
         yield "mean time to prepare", f"{rest_ms:.2f} ms an image, without reading and writing"

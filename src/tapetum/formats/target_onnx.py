@@ -31,17 +31,17 @@ def plain_graph(package: Package, settings: Settings) -> onnx.ModelProto:
 def image_lines(manifest: Manifest, settings: Settings) -> list[str]:
     """Return lines of a snippet that read an image file as the array ``x``, as Tapetum does.
 
-    It is turned upright. Transparent pixels are over the background, and the white level of deep
-    grey files counts; Pillow reads colours in 8 bits.
+    It is turned upright. Transparent pixels are over the background, and the white level counts for
+    grey files of more than 8 bits; Pillow reads colours in 8 bits.
     """
     preparation, is_grey = manifest.preparation, manifest.image_channels == 1
     height, width = settings.fixed or (None, None)
     resize = "" if height is None else f".resize(({width}, {height}), Image.BILINEAR)"
     opened = 'image = ImageOps.exif_transpose(Image.open("IMAGE"))'
     if is_grey and preparation.white is not None:
-        white = f"{preparation.white:g}"
-        values = f"np.asarray(image{resize}, np.float32).clip(0, {white})"
-        return [f'{opened}.convert("F")', f"x = {values}[None, None] / {white}"]
+        values = f'np.asarray(image.convert("F"){resize}, np.float32)[None, None]'
+        white = f'({preparation.white:g} if image.mode[0] in "IF" else 255)'
+        return [opened, f"x = ({values} / {white}).clip(0, 1)"]
     mode, layout = ("L", "[None, None]") if is_grey else ("RGB", ".transpose(2, 0, 1)[None]")
     behind = f'Image.new("RGBA", image.size, ({round(255 * preparation.background)},) * 3)'
     return [

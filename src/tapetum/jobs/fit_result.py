@@ -158,18 +158,22 @@ class Delivery(Record):
             line = f"the package stays {1 - self.ratio:.0%} below {budget}: {takes}{why}"
         else:
             line = f"the package keeps {budget}: {takes}"
-        return (line, *_exceeding(self.benchmark))
+        has_labels = self.scores.mean.accuracy is not None
+        return (line, *_exceeding(self.benchmark, has_labels=has_labels))
 
 
-def _exceeding(benchmark: Benchmark) -> tuple[str, ...]:
+def _exceeding(benchmark: Benchmark, *, has_labels: bool) -> tuple[str, ...]:
     """Say that the whole call misses a budget that was not meant to include it, and the remedy."""
     whole, calls = benchmark.exceeding_call, benchmark.calls
     if whole is None or calls is None:
         return ()
+    remedies = ["fit with --budget-includes call", "pass smaller images"]
+    if has_labels:
+        label_ms = calls.prepared.median_ms
+        remedies.append(f"ask for the label alone (mode 'label', about {label_ms:.3g} ms)")
     return (
         f"the whole call takes {whole.median_ms:.3g} ms on an image of {calls.size}, above the "
-        f"budget: fit with --budget-includes call, pass smaller images, or ask for the label "
-        f"alone (mode 'label', about {calls.prepared.median_ms:.3g} ms)",
+        f"budget: {', '.join(remedies[:-1])} or {remedies[-1]}",
     )
 
 

@@ -131,7 +131,7 @@ def check_boxes(boxes: ArrayLike, height_px: int, width_px: int) -> NDArray[np.f
     except ValueError as error:  # lists of different lengths
         raise InputError("boxes are not all of four numbers", remedy) from error
     if not given.size:
-        raise InputError("no box was passed", "pass at least one box, or use mode='image'")
+        raise InputError("no box was passed", "pass at least one box, or choose the mode 'image'")
     if given.ndim != 2 or given.shape[1] != 4 or given.dtype.kind not in "uif":
         raise InputError(f"boxes are {given.dtype} of shape {given.shape}", remedy)
     checked = given.astype(np.float32)

@@ -356,7 +356,7 @@ class Predictor:
         if self.takes_boxes and not given:
             raise InputError(
                 f"{self.manifest.name} classifies boxes, but none were passed",
-                "pass boxes of shape (k, 4), or use mode='image'",
+                "pass boxes of shape (k, 4), or choose the mode 'image'",
             )
         if given and not self.takes_boxes:
             problem = f"boxes were passed, but mode={self.mode!r} gives no labels of boxes here"
@@ -420,9 +420,9 @@ class Predictor:
 def _outputs(manifest: Manifest, mode: Mode) -> tuple[str, ...]:
     """Return the graph outputs of a mode."""
     if mode == "label" and not manifest.classifies:
-        raise InputError(f"{manifest.name} only denoises images", "use mode='image'")
+        raise InputError(f"{manifest.name} only denoises images", "choose the mode 'image'")
     if mode == "image" and not manifest.denoises:
-        raise InputError(f"{manifest.name} only classifies images", "use mode='label'")
+        raise InputError(f"{manifest.name} only classifies images", "choose the mode 'label'")
     outputs = ["denoised"] if manifest.denoises and mode != "label" else []
     return (*outputs, "logits") if manifest.classifies and mode != "image" else tuple(outputs)
 
