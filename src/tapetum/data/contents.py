@@ -75,7 +75,9 @@ def _white_level(ask: Ask, seen: Mapping[Path, Surveyed]) -> FoundWhite:
         return find_white_level(deep)
     white = None if ask.white is None else float(ask.white)
     is_used = white is not None and deep
-    return FoundWhite(white, f"white is {white:g}, as requested" if is_used else None)
+    return FoundWhite(
+        white, f"white is {white:g} in files of more than 8 bits" if is_used else None
+    )
 
 
 def _without_lone_class(layout: Layout) -> Layout:

@@ -192,11 +192,13 @@ class FolderSummary(Record):
 
     def _bits(self) -> str:
         shown = []
+        some = f" in {self.num_looked:,} images that were looked at"
+        sample = some if self.num_looked < self.num_files else ""
         for bits, count in sorted(self.bit_depths.items()):
             name = "floats" if bits == 32 else f"{bits} bits"
             values = self.ranges.get(bits)
             used = f", values {values.lowest:,.4g} to {values.highest:,.6g}" if values else ""
-            shown.append(f"{name} in {count:,} file(s){used}")
+            shown.append(f"{name} in {count:,} file(s){used}{sample * bool(used)}")
         return "; ".join(shown)
 
     def _left_out(self) -> str:
