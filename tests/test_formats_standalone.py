@@ -108,6 +108,17 @@ def test_weights_are_stored_once() -> None:
     assert len(content) < 1.2 * len(package.graph_bytes) + 50_000
 
 
+def test_in_the_size_of_the_prepared_image_there_is_one_pass() -> None:
+    """Both outputs are those of one encoder, so that the file keeps the latency of the package."""
+    package = real(JOINT, boxes=False, preparation=Preparation(size_px=SIZE_PX, channels=1))
+    ours, whole = standalone_graph(package, (SIZE_PX, SIZE_PX)), standalone_graph(package)
+    given = onnx.load_model_from_string(package.graph_bytes)
+    counts = [
+        sum(node.op_type == "Conv" for node in one.graph.node) for one in (given, ours, whole)
+    ]
+    assert counts[0] == counts[1] < counts[2]
+
+
 def test_boxes_of_prepared_images_stay_in_packages() -> None:
     """A plain graph would need to map them."""
     preparation = Preparation(size_px=64, channels=1)

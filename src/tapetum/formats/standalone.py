@@ -31,8 +31,7 @@ def standalone_graph(package: Package, size: tuple[int, int] | None = None) -> o
     Args:
         package: The package.
         size: Height and width of all images, where they are known. In the size of the prepared
-            image nothing is resized, so that :func:`tapetum.formats.lowering.folded` lets both
-            branches share what they have in common.
+            image nothing is resized, so that both outputs share one pass of the encoder.
     """
     manifest, model = package.manifest, onnx.load_model_from_string(package.graph_bytes)
     preparation = manifest.preparation
@@ -42,14 +41,17 @@ def standalone_graph(package: Package, size: tuple[int, int] | None = None) -> o
             "export it as .tapetum",
         )
     draft = _Draft()
+    noisy, resized = ["denoised"] * manifest.denoises, list[str]()
+    is_prepared = size is not None and preparation.fits(*size)
+    is_resized = manifest.labels == "whole" and not is_prepared
+    (resized if is_resized else noisy).extend(["logits"] * manifest.classifies)
+    if noisy:
+        draft.branch(package, noisy, "noisy")
+    if resized:
+        draft.branch(package, resized, draft.prepared(preparation))
     if manifest.denoises:
-        draft.branch(package, "denoised", "noisy")
         draft.add("Clip", ["denoised/raw", draft.number(0.0), draft.number(1.0)], "denoised")
     if manifest.classifies:
-        is_prepared = size is not None and preparation.fits(*size)
-        is_resized = manifest.labels == "whole" and not is_prepared
-        source = draft.prepared(preparation) if is_resized else "noisy"
-        draft.branch(package, "logits", source)
         draft.add("Softmax", ["logits/raw"], "probabilities", axis=-1)
     return _assembled(draft, manifest, model)
 
@@ -77,16 +79,16 @@ class _Draft:
         """Return the name of a float32 scalar."""
         return self._constant(np.array(value, np.float32))
 
-    def branch(self, package: Package, output: str, source: str) -> None:
-        """Add the nodes behind one output of a graph, fed with ``source``; they end in ``/raw``."""
-        graph = onnx.load_model_from_string(package.graph_for([output])).graph
+    def branch(self, package: Package, outputs: Sequence[str], source: str) -> None:
+        """Add the nodes behind outputs of a graph, fed with ``source``; they end in ``/raw``."""
+        graph = onnx.load_model_from_string(package.graph_for(outputs)).graph
         made = {name for node in graph.node for name in node.output}
-        names = {name: f"{output}/{name}" for name in made} | {"noisy": source}
-        names[output] = f"{output}/raw"
+        names = {name: f"{outputs[0]}/{name}" for name in made} | {"noisy": source}
+        names |= {output: f"{output}/raw" for output in outputs}
         for node in graph.node:
             copy = onnx.NodeProto()
             copy.CopyFrom(node)
-            copy.name = f"{output}/{node.name or node.output[0]}"
+            copy.name = f"{outputs[0]}/{node.name or node.output[0]}"
             copy.input[:] = [names.get(name, name) for name in node.input]
             copy.output[:] = [names.get(name, name) for name in node.output]
             self.nodes.append(copy)
