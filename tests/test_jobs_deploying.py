@@ -5,16 +5,18 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import onnx
 import pytest
 
 from folders import draw_tree
-from packages import DENOISER, real
+from packages import DENOISER, JOINT, real
 from tapetum.errors import InputError, PackageError
 from tapetum.formats import Comparison, Exported, proof, quantise, writing
 from tapetum.jobs import export
-from tapetum.jobs.deploying import _Limits
-from tapetum.runtime import write_package
+from tapetum.jobs.deploying import _Limits, _other_than_delivered
+from tapetum.runtime import Package, Preparation, write_package
 from test_formats_precision import took
+from test_graph_quantise import in_int8
 
 
 def exported(choice: Any = None, comparison: Any = "no file") -> Exported:
@@ -65,6 +67,37 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(writing, "quantise", partial(quantise, num_images=8))
     monkeypatch.setattr(proof, "time_interleaved", lambda *_, **__: [took(2.0), took(1.0)])
     return path
+
+
+def joint() -> Package:
+    """A network of labels and images of 32 px."""
+    return real(JOINT, boxes=False, preparation=Preparation(size_px=32, channels=1))
+
+
+@pytest.mark.parametrize(("fixed", "passes"), [(None, 2), ((64, 64), 2), ((32, 32), 1)])
+def test_a_file_that_takes_longer_than_its_package_says_so(
+    fixed: tuple[int, int] | None, passes: int, tmp_path: Path
+) -> None:
+    """Where the image is not the prepared one, the label takes a pass of its own."""
+    one, path = joint(), tmp_path / "one.tapetum"
+    write_package(path, one.graph_bytes, one.manifest, "")
+    remarks = " ".join(export(path, tmp_path / "one.onnx", fixed=fixed).remarks)
+    assert ("takes two passes" in remarks) == (passes == 2)
+    assert ("--fixed 32x32" in remarks) == (passes == 2)
+
+
+@pytest.mark.parametrize("delivered", ["int8", "fp32"])
+def test_another_precision_than_a_fit_has_delivered_is_said(delivered: str, tmp_path: Path) -> None:
+    """A fit in int8 has a run in fp32, whose export is in fp32 unless int8 is asked for."""
+    one = joint()
+    graph = onnx.load_model_from_string(one.graph_bytes)
+    manifest = one.manifest.model_copy(update={"precision": delivered})
+    write_package(
+        tmp_path / "model.tapetum", in_int8(graph) if delivered == "int8" else graph, manifest, ""
+    )
+    written = SimpleNamespace(precision="fp32", file="one.onnx")
+    said = _other_than_delivered(tmp_path, written)  # type: ignore[arg-type]
+    assert ("--precision int8" in said) == (delivered == "int8")
 
 
 def test_auto_writes_fp32_where_int8_does_not_pay(package: Path, tmp_path: Path) -> None:

@@ -30,6 +30,7 @@ from tapetum.formats import (
 )
 from tapetum.jobs.choose import AskedPrecision, lists_options, open_logged
 from tapetum.jobs.evaluation import open_images_of, open_trained
+from tapetum.jobs.fit_result import PACKAGE
 from tapetum.progress import ProgressCallback, silent
 from tapetum.records import as_path, faults_are_ours
 from tapetum.runtime import Package, open_package
@@ -122,8 +123,39 @@ def export(
     write = partial(write_target, package, out, target, examples=examples, progress=progress)
     written, against = _written(write, settled, precision, overwrite=overwrite)
     facts = {"path": str(out), "size_bytes": written.size_bytes, "written": written}
-    facts["remarks"] = (*exported.remarks, *missing, *against)
+    own = _passes_of(written), _other_than_delivered(source, written)
+    facts["remarks"] = (*filter(None, own), *exported.remarks, *missing, *against)
     return limits.applied(exported.model_copy(update=facts))
+
+
+def _passes_of(written: WrittenFile) -> str:
+    """Say that a file for images of any size takes longer than the package; else empty."""
+    manifest, fixed = written.manifest, written.settings.fixed
+    preparation, is_joint = manifest.preparation, manifest.denoises and manifest.classifies
+    if not is_joint or manifest.labels != "whole" or preparation.size_px is None:
+        return ""
+    if written.format == "html":  # its page says how long each pass takes
+        return ""
+    if fixed is not None and preparation.fits(*fixed):
+        return ""
+    size = f"{preparation.size_px}x{preparation.size_px}"
+    return (
+        "the file takes two passes, one for the image and one for the label of the prepared image, "
+        f"and so longer than the package: --fixed {size} takes one, for images of that size"
+    )
+
+
+def _other_than_delivered(source: Path, written: WrittenFile) -> str:
+    """Say that the package of a fit is in int8 and the file is not; else empty."""
+    path = source / PACKAGE
+    if written.precision == "int8" or not path.is_file():
+        return ""
+    if open_package(path).manifest.precision != "int8":
+        return ""
+    return (
+        f"{written.file} is in {written.precision}, and the fit has delivered int8: "
+        "--precision int8 writes that"
+    )
 
 
 def _asked_of_a_package(
