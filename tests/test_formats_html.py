@@ -315,6 +315,7 @@ def test_nothing_is_requested_from_anywhere(page: Page) -> None:
         page.evaluate("fetch('http://127.0.0.1:9/')")
 
 
+@pytest.mark.slow
 def test_an_int8_network_runs_in_a_page(page: Page, tmp_path: Path) -> None:
     """Its roundings may fall on the other side, but not more."""
     del page  # which says that there is a browser

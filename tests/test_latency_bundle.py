@@ -170,6 +170,7 @@ def test_a_file_of_a_device_is_as_good_as_its_table(
         table_of(shared, what="pi.json")
 
 
+@pytest.mark.slow
 def test_equal_bundles_have_equal_bytes(bundle: Path, tmp_path: Path) -> None:
     """So that a run on the device continues after the bundle was written again."""
     write(tmp_path / "again.zip")

@@ -1,7 +1,9 @@
 """The folder of a run: what is kept, what is refused, what is never removed."""
 
 import json
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -9,7 +11,7 @@ from tapetum.arch import NetworkFacts
 from tapetum.errors import InputError, RunError
 from tapetum.training import RUNS, Request, load_network
 from tapetum.training.checkpoint import read_weights
-from tapetum.training.run import LAST
+from tapetum.training.run import LAST, Result
 from tiny_training import TINY_DATA, tiny_architecture, tiny_recipe, tiny_train
 
 
@@ -100,3 +102,20 @@ def test_a_trained_network_is_loaded(finished: Path) -> None:
     last = read_weights(finished / LAST)
     for name, value in network.state_dict().items():
         assert last[name].equal(value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"steps": 50, "training_seconds": 30.0}, "50 steps, .* at least 1,000: .* 10 min here"),
+        ({"steps": 1_000}, ""),
+        ({"steps": 50, "start": "weights of another run"}, ""),
+        ({"steps": 50, "early_end": "flat for a minute"}, ""),
+    ],
+)
+def test_a_training_that_is_far_too_short_says_what_is_needed(
+    changes: dict[str, Any], said: str
+) -> None:
+    """The minutes of the fewest steps of a default, at the pace that was seen."""
+    result = Result.model_construct(**{"training_seconds": 60.0, **changes})
+    assert re.search(said, result.few_steps) if said else result.few_steps == ""

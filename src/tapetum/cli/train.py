@@ -92,6 +92,8 @@ def train(
 
     """
     result = run_job("train", options.with_augmentation(locals()))
+    if result.few_steps:
+        say(result.few_steps, label="note")
     if json:
         answer(result.model_dump(mode="json"))
         say_remarks(result.scores)

@@ -30,7 +30,6 @@ from tapetum.formats import (
 )
 from tapetum.jobs.choose import AskedPrecision, lists_options, open_logged
 from tapetum.jobs.evaluation import open_images_of, open_trained
-from tapetum.jobs.fit_result import PACKAGE
 from tapetum.progress import ProgressCallback, silent
 from tapetum.records import as_path, faults_are_ours
 from tapetum.runtime import Package, open_package
@@ -147,8 +146,12 @@ def _passes_of(written: WrittenFile) -> str:
 
 def _other_than_delivered(source: Path, written: WrittenFile) -> str:
     """Say that the package of a fit is in int8 and the file is not; else empty."""
+    if written.precision == "int8" or not source.is_dir():
+        return ""
+    from tapetum.jobs.fit_result import PACKAGE  # torch
+
     path = source / PACKAGE
-    if written.precision == "int8" or not path.is_file():
+    if not path.is_file():
         return ""
     if open_package(path).manifest.precision != "int8":
         return ""

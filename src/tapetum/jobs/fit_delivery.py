@@ -36,6 +36,7 @@ from tapetum.progress import step
 from tapetum.records import Record
 from tapetum.runtime import Manifest, open_package
 from tapetum.scores import Scores
+from tapetum.training import RUNS
 
 __all__ = ["Shipping"]
 
@@ -85,7 +86,7 @@ class Shipping:
             measured = self.work.folder.once(TIMING, Benchmark, make)
             if measured.compared.shared:
                 remarks = (*remarks, f"when the package was timed: {measured.compared.shared}")
-        scores = self.scores(run)
+        scores, few_steps = self.scores(run), RUNS.open(self.work.path / run).result().few_steps
         return Delivery(
             target_ms=request.target_ms,
             includes=request.includes,
@@ -96,7 +97,7 @@ class Shipping:
             scores=scores,
             architecture=self.shipped.architecture,
             run=run,
-            remarks=tuple(filter(None, (*remarks, *self.method.remarks()))),
+            remarks=tuple(filter(None, (*remarks, *self.method.remarks(), few_steps))),
         )
 
     def note(self, chosen: FittedNetwork, run: str, measured: Benchmark | None) -> str:

@@ -108,6 +108,7 @@ def _advice(fit: FitResult, dataset: Dataset, sections: Sections) -> tuple[str, 
     """Return what a reader should know before the package is used."""
     delivery = fit.delivery
     lines = (
+        *filter(None, [RUNS.open(fit.path / delivery.run).result().few_steps]),
         *delivery.scores.remarks,
         *delivery.verdict[1:],
         *data_remarks(dataset),

@@ -62,7 +62,11 @@ def write_run_report(
         f"Scored on {len(dataset.validation):,} others.",
         highlights=score_highlights(result.scores),
         advice=as_sentences(
-            (*(() if result.scores is None else result.scores.remarks), *data_remarks(dataset))
+            (
+                *filter(None, [result.few_steps]),
+                *(() if result.scores is None else result.scores.remarks),
+                *data_remarks(dataset),
+            )
         ),
         usage=(
             f"tapetum export {out} --out {out.name}.tapetum",

@@ -24,13 +24,14 @@ from tapetum.arch import Architecture, Described
 from tapetum.data import DatasetInfo
 from tapetum.errors import RunError
 from tapetum.nn import TrainableNetwork, build
+from tapetum.progress import in_words
 from tapetum.provenance import Provenance
 from tapetum.records import Folder, FolderKind, Record
 from tapetum.scores import Scores
 from tapetum.training.checkpoint import EpochRow, fits_or_refused, read_tensors
 from tapetum.training.patience import EarlyEnd
 from tapetum.training.process import ProcessSettings
-from tapetum.training.recipe import Recipe
+from tapetum.training.recipe import FEWEST_STEPS, Recipe
 
 __all__ = [
     "BEST",
@@ -179,6 +180,20 @@ class Result(Record):
     recalibration: Recalibration | None = None
     scores: Scores | None = None
     provenance: Provenance
+
+    @property
+    def few_steps(self) -> str:
+        """Says that the training was shorter than any by default, and how long that takes.
+
+        Empty where it was as long, began with trained weights or ended since scores were flat.
+        """
+        if self.steps >= FEWEST_STEPS or self.start is not None or self.early_end is not None:
+            return ""
+        minutes = self.training_seconds / 60 * FEWEST_STEPS / self.steps
+        return (
+            f"the network has learned for {self.steps:,} steps, and by default there are at least "
+            f"{FEWEST_STEPS:,}: these take about {in_words(minutes)} here"
+        )
 
 
 RUNS = FolderKind("run", Request, Result, "tapetum train")
