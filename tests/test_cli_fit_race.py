@@ -94,7 +94,8 @@ def test_the_winner_of_a_race_is_delivered(fitted: tuple[Path, Result]) -> None:
     report = (out / "report.html").read_text()
     for words in ("Race", "default network", "plain DC-Net", "Race, round by round"):
         assert words in report
-    (said,) = Delivery.read(out / "result.json").remarks
+    said, short = Delivery.read(out / "result.json").remarks
+    assert "by default there are at least 1,000" in short
     reached = r"after equal minutes, the plain DC-Net .* reached [0-9.]+ % and [0-9.]+ dB, the wi"
     assert said == "the plain DC-Net won the race" or re.search(reached, said)
     assert f"{said[0].upper()}{said[1:]}" in report
