@@ -321,7 +321,7 @@ def refuse_given(context: typer.Context, names: Container[str], what: str) -> No
     """Refuse options that were given and would have no effect.
 
     Args:
-        context: Of the command.
+        context: The context of the command that was typed.
         names: Parameters that may not be given.
         what: The beginning of the sentence, such as ``a video takes no``.
 
