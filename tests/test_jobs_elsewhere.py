@@ -14,7 +14,7 @@ from tapetum.errors import InputError
 from tapetum.jobs import fit
 from tapetum.jobs.elsewhere import int8_ratio, open_timings, shapes_for
 from tapetum.jobs.fitting import fit_options
-from tapetum.latency.bundle import DeviceTimings, Job, write_block_bundle, write_bundle
+from tapetum.latency.bundle import DeviceTimings, Job, block_networks, shape_networks, write_bundle
 from tapetum.runtime import open_package
 from test_cli import photos
 from test_latency_table import small_space
@@ -47,7 +47,8 @@ def timings(path: Path, *, int8: float = 0.5, **changes: Any) -> Path:
 def _job(space: ShapeSpace) -> Job:
     with TemporaryDirectory() as folder:
         shapes = ladder.steps(space, 12, budget_ms=1.0)
-        return write_bundle(Path(folder) / "pi.zip", space, shapes.items(), threads=2)
+        named, empty = shape_networks(space, shapes.items()), Job(space=space, threads=2)
+        return write_bundle(Path(folder) / "pi.zip", empty, named, size_px=space.size_px)
 
 
 def options(latency: Path, **changes: Any) -> Any:
@@ -77,7 +78,9 @@ def test_an_option_that_differs_from_what_was_timed_is_refused(
 def test_a_table_of_prices_is_for_the_published_search(tmp_path: Path) -> None:
     """The message names the command that times whole networks."""
     (tmp_path / "table.json").write_text('{"format": "tapetum-latency-table"}')
-    job = write_block_bundle(tmp_path / "a.zip", small_space(), size_px=28, networks=1, threads=1)
+    space = small_space()
+    empty, named = Job(space=space, threads=1), block_networks(space, 1)
+    job = write_bundle(tmp_path / "a.zip", empty, named, size_px=28, precisions=("fp32",))
     facts = {"job_sha256": "", "device": "a made-up one", "runtime_version": "1", "job": job}
     DeviceTimings.model_validate({**facts, "rounds": [[]]}).write(tmp_path / "blocks.json")
     for name in ("table.json", "blocks.json"):

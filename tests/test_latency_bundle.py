@@ -15,9 +15,11 @@ from tapetum.arch import ShapeSpace, Space, find_architecture, ladder
 from tapetum.errors import InputError
 from tapetum.latency.bundle import (
     DeviceTimings,
+    Job,
+    block_networks,
     open_table,
+    shape_networks,
     table_of,
-    write_block_bundle,
     write_bundle,
 )
 from tapetum.latency.timing import PassCount
@@ -31,9 +33,8 @@ PASSES = PassCount(warmups=1, warmup_ms=0, min_passes=1, min_ms=0)
 def write(path: Path) -> None:
     """A small bundle with one network that is no shape, whose rounds are short."""
     others = [find_architecture("unet-s", channels=1)]
-    write_bundle(
-        path, SPACE, SHAPES.items(), others, threads=1, most_rounds=2, longest_ms=1e4, passes=PASSES
-    )
+    job = Job(space=SPACE, threads=1, most_rounds=2, longest_ms=1e4, passes=PASSES)
+    write_bundle(path, job, shape_networks(SPACE, SHAPES.items(), others), size_px=SPACE.size_px)
 
 
 # A device has nothing of this project, which the tests have installed.
@@ -124,7 +125,8 @@ def found_on(
     path: Path, space: Space, share: Callable[[int, int], float] = lambda *_: 1.0
 ) -> DeviceTimings:
     """What a made-up device has timed in three rounds, of which each pass got a share of a core."""
-    job = write_block_bundle(path, space, size_px=32, networks=80, threads=1)
+    empty, named = Job(space=space, threads=1, most_rounds=20), block_networks(space, 80)
+    job = write_bundle(path, empty, named, size_px=32, precisions=("fp32",))
 
     def timed(index: int, number: int) -> tuple[Any, ...]:
         got = share(index, number)

@@ -13,7 +13,7 @@ from tapetum.cli.options import LESS, MAIN, option
 from tapetum.errors import InputError
 
 if TYPE_CHECKING:  # numpy loads with it, and --help must stay quick
-    from tapetum.arch import Space
+    from tapetum.arch import ShapeSpace, Space
     from tapetum.latency import Check, LatencyTable
     from tapetum.latency import bundle as bundles
     from tapetum.progress import ProgressCallback
@@ -120,13 +120,21 @@ def _write_bundle(given: Mapping[str, Any], out: Path, tick: "ProgressCallback")
     """Write the bundle that the options of a command describe."""
     from tapetum import jobs
 
-    names = ("threads", "batch", "networks", "minutes", "overwrite")
+    names = ("threads", "batch", "networks", "minutes", "overwrite", "target_ms")
     shared = {name: given[name] for name in names} | {"size_px": given["size"], "progress": tick}
-    if given["space"] == "fast":
-        form = {"channels": given["channels"], "num_classes": given["classes"]}
-        form |= {"target_ms": given["target_ms"], "precision": given.get("precision", "auto")}
-        return jobs.bundle_shapes(out, **form, **shared)
-    return jobs.bundle_blocks(out, _opened_space(given), **shared)
+    shared["precision"] = given.get("precision", "auto")
+    space = _fast_space(given) if given["space"] == "fast" else _opened_space(given)
+    return jobs.bundle_networks(out, space, **shared)
+
+
+def _fast_space(given: Mapping[str, Any]) -> "ShapeSpace":
+    """Return the space of a race that the options of a command describe."""
+    from tapetum.arch import ShapeSpace
+    from tapetum.records import faults_are_ours
+
+    form = {"size_px": given["size"], "image_channels": given["channels"]}
+    with faults_are_ours("no bundle can be written"):
+        return ShapeSpace(width_step=16, num_classes=given["classes"] or None, **form)
 
 
 def _opened_space(given: Mapping[str, Any]) -> "Space":

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tapetum.jobs.benchmarking import BenchmarkTable, benchmark
-    from tapetum.jobs.bundling import bundle_blocks, bundle_shapes
+    from tapetum.jobs.bundling import bundle_networks
     from tapetum.jobs.calibrating import Calibrated, calibrate
     from tapetum.jobs.choose import DataOptions
     from tapetum.jobs.controls import control
@@ -34,8 +34,7 @@ __all__ = [
     "TfNasOptions",
     "TrainingOptions",
     "benchmark",
-    "bundle_blocks",
-    "bundle_shapes",
+    "bundle_networks",
     "calibrate",
     "control",
     "demo",
@@ -60,8 +59,7 @@ _MODULES = {
     "TfNasOptions": "request_tfnas",
     "TrainingOptions": "training",
     "benchmark": "benchmarking",
-    "bundle_blocks": "bundling",
-    "bundle_shapes": "bundling",
+    "bundle_networks": "bundling",
     "calibrate": "calibrating",
     "control": "controls",
     "demo": "demonstration",

@@ -15,17 +15,18 @@ device that ssh reaches. Only ONNX Runtime on the processor is used there.
 from tapetum.latency.bundle.found import RUNTIME, Bundled, DeviceTimings, Job
 from tapetum.latency.bundle.prices import open_table, table_of
 from tapetum.latency.bundle.remote import run_here, run_over_ssh
-from tapetum.latency.bundle.writing import write_block_bundle, write_bundle
+from tapetum.latency.bundle.writing import block_networks, shape_networks, write_bundle
 
 __all__ = [
     "RUNTIME",
     "Bundled",
     "DeviceTimings",
     "Job",
+    "block_networks",
     "open_table",
     "run_here",
     "run_over_ssh",
+    "shape_networks",
     "table_of",
-    "write_block_bundle",
     "write_bundle",
 ]

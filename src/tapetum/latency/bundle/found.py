@@ -5,10 +5,11 @@ from typing import Literal, NamedTuple
 
 from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
+from tapetum import __version__
 from tapetum.arch import Choice, Shape, ShapeSpace, Space
 from tapetum.latency.agent import Round
 from tapetum.latency.conditions import Conditions
-from tapetum.latency.timing import PassCount, Timing
+from tapetum.latency.timing import SHORT_ROUND, PassCount, Timing
 from tapetum.latency.vector import WidthProbe, probe_of
 from tapetum.latency.whole import TimedShape, TimedShapes
 from tapetum.records import Record
@@ -63,20 +64,21 @@ class Job(Record):
         passes: The passes of each network in each round.
         most_rounds: The most rounds.
         minutes: Time after which no other round begins.
-        longest_ms: Slower networks are not needed: much larger ones are left out.
+        longest_ms: Slower networks are not needed: much larger ones are left out. By default all
+            are timed, since slow networks price their blocks too.
     """
 
     format: Literal["tapetum-latency-job"] = "tapetum-latency-job"
     schema_version: Literal[1] = 1
-    tapetum: str
+    tapetum: str = __version__
     threads: PositiveInt
-    batch: PositiveInt
+    batch: PositiveInt = 1
     space: ShapeSpace | Space
-    networks: tuple[Bundled, ...]
-    passes: PassCount
-    most_rounds: PositiveInt
-    minutes: PositiveFloat
-    longest_ms: PositiveFloat
+    networks: tuple[Bundled, ...] = ()
+    passes: PassCount = SHORT_ROUND
+    most_rounds: PositiveInt = 4
+    minutes: PositiveFloat = 20.0
+    longest_ms: PositiveFloat = 1e9
 
 
 class _Round(NamedTuple):

@@ -9,136 +9,82 @@ from typing import Any
 
 import numpy as np
 
-from tapetum import __version__
 from tapetum.arch import Architecture, Shape, ShapeSpace, Space, cost
 from tapetum.latency.agent import JOB
 from tapetum.latency.bundle.found import BLOCKS, NAMED, RUNTIME, WIDTH, Bundled, Job
 from tapetum.latency.conditions import Conditions
 from tapetum.latency.deployed import DeployedNetwork
-from tapetum.latency.timing import SHORT_ROUND, PassCount
 from tapetum.latency.vector import SIZE_PX, WIDTHS, chain_of
 from tapetum.progress import ProgressCallback, silent
 from tapetum.records import write_atomically
 from tapetum.runtime import Precision
 
-__all__ = ["write_block_bundle", "write_bundle"]
+__all__ = ["block_networks", "shape_networks", "write_bundle"]
+
+Named = tuple[Architecture, dict[str, Any]]
+"""A network, and what it is for."""
 
 BOXES = "boxes"  # the input that takes no image
-ANY_MS = 1e9  # slow networks price their blocks too
 DATE = (1980, 1, 1, 0, 0, 0)  # of each entry, so that equal bundles have equal bytes
+
+
+def shape_networks(
+    space: ShapeSpace, shapes: Iterable[tuple[Shape, str]], others: Iterable[Architecture] = ()
+) -> list[Named]:
+    """Return shapes with the names of their families, other networks, and chains of each width."""
+    networks: list[Named] = [
+        (space.architecture(shape), {"family": family, "shape": shape}) for shape, family in shapes
+    ]
+    networks += [(one, {"family": NAMED, "name": one.name}) for one in others]
+    return networks + [
+        (chain_of(width), {"family": WIDTH, "name": str(width)})
+        for widths in WIDTHS.values()
+        for width in widths
+    ]
+
+
+def block_networks(space: Space, count: int, *, seed: int = 0) -> list[Named]:
+    """Return random networks of a space, for the prices of its blocks."""
+    drawn = (
+        space.random_of_any_size(np.random.default_rng((seed, index))) for index in range(count)
+    )
+    return [(space.architecture(one), {"family": BLOCKS, "choices": one}) for one in drawn]
 
 
 def write_bundle(
     out: Path,
-    space: ShapeSpace,
-    shapes: Iterable[tuple[Shape, str]],
-    others: Sequence[Architecture] = (),
+    job: Job,
+    named: Sequence[Named],
     *,
-    threads: int,
-    batch: int = 1,
+    size_px: int,
     precisions: Sequence[Precision] = ("fp32", "int8"),
-    most_rounds: int = 4,
-    minutes: float = 20.0,
-    longest_ms: float = 100.0,
-    passes: PassCount = SHORT_ROUND,
     progress: ProgressCallback = silent,
 ) -> Job:
     """Write a bundle.
 
     Args:
         out: The archive to write.
-        space: The space of the shapes.
-        shapes: Shapes with the name of their family.
-        others: Networks that are timed as well.
-        threads: Inference threads.
-        batch: Images in one pass.
-        precisions: Number formats that each network is timed in.
-        most_rounds: The most rounds.
-        minutes: Time after which no other round begins.
-        longest_ms: Latency beyond which networks are not needed.
-        passes: The passes of each network in each round.
-        progress: Called after each network.
-
-    Returns:
-        The job in it.
-    """
-    named: list[tuple[Architecture, dict[str, Any]]] = [
-        (space.architecture(shape), {"family": family, "shape": shape}) for shape, family in shapes
-    ]
-    named += [(one, {"family": NAMED, "name": one.name}) for one in others]
-    named += [
-        (chain_of(width), {"family": WIDTH, "name": str(width)})
-        for widths in WIDTHS.values()
-        for width in widths
-    ]
-    settings: dict[str, Any] = {"threads": threads, "batch": batch, "minutes": minutes}
-    settings |= {"most_rounds": most_rounds, "passes": passes, "longest_ms": longest_ms}
-    return _written(out, space, space.size_px, named, precisions, settings, progress)
-
-
-def write_block_bundle(
-    out: Path,
-    space: Space,
-    *,
-    size_px: int,
-    networks: int,
-    threads: int,
-    batch: int = 1,
-    most_rounds: int = 20,
-    minutes: float = 20.0,
-    passes: PassCount = SHORT_ROUND,
-    seed: int = 0,
-    progress: ProgressCallback = silent,
-) -> Job:
-    """Write a bundle of random networks of a space, for the prices of its blocks.
-
-    Args:
-        out: The archive to write.
-        space: The space.
+        job: What the device is told, yet without networks.
+        named: The networks.
         size_px: Height and width of the images, in pixels.
-        networks: Number of networks.
-        threads: Inference threads.
-        batch: Images in one pass.
-        most_rounds: The most rounds.
-        minutes: Time after which no other round begins.
-        passes: The passes of each network in each round.
-        seed: Random seed of the networks.
+        precisions: Number formats that each network is timed in.
         progress: Called after each network.
 
     Returns:
-        The job in it.
+        The job with its networks.
     """
-    drawn = (
-        space.random_of_any_size(np.random.default_rng((seed, index))) for index in range(networks)
-    )
-    named = [(space.architecture(one), {"family": BLOCKS, "choices": one}) for one in drawn]
-    settings: dict[str, Any] = {"threads": threads, "batch": batch, "minutes": minutes}
-    settings |= {"most_rounds": most_rounds, "passes": passes, "longest_ms": ANY_MS}
-    return _written(out, space, size_px, named, ("fp32",), settings, progress)
-
-
-def _written(
-    out: Path,
-    space: ShapeSpace | Space,
-    size_px: int,
-    named: Sequence[tuple[Architecture, dict[str, Any]]],
-    precisions: Sequence[Precision],
-    settings: Mapping[str, Any],
-    progress: ProgressCallback,
-) -> Job:
-    """Write networks with what they are for; the settings are those of the job."""
-    stream, networks, batch = io.BytesIO(), list[Bundled](), settings["batch"]
+    stream, networks = io.BytesIO(), list[Bundled]()
     with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
         for done, (architecture, what) in enumerate(named, start=1):
             for precision in precisions:
                 file = f"graphs/{len(networks):04}-{precision}.onnx"
-                network, graph = _bundled(architecture, what, size_px, batch, precision, file)
+                network, graph = _bundled(architecture, what, size_px, job.batch, precision, file)
                 if network.precision == precision:  # the smallest ones have no layer in int8
                     archive.writestr(_entry(file), graph)
                     networks.append(network)
             progress(done, len(named), "writing the networks of the bundle")
         in_order = tuple(sorted(networks, key=lambda one: one.multiply_adds))
-        job = Job(tapetum=__version__, space=space, networks=in_order, **settings)
+        job = job.model_copy(update={"networks": in_order})
         agent = resources.files("tapetum.latency").joinpath("agent.py").read_bytes()
         archive.writestr(_entry(JOB), job.to_json())
         archive.writestr(_entry("__main__.py"), agent)
