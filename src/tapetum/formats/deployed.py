@@ -39,7 +39,7 @@ class DeployedModule(nn.Module):
         self.network.load_state_dict(
             {name: torch.from_numpy(array.copy()) for name, array in weights.items()}, strict=False
         )
-        self.is_resized = manifest.classifies and not manifest.preparation.fits(*size)
+        self.is_resized = manifest.resizes_for_labels(size)
         if self.is_resized:
             arrays = _resize_of(manifest.preparation, *size)
             for name, array in zip(("rows", "columns", "rest"), arrays, strict=True):

@@ -42,9 +42,8 @@ def standalone_graph(package: Package, size: tuple[int, int] | None = None) -> o
         )
     draft = _Draft()
     noisy, resized = ["denoised"] * manifest.denoises, list[str]()
-    is_prepared = size is not None and preparation.fits(*size)
-    is_resized = manifest.labels == "whole" and not is_prepared
-    (resized if is_resized else noisy).extend(["logits"] * manifest.classifies)
+    branch = resized if manifest.resizes_for_labels(size) else noisy
+    branch.extend(["logits"] * manifest.classifies)
     if noisy:
         draft.branch(package, noisy, "noisy")
     if resized:

@@ -163,6 +163,15 @@ class Manifest(Record):
         """Whether the network returns labels."""
         return self.labels != "none"
 
+    def resizes_for_labels(self, size: tuple[int, int] | None) -> bool:
+        """Whether labels are those of resized images, for images of a height and width.
+
+        Args:
+            size: The size; None for images of any size.
+        """
+        fits = size is not None and self.preparation.fits(*size)
+        return self.labels == "whole" and not fits
+
     @property
     def pretrained(self) -> dict[str, str]:
         """Name, version, digest and licence of the weights that the training began with.
