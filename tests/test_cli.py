@@ -87,6 +87,7 @@ def test_int8_is_said_wherever_its_package_is_shown(
     done = run("export", trained, "--out", out, "--precision", "int8")
     assert done.exit_code == 0, done.output
     assert "held-out images: int8 is used" in done.stderr
+    assert "; int8 is calibrated by" in done.stderr
     facts = json.loads(run("info", out, "--json").stdout)
     assert facts["precision"] == "int8"
     timed = run("benchmark", out, "--seconds", "0.05", "--pace-ms", "0", "--json", "--threads", "1")

@@ -3,6 +3,7 @@
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -54,15 +55,25 @@ def test_the_preparation_is_in_the_file(resize: str, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("converter")
-def test_int8_is_compared_with_fp32(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({}, "by min-max"),
+        ({"calibration_method": "percentile", "float_ends": False}, "by percentile; the first"),
+    ],
+)
+def test_int8_is_compared_with_fp32(
+    options: dict[str, Any], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Both are run and timed on the same images; the file is a third as large."""
     monkeypatch.setattr(proof, "time_interleaved", lambda *_, **__: [took(1.0), took(2.0)])
     package = real(JOINT, boxes=False, channels=3, size_px=32)
     examples = Examples(waves(package, 12), [Gaussian(sigma=0.1)])
-    settings = Settings(fixed=(32, 32), precision="int8")
+    settings = Settings(fixed=(32, 32), precision="int8", **options)
     out = tmp_path / "a.tflite"
     written = write_target(package, out, TARGET, settings, examples=examples)
     assert written.size_bytes < 0.5 * len(package.graph_bytes)
+    assert said in written.ranges.text
     assert written.comparison is not None
     assert written.comparison.between_db is not None
     assert 25 < written.comparison.between_db < 70

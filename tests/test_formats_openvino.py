@@ -95,7 +95,7 @@ def test_int8_is_compared_with_fp32(tmp_path: Path) -> None:
     """It computes what the package in int8 does; its loss and its speed are those beside fp32."""
     package = packaged()
     examples = Examples(waves(package, 12), [Gaussian(sigma=0.1)])
-    settings = Settings(precision="int8")
+    settings = Settings(precision="int8", calibration_method="min-max", float_ends=False)
     out = tmp_path / "a.xml"
     written = write_target(package, out, TARGET, settings, examples=examples)
     assert 'type="FakeQuantize"' in out.read_text()
@@ -108,6 +108,10 @@ def test_int8_is_compared_with_fp32(tmp_path: Path) -> None:
         "2.00 times as long on one thread"
     )
     assert written.faults[0] == "it is slower here"
+    assert written.ranges is not None
+    assert "by min-max, which loses" in written.ranges.text
+    assert "in int8 too" in written.ranges.text
+    assert json.loads(written.metadata["int8"])["method"] == "min-max"
     assert WrittenFile.from_json((tmp_path / "a.xml.json").read_text(), source="it") == written
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.bin", "a.xml", "a.xml.json"]
 

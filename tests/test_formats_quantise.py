@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,14 @@ from tapetum.arch import find_architecture
 from tapetum.data import ImageDataset, Samples
 from tapetum.errors import InputError, PackageError
 from tapetum.formats import quantise
+from tapetum.formats.ranges import RangeChoice, RangeLoss
 from tapetum.graph import random_weights, write_graph
 from tapetum.latency import DeployedNetwork
 from tapetum.noise import Gaussian
 from tapetum.runtime import Manifest, Package, Predictor, Preparation, open_package, write_package
 from tiny_package import members_of, rewrite, with_graph, with_manifest
+
+module = import_module("tapetum.formats.quantise")  # the face has a function of this name
 
 NOISES = (Gaussian(sigma=0.0), Gaussian(sigma=0.2))
 CLASSES = ("a", "b", "c", "d")
@@ -68,12 +72,19 @@ def package_of(
     return Package(manifest, graph.SerializeToString(), "")
 
 
-def lowered(package: Package, *, size: tuple[int, int] = (37, 29), count: int = 8) -> Package:
+def lowered(
+    package: Package,
+    *,
+    size: tuple[int, int] = (37, 29),
+    count: int = 8,
+    float_ends: bool = True,
+) -> Package:
     """The package in int8, calibrated on some waves."""
     manifest = package.manifest
     boxes = manifest.labels == "boxes"
     images = Waves(count, manifest.image_channels, size, boxes=boxes)
-    return quantise(package, images, NOISES, num_images=8, is_reduced=False, threads=1)
+    form = {"method": "percentile", "float_ends": float_ends, "num_images": 8}
+    return quantise(package, images, NOISES, **form, is_reduced=False, threads=1)
 
 
 def stored(package: Package, folder: Path) -> Package:
@@ -132,8 +143,58 @@ def test_the_same_images_give_the_same_bytes() -> None:
     package = package_of("unet-s")
     assert lowered(package).graph_bytes == lowered(package).graph_bytes
     images = Waves(8, 3, (37, 29), boxes=False)
-    other = quantise(package, images, NOISES, num_images=8, seed=1, is_reduced=False)
+    form = {"method": "percentile", "num_images": 8, "is_reduced": False}
+    other = quantise(package, images, NOISES, seed=1, **form)
     assert other.graph_bytes != lowered(package).graph_bytes
+
+
+@pytest.mark.parametrize(
+    ("percentile", "min_max", "best"),
+    [(0.03, 0.01, "min-max"), (0.02, 0.02, "percentile")],
+)
+def test_auto_keeps_the_ranges_that_lose_less(
+    percentile: float, min_max: float, best: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both graphs are compared with fp32; the losses of both are kept. Equal is percentile."""
+    losses = iter([RangeLoss(db=percentile), RangeLoss(db=min_max)])
+    monkeypatch.setattr(module, "_loss", lambda *_: next(losses))
+    images, form = Waves(4, 3, (21, 19), boxes=False), {"num_images": 4, "threads": 1}
+    made = quantise(package_of("unet-s"), images, NOISES, **form)
+    found = RangeChoice.of(made.manifest)
+    assert found is not None
+    assert found.method == best
+    assert {name: loss.db for name, loss in found.losses.items()} == {
+        "percentile": percentile,
+        "min-max": min_max,
+    }
+    monkeypatch.setattr(module, "_loss", lambda *_: RangeLoss())
+    asked = quantise(package_of("unet-s"), images, NOISES, method=best, **form)
+    assert asked.graph_bytes == made.graph_bytes
+
+
+@pytest.mark.parametrize(("name", "channels", "boxes"), NETWORKS[1:5:3])
+def test_the_ends_can_be_in_int8_too(name: str, channels: int, boxes: bool, tmp_path: Path) -> None:
+    """Then every convolution reads bytes and has weights in bytes, and gives nearly the same."""
+    package = package_of(name, channels=channels, boxes=boxes)
+    opened = stored(lowered(package, float_ends=False), tmp_path)
+    nodes = onnx.load_model_from_string(opened.graph_bytes).graph.node
+    in_float = [
+        node.name
+        for node in nodes
+        if node.op_type in ("Conv", "ConvTranspose")
+        and not all(one.endswith("/dequantised") for one in node.input)
+    ]
+    assert in_float == []
+    found = RangeChoice.of(opened.manifest)
+    assert found is not None
+    assert "the first and last layers are in int8 too" in found.text
+    image = np.moveaxis(wave(11, channels, (45, 31)), 0, 2)
+    places = [[2, 3, 21, 22]] if boxes else None
+    wanted, given = (Predictor(one, threads=1)(image, boxes=places) for one in (package, opened))
+    if wanted.pixels is not None:
+        assert np.abs(wanted.pixels - given.pixels).mean() < 0.03
+    if wanted.probabilities is not None:
+        assert np.abs(wanted.probabilities - given.probabilities).max() < 0.05
 
 
 def test_fp32_is_left_as_it_was() -> None:
@@ -156,7 +217,8 @@ def test_ranges_are_those_of_what_the_device_sees() -> None:
                 return found._replace(images=found.images * np.float32(factor))  # noqa: B023
 
         images = Brighter(8, 3, (64, 48), boxes=False)
-        graph = quantise(package, images, NOISES[:1], num_images=8, is_reduced=False).graph_bytes
+        form = {"method": "percentile", "num_images": 8, "is_reduced": False}
+        graph = quantise(package, images, NOISES[:1], **form).graph_bytes
         constants = onnx.load_model_from_string(graph).graph.initializer
         scales.append({t.name: numpy_helper.to_array(t) for t in constants if "Relu" in t.name})
     first = next(name for name in scales[0] if name.endswith("/scale"))
@@ -175,7 +237,8 @@ def test_a_freak_pixel_does_not_make_the_steps_of_all_others_larger() -> None:
                 return found
 
         images = Freak(8, 3, (240, 200), boxes=False)
-        graph = quantise(package_of("unet-s"), images, NOISES[:1], num_images=8).graph_bytes
+        form = {"method": "percentile", "num_images": 8}
+        graph = quantise(package_of("unet-s"), images, NOISES[:1], **form).graph_bytes
         constants = onnx.load_model_from_string(graph).graph.initializer
         scales.append({t.name: numpy_helper.to_array(t) for t in constants if "Relu" in t.name})
     first = next(name for name in scales[0] if name.endswith("/scale"))

@@ -11,9 +11,10 @@ import pytest
 from folders import draw_tree
 from packages import DENOISER, JOINT, real
 from tapetum.errors import InputError, PackageError
-from tapetum.formats import Comparison, Exported, proof, quantise, writing
+from tapetum.formats import Comparison, Exported, Settings, proof, quantise, writing
 from tapetum.jobs import export
-from tapetum.jobs.deploying import _Limits, _other_than_delivered
+from tapetum.jobs.deploying import _Limits, _remarks, _Run
+from tapetum.progress import silent
 from tapetum.runtime import Package, Preparation, write_package
 from test_formats_precision import took
 from test_graph_quantise import in_int8
@@ -87,7 +88,9 @@ def test_a_file_that_takes_longer_than_its_package_says_so(
 
 
 @pytest.mark.parametrize("delivered", ["int8", "fp32"])
-def test_another_precision_than_a_fit_has_delivered_is_said(delivered: str, tmp_path: Path) -> None:
+def test_another_precision_than_a_fit_has_delivered_is_said(
+    delivered: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A fit in int8 has a run in fp32, whose export is in fp32 unless int8 is asked for."""
     one = joint()
     graph = onnx.load_model_from_string(one.graph_bytes)
@@ -95,9 +98,12 @@ def test_another_precision_than_a_fit_has_delivered_is_said(delivered: str, tmp_
     write_package(
         tmp_path / "model.tapetum", in_int8(graph) if delivered == "int8" else graph, manifest, ""
     )
-    written = SimpleNamespace(precision="fp32", file="one.onnx")
-    said = _other_than_delivered(tmp_path, written)  # type: ignore[arg-type]
-    assert ("--precision int8" in said) == (delivered == "int8")
+    monkeypatch.setattr("tapetum.jobs.fit_result.run_at", lambda path: path)
+    origin = _Run(tmp_path, None, silent, None)
+    facts = {"precision": "fp32", "file": "one.onnx", "format": "html", "manifest": manifest}
+    settled = SimpleNamespace(settings=Settings(), **facts)
+    said = [*_remarks(settled, delivers_int8=origin.delivers_int8)]  # type: ignore[arg-type]
+    assert ["--precision int8" in one for one in said] == [True] * (delivered == "int8")
 
 
 def test_auto_writes_fp32_where_int8_does_not_pay(package: Path, tmp_path: Path) -> None:
@@ -135,12 +141,29 @@ def test_other_images_may_say_the_ranges(package: Path, tmp_path: Path) -> None:
 def test_what_has_no_effect_on_a_precision_is_refused(package: Path, tmp_path: Path) -> None:
     """Images for a file in float, half precision of a package, and a format without int8."""
     images = draw_tree(tmp_path / "images", {".": 10})
-    with pytest.raises(InputError, match="it is for --precision int8"):
+    with pytest.raises(InputError, match="--calibrate has no effect on fp32"):
         export(package, tmp_path / "a.onnx", calibrate=images)
     with pytest.raises(PackageError, match="a package is in fp32 or int8, and fp16 was asked for"):
         export(package, tmp_path / "a.tapetum", precision="fp16")
     with pytest.raises(PackageError, match=r"ncnn is written in fp32 or fp16.*; int8 is for onnx"):
         export(package, tmp_path / "a.param", fixed=(32, 32), precision="int8", data=images)
+
+
+def test_options_of_int8_are_refused_where_they_change_nothing(
+    package: Path, tmp_path: Path
+) -> None:
+    """In floats, where a runtime has ranges of its own, and on a package in int8."""
+    ends, method = {"float_ends": False}, {"calibration_method": "min-max"}
+    with pytest.raises(InputError, match="--float-ends has no effect on fp32"):
+        export(package, tmp_path / "a.onnx", **ends)
+    with pytest.raises(InputError, match="--calibration-method has no effect on executorch; it is"):
+        export(package, tmp_path / "a.pte", precision="int8", fixed=(32, 32), **method)
+    one, stored = joint(), tmp_path / "int8.tapetum"
+    manifest = one.manifest.model_copy(update={"precision": "int8"})
+    write_package(stored, in_int8(onnx.load_model_from_string(one.graph_bytes)), manifest, "")
+    with pytest.raises(InputError, match=r"--calibration-method has .*, which is in int8 already"):
+        export(stored, tmp_path / "a.onnx", precision="int8", **method)
+    assert not [*tmp_path.glob("a.*")]
 
 
 def test_a_fine_tuning_that_is_not_possible_is_refused(package: Path, tmp_path: Path) -> None:

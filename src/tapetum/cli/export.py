@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 import typer
 
 from tapetum.cli import options
-from tapetum.cli.common import answer, progress_bar, say
+from tapetum.cli.common import answer, run_job, say
 
 if TYPE_CHECKING:
     from tapetum.formats import Exported, Parity, WrittenFile
@@ -16,6 +16,7 @@ __all__ = ["export"]
 EXIT_EXCEEDED = 1
 
 PrecisionName = Literal["fp32", "fp16", "bf16", "int8", "auto"]
+MethodName = Literal["auto", "min-max", "percentile"]
 
 _FORMAT = options.option(
     None,
@@ -37,6 +38,19 @@ _CALIBRATE = options.option(
     options.MAIN,
     "Folder of images that say the ranges of int8, with the noise of the training.",
     shown="the training images",
+)
+_METHOD = options.option(
+    "auto",
+    options.MAIN,
+    "Ranges of int8: min-max of all numbers, percentile without the outermost 0.01 %, or auto for "
+    "what loses less.",
+    metavar="NAME",
+)
+_FLOAT_ENDS = options.option(
+    True,
+    options.MAIN,
+    "Keep the first and the last layers in float in int8, or put them into int8 too.",
+    "--float-ends/--int8-ends",
 )
 _FINETUNE = options.option(
     None,
@@ -104,6 +118,8 @@ def export(
         shown="as in the training",
     ),
     calibrate: Path | None = _CALIBRATE,
+    calibration_method: MethodName = _METHOD,
+    float_ends: bool = _FLOAT_ENDS,
     finetune: int | None = _FINETUNE,
     fixed: str | None = _FIXED,
     batch: int | None = _BATCH,
@@ -137,28 +153,11 @@ def export(
 
       tapetum export runs/photos --out photos.tapetum --precision auto
     """
-    from tapetum import jobs
+    given = {**locals(), "fixed": None if fixed is None else options.parse_size(fixed)}
+    from tapetum import jobs  # here, since the locals are the options
 
-    jobs.refuse_early("export", {"source": source, "out": out})
-    with progress_bar() as tick:
-        exported = jobs.export(
-            source,
-            out,
-            format=format,
-            precision=precision,
-            data=data,
-            calibrate=calibrate,
-            finetune=finetune,
-            max_psnr_drop=max_psnr_drop,
-            max_accuracy_drop=max_accuracy_drop,
-            overwrite=overwrite,
-            progress=tick,
-            fixed=None if fixed is None else options.parse_size(fixed),
-            batch=batch,
-            opset=opset,
-            target_ms=target_ms,
-            web_runtime=web_runtime,
-        )
+    jobs.refuse_early("export", given)
+    exported = run_job("export", given, needs_torch=False)
     if json:
         answer(exported.model_dump(mode="json"))
     else:
@@ -200,6 +199,8 @@ def _show_written(written: "WrittenFile") -> None:
     )
     if written.comparison is not None:
         say(written.comparison.text)
+    if written.ranges is not None:
+        say(written.ranges.text)
     if written.speed is not None:
         say(written.speed_text)
     say(f"use without Tapetum (also in {written.file}.json):")

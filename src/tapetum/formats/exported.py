@@ -4,6 +4,7 @@ import numpy as np
 
 from tapetum.errors import PackageError
 from tapetum.formats.precision import PrecisionChoice, faults_of
+from tapetum.formats.ranges import RangeChoice
 from tapetum.formats.target import FilePrecision, Settings
 from tapetum.latency import Timing
 from tapetum.records import FiniteOrNone, Record
@@ -157,6 +158,7 @@ class WrittenFile(Record):
     Attributes:
         format: Name of the format.
         precision: What it is computed in; in int8 some layers stay in float.
+        ranges: How int8 was calibrated; None for floats, and where it is not known.
         file: Name of the file.
         size_bytes: Size of all files.
         sha256: Digest of each file, by its name.
@@ -171,6 +173,7 @@ class WrittenFile(Record):
 
     format: str
     precision: FilePrecision = "fp32"
+    ranges: RangeChoice | None = None
     file: str
     size_bytes: int
     sha256: dict[str, str]

@@ -14,6 +14,8 @@ from typing import Literal, NamedTuple
 from tapetum.data import Dataset, ImageDataset
 from tapetum.evaluation import PackageSubject, score
 from tapetum.formats.quantise import quantise
+from tapetum.formats.ranges import MOST_DB, MOST_POINTS, RangeChoice
+from tapetum.formats.target import Settings
 from tapetum.latency import (
     Conditions,
     DeployedNetwork,
@@ -31,7 +33,6 @@ from tapetum.scores import Scores
 __all__ = ["FineTuner", "Measured", "PrecisionChoice", "choose_precision", "faults_of"]
 
 LEAST_SPEED_UP = 1.1
-MOST_POINTS, MOST_DB = 0.5, 0.1
 MOST_PREDICTIONS = 4_000  # of each package: images times noise levels
 MOST_MEGAPIXELS = 8.0  # denoised at full resolution
 
@@ -86,6 +87,7 @@ class PrecisionChoice(Record):
         fp32: The network in fp32.
         int8: The network in int8.
         num_images: Held-out images that both were scored on.
+        ranges: How int8 was calibrated; ``None`` where an older version has not kept it.
         finetuning: What a fine-tuning of int8 has changed; ``None`` where there was none.
     """
 
@@ -94,6 +96,7 @@ class PrecisionChoice(Record):
     fp32: Measured
     int8: Measured
     num_images: int
+    ranges: RangeChoice | None = None
     finetuning: FineTuning | None = None
 
     @property
@@ -178,11 +181,12 @@ class PrecisionChoice(Record):
         against = f", although {' and '.join(self.faults)}" if self.faults else ""
         if self.asked == "auto" and self.faults:
             against = f", since {' and '.join(self.faults)}"
+        calibrated = f"; {self.ranges.text}" if self.ranges else ""
         return (
             f"one pass takes {self.int8.timing.median_ms:.3g} ms in int8 and "
             f"{self.fp32.timing.median_ms:.3g} ms in fp32 ({self.speed_up:.2f} times as fast); "
             f"int8 changes {self.changes} on {self.num_images:,} held-out images{tuned}: "
-            f"{self.precision} is used{against}"
+            f"{self.precision} is used{against}{calibrated}"
         )
 
 
@@ -219,6 +223,7 @@ def choose_precision(
     protocol: Protocol = "benchmark",
     threads: int | None = None,
     runtime: str = "onnxruntime",
+    settings: Settings = Settings(),  # noqa: B008  (frozen)
     finetuner: FineTuner | None = None,
     progress: ProgressCallback = silent,
 ) -> tuple[Package, PrecisionChoice]:
@@ -234,6 +239,7 @@ def choose_precision(
         protocol: How a noisy image is stored.
         threads: Inference threads; by default those of the package.
         runtime: What both are timed in: ``onnxruntime`` or ``openvino``.
+        settings: How int8 is calibrated.
         finetuner: Tunes the weights of int8; by default they stay.
         progress: Called after each image and each timing.
 
@@ -242,7 +248,14 @@ def choose_precision(
         PackageError: No layer of the network can be in int8.
         DataError: A file cannot be read.
     """
-    quantised = quantise(package, dataset.train, noises, protocol=protocol)
+    quantised = quantise(
+        package,
+        dataset.train,
+        noises,
+        method=settings.calibration_method,
+        float_ends=settings.float_ends,
+        protocol=protocol,
+    )
     packages = {"fp32": package, "int8": quantised}
     if finetuner is not None:
         graph_bytes = finetuner.tune(quantised.graph_bytes)
@@ -261,6 +274,7 @@ def choose_precision(
         fp32=measured["fp32"],
         int8=measured["int8"],
         num_images=len(few.validation),
+        ranges=RangeChoice.of(quantised.manifest),
     )
     if finetuner is not None:
         choice = choice.finetuned(finetuner.epochs, measured["tuned"])

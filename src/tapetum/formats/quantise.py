@@ -1,34 +1,35 @@
 """Turn a package into int8, with the ranges that its values have on noisy images of the user.
 
 The weights alone do not say how large the values between two layers become. So the network in float
-looks at some images, with noise of every level that it is made for. Kept are a sample of the
-numbers of each value, whose range without rare outliers is stored in int8, and what convolutions
-read at some places, by which their weights are rounded (:mod:`tapetum.graph.rounding`). The nodes
-are those of :class:`tapetum.graph.Quantiser`, which a
-candidate that is only timed has as well.
+looks at some images, with noise of every level that it is made for. Kept are numbers of each value,
+which say its range (:mod:`tapetum.formats.ranges`), and what convolutions read at some places, by
+which their weights are rounded (:mod:`tapetum.graph.rounding`). The nodes are those of
+:class:`tapetum.graph.Quantiser`, which a candidate that is only timed has as well.
 """
 
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from statistics import fmean
+from typing import NamedTuple
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
 
 from tapetum.data import ImageDataset, Sample
-from tapetum.errors import InputError, PackageError
+from tapetum.errors import InputError
 from tapetum.evaluation import noisy_image
+from tapetum.formats.ranges import CalibrationMethod, Numbers, RangeChoice, RangeLoss, RangeMethod
 from tapetum.graph import Quantiser
+from tapetum.metrics import psnr
 from tapetum.noise import Noise, Protocol, generator_for
 from tapetum.runtime import GraphSession, Package
+from tapetum.scores import SEEN_DB
 
 __all__ = ["FEWEST_IMAGES", "NUM_IMAGES", "noisy_samples", "quantise"]
 
 NUM_IMAGES = 96
 FEWEST_IMAGES = 4
-KEPT_NUMBERS = 2000  # of a value, from each image
-OUTLIERS = 0.01  # per cent of the numbers on each side: a wider range has larger steps for all
 MOST_SIDE_PX = 256  # of the part of an image that is denoised: larger parts hold nothing new
 
 _CHOICE_KEY, _PLACES_KEY = 5, 6  # keys of their own, so that choices and noise are independent
@@ -42,6 +43,8 @@ def quantise(
     images: ImageDataset,
     noises: Sequence[Noise],
     *,
+    method: CalibrationMethod = "auto",
+    float_ends: bool = True,
     protocol: Protocol = "benchmark",
     num_images: int = NUM_IMAGES,
     seed: int = 0,
@@ -54,6 +57,8 @@ def quantise(
         package: The package in fp32.
         images: The training images of the user; paired ones bring their own noise.
         noises: The noise levels that the network is made for.
+        method: Where the ranges come from; ``auto`` keeps what loses less on these images.
+        float_ends: Whether the first and the last convolutions stay in float.
         protocol: How a noisy image is stored.
         num_images: Number of noisy images; a dataset of fewer is repeated, with other noise.
         seed: Seed of the choice and of the noise.
@@ -69,22 +74,34 @@ def quantise(
     samples = noisy_samples(
         package, images, noises, protocol=protocol, num_images=num_images, seed=seed
     )
-    quantiser = Quantiser(onnx.load_model_from_string(package.graph_bytes))
+    runs = [run for sample in samples for run in _runs(package, sample)]
+    quantiser = Quantiser(onnx.load_model_from_string(package.graph_bytes), float_ends=float_ends)
     observed = replace(package, graph_bytes=quantiser.model.SerializeToString())
     moments, places = quantiser.moments(), generator_for(seed, _PLACES_KEY)
-    kept: dict[str, list[_Floats]] = defaultdict(list)
-    for values in _values(observed, quantiser.values, samples, threads):
-        for name, value in values.items():
-            kept[name].append(_some(value, places))
+    numbers, wanted, observe = Numbers(places), [], _Observer(observed, quantiser.values, threads)
+    for run in runs:
+        values = observe(run)
+        wanted.append(values[run.output])
+        for name in quantiser.values:
+            if name in values:
+                numbers.add(name, values[name])
         for one in moments.values():
             if one.source in values:
                 one.add(values[one.source], places)
-    ranges = {name: _range(numbers) for name, numbers in kept.items()}
-    model = quantiser.quantised(ranges, moments, is_reduced=is_reduced)
-    manifest = package.manifest.model_copy(update={"precision": "int8", "graph_sha256": ""})
-    return replace(
-        package, manifest=manifest, graph_bytes=model.SerializeToString(deterministic=True)
-    )
+
+    def lowered(method: RangeMethod) -> Package:
+        model = quantiser.quantised(numbers.ranges(method), moments, is_reduced=is_reduced)
+        manifest = package.manifest.model_copy(update={"precision": "int8", "graph_sha256": ""})
+        graph_bytes = model.SerializeToString(deterministic=True)
+        return replace(package, manifest=manifest, graph_bytes=graph_bytes)
+
+    methods: tuple[RangeMethod, ...] = ("percentile", "min-max") if method == "auto" else (method,)
+    made = {name: lowered(name) for name in methods}
+    losses = {name: _loss(one, runs, wanted, threads) for name, one in made.items()}
+    best = min(methods, key=lambda name: losses[name].size(num_images))
+    facts = {"method": best, "float_ends": float_ends, "num_images": num_images}
+    choice = RangeChoice(**facts, losses=losses)
+    return replace(made[best], manifest=choice.noted_in(made[best].manifest))
 
 
 def noisy_samples(
@@ -119,55 +136,58 @@ def noisy_samples(
     return map(drawn, range(num_images))
 
 
-def _values(
-    package: Package,
-    names: Sequence[str],
-    samples: Iterable[Sample],
-    threads: int | None,
-) -> Iterator[dict[str, _Floats]]:
-    """Yield the values of each run over the images, as the network is run on a device."""
-    observers: dict[tuple[str, ...], _Observer] = {}
-    for sample in samples:
-        for outputs, feeds in _runs(package, sample):
-            if outputs not in observers:
-                observers[outputs] = _Observer(package.graph_for(outputs), names, threads)
-            yield observers[outputs].values(feeds)
+class _Run(NamedTuple):
+    """What a network gets of an image for an output, and the clean image where it denoises."""
+
+    output: str
+    feeds: _Feeds
+    clean: _Floats | None = None
 
 
-def _some(value: _Floats, generator: np.random.Generator) -> _Floats:
-    """Return some numbers of a value, by chance."""
-    if not np.isfinite(value).all():
-        raise PackageError(
-            "the network makes numbers that are not finite", "train or export it again"
-        )
-    return value.ravel()[generator.integers(0, value.size, KEPT_NUMBERS)]
-
-
-def _range(numbers: Sequence[_Floats]) -> tuple[float, float]:
-    """Return the range of the numbers of all images, without outliers."""
-    low, high = np.percentile(np.concatenate(numbers), (OUTLIERS, 100 - OUTLIERS))
-    return float(low), float(high)
+def _loss(
+    package: Package, runs: Sequence[_Run], wanted: Sequence[_Floats], threads: int | None
+) -> RangeLoss:
+    """Return what a package in int8 loses against what fp32 gives."""
+    observe, decibels, changed = _Observer(package, (), threads), list[float](), list[bool]()
+    for run, fp32 in zip(runs, wanted, strict=True):
+        int8 = observe(run)[run.output]
+        if run.clean is None:
+            changed += (fp32.argmax(-1) != int8.argmax(-1)).ravel().tolist()
+        else:
+            before, after = (min(SEEN_DB, float(psnr(x, run.clean[None])[0])) for x in (fp32, int8))
+            decibels.append(before - after)
+    return RangeLoss(
+        db=fmean(decibels) if decibels else None,
+        points=100 * fmean(changed) if changed else None,
+    )
 
 
 class _Observer:
-    """A graph in float that gives its inner values."""
+    """A package whose graphs give inner values beside an output."""
 
-    def __init__(self, graph: bytes, values: Sequence[str], threads: int | None) -> None:
-        model = onnx.load_model_from_string(graph)
-        held = {name for node in model.graph.node for name in node.output}
-        self._names = [name for name in values if name in held]
-        for name in self._names:
+    def __init__(self, package: Package, values: Sequence[str], threads: int | None) -> None:
+        self._package, self._values, self._threads = package, values, threads
+        self._opened: dict[str, tuple[list[str], GraphSession]] = {}
+
+    def __call__(self, run: _Run) -> dict[str, _Floats]:
+        """Return the values for one input, by name."""
+        if run.output not in self._opened:
+            self._opened[run.output] = self._open(run.output)
+        names, session = self._opened[run.output]
+        feeds = {name: run.feeds[name] for name in session.input_names}
+        return {**feeds, **dict(zip(names, session.run(names, feeds), strict=True))}
+
+    def _open(self, output: str) -> tuple[list[str], GraphSession]:
+        model = onnx.load_model_from_string(self._package.graph_for((output,)))
+        held = {name for node in model.graph.node for name in node.output} - {output}
+        names = [name for name in self._values if name in held]
+        for name in names:
             model.graph.output.append(onnx.helper.make_empty_tensor_value_info(name))
             model.graph.output[-1].type.tensor_type.elem_type = onnx.TensorProto.FLOAT
-        self._session = GraphSession(model.SerializeToString(), threads=threads)
-
-    def values(self, feeds: _Feeds) -> dict[str, _Floats]:
-        """Return the values for one input, by name."""
-        fitting = {name: feeds[name] for name in self._session.input_names}
-        return dict(zip(self._names, self._session.run(self._names, fitting), strict=True))
+        return [*names, output], GraphSession(model.SerializeToString(), threads=self._threads)
 
 
-def _runs(package: Package, sample: Sample) -> Iterator[tuple[tuple[str, ...], _Feeds]]:
+def _runs(package: Package, sample: Sample) -> Iterator[_Run]:
     """Yield what the network gets of one image, as :class:`tapetum.Predictor` would give it.
 
     The label comes from the prepared image, and the denoised image from one at full resolution, of
@@ -178,13 +198,14 @@ def _runs(package: Package, sample: Sample) -> Iterator[tuple[tuple[str, ...], _
     pixels, boxes = manifest.preparation.colours(given), sample.boxes
     part, inner = _part(pixels, boxes)
     if manifest.denoises:
-        yield ("denoised",), _feeds(part, inner)
+        clean, _ = _part(manifest.preparation.colours(sample.image), None)
+        yield _Run("denoised", _feeds(part, inner), clean)
     if manifest.classifies and manifest.preparation.size_px is None:
-        yield ("logits",), _feeds(part, inner)
+        yield _Run("logits", _feeds(part, inner))
     elif manifest.classifies:
         if boxes is not None:
             boxes = manifest.preparation.boxes(boxes, *pixels.shape[1:])
-        yield ("logits",), _feeds(manifest.preparation.resized(pixels), boxes)
+        yield _Run("logits", _feeds(manifest.preparation.resized(pixels), boxes))
 
 
 def _part(pixels: _Floats, boxes: _Floats | None) -> tuple[_Floats, _Floats | None]:

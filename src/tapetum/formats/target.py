@@ -17,10 +17,12 @@ from pydantic import Field, PositiveFloat, PositiveInt
 
 from tapetum.errors import InputError, PackageError
 from tapetum.formats.lowering import NEWEST_OPSET, OLDEST_OPSET
+from tapetum.formats.ranges import CalibrationMethod
 from tapetum.records import Record
 from tapetum.runtime import Manifest, Package
 
 __all__ = [
+    "OF_INT8",
     "Contents",
     "FilePrecision",
     "Floats",
@@ -42,6 +44,9 @@ Images = Iterable[Floats]
 Contents = Mapping[str, bytes]
 """Each file of a format by its ending."""
 
+OF_INT8 = frozenset(("calibration_method", "float_ends"))
+"""The fields of :class:`Settings` that are for int8."""
+
 
 class Settings(Record):
     """What a user may settle of a file; each format names the fields that it follows.
@@ -52,6 +57,8 @@ class Settings(Record):
         opset: Version of the ONNX operators.
         target_ms: Latency budget that is shown, in milliseconds.
         web_runtime: Folder with the files of onnxruntime-web.
+        calibration_method: Where the ranges of int8 come from; ``auto`` is what loses least.
+        float_ends: Whether the first and the last layers stay in float in int8.
         precision: What the file is computed in.
     """
 
@@ -60,12 +67,21 @@ class Settings(Record):
     opset: Annotated[int, Field(ge=OLDEST_OPSET, le=NEWEST_OPSET)] | None = None
     target_ms: PositiveFloat | None = None
     web_runtime: Path | None = None
+    calibration_method: CalibrationMethod = "auto"
+    float_ends: bool = True
     precision: FilePrecision = "fp32"
 
     @property
     def given(self) -> frozenset[str]:
         """The fields that were settled, but for the precision, which each format has."""
-        return frozenset(name for name, value in self if value is not None) - {"precision"}
+        fields = type(self).model_fields
+        given = {name for name, value in self if value != fields[name].default}
+        return frozenset(given - {"precision"})
+
+    @property
+    def given_for_int8(self) -> list[str]:
+        """The fields that were settled and have an effect on int8 alone."""
+        return sorted(self.given & OF_INT8)
 
     def size_for(self, what: str) -> tuple[int, int]:
         """Return height and width of all images, which the files of some format need.
@@ -89,6 +105,8 @@ class SettingsGiven(TypedDict, total=False):
     opset: int | None
     target_ms: float | None
     web_runtime: str | Path | None
+    calibration_method: CalibrationMethod
+    float_ends: bool
 
 
 class Outputs(NamedTuple):
@@ -135,8 +153,8 @@ class Target(Protocol):
     precisions: ClassVar[frozenset[FilePrecision]]
     """What its files can be computed in; it takes packages in int8 where that is among them."""
 
-    calibrates: ClassVar[bool] = False
-    """Whether it puts networks into int8 itself; others take a package in int8."""
+    calibrates: ClassVar[str | None] = None
+    """Its ranges by default, where it puts networks into int8 itself; others take one in int8."""
 
     def require(self, settings: Settings) -> None:
         """Refuse at once what cannot be written here.

@@ -82,9 +82,9 @@ class ExecuTorchTarget(Target):
 
     name = "executorch"
     endings = (".pte",)
-    settings = frozenset(("fixed", "batch"))
+    settings = frozenset(("fixed", "batch", "float_ends"))
     precisions = frozenset(("fp32", "int8"))
-    calibrates = True
+    calibrates = "XNNPACK's quantiser"
 
     def require(self, settings: Settings) -> None:
         """Refuse without a size or ExecuTorch; see :class:`tapetum.formats.target.Target`."""
@@ -162,7 +162,8 @@ def _converted(package: Package, settings: Settings, images: Images) -> bytes:
     if settings.precision == "int8":
         sized = (resample(one, height=size[0], width=size[1])[None] for one in images)
         feeds = (torch.from_numpy(np.repeat(one, count, axis=0)) for one in sized)
-        lowered = _in_int8(exported.module(), package.manifest, feeds)
+        kept = tuple(_in_float(package.manifest, float_ends=settings.float_ends))
+        lowered = _in_int8(exported.module(), kept, feeds)
         exported = torch.export.export(lowered, example)
     facts = json.dumps(facts_of(package.manifest), ensure_ascii=False)
     program = to_edge_transform_and_lower(
@@ -171,15 +172,13 @@ def _converted(package: Package, settings: Settings, images: Images) -> bytes:
     return bytes(program.to_executorch().buffer)
 
 
-def _in_int8(module: Any, manifest: Manifest, feeds: Iterable[Any]) -> Any:
-    """Return a traced module in int8, with ranges from noisy images."""
+def _in_int8(module: Any, kept: tuple[str, ...], feeds: Iterable[Any]) -> Any:
+    """Return a traced module in int8 but for some parts, with ranges from noisy images."""
     from executorch.backends.xnnpack.quantizer.xnnpack_quantizer import (
         XNNPACKQuantizer,
         get_symmetric_quantization_config,
     )
     from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
-
-    kept = tuple(f"{name}." for name in _in_float(manifest))
 
     def is_lowered(node: Any) -> bool:
         """Whether a node is a weight, or computed in a block and not between the parts."""
@@ -194,11 +193,12 @@ def _in_int8(module: Any, manifest: Manifest, feeds: Iterable[Any]) -> Any:
     return convert_pt2e(observed)
 
 
-def _in_float(manifest: Manifest) -> Iterator[str]:
-    """Yield the names of the first layers, of the last ones and of the classifier's head."""
+def _in_float(manifest: Manifest, *, float_ends: bool) -> Iterator[str]:
+    """Yield the beginnings of names: of the classifier's head, and of the ends where they stay."""
     decoder = manifest.architecture.decoder
-    yield from ("network.classifier.hidden", "network.classifier.linear")
-    yield "network.classifier.blocks.0" if decoder is None else "network.encoder.levels.0.0"
-    if decoder is not None:
+    yield from ("network.classifier.hidden.", "network.classifier.linear.")
+    if float_ends:
+        yield "network.classifier.blocks.0." if decoder is None else "network.encoder.levels.0.0."
+    if float_ends and decoder is not None:
         last = f"levels.{len(decoder.levels) - 1}"
-        yield f"network.decoder.{'output' if decoder.output else last}"
+        yield f"network.decoder.{'output' if decoder.output else last}."

@@ -19,7 +19,7 @@ import numpy as np
 from tapetum.errors import PackageError
 from tapetum.formats.chromium import Page, find_chromium, open_page
 from tapetum.formats.standalone import standalone_graph
-from tapetum.formats.target import Contents, Floats, Images, Outputs, Settings, Target
+from tapetum.formats.target import OF_INT8, Contents, Floats, Images, Outputs, Settings, Target
 from tapetum.formats.target_onnx import GraphRun
 from tapetum.formats.webruntime import find_web_runtime
 from tapetum.report import network_page, runtime_notice
@@ -40,7 +40,7 @@ class HtmlTarget(Target):
 
     name = "html"
     endings = (".html",)
-    settings = frozenset(("target_ms", "web_runtime"))
+    settings = frozenset(("target_ms", "web_runtime")) | OF_INT8
     precisions = frozenset(("fp32", "int8"))
 
     def require(self, settings: Settings) -> None:

@@ -10,7 +10,7 @@ import onnx
 
 from tapetum.formats.lowering import folded, lowered
 from tapetum.formats.standalone import standalone_graph
-from tapetum.formats.target import Contents, Floats, Images, Outputs, Settings, Target
+from tapetum.formats.target import OF_INT8, Contents, Floats, Images, Outputs, Settings, Target
 from tapetum.runtime import GraphSession, Manifest, Package
 
 __all__ = ["GraphRun", "OnnxTarget", "feeds_text", "image_lines", "outputs_text", "plain_graph"]
@@ -91,7 +91,7 @@ class OnnxTarget(Target):
 
     name = "onnx"
     endings = (".onnx",)
-    settings = frozenset(("fixed", "batch", "opset"))
+    settings = frozenset(("fixed", "batch", "opset")) | OF_INT8
     precisions = frozenset(("fp32", "int8"))
 
     def require(self, settings: Settings) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from tapetum.errors import InputError
-from tapetum.formats.target import Contents, Floats, Images, Outputs, Settings, Target
+from tapetum.formats.target import OF_INT8, Contents, Floats, Images, Outputs, Settings, Target
 from tapetum.formats.target_onnx import feeds_text, image_lines, outputs_text, plain_graph
 from tapetum.latency import load_openvino
 from tapetum.runtime import Manifest, Package, facts_of
@@ -64,7 +64,7 @@ class OpenVinoTarget(Target):
 
     name = "openvino"
     endings = (".xml", ".bin")
-    settings = frozenset(("fixed", "batch"))
+    settings = frozenset(("fixed", "batch")) | OF_INT8
     precisions = frozenset(("fp32", "fp16", "bf16", "int8"))
 
     def require(self, settings: Settings) -> None:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from tapetum.errors import InputError, PackageError, nearest
-from tapetum.formats.target import Settings, Target
+from tapetum.formats.target import OF_INT8, Settings, Target
 from tapetum.formats.target_executorch import ExecuTorchTarget
 from tapetum.formats.target_html import HtmlTarget
 from tapetum.formats.target_litert import LiteRtTarget
@@ -54,9 +54,10 @@ def find_target(name: str | None, out: Path, settings: Settings) -> Target | Non
     target = known.get(name)
     if target is not None:
         _require_ending(target, out)
-    follows = frozenset() if target is None else target.settings
+    follows = OF_INT8 if target is None else target.settings
     for field in sorted(settings.given - follows):
         able = [one.name for one in TARGETS if field in one.settings]
+        able += [PACKAGE] if field in OF_INT8 else []
         option = f"--{field.replace('_', '-')}"
         raise InputError(f"{option} has no effect on {name}", f"it is for {', '.join(able)}")
     return target

@@ -10,6 +10,7 @@ import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,8 @@ from tapetum.errors import InputError, PackageError
 from tapetum.formats.exported import Speed, WrittenFile
 from tapetum.formats.opening import described_at, paths_of
 from tapetum.formats.proof import Examples, compare_images, compare_speed, probe
-from tapetum.formats.quantise import noisy_samples, quantise
+from tapetum.formats.quantise import NUM_IMAGES, noisy_samples, quantise
+from tapetum.formats.ranges import RangeChoice
 from tapetum.formats.target import Run, Settings, Target
 from tapetum.formats.targets import require_precision
 from tapetum.progress import ProgressCallback, silent
@@ -77,13 +79,14 @@ def write_target(
         written = WrittenFile(
             format=target.name,
             precision=settings.precision,
+            ranges=RangeChoice.of(source.manifest),
             file=out.name,
             size_bytes=sum(len(content) for content in contents.values()),
             sha256={
                 path.name: hashlib.sha256(contents[ending]).hexdigest()
                 for ending, path in paths.items()
             },
-            metadata=facts_of(package.manifest),
+            metadata=facts_of(source.manifest),
             manifest=_without_origin(package.manifest),
             parity=parity,
             comparison=comparison,
@@ -112,11 +115,17 @@ def _in_its_precision(
     if examples is None:
         raise InputError("int8 is calibrated on images, and there are none", "name their folder")
     source = (package, examples.of_calibration, examples.noises)
-    if not target.calibrates:
-        return quantise(*source, protocol=examples.protocol), ()
-    samples = noisy_samples(*source, protocol=examples.protocol)
-    colours = package.manifest.preparation.colours
-    return package, (colours(one.noisy or one.image) for one in samples)
+    method, ends, protocol = settings.calibration_method, settings.float_ends, examples.protocol
+    if target.calibrates is None:
+        return quantise(*source, method=method, float_ends=ends, protocol=protocol), ()
+    samples, colours = (
+        noisy_samples(*source, protocol=protocol),
+        package.manifest.preparation.colours,
+    )
+    by = target.calibrates if method == "auto" else method
+    choice = RangeChoice(method=by, float_ends=ends, num_images=NUM_IMAGES, losses={})
+    noted = replace(package, manifest=choice.noted_in(package.manifest))
+    return noted, (colours(one.noisy or one.image) for one in samples)
 
 
 def _placed(contents: Mapping[str, bytes], paths: Mapping[str, Path], folder: Path) -> Path:

@@ -51,6 +51,7 @@ class Moments:
         self._strides = found.get("strides", [1, 1])
         self._pads = found.get("pads", [0, 0, 0, 0])
         self._groups = found.get("group", 1)
+        self._rounded: dict[tuple[bytes, bytes, int, int], _Floats] = {}
         size = int(np.prod(weight_shape[1:]))
         self._sums = np.zeros((self._groups, size))
         self._products = np.zeros((self._groups, size, size), np.float32)
@@ -71,15 +72,19 @@ class Moments:
     def rounded(
         self, weight: NDArray[np.float32], steps: NDArray[np.float32], most: int
     ) -> _Floats:
-        """Return a weight in whole steps of its output channels, between ``-most`` and ``most``."""
-        rows = self._rows(weight)
-        found = [
-            _rounded(one, of_one, most, products / self.count)
-            for one, of_one, products in zip(
-                rows, steps.reshape(self._groups, -1, 1), self._products, strict=True
+        """Return a weight in whole steps of its output channels, between ``-most`` and ``most``.
+
+        The last one is kept, since other ranges seldom change the steps.
+        """
+        key = (weight.tobytes(), steps.tobytes(), most, self.count)
+        if key not in self._rounded:
+            parts = steps.reshape(self._groups, -1, 1), self._products
+            rounded = (
+                _rounded(one, of_one, most, products / self.count)
+                for one, of_one, products in zip(self._rows(weight), *parts, strict=True)
             )
-        ]
-        return np.stack(found).reshape(weight.shape)
+            self._rounded = {key: np.stack([*rounded]).reshape(weight.shape)}
+        return self._rounded[key]
 
     def mean_of(self, weight: NDArray[np.floating]) -> _Floats:
         """Return the mean output of each channel for a weight, without a bias."""

@@ -3,7 +3,7 @@
 A package needs no torch for that.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -86,7 +86,10 @@ def export(
             ``opset`` (13 to 21) for ``onnx``, the first two for ``openvino``, ``litert`` and
             ``executorch``, and ``fixed`` for ``ncnn``; these last three need it; ``target_ms``, a
             budget that is shown, by default that of a fit, and ``web_runtime``, the folder of
-            onnxruntime-web, for ``html``.
+            onnxruntime-web, for ``html``. For int8: ``calibration_method``, ``min-max`` of all
+            numbers, ``percentile`` without the outermost 0.01 %, or ``auto`` for what loses less
+            on the calibration images; and ``float_ends``, whether the first and the last layers
+            stay in float.
 
     Raises:
         InputError: Images are needed and cannot be opened, or an option has no effect.
@@ -98,22 +101,22 @@ def export(
     with faults_are_ours("the file cannot be written so", "correct these options"):
         settled = Settings.model_validate(settings)
     target, limits = find_target(format, out, settled), _Limits(max_psnr_drop, max_accuracy_drop)
+    for_int8 = [*settled.given_for_int8, *["calibrate"] * (calibrate is not None)]
+    _require_effect(for_int8, source, precision)
     if finetune is not None:
         _require_finetuning(finetune, source, precision, is_package=target is None)
     is_file = source.is_file()
     origin = _Package(source, data, progress) if is_file else _Run(source, data, progress, finetune)
     if target is None:
         asked = _asked_of_a_package(source, precision, calibrate)
-        return limits.applied(origin.package(out, asked, overwrite=overwrite))
+        return limits.applied(origin.package(out, asked, settled, overwrite=overwrite))
     if settled.target_ms is None and "target_ms" in target.settings:
         settled = settled.model_copy(update={"target_ms": origin.target_ms})
     require_free(out, target, overwrite=overwrite)
     require_precision(target, precision)
     target.require(settled)
-    is_int8 = precision in ("int8", "auto")
-    if calibrate is not None and not is_int8:
-        raise InputError("--calibrate has no effect on floats", "it is for --precision int8")
-    examples, missing = origin.examples(is_needed=limits.are_given or is_int8)
+    is_needed = limits.are_given or precision in ("int8", "auto")
+    examples, missing = origin.examples(is_needed=is_needed)
     with TemporaryDirectory() as folder:
         exported = origin.package(Path(folder) / "network.tapetum", "fp32")
         package = open_package(exported.path)
@@ -122,43 +125,38 @@ def export(
     write = partial(write_target, package, out, target, examples=examples, progress=progress)
     written, against = _written(write, settled, precision, overwrite=overwrite)
     facts = {"path": str(out), "size_bytes": written.size_bytes, "written": written}
-    own = _passes_of(written), _other_than_delivered(source, written)
-    facts["remarks"] = (*filter(None, own), *exported.remarks, *missing, *against)
+    own = _remarks(written, delivers_int8=origin.delivers_int8)
+    facts["remarks"] = (*own, *exported.remarks, *missing, *against)
     return limits.applied(exported.model_copy(update=facts))
 
 
-def _passes_of(written: WrittenFile) -> str:
-    """Say that a file for images of any size takes longer than the package; else empty."""
-    manifest, fixed = written.manifest, written.settings.fixed
-    preparation, is_joint = manifest.preparation, manifest.denoises and manifest.classifies
-    if not is_joint or manifest.labels != "whole" or preparation.size_px is None:
-        return ""
-    if written.format == "html":  # its page says how long each pass takes
-        return ""
-    if fixed is not None and preparation.fits(*fixed):
-        return ""
-    size = f"{preparation.size_px}x{preparation.size_px}"
-    return (
-        "the file takes two passes, one for the image and one for the label of the prepared image, "
-        f"and so longer than the package: --fixed {size} takes one, for images of that size"
-    )
+def _require_effect(options: Sequence[str], source: Path, precision: str) -> None:
+    """Refuse options of int8 that would change nothing."""
+    if precision not in ("int8", "auto"):
+        what, remedy = precision, "leave it out, or give --precision int8"
+    elif source.is_file() and open_package(source).manifest.precision == "int8":
+        what, remedy = f"{source}, which is in int8 already", "export its run, or one in fp32"
+    else:
+        return
+    for name in options:
+        raise InputError(f"--{name.replace('_', '-')} has no effect on {what}", remedy)
 
 
-def _other_than_delivered(source: Path, written: WrittenFile) -> str:
-    """Say that the package of a fit is in int8 and the file is not; else empty."""
-    if written.precision == "int8" or not source.is_dir():
-        return ""
-    from tapetum.jobs.fit_result import PACKAGE  # torch
-
-    path = source / PACKAGE
-    if not path.is_file():
-        return ""
-    if open_package(path).manifest.precision != "int8":
-        return ""
-    return (
-        f"{written.file} is in {written.precision}, and the fit has delivered int8: "
-        "--precision int8 writes that"
-    )
+def _remarks(written: WrittenFile, *, delivers_int8: bool) -> Iterator[str]:
+    """Say where a file takes longer than the package, and where a fit has delivered int8."""
+    manifest, size_px = written.manifest, written.manifest.preparation.size_px
+    is_slower = manifest.denoises and manifest.resizes_for_labels(written.settings.fixed)
+    if is_slower and written.format != "html":  # its page says how long each pass takes
+        yield (
+            "the file takes two passes, one for the image and one for the label of the prepared "
+            f"image, and so longer than the package: --fixed {size_px}x{size_px} takes one, for "
+            "images of that size"
+        )
+    if delivers_int8 and written.precision != "int8":
+        yield (
+            f"{written.file} is in {written.precision}, and the fit has delivered int8: "
+            "--precision int8 writes that"
+        )
 
 
 def _asked_of_a_package(
@@ -256,13 +254,23 @@ class _Run:
     def __init__(
         self, path: Path, data: str | Path | None, progress: ProgressCallback, epochs: int | None
     ) -> None:
-        from tapetum.jobs.fit_result import FIT, run_at  # torch
+        from tapetum.jobs.fit_result import FIT, PACKAGE, run_at  # torch
 
+        delivered = path / PACKAGE
+        is_fit = delivered.is_file()
+        self.delivers_int8 = is_fit and open_package(delivered).manifest.precision == "int8"
         self._path, self._data, self._progress = run_at(path), data, progress
         self._epochs = epochs
         self.target_ms = FIT.open(path).request.target_ms if FIT.is_at(path) else None
 
-    def package(self, out: Path, precision: AskedPrecision, *, overwrite: bool = False) -> Exported:
+    def package(
+        self,
+        out: Path,
+        precision: AskedPrecision,
+        settings: Settings = Settings(),  # noqa: B008  (frozen)
+        *,
+        overwrite: bool = False,
+    ) -> Exported:
         """Write the package of the run."""
         from tapetum.jobs.exporting import export_run
 
@@ -270,6 +278,7 @@ class _Run:
             self._path,
             out,
             precision=precision,
+            settings=settings,
             epochs=self._epochs,
             dataset=self._data,
             overwrite=overwrite,
@@ -294,14 +303,21 @@ class _Run:
 class _Package:
     """A package as the source of an export."""
 
-    target_ms = None  # it does not keep its budget
+    target_ms, delivers_int8 = None, False  # it does not keep its budget
 
     def __init__(self, path: Path, data: str | Path | None, progress: ProgressCallback) -> None:
         self._path, self._data, self._progress = path, data, progress
         self._network = open_trained(path)
         self._images: Dataset | None = None
 
-    def package(self, out: Path, precision: AskedPrecision, *, overwrite: bool = False) -> Exported:
+    def package(
+        self,
+        out: Path,
+        precision: AskedPrecision,
+        settings: Settings = Settings(),  # noqa: B008  (frozen)
+        *,
+        overwrite: bool = False,
+    ) -> Exported:
         """Write the package in int8 where that was asked for; in fp32 it stays where it is."""
         package, choice = open_package(self._path), None
         if precision != "fp32":
@@ -311,6 +327,7 @@ class _Package:
                 self._network.noises,
                 asked=precision,
                 protocol=self._network.protocol,
+                settings=settings,
                 progress=self._progress,
             )
             repack(noted(package, choice), out, overwrite=overwrite)

@@ -11,6 +11,7 @@ from tapetum.formats import (
     Exported,
     FineTuner,
     PrecisionChoice,
+    Settings,
     choose_precision,
     export_network,
     pack,
@@ -44,6 +45,7 @@ def export_run(
     threads: int | None = None,
     runtime: str = "onnxruntime",
     precision: AskedPrecision = "fp32",
+    settings: Settings = Settings(),  # noqa: B008  (frozen)
     epochs: int | None = None,
     dataset: str | Path | Dataset | None = None,
     overwrite: bool = False,
@@ -52,8 +54,8 @@ def export_run(
     """Write the package of a finished run, with what its card says of the latency.
 
     The other arguments are those of :func:`export`; ``threads`` and ``runtime``, in which int8 is
-    timed, are those of the latency budget, ``epochs`` those of a fine-tuning, and the dataset may
-    be opened already.
+    timed, are those of the latency budget, ``epochs`` those of a fine-tuning, the settings say how
+    int8 is calibrated, and the dataset may be opened already.
     """
     folder = RUNS.open(path)
     network, manifest = network_of_run(path, threads=threads)
@@ -71,6 +73,7 @@ def export_run(
             choose_precision,
             protocol=noise.protocol,
             runtime=runtime,
+            settings=settings,
             finetuner=finetuner,
             progress=progress,
         )

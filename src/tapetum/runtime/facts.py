@@ -54,9 +54,11 @@ def facts_of(manifest: Manifest) -> dict[str, str]:
     """Return the metadata of a written file.
 
     Lists and records are JSON: the class names in the order of the probabilities, the preparation
-    of images, and the origin. ``licences`` names the parts of others; the weights are the user's.
+    of images, the origin, and how int8 was calibrated. ``licences`` names the parts of others; the
+    weights are the user's.
     """
     origin = {name: manifest.provenance[name] for name in _ORIGIN if name in manifest.provenance}
+    int8 = manifest.provenance.get("int8")
     return {
         "name": manifest.name,
         "class_names": json.dumps(manifest.class_names, ensure_ascii=False),
@@ -64,6 +66,7 @@ def facts_of(manifest: Manifest) -> dict[str, str]:
         "noise": noise_text(manifest),
         "licences": json.dumps(_licences(manifest)),
         "provenance": json.dumps(origin, ensure_ascii=False),
+        **({} if int8 is None else {"int8": json.dumps(int8)}),
     }
 
 
