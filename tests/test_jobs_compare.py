@@ -1,8 +1,14 @@
 """A network is better than another by what a doubling of the latency buys, beyond the noise."""
 
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
 import pytest
 
-from tapetum.jobs.compare import gain
+from tapetum.jobs.compare import best_run, gain, show_scores
+from tapetum.jobs.fit_result import Control, Controls
 from tapetum.scores import ScoreRow
 from tapetum.search import Doubling, Prefer
 
@@ -47,3 +53,35 @@ def test_few_images_tell_less() -> None:
     assert errors == sorted(errors, reverse=True)
     assert errors[0] > 2 * errors[2]
     assert error(995, 5) > error(50, 50)
+
+
+def test_every_training_for_comparison_is_said_with_its_scores(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whether it is better or not; only one that may ship and is better is delivered."""
+    generator, scores = np.random.default_rng(5), dict[str, ScoreRow]()
+    for name in ("network", *(f"control_{index}" for index in range(12))):
+        scores[name] = row(generator.uniform(0.2, 0.9), generator.uniform(20, 30))
+    made = {
+        name: Control.model_construct(
+            title=name, networks={name: None}, latency_ms=generator.uniform(1, 9), may_ship=True
+        )
+        for name in list(scores)[1:]
+    }
+    monkeypatch.setattr("tapetum.jobs.compare.preference_of", lambda _: "balanced")
+    monkeypatch.setattr(
+        "tapetum.jobs.compare.scores_of",
+        lambda path: SimpleNamespace(headline=scores[path.name], class_images=EVEN),
+    )
+    given: Any = Controls.model_construct(controls=tuple(made.values())), None
+    best, said = best_run(Path("fit"), *given)
+    assert len(said) == len(made)
+    ours = scores.pop("network")
+    value = {name: gain(ours, theirs, "balanced", EVEN) for name, theirs in scores.items()}
+    better = [name for name, (by, error) in value.items() if by > error]
+    for (name, one), sentence in zip(made.items(), said, strict=True):
+        verb = "is better" if name in better else "is not clearly better"
+        shown = f"{show_scores(scores[name])} against {show_scores(ours)}"
+        expected = f"{name} ({one.latency_ms:.3g} ms) {verb} than the chosen network ({shown})"
+        assert sentence == expected + (", so it is delivered" if name == best else "")
+    assert best == better[0]

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from shutil import copytree
+from shutil import copytree, ignore_patterns
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -25,15 +26,19 @@ from tapetum.formats.precision import Measured
 from tapetum.jobs import FitResult, Front, fit, fit_front
 from tapetum.jobs.choose import named_architecture, pair_of
 from tapetum.jobs.exporting import export_run
-from tapetum.jobs.fit_race import require_precision, split_for_race
+from tapetum.jobs.fit_race import Candidates, Race, require_precision, split_for_race
+from tapetum.jobs.fit_result import FIT
+from tapetum.jobs.fit_work import FitWork
 from tapetum.jobs.fitting import fit_options, look
 from tapetum.jobs.match_shape import MatchedShape
 from tapetum.jobs.plan import Plans
 from tapetum.jobs.planning import make_plans
+from tapetum.jobs.race_report import described
 from tapetum.jobs.request import open_request
 from tapetum.latency import Budget, DeployedNetwork, Timing
 from tapetum.latency.runtimes import RUNTIMES
 from tapetum.latency.timing import ForwardPass, Round
+from tapetum.progress import silent
 from tapetum.runtime import open_package
 from tapetum.search import RACES
 from test_cli import photos, run, sentence
@@ -114,6 +119,66 @@ def test_without_a_race_the_scaling_rule_decides(unraced: FitResult) -> None:
     candidates = json.loads((unraced.path / "candidates.json").read_text())["candidates"]
     assert [one["name"] for one in candidates] == ["rule", "plain-dc-net"]
     assert is_kept(unraced)
+
+
+def race_in(path: Path, photos: Path, device: ShapeRuntime) -> Race:
+    """The method of a finished fit."""
+    options = {"batch_size": 4, "epochs": 1, "size_px": 32, "precision": "fp32"}
+    given = fit_options(photos, path, target_ms=TARGET_MS, runtime=device, **UNRACED, **options)
+    opened = open_request(given)
+    return Race(FitWork(FIT.open(path), opened.dataset, opened.device, silent), None)
+
+
+def copied(fit: FitResult, path: Path) -> FitResult:
+    """The same fit in another folder, with the same training and without its package."""
+    copytree(fit.path, path, ignore=ignore_patterns("network", "*.tapetum"))
+    (path / "network").symlink_to(fit.path / "network")
+    return fit._replace(path=path)
+
+
+@pytest.mark.parametrize("place", ["here", "elsewhere"])
+@pytest.mark.parametrize("names", [("rule", "plain-dc-net"), ("plain-dc-net", "rule"), ("rule",)])
+def test_the_hint_offers_exactly_what_controls_would_train(
+    unraced: FitResult,
+    photos: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    names: tuple[str, ...],
+    place: str,
+) -> None:
+    """No plain network where none has this latency or where it was chosen itself."""
+    copied(unraced, tmp_path / "fit")
+    found = Candidates.read(tmp_path / "fit" / "candidates.json")
+    by_name = {one.name: one for one in found.candidates}
+    kept = Candidates(candidates=tuple(by_name[name] for name in names))
+    kept.write(tmp_path / "fit" / "candidates.json")
+    race = race_in(tmp_path / "fit", photos, ShapeRuntime(monkeypatch))
+    if place == "elsewhere":  # which has timed no other network
+        there = SimpleNamespace(find=lambda *_: None)
+        race = replace(race, work=replace(race.work, device=None, timings=there))  # type: ignore[arg-type]
+    hints = [one for one in race.lead(tmp_path / "fit") if one.startswith("not trained")]
+    titles = [control.title for control in race.controls(unraced.selection).controls]
+    offered = [hint.split(": ")[1].split(";")[0] for hint in hints]
+    assert offered == ([", and ".join(titles).replace("plain", "the plain", 1)] if titles else [])
+    assert ("plain" in "".join(titles)) == (names == ("rule", "plain-dc-net"))
+
+
+def test_a_correction_is_a_sentence_and_no_second_latency_of_what_is_delivered(
+    unraced: FitResult, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The rows of the table are the budget and the package, whatever was timed before."""
+    fit = copied(unraced, tmp_path / "fit")
+    race = race_in(fit.path, photos, ShapeRuntime(monkeypatch))
+    assert "replaced it" not in race.sections(fit).note
+    file = tmp_path / "fit" / "matched.json"
+    matched, plain = MatchedShape.read(file), race.candidates().candidates[1]
+    first = matched.attempt.model_copy(update={"shape": plain.shape, "timing": plain.timing})
+    attempts = (first, *matched.attempts)
+    matched.model_copy(update={"attempts": attempts, "chosen": matched.chosen + 1}).write(file)
+    changed = race.sections(fit)
+    assert changed.rows == ()
+    assert f"The first choice took {plain.timing.median_ms:.3g} ms when it was" in changed.note
+    assert f"replaced it: {described(matched.attempt.shape)}" in changed.note
 
 
 @pytest.mark.parametrize("includes", [pytest.param("preparation", marks=pytest.mark.slow), "call"])
@@ -464,7 +529,8 @@ def test_controls_can_be_added_and_a_better_plain_network_is_delivered(
     assert result.delivery.run == "control_dc-net"
     assert open_package(result.package).manifest.architecture.name == "plain-dc-net"
     assert "so it is delivered" in result.delivery.remarks[0]
-    assert "MobileNetV3-small and UNet-S is better" in result.delivery.remarks[1]
+    pair = r"MobileNetV3-small and UNet-S \([0-9.]+ ms\) is better than the chosen network"
+    assert re.match(pair, result.delivery.remarks[1])
     report = result.report.read_text()
     for words in ("Comparison", "MobileNetV3-small and UNet-S", "Accuracy over latency"):
         assert words in report

@@ -1,11 +1,14 @@
 """The plan of a fit fits into the time that was given, or says how much is needed."""
 
 import re
+from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from tapetum.errors import InputError
-from tapetum.jobs.deadline import Deadline
+from tapetum.jobs.deadline import Allowance, Allowed, Deadline
 from tapetum.jobs.plan import Minutes, share_of, shortened
 from tapetum.training import Length, Recipe
 
@@ -66,9 +69,39 @@ def test_a_wait_shortens_what_is_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
     shorter = MINUTES.shortened(allowed.share) + LARGER.shortened(allowed.share)
     assert shorter.total == pytest.approx(deadline.left)
     assert allowed.note.startswith("the race has 80% of its planned length, since")
-    assert "88 min of --total-minutes 108 are left for 1.8 h" in allowed.note
+    assert "88 min of --total-minutes 108 are left for 1.8 h of work" in allowed.note
     clock.now_s += 60 * 1_000
     assert deadline.allow("race", MINUTES).share == pytest.approx(0.1)
+
+
+def test_trainings_leave_time_for_what_a_busy_machine_does_slowly(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What comes after them takes longer there, and all ends where it would have ended."""
+    _Clock(monkeypatch)
+    generator = np.random.default_rng(1)
+    for slower in (generator.uniform(1, 3) for _ in range(20)):
+        deadline = Deadline(40, 100 + 60 * 40, Minutes(), slower)
+        share = deadline.allow("training", MINUTES).share
+        others = slower * (MINUTES.timing + MINUTES.scoring) + MINUTES.export
+        assert others + share * MINUTES.learning == pytest.approx(40)
+        assert share < 1
+
+
+def test_a_note_on_the_race_needs_a_race(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its time is decided before anybody knows whether it is long enough to begin."""
+    _Clock(monkeypatch)
+    plans = SimpleNamespace(total_minutes=9.0, after=lambda _: Minutes())
+    given = {"folder": SimpleNamespace(path=tmp_path), "plans": plans, "target_ms": 2.0}
+    notes = {name: f"the {name} is shorter" for name in ("race", "training")}
+    for name, note in notes.items():
+        Allowed(share=0.5, note=note).write(tmp_path / f"allowed_{name}.json")
+    kept = Allowance(**given, started_s=100.0, core_share=0.4)  # type: ignore[arg-type]
+    assert list(kept.remarks([], raced=True)) == list(notes.values())
+    assert list(kept.remarks([], raced=False)) == [notes["training"]]
+    late = Allowance(**given, started_s=-900.0, core_share=1.0)  # type: ignore[arg-type]
+    *_, why = late.remarks(["export took 9 min instead of 2 min"], raced=False)
+    assert "7.7 min longer than --total-minutes 9 leaves it: export took 9 min" in why
 
 
 def test_a_time_that_was_exceeded_is_said(monkeypatch: pytest.MonkeyPatch) -> None:

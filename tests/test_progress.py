@@ -1,5 +1,8 @@
 """Laws of progress: stages are numbered, and their time adds up."""
 
+import numpy as np
+import pytest
+
 from tapetum.progress import Stages, in_words, is_heading, named, step
 
 Told = list[tuple[int, int, str]]
@@ -45,4 +48,24 @@ def test_what_is_done_is_said_in_the_words_of_the_caller() -> None:
         (3, 10, "timing the package"),
         (0, 1, "writing the report"),
         (1, 1, "writing the report"),
+    ]
+
+
+def test_the_stages_that_took_longer_than_expected_are_said(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each with both times, also the one that is not over; a tenth too long is not worth it."""
+    now_s, generator = 100.0, np.random.default_rng(3)
+    monkeypatch.setattr("tapetum.progress.time.monotonic", lambda: now_s)
+    expected = {f"stage {index}": generator.uniform(1, 9) for index in range(20)}
+    took = {name: minutes * generator.uniform(0.5, 2) for name, minutes in expected.items()}
+    stages = Stages(lambda *_: None, {**expected, "unknown": None})
+    assert list(stages.late()) == []
+    for name, minutes in took.items():
+        stages.begin(name)
+        now_s += 60 * minutes
+    assert list(stages.late()) == [
+        f"{name} took {in_words(took[name])} instead of {in_words(expected[name])}"
+        for name in expected
+        if took[name] > 1.1 * expected[name]
     ]

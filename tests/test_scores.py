@@ -1,11 +1,12 @@
 """Laws of the one table of scores."""
 
 import math
+import re
 
 import pytest
 
 from tapetum.noise import Gaussian, PoissonGaussian, Speckle
-from tapetum.scores import ScoreRow, Scores, show_number
+from tapetum.scores import Calibration, ScoreRow, Scores, show_number
 
 
 def test_a_table_has_a_row_for_each_level_and_one_for_the_mean() -> None:
@@ -200,3 +201,15 @@ def test_classes_that_are_never_recognised_are_named() -> None:
     mean = scores.mean.model_copy(update={"recalls": recalls})
     (remark,) = scores.model_copy(update={"mean": mean}).remarks
     assert remark == "no image of 'a', 'b' is recognised, at any noise level"
+
+
+@pytest.mark.parametrize("temperature", [1.0, 1.7])
+def test_the_table_alone_names_the_calibration_error(temperature: float) -> None:
+    """A remark says what a temperature changes, of which a second error would be another number."""
+    before, after = 0.31, 0.27
+    done = {"num_images": 80, "error_before": before, "error_after": after}
+    calibration = Calibration(temperature=temperature, **done)
+    (said,) = scores_of().model_copy(update={"calibration": calibration}).remarks
+    assert "calibration error" in said
+    changes = [] if temperature == 1 else [f"{temperature:.2f}", f"{before - after:.3f}"]
+    assert re.findall(r"[0-9]+\.[0-9]+", said) == changes

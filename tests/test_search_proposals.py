@@ -73,6 +73,31 @@ def test_proposals_were_timed_in_turns_at_the_end() -> None:
     assert all(one.timing.num_rounds == 5 for one in proposal(2.0).candidates)
 
 
+@pytest.mark.parametrize("target_ms", [1.3, 2.6])
+def test_without_time_left_those_that_meet_the_target_are_enough(target_ms: float) -> None:
+    """Fewer timings, the same window, and a note says why some are missing."""
+    counts: dict[float, int] = {}
+
+    def made(patience_s: float) -> Proposal:
+        counts[patience_s] = 0
+
+        def time(networks: Sequence[Architecture], *, num_rounds: int = 1) -> list[Timing]:
+            counts[patience_s] += num_rounds * len(networks)
+            off = [1 + 0.2 * math.sin(100 * formula_ms(one)) for one in networks]
+            times = [[Round([formula_ms(one) * by])] for one, by in zip(networks, off, strict=True)]
+            return [Timing.of(one * num_rounds) for one in times]
+
+        return propose(START, time, target_ms, count=8, patience_s=patience_s)
+
+    hurried, patient = made(0.0), made(math.inf)
+    assert counts[0.0] < counts[math.inf]
+    assert all(0.9 * target_ms <= ms <= 1.02 * target_ms for ms in medians(hurried))
+    assert hurried.candidates[0].name == "rule"
+    is_short = len(hurried.candidates) < 8
+    assert is_short == any("since the time to find more was over" in one for one in hurried.notes)
+    assert not any("time to find more" in one for one in patient.notes)
+
+
 def test_targets_share_what_was_timed() -> None:
     """A second target times fewer networks than the first, as does the same one again."""
     counts: list[int] = []

@@ -212,15 +212,20 @@ def test_a_race_without_a_sound_candidate_is_an_error(tmp_path: Path) -> None:
     assert not _rung_files(tmp_path / "race")
 
 
-def test_without_time_the_first_candidate_is_taken(tmp_path: Path) -> None:
-    """And a note says so."""
+def test_without_time_the_first_candidate_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And a note says so; what a busy machine means for a race is said of a race alone."""
+    monkeypatch.setattr("tapetum.search.starting.BUSY", 0.5)
     result = race_here(tmp_path / "race", field(), step_s=60.0)
     assert (result.winner, result.order, result.rungs) == ("blind-1", ("blind-1",), ())
-    (note,) = result.notes
+    note, busy = result.notes
     assert "there is no race" in note
+    assert busy == "the machine is busy: a second of the processor took 1.0 s"
     minutes = float(re.findall(r"3 need ([0-9.]+)", note)[0])
     again = race_here(tmp_path / "again", field()[:3], step_s=60.0, minutes=1.05 * minutes)
     assert len(again.order) == 3
+    assert f"{busy}; all candidates train for fewer steps" in again.notes
 
 
 def test_a_recipe_without_an_average_is_judged_by_one(tmp_path: Path, undisturbed: Path) -> None:

@@ -3,8 +3,10 @@
 import re
 import signal
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from itertools import pairwise
 from types import FrameType
 from typing import Protocol, runtime_checkable
 
@@ -19,6 +21,7 @@ __all__ = [
     "stop_requests",
 ]
 
+LATE = 1.1  # times the expected length of a stage
 _HEADING = re.compile(r"(stage|budget) \d+ of \d+: ")
 
 
@@ -66,15 +69,25 @@ class Stages:
     def __init__(self, progress: ProgressCallback, minutes: Mapping[str, float | None]) -> None:
         self.progress = progress
         self.minutes = minutes
+        self.begun_s = dict[str, float]()  # by the monotonic clock
 
     def begin(self, name: str) -> None:
         """Announce a stage, and how long it and those after it are expected to take."""
         number, total = list(self.minutes).index(name), len(self.minutes)
+        self.begun_s[name] = time.monotonic()
         left, known = 0.0, True
         for minutes in list(self.minutes.values())[number:]:
             left, known = left + (minutes or 0.0), known and minutes is not None
         when = f", about {in_words(left)} left in all" if known else ""
         self.progress(number, total, f"stage {number + 1} of {total}: {name}{when}")
+
+    def late(self) -> Iterator[str]:
+        """Yield which stages took longer than expected, and how long."""
+        moments = pairwise([*self.begun_s.values(), time.monotonic()])
+        for name, (begun_s, end_s) in zip(self.begun_s, moments, strict=True):
+            took, expected = (end_s - begun_s) / 60, self.minutes[name]
+            if expected is not None and took > LATE * expected:
+                yield f"{name} took {in_words(took)} instead of {in_words(expected)}"
 
 
 def is_heading(message: str) -> bool:

@@ -144,14 +144,14 @@ class Calibration(Record):
             )
         if self.temperature == 1:
             return (
-                "the probabilities are left as they are: their expected calibration error is "
-                f"{self.error_before:.3f}, and a temperature would not lower it"
+                "the probabilities are left as they are: a temperature would not lower their "
+                "calibration error"
             )
         return (
-            f"the probabilities are calibrated by the temperature {self.temperature:.2f}: the "
-            f"expected calibration error falls from {self.error_before:.3f} to "
-            f"{self.error_after:.3f} (each half of {self.num_images:,} held-out images scaled by "
-            "the temperature of the other half)"
+            f"the probabilities are calibrated by the temperature {self.temperature:.2f}, which "
+            f"lowers their calibration error by {self.error_before - self.error_after:.3f} (all "
+            f"levels together; each half of {self.num_images:,} held-out images is scaled by the "
+            "temperature of the other half)"
         )
 
 

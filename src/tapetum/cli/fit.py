@@ -220,13 +220,10 @@ def show_fit(result: "FitResult", *, as_json: bool) -> None:
 
 def _rows(result: "FitResult") -> list[tuple[str, str]]:
     delivery, mean, timing = result.delivery, result.scores.headline, result.delivery.timing
-    rows = [
-        (f"budget, includes {delivery.includes}", f"{delivery.target_ms:g} ms"),
-        (result.known_as, f"{delivery.predicted_ms:.3g} ms"),
-    ]
-    if result.selection.benchmark is not None:
-        rows[-1] = ("network before its training", f"{result.selection.latency_ms:.3g} ms")
-    if timing is not None:
+    rows = [(f"budget, includes {delivery.includes}", f"{delivery.target_ms:g} ms")]
+    if timing is None:
+        rows.append((result.known_as, f"{delivery.predicted_ms:.3g} ms"))
+    else:
         measured = f"{timing.median_ms:.3g} ms, 95th percentile {timing.p95_ms:.3g} ms"
         rows.append(("package, measured", measured))
     if delivery.benchmark is not None:

@@ -42,11 +42,11 @@ def best_run(path: Path, controls: Controls, request: FitRequest) -> tuple[str, 
     for control in controls.controls:
         theirs = control_means(path, control)
         better_by, error = gain(ours, theirs, prefer, chosen.class_images)
-        if better_by <= error:
-            continue
         scores = f"{show_scores(theirs)} against {show_scores(ours)}"
-        what = f"{control.title} is better than the chosen network ({scores})"
-        if control.may_ship and best == NETWORK:
+        is_better = f"is {'' if better_by > error else 'not clearly '}better"
+        title = f"{control.title} ({control.latency_ms:.3g} ms)"
+        what = f"{title} {is_better} than the chosen network ({scores})"
+        if better_by > error and control.may_ship and best == NETWORK:
             (best,) = control.networks
             what += ", so it is delivered"
         said.append(what)

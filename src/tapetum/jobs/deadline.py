@@ -5,8 +5,9 @@ slower since, race and trainings that are still ahead are shortened alike.
 """
 
 import logging
+import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,7 +29,12 @@ __all__ = ["Allowance", "Allowed", "Deadline"]
 
 _log = logging.getLogger("tapetum")
 
+RACE = "race"
 EXACTNESS = 0.02  # of the total time
+# Plans hold for a quiet machine. Where passes got 36 % of a core, timing took twice as long in each
+# of three fits, which is 0.36**-0.7.
+BUSY = 0.7
+PATIENCE = 2.0  # times the planned time of finding candidates
 LEAST_FALLBACK = 1 / 3  # of the final training: a shorter one would lose more than int8 does
 
 
@@ -52,19 +58,13 @@ class Deadline:
         total: Minutes that were given.
         ends_s: When they have passed, by the monotonic clock.
         later: The plans of the budgets that come after this one.
+        slower: How many times as long as planned timing and scoring are expected to take.
     """
 
     total: float
     ends_s: float
     later: Minutes
-
-    @classmethod
-    def of(cls, plans: Plans, target_ms: float, started_s: float) -> "Deadline | None":
-        """Return the deadline of the fit of a budget; None where any time is allowed."""
-        if plans.total_minutes is None:
-            return None
-        ends_s = started_s + 60 * plans.total_minutes
-        return cls(plans.total_minutes, ends_s, plans.after(target_ms))
+    slower: float = 1.0
 
     @property
     def left(self) -> float:
@@ -78,20 +78,21 @@ class Deadline:
             stage: Its name, for people.
             ahead: The stage and all that comes after it, as planned.
         """
-        every, left = ahead + self.later, self.left
+        every, left = (ahead + self.later).slowed(self.slower), self.left
         if every.total <= left:
             return Allowed()
         share = max(LEAST_SHARE, (left - every.fixed) / every.learning)
         return Allowed(
             share=share,
-            note=f"the {stage} has {share:.0%} of its planned length, since the machine is slower "
-            f"than it was, or another measurement was waited for: {in_words(max(0.0, left))} of "
-            f"--total-minutes {self.total:g} are left for {in_words(every.total)} of the plan",
+            note=f"the {stage} has {share:.0%} of its planned length, since the machine is busy or "
+            f"another measurement was waited for: {in_words(max(0.0, left))} of --total-minutes "
+            f"{self.total:g} are left for {in_words(every.total)} of work",
         )
 
     def allow_fallback(self, ahead: Minutes) -> Allowed:
         """Return what is left for a network in fp32; nothing where that would be in vain."""
-        share = min(1.0, (self.left - self.later.total - ahead.fixed) / ahead.learning)
+        ahead, later = ahead.slowed(self.slower), self.later.slowed(self.slower)
+        share = min(1.0, (self.left - later.total - ahead.fixed) / ahead.learning)
         return Allowed(share=share if share >= LEAST_FALLBACK else 0.0)
 
     @property
@@ -111,6 +112,7 @@ class Allowance:
     plans: Plans
     target_ms: float
     started_s: float
+    core_share: float  # that timed passes got on this machine
 
     @property
     def plan(self) -> Plan:
@@ -119,14 +121,25 @@ class Allowance:
 
     @property
     def deadline(self) -> Deadline | None:
-        """The end of the total time, if there is one."""
-        return Deadline.of(self.plans, self.target_ms, self.started_s)
+        """The end of the total time; None where any time is allowed."""
+        total = self.plans.total_minutes
+        if total is None:
+            return None
+        slower, later = max(self.core_share, 0.01) ** -BUSY, self.plans.after(self.target_ms)
+        return Deadline(total, self.started_s + 60 * total, later, slower)
+
+    @property
+    def timing_s(self) -> float:
+        """Seconds after which the candidates that meet the budget are enough."""
+        if self.deadline is None:
+            return math.inf
+        return 60 * PATIENCE * max(0.0, self.plan.minutes.timing - FINAL_TIMING_MINUTES)
 
     def race_minutes(self) -> float:
         """Return the time of the race."""
         planned = self.plan.minutes
         ahead = planned.model_copy(update={"timing": FINAL_TIMING_MINUTES})
-        return self._share("race", lambda deadline: deadline.allow("race", ahead)) * planned.race
+        return self._share(RACE, lambda deadline: deadline.allow(RACE, ahead)) * planned.race
 
     def recipe(self) -> Recipe:
         """Return how the network and the controls are trained."""
@@ -149,18 +162,22 @@ class Allowance:
 
         def decide() -> Allowed:
             allowed = allow(deadline)
-            if allowed.note:
+            if allowed.note and stage != RACE:  # which may turn out to be too short to begin
                 _log.warning("%s", allowed.note)
             return allowed
 
         return self.folder.once(f"allowed_{stage}.json", Allowed, decide).share
 
-    def remarks(self) -> Iterator[str]:
-        """Yield what was shortened, and whether the total time was exceeded all the same."""
+    def remarks(self, late: Iterable[str], *, raced: bool) -> Iterator[str]:
+        """Yield what was shortened, and that the total time was exceeded, by the ``late`` stages.
+
+        Nothing is said of a race where no candidates ``raced``.
+        """
         if (deadline := self.deadline) is None:
             return
         for path in sorted(self.folder.path.glob("allowed_*.json")):
-            if note := Allowed.read(path).note:
+            is_true = raced or path.stem != f"allowed_{RACE}"
+            if is_true and (note := Allowed.read(path).note):
                 yield note
         if deadline.exceeded:
-            yield deadline.exceeded
+            yield ": ".join(filter(None, (deadline.exceeded, ", ".join(late))))

@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from statistics import fmean
 from typing import cast
 
 from tapetum.arch import Architecture, Shape
@@ -55,6 +56,7 @@ __all__ = ["Race", "require_precision", "split_for_race"]
 CANDIDATES = "candidates.json"
 RACE, MATCHED, MATCHED_FP32 = "race", "matched.json", "matched_fp32.json"
 PAIR = "pair.json"  # what a user would pick by hand; fits of several budgets share it
+PLAIN_TITLE = "plain DC-Net of the same latency"
 PLAIN_RUN = "control_dc-net"  # the training of the plain network among the candidates
 CONTROL_ROUNDS = 6
 TIMING, RACING = "timing networks near the budget", "race"  # stages
@@ -143,11 +145,13 @@ class Race:
     @property
     def allowance(self) -> Allowance:
         """What the total time leaves for each stage."""
+        shares = [one.timing.core_share for one in self.timings.shapes if self.device is not None]
         return Allowance(
             self.work.folder,
             self.plans,
             self.work.request.target_ms,
             self.work.started_s,
+            fmean([share for share in shares if share is not None] or [1.0]),
         )
 
     def recipe(self) -> Recipe:
@@ -218,12 +222,17 @@ class Race:
         del chosen
         device = None if self.work.device is None else self.work.device.in_precision("fp32")
         timed = TimedShapes.read(self.folder / timings_name("fp32"))
-        shape = MatchedShape.read(self.work.path / MATCHED).attempt.shape
-        if run == PLAIN_RUN:
-            shape = next(one.shape for one in self.candidates().candidates if one.is_plain)
+        shape = self.shape_of(run)
         if device is None:
             shape = known.similar(timed, shape, self.work.request.target_ms).shape
         return self.matched(shape, timed, device, MATCHED_FP32)
+
+    def shape_of(self, run: str) -> Shape:
+        """Return the shape of the network of a training, by the folder of that."""
+        if run == PLAIN_RUN:
+            return next(one.shape for one in self.candidates().candidates if one.is_plain)
+        file = MATCHED if run == NETWORK else MATCHED_FP32
+        return MatchedShape.read(self.work.path / file).attempt.shape
 
     def candidates(self) -> Candidates:
         """Return networks of the budget's latency, proposed and timed once.
@@ -260,6 +269,7 @@ class Race:
             count=count,
             seed=self.work.request.recipe.seed,
             with_mobile=with_mobile,
+            patience_s=self.allowance.timing_s,
             progress=self.work.progress,
         )
 
@@ -286,10 +296,17 @@ class Race:
             progress=self.work.progress,
         )
 
+    @property
+    def plain_rival(self) -> Candidate | None:
+        """The plain DC-Net; None where none has this latency, or where it was chosen itself."""
+        found, result = self.candidates().candidates, self.raced
+        chosen = found[0].name if result is None else result.winner
+        return next((one for one in found if one.is_plain and one.name != chosen), None)
+
     def controls(self, chosen: FittedNetwork) -> Controls:
         """Return the plain DC-Net of the same latency, and what a user would pick by hand."""
         del chosen
-        plain = [self.plain(one) for one in self.candidates().candidates if one.is_plain]
+        plain = () if (rival := self.plain_rival) is None else (self.plain(rival),)
         path = self.folder / PAIR
         if not path.exists() and (pair := self.pair()) is not None:
             pair.write(path)
@@ -300,7 +317,7 @@ class Race:
         """Return the plain DC-Net of the race."""
         network = self.timings.space.architecture(candidate.shape, candidate.name)
         return Control(
-            title="plain DC-Net of the same latency",
+            title=PLAIN_TITLE,
             networks={PLAIN_RUN: network},
             latency_ms=self.latency_ms([network]) or candidate.timing.median_ms,
             is_measured=True,
@@ -330,19 +347,29 @@ class Race:
                 "int8 or fp32 was decided on the validation images, so the scores on them are a "
                 "little too good"
             )
-        if not self.work.request.controls:
-            yield self.not_run(path)
+        if not self.work.request.controls and (rivals := self.rivals):
+            yield self.not_run(path, rivals)
 
-    def not_run(self, path: Path) -> str:
+    @property
+    def rivals(self) -> tuple[str, ...]:
+        """What ``--controls`` can train for this fit, for people."""
+        plain = () if self.plain_rival is None else (f"the {PLAIN_TITLE}",)
+        there, names = self.work.timings, pair_of(self.work.dataset.info)
+        if there is not None and None in [there.find(one, self.plan.precision) for one in names]:
+            return plain
+        return (*plain, self.pair_title)
+
+    def not_run(self, path: Path, rivals: Sequence[str]) -> str:
         """Say which networks were not trained for comparison, and the command that does it."""
+        spared = self.plan.minutes.training if self.plain_rival is None else 0.0
+        minutes = max(0.0, self.plan.controls_minutes - spared)
         command = RUNS.open(path / NETWORK).result().provenance.command
         given = command if command.startswith("tapetum fit ") else "the same command"
         for option in (" --resume", " --overwrite"):
             given = given.replace(option, "")
         return (
-            "not trained to the end beside it: the plain DC-Net of the same latency, and "
-            f"{self.pair_title}; in about {in_words(self.plan.controls_minutes)} this adds them, "
-            f"and repeats nothing: {given} --resume --controls"
+            f"not trained to the end beside it: {', and '.join(rivals)}; in about "
+            f"{in_words(minutes)} this adds them, and repeats nothing: {given} --resume --controls"
         )
 
     @property
@@ -375,7 +402,8 @@ class Race:
         if self.work.pretrained is not None:
             hint = linear_hint(self.work.pretrained, self.work.dataset)
             said += [say_start(PRETRAINED, begun), hint]
-        return (*filter(None, said), *self.allowance.remarks())
+        raced = result is not None and bool(result.rungs)
+        return (*filter(None, said), *self.allowance.remarks(self.stages.late(), raced=raced))
 
     @property
     def raced(self) -> RaceResult | None:
@@ -386,16 +414,20 @@ class Race:
     def sections(self, fit: FitResult) -> Sections:
         """Return the race, and the way to the latency."""
         found, span = self.candidates(), self.plan.range
-        matched = MatchedShape.read(fit.path / MATCHED)
         tables: tuple[content.Table, ...] = ()
         curves: tuple[content.Curve, ...] = ()
-        notes = list(found.notes)
+        notes, matched = list(found.notes), MatchedShape.read(fit.path / MATCHED)
+        if matched.attempt.shape != (first := matched.attempts[0]).shape:
+            notes.append(
+                f"the first choice took {first.timing.median_ms:.3g} ms when it was timed again, "
+                f"so a similar network replaced it: {described(matched.attempt.shape)}"
+            )
         facts = {
             "possible latencies": f"{span}, {span.num_timed} networks timed",
             "plan": "; ".join([str(self.plan.minutes), *self.plan.notes]),
         }
         if (result := self.raced) is not None:
-            tables = race_tables(result, found.candidates)
+            tables = race_tables(result, found.candidates, self.shape_of(fit.delivery.run))
             curves = race_curves(result, found.candidates)
             notes += [] if tables else result.notes
             _, held_out = split_for_race(self.work.dataset)
@@ -407,7 +439,6 @@ class Race:
             )
         return Sections(
             range=(str(span), "measured"),
-            rows=tuple(_attempts(matched)),
             tables=tables,
             curves=curves,
             facts=facts,
@@ -424,15 +455,6 @@ def require_precision(network: DeployedNetwork, asked: AskedPrecision) -> None:
             "and the last one stay in fp32",
             "leave --precision out, or give a larger budget",
         )
-
-
-def _attempts(matched: MatchedShape) -> Iterator[tuple[str, str, str]]:
-    """Yield rows of the winner before its training, and of the network that replaced it."""
-    first, last = matched.attempts[0], matched.attempt
-    yield "chosen network", f"{first.timing.median_ms:.3g}", "measured"
-    if last != first:
-        name = f"after a correction, the best of {len(matched.attempts)} timings"
-        yield name, f"{last.timing.median_ms:.3g}", "measured"
 
 
 def split_for_race(dataset: Dataset) -> tuple[ImageDataset, ImageDataset]:

@@ -114,19 +114,19 @@ class Sections:
     Attributes:
         range: Latency of the fastest and of the slowest network, with what the budget includes, and
             whether that was ``measured`` or ``predicted``.
-        rows: Rows of the table of latencies: name, milliseconds, source.
         tables: Tables on the choice.
         curves: Plots.
         facts: Names and values at the end of the report.
+        rows: Rows of the table of latencies: name, milliseconds, source.
         note: Sentences below the table of latencies.
         lead: Sentences at the beginning, without a full stop.
     """
 
     range: tuple[str, str]
-    rows: tuple[tuple[str, str, str], ...]
     tables: tuple[content.Table, ...]
     curves: tuple[content.Curve, ...]
     facts: Mapping[str, str]
+    rows: tuple[tuple[str, str, str], ...] = ()
     note: str = ""
     lead: tuple[str, ...] = ()
 

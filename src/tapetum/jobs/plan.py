@@ -75,6 +75,11 @@ class Minutes(Record):
         parts = ("race", "training", "controls")
         return self.model_copy(update={name: share * getattr(self, name) for name in parts})
 
+    def slowed(self, factor: float) -> "Minutes":
+        """Return the same where timing and scoring take longer; export has a reserve."""
+        slower = {"timing": factor * self.timing, "scoring": factor * self.scoring}
+        return self.model_copy(update=slower)
+
     def __add__(self, other: "Minutes") -> "Minutes":
         """Return both, stage by stage."""
         ours, theirs = self.model_dump(), other.model_dump()

@@ -11,7 +11,7 @@ from tapetum.search import Candidate, RaceResult
 __all__ = ["beside_plain", "race_curves", "race_tables"]
 
 SCORES = ("macro accuracy, %", "PSNR of noisy images, dB")
-CELLS = ("candidate", "ms", "round", "steps", *SCORES, "behind")
+CELLS = ("candidate", "ms before the race", "round", "steps", *SCORES, "behind")
 MOST_LINES = 8  # of a plot
 
 
@@ -22,8 +22,13 @@ def described(shape: Shape) -> str:
     return f"{words}, {shape.stem} size{details}"
 
 
-def race_tables(result: RaceResult, candidates: Sequence[Candidate]) -> tuple[content.Table, ...]:
-    """Return each candidate with its last rung, the winner first; none where nobody raced."""
+def race_tables(
+    result: RaceResult, candidates: Sequence[Candidate], delivered: Shape
+) -> tuple[content.Table, ...]:
+    """Return each candidate with its last rung, the winner first; none where nobody raced.
+
+    The network that a fit has delivered stands out; where it is none of them, the note says so.
+    """
     if not result.rungs:
         return ()
     by_name = {one.name: one for one in candidates}
@@ -41,11 +46,13 @@ def race_tables(result: RaceResult, candidates: Sequence[Candidate]) -> tuple[co
         "double to make up for it, with its standard error. Scores of different rounds do not "
         "compare."
     )
-    return (
-        content.Table(
-            "Race", header, tuple(rows), " ".join((note, *as_sentences(result.notes))), (0,)
-        ),
-    )
+    stands_out = tuple(i for i, name in enumerate(order) if by_name[name].shape == delivered)
+    if not stands_out:
+        note = (
+            f"Corrected for the budget after the race: {described(delivered)} is delivered. {note}"
+        )
+    note = " ".join((note, *as_sentences(result.notes)))
+    return (content.Table("Race", header, tuple(rows), note, stands_out),)
 
 
 def _cells(result: RaceResult, candidate: Candidate) -> tuple[str, ...]:

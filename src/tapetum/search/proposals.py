@@ -13,6 +13,7 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
+from time import monotonic
 
 import numpy as np
 
@@ -95,6 +96,7 @@ def propose(
     count: int = 12,
     seed: int = 0,
     with_mobile: bool = False,
+    patience_s: float = math.inf,
     progress: ProgressCallback = silent,
 ) -> Proposal:
     """Return different networks whose measured latency meets a target.
@@ -106,20 +108,23 @@ def propose(
         count: Number of networks.
         seed: Random seed of the drawn shapes.
         with_mobile: Whether a network like EfficientNet-Lite0 is among them.
+        patience_s: Seconds after which those that meet the target are enough, where the network of
+            the scaling rule is one of them.
         progress: Receives each step.
 
     Raises:
         InputError: Not even the smallest network meets the target; the message says what would.
     """
     Budget.require_positive(target_ms)
+    ends_s = monotonic() + patience_s
     span, timed = feasible_range(timed, time, longest_ms=1.5 * target_ms, progress=progress)
     if span.fastest_ms > MOST * target_ms:
         raise refusal(timed, span, target_ms)
     too_large = span.is_whole and span.slowest_ms < Budget.AIM * target_ms
     work = _Work(timed, time, span.slowest_ms / Budget.AIM if too_large else target_ms, progress)
     work.start(count, np.random.default_rng(seed), with_mobile=with_mobile)
-    work.time_quickly()
-    candidates = work.finish(count)
+    work.time_quickly(ends_s)
+    candidates = work.finish(count, ends_s)
     notes = list(_notes(work, candidates, count, target_ms))
     if too_large:
         notes.insert(
@@ -141,15 +146,16 @@ def _notes(
 ) -> Iterator[str]:
     """Return what differs from the request, each in a sentence."""
     wanted, names = (RULE, PLAIN, PLAIN_MBCONV)[:count], _names(candidates)
+    cut = "the time to find more was over" if work.is_cut else ""
     if missing := [name for name in wanted if name not in names]:
         titles = ", ".join(f"the {TITLES[name]}" for name in missing)
-        yield f"not among the candidates, since none has this latency: {titles}"
+        yield f"not among the candidates, since {cut or 'none has this latency'}: {titles}"
     if work.timed.shared:
         yield f"{work.timed.shared}; passes that were interrupted do not count"
     if (found := len(candidates)) < count:
         yield (
             f"{found} different network{'s' * (found > 1)} instead of {count} meet {target_ms:g} "
-            f"ms, since channel counts are multiples of {work.space.width_step}"
+            f"ms, since {cut or f'channel counts are multiples of {work.space.width_step}'}"
         )
     least_ms = LEAST * work.target_ms
     if below := sum(one.timing.median_ms < least_ms for one in candidates):
@@ -181,7 +187,7 @@ class _Work:
     ) -> None:
         self.timed, self.time, self.target_ms = timed, time, target_ms
         self.aim_ms = Budget.AIM * target_ms
-        self.progress = progress
+        self.progress, self.is_cut = progress, False
         self.space, self.contestants = timed.space, list[_Contestant]()
         self.predict = timed.predictor()
 
@@ -225,17 +231,17 @@ class _Work:
         shapes = dict.fromkeys(self.space.rule(float(cost)) for cost in costs)
         return min(shapes, key=lambda shape: abs(math.log(self.predict(shape) / self.aim_ms)))
 
-    def time_quickly(self) -> None:
+    def time_quickly(self, ends_s: float) -> None:
         """Move the contestants to the target and time them, until they are near it."""
         for number in range(QUICK_TRIES):
             before = self.contestants
             self._move([one for one in before if not self._is_near(one, QUICK_LEAST, QUICK_MOST)])
-            if self.contestants == before:
+            if self.contestants == before or (number and monotonic() > ends_s):
                 return
             self._time(num_rounds=1)
             self.progress(number + 1, QUICK_TRIES, "timing networks near the budget")
 
-    def finish(self, count: int) -> tuple[Candidate, ...]:
+    def finish(self, count: int, ends_s: float) -> tuple[Candidate, ...]:
         """Time the contestants taking turns, and return those that meet the target."""
         for number in range(FINAL_TRIES):
             self._time(num_rounds=FINAL_ROUNDS)
@@ -244,6 +250,9 @@ class _Work:
             if len(self.contestants) - len(outside) >= count and not FIXED & set(_names(outside)):
                 break
             if number + 1 < FINAL_TRIES:
+                self.is_cut = monotonic() > ends_s and RULE not in _names(outside)
+                if self.is_cut:
+                    break
                 self._move(outside)
         return self._candidates(count)
 

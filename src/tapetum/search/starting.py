@@ -87,10 +87,9 @@ class Starter:
         known = [pace.step_s for _, pace in chosen if pace.step_s is not None]
         notes += self._too_few(len(request.candidates) - faults, len(chosen), median(known))
         if measured.waiting > BUSY:
-            notes.append(
-                f"the machine is busy: a second of the processor took {measured.waiting:.1f} s; "
-                "all candidates train for fewer steps"
-            )
+            fewer = "; all candidates train for fewer steps" if len(chosen) > 1 else ""
+            took = f"a second of the processor took {measured.waiting:.1f} s"
+            notes.append(f"the machine is busy: {took}{fewer}")
         return Start(
             names=tuple(name for name, _ in chosen),
             paces=measured.model_copy(update={"paces": tuple(pace for _, pace in chosen)}),
