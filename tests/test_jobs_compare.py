@@ -80,8 +80,10 @@ def test_every_training_for_comparison_is_said_with_its_scores(
     value = {name: gain(ours, theirs, "balanced", EVEN) for name, theirs in scores.items()}
     better = [name for name, (by, error) in value.items() if by > error]
     for (name, one), sentence in zip(made.items(), said, strict=True):
-        verb = "is better" if name in better else "is not clearly better"
+        by, error = value[name]
+        differs = "better than" if name in better else "worse than"
+        differs = "about as good as" if abs(by) <= error else differs
         shown = f"{show_scores(scores[name])} against {show_scores(ours)}"
-        expected = f"{name} ({one.latency_ms:.3g} ms) {verb} than the chosen network ({shown})"
+        expected = f"{name} ({one.latency_ms:.3g} ms) is {differs} the chosen network ({shown})"
         assert sentence == expected + (", so it is delivered" if name == best else "")
     assert best == better[0]

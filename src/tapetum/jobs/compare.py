@@ -43,9 +43,10 @@ def best_run(path: Path, controls: Controls, request: FitRequest) -> tuple[str, 
         theirs = control_means(path, control)
         better_by, error = gain(ours, theirs, prefer, chosen.class_images)
         scores = f"{show_scores(theirs)} against {show_scores(ours)}"
-        is_better = f"is {'' if better_by > error else 'not clearly '}better"
+        differs = "better than" if better_by > error else "worse than"
+        differs = differs if abs(better_by) > error else "about as good as"
         title = f"{control.title} ({control.latency_ms:.3g} ms)"
-        what = f"{title} {is_better} than the chosen network ({scores})"
+        what = f"{title} is {differs} the chosen network ({scores})"
         if better_by > error and control.may_ship and best == NETWORK:
             (best,) = control.networks
             what += ", so it is delivered"
