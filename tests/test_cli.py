@@ -17,8 +17,12 @@ from tapetum.allocator import ALLOCATOR_ENVIRONMENT
 from tapetum.cli import TRAINING_COMMANDS, main
 from tapetum.cli.app import app
 from tapetum.formats import Comparison, precision
+from tapetum.formats.targets import TARGETS
+from tapetum.jobs.run_report import facts_of
 from tapetum.latency import time_interleaved
 from tapetum.latency.timing import PassCount
+from tapetum.runtime import open_package
+from tapetum.training import RUNS
 
 TRAIN = ("train", "unet-s", "--data", "{photos}", "--batch-size", "8", "--out")
 COMMANDS = (
@@ -146,12 +150,85 @@ def test_evaluating_a_run_again_gives_its_own_scores(trained: Path, photos: Path
 
 
 def test_all_of_a_folder_can_be_scored(package: Path, photos: Path) -> None:
-    """A folder that was only made for scoring is scored whole, otherwise a fifth of it."""
-    counts = [
-        json.loads(run("evaluate", package, "--data", photos, "--json", *part).stdout)["mean"]
-        for part in ((), ("--part", "all"))
-    ]
-    assert [mean["num_images"] for mean in counts] == [4, 20]
+    """All images or a fifth of them; those of the training are counted, and said first."""
+    for part, count, trained in (((), 4, 0), (("--part", "all"), 20, 16)):
+        done = run("evaluate", package, "--data", photos, "--json", *part)
+        scores = json.loads(done.stdout)
+        assert (scores["mean"]["num_images"], scores["num_trained"]) == (count, trained)
+        said = "warning: the 20 images include 16 of the training: scores of these are too good"
+        assert (said in done.stderr) == bool(trained)
+
+
+def test_a_training_that_was_far_too_short_is_said_first(
+    trained: Path, package: Path, photos: Path
+) -> None:
+    """Before the numbers of the report, the card and every command that shows them."""
+    (said,) = RUNS.open(trained).result().scores.warnings  # type: ignore[union-attr]
+    assert said.startswith("the training was too short: it took 2 steps, where the default is")
+    report, card = (trained / "report.html").read_text(), open_package(package).card
+    assert report.index(said[1:]) < report.index("Trained for") < report.index('class="doubtful"')
+    assert "<div><dt>" not in report  # which are the tiles of other results
+    assert card.index(f"**T{said[1:]}.**") < card.index("## Inputs and outputs")
+    for subject in (trained, package):
+        assert json.loads(run("info", subject, "--json").stdout)["warning"] == said
+    done = run("evaluate", package, "--data", photos, "--noise", "0.1")
+    assert f"warning: {said}\n" in done.stderr
+
+
+@pytest.mark.slow
+def test_scores_of_a_short_training_are_warned_of_whenever_they_are_made(
+    trained: Path, package: Path, photos: Path
+) -> None:
+    """Also by a run that is scored again, and in the table of a benchmark."""
+    (said,) = RUNS.open(trained).result().scores.warnings  # type: ignore[union-attr]
+    again = run("evaluate", trained, "--data", photos, "--noise", "0.1", "--json")
+    assert json.loads(again.stdout)["short_training"] == said
+    timed = run("benchmark", package, "--data", photos, "--json", "--seconds", "0.05")
+    assert json.loads(timed.stdout)["remarks"] == [f"{package}: {said}"]
+
+
+def test_an_installed_package_is_named_by_its_version(trained: Path) -> None:
+    """The facts of a report have no empty part where there is no commit."""
+    done = RUNS.open(trained)
+    result = done.result()
+    unknown = dict.fromkeys(("commit", "dirty", "memory_gib"))
+    stamped = result.provenance.model_copy(update=unknown)
+    facts = facts_of(done, result.model_copy(update={"provenance": stamped}))
+    assert facts["software"].startswith(f"tapetum {stamped.tapetum}, Python {stamped.python}, ")
+    assert not re.search(r"None|\(\)|, ,", " ".join(facts.values()))
+
+
+@pytest.mark.parametrize("name", ["nothing.tapetum", "nothing"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("export", "{}", "--out", "x.onnx"),
+        ("evaluate", "{}", "--data", "digits"),
+        ("calibrate", "{}", "."),
+        ("train", "--start", "{}", "--data", "digits", "--out", "x"),
+        ("fit", "digit-crops", "--start", "{}", "--target-ms", 1, "--out", "x"),
+        ("info", "./{}"),
+        ("predict", "{}", "{photos}", "--out", "x"),
+        ("serve", "{}", "--port", 0),
+        ("benchmark", "./{}.tapetum"),
+    ],
+    ids=lambda command: str(command[0]) if isinstance(command, tuple) else None,
+)
+def test_a_network_that_is_missing_is_called_so(
+    name: str,
+    command: tuple[object, ...],
+    photos: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The sentence names what was asked for, and what to give, before torch is loaded."""
+    monkeypatch.chdir(tmp_path)
+    done = run(*(str(word).format(name, photos=photos) for word in command))
+    said = sentence(done)
+    assert re.search(rf"(there is no (run or )?package .*{name}|not an architecture, a run)", said)
+    assert re.search(r"; (give|check)", said)
+    assert "loading torch" not in done.stderr
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("subject", ["trained", "package"])
@@ -184,6 +261,12 @@ def test_doctor_tells_what_is_installed() -> None:
     assert run("doctor").exit_code == 0
 
 
+def test_doctor_lists_every_format_of_an_export() -> None:
+    """Whoever wants one sees whether it works here; ONNX and packages need nothing more."""
+    told = run("doctor").stdout.lower()
+    assert [one.name for one in TARGETS if one.name not in told and one.name != "onnx"] == []
+
+
 def test_doctor_says_what_to_do_for_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     """In words for people: no key of the JSON, and a command for each thing that is missing."""
 
@@ -194,7 +277,7 @@ def test_doctor_says_what_to_do_for_what_is_missing(monkeypatch: pytest.MonkeyPa
     told = run("doctor").stdout
     for line in told.splitlines():
         if line.startswith("share work on a Ray cluster"):
-            assert "no, ray is missing: " in line
+            assert "no, this needs ray, which is not installed: " in line
             assert "pip install '.[ray]'" in line
         if line.startswith("demo on"):
             assert "pip install '.[demo]'" in line
@@ -226,13 +309,12 @@ def test_help_has_an_example_and_json(command: str) -> None:
         (("train", "unet-s", "--data", "digits", "--out", "{new}", "--size", "64"), "no effect"),
         ((*TRAIN, "n", "--test-count", "9"), "no effect"),
         (("info", "unet-s", "--channels", "0"), "--channels"),
-        (("evaluate", "{new}", "--data", "{photos}"), "there is no"),
         (
             ("evaluate", "{package}", "--data", "digits", "--test-count", "2"),
             "the network classifies",
         ),
         (("evaluate", "{package}", "--data", "{photos}", "--noise", "25"), "scale"),
-        (("export", "{new}", "--out", "{new}.tapetum"), "not the folder of a run"),
+        (("export", "{empty}", "--out", "{new}.tapetum"), "not the folder of a run"),
         (("export", "{trained}", "--out", "{package}"), "exists already"),
         (("export", "{package}", "--out", "{new}.tapetum"), "is a package already"),
         (("export", "{package}", "--out", "{new}.zip"), "ends in"),
@@ -241,7 +323,7 @@ def test_help_has_an_example_and_json(command: str) -> None:
         (("export", "{package}", "--out", "{new}.onnx", "--fixed", "9"), "HEIGHTxWIDTH"),
         (("export", "{package}", "--out", "{new}.onnx", "--opset", "12"), "13 or more"),
         (("export", "{package}", "--out", "{new}.onnx", "--max-psnr-drop", "1"), "with --data"),
-        (("predict", "{new}", "{photos}/dark", "--out", "{new}"), "cannot read"),
+        (("predict", "{trained}", "{photos}/dark", "--out", "{new}"), "is a folder; give a"),
         (("predict", "{photos}/dark/dark-0.png", "{photos}/dark", "--out", "{new}"), "package"),
         (("predict", "{package}", "{empty}", "--out", "{new}"), "no image in"),
         (("predict", "{package}", "{photos}/dark", "--out", "{photos}/dark"), "replace"),

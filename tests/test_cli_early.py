@@ -61,6 +61,12 @@ REFUSED = {
     "a target of 0.0 ms makes no sense": [*FIT_IT, "0"],
     "no network of": [*SEARCH_IT, "1e-9"],
     "is not finished": ["export", "{run}", "--out", "{new}.tapetum"],
+    "the run in {run} is not finished": ["evaluate", "{run}", "--data", "{photos}"],
+    "{table} exists already": ["export", "{package}", "--out", "{table}", "--format", "onnx"],
+    "nothing can be written in {table}": train(out="{table}/run"),
+    "metrics.csv exists": ["calibrate", "{package}", "{photos}", "--out", "{run}/metrics.csv"],
+    "--total-minutes 0.5 is too short": [*FIT_IT, "3", "--total-minutes", "0.5"],
+    "--total-minutes 2 is too short": [*FIT_IT, "3,4", "--total-minutes", "2"],
     "there is no folder nowhere": [*SEARCH_IT[:1], "nowhere", *SEARCH_IT[2:], "1000"],
     "is not installed": train(),
 }
@@ -68,7 +74,9 @@ REFUSED = {
 
 def test_what_cannot_work_is_refused_without_torch(photos: Path, tmp_path: Path) -> None:
     """Folders, names, options and targets have their sentences, and nothing is made."""
-    places = {name: str(tmp_path / name) for name in ("empty", "run", "new", "table")}
+    names = ("empty", "run", "new", "table", "package")
+    places = {name: str(tmp_path / name) for name in names}
+    tiny_package(Path(places["package"]))
     Path(places["empty"]).mkdir()
     Path(places["run"]).mkdir()
     (tmp_path / "run" / "request.json").write_text('{"format": "tapetum-run"}')
@@ -86,7 +94,7 @@ def test_what_cannot_work_is_refused_without_torch(photos: Path, tmp_path: Path)
     )
     for words, answer in zip(REFUSED, done.stdout.splitlines(), strict=True):
         code, said = json.loads(answer)
-        assert words in said
+        assert words.format(photos=photos, **places) in said
         assert code == 2
         assert said.count("error:") == 1
     assert not Path(places["new"]).exists()
@@ -133,7 +141,7 @@ def test_recipes_have_the_same_names_early() -> None:
 @pytest.mark.parametrize(
     ("levels", "sentence"),
     [
-        (["0", "speckle:0.1"], "there is no missing"),
+        (["0", "speckle:0.1"], "there is no run or package missing"),
         (["0", "gauss"], "--noise gauss is not possible"),
     ],
 )

@@ -94,8 +94,12 @@ def test_the_winner_of_a_race_is_delivered(fitted: tuple[Path, Result]) -> None:
     report = (out / "report.html").read_text()
     for words in ("Race", "default network", "plain DC-Net", "Race, round by round"):
         assert words in report
-    said, short = Delivery.read(out / "result.json").remarks
-    assert "by default there are at least 1,000" in short
+    delivery = Delivery.read(out / "result.json")
+    (said,), (short,) = delivery.remarks, delivery.scores.warnings
+    assert "the default is at least 1,000" in short
+    assert report.index(short[1:]) < report.index("package keeps the budget")
+    assert 'class="doubtful"' in report
+    assert "<div><dt>" not in report
     reached = r"after equal minutes, the plain DC-Net .* reached [0-9.]+ % and [0-9.]+ dB, the wi"
     assert said == "the plain DC-Net won the race" or re.search(reached, said)
     assert f"{said[0].upper()}{said[1:]}" in report

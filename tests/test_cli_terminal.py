@@ -50,17 +50,17 @@ def test_a_log_tells_stages_and_what_is_left(
     monkeypatch.setattr("tapetum.cli.common.time.monotonic", lambda: next(clock))
     with progress_bar() as tick:
         tick(0, 2, "stage 1 of 2: race, about 4 min left in all")
-        tick(0, 6, "timing 0.3 ms")
-        tick(2, 6, "timing 0.4 ms")
-        tick(3, 6, "timing 0.5 ms")
-        tick(6, 6, "timing 0.6 ms")
+        tick(0, 6, "timing 0.3 ms, in networks")
+        tick(2, 6, "timing 0.4 ms, in networks")
+        tick(3, 6, "timing 0.5 ms, in networks")
+        tick(6, 6, "timing 0.6 ms, in networks")
         tick(0, 1, "writing the report")
         tick(1, 1, "writing the report")
     assert capsys.readouterr().err.splitlines() == [
         "stage 1 of 2: race, about 4 min left in all",
-        "timing 0.3 ms: 0 of 6",
-        "timing 0.4 ms: 2 of 6, about 2 min left",
-        "timing 0.6 ms: 6 of 6",
+        "timing 0.3 ms: 0 of 6 networks",
+        "timing 0.4 ms: 2 of 6 networks, about 2 min left",
+        "timing 0.6 ms: 6 of 6 networks",
         "writing the report",
         "writing the report: done",
     ]
@@ -76,9 +76,10 @@ def test_a_terminal_shows_one_step_at_a_time() -> None:
             bars(0, 2, message)
             clock[0] += seconds
             bars(2, 2, message)
-        bars(0, 2, "writing")  # begins again: a step of its own
+        bars(0, 2, "writing, in files")  # begins again: a step of its own
         assert [task.description for task in progress.tasks] == ["working", "writing"]
         assert progress.tasks[-1].completed == 0
+        assert progress.tasks[-1].fields["counts"] == "0 of 2 files"
         bars(1, 2, "stage 2 of 2: package, about 1 min left in all")
         assert [task.description for task in progress.tasks] == ["stage 2 of 2: package"]
     file = screen.file

@@ -211,3 +211,29 @@ def test_a_set_that_lacks_a_class_is_scored(tmp_path: Path) -> None:
     assert "'checks'" in whole.summary.notes[-1]
     with pytest.raises(DataError, match="has the class 'stripes'"):
         open_folder(tmp_path, seed=0, score_all=True, ask=Ask(class_names=("disc", "ring")))
+
+
+@pytest.mark.parametrize("seed", [0, 3, 4])
+def test_images_of_the_training_are_counted_where_they_are_scored(
+    seed: int, tmp_path: Path
+) -> None:
+    """By the lists of a run whatever a file is called, by the rule in a package in its folder."""
+    draw_tree(tmp_path, {"a": 12, "b": 9})
+    first = open_dataset(str(tmp_path), seed=3)
+    lists, rule = first.split_list, first.info.split
+    assert lists is not None
+    assert rule is not None
+    for score_all in (True, False):
+        other = open_dataset(str(tmp_path), seed=seed, score_all=score_all)
+        assert other.split_list is not None
+        common = {file.path for file in other.split_list.validation}
+        common &= {file.path for file in lists.train}
+        options = {"seed": seed, "score_all": score_all, "like": rule}
+        assert other.num_trained == 0  # of no network
+        assert open_dataset(str(tmp_path), **options).num_trained == len(common)
+    listed = open_dataset(str(tmp_path), seed=seed, score_all=True, listed=lists)
+    assert listed.num_trained == len(lists.train)
+    assert open_dataset(str(tmp_path), seed=seed, like=rule, listed=lists).num_trained == 0
+    (tmp_path / lists.train[0].path).rename(tmp_path / "a" / "renamed.png")
+    renamed = open_dataset(str(tmp_path), seed=seed, score_all=True, listed=lists)
+    assert renamed.num_trained == len(lists.train)

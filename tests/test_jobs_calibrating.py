@@ -11,8 +11,11 @@ from typer.testing import CliRunner, Result
 
 from tapetum.arch import Shape
 from tapetum.cli.app import app
+from tapetum.data import SplitList, open_dataset
+from tapetum.data.splitlist import ListedFile
 from tapetum.jobs import calibrate, export
-from tapetum.jobs.camera import FEWEST, find_images
+from tapetum.jobs.calibrating import _trained_on
+from tapetum.jobs.camera import FEWEST, content_of, find_images
 from tapetum.jobs.camera_losses import LABELS, Compared, Criteria, Prefer, decide
 from tapetum.noise import NoisePlan
 from tapetum.runtime import Predictor, open_package
@@ -253,3 +256,23 @@ def test_bad_input_is_one_sentence(run: Path, tmp_path: Path) -> None:
         assert problem in result.stderr
         assert "Traceback" not in result.stderr
     assert package.read_bytes() == content
+
+
+@pytest.mark.parametrize("shared", [0, 7])
+def test_images_of_the_training_that_decide_are_said(shared: int, tmp_path: Path) -> None:
+    """By their content, where the run keeps the list of its files."""
+    images = find_images(draw(tmp_path / "camera"), seed=0)
+    other = [images.estimating[0], *images.judging[:shared]]
+    listed = [ListedFile(f"another name {one.name}", 1, content_of(one)) for one in other]
+    assert list(_trained_on(tmp_path, images)) == []
+    SplitList(seed=0, train=tuple(listed), validation=()).write(tmp_path / "split.json")
+    said = f"the 16 images that decide include {shared} of the training: losses on these are too"
+    assert [one.startswith(said) for one in _trained_on(tmp_path, images)] == [True] * bool(shared)
+
+
+def test_the_content_of_a_file_is_that_of_the_lists(tmp_path: Path) -> None:
+    """A calibration and the lists of a training give equal digests."""
+    opened = open_dataset(str(draw(tmp_path, labelled=True)), seed=0)
+    assert opened.split_list is not None
+    for file in opened.split_list.train:
+        assert content_of(tmp_path / file.path) == file.digest

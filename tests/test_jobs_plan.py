@@ -9,6 +9,7 @@ import pytest
 
 from tapetum.errors import InputError
 from tapetum.jobs.deadline import Allowance, Allowed, Deadline
+from tapetum.jobs.methods import EXPORT_MINUTES, require_time, timing_minutes
 from tapetum.jobs.plan import Minutes, share_of, shortened
 from tapetum.training import Length, Recipe
 
@@ -122,3 +123,19 @@ def test_a_fallback_gets_what_is_left_or_is_left_out(monkeypatch: pytest.MonkeyP
     for passed, share in ((0, 1), (5, 1), (8, 2 / 3), (11, 1 / 3), (11.1, 0), (30, 0)):
         clock.now_s = 100 + 60 * passed
         assert deadline.allow_fallback(fallback).share == pytest.approx(share)
+
+
+@pytest.mark.parametrize("method", ["race", "none"])
+@pytest.mark.parametrize("targets", [(3.0,), (1.0, 2.0, 400.0)])
+def test_a_time_in_which_nothing_fits_is_refused_before_anything_is_timed(
+    method: str, targets: tuple[float, ...]
+) -> None:
+    """That is timing and export of every budget; what is proposed is never refused by it."""
+    least = sum(timing_minutes(one, races=method == "race") + EXPORT_MINUTES for one in targets)
+    require_time(targets, method, None)
+    require_time(targets, method, 1.001 * least)
+    with pytest.raises(InputError, match="is too short") as refused:
+        require_time(targets, method, 0.999 * least)
+    proposed = re.search(r"give (\d+) minutes", refused.value.remedy)
+    assert proposed is not None
+    require_time(targets, method, float(proposed[1]))

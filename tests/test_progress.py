@@ -1,9 +1,15 @@
 """Laws of progress: stages are numbered, and their time adds up."""
 
+import ast
+import re
+from pathlib import Path
+from typing import TypeGuard
+
 import numpy as np
 import pytest
 
-from tapetum.progress import Stages, in_words, is_heading, named, step
+import tapetum
+from tapetum.progress import Stages, in_words, is_heading, named, split_counts, step
 
 Told = list[tuple[int, int, str]]
 
@@ -69,3 +75,32 @@ def test_the_stages_that_took_longer_than_expected_are_said(
         for name in expected
         if took[name] > 1.1 * expected[name]
     ]
+
+
+def test_every_count_has_a_unit() -> None:
+    """Whoever reports more than one step says what is counted, wherever that is in the source."""
+    lacking = []
+    for path in sorted(Path(tapetum.__file__).parent.rglob("*.py")):
+        for call in filter(is_a_report, ast.walk(ast.parse(path.read_text()))):
+            _, total, message = call.args
+            text = ast.unparse(message)
+            if ast.unparse(total) != "1" and isinstance(message, ast.Constant | ast.JoinedStr):
+                lacking += [] if re.search(r", in [^,]+['\"]$", text) else [f"{path.name}: {text}"]
+    headings = ["progress.py: f'stage {number + 1} of {total}: {name}{when}'"]
+    assert lacking == headings
+
+
+def is_a_report(node: ast.AST) -> TypeGuard[ast.Call]:
+    """Whether the source calls something like ``progress(done, total, message)`` there."""
+    is_call = isinstance(node, ast.Call) and len(node.args) == 3
+    return is_call and re.search(r"(progress|tick)$", ast.unparse(node.func)) is not None
+
+
+@pytest.mark.parametrize("about", ["", "about ", "at most "])
+@pytest.mark.parametrize("unit", ["images", "seconds of training"])
+def test_a_count_is_shown_with_its_unit(unit: str, about: str) -> None:
+    """A total that is an estimate is called one, and a single step has no count."""
+    message = f"epoch 1 of 2, in loss, in {about}{unit}"
+    expected = ("epoch 1 of 2, in loss", f"1,200 of {about}34,000 {unit}")
+    assert split_counts(1200, 34000, message) == expected
+    assert split_counts(0, 1, message) == ("epoch 1 of 2, in loss", "")

@@ -302,3 +302,15 @@ def test_int8_instructions_are_read_from_the_processor(
     assert provenance.has_int8_instructions() is expected
     monkeypatch.setattr(provenance, "CPUINFO", tmp_path / "missing")
     assert provenance.has_int8_instructions() is (machine == "aarch64")
+
+
+def test_what_is_unknown_is_no_field(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An installed package has a version and no commit, in no file of results and no report."""
+    monkeypatch.setattr(provenance, "checkout", lambda _: (None, None))
+    monkeypatch.setattr(provenance, "_memory_gib", lambda: None)
+    stamped = stamp()
+    written = stamped.to_json()
+    assert Provenance.from_json(written, source="a result") == stamped
+    assert "null" not in written
+    assert {"commit", "dirty", "memory_gib", "seed"}.isdisjoint(stamped.model_dump())
+    assert stamped.model_dump()["tapetum"] == tapetum.__version__

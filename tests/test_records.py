@@ -7,13 +7,14 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from tapetum.errors import InputError
+from tapetum.errors import InputError, RunError
 from tapetum.records import (
     FiniteOrNone,
     Record,
     as_path,
     changed,
     differences,
+    require_free_name,
     write_atomically,
     write_csv,
 )
@@ -156,3 +157,18 @@ def test_what_is_no_path_is_one_sentence(given: object) -> None:
     with pytest.raises(InputError, match=r"a run is given by its path, not by .*pass a str"):
         as_path(given, "a run")
     assert as_path("run", "a run") == as_path(Path("run"), "a run") == Path("run")
+
+
+@pytest.mark.parametrize("name", ["new.bin", "deep/new.bin", "old.bin", "folder", "old.bin/new"])
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_place_is_checked_before_the_work(name: str, overwrite: bool, tmp_path: Path) -> None:
+    """Only a file may be replaced, when asked, and nothing lies below a file; nothing is made."""
+    (tmp_path / "old.bin").write_bytes(b"old")
+    (tmp_path / "folder").mkdir()
+    before, path = sorted(tmp_path.rglob("*")), tmp_path / name
+    if name in ("new.bin", "deep/new.bin", *(["old.bin"] if overwrite else [])):
+        require_free_name(path, overwrite=overwrite)
+    else:
+        with pytest.raises(RunError, match=r"old\.bin|folder"):
+            require_free_name(path, overwrite=overwrite, kind=RunError)
+    assert sorted(tmp_path.rglob("*")) == before

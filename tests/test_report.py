@@ -325,3 +325,13 @@ def test_a_contact_sheet_of_nothing_is_refused() -> None:
     """There is no sheet without an example."""
     with pytest.raises(InputError, match="needs examples"):
         contact_sheet([])
+
+
+def test_a_warning_comes_before_the_numbers_that_it_is_about(page: Report) -> None:
+    """It is the first sentence, and its tiles have a colour of their own; others have none."""
+    told = replace(page, highlights={"PSNR": "27", "ms": "8"}, warning="Far too short.")
+    reader = Reader(render(replace(told, doubtful=["PSNR"])))
+    words = [reader.words.index(text) for text in ("Far too short.", page.lead, "27")]
+    assert words == sorted(words)
+    assert reader.attributes("class").count("doubtful") == 1
+    assert {"doubtful", "lead warning"}.isdisjoint(Reader(render(page)).attributes("class"))

@@ -157,7 +157,7 @@ def test_earlier_results_are_kept(predictor: Predictor, tmp_path: Path) -> None:
     """Without a word to overwrite them."""
     video, out = save_video(tmp_path / "in.mp4", 2), tmp_path / "out.mp4"
     out.with_suffix(".csv").write_text("mine")
-    with pytest.raises(RunError, match=r"out\.csv is there already"):
+    with pytest.raises(RunError, match=r"out\.csv exists already"):
         predict_video(predictor, str(video), out)
     predict_video(predictor, str(video), out, overwrite=True)
     assert len(rows_of(out.with_suffix(".csv"))) == 2

@@ -213,3 +213,15 @@ def test_the_table_alone_names_the_calibration_error(temperature: float) -> None
     assert "calibration error" in said
     changes = [] if temperature == 1 else [f"{temperature:.2f}", f"{before - after:.3f}"]
     assert re.findall(r"[0-9]+\.[0-9]+", said) == changes
+
+
+@pytest.mark.parametrize("num_trained", [0, 3])
+@pytest.mark.parametrize("short", ["", "it has learned for 46 steps"])
+def test_what_makes_scores_no_measure_is_a_warning(num_trained: int, short: str) -> None:
+    """A training that was too short, and images of the training, which the note counts too."""
+    update = {"num_trained": num_trained, "short_training": short}
+    scores = scores_of(row_at(0.1, 25.0, 20.0)).model_copy(update=update)
+    trained = [f"the 7 images include {num_trained} of the training: scores of these are too good"]
+    assert scores.warnings == (*filter(None, [short]), *(trained if num_trained else []))
+    assert (" (3 of the training)" in scores.note) == bool(num_trained)
+    assert not set(scores.warnings) & set(scores.remarks)

@@ -17,12 +17,14 @@ __all__ = [
     "is_heading",
     "named",
     "silent",
+    "split_counts",
     "step",
     "stop_requests",
 ]
 
 LATE = 1.1  # times the expected length of a stage
 _HEADING = re.compile(r"(stage|budget) \d+ of \d+: ")
+_UNIT = re.compile(r"(.*), in (about |at most )?([a-z ]+)", re.DOTALL)
 
 
 @runtime_checkable
@@ -30,7 +32,18 @@ class ProgressCallback(Protocol):
     """A function that is called with the progress of a long job."""
 
     def __call__(self, done: int, total: int, message: str) -> None:
-        """Report ``done`` of ``total`` steps; ``message`` says what is being done, for people."""
+        """Report ``done`` of ``total``; ``message`` says what is being done, for people.
+
+        It ends in what is counted, such as ``scoring, in images``, or ``in about steps`` where the
+        total is an estimate. A total of 1 counts nothing: the work has begun, or has ended.
+        """
+
+
+def split_counts(done: int, total: int, message: str) -> tuple[str, str]:
+    """Return what is being done, and how much of it with its unit; that is empty for one step."""
+    match = _UNIT.fullmatch(message)
+    what, about, unit = match.groups("") if match else (message, "", "")
+    return what, "" if total == 1 else f"{done:,} of {about}{total:,} {unit}".rstrip()
 
 
 def silent(done: int, total: int, message: str) -> None:

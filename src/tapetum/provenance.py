@@ -15,7 +15,9 @@ from functools import cache
 from importlib import metadata
 from operator import index
 from pathlib import Path
-from typing import SupportsIndex
+from typing import Any, SupportsIndex
+
+from pydantic import SerializerFunctionWrapHandler, model_serializer
 
 import tapetum
 from tapetum.errors import InputError
@@ -45,10 +47,12 @@ _log = logging.getLogger(__name__)
 class Provenance(Record):
     """The facts that are needed to believe a result, or to reproduce it.
 
+    Facts that are unknown, or do not apply, are None here and left out of the JSON.
+
     Args:
         tapetum: Version of this package.
-        commit: Git commit of its source; None outside of a checkout.
-        dirty: Whether the source differed from the commit; None outside of a checkout.
+        commit: Git commit of its source, of a checkout.
+        dirty: Whether the source differed from the commit.
         python: Version of Python.
         platform: Operating system, its version and the architecture of the machine.
         cpu: Model of the processor.
@@ -57,21 +61,25 @@ class Provenance(Record):
         packages: Versions of relevant packages, if installed.
         command: The command line.
         date: Date of the stamp, in UTC, as ISO 8601.
-        seed: Random seed; None without randomness.
+        seed: Random seed.
     """
 
     tapetum: str
-    commit: str | None
-    dirty: bool | None
+    commit: str | None = None
+    dirty: bool | None = None
     python: str
     platform: str
     cpu: str
     cores: int
-    memory_gib: float | None
+    memory_gib: float | None = None
     packages: dict[str, str]
     command: str
     date: str
-    seed: int | None
+    seed: int | None = None
+
+    @model_serializer(mode="wrap")
+    def _without_unknown(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {name: value for name, value in write(self).items() if value is not None}
 
 
 def stamp(*, seed: int | None = None) -> Provenance:

@@ -190,6 +190,8 @@ class Scores(Record):
             training; None where they were taken as they are.
         mistakes: The wrong labels that the network is most certain of, one for an image; empty
             where they were not wanted.
+        num_trained: Number of these images that the network was trained on, as far as is known.
+        short_training: That the training was far too short, in a sentence; empty where it was not.
     """
 
     CLASS_HEADER: ClassVar = ("class", "images", "recall %", "most often taken for")
@@ -204,6 +206,8 @@ class Scores(Record):
     missing_classes: tuple[str, ...] = ()
     calibration: Calibration | None = None
     mistakes: tuple[Mistake, ...] = ()
+    num_trained: int = 0
+    short_training: str = ""
 
     def at_sigma(self, sigma: float) -> ScoreRow | None:
         """Return the row of Gaussian noise of a standard deviation; ``None`` if there is none."""
@@ -231,11 +235,25 @@ class Scores(Record):
     @property
     def note(self) -> str:
         """The facts that are needed to compare scores: images, protocol and seed."""
+        trained = f" ({self.num_trained:,} of the training)" if self.num_trained else ""
         return (
-            f"{self.mean.num_images:,} images at each noise level, protocol {self.protocol}, "
+            f"{self.mean.num_images:,} images at each noise level{trained}, "
+            f"protocol {self.protocol}, "
             f"noise seed {self.seed}"
             f"{'; PSNR and SSIM: mean of the noisy images' if self.clean else ''}"
         )
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Why the numbers are no measure of the network, to be read before them.
+
+        The sentences have no full stop.
+        """
+        trained = (
+            f"the {self.mean.num_images:,} images include {self.num_trained:,} of the training: "
+            "scores of these are too good"
+        )
+        return (*filter(None, [self.short_training]), *([trained] if self.num_trained else []))
 
     @property
     def remarks(self) -> tuple[str, ...]:

@@ -21,7 +21,6 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import (
     BarColumn,
-    MofNCompleteColumn,
     Progress,
     SpinnerColumn,
     Task,
@@ -42,7 +41,7 @@ from tapetum.errors import (
     nearest,
     printable,
 )
-from tapetum.progress import ProgressCallback, in_words, is_heading
+from tapetum.progress import ProgressCallback, in_words, is_heading, split_counts
 
 if TYPE_CHECKING:  # numpy loads with them, and --help must stay quick
     from tapetum.scores import Scores
@@ -56,6 +55,7 @@ __all__ = [
     "run_job",
     "say",
     "say_remarks",
+    "say_warnings",
     "show_scores",
     "table",
 ]
@@ -302,6 +302,12 @@ def show_scores(scores: "Scores | None") -> None:
     say_remarks(scores)
 
 
+def say_warnings(scores: "Scores | None", of: str = "") -> None:
+    """Print why scores are no measure, before them; ``of`` names the network, with a colon."""
+    for warning in () if scores is None else scores.warnings:
+        say(f"{of}{warning}", label="warning", style="bold yellow")
+
+
 def say_remarks(scores: "Scores | None") -> None:
     """Print what must be known beside the scores, such as where a denoiser loses."""
     for remark in () if scores is None else scores.remarks:
@@ -381,7 +387,7 @@ def progress_bar() -> Iterator[ProgressCallback]:
         SpinnerColumn(),
         TextColumn("{task.description}"),
         _Bar(bar_width=30),
-        _Counts(),
+        TextColumn("{task.fields[counts]}"),
         TimeElapsedColumn(),
         _Left(),
     )
@@ -394,13 +400,6 @@ class _Bar(BarColumn):
 
     def render(self, task: Task) -> Any:
         return "" if task.total is None else super().render(task)
-
-
-class _Counts(MofNCompleteColumn):
-    """How much of a step is done."""
-
-    def render(self, task: Task) -> Text:
-        return Text() if task.total in (None, 1) else super().render(task)
 
 
 class _Left(TimeRemainingColumn):
@@ -420,12 +419,13 @@ class _Bars:
 
     def __init__(self, progress: Progress) -> None:
         self.progress = progress
-        self.stage = progress.add_task("working", total=None)
+        self.stage = progress.add_task("working", total=None, counts="")
         self.step: Task | None = None
         self.name = ""
 
     def __call__(self, done: int, total: int, message: str) -> None:
-        shown = escape(printable(message))
+        what, counts = split_counts(done, total, message)
+        shown = escape(printable(what))
         if is_heading(message):
             self._end()
             self.progress.reset(self.stage, total=None, description=shown.split(",")[0])
@@ -435,10 +435,11 @@ class _Bars:
             self._end()
         if self.step is None:
             self.name = _step(message)
-            added = self.progress.add_task(shown, total=total)
+            added = self.progress.add_task(shown, total=total, counts=counts)
             self.step = self.progress.tasks[-1]
             assert self.step.id == added  # noqa: S101  (tasks are kept in their order)
-        self.progress.update(self.step.id, completed=done, total=total, description=shown)
+        told: dict[str, Any] = {"total": total, "counts": counts, "description": shown}
+        self.progress.update(self.step.id, completed=done, **told)
 
     def _end(self) -> None:
         """Remove the bar of a step, and say how long it took if that was long."""
@@ -461,7 +462,8 @@ class _Lines:
         self.first = 0
 
     def __call__(self, done: int, total: int, message: str) -> None:
-        now, shown = time.monotonic(), escape(printable(message))
+        now, (what, counts) = time.monotonic(), split_counts(done, total, message)
+        shown = escape(printable(what))
         if is_heading(message):
             self.name = ""
             self.console.print(shown)
@@ -471,17 +473,15 @@ class _Lines:
             self.name, self.begun_at, self.first = _step(message), now, done
         if begins or ends or now - self.printed_at >= SECONDS_BETWEEN_LINES:
             self.printed_at = now
-            self.console.print(f"{shown}{self._counts(done, total, now - self.begun_at)}")
+            counts = counts or ("done" if done else "")
+            left = self._left(done, total, now - self.begun_at)
+            self.console.print(f"{shown}{counts and ': '}{counts}{left}")
 
-    def _counts(self, done: int, total: int, elapsed_s: float) -> str:
-        """Return how much is done, and how long the rest takes at the same pace."""
-        if total == 1:
-            return "" if done == 0 else ": done"
-        left = ""
-        if self.first < done < total and elapsed_s >= 1:
-            left_s = elapsed_s * (total - done) / (done - self.first)
-            left = f", about {in_words(left_s / 60)} left"
-        return f": {done} of {total}{left}"
+    def _left(self, done: int, total: int, elapsed_s: float) -> str:
+        """Return how long the rest takes at the same pace, with a comma before it."""
+        if not self.first < done < total or elapsed_s < 1:
+            return ""
+        return f", about {in_words(elapsed_s * (total - done) / (done - self.first) / 60)} left"
 
 
 def _step(message: str) -> str:

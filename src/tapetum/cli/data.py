@@ -41,7 +41,7 @@ def data(
 
         def looking(done: int, total: int) -> None:
             if time.monotonic() - begin > QUIET_S:
-                tick(done, total, "looking at files")
+                tick(done, total, "looking, in files")
 
         summary = describe_folder(
             folder,

@@ -20,11 +20,22 @@ class Ability(NamedTuple):
     extra: str
 
     @property
-    def missing(self) -> tuple[str, ...]:
-        """The modules that are not installed."""
-        return tuple(module for module in self.modules if find_spec(module) is None)
+    def fault(self) -> MissingExtraError | None:
+        """What is not installed, and how to install it; None where all is there."""
+        missing = [module for module in self.modules if find_spec(module) is None]
+        if missing:
+            return MissingExtraError.of(", ".join(missing), self.extra)
+        if self.extra == _WEB:
+            from tapetum.formats import find_web_runtime
+
+            try:
+                find_web_runtime(None)
+            except MissingExtraError as error:
+                return error
+        return None
 
 
+_WEB = "onnxruntime-web"  # is in npm, and no extra
 _TRAIN = ("torch", "torchvision", "accelerate", "safetensors", "jaxtyping")
 ABILITIES = (
     Ability("predict, evaluate and benchmark packages", ("onnxruntime", "PIL"), ""),
@@ -42,6 +53,7 @@ ABILITIES = (
     Ability("export networks for ncnn", ("ncnn", "pnnx"), "ncnn"),
     Ability("export networks for LiteRT", ("litert_torch", "ai_edge_quantizer"), "litert"),
     Ability("export networks for ExecuTorch", ("executorch", "torchao"), "executorch"),
+    Ability("export networks as HTML pages that run them in a browser", (), _WEB),
     Ability("read unusual TIFF files", ("tifffile",), "tiff"),
     Ability("read HEIC and HEIF images", ("pillow_heif",), "heif"),
     Ability("read DICOM images", ("pydicom",), "dicom"),
@@ -74,27 +86,24 @@ def doctor(json: bool = options.JSON) -> None:
     for title, rows in groups.items():
         if rows:
             table((title.upper(), ""), [*rows, ("", "")], numbers=False)
-    missing = sum(bool(one.missing) for one in ABILITIES)
+    missing = len(findings["missing"])
     say(f"{missing} of {len(ABILITIES)} abilities are not installed" if missing else "all is there")
 
 
 def _state(ability: Ability) -> str:
     """Return whether an ability is there, and what to do where it is not."""
-    if not ability.missing:
-        return "yes"
-    remedy = MissingExtraError.of(ability.missing[0], ability.extra).remedy
-    return f"no, {', '.join(ability.missing)} is missing: {remedy}"
+    fault = ability.fault
+    return "yes" if fault is None else f"no, {fault.problem}: {fault.remedy}"
 
 
 def _machine(machine: Mapping[str, Any], runtime: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    commit = machine["commit"]
-    changed = ", with changes" if machine["dirty"] else ""
+    commit, changed = machine.get("commit"), ", with changes" if machine.get("dirty") else ""
     yield "tapetum", machine["tapetum"] + (f", commit {commit[:7]}{changed}" if commit else "")
     yield "Python", machine["python"]
     yield "operating system", machine["platform"]
     yield "processor", machine["cpu"]
     yield "cores that may be used", str(machine["cores"])
-    yield "memory", f"{machine['memory_gib']} GiB"
+    yield "memory", f"{machine['memory_gib']} GiB" if "memory_gib" in machine else "unknown"
     yield "int8 instructions", "yes" if runtime["int8 instructions"] else "no: int8 may not pay"
     yield "what runs networks", runtime["onnxruntime providers"].replace("ExecutionProvider", "")
 
@@ -125,7 +134,7 @@ def _findings() -> dict[str, dict[str, Any]]:
             "onnxruntime providers": ", ".join(providers),
             "int8 instructions": has_int8_instructions(),
         },
-        "missing": {one.name: one.extra for one in ABILITIES if one.missing},
+        "missing": {one.name: one.extra for one in ABILITIES if one.fault},
     }
     if find_spec("torch") is None:
         remedy = MissingExtraError.of("torch", "train").remedy

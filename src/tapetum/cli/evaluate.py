@@ -6,7 +6,7 @@ from typing import Literal
 import typer
 
 from tapetum.cli import options
-from tapetum.cli.common import answer, run_job, say_remarks, show_scores
+from tapetum.cli.common import answer, run_job, say_remarks, say_warnings, show_scores
 from tapetum.cli.options import IMAGES, LESS, MAIN, option
 
 __all__ = ["evaluate"]
@@ -81,6 +81,7 @@ def evaluate(
       tapetum evaluate photos.tapetum --data photos --noise 0.1 --noise 0.3
     """
     scores = run_job("evaluate", locals(), needs_torch=path.is_dir())
+    say_warnings(scores)
     if json:
         headline = scores.headline.model_dump(mode="json")
         answer({**scores.model_dump(mode="json"), "headline": headline})

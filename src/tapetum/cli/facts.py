@@ -53,10 +53,10 @@ def describe(subject: str, size_px: int, *, channels: int, num_classes: int) -> 
     if path.suffix == ".json":
         return _costs(Architecture.read(path), size_px)
     if subject not in architecture_names():
-        raise ArchitectureError(
-            f"{subject!r} is not an architecture, a run or a package",
-            nearest(subject, architecture_names()),
-        )
+        is_path = path.name != subject
+        known = "check the path" if is_path else nearest(subject, architecture_names())
+        problem = f"{subject!r} is not an architecture, a run or a package"
+        raise ArchitectureError(problem, known)
     whole = find_architecture(subject, channels=channels, num_classes=num_classes, boxes=False)
     return _costs(whole, size_px)
 
@@ -121,6 +121,8 @@ def _costs(architecture: Described, size_px: int) -> Facts:
 def _means(scores: Scores | None) -> Facts:
     if scores is None:
         return {}
+    warnings = {"warning": "; ".join(scores.warnings)} if scores.warnings else {}
     found = {f"mean {name}": getattr(scores.headline, key) for key, name in SCORES.items()}
     found["PSNR of clean images in dB"] = scores.clean and scores.clean.psnr_db
-    return {name: round(value, 4) for name, value in found.items() if value is not None}
+    means = {name: round(value, 4) for name, value in found.items() if value is not None}
+    return warnings | means

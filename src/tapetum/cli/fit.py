@@ -8,7 +8,7 @@ import typer
 
 from tapetum.cli import options
 from tapetum.cli.benchmark import EXIT_TARGET_MISSED
-from tapetum.cli.common import answer, run_job, say, say_remarks, table
+from tapetum.cli.common import answer, run_job, say, say_remarks, say_warnings, table
 from tapetum.cli.options import BUDGET, LESS, MAIN, TRAINING, option
 
 if TYPE_CHECKING:  # torch loads with it, and --help must stay quick
@@ -203,6 +203,7 @@ def _fit_and_show(given: dict[str, Any]) -> "Sequence[FitResult]":
 
 def show_fit(result: "FitResult", *, as_json: bool) -> None:
     """Print what a fit has made."""
+    say_warnings(result.scores)
     if as_json:
         answer(_facts(result))
     else:
@@ -254,6 +255,8 @@ def _facts(result: "FitResult") -> dict[str, Any]:
 
 def show_front(front: "Front", *, as_json: bool) -> None:
     """Print what fits of several budgets have made."""
+    for result in front.fits:
+        say_warnings(result.scores, f"{result.path.name}: ")
     if as_json:
         answer({"fits": [_facts(result) for result in front.fits], "report": str(front.report)})
     else:

@@ -225,12 +225,12 @@ def measure(
 def _measure_bundle(given: Mapping[str, Any]) -> None:
     """Time the networks of a bundle here, or on a device through ssh."""
     from tapetum.latency import bundle as bundles
+    from tapetum.records import require_free_name
 
     out, host = given["out"], given["ssh"]
     if given["runtime"] != "onnxruntime":
         raise InputError("a bundle is timed in onnxruntime", "leave --runtime out")
-    if out.exists() and not given["overwrite"]:
-        raise InputError(f"{out} exists already", "give another --out, or --overwrite")
+    require_free_name(out, overwrite=given["overwrite"])
     with TemporaryDirectory() as folder:
         bundled = Path(folder) / "bundle.zip"
         with progress_bar() as tick:
@@ -320,7 +320,10 @@ def check(
       tapetum latency check c-nas.json --networks 100 --plot check.png
     """
     from tapetum.latency import bundle, check_table, find_runtime
+    from tapetum.records import require_free_name
 
+    if plot is not None:
+        require_free_name(plot, overwrite=True)
     read = bundle.open_table(file)
     with progress_bar() as tick:
         runtime = find_runtime(read.conditions.runtime)

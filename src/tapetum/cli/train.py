@@ -5,7 +5,7 @@ from pathlib import Path
 import typer
 
 from tapetum.cli import options
-from tapetum.cli.common import answer, run_job, say, say_remarks, show_scores
+from tapetum.cli.common import answer, run_job, say, say_remarks, say_warnings, show_scores
 from tapetum.cli.options import IMAGES, MAIN, TRAINING, option
 
 __all__ = ["train"]
@@ -92,8 +92,7 @@ def train(
 
     """
     result = run_job("train", options.with_augmentation(locals()))
-    if result.few_steps:
-        say(result.few_steps, label="note")
+    say_warnings(result.scores)
     if json:
         answer(result.model_dump(mode="json"))
         say_remarks(result.scores)

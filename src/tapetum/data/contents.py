@@ -48,8 +48,9 @@ def read_contents(root: Path, ask: Ask, size_px: int | None, looking: Progress |
     ask = ask.checked()
 
     def finding(number: int) -> None:
+        del number
         if looking is not None:
-            looking(number, number + 1)  # nobody knows how many there will be
+            looking(0, 1)  # nobody knows how many there will be
 
     layout = find_layout(root, ask, finding=finding)
     layout = _with_known_classes(layout, ask) if ask.class_names else _without_lone_class(layout)

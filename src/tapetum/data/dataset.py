@@ -192,6 +192,8 @@ class Dataset:
         skipped: Files that are not used, each with the reason.
         summary: What the folder holds and how it was understood; None for digits.
         split_list: The files of both parts; None for digits.
+        num_trained: Number of validation images that a network which is scored was trained on, as
+            far as the files or the rule of its split tell.
     """
 
     train: ImageDataset
@@ -200,6 +202,7 @@ class Dataset:
     skipped: tuple[LeftOut, ...] = ()
     summary: FolderSummary | None = None
     split_list: SplitList | None = None
+    num_trained: int = 0
 
     def hold_out(self, fraction: float) -> tuple[ImageDataset, ImageDataset]:
         """Return two parts of the training images, the second of about a fraction of them.

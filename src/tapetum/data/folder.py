@@ -16,7 +16,7 @@ from tapetum.data.dataset import Dataset, DatasetInfo
 from tapetum.data.layout import Ask, FolderOptions, ImageFile
 from tapetum.data.loading import DecodedFile, Decoding, load_all
 from tapetum.data.parts import require_images
-from tapetum.data.sides import divide, drawn_sides
+from tapetum.data.sides import count_trained, divide, drawn_sides, listed_by_rule
 from tapetum.data.sizes import SMALLEST_PX
 from tapetum.data.splitlist import SplitList, digest_of, list_split
 from tapetum.data.splitting import Sides
@@ -52,6 +52,7 @@ def open_folder(
     score_all: bool = False,
     ask: Ask | None = None,
     listed: SplitList | None = None,
+    like: Split | None = None,
     progress: Progress | None = None,
     looking: Progress | None = None,
 ) -> Dataset:
@@ -71,6 +72,8 @@ def open_folder(
     )
     sides = divide(contents, seed, val_fraction, listed=listed, score_all=score_all)
     lists = list_split(contents, sides, seed)
+    if listed is None and like is not None:
+        listed = listed_by_rule(contents, val_fraction, like)
     part = partial(
         FolderDataset,
         class_names=contents.layout.class_names,
@@ -85,6 +88,7 @@ def open_folder(
         contents.layout.left_out,
         summary=summarise(contents, sides),
         split_list=lists,
+        num_trained=0 if listed is None else count_trained(contents, sides.validation, listed),
     )
 
 

@@ -108,8 +108,9 @@ def open_dataset(
         score_all=score_all,
         ask=asked,
         listed=listed,
-        progress=None if progress is None else partial(progress, message="reading images"),
-        looking=None if progress is None else partial(progress, message="looking at files"),
+        like=like,
+        progress=None if progress is None else partial(progress, message="reading, in images"),
+        looking=None if progress is None else partial(progress, message="looking, in files"),
     )
     is_chosen = listed is not None or score_all
     return dataset if like is None or is_chosen else _compared(dataset, like)

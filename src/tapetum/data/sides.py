@@ -2,15 +2,17 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 
 from tapetum.data.contents import Contents
 from tapetum.data.layout import ImageFile, Layout, examples, quoted
-from tapetum.data.splitlist import SplitList
+from tapetum.data.splitlist import SplitList, digest_of, list_split
 from tapetum.data.splitting import Sides, stable_split
 from tapetum.errors import DataError
 from tapetum.images import display_name
+from tapetum.runtime import Split
 
-__all__ = ["divide", "drawn_sides"]
+__all__ = ["count_trained", "divide", "drawn_sides", "listed_by_rule"]
 
 
 def divide(
@@ -25,8 +27,7 @@ def divide(
     layout = contents.layout
     if score_all:
         images = list(layout.images)
-        notes = (*_trained_on(contents, listed), *_missing(layout, images))
-        return Sides([], images, "all of them", notes)
+        return Sides([], images, "all of them", _missing(layout, images))
     if listed is None:
         sides = drawn_sides(layout, seed, val_fraction)
         if not contents.ask.class_names:
@@ -48,12 +49,25 @@ def drawn_sides(layout: Layout, seed: int, val_fraction: float) -> Sides:
     return stable_split(layout.train, fraction=val_fraction, seed=seed)
 
 
-def _trained_on(contents: Contents, listed: SplitList | None) -> tuple[str, ...]:
-    """Return a note on the images that are scored though they were trained on."""
-    trained = set() if listed is None else {file.digest for file in listed.train}
-    files = {path for one in contents.layout.images for path in one.files}
-    number = sum(contents.seen[path].digest in trained for path in files)
-    return (f"{number:,} of these files were trained on, so scores are too good",) * bool(number)
+def listed_by_rule(contents: Contents, val_fraction: float, like: Split) -> SplitList | None:
+    """Return the files of a training by its rule; None where the folder is not exactly the same."""
+    lists = list_split(contents, drawn_sides(contents.layout, like.seed, val_fraction), like.seed)
+    return lists if digest_of(lists) == like.files_sha256 else None
+
+
+def count_trained(contents: Contents, images: Sequence[ImageFile], listed: SplitList) -> int:
+    """Return how many images were trained on, by their content, whatever their names are now.
+
+    A validation file that equals a training file is a duplicate, of which a summary tells.
+    """
+    names = {(file.path, file.digest) for file in listed.train}
+    digests = {file.digest for file in listed.train} - {file.digest for file in listed.validation}
+
+    def trained(path: Path) -> bool:
+        digest = contents.seen[path].digest
+        return digest in digests or (contents.layout.key(path), digest) in names
+
+    return sum(any(map(trained, one.files)) for one in images)
 
 
 def _missing(layout: Layout, images: Sequence[ImageFile]) -> tuple[str, ...]:

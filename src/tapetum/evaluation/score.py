@@ -44,6 +44,7 @@ def score(
     filters: bool = False,
     calibrates: bool = False,
     num_mistakes: int = 0,
+    short_training: str = "",
     progress: ProgressCallback = silent,
 ) -> Scores:
     """Return the scores of a network on the validation images of a dataset.
@@ -63,6 +64,7 @@ def score(
         calibrates: Whether a temperature is fitted to the probabilities, which are scaled by it
             before they are scored.
         num_mistakes: Number of mistakes to list, at most.
+        short_training: That the training was far too short, for the scores; empty for nothing.
         progress: Called after each image.
 
     Raises:
@@ -93,13 +95,13 @@ def score(
         for done, found in enumerate(pool.map(measured, range(len(images))), start=1):
             for tally, one_level in zip(tallies, found, strict=True):
                 tally.add(one_level)
-            progress(done, len(images), "scoring")
+            progress(done, len(images), "scoring, in images")
     finally:
         pool.shutdown(cancel_futures=True)  # after an interrupt, do not wait for the rest
     calibration = _calibrate(tallies) if calibrates else None
     scores = _scores(dataset, levels, tallies, protocol=protocol, seed=seed)
     added = {"calibration": calibration, "mistakes": _worst(tallies, num_mistakes)}
-    return scores.model_copy(update=added)
+    return scores.model_copy(update=added | {"short_training": short_training})
 
 
 def _calibrate(tallies: Sequence[Tally]) -> Calibration | None:
@@ -208,6 +210,7 @@ def _scores(
         rows=tuple(rows),
         mean=ScoreRow.mean_of(rows),
         confusion=_named(np.sum(counts, axis=0), names) if counts else {},
+        num_trained=dataset.num_trained,
         missing_classes=tuple(name for name in names if name not in rows[0].recalls)
         if counts
         else (),

@@ -14,6 +14,7 @@ from tapetum.formats.quantise import FEWEST_IMAGES, quantise
 from tapetum.formats.repacking import noted, repack, with_scores
 from tapetum.formats.target import FilePrecision, Settings, SettingsGiven
 from tapetum.formats.targets import find_target, require_precision
+from tapetum.formats.webruntime import find_web_runtime
 from tapetum.formats.writing import require_free, write_target
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ __all__ = [
     "choose_precision",
     "export_network",
     "find_target",
+    "find_web_runtime",
     "measure_parity",
     "noted",
     "pack",

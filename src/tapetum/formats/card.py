@@ -19,7 +19,9 @@ _WHAT = {
 
 def write_card(manifest: Manifest, path: Path, latency: str) -> str:
     """Return the card of a package, in Markdown; ``latency`` is a sentence, or empty."""
-    parts = [_heading(manifest), _border(manifest), _scores(manifest)]
+    warnings = () if manifest.scores is None else manifest.scores.warnings
+    parts = [_heading(manifest), *(f"**{_sentence(one)}**" for one in warnings)]
+    parts += [_border(manifest), _scores(manifest)]
     parts.append(f"## Latency\n\n{latency}" if latency else "")
     parts += [_calibration(manifest), _precision(manifest)]
     parts += [_usage(manifest, path), _origin(manifest)]
@@ -61,8 +63,12 @@ def _scores(manifest: Manifest) -> str:
     rows = [f"| {' | '.join(cells)} |" for cells in (*lines, *scores.cells())]
     scored_in = manifest.provenance.get("scored_in", "fp32")
     in_fp32 = " These are the scores in fp32." if manifest.precision != scored_in else ""
-    remarks = "".join(f"\n- {remark[:1].upper()}{remark[1:]}." for remark in scores.remarks)
+    remarks = "".join(f"\n- {_sentence(remark)}" for remark in scores.remarks)
     return "\n".join(["## Scores", "", *rows, "", f"{scores.note}.{in_fp32}", remarks]).rstrip()
+
+
+def _sentence(remark: str) -> str:
+    return f"{remark[:1].upper()}{remark[1:]}."
 
 
 def _calibration(manifest: Manifest) -> str:

@@ -149,14 +149,15 @@ def compare_images(
     """
     reference, differences, tally = _reference(package), _Differences(), _Tally()
     chosen = _chosen(examples.dataset)
+    told = "comparing the file with the package, in images"
     for done, index in enumerate(chosen):
-        progress(done, len(chosen), "comparing the file with the package")
+        progress(done, len(chosen), told)
         noisy, clean, boxes, labels = _example(package, examples, index, done, settings)
         wanted = reference(noisy, boxes)
         given = run_one(run, noisy, boxes, settings.batch or 1)
         differences.add(wanted, given)
         tally.add(wanted, given, clean, labels)
-    progress(len(chosen), len(chosen), "comparing the file with the package")
+    progress(len(chosen), len(chosen), told)
     return Comparison(
         num_images=len(chosen),
         size_px=settings.fixed,

@@ -25,7 +25,7 @@ from tapetum.formats.ranges import RangeChoice
 from tapetum.formats.target import Run, Settings, Target
 from tapetum.formats.targets import require_precision
 from tapetum.progress import ProgressCallback, silent
-from tapetum.records import hold_name, write_atomically
+from tapetum.records import hold_name, require_free_name, write_atomically
 from tapetum.runtime import Manifest, Package, facts_of
 
 __all__ = ["require_free", "write_target"]
@@ -151,15 +151,15 @@ def _beside_fp32(
         return compare_speed(run, beside, package.manifest, settings, progress=progress)
 
 
-def require_free(out: Path, target: Target, *, overwrite: bool) -> None:
-    """Refuse to write over a file unasked.
+def require_free(out: Path, target: Target | None, *, overwrite: bool) -> None:
+    """Refuse to write over a file unasked; the target is None for a package.
 
     Raises:
-        PackageError: A file of the format or its description exists.
+        PackageError: A file of the format or its description exists, or cannot be made.
     """
-    for path in (*paths_of(out, target).values(), described_at(out)):
-        if path.exists() and not (overwrite and path.is_file()):
-            raise PackageError(f"{path} exists already", "choose another name, or overwrite it")
+    others = () if target is None else (*paths_of(out, target).values(), described_at(out))
+    for path in dict.fromkeys((out, *others)):
+        require_free_name(path, overwrite=overwrite, kind=PackageError)
 
 
 @contextmanager

@@ -291,8 +291,14 @@ def _scores(
             opened.append((like, dataset))
         require_fit(network.architecture, dataset, class_names=network.class_names)
         scores = score(
-            network.subject, dataset, network.noises, protocol=network.protocol, progress=progress
+            network.subject,
+            dataset,
+            network.noises,
+            protocol=network.protocol,
+            short_training=network.short_training,
+            progress=progress,
         )
+        remarks += [f"{file.name}: {warning}" for warning in scores.warnings]
         found[file] = scores.headline
     splits = {None if one.info.split is None else one.info.split.files_sha256 for _, one in opened}
     if len(splits) > 1:

@@ -4,11 +4,10 @@ from pathlib import Path
 from typing import Literal
 
 from tapetum.arch import Architecture, ShapeSpace, Space, find_architecture, ladder
-from tapetum.errors import InputError
 from tapetum.jobs.choose import PAIR
 from tapetum.latency import Budget, Effort, bundle
 from tapetum.progress import ProgressCallback, silent
-from tapetum.records import faults_are_ours, hold_name
+from tapetum.records import faults_are_ours, hold_name, require_free_name
 from tapetum.runtime import Precision
 
 __all__ = ["bundle_networks"]
@@ -56,8 +55,7 @@ def bundle_networks(
     Raises:
         InputError: A number is not possible, or the file exists.
     """
-    if Path(out).exists() and not overwrite:
-        raise InputError(f"{out} exists already", "choose another name, or overwrite it")
+    require_free_name(Path(out), overwrite=overwrite)
     with faults_are_ours("no bundle can be written"):
         job = bundle.Job(space=space, threads=threads, batch=batch, minutes=minutes)
     if isinstance(space, ShapeSpace):

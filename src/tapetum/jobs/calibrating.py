@@ -31,10 +31,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from tapetum.data import SplitList
 from tapetum.errors import InputError, PackageError
 from tapetum.formats import export_network, repack
 from tapetum.images import display_name
-from tapetum.jobs.camera import FEWEST, CameraImages, View, Viewer, find_images
+from tapetum.jobs.camera import FEWEST, CameraImages, View, Viewer, content_of, find_images
 from tapetum.jobs.camera_losses import (
     UNLABELLED,
     Compared,
@@ -45,13 +46,14 @@ from tapetum.jobs.camera_losses import (
     measure,
 )
 from tapetum.jobs.camera_output import fit_output
+from tapetum.jobs.choose import SPLIT, require_network
 from tapetum.jobs.exporting import network_of_run
 from tapetum.jobs.fit_result import run_at
 from tapetum.nn import Network, reestimate_statistics
 from tapetum.noise import Noise, NoisePlan, parse_noise
 from tapetum.progress import ProgressCallback, silent, step
 from tapetum.provenance import require_seed
-from tapetum.records import Record, as_path
+from tapetum.records import Record, as_path, require_free_name
 from tapetum.runtime import Manifest, Package, open_package
 from tapetum.training import RUNS, prepare_process
 
@@ -195,6 +197,7 @@ def calibrate(
         problem = "of a package the white level alone is calibrated, so noise has no effect"
         raise InputError(problem, "leave out --noise, --clean and --prefer")
     subject, images = _opened(source, adds_noise=clean), find_images(folder, seed)
+    images = images._replace(notes=(*images.notes, *_trained_on(source, images)))
     preparation = subject.manifest.preparation
     old = preparation.white
     found = Calibrated(
@@ -230,8 +233,7 @@ def calibrate(
 def _require_free(out: Path, source: Path, *, overwrite: bool) -> None:
     if source.exists() and out.exists() and out.samefile(source):
         raise PackageError(f"{out} is what is calibrated", "choose another name")
-    if out.exists() and not (overwrite and out.is_file()):
-        raise PackageError(f"{out} exists already", "choose another name, or overwrite it")
+    require_free_name(out, overwrite=overwrite, kind=PackageError)
 
 
 def _opened(source: Path, *, adds_noise: bool) -> _Subject:
@@ -239,8 +241,7 @@ def _opened(source: Path, *, adds_noise: bool) -> _Subject:
     if source.is_file():
         package = open_package(source)
         return _Subject(package, package.manifest)
-    if not source.is_dir():
-        raise InputError(f"there is no {source}", "give the folder of a run, or a .tapetum file")
+    require_network(source)
     prepare_process()  # before torch starts its threads
     path = run_at(source)
     RUNS.require_finished(path)
@@ -257,6 +258,15 @@ def _opened(source: Path, *, adds_noise: bool) -> _Subject:
         problem = f"{source} was trained on pairs, so that it is not known which noise to add"
         raise InputError(problem, "leave --clean out")
     return _Subject(network, manifest)
+
+
+def _trained_on(source: Path, images: CameraImages) -> Iterator[str]:
+    """Say how many of the images that decide were trained on, where a run keeps the list."""
+    path = run_at(source) / SPLIT
+    trained = {file.digest for file in SplitList.read(path).train} if path.is_file() else set()
+    if count := sum(content_of(one) in trained for one in images.judging):
+        of = f"the {len(images.judging):,} images that decide"
+        yield f"{of} include {count:,} of the training: losses on these are too good"
 
 
 def _folded(package: Path) -> str:

@@ -21,7 +21,15 @@ from tapetum.noise import NoisePlan, add_noise, generator_for_image
 from tapetum.progress import ProgressCallback
 from tapetum.runtime import Preparation
 
-__all__ = ["FEWEST", "CameraImages", "View", "Viewer", "apparent_sigma", "find_images"]
+__all__ = [
+    "FEWEST",
+    "CameraImages",
+    "View",
+    "Viewer",
+    "apparent_sigma",
+    "content_of",
+    "find_images",
+]
 
 FEWEST, MOST = 20, 400  # images; each decoded one is large
 NUM_WINDOWS = 4  # of an image at its own resolution
@@ -86,15 +94,16 @@ def find_images(folder: Path, seed: int) -> CameraImages:
         return hashlib.blake2b(f"{seed}\0{name}".encode()).digest()
 
     chosen = sorted(paths, key=draw)[:MOST]
-    unique = tuple({_content(path): path for path in chosen}.values())
+    unique = tuple({content_of(path): path for path in chosen}.values())
     if len(unique) < len(chosen):
         notes.append(f"{len(chosen) - len(unique):,} files equal others, and count once")
     return CameraImages(unique[::2], unique[1::2], tuple(notes))
 
 
-def _content(path: Path) -> bytes:
+def content_of(path: Path) -> str:
+    """Return a digest of a file: that of the lists of a training, but for very large files."""
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "blake2b").digest()
+        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=12)).hexdigest()
 
 
 class View(NamedTuple):
@@ -138,7 +147,7 @@ class Viewer:
                 yield self._view(path)
             except DataError as error:
                 notes.append(error.problem)
-            progress(done, len(paths), "opening images")
+            progress(done, len(paths), "opening, in images")
 
     def _view(self, path: Path) -> View:
         clean = self.preparation.colours(read_image(path, white=self.preparation.white))

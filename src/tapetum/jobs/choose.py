@@ -9,21 +9,24 @@ from typing import Any, Literal, TypeVar, get_args, get_type_hints
 
 from tapetum.arch import Architecture, Described, architecture_names, find_architecture
 from tapetum.data import DataOptions, Dataset, DatasetInfo, digits, open_dataset
-from tapetum.errors import ArchitectureError, DataError, nearest
+from tapetum.errors import ArchitectureError, DataError, InputError, nearest
 from tapetum.jobs.data_remarks import data_remarks
 
 __all__ = [
     "SPLIT",
     "AskedPrecision",
     "DataOptions",
+    "StartName",
     "architecture_for",
     "is_digits",
+    "is_start_name",
     "lists_options",
     "named_architecture",
     "open_logged",
     "pair_of",
     "read_architecture",
     "require_fit",
+    "require_network",
     "say",
 ]
 
@@ -33,6 +36,8 @@ SPLIT = "split.json"  # of a run: the files that train and those that validate
 LOGGER = logging.getLogger("tapetum")
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+StartName = Literal["fresh", "auto", "efficientnet-lite0"]
 
 AskedPrecision = Literal["fp32", "int8", "auto"]
 """What a user asks for; ``auto`` is int8 where it pays."""
@@ -83,6 +88,21 @@ def architecture_for(architecture: str | Path | Architecture, dataset: Dataset) 
         architecture = read_architecture(name) or named_architecture(name, dataset.info)
     require_fit(architecture, dataset)
     return architecture
+
+
+def is_start_name(start: str | Path | None) -> bool:
+    """Return whether a start is one of the names, and no path."""
+    return start in get_args(StartName)
+
+
+def require_network(path: Path) -> None:
+    """Refuse a path at which there is neither a run nor a package."""
+    if not path.exists():
+        what = "package" if path.suffix == ".tapetum" else "run or package"
+        raise InputError(
+            f"there is no {what} {path}",
+            "check the path: give the folder of a finished run or fit, or a .tapetum file",
+        )
 
 
 def read_architecture(name: str) -> Architecture | None:

@@ -13,8 +13,8 @@ from typing import Any
 
 from pydantic import NonNegativeFloat
 
+from tapetum.jobs.methods import FINAL_TIMING_MINUTES
 from tapetum.jobs.plan import (
-    FINAL_TIMING_MINUTES,
     LEAST_SHARE,
     Minutes,
     Plan,

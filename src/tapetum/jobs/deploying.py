@@ -28,7 +28,7 @@ from tapetum.formats import (
     require_precision,
     write_target,
 )
-from tapetum.jobs.choose import AskedPrecision, lists_options, open_logged
+from tapetum.jobs.choose import AskedPrecision, lists_options, open_logged, require_network
 from tapetum.jobs.evaluation import open_images_of, open_trained
 from tapetum.progress import ProgressCallback, silent
 from tapetum.records import as_path, faults_are_ours
@@ -105,18 +105,20 @@ def export(
     _require_effect(for_int8, source, precision)
     if finetune is not None:
         _require_finetuning(finetune, source, precision, is_package=target is None)
-    is_file = source.is_file()
-    origin = _Package(source, data, progress) if is_file else _Run(source, data, progress, finetune)
+    require_network(source)
+    require_free(out, target, overwrite=overwrite)
+    is_int8, is_file = precision in ("int8", "auto"), source.is_file()
     if target is None:
         asked = _asked_of_a_package(source, precision, calibrate)
+    else:
+        require_precision(target, precision)
+        target.require(settled)
+    origin = _Package(source, data, progress) if is_file else _Run(source, data, progress, finetune)
+    if target is None:
         return limits.applied(origin.package(out, asked, settled, overwrite=overwrite))
     if settled.target_ms is None and "target_ms" in target.settings:
         settled = settled.model_copy(update={"target_ms": origin.target_ms})
-    require_free(out, target, overwrite=overwrite)
-    require_precision(target, precision)
-    target.require(settled)
-    is_needed = limits.are_given or precision in ("int8", "auto")
-    examples, missing = origin.examples(is_needed=is_needed)
+    examples, missing = origin.examples(is_needed=limits.are_given or is_int8)
     with TemporaryDirectory() as folder:
         exported = origin.package(Path(folder) / "network.tapetum", "fp32")
         package = open_package(exported.path)
@@ -337,7 +339,7 @@ class _Package:
             size_bytes=path.stat().st_size,
             parity=None if manifest.parity is None else Parity.model_validate(manifest.parity),
             precision=choice,
-            remarks=() if manifest.scores is None else manifest.scores.remarks,
+            remarks=() if (scores := manifest.scores) is None else scores.warnings + scores.remarks,
         )
 
     def examples(self, *, is_needed: bool) -> tuple[Examples | None, tuple[str, ...]]:

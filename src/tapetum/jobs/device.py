@@ -153,7 +153,7 @@ class Device:
             seconds=SECONDS,
             target_ms=target_ms,
             includes=self.includes,
-            progress=named(self.progress, f"timing {what} against the budget, in rounds"),
+            progress=named(self.progress, f"timing {what} against the budget, in measurements"),
         )
 
     def require_quiet(self) -> None:

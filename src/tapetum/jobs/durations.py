@@ -9,7 +9,8 @@ from tapetum.data import ImageDataset
 from tapetum.evaluation import FILTERED_IMAGES
 from tapetum.jobs.choose import named_architecture, pair_of
 from tapetum.jobs.device import image_px
-from tapetum.jobs.plan import FINAL_TIMING_MINUTES, Minutes
+from tapetum.jobs.methods import EXPORT_MINUTES, FINAL_TIMING_MINUTES, timing_minutes
+from tapetum.jobs.plan import Minutes
 from tapetum.jobs.request import OpenedRequest, ShapeSettings
 from tapetum.jobs.training import FINAL_MEGAPIXELS
 from tapetum.latency import TimedShapes
@@ -20,19 +21,15 @@ from tapetum.search import step_seconds
 from tapetum.training import Length, Recipe
 
 __all__ = [
-    *("FEWEST_PROPOSED", "MOST_PROPOSED", "Draft", "Durations", "TimedPrecisions"),
-    *("nearest", "training_minutes"),
+    *("Draft", "Durations", "TimedPrecisions", "nearest", "training_minutes"),
 ]
 
 TimedPrecisions = dict[Precision, TimedShapes]
 """What was timed, by the number format of the package."""
 
 MOST_MINUTES = 10.0  # of a final training: a race takes as long again
-MOST_PROPOSED = 24  # candidates of a race
-FEWEST_PROPOSED = 2  # without one: the network of the rule, and the plain one beside it
-FIT_MS, DECODE_MS = 600.0, 3.0  # of timing a candidate until it fits; of an image in scoring
-FILTER_MS = 200.0  # of an image in classical filters
-EXPORT_MINUTES, INT8_MINUTES = 0.2, 0.4  # of the package, and of its calibration and comparison
+DECODE_MS, FILTER_MS = 3.0, 200.0  # of an image in scoring, and in classical filters
+INT8_MINUTES = 0.4  # of the calibration and comparison of the package
 
 
 def training_minutes(
@@ -124,9 +121,8 @@ class Durations:
         scoring, is_int8 = self.scoring(target_ms), precision == "int8"
         races = race and self.settings.method == "race"
         controls = self.controls(near, final, scoring, with_pair=with_pair, is_timed=is_timed)
-        count = MOST_PROPOSED if races else FEWEST_PROPOSED
         minutes = Minutes(
-            timing=FINAL_TIMING_MINUTES + count * FIT_MS * max(1.0, target_ms / 20) / 60_000,
+            timing=timing_minutes(target_ms, races=races),
             race=(self.settings.search_minutes or final) if races else 0.0,
             training=final,
             controls=controls if self.opened.request.controls else 0.0,

@@ -10,13 +10,13 @@ from typing import Any
 from pydantic import create_model
 
 from tapetum.data import describe_folder
-from tapetum.errors import InputError, nearest
-from tapetum.jobs.choose import is_digits, read_architecture
-from tapetum.jobs.methods import effort_of, require_method
+from tapetum.errors import InputError, PackageError, nearest
+from tapetum.jobs.choose import is_digits, is_start_name, read_architecture, require_network
+from tapetum.jobs.methods import effort_of, require_method, require_time
 from tapetum.latency import Budget, bundle
 from tapetum.noise import NoisePlan, parse_noise
 from tapetum.provenance import require_cores
-from tapetum.records import FolderKind, Record, read_json
+from tapetum.records import FolderKind, Record, read_json, require_free_name
 
 __all__ = ["RUN", "SEARCH", "refuse_early"]
 
@@ -61,17 +61,29 @@ def refuse_early(job: str, options: Mapping[str, Any]) -> None:
         require_cores(options["threads"])  # a latency table may be of a larger device
     _refuse_noise(options.get("noise"))
     _refuse_recipes(job, options)
-    if job == "export" and not options["source"].is_file():
-        kind = FIT if FIT.is_at(options["source"]) else RUN
-        kind.require_finished(options["source"])
+    for name in ("source", "path", "start"):
+        if options.get(name) is not None and not is_start_name(options[name]):
+            _refuse_network(Path(options[name]))
+    if job == "calibrate" and options["out"] is not None:
+        require_free_name(options["out"], overwrite=options["overwrite"], kind=PackageError)
     if job in ("fit", "fit_front"):
         require_method(options)
         for path in options.get("beside") or ():
             FIT.require_finished(path)
+        targets = options["target_ms"] if job == "fit_front" else (options["target_ms"],)
+        require_time(targets, options["method"], options["total_minutes"])
     if job in ("search", "fit"):
         _refuse_target(options)
     if job in ("train", "search", "fit", "fit_front") and not is_digits(options["data"]):
         _refuse_data(options)
+
+
+def _refuse_network(path: Path) -> None:
+    """Refuse a path at which there is neither a finished run or fit nor a file."""
+    require_network(path)
+    if path.is_dir():
+        kind = FIT if FIT.is_at(path) else RUN
+        kind.require_finished(path)
 
 
 def _refuse_noise(noise: str | list[str] | None) -> None:

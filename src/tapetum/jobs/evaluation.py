@@ -16,6 +16,7 @@ from tapetum.jobs.choose import (
     lists_options,
     open_logged,
     require_fit,
+    require_network,
 )
 from tapetum.noise import PAPER_SIGMAS, Gaussian, Noise, Protocol, parse_noise
 from tapetum.progress import ProgressCallback, silent
@@ -93,6 +94,7 @@ def evaluate(
         seed=noise_seed,
         max_megapixels=max_megapixels,
         filters=True,
+        short_training=network.short_training,
         progress=progress,
     )
 
@@ -137,6 +139,7 @@ class TrainedNetwork:
         split: How the folder of its training was divided; None for digits.
         listed: The files of its training, which a run keeps.
         subject: Runs the network.
+        short_training: That its training was far too short; empty where it was not.
     """
 
     architecture: Described
@@ -148,6 +151,7 @@ class TrainedNetwork:
     split: Split | None
     listed: SplitList | None
     subject: Subject
+    short_training: str
 
     def form(self) -> dict[str, Any]:
         """Return the options that open a folder as it was opened for the training."""
@@ -167,12 +171,11 @@ def open_trained(path: Path, *, threads: int | None = None) -> TrainedNetwork:
     """Open the folder of a finished run, or a package, for scoring."""
     if threads is not None:
         require_cores(threads)
+    require_network(path)
     if path.is_dir():
         return _open_run(path, threads)
-    if path.is_file():
-        package = open_package(path)
-        return trained_network(package.manifest, PackageSubject(package, threads=threads))
-    raise InputError(f"there is no {path}", "give the folder of a run, or a .tapetum file")
+    package = open_package(path)
+    return trained_network(package.manifest, PackageSubject(package, threads=threads))
 
 
 def _open_run(path: Path, threads: int | None) -> TrainedNetwork:
@@ -182,7 +185,8 @@ def _open_run(path: Path, threads: int | None) -> TrainedNetwork:
 
     prepare_process()  # before torch starts its threads
     path = run_at(path)
-    request = RUNS.open(path).request
+    run = RUNS.open(path)
+    request = run.request
     return TrainedNetwork(
         architecture=request.architecture,
         class_names=request.class_names,
@@ -193,6 +197,7 @@ def _open_run(path: Path, threads: int | None) -> TrainedNetwork:
         seed=request.recipe.seed if request.data.split is None else request.data.split.seed,
         split=request.data.split,
         listed=SplitList.read(path / SPLIT) if (path / SPLIT).is_file() else None,
+        short_training=run.result().few_steps,
     )
 
 
@@ -210,4 +215,5 @@ def trained_network(manifest: Manifest, subject: Subject) -> TrainedNetwork:
         subject=subject,
         split=manifest.split,
         listed=None,
+        short_training=scores.short_training if scores else "",
     )

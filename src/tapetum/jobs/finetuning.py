@@ -72,7 +72,7 @@ def finetune(
         total = training.length.total_steps
         for step in range(total):
             training.step()
-            progress(step + 1, total, "fine-tuning int8")
+            progress(step + 1, total, "fine-tuning int8, in steps")
     trained = training.finish().cpu()
     for module in trained.modules():
         if parametrize.is_parametrized(module):

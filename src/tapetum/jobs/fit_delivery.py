@@ -36,7 +36,6 @@ from tapetum.progress import step
 from tapetum.records import Record
 from tapetum.runtime import Manifest, open_package
 from tapetum.scores import Scores
-from tapetum.training import RUNS
 
 __all__ = ["Shipping"]
 
@@ -86,7 +85,6 @@ class Shipping:
             measured = self.work.folder.once(TIMING, Benchmark, make)
             if measured.compared.shared:
                 remarks = (*remarks, f"when the package was timed: {measured.compared.shared}")
-        scores, few_steps = self.scores(run), RUNS.open(self.work.path / run).result().few_steps
         return Delivery(
             target_ms=request.target_ms,
             includes=request.includes,
@@ -94,10 +92,10 @@ class Shipping:
             benchmark=measured,
             note=self.note(chosen, run, measured),
             command="" if device else _benchmark_command(request),
-            scores=scores,
+            scores=self.scores(run),
             architecture=self.shipped.architecture,
             run=run,
-            remarks=tuple(filter(None, (*remarks, *self.method.remarks(), few_steps))),
+            remarks=(*remarks, *self.method.remarks()),
         )
 
     def note(self, chosen: FittedNetwork, run: str, measured: Benchmark | None) -> str:
@@ -232,8 +230,9 @@ class Shipping:
                 num_mistakes=NUM_MISTAKES,
                 progress=self.work.progress,
             )
-            calibration = scores_of(self.work.path / run).calibration  # is in the graph
-            return found.model_copy(update={"calibration": calibration})
+            trained = scores_of(self.work.path / run)
+            kept = {"calibration", "short_training"}  # the temperature is in the graph
+            return found.model_copy(update={name: getattr(trained, name) for name in kept})
 
         scores = self.work.folder.once(SCORES, Scores, make)
         scored = with_scores(package, scores)

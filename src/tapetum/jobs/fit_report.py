@@ -46,12 +46,14 @@ def write_fit_report(
     """
     run = RUNS.open(fit.path / fit.delivery.run)
     result, architecture = run.result(), fit.delivery.architecture
-    scores = fit.delivery.scores
+    scores, tiles = fit.delivery.scores, _highlights(fit)
     subject = PackageSubject(open_package(fit.package))
     report = content.Report(
         title=_title(fit),
         lead=_lead(fit),
-        highlights=_highlights(fit),
+        highlights=tiles,
+        warning=" ".join(as_sentences(scores.warnings)),
+        doubtful=tiles if scores.warnings else (),
         advice=_advice(fit, dataset, sections),
         usage=_usage(fit),
         tables=(
@@ -108,7 +110,6 @@ def _advice(fit: FitResult, dataset: Dataset, sections: Sections) -> tuple[str, 
     """Return what a reader should know before the package is used."""
     delivery = fit.delivery
     lines = (
-        *filter(None, [RUNS.open(fit.path / delivery.run).result().few_steps]),
         *delivery.scores.remarks,
         *delivery.verdict[1:],
         *data_remarks(dataset),

@@ -25,7 +25,6 @@ from typing import Any, Unpack
 from tapetum.data import DataOptions
 from tapetum.errors import TapetumError
 from tapetum.jobs.choose import lists_options
-from tapetum.jobs.durations import MOST_PROPOSED
 from tapetum.jobs.exporting import AskedPrecision
 from tapetum.jobs.fit_race import Race
 from tapetum.jobs.fit_result import FIT, FitResult, open_beside
@@ -33,7 +32,7 @@ from tapetum.jobs.fit_steps import Steps
 from tapetum.jobs.fit_tfnas import TfNas, look_at_space
 from tapetum.jobs.fit_work import FitWork, Method
 from tapetum.jobs.look import Looked, look_at_shapes
-from tapetum.jobs.methods import FitOptions, MethodName, effort_of
+from tapetum.jobs.methods import MOST_PROPOSED, FitOptions, MethodName, effort_of
 from tapetum.jobs.request import FitRequest, OpenedRequest, open_request
 from tapetum.jobs.request_tfnas import TfNasOptions, TfNasSettings
 from tapetum.jobs.training import TrainingOptions

@@ -138,6 +138,12 @@ def write_front_report(
         title=f"{dataset}: {len(fits)} networks of {budgets}",
         lead=_lead(fits),
         highlights={_tile(fit): _scores(fit) for fit in fits},
+        warning=" ".join(
+            f"{fit.request.target_ms:g} ms: {sentence}"
+            for fit in fits
+            for sentence in as_sentences(fit.scores.warnings)
+        ),
+        doubtful=[_tile(fit) for fit in fits if fit.scores.warnings],
         advice=tuple(
             f"{fit.request.target_ms:g} ms: {sentence}"
             for fit in fits

@@ -1,16 +1,18 @@
 """The ways in which a fit chooses its network, and the options that belong to each of them."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from types import SimpleNamespace
 from typing import Any, Literal, get_args
 
 from tapetum.errors import InputError, MissingExtraError, nearest
 from tapetum.latency import Budget, Conditions, Effort
+from tapetum.progress import in_words
 from tapetum.provenance import require_cores
 
 __all__ = [
+    *("EXPORT_MINUTES", "FEWEST_PROPOSED", "FINAL_TIMING_MINUTES", "MOST_PROPOSED"),
     "METHODS",
     "RUN_INT8",
     "FitOptions",
@@ -19,6 +21,8 @@ __all__ = [
     "parse_targets",
     "require_as_measured",
     "require_method",
+    "require_time",
+    "timing_minutes",
 ]
 
 MethodName = Literal["race", "tf-nas", "none"]
@@ -28,6 +32,12 @@ METHODS: tuple[MethodName, ...] = get_args(MethodName)
 RUN_INT8 = ("onnxruntime", "openvino")  # the runtimes that compute a network in int8
 
 NETWORKS, MINUTES = 300, 6.0  # of a latency table
+
+FINAL_TIMING_MINUTES = 0.7  # of the chosen network, half of it, and of the package
+FIT_MS = 600.0  # of timing a candidate until it fits
+EXPORT_MINUTES = 0.2  # of the package
+MOST_PROPOSED = 24  # candidates of a race
+FEWEST_PROPOSED = 2  # without one: the network of the rule, and the plain one beside it
 
 _TF_NAS: tuple[MethodName, ...] = ("tf-nas",)
 _SHAPES: tuple[MethodName, ...] = ("race", "none")
@@ -84,6 +94,22 @@ def require_method(options: Mapping[str, Any]) -> None:
         raise InputError(f"--workers must be 1 or more (got {workers})", "leave --workers out")
     if ray is not None and find_spec("ray") is None:
         raise MissingExtraError.of("ray", "ray")
+
+
+def timing_minutes(target_ms: float, *, races: bool) -> float:
+    """Return how long the networks of a budget are timed, in minutes."""
+    count = MOST_PROPOSED if races else FEWEST_PROPOSED
+    return FINAL_TIMING_MINUTES + count * FIT_MS * max(1.0, target_ms / 20) / 60_000
+
+
+def require_time(targets: Sequence[float], method: str, total_minutes: float | None) -> None:
+    """Refuse a total time in which not even timing and export fit, before anything is timed."""
+    races = method == "race"
+    least = sum(timing_minutes(one, races=races) + EXPORT_MINUTES for one in targets)
+    if total_minutes is not None and total_minutes < least:
+        alone = f"is too short: timing and export alone take about {in_words(least)}"
+        remedy = f"give {math.ceil(least) + 3} minutes or more, and the plan says what they allow"
+        raise InputError(f"--total-minutes {total_minutes:g} {alone}", remedy)
 
 
 def require_as_measured(

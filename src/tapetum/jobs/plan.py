@@ -20,7 +20,6 @@ from tapetum.search import FeasibleRange
 from tapetum.training import Length, Recipe
 
 __all__ = [
-    "FINAL_TIMING_MINUTES",
     "LEAST_SHARE",
     "Minutes",
     "Plan",
@@ -30,7 +29,6 @@ __all__ = [
     "significant",
 ]
 
-FINAL_TIMING_MINUTES = 0.7  # of the chosen network, half of it, and of the package
 LEAST_SHARE = 0.1  # of race and trainings, to which a total time may shorten them
 
 _log = logging.getLogger("tapetum")

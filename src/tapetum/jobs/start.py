@@ -16,7 +16,7 @@ from tapetum.data import Dataset
 from tapetum.errors import InputError, RunError
 from tapetum.graph import unfold_weights
 from tapetum.images import display_name
-from tapetum.jobs.choose import say
+from tapetum.jobs.choose import require_network, say
 from tapetum.nn import TrainableNetwork
 from tapetum.runtime import open_package
 from tapetum.training import RUNS, Batch, Compute, Recipe, Start, load_network
@@ -94,6 +94,7 @@ def open_source(path: str | Path) -> Source:
     from tapetum.jobs.fit_result import run_at  # imports this module
 
     path = Path(path)
+    require_network(path)
     return _run(run_at(path)) if path.is_dir() else _package(path)
 
 

@@ -14,13 +14,14 @@ from tapetum.jobs.choose import (
     SPLIT,
     architecture_for,
     is_digits,
+    is_start_name,
     lists_options,
     open_logged,
     say,
 )
 from tapetum.jobs.exporting import subject_of_run
 from tapetum.jobs.label_report import NUM_MISTAKES
-from tapetum.jobs.pretrained import begin_pretrained, is_start_name
+from tapetum.jobs.pretrained import begin_pretrained
 from tapetum.jobs.run_report import REPORT, write_run_report
 from tapetum.jobs.start import Source, open_source, start_from
 from tapetum.jobs.suit import augmentation_of, suit
@@ -206,9 +207,8 @@ def _with_length(
     recipe: Recipe, network: TrainableNetwork, dataset: Dataset, progress: ProgressCallback
 ) -> tuple[Recipe, str]:
     """Return a recipe with the default length, and why; processes agree on the pace of one."""
-    progress(0, 1, "timing some steps")
-    step_s = step_seconds(copy.deepcopy(network), recipe, dataset.train)
-    progress(1, 1, "timing some steps")
+    with step(progress, "timing some steps"):
+        step_s = step_seconds(copy.deepcopy(network), recipe, dataset.train)
     steps_per_pass = dataset.train.num_batches(recipe.batch_size)
     chosen = Length.default(len(dataset.train), steps_per_pass=steps_per_pass, step_s=step_s)
     say(f"the training takes {chosen.reason}")
@@ -320,6 +320,7 @@ def _scored(
         filters=True,
         calibrates=True,
         num_mistakes=NUM_MISTAKES,
+        short_training=result.few_steps,
         progress=progress,
     )
     scored = result.model_copy(update={"scores": scores})

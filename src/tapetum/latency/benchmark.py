@@ -334,7 +334,7 @@ def _time_paced(
     for done, name in enumerate(names, start=1):
         paced = time_paced(stages[name](), pace_ms=pace_ms, num_passes=NUM_PACED)
         found[name] = Timing.of([paced])
-        progress(done, len(names), f"paced: one image each {pace_ms:g} ms")
+        progress(done, len(names), f"timing one image each {pace_ms:g} ms, in measurements")
     if NETWORK not in found:
         return None
     return Paced(pace_ms=pace_ms, network=found[NETWORK], whole=found.get("whole"))

@@ -136,7 +136,11 @@ def run_campaign(
         if len(shares) in (NUM_TIMED_FOR_PACE, FEWEST_ROUNDS * NUM_TIMED_FOR_PACE):
             _require_quiet(shares)  # not after minutes
         total = max(FEWEST_ROUNDS, number + 1) * pace.num_networks
-        progress(len(medians), total, f"timing random networks, round {number + 1}")
+        progress(
+            len(medians),
+            total,
+            f"timing networks, round {number + 1}, in about measurements",
+        )
     _require_quiet(shares)
     return _pool(campaign, medians)
 

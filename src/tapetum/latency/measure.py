@@ -21,7 +21,7 @@ from tapetum.latency.table import LatencyTable, make_table
 from tapetum.latency.timing import SHORT_ROUND, PassCount
 from tapetum.progress import ProgressCallback, silent
 from tapetum.provenance import Provenance, stamp
-from tapetum.records import FolderKind, hold
+from tapetum.records import FolderKind, hold, require_free_name
 
 __all__ = ["measure_table"]
 
@@ -70,8 +70,7 @@ def measure_table(
         with hold(campaign_path):
             if _is_done(out, campaign_path):
                 _remove(campaign_path)
-    if out.exists() and not overwrite:
-        raise InputError(f"{out} exists already", "give another --out, or --overwrite")
+    require_free_name(out, overwrite=overwrite)
     require_solver()
     provenance = stamp(seed=seed)
     campaign = Campaign(conditions=conditions, space=space, seed=seed)

@@ -195,7 +195,7 @@ def time_rounds(
         for index, prepare in enumerate(networks):
             rounds[index].append(time_passes(prepare(), passes, threads=each[index]))
             done = round_number * len(networks) + index + 1
-            progress(done, num_rounds * len(networks), "timing in rounds")
+            progress(done, num_rounds * len(networks), "timing in rounds, in measurements")
     return rounds
 
 

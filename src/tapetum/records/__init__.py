@@ -1,6 +1,13 @@
 """Frozen data, files that are never half-written, and folders of long work that survive a kill."""
 
-from tapetum.records.files import as_path, named_in_errors, replaced, write_atomically, write_csv
+from tapetum.records.files import (
+    as_path,
+    named_in_errors,
+    replaced,
+    require_free_name,
+    write_atomically,
+    write_csv,
+)
 from tapetum.records.folder import Folder, FolderKind
 from tapetum.records.lock import hold, hold_name
 from tapetum.records.reading import open_regular, parse_json, read_bytes, read_json
@@ -33,6 +40,7 @@ __all__ = [
     "read_bytes",
     "read_json",
     "replaced",
+    "require_free_name",
     "write_atomically",
     "write_csv",
 ]

@@ -26,6 +26,8 @@ __all__ = [
     "is_part_file",
     "named_in_errors",
     "replaced",
+    "require_free_name",
+    "require_place",
     "write_atomically",
     "write_csv",
 ]
@@ -45,6 +47,29 @@ def as_path(value: Any, what: str) -> Path:
             "pass a str or a Path",
         )
     return Path(value)
+
+
+def require_free_name(
+    path: Path, *, overwrite: bool = False, kind: type[InputError] = InputError
+) -> None:
+    """Refuse to write over anything unasked, or where nothing can be written.
+
+    Raises:
+        InputError: Or rather ``kind``: only a file may be replaced.
+    """
+    if path.exists() and not (overwrite and path.is_file()):
+        more = ", or replace it with --overwrite" if path.is_file() else ""
+        raise kind(f"{path} exists already", f"choose another name{more}")
+    require_place(path.parent, kind)
+
+
+def require_place(folder: Path, kind: type[InputError] = InputError) -> None:
+    """Refuse a folder in which nothing can be written; one that is missing would be made."""
+    place = folder.resolve()
+    place = next(one for one in (place, *place.parents) if one.exists())
+    if not (place.is_dir() and os.access(place, os.W_OK | os.X_OK)):
+        why = "this user may not write there" if place.is_dir() else "it is not a folder"
+        raise kind(f"nothing can be written in {place}: {why}", "choose another --out")
 
 
 def write_atomically(

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from tapetum.errors import InputError, RunError
-from tapetum.records.files import is_part_file, write_atomically
+from tapetum.records.files import is_part_file, require_place, write_atomically
 from tapetum.records.lock import hold
 from tapetum.records.reading import read_json
 from tapetum.records.record import Record, differences, in_its_version
@@ -244,7 +244,7 @@ class FolderKind(Generic[Q, R]):
             )
 
     def require_free(self, path: Path, *, resume: bool = False, overwrite: bool = False) -> None:
-        """Raise a :class:`~tapetum.errors.RunError` if a folder is taken.
+        """Raise a :class:`~tapetum.errors.RunError` if a folder is taken or cannot be made.
 
         Args:
             path: The folder.
@@ -252,6 +252,7 @@ class FolderKind(Generic[Q, R]):
             overwrite: Whether it may be replaced.
         """
         if not _is_taken(path):
+            require_place(path, RunError)
             return
         if not self.is_at(path):
             raise RunError(

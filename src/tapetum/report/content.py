@@ -1,7 +1,7 @@
 """The content of a report, as plain data without layout."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -207,6 +207,8 @@ class Report:
         title: The heading.
         lead: One sentence with the result.
         highlights: The few numbers that matter, each under its name.
+        warning: Why these numbers are no measure, said before them; empty where they are one.
+        doubtful: The highlights that the warning is about.
         advice: Sentences on what a reader should know before the result is used.
         usage: Commands or lines of Python that use the result.
         tables: Tables of results.
@@ -222,6 +224,8 @@ class Report:
     title: str
     lead: str
     highlights: Mapping[str, str] = field(default_factory=dict)
+    warning: str = ""
+    doubtful: Collection[str] = ()
     advice: tuple[str, ...] = ()
     usage: tuple[str, ...] = ()
     tables: tuple[Table, ...] = ()

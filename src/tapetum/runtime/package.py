@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING
 from tapetum import __version__
 from tapetum.arch import cost
 from tapetum.errors import InputError, PackageError
-from tapetum.records import as_path, open_regular, parse_json, write_atomically
+from tapetum.records import as_path, open_regular, parse_json, require_free_name, write_atomically
 from tapetum.runtime.graphcheck import graph_faults, opset_of
 from tapetum.runtime.manifest import SCHEMA_VERSION, Manifest
 from tapetum.runtime.session import keep_outputs
@@ -38,7 +38,9 @@ from tapetum.runtime.session import keep_outputs
 if TYPE_CHECKING:  # imported where it is used, so that this module loads quickly
     import onnx
 
-__all__ = ["SCHEMA_VERSION", "Manifest", "Package", "open_package", "write_package"]
+__all__ = [
+    *("SCHEMA_VERSION", "Manifest", "Package", "open_package", "require_package", "write_package"),
+]
 
 _GRAPH, _MANIFEST, _CARD = "graph.onnx", "manifest.json", "CARD.md"
 # protobuf ends at 2 GiB; real manifests and cards are far below 4 MiB.
@@ -94,9 +96,7 @@ def write_package(
     Raises:
         PackageError: The file exists, cannot be written, or graph and manifest disagree.
     """
-    if path.exists() and not (overwrite and path.is_file()):
-        remedy = "choose another name" if path.is_dir() else "choose another name, or overwrite it"
-        raise PackageError(f"{path} exists already", remedy)
+    require_free_name(path, overwrite=overwrite, kind=PackageError)
     model = _with_metadata(
         _parse_graph(model, path) if isinstance(model, bytes) else model, manifest
     )
@@ -128,6 +128,7 @@ def open_package(path: str | Path) -> Package:
         PackageError: Something is missing, damaged, of another version, or does not fit.
     """
     path = as_path(path, "a package")
+    require_package(path)
     with _opened(path) as archive:
         manifest = _read_manifest(archive.read(_MANIFEST), path).with_own_estimates()
         _require_size(archive.getinfo(_GRAPH), _most_bytes_of_graph(manifest), path)
@@ -147,6 +148,14 @@ def open_package(path: str | Path) -> Package:
     except UnicodeDecodeError as error:
         raise PackageError(f"{_CARD} in {path} is not UTF-8 text", "export it again") from error
     return Package(manifest, graph_bytes, card)
+
+
+def require_package(path: Path) -> None:
+    """Refuse a path at which there is no file, and say what makes a package."""
+    if not path.exists() or path.is_dir():
+        found = f"{path} is a folder" if path.is_dir() else f"there is no package {path}"
+        remedy = "give a .tapetum file; 'tapetum export RUN --out FILE.tapetum' writes one"
+        raise PackageError(found, remedy)
 
 
 def _zipped(members: dict[str, bytes]) -> bytes:

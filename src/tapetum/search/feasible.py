@@ -61,7 +61,7 @@ def feasible_range(
         progress(
             done,
             len(rungs),
-            f"timing small to large networks, the last took {last.median_ms:.3g} ms",
+            f"timing small to large, the last took {last.median_ms:.3g} ms, in at most networks",
         )
         if last.median_ms > longest_ms:
             break

@@ -239,13 +239,13 @@ class _Work:
             if self.contestants == before or (number and monotonic() > ends_s):
                 return
             self._time(num_rounds=1)
-            self.progress(number + 1, QUICK_TRIES, "timing networks near the budget")
+            self.progress(number + 1, QUICK_TRIES, "timing near the budget, in at most tries")
 
     def finish(self, count: int, ends_s: float) -> tuple[Candidate, ...]:
         """Time the contestants taking turns, and return those that meet the target."""
         for number in range(FINAL_TRIES):
             self._time(num_rounds=FINAL_ROUNDS)
-            self.progress(number + 1, FINAL_TRIES, "timing the candidates in turns")
+            self.progress(number + 1, FINAL_TRIES, "timing candidates in turns, in at most tries")
             outside = [one for one in self.contestants if not self._is_near(one, LEAST, MOST)]
             if len(self.contestants) - len(outside) >= count and not FIXED & set(_names(outside)):
                 break

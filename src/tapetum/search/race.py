@@ -218,9 +218,8 @@ class _Racing:
 
     def _rung(self, start: Start, names: tuple[str, ...], number: int) -> Rung:
         """Train some candidates for equal minutes and order them."""
-        seconds = plan.THIRD**number * plan.first_seconds(
-            start.seconds, len(start.names), workers=start.workers
-        )
+        first_s = plan.first_seconds(start.seconds, len(start.names), workers=start.workers)
+        seconds = plan.THIRD**number * first_s
         pieces = self._pieces(start, names, number, seconds)
         sizes = plan.rungs(len(start.names))
         total = sum(size * plan.THIRD**rung for rung, size in enumerate(sizes))
@@ -230,7 +229,8 @@ class _Racing:
             del work
             nonlocal done
             done += plan.THIRD**number
-            self.progress(done, total, f"race, round {number + 1} of {len(sizes)}")
+            told = f"race, round {number + 1} of {len(sizes)}, in seconds of training"
+            self.progress(round(first_s * done), round(first_s * total), told)
 
         def give_up(work: Work, fault: str) -> None:
             assert isinstance(work, Piece)  # noqa: S101  (all are)

@@ -133,7 +133,8 @@ class EpochLoop(ABC, Generic[R]):
                         "run the same command again with --resume to continue",
                     )
                 if progress is not None and self.compute.is_main:
-                    told = self.title + self.describe(position)
+                    about = "about " if isinstance(self.length, TimedLength) else ""
+                    told = f"{self.title}{self.describe(position)}, in {about}steps"
                     progress(position.step, self._total(position), told)
         return position
 

@@ -191,8 +191,8 @@ class Result(Record):
             return ""
         minutes = self.training_seconds / 60 * FEWEST_STEPS / self.steps
         return (
-            f"the network has learned for {self.steps:,} steps, and by default there are at least "
-            f"{FEWEST_STEPS:,}: these take about {in_words(minutes)} here"
+            f"the training was too short: it took {self.steps:,} steps, where the default is at "
+            f"least {FEWEST_STEPS:,} (about {in_words(minutes)} here)"
         )
 
 

@@ -82,7 +82,7 @@ def write_bundle(
                 if network.precision == precision:  # the smallest ones have no layer in int8
                     archive.writestr(_entry(file), graph)
                     networks.append(network)
-            progress(done, len(named), "writing the networks of the bundle")
+            progress(done, len(named), "writing the bundle, in networks")
         in_order = tuple(sorted(networks, key=lambda one: one.multiply_adds))
         job = job.model_copy(update={"networks": in_order})
         agent = resources.files("tapetum.latency").joinpath("agent.py").read_bytes()

@@ -15,6 +15,7 @@ from tapetum.noise import Noise
 from tapetum.provenance import require_cores, require_seed
 from tapetum.records import FiniteOrNone, FolderKind, Record, faults_are_ours
 from tapetum.runtime.bulk.boxes import Boxes
+from tapetum.runtime.package import require_package
 from tapetum.runtime.predictor import Mode
 
 __all__ = ["KIND", "Execution", "Job", "Request", "Summary", "as_text"]
@@ -206,12 +207,9 @@ def _absolute(path: Path) -> Path:
 
 
 def _digest_of(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        problem = f"cannot read {path}: {error.strerror or error}"
-        raise InputError(problem, "check the path") from error
+    require_package(path)
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _digest_of_boxes(boxes: Boxes) -> str:

@@ -27,7 +27,7 @@ class Clock:
         """Report that ``done`` files have rows, ``new`` of them by this command."""
         self._num_new = new
         rate = "" if self.rate is None else f", {self.rate:.3g} files a second"
-        self._progress(done, max(done, self._total), f"predicting{rate}")
+        self._progress(done, max(done, self._total), f"predicting{rate}, in about files")
 
     @property
     def seconds(self) -> float:

@@ -16,7 +16,7 @@ from pydantic import Field, NonNegativeInt
 
 from tapetum.errors import DataError, InputError, RunError
 from tapetum.progress import ProgressCallback, silent
-from tapetum.records import FiniteOrNone, Record, named_in_errors, replaced
+from tapetum.records import FiniteOrNone, Record, named_in_errors, replaced, require_free_name
 from tapetum.runtime.prediction import labels_of
 from tapetum.runtime.predictor import Predictor
 from tapetum.runtime.video.drawing import Stabiliser, draw
@@ -151,8 +151,7 @@ def _check(
     if out.exists() and Path(source).exists() and out.samefile(source):
         raise InputError(f"{out} is the source itself", "give another --out")
     for path in (out, table):
-        if path.exists() and not overwrite:
-            raise RunError(f"{path} is there already", "replace it with --overwrite")
+        require_free_name(path, overwrite=overwrite, kind=RunError)
 
 
 def _events(
@@ -226,7 +225,8 @@ class _Work:
         if total is None:
             progress(0, 1, f"denoising frames until Ctrl-C, {done:,} done, {text}")
         else:
-            progress(read, read if ends else max(read + 1, total), f"denoising frames, {text}")
+            all_read = read if ends else max(read + 1, total)
+            progress(read, all_read, f"denoising, {text}, in about frames")
 
     def summary(self, out: Path, table: Path) -> VideoSummary:
         """Return what has come of all frames."""
