@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from packages import DENOISER, real
-from tapetum.errors import PackageError
+from tapetum.errors import InputError, PackageError
 from tapetum.formats.ranges import Numbers, RangeChoice, RangeLoss
 
 
@@ -40,8 +40,12 @@ def test_a_manifest_keeps_how_int8_was_calibrated() -> None:
     assert RangeChoice.of(manifest) is None
     assert RangeChoice.of(choice.noted_in(manifest)) == choice
     assert choice.text == (
-        "int8 is calibrated by percentile, which loses 0.002 dB and changes 0.0 % of the labels on "
-        "96 noisy images (min-max loses 0.039 dB); the first and last layers are in int8 too"
+        "int8 is calibrated by percentile, which changes the PSNR by -0.002 dB and 0.0 % of the "
+        "labels on 96 noisy images (min-max the PSNR by -0.039 dB); the first and last layers are "
+        "in int8 too"
     )
+    strange = manifest.model_copy(update={"provenance": {"int8": "none"}})
+    with pytest.raises(InputError, match="does not say how it was put into int8"):
+        RangeChoice.of(strange)
     alone = RangeChoice(method="min-max", float_ends=True, num_images=96, losses={})
     assert alone.text == "int8 is calibrated by min-max"

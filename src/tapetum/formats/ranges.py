@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tapetum.errors import PackageError
-from tapetum.records import Record
+from tapetum.records import Record, faults_are_ours
 from tapetum.runtime import Manifest
 
 __all__ = [
@@ -89,9 +89,9 @@ class RangeLoss(Record):
 
     @property
     def text(self) -> str:
-        """The loss in words."""
-        found = [] if self.db is None else [f"loses {self.db:z.3f} dB"]
-        found += [] if self.points is None else [f"changes {self.points:.1f} % of the labels"]
+        """What changes, in words."""
+        found = [] if self.db is None else [f"the PSNR by {-self.db:+z.3f} dB"]
+        found += [] if self.points is None else [f"{self.points:.1f} % of the labels"]
         return " and ".join(found)
 
 
@@ -114,7 +114,8 @@ class RangeChoice(Record):
     def of(cls, manifest: Manifest) -> "RangeChoice | None":
         """Return what the manifest of a network in int8 says."""
         found = manifest.provenance.get("int8")
-        return None if found is None else cls.model_validate(found)
+        with faults_are_ours(f"{manifest.name} does not say how it was put into int8"):
+            return None if found is None else cls.model_validate(found)
 
     def noted_in(self, manifest: Manifest) -> Manifest:
         """Return a manifest that says it."""
@@ -129,5 +130,5 @@ class RangeChoice(Record):
         text = f"int8 is calibrated by {self.method}"
         if used is not None:
             others = "".join(f" ({name} {loss.text})" for name, loss in losses.items())
-            text += f", which {used.text} on {self.num_images} noisy images{others}"
+            text += f", which changes {used.text} on {self.num_images} noisy images{others}"
         return text if self.float_ends else f"{text}; the first and last layers are in int8 too"

@@ -169,7 +169,7 @@ class Target(Protocol):
         Args:
             package: The package.
             settings: What was settled.
-            images: Noisy images, (c, h, w), where it calibrates int8.
+            images: Noisy images, (n, c, h, w), as the file takes them, where it calibrates int8.
 
         Raises:
             PackageError: The network cannot be in this format.

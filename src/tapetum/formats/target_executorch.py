@@ -29,7 +29,6 @@ from tapetum.formats.target import (
     require_plain,
 )
 from tapetum.formats.target_onnx import image_lines, outputs_text
-from tapetum.images import resample
 from tapetum.runtime import Manifest, Package, facts_of
 
 __all__ = ["ExecuTorchTarget"]
@@ -160,10 +159,8 @@ def _converted(package: Package, settings: Settings, images: Images) -> bytes:
     example = (torch.rand(count, package.manifest.image_channels, *size),)
     exported = torch.export.export(DeployedModule(package, size).eval(), example)
     if settings.precision == "int8":
-        sized = (resample(one, height=size[0], width=size[1])[None] for one in images)
-        feeds = (torch.from_numpy(np.repeat(one, count, axis=0)) for one in sized)
         kept = tuple(_in_float(package.manifest, float_ends=settings.float_ends))
-        lowered = _in_int8(exported.module(), kept, feeds)
+        lowered = _in_int8(exported.module(), kept, map(torch.from_numpy, images))
         exported = torch.export.export(lowered, example)
     facts = json.dumps(facts_of(package.manifest), ensure_ascii=False)
     program = to_edge_transform_and_lower(

@@ -33,7 +33,6 @@ from tapetum.formats.target import (
     require_plain,
 )
 from tapetum.formats.target_onnx import image_lines, outputs_text
-from tapetum.images import resample
 from tapetum.runtime import Manifest, Package, facts_of
 
 __all__ = ["LiteRtTarget"]
@@ -144,12 +143,7 @@ def _in_int8(content: bytes, manifest: Manifest, settings: Settings, images: Ima
     from ai_edge_quantizer import quantizer, recipe
     from ai_edge_quantizer.qtyping import TFLOperationName as Operation
 
-    height, width = settings.size_for("LiteRT")
-    count = settings.batch or 1
-    feeds = [
-        {"noisy": np.repeat(resample(one, height=height, width=width)[None], count, axis=0)}
-        for one in images
-    ]
+    feeds = [{"noisy": one} for one in images]
     work = quantizer.Quantizer(bytearray(content), recipe.static_wi8_ai8())
     kept = [(".*", Operation.INPUT), (".*", Operation.OUTPUT)]
     scopes = _in_float(manifest, float_ends=settings.float_ends)

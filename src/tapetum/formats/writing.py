@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from tapetum.errors import InputError, PackageError
 from tapetum.formats.exported import Speed, WrittenFile
 from tapetum.formats.opening import described_at, paths_of
-from tapetum.formats.proof import Examples, compare_images, compare_speed, probe
+from tapetum.formats.proof import Examples, at_size, compare_images, compare_speed, probe
 from tapetum.formats.quantise import NUM_IMAGES, noisy_samples, quantise
 from tapetum.formats.ranges import RangeChoice
 from tapetum.formats.target import Run, Settings, Target
@@ -118,14 +118,13 @@ def _in_its_precision(
     method, ends, protocol = settings.calibration_method, settings.float_ends, examples.protocol
     if target.calibrates is None:
         return quantise(*source, method=method, float_ends=ends, protocol=protocol), ()
-    samples, colours = (
-        noisy_samples(*source, protocol=protocol),
-        package.manifest.preparation.colours,
-    )
+    samples = noisy_samples(*source, protocol=protocol)
+    colours = package.manifest.preparation.colours
     by = target.calibrates if method == "auto" else method
     choice = RangeChoice(method=by, float_ends=ends, num_images=NUM_IMAGES, losses={})
     noted = replace(package, manifest=choice.noted_in(package.manifest))
-    return noted, (colours(one.noisy or one.image) for one in samples)
+    noisy = (at_size(settings.fixed, colours(one.noisy or one.image), None)[0] for one in samples)
+    return noted, (np.repeat(one[None], settings.batch or 1, axis=0) for one in noisy)
 
 
 def _placed(contents: Mapping[str, bytes], paths: Mapping[str, Path], folder: Path) -> Path:
