@@ -34,7 +34,9 @@ def row(data: Path, work: Path, *, size_px: int, share: float, seed: int) -> dic
         data, work / f"{stem}_{seed}", architecture=network, steps=steps, seed=seed, **form
     )
     if (used_share := RUNS.open(work / f"{stem}_{seed}").request.recipe.half_size) != share:
-        raise SystemExit(f"{size_px} px: the share of half-size images is {used_share:g}, not {share:g}")
+        raise SystemExit(
+            f"{size_px} px: the share of half-size images is {used_share:g}, not {share:g}"
+        )
     case = f"{data.name} at {size_px} px, half the size for {share:.0%}"
     known = {"case": case, "seed": seed}
     found = result.scores.headline.model_dump(include={*MEANS, "num_images"})

@@ -40,7 +40,7 @@ def test_a_small_correction_stays_similar(factor: float) -> None:
     for shape in [SPACE.rule(cost) for cost in (10e6, 45e6, 200e6)]:
         aim_ms = factor * predict(shape)
         (found,) = nearby(SPACE, shape, predict, aim_ms, most_ms=MOST * aim_ms)
-        assert predict(found) == pytest.approx(aim_ms, rel=0.02)
+        assert predict(found) == pytest.approx(aim_ms, rel=0.05)
         assert distance(shape, found) < 0.3
 
 

@@ -96,8 +96,9 @@ def test_draws_differ_in_everything() -> None:
 def test_without_blocks_their_kind_is_the_same() -> None:
     """So that two shapes of one network are equal."""
     bare = {"encoder_depths": (0,) * 5, "decoder_depths": (0,) * 4}
+    large = space(size_px=256)
     found = {
-        space().changed(space().rule(45e6), **bare, operator=operator, down=down)
+        large.changed(large.rule(45e6), **bare, operator=operator, down=down)
         for operator in ("residual_conv", "conv", "mbconv")
         for down in ("strided_conv", "max_pool")
     }
@@ -142,16 +143,18 @@ def test_the_plain_network_is_the_dc_net_on_the_grid() -> None:
 def test_the_rule_repeats_the_networks_that_it_was_made_from(
     millions: int, widths: tuple[int, ...]
 ) -> None:
-    """Their widths, and their multiply-adds within 10 %."""
-    shape = space().rule(1e6 * millions)
+    """Their widths, and their multiply-adds within 10 %: with all levels, on larger images."""
+    large = space(size_px=256)
+    shape = large.rule(1e6 * millions * (256 / 64) ** 2)
     assert shape.widths == widths
-    assert multiply_adds(space(), shape) == pytest.approx(1e6 * millions, rel=0.1)
+    assert multiply_adds(large, shape) == pytest.approx(16e6 * millions, rel=0.1)
 
 
 def test_the_rule_has_fewer_levels_for_small_images() -> None:
-    """Up to five, and the deepest map keeps two pixels."""
-    levels = [len(space(size_px=size).rule(1e9).widths) for size in (4, 16, 64, 320)]
-    assert levels == [1, 3, 5, 5]
+    """Three to five, so that the deepest map keeps seven pixels; fewer where it has not two."""
+    sizes_px = (4, 16, 64, 128, 224, 320)
+    levels = [len(space(size_px=size).rule(1e9).widths) for size in sizes_px]
+    assert levels == [1, 3, 3, 4, 5, 5]
 
 
 @pytest.mark.parametrize("shape", drawn(space(), 10), ids=lambda shape: shape.operator)
@@ -180,11 +183,11 @@ def test_making_a_shape_flatter_ends_at_one_bare_level(shape: Shape) -> None:
 
 
 def test_the_smallest_shape_costs_least_and_the_largest_most() -> None:
-    """Of a hundred: less than a million multiply-adds, and more than two billion."""
+    """Less than a million multiply-adds and any of fifty, and more than a billion and a half."""
     given = space()
     costs = [multiply_adds(given, given.scaled(shape, 0.5)) for shape in drawn(given, 50)]
     assert multiply_adds(given, given.smallest()) < min(1e6, *costs)
-    assert multiply_adds(given, given.largest()) > 2e9
+    assert multiply_adds(given, given.largest()) > 1.5e9
 
 
 def test_distance_is_a_distance() -> None:

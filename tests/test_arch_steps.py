@@ -24,7 +24,8 @@ def test_every_step_stays_in_the_space_and_leads_back(shape: Shape) -> None:
 
 def test_one_number_changes_with_each_step() -> None:
     """A width by one step of the grid, a depth by one block, and so on."""
-    given, shape = space(), space().rule(45e6)
+    given = space(size_px=256)
+    shape = given.rule(720e6)
     steps = steps_from(given, shape)
     assert steps[Step("widths", 1, 4)].widths[4] == shape.widths[4] + 16
     assert steps[Step("encoder_depths", -1, 1)].encoder_depths == (1, 1, 2, 2, 1)
@@ -47,8 +48,8 @@ def test_steps_end_where_the_space_ends() -> None:
 
 def test_a_level_never_becomes_narrower_than_the_one_before() -> None:
     """Unless one is already."""
-    given = space()
-    flat = given.changed(given.rule(45e6), widths=(16, 32, 32, 64, 64))
+    given = space(size_px=256)
+    flat = given.changed(given.rule(720e6), widths=(16, 32, 32, 64, 64))
     assert Step("widths", -1, 2) not in steps_from(given, flat)
     narrowing = given.changed(flat, widths=(32, 16, 32, 64, 64))
     assert Step("widths", -1, 2) in steps_from(given, narrowing)
@@ -63,7 +64,8 @@ def test_steps_of_boxes_leave_the_branch_alone() -> None:
 
 def test_several_steps_are_taken_one_after_the_other() -> None:
     """One level wider, another narrower, a block more."""
-    given, shape = space(), space().rule(45e6)
+    given = space(size_px=256)
+    shape = given.rule(720e6)
     taken = [Step("widths", 1, 4), Step("widths", -1, 3), Step("encoder_depths", 1, 0)]
     reached = stepped(given, shape, taken)
     assert reached is not None

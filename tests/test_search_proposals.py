@@ -42,18 +42,21 @@ def test_proposals_lie_in_the_window(target_ms: float) -> None:
 
 
 def test_the_rule_and_the_plain_networks_are_always_among_them() -> None:
-    """They come first; the others are drawn."""
+    """They come first; then by turns one that resembles the rule and a drawn one."""
     names = [one.name for one in proposal(2.0).candidates]
     assert names[:3] == ["rule", "plain-dc-net", "plain-mbconv"]
-    assert all(name.startswith("drawn-") for name in names[3:])
+    assert all(name.startswith("rule-") for name in names[3::2])
+    assert all(name.startswith("drawn-") for name in names[4::2])
     plain = proposal(2.0).candidates[1].shape
     assert (plain.operator, plain.stem, plain.join) == ("conv", "full", "concatenate")
     assert not plain.gated
 
 
 def test_proposals_are_as_different_as_possible() -> None:
-    """No two are equal, and the nearest two differ more than those of a random choice."""
-    shapes = [one.shape for one in proposal(2.0).candidates]
+    """Apart from those that resemble the rule, no two are near each other."""
+    made = proposal(2.0).candidates
+    assert len({one.shape for one in made}) == len(made)
+    shapes = [one.shape for one in made if not one.name.startswith("rule-")]
     nearest = min(distance(a, b) for i, a in enumerate(shapes) for b in shapes[:i])
     assert nearest > 0.8
     assert len({shape.operator for shape in shapes}) >= 3
@@ -164,7 +167,7 @@ def test_the_range_goes_from_the_smallest_shape_to_the_largest() -> None:
     assert found.is_whole
     assert 8 <= found.num_timed <= 10
     assert len(progress) == found.num_timed == len(timed.shapes)
-    assert str(found) == "0.074 to 47.5 ms"
+    assert str(found) == "0.074 to 39.1 ms"
 
 
 def test_the_range_ends_where_it_is_told_to() -> None:

@@ -11,6 +11,7 @@ from tapetum.arch.distance import distance
 from tapetum.arch.facts import Described, NetworkFacts
 from tapetum.arch.nearby import nearby
 from tapetum.arch.recognise import shape_of
+from tapetum.arch.relatives import relatives
 from tapetum.arch.shape import Branch, Shape
 from tapetum.arch.shapes import ShapeSpace
 from tapetum.arch.space import Candidate, Choice, Choices, Slot, Space
@@ -36,6 +37,7 @@ __all__ = [
     "find_architecture",
     "ladder",
     "nearby",
+    "relatives",
     "shape_of",
     "spaces",
     "spec",

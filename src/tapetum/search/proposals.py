@@ -1,9 +1,9 @@
-"""Propose networks of one latency that are as different as possible.
+"""Propose different networks of one latency.
 
-Many shapes are drawn, and a model that is fitted to the shapes timed so far moves each to the
-target (:func:`tapetum.arch.nearby`). The most different ones are timed whole, corrected by what
-was measured, and timed once more, taking turns. A proposal is what was *measured* between 10 %
-below and 2 % above the target.
+Some differ from the scaling rule in a single respect, and others are drawn and as different as
+possible. A model that is fitted to the shapes timed so far moves each to the target
+(:func:`tapetum.arch.nearby`). They are timed whole, corrected by what was measured, and timed once
+more, taking turns. A proposal is what was *measured* between 10 % below and 2 % above the target.
 
 The scaling rule and the plain networks are always among them, so that a race knows what it has to
 beat.
@@ -12,12 +12,12 @@ beat.
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain
+from itertools import chain, zip_longest
 from time import monotonic
 
 import numpy as np
 
-from tapetum.arch import Shape, distance, ladder, nearby
+from tapetum.arch import Shape, distance, ladder, nearby, relatives
 from tapetum.latency import Budget, TimedShapes, TimeNetworks, Timing
 from tapetum.progress import ProgressCallback, silent
 from tapetum.records import Record
@@ -45,6 +45,7 @@ TITLES = {
     "start": "network to start from",
 }
 FIXED = {RULE, MOBILE, PLAIN, PLAIN_MBCONV}
+RELATIVE = f"{RULE}-"  # begins the names of those that resemble the rule
 
 
 class Candidate(Record):
@@ -57,7 +58,9 @@ class Candidate(Record):
     @property
     def title(self) -> str:
         """Its name for people."""
-        return TITLES.get(self.name, self.name.replace("-", " "))
+        own = self.name.removeprefix(RELATIVE)
+        title = TITLES.get(own, own.replace("-", " "))
+        return title if own == self.name else f"{TITLES[RULE]}, {title}"
 
     @property
     def is_plain(self) -> bool:
@@ -194,7 +197,7 @@ class _Work:
     def start(
         self, count: int, generator: np.random.Generator, *, with_mobile: bool = False
     ) -> None:
-        """Choose the contestants: the rule, the plain networks, and the most different drawn."""
+        """Choose the contestants: the rule, the plain networks, relatives of it, and drawn ones."""
         aim_ms, most_ms = self.aim_ms, MOST * self.target_ms
         mobile = {MOBILE: self.space.mobile()} if with_mobile else {}
         fixed = {RULE: self._rule(), **mobile, PLAIN: self.space.plain()}
@@ -212,6 +215,11 @@ class _Work:
             for name, base in fixed.items()
             if (shape := scaled(base)) and (name == RULE or is_like(shape, base))
         ]
+        room = max(0, math.ceil(SPARE * count) - len(self.contestants))
+        kin = list(relatives(self.space, fixed[RULE]).items())[: (room + 1) // 2]
+        self.contestants += [
+            _Contestant(f"{RELATIVE}{name}", base, scaled(base)) for name, base in kin
+        ]
         drawn = {scaled(base): base for base in map(self.space.draw, [generator] * NUM_DRAWN)}
         low, high = ROUGHLY
         near = [
@@ -221,8 +229,8 @@ class _Work:
             and len(shape.widths) == len(base.widths)
         ]
         given = [one.shape for one in self.contestants]
-        wanted = max(0, math.ceil(SPARE * count) - len(given))
-        for number, shape in enumerate(most_different(near or list(drawn), given, wanted), 1):
+        most = most_different(near or list(drawn), given, room - len(kin))
+        for number, shape in enumerate(most, 1):
             self.contestants.append(_Contestant(f"drawn-{number:02}", drawn[shape], shape))
 
     def _rule(self) -> Shape:
@@ -249,12 +257,20 @@ class _Work:
             outside = [one for one in self.contestants if not self._is_near(one, LEAST, MOST)]
             if len(self.contestants) - len(outside) >= count and not FIXED & set(_names(outside)):
                 break
-            if number + 1 < FINAL_TRIES:
-                self.is_cut = monotonic() > ends_s and RULE not in _names(outside)
-                if self.is_cut:
+            if monotonic() > ends_s:  # only the rule is worth more time
+                outside = self._drop(outside)
+                if not outside:
                     break
+            if number + 1 < FINAL_TRIES:
                 self._move(outside)
         return self._candidates(count)
+
+    def _drop(self, some: Sequence[_Contestant]) -> list[_Contestant]:
+        """Give some contestants up, apart from the rule, which is returned if it is among them."""
+        rule = [one for one in some if one.name == RULE]
+        self.is_cut |= len(rule) < len(some)
+        self.contestants = [one for one in self.contestants if one in rule or one not in some]
+        return rule
 
     def _candidates(self, count: int) -> tuple[Candidate, ...]:
         """Return the contestants that meet the target, or else those that come next below it."""
@@ -266,10 +282,7 @@ class _Work:
         if not found:  # the machine has become slower since the range was measured
             span, _ = feasible_range(self.timed, self.time, longest_ms=1.5 * self.target_ms)
             raise refusal(self.timed, span, self.target_ms)
-        fixed = [one for one in found if one.name in FIXED]
-        rest = {one.shape: one for one in found if one.name not in FIXED}
-        others = most_different(list(rest), [one.shape for one in fixed], count - len(fixed))
-        chosen = [*fixed, *(rest[shape] for shape in others)][:count]
+        chosen = _ordered(found)[:count]
         return tuple(
             Candidate(name=one.name, shape=one.shape, timing=timing)
             for one in chosen
@@ -324,6 +337,19 @@ class _Work:
         low_ms, high_ms = LEAST * self.target_ms, MOST * self.target_ms
         timed = self.timed.shapes
         return {one.shape for one in timed if not low_ms <= one.timing.median_ms <= high_ms}
+
+
+def _ordered(found: Sequence[_Contestant]) -> list[_Contestant]:
+    """Return the fixed ones first, then by turns a relative of the rule and a drawn one.
+
+    Those that resemble the earlier ones least come first, since a short race has few.
+    """
+    fixed = [one for one in found if one.name in FIXED]
+    kin = [one for one in found if one.name.startswith(RELATIVE)]
+    drawn = {one.shape: one for one in found if one not in fixed and one not in kin}
+    others = most_different(list(drawn), [one.shape for one in fixed], len(drawn))
+    turns = zip_longest(kin, (drawn[shape] for shape in others))
+    return [*fixed, *(one for turn in turns for one in turn if one is not None)]
 
 
 def _names(some: Iterable[Candidate | _Contestant]) -> dict[str, None]:
