@@ -107,10 +107,7 @@ def test_a_trained_network_is_loaded(finished: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        (
-            {"steps": 50, "training_seconds": 30.0},
-            "too short: it took 50 steps, .* at least 1,000 .about 10 min here",
-        ),
+        ({"steps": 50}, "too short: it took 50 steps, .* at least 1,000$"),
         ({"steps": 1_000}, ""),
         ({"steps": 50, "start": "weights of another run"}, ""),
         ({"steps": 50, "early_end": "flat for a minute"}, ""),
@@ -119,6 +116,6 @@ def test_a_trained_network_is_loaded(finished: Path) -> None:
 def test_a_training_that_is_far_too_short_says_what_is_needed(
     changes: dict[str, Any], said: str
 ) -> None:
-    """The minutes of the fewest steps of a default, at the pace that was seen."""
-    result = Result.model_construct(**{"training_seconds": 60.0, **changes})
+    """The fewest steps of a default; no seconds, since scores do not depend on the machine."""
+    result = Result.model_construct(**changes)
     assert re.search(said, result.few_steps) if said else result.few_steps == ""

@@ -24,7 +24,6 @@ from tapetum.arch import Architecture, Described
 from tapetum.data import DatasetInfo
 from tapetum.errors import RunError
 from tapetum.nn import TrainableNetwork, build
-from tapetum.progress import in_words
 from tapetum.provenance import Provenance
 from tapetum.records import Folder, FolderKind, Record
 from tapetum.scores import Scores
@@ -183,16 +182,15 @@ class Result(Record):
 
     @property
     def few_steps(self) -> str:
-        """Says that the training was shorter than any by default, and how long that takes.
+        """Says that the training was shorter than any by default.
 
         Empty where it was as long, began with trained weights or ended since scores were flat.
         """
         if self.steps >= FEWEST_STEPS or self.start is not None or self.early_end is not None:
             return ""
-        minutes = self.training_seconds / 60 * FEWEST_STEPS / self.steps
         return (
             f"the training was too short: it took {self.steps:,} steps, where the default is at "
-            f"least {FEWEST_STEPS:,} (about {in_words(minutes)} here)"
+            f"least {FEWEST_STEPS:,}"
         )
 
 
