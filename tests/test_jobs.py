@@ -240,7 +240,9 @@ def test_other_names_cannot_be_scored() -> None:
 
 def test_what_is_neither_run_nor_package_is_refused(tmp_path: Path) -> None:
     """A slip in a path gives a sentence."""
-    with pytest.raises(InputError, match=r"give the folder of a finished run or fit, or a \.tapetum file"):
+    with pytest.raises(
+        InputError, match=r"give the folder of a finished run or fit, or a \.tapetum file"
+    ):
         open_trained(tmp_path / "nothing")
 
 
