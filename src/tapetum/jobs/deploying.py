@@ -120,7 +120,7 @@ def export(
         settled = settled.model_copy(update={"target_ms": origin.target_ms})
     examples, missing = origin.examples(is_needed=limits.are_given or is_int8)
     with TemporaryDirectory() as folder:
-        exported = origin.package(Path(folder) / "network.tapetum", "fp32")
+        exported = origin.package(Path(folder) / "network.tapetum", "fp32", Settings())
         package = open_package(exported.path)
     if examples is not None and calibrate is not None:
         examples = replace(examples, calibration=_images_of(package, calibrate, progress))
@@ -269,7 +269,7 @@ class _Run:
         self,
         out: Path,
         precision: AskedPrecision,
-        settings: Settings = Settings(),  # noqa: B008  (frozen)
+        settings: Settings,
         *,
         overwrite: bool = False,
     ) -> Exported:
@@ -316,7 +316,7 @@ class _Package:
         self,
         out: Path,
         precision: AskedPrecision,
-        settings: Settings = Settings(),  # noqa: B008  (frozen)
+        settings: Settings,
         *,
         overwrite: bool = False,
     ) -> Exported:
