@@ -77,7 +77,7 @@ def export_network(
             size_bytes=out.stat().st_size,
             parity=parity,
             precision=choice,
-            remarks=() if (scores := manifest.scores) is None else scores.warnings + scores.remarks,
+            remarks=manifest.remarks,
         )
 
 

@@ -339,7 +339,7 @@ class _Package:
             size_bytes=path.stat().st_size,
             parity=None if manifest.parity is None else Parity.model_validate(manifest.parity),
             precision=choice,
-            remarks=() if (scores := manifest.scores) is None else scores.warnings + scores.remarks,
+            remarks=manifest.remarks,
         )
 
     def examples(self, *, is_needed: bool) -> tuple[Examples | None, tuple[str, ...]]:

@@ -163,6 +163,11 @@ class Manifest(Record):
         """Whether the network returns labels."""
         return self.labels != "none"
 
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What must be known beside the scores, the warnings first; empty without scores."""
+        return () if self.scores is None else self.scores.warnings + self.scores.remarks
+
     def resizes_for_labels(self, size: tuple[int, int] | None) -> bool:
         """Whether labels are those of resized images, for images of a height and width.
 
