@@ -33,14 +33,14 @@ LEVELS = (0.0, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 MEAN_LEVELS = tuple(level for level in LEVELS if level not in (0.02, 0.05))
 CAMERA = PoissonGaussian(gain=0.0018, sigma=0.018)
 HELD_OUT_SCENES, NUM_TRAIN, NUM_HELD_OUT = 14, 125, 35
-FIVE: dict[str, Any] = {"encoder_depths": (1, 2, 2, 2, 1), "decoder_depths": (1, 2, 2, 1)}
-THREE: dict[str, Any] = {"encoder_depths": (1, 1, 1), "decoder_depths": (1, 1)}
+RULE: dict[str, Any] = {"encoder_depths": (1, 2, 2), "decoder_depths": (1, 2)}
+FLAT: dict[str, Any] = {"encoder_depths": (1, 1, 1), "decoder_depths": (1, 1)}
 NETWORKS = {
     "joint": {
-        "16-32-64-128-192": Shape(widths=(16, 32, 64, 128, 192), **FIVE),
-        "32-64-96-160-224": Shape(widths=(32, 64, 96, 160, 224), **FIVE),
+        "16-48-80": Shape(widths=(16, 48, 80), **RULE),
+        "32-80-112": Shape(widths=(32, 80, 112), **RULE),
     },
-    "pairs": {"32-64-96": Shape(widths=(32, 64, 96), detail_channels=12, **THREE)},
+    "pairs": {"32-64-96": Shape(widths=(32, 64, 96), detail_channels=12, **FLAT)},
 }
 MINUTES = {"joint": 15.0, "pairs": 5.0}  # of one core
 

@@ -258,13 +258,16 @@ def show_front(front: "Front", *, as_json: bool) -> None:
     for result in front.fits:
         say_warnings(result.scores, f"{result.path.name}: ")
     if as_json:
-        answer({"fits": [_facts(result) for result in front.fits], "report": str(front.report)})
+        facts = [_facts(result) for result in front.fits]
+        answer({"fits": facts, "remarks": list(front.remarks), "report": str(front.report)})
     else:
         table(front.table.header, front.table.rows)
     for result in front.fits:
         delivery = result.delivery
         for line in (*delivery.verdict, *delivery.remarks, *result.scores.remarks):
             say(f"{result.path.name}: {line}")
+    for remark in front.remarks:
+        say(remark)
     if not as_json:
         say(f"packages: {', '.join(str(result.package) for result in front.fits)}")
         say(f"report: {front.report}")

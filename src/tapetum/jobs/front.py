@@ -22,7 +22,7 @@ from typing import Any, Literal, NamedTuple
 from tapetum.errors import InputError
 from tapetum.jobs.fit_result import FitResult, open_beside
 from tapetum.jobs.fitting import continued, fit_opened, fit_options, look
-from tapetum.jobs.front_report import front_table, write_front_report
+from tapetum.jobs.front_report import front_remarks, front_table, write_front_report
 from tapetum.jobs.request import FitRequest, open_request
 from tapetum.jobs.run_report import REPORT
 from tapetum.records import FolderKind, Record, as_path
@@ -78,6 +78,11 @@ class Front(NamedTuple):
     def table(self) -> content.Table:
         """All networks: name, budget, latency, scores, and whether they are delivered."""
         return front_table(self.fits, self.beside)
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """Where the network of a smaller budget scores better, each in a sentence."""
+        return front_remarks(self.fits)
 
 
 def fit_front(

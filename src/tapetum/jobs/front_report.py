@@ -10,7 +10,7 @@ from tapetum.jobs.run_report import MEANS, as_sentences, mean_cells
 from tapetum.report import content, write_report
 from tapetum.scores import ScoreRow, filled_columns
 
-__all__ = ["front_curves", "front_table", "write_front_report"]
+__all__ = ["front_curves", "front_remarks", "front_table", "write_front_report"]
 
 DELIVERED, CHOSEN = "delivered", "chosen network"
 CELLS = ("network", "budget, ms", "latency, ms", *MEANS, DELIVERED)
@@ -121,6 +121,33 @@ def _line(points: Sequence[_Point], title: str, field: str, scale: int) -> list[
     return [None if value is None else scale * value for value in values]
 
 
+def front_remarks(fits: Sequence[FitResult]) -> tuple[str, ...]:
+    """Return where the network of a smaller budget scores better, each in a sentence.
+
+    Args:
+        fits: The finished fits, the smallest budget first.
+    """
+    remarks = []
+    for number, fit in enumerate(fits):
+        better = next((one for one in fits[:number] if _scores_better(one, fit)), None)
+        if better is not None:
+            remarks.append(
+                f"the network for {better.request.target_ms:g} ms scores better than that for "
+                f"{fit.request.target_ms:g} ms ({_scores(better)} against {_scores(fit)}): train "
+                f"the larger one longer (--minutes), or use the smaller one"
+            )
+    return tuple(remarks)
+
+
+def _scores_better(one: FitResult, other: FitResult) -> bool:
+    """Return whether a delivered network is ahead of another in every score that both have."""
+    means = [fit.delivery.scores.headline for fit in (one, other)]
+    names = ("macro_accuracy", "psnr_db")
+    pairs = [[getattr(mean, name) for mean in means] for name in names]
+    known = [pair for pair in pairs if None not in pair]
+    return bool(known) and all(first > second for first, second in known)
+
+
 def write_front_report(
     path: Path, fits: Sequence[FitResult], beside: Sequence[FitResult] = ()
 ) -> None:
@@ -144,10 +171,13 @@ def write_front_report(
             for sentence in as_sentences(fit.scores.warnings)
         ),
         doubtful=[_tile(fit) for fit in fits if fit.scores.warnings],
-        advice=tuple(
-            f"{fit.request.target_ms:g} ms: {sentence}"
-            for fit in fits
-            for sentence in as_sentences(fit.delivery.scores.remarks + fit.delivery.remarks)
+        advice=(
+            *as_sentences(front_remarks(fits)),
+            *(
+                f"{fit.request.target_ms:g} ms: {sentence}"
+                for fit in fits
+                for sentence in as_sentences(fit.delivery.scores.remarks + fit.delivery.remarks)
+            ),
         ),
         usage=(f"tapetum predict {first.package} FOLDER --out denoised",),
         tables=(front_table(fits, beside), _packages(fits)),
