@@ -38,7 +38,7 @@ def test_a_file_for_one_size_is_scored_at_it(tmp_path: Path) -> None:
     assert opened is not None
     assert written.comparison is not None
     found = score(opened, examples.dataset, examples.noises).mean
-    for field in ("psnr_db", "ssim", "accuracy"):
+    for field in ("psnr_db", "ssim", "accuracy", "macro_accuracy"):
         _, of_file = getattr(written.comparison, field)
         assert getattr(found, field) == pytest.approx(of_file, abs=1e-4)
     conditions = opened.conditions(threads=1)

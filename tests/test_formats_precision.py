@@ -116,8 +116,8 @@ def test_what_was_asked_for_ships_and_its_faults_are_said() -> None:
     assert choice.text == (
         "one pass takes 1 ms in int8 and 0.5 ms in fp32 (0.50 times as fast); int8 changes the "
         "macro accuracy by -1.0 points and the PSNR by -0.20 dB on 1,000 held-out images: int8 is "
-        "used, although it is slower here and it loses 0.5 points or more and it loses 0.1 dB or "
-        "more"
+        "used, although it is slower here and it loses 0.5 points of macro accuracy or more and it "
+        "loses 0.1 dB or more"
     )
 
 

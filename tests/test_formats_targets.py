@@ -14,6 +14,7 @@ from PIL import Image, ImageOps
 
 from packages import CLASSIFIER, DENOISER, JOINT, noise, real, toy
 from tapetum.errors import InputError, PackageError
+from tapetum.evaluation import Answer
 from tapetum.formats import (
     Comparison,
     Examples,
@@ -23,10 +24,11 @@ from tapetum.formats import (
     write_target,
 )
 from tapetum.formats.exported import Speed
-from tapetum.formats.proof import at_size
+from tapetum.formats.proof import _Tally, at_size
 from tapetum.formats.target import Outputs
 from tapetum.formats.target_onnx import GraphRun, OnnxTarget, image_lines
 from tapetum.images import read_image
+from tapetum.metrics import accuracy, macro_accuracy
 from tapetum.noise import Gaussian
 from tapetum.runtime import Package, Predictor, Preparation
 from test_formats_precision import took, waves
@@ -220,14 +222,26 @@ def test_losses_are_differences() -> None:
         agreement=0.75,
         psnr_db=(30.0, 29.5),
         ssim=(0.9, 0.88),
-        accuracy=(0.75, 0.5),
+        accuracy=(0.9, 0.8),
+        macro_accuracy=(0.75, 0.5),
     )
     assert one.lost_db == 0.5
     assert one.lost_points == 25
     assert one.text == (
         "on 4 validation images: 75.0% of the labels are the same, the file loses 0.50 dB "
-        "and 0.020 of SSIM and 25.0 points of accuracy"
+        "and 0.020 of SSIM and 25.0 points of macro accuracy"
     )
+
+
+def test_a_rare_class_that_is_lost_counts_as_much_as_a_frequent_one() -> None:
+    """A file without one class of two loses half of the macro accuracy, however many images."""
+    tally, rows = _Tally(), np.eye(2, dtype=np.float32)
+    for label in (0, 0, 0, 1):
+        answers = [Answer(None, rows[[name]]) for name in (label, 0)]
+        tally.add(*answers, np.zeros((1, 2, 2), np.float32), np.array([label]))
+    assert tally.of_labels(accuracy) == (1.0, 0.75)
+    assert tally.of_labels(macro_accuracy) == (1.0, 0.5)
+    assert _Tally().of_labels(accuracy) is None
 
 
 @pytest.mark.parametrize(("name", "channels"), [(JOINT, 3), (CLASSIFIER, 1), (DENOISER, 1)])

@@ -30,7 +30,9 @@ INT8 = SimpleNamespace(precision="int8", lost_db=0.25, lost_points=1.0)
 FP32 = SimpleNamespace(
     precision="fp32", lost_db=3.0, lost_points=9.0
 )  # of int8, which was not used
-LOSSY = Comparison(num_images=4, max_difference={}, psnr_db=(30.0, 29.75), accuracy=(0.75, 0.75))
+LOSSY = Comparison(
+    num_images=4, max_difference={}, psnr_db=(30.0, 29.75), macro_accuracy=(0.75, 0.75)
+)
 
 
 @pytest.mark.parametrize(
@@ -53,10 +55,12 @@ def test_the_loss_is_that_of_what_was_written(result: Exported, lost_db: float) 
 
 def test_what_was_not_measured_keeps_no_limit() -> None:
     """A denoiser has no accuracy, and without images nothing is known."""
-    no_labels = LOSSY.model_copy(update={"accuracy": None})
+    no_labels = LOSSY.model_copy(update={"macro_accuracy": None})
     for result in (exported(comparison=None), exported(comparison=no_labels)):
         (told,) = _Limits(None, 1).applied(result).exceeded
-        assert told == "the loss in points of accuracy was not measured, and a limit was given"
+        assert (
+            told == "the loss in points of macro accuracy was not measured, and a limit was given"
+        )
     assert _Limits(None, None).applied(exported(comparison=None)).exceeded == ()
 
 

@@ -67,7 +67,7 @@ _MIN_PSNR = option(
 _MIN_ACCURACY = option(
     None,
     MAIN,
-    "Lowest accuracy on the images, in percent; exit code 1 if it is missed.",
+    "Lowest macro accuracy on the images, in percent; exit code 1 if it is missed.",
     rule=options.a_number(float, 90, above=1, most=100),  # 0.9 is a share, meant as 90
 )
 _CSV = option(False, LESS, "Print the table as CSV.", "--csv")

@@ -99,7 +99,7 @@ _MAX_PSNR_DROP = options.option(
 _MAX_ACCURACY_DROP = options.option(
     None,
     options.MAIN,
-    "Largest loss of accuracy, in points; exit code 1 if it is exceeded.",
+    "Largest loss of macro accuracy, in points; exit code 1 if it is exceeded.",
     rule=options.a_number(float, 0.5, least=0),
 )
 

@@ -90,6 +90,7 @@ class Comparison(Record):
         psnr_db: Mean PSNR of the package's and the file's images, of at most 40 dB each.
         ssim: The same of SSIM; None also where an image is smaller than its window.
         accuracy: Share of right labels of the package and of the file.
+        macro_accuracy: The same of each class, averaged over the classes of these images.
     """
 
     num_images: int
@@ -100,6 +101,7 @@ class Comparison(Record):
     psnr_db: tuple[float, float] | None = None
     ssim: tuple[float, float] | None = None
     accuracy: tuple[float, float] | None = None
+    macro_accuracy: tuple[float, float] | None = None
 
     @property
     def lost_db(self) -> float | None:
@@ -108,8 +110,9 @@ class Comparison(Record):
 
     @property
     def lost_points(self) -> float | None:
-        """Points of accuracy that the file loses; negative where it gains some."""
-        return None if self.accuracy is None else 100 * (self.accuracy[0] - self.accuracy[1])
+        """Points of macro accuracy that the file loses; negative where it gains some."""
+        pair = self.macro_accuracy
+        return None if pair is None else 100 * (pair[0] - pair[1])
 
     @property
     def text(self) -> str:
@@ -124,7 +127,8 @@ class Comparison(Record):
             parts.append(f"{self.agreement:.1%} of the labels are the same")
         lost = [] if self.lost_db is None else [f"{self.lost_db:z.2f} dB"]
         lost += [] if self.ssim is None else [f"{self.ssim[0] - self.ssim[1]:z.3f} of SSIM"]
-        lost += [] if self.lost_points is None else [f"{self.lost_points:z.1f} points of accuracy"]
+        points = self.lost_points
+        lost += [] if points is None else [f"{points:z.1f} points of macro accuracy"]
         if lost:
             parts.append(f"the file loses {' and '.join(lost)}")
         size = "" if self.size_px is None else f" of {self.size_px[1]} x {self.size_px[0]} px"

@@ -197,8 +197,8 @@ def faults_of(
 
     Args:
         speed_up: How many times as fast it is.
-        lost_points: Points of accuracy that it loses; too much is half a point, or one image where
-            there are few.
+        lost_points: Points of macro accuracy that it loses; too much is half a point, or one
+            image where there are few.
         lost_db: PSNR that it loses, in dB.
         num_images: Images on which the losses were measured.
     """
@@ -208,7 +208,7 @@ def faults_of(
     elif speed_up < LEAST_SPEED_UP:
         found.append(f"it is less than {LEAST_SPEED_UP - 1:.0%} faster here")
     if (lost_points or 0) >= most_points:
-        found.append(f"it loses {most_points:.2g} points or more")
+        found.append(f"it loses {most_points:.2g} points of macro accuracy or more")
     if (lost_db or 0) >= MOST_DB:
         found.append(f"it loses {MOST_DB:g} dB or more")
     return tuple(found)

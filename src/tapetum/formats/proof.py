@@ -18,7 +18,7 @@ from tapetum.formats.exported import TOLERANCE_CALIBRATED, TOLERANCES, Compariso
 from tapetum.formats.target import Outputs, Run, Settings
 from tapetum.images import resample
 from tapetum.latency import time_interleaved
-from tapetum.metrics import SSIM_WINDOW, psnr, ssim
+from tapetum.metrics import SSIM_WINDOW, accuracy, confusion_matrix, macro_accuracy, psnr, ssim
 from tapetum.noise import Noise, Protocol, generator_for
 from tapetum.progress import ProgressCallback, silent
 from tapetum.runtime import Manifest, Package, Predictor
@@ -166,7 +166,8 @@ def compare_images(
         agreement=None if not tally.agrees else fmean(tally.agrees),
         psnr_db=_means(tally.decibels),
         ssim=_means(tally.similarities),
-        accuracy=_means(tally.right),
+        accuracy=tally.of_labels(accuracy),
+        macro_accuracy=tally.of_labels(macro_accuracy),
     )
 
 
@@ -261,13 +262,13 @@ class _Differences:
 
 
 class _Tally:
-    """PSNR, SSIM and right labels of the package and of the file."""
+    """PSNR, SSIM and labels of the package and of the file."""
 
     def __init__(self) -> None:
         self.agrees: list[bool] = []
         self.decibels: list[tuple[float, float]] = []
         self.similarities: list[tuple[float, float]] = []
-        self.right: list[tuple[float, float]] = []
+        self._labelled: list[tuple[_Floats, _Floats, NDArray[np.int64]]] = []
 
     def add(
         self, wanted: Answer, given: Answer, clean: _Floats, labels: NDArray[np.int64] | None
@@ -284,8 +285,17 @@ class _Tally:
         ours, theirs = wanted.probabilities.argmax(axis=1), given.probabilities.argmax(axis=1)
         self.agrees += (ours == theirs).tolist()
         if labels is not None:
-            pairs = np.stack([ours == labels, theirs == labels], axis=1).astype(float)
-            self.right += [(one, other) for one, other in pairs.tolist()]
+            self._labelled.append((wanted.probabilities, given.probabilities, labels))
+
+    def of_labels(
+        self, measure: Callable[[NDArray[np.int64]], float]
+    ) -> tuple[float, float] | None:
+        """Return a measure of the counts of both; None without labels."""
+        columns = [np.concatenate(column) for column in zip(*self._labelled, strict=True)]
+        if not columns or not len(columns[2]):
+            return None
+        first, second = (measure(confusion_matrix(one, columns[2])) for one in columns[:2])
+        return first, second
 
 
 def _means(pairs: Sequence[tuple[float, float]]) -> tuple[float, float] | None:

@@ -79,7 +79,7 @@ def export(
         finetune: Passes over the training images of a run in which int8 learns to make up for its
             rounding. The new weights are used only where they lose less.
         max_psnr_drop: Largest loss of PSNR in dB; a larger one stands in ``exceeded``.
-        max_accuracy_drop: The same for accuracy, in points.
+        max_accuracy_drop: The same for macro accuracy, in points.
         overwrite: Whether to replace an existing file.
         progress: Called while images are compared, or int8 is measured or fine-tuned.
         settings: What a format follows: ``fixed`` (height and width of all images), ``batch`` and
@@ -228,7 +228,7 @@ class _Limits(NamedTuple):
         exceeded = []
         for most, name, unit in (
             (self.most_db, "lost_db", "dB"),
-            (self.most_points, "lost_points", "points of accuracy"),
+            (self.most_points, "lost_points", "points of macro accuracy"),
         ):
             if most is None:
                 continue
