@@ -12,7 +12,7 @@ beat.
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain, zip_longest
+from itertools import chain, islice, zip_longest
 from time import monotonic
 
 import numpy as np
@@ -198,40 +198,47 @@ class _Work:
         self, count: int, generator: np.random.Generator, *, with_mobile: bool = False
     ) -> None:
         """Choose the contestants: the rule, the plain networks, relatives of it, and drawn ones."""
-        aim_ms, most_ms = self.aim_ms, MOST * self.target_ms
-        mobile = {MOBILE: self.space.mobile()} if with_mobile else {}
-        fixed = {RULE: self._rule(), **mobile, PLAIN: self.space.plain()}
-        fixed[PLAIN_MBCONV] = self.space.plain("mbconv")
-
-        def scaled(base: Shape) -> Shape:
-            return self.space.scaled_to(base, self.predict, aim_ms, most_ms=most_ms)
-
-        def is_like(shape: Shape, base: Shape) -> bool:
-            least = min(FEWEST_PLAIN_LEVELS, self.space.levels("full"))
-            return len(shape.widths) >= least and shape.join == base.join
-
-        self.contestants = [
-            _Contestant(name, base, shape)
-            for name, base in fixed.items()
-            if (shape := scaled(base)) and (name == RULE or is_like(shape, base))
-        ]
+        rule = self._rule()
+        self.contestants = list(self._fixed(rule, with_mobile=with_mobile))
         room = max(0, math.ceil(SPARE * count) - len(self.contestants))
-        kin = list(relatives(self.space, fixed[RULE]).items())[: (room + 1) // 2]
-        self.contestants += [
-            _Contestant(f"{RELATIVE}{name}", base, scaled(base)) for name, base in kin
-        ]
-        drawn = {scaled(base): base for base in map(self.space.draw, [generator] * NUM_DRAWN)}
+        kin = list(islice(self._relatives(rule), (room + 1) // 2))
+        self.contestants += kin
+        self.contestants += list(self._drawn(room - len(kin), generator))
+
+    def _scaled(self, base: Shape) -> Shape:
+        """Return the shape with the proportions of another one that is predicted at the aim."""
+        most_ms = MOST * self.target_ms
+        return self.space.scaled_to(base, self.predict, self.aim_ms, most_ms=most_ms)
+
+    def _fixed(self, rule: Shape, *, with_mobile: bool) -> Iterator[_Contestant]:
+        """Yield the rule, and the networks beside it whose form stays at this latency."""
+        mobile = {MOBILE: self.space.mobile()} if with_mobile else {}
+        plain = {PLAIN: self.space.plain(), PLAIN_MBCONV: self.space.plain("mbconv")}
+        least = min(FEWEST_PLAIN_LEVELS, self.space.levels("full"))
+        for name, base in {RULE: rule, **mobile, **plain}.items():
+            shape = self._scaled(base)
+            if name == RULE or (len(shape.widths) >= least and shape.join == base.join):
+                yield _Contestant(name, base, shape)
+
+    def _relatives(self, rule: Shape) -> Iterator[_Contestant]:
+        """Yield the relatives of the rule."""
+        for name, base in relatives(self.space, rule).items():
+            yield _Contestant(f"{RELATIVE}{name}", base, self._scaled(base))
+
+    def _drawn(self, count: int, generator: np.random.Generator) -> Iterator[_Contestant]:
+        """Yield drawn networks that differ most from each other and from the contestants."""
+        bases = map(self.space.draw, [generator] * NUM_DRAWN)
+        drawn = {self._scaled(base): base for base in bases}
         low, high = ROUGHLY
         near = [
             shape
             for shape, base in drawn.items()
-            if low * aim_ms <= self.predict(shape) <= high * aim_ms
+            if low * self.aim_ms <= self.predict(shape) <= high * self.aim_ms
             and len(shape.widths) == len(base.widths)
         ]
         given = [one.shape for one in self.contestants]
-        most = most_different(near or list(drawn), given, room - len(kin))
-        for number, shape in enumerate(most, 1):
-            self.contestants.append(_Contestant(f"drawn-{number:02}", drawn[shape], shape))
+        for number, shape in enumerate(most_different(near or list(drawn), given, count), 1):
+            yield _Contestant(f"drawn-{number:02}", drawn[shape], shape)
 
     def _rule(self) -> Shape:
         """Return the shape of the scaling rule that is nearest to the target."""
