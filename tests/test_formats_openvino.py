@@ -109,7 +109,7 @@ def test_int8_is_compared_with_fp32(tmp_path: Path) -> None:
     )
     assert written.faults[0] == "it is slower here"
     assert written.ranges is not None
-    assert "by min-max, which changes" in written.ranges.text
+    assert "calibrated by min-max; the first" in written.ranges.text
     assert "in int8 too" in written.ranges.text
     assert json.loads(written.metadata["int8"])["method"] == "min-max"
     assert WrittenFile.from_json((tmp_path / "a.xml.json").read_text(), source="it") == written

@@ -97,8 +97,9 @@ def quantise(
 
     methods: tuple[RangeMethod, ...] = ("percentile", "min-max") if method == "auto" else (method,)
     made = {name: lowered(name) for name in methods}
-    losses = {name: _loss(one, runs, wanted, threads) for name, one in made.items()}
-    best = min(methods, key=lambda name: losses[name].size(num_images))
+    tried = made if len(made) > 1 else {}  # one alone needs no comparison
+    losses = {name: _loss(one, runs, wanted, threads) for name, one in tried.items()}
+    best = min(losses, key=lambda name: losses[name].size(num_images), default=methods[0])
     facts = {"method": best, "float_ends": float_ends, "num_images": num_images}
     choice = RangeChoice(**facts, losses=losses)
     return replace(made[best], manifest=choice.noted_in(made[best].manifest))

@@ -102,7 +102,7 @@ class RangeChoice(Record):
         method: Where the ranges come from.
         float_ends: Whether the first and the last layers stay in float.
         num_images: Noisy images that were looked at.
-        losses: What each method that was tried loses on them; empty for a runtime's own quantiser.
+        losses: What each method loses on them, where several were compared.
     """
 
     method: str
