@@ -13,7 +13,7 @@ from tapetum.errors import InputError, TapetumError
 from tapetum.runtime.bulk.job import Execution, Job
 from tapetum.runtime.bulk.plan import Shard
 from tapetum.runtime.bulk.pool import DiedError, Start, Worker
-from tapetum.runtime.bulk.shards import open_predictor, predict_shard
+from tapetum.runtime.bulk.shards import predict_shard
 
 __all__ = ["num_cpus", "ray_cluster", "ray_workers"]
 
@@ -93,10 +93,7 @@ def _options(address: str, place: str, cpus: int | None) -> dict[str, Any]:
 
 def _predict(job: Job, execution: Execution, shard: Shard, suspect: bool) -> bool:
     """Predict a shard on a machine of the cluster; what has rows is not predicted again."""
-    predictor = open_predictor(job, execution)
-    return predict_shard(
-        predictor, job, execution, shard, should_stop=lambda: False, suspect=suspect
-    )
+    return predict_shard(job, execution, shard, should_stop=lambda: False, suspect=suspect)
 
 
 class _RayWorker:

@@ -1,16 +1,14 @@
 """Join the rows of all shards, and write them as a table that other programs read at once."""
 
 import heapq
-import os
-import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tapetum.records import replaced
 from tapetum.runtime.bulk.rows import (
     ROWS,
     STEM,
@@ -40,11 +38,9 @@ def join_rows(out: Path) -> None:
     is_first[np.unique(np.concatenate(digests), return_index=True)[1]] = True
     flags = np.split(is_first, np.cumsum([len(each) for each in digests])[:-1])
     sources = [_kept(path, each) for path, each in zip(paths, flags, strict=True)]
-    with _in_one_step(out / ROWS) as part, part.open("xb") as file:
+    with writing(out / ROWS), replaced(out / ROWS) as file:
         for _, block in heapq.merge(*sources, key=lambda entry: entry[0].split("/")):
             file.write(block)
-        file.flush()
-        os.fsync(file.fileno())
     for path in paths:
         if path.name != ROWS:
             path.unlink()
@@ -55,25 +51,10 @@ def write_parquet(out: Path) -> None:
     import pyarrow
     from pyarrow import parquet
 
-    schema = _schema(pyarrow)
-    with (
-        _in_one_step(out / f"{STEM}.parquet") as part,
-        parquet.ParquetWriter(part, schema) as writer,
-    ):
+    path, schema = out / f"{STEM}.parquet", _schema(pyarrow)
+    with writing(path), replaced(path) as file, parquet.ParquetWriter(file, schema) as writer:
         for rows in _groups(read_rows(out)):
             writer.write_table(pyarrow.Table.from_pylist(rows, schema=schema))
-
-
-@contextmanager
-def _in_one_step(path: Path) -> Iterator[Path]:
-    """Give a temporary file that takes the place of ``path`` when it is complete."""
-    part = path.with_name(f".{secrets.token_hex(8)}.part")
-    try:
-        with writing(path):
-            yield part
-            os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _kept(path: Path, flags: NDArray[np.bool_]) -> Iterator[tuple[str, bytes]]:

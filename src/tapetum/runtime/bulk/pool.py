@@ -13,6 +13,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import IO, Protocol, cast
 
@@ -83,11 +84,8 @@ def share(
 
         with ray_workers(job, execution) as (count, start):
             return _supervise(job, count, start, should_stop, tick)
-
-    def start_here(shard: Shard, suspect: bool) -> Worker:
-        return _LocalWorker(job, execution, shard, suspect, lock)
-
-    return _supervise(job, execution.workers or 1, start_here, should_stop, tick)
+    here = partial(_LocalWorker, lock, job, execution)
+    return _supervise(job, execution.workers or 1, here, should_stop, tick)
 
 
 def _supervise(
@@ -181,7 +179,7 @@ class _LocalWorker:
     """A process on this machine; it ends when this one closes its input, or dies."""
 
     def __init__(
-        self, job: Job, execution: Execution, shard: Shard, suspect: bool, lock: int | None
+        self, lock: int | None, job: Job, execution: Execution, shard: Shard, suspect: bool
     ) -> None:
         self._process = subprocess.Popen(
             # -P: the current folder must not provide modules.

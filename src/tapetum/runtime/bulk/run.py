@@ -111,10 +111,7 @@ def _whole(
     if execution.is_shared:
         is_complete = share(job, execution, folder.lock, should_stop=should_stop, tick=clock.tick)
     else:
-        predictor = open_predictor(job, execution)
-        is_complete = predict_shard(
-            predictor, job, execution, WHOLE, should_stop=should_stop, tick=clock.tick
-        )
+        is_complete = predict_shard(job, execution, WHOLE, should_stop=should_stop, tick=clock.tick)
     return _finish(folder, job, execution, clock) if is_complete else None
 
 
@@ -138,10 +135,7 @@ def _part(
         )
     rows.touch()
     with hold(rows):
-        predictor = open_predictor(job, execution)
-        if not predict_shard(
-            predictor, job, execution, shard, should_stop=should_stop, tick=clock.tick
-        ):
+        if not predict_shard(job, execution, shard, should_stop=should_stop, tick=clock.tick):
             return None
         summary = summary_of(job, shard, clock)
         summary.write(_end_of(job.out, shard))

@@ -51,7 +51,6 @@ def open_predictor(job: Job, execution: Execution) -> Predictor:
 
 
 def predict_shard(
-    predictor: Predictor,
     job: Job,
     execution: Execution,
     shard: Shard,
@@ -63,7 +62,6 @@ def predict_shard(
     """Predict the images of a shard that have no rows yet.
 
     Args:
-        predictor: The opened package.
         job: What to predict.
         execution: Limits.
         shard: The part of it.
@@ -74,6 +72,7 @@ def predict_shard(
     Returns:
         Whether the shard is complete.
     """
+    predictor = open_predictor(job, execution)
     done, new = DoneImages(job.out), 0
     before = done.count(shard)
     with RowsFile.of(job.out, shard) as rows:

@@ -12,7 +12,7 @@ import threading
 from tapetum.errors import TapetumError
 from tapetum.runtime.bulk.message import Message
 from tapetum.runtime.bulk.pool import BAD_INPUT, COMPLETE, STOPPED
-from tapetum.runtime.bulk.shards import open_predictor, predict_shard
+from tapetum.runtime.bulk.shards import predict_shard
 
 __all__ = ["main"]
 
@@ -26,10 +26,7 @@ def main() -> int:
     stop = threading.Event()
     threading.Thread(target=_wait_for_end, args=(stop,), daemon=True).start()
     try:
-        predictor = open_predictor(job, execution)
-        is_complete = predict_shard(
-            predictor, job, execution, shard, should_stop=stop.is_set, suspect=suspect
-        )
+        is_complete = predict_shard(job, execution, shard, should_stop=stop.is_set, suspect=suspect)
     except TapetumError as error:
         json.dump({"problem": error.problem, "remedy": error.remedy}, sys.stdout)
         return BAD_INPUT
