@@ -7,6 +7,7 @@ measurement, and the knapsack is solved again.
 """
 
 from collections.abc import Callable
+from typing import Generic, TypeVar
 
 from pydantic import PositiveFloat
 
@@ -15,11 +16,13 @@ from tapetum.jobs.device import Overhead
 from tapetum.latency import Budget, Selection, Timing
 from tapetum.records import Record
 
-__all__ = ["Attempt", "Choose", "MatchedNetwork", "Time", "match_target"]
+__all__ = ["Attempt", "Choose", "Matched", "MatchedNetwork", "Time", "match_target"]
 
 NEAR = (0.93, 0.98)  # of the target: a measured network in here is not tried to improve
 MOST_ATTEMPTS = 5
 SMALLEST_MS = 1e-3
+
+A = TypeVar("A", bound=Record)
 
 Choose = Callable[[Budget], Selection]
 """Return the preferred network among those that keep a budget by the table."""
@@ -46,25 +49,29 @@ class Attempt(Record):
     choices: dict[str, Choice | None]
 
 
-class MatchedNetwork(Record):
+class Matched(Record, Generic[A]):
     """The network that will be trained.
 
     Attributes:
         target_ms: The requested latency, in milliseconds.
         attempts: The networks that were timed, in order.
         chosen: Index of the attempt that was chosen.
-        note: Why the network misses the budget; empty where it keeps it.
+        note: Why it misses the budget or leaves much of it; empty where it keeps it.
     """
 
     target_ms: PositiveFloat
-    attempts: tuple[Attempt, ...]
+    attempts: tuple[A, ...]
     chosen: int
     note: str = ""
 
     @property
-    def attempt(self) -> Attempt:
+    def attempt(self) -> A:
         """The attempt that was chosen."""
         return self.attempts[self.chosen]
+
+
+class MatchedNetwork(Matched[Attempt]):
+    """A network of a space that will be trained."""
 
     @property
     def choices(self) -> dict[str, Choice | None]:

@@ -8,9 +8,8 @@ width and depth, and the one nearest to the aim is trained.
 import math
 from collections.abc import Sequence
 
-from pydantic import PositiveFloat
-
 from tapetum.arch import Shape, nearby
+from tapetum.jobs.match import Matched
 from tapetum.latency import Budget, TimedShapes, TimeNetworks, Timing
 from tapetum.records import Record
 
@@ -27,25 +26,8 @@ class Attempt(Record):
     timing: Timing
 
 
-class MatchedShape(Record):
-    """The shape that will be trained.
-
-    Attributes:
-        target_ms: The requested latency, in milliseconds.
-        attempts: The shapes that were timed, in order.
-        chosen: Index of the attempt that was chosen.
-        note: Why it misses the budget or leaves much of it; empty where it keeps it.
-    """
-
-    target_ms: PositiveFloat
-    attempts: tuple[Attempt, ...]
-    chosen: int
-    note: str = ""
-
-    @property
-    def attempt(self) -> Attempt:
-        """The attempt that was chosen."""
-        return self.attempts[self.chosen]
+class MatchedShape(Matched[Attempt]):
+    """The shape that will be trained."""
 
 
 def match_shape(

@@ -44,23 +44,11 @@ _SHAPES: tuple[MethodName, ...] = ("race", "none")
 _RACE: tuple[MethodName, ...] = ("race",)
 
 # The methods that an option belongs to, by the name of the argument; every other is for all.
-_METHODS_OF: Mapping[str, tuple[str, tuple[MethodName, ...]]] = {
-    "space": ("--space", _TF_NAS),
-    "operators": ("--operators", _TF_NAS),
-    "decoder": ("--decoder", _TF_NAS),
-    "up": ("--up", _TF_NAS),
-    "learns_depth": ("--learn-depth", _TF_NAS),
-    "search_recipe": ("--search-recipe", _TF_NAS),
-    "search_epochs": ("--search-epochs", _TF_NAS),
-    "networks": ("--networks", _TF_NAS),
-    "table_minutes": ("--table-minutes", _TF_NAS),
-    "search_minutes": ("--search-minutes", _RACE),
-    "workers": ("--workers", _RACE),
-    "ray": ("--ray", _RACE),
-    "total_minutes": ("--total-minutes", _SHAPES),
-    "start": ("--start", _SHAPES),
-    "prefer": ("--prefer", _SHAPES),
-    "precision": ("--precision", _SHAPES),
+_METHODS_OF: Mapping[str, tuple[MethodName, ...]] = {
+    **dict.fromkeys(("space", "operators", "decoder", "up", "learns_depth"), _TF_NAS),
+    **dict.fromkeys(("search_recipe", "search_epochs", "networks", "table_minutes"), _TF_NAS),
+    **dict.fromkeys(("search_minutes", "workers", "ray"), _RACE),
+    **dict.fromkeys(("total_minutes", "start", "prefer", "precision"), _SHAPES),
 }
 
 
@@ -69,10 +57,10 @@ def require_method(options: Mapping[str, Any]) -> None:
     method = options["method"]
     if method not in METHODS:
         raise InputError(f"there is no method {method!r}", nearest(str(method), METHODS))
-    for name, (option, methods) in _METHODS_OF.items():
+    for name, methods in _METHODS_OF.items():
         if options.get(name) is None or method in methods:
             continue
-        theirs = " or ".join(methods)
+        option, theirs = _option(name), " or ".join(methods)
         raise InputError(
             f"{option} is an option of the method {theirs}, but this fit uses {method}",
             f"leave {option} out, or give --method {methods[0]}",
@@ -80,8 +68,8 @@ def require_method(options: Mapping[str, Any]) -> None:
     for name in ("search_minutes", "total_minutes"):
         value = options.get(name)
         if value is not None and not 0 < value < math.inf:
-            option = _METHODS_OF[name][0]
-            raise InputError(f"{option} must be greater than 0 (got {value:g})", "give minutes")
+            problem = f"{_option(name)} must be greater than 0 (got {value:g})"
+            raise InputError(problem, "give minutes")
     runtime = getattr(options.get("runtime"), "name", options.get("runtime"))
     if options.get("precision") == "int8" and runtime not in (None, *RUN_INT8):
         fault = f"a network in int8 runs in {' or '.join(RUN_INT8)}, not in {runtime}"
@@ -94,6 +82,11 @@ def require_method(options: Mapping[str, Any]) -> None:
         raise InputError(f"--workers must be 1 or more (got {workers})", "leave --workers out")
     if ray is not None and find_spec("ray") is None:
         raise MissingExtraError.of("ray", "ray")
+
+
+def _option(name: str) -> str:
+    """Return the option of an argument, as it is typed."""
+    return f"--{name.replace('learns_', 'learn_').replace('_', '-')}"
 
 
 def timing_minutes(target_ms: float, *, races: bool) -> float:
