@@ -17,7 +17,8 @@ as one sentence and exits with code 2, or with 130 after Ctrl-C.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Self
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "TapetumError",
     "TrainingError",
     "nearest",
+    "needs_extra",
     "printable",
 ]
 
@@ -115,6 +117,20 @@ class MissingExtraError(TapetumError):
             f"this needs {package}, which is not installed",
             f"install it in the folder of the clone: pip install '.[{extra}]'",
         )
+
+
+@contextmanager
+def needs_extra(extra: str, package: str | None = None) -> Iterator[None]:
+    """Turn the failed import of a package into a :class:`MissingExtraError`.
+
+    Args:
+        extra: The extra of Tapetum that installs it.
+        package: Its name for people; by default that of the module that is missing.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise MissingExtraError.of(package or error.name or "a package", extra) from error
 
 
 class TrainingError(TapetumError):

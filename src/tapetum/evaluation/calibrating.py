@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tapetum.errors import MissingExtraError
+from tapetum.errors import needs_extra
 from tapetum.metrics import expected_calibration_error, softmax
 from tapetum.noise import generator_for
 from tapetum.scores import Calibration
@@ -64,10 +64,8 @@ def fit_temperature(found: Labelled) -> float:
     Raises:
         MissingExtraError: scipy is not installed.
     """
-    try:
+    with needs_extra("measure", "scipy"):
         from scipy.optimize import minimize_scalar  # type: ignore[import-untyped,unused-ignore]
-    except ModuleNotFoundError as error:
-        raise MissingExtraError.of("scipy", "measure") from error
 
     def surprise(log_temperature: float) -> float:
         shares = tempered(found.probabilities, float(np.exp(log_temperature)))

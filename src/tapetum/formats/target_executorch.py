@@ -18,7 +18,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from tapetum.errors import MissingExtraError, PackageError
+from tapetum.errors import PackageError, needs_extra
 from tapetum.formats.target import (
     Contents,
     Floats,
@@ -140,11 +140,8 @@ def _quiet() -> Iterator[None]:
 
 
 def _require_executorch() -> None:
-    try:
-        with _quiet():
-            import executorch.exir  # noqa: F401
-    except ModuleNotFoundError as error:
-        raise MissingExtraError.of(error.name or "executorch", "executorch") from error
+    with needs_extra("executorch"), _quiet():
+        import executorch.exir  # noqa: F401
 
 
 def _converted(package: Package, settings: Settings, images: Images) -> bytes:

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from tapetum.errors import MissingExtraError, PackageError
+from tapetum.errors import MissingExtraError, PackageError, needs_extra
 from tapetum.formats.target import Contents, Floats, Images, Outputs, Settings, Target
 from tapetum.formats.target_onnx import image_lines, outputs_text, plain_graph
 from tapetum.runtime import Manifest, Package
@@ -112,10 +112,8 @@ class NcnnTarget(Target):
 
 
 def _ncnn() -> Any:  # ncnn has no types
-    try:
+    with needs_extra("ncnn", "ncnn"):
         import ncnn
-    except ModuleNotFoundError as error:
-        raise MissingExtraError.of("ncnn", "ncnn") from error
     return ncnn
 
 

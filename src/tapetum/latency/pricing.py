@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tapetum.arch import Candidate, Choices, Slot, Space, cost
-from tapetum.errors import MissingExtraError
+from tapetum.errors import needs_extra
 
 __all__ = ["Fit", "Key", "Sample", "fit_prices", "keys_of", "require_solver"]
 
@@ -142,10 +142,8 @@ def _non_negative(matrix: Array, target: Array) -> Array:
 
 def require_solver() -> Callable[..., tuple[Array, float]]:
     """Return SciPy's non-negative least squares, or raise that SciPy is missing."""
-    try:
+    with needs_extra("measure", "SciPy"):
         from scipy.optimize import nnls  # type: ignore[import-untyped,unused-ignore]
-    except ModuleNotFoundError as error:
-        raise MissingExtraError.of("SciPy", "measure") from error
     solver: Callable[..., tuple[Array, float]] = nnls
     return solver
 

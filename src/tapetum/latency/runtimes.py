@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from tapetum.errors import InputError, MissingExtraError, nearest
+from tapetum.errors import InputError, nearest, needs_extra
 from tapetum.latency.conditions import Conditions
 from tapetum.latency.deployed import DeployedNetwork
 from tapetum.latency.timing import ForwardPass
@@ -184,9 +184,8 @@ def load_openvino() -> Any:  # openvino has no types
     if hidden:
         sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
     try:
-        import openvino  # type: ignore[import-untyped,unused-ignore]
-    except ModuleNotFoundError as error:
-        raise MissingExtraError.of("OpenVINO", "openvino") from error
+        with needs_extra("openvino", "OpenVINO"):
+            import openvino  # type: ignore[import-untyped,unused-ignore]
     finally:
         if hidden:
             del sys.modules["openvino_telemetry"]

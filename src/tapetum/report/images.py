@@ -10,9 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from tapetum.errors import InputError
+from tapetum.errors import InputError, needs_extra
 from tapetum.report.content import Box, Example
-from tapetum.report.extra import drawing_extra
 
 __all__ = ["contact_sheet", "data_uri", "decibels", "percent", "placed_on", "png_of"]
 
@@ -96,7 +95,7 @@ def _fit(image: Image.Image, side_px: int) -> Image.Image:
 
 def _font(*, size_px: int) -> ImageFont.FreeTypeFont:
     """Load the font of matplotlib: that of Pillow has neither Greek letters nor accents."""
-    with drawing_extra():
+    with needs_extra("train"):
         import matplotlib
     path = Path(matplotlib.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf")
     return ImageFont.truetype(path, size_px)

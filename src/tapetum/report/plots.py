@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from tapetum.errors import needs_extra
 from tapetum.records import write_atomically
 from tapetum.report.content import Curve, Diagram, Matrix
-from tapetum.report.extra import drawing_extra
 
 __all__ = ["draw_matrix", "draw_network", "plot", "write_scatter"]
 
@@ -25,7 +25,7 @@ _BLANK = dict.fromkeys(("Creator", "Date", "Format", "Type"))
 
 def plot(curve: Curve, *, prefix: str) -> str:
     """Draw a plot as an ``<svg>`` element whose ids start with ``prefix``."""
-    with drawing_extra():
+    with needs_extra("train"):
         import matplotlib
         from matplotlib.figure import Figure
         from matplotlib.ticker import MaxNLocator
@@ -62,7 +62,7 @@ def _widen(axes: Any, span: float) -> None:
 
 def draw_network(diagram: Diagram, *, prefix: str) -> str:
     """Draw a network as an ``<svg>`` element whose ids start with ``prefix``: one bar per block."""
-    with drawing_extra():
+    with needs_extra("train"):
         import matplotlib
         from matplotlib.figure import Figure
         from matplotlib.patches import Patch
@@ -93,7 +93,7 @@ def draw_matrix(matrix: Matrix, *, prefix: str) -> str:
 
     Shades are drawn, not embedded as pixels; where there is room, each says its percents.
     """
-    with drawing_extra():
+    with needs_extra("train"):
         import matplotlib
         from matplotlib.figure import Figure
         from matplotlib.patches import Rectangle
@@ -135,7 +135,7 @@ def write_scatter(path: Path, points: Sequence[tuple[float, float]], *, title: s
         MissingExtraError: matplotlib is not installed.
         OSError: The file cannot be written.
     """
-    with drawing_extra():
+    with needs_extra("train"):
         from matplotlib.figure import Figure
     figure = Figure(figsize=(5.0, 5.0), layout="constrained")
     axes = figure.subplots()

@@ -3,9 +3,9 @@
 from importlib import resources
 from pathlib import Path
 
+from tapetum.errors import needs_extra
 from tapetum.records import write_atomically
 from tapetum.report.content import Curve, Matrix, Report, Table
-from tapetum.report.extra import drawing_extra
 from tapetum.report.images import data_uri, decibels, percent, placed_on
 from tapetum.report.plots import draw_matrix, draw_network, plot
 
@@ -24,7 +24,7 @@ def render(report: Report) -> str:
         MissingExtraError: jinja2 or matplotlib is not installed.
         InputError: An image is neither grey nor RGB.
     """
-    with drawing_extra():
+    with needs_extra("train"):
         import jinja2
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True

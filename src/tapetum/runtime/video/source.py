@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tapetum.errors import InputError, MissingExtraError
+from tapetum.errors import InputError, needs_extra
 
 __all__ = ["Frame", "Source", "load_av"]
 
@@ -30,10 +30,8 @@ def load_av() -> Any:
     Raises:
         MissingExtraError: It is not installed.
     """
-    try:
+    with needs_extra("video", "av"):
         import av
-    except ModuleNotFoundError as error:
-        raise MissingExtraError.of("av", "video") from error
     return av
 
 
