@@ -233,13 +233,11 @@ def _with_metadata(model: "onnx.ModelProto", manifest: Manifest) -> "onnx.ModelP
     """Return a copy of a graph with the facts of its manifest."""
     import onnx
 
-    others = [entry for entry in model.metadata_props if not entry.key.startswith(_METADATA)]
+    facts = {entry.key: entry.value for entry in model.metadata_props}
+    others = {key: value for key, value in facts.items() if not key.startswith(_METADATA)}
     labelled = onnx.ModelProto()
     labelled.CopyFrom(model)
-    del labelled.metadata_props[:]
-    labelled.metadata_props.extend(others)
-    for key, value in _metadata_of(manifest).items():
-        labelled.metadata_props.add(key=key, value=value)
+    onnx.helper.set_model_props(labelled, others | _metadata_of(manifest))
     return labelled
 
 

@@ -92,15 +92,10 @@ class PredictionRow(Record):
 class RowsFile:
     """The rows of one shard, open for more; what a kill has left half-written is cut off."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._file = path.open("ab", buffering=0)
-        self._file.truncate(sum(len(block) for _, block in blocks(path)))
-
-    @classmethod
-    def of(cls, out: Path, shard: Shard) -> Self:
-        """Open the file of a shard."""
-        return cls(path_of(out, shard))
+    def __init__(self, out: Path, shard: Shard) -> None:
+        self._path = path_of(out, shard)
+        self._file = self._path.open("ab", buffering=0)
+        self._file.truncate(sum(len(block) for _, block in blocks(self._path)))
 
     def __enter__(self) -> Self:
         return self

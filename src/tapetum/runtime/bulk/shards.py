@@ -75,7 +75,7 @@ def predict_shard(
     predictor = open_predictor(job, execution)
     done, new = DoneImages(job.out), 0
     before = done.count(shard)
-    with RowsFile.of(job.out, shard) as rows:
+    with RowsFile(job.out, shard) as rows:
         for task in plan(job, shard, done=done):
             if should_stop():
                 return False
