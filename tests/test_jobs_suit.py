@@ -11,6 +11,7 @@ from PIL import Image
 from tapetum.data import Dataset, open_dataset
 from tapetum.errors import DataError, InputError
 from tapetum.jobs.suit import augmentation_of, suit
+from tapetum.search import choose_search_recipe
 from tapetum.training import Recipe
 
 RECIPE = Recipe.named("images")
@@ -62,7 +63,9 @@ def test_a_large_folder_keeps_the_recipe(tmp_path: Path) -> None:
 def test_the_smaller_part_of_a_search_counts(tmp_path: Path) -> None:
     """A search learns its choices from a share of the images, which has to fill a batch."""
     dataset = folder_of(tmp_path, 40)
-    assert suit(RECIPE, dataset, batch_size=32, augmentation=None, share=0.2).batch_size == 8
+    recipe = choose_search_recipe("swift", changes={"batch_size": 32})
+    assert recipe.held_out == 0.2
+    assert suit(recipe, dataset, batch_size=32, augmentation=None).batch_size == 8
 
 
 def test_one_image_is_too_few(tmp_path: Path) -> None:

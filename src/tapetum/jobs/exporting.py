@@ -22,7 +22,7 @@ from tapetum.jobs.finetuning import finetune
 from tapetum.nn import Network, TrainableNetwork
 from tapetum.progress import ProgressCallback, silent
 from tapetum.runtime import Manifest, Package
-from tapetum.training import RUNS, NetworkSubject, Result, load_network
+from tapetum.training import RUNS, NetworkSubject, Result, Run, load_network
 
 __all__ = ["AskedPrecision", "export_run", "images_of_run", "network_of_run", "subject_of_run"]
 
@@ -96,18 +96,22 @@ def network_of_run(path: Path, *, threads: int | None = None) -> tuple[Network, 
         path: Folder of the run.
         threads: Inference threads of its latency budget; None for all cores.
     """
-    folder = RUNS.open(path)
-    info, result = folder.request.data, folder.result()
     network = load_network(path)
     assert isinstance(network, Network)  # noqa: S101  (built from the run's architecture)
-    return network, Manifest.of(
+    return network, _manifest(RUNS.open(path), network, threads)
+
+
+def _manifest(run: Run, network: Network, threads: int | None = None) -> Manifest:
+    """Return the manifest of the package of a finished run."""
+    info, result = run.request.data, run.result()
+    return Manifest.of(
         network.architecture,
         size_px=info.size_px,
         preparation=info.preparation,
         typical_px=info.typical_px,
         threads=threads,
         split=info.split and info.split.model_copy(update={"labels": None}),  # a path
-        class_names=folder.request.class_names,
+        class_names=run.request.class_names,
         provenance=_origin(result),
         scores=result.scores and result.scores.model_copy(update={"mistakes": ()}),  # of the report
     )
@@ -124,20 +128,12 @@ def subject_of_run(
             scored in torch.
         threads: Inference threads of the package; by default one per core.
     """
-    run = RUNS.open(path)
-    request, scores = run.request, run.result().scores
-    loaded = load_network(path, network=network)
-    if not isinstance(loaded, Network):
-        temperature = 1.0 if scores is None else scores.temperature
-        return NetworkSubject(loaded, request.data.preparation, temperature=temperature)
-    manifest = Manifest.of(
-        loaded.architecture,
-        size_px=request.data.size_px,
-        preparation=request.data.preparation,
-        class_names=request.class_names,
-        scores=scores,
-    )
-    return PackageSubject(pack(loaded, manifest), threads=threads)
+    run, loaded = RUNS.open(path), load_network(path, network=network)
+    if isinstance(loaded, Network):
+        return PackageSubject(pack(loaded, _manifest(run, loaded)), threads=threads)
+    scores = run.result().scores
+    temperature = 1.0 if scores is None else scores.temperature
+    return NetworkSubject(loaded, run.request.data.preparation, temperature=temperature)
 
 
 def _origin(result: Result) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from tapetum.arch import Space, spaces
 from tapetum.data import Dataset, DatasetInfo
 from tapetum.errors import InputError
 from tapetum.jobs.methods import FitOptions, effort_of, require_as_measured
-from tapetum.jobs.suit import suit_search
+from tapetum.jobs.suit import suit
 from tapetum.latency import Budget, LatencyTable, bundle
 from tapetum.records import Record
 from tapetum.search import SearchRecipe, choose_search_recipe
@@ -62,7 +62,7 @@ def choose_settings(
     recipe = choose_search_recipe(name, noise=options.noise, changes=changes)
     recipe = recipe.model_copy(update={"augmentation": training.augmentation})
     given = {"augmentation": options.augmentation, "batch_size": None, "quiet": True}
-    return TfNasSettings(space=space, search_recipe=suit_search(recipe, dataset, **given))
+    return TfNasSettings(space=space, search_recipe=suit(recipe, dataset, **given))
 
 
 def choose_table(options: FitOptions) -> LatencyTable | None:

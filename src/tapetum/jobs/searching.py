@@ -7,7 +7,7 @@ from typing import Any, Literal, Unpack
 from tapetum.data import DataOptions
 from tapetum.jobs.choose import is_digits, lists_options, open_logged
 from tapetum.jobs.early import SEARCH
-from tapetum.jobs.suit import augmentation_of, suit_search
+from tapetum.jobs.suit import augmentation_of, suit
 from tapetum.latency import Budget, LatencyTable, bundle
 from tapetum.progress import ProgressCallback, silent
 from tapetum.provenance import require_seed
@@ -67,7 +67,7 @@ def search(
     chosen = augmentation_of(chosen, augmentation)
     size_px = None if is_digits(data) else table.conditions.height_px
     dataset = open_logged(data, seed=chosen.seed, progress=progress, size_px=size_px, **digits)
-    chosen = suit_search(
+    chosen = suit(
         chosen, dataset, batch_size=batch_size, augmentation=augmentation, progress=progress
     )
     train, info = dataset.train.augmented(chosen.augmentation), dataset.info

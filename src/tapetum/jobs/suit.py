@@ -13,7 +13,7 @@ from tapetum.records import changed
 from tapetum.search import SearchRecipe
 from tapetum.training import BaseRecipe, Recipe
 
-__all__ = ["augmentation_of", "describe_balance", "describe_changes", "suit", "suit_search"]
+__all__ = ["augmentation_of", "describe_balance", "describe_changes", "suit"]
 
 SMALLEST_BATCH = 4  # where the folder has as many images
 # Of the denoisers of pairs it gains 1 dB; where clean images are seen too, weak noise is left as it
@@ -54,7 +54,6 @@ def suit(
     *,
     batch_size: int | None,
     augmentation: Mapping[str, Any] | None,
-    share: float = 1.0,
     classifies: bool = True,
     quiet: bool = False,
     progress: ProgressCallback = silent,
@@ -66,14 +65,13 @@ def suit(
         dataset: The dataset.
         batch_size: The batch size that the user has chosen; None for that of the recipe.
         augmentation: The random changes that the user has chosen.
-        share: The smallest share of the training images that one kind of step learns from.
         classifies: Whether labels are learnt, so that uneven classes matter.
         quiet: Whether the random changes have been said already.
         progress: Receives the check whether images may be mirrored, which takes seconds.
     """
     has_epochs = getattr(recipe, "epochs", None) is not None
     keeps = batch_size is not None or not has_epochs
-    size = _batch_size(recipe.batch_size, dataset, share, keeps=keeps)
+    size = _batch_size(recipe, dataset, keeps=keeps)
     if (augmentation or {}).get("brightness") is None and not _needs_brightness(recipe, dataset):
         recipe = augmentation_of(recipe, {"brightness": 0.0})
     looks = recipe.augmentation.mirror == "auto" and dataset.train.augmentation is not None
@@ -120,31 +118,6 @@ def describe_balance(recipe: BaseRecipe) -> str:
     return f"{text} ({recipe.balance})" if recipe.class_weights else text
 
 
-def suit_search(
-    recipe: SearchRecipe,
-    dataset: Dataset,
-    *,
-    batch_size: int | None,
-    augmentation: Mapping[str, Any] | None,
-    quiet: bool = False,
-    progress: ProgressCallback = silent,
-) -> SearchRecipe:
-    """Return a search recipe that fits the training images; the arguments are as above.
-
-    A search learns weights and choices from different images; the smaller part has to fill a batch.
-    """
-    share = min(recipe.held_out, 1 - recipe.held_out)
-    return suit(
-        recipe,
-        dataset,
-        batch_size=batch_size,
-        augmentation=augmentation,
-        share=share,
-        quiet=quiet,
-        progress=progress,
-    )
-
-
 def _needs_brightness(recipe: BaseRecipe, dataset: Dataset) -> bool:
     """Return whether labels gain by the random brightness of a recipe.
 
@@ -170,8 +143,14 @@ def _half_size(recipe: Recipe, info: DatasetInfo, *, classifies: bool, quiet: bo
     return recipe.half_size
 
 
-def _batch_size(wanted: int, dataset: Dataset, share: float, *, keeps: bool) -> int:
-    """Return a batch size that fits; one that gives an epoch some steps, unless it ``keeps``."""
+def _batch_size(recipe: BaseRecipe, dataset: Dataset, *, keeps: bool) -> int:
+    """Return a batch size that fits; one that gives an epoch some steps, unless it ``keeps``.
+
+    A search learns weights and choices from different images; the smaller part has to fill a batch.
+    """
+    wanted, share = recipe.batch_size, 1.0
+    if isinstance(recipe, SearchRecipe):
+        share = min(recipe.held_out, 1 - recipe.held_out)
     num_images = int(share * len(dataset.train))
     num_processes = int(os.environ.get("WORLD_SIZE", "1"))
     smallest = 2 * num_processes  # batch norm needs two
