@@ -18,12 +18,7 @@ from tapetum.formats.repacking import noted
 from tapetum.graph import write_graph
 from tapetum.nn import Network
 from tapetum.records import hold_name
-from tapetum.runtime import (
-    Manifest,
-    Package,
-    Predictor,
-    write_package,
-)
+from tapetum.runtime import Manifest, Package, Predictor, write_package
 
 __all__ = ["export_network", "pack"]
 

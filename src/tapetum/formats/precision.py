@@ -16,13 +16,7 @@ from tapetum.evaluation import PackageSubject, score
 from tapetum.formats.quantise import quantise
 from tapetum.formats.ranges import MOST_DB, MOST_POINTS, RangeChoice
 from tapetum.formats.target import Settings
-from tapetum.latency import (
-    Conditions,
-    DeployedNetwork,
-    Timing,
-    find_runtime,
-    time_interleaved,
-)
+from tapetum.latency import Conditions, DeployedNetwork, Timing, find_runtime, time_interleaved
 from tapetum.noise import Noise, Protocol, generator_for
 from tapetum.progress import ProgressCallback, silent
 from tapetum.provenance import within_cores

@@ -4,7 +4,6 @@ The plan makes everything fit. Where another measurement was waited for, or the 
 slower since, race and trainings that are still ahead are shortened alike.
 """
 
-import logging
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -13,21 +12,14 @@ from typing import Any
 
 from pydantic import NonNegativeFloat
 
+from tapetum.jobs.choose import say
 from tapetum.jobs.methods import FINAL_TIMING_MINUTES
-from tapetum.jobs.plan import (
-    LEAST_SHARE,
-    Minutes,
-    Plan,
-    Plans,
-    shortened,
-)
+from tapetum.jobs.plan import LEAST_SHARE, Minutes, Plan, Plans, shortened
 from tapetum.progress import in_words
 from tapetum.records import Folder, Record
 from tapetum.training import Recipe
 
 __all__ = ["Allowance", "Allowed", "Deadline"]
-
-_log = logging.getLogger("tapetum")
 
 RACE = "race"
 EXACTNESS = 0.02  # of the total time
@@ -163,7 +155,7 @@ class Allowance:
         def decide() -> Allowed:
             allowed = allow(deadline)
             if allowed.note and stage != RACE:  # which may turn out to be too short to begin
-                _log.warning("%s", allowed.note)
+                say(allowed.note)
             return allowed
 
         return self.folder.once(f"allowed_{stage}.json", Allowed, decide).share

@@ -9,13 +9,13 @@ Files in the folder of the fit::
     scores.json      scores of a package in int8
 """
 
-import logging
 import shutil
 from dataclasses import dataclass
 from functools import partial
 
 from tapetum.evaluation import PackageSubject, score
 from tapetum.formats import PrecisionChoice, repack, with_scores
+from tapetum.jobs.choose import say
 from tapetum.jobs.compare import best_run, gain, preference_of, scores_of, show_scores
 from tapetum.jobs.device import SCOPES
 from tapetum.jobs.exporting import AskedPrecision, export_run
@@ -45,8 +45,6 @@ OF_A_RUN = (
     *(PACKAGE, PRECISION, TIMING, SCORES, SELECTION_FP32, NETWORK_FP32),
     *("matched_fp32.json", "allowed_fallback.json"),
 )
-
-_log = logging.getLogger("tapetum")
 
 
 class Shipped(Record):
@@ -179,10 +177,10 @@ class Shipping:
                 "--total-minutes leaves no time to train a narrower network in fp32; --precision "
                 "fp32 plans for it"
             )
-            _log.warning("int8 ships although %s: %s", " and ".join(choice.faults), said)
+            say(f"int8 ships although {' and '.join(choice.faults)}: {said}")
             return self.chosen, run, said
         why = "" if choice is None else f"{choice.text}; "
-        _log.warning("%sa narrower network is trained for fp32", why)
+        say(f"{why}a narrower network is trained for fp32")
         make = partial(self.method.fall_back, self.chosen, run)
         narrower = self.work.folder.once(SELECTION_FP32, FittedNetwork, make)
         self.work.train(NETWORK_FP32, narrower.architecture, recipe or self.method.recipe())
@@ -206,7 +204,7 @@ class Shipping:
             "a narrower network in fp32 of the same latency is worse "
             f"({show_scores(fp32)} against {show_scores(int8)})"
         )
-        _log.warning("int8 ships all the same: %s", said)
+        say(f"int8 ships all the same: {said}")
         return said
 
     def scores(self, run: str) -> Scores:

@@ -10,7 +10,6 @@ Files in the folder of the fit::
 Fits of several budgets share timings and plan, which lie in the folder above.
 """
 
-import logging
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -22,7 +21,7 @@ from typing import cast
 from tapetum.arch import Architecture, Shape
 from tapetum.data import Dataset, ImageDataset
 from tapetum.errors import InputError
-from tapetum.jobs.choose import named_architecture, pair_of
+from tapetum.jobs.choose import named_architecture, pair_of, say
 from tapetum.jobs.deadline import Allowance
 from tapetum.jobs.device import Device
 from tapetum.jobs.exporting import AskedPrecision
@@ -41,14 +40,7 @@ from tapetum.latency import DeployedNetwork, TimedShapes, Timing
 from tapetum.progress import Stages, in_words
 from tapetum.records import Record
 from tapetum.report import content
-from tapetum.search import (
-    Candidate,
-    Proposal,
-    RaceResult,
-    known,
-    propose,
-    race,
-)
+from tapetum.search import Candidate, Proposal, RaceResult, known, propose, race
 from tapetum.training import RUNS, Recipe
 
 __all__ = ["Race", "require_precision", "split_for_race"]
@@ -66,8 +58,6 @@ SEEN_TWICE = (
     f"with fewer than {FEWEST_TO_SPLIT} training images, or one group of them, the validation "
     "images judge the race, so the scores on them are a little too good"
 )
-
-_log = logging.getLogger("tapetum")
 
 
 class Candidates(Record):
@@ -167,7 +157,7 @@ class Race:
         self.stages.begin(TIMING)
         found = self.candidates()
         for note in found.notes:
-            _log.warning("%s", note)
+            say(note)
         chosen = found.candidates[0]
         if self.plan.minutes.race:
             self.stages.begin(RACING)
@@ -278,7 +268,7 @@ class Race:
         space = self.timings.space
         train, held_out = split_for_race(self.work.dataset)
         if held_out is self.work.dataset.validation:
-            _log.warning("%s", SEEN_TWICE)
+            say(SEEN_TWICE)
         recipe = self.work.request.recipe
         batch_size = min(recipe.batch_size, len(train))
         return race(
@@ -334,7 +324,7 @@ class Race:
         networks = {f"{folder}control_{name}": named_architecture(name, info) for name in names}
         latency_ms = self.latency_ms(list(networks.values()))
         if latency_ms is None:
-            _log.warning("%s is left out: the device has not timed it", self.pair_title)
+            say(f"{self.pair_title} is left out: the device has not timed it")
             return None
         return Control(
             title=self.pair_title, networks=networks, latency_ms=latency_ms, is_measured=True

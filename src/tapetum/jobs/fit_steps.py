@@ -5,14 +5,7 @@ from functools import partial
 
 from tapetum.jobs.fit_delivery import Shipping
 from tapetum.jobs.fit_report import write_fit_report
-from tapetum.jobs.fit_result import (
-    CONTROLS,
-    NETWORK,
-    SELECTION,
-    Controls,
-    FitResult,
-    FittedNetwork,
-)
+from tapetum.jobs.fit_result import CONTROLS, NETWORK, SELECTION, Controls, FitResult, FittedNetwork
 from tapetum.jobs.fit_work import COMPARING, PACKAGING, TRAINING, FitWork, Method
 from tapetum.progress import step
 

@@ -10,13 +10,14 @@ Files in the folder of the fit::
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import cast
 
 from tapetum.errors import InputError
 from tapetum.jobs.controls import CONTROLS, control
 from tapetum.jobs.controls import Control as ControlKind
-from tapetum.jobs.device import SCOPES, Device, Overhead
+from tapetum.jobs.device import SCOPES, Overhead
 from tapetum.jobs.fit_result import Control, Controls, FitResult, FittedNetwork
 from tapetum.jobs.fit_work import FitWork, Method, Sections
 from tapetum.jobs.match import MatchedNetwork, match_target
@@ -131,7 +132,9 @@ class TfNas(Method):
         if device is None:
             network = self.settings.space.architecture(result.choices, name=name)
             return FittedNetwork(architecture=network, predicted_ms=result.predicted_ms)
-        matched = self.work.folder.once(MATCHED, MatchedNetwork, lambda: self.match(result, device))
+        given = (self.budget, result.derive, device.time)
+        match = partial(match_target, *given, overhead=self.overhead)
+        matched = self.work.folder.once(MATCHED, MatchedNetwork, match)
         network = self.settings.space.architecture(matched.choices, name=name)
         return FittedNetwork(
             architecture=network,
@@ -139,10 +142,6 @@ class TfNas(Method):
             benchmark=device.benchmark(device.call(network).network, target_ms=request.target_ms),
             note=matched.note,
         )
-
-    def match(self, result: SearchResult, device: Device) -> MatchedNetwork:
-        """Return the derived network whose measured latency fits the budget."""
-        return match_target(self.budget, result.derive, device.time, overhead=self.overhead)
 
     def controls(self, chosen: FittedNetwork) -> Controls:
         """Return a random and a uniform architecture of the same latency."""

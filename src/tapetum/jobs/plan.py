@@ -1,6 +1,5 @@
 """The plan of a fit: how long each stage takes, and how all of them fit into a total time."""
 
-import logging
 import math
 from collections.abc import Iterator, Sequence
 from functools import reduce
@@ -10,6 +9,7 @@ from typing import Literal
 from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 
 from tapetum.errors import InputError
+from tapetum.jobs.choose import say
 from tapetum.jobs.device import SCOPES
 from tapetum.jobs.request import FitRequest
 from tapetum.latency import Conditions
@@ -30,8 +30,6 @@ __all__ = [
 ]
 
 LEAST_SHARE = 0.1  # of race and trainings, to which a total time may shorten them
-
-_log = logging.getLogger("tapetum")
 
 
 class Minutes(Record):
@@ -159,7 +157,7 @@ class Plans(Record):
     def say(self, request: FitRequest) -> None:
         """Print the plan."""
         for line in self.lines(request):
-            _log.warning("%s", line)
+            say(line)
 
     def lines(self, request: FitRequest) -> Iterator[str]:
         """Yield the plan in sentences; ``request`` is that of any of the budgets."""

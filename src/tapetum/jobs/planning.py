@@ -1,6 +1,5 @@
 """Plan fits before their work: time about ten networks, and a training for some steps."""
 
-import logging
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,13 +11,9 @@ from typing import Any
 from tapetum.arch import ShapeSpace
 from tapetum.errors import InputError
 from tapetum.formats import FEWEST_IMAGES
+from tapetum.jobs.choose import say
 from tapetum.jobs.device import Device
-from tapetum.jobs.durations import (
-    Draft,
-    Durations,
-    TimedPrecisions,
-    nearest,
-)
+from tapetum.jobs.durations import Draft, Durations, TimedPrecisions, nearest
 from tapetum.jobs.elsewhere import int8_ratio
 from tapetum.jobs.methods import FEWEST_PROPOSED, MOST_PROPOSED, RUN_INT8, require_time
 from tapetum.jobs.plan import Plan, Plans, share_of, significant
@@ -47,8 +42,6 @@ PAYS = 0.85  # of the latency in fp32, below which int8 ships where it may
 NUM_ROUNDS = 3
 LONGEST = 1.5  # times the largest budget: larger networks are not timed
 ENOUGH, FEWEST = 9, 3  # candidates of a race
-
-_log = logging.getLogger("tapetum")
 
 
 def make_plans(
@@ -79,7 +72,7 @@ def untimed(device: Device) -> TimedShapes:
     info = device.data
     with step(device.progress, "looking for the channel counts that are fast here"):
         probe = probe_widths(device.runtime, device.conditions)
-    _log.warning("%s: %s", device.conditions.precision, probe)
+    say(f"{device.conditions.precision}: {probe}")
     space = ShapeSpace(
         width_step=probe.width_step,
         size_px=info.size_px,
@@ -226,13 +219,16 @@ class _Planning:
             ratio = self.measured_ratio(target_ms)
         pays = ratio is not None and ratio < PAYS
         if ratio is not None:
-            _log.warning(
-                "for %g ms: int8 takes %.0f %% of the time of fp32 on %s, so %s",
-                *(target_ms, 100 * ratio, "the device" if self.is_elsewhere else "this machine"),
-                "networks are timed in int8, which ships unless it loses too much on the "
-                "validation images"
-                if pays
-                else "fp32 ships",
+            where = "the device" if self.is_elsewhere else "this machine"
+            say(
+                f"for {target_ms:g} ms: int8 takes {100 * ratio:.0f} % of the time of fp32 on "
+                f"{where}, so "
+                + (
+                    "networks are timed in int8, which ships unless it loses too much on the "
+                    "validation images"
+                    if pays
+                    else "fp32 ships"
+                )
             )
         return pays
 
