@@ -121,22 +121,46 @@ def test_name_version_digest_and_licence_go_with_the_weights(
         assert all(value in text for value in expected.values())
 
 
-@pytest.mark.usefixtures("installed")
-def test_the_hint_says_how_many_held_out_images_a_linear_layer_classifies(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """All of those that differ in their brightness; of large images it looks at fewer."""
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """Twenty dark and twenty light images of 16 px."""
     generator = np.random.default_rng(0)
     for name, low in (("dark", 0), ("light", 160)):
         (tmp_path / "photos" / name).mkdir(parents=True)
         for index in range(20):
             pixels = generator.integers(low, low + 90, (16, 16), np.uint8)
             Image.fromarray(pixels).save(tmp_path / "photos" / name / f"{index}.png")
-    photos = open_dataset(str(tmp_path / "photos"), seed=0)
-    source, _ = pretrained.pretrained_for("auto", photos)
-    assert source is not None
-    hint = pretrained.linear_hint(source, photos)
-    assert f"classifies 100% of {len(photos.validation)} held-out images" in hint
+    return tmp_path / "photos"
+
+
+@pytest.mark.usefixtures("installed")
+def test_the_hint_says_how_many_held_out_images_a_linear_layer_classifies(
+    photos: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """All of those that differ in their brightness; of many or large images it sees a sample.
+
+    A fit of a large folder says so too, although its networks start from random weights.
+    """
+    images = open_dataset(str(photos), seed=0)
+    num_train, num_held_out = len(images.train), len(images.validation)
+    hint = pretrained.linear_hint(images)
+    assert f"efficientnet-lite0 classifies 100% of {num_held_out} held-out images" in hint
     monkeypatch.setattr(pretrained, "HINT_PIXELS", 16 * 16**2)
-    again = pretrained.linear_hint.__wrapped__(source, photos)
-    assert re.search("classifies [0-9]+% of 4 held-out images", again)
+    sample = f"fitted to 16 of {num_train} training images, evenly spread, classifies"
+    assert re.search(f"{sample} [0-9]+% of 4 held-out", pretrained.linear_hint.__wrapped__(images))
+    monkeypatch.setattr(pretrained, "MOST_IMAGES", 15)
+    assert pretrained.choose_pretrained("auto", open_dataset(str(photos), seed=0)) is None
+    assert f"fitted to 15 of {num_train} training images" in caplog.text
+
+
+@pytest.mark.parametrize("extra", ["installed", pytest.param("missing", marks=pytest.mark.slow)])
+def test_a_training_from_random_weights_gives_the_hint_where_the_extra_is_installed(
+    extra: str, photos: Path, request: pytest.FixtureRequest, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Once in the terminal and once in the report; without the extra in neither."""
+    request.getfixturevalue(extra)
+    out, options = photos.parent / "run", {"steps": 2, "batch_size": 8}
+    train(photos, out, architecture="mb1-s", **options)
+    report = (out / "report.html").read_text()
+    said = [text.count("linear layer on the features of") for text in (caplog.text, report)]
+    assert said == ([1, 1] if extra == "installed" else [0, 0])

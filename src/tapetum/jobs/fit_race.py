@@ -390,8 +390,8 @@ class Race:
         if self.work.source is not None:
             said.append(say_start(self.work.source.name, begun))
         if self.work.pretrained is not None:
-            hint = linear_hint(self.work.pretrained, self.work.dataset)
-            said += [say_start(PRETRAINED, begun), hint]
+            said.append(say_start(PRETRAINED, begun))
+        said.append(linear_hint(self.work.dataset))
         raced = result is not None and bool(result.rungs)
         return (*filter(None, said), *self.allowance.remarks(self.stages.late(), raced=raced))
 

@@ -113,7 +113,7 @@ def choose_pretrained(start: str, dataset: Dataset) -> Pretrained | None:
     source, reason = pretrained_for(start, dataset)
     if reason and (source is not None or weights_file() is not None):
         say(f"candidates of MBConv blocks start with {reason}")
-    if source is not None and (hint := linear_hint(source, dataset)):
+    if hint := linear_hint(dataset):
         say(hint)
     return source
 
@@ -137,23 +137,25 @@ def begin_pretrained(
                 "leave --start out, or take a network of MBConv blocks, such as unet-s-mb",
             )
     if source is not None and begun is not None:
-        begun = begun.model_copy(update={"hint": linear_hint(source, dataset)})
-    for line in filter(None, [reason, *([begun.describe(), begun.hint] if begun else [])]):
+        begun = begun.model_copy(update={"hint": linear_hint(dataset)})
+    for line in filter(None, [reason, "" if begun is None else begun.describe()]):
         say(line)
     return begun
 
 
-@lru_cache(maxsize=1)  # a fit asks twice
-def linear_hint(source: Pretrained, dataset: Dataset) -> str:
+@lru_cache(maxsize=1)  # a job asks twice
+def linear_hint(dataset: Dataset) -> str:
     """Return how well a linear layer on the features classifies held-out images, in words.
 
-    Empty where there are no labels of whole images. Of large images it sees fewer.
+    Empty without the extra, and where there are no labels of whole images. Of many or large images
+    it sees a sample.
     """
-    if not dataset.info.class_names or dataset.info.has_boxes:
+    path = weights_file()
+    if path is None or not dataset.info.class_names or dataset.info.has_boxes:
         return ""
-    most = max(1, HINT_PIXELS // dataset.info.size_px**2)
-    features, labels = _features(source.network, dataset.train, most)
-    seen, truth = _features(source.network, dataset.validation, max(1, most // 4))
+    network, most = open_lite0(path, SHA256), max(1, HINT_PIXELS // dataset.info.size_px**2)
+    features, labels = _features(network, dataset.train, most)
+    seen, truth = _features(network, dataset.validation, max(1, most // 4))
     mean, scale = features.mean(0), features.std(0) + 1e-6
     rows, others = (features - mean) / scale, (seen - mean) / scale
     goals = torch.nn.functional.one_hot(labels, len(dataset.info.class_names)).to(rows.dtype)
@@ -161,10 +163,12 @@ def linear_hint(source: Pretrained, dataset: Dataset) -> str:
     gram.diagonal().add_(RIDGE * gram.diagonal().mean())
     logits = others @ rows.T @ torch.linalg.solve(gram, goals - goals.mean(0)) + goals.mean(0)
     accuracy = float((logits.argmax(1) == truth).double().mean())
+    some, count = len(labels), len(dataset.train)
+    sample = f", fitted to {some:,} of {count:,} training images, evenly spread,"
     return (
-        f"a linear layer on the features of {NAME} classifies {accuracy:.0%} of {len(truth):,} "
-        "held-out images, without noise; where the network classifies fewer, labels can still "
-        "improve"
+        f"a linear layer on the features of {NAME}{sample if some < count else ''} classifies "
+        f"{accuracy:.0%} of {len(truth):,} held-out images, without noise; where the network "
+        "classifies fewer, labels can still improve"
     )
 
 

@@ -12,6 +12,7 @@ from tapetum.jobs.diagram import network_diagram
 from tapetum.jobs.examples import example_groups, mistake_images
 from tapetum.jobs.exporting import subject_of_run
 from tapetum.jobs.label_report import label_matrices
+from tapetum.jobs.pretrained import linear_hint
 from tapetum.jobs.suit import describe_balance, describe_changes
 from tapetum.nn import TrainableNetwork
 from tapetum.noise import Noise
@@ -57,6 +58,8 @@ def write_run_report(
     if groups:
         write_atomically(out / "examples.png", contact_sheet(groups[len(groups) // 2].examples))
     scores = result.scores
+    hints = [linear_hint(dataset)] if request.class_names else []
+    remarks = (*data_remarks(dataset), *filter(None, hints))
     tiles, warnings = score_highlights(scores), () if scores is None else scores.warnings
     report = content.Report(
         title=f"{request.architecture.name} on {Path(request.data.source).name}",
@@ -65,7 +68,7 @@ def write_run_report(
         highlights=tiles,
         warning=" ".join(as_sentences(warnings)),
         doubtful=tiles if warnings else (),
-        advice=as_sentences((*(() if scores is None else scores.remarks), *data_remarks(dataset))),
+        advice=as_sentences((*(() if scores is None else scores.remarks), *remarks)),
         usage=(
             f"tapetum export {out} --out {out.name}.tapetum",
             f"tapetum predict {out.name}.tapetum FOLDER --out denoised",
@@ -197,8 +200,6 @@ def facts_of(run: Run, result: Result) -> dict[str, str]:
         facts["early end"] = result.early_end.describe()
     if result.start is not None:
         facts["start"] = f"{result.start.describe()} (sha256 {result.start.sha256})"
-        if result.start.hint:
-            facts["pretrained features"] = result.start.hint
     recalibration = result.recalibration
     if recalibration is not None:
         facts["batch statistics"] = (

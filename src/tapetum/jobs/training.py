@@ -21,7 +21,7 @@ from tapetum.jobs.choose import (
 )
 from tapetum.jobs.exporting import subject_of_run
 from tapetum.jobs.label_report import NUM_MISTAKES
-from tapetum.jobs.pretrained import begin_pretrained
+from tapetum.jobs.pretrained import begin_pretrained, linear_hint
 from tapetum.jobs.run_report import REPORT, write_run_report
 from tapetum.jobs.start import Source, open_source, start_from
 from tapetum.jobs.suit import augmentation_of, suit
@@ -175,6 +175,8 @@ def train(
         begun = start_from(network, source, dataset, chosen)
     elif start is not None:
         begun = begin_pretrained(str(start), network, dataset, chosen)
+    if network.architecture.classifies and (hint := linear_hint(dataset)):
+        say(hint)
     given: dict[str, Any] = {"resume": resume, "overwrite": overwrite, "progress": progress}
     return train_network(
         network, chosen, dataset, folder, report=True, start=begun, reason=reason, **given
