@@ -153,6 +153,7 @@ def linear_hint(dataset: Dataset) -> str:
     path = weights_file()
     if path is None or not dataset.info.class_names or dataset.info.has_boxes:
         return ""
+    say(f"computing features of {NAME}, to see how well they tell the classes apart")
     network, most = open_lite0(path, SHA256), max(1, HINT_PIXELS // dataset.info.size_px**2)
     features, labels = _features(network, dataset.train, most)
     seen, truth = _features(network, dataset.validation, max(1, most // 4))
