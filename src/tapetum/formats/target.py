@@ -183,7 +183,7 @@ class Target(Protocol):
         But for a page in a browser, what is opened can be run after the context has ended.
         """
 
-    def snippet(self, name: str, manifest: Manifest, settings: Settings) -> str:
+    def snippet(self, name: str, manifest: Manifest, settings: Settings) -> list[str]:
         """Return lines that use the file of a name without Tapetum."""
 
 

@@ -111,9 +111,9 @@ class ExecuTorchTarget(Target):
             run = _ExecuTorchRun(path, threads)
         yield run
 
-    def snippet(self, name: str, manifest: Manifest, settings: Settings) -> str:
+    def snippet(self, name: str, manifest: Manifest, settings: Settings) -> list[str]:
         """Return lines for ExecuTorch's Python package, which needs torch, and Pillow."""
-        lines = [
+        return [
             "import numpy as np, torch; from PIL import Image, ImageOps",
             "from executorch.runtime import Runtime",
             *image_lines(manifest, settings),
@@ -121,7 +121,6 @@ class ExecuTorchTarget(Target):
             f'run = Runtime.get().load_program("{name}").load_method("forward")',
             f"{outputs_text(manifest)} = (one.numpy() for one in run.execute([x]))",
         ]
-        return "\n".join(lines) + "\n"
 
 
 @contextmanager

@@ -90,15 +90,15 @@ class HtmlTarget(Target):
         with open_page(program, path) as page:
             yield _BrowserRun(page)
 
-    def snippet(self, name: str, manifest: Manifest, settings: Settings) -> str:
+    def snippet(self, name: str, manifest: Manifest, settings: Settings) -> list[str]:
         """Return how the page is opened, and how a script of one's own calls it."""
-        return (
-            f"# open {name} in a browser, from a file or from any static server, such as\n"
-            "python3 -m http.server --bind 127.0.0.1\n"
-            "// in a script of the page, on float32 values in base64, channels first:\n"
-            "await tapetum.ready\n"
-            "const { denoised, probabilities } = await tapetum.run(values, height, width)\n"
-        )
+        return [
+            f"# open {name} in a browser, from a file or from any static server, such as",
+            "python3 -m http.server --bind 127.0.0.1",
+            "// in a script of the page, on float32 values in base64, channels first:",
+            "await tapetum.ready",
+            "const { denoised, probabilities } = await tapetum.run(values, height, width)",
+        ]
 
 
 class _BrowserRun:

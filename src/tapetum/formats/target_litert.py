@@ -98,16 +98,15 @@ class LiteRtTarget(Target):
         """Open the file in LiteRT."""
         yield _LiteRtRun(path, threads)
 
-    def snippet(self, name: str, manifest: Manifest, settings: Settings) -> str:
+    def snippet(self, name: str, manifest: Manifest, settings: Settings) -> list[str]:
         """Return lines for LiteRT's Python package and Pillow."""
-        lines = [
+        return [
             "import numpy as np; from PIL import Image, ImageOps",
             "from ai_edge_litert.interpreter import Interpreter",
             *image_lines(manifest, settings),
             f'found = Interpreter("{name}").get_signature_runner()(noisy=x)',
             f"{outputs_text(manifest)} = (found[name] for name in sorted(found))",
         ]
-        return "\n".join(lines) + "\n"
 
 
 def _converter() -> Any:  # litert_torch has no types

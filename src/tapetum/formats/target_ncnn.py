@@ -93,12 +93,12 @@ class NcnnTarget(Target):
         """Open the file in ncnn; only files in fp16 are computed so, where a processor can."""
         yield _NcnnRun(path, threads, is_half=settings.precision == "fp16")
 
-    def snippet(self, name: str, manifest: Manifest, settings: Settings) -> str:
+    def snippet(self, name: str, manifest: Manifest, settings: Settings) -> list[str]:
         """Return lines for ncnn and Pillow."""
         weights = Path(name).with_suffix(".bin").name
         count = manifest.denoises + manifest.classifies
         is_half = settings.precision == "fp16"
-        lines = [
+        return [
             "import ncnn, numpy as np; from PIL import Image, ImageOps",
             "net = ncnn.Net()",
             f"net.opt.use_fp16_storage = net.opt.use_fp16_arithmetic = {is_half}",
@@ -108,7 +108,6 @@ class NcnnTarget(Target):
             f"{outputs_text(manifest)} = "
             f'(np.array(run.extract(f"out{{i}}")[1]) for i in range({count}))',
         ]
-        return "\n".join(lines) + "\n"
 
 
 def _ncnn() -> Any:  # ncnn has no types

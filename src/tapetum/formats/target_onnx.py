@@ -106,12 +106,11 @@ class OnnxTarget(Target):
         """Open the file in ONNX Runtime."""
         yield GraphRun(path.read_bytes(), threads)
 
-    def snippet(self, name: str, manifest: Manifest, settings: Settings) -> str:
+    def snippet(self, name: str, manifest: Manifest, settings: Settings) -> list[str]:
         """Return lines for ONNX Runtime and Pillow."""
-        lines = [
+        return [
             "import numpy as np, onnxruntime as ort; from PIL import Image, ImageOps",
             *image_lines(manifest, settings),
             f'{outputs_text(manifest)} = ort.InferenceSession("{name}")'
             f".run(None, {feeds_text(manifest)})",
         ]
-        return "\n".join(lines) + "\n"

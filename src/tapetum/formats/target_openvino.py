@@ -88,13 +88,12 @@ class OpenVinoTarget(Target):
         """Open the file in OpenVINO."""
         yield _OpenVinoRun(path, _hint(settings), threads)
 
-    def snippet(self, name: str, manifest: Manifest, settings: Settings) -> str:
+    def snippet(self, name: str, manifest: Manifest, settings: Settings) -> list[str]:
         """Return lines for OpenVINO and Pillow."""
         options = f'{{"INFERENCE_PRECISION_HINT": "{_hint(settings)}"}}'
-        lines = [
+        return [
             "import numpy as np, openvino as ov; from PIL import Image, ImageOps",
             *image_lines(manifest, settings),
             f'{outputs_text(manifest)} = ov.Core().compile_model("{name}", "CPU", {options})'
             f"({feeds_text(manifest)}).values()",
         ]
-        return "\n".join(lines) + "\n"

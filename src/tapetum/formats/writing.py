@@ -91,7 +91,7 @@ def write_target(
             parity=parity,
             comparison=comparison,
             speed=speed,
-            snippet=target.snippet(out.name, package.manifest, settings),
+            snippet="\n".join([*target.snippet(out.name, package.manifest, settings), ""]),
         )
         for path in paths.values():
             os.replace(folder / path.name, path)
