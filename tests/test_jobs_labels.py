@@ -9,7 +9,7 @@ from PIL import Image
 
 from tapetum.data import open_dataset
 from tapetum.jobs import evaluate, export, train
-from tapetum.jobs.label_report import MOST_CLASSES, label_matrices
+from tapetum.jobs.run_report import MOST_CLASSES, label_matrices
 from tapetum.scores import ScoreRow, Scores
 from tiny_training import SIZE_PX
 

@@ -33,8 +33,6 @@ __all__ = [
 PAIR = ("mobilenet-v3-small", "unet-s")  # that a user would pick by hand: for label and image
 SPLIT = "split.json"  # of a run: the files that train and those that validate
 
-LOGGER = logging.getLogger("tapetum")
-
 F = TypeVar("F", bound=Callable[..., Any])
 
 StartName = Literal["fresh", "auto", "efficientnet-lite0"]
@@ -59,7 +57,7 @@ def lists_options(job: F) -> F:
 def say(text: str) -> None:
     """Print a line for the user; of the processes of torchrun the first one does."""
     if os.environ.get("RANK", "0") == "0":
-        LOGGER.warning("%s", text)
+        logging.getLogger("tapetum").warning("%s", text)
 
 
 def open_logged(data: str | Path, *, trains: bool = True, **options: Any) -> Dataset:

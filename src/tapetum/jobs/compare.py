@@ -10,9 +10,7 @@ from tapetum.scores import ScoreRow, Scores, show_number
 from tapetum.search import SEED_ACCURACY, SEED_DB, Doubling, Prefer
 from tapetum.training import RUNS
 
-__all__ = [
-    *("best_run", "control_means", "gain", "preference_of", "scores_of", "show_scores"),
-]
+__all__ = ["best_run", "control_means", "gain", "preference_of", "scores_of", "show_scores"]
 
 
 def scores_of(run: Path) -> Scores:

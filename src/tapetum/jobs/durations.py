@@ -20,9 +20,7 @@ from tapetum.runtime import Precision
 from tapetum.search import step_seconds
 from tapetum.training import Length, Recipe
 
-__all__ = [
-    *("Draft", "Durations", "TimedPrecisions", "nearest", "training_minutes"),
-]
+__all__ = ["Draft", "Durations", "TimedPrecisions", "nearest", "training_minutes"]
 
 TimedPrecisions = dict[Precision, TimedShapes]
 """What was timed, by the number format of the package."""

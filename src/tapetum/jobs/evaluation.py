@@ -10,13 +10,13 @@ from tapetum.data import DataOptions, Dataset, SplitList
 from tapetum.errors import InputError
 from tapetum.evaluation import PackageSubject, Subject, score
 from tapetum.jobs.choose import (
-    LOGGER,
     SPLIT,
     is_digits,
     lists_options,
     open_logged,
     require_fit,
     require_network,
+    say,
 )
 from tapetum.noise import PAPER_SIGMAS, Gaussian, Noise, Protocol, parse_noise
 from tapetum.progress import ProgressCallback, silent
@@ -102,11 +102,11 @@ def evaluate(
 def note_part(network: "TrainedNetwork", dataset: Dataset) -> None:
     """Say which images are scored, where a folder is not the one of the training."""
     if len(dataset.train) and _is_another(dataset.info.split, network.split):
-        LOGGER.warning(
-            "scored: %s of %s images, the part that a training would hold out; if the network was "
-            "trained on none, score all of them with 'tapetum evaluate --part all'",
-            f"{len(dataset.validation):,}",
-            f"{len(dataset.train) + len(dataset.validation):,}",
+        total = len(dataset.train) + len(dataset.validation)
+        say(
+            f"scored: {len(dataset.validation):,} of {total:,} images, the part that a training "
+            "would hold out; if the network was trained on none, score all of them with 'tapetum "
+            "evaluate --part all'"
         )
 
 

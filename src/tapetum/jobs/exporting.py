@@ -16,7 +16,7 @@ from tapetum.formats import (
     export_network,
     pack,
 )
-from tapetum.jobs.choose import LOGGER, AskedPrecision, is_digits
+from tapetum.jobs.choose import AskedPrecision, is_digits, say
 from tapetum.jobs.evaluation import open_images_of, open_trained
 from tapetum.jobs.finetuning import finetune
 from tapetum.nn import Network, TrainableNetwork
@@ -82,7 +82,7 @@ def export_run(
         try:
             return choose(package, given, noise.spread())
         except (InputError, PackageError) as error:
-            LOGGER.warning("fp32 is used, since int8 is not possible: %s", error.problem)
+            say(f"fp32 is used, since int8 is not possible: {error.problem}")
             return package, None
 
     lower = None if precision == "fp32" else lowered

@@ -28,8 +28,8 @@ from tapetum.jobs.fit_result import (
     FittedNetwork,
 )
 from tapetum.jobs.fit_work import FitWork, Method
-from tapetum.jobs.label_report import NUM_MISTAKES
 from tapetum.jobs.request import FitRequest, ShapeSettings
+from tapetum.jobs.run_report import NUM_MISTAKES
 from tapetum.jobs.training import FINAL_MEGAPIXELS
 from tapetum.latency import Benchmark, Budget, DeployedNetwork
 from tapetum.progress import step
@@ -154,8 +154,23 @@ class Shipping:
 
     def latency(self, run: str, chosen: FittedNetwork) -> str:
         """Return what the card of the package of a training says of the latency."""
-        is_chosen = run in (NETWORK, NETWORK_FP32)
-        return _latency_card(self.work.request, chosen if is_chosen else None)
+        request, is_chosen = self.work.request, run in (NETWORK, NETWORK_FP32)
+        shipped = chosen.conditions if is_chosen else None  # in the precision that ships
+        budget = (
+            f"The latency budget is {request.target_ms:g} ms for {SCOPES[request.includes]} "
+            f"({shipped or request.conditions})."
+        )
+        if not is_chosen:
+            return f"{budget} Measure the package: `{_benchmark_command(request)}`"
+        if chosen.benchmark is not None:
+            rows = [f"- {name}: {ms:.3g} ms" for name, ms in chosen.benchmark.medians]
+            return "\n".join([f"{budget} Measured before the training:\n", *rows])
+        is_shape = isinstance(request.method, ShapeSettings)
+        how = "The network took" if is_shape else "The latency table predicts"
+        return (
+            f"{budget} {how} {chosen.predicted_ms:.3g} ms. Measure the package "
+            f"on its device: `{_benchmark_command(request)}`"
+        )
 
     def fall_back(self, run: str, choice: PrecisionChoice | None) -> tuple[FittedNetwork, str, str]:
         """Train a narrower network in fp32, where int8 loses too much, gains too little or fails.
@@ -238,26 +253,6 @@ class Shipping:
             latency = self.latency(run, self.chosen)
             repack(scored, self.work.path / PACKAGE, latency=latency, overwrite=True)
         return scores
-
-
-def _latency_card(request: FitRequest, chosen: FittedNetwork | None) -> str:
-    """Return what the card of the package says of the latency."""
-    scope = SCOPES[request.includes]
-    conditions = request.conditions
-    if chosen is not None:  # in the precision that ships
-        conditions = chosen.conditions or conditions
-    budget = f"The latency budget is {request.target_ms:g} ms for {scope} ({conditions})."
-    if chosen is None:
-        return f"{budget} Measure the package: `{_benchmark_command(request)}`"
-    if chosen.benchmark is not None:
-        rows = [f"- {name}: {ms:.3g} ms" for name, ms in chosen.benchmark.medians]
-        return "\n".join([f"{budget} Measured before the training:\n", *rows])
-    is_shape = isinstance(request.method, ShapeSettings)
-    how = "The network took" if is_shape else "The latency table predicts"
-    return (
-        f"{budget} {how} {chosen.predicted_ms:.3g} ms. Measure the package "
-        f"on its device: `{_benchmark_command(request)}`"
-    )
 
 
 def _benchmark_command(request: FitRequest) -> str:

@@ -13,12 +13,12 @@ from tapetum.jobs.examples import example_groups, mistake_images
 from tapetum.jobs.fit_result import NETWORK, NETWORK_FP32, FitResult
 from tapetum.jobs.fit_work import Sections
 from tapetum.jobs.front_report import front_curves
-from tapetum.jobs.label_report import label_matrices
 from tapetum.jobs.run_report import (
     MEANS,
     as_sentences,
     dataset_tables,
     facts_of,
+    label_matrices,
     learning_curve,
     level_curves,
     mean_cells,

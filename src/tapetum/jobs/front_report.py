@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from tapetum.jobs.compare import control_means, scores_of
 from tapetum.jobs.fit_result import NETWORK, FitResult
-from tapetum.jobs.run_report import MEANS, as_sentences, mean_cells
+from tapetum.jobs.run_report import MEANS, as_sentences, curve, mean_cells
 from tapetum.report import content, write_report
 from tapetum.scores import ScoreRow, filled_columns
 
@@ -109,9 +109,8 @@ def front_curves(
         }
         if all(value is None for line in lines.values() for value in line):
             continue
-        series = tuple(content.Series(name, tuple(y)) for name, y in lines.items())
-        x = tuple(point.latency_ms for point in points)
-        curves.append(content.Curve(title, "latency, ms", label, x, series))
+        x = [point.latency_ms for point in points]
+        curves.append(curve(title, label, x, lines, x_label="latency, ms"))
     return tuple(curves)
 
 

@@ -19,15 +19,7 @@ from tapetum.runtime import Precision
 from tapetum.search import FeasibleRange
 from tapetum.training import Length, Recipe
 
-__all__ = [
-    "LEAST_SHARE",
-    "Minutes",
-    "Plan",
-    "Plans",
-    "share_of",
-    "shortened",
-    "significant",
-]
+__all__ = ["LEAST_SHARE", "Minutes", "Plan", "Plans", "share_of", "shortened", "significant"]
 
 LEAST_SHARE = 0.1  # of race and trainings, to which a total time may shorten them
 

@@ -63,13 +63,6 @@ class Origin(Record):
     sha256: str
     shape: Shape
 
-    @classmethod
-    def of(cls, source: Source | None) -> "Origin | None":
-        """Return the origin of a source, which has to be a network that a fit can train."""
-        if source is None:
-            return None
-        return cls(name=source.name, sha256=source.sha256, shape=source.shape)
-
 
 class FitRequest(Record):
     """What a fit is requested to do.
@@ -149,6 +142,9 @@ def open_request(options: FitOptions) -> OpenedRequest:
     pretrained = None
     if not is_tf_nas and source is None:
         pretrained = choose_pretrained(start, dataset)
+    origin = None
+    if source is not None:  # its shape says that a fit can train it
+        origin = Origin(name=source.name, sha256=source.sha256, shape=source.shape)
     conditions, runtime = _choose_device(options, there, dataset.info)
     _check_scope(options, conditions, runtime)
     request = FitRequest(
@@ -159,7 +155,7 @@ def open_request(options: FitOptions) -> OpenedRequest:
         recipe=recipe,
         data=dataset.info,
         controls=is_tf_nas if options.controls is None else options.controls,
-        start=Origin.of(source),
+        start=origin,
         pretrained="" if pretrained is None else pretrained.sha256,
     )
     device = None

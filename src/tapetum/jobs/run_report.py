@@ -11,7 +11,6 @@ from tapetum.jobs.data_remarks import data_remarks
 from tapetum.jobs.diagram import network_diagram
 from tapetum.jobs.examples import example_groups, mistake_images
 from tapetum.jobs.exporting import subject_of_run
-from tapetum.jobs.label_report import label_matrices
 from tapetum.jobs.pretrained import linear_hint
 from tapetum.jobs.suit import describe_balance, describe_changes
 from tapetum.nn import TrainableNetwork
@@ -24,11 +23,14 @@ from tapetum.training import RUNS, Recipe, Request, Result, Run
 
 __all__ = [
     "MEANS",
+    "MOST_CLASSES",
+    "NUM_MISTAKES",
     "REPORT",
     "as_sentences",
     "curve",
     "dataset_tables",
     "facts_of",
+    "label_matrices",
     "learning_curve",
     "level_curves",
     "mean_cells",
@@ -38,6 +40,8 @@ __all__ = [
 ]
 
 REPORT = "report.html"
+NUM_MISTAKES = 12
+MOST_CLASSES = 30  # of a confusion matrix that can be read
 MEANS = ("accuracy, %", "macro accuracy, %", "PSNR of noisy images, dB", "SSIM of noisy images")
 
 
@@ -111,6 +115,25 @@ def score_tables(scores: Scores | None) -> tuple[content.Table, ...]:
         return (levels,)
     title = "Recall of each class, mean over the noise levels"
     return levels, content.Table(title=title, header=scores.CLASS_HEADER, rows=classes)
+
+
+def label_matrices(scores: Scores | None) -> tuple[content.Matrix, ...]:
+    """Return the confusion matrix; none without labels.
+
+    Of many classes it has those that are recognised worst.
+    """
+    if scores is None or not scores.confusion:
+        return ()
+    names, recalls = list(scores.confusion), scores.mean.recalls
+    note = "Mean over the noise levels. Each row is a true class and sums to 100 %."
+    if len(names) > MOST_CLASSES:
+        note += f" The {MOST_CLASSES} classes of {len(names):,} with the lowest recall."
+        names = sorted(sorted(names, key=lambda name: recalls[name])[:MOST_CLASSES])
+    shares = tuple(
+        tuple(row.get(other, 0) / sum(row.values()) for other in names)
+        for row in (scores.confusion[name] for name in names)
+    )
+    return (content.Matrix("Confusion matrix", "predicted", "true", tuple(names), shares, note),)
 
 
 def dataset_tables(dataset: Dataset) -> tuple[content.Table, ...]:

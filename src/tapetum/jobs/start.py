@@ -1,8 +1,7 @@
 """Start a training from the weights of a run or a package, also for other classes or sizes."""
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -162,8 +161,9 @@ def start_from(
     if source.is_folded:
         compute, images = Compute(), dataset.train.augmented(recipe.augmentation)
         batches = compute.batches(recipe, images, 0, alone=True)
-        with _on(network, compute.device):
-            _rescale(network, set(taken), islice(batches, NUM_BATCHES))
+        network.to(compute.device).eval()
+        _rescale(network, set(taken), islice(batches, NUM_BATCHES))
+        network.to("cpu")
     start = Start(
         source=source.name,
         sha256=source.sha256,
@@ -187,14 +187,6 @@ def _layers(weights: dict[str, Tensor]) -> dict[str, dict[str, Tensor]]:
 
 def _shapes(values: dict[str, Tensor]) -> dict[str, Any]:
     return {name: value.shape for name, value in values.items()}
-
-
-@contextmanager
-def _on(network: nn.Module, device: torch.device) -> Iterator[None]:
-    """Evaluate a network on a device for a while."""
-    network.to(device).eval()
-    yield
-    network.to("cpu")
 
 
 @torch.no_grad()

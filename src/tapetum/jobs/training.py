@@ -20,9 +20,8 @@ from tapetum.jobs.choose import (
     say,
 )
 from tapetum.jobs.exporting import subject_of_run
-from tapetum.jobs.label_report import NUM_MISTAKES
 from tapetum.jobs.pretrained import begin_pretrained, linear_hint
-from tapetum.jobs.run_report import REPORT, write_run_report
+from tapetum.jobs.run_report import NUM_MISTAKES, REPORT, write_run_report
 from tapetum.jobs.start import Source, open_source, start_from
 from tapetum.jobs.suit import augmentation_of, suit
 from tapetum.nn import TrainableNetwork, build
