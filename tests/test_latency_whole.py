@@ -8,7 +8,6 @@ import pytest
 from numpy.typing import NDArray
 
 from tapetum.arch import Architecture, Shape, ShapeSpace, cost
-from tapetum.errors import InputError
 from tapetum.latency import (
     Conditions,
     NetworkTimer,
@@ -118,17 +117,6 @@ def test_shapes_are_timed_once() -> None:
     assert asked == [3, 1, 2]
     assert [one.shape for one in timed.shapes] == some
     assert TimedShapes.from_json(timed.to_json(), source="memory") == timed
-
-
-def test_shapes_of_other_conditions_or_scopes_are_refused() -> None:
-    """With the difference."""
-    timed = TimedShapes(conditions=HERE, space=SPACE)
-    other = HERE.model_copy(update={"threads": 2})
-    with pytest.raises(InputError, match=r"t\.json holds for other conditions: threads 1, not 2"):
-        timed.require_same(TimedShapes(conditions=other, space=SPACE), what="t.json")
-    with pytest.raises(InputError, match="latencies of network"):
-        timed.require_same(timed.model_copy(update={"includes": "call"}), what="t.json")
-    timed.require_same(timed, what="t.json")
 
 
 def test_the_model_predicts_and_ranks() -> None:

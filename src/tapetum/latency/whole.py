@@ -193,19 +193,6 @@ class TimedShapes(Record):
     def _features(self, shape: Shape) -> Array:
         return _features(self.space, shape, self.conditions.height_px, self.conditions.width_px)
 
-    def require_same(self, other: "TimedShapes", *, what: str) -> None:
-        """Refuse latencies of other conditions, scopes or spaces; ``what`` names them in the error.
-
-        Raises:
-            InputError: One of them differs.
-        """
-        self.conditions.require_same(other.conditions, what=what)
-        if (self.includes, self.space) != (other.includes, other.space):
-            raise InputError(
-                f"{what} holds shapes of another space, or latencies of {self.includes}",
-                "time shapes again for this budget",
-            )
-
 
 @lru_cache(maxsize=10_000)
 def _features(space: ShapeSpace, shape: Shape, height: int, width: int) -> Array:
