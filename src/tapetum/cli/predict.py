@@ -227,10 +227,8 @@ def _lines(summary: "bulk.Summary", mode: str) -> Iterator[tuple[str, str]]:
         yield "mean time to prepare", f"{rest_ms:.2f} ms an image, without reading and writing"
         yield (
             "not the latency budget",
-            (
-                "which holds for one pass at the training size, unless --budget-includes said "
-                "more: 'tapetum benchmark' shows each"
-            ),
+            "which holds for one pass at the training size, unless --budget-includes said more: "
+            "'tapetum benchmark' shows each",
         )
     if summary.files_per_second is not None:
         yield "speed", f"{summary.files_per_second:.3g} files a second"

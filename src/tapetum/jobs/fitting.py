@@ -19,6 +19,7 @@ Each step keeps its result and is not repeated: a fit that is killed at any mome
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -26,18 +27,28 @@ from tapetum.data import DataOptions
 from tapetum.errors import TapetumError
 from tapetum.jobs.choose import lists_options
 from tapetum.jobs.exporting import AskedPrecision
+from tapetum.jobs.fit_delivery import Shipping
 from tapetum.jobs.fit_race import Race
-from tapetum.jobs.fit_result import FIT, FitResult, open_beside
-from tapetum.jobs.fit_steps import Steps
+from tapetum.jobs.fit_report import write_fit_report
+from tapetum.jobs.fit_result import (
+    CONTROLS,
+    FIT,
+    NETWORK,
+    SELECTION,
+    Controls,
+    FitResult,
+    FittedNetwork,
+    open_beside,
+)
 from tapetum.jobs.fit_tfnas import TfNas, look_at_space
-from tapetum.jobs.fit_work import FitWork, Method
+from tapetum.jobs.fit_work import COMPARING, PACKAGING, TRAINING, FitWork, Method
 from tapetum.jobs.look import Looked, look_at_shapes
 from tapetum.jobs.methods import MOST_PROPOSED, FitOptions, MethodName, effort_of
 from tapetum.jobs.request import FitRequest, OpenedRequest, open_request
 from tapetum.jobs.request_tfnas import TfNasOptions, TfNasSettings
 from tapetum.jobs.training import TrainingOptions
 from tapetum.latency import Includes, LatencyTable, Runtime
-from tapetum.progress import ProgressCallback, silent
+from tapetum.progress import ProgressCallback, silent, step
 from tapetum.records import as_path
 from tapetum.search import Prefer
 from tapetum.training import prepare_process
@@ -179,8 +190,35 @@ def fit_opened(
                 pretrained=opened.pretrained,
                 timings=opened.timings,
             )
-            Steps(work, _method(work, opened, options, looked)).finish()
+            _finish(work, _method(work, opened, options, looked))
     return FitResult.open(path)
+
+
+def _finish(work: FitWork, method: Method) -> None:
+    """Do the steps that all methods share; each one keeps its result and is not repeated."""
+    method.prepare()
+    chosen = work.folder.once(SELECTION, FittedNetwork, method.choose)
+    method.stages.begin(TRAINING)
+    work.train(NETWORK, chosen.architecture, method.recipe())
+    controls = _trained_controls(work, method, chosen)
+    method.stages.begin(PACKAGING)
+    delivery = Shipping(work, method, chosen, controls).deliver()
+    with step(work.progress, "writing the report"):
+        fit = FitResult(work.path, work.request, chosen, controls, delivery)
+        write_fit_report(fit, work.dataset, method.sections(fit), work.beside)
+    work.folder.finish(delivery)
+
+
+def _trained_controls(work: FitWork, method: Method, chosen: FittedNetwork) -> Controls:
+    """Choose and train the networks for comparison."""
+    if not work.request.controls:
+        return Controls()
+    method.stages.begin(COMPARING)
+    controls = work.folder.once(CONTROLS, Controls, partial(method.controls, chosen))
+    for control in controls.controls:
+        for name, network in control.networks.items():
+            work.train(name, network, method.recipe())
+    return controls
 
 
 def look(
