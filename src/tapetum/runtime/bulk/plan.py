@@ -95,11 +95,6 @@ class Task:
     siblings: Path | tuple[str, ...]
     left_out: str | None = None
 
-    @property
-    def digest(self) -> int:
-        """64 bits that follow from the name."""
-        return digest_of(self.name)
-
     def result(self, suffix: str, *, kind: str = "") -> Path:
         """Return where a result of a file type goes; ``kind`` is such as ``.noisy``."""
         names = _names_in(self.siblings) if isinstance(self.siblings, Path) else self.siblings
