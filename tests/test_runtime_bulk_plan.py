@@ -71,8 +71,15 @@ def test_the_memory_of_a_plan_does_not_grow_with_its_images(tmp_path: Path) -> N
             (root / f"{index:03}").mkdir(parents=True)
             for number in range(20):
                 (root / f"{index:03}" / f"{number}.png").write_bytes(b"\x89PNG\r\n\x1a\n")
-        tracemalloc.start()
-        assert sum(1 for _ in plan(job_of(root, out=tmp_path / "out"), WHOLE)) == 20 * count
-        peaks.append(tracemalloc.get_traced_memory()[1])
-        tracemalloc.stop()
+        job = job_of(root, out=tmp_path / "out")
+        peaks.append(min(traced_peak(job, 20 * count) for _ in range(3)))  # others allocate too
     assert peaks[1] < peaks[0] + 40_000
+
+
+def traced_peak(job: Job, count: int) -> int:
+    """The most memory that Python holds while a plan is read, in bytes."""
+    tracemalloc.start()
+    assert sum(1 for _ in plan(job, WHOLE)) == count
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    return peak
