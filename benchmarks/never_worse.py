@@ -33,7 +33,12 @@ LEVELS = (0.0, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 MEAN_LEVELS = tuple(level for level in LEVELS if level not in (0.02, 0.05))
 CAMERA = PoissonGaussian(gain=0.0018, sigma=0.018)
 HELD_OUT_SCENES, NUM_TRAIN, NUM_HELD_OUT = 14, 125, 35
-RULE: dict[str, Any] = {"encoder_depths": (1, 2, 2), "decoder_depths": (1, 2)}
+RULE: dict[str, Any] = {
+    "encoder_depths": (1, 2, 2),
+    "decoder_depths": (1, 2),
+    "down": "max_pool",
+    "up": "transposed_conv",
+}
 FLAT: dict[str, Any] = {"encoder_depths": (1, 1, 1), "decoder_depths": (1, 1)}
 NETWORKS = {
     "joint": {

@@ -7,7 +7,7 @@ from tapetum.arch import ShapeSpace, relatives
 LEVELS = {"widths", "encoder_depths", "decoder_depths"}
 FIELDS = {
     "one-level-less": LEVELS,
-    "max-pooling": {"down"},
+    "strided-convolutions": {"down"},
     "one-level-more": LEVELS,
     "fewer-blocks": {"encoder_depths", "decoder_depths"},
     "concatenation": {"join", "decoder_depths"},

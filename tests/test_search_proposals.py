@@ -76,14 +76,11 @@ def test_proposals_were_timed_in_turns_at_the_end() -> None:
     assert all(one.timing.num_rounds == 5 for one in proposal(2.0).candidates)
 
 
-@pytest.mark.parametrize("target_ms", [1.3, 2.6])
-def test_without_time_left_those_that_meet_the_target_are_enough(target_ms: float) -> None:
-    """Fewer timings, the same window, and a note says why some are missing."""
-    counts: dict[float, int] = {}
+def test_without_time_left_those_that_meet_the_target_are_enough() -> None:
+    """Fewer timings in all, the same window, and a note says why some are missing."""
+    counts = {0.0: 0, math.inf: 0}
 
-    def made(patience_s: float) -> Proposal:
-        counts[patience_s] = 0
-
+    def made(target_ms: float, patience_s: float) -> Proposal:
         def time(networks: Sequence[Architecture], *, num_rounds: int = 1) -> list[Timing]:
             counts[patience_s] += num_rounds * len(networks)
             off = [1 + 0.2 * math.sin(100 * formula_ms(one)) for one in networks]
@@ -92,13 +89,14 @@ def test_without_time_left_those_that_meet_the_target_are_enough(target_ms: floa
 
         return propose(START, time, target_ms, count=8, patience_s=patience_s)
 
-    hurried, patient = made(0.0), made(math.inf)
+    for target_ms in (1.3, 2.6, 5.2):
+        hurried, patient = made(target_ms, 0.0), made(target_ms, math.inf)
+        assert all(0.9 * target_ms <= ms <= 1.02 * target_ms for ms in medians(hurried))
+        assert hurried.candidates[0].name == "rule"
+        is_short = len(hurried.candidates) < 8
+        assert is_short == any("since the time to find more was over" in one for one in hurried.notes)
+        assert not any("time to find more" in one for one in patient.notes)
     assert counts[0.0] < counts[math.inf]
-    assert all(0.9 * target_ms <= ms <= 1.02 * target_ms for ms in medians(hurried))
-    assert hurried.candidates[0].name == "rule"
-    is_short = len(hurried.candidates) < 8
-    assert is_short == any("since the time to find more was over" in one for one in hurried.notes)
-    assert not any("time to find more" in one for one in patient.notes)
 
 
 def test_targets_share_what_was_timed() -> None:
@@ -167,7 +165,7 @@ def test_the_range_goes_from_the_smallest_shape_to_the_largest() -> None:
     assert found.is_whole
     assert 8 <= found.num_timed <= 10
     assert len(progress) == found.num_timed == len(timed.shapes)
-    assert str(found) == "0.074 to 39.1 ms"
+    assert str(found) == "0.074 to 41.5 ms"
 
 
 def test_the_range_ends_where_it_is_told_to() -> None:
@@ -204,8 +202,8 @@ def test_a_target_above_the_largest_network_delivers_the_largest() -> None:
     """And says so."""
     made = propose(START, by_formula, 500.0, count=4)
     assert len(made.candidates) == 4
-    assert all(36 < ms < 42 for ms in medians(made))
-    assert made.notes[0].startswith("the largest useful network takes 39.1 ms, less than 500 ms")
+    assert all(36 < ms < 43 for ms in medians(made))
+    assert made.notes[0].startswith("the largest useful network takes 41.5 ms, less than 500 ms")
 
 
 @pytest.mark.parametrize("target_ms", [0.0, -1.0, math.nan, math.inf])

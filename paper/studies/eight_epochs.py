@@ -24,10 +24,15 @@ from tapetum.training import RUNS, Recipe, Result, prepare_process
 from tapetum_paper.studies import BRIEF_TRAINING
 
 SIZE_PX, CLASSES, SEEDS = 64, 10, (0, 1, 2)
-DEPTHS: dict[str, Any] = {"encoder_depths": (1, 2, 2), "decoder_depths": (1, 2)}
+RULE: dict[str, Any] = {
+    "encoder_depths": (1, 2, 2),
+    "decoder_depths": (1, 2),
+    "down": "max_pool",
+    "up": "transposed_conv",
+}
 SHAPES = {  # of the scaling rule, on a grid of 16 channels
-    "16-48-80": Shape(widths=(16, 48, 80), **DEPTHS),
-    "64-112-160": Shape(widths=(64, 112, 160), **DEPTHS),
+    "16-48-80": Shape(widths=(16, 48, 80), **RULE),
+    "64-112-160": Shape(widths=(64, 112, 160), **RULE),
 }
 BASE = "dc-net-s-b20"  # the unit of latency
 SEARCHED = Path(__file__).parents[1] / "results" / "reproduction" / "small" / "old_search"

@@ -18,7 +18,7 @@ def relatives(space: ShapeSpace, shape: Shape) -> dict[str, Shape]:
     """
     found = {
         "one-level-less": stepped(space, shape, [Step("levels", -1)]),
-        "max-pooling": space.changed(shape, down="max_pool"),
+        "strided-convolutions": space.changed(shape, down="strided_conv"),
         "one-level-more": stepped(space, shape, [Step("levels", 1)]),
         "fewer-blocks": _flatter(space, shape),
         "concatenation": space.changed(shape, join="concatenate"),

@@ -22,8 +22,9 @@ from tapetum.records import Record
 __all__ = ["ShapeSpace"]
 
 # Widths of five levels at some multiply-adds for each pixel of an image; between two rows, their
-# logarithms are interpolated. The third and the fourth row were trained with five levels on
-# Imagenette at 64 px (37 and 207 million multiply-adds); the others continue their line.
+# logarithms are interpolated. The third and the fourth row were trained with five levels and strided
+# convolutions on Imagenette at 64 px (37 and 207 million multiply-adds); the others continue their
+# line.
 RULE: tuple[tuple[float, tuple[int, int, int, int, int]], ...] = (
     (9.1e2, (8, 8, 16, 32, 48)),
     (3.4e3, (16, 16, 32, 64, 96)),
@@ -34,6 +35,7 @@ RULE: tuple[tuple[float, tuple[int, int, int, int, int]], ...] = (
 RULE_ENCODER_DEPTHS, RULE_DECODER_DEPTHS = (1, 2, 2, 2, 1), (1, 2, 2, 1)
 # Deeper levels make a training of minutes slower, not better (paper/docs/log.md).
 RULE_DEEPEST_PX, RULE_LEVELS = 7, 3  # the least side of its deepest map, but as many levels
+RULE_DOWN: Literal["max_pool"] = "max_pool"  # better labels than by strided convolutions
 LEAST_DEEPEST_PX, MOST_DEEPEST_PX = 2, 16  # side of the deepest map of a drawn shape
 BOXES_STRIDE_PX = 8  # at most, as in the DC-Net: a box of 28 px has 3.5 places of the deepest map
 PLAIN_WIDTHS = (16, 16, 32, 64, 64)  # of the plain networks, before they are scaled
@@ -186,6 +188,7 @@ class ShapeSpace(Record):
             widths=_rule_widths(multiply_adds / self.size_px**2)[:levels],
             encoder_depths=RULE_ENCODER_DEPTHS[:levels],
             decoder_depths=RULE_DECODER_DEPTHS[: levels - 1],
+            down=RULE_DOWN,
         )
 
     def smallest(self) -> Shape:

@@ -28,6 +28,7 @@ __all__ = ["Candidate", "Proposal", "keeps_budget", "most_different", "propose"]
 LEAST, MOST = 1 - Budget.BELOW, 1 + Budget.TOLERANCE  # measured latency over the target
 QUICK_LEAST, QUICK_MOST = 0.93, 1.0  # of a quick timing, which is a few per cent off
 ROUGHLY = (0.7, 1.1)  # predicted over aimed, of a drawn shape before its single steps
+NEARLY = (0.86, 1.06)  # of a quick timing, where there is no time to come nearer
 NUM_DRAWN = 160
 SPARE = 1.4  # times as many shapes are timed as are proposed
 TRIED_AT_ONCE = 4  # neighbours of a network that has to be among them, of which one is kept
@@ -247,17 +248,25 @@ class _Work:
         return min(shapes, key=lambda shape: abs(math.log(self.predict(shape) / self.aim_ms)))
 
     def time_quickly(self, ends_s: float) -> None:
-        """Move the contestants to the target and time them, until they are near it."""
+        """Move the contestants to the target and time them, until they are near it.
+
+        After the first try, only the rule is worth more than the time that there is.
+        """
         for number in range(QUICK_TRIES):
             before = self.contestants
-            self._move([one for one in before if not self._is_near(one, QUICK_LEAST, QUICK_MOST)])
-            if self.contestants == before or (number and monotonic() > ends_s):
+            outside = [one for one in before if not self._is_near(one, QUICK_LEAST, QUICK_MOST)]
+            if number and monotonic() > ends_s:
+                outside = [one for one in outside if one.name == RULE]
+            self._move(outside)
+            if self.contestants == before:
                 return
             self._time(num_rounds=1)
             self.progress(number + 1, QUICK_TRIES, "timing near the budget, in at most tries")
 
     def finish(self, count: int, ends_s: float) -> tuple[Candidate, ...]:
         """Time the contestants taking turns, and return those that meet the target."""
+        if monotonic() > ends_s:
+            self._drop([one for one in self.contestants if not self._is_near(one, *NEARLY)])
         for number in range(FINAL_TRIES):
             self._time(num_rounds=FINAL_ROUNDS)
             self.progress(number + 1, FINAL_TRIES, "timing candidates in turns, in at most tries")
