@@ -36,7 +36,7 @@ def test_a_shape_that_fits_is_returned_as_it_is() -> None:
 
 @pytest.mark.parametrize("factor", [0.92, 0.97, 1.04, 1.09])
 def test_a_small_correction_stays_similar(factor: float) -> None:
-    """Within a few blocks or widths of the shape, and near the aim: a narrow one has coarse steps."""
+    """Within a few blocks or widths of it, and near the aim: a narrow one has coarse steps."""
     for shape in [SPACE.rule(cost) for cost in (10e6, 45e6, 200e6)]:
         aim_ms = factor * predict(shape)
         (found,) = nearby(SPACE, shape, predict, aim_ms, most_ms=MOST * aim_ms)
