@@ -22,7 +22,7 @@ from tapetum.records import Record
 __all__ = ["ShapeSpace"]
 
 # Widths of five levels at some multiply-adds for each pixel of an image; between two rows, their
-# logarithms are interpolated. The third and the fourth row were trained on Imagenette at 64 px, with
+# logarithms are interpolated. The third and the fourth row were trained on Imagenette at 64 px with
 # five levels and strided convolutions (37 and 207 million multiply-adds); the others continue their
 # line.
 RULE: tuple[tuple[float, tuple[int, int, int, int, int]], ...] = (
