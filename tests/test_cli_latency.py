@@ -3,7 +3,8 @@
 import json
 import re
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -12,9 +13,11 @@ from typer.testing import Result
 
 from scripted_runtime import ScriptedRuntime
 from tapetum.arch import find_architecture
+from tapetum.cli.benchmark import verdict
 from tapetum.graph import random_weights, write_graph
+from tapetum.latency import Benchmark, Timing
 from tapetum.latency.runtimes import RUNTIMES, OnnxRuntime
-from tapetum.latency.timing import ForwardPass
+from tapetum.latency.timing import ForwardPass, Round
 from tapetum.runtime.package import Manifest, write_package
 from test_cli import run, sentence
 from test_latency_table import small_space
@@ -252,6 +255,24 @@ def test_a_target_is_compared_with_the_median(
     answered = run(*command, "--json")
     assert answered.exit_code == code
     assert json.loads(answered.stdout)["keeps_target"] == (code == 0)
+
+
+@pytest.mark.parametrize(("median_ms", "is_close"), [(1.03, True), (1.5, False), (0.9, False)])
+def test_a_miss_within_the_spread_of_the_rounds_is_no_verdict(
+    median_ms: float, is_close: bool
+) -> None:
+    """The user is told to measure again; a larger miss is one, and a kept budget is kept."""
+    timing = Timing.of([Round([median_ms * by] * 9) for by in (0.9, 0.95, 1.0, 1.05, 1.1)])
+    result = SimpleNamespace(
+        ratio=median_ms,
+        keeps_target=median_ms <= 1.02,
+        target_ms=1.0,
+        includes="network",
+        compared=timing,
+        exceeding_call=None,
+    )
+    said = " ".join(verdict(cast("Benchmark", result)))
+    assert ("measure again when the machine is quiet" in said) == is_close
 
 
 @pytest.mark.parametrize(("dense_ms", "is_busy"), [(1, False), (10_000, True)])

@@ -265,6 +265,8 @@ def verdict(result: "Benchmark") -> list[str]:
         f"the budget of {result.target_ms:g} ms for the {what[result.includes]} {state}: the "
         f"median of {result.compared.median_ms:.3f} ms is {off} it"
     ]
+    if not result.keeps_target and result.ratio - 1 <= (spread := result.compared.spread):
+        lines.append(f"the rounds differ by {spread:.1%}: measure again when the machine is quiet")
     if result.exceeding_call is not None and result.calls is not None:
         lines.append(
             f"the whole call takes {result.exceeding_call.median_ms:.3f} ms on an image of "

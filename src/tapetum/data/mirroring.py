@@ -64,7 +64,8 @@ class MirrorCheck(NamedTuple):
     def describe(self) -> str:
         """Return the finding in words."""
         found = f"{self.accuracy:.0%} of images and {self.mirrored:.0%} of their mirror images"
-        return f"{self.reason or 'it does not matter'}: a quick classifier is right on {found}"
+        reason = self.reason or "the classes can still be told apart"
+        return f"{reason}: a quick classifier is right on {found}"
 
 
 def reason_of_names(class_names: Sequence[str]) -> str:

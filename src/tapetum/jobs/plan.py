@@ -174,8 +174,9 @@ class Plans(Record):
         fallback = sum(one.fallback.total for one in self.plans)
         if fallback:
             yield (
-                f"if int8 loses 0.5 points or 0.1 dB or more: up to {in_words(fallback)} more, to "
-                f"train a narrower network in fp32{self._room_for(fallback)}"
+                "if int8 loses 0.5 points (one image where there are fewer than 200) or 0.1 dB: up "
+                f"to {in_words(fallback)} more, to train a narrower network in "
+                f"fp32{self._room_for(fallback)}"
             )
         if not request.controls:
             more = in_words(sum(one.controls_minutes for one in self.plans))

@@ -259,6 +259,8 @@ class FolderKind(Generic[Q, R]):
                 f"{path} exists and is not the folder of a {self.name}, so it is left alone",
                 "choose another --out",
             )
+        with hold(path):  # refused while another command is writing to it
+            pass
         if _has_begun(path) and not resume and not overwrite:
             raise RunError(
                 f"{path} already contains a {self.name}",

@@ -15,6 +15,7 @@
 torn record after a kill, which TensorBoard skips.
 """
 
+import math
 from pathlib import Path
 from typing import Literal
 
@@ -188,9 +189,10 @@ class Result(Record):
         """
         if self.steps >= FEWEST_STEPS or self.start is not None or self.early_end is not None:
             return ""
+        times = math.ceil(FEWEST_STEPS / max(self.steps, 1))
         return (
             f"the training was too short: it took {self.steps:,} steps, where the default is at "
-            f"least {FEWEST_STEPS:,}"
+            f"least {FEWEST_STEPS:,}; give it about {times} times as many minutes"
         )
 
 
