@@ -228,16 +228,16 @@ def test_a_resume_of_nothing_is_said(tmp_path: Path, caplog: pytest.LogCaptureFi
     assert not caplog.text
 
 
-@pytest.mark.parametrize("options", [{}, {"resume": True}, {"overwrite": True}])
-def test_a_folder_in_use_is_refused_at_once(options: dict[str, bool], tmp_path: Path) -> None:
-    """Whatever is requested: to continue or to replace it is no remedy while it is written."""
+def test_a_folder_in_use_is_known_before_any_work(tmp_path: Path) -> None:
+    """To continue or to replace it is no remedy while it is written."""
     path = tmp_path / "job"
+    WORK.require_idle(path)
     with (
         WORK.work(path, Request(epochs=3)),
         pytest.raises(RunError, match="another command is writing to"),
     ):
-        WORK.require_free(path, **options)
-    WORK.require_free(path, overwrite=True)
+        WORK.require_idle(path)
+    WORK.require_idle(path)
 
 
 class Step(Record):

@@ -54,6 +54,7 @@ def refuse_early(job: str, options: Mapping[str, Any]) -> None:
         return
     if kind := _KINDS.get(job):
         again = {name: bool(options.get(name)) for name in ("resume", "overwrite")}
+        kind.require_idle(options["out"])
         kind.require_free(options["out"], **again)
     if options.get("architecture") is not None:
         read_architecture(str(options["architecture"]))

@@ -259,13 +259,17 @@ class FolderKind(Generic[Q, R]):
                 f"{path} exists and is not the folder of a {self.name}, so it is left alone",
                 "choose another --out",
             )
-        with hold(path):  # refused while another command is writing to it
-            pass
         if _has_begun(path) and not resume and not overwrite:
             raise RunError(
                 f"{path} already contains a {self.name}",
                 "continue it with --resume, replace it with --overwrite, or choose another --out",
             )
+
+    def require_idle(self, path: Path) -> None:
+        """Raise a :class:`~tapetum.errors.RunError` while another command writes to a folder."""
+        if self.is_at(path):
+            with hold(path):
+                pass
 
     def is_at(self, path: Path) -> bool:
         """Return whether the folder holds such work, of whatever version."""
