@@ -46,6 +46,7 @@ def train(architecture: str = "unet-s", data: str = "{photos}", out: str = "{new
 
 FIT_IT = ["fit", "{photos}", "--out", "{new}", "--target-ms"]
 SEARCH_IT = ["search", "{photos}", "--out", "{new}", "--latency", "{table}", "--target-ms"]
+EXPORT_IT = ["export", "{package}", "--out"]
 
 REFUSED = {
     "there is no folder missing": train(data="missing"),
@@ -58,11 +59,13 @@ REFUSED = {
     "no search recipe is called 'tfnas'": [*SEARCH_IT, "1000", "--recipe", "tfnas"],
     "no search recipe is called 'fast'": [*FIT_IT, "3", "--search-recipe", "fast"],
     "cannot read mine.json": [*train(), "--recipe", "mine.json"],
-    "a target of 0.0 ms makes no sense": [*FIT_IT, "0"],
+    "must be a number greater than 0 (got 0.0); give milliseconds, such as 8": [*FIT_IT, "0"],
+    "{empty} is a folder; give the name": [*EXPORT_IT, "{empty}", "--format", "onnx"],
+    "{empty} is not the folder of a run or a fit": ["export", "{empty}", "--out", "{new}.onnx"],
     "no network of": [*SEARCH_IT, "1e-9"],
     "is not finished": ["export", "{run}", "--out", "{new}.tapetum"],
     "the run in {run} is not finished": ["evaluate", "{run}", "--data", "{photos}"],
-    "{table} exists already": ["export", "{package}", "--out", "{table}", "--format", "onnx"],
+    "{table} exists already": [*EXPORT_IT, "{table}", "--format", "onnx"],
     "nothing can be written in {table}": train(out="{table}/run"),
     "metrics.csv exists": ["calibrate", "{package}", "{photos}", "--out", "{run}/metrics.csv"],
     "--total-minutes 0.5 is too short": [*FIT_IT, "3", "--total-minutes", "0.5"],

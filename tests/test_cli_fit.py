@@ -208,7 +208,7 @@ def refuse_to_time() -> int:
     ("options", "words"),
     [
         (("--target-ms", 0.001), "no network of small takes 0.001 ms"),
-        (("--target-ms", "nan"), "makes no sense"),
+        (("--target-ms", "nan"), "must be a number greater than 0"),
         (("--threads", 2), "--threads is 2, but the latency table was measured with 1"),
         (("--batch", 0), "batch"),
         (("--space", "e-nas"), "no space 'e-nas'"),

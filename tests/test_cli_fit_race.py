@@ -111,7 +111,7 @@ def test_the_winner_of_a_race_is_delivered(fitted: tuple[Path, Result]) -> None:
     [
         (("--target-ms", "1,x"), "is not a list of milliseconds"),
         (("--target-ms", "1,1"), "names a budget twice"),
-        (("--target-ms", "1,0"), "makes no sense"),
+        (("--target-ms", "1,0"), "must be a number greater than 0"),
         (("--latency", "missing.json"), "missing.json"),
         (("--space", "dc-nas"), "--space is an option of the method tf-nas"),
         (("--method", "tf-nas", "--workers", 2), "--workers is an option of the method race"),

@@ -76,6 +76,7 @@ def test_a_taken_port_is_refused(package: Path) -> None:
         result = run(package, "--port", port)
     assert result.exit_code == 2
     assert f"cannot listen on 127.0.0.1, port {port}: " in result.stderr
+    assert result.stderr.count("127.0.0.1") == 1
 
 
 @pytest.mark.parametrize(

@@ -17,8 +17,9 @@ from tapetum.errors import InputError
 from tapetum.formats import Settings, write_target
 from tapetum.formats.target_onnx import OnnxTarget
 from tapetum.jobs import benchmark, evaluate
-from tapetum.jobs.benchmarking import BenchmarkRow, _joined, _Limits
+from tapetum.jobs.benchmarking import BenchmarkRow, _joined, _Limits, _scores
 from tapetum.jobs.network_file import NetworkFile, peak_memory_mb
+from tapetum.progress import silent
 from tapetum.runtime import Package, write_package
 from test_cli import run, sentence
 
@@ -97,8 +98,23 @@ def test_what_cannot_run_here_has_its_reason(folder: Path, monkeypatch: pytest.M
     assert "LiteRT" in table.rows[1].reason
     assert "the page shows its own milliseconds" in table.rows[2].reason
     assert len(table.missed) == 2  # what was not measured keeps no limit
-    with pytest.raises(InputError, match=r"no file can be timed here: .*b.tflite: .*b.html: "):
+    with pytest.raises(
+        InputError, match=r"no file can be timed here: .*b.tflite: .*b.html: a page runs"
+    ):
         benchmark([lite, page], **QUICKLY)
+
+
+def test_a_graph_without_its_description_says_what_scores_need(folder: Path) -> None:
+    """The file that the export wrote beside it; an architecture never had one."""
+    alone = folder / "alone.onnx"
+    alone.write_bytes((folder / "a.onnx").read_bytes())
+    files = [NetworkFile(name) for name in (str(alone), "unet-s")]
+    found, remarks = _scores(files, folder, silent)
+    assert not found
+    assert remarks[0].endswith(
+        f"not known; if 'tapetum export' wrote it, keep {alone}.json beside it"
+    )
+    assert remarks[1].endswith("not known")
 
 
 def test_a_file_belongs_to_its_description(tmp_path: Path) -> None:

@@ -153,6 +153,14 @@ def test_what_has_no_effect_on_a_precision_is_refused(package: Path, tmp_path: P
         export(package, tmp_path / "a.param", fixed=(32, 32), precision="int8", data=images)
 
 
+def package_in_int8(path: Path) -> Path:
+    """A package whose graph is in int8."""
+    one = joint()
+    manifest = one.manifest.model_copy(update={"precision": "int8"})
+    write_package(path, in_int8(onnx.load_model_from_string(one.graph_bytes)), manifest, "")
+    return path
+
+
 def test_options_of_int8_are_refused_where_they_change_nothing(
     package: Path, tmp_path: Path
 ) -> None:
@@ -162,12 +170,21 @@ def test_options_of_int8_are_refused_where_they_change_nothing(
         export(package, tmp_path / "a.onnx", **ends)
     with pytest.raises(InputError, match="--calibration-method has no effect on executorch; it is"):
         export(package, tmp_path / "a.pte", precision="int8", fixed=(32, 32), **method)
-    one, stored = joint(), tmp_path / "int8.tapetum"
-    manifest = one.manifest.model_copy(update={"precision": "int8"})
-    write_package(stored, in_int8(onnx.load_model_from_string(one.graph_bytes)), manifest, "")
+    stored = package_in_int8(tmp_path / "int8.tapetum")
     with pytest.raises(InputError, match=r"--calibration-method has .*, which is in int8 already"):
         export(stored, tmp_path / "a.onnx", precision="int8", **method)
+    with pytest.raises(PackageError, match="in int8 already; copy it, or give --format"):
+        export(stored, tmp_path / "a.tapetum", precision="int8")
     assert not [*tmp_path.glob("a.*")]
+
+
+@pytest.mark.parametrize("precision", ["int8", "auto"])
+def test_a_package_in_int8_is_written_without_images(tmp_path: Path, precision: str) -> None:
+    """Nothing is left to be lowered, so that no loss needs to be measured."""
+    stored = package_in_int8(tmp_path / "int8.tapetum")
+    written = export(stored, tmp_path / "a.onnx", precision=precision).written
+    assert written is not None
+    assert (written.precision, written.comparison) == ("int8", None)
 
 
 def test_a_fine_tuning_that_is_not_possible_is_refused(package: Path, tmp_path: Path) -> None:

@@ -137,7 +137,7 @@ def test_a_folder_is_never_overwritten(
     tmp_path: Path, model: onnx.ModelProto, manifest: Manifest
 ) -> None:
     """A folder in the way is refused even where overwriting is asked for."""
-    with pytest.raises(PackageError, match="exists already"):
+    with pytest.raises(PackageError, match="is a folder; give the name of a file"):
         write_package(tmp_path, model, manifest, "", overwrite=True)
 
 
@@ -482,8 +482,10 @@ def test_a_file_that_is_no_zip_is_refused(tmp_path: Path) -> None:
         open_package(tmp_path)
     for content in (b"", b"just a text"):
         (tmp_path / "text.tapetum").write_bytes(content)
-        with pytest.raises(PackageError, match="is not a whole package"):
+        with pytest.raises(PackageError, match="is not a package, or it is damaged; copy"):
             open_package(tmp_path / "text.tapetum")
+    with pytest.raises(PackageError, match=r"is a folder; give .*text\.tapetum"):
+        open_package(tmp_path)
 
 
 def test_damage_never_goes_through(path: Path) -> None:

@@ -135,12 +135,13 @@ def test_a_file_that_is_cut_off_gives_what_could_be_read(
 
 
 def test_what_is_no_video_leaves_nothing(predictor: Predictor, tmp_path: Path) -> None:
-    """A missing file, a text, an address that nobody has, and a name that is no video."""
+    """A missing file, a folder, a text, an address that nobody has, and a name that is no video."""
     text = tmp_path / "notes.mp4"
     text.write_text("hello " * 100)
     video = save_video(tmp_path / "in.mp4")
     cases = (
         (tmp_path / "none.mp4", "out.mp4", "there is no file"),
+        (tmp_path, "out.mp4", "is a folder; give a folder of images as PATH"),
         (text, "out.mp4", "cannot read"),
         ("http://127.0.0.1:9/x.mp4", "out.mp4", "cannot read"),
         ("gopher://x", "out.mp4", "is not read"),

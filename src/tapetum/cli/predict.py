@@ -45,9 +45,14 @@ def predict(
         metavar="NAME",
         shown="that of the image",
     ),
-    top_k: int = option(1, MAIN, "Number of most probable classes to list.", rule=options.COUNT),
+    top_k: int = option(
+        1, MAIN, "Number of most probable classes to list in predictions.jsonl.", rule=options.COUNT
+    ),
     probabilities: bool = option(
-        False, MAIN, "List the probabilities of all classes.", "--probabilities"
+        False,
+        MAIN,
+        "List the probabilities of all classes in predictions.jsonl; of a video, in its CSV file.",
+        "--probabilities",
     ),
     reject_below: float = options.REJECT_BELOW,
     resume: bool = options.RESUME,
@@ -134,7 +139,7 @@ def predict(
 
       tapetum predict photos.tapetum --source night.mp4 --out denoised.mp4 --stabilise-label 0.5
     """
-    refuse_mixed(context, source, paths)
+    refuse_mixed(context, package, source, paths)
     if source is not None:
         predict_source(locals())
         return
@@ -190,7 +195,7 @@ def _show(job: "bulk.Job", part: "bulk.Shard", summary: "bulk.Summary", *, as_js
         answer({"summary": summary.model_dump(mode="json")}, images=images)
     else:
         if summary.num_rows <= MOST_ROWS_SHOWN:
-            header = ("image", "label", "confidence", "ms", "denoised image, or reason")
+            header = ("image", "label", "confidence", "ms", "denoised image")
             table(header, [_cells(row) for row in bulk.read_rows(job.out, part)])
         table(("summary", ""), list(_lines(summary, job.mode)), numbers=False)
     for warning, count in list(summary.warnings.items())[:MOST_REASONS_SHOWN]:
@@ -208,7 +213,7 @@ def _cells(row: "bulk.PredictionRow") -> tuple[str, ...]:
         " ".join(row.labels) or "-",
         " ".join(f"{confidence:.2f}" for confidence in row.confidences) or "-",
         "-" if row.latency_ms is None else f"{row.latency_ms:.1f}",
-        row.error or row.left_out or row.denoised or "-",
+        row.denoised or ("failed" if row.error else "left out" if row.left_out else "-"),
     )
 
 

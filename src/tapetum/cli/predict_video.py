@@ -24,16 +24,29 @@ FOR_IMAGES = {
 }
 
 
-def refuse_mixed(context: typer.Context, source: str | None, paths: list[Path] | None) -> None:
-    """Refuse a video beside images, and what is for the other one of them."""
+def refuse_mixed(
+    context: typer.Context, package: Path, source: str | None, paths: list[Path] | None
+) -> None:
+    """Refuse a video beside images, options of the other one, and a package behind images."""
     if bool(paths) == (source is not None):
         both = "images and a video" if paths else "neither images nor a video"
         raise InputError(f"{both} were given", "give images as PATH, or a video with --source")
+    _refuse_swapped(package, paths or [])
     videos = [path for path in paths or () if path.suffix.lower() in VIDEO_SUFFIXES]
     if videos:
         raise InputError(f"{videos[0]} is a video", f"give it as --source {videos[0]}")
     kind, others = ("images take", FOR_VIDEOS) if source is None else ("a video takes", FOR_IMAGES)
     options.refuse_given(context, others, f"{kind} no")
+
+
+def _refuse_swapped(package: Path, paths: list[Path]) -> None:
+    """Refuse a package behind the images."""
+    behind = next((path for path in paths if path.suffix == ".tapetum"), None)
+    if behind is not None and package.suffix != ".tapetum":
+        raise InputError(
+            f"{package} is not a package, and {behind} stands behind it",
+            f"give the package first: tapetum predict {behind} {package}",
+        )
 
 
 def predict_source(arguments: Mapping[str, Any]) -> None:

@@ -97,8 +97,9 @@ class OpenedFile(Runtime):
             InputError: The file runs in a browser, or not on this processor.
         """
         if self._target.name == "html":
-            problem = f"{self.paths[0]} runs in a browser"
-            raise InputError(problem, "open it there: the page shows its own milliseconds")
+            raise InputError(
+                "a page runs in a browser", "open it there: the page shows its own milliseconds"
+            )
         with self._target.opened(self.paths[0], self._settings, threads=threads) as run:
             return run
 

@@ -283,7 +283,7 @@ def _scores(
     for file in files if data is not None else ():
         network = file.trained()
         if network is None:
-            remarks.append(f"{file.name} has no scores: its classes and preparation are not known")
+            remarks.append(_no_scores(file.name))
             continue
         assert data is not None  # noqa: S101  (there are no files without)
         like = (network.seed, network.form())
@@ -307,6 +307,13 @@ def _scores(
     if len(splits) > 1:
         remarks.append("the files hold out different images, so that scores cannot be compared")
     return found, remarks
+
+
+def _no_scores(name: str) -> str:
+    """Say why a file has no scores, and what belongs beside an exported graph."""
+    is_graph = name.endswith(".onnx")
+    more = f"; if 'tapetum export' wrote it, keep {name}.json beside it" if is_graph else ""
+    return f"{name} has no scores: its classes and preparation are not known{more}"
 
 
 def _row(

@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeVar, get_args, get_type_hints
 
 from tapetum.arch import Architecture, Described, architecture_names, find_architecture
 from tapetum.data import DataOptions, Dataset, DatasetInfo, digits, open_dataset
-from tapetum.errors import ArchitectureError, DataError, InputError, nearest
+from tapetum.errors import ArchitectureError, DataError, InputError, RunError, nearest
 from tapetum.jobs.data_remarks import data_remarks
 
 __all__ = [
@@ -100,6 +100,12 @@ def require_network(path: Path) -> None:
         raise InputError(
             f"there is no {what} {path}",
             "check the path: give the folder of a finished run or fit, or a .tapetum file",
+        )
+    if path.is_dir() and not (path / "request.json").is_file():
+        raise RunError(
+            f"{path} is not the folder of a run or a fit: it has no request.json",
+            "give a folder that 'tapetum train --out' or 'tapetum fit --out' has made, or a "
+            ".tapetum file",
         )
 
 

@@ -107,18 +107,20 @@ def export(
         _require_finetuning(finetune, source, precision, is_package=target is None)
     require_network(source)
     require_free(out, target, overwrite=overwrite)
-    is_int8, is_file = precision in ("int8", "auto"), source.is_file()
     if target is None:
         asked = _asked_of_a_package(source, precision, calibrate)
     else:
         require_precision(target, precision)
         target.require(settled)
+    is_file, is_in_int8 = source.is_file(), _is_in_int8(source)
     origin = _Package(source, data, progress) if is_file else _Run(source, data, progress, finetune)
     if target is None:
         return limits.applied(origin.package(out, asked, settled, overwrite=overwrite))
     if settled.target_ms is None and "target_ms" in target.settings:
         settled = settled.model_copy(update={"target_ms": origin.target_ms})
-    examples, missing = origin.examples(is_needed=limits.are_given or is_int8)
+    if is_in_int8:  # nothing is left to be lowered, so no images are needed
+        precision = "fp32"
+    examples, missing = origin.examples(is_needed=limits.are_given or precision in ("int8", "auto"))
     with TemporaryDirectory() as folder:
         exported = origin.package(Path(folder) / "network.tapetum", "fp32", Settings())
         package = open_package(exported.path)
@@ -136,12 +138,17 @@ def _require_effect(options: Sequence[str], source: Path, precision: str) -> Non
     """Refuse options of int8 that would change nothing."""
     if precision not in ("int8", "auto"):
         what, remedy = precision, "leave it out, or give --precision int8"
-    elif source.is_file() and open_package(source).manifest.precision == "int8":
+    elif _is_in_int8(source):
         what, remedy = f"{source}, which is in int8 already", "export its run, or one in fp32"
     else:
         return
     for name in options:
         raise InputError(f"--{name.replace('_', '-')} has no effect on {what}", remedy)
+
+
+def _is_in_int8(source: Path) -> bool:
+    """Return whether a source is a package in int8."""
+    return source.is_file() and open_package(source).manifest.precision == "int8"
 
 
 def _remarks(written: WrittenFile, *, delivers_int8: bool) -> Iterator[str]:
@@ -171,6 +178,8 @@ def _asked_of_a_package(
     if calibrate is not None:
         problem = "--calibrate has no effect on a package"
         raise InputError(problem, "its int8 is calibrated on the training images")
+    if _is_in_int8(source):
+        raise PackageError(f"{source} is a package in int8 already", "copy it, or give --format")
     if source.is_file() and precision == "fp32":
         problem = f"{source} is a package already, and nothing was asked of it"
         raise PackageError(problem, "copy it, or give --format or --precision int8")

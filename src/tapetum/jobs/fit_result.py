@@ -6,6 +6,7 @@ from typing import Literal, NamedTuple
 
 from tapetum.arch import Architecture
 from tapetum.errors import InputError
+from tapetum.jobs.choose import require_network
 from tapetum.jobs.device import SCOPES
 from tapetum.jobs.request import FitRequest, ShapeSettings
 from tapetum.jobs.run_report import REPORT
@@ -184,8 +185,9 @@ def run_at(path: Path) -> Path:
     """Return the folder of a run: that of the network that ships, where a fit is given.
 
     Raises:
-        RunError: The fit is not finished.
+        RunError: The folder is neither of a run nor of a fit, or the fit is not finished.
     """
+    require_network(path)
     if not FIT.is_at(path):
         return path
     FIT.require_finished(path)

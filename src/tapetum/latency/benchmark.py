@@ -233,7 +233,7 @@ def _require_sense(seconds: float, target_ms: float | None, pace_ms: float) -> N
     if target_ms is not None:
         Budget.require_positive(target_ms)
     if not 0 <= pace_ms < math.inf:
-        raise InputError(f"a pace of {pace_ms:g} ms makes no sense", "give 0 or more")
+        raise InputError(f"the pace must be 0 or more (got {pace_ms:g})", "give milliseconds")
 
 
 def _dense_stage(runtime: Runtime, conditions: Conditions, precision: Precision) -> Prepare:

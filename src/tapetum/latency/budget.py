@@ -78,8 +78,10 @@ class Budget:
             InputError: The target is not a positive number.
         """
         if not isinstance(target_ms, int | float) or not 0 < target_ms < math.inf:
-            fault = f"a target of {target_ms!r:.40} ms makes no sense"
-            raise InputError(fault, "give milliseconds above 0")
+            raise InputError(
+                f"a latency target must be a number greater than 0 (got {target_ms!r:.40})",
+                "give milliseconds, such as 8",
+            )
 
     def moved_to(self, target_ms: float) -> Self:
         """Return the budget of the feasible target that is nearest to ``target_ms``."""

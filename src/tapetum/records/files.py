@@ -58,6 +58,8 @@ def require_free_name(
         InputError: Or rather ``kind``: only a file may be replaced.
     """
     if path.exists() and not (overwrite and path.is_file()):
+        if path.is_dir():
+            raise kind(f"{path} is a folder", "give the name of a file")
         more = ", or replace it with --overwrite" if path.is_file() else ""
         raise kind(f"{path} exists already", f"choose another name{more}")
     require_place(path.parent, kind)

@@ -155,6 +155,8 @@ def require_package(path: Path) -> None:
     if not path.exists() or path.is_dir():
         found = f"{path} is a folder" if path.is_dir() else f"there is no package {path}"
         remedy = "give a .tapetum file; 'tapetum export RUN --out FILE.tapetum' writes one"
+        for inside in sorted(path.glob("*.tapetum"))[:1]:  # a fit keeps its package in its folder
+            remedy = f"give {inside}"
         raise PackageError(found, remedy)
 
 
@@ -178,8 +180,9 @@ def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
             _check_members(archive.infolist(), path)
             yield archive
     except _FAULTS as error:
-        problem = f"{path} is not a whole package: {str(error) or type(error).__name__}"
-        raise PackageError(problem, "copy the file or export it again") from error
+        raise PackageError(
+            f"{path} is not a package, or it is damaged", "copy the file or export it again"
+        ) from error
     except OSError as error:
         reason = error.strerror or error
         raise PackageError(f"cannot read {path}: {reason}", "check the path") from error

@@ -103,7 +103,7 @@ def create_app(service: Service) -> ASGIApp:
         # What is counted is read at /metrics; nothing is sent.
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
-    add_handlers(app)
+    add_handlers(app, _Query.model_fields)
     app.include_router(_open_routes(service))
     app.include_router(_guarded_routes(service))
     return CountRequests(app, service)  # outside of all, so that it counts faults too

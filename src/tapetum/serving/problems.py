@@ -1,6 +1,7 @@
 """Refusals as JSON problems (RFC 9457: Problem Details for HTTP APIs)."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
@@ -8,7 +9,7 @@ from fastapi import FastAPI, HTTPException, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException as AnyHTTPException
 
-from tapetum.errors import printable
+from tapetum.errors import nearest, printable
 from tapetum.records import Record
 
 __all__ = ["PROBLEM_TYPE", "Problem", "add_handlers", "refusal", "responses"]
@@ -49,10 +50,10 @@ def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     }
 
 
-def add_handlers(app: FastAPI) -> None:
-    """Let an application answer every error with a problem."""
+def add_handlers(app: FastAPI, keys: Collection[str]) -> None:
+    """Let an application answer every error with a problem; ``keys`` are those of its queries."""
     app.add_exception_handler(AnyHTTPException, _refused)
-    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(RequestValidationError, partial(_invalid, keys))
     app.add_exception_handler(Exception, _failed)
 
 
@@ -69,13 +70,18 @@ async def _refused(_: Request, error: Exception) -> Response:
     return _response(error.status_code, detail, error.headers)
 
 
-async def _invalid(_: Request, error: Exception) -> Response:
+async def _invalid(keys: Collection[str], _: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for it
-    faults = [
-        f"{'.'.join(map(str, fault['loc'][1:])) or fault['loc'][0]}: {fault['msg']}"
-        for fault in error.errors()[:MOST_FAULTS]
-    ]
+    faults = [_described(fault, keys) for fault in error.errors()[:MOST_FAULTS]]
     return _response(422, printable(f"correct the query: {'; '.join(faults)}"))
+
+
+def _described(fault: Mapping[str, Any], keys: Collection[str]) -> str:
+    """Return a fault of a query in words."""
+    name = ".".join(map(str, fault["loc"][1:])) or fault["loc"][0]
+    if fault["type"] == "extra_forbidden":
+        return f"it has no key {name!r} ({nearest(name, keys)})"
+    return f"{name}: {fault['msg']}"
 
 
 async def _failed(_: Request, __: Exception) -> Response:

@@ -35,7 +35,8 @@ def bind(host: str, port: int) -> socket.socket:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         return socket.create_server((host, port), family=family, backlog=_BACKLOG)
     except OSError as error:
-        reason = error.strerror or str(error)
+        # Python repeats the address behind the words of the system.
+        reason = (error.strerror or str(error)).partition(" (while")[0]
         problem = f"cannot listen on {host}, port {port}: {reason}"
         raise InputError(problem, "use another --port or --host") from error
 

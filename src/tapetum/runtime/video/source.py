@@ -212,6 +212,8 @@ def _place(source: str) -> tuple[str, dict[str, Any]]:
             raise InputError("cameras have no number on this system", "give the URL of a stream")
         place, kind = CAMERAS[sys.platform]
         return place.format(source), live | {"format": kind}
+    if Path(source).is_dir():
+        raise InputError(f"{source} is a folder", "give a folder of images as PATH, not as SOURCE")
     if not Path(source).is_file():
         raise InputError(f"there is no file {source}", "give a file, a camera such as 0, or a URL")
     return str(Path(source).absolute()), {}  # absolute, so that no name is taken for a protocol
