@@ -185,6 +185,8 @@ def test_a_package_in_int8_is_written_without_images(tmp_path: Path, precision: 
     written = export(stored, tmp_path / "a.onnx", precision=precision).written
     assert written is not None
     assert (written.precision, written.comparison) == ("int8", None)
+    with pytest.raises(PackageError, match="is in int8, and fp16 was asked for; export its run"):
+        export(stored, tmp_path / "a.xml", precision="fp16")
 
 
 def test_a_fine_tuning_that_is_not_possible_is_refused(package: Path, tmp_path: Path) -> None:

@@ -112,14 +112,12 @@ def export(
     else:
         require_precision(target, precision)
         target.require(settled)
-    is_file, is_in_int8 = source.is_file(), _is_in_int8(source)
+    is_file, precision = source.is_file(), _left_to_lower(source, precision)
     origin = _Package(source, data, progress) if is_file else _Run(source, data, progress, finetune)
     if target is None:
         return limits.applied(origin.package(out, asked, settled, overwrite=overwrite))
     if settled.target_ms is None and "target_ms" in target.settings:
         settled = settled.model_copy(update={"target_ms": origin.target_ms})
-    if is_in_int8:  # nothing is left to be lowered, so no images are needed
-        precision = "fp32"
     examples, missing = origin.examples(is_needed=limits.are_given or precision in ("int8", "auto"))
     with TemporaryDirectory() as folder:
         exported = origin.package(Path(folder) / "network.tapetum", "fp32", Settings())
@@ -149,6 +147,18 @@ def _require_effect(options: Sequence[str], source: Path, precision: str) -> Non
 def _is_in_int8(source: Path) -> bool:
     """Return whether a source is a package in int8."""
     return source.is_file() and open_package(source).manifest.precision == "int8"
+
+
+def _left_to_lower(
+    source: Path, precision: AskedPrecision | FilePrecision
+) -> AskedPrecision | FilePrecision:
+    """Return the precision to write; ``fp32`` where a package stays in int8, without images."""
+    if not _is_in_int8(source):
+        return precision
+    if precision == "fp16" or precision == "bf16":
+        problem = f"{source} is in int8, and {precision} was asked for"
+        raise PackageError(problem, "export its run, or leave out --precision")
+    return "fp32"
 
 
 def _remarks(written: WrittenFile, *, delivers_int8: bool) -> Iterator[str]:
