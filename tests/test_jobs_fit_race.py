@@ -536,6 +536,7 @@ def test_controls_can_be_added_and_a_better_plain_network_is_delivered(
         assert words in report
 
 
+@pytest.mark.slow
 def test_a_narrower_network_ships_in_fp32_where_int8_loses_too_much(
     trained_for_int8: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -49,7 +49,7 @@ def _timing(ms: float) -> Timing:
 TIMED = _timed(300)
 
 
-@pytest.mark.parametrize("target_ms", [0.5, 3.0, 8.0])
+@pytest.mark.parametrize("target_ms", [0.55, 3.0, 12.0])
 def test_what_is_proposed_was_measured_within_the_budget(target_ms: float) -> None:
     """Between 10 % below and 2 % above it; the default first, and different ones."""
     found = propose_known(TIMED, target_ms, count=5)
