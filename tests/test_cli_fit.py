@@ -148,6 +148,7 @@ def test_a_refused_timing_leaves_no_folder(
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("device_name", ["another processor"])
 def test_the_table_of_another_device_is_believed(
     photos: Path, device: Path, tmp_path: Path, device_name: str

@@ -174,6 +174,7 @@ def quickly(monkeypatch: pytest.MonkeyPatch) -> None:
     )
 
 
+@pytest.mark.slow
 def test_both_are_scored_on_the_same_images(monkeypatch: pytest.MonkeyPatch) -> None:
     """Scores and decision are those of the two packages; the one that is used is returned."""
     quickly(monkeypatch)

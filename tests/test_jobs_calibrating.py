@@ -264,6 +264,7 @@ def test_images_of_the_training_that_decide_are_said(shared: int, tmp_path: Path
     images = find_images(draw(tmp_path / "camera"), seed=0)
     other = [images.estimating[0], *images.judging[:shared]]
     listed = [ListedFile(f"another name {one.name}", 1, content_of(one)) for one in other]
+    (tmp_path / "request.json").write_text("{}")  # of a run, which it does not read
     assert list(_trained_on(tmp_path, images)) == []
     SplitList(seed=0, train=tuple(listed), validation=()).write(tmp_path / "split.json")
     said = f"the 16 images that decide include {shared} of the training: losses on these are too"

@@ -111,7 +111,8 @@ def test_int8_is_compared_on_networks_near_the_budget(ratio: float, tmp_path: Pa
     assert int8_ratio(fp32, int8, 1.0) == pytest.approx(ratio)
 
 
-@pytest.mark.parametrize("times", [1.0, pytest.param(1.5, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("times", [1.0, 1.5])
 def test_a_fit_for_a_device_elsewhere_takes_what_was_timed_there(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, times: float
 ) -> None:

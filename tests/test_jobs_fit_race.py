@@ -255,6 +255,7 @@ def test_a_denoiser_is_fitted_where_there_are_no_labels(
     assert result.scores.mean.psnr_db is not None
 
 
+@pytest.mark.slow
 def test_three_classes_with_five_images_in_all_are_enough(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
