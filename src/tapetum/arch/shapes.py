@@ -35,7 +35,6 @@ RULE: tuple[tuple[float, tuple[int, int, int, int, int]], ...] = (
 RULE_ENCODER_DEPTHS, RULE_DECODER_DEPTHS = (1, 2, 2, 2, 1), (1, 2, 2, 1)
 # Deeper levels make a training of minutes slower, not better (paper/docs/log.md).
 RULE_DEEPEST_PX, RULE_LEVELS = 7, 3  # the least side of its deepest map, but as many levels
-RULE_DOWN: Literal["max_pool"] = "max_pool"  # better labels than by strided convolutions
 LEAST_DEEPEST_PX, MOST_DEEPEST_PX = 2, 16  # side of the deepest map of a drawn shape
 BOXES_STRIDE_PX = 8  # at most, as in the DC-Net: a box of 28 px has 3.5 places of the deepest map
 PLAIN_WIDTHS = (16, 16, 32, 64, 64)  # of the plain networks, before they are scaled
@@ -188,7 +187,7 @@ class ShapeSpace(Record):
             widths=_rule_widths(multiply_adds / self.size_px**2)[:levels],
             encoder_depths=RULE_ENCODER_DEPTHS[:levels],
             decoder_depths=RULE_DECODER_DEPTHS[: levels - 1],
-            down=RULE_DOWN,
+            down="max_pool",  # better labels than by strided convolutions
         )
 
     def smallest(self) -> Shape:
