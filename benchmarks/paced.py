@@ -16,7 +16,7 @@ from tapetum.arch import Architecture, ShapeSpace
 from tapetum.data import Dataset, open_dataset
 from tapetum.jobs.durations import training_minutes
 from tapetum.nn import build
-from tapetum.search import step_seconds
+from tapetum.search import step_times
 from tapetum.training import Recipe
 
 __all__ = [
@@ -41,7 +41,7 @@ def steps_within(minutes: float, network: Architecture, recipe: Recipe, dataset:
     def takes(steps: int) -> float:
         given = recipe.adjusted(steps=steps)
         return training_minutes(
-            step_seconds(build(network, seed=given.seed), given, dataset.train),
+            step_times(build(network, seed=given.seed), given, dataset.train).quiet_s,
             given,
             num_batches=dataset.train.num_batches(given.batch_size),
             num_validation=len(dataset.validation),

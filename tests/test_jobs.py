@@ -23,6 +23,7 @@ from tapetum.latency import time_interleaved
 from tapetum.latency.timing import PassCount
 from tapetum.nn import build
 from tapetum.runtime import open_package
+from tapetum.search import StepTimes
 from tapetum.training import RUNS, network_predict
 from tiny_training import StoppedError
 
@@ -95,7 +96,7 @@ def test_a_length_is_chosen_once_and_said(
     Terminal and report give the reason.
     """
     paces = iter([0.1])
-    monkeypatch.setattr("tapetum.jobs.training.step_seconds", lambda *_: next(paces))
+    monkeypatch.setattr("tapetum.jobs.training.step_times", lambda *_: StepTimes(next(paces), 0.2))
     monkeypatch.setattr("tapetum.training.length.FEWEST_STEPS", 3)
     monkeypatch.setattr("tapetum.training.length.DEFAULT_PASSES", 1)
     recipe = choose_recipe("quick", "digits").model_copy(update={"epochs": None, "batch_size": 8})

@@ -3,13 +3,19 @@
 import re
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 
 from tapetum.errors import InputError
-from tapetum.jobs.deadline import Allowance, Allowed, Deadline
-from tapetum.jobs.methods import EXPORT_MINUTES, require_time, timing_minutes
+from tapetum.jobs.deadline import Allowance, Allowed, Deadline, slowness
+from tapetum.jobs.methods import (
+    EXPORT_MINUTES,
+    FINAL_TIMING_MINUTES,
+    require_time,
+    timing_minutes,
+)  # fmt: skip
 from tapetum.jobs.plan import Minutes, share_of, shortened
 from tapetum.training import Length, Recipe
 
@@ -89,18 +95,53 @@ def test_trainings_leave_time_for_what_a_busy_machine_does_slowly(
         assert share < 1
 
 
+def planned(total: float, *, slower: float, now: float) -> Allowance:
+    """What a total time leaves, of a plan of MINUTES that was shortened to a half."""
+    minutes = MINUTES.shortened(0.5).slowed(slower)
+    recipe = Recipe.named("quick").adjusted(minutes=minutes.training)
+    plan = SimpleNamespace(target_ms=2.0, minutes=minutes, recipe=recipe)
+    plans: Any = SimpleNamespace(
+        total_minutes=total, slower=slower, share=0.5, num_batches=5,
+        of=lambda _: plan, after=lambda _: Minutes(),
+    )  # fmt: skip
+    folder: Any = SimpleNamespace(once=lambda _name, _kind, make: make())
+    return Allowance(folder, plans, 2.0, 100.0, now)
+
+
+@pytest.mark.parametrize("slower", [1.0, 2.0])
+def test_the_final_training_gets_the_minutes_that_remain(
+    slower: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Less those of what comes after it, also where the race was short; up to the whole length."""
+    _Clock(monkeypatch)
+    later = slower * (FINAL_TIMING_MINUTES / 2 + MINUTES.scoring) + MINUTES.export
+    for left, minutes in ((later + 21, 7.0), (later + 300, MINUTES.training)):
+        kept = planned(left, slower=slower, now=slower)
+        assert kept.recipe().minutes == pytest.approx(minutes, rel=0.01)
+    busier = planned(later + 300, slower=slower, now=2 * slower)
+    assert busier.recipe().minutes == pytest.approx(2 * MINUTES.training, rel=0.01)
+
+
+def test_slowness_is_that_of_a_shared_core() -> None:
+    """None on a quiet machine, or where nobody knows; the less of a core, the more."""
+    shares: list[Any] = [SimpleNamespace(core_share=share) for share in (None, 1.0, 0.36, 0.1)]
+    assert slowness([]) == slowness(shares[:2]) == 1
+    assert slowness(shares[2:3]) == pytest.approx(2, abs=0.1)
+    assert slowness(shares[3:]) > slowness(shares[2:3])
+
+
 def test_a_note_on_the_race_needs_a_race(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its time is decided before anybody knows whether it is long enough to begin."""
     _Clock(monkeypatch)
-    plans = SimpleNamespace(total_minutes=9.0, after=lambda _: Minutes())
+    plans = SimpleNamespace(total_minutes=9.0, slower=1.0, after=lambda _: Minutes())
     given = {"folder": SimpleNamespace(path=tmp_path), "plans": plans, "target_ms": 2.0}
     notes = {name: f"the {name} is shorter" for name in ("race", "training")}
     for name, note in notes.items():
         Allowed(share=0.5, note=note).write(tmp_path / f"allowed_{name}.json")
-    kept = Allowance(**given, started_s=100.0, core_share=0.4)  # type: ignore[arg-type]
+    kept = Allowance(**given, started_s=100.0, slower=1.9)  # type: ignore[arg-type]
     assert list(kept.remarks([], raced=True)) == list(notes.values())
     assert list(kept.remarks([], raced=False)) == [notes["training"]]
-    late = Allowance(**given, started_s=-900.0, core_share=1.0)  # type: ignore[arg-type]
+    late = Allowance(**given, started_s=-900.0, slower=1.0)  # type: ignore[arg-type]
     *_, why = late.remarks(["export took 9 min instead of 2 min"], raced=False)
     assert "7.7 min longer than --total-minutes 9 leaves it: export took 9 min" in why
 

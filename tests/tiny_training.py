@@ -22,7 +22,7 @@ from tapetum.data import DatasetInfo, ImageDataset, Samples
 from tapetum.nn import build
 from tapetum.noise import NoisePlan
 from tapetum.progress import ProgressCallback
-from tapetum.search import step_seconds
+from tapetum.search import step_times
 from tapetum.training import RUNS, Recipe, Request, Result, is_main_process, train, training_batches
 from tapetum.training.checkpoint import EpochRow, Position
 from tapetum.training.compute import Compute
@@ -266,7 +266,7 @@ def main() -> None:
             safetensors.torch.save_file(weights, asked.double)
     if asked.pace:
         network = build(tiny_architecture(asked.architecture), seed=recipe.seed)
-        step_s, rank = step_seconds(network, recipe, Squares(16)), Compute().rank
+        step_s, rank = step_times(network, recipe, Squares(16)).now_s, Compute().rank
         asked.pace.with_suffix(f".{rank}").write_text(repr(step_s))
     if asked.search:
         from tiny_search import short_search  # which imports this module

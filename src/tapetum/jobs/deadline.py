@@ -1,13 +1,16 @@
 """The end of the time that was given for everything, and what it leaves for each stage.
 
-The plan makes everything fit. Where another measurement was waited for, or the machine has become
-slower since, race and trainings that are still ahead are shortened alike.
+The plan makes everything fit, on a machine as busy as it was then. Where another measurement was
+waited for, or the machine has become slower since, race and trainings that are still ahead are
+shortened alike. Where time is left over, the final training takes it, up to its whole length.
 """
 
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
+from statistics import fmean
 from typing import Any
 
 from pydantic import NonNegativeFloat
@@ -15,16 +18,17 @@ from pydantic import NonNegativeFloat
 from tapetum.jobs.choose import say
 from tapetum.jobs.methods import FINAL_TIMING_MINUTES
 from tapetum.jobs.plan import LEAST_SHARE, Minutes, Plan, Plans, shortened
+from tapetum.latency import Timing
 from tapetum.progress import in_words
 from tapetum.records import Folder, Record
 from tapetum.training import Recipe
 
-__all__ = ["Allowance", "Allowed", "Deadline"]
+__all__ = ["Allowance", "Allowed", "Deadline", "slowness"]
 
 RACE = "race"
 EXACTNESS = 0.02  # of the total time
-# Plans hold for a quiet machine. Where passes got 36 % of a core, timing took twice as long in each
-# of three fits, which is 0.36**-0.7.
+# Timing and scoring are stated for a quiet machine. Where passes got 36 % of a core, timing took
+# twice as long in each of three fits, which is 0.36**-0.7.
 BUSY = 0.7
 PATIENCE = 2.0  # times the planned time of finding candidates
 LEAST_FALLBACK = 1 / 3  # of the final training: a shorter one would lose more than int8 does
@@ -34,7 +38,7 @@ class Allowed(Record):
     """What the total time leaves for a stage, decided when it begins.
 
     Attributes:
-        share: Share of the planned length; 1 for all of it.
+        share: Share of the planned length; 1 for all of it, more where time is left over.
         note: Why it is shorter than planned, without a full stop; empty otherwise.
     """
 
@@ -63,17 +67,18 @@ class Deadline:
         """Minutes that are left; negative once they have passed."""
         return (self.ends_s - time.monotonic()) / 60
 
-    def allow(self, stage: str, ahead: Minutes) -> Allowed:
+    def allow(self, stage: str, ahead: Minutes, *, most: float = 1.0) -> Allowed:
         """Return what is left for a stage.
 
         Args:
             stage: Its name, for people.
             ahead: The stage and all that comes after it, as planned.
+            most: Largest share of the planned length that is of use.
         """
         every, left = (ahead + self.later).slowed(self.slower), self.left
-        if every.total <= left:
-            return Allowed()
-        share = max(LEAST_SHARE, (left - every.fixed) / every.learning)
+        share = min(most, max(LEAST_SHARE, (left - every.fixed) / every.learning))
+        if share >= 1:
+            return Allowed(share=share)
         return Allowed(
             share=share,
             note=f"the {stage} has {share:.0%} of its planned length, since the machine is busy or "
@@ -96,6 +101,16 @@ class Deadline:
         return f"the fit took {in_words(over)} longer than --total-minutes {self.total:g} leaves it"
 
 
+def slowness(timings: Iterable[Timing]) -> float:
+    """Return how many times as long as on a quiet machine timing and scoring take.
+
+    Args:
+        timings: What was timed here, which tells the share of a core that the passes got.
+    """
+    shares = [one.core_share for one in timings if one.core_share is not None]
+    return float(max(fmean(shares or [1.0]), 0.01) ** -BUSY)
+
+
 @dataclass(frozen=True)
 class Allowance:
     """What the total time leaves for the stages of a fit; each is decided once, and kept."""
@@ -104,7 +119,7 @@ class Allowance:
     plans: Plans
     target_ms: float
     started_s: float
-    core_share: float  # that timed passes got on this machine
+    slower: float  # how many times as long as on a quiet machine timing and scoring take now
 
     @property
     def plan(self) -> Plan:
@@ -117,34 +132,46 @@ class Allowance:
         total = self.plans.total_minutes
         if total is None:
             return None
-        slower, later = max(self.core_share, 0.01) ** -BUSY, self.plans.after(self.target_ms)
-        return Deadline(total, self.started_s + 60 * total, later, slower)
+        later = self.plans.after(self.target_ms)
+        return Deadline(total, self.started_s + 60 * total, later, self.slower / self.plans.slower)
 
     @property
     def timing_s(self) -> float:
         """Seconds after which the candidates that meet the budget are enough."""
         if self.deadline is None:
             return math.inf
-        return 60 * PATIENCE * max(0.0, self.plan.minutes.timing - FINAL_TIMING_MINUTES)
+        return 60 * PATIENCE * max(0.0, self.plan.minutes.timing - self.final_timing)
+
+    @property
+    def final_timing(self) -> float:
+        """Planned minutes of timing the chosen network, half of them, and the package."""
+        return FINAL_TIMING_MINUTES * self.plans.slower
 
     def race_minutes(self) -> float:
         """Return the time of the race."""
         planned = self.plan.minutes
-        ahead = planned.model_copy(update={"timing": FINAL_TIMING_MINUTES})
+        ahead = planned.model_copy(update={"timing": self.final_timing})
         return self._share(RACE, lambda deadline: deadline.allow(RACE, ahead)) * planned.race
 
     def recipe(self) -> Recipe:
         """Return how the network and the controls are trained."""
-        timing = FINAL_TIMING_MINUTES / 2
-        ahead = self.plan.minutes.model_copy(update={"race": 0.0, "timing": timing})
-        share = self._share("training", lambda deadline: deadline.allow("training", ahead))
-        return shortened(self.plan.recipe, share, self.plans.num_batches)
+        return shortened(self.plan.recipe, self.training_share(), self.plans.num_batches)
+
+    def training_share(self) -> float:
+        """Return the share of its planned length that the training has."""
+        changed = {"race": 0.0, "timing": self.final_timing / 2}
+        ahead = self.plan.minutes.model_copy(update=changed)
+        most = max(1.0, self.slower / self.plans.slower) / self.plans.share  # the whole length
+        allow = partial(Deadline.allow, stage="training", ahead=ahead, most=most)
+        return self._share("training", allow)
 
     def fallback_recipe(self) -> Recipe | None:
         """Return how a network in fp32 is trained; None where too little is left for it."""
         fallback = self.plan.fallback
         share = self._share("fallback", lambda deadline: deadline.allow_fallback(fallback))
-        return shortened(self.recipe(), share, self.plans.num_batches) if share else None
+        length = min(1.0, self.training_share())  # none is longer than the other one
+        base = shortened(self.plan.recipe, length, self.plans.num_batches)
+        return shortened(base, share, self.plans.num_batches) if share else None
 
     def _share(self, stage: str, allow: Callable[[Deadline], Allowed]) -> float:
         """Return the share of the planned length that a stage has."""

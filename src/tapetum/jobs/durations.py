@@ -1,4 +1,4 @@
-"""How long each stage of a fit takes here: by some training steps, and by multiply-adds."""
+"""How long each stage of a fit takes here now: by some training steps, and by multiply-adds."""
 
 import math
 from dataclasses import dataclass, field
@@ -17,17 +17,18 @@ from tapetum.latency import TimedShapes
 from tapetum.nn import build
 from tapetum.progress import ProgressCallback, step
 from tapetum.runtime import Precision
-from tapetum.search import step_seconds
+from tapetum.search import StepTimes, step_times
 from tapetum.training import Length, Recipe
 
-__all__ = ["Draft", "Durations", "TimedPrecisions", "nearest", "training_minutes"]
+__all__ = ["Draft", "Durations", "TimedPrecisions", "nearest", "steps_of", "training_minutes"]
 
 TimedPrecisions = dict[Precision, TimedShapes]
 """What was timed, by the number format of the package."""
 
 MOST_MINUTES = 10.0  # of a final training: a race takes as long again
+VALIDATION_SHARE = 0.1  # of a training that takes some minutes
 DECODE_MS, FILTER_MS = 3.0, 200.0  # of an image in scoring, and in classical filters
-INT8_MINUTES = 0.4  # of the calibration and comparison of the package
+INT8_MINUTES = 0.4  # of the calibration of the package, without its scores
 
 
 def training_minutes(
@@ -41,7 +42,10 @@ def training_minutes(
 
 
 class Draft(NamedTuple):
-    """The stages of a budget, whole, how it trains and why so long, and what a race needs."""
+    """The stages of a budget, whole, how it trains and why so long, and what a race needs.
+
+    ``step_s`` is the time of a training step beside what runs now.
+    """
 
     target_ms: float
     recipe: Recipe
@@ -50,6 +54,19 @@ class Draft(NamedTuple):
     controls: float
     fallback: Minutes
     step_s: float
+
+
+def steps_of(recipe: Recipe, step_s: float, num_batches: int) -> int:
+    """Return the number of steps of a training: about, where it takes some minutes.
+
+    Args:
+        recipe: The recipe, with a length.
+        step_s: Seconds of a step, as measured on this machine.
+        num_batches: Steps in a pass over the images.
+    """
+    if recipe.minutes is None:
+        return Length.of(recipe, num_batches).total_steps
+    return max(1, round(60 * (1 - VALIDATION_SHARE) * recipe.minutes / step_s))
 
 
 def with_length(recipe: Recipe, train: ImageDataset, step_s: float) -> tuple[Recipe, str]:
@@ -76,15 +93,16 @@ class Durations:
     opened: OpenedRequest
     settings: ShapeSettings
     progress: ProgressCallback
-    steps_s: dict[Architecture, float] = field(default_factory=dict)
+    slower: float = 1.0  # how many times as long as on a quiet machine timing and scoring take
+    steps_s: dict[Architecture, StepTimes] = field(default_factory=dict)
 
-    def step_s(self, network: Architecture) -> float:
+    def step_s(self, network: Architecture) -> StepTimes:
         """Return the time of a training step of a network, measured once."""
         if network not in self.steps_s:
             recipe, train = self.opened.request.recipe, self.opened.dataset.train
             fresh = build(network, seed=recipe.seed)
             with step(self.progress, "timing some steps of a training"):
-                self.steps_s[network] = step_seconds(fresh, recipe, train)
+                self.steps_s[network] = step_times(fresh, recipe, train)
         return self.steps_s[network]
 
     def draft(
@@ -106,9 +124,9 @@ class Durations:
             with_pair: Whether the pair is trained with this budget.
         """
         near, near_ms = nearest(timed[precision], target_ms)
-        step_s = self.step_s(near) * target_ms / near_ms
+        quiet_s, step_s = (one * target_ms / near_ms for one in self.step_s(near))
         dataset = self.opened.dataset
-        recipe, reason = with_length(self.opened.request.recipe, dataset.train, step_s)
+        recipe, reason = with_length(self.opened.request.recipe, dataset.train, quiet_s)
         is_timed = recipe.minutes is not None or self.settings.total_minutes is not None
         final = training_minutes(
             step_s,
@@ -124,9 +142,9 @@ class Durations:
             race=(self.settings.search_minutes or final) if races else 0.0,
             training=final,
             controls=controls if self.opened.request.controls else 0.0,
-            scoring=(1 + is_int8) * scoring,
-            export=EXPORT_MINUTES + is_int8 * (INT8_MINUTES + 2 * scoring),
-        )
+            scoring=(1 + 3 * is_int8) * scoring,  # int8 is tried twice, and the package is scored
+            export=EXPORT_MINUTES + is_int8 * INT8_MINUTES,
+        ).slowed(self.slower)
         fallback = Minutes()
         if is_int8 and self.settings.precision == "auto":
             less = self.work_of(timed["fp32"], target_ms) / self.work_of(timed["int8"], target_ms)
@@ -135,7 +153,7 @@ class Durations:
                 training=final if is_timed else less * final,
                 scoring=scoring,
                 export=EXPORT_MINUTES,
-            )
+            ).slowed(self.slower)
         return Draft(target_ms, recipe, reason, minutes, controls, fallback, step_s)
 
     def work_of(self, timed: TimedShapes, target_ms: float) -> float:

@@ -93,7 +93,8 @@ class Shipping:
             scores=self.scores(run),
             architecture=self.shipped.architecture,
             run=run,
-            remarks=(*remarks, *self.method.remarks()),
+            steps=(steps := self.method.steps(run)),
+            remarks=(*remarks, *filter(None, [steps and steps.note]), *self.method.remarks()),
         )
 
     def note(self, chosen: FittedNetwork, run: str, measured: Benchmark | None) -> str:

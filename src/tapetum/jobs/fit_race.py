@@ -15,18 +15,18 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from statistics import fmean
 from typing import cast
 
 from tapetum.arch import Architecture, Shape
 from tapetum.data import Dataset, ImageDataset
 from tapetum.errors import InputError
 from tapetum.jobs.choose import named_architecture, pair_of, say
-from tapetum.jobs.deadline import Allowance
+from tapetum.jobs.deadline import Allowance, slowness
 from tapetum.jobs.device import Device
 from tapetum.jobs.exporting import AskedPrecision
 from tapetum.jobs.fit_result import NETWORK, Control, Controls, FitResult, FittedNetwork
 from tapetum.jobs.fit_start import START, say_start, start_weights, with_start
+from tapetum.jobs.fit_steps import StepsMade
 from tapetum.jobs.fit_work import FitWork, Sections
 from tapetum.jobs.look import PLAN, Looked, timings_name
 from tapetum.jobs.match_shape import MatchedShape, match_known, match_shape
@@ -135,13 +135,18 @@ class Race:
     @property
     def allowance(self) -> Allowance:
         """What the total time leaves for each stage."""
-        shares = [one.timing.core_share for one in self.timings.shapes if self.device is not None]
+        timings: list[Timing] = []
+        matched = self.work.path / MATCHED  # timed last, so the machine is as busy as then
+        if self.device is not None:
+            timings = [one.timing for one in self.timings.shapes]
+        if self.device is not None and matched.exists():
+            timings = [one.timing for one in MatchedShape.read(matched).attempts]
         return Allowance(
             self.work.folder,
             self.plans,
             self.work.request.target_ms,
             self.work.started_s,
-            fmean([share for share in shares if share is not None] or [1.0]),
+            slowness(timings),
         )
 
     def recipe(self) -> Recipe:
@@ -395,6 +400,13 @@ class Race:
         raced = result is not None and bool(result.rungs)
         return (*filter(None, said), *self.allowance.remarks(self.stages.late(), raced=raced))
 
+    def steps(self, run: str) -> StepsMade | None:
+        """Return the steps of the training that ships, beside those of the plan."""
+        if self.plan.steps is None:
+            return None
+        result = RUNS.open(self.work.path / run).result()
+        return StepsMade.of(self.plan.steps, result, self.allowance.training_share())
+
     @property
     def raced(self) -> RaceResult | None:
         """How the race ended; None where there was none."""
@@ -414,7 +426,7 @@ class Race:
             )
         facts = {
             "possible latencies": f"{span}, {span.num_timed} networks timed",
-            "plan": "; ".join([str(self.plan.minutes), *self.plan.notes]),
+            "plan": "; ".join([str(self.plan), *self.plan.notes]),
         }
         if (result := self.raced) is not None:
             tables = race_tables(result, found.candidates, self.shape_of(fit.delivery.run))

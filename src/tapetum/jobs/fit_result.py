@@ -8,6 +8,7 @@ from tapetum.arch import Architecture
 from tapetum.errors import InputError
 from tapetum.jobs.choose import require_network
 from tapetum.jobs.device import SCOPES
+from tapetum.jobs.fit_steps import StepsMade
 from tapetum.jobs.request import FitRequest, ShapeSettings
 from tapetum.jobs.run_report import REPORT
 from tapetum.latency import Benchmark, Budget, Conditions, Includes, Timing
@@ -101,6 +102,7 @@ class Delivery(Record):
         architecture: The network of the package.
         run: Folder of its training: ``network``, a better control, or ``network_fp32`` where int8
             loses too much.
+        steps: The steps of its training, beside those that were planned; None where none were.
         remarks: Sentences on the delivery that a user must know, without a full stop.
     """
 
@@ -114,6 +116,7 @@ class Delivery(Record):
     scores: Scores
     architecture: Architecture
     run: str = NETWORK
+    steps: StepsMade | None = None
     remarks: tuple[str, ...] = ()
 
     @property

@@ -10,6 +10,7 @@ from tapetum.data import Dataset
 from tapetum.jobs.device import Device
 from tapetum.jobs.exporting import AskedPrecision
 from tapetum.jobs.fit_result import Controls, Delivery, FitResult, FittedNetwork
+from tapetum.jobs.fit_steps import StepsMade
 from tapetum.jobs.pretrained import Pretrained
 from tapetum.jobs.request import FitRequest
 from tapetum.jobs.run_report import REPORT
@@ -166,6 +167,11 @@ class Method(Protocol):
 
     def controls(self, chosen: FittedNetwork) -> Controls:
         """Return the networks that are trained for comparison."""
+
+    def steps(self, run: str) -> StepsMade | None:
+        """Return the steps of the training that ships; None where none were planned."""
+        del run
+        return None
 
     def remarks(self) -> tuple[str, ...]:
         """Return sentences on the choice that a user must know, without a full stop."""

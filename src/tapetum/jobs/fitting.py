@@ -57,7 +57,13 @@ __all__ = ["continued", "fit", "fit_opened", "fit_options", "look"]
 
 
 class OtherOptions(TrainingOptions, TfNasOptions, total=False):
-    """Options of the trainings, of the data, and of the method tf-nas."""
+    """Options of the trainings, of the data, and of the method tf-nas.
+
+    Attributes:
+        started_s: When the total time began, by the monotonic clock; by default now.
+    """
+
+    started_s: float | None
 
 
 @lists_options
@@ -130,7 +136,8 @@ def fit(
             ``augmentation``, ``balance``, ``size_px`` and those of the data, as in
             :func:`tapetum.train` (:class:`tapetum.jobs.TrainingOptions`), for the final training
             and each one for comparison; and those of the method tf-nas
-            (:class:`tapetum.jobs.TfNasOptions`).
+            (:class:`tapetum.jobs.TfNasOptions`); and ``started_s``, when the total time began, by
+            the monotonic clock.
 
     Raises:
         InputError: The budget is not feasible, or an argument does not fit another.
@@ -157,7 +164,8 @@ def _with_others(arguments: Mapping[str, Any]) -> FitOptions:
         raise TypeError(f"fit() got an unexpected keyword argument {name!r}")
     digits = {name: others[name] for name in DataOptions.__optional_keys__ & others.keys()}
     given = {**arguments, **dict.fromkeys(OtherOptions.__optional_keys__), **others}
-    return FitOptions(**given, digits=digits, started_s=time.monotonic())
+    given["started_s"] = given["started_s"] or time.monotonic()
+    return FitOptions(**given, digits=digits)
 
 
 def fit_opened(

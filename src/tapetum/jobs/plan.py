@@ -96,6 +96,7 @@ class Plan(Record):
             where int8 is not tried, or ships in any case.
         num_candidates: Number of networks that are proposed.
         recipe: How the network and the controls are trained, with the length that fits.
+        steps: Number of steps of the final training; about, where it takes some minutes.
         notes: Why trainings have this length, what the time does not allow, and what would, in
             sentences without a full stop.
     """
@@ -108,12 +109,19 @@ class Plan(Record):
     fallback: Minutes = Minutes()
     num_candidates: PositiveInt
     recipe: Recipe
+    steps: PositiveInt | None = None
     notes: tuple[str, ...] = ()
 
     @property
     def precision(self) -> Precision:
         """Number format of the package."""
         return self.conditions.ships
+
+    def __str__(self) -> str:
+        if self.steps is None:
+            return str(self.minutes)
+        about = "about " if self.recipe.minutes is not None else ""
+        return f"{self.minutes}; the final training makes {about}{self.steps:,} steps"
 
 
 class Plans(Record):
@@ -124,6 +132,9 @@ class Plans(Record):
         total_minutes: Time that was given for all of them; None for any.
         used_minutes: What opening the images and this plan have taken of it.
         num_batches: Training steps in a pass over the images.
+        share: Share of race and trainings for which the total time is enough.
+        slower: How many times as long as on a quiet machine timing and scoring are expected to
+            take, which their minutes include.
     """
 
     schema_version: Literal[2] = 2
@@ -131,6 +142,8 @@ class Plans(Record):
     total_minutes: PositiveFloat | None = None
     used_minutes: NonNegativeFloat = 0.0
     num_batches: PositiveInt
+    share: PositiveFloat = 1.0
+    slower: PositiveFloat = 1.0
 
     def of(self, target_ms: float) -> Plan:
         """Return the plan of a budget."""
@@ -160,7 +173,7 @@ class Plans(Record):
         for one in self.plans:
             which = "" if len(self.plans) == 1 else f" for {one.target_ms:g} ms ({one.precision})"
             race = f"{one.num_candidates} candidates, " if one.minutes.race else ""
-            yield f"plan{which}: {race}{one.minutes}"
+            yield f"plan{which}: {race}{one}"
             yield from one.notes
         if len(self.plans) > 1:
             yield f"all {len(self.plans)} budgets: {in_words(self.minutes.total)}"
@@ -203,10 +216,10 @@ def shortened(recipe: Recipe, share: float, num_batches: int) -> Recipe:
 
     Args:
         recipe: The recipe.
-        share: The share, 1 for the recipe as it is.
+        share: The share, 1 for the recipe as it is; only minutes become more.
         num_batches: Steps in a pass over the images.
     """
-    if share >= 1:
+    if share == 1 or (share > 1 and recipe.minutes is None):
         return recipe
     if recipe.minutes is not None:
         return recipe.adjusted(minutes=significant(share * recipe.minutes))

@@ -12,8 +12,9 @@ from tapetum.arch import ShapeSpace
 from tapetum.errors import InputError
 from tapetum.formats import FEWEST_IMAGES
 from tapetum.jobs.choose import say
+from tapetum.jobs.deadline import slowness
 from tapetum.jobs.device import Device
-from tapetum.jobs.durations import Draft, Durations, TimedPrecisions, nearest
+from tapetum.jobs.durations import Draft, Durations, TimedPrecisions, nearest, steps_of
 from tapetum.jobs.elsewhere import int8_ratio
 from tapetum.jobs.methods import FEWEST_PROPOSED, MOST_PROPOSED, RUN_INT8, require_time
 from tapetum.jobs.plan import Plan, Plans, share_of, significant
@@ -95,7 +96,13 @@ class _Planning:
 
     @cached_property
     def durations(self) -> Durations:
-        return Durations(self.opened, self.settings, self.progress)
+        return Durations(self.opened, self.settings, self.progress, self.slower)
+
+    @cached_property
+    def slower(self) -> float:
+        """How many times as long as on a quiet machine timing and scoring take now."""
+        shapes = () if self.is_elsewhere else self.timed.values()
+        return slowness(one.timing for timed in shapes for one in timed.shapes)
 
     @property
     def request(self) -> FitRequest:
@@ -153,7 +160,8 @@ class _Planning:
                     controls_minutes=share * one.controls,
                     fallback=one.fallback.shortened(share),
                     num_candidates=max(self.count(one, share), FEWEST_PROPOSED),
-                    recipe=self.recipe(one, share),
+                    recipe=(recipe := self.recipe(one, share)),
+                    steps=steps_of(recipe, one.step_s, self.num_batches),
                     notes=(*filter(None, [self.reason(one, share)]), *notes[one.target_ms]),
                 )
                 for one in kept
@@ -161,6 +169,8 @@ class _Planning:
             total_minutes=total,
             used_minutes=used,
             num_batches=self.num_batches,
+            share=share,
+            slower=self.slower,
         )
 
     def recipe(self, draft: Draft, share: float) -> Recipe:

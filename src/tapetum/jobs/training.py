@@ -29,7 +29,7 @@ from tapetum.noise import Protocol
 from tapetum.progress import ProgressCallback, silent, step
 from tapetum.provenance import require_seed
 from tapetum.records import as_path, write_atomically
-from tapetum.search import step_seconds
+from tapetum.search import step_times
 from tapetum.training import (
     RUNS,
     Balance,
@@ -209,7 +209,7 @@ def _with_length(
 ) -> tuple[Recipe, str]:
     """Return a recipe with the default length, and why; processes agree on the pace of one."""
     with step(progress, "timing some steps"):
-        step_s = step_seconds(copy.deepcopy(network), recipe, dataset.train)
+        step_s = step_times(copy.deepcopy(network), recipe, dataset.train).quiet_s
     steps_per_pass = dataset.train.num_batches(recipe.batch_size)
     chosen = Length.default(len(dataset.train), steps_per_pass=steps_per_pass, step_s=step_s)
     say(f"the training takes {chosen.reason}")

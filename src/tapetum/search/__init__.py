@@ -10,7 +10,7 @@ to prefer, and derives the network that meets the target by the latency table ex
 from tapetum.search import known, widths
 from tapetum.search.feasible import FeasibleRange, feasible_range, refusal
 from tapetum.search.loop import search
-from tapetum.search.pace import step_seconds
+from tapetum.search.pace import StepTimes, step_times
 from tapetum.search.plan import fewest_steps, how_many, needed_seconds
 from tapetum.search.proposals import Candidate, Proposal, keeps_budget, propose
 from tapetum.search.race import race
@@ -31,6 +31,7 @@ __all__ = [
     "RaceResult",
     "SearchRecipe",
     "SearchResult",
+    "StepTimes",
     "choose_search_recipe",
     "feasible_range",
     "fewest_steps",
@@ -42,6 +43,6 @@ __all__ = [
     "race",
     "refusal",
     "search",
-    "step_seconds",
+    "step_times",
     "widths",
 ]

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 from pydantic import PositiveFloat
@@ -30,7 +30,7 @@ from tapetum.nn import TrainableNetwork, build
 from tapetum.records import Record
 from tapetum.training import Recipe, ShortTraining
 
-__all__ = ["Pace", "Paces", "Pacing", "joined", "step_seconds"]
+__all__ = ["Pace", "Paces", "Pacing", "StepTimes", "joined", "step_times"]
 
 FEWEST_TURNS, MOST_TURNS = 2, 5
 NUM_STEPS = 4  # alone; the first is a warm-up
@@ -176,14 +176,27 @@ def _median(paces: Sequence[Pace]) -> Pace:
     return Pace(step_s=median(steps), begin_s=median(pace.begin_s for pace in paces))
 
 
-def step_seconds(network: TrainableNetwork, recipe: Recipe, train: ImageDataset) -> float:
+class StepTimes(NamedTuple):
+    """The time of a training step, in seconds.
+
+    Attributes:
+        quiet_s: Where nothing else runs; the same at any moment.
+        now_s: By the clock on the wall, beside what runs now.
+    """
+
+    quiet_s: float
+    now_s: float
+
+
+def step_times(network: TrainableNetwork, recipe: Recipe, train: ImageDataset) -> StepTimes:
     """Return the time of a training step here, with all threads or one where they are held up.
 
     Several processes that train together get the wall-clock time of the main one.
 
     Beside another busy program the threads of a step wait for each other, and it can take a hundred
     times as long. A training notices that and takes fewer threads, so one thread is the most that
-    is expected. Its processor time counts, which a busy machine does not change.
+    is expected. Its processor time counts, which a busy machine does not change; how much longer it
+    takes now is told beside it.
 
     Args:
         network: The network, which is trained a little.
@@ -192,20 +205,26 @@ def step_seconds(network: TrainableNetwork, recipe: Recipe, train: ImageDataset)
     """
     training = _endless(network, recipe, train)
     if training.compute.num_processes > 1:
-        return training.compute.of_main(_seconds_together(training))
-    return _step_seconds(training)
+        seconds = training.compute.of_main(_seconds_together(training))
+        return StepTimes(seconds, seconds)
+    return _step_times(training)
 
 
-def _step_seconds(training: ShortTraining) -> float:
+def _step_times(training: ShortTraining) -> StepTimes:
     if training.compute.device.type != "cpu":
-        return _median_seconds(training, time.perf_counter)
+        seconds = _median_seconds(training, time.perf_counter)
+        return StepTimes(seconds, seconds)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
+    start, start_cpu = time.perf_counter(), time.process_time()
     alone_s = _median_seconds(training, time.process_time)
+    wall_s, cpu_s = time.perf_counter() - start, time.process_time() - start_cpu
+    now_s = alone_s * max(1.0, wall_s / max(cpu_s, 1e-9))
     torch.set_num_threads(threads)
     if threads == 1:
-        return alone_s
-    return min(alone_s, _median_seconds(training, time.perf_counter, longest_s=alone_s))
+        return StepTimes(alone_s, now_s)
+    together_s = _median_seconds(training, time.perf_counter, longest_s=alone_s)
+    return StepTimes(min(alone_s, together_s), min(now_s, together_s))
 
 
 def _seconds_together(training: ShortTraining) -> float:

@@ -152,6 +152,7 @@ class Result(Record):
         process: How the main process computed; ``None`` in results of older versions.
         threads_used: Numbers of threads that steps were taken with since the last start.  More than
             one means that another program kept a core busy.
+        core_share: Share of a core that steps got since the last start, where the system counts it.
         best_epoch: Epoch with the lowest validation loss, from 1.
         kept_epoch: Epoch whose weights are in ``weights.safetensors``.
         last: The last row of ``metrics.csv``.
@@ -172,6 +173,7 @@ class Result(Record):
     device: str
     process: ProcessSettings | None = None
     threads_used: tuple[int, ...] = ()
+    core_share: float | None = None
     best_epoch: int
     kept_epoch: int
     last: EpochRow

@@ -37,6 +37,8 @@ class ThreadGovernor:
 
     Attributes:
         used: Every number of threads that a step was taken with.
+        seconds: Time of all steps.
+        seconds_waited: How long this thread was ready and had no core meanwhile.
     """
 
     def __init__(
@@ -56,6 +58,7 @@ class ThreadGovernor:
         self.fastest: dict[int, float] = {}
         self.patience = 0.0  # seconds until another trial
         self.used: set[int] = set()
+        self.seconds = self.seconds_waited = 0.0
         self.last_waited = self.waited()
 
     @classmethod
@@ -71,11 +74,19 @@ class ThreadGovernor:
         """The number of threads of the next step."""
         return self.rungs[self.home if self.trial is None else self.trial]
 
+    @property
+    def core_share(self) -> float | None:
+        """Share of a core that the steps got, up to 1; None before the first one."""
+        if not self.seconds:
+            return None
+        return max(0.0, 1 - self.seconds_waited / self.seconds)
+
     def after_step(self, seconds: float) -> None:
         """Take the time of a step into account, and set the threads of the next one."""
         self.used.add(self.threads)
         now = self.waited()
         waited, self.last_waited = now - self.last_waited, now
+        self.seconds, self.seconds_waited = self.seconds + seconds, self.seconds_waited + waited
         if self.trial is not None:
             self._judge(seconds)
             return

@@ -185,6 +185,7 @@ class _Training(EpochLoop[EpochRow]):
             device=self.compute.process.device,
             process=self.compute.process,
             threads_used=tuple(sorted(self.compute.governor.used)),
+            core_share=self.compute.governor.core_share,
             best_epoch=position.best_epoch,
             kept_epoch=position.best_epoch if keeps_best else position.epoch,
             last=position.rows[-1],
