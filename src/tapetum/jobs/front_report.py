@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from tapetum.jobs.compare import control_means, scores_of
+from tapetum.jobs.compare import control_means, gain, preference_of, scores_of
 from tapetum.jobs.fit_result import NETWORK, FitResult
 from tapetum.jobs.run_report import MEANS, as_sentences, curve, mean_cells
 from tapetum.report import content, write_report
@@ -139,12 +139,11 @@ def front_remarks(fits: Sequence[FitResult]) -> tuple[str, ...]:
 
 
 def _scores_better(one: FitResult, other: FitResult) -> bool:
-    """Return whether a delivered network is ahead of another in every score that both have."""
-    means = [fit.delivery.scores.headline for fit in (one, other)]
-    names = ("macro_accuracy", "psnr_db")
-    pairs = [[getattr(mean, name) for mean in means] for name in names]
-    known = [pair for pair in pairs if None not in pair]
-    return bool(known) and all(first > second for first, second in known)
+    """Return whether a delivered network is ahead of another by more than the noise."""
+    theirs, ours = one.delivery.scores, other.delivery.scores
+    prefer = preference_of(other.request)
+    better_by, error = gain(ours.headline, theirs.headline, prefer, ours.class_images)
+    return better_by > error
 
 
 def write_front_report(
