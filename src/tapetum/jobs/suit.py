@@ -10,7 +10,6 @@ from tapetum.jobs.choose import say
 from tapetum.jobs.data_remarks import other_light
 from tapetum.progress import ProgressCallback, silent, step
 from tapetum.records import changed
-from tapetum.search import SearchRecipe
 from tapetum.training import BaseRecipe, Recipe
 
 __all__ = ["augmentation_of", "describe_balance", "describe_changes", "suit"]
@@ -144,14 +143,8 @@ def _half_size(recipe: Recipe, info: DatasetInfo, *, classifies: bool, quiet: bo
 
 
 def _batch_size(recipe: BaseRecipe, dataset: Dataset, *, keeps: bool) -> int:
-    """Return a batch size that fits; one that gives an epoch some steps, unless it ``keeps``.
-
-    A search learns weights and choices from different images; the smaller part has to fill a batch.
-    """
-    wanted, share = recipe.batch_size, 1.0
-    if isinstance(recipe, SearchRecipe):
-        share = min(recipe.held_out, 1 - recipe.held_out)
-    num_images = int(share * len(dataset.train))
+    """Return a batch size that fits; one that gives an epoch some steps, unless it ``keeps``."""
+    wanted, num_images = recipe.batch_size, int(recipe.smallest_part * len(dataset.train))
     num_processes = int(os.environ.get("WORLD_SIZE", "1"))
     smallest = 2 * num_processes  # batch norm needs two
     if num_images < smallest:

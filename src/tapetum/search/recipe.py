@@ -78,6 +78,14 @@ class SearchRecipe(BaseRecipe):
     checkpoint_every_steps: PositiveInt = 200
     judged_images: PositiveInt = 500
 
+    @property
+    def smallest_part(self) -> float:
+        """Share of the training images that has to fill a batch.
+
+        Weights and choices are learnt from different images.
+        """
+        return min(self.held_out, 1 - self.held_out)
+
     @model_validator(mode="after")
     def _trains_the_alphas(self) -> "SearchRecipe":
         if self.warmup_epochs >= self.epochs:

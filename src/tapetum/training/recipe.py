@@ -90,6 +90,11 @@ class BaseRecipe(Record):
         return self.model_copy(update={"balance": how, "class_weights": weights})
 
     @property
+    def smallest_part(self) -> float:
+        """Share of the training images that has to fill a batch."""
+        return 1.0
+
+    @property
     def sampling_weights(self) -> tuple[float, ...]:
         """The weight of each class in the choice of training images; empty for equal weights."""
         return self.class_weights if self.balance == "sampling" else ()
