@@ -18,6 +18,7 @@ __all__ = [
     "FitOptions",
     "MethodName",
     "effort_of",
+    "option_of",
     "parse_targets",
     "require_as_measured",
     "require_method",
@@ -43,6 +44,8 @@ _TF_NAS: tuple[MethodName, ...] = ("tf-nas",)
 _SHAPES: tuple[MethodName, ...] = ("race", "none")
 _RACE: tuple[MethodName, ...] = ("race",)
 
+OPTION_NAMES = {"learns_depth": "--learn-depth"}  # where the argument has another name
+
 # The methods that an option belongs to, by the name of the argument; every other is for all.
 _METHODS_OF: Mapping[str, tuple[MethodName, ...]] = {
     **dict.fromkeys(("space", "operators", "decoder", "up", "learns_depth"), _TF_NAS),
@@ -60,7 +63,7 @@ def require_method(options: Mapping[str, Any]) -> None:
     for name, methods in _METHODS_OF.items():
         if options.get(name) is None or method in methods:
             continue
-        option, theirs = _option(name), " or ".join(methods)
+        option, theirs = option_of(name), " or ".join(methods)
         raise InputError(
             f"{option} is an option of the method {theirs}, but this fit uses {method}",
             f"leave {option} out, or give --method {methods[0]}",
@@ -68,7 +71,7 @@ def require_method(options: Mapping[str, Any]) -> None:
     for name in ("search_minutes", "total_minutes"):
         value = options.get(name)
         if value is not None and not 0 < value < math.inf:
-            problem = f"{_option(name)} must be greater than 0 (got {value:g})"
+            problem = f"{option_of(name)} must be greater than 0 (got {value:g})"
             raise InputError(problem, "give minutes")
     runtime = getattr(options.get("runtime"), "name", options.get("runtime"))
     if options.get("precision") == "int8" and runtime not in (None, *RUN_INT8):
@@ -84,9 +87,9 @@ def require_method(options: Mapping[str, Any]) -> None:
         raise MissingExtraError.of("ray", "ray")
 
 
-def _option(name: str) -> str:
+def option_of(argument: str) -> str:
     """Return the option of an argument, as it is typed."""
-    return f"--{name.replace('learns_', 'learn_').replace('_', '-')}"
+    return OPTION_NAMES.get(argument, f"--{argument.replace('_', '-')}")
 
 
 def timing_minutes(target_ms: float, *, races: bool) -> float:
