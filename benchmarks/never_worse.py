@@ -25,7 +25,7 @@ from PIL import Image
 import tapetum
 from paced import kept_steps, trained
 from result_file import Rows, add_json_option
-from tapetum.arch import Shape
+from tapetum.arch import Shape, ShapeSpace
 from tapetum.noise import PoissonGaussian, add_noise, generator_for
 
 SIZE_PX, PAIR_PX = 64, 256
@@ -33,17 +33,12 @@ LEVELS = (0.0, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 MEAN_LEVELS = tuple(level for level in LEVELS if level not in (0.02, 0.05))
 CAMERA = PoissonGaussian(gain=0.0018, sigma=0.018)
 HELD_OUT_SCENES, NUM_TRAIN, NUM_HELD_OUT = 14, 125, 35
-RULE: dict[str, Any] = {
-    "encoder_depths": (1, 2, 2),
-    "decoder_depths": (1, 2),
-    "down": "max_pool",
-    "up": "transposed_conv",
-}
+SPACE = ShapeSpace(width_step=16, size_px=SIZE_PX, image_channels=3, num_classes=10)
 FLAT: dict[str, Any] = {"encoder_depths": (1, 1, 1), "decoder_depths": (1, 1)}
 NETWORKS = {
     "joint": {
-        "16-48-80": Shape(widths=(16, 48, 80), **RULE),
-        "32-80-112": Shape(widths=(32, 80, 112), **RULE),
+        "16-48-80": SPACE.changed(SPACE.largest(), widths=(16, 48, 80)),
+        "32-80-112": SPACE.changed(SPACE.largest(), widths=(32, 80, 112)),
     },
     "pairs": {"32-64-96": Shape(widths=(32, 64, 96), detail_channels=12, **FLAT)},
 }

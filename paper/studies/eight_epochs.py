@@ -17,22 +17,17 @@ from typing import Any
 
 import kept
 import reduced_rows
-from tapetum.arch import Architecture, Shape, families, find_architecture
+from tapetum.arch import Architecture, ShapeSpace, families, find_architecture
 from tapetum.data import Dataset, open_dataset
 from tapetum.latency import Conditions, DeployedNetwork, find_runtime, time_interleaved
 from tapetum.training import RUNS, Recipe, Result, prepare_process
 from tapetum_paper.studies import BRIEF_TRAINING
 
 SIZE_PX, CLASSES, SEEDS = 64, 10, (0, 1, 2)
-RULE: dict[str, Any] = {
-    "encoder_depths": (1, 2, 2),
-    "decoder_depths": (1, 2),
-    "down": "max_pool",
-    "up": "transposed_conv",
-}
-SHAPES = {  # of the scaling rule, on a grid of 16 channels
-    "16-48-80": Shape(widths=(16, 48, 80), **RULE),
-    "64-112-160": Shape(widths=(64, 112, 160), **RULE),
+SPACE = ShapeSpace(width_step=16, size_px=SIZE_PX, image_channels=3, num_classes=CLASSES)
+SHAPES = {  # of the scaling rule
+    "16-48-80": SPACE.changed(SPACE.largest(), widths=(16, 48, 80)),
+    "64-112-160": SPACE.changed(SPACE.largest(), widths=(64, 112, 160)),
 }
 BASE = "dc-net-s-b20"  # the unit of latency
 SEARCHED = Path(__file__).parents[1] / "results" / "reproduction" / "small" / "old_search"
