@@ -1,8 +1,8 @@
 """``tapetum predict``: denoise and classify images with a package, without torch."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import typer
 
@@ -20,6 +20,12 @@ __all__ = ["predict"]
 EXIT_NOTHING_DONE, EXIT_SOME_FAILED = 2, 3
 MOST_ROWS_SHOWN = 40
 MOST_REASONS_SHOWN = 20
+# Arguments of the command that have the same name in the job, and in its execution.
+OF_JOB = (
+    *("package", "out", "mode", "seed", "top_k", "reject_below", "probabilities"),
+    *("file_format", "white"),
+)
+OF_EXECUTION = ("threads", "provider", "max_megapixels", "workers", "ray", "rows")
 
 
 def predict(
@@ -139,51 +145,55 @@ def predict(
 
       tapetum predict photos.tapetum --source night.mp4 --out denoised.mp4 --stabilise-label 0.5
     """
+    given = locals()
     refuse_mixed(context, package, source, paths)
-    if source is not None:
-        predict_source(locals())
-        return
-    from tapetum.noise import parse_noise
+    if source is None:
+        _predict_images(given)
+    else:
+        predict_source(given)
+
+
+def _predict_images(given: Mapping[str, Any]) -> None:
+    """Predict images, and print what has come of it; ``given`` are the arguments of the command."""
     from tapetum.runtime import bulk
 
-    job = bulk.Job(
-        package=package,
-        paths=paths or [],
-        out=out,
-        mode=mode,
-        noise=parse_noise(add_noise) if add_noise is not None else None,
-        seed=seed,
-        boxes=bulk.read_boxes(boxes) if boxes is not None else None,
-        top_k=top_k,
-        reject_below=reject_below,
-        probabilities=probabilities,
-        file_format=file_format,
-        white=white,
-    )
-    execution = bulk.Execution(
-        threads=threads,
-        provider=provider,
-        memory_mib=memory,
-        max_megapixels=max_megapixels,
-        workers=workers,
-        ray=ray,
-        rows=rows,
-    )
-    part = bulk.Shard.parse(shard)
+    job, execution, part = _job(given), _execution(given), bulk.Shard.parse(given["shard"])
     with stop_requests() as stop, progress_bar() as tick:
         summary = bulk.run_job(
             job,
             execution,
             shard=part,
-            resume=resume,
-            overwrite=overwrite,
+            resume=given["resume"],
+            overwrite=given["overwrite"],
             progress=tick,
             should_stop=stop.is_set,
         )
     if summary is None:
-        say(f"stopped; the rows are kept in {out}: continue with --resume", label="note")
+        say(f"stopped; the rows are kept in {job.out}: continue with --resume", label="note")
         raise typer.Exit(128 + (stop.signal_number or 0))
-    _show(job, part, summary, as_json=json)
+    _show(job, part, summary, as_json=given["json"])
+
+
+def _job(given: Mapping[str, Any]) -> "bulk.Job":
+    """Return what is predicted, from the arguments of the command."""
+    from tapetum.noise import parse_noise
+    from tapetum.runtime import bulk
+
+    noise, boxes = given["add_noise"], given["boxes"]
+    return bulk.Job(
+        paths=given["paths"] or [],
+        noise=None if noise is None else parse_noise(noise),
+        boxes=None if boxes is None else bulk.read_boxes(boxes),
+        **{name: given[name] for name in OF_JOB},
+    )
+
+
+def _execution(given: Mapping[str, Any]) -> "bulk.Execution":
+    """Return by what means it is predicted, from the arguments of the command."""
+    from tapetum.runtime import bulk
+
+    same = {name: given[name] for name in OF_EXECUTION}
+    return bulk.Execution(memory_mib=given["memory"], **same)
 
 
 def _show(job: "bulk.Job", part: "bulk.Shard", summary: "bulk.Summary", *, as_json: bool) -> None:

@@ -187,9 +187,7 @@ def calibrate(
     """
     source, folder = as_path(source, "a run or a package"), as_path(folder, "a folder of images")
     require_seed(seed)
-    if clean and noise is not None:
-        raise InputError("images without noise have no noise level", "give one of the two")
-    given = None if noise is None else parse_noise(str(noise))
+    given = _noise_of_images(noise, clean=clean)
     if out is not None:
         out = as_path(out, "the package to write")
         _require_free(out, source, overwrite=overwrite)
@@ -198,36 +196,59 @@ def calibrate(
         raise InputError(problem, "leave out --noise, --clean and --prefer")
     subject, images = _opened(source, adds_noise=clean), find_images(folder, seed)
     images = images._replace(notes=(*images.notes, *_trained_on(source, images)))
-    preparation = subject.manifest.preparation
-    old = preparation.white
-    found = Calibrated(
-        source=display_name(source.resolve().name),
-        folder=display_name(folder.resolve().name),
-        num_estimating=len(images.estimating),
-        num_judging=len(images.judging),
-        seed=seed,
-        white_before=old,
-        white_after=old,
-        white_reason="too few images",
-        reason=f"{images.total} images are too few to decide: {FEWEST} are needed",
-        notes=images.notes,
-    )
+    found = _unchanged(source, folder, subject, images, seed)
     if images.total < FEWEST:
         return found
-    level, why = images.white_level(old) if white == "auto" else (float(white), "as given")
-    preparation = preparation.model_copy(update={"white": level})
-    manifest = subject.manifest.model_copy(update={"preparation": preparation})
-    subject = subject._replace(manifest=manifest)
+    subject, why = _with_white(subject, images, white)
+    preparation, size_px = subject.manifest.preparation, subject.manifest.size_px
     update: dict[str, Any] = {"reason": _folded(source)}
     if isinstance(subject.form, Network):
-        viewer = Viewer(preparation, manifest.size_px, subject.plan if clean else None, seed)
+        viewer = Viewer(preparation, size_px, subject.plan if clean else None, seed)
         update = _judged(subject, images, viewer, given, prefer, progress)
-    update |= {"white_after": level, "white_reason": why}
+    update |= {"white_after": preparation.white, "white_reason": why}
     found = found.model_copy(update=update)
     if out is None or not found.changes:
         return found
     _write(subject, found, out, overwrite=overwrite)
     return found.model_copy(update={"path": str(out)})
+
+
+def _noise_of_images(noise: str | float | None, *, clean: bool) -> Noise | None:
+    """Return the noise that the user gives for the images; None where that is not known."""
+    if clean and noise is not None:
+        raise InputError("images without noise have no noise level", "give one of the two")
+    return None if noise is None else parse_noise(str(noise))
+
+
+def _unchanged(
+    source: Path, folder: Path, subject: _Subject, images: CameraImages, seed: int
+) -> Calibrated:
+    """Return what is found in too few images to decide."""
+    white = subject.manifest.preparation.white
+    return Calibrated(
+        source=display_name(source.resolve().name),
+        folder=display_name(folder.resolve().name),
+        num_estimating=len(images.estimating),
+        num_judging=len(images.judging),
+        seed=seed,
+        white_before=white,
+        white_after=white,
+        white_reason="too few images",
+        reason=f"{images.total} images are too few to decide: {FEWEST} are needed",
+        notes=images.notes,
+    )
+
+
+def _with_white(
+    subject: _Subject, images: CameraImages, white: str | float
+) -> tuple[_Subject, str]:
+    """Return what is calibrated with the white level of the images, and how that was found."""
+    preparation = subject.manifest.preparation
+    of_images = white == "auto"
+    level, why = images.white_level(preparation.white) if of_images else (float(white), "as given")
+    preparation = preparation.model_copy(update={"white": level})
+    manifest = subject.manifest.model_copy(update={"preparation": preparation})
+    return subject._replace(manifest=manifest), why
 
 
 def _require_free(out: Path, source: Path, *, overwrite: bool) -> None:

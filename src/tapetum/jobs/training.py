@@ -163,17 +163,12 @@ def train(
         classifies=network.architecture.classifies,
         progress=progress,
     )
-    reason = ""
     if resume:
         RUNS.note_start(folder)
-        chosen, reason = _as_before(chosen, folder)
+    chosen, reason = _as_before(chosen, folder) if resume else (chosen, "")
     if not chosen.has_length:
         chosen, reason = _with_length(chosen, network, dataset, progress)
-    begun: Start | None = None
-    if source is not None:
-        begun = start_from(network, source, dataset, chosen)
-    elif start is not None:
-        begun = begin_pretrained(str(start), network, dataset, chosen)
+    begun = _begin(network, start, source, dataset, chosen)
     if network.architecture.classifies and (hint := linear_hint(dataset)):
         say(hint)
     given: dict[str, Any] = {"resume": resume, "overwrite": overwrite, "progress": progress}
@@ -191,6 +186,21 @@ def _wanted(
     if architecture is None:
         raise InputError("no architecture is given", "name one, or give --start a run or a package")
     return architecture_for(architecture, dataset)
+
+
+def _begin(
+    network: TrainableNetwork,
+    start: str | Path | None,
+    source: Source | None,
+    dataset: Dataset,
+    recipe: Recipe,
+) -> Start | None:
+    """Give a network its first weights, and return what was taken; None for random weights."""
+    if source is not None:
+        return start_from(network, source, dataset, recipe)
+    if start is None:
+        return None
+    return begin_pretrained(str(start), network, dataset, recipe)
 
 
 def _as_before(recipe: Recipe, folder: Path) -> tuple[Recipe, str]:

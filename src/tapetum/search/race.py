@@ -103,11 +103,7 @@ def race(
     """
     start = time.monotonic()
     train = train.augmented(recipe.augmentation)
-    # Decided once, where it is ``auto``.
-    recipe = recipe.adjusted(
-        augmentation=train.augmentation or recipe.augmentation,
-        ema_decay=EMA_DECAY if recipe.ema_decay is None else recipe.ema_decay,
-    )
+    recipe = _decided(recipe, train)
     train.num_batches(recipe.batch_size)  # refused before there is a folder
     _require_names(candidates)
     with faults_are_ours("this is no race", "correct these arguments"):
@@ -119,10 +115,7 @@ def race(
             doubling=doubling,
             train=(train.source, len(train)),
             held_out=(held_out.source, len(held_out)),
-            weights={
-                name: hashlib.sha256(file.read_bytes()).hexdigest()
-                for name, file in weights.items()
-            },
+            weights=_digests(weights),
         )
     with RACES.work(path.absolute(), request, resume=resume) as folder:
         if not folder.is_finished:
@@ -132,6 +125,19 @@ def race(
                 folder.finish(racing.run(stamp(seed=recipe.seed)))
         shutil.rmtree(folder.path / DATA, ignore_errors=True)
         return folder.result()
+
+
+def _decided(recipe: Recipe, train: ImageDataset) -> Recipe:
+    """Return a recipe with what is decided once, where it is ``auto``, and averaged weights."""
+    return recipe.adjusted(
+        augmentation=train.augmentation or recipe.augmentation,
+        ema_decay=EMA_DECAY if recipe.ema_decay is None else recipe.ema_decay,
+    )
+
+
+def _digests(weights: Mapping[str, Path]) -> dict[str, str]:
+    """Return the SHA-256 digest of each file."""
+    return {name: hashlib.sha256(file.read_bytes()).hexdigest() for name, file in weights.items()}
 
 
 def _require_names(candidates: Sequence[Architecture]) -> None:
