@@ -44,7 +44,7 @@ def test_a_shape_gives_a_network_of_its_widths_and_stride(seed: int) -> None:
     shape, network = draw_shape(seed), draw_architecture(seed)
     details = [] if shape.detail_channels is None else [shape.detail_channels]
     assert level_channels(network) == [*details, *shape.widths]
-    assert network.stride_px == shape.stride_px
+    assert network.stride_px == 2 ** (len(shape.widths) - (shape.stem == "full"))
     assert network.kind == ("denoiser" if network.num_classes is None else "integrated")
     assert Shape.from_json(shape.to_json(), source="memory") == shape
     assert Architecture.from_json(network.to_json(), source="memory") == network

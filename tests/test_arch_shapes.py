@@ -73,7 +73,7 @@ def test_images_with_boxes_reach_the_stride_of_the_network_of_the_paper() -> Non
     """The rule and the plain networks use all levels that boxes allow."""
     given = space(size_px=96, boxes=True)
     for shape in (given.plain(), given.plain("mbconv"), given.rule(45e6)):
-        assert shape.stride_px == 8
+        assert given.architecture(shape).stride_px == 8
 
 
 def test_draws_differ_in_everything() -> None:

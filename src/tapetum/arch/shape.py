@@ -124,11 +124,6 @@ class Shape(Record):
             raise ValueError("detail_channels belong to the half stem: the full one has such a map")
         return self
 
-    @property
-    def stride_px(self) -> int:
-        """Height and width of an image are padded to a multiple of this."""
-        return int(2 ** (len(self.widths) - (self.stem == "full")))
-
     def architecture(
         self, name: str, *, image_channels: int, num_classes: int | None, boxes: bool = False
     ) -> Architecture:
