@@ -228,6 +228,8 @@ class _Work:
 
     def _drawn(self, count: int, generator: np.random.Generator) -> Iterator[_Contestant]:
         """Yield drawn networks that differ most from each other and from the contestants."""
+        if count == 0:  # drawing many to choose none takes a while
+            return
         bases = map(self.space.draw, [generator] * NUM_DRAWN)
         drawn = {self._scaled(base): base for base in bases}
         low, high = ROUGHLY
