@@ -13,7 +13,7 @@ from tapetum.arch import Architecture, Space
 from tapetum.latency.conditions import Conditions
 from tapetum.latency.deployed import DeployedNetwork
 from tapetum.latency.timing import ForwardPass
-from tapetum.runtime import Precision, Preparation
+from tapetum.runtime import Precision
 from test_latency_table import CONDITIONS, true_ms
 
 DENSE_MS = 1.0  # of the convolutions that stand for the machine's peak
@@ -59,13 +59,9 @@ class ScriptedRuntime:
         monkeypatch.setattr(DeployedNetwork, "of", without_graph)  # writing it takes milliseconds
         # Other runtimes would be timed as they are.
         monkeypatch.setattr("tapetum.jobs.remedies.find_spec", lambda _: None)
-        original = Preparation.resized
-
-        def resized(preparation: Preparation, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
-            self.advance(round(1e6 * PREPARE_MS))
-            return original(preparation, pixels)
-
-        monkeypatch.setattr(Preparation, "resized", resized)
+        monkeypatch.setattr(
+            "tapetum.latency.calls._prepared", lambda *_: self.advance(round(1e6 * PREPARE_MS))
+        )
 
     def prepare(self, network: DeployedNetwork, conditions: Conditions) -> ForwardPass:
         """A pass of the network moves the clock, by another noise each time it is prepared."""
