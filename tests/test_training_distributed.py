@@ -1,8 +1,10 @@
 """Several processes learn what one process learns from the same batches."""
 
+import os
+import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -27,7 +29,6 @@ from tiny_training import (
 )
 
 SCRIPT = Path(__file__).with_name("tiny_training.py")
-TWO_PROCESSES = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")
 RECIPE = tiny_recipe(
     epochs=1,
     batch_size=4,
@@ -47,10 +48,33 @@ def together(tmp_path_factory: pytest.TempPathFactory) -> Path:
     RECIPE.write(folder / "recipe.json")
     options = ("--recipe", "recipe.json", "--architecture", "unet-s", "--timed", "timed")
     more = ("--double", "double.safetensors", "--pace", "pace", "--search", "search")
-    command = (sys.executable, *TWO_PROCESSES, SCRIPT, "run", *options, *more)
-    ended = subprocess.run(command, check=False, cwd=folder, capture_output=True, text=True)
-    assert ended.returncode == 0, ended.stderr
+    run_two((sys.executable, str(SCRIPT), "run", *options, *more), folder)
     return folder
+
+
+def run_two(command: Sequence[str], folder: Path) -> None:
+    """Runs two processes that train as one, without a third one that loads torch to start them."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": "2"}
+    started = [
+        subprocess.Popen(
+            command,
+            cwd=folder,
+            env={**os.environ, **shared, "RANK": rank, "LOCAL_RANK": rank},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in ("0", "1")
+    ]
+    try:
+        for process in started:
+            _, faults = process.communicate()
+            assert process.returncode == 0, faults
+    finally:
+        for process in started:
+            process.kill()
 
 
 @pytest.fixture

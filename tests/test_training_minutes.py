@@ -62,7 +62,7 @@ def test_a_stopped_training_resumes_to_the_same_bits(
     script_time(monkeypatch.setattr, _slower, validation_s=VALIDATION_S)
     recipe = _timed(half_size=0.3)
     whole = tiny_train(tmp_path / "whole", recipe)
-    for step in (1, 8, 14):  # before a checkpoint, in the middle, and where it is slower
+    for step in (1, 14):  # before a checkpoint, and in the middle, where it is slower
         with pytest.raises(StoppedError):
             tiny_train(tmp_path / f"{step}", recipe, progress=stop_at(step))
         again = tiny_train(tmp_path / f"{step}", recipe, resume=True)
