@@ -213,20 +213,12 @@ def _joined(root: Path, base: Path, read: Read, found: Findings) -> Layout:
     if found.ask.layout == "pooled" or None in read:
         read = {None: _pool(read)}
     train = read.get("train") or read.get(None)
-    val_name: Part = "val" if "val" in read else "test"
-    val = read.get(val_name) if None not in read else None
     if train is None or (not train.files and not found.ask.class_names):
         raise DataError(
             f"{display_name(root)} has no image to train on{examples(found.left_out)}",
             "check its layout",
         )
-    if "val" in read and "test" in read:
-        _set_test_aside(read["test"], base, found)
-    if val is not None and val_name == "test" and _other_kind(train, val):
-        _set_test_aside(val, base, found)
-        val = None
-    elif val is not None and val_name == "test":
-        found.notes.append("the test part validates, because there is no validation part")
+    val = None if None in read else _validating(read, train, base, found)
     if val is not None:
         val = _alike(root, train, val, found)
     layout = Layout(
@@ -245,6 +237,18 @@ def _joined(root: Path, base: Path, read: Read, found: Findings) -> Layout:
         return [one._replace(group=group_of(layout.key(one.path), one.group, by)) for one in files]
 
     return _with_note_on_groups(layout.changed(grouped), found.ask.group_by)
+
+
+def _validating(read: Read, train: PartFiles, base: Path, found: Findings) -> PartFiles | None:
+    """Return the part that validates: ``val``, else a ``test`` of the same kind as training."""
+    val, test = read.get("val"), read.get("test")
+    if test is None:
+        return val
+    if val is not None or _other_kind(train, test):
+        _set_test_aside(test, base, found)
+        return val
+    found.notes.append("the test part validates, because there is no validation part")
+    return test
 
 
 def _with_note_on_groups(layout: Layout, group_by: str | None) -> Layout:

@@ -12,12 +12,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tapetum.errors import InputError, PackageError
-from tapetum.formats.exported import Speed, WrittenFile
+from tapetum.formats.exported import Comparison, Parity, Speed, WrittenFile
 from tapetum.formats.opening import described_at, paths_of
 from tapetum.formats.proof import Examples, at_size, compare_images, compare_speed, probe
 from tapetum.formats.quantise import NUM_IMAGES, noisy_samples, quantise
@@ -67,15 +68,7 @@ def write_target(
     contents = target.contents(source, settings, images)
     with hold_name(out), _workshop(out) as folder:
         first = _placed(contents, paths, folder)
-        with target.opened(first, settings) as run:
-            parity = probe(source, run, settings)
-            parity.require(package.manifest.name, than="package")
-            comparison = None
-            if examples is not None:
-                comparison = compare_images(package, run, settings, examples, progress=progress)
-            speed = None
-            if settings.precision != package.manifest.precision:
-                speed = _beside_fp32(package, run, target, settings, first, progress)
+        found = _examined(package, source, first, target, settings, examples, progress)
         written = WrittenFile(
             format=target.name,
             precision=settings.precision,
@@ -88,15 +81,47 @@ def write_target(
             },
             metadata=facts_of(source.manifest),
             manifest=_without_origin(package.manifest),
-            parity=parity,
-            comparison=comparison,
-            speed=speed,
             snippet="\n".join([*target.snippet(out.name, package.manifest, settings), ""]),
+            **found._asdict(),
         )
         for path in paths.values():
             os.replace(folder / path.name, path)
         write_atomically(described_at(out), written.to_json().encode())
     return written
+
+
+class _Found(NamedTuple):
+    """What running a file has shown; None where that was not examined."""
+
+    parity: Parity
+    comparison: Comparison | None = None
+    speed: Speed | None = None
+
+
+def _examined(
+    package: Package,
+    source: Package,
+    path: Path,
+    target: Target,
+    settings: Settings,
+    examples: Examples | None,
+    progress: ProgressCallback,
+) -> _Found:
+    """Run a file: against its source, on images, and in turn with fp32 where it is not fp32.
+
+    Raises:
+        PackageError: It does not do what its source does.
+    """
+    with target.opened(path, settings) as run:
+        found = _Found(probe(source, run, settings))
+        found.parity.require(package.manifest.name, than="package")
+        if examples is not None:
+            images = compare_images(package, run, settings, examples, progress=progress)
+            found = found._replace(comparison=images)
+        if settings.precision != package.manifest.precision:
+            speed = _beside_fp32(package, run, target, settings, path, progress)
+            found = found._replace(speed=speed)
+    return found
 
 
 def _without_origin(manifest: Manifest) -> Manifest:

@@ -63,6 +63,11 @@ class Origin(Record):
     sha256: str
     shape: Shape
 
+    @classmethod
+    def of(cls, source: Source) -> "Origin":
+        """Return what identifies a source, whose shape says that a fit can train it."""
+        return cls(name=source.name, sha256=source.sha256, shape=source.shape)
+
 
 class FitRequest(Record):
     """What a fit is requested to do.
@@ -119,33 +124,45 @@ class OpenedRequest:
     progress: ProgressCallback = silent
 
 
+@dataclass(frozen=True)
+class _Measured:
+    """What was measured on another device: a table or timings; neither where this one counts."""
+
+    table: LatencyTable | None = None
+    timings: bundle.DeviceTimings | None = None
+
+    @classmethod
+    def of(cls, options: FitOptions) -> "_Measured":
+        """Open what the options name."""
+        if options.method == "tf-nas":
+            return cls(table=choose_table(options))
+        return cls(timings=open_timings(options))
+
+    @property
+    def conditions(self) -> Conditions | None:
+        """Those of the other device."""
+        if self.table is not None:
+            return self.table.conditions
+        return None if self.timings is None else self.timings.conditions("fp32")
+
+
 def open_request(options: FitOptions) -> OpenedRequest:
     """Open what the options of a fit name."""
     Budget.require_positive(options.target_ms)
     require_method(vars(options))
-    is_tf_nas = options.method == "tf-nas"
-    table = choose_table(options) if is_tf_nas else None
-    timings = None if is_tf_nas else open_timings(options)
-    there = table.conditions if table else timings.conditions("fp32") if timings else None
+    measured = _Measured.of(options)
     # The trainings estimate batch statistics again at their end.
     changes = {"seed": options.seed, "recalibration_batches": RECALIBRATION_BATCHES}
     recipe = recipe_of(options.data, vars(options), **changes)
     start = "auto" if options.start is None else str(options.start)
     source = None if is_start_name(start) else open_source(start)
-    dataset = _open_images(options, there)
+    dataset = _open_images(options, measured.conditions)
     given = {"augmentation": options.augmentation, "batch_size": options.batch_size}
     recipe = suit(recipe, dataset, progress=options.progress, **given)
-    if is_tf_nas:
-        method: ShapeSettings | TfNasSettings = choose_settings(options, table, dataset, recipe)
-    else:
-        method = _choose_shapes(options, dataset)
-    pretrained = None
-    if not is_tf_nas and source is None:
-        pretrained = choose_pretrained(start, dataset)
-    origin = None
-    if source is not None:  # its shape says that a fit can train it
-        origin = Origin(name=source.name, sha256=source.sha256, shape=source.shape)
-    conditions, runtime = _choose_device(options, there, dataset.info)
+    method = _choose_method(options, measured.table, dataset, recipe)
+    takes_pretrained = method.method != "tf-nas" and source is None
+    pretrained = choose_pretrained(start, dataset) if takes_pretrained else None
+    conditions, runtime = _choose_device(options, measured.conditions, dataset.info)
     _check_scope(options, conditions, runtime)
     request = FitRequest(
         target_ms=options.target_ms,
@@ -154,16 +171,24 @@ def open_request(options: FitOptions) -> OpenedRequest:
         conditions=conditions,
         recipe=recipe,
         data=dataset.info,
-        controls=is_tf_nas if options.controls is None else options.controls,
-        start=origin,
+        controls=method.method == "tf-nas" if options.controls is None else options.controls,
+        start=None if source is None else Origin.of(source),
         pretrained="" if pretrained is None else pretrained.sha256,
     )
     device = None
     if runtime is not None:
         what = (runtime, conditions, dataset.info, request.includes)
         device = Device(*what, progress=options.progress)
-    opened = (table, timings, source, pretrained, options.progress)
+    opened = (measured.table, measured.timings, source, pretrained, options.progress)
     return OpenedRequest(request, dataset, device, *opened)
+
+
+def _choose_method(
+    options: FitOptions, table: LatencyTable | None, dataset: Dataset, recipe: Recipe
+) -> ShapeSettings | TfNasSettings:
+    if options.method == "tf-nas":
+        return choose_settings(options, table, dataset, recipe)
+    return _choose_shapes(options, dataset)
 
 
 def _open_images(options: FitOptions, there: Conditions | None) -> Dataset:

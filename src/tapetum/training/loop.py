@@ -5,7 +5,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from contextlib import closing, nullcontext
-from typing import Any, ClassVar, Generic, Protocol, runtime_checkable
+from typing import Any, ClassVar, Generic, NoReturn, Protocol, runtime_checkable
 
 from torch import nn
 from torch.utils.tensorboard import SummaryWriter
@@ -126,17 +126,24 @@ class EpochLoop(ABC, Generic[R]):
                 position = position.after_step(losses, seconds=lap())
                 self._after_step(position, losses)
                 if must_stop:
-                    self._save(position)
-                    raise InterruptedTrainingError(
-                        f"interrupted after step {position.step:,} of {self._total(position):,}; "
-                        f"the state is kept in {self.folder.path}",
-                        "run the same command again with --resume to continue",
-                    )
+                    self._stop(position)
                 if progress is not None and self.compute.is_main:
-                    about = "about " if isinstance(self.length, TimedLength) else ""
-                    told = f"{self.title}{self.describe(position)}, in {about}steps"
-                    progress(position.step, self._total(position), told)
+                    progress(position.step, self._total(position), self._told(position))
         return position
+
+    def _stop(self, position: Position[R]) -> NoReturn:
+        """Keep the state, and end the work before its time."""
+        self._save(position)
+        raise InterruptedTrainingError(
+            f"interrupted after step {position.step:,} of {self._total(position):,}; "
+            f"the state is kept in {self.folder.path}",
+            "run the same command again with --resume to continue",
+        )
+
+    def _told(self, position: Position[R]) -> str:
+        """Return what stands beside the progress bar."""
+        about = "about " if isinstance(self.length, TimedLength) else ""
+        return f"{self.title}{self.describe(position)}, in {about}steps"
 
     def _total(self, position: Position[R]) -> int:
         """Return the number of steps that are expected in all."""
