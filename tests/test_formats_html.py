@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 import sys
 import time
 from collections.abc import Iterator
@@ -21,12 +22,13 @@ from tapetum.formats.chromium import Page, find_chromium, open_page
 from tapetum.formats.target_html import HtmlTarget
 from tapetum.images import read_frames
 from tapetum.noise import Gaussian, generator_for, parse_noise
-from tapetum.runtime import Package, Predictor, Preparation
+from tapetum.runtime import BrightnessRange, Package, Predictor, Preparation
 from tapetum.scores import ScoreRow, Scores
 from test_formats_precision import lowered
 
 FAKE_CAMERA = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
 INSTALLED = Path(sys.prefix) / "node_modules" / "onnxruntime-web"
+LIGHT = BrightnessRange.of([0.3, 0.6])
 PREPARATION = Preparation(size_px=32, channels=3, resize="letterbox", background=0.25)
 ROW = ScoreRow(title="gaussian 0.5", noise=Gaussian(sigma=0.5), num_images=4)
 SCORES = Scores(protocol="benchmark", seed=0, source="four", rows=(ROW,), mean=ROW)
@@ -84,6 +86,24 @@ def test_a_class_name_is_no_markup(stand_in: Settings) -> None:
     text = HtmlTarget().contents(replace(package, manifest=manifest), stand_in)[".html"].decode()
     assert "</script><b>" not in text
     assert "<i>x" not in text
+
+
+def lit(resize: str) -> Package:
+    """The package with a range of brightness, and with another way to resize."""
+    preparation = PREPARATION.model_copy(update={"resize": resize})
+    package, update = packaged(), {"brightness": LIGHT, "preparation": preparation}
+    return replace(package, manifest=package.manifest.model_copy(update=update))
+
+
+def test_a_page_knows_the_light_of_the_training(stand_in: Settings) -> None:
+    """The limits and the sentences of the package; none where a label is of a part of an image."""
+    for resize, wanted in (("squash", LIGHT.limits), ("crop", None)):
+        page = HtmlTarget().contents(lit(resize), stand_in)[".html"].decode()
+        found = re.search(r'id="facts">([^<]*)<', page)
+        assert found is not None
+        told = json.loads(found[1])["brightness"]
+        assert (told and (told["lowest"], told["highest"])) == wanted
+        assert told is None or told["darker"] == LIGHT.doubt("darker")
 
 
 def test_what_a_page_cannot_do_is_refused(stand_in: Settings, tmp_path: Path) -> None:
@@ -156,6 +176,25 @@ FILES = {
     "turned.jpg": ({"quality": 90, "exif": 6}, 3),
     "rgb.webp": ({"lossless": True}, 3),
 }
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("page")  # where there is a browser
+def test_a_page_warns_of_another_light(tmp_path: Path) -> None:
+    """As the package does, for an image below, within and above the range."""
+    program, path, package = find_chromium(), tmp_path / "page.html", lit("squash")
+    path.write_bytes(HtmlTarget().contents(package, Settings())[".html"])
+    assert program is not None
+    with open_page(program, path) as opened:
+        opened.wait_for("window.tapetum")
+        opened.evaluate("tapetum.ready")
+        for level in (10, 120, 250):
+            Image.fromarray(np.full((20, 30, 3), level, np.uint8)).save(tmp_path / "image.png")
+            choose(opened, tmp_path / "image.png")
+            told = opened.evaluate("document.getElementById('doubts').textContent")
+            warnings = Predictor(package, threads=1)(tmp_path / "image.png").warnings
+            assert told == ". ".join(warnings)
+            assert bool(told) == (level != 120)
 
 
 @pytest.mark.parametrize("name", FILES)

@@ -18,9 +18,9 @@ from tapetum.jobs.calibrating import _trained_on
 from tapetum.jobs.camera import FEWEST, content_of, find_images
 from tapetum.jobs.camera_losses import LABELS, Compared, Criteria, Prefer, decide
 from tapetum.noise import NoisePlan
-from tapetum.runtime import Predictor, open_package
+from tapetum.runtime import BrightnessRange, Predictor, open_package
 from tapetum.training.checkpoint import read_tensors, write_tensors
-from tapetum.training.run import WEIGHTS
+from tapetum.training.run import RUNS, WEIGHTS
 from tiny_training import Squares, tiny_recipe, tiny_train
 
 SIGMA = 0.1
@@ -34,7 +34,9 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shape = Shape(widths=(8, 16), encoder_depths=(1, 1), decoder_depths=(1,), gated=False)
     architecture = shape.architecture("tiny", image_channels=1, num_classes=4)
     recipe = tiny_recipe(noise=noise, epochs=20, batch_size=4, learning_rate=1e-2)
-    tiny_train(path, recipe, architecture)
+    result = tiny_train(path, recipe, architecture)
+    light = BrightnessRange.of([0.0])  # no image of a camera is black
+    RUNS.open(path).finish(result.model_copy(update={"brightness": light}))
     return path
 
 
@@ -86,6 +88,9 @@ def test_spoilt_statistics_come_back_without_labels(
     assert (kept["num_estimating"], kept["num_judging"], kept["is_kept"]) == (16, 16, True)
     assert str(tmp_path) not in json.dumps(kept)
     assert "Calibration" in open_package(out).card
+    light = open_package(out).manifest.brightness  # that of the camera
+    assert light is not None
+    assert (light.num_images, light.darkest > 0) == (32, True)
 
 
 def test_images_as_in_the_training_change_little(run: Path, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
+from urllib.parse import unquote
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from serve_hostile import image_bytes
 from tapetum.errors import InputError
 from tapetum.images import encode_frames, read_image
 from tapetum.noise import Gaussian
-from tapetum.runtime import Package
+from tapetum.runtime import BrightnessRange, Package
 from tapetum.scores import ScoreRow, Scores
 from tapetum.serving import Limits, ModelOptions, Service, Tokens, open_models
 from tiny_package import tiny_package
@@ -387,6 +388,21 @@ def test_the_page_asks_its_own_server_alone(client: TestClient) -> None:
         name for model in client.get("/v1/models").json()["models"] for name in model["class_names"]
     ]
     assert not any(f">{name}<" in response.text for name in names)
+
+
+def test_an_image_of_another_light_has_a_warning(opened: dict[str, Package]) -> None:
+    """In JSON, in a header beside an image, and as a range in the list of models."""
+    light = BrightnessRange.of([0.9])
+    package = opened["grey"]
+    package = replace(package, manifest=package.manifest.model_copy(update={"brightness": light}))
+    with client_of(service_of({"a": package})) as client:
+        answer = client.post(PREDICT, content=image_bytes(), headers=PNG)
+        image = client.post(PREDICT, content=image_bytes(), headers={**PNG, "Accept": "image/png"})
+        (model,) = client.get("/v1/models").json()["models"]
+    assert answer.json()["warnings"] == [light.doubt("darker")]
+    assert len(answer.json()["brightness"]) == 1
+    assert unquote(image.headers["Tapetum-Warnings"]) == light.doubt("darker")
+    assert model["brightness"] == light.model_dump(mode="json")
 
 
 def test_a_model_says_what_a_page_needs(opened: dict[str, Package]) -> None:

@@ -271,6 +271,11 @@ class NoisePlan(Record):
         shares = np.linspace(0, 1, count) ** self.power
         return [self.at(round(float(low + (high - low) * share), 4)) for share in shares]
 
+    @property
+    def strongest(self) -> Noise:
+        """The noise at the highest level."""
+        return self.at(max(self.levels or self._bounds))
+
     def validated(self) -> list[Noise]:
         """Return the noises of a quick validation: all levels, or five over the range."""
         return self.spread(5)

@@ -92,6 +92,7 @@ def _package_facts(path: Path) -> Facts:
         "colour": manifest.colour,
         "labels": manifest.labels,
         "preparation": manifest.preparation.text,
+        "brightness": light.text() if (light := manifest.brightness) else "-",
         "classes": ", ".join(manifest.class_names) or "-",
         "precision": manifest.precision,
         "schema version": manifest.schema_version,

@@ -77,7 +77,12 @@ class Augmentation(Record):
     def draw_gain(self, generator: np.random.Generator, brightest: float) -> np.float32:
         """Draw the factor of the brightness, at most so that the brightest value stays below 1."""
         gain = generator.uniform(1 - self.brightness, 1 + self.brightness)
-        return np.float32(min(gain, 1 / max(brightest, 0.5)) if self.brightness else 1)
+        return np.float32(min(gain, self.gains(brightest)[1]))
+
+    def gains(self, brightest: float) -> tuple[float, float]:
+        """Return the smallest and the largest factor of an image with that brightest value."""
+        largest = min(1 + self.brightness, 1 / max(brightest, 0.5)) if self.brightness else 1.0
+        return 1 - self.brightness, largest
 
 
 class Orientation(NamedTuple):

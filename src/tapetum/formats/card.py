@@ -48,6 +48,9 @@ def _border(manifest: Manifest) -> str:
     ]
     if manifest.classifies:
         lines.append(f"- Labels: of images {manifest.preparation.text}.")
+    if manifest.brightness is not None:
+        what = "boxes" if manifest.labels == "boxes" else "images"
+        lines.append(f"- Brightness: that of {manifest.brightness.text(what)}.")
     if manifest.labels == "boxes":
         lines.append("- Boxes: left, top, right, bottom in pixels; each box gets a label.")
     if manifest.class_names:

@@ -156,6 +156,7 @@ def _shown(manifest: Manifest, settings: Settings) -> dict[str, Any]:
         "class_names": manifest.class_names,
         "channels": manifest.image_channels,
         "background": manifest.preparation.background,
+        "brightness": _doubts(manifest),
         "size_px": manifest.size_px,
         "max_pixels": max(1, int(MEMORY_MIB * 2**20 / manifest.bytes_per_pixel)),
         "noise": None if noise is None else noise.model_dump(),
@@ -165,6 +166,19 @@ def _shown(manifest: Manifest, settings: Settings) -> dict[str, Any]:
     }
 
 
+def _doubts(manifest: Manifest) -> dict[str, Any] | None:
+    """Return the brightness beyond which a label is doubtful, and what is said then.
+
+    None where it is not known, or where a label is made from a part of the image or with a border.
+    """
+    light = manifest.brightness
+    if light is None or manifest.preparation.resize != "squash":
+        return None
+    lowest, highest = light.limits
+    sides = {"darker": light.doubt("darker"), "brighter": light.doubt("brighter")}
+    return {"lowest": lowest, "highest": highest, **sides}
+
+
 def _listed(manifest: Manifest) -> str:
     """Return the facts of a network as the items of a list."""
     origin = manifest.provenance
@@ -172,6 +186,7 @@ def _listed(manifest: Manifest) -> str:
         "Classes": ", ".join(manifest.class_names),
         "Images": f"{manifest.colour}, {manifest.preparation.text}",
         "Noise": noise_text(manifest),
+        "Brightness": manifest.brightness.text() if manifest.brightness else "",
         "Made": f"{origin.get('date', 'at an unknown time')}, Tapetum {manifest.tapetum_version}",
     }
     facts["Licences"] = ", ".join(

@@ -54,7 +54,7 @@ from tapetum.noise import Noise, NoisePlan, parse_noise
 from tapetum.progress import ProgressCallback, silent, step
 from tapetum.provenance import require_seed
 from tapetum.records import Record, as_path, require_free_name
-from tapetum.runtime import Manifest, Package, open_package
+from tapetum.runtime import BrightnessRange, Manifest, Package, brightness_of, open_package
 from tapetum.training import RUNS, prepare_process
 
 __all__ = ["Calibrated", "calibrate"]
@@ -77,6 +77,7 @@ class Calibrated(Record):
         losses: Losses before and after.
         labels_changed: Share of the deciding images whose label changes; None without labels.
         accuracies: Share of right labels before and after; None where the truth is not known.
+        brightness: The means of the camera's images, where the package warns outside of these.
         is_kept: Whether the new statistics are kept.
         reason: Why.
         notes: What was not used or is not known.
@@ -94,6 +95,7 @@ class Calibrated(Record):
     losses: tuple[Compared, ...] = ()
     labels_changed: float | None = None
     accuracies: tuple[float, float] | None = None
+    brightness: BrightnessRange | None = None
     is_kept: bool = False
     reason: str
     notes: tuple[str, ...] = ()
@@ -334,6 +336,9 @@ def _judged(
     is_kept, reason = decide(losses, criteria, prefer)
     if not is_kept:
         network.load_state_dict(old)
+    elif manifest.brightness is not None:
+        every = [brightness_of(view.whole.numpy())[0] for view in (*seen, *views)]
+        found["brightness"] = BrightnessRange.of(every)
     found |= {"losses": losses, "is_kept": is_kept, "reason": reason}
     if not manifest.classifies:
         return found
@@ -354,9 +359,10 @@ def _batches(views: Sequence[View]) -> Iterator[tuple[Tensor, None]]:
 def _write(subject: _Subject, found: Calibrated, out: Path, *, overwrite: bool) -> None:
     """Write the package of what was kept."""
     form, manifest = subject.form, subject.manifest
-    kept = found.model_dump(mode="json", exclude={"path", "notes"})
+    kept = found.model_dump(mode="json", exclude={"path", "notes", "brightness"})
     origin = manifest.provenance | {"calibration": kept}
-    manifest = manifest.model_copy(update={"provenance": origin})
+    light = found.brightness or manifest.brightness
+    manifest = manifest.model_copy(update={"provenance": origin, "brightness": light})
     if isinstance(form, Network):
         export_network(form, out, manifest, overwrite=overwrite)
     else:

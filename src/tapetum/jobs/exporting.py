@@ -108,6 +108,7 @@ def _manifest(run: Run, network: Network, threads: int | None = None) -> Manifes
         network.architecture,
         size_px=info.size_px,
         preparation=info.preparation,
+        brightness=result.brightness if run.request.class_names else None,
         typical_px=info.typical_px,
         threads=threads,
         split=info.split and info.split.model_copy(update={"labels": None}),  # a path

@@ -10,6 +10,7 @@ from tapetum.data import DataOptions, Dataset
 from tapetum.errors import InputError
 from tapetum.evaluation import score
 from tapetum.images import display_name
+from tapetum.jobs.brightness import training_brightness
 from tapetum.jobs.choose import (
     SPLIT,
     architecture_for,
@@ -334,7 +335,9 @@ def _scored(
         short_training=result.few_steps,
         progress=progress,
     )
-    scored = result.model_copy(update={"scores": scores})
+    with step(progress, "measuring the brightness of training images"):
+        light = training_brightness(dataset.train, run.request.recipe)
+    scored = result.model_copy(update={"scores": scores, "brightness": light})
     run.finish(scored)
     return scored
 

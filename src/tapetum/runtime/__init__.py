@@ -1,6 +1,7 @@
 """Open and run packages on a device, without torch; start at :class:`Predictor`."""
 
 from tapetum.runtime import bulk, video
+from tapetum.runtime.brightness import BrightnessRange, brightness_of
 from tapetum.runtime.facts import AddedNoise, facts_of, noise_text
 from tapetum.runtime.manifest import Manifest, Precision
 from tapetum.runtime.package import Package, open_package, write_package
@@ -12,6 +13,7 @@ from tapetum.runtime.split import Split
 
 __all__ = [
     "AddedNoise",
+    "BrightnessRange",
     "GraphSession",
     "Manifest",
     "Package",
@@ -21,6 +23,7 @@ __all__ = [
     "Preparation",
     "Resize",
     "Split",
+    "brightness_of",
     "bulk",
     "facts_of",
     "load_onnxruntime",

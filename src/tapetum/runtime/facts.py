@@ -54,15 +54,16 @@ def facts_of(manifest: Manifest) -> dict[str, str]:
     """Return the metadata of a written file.
 
     Lists and records are JSON: the class names in the order of the probabilities, the preparation
-    of images, the origin, and how int8 was calibrated. ``licences`` names the parts of others; the
-    weights are the user's.
+    of images, the brightness of those of the training, the origin, and how int8 was calibrated.
+    ``licences`` names the parts of others; the weights are the user's.
     """
     origin = {name: manifest.provenance[name] for name in _ORIGIN if name in manifest.provenance}
-    int8 = manifest.provenance.get("int8")
+    int8, light = manifest.provenance.get("int8"), manifest.brightness
     return {
         "name": manifest.name,
         "class_names": json.dumps(manifest.class_names, ensure_ascii=False),
         "preparation": manifest.preparation.model_dump_json(),
+        **({} if light is None else {"brightness": light.model_dump_json()}),
         "noise": noise_text(manifest),
         "licences": json.dumps(_licences(manifest)),
         "provenance": json.dumps(origin, ensure_ascii=False),

@@ -21,6 +21,7 @@ from tapetum import __version__
 from tapetum.arch import Architecture, cost, spec
 from tapetum.errors import printable
 from tapetum.records import Record, faults_are_ours
+from tapetum.runtime.brightness import BrightnessRange
 from tapetum.runtime.preparation import Preparation
 from tapetum.runtime.split import Split
 from tapetum.runtime.tiles import halo_px
@@ -53,6 +54,8 @@ class Manifest(Record):
         size_px: Height and width of the training images.
         preparation: How an image becomes the input of the network; without a size where no whole
             image is labelled.
+        brightness: The means of the training images, or of their boxes, outside of which a label is
+            doubtful; None without labels, and in older packages.
         typical_px: Height and width of a typical image file of the training; None where it is not
             known.
         threads: Inference threads that the latency budget holds for, which :class:`Predictor` uses
@@ -81,6 +84,7 @@ class Manifest(Record):
     labels: Literal["whole", "boxes", "none"]
     size_px: Annotated[int, Field(ge=1, le=MOST_PX)]
     preparation: Preparation
+    brightness: BrightnessRange | None = None
     typical_px: tuple[PositiveInt, PositiveInt] | None = None
     threads: PositiveInt | None = None
     split: Split | None = None
@@ -102,6 +106,7 @@ class Manifest(Record):
         *,
         size_px: int,
         preparation: Preparation | None = None,
+        brightness: BrightnessRange | None = None,
         typical_px: tuple[int, int] | None = None,
         threads: int | None = None,
         split: Split | None = None,
@@ -130,6 +135,7 @@ class Manifest(Record):
                 class_names=tuple(class_names),
                 size_px=size_px,
                 preparation=preparation or default,
+                brightness=brightness,
                 typical_px=typical_px,
                 threads=threads,
                 split=split,

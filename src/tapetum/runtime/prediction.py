@@ -39,7 +39,10 @@ class Prediction:
             milliseconds.
         latency_ms: Time in the network, all passes together, in milliseconds.
         tiled: Whether the image was cut into tiles to denoise it or to classify its boxes.
-        warnings: Sentences on what was guessed, clipped, converted or dropped.
+        brightness: The mean value of what each label is made from, where white is 1: the image as
+            the network sees it, or the box.
+        warnings: Sentences on what was guessed, clipped, converted or dropped, and on an image that
+            is darker or brighter than those of the training.
     """
 
     denoised: DecodedImage | None
@@ -53,6 +56,7 @@ class Prediction:
     prepare_ms: float
     latency_ms: float
     tiled: bool
+    brightness: tuple[float, ...] = ()
     warnings: tuple[str, ...] = ()
 
     @property

@@ -23,6 +23,7 @@ from tapetum.errors import DataError, InputError, TapetumError
 from tapetum.images import DecodedImage, LeftOut, StoredImage, display_name, scan
 from tapetum.provenance import within_cores
 from tapetum.records import Record, as_path, faults_are_ours
+from tapetum.runtime.brightness import brightness_of
 from tapetum.runtime.inputs import (
     ImageLike,
     Source,
@@ -237,10 +238,13 @@ class Predictor:
         """
         start, network, latency_ms = time.perf_counter(), self._opened(), 0.0
         denoised = probabilities = None
+        means: tuple[float, ...] = ()
         if "denoised" in self.outputs:
             denoised, latency_ms = denoise_bands(network, image)
         if "logits" in self.outputs:
-            answer = network.run(("logits",), prepare_bands(self.manifest, image), None)
+            prepared = prepare_bands(self.manifest, image)
+            answer = network.run(("logits",), prepared, None)
+            means = brightness_of(prepared)
             probabilities, latency_ms = answer.probabilities, latency_ms + answer.latency_ms
         size_px = self.manifest.preparation.size_px
         return Prediction(
@@ -255,6 +259,8 @@ class Predictor:
             prepare_ms=1000 * (time.perf_counter() - start) - latency_ms,
             latency_ms=latency_ms,
             tiled=True,
+            brightness=means,
+            warnings=self._doubts(means),
         ), denoised
 
     def predict_many(
@@ -387,6 +393,8 @@ class Predictor:
         probabilities, names = answers[-1].probabilities, self.manifest.class_names
         has_labels = probabilities is not None
         height, width = passes[-1].pixels.shape[1:]
+        means = brightness_of(passes[-1].pixels, passes[-1].boxes) if has_labels else ()
+        shown = image or source.image
         return Prediction(
             denoised=image,
             pixels=pixels,
@@ -399,8 +407,14 @@ class Predictor:
             prepare_ms=prepare_ms,
             latency_ms=sum(answer.latency_ms for answer in answers),
             tiled=any(answer.tiled for answer in answers),
-            warnings=() if (shown := image or source.image) is None else shown.notes,
+            brightness=means,
+            warnings=(*self._doubts(means), *(() if shown is None else shown.notes)),
         )
+
+    def _doubts(self, means: tuple[float, ...]) -> tuple[str, ...]:
+        """Return what the brightness of images or boxes makes doubtful."""
+        found, what = self.manifest.brightness, "boxes" if self.takes_boxes else "images"
+        return () if found is None else found.doubts(means, what)
 
     def _labels(self, probabilities: _Floats | None) -> tuple[str, ...]:
         if probabilities is None:

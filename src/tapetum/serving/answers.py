@@ -10,7 +10,7 @@ from fastapi import Response
 from tapetum.errors import DataError
 from tapetum.images import DecodedImage, encode_frames
 from tapetum.records import Record
-from tapetum.runtime import AddedNoise, Prediction
+from tapetum.runtime import AddedNoise, BrightnessRange, Prediction
 from tapetum.serving.limits import Limits
 from tapetum.serving.models import ServedModel
 from tapetum.serving.problems import refusal
@@ -61,7 +61,8 @@ class Answer(Record):
         prepare_ms: Time to prepare the image for the network, in milliseconds.
         passes: Number of passes of the network.
         tiled: Whether the image was cut into tiles.
-        warnings: What was guessed or changed.
+        brightness: The mean value of what each label is made from, where white is 1.
+        warnings: What was guessed or changed, and what makes the label doubtful.
     """
 
     model: str
@@ -75,6 +76,7 @@ class Answer(Record):
     prepare_ms: float
     passes: int
     tiled: bool
+    brightness: tuple[float, ...]
     warnings: tuple[str, ...]
 
 
@@ -94,6 +96,7 @@ class ModelFacts(Record):
         threads: Threads that share the work of one image.
         tapetum_version: Version of Tapetum that wrote the package.
         background: The grey level behind transparent pixels, 0 to 1.
+        brightness: The means of the training images; null where they are not known.
         noise: The noise that it is made for; null where that is not known.
     """
 
@@ -109,6 +112,7 @@ class ModelFacts(Record):
     threads: int
     tapetum_version: str
     background: float
+    brightness: BrightnessRange | None
     noise: AddedNoise | None
 
     @classmethod
@@ -128,6 +132,7 @@ class ModelFacts(Record):
             threads=model.threads,
             tapetum_version=manifest.tapetum_version,
             background=manifest.preparation.background,
+            brightness=manifest.brightness,
             noise=AddedNoise.of(manifest),
         )
 
@@ -203,6 +208,7 @@ def sent(
         prepare_ms=prediction.prepare_ms,
         passes=prediction.passes,
         tiled=prediction.tiled,
+        brightness=prediction.brightness,
         warnings=prediction.warnings,
     )
     return Response(answer.model_dump_json(), media_type="application/json")
@@ -219,14 +225,15 @@ def _image_response(
         "Tapetum-Model": model,
         "Tapetum-Labels": _in_a_header(prediction.labels),
         "Tapetum-Confidences": ",".join(map(repr, prediction.confidences)),
+        "Tapetum-Warnings": _in_a_header(prediction.warnings),
     }
     filled = {name: value for name, value in headers.items() if value}
     return Response(content, media_type=media_type, headers=filled)
 
 
-def _in_a_header(labels: Sequence[str]) -> str:
-    """Return labels with a comma between them, percent-encoded."""
-    return ",".join(quote(label, safe=" ") for label in labels)
+def _in_a_header(texts: Sequence[str]) -> str:
+    """Return texts with a comma between them, percent-encoded."""
+    return ",".join(quote(text, safe=" ") for text in texts)
 
 
 def _file(image: DecodedImage, media_type: str) -> bytes:

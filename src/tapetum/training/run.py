@@ -27,6 +27,7 @@ from tapetum.errors import RunError
 from tapetum.nn import TrainableNetwork, build
 from tapetum.provenance import Provenance
 from tapetum.records import Folder, FolderKind, Record
+from tapetum.runtime import BrightnessRange
 from tapetum.scores import Scores
 from tapetum.training.checkpoint import EpochRow, fits_or_refused, read_tensors
 from tapetum.training.patience import EarlyEnd
@@ -160,6 +161,7 @@ class Result(Record):
         early_end: When held-out scores had been flat for the recipe's patience; ``None`` where the
             training took the time or the steps that were asked for.
         recalibration: What new batch statistics have changed; ``None`` where none were estimated.
+        brightness: The means of the training images; ``None`` without labels, and until evaluated.
         scores: Scores of the kept weights on each noise level; ``None`` until evaluated.
         provenance: When, where and with what the training was started, or resumed last.
     """
@@ -180,6 +182,7 @@ class Result(Record):
     start: Start | None = None
     early_end: EarlyEnd | None = None
     recalibration: Recalibration | None = None
+    brightness: BrightnessRange | None = None
     scores: Scores | None = None
     provenance: Provenance
 

@@ -185,6 +185,7 @@
     const known = shares[best] >= least;
     byId("label").textContent = known ? facts.class_names[best] : UNKNOWN;
     byId("label").classList.toggle("unknown", !known);
+    byId("doubts").textContent = result.warnings.join(". ");
     byId("reject-shown").textContent = least === 0 ? "never" : percent(least);
     byId("classes").replaceChildren(...order.slice(0, 5).map((index) => {
       const row = document.createElement("li"), name = document.createElement("span"), share = document.createElement("span");

@@ -54,6 +54,7 @@ const engine = (() => {
       ms: performance.now() - start,
       passMs: answer.latency_ms,
       height: answer.height_px, width: answer.width_px,
+      warnings: answer.warnings,
       denoised: file ? (await decoded(file)).colours : null,
       probabilities: shares ? facts.class_names.map((name) => shares[name]) : null,
     };

@@ -34,6 +34,15 @@ const engine = (() => {
     return [facts];
   }
 
+  // Returns what the brightness of an image makes doubtful, as the package does.
+  function doubts(colours) {
+    const light = facts.brightness;
+    if (!light) return [];
+    const mean = colours.reduce((sum, value) => sum + value, 0) / colours.length;
+    if (mean < light.lowest) return [light.darker];
+    return mean > light.highest ? [light.brighter] : [];
+  }
+
   // Runs the network on an image; denoised values are null where it gives none.
   async function run({ colours, height, width }) {
     const noisy = new ort.Tensor("float32", colours, [1, facts.channels, height, width]);
@@ -42,6 +51,7 @@ const engine = (() => {
     const ms = performance.now() - start;
     return {
       ms, height, width,
+      warnings: doubts(colours),
       denoised: found.denoised ? found.denoised.data : null,
       probabilities: found.probabilities ? found.probabilities.data : null,
     };

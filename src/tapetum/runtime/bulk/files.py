@@ -77,6 +77,7 @@ def _predict(
     if is_large and job.noise is None and predictor.takes_bands:
         return [_predict_large(predictor, job, execution, task)]
     boxes, rows = _boxes_of(predictor, job, task), list[dict[str, Any]]()
+    notes: list[str] = []  # of the file that is written, and so of all its frames
 
     def denoised() -> Iterator[DecodedImage]:
         for number, frame in enumerate(_frames(predictor, job, execution, task)):
@@ -86,6 +87,7 @@ def _predict(
                 {"frame": number, "height_px": height, "width_px": width} | _values(job, prediction)
             )
             if prediction.denoised is not None:
+                notes.extend(prediction.denoised.notes)
                 yield prediction.denoised
 
     written: dict[str, _Written] = {}
@@ -96,8 +98,7 @@ def _predict(
     first = next(images, None)  # without images all labels are there now
     if first is not None:
         written["denoised"] = _write(job, task, chain([first], images), facts.num_frames)
-    notes = [file.note for file in written.values() if file.note]
-    notes += [note for row in rows for note in row["warnings"]] if "denoised" in written else []
+    notes = [file.note for file in written.values() if file.note] + notes
     paths = {name: file.path for name, file in written.items()}
     for row in rows:
         row["warnings"] = tuple(dict.fromkeys([*row["warnings"], *notes]))
@@ -129,7 +130,8 @@ def _predict_large(
         height_px=image.samples.shape[0],
         width_px=image.samples.shape[1],
         denoised=None if written is None else written.path,
-        **_values(job, prediction) | {"warnings": (*(denoised or image).notes, *notes)},
+        **_values(job, prediction)
+        | {"warnings": (*prediction.warnings, *(denoised or image).notes, *notes)},
     )
 
 
@@ -158,7 +160,8 @@ def _write(
 
 def _values(job: Job, prediction: Prediction) -> dict[str, Any]:
     """Return the values of a row that come from the prediction."""
-    names = ["labels", "confidences", "latency_ms", "prepare_ms", "passes", "tiled", "warnings"]
+    names = ["labels", "confidences", "latency_ms", "prepare_ms", "passes", "tiled"]
+    names += ["brightness", "warnings"]
     if job.probabilities or job.top_k > 1:
         names.append("by_class")
     return {name: getattr(prediction, name) for name in names}

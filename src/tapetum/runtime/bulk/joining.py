@@ -77,7 +77,7 @@ def _schema(pyarrow: Any) -> Any:  # pyarrow has no types
     text, number, whole = pyarrow.string(), pyarrow.float64(), pyarrow.int32()
     kinds = {
         "by_class": pyarrow.list_(pyarrow.map_(text, number)),
-        "confidences": pyarrow.list_(number),
+        **dict.fromkeys(("brightness", "confidences"), pyarrow.list_(number)),
         **dict.fromkeys(("labels", "warnings"), pyarrow.list_(text)),
         **dict.fromkeys(("latency_ms", "prepare_ms"), number),
         **dict.fromkeys(("frame", "num_frames", "width_px", "height_px", "passes"), whole),

@@ -59,7 +59,8 @@ class PredictionRow(Record):
         tiled: Whether the image was cut into tiles.
         denoised: The denoised file, if any.
         noisy: The file with added noise, if any.
-        warnings: What was guessed or changed.
+        brightness: The mean value of what each label is made from, where white is 1.
+        warnings: What was guessed or changed, and what makes the label doubtful.
         left_out: Why the file is not an image of the job, if so.
         error: Why the prediction failed, if it did.
     """
@@ -79,6 +80,7 @@ class PredictionRow(Record):
     tiled: bool = False
     denoised: str | None = None
     noisy: str | None = None
+    brightness: tuple[float, ...] = ()
     warnings: tuple[str, ...] = ()
     left_out: str | None = None
     error: str | None = None
