@@ -55,7 +55,9 @@ def test_a_folder_and_a_budget_become_a_package(fitted: tuple[Path, Result], pho
     assert told.index("possible: ") < told.index("plan: 4 candidates, timing")
     assert told.index("plan: 4 candidates, timing") < told.index("epoch 1 of 1")
     assert "not planned: trainings to compare with (--controls)" in told
+    assert re.search(r"; the final training makes [0-9,]+ steps\n", told)
     facts = json.loads(result.stdout)
+    assert facts["steps"]["made"] == facts["steps"]["planned"] > 0
     assert facts["keeps_target"]
     assert facts["timing"]["median_ms"] <= 1.02 * facts["target_ms"]
     assert "the package keeps the budget of 0.1 ms" in told
@@ -75,7 +77,12 @@ def test_a_fit_is_exported_with_its_budget(
     )
     done = run("export", fitted[0], "--out", tmp_path / "fit.html", "--max-psnr-drop", 0.1)
     assert done.exit_code == 0, done.output
-    assert '"target_ms": 0.1' in (tmp_path / "fit.html").read_text()
+    page = (tmp_path / "fit.html").read_text()
+    assert '"target_ms": 0.1' in page
+    assert "bright, dark</title>" in page
+    assert "the budget of 0.1 ms was kept by the fp32 package" in done.stderr
+    stored = json.loads((tmp_path / "fit.html.json").read_text())["budget"]
+    assert (stored["target_ms"], stored["precision"]) == (0.1, "fp32")
 
 
 def test_the_winner_of_a_race_is_delivered(fitted: tuple[Path, Result]) -> None:
@@ -94,6 +101,8 @@ def test_the_winner_of_a_race_is_delivered(fitted: tuple[Path, Result]) -> None:
     report = (out / "report.html").read_text()
     for words in ("Race", "default network", "plain DC-Net", "Race, round by round"):
         assert words in report
+    for command in ("predict", "export", "benchmark"):
+        assert f"tapetum {command} {out / 'model.tapetum'} " in report
     delivery = Delivery.read(out / "result.json")
     (said,), (short,) = delivery.remarks, delivery.scores.warnings
     assert "the default is at least 1,000" in short

@@ -104,9 +104,10 @@ def test_another_precision_than_a_fit_has_delivered_is_said(
     )
     monkeypatch.setattr("tapetum.jobs.fit_result.run_at", lambda path: path)
     origin = _Run(tmp_path, None, silent, None)
-    facts = {"precision": "fp32", "file": "one.onnx", "format": "html", "manifest": manifest}
-    settled = SimpleNamespace(settings=Settings(), **facts)
-    said = [*_remarks(settled, delivers_int8=origin.delivers_int8)]  # type: ignore[arg-type]
+    facts: dict[str, Any] = {"precision": "fp32", "file": "one.onnx", "format": "html"}
+    facts |= {"manifest": manifest, "budget": None}
+    settled: Any = SimpleNamespace(settings=Settings(), **facts)
+    said = [*_remarks(settled, delivers_int8=origin.delivers_int8, path="one.onnx")]
     assert ["--precision int8" in one for one in said] == [True] * (delivered == "int8")
 
 

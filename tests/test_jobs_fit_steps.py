@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from tapetum.jobs.fit_steps import StepsMade
+from tapetum.records import Weight
 
 
 def made(steps: int, *, core_share: float | None = None, early_end: object = None) -> Any:
@@ -16,7 +17,7 @@ def made(steps: int, *, core_share: float | None = None, early_end: object = Non
 @pytest.mark.parametrize("steps", [700, 1_000, 3_000])
 def test_about_the_planned_steps_need_no_note(steps: int) -> None:
     """Nor do more of them, even on a busy machine."""
-    assert not StepsMade.of(1_000, made(steps, core_share=0.3), 0.9).note
+    assert not StepsMade.of(1_000, made(steps, core_share=0.3), 0.9).notes
 
 
 @pytest.mark.parametrize(
@@ -32,10 +33,12 @@ def test_far_fewer_steps_are_said_with_their_reason(
 ) -> None:
     """A busy machine, less time, or slower steps."""
     steps = StepsMade.of(1_000, made(220, core_share=core_share), share)
-    assert steps.note == (f"the training made 220 of about 1,000 planned steps (22%): {reason}")
+    (note,) = steps.notes
+    assert note == f"the training made 220 of about 1,000 planned steps (22%): {reason}"
+    assert note.weight is Weight.TRAINING
     assert (steps.planned, steps.made, steps.reason) == (1_000, 220, reason)
 
 
 def test_a_training_that_ended_since_it_was_done_is_no_fault() -> None:
     """Flat held-out scores end it."""
-    assert not StepsMade.of(1_000, made(220, core_share=0.3, early_end=object()), 1.0).note
+    assert not StepsMade.of(1_000, made(220, core_share=0.3, early_end=object()), 1.0).notes

@@ -9,7 +9,16 @@ import numpy as np
 import pytest
 
 import tapetum
-from tapetum.progress import Stages, in_words, is_heading, named, split_counts, step
+from tapetum.progress import (
+    Stages,
+    in_words,
+    is_heading,
+    named,
+    pasted,
+    shown_path,
+    split_counts,
+    step,
+)
 
 Told = list[tuple[int, int, str]]
 
@@ -104,3 +113,16 @@ def test_a_count_is_shown_with_its_unit(unit: str, about: str) -> None:
     expected = ("epoch 1 of 2, in loss", f"1,200 of {about}34,000 {unit}")
     assert split_counts(1200, 34000, message) == expected
     assert split_counts(0, 1, message) == ("epoch 1 of 2, in loss", "")
+
+
+def test_a_path_is_shown_from_the_current_folder_or_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However it was typed; in a command it is quoted, and whole where that was asked for."""
+    (tmp_path / "in side").mkdir()
+    monkeypatch.chdir(tmp_path / "in side")
+    for typed in ("runs/a", "./runs/a", tmp_path / "in side" / "runs" / "a"):
+        assert shown_path(typed) == pasted(typed) == "runs/a"
+        assert pasted(typed, whole=True) == f"'{tmp_path / 'in side' / 'runs' / 'a'}'"
+    assert shown_path("../b") == str(tmp_path / "b")
+    assert shown_path(".") == "."

@@ -29,6 +29,7 @@ from tapetum.report.content import (
     Report,
     Series,
     Table,
+    task_title,
 )
 from tapetum.report.plots import draw_matrix, plot
 from tapetum.report.write import render
@@ -335,3 +336,31 @@ def test_a_warning_comes_before_the_numbers_that_it_is_about(page: Report) -> No
     assert words == sorted(words)
     assert reader.attributes("class").count("doubtful") == 1
     assert {"doubtful", "lead warning"}.isdisjoint(Reader(render(page)).attributes("class"))
+
+
+@pytest.mark.parametrize("count", [3, 5, 12])
+def test_five_notes_are_open_and_the_others_are_folded(count: int) -> None:
+    """In their order, none of them twice."""
+    notes = tuple(f"note number {index}." for index in range(count))
+    page = render(Report(title="t", lead="l", advice=notes))
+    assert re.findall(r"note number \d+\.", page) == list(notes)
+    is_open, fold, folded = page.partition(f"<summary>{count - 5} more</summary>")
+    assert bool(fold) == (count > 5)
+    assert "note number 4." in is_open or count < 5
+    assert "note number 5." not in is_open
+    assert ("note number 5." in folded) == (count > 5)
+
+
+@pytest.mark.parametrize(
+    ("names", "title"),
+    [
+        (("cat", "dog"), "pets: cat, dog"),
+        (tuple("abcdefghij"), "pets: 10 classes"),
+        ((), "pets: denoised images"),
+    ],
+)
+def test_a_title_names_folder_and_classes(names: tuple[str, ...], title: str) -> None:
+    """Many classes are counted; without a folder the task is named alone."""
+    assert task_title("pets", names) == title
+    alone = title.removeprefix("pets: ")
+    assert task_title("", names) == alone[0].upper() + alone[1:]

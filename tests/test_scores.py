@@ -6,6 +6,7 @@ import re
 import pytest
 
 from tapetum.noise import Gaussian, PoissonGaussian, Speckle
+from tapetum.records import Weight
 from tapetum.scores import Calibration, ScoreRow, Scores, show_number
 
 
@@ -69,7 +70,8 @@ def test_a_denoiser_that_harms_is_named_with_its_levels() -> None:
     """By how much; a level without one of the two numbers is not compared."""
     scores = scores_of(row_at(0.0, 50.0, None), row_at(0.1, 19.0, 20.0), row_at(0.2, 18.0, 14.0))
     expected = "at noise gaussian 0.1 the network's image is worse than the noisy image by 1.0 dB"
-    assert scores.remarks == ("a clean image comes back with 50.0 dB", expected)
+    assert scores.remarks == (expected, "a clean image comes back with 50.0 dB")
+    assert scores.remarks[0].weight is Weight.RESULT
 
 
 def test_a_filter_that_is_better_is_named() -> None:

@@ -1,12 +1,15 @@
 """What a long job and its caller tell each other: progress, and requests to stop."""
 
+import os
 import re
+import shlex
 import signal
 import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from itertools import pairwise
+from pathlib import Path
 from types import FrameType
 from typing import Protocol, runtime_checkable
 
@@ -16,6 +19,8 @@ __all__ = [
     "in_words",
     "is_heading",
     "named",
+    "pasted",
+    "shown_path",
     "silent",
     "split_counts",
     "step",
@@ -115,6 +120,22 @@ def in_words(minutes: float) -> str:
     if minutes < 100:
         return f"{minutes:.0f} min" if minutes >= 10 else f"{minutes:.2g} min"
     return f"{minutes / 60:.1f} h"
+
+
+def shown_path(path: Path | str) -> str:
+    """Return a path as all messages show it: below the current folder from there, else whole."""
+    whole = os.path.abspath(path)  # unlike Path.resolve, keeps links and their names
+    try:
+        folder = os.getcwd()
+    except OSError:  # the current folder was removed
+        return whole
+    inside = whole == folder or whole.startswith(os.path.join(folder, ""))
+    return os.path.relpath(whole, folder) if inside else whole
+
+
+def pasted(path: Path | str, *, whole: bool = False) -> str:
+    """Return a path as it stands in a command; a whole one can be pasted in any folder."""
+    return shlex.quote(os.path.abspath(path) if whole else shown_path(path))
 
 
 class StopRequest(threading.Event):

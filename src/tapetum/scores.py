@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import Field, PositiveFloat
 
 from tapetum.noise import Gaussian, Noise, Protocol
-from tapetum.records import FiniteOrNone, Record
+from tapetum.records import FiniteOrNone, Note, Record, Weight, by_weight
 
 __all__ = [
     "SEEN_DB",
@@ -256,13 +256,14 @@ class Scores(Record):
         return (*filter(None, [self.short_training]), *([trained] if self.num_trained else []))
 
     @property
-    def remarks(self) -> tuple[str, ...]:
+    def remarks(self) -> tuple[Note, ...]:
         """What a reader must know beside the numbers, in sentences without a full stop.
 
         That the labels are useless comes first.
         """
         mean, clean = self.mean, self.clean
-        found = [fault for fault in (self.label_fault, self.recall_fault) if fault]
+        faults = filter(None, (self.label_fault, self.recall_fault))
+        found: list[str] = [Note(fault, Weight.RESULT) for fault in faults]
         if mean.num_compared is not None:
             found.append(
                 f"only {mean.num_compared:,} of {mean.num_images:,} images were denoised and "
@@ -270,13 +271,14 @@ class Scores(Record):
             )
         if self.missing_classes:
             names = ", ".join(map(repr, self.missing_classes))
-            found.append(f"there is no image of {names}: macro scores leave these classes out")
+            text = f"there is no image of {names}: macro scores leave these classes out"
+            found.append(Note(text, Weight.DATA))
         if clean is not None and clean.psnr_db is not None:
             found.append(f"a clean image comes back with {clean.psnr_db:.1f} dB")
         found += [*_losses(self.rows), *_faded(self.rows)]
         if self.calibration is not None:
             found.append(self.calibration.text)
-        return tuple(found)
+        return by_weight(found)
 
     @property
     def class_images(self) -> dict[str, int]:
@@ -371,14 +373,15 @@ class Scores(Record):
         return tuple(dict.fromkeys(name for row in self.rows for name in row.filters_db))
 
 
-def _losses(rows: Sequence[ScoreRow]) -> Iterator[str]:
+def _losses(rows: Sequence[ScoreRow]) -> Iterator[Note]:
     """Yield, for each rival, at which levels the network is visibly worse, and by how much."""
     for name in dict.fromkeys(name for row in rows for name in row.behind_db):
         lost = [row for row in rows if row.behind_db.get(name, 0.0) >= VISIBLE_DB]
         if lost:
             most_db = max(row.behind_db[name] for row in lost)
             most = f"{'up to ' if len(lost) > 1 else ''}{most_db:.1f} dB"
-            yield f"{_levels(lost, rows)} the network's image is worse than {name} by {most}"
+            text = f"{_levels(lost, rows)} the network's image is worse than {name} by {most}"
+            yield Note(text, Weight.RESULT)
 
 
 def _faded(rows: Sequence[ScoreRow]) -> Iterator[str]:

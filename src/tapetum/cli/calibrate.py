@@ -8,6 +8,7 @@ import typer
 from tapetum.cli import options
 from tapetum.cli.common import answer, run_job, say, table
 from tapetum.cli.options import LESS, MAIN, option
+from tapetum.progress import shown_path
 
 if TYPE_CHECKING:
     from tapetum.jobs import Calibrated
@@ -69,7 +70,7 @@ def _show(found: "Calibrated") -> None:
     say(f"white level: {found.white_reason}")
     say(f"batch statistics {'are replaced' if found.is_kept else 'stay'}: {found.reason}")
     if found.path is not None:
-        say(f"package: {found.path}")
+        say(f"package: {shown_path(found.path)}")
     elif found.changes:
         say("nothing was written: give --out FILE for a package")
     else:

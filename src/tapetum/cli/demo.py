@@ -5,6 +5,7 @@ from pathlib import Path
 from tapetum.cli import options
 from tapetum.cli.common import run_job, say
 from tapetum.cli.fit import show_fit
+from tapetum.progress import pasted
 
 __all__ = ["demo"]
 
@@ -29,6 +30,8 @@ def demo(
     """
     result = run_job("demo", locals())
     show_fit(result, as_json=json)
-    say(f"next: tapetum predict {result.package} {out / 'images'} --out {out / 'denoised'}")
-    say(f"      tapetum benchmark {result.package} --target-ms {result.delivery.target_ms:g}")
-    say(f"      tapetum demo --out {out} --overwrite   (to replace this demo)")
+    package, target_ms = pasted(result.package), result.delivery.target_ms
+    images, denoised = pasted(out / "images"), pasted(out / "denoised")
+    say(f"next: tapetum predict {package} {images} --out {denoised}")
+    say(f"      tapetum benchmark {package} --target-ms {target_ms:g}")
+    say(f"      tapetum demo --out {pasted(out)} --overwrite   (to replace this demo)")

@@ -7,6 +7,7 @@ import typer
 
 from tapetum.cli import options
 from tapetum.cli.common import answer, run_job, say
+from tapetum.progress import shown_path
 
 if TYPE_CHECKING:
     from tapetum.formats import Exported, Parity, WrittenFile
@@ -178,7 +179,7 @@ def _show(exported: "Exported") -> None:
     for loss in exported.exceeded:
         say(loss, label="error")
     kind = "package" if exported.written is None else exported.written.format
-    say(f"{kind}: {exported.path}, {exported.size_bytes / 1024:,.0f} KiB")
+    say(f"{kind}: {shown_path(exported.path)}, {exported.size_bytes / 1024:,.0f} KiB")
 
 
 def _show_parity(parity: "Parity") -> None:

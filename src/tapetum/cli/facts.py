@@ -1,11 +1,15 @@
 """Facts of architectures, runs and packages for ``tapetum info``, as plain values."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tapetum.arch import Architecture, Described, architecture_names, cost, find_architecture
 from tapetum.errors import ArchitectureError, nearest
+from tapetum.progress import shown_path
 from tapetum.scores import Scores
+
+if TYPE_CHECKING:
+    from tapetum.data import DatasetInfo
 
 __all__ = ["describe", "list_architectures"]
 
@@ -61,6 +65,13 @@ def describe(subject: str, size_px: int, *, channels: int, num_classes: int) -> 
     return _costs(whole, size_px)
 
 
+def _data(info: "DatasetInfo") -> str:
+    """Return what is known of a dataset, with its folder as messages show it."""
+    if not Path(info.source).is_absolute():  # digits
+        return info.description
+    return info.description.replace(info.source, shown_path(info.source), 1)
+
+
 def _run_facts(path: Path) -> Facts:
     """Return the request of a run and its state."""
     from tapetum.jobs import run_at
@@ -70,7 +81,7 @@ def _run_facts(path: Path) -> Facts:
     request = run.request
     facts: Facts = {"run": str(run.path), "state": "finished" if run.is_finished else "unfinished"}
     facts |= _costs(request.architecture, request.data.size_px)
-    facts |= {"data": request.data.description, "preparation": request.data.preparation.text}
+    facts |= {"data": _data(request.data), "preparation": request.data.preparation.text}
     recipe = {key: getattr(request.recipe, key) for key in RECIPE_FIELDS}
     facts |= {f"recipe {key.replace('_', ' ')}": value for key, value in recipe.items()}
     if run.is_finished:

@@ -9,8 +9,9 @@ import typer
 
 from tapetum.cli import options
 from tapetum.cli.benchmark import EXIT_TARGET_MISSED
-from tapetum.cli.common import answer, run_job, say, say_remarks, say_warnings, table
+from tapetum.cli.common import answer, run_job, say, say_warnings, table
 from tapetum.cli.options import BUDGET, LESS, MAIN, TRAINING, option
+from tapetum.progress import shown_path
 
 if TYPE_CHECKING:  # torch loads with it, and --help must stay quick
     from tapetum.jobs import FitResult, Front
@@ -210,13 +211,14 @@ def show_fit(result: "FitResult", *, as_json: bool) -> None:
         answer(_facts(result))
     else:
         table(("", ""), _rows(result), title=str(result.conditions), numbers=False)
-    for line in (*result.delivery.verdict, *result.delivery.remarks):
+    for line in result.delivery.verdict[:1]:
         say(line)
-    say_remarks(result.scores)
+    for note in result.delivery.notes:
+        say(note, label="note")
     if as_json:
         return
-    say(f"package: {result.package}")
-    say(f"report: {result.report}")
+    say(f"package: {shown_path(result.package)}")
+    say(f"report: {shown_path(result.report)}")
     if result.delivery.command:
         say(f"copy the package to the device and type there: {result.delivery.command}")
 
@@ -248,6 +250,7 @@ def _facts(result: "FitResult") -> dict[str, Any]:
         "ratio": result.delivery.ratio,
         "keeps_target": result.delivery.keeps_target,
         "verdict": list(result.delivery.verdict),
+        "remarks": list(map(str, result.delivery.remarks)),
         "headline": result.scores.headline.model_dump(mode="json"),
         "selection": result.selection.model_dump(mode="json"),
         "package": str(result.package),
@@ -266,10 +269,10 @@ def show_front(front: "Front", *, as_json: bool) -> None:
         table(front.table.header, front.table.rows)
     for result in front.fits:
         delivery = result.delivery
-        for line in (*delivery.verdict, *delivery.remarks, *result.scores.remarks):
+        for line in (*delivery.verdict[:1], *delivery.notes):
             say(f"{result.path.name}: {line}")
     for remark in front.remarks:
         say(remark)
     if not as_json:
-        say(f"packages: {', '.join(str(result.package) for result in front.fits)}")
-        say(f"report: {front.report}")
+        say(f"packages: {', '.join(shown_path(result.package) for result in front.fits)}")
+        say(f"report: {shown_path(front.report)}")

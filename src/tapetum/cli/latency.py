@@ -11,6 +11,7 @@ from tapetum.cli import options
 from tapetum.cli.common import Command, Group, answer, progress_bar, say, table
 from tapetum.cli.options import LESS, MAIN, option
 from tapetum.errors import InputError
+from tapetum.progress import pasted, shown_path
 
 if TYPE_CHECKING:  # numpy loads with it, and --help must stay quick
     from tapetum.arch import ShapeSpace, Space
@@ -103,7 +104,7 @@ def bundle(
     if json:
         answer({"bundle": str(out), "networks": len(job.networks), "mib": mib})
         return
-    say(f"wrote {out}: {len(job.networks):,} networks, {mib:.0f} MiB")
+    say(f"wrote {shown_path(out)}: {len(job.networks):,} networks, {mib:.0f} MiB")
     result = out.with_suffix(".json").name
     say(f"on the device: python3 {out.name}  (with numpy and onnxruntime; it writes {result})")
     method = "" if space == "fast" else "--method tf-nas "
@@ -219,7 +220,7 @@ def measure(
     _show(measured, as_json=json)
     if json:
         return
-    say(f"wrote {out}; check it: tapetum latency check {out}")
+    say(f"wrote {shown_path(out)}; check it: tapetum latency check {pasted(out)}")
 
 
 def _measure_bundle(given: Mapping[str, Any]) -> None:
@@ -253,7 +254,7 @@ def _show_fast(found: "bundles.DeviceTimings", out: Path, *, as_json: bool) -> N
         return
     for precision in found.precisions:
         say(f"{precision}: {found.widths(precision)}")
-    say(f"wrote {out}: {timed:,} networks timed on {found.device}")
+    say(f"wrote {shown_path(out)}: {timed:,} networks timed on {found.device}")
 
 
 @latency.command("range", cls=Command)

@@ -10,7 +10,7 @@ from tapetum.cli import options
 from tapetum.cli.common import answer, progress_bar, say, table
 from tapetum.cli.options import LESS, MAIN, SCALE, VIDEO, option
 from tapetum.cli.predict_video import predict_source, refuse_mixed
-from tapetum.progress import stop_requests
+from tapetum.progress import shown_path, stop_requests
 
 if TYPE_CHECKING:  # numpy loads with it, and --help must stay quick
     from tapetum.runtime import bulk
@@ -169,7 +169,8 @@ def _predict_images(given: Mapping[str, Any]) -> None:
             should_stop=stop.is_set,
         )
     if summary is None:
-        say(f"stopped; the rows are kept in {job.out}: continue with --resume", label="note")
+        kept = f"stopped; the rows are kept in {shown_path(job.out)}: continue with --resume"
+        say(kept, label="note")
         raise typer.Exit(128 + (stop.signal_number or 0))
     _show(job, part, summary, as_json=given["json"])
 
@@ -266,4 +267,7 @@ def _say_reasons(summary: "bulk.Summary", rows: "Iterator[bulk.PredictionRow]", 
             say(f"{row.image}: {row.left_out}", label="left out")
     more = summary.num_failed + summary.num_left_out - said
     if more:
-        say(f"and {more:,} more that failed or were left out: see the rows in {out}", label="note")
+        say(
+            f"and {more:,} more that failed or were left out: see the rows in {shown_path(out)}",
+            label="note",
+        )

@@ -8,6 +8,7 @@ import typer
 from tapetum.cli import options
 from tapetum.cli.common import answer, run_job, say, table
 from tapetum.cli.options import MAIN, TRAINING, option
+from tapetum.progress import pasted
 
 if TYPE_CHECKING:  # torch loads with it, and --help must stay quick
     from tapetum.search import SearchResult
@@ -66,7 +67,8 @@ def search(
         answer(result.model_dump(mode="json"))
         return
     _show(result)
-    say(f"next: tapetum train {out / 'architecture.json'} --data {data} --out {out}-trained")
+    found, trained = pasted(out / "architecture.json"), pasted(f"{out}-trained")
+    say(f"next: tapetum train {found} --data {pasted(data)} --out {trained}")
 
 
 def _show(result: "SearchResult") -> None:

@@ -7,6 +7,7 @@ import typer
 from tapetum.cli import options
 from tapetum.cli.common import answer, run_job, say, say_remarks, say_warnings, show_scores
 from tapetum.cli.options import IMAGES, MAIN, TRAINING, option
+from tapetum.progress import pasted, shown_path
 
 __all__ = ["train"]
 
@@ -98,5 +99,5 @@ def train(
         say_remarks(result.scores)
         return
     show_scores(result.scores)
-    say(f"report: {out / 'report.html'}")
-    say(f"next: tapetum export {out} --out {out.name}.tapetum")
+    say(f"report: {shown_path(out / 'report.html')}")
+    say(f"next: tapetum export {pasted(out)} --out {pasted(out.name + '.tapetum')}")

@@ -8,7 +8,7 @@ from tapetum.formats.ranges import RangeChoice
 from tapetum.formats.target import FilePrecision, Settings
 from tapetum.latency import Timing
 from tapetum.records import FiniteOrNone, Record
-from tapetum.runtime import Manifest
+from tapetum.runtime import KeptBudget, Manifest
 
 __all__ = [
     "TOLERANCE",
@@ -171,6 +171,7 @@ class WrittenFile(Record):
         parity: How far it differs from the package on random images.
         comparison: The same on validation images, and what is lost; None without images.
         speed: How fast it is beside the network in fp32; None for fp32 itself.
+        budget: The latency budget of the fit that it was made of; None where it is of none.
         snippet: Lines that use it without Tapetum.
         remarks: What a user must know, in sentences without a full stop.
     """
@@ -186,6 +187,7 @@ class WrittenFile(Record):
     parity: Parity
     comparison: Comparison | None = None
     speed: Speed | None = None
+    budget: KeptBudget | None = None
     snippet: str
     remarks: tuple[str, ...] = ()
 

@@ -56,6 +56,7 @@ class Settings(Record):
         batch: Images at once; None for any number, where the format can.
         opset: Version of the ONNX operators.
         target_ms: Latency budget that is shown, in milliseconds.
+        title: Heading of a page; empty for the classes.
         web_runtime: Folder with the files of onnxruntime-web.
         calibration_method: Where the ranges of int8 come from; ``auto`` is what loses least.
         float_ends: Whether the first and the last layers stay in float in int8.
@@ -66,6 +67,7 @@ class Settings(Record):
     batch: PositiveInt | None = None
     opset: Annotated[int, Field(ge=OLDEST_OPSET, le=NEWEST_OPSET)] | None = None
     target_ms: PositiveFloat | None = None
+    title: str = ""
     web_runtime: Path | None = None
     calibration_method: CalibrationMethod = "auto"
     float_ends: bool = True

@@ -22,7 +22,7 @@ from tapetum.formats.standalone import standalone_graph
 from tapetum.formats.target import OF_INT8, Contents, Floats, Images, Outputs, Settings, Target
 from tapetum.formats.target_onnx import GraphRun
 from tapetum.formats.webruntime import find_web_runtime
-from tapetum.report import network_page, runtime_notice
+from tapetum.report import content, network_page, runtime_notice
 from tapetum.runtime import AddedNoise, Manifest, Package, facts_of, noise_text
 
 __all__ = ["HtmlTarget"]
@@ -40,7 +40,7 @@ class HtmlTarget(Target):
 
     name = "html"
     endings = (".html",)
-    settings = frozenset(("target_ms", "web_runtime")) | OF_INT8
+    settings = frozenset(("target_ms", "title", "web_runtime")) | OF_INT8
     precisions = frozenset(("fp32", "int8"))
 
     def require(self, settings: Settings) -> None:
@@ -62,7 +62,7 @@ class HtmlTarget(Target):
         runtime = find_web_runtime(settings.web_runtime)
         graph = standalone_graph(package).SerializeToString(deterministic=True)
         page = network_page(
-            manifest.name,
+            settings.title or content.task_title("", manifest.class_names),
             f"{_WHAT[manifest.denoises, manifest.classifies]} Nothing leaves this device: the "
             "network is in the page.",
             engine="wasm",

@@ -27,7 +27,7 @@ from tapetum.formats.target import Run, Settings, Target
 from tapetum.formats.targets import require_precision
 from tapetum.progress import ProgressCallback, silent
 from tapetum.records import hold_name, require_free_name, write_atomically
-from tapetum.runtime import Manifest, Package, facts_of
+from tapetum.runtime import KeptBudget, Manifest, Package, facts_of
 
 __all__ = ["require_free", "write_target"]
 
@@ -39,6 +39,7 @@ def write_target(
     settings: Settings,
     *,
     examples: Examples | None = None,
+    budget: KeptBudget | None = None,
     overwrite: bool = False,
     progress: ProgressCallback = silent,
 ) -> WrittenFile:
@@ -50,6 +51,7 @@ def write_target(
         target: The format.
         settings: What the user has settled.
         examples: Images to compare on, and for int8; None for random images alone.
+        budget: The latency budget of the fit that the package is of.
         overwrite: Whether both files may be replaced.
         progress: Called after each image and each timing.
 
@@ -69,6 +71,8 @@ def write_target(
     with hold_name(out), _workshop(out) as folder:
         first = _placed(contents, paths, folder)
         found = _examined(package, source, first, target, settings, examples, progress)
+        if budget is not None and found.speed is not None:
+            budget = budget.model_copy(update={"file_ms": found.speed.file.median_ms})
         written = WrittenFile(
             format=target.name,
             precision=settings.precision,
@@ -81,6 +85,7 @@ def write_target(
             },
             metadata=facts_of(source.manifest),
             manifest=_without_origin(package.manifest),
+            budget=budget,
             snippet="\n".join([*target.snippet(out.name, package.manifest, settings), ""]),
             **found._asdict(),
         )

@@ -51,7 +51,7 @@ from tapetum.jobs.exporting import network_of_run
 from tapetum.jobs.fit_result import run_at
 from tapetum.nn import Network, reestimate_statistics
 from tapetum.noise import Noise, NoisePlan, parse_noise
-from tapetum.progress import ProgressCallback, silent, step
+from tapetum.progress import ProgressCallback, shown_path, silent, step
 from tapetum.provenance import require_seed
 from tapetum.records import Record, as_path, require_free_name
 from tapetum.runtime import BrightnessRange, Manifest, Package, brightness_of, open_package
@@ -255,7 +255,7 @@ def _with_white(
 
 def _require_free(out: Path, source: Path, *, overwrite: bool) -> None:
     if source.exists() and out.exists() and out.samefile(source):
-        raise PackageError(f"{out} is what is calibrated", "choose another name")
+        raise PackageError(f"{shown_path(out)} is what is calibrated", "choose another name")
     require_free_name(out, overwrite=overwrite, kind=PackageError)
 
 
@@ -272,13 +272,16 @@ def _opened(source: Path, *, adds_noise: bool) -> _Subject:
     network, manifest = network_of_run(path)
     if manifest.labels == "boxes":
         raise InputError(
-            f"the network of {source} labels boxes, which images of a camera do not have",
+            f"the network of {shown_path(source)} labels boxes, which images of a camera do "
+            "not have",
             "calibrate a network that labels whole images",
         )
     if not request.data.is_paired:
         return _Subject(network, manifest, request.recipe.noise)
     if adds_noise:
-        problem = f"{source} was trained on pairs, so that it is not known which noise to add"
+        problem = (
+            f"{shown_path(source)} was trained on pairs, so that it is not known which noise to add"
+        )
         raise InputError(problem, "leave --clean out")
     return _Subject(network, manifest)
 

@@ -11,6 +11,7 @@ from tapetum.arch import Architecture, Described, architecture_names, find_archi
 from tapetum.data import DataOptions, Dataset, DatasetInfo, digits, open_dataset
 from tapetum.errors import ArchitectureError, DataError, InputError, RunError, nearest
 from tapetum.jobs.data_remarks import data_remarks
+from tapetum.progress import shown_path
 
 __all__ = [
     "SPLIT",
@@ -98,12 +99,12 @@ def require_network(path: Path) -> None:
     if not path.exists():
         what = "package" if path.suffix == ".tapetum" else "run or package"
         raise InputError(
-            f"there is no {what} {path}",
+            f"there is no {what} {shown_path(path)}",
             "check the path: give the folder of a finished run or fit, or a .tapetum file",
         )
     if path.is_dir() and not (path / "request.json").is_file():
         raise RunError(
-            f"{path} is not the folder of a run or a fit: it has no request.json",
+            f"{shown_path(path)} is not the folder of a run or a fit: it has no request.json",
             "give a folder that 'tapetum train --out' or 'tapetum fit --out' has made, or a "
             ".tapetum file",
         )

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tapetum.data import Dataset, ImageDataset
+from tapetum.records import Note, Weight
 from tapetum.runtime import brightness_of
 
 __all__ = ["data_remarks", "other_light"]
@@ -19,14 +20,15 @@ OTHER = 0.15  # of the brightness: a difference that labels may suffer from
 STANDARD_ERRORS = 4  # of the difference, so that it is none of the choice
 
 
-def data_remarks(dataset: Dataset) -> tuple[str, ...]:
+def data_remarks(dataset: Dataset) -> tuple[Note, ...]:
     """Return sentences, without a full stop, on what the images lack.
 
     Digits, of which as many are composed as are asked for, are passed over.
     """
     if dataset.summary is None:
         return ()
-    return (*_few_images(dataset), *_light_remark(other_light(dataset)))
+    said = (*_few_images(dataset), *_light_remark(other_light(dataset)))
+    return tuple(Note(text, Weight.DATA) for text in said)
 
 
 def _few_images(dataset: Dataset) -> Iterator[str]:

@@ -20,7 +20,7 @@ from tapetum.jobs.methods import FINAL_TIMING_MINUTES
 from tapetum.jobs.plan import LEAST_SHARE, Minutes, Plan, Plans, shortened
 from tapetum.latency import Timing
 from tapetum.progress import in_words
-from tapetum.records import Folder, Record
+from tapetum.records import Folder, Note, Record, Weight
 from tapetum.training import Recipe
 
 __all__ = ["Allowance", "Allowed", "Deadline", "slowness"]
@@ -93,12 +93,13 @@ class Deadline:
         return Allowed(share=share if share >= LEAST_FALLBACK else 0.0)
 
     @property
-    def exceeded(self) -> str:
-        """Say by how much the time was exceeded; empty where it was kept."""
+    def exceeded(self) -> Note | None:
+        """Say by how much the time was exceeded; None where it was kept."""
         over = self.later.total - self.left
         if over <= EXACTNESS * self.total:
-            return ""
-        return f"the fit took {in_words(over)} longer than --total-minutes {self.total:g} leaves it"
+            return None
+        text = f"the fit took {in_words(over)} longer than --total-minutes {self.total:g} leaves it"
+        return Note(text, Weight.RESULT)
 
 
 def slowness(timings: Iterable[Timing]) -> float:
@@ -187,7 +188,7 @@ class Allowance:
 
         return self.folder.once(f"allowed_{stage}.json", Allowed, decide).share
 
-    def remarks(self, late: Iterable[str], *, raced: bool) -> Iterator[str]:
+    def remarks(self, late: Iterable[str], *, raced: bool) -> Iterator[Note]:
         """Yield what was shortened, and that the total time was exceeded, by the ``late`` stages.
 
         Nothing is said of a race where no candidates ``raced``.
@@ -197,6 +198,6 @@ class Allowance:
         for path in sorted(self.folder.path.glob("allowed_*.json")):
             is_true = raced or path.stem != f"allowed_{RACE}"
             if is_true and (note := Allowed.read(path).note):
-                yield note
-        if deadline.exceeded:
-            yield ": ".join(filter(None, (deadline.exceeded, ", ".join(late))))
+                yield Note(note, Weight.TRAINING)
+        if (exceeded := deadline.exceeded) is not None:
+            yield exceeded.changed(": ".join(filter(None, (exceeded, ", ".join(late)))))

@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import NamedTuple, Unpack
+from typing import TYPE_CHECKING, NamedTuple, Unpack
 
 from tapetum.data import Dataset, ImageDataset
 from tapetum.errors import InputError, PackageError, TapetumError
@@ -30,9 +30,13 @@ from tapetum.formats import (
 )
 from tapetum.jobs.choose import AskedPrecision, lists_options, open_logged, require_network
 from tapetum.jobs.evaluation import open_images_of, open_trained
-from tapetum.progress import ProgressCallback, silent
+from tapetum.progress import ProgressCallback, shown_path, silent
 from tapetum.records import as_path, faults_are_ours
-from tapetum.runtime import Package, open_package
+from tapetum.report import content
+from tapetum.runtime import KeptBudget, Package, open_package
+
+if TYPE_CHECKING:
+    from tapetum.jobs.fit_result import FitResult
 
 __all__ = ["export"]
 
@@ -115,19 +119,22 @@ def export(
     is_file, precision = source.is_file(), _left_to_lower(source, precision)
     origin = _Package(source, data, progress) if is_file else _Run(source, data, progress, finetune)
     if target is None:
-        return limits.applied(origin.package(out, asked, settled, overwrite=overwrite))
-    if settled.target_ms is None and "target_ms" in target.settings:
-        settled = settled.model_copy(update={"target_ms": origin.target_ms})
+        made = origin.package(out, asked, settled, overwrite=overwrite)
+        return limits.applied(_beside_budget(made, origin.budget, out))
+    settled = _for_page(settled, origin) if "title" in target.settings else settled
     examples, missing = origin.examples(is_needed=limits.are_given or precision in ("int8", "auto"))
     with TemporaryDirectory() as folder:
         exported = origin.package(Path(folder) / "network.tapetum", "fp32", Settings())
         package = open_package(exported.path)
     if examples is not None and calibrate is not None:
         examples = replace(examples, calibration=_images_of(package, calibrate, progress))
-    write = partial(write_target, package, out, target, examples=examples, progress=progress)
+    write = partial(
+        write_target, package, out, target,
+        examples=examples, budget=origin.budget, progress=progress,
+    )  # fmt: skip
     written, against = _written(write, settled, precision, overwrite=overwrite)
     facts = {"path": str(out), "size_bytes": written.size_bytes, "written": written}
-    own = _remarks(written, delivers_int8=origin.delivers_int8)
+    own = _remarks(written, delivers_int8=origin.delivers_int8, path=str(out))
     facts["remarks"] = (*own, *exported.remarks, *missing, *against)
     return limits.applied(exported.model_copy(update=facts))
 
@@ -137,7 +144,10 @@ def _require_effect(options: Sequence[str], source: Path, precision: str) -> Non
     if precision not in ("int8", "auto"):
         what, remedy = precision, "leave it out, or give --precision int8"
     elif _is_in_int8(source):
-        what, remedy = f"{source}, which is in int8 already", "export its run, or one in fp32"
+        what, remedy = (
+            f"{shown_path(source)}, which is in int8 already",
+            "export its run, or one in fp32",
+        )
     else:
         return
     for name in options:
@@ -156,13 +166,32 @@ def _left_to_lower(
     if not _is_in_int8(source):
         return precision
     if precision == "fp16" or precision == "bf16":
-        problem = f"{source} is in int8, and {precision} was asked for"
+        problem = f"{shown_path(source)} is in int8, and {precision} was asked for"
         raise PackageError(problem, "export its run, or leave out --precision")
     return "fp32"
 
 
-def _remarks(written: WrittenFile, *, delivers_int8: bool) -> Iterator[str]:
-    """Say where a file takes longer than the package, and where a fit has delivered int8."""
+def _for_page(settled: Settings, origin: "_Run | _Package") -> Settings:
+    """Return settings with the title and the budget that a page shows, where none are given."""
+    given = {"title": settled.title or origin.title, "target_ms": settled.target_ms}
+    if settled.target_ms is None and origin.budget is not None:
+        given["target_ms"] = origin.budget.target_ms
+    return settled.model_copy(update=given)
+
+
+def _beside_budget(made: Exported, budget: KeptBudget | None, out: Path) -> Exported:
+    """Return a package with how it stands to the budget of the fit that it was made of."""
+    if budget is None:
+        return made
+    precision = "fp32" if made.precision is None else made.precision.precision
+    note = budget.note(str(out), precision)
+    return made.model_copy(update={"remarks": (note, *made.remarks)})
+
+
+def _remarks(written: WrittenFile, *, delivers_int8: bool, path: str) -> Iterator[str]:
+    """Say how a file stands to the budget and to the package of its fit, by its path."""
+    if written.budget is not None:
+        yield written.budget.note(path, written.precision)
     manifest, size_px = written.manifest, written.manifest.preparation.size_px
     is_slower = manifest.denoises and manifest.resizes_for_labels(written.settings.fixed)
     if is_slower and written.format != "html":  # its page says how long each pass takes
@@ -189,9 +218,11 @@ def _asked_of_a_package(
         problem = "--calibrate has no effect on a package"
         raise InputError(problem, "its int8 is calibrated on the training images")
     if _is_in_int8(source):
-        raise PackageError(f"{source} is a package in int8 already", "copy it, or give --format")
+        raise PackageError(
+            f"{shown_path(source)} is a package in int8 already", "copy it, or give --format"
+        )
     if source.is_file() and precision == "fp32":
-        problem = f"{source} is a package already, and nothing was asked of it"
+        problem = f"{shown_path(source)} is a package already, and nothing was asked of it"
         raise PackageError(problem, "copy it, or give --format or --precision int8")
     return precision
 
@@ -199,7 +230,7 @@ def _asked_of_a_package(
 def _require_finetuning(epochs: int, source: Path, precision: str, *, is_package: bool) -> None:
     """Refuse a fine-tuning of int8 that is not possible, or that would have no effect."""
     if source.is_file():
-        problem = f"learns from the images of a run, and {source} is a package"
+        problem = f"learns from the images of a run, and {shown_path(source)} is a package"
         remedy = "give the folder of its run"
     elif precision not in ("int8", "auto"):
         problem, remedy = f"has no effect on {precision}", "it is for --precision int8 or auto"
@@ -275,14 +306,23 @@ class _Run:
     def __init__(
         self, path: Path, data: str | Path | None, progress: ProgressCallback, epochs: int | None
     ) -> None:
-        from tapetum.jobs.fit_result import FIT, PACKAGE, run_at  # torch
+        from tapetum.jobs.fit_result import PACKAGE, fit_of, run_at  # torch
 
         delivered = path / PACKAGE
         is_fit = delivered.is_file()
         self.delivers_int8 = is_fit and open_package(delivered).manifest.precision == "int8"
         self._path, self._data, self._progress = run_at(path), data, progress
         self._epochs = epochs
-        self.target_ms = FIT.open(path).request.target_ms if FIT.is_at(path) else None
+        fit = fit_of(path)
+        self.budget = None if fit is None else fit.budget
+
+    @property
+    def title(self) -> str:
+        """The heading of a page."""
+        from tapetum.training import RUNS
+
+        info = RUNS.open(self._path).request.data
+        return content.task_title(Path(info.source).name, info.class_names)
 
     def package(
         self,
@@ -324,11 +364,15 @@ class _Run:
 class _Package:
     """A package as the source of an export."""
 
-    target_ms, delivers_int8 = None, False  # it does not keep its budget
+    delivers_int8 = False
 
     def __init__(self, path: Path, data: str | Path | None, progress: ProgressCallback) -> None:
         self._path, self._data, self._progress = path, data, progress
+        fit = _fit_of(path)
+        self.budget = None if fit is None else fit.budget
+        folder = "" if fit is None else Path(fit.request.data.source).name
         self._network = open_trained(path)
+        self.title = content.task_title(folder, open_package(path).manifest.class_names)
         self._images: Dataset | None = None
 
     def package(
@@ -374,6 +418,15 @@ class _Package:
         if self._images is None:
             self._images = open_images_of(self._network, self._data, progress=self._progress)
         return self._images
+
+
+def _fit_of(package: Path) -> "FitResult | None":
+    """Return the fit in whose folder a package is; None where it is in none."""
+    if not (package.parent / "result.json").is_file():
+        return None
+    from tapetum.jobs.fit_result import fit_of  # torch
+
+    return fit_of(package)
 
 
 def _images_of(package: Package, folder: str | Path, progress: ProgressCallback) -> ImageDataset:

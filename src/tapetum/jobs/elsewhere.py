@@ -8,6 +8,7 @@ from tapetum.data import DatasetInfo
 from tapetum.errors import InputError
 from tapetum.jobs.methods import FitOptions, require_as_measured
 from tapetum.latency import TimedShapes, bundle
+from tapetum.progress import shown_path
 from tapetum.records import read_json
 from tapetum.runtime import Precision
 
@@ -31,7 +32,7 @@ def open_timings(options: FitOptions) -> bundle.DeviceTimings | None:
     timings = None if is_table else bundle.DeviceTimings.read(path)
     if timings is None or not isinstance(timings.job.space, ShapeSpace):
         raise InputError(
-            f"{path} has prices of blocks, which the method tf-nas needs; --method "
+            f"{shown_path(path)} has prices of blocks, which the method tf-nas needs; --method "
             f"{options.method} needs timings of whole networks",
             "time some on the device: tapetum latency bundle --help",
         )
@@ -45,7 +46,8 @@ def open_timings(options: FitOptions) -> bundle.DeviceTimings | None:
     require_as_measured(options, there, what=str(path), command=command)
     if options.precision == "int8" and "int8" not in timings.precisions:
         raise InputError(
-            f"{path} has no network in int8", "leave --precision out, or write another bundle"
+            f"{shown_path(path)} has no network in int8",
+            "leave --precision out, or write another bundle",
         )
     return timings
 

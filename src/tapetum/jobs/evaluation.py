@@ -19,7 +19,7 @@ from tapetum.jobs.choose import (
     say,
 )
 from tapetum.noise import PAPER_SIGMAS, Gaussian, Noise, Protocol, parse_noise
-from tapetum.progress import ProgressCallback, silent
+from tapetum.progress import ProgressCallback, shown_path, silent
 from tapetum.provenance import require_cores
 from tapetum.records import as_path
 from tapetum.runtime import Manifest, Split, open_package
@@ -79,7 +79,8 @@ def evaluate(
     network = open_trained(as_path(path, "a run or a package"), threads=threads)
     if seed is not None and network.listed is not None and not is_digits(data):
         raise InputError(
-            f"{path} keeps the split of its training, so --seed has no effect", "leave it out"
+            f"{shown_path(path)} keeps the split of its training, so --seed has no effect",
+            "leave it out",
         )
     given = {name: value for name, value in digits.items() if value is not None}
     seed = network.seed if seed is None else seed

@@ -23,23 +23,25 @@ from tapetum.jobs.fit_result import (
     NETWORK,
     NETWORK_FP32,
     PACKAGE,
+    PRECISION,
     Controls,
     Delivery,
     FittedNetwork,
+    benchmark_command,
 )
 from tapetum.jobs.fit_work import FitWork, Method
-from tapetum.jobs.request import FitRequest, ShapeSettings
+from tapetum.jobs.request import ShapeSettings
 from tapetum.jobs.run_report import NUM_MISTAKES
 from tapetum.jobs.training import FINAL_MEGAPIXELS
 from tapetum.latency import Benchmark, Budget, DeployedNetwork
 from tapetum.progress import step
-from tapetum.records import Record
+from tapetum.records import Note, Record, Weight, by_weight
 from tapetum.runtime import Manifest, open_package
 from tapetum.scores import Scores
 
 __all__ = ["Shipping"]
 
-PRECISION, SELECTION_FP32, TIMING = "precision.json", "match_fp32.json", "timing.json"
+SELECTION_FP32, TIMING = "match_fp32.json", "timing.json"
 SHIPPED, SCORES = "shipped.json", "scores.json"
 OF_A_RUN = (
     *(PACKAGE, PRECISION, TIMING, SCORES, SELECTION_FP32, NETWORK_FP32),
@@ -74,7 +76,8 @@ class Shipping:
         if choice is not None:
             shipped = {"asked": "int8"} if said else {}  # although something speaks against it
             text = choice.model_copy(update=shipped).text
-            remarks = (*remarks, f"{text}: {said}" if said else text)
+            weight = Weight.RESULT if said else Weight.REMARK  # int8 ships, and loses too much
+            remarks = (*remarks, Note(f"{text}: {said}" if said else text, weight))
         measured = None
         if device is not None:
             opened = DeployedNetwork.open(self.work.path / PACKAGE)
@@ -82,19 +85,22 @@ class Shipping:
             make = partial(device.benchmark, opened, target_ms=target_ms, what="the package")
             measured = self.work.folder.once(TIMING, Benchmark, make)
             if measured.compared.shared:
-                remarks = (*remarks, f"when the package was timed: {measured.compared.shared}")
+                text = f"when the package was timed: {measured.compared.shared}"
+                remarks = (*remarks, Note(text, Weight.TRAINING))
         return Delivery(
             target_ms=request.target_ms,
             includes=request.includes,
             predicted_ms=chosen.predicted_ms,
             benchmark=measured,
             note=self.note(chosen, run, measured),
-            command="" if device else _benchmark_command(request),
+            command="" if device else benchmark_command(request),
             scores=self.scores(run),
             architecture=self.shipped.architecture,
             run=run,
             steps=(steps := self.method.steps(run)),
-            remarks=(*remarks, *filter(None, [steps and steps.note]), *self.method.remarks()),
+            remarks=by_weight(
+                (*remarks, *([] if steps is None else steps.notes), *self.method.remarks())
+            ),
         )
 
     def note(self, chosen: FittedNetwork, run: str, measured: Benchmark | None) -> str:
@@ -162,7 +168,7 @@ class Shipping:
             f"({shipped or request.conditions})."
         )
         if not is_chosen:
-            return f"{budget} Measure the package: `{_benchmark_command(request)}`"
+            return f"{budget} Measure the package: `{benchmark_command(request)}`"
         if chosen.benchmark is not None:
             rows = [f"- {name}: {ms:.3g} ms" for name, ms in chosen.benchmark.medians]
             return "\n".join([f"{budget} Measured before the training:\n", *rows])
@@ -170,7 +176,7 @@ class Shipping:
         how = "The network took" if is_shape else "The latency table predicts"
         return (
             f"{budget} {how} {chosen.predicted_ms:.3g} ms. Measure the package "
-            f"on its device: `{_benchmark_command(request)}`"
+            f"on its device: `{benchmark_command(request)}`"
         )
 
     def fall_back(self, run: str, choice: PrecisionChoice | None) -> tuple[FittedNetwork, str, str]:
@@ -254,13 +260,3 @@ class Shipping:
             latency = self.latency(run, self.chosen)
             repack(scored, self.work.path / PACKAGE, latency=latency, overwrite=True)
         return scores
-
-
-def _benchmark_command(request: FitRequest) -> str:
-    """Return the command that measures the package on the device of the budget."""
-    given = [f"--target-ms {request.target_ms:g}"]
-    for name, default in (("threads", 1), ("batch", 1), ("runtime", "onnxruntime")):
-        value = getattr(request.conditions, name)
-        if value != default:
-            given.append(f"--{name} {value}")
-    return f"tapetum benchmark {PACKAGE} {' '.join(given)}"

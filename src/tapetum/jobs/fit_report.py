@@ -25,6 +25,7 @@ from tapetum.jobs.run_report import (
     score_highlights,
     score_tables,
 )
+from tapetum.records import by_weight
 from tapetum.report import content, write_report
 from tapetum.runtime import open_package
 from tapetum.scores import filled_columns
@@ -55,7 +56,7 @@ def write_fit_report(
         warning=" ".join(as_sentences(scores.warnings)),
         doubtful=tiles if scores.warnings else (),
         advice=_advice(fit, dataset, sections),
-        usage=_usage(fit),
+        usage=fit.usage,
         tables=(
             _latencies(fit, sections),
             *([_comparison(fit)] if fit.controls.controls else []),
@@ -108,21 +109,7 @@ def _lead(fit: FitResult) -> str:
 
 def _advice(fit: FitResult, dataset: Dataset, sections: Sections) -> tuple[str, ...]:
     """Return what a reader should know before the package is used."""
-    delivery = fit.delivery
-    lines = (
-        *delivery.scores.remarks,
-        *delivery.verdict[1:],
-        *data_remarks(dataset),
-        *delivery.remarks,
-        *sections.lead,
-    )
-    return as_sentences(tuple(dict.fromkeys(lines)))
-
-
-def _usage(fit: FitResult) -> tuple[str, ...]:
-    """Return the commands that use the package."""
-    predict = f"tapetum predict {fit.package} FOLDER --out denoised"
-    return tuple(filter(None, (predict, fit.delivery.command)))
+    return as_sentences(by_weight((*fit.delivery.notes, *data_remarks(dataset), *sections.lead)))
 
 
 def _highlights(fit: FitResult) -> Mapping[str, str]:

@@ -6,6 +6,7 @@ from typing import Literal, NamedTuple
 
 from tapetum.arch import Architecture
 from tapetum.errors import InputError
+from tapetum.formats import PrecisionChoice
 from tapetum.jobs.choose import require_network
 from tapetum.jobs.device import SCOPES
 from tapetum.jobs.fit_steps import StepsMade
@@ -13,8 +14,9 @@ from tapetum.jobs.request import FitRequest, ShapeSettings
 from tapetum.jobs.run_report import REPORT
 from tapetum.latency import Benchmark, Budget, Conditions, Includes, Timing
 from tapetum.noise import NoisePlan
-from tapetum.records import FolderKind, Record
-from tapetum.runtime import open_package
+from tapetum.progress import pasted, shown_path
+from tapetum.records import FolderKind, Note, Record, Weight, by_weight
+from tapetum.runtime import KeptBudget, open_package
 from tapetum.scores import Scores
 from tapetum.search import keeps_budget
 
@@ -24,18 +26,22 @@ __all__ = [
     "NETWORK",
     "NETWORK_FP32",
     "PACKAGE",
+    "PRECISION",
     "SELECTION",
     "Control",
     "Controls",
     "Delivery",
     "FitResult",
     "FittedNetwork",
+    "benchmark_command",
+    "fit_of",
     "open_beside",
     "run_at",
 ]
 
 SELECTION, CONTROLS = "match.json", "controls.json"
 NETWORK, NETWORK_FP32, PACKAGE = "network", "network_fp32", "model.tapetum"
+PRECISION = "precision.json"
 
 
 class FittedNetwork(Record):
@@ -103,7 +109,8 @@ class Delivery(Record):
         run: Folder of its training: ``network``, a better control, or ``network_fp32`` where int8
             loses too much.
         steps: The steps of its training, beside those that were planned; None where none were.
-        remarks: Sentences on the delivery that a user must know, without a full stop.
+        remarks: Sentences on the delivery that a user must know, without a full stop, what matters
+            most first.
     """
 
     schema_version: Literal[3] = 3
@@ -117,7 +124,7 @@ class Delivery(Record):
     architecture: Architecture
     run: str = NETWORK
     steps: StepsMade | None = None
-    remarks: tuple[str, ...] = ()
+    remarks: tuple[Note, ...] = ()
 
     @property
     def timing(self) -> Timing | None:
@@ -147,6 +154,12 @@ class Delivery(Record):
         if self.keeps_target:
             return "kept"
         return f"{abs(self.ratio - 1):.0%} {'above' if self.ratio > 1 else 'below'} it"
+
+    @property
+    def notes(self) -> tuple[Note, ...]:
+        """What to know behind the first sentence of the verdict, what matters most first."""
+        more = (Note(text, Weight.RESULT) for text in self.verdict[1:])
+        return by_weight((*more, *self.scores.remarks, *self.remarks))
 
     @property
     def verdict(self) -> tuple[str, ...]:
@@ -182,6 +195,26 @@ def _exceeding(benchmark: Benchmark, *, has_labels: bool) -> tuple[str, ...]:
 
 
 FIT = FolderKind("fit", FitRequest, Delivery, "tapetum fit")
+
+
+def benchmark_command(request: FitRequest, package: str = PACKAGE) -> str:
+    """Return the command that measures the package on the device of the budget."""
+    given = [f"--target-ms {request.target_ms:g}"]
+    for name, default in (("threads", 1), ("batch", 1), ("runtime", "onnxruntime")):
+        value = getattr(request.conditions, name)
+        if value != default:
+            given.append(f"--{name} {value}")
+    if request.includes != "network":
+        given.append(f"--budget-includes {request.includes}")
+    return f"tapetum benchmark {package} {' '.join(given)}"
+
+
+def fit_of(path: Path) -> "FitResult | None":
+    """Return the finished fit at a folder, or that a package is of; None where there is none."""
+    folder = path.parent if path.name == PACKAGE else path
+    if not FIT.is_at(folder) or not (folder / PACKAGE).is_file():
+        return None
+    return FitResult.open(folder)
 
 
 def run_at(path: Path) -> Path:
@@ -258,6 +291,33 @@ class FitResult(NamedTuple):
         return "timed on the device" if self.was_timed_there else "predicted"
 
     @property
+    def usage(self) -> tuple[str, ...]:
+        """The commands that use the package, export it, and measure it, for any folder."""
+        package = pasted(self.package, whole=True)
+        out = pasted(self.path / "model.onnx", whole=True)
+        measure = self.delivery.command or benchmark_command(self.request, package)
+        return (
+            f"tapetum predict {package} FOLDER --out denoised",
+            f"tapetum export {package} --out {out}",
+            measure,
+        )
+
+    @property
+    def budget(self) -> KeptBudget:
+        """The budget, as the package kept it, for files that are made of the fit."""
+        path, timing = self.path / PRECISION, self.delivery.timing
+        choice = PrecisionChoice.read(path) if path.exists() else None
+        precision = open_package(self.package).manifest.precision
+        is_int8 = choice is not None and precision == "int8"
+        return KeptBudget(
+            target_ms=self.delivery.target_ms,
+            most_ms=(1 + Budget.TOLERANCE) * self.delivery.target_ms,
+            precision=precision,
+            package_ms=None if timing is None else timing.median_ms,
+            fp32_times=choice.speed_up if choice is not None and is_int8 else None,
+        )
+
+    @property
     def package(self) -> Path:
         """The file that ships."""
         return self.path / PACKAGE
@@ -279,8 +339,8 @@ def open_beside(paths: Sequence[str | Path] | None, request: FitRequest) -> tupl
     for fit in fits:
         if others := _differences(fit.request, request):
             raise InputError(
-                f"the fit in {fit.path} was made for {' and '.join(others)}, so its scores do not "
-                "compare",
+                f"the fit in {shown_path(fit.path)} was made for {' and '.join(others)}, so its "
+                "scores do not compare",
                 "give fits of the same folder, size, seed, noise and protocol with --beside",
             )
     return fits

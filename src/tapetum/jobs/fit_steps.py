@@ -2,7 +2,7 @@
 
 from pydantic import NonNegativeInt, PositiveInt
 
-from tapetum.records import Record
+from tapetum.records import Note, Record, Weight
 from tapetum.training import Result
 
 __all__ = ["StepsMade"]
@@ -39,15 +39,16 @@ class StepsMade(Record):
         return cls(planned=planned, made=result.steps, reason=reason)
 
     @property
-    def note(self) -> str:
-        """Say that far fewer steps were made than planned, and why; empty where they were not."""
+    def notes(self) -> tuple[Note, ...]:
+        """Say that far fewer steps were made than planned, and why; nothing where they were not."""
         if not self.reason:
-            return ""
+            return ()
         share = self.made / self.planned
-        return (
+        text = (
             f"the training made {self.made:,} of about {self.planned:,} planned steps "
             f"({share:.0%}): {self.reason}"
         )
+        return (Note(text, Weight.TRAINING),)
 
 
 def _reason(result: Result, share: float) -> str:

@@ -25,7 +25,7 @@ from tapetum.jobs.request import OpenedRequest
 from tapetum.jobs.request_tfnas import TfNasSettings
 from tapetum.jobs.run_report import curve
 from tapetum.latency import Budget, Effort, LatencyTable, measure_table
-from tapetum.progress import Stages
+from tapetum.progress import Stages, pasted
 from tapetum.report import content
 from tapetum.search import SearchResult, search
 from tapetum.training import Recipe
@@ -83,7 +83,7 @@ class TfNas(Method):
             return self.overhead.budget(self.table, self.work.request.target_ms)
         except InputError as error:
             path = self.work.path / TABLE
-            again = f"give another --out, and --latency {path} to measure no more"
+            again = f"give another --out, and --latency {pasted(path)} to measure no more"
             raise InputError(error.problem, f"{error.remedy}; {again}") from error
 
     @property

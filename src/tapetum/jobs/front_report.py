@@ -7,6 +7,7 @@ from typing import NamedTuple
 from tapetum.jobs.compare import control_means, gain, preference_of, scores_of
 from tapetum.jobs.fit_result import NETWORK, FitResult
 from tapetum.jobs.run_report import MEANS, as_sentences, curve, mean_cells
+from tapetum.records import Note, Weight, by_weight
 from tapetum.report import content, write_report
 from tapetum.scores import ScoreRow, filled_columns
 
@@ -130,11 +131,12 @@ def front_remarks(fits: Sequence[FitResult]) -> tuple[str, ...]:
     for number, fit in enumerate(fits):
         better = next((one for one in fits[:number] if _scores_better(one, fit)), None)
         if better is not None:
-            remarks.append(
+            text = (
                 f"the network for {better.request.target_ms:g} ms scores better than that for "
                 f"{fit.request.target_ms:g} ms ({_scores(better)} against {_scores(fit)}): train "
                 f"the larger one longer (--minutes), or use the smaller one"
             )
+            remarks.append(Note(text, Weight.TRAINING))
     return tuple(remarks)
 
 
@@ -169,19 +171,22 @@ def write_front_report(
             for sentence in as_sentences(fit.scores.warnings)
         ),
         doubtful=[_tile(fit) for fit in fits if fit.scores.warnings],
-        advice=(
-            *as_sentences(front_remarks(fits)),
-            *(
-                f"{fit.request.target_ms:g} ms: {sentence}"
-                for fit in fits
-                for sentence in as_sentences(fit.delivery.scores.remarks + fit.delivery.remarks)
-            ),
-        ),
-        usage=(f"tapetum predict {first.package} FOLDER --out denoised",),
+        advice=as_sentences(_advice(fits)),
+        usage=first.usage,
         tables=(front_table(fits, beside), _packages(fits)),
         curves=front_curves(fits, beside),
     )
     write_report(path, report)
+
+
+def _advice(fits: Sequence[FitResult]) -> tuple[str, ...]:
+    """Return what a reader should know before one of the packages is used."""
+    of_each = (
+        note.changed(f"{fit.request.target_ms:g} ms: {note}")
+        for fit in fits
+        for note in fit.delivery.notes
+    )
+    return by_weight((*front_remarks(fits), *of_each))
 
 
 def _lead(fits: Sequence[FitResult]) -> str:

@@ -15,8 +15,8 @@ from tapetum.jobs.pretrained import linear_hint
 from tapetum.jobs.suit import describe_balance, describe_changes
 from tapetum.nn import TrainableNetwork
 from tapetum.noise import Noise
-from tapetum.progress import in_words
-from tapetum.records import write_atomically
+from tapetum.progress import in_words, pasted
+from tapetum.records import by_weight, write_atomically
 from tapetum.report import contact_sheet, content, write_report
 from tapetum.scores import ScoreRow, Scores, show_number
 from tapetum.training import RUNS, Recipe, Request, Result, Run
@@ -66,17 +66,14 @@ def write_run_report(
     remarks = (*data_remarks(dataset), *filter(None, hints))
     tiles, warnings = score_highlights(scores), () if scores is None else scores.warnings
     report = content.Report(
-        title=f"{request.architecture.name} on {Path(request.data.source).name}",
+        title=content.task_title(Path(request.data.source).name, request.class_names),
         lead=f"Trained for {in_words(result.training_seconds / 60)} on {dataset.train.source}. "
         f"Scored on {len(dataset.validation):,} others.",
         highlights=tiles,
         warning=" ".join(as_sentences(warnings)),
         doubtful=tiles if warnings else (),
-        advice=as_sentences((*(() if scores is None else scores.remarks), *remarks)),
-        usage=(
-            f"tapetum export {out} --out {out.name}.tapetum",
-            f"tapetum predict {out.name}.tapetum FOLDER --out denoised",
-        ),
+        advice=as_sentences(by_weight((*(() if scores is None else scores.remarks), *remarks))),
+        usage=_usage(out),
         tables=(
             *score_tables(scores),
             *dataset_tables(dataset),
@@ -90,6 +87,16 @@ def write_run_report(
         facts=facts_of(run, result),
     )
     write_report(out / REPORT, report)
+
+
+def _usage(out: Path) -> tuple[str, ...]:
+    """Return the commands that use a run."""
+    package = pasted(f"{out}.tapetum", whole=True)
+    return (
+        f"tapetum export {pasted(out, whole=True)} --out {package}",
+        f"tapetum predict {package} FOLDER --out denoised",
+        f"tapetum benchmark {package}",
+    )
 
 
 def _diagrams(request: Request) -> tuple[content.Diagram, ...]:

@@ -17,6 +17,7 @@ from tapetum.graph import unfold_weights
 from tapetum.images import display_name
 from tapetum.jobs.choose import require_network, say
 from tapetum.nn import TrainableNetwork
+from tapetum.progress import shown_path
 from tapetum.runtime import open_package
 from tapetum.training import RUNS, Batch, Compute, Recipe, Start, load_network
 
@@ -119,7 +120,7 @@ def _package(path: Path) -> Source:
     manifest = package.manifest
     if manifest.precision != "fp32":
         raise InputError(
-            f"the weights in {path} are rounded to {manifest.precision}",
+            f"the weights in {shown_path(path)} are rounded to {manifest.precision}",
             "start from the run that it was exported from, or from a package in fp32",
         )
     graph = onnx.load_model_from_string(package.graph_bytes).graph

@@ -10,6 +10,7 @@ from tapetum.records.files import (
 )
 from tapetum.records.folder import Folder, FolderKind
 from tapetum.records.lock import hold, hold_name
+from tapetum.records.note import Note, Weight, by_weight
 from tapetum.records.reading import open_regular, parse_json, read_bytes, read_json
 from tapetum.records.record import (
     FiniteOrNone,
@@ -25,8 +26,11 @@ __all__ = [
     "FiniteOrNone",
     "Folder",
     "FolderKind",
+    "Note",
     "Record",
+    "Weight",
     "as_path",
+    "by_weight",
     "changed",
     "checkout",
     "describe_faults",

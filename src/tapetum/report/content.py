@@ -1,7 +1,7 @@
 """The content of a report, as plain data without layout."""
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -12,9 +12,26 @@ from tapetum.errors import InputError
 __all__ = [
     *("Bar", "Box", "Curve", "Diagram", "Example", "ExampleGroup", "ExampleLabel"),
     *("Matrix", "Mistake", "Report", "Series", "Table"),
+    "task_title",
 ]
 
 Box = tuple[float, float, float, float]
+
+
+MOST_NAMED = 4  # classes in a title
+
+
+def task_title(folder: str, class_names: Sequence[str]) -> str:
+    """Return the task of a network as a title, such as ``steel: crack, dent, hole``.
+
+    Args:
+        folder: Name of the folder of its images; empty where it is not known.
+        class_names: What it tells apart; empty for a denoiser.
+    """
+    task = ", ".join(class_names) or "denoised images"
+    if len(class_names) > MOST_NAMED:
+        task = f"{len(class_names):,} classes"
+    return f"{folder}: {task}" if folder else f"{task[:1].upper()}{task[1:]}"
 
 
 @dataclass(frozen=True)
@@ -209,7 +226,8 @@ class Report:
         highlights: The few numbers that matter, each under its name.
         warning: Why these numbers are no measure, said before them; empty where they are one.
         doubtful: The highlights that the warning is about.
-        advice: Sentences on what a reader should know before the result is used.
+        advice: Sentences on what a reader should know before the result is used, what matters most
+            first; those after the fifth are folded.
         usage: Commands or lines of Python that use the result.
         tables: Tables of results.
         diagrams: Diagrams of networks.

@@ -2,6 +2,7 @@
 
 from tapetum.runtime import bulk, video
 from tapetum.runtime.brightness import BrightnessRange, brightness_of
+from tapetum.runtime.budget import KeptBudget
 from tapetum.runtime.facts import AddedNoise, facts_of, noise_text
 from tapetum.runtime.manifest import Manifest, Precision
 from tapetum.runtime.package import Package, open_package, write_package
@@ -15,6 +16,7 @@ __all__ = [
     "AddedNoise",
     "BrightnessRange",
     "GraphSession",
+    "KeptBudget",
     "Manifest",
     "Package",
     "Precision",
