@@ -38,7 +38,7 @@ def race_tables(
     note = (
         f"Equal training minutes in each round, {rung.seconds / 60:.2g} in the last; the best "
         f"third goes on and starts afresh. The {candidates[0].title} always goes on, and "
-        "wins where the best is ahead by at most one standard error. Judged by "
+        "wins where the best is ahead by at most 1.5 standard errors. Judged by "
         f"{rung.num_images:,} images that did not train; equal files are on one side, near copies "
         "are not looked for (--group-by keeps them on one side). "
         f"The PSNR counts at most {SEEN_DB:g} dB for an image. "

@@ -70,7 +70,7 @@ def race(
     """Return the order of candidates after training them for equal minutes.
 
     The first candidate is in every rung, and wins where the best of the last one is ahead of it by
-    at most one standard error.
+    at most 1.5 standard errors.
 
     With few minutes fewer candidates race, in the order in which they are given; where the first
     rung of three would have too few steps (:func:`tapetum.search.plan.fewest_steps`), the first one

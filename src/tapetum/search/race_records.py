@@ -49,7 +49,7 @@ class Entry(Record):
         utility: In doublings of the latency; comparable within a rung. None where it failed.
         behind: How far it is behind the best of the rung.
         behind_error: Standard error of ``behind``, from the images and the seeds of trainings.
-        is_tied: Whether it is behind by one standard error at most.
+        is_tied: Whether it is behind by 1.5 standard errors at most.
         accuracy: Share of right labels; None where it has none.
         accuracy_error: Its standard error.
         macro_accuracy: Accuracy of each class, averaged over classes, which the utility counts.

@@ -28,6 +28,9 @@ Prefer = Literal["label", "balanced", "image"]
 
 _LABEL_WEIGHTS: dict[Prefer, float] = {"label": 0.8, "balanced": 0.5, "image": 0.2}
 
+TIED_ERRORS = 1.5
+"""Standard errors of a tie; the best of several is ahead by one of them by chance often."""
+
 SEED_ACCURACY = 0.0125
 SEED_DB = 0.05
 """Standard deviation of both scores over the seeds of a training (Imagenette at 64 px)."""
@@ -77,8 +80,8 @@ class Place(NamedTuple):
 
     @property
     def is_tied(self) -> bool:
-        """Whether it may as well be the best: it is behind by one standard error at most."""
-        return self.behind <= self.behind_error
+        """Whether it may as well be the best: it is behind by 1.5 standard errors at most."""
+        return self.behind <= TIED_ERRORS * self.behind_error
 
 
 def utilities(measures: Measures, *, prefer: Prefer, doubling: Doubling) -> NDArray[np.float64]:
