@@ -49,13 +49,23 @@ def render(root: Path, depth: str) -> str:
     parts = [f"### {title}\n\n{_table(name, cells)}" for name, title in DATASETS.items()]
     parts += [f"### Fit against the plain DC-Net\n\n{_gains(cells)}", _study(root, depth)]
     if cells:
-        made, minutes = result["provenance"], [one["minutes"] for one in cells if "minutes" in one]
+        minutes = [one["minutes"] for one in cells if "minutes" in one]
         parts.append(
             f"{result['requested_minutes']:g} minutes were requested of each training, and "
-            f"{min(minutes):.1f} to {max(minutes):.1f} were taken; one core, {made['cpu']}, commit "
-            f"{made['commit'][:7]}. File: [equal_latency.json]({depth}{FILE})."
+            f"{min(minutes):.1f} to {max(minutes):.1f} were taken; one core, "
+            f"{result['provenance']['cpu']}. Commits: {_commits(cells)}. "
+            f"File: [equal_latency.json]({depth}{FILE})."
         )
     return "\n\n".join(parts)
+
+
+def _commits(cells: Sequence[Cell]) -> str:
+    """Return which commit the fits of each dataset are of."""
+    found: dict[str, set[str]] = {}
+    for one in cells:
+        if one["row"] == "fit" and "provenance" in one:
+            found.setdefault(one["dataset"], set()).add(one["provenance"]["commit"][:7])
+    return "; ".join(f"fits of {name}, {' and '.join(sorted(of))}" for name, of in found.items())
 
 
 def render_headline(root: Path, depth: str) -> str:

@@ -60,8 +60,7 @@ def rendered(tmp_path: Path, cells: list[equal_latency_table.Cell]) -> str:
     """The tables of some cells."""
     path = tmp_path / equal_latency_table.FILE
     path.parent.mkdir(parents=True)
-    made = {"cpu": "a processor", "commit": "0123456789"}
-    whole = {"cells": cells, "requested_minutes": 6.0, "provenance": made}
+    whole = {"cells": cells, "requested_minutes": 6.0, "provenance": {"cpu": "a processor"}}
     path.write_text(json.dumps(whole))
     return equal_latency_table.render(tmp_path, "../")
 
@@ -72,6 +71,12 @@ def test_a_row_of_the_table_is_the_mean_and_the_deviation_of_its_seeds(tmp_path:
     page = rendered(tmp_path, fits)
     assert "| `tapetum fit` | not run | 0.44 x: 61.0 ± 1.0 %, 22.10 ± 0.10 dB | not run |" in page
     assert "| plain DC-Net | not run | not run | not run |" in page
+
+
+def test_the_page_names_the_commit_of_each_fit(tmp_path: Path) -> None:
+    """The cells of a page need not be of one commit."""
+    fits = [{**cell("fit", 0.6, 22.0), "provenance": {"commit": f"{i}123456789"}} for i in (2, 1)]
+    assert "Commits: fits of neu_cls, 1123456 and 2123456." in rendered(tmp_path, fits)
 
 
 def test_a_network_in_int8_shows_what_it_loses(tmp_path: Path) -> None:
