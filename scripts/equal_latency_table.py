@@ -9,7 +9,7 @@ from typing import Any
 FILE = "benchmarks/results/equal_latency.json"
 STUDY = "paper/results/eight_epochs.json"
 PAPER_RESULTS = "paper/results/reproduction/small"
-SHAPES = ("16-48-80", "64-112-160")
+SHAPES = ("16-48-80", "48-112-160")
 PAPER_NETWORKS = {
     "dc-net-reduced-integrated": "DC-Net S",
     "dc-net-s-b20": "DC-Net of base width 20 (b20)",

@@ -27,7 +27,7 @@ SIZE_PX, CLASSES, SEEDS = 64, 10, (0, 1, 2)
 SPACE = ShapeSpace(width_step=16, size_px=SIZE_PX, image_channels=3, num_classes=CLASSES)
 SHAPES = {  # of the scaling rule
     "16-48-80": SPACE.changed(SPACE.largest(), widths=(16, 48, 80)),
-    "64-112-160": SPACE.changed(SPACE.largest(), widths=(64, 112, 160)),
+    "48-112-160": SPACE.changed(SPACE.largest(), widths=(48, 112, 160)),
 }
 BASE = "dc-net-s-b20"  # the unit of latency
 SEARCHED = Path(__file__).parents[1] / "results" / "reproduction" / "small" / "old_search"
