@@ -243,3 +243,11 @@ def test_a_selection_is_a_set_of_its_own() -> None:
         some, Gaussian(sigma=0.0), protocol="benchmark", batch_size=2, seed=0
     )
     assert indices_of(list(batches), 10) == [7, 2, 4]
+
+
+@pytest.mark.parametrize(
+    ("most", "chosen"), [(3, [0, 3, 6]), (10, list(range(10))), (99, list(range(10))), (0, [])]
+)
+def test_some_images_are_evenly_spread_over_all(most: int, chosen: list[int]) -> None:
+    """Images of a folder lie class by class."""
+    assert Numbered(10).spread(most) == chosen

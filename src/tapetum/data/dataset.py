@@ -180,6 +180,14 @@ class ImageDataset(ABC):
         """Return a dataset of some images, in the order of their indices."""
         return Subset(self, indices)
 
+    def spread(self, most: int) -> list[int]:
+        """Return the indices of at most so many images, evenly spread.
+
+        The first ones of a folder would be of one class.
+        """
+        count = min(most, len(self))
+        return [place * len(self) // count for place in range(count)]
+
 
 @dataclass(frozen=True, eq=False)
 class Dataset:

@@ -47,10 +47,9 @@ def _each(
     images: ImageDataset, seed: int
 ) -> Iterator[tuple[_Floats, _Floats | None, _Floats | None]]:
     """Yield some images, evenly spread over all, each with its noisy twin and its boxes."""
-    count = min(MOST_MEASURED, len(images))
-    chosen = [place * len(images) // count for place in range(count)]
+    chosen = images.spread(MOST_MEASURED)
     whole = images.augmented(Augmentation(mirror="off", crop_scale=1.0))
-    for start in range(0, count, AT_ONCE):
+    for start in range(0, len(chosen), AT_ONCE):
         # Training views come from memory where the images are kept there.
         taken = whole.take(chosen[start : start + AT_ONCE], epoch=0, seed=seed, train=True)
         none = [None] * len(taken.images)

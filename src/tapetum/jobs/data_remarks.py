@@ -128,7 +128,6 @@ def _brightness(part: ImageDataset) -> dict[int, NDArray[np.float64]]:
 
 def _means(part: ImageDataset, of_class: Sequence[int], count: int) -> NDArray[np.float64]:
     """Return the mean value of at most so many images, evenly spread over a class."""
-    count = min(count, len(of_class))
-    chosen = [of_class[place * len(of_class) // count] for place in range(count)]
-    images = part.take(chosen, epoch=0, seed=0, train=False).images
+    alike = part.subset(of_class)
+    images = alike.take(alike.spread(count), epoch=0, seed=0, train=False).images
     return np.array([brightness_of(image) for image in images]).ravel()

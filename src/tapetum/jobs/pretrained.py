@@ -185,10 +185,9 @@ def _images(dataset: Dataset, recipe: Recipe) -> tuple[Tensor, Tensor]:
 @torch.no_grad()
 def _features(network: Lite0, images: ImageDataset, most: int) -> tuple[Tensor, Tensor]:
     """Return the features and the labels of some images, 1,000 at most, evenly spread."""
-    count = min(most, MOST_IMAGES, len(images))
-    chosen = [place * len(images) // count for place in range(count)]
+    chosen = images.spread(min(most, MOST_IMAGES))
     features, labels = [], []
-    for start in range(0, count, 32):
+    for start in range(0, len(chosen), 32):
         some = images.take(chosen[start : start + 32], epoch=0, seed=0, train=False)
         features.append(network.features(torch.from_numpy(some.images)))
         assert some.labels is not None  # noqa: S101  (of whole images)

@@ -180,8 +180,8 @@ class StepTimes(NamedTuple):
     """The time of a training step, in seconds.
 
     Attributes:
-        quiet_s: Where nothing else runs; the same at any moment.
-        now_s: By the clock on the wall, beside what runs now.
+        quiet_s: The time on a machine where nothing else runs.
+        now_s: The elapsed time on this machine, with the other processes that run now.
     """
 
     quiet_s: float

@@ -215,10 +215,9 @@ class _Racing:
         """Return the folders of the images, which are written where they are missing."""
         train, held_out = (self.folder.path / DATA / name for name in ("train", "held-out"))
         store_images(self.train, train)
-        count = min(MOST_JUDGED, len(self.held_out))
-        if not count:
+        chosen = self.held_out.spread(MOST_JUDGED)
+        if not chosen:
             raise DataError("there are no images to judge by", "give at least one")
-        chosen = [place * len(self.held_out) // count for place in range(count)]
         store_images(self.held_out.subset(chosen), held_out, with_changes=False)
         return train, held_out
 

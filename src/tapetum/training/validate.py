@@ -103,9 +103,7 @@ def look(
 
 def _dealt_batches(images: ImageDataset, recipe: BaseRecipe, *, count: int) -> Iterator[Batch]:
     """Yield batches of at most ``count`` images, dealt out to the levels of the noise."""
-    count = min(len(images), count)
-    # Evenly spread: the first ones of a folder would be of one class.
-    chosen = [index * len(images) // count for index in range(count)]
+    chosen = images.spread(count)
     levels = recipe.noise.validated()
     for place, level in enumerate(levels):
         dealt = chosen[place :: len(levels)]
