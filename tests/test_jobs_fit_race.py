@@ -21,6 +21,7 @@ from shape_runtime import INT8_SHARE, ShapeRuntime, formula_ms, race_in_this_pro
 from tapetum.arch import ShapeSpace
 from tapetum.data import open_dataset
 from tapetum.errors import InputError, RunError
+from tapetum.evaluation import ScoringPace
 from tapetum.formats import Exported, PrecisionChoice
 from tapetum.formats.precision import Measured
 from tapetum.jobs import FitResult, Front, fit, fit_front
@@ -431,6 +432,25 @@ def test_the_length_of_the_trainings_is_planned_with_its_reason(
     assert in_all.minutes.training == pytest.approx(7 * int(share[1]) / 100, rel=0.05)
 
 
+def test_scoring_is_planned_by_how_long_some_images_take(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A minute for each image and level, and once more for the package in int8."""
+    device = ShapeRuntime(monkeypatch)
+    monkeypatch.setattr("tapetum.jobs.durations.usable_cores", lambda: 1)
+    pace = ScoringPace(0.0, 60.0, 60.0, 0.0, num_levels=1)
+    monkeypatch.setattr("tapetum.jobs.durations.scoring_pace", lambda *_, **__: pace)
+
+    def scoring(precision: str) -> float:
+        options = {"batch_size": 4, "size_px": 32, "target_ms": 0.1, "precision": precision}
+        opened = open_request(fit_options(photos, tmp_path, runtime=device, **options))
+        num_images = len(opened.dataset.validation)
+        return make_plans(opened, [0.1], {})[0].minutes.scoring / num_images
+
+    assert scoring("fp32") == pytest.approx(1.0, rel=0.01)
+    assert scoring("int8") == pytest.approx(4.0, rel=0.01)  # both are compared before it ships
+
+
 def test_the_pair_is_planned_once(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -444,13 +464,13 @@ def test_the_pair_is_planned_once(
 
 @pytest.fixture(scope="module")
 def front(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Front, str]]:
-    """Fits of two budgets with their trainings for comparison, and what was told of them."""
+    """Fits of two budgets, and what was told of them."""
     path, told = tmp_path_factory.mktemp("front") / "front", io.StringIO()
     handler, logger = logging.StreamHandler(told), logging.getLogger("tapetum")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(logger, "level", logging.INFO)
         logger.addHandler(handler)
-        made = fit_budgets(ShapeRuntime(patch), photos, path, controls=True)
+        made = fit_budgets(ShapeRuntime(patch), photos, path)
         logger.removeHandler(handler)
         yield made, told.getvalue()
 
@@ -476,13 +496,25 @@ def test_several_budgets_share_what_was_timed(
     report = made.report.read_text()
     assert "Accuracy over latency" in report
     assert "0.2ms/model.tapetum" in report
-    names = [row[0] for row in made.table.rows]
-    assert names.count("MobileNetV3-small and UNet-S") == 1  # which both fits share
     assert {"macro accuracy, %", "PSNR of noisy images, dB", "delivered"} <= set(made.table.header)
+    assert fit_budgets(ShapeRuntime(monkeypatch), photos, made.path, resume=True) == made
+
+
+@pytest.mark.slow
+def test_several_budgets_share_the_pair(
+    front: tuple[Front, str], photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each has a plain DC-Net of its own to compare with; the pair is trained once."""
+    path = tmp_path / "front"
+    copytree(front[0].path, path)
+    device = ShapeRuntime(monkeypatch)
+    made = fit_budgets(device, photos, path, controls=True, resume=True)
+    names = [row[0] for row in made.table.rows]
+    assert names.count("MobileNetV3-small and UNet-S") == 1
     trained = sorted(path.parent.name for path in made.path.rglob("control_*/report.html"))
     assert trained == ["control_dc-net"] * 2 + ["control_mobilenet-v3-small", "control_unet-s"]
     assert made.fits[0].controls.controls[1] == made.fits[1].controls.controls[1]
-    assert fit_budgets(ShapeRuntime(monkeypatch), photos, made.path, resume=True) == made
+    assert fit_budgets(device, photos, path, resume=True) == made
 
 
 def test_the_command_shows_several_budgets_in_one_table(

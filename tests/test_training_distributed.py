@@ -43,11 +43,11 @@ RECIPE = tiny_recipe(
 
 @pytest.fixture(scope="module")
 def together(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What two processes did: two runs, a search, ``double.safetensors``, the pace of each."""
+    """What two processes did: two runs, ``double.safetensors``, the pace of each."""
     folder = tmp_path_factory.mktemp("together")
     RECIPE.write(folder / "recipe.json")
     options = ("--recipe", "recipe.json", "--architecture", "unet-s", "--timed", "timed")
-    more = ("--double", "double.safetensors", "--pace", "pace", "--search", "search")
+    more = ("--double", "double.safetensors", "--pace", "pace")
     run_two((sys.executable, str(SCRIPT), "run", *options, *more), folder)
     return folder
 
@@ -116,9 +116,11 @@ def test_processes_agree_on_the_pace_of_the_main_one(together: Path) -> None:
     assert float(first) > 0
 
 
-def test_two_processes_find_what_one_finds(together: Path, tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_two_processes_find_what_one_finds(tmp_path: Path) -> None:
     """A search with the same batches, up to rounding."""
-    ours, theirs = short_search(tmp_path / "one"), SEARCHES.open(together / "search").result()
+    run_two((sys.executable, str(SCRIPT), "run", "--search", "search"), tmp_path)
+    ours, theirs = short_search(tmp_path / "one"), SEARCHES.open(tmp_path / "search").result()
     assert theirs.choices == ours.choices
     for one, other in zip(ours.epochs, theirs.epochs, strict=True):
         assert one.means == pytest.approx(other.means, rel=1e-3)

@@ -71,6 +71,11 @@ class DatasetInfo(Record):
         cut = {"size_px": size_px, "channels": values.get("channels"), "resize": "crop"}
         return {**values, "preparation": cut}
 
+    @property
+    def image_px(self) -> tuple[int, int]:
+        """Height and width of a typical image file."""
+        return self.typical_px or (self.size_px, self.size_px)
+
 
 class Samples(NamedTuple):
     """Clean images with their labels.

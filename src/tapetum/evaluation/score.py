@@ -25,7 +25,7 @@ from tapetum.provenance import require_seed
 from tapetum.runtime import Preparation
 from tapetum.scores import Calibration, Mistake, ScoreRow, Scores
 
-__all__ = ["noisy_image", "score"]
+__all__ = ["measured", "noisy_image", "num_compared", "score"]
 
 MAX_MEGAPIXELS = 2_000.0
 """Denoised pixels of all images and levels, beyond which only some images are denoised."""
@@ -86,13 +86,13 @@ def score(
     filtered = _chosen(compared, FILTERED_IMAGES, seed) if filters and has_filters() else set()
     tallies = [Tally(images.class_names) for _ in levels]
 
-    def measured(index: int) -> list[Measured]:
+    def every_level(index: int) -> list[Measured]:
         sample, kinds = images.sample(index), (index in compared, index in filtered)
-        return [_measured(subject, sample, level, protocol, seed, *kinds) for level in levels]
+        return [measured(subject, sample, level, protocol, seed, *kinds) for level in levels]
 
     pool = ThreadPoolExecutor(subject.threads)
     try:
-        for done, found in enumerate(pool.map(measured, range(len(images))), start=1):
+        for done, found in enumerate(pool.map(every_level, range(len(images))), start=1):
             for tally, one_level in zip(tallies, found, strict=True):
                 tally.add(one_level)
             progress(done, len(images), "scoring, in images")
@@ -125,7 +125,7 @@ def _worst(tallies: Sequence[Tally], count: int) -> tuple[Mistake, ...]:
     return tuple(worst.values())[:count]
 
 
-def _measured(
+def measured(
     subject: Subject,
     sample: Sample,
     level: Noise | None,
@@ -134,7 +134,17 @@ def _measured(
     is_compared: bool,
     is_filtered: bool,
 ) -> Measured:
-    """Return what is measured on one image at one noise level."""
+    """Return what is measured on one image at one noise level.
+
+    Args:
+        subject: The network.
+        sample: The image.
+        level: The noise; None for none, or for what a paired image brings.
+        protocol: How a noisy image is stored.
+        seed: Seed of the noise.
+        is_compared: Whether the denoised image is compared with the clean one.
+        is_filtered: Whether the classical filters are run, too.
+    """
     given = noisy_image(subject.preparation, sample, level, protocol=protocol, seed=seed)
     answer = subject.predict(given, sample.boxes, with_image=is_compared)
     if not is_compared:
@@ -150,12 +160,18 @@ def _compared(
     dataset: Dataset, num_levels: int, max_megapixels: float | None, seed: int
 ) -> set[int]:
     """Return the images that are denoised and compared with the clean ones."""
+    count = num_compared(dataset, num_levels, max_megapixels)
+    return _chosen(range(len(dataset.validation)), count, seed)
+
+
+def num_compared(dataset: Dataset, num_levels: int, max_megapixels: float | None) -> int:
+    """Return how many images are denoised and compared with the clean ones."""
+    height, width = dataset.info.image_px
     num_images = len(dataset.validation)
-    height, width = dataset.info.typical_px or (dataset.info.size_px, dataset.info.size_px)
-    count = num_images
-    if max_megapixels is not None:
-        count = max(1, int(max_megapixels * 1e6 / (height * width * num_levels)))
-    return _chosen(range(num_images), count, seed)
+    if max_megapixels is None:
+        return num_images
+    most = int(max_megapixels * 1e6 / (height * width * num_levels))
+    return min(num_images, max(1, most))
 
 
 def _chosen(images: Collection[int], count: int, seed: int) -> set[int]:

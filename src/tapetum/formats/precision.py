@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from statistics import fmean
-from typing import Literal, NamedTuple
+from typing import ClassVar, Literal, NamedTuple
 
 from tapetum.data import Dataset, ImageDataset
 from tapetum.evaluation import PackageSubject, score
@@ -28,7 +28,6 @@ __all__ = ["FineTuner", "Measured", "PrecisionChoice", "choose_precision", "faul
 
 LEAST_SPEED_UP = 1.1
 MOST_PREDICTIONS = 4_000  # of each package: images times noise levels
-MOST_MEGAPIXELS = 8.0  # denoised at full resolution
 
 _CHOICE_KEY = 6  # a key of its own, so that the choice and the noise are independent
 
@@ -83,7 +82,10 @@ class PrecisionChoice(Record):
         num_images: Held-out images that both were scored on.
         ranges: How int8 was calibrated; ``None`` where an older version has not kept it.
         finetuning: What a fine-tuning of int8 has changed; ``None`` where there was none.
+        MEGAPIXELS: Denoised pixels of all images and levels, in millions, that each is scored on.
     """
+
+    MEGAPIXELS: ClassVar[float] = 8.0
 
     asked: Literal["fp32", "int8", "auto"]
     conditions: Conditions
@@ -255,7 +257,8 @@ def choose_precision(
         graph_bytes = finetuner.tune(quantised.graph_bytes)
         packages["tuned"] = replace(quantised, graph_bytes=graph_bytes)
     few = replace(dataset, validation=_some(dataset.validation, len(noises)))
-    judge = partial(score, protocol=protocol, max_megapixels=MOST_MEGAPIXELS, progress=progress)
+    limit = PrecisionChoice.MEGAPIXELS
+    judge = partial(score, protocol=protocol, max_megapixels=limit, progress=progress)
     scored = {name: judge(PackageSubject(one), few, noises) for name, one in packages.items()}
     conditions, (fp32, int8) = _timed((package, quantised), runtime, threads, progress)
     levels = zip(*(scores.rows for scores in scored.values()), strict=True)

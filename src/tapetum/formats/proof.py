@@ -200,7 +200,7 @@ def run_one(run: Run, image: _Floats, boxes: _Floats | None, count: int) -> Answ
 
 def _chosen(dataset: Dataset) -> list[int]:
     """Return a seeded choice of validation images, fewer where they are large."""
-    height, width = dataset.info.typical_px or (dataset.info.size_px, dataset.info.size_px)
+    height, width = dataset.info.image_px
     most = max(1, min(MOST_IMAGES, int(MOST_MEGAPIXELS * 1e6 / (height * width))))
     order = generator_for(0, _CHOICE_KEY).permutation(len(dataset.validation))
     return sorted(order[:most].tolist())

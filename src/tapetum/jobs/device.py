@@ -32,7 +32,7 @@ from tapetum.progress import ProgressCallback, named, silent
 from tapetum.records import Record
 from tapetum.runtime import Manifest, Precision
 
-__all__ = ["SCOPES", "Device", "Overhead", "image_px"]
+__all__ = ["SCOPES", "Device", "Overhead"]
 
 SCOPES: dict[Includes, str] = {
     "network": "one pass of the network",
@@ -85,11 +85,6 @@ class Overhead(Record):
         )
 
 
-def image_px(info: DatasetInfo) -> tuple[int, int]:
-    """Return height and width of a dataset's typical image file."""
-    return info.typical_px or (info.size_px, info.size_px)
-
-
 @dataclass(frozen=True)
 class Device:
     """This machine, as the device that a budget holds for.
@@ -127,7 +122,7 @@ class Device:
         precision: Precision = "int8" if self.conditions.precision == "int8" else "fp32"
         deployed = DeployedNetwork.of(architecture, precision=precision)
         network = replace(deployed, manifest=manifest)
-        return Call(network, self.runtime, self.conditions, image_px(self.data))
+        return Call(network, self.runtime, self.conditions, self.data.image_px)
 
     def timer(self, space: ShapeSpace) -> NetworkTimer:
         """Return what times many networks, each with what the budget includes."""
@@ -168,7 +163,7 @@ class Device:
         smallest_ms, largest_ms = (timing.median_ms for timing in timings)
         scope = SCOPES[self.includes]
         if self.includes != "network":
-            height_px, width_px = image_px(self.data)
+            height_px, width_px = self.data.image_px
             scope += f", for an image of {width_px} x {height_px} px"
         told = f"smallest and largest network: {smallest_ms:.3g} and {largest_ms:.3g} ms"
         self.progress(1, 1, f"{told} for {scope}")
@@ -186,7 +181,7 @@ class Device:
         """Measure what the budget includes beside one pass."""
         if self.includes == "network":
             return Overhead()
-        height_px, width_px = image_px(self.data)
+        height_px, width_px = self.data.image_px
         middle = best_network(Budget.of(table, table.range.at(0.5)), table.prices)
         call = self.call(table.space.architecture(middle.choices))
         stages = [call.preparation]

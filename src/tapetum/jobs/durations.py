@@ -1,14 +1,15 @@
-"""How long each stage of a fit takes here now: by some training steps, and by multiply-adds."""
+"""How long each stage of a fit takes here now, by some training steps and some scored images."""
 
 import math
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import NamedTuple
 
 from tapetum.arch import Architecture, cost
 from tapetum.data import ImageDataset
-from tapetum.evaluation import FILTERED_IMAGES
+from tapetum.evaluation import ScoringPace, scoring_pace
+from tapetum.formats import PrecisionChoice
 from tapetum.jobs.choose import named_architecture, pair_of
-from tapetum.jobs.device import image_px
 from tapetum.jobs.methods import EXPORT_MINUTES, FINAL_TIMING_MINUTES, timing_minutes
 from tapetum.jobs.plan import Minutes
 from tapetum.jobs.request import OpenedRequest, ShapeSettings
@@ -16,6 +17,7 @@ from tapetum.jobs.training import FINAL_MEGAPIXELS
 from tapetum.latency import TimedShapes
 from tapetum.nn import build
 from tapetum.progress import ProgressCallback, step
+from tapetum.provenance import usable_cores
 from tapetum.runtime import Precision
 from tapetum.search import StepTimes, step_times
 from tapetum.training import Length, Recipe
@@ -27,7 +29,7 @@ TimedPrecisions = dict[Precision, TimedShapes]
 
 MOST_MINUTES = 10.0  # of a final training: a race takes as long again
 VALIDATION_SHARE = 0.1  # of a training that takes some minutes
-DECODE_MS, FILTER_MS = 3.0, 200.0  # of an image in scoring, and in classical filters
+PARALLEL = 0.7  # two cores score 1.7 times as fast as one: at least 2**0.7
 INT8_MINUTES = 0.4  # of the calibration of the package, without its scores
 
 
@@ -134,27 +136,39 @@ class Durations:
             num_batches=dataset.train.num_batches(recipe.batch_size),
             num_validation=len(dataset.validation),
         )
-        scoring, is_int8 = self.scoring(target_ms), precision == "int8"
+        is_int8 = precision == "int8"
+        less = self.less_work(target_ms, timed) if is_int8 else 1.0
+        scoring = self.scoring(target_ms / less)  # int8 is trained, and scored first, in fp32
+        if is_int8:
+            scoring += self.comparing(target_ms, target_ms / less) + self.scoring(target_ms)
         races = race and self.settings.method == "race"
-        controls = self.controls(near, final, scoring, with_pair=with_pair, is_timed=is_timed)
+        given = {"with_pair": with_pair, "is_timed": is_timed}
+        controls = self.controls(near, final, target_ms, **given)
         minutes = Minutes(
             timing=timing_minutes(target_ms, races=races),
             race=(self.settings.search_minutes or final) if races else 0.0,
             training=final,
             controls=controls if self.opened.request.controls else 0.0,
-            scoring=(1 + 3 * is_int8) * scoring,  # int8 is tried twice, and the package is scored
+            scoring=scoring,
             export=EXPORT_MINUTES + is_int8 * INT8_MINUTES,
         ).slowed(self.slower)
         fallback = Minutes()
         if is_int8 and self.settings.precision == "auto":
-            less = self.work_of(timed["fp32"], target_ms) / self.work_of(timed["int8"], target_ms)
             fallback = Minutes(
                 timing=FINAL_TIMING_MINUTES,
                 training=final if is_timed else less * final,
-                scoring=scoring,
+                scoring=self.scoring(target_ms),
                 export=EXPORT_MINUTES,
             ).slowed(self.slower)
         return Draft(target_ms, recipe, reason, minutes, controls, fallback, step_s)
+
+    def less_work(self, target_ms: float, timed: TimedPrecisions) -> float:
+        """Return the work of a network in fp32 over that of one in int8 of the same latency.
+
+        It is 1 where no network was timed in fp32.
+        """
+        work = {name: self.work_of(one, target_ms) for name, one in timed.items()}
+        return work.get("fp32", work["int8"]) / work["int8"]
 
     def work_of(self, timed: TimedShapes, target_ms: float) -> float:
         """Return about how many multiply-adds a network of a budget has."""
@@ -162,22 +176,22 @@ class Durations:
         return self._multiply_adds(near) * target_ms / near_ms
 
     def controls(
-        self, near: Architecture, final: float, scoring: float, *, with_pair: bool, is_timed: bool
+        self, near: Architecture, final: float, target_ms: float, *, with_pair: bool, is_timed: bool
     ) -> float:
         """Return the time of the trainings for comparison, with their scores.
 
         Args:
             near: A network of about the budget.
             final: The time of its training.
-            scoring: The time of scoring it.
+            target_ms: The budget.
             with_pair: Whether the pair is trained with this budget.
             is_timed: Whether trainings take equal minutes, rather than equal steps.
         """
         info, ours = self.opened.dataset.info, self._multiply_adds(near)
-        total = final + scoring  # the plain network of the same latency
+        total = final + self.scoring(target_ms)  # the plain network of the same latency
         for name in pair_of(info) if with_pair else ():
             times = self._multiply_adds(named_architecture(name, info)) / ours
-            total += final * (1.0 if is_timed else times) + scoring * times
+            total += final * (1.0 if is_timed else times) + self.scoring(times * target_ms)
         return total
 
     def _multiply_adds(self, network: Architecture) -> int:
@@ -185,16 +199,23 @@ class Durations:
         return cost.multiply_adds(network, size_px, size_px)
 
     def scoring(self, pass_ms: float) -> float:
-        """Return the time of scoring one network, in minutes."""
-        dataset, recipe = self.opened.dataset, self.opened.request.recipe
-        height_px, width_px = image_px(dataset.info)
-        num_views = len(dataset.validation) * (
-            1 if dataset.info.is_paired else len(recipe.noise.spread())
+        """Return the time of scoring a network on all validation images, in minutes."""
+        return self._scoring(pass_ms, max_megapixels=FINAL_MEGAPIXELS, filters=True)
+
+    def comparing(self, *passes_ms: float) -> float:
+        """Return the most that comparing a network in fp32 and in int8 takes, in minutes."""
+        limit = PrecisionChoice.MEGAPIXELS
+        return sum(self._scoring(one, max_megapixels=limit, filters=False) for one in passes_ms)
+
+    def _scoring(self, pass_ms: float, *, max_megapixels: float, filters: bool) -> float:
+        seconds = self.pace.seconds(
+            self.opened.dataset, pass_ms / 1000, max_megapixels=max_megapixels, filters=filters
         )
-        num_pixels = height_px * width_px
-        num_denoised = min(num_views, 1e6 * FINAL_MEGAPIXELS / num_pixels)
-        whole = num_pixels / dataset.info.size_px**2
-        decode_ms = DECODE_MS * max(1.0, num_pixels / 128**2)
-        num_filtered = min(num_views, FILTERED_IMAGES * num_views / len(dataset.validation))
-        total_ms = num_views * (pass_ms + decode_ms) + num_denoised * (whole * pass_ms + decode_ms)
-        return (total_ms + num_filtered * FILTER_MS) / 60_000
+        return seconds / math.pow(usable_cores(), PARALLEL) / 60
+
+    @cached_property
+    def pace(self) -> ScoringPace:
+        """How long the scoring of an image takes here, measured once."""
+        noise = self.opened.request.recipe.noise
+        with step(self.progress, "timing the scoring of some images"):
+            return scoring_pace(self.opened.dataset, noise.spread(), protocol=noise.protocol)

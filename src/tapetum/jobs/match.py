@@ -16,9 +16,9 @@ from tapetum.jobs.device import Overhead
 from tapetum.latency import Budget, Selection, Timing
 from tapetum.records import Record
 
-__all__ = ["Attempt", "Choose", "Matched", "MatchedNetwork", "Time", "match_target"]
+__all__ = ["NEAR", "Attempt", "Choose", "Matched", "MatchedNetwork", "Time", "match_target"]
 
-NEAR = (0.93, 0.98)  # of the target: a measured network in here is not tried to improve
+NEAR = (0.93, 0.98)  # of the target: a network that was measured in here is taken as it is
 MOST_ATTEMPTS = 5
 SMALLEST_MS = 1e-3
 

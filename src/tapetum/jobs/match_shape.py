@@ -9,13 +9,12 @@ import math
 from collections.abc import Sequence
 
 from tapetum.arch import Shape, nearby
-from tapetum.jobs.match import Matched
+from tapetum.jobs.match import NEAR, Matched
 from tapetum.latency import Budget, TimedShapes, TimeNetworks, Timing
 from tapetum.records import Record
 
 __all__ = ["MatchedShape", "match_known", "match_shape"]
 
-NEAR = (0.92, 1.0)  # of the target: a winner that is still in here is taken as it is
 NUM_NEIGHBOURS, NUM_ROUNDS, NUM_TRIES = 5, 6, 3
 
 
