@@ -127,20 +127,10 @@ class Durations:
         """
         near, near_ms = nearest(timed[precision], target_ms)
         quiet_s, step_s = (one * target_ms / near_ms for one in self.step_s(near))
-        dataset = self.opened.dataset
-        recipe, reason = with_length(self.opened.request.recipe, dataset.train, quiet_s)
+        recipe, reason = with_length(self.opened.request.recipe, self.opened.dataset.train, quiet_s)
         is_timed = recipe.minutes is not None or self.settings.total_minutes is not None
-        final = training_minutes(
-            step_s,
-            recipe,
-            num_batches=dataset.train.num_batches(recipe.batch_size),
-            num_validation=len(dataset.validation),
-        )
-        is_int8 = precision == "int8"
+        final, is_int8 = self.training(recipe, step_s), precision == "int8"
         less = self.less_work(target_ms, timed) if is_int8 else 1.0
-        scoring = self.scoring(target_ms / less)  # int8 is trained, and scored first, in fp32
-        if is_int8:
-            scoring += self.comparing(target_ms, target_ms / less) + self.scoring(target_ms)
         races = race and self.settings.method == "race"
         given = {"with_pair": with_pair, "is_timed": is_timed}
         controls = self.controls(near, final, target_ms, **given)
@@ -149,7 +139,7 @@ class Durations:
             race=(self.settings.search_minutes or final) if races else 0.0,
             training=final,
             controls=controls if self.opened.request.controls else 0.0,
-            scoring=scoring,
+            scoring=self.scoring_of_int8(target_ms, less) if is_int8 else self.scoring(target_ms),
             export=EXPORT_MINUTES + is_int8 * INT8_MINUTES,
         ).slowed(self.slower)
         fallback = Minutes()
@@ -161,6 +151,16 @@ class Durations:
                 export=EXPORT_MINUTES,
             ).slowed(self.slower)
         return Draft(target_ms, recipe, reason, minutes, controls, fallback, step_s)
+
+    def training(self, recipe: Recipe, step_s: float) -> float:
+        """Return the time of a training by a recipe with a length, in minutes."""
+        dataset = self.opened.dataset
+        return training_minutes(
+            step_s,
+            recipe,
+            num_batches=dataset.train.num_batches(recipe.batch_size),
+            num_validation=len(dataset.validation),
+        )
 
     def less_work(self, target_ms: float, timed: TimedPrecisions) -> float:
         """Return the work of a network in fp32 over that of one in int8 of the same latency.
@@ -202,10 +202,17 @@ class Durations:
         """Return the time of scoring a network on all validation images, in minutes."""
         return self._scoring(pass_ms, max_megapixels=FINAL_MEGAPIXELS, filters=True)
 
-    def comparing(self, *passes_ms: float) -> float:
-        """Return the most that comparing a network in fp32 and in int8 takes, in minutes."""
-        limit = PrecisionChoice.MEGAPIXELS
-        return sum(self._scoring(one, max_megapixels=limit, filters=False) for one in passes_ms)
+    def scoring_of_int8(self, target_ms: float, less: float) -> float:
+        """Return the time of scoring a network that ships in int8, in minutes.
+
+        It is scored in fp32 first, then some images compare both, then the package is scored.
+        """
+        of_fp32_ms, limit = target_ms / less, PrecisionChoice.MEGAPIXELS
+        compared = (
+            self._scoring(one, max_megapixels=limit, filters=False)
+            for one in (of_fp32_ms, target_ms)
+        )
+        return self.scoring(of_fp32_ms) + sum(compared) + self.scoring(target_ms)
 
     def _scoring(self, pass_ms: float, *, max_megapixels: float, filters: bool) -> float:
         seconds = self.pace.seconds(

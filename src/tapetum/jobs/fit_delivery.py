@@ -12,6 +12,7 @@ Files in the folder of the fit::
 import shutil
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from tapetum.evaluation import PackageSubject, score
 from tapetum.formats import PrecisionChoice, repack, with_scores
@@ -66,7 +67,7 @@ class Shipping:
 
     def deliver(self) -> Delivery:
         """Export the best network, and time the package or say how to time it on its own."""
-        request, device, chosen = self.work.request, self.work.device, self.chosen
+        request, chosen = self.work.request, self.chosen
         run, remarks = best_run(self.work.path, self.controls, request)
         self.begin(run)
         choice = self.export(run)
@@ -78,22 +79,17 @@ class Shipping:
             text = choice.model_copy(update=shipped).text
             weight = Weight.RESULT if said else Weight.REMARK  # int8 ships, and loses too much
             remarks = (*remarks, Note(f"{text}: {said}" if said else text, weight))
-        measured = None
-        if device is not None:
-            opened = DeployedNetwork.open(self.work.path / PACKAGE)
-            target_ms = request.target_ms
-            make = partial(device.benchmark, opened, target_ms=target_ms, what="the package")
-            measured = self.work.folder.once(TIMING, Benchmark, make)
-            if measured.compared.shared:
-                text = f"when the package was timed: {measured.compared.shared}"
-                remarks = (*remarks, Note(text, Weight.TRAINING))
+        measured = self.measured()
+        if measured is not None and measured.compared.shared:
+            text = f"when the package was timed: {measured.compared.shared}"
+            remarks = (*remarks, Note(text, Weight.TRAINING))
         return Delivery(
             target_ms=request.target_ms,
             includes=request.includes,
             predicted_ms=chosen.predicted_ms,
             benchmark=measured,
             note=self.note(chosen, run, measured),
-            command="" if device else benchmark_command(request),
+            command="" if measured else benchmark_command(request),
             scores=self.scores(run),
             architecture=self.shipped.architecture,
             run=run,
@@ -115,6 +111,16 @@ class Shipping:
         if measured.ratio < 1 - Budget.BELOW:
             return f"{before} faster now"
         return "" if measured.keeps_target else f"{before} slower now"
+
+    def measured(self) -> Benchmark | None:
+        """Return the latency of the package, measured once; None where the device is elsewhere."""
+        device = self.work.device
+        if device is None:
+            return None
+        opened = DeployedNetwork.open(self.work.path / PACKAGE)
+        given: dict[str, Any] = {"target_ms": self.work.request.target_ms, "what": "the package"}
+        make = partial(device.benchmark, opened, **given)
+        return self.work.folder.once(TIMING, Benchmark, make)
 
     def begin(self, run: str) -> None:
         """Remove what was made of another training: a control that came later can be better."""

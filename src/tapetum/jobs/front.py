@@ -14,7 +14,7 @@ All budgets are planned before the work of the first one begins. The fits share 
 the controls that do not depend on the budget.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -23,7 +23,8 @@ from tapetum.errors import InputError
 from tapetum.jobs.fit_result import FitResult, open_beside
 from tapetum.jobs.fitting import continued, fit_opened, fit_options, look
 from tapetum.jobs.front_report import front_remarks, front_table, write_front_report
-from tapetum.jobs.request import FitRequest, open_request
+from tapetum.jobs.methods import FitOptions
+from tapetum.jobs.request import FitRequest, OpenedRequest, open_request
 from tapetum.jobs.run_report import REPORT
 from tapetum.records import FolderKind, Record, as_path
 from tapetum.report import content
@@ -129,15 +130,20 @@ def fit_front(
             looked.keep(path)
             looked.plans.say(request.fit)
         given.resume, given.overwrite = True, False
-        fits = []
-        for number, target in enumerate(targets):
-            said = f"budget {number + 1} of {len(targets)}: {target:g} ms"
-            given.progress(number, len(targets), said)
-            changed = opened.request.model_copy(update={"target_ms": target})
-            one = replace(opened, request=changed)
-            fits.append(fit_opened(one, path / f"{target:g}ms", given, shared=path))
-        front = Front(path, tuple(fits), beside)
+        front = Front(path, tuple(_fit_each(opened, targets, path, given)), beside)
         if not folder.is_finished:
             write_front_report(front.report, front.fits, beside)
-            folder.finish(FrontResult(fits=tuple(fit.path.name for fit in fits)))
+            folder.finish(FrontResult(fits=tuple(fit.path.name for fit in front.fits)))
     return front
+
+
+def _fit_each(
+    opened: OpenedRequest, targets: Sequence[float], path: Path, given: FitOptions
+) -> Iterator[FitResult]:
+    """Fit each budget in a folder of its own."""
+    for number, target_ms in enumerate(targets):
+        said = f"budget {number + 1} of {len(targets)}: {target_ms:g} ms"
+        given.progress(number, len(targets), said)
+        request = opened.request.model_copy(update={"target_ms": target_ms})
+        one = replace(opened, request=request)
+        yield fit_opened(one, path / f"{target_ms:g}ms", given, shared=path)

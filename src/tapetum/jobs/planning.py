@@ -152,18 +152,7 @@ class _Planning:
         share = share_of([one.minutes for one in kept], total, used)
         return Plans(
             plans=tuple(
-                Plan(
-                    target_ms=one.target_ms,
-                    range=self.ranges[precisions[one.target_ms]],
-                    conditions=self.timed[precisions[one.target_ms]].conditions,
-                    minutes=one.minutes.shortened(share),
-                    controls_minutes=share * one.controls,
-                    fallback=one.fallback.shortened(share),
-                    num_candidates=max(self.count(one, share), FEWEST_PROPOSED),
-                    recipe=(recipe := self.recipe(one, share)),
-                    steps=steps_of(recipe, one.step_s, self.num_batches),
-                    notes=(*filter(None, [self.reason(one, share)]), *notes[one.target_ms]),
-                )
+                self.plan(one, share, precisions[one.target_ms], notes[one.target_ms])
                 for one in kept
             ),
             total_minutes=total,
@@ -171,6 +160,22 @@ class _Planning:
             num_batches=self.num_batches,
             share=share,
             slower=self.slower,
+        )
+
+    def plan(self, draft: Draft, share: float, precision: Precision, notes: Sequence[str]) -> Plan:
+        """Return the plan of a budget with a share of race and trainings."""
+        recipe = self.recipe(draft, share)
+        return Plan(
+            target_ms=draft.target_ms,
+            range=self.ranges[precision],
+            conditions=self.timed[precision].conditions,
+            minutes=draft.minutes.shortened(share),
+            controls_minutes=share * draft.controls,
+            fallback=draft.fallback.shortened(share),
+            num_candidates=max(self.count(draft, share), FEWEST_PROPOSED),
+            recipe=recipe,
+            steps=steps_of(recipe, draft.step_s, self.num_batches),
+            notes=(*filter(None, [self.reason(draft, share)]), *notes),
         )
 
     def recipe(self, draft: Draft, share: float) -> Recipe:

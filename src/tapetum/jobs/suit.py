@@ -81,13 +81,11 @@ def suit(
             f"random changes of the images have no effect on {dataset.info.source}",
             "leave these options out",
         )
-    changes: dict[str, Any] = {}
     if not quiet and not dataset.info.is_paired:
         say(f"noise of training images: {recipe.noise.describe()}")
-    if decided is not None:
-        if not quiet:
-            say(f"random changes of training images: {describe_changes(decided, dataset.info)}")
-        changes["augmentation"] = decided
+    if not quiet and decided is not None:
+        say(f"random changes of training images: {describe_changes(decided, dataset.info)}")
+    changes: dict[str, Any] = {} if decided is None else {"augmentation": decided}
     if size != recipe.batch_size:
         num_images = len(dataset.train)
         say(f"batches of {size} images instead of {recipe.batch_size}, for {num_images:,} images")
@@ -98,17 +96,21 @@ def suit(
         changes["loss"] = recipe.loss.model_copy(update={"log_mse": LOG_MSE_OF_PAIRS})
     if isinstance(recipe, Recipe) and recipe.half_size:
         changes["half_size"] = _half_size(recipe, dataset.info, classifies=classifies, quiet=quiet)
-    suited = recipe.model_copy(update=changes)
+    return _with_balance(recipe.model_copy(update=changes), dataset, classifies=classifies)
+
+
+def _with_balance(recipe: R, dataset: Dataset, *, classifies: bool) -> R:
+    """Return a recipe with the balance of the classes, and refuse one without an effect."""
     summary = dataset.summary
     if classifies and summary is not None and summary.train.classes:
         counts = list(summary.train.classes.values())
-        return _balanced(suited, counts, is_uneven=summary.imbalance is not None)
+        return _balanced(recipe, counts, is_uneven=summary.imbalance is not None)
     if recipe.balance in ("loss", "sampling"):
         raise InputError(
             f"the balance {recipe.balance!r} has no effect: no uneven classes are learnt here",
             "leave --balance out",
         )
-    return suited.balanced("none", ())
+    return recipe.balanced("none", ())
 
 
 def describe_balance(recipe: BaseRecipe) -> str:

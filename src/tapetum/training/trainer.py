@@ -23,7 +23,7 @@ from tapetum.training.length import length_of
 from tapetum.training.loop import EpochLoop
 from tapetum.training.patience import EarlyEnd
 from tapetum.training.recipe import Recipe
-from tapetum.training.run import BEST, LAST, WEIGHTS, Result, Run
+from tapetum.training.run import BEST, LAST, WEIGHTS, Recalibration, Result, Run
 from tapetum.training.validate import recalibrate, validate
 
 __all__ = ["train"]
@@ -175,7 +175,6 @@ class _Training(EpochLoop[EpochRow]):
     def finish(self, position: Position[EpochRow], provenance: Provenance) -> Result:
         """Write the weights, then the result, which marks the run as finished."""
         seconds = position.total_seconds
-        keeps_best = self.recipe.keep == "best"
         result = Result(
             parameters=sum(weight.numel() for weight in self.learner.network.parameters()),
             steps=position.step,
@@ -187,30 +186,37 @@ class _Training(EpochLoop[EpochRow]):
             threads_used=tuple(sorted(self.compute.governor.used)),
             core_share=self.compute.governor.core_share,
             best_epoch=position.best_epoch,
-            kept_epoch=position.best_epoch if keeps_best else position.epoch,
+            kept_epoch=position.best_epoch if self.recipe.keep == "best" else position.epoch,
             last=position.rows[-1],
             start=self.folder.request.start,
             early_end=self._early_end,
             provenance=provenance,
         )
         if self.compute.is_main:
-            weights: Mapping[str, Tensor] = self.learner.kept_network.state_dict()
-            if keeps_best:
-                weights = read_weights(self.folder.path / BEST)
-            if self.recipe.recalibration_batches:
-                weights, outcome = recalibrate(
-                    self.learner,
-                    weights,
-                    self.train_set,
-                    self.val_set,
-                    passes=-(-position.step // self.length.steps_per_pass),
-                    count=position.rows[-1].validation_images,
-                )
-                result = result.model_copy(update={"recalibration": outcome})
+            weights, outcome = self._weights(position)
+            result = result.model_copy(update={"recalibration": outcome})
             write_tensors(self.folder.path / WEIGHTS, weights)
             self.folder.finish(result)
         self.compute.wait()
         return result
+
+    def _weights(
+        self, position: Position[EpochRow]
+    ) -> tuple[Mapping[str, Tensor], Recalibration | None]:
+        """Return the weights that are kept, and what new statistics have changed."""
+        weights: Mapping[str, Tensor] = self.learner.kept_network.state_dict()
+        if self.recipe.keep == "best":
+            weights = read_weights(self.folder.path / BEST)
+        if not self.recipe.recalibration_batches:
+            return weights, None
+        return recalibrate(
+            self.learner,
+            weights,
+            self.train_set,
+            self.val_set,
+            passes=-(-position.step // self.length.steps_per_pass),
+            count=position.rows[-1].validation_images,
+        )
 
 
 def _held_out(validation: Mapping[str, float | None]) -> str:
