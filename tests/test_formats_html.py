@@ -96,14 +96,18 @@ def lit(resize: str) -> Package:
 
 
 def test_a_page_knows_the_light_of_the_training(stand_in: Settings) -> None:
-    """The limits and the sentences of the package; none where a label is of a part of an image."""
-    for resize, wanted in (("squash", LIGHT.limits), ("crop", None)):
-        page = HtmlTarget().contents(lit(resize), stand_in)[".html"].decode()
+    """The limits and the sentences of the package, and which part of an image counts."""
+    for package, light, resize in ((lit("crop"), LIGHT, "crop"), (packaged(), None, "letterbox")):
+        page = HtmlTarget().contents(package, stand_in)[".html"].decode()
         found = re.search(r'id="facts">([^<]*)<', page)
         assert found is not None
-        told = json.loads(found[1])["brightness"]
-        assert (told and (told["lowest"], told["highest"])) == wanted
-        assert told is None or told["darker"] == LIGHT.doubt("darker")
+        told = json.loads(found[1])
+        assert told["resize"] == resize
+        if light is None:
+            assert told["brightness"] is None
+        else:
+            assert (told["brightness"]["lowest"], told["brightness"]["highest"]) == light.limits
+            assert told["brightness"]["darker"] == light.doubt("darker")
 
 
 def test_what_a_page_cannot_do_is_refused(stand_in: Settings, tmp_path: Path) -> None:
@@ -180,21 +184,28 @@ FILES = {
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("page")  # where there is a browser
-def test_a_page_warns_of_another_light(tmp_path: Path) -> None:
-    """As the package does, for an image below, within and above the range."""
-    program, path, package = find_chromium(), tmp_path / "page.html", lit("squash")
+@pytest.mark.parametrize("resize", ["squash", "crop", "letterbox"])
+def test_a_page_warns_of_another_light(resize: str, tmp_path: Path) -> None:
+    """As the package does, for the part of an image that the label is made from, with a border."""
+    program, path, package = find_chromium(), tmp_path / "page.html", lit(resize)
     path.write_bytes(HtmlTarget().contents(package, Settings())[".html"])
     assert program is not None
     with open_page(program, path) as opened:
         opened.wait_for("window.tapetum")
         opened.evaluate("tapetum.ready")
-        for level in (10, 120, 250):
-            Image.fromarray(np.full((20, 30, 3), level, np.uint8)).save(tmp_path / "image.png")
+        seen = set()
+        # The middle square, and the strips beside it: a fifth, a half and more of an image.
+        for middle, beside in ((10, 10), (120, 120), (250, 250), (120, 10), (10, 250), (60, 60)):
+            pixels = np.full((20, 60, 3), beside, np.uint8)
+            pixels[:, 20:40] = middle
+            Image.fromarray(pixels).save(tmp_path / "image.png")
             choose(opened, tmp_path / "image.png")
             told = opened.evaluate("document.getElementById('doubts').textContent")
             warnings = Predictor(package, threads=1)(tmp_path / "image.png").warnings
-            assert told == ". ".join(warnings)
-            assert bool(told) == (level != 120)
+            assert told == ". ".join(warnings), (middle, beside)
+            seen.add(told)
+        # Darker, brighter, neither; a wide image with a border is never as bright.
+        assert len(seen) == (2 if resize == "letterbox" else 3)
 
 
 @pytest.mark.parametrize("name", FILES)

@@ -23,7 +23,14 @@ from tapetum.formats.target import OF_INT8, Contents, Floats, Images, Outputs, S
 from tapetum.formats.target_onnx import GraphRun
 from tapetum.formats.webruntime import find_web_runtime
 from tapetum.report import content, network_page, runtime_notice
-from tapetum.runtime import AddedNoise, Manifest, Package, facts_of, noise_text
+from tapetum.runtime import (
+    AddedNoise,
+    BrightnessRange,
+    Manifest,
+    Package,
+    facts_of,
+    noise_text,
+)
 
 __all__ = ["HtmlTarget"]
 
@@ -156,7 +163,8 @@ def _shown(manifest: Manifest, settings: Settings) -> dict[str, Any]:
         "class_names": manifest.class_names,
         "channels": manifest.image_channels,
         "background": manifest.preparation.background,
-        "brightness": _doubts(manifest),
+        "brightness": _doubts(manifest.brightness),
+        "resize": manifest.preparation.resize if manifest.preparation.size_px else "none",
         "size_px": manifest.size_px,
         "max_pixels": max(1, int(MEMORY_MIB * 2**20 / manifest.bytes_per_pixel)),
         "noise": None if noise is None else noise.model_dump(),
@@ -166,13 +174,9 @@ def _shown(manifest: Manifest, settings: Settings) -> dict[str, Any]:
     }
 
 
-def _doubts(manifest: Manifest) -> dict[str, Any] | None:
-    """Return the brightness beyond which a label is doubtful, and what is said then.
-
-    None where it is not known, or where a label is made from a part of the image or with a border.
-    """
-    light = manifest.brightness
-    if light is None or manifest.preparation.resize != "squash":
+def _doubts(light: BrightnessRange | None) -> dict[str, Any] | None:
+    """Return the brightness beyond which a label is doubtful, and what is said then."""
+    if light is None:
         return None
     lowest, highest = light.limits
     sides = {"darker": light.doubt("darker"), "brighter": light.doubt("brighter")}

@@ -34,11 +34,26 @@ const engine = (() => {
     return [facts];
   }
 
+  // Returns the mean value of what the label is made from: a part of the image, or all of it, with
+  // a border where it has one.
+  function brightness({ colours, height, width }) {
+    const side = Math.min(height, width), isCut = facts.resize === "crop";
+    const [rows, columns] = isCut ? [side, side] : [height, width];
+    const top = (height - rows) >> 1, left = (width - columns) >> 1;
+    let sum = 0;
+    for (let plane = 0; plane < facts.channels; plane++)
+      for (let y = top; y < top + rows; y++)
+        for (let x = left; x < left + columns; x++) sum += colours[(plane * height + y) * width + x];
+    const mean = sum / (facts.channels * rows * columns);
+    const share = facts.resize === "letterbox" ? side / Math.max(height, width) : 1;
+    return share * mean + (1 - share) * facts.background;
+  }
+
   // Returns what the brightness of an image makes doubtful, as the package does.
-  function doubts(colours) {
+  function doubts(image) {
     const light = facts.brightness;
     if (!light) return [];
-    const mean = colours.reduce((sum, value) => sum + value, 0) / colours.length;
+    const mean = brightness(image);
     if (mean < light.lowest) return [light.darker];
     return mean > light.highest ? [light.brighter] : [];
   }
@@ -51,7 +66,7 @@ const engine = (() => {
     const ms = performance.now() - start;
     return {
       ms, height, width,
-      warnings: doubts(colours),
+      warnings: doubts({ colours, height, width }),
       denoised: found.denoised ? found.denoised.data : null,
       probabilities: found.probabilities ? found.probabilities.data : null,
     };
