@@ -89,6 +89,62 @@ def test_a_table_may_have_boxes(tmp_path: Path, header: str, box: str) -> None:
         assert open_folder(tmp_path, seed=0).info.has_boxes
 
 
+@pytest.mark.parametrize(
+    ("header", "row"),
+    [
+        ("id,filename,label", "{number},{name},{label}"),  # numbers that are names of images, too
+        ("label_id,image,name,class", "7,{name},Anna,{label}"),
+    ],
+)
+def test_a_column_of_files_counts_before_one_of_numbers(
+    tmp_path: Path, header: str, row: str
+) -> None:
+    """The columns that were read are named, since others might do."""
+    lines = [
+        row.format(number=f"{3 - number:02}", name=name, label=label)
+        for number, (name, label) in enumerate(EXPECTED.items())
+    ]
+    layout = labelled(tmp_path, "\n".join([header, *lines]))
+    assert classes(layout) == EXPECTED
+    file, label = header.split(",")[1], header.split(",")[-1]
+    (note,) = (note for note in layout.notes if "'labels.csv'" in note)
+    assert f"file from the column {file!r}" in note or file == "file"
+    assert f"label from the column {label!r}" in note or label == "label"
+
+
+@pytest.mark.parametrize(
+    ("header", "box"),
+    [
+        ("file,x,y,w,h,label", "{name},1,2,10,10,{label}"),
+        ("file,label,x,y,width,height", "{name},{label},1,2,10,10"),
+        ("file,x,y,width,height,y_pred,label", "{name},1,2,10,10,0,{label}"),
+    ],
+)
+def test_a_label_may_stand_after_the_box(tmp_path: Path, header: str, box: str) -> None:
+    """A column y beside x is an edge, and not the label."""
+    rows = [box.format(name=name, label=label) for name, label in EXPECTED.items()]
+    layout = labelled(tmp_path, "\n".join([header, *rows]))
+    assert classes(layout) == EXPECTED
+    assert {one.box for one in layout.train} == {(1.0, 2.0, 11.0, 12.0)}
+
+
+def test_a_part_of_a_box_is_named_and_not_used(tmp_path: Path) -> None:
+    """Labels are of whole images then; width and height alone are those of the images."""
+    rows = [f"{name},{label},5,5" for name, label in EXPECTED.items()]
+    for header, is_named in (("x,y", True), ("width,height", False)):
+        layout = labelled(tmp_path, "\n".join([f"file,label,{header}", *rows]))
+        assert classes(layout) == EXPECTED
+        assert {one.box for one in layout.train} == {None}
+        assert any("no whole box" in note for note in layout.notes) == is_named
+
+
+def test_a_table_that_cannot_be_used_says_why(tmp_path: Path) -> None:
+    """Among what is left out: its labels would be missed."""
+    layout = labelled(tmp_path, "photo,verdict\n00.png,a\n")
+    reasons = {path.name: reason for path, reason in layout.left_out}
+    assert "no columns for files and labels, but 'photo', 'verdict'" in reasons["labels.csv"]
+
+
 def test_what_a_table_does_not_say_is_left_out(tmp_path: Path) -> None:
     """Images without a row or a label, and rows without an image, are listed."""
     layout = labelled(tmp_path, "file,label\n00.png,a\n01.png,b\n02.png,\nlost.png,a\n")
@@ -107,6 +163,7 @@ def test_what_a_table_does_not_say_is_left_out(tmp_path: Path) -> None:
         ("file,label,split\n00.png,a,train\n01.png,b,left\n", "unknown split 'left'"),
         ("file,label,box\n00.png,a,1 2 3 4\n01.png,b,\n", "have a box and others have none"),
         ("file,label,box\n00.png,a,1 2 3\n", "no box of four numbers"),
+        ("file,label,box\n00.png,a,1 2 nan 4\n", "no box of four numbers"),
         ("name,age\n00.png,3\n", "no columns for files and labels"),
         ("file,label\nx.png,a\n", "names no image"),
         ("", "is empty"),

@@ -13,6 +13,7 @@ from tapetum.errors import DataError
 from tapetum.images import (
     DecodedImage,
     facts,
+    find_white_level,
     inspect_image,
     read_frames,
     read_image,
@@ -41,6 +42,15 @@ def scan(path: Path, *, bits: int, frames: int = 1, kind: str = "MONOCHROME2") -
     file.PixelData = values.tobytes()
     file.save_as(path, enforce_file_format=True)
     return values
+
+
+def test_a_scan_of_8_bits_in_16_has_8_bits(tmp_path: Path) -> None:
+    """So its white is 255, and it does not count where white is looked for."""
+    path = tmp_path / "scan.dcm"
+    values = scan(path, bits=8)[0]
+    assert inspect_image(path).bit_depth == 8
+    assert read_image(path).pixels.max() == pytest.approx(values.max() / 255)
+    assert find_white_level([path]) == (None, None, None)
 
 
 @pytest.mark.parametrize("kind", ["MONOCHROME1", "MONOCHROME2"])

@@ -15,6 +15,7 @@ from tapetum.errors import DataError
 from tapetum.images import (
     DecodedImage,
     as_colour,
+    inspect_image,
     output_format,
     read_image,
     write_image,
@@ -214,6 +215,26 @@ def test_too_many_pixels_are_refused() -> None:
         read_image(content)
 
 
+def test_a_header_of_billions_of_frames_is_refused() -> None:
+    """A file of some bytes would fill the memory with the numbers of its frames."""
+    header = struct.pack(">IIBBBBB", 8, 8, 8, 0, 0, 0, 0)
+    frames = png_chunk(b"acTL", struct.pack(">II", 1 << 27, 0))
+    rows = png_chunk(b"IDAT", zlib.compress(bytes(8 * 9)))
+    content = b"\x89PNG\r\n\x1a\n" + png_chunk(b"IHDR", header) + frames + rows
+    for look in (inspect_image, read_image):
+        with pytest.raises(DataError, match="says that it has 134,217,729 frames"):
+            look(content + png_chunk(b"IEND", b""))
+
+
+def test_an_image_without_pixels_is_refused(tmp_path: Path) -> None:
+    """An array of no rows, and a graymap of no columns."""
+    np.save(tmp_path / "x.npy", np.zeros((0, 64), np.uint8))
+    (tmp_path / "x.pgm").write_bytes(b"P5 0 10 65535\n")
+    for name in ("x.npy", "x.pgm"):
+        with pytest.raises(DataError, match="no pixels"):
+            inspect_image(tmp_path / name)
+
+
 def test_missing_file_is_named(tmp_path: Path) -> None:
     """A path without a file ends in a sentence that names it."""
     with pytest.raises(DataError, match=r"cannot read .*nothing\.png: No such file"):
@@ -267,6 +288,13 @@ def test_a_lossless_ending_keeps_every_bit(
     assert again.bit_depth == bit_depth
     assert (again.to_integers() == given.to_integers()).all()
     assert (again.alpha is None) == (given.alpha is None)
+
+
+def test_a_format_that_cannot_hold_an_image_is_named() -> None:
+    """The image is not damaged: it is too wide for WebP."""
+    wide = DecodedImage(np.zeros((1, 2, 16_400), np.float32), None, 8, "grey")
+    with pytest.raises(DataError, match=r"WEBP cannot keep this image .*use png"):
+        list(encode_frames([wide], ".webp", num_frames=1))
 
 
 def test_unwritable_place_is_named(tmp_path: Path) -> None:

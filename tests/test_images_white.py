@@ -123,6 +123,25 @@ def test_a_given_white_counts_more_than_that_of_the_package(tmp_path: Path) -> N
     assert preparation.colours(read_image(path)).max() == pytest.approx(1023 / 4095)
 
 
+def test_floats_from_0_to_1_are_not_black_for_a_network_of_12_bits(tmp_path: Path) -> None:
+    """Their white is 1, and that is said; other floats have that of the package."""
+    preparation = Preparation(size_px=None, channels=1, white=4095)
+    for largest, shown, is_said in ((1.0, 1.0, True), (2047.5, 0.5, False)):
+        path = folder_of(tmp_path / f"{largest}", largest, np.float32)[-1]
+        image = read_image(path, white=preparation.white)
+        assert preparation.colours(image).max() == pytest.approx(shown)
+        assert any("its white is 1 and not 4095" in note for note in image.notes) == is_said
+
+
+def test_an_image_that_memory_cannot_hold_does_not_look_for_white(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is left out later, with its reason; it must not be decoded before that."""
+    paths = folder_of(tmp_path, 4000, np.uint16)
+    monkeypatch.setattr("tapetum.images.facts.memory_bytes", lambda: 1000)
+    assert find_white_level(paths).white is None
+
+
 def test_all_frames_are_on_one_side(tmp_path: Path) -> None:
     """Each frame of a stack is an image, and all frames of a file train or all validate."""
     for number in range(10):

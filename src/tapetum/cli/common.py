@@ -94,7 +94,7 @@ class Command(TyperCommand):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Remember an empty argument: a path would take it for the current folder."""
-        ctx.meta[EMPTY] = any(not arg or (arg[:2] == "--" and arg[-1] == "=") for arg in args)
+        ctx.meta[EMPTY] = any(not arg or re.fullmatch("--[^=]+=", arg) for arg in args)
         given = list(args)
         try:
             return super().parse_args(ctx, args)

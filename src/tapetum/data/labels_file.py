@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from tapetum.data.labels_table import Row, read_rows
+from tapetum.data.labels_table import Row, Table, read_rows
 from tapetum.data.layout import AS_CLASSES, Box, Findings, ImageFile, PartFiles, doubt, quoted
 from tapetum.data.names import Part, meaning
 from tapetum.errors import DataError, InputError
@@ -29,7 +29,8 @@ _ENOUGH = 0.5  # share of rows whose file must be there, before a table is taken
 class LabelsFile(NamedTuple):
     """A table of labels with the images that it names.
 
-    ``lost`` are the rows whose image is missing, ``unnamed`` the images that no row names.
+    ``lost`` are the rows whose image is missing, ``unnamed`` the images that no row names;
+    ``columns`` says which columns were read.
     """
 
     path: Path
@@ -37,6 +38,7 @@ class LabelsFile(NamedTuple):
     rows: tuple[tuple[Row, Path], ...]
     lost: tuple[Row, ...]
     unnamed: tuple[Path, ...]
+    columns: str
 
     @property
     def name(self) -> str:
@@ -46,7 +48,7 @@ class LabelsFile(NamedTuple):
     def parts(self, found: Findings) -> dict[Part | None, PartFiles]:
         """Return the images of each part that the table names, or of all under None."""
         found.left_out = [entry for entry in found.left_out if entry.path != self.path]
-        found.notes.append(f"labels come from the table {self.name!r}")
+        found.notes.append(f"labels come from the table {self.name!r}{self.columns}")
         found.leave_out(self.unnamed, f"the table {self.name!r} has no row for it")
         if self.lost:
             shown = self.lost[:_NUM_SHOWN]
@@ -128,17 +130,20 @@ def read_labels(path: Path, files: Sequence[Path], base: Path) -> LabelsFile:
     return table
 
 
-def find_labels(
-    left_out: Sequence[LeftOut], files: Sequence[Path], base: Path
-) -> LabelsFile | None:
-    """Return the one table of labels that lies in a folder, None where there is none."""
+def find_labels(found: Findings, files: Sequence[Path], base: Path) -> LabelsFile | None:
+    """Return the one table of labels that lies in a folder, None where there is none.
+
+    Why another table is none stands among what is left out.
+    """
     tables = []
-    for path, _ in left_out:
+    for number, (path, _) in enumerate(found.left_out):
         if path.suffix.lower() not in _SUFFIXES or not path.is_file():
             continue
         try:
             table = read_labels(path, files, base)
-        except InputError:  # of which a DataError is one
+        except InputError as error:  # of which a DataError is one
+            problem = error.problem.removeprefix(f"{display_name(path)} ")
+            found.left_out[number] = LeftOut(path, f"no table of labels: {problem}")
             continue
         if len(table.rows) >= _ENOUGH * (len(table.rows) + len(table.lost)):
             tables.append(table)
@@ -148,7 +153,7 @@ def find_labels(
     return tables[0] if tables else None
 
 
-def _matched(path: Path, files: Sequence[Path], base: Path, rows: Sequence[Row]) -> LabelsFile:
+def _matched(path: Path, files: Sequence[Path], base: Path, table: Table) -> LabelsFile:
     """Find the image of each row: by its path, else by its name where that is unique."""
     names: dict[str, set[Path]] = {}
     for file in files:
@@ -159,7 +164,7 @@ def _matched(path: Path, files: Sequence[Path], base: Path, rows: Sequence[Row])
             names.setdefault(name.removesuffix(file.suffix), set()).add(file)
     matched, lost = [], []
     part = meaning(path.stem).part
-    for row in rows:
+    for row in table.rows:
         name = display_name(row.file.replace("\\", "/")).removeprefix("./")
         found = names.get(name) or names.get(name.rpartition("/")[2]) or set()
         if len(found) > 1 and part is not None:  # train.csv names the images in train/
@@ -170,7 +175,7 @@ def _matched(path: Path, files: Sequence[Path], base: Path, rows: Sequence[Row])
             lost.append(row)
     used = {file for _, file in matched}
     unnamed = tuple(file for file in files if file not in used)
-    return LabelsFile(path, base, tuple(matched), tuple(lost), unnamed)
+    return LabelsFile(path, base, tuple(matched), tuple(lost), unnamed, table.text)
 
 
 def _parts_of(file: Path, base: Path) -> set[Part | None]:

@@ -5,7 +5,8 @@ with width and height, or by four numbers in one cell.
 """
 
 import csv
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,13 +15,12 @@ from tapetum.errors import DataError
 from tapetum.images import display_name
 from tapetum.records import read_bytes
 
-__all__ = ["Row", "read_rows"]
+__all__ = ["Row", "Table", "read_rows"]
 
 _COLUMNS: Mapping[str, frozenset[str]] = {
     "file": frozenset(
         {"file", "filename", "filepath", "filenames", "files", "image", "imagename", "imagepath"}
-        | {"images", "imageid", "imagefile", "img", "imgname", "imgpath", "path", "name", "id"}
-        | {"photo", "picture"}
+        | {"images", "imagefile", "img", "imgname", "imgpath", "path", "photo", "picture"}
     ),
     "label": frozenset(
         {"label", "labels", "class", "classname", "classes", "category", "target", "diagnosis"}
@@ -31,10 +31,11 @@ _COLUMNS: Mapping[str, frozenset[str]] = {
     "top": frozenset({"top", "ymin", "y1", "y0", "y", "bboxy", "boxtop"}),
     "right": frozenset({"right", "xmax", "x2", "boxright"}),
     "bottom": frozenset({"bottom", "ymax", "y2", "boxbottom"}),
-    "width": frozenset({"w", "boxwidth", "bboxwidth", "bboxw"}),
-    "height": frozenset({"h", "boxheight", "bboxheight", "bboxh"}),
+    "width": frozenset({"w", "boxwidth", "bboxwidth", "bboxw", "width"}),
+    "height": frozenset({"h", "boxheight", "bboxheight", "bboxh", "height"}),
     "box": frozenset({"box", "bbox", "boundingbox"}),
 }
+_NUMBERED = frozenset({"name", "imageid", "id"})  # files, where no other column has them
 _EDGES = ("left", "top", "right", "bottom")
 _CORNER_AND_SIZE = ("left", "top", "width", "height")
 
@@ -49,27 +50,61 @@ class Row(NamedTuple):
     box: Box | None
 
 
-def read_rows(path: Path) -> list[Row]:
+class Table(NamedTuple):
+    """The rows of a table that name a file.
+
+    Attributes:
+        rows: The rows.
+        columns: The names of the columns that were read, by what they mean.
+        unused: Columns of a part of a box, without the rest of it.
+    """
+
+    rows: tuple[Row, ...]
+    columns: Mapping[str, str]
+    unused: tuple[str, ...]
+
+    @property
+    def text(self) -> str:
+        """Which columns were read, in words."""
+        shown = {name: column for name, column in self.columns.items() if column.casefold() != name}
+        said = [f"{name} from the column {column!r}" for name, column in shown.items()]
+        if self.unused:
+            said.append(f"no whole box in {quoted(self.unused)}, so labels are of whole images")
+        return f" ({', '.join(said)})" if said else ""
+
+
+def read_rows(path: Path) -> Table:
     """Read the rows that name a file.
 
     Raises:
         InputError: The table cannot be read, or has no columns for files and labels.
     """
     header, *rows = _cells(path)
-    columns = _columns(header)
-    if not {"file", "label"} <= columns.keys():
+    places = _columns(header)
+    if not {"file", "label"} <= places.keys():
         raise DataError(
             f"{display_name(path)} has no columns for files and labels, but {quoted(header)}",
             "name two of its columns 'file' and 'label'",
         )
+    unused = _parts_of_boxes(places)
     read = []
     for number, cells in enumerate(rows, start=2):
         cells += [""] * (len(header) - len(cells))
-        given = {column: cells[place].strip() for column, place in columns.items()}
+        given = {column: cells[place].strip() for column, place in places.items()}
         if given["file"]:
             split = given.get("split", "")
             read.append(Row(number, given["file"], given["label"], split, _box(given, number)))
-    return read
+    columns = {name: header[place] for name, place in places.items() if name not in unused}
+    return Table(tuple(read), columns, tuple(header[places[name]] for name in unused))
+
+
+def _parts_of_boxes(columns: Collection[str]) -> tuple[str, ...]:
+    """Return the columns of a box that have no use: width and height alone are of the image."""
+    known = set(columns)
+    is_whole = "box" in known or known >= set(_EDGES) or known >= set(_CORNER_AND_SIZE)
+    if is_whole or known.isdisjoint(_EDGES):
+        return ()
+    return tuple(name for name in (*_EDGES, "width", "height") if name in known)
 
 
 def _cells(path: Path) -> list[list[str]]:
@@ -90,16 +125,19 @@ def _cells(path: Path) -> list[list[str]]:
 
 
 def _columns(header: Sequence[str]) -> dict[str, int]:
-    """Return the place of each known column."""
+    """Return the place of each known column, of the first where several would do."""
     plain = ["".join(c for c in name.casefold() if c.isalnum()) for name in header]
-    columns = {}
-    for column, names in _COLUMNS.items():
-        place = next((place for place, name in enumerate(plain) if name in names), None)
-        if place is not None:
-            columns[column] = place
-    if columns.get("label") == columns.get("top") and "left" in columns:
-        columns.pop("label", None)  # a column y beside x is the edge of a box
-    return columns
+
+    def first(names: frozenset[str], *, without: int | None = None) -> int | None:
+        places = (place for place, name in enumerate(plain) if name in names and place != without)
+        return next(places, None)
+
+    found = {column: first(names) for column, names in _COLUMNS.items()}
+    if found["file"] is None:
+        found["file"] = first(_NUMBERED)
+    if found["left"] is not None:  # a column y beside x is the edge of a box
+        found["label"] = first(_COLUMNS["label"], without=found["top"])
+    return {column: place for column, place in found.items() if place is not None}
 
 
 def _box(given: Mapping[str, str], number: int) -> Box | None:
@@ -114,6 +152,8 @@ def _box(given: Mapping[str, str], number: int) -> Box | None:
             return None
     try:
         left, top, right, bottom = (float(text) for text in texts)
+        if not math.isfinite(left + top + right + bottom):
+            raise ValueError
     except ValueError as error:
         raise DataError(
             f"row {number} of the table has no box of four numbers: {' '.join(texts)!r}",

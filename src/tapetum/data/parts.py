@@ -85,7 +85,7 @@ def require_images(
 def _read(top: Node, found: Findings, files: tuple[Path, ...]) -> tuple[Findings, Read]:
     """Read every part, with the labels of a table in the folder where folders give none."""
     is_free = found.ask.layout is None
-    table = find_labels(found.left_out, files, top.path) if is_free else None
+    table = find_labels(found, files, top.path) if is_free else None
     attempt = Findings(found.ask, list(found.notes), list(found.left_out))
     read: Read = {}
     try:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from tapetum.errors import DataError
 from tapetum.images.decoded import Metadata, Resolution, Samples, StoredImage
-from tapetum.images.facts import ImageFacts, chosen_frames
+from tapetum.images.facts import ImageFacts, chosen_frames, require_count
 from tapetum.images.source import Source, extra, opened
 
 __all__ = ["dicom_facts", "dicom_frames", "is_dicom"]
@@ -32,9 +32,9 @@ def dicom_facts(source: Source) -> ImageFacts:
         format="DICOM",
         width_px=int(header.Columns),
         height_px=int(header.Rows),
-        num_frames=int(header.get("NumberOfFrames", None) or 1),
+        num_frames=require_count(int(header.get("NumberOfFrames", None) or 1)),
         mode="grey" if int(header.SamplesPerPixel) == 1 else "rgb",
-        bit_depth=8 if int(header.BitsAllocated) <= 8 else 16,
+        bit_depth=8 if int(header.BitsStored) <= 8 else 16,
         has_alpha=False,
     )
 

@@ -19,10 +19,13 @@ __all__ = [
     "frame_indices",
     "pillow_facts",
     "rawmode_of",
+    "require_count",
+    "require_pixels",
     "require_room",
 ]
 
 _SUBFILE_TAG, _REDUCED_OR_MASK = 254, 1 | 4
+_MOST_FRAMES = 1_000_000  # a header of some bytes can say that there are billions
 
 
 class ImageFacts(NamedTuple):
@@ -82,7 +85,7 @@ def frame_indices(image: Image.Image) -> list[int]:
 
     Smaller copies and masks in a TIFF file, and the second picture of a JPEG file, are no frames.
     """
-    count = int(getattr(image, "n_frames", 1))
+    count = require_count(int(getattr(image, "n_frames", 1)))
     if image.format == "MPO" or count == 1:
         return [0]
     if image.format != "TIFF":
@@ -95,6 +98,23 @@ def frame_indices(image: Image.Image) -> list[int]:
             kept.append(index)
     image.seek(0)
     return kept or [0]
+
+
+def require_count(num_frames: int) -> int:
+    """Return the number of frames that a header tells, and refuse more than anybody stores."""
+    if num_frames > _MOST_FRAMES:
+        raise DataError(
+            f"its header says that it has {num_frames:,} frames",
+            "copy the file again or leave it out",
+        )
+    return num_frames
+
+
+def require_pixels(facts: ImageFacts) -> ImageFacts:
+    """Return the facts of an image, and refuse one without any pixel."""
+    if not facts.width_px * facts.height_px:
+        raise DataError("it has no pixels", "leave it out")
+    return facts
 
 
 def require_room(

@@ -10,6 +10,7 @@ import numpy as np
 
 from tapetum.errors import DataError
 from tapetum.images.decoded import StoredImage, largest_value
+from tapetum.images.facts import require_room
 from tapetum.images.readers import reader_of
 from tapetum.images.source import reasons_in_words
 from tapetum.images.white import smallest_level, usable_hint
@@ -88,8 +89,10 @@ def _brightest(path: Path) -> list[tuple[bool, float, float]]:
     """Return of each frame of a deep file whether it has floats, its level and largest value."""
     with suppress(DataError), reasons_in_words():
         reader = reader_of(path)
-        if reader.facts(path).bit_depth == 8:
+        facts = reader.facts(path)
+        if facts.bit_depth == 8:
             return []
+        require_room(facts, None, as_floats=False)
         return [_brightest_of(stored) for stored in reader.frames(path)]
     return []
 

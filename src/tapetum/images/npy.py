@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from tapetum.errors import DataError
 from tapetum.images.decoded import Samples, StoredImage
-from tapetum.images.facts import ImageFacts, chosen_frames
+from tapetum.images.facts import ImageFacts, chosen_frames, require_count
 from tapetum.images.source import Source
 
 __all__ = ["encode_npy", "npy_facts", "npy_frames"]
@@ -27,7 +27,7 @@ def npy_facts(source: Source) -> ImageFacts:
         format="NPY",
         width_px=width,
         height_px=height,
-        num_frames=frames,
+        num_frames=require_count(frames),
         mode="grey" if channels < 3 else "rgb",
         bit_depth=_DEPTHS[values.dtype.name],  # type: ignore[arg-type]
         has_alpha=channels in (2, 4),

@@ -78,8 +78,6 @@ def _hints(image: Image.Image) -> tuple[int, ...]:
     """Return the values of white that the file hints at."""
     tags: Any = getattr(image, "tag_v2", {})
     hints = [value for tag in (281, 341) for value in np.atleast_1d(tags.get(tag, ()))]
-    if "sbit" in image.info:
-        hints.append(2 ** int(image.info["sbit"]) - 1)
     bits = int(np.max(tags.get(_BITS_TAG, 0)))
     if 8 < bits < 16:
         hints.append(2**bits - 1)

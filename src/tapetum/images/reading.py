@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tapetum.errors import DataError
 from tapetum.images.decoded import DecodedImage, StoredImage
-from tapetum.images.facts import ImageFacts, require_room
+from tapetum.images.facts import ImageFacts, require_pixels, require_room
 from tapetum.images.readers import is_image_signature, reader_of
 from tapetum.images.source import Source, reasons_in_words, signature
 from tapetum.images.white import with_white
@@ -31,7 +31,7 @@ def inspect_image(source: Path | bytes) -> ImageFacts:
         DataError: There is no such file, or it is no image.
     """
     with _named(source), reasons_in_words():
-        return reader_of(source).facts(source)
+        return require_pixels(reader_of(source).facts(source))
 
 
 def looks_like_image(source: Path | bytes) -> bool:
@@ -108,7 +108,7 @@ def decode_frames(
     """
     with reasons_in_words():
         reader = reader_of(source)
-        facts = reader.facts(source)
+        facts = require_pixels(reader.facts(source))
         is_apart = only is not None or facts.format in WRITTEN_APART
         require_room(facts, max_megapixels, num_frames=1 if is_apart else facts.num_frames)
     frames = reader.frames(source, only=only)

@@ -23,9 +23,9 @@ def with_white(stored: StoredImage, white: float | None) -> StoredImage:
 
     Args:
         stored: The image.
-        white: What is given. It is for deep files: those of 8 bits keep 255, and integers ignore a
-            white below 1. Without it, a hint of the file that the values stay below is taken, else
-            the largest value of the type.
+        white: What is given. It is for deep files: those of 8 bits keep 255, integers ignore a
+            white below 1, and floats from 0 to 1 ignore one of integers. Without it, a hint of the
+            file that the values stay below is taken, else the largest value of the type.
     """
     if stored.bit_depth == 8:
         return replace(stored, white=255.0)
@@ -60,6 +60,9 @@ def _with_white_of_floats(
     colours = stored.colours
     if not np.isfinite(stored.samples).all():
         raise DataError("it has values that are not finite", "replace NaN and infinity")
+    if white in WHITE_LEVELS and 0 < brightest <= 1 and colours.min(initial=0) >= 0:
+        note = f"its floats go up to {brightest:.3g}, so its white is 1 and not {white:g}"
+        return replace(stored, white=1.0, notes=(*stored.notes, note))
     if white is not None:
         return replace(stored, white=white, notes=stored.notes + _clipped(colours, white))
     if brightest > 1 or colours.min(initial=0) < 0:

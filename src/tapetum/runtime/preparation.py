@@ -166,7 +166,8 @@ class Preparation(Record):
     def white_of(self, image: DecodedImage) -> float:
         """Return the stored value that becomes 1.0 in an image."""
         given = image.white or image.full_scale
-        is_said = given != image.full_scale or image.bit_depth == 8  # of this image, so it counts
+        # Only integers of 16 bits leave it open; else it is that of this image, so it counts.
+        is_said = given != image.full_scale or image.bit_depth != 16
         return given if self.white is None or is_said else self.white
 
     def _scaled(self, image: DecodedImage) -> NDArray[np.float32]:

@@ -193,6 +193,8 @@ class Source(AbstractContextManager["Source"]):
         if bits > 8:
             tones = f", and its brightness ({curve}) is not mapped" if curve else ""
             self.notes[f"its {bits} bits per channel became 8{tones}"] = None
+        if any(part.is_alpha for part in parts):
+            self.notes["its transparency was left out"] = None
         if len(parts) == 1:
             self.notes["its grey frames are stored in colour, as players expect"] = None
         if _quarter_turns(picture):
