@@ -17,6 +17,7 @@ as one sentence and exits with code 2, or with 130 after Ctrl-C.
 """
 
 import re
+import signal
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Self
@@ -138,7 +139,17 @@ class TrainingError(TapetumError):
 
 
 class InterruptedTrainingError(TrainingError):
-    """A signal has ended a training, as it was asked to; its state is kept."""
+    """A signal has ended a training, as it was asked to; its state is kept.
+
+    Args:
+        problem: See :class:`TapetumError`.
+        remedy: See :class:`TapetumError`.
+        signal_number: The signal.
+    """
+
+    def __init__(self, problem: str, remedy: str = "", *, signal_number: int | None = None) -> None:
+        super().__init__(problem, remedy)
+        self.signal_number = signal.SIGINT if signal_number is None else signal_number
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

@@ -16,6 +16,7 @@ from typing import Protocol, runtime_checkable
 __all__ = [
     "ProgressCallback",
     "Stages",
+    "StopRequest",
     "in_words",
     "is_heading",
     "named",

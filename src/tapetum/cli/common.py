@@ -205,7 +205,9 @@ def _in_our_words(error: Exception) -> TapetumError | None:
 
 def _fail(error: TapetumError, *, as_json: bool) -> None:
     kind = type(error).__name__
-    code = exit_code() if isinstance(error, InterruptedTrainingError) else EXIT_BAD_INPUT
+    code = EXIT_BAD_INPUT
+    if isinstance(error, InterruptedTrainingError):
+        code = 128 + error.signal_number
     if as_json:
         with suppress(OSError):  # the error may be that standard output cannot be written
             answer({"error": {"kind": kind, "problem": error.problem, "remedy": error.remedy}})

@@ -82,6 +82,8 @@ class PrecisionChoice(Record):
         num_images: Held-out images that both were scored on.
         ranges: How int8 was calibrated; ``None`` where an older version has not kept it.
         finetuning: What a fine-tuning of int8 has changed; ``None`` where there was none.
+        device_speed_up: How many times as fast int8 is on the device, where that is another
+            machine; ``None`` where it is this one, whose timings count.
         MEGAPIXELS: Denoised pixels of all images and levels, in millions, that each is scored on.
     """
 
@@ -94,10 +96,13 @@ class PrecisionChoice(Record):
     num_images: int
     ranges: RangeChoice | None = None
     finetuning: FineTuning | None = None
+    device_speed_up: float | None = None
 
     @property
     def speed_up(self) -> float:
-        """How many times as fast int8 is."""
+        """How many times as fast int8 is on the device."""
+        if self.device_speed_up is not None:
+            return self.device_speed_up
         return self.fp32.timing.median_ms / self.int8.timing.median_ms
 
     @property
@@ -178,10 +183,15 @@ class PrecisionChoice(Record):
         if self.asked == "auto" and self.faults:
             against = f", since {' and '.join(self.faults)}"
         calibrated = f"; {self.ranges.text}" if self.ranges else ""
-        return (
+        is_here = self.device_speed_up is None
+        speeds = (
             f"one pass takes {self.int8.timing.median_ms:.3g} ms in int8 and "
-            f"{self.fp32.timing.median_ms:.3g} ms in fp32 ({self.speed_up:.2f} times as fast); "
-            f"int8 changes {self.changes} on {self.num_images:,} held-out images{tuned}: "
+            f"{self.fp32.timing.median_ms:.3g} ms in fp32 ({self.speed_up:.2f} times as fast)"
+            if is_here
+            else f"on the device, int8 is {self.speed_up:.2f} times as fast as fp32"
+        )
+        return (
+            f"{speeds}; int8 changes {self.changes} on {self.num_images:,} held-out images{tuned}: "
             f"{self.precision} is used{against}{calibrated}"
         )
 
@@ -219,6 +229,7 @@ def choose_precision(
     protocol: Protocol = "benchmark",
     threads: int | None = None,
     runtime: str = "onnxruntime",
+    device_speed_up: float | None = None,
     settings: Settings = Settings(),  # noqa: B008  (frozen)
     finetuner: FineTuner | None = None,
     progress: ProgressCallback = silent,
@@ -235,6 +246,7 @@ def choose_precision(
         protocol: How a noisy image is stored.
         threads: Inference threads; by default those of the package.
         runtime: What both are timed in: ``onnxruntime`` or ``openvino``.
+        device_speed_up: How many times as fast int8 is on the device, where that is another one.
         settings: How int8 is calibrated.
         finetuner: Tunes the weights of int8; by default they stay.
         progress: Called after each image and each timing.
@@ -272,6 +284,7 @@ def choose_precision(
         int8=measured["int8"],
         num_images=len(few.validation),
         ranges=RangeChoice.of(quantised.manifest),
+        device_speed_up=device_speed_up,
     )
     if finetuner is not None:
         choice = choice.finetuned(finetuner.epochs, measured["tuned"])

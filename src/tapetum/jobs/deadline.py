@@ -90,7 +90,15 @@ class Deadline:
         """Return what is left for a network in fp32; nothing where that would be in vain."""
         ahead, later = ahead.slowed(self.slower), self.later.slowed(self.slower)
         share = min(1.0, (self.left - later.total - ahead.fixed) / ahead.learning)
-        return Allowed(share=share if share >= LEAST_FALLBACK else 0.0)
+        if share < LEAST_FALLBACK:
+            return Allowed(share=0.0)
+        return Allowed(
+            share=share,
+            note=""
+            if share == 1
+            else f"the narrower network in fp32 has {share:.0%} of its planned training, since "
+            f"--total-minutes {self.total:g} leaves no more",
+        )
 
     @property
     def exceeded(self) -> Note | None:
@@ -121,6 +129,7 @@ class Allowance:
     target_ms: float
     started_s: float
     slower: float  # how many times as long as on a quiet machine timing and scoring take now
+    keeps_length: bool = False  # of a training, whose minutes were given
 
     @property
     def plan(self) -> Plan:
@@ -162,17 +171,30 @@ class Allowance:
         """Return the share of its planned length that the training has."""
         changed = {"race": 0.0, "timing": self.final_timing / 2}
         ahead = self.plan.minutes.model_copy(update=changed)
-        most = max(1.0, self.slower / self.plans.slower) / self.plans.share  # the whole length
+        # The whole length, which takes more minutes on a machine that has become slower.
+        most = 1.0 if self.keeps_length else max(1.0, self.slower / self.plans.slower)
+        most /= self.plans.share
         allow = partial(Deadline.allow, stage="training", ahead=ahead, most=most)
         return self._share("training", allow)
 
     def fallback_recipe(self) -> Recipe | None:
         """Return how a network in fp32 is trained; None where too little is left for it."""
-        fallback = self.plan.fallback
-        share = self._share("fallback", lambda deadline: deadline.allow_fallback(fallback))
+        share = self.fallback_share()
         length = min(1.0, self.training_share())  # none is longer than the other one
         base = shortened(self.plan.recipe, length, self.plans.num_batches)
         return shortened(base, share, self.plans.num_batches) if share else None
+
+    def fallback_share(self) -> float:
+        """Return the share of its planned length that a training in fp32 has; 0 for none."""
+        fallback = self.plan.fallback
+        return self._share("fallback", lambda deadline: deadline.allow_fallback(fallback))
+
+    def resumed(self) -> None:
+        """Say that the total time is counted again, where a fit goes on."""
+        if (total := self.plans.total_minutes) is not None:
+            note = f"--total-minutes {total:g} is counted from the command that resumed the fit"
+            self.folder.once("allowed_resumed.json", Allowed, lambda: Allowed(note=note))
+            say(note)
 
     def _share(self, stage: str, allow: Callable[[Deadline], Allowed]) -> float:
         """Return the share of the planned length that a stage has."""

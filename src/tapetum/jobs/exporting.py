@@ -45,6 +45,7 @@ def export_run(
     threads: int | None = None,
     runtime: str = "onnxruntime",
     precision: AskedPrecision = "fp32",
+    speed_up: float | None = None,
     settings: Settings = Settings(),  # noqa: B008  (frozen)
     epochs: int | None = None,
     dataset: str | Path | Dataset | None = None,
@@ -54,7 +55,8 @@ def export_run(
     """Write the package of a finished run, with what its card says of the latency.
 
     The other arguments are those of :func:`export`; ``threads`` and ``runtime``, in which int8 is
-    timed, are those of the latency budget, ``epochs`` those of a fine-tuning, the settings say how
+    timed, are those of the latency budget, ``speed_up`` is that of int8 on another device, which
+    counts in place of that of this one, ``epochs`` are those of a fine-tuning, the settings say how
     int8 is calibrated, and the dataset may be opened already.
     """
     folder = RUNS.open(path)
@@ -73,6 +75,7 @@ def export_run(
             choose_precision,
             protocol=noise.protocol,
             runtime=runtime,
+            device_speed_up=speed_up,
             settings=settings,
             finetuner=finetuner,
             progress=progress,

@@ -25,6 +25,7 @@ from tapetum.jobs.fit_result import (
     NETWORK_FP32,
     PACKAGE,
     PRECISION,
+    Control,
     Controls,
     Delivery,
     FittedNetwork,
@@ -79,14 +80,14 @@ class Shipping:
             text = choice.model_copy(update=shipped).text
             weight = Weight.RESULT if said else Weight.REMARK  # int8 ships, and loses too much
             remarks = (*remarks, Note(f"{text}: {said}" if said else text, weight))
-        measured = self.measured()
+        measured, rival = self.measured(), self.rival(run)
         if measured is not None and measured.compared.shared:
             text = f"when the package was timed: {measured.compared.shared}"
             remarks = (*remarks, Note(text, Weight.TRAINING))
         return Delivery(
             target_ms=request.target_ms,
             includes=request.includes,
-            predicted_ms=chosen.predicted_ms,
+            predicted_ms=chosen.predicted_ms if rival is None else rival.latency_ms,
             benchmark=measured,
             note=self.note(chosen, run, measured),
             command="" if measured else benchmark_command(request),
@@ -95,13 +96,17 @@ class Shipping:
             run=run,
             steps=(steps := self.method.steps(run)),
             remarks=by_weight(
-                (*remarks, *([] if steps is None else steps.notes), *self.method.remarks())
+                (*remarks, *([] if steps is None else steps.notes), *self.method.remarks(run))
             ),
         )
 
+    def rival(self, run: str) -> Control | None:
+        """Return the network for comparison that a training is of; None for the chosen one."""
+        return next((one for one in self.controls.controls if run in one.networks), None)
+
     def note(self, chosen: FittedNetwork, run: str, measured: Benchmark | None) -> str:
         """Return why the package misses the budget, or leaves much of it; else nothing."""
-        shipped = next((one for one in self.controls.controls if run in one.networks), None)
+        shipped = self.rival(run)
         note, before_ms = "" if shipped else chosen.note, (shipped or chosen).latency_ms
         if note or measured is None or measured.ratio is None:
             return note
@@ -160,6 +165,7 @@ class Shipping:
                 threads=request.conditions.threads,
                 runtime=request.conditions.runtime,
                 precision=precision,
+                speed_up=None if precision == "fp32" else self.method.speed_up(),
                 dataset=self.work.dataset,
                 overwrite=True,
                 progress=self.work.progress,

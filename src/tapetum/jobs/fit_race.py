@@ -23,8 +23,16 @@ from tapetum.errors import InputError
 from tapetum.jobs.choose import named_architecture, pair_of, say
 from tapetum.jobs.deadline import Allowance, slowness
 from tapetum.jobs.device import Device
+from tapetum.jobs.elsewhere import int8_ratio
 from tapetum.jobs.exporting import AskedPrecision
-from tapetum.jobs.fit_result import NETWORK, Control, Controls, FitResult, FittedNetwork
+from tapetum.jobs.fit_result import (
+    NETWORK,
+    NETWORK_FP32,
+    Control,
+    Controls,
+    FitResult,
+    FittedNetwork,
+)
 from tapetum.jobs.fit_start import START, say_start, start_weights, with_start
 from tapetum.jobs.fit_steps import StepsMade
 from tapetum.jobs.fit_work import FitWork, Sections
@@ -55,7 +63,7 @@ TIMING, RACING = "timing networks near the budget", "race"  # stages
 # One training image in five judges the race, where there are enough.
 HELD_OUT_SHARE, MOST_HELD_OUT, FEWEST_TO_SPLIT = 0.2, 500, 20
 SEEN_TWICE = (
-    f"with fewer than {FEWEST_TO_SPLIT} training images, or one group of them, the validation "
+    f"with fewer than {FEWEST_TO_SPLIT} training images, or few groups of them, the validation "
     "images judge the race, so the scores on them are a little too good"
 )
 
@@ -122,7 +130,7 @@ class Race:
         return self.work.stages(
             {TIMING: minutes.timing, **race},
             training=minutes.training + minutes.scoring,
-            controls=minutes.controls,
+            controls=minutes.controls or self.plan.controls_minutes,
             packaging=minutes.export,
         )
 
@@ -131,6 +139,8 @@ class Race:
         if self.looked is not None:
             self.looked.keep(self.folder)
             self.plans.say(self.work.request)
+        if (self.work.path / CANDIDATES).exists():
+            self.allowance.resumed()
 
     @property
     def allowance(self) -> Allowance:
@@ -147,6 +157,7 @@ class Race:
             self.work.request.target_ms,
             self.work.started_s,
             slowness(timings),
+            keeps_length=self.work.request.recipe.minutes is not None,
         )
 
     def recipe(self) -> Recipe:
@@ -386,12 +397,12 @@ class Race:
         found = [one.median_ms for one in timings if one is not None]
         return sum(found) if len(found) == len(timings) else None
 
-    def remarks(self) -> tuple[str, ...]:
+    def remarks(self, run: str) -> tuple[str, ...]:
         """Return what the plain network reached in the race, and what the total time cut."""
         found, result = self.candidates().candidates, self.raced
         plain = next((one for one in found if one.is_plain), None)
         said = [] if plain is None or result is None else [beside_plain(result, plain)]
-        begun = RUNS.open(self.work.path / NETWORK).request
+        begun = RUNS.open(self.work.path / run).request
         if self.work.source is not None:
             said.append(say_start(self.work.source.name, begun))
         if self.work.pretrained is not None:
@@ -404,8 +415,21 @@ class Race:
         """Return the steps of the training that ships, beside those of the plan."""
         if self.plan.steps is None:
             return None
-        result = RUNS.open(self.work.path / run).result()
-        return StepsMade.of(self.plan.steps, result, self.allowance.training_share())
+        result, share = RUNS.open(self.work.path / run).result(), self.allowance.training_share()
+        if run == NETWORK_FP32:
+            share = min(1.0, share) * self.allowance.fallback_share()
+        return StepsMade.of(self.plan.steps, result, share)
+
+    def speed_up(self) -> float | None:
+        """Return how many times as fast int8 is on another device; None where this one counts."""
+        if self.device is not None:
+            return None
+        files = [self.folder / timings_name(one) for one in ("fp32", "int8")]
+        if not all(file.exists() for file in files):
+            return None
+        fp32, int8 = map(TimedShapes.read, files)
+        ratio = int8_ratio(fp32, int8, self.work.request.target_ms)
+        return None if ratio is None else 1 / ratio
 
     @property
     def raced(self) -> RaceResult | None:
@@ -463,11 +487,12 @@ def split_for_race(dataset: Dataset) -> tuple[ImageDataset, ImageDataset]:
     """Return the images that a race learns from, and those that judge it.
 
     The latter are training images, so that the final scores, on the validation images, are not too
-    good. Where there are few, or all of one group, they train and the validation images judge.
+    good. Where there are few, or groups that leave less than half of them to learn from, they train
+    and the validation images judge.
     """
     count = len(dataset.train)
     if count >= FEWEST_TO_SPLIT:
         train, held_out = dataset.hold_out(min(HELD_OUT_SHARE, MOST_HELD_OUT / count))
-        if len(held_out):
+        if len(held_out) and 2 * len(train) >= count:
             return train, held_out
     return dataset.train, dataset.validation

@@ -54,7 +54,7 @@ def start_weights(
 
 
 def say_start(source: str, request: Request) -> str:
-    """Say whether the final training began with the weights of a source."""
+    """Say whether the training that ships began with the weights of a source."""
     if request.start is not None:
         return request.start.describe()
-    return f"the final training began with random weights: another network won than {source}"
+    return f"the network that ships began with random weights: it is another one than {source}"

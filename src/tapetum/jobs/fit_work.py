@@ -156,6 +156,10 @@ class Method(Protocol):
         """Return the number format of the package; ``auto`` is int8 unless it loses too much."""
         return "fp32"
 
+    def speed_up(self) -> float | None:
+        """Return how many times as fast int8 is on the device; None where it is timed here."""
+        return None
+
     def fallback_recipe(self) -> Recipe | None:
         """Return how that of :meth:`fall_back` is trained; None where there is no time for it."""
         return self.recipe()
@@ -173,8 +177,12 @@ class Method(Protocol):
         del run
         return None
 
-    def remarks(self) -> tuple[str, ...]:
-        """Return sentences on the choice that a user must know, without a full stop."""
+    def remarks(self, run: str) -> tuple[str, ...]:
+        """Return sentences that a user must know of the choice, and of the training that ships.
+
+        They have no full stop; ``run`` is the folder of that training.
+        """
+        del run
         return ()
 
     def sections(self, fit: FitResult) -> Sections:

@@ -112,6 +112,7 @@ def fit_front(
         )
     path = as_path(out, "the folder of a fit")
     opened = continued(open_request(given), given, lambda: FRONT.open(path).request.fit)
+    given.controls = opened.request.controls  # of a front that was killed while it got them
     beside, looked = open_beside(given.beside, opened.request), None
     if given.overwrite or not (path / "result.json").exists():  # before there is a folder
         if opened.device is not None:
@@ -131,8 +132,9 @@ def fit_front(
             looked.plans.say(request.fit)
         given.resume, given.overwrite = True, False
         front = Front(path, tuple(_fit_each(opened, targets, path, given)), beside)
-        if not folder.is_finished:
+        if beside or not folder.is_finished:
             write_front_report(front.report, front.fits, beside)
+        if not folder.is_finished:
             folder.finish(FrontResult(fits=tuple(fit.path.name for fit in front.fits)))
     return front
 

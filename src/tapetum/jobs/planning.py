@@ -186,9 +186,11 @@ class _Planning:
 
     def reason(self, draft: Draft, share: float) -> str:
         """Return why trainings are as long as they are; empty where that was asked for."""
-        if share >= 1:
+        if share >= 1 and (self.settings.total_minutes is None or draft.recipe.minutes is not None):
             return draft.reason
         total = f"--total-minutes {self.settings.total_minutes:g}"
+        if share >= 1:
+            return f"{total} turns {draft.recipe.duration} into minutes, of about that length"
         return f"{total} shortens each training to {share:.0%} of its length"
 
     def precisions(self) -> dict[float, Precision]:

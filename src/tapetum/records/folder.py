@@ -251,6 +251,12 @@ class FolderKind(Generic[Q, R]):
             resume: Whether older work of this kind may be continued there.
             overwrite: Whether it may be replaced.
         """
+        if resume and overwrite:
+            raise RunError(
+                "--resume continues what is there and --overwrite replaces it, so both are not "
+                "possible",
+                "give one of them",
+            )
         if not _is_taken(path):
             require_place(path, RunError)
             return

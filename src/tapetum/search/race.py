@@ -102,6 +102,7 @@ def race(
             kept.
     """
     start = time.monotonic()
+    weights = {name: file.absolute() for name, file in weights.items()}  # for workers elsewhere
     train = train.augmented(recipe.augmentation)
     recipe = _decided(recipe, train)
     train.num_batches(recipe.batch_size)  # refused before there is a folder

@@ -102,8 +102,8 @@ class RaceResult(Record):
 
     Attributes:
         winner: Name of the best candidate; of the first one where that is among those tied.
-        ties: Names of the others of the last rung that may as well be the best: behind by one
-            standard error at most.
+        ties: Names of the others of the last rung that may as well be the best: behind by 1.5
+            standard errors at most.
         order: Names of all candidates that raced, the best first: who came further is better.
         rungs: The rungs, the shortest first; none where there was no time for a race.
         notes: What was left out or went wrong, in sentences.

@@ -38,6 +38,10 @@ def _perform(line: bytes) -> dict[str, str]:
         perform(Task.model_validate_json(line).work)
     except TapetumError as error:
         return {"problem": error.problem, "remedy": error.remedy}
+    except OSError as error:  # such as a full disk: another worker would not help
+        where = "" if error.filename is None else f"{error.filename}: "
+        problem = f"{where}{error.strerror or error}"
+        return {"problem": problem, "remedy": "check the path, its permissions and the free space"}
     return {}
 
 

@@ -19,7 +19,7 @@ from queue import SimpleQueue
 from typing import IO, Any, Protocol, cast
 
 from tapetum.allocator import relaunch_environment
-from tapetum.errors import MissingExtraError, TapetumError, TrainingError
+from tapetum.errors import InterruptedTrainingError, MissingExtraError, TapetumError
 from tapetum.progress import stop_requests
 from tapetum.provenance import require_cores, usable_cores
 from tapetum.runtime import bulk
@@ -96,7 +96,7 @@ def perform_all(
 
     Raises:
         TapetumError: A result cannot be written.
-        TrainingError: Ctrl-C was pressed.
+        InterruptedTrainingError: Ctrl-C was pressed.
     """
     is_over = threading.Event()
     with ThreadPoolExecutor(workers.size) as threads, stop_requests() as stop:
@@ -113,9 +113,10 @@ def perform_all(
                         give_up(work, fault)
                     tick(work)
                 if stop.is_set():
-                    raise TrainingError(
+                    raise InterruptedTrainingError(
                         "the race was interrupted; what has ended is kept",
                         "run the same command again with --resume to continue",
+                        signal_number=stop.signal_number,
                     )
         except BaseException:
             is_over.set()

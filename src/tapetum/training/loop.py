@@ -11,7 +11,7 @@ from torch import nn
 from torch.utils.tensorboard import SummaryWriter
 
 from tapetum.errors import InterruptedTrainingError, RunError, TrainingError
-from tapetum.progress import ProgressCallback, stop_requests
+from tapetum.progress import ProgressCallback, StopRequest, stop_requests
 from tapetum.records import Folder, write_csv
 from tapetum.training.checkpoint import (
     Part,
@@ -126,18 +126,21 @@ class EpochLoop(ABC, Generic[R]):
                 position = position.after_step(losses, seconds=lap())
                 self._after_step(position, losses)
                 if must_stop:
-                    self._stop(position)
+                    self._stop(position, stop)
                 if progress is not None and self.compute.is_main:
                     progress(position.step, self._total(position), self._told(position))
+            if self.compute.any(stop.is_set()):  # during the last validation
+                self._stop(position, stop)
         return position
 
-    def _stop(self, position: Position[R]) -> NoReturn:
+    def _stop(self, position: Position[R], stop: StopRequest) -> NoReturn:
         """Keep the state, and end the work before its time."""
         self._save(position)
         raise InterruptedTrainingError(
             f"interrupted after step {position.step:,} of {self._total(position):,}; "
             f"the state is kept in {self.folder.path}",
             "run the same command again with --resume to continue",
+            signal_number=stop.signal_number,
         )
 
     def _told(self, position: Position[R]) -> str:

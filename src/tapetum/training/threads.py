@@ -76,8 +76,11 @@ class ThreadGovernor:
 
     @property
     def core_share(self) -> float | None:
-        """Share of a core that the steps got, up to 1; None before the first one."""
-        if not self.seconds:
+        """Share of a core that the steps got, up to 1; None before the first one.
+
+        None also where the system does not count how long a thread waits.
+        """
+        if not self.seconds or math.isnan(self.seconds_waited):
             return None
         return max(0.0, 1 - self.seconds_waited / self.seconds)
 
@@ -149,8 +152,8 @@ class ThreadGovernor:
 
 
 def _seconds_waited() -> float:
-    """Return the seconds that this thread was ready and had no core; 0 where nobody counts them."""
+    """Return the seconds that this thread was ready and had no core; nan where nobody counts."""
     try:
         return int(Path("/proc/thread-self/schedstat").read_text().split()[1]) / 1e9
     except (OSError, ValueError, IndexError):
-        return 0.0
+        return math.nan
