@@ -337,6 +337,7 @@ def test_help_has_an_example_and_json(command: str) -> None:
         (("data", ""), "an argument is empty"),
         (("data", "{photos}", "--labels", ""), "an argument is empty"),
         (("data", "{photos}", "--labels="), "an argument is empty"),
+        (("data", "{photos}", "--labels=a=="), "cannot read a=="),
         (("evaluate", "{package}", "--data", "{photos}", "--max-megapixels", "0"), "above 0"),
         (("evaluate", "{package}", "--data", "{photos}", "--threads", "9999"), "this process may"),
         (

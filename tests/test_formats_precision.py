@@ -103,6 +103,16 @@ def test_auto_takes_int8_where_it_pays(
     assert ("since" in choice.text) == (precision == "fp32")
 
 
+def test_the_speed_of_another_device_counts_in_place_of_that_of_this_one() -> None:
+    """Int8 may be slower here, where it will not run."""
+    here = choice_of(speed_up=0.5)
+    assert here.precision == "fp32"
+    there = here.model_copy(update={"device_speed_up": 2.0})
+    assert there.precision == "int8"
+    assert "on the device, int8 is 2.00 times as fast as fp32" in there.text
+    assert " ms in " not in there.text
+
+
 def test_one_of_few_images_does_not_decide() -> None:
     """With 40 images one is worth 2.5 points: less than that says nothing, and more counts."""
     assert choice_of(speed_up=3.0, points=2.4, num_images=40).precision == "int8"

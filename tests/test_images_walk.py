@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from tapetum.errors import DataError
-from tapetum.images import LeftOut, display_name, scan
+from tapetum.images import LeftOut, display_name, path_of_name, scan
 
 
 def save(path: Path) -> Path:
@@ -176,3 +176,13 @@ def test_a_folder_that_is_none_is_refused(tmp_path: Path) -> None:
         list(scan(tmp_path / "missing"))
     with pytest.raises(DataError, match="is a file"):
         list(scan(save(tmp_path / "a.png")))
+
+
+@pytest.mark.parametrize("name", ["Pru\u0308fung/a", "\udcff\udcfe/\u212b", "usual"])
+def test_the_path_of_a_kept_name_is_found(name: str, tmp_path: Path) -> None:
+    """Names are kept in NFC, with other bytes escaped; the folder may be called otherwise."""
+    folder = tmp_path / name
+    folder.mkdir(parents=True)
+    assert path_of_name(display_name(folder)) == folder
+    gone = display_name(folder / "gone")
+    assert path_of_name(gone) == folder / "gone"

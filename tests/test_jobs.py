@@ -137,6 +137,14 @@ def test_a_paired_folder_is_scored_as_it_was_given(tmp_path: Path) -> None:
     assert exported.parity.worst <= 1e-4
 
 
+def test_noise_for_images_that_have_their_own_is_refused(tmp_path: Path) -> None:
+    """Paired images are noisy as they are."""
+    root, run = make_pair(tmp_path / "pairs"), tmp_path / "run"
+    with pytest.raises(InputError, match=r"--noise has no effect on .*pairs: each of its clean"):
+        train(str(root), run, noise="gaussian:0.1")
+    assert not run.exists()
+
+
 def test_a_run_ships_in_int8_with_its_own_images(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -508,7 +508,11 @@ def test_several_budgets_share_the_pair(
     path = tmp_path / "front"
     copytree(front[0].path, path)
     device = ShapeRuntime(monkeypatch)
-    made = fit_budgets(device, photos, path, controls=True, resume=True)
+    with monkeypatch.context() as patch:  # as if the command had been killed
+        patch.setattr("tapetum.jobs.fitting._trained_controls", stop)
+        with pytest.raises(KeyboardInterrupt):
+            fit_budgets(device, photos, path, controls=True, resume=True)
+    made = fit_budgets(device, photos, path, resume=True)
     names = [row[0] for row in made.table.rows]
     assert names.count("MobileNetV3-small and UNet-S") == 1
     trained = sorted(path.parent.name for path in made.path.rglob("control_*/report.html"))
@@ -745,6 +749,30 @@ def _race_sides(root: Path) -> tuple[set[tuple[str, str]], set[tuple[str, str]]]
     dataset = open_dataset(str(root), seed=0, group_by="(scene[0-9]+_|copy)")
     train, held_out = split_for_race(dataset)
     return set(train.groups()), set(held_out.groups())  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("sizes", [(60, 1), (1, 60), (59, 2), (40, 20)])
+def test_a_large_group_is_not_taken_from_the_training_of_a_race(
+    photos: Path, sizes: tuple[int, int]
+) -> None:
+    """Where groups cannot be divided so that half of the images train, the validation judges."""
+    dataset = open_dataset(str(photos), seed=0)
+    few = replace(dataset, train=Grouped(sizes))
+    train, held_out = split_for_race(few)
+    assert len(train) >= sum(sizes) / 2
+    assert (held_out is few.validation) == (len(train) == sum(sizes))
+
+
+class Grouped(Dots):
+    """Images in groups of different sizes."""
+
+    def __init__(self, sizes: tuple[int, ...]) -> None:
+        super().__init__(sum(sizes))
+        self.sizes = sizes
+
+    def groups(self) -> list[tuple[str, str | None]]:
+        """The number of its group, for each image."""
+        return [(f"{number}", None) for number, size in enumerate(self.sizes) for _ in range(size)]
 
 
 def test_one_group_alone_is_judged_by_the_validation_images(photos: Path) -> None:

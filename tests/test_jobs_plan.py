@@ -1,6 +1,9 @@
 """The plan of a fit fits into the time that was given, or says how much is needed."""
 
 import re
+import time
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -120,6 +123,8 @@ def test_the_final_training_gets_the_minutes_that_remain(
         assert kept.recipe().minutes == pytest.approx(minutes, rel=0.01)
     busier = planned(later + 300, slower=slower, now=2 * slower)
     assert busier.recipe().minutes == pytest.approx(2 * MINUTES.training, rel=0.01)
+    given = replace(busier, keeps_length=True)  # by --minutes
+    assert given.recipe().minutes == pytest.approx(MINUTES.training, rel=0.01)
 
 
 def test_slowness_is_that_of_a_shared_core() -> None:
@@ -146,6 +151,22 @@ def test_a_note_on_the_race_needs_a_race(tmp_path: Path, monkeypatch: pytest.Mon
     assert "7.7 min longer than --total-minutes 9 leaves it: export took 9 min" in why
 
 
+def test_a_time_that_is_counted_again_is_said(tmp_path: Path) -> None:
+    """In the terminal, and with the remarks of a fit that went on."""
+
+    def once(name: str, kind: Any, make: Callable[[], Allowed]) -> Allowed:
+        del kind
+        make().write(tmp_path / name)
+        return make()
+
+    plans = SimpleNamespace(total_minutes=9.0, slower=1.0, after=lambda _: Minutes())
+    folder = SimpleNamespace(path=tmp_path, once=once)
+    kept = Allowance(folder, plans, 2.0, time.monotonic(), 1.0)  # type: ignore[arg-type]
+    kept.resumed()
+    (said,) = kept.remarks([], raced=True)
+    assert said == "--total-minutes 9 is counted from the command that resumed the fit"
+
+
 def test_a_time_that_was_exceeded_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     """By how much; the fits that come later need their own time."""
     clock = _Clock(monkeypatch)
@@ -163,7 +184,10 @@ def test_a_fallback_gets_what_is_left_or_is_left_out(monkeypatch: pytest.MonkeyP
     deadline = Deadline(20, 100 + 60 * 20, Minutes(training=5))
     for passed, share in ((0, 1), (5, 1), (8, 2 / 3), (11, 1 / 3), (11.1, 0), (30, 0)):
         clock.now_s = 100 + 60 * passed
-        assert deadline.allow_fallback(fallback).share == pytest.approx(share)
+        allowed = deadline.allow_fallback(fallback)
+        assert allowed.share == pytest.approx(share)
+        said = f"the narrower network in fp32 has {share:.0%} of its planned training"
+        assert allowed.note.startswith(said) if 0 < share < 1 else not allowed.note
 
 
 @pytest.mark.parametrize("method", ["race", "none"])

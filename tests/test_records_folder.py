@@ -84,6 +84,14 @@ def test_older_work_stays_unless_it_may_go(tmp_path: Path) -> None:
     assert [entry.name for entry in tmp_path.iterdir()] == ["job"]
 
 
+def test_work_is_continued_or_replaced_and_not_both(tmp_path: Path) -> None:
+    """What is there stays."""
+    WORK.start(tmp_path / "job", Request(epochs=3))
+    with pytest.raises(RunError, match=r"continues what is there.*; give one of them"):
+        WORK.require_free(tmp_path / "job", resume=True, overwrite=True)
+    assert WORK.open(tmp_path / "job").request.epochs == 3
+
+
 def test_a_folder_of_anything_else_is_left_alone(tmp_path: Path) -> None:
     """Neither --resume nor --overwrite touch what is not such work."""
     path = tmp_path / "job"

@@ -76,6 +76,27 @@ def test_names_that_meet_are_told_apart(unet: Path, folder: Path, tmp_path: Path
     ]
 
 
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        ({"top_k": 3}, "--top-k has no effect: no label is computed"),
+        ({"probabilities": True}, "--probabilities has no effect"),
+        ({"reject_below": 0.5}, "--reject-below has no effect"),
+        ({"seed": 3}, "--seed has no effect: no noise is added"),
+        ({"file_format": "png", "mode": "label"}, "--format has no effect: no image is written"),
+    ],
+)
+def test_an_option_without_an_effect_is_refused(
+    options: dict[str, Any], problem: str, unet: Path, joint: Path, folder: Path, tmp_path: Path
+) -> None:
+    """Before anything is written."""
+    package = joint if "mode" in options else unet
+    job = Job(package=package, paths=[folder], out=tmp_path / "out", **options)
+    with pytest.raises(InputError, match=problem):
+        run_job(job, ONE)
+    assert not (tmp_path / "out").exists()
+
+
 def test_equal_seeds_add_equal_noise(unet: Path, folder: Path, tmp_path: Path) -> None:
     """Noise depends on image and seed, not on the place of the image among others."""
     noisy = []

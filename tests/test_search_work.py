@@ -1,5 +1,6 @@
 """A piece of a race is performed once, the same in every process, and again after a kill."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -7,6 +8,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from safetensors.torch import save_file
@@ -16,6 +18,7 @@ from tapetum.data import store_images
 from tapetum.errors import InputError, TapetumError
 from tapetum.nn import build
 from tapetum.runtime.bulk import DiedError
+from tapetum.search import worker
 from tapetum.search.pace import Pace, Paces, Pacing, joined
 from tapetum.search.work import Outcome, Piece, Task, Work, perform
 from tapetum.search.workers import Workers, open_workers, perform_all
@@ -282,3 +285,16 @@ def test_a_ray_cluster_performs_pieces_to_the_same_bits(
         assert workers.size == 1
         assert not _perform_all(workers, works)
     assert [_outcome(work) for work in works] == here
+
+
+def test_a_full_disk_is_no_dead_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another worker would find it full, too, so its words are those of the error."""
+
+    def refuse(work: object) -> None:
+        del work
+        raise OSError(errno.ENOSPC, "No space left on device", "/runs/x")
+
+    monkeypatch.setattr(worker, "perform", refuse)
+    parsed = SimpleNamespace(model_validate_json=lambda _: SimpleNamespace(work=None))
+    monkeypatch.setattr(worker, "Task", parsed)
+    assert worker._perform(b"")["problem"] == "/runs/x: No space left on device"

@@ -14,6 +14,7 @@ from tapetum.errors import InterruptedTrainingError, RunError
 from tapetum.training import Recipe, load_network
 from tapetum.training.checkpoint import EpochRow, Position, read_checkpoint, read_weights
 from tapetum.training.run import BEST, LAST
+from tapetum.training.trainer import _Training
 from tiny_training import StoppedError, resumable_recipe, stop_at, tiny_recipe, tiny_train
 
 SCRIPT = Path(__file__).with_name("tiny_training.py")
@@ -133,6 +134,27 @@ def test_ctrl_c_keeps_every_step(tmp_path: Path, undisturbed: Path) -> None:
     assert signal.getsignal(signal.SIGINT) is before
     tiny_train(run, resumable_recipe(), resume=True)
     _assert_same(run, undisturbed)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_during_the_last_validation_ends_the_run(
+    number: int, tmp_path: Path, undisturbed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It tells the signal; the run that continues has nothing left but its end."""
+    end_epoch = _Training.end_epoch
+
+    def end_and_signal(training: _Training, position: Position[EpochRow]) -> EpochRow:
+        if position.step == 12:
+            os.kill(os.getpid(), number)
+        return end_epoch(training, position)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(_Training, "end_epoch", end_and_signal)
+        with pytest.raises(InterruptedTrainingError, match="after step 12 of 12") as stopped:
+            tiny_train(tmp_path / "run", resumable_recipe())
+    assert stopped.value.signal_number == number
+    tiny_train(tmp_path / "run", resumable_recipe(), resume=True)
+    _assert_same(tmp_path / "run", undisturbed)
 
 
 def test_a_finished_run_is_not_resumed(undisturbed: Path) -> None:

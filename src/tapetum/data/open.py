@@ -19,6 +19,7 @@ from tapetum.data.layout import Ask, FolderOptions
 from tapetum.data.mnist import DIGIT_PX
 from tapetum.data.splitlist import SplitList
 from tapetum.errors import DataError
+from tapetum.images import path_of_name
 from tapetum.progress import ProgressCallback
 from tapetum.provenance import require_seed
 from tapetum.runtime import Preparation, Resize, Split
@@ -91,6 +92,7 @@ def open_dataset(
     counts = {name: given[name] for name in _COUNTS if given.get(name) is not None}
     if data in (DIGITS, DIGIT_CROPS):
         _refuse_of_folders(data, asked, size=size_px, channels=channels, resize=resize)
+        _refuse(f"on {data}", part=score_all)
         origin, download = given.get("data_root"), given.get("download", False)
         digits = open_digits(origin, download=download, seed=seed, **counts)
         return _dataset_of_digits(data, *digits, seed=seed)
@@ -128,8 +130,9 @@ def _alike(
 ) -> tuple[Ask, float | None]:
     """Return what is asked, with the answers of a training where nothing is asked."""
     labels = asked.labels
-    if labels is None and like.labels is not None and Path(like.labels).is_relative_to(root):
-        labels = Path(like.labels)
+    listed = None if like.labels is None else path_of_name(like.labels)
+    if labels is None and listed is not None and listed.is_relative_to(root):
+        labels = listed
     asked = asked._replace(
         layout=asked.layout or like.layout,
         group_by=asked.group_by or like.group_by,

@@ -18,7 +18,7 @@ from tapetum.images.reading import (
     read_stored,
 )
 from tapetum.images.resampling import resample
-from tapetum.images.walk import LeftOut, display_name, scan, should_be_image
+from tapetum.images.walk import LeftOut, display_name, path_of_name, scan, should_be_image
 from tapetum.images.writing import encode_frames, output_format, write_frames, write_image
 
 __all__ = [
@@ -35,6 +35,7 @@ __all__ = [
     "inspect_image",
     "looks_like_image",
     "output_format",
+    "path_of_name",
     "read_frames",
     "read_image",
     "read_stored",

@@ -10,6 +10,7 @@ import os
 import stat
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -17,7 +18,7 @@ from typing import NamedTuple
 from tapetum.errors import DataError
 from tapetum.images.reading import looks_like_image
 
-__all__ = ["LeftOut", "display_name", "scan", "should_be_image"]
+__all__ = ["LeftOut", "display_name", "path_of_name", "scan", "should_be_image"]
 
 _SYSTEM_FOLDERS = frozenset(
     {"@eadir", "@recycle", "@recently-snapshot", "@tmp", "#recycle", "#snapshot", "$recycle.bin"}
@@ -85,6 +86,22 @@ def display_name(path: Path | str) -> str:
         f"\\x{ord(character):02x}" if unicodedata.category(character) == "Cc" else character
         for character in unicodedata.normalize("NFC", text)
     )
+
+
+def path_of_name(name: str) -> Path:
+    """Return the path whose :func:`display_name` was kept; where there is none, the name as a path.
+
+    A folder that was copied from another system may have its accents as characters of their own.
+    """
+    found = Path(name)
+    if found.exists() or found.parent == found:
+        return found
+    parent = path_of_name(os.fspath(found.parent))
+    with suppress(OSError):
+        for entry in parent.iterdir():
+            if display_name(entry.name) == found.name:
+                return entry
+    return parent / found.name
 
 
 def should_be_image(path: Path) -> bool:

@@ -26,6 +26,7 @@ __all__ = [
     "open_logged",
     "pair_of",
     "read_architecture",
+    "refuse_noise_of_pairs",
     "require_fit",
     "require_network",
     "say",
@@ -133,6 +134,17 @@ def named_architecture(name: str, info: DatasetInfo) -> Architecture:
 def pair_of(info: DatasetInfo) -> tuple[str, ...]:
     """Return the names of the pair for a dataset; the denoiser alone where it has no labels."""
     return PAIR if info.class_names else PAIR[1:]
+
+
+def refuse_noise_of_pairs(dataset: Dataset, **given: object) -> None:
+    """Refuse options of noise, by their names, on paired images, which bring their own."""
+    named = [f"--{name}" for name, value in given.items() if value]
+    if named and dataset.info.is_paired:
+        raise InputError(
+            f"{' and '.join(named)} has no effect on {dataset.info.source}: each of its clean "
+            "images has a noisy one",
+            "leave it out",
+        )
 
 
 def require_fit(

@@ -14,6 +14,7 @@ from tapetum.jobs.choose import (
     is_digits,
     lists_options,
     open_logged,
+    refuse_noise_of_pairs,
     require_fit,
     require_network,
     say,
@@ -86,6 +87,7 @@ def evaluate(
     seed = network.seed if seed is None else seed
     options = {"score_all": part == "all", "seed": seed, "progress": progress, **given}
     dataset = open_images_of(network, data, **options)
+    refuse_noise_of_pairs(dataset, noise=noises, protocol=protocol)
     note_part(network, dataset)
     return score(
         network.subject,

@@ -16,6 +16,7 @@ from tapetum.formats import (
     export_network,
     pack,
 )
+from tapetum.images import path_of_name
 from tapetum.jobs.choose import AskedPrecision, is_digits, say
 from tapetum.jobs.evaluation import open_images_of, open_trained
 from tapetum.jobs.finetuning import finetune
@@ -30,7 +31,8 @@ __all__ = ["AskedPrecision", "export_run", "images_of_run", "network_of_run", "s
 def images_of_run(path: Path, data: str | Path | None, progress: ProgressCallback) -> Dataset:
     """Open the images that a run was trained and validated on."""
     info = RUNS.open(path).request.data
-    given = info.source if data is None else data
+    source = info.source if is_digits(info.source) else path_of_name(info.source)
+    given = source if data is None else data
     counts = {"train_count": info.num_train, "test_count": info.num_validation}
     return open_images_of(
         open_trained(path), given, progress=progress, **(counts if is_digits(given) else {})

@@ -25,7 +25,7 @@ from typing import Any, Unpack
 
 from tapetum.data import DataOptions
 from tapetum.errors import TapetumError
-from tapetum.jobs.choose import lists_options
+from tapetum.jobs.choose import lists_options, say
 from tapetum.jobs.exporting import AskedPrecision
 from tapetum.jobs.fit_delivery import Shipping
 from tapetum.jobs.fit_race import Race
@@ -48,7 +48,7 @@ from tapetum.jobs.request import FitRequest, OpenedRequest, open_request
 from tapetum.jobs.request_tfnas import TfNasOptions, TfNasSettings
 from tapetum.jobs.training import TrainingOptions
 from tapetum.latency import Includes, LatencyTable, Runtime
-from tapetum.progress import ProgressCallback, silent, step
+from tapetum.progress import ProgressCallback, shown_path, silent, step
 from tapetum.records import as_path
 from tapetum.search import Prefer
 from tapetum.training import prepare_process
@@ -176,6 +176,8 @@ def fit_opened(
     request, device = opened.request, opened.device
     finished = (path / "result.json").exists() and not options.overwrite
     looked, beside = None, open_beside(options.beside, request)
+    if finished and beside and shared is None:
+        say(f"--beside has no effect: the report of the fit in {shown_path(path)} is written")
     if not finished and shared is None:  # before there is a folder
         if device is not None:
             device.require_quiet()

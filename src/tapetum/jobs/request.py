@@ -9,7 +9,7 @@ from tapetum.arch import Shape
 from tapetum.data import Dataset, DatasetInfo
 from tapetum.errors import InputError, TapetumError, nearest
 from tapetum.formats import FEWEST_IMAGES
-from tapetum.jobs.choose import is_digits, is_start_name, open_logged
+from tapetum.jobs.choose import is_digits, is_start_name, open_logged, refuse_noise_of_pairs
 from tapetum.jobs.device import SCOPES, Device
 from tapetum.jobs.elsewhere import open_timings
 from tapetum.jobs.exporting import AskedPrecision
@@ -157,6 +157,8 @@ def open_request(options: FitOptions) -> OpenedRequest:
     start = "auto" if options.start is None else str(options.start)
     source = None if is_start_name(start) else open_source(start)
     dataset = _open_images(options, measured.conditions)
+    given = vars(options)
+    refuse_noise_of_pairs(dataset, noise=given.get("noise"), protocol=given.get("protocol"))
     given = {"augmentation": options.augmentation, "batch_size": options.batch_size}
     recipe = suit(recipe, dataset, progress=options.progress, **given)
     method = _choose_method(options, measured.table, dataset, recipe)

@@ -18,6 +18,7 @@ from tapetum.jobs.choose import (
     is_start_name,
     lists_options,
     open_logged,
+    refuse_noise_of_pairs,
     say,
 )
 from tapetum.jobs.exporting import subject_of_run
@@ -154,6 +155,7 @@ def train(
     chosen = recipe_of(data, options, **changes, seed=seed)
     images: dict[str, Any] = {n: value for n, value in options.items() if n not in _OF_RECIPE}
     dataset = open_logged(data, seed=chosen.seed, channels=channels, progress=progress, **images)
+    refuse_noise_of_pairs(dataset, noise=options.get("noise"), protocol=options.get("protocol"))
     source = None if start is None or is_start_name(start) else open_source(start)
     network = build(_wanted(architecture, source, dataset), seed=chosen.seed)
     chosen = suit(

@@ -1,6 +1,6 @@
 """Predict one shard in this process: image by image, each with its files and its rows."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 
 from tapetum.errors import InputError
@@ -35,6 +35,7 @@ def open_predictor(job: Job, execution: Execution) -> Predictor:
         top_k=None if job.probabilities else job.top_k,
         reject_below=job.reject_below,
     )
+    _refuse_idle(job, predictor.outputs)
     if job.boxes is not None and not predictor.takes_boxes:
         raise InputError(
             f"boxes were given, but {predictor.manifest.name} labels none with --mode {job.mode}",
@@ -48,6 +49,20 @@ def open_predictor(job: Job, execution: Execution) -> Predictor:
             f"list them with --boxes FILE.json{alone}",
         )
     return predictor
+
+
+def _refuse_idle(job: Job, outputs: Collection[str]) -> None:
+    """Refuse options of what is not computed."""
+    has_labels, no_label = "logits" in outputs, "no label is computed"
+    for option, is_given, has_effect, why in (
+        ("--top-k", job.top_k != 1, has_labels, no_label),
+        ("--probabilities", job.probabilities, has_labels, no_label),
+        ("--reject-below", job.reject_below > 0, has_labels, no_label),
+        ("--format", job.file_format is not None, "denoised" in outputs, "no image is written"),
+        ("--seed", job.seed != 0, job.noise is not None, "no noise is added"),
+    ):
+        if is_given and not has_effect:
+            raise InputError(f"{option} has no effect: {why}", "leave it out")
 
 
 def predict_shard(
