@@ -26,7 +26,7 @@ from tapetum.formats.ranges import RangeChoice
 from tapetum.formats.target import Run, Settings, Target
 from tapetum.formats.targets import require_precision
 from tapetum.progress import ProgressCallback, silent
-from tapetum.records import hold_name, require_free_name, write_atomically
+from tapetum.records import hidden_beside, hold_name, require_free_name, write_atomically
 from tapetum.runtime import KeptBudget, Manifest, Package, facts_of
 
 __all__ = ["require_free", "write_target"]
@@ -194,8 +194,7 @@ def require_free(out: Path, target: Target | None, *, overwrite: bool) -> None:
 @contextmanager
 def _workshop(out: Path) -> Iterator[Path]:
     """Make a hidden folder beside a file; the next writer of the file removes what a kill left."""
-    digest = hashlib.sha256(os.fsencode(out.name)).hexdigest()[:16]
-    folder = out.with_name(f".{digest}-export.part")
+    folder = hidden_beside(out, "-export.part")
     try:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)

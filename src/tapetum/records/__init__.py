@@ -2,6 +2,7 @@
 
 from tapetum.records.files import (
     as_path,
+    hidden_beside,
     named_in_errors,
     replaced,
     require_free_name,
@@ -36,6 +37,7 @@ __all__ = [
     "describe_faults",
     "differences",
     "faults_are_ours",
+    "hidden_beside",
     "hold",
     "hold_name",
     "named_in_errors",

@@ -23,6 +23,7 @@ except ImportError:  # not on Windows
 
 __all__ = [
     "as_path",
+    "hidden_beside",
     "is_part_file",
     "named_in_errors",
     "replaced",
@@ -126,15 +127,22 @@ def replaced(path: Path, *, check: Callable[[Path], None] | None = None) -> Iter
             raise
 
 
+def hidden_beside(path: Path, ending: str) -> Path:
+    """Return the place of a hidden file beside another one, always the same.
+
+    Its name is short: that of the other one may be as long as the file system allows.
+    """
+    digest = hashlib.sha256(os.fsencode(path.name)).hexdigest()[:16]
+    return path.with_name(f".{digest}{ending}")
+
+
 def _open_part(path: Path) -> tuple[BinaryIO, Path]:
     """Open the temporary file of a target, empty, and return it with its path.
 
     Each target has one name for it, so that the next writer of the target takes over what a killed
-    one has left behind.  The name is short: that of the target may be as long as the file system
-    allows.  A lock tells whether its writer lives; then another name is taken.
+    one has left behind.  A lock tells whether its writer lives; then another name is taken.
     """
-    digest = hashlib.sha256(os.fsencode(path.name)).hexdigest()[:16]
-    part = path.with_name(f".{digest}{PART_SUFFIX}")
+    part = hidden_beside(path, PART_SUFFIX)
     while fcntl is not None:
         handle = os.open(part, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
         try:

@@ -11,10 +11,8 @@ A folder without ``result.json`` is unfinished and can be continued.  A folder w
 Whatever lies between the two files must be safe to do again.
 """
 
-import hashlib
 import json
 import logging
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -23,7 +21,7 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from tapetum.errors import InputError, RunError
-from tapetum.records.files import is_part_file, require_place, write_atomically
+from tapetum.records.files import hidden_beside, is_part_file, require_place, write_atomically
 from tapetum.records.lock import hold
 from tapetum.records.reading import read_json
 from tapetum.records.record import Record, differences, in_its_version
@@ -346,7 +344,4 @@ def _remove_aside(path: Path) -> None:
 
 def _aside(path: Path) -> Path:
     """Return where older work waits for its removal: hidden, and nobody else's by its name."""
-    folder = path.resolve()
-    # As long for every name, which may be as long as the file system allows.
-    digest = hashlib.sha256(os.fsencode(folder.name)).hexdigest()[:16]
-    return folder.with_name(f".{digest}.replaced-by-tapetum")
+    return hidden_beside(path.resolve(), ".replaced-by-tapetum")

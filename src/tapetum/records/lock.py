@@ -1,7 +1,6 @@
 """One command at a time in a folder: a lock that ends with its processes and leaves no file."""
 
 import errno
-import hashlib
 import logging
 import os
 import time
@@ -10,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tapetum.errors import RunError
+from tapetum.records.files import hidden_beside
 
 __all__ = ["hold", "hold_name"]
 
@@ -55,8 +55,7 @@ def hold_name(path: Path) -> Iterator[None]:
         RunError: Another command holds it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    digest = hashlib.sha256(os.fsencode(path.name)).hexdigest()[:16]
-    lock = path.with_name(f".{digest}-lock.part")
+    lock = hidden_beside(path, "-lock.part")
     descriptor = _held(lock, path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0))
     try:
         yield
