@@ -220,6 +220,7 @@ def test_a_run_killed_while_it_was_scored_is_only_scored(
     assert not (tmp_path / "run" / "report.html").exists()
 
 
+@pytest.mark.slow
 def test_a_run_killed_before_its_report_gets_the_report_and_no_other(tmp_path: Path) -> None:
     """The report is written after all that it shows, and the run is finished with it."""
     out = tmp_path / "run"

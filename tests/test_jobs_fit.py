@@ -59,6 +59,7 @@ def fit_on(device: ScriptedRuntime, photos: Path, out: Path, **options: object) 
     )
 
 
+@pytest.mark.slow
 def test_the_budget_is_kept_on_a_device_that_drifts(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

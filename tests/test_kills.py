@@ -293,7 +293,7 @@ def _with_small_files(work: Callable[[], object], limit: int) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="jobs are forked")
-@pytest.mark.parametrize("limit", [100, 3000])
+@pytest.mark.parametrize("limit", [100, pytest.param(3000, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", SMALL_WORK)
 def test_a_full_disk_is_told_with_the_file(
     name: str, limit: int, own_photos: Path, tmp_path: Path

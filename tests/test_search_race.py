@@ -189,6 +189,7 @@ def test_a_candidate_without_a_pace_does_not_race(tmp_path: Path) -> None:
     assert result.notes == ("odd cannot be trained: odd",)  # and not for lack of time
 
 
+@pytest.mark.slow
 def test_ctrl_c_keeps_what_has_ended(tmp_path: Path, undisturbed: Path) -> None:
     """The message says how to go on, and the race ends as if nothing had happened."""
 
@@ -250,6 +251,7 @@ def test_images_without_room_are_missing_in_the_race_and_in_its_notes(
     assert result.notes == ("the race sees 32 of 64 images: no more have room",)
 
 
+@pytest.mark.slow
 def test_a_passing_fault_is_not_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where no candidate could be timed, the same race works as soon as one can."""
     with monkeypatch.context() as patch:

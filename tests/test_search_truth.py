@@ -108,6 +108,7 @@ def test_the_kernel_that_can_solve_the_task_is_preferred(
     )
 
 
+@pytest.mark.slow
 def test_a_larger_kernel_is_not_preferred_without_need(tmp_path: Path) -> None:
     """The preference above comes from the task: where both kernels solve it, it is gone."""
     assert probability_of_the_large_kernel(tmp_path / "search", period_px=2, seed=0) < 0.6

@@ -61,6 +61,7 @@ def test_flat_scores_end_a_training_early_with_a_whole_schedule(
     assert "instead of after 0.266667 minutes" in result.early_end.describe()
 
 
+@pytest.mark.slow
 def test_scores_that_still_improve_use_the_whole_time(script: Script, tmp_path: Path) -> None:
     """Also where a single validation gains less than counts."""
     script(0.06)
