@@ -1,5 +1,6 @@
 """What a device has timed, opened for a fit; what does not fit is refused in one sentence."""
 
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -11,10 +12,13 @@ from few_digits import dataset
 from tapetum.arch import ShapeSpace, ladder
 from tapetum.data import Dataset
 from tapetum.errors import InputError
+from tapetum.formats import precision
 from tapetum.jobs import fit
 from tapetum.jobs.elsewhere import int8_ratio, open_timings, shapes_for
 from tapetum.jobs.fitting import fit_options
+from tapetum.latency import Timing
 from tapetum.latency.bundle import DeviceTimings, Job, block_networks, shape_networks, write_bundle
+from tapetum.latency.timing import Round
 from tapetum.runtime import open_package
 from test_cli import photos
 from test_latency_table import small_space
@@ -151,3 +155,25 @@ def test_a_budget_that_the_device_cannot_keep_is_refused(photos: Path, tmp_path:
     with pytest.raises(InputError, match=r"no network meets .* a board"):
         fit(photos, tmp_path / "fit", target_ms=1e-4, latency=file, epochs=1)
     assert not (tmp_path / "fit").exists()
+
+
+@pytest.mark.slow
+def test_the_speed_of_the_device_decides_on_int8(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where int8 is slower on the workstation; the package keeps what the device says."""
+    slow = {"fp32": 1.0, "int8": 5.0}
+
+    def time_here(prepared: Sequence[object], **_: object) -> list[Timing]:
+        return [Timing.of([Round([ms])]) for ms in list(slow.values())[: len(prepared)]]
+
+    monkeypatch.setattr(precision, "time_interleaved", time_here)
+    monkeypatch.setattr(precision, "MOST_DB", 1e3)  # the training is too short for its scores
+    monkeypatch.setattr(precision, "MOST_POINTS", 1e3)
+    file = timings(tmp_path, size_px=32, num_classes=2, int8=0.4)
+    ms = [one.timing.median_ms for one in DeviceTimings.read(file).shapes("int8").shapes]
+    options = {"method": "none", "batch_size": 4, "epochs": 1, "latency": file}
+    result = fit(photos, tmp_path / "fit", target_ms=max(ms), **options)
+    assert open_package(result.package).manifest.precision == "int8"
+    assert any("int8 is 2.50 times as fast as fp32" in one for one in result.delivery.remarks)
+    assert result.budget.fp32_times == pytest.approx(2.5)
