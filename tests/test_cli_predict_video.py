@@ -79,3 +79,17 @@ def test_options_of_images_are_refused_for_a_video(package: Path, tmp_path: Path
         assert result.exit_code == 2
         assert said in result.stderr
     assert not out.exists()
+
+
+def test_options_of_labels_are_refused_where_none_is_computed(
+    package: Path, tmp_path: Path
+) -> None:
+    """Nothing is written."""
+    video, out = save_video(tmp_path / "in.mp4", 1), tmp_path / "out.mp4"
+    for option in (["--probabilities"], ["--stabilise-label", 1], ["--reject-below", 0.5]):
+        result = run(
+            "predict", package, "--source", video, "--mode", "image", *option, "--out", out
+        )
+        assert result.exit_code == 2
+        assert f"{option[0]} has no effect: no label is computed" in result.stderr
+    assert not out.exists()

@@ -59,6 +59,11 @@ def predict_source(arguments: Mapping[str, Any]) -> None:
         memory_mib=arguments["memory"],
         **{name: arguments[name] for name in ("threads", "mode", "provider", "reject_below")},
     )
+    if "logits" not in predictor.outputs:
+        for name in ("stabilise_label", "reject_below", "probabilities"):
+            if arguments[name]:
+                option = f"--{name.replace('_', '-')}"
+                raise InputError(f"{option} has no effect: no label is computed", "leave it out")
     with stop_requests() as stop, progress_bar() as tick:
         summary = video.predict_video(
             predictor,
