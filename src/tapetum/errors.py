@@ -16,6 +16,7 @@ Each message says what was requested, what was found and what to do next; the co
 as one sentence and exits with code 2, or with 130 after Ctrl-C.
 """
 
+import os
 import re
 import signal
 from collections.abc import Iterable, Iterator
@@ -34,6 +35,7 @@ __all__ = [
     "TrainingError",
     "nearest",
     "needs_extra",
+    "of_system",
     "printable",
 ]
 
@@ -150,6 +152,13 @@ class InterruptedTrainingError(TrainingError):
     def __init__(self, problem: str, remedy: str = "", *, signal_number: int | None = None) -> None:
         super().__init__(problem, remedy)
         self.signal_number = signal.SIGINT if signal_number is None else signal_number
+
+
+def of_system(error: OSError) -> TapetumError:
+    """Return an error of the operating system in words, such as a full disk."""
+    where = f"{os.fsdecode(error.filename)}: " if error.filename else ""
+    remedy = "check the path, its permissions and the free space"
+    return TapetumError(f"{where}{error.strerror or error}", remedy)
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

@@ -39,6 +39,7 @@ from tapetum.errors import (
     MissingExtraError,
     TapetumError,
     nearest,
+    of_system,
     printable,
 )
 from tapetum.progress import ProgressCallback, in_words, is_heading, split_counts
@@ -196,10 +197,7 @@ def _in_our_words(error: Exception) -> TapetumError | None:
     if out_of_memory or isinstance(error, MemoryError):
         return TapetumError("out of memory", "use a smaller batch or smaller images")
     if isinstance(error, OSError):
-        reason = error.strerror or str(error)
-        where = f"{os.fsdecode(error.filename)}: " if error.filename else ""
-        remedy = "check the path, its permissions and the free space"
-        return TapetumError(f"{where}{reason}", remedy)
+        return of_system(error)
     return None
 
 

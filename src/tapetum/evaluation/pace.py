@@ -30,10 +30,10 @@ class ScoringPace(NamedTuple):
     """Processor seconds of scoring an image, without its network.
 
     Attributes:
-        decoding_s: Of decoding the image, once.
-        labelled_s: Of one noise level where only the label is scored.
-        compared_s: Of one noise level where the denoised image is compared, too.
-        filters_s: What the classical filters take at one noise level; 0 where they are missing.
+        decoding_s: Time of decoding the image, once for all noise levels.
+        labelled_s: Time of one noise level if only the label is scored.
+        compared_s: Time of one noise level if the denoised image is compared, too.
+        filters_s: Time of the classical filters at one noise level; 0 if they are missing.
         num_levels: Number of noise levels.
     """
 
@@ -51,7 +51,7 @@ class ScoringPace(NamedTuple):
         Args:
             dataset: The dataset, or one with fewer validation images.
             pass_s: Seconds that the network takes for an image of the size that it classifies.
-            max_megapixels: As of :func:`tapetum.evaluation.score`.
+            max_megapixels: Limit of denoised pixels of all images and levels, in millions.
             filters: Whether the classical filters are run.
         """
         height, width = dataset.info.image_px

@@ -12,7 +12,7 @@ import threading
 from queue import SimpleQueue
 from typing import BinaryIO
 
-from tapetum.errors import TapetumError
+from tapetum.errors import TapetumError, of_system
 from tapetum.search.work import Task, perform
 from tapetum.training import prepare_process
 
@@ -39,9 +39,8 @@ def _perform(line: bytes) -> dict[str, str]:
     except TapetumError as error:
         return {"problem": error.problem, "remedy": error.remedy}
     except OSError as error:  # such as a full disk: another worker would not help
-        where = "" if error.filename is None else f"{error.filename}: "
-        problem = f"{where}{error.strerror or error}"
-        return {"problem": problem, "remedy": "check the path, its permissions and the free space"}
+        told = of_system(error)
+        return {"problem": told.problem, "remedy": told.remedy}
     return {}
 
 
