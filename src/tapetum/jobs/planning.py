@@ -164,18 +164,20 @@ class _Planning:
 
     def plan(self, draft: Draft, share: float, precision: Precision, notes: Sequence[str]) -> Plan:
         """Return the plan of a budget with a share of race and trainings."""
-        recipe = self.recipe(draft, share)
+        recipe, minutes = self.recipe(draft, share), draft.minutes.shortened(share)
+        steps = steps_of(recipe, draft.step_s, self.num_batches)
+        remarks = self.reason(draft, share), *notes, self.short(steps)
         return Plan(
             target_ms=draft.target_ms,
             range=self.ranges[precision],
             conditions=self.timed[precision].conditions,
-            minutes=draft.minutes.shortened(share),
+            minutes=minutes,
             controls_minutes=share * draft.controls,
             fallback=draft.fallback.shortened(share),
             num_candidates=max(self.count(draft, share), FEWEST_PROPOSED),
             recipe=recipe,
-            steps=steps_of(recipe, draft.step_s, self.num_batches),
-            notes=(*filter(None, [self.reason(draft, share)]), *notes),
+            steps=steps,
+            notes=tuple(filter(None, remarks)),
         )
 
     def recipe(self, draft: Draft, share: float) -> Recipe:
@@ -192,6 +194,13 @@ class _Planning:
         if share >= 1:
             return f"{total} turns {draft.recipe.duration} into minutes, of about that length"
         return f"{total} shortens each training to {share:.0%} of its length"
+
+    def short(self, steps: int) -> str:
+        """Return that a training from random weights has few steps; empty where it has enough."""
+        few = Recipe.too_few(steps)
+        if not few or self.opened.source is not None:
+            return ""
+        return f"the final training is short: {few}, or choose a lower latency, which learns faster"
 
     def precisions(self) -> dict[float, Precision]:
         """Return the number format of the package of each budget."""

@@ -11,6 +11,7 @@ dataset and the version of Tapetum it determines the weights.  Four recipes have
 Change one with ``Recipe.named("quick").adjusted(epochs=3)``.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -201,6 +202,17 @@ class Recipe(BaseRecipe):
     def heeds_validation(self) -> bool:
         """Whether the weights that are kept depend on the validations."""
         return self.schedule == "plateau" or self.keep == "best"
+
+    @staticmethod
+    def too_few(steps: int) -> str:
+        """Return that so many steps are fewer than any by default; empty where they are not."""
+        if steps >= FEWEST_STEPS:
+            return ""
+        times = math.ceil(FEWEST_STEPS / max(steps, 1))
+        return (
+            f"{steps:,} steps, where the default is at least {FEWEST_STEPS:,}; give it about "
+            f"{times} times as many minutes"
+        )
 
     @staticmethod
     def named(name: str) -> "Recipe":

@@ -15,7 +15,6 @@
 torn record after a kill, which TensorBoard skips.
 """
 
-import math
 from pathlib import Path
 from typing import Literal
 
@@ -32,7 +31,7 @@ from tapetum.scores import Scores
 from tapetum.training.checkpoint import EpochRow, fits_or_refused, read_tensors
 from tapetum.training.patience import EarlyEnd
 from tapetum.training.process import ProcessSettings
-from tapetum.training.recipe import FEWEST_STEPS, Recipe
+from tapetum.training.recipe import Recipe
 
 __all__ = [
     "BEST",
@@ -192,13 +191,10 @@ class Result(Record):
 
         Empty where it was as long, began with trained weights or ended since scores were flat.
         """
-        if self.steps >= FEWEST_STEPS or self.start is not None or self.early_end is not None:
+        few = Recipe.too_few(self.steps)
+        if not few or self.start is not None or self.early_end is not None:
             return ""
-        times = math.ceil(FEWEST_STEPS / max(self.steps, 1))
-        return (
-            f"the training was too short: it took {self.steps:,} steps, where the default is at "
-            f"least {FEWEST_STEPS:,}; give it about {times} times as many minutes"
-        )
+        return f"the training was too short: it took {few}"
 
 
 RUNS = FolderKind("run", Request, Result, "tapetum train")
