@@ -10,8 +10,8 @@
       result.json         counts and speed; written last
 
 A killed job continues where it was: an image with a prediction is not predicted again, and a file
-without one is tried again. The images can be split into shards, which processes or machines work on independently: each writes rows to a file
-of its own, and the last one joins them.
+without one is tried again. The images can be split into shards, which processes or machines work on
+independently: each writes rows to a file of its own, and the last one joins them.
 """
 
 from tapetum.runtime.bulk.boxes import read_boxes
