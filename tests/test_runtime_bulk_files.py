@@ -14,7 +14,7 @@ import pytest
 from many_images import package_in, save_image
 from tapetum.errors import DataError, InputError
 from tapetum.images import DecodedImage, read_frames, read_image, write_frames, write_image
-from tapetum.noise import Gaussian
+from tapetum.noise import Gaussian, Protocol
 from tapetum.runtime.bulk import Execution, Job, PredictionRow, read_boxes, read_rows, run_job
 from tapetum.scores import ScoreRow, Scores
 
@@ -111,6 +111,20 @@ def test_equal_seeds_add_equal_noise(unet: Path, folder: Path, tmp_path: Path) -
         noisy.append(read_image(Path(rows_of(job)["deep.png"].noisy or "")).pixels)
     assert np.array_equal(noisy[0], noisy[1])
     assert not np.array_equal(noisy[0], noisy[2])
+
+
+@pytest.mark.parametrize("protocol", ["benchmark", "camera"])
+def test_added_noise_follows_the_protocol_of_the_training(
+    protocol: Protocol, folder: Path, tmp_path: Path
+) -> None:
+    """A package that was trained on noisy images of 8 bits gets such images, in a deep file too."""
+    mean = ScoreRow(title="mean", noise=None, num_images=9)
+    scores = Scores(protocol=protocol, seed=0, source="", rows=(mean,), mean=mean)
+    package = package_in(tmp_path, "unet-s", scores=scores)
+    noise, out = Gaussian(sigma=0.2), tmp_path / "out"
+    rows = rows_of(Job(package=package, paths=[folder / "deep.png"], out=out, noise=noise))
+    values = read_image(Path(rows["deep.png"].noisy or "")).pixels * 255
+    assert np.allclose(values, np.rint(values), atol=1e-3) == (protocol == "camera")
 
 
 @pytest.mark.parametrize("ending", [".tif", ".gif", ".apng"])

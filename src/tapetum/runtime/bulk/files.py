@@ -19,7 +19,7 @@ from tapetum.images import (
     read_stored,
     write_frames,
 )
-from tapetum.noise import Noise, add_noise, generator_for_image
+from tapetum.noise import Noise, Protocol, add_noise, generator_for_image
 from tapetum.runtime.bulk.job import Execution, Job, as_text
 from tapetum.runtime.bulk.plan import Task
 from tapetum.runtime.bulk.rows import PredictionRow
@@ -110,10 +110,12 @@ def _frames(
 ) -> Iterator[DecodedImage]:
     """Read the frames of a file, with the noise of the job."""
     white, most = predictor.manifest.preparation.white, execution.max_megapixels
+    scores = predictor.manifest.scores
+    protocol = scores.protocol if scores else "benchmark"  # as the network was trained
     for frame in read_frames(task.source, white=white, max_megapixels=most):
         if job.noise is not None:
             frame = predictor.manifest.preparation.in_channels(frame)
-            frame = _noisy(frame, job.noise, job.seed)
+            frame = _noisy(frame, job.noise, job.seed, protocol)
         yield frame
 
 
@@ -135,9 +137,9 @@ def _predict_large(
     )
 
 
-def _noisy(frame: DecodedImage, noise: Noise, seed: int) -> DecodedImage:
+def _noisy(frame: DecodedImage, noise: Noise, seed: int, protocol: Protocol) -> DecodedImage:
     generator = generator_for_image(frame.pixels, seed)
-    return replace(frame, pixels=add_noise(frame.pixels, noise, generator))
+    return replace(frame, pixels=add_noise(frame.pixels, noise, generator, protocol=protocol))
 
 
 def _write(
