@@ -152,6 +152,17 @@ def test_all_frames_come_back_in_one_file(ending: str, joint: Path, tmp_path: Pa
         assert len(list(read_frames(Path(written.pop())))) == 12
 
 
+def test_a_row_has_the_warnings_of_its_own_frame(joint: Path, tmp_path: Path) -> None:
+    """What decoding clips in one frame of a stack is said in the row of that frame alone."""
+    stack = np.full((3, 16, 16, 1), 500, np.uint16)
+    stack[1] = 2000
+    np.save(tmp_path / "x.npy", stack)
+    path, out = tmp_path / "x.npy", tmp_path / "out"
+    run_job(Job(package=joint, paths=[path], out=out, white=1000.0), ONE)
+    clipped = [any("clipped" in text for text in row.warnings) for row in read_rows(out)]
+    assert clipped == [False, True, False]
+
+
 def test_one_frame_is_in_memory_at_a_time(
     joint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

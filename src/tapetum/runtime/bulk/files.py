@@ -77,7 +77,6 @@ def _predict(
     if is_large and job.noise is None and predictor.takes_bands:
         return [_predict_large(predictor, job, execution, task)]
     boxes, rows = _boxes_of(predictor, job, task), list[dict[str, Any]]()
-    notes: list[str] = []  # of the file that is written, and so of all its frames
 
     def denoised() -> Iterator[DecodedImage]:
         for number, frame in enumerate(_frames(predictor, job, execution, task)):
@@ -87,7 +86,6 @@ def _predict(
                 {"frame": number, "height_px": height, "width_px": width} | _values(job, prediction)
             )
             if prediction.denoised is not None:
-                notes.extend(prediction.denoised.notes)
                 yield prediction.denoised
 
     written: dict[str, _Written] = {}
@@ -98,7 +96,7 @@ def _predict(
     first = next(images, None)  # without images all labels are there now
     if first is not None:
         written["denoised"] = _write(job, task, chain([first], images), facts.num_frames)
-    notes = [file.note for file in written.values() if file.note] + notes
+    notes = [file.note for file in written.values() if file.note]  # of all frames in it
     paths = {name: file.path for name, file in written.items()}
     for row in rows:
         row["warnings"] = tuple(dict.fromkeys([*row["warnings"], *notes]))
