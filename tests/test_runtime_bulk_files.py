@@ -402,16 +402,26 @@ def test_paths_that_do_not_exist_are_no_job(unet: Path, tmp_path: Path) -> None:
 
 
 def test_boxes_are_read_by_the_name_of_the_image(boxed: Path, folder: Path, tmp_path: Path) -> None:
-    """An image with boxes gets a name for each; one without them gets a reason."""
-    (tmp_path / "boxes.json").write_text(json.dumps({"deep.png": [[0, 0, 14, 14]] * 3}))
+    """An image has a label for each box, an empty list none, and one that is not listed fails."""
+    listed = {"deep.png": [[0, 0, 14, 14]] * 3, "b/x.png": []}
+    (tmp_path / "boxes.json").write_text(json.dumps(listed))
     boxes = read_boxes(tmp_path / "boxes.json")
     rows = rows_of(Job(package=boxed, paths=[folder], out=tmp_path / "out", boxes=boxes))
     assert len(rows["deep.png"].labels) == 3
+    assert (rows["b/x.png"].error, rows["b/x.png"].labels) == (None, ())
     assert "classifies boxes, but none are listed for a/x.png" in (rows["a/x.png"].error or "")
 
 
 @pytest.mark.parametrize(
-    "text", ["{", "[]", '{"a.png": "left"}', '{"a.png": [[1], [1, 2]]}', '{"a.png": [[1, 2, 3]]}']
+    "text",
+    [
+        "{",
+        "[]",
+        '{"a.png": "left"}',
+        '{"a.png": [[1], [1, 2]]}',
+        '{"a.png": [[1, 2, 3]]}',
+        '{"a.png": [[]]}',
+    ],
 )
 def test_a_file_that_lists_no_boxes_is_refused(text: str, tmp_path: Path) -> None:
     """One sentence with the form that is expected."""
