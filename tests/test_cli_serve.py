@@ -88,6 +88,11 @@ def test_a_taken_port_is_refused(package: Path) -> None:
         (("photos.tapetum", "--threads", 999), "999 threads"),
         (("photos.tapetum", "--token-file", "none.txt"), "none.txt"),
         (("photos.tapetum", "--host", "no.such.host.invalid"), "no.such.host.invalid"),
+        (("photos.tapetum", "--host", "127.0.0..1"), "'127.0.0..1' is not an address or a name"),
+        (
+            ("photos.tapetum", "--host", f"{'a' * 64}.local"),
+            "is not an address or a name of a host",
+        ),
     ],
 )
 def test_what_is_impossible_is_one_sentence(

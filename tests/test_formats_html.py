@@ -78,6 +78,22 @@ def test_a_page_is_proved_by_its_graph_without_a_browser(
     assert "the page itself was not opened" in written.parity.runtime
 
 
+@pytest.mark.parametrize("does", ["exit 1", "exec sleep 60"])
+def test_a_browser_that_does_not_work_counts_as_none(
+    does: str, stand_in: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether it ends at once or never answers, the graph in the file is run, and it is said."""
+    program = tmp_path / "chromium"
+    program.write_text(f"#!/bin/sh\n{does}\n")
+    program.chmod(0o755)
+    monkeypatch.setattr(target_html, "find_chromium", lambda: str(program))
+    monkeypatch.setattr("tapetum.formats.chromium.ANSWER_S", 0.2)
+    written = write_target(packaged(), tmp_path / "page.html", HtmlTarget(), stand_in)
+    assert written.parity.worst <= 1e-5
+    assert f"{program} does not work here: the browser" in written.parity.runtime
+    assert "the page itself was not opened" in written.parity.runtime
+
+
 def test_a_class_name_is_no_markup(stand_in: Settings) -> None:
     """Names of folders stand in the page as text."""
     package = packaged()

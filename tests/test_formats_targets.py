@@ -248,14 +248,13 @@ def test_a_rare_class_that_is_lost_counts_as_much_as_a_frequent_one() -> None:
 def test_the_snippet_works_as_it_stands(
     name: str, channels: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its five lines, run beside the file, give the package's image and probabilities."""
+    """Its lines, run beside the file, give the package's image and probabilities."""
     package = small(name, channels)
     written = write_target(package, tmp_path / "one.onnx", OnnxTarget(), Settings(fixed=(30, 20)))
     shape = (30, 20) if channels == 1 else (30, 20, 3)
     Image.fromarray((noise(*shape) * 255).astype(np.uint8)).save(tmp_path / "IMAGE", format="PNG")
     monkeypatch.chdir(tmp_path)
     found: dict[str, Any] = {}
-    assert len(written.snippet.splitlines()) == 5
     exec(written.snippet, found)  # noqa: S102
     wanted = Predictor(package)(tmp_path / "IMAGE")
     if wanted.probabilities is not None:
@@ -265,29 +264,29 @@ def test_the_snippet_works_as_it_stands(
         np.testing.assert_allclose(pixels, wanted.pixels, atol=1e-5)
 
 
-@pytest.mark.parametrize(
-    ("channels", "white", "is_deep"),
-    [(1, None, False), (3, None, False), (1, 4095, True), (1, 4095, False)],
-)
+@pytest.mark.parametrize("white", [None, 4095])
+@pytest.mark.parametrize("kind", ["transparent", "16 bits", "floats"])
+@pytest.mark.parametrize("channels", [1, 3])
 def test_the_snippet_reads_an_image_as_predict_does(
-    channels: int, white: float | None, is_deep: bool, tmp_path: Path
+    channels: int, kind: str, white: float | None, tmp_path: Path
 ) -> None:
-    """Turned upright, over the background, resized; the white level is for deep files alone."""
+    """Turned upright, over the background, resized; white is that of deep files alone."""
     preparation = Preparation(size_px=16, channels=channels, background=0.25, white=white)
     manifest = toy(DENOISER, channels=channels, preparation=preparation).manifest
-    path = tmp_path / ("deep.png" if is_deep else "turned.png")
-    alpha = () if white else (4,)
-    image = Image.fromarray((noise(18, 26, *alpha) * 255).astype(np.uint8))
-    if white and is_deep:
-        image = Image.fromarray((noise(18, 26) * white).astype(np.uint16))
+    path = tmp_path / ("deep.tif" if kind == "floats" else "turned.png")
+    values, scale = noise(18, 26), white or {"16 bits": 65535, "floats": 1}.get(kind, 1)
+    image = {
+        "transparent": lambda: Image.fromarray((noise(18, 26, 4) * 255).astype(np.uint8)),
+        "16 bits": lambda: Image.fromarray((values * scale).astype(np.uint16)),
+        "floats": lambda: Image.fromarray(values * np.float32(scale)),
+    }[kind]()
     exif = image.getexif()
     exif[ORIENTATION] = TURNED_RIGHT
     image.save(path, exif=exif)
     lines = "\n".join(image_lines(manifest, Settings(fixed=(20, 12))))
     found: dict[str, Any] = {"np": np, "Image": Image, "ImageOps": ImageOps}
     exec(lines.replace("IMAGE", str(path)), found)  # noqa: S102
-    read = read_image(path, white=white)
-    wanted, _ = at_size((20, 12), preparation.colours(read), None)
+    wanted, _ = at_size((20, 12), preparation.colours(read_image(path, white=white)), None)
     np.testing.assert_allclose(found["x"][0], wanted, atol=1.6 / 255)
 
 

@@ -148,6 +148,8 @@ def test_what_has_no_effect_on_a_precision_is_refused(package: Path, tmp_path: P
     images = draw_tree(tmp_path / "images", {".": 10})
     with pytest.raises(InputError, match="--calibrate has no effect on fp32"):
         export(package, tmp_path / "a.onnx", calibrate=images)
+    with pytest.raises(InputError, match="--data has no effect on fp32"):
+        export(tmp_path, tmp_path / "a.tapetum", data=tmp_path / "none")
     with pytest.raises(PackageError, match="a package is in fp32 or int8, and fp16 was asked for"):
         export(package, tmp_path / "a.tapetum", precision="fp16")
     with pytest.raises(PackageError, match=r"ncnn is written in fp32 or fp16.*; int8 is for onnx"):

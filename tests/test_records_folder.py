@@ -89,6 +89,8 @@ def test_work_is_continued_or_replaced_and_not_both(tmp_path: Path) -> None:
     WORK.start(tmp_path / "job", Request(epochs=3))
     with pytest.raises(RunError, match=r"continues what is there.*; give one of them"):
         WORK.require_free(tmp_path / "job", resume=True, overwrite=True)
+    with pytest.raises(RunError, match="give one of them"):
+        WORK.start(tmp_path / "job", Request(epochs=3), resume=True, overwrite=True)
     assert WORK.open(tmp_path / "job").request.epochs == 3
 
 

@@ -14,7 +14,7 @@ import pytest
 from many_images import package_in, save_image
 from tapetum.errors import DataError, InputError
 from tapetum.images import DecodedImage, read_frames, read_image, write_frames, write_image
-from tapetum.noise import Gaussian
+from tapetum.noise import Gaussian, Protocol
 from tapetum.runtime.bulk import Execution, Job, PredictionRow, read_boxes, read_rows, run_job
 from tapetum.scores import ScoreRow, Scores
 
@@ -113,6 +113,20 @@ def test_equal_seeds_add_equal_noise(unet: Path, folder: Path, tmp_path: Path) -
     assert not np.array_equal(noisy[0], noisy[2])
 
 
+@pytest.mark.parametrize("protocol", ["benchmark", "camera"])
+def test_added_noise_follows_the_protocol_of_the_training(
+    protocol: Protocol, folder: Path, tmp_path: Path
+) -> None:
+    """A package that was trained on noisy images of 8 bits gets such images, in a deep file too."""
+    mean = ScoreRow(title="mean", noise=None, num_images=9)
+    scores = Scores(protocol=protocol, seed=0, source="", rows=(mean,), mean=mean)
+    package = package_in(tmp_path, "unet-s", scores=scores)
+    noise, out = Gaussian(sigma=0.2), tmp_path / "out"
+    rows = rows_of(Job(package=package, paths=[folder / "deep.png"], out=out, noise=noise))
+    values = read_image(Path(rows["deep.png"].noisy or "")).pixels * 255
+    assert np.allclose(values, np.rint(values), atol=1e-3) == (protocol == "camera")
+
+
 @pytest.mark.parametrize("ending", [".tif", ".gif", ".apng"])
 def test_all_frames_come_back_in_one_file(ending: str, joint: Path, tmp_path: Path) -> None:
     """Twelve frames in, twelve out, a row for each, with noise too."""
@@ -136,6 +150,17 @@ def test_all_frames_come_back_in_one_file(ending: str, joint: Path, tmp_path: Pa
         written = {getattr(row, name) for row in rows}
         assert len(written) == 1
         assert len(list(read_frames(Path(written.pop())))) == 12
+
+
+def test_a_row_has_the_warnings_of_its_own_frame(joint: Path, tmp_path: Path) -> None:
+    """What decoding clips in one frame of a stack is said in the row of that frame alone."""
+    stack = np.full((3, 16, 16, 1), 500, np.uint16)
+    stack[1] = 2000
+    np.save(tmp_path / "x.npy", stack)
+    path, out = tmp_path / "x.npy", tmp_path / "out"
+    run_job(Job(package=joint, paths=[path], out=out, white=1000.0), ONE)
+    clipped = [any("clipped" in text for text in row.warnings) for row in read_rows(out)]
+    assert clipped == [False, True, False]
 
 
 def test_one_frame_is_in_memory_at_a_time(
@@ -377,16 +402,26 @@ def test_paths_that_do_not_exist_are_no_job(unet: Path, tmp_path: Path) -> None:
 
 
 def test_boxes_are_read_by_the_name_of_the_image(boxed: Path, folder: Path, tmp_path: Path) -> None:
-    """An image with boxes gets a name for each; one without them gets a reason."""
-    (tmp_path / "boxes.json").write_text(json.dumps({"deep.png": [[0, 0, 14, 14]] * 3}))
+    """An image has a label for each box, an empty list none, and one that is not listed fails."""
+    listed = {"deep.png": [[0, 0, 14, 14]] * 3, "b/x.png": []}
+    (tmp_path / "boxes.json").write_text(json.dumps(listed))
     boxes = read_boxes(tmp_path / "boxes.json")
     rows = rows_of(Job(package=boxed, paths=[folder], out=tmp_path / "out", boxes=boxes))
     assert len(rows["deep.png"].labels) == 3
+    assert (rows["b/x.png"].error, rows["b/x.png"].labels) == (None, ())
     assert "classifies boxes, but none are listed for a/x.png" in (rows["a/x.png"].error or "")
 
 
 @pytest.mark.parametrize(
-    "text", ["{", "[]", '{"a.png": "left"}', '{"a.png": [[1], [1, 2]]}', '{"a.png": [[1, 2, 3]]}']
+    "text",
+    [
+        "{",
+        "[]",
+        '{"a.png": "left"}',
+        '{"a.png": [[1], [1, 2]]}',
+        '{"a.png": [[1, 2, 3]]}',
+        '{"a.png": [[]]}',
+    ],
 )
 def test_a_file_that_lists_no_boxes_is_refused(text: str, tmp_path: Path) -> None:
     """One sentence with the form that is expected."""

@@ -133,6 +133,98 @@ def test_a_finished_job_takes_new_images_alone(package: Path, tmp_path: Path) ->
     assert (job.out / "predictions.jsonl").read_bytes().startswith(before)
 
 
+def outcomes(job: Job) -> dict[str, str]:
+    """What each row of a job tells, by the name of its image; no image has two rows."""
+    rows = rows_by_name(job.out).values()
+    return {
+        row.name: "failed" if row.error else "left out" if row.left_out else "done" for row in rows
+    }
+
+
+@pytest.mark.parametrize("shards", [[Shard()], [Shard(1, 2), Shard(2, 2)]])
+def test_continuing_tries_again_what_has_no_prediction(
+    shards: list[Shard], package: Path, tmp_path: Path
+) -> None:
+    """The new row replaces the old one, in counts and table too; what still fails still counts."""
+    folder = save_images(tmp_path / "in", 3)
+    bad, link, damaged = (folder / name for name in ("bad.png", "link.png", "damaged.png"))
+    for path in (bad, damaged):
+        path.write_bytes(b"\x89PNG\r\n\x1a\n")
+    link.symlink_to("later.png")
+    job = Job(package=package, paths=[folder], out=tmp_path / "out")
+    summaries = [run_job(job, ONE, shard=shard) for shard in shards]
+    before = outcomes(job)
+    assert (before["bad.png"], before["link.png"]) == ("failed", "left out")
+    save_image(bad)
+    link.unlink()
+    save_image(link)
+    summaries = [run_job(job, ONE, shard=shard, resume=True) for shard in shards]
+    changed = {"bad.png": "done", "link.png": "done", "damaged.png": "failed"}
+    assert outcomes(job) == before | changed
+    assert sum(summary.num_images for summary in summaries if summary) == 5
+    assert sum(summary.num_failed for summary in summaries if summary) == 1
+    assert files_in(job.out) == {"predictions.jsonl", "request.json", "result.json"}
+
+
+def test_a_shard_of_a_finished_job_takes_new_images(package: Path, tmp_path: Path) -> None:
+    """Each shard alone finishes the job again, and so do both at once; not without a request."""
+    folder, halves = save_images(tmp_path / "in", 3), (Shard(1, 2), Shard(2, 2))
+    job = Job(package=package, paths=[folder], out=tmp_path / "out")
+    for shard in halves:
+        run_job(job, ONE, shard=shard)
+    for index in range(8):
+        save_image(folder / f"new{index}.png")
+    with pytest.raises(RunError, match=r"shard 1/2 .* has begun already.*--resume"):
+        run_job(job, ONE, shard=halves[0])
+    first = run_job(job, ONE, shard=halves[0], resume=True)
+    assert first is not None
+    assert (job.out / "result.json").exists()
+    assert 3 < len(outcomes(job)) < 11  # the new images of the other shard are still to come
+    assert run_job(job, ONE, shard=halves[0], resume=True, should_stop=stop_after(0)) is not None
+    second = run_job(job, ONE, shard=halves[1], resume=True)
+    assert second is not None
+    assert first.num_images + second.num_images == len(outcomes(job)) == 11
+    assert files_in(job.out) == {"predictions.jsonl", "request.json", "result.json"}
+
+
+def test_a_job_is_not_finished_while_a_shard_of_it_is_continued(
+    package: Path, tmp_path: Path
+) -> None:
+    """The last shard finishes it, whichever was opened first."""
+    folder, halves = save_images(tmp_path / "in", 1), (Shard(1, 2), Shard(2, 2))
+    job = Job(package=package, paths=[folder], out=tmp_path / "out")
+    for shard in halves:
+        run_job(job, ONE, shard=shard)
+    for index in range(8):
+        save_image(folder / f"new{index}.png")
+    assert run_job(job, ONE, shard=halves[0], resume=True, should_stop=stop_after(1)) is None
+    assert run_job(job, ONE, shard=halves[1], resume=True) is not None
+    assert not (job.out / "result.json").exists()
+    assert run_job(job, ONE, shard=halves[0], resume=True) is not None
+    assert (job.out / "result.json").exists()
+    assert len(outcomes(job)) == 9
+
+
+def test_a_table_in_parquet_keeps_up_with_the_rows(package: Path, tmp_path: Path) -> None:
+    """A job that has one writes it again, also where it is continued without asking for it."""
+    parquet = pytest.importorskip("pyarrow.parquet")
+    job = Job(package=package, paths=[save_images(tmp_path / "in", 2)], out=tmp_path / "out")
+    run_job(job, Execution(threads=1, rows="parquet"))
+    save_image(tmp_path / "in" / "new.png")
+    run_job(job, ONE, resume=True)
+    assert parquet.read_table(job.out / "predictions.parquet").num_rows == 3
+
+
+def test_to_continue_and_to_replace_exclude_each_other(package: Path, tmp_path: Path) -> None:
+    """Both at once are refused, and the earlier job stays."""
+    job = Job(package=package, paths=[save_images(tmp_path / "in", 1)], out=tmp_path / "out")
+    run_job(job, ONE)
+    before = (job.out / "predictions.jsonl").read_bytes()
+    with pytest.raises(RunError, match="give one of them"):
+        run_job(job, ONE, resume=True, overwrite=True)
+    assert (job.out / "predictions.jsonl").read_bytes() == before
+
+
 def test_another_request_is_refused(job: Job, tmp_path: Path) -> None:
     """It names what differs; another spelling of the same folder is the same request."""
     run_job(job, ONE)

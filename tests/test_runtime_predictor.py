@@ -185,12 +185,26 @@ def test_boxes_outside_the_image_are_refused(box: list[float]) -> None:
 
 
 def test_boxes_of_another_shape_are_refused() -> None:
-    """One flat box, or none at all, ends in a sentence."""
+    """One flat box, or one without numbers, ends in a sentence."""
     predictor = Predictor(real(JOINT, boxes=True), threads=1, mode="label")
-    with pytest.raises(InputError, match=r"pass numbers of shape \(k, 4\)"):
-        predictor(noise(50, 70), boxes=np.array([0, 0, 5, 5]))
-    with pytest.raises(InputError, match="no box was passed"):
-        predictor(noise(50, 70), boxes=np.zeros((0, 4)))
+    for boxes in ([0, 0, 5, 5], [[]]):
+        with pytest.raises(InputError, match=r"pass numbers of shape \(k, 4\)"):
+            predictor(noise(50, 70), boxes=np.array(boxes))
+
+
+@pytest.mark.parametrize("mode", ["both", "label"])
+def test_an_image_without_boxes_is_denoised_and_has_no_labels(mode: Any) -> None:
+    """Where a detector has found nothing, the pixels are those of the image with a box."""
+    predictor = Predictor(real(JOINT, boxes=True), threads=1, mode=mode)
+    one, none, empty = (
+        predictor(noise(50, 70), boxes=boxes) for boxes in ([[0, 0, 9, 9]], [], np.zeros((0, 4)))
+    )
+    for found in (none, empty):
+        assert (found.labels, found.confidences, found.by_class) == ((), (), ())
+        assert found.brightness == ()
+        assert found.label is None
+        if mode == "both":
+            np.testing.assert_array_equal(found.pixels, one.pixels)
 
 
 @pytest.mark.parametrize("name", ["dc-net-reduced-integrated", "dc-net-reduced-sequential"])

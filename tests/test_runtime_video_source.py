@@ -43,6 +43,23 @@ def test_a_password_is_not_shown() -> None:
     assert "http://***@127.0.0.1:9/x.mp4" in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("place", "shown"),
+    [
+        ("/user=admin&password=secret&channel=1", "/user=admin&password=***&channel=1"),
+        ("/user=admin_password=secret_channel=1/x", "/user=admin_password=***/x"),
+        ("/x.mp4?id=7&Access-Token=secret#top", "/x.mp4?id=7&Access-Token=***#top"),
+        ("/x.mp4?pwd=secret;mode=a@b", "/x.mp4?pwd=***;mode=a@b"),
+    ],
+)
+def test_a_password_in_the_path_or_the_query_is_not_shown(place: str, shown: str) -> None:
+    """As cameras want it; the rest of the address stays readable."""
+    with pytest.raises(InputError) as caught:
+        Source(f"http://127.0.0.1:9{place}")
+    assert "secret" not in str(caught.value)
+    assert f"http://127.0.0.1:9{shown}:" in str(caught.value)
+
+
 def test_times_begin_at_zero_and_increase(tmp_path: Path) -> None:
     """Whatever a source says: late beginnings, repeated stamps, jumps back, no stamps."""
     with Source(str(save_video(tmp_path / "x.mp4", 1))) as opened:
@@ -62,14 +79,24 @@ def test_without_any_time_stamp_the_rate_tells(tmp_path: Path) -> None:
 
 
 def test_damaged_packets_are_left_out_and_counted(tmp_path: Path) -> None:
-    """The frames around them are read."""
+    """The frames around them are read; damage behind ``seconds`` does not count."""
     video = save_video(tmp_path / "x.mov", 10, codec="png", pix_fmt="rgb24")
     parts = video.read_bytes().split(b"\x89PNG")
     video.write_bytes(b"\x89PNG".join(parts[:5]) + b"\0\0\0\0" + b"\x89PNG".join(parts[5:]))
-    with Source(str(video)) as opened:
-        frames = list(opened.events(1, None))
-    assert len(frames) == 9
-    assert opened.faults == [f"1 damaged packets of {video} were left out"]
+    said = [f"1 damaged packets of {video} were left out"]
+    for seconds, count, faults in ((None, 9, said), (0.65, 6, said), (0.25, 3, [])):
+        with Source(str(video)) as opened:
+            assert len(list(opened.events(1, seconds))) == count
+        assert opened.faults == faults
+
+
+def test_damage_of_a_stream_that_was_ended_is_a_note(tmp_path: Path) -> None:
+    """A stream is joined in its middle, so that it is no fault; but it is said."""
+    with Source(str(save_video(tmp_path / "x.mp4", 3))) as opened:
+        opened.is_live, opened._num_damaged = True, 2
+        assert len(list(opened.events(1, 0.15))) == 2
+    assert not opened.faults
+    assert list(opened.notes) == [f"2 damaged packets of {opened.name} were left out"]
 
 
 def test_without_the_extra_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

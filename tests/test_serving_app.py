@@ -5,6 +5,7 @@ import io
 import re
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
@@ -17,7 +18,7 @@ from serve_hostile import image_bytes
 from tapetum.errors import InputError
 from tapetum.images import encode_frames, read_image
 from tapetum.noise import Gaussian
-from tapetum.runtime import BrightnessRange, Package
+from tapetum.runtime import BrightnessRange, Package, write_package
 from tapetum.scores import ScoreRow, Scores
 from tapetum.serving import Limits, ModelOptions, Service, Tokens, open_models
 from tiny_package import tiny_package
@@ -198,7 +199,10 @@ def animation() -> bytes:
         ("?model=grey&answers=png", image_bytes(), "image/png", 422, "did you mean 'answer'?"),
         ("?model=grey&top_k=0", image_bytes(), "image/png", 422, "top_k: "),
         ("?model=denoiser&mode=label", image_bytes(), "image/png", 422, "use mode=image"),
-        ("?model=classifier&answer=png", image_bytes(), "image/png", 406, "labels alone"),
+        ("?model=classifier&answer=png", image_bytes(), "image/png", 406, "gives no image"),
+        ("?model=grey&mode=image&top_k=3", image_bytes(), "image/png", 422, "top_k has no effect"),
+        ("?model=grey&answer=png&top_k=3", image_bytes(), "image/png", 422, "top_k has no effect"),
+        ("?model=denoiser&top_k=3", image_bytes(), "image/png", 422, "top_k has no effect"),
         ("?model=grey&mode=label&answer=png", image_bytes(), "image/png", 406, "labels alone"),
         ("?model=boxes", image_bytes(), "image/png", 422, "classifies boxes"),
         ("?model=boxes&boxes=[[0,0,99,9]]", image_bytes(), "image/png", 422, "not inside"),
@@ -442,6 +446,19 @@ def test_packages_have_names(tmp_path: Any) -> None:
     odd = tiny_package(tmp_path / "a b.tapetum")
     with pytest.raises(InputError, match="'a b' is no name"):
         open_models([str(odd)], options)
+
+
+def test_an_option_of_labels_needs_a_model_that_gives_some(tmp_path: Any) -> None:
+    """One of several is enough; without any, the option is refused as by ``tapetum predict``."""
+    paths = []
+    for name in ("denoiser", "classifier"):
+        package = packages()[name]
+        paths.append(str(tmp_path / f"{name}.tapetum"))
+        write_package(Path(paths[-1]), package.graph_bytes, package.manifest, "")
+    options = ModelOptions(threads=1, reject_below=0.6)
+    with pytest.raises(InputError, match="--reject-below has no effect: no label is computed"):
+        open_models(paths[:1], options)
+    assert len(open_models(paths, options)) == 2
 
 
 def test_a_network_of_other_channels_is_refused() -> None:

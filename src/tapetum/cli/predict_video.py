@@ -52,18 +52,16 @@ def _refuse_swapped(package: Path, paths: list[Path]) -> None:
 def predict_source(arguments: Mapping[str, Any]) -> None:
     """Predict a video, and print what has come of it; ``arguments`` are those of the command."""
     from tapetum.progress import stop_requests
-    from tapetum.runtime import Predictor, video
+    from tapetum.runtime import Predictor, require_labels, video
 
     predictor = Predictor.open(
         arguments["package"],
         memory_mib=arguments["memory"],
         **{name: arguments[name] for name in ("threads", "mode", "provider", "reject_below")},
     )
-    if "logits" not in predictor.outputs:
-        for name in ("stabilise_label", "reject_below", "probabilities"):
-            if arguments[name]:
-                option = f"--{name.replace('_', '-')}"
-                raise InputError(f"{option} has no effect: no label is computed", "leave it out")
+    names = ("stabilise_label", "reject_below", "probabilities")
+    given = {f"--{name.replace('_', '-')}": bool(arguments[name]) for name in names}
+    require_labels(predictor.outputs, given)
     with stop_requests() as stop, progress_bar() as tick:
         summary = video.predict_video(
             predictor,

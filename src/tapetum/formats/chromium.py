@@ -19,7 +19,7 @@ from typing import Any
 
 from tapetum.errors import PackageError
 
-__all__ = ["Page", "find_chromium", "open_page"]
+__all__ = ["BrowserError", "Page", "find_chromium", "open_page"]
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 _OPTIONS = (
@@ -40,6 +40,10 @@ def find_chromium() -> str | None:
     if os.name != "posix":
         return None
     return next((found for name in _NAMES if (found := shutil.which(name)) is not None), None)
+
+
+class BrowserError(PackageError):
+    """The browser does not work here, whatever the page."""
 
 
 class Page:
@@ -93,7 +97,7 @@ class Page:
         """Send a command, and return its result.
 
         Raises:
-            PackageError: The browser refuses it, or does not answer.
+            BrowserError: The browser refuses it, or does not answer.
         """
         self._count += 1
         command: dict[str, Any] = {"id": self._count, "method": method, "params": parameters}
@@ -106,21 +110,24 @@ class Page:
             if message.get("id") == self._count:
                 break
         if "error" in message:
-            raise PackageError(f"the browser refuses {method}: {message['error']}", "update it")
+            raise BrowserError(f"the browser refuses {method}: {message['error']}", "update it")
         found: dict[str, Any] = message["result"]
         return found
 
     def _write(self, content: bytes) -> None:
-        while content:
-            content = content[os.write(self._writing, content) :]
+        try:
+            while content:
+                content = content[os.write(self._writing, content) :]
+        except BrokenPipeError as error:
+            raise _ended() from error
 
     def _next(self) -> dict[str, Any]:
         while b"\0" not in self._buffer:
             if not select.select([self._reading], [], [], ANSWER_S)[0]:
-                raise PackageError(f"the browser gave no answer for {ANSWER_S:g} s", "try again")
+                raise BrowserError(f"the browser gave no answer for {ANSWER_S:g} s", "try again")
             part = os.read(self._reading, 1 << 20)
             if not part:
-                raise PackageError("the browser has ended", "try again, or remove it")
+                raise _ended()
             self._buffer += part
         message, _, self._buffer = self._buffer.partition(b"\0")
         found: dict[str, Any] = json.loads(message)
@@ -134,6 +141,10 @@ class Page:
             self.problems.append(str(parameters["exceptionDetails"]))
 
 
+def _ended() -> BrowserError:
+    return BrowserError("the browser has ended", "try again, or remove it")
+
+
 @contextmanager
 def open_page(program: str, path: Path, *options: str) -> Iterator[Page]:
     """Open a file in a browser, which ends with the context.
@@ -142,6 +153,9 @@ def open_page(program: str, path: Path, *options: str) -> Iterator[Page]:
         program: From :func:`find_chromium`.
         path: The file.
         options: Further options of the program.
+
+    Raises:
+        BrowserError: The browser does not work here, such as one that may have no sandbox.
     """
     with TemporaryDirectory(ignore_cleanup_errors=True) as home:
         process, reading, writing = _started([program, *_OPTIONS, *options], home)

@@ -10,14 +10,14 @@ import html
 import json
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from tapetum.errors import PackageError
-from tapetum.formats.chromium import Page, find_chromium, open_page
+from tapetum.formats.chromium import BrowserError, Page, find_chromium, open_page
 from tapetum.formats.standalone import standalone_graph
 from tapetum.formats.target import OF_INT8, Contents, Floats, Images, Outputs, Settings, Target
 from tapetum.formats.target_onnx import GraphRun
@@ -87,15 +87,20 @@ class HtmlTarget(Target):
     def opened(
         self, path: Path, settings: Settings, *, threads: int = 1
     ) -> Iterator["GraphRun | _BrowserRun"]:
-        """Open the page in Chromium; where there is none, run the graph that it contains."""
-        program = find_chromium()
-        if program is None:
-            run = GraphRun(_graph_in(path.read_text()))
-            run.runtime += " (no Chromium was found, so that the page itself was not opened)"
-            yield run
-            return
-        with open_page(program, path) as page:
-            yield _BrowserRun(page)
+        """Open the page in Chromium; where none works, run the graph that it contains."""
+        program, why = find_chromium(), "no Chromium was found"
+        with ExitStack() as stack:
+            if program is not None:
+                try:
+                    run = _BrowserRun(stack.enter_context(open_page(program, path)))
+                except BrowserError as error:
+                    why = f"{program} does not work here: {error.problem}"
+                else:
+                    yield run
+                    return
+            graph = GraphRun(_graph_in(path.read_text()))
+            graph.runtime += f" ({why}, so that the page itself was not opened)"
+            yield graph
 
     def snippet(self, name: str, manifest: Manifest, settings: Settings) -> list[str]:
         """Return how the page is opened, and how a script of one's own calls it."""

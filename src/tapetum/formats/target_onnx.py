@@ -31,23 +31,31 @@ def plain_graph(package: Package, settings: Settings) -> onnx.ModelProto:
 def image_lines(manifest: Manifest, settings: Settings) -> list[str]:
     """Return lines of a snippet that read an image file as the array ``x``, as Tapetum does.
 
-    It is turned upright. Transparent pixels are over the background, and the white level counts for
-    grey files of more than 8 bits; Pillow reads colours in 8 bits.
+    It is turned upright. Transparent pixels are over the background, and grey files of more than 8
+    bits are divided by their white; Pillow reads colours in 8 bits, which RGB networks get of all.
     """
-    preparation, is_grey = manifest.preparation, manifest.image_channels == 1
+    preparation = manifest.preparation
     height, width = settings.fixed or (None, None)
     resize = "" if height is None else f".resize(({width}, {height}), Image.BILINEAR)"
-    opened = 'image = ImageOps.exif_transpose(Image.open("IMAGE"))'
-    if is_grey and preparation.white is not None:
-        values = f'np.asarray(image.convert("F"){resize}, np.float32)[None, None]'
-        white = f'({preparation.white:g} if image.mode[0] in "IF" else 255)'
-        return [opened, f"x = ({values} / {white}).clip(0, 1)"]
-    mode, layout = ("L", "[None, None]") if is_grey else ("RGB", ".transpose(2, 0, 1)[None]")
+    whites = f'{{"I": {preparation.white or 65535:g}, "F": {preparation.white or 1:g}}}'
+    opened = [
+        'image = ImageOps.exif_transpose(Image.open("IMAGE"))',
+        f"white = {whites}.get(image.mode[0])",
+    ]
     behind = f'Image.new("RGBA", image.size, ({round(255 * preparation.background)},) * 3)'
+    composed = f'image = Image.alpha_composite({behind}, image.convert("RGBA"))'
+    if manifest.image_channels == 1:
+        values = f'np.asarray(image.convert("F"){resize}, np.float32)[None, None]'
+        return [
+            *opened,
+            f'if not white: {composed}.convert("L")',
+            f"x = ({values} / (white or 255)).clip(0, 1)",
+        ]
     return [
-        f'{opened}.convert("RGBA")',
-        f'image = Image.alpha_composite({behind}, image).convert("{mode}")',
-        f"x = np.asarray(image{resize}, np.float32){layout} / 255",
+        *opened,
+        'if white: image = image.convert("F").point(lambda v: v * (255 / white) + 0.5)',
+        f'{composed}.convert("RGB")',
+        f"x = np.asarray(image{resize}, np.float32).transpose(2, 0, 1)[None] / 255",
     ]
 
 

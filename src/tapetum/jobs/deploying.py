@@ -77,7 +77,8 @@ def export(
             ``int8``, which is calibrated on the training images, and whose loss is measured on the
             validation images; or ``auto``, which is int8 where that is at least 10 % faster on this
             device and loses less than 0.5 points and 0.1 dB.
-        data: The folder of the training; for a run by default where it was.
+        data: The folder of the training; for a run by default where it was. A package in fp32
+            needs none.
         calibrate: Folder of images that say the ranges of int8 in place of the training images;
             they get the noise of the training.
         finetune: Passes over the training images of a run in which int8 learns to make up for its
@@ -106,6 +107,7 @@ def export(
         settled = Settings.model_validate(settings)
     target, limits = find_target(format, out, settled), _Limits(max_psnr_drop, max_accuracy_drop)
     for_int8 = [*settled.given_for_int8, *["calibrate"] * (calibrate is not None)]
+    for_int8 += ["data"] * (target is None and data is not None)  # other formats are compared on it
     _require_effect(for_int8, source, precision)
     if finetune is not None:
         _require_finetuning(finetune, source, precision, is_package=target is None)

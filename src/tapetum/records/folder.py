@@ -154,8 +154,9 @@ class FolderKind(Generic[Q, R]):
 
         Raises:
             RunError: The folder is taken, holds another request, cannot be replaced, or another
-                command is writing to it.
+                command is writing to it; or both ``resume`` and ``overwrite`` are given.
         """
+        _refuse_both(resume=resume, overwrite=overwrite)
         with _said_to_resume(path), ExitStack() as locks:
 
             def lock() -> int | None:
@@ -164,7 +165,7 @@ class FolderKind(Generic[Q, R]):
             if not path.exists():
                 path.resolve().mkdir(parents=True, exist_ok=True)  # follows a link at ``path``
             held = lock() if path.is_dir() else None
-            if self.is_at(path) and resume and not overwrite:
+            if self.is_at(path) and resume:
                 folder = self.open(path)
                 folder.require_same(request)
                 yield replace(folder, lock=held)
@@ -249,12 +250,7 @@ class FolderKind(Generic[Q, R]):
             resume: Whether older work of this kind may be continued there.
             overwrite: Whether it may be replaced.
         """
-        if resume and overwrite:
-            raise RunError(
-                "--resume continues what is there and --overwrite replaces it, so both are not "
-                "possible",
-                "give one of them",
-            )
+        _refuse_both(resume=resume, overwrite=overwrite)
         if not _is_taken(path):
             require_place(path, RunError)
             return
@@ -303,6 +299,15 @@ class FolderKind(Generic[Q, R]):
                 f"the {self.name} in {path} cannot be replaced: {error.strerror or error}",
                 "choose another --out",
             ) from error
+
+
+def _refuse_both(*, resume: bool, overwrite: bool) -> None:
+    if resume and overwrite:
+        raise RunError(
+            "--resume continues what is there and --overwrite replaces it, so both are not "
+            "possible",
+            "give one of them",
+        )
 
 
 @contextmanager

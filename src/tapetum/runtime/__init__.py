@@ -6,7 +6,7 @@ from tapetum.runtime.budget import KeptBudget
 from tapetum.runtime.facts import AddedNoise, facts_of, noise_text
 from tapetum.runtime.manifest import Manifest, Precision
 from tapetum.runtime.package import Package, open_package, write_package
-from tapetum.runtime.prediction import Prediction
+from tapetum.runtime.prediction import Prediction, require_labels
 from tapetum.runtime.predictor import Predictor
 from tapetum.runtime.preparation import Preparation, Resize
 from tapetum.runtime.session import GraphSession, load_onnxruntime
@@ -31,6 +31,7 @@ __all__ = [
     "load_onnxruntime",
     "noise_text",
     "open_package",
+    "require_labels",
     "video",
     "write_package",
 ]

@@ -130,8 +130,8 @@ def check_boxes(boxes: ArrayLike, height_px: int, width_px: int) -> NDArray[np.f
         given = np.asarray(boxes)
     except ValueError as error:  # lists of different lengths
         raise InputError("boxes are not all of four numbers", remedy) from error
-    if not given.size:
-        raise InputError("no box was passed", "pass at least one box, or choose the mode 'image'")
+    if given.shape in ((0,), (0, 4)):  # a detector has found nothing
+        return np.empty((0, 4), np.float32)
     if given.ndim != 2 or given.shape[1] != 4 or given.dtype.kind not in "uif":
         raise InputError(f"boxes are {given.dtype} of shape {given.shape}", remedy)
     checked = given.astype(np.float32)

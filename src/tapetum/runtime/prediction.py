@@ -1,14 +1,15 @@
 """The prediction for one image."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tapetum.errors import InputError
 from tapetum.images import DecodedImage
 
-__all__ = ["UNKNOWN", "Prediction", "labels_of"]
+__all__ = ["UNKNOWN", "Prediction", "labels_of", "require_labels"]
 
 UNKNOWN = "unknown"
 """The label where no class is probable enough."""
@@ -96,3 +97,18 @@ def labels_of(
         class_names[index] if row[index] >= reject_below else UNKNOWN
         for row, index in zip(probabilities, probabilities.argmax(axis=1), strict=True)
     )
+
+
+def require_labels(outputs: Collection[str], given: Mapping[str, bool]) -> None:
+    """Refuse options of labels where no label is computed.
+
+    Args:
+        outputs: What the network computes.
+        given: Whether each option, by its name on the command line, was given.
+
+    Raises:
+        InputError: An option was given in vain.
+    """
+    for option, is_given in given.items():
+        if is_given and "logits" not in outputs:
+            raise InputError(f"{option} has no effect: no label is computed", "leave it out")

@@ -203,7 +203,7 @@ class Predictor:
                 or floats on the scale [0, 1] (noise may exceed it). Grey and RGB, with or without
                 alpha, are converted to the channels of the network.
             boxes: Shape (k, 4): left, top, right, bottom in pixels; only for networks that classify
-                boxes.
+                boxes. Without any (k = 0) there are no labels.
 
         Raises:
             InputError: The image or the boxes do not fit the network.

@@ -188,6 +188,9 @@ async def _predicted(service: Service, request: Request, query: _Query) -> Respo
     model = chosen(service.models, query.model)
     kind = query.answer or chosen_kind(request.headers.get("accept", "*/*"))
     predictor = model.predictor(query.mode, wants_image=kind != "json")
+    if query.top_k is not None and (kind != "json" or "logits" not in predictor.outputs):
+        detail = "top_k has no effect: the response lists no classes; leave it out"
+        raise refusal(422, detail)
     boxes = _boxes(query.boxes)
     require_possible(request, service.limits)
     with service.queue.place():

@@ -12,7 +12,14 @@ from tapetum.errors import DataError, InputError, PackageError, nearest
 from tapetum.images import DecodedImage, inspect_image, looks_like_image, read_image
 from tapetum.provenance import within_cores
 from tapetum.records import Record
-from tapetum.runtime import Manifest, Package, Prediction, Predictor, open_package
+from tapetum.runtime import (
+    Manifest,
+    Package,
+    Prediction,
+    Predictor,
+    open_package,
+    require_labels,
+)
 from tapetum.serving.limits import Limits
 from tapetum.serving.problems import refusal
 
@@ -86,7 +93,8 @@ class ServedModel:
             known = " or ".join(self.predictors)
             raise refusal(422, f"{self.name} cannot do mode={mode}; use mode={known}")
         if wants_image and mode == "label":
-            raise refusal(406, f"{self.name} was asked for labels alone; accept application/json")
+            why = "was asked for labels alone" if self.manifest.denoises else "gives no image"
+            raise refusal(406, f"{self.name} {why}; accept application/json")
         return self.predictors[mode]
 
     def decode(self, content: bytes, limits: Limits) -> DecodedImage:
@@ -139,7 +147,8 @@ def open_models(packages: Sequence[str], options: ModelOptions) -> dict[str, Ser
         options: How they are opened.
 
     Raises:
-        InputError: A package cannot be opened or served, a name is not possible, or two are equal.
+        InputError: A package cannot be opened or served, a name is not possible, two are equal, or
+            an option of labels is given and none of them computes any.
     """
     models: dict[str, ServedModel] = {}
     for text in packages:
@@ -148,6 +157,9 @@ def open_models(packages: Sequence[str], options: ModelOptions) -> dict[str, Ser
             remedy = f"name one: {name}-2={path}"
             raise InputError(f"two packages are called {name}", remedy)
         models[name] = ServedModel.of(name, open_package(path), options)
+    predictors = (each for model in models.values() for each in model.predictors.values())
+    outputs = {name for predictor in predictors for name in predictor.outputs}
+    require_labels(outputs, {"--reject-below": options.reject_below > 0})
     return models
 
 

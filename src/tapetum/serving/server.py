@@ -34,6 +34,9 @@ def bind(host: str, port: int) -> socket.socket:
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         return socket.create_server((host, port), family=family, backlog=_BACKLOG)
+    except UnicodeError as error:  # of IDNA, in which names are asked for
+        problem = f"{host!r} is not an address or a name of a host"
+        raise InputError(problem, "correct --host") from error
     except OSError as error:
         # Python repeats the address behind the words of the system.
         reason = (error.strerror or str(error)).partition(" (while")[0]

@@ -9,9 +9,9 @@
       a/x.noisy.png       the same with added noise, if noise was added
       result.json         counts and speed; written last
 
-A killed job continues where it was: an image that has a row is not predicted again. The images can
-be split into shards, which processes or machines work on independently: each writes rows to a file
-of its own, and the last one joins them.
+A killed job continues where it was: an image with a prediction is not predicted again, and a file
+without one is tried again. The images can be split into shards, which processes or machines work on
+independently: each writes rows to a file of its own, and the last one joins them.
 """
 
 from tapetum.runtime.bulk.boxes import read_boxes

@@ -17,6 +17,8 @@ Boxes = dict[str, NDArray[np.float32]]
 def read_boxes(path: Path) -> Boxes:
     """Read ``{"image.png": [[left, top, right, bottom], ...]}``; keys may be paths in a folder.
 
+    An image with an empty list has no labels.
+
     Raises:
         InputError: The file is not such JSON.
     """
@@ -25,7 +27,7 @@ def read_boxes(path: Path) -> Boxes:
         with np.errstate(over="raise"):
             boxes = {name: np.array(rows, dtype=np.float32) for name, rows in entries.items()}
         for name, rows in boxes.items():
-            if rows.size and (rows.ndim != 2 or rows.shape[1] != 4):
+            if len(rows) and (rows.ndim != 2 or rows.shape[1] != 4):
                 raise ValueError(f"{name}: a box has four numbers")
         return boxes
     except (ValueError, TypeError, AttributeError, ArithmeticError) as error:

@@ -19,7 +19,7 @@ from tapetum.images import (
     read_stored,
     write_frames,
 )
-from tapetum.noise import Noise, add_noise, generator_for_image
+from tapetum.noise import Noise, Protocol, add_noise, generator_for_image
 from tapetum.runtime.bulk.job import Execution, Job, as_text
 from tapetum.runtime.bulk.plan import Task
 from tapetum.runtime.bulk.rows import PredictionRow
@@ -77,7 +77,6 @@ def _predict(
     if is_large and job.noise is None and predictor.takes_bands:
         return [_predict_large(predictor, job, execution, task)]
     boxes, rows = _boxes_of(predictor, job, task), list[dict[str, Any]]()
-    notes: list[str] = []  # of the file that is written, and so of all its frames
 
     def denoised() -> Iterator[DecodedImage]:
         for number, frame in enumerate(_frames(predictor, job, execution, task)):
@@ -87,7 +86,6 @@ def _predict(
                 {"frame": number, "height_px": height, "width_px": width} | _values(job, prediction)
             )
             if prediction.denoised is not None:
-                notes.extend(prediction.denoised.notes)
                 yield prediction.denoised
 
     written: dict[str, _Written] = {}
@@ -98,7 +96,7 @@ def _predict(
     first = next(images, None)  # without images all labels are there now
     if first is not None:
         written["denoised"] = _write(job, task, chain([first], images), facts.num_frames)
-    notes = [file.note for file in written.values() if file.note] + notes
+    notes = [file.note for file in written.values() if file.note]  # of all frames in it
     paths = {name: file.path for name, file in written.items()}
     for row in rows:
         row["warnings"] = tuple(dict.fromkeys([*row["warnings"], *notes]))
@@ -110,10 +108,12 @@ def _frames(
 ) -> Iterator[DecodedImage]:
     """Read the frames of a file, with the noise of the job."""
     white, most = predictor.manifest.preparation.white, execution.max_megapixels
+    scores = predictor.manifest.scores
+    protocol = scores.protocol if scores else "benchmark"  # as the network was trained
     for frame in read_frames(task.source, white=white, max_megapixels=most):
         if job.noise is not None:
             frame = predictor.manifest.preparation.in_channels(frame)
-            frame = _noisy(frame, job.noise, job.seed)
+            frame = _noisy(frame, job.noise, job.seed, protocol)
         yield frame
 
 
@@ -135,9 +135,9 @@ def _predict_large(
     )
 
 
-def _noisy(frame: DecodedImage, noise: Noise, seed: int) -> DecodedImage:
+def _noisy(frame: DecodedImage, noise: Noise, seed: int, protocol: Protocol) -> DecodedImage:
     generator = generator_for_image(frame.pixels, seed)
-    return replace(frame, pixels=add_noise(frame.pixels, noise, generator))
+    return replace(frame, pixels=add_noise(frame.pixels, noise, generator, protocol=protocol))
 
 
 def _write(

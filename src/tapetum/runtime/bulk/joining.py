@@ -20,7 +20,9 @@ from tapetum.runtime.bulk.rows import (
     writing,
 )
 
-__all__ = ["join_rows", "write_parquet"]
+__all__ = ["PARQUET", "join_rows", "write_parquet"]
+
+PARQUET = STEM + ".parquet"
 
 _ROWS_AT_ONCE = 10_000  # in a group of a Parquet file
 
@@ -51,7 +53,7 @@ def write_parquet(out: Path) -> None:
     import pyarrow
     from pyarrow import parquet
 
-    path, schema = out / f"{STEM}.parquet", _schema(pyarrow)
+    path, schema = out / PARQUET, _schema(pyarrow)
     with writing(path), replaced(path) as file, parquet.ParquetWriter(file, schema) as writer:
         for rows in _groups(read_rows(out)):
             writer.write_table(pyarrow.Table.from_pylist(rows, schema=schema))

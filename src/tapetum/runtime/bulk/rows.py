@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tapetum.errors import DataError
-from tapetum.records import Record
+from tapetum.records import Record, write_atomically
 from tapetum.runtime.bulk.plan import WHOLE, Shard, digest_of
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "RowsFile",
     "blocks",
     "digests_in",
+    "drop_failures",
     "path_of",
     "read_rows",
     "row_files",
@@ -152,6 +153,27 @@ def read_rows(out: Path, shard: Shard = WHOLE) -> Iterator[PredictionRow]:
             if shard.holds(digest_of(name)):
                 for line in block.splitlines():
                     yield PredictionRow.from_json(line, source=f"a row of {path}")
+
+
+def drop_failures(path: Path, shard: Shard = WHOLE) -> None:
+    """Drop the rows of a file without a prediction, so that their images are tried again.
+
+    Args:
+        path: The file, which nobody else writes to; there may be none.
+        shard: The part of the images whose rows are looked at.
+    """
+
+    def is_kept(name: str, block: bytes) -> bool:
+        return not shard.holds(digest_of(name)) or _has_prediction(block)
+
+    if not all(is_kept(*entry) for entry in blocks(path)):
+        with writing(path):
+            write_atomically(path, (block for name, block in blocks(path) if is_kept(name, block)))
+
+
+def _has_prediction(block: bytes) -> bool:
+    row = json.loads(block.partition(b"\n")[0])  # the only one of a file that failed
+    return row.get("error") is None and row.get("left_out") is None
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +13,10 @@ from tapetum.images import DecodedImage, output_format
 from tapetum.progress import ProgressCallback, silent
 from tapetum.records import Folder, hold
 from tapetum.runtime.bulk.job import KIND, Execution, Job, Request, Summary
-from tapetum.runtime.bulk.joining import join_rows, write_parquet
+from tapetum.runtime.bulk.joining import PARQUET, join_rows, write_parquet
 from tapetum.runtime.bulk.plan import WHOLE, Shard, require_images
 from tapetum.runtime.bulk.pool import share
-from tapetum.runtime.bulk.rows import path_of, row_files
+from tapetum.runtime.bulk.rows import ROWS, drop_failures, path_of, row_files
 from tapetum.runtime.bulk.shards import open_predictor, predict_shard
 from tapetum.runtime.bulk.summary import Clock, summary_of
 
@@ -48,7 +49,8 @@ def run_job(
         execution: How to share the work.
         shard: The part of the images that this call predicts. Calls for other parts may run at the
             same time in the same folder; the last one joins their rows.
-        resume: Whether to continue an earlier job of the same request.
+        resume: Whether to continue an earlier job of the same request. Files that failed or were
+            left out are tried again.
         overwrite: Whether to remove an earlier job at ``job.out``, with all of its results; one
             that has predicted nothing always makes room.
         progress: Called after each image.
@@ -72,6 +74,8 @@ def run_job(
     if job.file_format is not None:
         dot = DecodedImage(np.zeros((1, 1, 1), np.float32), None, 8, "grey")
         output_format(dot, job.file_format)
+    if resume and (job.out / PARQUET).is_file():  # else it would keep the rows of before
+        execution = replace(execution, rows="parquet")
     execution.require_extras()
     require_images(job)
     job = job.absolute()
@@ -106,8 +110,10 @@ def _is_in_vain(out: Path) -> bool:
 def _whole(
     folder: _Folder, job: Job, execution: Execution, clock: Clock, should_stop: _Stop
 ) -> Summary | None:
-    """Predict all images that have no rows yet."""
+    """Predict all images without a prediction."""
     folder.reopen()
+    for path in row_files(job.out):
+        drop_failures(path)
     if execution.is_shared:
         is_complete = share(job, execution, folder.lock, should_stop=should_stop, tick=clock.tick)
     else:
@@ -126,14 +132,12 @@ def _part(
 ) -> Summary | None:
     """Predict one shard, beside others."""
     rows = path_of(job.out, shard)
-    if folder.is_finished:
-        return summary_of(job, shard, clock)
-    if rows.exists() and not resume:
+    if not resume and (folder.is_finished or rows.exists()):
         raise RunError(
             f"shard {shard.index}/{shard.count} in {job.out} has begun already",
             "continue it with --resume",
         )
-    rows.touch()
+    _open_part(folder, shard)
     with hold(rows):
         if not predict_shard(job, execution, shard, should_stop=should_stop, tick=clock.tick):
             return None
@@ -142,10 +146,24 @@ def _part(
         return summary
 
 
+def _open_part(folder: _Folder, shard: Shard) -> None:
+    """Open a shard for more rows, one command at a time; a finished job is open again, too."""
+    out, rows = folder.path, path_of(folder.path, shard)
+    with hold(out / "request.json", wait_s=WAIT_S):
+        if folder.is_finished:
+            for end in _ends_of(out, shard.count):  # the others are complete until they are opened
+                end.touch()
+            folder.reopen()
+        rows.touch()
+        with hold(rows):
+            _end_of(out, shard).unlink(missing_ok=True)
+            for path in (out / ROWS, rows):
+                drop_failures(path, shard)
+
+
 def _finish_after(folder: _Folder, job: Job, execution: Execution, shard: Shard) -> None:
     """Finish the job if this was its last shard."""
-    ends = [_end_of(job.out, Shard(index, shard.count)) for index in range(1, shard.count + 1)]
-    if not all(end.exists() for end in ends):
+    if not all(end.exists() for end in _ends_of(job.out, shard.count)):
         return
     with hold(job.out, wait_s=WAIT_S):
         if not folder.is_finished:
@@ -167,3 +185,7 @@ def _finish(folder: _Folder, job: Job, execution: Execution, clock: Clock) -> Su
 def _end_of(out: Path, shard: Shard) -> Path:
     """Return the file that says that a shard is complete."""
     return out / f"result{shard.suffix}.json"
+
+
+def _ends_of(out: Path, count: int) -> list[Path]:
+    return [_end_of(out, Shard(index, count)) for index in range(1, count + 1)]

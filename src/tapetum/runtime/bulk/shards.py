@@ -10,6 +10,7 @@ from tapetum.runtime.bulk.job import Execution, Job
 from tapetum.runtime.bulk.plan import Shard, plan
 from tapetum.runtime.bulk.rows import DoneImages, RowsFile
 from tapetum.runtime.package import open_package
+from tapetum.runtime.prediction import require_labels
 from tapetum.runtime.predictor import Predictor
 
 __all__ = ["open_predictor", "predict_shard"]
@@ -53,11 +54,9 @@ def open_predictor(job: Job, execution: Execution) -> Predictor:
 
 def _refuse_idle(job: Job, outputs: Collection[str]) -> None:
     """Refuse options of what is not computed."""
-    has_labels, no_label = "logits" in outputs, "no label is computed"
+    given = {"--top-k": job.top_k != 1, "--probabilities": job.probabilities}
+    require_labels(outputs, given | {"--reject-below": job.reject_below > 0})
     for option, is_given, has_effect, why in (
-        ("--top-k", job.top_k != 1, has_labels, no_label),
-        ("--probabilities", job.probabilities, has_labels, no_label),
-        ("--reject-below", job.reject_below > 0, has_labels, no_label),
         ("--format", job.file_format is not None, "denoised" in outputs, "no image is written"),
         ("--seed", job.seed != 0, job.noise is not None, "no noise is added"),
     ):

@@ -21,6 +21,7 @@ LONGEST_SILENCE_S = 10.0  # of a camera or a stream
 SMALLEST_STEP_S = 0.001  # between frames; Matroska stores milliseconds
 MISSING_S = 0.5  # a file that ends earlier than it says by more is reported
 WITH_LENGTH = {"mov", "matroska", "avi", "flv", "asf"}  # of others it is an estimate
+SECRETS = r"pass|psw|pw|token|auth|key|secret|sig|cred"  # in the name of a value of a URL
 HDR = {16: "PQ", 18: "HLG"}  # transfer characteristics of ITU-T H.273
 
 
@@ -76,8 +77,7 @@ class Source(AbstractContextManager["Source"]):
     def __init__(self, source: str) -> None:
         av = load_av()
         self._errors = av.FFmpegError
-        shown = re.sub(r"//[^/]*@", "//***@", source)
-        self.name = f"camera {source}" if source.isdecimal() else shown
+        self.name = f"camera {source}" if source.isdecimal() else _without_secrets(source)
         place, options = _place(source)
         self.is_live, self.is_paced = bool(options), place.startswith("http")
         try:
@@ -123,13 +123,13 @@ class Source(AbstractContextManager["Source"]):
                 yield event
                 continue
             if seconds is not None and event.time_s >= seconds:
+                self._say_damage(is_fault=not self.is_live)  # a stream is joined in its middle
                 return
             self.num_read += 1
             if event.number % every == 0:
                 self.num_kept += 1
                 yield event
-        if self._num_damaged:
-            self.faults.append(f"{self._num_damaged} damaged packets of {self.name} were left out")
+        self._say_damage(is_fault=True)
         has_length = WITH_LENGTH.intersection(self._container.format.name.split(","))
         if has_length and self._length_s and self._end_s < self._length_s - MISSING_S:
             self.faults.append(
@@ -147,6 +147,13 @@ class Source(AbstractContextManager["Source"]):
         width, height = self._size
         pixels = picture.to_ndarray(format="rgb24", width=width, height=height)
         return np.ascontiguousarray(np.rot90(pixels, _quarter_turns(picture)))
+
+    def _say_damage(self, *, is_fault: bool) -> None:
+        words = f"{self._num_damaged} damaged packets of {self.name} were left out"
+        if self._num_damaged and is_fault:
+            self.faults.append(words)
+        elif self._num_damaged:
+            self.notes[words] = None
 
     def _all_events(self) -> Iterator[Any]:
         try:
@@ -199,6 +206,14 @@ class Source(AbstractContextManager["Source"]):
             self.notes["its grey frames are stored in colour, as players expect"] = None
         if _quarter_turns(picture):
             self.notes["its frames were turned upright, as the file says"] = None
+
+
+def _without_secrets(source: str) -> str:
+    """Return a source as it can be shown: a URL without user, password and keys."""
+    if "://" not in source:
+        return source
+    shown = re.sub(r"//[^/]*@", "//***@", source)
+    return re.sub(rf"(?i)((?:{SECRETS})[\w.-]*=)[^&;/?#]*", r"\1***", shown)
 
 
 def _place(source: str) -> tuple[str, dict[str, Any]]:
