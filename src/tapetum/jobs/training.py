@@ -19,6 +19,7 @@ from tapetum.jobs.choose import (
     lists_options,
     open_logged,
     refuse_noise_of_pairs,
+    refuse_without_labels,
     say,
 )
 from tapetum.jobs.exporting import subject_of_run
@@ -156,6 +157,7 @@ def train(
     images: dict[str, Any] = {n: value for n, value in options.items() if n not in _OF_RECIPE}
     dataset = open_logged(data, seed=chosen.seed, channels=channels, progress=progress, **images)
     refuse_noise_of_pairs(dataset, noise=options.get("noise"), protocol=options.get("protocol"))
+    refuse_without_labels(dataset, options.get("resize"), options.get("augmentation"))
     source = None if start is None or is_start_name(start) else open_source(start)
     network = build(_wanted(architecture, source, dataset), seed=chosen.seed)
     chosen = suit(
