@@ -298,7 +298,9 @@ def test_a_column_of_boxes_has_edges(tmp_path: Path) -> None:
     rows = [f'{name},{label},"[8, 4, 20, 12]"' for name, label in EXPECTED.items()]
     layout = labelled(tmp_path, "\n".join(["file,label,bbox", *rows]))
     assert {one.box for one in layout.train} == {(8.0, 4.0, 20.0, 12.0)}
-    assert any("left, top, right, bottom of boxes from the column 'bbox'" in n for n in layout.notes)
+    assert any(
+        "left, top, right, bottom of boxes from the column 'bbox'" in n for n in layout.notes
+    )
     (tmp_path / "labels.csv").write_text(
         "\n".join(["file,label,bbox", *rows[:3], '03.png,b,"[8, 4, 8, 12]"'])
     )

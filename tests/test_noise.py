@@ -344,9 +344,7 @@ def test_a_plan_is_spread_over_its_levels() -> None:
     assert [level.sigma for level in weak] == [0.0, 0.02, 0.08, 0.18, 0.32, 0.5]
 
 
-@pytest.mark.parametrize(
-    "plan", [NoisePlan.parse("gaussian:0.1"), NoisePlan(levels=(0.1, 0.1))]
-)
+@pytest.mark.parametrize("plan", [NoisePlan.parse("gaussian:0.1"), NoisePlan(levels=(0.1, 0.1))])
 def test_equal_levels_are_one(plan: NoisePlan) -> None:
     """One level is scored and validated once, however it is written."""
     assert plan.spread() == plan.validated() == [Gaussian(sigma=0.1)]

@@ -106,7 +106,7 @@ def read_rows(path: Path) -> Table:
 
 
 def _refuse_sizes(rows: Sequence[Row]) -> None:
-    """Refuse boxes of one column that cannot be edges: most tools write a corner and sizes there."""
+    """Refuse boxes of one column that cannot be edges: many tools write corner and size there."""
     boxes = [(row.number, row.box) for row in rows if row.box is not None]
     empty = [(n, box) for n, box in boxes if box[2] <= box[0] or box[3] <= box[1]]
     if empty:

@@ -41,9 +41,9 @@ def find_white_level(paths: Iterable[Path]) -> FoundWhite:
     """Find the white level that the files of 16 bits, or of floats, share.
 
     For integers each file has the level that it states, if it is below 65535 and holds its values,
-    else the smallest of 1023, 4095, 16383 and 65535 that does; white is the largest of them. Floats
-    from 0 to 1 are taken as they are; for other floats white is the largest of the 99.9th percentiles
-    of the files.
+    else the smallest of 1023, 4095, 16383 and 65535 that does; white is the largest of them.
+    Floats from 0 to 1 are taken as they are; for other floats white is the largest of the 99.9th
+    percentiles of the files.
 
     Files of 8 bits are not decoded, and files that cannot be read are ignored.
 

@@ -130,7 +130,8 @@ def train(
             with, as far as layers are the same; or ``efficientnet-lite0``, from whose blocks those
             of a network of MBConv blocks start; ``auto`` for that where the extra ``pretrained`` is
             installed and the folder is small; ``fresh`` for random weights, as by default.
-        steps: Length in steps, which is exactly reproducible; instead of ``minutes`` or ``epochs``.
+        steps: Length in steps, instead of ``minutes`` or ``epochs``; exactly reproducible on one
+            machine where the environment variable ``OMP_NUM_THREADS`` fixes the threads.
         learning_rate: Peak learning rate.
         patience: Minutes of flat held-out scores after which the training turns to its end, as
             :class:`tapetum.training.Recipe` says; by default those of the recipe, which has none.
