@@ -183,13 +183,13 @@ def _matched(path: Path, files: Sequence[Path], base: Path, table: Table) -> Lab
             names.setdefault(name, set()).add(file)
             names.setdefault(name.removesuffix(file.suffix), set()).add(file)
     places_of_rows = [_place(row) for row in table.rows]
-    folders = {name.rpartition("/")[0] for name in names}
+    known = {name.rpartition("/")[0] for name in names}
     rivals = Counter(name for _, name in set(places_of_rows))
     matched, lost = [], []
     part = meaning(path.stem).part
     for row, (folder, name) in zip(table.rows, places_of_rows, strict=True):
         found = names.get(f"{folder}/{name}" if folder else name, set())
-        if not found and folder not in folders and rivals[name] == 1:
+        if not found and folder not in known and rivals[name] == 1:
             found = names.get(name, set())
         if len(found) > 1 and part is not None:  # train.csv names the images in train/
             found = {file for file in found if part in _parts_of(file, base)}
