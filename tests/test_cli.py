@@ -16,6 +16,7 @@ from typer.testing import CliRunner, Result
 from tapetum.allocator import ALLOCATOR_ENVIRONMENT
 from tapetum.cli import TRAINING_COMMANDS, main
 from tapetum.cli.app import app
+from tapetum.cli.common import _in_our_words
 from tapetum.formats import Comparison, precision
 from tapetum.formats.targets import TARGETS
 from tapetum.jobs.run_report import facts_of
@@ -451,3 +452,18 @@ def test_an_early_interrupt_is_no_traceback(
         main()
     assert ended.value.code == 130
     assert capsys.readouterr().err == "interrupted\n"
+
+
+@pytest.mark.parametrize(
+    ("message", "is_memory"),
+    [
+        ("CUDA out of memory. Tried to allocate 2.00 GiB", True),
+        ("MPS backend out of memory", True),
+        ("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to", True),
+        ("unsupported memory format option ChannelsLast", False),
+        ("CUDA error: an illegal memory access was encountered", False),
+    ],
+)
+def test_only_a_lack_of_memory_is_called_so(message: str, is_memory: bool) -> None:
+    """Other faults of torch that speak of memory are not helped by a smaller batch."""
+    assert (_in_our_words(RuntimeError(message)) is not None) == is_memory

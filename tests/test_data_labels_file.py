@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from folders import draw_tree
+from folders import draw, draw_tree
 from tapetum.data.folder import open_folder
 from tapetum.data.layout import Ask, Layout
 from tapetum.data.parts import find_layout
@@ -220,3 +220,89 @@ def test_rows_without_an_image_are_named_together(tmp_path: Path) -> None:
     (reason,) = [one.reason for one in layout.left_out if one.path.suffix == ".csv"]
     assert "3,000 row(s)" in reason
     assert "row 4, 5, 6: 'x/0.png'" in reason
+
+
+@pytest.mark.parametrize("is_named", [True, False])
+def test_a_table_without_splits_keeps_the_parts_of_the_folder(
+    tmp_path: Path, is_named: bool
+) -> None:
+    """Images of the test part never train, whether the table is found or named."""
+    draw_tree(tmp_path, {"train": 4, "val": 2, "test": 2})
+    rows = [f"{one.relative_to(tmp_path)},{one.stem[-1]}" for one in tmp_path.rglob("*.png")]
+    table = tmp_path / "labels.csv"
+    table.write_text("\n".join(["file,label", *rows]))
+    labels = table if is_named else None
+    layout = find_layout(tmp_path, Ask(labels=labels, layout="parts" if is_named else None))
+    assert layout.val is not None
+    assert {one.path.parent.name for one in layout.train} == {"train"}
+    assert [one.path.parent.name for one in layout.val] == ["val", "val"]
+    assert any("are the test part, set aside" in one.reason for one in layout.left_out)
+    pooled = find_layout(tmp_path, Ask(labels=table, layout="pooled"))
+    assert (len(pooled.train), pooled.val) == (8, None)
+
+
+@pytest.mark.parametrize("tree", [{"val": 4}, {"train": 2, "val": 1, "valid": 1}])
+def test_a_table_of_folders_that_are_no_parts_is_split(
+    tmp_path: Path, tree: dict[str, int]
+) -> None:
+    """One part alone is split; where folders are parts in two ways, a note says it of all."""
+    draw_tree(tmp_path, tree)
+    rows = [f"{one.relative_to(tmp_path)},{one.stem}" for one in tmp_path.rglob("*.png")]
+    (tmp_path / "t.csv").write_text("\n".join(["file,label", *rows]))
+    layout = find_layout(tmp_path, Ask(labels=tmp_path / "t.csv"))
+    assert (len(layout.train), layout.val) == (4, None)
+    is_said = any("not clearly parts" in note for note in layout.notes)
+    assert is_said == (len(tree) > 1)
+
+
+@pytest.mark.parametrize(
+    ("rows", "lost"),
+    [
+        (("a/1.png,x", "b/1.png,y"), "a/1.png"),  # two files of one name
+        (("a/1.png,x", "b/2.png,y"), "a/1.png"),  # the folder a is there
+        (("c/1.png,x", "d/1.png,y", "a/2.png,z"), "c/1.png"),
+    ],
+)
+def test_a_name_counts_where_the_path_does_not_contradict(
+    tmp_path: Path, rows: tuple[str, ...], lost: str
+) -> None:
+    """An image never gets the label of another file of its name."""
+    for name in ("b/1.png", "a/2.png", "b/2.png"):
+        draw(tmp_path / name)
+    table = tmp_path / "labels.csv"
+    table.write_text("\n".join(["file,label", *rows]))
+    layout = find_layout(tmp_path, Ask(labels=table))
+    found = {layout.key(one.path): one.class_name for one in layout.images}
+    named = dict(row.split(",") for row in rows)
+    assert found == {name: label for name, label in named.items() if (tmp_path / name).exists()}
+    assert f"row 2: '{lost}'" in dict(layout.left_out)[table] or len(rows) > 2
+
+
+def test_a_row_of_another_folder_is_said(tmp_path: Path) -> None:
+    """A table from elsewhere may name other folders; which image was meant is printed."""
+    draw_tree(tmp_path, {"x/new": 2, "y": 1})
+    table = tmp_path / "labels.csv"
+    table.write_text("file,label\nold/01.png,a\nC:\\x\\new\\00.png,b\nnew/00.png,b\n")
+    layout = find_layout(tmp_path, Ask(labels=table))
+    assert classes(layout) == {"01.png": "a"}  # two paths end in 00.png, and none is that of a file
+    assert any("1 row(s) of 'labels.csv' name another folder" in note for note in layout.notes)
+    assert any("'old/01.png' for 'x/new/01.png'" in note for note in layout.notes)
+    table.write_text("file,label\nC:\\x\\new\\01.png,a\nx/new/00.png,b\n")
+    layout = find_layout(tmp_path, Ask(labels=table))
+    assert classes(layout) == {"01.png": "a", "00.png": "b"}
+    assert not any("another folder" in note for note in layout.notes)
+
+
+def test_a_column_of_boxes_has_edges(tmp_path: Path) -> None:
+    """How it was read is said, and boxes that must be x, y, width and height are refused."""
+    rows = [f'{name},{label},"[8, 4, 20, 12]"' for name, label in EXPECTED.items()]
+    layout = labelled(tmp_path, "\n".join(["file,label,bbox", *rows]))
+    assert {one.box for one in layout.train} == {(8.0, 4.0, 20.0, 12.0)}
+    assert any(
+        "left, top, right, bottom of boxes from the column 'bbox'" in n for n in layout.notes
+    )
+    (tmp_path / "labels.csv").write_text(
+        "\n".join(["file,label,bbox", *rows[:3], '03.png,b,"[8, 4, 8, 12]"'])
+    )
+    with pytest.raises(DataError, match=r"1 of 4 boxes.*8, 4, 8, 12 in row 5.*columns x, y, w"):
+        find_layout(tmp_path, Ask(labels=tmp_path / "labels.csv"))

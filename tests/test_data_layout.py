@@ -45,6 +45,16 @@ def test_a_test_part_beside_validation_is_set_aside(tmp_path: Path) -> None:
     assert "4 image(s) are the test part" in dict(layout.left_out)[tmp_path / "test"]
 
 
+def test_innermost_classes_keep_the_parts(tmp_path: Path) -> None:
+    """With --layout leaves, too, validation and test images never train."""
+    parts = {"train": 3, "val": 2, "test": 1}
+    tree = {f"{part}/{name}": n for part, n in parts.items() for name in ("pet/cat", "car/van")}
+    layout = find_layout(draw_tree(tmp_path, tree), Ask(layout="leaves"))
+    assert (counts(layout), layout.class_names) == ((6, 4), ("cat", "van"))
+    assert {layout.key(one.path)[:6] for one in layout.train} == {"train/"}
+    assert "2 image(s) are the test part" in dict(layout.left_out)[tmp_path / "test"]
+
+
 def test_a_test_part_without_labels_is_set_aside(tmp_path: Path) -> None:
     """Unlabelled images cannot validate labelled ones; those of a test part are set aside."""
     draw_tree(tmp_path, {"train/a": 2, "train/b": 2, "test": 3})

@@ -13,6 +13,7 @@ import pytest
 import site_hooks
 
 import tapetum
+from tapetum.training import Recipe
 
 OPTIONS = {
     command.words: {"--help"}
@@ -66,6 +67,18 @@ def test_python_of_the_documents_parses(page: Path) -> None:
     """Every Python block is valid Python."""
     for block in re.findall(r"^```python\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE):
         compile(block, str(page), "exec")
+
+
+def test_the_recipe_of_the_documents_changes_what_it_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All other fields stay those of the recipe by name."""
+    page = (house.ROOT / "docs" / "reference" / "files.md").read_text()
+    (block,) = re.findall(r"^```python\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
+    monkeypatch.chdir(tmp_path)
+    exec(compile(block, "files.md", "exec"), {})  # noqa: S102
+    written = Recipe.read(tmp_path / "mine.json")
+    assert written == Recipe.named("images").adjusted(half_size=0, weight_decay=0.02)
 
 
 def test_links_of_the_readme_exist() -> None:

@@ -64,6 +64,12 @@ def test_leaving_the_image_scores_the_noise() -> None:
     assert first.psnr_db > second.psnr_db
 
 
+def test_a_level_that_is_named_twice_is_scored_once() -> None:
+    """Equal noises give one row, in the order of the first of each."""
+    rows = scored(Fake(), Squares(2), [*LEVELS, *LEVELS]).rows
+    assert [row.noise for row in rows] == LEVELS
+
+
 def test_the_noise_is_that_of_predict() -> None:
     """Noise depends on seed and image alone and is added to the image as it is decoded."""
     subject = Fake()

@@ -25,10 +25,18 @@ from tapetum.images.writing import encode_frames
 HEIC = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(64)
 
 
-def scan(path: Path, *, bits: int, frames: int = 1, kind: str = "MONOCHROME2") -> np.ndarray:
-    """Write a DICOM file of random values, and return them."""
+def scan(
+    path: Path,
+    *,
+    bits: int,
+    frames: int = 1,
+    kind: str = "MONOCHROME2",
+    largest: int | None = None,
+) -> np.ndarray:
+    """Write a DICOM file of random values, at most the largest one, and return them."""
     pydicom = pytest.importorskip("pydicom")
     values = np.random.default_rng(0).integers(0, 2**bits, (frames, 9, 7), np.uint16)
+    values = np.minimum(values, largest or values)
     meta = pydicom.dataset.FileMetaDataset()
     meta.MediaStorageSOPClassUID = pydicom.uid.SecondaryCaptureImageStorage
     meta.MediaStorageSOPInstanceUID = pydicom.uid.generate_uid()
@@ -51,6 +59,17 @@ def test_a_scan_of_8_bits_in_16_has_8_bits(tmp_path: Path) -> None:
     assert inspect_image(path).bit_depth == 8
     assert read_image(path).pixels.max() == pytest.approx(values.max() / 255)
     assert find_white_level([path]) == (None, None, None)
+
+
+def test_scans_that_store_16_bits_are_not_black(tmp_path: Path) -> None:
+    """Such a file may have a detector of 12 bits, which the values show; 13 bits are stated."""
+    path = tmp_path / "x.dcm"
+    values = scan(path, bits=16, largest=2000)
+    assert values.max() == 2000
+    assert find_white_level([path]).white == 4095
+    assert any("give --white 4095" in note for note in read_image(path).notes)
+    scan(path, bits=13, largest=2000)
+    assert find_white_level([path]).white == read_image(path).white == 8191
 
 
 @pytest.mark.parametrize("kind", ["MONOCHROME1", "MONOCHROME2"])

@@ -80,6 +80,40 @@ def test_a_tag_says_more_than_dark_values(tmp_path: Path) -> None:
     assert read_image(tmp_path / "x.tif").white == 4095
 
 
+@pytest.mark.parametrize(
+    ("stated", "largest", "white"),
+    [
+        *((1000, 900, 1000), (2047, 1500, 2047), (8191, 4000, 8191), (4095, 300, 4095)),
+        *((65535, 2000, 4095), (1000, 1001, 1023), (65535, 60_000, None)),
+    ],
+)
+def test_a_stated_range_counts_where_it_says_something(
+    stated: int, largest: int, white: float | None, tmp_path: Path
+) -> None:
+    """Any range below 16 bits that holds the values is white; else the values decide."""
+    for number, top in enumerate((largest // 2, largest)):
+        content = f"P5\n2 1\n{stated}\n".encode() + np.array([0, top], ">u2").tobytes()
+        (tmp_path / f"{number}.pgm").write_bytes(content)
+    found = find_white_level(sorted(tmp_path.iterdir()))
+    assert (found.white, found.brightest) == (white, largest)
+    is_stated = found.reason is not None and "state a largest one" in found.reason
+    assert is_stated == (white == stated)
+    alone = read_image(tmp_path / "1.pgm")
+    assert alone.white == (stated if white == stated else 65535)
+    assert any("--white 4095" in note for note in alone.notes) == (largest == 2000)
+
+
+@pytest.mark.parametrize("bits", [11, 13, 15, 16])
+def test_a_tag_of_any_depth_counts(bits: int, tmp_path: Path) -> None:
+    """A TIFF file of 9 to 15 bits has its white there; other values of the tag are no range."""
+    values, largest = np.full((8, 8), 300, np.uint16), 2**bits - 1
+    for number, tag in enumerate((largest, 300)):
+        path = tmp_path / f"{number}.tif"
+        Image.fromarray(values).save(path, tiffinfo={281: tag})
+        expected = largest if bits < 16 and tag == largest else 1023
+        assert find_white_level([path]).white == expected
+
+
 def test_training_sees_the_range_in_use(tmp_path: Path) -> None:
     """A folder of 12-bit files fills the scale, and its preparation keeps white."""
     folder_of(tmp_path, 4095, np.uint16, count=20)

@@ -4,17 +4,19 @@ import inspect
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
+from folders import draw_tree
 from tapetum.arch import Shape, find_architecture
-from tapetum.data import DataOptions, open_dataset
+from tapetum.data import DataOptions, SplitList, open_dataset
 from tapetum.errors import ArchitectureError, DataError, InputError, PackageError
 from tapetum.formats import precision
 from tapetum.images import DecodedImage, write_image
-from tapetum.jobs import TrainingOptions, evaluate, export, fit, train, train_network
+from tapetum.jobs import TrainingOptions, evaluate, evaluation, export, fit, train, train_network
 from tapetum.jobs.choose import architecture_for, require_fit
 from tapetum.jobs.evaluation import open_trained
 from tapetum.jobs.fitting import OtherOptions
@@ -28,6 +30,12 @@ from tapetum.training import RUNS, network_predict
 from tiny_training import StoppedError
 
 FEW = {"train_count": 32, "test_count": 8}
+
+
+TINY: dict[Callable[..., Any], dict[str, Any]] = {
+    train: {"architecture": "unet-s"},
+    fit: {"target_ms": 5.0},
+}
 
 
 def make_pair(root: Path) -> Path:
@@ -143,6 +151,31 @@ def test_noise_for_images_that_have_their_own_is_refused(tmp_path: Path) -> None
     with pytest.raises(InputError, match=r"--noise has no effect on .*pairs: each of its clean"):
         train(str(root), run, noise="gaussian:0.1")
     assert not run.exists()
+
+
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        ({"resize": "letterbox"}, "--resize"),
+        ({"augmentation": {"crop_scale": 0.5}}, "--crop-scale"),
+        ({"download": True, "data_root": Path("mnist")}, "--data-root, --download"),
+    ],
+)
+@pytest.mark.parametrize("job", [train, fit])
+def test_options_for_other_images_are_refused(
+    tmp_path: Path, job: Callable[..., Any], given: dict[str, Any], named: str
+) -> None:
+    """Images without labels are not resized, and no folder is downloaded."""
+    with pytest.raises(InputError, match=f"^{named} has no effect on "):
+        job(draw_tree(tmp_path / "images", {"": 4}), tmp_path / "run", **TINY[job], **given)
+
+
+def test_a_run_keeps_its_groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The list of its files decides what is scored, so that other groups would do nothing."""
+    network = SimpleNamespace(listed=SplitList(seed=0, train=(), validation=()), seed=0)
+    monkeypatch.setattr(evaluation, "open_trained", lambda *_, **__: network)
+    with pytest.raises(InputError, match="so --seed and --group-by has no effect"):
+        evaluate(tmp_path, tmp_path, group_by="folder", seed=1)
 
 
 def test_a_run_ships_in_int8_with_its_own_images(

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from typer.testing import CliRunner, Result
 
@@ -15,8 +16,8 @@ from tapetum.data import SplitList, open_dataset
 from tapetum.data.splitlist import ListedFile
 from tapetum.jobs import calibrate, export
 from tapetum.jobs.calibrating import _trained_on
-from tapetum.jobs.camera import FEWEST, content_of, find_images
-from tapetum.jobs.camera_losses import LABELS, Compared, Criteria, Prefer, decide
+from tapetum.jobs.camera import FEWEST, View, content_of, find_images
+from tapetum.jobs.camera_losses import LABELS, Compared, Criteria, Prefer, _known_noises, decide
 from tapetum.noise import NoisePlan
 from tapetum.runtime import BrightnessRange, Predictor, open_package
 from tapetum.training.checkpoint import read_tensors, write_tensors
@@ -108,6 +109,19 @@ def test_the_estimate_is_near_the_true_error(spoilt: Path, tmp_path: Path) -> No
     (true,) = calibrate(spoilt, draw(tmp_path / "clean", sigma=0.0), clean=True).losses
     assert estimated.before == pytest.approx(true.before, rel=0.1)
     assert estimated.after == pytest.approx(true.after, rel=0.3)  # near white, noise is clipped
+
+
+def test_noise_of_one_level_is_known_once() -> None:
+    """Images as noisy as the weakest level give one noise; noisier ones that of theirs too."""
+    random = torch.Generator().manual_seed(0)
+    windows = 0.5 + 0.08 * torch.randn(4, 1, 64, 64, generator=random)
+    views = [View(windows[0], windows, None, "")]
+
+    def known(text: str) -> list[float]:
+        return [noise.sigma for noise in _known_noises(views, None, NoisePlan.parse(text))[0]]
+
+    assert known("gaussian:0.1-0.5") == known("gaussian:0.1") == [0.1]
+    assert known("gaussian:0.05-0.5") == [0.05, pytest.approx(0.08, rel=0.05)]
 
 
 def test_the_brightness_of_the_images_stays(run: Path, tmp_path: Path) -> None:

@@ -14,9 +14,9 @@ from tapetum.errors import InputError
 from tapetum.graph import random_weights, unfold_weights, write_graph
 from tapetum.jobs import export, train
 from tapetum.jobs.choose import architecture_for
-from tapetum.jobs.start import open_source, start_from
+from tapetum.jobs.start import _rescale, open_source, start_from
 from tapetum.nn import TrainableNetwork, build
-from tapetum.training import load_network
+from tapetum.training import Batch, load_network
 
 __all__ = ["dataset"]  # the fixture
 
@@ -73,6 +73,42 @@ def test_batch_norms_of_a_package_know_the_scale_of_their_inputs(
     norms = [norm for norm in network.modules() if isinstance(norm, torch.nn.BatchNorm2d)]
     assert norms
     assert all(float(norm.running_var.max()) != pytest.approx(1.0, abs=1e-4) for norm in norms)
+
+
+class _Scaled(torch.nn.Module):
+    """A batch normalisation alone."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = torch.nn.BatchNorm2d(2)
+
+    def forward(self, noisy: torch.Tensor, boxes: None) -> torch.Tensor:
+        del boxes
+        return self.norm(noisy)
+
+
+class _OnCpu(torch.Tensor):
+    """A tensor that was moved to the CPU."""
+
+
+def test_statistics_need_no_float64_on_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Apple's GPU has none: what is on the device is moved before it is converted."""
+    network, moved, double = _Scaled().eval(), list[str](), torch.Tensor.double
+    monkeypatch.setattr(torch.Tensor, "cpu", lambda x: x.as_subclass(_OnCpu))
+    monkeypatch.setattr(network, "to", moved.append)
+
+    def checked(x: torch.Tensor) -> torch.Tensor:
+        assert isinstance(x, _OnCpu) or moved == ["cpu"]
+        return double(x)
+
+    monkeypatch.setattr(torch.Tensor, "double", checked)
+    images = 3 + 2 * torch.randn(4, 2, 8, 8, generator=torch.Generator().manual_seed(0))
+    before = network(images, None)
+    _rescale(network, {"norm"}, [Batch(images, images, None, None)])
+    mean, variance = images.mean((0, 2, 3)), images.var((0, 2, 3), correction=0)
+    torch.testing.assert_close(network.norm.running_mean, mean)
+    torch.testing.assert_close(network.norm.running_var, variance)
+    torch.testing.assert_close(network(images, None), before)
 
 
 @pytest.mark.parametrize("name", ["dc-net-reduced-integrated", "mb1-s", "unet-s", "mb2.5-m"])

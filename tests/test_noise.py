@@ -344,6 +344,12 @@ def test_a_plan_is_spread_over_its_levels() -> None:
     assert [level.sigma for level in weak] == [0.0, 0.02, 0.08, 0.18, 0.32, 0.5]
 
 
+@pytest.mark.parametrize("plan", [NoisePlan.parse("gaussian:0.1"), NoisePlan(levels=(0.1, 0.1))])
+def test_equal_levels_are_one(plan: NoisePlan) -> None:
+    """One level is scored and validated once, however it is written."""
+    assert plan.spread() == plan.validated() == [Gaussian(sigma=0.1)]
+
+
 @pytest.mark.parametrize("text", ["0.2", "poisson-gaussian:0.01,0.02", "salt-and-pepper:0.05"])
 def test_a_noise_in_words_is_read_back(text: str) -> None:
     """What describes a noise parses to it, with a colon for the first space."""

@@ -28,7 +28,7 @@ References:
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from operator import index
 from typing import Annotated, Any, Literal, Self, SupportsIndex, cast
 
@@ -263,13 +263,14 @@ class NoisePlan(Record):
         """Return the noises to score: all levels, or ``count`` over the range, with its ends.
 
         Each step between them is as likely in training: weak noise has more levels where it is
-        drawn more often.
+        drawn more often. Equal noises are one.
         """
-        if self.levels is not None:
-            return [self.at(level) for level in self.levels]
-        low, high = self._bounds
-        shares = np.linspace(0, 1, count) ** self.power
-        return [self.at(round(float(low + (high - low) * share), 4)) for share in shares]
+        levels: Iterable[float] = self.levels or ()
+        if self.levels is None:
+            low, high = self._bounds
+            shares = np.linspace(0, 1, count) ** self.power
+            levels = (round(float(low + (high - low) * share), 4) for share in shares)
+        return [self.at(level) for level in dict.fromkeys(levels)]
 
     @property
     def strongest(self) -> Noise:

@@ -79,6 +79,7 @@ _EXTRAS = {
     **dict.fromkeys(_TRAIN.split(), "train"),
     **dict.fromkeys(_SERVE.split(), "serve"),
 }
+_OUT_OF_MEMORY = re.compile("(out of|not enough|allocate) memory", re.IGNORECASE)  # torch's words
 
 
 UsageError: Any = typer.BadParameter.__mro__[1]  # of click, or of the copy in newer typers
@@ -193,8 +194,8 @@ def _in_our_words(error: Exception) -> TapetumError | None:
     if isinstance(error, ModuleNotFoundError):
         extra = _EXTRAS.get((error.name or "").split(".")[0])
         return None if extra is None else MissingExtraError.of(error.name or "", extra)
-    out_of_memory = isinstance(error, RuntimeError) and "memory" in str(error).lower()
-    if out_of_memory or isinstance(error, MemoryError):
+    is_of_torch = isinstance(error, RuntimeError) and _OUT_OF_MEMORY.search(str(error))
+    if is_of_torch or isinstance(error, MemoryError):
         return TapetumError("out of memory", "use a smaller batch or smaller images")
     if isinstance(error, OSError):
         return of_system(error)

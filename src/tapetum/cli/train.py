@@ -28,7 +28,12 @@ START = option(
     metavar="PATH",
     shown="fresh",
 )
-STEPS = option(None, TRAINING, "Steps of training, exactly reproducible.", rule=options.COUNT)
+STEPS = option(
+    None,
+    TRAINING,
+    "Steps of training; reproducible if OMP_NUM_THREADS is set.",
+    rule=options.COUNT,
+)
 LEARNING_RATE = option(None, TRAINING, "Peak learning rate.", rule=options.RATE)
 PATIENCE = option(
     None,

@@ -9,8 +9,9 @@
 without its ending.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from tapetum.data.labels_table import Row, Table, read_rows
@@ -58,6 +59,7 @@ class LabelsFile(NamedTuple):
                 f"{len(self.lost):,} row(s) of the table name no single image, such as row "
                 f"{numbers}: {shown[0].file!r}",
             )
+        self._note_other_folders(found)
         parts: dict[Part | None, list[ImageFile]] = {}
         for image, split in self._images(found):
             parts.setdefault(self._part(split), []).append(image)
@@ -65,6 +67,20 @@ class LabelsFile(NamedTuple):
         self._refuse_some("split", {part is None for part in parts})
         self._refuse_some("box", {file.box is None for file in files})
         return {part: PartFiles.labelled(files) for part, files in parts.items()}
+
+    def _note_other_folders(self, found: Findings) -> None:
+        """Note rows whose image lies in a folder of another name."""
+        others = [
+            (row, path)
+            for row, path in self.rows
+            if not _agree(_place(row)[0], display_name(path.parent.relative_to(self.base)))
+        ]
+        if others:
+            row, path = others[0]
+            found.notes.append(
+                f"{len(others):,} row(s) of {self.name!r} name another folder than their image is "
+                f"in, such as {row.file!r} for {display_name(path.relative_to(self.base))!r}"
+            )
 
     def compare(self, read: Mapping[Part | None, PartFiles], base: Path, found: Findings) -> None:
         """Refuse a table that disagrees with folders of classes; one that agrees is not used."""
@@ -154,7 +170,11 @@ def find_labels(found: Findings, files: Sequence[Path], base: Path) -> LabelsFil
 
 
 def _matched(path: Path, files: Sequence[Path], base: Path, table: Table) -> LabelsFile:
-    """Find the image of each row: by its path, else by its name where that is unique."""
+    """Find the image of each row: by its path, else by its name where nothing speaks against it.
+
+    A name has to be unique among the images and among the rows, and the folder of a row unknown:
+    in a folder that is there, the file itself is missing.
+    """
     names: dict[str, set[Path]] = {}
     for file in files:
         folders = [place for place in (base, path.parent) if file.is_relative_to(place)]
@@ -162,11 +182,15 @@ def _matched(path: Path, files: Sequence[Path], base: Path, table: Table) -> Lab
         for name in map(display_name, places):
             names.setdefault(name, set()).add(file)
             names.setdefault(name.removesuffix(file.suffix), set()).add(file)
+    places_of_rows = [_place(row) for row in table.rows]
+    known = {name.rpartition("/")[0] for name in names}
+    rivals = Counter(name for _, name in set(places_of_rows))
     matched, lost = [], []
     part = meaning(path.stem).part
-    for row in table.rows:
-        name = display_name(row.file.replace("\\", "/")).removeprefix("./")
-        found = names.get(name) or names.get(name.rpartition("/")[2]) or set()
+    for row, (folder, name) in zip(table.rows, places_of_rows, strict=True):
+        found = names.get(f"{folder}/{name}" if folder else name, set())
+        if not found and folder not in known and rivals[name] == 1:
+            found = names.get(name, set())
         if len(found) > 1 and part is not None:  # train.csv names the images in train/
             found = {file for file in found if part in _parts_of(file, base)}
         if len(found) == 1:
@@ -176,6 +200,19 @@ def _matched(path: Path, files: Sequence[Path], base: Path, table: Table) -> Lab
     used = {file for _, file in matched}
     unnamed = tuple(file for file in files if file not in used)
     return LabelsFile(path, base, tuple(matched), tuple(lost), unnamed, table.text)
+
+
+def _place(row: Row) -> tuple[str, str]:
+    """Return the folder that a row names, empty for none, and the name of its file."""
+    folder, _, name = display_name(row.file.replace("\\", "/")).removeprefix("./").rpartition("/")
+    return folder, name
+
+
+def _agree(folder: str, other: str) -> bool:
+    """Return whether two folders may be the same one, seen from different places above it."""
+    given, found = (PurePosixPath(one).parts for one in (folder, other))
+    count = min(len(given), len(found))
+    return given[len(given) - count :] == found[len(found) - count :]
 
 
 def _parts_of(file: Path, base: Path) -> set[Part | None]:

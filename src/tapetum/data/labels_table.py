@@ -66,8 +66,13 @@ class Table(NamedTuple):
     @property
     def text(self) -> str:
         """Which columns were read, in words."""
-        shown = {name: column for name, column in self.columns.items() if column.casefold() != name}
-        said = [f"{name} from the column {column!r}" for name, column in shown.items()]
+        said = [
+            f"{name} from the column {column!r}"
+            for name, column in self.columns.items()
+            if column.casefold() != name and name != "box"
+        ]
+        if "box" in self.columns:
+            said.append(f"{', '.join(_EDGES)} of boxes from the column {self.columns['box']!r}")
         if self.unused:
             said.append(f"no whole box in {quoted(self.unused)}, so labels are of whole images")
         return f" ({', '.join(said)})" if said else ""
@@ -94,8 +99,24 @@ def read_rows(path: Path) -> Table:
         if given["file"]:
             split = given.get("split", "")
             read.append(Row(number, given["file"], given["label"], split, _box(given, number)))
+    if "box" in places:
+        _refuse_sizes(read)
     columns = {name: header[place] for name, place in places.items() if name not in unused}
     return Table(tuple(read), columns, tuple(header[places[name]] for name in unused))
+
+
+def _refuse_sizes(rows: Sequence[Row]) -> None:
+    """Refuse boxes of one column that cannot be edges: many tools write corner and size there."""
+    boxes = [(row.number, row.box) for row in rows if row.box is not None]
+    empty = [(n, box) for n, box in boxes if box[2] <= box[0] or box[3] <= box[1]]
+    if empty:
+        number, box = empty[0]
+        shown = ", ".join(f"{edge:g}" for edge in box)
+        raise DataError(
+            f"{len(empty):,} of {len(boxes):,} boxes are not left, top, right, bottom, such as "
+            f"{shown} in row {number}",
+            "if they are x, y, width and height, give these in columns x, y, w and h",
+        )
 
 
 def _parts_of_boxes(columns: Collection[str]) -> tuple[str, ...]:

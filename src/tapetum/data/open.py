@@ -96,7 +96,8 @@ def open_dataset(
         origin, download = given.get("data_root"), given.get("download", False)
         digits = open_digits(origin, download=download, seed=seed, **counts)
         return _dataset_of_digits(data, *digits, seed=seed)
-    _refuse("on a folder", **dict.fromkeys(counts, True))
+    names = (*_COUNTS, "data_root", "download")
+    _refuse("on a folder", **{name: given.get(name) not in (None, False) for name in names})
     root = _folder(data)
     if like is not None:
         asked, val_fraction = _alike(root, asked, val_fraction, like)

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from tapetum.data.labels_file import find_labels, read_labels
+from tapetum.data.labels_file import LabelsFile, find_labels, read_labels
 from tapetum.data.layout import (
     Ask,
     Findings,
@@ -49,7 +49,7 @@ def find_layout(
         inside = display_name(top.path.relative_to(root))
         found.notes.append(f"the images lie in the folder {inside!r} of it")
     if ask.labels is not None:
-        read = read_labels(ask.labels, files, top.path).parts(found)
+        read = _labelled(read_labels(ask.labels, files, top.path), top, found)
     else:
         found, read = _read(top, found, files)
     return _joined(root, top.path, read, found)
@@ -94,29 +94,38 @@ def _read(top: Node, found: Findings, files: tuple[Path, ...]) -> tuple[Findings
     except DataError:
         if table is None:
             raise
-        return found, table.parts(found)
+        return found, _labelled(table, top, found)
     if table is None or any(part.is_paired for part in read.values()):
         return attempt, read
     if any(part.class_names for part in read.values()):
         table.compare(read, top.path, attempt)
         return attempt, read
+    return found, _labelled(table, top, found)
+
+
+def _labelled(table: LabelsFile, top: Node, found: Findings) -> Read:
+    """Return the images of a table in its parts, or else in those of the folder."""
     labelled = table.parts(found)
-    return found, labelled if None in read or None not in labelled else _by_part(labelled, read)
-
-
-def _by_part(labelled: Read, read: Read) -> Read:
-    """Return labelled images in the parts in which the folder has them."""
-    (whole,) = labelled.values()
-    places = {file.path: name for name, part in read.items() for file in part.files}
+    whole = labelled.get(None)
+    if whole is None:
+        return labelled
+    tree = grow(top.path, tuple(dict.fromkeys(file.path for file in whole.files)))
+    try:
+        nodes = _parts(tree, Findings(found.ask))
+    except DataError:
+        found.notes.append(f"folders are not clearly parts, so {table.name!r} is split at random")
+        return labelled
+    places = {file: name for name, node in nodes.items() for file in node.all_files()}
     parts: dict[Part | None, list[ImageFile]] = {}
     for file in whole.files:
-        parts.setdefault(places.get(file.path, "train"), []).append(file)
+        name = None if None in nodes else places.get(file.path, "train")
+        parts.setdefault(name, []).append(file)
     return {name: PartFiles.labelled(files) for name, files in parts.items()}
 
 
 def _parts(top: Node, found: Findings) -> Parts:
     """Return the folder of each part; the folder itself, under None, without parts."""
-    if found.ask.layout in ("classes", "leaves"):
+    if found.ask.layout == "classes":
         return {None: top}
     top = descend(without_masks(top, found), found)
     crossed = _crossed(top)

@@ -55,7 +55,7 @@ def score(
     Args:
         subject: The network.
         dataset: The dataset; paired images bring their own noise, which is the only level then.
-        noises: The noise levels.
+        noises: The noise levels; equal ones are scored once.
         protocol: How a noisy image is stored.
         seed: Seed of the noise, as of ``tapetum predict --add-noise``, and of the choice.
         max_megapixels: Limit in millions of pixels; None for no limit.
@@ -73,7 +73,7 @@ def score(
         MissingExtraError: scipy is not installed and a temperature is wanted.
     """
     require_seed(seed, "the seed of the noise")
-    levels: list[Noise | None] = [None] if dataset.info.is_paired else [*noises]
+    levels: list[Noise | None] = [None] if dataset.info.is_paired else [*dict.fromkeys(noises)]
     images = dataset.validation
     if not levels or not len(images):
         raise InputError(

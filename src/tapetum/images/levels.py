@@ -40,9 +40,10 @@ class FoundWhite(NamedTuple):
 def find_white_level(paths: Iterable[Path]) -> FoundWhite:
     """Find the white level that the files of 16 bits, or of floats, share.
 
-    For integers it is the smallest of 1023, 4095, 16383 and 65535 that holds the largest value of
-    all files, and no file says that it has more bits. Floats from 0 to 1 are taken as they are; for
-    other floats white is the largest of the 99.9th percentiles of the files.
+    For integers each file has the level that it states, if it is below 65535 and holds its values,
+    else the smallest of 1023, 4095, 16383 and 65535 that does; white is the largest of them.
+    Floats from 0 to 1 are taken as they are; for other floats white is the largest of the 99.9th
+    percentiles of the files.
 
     Files of 8 bits are not decoded, and files that cannot be read are ignored.
 
@@ -56,9 +57,7 @@ def find_white_level(paths: Iterable[Path]) -> FoundWhite:
             for is_float, value, largest in seen:
                 (floats if is_float else integers).append(value)
                 brightest = brightest if is_float else max(brightest, largest)
-    level = (
-        float(smallest_level(min(max(integers), largest_value(16)))) if len(integers) > 1 else None
-    )
+    level = max(integers) if len(integers) > 1 else None
     white = max(floats) if max(floats) > 1 else None
     if level is not None and len(floats) > 1 and (white or level < largest_value(16)):
         raise DataError(
@@ -76,13 +75,11 @@ def find_white_level(paths: Iterable[Path]) -> FoundWhite:
 def _of_integers(level: float, brightest: float, num_deep: int) -> FoundWhite:
     if level == largest_value(16):
         return FoundWhite(None, None, brightest)
-    bits = int(level + 1).bit_length() - 1
-    return FoundWhite(
-        level,
-        f"{num_deep:,} files of 16 bits have values up to {brightest:g}, which is {bits}-bit data, "
-        f"so white is {level:g}",
-        brightest,
-    )
+    is_seen = level == smallest_level(brightest)
+    stated = f" and state a largest one of {level:g}"
+    why = f", which is {int(level).bit_length()}-bit data" if is_seen else stated
+    reason = f"{num_deep:,} files of 16 bits have values up to {brightest:g}{why}"
+    return FoundWhite(level, f"{reason}, so white is {level:g}", brightest)
 
 
 def _brightest(path: Path) -> list[tuple[bool, float, float]]:
@@ -100,7 +97,7 @@ def _brightest(path: Path) -> list[tuple[bool, float, float]]:
 def _brightest_of(stored: StoredImage) -> tuple[bool, float, float]:
     brightest = float(stored.colours.max(initial=0))
     if stored.bit_depth == 16:
-        return False, float(usable_hint(stored, brightest) or brightest), brightest
+        return False, float(usable_hint(stored, brightest) or smallest_level(brightest)), brightest
     outside = not 0 <= float(stored.colours.min(initial=0)) <= brightest <= 1
     level = float(np.percentile(stored.colours, _PERCENTILE)) if outside else 1.0
     return True, level, brightest

@@ -18,6 +18,7 @@ from tapetum.images.decoded import Samples, StoredImage, divided_by_alpha
 from tapetum.images.facts import chosen_frames, frame_indices, rawmode_of
 from tapetum.images.metadata import read_metadata
 from tapetum.images.source import Source, opened_by_pillow
+from tapetum.images.white import LARGEST_OF_BITS
 
 __all__ = ["pillow_frames"]
 
@@ -81,7 +82,8 @@ def _hints(image: Image.Image) -> tuple[int, ...]:
     bits = int(np.max(tags.get(_BITS_TAG, 0)))
     if 8 < bits < 16:
         hints.append(2**bits - 1)
-    return tuple(int(hint) for hint in hints)
+    # The largest sample of an image may stand there, too, which says nothing of white.
+    return tuple(int(hint) for hint in hints if hint in LARGEST_OF_BITS)
 
 
 def _shallow(image: Image.Image) -> NDArray[np.uint8]:

@@ -12,10 +12,12 @@ import numpy as np
 from tapetum.errors import DataError
 from tapetum.images.decoded import Samples, StoredImage, largest_value
 
-__all__ = ["WHITE_LEVELS", "smallest_level", "usable_hint", "with_white"]
+__all__ = ["LARGEST_OF_BITS", "smallest_level", "usable_hint", "with_white"]
 
-WHITE_LEVELS = (1023, 4095, 16383, 65535)
-"""The largest values of 10, 12, 14 and 16 bits."""
+LARGEST_OF_BITS = tuple(2**bits - 1 for bits in range(9, 17))
+"""The largest values of 9 to 16 bits."""
+
+_USUAL_LEVELS = (1023, 4095, 16383, 65535)  # of cameras: 10, 12, 14 and 16 bits
 
 
 def with_white(stored: StoredImage, white: float | None) -> StoredImage:
@@ -44,14 +46,14 @@ def with_white(stored: StoredImage, white: float | None) -> StoredImage:
 
 
 def usable_hint(stored: StoredImage, brightest: float) -> int | None:
-    """Return the smallest hint of the file that is a white level and holds its values."""
-    hints = [hint for hint in stored.hints if hint in WHITE_LEVELS and brightest <= hint]
+    """Return the smallest hint of the file that holds its values; 16 bits say nothing of them."""
+    hints = [hint for hint in stored.hints if brightest <= hint < largest_value(16)]
     return min(hints, default=None)
 
 
 def smallest_level(brightest: float) -> int:
-    """Return the smallest of :data:`WHITE_LEVELS` that holds a value."""
-    return next(level for level in WHITE_LEVELS if brightest <= level)
+    """Return the smallest largest value of 10, 12, 14 and 16 bits that holds a value."""
+    return next(level for level in _USUAL_LEVELS if brightest <= level)
 
 
 def _with_white_of_floats(
@@ -60,7 +62,7 @@ def _with_white_of_floats(
     colours = stored.colours
     if not np.isfinite(stored.samples).all():
         raise DataError("it has values that are not finite", "replace NaN and infinity")
-    if white in WHITE_LEVELS and 0 < brightest <= 1 and colours.min(initial=0) >= 0:
+    if white in LARGEST_OF_BITS and 0 < brightest <= 1 and colours.min(initial=0) >= 0:
         note = f"its floats go up to {brightest:.3g}, so its white is 1 and not {white:g}"
         return replace(stored, white=1.0, notes=(*stored.notes, note))
     if white is not None:

@@ -135,11 +135,11 @@ def _known_noises(
     counted = [float(unclipped(low, view.windows).float().mean()) for view in views]
     if np.mean(counted) < LEAST_COUNTED:
         return (), f"{low.describe()} is clipped in nearly all of these images"
-    if low == high:
-        return (low,), ""
     sigma = max(0.0, seen**2 - expected + low.sigma**2) ** 0.5
-    sigma = float(np.clip(sigma, low.sigma, high.sigma))
-    return (low, low.model_copy(update={"sigma": round(sigma, 4)})), ""
+    sigma = round(float(np.clip(sigma, low.sigma, high.sigma)), 4)
+    if sigma <= round(low.sigma, 4):
+        return (low,), ""  # counting each loss twice would halve the variance of the mean
+    return (low, low.model_copy(update={"sigma": sigma})), ""
 
 
 def variance(noise: Stated, noisy: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 import inspect
 import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_type_hints
 
@@ -27,6 +27,7 @@ __all__ = [
     "pair_of",
     "read_architecture",
     "refuse_noise_of_pairs",
+    "refuse_without_labels",
     "require_fit",
     "require_network",
     "say",
@@ -143,6 +144,20 @@ def refuse_noise_of_pairs(dataset: Dataset, **given: object) -> None:
         raise InputError(
             f"{' and '.join(named)} has no effect on {dataset.info.source}: each of its clean "
             "images has a noisy one",
+            "leave it out",
+        )
+
+
+def refuse_without_labels(
+    dataset: Dataset, resize: str | None, augmentation: Mapping[str, Any] | None
+) -> None:
+    """Refuse options for labels of whole images where training cuts windows out of images."""
+    given = {"--resize": resize, "--crop-scale": (augmentation or {}).get("crop_scale")}
+    named = [name for name, value in given.items() if value is not None]
+    if named and dataset.info.preparation.size_px is None:
+        raise InputError(
+            f"{' and '.join(named)} has no effect on {dataset.info.source}: its images have no "
+            "labels of whole images",
             "leave it out",
         )
 

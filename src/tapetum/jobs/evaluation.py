@@ -78,9 +78,12 @@ def evaluate(
     levels = [noise] if isinstance(noise, str | float | int) else noise or ()
     noises = [parse_noise(str(level)) for level in levels]
     network = open_trained(as_path(path, "a run or a package"), threads=threads)
-    if seed is not None and network.listed is not None and not is_digits(data):
+    idle = {"--seed": seed, "--group-by": digits.get("group_by")}
+    named = [name for name, value in idle.items() if value is not None]
+    if named and network.listed is not None and not is_digits(data):
         raise InputError(
-            f"{shown_path(path)} keeps the split of its training, so --seed has no effect",
+            f"{shown_path(path)} keeps the split of its training, so {' and '.join(named)} has no "
+            "effect",
             "leave it out",
         )
     given = {name: value for name, value in digits.items() if value is not None}

@@ -9,7 +9,13 @@ from tapetum.arch import Shape
 from tapetum.data import Dataset, DatasetInfo
 from tapetum.errors import InputError, TapetumError, nearest
 from tapetum.formats import FEWEST_IMAGES
-from tapetum.jobs.choose import is_digits, is_start_name, open_logged, refuse_noise_of_pairs
+from tapetum.jobs.choose import (
+    is_digits,
+    is_start_name,
+    open_logged,
+    refuse_noise_of_pairs,
+    refuse_without_labels,
+)
 from tapetum.jobs.device import SCOPES, Device
 from tapetum.jobs.elsewhere import open_timings
 from tapetum.jobs.exporting import AskedPrecision
@@ -159,6 +165,7 @@ def open_request(options: FitOptions) -> OpenedRequest:
     dataset = _open_images(options, measured.conditions)
     given = vars(options)
     refuse_noise_of_pairs(dataset, noise=given.get("noise"), protocol=given.get("protocol"))
+    refuse_without_labels(dataset, options.resize, options.augmentation)
     given = {"augmentation": options.augmentation, "batch_size": options.batch_size}
     recipe = suit(recipe, dataset, progress=options.progress, **given)
     method = _choose_method(options, measured.table, dataset, recipe)

@@ -164,7 +164,6 @@ def start_from(
         batches = compute.batches(recipe, images, 0, alone=True)
         network.to(compute.device).eval()
         _rescale(network, set(taken), islice(batches, NUM_BATCHES))
-        network.to("cpu")
     start = Start(
         source=source.name,
         sha256=source.sha256,
@@ -194,7 +193,8 @@ def _shapes(values: dict[str, Tensor]) -> dict[str, Any]:
 def _rescale(network: nn.Module, paths: set[str], batches: Iterable[Batch]) -> None:
     """Give batch normalisations the statistics of their inputs, with the same outputs.
 
-    In training they will divide by these, and have to multiply by as much.
+    In training they will divide by these, and have to multiply by as much. Afterwards the network
+    is on the CPU: Apple's GPU has no float64.
     """
     norms = {
         path: module
@@ -205,7 +205,7 @@ def _rescale(network: nn.Module, paths: set[str], batches: Iterable[Batch]) -> N
 
     def watch(path: str) -> Any:
         def note(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:  # noqa: ARG001
-            x = inputs[0].double()
+            x = inputs[0].cpu().double()
             sums[path].append(torch.stack([x.mean((0, 2, 3)), x.square().mean((0, 2, 3))]))
 
         return note
@@ -215,6 +215,7 @@ def _rescale(network: nn.Module, paths: set[str], batches: Iterable[Batch]) -> N
         network(batch.noisy, batch.boxes)
     for handle in handles:
         handle.remove()
+    network.to("cpu")
     for path, norm in norms.items():
         _give_statistics(norm, *torch.stack(sums[path]).mean(0))
 

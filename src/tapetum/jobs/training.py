@@ -19,6 +19,7 @@ from tapetum.jobs.choose import (
     lists_options,
     open_logged,
     refuse_noise_of_pairs,
+    refuse_without_labels,
     say,
 )
 from tapetum.jobs.exporting import subject_of_run
@@ -129,7 +130,8 @@ def train(
             with, as far as layers are the same; or ``efficientnet-lite0``, from whose blocks those
             of a network of MBConv blocks start; ``auto`` for that where the extra ``pretrained`` is
             installed and the folder is small; ``fresh`` for random weights, as by default.
-        steps: Length in steps, which is exactly reproducible; instead of ``minutes`` or ``epochs``.
+        steps: Length in steps, instead of ``minutes`` or ``epochs``; exactly reproducible on one
+            machine where the environment variable ``OMP_NUM_THREADS`` fixes the threads.
         learning_rate: Peak learning rate.
         patience: Minutes of flat held-out scores after which the training turns to its end, as
             :class:`tapetum.training.Recipe` says; by default those of the recipe, which has none.
@@ -156,6 +158,7 @@ def train(
     images: dict[str, Any] = {n: value for n, value in options.items() if n not in _OF_RECIPE}
     dataset = open_logged(data, seed=chosen.seed, channels=channels, progress=progress, **images)
     refuse_noise_of_pairs(dataset, noise=options.get("noise"), protocol=options.get("protocol"))
+    refuse_without_labels(dataset, options.get("resize"), options.get("augmentation"))
     source = None if start is None or is_start_name(start) else open_source(start)
     network = build(_wanted(architecture, source, dataset), seed=chosen.seed)
     chosen = suit(
