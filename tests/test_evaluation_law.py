@@ -214,6 +214,7 @@ def run_without_torch(code: str, *arguments: str | Path) -> str:
     return result.stdout
 
 
+@pytest.mark.slow
 def test_the_commands_agree_where_torch_is_missing(tmp_path: Path) -> None:
     """``evaluate`` and ``predict`` of a package run without torch, with the same accuracy."""
     package = write(packed(1), tmp_path / "p.tapetum")

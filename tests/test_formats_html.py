@@ -346,6 +346,7 @@ def test_the_result_can_be_saved(page: Page, tmp_path: Path) -> None:
     np.testing.assert_allclose(np.moveaxis(stored, 2, 0), np.clip(wanted, 0, 1), atol=0.6 / 255)
 
 
+@pytest.mark.slow
 def test_the_camera_runs_until_it_is_stopped(page: Page) -> None:
     """Frames of the fake camera of Chromium are shown one after another."""
     page.evaluate("window.earlier = tapetum.numShown")

@@ -87,6 +87,7 @@ def test_a_network_without_mbconv_blocks_is_refused_where_it_should_start(
         pretrained.begin_pretrained("efficientnet-lite0", network, dataset, RECIPE)
 
 
+@pytest.mark.slow
 def test_name_version_digest_and_licence_go_with_the_weights(
     tmp_path: Path, installed: str, dataset: Dataset
 ) -> None:

@@ -266,7 +266,7 @@ def test_a_slower_machine_is_told_from_a_table_that_is_off(
         assert 0.85 <= check.coverage <= 0.97
 
 
-@pytest.mark.parametrize("noise", [0.005, 0.04])
+@pytest.mark.parametrize("noise", [pytest.param(0.005, marks=pytest.mark.slow), 0.04])
 def test_the_interval_of_a_check_is_for_the_noise_that_it_meets(
     noise: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -85,6 +85,7 @@ def alone() -> Iterator[None]:
     dist.destroy_process_group()
 
 
+@pytest.mark.slow
 def test_two_processes_end_with_the_weights_of_one(together: Path, tmp_path: Path) -> None:
     """A training with batch norm, in two processes, ends as in one with the same batches."""
     tiny_train(tmp_path / "run", RECIPE, tiny_architecture("unet-s"))
@@ -95,6 +96,7 @@ def test_two_processes_end_with_the_weights_of_one(together: Path, tmp_path: Pat
     assert RUNS.open(together / "run").result().num_processes == 2
 
 
+@pytest.mark.slow
 def test_two_processes_and_one_take_the_same_steps(together: Path) -> None:
     """In double precision even Adam's steps agree to 1e-9, so nothing but rounding differs."""
     weights = learn_in_double(double_recipe())
@@ -102,6 +104,7 @@ def test_two_processes_and_one_take_the_same_steps(together: Path) -> None:
     assert _distance(weights, theirs) < 1e-9
 
 
+@pytest.mark.slow
 def test_the_main_process_decides_when_the_time_is_over(together: Path) -> None:
     """Of two clocks the main one counts, and one process alone would take the same steps."""
     result = RUNS.open(together / "timed").result()
@@ -109,6 +112,7 @@ def test_the_main_process_decides_when_the_time_is_over(together: Path) -> None:
     assert result.steps == 13
 
 
+@pytest.mark.slow
 def test_processes_agree_on_the_pace_of_the_main_one(together: Path) -> None:
     """So all of them choose the same default length."""
     first, second = ((together / f"pace.{rank}").read_text() for rank in (0, 1))
