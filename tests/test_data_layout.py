@@ -307,10 +307,14 @@ def test_groups_come_from_folders_or_names(
 
 @pytest.mark.parametrize(
     ("ask", "problem"),
-    [(Ask(layout="tree"), "no layout 'tree'"), (Ask(group_by="("), "no regular expression")],
+    [
+        (Ask(layout="tree"), "no layout 'tree'"),
+        (Ask(group_by="("), "no regular expression"),
+        (Ask(layout="flat", labels=Path("labels.csv")), "--layout flat has no effect: the table"),
+    ],
 )
 def test_impossible_requests_are_refused(tmp_path: Path, ask: Ask, problem: str) -> None:
-    """An unknown layout and a damaged expression are refused before a file is looked at."""
+    """An unknown layout, a damaged expression, and a layout beside a table of labels."""
     with pytest.raises(DataError, match=problem):
         find_layout(tmp_path, ask)
 

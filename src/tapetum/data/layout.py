@@ -166,6 +166,11 @@ class Ask(NamedTuple):
             raise DataError(
                 f"there is no layout {self.layout!r}", f"choose one of {', '.join(LAYOUTS)}"
             )
+        if self.labels is not None and self.layout in ("leaves", "flat", "pairs"):
+            raise DataError(
+                f"--layout {self.layout} has no effect: the table of --labels says the classes",
+                "leave one of them out",
+            )
         if self.group_by not in (None, "folder"):
             try:
                 re.compile(str(self.group_by))
