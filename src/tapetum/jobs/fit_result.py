@@ -290,6 +290,18 @@ class FitResult(NamedTuple):
         """How the latency is known where the package was not timed, in few words."""
         return "timed on the device" if self.was_timed_there else "predicted"
 
+    def source(self, *, is_package: bool = True, is_measured: bool = True) -> str:
+        """Return how a latency of this fit is known and in which precision, in few words.
+
+        Args:
+            is_package: Whether it is the latency of the package, or of a network before that.
+            is_measured: Whether it was measured, here or on the device, or predicted.
+        """
+        before = self.selection.conditions or self.request.conditions
+        how = self.known_as if self.delivery.benchmark is None else "measured"
+        conditions = self.conditions if is_package else before
+        return f"{how if is_measured else 'predicted'}, {conditions.precision}"
+
     @property
     def usage(self) -> tuple[str, ...]:
         """The commands that use the package, export it, and measure it, for any folder."""

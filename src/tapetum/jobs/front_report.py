@@ -11,21 +11,43 @@ from tapetum.records import Note, Weight, by_weight
 from tapetum.report import content, write_report
 from tapetum.scores import ScoreRow, filled_columns
 
-__all__ = ["front_curves", "front_remarks", "front_table", "write_front_report"]
+__all__ = [
+    *("POINT", "front_curves", "front_remarks", "front_table", "network_points"),
+    "write_front_report",
+]
 
 DELIVERED, CHOSEN = "delivered", "chosen network"
-CELLS = ("network", "budget, ms", "latency, ms", *MEANS, DELIVERED)
+POINT = ("latency, ms", "source", "scored in", *MEANS)  # of :attr:`Point.cells`
+CELLS = ("network", "budget, ms", *POINT, DELIVERED)
 YES = "yes"
+TRAINED = "fp32"  # the precision of every training
 
 
-class _Point(NamedTuple):
-    """A network with its budget, if it was made for one, its latency and its mean scores."""
+class Point(NamedTuple):
+    """A network with its budget, if it was made for one, its latency and its mean scores.
+
+    Attributes:
+        title: What it is, for people.
+        target_ms: Its budget, in milliseconds; None where it was made for none.
+        latency_ms: Its latency, in milliseconds.
+        source: How the latency is known, and in which precision.
+        scored: The precision of the scores: that of the package, or of the training.
+        mean: Mean scores.
+        delivered: Whether it was delivered, in a word.
+    """
 
     title: str
     target_ms: float | None
     latency_ms: float
+    source: str
+    scored: str
     mean: ScoreRow
     delivered: str = "no"
+
+    @property
+    def cells(self) -> tuple[str, ...]:
+        """Latency and scores, under :data:`POINT`."""
+        return f"{self.latency_ms:.3g}", self.source, self.scored, *mean_cells(self.mean)
 
     @property
     def line(self) -> str:
@@ -33,22 +55,24 @@ class _Point(NamedTuple):
         return DELIVERED if self.delivered == YES else self.title
 
 
-def _points(fits: Sequence[FitResult], beside: Sequence[FitResult] = ()) -> list[_Point]:
+def network_points(fits: Sequence[FitResult], beside: Sequence[FitResult] = ()) -> list[Point]:
     """Return the networks of each fit and their controls, each once, and those of earlier fits."""
     points, seen = [], set[Path]()
     for fit in fits:
         points.append(_delivered(_title(fit), fit, YES))
         if fit.delivery.run != NETWORK:
-            chosen_ms, mean = fit.selection.latency_ms, scores_of(fit.path / NETWORK).headline
-            points.append(_Point(CHOSEN, fit.request.target_ms, chosen_ms, mean))
+            known = (fit.selection.latency_ms, fit.source(is_package=False), TRAINED)
+            mean = scores_of(fit.path / NETWORK).headline
+            points.append(Point(CHOSEN, fit.request.target_ms, *known, mean))
         for control in fit.controls.controls:
             runs = {(fit.path / run).resolve() for run in control.networks}
             if fit.delivery.run in control.networks or runs <= seen:
                 continue
             seen |= runs
             target_ms = fit.request.target_ms if control.may_ship else None
-            mean = control_means(fit.path, control)
-            points.append(_Point(control.title, target_ms, control.latency_ms, mean))
+            source = fit.source(is_package=False, is_measured=control.is_measured)
+            known, mean = (control.latency_ms, source, TRAINED), control_means(fit.path, control)
+            points.append(Point(control.title, target_ms, *known, mean))
     for fit in beside:
         is_published = fit.request.method.method == "tf-nas"
         title = "published search" if is_published else fit.path.name
@@ -65,38 +89,40 @@ def _title(fit: FitResult) -> str:
     return next(found, "narrower network in fp32")
 
 
-def _delivered(title: str, fit: FitResult, delivered: str) -> _Point:
+def _delivered(title: str, fit: FitResult, delivered: str) -> Point:
     """Return the delivered network of a fit."""
     delivery, timing = fit.delivery, fit.delivery.timing
     latency_ms = delivery.predicted_ms if timing is None else timing.median_ms
-    return _Point(title, fit.request.target_ms, latency_ms, delivery.scores.headline, delivered)
+    known = (latency_ms, fit.source(), fit.conditions.ships, delivery.scores.headline)
+    return Point(title, fit.request.target_ms, *known, delivered)
 
 
 def front_table(fits: Sequence[FitResult], beside: Sequence[FitResult] = ()) -> content.Table:
     """Return the table of all networks: budget, latency, mean scores, and which are delivered."""
-    first, points = fits[0], _points(fits, beside)
+    first, points = fits[0], network_points(fits, beside)
+    precisions = " or ".join(dict.fromkeys(fit.conditions.precision for fit in fits))
+    conditions = first.conditions.model_copy(update={"precision": precisions})
     header, *rows = filled_columns((CELLS, *map(_cells, points)))
     return content.Table(
         title="Networks",
         header=header,
         rows=tuple(rows),
-        note=f"{first.conditions}. {scores_of(first.path / NETWORK).note}.",
+        note=f"{conditions}. {scores_of(first.path / NETWORK).note}.",
         highlighted=tuple(i for i, point in enumerate(points) if point.delivered == YES),
     )
 
 
-def _cells(point: _Point) -> tuple[str, ...]:
+def _cells(point: Point) -> tuple[str, ...]:
     """Return the row of a network, under :data:`CELLS`."""
     budget = "-" if point.target_ms is None else f"{point.target_ms:g}"
-    scores = mean_cells(point.mean)
-    return point.title, budget, f"{point.latency_ms:.3g}", *scores, point.delivered
+    return point.title, budget, *point.cells, point.delivered
 
 
 def front_curves(
     fits: Sequence[FitResult], beside: Sequence[FitResult] = ()
 ) -> tuple[content.Curve, ...]:
     """Return plots of accuracy and of PSNR over latency; none where there is one point."""
-    points = sorted(_points(fits, beside), key=lambda point: point.latency_ms)
+    points = sorted(network_points(fits, beside), key=lambda point: point.latency_ms)
     if len(points) < 2:
         return ()
     curves = []
@@ -115,7 +141,7 @@ def front_curves(
     return tuple(curves)
 
 
-def _line(points: Sequence[_Point], title: str, field: str, scale: int) -> list[float | None]:
+def _line(points: Sequence[Point], title: str, field: str, scale: int) -> list[float | None]:
     """Return a score of the networks of one title, and None for every other point."""
     values = [getattr(point.mean, field) if point.line == title else None for point in points]
     return [None if value is None else scale * value for value in values]
