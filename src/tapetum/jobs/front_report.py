@@ -210,16 +210,22 @@ def _advice(fits: Sequence[FitResult]) -> tuple[str, ...]:
     of_each = (
         note.changed(f"{fit.request.target_ms:g} ms: {note}")
         for fit in fits
-        for note in fit.delivery.notes
+        for note in (*_missed(fit), *fit.delivery.notes)
     )
     return by_weight((*front_remarks(fits), *of_each))
 
 
+def _missed(fit: FitResult) -> tuple[Note, ...]:
+    """Return the sentence that says how far a budget is missed, and why."""
+    sentences = fit.delivery.verdict[:1] if fit.misses_budget else ()
+    return tuple(Note(sentence, Weight.RESULT) for sentence in sentences)
+
+
 def _lead(fits: Sequence[FitResult]) -> str:
-    kept = sum(fit.delivery.keeps_target is True for fit in fits)
-    measured = any(fit.delivery.keeps_target is not None for fit in fits)
-    told = f"{kept} of {len(fits)} packages keep their budget. " if measured else ""
-    return f"{told}Each has a report of its own in its folder."
+    kept, first = sum(not fit.misses_budget for fit in fits), fits[0]
+    known = "" if first.delivery.benchmark is not None else f" ({first.known_as})"
+    told = f"{kept} of {len(fits)} packages keep their budget{known}."
+    return f"{told} Each has a report of its own in its folder."
 
 
 def _tile(fit: FitResult) -> str:
@@ -227,7 +233,7 @@ def _tile(fit: FitResult) -> str:
     mean = fit.delivery.scores.headline
     shown = {"macro accuracy": mean.macro_accuracy, "PSNR of noisy images": mean.psnr_db}
     names = " and ".join(name for name, value in shown.items() if value is not None)
-    return f"{names} (budget {fit.request.target_ms:g} ms: {fit.delivery.state})"
+    return f"{names} (budget {fit.request.target_ms:g} ms: {fit.state})"
 
 
 def _scores(fit: FitResult) -> str:
@@ -242,10 +248,10 @@ def _packages(fits: Sequence[FitResult]) -> content.Table:
     rows = []
     for fit in fits:
         delivery, timing = fit.delivery, fit.delivery.timing
-        latencies = ("-", "-")
+        latencies = (f"{delivery.predicted_ms:.3g}", "-")
         if timing is not None:
             latencies = (f"{timing.median_ms:.3g}", f"{timing.p95_ms:.3g}")
         file = f"{fit.path.name}/{fit.package.name}"
-        rows.append((f"{delivery.target_ms:g} ms", file, *latencies, delivery.state))
+        rows.append((f"{delivery.target_ms:g} ms", file, *latencies, fit.state))
     header = ("budget", "package", "median, ms", "95th percentile, ms", "")
     return content.Table("Packages", header, tuple(rows))
