@@ -188,6 +188,18 @@ def test_bad_options_are_refused_before_anything_is_measured(
     assert not (tmp_path / "fit").exists()
 
 
+def test_a_whole_space_takes_no_option_of_its_parts(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would have no effect; nothing is measured."""
+    device = ScriptedRuntime(SPACE, monkeypatch)
+    for option, name in (("operators", "--operators"), ("learns_depth", "--learn-depth")):
+        with pytest.raises(InputError, match=f"--space small takes no {name}"):
+            fit_on(device, photos, tmp_path / "fit", **{option: 8})
+    assert device.num_prepared == 0
+    assert not (tmp_path / "fit").exists()
+
+
 def test_images_without_labels_are_refused_before_anything_is_measured(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
