@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from tapetum.jobs import front_report
+from tapetum.cli.fit import show_front
+from tapetum.jobs import Front, front_report
 from tapetum.jobs.fit_report import _comparison
 from tapetum.jobs.fit_result import Control, Controls, Delivery, FitResult, FittedNetwork
 from tapetum.jobs.front_report import front_remarks, front_table, write_front_report
@@ -178,6 +179,19 @@ def test_a_budget_that_the_device_missed_is_in_the_report(monkeypatch: pytest.Mo
     (said,) = report.advice
     assert said == "8 ms: the network takes 6.4 ms of 8 ms: no better one was timed."
     assert cells(report.tables[0], "source")[0] == ("timed on the device, int8",)
+
+
+def test_the_terminal_has_the_command_for_the_device(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One for each budget, as for a single one; JSON has them in its fields."""
+    package = SimpleNamespace(manifest=SimpleNamespace(precision="int8"))
+    monkeypatch.setattr("tapetum.jobs.fit_result.open_package", lambda _: package)
+    front = Front(Path("front"), (made(4, took_ms=None), made(8, took_ms=None)))
+    show_front(front, as_json=False)
+    told = capsys.readouterr().err.replace("\n", " ")
+    for name in ("4ms", "8ms"):
+        assert f"{name}, on the device: tapetum benchmark model.tapetum" in told
 
 
 def test_a_budget_that_was_missed_here_is_in_the_report(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,6 @@ from tapetum.arch import Architecture
 from tapetum.arch.space import Space
 from tapetum.errors import DataError, InputError, RunError, TrainingError
 from tapetum.losses import EQUATION_3
-from tapetum.search.loop import require_searchable
 from tapetum.search.relax import mixture_latency
 from tapetum.search.result import SEARCHES, SearchEpoch
 from tapetum.search.searcher import Searcher
@@ -199,7 +198,7 @@ def test_what_cannot_end_well_is_refused_before_it_begins(tmp_path: Path) -> Non
         tiny_search(path, recipe, table, images=squares)
     boxed = TINY_DATA.model_copy(update={"has_boxes": True})
     with pytest.raises(InputError, match="the labels of this dataset belong to boxes"):
-        require_searchable(table.space, recipe, Squares(NUM_IMAGES), boxed)
+        recipe.require_searchable(table.space, Squares(NUM_IMAGES), boxed)
     assert not path.exists()
 
 
@@ -209,12 +208,12 @@ def test_a_space_whose_networks_have_no_loss_is_refused() -> None:
     denoisers, names = joint.model_copy(update={"classifier": None}), tiny_recipe()
     both = tiny_recipe(loss=EQUATION_3)
     with pytest.raises(InputError, match="tiny weighs cross_entropy alone, which is no loss"):
-        require_searchable(denoisers, names, images, TINY_DATA)
+        names.require_searchable(denoisers, images, TINY_DATA)
     for space, recipe in ((denoisers, both), (joint, names), (joint, both)):
-        require_searchable(space, recipe, images, TINY_DATA)
+        recipe.require_searchable(space, images, TINY_DATA)
     image = tiny_recipe(loss=EQUATION_3.model_copy(update={"cross_entropy": 0.0}))
     with pytest.raises(InputError, match="no loss of the networks of small"):
-        require_searchable(tiny_table().space, image, images, TINY_DATA)
+        image.require_searchable(tiny_table().space, images, TINY_DATA)
 
 
 def test_a_folder_is_of_one_request_and_one_table(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from tapetum.jobs.methods import FitOptions, effort_of, option_of, require_as_me
 from tapetum.jobs.suit import suit
 from tapetum.latency import Budget, LatencyTable, bundle
 from tapetum.records import Record
-from tapetum.search import SearchRecipe, choose_search_recipe, require_searchable
+from tapetum.search import SearchRecipe, choose_search_recipe
 from tapetum.training import Recipe
 
 __all__ = ["TfNasOptions", "TfNasSettings", "choose_settings", "choose_table"]
@@ -61,7 +61,7 @@ def choose_settings(
     name = str(options.search_recipe or "swift")
     recipe = choose_search_recipe(name, noise=options.noise, changes=changes)
     recipe = recipe.model_copy(update={"augmentation": training.augmentation})
-    require_searchable(space, recipe, dataset.train, dataset.info)
+    recipe.require_searchable(space, dataset.train, dataset.info)
     given = {"augmentation": options.augmentation, "batch_size": None, "quiet": True}
     return TfNasSettings(space=space, search_recipe=suit(recipe, dataset, **given))
 

@@ -9,7 +9,7 @@ to prefer, and derives the network that meets the target by the latency table ex
 
 from tapetum.search import known, widths
 from tapetum.search.feasible import FeasibleRange, feasible_range, refusal
-from tapetum.search.loop import require_searchable, search
+from tapetum.search.loop import search
 from tapetum.search.pace import StepTimes, step_times
 from tapetum.search.plan import fewest_steps, how_many, needed_seconds
 from tapetum.search.proposals import Candidate, Proposal, keeps_budget, propose
@@ -42,7 +42,6 @@ __all__ = [
     "propose",
     "race",
     "refusal",
-    "require_searchable",
     "search",
     "step_times",
     "widths",

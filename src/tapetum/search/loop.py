@@ -11,9 +11,8 @@ from pathlib import Path
 
 import torch
 
-from tapetum.arch import Space
 from tapetum.data import DatasetInfo, ImageDataset
-from tapetum.errors import DataError, InputError
+from tapetum.errors import DataError
 from tapetum.latency import Budget
 from tapetum.noise import generator_for
 from tapetum.progress import ProgressCallback
@@ -26,7 +25,7 @@ from tapetum.search.searcher import Searcher
 from tapetum.search.widths import Scaled
 from tapetum.training import Batch, Compute, EpochLoop, Length, Position, look, training_batches
 
-__all__ = ["require_searchable", "search"]
+__all__ = ["search"]
 
 HELD_OUT_KEY = 5  # its own number, so that the split shares no draws with noise
 STATISTICS_BATCHES = 20
@@ -71,7 +70,7 @@ def search(
         table_sha256=hashlib.sha256(budget.table.to_json().encode()).hexdigest(),
         data=data,
     )
-    require_searchable(budget.table.space, recipe, images, data)
+    recipe.require_searchable(budget.table.space, images, data)
     _split(images, recipe)  # refused before there is a folder
     compute = Compute()
     with compute.work(SEARCHES, path, request, resume=resume) as folder:
@@ -83,61 +82,6 @@ def search(
             searching = _Searching(folder, compute, budget, images)
             position = searching.run(Position[SearchEpoch], progress)
         return searching.finish(position, provenance)
-
-
-def require_searchable(
-    space: Space, recipe: SearchRecipe, images: ImageDataset, data: DatasetInfo
-) -> None:
-    """Refuse a space that these images and this recipe cannot search.
-
-    Args:
-        space: The space.
-        recipe: How to search.
-        images: Images to learn from.
-        data: What these images are.
-
-    Raises:
-        InputError: The space has no slots, or is for other images; or nothing has a loss.
-    """
-    if not space.slots:
-        raise InputError(
-            f"{space.name} has no slot: there is nothing to search", "train its one network"
-        )
-    remedy = "measure a table of a space for these images"
-    if space.image_channels != images.channels:
-        raise InputError(
-            f"{space.name} is for images of {space.image_channels} channels, "
-            f"these have {images.channels}",
-            remedy,
-        )
-    if space.classifier is not None:
-        _require_labels(space, space.classifier.num_classes, images, data)
-    weighs_labels = space.classifier is not None and recipe.loss.cross_entropy > 0
-    if not weighs_labels and not (space.decoder is not None and recipe.loss.uses_image):
-        wanted = ", ".join(name for name, weight in recipe.loss if weight > 0)
-        raise InputError(
-            f"the search recipe {recipe.name} weighs {wanted} alone, which is no loss of the "
-            f"networks of {space.name}",
-            "search another space, or give a search recipe with other weights",
-        )
-
-
-def _require_labels(
-    space: Space, num_classes: int, images: ImageDataset, data: DatasetInfo
-) -> None:
-    """Refuse images whose labels are not those of a space that classifies whole images."""
-    problem, actual = f"{space.name} classifies whole images", len(images.class_names)
-    others = "'tapetum fit' without --method takes others"
-    if actual == 0:
-        raise InputError(f"{problem}, but these have no labels", f"give labelled images; {others}")
-    if data.has_boxes:
-        remedy = f"give a folder of labelled images, or 'digit-crops'; {others}"
-        raise InputError(f"{problem}, but the labels of this dataset belong to boxes", remedy)
-    if num_classes != actual:
-        raise InputError(
-            f"{space.name} is for {num_classes} classes, these images have {actual}",
-            "measure a table of a space for these images",
-        )
 
 
 class _Searching(EpochLoop[SearchEpoch]):
