@@ -63,6 +63,10 @@ def measure(root: Path, out: str, *options: object) -> Result:
         ("fast", "--python", "python3.9"),  # there is no device with another Python
         ("dc-nas", "--ssh-option", "-oPort=2222"),
         ("dc-nas", "--target-ms", 4),
+        ("my.json", "--operators", 4),  # the file has its own
+        ("my.json", "--channels", 1),
+        ("my.json", "--classes", 5),
+        ("my.json", "--decoder", "mbconv"),
     ],
 )
 def test_an_option_without_an_effect_is_refused(

@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from tapetum.arch import Architecture
 from tapetum.errors import InputError
@@ -55,6 +56,21 @@ def test_a_network_is_found_and_can_be_trained(
     assert "already contains a search" in sentence(run(*command, *RECIPE))
     again = run(*command, *RECIPE, "--resume")
     assert again.exit_code == 0, again.output
+
+
+def test_labels_of_boxes_are_refused(table_file: Path, target_ms: float, tmp_path: Path) -> None:
+    """Before there is a folder, with what to give instead."""
+    (tmp_path / "boxed").mkdir()
+    rows = ["file,label,left,top,right,bottom"]
+    for index in range(12):
+        Image.new("L", (36, 36), 20 * index).save(tmp_path / "boxed" / f"{index}.png")
+        rows.append(f"{index}.png,{'ab'[index % 2]},4,5,30,28")
+    (tmp_path / "boxed" / "labels.csv").write_text("\n".join(rows))
+    given = ("--latency", table_file, "--target-ms", target_ms, "--out", tmp_path / "search")
+    refused = run("search", tmp_path / "boxed", *given, *RECIPE)
+    assert refused.exit_code == 2
+    assert "the labels of this dataset belong to boxes" in sentence(refused)
+    assert not (tmp_path / "search").exists()
 
 
 def test_a_search_answers_in_json(

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from scripted_runtime import PREPARE_MS, ScriptedRuntime
 from tapetum.errors import InputError
@@ -183,6 +184,32 @@ def test_bad_options_are_refused_before_anything_is_measured(
     device = ScriptedRuntime(SPACE, monkeypatch)
     with pytest.raises(InputError, match="fog"):
         fit_on(device, photos, tmp_path / "fit", noise="fog:1")
+    assert device.num_prepared == 0
+    assert not (tmp_path / "fit").exists()
+
+
+def test_a_whole_space_takes_no_option_of_its_parts(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would have no effect; nothing is measured."""
+    device = ScriptedRuntime(SPACE, monkeypatch)
+    for option, name in (("operators", "--operators"), ("learns_depth", "--learn-depth")):
+        with pytest.raises(InputError, match=f"--space small takes no {name}"):
+            fit_on(device, photos, tmp_path / "fit", **{option: 8})
+    assert device.num_prepared == 0
+    assert not (tmp_path / "fit").exists()
+
+
+def test_images_without_labels_are_refused_before_anything_is_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The published search learns from labels alone."""
+    device = ScriptedRuntime(SPACE, monkeypatch)
+    (tmp_path / "flat").mkdir()
+    for index in range(12):
+        Image.new("L", (36, 36), 20 * index).save(tmp_path / "flat" / f"{index}.png")
+    with pytest.raises(InputError, match="small classifies whole images, but these have no labels"):
+        fit_on(device, tmp_path / "flat", tmp_path / "fit")
     assert device.num_prepared == 0
     assert not (tmp_path / "fit").exists()
 

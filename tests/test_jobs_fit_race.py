@@ -164,6 +164,20 @@ def test_the_hint_offers_exactly_what_controls_would_train(
     assert ("plain" in "".join(titles)) == (names == ("rule", "plain-dc-net"))
 
 
+def test_the_pair_is_timed_in_the_precision_of_each_budget(
+    unraced: FitResult, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Several budgets share it, and int8 takes half of the time here."""
+    path = copied(unraced, tmp_path / "fit").path
+    race = race_in(path, photos, ShapeRuntime(monkeypatch))
+    in_fp32 = race.controls(unraced.selection).controls[-1]
+    (path / "timings_int8.json").write_bytes((path / "timings_fp32.json").read_bytes())
+    monkeypatch.setattr(Race, "plan", SimpleNamespace(precision="int8"))
+    in_int8 = race.controls(unraced.selection).controls[-1]
+    assert in_int8.networks == in_fp32.networks
+    assert in_int8.latency_ms == pytest.approx(INT8_SHARE * in_fp32.latency_ms, rel=1e-3)
+
+
 def test_a_correction_is_a_sentence_and_no_second_latency_of_what_is_delivered(
     unraced: FitResult, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -49,7 +49,8 @@ class _Scripted:
     """Networks that take as long as they have multiply-adds."""
 
     def __init__(self, count: int, *, longest_ms: float, rounds: int) -> None:
-        networks = [{"precision": "fp32", "multiply_adds": cost} for cost in range(1, count + 1)]
+        given = {"precision": "fp32", "family": "drawn"}
+        networks = [{**given, "multiply_adds": cost} for cost in range(1, count + 1)]
         self.job = {"networks": networks, "minutes": 1.0, "longest_ms": longest_ms}
         self.job["most_rounds"] = rounds
         self.timed: list[int] = []
@@ -68,6 +69,15 @@ def test_networks_that_are_much_too_slow_are_left_out(tmp_path: Any) -> None:
     assert bench.timed == [*range(1, 9), *range(1, 9)]
     assert [len(one) for one in found["rounds"]] == [2] * 12
     assert found["rounds"][8] == [None, None]
+
+
+def test_what_tells_the_grid_of_widths_is_never_left_out(tmp_path: Any) -> None:
+    """However slow it is: without it the other timings are of no use."""
+    bench = _Scripted(12, longest_ms=3.5, rounds=2)
+    bench.job["networks"][10]["family"] = agent.WIDTH
+    found: dict[str, Any] = {"rounds": [[] for _ in range(12)]}
+    agent.measure(bench, found, str(tmp_path / "out.json"))  # type: ignore[arg-type]
+    assert bench.timed == 2 * [*range(1, 9), 11]
 
 
 def test_no_round_begins_after_the_time(tmp_path: Any) -> None:

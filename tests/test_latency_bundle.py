@@ -186,6 +186,19 @@ def test_what_a_device_found_is_checked(tmp_path: Path) -> None:
         DeviceTimings.read(tmp_path / "pi.json")
 
 
+def test_timings_that_do_not_tell_the_grid_of_widths_are_refused(bundle: Path) -> None:
+    """With the widths that are missing, and what to do."""
+    found = DeviceTimings.read(bundle.with_suffix(".json"))
+    rounds = [
+        [None, None] if (network.family, network.name) == ("width", "40") else timed
+        for network, timed in zip(found.job.networks, found.rounds, strict=True)
+    ]
+    few = found.model_copy(update={"rounds": tuple(map(tuple, rounds))})
+    with pytest.raises(InputError, match="has not timed networks of 40 channels in int8") as error:
+        few.shapes("int8")
+    assert "tapetum latency bundle" in error.value.remedy
+
+
 def test_a_ladder_has_every_family_on_both_grids() -> None:
     """From few multiply-adds to many; near a budget where one is given."""
     all_sizes, near = ladder.steps(SPACE, 60), ladder.steps(SPACE, 60, budget_ms=0.1)

@@ -1,5 +1,6 @@
 """A bundle that is run on a device through ssh and scp, or here."""
 
+import json
 import os
 import shutil
 import stat
@@ -7,11 +8,13 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tapetum.errors import InputError
 from tapetum.latency.bundle import run_here, run_over_ssh
+from tapetum.latency.bundle.remote import _run
 from test_latency_bundle import write
 
 # Programs under the names of OpenSSH's, for a device that is a folder of this machine.
@@ -79,9 +82,33 @@ def test_a_host_that_is_none_is_refused(host: str, said: str, bundle: Path, tmp_
         run_over_ssh(bundle, tmp_path / "pi.json", host)
 
 
-def test_a_bundle_can_be_run_here(bundle: Path, tmp_path: Path) -> None:
-    """In a process of its own, as on a device."""
-    assert run_here(bundle, tmp_path / "here.json").precisions == ("fp32", "int8")
+def test_a_measurement_here_continues_and_is_repeated_once_it_is_finished(
+    bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The result is there when all is timed; a result that is replaced is measured anew."""
+    out, first = tmp_path / "here.json", list[Any]()
+
+    def stop_after_a_round(command: list[str], fault: str) -> None:
+        _run(command, fault)
+        found = json.loads(Path(command[-1]).read_text())
+        first.extend(rounds[0] for rounds in found["rounds"])
+        found["rounds"] = [rounds[:1] for rounds in found["rounds"]]
+        Path(command[-1]).write_text(json.dumps(found))
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("tapetum.latency.bundle.remote._run", stop_after_a_round)
+        with pytest.raises(KeyboardInterrupt):
+            run_here(bundle, out)
+    assert not out.exists()
+    assert run_here(bundle, out).precisions == ("fp32", "int8")
+    whole = json.loads(out.read_text())["rounds"]
+    assert [rounds[0] for rounds in whole] == first
+    assert all(len(rounds) == 2 for rounds in whole)
+    run_here(bundle, out)
+    assert all(rounds[0] not in first for rounds in json.loads(out.read_text())["rounds"])
+    assert [*tmp_path.iterdir()] == [out]
+    assert "copy it back" not in capfd.readouterr().err
 
 
 SSHD = "/usr/sbin/sshd"

@@ -27,7 +27,7 @@ from tiny_search import (
     tiny_table,
     tiny_target_ms,
 )
-from tiny_training import Squares
+from tiny_training import TINY_DATA, Squares
 
 STEPS_PER_EPOCH = 4
 
@@ -193,7 +193,27 @@ def test_what_cannot_end_well_is_refused_before_it_begins(tmp_path: Path) -> Non
     squares.class_names = ("one", "two")  # type: ignore[assignment]
     with pytest.raises(InputError, match="is for 4 classes, these images have 2"):
         tiny_search(path, recipe, table, images=squares)
+    squares.class_names = ()  # type: ignore[assignment]
+    with pytest.raises(InputError, match="these have no labels"):
+        tiny_search(path, recipe, table, images=squares)
+    boxed = TINY_DATA.model_copy(update={"has_boxes": True})
+    with pytest.raises(InputError, match="the labels of this dataset belong to boxes"):
+        recipe.require_searchable(table.space, Squares(NUM_IMAGES), boxed)
     assert not path.exists()
+
+
+def test_a_space_whose_networks_have_no_loss_is_refused() -> None:
+    """Denoisers without a loss of the image, and classifiers without one of the labels."""
+    joint, images = joint_table().space, Squares(NUM_IMAGES)
+    denoisers, names = joint.model_copy(update={"classifier": None}), tiny_recipe()
+    both = tiny_recipe(loss=EQUATION_3)
+    with pytest.raises(InputError, match="tiny weighs cross_entropy alone, which is no loss"):
+        names.require_searchable(denoisers, images, TINY_DATA)
+    for space, recipe in ((denoisers, both), (joint, names), (joint, both)):
+        recipe.require_searchable(space, images, TINY_DATA)
+    image = tiny_recipe(loss=EQUATION_3.model_copy(update={"cross_entropy": 0.0}))
+    with pytest.raises(InputError, match="no loss of the networks of small"):
+        image.require_searchable(tiny_table().space, images, TINY_DATA)
 
 
 def test_a_folder_is_of_one_request_and_one_table(tmp_path: Path) -> None:

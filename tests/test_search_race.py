@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -130,6 +131,29 @@ def test_a_stopped_race_resumes_to_the_same_result(
         race_here(tmp_path / "race", field(), progress=_stop_after(pieces))
     result = race_here(tmp_path / "race", field(), resume=True)
     assert _facts(result) == _facts(RACES.open(undisturbed).result())
+
+
+def test_the_time_of_a_race_is_that_of_all_its_commands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not only of the last one, and without the pause; a stop loses what was under way."""
+    now_s, perform = [0.0], Here.perform
+
+    def take(self: Here, work: Any) -> None:
+        perform(self, work)
+        now_s[0] += 10
+
+    monkeypatch.setattr(Here, "perform", take)
+    clock = SimpleNamespace(monotonic=lambda: now_s[0])
+    monkeypatch.setattr(sys.modules["tapetum.search.race"], "time", clock)
+    with pytest.raises(_StoppedError):
+        race_here(tmp_path / "race", field()[:3], progress=_stop_after(2))
+    first_s = now_s[0]
+    now_s[0] += 1_000
+    result = race_here(tmp_path / "race", field()[:3], resume=True)
+    whole_s = now_s[0] - 1_000
+    assert first_s >= 20
+    assert whole_s - 10 <= result.seconds <= whole_s
 
 
 def test_a_finished_race_is_not_run_again(undisturbed: Path) -> None:

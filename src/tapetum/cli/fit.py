@@ -273,6 +273,10 @@ def show_front(front: "Front", *, as_json: bool) -> None:
             say(f"{result.path.name}: {line}")
     for remark in front.remarks:
         say(remark)
-    if not as_json:
-        say(f"packages: {', '.join(shown_path(result.package) for result in front.fits)}")
-        say(f"report: {shown_path(front.report)}")
+    if as_json:
+        return
+    say(f"packages: {', '.join(shown_path(result.package) for result in front.fits)}")
+    say(f"report: {shown_path(front.report)}")
+    for result in front.fits:
+        if result.delivery.command:
+            say(f"{result.path.name}, on the device: {result.delivery.command}")

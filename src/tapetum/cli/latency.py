@@ -43,6 +43,7 @@ UP = option("transposed_conv", LESS, options.UP_HELP, metavar="NAME")
 LEARNS_DEPTH = option(False, LESS, options.DEPTH_HELP, "--learn-depth")
 FOR_PRICES = {"operators", "decoder", "up", "learns_depth"}
 FOR_FAST = {"target_ms", "precision"}
+IN_A_FILE = {*FOR_PRICES, "channels", "classes"}  # of a space
 FOR_SSH = {"python", "ssh_option"}
 FOR_HERE = {"max_rounds"}
 TABLE = typer.Argument(
@@ -114,6 +115,8 @@ def bundle(
 def _refuse_others(context: typer.Context, space: str) -> None:
     """Refuse options that have no effect on the networks of a space."""
     others = FOR_PRICES if space == "fast" else FOR_FAST
+    if space.endswith(".json"):
+        others = FOR_FAST | IN_A_FILE
     options.refuse_given(context, others, f"--space {space} takes no")
 
 

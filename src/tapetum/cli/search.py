@@ -18,7 +18,7 @@ __all__ = ["search"]
 
 def search(
     data: str = typer.Argument(
-        ..., metavar="DATA", help="Folder of images, 'digits' or 'digit-crops'."
+        ..., metavar="DATA", help="Folder of labelled images, or 'digit-crops'."
     ),
     *,
     target_ms: float = options.TARGET_MS,

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from tapetum.jobs.fit_result import NETWORK, Control, Controls
 from tapetum.jobs.request import FitRequest, ShapeSettings
+from tapetum.latency import Budget
 from tapetum.scores import ScoreRow, Scores, show_number
 from tapetum.search import SEED_ACCURACY, SEED_DB, Doubling, Prefer
 from tapetum.training import RUNS
@@ -33,8 +34,10 @@ def control_means(path: Path, control: Control) -> ScoreRow:
 def best_run(path: Path, controls: Controls, request: FitRequest) -> tuple[str, tuple[str, ...]]:
     """Return the folder of the training to deliver, and what to say of the controls.
 
-    That is the chosen network, unless a control that may ship is better by more than the noise.
+    That is the chosen network, unless a control that may ship is better by more than the noise, and
+    keeps the budget.
     """
+    most_ms = (1 + Budget.TOLERANCE) * request.target_ms
     chosen, best, said = scores_of(path / NETWORK), NETWORK, []
     ours, prefer = chosen.headline, preference_of(request)
     for control in controls.controls:
@@ -46,8 +49,11 @@ def best_run(path: Path, controls: Controls, request: FitRequest) -> tuple[str, 
         title = f"{control.title} ({control.latency_ms:.3g} ms)"
         what = f"{title} is {differs} the chosen network ({scores})"
         if better_by > error and control.may_ship and best == NETWORK:
-            (best,) = control.networks
-            what += ", so it is delivered"
+            if control.latency_ms <= most_ms:
+                (best,) = control.networks
+                what += ", so it is delivered"
+            else:
+                what += f", and is not delivered: it misses the budget of {request.target_ms:g} ms"
         said.append(what)
     return best, tuple(said)
 

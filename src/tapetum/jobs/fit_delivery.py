@@ -106,16 +106,21 @@ class Shipping:
 
     def note(self, chosen: FittedNetwork, run: str, measured: Benchmark | None) -> str:
         """Return why the package misses the budget, or leaves much of it; else nothing."""
-        shipped = self.rival(run)
+        shipped, target_ms = self.rival(run), self.work.request.target_ms
         note, before_ms = "" if shipped else chosen.note, (shipped or chosen).latency_ms
         if note or measured is None or measured.ratio is None:
             return note
-        if shipped and before_ms < (1 - Budget.BELOW) * self.work.request.target_ms:
+        before = f"it took {before_ms:.3g} ms before its training"
+        if not measured.keeps_target:
+            is_slower = before_ms <= (1 + Budget.TOLERANCE) * target_ms
+            return f"{before}, so the machine is slower now" if is_slower else f"{before} already"
+        if measured.ratio >= 1 - Budget.BELOW:
+            return ""
+        if before_ms >= (1 - Budget.BELOW) * target_ms:
+            return f"{before}, so the machine is faster now"
+        if shipped is not None:
             return f"the {shipped.title} uses less of it, and scored better"
-        before = f"it took {before_ms:.3g} ms before its training, so the machine is"
-        if measured.ratio < 1 - Budget.BELOW:
-            return f"{before} faster now"
-        return "" if measured.keeps_target else f"{before} slower now"
+        return f"{before} already"
 
     def measured(self) -> Benchmark | None:
         """Return the latency of the package, measured once; None where the device is elsewhere."""

@@ -55,7 +55,7 @@ __all__ = ["Race", "require_precision", "split_for_race"]
 
 CANDIDATES = "candidates.json"
 RACE, MATCHED, MATCHED_FP32 = "race", "matched.json", "matched_fp32.json"
-PAIR = "pair.json"  # what a user would pick by hand; fits of several budgets share it
+PAIR = "pair_{}.json"  # by precision, what a user would pick by hand; several budgets share it
 PLAIN_TITLE = "plain DC-Net of the same latency"
 PLAIN_RUN = "control_dc-net"  # the training of the plain network among the candidates
 CONTROL_ROUNDS = 6
@@ -313,7 +313,7 @@ class Race:
         """Return the plain DC-Net of the same latency, and what a user would pick by hand."""
         del chosen
         plain = () if (rival := self.plain_rival) is None else (self.plain(rival),)
-        path = self.folder / PAIR
+        path = self.folder / PAIR.format(self.plan.precision)
         if not path.exists() and (pair := self.pair()) is not None:
             pair.write(path)
         pairs = (Control.read(path),) if path.exists() else ()

@@ -5,16 +5,15 @@ from pathlib import Path
 
 from tapetum.data import Dataset
 from tapetum.evaluation import PackageSubject
-from tapetum.jobs.compare import control_means, scores_of
+from tapetum.jobs.compare import scores_of
 from tapetum.jobs.data_remarks import data_remarks
 from tapetum.jobs.device import SCOPES
 from tapetum.jobs.diagram import network_diagram
 from tapetum.jobs.examples import example_groups, mistake_images
 from tapetum.jobs.fit_result import NETWORK, NETWORK_FP32, FitResult
 from tapetum.jobs.fit_work import Sections
-from tapetum.jobs.front_report import front_curves
+from tapetum.jobs.front_report import POINT, TRAINED, front_curves, network_points
 from tapetum.jobs.run_report import (
-    MEANS,
     as_sentences,
     dataset_tables,
     facts_of,
@@ -156,36 +155,23 @@ def _latencies(fit: FitResult, sections: Sections) -> content.Table:
 
 
 def _comparison(fit: FitResult) -> content.Table:
-    """Return the scores of the chosen network and of the controls."""
-    delivery, chosen_ms = fit.delivery, fit.selection.latency_ms
-    if delivery.run == NETWORK and delivery.timing is not None:
-        chosen_ms = delivery.timing.median_ms
-    rows = [
-        (
-            "chosen network",
-            f"{chosen_ms:.3g}",
-            *mean_cells(scores_of(fit.path / NETWORK).headline),
-        )
-    ]
-    delivered = 0
-    if delivery.run == NETWORK_FP32 and delivery.timing is not None:
-        delivered, takes = len(rows), f"{delivery.timing.median_ms:.3g}"
-        rows.append(("narrower network in fp32", takes, *mean_cells(delivery.scores.headline)))
-    for control in fit.controls.controls:
-        if delivery.run in control.networks:
-            delivered = len(rows)
-        means = control_means(fit.path, control)
-        rows.append((control.title, f"{control.latency_ms:.3g}", *mean_cells(means)))
+    """Return the latency and the scores of the package, of the chosen network and the controls."""
+    rows = [(point.title, *point.cells) for point in network_points([fit])]
+    by = ""
+    if fit.conditions.ships == "int8":
+        trained = mean_cells(scores_of(fit.path / fit.delivery.run).headline)
+        rows.insert(1, ("the same network as it was trained", "-", "-", TRAINED, *trained))
+        by = ", by the scores in fp32"
     recipe = fit.request.recipe
-    header, *filled = filled_columns((("network", "ms", *MEANS), *rows))
+    header, *filled = filled_columns((("network", *POINT), *rows))
     return content.Table(
         title="Comparison",
         header=header,
         rows=tuple(filled),
         note=f"{_lengths(fit)}: recipe {recipe.name}, seed {recipe.seed}. With one seed each, "
         "differences of a percentage point or less are not significant. What ships is chosen on "
-        "the validation images, so its scores are a little too good.",
-        highlighted=(delivered,),
+        f"the validation images{by}, so its scores are a little too good.",
+        highlighted=(0,),
     )
 
 

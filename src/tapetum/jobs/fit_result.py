@@ -151,9 +151,7 @@ class Delivery(Record):
         """How the measured latency stands to the budget, in few words."""
         if self.ratio is None:
             return "not measured"
-        if self.keeps_target:
-            return "kept"
-        return f"{abs(self.ratio - 1):.0%} {'above' if self.ratio > 1 else 'below'} it"
+        return _state(self.ratio, is_kept=bool(self.keeps_target))
 
     @property
     def notes(self) -> tuple[Note, ...]:
@@ -177,6 +175,10 @@ class Delivery(Record):
             line = f"the package keeps {budget}: {takes}"
         has_labels = self.scores.mean.accuracy is not None
         return (line, *_exceeding(self.benchmark, has_labels=has_labels))
+
+
+def _state(ratio: float, *, is_kept: bool) -> str:
+    return "kept" if is_kept else f"{abs(ratio - 1):.0%} {'above' if ratio > 1 else 'below'} it"
 
 
 def _exceeding(benchmark: Benchmark, *, has_labels: bool) -> tuple[str, ...]:
@@ -279,16 +281,37 @@ class FitResult(NamedTuple):
 
     @property
     def misses_budget(self) -> bool:
-        """Whether a measured latency, here or on the device, is above the budget or far below."""
+        """Whether the latency, or its prediction, is above the budget or far below."""
         delivery = self.delivery
-        if self.was_timed_there:
+        if delivery.benchmark is None:
             return not keeps_budget(delivery.predicted_ms, delivery.target_ms)
         return delivery.keeps_target is False
+
+    @property
+    def state(self) -> str:
+        """How the latency stands to the budget, in few words, and how it is known if not here."""
+        delivery = self.delivery
+        if delivery.benchmark is not None:
+            return delivery.state
+        ratio = delivery.predicted_ms / delivery.target_ms
+        return f"{_state(ratio, is_kept=not self.misses_budget)}, {self.known_as}"
 
     @property
     def known_as(self) -> str:
         """How the latency is known where the package was not timed, in few words."""
         return "timed on the device" if self.was_timed_there else "predicted"
+
+    def source(self, *, is_package: bool = True, is_measured: bool = True) -> str:
+        """Return how a latency of this fit is known and in which precision, in few words.
+
+        Args:
+            is_package: Whether it is the latency of the package, or of a network before that.
+            is_measured: Whether it was measured, here or on the device, or predicted.
+        """
+        before = self.selection.conditions or self.request.conditions
+        how = self.known_as if self.delivery.benchmark is None else "measured"
+        conditions = self.conditions if is_package else before
+        return f"{how if is_measured else 'predicted'}, {conditions.precision}"
 
     @property
     def usage(self) -> tuple[str, ...]:

@@ -27,7 +27,7 @@ from tapetum.jobs.run_report import curve
 from tapetum.latency import Budget, Effort, LatencyTable, measure_table
 from tapetum.progress import Stages, pasted
 from tapetum.report import content
-from tapetum.search import SearchResult, search
+from tapetum.search import SearchResult, keeps_budget, search
 from tapetum.training import Recipe
 
 __all__ = ["MATCHED", "OVERHEAD", "SEARCH", "TABLE", "TfNas", "look_at_space"]
@@ -35,6 +35,7 @@ __all__ = ["MATCHED", "OVERHEAD", "SEARCH", "TABLE", "TfNas", "look_at_space"]
 MEASURING, SEARCHING = "latency table", "search"  # stages
 TABLE, OVERHEAD, SEARCH, MATCHED = "table.json", "overhead.json", "search", "matched.json"
 CONTROL_SEED = 11
+LEFT = "the search prefers no slower network of the space that keeps it"
 TITLES: Mapping[ControlKind, str] = {
     "random": "random architecture, same latency",
     "uniform": "uniform architecture (one operator), same latency",
@@ -131,7 +132,9 @@ class TfNas(Method):
         name = f"{self.settings.space.name}-{request.target_ms:g}ms"
         if device is None:
             network = self.settings.space.architecture(result.choices, name=name)
-            return FittedNetwork(architecture=network, predicted_ms=result.predicted_ms)
+            found_ms = result.predicted_ms
+            note = "" if keeps_budget(found_ms, request.target_ms) else LEFT
+            return FittedNetwork(architecture=network, predicted_ms=found_ms, note=note)
         given = (self.budget, result.derive, device.time)
         match = partial(match_target, *given, overhead=self.overhead)
         matched = self.work.folder.once(MATCHED, MatchedNetwork, match)

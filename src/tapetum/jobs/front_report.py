@@ -11,21 +11,43 @@ from tapetum.records import Note, Weight, by_weight
 from tapetum.report import content, write_report
 from tapetum.scores import ScoreRow, filled_columns
 
-__all__ = ["front_curves", "front_remarks", "front_table", "write_front_report"]
+__all__ = [
+    *("POINT", "front_curves", "front_remarks", "front_table", "network_points"),
+    "write_front_report",
+]
 
 DELIVERED, CHOSEN = "delivered", "chosen network"
-CELLS = ("network", "budget, ms", "latency, ms", *MEANS, DELIVERED)
+POINT = ("latency, ms", "source", "scored in", *MEANS)  # of :attr:`Point.cells`
+CELLS = ("network", "budget, ms", *POINT, DELIVERED)
 YES = "yes"
+TRAINED = "fp32"  # the precision of every training
 
 
-class _Point(NamedTuple):
-    """A network with its budget, if it was made for one, its latency and its mean scores."""
+class Point(NamedTuple):
+    """A network with its budget, if it was made for one, its latency and its mean scores.
+
+    Attributes:
+        title: What it is, for people.
+        target_ms: Its budget, in milliseconds; None where it was made for none.
+        latency_ms: Its latency, in milliseconds.
+        source: How the latency is known, and in which precision.
+        scored: The precision of the scores: that of the package, or of the training.
+        mean: Mean scores.
+        delivered: Whether it was delivered, in a word.
+    """
 
     title: str
     target_ms: float | None
     latency_ms: float
+    source: str
+    scored: str
     mean: ScoreRow
     delivered: str = "no"
+
+    @property
+    def cells(self) -> tuple[str, ...]:
+        """Latency and scores, under :data:`POINT`."""
+        return f"{self.latency_ms:.3g}", self.source, self.scored, *mean_cells(self.mean)
 
     @property
     def line(self) -> str:
@@ -33,22 +55,24 @@ class _Point(NamedTuple):
         return DELIVERED if self.delivered == YES else self.title
 
 
-def _points(fits: Sequence[FitResult], beside: Sequence[FitResult] = ()) -> list[_Point]:
+def network_points(fits: Sequence[FitResult], beside: Sequence[FitResult] = ()) -> list[Point]:
     """Return the networks of each fit and their controls, each once, and those of earlier fits."""
     points, seen = [], set[Path]()
     for fit in fits:
         points.append(_delivered(_title(fit), fit, YES))
         if fit.delivery.run != NETWORK:
-            chosen_ms, mean = fit.selection.latency_ms, scores_of(fit.path / NETWORK).headline
-            points.append(_Point(CHOSEN, fit.request.target_ms, chosen_ms, mean))
+            known = (fit.selection.latency_ms, fit.source(is_package=False), TRAINED)
+            mean = scores_of(fit.path / NETWORK).headline
+            points.append(Point(CHOSEN, fit.request.target_ms, *known, mean))
         for control in fit.controls.controls:
             runs = {(fit.path / run).resolve() for run in control.networks}
             if fit.delivery.run in control.networks or runs <= seen:
                 continue
             seen |= runs
             target_ms = fit.request.target_ms if control.may_ship else None
-            mean = control_means(fit.path, control)
-            points.append(_Point(control.title, target_ms, control.latency_ms, mean))
+            source = fit.source(is_package=False, is_measured=control.is_measured)
+            known, mean = (control.latency_ms, source, TRAINED), control_means(fit.path, control)
+            points.append(Point(control.title, target_ms, *known, mean))
     for fit in beside:
         is_published = fit.request.method.method == "tf-nas"
         title = "published search" if is_published else fit.path.name
@@ -65,38 +89,40 @@ def _title(fit: FitResult) -> str:
     return next(found, "narrower network in fp32")
 
 
-def _delivered(title: str, fit: FitResult, delivered: str) -> _Point:
+def _delivered(title: str, fit: FitResult, delivered: str) -> Point:
     """Return the delivered network of a fit."""
     delivery, timing = fit.delivery, fit.delivery.timing
     latency_ms = delivery.predicted_ms if timing is None else timing.median_ms
-    return _Point(title, fit.request.target_ms, latency_ms, delivery.scores.headline, delivered)
+    known = (latency_ms, fit.source(), fit.conditions.ships, delivery.scores.headline)
+    return Point(title, fit.request.target_ms, *known, delivered)
 
 
 def front_table(fits: Sequence[FitResult], beside: Sequence[FitResult] = ()) -> content.Table:
     """Return the table of all networks: budget, latency, mean scores, and which are delivered."""
-    first, points = fits[0], _points(fits, beside)
+    first, points = fits[0], network_points(fits, beside)
+    precisions = " or ".join(dict.fromkeys(fit.conditions.precision for fit in fits))
+    conditions = first.conditions.model_copy(update={"precision": precisions})
     header, *rows = filled_columns((CELLS, *map(_cells, points)))
     return content.Table(
         title="Networks",
         header=header,
         rows=tuple(rows),
-        note=f"{first.conditions}. {scores_of(first.path / NETWORK).note}.",
+        note=f"{conditions}. {scores_of(first.path / NETWORK).note}.",
         highlighted=tuple(i for i, point in enumerate(points) if point.delivered == YES),
     )
 
 
-def _cells(point: _Point) -> tuple[str, ...]:
+def _cells(point: Point) -> tuple[str, ...]:
     """Return the row of a network, under :data:`CELLS`."""
     budget = "-" if point.target_ms is None else f"{point.target_ms:g}"
-    scores = mean_cells(point.mean)
-    return point.title, budget, f"{point.latency_ms:.3g}", *scores, point.delivered
+    return point.title, budget, *point.cells, point.delivered
 
 
 def front_curves(
     fits: Sequence[FitResult], beside: Sequence[FitResult] = ()
 ) -> tuple[content.Curve, ...]:
     """Return plots of accuracy and of PSNR over latency; none where there is one point."""
-    points = sorted(_points(fits, beside), key=lambda point: point.latency_ms)
+    points = sorted(network_points(fits, beside), key=lambda point: point.latency_ms)
     if len(points) < 2:
         return ()
     curves = []
@@ -115,7 +141,7 @@ def front_curves(
     return tuple(curves)
 
 
-def _line(points: Sequence[_Point], title: str, field: str, scale: int) -> list[float | None]:
+def _line(points: Sequence[Point], title: str, field: str, scale: int) -> list[float | None]:
     """Return a score of the networks of one title, and None for every other point."""
     values = [getattr(point.mean, field) if point.line == title else None for point in points]
     return [None if value is None else scale * value for value in values]
@@ -184,16 +210,22 @@ def _advice(fits: Sequence[FitResult]) -> tuple[str, ...]:
     of_each = (
         note.changed(f"{fit.request.target_ms:g} ms: {note}")
         for fit in fits
-        for note in fit.delivery.notes
+        for note in (*_missed(fit), *fit.delivery.notes)
     )
     return by_weight((*front_remarks(fits), *of_each))
 
 
+def _missed(fit: FitResult) -> tuple[Note, ...]:
+    """Return the sentence that says how far a budget is missed, and why."""
+    sentences = fit.delivery.verdict[:1] if fit.misses_budget else ()
+    return tuple(Note(sentence, Weight.RESULT) for sentence in sentences)
+
+
 def _lead(fits: Sequence[FitResult]) -> str:
-    kept = sum(fit.delivery.keeps_target is True for fit in fits)
-    measured = any(fit.delivery.keeps_target is not None for fit in fits)
-    told = f"{kept} of {len(fits)} packages keep their budget. " if measured else ""
-    return f"{told}Each has a report of its own in its folder."
+    kept, first = sum(not fit.misses_budget for fit in fits), fits[0]
+    known = "" if first.delivery.benchmark is not None else f" ({first.known_as})"
+    told = f"{kept} of {len(fits)} packages keep their budget{known}."
+    return f"{told} Each has a report of its own in its folder."
 
 
 def _tile(fit: FitResult) -> str:
@@ -201,7 +233,7 @@ def _tile(fit: FitResult) -> str:
     mean = fit.delivery.scores.headline
     shown = {"macro accuracy": mean.macro_accuracy, "PSNR of noisy images": mean.psnr_db}
     names = " and ".join(name for name, value in shown.items() if value is not None)
-    return f"{names} (budget {fit.request.target_ms:g} ms: {fit.delivery.state})"
+    return f"{names} (budget {fit.request.target_ms:g} ms: {fit.state})"
 
 
 def _scores(fit: FitResult) -> str:
@@ -216,10 +248,10 @@ def _packages(fits: Sequence[FitResult]) -> content.Table:
     rows = []
     for fit in fits:
         delivery, timing = fit.delivery, fit.delivery.timing
-        latencies = ("-", "-")
+        latencies = (f"{delivery.predicted_ms:.3g}", "-")
         if timing is not None:
             latencies = (f"{timing.median_ms:.3g}", f"{timing.p95_ms:.3g}")
         file = f"{fit.path.name}/{fit.package.name}"
-        rows.append((f"{delivery.target_ms:g} ms", file, *latencies, delivery.state))
+        rows.append((f"{delivery.target_ms:g} ms", file, *latencies, fit.state))
     header = ("budget", "package", "median, ms", "95th percentile, ms", "")
     return content.Table("Packages", header, tuple(rows))

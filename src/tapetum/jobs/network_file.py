@@ -96,7 +96,7 @@ class NetworkFile:
         """Return why it cannot be timed here; empty where it can."""
         try:
             self.run_once(threads)
-        except (TapetumError, RuntimeError) as error:  # OpenVINO has no errors of its own
+        except (TapetumError, RuntimeError) as error:  # of a runtime of exported files
             return str(error).splitlines()[0]
         return ""
 

@@ -6,7 +6,7 @@ from typing import Literal, TypedDict
 from tapetum.arch import Space, spaces
 from tapetum.data import Dataset, DatasetInfo
 from tapetum.errors import InputError
-from tapetum.jobs.methods import FitOptions, effort_of, require_as_measured
+from tapetum.jobs.methods import FitOptions, effort_of, option_of, require_as_measured
 from tapetum.jobs.suit import suit
 from tapetum.latency import Budget, LatencyTable, bundle
 from tapetum.records import Record
@@ -61,6 +61,7 @@ def choose_settings(
     name = str(options.search_recipe or "swift")
     recipe = choose_search_recipe(name, noise=options.noise, changes=changes)
     recipe = recipe.model_copy(update={"augmentation": training.augmentation})
+    recipe.require_searchable(space, dataset.train, dataset.info)
     given = {"augmentation": options.augmentation, "batch_size": None, "quiet": True}
     return TfNasSettings(space=space, search_recipe=suit(recipe, dataset, **given))
 
@@ -86,6 +87,8 @@ def _choose_space(options: FitOptions, table: LatencyTable | None, info: Dataset
     if table is not None and all(value is None for value in given):
         return table.space
     space = options.space or "dc-nas"
+    if isinstance(space, Space) or str(space).endswith(".json"):
+        _refuse_frame(options, space)
     if not isinstance(space, Space):
         frame = spaces.Frame(
             operators=4 if options.operators is None else options.operators,
@@ -104,6 +107,15 @@ def _choose_space(options: FitOptions, table: LatencyTable | None, info: Dataset
             "another table with 'tapetum latency measure'",
         )
     return space
+
+
+def _refuse_frame(options: FitOptions, space: Space | str | Path) -> None:
+    """Refuse options that a space has which is given as a whole."""
+    names = ("operators", "decoder", "up", "learns_depth")
+    given = [option_of(name) for name in names if getattr(options, name) is not None]
+    if given:
+        name = space.name if isinstance(space, Space) else space
+        raise InputError(f"--space {name} takes no {', '.join(given)}", "leave it out")
 
 
 def _require_form(table: LatencyTable, info: DatasetInfo) -> None:

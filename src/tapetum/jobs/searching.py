@@ -39,7 +39,7 @@ def search(
     """Search the space of a latency table for the network that keeps a budget on a dataset.
 
     Args:
-        data: Folder of images, ``digits`` or ``digit-crops``.
+        data: Folder of labelled images, or ``digit-crops``.
         out: New folder for the search.
         latency: Latency table, or its path.
         target_ms: Latency budget of one pass, in milliseconds.

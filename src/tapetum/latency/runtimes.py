@@ -143,7 +143,14 @@ class OpenVino(Runtime):
             "NUM_STREAMS": 1,
             "PERFORMANCE_HINT": "LATENCY",
         }
-        compiled = core.compile_model(core.read_model(network.graph), "CPU", options)
+        feeds = dict(network.random_inputs(conditions))
+        try:
+            model = core.read_model(network.graph)
+            # With one thread, a pass at a size that does not fit ends without an error.
+            model.clone().reshape({name: list(values.shape) for name, values in feeds.items()})
+            compiled = core.compile_model(model, "CPU", options)
+        except RuntimeError as error:
+            raise _not_run(error) from error
         precision = compiled.get_property("INFERENCE_PRECISION_HINT").to_string()
         if precision != "f32":
             raise InputError(
@@ -151,8 +158,18 @@ class OpenVino(Runtime):
                 "use another runtime, or another version of OpenVINO",
             )
         request = compiled.create_infer_request()
-        feeds = dict(network.random_inputs(conditions))
         return lambda: request.infer(feeds, share_inputs=True)
+
+
+def _not_run(error: RuntimeError) -> InputError:
+    """Return the error of a graph that OpenVINO, which has no errors of its own, cannot run."""
+    lines = [line.strip() for line in str(error).splitlines()]
+    where = ("Exception from", "Check ")  # in its sources
+    told = " ".join(line for line in lines if line and not line.startswith(where))
+    return InputError(
+        f"OpenVINO cannot run this network at this size: {told[:300]}",
+        "give another --size, or leave --runtime out",
+    )
 
 
 RUNTIMES: Mapping[str, Runtime] = {"onnxruntime": OnnxRuntime(), "openvino": OpenVino()}

@@ -34,7 +34,7 @@ PASSES = PassCount(warmup_ms=3, min_ms=15)
 
 
 class WidthProbe(Record):
-    """The grid of widths of a runtime on this machine.
+    """The grid of widths of a runtime on a device.
 
     Attributes:
         width_step: The grid: 4, 8 or 16 channels.
@@ -47,8 +47,8 @@ class WidthProbe(Record):
     def __str__(self) -> str:
         rates = ", ".join(f"{rate:.0f} at {step}" for step, rate in self.rates.items())
         return (
-            f"channel counts are multiples of {self.width_step}, the finest grid that is fast on "
-            f"this machine (billion multiply-adds a second: {rates})"
+            f"channel counts are multiples of {self.width_step}, the finest grid that is fast "
+            f"(billion multiply-adds a second: {rates})"
         )
 
 

@@ -11,9 +11,8 @@ from pathlib import Path
 
 import torch
 
-from tapetum.arch import Space
 from tapetum.data import DatasetInfo, ImageDataset
-from tapetum.errors import DataError, InputError
+from tapetum.errors import DataError
 from tapetum.latency import Budget
 from tapetum.noise import generator_for
 from tapetum.progress import ProgressCallback
@@ -71,7 +70,7 @@ def search(
         table_sha256=hashlib.sha256(budget.table.to_json().encode()).hexdigest(),
         data=data,
     )
-    _require_searchable(budget.table.space, images)
+    recipe.require_searchable(budget.table.space, images, data)
     _split(images, recipe)  # refused before there is a folder
     compute = Compute()
     with compute.work(SEARCHES, path, request, resume=resume) as folder:
@@ -83,26 +82,6 @@ def search(
             searching = _Searching(folder, compute, budget, images)
             position = searching.run(Position[SearchEpoch], progress)
         return searching.finish(position, provenance)
-
-
-def _require_searchable(space: Space, images: ImageDataset) -> None:
-    """Refuse a space without slots, or for other images."""
-    if not space.slots:
-        raise InputError(
-            f"{space.name} has no slot: there is nothing to search", "train its one network"
-        )
-    remedy = "measure a table of a space for these images"
-    if space.image_channels != images.channels:
-        raise InputError(
-            f"{space.name} is for images of {space.image_channels} channels, "
-            f"these have {images.channels}",
-            remedy,
-        )
-    classes, actual = space.classifier and space.classifier.num_classes, len(images.class_names)
-    if classes is not None and classes != actual:
-        raise InputError(
-            f"{space.name} is for {classes} classes, these images have {actual}", remedy
-        )
 
 
 class _Searching(EpochLoop[SearchEpoch]):

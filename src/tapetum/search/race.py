@@ -8,6 +8,7 @@
       paces/             how fast the candidates train: one of them, then all, by each worker
       pace.json          the minutes that are left, and the pace of each candidate that races
       rung-1/00.json     how the training of each candidate ended
+      spent.json         the seconds of all commands so far, which decide nothing
       result.json        the order of all candidates; marks the race as finished
 
 Successive halving: all candidates train for equal minutes, the best third goes on to a rung three
@@ -23,6 +24,7 @@ import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from statistics import median
 
@@ -34,7 +36,7 @@ from tapetum.provenance import Provenance, stamp
 from tapetum.records import Folder, faults_are_ours
 from tapetum.search import plan
 from tapetum.search.judge import Measures, num_levels
-from tapetum.search.race_records import RACES, Entry, RaceRequest, RaceResult, Rung
+from tapetum.search.race_records import RACES, Entry, RaceRequest, RaceResult, Rung, Spent
 from tapetum.search.starting import Start, Starter
 from tapetum.search.utility import Doubling, Place, Prefer, order
 from tapetum.search.work import Outcome, Piece, Work
@@ -47,7 +49,7 @@ MOST_JUDGED = 500  # held-out images
 EMA_DECAY = 0.999  # in the long run; it starts low
 VIEWS_A_STEP = 2  # views of held-out images in the time of a training image
 
-DATA = "data"
+DATA, SPENT = "data", "spent.json"
 _log = logging.getLogger("tapetum")
 
 
@@ -163,6 +165,18 @@ class _Racing:
     def request(self) -> RaceRequest:
         return self.folder.request
 
+    @cached_property
+    def earlier_s(self) -> float:
+        """The time of earlier commands, in seconds."""
+        path = self.folder.path / SPENT
+        return Spent.read(path).seconds if path.exists() else 0.0
+
+    def spend(self) -> float:
+        """Keep the time of all commands so far, in seconds, and return it."""
+        spent = Spent(seconds=self.earlier_s + time.monotonic() - self.start)
+        spent.write(self.folder.path / SPENT)
+        return spent.seconds
+
     def run(self, provenance: Provenance) -> RaceResult:
         """Measure the pace, run the rungs, and return the result."""
         start = self.folder.once("pace.json", Start, self._starter().prepare)
@@ -189,7 +203,7 @@ class _Racing:
             rungs=tuple(rungs),
             notes=tuple(notes),
             minutes=self.request.minutes,
-            seconds=time.monotonic() - self.start,
+            seconds=self.spend(),
             workers=start.workers,
             waiting=start.paces.waiting,
             provenance=provenance,
@@ -235,6 +249,7 @@ class _Racing:
             del work
             nonlocal done
             done += plan.THIRD**number
+            self.spend()
             told = f"race, round {number + 1} of {len(sizes)}, in seconds of training"
             self.progress(round(first_s * done), round(first_s * total), told)
 

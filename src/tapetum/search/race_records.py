@@ -10,7 +10,7 @@ from tapetum.records import FolderKind, Record
 from tapetum.search.utility import Doubling, Prefer
 from tapetum.training import Recipe
 
-__all__ = ["RACES", "Entry", "RaceRequest", "RaceResult", "Rung"]
+__all__ = ["RACES", "Entry", "RaceRequest", "RaceResult", "Rung", "Spent"]
 
 
 class RaceRequest(Record):
@@ -108,7 +108,7 @@ class RaceResult(Record):
         rungs: The rungs, the shortest first; none where there was no time for a race.
         notes: What was left out or went wrong, in sentences.
         minutes: Time that was requested, in minutes.
-        seconds: Time of the last command of this race, in seconds.
+        seconds: Time of all commands of this race, in seconds, without the pauses between them.
         workers: Number of candidates that trained at the same time.
         waiting: Seconds of the wall clock for each second of the processor, while the pace was
             measured; far above 1 on a busy machine.
@@ -126,6 +126,12 @@ class RaceResult(Record):
     workers: int
     waiting: float
     provenance: Provenance
+
+
+class Spent(Record):
+    """Time that the commands of a race have taken so far, in seconds."""
+
+    seconds: float
 
 
 RACES = FolderKind("race", RaceRequest, RaceResult, "tapetum fit")

@@ -11,6 +11,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 
+from tapetum.arch import Space
+from tapetum.data import DatasetInfo, ImageDataset
 from tapetum.errors import InputError, nearest
 from tapetum.losses import EQUATION_3, LossWeights
 from tapetum.noise import NoisePlan
@@ -86,6 +88,38 @@ class SearchRecipe(BaseRecipe):
         """
         return min(self.held_out, 1 - self.held_out)
 
+    def require_searchable(self, space: Space, images: ImageDataset, data: DatasetInfo) -> None:
+        """Refuse a space that these images and this recipe cannot search.
+
+        Args:
+            space: The space.
+            images: Images to learn from.
+            data: What these images are.
+
+        Raises:
+            InputError: The space has no slots, or is for other images; or nothing has a loss.
+        """
+        if not space.slots:
+            raise InputError(
+                f"{space.name} has no slot: there is nothing to search", "train its one network"
+            )
+        if space.image_channels != images.channels:
+            raise InputError(
+                f"{space.name} is for images of {space.image_channels} channels, "
+                f"these have {images.channels}",
+                "measure a table of a space for these images",
+            )
+        if space.classifier is not None:
+            _require_labels(space, space.classifier.num_classes, images, data)
+        weighs_labels = space.classifier is not None and self.loss.cross_entropy > 0
+        if not weighs_labels and not (space.decoder is not None and self.loss.uses_image):
+            wanted = ", ".join(name for name, weight in self.loss if weight > 0)
+            raise InputError(
+                f"the search recipe {self.name} weighs {wanted} alone, which is no loss of the "
+                f"networks of {space.name}",
+                "search another space, or give a search recipe with other weights",
+            )
+
     @model_validator(mode="after")
     def _trains_the_alphas(self) -> "SearchRecipe":
         if self.warmup_epochs >= self.epochs:
@@ -93,6 +127,24 @@ class SearchRecipe(BaseRecipe):
                 f"{self.warmup_epochs} epochs of warm-up leave none of {self.epochs} for the alphas"
             )
         return self
+
+
+def _require_labels(
+    space: Space, num_classes: int, images: ImageDataset, data: DatasetInfo
+) -> None:
+    """Refuse images whose labels are not those of a space that classifies whole images."""
+    problem, actual = f"{space.name} classifies whole images", len(images.class_names)
+    others = "'tapetum fit' without --method takes others"
+    if actual == 0:
+        raise InputError(f"{problem}, but these have no labels", f"give labelled images; {others}")
+    if data.has_boxes:
+        remedy = f"give a folder of labelled images, or 'digit-crops'; {others}"
+        raise InputError(f"{problem}, but the labels of this dataset belong to boxes", remedy)
+    if num_classes != actual:
+        raise InputError(
+            f"{space.name} is for {num_classes} classes, these images have {actual}",
+            "measure a table of a space for these images",
+        )
 
 
 TF_NAS = SearchRecipe(

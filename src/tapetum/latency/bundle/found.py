@@ -7,10 +7,11 @@ from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveIn
 
 from tapetum import __version__
 from tapetum.arch import Choice, Shape, ShapeSpace, Space
-from tapetum.latency.agent import Round
+from tapetum.errors import InputError
+from tapetum.latency.agent import WIDTH, Round
 from tapetum.latency.conditions import Conditions
 from tapetum.latency.timing import SHORT_ROUND, PassCount, Timing
-from tapetum.latency.vector import WidthProbe, probe_of
+from tapetum.latency.vector import WIDTHS, WidthProbe, probe_of
 from tapetum.latency.whole import TimedShape, TimedShapes
 from tapetum.records import Record
 from tapetum.runtime import Precision
@@ -18,7 +19,6 @@ from tapetum.runtime import Precision
 __all__ = ["BLOCKS", "NAMED", "RUNTIME", "WIDTH", "Bundled", "DeviceTimings", "Job"]
 
 RUNTIME = "onnxruntime"
-WIDTH = "width"  # the family of what tells the grid of widths
 NAMED = "named"  # the family of networks that are no shapes
 BLOCKS = "blocks"  # the family of networks whose blocks are priced
 
@@ -158,12 +158,23 @@ class DeviceTimings(Record):
         )
 
     def widths(self, precision: Precision) -> WidthProbe:
-        """Return the grid of widths on which the device is fast."""
+        """Return the grid of widths on which the device is fast.
+
+        Raises:
+            InputError: What tells it was not timed.
+        """
         fastest_ms = {
             int(network.name): min(one.median_ms for one in rounds)
             for network, rounds in self.known()
             if (network.family, network.precision) == (WIDTH, precision)
         }
+        needed = {width for widths in WIDTHS.values() for width in widths}
+        if missing := needed - fastest_ms.keys():
+            raise InputError(
+                f"{self.device} has not timed networks of {', '.join(map(str, sorted(missing)))} "
+                f"channels in {precision}, which tell the grid of widths",
+                "write the bundle again with 'tapetum latency bundle', and time it on the device",
+            )
         return probe_of(fastest_ms)
 
     def shapes(self, precision: Precision) -> TimedShapes:

@@ -11,7 +11,7 @@ from pathlib import Path
 from tapetum.errors import InputError
 from tapetum.latency.bundle.found import DeviceTimings
 from tapetum.latency.lock import timing_lock
-from tapetum.records import write_atomically
+from tapetum.records import hidden_beside, write_atomically
 
 __all__ = ["run_here", "run_over_ssh"]
 
@@ -22,12 +22,19 @@ RESULT = "timings.json"
 def run_here(bundle: Path, out: Path) -> DeviceTimings:
     """Time the networks of a bundle on this machine, as a device would, and read the result.
 
+    Until all are timed, the rounds lie in a hidden file beside ``out``, so that the same command
+    continues after an interruption.
+
     Raises:
         InputError: The bundle failed; what it said was shown.
     """
+    kept = hidden_beside(out, f".{_digest(bundle)}.json")
+    command = [sys.executable, str(bundle), "--quiet", "--out", str(kept)]
     with timing_lock():
-        _run([sys.executable, str(bundle), "--out", str(out)], "the bundle failed on this machine")
-    return DeviceTimings.read(out)
+        _run(command, "the bundle failed on this machine")
+    found = DeviceTimings.read(kept)
+    kept.replace(out)
+    return found
 
 
 def run_over_ssh(
@@ -53,13 +60,13 @@ def run_over_ssh(
             raise InputError(f"{program} is not installed here", "install OpenSSH's client")
     if host.startswith("-") or not host.strip():
         raise InputError(f"{host!r} is no host", "give it as user@device")
-    digest = hashlib.sha256(bundle.read_bytes()).hexdigest()[:12]
+    digest = _digest(bundle)
     folder = f"{FOLDER}/{digest}"
     ssh, scp = ["ssh", *options, "--", host], ["scp", "-q", *options, "--"]
     reached = f"{host} cannot be reached"
     _run([*ssh, f"mkdir -p {folder}"], reached)
     _run([*scp, str(bundle), f"{host}:{folder}/bundle.zip"], reached)
-    command = f"cd {folder} && {shlex.quote(python)} bundle.zip --out {RESULT}"
+    command = f"cd {folder} && {shlex.quote(python)} bundle.zip --quiet --out {RESULT}"
     _run([*ssh, command], f"the bundle failed on {host}")
     part = out.with_name(f".{out.name}.{digest}.part")
     try:
@@ -70,6 +77,11 @@ def run_over_ssh(
         part.unlink(missing_ok=True)
     _run([*ssh, f"rm -r {folder}"], reached)
     return timings
+
+
+def _digest(bundle: Path) -> str:
+    """Return what equal bundles share, so that a measurement continues."""
+    return hashlib.sha256(bundle.read_bytes()).hexdigest()[:12]
 
 
 def _run(command: Sequence[str], fault: str) -> None:
