@@ -87,13 +87,26 @@ def render_headline(root: Path, depth: str) -> str:
         (ROWS[row], *(_shown(_found(cells, name, HEADLINE_BUDGET, row)) for name in DATASETS))
         for row in HEADLINE_ROWS
     ]
+    unit = ("1 x", *(_base_ms(cells, name) for name in DATASETS))
     seeds = len({cell["seed"] for cell in cells if "seed" in cell})
     spread = f", mean ± standard deviation of {seeds} seeds" if seeds > 1 else ""
     return (
-        f"{_lines(header, rows)}\n\nLatency as a fraction of that of a DC-Net of base width 20, "
-        f"timed in the same run; accuracy over all noise levels, PSNR over those above 0{spread}. "
+        f"{_lines(header, [*rows, unit])}\n\nEach cell has latency, accuracy over all noise levels "
+        f"and PSNR over those above 0{spread}. A latency of 1 x is that of a large DC-Net, of base "
+        "width 20, timed in the same run on one thread of a processor. DC-Net is the plain network "
+        "of the paper, and DC-NAS S the one that its search finds. "
         f"[All budgets and networks]({depth}docs/equal_latency.md)."
     )
+
+
+def _base_ms(cells: Sequence[Cell], name: str) -> str:
+    """Return the median latency of b20 in the cells of a dataset."""
+    found = [
+        one["target_ms"] / one["budget_x_of_b20"]
+        for one in cells
+        if one["dataset"] == name and "target_ms" in one
+    ]
+    return f"{statistics.median(found):.2g} ms" if found else NOT_RUN
 
 
 def cells_of(root: Path) -> list[Cell]:

@@ -87,12 +87,16 @@ def test_a_network_in_int8_shows_what_it_loses(tmp_path: Path) -> None:
 
 def test_the_headline_has_one_budget_and_says_what_was_not_run(tmp_path: Path) -> None:
     """The networks that a user compares, over their seeds; other cells are ``not run``."""
-    fits = [{**cell("fit", 0.60 + 0.01 * seed, 22.0), "seed": seed} for seed in range(3)]
+    fits = [
+        {**cell("fit", 0.60 + 0.01 * seed, 22.0), "seed": seed, "target_ms": 9.0}
+        for seed in range(3)
+    ]
     rendered(tmp_path, [*fits, cell("mbconv", 0.9, 30.0)])
     page = equal_latency_table.render_headline(tmp_path, "")
     assert "| `tapetum fit` | not run | 0.44 x: 61.0 ± 1.0 %, 22.00 ± 0.00 dB | not run |" in page
     assert "| published DC-NAS S | not run | not run | not run |" in page
     assert "deviation of 3 seeds" in page
+    assert "| 1 x | not run | 20 ms | not run |" in page
     assert "MBConv" not in page
 
 
