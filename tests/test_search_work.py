@@ -223,6 +223,13 @@ def test_a_worker_process_performs_pieces_to_the_same_bits(
     assert [_outcome(work) for work in works] == here
 
 
+def test_as_many_workers_start_as_can_train_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Unless a number is given."""
+    monkeypatch.setattr("tapetum.search.workers.most_trainings", lambda: 3)
+    with open_workers() as by_default, open_workers(1) as one:
+        assert (by_default.size, one.size) == (3, 1)
+
+
 def test_more_workers_than_cores_are_refused() -> None:
     """They would only wait."""
     with pytest.raises(InputError, match="workers were requested"), open_workers(4_096):

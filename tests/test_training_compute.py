@@ -31,3 +31,16 @@ def test_a_copy_is_waited_for_unless_its_source_is_pinned(
     assert moved.noisy is images
     assert copies == 2 * [(kind, is_pinned)]
     assert len(pinned) == 2 * is_pinned
+
+
+@pytest.mark.parametrize(("kind", "times"), [("cpu", 0), ("cuda", 1), ("mps", 1)])
+def test_a_device_that_works_by_itself_is_waited_for(
+    kind: str, times: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A CPU has done its work already."""
+    waits = list[int]()
+    monkeypatch.setattr(torch.accelerator, "synchronize", lambda: waits.append(1))
+    compute = object.__new__(Compute)
+    compute.device = torch.device(kind)
+    compute.wait_for_device()
+    assert len(waits) == times

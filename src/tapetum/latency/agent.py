@@ -155,7 +155,7 @@ def time_pass(forward: ForwardPass, threads: int | None) -> Pass:
     return Pass(wall_ns / 1e6, min(1.0, max(caller_ns, process_ns / threads) / wall_ns))
 
 
-@functools.lru_cache(maxsize=None)
+@functools.lru_cache(maxsize=1)
 def clock_is_coarse() -> bool:
     """Return whether the processor's time is counted in steps too long for one pass.
 

@@ -107,6 +107,11 @@ class Compute:
         """Wait for all processes."""
         self.accelerator.wait_for_everyone()
 
+    def wait_for_device(self) -> None:
+        """Wait until the device has done what is queued, before a clock is read."""
+        if self.device.type != "cpu":
+            torch.accelerator.synchronize()
+
     def batches(
         self,
         recipe: BaseRecipe,
