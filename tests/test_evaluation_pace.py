@@ -25,7 +25,7 @@ class Clock:
         self.now_s, self.num_images = 0.0, 0
         name = "perf_counter" if is_coarse else "thread_time"
         monkeypatch.setattr(pace, "time", SimpleNamespace(**{name: lambda: self.now_s}))
-        monkeypatch.setattr(pace, "clock_is_coarse", lambda: is_coarse)
+        monkeypatch.setattr(pace.bundle, "clock_is_coarse", lambda: is_coarse)
         monkeypatch.setattr(pace, "measured", self.score)
         monkeypatch.setattr(pace, "has_filters", lambda: True)
         sample = Squares.sample

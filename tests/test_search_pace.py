@@ -27,7 +27,7 @@ class _Training:
             monotonic=lambda: self.wall_s,
         )
         monkeypatch.setattr(pace, "time", clocks)
-        monkeypatch.setattr(pace, "clock_is_coarse", lambda: False)
+        monkeypatch.setattr(pace.bundle, "clock_is_coarse", lambda: False)
 
     def step(self, *, half_size: bool) -> None:
         if half_size:
@@ -60,7 +60,7 @@ def test_threads_that_are_held_up_are_tried_once(monkeypatch: pytest.MonkeyPatch
 def test_a_clock_in_long_steps_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     """Then the clock on the wall counts alone."""
     training = _Training(monkeypatch, together_s=100.0)
-    monkeypatch.setattr(pace, "clock_is_coarse", lambda: True)
+    monkeypatch.setattr(pace.bundle, "clock_is_coarse", lambda: True)
     assert pace._step_times(training) == pytest.approx((3.0, 3.0))  # type: ignore[arg-type]
 
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from tapetum import allocator
-from tapetum.training import most_trainings, prepare_process
+from tapetum.training import ShortTraining, prepare_process
 from tapetum.training.process import TRAINING_GIB, process_settings, training_device
 
 SUITED_THEN_PREPARED = """
@@ -95,4 +95,4 @@ def test_trainings_at_once_have_a_core_and_memory_each(
     monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda **_: found)
     monkeypatch.setattr(torch, "get_device_module", lambda _: cuda if kind == "cuda" else mps)
     monkeypatch.setattr("tapetum.training.process.usable_cores", lambda: 16)
-    assert most_trainings() == expected
+    assert ShortTraining.most_at_once() == expected

@@ -16,7 +16,7 @@ from tapetum.evaluation.filters import FILTERED_IMAGES, has_filters
 from tapetum.evaluation.score import measured, num_compared
 from tapetum.evaluation.subject import Answer
 from tapetum.images import DecodedImage
-from tapetum.latency import clock_is_coarse
+from tapetum.latency import bundle
 from tapetum.noise import Noise, Protocol
 from tapetum.runtime import Preparation
 
@@ -79,7 +79,7 @@ def scoring_pace(
     level = None if dataset.info.is_paired else noises[len(noises) // 2]
     kinds = [(False, False), (True, False)] + [(True, True)] * has_filters()
     seconds: list[list[float]] = []
-    clock = time.perf_counter if clock_is_coarse() else time.thread_time
+    clock = time.perf_counter if bundle.clock_is_coarse() else time.thread_time
 
     def view(sample: Sample, is_compared: bool, is_filtered: bool) -> float:
         begun_s = clock()

@@ -34,7 +34,7 @@ from tapetum.search import (
     propose,
     refusal,
 )
-from tapetum.training import Recipe, most_trainings
+from tapetum.training import Recipe, ShortTraining
 
 __all__ = ["make_plans"]
 
@@ -63,7 +63,9 @@ def make_plans(
     settings = opened.request.method
     require_time(targets, settings.method, getattr(settings, "total_minutes", None))
     started_s = time.monotonic() if started_s is None else started_s
-    planning = _Planning(opened, tuple(targets), workers or most_trainings(), dict(known))
+    planning = _Planning(
+        opened, tuple(targets), workers or ShortTraining.most_at_once(), dict(known)
+    )
     return planning.plans(started_s), planning.timed
 
 

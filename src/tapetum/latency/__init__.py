@@ -6,7 +6,6 @@ room needs torch.
 """
 
 from tapetum.latency import bundle
-from tapetum.latency.agent import clock_is_coarse
 from tapetum.latency.benchmark import Benchmark, benchmark_together, measure_latency
 from tapetum.latency.budget import Budget, Selection, best_network
 from tapetum.latency.calls import Call, Includes
@@ -41,7 +40,6 @@ __all__ = [
     "best_network",
     "bundle",
     "check_table",
-    "clock_is_coarse",
     "find_runtime",
     "load_openvino",
     "measure_latency",

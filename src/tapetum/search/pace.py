@@ -27,7 +27,7 @@ from pydantic import PositiveFloat
 
 from tapetum.arch import Architecture
 from tapetum.data import ImageDataset, open_stored
-from tapetum.latency import clock_is_coarse
+from tapetum.latency import bundle
 from tapetum.nn import TrainableNetwork, build
 from tapetum.records import Record
 from tapetum.training import Compute, Recipe, ShortTraining
@@ -116,7 +116,7 @@ def _endless(network: TrainableNetwork, recipe: Recipe, images: ImageDataset) ->
 
 def _clock_of(compute: Compute) -> _Clock:
     """Return the processor's time where that tells how long a step takes, else the wall clock."""
-    counts_cpu = compute.device.type == "cpu" and not clock_is_coarse()
+    counts_cpu = compute.device.type == "cpu" and not bundle.clock_is_coarse()
     return time.process_time if counts_cpu else time.perf_counter
 
 

@@ -24,7 +24,7 @@ from tapetum.progress import stop_requests
 from tapetum.provenance import require_cores, usable_cores
 from tapetum.runtime import bulk
 from tapetum.search.work import Task, Work, perform
-from tapetum.training import most_trainings, prepare_process
+from tapetum.training import ShortTraining, prepare_process
 
 __all__ = ["Workers", "open_workers", "perform_all"]
 
@@ -68,7 +68,7 @@ def open_workers(workers: int | None = None, ray: str | None = None) -> Iterator
     if ray is None:
         if workers is not None:
             require_cores(workers, "workers")
-        here = _LocalWorkers(workers or most_trainings())
+        here = _LocalWorkers(workers or ShortTraining.most_at_once())
         try:
             yield here
         finally:

@@ -6,7 +6,7 @@ from tapetum.training.compute import Compute, is_main_process
 from tapetum.training.evaluate import NetworkSubject, Predict, network_predict
 from tapetum.training.length import Length
 from tapetum.training.loop import EpochLoop
-from tapetum.training.process import most_trainings, prepare_process
+from tapetum.training.process import prepare_process
 from tapetum.training.recipe import Balance, BaseRecipe, Recipe
 from tapetum.training.run import RUNS, Request, Result, Run, Start, load_network
 from tapetum.training.short import ShortTraining
@@ -35,7 +35,6 @@ __all__ = [
     "is_main_process",
     "load_network",
     "look",
-    "most_trainings",
     "network_predict",
     "prepare_process",
     "train",
